@@ -1,0 +1,3 @@
+//! Types of the REST API, by version.
+
+pub mod v1;

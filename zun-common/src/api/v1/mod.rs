@@ -1,0 +1,9 @@
+//! Version 1 of the REST API: OpenStack Zun's shapes, and beside them what our own client needs.
+
+pub mod console;
+pub mod container;
+pub mod error;
+pub mod exec;
+pub mod host;
+pub mod time;
+pub mod version;

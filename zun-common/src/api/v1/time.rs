@@ -1,0 +1,22 @@
+//! Times as Zun writes them: `YYYY-MM-DD HH:MM:SS.ffffff`, in UTC, without a zone.
+
+use chrono::NaiveDateTime;
+use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+const FORMAT: &str = "%Y-%m-%d %H:%M:%S%.6f";
+const READ: &str = "%Y-%m-%d %H:%M:%S%.f";
+
+/// Writes an optional time.
+pub fn serialize<S: Serializer>(time: &Option<NaiveDateTime>, out: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => out.collect_str(&time.format(FORMAT)),
+        None => out.serialize_none(),
+    }
+}
+
+/// Reads an optional time.
+pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Option<NaiveDateTime>, D::Error> {
+    Option::<String>::deserialize(input)?
+        .map(|text| NaiveDateTime::parse_from_str(&text, READ).map_err(D::Error::custom))
+        .transpose()
+}

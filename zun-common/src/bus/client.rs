@@ -1,0 +1,199 @@
+//! The calling side: typed calls and casts.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use chrono::Utc;
+use uuid::Uuid;
+
+use super::transport::{LARGEST_BODY, Outgoing, RequestError, Route, Transport};
+use crate::id::HostName;
+use crate::rpc::code::Problem;
+use crate::rpc::envelope::{CallContext, Envelope, Outcome, Reply};
+use crate::rpc::{Call, Kind, PROTOCOL};
+
+/// Why a call gave no reply of its type.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The other side said no.
+    #[error("{method} was refused by {route}")]
+    Refused {
+        /// The call.
+        method: &'static str,
+        /// Who refused.
+        route: Route,
+        /// Why.
+        #[source]
+        problem: Problem,
+    },
+    /// Nobody serves that queue: no such host, or it never came up.
+    #[error("{method}: nobody serves {route}")]
+    NoSuchHost {
+        /// The call.
+        method: &'static str,
+        /// The queue.
+        route: Route,
+    },
+    /// It went out and no reply came: the work may still happen.
+    #[error("{method}: {route} did not answer in time; the work may still happen")]
+    Silent {
+        /// The call.
+        method: &'static str,
+        /// The queue.
+        route: Route,
+    },
+    /// It did not go out.
+    #[error("{method} could not be sent to {route}")]
+    Bus {
+        /// The call.
+        method: &'static str,
+        /// The queue.
+        route: Route,
+        /// Why.
+        #[source]
+        cause: RequestError,
+    },
+    /// The reply is not of the call's type.
+    #[error("{method}: the reply of {route} cannot be read")]
+    Garbled {
+        /// The call.
+        method: &'static str,
+        /// The queue.
+        route: Route,
+        /// Where and why.
+        #[source]
+        cause: serde_json::Error,
+    },
+}
+
+/// The bus, as a service uses it. Cloning it is cheap.
+#[derive(Debug, Clone)]
+pub struct Bus {
+    transport: Arc<dyn Transport>,
+    sender: Arc<str>,
+}
+
+impl Bus {
+    /// Over a carrier; `sender` is `zun-api` or an agent's host name.
+    pub fn over(transport: Arc<dyn Transport>, sender: &str) -> Self {
+        Self { transport, sender: sender.into() }
+    }
+
+    /// The carrier.
+    pub fn transport(&self) -> &Arc<dyn Transport> {
+        &self.transport
+    }
+
+    /// Calls a host, through the queue of the call's kind, and waits for the reply.
+    pub async fn call<C: Call>(
+        &self,
+        host: &HostName,
+        call: &C,
+        context: &CallContext,
+    ) -> Result<C::Reply, CallError> {
+        self.call_route(host_route::<C>(host), call, context).await
+    }
+
+    /// Sends a call to a host and returns once the carrier has it safe; no reply is asked for.
+    pub async fn cast<C: Call>(
+        &self,
+        host: &HostName,
+        call: &C,
+        context: &CallContext,
+    ) -> Result<(), CallError> {
+        self.cast_route(host_route::<C>(host), call, context).await
+    }
+
+    /// Asks one of the running zun-apis.
+    pub async fn ask_controller<C: Call>(
+        &self,
+        call: &C,
+        context: &CallContext,
+    ) -> Result<C::Reply, CallError> {
+        self.call_route(Route::Controller, call, context).await
+    }
+
+    /// Sends a report to one of the running zun-apis and returns once the carrier has it safe.
+    pub async fn report<C: Call>(&self, call: &C, context: &CallContext) -> Result<(), CallError> {
+        self.cast_route(Route::Reports, call, context).await
+    }
+
+    async fn call_route<C: Call>(
+        &self,
+        route: Route,
+        call: &C,
+        context: &CallContext,
+    ) -> Result<C::Reply, CallError> {
+        let message = self.encode(route.clone(), call, context)?;
+        let answer =
+            self.transport.request(message).await.map_err(|cause| failed::<C>(&route, cause))?;
+        let garbled = |cause| CallError::Garbled { method: C::METHOD, route: route.clone(), cause };
+        let reply: Reply = serde_json::from_slice(&answer).map_err(garbled)?;
+        match reply.outcome {
+            Outcome::Ok(value) => serde_json::from_value(value).map_err(garbled),
+            Outcome::Problem(problem) => {
+                Err(CallError::Refused { method: C::METHOD, route, problem })
+            }
+        }
+    }
+
+    async fn cast_route<C: Call>(
+        &self,
+        route: Route,
+        call: &C,
+        context: &CallContext,
+    ) -> Result<(), CallError> {
+        let message = self.encode(route.clone(), call, context)?;
+        self.transport.publish(message).await.map_err(|cause| failed::<C>(&route, cause))
+    }
+
+    fn encode<C: Call>(
+        &self,
+        route: Route,
+        call: &C,
+        context: &CallContext,
+    ) -> Result<Outgoing, CallError> {
+        let garbled = |cause| CallError::Garbled { method: C::METHOD, route: route.clone(), cause };
+        let id = Uuid::new_v4();
+        let envelope = Envelope {
+            v: PROTOCOL,
+            id,
+            method: C::METHOD.to_owned(),
+            request_id: context.request.clone(),
+            project: context.project.clone(),
+            sender: self.sender.to_string(),
+            deadline: Utc::now() + C::DEADLINE,
+            traceparent: context.traceparent.clone(),
+            body: serde_json::to_value(call).map_err(garbled)?,
+        };
+        let body = Bytes::from(serde_json::to_vec(&envelope).map_err(garbled)?);
+        if body.len() > LARGEST_BODY {
+            return Err(failed::<C>(&route, RequestError::TooLarge(body.len())));
+        }
+        Ok(Outgoing {
+            route,
+            id,
+            body,
+            deadline: Instant::now() + C::DEADLINE.max(Duration::from_millis(1)),
+        })
+    }
+}
+
+fn host_route<C: Call>(host: &HostName) -> Route {
+    match C::KIND {
+        Kind::Command => Route::Commands(host.clone()),
+        Kind::Question => Route::Questions(host.clone()),
+    }
+}
+
+fn failed<C: Call>(route: &Route, cause: RequestError) -> CallError {
+    let (method, route) = (C::METHOD, route.clone());
+    match cause {
+        RequestError::Unroutable(_) => CallError::NoSuchHost { method, route },
+        RequestError::Silent => CallError::Silent { method, route },
+        RequestError::Unreachable | RequestError::TooLarge(_) | RequestError::Closed => {
+            CallError::Bus { method, route, cause }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Grants: what a short-lived client certificate is good for, said in one SAN URI that it carries.
+//!
+//! zun-api signs it, the client dials with it, `zun-authz` on the host decides by it, and nothing else
+//! has to be told to the host. All three build the same request lines from [`Grant::call`].
+
+mod calls;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+pub use calls::{ApiVersion, Call, Method, WaitCondition};
+
+use crate::id::{EngineId, ExecId, HostName};
+
+/// Whether a console may type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Mode {
+    /// Read and type.
+    #[default]
+    #[serde(rename = "rw")]
+    ReadWrite,
+    /// Read only.
+    #[serde(rename = "ro")]
+    ReadOnly,
+}
+
+impl Mode {
+    /// The word in a grant's URI.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadWrite => "rw",
+            Self::ReadOnly => "ro",
+        }
+    }
+}
+
+/// The one thing that a grant is good for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A container's console.
+    Container {
+        /// The engine's identifier of the container.
+        id: EngineId,
+        /// Whether it may type.
+        mode: Mode,
+    },
+    /// One exec.
+    Exec {
+        /// The engine's identifier of the exec.
+        id: ExecId,
+    },
+}
+
+/// A right to one thing on one host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The host that it is good on.
+    pub host: HostName,
+    /// What it is good for.
+    pub target: Target,
+}
+
+/// A URI that is no grant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "not a grant URI: it must be zun://HOST/containers/ID/attach?mode=rw|ro or zun://HOST/exec/ID"
+)]
+pub struct NotAGrant;
+
+impl fmt::Display for Grant {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = &self.host;
+        match &self.target {
+            Target::Container { id, mode } => {
+                write!(out, "zun://{host}/containers/{id}/attach?mode={}", mode.as_str())
+            }
+            Target::Exec { id } => write!(out, "zun://{host}/exec/{id}"),
+        }
+    }
+}
+
+impl FromStr for Grant {
+    type Err = NotAGrant;
+
+    /// Strict: only what `Display` writes reads back.
+    fn from_str(uri: &str) -> Result<Self, NotAGrant> {
+        let grant = parse(uri).ok_or(NotAGrant)?;
+        if grant.to_string() == uri { Ok(grant) } else { Err(NotAGrant) }
+    }
+}
+
+fn parse(uri: &str) -> Option<Grant> {
+    let (host, path) = uri.strip_prefix("zun://")?.split_once('/')?;
+    let host = host.parse().ok()?;
+    let target = if let Some(rest) = path.strip_prefix("containers/") {
+        let (id, mode) = rest.split_once("/attach?mode=")?;
+        let mode = match mode {
+            "rw" => Mode::ReadWrite,
+            "ro" => Mode::ReadOnly,
+            _ => return None,
+        };
+        Target::Container { id: id.parse().ok()?, mode }
+    } else {
+        Target::Exec { id: path.strip_prefix("exec/")?.parse().ok()? }
+    };
+    Some(Grant { host, target })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn grants() -> impl Strategy<Value = Grant> {
+        ("[a-z0-9]{1,12}", "[0-9a-f]{64}", 0..3).prop_map(|(host, id, kind)| Grant {
+            host: host.parse().expect("a host name"),
+            target: match kind {
+                0 => Target::Container { id: id.parse().expect("an id"), mode: Mode::ReadWrite },
+                1 => Target::Container { id: id.parse().expect("an id"), mode: Mode::ReadOnly },
+                _ => Target::Exec { id: id.parse().expect("an id") },
+            },
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_grant_reads_back_from_its_uri(grant in grants()) {
+            prop_assert_eq!(grant.to_string().parse::<Grant>(), Ok(grant));
+        }
+
+        #[test]
+        fn only_what_is_written_reads_back(text in "\\PC*") {
+            if let Ok(grant) = text.parse::<Grant>() {
+                prop_assert_eq!(grant.to_string(), text);
+            }
+        }
+    }
+
+    #[test]
+    fn tails_case_and_other_modes_are_no_grants() {
+        let id = "ab".repeat(32);
+        for bad in [
+            format!("zun://h/containers/{id}/attach?mode=rw&x=1"),
+            format!("zun://h/containers/{id}/attach?mode=admin"),
+            format!("zun://h/containers/{id}/attach"),
+            format!("zun://H/exec/{id}"),
+            format!("zun://h/exec/{id}/"),
+            format!("ZUN://h/exec/{id}"),
+            "zun://h/exec/abc".to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(bad.parse::<Grant>(), Err(NotAGrant), "{bad}");
+        }
+    }
+}

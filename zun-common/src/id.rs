@@ -1,0 +1,198 @@
+//! Identifiers. Each is parsed once, at the edge, into a type that cannot hold a bad value.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A text that is not a valid identifier: which kind, the text, and the rule it breaks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} `{value}` is not valid: {rule}")]
+pub struct InvalidId {
+    /// The kind of identifier, as a user knows it.
+    pub kind: &'static str,
+    /// The refused text, cut to 80 characters.
+    pub value: String,
+    /// The rule that was broken.
+    pub rule: &'static str,
+}
+
+fn refuse(kind: &'static str, value: &str, rule: &'static str) -> InvalidId {
+    InvalidId { kind, value: value.chars().take(80).collect(), rule }
+}
+
+/// Generates a newtype over `String` whose only way in is `FromStr`.
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $rule:literal, $check:path) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The identifier as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                if $check(text) { Ok(Self(text.to_owned())) } else { Err(refuse($kind, text, $rule)) }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+            fn try_from(text: String) -> Result<Self, InvalidId> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str(&self.0)
+            }
+        }
+    };
+}
+
+fn is_hex64(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn is_host_name(text: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+    };
+    text.len() <= 253 && text.split('.').all(label)
+}
+
+fn is_owner(text: &str) -> bool {
+    (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn is_request(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+text_id!(
+    /// A compute host's name: lower-case DNS labels joined by dots, so that it can stand in a queue
+    /// name, in a certificate and in a grant.
+    HostName, "host name",
+    "it must be DNS labels of 1 to 63 lower-case letters, digits or inner hyphens, joined by dots, 253 in all",
+    is_host_name
+);
+text_id!(
+    /// The engine's own identifier of a container: 64 lower-case hexadecimal digits.
+    EngineId, "engine id", "it must be 64 lower-case hexadecimal digits", is_hex64
+);
+text_id!(
+    /// The engine's identifier of an exec: 64 lower-case hexadecimal digits.
+    ExecId, "exec id", "it must be 64 lower-case hexadecimal digits", is_hex64
+);
+text_id!(
+    /// A project (tenant): 1 to 255 printable ASCII characters without blanks.
+    ProjectId, "project id", "it must be 1 to 255 printable ASCII characters without blanks", is_owner
+);
+text_id!(
+    /// A user: 1 to 255 printable ASCII characters without blanks.
+    UserId, "user id", "it must be 1 to 255 printable ASCII characters without blanks", is_owner
+);
+text_id!(
+    /// One request of one client; it travels over the bus into the agent's log.
+    RequestId, "request id", "it must be 1 to 64 letters, digits, hyphens or underscores", is_request
+);
+
+impl RequestId {
+    /// A fresh one, in OpenStack's form `req-<uuid>`.
+    pub fn fresh() -> Self {
+        Self(format!("req-{}", Uuid::new_v4()))
+    }
+}
+
+/// A container, as Zun knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ContainerId(Uuid);
+
+impl ContainerId {
+    /// A fresh random one.
+    pub fn fresh() -> Self {
+        Self(Uuid::new_v4())
+    }
+
+    /// The name that the container has in the engine; it makes creation idempotent.
+    pub fn engine_name(self) -> String {
+        format!("zun-{}", self.0)
+    }
+
+    /// The container whose engine name this is, if it is one of ours.
+    pub fn from_engine_name(name: &str) -> Option<Self> {
+        name.strip_prefix('/').unwrap_or(name).strip_prefix("zun-")?.parse().ok()
+    }
+}
+
+impl FromStr for ContainerId {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        match Uuid::try_parse(text) {
+            Ok(uuid) => Ok(Self(uuid)),
+            Err(_not_a_uuid) => Err(refuse("container id", text, "it must be a UUID")),
+        }
+    }
+}
+
+impl fmt::Display for ContainerId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_name_is_made_of_lower_case_dns_labels() {
+        for good in ["a", "compute1", "compute-1.example.org", "0"] {
+            assert!(good.parse::<HostName>().is_ok(), "{good}");
+        }
+        for bad in ["", "Compute", "a_b", "-a", "a-", "a..b", ".a", "a.", "a/b", "ä", "a b"] {
+            assert!(bad.parse::<HostName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_engine_id_is_full_and_lower_case() {
+        assert!("ab".repeat(32).parse::<EngineId>().is_ok());
+        assert!("AB".repeat(32).parse::<EngineId>().is_err());
+        assert!("ab".repeat(31).parse::<EngineId>().is_err());
+    }
+
+    #[test]
+    fn an_engine_name_leads_back_to_its_container() {
+        let id = ContainerId::fresh();
+        assert_eq!(ContainerId::from_engine_name(&id.engine_name()), Some(id));
+        assert_eq!(ContainerId::from_engine_name(&format!("/{}", id.engine_name())), Some(id));
+        assert_eq!(ContainerId::from_engine_name("zun-test"), None);
+    }
+
+    #[test]
+    fn a_refusal_names_kind_value_and_rule() {
+        let refusal = "Bad!".parse::<HostName>().expect_err("an upper-case letter");
+        assert!(refusal.to_string().starts_with("host name `Bad!` is not valid: it must be"));
+    }
+}

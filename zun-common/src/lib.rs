@@ -1,0 +1,36 @@
+//! What two parts of Zun must agree on: identifiers, units, statuses, API and RPC messages, the bus,
+//! and grants. No rule of one side alone, no database, no web server, no engine.
+#![warn(missing_docs)]
+
+pub mod grant;
+pub mod id;
+pub mod secret;
+pub mod status;
+pub mod units;
+
+#[cfg(feature = "messages")]
+pub mod api;
+#[cfg(feature = "bus")]
+pub mod bus;
+#[cfg(feature = "pki")]
+pub mod pki;
+#[cfg(feature = "messages")]
+pub mod rpc;
+#[cfg(feature = "service")]
+pub mod settings;
+#[cfg(feature = "service")]
+pub mod shutdown;
+#[cfg(feature = "service")]
+pub mod telemetry;
+
+/// The words of an error and of all its causes, joined by `: `, for a log line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        words.push_str(": ");
+        words.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    words
+}

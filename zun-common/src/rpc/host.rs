@@ -1,0 +1,120 @@
+//! What a host says of itself, and what it asks of zun-api.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::container::{ConsoleListener, CreateContainer};
+use super::{Call, Done, Kind};
+use crate::id::{ContainerId, EngineId, HostName};
+use crate::status::Status;
+use crate::units::{Gibibytes, Resources};
+
+/// What a host has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inventory {
+    /// Processors and memory in all.
+    pub total: Resources,
+    /// The disk that containers are on.
+    pub disk: Gibibytes,
+    /// Such as `x86_64`.
+    pub architecture: String,
+    /// Such as `linux`.
+    pub os_type: String,
+    /// Such as `Debian GNU/Linux 12 (bookworm)`.
+    pub os: String,
+    /// The kernel's release.
+    pub kernel: String,
+    /// Such as `docker 20.10.24`.
+    pub engine: String,
+    /// The engine's runtimes.
+    pub runtimes: Vec<String>,
+    /// The host's labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A sign of life, every few seconds. `inventory` is absent while the engine does not answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// The host.
+    pub host: HostName,
+    /// What it has.
+    pub inventory: Option<Inventory>,
+    /// Where consoles are dialled; absent where the listener is not up and safe.
+    pub console: Option<ConsoleListener>,
+    /// Seconds until the next one.
+    pub interval: u32,
+    /// It is shutting down: no more will come.
+    pub leaving: bool,
+}
+
+impl Call for Heartbeat {
+    const METHOD: &'static str = "report.heartbeat";
+    const KIND: Kind = Kind::Command;
+    const DEADLINE: Duration = Duration::from_secs(30);
+    type Reply = Done;
+}
+
+/// Asks for the host's server certificate. The key is made on the host and stays there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignHostCertificate {
+    /// The host; must be the sender.
+    pub host: HostName,
+    /// A certificate signing request in PEM; zun-api takes its key and its alternative names.
+    pub csr: String,
+}
+
+impl Call for SignHostCertificate {
+    const METHOD: &'static str = "host.certificate";
+    const KIND: Kind = Kind::Question;
+    const DEADLINE: Duration = Duration::from_secs(10);
+    type Reply = HostCertificate;
+}
+
+/// A host's server certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostCertificate {
+    /// In PEM.
+    pub certificate: String,
+    /// The authority, in PEM: what the host trusts in clients.
+    pub ca: String,
+}
+
+/// Asks which containers should be on the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssignedContainers {
+    /// The host; must be the sender.
+    pub host: HostName,
+}
+
+impl Call for AssignedContainers {
+    const METHOD: &'static str = "host.containers";
+    const KIND: Kind = Kind::Question;
+    const DEADLINE: Duration = Duration::from_secs(20);
+    type Reply = Assigned;
+}
+
+/// The containers that should be on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assigned {
+    /// All of them.
+    pub containers: Vec<AssignedContainer>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssignedContainer {
+    /// Which container.
+    pub container: ContainerId,
+    /// The last applied generation.
+    pub generation: i64,
+    /// As zun-api knows it.
+    pub status: Status,
+    /// The engine's identifier, if one was ever reported.
+    pub engine: Option<EngineId>,
+    /// It goes when its process ends, so its absence is not an error.
+    pub auto_remove: bool,
+    /// How it is made, while its status is `Creating`: the command may have been lost.
+    pub create: Option<CreateContainer>,
+}

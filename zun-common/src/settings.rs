@@ -1,0 +1,172 @@
+//! Settings: a TOML file, overridden by the environment (`ZUN_API__BUS__URL=…`), overridden by flags.
+
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+/// Settings that cannot be used. The words name the file or the variable, and the key.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("cannot read the settings file {path}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("the settings file {path} is not TOML")]
+    NotToml {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        cause: Box<toml::de::Error>,
+    },
+    /// A variable names a key below one that is not a table.
+    #[error("the environment variable {name} names a key below one that is not a table")]
+    NotATable {
+        /// The variable.
+        name: String,
+    },
+    /// An unknown key or a bad value.
+    #[error("the settings{} are not valid", from.as_ref().map(|path| format!(" in {}", path.display())).unwrap_or_default())]
+    Invalid {
+        /// The file, where one was read.
+        from: Option<PathBuf>,
+        /// Which key and why.
+        #[source]
+        cause: Box<toml::de::Error>,
+    },
+}
+
+/// Where settings come from.
+#[derive(Debug, Default)]
+pub struct Sources {
+    file: Option<PathBuf>,
+    variables: Vec<(String, String)>,
+}
+
+impl Sources {
+    /// The file (which must exist where it is named), and all variables that begin with `prefix` and two
+    /// underscores.
+    pub fn new(file: Option<&Path>, prefix: &str) -> Self {
+        let start = format!("{prefix}__");
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| name.starts_with(&start))
+            .map(|(name, value)| (name.trim_start_matches(&start).to_owned(), value))
+            .collect();
+        Self { file: file.map(Path::to_owned), variables }
+    }
+
+    /// Reads, merges, and checks every key.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, SettingsError> {
+        let mut table = match &self.file {
+            Some(path) => read_file(path)?,
+            None => Table::new(),
+        };
+        for (name, value) in &self.variables {
+            let keys: Vec<String> = name.split("__").map(str::to_lowercase).collect();
+            insert(&mut table, &keys, scalar(value))
+                .ok_or_else(|| SettingsError::NotATable { name: name.clone() })?;
+        }
+        T::deserialize(Value::Table(table)).map_err(|cause| SettingsError::Invalid {
+            from: self.file.clone(),
+            cause: Box::new(cause),
+        })
+    }
+}
+
+fn read_file(path: &Path) -> Result<Table, SettingsError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|cause| SettingsError::Unreadable { path: path.to_owned(), cause })?;
+    text.parse()
+        .map_err(|cause| SettingsError::NotToml { path: path.to_owned(), cause: Box::new(cause) })
+}
+
+/// Numbers and booleans are read as such, everything else is text.
+fn scalar(text: &str) -> Value {
+    if let Ok(number) = text.parse::<i64>() {
+        return Value::Integer(number);
+    }
+    match text {
+        "true" => Value::Boolean(true),
+        "false" => Value::Boolean(false),
+        _ => Value::String(text.to_owned()),
+    }
+}
+
+fn insert(table: &mut Table, keys: &[String], value: Value) -> Option<()> {
+    let (first, rest) = keys.split_first()?;
+    if rest.is_empty() {
+        table.insert(first.clone(), value);
+        return Some(());
+    }
+    let below = table.entry(first.clone()).or_insert_with(|| Value::Table(Table::new()));
+    insert(below.as_table_mut()?, rest, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Sample {
+        port: u16,
+        bus: Bus,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Bus {
+        url: String,
+    }
+
+    fn sources(text: &str, variables: &[(&str, &str)]) -> (tempfile::NamedTempFile, Sources) {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        file.write_all(text.as_bytes()).expect("written");
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let sources = Sources { file: Some(file.path().to_owned()), variables };
+        (file, sources)
+    }
+
+    #[test]
+    fn the_environment_overrides_the_file() {
+        let (_file, sources) = sources(
+            "port = 1\n[bus]\nurl = 'memory://'",
+            &[("BUS__URL", "amqp://x"), ("PORT", "2")],
+        );
+        let sample: Sample = sources.read().expect("valid settings");
+        assert_eq!(sample, Sample { port: 2, bus: Bus { url: "amqp://x".to_owned() } });
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_the_key_and_the_file() {
+        let (file, sources) = sources("port = 1\nprot = 2\n[bus]\nurl = 'x'", &[]);
+        let error = sources.read::<Sample>().expect_err("an unknown key");
+        let words = crate::chain(&error);
+        assert!(
+            words.contains("prot") && words.contains(&file.path().display().to_string()),
+            "{words}"
+        );
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let sources = Sources::new(Some(Path::new("/nowhere/zun.toml")), "ZUN_NOTHING");
+        let error = sources.read::<Sample>().expect_err("no such file");
+        assert!(crate::chain(&error).contains("/nowhere/zun.toml"));
+    }
+}

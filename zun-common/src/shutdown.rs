@@ -1,0 +1,93 @@
+//! Tasks have an owner: they are spawned here, told to end here, and waited for here.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+use tokio_util::task::TaskTracker;
+
+/// The tasks of one service and the token that ends them.
+#[derive(Debug, Clone, Default)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    token: CancellationToken,
+}
+
+impl Tasks {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Spawns a task that must end soon after [`Tasks::cancelled`].
+    pub fn spawn<F>(&self, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.tracker.spawn(task);
+    }
+
+    /// Ends when shutdown begins.
+    pub fn cancelled(&self) -> WaitForCancellationFuture<'_> {
+        self.token.cancelled()
+    }
+
+    /// Whether shutdown has begun.
+    pub fn is_cancelled(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
+    /// The token, for what wants one.
+    pub const fn token(&self) -> &CancellationToken {
+        &self.token
+    }
+
+    /// A group of tasks that ends with this one, or alone before.
+    pub fn child(&self) -> Self {
+        Self { tracker: TaskTracker::new(), token: self.token.child_token() }
+    }
+
+    /// Begins the shutdown.
+    pub fn cancel(&self) {
+        self.token.cancel();
+    }
+
+    /// Begins the shutdown and waits for every task, at most so long. Says whether all ended.
+    pub async fn finish(&self, within: Duration) -> bool {
+        self.token.cancel();
+        self.tracker.close();
+        tokio::time::timeout(within, self.tracker.wait()).await.is_ok()
+    }
+}
+
+/// Ends at SIGTERM or SIGINT.
+pub async fn signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn finish_waits_for_every_task() {
+        let tasks = Tasks::new();
+        let own = tasks.clone();
+        tasks.spawn(async move { own.cancelled().await });
+        assert!(tasks.finish(Duration::from_secs(5)).await);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_does_not_end_is_told_of() {
+        let tasks = Tasks::new();
+        tasks.spawn(std::future::pending());
+        assert!(!tasks.finish(Duration::from_millis(10)).await);
+    }
+}
