@@ -43,6 +43,7 @@ impl Tasks {
     }
 
     /// A group of tasks that ends with this one, or alone before.
+    #[must_use]
     pub fn child(&self) -> Self {
         Self { tracker: TaskTracker::new(), token: self.token.child_token() }
     }

@@ -191,16 +191,13 @@ mod tests {
     use super::*;
 
     fn grid() -> String {
-        let mut grid = String::new();
-        for status in Status::ALL {
-            let allowed: Vec<_> = Action::ALL
-                .iter()
-                .filter(|action| status.allows(**action))
-                .map(|action| action.as_str())
-                .collect();
-            grid.push_str(&format!("{status:<11}{}\n", allowed.join(" ")));
-        }
-        grid
+        Status::ALL.iter().map(|status| row(*status)).collect()
+    }
+
+    fn row(status: Status) -> String {
+        let allowed = Action::ALL.iter().filter(|action| status.allows(**action));
+        let allowed: Vec<_> = allowed.map(|action| action.as_str()).collect();
+        format!("{status:<11}{}\n", allowed.join(" "))
     }
 
     #[test]

@@ -43,7 +43,9 @@ pub struct BadFilter {
 
 /// Sends all log lines of this process to stderr. A second call changes nothing.
 pub fn init(settings: &LogSettings) -> Result<(), BadFilter> {
-    let filter = EnvFilter::try_new(&settings.filter)
+    // The AMQP library logs a returned message with its whole body, which may hold a user's secrets.
+    let words = format!("{},lapin::returned_messages=error", settings.filter);
+    let filter = EnvFilter::try_new(words)
         .map_err(|cause| BadFilter { filter: settings.filter.clone(), cause })?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -1,3 +1,24 @@
 //! The agent of a compute host: it drives the container engine, answers calls and reports what it sees.
+//!
+//! ```text
+//!  bus ──commands──> rpc ──> worker (one a container) ──> driver ──> engine
+//!  bus ──questions─> rpc ───────────────────────────────> driver       │ events
+//!  bus <──reports─── report (newest of each container) <── watch <─────┘
+//! ```
 
+pub mod attached;
+pub mod certificate;
+pub mod console;
 pub mod driver;
+pub mod settings;
+
+mod agent;
+mod backoff;
+mod host;
+mod report;
+mod rpc;
+mod watch;
+mod worker;
+
+pub use agent::{Agent, StartError};
+pub use console::ConsoleStatus;

@@ -1,1 +1,10 @@
-//! To be filled.
+//! The client of Zun: a typed REST client, console connections, and the `zun` command.
+
+pub mod api;
+pub mod cmd;
+pub mod console;
+pub mod exit;
+pub mod out;
+pub mod relay;
+pub mod settings;
+pub mod tty;

@@ -80,6 +80,12 @@ impl Bus {
         Self { transport, sender: sender.into() }
     }
 
+    /// The same bus, for another service of this process: an agent's messages carry its host name.
+    #[must_use]
+    pub fn speaking_as(&self, sender: &str) -> Self {
+        Self { transport: Arc::clone(&self.transport), sender: sender.into() }
+    }
+
     /// The carrier.
     pub fn transport(&self) -> &Arc<dyn Transport> {
         &self.transport

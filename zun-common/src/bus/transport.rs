@@ -41,6 +41,12 @@ impl Route {
     pub const fn is_durable(&self) -> bool {
         matches!(self, Self::Commands(_) | Self::Reports)
     }
+
+    /// How often a message may come again before it is kept aside for a person: what kills its consumer each
+    /// time must not do so for ever.
+    pub const fn redeliveries(&self) -> u32 {
+        if self.is_durable() { 20 } else { 1 }
+    }
 }
 
 impl fmt::Display for Route {

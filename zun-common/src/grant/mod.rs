@@ -62,6 +62,27 @@ pub struct Grant {
     pub target: Target,
 }
 
+/// What `zun-authz` tells the agent, as one JSON datagram: a granted console began or ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionNote {
+    /// Which of the two.
+    pub kind: SessionNoteKind,
+    /// The grant's id: the certificate's common name.
+    pub grant: String,
+    /// The engine's identifier of the container.
+    pub container: EngineId,
+}
+
+/// Whether a console began or ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionNoteKind {
+    /// The attach was allowed.
+    Begin,
+    /// Its stream ended.
+    End,
+}
+
 /// A URI that is no grant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(

@@ -66,6 +66,7 @@ pub struct ContainerSpec {
 
 /// How a container is talked to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the fields are those of the wire")]
 pub struct ConsoleSpec {
     /// It has a terminal.
     pub tty: bool,
@@ -111,7 +112,7 @@ pub struct CreateContainer {
 impl Call for CreateContainer {
     const METHOD: &'static str = "container.create";
     const KIND: Kind = Kind::Command;
-    const DEADLINE: Duration = Duration::from_secs(60);
+    const DEADLINE: Duration = Duration::from_mins(1);
     type Reply = Done;
 }
 
@@ -216,6 +217,7 @@ question!(
 
 /// Which part of the output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the fields are those of the wire")]
 pub struct LogRequest {
     /// With stdout.
     pub stdout: bool,

@@ -11,6 +11,7 @@ use crate::units::TerminalSize;
 
 /// What to run and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the fields are those of the wire")]
 pub struct ExecSpec {
     /// The command and its arguments; at least one word.
     pub command: Vec<String>,
@@ -67,7 +68,7 @@ pub struct RunExec {
 impl Call for RunExec {
     const METHOD: &'static str = "exec.run";
     const KIND: Kind = Kind::Question;
-    const DEADLINE: Duration = Duration::from_secs(60);
+    const DEADLINE: Duration = Duration::from_mins(1);
     type Reply = ExecOutput;
 }
 

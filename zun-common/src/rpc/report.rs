@@ -43,7 +43,7 @@ pub struct ContainerReport {
 impl Call for ContainerReport {
     const METHOD: &'static str = "report.container";
     const KIND: Kind = Kind::Command;
-    const DEADLINE: Duration = Duration::from_secs(24 * 3600);
+    const DEADLINE: Duration = Duration::from_hours(24);
     type Reply = Done;
 }
 
@@ -61,6 +61,6 @@ pub struct UnknownContainer {
 impl Call for UnknownContainer {
     const METHOD: &'static str = "report.unknown";
     const KIND: Kind = Kind::Command;
-    const DEADLINE: Duration = Duration::from_secs(3600);
+    const DEADLINE: Duration = Duration::from_hours(1);
     type Reply = Done;
 }

@@ -1,7 +1,10 @@
 //! The common ground of container engines: small traits, of which a driver is the sum. Every driver
 //! passes the same conformance suite.
 
+pub mod docker;
 mod error;
+pub mod fake;
+mod image_name;
 
 use std::time::Duration;
 
@@ -18,6 +21,9 @@ use zun_common::units::{Gibibytes, Resources, TerminalSize};
 
 pub use error::DriverError;
 
+/// The most bytes of output that are kept, of the logs or of each stream of a command.
+pub const LARGEST_OUTPUT: usize = 4 << 20;
+
 /// What became of a request that may have been done before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
@@ -28,6 +34,7 @@ pub enum Change {
 }
 
 /// A container as the engine shows it now.
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// Ours.

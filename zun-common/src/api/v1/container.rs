@@ -24,6 +24,7 @@ pub struct RestartPolicy {
 /// by field, so that each refusal names the field, the value and the rule.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "the fields are those of the wire")]
 pub struct CreateContainer {
     /// The image, such as `cirros` or `host/name:tag`.
     pub image: String,
@@ -91,6 +92,7 @@ pub struct CreateContainer {
 
 /// A container as the API shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the fields are those of the wire")]
 pub struct Container {
     /// Its identifier.
     pub uuid: ContainerId,

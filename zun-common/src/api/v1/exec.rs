@@ -30,6 +30,7 @@ pub struct Executed {
 /// put `command` (one text), `run` and `interactive` into the query instead.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "the fields are those of the wire")]
 pub struct Execute {
     /// The command and its arguments.
     pub command: Vec<String>,

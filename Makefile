@@ -1,0 +1,35 @@
+# The front door. Each of these works from a fresh clone on Debian 12 or 13 with Rust.
+
+.DEFAULT_GOAL := help
+.PHONY: help run up down test check fmt clippy doc deny
+
+help: ## what can be made
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+run: ## a shell in a container: builds, starts, runs `zun run -i --name test cirros /bin/sh`, takes all down
+	@deploy/run.sh
+
+up: ## the standalone service in the background; then: source target/zun.env
+	@deploy/up.sh
+
+down: ## stops it, also after a crash, and removes all of it
+	@deploy/down.sh
+
+test: ## all tests, with a private Docker engine and RabbitMQ
+	@deploy/packages.sh test
+	@deploy/test.sh
+
+check: fmt clippy doc deny ## format, lints, documentation, licences
+
+fmt:
+	cargo fmt --all --check
+
+clippy:
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
+
+deny:
+	@if command -v cargo-deny >/dev/null; then cargo deny check; \
+	else echo 'cargo-deny is not installed: licences and advisories are not checked'; fi

@@ -1,0 +1,46 @@
+#!/bin/bash
+# Installs the Debian packages that are missing, saying so first.
+#   packages.sh run    what building and running the standalone service needs
+#   packages.sh test   that, and what the tests need
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+# A command, and the package that it comes from. A command that is there, however it came, is enough.
+RUN=(dockerd:docker.io docker:docker-cli containerd:containerd runc:runc iptables:iptables ip:iproute2
+  mount:mount unshare:util-linux setsid:util-linux busybox:busybox-static tar:tar cc:gcc)
+TEST=(mmdebstrap:mmdebstrap)
+
+missing() {
+  local pair command package
+  for pair in "$@"; do
+    command=${pair%%:*} package=${pair#*:}
+    PATH=$PATH:/usr/sbin:/sbin command -v "$command" >/dev/null || echo "$package"
+  done
+  [ -s /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
+  [ -e /usr/include/stdlib.h ] || echo libc6-dev
+  # A busybox that is not static is of no use inside an image.
+  ! command -v busybox >/dev/null || ! ldd "$(command -v busybox)" >/dev/null 2>&1 || echo busybox-static
+}
+
+# Before Debian 13 the client is part of docker.io.
+known() { [ -n "$(apt-cache show --no-all-versions "$1" 2>/dev/null)" ]; }
+
+case ${1:-} in
+  run) wanted=$(missing "${RUN[@]}" | sort -u) ;;
+  test) wanted=$(missing "${RUN[@]}" "${TEST[@]}" | sort -u) ;;
+  *) sed -n 3,4p "$0" >&2; exit 2 ;;
+esac
+[ -n "$wanted" ] || exit 0
+
+command -v apt-get >/dev/null || fail "these packages are missing, and there is no apt-get to install them: ${wanted//$'\n'/ }"
+how=
+[ "$(id -u)" = 0 ] || how=' through sudo'
+say "installing the missing Debian packages$how: ${wanted//$'\n'/ }"
+as_root apt-get update -q >&2
+packages=()
+for package in $wanted; do
+  if [ "$package" = docker-cli ] && ! known docker-cli; then package=docker.io; fi
+  packages+=("$package")
+done
+as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${packages[@]}" >&2 \
+  || fail "the packages could not be installed"

@@ -1,0 +1,66 @@
+//! `zun-standalone up`: the same in the background, ready when the command returns.
+
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::{Command, Stdio};
+
+use zun_standalone::state::{Lock, State};
+
+use crate::args::{Place, Start};
+use crate::{Failure, say};
+
+/// How many lines of the log are shown where it does not start.
+const LAST_LINES: usize = 8;
+
+/// Starts it in a session of its own, so that closing the terminal does not end it.
+pub(crate) fn up(start: &Start) -> Result<(), Failure> {
+    let state = State::new(&start.place.state)?;
+    if let Some(holder) = Lock::holder(&state)? {
+        let pid = holder.pid.map(|pid| format!(" as process {pid}")).unwrap_or_default();
+        say(&format!("zun-standalone runs already on {}{pid}", state.root().display()));
+        return Ok(());
+    }
+    state.make()?;
+    let log = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(state.log())
+        .map_err(Failure::system("open the log"))?;
+    let mut child = command(start)?
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .map_err(Failure::system("start it in the background"))?;
+    let words = child.stdout.take().map(BufReader::new);
+    let first = words.and_then(|words| words.lines().next()).transpose();
+    if first.map_err(Failure::system("hear from it"))?.as_deref() == Some("ready") {
+        return Ok(());
+    }
+    child.wait().map_err(Failure::system("wait for it"))?;
+    let text = std::fs::read_to_string(state.log()).unwrap_or_default();
+    Err(Failure::NotReady { log: state.log().display().to_string(), words: last_lines(&text) })
+}
+
+fn command(start: &Start) -> Result<Command, Failure> {
+    let Start { place: Place { state, env_file }, listen, authz, log } = start;
+    let program = std::env::current_exe().map_err(Failure::system("find this program"))?;
+    let mut command = Command::new("setsid");
+    command.arg(program).arg("run").arg("--state").arg(state);
+    command.args(["--listen", &listen.to_string(), "--log", log]);
+    if let Some(file) = env_file {
+        command.arg("--env-file").arg(file);
+    }
+    if let Some(program) = authz {
+        command.arg("--authz").arg(program);
+    }
+    Ok(command)
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let from = lines.len().saturating_sub(LAST_LINES);
+    lines.get(from..).unwrap_or_default().join("\n")
+}

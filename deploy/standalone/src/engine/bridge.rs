@@ -1,0 +1,144 @@
+//! The engine's bridge and its way out.
+//!
+//! dockerd is told to leave packet filter and forwarding alone (its chains are shared by all engines of a
+//! machine); what the bridge needs is three rules, made and removed here, each marked as ours.
+
+use std::path::{Path, PathBuf};
+
+use tracing::warn;
+
+use super::error::{EngineError, at};
+use super::network::{self, Network};
+use super::run::run;
+use super::settings::Layout;
+use zun_common::chain;
+
+const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
+const INTERFACES: &str = "/sys/class/net";
+
+/// Bridges are called `zun0`, `zun1`, …
+const MOST_BRIDGES: u8 = 100;
+
+/// Makes a bridge with an address, up, and gives its name.
+pub(super) fn make(layout: &Layout) -> Result<String, EngineError> {
+    let routes = network::taken(&run("ip", &["-4", "route", "show", "table", "all"])?);
+    for number in 0..MOST_BRIDGES {
+        let name = format!("zun{number}");
+        if Path::new(INTERFACES).join(&name).exists() {
+            continue;
+        }
+        let Some(network) = network::choose(number, &routes) else { continue };
+        match run("ip", &["link", "add", &name, "type", "bridge"]) {
+            // Another engine took the name in between.
+            Err(EngineError::Command { words, .. }) if words.contains("exists") => {}
+            Err(other) => return Err(other),
+            Ok(_) => {
+                set_up(layout, &name, network)?;
+                return Ok(name);
+            }
+        }
+    }
+    Err(EngineError::NoFreeNetwork)
+}
+
+fn set_up(layout: &Layout, name: &str, network: Network) -> Result<(), EngineError> {
+    run("ip", &["link", "set", name, "alias", &layout.mark()])?;
+    run("ip", &["address", "add", &network.gateway(), "dev", name])?;
+    run("ip", &["link", "set", name, "up"])?;
+    if let Err(error) = open_way_out(layout, name, network) {
+        warn!(error = %chain(&error), "containers on {name} will not reach other networks");
+    }
+    Ok(())
+}
+
+fn open_way_out(layout: &Layout, name: &str, network: Network) -> Result<(), EngineError> {
+    let mark = layout.mark();
+    let comment = ["-m", "comment", "--comment", mark.as_str()];
+    let network = network.to_string();
+    let answers = ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT"];
+    let outward = ["-w", "-I", "FORWARD", "-i", name, "-j", "ACCEPT"];
+    let inward = [&["-w", "-I", "FORWARD", "-o", name][..], &answers[..]].concat();
+    let masquerade = [
+        "-w",
+        "-t",
+        "nat",
+        "-A",
+        "POSTROUTING",
+        "-s",
+        &network,
+        "!",
+        "-o",
+        name,
+        "-j",
+        "MASQUERADE",
+    ];
+    for rule in [&outward[..], &inward, &masquerade] {
+        run("iptables", &[rule, &comment[..]].concat())?;
+    }
+    forward(layout)
+}
+
+fn forward(layout: &Layout) -> Result<(), EngineError> {
+    let path = Path::new(FORWARDING);
+    let now = std::fs::read_to_string(path).map_err(at("read", path))?;
+    if now.trim() == "0" {
+        let note = layout.forwarding_was_off();
+        std::fs::write(&note, "").map_err(at("write", &note))?;
+        std::fs::write(path, "1").map_err(at("write", path))?;
+    }
+    Ok(())
+}
+
+/// Removes what [`make`] made, as far as it is there.
+pub(super) fn remove(layout: &Layout) -> Result<(), EngineError> {
+    for name in marked_interfaces(&layout.mark()) {
+        run("ip", &["link", "delete", &name])?;
+    }
+    close_way_out(&layout.mark())?;
+    let note = layout.forwarding_was_off();
+    if note.exists() {
+        // Whoever made a bridge meanwhile counts on forwarding.
+        if !any_bridge() {
+            let path = Path::new(FORWARDING);
+            std::fs::write(path, "0").map_err(at("write", path))?;
+        }
+        std::fs::remove_file(&note).map_err(at("remove", &note))?;
+    }
+    Ok(())
+}
+
+fn close_way_out(mark: &str) -> Result<(), EngineError> {
+    if super::run::find("iptables").is_none() {
+        return Ok(());
+    }
+    for table in ["filter", "nat"] {
+        let Ok(rules) = run("iptables", &["-w", "-t", table, "-S"]) else { continue };
+        for rule in rules.lines().filter(|rule| rule.contains(mark)) {
+            let words: Vec<&str> = rule.split_whitespace().collect();
+            let Some(("-A", rest)) = words.split_first().map(|(first, rest)| (*first, rest)) else {
+                continue;
+            };
+            run("iptables", &[&["-w", "-t", table, "-D"][..], rest].concat())?;
+        }
+    }
+    Ok(())
+}
+
+fn interfaces() -> Vec<PathBuf> {
+    let Ok(folder) = std::fs::read_dir(INTERFACES) else { return Vec::new() };
+    folder.filter_map(|entry| Some(entry.ok()?.path())).collect()
+}
+
+fn marked_interfaces(mark: &str) -> Vec<String> {
+    interfaces()
+        .into_iter()
+        .filter(|path| {
+            std::fs::read_to_string(path.join("ifalias")).is_ok_and(|alias| alias.trim() == mark)
+        })
+        .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+        .collect()
+}
+
+fn any_bridge() -> bool {
+    interfaces().iter().any(|path| path.join("bridge").is_dir())
+}

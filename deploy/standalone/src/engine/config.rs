@@ -1,0 +1,79 @@
+//! dockerd's settings file. All is said in it, so that the command line is one flag.
+
+use serde_json::{Value, json};
+
+use super::error::{EngineError, at};
+use super::settings::{Layout, SafeListener};
+
+/// The plugin's name; its socket is `/run/docker/plugins/zun-authz.sock` in the engine's namespace.
+pub(super) const PLUGIN: &str = "zun-authz";
+
+/// Writes it.
+pub(super) fn write(
+    layout: &Layout,
+    bridge: &str,
+    listener: Option<&SafeListener>,
+) -> Result<(), EngineError> {
+    let path = layout.config();
+    let text = format!("{:#}\n", settings(layout, bridge, listener));
+    std::fs::write(&path, text).map_err(at("write", &path))
+}
+
+fn settings(layout: &Layout, bridge: &str, listener: Option<&SafeListener>) -> Value {
+    let mut hosts = vec![format!("unix://{}", layout.socket().display())];
+    let mut settings = json!({
+        "data-root": layout.data(),
+        "exec-root": "/run/docker",
+        "pidfile": layout.pidfile(),
+        // The socket is root on the machine: for root alone.
+        "group": "root",
+        "bridge": bridge,
+        // Rules and forwarding are made by us; see `bridge`.
+        "iptables": false,
+        "ip6tables": false,
+        "ip-forward": false,
+    });
+    let Some(keys) = settings.as_object_mut() else { return settings };
+    if let Some(SafeListener { address, ca, certificate, key, plugin: _ }) = listener {
+        hosts.push(format!("tcp://{address}"));
+        keys.insert("tlsverify".to_owned(), json!(true));
+        keys.insert("tlscacert".to_owned(), json!(ca));
+        keys.insert("tlscert".to_owned(), json!(certificate));
+        keys.insert("tlskey".to_owned(), json!(key));
+        keys.insert("authorization-plugins".to_owned(), json!([PLUGIN]));
+    }
+    keys.insert("hosts".to_owned(), json!(hosts));
+    settings
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::engine::Plugin;
+
+    #[test]
+    fn a_listener_is_never_without_tls_and_plugin() {
+        let layout = Layout::new(Path::new("/s"));
+        let listener = SafeListener {
+            address: "127.0.0.1:2376".parse().expect("an address"),
+            ca: "/c/ca.pem".into(),
+            certificate: "/c/cert.pem".into(),
+            key: "/c/key.pem".into(),
+            plugin: Plugin {
+                program: "/p".into(),
+                host: "h".parse().expect("a name"),
+                api_version: "1.41".parse().expect("a version"),
+                notify: None,
+            },
+        };
+        let with = settings(&layout, "zun0", Some(&listener));
+        assert_eq!(with["hosts"], json!(["unix:///s/docker.sock", "tcp://127.0.0.1:2376"]));
+        assert_eq!(with["tlsverify"], json!(true));
+        assert_eq!(with["authorization-plugins"], json!(["zun-authz"]));
+        let without = settings(&layout, "zun0", None);
+        assert_eq!(without["hosts"], json!(["unix:///s/docker.sock"]));
+        assert!(without.get("tlsverify").is_none());
+    }
+}

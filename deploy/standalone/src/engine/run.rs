@@ -1,0 +1,63 @@
+//! Running other programs: short ones to their end, and looking for installed ones.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use super::error::EngineError;
+
+/// What the engine cannot do without, and where Debian keeps it.
+const NEEDED: [(&str, &str); 6] = [
+    ("dockerd", "docker.io"),
+    ("containerd", "containerd"),
+    ("runc", "runc"),
+    ("ip", "iproute2"),
+    ("unshare", "util-linux"),
+    ("mount", "mount"),
+];
+
+/// Where programs are looked for besides `PATH`, which often lacks the `sbin`s.
+const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Whether all needed programs are here.
+pub(super) fn check_programs() -> Result<(), EngineError> {
+    for (program, package) in NEEDED {
+        if find(program).is_none() {
+            return Err(EngineError::Missing { program, package });
+        }
+    }
+    Ok(())
+}
+
+/// `PATH` for the engine and its helpers.
+pub(super) fn path() -> std::ffi::OsString {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    if !path.is_empty() {
+        path.push(":");
+    }
+    path.push(SYSTEM_PATH);
+    path
+}
+
+/// Runs a program to its end and gives what it printed.
+pub(super) fn run(program: &'static str, arguments: &[&str]) -> Result<String, EngineError> {
+    let line = || format!("{program} {}", arguments.join(" "));
+    let output = Command::new(program)
+        .args(arguments)
+        .env("PATH", path())
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|cause| EngineError::Spawn { program: program.to_owned(), cause })?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(EngineError::Command { line: line(), words })
+}
+
+/// Where a program is.
+pub(super) fn find(program: impl AsRef<OsStr>) -> Option<PathBuf> {
+    let program = program.as_ref();
+    std::env::split_paths(&path()).map(|folder| folder.join(program)).find(|file| file.is_file())
+}

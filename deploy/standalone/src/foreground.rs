@@ -1,0 +1,72 @@
+//! `zun-standalone run`: from the lock to the last socket removed.
+
+use std::path::Path;
+
+use tracing::info;
+use zun_common::shutdown::signal;
+use zun_common::telemetry::{self, LogSettings};
+use zun_standalone::service::{Settings, Standalone};
+use zun_standalone::state::{Environment, Lock, State};
+
+use crate::Failure;
+use crate::args::Start;
+
+/// Runs until a signal, or until the engine fails.
+pub(crate) fn run(start: &Start) -> Result<(), Failure> {
+    if !start.listen.ip().is_loopback() {
+        return Err(Failure::NotLoopback(start.listen));
+    }
+    telemetry::init(&LogSettings { filter: start.log.clone(), ..LogSettings::default() })?;
+    let state = State::new(&start.place.state)?;
+    state.make()?;
+    let _lock = Lock::take(&state)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(Failure::system("start the runtime"))?;
+    runtime.block_on(serve(start, state))
+}
+
+async fn serve(start: &Start, state: State) -> Result<(), Failure> {
+    let program = std::env::current_exe().map_err(Failure::system("find this program"))?;
+    let programs = program.parent().unwrap_or(Path::new("/")).to_owned();
+    let authz = start.authz.clone().unwrap_or_else(|| programs.join("zun-authz"));
+    let settings = Settings { state, listen: start.listen, authz };
+    let mut standalone = tokio::select! {
+        started = Standalone::start(&settings) => started?,
+        ended = signal() => return ended.map_err(Failure::system("wait for signals")),
+    };
+    let ended = match tell(start, &standalone, programs) {
+        Ok(()) => until_ended(&mut standalone).await,
+        Err(failure) => Err(failure),
+    };
+    if let Some(path) = &start.place.env_file {
+        std::fs::remove_file(path).unwrap_or_default();
+    }
+    standalone.stop().await;
+    ended
+}
+
+async fn until_ended(standalone: &mut Standalone) -> Result<(), Failure> {
+    tokio::select! {
+        failed = standalone.watch() => Err(Failure::Engine(failed)),
+        signalled = signal() => signalled.map_err(Failure::system("wait for signals")),
+    }
+}
+
+/// Tells those who wait that it is ready: the file to be sourced, and a word on stdout.
+#[expect(clippy::print_stdout, reason = "the word that the caller waits for")]
+fn tell(
+    start: &Start,
+    standalone: &Standalone,
+    programs: std::path::PathBuf,
+) -> Result<(), Failure> {
+    let address = standalone.address();
+    if let Some(path) = &start.place.env_file {
+        Environment { address, token: standalone.token(), programs }.write(path)?;
+    }
+    info!("the standalone service is ready on {address}");
+    println!("ready");
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! Whether zun-api knows this host as it is now: the last fact before the service is ready.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{interval, timeout};
+
+use crate::state::Token;
+
+/// How long the first sign of life may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// zun-api did not hear from the agent in time.
+#[derive(Debug, thiserror::Error)]
+#[error("zun-api did not hear from this host within {} s", PATIENCE.as_secs())]
+pub struct Unheard;
+
+/// Returns once zun-api shows the host with this console address.
+pub(crate) async fn host_is_known(
+    api: SocketAddr,
+    token: &Token,
+    console: SocketAddr,
+) -> Result<(), Unheard> {
+    let console = console.to_string();
+    let shown = async {
+        let mut tick = interval(Duration::from_millis(10));
+        loop {
+            tick.tick().await;
+            if hosts(api, token).await.is_ok_and(|hosts| shows(&hosts, &console)) {
+                return;
+            }
+        }
+    };
+    match timeout(PATIENCE, shown).await {
+        Ok(()) => Ok(()),
+        Err(_elapsed) => Err(Unheard),
+    }
+}
+
+fn shows(hosts: &Value, console: &str) -> bool {
+    let hosts = hosts.get("hosts").and_then(Value::as_array);
+    hosts.into_iter().flatten().any(|host| {
+        host.get("console").and_then(Value::as_str) == Some(console)
+            && host.get("cpus").and_then(Value::as_f64).is_some_and(|cpus| cpus > 0.0)
+    })
+}
+
+async fn hosts(api: SocketAddr, token: &Token) -> std::io::Result<Value> {
+    let mut stream = TcpStream::connect(api).await?;
+    let token = token.expose();
+    let request = format!("GET /v1/hosts HTTP/1.0\r\nHost: {api}\r\nX-Auth-Token: {token}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
+    serde_json::from_str(body).map_err(std::io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_host_of_an_earlier_start_is_not_this_one() {
+        let hosts = json!({"hosts": [{"console": "127.0.0.1:1", "cpus": 2.0}]});
+        assert!(shows(&hosts, "127.0.0.1:1"));
+        assert!(!shows(&hosts, "127.0.0.1:2"));
+        let unknown = json!({"hosts": [{"console": "127.0.0.1:1", "cpus": 0.0}]});
+        assert!(!shows(&unknown, "127.0.0.1:1"));
+        assert!(!shows(&json!({"errors": []}), "127.0.0.1:1"));
+    }
+}

@@ -1,0 +1,225 @@
+//! The service: what is started, in which order, and how it ends.
+//!
+//! ```text
+//!  token, authority → bus → zun-api → host's certificate → private engine → agent → ready
+//!  agent drained → zun-api drained → engine stopped, bridge and sockets removed
+//! ```
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::warn;
+use zun_api::Service;
+use zun_api::ca::{Authority, CaError};
+use zun_common::bus::{Bus, BusSettings, ConnectError, connect};
+use zun_common::chain;
+use zun_common::grant::ApiVersion;
+use zun_common::id::HostName;
+use zun_common::shutdown::Tasks;
+use zun_compute::Agent;
+use zun_compute::certificate::{self, CertificateError, CertificateFiles, CertificateSettings};
+use zun_compute::driver::DriverError;
+use zun_compute::driver::docker::DockerDriver;
+
+use crate::engine::{EngineError, EngineSettings, Layout, Plugin, PrivateEngine, SafeListener};
+use crate::host_name::this_host;
+pub use crate::known::Unheard;
+use crate::known::host_is_known;
+use crate::state::{State, StateError, Token};
+
+/// How long the bus's own tasks have at the end.
+const LAST: Duration = Duration::from_secs(5);
+
+/// Why the standalone service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state directory cannot be used.
+    #[error("the state directory cannot be used")]
+    State(#[from] StateError),
+    /// The authority cannot be made or read.
+    #[error("the certificate authority cannot be used")]
+    Authority(#[from] CaError),
+    /// The bus in this process cannot be made.
+    #[error("the bus cannot be made")]
+    Bus(#[from] ConnectError),
+    /// zun-api does not start.
+    #[error("zun-api does not start")]
+    Api(#[from] zun_api::StartError),
+    /// The host has no certificate.
+    #[error("the host's certificate cannot be had")]
+    Certificate(#[from] CertificateError),
+    /// The private engine does not start.
+    #[error("the private engine does not start")]
+    Engine(#[from] EngineError),
+    /// There is no port for the engine.
+    #[error("no free port on loopback")]
+    Port(#[source] std::io::Error),
+    /// The engine cannot be driven.
+    #[error("the private engine cannot be driven")]
+    Driver(#[from] DriverError),
+    /// The agent does not start.
+    #[error("zun-compute does not start")]
+    Agent(#[from] zun_compute::StartError),
+    /// The agent's signs of life do not arrive.
+    #[error(transparent)]
+    Unheard(#[from] Unheard),
+}
+
+/// What the service is told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where everything is.
+    pub state: State,
+    /// Where zun-api listens.
+    pub listen: SocketAddr,
+    /// The authorization plugin.
+    pub authz: PathBuf,
+}
+
+/// The running service.
+pub struct Standalone {
+    api: Service,
+    agent: Agent,
+    engine: PrivateEngine,
+    tasks: Tasks,
+    token: Token,
+}
+
+impl Standalone {
+    /// Starts all of it. The state's lock must be held.
+    pub async fn start(settings: &Settings) -> Result<Self, StartError> {
+        let tasks = Tasks::new();
+        let started = Self::start_with(settings, &tasks).await;
+        if started.is_err() {
+            tasks.finish(LAST).await;
+        }
+        started
+    }
+
+    async fn start_with(settings: &Settings, tasks: &Tasks) -> Result<Self, StartError> {
+        let state = &settings.state;
+        state.make()?;
+        let token = Token::fresh();
+        token.allow(state)?;
+        let host = this_host();
+        let bus = connect(&BusSettings::at("memory://"), "zun-api", tasks)?;
+        authority(state)?;
+        let api = Service::start(api_settings(settings), bus.clone(), tasks).await?;
+        let host_bus = bus.speaking_as(host.as_str());
+        let (engine, console) = start_engine(settings, &host, &host_bus).await?;
+        let driver = Arc::new(DockerDriver::connect(&engine.socket())?);
+        let dialled = console.address;
+        let agent_settings = agent_settings(state, host, console);
+        let agent = Agent::start(agent_settings, host_bus, driver, tasks).await?;
+        host_is_known(api.address(), &token, dialled).await?;
+        Ok(Self { api, agent, engine, tasks: tasks.clone(), token })
+    }
+
+    /// Where zun-api listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.api.address()
+    }
+
+    /// What zun-api asks for.
+    pub const fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// Returns when the engine has ended although nobody asked.
+    pub async fn watch(&mut self) -> EngineError {
+        self.engine.watch().await
+    }
+
+    /// Takes all of it down. Rows, images and containers stay in the state directory.
+    pub async fn stop(self) {
+        let Self { api, agent, engine, tasks, token: _ } = self;
+        agent.stop().await;
+        api.stop().await;
+        let removed = engine.stop().await;
+        if !tasks.finish(LAST).await {
+            warn!("some tasks did not end in time");
+        }
+        tell_of_leftovers(removed);
+    }
+}
+
+fn tell_of_leftovers(removed: Result<(), EngineError>) {
+    if let Err(error) = removed {
+        warn!(error = %chain(&error), "not all of the private engine was removed");
+    }
+}
+
+/// Reads the authority, or makes it at the first start.
+fn authority(state: &State) -> Result<Authority, CaError> {
+    let directory = state.authority();
+    if directory.join(zun_api::ca::KEY_FILE).exists() {
+        Authority::load(&directory)
+    } else {
+        Authority::init(&directory)
+    }
+}
+
+fn api_settings(settings: &Settings) -> zun_api::settings::Settings {
+    let state = &settings.state;
+    let mut api = zun_api::settings::Settings::default();
+    api.http.listen = settings.listen;
+    api.auth.token_file = Some(state.tokens());
+    api.database.path = state.database();
+    api.bus = BusSettings::at("memory://");
+    api.console.ca_directory = Some(state.authority());
+    api
+}
+
+/// Where the engine's consoles are dialled.
+#[derive(Debug, Clone, Copy)]
+struct Console {
+    address: SocketAddr,
+    api_version: ApiVersion,
+}
+
+async fn start_engine(
+    settings: &Settings,
+    host: &HostName,
+    bus: &Bus,
+) -> Result<(PrivateEngine, Console), StartError> {
+    let state = &settings.state;
+    let wanted = CertificateSettings {
+        directory: state.host(),
+        host: host.clone(),
+        names: vec![Ipv4Addr::LOCALHOST.to_string(), "localhost".to_owned()],
+    };
+    let CertificateFiles { ca, certificate, key } = certificate::ensure(bus, &wanted).await?;
+    let api_version = PrivateEngine::api_version().await?;
+    let address = free_port().map_err(StartError::Port)?;
+    let plugin = Plugin {
+        program: settings.authz.clone(),
+        host: host.clone(),
+        api_version,
+        notify: Some(state.notes()),
+    };
+    let listener = SafeListener { address, ca, certificate, key, plugin };
+    let engine = EngineSettings { directory: state.engine(), listener: Some(listener) };
+    Ok((PrivateEngine::start(&engine).await?, Console { address, api_version }))
+}
+
+/// A port of loopback that nobody listens on now.
+fn free_port() -> std::io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+fn agent_settings(
+    state: &State,
+    host: HostName,
+    console: Console,
+) -> zun_compute::settings::Settings {
+    let address = console.address.to_string().try_into().expect("an address with a port is one");
+    let mut agent = zun_compute::settings::Settings { host: Some(host), ..Default::default() };
+    agent.bus = BusSettings::at("memory://");
+    agent.docker.socket = Layout::new(&state.engine()).socket();
+    agent.console.address = Some(address);
+    agent.console.api_version = Some(console.api_version);
+    agent.console.notify_socket = Some(state.notes());
+    agent
+}

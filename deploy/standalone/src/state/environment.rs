@@ -1,0 +1,99 @@
+//! The file to be sourced by a shell: how the standalone service is called.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::{StateError, Token, at};
+
+/// What a shell must know.
+#[derive(Debug)]
+pub struct Environment<'a> {
+    /// Where zun-api listens.
+    pub address: SocketAddr,
+    /// What it asks for.
+    pub token: &'a Token,
+    /// The folder of the built `zun`.
+    pub programs: PathBuf,
+}
+
+impl Environment<'_> {
+    /// Writes it, in one step, for the one to whom the folder belongs and for nobody else.
+    pub fn write(&self, path: &Path) -> Result<(), StateError> {
+        write(path, &self.text())
+    }
+
+    fn text(&self) -> String {
+        let Self { address, token, programs } = self;
+        format!(
+            "# How to call the standalone Zun of this machine. Made by zun-standalone at its start.\n\
+             export OS_AUTH_TYPE=admin_token\n\
+             export OS_TOKEN={}\n\
+             export OS_ENDPOINT=http://{address}/v1\n\
+             export PATH={}:\"$PATH\"\n",
+            token.expose(),
+            quoted(&programs.to_string_lossy()),
+        )
+    }
+}
+
+/// As one word of a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// Writes a secret: nobody else can read it at any moment, and it is there whole or not at all.
+pub(super) fn write(path: &Path, text: &str) -> Result<(), StateError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        Some(_) | None => Path::new("."),
+    };
+    let owner = std::fs::metadata(folder).map_err(at("find", folder))?;
+    let new = path.with_extension("new");
+    let mut file: File = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new)
+        .map_err(at("create", &new))?;
+    // Where root writes into another's clone.
+    std::os::unix::fs::fchown(&file, Some(owner.uid()), Some(owner.gid()))
+        .map_err(at("give away", &new))?;
+    file.write_all(text.as_bytes()).map_err(at("write", &new))?;
+    std::fs::rename(&new, path).map_err(at("rename", &new))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_shell_can_source_it_and_nobody_else_can_read_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("zun.env");
+        let token = Token::fresh();
+        let address = "127.0.0.1:9517".parse().expect("an address");
+        let programs = PathBuf::from("/it's here/release");
+        Environment { address, token: &token, programs }.write(&path).expect("written");
+        let mode = std::fs::metadata(&path).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let script = r#". "$1"; echo "$OS_AUTH_TYPE $OS_TOKEN $OS_ENDPOINT $PATH""#;
+        let shell = std::process::Command::new("/bin/sh")
+            .args(["-c", script, "sh"])
+            .arg(&path)
+            .env("PATH", "/bin")
+            .output()
+            .expect("a shell");
+        let said = String::from_utf8(shell.stdout).expect("text");
+        let expected = format!(
+            "admin_token {} http://127.0.0.1:9517/v1 /it's here/release:/bin\n",
+            token.expose()
+        );
+        assert_eq!(said, expected);
+    }
+}

@@ -1,0 +1,162 @@
+//! One instance a state directory. The kernel's lock says whether one runs; the file's text says which.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::{State, StateError, at};
+
+/// A directory that is this process's alone until it is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Who has the directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process, as far as it has written it.
+    pub pid: Option<i32>,
+}
+
+/// The directory is not ours.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another instance has it.
+    #[error("zun-standalone already runs on {}{}", state.display(), pid.map(|pid| format!(" as process {pid}")).unwrap_or_default())]
+    Held {
+        /// The directory.
+        state: PathBuf,
+        /// Its process.
+        pid: Option<i32>,
+    },
+    /// The lock's file cannot be used.
+    #[error(transparent)]
+    File(#[from] StateError),
+    /// The other instance does not end.
+    #[error("process {pid} does not end within {seconds} s")]
+    Stays {
+        /// Its process.
+        pid: i32,
+        /// How long it had.
+        seconds: u64,
+    },
+}
+
+impl Lock {
+    /// Takes the directory, which must exist, or says who has it.
+    pub fn take(state: &State) -> Result<Self, LockError> {
+        let path = path_of(state);
+        loop {
+            let mut file = open(&path)?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(Errno::WOULDBLOCK) => {
+                    let pid = read_pid(&mut file);
+                    return Err(LockError::Held { state: state.root().to_owned(), pid });
+                }
+                Err(errno) => return Err(LockError::File(at("lock", &path)(errno.into()))),
+            }
+            // Its former holder may have removed it, and another instance made it anew.
+            if !is_still(&file, &path) {
+                continue;
+            }
+            write_pid(&mut file).map_err(at("write", &path))?;
+            return Ok(Self { _file: file });
+        }
+    }
+
+    /// Who has the directory, if anybody.
+    pub fn holder(state: &State) -> Result<Option<Holder>, LockError> {
+        let path = path_of(state);
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(LockError::File(at("open", &path)(error))),
+        };
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(None),
+            Err(_held) => Ok(Some(Holder { pid: read_pid(&mut file) })),
+        }
+    }
+}
+
+impl Holder {
+    /// Tells it to end, waits for that, and kills it if it does not.
+    pub fn end(&self, within: Duration) -> Result<(), LockError> {
+        let Some(pid) = self.pid.and_then(Pid::from_raw) else { return Ok(()) };
+        // It may have ended by itself.
+        let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(()) };
+        for (signal, within) in [(Signal::TERM, within), (Signal::KILL, Duration::from_secs(5))] {
+            pidfd_send_signal(&process, signal).unwrap_or_default();
+            let time = Timespec {
+                tv_sec: i64::try_from(within.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: i64::from(within.subsec_nanos()),
+            };
+            let mut wanted = [PollFd::new(&process, PollFlags::IN)];
+            if matches!(poll(&mut wanted, Some(&time)), Ok(1..)) {
+                return Ok(());
+            }
+        }
+        Err(LockError::Stays { pid: pid.as_raw_nonzero().get(), seconds: within.as_secs() })
+    }
+}
+
+fn path_of(state: &State) -> PathBuf {
+    state.root().join("lock")
+}
+
+fn open(path: &Path) -> Result<File, StateError> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(at("open", path))
+}
+
+fn read_pid(file: &mut File) -> Option<i32> {
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+fn write_pid(file: &mut File) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())
+}
+
+fn is_still(file: &File, path: &Path) -> bool {
+    let (Ok(ours), Ok(there)) = (file.metadata(), std::fs::metadata(path)) else { return false };
+    (ours.dev(), ours.ino()) == (there.dev(), there.ino())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_instance_is_refused_by_name_and_the_next_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let state = State::new(folder.path()).expect("a path");
+        let first = Lock::take(&state).expect("the first");
+        let own = i32::try_from(std::process::id()).expect("a pid");
+        let refusal = Lock::take(&state).expect_err("a second");
+        let words = refusal.to_string();
+        assert!(words.contains("already runs on") && words.contains(&own.to_string()), "{words}");
+        assert_eq!(Lock::holder(&state).expect("known"), Some(Holder { pid: Some(own) }));
+        drop(first);
+        assert_eq!(Lock::holder(&state).expect("known"), None);
+        drop(Lock::take(&state).expect("the next"));
+    }
+}

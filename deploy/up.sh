@@ -1,0 +1,10 @@
+#!/bin/bash
+# Starts the standalone service in the background, with an image in it; nothing happens where it runs already.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+"$ROOT/deploy/packages.sh" run
+build
+mkdir -p "$TARGET"
+standalone up --listen "$LISTEN" >&2
+as_root "$ROOT/deploy/image.sh" "$STATE/engine/docker.sock"
+say "source $ENV_FILE and use zun"

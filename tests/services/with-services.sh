@@ -1,0 +1,160 @@
+#!/bin/bash
+# with-services.sh COMMAND…: runs a command beside the services that the tests need, and takes them down after it.
+#
+#   a container engine of its own   ZUN_TEST_DOCKER=unix://…   with busybox:latest and cirros:latest (the same image)
+#   RabbitMQ in a container         ZUN_TEST_AMQP=amqp://…, ZUN_TEST_RABBIT_API=http://…, ZUN_TEST_RABBIT_CONTAINER=…
+#
+# Nothing of the machine's own engine is touched: data, runtime files, bridge and containerd name space are others.
+# What a killed former run left is cleaned first. Two runs of one tree wait for each other.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+STATE=$TARGET/test-services
+SOCKET=$STATE/docker.sock
+BRIDGE=zunt0
+NAME=zun-test-rabbitmq
+USERNAME=zun-test
+PASSWORD=$(head -c 12 /dev/urandom | base64 | tr -dc 'a-zA-Z0-9')
+
+# --- the engine ----------------------------------------------------------------------------------
+start_engine() {
+  local subnet
+  subnet=$(free_subnet)
+  ip link add "$BRIDGE" type bridge
+  ip address add "$subnet.1/24" dev "$BRIDGE"
+  ip link set "$BRIDGE" up
+  mkdir -p "$STATE/data" "$STATE/run"
+  echo '{}' >"$STATE/daemon.json"
+  # No iptables rules: the containers reach the machine over the bridge, and that is all that they need.
+  setsid dockerd --config-file "$STATE/daemon.json" --data-root "$STATE/data" --exec-root "$STATE/run" \
+    --pidfile "$STATE/dockerd.pid" -H "unix://$SOCKET" --bridge "$BRIDGE" --iptables=false --ip-masq=false \
+    --ip-forward=false --containerd-namespace zun-test --containerd-plugins-namespace zun-test-plugins \
+    --log-level warn >"$STATE/dockerd.log" 2>&1 9>&- &
+  export DOCKER_HOST=unix://$SOCKET
+  wait_for 60 dockerd docker version || { tail -20 "$STATE/dockerd.log" >&2; exit 1; }
+}
+
+free_subnet() {
+  local third
+  for third in $(seq 240 254); do
+    ip -4 address show | grep -q " 10.213.$third\." || { echo "10.213.$third"; return; }
+  done
+  fail "10.213.240.0/20 is in use on this machine; the test engine needs a free /24 of it"
+}
+
+load_busybox() {
+  local root=$STATE/busybox link
+  mkdir -p "$root/bin" "$root/tmp" "$root/root" "$root/etc"
+  cp "$(command -v busybox)" "$root/bin/busybox"
+  for link in $("$root/bin/busybox" --list); do
+    [ "$link" = busybox ] || ln -sf busybox "$root/bin/$link"
+  done
+  echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
+  echo 'root:x:0:' >"$root/etc/group"
+  tar -C "$root" --numeric-owner --owner=0 --group=0 -c . | docker import -c 'CMD ["/bin/sh"]' - busybox:latest >/dev/null
+  docker tag busybox:latest cirros:latest
+}
+
+# --- RabbitMQ ------------------------------------------------------------------------------------
+free_ports() {
+  python3 -c 'import socket
+found = [socket.socket() for _ in range(4)]
+for one in found: one.bind(("127.0.0.1", 0))
+print(*[one.getsockname()[1] for one in found])'
+}
+
+# Dials: the greeting "AMQP 0 0 9 1" is answered with a method frame, whose first byte is 1.
+amqp_answers() {
+  exec 3<>"/dev/tcp/127.0.0.1/$1" || return 1
+  printf 'AMQP\0\0\011\001' >&3
+  [ "$(timeout 2 head -c1 <&3 | od -An -tu1 | tr -d ' ')" = 1 ]
+  local answered=$?
+  exec 3>&-
+  return "$answered"
+}
+
+start_rabbitmq() {
+  local image amqp api nodes epmd
+  image=$("$(dirname "$0")/rabbitmq-image.sh")
+  read -r amqp api nodes epmd < <(free_ports)
+  docker run -d --name "$NAME" --network host --memory 1g --stop-timeout 10 \
+    -e RABBITMQ_NODENAME="zun-test@localhost" -e RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 -e RABBITMQ_NODE_PORT="$amqp" \
+    -e RABBITMQ_DIST_PORT="$nodes" -e ERL_EPMD_PORT="$epmd" -e ERL_EPMD_ADDRESS=127.0.0.1 \
+    -e RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1} -rabbitmq_management listener [{port,$api},{ip,\"127.0.0.1\"}]" \
+    -e RABBITMQ_DEFAULT_USER="$USERNAME" -e RABBITMQ_DEFAULT_PASS="$PASSWORD" "$image" >/dev/null
+  wait_for 60 RabbitMQ amqp_answers "$amqp" || { docker logs --tail 30 "$NAME" >&2; exit 1; }
+  export ZUN_TEST_AMQP="amqp://$USERNAME:$PASSWORD@127.0.0.1:$amqp/%2f"
+  export ZUN_TEST_RABBIT_API="http://$USERNAME:$PASSWORD@127.0.0.1:$api"
+  export ZUN_TEST_RABBIT_CONTAINER=$NAME
+}
+
+# --- taking down, also what a killed run left ----------------------------------------------------
+# Processes whose command line names our folder: the engine, its containerd, the shims of its containers.
+ours() {
+  local line pid
+  for line in /proc/[0-9]*/cmdline; do
+    pid=${line#/proc/}
+    pid=${pid%/cmdline}
+    [ "$pid" != $$ ] || continue
+    case $(tr '\0' ' ' 2>/dev/null <"$line" || :) in
+      *dockerd*"$STATE/"* | *containerd*"$STATE/"*) echo "$pid" ;;
+    esac
+  done
+}
+
+descendants() {
+  local child
+  for child in $(cat "/proc/$1/task/$1/children" 2>/dev/null || :); do
+    descendants "$child"
+    echo "$child"
+  done
+}
+
+gone() { [ -z "$(ours)" ]; }
+
+clean() {
+  local pid mount
+  if docker -H "unix://$SOCKET" version >/dev/null 2>&1; then
+    docker -H "unix://$SOCKET" ps -aq | xargs -r docker -H "unix://$SOCKET" rm -f >/dev/null 2>&1 || :
+  fi
+  if [ -s "$STATE/dockerd.pid" ]; then
+    pid=$(cat "$STATE/dockerd.pid")
+    case " $(ours | tr '\n' ' ') " in *" $pid "*) kill "$pid" 2>/dev/null || : ;; esac
+    wait_for 15 'the end of dockerd' gone || :
+  fi
+  for pid in $(ours); do
+    # shellcheck disable=SC2046
+    kill -9 $(descendants "$pid") "$pid" 2>/dev/null || :
+  done
+  awk -v under="$STATE/" 'index($2, under) == 1 {print $2}' /proc/mounts | sort -r | while read -r mount; do
+    umount -l "$mount" || :
+  done
+  ip link del "$BRIDGE" 2>/dev/null || :
+  rm -rf --one-file-system "$STATE"
+}
+
+# -------------------------------------------------------------------------------------------------
+[ $# -gt 0 ] || { sed -n '2,8s/^# \?//p' "$0" >&2; exit 2; }
+need_root "$@"
+[ ${#SOCKET} -le 90 ] || fail "the path $SOCKET is too long for a socket; use a shorter CARGO_TARGET_DIR"
+need dockerd docker.io
+need docker docker.io
+need busybox busybox-static
+need ip iproute2
+need python3 python3-minimal
+
+mkdir -p "$TARGET"
+exec 9>"$TARGET/test-services.lock"
+flock -n 9 || { say "another run of this tree has its services up; waiting for it"; flock 9; }
+trap clean EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+clean
+started=$SECONDS
+start_engine
+load_busybox
+start_rabbitmq
+export ZUN_TEST_DOCKER=unix://$SOCKET
+unset DOCKER_HOST
+say "ready after $((SECONDS - started)) s"
+"$@" 9>&-

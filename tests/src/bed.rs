@@ -1,0 +1,165 @@
+//! A running standalone that all tests of a run share, and its CLI as a user runs it.
+//!
+//! `tests/services/with-services.sh` starts it and names its environment file in `ZUN_TEST_STANDALONE`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::pty::Pty;
+
+/// The shared standalone, as its environment file tells of it.
+#[derive(Debug, Clone)]
+pub struct Bed {
+    environment: Vec<(String, String)>,
+}
+
+/// How a command ended and what it printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// Its exit code; -1 where a signal ended it.
+    pub code: i32,
+    /// Its stdout, as text.
+    pub stdout: String,
+    /// Its stderr, as text.
+    pub stderr: String,
+}
+
+/// A container's name that no other test has. The container is removed when this is dropped.
+#[derive(Debug)]
+pub struct Name {
+    bed: Bed,
+    name: String,
+}
+
+impl Bed {
+    /// The standalone of this run.
+    pub fn shared() -> Self {
+        let file = std::env::var_os("ZUN_TEST_STANDALONE")
+            .expect("ZUN_TEST_STANDALONE names no environment file: run the tests with `make test`");
+        let text = std::fs::read_to_string(&file).expect("the standalone's environment file");
+        Self { environment: parse(&text) }
+    }
+
+    /// Another client of another service.
+    pub fn at(endpoint: &str, token: &str) -> Self {
+        let pairs = [("OS_AUTH_TYPE", "admin_token"), ("OS_ENDPOINT", endpoint), ("OS_TOKEN", token)];
+        Self { environment: pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec() }
+    }
+
+    /// What a client finds in its environment.
+    pub fn environment(&self) -> &[(String, String)] {
+        &self.environment
+    }
+
+    /// One value of it, such as `OS_ENDPOINT`.
+    pub fn variable(&self, name: &str) -> &str {
+        let found = self.environment.iter().find(|(key, _)| key == name);
+        &found.unwrap_or_else(|| panic!("{name} is not in the environment file")).1
+    }
+
+    /// A name for a container of this test.
+    pub fn name(&self, prefix: &str) -> Name {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        Name { bed: self.clone(), name: format!("{prefix}-{}-{count}", std::process::id()) }
+    }
+
+    /// The CLI with these arguments, not yet run.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary("zun"));
+        command.args(arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs the CLI with an empty stdin to its end.
+    pub fn zun(&self, arguments: &[&str]) -> Finished {
+        let output = self.command(arguments).stdin(Stdio::null()).output().expect("zun runs");
+        Finished::from(output)
+    }
+
+    /// Runs the CLI and insists on success; its stdout.
+    pub fn must(&self, arguments: &[&str]) -> String {
+        let finished = self.zun(arguments);
+        assert_eq!(finished.code, 0, "zun {arguments:?}: {finished:?}");
+        finished.stdout
+    }
+
+    /// Runs the CLI with this on a pipe as its stdin; its raw output.
+    pub fn piped(&self, arguments: &[&str], input: &[u8]) -> Output {
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("zun runs");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(move || stdin.write_all(input));
+            let output = child.wait_with_output().expect("zun ends");
+            if let Err(cause) = writer.join().expect("the writer ends") {
+                eprintln!("zun did not read all of its stdin: {cause}");
+            }
+            output
+        })
+    }
+
+    /// Runs the CLI on a terminal.
+    pub fn term(&self, arguments: &[&str], size: (u16, u16)) -> Pty {
+        let program = binary("zun");
+        Pty::spawn(&program.to_string_lossy(), arguments, &self.environment, size)
+    }
+
+    /// One field of `zun show`, as JSON.
+    pub fn field(&self, container: &str, field: &str) -> serde_json::Value {
+        let text = self.must(&["show", container, "--format", "json"]);
+        let shown: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        shown[field].clone()
+    }
+}
+
+impl From<Output> for Finished {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Name {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        let finished = self.bed.zun(&["delete", "--force", &self.name]);
+        if finished.code != 0 && !finished.stderr.contains("404") && !finished.stderr.contains("found") {
+            eprintln!("{} was not removed: {}", self.name, finished.stderr);
+        }
+    }
+}
+
+/// A binary of this workspace, built beside the tests.
+pub fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the test's own path");
+    let directory = test.parent().and_then(std::path::Path::parent).expect("target/debug/deps/test");
+    let path = directory.join(name);
+    assert!(path.exists(), "{} is not built: run the tests with `make test`", path.display());
+    path
+}
+
+fn parse(text: &str) -> Vec<(String, String)> {
+    text.lines()
+        .filter_map(|line| line.trim().strip_prefix("export ").or(Some(line.trim())))
+        .filter_map(|line| line.split_once('='))
+        .filter(|(name, _)| name.starts_with("OS_"))
+        .map(|(name, value)| (name.to_owned(), value.trim_matches(['\'', '"']).to_owned()))
+        .collect()
+}

@@ -1,0 +1,89 @@
+//! What the engine tells by itself.
+
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use zun_common::status::Status;
+use zun_compute::driver::{EngineEvent, EngineEventKind};
+
+use super::{IDLE, Subject, World, exec, spec, within};
+
+type Events = BoxStream<'static, EngineEvent>;
+
+/// The next event of this container.
+async fn next(events: &mut Events, subject: &Subject) -> EngineEvent {
+    let mut own = events.filter(|event| std::future::ready(event.container == subject.id));
+    within(own.next()).await.expect("the subscription lives")
+}
+
+/// Waits until an event told of this status.
+async fn told(events: &mut Events, subject: &Subject, wanted: Status) {
+    loop {
+        let event = next(events, subject).await;
+        assert_eq!(event.what, EngineEventKind::Changed);
+        if subject.status().await == wanted {
+            return;
+        }
+    }
+}
+
+pub async fn every_change_is_told_from_the_moment_of_the_subscription(world: &dyn World) {
+    let mut events = world.driver().events().await.unwrap();
+    let subject = Subject::created(world, &spec(world, IDLE)).await;
+    told(&mut events, &subject, Status::Created).await;
+    let engine = subject.seen().await.engine;
+    subject.driver.start(subject.id).await.unwrap();
+    told(&mut events, &subject, Status::Running).await;
+    subject.driver.pause(subject.id).await.unwrap();
+    told(&mut events, &subject, Status::Paused).await;
+    subject.driver.unpause(subject.id).await.unwrap();
+    told(&mut events, &subject, Status::Running).await;
+    subject.driver.kill(subject.id, "SIGKILL").await.unwrap();
+    told(&mut events, &subject, Status::Stopped).await;
+    subject.driver.remove(subject.id, true).await.unwrap();
+    loop {
+        let event = next(&mut events, &subject).await;
+        assert_eq!(event.engine, engine);
+        if event.what == EngineEventKind::Removed {
+            return;
+        }
+    }
+}
+
+pub async fn an_end_is_told_at_once(world: &dyn World) {
+    let subject = Subject::running(world, IDLE).await;
+    let mut events = world.driver().events().await.unwrap();
+    let begun = Instant::now();
+    subject.driver.kill(subject.id, "SIGKILL").await.unwrap();
+    told(&mut events, &subject, Status::Stopped).await;
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+pub async fn commands_in_a_container_are_no_change(world: &dyn World) {
+    let subject = Subject::running(world, IDLE).await;
+    let mut events = world.driver().events().await.unwrap();
+    subject.driver.exec_run(subject.id, &exec(&["true"])).await.unwrap();
+    subject.driver.exec_create(subject.id, &exec(&["true"])).await.unwrap();
+    subject.driver.remove(subject.id, true).await.unwrap();
+    // The first that is told is the end.
+    let first = next(&mut events, &subject).await;
+    let gone = subject.driver.inspect(subject.id).await.is_err();
+    assert!(gone, "{first:?}");
+}
+
+pub async fn each_container_is_told_by_its_own_id(world: &dyn World) {
+    let mut events = world.driver().events().await.unwrap();
+    let one = Subject::created(world, &spec(world, IDLE)).await;
+    let other = Subject::created(world, &spec(world, IDLE)).await;
+    let (first, second) = (one.seen().await.engine, other.seen().await.engine);
+    assert_eq!(next(&mut events, &one).await.engine, first);
+    assert_eq!(next(&mut events, &other).await.engine, second);
+}
+
+pub async fn every_subscriber_hears_everything(world: &dyn World) {
+    let mut one = world.driver().events().await.unwrap();
+    let mut other = world.driver().events().await.unwrap();
+    let subject = Subject::created(world, &spec(world, IDLE)).await;
+    assert_eq!(next(&mut one, &subject).await, next(&mut other, &subject).await);
+}

@@ -1,0 +1,69 @@
+//! Images.
+
+use tokio::sync::mpsc;
+use zun_compute::driver::DriverError;
+
+use super::{World, within};
+
+pub async fn an_image_is_there_or_not(world: &dyn World) {
+    let driver = world.driver();
+    let image = world.image();
+    assert!(driver.image_present(&image).await.unwrap());
+    assert!(driver.image_present(&format!("{image}:latest")).await.unwrap());
+    assert!(!driver.image_present(&format!("{image}:no-such-tag")).await.unwrap());
+    assert!(!driver.image_present("no-such-image").await.unwrap());
+    let digest = format!("{image}@sha256:{}", "ab".repeat(32));
+    assert!(!driver.image_present(&digest).await.unwrap());
+}
+
+pub async fn a_name_that_is_not_valid_is_refused(world: &dyn World) {
+    let driver = world.driver();
+    for name in ["", "a b", "../version", "a?b", "a#b", "a/../../x", "-a", "a@b"] {
+        let (progress, _taken) = mpsc::channel(1);
+        let errors =
+            [driver.image_present(name).await.err(), driver.image_pull(name, progress).await.err()];
+        for error in errors {
+            assert!(matches!(error, Some(DriverError::Invalid { .. })), "{name}: {error:?}");
+        }
+    }
+}
+
+pub async fn a_pull_brings_an_image_and_shows_its_progress(world: &dyn World) {
+    let Some(image) = world.pullable().await else { return };
+    let driver = world.driver();
+    assert!(!driver.image_present(&image).await.unwrap());
+    let (progress, mut taken) = mpsc::channel(1000);
+    within(driver.image_pull(&image, progress)).await.unwrap();
+    assert!(driver.image_present(&image).await.unwrap());
+    let mut steps = Vec::new();
+    while let Some(step) = taken.recv().await {
+        assert!(!step.layer.is_empty() && !step.state.is_empty(), "{step:?}");
+        steps.push(step);
+    }
+    assert!(!steps.is_empty());
+    assert!(steps.iter().any(|step| step.bytes.is_some()), "{steps:?}");
+    // Once more, it is there already.
+    let (progress, _taken) = mpsc::channel(1000);
+    within(driver.image_pull(&image, progress)).await.unwrap();
+}
+
+pub async fn a_pull_goes_on_where_nobody_takes_its_progress(world: &dyn World) {
+    let Some(image) = world.pullable().await else { return };
+    let driver = world.driver();
+    let (progress, never_taken) = mpsc::channel(1);
+    within(driver.image_pull(&image, progress)).await.unwrap();
+    drop(never_taken);
+    assert!(driver.image_present(&image).await.unwrap());
+    let (progress, gone) = mpsc::channel(1);
+    drop(gone);
+    within(driver.image_pull(&image, progress)).await.unwrap();
+}
+
+pub async fn an_image_that_nobody_has_is_an_error_in_words(world: &dyn World) {
+    let image = world.unpullable();
+    let (progress, _taken) = mpsc::channel(1000);
+    let error = within(world.driver().image_pull(&image, progress)).await.unwrap_err();
+    assert!(matches!(error, DriverError::NoImage(_) | DriverError::Engine { .. }), "{error:?}");
+    assert!(error.to_string().contains(&image) || error.to_string().len() > 20, "{error}");
+    assert!(!world.driver().image_present(&image).await.unwrap());
+}

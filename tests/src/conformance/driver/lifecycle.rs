@@ -1,0 +1,87 @@
+//! Restarts, restart policies, and containers that are not there.
+
+use std::time::Duration;
+
+use zun_common::id::ContainerId;
+use zun_common::status::Status;
+use zun_common::units::TerminalSize;
+use zun_compute::driver::{Change, DriverError};
+
+use super::starting::restart;
+use super::{IDLE, POLITE, Subject, World, all_logs, eventually, exec, spec};
+
+pub async fn a_restart_runs_it_anew(world: &dyn World) {
+    let subject = Subject::running(world, POLITE).await;
+    subject.prints("ready").await;
+    let before = subject.seen().await;
+    subject.driver.restart(subject.id, Some(Duration::from_secs(20))).await.unwrap();
+    let after = subject.seen().await;
+    assert_eq!((after.status, after.exit_code), (Status::Running, None));
+    assert_eq!(after.engine, before.engine);
+    assert!(after.started_at > before.started_at);
+}
+
+pub async fn a_restart_starts_what_does_not_run(world: &dyn World) {
+    let subject = Subject::created(world, &spec(world, IDLE)).await;
+    subject.driver.restart(subject.id, None).await.unwrap();
+    assert_eq!(subject.status().await, Status::Running);
+    subject.driver.kill(subject.id, "SIGKILL").await.unwrap();
+    subject.exit_code().await;
+    subject.driver.restart(subject.id, None).await.unwrap();
+    assert_eq!(subject.status().await, Status::Running);
+}
+
+pub async fn a_failing_process_runs_again_as_often_as_the_policy_says(world: &dyn World) {
+    let mut spec = spec(world, "echo ran; exit 4");
+    spec.restart = Some(restart("on-failure", "2"));
+    let subject = Subject::started(world, &spec).await;
+    let thrice = "ran\nran\nran\n";
+    eventually("three runs and an end", || async {
+        subject.output().await == thrice && subject.status().await == Status::Stopped
+    })
+    .await;
+    let seen = subject.seen().await;
+    assert_eq!((seen.exit_code, subject.output().await.as_str()), (Some(4), thrice));
+}
+
+pub async fn a_stop_ends_what_its_policy_would_run_again(world: &dyn World) {
+    let mut spec = spec(world, POLITE);
+    spec.restart = Some(restart("always", ""));
+    let subject = Subject::started(world, &spec).await;
+    subject.prints("ready").await;
+    subject.driver.stop(subject.id, Some(Duration::from_secs(20))).await.unwrap();
+    assert_eq!(subject.status().await, Status::Stopped);
+
+    spec.command = Some(super::shell("exit 1"));
+    let subject = Subject::started(world, &spec).await;
+    eventually("a restart is under way", || async { subject.status().await == Status::Restarting })
+        .await;
+    subject.driver.stop(subject.id, None).await.unwrap();
+    eventually("it stays stopped", || async { subject.status().await == Status::Stopped }).await;
+}
+
+pub async fn every_operation_on_nothing_says_that_there_is_no_container(world: &dyn World) {
+    let driver = world.driver();
+    let id = ContainerId::fresh();
+    let size = TerminalSize { rows: 24, columns: 80 };
+    let outcomes = [
+        ("start", driver.start(id).await.err()),
+        ("stop", driver.stop(id, None).await.err()),
+        ("restart", driver.restart(id, None).await.err()),
+        ("kill", driver.kill(id, "SIGTERM").await.err()),
+        ("pause", driver.pause(id).await.err()),
+        ("unpause", driver.unpause(id).await.err()),
+        ("inspect", driver.inspect(id).await.err()),
+        ("wait", driver.wait(id).await.err()),
+        ("logs", driver.logs(id, &all_logs()).await.err()),
+        ("resize", driver.resize(id, size).await.err()),
+        ("exec_create", driver.exec_create(id, &exec(&["true"])).await.err()),
+        ("exec_run", driver.exec_run(id, &exec(&["true"])).await.err()),
+    ];
+    for (operation, error) in outcomes {
+        let named = matches!(error, Some(DriverError::NoContainer(named)) if named == id);
+        assert!(named, "{operation}: {error:?}");
+    }
+    assert_eq!(driver.remove(id, false).await.unwrap(), Change::Already);
+    assert_eq!(driver.remove(id, true).await.unwrap(), Change::Already);
+}

@@ -1,0 +1,59 @@
+//! Looking and waiting.
+
+use zun_common::status::Status;
+use zun_common::units::{Cpus, Mebibytes};
+
+use super::{IDLE, Subject, World, spec, within};
+
+pub async fn a_wait_ends_with_the_process_for_all_who_wait(world: &dyn World) {
+    let subject = Subject::running(world, "sleep 0.7; exit 5").await;
+    let wait = || subject.driver.wait(subject.id);
+    let codes = within(async { tokio::join!(wait(), wait(), wait()) }).await;
+    assert_eq!((codes.0.unwrap(), codes.1.unwrap(), codes.2.unwrap()), (5, 5, 5));
+    assert_eq!(subject.status().await, Status::Stopped);
+}
+
+pub async fn a_wait_for_what_does_not_run_is_answered_at_once(world: &dyn World) {
+    let subject = Subject::created(world, &spec(world, "exit 6")).await;
+    assert_eq!(subject.exit_code().await, 0);
+    subject.driver.start(subject.id).await.unwrap();
+    assert_eq!(subject.exit_code().await, 6);
+    assert_eq!(subject.exit_code().await, 6);
+}
+
+pub async fn times_and_codes_are_those_of_the_last_run(world: &dyn World) {
+    let before = chrono::Utc::now();
+    let subject = Subject::running(world, "sleep 0.3; exit 1").await;
+    subject.exit_code().await;
+    let seen = subject.seen().await;
+    let (started, finished) = (seen.started_at.unwrap(), seen.finished_at.unwrap());
+    assert!(before <= started && started < finished && finished <= chrono::Utc::now());
+    assert_eq!((seen.exit_code, seen.reason), (Some(1), None));
+}
+
+pub async fn all_of_ours_are_listed_as_they_are(world: &dyn World) {
+    let created = Subject::created(world, &spec(world, IDLE)).await;
+    let running = Subject::running(world, IDLE).await;
+    let ended = Subject::running(world, "exit 8").await;
+    ended.exit_code().await;
+    let listed = world.driver().list().await.unwrap();
+    for subject in [&created, &running, &ended] {
+        let seen = subject.seen().await;
+        let found: Vec<_> = listed.iter().filter(|one| one.container == subject.id).collect();
+        assert_eq!(found, [&seen]);
+    }
+    running.driver.remove(running.id, true).await.unwrap();
+    let listed = world.driver().list().await.unwrap();
+    assert!(listed.iter().all(|one| one.container != running.id));
+}
+
+pub async fn the_engine_tells_of_itself(world: &dyn World) {
+    let engine = world.driver().engine().await.unwrap();
+    assert!(engine.total.cpus >= Cpus::from_millis(1000));
+    assert!(engine.total.memory > Mebibytes(64));
+    assert!(engine.disk.0 > 0);
+    assert!(engine.api_version.major == 1 && engine.api_version.minor >= 41);
+    let words = [&engine.engine, &engine.architecture, &engine.os_type, &engine.os, &engine.kernel];
+    assert!(words.iter().all(|word| !word.is_empty()), "{engine:?}");
+    assert!(!engine.runtimes.is_empty());
+}

@@ -1,0 +1,161 @@
+//! Making and starting.
+
+use zun_common::id::ContainerId;
+use zun_common::rpc::container::ConsoleSpec;
+use zun_common::status::Status;
+use zun_compute::driver::{Change, DriverError};
+
+use super::{IDLE, Subject, World, exec, shell, spec};
+
+pub async fn a_created_container_is_shown_and_has_not_run(world: &dyn World) {
+    let subject = Subject::new(world);
+    let (engine, change) = subject.driver.create(subject.id, &spec(world, IDLE)).await.unwrap();
+    assert_eq!(change, Change::Done);
+    let seen = subject.seen().await;
+    assert_eq!((seen.container, seen.engine, seen.status), (subject.id, engine, Status::Created));
+    assert_eq!((seen.reason, seen.exit_code, seen.oom_killed), (None, None, false));
+    assert_eq!((seen.started_at, seen.finished_at), (None, None));
+}
+
+pub async fn making_one_twice_makes_one_and_says_so(world: &dyn World) {
+    let subject = Subject::new(world);
+    let spec = spec(world, IDLE);
+    let (first, _) = subject.driver.create(subject.id, &spec).await.unwrap();
+    let again = subject.driver.create(subject.id, &spec).await.unwrap();
+    assert_eq!(again, (first, Change::Already));
+    // Also while it runs.
+    subject.driver.start(subject.id).await.unwrap();
+    assert_eq!(subject.driver.create(subject.id, &spec).await.unwrap(), again);
+    assert_eq!(subject.status().await, Status::Running);
+}
+
+pub async fn many_makers_at_once_make_one(world: &dyn World) {
+    let subject = Subject::new(world);
+    let spec = spec(world, IDLE);
+    let make = || subject.driver.create(subject.id, &spec);
+    let made: Vec<_> = futures_util::future::join_all((0..8).map(|_| make())).await;
+    let made: Vec<_> = made.into_iter().map(Result::unwrap).collect();
+    let news = made.iter().filter(|(_, change)| *change == Change::Done).count();
+    assert_eq!(news, 1);
+    assert!(made.iter().all(|(engine, _)| *engine == made[0].0));
+}
+
+pub async fn what_a_spec_says_reaches_the_process(world: &dyn World) {
+    let mut spec = spec(world, "echo $GREETING; pwd; hostname; id -u");
+    spec.environment.insert("GREETING".to_owned(), "hello=you there".to_owned());
+    spec.workdir = Some("/tmp".to_owned());
+    spec.hostname = Some("inside".to_owned());
+    spec.user = Some("65534".to_owned());
+    let subject = Subject::started(world, &spec).await;
+    assert_eq!(subject.exit_code().await, 0);
+    assert_eq!(subject.output().await, "hello=you there\n/tmp\ninside\n65534\n");
+
+    let mut split = spec;
+    split.entrypoint = Some(vec!["echo".to_owned(), "one".to_owned()]);
+    split.command = Some(vec!["two words".to_owned()]);
+    let subject = Subject::started(world, &split).await;
+    assert_eq!(subject.exit_code().await, 0);
+    assert_eq!(subject.output().await, "one two words\n");
+}
+
+pub async fn a_container_without_its_image_is_not_made(world: &dyn World) {
+    let subject = Subject::new(world);
+    let mut spec = spec(world, IDLE);
+    spec.image = world.unpullable();
+    let error = subject.driver.create(subject.id, &spec).await.unwrap_err();
+    assert!(matches!(&error, DriverError::NoImage(image) if *image == spec.image), "{error:?}");
+    let error = subject.driver.inspect(subject.id).await.unwrap_err();
+    assert!(matches!(error, DriverError::NoContainer(id) if id == subject.id), "{error:?}");
+}
+
+pub async fn what_is_not_valid_is_refused_by_name(world: &dyn World) {
+    let subject = Subject::new(world);
+    let good = spec(world, IDLE);
+    let mut forged = good.clone();
+    forged.labels.insert("zun.container".to_owned(), ContainerId::fresh().to_string());
+    let mut image = good.clone();
+    image.image = String::from("../containers/json?all=1#");
+    let mut policy = good.clone();
+    policy.restart = Some(restart("sometimes", "0"));
+    for (spec, word) in [(forged, "zun.container"), (image, "image"), (policy, "sometimes")] {
+        let error = subject.driver.create(subject.id, &spec).await.unwrap_err();
+        assert!(matches!(error, DriverError::Invalid { .. }), "{error:?}");
+        assert!(error.to_string().contains(word), "{error}");
+    }
+    let mut both = good;
+    both.restart = Some(restart("always", "0"));
+    both.auto_remove = true;
+    let error = subject.driver.create(subject.id, &both).await.unwrap_err();
+    assert!(matches!(error, DriverError::Invalid { .. }), "{error:?}");
+}
+
+pub async fn a_started_container_runs_and_starting_it_again_changes_nothing(world: &dyn World) {
+    let subject = Subject::created(world, &spec(world, IDLE)).await;
+    assert_eq!(subject.driver.start(subject.id).await.unwrap(), Change::Done);
+    let seen = subject.seen().await;
+    assert_eq!((seen.status, seen.exit_code, seen.finished_at), (Status::Running, None, None));
+    assert!(seen.started_at.is_some());
+    assert_eq!(subject.driver.start(subject.id).await.unwrap(), Change::Already);
+    assert_eq!(subject.seen().await, seen);
+}
+
+pub async fn an_ended_container_runs_again(world: &dyn World) {
+    let subject = Subject::running(world, "echo once; exit 3").await;
+    assert_eq!(subject.exit_code().await, 3);
+    let first = subject.seen().await;
+    assert_eq!((first.status, first.exit_code), (Status::Stopped, Some(3)));
+    assert!(first.finished_at >= first.started_at);
+    assert_eq!(subject.driver.start(subject.id).await.unwrap(), Change::Done);
+    assert_eq!(subject.exit_code().await, 3);
+    let second = subject.seen().await;
+    assert_eq!(second.engine, first.engine);
+    assert!(second.started_at > first.started_at);
+}
+
+pub async fn a_command_that_is_not_found_is_127(world: &dyn World) {
+    for command in ["frobnicate", "/bin/frobnicate"] {
+        cannot_run(world, command, 127).await;
+    }
+}
+
+pub async fn a_command_that_is_no_program_is_126(world: &dyn World) {
+    cannot_run(world, "/etc", 126).await;
+}
+
+async fn cannot_run(world: &dyn World, command: &str, wanted: i64) {
+    let mut spec = spec(world, IDLE);
+    spec.command = Some(vec![command.to_owned()]);
+    let subject = Subject::created(world, &spec).await;
+    let error = subject.driver.start(subject.id).await.unwrap_err();
+    let DriverError::NotRunnable { code, words } = &error else { panic!("{error:?}") };
+    assert_eq!(*code, wanted);
+    assert!(words.contains(command), "{words}");
+    let seen = subject.seen().await;
+    assert_eq!((seen.status, seen.exit_code), (Status::Created, Some(wanted)));
+    assert!(seen.reason.is_some_and(|reason| reason.contains(command)));
+}
+
+pub async fn a_terminal_and_stdin_are_shown(world: &dyn World) {
+    let mut asked = spec(world, IDLE);
+    for (tty, stdin_open) in [(false, false), (true, true), (true, false), (false, true)] {
+        asked.console = ConsoleSpec { tty, stdin_open, stdin_once: false, size: None };
+        let seen = Subject::created(world, &asked).await.seen().await;
+        assert_eq!((seen.tty, seen.stdin), (tty, stdin_open));
+    }
+    // A shell whose stdin is open waits for what is typed.
+    asked.console = ConsoleSpec { tty: true, stdin_open: true, stdin_once: false, size: None };
+    asked.command = Some(shell("echo ready; cat"));
+    let subject = Subject::started(world, &asked).await;
+    subject.prints("ready").await;
+    let output = subject.driver.exec_run(subject.id, &exec(&["true"])).await.unwrap();
+    assert_eq!(output.exit_code, 0);
+    assert_eq!(subject.status().await, Status::Running);
+}
+
+/// A restart policy.
+pub fn restart(name: &str, count: &str) -> zun_common::api::v1::container::RestartPolicy {
+    zun_common::api::v1::container::RestartPolicy {
+        name: name.to_owned(),
+        maximum_retry_count: count.to_owned(),
+    }
+}

@@ -1,0 +1,4 @@
+//! Suites that each implementation of a seam passes.
+
+pub mod driver;
+pub mod transport;

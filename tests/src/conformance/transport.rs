@@ -1,0 +1,386 @@
+//! What each carrier of the bus must do. A carrier's test file names how it is made and gets one test a case.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::join_all;
+use tokio::time::timeout;
+use uuid::Uuid;
+use zun_common::bus::{
+    Deliveries, Delivery, Disposal, LARGEST_BODY, Outgoing, RequestError, Route, Transport,
+};
+use zun_common::id::HostName;
+use zun_common::shutdown::Tasks;
+
+/// Long enough for anything that must happen.
+const LONG: Duration = Duration::from_secs(20);
+/// Long enough to see that something does not happen.
+const SHORT: Duration = Duration::from_millis(300);
+
+/// A broker with nothing in it.
+#[async_trait]
+pub trait Broker: Send + Sync {
+    /// Another connection.
+    async fn connect(&self) -> Arc<dyn Transport>;
+
+    /// What was kept aside, once it is so many.
+    async fn dead_letters(&self, count: usize) -> Vec<Bytes>;
+}
+
+/// One test for each case, of the broker that `$make` makes.
+#[macro_export]
+macro_rules! transport_conformance {
+    ($make:path) => {
+        $crate::transport_conformance! { $make =>
+            a_request_is_answered
+            a_cast_arrives_and_asks_for_no_reply
+            where_nobody_ever_served_a_message_is_unroutable_at_once
+            a_request_without_an_answer_is_silent
+            an_answer_after_the_deadline_is_dropped
+            an_expired_message_is_not_delivered
+            a_dropped_message_comes_again
+            a_message_is_kept_until_its_work_is_done
+            what_is_done_does_not_come_again
+            a_command_waits_for_its_host_to_come_back
+            no_more_than_the_prefetch_is_handed_out
+            a_dead_letter_is_kept_aside_and_does_not_come_again
+            what_is_never_finished_is_kept_aside_in_the_end
+            a_thousand_requests_at_a_time_are_all_answered
+            sixteen_mebibytes_are_carried_and_one_byte_more_is_refused
+            two_consumers_share_a_queue
+            routes_do_not_meet
+            after_close_nothing_is_sent_and_nothing_comes
+            a_consumer_that_nobody_reads_makes_room
+        }
+    };
+    ($make:path => $($case:ident)*) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $case() {
+            let broker = $make().await;
+            $crate::conformance::transport::$case(&broker).await;
+        })*
+    };
+}
+
+fn host() -> HostName {
+    "compute1".parse().expect("a host name")
+}
+
+fn commands() -> Route {
+    Route::Commands(host())
+}
+
+fn questions() -> Route {
+    Route::Questions(host())
+}
+
+fn message(route: Route, body: impl Into<Bytes>, within: Duration) -> Outgoing {
+    Outgoing { route, id: Uuid::new_v4(), body: body.into(), deadline: Instant::now() + within }
+}
+
+async fn next(deliveries: &mut Deliveries) -> Delivery {
+    timeout(LONG, deliveries.recv()).await.expect("a message comes").expect("the consumer goes on")
+}
+
+async fn nothing_comes(deliveries: &mut Deliveries) {
+    let came = timeout(SHORT, deliveries.recv()).await;
+    assert!(came.is_err(), "nothing should come, but {came:?}");
+}
+
+fn answer(mut delivery: Delivery, body: impl Into<Bytes>) {
+    let reply = delivery.reply.take().expect("a reply is asked for");
+    reply.send(body.into()).expect("the carrier takes the reply");
+    delivery.dispose(Disposal::Done);
+}
+
+/// Answers each message with its own body.
+fn echo(mut deliveries: Deliveries, tasks: &Tasks) {
+    tasks.spawn(async move {
+        while let Some(delivery) = deliveries.recv().await {
+            let body = delivery.body.clone();
+            answer(delivery, body);
+        }
+    });
+}
+
+async fn publish(transport: &Arc<dyn Transport>, route: Route, body: &'static str) {
+    transport.publish(message(route, body, LONG)).await.expect("published");
+}
+
+/// The reply comes back to who asked.
+pub async fn a_request_is_answered(broker: &impl Broker) {
+    let (server, client) = (broker.connect().await, broker.connect().await);
+    for route in [commands(), questions(), Route::Reports, Route::Controller] {
+        let mut deliveries = server.consume(route.clone(), 1).await.expect("deliveries");
+        let asked = client.request(message(route, "ask", LONG));
+        let answered = async {
+            let delivery = next(&mut deliveries).await;
+            assert_eq!(delivery.body, "ask");
+            assert!(!delivery.redelivered);
+            answer(delivery, "answer");
+        };
+        let (reply, ()) = tokio::join!(asked, answered);
+        assert_eq!(reply.expect("a reply"), "answer");
+    }
+}
+
+/// Who casts waits for no reply, and the other side can see that.
+pub async fn a_cast_arrives_and_asks_for_no_reply(broker: &impl Broker) {
+    let transport = broker.connect().await;
+    let mut deliveries = transport.consume(commands(), 1).await.expect("deliveries");
+    publish(&transport, commands(), "told").await;
+    let delivery = next(&mut deliveries).await;
+    assert_eq!(delivery.body, "told");
+    assert!(delivery.reply.is_none());
+    delivery.dispose(Disposal::Done);
+}
+
+/// No time-out: the sender knows that there is no such host.
+pub async fn where_nobody_ever_served_a_message_is_unroutable_at_once(broker: &impl Broker) {
+    let transport = broker.connect().await;
+    let mut deliveries = transport.consume(questions(), 1).await.expect("deliveries");
+    let nobody = || Route::Commands("nobody".parse().expect("a host name"));
+    let begun = Instant::now();
+    let asked = transport.request(message(nobody(), "?", LONG)).await;
+    assert!(matches!(asked, Err(RequestError::Unroutable(route)) if route == nobody()));
+    let told = transport.publish(message(nobody(), "!", LONG)).await;
+    assert!(matches!(told, Err(RequestError::Unroutable(route)) if route == nobody()));
+    assert!(begun.elapsed() < LONG / 4, "it took {:?}", begun.elapsed());
+    nothing_comes(&mut deliveries).await;
+}
+
+/// It went out, and what became of it is not known.
+pub async fn a_request_without_an_answer_is_silent(broker: &impl Broker) {
+    let transport = broker.connect().await;
+    let mut deliveries = transport.consume(commands(), 1).await.expect("deliveries");
+    let asked = transport.request(message(commands(), "ask", 4 * SHORT));
+    let (reply, ()) = tokio::join!(asked, async {
+        next(&mut deliveries).await.dispose(Disposal::Done);
+    });
+    assert!(matches!(reply, Err(RequestError::Silent)), "{reply:?}");
+}
+
+/// And does not disturb the next request.
+pub async fn an_answer_after_the_deadline_is_dropped(broker: &impl Broker) {
+    let transport = broker.connect().await;
+    let mut deliveries = transport.consume(questions(), 1).await.expect("deliveries");
+    let late = transport.request(message(questions(), "late", 3 * SHORT)).await;
+    assert!(matches!(late, Err(RequestError::Silent)), "{late:?}");
+    let asked = transport.request(message(questions(), "ask", LONG));
+    let (reply, ()) = tokio::join!(asked, async {
+        answer(next(&mut deliveries).await, "too late");
+        answer(next(&mut deliveries).await, "answer");
+    });
+    assert_eq!(reply.expect("a reply"), "answer");
+}
+
+/// A message whose sender gave up is not worked on.
+pub async fn an_expired_message_is_not_delivered(broker: &impl Broker) {
+    let transport = broker.connect().await;
+    for route in [commands(), questions()] {
+        let mut deliveries = transport.consume(route.clone(), 1).await.expect("deliveries");
+        publish(&transport, route.clone(), "first").await;
+        let first = next(&mut deliveries).await;
+        let expired = transport.request(message(route.clone(), "expired", SHORT)).await;
+        assert!(matches!(expired, Err(RequestError::Silent)), "{expired:?}");
+        publish(&transport, route.clone(), "second").await;
+        first.dispose(Disposal::Done);
+        let second = next(&mut deliveries).await;
+        assert_eq!(second.body, "second");
+        second.dispose(Disposal::Done);
+    }
+}
+
+/// Whoever drops a message did not work on it.
+pub async fn a_dropped_message_comes_again(broker: &impl Broker) {
+    let transport = broker.connect().await;
+    for route in [commands(), questions()] {
+        let mut deliveries = transport.consume(route.clone(), 1).await.expect("deliveries");
+        let asked = transport.request(message(route.clone(), "ask", LONG));
+        let answered = async {
+            drop(next(&mut deliveries).await);
+            let again = next(&mut deliveries).await;
+            assert_eq!(again.body, "ask");
+            assert!(again.redelivered);
+            answer(again, "answer");
+        };
+        let (reply, ()) = tokio::join!(asked, answered);
+        assert_eq!(reply.expect("a reply"), "answer");
+    }
+}
+
+/// A host that dies at its work gets the work again.
+pub async fn a_message_is_kept_until_its_work_is_done(broker: &impl Broker) {
+    let (crashing, client) = (broker.connect().await, broker.connect().await);
+    let mut deliveries = crashing.consume(commands(), 1).await.expect("deliveries");
+    publish(&client, commands(), "work").await;
+    let in_hand = next(&mut deliveries).await;
+    crashing.close().await;
+    let mut deliveries = client.consume(commands(), 1).await.expect("deliveries");
+    let again = next(&mut deliveries).await;
+    assert_eq!(again.body, "work");
+    assert!(again.redelivered);
+    in_hand.dispose(Disposal::Done);
+    again.dispose(Disposal::Done);
+}
+
+/// Neither to the same nor to another consumer.
+pub async fn what_is_done_does_not_come_again(broker: &impl Broker) {
+    let (leaving, client) = (broker.connect().await, broker.connect().await);
+    let mut deliveries = leaving.consume(commands(), 1).await.expect("deliveries");
+    for body in ["first", "second"] {
+        publish(&client, commands(), body).await;
+        next(&mut deliveries).await.dispose(Disposal::Done);
+    }
+    publish(&client, commands(), "third").await;
+    let third = next(&mut deliveries).await;
+    assert_eq!(third.body, "third", "the second is settled: the third is within the prefetch");
+    leaving.close().await;
+    drop(third);
+    let mut deliveries = client.consume(commands(), 5).await.expect("deliveries");
+    assert_eq!(next(&mut deliveries).await.body, "third");
+}
+
+/// Commands outlive the absence of their host.
+pub async fn a_command_waits_for_its_host_to_come_back(broker: &impl Broker) {
+    let (leaving, client) = (broker.connect().await, broker.connect().await);
+    drop(leaving.consume(commands(), 1).await.expect("deliveries"));
+    leaving.close().await;
+    publish(&client, commands(), "work").await;
+    let mut deliveries = client.consume(commands(), 1).await.expect("deliveries");
+    assert_eq!(next(&mut deliveries).await.body, "work");
+}
+
+/// So much and no more is in hand.
+pub async fn no_more_than_the_prefetch_is_handed_out(broker: &impl Broker) {
+    let transport = broker.connect().await;
+    let mut deliveries = transport.consume(commands(), 2).await.expect("deliveries");
+    for body in ["1", "2", "3"] {
+        publish(&transport, commands(), body).await;
+    }
+    let (first, second) = (next(&mut deliveries).await, next(&mut deliveries).await);
+    nothing_comes(&mut deliveries).await;
+    first.dispose(Disposal::Done);
+    let third = next(&mut deliveries).await;
+    assert_eq!(third.body, "3");
+    drop((second, third));
+}
+
+/// For a person to look at.
+pub async fn a_dead_letter_is_kept_aside_and_does_not_come_again(broker: &impl Broker) {
+    let transport = broker.connect().await;
+    for route in [commands(), questions()] {
+        let mut deliveries = transport.consume(route.clone(), 1).await.expect("deliveries");
+        publish(&transport, route, "poison").await;
+        next(&mut deliveries).await.dispose(Disposal::DeadLetter);
+        nothing_comes(&mut deliveries).await;
+    }
+    assert_eq!(broker.dead_letters(2).await, ["poison", "poison"]);
+}
+
+/// What kills its consumer each time must not do so for ever.
+pub async fn what_is_never_finished_is_kept_aside_in_the_end(broker: &impl Broker) {
+    let transport = broker.connect().await;
+    for route in [commands(), questions()] {
+        let mut deliveries = transport.consume(route.clone(), 1).await.expect("deliveries");
+        publish(&transport, route.clone(), "poison").await;
+        for _ in 0..=route.redeliveries() {
+            assert_eq!(next(&mut deliveries).await.body, "poison");
+        }
+        nothing_comes(&mut deliveries).await;
+    }
+    assert_eq!(broker.dead_letters(2).await, ["poison", "poison"]);
+}
+
+/// None waits for the disk, the confirm or the reply of another.
+pub async fn a_thousand_requests_at_a_time_are_all_answered(broker: &impl Broker) {
+    let (server, client) = (broker.connect().await, broker.connect().await);
+    let tasks = Tasks::new();
+    for route in [commands(), questions()] {
+        echo(server.consume(route.clone(), 64).await.expect("deliveries"), &tasks);
+        let requests = (0..1_000).map(|number| {
+            let (client, body) = (Arc::clone(&client), number.to_string());
+            let message = message(route.clone(), body.clone(), LONG);
+            async move { assert_eq!(client.request(message).await.expect("a reply"), body) }
+        });
+        let begun = Instant::now();
+        join_all(requests).await;
+        assert!(begun.elapsed() < LONG / 2, "{route}: it took {:?}", begun.elapsed());
+    }
+    tasks.cancel();
+}
+
+/// Both ways.
+pub async fn sixteen_mebibytes_are_carried_and_one_byte_more_is_refused(broker: &impl Broker) {
+    let (server, client) = (broker.connect().await, broker.connect().await);
+    let tasks = Tasks::new();
+    echo(server.consume(commands(), 1).await.expect("deliveries"), &tasks);
+    let body = Bytes::from(vec![b'x'; LARGEST_BODY]);
+    let reply = client.request(message(commands(), body.clone(), LONG)).await;
+    assert!(reply.expect("a reply") == body, "the body is changed");
+    let body = Bytes::from(vec![b'x'; LARGEST_BODY + 1]);
+    let asked = client.request(message(commands(), body.clone(), LONG)).await;
+    assert!(matches!(asked, Err(RequestError::TooLarge(size)) if size == LARGEST_BODY + 1));
+    let told = client.publish(message(commands(), body, LONG)).await;
+    assert!(matches!(told, Err(RequestError::TooLarge(size)) if size == LARGEST_BODY + 1));
+    tasks.cancel();
+}
+
+/// Each message goes to one of them.
+pub async fn two_consumers_share_a_queue(broker: &impl Broker) {
+    let (one, other) = (broker.connect().await, broker.connect().await);
+    for route in [Route::Reports, Route::Controller] {
+        let mut first = one.consume(route.clone(), 1).await.expect("deliveries");
+        let mut second = other.consume(route.clone(), 1).await.expect("deliveries");
+        publish(&one, route.clone(), "a").await;
+        publish(&one, route, "b").await;
+        let (first, second) = (next(&mut first).await, next(&mut second).await);
+        let mut bodies = [first.body.clone(), second.body.clone()];
+        bodies.sort();
+        assert_eq!(bodies, ["a", "b"]);
+        first.dispose(Disposal::Done);
+        second.dispose(Disposal::Done);
+    }
+}
+
+/// A host's commands are not its questions, nor another host's commands.
+pub async fn routes_do_not_meet(broker: &impl Broker) {
+    let transport = broker.connect().await;
+    let other = Route::Commands("compute2".parse().expect("a host name"));
+    let mut mine = transport.consume(commands(), 5).await.expect("deliveries");
+    let mut asked = transport.consume(questions(), 5).await.expect("deliveries");
+    let mut others = transport.consume(other.clone(), 5).await.expect("deliveries");
+    publish(&transport, other, "other").await;
+    publish(&transport, questions(), "question").await;
+    assert_eq!(next(&mut others).await.body, "other");
+    assert_eq!(next(&mut asked).await.body, "question");
+    nothing_comes(&mut mine).await;
+}
+
+/// And says so.
+pub async fn after_close_nothing_is_sent_and_nothing_comes(broker: &impl Broker) {
+    let transport = broker.connect().await;
+    let mut deliveries = transport.consume(commands(), 1).await.expect("deliveries");
+    assert!(transport.is_connected());
+    transport.close().await;
+    assert!(!transport.is_connected());
+    assert!(timeout(LONG, deliveries.recv()).await.expect("it ends").is_none());
+    let told = transport.publish(message(commands(), "!", LONG)).await;
+    assert!(matches!(told, Err(RequestError::Closed)), "{told:?}");
+    let asked = transport.request(message(commands(), "?", LONG)).await;
+    assert!(matches!(asked, Err(RequestError::Closed)), "{asked:?}");
+    let consumed = transport.consume(commands(), 1).await;
+    assert!(matches!(consumed, Err(RequestError::Closed)), "{consumed:?}");
+}
+
+/// What it took in advance goes to others.
+pub async fn a_consumer_that_nobody_reads_makes_room(broker: &impl Broker) {
+    let (leaving, staying) = (broker.connect().await, broker.connect().await);
+    let deliveries = leaving.consume(commands(), 1).await.expect("deliveries");
+    publish(&staying, commands(), "work").await;
+    drop(deliveries);
+    let mut deliveries = staying.consume(commands(), 1).await.expect("deliveries");
+    assert_eq!(next(&mut deliveries).await.body, "work");
+}

@@ -1,0 +1,187 @@
+//! A real terminal for a real binary: what a person types and sees.
+//!
+//! The binary runs as leader of its own session with the pseudo-terminal as its controlling one (through
+//! `setsid --ctty`), so that resizes and ctrl-c reach it as signals, as under a terminal emulator.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, Signal};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
+
+/// How long every wait lasts at most.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Default)]
+struct Screen {
+    shown: Mutex<Shown>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Shown {
+    bytes: Vec<u8>,
+    ended: bool,
+}
+
+/// A binary on a terminal. It is killed when this is dropped.
+pub struct Pty {
+    keyboard: File,
+    child: Child,
+    screen: Arc<Screen>,
+    seen: usize,
+}
+
+impl Pty {
+    /// Runs `program` with `arguments` and `environment` added, on a terminal of this size.
+    pub fn spawn(program: &str, arguments: &[&str], environment: &[(String, String)], (rows, columns): (u16, u16)) -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a pseudo-terminal");
+        grantpt(&master).expect("granted");
+        unlockpt(&master).expect("unlocked");
+        set_size(&master, rows, columns);
+        let name = ptsname(&master, Vec::new()).expect("its name");
+        let slave = rustix::fs::open(name.as_c_str(), OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
+            .expect("its other end");
+        let stdio = || Stdio::from(slave.try_clone().expect("another handle"));
+        let child = Command::new("setsid")
+            .args(["--ctty", program])
+            .args(arguments)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .env("TERM", "xterm")
+            .stdin(stdio())
+            .stdout(stdio())
+            .stderr(stdio())
+            .spawn()
+            .expect("setsid of util-linux runs the binary");
+        drop(slave);
+        let screen = Arc::new(Screen::default());
+        watch(File::from(master.try_clone().expect("another handle")), Arc::clone(&screen));
+        Self { keyboard: File::from(master), child, screen, seen: 0 }
+    }
+
+    /// Types.
+    pub fn types(&mut self, keys: impl AsRef<[u8]>) {
+        self.keyboard.write_all(keys.as_ref()).expect("typed");
+    }
+
+    /// Waits until the terminal shows this text, behind what earlier waits have found.
+    pub fn shows(&mut self, text: &str) {
+        let until = Instant::now() + PATIENCE;
+        let mut shown = self.screen.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(at) = find(&shown.bytes[self.seen..], text.as_bytes()) {
+                self.seen += at + text.len();
+                return;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            let whole = String::from_utf8_lossy(&shown.bytes).into_owned();
+            assert!(!shown.ended && !left.is_zero(), "`{text}` was not shown; the terminal shows:\n{whole}");
+            shown = self.screen.changed.wait_timeout(shown, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Everything shown so far.
+    pub fn transcript(&self) -> String {
+        let shown = self.screen.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&shown.bytes).into_owned()
+    }
+
+    /// Gives the terminal another size.
+    pub fn resize(&self, rows: u16, columns: u16) {
+        set_size(&self.keyboard, rows, columns);
+    }
+
+    /// The terminal's modes, as `stty -g` would tell them.
+    pub fn modes(&self) -> String {
+        let Termios { input_modes, output_modes, control_modes, local_modes, .. } =
+            tcgetattr(&self.keyboard).expect("its modes");
+        format!("{:x}:{:x}:{:x}:{:x}", input_modes.bits(), output_modes.bits(), control_modes.bits(), local_modes.bits())
+    }
+
+    /// Sends the binary a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).expect("the binary runs");
+    }
+
+    /// Waits for the binary's end: its exit code, or 128 and the signal.
+    pub fn exit(&mut self) -> i32 {
+        let status = self.wait();
+        status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        let until = Instant::now() + PATIENCE;
+        // The watcher wakes this when the terminal's other end is closed, which the end of the binary does.
+        let mut shown = self.screen.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        while !shown.ended {
+            let left = until.saturating_duration_since(Instant::now());
+            let whole = String::from_utf8_lossy(&shown.bytes).into_owned();
+            assert!(!left.is_zero(), "the binary did not end; the terminal shows:\n{whole}");
+            shown = self.screen.changed.wait_timeout(shown, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        drop(shown);
+        self.child.wait().expect("its exit status")
+    }
+}
+
+impl Drop for Pty {
+    fn drop(&mut self) {
+        if self.child.kill().is_ok() && self.child.wait().is_err() {
+            eprintln!("the binary on the terminal could not be waited for");
+        }
+    }
+}
+
+fn set_size(terminal: impl std::os::fd::AsFd, rows: u16, columns: u16) {
+    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(terminal, size).expect("a size");
+}
+
+fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    text.windows(wanted.len()).position(|part| part == wanted)
+}
+
+/// Reads the screen in a thread of its own until the terminal's other end is closed.
+fn watch(mut master: File, screen: Arc<Screen>) {
+    std::thread::spawn(move || {
+        let mut buffer = vec![0; 65536];
+        loop {
+            let read = master.read(&mut buffer);
+            let mut shown = screen.shown.lock().unwrap_or_else(PoisonError::into_inner);
+            match read {
+                Ok(count) if count > 0 => shown.bytes.extend_from_slice(&buffer[..count]),
+                Ok(_) | Err(_) => shown.ended = true,
+            }
+            screen.changed.notify_all();
+            if shown.ended {
+                return;
+            }
+        }
+    });
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_on_a_terminal_shows_types_resizes_and_exits() {
+        let mut term = Pty::spawn("/bin/sh", &[], &[("PS1".to_owned(), "> ".to_owned())], (33, 101));
+        term.shows("> ");
+        term.types("stty size\n");
+        term.shows("33 101");
+        term.resize(30, 90);
+        term.types("stty size\n");
+        term.shows("30 90");
+        term.types("exit 7\n");
+        assert_eq!(term.exit(), 7);
+    }
+}

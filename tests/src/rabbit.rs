@@ -1,0 +1,206 @@
+//! The RabbitMQ container of this run. `tests/services/with-services.sh` starts it and names it in the
+//! environment.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use lapin::{Connection, ConnectionProperties};
+use rustix::fs::{FlockOperation, flock};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::process::Command;
+use url::Url;
+use uuid::Uuid;
+use zun_common::bus::BusSettings;
+
+use crate::eventually::soon;
+
+/// The queue of messages that were kept aside for a person.
+pub const DEAD_LETTERS: &str = "zun.dead";
+
+/// The broker. While one test has it alone, no other test of the run has it.
+#[derive(Debug)]
+pub struct Rabbit {
+    amqp: Url,
+    api: Url,
+    container: String,
+    engine: String,
+    _lock: File,
+}
+
+/// A virtual host of the broker that no other test uses.
+#[derive(Debug, Clone)]
+pub struct VirtualHost {
+    url: Url,
+}
+
+impl Rabbit {
+    /// Together with other tests.
+    pub async fn shared() -> Self {
+        Self::locked(FlockOperation::LockShared).await
+    }
+
+    /// Alone, for a test that kills it.
+    pub async fn alone() -> Self {
+        Self::locked(FlockOperation::LockExclusive).await
+    }
+
+    async fn locked(how: FlockOperation) -> Self {
+        let amqp: Url = variable("ZUN_TEST_AMQP").parse().expect("a URL");
+        let name = format!("zun-test-rabbit-{}.lock", amqp.port().expect("a port"));
+        let path = std::env::temp_dir().join(name);
+        Self {
+            amqp,
+            api: variable("ZUN_TEST_RABBIT_API").parse().expect("a URL"),
+            container: variable("ZUN_TEST_RABBIT_CONTAINER"),
+            engine: variable("ZUN_TEST_DOCKER"),
+            _lock: lock(path, how).await,
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        address(&self.amqp)
+    }
+
+    /// Makes a virtual host with nothing in it.
+    pub async fn virtual_host(&self) -> VirtualHost {
+        let name = format!("test-{}", Uuid::new_v4());
+        let user = self.amqp.username();
+        self.ask("PUT", &format!("vhosts/{name}"), "").await;
+        let all = r#"{"configure":".*","write":".*","read":".*"}"#;
+        self.ask("PUT", &format!("permissions/{name}/{user}"), all).await;
+        let mut url = self.amqp.clone();
+        url.set_path(&format!("/{name}"));
+        VirtualHost { url }
+    }
+
+    /// Removes a queue, with what is in it.
+    pub async fn remove_queue(&self, on: &VirtualHost, queue: &str) {
+        self.ask("DELETE", &format!("queues{}/{queue}", on.url.path()), "").await;
+    }
+
+    /// Kills the broker and starts it again; what is on its disk stays.
+    pub async fn kill_and_start(&self) {
+        self.engine(&["kill", &self.container]).await;
+        self.engine(&["start", &self.container]).await;
+        soon("the broker answers again", || greeted(self.address())).await;
+    }
+
+    async fn engine(&self, words: &[&str]) {
+        let mut command = Command::new("docker");
+        command.args(["--host", &self.engine]).args(words).stdout(Stdio::null());
+        let status = command.status().await.expect("docker runs");
+        assert!(status.success(), "docker {words:?}: {status}");
+    }
+
+    /// One request to the management API.
+    async fn ask(&self, method: &str, path: &str, body: &str) {
+        let host = address(&self.api);
+        let authorization = BasicAuthorization(&self.api);
+        let mut stream = TcpStream::connect(host).await.expect("the management API listens");
+        let request = format!(
+            "{method} /api/{path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: {authorization}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.expect("written");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        let status = answer.lines().next().unwrap_or_default();
+        assert!(status.contains(" 20"), "{method} {path}: {status}");
+    }
+}
+
+impl VirtualHost {
+    /// Settings of a bus on it.
+    pub fn settings(&self) -> BusSettings {
+        BusSettings::at(self.url.as_str())
+    }
+
+    /// Settings of a bus on it, by another way.
+    pub fn settings_through(&self, way: SocketAddr) -> BusSettings {
+        let mut url = self.url.clone();
+        url.set_ip_host(way.ip()).expect("an address");
+        url.set_port(Some(way.port())).expect("a port");
+        BusSettings::at(url.as_str())
+    }
+
+    /// A connection without anything of ours in between.
+    pub async fn raw(&self) -> Connection {
+        Connection::connect(self.url.as_str(), ConnectionProperties::default())
+            .await
+            .expect("a raw connection")
+    }
+
+    /// Takes what was kept aside, until `count` of them are there.
+    pub async fn dead_letters(&self, count: usize) -> Vec<Bytes> {
+        let connection = self.raw().await;
+        let channel = connection.create_channel().await.expect("a channel");
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+        channel
+            .queue_declare(DEAD_LETTERS.into(), passive, FieldTable::default())
+            .await
+            .expect("the queue of dead letters");
+        let letters = channel
+            .basic_consume(
+                DEAD_LETTERS.into(),
+                "".into(),
+                BasicConsumeOptions::default(),
+                FieldTable::default(),
+            )
+            .await
+            .expect("a consumer");
+        let mut bodies = Vec::new();
+        let mut letters = letters.take(count);
+        while let Some(letter) = letters.next().await {
+            let letter = letter.expect("a dead letter");
+            letter.ack(BasicAckOptions::default()).await.expect("taken");
+            bodies.push(Bytes::from(letter.data));
+        }
+        bodies
+    }
+}
+
+struct BasicAuthorization<'a>(&'a Url);
+
+impl std::fmt::Display for BasicAuthorization<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        use base64::Engine as _;
+        let pair = format!("{}:{}", self.0.username(), self.0.password().unwrap_or_default());
+        write!(out, "Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
+    }
+}
+
+fn variable(name: &str) -> String {
+    std::env::var_os(name)
+        .and_then(|value| value.into_string().ok())
+        .unwrap_or_else(|| panic!("{name} is not set: run the tests through `make test`"))
+}
+
+fn address(url: &Url) -> SocketAddr {
+    let host = url.host_str().expect("a host").parse().expect("an IP address");
+    SocketAddr::new(host, url.port().expect("a port"))
+}
+
+async fn lock(path: PathBuf, how: FlockOperation) -> File {
+    let locked = tokio::task::spawn_blocking(move || {
+        let file = File::options().create(true).append(true).open(path).expect("a lock file");
+        flock(&file, how).expect("locked");
+        file
+    });
+    locked.await.expect("locked")
+}
+
+/// Whether it answers AMQP's greeting with a method frame.
+async fn greeted(at: SocketAddr) -> Option<()> {
+    let mut stream = TcpStream::connect(at).await.ok()?;
+    stream.write_all(b"AMQP\x00\x00\x09\x01").await.ok()?;
+    (stream.read_u8().await.ok()? == 1).then_some(())
+}

@@ -1,0 +1,297 @@
+//! An agent without an engine: it takes what zun-api sends to its host, keeps it, answers as it is told
+//! to, and reports what a test wants reported.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chrono::Utc;
+use serde_json::Value;
+use tokio::sync::Notify;
+use zun_common::bus::{Accepted, Bus, CallError, Incoming, Route, Router};
+use zun_common::grant::ApiVersion;
+use zun_common::id::{ContainerId, EngineId, ExecId, HostName};
+use zun_common::rpc::container::{
+    Console, ConsoleListener, CreateContainer, KillContainer, LocateConsole, Logs, PauseContainer,
+    ReadLogs, RebootContainer, RemoveContainer, ResizeTerminal, StartContainer, StopContainer,
+    UnpauseContainer,
+};
+use zun_common::rpc::envelope::CallContext;
+use zun_common::rpc::exec::{CreateExec, CreatedExec, ExecOutput, ResizeExec, RunExec};
+use zun_common::rpc::host::{Heartbeat, Inventory};
+use zun_common::rpc::report::ContainerReport;
+use zun_common::rpc::{Call, Done, Problem};
+use zun_common::shutdown::Tasks;
+use zun_common::status::Status;
+use zun_common::units::{Cpus, Gibibytes, Mebibytes, Resources};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A call that came.
+#[derive(Debug, Clone)]
+pub struct Taken {
+    /// Its name.
+    pub method: &'static str,
+    /// Its fields.
+    pub body: Value,
+    /// On whose behalf.
+    pub context: CallContext,
+}
+
+#[derive(Debug, Default)]
+struct Script {
+    refusals: HashMap<&'static str, Problem>,
+    tty: bool,
+    output: Vec<u8>,
+}
+
+/// What the agent and its handlers share.
+#[derive(Debug, Default)]
+struct Shared {
+    script: Mutex<Script>,
+    taken: Mutex<Vec<Taken>>,
+    came: Notify,
+}
+
+/// The agent.
+#[derive(Debug, Clone)]
+pub struct ScriptedAgent {
+    host: HostName,
+    bus: Bus,
+    shared: Arc<Shared>,
+}
+
+impl ScriptedAgent {
+    /// Takes what is sent to the host, and says that it is up, with 4 processors and 4 GiB.
+    ///
+    /// # Panics
+    /// Where the name or the bus is not good.
+    pub async fn start(bus: &Bus, host: &str, tasks: &Tasks) -> Self {
+        let agent = Self::quiet(bus, host, tasks).await;
+        agent.beat(|_| {}).await;
+        agent
+    }
+
+    /// The same, without a sign of life.
+    ///
+    /// # Panics
+    /// Where the name or the bus is not good.
+    pub async fn quiet(bus: &Bus, host: &str, tasks: &Tasks) -> Self {
+        let name: HostName = host.parse().expect("a host name");
+        let shared = Arc::new(Shared::default());
+        let router = Arc::new(router(&shared));
+        for route in [Route::Commands(name.clone()), Route::Questions(name.clone())] {
+            let deliveries = bus.transport().consume(route, 16).await.expect("a consumer");
+            router.serve(deliveries, tasks);
+        }
+        Self { host: name, bus: bus.speaking_as(host), shared }
+    }
+
+    /// Sends a heartbeat, changed as wanted.
+    ///
+    /// # Panics
+    /// Where the bus does not take it.
+    pub async fn beat(&self, change: impl FnOnce(&mut Heartbeat)) {
+        let mut heartbeat = Heartbeat {
+            host: self.host.clone(),
+            inventory: Some(inventory()),
+            console: Some(listener()),
+            interval: 60,
+            leaving: false,
+        };
+        change(&mut heartbeat);
+        self.bus.report(&heartbeat, &CallContext::internal()).await.expect("the heartbeat is sent");
+    }
+
+    /// Reports a container, changed as wanted; the generation is the clock's.
+    ///
+    /// # Panics
+    /// Where the bus does not take it.
+    pub async fn report(
+        &self,
+        container: ContainerId,
+        status: Status,
+        change: impl FnOnce(&mut ContainerReport),
+    ) {
+        let mut report = ContainerReport {
+            container,
+            host: self.host.clone(),
+            generation: Utc::now().timestamp_micros(),
+            status,
+            task_state: None,
+            status_reason: None,
+            engine: Some(engine_id()),
+            exit_code: None,
+            oom_killed: false,
+            started_at: None,
+            finished_at: None,
+            attached: 0,
+        };
+        change(&mut report);
+        self.bus.report(&report, &CallContext::internal()).await.expect("the report is sent");
+    }
+
+    /// Asks zun-api.
+    pub async fn ask<C: Call>(&self, call: &C) -> Result<C::Reply, CallError> {
+        self.bus.ask_controller(call, &CallContext::internal()).await
+    }
+
+    /// From now on, calls of this kind are refused.
+    ///
+    /// # Panics
+    /// After a panic of another thread.
+    pub fn refuse(&self, method: &'static str, problem: Problem) {
+        self.shared.script.lock().expect("the script").refusals.insert(method, problem);
+    }
+
+    /// From now on, containers have a terminal.
+    ///
+    /// # Panics
+    /// After a panic of another thread.
+    pub fn with_terminal(&self) {
+        self.shared.script.lock().expect("the script").tty = true;
+    }
+
+    /// What containers and execs have printed.
+    ///
+    /// # Panics
+    /// After a panic of another thread.
+    pub fn prints(&self, output: &[u8]) {
+        self.shared.script.lock().expect("the script").output = output.to_vec();
+    }
+
+    /// All that came so far.
+    ///
+    /// # Panics
+    /// After a panic of another thread.
+    pub fn taken(&self) -> Vec<Taken> {
+        self.shared.taken.lock().expect("what came").clone()
+    }
+
+    /// The newest call of this kind, as soon as there is one.
+    ///
+    /// # Panics
+    /// Where none comes.
+    pub async fn takes(&self, method: &'static str) -> Taken {
+        let waiting = async {
+            loop {
+                let came = self.shared.came.notified();
+                let found = self.taken().into_iter().rev().find(|taken| taken.method == method);
+                match found {
+                    Some(taken) => return taken,
+                    None => came.await,
+                }
+            }
+        };
+        match tokio::time::timeout(PATIENCE, waiting).await {
+            Ok(taken) => taken,
+            Err(_) => panic!("no {method} came; there came {:?}", self.taken()),
+        }
+    }
+}
+
+/// The identifier that every container has here.
+///
+/// # Panics
+/// Never.
+pub fn engine_id() -> EngineId {
+    "ab".repeat(32).parse().expect("an engine id")
+}
+
+/// The identifier that every exec has here.
+///
+/// # Panics
+/// Never.
+pub fn exec_id() -> ExecId {
+    "cd".repeat(32).parse().expect("an exec id")
+}
+
+fn listener() -> ConsoleListener {
+    ConsoleListener {
+        address: "192.0.2.7:2376".to_owned(),
+        api_version: ApiVersion { major: 1, minor: 41 },
+    }
+}
+
+fn inventory() -> Inventory {
+    Inventory {
+        total: Resources { cpus: Cpus::from_millis(4000), memory: Mebibytes(4096) },
+        disk: Gibibytes(20),
+        architecture: "x86_64".to_owned(),
+        os_type: "linux".to_owned(),
+        os: "Debian GNU/Linux 12 (bookworm)".to_owned(),
+        kernel: "6.1.0".to_owned(),
+        engine: "scripted 1.0".to_owned(),
+        runtimes: vec!["runc".to_owned()],
+        labels: std::collections::BTreeMap::new(),
+    }
+}
+
+impl Shared {
+    fn note<C: Call>(&self, call: &C, incoming: Incoming) -> Result<(), Problem> {
+        let body = serde_json::to_value(call).expect("a call is JSON");
+        let taken = Taken { method: C::METHOD, body, context: incoming.context };
+        self.taken.lock().expect("what came").push(taken);
+        self.came.notify_waiters();
+        let script = self.script.lock().expect("the script");
+        script.refusals.get(C::METHOD).cloned().map_or(Ok(()), Err)
+    }
+}
+
+/// Accepts a command; nothing is done, and reporting is the test's part.
+fn command<C: Call<Reply = Done>>(router: Router, shared: &Arc<Shared>) -> Router {
+    let shared = Arc::clone(shared);
+    router.accept::<C, _, _>(move |call, incoming| {
+        let noted = shared.note(&call, incoming);
+        std::future::ready(noted.map(|()| Accepted { work: Box::pin(std::future::ready(())) }))
+    })
+}
+
+/// Answers a question.
+fn question<C: Call>(
+    router: Router,
+    shared: &Arc<Shared>,
+    reply: impl Fn(&Script) -> C::Reply + Send + Sync + 'static,
+) -> Router {
+    let shared = Arc::clone(shared);
+    router.on::<C, _, _>(move |call, incoming| {
+        let noted = shared.note(&call, incoming);
+        let answer = noted.map(|()| reply(&shared.script.lock().expect("the script")));
+        std::future::ready(answer)
+    })
+}
+
+fn router(shared: &Arc<Shared>) -> Router {
+    let mut router = Router::new();
+    router = command::<CreateContainer>(router, shared);
+    router = command::<StartContainer>(router, shared);
+    router = command::<StopContainer>(router, shared);
+    router = command::<RebootContainer>(router, shared);
+    router = command::<PauseContainer>(router, shared);
+    router = command::<UnpauseContainer>(router, shared);
+    router = command::<KillContainer>(router, shared);
+    router = command::<RemoveContainer>(router, shared);
+    router = question::<ResizeTerminal>(router, shared, |_| Done {});
+    router = question::<ResizeExec>(router, shared, |_| Done {});
+    router = question::<ReadLogs>(router, shared, |script| Logs {
+        data: script.output.clone(),
+        cut: false,
+    });
+    router = question::<LocateConsole>(router, shared, |script| Console {
+        engine: engine_id(),
+        listener: listener(),
+        tty: script.tty,
+        stdin: true,
+    });
+    router = question::<CreateExec>(router, shared, |_| CreatedExec {
+        exec: exec_id(),
+        listener: Some(listener()),
+    });
+    question::<RunExec>(router, shared, |script| ExecOutput {
+        exec: exec_id(),
+        stdout: script.output.clone(),
+        stderr: b"oops\n".to_vec(),
+        exit_code: 7,
+        cut: false,
+    })
+}

@@ -1,0 +1,297 @@
+//! A small cluster of real processes: zun-api, and one zun-compute with an engine of its own for each
+//! host, over the run's RabbitMQ. Each world has a virtual host of its own there, so worlds do not meet.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use zun_common::bus::{Bus, BusSettings};
+use zun_common::grant::ApiVersion;
+use zun_common::id::HostName;
+use zun_common::shutdown::Tasks;
+use zun_compute::certificate::{CertificateFiles, CertificateSettings, ensure};
+use zun_standalone::engine::{EngineSettings, Plugin, PrivateEngine, SafeListener};
+
+use crate::bed::{Bed, binary};
+use crate::eventually::eventually;
+
+const API_VERSION: ApiVersion = ApiVersion { major: 1, minor: 41 };
+const TOKEN: &str = "a-token-of-this-world-and-of-no-other";
+
+/// The cluster. [`World::stop`] takes it down; dropped without, its processes are killed.
+pub struct World {
+    directory: TempDir,
+    rabbit: VirtualHost,
+    endpoint: SocketAddr,
+    api: Option<Running>,
+    hosts: Vec<Host>,
+}
+
+struct Host {
+    name: HostName,
+    engine: PrivateEngine,
+    settings: PathBuf,
+    agent: Option<Running>,
+}
+
+/// A process of ours. It is killed when this is dropped.
+struct Running(Child);
+
+/// A virtual host of the run's RabbitMQ, removed when this is dropped.
+struct VirtualHost {
+    container: String,
+    name: String,
+    url: String,
+}
+
+impl World {
+    /// Starts zun-api and so many hosts, and waits until all of them are up.
+    pub async fn start(hosts: usize) -> Self {
+        let directory = tempfile::Builder::new().prefix("zun-world-").tempdir().expect("a directory");
+        let rabbit = VirtualHost::make();
+        let endpoint = free_address();
+        write_api_settings(directory.path(), &rabbit.url, endpoint);
+        run(Command::new(binary("zun-api")).args(["ca", "init", "--directory"]).arg(directory.path().join("ca")));
+        let mut world = Self { directory, rabbit, endpoint, api: None, hosts: Vec::new() };
+        world.start_api();
+        for index in 0..hosts {
+            let host = world.make_host(index).await;
+            world.hosts.push(host);
+            world.start_agent(index);
+        }
+        world
+    }
+
+    /// The CLI with an administrator's token.
+    pub fn bed(&self) -> Bed {
+        Bed::at(&format!("http://{}/v1", self.endpoint), TOKEN)
+    }
+
+    /// A host's name.
+    pub fn host(&self, index: usize) -> &str {
+        self.hosts[index].name.as_str()
+    }
+
+    /// The unix socket of a host's engine.
+    pub fn engine_socket(&self, index: usize) -> PathBuf {
+        self.hosts[index].engine.socket()
+    }
+
+    /// Starts zun-api and waits until it answers.
+    pub fn start_api(&mut self) {
+        let settings = self.directory.path().join("zun-api.toml");
+        let log = self.directory.path().join("zun-api.log");
+        self.api = Some(Running::spawn("zun-api", &settings, &log));
+        let endpoint = self.endpoint;
+        eventually("zun-api listens", || std::net::TcpStream::connect(endpoint).is_ok());
+    }
+
+    /// Ends zun-api with this signal and waits for its end.
+    pub fn end_api(&mut self, signal: Signal) {
+        self.api.take().expect("zun-api runs").end(signal);
+    }
+
+    /// Starts a host's agent and waits until zun-api takes the host as up.
+    pub fn start_agent(&mut self, index: usize) {
+        let log = self.directory.path().join(format!("zun-compute-{index}.log"));
+        let host = &mut self.hosts[index];
+        host.agent = Some(Running::spawn("zun-compute", &host.settings, &log));
+        let (bed, name) = (self.bed(), self.hosts[index].name.to_string());
+        eventually("the host is up", || is_up(&bed, &name));
+    }
+
+    /// Ends a host's agent with this signal and waits for its end.
+    pub fn end_agent(&mut self, index: usize, signal: Signal) {
+        self.hosts[index].agent.take().expect("the agent runs").end(signal);
+    }
+
+    /// Restarts the RabbitMQ server inside its container: every connection is lost, what is durable stays.
+    pub fn restart_rabbit(&self) {
+        let container = &self.rabbit.container;
+        docker(&["restart", "--time", "10", container]);
+        let container = container.clone();
+        eventually("RabbitMQ is back", move || {
+            try_docker(&["exec", &container, "rabbitmqctl", "-q", "list_vhosts"])
+        });
+    }
+
+    /// Takes everything down.
+    pub async fn stop(mut self) {
+        for host in &mut self.hosts {
+            if let Some(agent) = host.agent.take() {
+                agent.end(Signal::TERM);
+            }
+        }
+        if let Some(api) = self.api.take() {
+            api.end(Signal::TERM);
+        }
+        for host in self.hosts.drain(..) {
+            host.engine.stop().await.expect("the engine stops");
+        }
+    }
+
+    async fn make_host(&self, index: usize) -> Host {
+        let name: HostName = format!("{}-{index}", self.rabbit.name).parse().expect("a host name");
+        let directory = self.directory.path().join(format!("host{index}"));
+        std::fs::create_dir(&directory).expect("a directory");
+        let notify = directory.join("notify.sock");
+        let files = self.certificate(&name, &directory.join("tls")).await;
+        let address = free_address();
+        let plugin = Plugin {
+            program: binary("zun-authz"),
+            host: name.clone(),
+            api_version: API_VERSION,
+            notify: Some(notify.clone()),
+        };
+        let CertificateFiles { ca, certificate, key } = files;
+        let listener = SafeListener { address, ca, certificate, key, plugin };
+        let engine = EngineSettings { directory: directory.join("engine"), listener: Some(listener) };
+        let engine = PrivateEngine::start(&engine).await.expect("an engine of its own");
+        copy_image(&engine.socket());
+        let settings = directory.join("zun-compute.toml");
+        let text = format!(
+            "host = '{name}'\n[bus]\nurl = '{}'\n[docker]\nsocket = '{}'\n[heartbeat]\ninterval = 1\n\
+             [console]\naddress = '{address}'\napi_version = '{API_VERSION}'\nnotify_socket = '{}'\n",
+            self.rabbit.url,
+            engine.socket().display(),
+            notify.display(),
+        );
+        write_private(&settings, &text);
+        Host { name, engine, settings, agent: None }
+    }
+
+    async fn certificate(&self, host: &HostName, directory: &Path) -> CertificateFiles {
+        let tasks = Tasks::new();
+        let settings = BusSettings { url: self.rabbit.url.clone().into(), ..BusSettings::default() };
+        let bus: Bus = zun_common::bus::connect(&settings, host.as_str(), &tasks).await.expect("the bus");
+        let wanted = CertificateSettings {
+            directory: directory.to_owned(),
+            host: host.clone(),
+            names: vec!["127.0.0.1".to_owned(), "localhost".to_owned()],
+        };
+        let files = ensure(&bus, &wanted).await.expect("a server certificate");
+        assert!(tasks.finish(Duration::from_secs(10)).await, "the bus closes");
+        files
+    }
+}
+
+impl Running {
+    fn spawn(program: &str, settings: &Path, log: &Path) -> Self {
+        let log = File::options().create(true).append(true).open(log).expect("a log file");
+        let child = Command::new(binary(program))
+            .arg("--config")
+            .arg(settings)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("the service runs");
+        Self(child)
+    }
+
+    fn end(mut self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).expect("the service runs");
+        let child = &mut self.0;
+        eventually("the service has ended", || child.try_wait().expect("its status").is_some());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.0.kill().is_ok() && self.0.wait().is_err() {
+            eprintln!("a service could not be waited for");
+        }
+    }
+}
+
+impl VirtualHost {
+    fn make() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("w{}-{count}", std::process::id());
+        let container = variable("ZUN_TEST_RABBIT_CONTAINER");
+        let base = variable("ZUN_TEST_AMQP");
+        let url = base.trim_end_matches("/%2f").trim_end_matches('/').to_owned();
+        let user = url.split(['/', ':']).nth(3).expect("amqp://USER:PASSWORD@HOST").to_owned();
+        docker(&["exec", &container, "rabbitmqctl", "-q", "add_vhost", &name]);
+        docker(&["exec", &container, "rabbitmqctl", "-q", "set_permissions", "-p", &name, &user, ".*", ".*", ".*"]);
+        let url = format!("{url}/{name}");
+        Self { container, name, url }
+    }
+}
+
+impl Drop for VirtualHost {
+    fn drop(&mut self) {
+        if !try_docker(&["exec", &self.container, "rabbitmqctl", "-q", "delete_vhost", &self.name]) {
+            eprintln!("the virtual host {} was not removed", self.name);
+        }
+    }
+}
+
+fn write_api_settings(directory: &Path, bus: &str, endpoint: SocketAddr) {
+    let tokens = directory.join("tokens.toml");
+    let digest = run(Command::new("sh").args(["-c", "printf %s \"$0\" | sha256sum", TOKEN]));
+    let hash = digest.split_whitespace().next().expect("a digest");
+    let entry = format!("[[token]]\nsha256 = '{hash}'\nuser = 'admin'\nproject = 'admin'\nroles = ['admin']\n");
+    write_private(&tokens, &entry);
+    let here = directory.display();
+    let text = format!(
+        "[http]\nlisten = '{endpoint}'\n[auth]\nstrategy = 'token'\ntoken_file = '{here}/tokens.toml'\n\
+         [database]\npath = '{here}/zun.sqlite'\n[bus]\nurl = '{bus}'\n[console]\nca_directory = '{here}/ca'\n"
+    );
+    write_private(&directory.join("zun-api.toml"), &text);
+}
+
+fn write_private(path: &Path, text: &str) {
+    let mut file = File::options().create(true).truncate(true).write(true).mode(0o600).open(path).expect("a file");
+    std::io::Write::write_all(&mut file, text.as_bytes()).expect("written");
+}
+
+/// The image of the run's engine, copied into another engine.
+fn copy_image(socket: &Path) {
+    let script = "docker -H \"$ZUN_TEST_DOCKER\" save cirros:latest | docker -H \"unix://$0\" load -q";
+    run(Command::new("sh").args(["-c", script]).arg(socket));
+}
+
+fn is_up(bed: &Bed, host: &str) -> bool {
+    let url = format!("{}/services", bed.variable("OS_ENDPOINT"));
+    let header = format!("X-Auth-Token: {TOKEN}");
+    let output = Command::new("curl").args(["-sf", "-m", "5", "-H", &header, &url]).output().expect("curl runs");
+    let Ok(list) = serde_json::from_slice::<serde_json::Value>(&output.stdout) else { return false };
+    let services = list["services"].as_array().cloned().unwrap_or_default();
+    services.iter().any(|service| service["host"] == host && service["state"] == "up")
+}
+
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("its address")
+}
+
+fn variable(name: &str) -> String {
+    std::env::var_os(name)
+        .and_then(|value| value.into_string().ok())
+        .unwrap_or_else(|| panic!("{name} is not set: run the tests with `make test`"))
+}
+
+fn docker(arguments: &[&str]) -> String {
+    run(Command::new("docker").args(["-H", &variable("ZUN_TEST_DOCKER")]).args(arguments))
+}
+
+fn try_docker(arguments: &[&str]) -> bool {
+    let mut command = Command::new("docker");
+    command.args(["-H", &variable("ZUN_TEST_DOCKER")]).args(arguments);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+fn run(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output().expect("the program runs");
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{command:?}: {words}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}

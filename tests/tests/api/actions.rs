@@ -1,0 +1,189 @@
+//! What is asked of containers: by status, by host, and what agents refuse.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use zun_common::rpc::{Code, Problem};
+use zun_common::status::Status;
+
+use crate::support::{ADMIN, ANN, Api, send};
+
+#[tokio::test]
+async fn each_action_reaches_the_host_with_its_parameters() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let running = api.container(&agent, "running", Status::Running).await;
+    let stopped = api.container(&agent, "stopped", Status::Stopped).await;
+    let paused = api.container(&agent, "paused", Status::Paused).await;
+    for (id, verb, method, expected) in [
+        (stopped, "start", "container.start", json!({})),
+        (running, "stop?timeout=3", "container.stop", json!({"grace": 3})),
+        (running, "stop", "container.stop", json!({"grace": null})),
+        (running, "reboot?timeout=0", "container.reboot", json!({"grace": 0})),
+        (running, "pause", "container.pause", json!({})),
+        (paused, "unpause", "container.unpause", json!({})),
+        (running, "kill?signal=None", "container.kill", json!({"signal": "SIGKILL"})),
+        (running, "kill?signal=hup", "container.kill", json!({"signal": "SIGHUP"})),
+    ] {
+        let answer = api.post(ANN, &format!("/v1/containers/{id}/{verb}"), Value::Null).await;
+        let answer = answer.expect(202);
+        assert_eq!(answer.text, "null");
+        let mut taken = agent.takes(method).await.body;
+        assert_eq!(taken["container"], json!(id));
+        taken.as_object_mut().unwrap().remove("container");
+        assert_eq!(taken, expected, "{verb}");
+    }
+    api.post(ANN, "/v1/containers/running/kill", json!({"signal": "USR1"})).await.expect(202);
+    assert_eq!(agent.takes("container.kill").await.body["signal"], json!("SIGUSR1"));
+    api.post(ANN, "/v1/containers/running/resize?w=80&h=24", Value::Null).await.expect(200);
+    let size = agent.takes("container.resize").await.body["size"].clone();
+    assert_eq!(size, json!({"rows": 24, "columns": 80}));
+}
+
+#[tokio::test]
+async fn what_the_status_does_not_allow_is_a_conflict_that_names_it() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Stopped).await;
+    for verb in ["stop", "pause", "unpause", "kill", "execute?command=ls", "resize?h=1&w=1"] {
+        let answer = api.post(ANN, &format!("/v1/containers/{id}/{verb}"), Value::Null).await;
+        let action = verb.split('?').next().unwrap();
+        assert_eq!(
+            answer.refusal(),
+            format!("409 container.invalid-state-exception Cannot {action} container {id} in Stopped state")
+        );
+    }
+    agent.report(id, Status::Running, |_| {}).await;
+    api.until(id, Status::Running).await;
+    let answer = api.delete(ANN, &format!("/v1/containers/{id}")).await;
+    assert!(answer.refusal().contains("Cannot delete container"), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn wrong_parameters_are_refused_before_anything_is_asked() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    let mut table = Vec::new();
+    for path in [
+        "stop?timeout=soon", "stop?timeout=-1", "kill?signal=SIGFOO", "start?x=1", "resize?h=24",
+        "resize?h=0&w=80", "resize?h=24&w=65536", "execute", "execute?command=", "execute?command=%22",
+        "execute_resize?exec_id=abc&h=1&w=1",
+    ] {
+        let answer = api.post(ANN, &format!("/v1/containers/{id}/{path}"), Value::Null).await;
+        table.push(format!("{path}: {}", answer.refusal()));
+    }
+    for path in ["logs?tail=some", "logs?since=yesterday", "logs?stdout=maybe"] {
+        let answer = api.get(ANN, &format!("/v1/containers/{id}/{path}")).await;
+        table.push(format!("{path}: {}", answer.refusal()));
+    }
+    insta::assert_snapshot!(table.join("\n"), @"");
+    assert!(agent.taken().iter().all(|call| call.method == "container.create"));
+}
+
+#[tokio::test]
+async fn a_host_that_left_is_told_of_at_once_and_by_name() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    agent.beat(|heartbeat| heartbeat.leaving = true).await;
+    api.until_service("h1", "down").await;
+    let answer = api.post(ANN, &format!("/v1/containers/{id}/stop"), Value::Null).await;
+    assert_eq!(answer.refusal(), "503 container.host-not-up Host h1 is down: its agent has shut down");
+    let answer = api.delete(ANN, &format!("/v1/containers/{id}?stop=true")).await;
+    assert!(answer.refusal().starts_with("503 container.host-not-up"));
+    api.get(ANN, &format!("/v1/containers/{id}")).await.expect(200);
+    let forced = api.delete(ANN, &format!("/v1/containers/{id}?force=True")).await;
+    assert!(forced.refusal().starts_with("403 "));
+    api.delete(ADMIN, &format!("/v1/containers/{id}?force=True")).await.expect(204);
+    api.get(ANN, &format!("/v1/containers/{id}")).await.expect(404);
+}
+
+#[tokio::test]
+async fn a_host_without_a_sign_of_life_is_down() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    agent.beat(|heartbeat| heartbeat.interval = 0).await;
+    api.until_service("h1", "down").await;
+    let answer = api.post(ANN, &format!("/v1/containers/{id}/stop"), Value::Null).await;
+    assert!(answer.refusal().contains("Host h1 is down: no sign of life for"), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn what_an_agent_refuses_is_told_in_its_words() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    let path = format!("/v1/containers/{id}/stop");
+    agent.refuse("container.stop", Problem::new(Code::Busy, "the mailbox is full"));
+    let answer = api.post(ANN, &path, Value::Null).await;
+    assert_eq!(answer.header("retry-after"), "1");
+    assert_eq!(answer.refusal(), "503 container.busy the mailbox is full");
+    agent.refuse("container.stop", Problem::new(Code::Conflict, "it is being started"));
+    assert_eq!(api.post(ANN, &path, Value::Null).await.refusal(), "409 container.conflict it is being started");
+    agent.refuse("container.stop", Problem::new(Code::Internal, "secret details"));
+    let answer = api.post(ANN, &path, Value::Null).await;
+    assert!(answer.refusal().starts_with("500 "), "{}", answer.text);
+    assert!(!answer.text.contains("secret"));
+}
+
+#[tokio::test]
+async fn a_deleted_container_is_gone_once_its_host_says_so() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    let path = format!("/v1/containers/{id}");
+    let answer = api.delete(ANN, &format!("{path}?stop=True&all_projects=False")).await.expect(204);
+    assert_eq!(answer.text, "");
+    assert_eq!(agent.takes("container.remove").await.body["how"], json!("stop_first"));
+    let shown = api.get(ANN, &path).await.expect(200).json();
+    assert_eq!(shown["status"], json!("Deleting"));
+    agent.report(id, Status::Deleted, |_| {}).await;
+    let last = api.get(ANN, &format!("{path}?wait_for=Deleted")).await;
+    assert!(matches!(last.status, 200 | 404), "{}", last.text);
+    api.get(ANN, &path).await.expect(404);
+}
+
+#[tokio::test]
+async fn a_container_that_its_host_does_not_know_is_removed_all_the_same() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Error).await;
+    agent.refuse("container.remove", Problem::new(Code::NotFound, "No such container"));
+    api.delete(ANN, &format!("/v1/containers/{id}")).await.expect(204);
+    api.get(ANN, &format!("/v1/containers/{id}")).await.expect(404);
+}
+
+#[tokio::test]
+async fn logs_are_a_json_string_or_the_bytes_themselves() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    agent.prints(b"hi\xff\n");
+    let path = format!("/v1/containers/{id}/logs?stdout=True&stderr=False&tail=5&since=100");
+    let answer = api.get(ANN, &path).await.expect(200);
+    assert_eq!(answer.json(), json!("hi\u{fffd}\n"));
+    let asked = agent.takes("container.logs").await.body["request"].clone();
+    assert_eq!(
+        asked,
+        json!({"stdout": true, "stderr": false, "timestamps": false, "tail": 5, "since": "1970-01-01T00:01:40Z"})
+    );
+    let request = api.request(Method::GET, ANN, &path).header("accept", "application/octet-stream");
+    let bytes = request.send().await.unwrap().bytes().await.unwrap();
+    assert_eq!(bytes.as_ref(), b"hi\xff\n");
+}
+
+#[tokio::test]
+async fn the_request_id_travels_to_the_host_and_back() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    let request = api
+        .request(Method::POST, ANN, &format!("/v1/containers/{id}/stop"))
+        .header("x-openstack-request-id", "req-from-the-client");
+    let answer = send(request).await.expect(202);
+    assert_eq!(answer.header("x-openstack-request-id"), "req-from-the-client");
+    let context = agent.takes("container.stop").await.context;
+    assert_eq!(context.request.as_str(), "req-from-the-client");
+    assert_eq!(context.project.unwrap().as_str(), "blue");
+}

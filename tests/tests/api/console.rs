@@ -1,0 +1,148 @@
+//! Consoles: what is granted, and what is not.
+
+use serde_json::{Value, json};
+use zun_common::pki::signing_request;
+use zun_common::rpc::{Code, Problem};
+use zun_common::status::Status;
+use zun_tests::scripted_agent::{engine_id, exec_id};
+
+use crate::support::{ADMIN, ANN, Api};
+
+fn csr() -> String {
+    signing_request("client", Vec::new()).unwrap().csr
+}
+
+/// The endpoint with its certificates and identifiers hidden, after a look at them.
+fn plain(mut endpoint: Value) -> Value {
+    for name in ["ca", "certificate"] {
+        let pem = endpoint["tls"][name].as_str().unwrap();
+        assert!(pem.starts_with("-----BEGIN CERTIFICATE-----"), "{pem}");
+        endpoint["tls"][name] = json!("PEM");
+    }
+    let expires: chrono::DateTime<chrono::Utc> =
+        serde_json::from_value(endpoint["expires_at"].clone()).unwrap();
+    let left = (expires - chrono::Utc::now()).num_seconds();
+    assert!((1..=120).contains(&left), "{left} s");
+    endpoint["expires_at"] = json!("SOON");
+    let text = endpoint.to_string();
+    let text = text.replace(engine_id().as_str(), "ENGINE").replace(exec_id().as_str(), "EXEC");
+    serde_json::from_str(&text).unwrap()
+}
+
+#[tokio::test]
+async fn a_terminal_is_granted_with_all_its_calls() {
+    let api = Api::with_consoles().await;
+    let agent = api.agent("h1").await;
+    agent.with_terminal();
+    let id = api.container(&agent, "test", Status::Created).await;
+    let ask = json!({"csr": csr(), "protocols": ["zun.pty.v1", "docker.attach"], "mode": "rw"});
+    let answer = api.post(ANN, &format!("/v1/containers/{id}/attach"), ask).await.expect(200);
+    insta::assert_json_snapshot!(plain(answer.json()), @"");
+    assert!((api.metric("zun_api_grants_total").await - 1.0).abs() < 0.1);
+}
+
+#[tokio::test]
+async fn a_reader_is_granted_the_output_alone() {
+    let api = Api::with_consoles().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    let ask = json!({"csr": csr(), "protocols": ["docker.attach"], "mode": "ro"});
+    let answer = api.post(ANN, &format!("/v1/containers/{id}/attach"), ask).await.expect(200);
+    assert_eq!(agent.takes("container.attach").await.body["mode"], json!("ro"));
+    insta::assert_json_snapshot!(plain(answer.json()), @"");
+}
+
+#[tokio::test]
+async fn wrong_attaches_are_refused() {
+    let api = Api::with_consoles().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    let path = format!("/v1/containers/{id}/attach");
+    let mut table = Vec::new();
+    for ask in [
+        json!({}),
+        json!({"csr": "no request", "protocols": ["docker.attach"]}),
+        json!({"csr": csr()}),
+        json!({"csr": csr(), "protocols": []}),
+        json!({"csr": csr(), "protocols": ["zun.pty.v1"]}),
+        json!({"csr": csr(), "protocols": ["docker.attach"], "mode": "root"}),
+        json!({"csr": csr(), "protocols": ["docker.attach"], "more": 1}),
+    ] {
+        table.push(api.post(ANN, &path, ask).await.refusal());
+    }
+    insta::assert_snapshot!(table.join("\n"), @"");
+    let bad = "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n";
+    let ask = json!({"csr": bad, "protocols": ["docker.attach"]});
+    let refused = api.post(ANN, &path, ask).await.refusal();
+    assert!(refused.starts_with("400 container.schema-validation-error Invalid input for field 'csr'."), "{refused}");
+}
+
+#[tokio::test]
+async fn attaching_says_why_it_cannot_be() {
+    let api = Api::with_consoles().await;
+    let agent = api.agent("h1").await;
+    let ask = || json!({"csr": csr(), "protocols": ["docker.attach"]});
+    let stopped = api.container(&agent, "stopped", Status::Stopped).await;
+    let refused = api.post(ANN, &format!("/v1/containers/{stopped}/attach"), ask()).await.refusal();
+    assert!(refused.contains("Cannot attach container"), "{refused}");
+    let running = api.container(&agent, "running", Status::Running).await;
+    agent.refuse("container.attach", Problem::new(Code::NoConsole, "the listener is not up"));
+    let refused = api.post(ANN, &format!("/v1/containers/{running}/attach"), ask()).await.refusal();
+    assert_eq!(refused, "503 container.no-console the listener is not up");
+}
+
+#[tokio::test]
+async fn without_an_authority_the_setting_is_named() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    let path = format!("/v1/containers/{id}/attach");
+    let ask = json!({"csr": csr(), "protocols": ["docker.attach"]});
+    let refused = api.post(ANN, &path, ask).await.refusal();
+    assert!(refused.starts_with("501 ") && refused.contains("`console.ca_directory`"), "{refused}");
+    let refused = api.get(ANN, &path).await.refusal();
+    assert!(refused.starts_with("501 ") && refused.contains("`console.gate_url`"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_command_is_run_to_its_end_in_the_form_of_each_client() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    agent.prints(b"hi\n");
+    let path = format!("/v1/containers/{id}/execute");
+    let old = format!("{path}?command=%22sh%22+%22-c%22+%22ls+%2F%22");
+    let answer = api.post(ANN, &old, Value::Null).await.expect(200).json();
+    assert_eq!(
+        answer,
+        json!({"output": "hi\noops\n", "exit_code": 7, "exec_id": null, "proxy_url": null, "stdout": "aGkK", "stderr": "b29wcwo="})
+    );
+    assert_eq!(agent.takes("exec.run").await.body["spec"]["command"], json!(["sh", "-c", "ls /"]));
+    let ours = json!({"command": ["env"], "run": true, "environment": ["A=1"], "user": "nobody", "workdir": "/"});
+    api.post(ANN, &path, ours).await.expect(200);
+    let spec = agent.takes("exec.run").await.body["spec"].clone();
+    assert_eq!((&spec["environment"], &spec["user"]), (&json!(["A=1"]), &json!("nobody")));
+    let privileged = json!({"command": ["id"], "run": true, "privileged": true});
+    assert!(api.post(ANN, &path, privileged.clone()).await.refusal().starts_with("403 "));
+    api.post(ADMIN, &path, privileged).await.expect(200);
+}
+
+#[tokio::test]
+async fn an_exec_is_made_and_granted_where_a_request_comes_along() {
+    let api = Api::with_consoles().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    let path = format!("/v1/containers/{id}/execute");
+    let made = api.post(ANN, &format!("{path}?command=sh&run=False&interactive=True"), Value::Null).await;
+    let made = made.expect(200).json();
+    assert_eq!((&made["exec_id"], &made["proxy_url"]), (&json!(exec_id()), &Value::Null));
+    let spec = agent.takes("exec.create").await.body["spec"].clone();
+    assert_eq!((&spec["tty"], &spec["stdin"]), (&json!(true), &json!(true)));
+    let ask = json!({"command": ["sh"], "interactive": true, "tty": true, "csr": csr()});
+    let answer = api.post(ANN, &path, ask).await.expect(200).json();
+    insta::assert_json_snapshot!(plain(answer["console"].clone()), @"");
+    let exec = exec_id();
+    let resize = format!("/v1/containers/{id}/execute_resize?exec_id={exec}&h=24&w=80");
+    assert_eq!(api.post(ANN, &resize, Value::Null).await.expect(200).text, "null");
+    assert_eq!(agent.takes("exec.resize").await.body["exec"], json!(exec));
+}

@@ -1,0 +1,213 @@
+//! Making containers.
+
+use serde_json::{Value, json};
+use zun_common::status::Status;
+
+use crate::support::{ADMIN, ANN, Api, BOB};
+
+const PATH: &str = "/v1/containers";
+
+async fn refusal(api: &Api, body: Value) -> String {
+    api.post(ANN, PATH, body).await.refusal()
+}
+
+#[tokio::test]
+async fn the_host_gets_the_whole_of_what_was_asked_for() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let wanted = json!({
+        "image": "cirros", "name": "test", "command": ["cat"], "entrypoint": ["/bin/env"],
+        "interactive": "True", "tty": false, "stdin_once": true, "console_size": [24, 80],
+        "cpu": 0.5, "memory": 64, "environment": {"A": "1"}, "labels": {"role": "demo"},
+        "workdir": "/srv", "hostname": "box", "user": "1000:1000", "read_only": true,
+        "stop_signal": "int", "image_pull_policy": "Never", "auto_remove": "False",
+        "restart_policy": {"Name": "on-failure", "MaximumRetryCount": "3"},
+    });
+    api.post(ANN, "/v1/containers?run=true", wanted).await.expect(202);
+    let mut body = agent.takes("container.create").await.body;
+    body["container"] = json!("ID");
+    insta::assert_json_snapshot!(body, @"");
+}
+
+#[tokio::test]
+async fn what_the_existing_client_always_sends_is_taken() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let body = json!({
+        "image": "cirros", "command": ["sh"], "environment": {}, "labels": {}, "hints": {}, "nets": [],
+        "mounts": [], "auto_remove": false, "cpu": "0.5", "memory": "128", "security_groups": null,
+        "interactive": true, "tty": true, "image_driver": "docker", "name": null,
+    });
+    let answer = api.post(ANN, "/v1/containers?run=False", body).await.expect(202).json();
+    let name = answer["name"].as_str().unwrap();
+    assert!(name.ends_with("-container"), "{name}");
+    assert_eq!(agent.takes("container.create").await.body["start"], json!(false));
+}
+
+#[tokio::test]
+async fn each_wrong_field_is_named_with_its_value_and_its_rule() {
+    let api = Api::start().await;
+    let mut table = Vec::new();
+    for (field, value) in [
+        ("image", json!("-bad image")),
+        ("image", json!(7)),
+        ("name", json!("-x")),
+        ("name", json!("x")),
+        ("command", json!("sh -c ls")),
+        ("command", json!(["sh", 1])),
+        ("entrypoint", json!({})),
+        ("cpu", json!(99)),
+        ("cpu", json!("0.05")),
+        ("cpu", json!("many")),
+        ("memory", json!("3")),
+        ("memory", json!(9000)),
+        ("memory", json!("512M")),
+        ("environment", json!(["A=1"])),
+        ("environment", json!({"A=B": "1"})),
+        ("environment", json!({"A": 1})),
+        ("labels", json!({"zun.container": "x"})),
+        ("workdir", json!("relative")),
+        ("hostname", json!("no spaces")),
+        ("interactive", json!("perhaps")),
+        ("tty", json!([])),
+        ("console_size", json!([0, 80])),
+        ("console_size", json!("24x80")),
+        ("user", json!("")),
+        ("read_only", json!("?")),
+        ("stop_signal", json!("SIGFOO")),
+        ("image_pull_policy", json!("sometimes")),
+        ("restart_policy", json!({"Name": "often"})),
+        ("restart_policy", json!({"MaximumRetryCount": "1"})),
+        ("restart_policy", json!({"Name": "always", "MaximumRetryCount": 2})),
+        ("host", json!("Not_A_Host")),
+        ("nets", json!([{"network": "x"}])),
+        ("mounts", json!([{"source": "x"}])),
+        ("privileged", json!(true)),
+        ("disk", json!(10)),
+        ("runtime", json!("kata")),
+        ("availability_zone", json!("elsewhere")),
+        ("image_driver", json!("glance")),
+        ("run", json!("perhaps")),
+    ] {
+        let mut body = json!({"image": "cirros"});
+        body[field] = value;
+        table.push(refusal(&api, body).await);
+    }
+    insta::assert_snapshot!(table.join("\n"), @"");
+    assert_eq!(api.get(ADMIN, "/v1/containers?all_projects=true").await.json()["containers"], json!([]));
+}
+
+#[tokio::test]
+async fn an_unknown_field_and_a_missing_image_are_named() {
+    let api = Api::start().await;
+    let unknown = refusal(&api, json!({"image": "cirros", "imgae": 1})).await;
+    assert_eq!(
+        unknown,
+        "400 container.schema-validation-error Additional properties are not allowed ('imgae' was unexpected)"
+    );
+    let missing = refusal(&api, json!({})).await;
+    assert_eq!(missing, "400 container.schema-validation-error 'image' is a required property");
+    let both = json!({"image": "cirros", "auto_remove": true, "restart_policy": {"Name": "always"}});
+    assert!(refusal(&api, both).await.contains("`no` where `auto_remove` is true"));
+}
+
+#[tokio::test]
+async fn a_name_is_taken_once_in_a_project_and_free_in_another() {
+    let api = Api::start().await;
+    let _agent = api.agent("h1").await;
+    api.create(ANN, json!({"image": "cirros", "name": "test"})).await;
+    let again = refusal(&api, json!({"image": "cirros", "name": "test"})).await;
+    assert_eq!(again, "409 container.conflict A container with the name 'test' already exists.");
+    api.create(BOB, json!({"image": "cirros", "name": "test"})).await;
+    let named = api.get(ADMIN, "/v1/containers/test").await.refusal();
+    assert!(named.starts_with("409 container.conflict Multiple containers exist"), "{named}");
+}
+
+#[tokio::test]
+async fn no_host_is_an_answer_in_error_with_the_reason_per_filter() {
+    let api = Api::start().await;
+    let body = json!({"image": "cirros"});
+    let answer = api.post(ANN, PATH, body.clone()).await.expect(202).json();
+    assert_eq!(answer["status"], json!("Error"));
+    assert_eq!(answer["status_reason"], json!("There are not enough hosts available."));
+    assert_eq!(answer["status_detail"], json!("No host has ever reported."));
+
+    let small = api.agent("small").await;
+    small.beat(|heartbeat| heartbeat.inventory.as_mut().unwrap().total.memory.0 = 256).await;
+    let gone = api.agent("gone").await;
+    gone.beat(|heartbeat| heartbeat.leaving = true).await;
+    api.until_service("gone", "down").await;
+    let mute = api.agent("mute").await;
+    mute.beat(|heartbeat| heartbeat.inventory = None).await;
+    api.until_metric("zun_api_heartbeats_total", 6.0).await;
+    let answer = api.post(ANN, PATH, body).await.expect(202).json();
+    assert_eq!(
+        answer["status_detail"],
+        json!("Of 3 host(s): 1 down, 1 without an answering engine, 1 without enough memory.")
+    );
+    let id = answer["uuid"].as_str().unwrap();
+    api.delete(ANN, &format!("{PATH}/{id}")).await.expect(204);
+    api.get(ANN, &format!("{PATH}/{id}")).await.expect(404);
+}
+
+#[tokio::test]
+async fn containers_go_where_there_is_most_room() {
+    let api = Api::start().await;
+    let (one, two) = (api.agent("h1").await, api.agent("h2").await);
+    for _ in 0..4 {
+        api.create(ANN, json!({"image": "cirros"})).await;
+    }
+    for agent in [one, two] {
+        let taken = agent.taken();
+        assert_eq!(taken.iter().filter(|call| call.method == "container.create").count(), 2);
+    }
+}
+
+#[tokio::test]
+async fn only_administrators_choose_the_host() {
+    let api = Api::start().await;
+    let (_one, two) = (api.agent("h1").await, api.agent("h2").await);
+    let on = |host: &str| json!({"image": "cirros", "host": host});
+    assert!(refusal(&api, on("h2")).await.starts_with("403 container.policy-not-authorized"));
+    api.post(ADMIN, PATH, on("h2")).await.expect(202);
+    two.takes("container.create").await;
+    let unknown = api.post(ADMIN, PATH, on("h9")).await.refusal();
+    assert_eq!(unknown, "404 container.requested-host-not-found Host h9 could not be found.");
+}
+
+#[tokio::test]
+async fn a_host_that_takes_no_messages_is_told_of_in_the_row() {
+    let api = Api::start().await;
+    // It says that it is up, and has no queue.
+    let agent = api.agent("h1").await;
+    let ghost = zun_common::rpc::host::Heartbeat {
+        host: "ghost".parse().unwrap(),
+        inventory: None,
+        console: None,
+        interval: 60,
+        leaving: false,
+    };
+    agent.beat(|heartbeat| heartbeat.leaving = true).await;
+    let context = zun_common::rpc::envelope::CallContext::internal();
+    let mut lively = ghost.clone();
+    lively.inventory = Some(zun_common::rpc::host::Inventory {
+        total: zun_common::units::Resources {
+            cpus: zun_common::units::Cpus::from_millis(4000),
+            memory: zun_common::units::Mebibytes(4096),
+        },
+        disk: zun_common::units::Gibibytes(1),
+        architecture: String::new(),
+        os_type: String::new(),
+        os: String::new(),
+        kernel: String::new(),
+        engine: String::new(),
+        runtimes: Vec::new(),
+        labels: std::collections::BTreeMap::new(),
+    });
+    api.bus.speaking_as("ghost").report(&lively, &context).await.unwrap();
+    api.until_service("ghost", "up").await;
+    api.until_service("h1", "down").await;
+    let answer = api.post(ANN, PATH, json!({"image": "cirros"})).await.expect(202).json();
+    assert_eq!(answer["status"], json!(Status::Error));
+    assert_eq!(answer["status_reason"], json!("The host of the container takes no messages."));
+}

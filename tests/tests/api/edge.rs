@@ -1,0 +1,135 @@
+//! What is around every request.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{ANN, Api, send};
+
+#[tokio::test]
+async fn every_refusal_has_the_same_body() {
+    let api = Api::start().await;
+    let mut table = Vec::new();
+    let unknown = uuid::Uuid::nil();
+    for (method, token, path) in [
+        (Method::GET, "", "/v1/containers".to_owned()),
+        (Method::GET, "wrong", "/v1/containers".to_owned()),
+        (Method::GET, ANN, "/nowhere".to_owned()),
+        (Method::GET, ANN, "/v1/nowhere".to_owned()),
+        (Method::GET, "", "/v1/nowhere".to_owned()),
+        (Method::PATCH, ANN, format!("/v1/containers/{unknown}")),
+        (Method::PUT, ANN, "/v1/containers".to_owned()),
+        (Method::POST, ANN, "/".to_owned()),
+        (Method::GET, ANN, format!("/v1/containers/{unknown}")),
+        (Method::GET, ANN, "/v1/containers/no-such-name".to_owned()),
+        (Method::GET, ANN, "/v1/hosts".to_owned()),
+        (Method::GET, ANN, "/v1/services".to_owned()),
+    ] {
+        let answer = send(api.request(method.clone(), token, &path)).await;
+        table.push(format!("{method} {path}: {}", answer.refusal()));
+    }
+    insta::assert_snapshot!(table.join("\n"), @"");
+}
+
+#[tokio::test]
+async fn a_bearer_token_is_as_good_as_openstacks_header() {
+    let api = Api::start().await;
+    let request = api.request(Method::GET, "", "/v1/containers");
+    let request = request.header("authorization", format!("Bearer {ANN}"));
+    // The first header wins, and it is empty.
+    send(request).await.expect(401);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = api.request(Method::GET, ANN, "/v1/containers").build().unwrap().url().clone();
+    send(client.get(url).bearer_auth(ANN)).await.expect(200);
+}
+
+#[tokio::test]
+async fn bodies_that_cannot_be_read_are_refused() {
+    let api = Api::start().await;
+    let post = || api.request(Method::POST, ANN, "/v1/containers");
+    let mut table = Vec::new();
+    for request in [
+        post().header("content-type", "application/json").body("{"),
+        post().header("content-type", "application/json").body("[]"),
+        post().header("content-type", "text/plain").body("{}"),
+        post().body("{}"),
+        post().header("content-type", "application/json").body("x".repeat((1 << 20) + 1)),
+        post().header("x-large", "x".repeat(20_000)).json(&json!({"image": "cirros"})),
+    ] {
+        table.push(send(request).await.refusal());
+    }
+    insta::assert_snapshot!(table.join("\n"), @"");
+    let empty = post().header("content-type", "application/json").header("content-length", "0");
+    assert!(send(empty).await.refusal().contains("'image' is a required property"));
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_given_up() {
+    let api = Api::start_with(|settings| settings.http.client_timeout = 1).await;
+    let address = api.request(Method::GET, ANN, "/").build().unwrap().url().clone();
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut socket = TcpStream::connect((address.host_str().unwrap(), address.port().unwrap())).unwrap();
+        let head = format!(
+            "POST /v1/containers HTTP/1.1\r\nhost: x\r\nx-auth-token: {ANN}\r\n\
+             content-type: application/json\r\ncontent-length: 10\r\n\r\n{{"
+        );
+        socket.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).ok();
+        answer
+    });
+    let answer = reading.await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.contains("container.timeout"), "{answer}");
+}
+
+#[tokio::test]
+async fn the_version_is_negotiated_in_headers() {
+    let api = Api::start().await;
+    let asked = |version: &str| {
+        api.request(Method::GET, ANN, "/v1/containers").header("openstack-api-version", version)
+    };
+    let answer = send(asked("container latest")).await.expect(200);
+    assert_eq!(answer.header("openstack-api-version"), "container 1.40");
+    assert_eq!(answer.header("openstack-api-minimum-version"), "container 1.1");
+    assert_eq!(answer.header("openstack-api-maximum-version"), "container 1.40");
+    assert_eq!(answer.header("vary"), "OpenStack-API-Version");
+    assert_eq!(send(asked("container 1.36")).await.header("openstack-api-version"), "container 1.36");
+    for bad in ["container 1.99", "compute 1.1", "1.1", "container 1.latest"] {
+        assert!(send(asked(bad)).await.refusal().starts_with("406 "), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_has_a_request_id() {
+    let api = Api::start().await;
+    for path in ["/", "/v1/containers", "/nowhere", "/healthz"] {
+        let answer = api.get(ANN, path).await;
+        assert!(answer.header("x-openstack-request-id").starts_with("req-"), "{path}");
+    }
+    let bad = api.request(Method::GET, ANN, "/").header("x-openstack-request-id", "no good!");
+    assert!(send(bad).await.header("x-openstack-request-id").starts_with("req-"));
+}
+
+#[tokio::test]
+async fn slashes_at_the_end_are_accepted_everywhere() {
+    let api = Api::start().await;
+    for path in ["/v1/containers/", "/v1/containers/?limit=1", "/healthz/"] {
+        api.get(ANN, path).await.expect(200);
+    }
+    let answer = api.post(ANN, "/v1/containers/nothing/start/", Value::Null).await;
+    assert!(answer.refusal().contains("Container nothing could not be found."));
+}
+
+#[tokio::test]
+async fn health_and_metrics_need_no_token() {
+    let api = Api::start().await;
+    let health = api.get("", "/healthz").await.expect(200).json();
+    assert_eq!(health, json!({"status": "ok", "database": "ok", "bus": "connected"}));
+    api.get(ANN, "/v1/containers").await.expect(200);
+    let text = api.get("", "/metrics").await.expect(200).text;
+    let line = "zun_api_requests_total{method=\"GET\",route=\"/v1/containers\",status=\"200\"} 1";
+    assert!(text.contains(line), "{text}");
+}

@@ -1,0 +1,84 @@
+//! Lists: whose, in which order, how many.
+
+use serde_json::{Value, json};
+use zun_common::status::Status;
+
+use crate::support::{ADMIN, ANN, Api, BOB};
+
+fn names(listed: &Value) -> Vec<&str> {
+    let containers = listed["containers"].as_array().unwrap();
+    containers.iter().map(|container| container["name"].as_str().unwrap()).collect()
+}
+
+async fn three(api: &Api) {
+    let _agent = api.agent("h1").await;
+    for name in ["carol", "alice", "bobby"] {
+        api.create(ANN, json!({"image": "cirros", "name": name})).await;
+    }
+}
+
+#[tokio::test]
+async fn another_projects_containers_are_neither_listed_nor_found() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    assert_eq!(names(&api.get(BOB, "/v1/containers").await.json()), [""; 0]);
+    for (token, expected) in [(ANN, 200), (BOB, 404), (ADMIN, 200)] {
+        api.get(token, &format!("/v1/containers/{id}")).await.expect(expected);
+        api.get(token, "/v1/containers/test?all_projects=False").await.expect(expected);
+    }
+    for verb in ["start", "stop", "reboot", "pause", "unpause", "kill", "execute?command=ls"] {
+        let answer = api.post(BOB, &format!("/v1/containers/{id}/{verb}"), Value::Null).await;
+        assert!(answer.refusal().starts_with("404 container.container-not-found"), "{verb}");
+    }
+    let answer = api.delete(BOB, &format!("/v1/containers/{id}?stop=true")).await;
+    assert!(answer.refusal().starts_with("404 "));
+    assert_eq!(agent.taken().iter().filter(|call| call.method != "container.create").count(), 0);
+}
+
+#[tokio::test]
+async fn administrators_see_all_projects_only_where_they_ask_for_it() {
+    let api = Api::start().await;
+    three(&api).await;
+    assert_eq!(names(&api.get(ADMIN, "/v1/containers").await.json()), [""; 0]);
+    let all = api.get(ADMIN, "/v1/containers?all_projects=1").await.expect(200).json();
+    assert_eq!(names(&all), ["carol", "alice", "bobby"]);
+    let refused = api.get(ANN, "/v1/containers?all_projects=True").await.refusal();
+    assert_eq!(
+        refused,
+        "403 container.policy-not-authorized Policy doesn't allow container:get_all_all_projects to be performed."
+    );
+    let refused = api.get(ANN, "/v1/containers?host=h1").await.refusal();
+    assert!(refused.starts_with("403 "), "{refused}");
+}
+
+#[tokio::test]
+async fn pages_follow_the_order_and_the_filters() {
+    let api = Api::start().await;
+    three(&api).await;
+    let mut path = "/v1/containers?sort_key=name&sort_dir=desc&limit=2&status=Creating".to_owned();
+    let first = api.get(ANN, &path).await.expect(200).json();
+    assert_eq!(names(&first), ["carol", "bobby"]);
+    let next = first["next"].as_str().unwrap();
+    path = next.get(next.find("/v1").unwrap()..).unwrap().to_owned();
+    let second = api.get(ANN, &path).await.expect(200).json();
+    assert_eq!(names(&second), ["alice"]);
+    assert_eq!(second["next"], Value::Null);
+    let none = api.get(ANN, "/v1/containers?status=Running").await.json();
+    assert_eq!(names(&none), [""; 0]);
+    let one = api.get(ANN, "/v1/containers?name=alice&memory=512&image=cirros&auto_remove=False").await;
+    assert_eq!(names(&one.json()), ["alice"]);
+}
+
+#[tokio::test]
+async fn wrong_parameters_of_a_list_are_named() {
+    let api = Api::start().await;
+    let unknown = uuid::Uuid::new_v4();
+    let mut table = Vec::new();
+    for query in ["foo=1", "limit=0", "limit=-1", "limit=abc", "sort_key=x", "sort_dir=up", "status=Happy", "marker=x"] {
+        table.push(api.get(ANN, &format!("/v1/containers?{query}")).await.refusal());
+    }
+    insta::assert_snapshot!(table.join("\n"), @"");
+    let marker = api.get(ANN, &format!("/v1/containers?marker={unknown}")).await.refusal();
+    assert!(marker.starts_with("404 "), "{marker}");
+}

@@ -1,0 +1,128 @@
+//! What agents tell and ask, and what they may not.
+
+use serde_json::json;
+use zun_common::bus::CallError;
+use zun_common::pki::signing_request;
+use zun_common::rpc::Code;
+use zun_common::rpc::host::{AssignedContainers, SignHostCertificate};
+use zun_common::rpc::report::UnknownContainer;
+use zun_common::status::{Status, TaskState};
+use zun_tests::scripted_agent::engine_id;
+
+use crate::support::{ANN, Api};
+
+const FOREIGN: &str = "zun_api_reports_total{outcome=\"Foreign\"}";
+const STALE: &str = "zun_api_reports_total{outcome=\"Stale\"}";
+
+#[tokio::test]
+async fn all_that_a_report_says_is_shown() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.create(ANN, json!({"image": "cirros"})).await;
+    agent
+        .report(id, Status::Error, |report| {
+            report.task_state = Some(TaskState::Killing);
+            report.status_reason = Some("it did not like it".to_owned());
+            report.exit_code = Some(137);
+            report.attached = 2;
+        })
+        .await;
+    api.until(id, Status::Error).await;
+    let shown = api.get(ANN, &format!("/v1/containers/{id}")).await.json();
+    assert_eq!(shown["task_state"], json!("container_killing"));
+    assert_eq!(shown["status_reason"], json!("it did not like it"));
+    assert_eq!(shown["exit_code"], json!(137));
+    assert_eq!(shown["attached"], json!(2));
+}
+
+#[tokio::test]
+async fn a_late_report_with_an_older_generation_changes_nothing() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.create(ANN, json!({"image": "cirros"})).await;
+    agent.report(id, Status::Stopped, |report| report.generation = 20).await;
+    api.until(id, Status::Stopped).await;
+    for generation in [19, 20] {
+        agent.report(id, Status::Running, |report| report.generation = generation).await;
+    }
+    api.until_metric(STALE, 2.0).await;
+    api.until(id, Status::Stopped).await;
+}
+
+#[tokio::test]
+async fn a_host_cannot_speak_of_another_hosts_container() {
+    let api = Api::start().await;
+    let owner = api.agent("h1").await;
+    let id = api.container(&owner, "test", Status::Running).await;
+    let thief = api.agent("h2").await;
+    // As itself, of a container that is not its own.
+    thief.report(id, Status::Deleted, |_| {}).await;
+    api.until_metric(FOREIGN, 1.0).await;
+    // In the owner's name.
+    thief.report(id, Status::Deleted, |report| report.host = "h1".parse().unwrap()).await;
+    api.until_metric(FOREIGN, 2.0).await;
+    api.until(id, Status::Running).await;
+}
+
+#[tokio::test]
+async fn a_host_is_told_its_own_containers_and_how_those_are_made_that_it_may_have_missed() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let made = api.container(&agent, "made", Status::Running).await;
+    let lost = api.create(ANN, json!({"image": "cirros", "name": "lost", "auto_remove": true})).await;
+    let host = "h1".parse().unwrap();
+    let assigned = agent.ask(&AssignedContainers { host }).await.unwrap().containers;
+    let of = |id| assigned.iter().find(|one| one.container == id).unwrap();
+    assert_eq!(of(made).create, None);
+    assert_eq!(of(made).engine, Some(engine_id()));
+    assert!(of(made).generation > 0);
+    assert_eq!(of(lost).create.as_ref().unwrap().spec.name, "lost");
+    assert!(of(lost).auto_remove);
+    let other = AssignedContainers { host: "h2".parse().unwrap() };
+    assert!(is_forbidden(agent.ask(&other).await.unwrap_err()));
+}
+
+#[tokio::test]
+async fn a_host_gets_a_certificate_for_itself_alone() {
+    let api = Api::with_consoles().await;
+    let agent = api.agent("h1").await;
+    let csr = signing_request("h1", vec!["h1.example.org".to_owned()]).unwrap().csr;
+    let host = |name: &str| name.parse().unwrap();
+    let own = SignHostCertificate { host: host("h1"), csr: csr.clone() };
+    let signed = agent.ask(&own).await.unwrap();
+    assert!(signed.certificate.starts_with("-----BEGIN CERTIFICATE-----"));
+    assert!(signed.ca.starts_with("-----BEGIN CERTIFICATE-----"));
+    let other = SignHostCertificate { host: host("h2"), csr };
+    assert!(is_forbidden(agent.ask(&other).await.unwrap_err()));
+    let bad = SignHostCertificate { host: host("h1"), csr: "no request".to_owned() };
+    let refused = agent.ask(&bad).await.unwrap_err();
+    assert!(matches!(refused, CallError::Refused { problem, .. } if problem.code == Code::BadRequest));
+}
+
+#[tokio::test]
+async fn a_container_without_a_row_is_counted() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let container = zun_common::id::ContainerId::fresh();
+    agent.report(container, Status::Running, |_| {}).await;
+    api.until_metric("zun_api_reports_total{outcome=\"Missing\"}", 1.0).await;
+    let call = UnknownContainer { container, host: "h1".parse().unwrap(), engine: engine_id() };
+    let context = zun_common::rpc::envelope::CallContext::internal();
+    api.bus.speaking_as("h1").report(&call, &context).await.unwrap();
+    api.until_metric("zun_api_unknown_containers_total", 1.0).await;
+}
+
+#[tokio::test]
+async fn a_heartbeat_in_anothers_name_is_refused() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    agent.beat(|heartbeat| heartbeat.host = "h2".parse().unwrap()).await;
+    agent.beat(|_| {}).await;
+    api.until_metric("zun_api_heartbeats_total", 2.0).await;
+    let services = api.get(crate::support::ADMIN, "/v1/services").await.json();
+    assert_eq!(services["services"].as_array().unwrap().len(), 1);
+}
+
+fn is_forbidden(error: CallError) -> bool {
+    matches!(error, CallError::Refused { problem, .. } if problem.code == Code::Forbidden)
+}

@@ -1,0 +1,146 @@
+//! Starting, stopping, and starting again.
+
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::json;
+use zun_api::settings::{Settings, Strategy};
+use zun_api::{Service, StartError};
+use zun_common::bus::{
+    Bus, BusSettings, Deliveries, Outgoing, RequestError, Route, Transport, connect,
+};
+use zun_common::chain;
+use zun_common::shutdown::Tasks;
+use zun_common::status::Status;
+
+use crate::support::{ANN, Api};
+
+#[tokio::test]
+async fn an_open_wait_is_answered_when_the_service_stops() {
+    let mut api = Api::start().await;
+    let _agent = api.agent("h1").await;
+    let id = api.create(ANN, json!({"image": "cirros"})).await;
+    let path = format!("/v1/containers/{id}?wait_for=Running&timeout=60");
+    let request = api.request(reqwest::Method::GET, ANN, &path);
+    let waiting = crate::support::send(request);
+    let (answer, ()) = tokio::join!(waiting, async {
+        api.until_metric("zun_api_requests_waiting", 1.0).await;
+        api.begin_to_stop();
+    });
+    assert_eq!(answer.expect(200).json()["status"], json!("Creating"));
+}
+
+#[tokio::test]
+async fn rows_and_hosts_outlive_the_service_and_what_was_not_sent_is_sent() {
+    let stalled = |bus: Bus| Bus::over(Arc::new(NoCommands(Arc::clone(bus.transport()))), "zun-api");
+    let mut api = Api::start_over(|_| {}, stalled).await;
+    let agent = api.agent("h1").await;
+    let kept = api.container(&agent, "kept", Status::Running).await;
+    let sent_later = api.create(ANN, json!({"image": "cirros", "name": "later"})).await;
+    assert!(agent.taken().is_empty());
+    api.stop().await;
+    api.start_again().await;
+    api.until(kept, Status::Running).await;
+    let again = agent.takes("container.create").await;
+    assert_eq!(again.body["container"], json!(sent_later));
+    assert_eq!(agent.taken().len(), 1);
+}
+
+/// A carrier that takes no commands, as a broker that is away.
+#[derive(Debug)]
+struct NoCommands(Arc<dyn Transport>);
+
+#[async_trait]
+impl Transport for NoCommands {
+    async fn publish(&self, message: Outgoing) -> Result<(), RequestError> {
+        match message.route {
+            Route::Commands(_) => std::future::pending().await,
+            Route::Questions(_) | Route::Reports | Route::Controller => self.0.publish(message).await,
+        }
+    }
+
+    async fn request(&self, message: Outgoing) -> Result<Bytes, RequestError> {
+        self.0.request(message).await
+    }
+
+    async fn consume(&self, route: Route, prefetch: u16) -> Result<Deliveries, RequestError> {
+        self.0.consume(route, prefetch).await
+    }
+
+    fn is_connected(&self) -> bool {
+        self.0.is_connected()
+    }
+
+    async fn close(&self) {
+        self.0.close().await;
+    }
+}
+
+#[tokio::test]
+async fn the_database_is_for_its_owner_alone() {
+    let api = Api::start().await;
+    let file = api.directory.path().join("zun.sqlite");
+    let mode = std::fs::metadata(file).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+}
+
+#[tokio::test]
+async fn settings_that_cannot_be_started_with_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut settings = Settings::default();
+    settings.http.listen = "127.0.0.1:0".parse().unwrap();
+    settings.database.path = directory.path().join("zun.sqlite");
+    assert!(refusal(&settings).await.contains("auth.token_file is missing"));
+    settings.auth.strategy = Strategy::None;
+    settings.http.listen = "0.0.0.0:0".parse().unwrap();
+    assert!(refusal(&settings).await.contains("must be a loopback address"));
+    settings.http.listen = "127.0.0.1:0".parse().unwrap();
+    settings.console.ca_directory = Some(directory.path().join("nothing"));
+    assert!(refusal(&settings).await.contains("console.ca_directory"));
+    settings.console.ca_directory = None;
+    settings.database.path = directory.path().join("no/such/directory/zun.sqlite");
+    assert!(refusal(&settings).await.contains("no/such/directory"));
+}
+
+#[tokio::test]
+async fn without_authentication_everybody_on_this_machine_is_the_administrator() {
+    let api = Api::start_with(|settings| settings.auth.strategy = Strategy::None).await;
+    api.get("whatever", "/v1/hosts").await.expect(200);
+}
+
+#[tokio::test]
+async fn stopping_under_load_loses_no_answer() {
+    let mut api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let open: Vec<_> = (0..20)
+        .map(|number| {
+            let body = json!({"image": "cirros", "name": format!("c{number}"), "cpu": 0.1, "memory": 16});
+            crate::support::send(
+                api.request(reqwest::Method::POST, ANN, "/v1/containers").json(&body),
+            )
+        })
+        .collect();
+    let all = futures_util::future::join_all(open);
+    let (answers, ()) = tokio::join!(all, async {
+        agent.takes("container.create").await;
+        api.begin_to_stop();
+    });
+    for answer in answers {
+        answer.expect(202);
+    }
+}
+
+async fn refusal(settings: &Settings) -> String {
+    let tasks = Tasks::new();
+    let bus = connect(&BusSettings::at("memory://"), "zun-api", &tasks).unwrap();
+    match Service::start(settings.clone(), bus, &tasks).await {
+        Ok(_) => panic!("it started"),
+        Err(error) => words(&error),
+    }
+}
+
+fn words(error: &StartError) -> String {
+    chain(error)
+}

@@ -1,0 +1,287 @@
+//! One zun-api for each test, and what is said to it.
+
+use std::fmt::Write as _;
+use std::future::Future;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Once;
+use std::time::{Duration, Instant};
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use zun_api::Service;
+use zun_api::ca::Authority;
+use zun_api::settings::Settings;
+use zun_common::bus::{Bus, BusSettings, connect};
+use zun_common::id::ContainerId;
+use zun_common::shutdown::Tasks;
+use zun_common::status::Status;
+use zun_tests::scripted_agent::ScriptedAgent;
+
+/// An administrator.
+pub const ADMIN: &str = "admin-token";
+/// A user of the project `blue`.
+pub const ANN: &str = "ann-token";
+/// A user of the project `red`.
+pub const BOB: &str = "bob-token";
+
+/// A running zun-api.
+pub struct Api {
+    service: Option<Service>,
+    settings: Settings,
+    address: SocketAddr,
+    client: reqwest::Client,
+    pub bus: Bus,
+    pub tasks: Tasks,
+    pub directory: TempDir,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Status, code and words of an error. Everything else of its body is checked here.
+    pub fn refusal(&self) -> String {
+        assert_eq!(self.header("content-type"), "application/json");
+        let body = self.json();
+        let error = &body["errors"][0];
+        assert_eq!(error["status"], json!(self.status));
+        assert_eq!(error["request_id"], json!(self.header("x-openstack-request-id")));
+        assert_eq!(error["links"], json!([]));
+        assert_eq!(error["title"], error["detail"]);
+        format!("{} {} {}", self.status, error["code"].as_str().unwrap(), error["title"].as_str().unwrap())
+    }
+
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.text);
+        self
+    }
+}
+
+impl Api {
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// With a certificate authority.
+    pub async fn with_consoles() -> Self {
+        let ca = tempfile::tempdir().unwrap().keep();
+        let directory = ca.join("ca");
+        Authority::init(&directory).unwrap();
+        Self::start_with(|settings| settings.console.ca_directory = Some(directory)).await
+    }
+
+    pub async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::start_over(change, |bus| bus).await
+    }
+
+    /// With something between it and the bus.
+    pub async fn start_over(
+        change: impl FnOnce(&mut Settings),
+        between: impl FnOnce(Bus) -> Bus,
+    ) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = Settings::default();
+        settings.http.listen = "127.0.0.1:0".parse().unwrap();
+        settings.http.drain = 5;
+        settings.database.path = directory.path().join("zun.sqlite");
+        settings.auth.token_file = Some(token_file(directory.path()));
+        change(&mut settings);
+        let tasks = Tasks::new();
+        let bus = connect(&BusSettings::at("memory://"), "zun-api", &tasks).unwrap();
+        let service = Service::start(settings.clone(), between(bus.clone()), &tasks).await.unwrap();
+        let address = service.address();
+        let client = client();
+        Self { service: Some(service), settings, address, client, bus, tasks, directory }
+    }
+
+    pub async fn stop(&mut self) {
+        if let Some(service) = self.service.take() {
+            service.stop().await;
+        }
+    }
+
+    /// Stops it without waiting here: what is open is answered meanwhile.
+    pub fn begin_to_stop(&mut self) {
+        if let Some(service) = self.service.take() {
+            self.tasks.spawn(service.stop());
+        }
+    }
+
+    /// Starts it again on the same file and the same bus.
+    pub async fn start_again(&mut self) {
+        let service =
+            Service::start(self.settings.clone(), self.bus.clone(), &self.tasks).await.unwrap();
+        self.address = service.address();
+        self.service = Some(service);
+    }
+
+    /// An agent on a host that zun-api knows to be up.
+    pub async fn agent(&self, host: &str) -> ScriptedAgent {
+        let agent = ScriptedAgent::start(&self.bus, host, &self.tasks).await;
+        self.until_service(host, "up").await;
+        agent
+    }
+
+    pub async fn until_service(&self, host: &str, state: &str) {
+        soon(&format!("{host} is {state}"), || async {
+            let services = self.get(ADMIN, "/v1/services").await.json();
+            let services = services["services"].as_array().unwrap().clone();
+            services.iter().any(|one| one["host"] == host && one["state"] == state).then_some(())
+        })
+        .await;
+    }
+
+    pub fn request(&self, method: Method, token: &str, path: &str) -> RequestBuilder {
+        let url = format!("http://{}{path}", self.address);
+        self.client.request(method, url).header("x-auth-token", token)
+    }
+
+    pub async fn get(&self, token: &str, path: &str) -> Answer {
+        send(self.request(Method::GET, token, path)).await
+    }
+
+    pub async fn post(&self, token: &str, path: &str, body: Value) -> Answer {
+        let request = self.request(Method::POST, token, path);
+        send(if body.is_null() { request } else { request.json(&body) }).await
+    }
+
+    pub async fn delete(&self, token: &str, path: &str) -> Answer {
+        send(self.request(Method::DELETE, token, path)).await
+    }
+
+    /// A fresh container; its host has taken it and reported nothing.
+    pub async fn create(&self, token: &str, body: Value) -> ContainerId {
+        let answer = self.post(token, "/v1/containers", body).await.expect(202);
+        answer.json()["uuid"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// A container of Ann's in this status.
+    pub async fn container(&self, agent: &ScriptedAgent, name: &str, status: Status) -> ContainerId {
+        let id = self.create(ANN, json!({"image": "cirros", "name": name, "interactive": true})).await;
+        agent.report(id, status, |_| {}).await;
+        self.until(id, status).await;
+        id
+    }
+
+    pub async fn until(&self, id: ContainerId, status: Status) {
+        let path = format!("/v1/containers/{id}?wait_for={status}&timeout=10");
+        let shown = self.get(ADMIN, &path).await.expect(200).json();
+        assert_eq!(shown["status"], json!(status.as_str()), "{shown}");
+    }
+
+    /// The value of a counter, 0 where it is not there yet.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let text = self.get(ADMIN, "/metrics").await.text;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    pub async fn until_metric(&self, name: &str, value: f64) {
+        soon(&format!("{name} is {value}"), || async {
+            (self.metric(name).await >= value).then_some(())
+        })
+        .await;
+    }
+}
+
+pub async fn send(request: RequestBuilder) -> Answer {
+    let answer = request.send().await.expect("an answer");
+    let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+    Answer { status, headers, text: answer.text().await.expect("a body") }
+}
+
+/// Asks until there is an answer.
+pub async fn soon<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "it is not so that {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Hides what differs from run to run, after a look at it.
+pub fn steady(mut value: Value) -> Value {
+    hide(&mut value, "");
+    value
+}
+
+fn hide(value: &mut Value, name: &str) {
+    match value {
+        Value::Object(object) => object.iter_mut().for_each(|(name, value)| hide(value, name)),
+        Value::Array(items) => items.iter_mut().for_each(|item| hide(item, name)),
+        Value::String(text) => {
+            if name == "uuid" {
+                text.parse::<uuid::Uuid>().expect("a uuid");
+                *text = "UUID".to_owned();
+            } else if name.ends_with("_at") || name == "last_seen_up" {
+                chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.6f").expect("Zun's form");
+                *text = "TIME".to_owned();
+            } else if name == "href" || name == "next" {
+                *text = plain_address(text);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// An address without its port and identifiers.
+pub fn plain_address(text: &str) -> String {
+    let rest = text.strip_prefix("http://127.0.0.1:").expect("an address of ours");
+    let path = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    let parts = path.split_inclusive(['/', '=', '&', '?']);
+    let mut shown = "http://HOST".to_owned();
+    for part in parts {
+        let bare = part.trim_end_matches(['/', '=', '&', '?']);
+        if bare.parse::<uuid::Uuid>().is_ok() {
+            shown.push_str(&part.replace(bare, "UUID"));
+        } else {
+            shown.push_str(part);
+        }
+    }
+    shown
+}
+
+fn client() -> reqwest::Client {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        rustls::crypto::ring::default_provider().install_default().expect("the first provider");
+    });
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+/// The three tokens, hashed by `sha256sum`.
+pub fn token_file(directory: &Path) -> std::path::PathBuf {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut text = String::new();
+    for (hash, user, project, roles) in [
+        ("10a4c7c9fc5206d6f36dc6944a81bb6f4a3cb0e25014ae3b12e6c3e52712292a", "admin", "admin", "[\"admin\"]"),
+        ("dfa603dfa2ef13eb23a30434d7feef5de20829cb6c5181623c8028a74eaf4971", "ann", "blue", "[\"member\"]"),
+        ("97dd3707015dcf069cf73022ed7173b1165db6eff24b441cb57fd069a8c4e525", "bob", "red", "[]"),
+    ] {
+        write!(text, "[[token]]\nsha256 = \"{hash}\"\nuser = \"{user}\"\nproject = \"{project}\"\nroles = {roles}\n").unwrap();
+    }
+    let path = directory.join("tokens.toml");
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(&path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    path
+}

@@ -1,0 +1,89 @@
+//! Waiting for a status without polling.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use zun_common::status::Status;
+
+use crate::support::{ANN, Api, BOB};
+
+#[tokio::test]
+async fn a_report_wakes_the_waiter() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.create(ANN, json!({"image": "cirros"})).await;
+    let path = format!("/v1/containers/{id}?wait_for=Running,Error&timeout=30");
+    let begun = Instant::now();
+    let (shown, ()) = tokio::join!(api.get(ANN, &path), async {
+        api.until_metric("zun_api_requests_waiting", 1.0).await;
+        agent.report(id, Status::Created, |_| {}).await;
+        agent.report(id, Status::Running, |_| {}).await;
+    });
+    assert_eq!(shown.expect(200).json()["status"], json!("Running"));
+    assert!(begun.elapsed() < Duration::from_secs(10), "it was not the time that ended it");
+}
+
+#[tokio::test]
+async fn a_wait_that_is_over_answers_the_container_as_it_is() {
+    let api = Api::start().await;
+    let _agent = api.agent("h1").await;
+    let id = api.create(ANN, json!({"image": "cirros"})).await;
+    let path = format!("/v1/containers/{id}?wait_for=Running&timeout=0");
+    assert_eq!(api.get(ANN, &path).await.expect(200).json()["status"], json!("Creating"));
+}
+
+#[tokio::test]
+async fn the_last_word_of_a_container_that_removes_itself_is_heard() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.create(ANN, json!({"image": "cirros", "auto_remove": true})).await;
+    let path = format!("/v1/containers/{id}?wait_for=Stopped&timeout=30");
+    let (shown, ()) = tokio::join!(api.get(ANN, &path), async {
+        api.until_metric("zun_api_requests_waiting", 1.0).await;
+        agent.report(id, Status::Deleted, |report| report.exit_code = Some(3)).await;
+    });
+    let shown = shown.expect(200).json();
+    assert_eq!((&shown["status"], &shown["exit_code"]), (&json!("Deleted"), &json!(3)));
+    api.get(ANN, &format!("/v1/containers/{id}")).await.expect(404);
+}
+
+#[tokio::test]
+async fn what_is_so_already_is_answered_at_once() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Stopped).await;
+    let path = format!("/v1/containers/{id}?wait_for=Stopped&timeout=300");
+    assert_eq!(api.get(ANN, &path).await.expect(200).json()["status"], json!("Stopped"));
+}
+
+#[tokio::test]
+async fn wrong_waits_are_refused_and_foreign_ones_find_nothing() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    for query in ["wait_for=Happy", "wait_for=Running&timeout=301", "wait_for=Running&timeout=x", "timeout=3"] {
+        api.get(ANN, &format!("/v1/containers/{id}?{query}")).await.expect(400);
+    }
+    api.get(BOB, &format!("/v1/containers/{id}?wait_for=Running")).await.expect(404);
+}
+
+#[tokio::test]
+async fn waiters_are_bounded_apart_from_other_requests() {
+    let api = Api::start_with(|settings| {
+        settings.http.waiters = 1;
+        settings.http.requests = 1;
+    })
+    .await;
+    let agent = api.agent("h1").await;
+    let id = api.create(ANN, json!({"image": "cirros"})).await;
+    let path = format!("/v1/containers/{id}?wait_for=Running&timeout=30");
+    let (first, ()) = tokio::join!(api.get(ANN, &path), async {
+        api.until_metric("zun_api_requests_waiting", 1.0).await;
+        let second = api.get(ANN, &path).await;
+        assert_eq!(second.header("retry-after"), "1");
+        assert_eq!(second.refusal(), "503 container.busy Too many requests wait already; try again in a second.");
+        api.get(ANN, "/v1/containers").await.expect(200);
+        agent.report(id, Status::Running, |_| {}).await;
+    });
+    first.expect(200);
+}

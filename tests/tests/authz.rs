@@ -1,0 +1,11 @@
+//! The safe direct dial against a real engine: TLS both ways, grants, `zun-authz` (C52, C55, C57).
+
+mod authz {
+    mod ask;
+    mod bench;
+    mod host_certificate;
+    mod program;
+    mod refusals;
+    mod sessions;
+    mod time;
+}

@@ -1,0 +1,204 @@
+//! A private engine with the TLS listener and `zun-authz`, and an authority to grant and to forge with.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use chrono::Utc;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use zun_api::ca::Authority;
+use zun_common::grant::{ApiVersion, Grant, Mode, SessionNote, Target};
+use zun_common::id::HostName;
+use zun_common::pki::signing_request;
+use zun_standalone::engine::{EngineSettings, Plugin, PrivateEngine, SafeListener};
+use zun_tests::bed::binary;
+use zun_tests::tls::{Dialler, Forge, Identity};
+
+const HOST: &str = "compute1";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(super) struct Bench {
+    engine: PrivateEngine,
+    pub(super) authority: Authority,
+    pub(super) forge: Forge,
+    pub(super) dialler: Dialler,
+    pub(super) version: ApiVersion,
+    notes: UnixDatagram,
+    directory: TempDir,
+}
+
+impl Bench {
+    pub(super) async fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let authority_directory = directory.path().join("ca");
+        let authority = Authority::init(&authority_directory).expect("an authority");
+        let forge = Forge::of(&authority_directory);
+        let notify = directory.path().join("notes");
+        let notes = UnixDatagram::bind(&notify).expect("a socket");
+        notes.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        let version: ApiVersion = engine_version();
+        let plugin = Plugin {
+            program: binary("zun-authz"),
+            host: host(),
+            api_version: version,
+            notify: Some(notify),
+        };
+        let listener = listener(directory.path(), &authority, plugin);
+        let dialler = Dialler {
+            address: listener.address,
+            name: HOST.to_owned(),
+            ca: authority.certificate_pem().to_owned(),
+        };
+        let settings =
+            EngineSettings { directory: directory.path().join("engine"), listener: Some(listener) };
+        let engine = PrivateEngine::start(&settings).await.expect("a private engine");
+        let bench = Self { engine, authority, forge, dialler, version, notes, directory };
+        bench.import();
+        bench
+    }
+
+    /// Takes the engine down. Its log of decisions is returned.
+    pub(super) async fn stop(self) -> String {
+        // Shells do not end at SIGTERM, and their grace is long.
+        let all = self.docker(&["ps", "--all", "--quiet"]);
+        self.docker(&[&["rm", "--force"], all.lines().collect::<Vec<_>>().as_slice()].concat());
+        let log = self.directory.path().join("engine/zun-authz.log");
+        self.engine.stop().await.expect("stopped");
+        std::fs::read_to_string(log).expect("the plugin's log")
+    }
+
+    pub(super) fn authority_directory(&self) -> PathBuf {
+        self.directory.path().join("ca")
+    }
+
+    /// Docker's own client on the engine's unix socket; its stdout.
+    pub(super) fn docker(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().expect("docker runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "docker {arguments:?}: {errors}");
+        String::from_utf8(output.stdout).expect("text").trim().to_owned()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("docker");
+        command.arg("-H").arg(format!("unix://{}", self.engine.socket().display()));
+        command.args(arguments);
+        command
+    }
+
+    /// A container of the small image without network; its id.
+    pub(super) fn container(&self, arguments: &[&str]) -> String {
+        let all = [&["create", "--network", "none"], arguments].concat();
+        self.docker(&all)
+    }
+
+    /// An exec on a terminal in a running container; its id.
+    pub(super) async fn exec(&self, container: &str, command: &[&str]) -> String {
+        let body = serde_json::json!({ "AttachStdin": true, "AttachStdout": true, "Tty": true, "Cmd": command });
+        let body = body.to_string();
+        let request = format!(
+            "POST /containers/{container}/exec HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut engine = UnixStream::connect(self.engine.socket()).await.expect("the engine");
+        engine.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        engine.read_to_string(&mut answer).await.expect("an answer");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+        let made: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        made.get("Id").and_then(|id| id.as_str()).expect("an exec").to_owned()
+    }
+
+    fn import(&self) {
+        let root = self.directory.path().join("image");
+        std::fs::create_dir_all(root.join("bin")).expect("a directory");
+        let busybox = ["/bin/busybox", "/usr/bin/busybox"].map(PathBuf::from);
+        let busybox = busybox.iter().find(|file| file.exists()).expect("busybox-static");
+        std::fs::copy(busybox, root.join("bin/busybox")).expect("copied");
+        for applet in ["sh", "cat", "sleep", "stty", "echo"] {
+            std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).expect("linked");
+        }
+        let mut tar = Command::new("tar")
+            .arg("-C")
+            .arg(&root)
+            .args(["-c", "."])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("tar runs");
+        let input = tar.stdout.take().expect("a pipe");
+        let imported =
+            self.command(&["import", "-", "small"]).stdin(input).output().expect("docker");
+        assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
+        assert!(tar.wait().expect("tar ends").success());
+    }
+
+    /// What zun-api would sign now.
+    pub(super) fn granted(&self, grant: &Grant, id: &str) -> Identity {
+        Identity::granted(&self.authority, grant, id, Utc::now())
+    }
+
+    /// The next note, which must come soon.
+    pub(super) fn note(&self) -> SessionNote {
+        let mut bytes = [0; 1024];
+        let length = self.notes.recv(&mut bytes).expect("a note");
+        serde_json::from_slice(bytes.get(..length).expect("a note")).expect("a note in JSON")
+    }
+
+    pub(super) fn no_note(&self) {
+        self.notes.set_nonblocking(true).expect("set");
+        let mut bytes = [0; 1024];
+        assert!(self.notes.recv(&mut bytes).is_err(), "{}", String::from_utf8_lossy(&bytes));
+        self.notes.set_nonblocking(false).expect("set");
+    }
+}
+
+fn listener(directory: &Path, authority: &Authority, plugin: Plugin) -> SafeListener {
+    let names = vec![HOST.to_owned(), "127.0.0.1".to_owned()];
+    let request = signing_request(HOST, names).expect("a request");
+    let certificate =
+        authority.host_certificate(&host(), &request.csr, Utc::now()).expect("a certificate");
+    let write = |name: &str, text: &str| {
+        let file = directory.join(name);
+        std::fs::write(&file, text).expect("written");
+        file
+    };
+    SafeListener {
+        address: free_address(),
+        ca: write("ca.pem", authority.certificate_pem()),
+        certificate: write("cert.pem", &certificate),
+        key: write("key.pem", request.key.expose()),
+        plugin,
+    }
+}
+
+fn free_address() -> SocketAddr {
+    let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    probe.local_addr().expect("an address")
+}
+
+/// The API version of the installed engine.
+fn engine_version() -> ApiVersion {
+    let output = Command::new("dockerd").arg("--version").output().expect("dockerd is installed");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let version = if text.contains(" 20.10") { "1.41" } else { "1.45" };
+    version.parse().expect("a version")
+}
+
+pub(super) fn host() -> HostName {
+    HOST.parse().expect("a host")
+}
+
+pub(super) fn console(container: &str, mode: Mode) -> Grant {
+    Grant {
+        host: host(),
+        target: Target::Container { id: container.parse().expect("an id"), mode },
+    }
+}
+
+pub(super) fn exec(id: &str) -> Grant {
+    Grant { host: host(), target: Target::Exec { id: id.parse().expect("an id") } }
+}

@@ -1,0 +1,87 @@
+//! A client of ours trusts one authority for one host: whoever else answers learns nothing (C57).
+
+use std::sync::Arc;
+
+use chrono::Utc;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use zun_api::ca::Authority;
+use zun_common::api::v1::console::Tls;
+use zun_common::grant::Mode;
+use zun_common::pki::signing_request;
+use zunclient::console::docker::address::Address;
+use zunclient::console::docker::dial::Dialer;
+
+use super::bench::{console, host};
+
+/// The name by which the client dials.
+const HOST: &str = "localhost";
+
+/// A server with this certificate; the plain bytes that it got out of one client.
+async fn server(certificate: String, key: String) -> (u16, impl Future<Output = Vec<u8>>) {
+    let chain = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![chain], key)
+        .expect("a certificate with its key");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let got = async move {
+        let (stream, _) = listener.accept().await.expect("a client");
+        let mut bytes = Vec::new();
+        if let Ok(mut stream) = TlsAcceptor::from(Arc::new(config)).accept(stream).await {
+            drop(stream.read_to_end(&mut bytes).await);
+        }
+        bytes
+    };
+    (port, got)
+}
+
+fn host_certificate(authority: &Authority, names: &[&str]) -> (String, String) {
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    let request = signing_request("x", names).expect("a request");
+    let certificate =
+        authority.host_certificate(&host(), &request.csr, Utc::now()).expect("a certificate");
+    (certificate, request.key.expose().clone())
+}
+
+/// Whether the CLI's dialer with a good grant goes on past the handshake with such a server, and what it
+/// told it.
+async fn trusts(ours: &Authority, (certificate, key): (String, String)) -> (bool, Vec<u8>) {
+    let (port, got) = server(certificate, key).await;
+    let request = signing_request("client", Vec::new()).expect("a request");
+    let grant = console(&"a".repeat(64), Mode::ReadWrite);
+    let issued = ours.grant(&request.csr, &grant, "g", Utc::now()).expect("a grant");
+    let tls = Tls { ca: ours.certificate_pem().to_owned(), certificate: issued.certificate };
+    let dialer = Dialer::new(&tls, &request.key).expect("a dialer");
+    let address = Address::parse(&format!("https://{HOST}:{port}/")).expect("an address");
+    let dial = async { dialer.dial(&address).await.is_ok() };
+    tokio::join!(dial, got)
+}
+
+#[tokio::test]
+async fn a_wrong_host_certificate_is_refused_before_a_byte_of_input() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let authority = |name| Authority::init(&directory.path().join(name)).expect("an authority");
+    let (ours, theirs) = (authority("ours"), authority("theirs"));
+    assert!(trusts(&ours, host_certificate(&ours, &[HOST])).await.0, "the right one");
+    let request = signing_request("x", Vec::new()).expect("a request");
+    let grant = console(&"a".repeat(64), Mode::ReadWrite);
+    let client = ours.grant(&request.csr, &grant, HOST, Utc::now()).expect("a grant").certificate;
+    for (name, wrong) in [
+        ("another authority's", host_certificate(&theirs, &[HOST])),
+        ("another host's", host_certificate(&ours, &["compute2"])),
+        ("an address", host_certificate(&ours, &["127.0.0.1"])),
+        ("a client's", (client, request.key.expose().clone())),
+    ] {
+        assert_eq!(trusts(&ours, wrong).await, (false, Vec::new()), "{name}");
+    }
+}

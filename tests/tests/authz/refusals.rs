@@ -1,0 +1,352 @@
+//! Everything that must not get through, in one table.
+
+use chrono::{Duration, Utc};
+use rcgen::{ExtendedKeyUsagePurpose as Purpose, IsCa, SanType};
+use zun_common::grant::{Call, Grant, Mode, WaitCondition};
+use zun_common::units::TerminalSize;
+use zun_tests::tls::{Forge, Identity, common_name, dns, uri};
+
+use super::ask::{Line, Outcome, outcome};
+use super::bench::{Bench, console, exec};
+
+const SIZE: TerminalSize = TerminalSize { rows: 24, columns: 80 };
+
+/// One attempt.
+struct Attempt {
+    name: String,
+    identity: Option<Identity>,
+    line: Line,
+    expected: Outcome,
+}
+
+/// A bench with two running containers: ours, which the grants are for, and a victim.
+struct Table {
+    bench: Bench,
+    ours: String,
+    victim: String,
+    attempts: Vec<Attempt>,
+}
+
+impl Table {
+    async fn new() -> Self {
+        let bench = Bench::start().await;
+        let run = |name| {
+            let arguments = ["--name", name, "--interactive", "--tty", "small", "sh"];
+            let id = bench.container(&arguments);
+            bench.docker(&["start", &id]);
+            id
+        };
+        let (ours, victim) = (run("ours"), run("victim"));
+        Self { bench, ours, victim, attempts: Vec::new() }
+    }
+
+    fn grant(&self) -> Grant {
+        console(&self.ours, Mode::ReadWrite)
+    }
+
+    fn short(&self) -> &str {
+        self.ours.split_at(12).0
+    }
+
+    fn good(&self) -> Identity {
+        self.bench.granted(&self.grant(), "good")
+    }
+
+    /// The harmless granted call that all bad certificates are tried on.
+    fn resize(&self) -> Line {
+        Line::of(&self.grant(), self.bench.version, Call::Resize(SIZE))
+    }
+
+    fn add(&mut self, name: impl Into<String>, identity: Option<Identity>, expected: Outcome) {
+        let line = self.resize();
+        self.attempts.push(Attempt { name: name.into(), identity, line, expected });
+    }
+
+    fn line(&mut self, identity: &Identity, line: Line, expected: Outcome) {
+        let name = format!("{} {}", line.method, line.target);
+        let identity = Some(identity.clone());
+        self.attempts.push(Attempt { name, identity, line, expected });
+    }
+
+    /// Certificates that the engine itself refuses.
+    fn refused_at_the_handshake(&mut self) {
+        let grant = self.grant().to_string();
+        let forge = Forge::of(&self.bench.authority_directory());
+        let purposes = |all| forge.identity(&grant, |params| params.extended_key_usages = all);
+        let now = Utc::now();
+        let early = Identity::granted(
+            &self.bench.authority,
+            &self.grant(),
+            "early",
+            now + Duration::hours(1),
+        );
+        let late = Identity::granted(
+            &self.bench.authority,
+            &self.grant(),
+            "late",
+            now - Duration::hours(1),
+        );
+        let own = self.bench.forge.double_of().identity(&grant, |_| {});
+        let below = self.good().behind(&own);
+        let good = self.good();
+        let signed_by_a_grant = good.as_authority().identity(&grant, |_| {}).followed_by(&good);
+        let stranger = Forge::named("theirs");
+        for (name, identity) in [
+            ("no certificate", None),
+            ("expired", Some(late)),
+            ("not valid yet", Some(early)),
+            ("another key", Some(self.good().stolen())),
+            ("another authority", Some(stranger.identity(&grant, |_| {}))),
+            (
+                "another authority, sent along",
+                Some(stranger.identity(&grant, |_| {}).followed_by(&stranger.itself())),
+            ),
+            (
+                "an authority that is called like ours",
+                Some(forge.double_of().identity(&grant, |_| {})),
+            ),
+            ("signed by itself", Some(stranger.itself())),
+            ("one that a grant's key is put behind", Some(below)),
+            ("signed with a grant's key", Some(signed_by_a_grant)),
+            ("for servers", Some(purposes(vec![Purpose::ServerAuth]))),
+            ("for code", Some(purposes(vec![Purpose::CodeSigning]))),
+        ] {
+            self.add(name, identity, Outcome::Handshake);
+        }
+    }
+
+    /// Certificates of our authority that the engine takes and the plugin does not.
+    fn refused_by_the_plugin(&mut self) {
+        let grant = self.grant().to_string();
+        let forge = Forge::of(&self.bench.authority_directory());
+        let names =
+            |names: Vec<SanType>| forge.identity(&grant, |params| params.subject_alt_names = names);
+        let purposes =
+            |all: Vec<Purpose>| forge.identity(&grant, |params| params.extended_key_usages = all);
+        let rows = [
+            ("for another host", names(vec![uri(&grant.replace("compute1", "compute2"))])),
+            ("for another container", names(vec![uri(&grant.replace(&self.ours, &self.victim))])),
+            (
+                "for an exec of that id",
+                names(vec![uri(&format!("zun://compute1/exec/{}", self.ours))]),
+            ),
+            ("read only, for a call that types", names(vec![uri(&grant.replace("rw", "ro"))])),
+            ("an unknown mode", names(vec![uri(&grant.replace("rw", "rwx"))])),
+            ("a tail behind the grant", names(vec![uri(&format!("{grant}&x=1"))])),
+            ("a container's name", names(vec![uri(&grant.replace(&self.ours, "ours"))])),
+            ("the beginning of an id", names(vec![uri(&grant.replace(&self.ours, self.short()))])),
+            ("two grants", names(vec![uri(&grant), uri(&grant.replace(&self.ours, &self.victim))])),
+            ("a grant and a name", names(vec![uri(&grant), dns("compute1")])),
+            ("a name", names(vec![dns("compute1")])),
+            ("no alternative name", names(Vec::new())),
+            (
+                "no common name",
+                forge.identity(&grant, |params| {
+                    params.distinguished_name = rcgen::DistinguishedName::new();
+                }),
+            ),
+            (
+                "an empty common name",
+                forge.identity(&grant, |params| params.distinguished_name = common_name("")),
+            ),
+            (
+                "a common name with blanks",
+                forge.identity(&grant, |params| params.distinguished_name = common_name("a b")),
+            ),
+            ("no purpose", purposes(Vec::new())),
+            ("any purpose", purposes(vec![Purpose::Any])),
+            ("for clients and servers", purposes(vec![Purpose::ClientAuth, Purpose::ServerAuth])),
+            (
+                "one that is an authority",
+                forge.identity(&grant, |params| {
+                    params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+                }),
+            ),
+            ("the authority itself", forge.itself()),
+        ];
+        for (name, identity) in rows {
+            self.add(name, Some(identity), Outcome::Status(403));
+        }
+    }
+
+    /// A good read-write grant on what it is not good for.
+    fn other_calls(&mut self) {
+        let (identity, ours, victim) = (self.good(), self.ours.clone(), self.victim.clone());
+        let v = format!("/v{}", self.bench.version);
+        for (method, target) in [
+            ("GET", "/_ping".to_owned()),
+            ("GET", "/info".to_owned()),
+            ("GET", format!("{v}/containers/json")),
+            ("POST", format!("{v}/containers/create")),
+            ("POST", format!("{v}/images/create?fromImage=x")),
+            ("GET", format!("{v}/containers/{ours}/json")),
+            ("POST", format!("{v}/containers/{ours}/exec")),
+            ("POST", format!("{v}/containers/{ours}/kill")),
+            ("POST", format!("{v}/containers/{ours}/stop")),
+            ("DELETE", format!("{v}/containers/{ours}?force=1")),
+            ("GET", format!("{v}/containers/{ours}/logs?stdout=1")),
+            ("GET", format!("{v}/containers/{ours}/archive?path=/")),
+            ("PUT", format!("{v}/containers/{ours}/archive?path=/")),
+            ("GET", format!("{v}/events")),
+            ("POST", format!("{v}/containers/{ours}/wait?condition=removed&x=1")),
+            ("POST", format!("{v}/containers/{victim}/resize?h=24&w=80")),
+            ("POST", format!("{v}/containers/ours/resize?h=24&w=80")),
+            ("POST", format!("{v}/containers/{}/resize?h=24&w=80", ours.split_at(12).0)),
+            ("POST", format!("{v}/containers/{}/resize?h=24&w=80", ours.to_uppercase())),
+            ("POST", format!("/v1.40/containers/{ours}/resize?h=24&w=80")),
+            ("POST", format!("/containers/{ours}/resize?h=24&w=80")),
+            ("POST", format!("{v}/containers/{ours}/resize?w=80&h=24")),
+            ("POST", format!("{v}/containers/{ours}/resize?h=024&w=80")),
+            ("POST", format!("{v}/containers/{ours}/resize?h=24&w=80#")),
+            ("POST", format!("{v}/containers%2F{ours}/resize?h=24&w=80")),
+            (
+                "POST",
+                format!(
+                    "{v}/containers/{victim}/resize?h=24&w=80&x=/containers/{ours}/resize?h=24&w=80"
+                ),
+            ),
+            ("POST", format!("{v}/containers/{victim}/attach?stream=1&stdin=1&id={ours}")),
+            ("POST", format!("http://engine{v}/containers/{ours}/resize?h=24&w=80")),
+            ("POST", format!("{v}/exec/{ours}/start")),
+        ] {
+            self.line(&identity, Line::new(method, target), Outcome::Status(403));
+        }
+        for (method, target) in [
+            ("GET", format!("{v}/containers/{ours}/wait?condition=removed")),
+            ("PUT", format!("{v}/containers/{ours}/resize?h=24&w=80")),
+            ("POST", format!("{v}/containers/{ours}/resize%3Fh=24&w=80")),
+            ("POST", format!("{v}/containers/{ours}/resize/?h=24&w=80")),
+        ] {
+            self.line(&identity, Line::new(method, target), Outcome::NoSuchCall);
+        }
+        // These are redirected before the plugin is asked; the place that they point to is refused.
+        for (method, target) in [
+            ("POST", format!("/{v}/containers/{ours}/resize?h=24&w=80")),
+            ("POST", format!("{v}/containers//{ours}/resize?h=24&w=80")),
+            ("POST", format!("{v}/containers/{ours}/../{victim}/resize?h=24&w=80")),
+            ("POST", format!("{v}/containers/{victim}/./kill")),
+        ] {
+            self.line(&identity, Line::new(method, target), Outcome::Status(301));
+        }
+    }
+
+    /// A read-only grant where one could type.
+    fn read_only(&mut self) {
+        let version = self.bench.version;
+        let identity = self.bench.granted(&console(&self.ours, Mode::ReadOnly), "reader");
+        let typing = self.grant();
+        for call in [Call::AttachWebsocket, Call::Attach, Call::Resize(SIZE)] {
+            self.line(&identity, Line::of(&typing, version, call), Outcome::Status(403));
+        }
+        let output = Line::of(&console(&self.ours, Mode::ReadOnly), version, Call::AttachOutput);
+        for (method, from, to) in [
+            ("POST", "stdin=0", "stdin=1"),
+            ("POST", "&stdin=0", ""),
+            ("POST", "stream=1", "stream=1&stdin=1"),
+            ("GET", "/attach?", "/attach/ws?"),
+        ] {
+            let target = output.target.replace(from, to);
+            self.line(&identity, Line::new(method, target), Outcome::Status(403));
+        }
+        self.line(&identity, output, Outcome::Status(101));
+    }
+
+    /// An exec's grant on another exec, on the container, and the container's on the exec.
+    fn execs(&mut self) {
+        let version = self.bench.version;
+        let [one, two] = ["a", "b"].map(|letter| letter.repeat(64));
+        let identity = self.bench.granted(&exec(&one), "exec");
+        for call in [Call::ExecStart, Call::ExecInspect, Call::ExecResize(SIZE)] {
+            self.line(&identity, Line::of(&exec(&two), version, call), Outcome::Status(403));
+            // Its own does not exist, but it is let through to be told so.
+            self.line(&identity, Line::of(&exec(&one), version, call), Outcome::Status(404));
+        }
+        self.line(&identity, self.resize(), Outcome::Status(403));
+        let container = self.good();
+        self.line(
+            &container,
+            Line::of(&exec(&one), version, Call::ExecStart),
+            Outcome::Status(403),
+        );
+    }
+
+    /// What must pass, so that the refusals mean something.
+    fn passing(&mut self) {
+        let identity = self.good();
+        self.add("a good grant", Some(identity.clone()), Outcome::Status(200));
+        let chain = identity.followed_by(&self.bench.forge.itself());
+        self.add("a good grant with its authority", Some(chain), Outcome::Status(200));
+        let missing = console(&"c".repeat(64), Mode::ReadWrite);
+        let identity = self.bench.granted(&missing, "missing");
+        let wait = Line::of(&missing, self.bench.version, Call::Wait(WaitCondition::NextExit));
+        self.line(&identity, wait, Outcome::Status(404));
+    }
+
+    /// Tries all: the counts, and what came out otherwise than expected.
+    async fn run(&self) -> (String, Vec<String>) {
+        let (mut handshake, mut refused, mut elsewhere, mut passed) = (0, 0, 0, 0);
+        let mut wrong = Vec::new();
+        for Attempt { name, identity, line, expected } in &self.attempts {
+            let got = outcome(&self.bench.dialler, identity.as_ref(), line).await;
+            match &got {
+                Outcome::Handshake => handshake += 1,
+                Outcome::Status(403) => refused += 1,
+                Outcome::Status(301) | Outcome::NoSuchCall => elsewhere += 1,
+                Outcome::Status(_) => passed += 1,
+            }
+            if got != *expected {
+                wrong.push(format!("{name}: {got:?} instead of {expected:?}"));
+            }
+        }
+        let tried = self.attempts.len();
+        let counts = format!(
+            "{tried} tried: {handshake} refused at the handshake, {refused} with 403, \
+             {elsewhere} redirected or unknown to the engine, {passed} passed"
+        );
+        (counts, wrong)
+    }
+}
+
+#[tokio::test]
+async fn nothing_but_what_was_granted_gets_through() {
+    let mut table = Table::new().await;
+    table.refused_at_the_handshake();
+    table.refused_by_the_plugin();
+    table.other_calls();
+    table.read_only();
+    table.execs();
+    table.passing();
+    let (counts, wrong) = table.run().await;
+    println!("{counts}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    // All of it changed nothing, and local requests were never in the way.
+    for id in [&table.ours, &table.victim] {
+        assert_eq!(table.bench.docker(&["inspect", "-f", "{{.State.Running}}", id]), "true");
+    }
+    let log = table.bench.stop().await;
+    let refusals = log.lines().filter(|line| line.contains("\"refused\"")).count();
+    assert!(refusals > 60, "{log}");
+    assert!(!log.contains("PRIVATE KEY") && !log.contains("BEGIN CERTIFICATE"));
+}
+
+#[tokio::test]
+async fn the_asker_does_not_learn_why() {
+    let bench = Bench::start().await;
+    let id = bench.container(&["small", "sh"]);
+    let grant = console(&id, Mode::ReadWrite);
+    let forge = Forge::of(&bench.authority_directory());
+    let mut words = Vec::new();
+    for other in [grant.to_string().replace("compute1", "compute2"), "x:y".to_owned()] {
+        let identity = forge.identity(&other, |_| {});
+        let line = Line::of(&grant, bench.version, Call::Attach);
+        let answer =
+            super::ask::open(&bench.dialler, Some(&identity), &line).await.expect("an answer");
+        assert_eq!(answer.status, 403);
+        words.push(answer.body);
+    }
+    assert_eq!(words[0], words[1]);
+    assert!(words[0].contains("not granted"), "{}", words[0]);
+    let log = bench.stop().await;
+    assert!(log.contains("the grant is for another host"), "{log}");
+    assert!(log.contains("the certificate's only alternative name must be a grant"), "{log}");
+}

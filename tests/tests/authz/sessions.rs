@@ -1,0 +1,145 @@
+//! What a grant is good for really works, and the agent is told when a console begins and ends.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use zun_common::grant::{Call, Mode, SessionNoteKind, WaitCondition};
+use zun_common::units::TerminalSize;
+
+use super::ask::{Answer, Line, frame, open, until};
+use super::bench::{Bench, console, exec};
+
+const SIZE: TerminalSize = TerminalSize { rows: 33, columns: 101 };
+
+impl Bench {
+    async fn call(&self, grant: &zun_common::grant::Grant, id: &str, call: Call) -> Answer {
+        let line = Line::of(grant, self.version, call);
+        open(&self.dialler, Some(&self.granted(grant, id)), &line).await.expect("an answer")
+    }
+
+    fn began(&self, grant: &str, container: &str) {
+        self.noted(SessionNoteKind::Begin, grant, container);
+    }
+
+    fn ended(&self, grant: &str, container: &str) {
+        self.noted(SessionNoteKind::End, grant, container);
+    }
+
+    fn noted(&self, kind: SessionNoteKind, grant: &str, container: &str) {
+        let note = self.note();
+        assert_eq!(
+            (note.kind, note.grant.as_str(), note.container.as_str()),
+            (kind, grant, container)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_terminal_over_websocket_types_resizes_and_tells_its_exit_code() {
+    let bench = Bench::start().await;
+    let id = bench.container(&["--interactive", "--tty", "small", "sh"]);
+    let grant = console(&id, Mode::ReadWrite);
+    let mut shell = bench.call(&grant, "g1", Call::AttachWebsocket).await;
+    assert_eq!(shell.status, 101);
+    bench.began("g1", &id);
+    let wait = {
+        let line = Line::of(&grant, bench.version, Call::Wait(WaitCondition::NextExit));
+        let (dialler, identity) = (bench.dialler.clone(), bench.granted(&grant, "g1"));
+        async move { open(&dialler, Some(&identity), &line).await.expect("an answer") }
+    };
+    bench.docker(&["start", &id]);
+    assert_eq!(bench.call(&grant, "g1", Call::Resize(SIZE)).await.status, 200);
+    shell.stream.write_all(&frame(2, b"stty size; echo a$((1+1))b\n")).await.expect("typed");
+    assert!(until(&mut shell.stream, "a2b").await.contains("33 101"));
+    bench.no_note();
+    let end = async {
+        shell.stream.write_all(&frame(2, b"exit 3\n")).await.expect("typed");
+        let mut rest = Vec::new();
+        // The engine ends the connection without TLS's goodbye.
+        drop(shell.stream.read_to_end(&mut rest).await);
+    };
+    let (waited, ()) = tokio::join!(wait, end);
+    assert!(waited.status == 200, "{}", waited.body);
+    bench.ended("g1", &id);
+    bench.no_note();
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_pipe_by_hijack_half_closes_and_keeps_streams_apart() {
+    let bench = Bench::start().await;
+    let script = "cat; echo later; echo apart >&2";
+    let id = bench.container(&["--interactive", "small", "sh", "-c", script]);
+    let grant = console(&id, Mode::ReadWrite);
+    let mut pipe = bench.call(&grant, "g2", Call::Attach).await;
+    assert_eq!(pipe.status, 101);
+    bench.began("g2", &id);
+    bench.docker(&["start", &id]);
+    pipe.stream.write_all(b"piped\n").await.expect("written");
+    pipe.stream.shutdown().await.expect("half-closed");
+    let mut output = Vec::new();
+    drop(pipe.stream.read_to_end(&mut output).await);
+    let text = String::from_utf8_lossy(&output);
+    for (stream, line) in [(1, "piped\n"), (1, "later\n"), (2, "apart\n")] {
+        let length = char::from(u8::try_from(line.len()).expect("a short line"));
+        let frame = format!("{}\0\0\0\0\0\0{length}{line}", char::from(stream));
+        assert!(text.contains(&frame), "{text:?}");
+    }
+    bench.ended("g2", &id);
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn the_agent_is_told_of_the_end_however_a_console_ends() {
+    let bench = Bench::start().await;
+    let id = bench.container(&["--interactive", "--tty", "small", "sh"]);
+    bench.docker(&["start", &id]);
+    let grant = console(&id, Mode::ReadWrite);
+    // The client is cut, without a goodbye.
+    for call in [Call::AttachWebsocket, Call::Attach] {
+        let shell = bench.call(&grant, "cut", call).await;
+        bench.began("cut", &id);
+        drop(shell);
+        bench.ended("cut", &id);
+    }
+    // The client says goodbye.
+    let mut shell = bench.call(&grant, "bye", Call::AttachWebsocket).await;
+    bench.began("bye", &id);
+    shell.stream.write_all(&frame(8, &[3, 232])).await.expect("sent");
+    bench.ended("bye", &id);
+    // Two at once, ended by the container's end.
+    let _one = bench.call(&grant, "one", Call::AttachWebsocket).await;
+    bench.began("one", &id);
+    let _two = bench.call(&console(&id, Mode::ReadOnly), "two", Call::AttachOutput).await;
+    bench.began("two", &id);
+    bench.no_note();
+    bench.docker(&["kill", &id]);
+    let mut ended = [bench.note(), bench.note()].map(|note| (note.kind, note.grant));
+    ended.sort_by(|one, other| one.1.cmp(&other.1));
+    assert_eq!(ended, ["one", "two"].map(|name| (SessionNoteKind::End, name.to_owned())));
+    // An attach that the engine refuses is told as well, both times.
+    let missing = "d".repeat(64);
+    let grant = console(&missing, Mode::ReadWrite);
+    assert_eq!(bench.call(&grant, "none", Call::Attach).await.status, 404);
+    bench.began("none", &missing);
+    bench.ended("none", &missing);
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn an_exec_is_started_resized_and_read() {
+    let bench = Bench::start().await;
+    let id = bench.container(&["--interactive", "--tty", "small", "sh"]);
+    bench.docker(&["start", &id]);
+    let exec_id = bench.exec(&id, &["sh", "-c", "read line; echo got $line; exit 7"]).await;
+    let grant = exec(&exec_id);
+    let mut started = bench.call(&grant, "g3", Call::ExecStart).await;
+    assert_eq!(started.status, 101, "{}", started.body);
+    assert_eq!(bench.call(&grant, "g3", Call::ExecResize(SIZE)).await.status, 200);
+    started.stream.write_all(b"typed\n").await.expect("typed");
+    until(&mut started.stream, "got typed").await;
+    drop(started.stream.read_to_end(&mut Vec::new()).await);
+    let read = bench.call(&grant, "g3", Call::ExecInspect).await;
+    assert_eq!(read.status, 200);
+    assert!(read.body.contains("\"ExitCode\":7"), "{}", read.body);
+    bench.no_note();
+    bench.stop().await;
+}

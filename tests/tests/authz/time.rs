@@ -1,0 +1,58 @@
+//! A grant's time: it ends for dials and for requests on an open connection, never for a session.
+
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+use tokio::io::AsyncWriteExt;
+use tokio::time::{Instant, interval};
+use zun_api::ca::GRANT_SECONDS;
+use zun_common::grant::{Call, Mode, SessionNoteKind};
+use zun_common::units::TerminalSize;
+use zun_tests::tls::Identity;
+
+use super::ask::{Line, Outcome, ask, frame, open, outcome, until};
+use super::bench::{Bench, console};
+
+const SIZE: TerminalSize = TerminalSize { rows: 24, columns: 80 };
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn after_its_time_a_grant_opens_nothing_and_its_session_goes_on() {
+    let bench = Bench::start().await;
+    let id = bench.container(&["--interactive", "--tty", "small", "sh"]);
+    bench.docker(&["start", &id]);
+    let grant = console(&id, Mode::ReadWrite);
+    // Three seconds are left of it.
+    let signed = Utc::now() - TimeDelta::seconds(GRANT_SECONDS - 3);
+    let identity = Identity::granted(&bench.authority, &grant, "short", signed);
+    let attach = Line::of(&grant, bench.version, Call::AttachWebsocket);
+    let resize = Line::of(&grant, bench.version, Call::Resize(SIZE));
+    let mut shell = open(&bench.dialler, Some(&identity), &attach).await.expect("an answer");
+    assert_eq!(shell.status, 101);
+    assert_eq!(bench.note().kind, SessionNoteKind::Begin);
+
+    // On one kept connection, requests pass until the end and are refused after it.
+    let mut kept = open(&bench.dialler, Some(&identity), &resize).await.expect("an answer");
+    assert_eq!(kept.status, 200);
+    let (begun, mut tick) = (Instant::now(), interval(Duration::from_millis(100)));
+    while kept.status == 200 {
+        assert!(begun.elapsed() < PATIENCE, "still allowed");
+        tick.tick().await;
+        kept = ask(kept.stream, &resize).await.expect("an answer");
+    }
+    assert_eq!(kept.status, 403);
+    assert_eq!(outcome(&bench.dialler, Some(&identity), &attach).await, Outcome::Handshake);
+
+    // The session does not notice, and its end is told.
+    shell.stream.write_all(&frame(2, b"echo a$((1+1))b\n")).await.expect("typed");
+    until(&mut shell.stream, "a2b").await;
+    bench.no_note();
+    shell.stream.write_all(&frame(2, b"exit\n")).await.expect("typed");
+    assert_eq!(bench.note().kind, SessionNoteKind::End);
+    let log = bench.stop().await;
+    assert!(log.contains("the grant is not valid now"), "{log}");
+    assert!(
+        log.lines().all(|line| !line.contains("\"answer\"") || line.contains("\"allowed\"")),
+        "{log}"
+    );
+}

@@ -1,0 +1,99 @@
+//! Several hosts with engines of their own, over a real RabbitMQ, as separate processes.
+
+use rustix::process::Signal;
+use zun_tests::eventually::eventually;
+use zun_tests::world::World;
+
+const SIZE: (u16, u16) = (24, 80);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn containers_are_placed_on_both_hosts_and_each_can_be_attached() {
+    let world = World::start(2).await;
+    let bed = world.bed();
+    for (index, name) in ["one", "two"].into_iter().enumerate() {
+        let mut term = bed.term(&["run", "-i", "--name", name, "cirros", "/bin/sh"], SIZE);
+        term.shows("/ #");
+        term.types("\x10\x11");
+        assert_eq!(term.exit(), 0, "container {index}");
+    }
+    let hosts = [bed.field("one", "host"), bed.field("two", "host")];
+    assert_ne!(hosts[0], hosts[1], "the least loaded host gets the next container");
+    for name in ["one", "two"] {
+        let mut term = bed.term(&["attach", name], SIZE);
+        term.shows("/ #");
+        term.types("echo her''e; exit 6\r");
+        term.shows("here");
+        assert_eq!(term.exit(), 6);
+        bed.must(&["delete", name]);
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c39_a_session_outlives_every_part_of_the_control_plane() {
+    let mut world = World::start(1).await;
+    let bed = world.bed();
+    let mut term = bed.term(&["run", "-i", "--name", "steady", "cirros", "/bin/sh"], SIZE);
+    term.shows("/ #");
+    world.end_api(Signal::KILL);
+    still_works(&mut term, "no-api", 30);
+    world.end_agent(0, Signal::KILL);
+    still_works(&mut term, "no-agent", 31);
+    world.restart_rabbit();
+    still_works(&mut term, "new-rabbit", 32);
+    world.start_api();
+    still_works(&mut term, "new-api", 33);
+    world.start_agent(0);
+    still_works(&mut term, "new-agent", 34);
+    world.end_agent(0, Signal::TERM);
+    world.end_api(Signal::TERM);
+    world.restart_rabbit();
+    world.start_api();
+    world.start_agent(0);
+    still_works(&mut term, "all-at-once", 35);
+    assert_eq!(bed.field("steady", "status"), "Running");
+    term.types("exit 8\r");
+    assert_eq!(term.exit(), 8);
+    eventually("the end is known", || bed.field("steady", "status") == "Stopped");
+    assert_eq!(bed.field("steady", "exit_code"), 8);
+    bed.must(&["delete", "steady"]);
+    world.stop().await;
+}
+
+/// Output, a resize and ctrl-c go on working.
+fn still_works(term: &mut zun_tests::pty::Pty, word: &str, rows: u16) {
+    let (head, tail) = word.split_at(2);
+    term.types(format!("echo {head}''{tail}\r"));
+    term.shows(word);
+    term.resize(rows, 90);
+    term.types(format!("until [ \"$(stty size)\" = '{rows} 90' ]; do :; done; echo si''zed\r"));
+    term.shows("sized");
+    term.types("sleep 1000\r");
+    term.types("\x03");
+    term.shows("/ #");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_killed_while_it_creates_leaves_exactly_one_container() {
+    let mut world = World::start(1).await;
+    let bed = world.bed();
+    let names: Vec<String> = (0..8).map(|index| format!("once-{index}")).collect();
+    for name in &names {
+        bed.must(&["create", "--no-wait", "--name", name, "cirros", "/bin/sh"]);
+    }
+    world.end_agent(0, Signal::KILL);
+    world.start_agent(0);
+    for name in &names {
+        eventually("it is created", || bed.field(name, "status") == "Created");
+    }
+    let socket = format!("unix://{}", world.engine_socket(0).display());
+    let list = std::process::Command::new("docker")
+        .args(["-H", &socket, "ps", "-aq"])
+        .output()
+        .expect("docker runs");
+    assert_eq!(String::from_utf8_lossy(&list.stdout).lines().count(), names.len());
+    for name in &names {
+        bed.must(&["delete", name]);
+    }
+    world.stop().await;
+}

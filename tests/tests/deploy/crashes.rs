@@ -1,0 +1,64 @@
+//! Killed at any moment, nothing of it stays in the way.
+
+use super::machine::{Machine, engine_pid, kill, words};
+
+#[test]
+fn what_a_killed_instance_left_is_cleaned_at_the_next_start() {
+    let machine = Machine::new();
+    machine.up();
+    machine.load_image();
+    let made = machine.shell("zun run -d --name sleeper cirros sleep 1000");
+    assert!(made.status.success(), "{}", words(&made));
+    kill(machine.pid());
+    let former = engine_pid(&machine);
+    assert!(!machine.processes().is_empty(), "the engine outlives its owner");
+    machine.up();
+    assert_ne!(engine_pid(&machine), former);
+    let engines = machine.processes();
+    let engines = engines.iter().filter(|line| line.contains(" dockerd ")).count();
+    assert_eq!(engines, 1, "one engine");
+    assert!(!std::path::Path::new(&format!("/proc/{former}")).exists(), "the former engine is gone");
+    assert_eq!(machine.docker(&["ps", "-q"]), "", "its containers were ended");
+}
+
+#[test]
+fn down_cleans_after_a_crash() {
+    let machine = Machine::new();
+    machine.up();
+    machine.load_image();
+    let made = machine.shell("zun run -d --name sleeper cirros sleep 1000");
+    assert!(made.status.success(), "{}", words(&made));
+    kill(machine.pid());
+    kill(engine_pid(&machine));
+    machine.down();
+    assert_eq!(machine.traces(), Vec::<String>::new());
+}
+
+#[test]
+fn an_engine_that_dies_ends_the_service_with_its_name() {
+    let machine = Machine::new();
+    let child = machine.run();
+    kill(engine_pid(&machine));
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(words(&output).contains("dockerd ended"), "{}", words(&output));
+    assert_eq!(machine.processes(), Vec::<String>::new());
+    assert!(!machine.env_file().exists());
+}
+
+#[test]
+fn a_plugin_that_dies_is_started_anew() {
+    let machine = Machine::new();
+    machine.up();
+    let plugin = || {
+        let processes = machine.processes();
+        let line = processes.iter().find(|line| line.contains("zun-authz --socket"));
+        let pid = line.and_then(|line| line.split_whitespace().next());
+        pid.expect("zun-authz runs").parse().expect("a number")
+    };
+    let former: i32 = plugin();
+    kill(former);
+    // The engine asks the plugin for as long as 15 seconds.
+    machine.docker(&["version"]);
+    assert_ne!(plugin(), former);
+}

@@ -1,0 +1,105 @@
+//! Starting, being refused, and ending in order.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::machine::{Machine, marks, succeed, taken_address, test_engine, words};
+
+#[test]
+fn it_starts_beside_another_engine_and_leaves_nothing_when_it_goes_down() {
+    let machine = Machine::new();
+    let shared = test_engine();
+    let containers_before =
+        succeed(Command::new("docker").args(["--host", &shared, "ps", "-q", "--no-trunc"]));
+    machine.up();
+    let mode = std::fs::metadata(machine.env_file()).expect("the file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let listed = machine.shell("zun list");
+    assert!(listed.status.success(), "{}", words(&listed));
+    let mark = machine.docker(&["network", "inspect", "bridge", "--format", "{{.Options}}"]);
+    assert!(mark.contains("com.docker.network.bridge.name:zun"), "{mark}");
+    // Nobody but root sees into it, and nobody without a certificate reaches the engine.
+    let mode = std::fs::metadata(machine.state()).expect("the state").permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    let containers_after =
+        succeed(Command::new("docker").args(["--host", &shared, "ps", "-q", "--no-trunc"]));
+    assert!(!containers_before.trim().is_empty(), "RabbitMQ runs in the shared engine");
+    for id in containers_before.lines() {
+        assert!(containers_after.contains(id), "container {id} of the shared engine was left alone");
+    }
+    let own_mark = mark_of(&machine);
+    assert!(marks().contains(&own_mark), "{own_mark} is on its bridge");
+    machine.down();
+    assert_eq!(machine.traces(), Vec::<String>::new());
+    assert!(!marks().contains(&own_mark), "bridge and rules are gone");
+}
+
+#[test]
+fn a_second_instance_is_refused_by_name_and_up_twice_is_one() {
+    let machine = Machine::new();
+    machine.up();
+    let pid = machine.pid();
+    let second = machine.standalone("run").output().expect("it runs");
+    assert_eq!(second.status.code(), Some(1));
+    let said = words(&second);
+    assert!(said.contains("already runs on") && said.contains(&pid.to_string()), "{said}");
+    machine.up();
+    assert_eq!(machine.pid(), pid);
+    assert!(machine.standalone("status").output().expect("it runs").status.success());
+    machine.down();
+    assert_eq!(machine.standalone("status").output().expect("it runs").status.code(), Some(1));
+}
+
+#[test]
+fn sigterm_takes_down_what_runs_and_keeps_what_is_stored() {
+    let machine = Machine::new();
+    let mut child = machine.run();
+    let own_mark = mark_of(&machine);
+    let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid")).expect("a pid");
+    kill_process(pid, Signal::TERM).expect("told");
+    assert!(child.wait().expect("it ends").success());
+    assert_eq!(machine.processes(), Vec::<String>::new());
+    assert!(!marks().contains(&own_mark));
+    assert!(!machine.env_file().exists());
+    assert!(machine.state().join("zun.sqlite").exists());
+    machine.up();
+    assert!(machine.shell("zun list").status.success());
+}
+
+#[test]
+fn a_taken_port_is_named_and_nothing_is_left() {
+    let machine = Machine::new();
+    let (_listener, address) = taken_address();
+    let mut command = Command::new(zun_tests::bed::binary("zun-standalone"));
+    command.arg("run").arg("--state").arg(machine.state()).stdin(Stdio::null());
+    let output = command.args(["--listen", &address.to_string()]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    let said = words(&output);
+    assert!(said.contains(&format!("cannot listen on {address}")), "{said}");
+    assert_eq!(machine.processes(), Vec::<String>::new());
+}
+
+#[test]
+fn it_listens_on_loopback_alone() {
+    let machine = Machine::new();
+    let mut command = Command::new(zun_tests::bed::binary("zun-standalone"));
+    command.arg("run").arg("--state").arg(machine.state()).stdin(Stdio::null());
+    let output = command.args(["--listen", "0.0.0.0:0"]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(words(&output).contains("not a loopback address"), "{}", words(&output));
+}
+
+/// The mark of the private engine of this machine.
+fn mark_of(machine: &Machine) -> String {
+    let bridge = machine.docker(&[
+        "network",
+        "inspect",
+        "bridge",
+        "--format",
+        r#"{{index .Options "com.docker.network.bridge.name"}}"#,
+    ]);
+    let alias = format!("/sys/class/net/{}/ifalias", bridge.trim());
+    std::fs::read_to_string(alias).expect("an alias").trim().to_owned()
+}

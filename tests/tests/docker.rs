@@ -1,0 +1,17 @@
+//! Container drivers: the conformance suite on Docker and in memory, and what only one of them does.
+
+mod docker {
+    mod engine;
+    mod fake;
+    mod proxy;
+    mod registry;
+    mod world;
+
+    mod conformance {
+        zun_tests::driver_conformance!(crate::docker::world::docker);
+    }
+
+    mod conformance_in_memory {
+        zun_tests::driver_conformance!(crate::docker::fake::world);
+    }
+}

@@ -1,0 +1,184 @@
+//! What only a real engine does.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use serde_json::json;
+use tokio::sync::mpsc;
+use zun_common::id::ContainerId;
+use zun_common::rpc::container::ConsoleSpec;
+use zun_common::status::Status;
+use zun_common::units::{Cpus, Mebibytes, Resources, TerminalSize};
+use zun_compute::driver::docker::DockerDriver;
+use zun_compute::driver::{
+    ContainerDriver, DriverError, Images as _, Inspect as _, Lifecycle as _,
+};
+use zun_tests::conformance::driver::starting::restart;
+use zun_tests::conformance::driver::{IDLE, Subject, spec, within};
+
+use super::proxy::Proxy;
+use super::world::{docker, docker_cli, raw};
+
+#[tokio::test]
+async fn every_field_of_a_spec_reaches_the_engine() {
+    let world = docker();
+    let mut spec = spec(&world, IDLE);
+    spec.labels.insert("mine".to_owned(), "yes".to_owned());
+    spec.console = ConsoleSpec {
+        tty: true,
+        stdin_open: true,
+        stdin_once: true,
+        size: Some(TerminalSize { rows: 24, columns: 80 }),
+    };
+    spec.resources = Resources { cpus: Cpus::from_millis(500), memory: Mebibytes(64) };
+    spec.restart = Some(restart("on-failure", "3"));
+    spec.read_only = true;
+    spec.stop_signal = Some("SIGINT".to_owned());
+    let subject = Subject::created(&world, &spec).await;
+    let name = subject.id.engine_name();
+    let shown = raw(&world, &format!("/v1.41/containers/{name}/json")).await;
+    let config = &shown["Config"];
+    for (key, wanted) in [
+        ("OpenStdin", json!(true)),
+        ("StdinOnce", json!(true)),
+        ("AttachStdin", json!(true)),
+        ("Tty", json!(true)),
+        ("StopSignal", json!("SIGINT")),
+        ("Image", json!("cirros:latest")),
+    ] {
+        assert_eq!(config[key], wanted, "{key}");
+    }
+    let labels = &config["Labels"];
+    assert_eq!(labels["zun.container"], json!(subject.id.to_string()));
+    assert_eq!(labels["zun.project"], json!("conformance"));
+    assert_eq!(labels["zun.name"], json!("subject"));
+    assert_eq!(labels["mine"], json!("yes"));
+    let host = &shown["HostConfig"];
+    for (key, wanted) in [
+        ("NanoCpus", json!(500_000_000)),
+        ("Memory", json!(64 << 20)),
+        ("RestartPolicy", json!({"Name": "on-failure", "MaximumRetryCount": 3})),
+        ("ReadonlyRootfs", json!(true)),
+        ("AutoRemove", json!(false)),
+        ("Privileged", json!(false)),
+    ] {
+        assert_eq!(host[key], wanted, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_read_only_root_cannot_be_written() {
+    let world = docker();
+    let mut spec = spec(&world, "touch /x");
+    spec.read_only = true;
+    let subject = Subject::started(&world, &spec).await;
+    assert_eq!(subject.exit_code().await, 1);
+    assert!(subject.output().await.contains("Read-only file system"));
+}
+
+#[tokio::test]
+async fn too_little_memory_is_refused_in_the_engines_words() {
+    let world = docker();
+    let subject = Subject::new(&world);
+    let mut spec = spec(&world, IDLE);
+    spec.resources.memory = Mebibytes(1);
+    let error = subject.driver.create(subject.id, &spec).await.unwrap_err();
+    assert!(matches!(error, DriverError::Invalid { .. }), "{error:?}");
+    assert!(error.to_string().to_lowercase().contains("memory limit"), "{error}");
+}
+
+#[tokio::test]
+async fn a_driver_is_made_before_its_engine_is_there() {
+    let driver = DockerDriver::connect(Path::new("/nowhere/docker.sock")).unwrap();
+    let id = ContainerId::fresh();
+    let errors = [
+        driver.engine().await.err(),
+        driver.inspect(id).await.err(),
+        driver.list().await.err(),
+        driver.events().await.err(),
+        driver.start(id).await.err(),
+        driver.wait(id).await.err(),
+    ];
+    for error in errors {
+        assert!(matches!(error, Some(DriverError::Down { .. })), "{error:?}");
+    }
+    assert!(DockerDriver::connect(Path::new("relative.sock")).is_err());
+}
+
+#[tokio::test]
+async fn events_and_waits_end_when_the_engine_goes_and_the_driver_goes_on_when_it_is_back() {
+    let world = docker();
+    let mut proxy = Proxy::new(&world.socket);
+    let driver = Arc::new(DockerDriver::connect(&proxy.socket()).unwrap());
+    let subject = Subject::running(&world, IDLE).await;
+    assert_eq!(driver.inspect(subject.id).await.unwrap().status, Status::Running);
+    let mut events = driver.events().await.unwrap();
+    let wait = driver.wait(subject.id);
+    let (waited, ()) = within(async { tokio::join!(wait, proxy.cut()) }).await;
+    assert!(matches!(waited, Err(DriverError::Down { .. })), "{waited:?}");
+    assert_eq!(within(events.next()).await, None);
+    let error = driver.inspect(subject.id).await.unwrap_err();
+    assert!(matches!(error, DriverError::Down { .. }), "{error:?}");
+    proxy.mend(&world.socket);
+    assert_eq!(driver.inspect(subject.id).await.unwrap().status, Status::Running);
+    assert!(driver.events().await.is_ok());
+}
+
+#[tokio::test]
+async fn raw_terminal_output_is_kept_byte_for_byte() {
+    let world = docker();
+    // What looks like the engine's own framing, a line without an end, and what is no text.
+    let mut spec = spec(&world, r"printf '\001\000\000\000\377\377\377\377tail\300'");
+    spec.console.tty = true;
+    let subject = Subject::started(&world, &spec).await;
+    subject.exit_code().await;
+    let request = zun_tests::conformance::driver::all_logs();
+    let logs = subject.driver.logs(subject.id, &request).await.unwrap();
+    // The log file of the engine is JSON: it cannot keep what is no text.
+    assert!(logs.data.starts_with(b"\x01\0\0\0"), "{:?}", logs.data);
+    assert!(String::from_utf8_lossy(&logs.data).contains("tail"));
+}
+
+#[tokio::test]
+async fn a_forged_container_of_somebody_else_is_not_ours() {
+    let world = docker();
+    let driver: Arc<dyn ContainerDriver> = Arc::new(DockerDriver::connect(&world.socket).unwrap());
+    let victim = ContainerId::fresh();
+    let forged = format!("dev-forged-{}", ContainerId::fresh());
+    let mut events = driver.events().await.unwrap();
+    let label = format!("zun.container={victim}");
+    let create = ["create", "--name", &forged, "--label", &label, "cirros", "true"];
+    assert!(docker_cli(&world.socket, &create));
+    let listed = driver.list().await;
+    let subject = Subject::created(&world, &spec(&world, IDLE)).await;
+    assert!(docker_cli(&world.socket, &["rm", "-f", &forged]));
+    assert!(listed.unwrap().iter().all(|seen| seen.container != victim));
+    // The forged one was made first and is not told of.
+    let told = events.by_ref().filter(|event| {
+        let ours = event.container == victim || event.container == subject.id;
+        std::future::ready(ours)
+    });
+    let first = within(std::pin::pin!(told).next()).await.unwrap();
+    assert_eq!(first.container, subject.id);
+}
+
+#[tokio::test]
+async fn an_image_is_pulled_by_its_digest_and_an_unknown_tag_is_no_image() {
+    let world = docker();
+    let registry = world.registry().await;
+    let driver = DockerDriver::connect(&world.socket).unwrap();
+    let by_digest = format!("{}/zun-conformance@{}", registry.address, registry.digest);
+    let (progress, _taken) = mpsc::channel(1000);
+    within(driver.image_pull(&by_digest, progress)).await.unwrap();
+    assert!(driver.image_present(&by_digest).await.unwrap());
+    let unknown = format!("{}/zun-conformance:v2", registry.address);
+    let (progress, _taken) = mpsc::channel(1000);
+    let error = within(driver.image_pull(&unknown, progress)).await.unwrap_err();
+    assert!(matches!(&error, DriverError::NoImage(image) if *image == unknown), "{error:?}");
+    // A name without a tag means one image, not all of them.
+    let bare = format!("{}/zun-conformance", registry.address);
+    let (progress, _taken) = mpsc::channel(1000);
+    let error = within(driver.image_pull(&bare, progress)).await.unwrap_err();
+    assert!(error.to_string().contains(":latest"), "{error}");
+}

@@ -1,0 +1,119 @@
+//! The engine in memory: what a test can do to it.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use zun_common::id::ExecId;
+use zun_common::status::Status;
+use zun_compute::driver::fake::{FakeDriver, Operation, Stream};
+use zun_compute::driver::{Change, ContainerDriver, DriverError, Inspect, Lifecycle, PullProgress};
+use zun_tests::conformance::driver::{IDLE, Subject, World, spec, within};
+
+pub(crate) struct InMemory(FakeDriver);
+
+pub(crate) fn world() -> InMemory {
+    let engine = FakeDriver::new();
+    let step = PullProgress {
+        layer: "4f4fb700ef54".to_owned(),
+        state: "Downloading".to_owned(),
+        bytes: Some((1, 2)),
+    };
+    engine.offer_image("registry.example.org/team/app:v1", vec![step.clone(), step]);
+    InMemory(engine)
+}
+
+#[async_trait]
+impl World for InMemory {
+    fn driver(&self) -> Arc<dyn ContainerDriver> {
+        Arc::new(self.0.clone())
+    }
+
+    async fn pullable(&self) -> Option<String> {
+        Some("registry.example.org/team/app:v1".to_owned())
+    }
+
+    fn unpullable(&self) -> String {
+        "no-such-image:latest".to_owned()
+    }
+
+    async fn start_exec(&self, exec: &ExecId) -> Box<dyn Any + Send> {
+        assert!(self.0.start_exec(exec));
+        Box::new(())
+    }
+}
+
+fn failure() -> DriverError {
+    DriverError::Engine { doing: "test", words: "no space left on device".to_owned() }
+}
+
+#[tokio::test]
+async fn an_operation_fails_as_often_as_it_was_told_to() {
+    let world = world();
+    world.0.fail_next(Operation::Start, failure());
+    let subject = Subject::created(&world, &spec(&world, IDLE)).await;
+    let error = world.0.start(subject.id).await.unwrap_err();
+    assert_eq!(error.to_string(), "cannot test: no space left on device");
+    assert_eq!(world.0.start(subject.id).await.unwrap(), Change::Done);
+    let calls = world.0.calls();
+    assert_eq!(
+        calls.iter().filter(|call| **call == (Operation::Start, Some(subject.id))).count(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn a_lost_answer_leaves_the_work_done() {
+    let world = world();
+    let subject = Subject::new(&world);
+    world.0.lose_next_answer(Operation::Create);
+    let error = world.0.create(subject.id, &spec(&world, IDLE)).await.unwrap_err();
+    assert!(matches!(error, DriverError::Down { .. }));
+    let again = world.0.create(subject.id, &spec(&world, IDLE)).await.unwrap();
+    assert_eq!(again.1, Change::Already);
+}
+
+#[tokio::test]
+async fn a_stalled_operation_goes_on_when_it_is_released() {
+    let world = world();
+    let subject = Subject::created(&world, &spec(&world, IDLE)).await;
+    let stall = world.0.stall(Operation::Start);
+    let mut start = std::pin::pin!(world.0.start(subject.id));
+    let early = tokio::time::timeout(Duration::from_millis(50), &mut start).await;
+    assert!(early.is_err());
+    assert_eq!(subject.status().await, Status::Created);
+    drop(stall);
+    assert_eq!(within(start).await.unwrap(), Change::Done);
+}
+
+#[tokio::test]
+async fn an_engine_that_goes_down_ends_events_and_waits_and_keeps_its_containers() {
+    let world = world();
+    let subject = Subject::running(&world, IDLE).await;
+    let mut events = world.0.events().await.unwrap();
+    let wait = world.0.wait(subject.id);
+    world.0.go_down();
+    assert!(matches!(within(wait).await, Err(DriverError::Down { .. })));
+    assert_eq!(within(events.next()).await, None);
+    assert!(matches!(world.0.engine().await, Err(DriverError::Down { .. })));
+    world.0.come_up();
+    assert_eq!(subject.status().await, Status::Running);
+}
+
+#[tokio::test]
+async fn a_container_can_be_made_to_print_to_end_and_to_vanish() {
+    let world = world();
+    let subject = Subject::running(&world, IDLE).await;
+    world.0.print(subject.id, Stream::Stderr, b"half a line");
+    subject.prints("half a line").await;
+    assert!(world.0.run_out_of_memory(subject.id));
+    assert_eq!(subject.exit_code().await, 137);
+    assert!(subject.seen().await.oom_killed);
+    subject.driver.start(subject.id).await.unwrap();
+    assert!(world.0.exit(subject.id, 12));
+    assert_eq!(subject.exit_code().await, 12);
+    assert!(world.0.vanish(subject.id));
+    assert!(matches!(world.0.inspect(subject.id).await, Err(DriverError::NoContainer(_))));
+}

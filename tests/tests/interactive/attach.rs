@@ -1,0 +1,75 @@
+//! Leaving and coming back.
+
+use zun_tests::bed::Bed;
+use zun_tests::eventually::eventually;
+
+const SIZE: (u16, u16) = (24, 80);
+
+#[test]
+fn c18_a_detached_shell_goes_on_and_redraws_its_prompt_on_attach() {
+    let bed = Bed::shared();
+    let name = bed.name("c18");
+    let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
+    term.shows("/ #");
+    eventually("one console is counted", || bed.field(name.as_str(), "attached") == 1);
+    term.types("\x10\x11");
+    term.shows(&format!("zun attach {}", name.as_str()));
+    assert_eq!(term.exit(), 0);
+    assert_eq!(bed.field(name.as_str(), "status"), "Running");
+    eventually("no console is counted", || bed.field(name.as_str(), "attached") == 0);
+    let mut again = bed.term(&["attach", name.as_str()], SIZE);
+    again.shows("/ #");
+    again.types("echo ba''ck; exit 9\r");
+    again.shows("back");
+    assert_eq!(again.exit(), 9);
+}
+
+#[test]
+fn c24_attach_to_a_created_container_waits_for_its_start() {
+    let bed = Bed::shared();
+    let name = bed.name("c24-created");
+    bed.must(&["create", "-i", "-t", "--name", name.as_str(), "cirros", "/bin/sh"]);
+    let mut term = bed.term(&["attach", name.as_str()], SIZE);
+    eventually("the console is open", || bed.field(name.as_str(), "attached") == 1);
+    bed.must(&["start", name.as_str()]);
+    term.shows("/ #");
+    term.types("exit 4\r");
+    assert_eq!(term.exit(), 4);
+}
+
+#[test]
+fn c24_attach_to_one_that_cannot_be_attached_is_a_clear_error_at_once() {
+    let bed = Bed::shared();
+    let name = bed.name("c24-paused");
+    bed.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
+    bed.must(&["pause", name.as_str()]);
+    let paused = bed.zun(&["attach", name.as_str()]);
+    assert_eq!(paused.code, 125, "{paused:?}");
+    assert!(paused.stderr.contains("in Paused state"), "{paused:?}");
+    bed.must(&["unpause", name.as_str()]);
+    bed.must(&["stop", "-t", "0", name.as_str()]);
+    let stopped = bed.zun(&["attach", name.as_str()]);
+    assert_eq!(stopped.code, 125, "{stopped:?}");
+    assert!(stopped.stderr.contains("in Stopped state"), "{stopped:?}");
+    let missing = bed.zun(&["attach", "no-such-container"]);
+    assert_eq!(missing.code, 125, "{missing:?}");
+    assert!(missing.stderr.contains("no-such-container"), "{missing:?}");
+}
+
+#[test]
+fn c26_two_consoles_both_see_both() {
+    let bed = Bed::shared();
+    let name = bed.name("c26");
+    let mut first = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
+    first.shows("/ #");
+    let mut second = bed.term(&["attach", name.as_str()], SIZE);
+    eventually("two consoles are counted", || bed.field(name.as_str(), "attached") == 2);
+    first.types("echo from-fir''st\r");
+    first.shows("from-first");
+    second.shows("from-first");
+    second.types("echo from-sec''ond\r");
+    second.shows("from-second");
+    first.shows("from-second");
+    second.types("exit 3\r");
+    assert_eq!((first.exit(), second.exit()), (3, 3));
+}

@@ -1,0 +1,67 @@
+//! A clean pipe in a script.
+
+use zun_tests::bed::{Bed, Finished};
+
+#[test]
+fn c06_the_end_of_a_pipe_ends_cat() {
+    let bed = Bed::shared();
+    let output = bed.piped(&["run", "-i", "--rm", "cirros", "cat"], b"hi\n");
+    let finished = Finished::from(output);
+    assert_eq!((finished.code, finished.stdout.as_str()), (0, "hi\n"), "{finished:?}");
+}
+
+#[test]
+fn c07_fifty_mebibytes_go_in_unharmed() {
+    let bed = Bed::shared();
+    let mut input = vec![0_u8; 50 << 20];
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    for chunk in input.chunks_mut(8) {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        chunk.copy_from_slice(&state.to_le_bytes()[..chunk.len()]);
+    }
+    let mut local = std::process::Command::new("sha256sum")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("sha256sum runs");
+    std::io::Write::write_all(&mut local.stdin.take().expect("a pipe"), &input).expect("written");
+    let local = local.wait_with_output().expect("sha256sum ends").stdout;
+    let output = bed.piped(&["run", "-i", "--rm", "cirros", "sha256sum"], &input);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&local));
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn c08_output_after_the_end_of_the_input_still_arrives() {
+    let bed = Bed::shared();
+    let finished = bed.zun(&["run", "-i", "--rm", "cirros", "sh", "-c", "cat; sleep 2; echo late"]);
+    assert_eq!((finished.code, finished.stdout.as_str()), (0, "late\n"), "{finished:?}");
+}
+
+#[test]
+fn c10_each_stream_goes_where_it_belongs() {
+    let bed = Bed::shared();
+    let finished = bed.zun(&["run", "-i", "-T", "--rm", "cirros", "sh", "-c", "echo o; echo e >&2"]);
+    assert_eq!((finished.code, finished.stdout.as_str()), (0, "o\n"), "{finished:?}");
+    assert_eq!(finished.stderr, "e\n");
+}
+
+#[test]
+fn c50_every_byte_comes_out_unharmed() {
+    let bed = Bed::shared();
+    let script = "head -c 10485760 /dev/urandom > /tmp/x; sha256sum < /tmp/x >&2; cat /tmp/x";
+    let output = bed.piped(&["run", "-i", "-T", "--rm", "cirros", "sh", "-c", script], b"");
+    assert_eq!(output.stdout.len(), 10 << 20);
+    let finished = Finished::from(bed.piped(&["run", "-i", "--rm", "cirros", "sha256sum"], &output.stdout));
+    assert_eq!(finished.stdout, String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn nothing_of_the_first_output_is_lost() {
+    let bed = Bed::shared();
+    for _ in 0..20 {
+        let finished = bed.zun(&["run", "--rm", "cirros", "sh", "-c", "echo first; echo err >&2; exit 7"]);
+        let expected = Finished { code: 7, stdout: "first\n".to_owned(), stderr: "err\n".to_owned() };
+        assert_eq!(finished, expected);
+    }
+}

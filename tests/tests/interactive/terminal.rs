@@ -1,0 +1,139 @@
+//! A shell on a terminal.
+
+use rustix::process::Signal;
+use zun_tests::bed::Bed;
+
+const SIZE: (u16, u16) = (33, 101);
+
+#[test]
+fn c01_a_shell_prompts_without_enter_and_the_terminal_is_restored() {
+    let bed = Bed::shared();
+    let name = bed.name("c01");
+    let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
+    let before = term.modes();
+    term.shows("/ #");
+    assert_ne!(term.modes(), before, "the terminal is raw while the shell runs");
+    term.types("echo h''i\r");
+    term.shows("hi");
+    term.types("exit\r");
+    assert_eq!(term.exit(), 0);
+    assert_eq!(term.modes(), before);
+}
+
+#[test]
+fn c02_the_shells_exit_code_is_the_clis() {
+    let bed = Bed::shared();
+    let name = bed.name("c02");
+    let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
+    term.shows("/ #");
+    term.types("exit 42\r");
+    assert_eq!(term.exit(), 42);
+}
+
+#[test]
+fn c14_a_resize_reaches_the_container() {
+    let bed = Bed::shared();
+    let name = bed.name("c14");
+    let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
+    term.shows("/ #");
+    term.resize(30, 90);
+    // The loop ends when the size has come, however long that takes; the test's patience bounds it.
+    term.types("until [ \"$(stty size)\" = '30 90' ]; do :; done; echo re''sized\r");
+    term.shows("resized");
+    term.types("exit\r");
+    assert_eq!(term.exit(), 0);
+}
+
+#[test]
+fn c15_of_many_resizes_the_last_wins_without_a_word() {
+    let bed = Bed::shared();
+    let name = bed.name("c15");
+    let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
+    term.shows("/ #");
+    for columns in 20..220 {
+        term.resize(40, columns);
+    }
+    term.resize(41, 99);
+    term.types("until [ \"$(stty size)\" = '41 99' ]; do :; done; echo re''sized\r");
+    term.shows("resized");
+    term.types("exit\r");
+    assert_eq!(term.exit(), 0);
+    assert!(!term.transcript().contains("zun:"), "{}", term.transcript());
+}
+
+#[test]
+fn c19_custom_detach_keys_leave_ctrl_p_to_the_shell() {
+    let bed = Bed::shared();
+    let name = bed.name("c19");
+    let keys = ["run", "-i", "--detach-keys", "ctrl-a,d", "--name", name.as_str(), "cirros", "/bin/sh"];
+    let mut term = bed.term(&keys, SIZE);
+    term.shows("/ #");
+    term.types("echo fir''st\r");
+    term.shows("first");
+    term.types("\x10\r");
+    term.shows("first");
+    term.types("\x01d");
+    assert_eq!(term.exit(), 0);
+    assert_eq!(bed.field(name.as_str(), "status"), "Running");
+}
+
+#[test]
+fn c20_without_detach_keys_both_reach_the_program() {
+    let bed = Bed::shared();
+    let name = bed.name("c20");
+    let script = "stty raw -echo; echo ready; head -c 2 | od -An -tx1";
+    let run = ["run", "-i", "--detach-keys", "", "--name", name.as_str(), "cirros", "/bin/sh", "-c", script];
+    let mut term = bed.term(&run, SIZE);
+    term.shows("ready");
+    term.types("\x10\x11");
+    term.shows("10 11");
+    assert_eq!(term.exit(), 0);
+}
+
+#[test]
+fn c25_a_terminal_that_is_not_there_is_an_error_that_says_so() {
+    let bed = Bed::shared();
+    let finished = bed.zun(&["run", "-i", "-t", "--rm", "cirros", "/bin/sh"]);
+    assert_eq!(finished.code, 125, "{finished:?}");
+    assert!(finished.stderr.contains("terminal"), "{finished:?}");
+}
+
+#[test]
+fn c31_control_characters_go_to_the_program() {
+    let bed = Bed::shared();
+    let name = bed.name("c31");
+    let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
+    term.shows("/ #");
+    term.types("trap 'echo caug''ht' INT\r");
+    term.shows("/ #");
+    term.types("\x03");
+    term.shows("caught");
+    term.types("\x04");
+    assert_eq!(term.exit(), 0);
+}
+
+#[test]
+fn c32_a_terminated_cli_restores_the_terminal() {
+    let bed = Bed::shared();
+    for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::QUIT, 131)] {
+        let name = bed.name("c32");
+        let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
+        let before = term.modes();
+        term.shows("/ #");
+        term.signal(signal);
+        assert_eq!(term.exit(), code);
+        assert_eq!(term.modes(), before);
+    }
+}
+
+#[test]
+fn c49_characters_arrive_whole_whatever_the_writes() {
+    let bed = Bed::shared();
+    let name = bed.name("c49");
+    let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
+    term.shows("/ #");
+    term.types("printf '\\xe6'; printf '\\x97'; printf '\\xa5'; printf '\\xf0\\x9f'; printf '\\x98\\x80'; echo\r");
+    term.shows("日😀");
+    term.types("exit\r");
+    assert_eq!(term.exit(), 0);
+}

@@ -1,0 +1,86 @@
+//! The carrier over a real RabbitMQ.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::join_all;
+use zun_common::bus::{CallError, Transport};
+use zun_common::shutdown::Tasks;
+use zun_tests::conformance::transport::Broker;
+use zun_tests::rabbit::{Rabbit, VirtualHost};
+
+use super::support::{Count, bus, context, counting, host, serve};
+
+struct OverRabbit {
+    _rabbit: Rabbit,
+    virtual_host: VirtualHost,
+    tasks: Tasks,
+}
+
+#[async_trait]
+impl Broker for OverRabbit {
+    async fn connect(&self) -> Arc<dyn Transport> {
+        Arc::clone(bus(&self.virtual_host.settings(), &self.tasks).await.transport())
+    }
+
+    async fn dead_letters(&self, count: usize) -> Vec<Bytes> {
+        self.virtual_host.dead_letters(count).await
+    }
+}
+
+async fn broker() -> OverRabbit {
+    let rabbit = Rabbit::shared().await;
+    let virtual_host = rabbit.virtual_host().await;
+    OverRabbit { _rabbit: rabbit, virtual_host, tasks: Tasks::new() }
+}
+
+zun_tests::transport_conformance!(broker);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn among_many_calls_each_unknown_host_is_told_to_its_own_caller() {
+    let broker = broker().await;
+    let bus = bus(&broker.virtual_host.settings(), &broker.tasks).await;
+    serve(&bus, &host("known"), counting(), &broker.tasks).await;
+    let calls = (0..600).map(|number| {
+        let bus = &bus;
+        async move {
+            let to = host(if number % 3 == 0 { "unknown" } else { "known" });
+            match bus.call(&to, &Count(number), &context()).await {
+                Ok(reply) => assert_eq!((to.as_str(), reply), ("known", number + 1)),
+                Err(CallError::NoSuchHost { .. }) => assert_eq!(to.as_str(), "unknown"),
+                Err(error) => panic!("{to}: {error}"),
+            }
+        }
+    });
+    join_all(calls).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_services_of_one_connection_are_told_apart_by_their_names() {
+    let broker = broker().await;
+    let bus = bus(&broker.virtual_host.settings(), &broker.tasks).await;
+    let router = zun_common::bus::Router::new()
+        .on(|Count(_), incoming: zun_common::bus::Incoming| async move {
+            Ok(u32::from(incoming.sender == "compute7"))
+        });
+    serve(&bus, &host("known"), router, &broker.tasks).await;
+    let agent = bus.speaking_as("compute7");
+    assert_eq!(agent.call(&host("known"), &Count(0), &context()).await.expect("a reply"), 1);
+    assert_eq!(bus.call(&host("known"), &Count(0), &context()).await.expect("a reply"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shutdown_lets_the_last_words_out_and_then_ends_everything() {
+    let broker = broker().await;
+    let staying = bus(&broker.virtual_host.settings(), &broker.tasks).await;
+    serve(&staying, &host("known"), counting(), &broker.tasks).await;
+    let tasks = Tasks::new();
+    let leaving = bus(&broker.virtual_host.settings(), &tasks).await;
+    tasks.cancel();
+    let said = leaving.call(&host("known"), &Count(1), &context()).await;
+    assert_eq!(said.expect("a reply"), 2);
+    assert!(tasks.finish(std::time::Duration::from_secs(5)).await, "a task went on");
+    let late = leaving.call(&host("known"), &Count(1), &context()).await;
+    assert!(matches!(late, Err(CallError::Bus { .. })), "{late:?}");
+}

@@ -1,0 +1,37 @@
+//! The carrier in process.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use zun_common::bus::{MemoryTransport, Transport};
+use zun_common::shutdown::Tasks;
+use zun_tests::conformance::transport::Broker;
+use zun_tests::eventually::soon;
+
+struct InProcess {
+    first: MemoryTransport,
+    tasks: Tasks,
+}
+
+#[async_trait]
+impl Broker for InProcess {
+    async fn connect(&self) -> Arc<dyn Transport> {
+        Arc::new(self.first.again(&self.tasks))
+    }
+
+    async fn dead_letters(&self, count: usize) -> Vec<Bytes> {
+        soon("the dead letters are there", async || {
+            let letters = self.first.dead_letters();
+            (letters.len() >= count).then(|| letters.into_iter().map(|letter| letter.body).collect())
+        })
+        .await
+    }
+}
+
+async fn broker() -> InProcess {
+    let tasks = Tasks::new();
+    InProcess { first: MemoryTransport::new(&tasks), tasks }
+}
+
+zun_tests::transport_conformance!(broker);

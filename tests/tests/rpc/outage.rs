@@ -1,0 +1,201 @@
+//! The connection is cut, stalls, is refused; the broker is killed and comes back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, mpsc};
+use zun_common::bus::{Bus, BusSettings, CallError, Incoming, Router};
+use zun_common::rpc::Done;
+use zun_common::shutdown::Tasks;
+use zun_tests::eventually::soon;
+use zun_tests::proxy::Proxy;
+use zun_tests::rabbit::{Rabbit, VirtualHost};
+
+use super::support::{Count, Work, bus, context, counting, host, serve};
+
+struct Outage {
+    rabbit: Rabbit,
+    virtual_host: VirtualHost,
+    proxy: Proxy,
+    tasks: Tasks,
+    /// Straight to the broker.
+    sure: Bus,
+    /// Through the proxy.
+    shaky: Bus,
+}
+
+impl Outage {
+    async fn of(rabbit: Rabbit) -> Self {
+        let (virtual_host, tasks) = (rabbit.virtual_host().await, Tasks::new());
+        let proxy = Proxy::to(rabbit.address()).await;
+        let sure = bus(&virtual_host.settings(), &tasks).await;
+        let way = virtual_host.settings_through(proxy.address());
+        let shaky = bus(&BusSettings { heartbeat: 2, ..way }, &tasks).await;
+        Self { rabbit, virtual_host, proxy, tasks, sure, shaky }
+    }
+
+    async fn count(&self, bus: &Bus) -> Option<u32> {
+        bus.call(&host("compute1"), &Count(1), &context()).await.ok()
+    }
+}
+
+/// Accepts work, tells of each attempt, and holds the first one until it is let go.
+struct Held {
+    router: Router,
+    attempts: mpsc::UnboundedReceiver<(String, bool)>,
+    release: Arc<Notify>,
+}
+
+fn holding() -> Held {
+    let (tell, attempts) = mpsc::unbounded_channel();
+    let release = Arc::new(Notify::new());
+    let gate = Arc::clone(&release);
+    let router = counting().on(move |Work(what), incoming: Incoming| {
+        let (tell, gate) = (tell.clone(), Arc::clone(&gate));
+        async move {
+            tell.send((what, incoming.redelivered)).expect("the test listens");
+            if !incoming.redelivered {
+                gate.notified().await;
+            }
+            Ok(Done {})
+        }
+    });
+    Held { router, attempts, release }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_whose_reply_is_cut_off_is_silent_at_once_and_the_next_one_works() {
+    let outage = Outage::of(Rabbit::shared().await).await;
+    let Held { router, mut attempts, release } = holding();
+    serve(&outage.sure, &host("compute1"), router, &outage.tasks).await;
+    let (bus, begun) = (outage.shaky.clone(), Instant::now());
+    let cut = async {
+        attempts.recv().await.expect("it arrives");
+        // Its confirm is on its way, too; only then can no reply come any more.
+        outage.count(&outage.shaky).await.expect("a reply");
+        outage.proxy.cut();
+    };
+    let (called, work) = (host("compute1"), Work("a".to_owned()));
+    let asked = context();
+    let (reply, ()) = tokio::join!(bus.call(&called, &work, &asked), cut);
+    assert!(matches!(reply, Err(CallError::Silent { .. })), "{reply:?}");
+    assert!(begun.elapsed() < Duration::from_secs(10), "it took {:?}", begun.elapsed());
+    release.notify_one();
+    soon("calls work again", async || outage.count(&outage.shaky).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_that_was_cut_off_from_the_broker_comes_again() {
+    let outage = Outage::of(Rabbit::shared().await).await;
+    let Held { router, mut attempts, release } = holding();
+    serve(&outage.shaky, &host("compute1"), router, &outage.tasks).await;
+    let told = outage.sure.cast(&host("compute1"), &Work("a".to_owned()), &context()).await;
+    told.expect("sent");
+    assert_eq!(attempts.recv().await, Some(("a".to_owned(), false)));
+    outage.proxy.cut();
+    assert_eq!(attempts.recv().await, Some(("a".to_owned(), true)));
+    // The first attempt ends on a channel that is no more: quietly nothing.
+    release.notify_one();
+    assert_eq!(soon("questions are served", async || outage.count(&outage.sure).await).await, 2);
+    assert!(attempts.try_recv().is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_sent_during_an_outage_arrives_after_it() {
+    let outage = Outage::of(Rabbit::shared().await).await;
+    let Held { router, mut attempts, release } = holding();
+    release.notify_one();
+    serve(&outage.sure, &host("compute1"), router, &outage.tasks).await;
+    outage.proxy.refuse();
+    soon("the loss is known", async || (!outage.shaky.transport().is_connected()).then_some(())).await;
+    let (called, work, asked) = (host("compute1"), Work("a".to_owned()), context());
+    let restored = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        outage.proxy.restore();
+    };
+    let (told, ()) = tokio::join!(outage.shaky.call(&called, &work, &asked), restored);
+    told.expect("a reply");
+    assert_eq!(attempts.recv().await, Some(("a".to_owned(), false)));
+    assert!(attempts.try_recv().is_err(), "it is sent once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_says_nothing_is_noticed_by_its_missing_heartbeats() {
+    let outage = Outage::of(Rabbit::shared().await).await;
+    serve(&outage.sure, &host("compute1"), holding().router, &outage.tasks).await;
+    outage.proxy.stall();
+    let begun = Instant::now();
+    let (called, work, asked) = (host("compute1"), Work("a".to_owned()), context());
+    let noticed = async {
+        soon("the loss is known", async || {
+            (!outage.shaky.transport().is_connected()).then_some(())
+        })
+        .await;
+        assert!(begun.elapsed() < Duration::from_secs(15), "it took {:?}", begun.elapsed());
+        // What the proxy still holds dies with its connections.
+        outage.proxy.cut();
+        outage.proxy.restore();
+    };
+    let (told, ()) = tokio::join!(outage.shaky.cast(&called, &work, &asked), noticed);
+    told.expect("it is sent again over the next connection");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_cannot_be_reached_until_the_deadline_is_not_silence() {
+    let outage = Outage::of(Rabbit::shared().await).await;
+    serve(&outage.sure, &host("compute1"), counting(), &outage.tasks).await;
+    outage.proxy.refuse();
+    soon("the loss is known", async || (!outage.shaky.transport().is_connected()).then_some(())).await;
+    let message = zun_common::bus::Outgoing {
+        route: zun_common::bus::Route::Commands(host("compute1")),
+        id: uuid::Uuid::new_v4(),
+        body: bytes::Bytes::from_static(b"{}"),
+        deadline: Instant::now() + Duration::from_millis(500),
+    };
+    let asked = outage.shaky.transport().request(message).await;
+    assert!(matches!(asked, Err(zun_common::bus::RequestError::Unreachable)), "{asked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_broker_loses_no_command_and_everything_works_after_it() {
+    let outage = Outage::of(Rabbit::alone().await).await;
+    let Held { router, mut attempts, release } = holding();
+    serve(&outage.sure, &host("compute1"), router, &outage.tasks).await;
+    let (bus, called, asked) = (outage.sure.clone(), host("compute1"), context());
+    let work = Work("a".to_owned());
+    let kill = async {
+        attempts.recv().await.expect("it arrives");
+        outage.count(&outage.sure).await.expect("a reply");
+        outage.rabbit.kill_and_start().await;
+    };
+    let (reply, ()) = tokio::join!(bus.call(&called, &work, &asked), kill);
+    assert!(matches!(reply, Err(CallError::Silent { .. })), "{reply:?}");
+    assert_eq!(attempts.recv().await, Some(("a".to_owned(), true)), "it was not acknowledged");
+    release.notify_one();
+    for bus in [&outage.sure, &outage.shaky] {
+        assert_eq!(soon("calls work again", async || outage.count(bus).await).await, 2);
+    }
+    outage.shaky.cast(&called, &Work("b".to_owned()), &asked).await.expect("sent");
+    assert_eq!(attempts.recv().await, Some(("b".to_owned(), false)));
+    release.notify_one();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_was_removed_is_declared_again() {
+    let outage = Outage::of(Rabbit::shared().await).await;
+    serve(&outage.sure, &host("compute1"), counting(), &outage.tasks).await;
+    outage.rabbit.remove_queue(&outage.virtual_host, "zun-compute.compute1.ask").await;
+    assert_eq!(soon("it is served again", async || outage.count(&outage.shaky).await).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_starts_without_a_broker_and_serves_once_it_is_there() {
+    let outage = Outage::of(Rabbit::shared().await).await;
+    outage.proxy.refuse();
+    let way = outage.virtual_host.settings_through(outage.proxy.address());
+    let late = zun_common::bus::connect(&way, "late", &outage.tasks).expect("good settings");
+    serve(&late, &host("compute1"), counting(), &outage.tasks).await;
+    assert!(!late.transport().is_connected());
+    outage.proxy.restore();
+    assert_eq!(soon("it serves", async || outage.count(&outage.sure).await).await, 2);
+}

@@ -1,0 +1,64 @@
+//! Calls that only these tests make, and a service that answers them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use zun_common::bus::{Bus, Router};
+use zun_common::bus::{BusSettings, Route, connect};
+use zun_common::id::HostName;
+use zun_common::rpc::envelope::CallContext;
+use zun_common::rpc::{Call, Done, Kind};
+use zun_common::shutdown::Tasks;
+use zun_tests::eventually::soon;
+
+/// Answered with the next number.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Count(pub(super) u32);
+
+impl Call for Count {
+    const METHOD: &'static str = "test.count";
+    const KIND: Kind = Kind::Question;
+    const DEADLINE: Duration = Duration::from_secs(20);
+    type Reply = u32;
+}
+
+/// Answered when it is done.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Work(pub(super) String);
+
+impl Call for Work {
+    const METHOD: &'static str = "test.work";
+    const KIND: Kind = Kind::Command;
+    const DEADLINE: Duration = Duration::from_secs(40);
+    type Reply = Done;
+}
+
+pub(super) fn host(name: &str) -> HostName {
+    name.parse().expect("a host name")
+}
+
+pub(super) fn context() -> CallContext {
+    CallContext::internal()
+}
+
+/// A bus that is connected.
+pub(super) async fn bus(settings: &BusSettings, tasks: &Tasks) -> Bus {
+    let bus = connect(settings, "test", tasks).expect("good settings");
+    soon("the bus is connected", async || bus.transport().is_connected().then_some(())).await;
+    bus
+}
+
+/// Serves both queues of a host.
+pub(super) async fn serve(bus: &Bus, host: &HostName, router: Router, tasks: &Tasks) {
+    let router = Arc::new(router);
+    for route in [Route::Commands(host.clone()), Route::Questions(host.clone())] {
+        let deliveries = bus.transport().consume(route, 16).await.expect("deliveries");
+        router.serve(deliveries, tasks);
+    }
+}
+
+/// A router that counts.
+pub(super) fn counting() -> Router {
+    Router::new().on(|Count(number), _| async move { Ok(number + 1) })
+}

@@ -1,0 +1,43 @@
+//! Opening a container's console: checked and granted here, dialled by the client itself.
+
+use zun_common::api::v1::console::{ConsoleEndpoint, DOCKER_ATTACH};
+use zun_common::grant::{Grant, Mode, Target};
+use zun_common::rpc::container::LocateConsole;
+use zun_common::status::Action;
+
+use super::console::Dialled;
+use super::{Ident, Placed};
+use crate::app::{App, AppError, Caller};
+
+/// What a client asks for.
+#[derive(Debug, Clone)]
+pub(crate) struct Attach {
+    pub(crate) csr: String,
+    pub(crate) protocols: Vec<String>,
+    pub(crate) mode: Mode,
+}
+
+impl App {
+    /// Grants a console.
+    pub(crate) async fn attach(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+        wanted: &Attach,
+    ) -> Result<ConsoleEndpoint, AppError> {
+        if !wanted.protocols.iter().any(|protocol| protocol == DOCKER_ATTACH) {
+            return Err(AppError::NoCommonProtocol(DOCKER_ATTACH));
+        }
+        let Placed { record, host } = self.ready(caller, ident, Action::Attach).await?;
+        self.require_authority()?;
+        let mode = wanted.mode;
+        let console = self.ask(caller, &host, &LocateConsole { container: record.id, mode }).await?;
+        let dialled = Dialled {
+            grant: Grant { host, target: Target::Container { id: console.engine, mode } },
+            listener: console.listener,
+            tty: console.tty,
+            stdin: console.stdin,
+        };
+        self.grant(caller, &wanted.csr, &dialled)
+    }
+}

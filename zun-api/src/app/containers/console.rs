@@ -1,0 +1,151 @@
+//! The console endpoint: a signed grant, and the addresses of exactly the calls that it is good for.
+
+use chrono::Utc;
+use uuid::Uuid;
+use zun_common::api::v1::console::{Calls, ConsoleEndpoint, DOCKER_ATTACH, DOCKER_EXEC, Tls};
+use zun_common::grant::{Call, Grant, Mode, Target, WaitCondition};
+use zun_common::rpc::container::ConsoleListener;
+use zun_common::units::TerminalSize;
+
+use crate::app::{App, AppError, Caller};
+
+/// What is dialled, and how it is talked to.
+pub(super) struct Dialled {
+    pub(super) grant: Grant,
+    pub(super) listener: ConsoleListener,
+    pub(super) tty: bool,
+    pub(super) stdin: bool,
+}
+
+impl App {
+    /// Refuses where no grant can ever be signed.
+    pub(super) fn require_authority(&self) -> Result<(), AppError> {
+        match self.authority {
+            Some(_) => Ok(()),
+            None => Err(AppError::NotOffered {
+                what: "A console that is dialled directly",
+                setting: "console.ca_directory",
+            }),
+        }
+    }
+
+    /// Signs a grant for the client's key, and leaves a trace of it for an audit.
+    pub(super) fn grant(
+        &self,
+        caller: &Caller,
+        csr: &str,
+        dialled: &Dialled,
+    ) -> Result<ConsoleEndpoint, AppError> {
+        self.require_authority()?;
+        let Some(authority) = &self.authority else { return Err(AppError::Closing) };
+        let id = format!("grant-{}", Uuid::new_v4());
+        let issued = authority.grant(csr, &dialled.grant, &id, Utc::now())?;
+        self.metrics.grants.inc();
+        tracing::info!(
+            target: "audit",
+            {
+                grant.id = %id, grant.uri = %dialled.grant,
+                user.id = %caller.identity.user, project.id = %caller.identity.project,
+                request.id = %caller.context.request
+            },
+            "granted {id}: {}", dialled.grant
+        );
+        let calls = calls(dialled);
+        Ok(ConsoleEndpoint {
+            protocol: protocol(&dialled.grant).to_owned(),
+            url: first(&calls, dialled.tty).unwrap_or_default(),
+            calls,
+            tls: Tls {
+                ca: authority.certificate_pem().to_owned(),
+                certificate: issued.certificate,
+            },
+            tty: dialled.tty,
+            stdin: dialled.stdin && types(&dialled.grant),
+            expires_at: issued.expires_at,
+        })
+    }
+}
+
+const fn protocol(grant: &Grant) -> &'static str {
+    match grant.target {
+        Target::Container { .. } => DOCKER_ATTACH,
+        Target::Exec { .. } => DOCKER_EXEC,
+    }
+}
+
+const fn types(grant: &Grant) -> bool {
+    match grant.target {
+        Target::Container { mode, .. } => matches!(mode, Mode::ReadWrite),
+        Target::Exec { .. } => true,
+    }
+}
+
+fn calls(dialled: &Dialled) -> Calls {
+    let ConsoleListener { address, api_version } = &dialled.listener;
+    let address_of = |scheme: &str, call: Call| {
+        let (_method, target) = dialled.grant.call(*api_version, call)?;
+        Some(format!("{scheme}://{address}{target}"))
+    };
+    // The client adds the query of these two.
+    let bare = |call: Call| {
+        let url = address_of("https", call)?;
+        Some(url.split_once('?').map_or(url.clone(), |(path, _query)| path.to_owned()))
+    };
+    let any_size = TerminalSize { rows: 24, columns: 80 };
+    Calls {
+        websocket: address_of("wss", Call::AttachWebsocket),
+        attach: address_of("https", Call::Attach),
+        output: address_of("https", Call::AttachOutput),
+        start: address_of("https", Call::ExecStart),
+        resize: bare(Call::Resize(any_size)).or_else(|| bare(Call::ExecResize(any_size))),
+        wait: bare(Call::Wait(WaitCondition::NextExit)),
+        inspect: address_of("https", Call::ExecInspect),
+    }
+}
+
+/// The first address to dial: the websocket of a terminal, the hijack of anything else.
+fn first(calls: &Calls, tty: bool) -> Option<String> {
+    let websocket = calls.websocket.as_ref().filter(|_| tty);
+    websocket.or(calls.attach.as_ref()).or(calls.output.as_ref()).or(calls.start.as_ref()).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dialled(uri: &str, tty: bool) -> Dialled {
+        Dialled {
+            grant: uri.parse().unwrap(),
+            listener: ConsoleListener {
+                address: "[::1]:2376".to_owned(),
+                api_version: "1.41".parse().unwrap(),
+            },
+            tty,
+            stdin: true,
+        }
+    }
+
+    fn shown(uri: &str, tty: bool) -> String {
+        let calls = calls(&dialled(uri, tty));
+        let id = "ab".repeat(32);
+        format!("{:#?}\nfirst: {:?}", calls, first(&calls, tty).unwrap()).replace(&id, "ID")
+    }
+
+    #[test]
+    fn a_terminal_is_dialled_by_websocket() {
+        let uri = format!("zun://h/containers/{}/attach?mode=rw", "ab".repeat(32));
+        insta::assert_snapshot!(shown(&uri, true), @"");
+    }
+
+    #[test]
+    fn a_reader_gets_output_alone() {
+        let uri = format!("zun://h/containers/{}/attach?mode=ro", "ab".repeat(32));
+        insta::assert_snapshot!(shown(&uri, true), @"");
+    }
+
+    #[test]
+    fn an_exec_is_started_by_its_dial() {
+        let uri = format!("zun://h/exec/{}", "ab".repeat(32));
+        insta::assert_snapshot!(shown(&uri, false), @"");
+    }
+}

@@ -1,0 +1,205 @@
+//! Making a container: its row and its claim on a host in one transaction, then the command to the host.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use zun_common::api::v1::container::RestartPolicy;
+use zun_common::id::{ContainerId, HostName, ProjectId};
+use zun_common::rpc::container::{ConsoleSpec, ContainerSpec, PullPolicy};
+use zun_common::units::Resources;
+
+use super::name;
+use crate::app::{App, AppError, Caller, Right, hosts};
+use crate::db::container::{self, Fresh, Outlook, Record};
+use crate::db::{Conn, DbError, host, transaction};
+use crate::scheduler::{self, HostView};
+use crate::settings::SchedulerSettings;
+
+/// Zun's words where no host can take a container.
+const NO_HOST: &str = "There are not enough hosts available.";
+
+/// Random names that are tried before giving up.
+const TRIES: usize = 16;
+
+/// What a client asks for, every value already checked.
+#[derive(Debug, Clone)]
+pub(crate) struct NewContainer {
+    pub(crate) name: Option<String>,
+    pub(crate) host: Option<HostName>,
+    pub(crate) start: bool,
+    pub(crate) image: String,
+    pub(crate) pull: PullPolicy,
+    pub(crate) command: Option<Vec<String>>,
+    pub(crate) entrypoint: Option<Vec<String>>,
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) workdir: Option<String>,
+    pub(crate) hostname: Option<String>,
+    pub(crate) user: Option<String>,
+    pub(crate) console: ConsoleSpec,
+    pub(crate) resources: Resources,
+    pub(crate) restart: Option<RestartPolicy>,
+    pub(crate) auto_remove: bool,
+    pub(crate) read_only: bool,
+    pub(crate) stop_signal: Option<String>,
+}
+
+enum Claim {
+    Made(Box<Record>, Vec<(HostName, scheduler::LeftOut)>),
+    NameTaken(String),
+    NoSuchHost,
+}
+
+impl App {
+    /// Makes a container. It is told of at once: where no host can take it, it is in error.
+    pub(crate) async fn create(
+        self: &Arc<Self>,
+        caller: &Caller,
+        wanted: NewContainer,
+    ) -> Result<Record, AppError> {
+        if wanted.host.is_some() {
+            caller.require(Right::ChooseHost)?;
+        }
+        let record = self.claim(caller, wanted).await?;
+        tracing::info!(
+            container.id = %record.id, request.id = %caller.context.request,
+            host.name = record.host.as_ref().map(tracing::field::display),
+            "container {} was asked for", record.id
+        );
+        if record.host.is_none() {
+            return Ok(record);
+        }
+        Ok(self.dispatch_shortly(record, caller.context.clone()).await)
+    }
+
+    async fn claim(&self, caller: &Caller, wanted: NewContainer) -> Result<Record, AppError> {
+        let (caller, scheduler) = (caller.clone(), self.settings.scheduler);
+        let named = wanted.host.clone();
+        let request = caller.context.request.clone();
+        let claim = self
+            .db
+            .run(move |conn| transaction(conn, |conn| write(conn, &caller, wanted, &scheduler)))
+            .await?;
+        match (claim, named) {
+            (Claim::Made(record, left_out), _) => {
+                for (host, reason) in left_out {
+                    tracing::info!(request.id = %request, host.name = %host, ?reason, "host left out");
+                }
+                Ok(*record)
+            }
+            (Claim::NameTaken(name), _) => Err(AppError::NameTaken(name)),
+            (Claim::NoSuchHost, named) => {
+                Err(AppError::NoHost(named.map(String::from).unwrap_or_default()))
+            }
+        }
+    }
+}
+
+fn write(
+    conn: &mut Conn,
+    caller: &Caller,
+    wanted: NewContainer,
+    settings: &SchedulerSettings,
+) -> Result<Claim, DbError> {
+    let identity = &caller.identity;
+    let name = match free_name(conn, &identity.project, wanted.name.as_deref())? {
+        Ok(name) => name,
+        Err(taken) => return Ok(Claim::NameTaken(taken)),
+    };
+    let mut views = hosts::views(conn)?;
+    if let Some(only) = &wanted.host {
+        if host::by_name(conn, only)?.is_none() {
+            return Ok(Claim::NoSuchHost);
+        }
+        views.retain(|view| view.name == *only);
+    }
+    let (outlook, left_out) = outlook(wanted.resources, &views, settings);
+    let start_wanted = wanted.start;
+    let fresh = Fresh {
+        id: ContainerId::fresh(),
+        project: identity.project.clone(),
+        user: identity.user.clone(),
+        spec: wanted.into_spec(identity.project.clone(), name),
+        start_wanted,
+        outlook,
+    };
+    Ok(Claim::Made(Box::new(container::insert(conn, fresh)?), left_out))
+}
+
+fn outlook(
+    want: Resources,
+    views: &[HostView],
+    settings: &SchedulerSettings,
+) -> (Outlook, Vec<(HostName, scheduler::LeftOut)>) {
+    match scheduler::place(want, views, settings) {
+        Ok(host) => (Outlook::Placed(host), Vec::new()),
+        Err(refusal) => {
+            let detail = refusal.to_string();
+            (Outlook::Hopeless { reason: NO_HOST.to_owned(), detail }, refusal.reasons)
+        }
+    }
+}
+
+/// The wanted name if it is free, or a random one; `Err` is the name that is taken.
+fn free_name(
+    conn: &mut Conn,
+    project: &ProjectId,
+    wanted: Option<&str>,
+) -> Result<Result<String, String>, DbError> {
+    if let Some(name) = wanted {
+        let taken = container::name_taken(conn, project, name)?;
+        return Ok(if taken { Err(name.to_owned()) } else { Ok(name.to_owned()) });
+    }
+    let mut name = name::random();
+    for _ in 0..TRIES {
+        if !container::name_taken(conn, project, &name)? {
+            return Ok(Ok(name));
+        }
+        name = name::random();
+    }
+    Ok(Err(name))
+}
+
+impl NewContainer {
+    fn into_spec(self, project: ProjectId, new_name: String) -> ContainerSpec {
+        let Self {
+            name: _,
+            host: _,
+            start: _,
+            image,
+            pull,
+            command,
+            entrypoint,
+            environment,
+            labels,
+            workdir,
+            hostname,
+            user,
+            console,
+            resources,
+            restart,
+            auto_remove,
+            read_only,
+            stop_signal,
+        } = self;
+        ContainerSpec {
+            project,
+            name: new_name,
+            image,
+            pull,
+            command,
+            entrypoint,
+            environment,
+            labels,
+            workdir,
+            hostname,
+            user,
+            console,
+            resources,
+            restart,
+            auto_remove,
+            read_only,
+            stop_signal,
+        }
+    }
+}

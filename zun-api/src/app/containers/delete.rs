@@ -1,0 +1,137 @@
+//! Removing a container: its host removes it, and the row goes when that is reported.
+
+use zun_common::bus::CallError;
+use zun_common::id::HostName;
+use zun_common::rpc::container::{Removal, RemoveContainer};
+use zun_common::rpc::{Code, Done};
+use zun_common::status::{Action, Status};
+
+use super::Ident;
+use crate::app::{App, AppError, Caller, Right};
+use crate::db::container::{self, Record};
+
+/// What is done about a container that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deletion {
+    /// It is refused.
+    OnlyStopped,
+    /// It is stopped first.
+    StopFirst,
+    /// It is killed; where its host is down, its row goes all the same. Administrators only.
+    Force,
+}
+
+impl Deletion {
+    const fn action(self) -> Action {
+        match self {
+            Self::OnlyStopped => Action::Delete,
+            Self::StopFirst => Action::DeleteStop,
+            Self::Force => Action::DeleteForce,
+        }
+    }
+
+    const fn removal(self) -> Removal {
+        match self {
+            Self::OnlyStopped => Removal::OnlyStopped,
+            Self::StopFirst => Removal::StopFirst,
+            Self::Force => Removal::Force,
+        }
+    }
+}
+
+impl App {
+    /// Removes a container.
+    pub(crate) async fn delete(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+        how: Deletion,
+    ) -> Result<(), AppError> {
+        if how == Deletion::Force {
+            caller.require(Right::ForceDelete)?;
+        }
+        let record = self.find(caller, ident).await?;
+        if !record.status.allows(how.action()) {
+            let (action, id, status) = (Action::Delete, record.id, record.status);
+            return Err(AppError::WrongState { action, id, status });
+        }
+        let Some(host) = record.host.clone() else {
+            return self.forget(record, "it was never placed").await;
+        };
+        match self.remove_on(caller, &host, &record, how).await {
+            Ok(()) => self.mark_deleting(record).await,
+            Err(refusal) => self.after_refusal(record, how, refusal).await,
+        }
+    }
+
+    async fn remove_on(
+        &self,
+        caller: &Caller,
+        host: &HostName,
+        record: &Record,
+        how: Deletion,
+    ) -> Result<(), AppError> {
+        self.require_up(host).await?;
+        let call = RemoveContainer { container: record.id, how: how.removal() };
+        let Done {} = self.ask(caller, host, &call).await?;
+        Ok(())
+    }
+
+    async fn after_refusal(
+        &self,
+        record: Record,
+        how: Deletion,
+        refusal: AppError,
+    ) -> Result<(), AppError> {
+        let never_made = record.engine.is_none() && record.status == Status::Error;
+        if gone(&refusal) {
+            self.forget(record, "its host does not know it").await
+        } else if unreachable(&refusal) && never_made {
+            self.forget(record, "it was never made").await
+        } else if unreachable(&refusal) && how == Deletion::Force {
+            // Should the host come back, its agent tells of a container that nobody knows.
+            self.forget(record, "it was forced while its host is down; it may still be there").await
+        } else {
+            Err(refusal)
+        }
+    }
+
+    async fn mark_deleting(&self, record: Record) -> Result<(), AppError> {
+        let (id, generation) = (record.id, record.generation);
+        let marked =
+            self.db.run(move |conn| container::mark_deleting(conn, id, generation)).await?;
+        if let Some(marked) = marked {
+            self.hub.tell(&marked);
+        }
+        Ok(())
+    }
+
+    async fn forget(&self, record: Record, why: &str) -> Result<(), AppError> {
+        let id = record.id;
+        self.db.run(move |conn| container::remove(conn, id)).await?;
+        tracing::info!(container.id = %id, "the row of container {id} was removed: {why}");
+        self.hub.tell(&Record { status: Status::Deleted, task_state: None, ..record });
+        Ok(())
+    }
+}
+
+fn gone(refusal: &AppError) -> bool {
+    matches!(
+        refusal,
+        AppError::Agent { cause: CallError::Refused { problem, .. }, .. }
+            if problem.code == Code::NotFound
+    )
+}
+
+fn unreachable(refusal: &AppError) -> bool {
+    matches!(
+        refusal,
+        AppError::HostDown { .. }
+            | AppError::Agent {
+                cause: CallError::NoSuchHost { .. }
+                    | CallError::Silent { .. }
+                    | CallError::Bus { .. },
+                ..
+            }
+    )
+}

@@ -1,0 +1,82 @@
+//! Running another command in a container: to its end, or made here and dialled by the client.
+
+use zun_common::api::v1::console::ConsoleEndpoint;
+use zun_common::grant::{Grant, Target};
+use zun_common::id::ExecId;
+use zun_common::rpc::Done;
+use zun_common::rpc::exec::{CreateExec, ExecOutput, ExecSpec, ResizeExec, RunExec};
+use zun_common::status::Action;
+use zun_common::units::TerminalSize;
+
+use super::console::Dialled;
+use super::{Ident, Placed};
+use crate::app::{App, AppError, Caller, Right};
+
+/// What a client asks for.
+#[derive(Debug, Clone)]
+pub(crate) struct Exec {
+    pub(crate) spec: ExecSpec,
+    /// To its end; else it is only made.
+    pub(crate) run: bool,
+    /// A client that dials it.
+    pub(crate) csr: Option<String>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) enum Execution {
+    /// It ran to its end.
+    Ran(ExecOutput),
+    /// It was made.
+    Made {
+        exec: ExecId,
+        console: Option<Box<ConsoleEndpoint>>,
+    },
+}
+
+impl App {
+    /// Runs or makes an exec.
+    pub(crate) async fn execute(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+        wanted: Exec,
+    ) -> Result<Execution, AppError> {
+        if wanted.spec.privileged {
+            caller.require(Right::ExecutePrivileged)?;
+        }
+        let Placed { record, host } = self.ready(caller, ident, Action::Execute).await?;
+        let Exec { spec, run, csr } = wanted;
+        if run {
+            let call = RunExec { container: record.id, spec };
+            return Ok(Execution::Ran(self.ask(caller, &host, &call).await?));
+        }
+        if csr.is_some() {
+            self.require_authority()?;
+        }
+        let (tty, stdin) = (spec.tty, spec.stdin);
+        let made = self.ask(caller, &host, &CreateExec { container: record.id, spec }).await?;
+        let Some(csr) = csr else {
+            return Ok(Execution::Made { exec: made.exec, console: None });
+        };
+        let listener = made.listener.ok_or_else(|| AppError::NoConsole(host.clone()))?;
+        let target = Target::Exec { id: made.exec.clone() };
+        let dialled = Dialled { grant: Grant { host, target }, listener, tty, stdin };
+        let console = self.grant(caller, &csr, &dialled)?;
+        Ok(Execution::Made { exec: made.exec, console: Some(Box::new(console)) })
+    }
+
+    /// Sets the size of an exec's terminal.
+    pub(crate) async fn execute_resize(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+        exec: ExecId,
+        size: TerminalSize,
+    ) -> Result<(), AppError> {
+        let Placed { record, host } = self.ready(caller, ident, Action::ExecuteResize).await?;
+        let call = ResizeExec { container: record.id, exec, size };
+        let Done {} = self.ask(caller, &host, &call).await?;
+        Ok(())
+    }
+}

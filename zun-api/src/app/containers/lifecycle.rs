@@ -1,0 +1,81 @@
+//! The commands on a container. Each is checked here, accepted by the agent, and done behind the answer:
+//! what came of it is reported. The task state is the agent's to tell, so that no answer of ours can
+//! overwrite a newer report.
+
+use zun_common::id::ContainerId;
+use zun_common::rpc::container::{
+    KillContainer, PauseContainer, RebootContainer, StartContainer, StopContainer,
+    UnpauseContainer,
+};
+use zun_common::rpc::{Call, Done};
+use zun_common::status::Action;
+
+use super::{Ident, Placed};
+use crate::app::{App, AppError, Caller};
+
+impl App {
+    /// Runs it.
+    pub(crate) async fn start(&self, caller: &Caller, ident: &Ident) -> Result<(), AppError> {
+        self.command(caller, ident, Action::Start, |container| StartContainer { container }).await
+    }
+
+    /// Stops it, with so many seconds of grace.
+    pub(crate) async fn stop(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+        grace: Option<u32>,
+    ) -> Result<(), AppError> {
+        self.command(caller, ident, Action::Stop, |container| StopContainer { container, grace })
+            .await
+    }
+
+    /// Stops and runs it.
+    pub(crate) async fn reboot(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+        grace: Option<u32>,
+    ) -> Result<(), AppError> {
+        self.command(caller, ident, Action::Reboot, |container| RebootContainer { container, grace })
+            .await
+    }
+
+    /// Freezes it.
+    pub(crate) async fn pause(&self, caller: &Caller, ident: &Ident) -> Result<(), AppError> {
+        self.command(caller, ident, Action::Pause, |container| PauseContainer { container }).await
+    }
+
+    /// Thaws it.
+    pub(crate) async fn unpause(&self, caller: &Caller, ident: &Ident) -> Result<(), AppError> {
+        self.command(caller, ident, Action::Unpause, |container| UnpauseContainer { container })
+            .await
+    }
+
+    /// Sends it a signal.
+    pub(crate) async fn kill(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+        signal: String,
+    ) -> Result<(), AppError> {
+        self.command(caller, ident, Action::Kill, |container| KillContainer { container, signal })
+            .await
+    }
+
+    async fn command<C: Call<Reply = Done>>(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+        action: Action,
+        call: impl FnOnce(ContainerId) -> C,
+    ) -> Result<(), AppError> {
+        let Placed { record, host } = self.ready(caller, ident, action).await?;
+        let Done {} = self.ask(caller, &host, &call(record.id)).await?;
+        tracing::info!(
+            container.id = %record.id, host.name = %host, request.id = %caller.context.request,
+            "{action} of container {} was accepted", record.id
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,40 @@
+//! Lists of containers.
+
+use super::super::{App, AppError, Caller, Right};
+use crate::db::container::{self, Filter, Page, Record};
+
+/// Which containers are asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct ListQuery {
+    pub(crate) all_projects: bool,
+    pub(crate) filter: Filter,
+    pub(crate) page: Page,
+}
+
+impl App {
+    /// One page of the caller's containers, or of everybody's where an administrator asks for all.
+    pub(crate) async fn list(
+        &self,
+        caller: &Caller,
+        query: ListQuery,
+    ) -> Result<Vec<Record>, AppError> {
+        if query.filter.host.is_some() {
+            caller.require(Right::FilterByHost)?;
+        }
+        let scope = if query.all_projects {
+            caller.require(Right::SeeAllProjects)?;
+            caller.reach()
+        } else {
+            caller.own()
+        };
+        let marker = query.page.marker;
+        let ListQuery { all_projects: _, filter, page } = query;
+        let listed =
+            self.db.run(move |conn| container::page(conn, &scope, &filter, &page)).await?;
+        match (listed, marker) {
+            (Some(records), _) => Ok(records),
+            (None, Some(marker)) => Err(AppError::NoMarker(marker)),
+            (None, None) => Ok(Vec::new()),
+        }
+    }
+}

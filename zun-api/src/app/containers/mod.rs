@@ -1,0 +1,112 @@
+//! What can be done with containers.
+
+mod attach;
+mod console;
+mod create;
+mod delete;
+mod dispatch;
+mod execute;
+mod lifecycle;
+mod list;
+mod name;
+mod read;
+mod wait;
+
+use std::str::FromStr;
+
+use zun_common::id::{ContainerId, HostName};
+use zun_common::rpc::Call;
+use zun_common::status::Action;
+
+pub(crate) use attach::Attach;
+pub(crate) use create::NewContainer;
+pub(crate) use delete::Deletion;
+pub(crate) use execute::{Exec, Execution};
+pub(crate) use list::ListQuery;
+pub(crate) use wait::WaitFor;
+
+use super::{App, AppError, Caller};
+use crate::db::container::{self, Record, Scope};
+use crate::db::{Conn, DbError};
+
+/// How a container is named in a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ident(pub(crate) String);
+
+enum Lookup {
+    Found(Box<Record>),
+    Missing,
+    Ambiguous,
+}
+
+/// A container that something can be asked of now, and where.
+pub(super) struct Placed {
+    pub(super) record: Record,
+    pub(super) host: HostName,
+}
+
+impl App {
+    /// The container of this identifier or name. Another project's is as good as none.
+    pub(crate) async fn find(&self, caller: &Caller, ident: &Ident) -> Result<Record, AppError> {
+        let (own, reach, wanted) = (caller.own(), caller.reach(), ident.clone());
+        match self.db.run(move |conn| look_up(conn, &own, &reach, &wanted)).await? {
+            Lookup::Found(record) => Ok(*record),
+            Lookup::Missing => Err(AppError::NoContainer(ident.0.chars().take(80).collect())),
+            Lookup::Ambiguous => Err(AppError::Ambiguous(ident.0.clone())),
+        }
+    }
+
+    /// The container, where this action may begin on it and its host is there.
+    pub(super) async fn ready(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+        action: Action,
+    ) -> Result<Placed, AppError> {
+        let record = self.find(caller, ident).await?;
+        let id = record.id;
+        if !record.status.allows(action) {
+            return Err(AppError::WrongState { action, id, status: record.status });
+        }
+        let host = record.host.clone().ok_or(AppError::Unplaced { action, id })?;
+        self.require_up(&host).await?;
+        Ok(Placed { record, host })
+    }
+
+    /// Calls a host's agent.
+    pub(super) async fn ask<C: Call>(
+        &self,
+        caller: &Caller,
+        host: &HostName,
+        call: &C,
+    ) -> Result<C::Reply, AppError> {
+        self.bus
+            .call(host, call, &caller.context)
+            .await
+            .map_err(|cause| AppError::Agent { host: host.clone(), cause })
+    }
+}
+
+/// By identifier first; then by name, the caller's own first.
+fn look_up(
+    conn: &mut Conn,
+    own: &Scope,
+    reach: &Scope,
+    ident: &Ident,
+) -> Result<Lookup, DbError> {
+    if let Ok(id) = ContainerId::from_str(&ident.0)
+        && let Some(record) = container::by_id(conn, reach, id)?
+    {
+        return Ok(Lookup::Found(Box::new(record)));
+    }
+    for scope in [own, reach] {
+        let mut found = container::by_name(conn, scope, &ident.0)?;
+        if found.len() > 1 {
+            return Ok(Lookup::Ambiguous);
+        }
+        if let Some(record) = found.pop() {
+            return Ok(Lookup::Found(Box::new(record)));
+        }
+    }
+    Ok(Lookup::Missing)
+}

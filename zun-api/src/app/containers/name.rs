@@ -1,0 +1,18 @@
+//! Names for containers that were given none, in Zun's form: `<greek>-<n>-container`.
+
+use rand::seq::IndexedRandom;
+use rand::RngExt;
+
+const LETTERS: [&str; 24] = [
+    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda",
+    "mu", "nu", "xi", "omicron", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi",
+    "omega",
+];
+
+/// A random name. It may be taken already.
+pub(super) fn random() -> String {
+    let mut rng = rand::rng();
+    let letter = LETTERS.choose(&mut rng).copied().unwrap_or("alpha");
+    let number = rng.random_range(1..10_000);
+    format!("{letter}-{number}-container")
+}

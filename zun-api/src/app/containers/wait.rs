@@ -1,0 +1,72 @@
+//! Waiting for a container to be in one of some statuses, without polling.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+use zun_common::status::Status;
+
+use super::Ident;
+use crate::app::{App, AppError, Caller};
+use crate::db::container::{self, Record, Scope};
+use crate::wait::Heard;
+
+/// Reports are told at once by the zun-api that applies them. Where several share one database, another
+/// may apply them, and the row has to be looked at for that; so seldom that it costs nothing.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Which statuses end the wait, and what does otherwise.
+#[derive(Debug, Clone)]
+pub(crate) struct WaitFor {
+    pub(crate) statuses: Vec<Status>,
+    pub(crate) timeout: Duration,
+}
+
+impl App {
+    /// Waits until the container is in one of the statuses, or gone, or the time is over; answers how it
+    /// is then.
+    pub(crate) async fn wait_for(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+        wanted: &WaitFor,
+    ) -> Result<Record, AppError> {
+        let first = self.find(caller, ident).await?;
+        let mut listener = self.hub.listen(first.id)?;
+        // Once more, for what came between the first look and the listening.
+        let mut last = self.look(&first).await?;
+        let end = Instant::now() + wanted.timeout;
+        let mut look = Instant::now() + LOOK;
+        while !wanted.is_met(&last) {
+            tokio::select! {
+                () = sleep_until(end) => break,
+                () = sleep_until(look) => {
+                    last = self.look(&last).await?;
+                    look = Instant::now() + LOOK;
+                }
+                heard = listener.next() => match heard {
+                    Heard::Changed(record) => last = Record::clone(&record),
+                    Heard::Missed => last = self.look(&last).await?,
+                    Heard::Closing => break,
+                },
+            }
+        }
+        Ok(last)
+    }
+
+    /// How it is now; one whose row is gone is as it was last, and deleted.
+    async fn look(&self, last: &Record) -> Result<Record, AppError> {
+        let id = last.id;
+        let now = self.db.run(move |conn| container::by_id(conn, &Scope::All, id)).await?;
+        Ok(now.unwrap_or_else(|| Record {
+            status: Status::Deleted,
+            task_state: None,
+            ..last.clone()
+        }))
+    }
+}
+
+impl WaitFor {
+    fn is_met(&self, record: &Record) -> bool {
+        record.status == Status::Deleted || self.statuses.contains(&record.status)
+    }
+}

@@ -1,0 +1,82 @@
+//! Hosts and the agents on them, as administrators see them, and the scheduler's view of them.
+
+use std::collections::HashMap;
+
+use chrono::{NaiveDateTime, Utc};
+use zun_common::id::HostName;
+
+use super::{App, AppError, Caller, Right};
+use crate::db::host::{Liveness, Record, Usage};
+use crate::db::{Conn, DbError, host};
+use crate::scheduler::HostView;
+
+impl App {
+    /// All hosts and what is claimed on each.
+    pub(crate) async fn hosts(&self, caller: &Caller) -> Result<Vec<(Record, Usage)>, AppError> {
+        caller.require(Right::SeeHosts)?;
+        Ok(self.db.run(described).await?)
+    }
+
+    /// One host, by its name or its identifier.
+    pub(crate) async fn host(
+        &self,
+        caller: &Caller,
+        ident: &str,
+    ) -> Result<(Record, Usage), AppError> {
+        let hosts = self.hosts(caller).await?;
+        let named =
+            |(host, _): &(Record, Usage)| host.name.as_str() == ident || host.uuid == ident;
+        hosts.into_iter().find(named).ok_or_else(|| AppError::NoHost(ident.chars().take(80).collect()))
+    }
+
+    /// All agents.
+    pub(crate) async fn services(&self, caller: &Caller) -> Result<Vec<Record>, AppError> {
+        caller.require(Right::SeeServices)?;
+        Ok(self.db.run(host::all).await?)
+    }
+
+    /// Refuses at once where the host's agent is not there.
+    pub(super) async fn require_up(&self, name: &HostName) -> Result<(), AppError> {
+        let wanted = name.clone();
+        let known = self.db.run(move |conn| host::by_name(conn, &wanted)).await?;
+        let why = match known.map(|host| host.liveness(Utc::now().naive_utc())) {
+            Some(Liveness::Up) => return Ok(()),
+            Some(Liveness::Silent(seconds)) => format!("no sign of life for {seconds} s"),
+            Some(Liveness::Left) => "its agent has shut down".to_owned(),
+            Some(Liveness::Forced) => "an administrator has marked it as down".to_owned(),
+            None => "it has never reported".to_owned(),
+        };
+        Err(AppError::HostDown { host: name.clone(), why })
+    }
+}
+
+fn described(conn: &mut Conn) -> Result<Vec<(Record, Usage)>, DbError> {
+    let hosts = host::all(conn)?;
+    let mut usage = host::usage(conn)?;
+    Ok(hosts
+        .into_iter()
+        .map(|host| {
+            let used = usage.remove(host.name.as_str()).unwrap_or_default();
+            (host, used)
+        })
+        .collect())
+}
+
+/// What the scheduler sees; read in the transaction of the claim.
+pub(super) fn views(conn: &mut Conn) -> Result<Vec<HostView>, DbError> {
+    let now = Utc::now().naive_utc();
+    let hosts = host::all(conn)?;
+    let usage = host::usage(conn)?;
+    Ok(hosts.into_iter().map(|host| view(host, &usage, now)).collect())
+}
+
+fn view(host: Record, usage: &HashMap<String, Usage>, now: NaiveDateTime) -> HostView {
+    HostView {
+        up: host.liveness(now) == Liveness::Up,
+        enabled: !host.disabled,
+        engine_up: host.engine_up,
+        total: host.total,
+        claimed: usage.get(host.name.as_str()).copied().unwrap_or_default().claimed,
+        name: host.name,
+    }
+}

@@ -1,0 +1,238 @@
+//! Bearer tokens: a file holds their hashes, and is read again when it changes.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use zun_common::chain;
+use zun_common::id::{ProjectId, UserId};
+
+use super::Identity;
+
+/// How often the file is looked at, at most.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A token file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BadTokenFile {
+    /// It cannot be read.
+    #[error("it cannot be read")]
+    Unreadable(#[from] std::io::Error),
+    /// Others than its owner can read it.
+    #[error("its mode is {0:o}; only its owner may read it (0600)")]
+    TooOpen(u32),
+    /// It is not of the right form.
+    #[error("it is not of the form `[[token]]` with sha256, user, project and roles")]
+    Form(#[from] toml::de::Error),
+    /// A hash is not one.
+    #[error("the sha256 of the token of user {0} is not 64 hexadecimal digits")]
+    Hash(UserId),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    token: Vec<Line>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    sha256: String,
+    user: UserId,
+    project: ProjectId,
+    #[serde(default)]
+    roles: Vec<String>,
+}
+
+/// Tells one state of the file from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    length: u64,
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            inode: metadata.ino(),
+            length: metadata.len(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+struct Loaded {
+    tokens: Vec<([u8; 32], Identity)>,
+    stamp: Option<Stamp>,
+    looked: Instant,
+}
+
+/// The tokens of a file.
+pub(crate) struct TokenFile {
+    path: PathBuf,
+    loaded: Mutex<Loaded>,
+}
+
+impl TokenFile {
+    /// Reads the file.
+    pub(crate) fn read(path: &Path) -> Result<Self, BadTokenFile> {
+        let (tokens, stamp) = load(path)?;
+        let loaded = Loaded { tokens, stamp: Some(stamp), looked: Instant::now() };
+        Ok(Self { path: path.to_owned(), loaded: Mutex::new(loaded) })
+    }
+
+    /// Whose token this is. Every hash is compared, so the time tells nothing.
+    pub(crate) fn identify(&self, token: &str) -> Option<Identity> {
+        let presented: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        let mut loaded = self.loaded.lock().expect("nobody panics with this lock");
+        self.look_again(&mut loaded);
+        let mut found = None;
+        for (hash, identity) in &loaded.tokens {
+            if bool::from(hash.ct_eq(&presented)) {
+                found = Some(identity);
+            }
+        }
+        found.cloned()
+    }
+
+    /// A file that has become unusable is told of once, and lets nobody in until it is mended: somebody
+    /// may have been about to take a token away.
+    fn look_again(&self, loaded: &mut Loaded) {
+        if loaded.looked.elapsed() < LOOK {
+            return;
+        }
+        loaded.looked = Instant::now();
+        let stamp = std::fs::metadata(&self.path).ok().map(|metadata| Stamp::of(&metadata));
+        if stamp.is_some() && stamp == loaded.stamp {
+            return;
+        }
+        match load(&self.path) {
+            Ok((tokens, stamp)) => {
+                tracing::info!("the token file {} was read again", self.path.display());
+                loaded.tokens = tokens;
+                loaded.stamp = Some(stamp);
+            }
+            Err(error) => {
+                if !loaded.tokens.is_empty() {
+                    tracing::error!(
+                        error = %chain(&error),
+                        "the token file {} cannot be used: nobody is let in", self.path.display()
+                    );
+                }
+                loaded.tokens.clear();
+                loaded.stamp = None;
+            }
+        }
+    }
+}
+
+type Tokens = Vec<([u8; 32], Identity)>;
+
+fn load(path: &Path) -> Result<(Tokens, Stamp), BadTokenFile> {
+    let metadata = std::fs::metadata(path)?;
+    let mode = metadata.mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(BadTokenFile::TooOpen(mode));
+    }
+    let file: File = toml::from_str(&std::fs::read_to_string(path)?)?;
+    let tokens = file.token.into_iter().map(parse).collect::<Result<_, _>>()?;
+    Ok((tokens, Stamp::of(&metadata)))
+}
+
+fn parse(line: Line) -> Result<([u8; 32], Identity), BadTokenFile> {
+    let Line { sha256, user, project, roles } = line;
+    let Some(hash) = unhex(&sha256) else { return Err(BadTokenFile::Hash(user)) };
+    Ok((hash, Identity { user, project, roles }))
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let digits: Vec<u8> = text
+        .chars()
+        .map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect::<Option<_>>()?;
+    let (pairs, rest) = digits.as_chunks::<2>();
+    if !rest.is_empty() {
+        return None;
+    }
+    let bytes: Vec<u8> = pairs.iter().map(|[high, low]| high << 4 | low).collect();
+    bytes.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn line(token: &str, user: &str) -> String {
+        let hash: String =
+            Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("[[token]]\nsha256 = \"{hash}\"\nuser = \"{user}\"\nproject = \"p\"\nroles = [\"admin\"]\n")
+    }
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file
+    }
+
+    fn a_second_ago(tokens: &TokenFile) {
+        tokens.loaded.lock().unwrap().looked = Instant::now().checked_sub(LOOK).unwrap();
+    }
+
+    #[test]
+    fn a_token_names_its_user_and_another_nobody() {
+        let file = file(&(line("s3cret", "ann") + &line("other", "bob")));
+        let tokens = TokenFile::read(file.path()).unwrap();
+        assert_eq!(tokens.identify("s3cret").unwrap().user.as_str(), "ann");
+        assert!(tokens.identify("s3cret").unwrap().is_admin());
+        assert_eq!(tokens.identify("other").unwrap().user.as_str(), "bob");
+        assert_eq!(tokens.identify("guess"), None);
+        assert_eq!(tokens.identify(""), None);
+    }
+
+    #[test]
+    fn a_changed_file_is_read_again() {
+        let mut file = file(&line("old", "ann"));
+        let tokens = TokenFile::read(file.path()).unwrap();
+        file.as_file_mut().set_len(0).unwrap();
+        std::fs::write(file.path(), line("brand-new", "ann-marie")).unwrap();
+        a_second_ago(&tokens);
+        assert!(tokens.identify("brand-new").is_some());
+        assert!(tokens.identify("old").is_none());
+    }
+
+    #[test]
+    fn a_file_that_became_unusable_lets_nobody_in_until_it_is_mended() {
+        let file = file(&line("token", "ann"));
+        let tokens = TokenFile::read(file.path()).unwrap();
+        std::fs::write(file.path(), "[[token]]\nsha256 = 'xyz'").unwrap();
+        a_second_ago(&tokens);
+        assert!(tokens.identify("token").is_none());
+        std::fs::write(file.path(), line("token", "ann")).unwrap();
+        a_second_ago(&tokens);
+        assert!(tokens.identify("token").is_some());
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_refused() {
+        let file = file(&line("token", "ann"));
+        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(TokenFile::read(file.path()), Err(BadTokenFile::TooOpen(0o644))));
+    }
+
+    #[test]
+    fn a_hash_of_another_length_is_refused() {
+        let file = file("[[token]]\nsha256 = 'abcd'\nuser = 'u'\nproject = 'p'");
+        assert!(matches!(TokenFile::read(file.path()), Err(BadTokenFile::Hash(_))));
+    }
+}

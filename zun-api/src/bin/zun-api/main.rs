@@ -1,0 +1,102 @@
+//! The zun-api service.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use zun_api::ca::Authority;
+use zun_api::settings::Settings;
+use zun_api::{Service, check};
+use zun_common::settings::Sources;
+use zun_common::shutdown::{self, Tasks};
+use zun_common::{bus, chain, telemetry};
+
+/// The REST API of Zun: who may do what, where containers go, and what became of them.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// The settings file; each key can be overridden by the environment (`ZUN_API__HTTP__LISTEN=…`).
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Only say whether the settings can be started with.
+    #[arg(long)]
+    check_config: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The certificate authority that signs grants and hosts' certificates.
+    #[command(subcommand)]
+    Ca(CaCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum CaCommand {
+    /// Makes the authority's key and certificate. Existing ones are never overwritten.
+    Init {
+        /// Where to; the setting `console.ca_directory` names it.
+        #[arg(long, value_name = "DIRECTORY")]
+        directory: PathBuf,
+    },
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match &arguments.command {
+        Some(Command::Ca(CaCommand::Init { directory })) => init(directory),
+        None => serve(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("zun-api: {}", chain(error.as_ref())));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn init(directory: &Path) -> Result<(), Failure> {
+    Authority::init(directory)?;
+    say(&format!("made a certificate authority in {}", directory.display()));
+    Ok(())
+}
+
+fn serve(arguments: &Arguments) -> Result<(), Failure> {
+    let settings: Settings = Sources::new(arguments.config.as_deref(), "ZUN_API").read()?;
+    if arguments.check_config {
+        check(&settings)?;
+        say("the settings are good");
+        return Ok(());
+    }
+    telemetry::init(&settings.log)?;
+    // Requests are served by actix's own threads; this one drives the bus and the reports.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(8)
+        .build()?;
+    runtime.block_on(run(settings))
+}
+
+async fn run(settings: Settings) -> Result<(), Failure> {
+    let tasks = Tasks::new();
+    let carriers = Tasks::new();
+    let bus = bus::connect(&settings.bus, "zun-api", &carriers)?;
+    let service = Service::start(settings, bus.clone(), &tasks).await?;
+    shutdown::signal().await?;
+    tracing::info!("stopping");
+    service.stop().await;
+    bus.transport().close().await;
+    tasks.finish(Duration::from_secs(1)).await;
+    carriers.finish(Duration::from_secs(5)).await;
+    Ok(())
+}
+
+#[expect(clippy::print_stderr, reason = "there is no log yet, and a person reads it")]
+fn say(words: &str) {
+    eprintln!("{words}");
+}

@@ -1,0 +1,60 @@
+//! What can go wrong with the authority. [`CaError::Request`] is the asker's fault, all else is ours.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::request::BadRequest;
+
+/// The authority cannot be made, read, or used.
+#[derive(Debug, thiserror::Error)]
+pub enum CaError {
+    /// The certificate signing request is refused.
+    #[error("the certificate signing request is refused")]
+    Request(#[from] BadRequest),
+    /// The grant's id cannot stand in a certificate.
+    #[error("grant id `{0}` is not valid: it must be 1 to 64 printable ASCII characters")]
+    GrantId(String),
+    /// There is an authority already.
+    #[error("`{}` exists already: an authority is never overwritten", .0.display())]
+    Exists(PathBuf),
+    /// Others could read the key.
+    #[error("`{}` has mode {mode:04o}: only its owner may read it (chmod 0600)", .file.display())]
+    Exposed {
+        /// The key file.
+        file: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// A file cannot be read.
+    #[error("cannot read `{}`", .file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+    /// A file cannot be written.
+    #[error("cannot write `{}`", .file.display())]
+    Write {
+        /// The file or directory.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+    /// A file does not hold what it should.
+    #[error("`{}` cannot be used: {why}", .file.display())]
+    Unusable {
+        /// The file.
+        file: PathBuf,
+        /// The rule that it breaks.
+        why: &'static str,
+    },
+    /// A key or a certificate cannot be made.
+    #[error("cannot make or sign a certificate")]
+    Sign(#[source] rcgen::Error),
+    /// A time is outside what a certificate can say.
+    #[error("time {0} cannot stand in a certificate")]
+    Time(i64),
+}

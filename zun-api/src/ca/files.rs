@@ -1,0 +1,103 @@
+//! The authority's two files.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use rcgen::{Issuer, KeyPair, PublicKeyData};
+use x509_parser::parse_x509_certificate;
+use x509_parser::pem::Pem;
+
+use super::issue::NewAuthority;
+use super::{CERTIFICATE_FILE, CaError, KEY_FILE};
+
+/// What the files hold.
+pub(super) struct Loaded {
+    pub(super) issuer: Issuer<'static, KeyPair>,
+    pub(super) certificates: String,
+    pub(super) expires_at: DateTime<Utc>,
+}
+
+/// Writes both files, or none.
+pub(super) fn write(directory: &Path, made: &NewAuthority) -> Result<(), CaError> {
+    let key = directory.join(KEY_FILE);
+    let certificate = directory.join(CERTIFICATE_FILE);
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(directory)
+        .map_err(|cause| CaError::Write { file: directory.to_path_buf(), cause })?;
+    if certificate.exists() {
+        return Err(CaError::Exists(certificate));
+    }
+    create(&key, 0o600, made.key.expose())?;
+    create(&certificate, 0o644, &made.certificate).inspect_err(|_| {
+        // The key is of no use alone, and would stand in the way of the next attempt.
+        drop(fs::remove_file(&key));
+    })
+}
+
+fn create(file: &Path, mode: u32, text: &str) -> Result<(), CaError> {
+    let written = || {
+        let mut open = OpenOptions::new().write(true).create_new(true).mode(mode).open(file)?;
+        open.write_all(text.as_bytes())?;
+        open.sync_all()
+    };
+    written().map_err(|cause| {
+        let file = file.to_path_buf();
+        if cause.kind() == ErrorKind::AlreadyExists {
+            CaError::Exists(file)
+        } else {
+            CaError::Write { file, cause }
+        }
+    })
+}
+
+/// Reads both files. The signing certificate is the one of `ca.pem` that the key belongs to.
+pub(super) fn read(directory: &Path) -> Result<Loaded, CaError> {
+    let key_file = directory.join(KEY_FILE);
+    let certificate_file = directory.join(CERTIFICATE_FILE);
+    let key = read_key(&key_file)?;
+    let certificates = fs::read_to_string(&certificate_file)
+        .map_err(|cause| CaError::Read { file: certificate_file.clone(), cause })?;
+    let unusable = |why| CaError::Unusable { file: certificate_file.clone(), why };
+    let (der, expires_at) = matching(&certificates, &key).map_err(&unusable)?;
+    let issuer = Issuer::from_ca_cert_der(&der.as_slice().into(), key)
+        .or(Err(unusable("its certificate is not one of an authority")))?;
+    Ok(Loaded { issuer, certificates, expires_at })
+}
+
+fn read_key(file: &PathBuf) -> Result<KeyPair, CaError> {
+    let unread = |cause| CaError::Read { file: file.clone(), cause };
+    let mode = fs::metadata(file).map_err(unread)?.permissions().mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(CaError::Exposed { file: file.clone(), mode });
+    }
+    let text = fs::read_to_string(file).map_err(unread)?;
+    let why = "it must be a private key on P-256 in PEM (PKCS#8)";
+    match KeyPair::from_pem(&text) {
+        Ok(key) if key.is_compatible(&rcgen::PKCS_ECDSA_P256_SHA256) => Ok(key),
+        Ok(_) | Err(_) => Err(CaError::Unusable { file: file.clone(), why }),
+    }
+}
+
+fn matching(certificates: &str, key: &KeyPair) -> Result<(Vec<u8>, DateTime<Utc>), &'static str> {
+    let public = key.subject_public_key_info();
+    for pem in Pem::iter_from_buffer(certificates.as_bytes()) {
+        let der = pem.or(Err("it must hold certificates in PEM"))?.contents;
+        let (_, certificate) =
+            parse_x509_certificate(&der).or(Err("it must hold certificates in PEM"))?;
+        if certificate.public_key().raw != public {
+            continue;
+        }
+        if !certificate.is_ca() {
+            return Err("the certificate of the key is not one of an authority");
+        }
+        let end = certificate.validity().not_after.timestamp();
+        let end = DateTime::from_timestamp(end, 0).ok_or("its end is no time")?;
+        return Ok((der.clone(), end));
+    }
+    Err("none of its certificates belongs to ca.key")
+}

@@ -1,0 +1,107 @@
+//! What each kind of certificate says.
+
+use chrono::{DateTime, Duration, Utc};
+use rand::RngExt;
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose, SanType, SerialNumber,
+};
+use time::OffsetDateTime;
+use zun_common::grant::Grant;
+use zun_common::id::HostName;
+use zun_common::secret::Secret;
+
+use super::CaError;
+
+/// How long a grant can be dialled with, in seconds. A session that began within may last.
+pub const GRANT_SECONDS: i64 = 120;
+/// Clocks differ: all certificates are good from so many seconds ago.
+const SKEW_SECONDS: i64 = 60;
+const HOST_DAYS: i64 = 365;
+const AUTHORITY_DAYS: i64 = 3650;
+/// The longest common name that X.509 knows.
+const MAX_COMMON_NAME: usize = 64;
+
+/// A new authority's certificate and key, PEM.
+pub(super) struct NewAuthority {
+    pub(super) certificate: String,
+    pub(super) key: Secret<String>,
+}
+
+/// Makes an authority that signs for itself.
+pub(super) fn authority(now: DateTime<Utc>) -> Result<NewAuthority, CaError> {
+    let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(CaError::Sign)?;
+    // Two authorities stand side by side while one follows the other, so their names differ.
+    let mark: u32 = rand::rng().random();
+    let subject = format!("Zun console authority {mark:08x}");
+    let mut params = base(&subject, (now, now + Duration::days(AUTHORITY_DAYS)))?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.use_authority_key_identifier_extension = false;
+    let certificate = params.self_signed(&key).map_err(CaError::Sign)?;
+    Ok(NewAuthority { certificate: certificate.pem(), key: Secret::new(key.serialize_pem()) })
+}
+
+/// A grant's certificate and when it ends.
+pub(super) fn grant(
+    grant: &Grant,
+    grant_id: &str,
+    now: DateTime<Utc>,
+) -> Result<(CertificateParams, DateTime<Utc>), CaError> {
+    if !is_common_name(grant_id) {
+        return Err(CaError::GrantId(grant_id.chars().take(80).collect()));
+    }
+    // A certificate says whole seconds, so what is told to the client says them too.
+    let seconds = now.timestamp() + GRANT_SECONDS;
+    let expires_at = DateTime::from_timestamp(seconds, 0).ok_or(CaError::Time(seconds))?;
+    let mut params = base(grant_id, (now, expires_at))?;
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let uri = grant.to_string().as_str().try_into().map_err(CaError::Sign)?;
+    params.subject_alt_names = vec![SanType::URI(uri)];
+    Ok((params, expires_at))
+}
+
+/// A host's server certificate; it ends with the authority at the latest.
+pub(super) fn host(
+    host: &HostName,
+    names: Vec<SanType>,
+    (now, authority_end): (DateTime<Utc>, DateTime<Utc>),
+) -> Result<CertificateParams, CaError> {
+    let end = authority_end.min(now + Duration::days(HOST_DAYS));
+    // A longer name stands in the alternative names alone.
+    let subject = if is_common_name(host.as_str()) { host.as_str() } else { "host" };
+    let mut params = base(subject, (now, end))?;
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.subject_alt_names = names;
+    Ok(params)
+}
+
+fn is_common_name(text: &str) -> bool {
+    (1..=MAX_COMMON_NAME).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn base(
+    subject: &str,
+    (now, end): (DateTime<Utc>, DateTime<Utc>),
+) -> Result<CertificateParams, CaError> {
+    let mut params = CertificateParams::default();
+    params.not_before = time(now.timestamp() - SKEW_SECONDS)?;
+    params.not_after = time(end.timestamp())?;
+    params.serial_number = Some(serial());
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, subject);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.use_authority_key_identifier_extension = true;
+    Ok(params)
+}
+
+fn time(seconds: i64) -> Result<OffsetDateTime, CaError> {
+    OffsetDateTime::from_unix_timestamp(seconds).or(Err(CaError::Time(seconds)))
+}
+
+/// Random, positive and never zero.
+fn serial() -> SerialNumber {
+    let mut bytes: [u8; 16] = rand::rng().random();
+    bytes[0] = bytes[0] & 0x7f | 0x40;
+    SerialNumber::from_slice(&bytes)
+}

@@ -1,0 +1,112 @@
+//! The certificate authority: signs grants for clients and server certificates for hosts.
+//!
+//! Its key is held by zun-api alone. What it signs is decided here; from a request it takes the public key
+//! and, for a host, the names.
+
+mod error;
+mod files;
+mod issue;
+mod request;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use rcgen::{Issuer, KeyPair, SanType};
+use zun_common::grant::Grant;
+use zun_common::id::HostName;
+
+pub use error::CaError;
+pub use issue::GRANT_SECONDS;
+pub use request::BadRequest;
+
+/// The file with the authority's certificate, readable by all. Older authorities may follow in it.
+pub const CERTIFICATE_FILE: &str = "ca.pem";
+/// The file with the authority's private key, for its owner alone.
+pub const KEY_FILE: &str = "ca.key";
+
+/// A loaded authority.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificates: String,
+    expires_at: DateTime<Utc>,
+}
+
+/// A signed grant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuedGrant {
+    /// The client certificate, PEM.
+    pub certificate: String,
+    /// It cannot be dialled with after this.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Authority").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
+}
+
+impl Authority {
+    /// Makes a new authority in a directory, which is made where it is missing. Existing files are never
+    /// overwritten.
+    pub fn init(directory: &Path) -> Result<Self, CaError> {
+        let made = issue::authority(Utc::now())?;
+        files::write(directory, &made)?;
+        Self::load(directory)
+    }
+
+    /// Reads an authority. A key that others may read is refused.
+    pub fn load(directory: &Path) -> Result<Self, CaError> {
+        let loaded = files::read(directory)?;
+        Ok(Self {
+            issuer: loaded.issuer,
+            certificates: loaded.certificates,
+            expires_at: loaded.expires_at,
+        })
+    }
+
+    /// What hosts and clients trust, PEM.
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificates
+    }
+
+    /// Signs a grant: a client certificate for the request's public key, good for one thing and dialled with
+    /// for at most [`GRANT_SECONDS`]. Names in the request are ignored.
+    pub fn grant(
+        &self,
+        csr_pem: &str,
+        grant: &Grant,
+        grant_id: &str,
+        now: DateTime<Utc>,
+    ) -> Result<IssuedGrant, CaError> {
+        let key = request::public_key(csr_pem)?;
+        let (params, expires_at) = issue::grant(grant, grant_id, now)?;
+        let certificate = params.signed_by(&key, &self.issuer).map_err(CaError::Sign)?;
+        Ok(IssuedGrant { certificate: certificate.pem(), expires_at })
+    }
+
+    /// Signs a host's server certificate for the request's public key and its DNS names and addresses.
+    pub fn host_certificate(
+        &self,
+        host: &HostName,
+        csr_pem: &str,
+        now: DateTime<Utc>,
+    ) -> Result<String, CaError> {
+        let (key, names) = request::host(csr_pem)?;
+        let names = names.into_iter().map(name).collect::<Result<Vec<_>, _>>()?;
+        let params = issue::host(host, names, (now, self.expires_at))?;
+        Ok(params.signed_by(&key, &self.issuer).map_err(CaError::Sign)?.pem())
+    }
+}
+
+fn name(name: request::Name) -> Result<SanType, CaError> {
+    Ok(match name {
+        request::Name::Dns(name) => {
+            SanType::DnsName(name.as_str().try_into().map_err(CaError::Sign)?)
+        }
+        request::Name::Address(address) => SanType::IpAddress(address),
+    })
+}

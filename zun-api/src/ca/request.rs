@@ -1,0 +1,133 @@
+//! Certificate signing requests, taken apart: the public key, and for a host the names. Nothing else that a
+//! request says is heard.
+
+use std::net::IpAddr;
+
+use rcgen::SubjectPublicKeyInfo;
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY};
+use x509_parser::pem::{Pem, parse_x509_pem};
+use x509_parser::prelude::FromDer;
+use zun_common::id::HostName;
+
+/// The largest request that is looked at, in bytes.
+const MAX_REQUEST: usize = 16 * 1024;
+/// The most names of one host.
+const MAX_NAMES: usize = 32;
+
+/// A certificate signing request that is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadRequest {
+    /// Not one PEM block of the right kind, or too large.
+    #[error("it must be one PEM block `CERTIFICATE REQUEST` of at most 16 KiB")]
+    NotPem,
+    /// The block holds something else.
+    #[error("it is no PKCS#10 request")]
+    NotARequest,
+    /// Not signed by its own key.
+    #[error("it must be signed with the key that it names")]
+    Signature,
+    /// Another kind of key.
+    #[error("its key must be ECDSA on P-256")]
+    Key,
+    /// A host without names.
+    #[error("it must name 1 to 32 DNS names and addresses of the host")]
+    Names,
+    /// A name that no host has.
+    #[error(
+        "name `{0}` is not valid: it must be a DNS name in lower case without wildcard, or an address"
+    )]
+    Name(String),
+}
+
+/// A name of a host.
+pub(super) enum Name {
+    /// A DNS name.
+    Dns(HostName),
+    /// An address.
+    Address(IpAddr),
+}
+
+/// The public key of a request that is signed with it.
+pub(super) fn public_key(csr_pem: &str) -> Result<SubjectPublicKeyInfo, BadRequest> {
+    let pem = block(csr_pem)?;
+    key_of(&request(&pem.contents)?)
+}
+
+/// The public key and the names of a host's request.
+pub(super) fn host(csr_pem: &str) -> Result<(SubjectPublicKeyInfo, Vec<Name>), BadRequest> {
+    let pem = block(csr_pem)?;
+    let request = request(&pem.contents)?;
+    Ok((key_of(&request)?, names_of(&request)?))
+}
+
+fn block(csr_pem: &str) -> Result<Pem, BadRequest> {
+    if csr_pem.len() > MAX_REQUEST {
+        return Err(BadRequest::NotPem);
+    }
+    match parse_x509_pem(csr_pem.as_bytes()) {
+        Ok((rest, pem)) if pem.label == "CERTIFICATE REQUEST" && rest.trim_ascii().is_empty() => {
+            Ok(pem)
+        }
+        Ok(_) | Err(_) => Err(BadRequest::NotPem),
+    }
+}
+
+fn request(der: &[u8]) -> Result<X509CertificationRequest<'_>, BadRequest> {
+    let Ok((&[], request)) = X509CertificationRequest::from_der(der) else {
+        return Err(BadRequest::NotARequest);
+    };
+    // The kind of key first: other signatures are not worth a check.
+    if !is_p256(&request) {
+        return Err(BadRequest::Key);
+    }
+    if request.verify_signature().is_err() {
+        return Err(BadRequest::Signature);
+    }
+    Ok(request)
+}
+
+fn is_p256(request: &X509CertificationRequest<'_>) -> bool {
+    let algorithm = &request.certification_request_info.subject_pki.algorithm;
+    let curve = algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
+    algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY && curve == Some(OID_EC_P256)
+}
+
+fn key_of(request: &X509CertificationRequest<'_>) -> Result<SubjectPublicKeyInfo, BadRequest> {
+    let raw = request.certification_request_info.subject_pki.raw;
+    SubjectPublicKeyInfo::from_der(raw).or(Err(BadRequest::Key))
+}
+
+fn names_of(request: &X509CertificationRequest<'_>) -> Result<Vec<Name>, BadRequest> {
+    let mut names = Vec::new();
+    for extension in request.requested_extensions().into_iter().flatten() {
+        if let ParsedExtension::SubjectAlternativeName(asked) = extension {
+            names.extend(asked.general_names.iter());
+        }
+    }
+    if names.is_empty() || names.len() > MAX_NAMES {
+        return Err(BadRequest::Names);
+    }
+    names.into_iter().map(name).collect()
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the kinds are the library's; all others are refused"
+)]
+fn name(name: &GeneralName<'_>) -> Result<Name, BadRequest> {
+    let good = match name {
+        GeneralName::DNSName(text) => text.parse().ok().map(Name::Dns),
+        GeneralName::IPAddress(bytes) => address(bytes).map(Name::Address),
+        _ => None,
+    };
+    good.ok_or_else(|| BadRequest::Name(name.to_string().chars().take(80).collect()))
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    if let Ok(four) = <[u8; 4]>::try_from(bytes) {
+        return Some(four.into());
+    }
+    <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from)
+}

@@ -1,0 +1,273 @@
+//! The authority against its files, good requests and bad ones.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use rcgen::{CertificateParams, DnType, KeyPair, SanType};
+use tempfile::TempDir;
+use x509_parser::extensions::GeneralName;
+use x509_parser::pem::{Pem, parse_x509_pem};
+use x509_parser::prelude::{AttributeTypeAndValue, X509Certificate};
+use zun_common::grant::Grant;
+use zun_common::pki::signing_request;
+
+use super::*;
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 700_000_000).expect("a time")
+}
+
+fn grant_of(id: &str) -> Grant {
+    format!("zun://compute1/containers/{}/attach?mode=rw", id.repeat(32)).parse().expect("a grant")
+}
+
+fn authority() -> (TempDir, Authority) {
+    let directory = TempDir::new().expect("a directory");
+    let authority = Authority::init(directory.path()).expect("an authority");
+    (directory, authority)
+}
+
+fn mode(file: &Path) -> u32 {
+    fs::metadata(file).expect("a file").permissions().mode() & 0o7777
+}
+
+fn block(pem: &str) -> Pem {
+    parse_x509_pem(pem.as_bytes()).expect("pem").1
+}
+
+fn issuer_signed(certificate: &X509Certificate<'_>, authority: &Authority) -> bool {
+    let ca = block(authority.certificate_pem());
+    let ca = ca.parse_x509().expect("a certificate");
+    certificate.issuer().as_raw() == ca.subject().as_raw()
+        && certificate.verify_signature(Some(ca.public_key())).is_ok()
+}
+
+fn request_with(change: impl FnOnce(&mut CertificateParams)) -> String {
+    let mut params = CertificateParams::default();
+    change(&mut params);
+    let key = KeyPair::generate().expect("a key");
+    params.serialize_request(&key).expect("a request").pem().expect("pem")
+}
+
+#[test]
+fn init_writes_a_key_for_its_owner_alone_and_never_overwrites() {
+    let (directory, first) = authority();
+    assert_eq!(mode(&directory.path().join(KEY_FILE)), 0o600);
+    assert_eq!(mode(&directory.path().join(CERTIFICATE_FILE)), 0o644);
+    let again = Authority::init(directory.path()).expect_err("files are there");
+    assert!(matches!(again, CaError::Exists(_)), "{again}");
+    let loaded = Authority::load(directory.path()).expect("an authority");
+    assert_eq!(loaded.certificate_pem(), first.certificate_pem());
+    let ca = block(first.certificate_pem());
+    assert!(ca.parse_x509().expect("a certificate").is_ca());
+}
+
+#[test]
+fn a_lost_certificate_with_its_key_still_there_is_not_overwritten() {
+    let (directory, _authority) = authority();
+    fs::remove_file(directory.path().join(CERTIFICATE_FILE)).expect("removed");
+    let again = Authority::init(directory.path()).expect_err("the key is there");
+    assert!(matches!(again, CaError::Exists(file) if file.ends_with(KEY_FILE)));
+    assert!(!directory.path().join(CERTIFICATE_FILE).exists());
+}
+
+#[test]
+fn a_key_that_others_may_read_is_refused_by_file_and_mode() {
+    let (directory, _authority) = authority();
+    let key = directory.path().join(KEY_FILE);
+    for bad in [0o640, 0o604, 0o660, 0o644] {
+        fs::set_permissions(&key, Permissions::from_mode(bad)).expect("a mode");
+        let error = Authority::load(directory.path()).expect_err("others can read it").to_string();
+        assert!(error.contains("ca.key"), "{error}");
+        assert!(error.contains(&format!("{bad:04o}")), "{error}");
+    }
+}
+
+#[test]
+fn a_certificate_of_another_key_is_refused_and_one_behind_it_is_found() {
+    let (directory, authority) = authority();
+    let (_, other) = self::authority();
+    let file = directory.path().join(CERTIFICATE_FILE);
+    fs::write(&file, other.certificate_pem()).expect("written");
+    let error = Authority::load(directory.path()).expect_err("another authority");
+    assert!(matches!(error, CaError::Unusable { .. }), "{error}");
+    let both = format!("{}{}", other.certificate_pem(), authority.certificate_pem());
+    fs::write(&file, &both).expect("written");
+    let loaded = Authority::load(directory.path()).expect("an authority");
+    assert_eq!(loaded.certificate_pem(), both);
+    let csr = signing_request("x", Vec::new()).expect("a request").csr;
+    let issued = loaded.grant(&csr, &grant_of("ab"), "g", now()).expect("a grant");
+    let pem = block(&issued.certificate);
+    assert!(issuer_signed(&pem.parse_x509().expect("a certificate"), &authority));
+}
+
+#[test]
+fn a_missing_or_broken_file_is_named() {
+    let empty = TempDir::new().expect("a directory");
+    let error = Authority::load(empty.path()).expect_err("nothing there");
+    assert!(error.to_string().contains(KEY_FILE), "{error}");
+    let (directory, _authority) = authority();
+    fs::write(directory.path().join(KEY_FILE), "nonsense").expect("written");
+    let error = Authority::load(directory.path()).expect_err("no key");
+    assert!(error.to_string().contains("P-256"), "{error}");
+}
+
+#[test]
+fn a_grant_says_one_thing_for_two_minutes() {
+    let (_directory, authority) = authority();
+    let asked = request_with(|params| {
+        params.distinguished_name.push(DnType::CommonName, "admin");
+        params.subject_alt_names = vec![
+            SanType::URI("zun://compute1/exec/all".try_into().expect("ascii")),
+            SanType::DnsName("compute1".try_into().expect("ascii")),
+        ];
+    });
+    let issued = authority.grant(&asked, &grant_of("ab"), "grant-1", now()).expect("a grant");
+    assert_eq!(issued.expires_at.timestamp(), now().timestamp() + GRANT_SECONDS);
+    assert_eq!(issued.expires_at.timestamp_subsec_nanos(), 0);
+    let pem = block(&issued.certificate);
+    let leaf = pem.parse_x509().expect("a certificate");
+    assert!(issuer_signed(&leaf, &authority));
+    let names = leaf.subject_alternative_name().expect("once").expect("there");
+    let uri = grant_of("ab").to_string();
+    assert_eq!(names.value.general_names, [GeneralName::URI(&uri)]);
+    let common: Vec<_> =
+        leaf.subject().iter_common_name().map(AttributeTypeAndValue::as_str).collect();
+    assert_eq!(common, [Ok("grant-1")]);
+    let usage = leaf.extended_key_usage().expect("once").expect("there");
+    assert!(usage.value.client_auth && !usage.value.server_auth && !usage.value.any);
+    assert!(leaf.key_usage().expect("once").expect("there").value.digital_signature());
+    assert!(!leaf.is_ca());
+    assert_eq!(leaf.validity().not_before.timestamp(), now().timestamp() - 60);
+    assert_eq!(leaf.validity().not_after.timestamp(), now().timestamp() + GRANT_SECONDS);
+}
+
+#[test]
+fn two_grants_for_one_key_have_two_serials() {
+    let (_directory, authority) = authority();
+    let csr = signing_request("x", Vec::new()).expect("a request").csr;
+    let serial = || {
+        let issued = authority.grant(&csr, &grant_of("ab"), "g", now()).expect("a grant");
+        block(&issued.certificate).parse_x509().expect("a certificate").raw_serial().to_vec()
+    };
+    assert_ne!(serial(), serial());
+}
+
+#[test]
+fn a_bad_grant_id_is_refused() {
+    let (_directory, authority) = authority();
+    let csr = signing_request("x", Vec::new()).expect("a request").csr;
+    for bad in ["", " ", "a b", "ä", "a\n", &"x".repeat(65)] {
+        let error = authority.grant(&csr, &grant_of("ab"), bad, now()).expect_err("a bad id");
+        assert!(matches!(error, CaError::GrantId(_)), "{bad}: {error}");
+    }
+}
+
+fn why(error: CaError) -> BadRequest {
+    let CaError::Request(why) = error else { panic!("{error}") };
+    why
+}
+
+fn refusal(authority: &Authority, csr: &str) -> BadRequest {
+    why(authority.grant(csr, &grant_of("ab"), "g", now()).expect_err("a bad request"))
+}
+
+#[test]
+fn requests_that_are_none_are_refused() {
+    let (_directory, authority) = authority();
+    let good = signing_request("x", Vec::new()).expect("a request").csr;
+    let key = signing_request("x", Vec::new()).expect("a request").key.expose().clone();
+    for bad in ["", "x", &key, authority.certificate_pem(), &good.repeat(2), &"x".repeat(20_000)] {
+        assert_eq!(refusal(&authority, bad), BadRequest::NotPem);
+    }
+    let hollow = "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n";
+    assert_eq!(refusal(&authority, hollow), BadRequest::NotARequest);
+}
+
+#[test]
+fn a_request_signed_with_another_key_is_refused() {
+    let (_directory, authority) = authority();
+    let csr = signing_request("x", Vec::new()).expect("a request").csr;
+    let end = csr.find("\n-----END").expect("an end");
+    // The signature stands last: one letter near the end changes it and nothing else.
+    let (before, after) = csr.split_at(end - 9);
+    let (letter, after) = after.split_at(1);
+    let forged = format!("{before}{}{after}", if letter == "A" { "B" } else { "A" });
+    assert_eq!(refusal(&authority, &forged), BadRequest::Signature);
+    assert!(authority.grant(&csr, &grant_of("ab"), "g", now()).is_ok());
+}
+
+#[test]
+fn other_kinds_of_keys_are_refused() {
+    let (_directory, authority) = authority();
+    for kind in [&rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_ED25519] {
+        let key = KeyPair::generate_for(kind).expect("a key");
+        let csr = CertificateParams::default().serialize_request(&key).expect("a request");
+        assert_eq!(refusal(&authority, &csr.pem().expect("pem")), BadRequest::Key);
+    }
+}
+
+#[test]
+fn a_host_gets_its_names_and_addresses_for_a_year() {
+    let (_directory, authority) = authority();
+    let names = ["compute1.example", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+    let csr = signing_request("whoever", names).expect("a request").csr;
+    let host = "compute1".parse().expect("a host");
+    let pem = authority.host_certificate(&host, &csr, Utc::now()).expect("a certificate");
+    let pem = block(&pem);
+    let leaf = pem.parse_x509().expect("a certificate");
+    assert!(issuer_signed(&leaf, &authority));
+    let usage = leaf.extended_key_usage().expect("once").expect("there");
+    assert!(usage.value.server_auth && !usage.value.client_auth);
+    let names = leaf.subject_alternative_name().expect("once").expect("there");
+    let mut one = [0; 16];
+    one[15] = 1;
+    assert_eq!(
+        names.value.general_names,
+        [
+            GeneralName::DNSName("compute1.example"),
+            GeneralName::IPAddress(&[127, 0, 0, 1]),
+            GeneralName::IPAddress(&one),
+        ]
+    );
+    assert_eq!(leaf.subject().to_string(), "CN=compute1");
+    let days = (leaf.validity().not_after.timestamp() - Utc::now().timestamp()) / 86_400;
+    assert!((364..=365).contains(&days), "{days}");
+}
+
+#[test]
+fn a_host_certificate_ends_with_the_authority() {
+    let (_directory, authority) = authority();
+    let csr = signing_request("x", vec!["c1".to_owned()]).expect("a request").csr;
+    let late = authority.expires_at - chrono::Duration::days(3);
+    let pem = authority.host_certificate(&"c1".parse().expect("a host"), &csr, late).expect("one");
+    let pem = block(&pem);
+    let end = pem.parse_x509().expect("a certificate").validity().not_after.timestamp();
+    assert_eq!(end, authority.expires_at.timestamp());
+}
+
+#[test]
+fn a_host_without_names_or_with_strange_ones_is_refused() {
+    let (_directory, authority) = authority();
+    let ascii = |text: &str| text.try_into().expect("ascii");
+    let host = "c1".parse().expect("a host");
+    let refused = |names: Vec<SanType>| {
+        let csr = request_with(|params| params.subject_alt_names = names);
+        why(authority.host_certificate(&host, &csr, now()).expect_err("bad names"))
+    };
+    assert_eq!(refused(Vec::new()), BadRequest::Names);
+    let many = (0..33).map(|number| SanType::DnsName(ascii(&format!("h{number}")))).collect();
+    assert_eq!(refused(many), BadRequest::Names);
+    for strange in [
+        SanType::DnsName(ascii("*.example")),
+        SanType::DnsName(ascii("a b")),
+        SanType::DnsName(ascii("Upper")),
+        SanType::URI(ascii("zun://c1/exec/x")),
+        SanType::Rfc822Name(ascii("root@c1")),
+    ] {
+        let why = refused(vec![SanType::DnsName(ascii("c1")), strange]);
+        assert!(matches!(why, BadRequest::Name(_)), "{why}");
+    }
+}

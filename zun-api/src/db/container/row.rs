@@ -1,0 +1,114 @@
+//! A container's row, and what it is once it is parsed.
+
+use std::str::FromStr;
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use zun_common::id::{ContainerId, EngineId, HostName, ProjectId, UserId};
+use zun_common::rpc::container::ContainerSpec;
+use zun_common::status::{Status, TaskState};
+
+use crate::db::DbError;
+use crate::db::schema::containers;
+
+/// A container, as it is in the database.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) id: ContainerId,
+    pub(crate) project: ProjectId,
+    pub(crate) user: UserId,
+    pub(crate) spec: ContainerSpec,
+    pub(crate) start_wanted: bool,
+    pub(crate) host: Option<HostName>,
+    pub(crate) engine: Option<EngineId>,
+    pub(crate) generation: i64,
+    pub(crate) status: Status,
+    pub(crate) status_reason: Option<String>,
+    pub(crate) status_detail: Option<String>,
+    pub(crate) task_state: Option<TaskState>,
+    pub(crate) exit_code: Option<i64>,
+    pub(crate) attached: u32,
+    pub(crate) started_at: Option<NaiveDateTime>,
+    pub(crate) finished_at: Option<NaiveDateTime>,
+    pub(crate) created_at: NaiveDateTime,
+    pub(crate) updated_at: NaiveDateTime,
+}
+
+/// The row as it is read; what is also in `spec` stays behind.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = containers, check_for_backend(diesel::sqlite::Sqlite))]
+pub(super) struct Row {
+    uuid: String,
+    project_id: String,
+    user_id: String,
+    spec: String,
+    start_wanted: bool,
+    host: Option<String>,
+    engine_id: Option<String>,
+    generation: i64,
+    status: String,
+    status_reason: Option<String>,
+    status_detail: Option<String>,
+    task_state: Option<String>,
+    exit_code: Option<i64>,
+    attached: i32,
+    started_at: Option<NaiveDateTime>,
+    finished_at: Option<NaiveDateTime>,
+    created_at: NaiveDateTime,
+    updated_at: NaiveDateTime,
+}
+
+impl Row {
+    pub(super) fn parse(self) -> Result<Record, DbError> {
+        let uuid = self.uuid;
+        let spec = serde_json::from_str(&self.spec)
+            .map_err(|cause| unreadable("spec", &uuid, cause))?;
+        Ok(Record {
+            id: parse("uuid", &uuid, &uuid)?,
+            project: parse("project_id", &uuid, &self.project_id)?,
+            user: parse("user_id", &uuid, &self.user_id)?,
+            spec,
+            start_wanted: self.start_wanted,
+            host: parse_optional("host", &uuid, self.host.as_deref())?,
+            engine: parse_optional("engine_id", &uuid, self.engine_id.as_deref())?,
+            generation: self.generation,
+            status: parse("status", &uuid, &self.status)?,
+            status_reason: self.status_reason,
+            status_detail: self.status_detail,
+            task_state: parse_optional("task_state", &uuid, self.task_state.as_deref())?,
+            exit_code: self.exit_code,
+            attached: u32::try_from(self.attached).unwrap_or(0),
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        })
+    }
+}
+
+fn parse<T>(column: &'static str, row: &str, text: &str) -> Result<T, DbError>
+where
+    T: FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    text.parse().map_err(|cause| unreadable(column, row, cause))
+}
+
+fn parse_optional<T>(
+    column: &'static str,
+    row: &str,
+    text: Option<&str>,
+) -> Result<Option<T>, DbError>
+where
+    T: FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    text.map(|text| parse(column, row, text)).transpose()
+}
+
+fn unreadable<E>(column: &'static str, row: &str, cause: E) -> DbError
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    DbError::Unreadable { column, row: row.to_owned(), cause: Box::new(cause) }
+}

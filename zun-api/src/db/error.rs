@@ -1,0 +1,43 @@
+//! Why the database did not do what it was asked.
+
+use std::path::PathBuf;
+
+/// A failure of the database. Its words name no value of any row.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// The file cannot be made or opened.
+    #[error("cannot open the database file {path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// No connection can be made, or none came free in time.
+    #[error("no connection to the database came free")]
+    Connection(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The migrations do not run.
+    #[error("cannot bring the database to the newest form")]
+    Migration(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A query failed.
+    #[error("the database refused a query")]
+    Query(#[from] diesel::result::Error),
+    /// A row holds what this build cannot read.
+    #[error("the {column} of row {row} cannot be read")]
+    Unreadable {
+        /// The column.
+        column: &'static str,
+        /// Which row.
+        row: String,
+        /// Why.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A value cannot be written.
+    #[error("a value for the database cannot be encoded")]
+    Encoding(#[from] serde_json::Error),
+    /// The work on the blocking pool was given up.
+    #[error("the work on the database was given up")]
+    GivenUp(#[source] tokio::task::JoinError),
+}

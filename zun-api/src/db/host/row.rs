@@ -1,0 +1,174 @@
+//! A host's row, and what it is once it is parsed.
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use serde::de::DeserializeOwned;
+use zun_common::id::HostName;
+use zun_common::rpc::container::ConsoleListener;
+use zun_common::rpc::host::Inventory;
+use zun_common::units::{Cpus, Mebibytes, Resources};
+
+use crate::db::DbError;
+use crate::db::schema::hosts;
+
+/// So many heartbeats may be missed.
+const MISSED: i64 = 3;
+
+/// A host, as it is in the database.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) number: i32,
+    pub(crate) uuid: String,
+    pub(crate) name: HostName,
+    pub(crate) total: Resources,
+    pub(crate) inventory: Option<Inventory>,
+    pub(crate) engine_up: bool,
+    pub(crate) console: Option<ConsoleListener>,
+    pub(crate) interval: i64,
+    pub(crate) leaving: bool,
+    pub(crate) disabled: bool,
+    pub(crate) disabled_reason: Option<String>,
+    pub(crate) forced_down: bool,
+    pub(crate) report_count: i64,
+    pub(crate) last_seen: NaiveDateTime,
+    pub(crate) created_at: NaiveDateTime,
+    pub(crate) updated_at: NaiveDateTime,
+}
+
+/// Whether a host's agent is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Liveness {
+    /// Its heartbeats come.
+    Up,
+    /// None has come for so many seconds.
+    Silent(i64),
+    /// It said that it goes.
+    Left,
+    /// An administrator says that it is down.
+    Forced,
+}
+
+impl Record {
+    /// Whether its agent is there now.
+    pub(crate) fn liveness(&self, now: NaiveDateTime) -> Liveness {
+        let silent = (now - self.last_seen).num_seconds();
+        if self.forced_down {
+            Liveness::Forced
+        } else if self.leaving {
+            Liveness::Left
+        } else if silent > self.interval.max(1) * MISSED {
+            Liveness::Silent(silent)
+        } else {
+            Liveness::Up
+        }
+    }
+}
+
+/// The row as it is read.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = hosts, check_for_backend(diesel::sqlite::Sqlite))]
+pub(super) struct Row {
+    id: i32,
+    uuid: String,
+    name: String,
+    cpu_millis: i64,
+    memory_mib: i64,
+    inventory: Option<String>,
+    engine_up: bool,
+    console: Option<String>,
+    interval_seconds: i32,
+    leaving: bool,
+    disabled: bool,
+    disabled_reason: Option<String>,
+    forced_down: bool,
+    report_count: i64,
+    last_seen: NaiveDateTime,
+    created_at: NaiveDateTime,
+    updated_at: NaiveDateTime,
+}
+
+impl Row {
+    pub(super) fn parse(self) -> Result<Record, DbError> {
+        let name: HostName = self.name.parse().map_err(|cause| DbError::Unreadable {
+            column: "name",
+            row: self.uuid.clone(),
+            cause: Box::new(cause),
+        })?;
+        Ok(Record {
+            number: self.id,
+            total: Resources {
+                cpus: Cpus::from_millis(u32::try_from(self.cpu_millis).unwrap_or(0)),
+                memory: Mebibytes(u64::try_from(self.memory_mib).unwrap_or(0)),
+            },
+            inventory: json("inventory", &self.uuid, self.inventory.as_deref())?,
+            engine_up: self.engine_up,
+            console: json("console", &self.uuid, self.console.as_deref())?,
+            interval: i64::from(self.interval_seconds),
+            leaving: self.leaving,
+            disabled: self.disabled,
+            disabled_reason: self.disabled_reason,
+            forced_down: self.forced_down,
+            report_count: self.report_count,
+            last_seen: self.last_seen,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            uuid: self.uuid,
+            name,
+        })
+    }
+}
+
+fn json<T: DeserializeOwned>(
+    column: &'static str,
+    row: &str,
+    text: Option<&str>,
+) -> Result<Option<T>, DbError> {
+    text.map(serde_json::from_str).transpose().map_err(|cause| DbError::Unreadable {
+        column,
+        row: row.to_owned(),
+        cause: Box::new(cause),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{TimeDelta, Utc};
+
+    use super::*;
+
+    fn host(interval: i64) -> Record {
+        let now = Utc::now().naive_utc();
+        Record {
+            number: 1,
+            uuid: "u".to_owned(),
+            name: "h".parse().unwrap(),
+            total: Resources::default(),
+            inventory: None,
+            engine_up: true,
+            console: None,
+            interval,
+            leaving: false,
+            disabled: false,
+            disabled_reason: None,
+            forced_down: false,
+            report_count: 1,
+            last_seen: now,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    #[test]
+    fn a_host_is_up_until_three_heartbeats_are_missed() {
+        let host = host(5);
+        assert_eq!(host.liveness(host.last_seen + TimeDelta::seconds(15)), Liveness::Up);
+        assert_eq!(host.liveness(host.last_seen + TimeDelta::seconds(16)), Liveness::Silent(16));
+        assert_eq!(host.liveness(host.last_seen - TimeDelta::seconds(60)), Liveness::Up);
+    }
+
+    #[test]
+    fn a_host_that_leaves_is_down_at_once() {
+        let host = Record { leaving: true, ..host(5) };
+        assert_eq!(host.liveness(host.last_seen), Liveness::Left);
+    }
+}

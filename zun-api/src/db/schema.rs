@@ -1,0 +1,56 @@
+//! The tables, as the migrations leave them.
+
+diesel::table! {
+    hosts (id) {
+        id -> Integer,
+        uuid -> Text,
+        name -> Text,
+        cpu_millis -> BigInt,
+        memory_mib -> BigInt,
+        inventory -> Nullable<Text>,
+        engine_up -> Bool,
+        console -> Nullable<Text>,
+        interval_seconds -> Integer,
+        leaving -> Bool,
+        disabled -> Bool,
+        disabled_reason -> Nullable<Text>,
+        forced_down -> Bool,
+        report_count -> BigInt,
+        last_seen -> Timestamp,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    containers (id) {
+        id -> BigInt,
+        uuid -> Text,
+        project_id -> Text,
+        user_id -> Text,
+        name -> Text,
+        image -> Text,
+        cpu_millis -> BigInt,
+        memory_mib -> BigInt,
+        tty -> Bool,
+        interactive -> Bool,
+        auto_remove -> Bool,
+        spec -> Text,
+        start_wanted -> Bool,
+        host -> Nullable<Text>,
+        engine_id -> Nullable<Text>,
+        dispatched -> Bool,
+        generation -> BigInt,
+        status -> Text,
+        status_reason -> Nullable<Text>,
+        status_detail -> Nullable<Text>,
+        task_state -> Nullable<Text>,
+        exit_code -> Nullable<BigInt>,
+        oom_killed -> Bool,
+        attached -> Integer,
+        started_at -> Nullable<Timestamp>,
+        finished_at -> Nullable<Timestamp>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}

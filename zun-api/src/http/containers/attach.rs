@@ -1,0 +1,54 @@
+//! `POST /v1/containers/{ident}/attach` for our own client, `GET` for the existing ones
+
+use actix_web::web::Data;
+use serde_json::Value;
+use zun_common::grant::Mode;
+
+use crate::app::containers::{Attach, Ident};
+use crate::app::{App, AppError, Caller, Invalid};
+use crate::http::answer::{Answer, ok};
+use crate::http::extract::{Ask, Asked, Nothing};
+use crate::http::fields::{Fields, wrong};
+use crate::http::rules::{CSR, PROTOCOL};
+
+impl Ask for Attach {
+    fn read(fields: &mut Fields) -> Result<Self, AppError> {
+        let missing = |name: &str, rule: &str| Invalid::new(name, "", format!("given: {rule}"));
+        let csr = fields.text("csr", &CSR)?.ok_or_else(|| missing("csr", CSR.words))?;
+        let protocols = fields
+            .texts("protocols", &PROTOCOL)?
+            .filter(|protocols| !protocols.is_empty())
+            .ok_or_else(|| missing("protocols", "the console protocols that the client speaks"))?;
+        let mode = match fields.take("mode") {
+            None => Mode::default(),
+            Some(Value::String(text)) if text == "rw" => Mode::ReadWrite,
+            Some(Value::String(text)) if text == "ro" => Mode::ReadOnly,
+            Some(other) => Err(wrong("mode", &other, "`rw` or `ro`"))?,
+        };
+        Ok(Self { csr, protocols, mode })
+    }
+}
+
+/// Grants a console.
+pub(in crate::http) async fn attach(
+    app: Data<App>,
+    caller: Caller,
+    ident: Ident,
+    ask: Asked<Attach>,
+) -> Answer {
+    Ok(ok(&app.attach(&caller, &ident, &ask.0).await?))
+}
+
+/// Zun's own form is served by a console gate, which this service does not have yet.
+pub(in crate::http) async fn attach_by_gate(
+    app: Data<App>,
+    caller: Caller,
+    ident: Ident,
+    _ask: Asked<Nothing>,
+) -> Answer {
+    app.find(&caller, &ident).await?;
+    Err(AppError::NotOffered {
+        what: "Attaching by a websocket address (GET), which a console gate serves,",
+        setting: "console.gate_url",
+    })
+}

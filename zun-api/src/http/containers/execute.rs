@@ -1,0 +1,131 @@
+//! `POST /v1/containers/{ident}/execute` and `…/execute_resize`
+//!
+//! The existing clients put `command` (one text), `run` and `interactive` into the query; ours sends a
+//! JSON object.
+
+use actix_web::web::Data;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use zun_common::api::v1::exec::Executed;
+use zun_common::id::ExecId;
+use zun_common::rpc::exec::{ExecOutput, ExecSpec};
+use zun_common::units::TerminalSize;
+
+use super::{first_size, size};
+use crate::app::containers::{Exec, Execution, Ident};
+use crate::app::{App, AppError, Caller, Invalid};
+use crate::http::answer::{Answer, done, ok};
+use crate::http::extract::{Ask, Asked};
+use crate::http::fields::{Fields, wrong};
+use crate::http::rules::{ASSIGNMENT, CSR, DIRECTORY, USER};
+
+const COMMAND: &str = "a command of at least one word";
+
+impl Ask for Exec {
+    fn read(fields: &mut Fields) -> Result<Self, AppError> {
+        let run_unless_said = !fields.has_body();
+        let run = fields.boolean("run")?.unwrap_or(run_unless_said);
+        let interactive = fields.boolean("interactive")?.unwrap_or(false);
+        let tty = fields.boolean("tty")?.unwrap_or(interactive);
+        let spec = ExecSpec {
+            command: command(fields)?,
+            // One that is run to its end has neither.
+            tty: tty && !run,
+            stdin: interactive && !run,
+            environment: fields.texts("environment", &ASSIGNMENT)?.unwrap_or_default(),
+            user: fields.text("user", &USER)?,
+            workdir: fields.text("workdir", &DIRECTORY)?,
+            privileged: fields.boolean("privileged")?.unwrap_or(false),
+            size: first_size(fields)?,
+        };
+        let csr = fields.text("csr", &CSR)?;
+        if run && csr.is_some() {
+            let rule = "left out where `run` is true: nothing is dialled then";
+            return Err(Invalid::new("csr", "…", rule).into());
+        }
+        Ok(Self { spec, run, csr })
+    }
+}
+
+/// A list of words, or one text that is split as a shell splits it.
+fn command(fields: &mut Fields) -> Result<Vec<String>, Invalid> {
+    let value = fields.take("command").ok_or_else(|| Invalid::new("command", "", COMMAND))?;
+    let words = match &value {
+        Value::String(text) => shlex::split(text),
+        Value::Array(words) => {
+            words.iter().map(|word| word.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
+    };
+    let plain = |words: &Vec<String>| {
+        words.first().is_some_and(|first| !first.is_empty())
+            && words.iter().all(|word| !word.contains('\0'))
+    };
+    words.filter(plain).ok_or_else(|| wrong("command", &value, COMMAND))
+}
+
+/// Runs or makes an exec.
+pub(in crate::http) async fn execute(
+    app: Data<App>,
+    caller: Caller,
+    ident: Ident,
+    ask: Asked<Exec>,
+) -> Answer {
+    Ok(ok(&shown(app.execute(&caller, &ident, ask.0).await?)))
+}
+
+fn shown(execution: Execution) -> Executed {
+    match execution {
+        Execution::Ran(output) => {
+            let ExecOutput { exec: _, stdout, stderr, exit_code, cut: _ } = output;
+            let mut merged = String::from_utf8_lossy(&stdout).into_owned();
+            merged.push_str(&String::from_utf8_lossy(&stderr));
+            Executed {
+                output: Some(merged),
+                exit_code: Some(exit_code),
+                exec_id: None,
+                proxy_url: None,
+                stdout: Some(STANDARD.encode(stdout)),
+                stderr: Some(STANDARD.encode(stderr)),
+                console: None,
+            }
+        }
+        Execution::Made { exec, console } => Executed {
+            output: None,
+            exit_code: None,
+            exec_id: Some(exec.to_string()),
+            proxy_url: None,
+            stdout: None,
+            stderr: None,
+            console: console.map(|console| *console),
+        },
+    }
+}
+
+/// Which exec, and to which size.
+pub(in crate::http) struct ExecuteResize {
+    exec: ExecId,
+    size: TerminalSize,
+}
+
+impl Ask for ExecuteResize {
+    fn read(fields: &mut Fields) -> Result<Self, AppError> {
+        let rule = "64 lower-case hexadecimal digits";
+        let exec = fields.parsed("exec_id", rule)?;
+        let exec = exec.ok_or_else(|| Invalid::new("exec_id", "", rule))?;
+        Ok(Self { exec, size: size(fields)? })
+    }
+}
+
+/// Sets the size of an exec's terminal.
+pub(in crate::http) async fn execute_resize(
+    app: Data<App>,
+    caller: Caller,
+    ident: Ident,
+    ask: Asked<ExecuteResize>,
+) -> Answer {
+    let ExecuteResize { exec, size } = ask.0;
+    app.execute_resize(&caller, &ident, exec, size).await?;
+    Ok(done())
+}

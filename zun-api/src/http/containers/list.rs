@@ -1,0 +1,89 @@
+//! `GET /v1/containers`
+
+use actix_web::HttpRequest;
+use actix_web::web::Data;
+use zun_common::api::v1::container::ContainerList;
+
+use crate::app::containers::ListQuery;
+use crate::app::{App, AppError, Caller, Invalid};
+use crate::db::container::{Filter, Page, SortKey};
+use crate::http::answer::{Answer, ok};
+use crate::http::extract::{Ask, Asked};
+use crate::http::fields::Fields;
+use crate::http::rules::WANTED;
+use crate::http::view::{self, Viewer};
+
+/// As many as a page can have, and has where nothing is said.
+const LARGEST_PAGE: u64 = 1000;
+
+impl Ask for ListQuery {
+    fn read(fields: &mut Fields) -> Result<Self, AppError> {
+        Ok(Self {
+            all_projects: fields.boolean("all_projects")?.unwrap_or(false),
+            filter: filter(fields)?,
+            page: page(fields)?,
+        })
+    }
+}
+
+fn filter(fields: &mut Fields) -> Result<Filter, Invalid> {
+    let memory = fields.whole("memory", 0..=u64::from(u32::MAX))?;
+    Ok(Filter {
+        name: fields.text("name", &WANTED)?,
+        image: fields.text("image", &WANTED)?,
+        status: fields.parsed("status", "a status such as `Running`")?,
+        task_state: fields.parsed("task_state", "a task state such as `container_creating`")?,
+        host: fields.parsed("host", "a host's name")?,
+        project: fields.text("project_id", &WANTED)?,
+        user: fields.text("user_id", &WANTED)?,
+        memory: memory.and_then(|memory| i64::try_from(memory).ok()),
+        auto_remove: fields.boolean("auto_remove")?,
+    })
+}
+
+fn page(fields: &mut Fields) -> Result<Page, AppError> {
+    let limit = fields
+        .whole("limit", 1..=u64::MAX)
+        .map_err(|_| AppError::Malformed("Limit must be positive integer".to_owned()))?;
+    let limit = limit.unwrap_or(LARGEST_PAGE).min(LARGEST_PAGE);
+    let direction = fields.text("sort_dir", &WANTED)?;
+    let descending = match direction.as_deref() {
+        None | Some("asc") => false,
+        Some("desc") => true,
+        Some(other) => Err(Invalid::new("sort_dir", other, "`asc` or `desc`"))?,
+    };
+    Ok(Page {
+        key: key(fields)?,
+        descending,
+        marker: fields.parsed("marker", "a container's uuid")?,
+        limit: usize::try_from(limit).unwrap_or(usize::MAX),
+    })
+}
+
+fn key(fields: &mut Fields) -> Result<SortKey, Invalid> {
+    let Some(name) = fields.text("sort_key", &WANTED)? else { return Ok(SortKey::default()) };
+    let known = SortKey::NAMES.into_iter().find(|(known, _)| *known == name);
+    known.map(|(_, key)| key).ok_or_else(|| {
+        let names = SortKey::NAMES.map(|(known, _)| known).join(", ");
+        Invalid::new("sort_key", &name, format!("one of {names}"))
+    })
+}
+
+/// Lists containers.
+pub(in crate::http) async fn list(
+    app: Data<App>,
+    caller: Caller,
+    viewer: Viewer,
+    request: HttpRequest,
+    ask: Asked<ListQuery>,
+) -> Answer {
+    let limit = ask.0.page.limit;
+    let records = app.list(&caller, ask.0).await?;
+    let next = records
+        .last()
+        .filter(|_| records.len() == limit)
+        .map(|last| viewer.base.next_page(request.query_string(), limit, last.id));
+    let containers =
+        records.iter().map(|record| view::container_in_list(record, &caller, &viewer)).collect();
+    Ok(ok(&ContainerList { containers, next }))
+}

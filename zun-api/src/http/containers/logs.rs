@@ -1,0 +1,90 @@
+//! `GET /v1/containers/{ident}/logs`: a JSON string for Zun's clients, the bytes themselves for ours
+
+use actix_web::http::header::ACCEPT;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use chrono::{DateTime, NaiveDateTime, Utc};
+use serde_json::Value;
+use zun_common::rpc::container::LogRequest;
+
+use crate::app::containers::Ident;
+use crate::app::{App, AppError, Caller, Invalid};
+use crate::http::answer::{Answer, ok};
+use crate::http::extract::{Ask, Asked};
+use crate::http::fields::{Fields, wrong};
+
+/// Says that the beginning was left out.
+const CUT: (&str, &str) = ("x-zun-logs-cut", "true");
+
+/// Which part of the output.
+pub(in crate::http) struct Logs {
+    request: LogRequest,
+}
+
+impl Ask for Logs {
+    fn read(fields: &mut Fields) -> Result<Self, AppError> {
+        let request = LogRequest {
+            stdout: fields.boolean("stdout")?.unwrap_or(true),
+            stderr: fields.boolean("stderr")?.unwrap_or(true),
+            timestamps: fields.boolean("timestamps")?.unwrap_or(false),
+            tail: tail(fields)?,
+            since: since(fields)?,
+        };
+        Ok(Self { request })
+    }
+}
+
+fn tail(fields: &mut Fields) -> Result<Option<u32>, Invalid> {
+    match fields.take("tail") {
+        None => Ok(None),
+        Some(Value::String(text)) if text == "all" => Ok(None),
+        Some(value) => {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let lines = text.parse().ok().filter(|_| !text.starts_with('+'));
+            lines.map(Some).ok_or_else(|| wrong("tail", &value, "`all` or a number of lines"))
+        }
+    }
+}
+
+fn since(fields: &mut Fields) -> Result<Option<DateTime<Utc>>, Invalid> {
+    let Some(value) = fields.take("since") else { return Ok(None) };
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let seconds = text.parse::<i64>().ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    let time = || {
+        let text = text.replace(',', ".");
+        let time = NaiveDateTime::parse_from_str(&text, "%Y-%m-%d %H:%M:%S%.f").ok()?;
+        Some(time.and_utc())
+    };
+    seconds.or_else(time).map(Some).ok_or_else(|| {
+        wrong("since", &value, "seconds since 1970, or a time as `2026-11-23 18:00:00,000` in UTC")
+    })
+}
+
+/// Shows what a container printed.
+pub(in crate::http) async fn logs(
+    app: Data<App>,
+    caller: Caller,
+    ident: Ident,
+    request: HttpRequest,
+    ask: Asked<Logs>,
+) -> Answer {
+    let logs = app.logs(&caller, &ident, ask.0.request).await?;
+    let mut answer = if wants_bytes(&request) {
+        HttpResponse::Ok().content_type("application/octet-stream").body(logs.data)
+    } else {
+        ok(&String::from_utf8_lossy(&logs.data))
+    };
+    if logs.cut {
+        let (name, value) = CUT;
+        answer.headers_mut().insert(
+            actix_web::http::header::HeaderName::from_static(name),
+            actix_web::http::header::HeaderValue::from_static(value),
+        );
+    }
+    Ok(answer)
+}
+
+fn wants_bytes(request: &HttpRequest) -> bool {
+    let accepted = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
+    accepted.is_some_and(|accepted| accepted.contains("application/octet-stream"))
+}

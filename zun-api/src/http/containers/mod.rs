@@ -1,0 +1,74 @@
+//! `/v1/containers`: one file a verb.
+
+mod attach;
+mod create;
+mod delete;
+mod execute;
+mod kill;
+mod list;
+mod logs;
+mod pause;
+mod reboot;
+mod resize;
+mod show;
+mod start;
+mod stop;
+
+pub(super) use attach::{attach, attach_by_gate};
+pub(super) use create::create;
+pub(super) use delete::delete;
+pub(super) use execute::{execute, execute_resize};
+pub(super) use kill::kill;
+pub(super) use list::list;
+pub(super) use logs::logs;
+pub(super) use pause::{pause, unpause};
+pub(super) use reboot::reboot;
+pub(super) use resize::resize;
+pub(super) use show::show;
+pub(super) use start::start;
+pub(super) use stop::stop;
+
+use serde_json::Value;
+use zun_common::units::TerminalSize;
+
+use super::fields::{Fields, wrong};
+use crate::app::Invalid;
+
+/// The longest grace of a stop: a day.
+const LONGEST_GRACE: u64 = 86_400;
+
+/// `timeout`: the grace of a stop, in seconds.
+fn grace(fields: &mut Fields) -> Result<Option<u32>, Invalid> {
+    let grace = fields.whole("timeout", 0..=LONGEST_GRACE)?;
+    Ok(grace.and_then(|seconds| u32::try_from(seconds).ok()))
+}
+
+/// `h` and `w`: a terminal's size.
+fn size(fields: &mut Fields) -> Result<TerminalSize, Invalid> {
+    let mut side = |name: &str| {
+        let given = fields.whole(name, 1..=u64::from(u16::MAX))?;
+        given
+            .and_then(|side| u16::try_from(side).ok())
+            .ok_or_else(|| Invalid::new(name, "", "given: a whole number from 1 to 65535"))
+    };
+    Ok(TerminalSize { rows: side("h")?, columns: side("w")? })
+}
+
+/// `console_size`: a terminal's first size, `[rows, columns]`.
+fn first_size(fields: &mut Fields) -> Result<Option<TerminalSize>, Invalid> {
+    let Some(value) = fields.take("console_size") else { return Ok(None) };
+    let side = |side: &Value| side.as_u64().and_then(|side| u16::try_from(side).ok());
+    let sides = value.as_array().map(Vec::as_slice).unwrap_or_default();
+    if let [rows, columns] = sides
+        && let (Some(rows @ 1..), Some(columns @ 1..)) = (side(rows), side(columns))
+    {
+        return Ok(Some(TerminalSize { rows, columns }));
+    }
+    Err(wrong("console_size", &value, "[rows, columns], each from 1 to 65535"))
+}
+
+/// `all_projects`, which the existing client always sends along; a container is found by its name or
+/// identifier all the same.
+fn ignore_all_projects(fields: &mut Fields) -> Result<(), Invalid> {
+    fields.boolean("all_projects").map(drop)
+}

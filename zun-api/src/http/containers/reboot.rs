@@ -1,0 +1,32 @@
+//! `POST /v1/containers/{ident}/reboot`
+
+use actix_web::web::Data;
+
+use super::grace;
+use crate::app::containers::Ident;
+use crate::app::{App, AppError, Caller};
+use crate::http::answer::{Answer, accepted};
+use crate::http::extract::{Ask, Asked};
+use crate::http::fields::Fields;
+
+/// With how much grace.
+pub(in crate::http) struct Reboot {
+    grace: Option<u32>,
+}
+
+impl Ask for Reboot {
+    fn read(fields: &mut Fields) -> Result<Self, AppError> {
+        Ok(Self { grace: grace(fields)? })
+    }
+}
+
+/// Stops and runs a container.
+pub(in crate::http) async fn reboot(
+    app: Data<App>,
+    caller: Caller,
+    ident: Ident,
+    ask: Asked<Reboot>,
+) -> Answer {
+    app.reboot(&caller, &ident, ask.0.grace).await?;
+    Ok(accepted())
+}

@@ -1,0 +1,230 @@
+//! Around every request: its id, its version, the limits, the error body, the log line, the counters.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, VARY};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{Error, HttpMessage, HttpResponse};
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use zun_common::chain;
+use zun_common::id::{ProjectId, RequestId};
+
+use super::error::{Shown, shown};
+use super::microversion::{self, Microversion};
+use crate::app::{App, AppError};
+use crate::metrics::Answered;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
+
+/// How many requests are worked on at a time.
+pub(super) struct Doors {
+    seats: Arc<Semaphore>,
+}
+
+impl Doors {
+    pub(super) fn new(seats: usize) -> Self {
+        Self { seats: Arc::new(Semaphore::new(seats.min(Semaphore::MAX_PERMITS))) }
+    }
+}
+
+/// What is known of a request from its beginning.
+#[derive(Debug, Clone)]
+pub(super) struct Arrival {
+    pub(super) request: RequestId,
+    pub(super) traceparent: Option<String>,
+    version: Result<Microversion, String>,
+    method: Method,
+    path: String,
+    waits: bool,
+    began: Instant,
+}
+
+/// On whose behalf, once that is known; for the log line.
+#[derive(Debug, Clone)]
+pub(super) struct OnBehalfOf(pub(super) ProjectId);
+
+/// The middleware.
+pub(super) async fn edge<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let arrival = Arrival::of(&request);
+    let app = request.app_data::<Data<App>>().cloned();
+    request.extensions_mut().insert(arrival.clone());
+    let _open = app.as_ref().map(|app| Open::one(&app.metrics.open));
+    let response = match admit(&request, &arrival) {
+        Err(refusal) => request.error_response(refusal),
+        Ok(_seat) => next.call(request).await?.map_into_boxed_body(),
+    };
+    let response = finish(response, &arrival);
+    if let Some(app) = app {
+        count(&app, &response, &arrival);
+    }
+    log(&response, &arrival);
+    Ok(response)
+}
+
+impl Arrival {
+    fn of(request: &ServiceRequest) -> Self {
+        let header = |name: &str| request.headers().get(name)?.to_str().ok();
+        let known = |text: &str| text.len() == 55 && text.bytes().all(|byte| byte.is_ascii_graphic());
+        Self {
+            request: header(REQUEST_ID.as_str())
+                .and_then(|id| id.parse().ok())
+                .unwrap_or_else(RequestId::fresh),
+            traceparent: header("traceparent").filter(|text| known(text)).map(str::to_owned),
+            version: microversion::asked(header(microversion::ASKED)),
+            method: request.method().clone(),
+            path: request.path().to_owned(),
+            waits: request.query_string().contains("wait_for="),
+            began: Instant::now(),
+        }
+    }
+
+    /// Whether its answer carries the headers of a microversion.
+    fn is_versioned(&self) -> bool {
+        self.path == "/v1" || self.path.starts_with("/v1/")
+    }
+
+    /// Whether it is answered also when all doors are taken: by those who look after the service, and by
+    /// the waiters' own bound.
+    fn needs_no_seat(&self) -> bool {
+        self.waits || matches!(self.path.as_str(), "/healthz" | "/metrics")
+    }
+}
+
+fn admit(
+    request: &ServiceRequest,
+    arrival: &Arrival,
+) -> Result<Option<OwnedSemaphorePermit>, AppError> {
+    let largest = request
+        .app_data::<Data<App>>()
+        .map_or(usize::MAX, |app| app.settings.http.largest_head);
+    if head_size(request) > largest {
+        return Err(AppError::LargeHead(largest));
+    }
+    if arrival.is_versioned()
+        && let Err(words) = &arrival.version
+    {
+        return Err(AppError::Version(words.clone()));
+    }
+    if arrival.needs_no_seat() {
+        return Ok(None);
+    }
+    let Some(doors) = request.app_data::<Data<Doors>>() else { return Ok(None) };
+    let seat = Arc::clone(&doors.seats).try_acquire_owned();
+    seat.map(Some).map_err(|_full_or_closed| AppError::Requests)
+}
+
+fn head_size(request: &ServiceRequest) -> usize {
+    let fields = request.headers().iter();
+    let fields: usize = fields.map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    request.path().len() + request.query_string().len() + fields
+}
+
+fn finish(response: ServiceResponse, arrival: &Arrival) -> ServiceResponse {
+    let mut response = match refusal(&response) {
+        Some(shown) => {
+            let mut body = HttpResponse::build(shown.status).json(shown.body(&arrival.request));
+            if let Some(seconds) = shown.retry {
+                body.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            response.into_response(body)
+        }
+        None => response,
+    };
+    mark(response.headers_mut(), arrival);
+    response
+}
+
+/// How the answer is shown if it is a refusal. The log line of a defect is written here: nobody else knows
+/// its causes.
+fn refusal(response: &ServiceResponse) -> Option<Shown> {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return None;
+    }
+    let Some(error) = response.response().error() else { return Some(Shown::bare(status)) };
+    let Some(error) = error.as_error::<AppError>() else { return Some(Shown::bare(status)) };
+    if status.is_server_error() {
+        let request = response.request();
+        let id = request.extensions().get::<Arrival>().map(|arrival| arrival.request.to_string());
+        tracing::warn!(
+            request.id = id, error = %chain(error), "{} {} failed", request.method(), request.path()
+        );
+    }
+    Some(shown(error))
+}
+
+fn mark(headers: &mut HeaderMap, arrival: &Arrival) {
+    if let Ok(id) = HeaderValue::from_str(arrival.request.as_str()) {
+        headers.insert(REQUEST_ID, id);
+    }
+    if !arrival.is_versioned() {
+        return;
+    }
+    let version = arrival.version.as_ref().copied().unwrap_or(Microversion::OLDEST);
+    for (name, version) in [
+        (microversion::ANSWERED, version),
+        (microversion::LEAST, Microversion::OLDEST),
+        (microversion::MOST, Microversion::NEWEST),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(&format!("container {version}")) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    headers.append(VARY, HeaderValue::from_static("OpenStack-API-Version"));
+}
+
+fn count(app: &App, response: &ServiceResponse, arrival: &Arrival) {
+    let route = response.request().match_pattern();
+    let method = match arrival.method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    };
+    let kind = Answered {
+        method,
+        route: route.unwrap_or_else(|| "none".to_owned()),
+        status: u32::from(response.status().as_u16()),
+    };
+    let took = (!arrival.waits).then(|| arrival.began.elapsed());
+    app.metrics.answered(&kind, took);
+}
+
+/// One line an answer. The query stays out: commands of tenants are in it.
+fn log(response: &ServiceResponse, arrival: &Arrival) {
+    if arrival.needs_no_seat() && !arrival.waits && response.status() == StatusCode::OK {
+        return;
+    }
+    let extensions = response.request().extensions();
+    let project = extensions.get::<OnBehalfOf>().map(|OnBehalfOf(project)| project.as_str());
+    let took = u64::try_from(arrival.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(
+        request.id = %arrival.request, project.id = project, duration_ms = took,
+        "{} {} {}", arrival.method, arrival.path, response.status().as_u16()
+    );
+}
+
+/// Counts a request as open for as long as it lives, also when its client goes away.
+struct Open(Gauge);
+
+impl Open {
+    fn one(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

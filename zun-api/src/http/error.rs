@@ -1,0 +1,233 @@
+//! What each refusal looks like: the one map from errors to status, code and words.
+//!
+//! The words of a 4xx, and of a 5xx that says which part does not do its duty, are for the caller. Those of
+//! a defect or of the database stay in the log.
+
+use actix_web::body::BoxBody;
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError};
+use zun_common::api::v1::error::{ApiProblem, ErrorBody};
+use zun_common::bus::CallError;
+use zun_common::chain;
+use zun_common::id::{HostName, RequestId};
+use zun_common::rpc::{Code, Problem};
+
+use crate::app::AppError;
+use crate::ca::CaError;
+
+/// A refusal as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Shown {
+    pub(super) status: StatusCode,
+    pub(super) code: &'static str,
+    pub(super) words: String,
+    /// Seconds after which another try makes sense.
+    pub(super) retry: Option<u32>,
+}
+
+impl Shown {
+    fn new(status: StatusCode, code: &'static str, words: impl ToString) -> Self {
+        Self { status, code, words: words.to_string(), retry: None }
+    }
+
+    fn again(status: StatusCode, code: &'static str, words: impl ToString) -> Self {
+        Self { retry: Some(1), ..Self::new(status, code, words) }
+    }
+
+    fn defect() -> Self {
+        let words = "Something went wrong here; the log of zun-api has it under this request's id.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "container.internal-error", words)
+    }
+
+    /// An answer of actix itself, which has no error of ours.
+    pub(super) fn bare(status: StatusCode) -> Self {
+        let words = status.canonical_reason().unwrap_or("Refused");
+        let code = if status.is_server_error() { "container.internal-error" } else { "container.bad-request" };
+        Self::new(status, code, words)
+    }
+
+    /// The body.
+    pub(super) fn body(&self, request: &RequestId) -> ErrorBody {
+        ErrorBody {
+            errors: vec![ApiProblem {
+                request_id: request.to_string(),
+                code: self.code.to_owned(),
+                status: self.status.as_u16(),
+                title: self.words.clone(),
+                detail: self.words.clone(),
+                links: Vec::new(),
+            }],
+        }
+    }
+}
+
+/// The map.
+pub(super) fn shown(error: &AppError) -> Shown {
+    use StatusCode as Http;
+    match error {
+        AppError::Invalid(_) | AppError::UnknownField(_) | AppError::Malformed(_) => {
+            Shown::new(Http::BAD_REQUEST, "container.schema-validation-error", error)
+        }
+        AppError::UnknownParameters(_) => {
+            Shown::new(Http::BAD_REQUEST, "container.unknown-parameters", error)
+        }
+        AppError::NoCommonProtocol(_) => {
+            Shown::new(Http::BAD_REQUEST, "container.invalid-value", error)
+        }
+        AppError::Unauthenticated => Shown::new(Http::UNAUTHORIZED, "container.unauthorized", error),
+        AppError::Forbidden(_) => {
+            Shown::new(Http::FORBIDDEN, "container.policy-not-authorized", error)
+        }
+        AppError::NoRoute => Shown::new(Http::NOT_FOUND, "container.not-found", error),
+        AppError::NoContainer(_) | AppError::NoMarker(_) => {
+            Shown::new(Http::NOT_FOUND, "container.container-not-found", error)
+        }
+        AppError::NoHost(_) => {
+            Shown::new(Http::NOT_FOUND, "container.requested-host-not-found", error)
+        }
+        AppError::Ambiguous(_) | AppError::NameTaken(_) => {
+            Shown::new(Http::CONFLICT, "container.conflict", error)
+        }
+        AppError::WrongState { .. } | AppError::Unplaced { .. } => {
+            Shown::new(Http::CONFLICT, "container.invalid-state-exception", error)
+        }
+        AppError::HostDown { .. } => {
+            Shown::new(Http::SERVICE_UNAVAILABLE, "container.host-not-up", error)
+        }
+        AppError::NotOffered { .. } => {
+            Shown::new(Http::NOT_IMPLEMENTED, "container.not-offered", error)
+        }
+        AppError::NoConsole(_) => {
+            Shown::new(Http::SERVICE_UNAVAILABLE, "container.no-console", error)
+        }
+        AppError::Agent { host, cause } => agent(host, cause),
+        AppError::Authority(CaError::Request(bad)) => {
+            let words = format!("Invalid input for field 'csr'. {}", chain(bad));
+            Shown::new(Http::BAD_REQUEST, "container.schema-validation-error", words)
+        }
+        AppError::Authority(_) | AppError::Db(_) => Shown::defect(),
+        AppError::Waiters(_) | AppError::Requests | AppError::Closing => {
+            Shown::again(Http::SERVICE_UNAVAILABLE, "container.busy", error)
+        }
+        AppError::LargeBody(_) => {
+            Shown::new(Http::PAYLOAD_TOO_LARGE, "container.body-too-large", error)
+        }
+        AppError::LargeHead(_) => {
+            Shown::new(Http::REQUEST_HEADER_FIELDS_TOO_LARGE, "container.head-too-large", error)
+        }
+        AppError::SlowBody(_) => Shown::new(Http::REQUEST_TIMEOUT, "container.timeout", error),
+        AppError::MediaType => {
+            Shown::new(Http::UNSUPPORTED_MEDIA_TYPE, "container.unsupported-media-type", error)
+        }
+        AppError::Version(_) => {
+            Shown::new(Http::NOT_ACCEPTABLE, "zun.microversion-unsupported", error)
+        }
+    }
+}
+
+fn agent(host: &HostName, cause: &CallError) -> Shown {
+    match cause {
+        CallError::Refused { problem, .. } => refused(host, problem),
+        CallError::NoSuchHost { .. } => Shown::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "container.host-not-up",
+            format!("Host {host} takes no messages: its agent never came up."),
+        ),
+        CallError::Silent { .. } => Shown::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "container.host-silent",
+            format!("Host {host} did not answer in time; the work may still happen."),
+        ),
+        CallError::Bus { .. } => Shown::again(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "container.bus-down",
+            format!("Host {host} could not be told: the message bus is not reachable."),
+        ),
+        CallError::Garbled { .. } => Shown::defect(),
+    }
+}
+
+/// What an agent's refusal means to a client.
+fn refused(host: &HostName, problem: &Problem) -> Shown {
+    use StatusCode as Http;
+    match problem.code {
+        Code::BadRequest => Shown::new(Http::BAD_REQUEST, "container.invalid-value", problem),
+        Code::NotFound => Shown::new(Http::NOT_FOUND, "container.resource-not-found", problem),
+        Code::Conflict => Shown::new(Http::CONFLICT, "container.conflict", problem),
+        Code::Busy | Code::Closing => {
+            Shown::again(Http::SERVICE_UNAVAILABLE, "container.busy", problem)
+        }
+        Code::Expired => Shown::again(Http::GATEWAY_TIMEOUT, "container.host-silent", problem),
+        Code::UnknownMethod | Code::Unsupported => {
+            let words = format!("The agent of host {host} is older and cannot do this.");
+            Shown::new(Http::NOT_IMPLEMENTED, "container.not-offered", words)
+        }
+        Code::TooLarge => Shown::new(Http::PAYLOAD_TOO_LARGE, "container.body-too-large", problem),
+        Code::Forbidden => {
+            Shown::new(Http::FORBIDDEN, "container.policy-not-authorized", problem)
+        }
+        Code::NoConsole => Shown::new(Http::SERVICE_UNAVAILABLE, "container.no-console", problem),
+        Code::Engine => Shown::new(Http::BAD_GATEWAY, "container.docker-error", problem),
+        Code::EngineDown => {
+            Shown::again(Http::SERVICE_UNAVAILABLE, "container.engine-down", problem)
+        }
+        Code::Internal | Code::Unknown => Shown::defect(),
+    }
+}
+
+impl ResponseError for AppError {
+    fn status_code(&self) -> StatusCode {
+        shown(self).status
+    }
+
+    /// Bare: `edge.rs` writes the body, since it knows the request's id.
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        HttpResponse::new(self.status_code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zun_common::bus::Route;
+
+    use super::*;
+
+    #[test]
+    fn what_agents_refuse_with() {
+        let host: HostName = "h1".parse().unwrap();
+        let all = [
+            Code::BadRequest,
+            Code::NotFound,
+            Code::Conflict,
+            Code::Busy,
+            Code::Closing,
+            Code::Expired,
+            Code::UnknownMethod,
+            Code::Unsupported,
+            Code::TooLarge,
+            Code::Forbidden,
+            Code::NoConsole,
+            Code::Engine,
+            Code::EngineDown,
+            Code::Internal,
+            Code::Unknown,
+        ];
+        let table: Vec<String> = all
+            .into_iter()
+            .map(|code| {
+                let shown = refused(&host, &Problem::new(code, "its words"));
+                format!("{code:?}: {} {} {}", shown.status.as_u16(), shown.code, shown.words)
+            })
+            .collect();
+        insta::assert_snapshot!(table.join("\n"), @"");
+    }
+
+    #[test]
+    fn silence_is_told_apart_from_a_refusal() {
+        let host: HostName = "h1".parse().unwrap();
+        let route = Route::Commands(host.clone());
+        let shown = agent(&host, &CallError::Silent { method: "container.start", route });
+        assert_eq!(shown.status, StatusCode::GATEWAY_TIMEOUT);
+        assert!(shown.words.contains("may still happen"));
+    }
+}

@@ -1,0 +1,175 @@
+//! Extractors: a handler is given parsed values, or is not called.
+
+use std::future::{Ready, ready};
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::Method;
+use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap};
+use actix_web::web::{BytesMut, Data, Query};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use chrono::Utc;
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+use serde_json::{Map, Value};
+use zun_common::id::RequestId;
+use zun_common::rpc::envelope::CallContext;
+
+use super::edge::{Arrival, OnBehalfOf};
+use super::fields::Fields;
+use super::links::Base;
+use super::view::Viewer;
+use crate::app::containers::Ident;
+use crate::app::{App, AppError, Caller};
+
+/// What a verb asks for, read out of the query and the body.
+pub(super) trait Ask: Sized + 'static {
+    /// Reads it. What it does not take is refused afterwards.
+    fn read(fields: &mut Fields) -> Result<Self, AppError>;
+}
+
+/// A verb that asks for nothing.
+#[derive(Debug)]
+pub(super) struct Nothing;
+
+impl Ask for Nothing {
+    fn read(_fields: &mut Fields) -> Result<Self, AppError> {
+        Ok(Self)
+    }
+}
+
+/// What was asked for, every value good.
+#[derive(Debug)]
+pub(super) struct Asked<T>(pub(super) T);
+
+impl<T: Ask> FromRequest for Asked<T> {
+    type Error = AppError;
+    type Future = LocalBoxFuture<'static, Result<Self, AppError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let query = Query::<Vec<(String, String)>>::from_query(request.query_string())
+                .map_err(|_cause| AppError::Malformed("The query cannot be read.".to_owned()))?;
+            let body = match *request.method() {
+                Method::POST => object(&request, payload).await?,
+                _ => None,
+            };
+            let mut fields = Fields::new(query.into_inner(), body);
+            let asked = T::read(&mut fields)?;
+            fields.finish()?;
+            Ok(Self(asked))
+        })
+    }
+}
+
+/// The JSON object in the body, if there is a body.
+async fn object(
+    request: &HttpRequest,
+    payload: Payload,
+) -> Result<Option<Map<String, Value>>, AppError> {
+    let settings = &app(request)?.settings.http;
+    let limit = Duration::from_secs(settings.client_timeout);
+    let reading = read(request.headers(), payload, settings.largest_body);
+    let body = tokio::time::timeout(limit, reading)
+        .await
+        .map_err(|_elapsed| AppError::SlowBody(settings.client_timeout))??;
+    if body.is_empty() {
+        return Ok(None);
+    }
+    require_json(request.headers())?;
+    serde_json::from_slice(&body).map(Some).map_err(|cause| {
+        AppError::Malformed(format!("The body is not a JSON object: {cause}"))
+    })
+}
+
+async fn read(
+    headers: &HeaderMap,
+    mut payload: Payload,
+    largest: usize,
+) -> Result<BytesMut, AppError> {
+    let told = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if told.is_some_and(|length: usize| length > largest) {
+        return Err(AppError::LargeBody(largest));
+    }
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk
+            .map_err(|cause| AppError::Malformed(format!("The body cannot be read: {cause}")))?;
+        if body.len() + chunk.len() > largest {
+            return Err(AppError::LargeBody(largest));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn require_json(headers: &HeaderMap) -> Result<(), AppError> {
+    let told = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = told.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match kind.as_str() {
+        "application/json" => Ok(()),
+        kind if kind.starts_with("application/") && kind.ends_with("+json") => Ok(()),
+        _ => Err(AppError::MediaType),
+    }
+}
+
+impl FromRequest for Caller {
+    type Error = AppError;
+    type Future = Ready<Result<Self, AppError>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        ready(caller(request))
+    }
+}
+
+fn caller(request: &HttpRequest) -> Result<Caller, AppError> {
+    let token = token(request.headers());
+    let identity =
+        app(request)?.authenticator.identify(token).ok_or(AppError::Unauthenticated)?;
+    let mut extensions = request.extensions_mut();
+    let arrival = extensions.get::<Arrival>();
+    let context = CallContext {
+        request: arrival
+            .map_or_else(RequestId::fresh, |arrival| arrival.request.clone()),
+        project: Some(identity.project.clone()),
+        traceparent: arrival.and_then(|arrival| arrival.traceparent.clone()),
+    };
+    extensions.insert(OnBehalfOf(identity.project.clone()));
+    Ok(Caller { identity, context })
+}
+
+/// OpenStack's header, or the usual one.
+fn token(headers: &HeaderMap) -> Option<&str> {
+    if let Some(token) = headers.get("x-auth-token") {
+        return token.to_str().ok();
+    }
+    headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+}
+
+impl FromRequest for Ident {
+    type Error = AppError;
+    type Future = Ready<Result<Self, AppError>>;
+
+    /// Any text is taken: one that cannot be a name names no container.
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        ready(Ok(Self(request.match_info().query("ident").to_owned())))
+    }
+}
+
+impl FromRequest for Viewer {
+    type Error = AppError;
+    type Future = Ready<Result<Self, AppError>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        let base = app(request).map(|app| {
+            let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+            Base::new(app.settings.http.public_endpoint.as_deref(), host, app.settings.http.listen)
+        });
+        ready(base.map(|base| Self { base, now: Utc::now().naive_utc() }))
+    }
+}
+
+fn app(request: &HttpRequest) -> Result<&Data<App>, AppError> {
+    request.app_data::<Data<App>>().ok_or(AppError::Closing)
+}

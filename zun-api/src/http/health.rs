@@ -1,0 +1,38 @@
+//! For those who look after the service.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use serde_json::json;
+use zun_common::chain;
+
+use super::answer::Answer;
+use crate::app::App;
+use crate::db;
+
+/// `GET /healthz`: 503 where the database does not answer. Without the bus much still works, so that is
+/// only told.
+pub(super) async fn healthz(app: Data<App>) -> HttpResponse {
+    let bus = if app.bus.transport().is_connected() { "connected" } else { "disconnected" };
+    match app.db.run(|conn| db::alive(conn)).await {
+        Ok(()) if app.closing.is_cancelled() => HttpResponse::ServiceUnavailable()
+            .insert_header(("retry-after", "1"))
+            .content_type("application/json")
+            .body(json!({"status": "stopping", "database": "ok", "bus": bus}).to_string()),
+        Ok(()) => HttpResponse::Ok().json(json!({"status": "ok", "database": "ok", "bus": bus})),
+        Err(error) => {
+            tracing::error!(error = %chain(&error), "the database does not answer");
+            HttpResponse::ServiceUnavailable()
+                .json(json!({"status": "failing", "database": "failing", "bus": bus}))
+        }
+    }
+}
+
+/// `GET /metrics`, in Prometheus' text form.
+pub(super) async fn metrics(app: Data<App>) -> Answer {
+    app.metrics.waiting.set(i64::try_from(app.hub.waiting()).unwrap_or(i64::MAX));
+    app.metrics.bus_connected.set(i64::from(app.bus.transport().is_connected()));
+    let text = app.metrics.text().unwrap_or_default();
+    Ok(HttpResponse::Ok()
+        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+        .body(text))
+}

@@ -1,0 +1,87 @@
+//! The addresses in answers.
+
+use std::net::SocketAddr;
+
+use url::form_urlencoded;
+use zun_common::api::v1::version::Link;
+use zun_common::id::ContainerId;
+
+/// What all addresses begin with, such as `http://127.0.0.1:9517`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Base(String);
+
+impl Base {
+    /// As it is set, else as the client names us, else as we listen.
+    pub(super) fn new(set: Option<&str>, host: Option<&str>, listen: SocketAddr) -> Self {
+        if let Some(set) = set {
+            return Self(set.trim_end_matches('/').to_owned());
+        }
+        let usual = |host: &&str| {
+            let known = |byte: u8| {
+                byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b':' | b'-' | b'_' | b'[' | b']')
+            };
+            (1..=300).contains(&host.len()) && host.bytes().all(known)
+        };
+        match host.filter(usual) {
+            Some(host) => Self(format!("http://{host}")),
+            None => Self(format!("http://{listen}")),
+        }
+    }
+
+    /// An address below it.
+    pub(super) fn join(&self, path: &str) -> String {
+        format!("{}{path}", self.0)
+    }
+
+    /// The two links of a thing of a collection.
+    pub(super) fn links(&self, collection: &str, id: &str) -> Vec<Link> {
+        vec![
+            link(self.join(&format!("/v1/{collection}/{id}")), "self"),
+            link(self.join(&format!("/{collection}/{id}")), "bookmark"),
+        ]
+    }
+
+    /// The next page of a list: the same query behind another marker.
+    pub(super) fn next_page(&self, query: &str, limit: usize, marker: ContainerId) -> String {
+        let mut next = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            if !matches!(name.as_ref(), "limit" | "marker") {
+                next.append_pair(&name, &value);
+            }
+        }
+        next.append_pair("limit", &limit.to_string());
+        next.append_pair("marker", &marker.to_string());
+        self.join(&format!("/v1/containers?{}", next.finish()))
+    }
+}
+
+/// A link without a media type.
+pub(super) fn link(href: String, rel: &str) -> Link {
+    Link { href, rel: rel.to_owned(), media_type: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listen() -> SocketAddr {
+        "127.0.0.1:9517".parse().unwrap()
+    }
+
+    #[test]
+    fn the_setting_comes_first_then_the_clients_word_then_the_listener() {
+        assert_eq!(Base::new(Some("https://zun/"), Some("x"), listen()).0, "https://zun");
+        assert_eq!(Base::new(None, Some("[::1]:80"), listen()).0, "http://[::1]:80");
+        assert_eq!(Base::new(None, Some("a\"b"), listen()).0, "http://127.0.0.1:9517");
+    }
+
+    #[test]
+    fn the_next_page_keeps_the_filters() {
+        let base = Base::new(None, Some("h"), listen());
+        let marker = ContainerId::fresh();
+        assert_eq!(
+            base.next_page("limit=5&name=a%20b&marker=old", 2, marker),
+            format!("http://h/v1/containers?name=a+b&limit=2&marker={marker}")
+        );
+    }
+}

@@ -1,0 +1,68 @@
+//! The header `OpenStack-API-Version: container 1.N`, in and out.
+
+use std::fmt;
+
+/// The request's header.
+pub(super) const ASKED: &str = "openstack-api-version";
+/// The answer's: which version it is of.
+pub(super) const ANSWERED: &str = "openstack-api-version";
+/// The answer's: the oldest that can be asked for.
+pub(super) const LEAST: &str = "openstack-api-minimum-version";
+/// The answer's: the newest that can be asked for.
+pub(super) const MOST: &str = "openstack-api-maximum-version";
+
+/// A microversion, `1.N`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Microversion(u16);
+
+impl Microversion {
+    pub(super) const OLDEST: Self = Self(1);
+    pub(super) const NEWEST: Self = Self(40);
+}
+
+impl fmt::Display for Microversion {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "1.{}", self.0)
+    }
+}
+
+/// The version that is asked for, or why there is none.
+pub(super) fn asked(header: Option<&str>) -> Result<Microversion, String> {
+    let Some(header) = header else { return Ok(Microversion::OLDEST) };
+    let mut words = header.split_ascii_whitespace();
+    let (Some("container"), Some(version), None) = (words.next(), words.next(), words.next()) else {
+        return Err("Invalid service type for OpenStack-API-Version header".to_owned());
+    };
+    if version == "latest" {
+        return Ok(Microversion::NEWEST);
+    }
+    let numbers = version.split_once('.');
+    let parsed = numbers.and_then(|(major, minor)| {
+        Some((major.parse::<u16>().ok()?, minor.parse::<u16>().ok()?))
+    });
+    match parsed {
+        Some((1, minor)) if (1..=40).contains(&minor) => Ok(Microversion(minor)),
+        Some(_) => Err(format!(
+            "Version {} was requested but the minimum is {} and the maximum is {}.",
+            version.chars().take(20).collect::<String>(),
+            Microversion::OLDEST,
+            Microversion::NEWEST
+        )),
+        None => Err("Invalid value for OpenStack-API-Version header".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_between_the_oldest_and_the_newest_is_taken() {
+        assert_eq!(asked(None), Ok(Microversion(1)));
+        assert_eq!(asked(Some("container 1.36")), Ok(Microversion(36)));
+        assert_eq!(asked(Some("container latest")), Ok(Microversion(40)));
+        for bad in ["1.1", "compute 1.1", "container 1.0", "container 1.41", "container 2.1", "container 1.latest", "container", "container 1.1 x", ""] {
+            assert!(asked(Some(bad)).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The version documents, and what has no route.
+
+use serde_json::{Value, json};
+use zun_common::api::v1::version::{Root, Version};
+
+use super::answer::{Answer, ok};
+use super::links::{Base, link};
+use super::microversion::Microversion;
+use super::view::Viewer;
+use crate::app::{AppError, Caller};
+
+/// `GET /`: every client asks it first.
+pub(super) async fn versions(viewer: Viewer) -> Answer {
+    let version = Version {
+        id: "v1".to_owned(),
+        links: vec![link(viewer.base.join("/v1/"), "self")],
+        status: "CURRENT".to_owned(),
+        max_version: Microversion::NEWEST.to_string(),
+        min_version: Microversion::OLDEST.to_string(),
+    };
+    Ok(ok(&Root {
+        name: "OpenStack Zun API".to_owned(),
+        description: "Zun runs containers on many hosts.".to_owned(),
+        versions: vec![version.clone()],
+        default_version: version,
+    }))
+}
+
+/// `GET /v1`.
+pub(super) async fn v1(viewer: Viewer) -> Answer {
+    let base = &viewer.base;
+    let mut described = link(base.join("/"), "describedby");
+    described.media_type = Some("text/html".to_owned());
+    Ok(ok(&json!({
+        "id": "v1",
+        "media_types": [{"base": "application/json", "type": "application/vnd.openstack.zun.v1+json"}],
+        "links": [link(base.join("/v1/"), "self"), described],
+        "containers": collection(base, "containers"),
+        "hosts": collection(base, "hosts"),
+        "services": collection(base, "services"),
+    })))
+}
+
+fn collection(base: &Base, name: &str) -> Value {
+    json!([
+        link(base.join(&format!("/v1/{name}/")), "self"),
+        link(base.join(&format!("/{name}/")), "bookmark"),
+    ])
+}
+
+/// No route outside `/v1`.
+pub(super) async fn nothing() -> Answer {
+    Err(AppError::NoRoute)
+}
+
+/// No route within `/v1`. Zun answers a wrong verb in the same way.
+pub(super) async fn unknown(_caller: Caller) -> Answer {
+    Err(AppError::NoRoute)
+}

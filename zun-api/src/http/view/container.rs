@@ -1,0 +1,61 @@
+//! A container as the API shows it.
+
+use zun_common::api::v1::container::Container;
+
+use super::{Viewer, detail};
+use crate::app::Caller;
+use crate::db::container::Record;
+
+/// One container, with links.
+pub(in crate::http) fn container(record: &Record, caller: &Caller, viewer: &Viewer) -> Container {
+    let links = viewer.base.links("containers", &record.id.to_string());
+    Container { links, ..container_in_list(record, caller, viewer) }
+}
+
+/// One of a list, without links.
+pub(in crate::http) fn container_in_list(
+    record: &Record,
+    caller: &Caller,
+    viewer: &Viewer,
+) -> Container {
+    let spec = record.spec.clone();
+    Container {
+        uuid: record.id,
+        links: Vec::new(),
+        name: spec.name,
+        project_id: record.project.to_string(),
+        user_id: record.user.to_string(),
+        image: spec.image,
+        cpu: spec.resources.cpus.as_f64(),
+        cpu_policy: "shared".to_owned(),
+        memory: spec.resources.memory.0.to_string(),
+        command: spec.command,
+        entrypoint: spec.entrypoint,
+        status: record.status,
+        status_reason: record.status_reason.clone(),
+        status_detail: detail::words(record, viewer.now),
+        task_state: record.task_state,
+        environment: spec.environment,
+        workdir: spec.workdir,
+        hostname: spec.hostname,
+        labels: spec.labels,
+        interactive: spec.console.stdin_open,
+        tty: spec.console.tty,
+        attached: record.attached,
+        exit_code: record.exit_code,
+        auto_remove: spec.auto_remove,
+        auto_heal: false,
+        restart_policy: spec.restart,
+        image_driver: "docker".to_owned(),
+        ports: Vec::new(),
+        addresses: std::collections::BTreeMap::new(),
+        security_groups: None,
+        disk: 0,
+        healthcheck: None,
+        registry_id: None,
+        created_at: Some(record.created_at),
+        updated_at: Some(record.updated_at),
+        started_at: record.started_at,
+        host: record.host.clone().filter(|_| caller.identity.is_admin()),
+    }
+}

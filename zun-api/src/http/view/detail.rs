@@ -1,0 +1,64 @@
+//! `status_detail`, in Docker's (and Zun's) words.
+
+use chrono::{NaiveDateTime, TimeDelta};
+use zun_common::status::Status;
+
+use crate::db::container::Record;
+
+/// The words for a container now.
+pub(super) fn words(record: &Record, now: NaiveDateTime) -> Option<String> {
+    let since = |time: Option<NaiveDateTime>| time.map(|time| length(now - time));
+    match record.status {
+        Status::Running => since(record.started_at).map(|up| format!("Up {up}")),
+        Status::Paused => since(record.started_at).map(|up| format!("Up {up} (paused)")),
+        Status::Stopped => {
+            let code = record.exit_code?;
+            Some(match since(record.finished_at) {
+                // The blank at the end is Zun's.
+                Some(ago) => format!("Exited({code}) {ago} ago "),
+                None => format!("Exited({code})"),
+            })
+        }
+        Status::Created => Some("Created".to_owned()),
+        Status::Restarting => Some("Restarting".to_owned()),
+        Status::Dead => Some("Dead".to_owned()),
+        Status::Creating
+        | Status::Rebuilding
+        | Status::Deleting
+        | Status::Deleted
+        | Status::Error
+        | Status::Unknown => record.status_detail.clone(),
+    }
+}
+
+fn length(time: TimeDelta) -> String {
+    let seconds = time.num_seconds().max(0);
+    let (count, unit) = match seconds {
+        0..60 => (seconds, "second"),
+        60..3600 => (seconds / 60, "min"),
+        3600..86_400 => (seconds / 3600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_in_the_largest_whole_unit() {
+        for (seconds, words) in [
+            (-5, "0 seconds"),
+            (1, "1 second"),
+            (59, "59 seconds"),
+            (60, "1 min"),
+            (500, "8 mins"),
+            (3 * 3600 + 5, "3 hours"),
+            (2 * 86_400, "2 days"),
+        ] {
+            assert_eq!(length(TimeDelta::seconds(seconds)), words);
+        }
+    }
+}

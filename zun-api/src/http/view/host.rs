@@ -1,0 +1,60 @@
+//! A host, and the agent on it, as the API shows them.
+
+use std::collections::BTreeMap;
+
+use zun_common::api::v1::host::{Host, Service};
+
+use super::Viewer;
+use crate::db::host::{Liveness, Record, Usage};
+
+/// A host.
+pub(in crate::http) fn host(record: &Record, usage: &Usage, viewer: &Viewer) -> Host {
+    let inventory = record.inventory.clone();
+    let told = |of: fn(&zun_common::rpc::host::Inventory) -> &String| {
+        record.inventory.as_ref().map(of).cloned().unwrap_or_default()
+    };
+    Host {
+        uuid: record.uuid.clone(),
+        links: viewer.base.links("hosts", &record.uuid),
+        hostname: record.name.to_string(),
+        mem_total: record.total.memory.0,
+        mem_used: usage.claimed.memory.0,
+        total_containers: usage.containers,
+        cpus: record.total.cpus.as_f64(),
+        cpu_used: usage.claimed.cpus.as_f64(),
+        architecture: told(|inventory| &inventory.architecture),
+        os_type: told(|inventory| &inventory.os_type),
+        os: told(|inventory| &inventory.os),
+        kernel_version: told(|inventory| &inventory.kernel),
+        engine: told(|inventory| &inventory.engine),
+        disk_total: inventory.as_ref().map(|inventory| inventory.disk.0).unwrap_or_default(),
+        runtimes: inventory
+            .as_ref()
+            .map(|inventory| inventory.runtimes.clone())
+            .unwrap_or_default(),
+        labels: inventory.map_or_else(BTreeMap::new, |inventory| inventory.labels),
+        disk_used: 0,
+        disk_quota_supported: false,
+        enable_cpu_pinning: false,
+        console: record.console.as_ref().map(|console| console.address.clone()),
+    }
+}
+
+/// The agent on a host.
+pub(in crate::http) fn service(record: &Record, viewer: &Viewer) -> Service {
+    let up = record.liveness(viewer.now) == Liveness::Up;
+    Service {
+        id: record.number,
+        host: record.name.to_string(),
+        binary: "zun-compute".to_owned(),
+        state: if up { "up" } else { "down" }.to_owned(),
+        disabled: record.disabled,
+        disabled_reason: record.disabled_reason.clone(),
+        forced_down: record.forced_down,
+        availability_zone: "nova".to_owned(),
+        report_count: record.report_count,
+        last_seen_up: Some(record.last_seen),
+        created_at: Some(record.created_at),
+        updated_at: Some(record.updated_at),
+    }
+}

@@ -1,0 +1,114 @@
+//! What is counted, in Prometheus' text form. No label holds anything of a tenant.
+
+use std::fmt;
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// One kind of answered request.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Answered {
+    /// The method; `other` for those that no route has.
+    pub(crate) method: &'static str,
+    /// The pattern of the route, never the path.
+    pub(crate) route: String,
+    /// The HTTP status.
+    pub(crate) status: u32,
+}
+
+/// What came of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum ReportOutcome {
+    Applied,
+    Gone,
+    Stale,
+    Foreign,
+    Missing,
+    Failed,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reported {
+    outcome: ReportOutcome,
+}
+
+/// All that is counted.
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<Answered, Counter>,
+    durations: Histogram,
+    reports: Family<Reported, Counter>,
+    pub(crate) heartbeats: Counter,
+    pub(crate) unknown_containers: Counter,
+    pub(crate) grants: Counter,
+    pub(crate) open: Gauge,
+    pub(crate) waiting: Gauge,
+    pub(crate) bus_connected: Gauge,
+}
+
+impl Metrics {
+    /// All at zero.
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("zun_api");
+        let requests = Family::default();
+        let durations =
+            Histogram::new([0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0].into_iter());
+        let reports = Family::default();
+        let heartbeats = Counter::default();
+        let unknown_containers = Counter::default();
+        let grants = Counter::default();
+        let (open, waiting, bus_connected) =
+            (Gauge::default(), Gauge::default(), Gauge::default());
+        registry.register("requests", "Answered requests", requests.clone());
+        registry.register("request_seconds", "Time to an answer", durations.clone());
+        registry.register("reports", "Reports about containers", reports.clone());
+        registry.register("heartbeats", "Heartbeats of hosts", heartbeats.clone());
+        registry.register(
+            "unknown_containers",
+            "Containers on hosts that no row is known of",
+            unknown_containers.clone(),
+        );
+        registry.register("grants", "Signed grants", grants.clone());
+        registry.register("requests_open", "Requests that are worked on", open.clone());
+        registry.register("requests_waiting", "Requests that wait for a status", waiting.clone());
+        registry.register("bus_connected", "Whether the bus is connected", bus_connected.clone());
+        Self {
+            registry,
+            requests,
+            durations,
+            reports,
+            heartbeats,
+            unknown_containers,
+            grants,
+            open,
+            waiting,
+            bus_connected,
+        }
+    }
+
+    /// Counts an answer. One that waited for a status says nothing of our speed.
+    pub(crate) fn answered(&self, kind: &Answered, took: Option<Duration>) {
+        self.requests.get_or_create(kind).inc();
+        if let Some(took) = took {
+            self.durations.observe(took.as_secs_f64());
+        }
+    }
+
+    /// Counts a report.
+    pub(crate) fn reported(&self, outcome: ReportOutcome) {
+        self.reports.get_or_create(&Reported { outcome }).inc();
+    }
+
+    /// All, as text.
+    pub(crate) fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}

@@ -1,0 +1,75 @@
+//! Reports about containers.
+
+use std::sync::Arc;
+
+use zun_common::bus::Incoming;
+use zun_common::rpc::report::{ContainerReport, UnknownContainer};
+use zun_common::rpc::{Code, Done, Problem};
+
+use super::{own, stored};
+use crate::app::App;
+use crate::db::container::{self, Applied};
+use crate::metrics::ReportOutcome;
+
+/// Applies a report and tells those who wait. The row of a container that is gone goes too, but they hear
+/// how it ended first.
+pub(super) async fn reported(
+    app: Arc<App>,
+    report: ContainerReport,
+    incoming: Incoming,
+) -> Result<Done, Problem> {
+    own(&report.host, &incoming)
+        .inspect_err(|_refusal| app.metrics.reported(ReportOutcome::Foreign))?;
+    let (id, host) = (report.container, report.host.clone());
+    let applied = stored(&app, move |conn| container::apply(conn, &report))
+        .await
+        .inspect_err(|_failure| app.metrics.reported(ReportOutcome::Failed))?;
+    let (outcome, answer) = match applied {
+        Applied::Newer(record) => {
+            tracing::info!(
+                container.id = %id, host.name = %host, request.id = %incoming.context.request,
+                status = %record.status, "container {id} is {}", record.status
+            );
+            app.hub.tell(&record);
+            (ReportOutcome::Applied, Ok(Done {}))
+        }
+        Applied::Gone(record) => {
+            tracing::info!(container.id = %id, host.name = %host, "container {id} is gone");
+            app.hub.tell(&record);
+            (ReportOutcome::Gone, Ok(Done {}))
+        }
+        Applied::Stale => (ReportOutcome::Stale, Ok(Done {})),
+        Applied::Missing => {
+            tracing::info!(container.id = %id, host.name = %host, "a report of no known container");
+            let problem = Problem::new(Code::NotFound, format!("no container {id} is known"));
+            (ReportOutcome::Missing, Err(problem))
+        }
+        Applied::Foreign { host: owner } => {
+            tracing::warn!(
+                container.id = %id, host.name = %host, owner = ?owner,
+                "host {host} reports container {id}, which is not its own: refused"
+            );
+            let words = format!("container {id} is not on host `{host}`");
+            (ReportOutcome::Foreign, Err(Problem::new(Code::Forbidden, words)))
+        }
+    };
+    app.metrics.reported(outcome);
+    answer
+}
+
+/// Notes a container that carries our label and has no row: removed by force while its host was down, or
+/// lost with a database.
+pub(super) async fn unknown(
+    app: Arc<App>,
+    call: UnknownContainer,
+    incoming: Incoming,
+) -> Result<Done, Problem> {
+    own(&call.host, &incoming)?;
+    app.metrics.unknown_containers.inc();
+    let UnknownContainer { container, host, engine } = call;
+    tracing::warn!(
+        container.id = %container, host.name = %host, engine.id = %engine,
+        "host {host} has the container {container}, which has no row"
+    );
+    Ok(Done {})
+}

@@ -1,0 +1,230 @@
+//! Where a container goes: a pure function over what is known of the hosts.
+//!
+//! Filters in order (up, enabled, engine, processors, memory); of what is left, the least loaded.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use zun_common::id::HostName;
+use zun_common::units::{Cpus, Mebibytes, Resources};
+
+use crate::settings::SchedulerSettings;
+
+/// What the scheduler knows of a host.
+#[derive(Debug, Clone)]
+pub(crate) struct HostView {
+    pub(crate) name: HostName,
+    /// Its agent is there.
+    pub(crate) up: bool,
+    /// New containers may go there.
+    pub(crate) enabled: bool,
+    /// Its engine answers.
+    pub(crate) engine_up: bool,
+    /// What it has.
+    pub(crate) total: Resources,
+    /// What its containers have claimed.
+    pub(crate) claimed: Resources,
+}
+
+/// Why a host was left out. The order is that of the filters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum LeftOut {
+    Down,
+    Disabled,
+    EngineDown,
+    Cpus,
+    Memory,
+}
+
+impl LeftOut {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::Disabled => "disabled",
+            Self::EngineDown => "without an answering engine",
+            Self::Cpus => "without enough processors",
+            Self::Memory => "without enough memory",
+        }
+    }
+}
+
+/// No host can take it, and why each cannot. Its words name no host: they are shown to tenants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NoHost {
+    pub(crate) reasons: Vec<(HostName, LeftOut)>,
+}
+
+impl fmt::Display for NoHost {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.reasons.is_empty() {
+            return out.write_str("No host has ever reported.");
+        }
+        let mut counts: BTreeMap<LeftOut, usize> = BTreeMap::new();
+        for (_host, reason) in &self.reasons {
+            *counts.entry(*reason).or_default() += 1;
+        }
+        let words: Vec<String> =
+            counts.iter().map(|(reason, count)| format!("{count} {}", reason.words())).collect();
+        write!(out, "Of {} host(s): {}.", self.reasons.len(), words.join(", "))
+    }
+}
+
+/// Chooses a host for what a container asks for.
+pub(crate) fn place(
+    want: Resources,
+    hosts: &[HostView],
+    settings: &SchedulerSettings,
+) -> Result<HostName, NoHost> {
+    let mut best: Option<(f64, &HostView)> = None;
+    let mut reasons = Vec::new();
+    for host in hosts {
+        match fits(want, host, settings) {
+            Err(reason) => reasons.push((host.name.clone(), reason)),
+            Ok(load) => {
+                let better = best.is_none_or(|(least, chosen)| {
+                    load < least || (load <= least && host.name < chosen.name)
+                });
+                if better {
+                    best = Some((load, host));
+                }
+            }
+        }
+    }
+    best.map(|(_load, host)| host.name.clone()).ok_or(NoHost { reasons })
+}
+
+/// How loaded the host would be with it, from 0 to 1, or why it cannot take it.
+fn fits(want: Resources, host: &HostView, settings: &SchedulerSettings) -> Result<f64, LeftOut> {
+    if !host.up {
+        return Err(LeftOut::Down);
+    }
+    if !host.enabled {
+        return Err(LeftOut::Disabled);
+    }
+    if !host.engine_up {
+        return Err(LeftOut::EngineDown);
+    }
+    let cpus = share(want.cpus, host.claimed.cpus, host.total.cpus, settings.cpu_ratio)
+        .ok_or(LeftOut::Cpus)?;
+    let memory =
+        share_memory(want.memory, host.claimed.memory, host.total.memory, settings.memory_ratio)
+            .ok_or(LeftOut::Memory)?;
+    Ok(cpus.max(memory))
+}
+
+/// The part of what can be given away that would be taken. One container never gets more than there is,
+/// whatever the ratio: the engine would refuse it.
+fn share(want: Cpus, claimed: Cpus, total: Cpus, ratio: f64) -> Option<f64> {
+    let offered = total.as_f64() * ratio;
+    let taken = claimed.as_f64() + want.as_f64();
+    (want <= total && taken <= offered).then(|| fraction(taken, offered))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no host has 2^52 MiB")]
+fn share_memory(want: Mebibytes, claimed: Mebibytes, total: Mebibytes, ratio: f64) -> Option<f64> {
+    let offered = total.0 as f64 * ratio;
+    let taken = (claimed.0 + want.0) as f64;
+    (want <= total && taken <= offered).then(|| fraction(taken, offered))
+}
+
+fn fraction(taken: f64, offered: f64) -> f64 {
+    if offered > 0.0 { taken / offered } else { 1.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const EXACT: SchedulerSettings = SchedulerSettings { cpu_ratio: 1.0, memory_ratio: 1.0 };
+
+    fn resources(millis: u32, mib: u64) -> Resources {
+        Resources { cpus: Cpus::from_millis(millis), memory: Mebibytes(mib) }
+    }
+
+    fn host(name: &str, total: Resources, claimed: Resources) -> HostView {
+        HostView {
+            name: name.parse().unwrap(),
+            up: true,
+            enabled: true,
+            engine_up: true,
+            total,
+            claimed,
+        }
+    }
+
+    #[test]
+    fn the_least_loaded_host_is_chosen() {
+        let hosts = [
+            host("a", resources(4000, 4096), resources(2000, 512)),
+            host("b", resources(4000, 4096), resources(1000, 512)),
+        ];
+        assert_eq!(place(resources(1000, 512), &hosts, &EXACT).unwrap().as_str(), "b");
+    }
+
+    #[test]
+    fn equally_loaded_hosts_are_taken_by_name() {
+        let hosts = [
+            host("b", resources(4000, 4096), resources(0, 0)),
+            host("a", resources(4000, 4096), resources(0, 0)),
+        ];
+        assert_eq!(place(resources(1000, 512), &hosts, &EXACT).unwrap().as_str(), "a");
+    }
+
+    #[test]
+    fn each_filter_gives_its_reason() {
+        let room = resources(4000, 4096);
+        let none = resources(0, 0);
+        let hosts = [
+            HostView { up: false, ..host("a", room, none) },
+            HostView { enabled: false, ..host("b", room, none) },
+            HostView { engine_up: false, ..host("c", room, none) },
+            host("d", resources(500, 4096), none),
+            host("e", room, resources(0, 4000)),
+            host("f", room, resources(0, 4000)),
+        ];
+        let refusal = place(resources(1000, 512), &hosts, &EXACT).unwrap_err();
+        insta::assert_snapshot!(refusal, @"Of 6 host(s): 1 down, 1 disabled, 1 without an answering engine, 1 without enough processors, 2 without enough memory.");
+        insta::assert_snapshot!(place(none, &[], &EXACT).unwrap_err(), @"No host has ever reported.");
+    }
+
+    #[test]
+    fn a_ratio_gives_away_more_but_never_more_than_there_is_to_one() {
+        let ratio = SchedulerSettings { cpu_ratio: 2.0, memory_ratio: 1.0 };
+        let full = host("a", resources(1000, 4096), resources(1000, 0));
+        assert!(place(resources(1000, 4), std::slice::from_ref(&full), &ratio).is_ok());
+        assert!(place(resources(1001, 4), &[full], &ratio).is_err());
+    }
+
+    fn some_resources() -> impl Strategy<Value = Resources> {
+        (0..20_000_u32, 0..20_000_u64).prop_map(|(millis, mib)| resources(millis, mib))
+    }
+
+    proptest! {
+        #[test]
+        fn no_host_is_ever_given_more_than_it_offers(
+            totals in proptest::collection::vec(some_resources(), 0..5),
+            wants in proptest::collection::vec(some_resources(), 0..40),
+        ) {
+            let mut hosts: Vec<HostView> = totals
+                .iter()
+                .enumerate()
+                .map(|(number, total)| host(&format!("h{number}"), *total, resources(0, 0)))
+                .collect();
+            for want in wants {
+                match place(want, &hosts, &EXACT) {
+                    Ok(name) => {
+                        let chosen = hosts.iter_mut().find(|host| host.name == name).unwrap();
+                        chosen.claimed.cpus =
+                            Cpus::from_millis(chosen.claimed.cpus.millis() + want.cpus.millis());
+                        chosen.claimed.memory.0 += want.memory.0;
+                        prop_assert!(chosen.claimed.cpus <= chosen.total.cpus);
+                        prop_assert!(chosen.claimed.memory <= chosen.total.memory);
+                    }
+                    Err(refusal) => prop_assert_eq!(refusal.reasons.len(), hosts.len()),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The service: what is started, in which order, and how it ends.
+//!
+//! Start: database, tokens, authority, consumers of the bus, listener. Stop: the listener takes nothing
+//! more, waits are answered, open requests end, what they left behind is done, consumers end. The bus is
+//! its owner's to close, after that.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use zun_common::bus::{Bus, RequestError};
+use zun_common::shutdown::Tasks;
+
+use crate::app::App;
+use crate::auth::{AuthError, Authenticator};
+use crate::ca::{Authority, CaError};
+use crate::db::{Db, DbError};
+use crate::metrics::Metrics;
+use crate::settings::Settings;
+use crate::wait::Hub;
+use crate::{http, reports};
+
+/// For what is left behind answered requests, once the listener is closed.
+const AFTERWARDS: Duration = Duration::from_secs(5);
+
+/// Why zun-api does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Nobody, or everybody, would be let in.
+    #[error("callers cannot be told apart")]
+    Auth(#[from] AuthError),
+    /// The database cannot be opened.
+    #[error("the database cannot be opened")]
+    Database(#[from] DbFailure),
+    /// The certificate authority cannot be read.
+    #[error("the certificate authority in console.ca_directory cannot be used")]
+    Authority(#[from] CaError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The bus is closed.
+    #[error("the bus cannot be used")]
+    Bus(#[from] RequestError),
+}
+
+/// The database's failure; what it was is in the causes.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct DbFailure(#[from] DbError);
+
+/// A running zun-api.
+pub struct Service {
+    address: SocketAddr,
+    closing: CancellationToken,
+    listener: Tasks,
+    leftovers: Tasks,
+    consumers: Tasks,
+    drain: Duration,
+}
+
+/// Whether these settings can be started with, as far as that can be seen without starting.
+pub fn check(settings: &Settings) -> Result<(), StartError> {
+    Authenticator::new(settings)?;
+    authority(settings)?;
+    Ok(())
+}
+
+fn authority(settings: &Settings) -> Result<Option<Authority>, CaError> {
+    settings.console.ca_directory.as_deref().map(Authority::load).transpose()
+}
+
+impl Service {
+    /// Starts all of it. The address answers when this returns.
+    pub async fn start(settings: Settings, bus: Bus, tasks: &Tasks) -> Result<Self, StartError> {
+        let authenticator = Authenticator::new(&settings)?;
+        let authority = authority(&settings)?;
+        let db = Db::open(&settings.database).await.map_err(DbFailure)?;
+        let closing = tasks.token().child_token();
+        let (listener, leftovers, consumers) = (tasks.child(), tasks.child(), tasks.child());
+        let app = Arc::new(App {
+            authenticator,
+            metrics: Metrics::new(),
+            hub: Hub::new(settings.http.waiters, closing.clone()),
+            db,
+            bus,
+            authority,
+            tasks: leftovers.clone(),
+            closing: closing.clone(),
+            settings,
+        });
+        reports::serve(&app, &consumers).await?;
+        app.dispatch_leftovers().await.map_err(DbFailure)?;
+        let asked = app.settings.http.listen;
+        let address = http::serve(&app, &listener)
+            .map_err(|cause| StartError::Listen { address: asked, cause })?;
+        let drain = Duration::from_secs(app.settings.http.drain);
+        tracing::info!("zun-api listens on {address}");
+        Ok(Self { address, closing, listener, leftovers, consumers, drain })
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops it in order. Ends when all has ended, or the time for it is over.
+    pub async fn stop(self) {
+        self.closing.cancel();
+        // A little longer than actix gives its connections, so that it is actix that cuts them.
+        let listener = self.listener.finish(self.drain + Duration::from_secs(1)).await;
+        let leftovers = self.leftovers.finish(AFTERWARDS).await;
+        let consumers = self.consumers.finish(AFTERWARDS).await;
+        if listener && leftovers && consumers {
+            tracing::info!("zun-api has stopped");
+        } else {
+            tracing::warn!(listener, leftovers, consumers, "zun-api has stopped with work left");
+        }
+    }
+}

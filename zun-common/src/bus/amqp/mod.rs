@@ -1,0 +1,131 @@
+//! The carrier over RabbitMQ (3.10 or newer).
+//!
+//! ```text
+//!  publish, request ──orders──> Link ── one connection ── Publisher: one channel, confirms, replies
+//!                                 │ the connection, while there is one
+//!                                 ├──> Consumer: a channel of its own, a queue
+//!                                 └──> Consumer …
+//! ```
+
+mod consumer;
+mod link;
+mod orders;
+mod publisher;
+mod target;
+mod topology;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{timeout, timeout_at};
+
+use self::consumer::Consumer;
+use self::link::{Ending, Link, Up};
+use self::orders::{Order, Wants};
+use self::target::Target;
+use super::connect::{BusSettings, ConnectError};
+use super::transport::{Deliveries, LARGEST_BODY, Outgoing, RequestError, Route, Transport};
+use crate::shutdown::Tasks;
+
+/// Messages that wait for the link itself. More of them wait with their senders.
+const ORDERS: usize = 64;
+/// How long `consume` waits for the broker before it leaves the rest to the background.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A connection to RabbitMQ, made and made again in the background.
+pub struct AmqpTransport {
+    name: String,
+    orders: mpsc::Sender<Order>,
+    up: watch::Receiver<Up>,
+    ending: Ending,
+    tasks: Tasks,
+}
+
+impl AmqpTransport {
+    /// Begins to connect. `sender` names the connection to the broker.
+    pub fn new(settings: &BusSettings, sender: &str, tasks: &Tasks) -> Result<Self, ConnectError> {
+        let target = Target::new(settings, sender)?;
+        let name = target.to_string();
+        let (orders, incoming) = mpsc::channel(ORDERS);
+        let (up_sender, up) = watch::channel(None);
+        let ending = Ending::default();
+        let link = Link { target, sender: sender.into(), incoming, up: up_sender };
+        tasks.spawn(link.run(ending.clone(), tasks.clone()));
+        Ok(Self { name, orders, up, ending, tasks: tasks.clone() })
+    }
+
+    async fn order(&self, message: Outgoing, wants: Wants) -> Result<Bytes, RequestError> {
+        if message.body.len() > LARGEST_BODY {
+            return Err(RequestError::TooLarge(message.body.len()));
+        }
+        let _in_hand = self.ending.in_hand.token();
+        self.ending.sent.notify_one();
+        let deadline = message.deadline.into();
+        let sent = Arc::new(AtomicBool::new(false));
+        let (outcome, came) = oneshot::channel();
+        let order = Order { message, wants, sent: Arc::clone(&sent), outcome };
+        let answered = timeout_at(deadline, async {
+            self.orders.send(order).await.ok()?;
+            came.await.ok()
+        });
+        match answered.await {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) | Err(_) if sent.load(Ordering::Relaxed) => Err(RequestError::Silent),
+            Ok(None) => Err(RequestError::Closed),
+            Err(_elapsed) => Err(RequestError::Unreachable),
+        }
+    }
+}
+
+impl fmt::Debug for AmqpTransport {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("AmqpTransport").field("broker", &self.name).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Transport for AmqpTransport {
+    async fn publish(&self, message: Outgoing) -> Result<(), RequestError> {
+        self.order(message, Wants::Receipt).await.map(drop)
+    }
+
+    async fn request(&self, message: Outgoing) -> Result<Bytes, RequestError> {
+        self.order(message, Wants::Reply).await
+    }
+
+    async fn consume(&self, route: Route, prefetch: u16) -> Result<Deliveries, RequestError> {
+        if self.ending.closed.is_cancelled() || self.tasks.is_cancelled() {
+            return Err(RequestError::Closed);
+        }
+        let prefetch = prefetch.max(1);
+        let (out, deliveries) = mpsc::channel(usize::from(prefetch));
+        let (ready, is_ready) = oneshot::channel();
+        let consumer = Consumer {
+            route: route.clone(),
+            prefetch,
+            out,
+            up: self.up.clone(),
+            ending: self.ending.clone(),
+            ready: Some(ready),
+        };
+        self.tasks.spawn(consumer.run(self.tasks.token().clone()));
+        if timeout(PATIENCE, is_ready).await.is_err() {
+            tracing::warn!("{route} is not served yet: {} cannot be reached; trying on", self.name);
+        }
+        Ok(deliveries)
+    }
+
+    fn is_connected(&self) -> bool {
+        self.up.borrow().is_some()
+    }
+
+    async fn close(&self) {
+        self.ending.closed.cancel();
+        self.orders.closed().await;
+    }
+}

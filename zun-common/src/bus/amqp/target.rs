@@ -1,0 +1,123 @@
+//! Where the broker is, and how it is dialled.
+
+use std::fmt;
+use std::io;
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
+use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::{Connection, ConnectionProperties};
+use tokio::time::timeout;
+
+use crate::bus::connect::{BusSettings, ConnectError};
+
+/// To the broker's first byte of TCP.
+const DIAL: Duration = Duration::from_secs(10);
+/// To the end of the AMQP handshake. A broker that accepts and then says nothing is left after it.
+const HANDSHAKE: Duration = Duration::from_secs(20);
+/// The library keeps buffers of 32 frames each way; a smaller frame keeps a small process small.
+const FRAME: u32 = 32 << 10;
+
+/// A broker.
+pub(super) struct Target {
+    uri: AMQPUri,
+    tls: OwnedTLSConfig,
+    /// What the broker shows as the connection's name.
+    name: String,
+}
+
+impl Target {
+    pub(super) fn new(settings: &BusSettings, name: &str) -> Result<Self, ConnectError> {
+        let mut uri: AMQPUri = settings.url.parse().map_err(|why| ConnectError::Url { why })?;
+        uri.query.heartbeat.get_or_insert(settings.heartbeat);
+        uri.query.frame_max.get_or_insert(FRAME);
+        let tls = match uri.scheme {
+            AMQPScheme::AMQP => OwnedTLSConfig::default(),
+            AMQPScheme::AMQPS => {
+                OwnedTLSConfig { identity: None, cert_chain: Some(authority(settings)?) }
+            }
+        };
+        Ok(Self { uri, tls, name: name.to_owned() })
+    }
+
+    /// Dials and shakes hands once.
+    pub(super) async fn connect(&self) -> io::Result<Connection> {
+        let socket = Socket::default();
+        let properties =
+            ConnectionProperties::default().with_connection_name(self.name.as_str().into());
+        let runtime = lapin::runtime::default_runtime().map_err(io::Error::other)?;
+        let (own, tls) = (socket.clone(), self.tls.clone());
+        let connected = Connection::connector(
+            self.uri.clone(),
+            runtime,
+            async move |uri: AMQPUri, runtime| {
+                let host = (uri.authority.host.clone(), uri.authority.port);
+                let dialled = timeout(DIAL, async {
+                    AsyncTcpStream::connect(&runtime, runtime.to_socket_addrs(host)).await
+                });
+                let stream = dialled.await.map_err(io::Error::from)??;
+                if let AsyncTcpStream::Plain(plain) = &stream {
+                    own.keep(plain.get_ref())?;
+                }
+                Ok(match uri.scheme {
+                    AMQPScheme::AMQP => stream,
+                    AMQPScheme::AMQPS => stream.into_tls(&uri.authority.host, tls.as_ref()).await?,
+                })
+            },
+            properties,
+        );
+        match timeout(HANDSHAKE, connected).await {
+            Ok(connection) => connection.map_err(io::Error::other),
+            Err(_elapsed) => {
+                socket.shut();
+                Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the broker did not finish the handshake",
+                ))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    /// Never the user or the password.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let AMQPUri { scheme, authority, vhost, query: _ } = &self.uri;
+        write!(out, "{scheme}://{}:{}{vhost}", authority.host, authority.port)
+    }
+}
+
+fn authority(settings: &BusSettings) -> Result<String, ConnectError> {
+    let path = settings.ca_file.clone().ok_or(ConnectError::NoCaFile)?;
+    let pem = match std::fs::read_to_string(&path) {
+        Ok(pem) => pem,
+        Err(cause) => return Err(ConnectError::CaFile { path, cause }),
+    };
+    if !pem.contains("-----BEGIN CERTIFICATE-----") {
+        return Err(ConnectError::NoCertificate { path });
+    }
+    Ok(pem)
+}
+
+/// A second handle to the connection's socket: the library's own thread waits on the first one, and ends
+/// when the socket is shut.
+#[derive(Clone, Default)]
+struct Socket(Arc<Mutex<Option<TcpStream>>>);
+
+impl Socket {
+    fn keep(&self, stream: &impl AsFd) -> io::Result<()> {
+        let copy = TcpStream::from(stream.as_fd().try_clone_to_owned()?);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(copy);
+        Ok(())
+    }
+
+    fn shut(&self) {
+        let socket = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Err(cause)) = socket.map(|socket| socket.shutdown(Shutdown::Both)) {
+            tracing::debug!(error = %cause, "the socket was gone already");
+        }
+    }
+}

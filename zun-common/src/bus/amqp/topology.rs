@@ -1,0 +1,74 @@
+//! The queues, as they are declared. Declaring one again changes nothing, so it is done after each reconnect.
+//!
+//! | queue | kind | messages | goes away |
+//! |---|---|---|---|
+//! | commands of a host, reports | quorum | on disk, replicated, delivered at most 21 times | never |
+//! | questions of a host, of zun-api | classic, with `x-expires` | in memory | five minutes after its last consumer |
+//! | `zun.dead` | quorum, behind the exchange `zun.dead` | the newest ten thousand | never |
+//!
+//! The queues of questions are durable, their messages are not: RabbitMQ 4 gives up transient queues, and a
+//! broker that comes back must not answer "no such host" until the host has come back, too. Each queue is
+//! bounded and refuses what is too much; the sender then tries again until the deadline.
+
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, ExchangeKind};
+
+use crate::bus::transport::Route;
+
+/// The exchange and the queue of what is kept aside for a person.
+pub(super) const DEAD_LETTERS: &str = "zun.dead";
+
+const LONGEST_QUEUE: i64 = 50_000;
+const MOST_DEAD_LETTERS: i64 = 10_000;
+const EXPIRES_MS: i64 = 300_000;
+
+/// Makes sure that the queue is there.
+pub(super) async fn declare(channel: &Channel, route: &Route) -> lapin::Result<()> {
+    dead_letters(channel).await?;
+    let mut arguments = FieldTable::default();
+    text(&mut arguments, "x-dead-letter-exchange", DEAD_LETTERS);
+    text(&mut arguments, "x-overflow", "reject-publish");
+    number(&mut arguments, "x-max-length", LONGEST_QUEUE);
+    if route.is_durable() {
+        text(&mut arguments, "x-queue-type", "quorum");
+        number(&mut arguments, "x-delivery-limit", i64::from(route.redeliveries()));
+    } else {
+        text(&mut arguments, "x-queue-type", "classic");
+        number(&mut arguments, "x-expires", EXPIRES_MS);
+    }
+    queue(channel, &route.queue(), arguments).await
+}
+
+async fn dead_letters(channel: &Channel) -> lapin::Result<()> {
+    let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    channel
+        .exchange_declare(DEAD_LETTERS.into(), ExchangeKind::Fanout, durable, FieldTable::default())
+        .await?;
+    let mut arguments = FieldTable::default();
+    text(&mut arguments, "x-queue-type", "quorum");
+    text(&mut arguments, "x-overflow", "drop-head");
+    number(&mut arguments, "x-max-length", MOST_DEAD_LETTERS);
+    queue(channel, DEAD_LETTERS, arguments).await?;
+    channel
+        .queue_bind(
+            DEAD_LETTERS.into(),
+            DEAD_LETTERS.into(),
+            "".into(),
+            QueueBindOptions::default(),
+            FieldTable::default(),
+        )
+        .await
+}
+
+async fn queue(channel: &Channel, name: &str, arguments: FieldTable) -> lapin::Result<()> {
+    channel.queue_declare(name.into(), QueueDeclareOptions::durable(), arguments).await.map(drop)
+}
+
+fn text(arguments: &mut FieldTable, name: &str, value: &str) {
+    arguments.insert(name.into(), AMQPValue::LongString(value.into()));
+}
+
+fn number(arguments: &mut FieldTable, name: &str, value: i64) {
+    arguments.insert(name.into(), AMQPValue::LongLongInt(value));
+}

@@ -1,0 +1,53 @@
+//! How long to wait before another try: doubling, with a ceiling, and with jitter, so that a hundred agents
+//! do not come back in the same moment.
+
+use std::time::Duration;
+
+const FIRST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// The pauses of one row of tries.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Backoff {
+    tries: u32,
+}
+
+impl Backoff {
+    /// The next pause: between a half and the whole of what it would be without jitter.
+    pub(super) fn next(&mut self) -> Duration {
+        let whole = whole(self.tries);
+        self.tries = self.tries.saturating_add(1);
+        whole.mul_f64(rand::random_range(0.5..=1.0))
+    }
+
+    /// Begins anew: a try succeeded.
+    pub(super) const fn reset(&mut self) {
+        self.tries = 0;
+    }
+
+    /// How many pauses there were since the last success.
+    pub(super) const fn tries(self) -> u32 {
+        self.tries
+    }
+}
+
+fn whole(tries: u32) -> Duration {
+    FIRST.saturating_mul(1 << tries.min(16)).min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_ceiling_and_begin_anew_after_a_success() {
+        let mut backoff = Backoff::default();
+        for tries in 0..100 {
+            let pause = backoff.next();
+            assert!(pause <= whole(tries) && pause >= whole(tries) / 2, "try {tries}: {pause:?}");
+        }
+        assert_eq!(whole(99), LONGEST);
+        backoff.reset();
+        assert!(backoff.next() <= FIRST);
+    }
+}

@@ -1,0 +1,58 @@
+//! What all transports of one broker in process share.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use super::queue::Queue;
+use crate::bus::transport::Route;
+
+/// More dead letters than this are not kept; the oldest goes.
+const DEAD_LETTERS: usize = 1_000;
+
+/// A message that was kept aside for a person.
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    /// Where it was taken from.
+    pub route: Route,
+    /// The message.
+    pub body: Bytes,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Broker {
+    queues: Mutex<HashMap<Route, Arc<Queue>>>,
+    dead: Mutex<VecDeque<DeadLetter>>,
+}
+
+impl Broker {
+    /// The queue, if anybody ever took messages from it.
+    pub(super) fn queue(&self, route: &Route) -> Option<Arc<Queue>> {
+        lock(&self.queues).get(route).map(Arc::clone)
+    }
+
+    /// The queue; it is there from now on.
+    pub(super) fn declare(&self, route: &Route) -> Arc<Queue> {
+        let mut queues = lock(&self.queues);
+        let queue =
+            queues.entry(route.clone()).or_insert_with(|| Arc::new(Queue::new(route.clone())));
+        Arc::clone(queue)
+    }
+
+    pub(super) fn bury(&self, letter: DeadLetter) {
+        let mut dead = lock(&self.dead);
+        if dead.len() >= DEAD_LETTERS {
+            dead.pop_front();
+        }
+        dead.push_back(letter);
+    }
+
+    pub(super) fn dead_letters(&self) -> Vec<DeadLetter> {
+        lock(&self.dead).iter().cloned().collect()
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,127 @@
+//! One consumer of a queue in process: hands messages out, at most `prefetch` at a time, and settles them.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::future::{BoxFuture, join};
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::broker::{Broker, DeadLetter};
+use super::queue::{Message, Queue, ReplySlot};
+use crate::bus::transport::{Delivery, Disposal};
+
+type Unsettled = FuturesUnordered<BoxFuture<'static, ()>>;
+
+pub(super) struct Consumer {
+    pub(super) broker: Arc<Broker>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) prefetch: usize,
+    pub(super) out: mpsc::Sender<Delivery>,
+}
+
+impl Consumer {
+    /// Hands out until `stop` is cancelled or nobody takes deliveries any more, then waits for what is in
+    /// hand. What is not settled when `closed` is cancelled goes back.
+    pub(super) async fn run(self, stop: CancellationToken, closed: CancellationToken) {
+        let mut unsettled = Unsettled::new();
+        closed.run_until_cancelled(self.hand_out(&mut unsettled, &stop)).await;
+        drop(self);
+        closed.run_until_cancelled(unsettled.collect::<()>()).await;
+    }
+
+    async fn hand_out(&self, unsettled: &mut Unsettled, stop: &CancellationToken) {
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = self.out.closed() => return,
+                Some(()) = unsettled.next() => {}
+                message = self.queue.pop(), if unsettled.len() < self.prefetch => {
+                    if let Some(in_hand) = self.still_good(message) {
+                        unsettled.push(self.deliver(in_hand));
+                    }
+                }
+            }
+        }
+    }
+
+    fn still_good(&self, message: Message) -> Option<InHand> {
+        if message.deadline <= Instant::now() {
+            self.bury(&message);
+            return None;
+        }
+        Some(InHand { queue: Arc::clone(&self.queue), message: Some(message) })
+    }
+
+    fn deliver(&self, mut in_hand: InHand) -> BoxFuture<'static, ()> {
+        let (dispose, disposed) = oneshot::channel();
+        let (slot, reply, replied) = match in_hand.message.as_ref().and_then(|it| it.reply.clone())
+        {
+            Some(slot) => {
+                let (reply, replied) = oneshot::channel();
+                (Some(slot), Some(reply), Some(replied))
+            }
+            None => (None, None, None),
+        };
+        let message = in_hand.message.as_ref();
+        let delivery = Delivery {
+            body: message.map(|it| it.body.clone()).unwrap_or_default(),
+            redelivered: message.is_some_and(|it| it.taken > 1),
+            reply,
+            dispose: Some(dispose),
+        };
+        // There is room: at most `prefetch` are unsettled. Where nobody takes it, it is dropped, and goes back.
+        drop(self.out.try_send(delivery));
+        let broker = Arc::clone(&self.broker);
+        Box::pin(async move {
+            let (disposal, ()) = join(disposed, pass_on(slot, replied)).await;
+            in_hand.settle(disposal.unwrap_or(Disposal::Again), &broker);
+        })
+    }
+
+    fn bury(&self, message: &Message) {
+        self.broker
+            .bury(DeadLetter { route: self.queue.route.clone(), body: message.body.clone() });
+    }
+}
+
+/// A taken message; it goes back to its queue when this is dropped unsettled.
+struct InHand {
+    queue: Arc<Queue>,
+    message: Option<Message>,
+}
+
+impl InHand {
+    fn settle(&mut self, disposal: Disposal, broker: &Broker) {
+        let Some(message) = self.message.take() else { return };
+        let worn_out = message.taken > self.queue.route.redeliveries();
+        match disposal {
+            Disposal::Done => {}
+            Disposal::Again if !worn_out => self.queue.put_back(message),
+            Disposal::Again | Disposal::DeadLetter => {
+                broker.bury(DeadLetter { route: self.queue.route.clone(), body: message.body });
+            }
+        }
+    }
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        if let Some(message) = self.message.take() {
+            self.queue.put_back(message);
+        }
+    }
+}
+
+async fn pass_on(slot: Option<ReplySlot>, replied: Option<oneshot::Receiver<Bytes>>) {
+    let (Some(slot), Some(replied)) = (slot, replied) else { return };
+    let Ok(body) = replied.await else { return };
+    let waiting = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if waiting.is_none_or(|waiting| waiting.send(body).is_err()) {
+        tracing::debug!("nobody waits for this reply any more");
+    }
+}

@@ -1,0 +1,116 @@
+//! The carrier in process: a small broker with the rules of the big one. The standalone runs on it.
+
+mod broker;
+mod consumer;
+mod queue;
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout_at;
+use tokio_util::sync::CancellationToken;
+
+use self::broker::Broker;
+use self::consumer::Consumer;
+use self::queue::{Message, ReplySlot};
+use super::transport::{Deliveries, LARGEST_BODY, Outgoing, RequestError, Route, Transport};
+use crate::shutdown::Tasks;
+
+pub use self::broker::DeadLetter;
+
+/// A connection to a broker in process. Closing one leaves the others of the same broker open.
+pub struct MemoryTransport {
+    broker: Arc<Broker>,
+    tasks: Tasks,
+    closed: CancellationToken,
+}
+
+impl MemoryTransport {
+    /// A connection to a fresh broker. Its consumers end with `tasks`.
+    pub fn new(tasks: &Tasks) -> Self {
+        Self::to(Arc::default(), tasks)
+    }
+
+    /// Another connection to the same broker.
+    #[must_use]
+    pub fn again(&self, tasks: &Tasks) -> Self {
+        Self::to(Arc::clone(&self.broker), tasks)
+    }
+
+    /// The messages that were kept aside, oldest first; only the newest thousand.
+    pub fn dead_letters(&self) -> Vec<DeadLetter> {
+        self.broker.dead_letters()
+    }
+
+    fn to(broker: Arc<Broker>, tasks: &Tasks) -> Self {
+        Self { broker, tasks: tasks.clone(), closed: CancellationToken::new() }
+    }
+
+    /// Only `close` ends it for senders: the last reports go out after shutdown has begun.
+    async fn push(&self, sent: &Outgoing, reply: Option<ReplySlot>) -> Result<(), RequestError> {
+        if self.closed.is_cancelled() {
+            return Err(RequestError::Closed);
+        }
+        if sent.body.len() > LARGEST_BODY {
+            return Err(RequestError::TooLarge(sent.body.len()));
+        }
+        let queue = self
+            .broker
+            .queue(&sent.route)
+            .ok_or_else(|| RequestError::Unroutable(sent.route.clone()))?;
+        let message = Message { body: sent.body.clone(), deadline: sent.deadline, reply, taken: 0 };
+        timeout_at(sent.deadline.into(), queue.push(message))
+            .await
+            .map_err(|_full_until_the_deadline| RequestError::Unreachable)
+    }
+}
+
+impl fmt::Debug for MemoryTransport {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("MemoryTransport").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Transport for MemoryTransport {
+    async fn publish(&self, message: Outgoing) -> Result<(), RequestError> {
+        self.push(&message, None).await
+    }
+
+    async fn request(&self, message: Outgoing) -> Result<Bytes, RequestError> {
+        let (reply, replied) = oneshot::channel();
+        self.push(&message, Some(Arc::new(Mutex::new(Some(reply))))).await?;
+        match timeout_at(message.deadline.into(), replied).await {
+            Ok(Ok(body)) => Ok(body),
+            // The message is gone and was not answered, or its deadline has come.
+            Ok(Err(_)) | Err(_) => Err(RequestError::Silent),
+        }
+    }
+
+    async fn consume(&self, route: Route, prefetch: u16) -> Result<Deliveries, RequestError> {
+        if self.closed.is_cancelled() || self.tasks.is_cancelled() {
+            return Err(RequestError::Closed);
+        }
+        let prefetch = usize::from(prefetch.max(1));
+        let (out, deliveries) = mpsc::channel(prefetch);
+        let consumer = Consumer {
+            broker: Arc::clone(&self.broker),
+            queue: self.broker.declare(&route),
+            prefetch,
+            out,
+        };
+        self.tasks.spawn(consumer.run(self.tasks.token().clone(), self.closed.clone()));
+        Ok(deliveries)
+    }
+
+    fn is_connected(&self) -> bool {
+        !self.closed.is_cancelled()
+    }
+
+    async fn close(&self) {
+        self.closed.cancel();
+    }
+}

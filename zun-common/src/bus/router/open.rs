@@ -1,0 +1,101 @@
+//! From bytes to an envelope that can be worked on, or a refusal with a code.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::bus::transport::LARGEST_BODY;
+use crate::rpc::PROTOCOL;
+use crate::rpc::code::{Code, Problem};
+use crate::rpc::envelope::Envelope;
+
+/// How far the clocks of two hosts may be apart.
+///
+/// The carrier expires messages by its own clock, from the time that was left when they were sent, so two
+/// clocks are compared here only for what the carrier had already handed out: what waited in a prefetch, or
+/// comes again after a crash. So a late refusal costs little, and an early one, because a clock is ahead,
+/// would make every call to a host fail. Half a minute is far more than hosts with NTP differ, and less than
+/// anybody waits before asking why.
+const TOLERATED_SKEW: Duration = Duration::from_secs(30);
+
+/// Reads the version first: the rest of a newer envelope may look different.
+#[derive(serde::Deserialize)]
+struct Versioned {
+    v: u32,
+}
+
+pub(super) fn open(body: &[u8]) -> Result<Envelope, Problem> {
+    if body.len() > LARGEST_BODY {
+        let words = format!("a message of {} bytes is larger than 16 MiB", body.len());
+        return Err(Problem::new(Code::TooLarge, words));
+    }
+    let unreadable =
+        |cause| Problem::new(Code::BadRequest, format!("the message cannot be read: {cause}"));
+    let Versioned { v } = serde_json::from_slice(body).map_err(unreadable)?;
+    if v > PROTOCOL {
+        let words = format!("protocol version {v} is newer than {PROTOCOL}, the newest known here");
+        return Err(Problem::new(Code::Unsupported, words));
+    }
+    let envelope: Envelope = serde_json::from_slice(body).map_err(unreadable)?;
+    if time_left(envelope.deadline, Utc::now()).is_zero() {
+        let words = format!(
+            "the deadline of {} from {} has passed (request {})",
+            envelope.method, envelope.sender, envelope.request_id
+        );
+        return Err(Problem::new(Code::Expired, words));
+    }
+    Ok(envelope)
+}
+
+/// Until the deadline, by a clock that may be behind the sender's or ahead of it.
+pub(super) fn time_left(deadline: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
+    let skew = TimeDelta::from_std(TOLERATED_SKEW).unwrap_or_default();
+    (deadline + skew - now).to_std().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn sample(v: u32, deadline: DateTime<Utc>) -> Vec<u8> {
+        let envelope = json!({
+            "v": v, "id": Uuid::nil(), "method": "x", "request_id": "req-1", "sender": "zun-api",
+            "deadline": deadline, "body": {}, "a field from the future": 1,
+        });
+        serde_json::to_vec(&envelope).expect("an envelope")
+    }
+
+    fn code(body: &[u8]) -> Code {
+        open(body).expect_err("refused").code
+    }
+
+    #[test]
+    fn what_cannot_be_worked_on_is_refused_with_a_code() {
+        let later = Utc::now() + TimeDelta::seconds(60);
+        assert!(open(&sample(PROTOCOL, later)).is_ok());
+        assert_eq!(code(b"\xff\x00"), Code::BadRequest);
+        assert_eq!(code(b"{}"), Code::BadRequest);
+        assert_eq!(code(&sample(PROTOCOL + 1, later)), Code::Unsupported);
+        assert_eq!(code(br#"{"v": 999, "all": "different"}"#), Code::Unsupported);
+        assert_eq!(code(&sample(PROTOCOL, Utc::now() - TimeDelta::hours(1))), Code::Expired);
+        assert_eq!(code(&vec![b' '; LARGEST_BODY + 1]), Code::TooLarge);
+    }
+
+    #[test]
+    fn clocks_may_be_half_a_minute_apart() {
+        let now = Utc::now();
+        assert!(!time_left(now - TimeDelta::seconds(29), now).is_zero());
+        assert!(time_left(now - TimeDelta::seconds(31), now).is_zero());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(open(&body).is_err());
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The authorities whose grants are honoured, read once at the start.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use x509_parser::parse_x509_certificate;
+use x509_parser::pem::Pem;
+use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo, X509Certificate};
+
+/// The file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AuthoritiesError {
+    /// It cannot be read.
+    #[error("cannot read `{}`", .file.display())]
+    Read {
+        file: PathBuf,
+        #[source]
+        cause: io::Error,
+    },
+    /// It holds something else, or nothing.
+    #[error("`{}` must hold one or more certificates of authorities in PEM", .0.display())]
+    NoAuthority(PathBuf),
+}
+
+/// At least one authority.
+pub(crate) struct Authorities(Vec<Authority>);
+
+struct Authority {
+    /// The name, in DER.
+    subject: Vec<u8>,
+    /// The public key, in DER.
+    key: Vec<u8>,
+}
+
+impl Authorities {
+    pub(crate) fn read(file: &Path) -> Result<Self, AuthoritiesError> {
+        let text = fs::read(file)
+            .map_err(|cause| AuthoritiesError::Read { file: file.to_path_buf(), cause })?;
+        Self::from_pem(&text).ok_or_else(|| AuthoritiesError::NoAuthority(file.to_path_buf()))
+    }
+
+    /// All blocks must be certificates of authorities, and there must be one.
+    pub(crate) fn from_pem(text: &[u8]) -> Option<Self> {
+        let found: Option<Vec<_>> =
+            Pem::iter_from_buffer(text).map(|pem| authority(&pem.ok()?)).collect();
+        found.filter(|found| !found.is_empty()).map(Self)
+    }
+
+    /// Whether one of them issued the certificate: by name, byte for byte, and by signature.
+    pub(crate) fn issued(&self, certificate: &X509Certificate<'_>) -> bool {
+        self.0.iter().any(|authority| {
+            authority.subject == certificate.issuer().as_raw() && authority.signed(certificate)
+        })
+    }
+}
+
+impl Authority {
+    fn signed(&self, certificate: &X509Certificate<'_>) -> bool {
+        match SubjectPublicKeyInfo::from_der(&self.key) {
+            Ok((_, key)) => certificate.verify_signature(Some(&key)).is_ok(),
+            Err(_) => false,
+        }
+    }
+}
+
+fn authority(pem: &Pem) -> Option<Authority> {
+    if pem.label != "CERTIFICATE" {
+        return None;
+    }
+    let (_, certificate) = parse_x509_certificate(&pem.contents).ok()?;
+    certificate.is_ca().then(|| Authority {
+        subject: certificate.subject().as_raw().to_vec(),
+        key: certificate.public_key().raw.to_vec(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Signer;
+
+    #[test]
+    fn one_or_two_authorities_are_read_and_nothing_else() {
+        let (one, other) = (Signer::new("a"), Signer::new("b"));
+        let both = format!("{}\n{}", one.ca_pem(), other.ca_pem());
+        assert_eq!(Authorities::from_pem(one.ca_pem().as_bytes()).map(|all| all.0.len()), Some(1));
+        assert_eq!(Authorities::from_pem(both.as_bytes()).map(|all| all.0.len()), Some(2));
+        let leaf = one.leaf(|_| {}).pem;
+        let mixed = format!("{both}{leaf}");
+        for bad in ["", "x", &leaf, &mixed, &one.key_pem()] {
+            assert!(Authorities::from_pem(bad.as_bytes()).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn while_one_authority_follows_another_both_are_honoured() {
+        let (old, new) = (Signer::new("old"), Signer::new("new"));
+        let both = format!("{}{}", old.ca_pem(), new.ca_pem());
+        let authorities = Authorities::from_pem(both.as_bytes()).expect("two");
+        for signer in [old, new] {
+            let der = signer.leaf(|_| {}).der;
+            let (_, leaf) = parse_x509_certificate(&der).expect("a certificate");
+            assert!(authorities.issued(&leaf));
+        }
+    }
+
+    #[test]
+    fn a_namesake_is_not_taken_for_the_authority() {
+        let (ours, namesake) = (Signer::new("a"), Signer::new("a"));
+        let authorities = Authorities::from_pem(ours.ca_pem().as_bytes()).expect("one");
+        for (signer, expected) in [(&ours, true), (&namesake, false)] {
+            let der = signer.leaf(|_| {}).der;
+            let (_, leaf) = parse_x509_certificate(&der).expect("a certificate");
+            assert_eq!(authorities.issued(&leaf), expected);
+        }
+    }
+}

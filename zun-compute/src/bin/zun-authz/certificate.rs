@@ -1,0 +1,97 @@
+//! What a client certificate grants: all its rules in one place. Whatever is not exactly as zun-api signs it
+//! grants nothing.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use x509_parser::extensions::{ExtendedKeyUsage, GeneralName};
+use x509_parser::parse_x509_certificate;
+use x509_parser::pem::parse_x509_pem;
+use x509_parser::prelude::{ASN1Time, X509Certificate};
+use zun_common::grant::Grant;
+
+use crate::authorities::Authorities;
+use crate::decision::Refusal;
+
+/// The longest grant id.
+const MAX_ID: usize = 64;
+
+/// A certificate's grant and when it can be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Granted {
+    /// The grant's id.
+    pub(crate) id: String,
+    /// What it is good for.
+    pub(crate) grant: Grant,
+    /// Its validity, in seconds since 1970, both inclusive.
+    pub(crate) from: i64,
+    pub(crate) until: i64,
+}
+
+impl Granted {
+    /// Whether it can be dialled with at that time.
+    pub(crate) fn is_valid_at(&self, now: i64) -> bool {
+        (self.from..=self.until).contains(&now)
+    }
+}
+
+/// Reads a leaf as the engine tells it: PEM in base64. The time is not looked at.
+pub(crate) fn read(leaf: &str, authorities: &Authorities) -> Result<Granted, Refusal> {
+    let pem = STANDARD.decode(leaf).or(Err(Refusal::NotACertificate))?;
+    let pem = match parse_x509_pem(&pem) {
+        Ok((rest, pem)) if pem.label == "CERTIFICATE" && rest.trim_ascii().is_empty() => pem,
+        Ok(_) | Err(_) => return Err(Refusal::NotACertificate),
+    };
+    match parse_x509_certificate(&pem.contents) {
+        Ok((&[], certificate)) => check(&certificate, authorities),
+        Ok(_) | Err(_) => Err(Refusal::NotACertificate),
+    }
+}
+
+fn check(certificate: &X509Certificate<'_>, authorities: &Authorities) -> Result<Granted, Refusal> {
+    if !authorities.issued(certificate) {
+        return Err(Refusal::NotOurs);
+    }
+    if certificate.is_ca() || !is_for_clients_only(certificate) {
+        return Err(Refusal::Purpose);
+    }
+    let id = common_name(certificate).ok_or(Refusal::NoId)?;
+    let grant = uri(certificate).and_then(|uri| uri.parse().ok()).ok_or(Refusal::NotAGrant)?;
+    let seconds = |time: ASN1Time| time.timestamp();
+    let validity = certificate.validity();
+    let (from, until) = (seconds(validity.not_before), seconds(validity.not_after));
+    Ok(Granted { id, grant, from, until })
+}
+
+fn is_for_clients_only(certificate: &X509Certificate<'_>) -> bool {
+    let Ok(Some(usage)) = certificate.extended_key_usage() else { return false };
+    let ExtendedKeyUsage {
+        any,
+        server_auth,
+        client_auth,
+        code_signing,
+        email_protection,
+        time_stamping,
+        ocsp_signing,
+        other,
+    } = usage.value;
+    let others = [any, server_auth, code_signing, email_protection, time_stamping, ocsp_signing];
+    *client_auth && !others.into_iter().any(|other| *other) && other.is_empty()
+}
+
+/// The only common name, where it can be an id.
+fn common_name(certificate: &X509Certificate<'_>) -> Option<String> {
+    let mut names = certificate.subject().iter_common_name();
+    let (name, None) = (names.next()?, names.next()) else { return None };
+    let id = name.as_str().ok()?;
+    let good = (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+    good.then(|| id.to_owned())
+}
+
+/// The only alternative name, where it is a URI.
+fn uri<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a str> {
+    let names = certificate.subject_alternative_name().ok()??;
+    match names.value.general_names.as_slice() {
+        [GeneralName::URI(uri)] => Some(uri),
+        _ => None,
+    }
+}

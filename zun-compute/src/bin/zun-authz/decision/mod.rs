@@ -1,0 +1,126 @@
+//! The decision: pure, from the engine's question, the policy and the time.
+
+use zun_common::grant::{ApiVersion, Call};
+use zun_common::id::{EngineId, HostName};
+
+use crate::authorities::Authorities;
+use crate::certificate::{self, Granted};
+use crate::question::Question;
+
+/// What a host honours.
+pub(crate) struct Policy {
+    /// This host.
+    pub(crate) host: HostName,
+    /// The one version of the API that grants are good for.
+    pub(crate) version: ApiVersion,
+    /// Whose grants.
+    pub(crate) authorities: Authorities,
+}
+
+/// The engine asks twice: before a request is served and, for a stream at its end, before it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Before.
+    Request,
+    /// After. The grant may have expired meanwhile: a session outlives the time to dial.
+    Answer,
+}
+
+/// What is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Allowed: somebody on this machine, by the unix socket.
+    Local,
+    /// Allowed: exactly what was granted.
+    Granted(Granted),
+    /// Refused. The grant's id is there as soon as the certificate is known to be ours.
+    Refused(Refusal, Option<String>),
+}
+
+/// Why a request is refused. These words go to the log, never to the asker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("the question cannot be read")]
+    Unreadable,
+    #[error("neither local nor by TLS with a certificate")]
+    NoCertificate,
+    #[error("the certificate cannot be read")]
+    NotACertificate,
+    #[error("the certificate is not issued by our authority")]
+    NotOurs,
+    #[error("the certificate is not for clients, and for them alone")]
+    Purpose,
+    #[error("the certificate has no usable common name")]
+    NoId,
+    #[error("the user is not the certificate's")]
+    OtherUser,
+    #[error("the certificate's only alternative name must be a grant")]
+    NotAGrant,
+    #[error("the grant is for another host")]
+    OtherHost,
+    #[error("the grant is not valid now")]
+    OutOfTime,
+    #[error("the grant is not good for this call")]
+    OtherCall,
+}
+
+impl Policy {
+    /// Decides. `now` is in seconds since 1970.
+    pub(crate) fn decide(&self, question: &Question, phase: Phase, now: i64) -> Decision {
+        if question.is_local() {
+            return Decision::Local;
+        }
+        let granted = match self.read(question) {
+            Ok(granted) => granted,
+            Err(refusal) => return Decision::Refused(refusal, None),
+        };
+        match self.refusal(&granted, question, (phase, now)) {
+            None => Decision::Granted(granted),
+            Some(refusal) => Decision::Refused(refusal, Some(granted.id)),
+        }
+    }
+
+    /// The container whose console an allowed call attaches to.
+    pub(crate) fn console(&self, granted: &Granted, question: &Question) -> Option<EngineId> {
+        let target = match &granted.grant.target {
+            zun_common::grant::Target::Container { id, .. } => id,
+            zun_common::grant::Target::Exec { .. } => return None,
+        };
+        [Call::AttachWebsocket, Call::Attach, Call::AttachOutput]
+            .into_iter()
+            .filter_map(|call| granted.grant.call(self.version, call))
+            .any(|(method, uri)| method.as_str() == question.method && uri == question.uri)
+            .then(|| target.clone())
+    }
+
+    fn read(&self, question: &Question) -> Result<Granted, Refusal> {
+        match question.leaf() {
+            Some(leaf) if question.auth_method == "TLS" => {
+                certificate::read(leaf, &self.authorities)
+            }
+            Some(_) | None => Err(Refusal::NoCertificate),
+        }
+    }
+
+    fn refusal(
+        &self,
+        granted: &Granted,
+        question: &Question,
+        (phase, now): (Phase, i64),
+    ) -> Option<Refusal> {
+        if granted.id != question.user {
+            return Some(Refusal::OtherUser);
+        }
+        if granted.grant.host != self.host {
+            return Some(Refusal::OtherHost);
+        }
+        if phase == Phase::Request && !granted.is_valid_at(now) {
+            return Some(Refusal::OutOfTime);
+        }
+        let permitted = granted.grant.permits(self.version, &question.method, &question.uri);
+        (!permitted).then_some(Refusal::OtherCall)
+    }
+}
+
+#[cfg(test)]
+mod tests;

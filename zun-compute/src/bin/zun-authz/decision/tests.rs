@@ -1,0 +1,337 @@
+//! Every rule of the decision broken alone, and noise.
+
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use proptest::prelude::*;
+use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, SanType};
+
+use super::*;
+use crate::question::Chain;
+use crate::testing::{
+    HOST, NOW, Signer, container, grant, local, moment, question, uri, usual, wait_uri,
+};
+
+static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::new("ours"));
+static POLICY: LazyLock<Policy> = LazyLock::new(|| SIGNER.policy());
+
+fn decide(question: &Question) -> Decision {
+    POLICY.decide(question, Phase::Request, NOW)
+}
+
+/// The refusal, which both phases agree on.
+fn refusal(question: &Question) -> Refusal {
+    let answer = POLICY.decide(question, Phase::Answer, NOW);
+    match decide(question) {
+        Decision::Refused(refusal, id) => {
+            assert_eq!(answer, Decision::Refused(refusal, id));
+            refusal
+        }
+        allowed @ (Decision::Local | Decision::Granted(_)) => panic!("{allowed:?} {question:?}"),
+    }
+}
+
+fn changed(change: impl FnOnce(&mut CertificateParams)) -> Refusal {
+    refusal(&SIGNER.question(change))
+}
+
+fn named(names: &[&str]) -> DistinguishedName {
+    let mut subject = DistinguishedName::new();
+    for name in names {
+        subject.push(DnType::CommonName, *name);
+    }
+    subject
+}
+
+#[test]
+fn a_local_question_is_allowed_in_both_phases() {
+    assert_eq!(decide(&local()), Decision::Local);
+    assert_eq!(POLICY.decide(&local(), Phase::Answer, NOW), Decision::Local);
+}
+
+#[test]
+fn an_exact_grant_is_allowed() {
+    assert_eq!(decide(&SIGNER.question(|_| {})), Decision::Granted(usual()));
+}
+
+#[test]
+fn any_sign_of_tls_without_a_certificate_is_refused() {
+    for change in [
+        |question: &mut Question| question.user = "g1".to_owned(),
+        |question: &mut Question| question.auth_method = "TLS".to_owned(),
+        |question: &mut Question| question.auth_method = "Other".to_owned(),
+        |question: &mut Question| {
+            question.user = "g1".to_owned();
+            question.auth_method = "TLS".to_owned();
+        },
+    ] {
+        let mut question = local();
+        change(&mut question);
+        assert_eq!(refusal(&question), Refusal::NoCertificate);
+    }
+}
+
+#[test]
+fn another_method_than_tls_is_refused() {
+    for method in ["", "tls", "TLS ", "Basic"] {
+        let question = Question { auth_method: method.to_owned(), ..SIGNER.question(|_| {}) };
+        assert_eq!(refusal(&question), Refusal::NoCertificate);
+    }
+}
+
+#[test]
+fn a_certificate_without_a_name_is_not_taken_for_local() {
+    let nameless = SIGNER.question(|params| params.distinguished_name = named(&[]));
+    for method in ["", "TLS"] {
+        let question = Question {
+            user: String::new(),
+            auth_method: method.to_owned(),
+            uri: "/v1.41/info".to_owned(),
+            ..nameless.clone()
+        };
+        refusal(&question);
+    }
+    assert_eq!(refusal(&nameless), Refusal::NoId);
+}
+
+#[test]
+fn what_is_no_certificate_is_refused() {
+    let leaf = SIGNER.leaf(|_| {});
+    let twice = leaf.pem.repeat(2);
+    let other = leaf.pem.replace("CERTIFICATE", "TRUSTED CERTIFICATE");
+    let (cut, _) = leaf.pem.split_at(leaf.pem.len() / 2);
+    for bad in ["", "x", &twice, &other, cut, SIGNER.key_pem().as_str()] {
+        assert_eq!(refusal(&question(bad)), Refusal::NotACertificate, "{bad}");
+    }
+    let bare = Question { certificates: Chain { leaf: Some(leaf.pem) }, ..SIGNER.question(|_| {}) };
+    assert_eq!(refusal(&bare), Refusal::NotACertificate);
+}
+
+#[test]
+fn foreign_authorities_are_refused_even_under_our_name() {
+    for name in ["theirs", "ours"] {
+        assert_eq!(refusal(&Signer::new(name).question(|_| {})), Refusal::NotOurs);
+    }
+}
+
+#[test]
+fn a_certificate_for_anything_but_clients_is_refused() {
+    use ExtendedKeyUsagePurpose as Purpose;
+    for purposes in [
+        vec![],
+        vec![Purpose::ServerAuth],
+        vec![Purpose::ClientAuth, Purpose::ServerAuth],
+        vec![Purpose::ClientAuth, Purpose::CodeSigning],
+        vec![Purpose::ClientAuth, Purpose::EmailProtection],
+        vec![Purpose::ClientAuth, Purpose::TimeStamping],
+        vec![Purpose::ClientAuth, Purpose::OcspSigning],
+        vec![Purpose::ClientAuth, Purpose::Any],
+        vec![Purpose::Any],
+        vec![Purpose::ClientAuth, Purpose::Other(vec![1, 2, 3])],
+    ] {
+        assert_eq!(changed(|params| params.extended_key_usages = purposes), Refusal::Purpose);
+    }
+    let authority = |params: &mut CertificateParams| {
+        params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    };
+    assert_eq!(changed(authority), Refusal::Purpose);
+}
+
+#[test]
+fn an_id_that_is_none_is_refused() {
+    for name in ["", " ", "a b", "a\u{7f}", "ä", &"x".repeat(65)] {
+        assert_eq!(changed(|params| params.distinguished_name = named(&[name])), Refusal::NoId);
+    }
+    let organisation = |params: &mut CertificateParams| {
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::OrganizationName, "g1");
+    };
+    assert_eq!(changed(organisation), Refusal::NoId);
+}
+
+#[test]
+fn another_user_than_the_certificates_is_refused() {
+    for user in ["", "g2", "G1", "g1 "] {
+        let question = Question { user: user.to_owned(), ..SIGNER.question(|_| {}) };
+        assert_eq!(refusal(&question), Refusal::OtherUser);
+    }
+}
+
+#[test]
+fn anything_but_one_grant_as_the_only_name_is_refused() {
+    let name = |text: &str| SanType::DnsName(text.try_into().expect("ascii"));
+    let id = container();
+    for names in [
+        vec![],
+        vec![uri(&grant()), uri(&grant())],
+        vec![uri(&grant()), name(HOST)],
+        vec![name(HOST), uri(&grant())],
+        vec![name(&grant())],
+        vec![SanType::Rfc822Name(grant().as_str().try_into().expect("ascii"))],
+        vec![SanType::IpAddress([127, 0, 0, 1].into())],
+        vec![uri("")],
+        vec![uri(&grant().to_uppercase())],
+        vec![uri(&format!("{}&x=1", grant()))],
+        vec![uri(&format!("{}#", grant()))],
+        vec![uri(&grant().replace("rw", "admin"))],
+        vec![uri(&format!(" {}", grant()))],
+        vec![uri(&format!("zun://{HOST}:2376/exec/{id}"))],
+        vec![uri(&format!("zun://{HOST}/exec/{id}/"))],
+        vec![uri(&format!("https://{HOST}/exec/{id}"))],
+        vec![uri(&format!("zun://{HOST}/containers/*/attach?mode=rw"))],
+        vec![uri(&format!("zun://{HOST}/containers/{}/attach?mode=rw", id.split_at(12).0))],
+        vec![uri(&format!("zun://{HOST}/containers/web/attach?mode=rw"))],
+    ] {
+        let shown = format!("{names:?}");
+        assert_eq!(
+            changed(|params| params.subject_alt_names = names),
+            Refusal::NotAGrant,
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn another_hosts_grant_is_refused() {
+    for host in ["compute2", "compute1.example", "compute", "compute11"] {
+        let other = uri(&grant().replace(HOST, host));
+        assert_eq!(changed(|params| params.subject_alt_names = vec![other]), Refusal::OtherHost);
+    }
+}
+
+#[test]
+fn a_grant_is_dialled_with_in_its_time_and_its_session_may_last() {
+    let question = SIGNER.question(|_| {});
+    let until = |now| POLICY.decide(&question, Phase::Request, now);
+    for good in [NOW - 60, NOW, NOW + 120] {
+        assert_eq!(until(good), Decision::Granted(usual()));
+    }
+    for bad in [NOW - 61, NOW + 121, 0, -1, i64::MAX, i64::MIN] {
+        let refused = Decision::Refused(Refusal::OutOfTime, Some("g1".to_owned()));
+        assert_eq!(until(bad), refused);
+        let at_its_end = POLICY.decide(&question, Phase::Answer, bad);
+        assert_eq!(at_its_end, Decision::Granted(usual()));
+    }
+    let always = SIGNER.question(|params| {
+        params.not_before = moment(0);
+        params.not_after = moment(NOW - 1);
+    });
+    assert!(matches!(decide(&always), Decision::Refused(Refusal::OutOfTime, _)));
+}
+
+#[test]
+fn every_call_that_is_not_the_grants_own_is_refused() {
+    let good = SIGNER.question(|_| {});
+    let id = container();
+    for (method, target) in [
+        ("GET", wait_uri()),
+        ("post", wait_uri()),
+        ("", wait_uri()),
+        ("POST", String::new()),
+        ("POST", wait_uri().replace("1.41", "1.40")),
+        ("POST", wait_uri().replace("/v1.41", "")),
+        ("POST", wait_uri().replace("ab", "ba")),
+        ("POST", wait_uri() + "#"),
+        ("POST", wait_uri().replace("wait", "%77ait")),
+        ("GET", format!("/v1.41/containers/{id}/json")),
+        ("GET", format!("/v1.41/containers/{id}/archive?path=/")),
+        ("POST", format!("/v1.41/containers/{id}/exec")),
+        ("POST", format!("/v1.41/containers/{id}/start")),
+        ("POST", "/v1.41/containers/create".to_owned()),
+        ("GET", "/_ping".to_owned()),
+        ("GET", "/v1.41/info".to_owned()),
+        ("HEAD", "/_ping".to_owned()),
+    ] {
+        let question = Question { method: method.to_owned(), uri: target.clone(), ..good.clone() };
+        assert_eq!(refusal(&question), Refusal::OtherCall, "{method} {target}");
+    }
+}
+
+#[test]
+fn only_an_attach_is_a_console() {
+    let question = SIGNER.question(|_| {});
+    let Decision::Granted(granted) = decide(&question) else { panic!("granted") };
+    let console = |call| {
+        let (method, target) =
+            granted.grant.call("1.41".parse().expect("a version"), call).expect("granted");
+        let question =
+            Question { method: method.as_str().to_owned(), uri: target, ..question.clone() };
+        assert!(matches!(decide(&question), Decision::Granted(_)));
+        POLICY.console(&granted, &question).map(String::from)
+    };
+    for call in [Call::AttachWebsocket, Call::Attach, Call::AttachOutput] {
+        assert_eq!(console(call), Some(container()));
+    }
+    assert_eq!(console(Call::Wait(zun_common::grant::WaitCondition::Removed)), None);
+}
+
+fn noise() -> impl Strategy<Value = Question> {
+    let text = || prop_oneof![Just(String::new()), Just("g1".to_owned()), "\\PC{0,20}"];
+    let method = prop_oneof![Just(String::new()), Just("TLS".to_owned()), "\\PC{0,5}"];
+    let leaf = proptest::option::of("[A-Za-z0-9+/=\\n-]{0,200}");
+    (text(), method, "[A-Z]{0,7}", "\\PC{0,80}", leaf).prop_map(
+        |(user, auth_method, method, uri, leaf)| Question {
+            user,
+            auth_method,
+            method,
+            uri,
+            certificates: Chain { leaf },
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn noise_is_allowed_only_where_nothing_speaks_of_tls(question in noise()) {
+        let nothing_of_tls = question.user.is_empty()
+            && question.auth_method.is_empty()
+            && question.certificates.leaf.is_none();
+        match decide(&question) {
+            Decision::Local => prop_assert!(nothing_of_tls),
+            Decision::Granted(_) => prop_assert!(false, "granted"),
+            Decision::Refused(..) => {}
+        }
+    }
+
+    #[test]
+    fn bytes_in_pem_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        let text = String::from_utf8_lossy(&bytes);
+        prop_assert!(matches!(decide(&question(&text)), Decision::Refused(..)));
+        let body = STANDARD.encode(&bytes);
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n");
+        prop_assert!(matches!(decide(&question(&pem)), Decision::Refused(..)));
+    }
+
+    #[test]
+    fn a_certificate_with_any_byte_changed_is_refused(at in 0_usize..4096, bit in 0_u8..8) {
+        let mut der = SIGNER.leaf(|_| {}).der;
+        let at = at % der.len();
+        der[at] ^= 1 << bit;
+        let body = STANDARD.encode(&der);
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n");
+        prop_assert!(matches!(decide(&question(&pem)), Decision::Refused(..)));
+    }
+
+    #[test]
+    fn any_other_name_grants_nothing(text in "[ -~]{0,120}") {
+        let names = vec![uri(&text)];
+        let question = SIGNER.question(|params| params.subject_alt_names = names);
+        prop_assert!(matches!(decide(&question), Decision::Refused(..)));
+    }
+
+    #[test]
+    fn any_other_target_is_refused(tail in "[ -~]{0,60}") {
+        let target = format!("/v1.41/containers/{}{tail}", container());
+        let question = Question { uri: target, ..SIGNER.question(|_| {}) };
+        prop_assume!(!question.uri.contains("/resize?h=") && question.uri != wait_uri());
+        prop_assert!(matches!(decide(&question), Decision::Refused(..)));
+    }
+
+    #[test]
+    fn no_bytes_make_the_question_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        if let Ok(question) = serde_json::from_slice::<Question>(&bytes) {
+            prop_assert!(!matches!(decide(&question), Decision::Granted(_)));
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Telling the agent that a console began or ended: best effort, never waited for.
+
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+
+use zun_common::grant::{SessionNote, SessionNoteKind};
+use zun_common::id::EngineId;
+
+use crate::decision::Phase;
+
+/// The way to the agent.
+pub(crate) struct Notes {
+    socket: UnixDatagram,
+    /// Named anew in each note, since the agent may have restarted.
+    agent: PathBuf,
+}
+
+impl Notes {
+    pub(crate) fn to(agent: PathBuf) -> io::Result<Self> {
+        let socket = UnixDatagram::unbound()?;
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket, agent })
+    }
+
+    /// Sends a note, or says why it could not be sent.
+    pub(crate) fn send(&self, grant: &str, container: EngineId, phase: Phase) -> io::Result<()> {
+        let kind = match phase {
+            Phase::Request => SessionNoteKind::Begin,
+            Phase::Answer => SessionNoteKind::End,
+        };
+        let note = SessionNote { kind, grant: grant.to_owned(), container };
+        self.socket.send_to(&serde_json::to_vec(&note)?, &self.agent).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id() -> EngineId {
+        "ab".repeat(32).parse().expect("an id")
+    }
+
+    #[test]
+    fn a_note_is_one_json_datagram() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("notes");
+        let agent = UnixDatagram::bind(&path).expect("a socket");
+        let notes = Notes::to(path).expect("notes");
+        notes.send("g1", id(), Phase::Answer).expect("sent");
+        let mut bytes = [0; 1024];
+        let length = agent.recv(&mut bytes).expect("a note");
+        let note: SessionNote = serde_json::from_slice(&bytes[..length]).expect("json");
+        let expected =
+            SessionNote { kind: SessionNoteKind::End, grant: "g1".to_owned(), container: id() };
+        assert_eq!(note, expected);
+    }
+
+    #[test]
+    fn an_absent_or_deaf_agent_holds_nothing_up() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("notes");
+        let notes = Notes::to(path.clone()).expect("notes");
+        assert!(notes.send("g1", id(), Phase::Request).is_err());
+        let _deaf = UnixDatagram::bind(&path).expect("a socket");
+        let refused = (0..10_000).find_map(|_| notes.send("g1", id(), Phase::Request).err());
+        assert_eq!(refused.expect("full at last").kind(), io::ErrorKind::WouldBlock);
+    }
+}

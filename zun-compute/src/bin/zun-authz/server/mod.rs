@@ -1,0 +1,135 @@
+//! Docker's plugin protocol: HTTP/1.1 on a unix socket, spoken by the engine alone. Connections, sizes and
+//! times are bounded; whatever is asked is answered with a refusal where it cannot be understood.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use zun_common::shutdown::Tasks;
+
+use crate::decision::Phase;
+use crate::plugin::Plugin;
+use crate::skim::Skim;
+
+/// Connections at once; the engine keeps two. More wait to be accepted.
+const CONNECTIONS: usize = 32;
+/// How long the head of a request may take, or a connection stand idle.
+const HEAD: Duration = Duration::from_mins(1);
+/// How long a body may take.
+const BODY: Duration = Duration::from_secs(10);
+/// The largest body that is read, long strings and all.
+const MAX_BODY: usize = 256 << 20;
+/// The most that is kept of it.
+const MAX_KEPT: usize = 1 << 20;
+/// The largest head, in bytes (the least that hyper takes).
+const MAX_HEAD: usize = 8 << 10;
+/// A pause after a failed accept, so that a lack of descriptors does not spin.
+const PAUSE: Duration = Duration::from_millis(50);
+
+const PLUGIN_JSON: HeaderValue =
+    HeaderValue::from_static("application/vnd.docker.plugins.v1.1+json");
+const ACTIVATED: &str = r#"{"Implements":["authz"]}"#;
+const ALLOWED: &str = r#"{"Allow":true}"#;
+const REFUSED: &str = r#"{"Allow":false,"Msg":"not granted"}"#;
+const UNKNOWN: &str = r#"{"Err":"unknown plugin call"}"#;
+
+/// Serves until the tasks are cancelled.
+pub(crate) async fn serve(listener: &UnixListener, plugin: Arc<Plugin>, tasks: &Tasks) {
+    let seats = Arc::new(Semaphore::new(CONNECTIONS));
+    while let Ok(seat) = Arc::clone(&seats).acquire_owned().await {
+        let accepted = tokio::select! {
+            () = tasks.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                tasks.spawn(connection(stream, seat, Arc::clone(&plugin), tasks.clone()));
+            }
+            Err(cause) => refuse_to_spin(&plugin, &cause).await,
+        }
+    }
+}
+
+async fn refuse_to_spin(plugin: &Plugin, cause: &io::Error) {
+    plugin.record.trouble("cannot accept a connection", cause);
+    tokio::time::sleep(PAUSE).await;
+}
+
+async fn connection(
+    stream: UnixStream,
+    _seat: OwnedSemaphorePermit,
+    plugin: Arc<Plugin>,
+    tasks: Tasks,
+) {
+    let service = service_fn(move |request| {
+        let plugin = Arc::clone(&plugin);
+        async move { Ok::<_, Infallible>(answer(request, &plugin).await) }
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .half_close(true)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut serving = std::pin::pin!(serving);
+    // A peer that speaks no HTTP or is gone: nothing is lost and nobody is there to be told.
+    tokio::select! {
+        ended = serving.as_mut() => drop(ended),
+        () = tasks.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            drop(serving.await);
+        }
+    }
+}
+
+async fn answer(request: Request<Incoming>, plugin: &Plugin) -> Response<Full<Bytes>> {
+    let (head, body) = request.into_parts();
+    let phase = match (&head.method, head.uri.path()) {
+        (&Method::POST, "/Plugin.Activate") => return reply(StatusCode::OK, ACTIVATED),
+        (&Method::POST, "/AuthZPlugin.AuthZReq") => Phase::Request,
+        (&Method::POST, "/AuthZPlugin.AuthZRes") => Phase::Answer,
+        _ => return reply(StatusCode::NOT_FOUND, UNKNOWN),
+    };
+    let question = tokio::time::timeout(BODY, read(body)).await.ok().flatten();
+    let allowed = match question {
+        Some(question) => plugin.allows(phase, &question),
+        None => plugin.refuses(phase),
+    };
+    reply(StatusCode::OK, if allowed { ALLOWED } else { REFUSED })
+}
+
+fn reply(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, PLUGIN_JSON);
+    response
+}
+
+/// The question without its long strings, or `None` where it is broken off or too large.
+async fn read(mut body: Incoming) -> Option<Vec<u8>> {
+    let (mut skim, mut kept, mut seen) = (Skim::default(), Vec::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        if let Ok(chunk) = frame.ok()?.into_data() {
+            seen = seen.saturating_add(chunk.len());
+            skim.feed(&chunk, &mut kept);
+        }
+        if seen > MAX_BODY || kept.len() > MAX_KEPT {
+            return None;
+        }
+    }
+    Some(kept)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! The plugin over its socket, spoken to in bytes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::timeout;
+
+use super::*;
+use crate::record::Record;
+use crate::testing::Signer;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Served {
+    socket: PathBuf,
+    tasks: Tasks,
+    _directory: TempDir,
+}
+
+impl Served {
+    fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let socket = directory.path().join("plugin.sock");
+        let listener = UnixListener::bind(&socket).expect("a socket");
+        let plugin = Plugin {
+            policy: Signer::new("ours").policy(),
+            notes: None,
+            record: Record::to(io::sink()),
+            log_local: false,
+        };
+        let tasks = Tasks::new();
+        let own = tasks.clone();
+        tasks.spawn(async move { serve(&listener, Arc::new(plugin), &own).await });
+        Self { socket, tasks, _directory: directory }
+    }
+
+    async fn dial(&self) -> UnixStream {
+        UnixStream::connect(&self.socket).await.expect("a connection")
+    }
+
+    /// Sends bytes, half-closes and reads to the end.
+    async fn ask(&self, bytes: &[u8]) -> String {
+        let mut stream = self.dial().await;
+        // The peer may close before it has read all.
+        drop(stream.write_all(bytes).await);
+        drop(stream.shutdown().await);
+        rest(&mut stream).await
+    }
+
+    async fn is_alive(&self) {
+        let answer = self.ask(&post("/AuthZPlugin.AuthZReq", &local().to_string())).await;
+        assert!(answer.ends_with(ALLOWED), "{answer}");
+    }
+}
+
+async fn rest(stream: &mut UnixStream) -> String {
+    let mut answer = Vec::new();
+    drop(timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("an end in time"));
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn post(path: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}")
+        .into_bytes()
+}
+
+fn local() -> Value {
+    json!({ "RequestMethod": "GET", "RequestUri": "/v1.41/info" })
+}
+
+#[tokio::test]
+async fn the_engine_learns_what_the_plugin_is_for() {
+    let served = Served::start();
+    let answer = served.ask(&post("/Plugin.Activate", "")).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains("application/vnd.docker.plugins.v1.1+json"), "{answer}");
+    assert!(answer.ends_with(ACTIVATED), "{answer}");
+}
+
+#[tokio::test]
+async fn one_connection_carries_many_questions() {
+    let served = Served::start();
+    let question = post("/AuthZPlugin.AuthZReq", &local().to_string());
+    let answer = served.ask(&question.repeat(50)).await;
+    assert_eq!(answer.matches(ALLOWED).count(), 50);
+}
+
+#[tokio::test]
+async fn an_answer_of_many_megabytes_sent_along_is_no_reason_to_refuse() {
+    let served = Served::start();
+    let mut question = local();
+    question["ResponseBody"] = json!("QUJD".repeat(5 << 20));
+    question["ResponseStatusCode"] = json!(200);
+    let answer = served.ask(&post("/AuthZPlugin.AuthZRes", &question.to_string())).await;
+    assert!(answer.ends_with(ALLOWED), "{answer}");
+}
+
+#[tokio::test]
+async fn garbage_is_refused_and_the_next_one_served() {
+    let served = Served::start();
+    for body in ["", "x", "{", "[]", "null", "{}", "\"\"", "[[[[", r#"{"RequestMethod":7}"#] {
+        for path in ["/AuthZPlugin.AuthZReq", "/AuthZPlugin.AuthZRes"] {
+            let answer = served.ask(&post(path, body)).await;
+            assert!(answer.ends_with(REFUSED), "{body}: {answer}");
+        }
+    }
+    let nested = "[".repeat(100_000);
+    assert!(served.ask(&post("/AuthZPlugin.AuthZReq", &nested)).await.ends_with(REFUSED));
+    for raw in [&b""[..], b"\0\xff\xfe", b"GET\r\n\r\n", b"\r\n\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\n"]
+    {
+        let answer = served.ask(raw).await;
+        assert!(!answer.contains("\"Allow\":true"), "{answer}");
+    }
+    let long_head = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
+    assert!(!served.ask(long_head.as_bytes()).await.contains("Allow"));
+    served.is_alive().await;
+}
+
+#[tokio::test]
+async fn too_much_to_keep_is_refused() {
+    let served = Served::start();
+    let many =
+        json!({ "RequestMethod": "GET", "RequestUri": "/", "X": vec!["x".repeat(100); 20_000] });
+    let answer = served.ask(&post("/AuthZPlugin.AuthZReq", &many.to_string())).await;
+    assert!(answer.contains(REFUSED), "{answer}");
+    served.is_alive().await;
+}
+
+#[tokio::test]
+async fn other_calls_and_methods_are_unknown() {
+    let served = Served::start();
+    for path in ["/", "/Plugin.Deactivate", "/AuthZPlugin.AuthZReq/", "/VolumeDriver.Create"] {
+        assert!(served.ask(&post(path, "{}")).await.starts_with("HTTP/1.1 404"), "{path}");
+    }
+    let get = b"GET /AuthZPlugin.AuthZReq HTTP/1.1\r\nHost: x\r\n\r\n";
+    assert!(served.ask(get).await.starts_with("HTTP/1.1 404"));
+}
+
+#[tokio::test]
+async fn a_body_that_is_broken_off_is_not_allowed() {
+    let served = Served::start();
+    let whole = post("/AuthZPlugin.AuthZReq", &local().to_string());
+    let answer = served.ask(&whole[..whole.len() - 1]).await;
+    assert!(!answer.contains("\"Allow\":true"), "{answer}");
+}
+
+#[tokio::test]
+async fn slow_and_silent_peers_do_not_keep_others_from_their_answers() {
+    let served = Served::start();
+    let mut slow = Vec::new();
+    for part in
+        ["", "POST /AuthZ", "POST /AuthZPlugin.AuthZReq HTTP/1.1\r\nContent-Length: 9\r\n\r\n{"]
+            .iter()
+            .cycle()
+            .take(CONNECTIONS - 1)
+    {
+        let mut stream = served.dial().await;
+        stream.write_all(part.as_bytes()).await.expect("sent");
+        slow.push(stream);
+    }
+    served.is_alive().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_comes_is_refused_in_time() {
+    let served = Served::start();
+    let mut stream = served.dial().await;
+    let head = b"POST /AuthZPlugin.AuthZReq HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{";
+    stream.write_all(head).await.expect("sent");
+    assert!(rest(&mut stream).await.contains(REFUSED));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_is_closed_at_last() {
+    let served = Served::start();
+    let mut stream = served.dial().await;
+    let mut answer = Vec::new();
+    let ended = timeout(HEAD * 2, stream.read_to_end(&mut answer)).await;
+    assert!(ended.is_ok());
+}
+
+#[tokio::test]
+async fn shutdown_ends_idle_connections() {
+    let served = Served::start();
+    let mut idle = served.dial().await;
+    idle.write_all(&post("/Plugin.Activate", "")).await.expect("sent");
+    let mut begun = [0; 16];
+    idle.read_exact(&mut begun).await.expect("an answer");
+    assert!(served.tasks.finish(PATIENCE).await);
+}

@@ -1,0 +1,104 @@
+//! JSON with its long strings cut: the engine sends whole bodies of answers along, which nobody reads here.
+//! So the memory for a question is bounded, however long the list of containers that the engine answers.
+
+/// The longest string that is kept whole, in bytes: more than any certificate or granted target has.
+const MAX_STRING: usize = 16 * 1024;
+/// The longest escape (`\uXXXX`); none is cut in two.
+const ESCAPE: usize = 6;
+
+/// Takes chunks of JSON and gives them on with every string cut to about 16 KiB. What is no JSON stays none:
+/// only bytes between two quotes are left out.
+#[derive(Debug, Default)]
+pub(crate) struct Skim {
+    /// Bytes of the current string so far; `None` outside.
+    string: Option<usize>,
+    /// The last byte was a backslash that begins an escape.
+    escaped: bool,
+    /// Where in the current string the last escape began.
+    last_escape: usize,
+    /// The rest of the current string is left out.
+    cutting: bool,
+}
+
+impl Skim {
+    /// Takes a chunk and adds what is kept to `kept`.
+    pub(crate) fn feed(&mut self, chunk: &[u8], kept: &mut Vec<u8>) {
+        kept.extend(chunk.iter().copied().filter(|byte| self.keeps(*byte)));
+    }
+
+    fn keeps(&mut self, byte: u8) -> bool {
+        let Some(length) = self.string else {
+            if byte == b'"' {
+                *self = Self { string: Some(0), ..Self::default() };
+            }
+            return true;
+        };
+        if self.escaped {
+            self.escaped = false;
+        } else if byte == b'"' {
+            *self = Self::default();
+            return true;
+        } else if byte == b'\\' {
+            self.escaped = true;
+            self.last_escape = length;
+        }
+        self.cutting |= length >= MAX_STRING && self.is_between_escapes(length);
+        self.string = Some(length + 1);
+        !self.cutting
+    }
+
+    /// Whether a cut before this byte of the string leaves no half escape behind.
+    fn is_between_escapes(&self, length: usize) -> bool {
+        self.last_escape == length || self.last_escape + ESCAPE <= length || self.last_escape == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn skimmed(chunks: &[&[u8]]) -> Vec<u8> {
+        let (mut skim, mut kept) = (Skim::default(), Vec::new());
+        for chunk in chunks {
+            skim.feed(chunk, &mut kept);
+        }
+        kept
+    }
+
+    proptest! {
+        #[test]
+        fn short_strings_and_whatever_else_pass_unchanged(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
+            prop_assert_eq!(skimmed(&[&bytes]), bytes);
+        }
+
+        #[test]
+        fn chunks_do_not_matter(cut in 0_usize..40_000, seed in "[a\"\\\\é\\n]{1,40}") {
+            let text = json!({ "k": seed.repeat(1000), "l": [seed] }).to_string().into_bytes();
+            let cut = cut.min(text.len());
+            prop_assert_eq!(skimmed(&[&text[..cut], &text[cut..]]), skimmed(&[&text]));
+        }
+
+        #[test]
+        fn a_cut_string_is_the_beginning_of_the_whole(seed in "[a\"\\\\\\n\u{1}]{1,40}", more in 0_usize..9) {
+            let long = seed.repeat(1000 + more) + &"x".repeat(20_000);
+            let text = json!({ "long": long, "after": "kept" }).to_string();
+            let value: Value = serde_json::from_slice(&skimmed(&[text.as_bytes()])).expect("json");
+            let kept = value["long"].as_str().expect("a string");
+            prop_assert!(long.starts_with(kept) && kept.len() < long.len());
+            prop_assert_eq!(&value["after"], "kept");
+        }
+    }
+
+    #[test]
+    fn a_long_body_takes_little_memory() {
+        let body = "QUJD".repeat(1 << 20);
+        let text = json!({ "RequestMethod": "GET", "ResponseBody": body, "z": 1 }).to_string();
+        let kept = skimmed(&[text.as_bytes()]);
+        assert!(kept.len() < MAX_STRING + 100, "{}", kept.len());
+        let value: Value = serde_json::from_slice(&kept).expect("json");
+        assert_eq!((&value["RequestMethod"], &value["z"]), (&json!("GET"), &json!(1)));
+    }
+}

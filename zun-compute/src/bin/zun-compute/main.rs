@@ -1,0 +1,123 @@
+//! The agent's binary: settings, signals and exit code.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use tokio::runtime::Builder;
+use zun_common::bus::{self, ConnectError};
+use zun_common::chain;
+use zun_common::id::HostName;
+use zun_common::shutdown::{self, Tasks};
+use zun_common::telemetry::{self, BadFilter};
+use zun_compute::certificate::{self, CertificateError, CertificateSettings};
+use zun_compute::driver::DriverError;
+use zun_compute::driver::docker::DockerDriver;
+use zun_compute::settings::{LoadError, Settings};
+use zun_compute::{Agent, StartError};
+
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
+
+/// The agent of a compute host.
+///
+/// Any key of the settings file can be set by the environment, such as `ZUN_COMPUTE__BUS__URL`.
+#[derive(Debug, Parser)]
+#[command(name = "zun-compute", version)]
+struct Arguments {
+    /// The settings file.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Check the settings and end.
+    #[arg(long)]
+    check_config: bool,
+}
+
+/// Why the agent cannot run.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("the settings cannot be used")]
+    Settings(#[from] LoadError),
+    #[error("the log cannot be set up")]
+    Log(#[from] BadFilter),
+    #[error("cannot begin")]
+    Runtime(#[source] std::io::Error),
+    #[error("cannot reach the container engine")]
+    Engine(#[from] DriverError),
+    #[error("cannot connect to the bus")]
+    Bus(#[from] ConnectError),
+    #[error("the agent cannot start")]
+    Start(#[from] StartError),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match begin(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => {
+            complain(&failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the log may not be set up yet")]
+fn complain(failure: &Failure) {
+    eprintln!("zun-compute: {}", chain(failure));
+}
+
+fn begin(arguments: &Arguments) -> Result<bool, Failure> {
+    let settings = Settings::load(arguments.config.as_deref())?;
+    telemetry::init(&settings.log)?;
+    if arguments.check_config {
+        return Ok(true);
+    }
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
+    runtime.block_on(run(settings))
+}
+
+/// Says whether it ended as it should.
+async fn run(settings: Settings) -> Result<bool, Failure> {
+    let tasks = Tasks::new();
+    let driver = Arc::new(DockerDriver::connect(&settings.docker.socket)?);
+    let host = settings.host_name()?;
+    let bus = bus::connect(&settings.bus, host.as_str(), &tasks)?;
+    if let Some(directory) = &settings.console.certificates {
+        let wanted = CertificateSettings {
+            directory: directory.clone(),
+            host: host.clone(),
+            names: settings.console.names.clone(),
+        };
+        let (bus, own) = (bus.clone(), tasks.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = own.cancelled() => {}
+                () = get_certificate(&bus, &wanted) => {}
+            }
+        });
+    }
+    let agent = Agent::start(settings, bus.clone(), driver, &tasks).await?;
+    shutdown::signal().await.map_err(Failure::Runtime)?;
+    tracing::info!(host.name = %host, "shutting down");
+    let drained = agent.stop().await;
+    bus.transport().close().await;
+    let ended = tasks.finish(ENDS_WITHIN).await;
+    Ok(drained && ended)
+}
+
+/// Tries until zun-api signs; consoles are refused by the engine's own listener until then.
+async fn get_certificate(bus: &bus::Bus, wanted: &CertificateSettings) {
+    loop {
+        match certificate::ensure(bus, wanted).await {
+            Ok(_files) => return,
+            Err(error) => warn(&wanted.host, &error),
+        }
+        tokio::time::sleep(ENDS_WITHIN).await;
+    }
+}
+
+fn warn(host: &HostName, error: &CertificateError) {
+    tracing::warn!(host.name = %host, error = %chain(error), "no certificate for host {host} yet");
+}

@@ -1,0 +1,286 @@
+//! The host's server certificate: its key is made here and stays here, zun-api signs the request.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use chrono::{TimeDelta, Utc};
+use rcgen::{KeyPair, PublicKeyData};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
+use x509_parser::pem::Pem;
+use zun_common::bus::{Bus, CallError};
+use zun_common::id::HostName;
+use zun_common::pki::{PkiError, signing_request};
+use zun_common::rpc::envelope::CallContext;
+use zun_common::rpc::host::{HostCertificate, SignHostCertificate};
+
+/// A certificate that expires sooner is replaced.
+const LEAST_LIFETIME: TimeDelta = TimeDelta::days(30);
+
+/// What certificate is wanted, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateSettings {
+    /// Made if it is not there, for its owner alone.
+    pub directory: PathBuf,
+    /// The host; stands in the certificate too.
+    pub host: HostName,
+    /// DNS names and IP addresses that the host is dialled by.
+    pub names: Vec<String>,
+}
+
+/// Where the files are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The authority: what the host trusts in clients.
+    pub ca: PathBuf,
+    /// The host's certificate.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// Why there is no certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// No key or request could be made.
+    #[error("cannot make a certificate request for host {host}")]
+    Request {
+        /// The host.
+        host: HostName,
+        /// Why.
+        #[source]
+        cause: PkiError,
+    },
+    /// zun-api did not sign it.
+    #[error("zun-api did not sign a certificate for host {host}")]
+    Unsigned {
+        /// The host.
+        host: HostName,
+        /// Why.
+        #[source]
+        cause: CallError,
+    },
+    /// What zun-api answered is not what was asked for.
+    #[error("the certificate that zun-api signed for host {host} is not good: {flaw}")]
+    Bad {
+        /// The host.
+        host: HostName,
+        /// What is wrong with it.
+        flaw: Flaw,
+    },
+    /// A file could not be written.
+    #[error("cannot write {path}")]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+}
+
+/// What is wrong with a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Flaw {
+    /// A file is missing or cannot be read.
+    #[error("{0} cannot be read")]
+    Unreadable(&'static str),
+    /// The key may be read by others.
+    #[error("its key may be read by others")]
+    OpenKey,
+    /// It is for another key.
+    #[error("it is for another key")]
+    OtherKey,
+    /// Another authority signed it.
+    #[error("another authority signed it")]
+    OtherAuthority,
+    /// It is not good for a name.
+    #[error("it is not good for `{0}`")]
+    OtherName(String),
+    /// It is not good now, or not for long.
+    #[error("it is not good for 30 more days")]
+    Expiring,
+}
+
+impl CertificateFiles {
+    fn within(directory: &Path) -> Self {
+        Self {
+            ca: directory.join("ca.pem"),
+            certificate: directory.join("cert.pem"),
+            key: directory.join("key.pem"),
+        }
+    }
+}
+
+/// Makes sure that a good certificate is there: one that is good is kept, any other is replaced. A crash
+/// in between leaves files that do not belong together, which are replaced the next time.
+pub async fn ensure(
+    bus: &Bus,
+    settings: &CertificateSettings,
+) -> Result<CertificateFiles, CertificateError> {
+    let files = CertificateFiles::within(&settings.directory);
+    let names = names(settings);
+    let host = &settings.host;
+    match read(&files).and_then(|texts| check(&texts, &names)) {
+        Ok(()) => return Ok(files),
+        Err(flaw) => {
+            tracing::info!(host.name = %host, %flaw, "asking zun-api for this host's certificate");
+        }
+    }
+    let request = signing_request(host.as_str(), names.clone())
+        .map_err(|cause| CertificateError::Request { host: host.clone(), cause })?;
+    let question = SignHostCertificate { host: host.clone(), csr: request.csr };
+    let signed = bus
+        .speaking_as(host.as_str())
+        .ask_controller(&question, &CallContext::internal())
+        .await
+        .map_err(|cause| CertificateError::Unsigned { host: host.clone(), cause })?;
+    let HostCertificate { certificate, ca } = signed;
+    let texts = Texts { ca, certificate, key: request.key.expose().clone() };
+    check(&texts, &names).map_err(|flaw| CertificateError::Bad { host: host.clone(), flaw })?;
+    write(&settings.directory, &files, &texts)?;
+    Ok(files)
+}
+
+struct Texts {
+    ca: String,
+    certificate: String,
+    key: String,
+}
+
+fn names(settings: &CertificateSettings) -> Vec<String> {
+    let mut names = vec![settings.host.as_str().to_owned()];
+    for name in &settings.names {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
+fn read(files: &CertificateFiles) -> Result<Texts, Flaw> {
+    let text = |path: &Path, what| match fs::read_to_string(path) {
+        Ok(text) => Ok(text),
+        Err(_missing) => Err(Flaw::Unreadable(what)),
+    };
+    let texts = Texts {
+        ca: text(&files.ca, "the authority")?,
+        certificate: text(&files.certificate, "the certificate")?,
+        key: text(&files.key, "the key")?,
+    };
+    let open = fs::metadata(&files.key).is_ok_and(|about| about.permissions().mode() & 0o077 != 0);
+    if open { Err(Flaw::OpenKey) } else { Ok(texts) }
+}
+
+fn check(texts: &Texts, names: &[String]) -> Result<(), Flaw> {
+    let (ca, certificate) =
+        (pem(&texts.ca, "the authority")?, pem(&texts.certificate, "the certificate")?);
+    let ca = parse(&ca, "the authority")?;
+    let certificate = parse(&certificate, "the certificate")?;
+    let Ok(key) = KeyPair::from_pem(&texts.key) else { return Err(Flaw::Unreadable("the key")) };
+    if certificate.public_key().raw != key.subject_public_key_info().as_slice() {
+        return Err(Flaw::OtherKey);
+    }
+    if certificate.verify_signature(Some(ca.public_key())).is_err() {
+        return Err(Flaw::OtherAuthority);
+    }
+    let (now, validity) = (Utc::now(), certificate.validity());
+    let enough = (now + LEAST_LIFETIME).timestamp();
+    if validity.not_before.timestamp() > now.timestamp() || validity.not_after.timestamp() < enough
+    {
+        return Err(Flaw::Expiring);
+    }
+    let covered = covered(&certificate);
+    names
+        .iter()
+        .find(|name| !covered.contains(name))
+        .map_or(Ok(()), |name| Err(Flaw::OtherName(name.clone())))
+}
+
+fn pem(text: &str, what: &'static str) -> Result<Pem, Flaw> {
+    Pem::iter_from_buffer(text.as_bytes()).next().and_then(Result::ok).ok_or(Flaw::Unreadable(what))
+}
+
+fn parse<'a>(pem: &'a Pem, what: &'static str) -> Result<X509Certificate<'a>, Flaw> {
+    match pem.parse_x509() {
+        Ok(certificate) => Ok(certificate),
+        Err(_not_one) => Err(Flaw::Unreadable(what)),
+    }
+}
+
+fn covered(certificate: &X509Certificate<'_>) -> Vec<String> {
+    let Ok(Some(names)) = certificate.subject_alternative_name() else { return Vec::new() };
+    names.value.general_names.iter().filter_map(covered_name).collect()
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a host is dialled by names and addresses alone"
+)]
+fn covered_name(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => address(bytes).map(|address| address.to_string()),
+        _ => None,
+    }
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    match bytes.len() {
+        4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
+        16 => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
+        _ => None,
+    }
+}
+
+/// Each beside its place first, so that a place never holds half a file.
+fn write(
+    directory: &Path,
+    files: &CertificateFiles,
+    texts: &Texts,
+) -> Result<(), CertificateError> {
+    let unwritable = |path: &Path| {
+        let path = path.to_owned();
+        move |cause| CertificateError::Unwritable { path, cause }
+    };
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(unwritable(directory))?;
+    let all = [
+        (&files.key, &texts.key),
+        (&files.certificate, &texts.certificate),
+        (&files.ca, &texts.ca),
+    ];
+    for (path, text) in all {
+        write_beside(path, text).map_err(unwritable(path))?;
+    }
+    for (path, _) in all {
+        fs::rename(beside(path), path).map_err(unwritable(path))?;
+    }
+    Ok(())
+}
+
+fn write_beside(path: &Path, text: &str) -> io::Result<()> {
+    let beside = beside(path);
+    match fs::remove_file(&beside) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn beside(path: &Path) -> PathBuf {
+    path.with_extension("pem.new")
+}
+
+#[cfg(test)]
+mod tests;

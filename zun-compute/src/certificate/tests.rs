@@ -1,0 +1,114 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, IsCa, Issuer, KeyPair,
+};
+use zun_common::bus::{BusSettings, Incoming, Route, Router, connect};
+use zun_common::rpc::Problem;
+use zun_common::shutdown::Tasks;
+
+use super::*;
+
+/// A zun-api that signs.
+struct Authority {
+    bus: Bus,
+    signed: Arc<AtomicUsize>,
+    _tasks: Tasks,
+}
+
+impl Authority {
+    async fn start(days: i64) -> Self {
+        let tasks = Tasks::new();
+        let bus = connect(&BusSettings::at("memory://"), "zun-api", &tasks).expect("a bus");
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca = params.self_signed(&key).expect("an authority").pem();
+        let issuer = Arc::new(Issuer::new(params, key));
+        let signed = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&signed);
+        let router = Router::new().on(move |call: SignHostCertificate, _: Incoming| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            let (issuer, ca) = (Arc::clone(&issuer), ca.clone());
+            async move { Ok::<_, Problem>(sign(&issuer, &call, ca, days)) }
+        });
+        let deliveries = bus.transport().consume(Route::Controller, 8).await.expect("deliveries");
+        Arc::new(router).serve(deliveries, &tasks);
+        Self { bus, signed, _tasks: tasks }
+    }
+
+    fn signed(&self) -> usize {
+        self.signed.load(Ordering::SeqCst)
+    }
+}
+
+fn sign(
+    issuer: &Issuer<'_, KeyPair>,
+    call: &SignHostCertificate,
+    ca: String,
+    days: i64,
+) -> HostCertificate {
+    let mut request = CertificateSigningRequestParams::from_pem(&call.csr).expect("a request");
+    let now = time::OffsetDateTime::now_utc();
+    request.params.not_before = now - time::Duration::hours(1);
+    request.params.not_after = now + time::Duration::days(days);
+    let certificate = request.signed_by(issuer).expect("a certificate").pem();
+    HostCertificate { certificate, ca }
+}
+
+fn wanted(directory: &Path, names: &[&str]) -> CertificateSettings {
+    CertificateSettings {
+        directory: directory.join("tls"),
+        host: "compute1".parse().expect("a name"),
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).expect("a file").permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn a_certificate_is_asked_for_once_and_kept_private() {
+    let (authority, home) =
+        (Authority::start(365).await, tempfile::tempdir().expect("a directory"));
+    let wanted = wanted(home.path(), &["127.0.0.1", "::1", "compute1.example"]);
+    let files = ensure(&authority.bus, &wanted).await.expect("a certificate");
+    assert_eq!((mode(&files.key), mode(&wanted.directory)), (0o600, 0o700));
+    assert_eq!(ensure(&authority.bus, &wanted).await.expect("the same"), files);
+    assert_eq!(authority.signed(), 1);
+    assert!(!beside(&files.key).exists());
+}
+
+#[tokio::test]
+async fn one_that_is_not_good_is_replaced() {
+    let (authority, home) =
+        (Authority::start(365).await, tempfile::tempdir().expect("a directory"));
+    let first = wanted(home.path(), &["127.0.0.1"]);
+    let files = ensure(&authority.bus, &first).await.expect("a certificate");
+    let more = wanted(home.path(), &["127.0.0.1", "compute1.example"]);
+    ensure(&authority.bus, &more).await.expect("one for the new name");
+    assert_eq!(authority.signed(), 2);
+    let other = signing_request("other", Vec::new()).expect("a key");
+    fs::write(&files.key, other.key.expose()).expect("another key");
+    ensure(&authority.bus, &more).await.expect("one for a new key");
+    fs::set_permissions(&files.key, Permissions::from_mode(0o644)).expect("opened");
+    ensure(&authority.bus, &more).await.expect("one with a private key");
+    assert_eq!((authority.signed(), mode(&files.key)), (4, 0o600));
+    let stranger = Authority::start(365).await;
+    let elsewhere = wanted(&home.path().join("elsewhere"), &[]);
+    let strange = ensure(&stranger.bus, &elsewhere).await.expect("another authority's");
+    fs::copy(strange.ca, &files.ca).expect("another authority");
+    ensure(&authority.bus, &more).await.expect("one of this authority");
+    assert_eq!(authority.signed(), 5);
+}
+
+#[tokio::test]
+async fn one_that_expires_soon_is_never_written() {
+    let (authority, home) = (Authority::start(29).await, tempfile::tempdir().expect("a directory"));
+    let wanted = wanted(home.path(), &[]);
+    let error = ensure(&authority.bus, &wanted).await.expect_err("a short one");
+    assert!(matches!(error, CertificateError::Bad { flaw: Flaw::Expiring, .. }), "{error}");
+    assert!(!wanted.directory.exists());
+}

@@ -1,0 +1,149 @@
+//! What the engine or the way to it says, and what that means for what was being done.
+
+use std::time::Duration;
+
+use bollard::errors::Error;
+use zun_common::id::{ContainerId, ExecId};
+
+use super::super::DriverError;
+
+/// What went wrong with a request, before it is known what that means.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The engine answered with this status (also 304) and these words.
+    Refused { status: u16, words: String },
+    /// The engine could not be reached, or it went while it was asked.
+    Unreachable(Box<dyn std::error::Error + Send + Sync>),
+    /// No answer in time.
+    Late(Duration),
+    /// The engine reported a failure in the middle of an answer, or the answer cannot be read.
+    Odd(String),
+}
+
+impl From<Error> for Trouble {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all the rest is an answer out of order")]
+    fn from(error: Error) -> Self {
+        match error {
+            Error::DockerResponseServerError { status_code, message } => {
+                Self::Refused { status: status_code, words: message }
+            }
+            Error::HyperLegacyError { .. }
+            | Error::HyperResponseError { .. }
+            | Error::IOError { .. }
+            | Error::SocketNotFoundError(_) => Self::Unreachable(Box::new(error)),
+            Error::DockerStreamError { error } => Self::Odd(error),
+            other => Self::Odd(other.to_string()),
+        }
+    }
+}
+
+impl Trouble {
+    /// For a request about the engine as a whole: one that is late means that the engine is down.
+    pub(super) fn about_engine(self, doing: &'static str) -> DriverError {
+        match self {
+            Self::Late(limit) => DriverError::Down { cause: late(limit).into() },
+            Self::Refused { .. } | Self::Unreachable(_) | Self::Odd(_) => self.about(doing),
+        }
+    }
+
+    /// For a request about a container.
+    pub(super) fn about_container(
+        self,
+        doing: &'static str,
+        container: ContainerId,
+    ) -> DriverError {
+        if self.is(404) { DriverError::NoContainer(container) } else { self.about(doing) }
+    }
+
+    /// For a request about an exec.
+    pub(super) fn about_exec(self, doing: &'static str, exec: &ExecId) -> DriverError {
+        if self.is(404) { DriverError::NoExec(exec.clone()) } else { self.about(doing) }
+    }
+
+    /// For the start of a process: a command that cannot be run is told apart.
+    pub(super) fn about_start(self, doing: &'static str, container: ContainerId) -> DriverError {
+        if let Self::Refused { status: 400 | 500, words } = &self
+            && let Some(code) = not_runnable(words)
+        {
+            return DriverError::NotRunnable { code, words: words.clone() };
+        }
+        self.about_container(doing, container)
+    }
+
+    /// Whether the engine answered with this status.
+    pub(super) const fn is(&self, wanted: u16) -> bool {
+        matches!(self, Self::Refused { status, .. } if *status == wanted)
+    }
+
+    /// Whether the engine answered with this status and words that hold these.
+    pub(super) fn says(&self, wanted: u16, part: &str) -> bool {
+        matches!(self, Self::Refused { status, words } if *status == wanted && words.contains(part))
+    }
+
+    /// The general meaning.
+    pub(super) fn about(self, doing: &'static str) -> DriverError {
+        match self {
+            Self::Refused { status: 400, words } => DriverError::Invalid { words },
+            Self::Refused { status: 409, words } => DriverError::Conflict { words },
+            Self::Refused { words, .. } | Self::Odd(words) => DriverError::Engine { doing, words },
+            Self::Unreachable(cause) => DriverError::Down { cause },
+            Self::Late(limit) => DriverError::Engine { doing, words: late(limit) },
+        }
+    }
+}
+
+/// The exit code that a shell would give to a command that the runtime could not run.
+pub(super) fn not_runnable(words: &str) -> Option<i64> {
+    const NOT_FOUND: [&str; 2] = ["executable file not found", "no such file or directory"];
+    const NOT_EXECUTABLE: [&str; 3] = ["permission denied", "is a directory", "exec format error"];
+    let holds = |part: &&str| words.contains(*part);
+    if NOT_FOUND.iter().any(holds) {
+        Some(127)
+    } else if NOT_EXECUTABLE.iter().any(holds) {
+        Some(126)
+    } else {
+        None
+    }
+}
+
+fn late(limit: Duration) -> String {
+    format!("no answer within {} s", limit.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, words: &str) -> Trouble {
+        Trouble::Refused { status, words: words.to_owned() }
+    }
+
+    #[test]
+    fn a_status_means_the_same_for_every_request() {
+        let container = ContainerId::fresh();
+        let meaning = |status| refused(status, "words").about_container("do it", container);
+        assert!(matches!(meaning(404), DriverError::NoContainer(id) if id == container));
+        assert!(matches!(meaning(400), DriverError::Invalid { words } if words == "words"));
+        assert!(matches!(meaning(409), DriverError::Conflict { words } if words == "words"));
+        assert_eq!(meaning(500).to_string(), "cannot do it: words");
+    }
+
+    #[test]
+    fn a_command_that_cannot_be_run_is_told_apart_from_a_failing_engine() {
+        let started = |status, words| refused(status, words).about_start("s", ContainerId::fresh());
+        let missing = "OCI runtime create failed: exec: \"x\": executable file not found in $PATH";
+        assert!(matches!(started(400, missing), DriverError::NotRunnable { code: 127, .. }));
+        let forbidden = "OCI runtime create failed: exec: \"/etc\": permission denied: unknown";
+        assert!(matches!(started(400, forbidden), DriverError::NotRunnable { code: 126, .. }));
+        assert!(matches!(started(500, "no space left"), DriverError::Engine { .. }));
+        assert!(matches!(started(409, "permission denied"), DriverError::Conflict { .. }));
+    }
+
+    #[test]
+    fn a_late_answer_means_a_dead_engine_only_where_the_engine_itself_was_asked() {
+        let late = || Trouble::Late(Duration::from_secs(3));
+        assert!(matches!(late().about_engine("ask"), DriverError::Down { .. }));
+        let words = late().about_container("stop the container", ContainerId::fresh()).to_string();
+        assert_eq!(words, "cannot stop the container: no answer within 3 s");
+    }
+}

@@ -1,0 +1,136 @@
+//! What happens to our containers, as Docker tells it.
+
+use bollard::models::EventMessage;
+use bytes::{Buf as _, BytesMut};
+use chrono::Utc;
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use tracing::{debug, warn};
+use zun_common::id::ContainerId;
+
+use super::deadline::{QUICK, within};
+use super::{DockerDriver, LABEL_CONTAINER};
+use crate::driver::{DriverError, EngineEvent, EngineEventKind};
+
+/// The longest event that is taken.
+const LONGEST_EVENT: usize = 4 << 20;
+/// `{"type":["container"],"label":["zun.container"]}`
+const FILTERS: &str =
+    "%7B%22type%22%3A%5B%22container%22%5D%2C%22label%22%3A%5B%22zun.container%22%5D%7D";
+
+impl DockerDriver {
+    /// Docker answers before it subscribes; asking for what happened since before the request closes that
+    /// gap, for both clocks are the same one.
+    pub(super) async fn subscribe(&self) -> Result<BoxStream<'static, EngineEvent>, DriverError> {
+        let version = self.api().await?.version;
+        let now = Utc::now();
+        let (seconds, nanos) = (now.timestamp(), now.timestamp_subsec_nanos());
+        let path = format!("/v{version}/events?since={seconds}.{nanos:09}&filters={FILTERS}");
+        let body = within(QUICK, self.wire.get(&path))
+            .await
+            .map_err(|trouble| trouble.about_engine("subscribe to the engine's events"))?;
+        let lines = Lines { body, held: BytesMut::new() };
+        let events = stream::unfold(lines, |mut lines| async {
+            let line = lines.next().await?;
+            Some((read(&line), lines))
+        });
+        Ok(events.filter_map(std::future::ready).boxed())
+    }
+}
+
+/// The lines of an answer that does not end.
+struct Lines {
+    body: Incoming,
+    held: BytesMut,
+}
+
+impl Lines {
+    async fn next(&mut self) -> Option<BytesMut> {
+        loop {
+            if let Some(end) = self.held.iter().position(|byte| *byte == b'\n') {
+                let line = self.held.split_to(end);
+                self.held.advance(1);
+                return Some(line);
+            }
+            if self.held.len() > LONGEST_EVENT {
+                warn!("an event of the engine has no end: the subscription is given up");
+                return None;
+            }
+            match self.body.frame().await? {
+                Ok(frame) => self.held.extend(frame.into_data().ok()),
+                Err(error) => {
+                    debug!(error = %error, "the engine's events ended");
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+fn read(line: &[u8]) -> Option<EngineEvent> {
+    match serde_json::from_slice(line) {
+        Ok(message) => event(message),
+        Err(error) => {
+            warn!(error = %error, "an event of the engine cannot be read");
+            None
+        }
+    }
+}
+
+/// `None` for what does not change a container, and for containers whose name does not agree with the
+/// label.
+fn event(message: EventMessage) -> Option<EngineEvent> {
+    let action = message.action?;
+    let what = what(&action)?;
+    let actor = message.actor?;
+    let attributes = actor.attributes?;
+    let container: ContainerId = attributes.get(LABEL_CONTAINER)?.parse().ok()?;
+    if ContainerId::from_engine_name(attributes.get("name")?) != Some(container) {
+        return None;
+    }
+    Some(EngineEvent { container, engine: actor.id?.parse().ok()?, what })
+}
+
+/// An action that a newer engine has invented is a change.
+fn what(action: &str) -> Option<EngineEventKind> {
+    let verb = action.split(':').next().unwrap_or_default();
+    match verb {
+        "destroy" => Some(EngineEventKind::Removed),
+        "attach" | "detach" | "resize" | "top" | "copy" | "export" | "commit" | "archive-path"
+        | "extract-to-dir" | "health_status" => None,
+        _ if verb.starts_with("exec_") => None,
+        _ => Some(EngineEventKind::Changed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_execs_and_consoles_do_is_no_change_and_the_unknown_is_one() {
+        for quiet in ["exec_create: sh -c ls", "exec_die", "exec_start: sh", "attach", "resize"] {
+            assert_eq!(what(quiet), None, "{quiet}");
+        }
+        for loud in ["create", "start", "die", "pause", "unpause", "oom", "stop", "teleport"] {
+            assert_eq!(what(loud), Some(EngineEventKind::Changed), "{loud}");
+        }
+        assert_eq!(what("destroy"), Some(EngineEventKind::Removed));
+    }
+
+    #[test]
+    fn a_label_alone_does_not_make_a_container_ours() {
+        let id = ContainerId::fresh();
+        let line = |name: &str| {
+            let engine = "ab".repeat(32);
+            format!(
+                r#"{{"Action":"die","Actor":{{"ID":"{engine}","Attributes":{{"zun.container":"{id}","name":"{name}"}}}}}}"#
+            )
+        };
+        assert!(read(line(&id.engine_name()).as_bytes()).is_some());
+        assert!(read(line("forged").as_bytes()).is_none());
+        assert!(read(b"not json").is_none());
+    }
+}

@@ -1,0 +1,145 @@
+//! Docker's words in ours.
+
+use bollard::models::{
+    ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as State,
+    ExecInspectResponse,
+};
+use chrono::{DateTime, Utc};
+use zun_common::id::{ContainerId, EngineId};
+use zun_common::status::Status;
+
+use super::super::{DriverError, ExecSeen, Seen};
+use super::LABEL_CONTAINER;
+
+/// A container, as Docker shows it.
+pub(super) fn seen(
+    container: ContainerId,
+    shown: ContainerInspectResponse,
+) -> Result<Seen, DriverError> {
+    let engine = engine_id(shown.id.as_deref())?;
+    let config = shown.config.unwrap_or_default();
+    let state = shown.state.unwrap_or_default();
+    let status = status(&state)?;
+    let reason = state.error.clone().filter(|words| !words.is_empty());
+    Ok(Seen {
+        container,
+        engine,
+        status,
+        exit_code: exit_code(status, &state),
+        reason,
+        oom_killed: state.oom_killed.unwrap_or_default(),
+        tty: config.tty.unwrap_or_default(),
+        stdin: config.open_stdin.unwrap_or_default(),
+        started_at: time(state.started_at.as_deref()),
+        finished_at: time(state.finished_at.as_deref()),
+    })
+}
+
+/// Whether this is the container of ours that its name says.
+pub(super) fn is_ours(container: ContainerId, shown: &ContainerInspectResponse) -> bool {
+    let labels = shown.config.as_ref().and_then(|config| config.labels.as_ref());
+    let label = labels.and_then(|labels| labels.get(LABEL_CONTAINER));
+    label.and_then(|text| text.parse().ok()) == Some(container)
+}
+
+/// An exec, as Docker shows it.
+pub(super) fn exec_seen(shown: &ExecInspectResponse) -> Result<ExecSeen, DriverError> {
+    Ok(ExecSeen {
+        engine: engine_id(shown.container_id.as_deref())?,
+        running: shown.running.unwrap_or_default(),
+        exit_code: shown.exit_code,
+    })
+}
+
+/// The engine's identifier, in its own full form.
+pub(super) fn engine_id(text: Option<&str>) -> Result<EngineId, DriverError> {
+    text.unwrap_or_default().parse().map_err(|error: zun_common::id::InvalidId| {
+        DriverError::Engine { doing: "read the engine's answer", words: error.to_string() }
+    })
+}
+
+fn status(state: &ContainerState) -> Result<Status, DriverError> {
+    match state.status {
+        Some(State::CREATED) => Ok(Status::Created),
+        Some(State::RUNNING | State::STOPPING) => Ok(Status::Running),
+        Some(State::PAUSED) => Ok(Status::Paused),
+        Some(State::RESTARTING) => Ok(Status::Restarting),
+        Some(State::REMOVING) => Ok(Status::Deleting),
+        Some(State::EXITED) => Ok(Status::Stopped),
+        Some(State::DEAD) => Ok(Status::Dead),
+        Some(State::EMPTY) | None => Err(DriverError::Engine {
+            doing: "read the engine's answer",
+            words: "it shows no state of the container".to_owned(),
+        }),
+    }
+}
+
+/// Docker shows 0 for a process that never ran or still runs. One that could not be started is shown as
+/// created, with the code that a shell would give.
+fn exit_code(status: Status, state: &ContainerState) -> Option<i64> {
+    match status {
+        Status::Stopped | Status::Restarting | Status::Dead | Status::Deleting => state.exit_code,
+        Status::Created => state.exit_code.filter(|code| *code != 0),
+        Status::Creating
+        | Status::Running
+        | Status::Paused
+        | Status::Rebuilding
+        | Status::Deleted
+        | Status::Error
+        | Status::Unknown => None,
+    }
+}
+
+/// Docker's zero time, in the year 1, is no time.
+fn time(text: Option<&str>) -> Option<DateTime<Utc>> {
+    let time = DateTime::parse_from_rfc3339(text?).ok()?.to_utc();
+    (time.timestamp() > 0).then_some(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(state: &str) -> Seen {
+        let id = "ab".repeat(32);
+        let text = format!(r#"{{"Id":"{id}","State":{state},"Config":{{"Tty":true}}}}"#);
+        let container = ContainerId::fresh();
+        seen(container, serde_json::from_str(&text).expect("docker's json")).expect("a container")
+    }
+
+    #[test]
+    fn every_state_of_dockers_has_a_status() {
+        for (state, status) in [
+            ("created", Status::Created),
+            ("running", Status::Running),
+            ("paused", Status::Paused),
+            ("restarting", Status::Restarting),
+            ("removing", Status::Deleting),
+            ("exited", Status::Stopped),
+            ("dead", Status::Dead),
+        ] {
+            assert_eq!(shown(&format!(r#"{{"Status":"{state}"}}"#)).status, status);
+        }
+    }
+
+    #[test]
+    fn a_container_that_could_not_start_is_created_with_reason_and_code() {
+        let seen = shown(
+            r#"{"Status":"created","ExitCode":127,"Error":"no such file",
+                "StartedAt":"0001-01-01T00:00:00Z"}"#,
+        );
+        assert_eq!(seen.status, Status::Created);
+        assert_eq!(seen.exit_code, Some(127));
+        assert_eq!(seen.reason.as_deref(), Some("no such file"));
+        assert_eq!(seen.started_at, None);
+    }
+
+    #[test]
+    fn a_running_one_has_no_exit_code_and_an_ended_one_has() {
+        let times = r#""StartedAt":"2026-01-02T03:04:05.123456789Z","ExitCode":0"#;
+        let running = shown(&format!(r#"{{"Status":"running",{times}}}"#));
+        assert_eq!((running.exit_code, running.reason), (None, None));
+        assert!(running.started_at.is_some());
+        assert_eq!(shown(&format!(r#"{{"Status":"exited",{times}}}"#)).exit_code, Some(0));
+    }
+}

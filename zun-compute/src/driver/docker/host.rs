@@ -1,0 +1,53 @@
+//! The engine and its machine.
+
+use bollard::models::SystemInfo;
+use zun_common::units::{Cpus, Gibibytes, Mebibytes, Resources};
+
+use super::deadline::{QUICK, within};
+use super::{DockerDriver, api_version};
+use crate::driver::{DriverError, EngineInfo};
+
+impl DockerDriver {
+    /// Also agrees anew upon the version of the API, for the engine may have been replaced.
+    pub(super) async fn look_at_engine(&self) -> Result<EngineInfo, DriverError> {
+        let (api, version) = self.agree().await?;
+        let info = within(QUICK, api.docker.info())
+            .await
+            .map_err(|trouble| trouble.about_engine("look at the engine"))?;
+        let disk = disk(info.docker_root_dir.clone().unwrap_or_default()).await;
+        let mut runtimes: Vec<String> =
+            info.runtimes.iter().flatten().map(|(name, _)| name.clone()).collect();
+        runtimes.sort();
+        Ok(EngineInfo {
+            engine: format!("docker {}", version.version.as_deref().unwrap_or("unknown")),
+            api_version: api_version(&version)?,
+            total: total(&info),
+            disk,
+            architecture: info.architecture.unwrap_or_default(),
+            os_type: info.os_type.unwrap_or_default(),
+            os: info.operating_system.unwrap_or_default(),
+            kernel: info.kernel_version.unwrap_or_default(),
+            runtimes,
+        })
+    }
+}
+
+fn total(info: &SystemInfo) -> Resources {
+    let cpus = u32::try_from(info.ncpu.unwrap_or_default()).unwrap_or_default();
+    let bytes = u64::try_from(info.mem_total.unwrap_or_default()).unwrap_or_default();
+    Resources {
+        cpus: Cpus::from_millis(cpus.saturating_mul(1000)),
+        memory: Mebibytes::from_bytes(bytes),
+    }
+}
+
+/// The size of the file system that a directory is on; 0 where it cannot be seen from here.
+async fn disk(directory: String) -> Gibibytes {
+    let size = tokio::task::spawn_blocking(move || {
+        rustix::fs::statvfs(&directory).map(|disk| disk.f_frsize.saturating_mul(disk.f_blocks))
+    });
+    match size.await {
+        Ok(Ok(bytes)) => Gibibytes(bytes >> 30),
+        Ok(Err(_)) | Err(_) => Gibibytes(0),
+    }
+}

@@ -1,0 +1,110 @@
+//! Images: there or not, and bringing them.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::models::{CreateImageInfo, ProgressDetail};
+use bollard::query_parameters::CreateImageOptionsBuilder;
+use futures_util::StreamExt as _;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::DockerDriver;
+use super::deadline::{QUICK, within};
+use super::errors::Trouble;
+use crate::driver::image_name::ImageName;
+use crate::driver::{DriverError, Images, PullProgress};
+
+const DOING: &str = "pull the image";
+/// A pull that says nothing for so long is given up.
+const LONGEST_SILENCE: Duration = Duration::from_mins(5);
+
+#[async_trait]
+impl Images for DockerDriver {
+    async fn image_present(&self, image: &str) -> Result<bool, DriverError> {
+        let name: ImageName = image.parse()?;
+        let api = self.api().await?;
+        match within(QUICK, api.docker.inspect_image(&name.to_string())).await {
+            Ok(_shown) => Ok(true),
+            Err(trouble) if trouble.is(404) => Ok(false),
+            Err(trouble) => Err(trouble.about("look for the image")),
+        }
+    }
+
+    async fn image_pull(
+        &self,
+        image: &str,
+        progress: mpsc::Sender<PullProgress>,
+    ) -> Result<(), DriverError> {
+        let name: ImageName = image.parse()?;
+        let api = self.api().await?;
+        let options = CreateImageOptionsBuilder::default()
+            .from_image(&name.repository)
+            .tag(name.version.as_str())
+            .build();
+        let mut lines = api.docker.create_image(Some(options), None, None);
+        while let Some(line) = tokio::time::timeout(LONGEST_SILENCE, lines.next())
+            .await
+            .map_err(|_elapsed| Trouble::Late(LONGEST_SILENCE).about(DOING))?
+        {
+            let line = line.map_err(|error| refused(&name, error.into()))?;
+            if let Err(TrySendError::Full(dropped)) = progress.try_send(step(&name, line)) {
+                tracing::trace!(layer = dropped.layer, "nobody takes the progress of a pull");
+            }
+        }
+        // A stream that breaks may look like one that ended.
+        if self.image_present(image).await? {
+            Ok(())
+        } else {
+            let words = "the pull ended and the image is not there".to_owned();
+            Err(DriverError::Engine { doing: DOING, words })
+        }
+    }
+}
+
+fn step(name: &ImageName, line: CreateImageInfo) -> PullProgress {
+    let bytes = line.progress_detail.and_then(|ProgressDetail { current, total }| {
+        Some((u64::try_from(current?).ok()?, u64::try_from(total?).ok()?))
+    });
+    PullProgress {
+        layer: line.id.unwrap_or_else(|| name.to_string()),
+        state: line.status.unwrap_or_default(),
+        bytes,
+    }
+}
+
+/// Whether the registry does not have it, or something else is wrong.
+fn refused(name: &ImageName, trouble: Trouble) -> DriverError {
+    let words = match &trouble {
+        Trouble::Refused { status: 404, .. } => return DriverError::NoImage(name.to_string()),
+        Trouble::Refused { words, .. } | Trouble::Odd(words) => words,
+        Trouble::Unreachable(_) | Trouble::Late(_) => return trouble.about(DOING),
+    };
+    let missing = ["manifest unknown", "repository does not exist", "name unknown"];
+    if missing.iter().any(|part| words.contains(part))
+        || (words.starts_with("manifest for") && words.contains("not found"))
+    {
+        return DriverError::NoImage(name.to_string());
+    }
+    trouble.about(DOING)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_image_is_told_apart_from_a_registry_that_does_not_answer() {
+        let name: ImageName = "127.0.0.1:5000/x".parse().expect("a name");
+        let meaning = |status, words: &str| {
+            refused(&name, Trouble::Refused { status, words: words.to_owned() })
+        };
+        assert!(matches!(meaning(404, "pull access denied"), DriverError::NoImage(_)));
+        let unknown = "manifest for 127.0.0.1:5000/x:latest not found: manifest unknown";
+        assert!(matches!(meaning(500, unknown), DriverError::NoImage(_)));
+        let nobody = "Get http://127.0.0.1:5000/v2/: dial tcp: connect: connection refused";
+        assert!(matches!(meaning(500, nobody), DriverError::Engine { .. }));
+        let nowhere = "dial tcp: lookup registry-1.docker.io: no such host";
+        assert!(matches!(meaning(500, nowhere), DriverError::Engine { .. }));
+    }
+}

@@ -1,0 +1,195 @@
+//! From the making of a container to its removal.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::models::{ContainerCreateBody, ContainerCreateResponse};
+use bollard::query_parameters::{
+    CreateContainerOptions, InspectContainerOptions, KillContainerOptions, RemoveContainerOptions,
+    RestartContainerOptions, StartContainerOptions, StopContainerOptions, WaitContainerOptions,
+};
+use futures_util::StreamExt as _;
+use tokio::time::Instant;
+use zun_common::id::{ContainerId, EngineId};
+use zun_common::rpc::container::ContainerSpec;
+use zun_common::status::Status;
+
+use super::deadline::{QUICK, SLOW, within};
+use super::errors::Trouble;
+use super::{Api, DockerDriver, from_docker, to_docker};
+use crate::driver::{Change, DriverError, Inspect as _, Lifecycle};
+
+/// The engine's own grace, where none is given.
+const USUAL_GRACE: Duration = Duration::from_secs(10);
+/// How often a name that is taken by nothing is tried again.
+const TRY_EVERY: Duration = Duration::from_millis(50);
+const CREATING: &str = "create the container";
+
+#[async_trait]
+impl Lifecycle for DockerDriver {
+    async fn create(
+        &self,
+        container: ContainerId,
+        spec: &ContainerSpec,
+    ) -> Result<(EngineId, Change), DriverError> {
+        let body = to_docker::container(container, spec)?;
+        let api = self.api().await?;
+        let mut tries = tokio::time::interval(TRY_EVERY);
+        let latest = Instant::now() + QUICK;
+        loop {
+            let now = tries.tick().await;
+            let trouble = match make(&api, container, body.clone()).await {
+                Ok(made) => return Ok((from_docker::engine_id(Some(&made.id))?, Change::Done)),
+                Err(trouble) => trouble,
+            };
+            if trouble.is(404) {
+                return Err(DriverError::NoImage(spec.image.clone()));
+            }
+            if !trouble.says(409, "already in use") {
+                return Err(trouble.about(CREATING));
+            }
+            if let Some(engine) = adopt(&api, container).await? {
+                return Ok((engine, Change::Already));
+            }
+            // The name is taken and nothing has it: it is just being made, or just being removed.
+            if now >= latest {
+                return Err(trouble.about(CREATING));
+            }
+        }
+    }
+
+    async fn start(&self, container: ContainerId) -> Result<Change, DriverError> {
+        let api = self.api().await?;
+        let name = container.engine_name();
+        let start = api.docker.start_container(&name, None::<StartContainerOptions>);
+        change(within(SLOW, start).await)
+            .map_err(|trouble| trouble.about_start("start the container", container))
+    }
+
+    async fn stop(
+        &self,
+        container: ContainerId,
+        grace: Option<Duration>,
+    ) -> Result<Change, DriverError> {
+        let api = self.api().await?;
+        let name = container.engine_name();
+        let options = StopContainerOptions { signal: None, t: grace.map(to_docker::seconds) };
+        let stop = api.docker.stop_container(&name, Some(options));
+        change(within(patience(grace), stop).await)
+            .map_err(|trouble| trouble.about_container("stop the container", container))
+    }
+
+    async fn restart(
+        &self,
+        container: ContainerId,
+        grace: Option<Duration>,
+    ) -> Result<(), DriverError> {
+        let api = self.api().await?;
+        let name = container.engine_name();
+        let options = RestartContainerOptions { signal: None, t: grace.map(to_docker::seconds) };
+        within(patience(grace), api.docker.restart_container(&name, Some(options)))
+            .await
+            .map_err(|trouble| trouble.about_start("restart the container", container))
+    }
+
+    async fn kill(&self, container: ContainerId, signal: &str) -> Result<(), DriverError> {
+        let api = self.api().await?;
+        let name = container.engine_name();
+        let options = KillContainerOptions { signal: signal.to_owned() };
+        within(SLOW, api.docker.kill_container(&name, Some(options)))
+            .await
+            .map_err(|trouble| trouble.about_container("send the container a signal", container))
+    }
+
+    async fn pause(&self, container: ContainerId) -> Result<Change, DriverError> {
+        let api = self.api().await?;
+        match within(SLOW, api.docker.pause_container(&container.engine_name())).await {
+            Ok(()) => Ok(Change::Done),
+            Err(trouble) if trouble.says(409, "already paused") => Ok(Change::Already),
+            Err(trouble) => Err(trouble.about_container("pause the container", container)),
+        }
+    }
+
+    async fn unpause(&self, container: ContainerId) -> Result<Change, DriverError> {
+        let api = self.api().await?;
+        match within(SLOW, api.docker.unpause_container(&container.engine_name())).await {
+            Ok(()) => Ok(Change::Done),
+            // The same words come for one that runs and for one that does not.
+            Err(trouble) if trouble.says(500, "is not paused") || trouble.is(409) => {
+                let status = self.inspect(container).await?.status;
+                if status == Status::Running {
+                    return Ok(Change::Already);
+                }
+                let words = format!("Container {container} is not paused: it is {status}");
+                Err(DriverError::Conflict { words })
+            }
+            Err(trouble) => Err(trouble.about_container("unpause the container", container)),
+        }
+    }
+
+    async fn remove(&self, container: ContainerId, force: bool) -> Result<Change, DriverError> {
+        let api = self.api().await?;
+        let name = container.engine_name();
+        let options = RemoveContainerOptions { v: true, force, link: false };
+        match within(SLOW, api.docker.remove_container(&name, Some(options))).await {
+            Ok(()) => Ok(Change::Done),
+            Err(trouble) if trouble.is(404) => Ok(Change::Already),
+            Err(trouble) if trouble.says(409, "is already in progress") => {
+                gone(&api, container).await?;
+                Ok(Change::Already)
+            }
+            Err(trouble) => Err(trouble.about("remove the container")),
+        }
+    }
+}
+
+async fn make(
+    api: &Api,
+    container: ContainerId,
+    body: ContainerCreateBody,
+) -> Result<ContainerCreateResponse, Trouble> {
+    let options =
+        CreateContainerOptions { name: Some(container.engine_name()), platform: String::new() };
+    within(SLOW, api.docker.create_container(Some(options), body)).await
+}
+
+/// Takes the container that has our name as made, if it carries our label too. `None` where there is
+/// none.
+async fn adopt(api: &Api, container: ContainerId) -> Result<Option<EngineId>, DriverError> {
+    let name = container.engine_name();
+    let look = api.docker.inspect_container(&name, None::<InspectContainerOptions>);
+    match within(QUICK, look).await {
+        Ok(shown) if from_docker::is_ours(container, &shown) => {
+            from_docker::engine_id(shown.id.as_deref()).map(Some)
+        }
+        Ok(_foreign) => Err(DriverError::Conflict {
+            words: format!("the name {name} is taken by a container that is not Zun's"),
+        }),
+        Err(trouble) if trouble.is(404) => Ok(None),
+        Err(trouble) => Err(trouble.about("look at the container that has the name")),
+    }
+}
+
+/// Waits until a removal that somebody else began is done.
+async fn gone(api: &Api, container: ContainerId) -> Result<(), DriverError> {
+    let options = WaitContainerOptions { condition: "removed".to_owned() };
+    let mut answer = api.docker.wait_container(&container.engine_name(), Some(options));
+    // Whatever is answered (also "no such container"), an answer means that it is gone.
+    match tokio::time::timeout(SLOW, answer.next()).await {
+        Ok(_answered) => Ok(()),
+        Err(_elapsed) => Err(Trouble::Late(SLOW).about("see the container go")),
+    }
+}
+
+fn change(outcome: Result<(), Trouble>) -> Result<Change, Trouble> {
+    match outcome {
+        Ok(()) => Ok(Change::Done),
+        Err(trouble) if trouble.is(304) => Ok(Change::Already),
+        Err(trouble) => Err(trouble),
+    }
+}
+
+/// How long a stop may take: the grace, and what the engine needs to kill and to clean up.
+fn patience(grace: Option<Duration>) -> Duration {
+    grace.unwrap_or(USUAL_GRACE).saturating_add(SLOW)
+}

@@ -1,0 +1,164 @@
+//! The end of what a container printed.
+//!
+//! Without a terminal Docker frames the output: `[stream][0 0 0][length, big-endian][bytes]`. With one it
+//! comes raw. Either way only the last 4 MiB are kept, whatever arrives.
+
+use bytes::{Buf as _, Bytes};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use zun_common::id::ContainerId;
+use zun_common::rpc::container::{LogRequest, Logs};
+
+use super::DockerDriver;
+use super::deadline::{QUICK, within};
+use super::errors::Trouble;
+use crate::driver::{DriverError, Inspect as _, LARGEST_OUTPUT};
+
+/// The most lines that are asked for, so that the engine reads its file from the end: it takes tens of
+/// microseconds over each line.
+const MOST_LINES: u32 = 100_000;
+const HEADER: usize = 8;
+
+impl DockerDriver {
+    pub(super) async fn read_logs(
+        &self,
+        container: ContainerId,
+        request: &LogRequest,
+    ) -> Result<Logs, DriverError> {
+        const DOING: &str = "read the container's output";
+        let tty = self.inspect(container).await?.tty;
+        if request.tail == Some(0) {
+            return Ok(Logs { data: Vec::new(), cut: false });
+        }
+        let version = self.api().await?.version;
+        let path =
+            format!("/v{version}/containers/{}/logs?{}", container.engine_name(), query(request));
+        let read = async {
+            let body = self.wire.get(&path).await?;
+            collect(body, tty).await
+        };
+        within(QUICK, read).await.map_err(|trouble| trouble.about_container(DOING, container))
+    }
+}
+
+fn query(request: &LogRequest) -> String {
+    let LogRequest { stdout, stderr, timestamps, tail, since } = request;
+    // One more shows that there are more.
+    let tail = tail.unwrap_or(u32::MAX).min(MOST_LINES + 1);
+    let since = since.map_or_else(String::new, |since| {
+        format!("&since={}.{:09}", since.timestamp(), since.timestamp_subsec_nanos())
+    });
+    format!("stdout={stdout}&stderr={stderr}&timestamps={timestamps}&tail={tail}{since}")
+}
+
+async fn collect(mut body: Incoming, tty: bool) -> Result<Logs, Trouble> {
+    let mut unframed = Unframe::default();
+    let mut kept = Tail::default();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Trouble::Unreachable(Box::new(error)))?;
+        let Ok(bytes) = frame.into_data() else { continue };
+        if tty {
+            kept.push(&bytes);
+        } else {
+            unframed.feed(bytes, |part| kept.push(part));
+        }
+    }
+    Ok(kept.finish())
+}
+
+/// Takes Docker's framing off, whatever the pieces that it arrives in.
+#[derive(Debug, Default)]
+struct Unframe {
+    header: Vec<u8>,
+    left: usize,
+}
+
+impl Unframe {
+    fn feed(&mut self, mut bytes: Bytes, mut part: impl FnMut(&[u8])) {
+        while bytes.has_remaining() {
+            if self.left > 0 {
+                let now = self.left.min(bytes.len());
+                part(&bytes.split_to(now));
+                self.left -= now;
+                continue;
+            }
+            let missing = (HEADER - self.header.len()).min(bytes.len());
+            self.header.extend_from_slice(&bytes.split_to(missing));
+            if let [_stream, _, _, _, a, b, c, d] = *self.header.as_slice() {
+                self.left = u32::from_be_bytes([a, b, c, d]) as usize;
+                self.header.clear();
+            }
+        }
+    }
+}
+
+/// The last 4 MiB of what is pushed.
+#[derive(Debug, Default)]
+struct Tail {
+    data: Vec<u8>,
+    lines: u32,
+    cut: bool,
+}
+
+impl Tail {
+    fn push(&mut self, bytes: &[u8]) {
+        let ends = bytes.split(|byte| *byte == b'\n').count() - 1;
+        self.lines = self.lines.saturating_add(u32::try_from(ends).unwrap_or(u32::MAX));
+        self.data.extend_from_slice(bytes);
+        // Moved only once in a while, so that each byte is moved about once.
+        if self.data.len() > 2 * LARGEST_OUTPUT {
+            self.trim();
+        }
+    }
+
+    fn trim(&mut self) {
+        let over = self.data.len().saturating_sub(LARGEST_OUTPUT);
+        self.cut |= over > 0;
+        self.data.drain(..over);
+    }
+
+    fn finish(mut self) -> Logs {
+        self.trim();
+        Logs { data: self.data, cut: self.cut || self.lines > MOST_LINES }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn frames_are_taken_off_wherever_the_pieces_are_cut(
+            parts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..12),
+            cut in 1_usize..20,
+        ) {
+            let mut framed = Vec::new();
+            for part in &parts {
+                framed.extend_from_slice(&[1, 0, 0, 0]);
+                framed.extend_from_slice(&u32::try_from(part.len()).expect("short").to_be_bytes());
+                framed.extend_from_slice(part);
+            }
+            let mut unframe = Unframe::default();
+            let mut plain = Vec::new();
+            for piece in framed.chunks(cut) {
+                unframe.feed(Bytes::copy_from_slice(piece), |part| plain.extend_from_slice(part));
+            }
+            prop_assert_eq!(plain, parts.concat());
+        }
+    }
+
+    #[test]
+    fn only_the_end_is_kept_and_the_cut_is_told() {
+        let mut tail = Tail::default();
+        for number in 0..10_u8 {
+            tail.push(&vec![number; 1 << 20]);
+        }
+        let logs = tail.finish();
+        assert!(logs.cut);
+        assert_eq!(logs.data.len(), LARGEST_OUTPUT);
+        assert_eq!((logs.data.first(), logs.data.last()), (Some(&6), Some(&9)));
+    }
+}

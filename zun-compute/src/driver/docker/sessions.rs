@@ -1,0 +1,69 @@
+//! Terminal sizes and execs.
+
+use async_trait::async_trait;
+use bollard::query_parameters::{ResizeContainerTTYOptions, ResizeExecOptions};
+use zun_common::id::{ContainerId, ExecId};
+use zun_common::rpc::exec::{ExecOutput, ExecSpec};
+use zun_common::units::TerminalSize;
+
+use super::deadline::{QUICK, within};
+use super::{DockerDriver, from_docker, to_docker};
+use crate::driver::{DriverError, ExecSeen, Sessions};
+
+#[async_trait]
+impl Sessions for DockerDriver {
+    async fn resize(&self, container: ContainerId, size: TerminalSize) -> Result<(), DriverError> {
+        let api = self.api().await?;
+        let name = container.engine_name();
+        let TerminalSize { rows, columns } = size;
+        let options = ResizeContainerTTYOptions { h: rows.into(), w: columns.into() };
+        within(QUICK, api.docker.resize_container_tty(&name, options))
+            .await
+            .map_err(|trouble| trouble.about_container("resize the terminal", container))
+    }
+
+    async fn exec_create(
+        &self,
+        container: ContainerId,
+        spec: &ExecSpec,
+    ) -> Result<ExecId, DriverError> {
+        let config = to_docker::exec(spec)?;
+        let api = self.api().await?;
+        let made = within(QUICK, api.docker.create_exec(&container.engine_name(), config))
+            .await
+            .map_err(|trouble| trouble.about_container("make the exec", container))?;
+        made.id.parse().map_err(|error: zun_common::id::InvalidId| DriverError::Engine {
+            doing: "make the exec",
+            words: error.to_string(),
+        })
+    }
+
+    async fn exec_run(
+        &self,
+        container: ContainerId,
+        spec: &ExecSpec,
+    ) -> Result<ExecOutput, DriverError> {
+        self.run(container, spec).await
+    }
+
+    async fn exec_inspect(&self, exec: &ExecId) -> Result<ExecSeen, DriverError> {
+        let api = self.api().await?;
+        let shown = within(QUICK, api.docker.inspect_exec(exec.as_str()))
+            .await
+            .map_err(|trouble| trouble.about_exec("look at the exec", exec))?;
+        from_docker::exec_seen(&shown)
+    }
+
+    async fn exec_resize(&self, exec: &ExecId, size: TerminalSize) -> Result<(), DriverError> {
+        // Docker keeps the request waiting for ten seconds where the exec does not run.
+        if !self.exec_inspect(exec).await?.running {
+            return Err(DriverError::Conflict { words: format!("Exec {exec} is not running") });
+        }
+        let api = self.api().await?;
+        let TerminalSize { rows, columns } = size;
+        let options = ResizeExecOptions { h: rows.into(), w: columns.into() };
+        within(QUICK, api.docker.resize_exec(exec.as_str(), options))
+            .await
+            .map_err(|trouble| trouble.about_exec("resize the exec's terminal", exec))
+    }
+}

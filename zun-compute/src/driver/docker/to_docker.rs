@@ -1,0 +1,231 @@
+//! Our words in Docker's. Every field of ours is named, so that a new one cannot be forgotten.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use bollard::models::{
+    ContainerCreateBody, ExecConfig, HostConfig, RestartPolicy as DockerPolicy,
+    RestartPolicyNameEnum,
+};
+use zun_common::api::v1::container::RestartPolicy;
+use zun_common::id::ContainerId;
+use zun_common::rpc::container::{ConsoleSpec, ContainerSpec};
+use zun_common::rpc::exec::ExecSpec;
+use zun_common::units::{Resources, TerminalSize};
+
+use super::super::DriverError;
+use super::{LABEL_CONTAINER, LABEL_NAME, LABEL_PREFIX, LABEL_PROJECT};
+use crate::driver::image_name::ImageName;
+
+/// What Docker is told to make.
+pub(in crate::driver) fn container(
+    container: ContainerId,
+    spec: &ContainerSpec,
+) -> Result<ContainerCreateBody, DriverError> {
+    let ContainerSpec {
+        project,
+        name,
+        image,
+        pull: _before_it_is_made,
+        command,
+        entrypoint,
+        environment,
+        labels,
+        workdir,
+        hostname,
+        user,
+        console,
+        resources,
+        restart,
+        auto_remove,
+        read_only,
+        stop_signal,
+    } = spec;
+    let ConsoleSpec { tty, stdin_open, stdin_once, size } = *console;
+    let mut all_labels = user_labels(labels)?;
+    all_labels.extend([
+        (LABEL_CONTAINER.to_owned(), container.to_string()),
+        (LABEL_PROJECT.to_owned(), project.to_string()),
+        (LABEL_NAME.to_owned(), name.clone()),
+    ]);
+    let host = HostConfig {
+        restart_policy: restart.as_ref().map(policy).transpose()?,
+        auto_remove: Some(*auto_remove),
+        readonly_rootfs: Some(*read_only),
+        console_size: size.map(console_size),
+        ..limits(*resources)
+    };
+    Ok(ContainerCreateBody {
+        image: Some(image.parse::<ImageName>()?.to_string()),
+        cmd: command.clone(),
+        entrypoint: entrypoint.clone(),
+        env: Some(environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+        labels: Some(all_labels),
+        working_dir: workdir.clone(),
+        hostname: hostname.clone(),
+        user: user.clone(),
+        tty: Some(tty),
+        open_stdin: Some(stdin_open),
+        stdin_once: Some(stdin_once),
+        attach_stdin: Some(stdin_open),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        stop_signal: stop_signal.clone(),
+        host_config: Some(host),
+        ..ContainerCreateBody::default()
+    })
+}
+
+/// What Docker is told to run in a container.
+pub(in crate::driver) fn exec(spec: &ExecSpec) -> Result<ExecConfig, DriverError> {
+    let ExecSpec { command, tty, stdin, environment, user, workdir, privileged, size } = spec;
+    if command.is_empty() {
+        return Err(DriverError::Invalid { words: "a command must have a word".to_owned() });
+    }
+    Ok(ExecConfig {
+        attach_stdin: Some(*stdin),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        console_size: size.filter(|_| *tty).map(console_size),
+        detach_keys: None,
+        tty: Some(*tty),
+        env: Some(environment.clone()),
+        cmd: Some(command.clone()),
+        privileged: Some(*privileged),
+        user: user.clone(),
+        working_dir: workdir.clone(),
+    })
+}
+
+/// Whole seconds, rounded up, as Docker takes them.
+pub(super) fn seconds(grace: Duration) -> i32 {
+    let whole = grace.as_secs() + u64::from(grace.subsec_nanos() > 0);
+    i32::try_from(whole).unwrap_or(i32::MAX)
+}
+
+/// The user's labels; one that could be taken for ours is refused.
+fn user_labels(labels: &BTreeMap<String, String>) -> Result<HashMap<String, String>, DriverError> {
+    if let Some(forged) = labels.keys().find(|name| name.starts_with(LABEL_PREFIX)) {
+        let words =
+            format!("label `{forged}` is not valid: it must not begin with `{LABEL_PREFIX}`");
+        return Err(DriverError::Invalid { words });
+    }
+    Ok(labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect())
+}
+
+fn policy(policy: &RestartPolicy) -> Result<DockerPolicy, DriverError> {
+    let RestartPolicy { name, maximum_retry_count } = policy;
+    let invalid = |value: &str, rule: &str| DriverError::Invalid {
+        words: format!("restart policy `{value}` is not valid: {rule}"),
+    };
+    let kind = match name.as_str() {
+        "no" | "" => RestartPolicyNameEnum::NO,
+        "always" => RestartPolicyNameEnum::ALWAYS,
+        "on-failure" => RestartPolicyNameEnum::ON_FAILURE,
+        "unless-stopped" => RestartPolicyNameEnum::UNLESS_STOPPED,
+        _ => return Err(invalid(name, "it must be no, always, on-failure or unless-stopped")),
+    };
+    let retries = match maximum_retry_count.as_str() {
+        "" => 0,
+        text => text
+            .parse::<u32>()
+            .map_err(|_not_a_number| invalid(text, "the retry count must be a whole number"))?,
+    };
+    Ok(DockerPolicy { name: Some(kind), maximum_retry_count: Some(retries.into()) })
+}
+
+/// Nothing asked for is no limit.
+fn limits(Resources { cpus, memory }: Resources) -> HostConfig {
+    let nano_cpus = i64::from(cpus.millis()).saturating_mul(1_000_000);
+    let bytes = i64::try_from(memory.bytes()).unwrap_or(i64::MAX);
+    HostConfig {
+        nano_cpus: (nano_cpus > 0).then_some(nano_cpus),
+        memory: (bytes > 0).then_some(bytes),
+        ..HostConfig::default()
+    }
+}
+
+fn console_size(TerminalSize { rows, columns }: TerminalSize) -> Vec<usize> {
+    vec![rows.into(), columns.into()]
+}
+
+#[cfg(test)]
+mod tests {
+    use zun_common::rpc::container::PullPolicy;
+    use zun_common::units::{Cpus, Mebibytes};
+
+    use super::*;
+
+    fn spec() -> ContainerSpec {
+        ContainerSpec {
+            project: "p".parse().expect("a project"),
+            name: "test".to_owned(),
+            image: "cirros".to_owned(),
+            pull: PullPolicy::default(),
+            command: Some(vec!["/bin/sh".to_owned()]),
+            entrypoint: None,
+            environment: BTreeMap::from([("A".to_owned(), "b=c".to_owned())]),
+            labels: BTreeMap::from([("mine".to_owned(), "yes".to_owned())]),
+            workdir: None,
+            hostname: None,
+            user: None,
+            console: ConsoleSpec {
+                tty: true,
+                stdin_open: true,
+                stdin_once: false,
+                size: Some(TerminalSize { rows: 24, columns: 80 }),
+            },
+            resources: Resources { cpus: Cpus::from_millis(1500), memory: Mebibytes(64) },
+            restart: None,
+            auto_remove: false,
+            read_only: false,
+            stop_signal: None,
+        }
+    }
+
+    #[test]
+    fn a_spec_arrives_in_dockers_words() {
+        let id = ContainerId::fresh();
+        let body = container(id, &spec()).expect("a good spec");
+        assert_eq!(body.image.as_deref(), Some("cirros:latest"));
+        assert_eq!(body.env, Some(vec!["A=b=c".to_owned()]));
+        assert_eq!(
+            (body.tty, body.open_stdin, body.stdin_once),
+            (Some(true), Some(true), Some(false))
+        );
+        let labels = body.labels.expect("labels");
+        assert_eq!(labels.get(LABEL_CONTAINER), Some(&id.to_string()));
+        assert_eq!(labels.get("mine").map(String::as_str), Some("yes"));
+        let host = body.host_config.expect("a host part");
+        assert_eq!(host.nano_cpus, Some(1_500_000_000));
+        assert_eq!(host.memory, Some(64 << 20));
+        assert_eq!(host.console_size, Some(vec![24, 80]));
+    }
+
+    #[test]
+    fn a_label_that_could_be_taken_for_ours_is_refused_by_name() {
+        let mut forged = spec();
+        forged.labels.insert(LABEL_CONTAINER.to_owned(), "x".to_owned());
+        let error = container(ContainerId::fresh(), &forged).expect_err("a forged label");
+        assert!(error.to_string().contains("label `zun.container` is not valid"), "{error}");
+    }
+
+    #[test]
+    fn a_restart_policy_is_checked() {
+        let with = |name: &str, count: &str| {
+            policy(&RestartPolicy { name: name.to_owned(), maximum_retry_count: count.to_owned() })
+        };
+        let good = with("on-failure", "3").expect("a good policy");
+        assert_eq!(good.maximum_retry_count, Some(3));
+        assert!(with("sometimes", "").is_err());
+        assert!(with("on-failure", "-1").is_err());
+    }
+
+    #[test]
+    fn a_grace_is_rounded_up() {
+        assert_eq!(seconds(Duration::from_millis(1)), 1);
+        assert_eq!(seconds(Duration::from_secs(3)), 3);
+        assert_eq!(seconds(Duration::ZERO), 0);
+        assert_eq!(seconds(Duration::MAX), i32::MAX);
+    }
+}

@@ -1,0 +1,106 @@
+//! The way to the engine: one connection a request, over a unix socket.
+//!
+//! The client library goes through it too, so that it need not find the socket there at the start, and so
+//! that the engine's "not modified" is not lost. What the library would buffer without bound (raw log
+//! output) or send late (a subscription) is asked for here directly.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bollard::BollardRequest;
+use bollard::errors::Error;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use http_body_util::{BodyExt as _, Either, Full, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use hyperlocal::UnixConnector;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::errors::Trouble;
+
+/// The largest answer that is read as a whole.
+const LARGEST_ANSWER: usize = 16 << 20;
+
+/// The body type of the client library.
+type Body = Either<Full<Bytes>, StreamBody<BoxStream<'static, io::Result<Frame<Bytes>>>>>;
+
+/// A way to one engine. Clones share the client.
+#[derive(Debug, Clone)]
+pub(super) struct Wire {
+    socket: PathBuf,
+    client: Client<UnixConnector, Body>,
+}
+
+/// The engine's words for a refusal.
+#[derive(Deserialize)]
+struct Refusal {
+    message: String,
+}
+
+impl Wire {
+    pub(super) fn new(socket: &Path) -> Self {
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(0)
+            .retry_canceled_requests(false)
+            .build(UnixConnector);
+        Self { socket: socket.to_owned(), client }
+    }
+
+    /// The address that leads requests of the client library here.
+    pub(super) fn address(&self) -> String {
+        let uri: hyper::Uri = hyperlocal::Uri::new(&self.socket, "/").into();
+        format!("unix://{}", uri.host().unwrap_or_default())
+    }
+
+    /// Carries a request of the client library. "Not modified" is an error to it.
+    pub(super) async fn carry(&self, request: BollardRequest) -> Result<Response<Incoming>, Error> {
+        let response = self.client.request(request).await?;
+        if response.status() == StatusCode::NOT_MODIFIED {
+            let status_code = StatusCode::NOT_MODIFIED.as_u16();
+            return Err(Error::DockerResponseServerError { status_code, message: String::new() });
+        }
+        Ok(response)
+    }
+
+    /// Sends a GET, and returns once the head of a good answer is there.
+    pub(super) async fn get(&self, path_and_query: &str) -> Result<Incoming, Trouble> {
+        let request = Request::builder()
+            .method(Method::GET)
+            .uri(hyperlocal::Uri::new(&self.socket, path_and_query))
+            .header(hyper::header::HOST, "docker")
+            .body(Either::Left(Full::new(Bytes::new())))
+            .map_err(|error| Trouble::Odd(error.to_string()))?;
+        let response = self
+            .client
+            .request(request)
+            .await
+            .map_err(|error| Trouble::from(Error::from(error)))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response.into_body());
+        }
+        let answer = whole(response.into_body()).await?;
+        let words = serde_json::from_slice(&answer).map_or_else(
+            |_not_json| String::from_utf8_lossy(&answer).into_owned(),
+            |Refusal { message }| message,
+        );
+        Err(Trouble::Refused { status: status.as_u16(), words })
+    }
+
+    /// Sends a GET and reads its whole answer.
+    pub(super) async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, Trouble> {
+        let answer = whole(self.get(path).await?).await?;
+        serde_json::from_slice(&answer).map_err(|error| Trouble::Odd(error.to_string()))
+    }
+}
+
+async fn whole(body: Incoming) -> Result<Bytes, Trouble> {
+    match Limited::new(body, LARGEST_ANSWER).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) => Err(Trouble::Unreachable(error)),
+    }
+}

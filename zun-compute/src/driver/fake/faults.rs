@@ -1,0 +1,141 @@
+//! What goes wrong on purpose, and the list of what was asked.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::future::Future;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+use zun_common::id::ContainerId;
+
+use crate::driver::DriverError;
+
+/// What can be asked of an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names are those of the driver's operations")]
+pub enum Operation {
+    Create,
+    Start,
+    Stop,
+    Restart,
+    Kill,
+    Pause,
+    Unpause,
+    Remove,
+    Inspect,
+    List,
+    Wait,
+    Logs,
+    Events,
+    Engine,
+    Resize,
+    ExecCreate,
+    ExecRun,
+    ExecInspect,
+    ExecResize,
+    ImagePresent,
+    ImagePull,
+}
+
+/// Operations wait until this is dropped.
+#[derive(Debug)]
+#[must_use = "operations go on when this is dropped"]
+pub struct Stall {
+    _released: watch::Sender<()>,
+}
+
+#[derive(Debug)]
+pub(super) struct Faults {
+    plans: Mutex<Plans>,
+    up: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Plans {
+    calls: Vec<(Operation, Option<ContainerId>)>,
+    failures: HashMap<Operation, VecDeque<DriverError>>,
+    lost: HashSet<Operation>,
+    stalled: HashMap<Operation, watch::Receiver<()>>,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self { plans: Mutex::default(), up: watch::Sender::new(true) }
+    }
+}
+
+impl Faults {
+    pub(super) fn calls(&self) -> Vec<(Operation, Option<ContainerId>)> {
+        self.plans().calls.clone()
+    }
+
+    pub(super) fn fail_next(&self, operation: Operation, error: DriverError) {
+        self.plans().failures.entry(operation).or_default().push_back(error);
+    }
+
+    pub(super) fn lose_next_answer(&self, operation: Operation) {
+        self.plans().lost.insert(operation);
+    }
+
+    pub(super) fn stall(&self, operation: Operation) -> Stall {
+        let (released, wait) = watch::channel(());
+        self.plans().stalled.insert(operation, wait);
+        Stall { _released: released }
+    }
+
+    pub(super) fn set_up(&self, up: bool) {
+        self.up.send_replace(up);
+    }
+
+    /// Does an operation, or what was planned instead. One that is under way when the engine goes down
+    /// fails then.
+    pub(super) async fn perform<T>(
+        &self,
+        operation: Operation,
+        container: Option<ContainerId>,
+        work: impl Future<Output = Result<T, DriverError>> + Send,
+    ) -> Result<T, DriverError> {
+        self.plans().calls.push((operation, container));
+        tokio::select! {
+            biased;
+            () = self.until_down() => Err(down("it is down")),
+            outcome = self.planned(operation, work) => outcome,
+        }
+    }
+
+    async fn planned<T>(
+        &self,
+        operation: Operation,
+        work: impl Future<Output = Result<T, DriverError>> + Send,
+    ) -> Result<T, DriverError> {
+        let stalled = self.plans().stalled.get(&operation).cloned();
+        if let Some(mut stalled) = stalled {
+            // It never changes: an error says that the guard was dropped.
+            while stalled.changed().await.is_ok() {}
+        }
+        let failure = self.plans().failures.get_mut(&operation).and_then(VecDeque::pop_front);
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        let outcome = work.await;
+        if self.plans().lost.remove(&operation) {
+            Err(down("its answer was lost"))
+        } else {
+            outcome
+        }
+    }
+
+    async fn until_down(&self) {
+        let mut up = self.up.subscribe();
+        if up.wait_for(|up| !*up).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn plans(&self) -> MutexGuard<'_, Plans> {
+        self.plans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn down(why: &'static str) -> DriverError {
+    DriverError::Down { cause: why.into() }
+}

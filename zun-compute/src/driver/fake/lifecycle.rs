@@ -1,0 +1,226 @@
+//! From the making of a container to its removal.
+
+use std::collections::hash_map::Entry;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use zun_common::id::{ContainerId, EngineId};
+use zun_common::rpc::container::ContainerSpec;
+use zun_common::status::Status;
+
+use super::record::{Control, Process, Record};
+use super::signal::Signal;
+use super::{FakeDriver, Operation, shared};
+use crate::driver::docker::to_docker;
+use crate::driver::{Change, DriverError, EngineEvent, EngineEventKind, Lifecycle};
+
+const USUAL_GRACE: Duration = Duration::from_secs(10);
+
+#[async_trait]
+impl Lifecycle for FakeDriver {
+    async fn create(
+        &self,
+        container: ContainerId,
+        spec: &ContainerSpec,
+    ) -> Result<(EngineId, Change), DriverError> {
+        let work = async { self.make(container, spec) };
+        self.shared.faults.perform(Operation::Create, Some(container), work).await
+    }
+
+    async fn start(&self, container: ContainerId) -> Result<Change, DriverError> {
+        let work = async {
+            let status = self.shared.state().record(container)?.status;
+            if status == Status::Paused {
+                return Err(conflict("cannot start a paused container, try unpause instead"));
+            }
+            if matches!(status, Status::Running | Status::Restarting) {
+                return Ok(Change::Already);
+            }
+            self.shared.launch(container)
+        };
+        self.shared.faults.perform(Operation::Start, Some(container), work).await
+    }
+
+    async fn stop(
+        &self,
+        container: ContainerId,
+        grace: Option<Duration>,
+    ) -> Result<Change, DriverError> {
+        let work = self.halt(container, grace);
+        self.shared.faults.perform(Operation::Stop, Some(container), work).await
+    }
+
+    async fn restart(
+        &self,
+        container: ContainerId,
+        grace: Option<Duration>,
+    ) -> Result<(), DriverError> {
+        let work = async {
+            // A restart is no end that an automatic removal follows.
+            let auto_remove = {
+                let mut state = self.shared.state();
+                std::mem::take(&mut state.record(container)?.spec.auto_remove)
+            };
+            self.halt(container, grace).await?;
+            self.shared.state().record(container)?.spec.auto_remove = auto_remove;
+            self.shared.launch(container).map(|_started| ())
+        };
+        self.shared.faults.perform(Operation::Restart, Some(container), work).await
+    }
+
+    async fn kill(&self, container: ContainerId, signal: &str) -> Result<(), DriverError> {
+        let work = async {
+            let signal = Signal::parse(signal)?;
+            match self.signal(container, signal)? {
+                Some(_process) => Ok(()),
+                None => Err(conflict(&format!("Container {container} is not running"))),
+            }
+        };
+        self.shared.faults.perform(Operation::Kill, Some(container), work).await
+    }
+
+    async fn pause(&self, container: ContainerId) -> Result<Change, DriverError> {
+        let freeze = (Status::Running, Status::Paused);
+        let work = async { self.freeze_or_thaw(container, freeze) };
+        self.shared.faults.perform(Operation::Pause, Some(container), work).await
+    }
+
+    async fn unpause(&self, container: ContainerId) -> Result<Change, DriverError> {
+        let thaw = (Status::Paused, Status::Running);
+        let work = async { self.freeze_or_thaw(container, thaw) };
+        self.shared.faults.perform(Operation::Unpause, Some(container), work).await
+    }
+
+    async fn remove(&self, container: ContainerId, force: bool) -> Result<Change, DriverError> {
+        let work = async { self.discard(container, force) };
+        self.shared.faults.perform(Operation::Remove, Some(container), work).await
+    }
+}
+
+impl FakeDriver {
+    fn make(
+        &self,
+        container: ContainerId,
+        spec: &ContainerSpec,
+    ) -> Result<(EngineId, Change), DriverError> {
+        // The same fields are refused as by the driver of Docker.
+        to_docker::container(container, spec)?;
+        if spec.auto_remove && spec.restart.as_ref().is_some_and(|policy| policy.name != "no") {
+            let words = "can't create 'AutoRemove' container with restart policy".to_owned();
+            return Err(DriverError::Invalid { words });
+        }
+        let mut state = self.shared.state();
+        if let Some(record) = state.containers.get(&container) {
+            return Ok((record.engine.clone(), Change::Already));
+        }
+        if !state.images.contains(&shared::full_name(&spec.image)) {
+            return Err(DriverError::NoImage(spec.image.clone()));
+        }
+        let engine = Self::engine_id()?;
+        state.containers.insert(container, Record::new(engine.clone(), spec.clone()));
+        drop(state);
+        self.shared.tell(container, EngineEventKind::Changed);
+        Ok((engine, Change::Done))
+    }
+
+    /// Sends a running process a signal, which also thaws it. `None` where nothing runs.
+    fn signal(
+        &self,
+        container: ContainerId,
+        signal: Signal,
+    ) -> Result<Option<Process>, DriverError> {
+        let mut state = self.shared.state();
+        let record = state.record(container)?;
+        let Some(process) = record.process.clone() else { return Ok(None) };
+        record.by_hand |= signal.deadly().is_some();
+        record.status = Status::Running;
+        drop(state);
+        process.frozen.send_replace(false);
+        if process.control.send(Control::Signal(signal)).is_err() {
+            tracing::trace!("a signal came too late");
+        }
+        Ok(Some(process))
+    }
+
+    async fn halt(
+        &self,
+        container: ContainerId,
+        grace: Option<Duration>,
+    ) -> Result<Change, DriverError> {
+        let signal = {
+            let mut state = self.shared.state();
+            let record = state.record(container)?;
+            if record.status == Status::Restarting {
+                record.status = Status::Stopped;
+                return Ok(Change::Done);
+            }
+            match record.spec.stop_signal.as_deref() {
+                Some(name) => Signal::parse(name)?,
+                None => Signal::TERM,
+            }
+        };
+        let Some(process) = self.signal(container, signal)? else { return Ok(Change::Already) };
+        let mut ended = process.ended.subscribe();
+        let grace = grace.unwrap_or(USUAL_GRACE);
+        if tokio::time::timeout(grace, end(&mut ended)).await.is_err() {
+            if process.control.send(Control::Signal(Signal::KILL)).is_err() {
+                tracing::trace!("a kill came too late");
+            }
+            end(&mut ended).await;
+        }
+        self.shared.tell(container, EngineEventKind::Changed);
+        Ok(Change::Done)
+    }
+
+    fn freeze_or_thaw(
+        &self,
+        container: ContainerId,
+        (from, to): (Status, Status),
+    ) -> Result<Change, DriverError> {
+        let mut state = self.shared.state();
+        let record = state.record(container)?;
+        if record.status == to {
+            return Ok(Change::Already);
+        }
+        if record.status != from {
+            return Err(conflict(&format!("Container {container} is {}", record.status)));
+        }
+        record.status = to;
+        if let Some(process) = &record.process {
+            process.frozen.send_replace(to == Status::Paused);
+        }
+        drop(state);
+        self.shared.tell(container, EngineEventKind::Changed);
+        Ok(Change::Done)
+    }
+
+    fn discard(&self, container: ContainerId, force: bool) -> Result<Change, DriverError> {
+        let mut state = self.shared.state();
+        let Entry::Occupied(entry) = state.containers.entry(container) else {
+            return Ok(Change::Already);
+        };
+        if entry.get().is_active() && !force {
+            return Err(conflict(&format!("You cannot remove a running container {container}")));
+        }
+        let Record { engine, process, .. } = entry.remove();
+        state.execs.retain(|_, exec| exec.container != container);
+        drop(state);
+        if let Some(process) = process {
+            let what = EngineEventKind::Changed;
+            self.shared.tell_of(EngineEvent { container, engine: engine.clone(), what });
+            process.ended.send_replace(Signal::KILL.deadly());
+        }
+        self.shared.tell_of(EngineEvent { container, engine, what: EngineEventKind::Removed });
+        Ok(Change::Done)
+    }
+}
+
+/// Waits for the end of a process.
+pub(super) async fn end(ended: &mut watch::Receiver<Option<i64>>) -> Option<i64> {
+    ended.wait_for(Option::is_some).await.ok().and_then(|code| *code)
+}
+
+fn conflict(words: &str) -> DriverError {
+    DriverError::Conflict { words: words.to_owned() }
+}

@@ -1,0 +1,111 @@
+//! A process of the engine in memory: its steps, until they end or something ends it.
+
+use std::future::Future;
+use std::sync::Weak;
+
+use tokio::sync::{mpsc, watch};
+use zun_common::id::ContainerId;
+
+use super::record::{Control, Printed, Stream};
+use super::shared::Shared;
+use super::shell::{Step, Trap};
+use super::signal::Signal;
+
+/// One run of a container.
+pub(super) struct Running {
+    pub(super) run: u64,
+    pub(super) container: ContainerId,
+    pub(super) orders: mpsc::UnboundedReceiver<Control>,
+    pub(super) frozen: watch::Receiver<bool>,
+}
+
+impl Running {
+    /// Does the steps. Ends early, and tells nobody, when the engine is dropped.
+    pub(super) async fn live(mut self, engine: Weak<Shared>, steps: Vec<Step>) {
+        let code = self.steps(&engine, steps).await;
+        if let Some(engine) = engine.upgrade() {
+            engine.ended(self.container, self.run, code);
+        }
+    }
+
+    async fn steps(&mut self, engine: &Weak<Shared>, steps: Vec<Step>) -> i64 {
+        let mut trap = Trap::default();
+        for step in steps {
+            if let Err(code) = self.uninterrupted(trap, wait(&step)).await {
+                return code;
+            }
+            match step {
+                Step::Print(stream, bytes) => self.print(engine, stream, &bytes),
+                Step::ShowSize => {
+                    self.print(engine, Stream::Stdout, size(engine, self.container).as_bytes());
+                }
+                Step::Trap(action) => trap = action,
+                Step::Exit(code) => return code,
+                Step::Sleep(_) | Step::Forever => {}
+            }
+        }
+        0
+    }
+
+    fn print(&self, engine: &Weak<Shared>, stream: Stream, bytes: &[u8]) {
+        if let Some(engine) = engine.upgrade() {
+            engine.print(self.container, Printed::now(stream, bytes));
+        }
+    }
+
+    /// Waits, and then until it is not frozen; or says the exit code of what ended it before.
+    async fn uninterrupted(
+        &mut self,
+        trap: Trap,
+        wait: impl Future<Output = ()> + Send,
+    ) -> Result<(), i64> {
+        let Self { orders, frozen, .. } = self;
+        let go_on = async {
+            wait.await;
+            if frozen.wait_for(|frozen| !*frozen).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            code = end(orders, trap) => Err(code),
+            () = go_on => Ok(()),
+        }
+    }
+}
+
+/// The time that a step takes.
+async fn wait(step: &Step) {
+    match step {
+        Step::Sleep(length) => tokio::time::sleep(*length).await,
+        Step::Forever => std::future::pending().await,
+        Step::Print(..) | Step::Trap(_) | Step::ShowSize | Step::Exit(_) => {}
+    }
+}
+
+/// The exit code of whatever ends the process.
+async fn end(orders: &mut mpsc::UnboundedReceiver<Control>, trap: Trap) -> i64 {
+    loop {
+        let code = match orders.recv().await {
+            Some(Control::Exit(code)) => Some(code),
+            Some(Control::Signal(Signal::TERM)) => match trap {
+                Trap::Die => Signal::TERM.deadly(),
+                Trap::Ignore => None,
+                Trap::Exit(code) => Some(code),
+            },
+            Some(Control::Signal(signal)) => signal.deadly(),
+            None => Signal::KILL.deadly(),
+        };
+        if let Some(code) = code {
+            return code;
+        }
+    }
+}
+
+/// A terminal's size as `stty size` prints it.
+pub(super) fn size(engine: &Weak<Shared>, container: ContainerId) -> String {
+    let size = engine.upgrade().and_then(|engine| {
+        engine.state().containers.get(&container).and_then(|record| record.size)
+    });
+    size.map_or_else(|| "0 0\n".to_owned(), |size| format!("{} {}\n", size.rows, size.columns))
+}

@@ -1,0 +1,170 @@
+//! What the engine in memory keeps of a container and of an exec.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use tokio::sync::{mpsc, watch};
+use zun_common::id::{ContainerId, EngineId};
+use zun_common::rpc::container::{ContainerSpec, LogRequest, Logs};
+use zun_common::rpc::exec::ExecSpec;
+use zun_common::status::Status;
+use zun_common::units::TerminalSize;
+
+use super::shell::Surroundings;
+use super::signal::Signal;
+use crate::driver::{LARGEST_OUTPUT, Seen};
+
+/// Where something is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Stdout.
+    Stdout,
+    /// Stderr.
+    Stderr,
+}
+
+/// Something that was printed.
+#[derive(Debug, Clone)]
+pub(super) struct Printed {
+    at: DateTime<Utc>,
+    stream: Stream,
+    bytes: Vec<u8>,
+}
+
+impl Printed {
+    pub(super) fn now(stream: Stream, bytes: &[u8]) -> Self {
+        Self { at: Utc::now(), stream, bytes: bytes.to_vec() }
+    }
+}
+
+/// The way to a running process.
+#[derive(Debug, Clone)]
+pub(super) struct Process {
+    /// Tells this run from others of the same container.
+    pub(super) run: u64,
+    pub(super) control: mpsc::UnboundedSender<Control>,
+    pub(super) frozen: watch::Sender<bool>,
+    /// The exit code, once it ended.
+    pub(super) ended: watch::Sender<Option<i64>>,
+}
+
+/// What is done to a process.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Control {
+    Signal(Signal),
+    Exit(i64),
+}
+
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) engine: EngineId,
+    pub(super) spec: ContainerSpec,
+    pub(super) status: Status,
+    pub(super) reason: Option<String>,
+    pub(super) exit_code: Option<i64>,
+    pub(super) oom_killed: bool,
+    pub(super) started_at: Option<DateTime<Utc>>,
+    pub(super) finished_at: Option<DateTime<Utc>>,
+    pub(super) size: Option<TerminalSize>,
+    pub(super) process: Option<Process>,
+    /// It was stopped or killed on request, so the restart policy does not apply.
+    pub(super) by_hand: bool,
+    pub(super) restarts: u32,
+    output: Vec<Printed>,
+}
+
+#[derive(Debug)]
+pub(super) struct ExecRecord {
+    pub(super) container: ContainerId,
+    pub(super) engine: EngineId,
+    pub(super) spec: ExecSpec,
+    pub(super) running: bool,
+    pub(super) exit_code: Option<i64>,
+    pub(super) size: Option<TerminalSize>,
+}
+
+impl Record {
+    pub(super) fn new(engine: EngineId, spec: ContainerSpec) -> Self {
+        Self {
+            engine,
+            spec,
+            status: Status::Created,
+            reason: None,
+            exit_code: None,
+            oom_killed: false,
+            started_at: None,
+            finished_at: None,
+            size: None,
+            process: None,
+            by_hand: false,
+            restarts: 0,
+            output: Vec::new(),
+        }
+    }
+
+    pub(super) fn seen(&self, container: ContainerId) -> Seen {
+        Seen {
+            container,
+            engine: self.engine.clone(),
+            status: self.status,
+            reason: self.reason.clone(),
+            exit_code: self.exit_code,
+            oom_killed: self.oom_killed,
+            tty: self.spec.console.tty,
+            stdin: self.spec.console.stdin_open,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+        }
+    }
+
+    /// The command as the engine runs it.
+    pub(super) fn words(&self) -> Vec<String> {
+        let mut words = self.spec.entrypoint.clone().unwrap_or_default();
+        words.extend(self.spec.command.clone().unwrap_or_default());
+        if words.is_empty() { vec!["/bin/sh".to_owned()] } else { words }
+    }
+
+    pub(super) fn surroundings(&self) -> Surroundings {
+        let short: String = self.engine.as_str().chars().take(12).collect();
+        Surroundings {
+            environment: self.spec.environment.clone(),
+            workdir: self.spec.workdir.clone(),
+            hostname: self.spec.hostname.clone().unwrap_or(short),
+            user: self.spec.user.clone(),
+        }
+    }
+
+    /// Whether it counts as running for the engine.
+    pub(super) const fn is_active(&self) -> bool {
+        matches!(self.status, Status::Running | Status::Paused | Status::Restarting)
+    }
+
+    /// Keeps what was printed, line by line. A terminal has one stream.
+    pub(super) fn print(&mut self, printed: Printed) {
+        let Printed { at, stream, bytes } = printed;
+        let stream = if self.spec.console.tty { Stream::Stdout } else { stream };
+        let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+        self.output.extend(lines.map(|line| Printed { at, stream, bytes: line.to_vec() }));
+    }
+
+    pub(super) fn logs(&self, request: &LogRequest) -> Logs {
+        let asked = |line: &&Printed| {
+            let stream = match line.stream {
+                Stream::Stdout => request.stdout,
+                Stream::Stderr => request.stderr,
+            };
+            stream && request.since.is_none_or(|since| line.at >= since)
+        };
+        let lines: Vec<&Printed> = self.output.iter().filter(asked).collect();
+        let tail = request.tail.map_or(usize::MAX, |tail| tail as usize);
+        let mut data = Vec::new();
+        for line in lines.iter().skip(lines.len().saturating_sub(tail)) {
+            if request.timestamps {
+                let stamp = line.at.to_rfc3339_opts(SecondsFormat::Nanos, true);
+                data.extend_from_slice(format!("{stamp} ").as_bytes());
+            }
+            data.extend_from_slice(&line.bytes);
+        }
+        let over = data.len().saturating_sub(LARGEST_OUTPUT);
+        data.drain(..over);
+        Logs { data, cut: over > 0 }
+    }
+}

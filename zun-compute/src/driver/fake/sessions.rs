@@ -1,0 +1,160 @@
+//! Terminal sizes and execs.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use zun_common::id::{ContainerId, ExecId};
+use zun_common::rpc::exec::{ExecOutput, ExecSpec};
+use zun_common::status::Status;
+use zun_common::units::TerminalSize;
+
+use super::process;
+use super::record::{ExecRecord, Stream};
+use super::shell::{NotRunnable, Step, Surroundings, program};
+use super::{FakeDriver, Operation};
+use crate::driver::docker::to_docker;
+use crate::driver::{DriverError, ExecSeen, LARGEST_OUTPUT, Sessions};
+
+#[async_trait]
+impl Sessions for FakeDriver {
+    async fn resize(&self, container: ContainerId, size: TerminalSize) -> Result<(), DriverError> {
+        let work = async {
+            let mut state = self.shared.state();
+            let record = state.record(container)?;
+            if !record.is_active() {
+                let words = format!("Container {container} is not running");
+                return Err(DriverError::Conflict { words });
+            }
+            record.size = Some(size);
+            Ok(())
+        };
+        self.shared.faults.perform(Operation::Resize, Some(container), work).await
+    }
+
+    async fn exec_create(
+        &self,
+        container: ContainerId,
+        spec: &ExecSpec,
+    ) -> Result<ExecId, DriverError> {
+        let work = async { self.make_exec(container, spec) };
+        self.shared.faults.perform(Operation::ExecCreate, Some(container), work).await
+    }
+
+    async fn exec_run(
+        &self,
+        container: ContainerId,
+        spec: &ExecSpec,
+    ) -> Result<ExecOutput, DriverError> {
+        let work = async {
+            let exec = self.make_exec(container, spec)?;
+            let around = self.surroundings(container, spec)?;
+            let output = match program(&spec.command, &around) {
+                Ok(steps) => self.follow(container, steps, exec.clone()).await,
+                Err(NotRunnable { code, words }) => ExecOutput {
+                    exec: exec.clone(),
+                    stdout: Vec::new(),
+                    stderr: format!("{words}\n").into_bytes(),
+                    exit_code: code,
+                    cut: false,
+                },
+            };
+            self.end_exec(&exec, output.exit_code);
+            Ok(output)
+        };
+        self.shared.faults.perform(Operation::ExecRun, Some(container), work).await
+    }
+
+    async fn exec_inspect(&self, exec: &ExecId) -> Result<ExecSeen, DriverError> {
+        let work = async {
+            let mut state = self.shared.state();
+            let record = state.exec(exec)?;
+            Ok(ExecSeen {
+                engine: record.engine.clone(),
+                running: record.running,
+                exit_code: record.exit_code,
+            })
+        };
+        self.shared.faults.perform(Operation::ExecInspect, None, work).await
+    }
+
+    async fn exec_resize(&self, exec: &ExecId, size: TerminalSize) -> Result<(), DriverError> {
+        let work = async {
+            let mut state = self.shared.state();
+            let record = state.exec(exec)?;
+            if !record.running {
+                return Err(DriverError::Conflict { words: format!("Exec {exec} is not running") });
+            }
+            record.size = Some(size);
+            Ok(())
+        };
+        self.shared.faults.perform(Operation::ExecResize, None, work).await
+    }
+}
+
+impl FakeDriver {
+    fn make_exec(&self, container: ContainerId, spec: &ExecSpec) -> Result<ExecId, DriverError> {
+        to_docker::exec(spec)?;
+        let mut state = self.shared.state();
+        let record = state.record(container)?;
+        if record.status != Status::Running {
+            let words = format!("Container {container} is {}", record.status);
+            return Err(DriverError::Conflict { words });
+        }
+        let made = ExecRecord {
+            container,
+            engine: record.engine.clone(),
+            size: spec.size,
+            spec: spec.clone(),
+            running: false,
+            exit_code: None,
+        };
+        let exec: ExecId = Self::fresh_id()?;
+        state.execs.insert(exec.clone(), made);
+        Ok(exec)
+    }
+
+    fn surroundings(
+        &self,
+        container: ContainerId,
+        spec: &ExecSpec,
+    ) -> Result<Surroundings, DriverError> {
+        let mut around = self.shared.state().record(container)?.surroundings();
+        let pairs = spec.environment.iter().filter_map(|pair| pair.split_once('='));
+        around.environment.extend(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        around.workdir = spec.workdir.clone().or(around.workdir);
+        around.user = spec.user.clone().or(around.user);
+        Ok(around)
+    }
+
+    /// Runs steps to their end. Input that does not come has ended.
+    async fn follow(&self, container: ContainerId, steps: Vec<Step>, exec: ExecId) -> ExecOutput {
+        let mut output =
+            ExecOutput { exec, stdout: Vec::new(), stderr: Vec::new(), exit_code: 0, cut: false };
+        for step in steps {
+            match step {
+                Step::Print(stream, bytes) => keep(&mut output, stream, &bytes),
+                Step::ShowSize => {
+                    let size = process::size(&Arc::downgrade(&self.shared), container);
+                    keep(&mut output, Stream::Stdout, size.as_bytes());
+                }
+                Step::Sleep(length) => tokio::time::sleep(length).await,
+                Step::Exit(code) => {
+                    output.exit_code = code;
+                    break;
+                }
+                Step::Forever | Step::Trap(_) => {}
+            }
+        }
+        output
+    }
+}
+
+fn keep(output: &mut ExecOutput, stream: Stream, bytes: &[u8]) {
+    let kept = match stream {
+        Stream::Stdout => &mut output.stdout,
+        Stream::Stderr => &mut output.stderr,
+    };
+    let room = LARGEST_OUTPUT - kept.len();
+    output.cut |= bytes.len() > room;
+    kept.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+}

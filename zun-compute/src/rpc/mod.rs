@@ -1,0 +1,100 @@
+//! Which call is answered by what. Commands are accepted by the workers; questions go to the engine at
+//! once, each with a deadline.
+
+mod container;
+mod exec;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use zun_common::bus::{Incoming, Router};
+use zun_common::rpc::Problem;
+use zun_common::rpc::container as calls;
+use zun_common::rpc::exec as exec_calls;
+
+use crate::driver::DriverError;
+use crate::host::{Host, within};
+use crate::worker::{Command, Origin, Workers};
+
+/// Everything that is taken from the host's durable queue.
+pub(crate) fn commands(workers: &Workers) -> Router {
+    let router = Router::new();
+    let router = accept(router, workers, |call: calls::CreateContainer| {
+        (call.container, Command::Create(Box::new(call)))
+    });
+    let router =
+        accept(router, workers, |call: calls::StartContainer| (call.container, Command::Start));
+    let router = accept(router, workers, |call: calls::StopContainer| {
+        (call.container, Command::Stop { grace: seconds(call.grace) })
+    });
+    let router = accept(router, workers, |call: calls::RebootContainer| {
+        (call.container, Command::Reboot { grace: seconds(call.grace) })
+    });
+    let router =
+        accept(router, workers, |call: calls::PauseContainer| (call.container, Command::Pause));
+    let router =
+        accept(router, workers, |call: calls::UnpauseContainer| (call.container, Command::Unpause));
+    let router = accept(router, workers, |call: calls::KillContainer| {
+        (call.container, Command::Kill { signal: call.signal })
+    });
+    accept(router, workers, |call: calls::RemoveContainer| {
+        (call.container, Command::Remove(call.how))
+    })
+}
+
+/// Everything that is taken from the host's transient queue.
+pub(crate) fn questions(host: &Arc<Host>) -> Router {
+    let router = Router::new();
+    let router = ask(router, host, |host, call| async move { container::show(&host, call).await });
+    let router = ask(router, host, |host, call| async move { container::logs(&host, call).await });
+    let router =
+        ask(router, host, |host, call| async move { container::locate(&host, call).await });
+    let router =
+        ask(router, host, |host, call| async move { container::resize(&host, call).await });
+    let router = ask(router, host, |host, call| async move { exec::create(&host, call).await });
+    let router = ask(router, host, |host, call| async move { exec::run(&host, call).await });
+    ask(router, host, |host, call: exec_calls::ResizeExec| async move {
+        exec::resize(&host, call).await
+    })
+}
+
+fn accept<C>(
+    router: Router,
+    workers: &Workers,
+    command: fn(C) -> (zun_common::id::ContainerId, Command),
+) -> Router
+where
+    C: zun_common::rpc::Call<Reply = zun_common::rpc::Done>,
+{
+    let workers = workers.clone();
+    router.accept(move |call: C, incoming: Incoming| {
+        let workers = workers.clone();
+        let origin = Origin { request: incoming.context.request, again: incoming.redelivered };
+        let (container, command) = command(call);
+        async move { workers.accept(container, command, origin).await }
+    })
+}
+
+fn ask<C, H, F>(router: Router, host: &Arc<Host>, handler: H) -> Router
+where
+    C: zun_common::rpc::Call,
+    H: Fn(Arc<Host>, C) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<C::Reply, Problem>> + Send + 'static,
+{
+    let host = Arc::clone(host);
+    router.on(move |call: C, _incoming: Incoming| handler(Arc::clone(&host), call))
+}
+
+fn seconds(grace: Option<u32>) -> Option<Duration> {
+    grace.map(|seconds| Duration::from_secs(u64::from(seconds)))
+}
+
+/// A little less than the caller waits, so that it gets the reason and not a silence.
+async fn before<T>(
+    deadline: Duration,
+    doing: &'static str,
+    call: impl Future<Output = Result<T, DriverError>> + Send,
+) -> Result<T, Problem> {
+    within(deadline.mul_f32(0.9), doing, call).await.map_err(|error| error.problem())
+}

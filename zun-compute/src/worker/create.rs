@@ -1,0 +1,79 @@
+//! Making a container: its image, itself, and its first start. One that is there is taken as made.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use zun_common::rpc::container::{ContainerSpec, CreateContainer, PullPolicy};
+use zun_common::status::{Status, TaskState};
+
+use super::perform::Work;
+use super::run;
+use crate::driver::{DriverError, Seen};
+use crate::host::within;
+
+/// Makes it and starts it if asked. One that ran already is not run again: then this command was done
+/// before, and came again.
+pub(super) async fn create(
+    work: &Work<'_>,
+    make: &CreateContainer,
+    seen: Option<&Seen>,
+) -> Result<(), DriverError> {
+    let host = work.host;
+    let CreateContainer { container, spec, start } = make;
+    host.reports.ordered(*container, spec.auto_remove);
+    if seen.is_none() {
+        host.reports.begin(*container, TaskState::Creating);
+        bring_image(work, make).await?;
+        host.reports.begin(*container, TaskState::Creating);
+        let making = host.driver.create(*container, spec);
+        within(host.engine_timeout(), "create the container", making).await?;
+        host.look(*container).await?;
+    }
+    let never_ran = seen.is_none_or(|seen| {
+        seen.started_at.is_none() && matches!(seen.status, Status::Created | Status::Error)
+    });
+    if *start && never_ran {
+        run::start(host, *container).await?;
+    }
+    Ok(())
+}
+
+async fn bring_image(work: &Work<'_>, make: &CreateContainer) -> Result<(), DriverError> {
+    let Work { host, given_up, .. } = work;
+    let ContainerSpec { image, pull, .. } = &make.spec;
+    let looking = host.driver.image_present(image);
+    let pulls = match pull {
+        PullPolicy::Always => true,
+        PullPolicy::IfNotPresent => {
+            !within(host.engine_timeout(), "look for the image", looking).await?
+        }
+        PullPolicy::Never
+            if within(host.engine_timeout(), "look for the image", looking).await? =>
+        {
+            false
+        }
+        PullPolicy::Never => return Err(DriverError::NoImage(image.clone())),
+    };
+    let cancelled = || DriverError::Conflict { words: "its removal was asked for".to_owned() };
+    if given_up.is_cancelled() {
+        return Err(cancelled());
+    }
+    if !pulls {
+        return Ok(());
+    }
+    host.reports.begin(make.container, TaskState::ImagePulling);
+    let (progress, mut layers) = mpsc::channel(16);
+    let limit = Duration::from_secs(host.limits.pull_timeout);
+    let pulling = within(limit, "pull the image", host.driver.image_pull(image, progress));
+    let drained = async {
+        while let Some(layer) = layers.recv().await {
+            tracing::trace!(container.id = %make.container, "{image}: {} {}", layer.layer, layer.state);
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        pulled = pulling => pulled,
+        () = given_up.cancelled() => Err(cancelled()),
+        () = drained => Ok(()),
+    }
+}

@@ -1,0 +1,132 @@
+//! A zun-api that writes down what it is told and answers what it is asked.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use zun_common::bus::{Bus, Incoming, Route, Router};
+use zun_common::id::ContainerId;
+use zun_common::rpc::host::{Assigned, AssignedContainer, AssignedContainers, Heartbeat};
+use zun_common::rpc::report::{ContainerReport, UnknownContainer};
+use zun_common::rpc::{Done, Problem};
+use zun_common::shutdown::Tasks;
+use zun_common::status::Status;
+
+#[derive(Debug, Default)]
+struct Heard {
+    reports: HashMap<ContainerId, Vec<ContainerReport>>,
+    heartbeats: Vec<Heartbeat>,
+    strangers: Vec<UnknownContainer>,
+    assigned: Vec<AssignedContainer>,
+}
+
+/// The scripted zun-api.
+#[derive(Clone)]
+pub(crate) struct Controller {
+    heard: Arc<Mutex<Heard>>,
+    news: watch::Sender<()>,
+}
+
+impl Controller {
+    /// Takes reports; what it is asked is answered from [`Controller::answers`] on.
+    pub(crate) async fn start(bus: &Bus, tasks: &Tasks) -> Self {
+        let controller = Self { heard: Arc::default(), news: watch::Sender::new(()) };
+        let on_report = controller.clone();
+        let on_beat = controller.clone();
+        let on_stranger = controller.clone();
+        let router = Router::new()
+            .on(move |report: ContainerReport, incoming: Incoming| {
+                assert_eq!(incoming.sender, report.host.as_str());
+                on_report
+                    .hear(|heard| heard.reports.entry(report.container).or_default().push(report));
+                async { Ok::<_, Problem>(Done {}) }
+            })
+            .on(move |beat: Heartbeat, _: Incoming| {
+                on_beat.hear(|heard| heard.heartbeats.push(beat));
+                async { Ok::<_, Problem>(Done {}) }
+            })
+            .on(move |stranger: UnknownContainer, _: Incoming| {
+                on_stranger.hear(|heard| heard.strangers.push(stranger));
+                async { Ok::<_, Problem>(Done {}) }
+            });
+        let deliveries = bus.transport().consume(Route::Reports, 1).await.expect("deliveries");
+        Arc::new(router).serve(deliveries, tasks);
+        controller
+    }
+
+    /// Answers questions from now on.
+    pub(crate) async fn answers(&self, bus: &Bus, tasks: &Tasks) {
+        let own = self.clone();
+        let router = Router::new().on(move |_: AssignedContainers, _: Incoming| {
+            let containers = own.heard.lock().expect("a lock").assigned.clone();
+            async move { Ok::<_, Problem>(Assigned { containers }) }
+        });
+        let deliveries = bus.transport().consume(Route::Controller, 8).await.expect("deliveries");
+        Arc::new(router).serve(deliveries, tasks);
+    }
+
+    pub(crate) fn assign(&self, assigned: Vec<AssignedContainer>) {
+        self.heard.lock().expect("a lock").assigned = assigned;
+    }
+
+    /// All that was told of a container, in order.
+    pub(crate) fn history(&self, container: ContainerId) -> Vec<ContainerReport> {
+        self.heard.lock().expect("a lock").reports.get(&container).cloned().unwrap_or_default()
+    }
+
+    /// What zun-api would have in its database.
+    pub(crate) fn newest(&self, container: ContainerId) -> Option<ContainerReport> {
+        self.history(container).into_iter().max_by_key(|report| report.generation)
+    }
+
+    /// Waits until the newest report is in this status with nothing being done.
+    pub(crate) async fn until(&self, container: ContainerId, status: Status) -> ContainerReport {
+        let settled =
+            |report: &ContainerReport| report.status == status && report.task_state.is_none();
+        self.until_report(container, settled).await
+    }
+
+    pub(crate) async fn until_report(
+        &self,
+        container: ContainerId,
+        wanted: impl Fn(&ContainerReport) -> bool,
+    ) -> ContainerReport {
+        let found = || self.newest(container).filter(|report| wanted(report));
+        let what = || format!("a report among {:#?}", self.history(container));
+        self.eventually(found, what).await
+    }
+
+    pub(crate) async fn until_heartbeat(&self, wanted: impl Fn(&Heartbeat) -> bool) -> Heartbeat {
+        let last = || self.heard.lock().expect("a lock").heartbeats.last().cloned();
+        self.eventually(|| last().filter(|beat| wanted(beat)), || format!("after {:?}", last()))
+            .await
+    }
+
+    pub(crate) async fn until_stranger(&self) -> UnknownContainer {
+        let first = || self.heard.lock().expect("a lock").strangers.first().cloned();
+        self.eventually(first, || "a stranger".to_owned()).await
+    }
+
+    async fn eventually<T>(&self, found: impl Fn() -> Option<T>, what: impl Fn() -> String) -> T {
+        let mut news = self.news.subscribe();
+        let waiting = async {
+            loop {
+                news.borrow_and_update();
+                if let Some(found) = found() {
+                    return found;
+                }
+                news.changed().await.expect("the controller lives");
+            }
+        };
+        let within = Duration::from_secs(20);
+        tokio::time::timeout(within, waiting)
+            .await
+            .unwrap_or_else(|_| panic!("waited for {}", what()))
+    }
+
+    fn hear(&self, write: impl FnOnce(&mut Heard)) {
+        write(&mut self.heard.lock().expect("a lock"));
+        self.news.send_replace(());
+    }
+}

@@ -1,0 +1,123 @@
+//! A defect in a driver is told of, and ends neither the agent nor the container's worker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use tokio::sync::mpsc;
+use zun_common::bus::Bus;
+use zun_common::id::{ContainerId, EngineId, ExecId};
+use zun_common::rpc::container::{ContainerSpec, LogRequest, Logs, PauseContainer, StopContainer};
+use zun_common::rpc::exec::{ExecOutput, ExecSpec};
+use zun_common::status::Status;
+use zun_common::units::TerminalSize;
+use zun_compute::Agent;
+use zun_compute::driver::fake::FakeDriver;
+use zun_compute::driver::{
+    Change, DriverError, EngineEvent, EngineInfo, ExecSeen, Images, Inspect, Lifecycle,
+    PullProgress, Seen, Sessions,
+};
+
+use crate::world::World;
+
+/// Panics when it is asked to pause.
+struct Defective(FakeDriver);
+
+type Outcome<T> = Result<T, DriverError>;
+
+#[async_trait]
+impl Lifecycle for Defective {
+    async fn create(&self, id: ContainerId, spec: &ContainerSpec) -> Outcome<(EngineId, Change)> {
+        self.0.create(id, spec).await
+    }
+    async fn start(&self, id: ContainerId) -> Outcome<Change> {
+        self.0.start(id).await
+    }
+    async fn stop(&self, id: ContainerId, grace: Option<Duration>) -> Outcome<Change> {
+        self.0.stop(id, grace).await
+    }
+    async fn restart(&self, id: ContainerId, grace: Option<Duration>) -> Outcome<()> {
+        self.0.restart(id, grace).await
+    }
+    async fn kill(&self, id: ContainerId, signal: &str) -> Outcome<()> {
+        self.0.kill(id, signal).await
+    }
+    async fn pause(&self, _: ContainerId) -> Outcome<Change> {
+        panic!("a defect, on purpose")
+    }
+    async fn unpause(&self, id: ContainerId) -> Outcome<Change> {
+        self.0.unpause(id).await
+    }
+    async fn remove(&self, id: ContainerId, force: bool) -> Outcome<Change> {
+        self.0.remove(id, force).await
+    }
+}
+
+#[async_trait]
+impl Inspect for Defective {
+    async fn inspect(&self, id: ContainerId) -> Outcome<Seen> {
+        self.0.inspect(id).await
+    }
+    async fn list(&self) -> Outcome<Vec<Seen>> {
+        self.0.list().await
+    }
+    async fn wait(&self, id: ContainerId) -> Outcome<i64> {
+        self.0.wait(id).await
+    }
+    async fn logs(&self, id: ContainerId, request: &LogRequest) -> Outcome<Logs> {
+        self.0.logs(id, request).await
+    }
+    async fn events(&self) -> Outcome<BoxStream<'static, EngineEvent>> {
+        self.0.events().await
+    }
+    async fn engine(&self) -> Outcome<EngineInfo> {
+        self.0.engine().await
+    }
+}
+
+#[async_trait]
+impl Sessions for Defective {
+    async fn resize(&self, id: ContainerId, size: TerminalSize) -> Outcome<()> {
+        self.0.resize(id, size).await
+    }
+    async fn exec_create(&self, id: ContainerId, spec: &ExecSpec) -> Outcome<ExecId> {
+        self.0.exec_create(id, spec).await
+    }
+    async fn exec_run(&self, id: ContainerId, spec: &ExecSpec) -> Outcome<ExecOutput> {
+        self.0.exec_run(id, spec).await
+    }
+    async fn exec_inspect(&self, exec: &ExecId) -> Outcome<ExecSeen> {
+        self.0.exec_inspect(exec).await
+    }
+    async fn exec_resize(&self, exec: &ExecId, size: TerminalSize) -> Outcome<()> {
+        self.0.exec_resize(exec, size).await
+    }
+}
+
+#[async_trait]
+impl Images for Defective {
+    async fn image_present(&self, image: &str) -> Outcome<bool> {
+        self.0.image_present(image).await
+    }
+    async fn image_pull(&self, image: &str, progress: mpsc::Sender<PullProgress>) -> Outcome<()> {
+        self.0.image_pull(image, progress).await
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_a_driver_is_told_and_the_next_command_is_done() {
+    let world = World::new().await;
+    let bus = Bus::over(Arc::clone(world.bus.transport()), "nobody");
+    let driver = Arc::new(Defective(world.engine.clone()));
+    let agent =
+        Agent::start(world.settings.clone(), bus, driver, &world.tasks).await.expect("an agent");
+    let container = world.running(&["/bin/sh"]).await;
+    world.call(&PauseContainer { container }).await.expect("accepted");
+    let report =
+        world.controller.until_report(container, |report| report.status_reason.is_some()).await;
+    assert_eq!((report.status, report.task_state), (Status::Running, None));
+    world.call(&StopContainer { container, grace: Some(1) }).await.expect("accepted");
+    world.controller.until(container, Status::Stopped).await;
+    assert!(agent.stop().await);
+}

@@ -1,0 +1,124 @@
+//! Questions: answered from the engine, or refused in words.
+
+use zun_common::grant::Mode;
+use zun_common::id::ContainerId;
+use zun_common::rpc::Code;
+use zun_common::rpc::container::{
+    ConsoleListener, LocateConsole, LogRequest, ReadLogs, ResizeTerminal, ShowContainer,
+    StopContainer,
+};
+use zun_common::rpc::exec::{CreateExec, ExecSpec, ResizeExec, RunExec};
+use zun_common::status::Status;
+use zun_common::units::TerminalSize;
+use zun_compute::ConsoleStatus;
+
+use crate::world::{World, create};
+
+const SIZE: TerminalSize = TerminalSize { rows: 33, columns: 101 };
+
+fn listener() -> ConsoleListener {
+    let api_version = "1.41".parse().expect("a version");
+    ConsoleListener { address: "compute1.example:2376".to_owned(), api_version }
+}
+
+fn locate(container: ContainerId) -> LocateConsole {
+    LocateConsole { container, mode: Mode::ReadWrite }
+}
+
+fn words(command: &[&str]) -> ExecSpec {
+    ExecSpec {
+        command: command.iter().map(|word| (*word).to_owned()).collect(),
+        tty: false,
+        stdin: false,
+        environment: Vec::new(),
+        user: None,
+        workdir: None,
+        privileged: false,
+        size: None,
+    }
+}
+
+#[tokio::test]
+async fn a_console_is_located_on_a_created_or_running_container_while_the_listener_is_up() {
+    let world = World::new().await;
+    let agent = world.agent().await;
+    let container = world.running(&["/bin/sh"]).await;
+    let problem = world.refusal(&locate(container)).await;
+    assert_eq!(problem.code, Code::NoConsole);
+    assert!(problem.message.contains("console.address"), "{problem}");
+    agent.set_console(ConsoleStatus::Up(listener()));
+    let console = world.call(&locate(container)).await.expect("a console");
+    assert_eq!((console.tty, console.stdin, console.listener), (true, true, listener()));
+    let told = world.controller.until_heartbeat(|beat| beat.console.is_some()).await;
+    assert_eq!(told.console, Some(listener()), "told at once");
+    world.call(&StopContainer { container, grace: Some(1) }).await.expect("accepted");
+    world.controller.until(container, Status::Stopped).await;
+    let problem = world.refusal(&locate(container)).await;
+    let words = format!("Cannot attach container {container} in Stopped state.");
+    assert_eq!((problem.code, problem.message), (Code::Conflict, words));
+    agent.set_console(ConsoleStatus::Down("its certificate expired".to_owned()));
+    let fresh = create(&["/bin/sh"]);
+    world.call(&fresh).await.expect("accepted");
+    world.controller.until(fresh.container, Status::Created).await;
+    assert_eq!(world.refusal(&locate(fresh.container)).await.message, "its certificate expired");
+}
+
+#[tokio::test]
+async fn a_terminal_is_resized_and_a_missing_one_is_not() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let container = world.running(&["/bin/sh"]).await;
+    world.call(&ResizeTerminal { container, size: SIZE }).await.expect("resized");
+    assert_eq!(world.engine.terminal_size(container), Some(SIZE));
+    let mut plain = create(&["/bin/sh"]);
+    (plain.spec.console.tty, plain.start) = (false, true);
+    world.call(&plain).await.expect("accepted");
+    world.controller.until(plain.container, Status::Running).await;
+    let problem = world.refusal(&ResizeTerminal { container: plain.container, size: SIZE }).await;
+    assert_eq!(problem.code, Code::Conflict);
+    assert!(problem.message.contains("no terminal"), "{problem}");
+}
+
+#[tokio::test]
+async fn an_exec_is_made_run_and_resized_only_through_its_own_container() {
+    let world = World::new().await;
+    let agent = world.agent().await;
+    let container = world.running(&["/bin/sh"]).await;
+    let other = world.running(&["/bin/sh"]).await;
+    let output =
+        world.call(&RunExec { container, spec: words(&["echo", "hi"]) }).await.expect("an output");
+    assert_eq!((output.stdout.as_slice(), output.exit_code), (&b"hi\n"[..], 0));
+    assert_eq!(
+        world.refusal(&RunExec { container, spec: words(&[]) }).await.code,
+        Code::BadRequest
+    );
+
+    agent.set_console(ConsoleStatus::Up(listener()));
+    let spec = ExecSpec { tty: true, stdin: true, ..words(&["/bin/sh"]) };
+    let made = world.call(&CreateExec { container, spec }).await.expect("an exec");
+    assert_eq!(made.listener, Some(listener()));
+    assert!(world.engine.start_exec(&made.exec));
+    let resize = |container| ResizeExec { container, exec: made.exec.clone(), size: SIZE };
+    world.call(&resize(container)).await.expect("resized");
+    assert_eq!(world.refusal(&resize(other)).await.code, Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_container_is_shown_and_its_output_read() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let container = world.running(&["/bin/sh", "-c", "echo hello; sleep 1000"]).await;
+    let request =
+        LogRequest { stdout: true, stderr: true, timestamps: false, tail: None, since: None };
+    let read = ReadLogs { container, request: request.clone() };
+    while world.call(&read).await.expect("logs").data.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let logs = world.call(&read).await.expect("logs");
+    assert!(String::from_utf8_lossy(&logs.data).contains("hello"));
+    let none = LogRequest { stdout: false, stderr: false, ..request };
+    let problem = world.refusal(&ReadLogs { container, request: none }).await;
+    assert_eq!(problem.code, Code::BadRequest);
+    let missing = ContainerId::fresh();
+    assert_eq!(world.refusal(&ShowContainer { container: missing }).await.code, Code::NotFound);
+}

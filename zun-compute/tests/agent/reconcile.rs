@@ -1,0 +1,79 @@
+//! What the agent finds when it begins, and what zun-api thinks.
+
+use zun_common::rpc::container::ShowContainer;
+use zun_common::rpc::host::AssignedContainer;
+use zun_common::status::Status;
+use zun_compute::driver::{Inspect, Lifecycle};
+
+use crate::world::{World, assigned, create};
+
+#[tokio::test]
+async fn those_that_are_there_are_told_and_those_that_are_not_are_set_right() {
+    let world = World::new().await;
+    let there = create(&["/bin/sh"]);
+    world.engine.create(there.container, &there.spec).await.expect("made");
+    world.engine.start(there.container).await.expect("started");
+    let [vanished, leaving, went, ordered] = [(); 4].map(|()| create(&["/bin/sh"]));
+    let order = AssignedContainer {
+        create: Some(ordered.clone()),
+        engine: None,
+        ..assigned(ordered.container, Status::Creating)
+    };
+    world.controller.assign(vec![
+        assigned(there.container, Status::Stopped),
+        assigned(vanished.container, Status::Running),
+        assigned(leaving.container, Status::Deleting),
+        AssignedContainer { auto_remove: true, ..assigned(went.container, Status::Running) },
+        order,
+    ]);
+    let _agent = world.agent().await;
+    let controller = &world.controller;
+    controller.until(there.container, Status::Running).await;
+    let report = controller.until(vanished.container, Status::Error).await;
+    let words = format!("No such container: {}", vanished.container);
+    assert_eq!(report.status_reason, Some(words));
+    assert!(report.engine.is_some(), "what zun-api knew of it is kept");
+    controller.until(leaving.container, Status::Deleted).await;
+    controller.until(went.container, Status::Deleted).await;
+    controller.until(ordered.container, Status::Created).await;
+    assert_eq!(world.containers().await, 2);
+}
+
+#[tokio::test]
+async fn a_stranger_is_told_of_and_left_alone() {
+    let world = World::new().await;
+    let stranger = create(&["/bin/sh"]);
+    world.engine.create(stranger.container, &stranger.spec).await.expect("made");
+    world.engine.start(stranger.container).await.expect("started");
+    let _agent = world.agent().await;
+    let told = world.controller.until_stranger().await;
+    assert_eq!(told.container, stranger.container);
+    let seen = world.engine.inspect(stranger.container).await.expect("it is there");
+    assert_eq!((seen.status, seen.engine), (Status::Running, told.engine));
+}
+
+#[tokio::test]
+async fn the_agent_serves_before_zun_api_answers_and_sets_right_when_it_does() {
+    let world = World::with_mute_controller().await;
+    let _agent = world.agent().await;
+    let container = world.running(&["/bin/sh"]).await;
+    let vanished = create(&["/bin/sh"]).container;
+    let shown = world.call(&ShowContainer { container }).await.expect("a report");
+    assert_eq!(shown.status, Status::Running);
+    world
+        .controller
+        .assign(vec![assigned(container, Status::Running), assigned(vanished, Status::Running)]);
+    world.controller.answers(&world.bus, &world.tasks).await;
+    world.controller.until(vanished, Status::Error).await;
+}
+
+#[tokio::test]
+async fn one_that_a_person_removed_at_the_engine_is_in_error() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let container = world.running(&["/bin/sh"]).await;
+    world.controller.assign(vec![assigned(container, Status::Running)]);
+    world.engine.remove(container, true).await.expect("removed by hand");
+    let report = world.controller.until(container, Status::Error).await;
+    assert_eq!(report.status_reason, Some(format!("No such container: {container}")));
+}

@@ -1,0 +1,275 @@
+//! A bus in process, an engine in memory, a scripted zun-api, and agents that can be killed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use zun_common::bus::{
+    Bus, CallError, Deliveries, MemoryTransport, Outgoing, RequestError, Route, Transport,
+};
+use zun_common::id::{ContainerId, HostName};
+use zun_common::rpc::container::{
+    ConsoleSpec, ContainerSpec, CreateContainer, PullPolicy, StartContainer,
+};
+use zun_common::rpc::envelope::CallContext;
+use zun_common::rpc::host::AssignedContainer;
+use zun_common::rpc::{Call, Problem};
+use zun_common::shutdown::Tasks;
+use zun_common::status::Status;
+use zun_common::units::Resources;
+use zun_compute::Agent;
+use zun_compute::driver::Inspect;
+use zun_compute::driver::fake::{FakeDriver, Operation};
+use zun_compute::settings::Settings;
+
+use crate::controller::Controller;
+
+pub(crate) struct World {
+    pub(crate) engine: FakeDriver,
+    pub(crate) controller: Controller,
+    pub(crate) line: Arc<Line>,
+    pub(crate) bus: Bus,
+    pub(crate) tasks: Tasks,
+    pub(crate) settings: Settings,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let world = Self::with_mute_controller().await;
+        world.controller.answers(&world.bus, &world.tasks).await;
+        world
+    }
+
+    /// zun-api takes reports and answers nothing.
+    pub(crate) async fn with_mute_controller() -> Self {
+        let tasks = Tasks::new();
+        let transport = MemoryTransport::new(&tasks);
+        let line = Arc::new(Line {
+            inner: transport.again(&tasks),
+            here: Handle::current(),
+            cut: AtomicBool::new(false),
+            lost: AtomicUsize::new(0),
+        });
+        let bus = Bus::over(Arc::new(transport), "zun-api");
+        let controller = Controller::start(&bus, &tasks).await;
+        let settings = Settings { host: Some(host()), ..Settings::default() };
+        Self { engine: FakeDriver::new(), controller, line, bus, tasks, settings }
+    }
+
+    /// An agent in this runtime.
+    pub(crate) async fn agent(&self) -> Agent {
+        let line = Arc::clone(&self.line);
+        start(self.settings.clone(), line, self.engine.clone(), self.tasks.clone()).await
+    }
+
+    /// An agent that can be killed, as by SIGKILL.
+    pub(crate) async fn mortal_agent(&self) -> Mortal {
+        let (settings, engine) = (self.settings.clone(), self.engine.clone());
+        let line = Arc::clone(&self.line);
+        let (end, ended) = oneshot::channel::<oneshot::Sender<bool>>();
+        let (up, is_up) = oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(async move {
+                let agent = start(settings, line, engine, Tasks::new()).await;
+                up.send(()).expect("the test waits");
+                match ended.await {
+                    Ok(drained) => drained.send(agent.stop().await).expect("the test waits"),
+                    Err(_killed) => std::mem::forget(agent),
+                }
+            });
+        });
+        is_up.await.expect("an agent");
+        Mortal { end, thread }
+    }
+
+    pub(crate) async fn call<C: Call>(&self, call: &C) -> Result<C::Reply, CallError> {
+        self.bus.call(&host(), call, &CallContext::internal()).await
+    }
+
+    /// What a call was refused with.
+    pub(crate) async fn refusal<C: Call>(&self, call: &C) -> Problem
+    where
+        C::Reply: std::fmt::Debug,
+    {
+        match self.call(call).await {
+            Err(CallError::Refused { problem, .. }) => problem,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    /// A container of this command that runs.
+    pub(crate) async fn running(&self, command: &[&str]) -> ContainerId {
+        let create = create(command);
+        let container = create.container;
+        self.call(&create).await.expect("accepted");
+        self.controller.until(container, Status::Created).await;
+        self.call(&StartContainer { container }).await.expect("accepted");
+        self.controller.until(container, Status::Running).await;
+        container
+    }
+
+    /// How often the engine was asked to do this.
+    pub(crate) fn count(&self, operation: Operation) -> usize {
+        self.engine.calls().iter().filter(|(asked, _)| *asked == operation).count()
+    }
+
+    /// Waits until the engine was asked to do this so often.
+    pub(crate) async fn until_asked(&self, operation: Operation, times: usize) {
+        let asked = async {
+            while self.count(operation) < times {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), asked).await.expect("the engine is asked");
+    }
+
+    pub(crate) async fn containers(&self) -> usize {
+        self.engine.list().await.expect("a list").len()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.tasks.cancel();
+    }
+}
+
+async fn start(settings: Settings, line: Arc<Line>, engine: FakeDriver, tasks: Tasks) -> Agent {
+    let bus = Bus::over(line, "nobody");
+    Agent::start(settings, bus, Arc::new(engine), &tasks).await.expect("an agent")
+}
+
+/// An agent in a runtime of its own.
+pub(crate) struct Mortal {
+    end: oneshot::Sender<oneshot::Sender<bool>>,
+    thread: JoinHandle<()>,
+}
+
+impl Mortal {
+    /// Ends it at once: nothing of it runs any more when this returns.
+    pub(crate) fn kill(self) {
+        drop(self.end);
+        self.thread.join().expect("it ends");
+    }
+
+    /// Stops it as SIGTERM does. Says whether all accepted work was done.
+    pub(crate) async fn stop(self) -> bool {
+        let (drained, is_drained) = oneshot::channel();
+        self.end.send(drained).expect("it lives");
+        let outcome = is_drained.await.expect("an answer");
+        self.thread.join().expect("it ends");
+        outcome
+    }
+}
+
+/// The agent's line to the bus, which can be cut for what it sends.
+#[derive(Debug)]
+pub(crate) struct Line {
+    inner: MemoryTransport,
+    /// Where the carrier's own tasks run, which a killed agent does not take along.
+    here: Handle,
+    cut: AtomicBool,
+    lost: AtomicUsize,
+}
+
+impl Line {
+    pub(crate) fn cut(&self) {
+        self.cut.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn mend(&self) {
+        self.cut.store(false, Ordering::SeqCst);
+    }
+
+    /// Waits until so many messages more were lost.
+    pub(crate) async fn loses(&self, more: usize) {
+        let enough = self.lost.load(Ordering::SeqCst) + more;
+        let lost = async {
+            while self.lost.load(Ordering::SeqCst) < enough {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), lost).await.expect("it tries again");
+    }
+
+    fn check(&self) -> Result<(), RequestError> {
+        if self.cut.load(Ordering::SeqCst) {
+            self.lost.fetch_add(1, Ordering::SeqCst);
+            return Err(RequestError::Unreachable);
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Transport for Line {
+    async fn publish(&self, message: Outgoing) -> Result<(), RequestError> {
+        self.check()?;
+        self.inner.publish(message).await
+    }
+
+    async fn request(&self, message: Outgoing) -> Result<Bytes, RequestError> {
+        self.check()?;
+        self.inner.request(message).await
+    }
+
+    async fn consume(&self, route: Route, prefetch: u16) -> Result<Deliveries, RequestError> {
+        let _here = self.here.enter();
+        futures_util::FutureExt::now_or_never(self.inner.consume(route, prefetch))
+            .expect("it does not wait")
+    }
+
+    fn is_connected(&self) -> bool {
+        !self.cut.load(Ordering::SeqCst)
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}
+
+pub(crate) fn host() -> HostName {
+    "compute1".parse().expect("a name")
+}
+
+pub(crate) fn create(command: &[&str]) -> CreateContainer {
+    let spec = ContainerSpec {
+        project: "p".parse().expect("a project"),
+        name: "test".to_owned(),
+        image: "cirros".to_owned(),
+        pull: PullPolicy::IfNotPresent,
+        command: Some(command.iter().map(|word| (*word).to_owned()).collect()),
+        entrypoint: None,
+        environment: BTreeMap::new(),
+        labels: BTreeMap::new(),
+        workdir: None,
+        hostname: None,
+        user: None,
+        console: ConsoleSpec { tty: true, stdin_open: true, ..ConsoleSpec::default() },
+        resources: Resources::default(),
+        restart: None,
+        auto_remove: false,
+        read_only: false,
+        stop_signal: None,
+    };
+    CreateContainer { container: ContainerId::fresh(), spec, start: false }
+}
+
+/// As zun-api knows a container.
+pub(crate) fn assigned(container: ContainerId, status: Status) -> AssignedContainer {
+    AssignedContainer {
+        container,
+        generation: 1,
+        status,
+        engine: Some("ab".repeat(32).parse().expect("an id")),
+        auto_remove: false,
+        create: None,
+    }
+}

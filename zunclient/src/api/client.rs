@@ -1,0 +1,189 @@
+//! One HTTP client: its connection is kept, every request has a deadline, every error names its request.
+
+use std::time::{Duration, Instant};
+
+use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, RequestBuilder, Response, Url};
+use serde::de::DeserializeOwned;
+use zun_common::api::v1::error::ErrorBody;
+use zun_common::api::v1::version::Root;
+
+use super::ApiError;
+use crate::settings::Settings;
+
+/// The newest microversion that this client knows.
+pub(super) const MICROVERSION: &str = "1.40";
+
+const DEADLINE: Duration = Duration::from_secs(30);
+const CONNECT: Duration = Duration::from_secs(5);
+/// What a container is made with may take as long as its image takes to come.
+pub(super) const LONG: Duration = Duration::from_secs(90);
+
+/// A client of one service.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    tell: Option<fn(&str)>,
+}
+
+impl Client {
+    /// Makes one; connects to nothing yet. With `debug`, `tell` is told of each request.
+    pub fn new(settings: &Settings, tell: fn(&str)) -> Result<Self, ApiError> {
+        let bad = || ApiError::BadEndpoint(settings.endpoint.clone());
+        let base = Url::parse(&settings.endpoint).map_err(|_not_a_url| bad())?;
+        if !matches!(base.scheme(), "http" | "https") || base.host().is_none() {
+            return Err(bad());
+        }
+        // Another provider can only be there if the program that embeds this library set it.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let mut builder = reqwest::Client::builder()
+            .default_headers(headers(settings))
+            .user_agent(concat!("zun/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT)
+            .redirect(reqwest::redirect::Policy::none());
+        if is_loopback(&base) {
+            builder = builder.no_proxy();
+        }
+        if base.scheme() == "http" {
+            // No certificates are needed, and a machine that has none must do.
+            builder = builder.tls_certs_only([]);
+        } else if let Some(path) = &settings.authorities {
+            builder = builder.tls_certs_only(authorities(path)?);
+        }
+        let http = builder.build().map_err(ApiError::Setup)?;
+        Ok(Self { http, base, tell: settings.debug.then_some(tell) })
+    }
+
+    /// The service's address.
+    pub fn endpoint(&self) -> &Url {
+        &self.base
+    }
+
+    /// The version document.
+    pub async fn versions(&self) -> Result<Root, ApiError> {
+        let mut root = self.base.clone();
+        let path = root.path().trim_end_matches('/').trim_end_matches("/v1").to_owned();
+        root.set_path(&format!("{path}/"));
+        let request = self.http.get(root);
+        json(self.send(request, DEADLINE).await?).await
+    }
+
+    /// A request to `/v1/…`; no part of the path is empty or a dot.
+    pub(super) fn request(
+        &self,
+        method: Method,
+        path: &[&str],
+    ) -> Result<RequestBuilder, ApiError> {
+        let mut url = self.base.clone();
+        if let Some(bad) = path.iter().find(|part| matches!(**part, "" | "." | "..")) {
+            return Err(ApiError::BadName((*bad).to_owned()));
+        }
+        match url.path_segments_mut() {
+            Ok(mut segments) => segments.pop_if_empty().extend(path),
+            Err(()) => return Err(ApiError::BadEndpoint(self.base.to_string())),
+        };
+        Ok(self.http.request(method, url))
+    }
+
+    /// Sends a request; only a success is returned.
+    pub(super) async fn send(
+        &self,
+        request: RequestBuilder,
+        deadline: Duration,
+    ) -> Result<Response, ApiError> {
+        let request = request.timeout(deadline).build().map_err(ApiError::Setup)?;
+        let line = self.tell.map(|_| format!("{} {}", request.method(), request.url()));
+        let begun = Instant::now();
+        let outcome = self.http.execute(request).await;
+        if let (Some(tell), Some(line)) = (self.tell, line) {
+            let took = begun.elapsed().as_millis();
+            match &outcome {
+                Ok(answer) => {
+                    let request = request_of(answer).unwrap_or_default();
+                    tell(&format!("{line} -> {} in {took} ms {request}", answer.status()));
+                }
+                Err(cause) => tell(&format!("{line} -> {cause} in {took} ms")),
+            }
+        }
+        let answer = outcome.map_err(|cause| self.failed(cause))?;
+        if answer.status().is_success() { Ok(answer) } else { Err(refused(answer).await) }
+    }
+
+    /// Sends a request whose answer says nothing more than that it went well.
+    pub(super) async fn done(&self, request: RequestBuilder) -> Result<(), ApiError> {
+        self.send(request, LONG).await.map(drop)
+    }
+
+    fn failed(&self, cause: reqwest::Error) -> ApiError {
+        let address = self.base.to_string();
+        let cause = cause.without_url();
+        if cause.is_connect() {
+            ApiError::Unreachable { address, cause }
+        } else {
+            ApiError::Silent { address, cause }
+        }
+    }
+}
+
+/// Reads a JSON answer.
+pub(super) async fn json<T: DeserializeOwned>(answer: Response) -> Result<T, ApiError> {
+    let request = request_of(&answer);
+    match answer.json().await {
+        Ok(value) => Ok(value),
+        Err(cause) => Err(ApiError::Garbled { cause: Box::new(cause.without_url()), request }),
+    }
+}
+
+/// The request, as the service's log knows it.
+pub(super) fn request_of(answer: &Response) -> Option<String> {
+    let header = answer.headers().get("x-openstack-request-id")?;
+    Some(header.to_str().ok()?.to_owned())
+}
+
+fn headers(settings: &Settings) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    let version = HeaderValue::try_from(format!("container {MICROVERSION}"));
+    let token = settings.token.as_ref().map(|token| HeaderValue::try_from(token.expose()));
+    for (name, value) in [("openstack-api-version", Some(version)), ("x-auth-token", token)] {
+        if let Some(Ok(mut value)) = value {
+            value.set_sensitive(name == "x-auth-token");
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    headers
+}
+
+fn is_loopback(base: &Url) -> bool {
+    match base.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+fn authorities(path: &std::path::Path) -> Result<Vec<reqwest::Certificate>, ApiError> {
+    let pem = std::fs::read(path).map_err(|cause| ApiError::BadAuthorities(Box::new(cause)))?;
+    reqwest::Certificate::from_pem_bundle(&pem)
+        .map_err(|cause| ApiError::BadAuthorities(Box::new(cause)))
+}
+
+async fn refused(answer: Response) -> ApiError {
+    let status = answer.status();
+    let request = request_of(&answer);
+    let body = answer.bytes().await.unwrap_or_default();
+    let told: Option<ErrorBody> = serde_json::from_slice(&body).ok();
+    let first = told.and_then(|body| body.errors.into_iter().next());
+    let (words, told_request) = match first {
+        Some(problem) if status.is_server_error() && !problem.detail.is_empty() => {
+            (problem.detail, problem.request_id)
+        }
+        Some(problem) => (problem.title, problem.request_id),
+        None => (format!("the service answered {status}"), String::new()),
+    };
+    let request = request.or_else(|| Some(told_request).filter(|told| !told.is_empty()));
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    ApiError::Refused { status: status.as_u16(), words, request }
+}

@@ -1,0 +1,160 @@
+//! Containers.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header::{ACCEPT, HeaderValue};
+use zun_common::api::v1::console::{AttachRequest, ConsoleEndpoint};
+use zun_common::api::v1::container::{Container, ContainerList, CreateContainer};
+use zun_common::api::v1::exec::{Execute, Executed};
+use zun_common::status::Status;
+use zun_common::units::TerminalSize;
+
+use super::client::{LONG, json};
+use super::{ApiError, Client};
+
+const SHORT: Duration = Duration::from_secs(30);
+
+/// What is done about the process of a container that is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delete {
+    /// Nothing: a running one is refused.
+    OnlyStopped,
+    /// It is stopped first.
+    StopFirst,
+    /// It is killed.
+    Force,
+}
+
+/// Which containers are listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListQuery {
+    /// Filters and the like, as the API has them.
+    pub parameters: Vec<(&'static str, String)>,
+}
+
+/// Which output is read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogsQuery {
+    /// As the API has them.
+    pub parameters: Vec<(&'static str, String)>,
+}
+
+impl Client {
+    /// Makes a container; it is not started.
+    pub async fn create(&self, ask: &CreateContainer) -> Result<Container, ApiError> {
+        let request = self.request(Method::POST, &["containers"])?;
+        json(self.send(request.query(&[("run", "false")]).json(ask), LONG).await?).await
+    }
+
+    /// One container.
+    pub async fn show(&self, container: &str) -> Result<Container, ApiError> {
+        let request = self.request(Method::GET, &["containers", container])?;
+        json(self.send(request, SHORT).await?).await
+    }
+
+    /// One container, once it is in one of these statuses, or as it is after so long.
+    pub async fn wait_for(
+        &self,
+        container: &str,
+        statuses: &[Status],
+        within: Duration,
+    ) -> Result<Container, ApiError> {
+        let names: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
+        let seconds = within.as_secs().max(1);
+        let request = self
+            .request(Method::GET, &["containers", container])?
+            .query(&[("wait_for", names.join(",")), ("timeout", seconds.to_string())]);
+        json(self.send(request, Duration::from_secs(seconds) + SHORT).await?).await
+    }
+
+    /// All of them, over as many pages as there are.
+    pub async fn list(&self, query: &ListQuery) -> Result<Vec<Container>, ApiError> {
+        let mut all = Vec::new();
+        let mut marker: Option<String> = None;
+        loop {
+            let mut request = self.request(Method::GET, &["containers"])?.query(&query.parameters);
+            if let Some(marker) = &marker {
+                request = request.query(&[("marker", marker)]);
+            }
+            let page: ContainerList = json(self.send(request, SHORT).await?).await?;
+            let last = page.containers.last().map(|container| container.uuid.to_string());
+            all.extend(page.containers);
+            match (page.next, last) {
+                (Some(_), Some(last)) if marker.as_ref() != Some(&last) => marker = Some(last),
+                (Some(_) | None, _) => return Ok(all),
+            }
+        }
+    }
+
+    /// Removes a container.
+    pub async fn delete(&self, container: &str, how: Delete) -> Result<(), ApiError> {
+        let request = self.request(Method::DELETE, &["containers", container])?;
+        self.done(match how {
+            Delete::OnlyStopped => request,
+            Delete::StopFirst => request.query(&[("stop", "true")]),
+            Delete::Force => request.query(&[("force", "true")]),
+        })
+        .await
+    }
+
+    /// `start`, `pause` or `unpause`.
+    pub async fn act(&self, container: &str, action: &str) -> Result<(), ApiError> {
+        self.done(self.request(Method::POST, &["containers", container, action])?).await
+    }
+
+    /// `stop` or `reboot`, with this grace in seconds.
+    pub async fn act_with_grace(
+        &self,
+        container: &str,
+        action: &str,
+        grace: Option<u32>,
+    ) -> Result<(), ApiError> {
+        let request = self.request(Method::POST, &["containers", container, action])?;
+        self.done(match grace {
+            Some(grace) => request.query(&[("timeout", grace)]),
+            None => request,
+        })
+        .await
+    }
+
+    /// Sends a signal.
+    pub async fn kill(&self, container: &str, signal: &str) -> Result<(), ApiError> {
+        let request = self.request(Method::POST, &["containers", container, "kill"])?;
+        self.done(request.query(&[("signal", signal)])).await
+    }
+
+    /// Sets the size of the container's terminal.
+    pub async fn resize(&self, container: &str, size: TerminalSize) -> Result<(), ApiError> {
+        let request = self.request(Method::POST, &["containers", container, "resize"])?;
+        self.done(request.query(&[("h", size.rows), ("w", size.columns)])).await
+    }
+
+    /// What it printed, byte by byte.
+    pub async fn logs(&self, container: &str, query: &LogsQuery) -> Result<Bytes, ApiError> {
+        let request = self
+            .request(Method::GET, &["containers", container, "logs"])?
+            .header(ACCEPT, HeaderValue::from_static("application/octet-stream"))
+            .query(&query.parameters);
+        let answer = self.send(request, LONG).await?;
+        let request = super::client::request_of(&answer);
+        answer.bytes().await.map_err(|cause| ApiError::Garbled { cause: Box::new(cause), request })
+    }
+
+    /// Where its console is dialled.
+    pub async fn attach(
+        &self,
+        container: &str,
+        ask: &AttachRequest,
+    ) -> Result<ConsoleEndpoint, ApiError> {
+        let request = self.request(Method::POST, &["containers", container, "attach"])?;
+        json(self.send(request.json(ask), SHORT).await?).await
+    }
+
+    /// Runs another command, or makes an exec that is then dialled.
+    pub async fn execute(&self, container: &str, ask: &Execute) -> Result<Executed, ApiError> {
+        let request = self.request(Method::POST, &["containers", container, "execute"])?;
+        json(self.send(request.json(ask), LONG).await?).await
+    }
+}

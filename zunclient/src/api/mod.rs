@@ -1,0 +1,9 @@
+//! The REST API, typed.
+
+mod client;
+mod containers;
+mod error;
+
+pub use client::Client;
+pub use containers::{Delete, ListQuery, LogsQuery};
+pub use error::ApiError;

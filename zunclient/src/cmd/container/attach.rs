@@ -1,0 +1,60 @@
+//! `zun attach`
+
+use clap::Args;
+use zun_common::grant::{self, WaitCondition};
+use zun_common::status::Status;
+
+use super::session::{Begin, LeavingFlags, Session};
+use super::starting::unless_ended;
+use crate::cmd::{Context, Failure};
+use crate::exit::Exit;
+use crate::out;
+use crate::tty::signals::Signals;
+
+/// Connect this terminal to a container
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  zun attach test
+  zun attach --no-stdin test | tee log
+
+Leave with ctrl-p ctrl-q; it runs on. Exit code: the container's own when it ends.")]
+pub(in crate::cmd) struct Attach {
+    /// Its output only
+    #[arg(long)]
+    no_stdin: bool,
+    /// With a grant that cannot type
+    #[arg(long)]
+    read_only: bool,
+    #[command(flatten)]
+    leaving: LeavingFlags,
+    /// Name or id
+    container: String,
+}
+
+impl Attach {
+    pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let mut signals = Signals::catch()?;
+        let container = context.api.show(&self.container).await?;
+        let session = Session {
+            context,
+            container: &container,
+            leaving: &self.leaving,
+            input: container.interactive && !self.no_stdin && !self.read_only,
+            mode: if self.read_only { grant::Mode::ReadOnly } else { grant::Mode::ReadWrite },
+        };
+        let waits = container.status == Status::Created;
+        let until = match (container.auto_remove, waits) {
+            (true, _) => WaitCondition::Removed,
+            (false, true) => WaitCondition::NextExit,
+            // One that stops between our look and our dial is told at once.
+            (false, false) => WaitCondition::NotRunning,
+        };
+        let console = unless_ended(&mut signals, session.dial(until)).await?;
+        if waits {
+            out::note(&format!("{} is not started yet; waiting", container.name));
+        }
+        let begin = if waits || self.read_only { Begin::Nothing } else { Begin::Redraw };
+        session.hold(console, begin, &mut signals).await
+    }
+}

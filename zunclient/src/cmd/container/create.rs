@@ -1,0 +1,57 @@
+//! `zun create`
+
+use std::sync::OnceLock;
+
+use clap::Args;
+
+use super::session::own_size;
+use super::show::table;
+use super::spec::Spec;
+use super::starting::{self, Progress, unless_ended};
+use crate::cmd::{Context, Failure};
+use crate::exit::Exit;
+use crate::tty::Streams;
+use crate::tty::signals::Signals;
+
+/// Make a container without starting it
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "zun create [OPTIONS] IMAGE [COMMAND [ARGUMENT…]]",
+    after_help = "\
+Examples:
+  zun create -i --name test cirros /bin/sh
+  zun start -a -i test"
+)]
+pub(in crate::cmd) struct Create {
+    /// Print only its id, and tell no progress
+    #[arg(short, long)]
+    quiet: bool,
+    #[command(flatten)]
+    spec: Spec,
+}
+
+impl Create {
+    pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let mut signals = Signals::catch()?;
+        let mode = self.spec.terminal.decide(Streams::of_process(), false)?;
+        let size = if mode.tty { own_size() } else { None };
+        let mut ask = self.spec.request(mode, size)?;
+        ask.stdin_once = mode.interactive && !mode.tty;
+        let progress = if self.quiet { Progress::Silent } else { Progress::Told };
+        let made = OnceLock::new();
+        let create = starting::create(&context.api, &ask, progress, &made);
+        match unless_ended(&mut signals, create).await {
+            Ok(container) if self.quiet => context.printer.line(&container.uuid.to_string())?,
+            Ok(container) => context.printer.show(&container, || table(&container))?,
+            Err(failure) => {
+                let cancelled = failure.words.is_none();
+                if let Some(container) = made.get().filter(|_| cancelled) {
+                    starting::discard(&context.api, &container.uuid.to_string()).await;
+                }
+                // It exits as any other verb does: a failed container is kept, and shows why.
+                return Err(Failure { exit: failure.exit.filter(|_| cancelled), ..failure });
+            }
+        }
+        Ok(Exit::OK)
+    }
+}

@@ -1,0 +1,68 @@
+//! `zun delete`
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use zun_common::status::Status;
+
+use super::each::each;
+use crate::api;
+use crate::cmd::{Context, Failure};
+use crate::exit::Exit;
+
+/// Remove containers
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  zun delete test\n  zun rm --force test")]
+pub(in crate::cmd) struct Delete {
+    /// Kill running ones
+    #[arg(short, long, conflicts_with = "stop")]
+    force: bool,
+    /// Stop running ones first
+    #[arg(short, long)]
+    stop: bool,
+    /// Names or ids
+    #[arg(required = true, value_name = "CONTAINER")]
+    containers: Vec<String>,
+}
+
+impl Delete {
+    pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let how = match (self.force, self.stop) {
+            (true, _) => api::Delete::Force,
+            (false, true) => api::Delete::StopFirst,
+            (false, false) => api::Delete::OnlyStopped,
+        };
+        each(context, &self.containers, async |name: String| {
+            // The id outlives a name that is taken again at once.
+            let id = context.api.show(&name).await?.uuid.to_string();
+            context.api.delete(&id, how).await?;
+            gone(context, &id).await
+        })
+        .await
+    }
+}
+
+/// Waits until it is gone, so that its name is free for the next one.
+async fn gone(context: &Context, id: &str) -> Result<(), Failure> {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let until = [Status::Deleted, Status::Error];
+    loop {
+        let container = match context.api.wait_for(id, &until, Duration::from_secs(10)).await {
+            Ok(container) => container,
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let status = container.status;
+        if status == Status::Deleted {
+            return Ok(());
+        }
+        if status == Status::Error && container.task_state.is_none() {
+            let why = container.status_reason.unwrap_or_else(|| "is in Error".to_owned());
+            return Err(Failure::new(why));
+        }
+        if Instant::now() >= deadline {
+            return Err(Failure::new(format!("is still {status}")));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

@@ -1,0 +1,127 @@
+//! What an ended console means. Exit, restart and removal look alike on the wire; the service knows. The
+//! exit code itself came from the host, so a service that does not answer changes nothing.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use zun_common::api::v1::container::Container;
+use zun_common::status::{Status, TaskState};
+
+use super::session::Before;
+use super::starting::failed;
+use crate::api::{ApiError, Client};
+use crate::cmd::Failure;
+use crate::exit::Exit;
+
+/// How long the service may take to have heard of the end.
+const HEARD: Duration = Duration::from_secs(2);
+
+/// How long an exit code is asked for that the host did not tell.
+const ASKED: Duration = Duration::from_secs(15);
+
+const ENDED: [Status; 5] =
+    [Status::Stopped, Status::Error, Status::Deleted, Status::Dead, Status::Restarting];
+
+/// The process exited with this code.
+pub(super) async fn exited(
+    api: &Client,
+    container: &Container,
+    code: i64,
+    before: Before,
+) -> Result<Exit, Failure> {
+    let id = container.uuid.to_string();
+    let asked = api.wait_for(&id, &ENDED, HEARD);
+    let now = match timeout(HEARD * 2, asked).await {
+        Ok(Ok(now)) => now,
+        Ok(Err(error)) if error.is_not_found() => return Ok(plain(container, code, before)),
+        Ok(Err(_)) | Err(_) => return Ok(Exit::of_process(code)),
+    };
+    if runs_again(&now, before) {
+        return Err(restarted(&now, code));
+    }
+    let never_ran = matches!(now.exit_code, Some(125..=127) | None) && before.bytes == 0;
+    if now.status == Status::Error && never_ran {
+        return Err(failed(&now));
+    }
+    if now.status == Status::Error && code == 0 {
+        return Err(failed(&now));
+    }
+    Ok(Exit::of_process(code))
+}
+
+/// A command that could not be run prints nothing, and a removed container tells no reason.
+fn plain(container: &Container, code: i64, before: Before) -> Exit {
+    if before.bytes == 0 && matches!(code, 126 | 127) && container.auto_remove {
+        let why = if code == 127 { "not found" } else { "not executable" };
+        crate::out::note(&format!("{}: the command ended with {code} ({why}?)", container.name));
+    }
+    Exit::of_process(code)
+}
+
+fn runs_again(now: &Container, before: Before) -> bool {
+    match now.status {
+        Status::Restarting => true,
+        Status::Running | Status::Paused => {
+            before.begun.is_some() && now.started_at.is_some() && now.started_at > before.begun
+        }
+        Status::Stopped => now.task_state == Some(TaskState::Rebooting),
+        Status::Creating
+        | Status::Created
+        | Status::Rebuilding
+        | Status::Deleting
+        | Status::Deleted
+        | Status::Dead
+        | Status::Error
+        | Status::Unknown => false,
+    }
+}
+
+fn restarted(now: &Container, code: i64) -> Failure {
+    let name = &now.name;
+    let words = format!(
+        "{name} ended with {code} and is run again by its restart policy or a restart; \
+         come back with: zun attach {name}"
+    );
+    Failure::with(words, if code == 0 { Exit::ZUN } else { Exit::of_process(code) })
+}
+
+/// The console ended without an exit code.
+pub(super) async fn cut(
+    api: &Client,
+    container: &Container,
+    why: Option<String>,
+) -> Result<Exit, Failure> {
+    let id = container.uuid.to_string();
+    let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+    let name = &container.name;
+    let now = match timeout(ASKED + HEARD, api.wait_for(&id, &ENDED, ASKED)).await {
+        Ok(Ok(now)) => now,
+        Ok(Err(error)) if error.is_not_found() => {
+            let words = format!("{name} was removed{why}; its exit code is not known");
+            return Err(Failure::with(words, Exit::ZUN));
+        }
+        Ok(Err(error)) => {
+            let words = format!("the console of {name} ended{why}, and its exit code is not known");
+            return Err(Failure { exit: Some(Exit::ZUN), ..unknown(&words, &error) });
+        }
+        Err(_elapsed) => {
+            let words = format!("the console of {name} ended{why}, and its exit code is not known");
+            return Err(Failure::with(words, Exit::ZUN));
+        }
+    };
+    match (now.status, now.exit_code) {
+        (Status::Stopped, Some(code)) => Ok(Exit::of_process(code)),
+        (Status::Error | Status::Dead, _) => Err(failed(&now)),
+        (Status::Restarting, _) => Err(restarted(&now, now.exit_code.unwrap_or_default())),
+        (status, _) => {
+            let words = format!(
+                "the console of {name} ended{why}, and it is {status}; come back with: zun attach {name}"
+            );
+            Err(Failure::with(words, Exit::ZUN))
+        }
+    }
+}
+
+fn unknown(words: &str, error: &ApiError) -> Failure {
+    Failure::new(format!("{words}: {}", zun_common::chain(error)))
+}

@@ -1,0 +1,34 @@
+//! `zun pause`
+
+use std::time::Duration;
+
+use clap::Args;
+use zun_common::status::Status;
+
+use super::each::each;
+use crate::cmd::{Context, Failure};
+use crate::exit::Exit;
+
+/// Freeze the processes of containers
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  zun pause test")]
+pub(in crate::cmd) struct Pause {
+    /// Names or ids
+    #[arg(required = true, value_name = "CONTAINER")]
+    containers: Vec<String>,
+}
+
+impl Pause {
+    pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        each(context, &self.containers, async |name: String| {
+            context.api.act(&name, "pause").await?;
+            let statuses = [Status::Paused, Status::Stopped, Status::Error, Status::Deleted];
+            let container = context.api.wait_for(&name, &statuses, Duration::from_secs(20)).await?;
+            if container.status == Status::Paused {
+                return Ok(());
+            }
+            Err(Failure::new(format!("is {}", container.status)))
+        })
+        .await
+    }
+}

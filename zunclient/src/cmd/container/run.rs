@@ -1,0 +1,109 @@
+//! `zun run`: made, attached, waited for, and only then started, so that nothing it prints is lost.
+
+use std::sync::OnceLock;
+
+use clap::Args;
+use zun_common::api::v1::container::Container;
+use zun_common::grant::{self, WaitCondition};
+
+use super::session::{Begin, LeavingFlags, Session, own_size};
+use super::spec::Spec;
+use super::starting::{self, Progress, unless_ended};
+use crate::cmd::{Context, Failure};
+use crate::exit::Exit;
+use crate::tty::Streams;
+use crate::tty::signals::Signals;
+
+/// Run a command in a new container
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "zun run [OPTIONS] IMAGE [COMMAND [ARGUMENT…]]",
+    after_help = "\
+Examples:
+  zun run -i --name test cirros /bin/sh      a shell
+  zun run --rm cirros echo hello             its output, and away with it
+  echo hello | zun run -i --rm cirros cat    a pipe through it
+  zun run -d --name web cirros sleep 1000    in the background
+
+Exit code: the command's own; 125 zun failed, 126 not executable, 127 not found, 128+n signal n."
+)]
+pub(in crate::cmd) struct Run {
+    /// Leave it running in the background and print its id
+    #[arg(short, long)]
+    detach: bool,
+    /// Tell no progress
+    #[arg(short, long)]
+    quiet: bool,
+    #[command(flatten)]
+    leaving: LeavingFlags,
+    #[command(flatten)]
+    spec: Spec,
+}
+
+impl Run {
+    pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let mut signals = Signals::catch()?;
+        let mode = self.spec.terminal.decide(Streams::of_process(), !self.detach)?;
+        let size = if mode.tty { own_size() } else { None };
+        let mut ask = self.spec.request(mode, size)?;
+        ask.stdin_once = mode.interactive && !mode.tty && !self.detach;
+        let progress = if self.quiet { Progress::Silent } else { Progress::Told };
+        let made = OnceLock::new();
+        let create = starting::create(&context.api, &ask, progress, &made);
+        let outcome = match unless_ended(&mut signals, create).await {
+            Ok(container) if self.detach => self.leave(context, &container, &mut signals).await,
+            Ok(container) => self.hold(context, &container, &mut signals).await,
+            Err(failure) => Err(Unbegun(failure)),
+        };
+        match (outcome, made.get()) {
+            (Ok(outcome), _) => outcome,
+            (Err(Unbegun(failure)), made) => {
+                let cancelled = failure.words.is_none();
+                if let Some(container) = made.filter(|_| self.spec.rm || cancelled) {
+                    starting::discard(&context.api, &container.uuid.to_string()).await;
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    async fn hold(
+        &self,
+        context: &Context,
+        container: &Container,
+        signals: &mut Signals,
+    ) -> Result<Result<Exit, Failure>, Unbegun> {
+        let until = if self.spec.rm { WaitCondition::Removed } else { WaitCondition::NextExit };
+        let session = Session {
+            context,
+            container,
+            leaving: &self.leaving,
+            input: container.interactive,
+            mode: grant::Mode::ReadWrite,
+        };
+        let console = unless_ended(signals, session.dial(until)).await.map_err(Unbegun)?;
+        match session.hold(console, Begin::Start, signals).await {
+            // The command could not be run: with --rm nothing is left of it.
+            Err(failure) if self.spec.rm && failure.words.is_some() => Err(Unbegun(failure)),
+            outcome => Ok(outcome),
+        }
+    }
+
+    async fn leave(
+        &self,
+        context: &Context,
+        container: &Container,
+        signals: &mut Signals,
+    ) -> Result<Result<Exit, Failure>, Unbegun> {
+        let id = container.uuid.to_string();
+        let start = async {
+            starting::start(&context.api, &id).await?;
+            starting::started(&context.api, &id).await
+        };
+        unless_ended(signals, start).await.map_err(Unbegun)?;
+        Ok(context.printer.line(&id).map(|()| Exit::OK).map_err(Failure::from))
+    }
+}
+
+/// It failed before there was anything to keep.
+struct Unbegun(Failure);

@@ -1,0 +1,229 @@
+//! One session with a container's console: dialled, held, and brought to its end.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::NaiveDateTime;
+use clap::Args;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use zun_common::api::v1::console::AttachRequest;
+use zun_common::api::v1::container::Container;
+use zun_common::grant::{Mode, WaitCondition};
+use zun_common::pki::signing_request;
+use zun_common::units::TerminalSize;
+
+use super::ending;
+use super::starting;
+use crate::api::Client;
+use crate::cmd::{Context, Failure};
+use crate::console::{Console, Dial, TO_CONTAINERS, connection};
+use crate::exit::Exit;
+use crate::out;
+use crate::relay::{Ended, Outside, Remote, Terminal, relay};
+use crate::tty::Streams;
+use crate::tty::detach_keys::{DetachKeys, EscapeCharacter};
+use crate::tty::escape::EscapeScanner;
+use crate::tty::keys::Keys;
+use crate::tty::raw::RawMode;
+use crate::tty::screen::Screen;
+use crate::tty::signals::Signals;
+use crate::tty::size;
+
+/// Flags about leaving a console.
+#[derive(Debug, Clone, Args)]
+pub(super) struct LeavingFlags {
+    /// Keys that leave and let it run on; "" for none
+    #[arg(long, value_name = "KEYS", env = "ZUN_DETACH_KEYS", default_value = "ctrl-p,ctrl-q")]
+    detach_keys: DetachKeys,
+    /// Typed at a line start and followed by a dot, it leaves a dead link; none for off
+    #[arg(long, value_name = "CHARACTER", default_value = "~")]
+    escape: EscapeCharacter,
+}
+
+/// What a session is for.
+pub(super) struct Session<'a> {
+    pub(super) context: &'a Context,
+    pub(super) container: &'a Container,
+    pub(super) leaving: &'a LeavingFlags,
+    /// Our input goes to it.
+    pub(super) input: bool,
+    /// Whether the grant may type.
+    pub(super) mode: Mode,
+}
+
+/// What is done once the console is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// The container is started.
+    Start,
+    /// It runs: its screen is drawn again.
+    Redraw,
+    /// It is left as it is.
+    Nothing,
+}
+
+impl Session<'_> {
+    fn id(&self) -> String {
+        self.container.uuid.to_string()
+    }
+
+    /// Gets a grant and dials with it.
+    pub(super) async fn dial(&self, until: WaitCondition) -> Result<Console, Failure> {
+        let Context { api, tasks, .. } = self.context;
+        let request = signing_request("zun", Vec::new())
+            .map_err(|error| Failure::new(zun_common::chain(&error)))?;
+        let protocols = TO_CONTAINERS.map(str::to_owned).to_vec();
+        let ask = AttachRequest { csr: request.csr, protocols, mode: self.mode };
+        let endpoint = api.attach(&self.id(), &ask).await?;
+        if self.input && !endpoint.stdin {
+            out::note(&format!("{} reads no input; its output follows", self.container.name));
+        }
+        let dial =
+            Dial { endpoint, key: request.key, input: self.input, until, tasks: tasks.clone() };
+        Ok(connection(dial)?.open().await?)
+    }
+
+    /// Holds the console until it ends. The terminal is as before when this returns.
+    pub(super) async fn hold(
+        &self,
+        console: Console,
+        begin: Begin,
+        signals: &mut Signals,
+    ) -> Result<Exit, Failure> {
+        let api = &self.context.api;
+        let id = self.id();
+        let wants = Wants { tty: self.container.tty, input: self.input };
+        let terminal = terminal(wants, self.leaving, self.context)?;
+        if terminal.raw.is_some() {
+            signals.catch_stop()?;
+        }
+        if begin == Begin::Redraw {
+            let size = *terminal.sizes.borrow();
+            redraw(&console, size).await;
+        }
+        let since = OnceLock::new();
+        let begun = Notify::new();
+        let remote = ByApi { api, container: &id };
+        let outside = Outside { signals, remote: &remote, begun: &begun };
+        let starts = async {
+            if let Err(failure) = starting::start(api, &id).await {
+                return failure;
+            }
+            begun.notify_one();
+            starting::watch(api, &id, &since).await
+        };
+        // The pumps work while it starts: a service that stalls can be left.
+        let (ended, bytes) = tokio::select! {
+            ended = relay(console, terminal, outside) => ended,
+            failure = starts, if begin == Begin::Start => return Err(failure),
+        };
+        self.conclude(ended, self.before(begin, &since, bytes)).await
+    }
+
+    fn before(&self, begin: Begin, since: &OnceLock<Option<NaiveDateTime>>, bytes: u64) -> Before {
+        let begun = match begin {
+            Begin::Start => since.get().copied().flatten(),
+            Begin::Redraw | Begin::Nothing => self.container.started_at,
+        };
+        Before { begun, bytes }
+    }
+
+    async fn conclude(&self, ended: Ended, before: Before) -> Result<Exit, Failure> {
+        let name = &self.container.name;
+        match ended {
+            Ended::Left(_) => {
+                out::note(&format!("left {name} running; come back with: zun attach {name}"));
+                Ok(Exit::OK)
+            }
+            Ended::Closed => Ok(Exit::PIPE),
+            Ended::Signal(number) => Err(Failure::silent(Exit(number.exit_code()))),
+            Ended::Exited(code) => {
+                ending::exited(&self.context.api, self.container, code, before).await
+            }
+            Ended::Cut(why) => ending::cut(&self.context.api, self.container, why).await,
+        }
+    }
+}
+
+/// What is known from before the end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Before {
+    /// When the process started.
+    pub(super) begun: Option<NaiveDateTime>,
+    /// How much it printed.
+    pub(super) bytes: u64,
+}
+
+/// What a session wants of the terminal side.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wants {
+    /// The process has a terminal.
+    pub(super) tty: bool,
+    /// Our input goes to it.
+    pub(super) input: bool,
+}
+
+/// Sets up the terminal side. Only a person's terminal becomes raw.
+pub(super) fn terminal(
+    wants: Wants,
+    leaving: &LeavingFlags,
+    context: &Context,
+) -> io::Result<Terminal> {
+    let Wants { tty, input } = wants;
+    let streams = Streams::of_process();
+    let (stdin, stdout) = (copy(io::stdin())?, copy(io::stdout())?);
+    let person = tty && input && streams.input;
+    let sizes = match (tty, streams) {
+        (true, Streams { output: true, .. }) => size::follow(copy(&stdout)?, &context.tasks)?,
+        (true, Streams { input: true, .. }) => size::follow(copy(&stdin)?, &context.tasks)?,
+        (true | false, _) => size::none(),
+    };
+    Ok(Terminal {
+        raw: if person { Some(RawMode::enter(copy(&stdin)?)?) } else { None },
+        keys: if input { Some(Keys::read(stdin)?) } else { None },
+        scanner: person.then(|| EscapeScanner::new(&leaving.detach_keys, leaving.escape)),
+        screen: Screen::write_to(stdout, copy(io::stderr())?)?,
+        sizes,
+    })
+}
+
+/// The size of the terminal that output goes to, or else of the one that keys come from.
+pub(super) fn own_size() -> Option<TerminalSize> {
+    size::size_of(io::stdout()).or_else(|| size::size_of(io::stdin()))
+}
+
+fn copy(descriptor: impl AsFd) -> io::Result<OwnedFd> {
+    descriptor.as_fd().try_clone_to_owned()
+}
+
+/// A program draws its screen again when its size changes. What goes wrong is tried again by the relay.
+async fn redraw(console: &Console, size: Option<TerminalSize>) {
+    let Some(size) = size else { return };
+    let smaller = TerminalSize { rows: size.rows.saturating_sub(1).max(1), ..size };
+    drop(timeout(Duration::from_secs(1), console.control.resize(smaller)).await);
+}
+
+/// What the service does where the console itself cannot (any more).
+pub(super) struct ByApi<'a> {
+    pub(super) api: &'a Client,
+    pub(super) container: &'a str,
+}
+
+#[async_trait]
+impl Remote for ByApi<'_> {
+    async fn resize(&self, size: TerminalSize) -> bool {
+        self.api.resize(self.container, size).await.is_ok()
+    }
+
+    async fn signal(&self, name: &str) -> bool {
+        match self.api.kill(self.container, name).await {
+            Ok(()) => true,
+            // It has just ended: its exit code is on its way.
+            Err(error) => matches!(error.status(), Some(404 | 409)),
+        }
+    }
+}

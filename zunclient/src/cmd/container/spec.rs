@@ -1,0 +1,304 @@
+//! Flags that say what a container is; the same for `run` and `create`.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use zun_common::api::v1::container::{CreateContainer, RestartPolicy};
+use zun_common::id::HostName;
+use zun_common::units::TerminalSize;
+
+use crate::cmd::Failure;
+use crate::exit::Exit;
+use crate::tty::Streams;
+
+/// How the container is talked to.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
+pub(super) struct TerminalFlags {
+    /// Keep stdin open; with a terminal where stdin and stdout are one
+    #[arg(short, long)]
+    pub(super) interactive: bool,
+    /// With a terminal, whatever stdin and stdout are
+    #[arg(short, long)]
+    tty: bool,
+    /// Without a terminal
+    #[arg(short = 'T', long, conflicts_with = "tty")]
+    no_tty: bool,
+}
+
+/// What was decided about the terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mode {
+    /// It keeps its stdin open.
+    pub(super) interactive: bool,
+    /// It has a terminal.
+    pub(super) tty: bool,
+}
+
+impl TerminalFlags {
+    /// Decides; `attached` is whether this very command will be its terminal.
+    pub(super) fn decide(&self, streams: Streams, attached: bool) -> Result<Mode, Failure> {
+        if self.tty && self.interactive && attached && !streams.input {
+            let words = "-t was given and stdin is not a terminal; leave out -t, or give -T";
+            return Err(Failure::with(words, Exit::ZUN));
+        }
+        let by_itself = self.interactive && streams.both() && !self.no_tty;
+        Ok(Mode { interactive: self.interactive, tty: self.tty || by_itself })
+    }
+}
+
+/// What the container is.
+#[derive(Debug, Args)]
+pub(super) struct Spec {
+    #[command(flatten)]
+    pub(super) terminal: TerminalFlags,
+    #[command(flatten)]
+    process: Process,
+    #[command(flatten)]
+    placing: Placing,
+    /// Remove it when its process ends
+    #[arg(long)]
+    pub(super) rm: bool,
+    /// Its name; a random one where none is given
+    #[arg(long, short = 'n')]
+    pub(super) name: Option<String>,
+    /// The image, and the command with its arguments; what follows the image is not for zun
+    #[arg(required = true, trailing_var_arg = true, value_name = "IMAGE")]
+    words: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct Process {
+    /// Environment, NAME=VALUE, or NAME to take it from here; may be repeated
+    #[arg(short, long, value_name = "NAME=VALUE")]
+    env: Vec<String>,
+    /// A file of such lines
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<std::path::PathBuf>,
+    /// The working directory
+    #[arg(short, long, value_name = "DIR")]
+    workdir: Option<String>,
+    /// The user (and group) to run as
+    #[arg(short, long, value_name = "USER[:GROUP]")]
+    user: Option<String>,
+    /// Replaces the image's entry point; words as in a shell
+    #[arg(long, value_name = "COMMAND")]
+    entrypoint: Option<String>,
+    /// The signal that a stop begins with
+    #[arg(long, value_name = "SIGNAL")]
+    stop_signal: Option<String>,
+    /// The root file system cannot be written
+    #[arg(long)]
+    read_only: bool,
+}
+
+#[derive(Debug, Args)]
+struct Placing {
+    /// The host name inside
+    #[arg(long, value_name = "NAME")]
+    hostname: Option<String>,
+    /// A label, NAME=VALUE; may be repeated
+    #[arg(short, long, value_name = "NAME=VALUE")]
+    label: Vec<String>,
+    /// Processors, such as 0.5
+    #[arg(long, value_name = "NUMBER")]
+    cpu: Option<f64>,
+    /// Memory in MiB, or with k, m or g behind it
+    #[arg(short, long, value_name = "SIZE", value_parser = mebibytes)]
+    memory: Option<u64>,
+    /// When it is run again: no, on-failure[:N], always or unless-stopped
+    #[arg(long, value_name = "POLICY", value_parser = restart_policy)]
+    restart: Option<RestartPolicy>,
+    /// When the image is pulled: always, missing or never
+    #[arg(long, value_name = "WHEN", value_parser = pull_policy)]
+    pull: Option<String>,
+    /// The host to run on; for administrators
+    #[arg(long, value_name = "NAME")]
+    host: Option<HostName>,
+}
+
+impl Spec {
+    /// The request, as this mode wants it.
+    pub(super) fn request(
+        &self,
+        mode: Mode,
+        size: Option<TerminalSize>,
+    ) -> Result<CreateContainer, Failure> {
+        let Self { terminal: _, process, placing, rm, name, words } = self;
+        let (image, command) = words.split_first().ok_or_else(|| Failure::new("no image"))?;
+        Ok(CreateContainer {
+            image: image.clone(),
+            name: name.clone(),
+            command: (!command.is_empty()).then(|| command.to_vec()),
+            entrypoint: process.entrypoint.as_deref().map(split_words).transpose()?,
+            cpu: placing.cpu,
+            memory: placing.memory,
+            environment: environment(&process.env_file, &process.env)?,
+            labels: labels(&placing.label)?,
+            workdir: process.workdir.clone(),
+            hostname: placing.hostname.clone(),
+            interactive: mode.interactive,
+            tty: mode.tty,
+            stdin_once: false,
+            console_size: size.map(|size| [size.rows, size.columns]),
+            user: process.user.clone(),
+            read_only: process.read_only,
+            stop_signal: process.stop_signal.clone(),
+            auto_remove: *rm,
+            restart_policy: placing.restart.clone(),
+            image_pull_policy: placing.pull.clone(),
+            host: placing.host.clone(),
+        })
+    }
+}
+
+fn split_words(text: &str) -> Result<Vec<String>, Failure> {
+    shlex::split(text).filter(|words| !words.is_empty()).ok_or_else(|| {
+        Failure::new(format!("--entrypoint `{text}` has no words, or an open quote"))
+    })
+}
+
+fn environment(
+    files: &[std::path::PathBuf],
+    given: &[String],
+) -> Result<BTreeMap<String, String>, Failure> {
+    let mut all = BTreeMap::new();
+    for file in files {
+        let text = std::fs::read_to_string(file)
+            .map_err(|cause| Failure::new(format!("cannot read {}: {cause}", file.display())))?;
+        let lines = text.lines().map(str::trim_start);
+        for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            add_variable(&mut all, line)?;
+        }
+    }
+    for variable in given {
+        add_variable(&mut all, variable)?;
+    }
+    Ok(all)
+}
+
+fn add_variable(all: &mut BTreeMap<String, String>, given: &str) -> Result<(), Failure> {
+    let (name, value) = match given.split_once('=') {
+        Some((name, value)) => (name, Some(value.to_owned())),
+        None => (given, std::env::var_os(given).and_then(|value| value.into_string().ok())),
+    };
+    if name.is_empty() {
+        return Err(Failure::new(format!("--env `{given}` has no name: it must be NAME=VALUE")));
+    }
+    if let Some(value) = value {
+        all.insert(name.to_owned(), value);
+    }
+    Ok(())
+}
+
+/// All variables as `NAME=VALUE`; those that are only named are taken from here.
+pub(super) fn variables(given: &[String]) -> Result<Vec<String>, Failure> {
+    Ok(environment(&[], given)?
+        .into_iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect())
+}
+
+fn labels(given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let label = |given: &String| {
+        let (name, value) = given.split_once('=').unwrap_or((given, ""));
+        if name.is_empty() {
+            return Err(Failure::new(format!(
+                "--label `{given}` has no name: it must be NAME=VALUE"
+            )));
+        }
+        Ok((name.to_owned(), value.to_owned()))
+    };
+    given.iter().map(label).collect()
+}
+
+fn mebibytes(text: &str) -> Result<u64, String> {
+    let rule = || "it must be a number of MiB, or one with k, m or g behind it".to_owned();
+    let digits = text.trim_end_matches(|last: char| last.is_ascii_alphabetic());
+    let number: u64 = digits.parse().map_err(|_not_a_number| rule())?;
+    let unit = text.strip_prefix(digits).unwrap_or_default().to_ascii_lowercase();
+    match unit.as_str() {
+        "" | "m" | "mb" | "mib" => Ok(number),
+        "k" | "kb" | "kib" => Ok(number / 1024),
+        "g" | "gb" | "gib" => number.checked_mul(1024).ok_or_else(rule),
+        _ => Err(rule()),
+    }
+}
+
+fn restart_policy(text: &str) -> Result<RestartPolicy, String> {
+    let (name, count) = text.split_once(':').unwrap_or((text, "0"));
+    let known = match name {
+        "on-failure" => count.parse::<u32>().is_ok(),
+        "no" | "always" | "unless-stopped" => !text.contains(':'),
+        _ => false,
+    };
+    if !known {
+        return Err("it must be no, on-failure[:N], always or unless-stopped".to_owned());
+    }
+    Ok(RestartPolicy { name: name.to_owned(), maximum_retry_count: count.to_owned() })
+}
+
+fn pull_policy(text: &str) -> Result<String, String> {
+    match text {
+        "always" | "never" | "ifnotpresent" => Ok(text.to_owned()),
+        "missing" => Ok("ifnotpresent".to_owned()),
+        _ => Err("it must be always, missing or never".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Flags by their letters.
+    fn flags(letters: &str) -> TerminalFlags {
+        TerminalFlags {
+            interactive: letters.contains('i'),
+            tty: letters.contains('t'),
+            no_tty: letters.contains('T'),
+        }
+    }
+
+    const PERSON: Streams = Streams { input: true, output: true };
+    const PIPE: Streams = Streams { input: false, output: true };
+
+    #[test]
+    fn interactive_makes_a_terminal_by_itself_only_for_a_person() {
+        let tty = |letters, streams| flags(letters).decide(streams, true).expect("fits").tty;
+        assert!(tty("i", PERSON));
+        assert!(!tty("i", PIPE));
+        assert!(!tty("iT", PERSON));
+        assert!(!tty("", PERSON));
+        assert!(tty("t", PIPE));
+    }
+
+    #[test]
+    fn a_terminal_on_a_pipe_is_refused() {
+        let refusal = flags("it").decide(PIPE, true).expect_err("no terminal");
+        assert_eq!(refusal.exit, Some(Exit::ZUN));
+        assert!(flags("it").decide(PIPE, false).is_ok());
+    }
+
+    #[test]
+    fn memory_has_units() {
+        for (text, expected) in [("512", 512), ("512m", 512), ("2g", 2048), ("8192K", 8)] {
+            assert_eq!(mebibytes(text), Ok(expected), "{text}");
+        }
+        for bad in ["", "m", "1.5g", "-1", "1t"] {
+            assert!(mebibytes(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn restart_policies_are_dockers() {
+        let policy = restart_policy("on-failure:3").expect("known");
+        assert_eq!(
+            (policy.name.as_str(), policy.maximum_retry_count.as_str()),
+            ("on-failure", "3")
+        );
+        assert!(restart_policy("always").is_ok());
+        for bad in ["", "always:3", "on-failure:x", "sometimes"] {
+            assert!(restart_policy(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! `zun start`
+
+use clap::Args;
+use zun_common::grant::{self, WaitCondition};
+
+use super::each::each;
+use super::session::{Begin, LeavingFlags, Session};
+use super::starting::{self, unless_ended};
+use crate::cmd::{Context, Failure};
+use crate::exit::Exit;
+use crate::tty::signals::Signals;
+
+/// Start containers
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  zun start web1 web2
+  zun start -a -i test     and attach to it")]
+pub(in crate::cmd) struct Start {
+    /// Attach to its output; its exit code becomes zun's
+    #[arg(short, long)]
+    attach: bool,
+    /// Attach to its input too
+    #[arg(short, long)]
+    interactive: bool,
+    #[command(flatten)]
+    leaving: LeavingFlags,
+    /// Names or ids; only one to attach to
+    #[arg(required = true, value_name = "CONTAINER")]
+    containers: Vec<String>,
+}
+
+impl Start {
+    pub(in crate::cmd) const fn exit_when_failed(&self) -> Exit {
+        if self.attach || self.interactive { Exit::ZUN } else { Exit::FAILED }
+    }
+
+    pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        if self.attach || self.interactive {
+            return self.attached(context).await;
+        }
+        each(context, &self.containers, async |name: String| {
+            starting::start(&context.api, &name).await?;
+            starting::started(&context.api, &name).await
+        })
+        .await
+    }
+
+    async fn attached(&self, context: &Context) -> Result<Exit, Failure> {
+        let [name] = self.containers.as_slice() else {
+            return Err(Failure::new("only one container can be attached to"));
+        };
+        let mut signals = Signals::catch()?;
+        let container = context.api.show(name).await?;
+        let session = Session {
+            context,
+            container: &container,
+            leaving: &self.leaving,
+            input: self.interactive,
+            mode: grant::Mode::ReadWrite,
+        };
+        let until =
+            if container.auto_remove { WaitCondition::Removed } else { WaitCondition::NextExit };
+        let console = unless_ended(&mut signals, session.dial(until)).await?;
+        session.hold(console, Begin::Start, &mut signals).await
+    }
+}

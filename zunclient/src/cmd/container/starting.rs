@@ -1,0 +1,185 @@
+//! Making and starting a container, and saying what comes of it.
+
+use std::future::Future;
+use std::io::IsTerminal as _;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use chrono::NaiveDateTime;
+use zun_common::api::v1::container::{Container, CreateContainer};
+use zun_common::status::{Status, TaskState};
+
+use crate::api::{ApiError, Client, Delete};
+use crate::cmd::Failure;
+use crate::exit::Exit;
+use crate::out;
+use crate::tty::signals::Signals;
+
+/// Whether progress is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// On stderr, where that is a terminal or something takes long.
+    Told,
+    /// Not at all.
+    Silent,
+}
+
+/// Makes a container and waits until its host has it.
+pub(super) async fn create(
+    api: &Client,
+    ask: &CreateContainer,
+    progress: Progress,
+    made: &OnceLock<Container>,
+) -> Result<Container, Failure> {
+    let accepted = api.create(ask).await?;
+    let id = accepted.uuid.to_string();
+    let mut told = None;
+    // The first look is short, so that a pull is told soon.
+    let mut within = Duration::from_secs(1);
+    drop(made.set(accepted));
+    loop {
+        let statuses = [Status::Created, Status::Error, Status::Deleted, Status::Dead];
+        let container = api.wait_for(&id, &statuses, within).await?;
+        within = Duration::from_secs(5);
+        match container.status {
+            Status::Created => return Ok(container),
+            Status::Error | Status::Deleted | Status::Dead => return Err(failed(&container)),
+            Status::Creating
+            | Status::Running
+            | Status::Stopped
+            | Status::Paused
+            | Status::Restarting
+            | Status::Rebuilding
+            | Status::Deleting
+            | Status::Unknown => {}
+        }
+        if progress == Progress::Told {
+            tell(&container, &mut told);
+        }
+    }
+}
+
+/// One line for each new thing that is done; on a terminal with its details.
+fn tell(container: &Container, told: &mut Option<String>) {
+    if container.task_state != Some(TaskState::ImagePulling) {
+        return;
+    }
+    let detail = container.status_detail.as_deref().filter(|_| std::io::stderr().is_terminal());
+    let line = match detail {
+        Some(detail) => format!("pulling {} … {detail}", container.image),
+        None => format!("pulling {} …", container.image),
+    };
+    if told.as_ref() != Some(&line) {
+        out::note(&line);
+        *told = Some(line);
+    }
+}
+
+/// Asks for the start. A command that cannot be run is told with its own exit code.
+pub(super) async fn start(api: &Client, id: &str) -> Result<(), Failure> {
+    match api.act(id, "start").await {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            let exit = match api.show(id).await {
+                Ok(container) => not_runnable(container.exit_code),
+                Err(_no_more_known) => Exit::ZUN,
+            };
+            Err(Failure { exit: Some(exit), ..error.into() })
+        }
+    }
+}
+
+/// Watches a start: ends only when it failed. It notes when the process began. The session goes on
+/// without the service, so its silence is no failure.
+pub(super) async fn watch(
+    api: &Client,
+    id: &str,
+    begun: &OnceLock<Option<NaiveDateTime>>,
+) -> Failure {
+    let statuses = [Status::Running, Status::Stopped, Status::Error, Status::Deleted, Status::Dead];
+    let mut pause = Duration::from_millis(200);
+    loop {
+        match api.wait_for(id, &statuses, Duration::from_secs(30)).await {
+            Ok(container) if !statuses.contains(&container.status) => {}
+            Ok(container) if container.status == Status::Error => {
+                if container.task_state.is_none() {
+                    return failed(&container);
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Ok(container) => {
+                begun.set(container.started_at).ok();
+                return std::future::pending().await;
+            }
+            Err(ApiError::Refused { .. }) => return std::future::pending().await,
+            Err(_not_there_now) => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(10));
+            }
+        }
+    }
+}
+
+/// Waits until a started container runs or has run.
+pub(super) async fn started(api: &Client, id: &str) -> Result<(), Failure> {
+    let begun = OnceLock::new();
+    let statuses = [Status::Running, Status::Stopped, Status::Deleted, Status::Paused];
+    let runs = async {
+        loop {
+            match api.wait_for(id, &statuses, Duration::from_secs(30)).await {
+                Ok(container) if statuses.contains(&container.status) => return Ok(()),
+                Err(error) if error.is_not_found() => return Ok(()),
+                Ok(_) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    };
+    tokio::select! {
+        runs = runs => runs,
+        failure = watch(api, id, &begun) => Err(failure),
+    }
+}
+
+/// The failure that a container in Error stands for.
+pub(super) fn failed(container: &Container) -> Failure {
+    let why = container.status_reason.clone().filter(|why| !why.is_empty());
+    let why = why.unwrap_or_else(|| format!("is {}", container.status));
+    let words = format!("{}: {}", container.name, why.replace('\n', " "));
+    Failure::with(words, not_runnable(container.exit_code))
+}
+
+/// 126 and 127 are told as they are; any other code is not the command's.
+fn not_runnable(code: Option<i64>) -> Exit {
+    match code {
+        Some(code @ (126 | 127)) => Exit::of_process(code),
+        Some(_) | None => Exit::ZUN,
+    }
+}
+
+/// Removes what a failed run leaves behind. What goes wrong here is told, but is not the failure.
+pub(super) async fn discard(api: &Client, id: &str) {
+    let mut outcome = api.delete(id, Delete::Force).await;
+    if matches!(&outcome, Err(error) if error.status() == Some(403)) {
+        // Force is for administrators.
+        outcome = api.delete(id, Delete::StopFirst).await;
+    }
+    match outcome {
+        Ok(()) => {}
+        Err(error) if error.is_not_found() => {}
+        Err(error) => {
+            let failure = Failure::from(error).about(&format!("cannot remove {id}"));
+            out::note(&failure.words.unwrap_or_default());
+        }
+    }
+}
+
+/// Does this unless a signal comes that ends us.
+pub(super) async fn unless_ended<T>(
+    signals: &mut Signals,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        outcome = work => outcome,
+        number = signals.ended() => Err(Failure::silent(Exit(number.exit_code()))),
+    }
+}

@@ -1,0 +1,44 @@
+//! `zun stop`
+
+use std::time::Duration;
+
+use clap::Args;
+use zun_common::status::Status;
+
+use super::each::each;
+use crate::cmd::{Context, Failure};
+use crate::exit::Exit;
+
+/// Stop containers: the stop signal, and SIGKILL after a grace
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  zun stop test\n  zun stop --time 1 web1 web2")]
+pub(in crate::cmd) struct Stop {
+    /// Seconds before SIGKILL
+    #[arg(short, long, value_name = "SECONDS")]
+    time: Option<u32>,
+    /// Names or ids
+    #[arg(required = true, value_name = "CONTAINER")]
+    containers: Vec<String>,
+}
+
+impl Stop {
+    pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let within = Duration::from_secs(u64::from(self.time.unwrap_or(10)) + 20);
+        each(context, &self.containers, async |name: String| {
+            context.api.act_with_grace(&name, "stop", self.time).await?;
+            settle(context, &name, within).await
+        })
+        .await
+    }
+}
+
+/// Waits until the stop shows. One that is gone has stopped too.
+async fn settle(context: &Context, name: &str, within: Duration) -> Result<(), Failure> {
+    let ended = [Status::Stopped, Status::Error, Status::Deleted, Status::Dead];
+    match context.api.wait_for(name, &ended, within).await {
+        Ok(container) if ended.contains(&container.status) => Ok(()),
+        Ok(container) => Err(Failure::new(format!("is still {}", container.status))),
+        Err(error) if error.is_not_found() => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

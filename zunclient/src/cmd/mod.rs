@@ -1,0 +1,209 @@
+//! The `zun` command: one verb a file.
+
+mod container;
+mod context;
+mod failure;
+mod version;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::exit::Exit;
+use crate::out::{self, Format};
+use crate::settings::AuthType;
+pub use context::Context;
+pub use failure::Failure;
+
+/// Containers on many hosts, and a shell in each.
+#[derive(Debug, Parser)]
+#[command(name = "zun", version, disable_help_subcommand = true, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  zun run -i --name test cirros /bin/sh   a shell in a new container
+  zun attach test                         come back to it
+  zun list                                all containers
+  zun logs test                           what it printed
+  zun delete --force test                 away with it
+
+Environment: OS_ENDPOINT, OS_TOKEN (never a flag), OS_AUTH_TYPE, OS_CACERT, NO_COLOR.";
+
+/// Flags of every verb.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    #[arg(
+        long,
+        global = true,
+        env = "OS_ENDPOINT",
+        hide_env_values = true,
+        value_name = "URL",
+        help = "The service's address, such as http://127.0.0.1:9517/v1"
+    )]
+    os_endpoint: Option<String>,
+    #[arg(
+        long,
+        global = true,
+        env = "OS_AUTH_TYPE",
+        hide_env_values = true,
+        hide_possible_values = true,
+        value_name = "TYPE",
+        help = "admin_token (the one in OS_TOKEN) or none"
+    )]
+    os_auth_type: Option<AuthType>,
+    /// How results are shown: table, json or yaml
+    #[arg(long, global = true, value_enum, default_value_t, hide_possible_values = true)]
+    format: Format,
+    /// Tell each request on stderr
+    #[arg(long, global = true)]
+    debug: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Run(Box<container::run::Run>),
+    Create(Box<container::create::Create>),
+    Start(container::start::Start),
+    Stop(container::stop::Stop),
+    Restart(container::restart::Restart),
+    Pause(container::pause::Pause),
+    Unpause(container::unpause::Unpause),
+    Kill(container::kill::Kill),
+    #[command(visible_alias = "rm")]
+    Delete(container::delete::Delete),
+    #[command(visible_aliases = ["ls", "ps"])]
+    List(container::list::List),
+    #[command(visible_alias = "inspect")]
+    Show(container::show::Show),
+    Logs(container::logs::Logs),
+    Attach(container::attach::Attach),
+    Exec(container::exec::Exec),
+    Wait(container::wait::Wait),
+    Version(version::Version),
+}
+
+impl Verb {
+    /// What a failure of zun itself exits with: verbs whose exit code is the command's keep it apart.
+    const fn exit_when_failed(&self) -> Exit {
+        match self {
+            Self::Run(_) | Self::Attach(_) | Self::Exec(_) => Exit::ZUN,
+            Self::Start(start) => start.exit_when_failed(),
+            Self::Create(_)
+            | Self::Stop(_)
+            | Self::Restart(_)
+            | Self::Pause(_)
+            | Self::Unpause(_)
+            | Self::Kill(_)
+            | Self::Delete(_)
+            | Self::List(_)
+            | Self::Show(_)
+            | Self::Logs(_)
+            | Self::Wait(_)
+            | Self::Version(_) => Exit::FAILED,
+        }
+    }
+
+    #[expect(clippy::cognitive_complexity, reason = "one arm a verb, and nothing else")]
+    async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        match self {
+            Self::Run(verb) => verb.run(context).await,
+            Self::Create(verb) => verb.run(context).await,
+            Self::Start(verb) => verb.run(context).await,
+            Self::Stop(verb) => verb.run(context).await,
+            Self::Restart(verb) => verb.run(context).await,
+            Self::Pause(verb) => verb.run(context).await,
+            Self::Unpause(verb) => verb.run(context).await,
+            Self::Kill(verb) => verb.run(context).await,
+            Self::Delete(verb) => verb.run(context).await,
+            Self::List(verb) => verb.run(context).await,
+            Self::Show(verb) => verb.run(context).await,
+            Self::Logs(verb) => verb.run(context).await,
+            Self::Attach(verb) => verb.run(context).await,
+            Self::Exec(verb) => verb.run(context).await,
+            Self::Wait(verb) => verb.run(context).await,
+            Self::Version(verb) => verb.run(context).await,
+        }
+    }
+}
+
+/// Runs the command with these arguments, the first being its own name.
+pub fn main(arguments: &[OsString]) -> ExitCode {
+    let parsed = Cli::command().try_get_matches_from(arguments);
+    match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => execute(cli).into(),
+        Err(error) => misused(&error, arguments).into(),
+    }
+}
+
+fn execute(cli: Cli) -> Exit {
+    let usual = cli.verb.exit_when_failed();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(cause) => {
+            out::note(&format!("cannot begin: {cause}"));
+            return usual;
+        }
+    };
+    let outcome = runtime.block_on(async {
+        let context = Context::new(&cli.global)?;
+        let outcome = cli.verb.run(&context).await;
+        context.tasks.cancel();
+        outcome
+    });
+    // A name that is still being looked up must not hold up the end.
+    runtime.shutdown_background();
+    outcome.unwrap_or_else(|failure| {
+        if let Some(words) = failure.words {
+            out::note(&words);
+        }
+        failure.exit.unwrap_or(usual)
+    })
+}
+
+/// Help goes to stdout; a wrong command line is one line on stderr.
+fn misused(error: &clap::Error, arguments: &[OsString]) -> Exit {
+    if !error.use_stderr() {
+        // Whoever closed the pipe has read enough.
+        drop(error.print());
+        return Exit::OK;
+    }
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        drop(error.print());
+        return Exit::USAGE;
+    }
+    let text = error.to_string();
+    let told: Vec<&str> = text
+        .lines()
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with("tip:"))
+        .collect();
+    let words = told.join(" ");
+    let verb = arguments.iter().skip(1).find_map(|word| {
+        word.to_str().filter(|word| Cli::command().find_subcommand(word).is_some())
+    });
+    let help = verb.map_or("zun --help".to_owned(), |verb| format!("zun {verb} --help"));
+    out::note(&format!("{}; see `{help}`", words.trim_start_matches("error: ")));
+    match verb {
+        Some("run" | "attach" | "exec") => Exit::ZUN,
+        Some(_) | None => Exit::USAGE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

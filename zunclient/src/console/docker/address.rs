@@ -1,0 +1,100 @@
+//! The address of one granted call. The request target is kept byte by byte: the host compares it whole.
+
+use std::fmt;
+
+use crate::console::ConsoleError;
+
+/// Where a call goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// A name or an address, without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The raw request target.
+    pub target: String,
+}
+
+impl Address {
+    /// Takes `https://HOST:PORT/TARGET` or `wss://…` apart.
+    pub fn parse(url: &str) -> Result<Self, ConsoleError> {
+        parse(url).ok_or_else(|| ConsoleError::BadAddress(url.chars().take(200).collect()))
+    }
+
+    /// The same with more behind the target.
+    #[must_use]
+    pub fn with(&self, tail: &str) -> Self {
+        Self { target: format!("{}{tail}", self.target), ..self.clone() }
+    }
+
+    /// `HOST:PORT`, an IPv6 address in brackets.
+    pub fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.authority())
+    }
+}
+
+fn parse(url: &str) -> Option<Address> {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("wss://"))?;
+    let (authority, target) = rest.split_once('/')?;
+    let target_is_clean = target.bytes().all(|byte| byte.is_ascii_graphic());
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(bracketed) => {
+            let (host, port) = bracketed.split_once(']')?;
+            (host, port.strip_prefix(':'))
+        }
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        },
+    };
+    let port = port.map_or(Some(443), |port| port.parse().ok())?;
+    let usable = target_is_clean && !host.is_empty() && !host.contains(['@', '[', ']']);
+    usable.then(|| Address { host: host.to_owned(), port, target: format!("/{target}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_target_is_kept_byte_by_byte() {
+        let address = Address::parse("wss://h.example:2376/v1.41/x/../ws?detachKeys=%FF,%FE&a=%2f")
+            .expect("an address");
+        assert_eq!(address.target, "/v1.41/x/../ws?detachKeys=%FF,%FE&a=%2f");
+        assert_eq!(address.authority(), "h.example:2376");
+    }
+
+    #[test]
+    fn an_ipv6_address_stands_in_brackets() {
+        let address = Address::parse("https://[2001:db8::1]:2376/v1.41/y").expect("an address");
+        assert_eq!((address.host.as_str(), address.port), ("2001:db8::1", 2376));
+        assert_eq!(address.authority(), "[2001:db8::1]:2376");
+    }
+
+    #[test]
+    fn what_is_no_safe_address_is_refused() {
+        for bad in [
+            "http://h:1/x",
+            "ws://h:1/x",
+            "https://h:1",
+            "https://h:x/x",
+            "https://:1/x",
+            "https://u@h:1/x",
+            "https://h:1/a b",
+            "https://h:1/a\r\nX: y",
+            "h:1/x",
+        ] {
+            assert!(Address::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! A hijacked HTTP connection: raw bytes of a terminal, or multiplexed frames without one. The end of
+//! our half (TLS `close_notify`) is the end of the process's input, and output goes on.
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
+
+use super::address::Address;
+use super::dial::{Dialer, Stream};
+use super::frames::Frames;
+use super::upgrade::{Upgraded, upgrade};
+use crate::console::{ConsoleError, Event};
+
+const READ: usize = 32 << 10;
+
+/// How output is told apart.
+#[derive(Debug)]
+pub enum Shape {
+    /// One stream: a terminal's.
+    Raw,
+    /// Multiplexed frames.
+    Frames(Frames),
+}
+
+impl Shape {
+    /// That of a process with or without a terminal.
+    pub fn of(tty: bool) -> Self {
+        if tty { Self::Raw } else { Self::Frames(Frames::default()) }
+    }
+}
+
+/// Our half of a hijacked connection that reads.
+#[derive(Debug)]
+pub struct HijackOutput {
+    read: ReadHalf<Stream>,
+    first: Vec<u8>,
+    shape: Shape,
+    buffer: BytesMut,
+}
+
+/// Our half of a hijacked connection that writes.
+#[derive(Debug)]
+pub struct HijackInput {
+    write: WriteHalf<Stream>,
+}
+
+/// Dials, posts this body, and takes the connection over.
+pub async fn hijack(
+    dialer: &Dialer,
+    address: &Address,
+    body: &str,
+    shape: Shape,
+) -> Result<(HijackOutput, HijackInput), ConsoleError> {
+    let stream = dialer.dial(address).await?;
+    let authority = address.authority();
+    let request = format!(
+        "POST {} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: zun\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        address.target,
+        body.len(),
+    );
+    let Upgraded { stream, first, .. } = upgrade(stream, &authority, request.as_bytes()).await?;
+    let (read, write) = tokio::io::split(stream);
+    let output = HijackOutput { read, first, shape, buffer: BytesMut::new() };
+    Ok((output, HijackInput { write }))
+}
+
+impl HijackOutput {
+    /// The next output; `None` at its end. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Event> {
+        if !self.first.is_empty() {
+            let first = std::mem::take(&mut self.first);
+            if let Some(event) = self.take(&first) {
+                return Some(event);
+            }
+        }
+        if let Some(event) = self.held() {
+            return Some(event);
+        }
+        loop {
+            self.buffer.reserve(READ);
+            match self.read.read_buf(&mut self.buffer).await {
+                Ok(0) => return None,
+                Ok(_) => {}
+                // A host that closes without close_notify has still closed.
+                Err(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => return None,
+                Err(cause) => return Some(Event::Lost(cause.to_string())),
+            }
+            let bytes = self.buffer.split();
+            if let Some(event) = self.take(&bytes) {
+                return Some(event);
+            }
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Option<Event> {
+        match &mut self.shape {
+            Shape::Raw => return Some(Event::Stdout(Bytes::copy_from_slice(bytes))),
+            Shape::Frames(frames) => frames.feed(bytes),
+        }
+        self.held()
+    }
+
+    fn held(&mut self) -> Option<Event> {
+        match &mut self.shape {
+            Shape::Raw => None,
+            Shape::Frames(frames) => match frames.piece() {
+                Ok(event) => event,
+                Err(unknown) => Some(Event::Lost(unknown.to_string())),
+            },
+        }
+    }
+}
+
+impl HijackInput {
+    /// Sends bytes.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), ConsoleError> {
+        self.write.write_all(bytes).await.map_err(ConsoleError::Broken)?;
+        self.write.flush().await.map_err(ConsoleError::Broken)
+    }
+
+    /// Ends our half.
+    pub async fn shutdown(&mut self) -> Result<(), ConsoleError> {
+        self.write.shutdown().await.map_err(ConsoleError::Broken)
+    }
+}

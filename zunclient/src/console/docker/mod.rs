@@ -1,0 +1,10 @@
+//! What the connection functions over Docker's own API share: dialling with a grant, upgrading, side
+//! calls, multiplexed frames. It knows no console.
+
+pub mod address;
+pub mod dial;
+pub mod exit;
+pub mod frames;
+pub mod hijack;
+pub mod side;
+pub mod upgrade;

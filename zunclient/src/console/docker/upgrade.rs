@@ -1,0 +1,166 @@
+//! The HTTP/1.1 upgrade, for hijacked streams and websockets alike: one request, its answer's head, and
+//! whatever bytes of the new protocol came along.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
+
+use crate::console::ConsoleError;
+
+const ANSWER: Duration = Duration::from_secs(10);
+const LARGEST_HEAD: usize = 64 << 10;
+const LARGEST_WORDS: usize = 64 << 10;
+
+/// What was answered.
+#[derive(Debug)]
+pub struct Upgraded<S> {
+    /// The stream of the new protocol.
+    pub stream: S,
+    /// Its first bytes, which came with the answer.
+    pub first: Vec<u8>,
+    headers: Vec<(String, String)>,
+}
+
+impl<S> Upgraded<S> {
+    /// A header of the answer; the name is in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(held, _)| held == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Sends this request and waits for `101`. Anything else is an error with the host's words.
+pub async fn upgrade<S>(
+    mut stream: S,
+    address: &str,
+    request: &[u8],
+) -> Result<Upgraded<S>, ConsoleError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let exchange = async {
+        stream.write_all(request).await.map_err(ConsoleError::Broken)?;
+        stream.flush().await.map_err(ConsoleError::Broken)?;
+        read_head(&mut stream, address).await
+    };
+    let (head, mut rest) = match timeout(ANSWER, exchange).await {
+        Ok(answer) => answer?,
+        Err(_elapsed) => return Err(ConsoleError::Silent { address: address.to_owned() }),
+    };
+    if head.status == 101 {
+        return Ok(Upgraded { stream, first: rest, headers: head.headers });
+    }
+    // Whatever part of the words comes in time will do.
+    drop(timeout(Duration::from_secs(2), read_words(&mut stream, &head, &mut rest)).await);
+    Err(ConsoleError::Refused { status: head.status, words: words(&rest) })
+}
+
+/// The words of an error body: Docker's `{"message": …}`, or the text itself.
+pub fn words(body: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    struct Message {
+        message: String,
+    }
+    match serde_json::from_slice::<Message>(body) {
+        Ok(body) => body.message,
+        Err(_not_json) => String::from_utf8_lossy(body).trim().chars().take(500).collect(),
+    }
+}
+
+struct Head {
+    status: u16,
+    headers: Vec<(String, String)>,
+}
+
+async fn read_head<S>(stream: &mut S, address: &str) -> Result<(Head, Vec<u8>), ConsoleError>
+where
+    S: AsyncRead + Unpin,
+{
+    let garbled = |what| ConsoleError::Garbled { address: address.to_owned(), what };
+    let mut bytes = Vec::with_capacity(1024);
+    loop {
+        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            let rest = bytes.split_off(end + 4);
+            let head = parse_head(&bytes).ok_or_else(|| garbled("its answer is no HTTP"))?;
+            return Ok((head, rest));
+        }
+        if bytes.len() > LARGEST_HEAD {
+            return Err(garbled("the head of its answer is too long"));
+        }
+        if stream.read_buf(&mut bytes).await.map_err(ConsoleError::Broken)? == 0 {
+            return Err(garbled("it hung up without an answer"));
+        }
+    }
+}
+
+fn parse_head(bytes: &[u8]) -> Option<Head> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let mut lines = text.split("\r\n");
+    let mut first = lines.next()?.splitn(3, ' ');
+    if !first.next()?.starts_with("HTTP/1.") {
+        return None;
+    }
+    let status = first.next()?.parse().ok()?;
+    let headers = lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+        .collect();
+    Some(Head { status, headers })
+}
+
+async fn read_words<S>(stream: &mut S, head: &Head, body: &mut Vec<u8>) -> std::io::Result<()>
+where
+    S: AsyncRead + Unpin,
+{
+    let length = head.headers.iter().find(|(name, _)| name == "content-length");
+    let wanted = length.and_then(|(_, value)| value.parse().ok()).unwrap_or(LARGEST_WORDS);
+    while body.len() < wanted.min(LARGEST_WORDS) {
+        if stream.read_buf(body).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn answered(
+        answer: &'static [u8],
+    ) -> Result<Upgraded<tokio::io::DuplexStream>, ConsoleError> {
+        let (ours, mut theirs) = tokio::io::duplex(64);
+        let server = async move {
+            let mut request = [0; 4];
+            theirs.read_exact(&mut request).await.expect("a request");
+            theirs.write_all(answer).await.expect("an answer");
+            theirs
+        };
+        let (outcome, _theirs) = tokio::join!(upgrade(ours, "h:1", b"ping"), server);
+        outcome
+    }
+
+    #[tokio::test]
+    async fn bytes_behind_the_head_belong_to_the_new_protocol() {
+        let upgraded = answered(b"HTTP/1.1 101 UPGRADED\r\nUpgrade: tcp\r\n\r\nfirst").await;
+        let upgraded = upgraded.expect("an upgrade");
+        assert_eq!(upgraded.header("upgrade"), Some("tcp"));
+        assert!(b"first".starts_with(upgraded.first.as_slice()));
+    }
+
+    #[tokio::test]
+    async fn a_refusal_says_the_hosts_words() {
+        let refusal = answered(
+            b"HTTP/1.1 403 Forbidden\r\nContent-Length: 41\r\n\r\n{\"message\":\"authorization denied: not so\"}",
+        )
+        .await
+        .expect_err("a refusal");
+        assert!(refusal.to_string().starts_with("the host refused (403): "), "{refusal}");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_http_is_said_to_be_none() {
+        let refusal = answered(b"SSH-2.0-x\r\n\r\n").await.expect_err("no HTTP");
+        assert!(refusal.to_string().contains("no HTTP"), "{refusal}");
+    }
+}

@@ -1,0 +1,157 @@
+//! `docker.attach`: Docker's own attach over mTLS, straight to the host. A websocket for a terminal, a
+//! hijacked connection for anything else; resize and wait are side calls of the same grant.
+//!
+//! ```text
+//!  dial ──> attached ──> wait registered ──> (started) ──> output … end ──> exit code
+//! ```
+//! Exit, detach, restart and a restart of the engine all end the stream in the same way: only the
+//! wait's answer says which it was, and where it has none, there is no exit event.
+
+mod output;
+mod ws;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use hyper::Method;
+use zun_common::api::v1::console::Calls;
+use zun_common::units::TerminalSize;
+
+use super::docker::address::Address;
+use super::docker::dial::Dialer;
+use super::docker::exit;
+use super::docker::hijack::{HijackInput, Shape, hijack};
+use super::docker::side::Side;
+use super::{Connection, Console, ConsoleError, Control, Dial, Input};
+use output::{Output, OutputThenExit};
+
+/// A container's console that is not yet dialled.
+pub struct DockerAttach {
+    dial: Dial,
+    dialer: Dialer,
+    way: Way,
+}
+
+/// Which of the attach calls is used.
+enum Way {
+    Websocket(Address),
+    Hijack(Address),
+    OutputOnly(Address),
+}
+
+impl DockerAttach {
+    /// Checks the endpoint; dials nothing yet.
+    pub fn new(dial: Dial) -> Result<Self, ConsoleError> {
+        let dialer = Dialer::new(&dial.endpoint.tls, &dial.key)?;
+        let way = way(&dial)?;
+        Ok(Self { dial, dialer, way })
+    }
+}
+
+fn way(dial: &Dial) -> Result<Way, ConsoleError> {
+    let Calls { websocket, attach, output, .. } = &dial.endpoint.calls;
+    let typed = dial.input && dial.endpoint.stdin;
+    match (websocket, attach, output) {
+        (Some(websocket), _, _) if typed && dial.endpoint.tty => {
+            Ok(Way::Websocket(Address::parse(websocket)?))
+        }
+        (_, Some(attach), _) if typed => Ok(Way::Hijack(Address::parse(attach)?)),
+        (_, _, Some(output)) => Ok(Way::OutputOnly(Address::parse(output)?)),
+        (_, Some(attach), None) => Ok(Way::Hijack(Address::parse(attach)?)),
+        (_, None, None) => Err(ConsoleError::NoAddress("attach")),
+    }
+}
+
+#[async_trait]
+impl Connection for DockerAttach {
+    async fn open(self: Box<Self>) -> Result<Console, ConsoleError> {
+        let Self { dial, dialer, way } = *self;
+        let calls = &dial.endpoint.calls;
+        let shape = Shape::of(dial.endpoint.tty);
+        let (output, input): (Output, Box<dyn Input>) = match &way {
+            Way::Websocket(address) => {
+                let (output, input) = ws::open(&dialer, address).await?;
+                (Output::Websocket(output), Box::new(input))
+            }
+            Way::Hijack(address) => {
+                let (output, input) = hijack(&dialer, address, "", shape).await?;
+                (Output::Hijack(output), Box::new(AttachInput(input, dial.endpoint.tty)))
+            }
+            Way::OutputOnly(address) => {
+                let (output, input) = hijack(&dialer, address, "", shape).await?;
+                (Output::Hijack(output), Box::new(NoInput(input)))
+            }
+        };
+        let side = Side::new(dialer, dial.tasks.clone());
+        let wait = calls.wait.as_deref().ok_or(ConsoleError::NoAddress("wait"))?;
+        let exit = exit::wait(&side, &Address::parse(wait)?, dial.until, &dial.tasks).await?;
+        let resize = calls.resize.as_deref().map(Address::parse).transpose()?;
+        Ok(Console {
+            events: Box::new(OutputThenExit::new(output, exit)),
+            input,
+            control: Box::new(Calling { side, resize, expires_at: dial.endpoint.expires_at }),
+        })
+    }
+}
+
+/// Typed bytes of a hijacked connection.
+struct AttachInput(HijackInput, bool);
+
+#[async_trait]
+impl Input for AttachInput {
+    async fn write(&mut self, typed: Bytes) -> Result<(), ConsoleError> {
+        self.0.write(&typed).await
+    }
+
+    async fn eof(&mut self) -> Result<(), ConsoleError> {
+        if self.1 { self.0.write(END_OF_TRANSMISSION).await } else { self.0.shutdown().await }
+    }
+
+    async fn detach(&mut self) {
+        // The connection is dropped next; what goes wrong here changes nothing.
+        drop(self.0.shutdown().await);
+    }
+}
+
+/// What a terminal takes as the end of its input.
+const END_OF_TRANSMISSION: &[u8] = b"\x04";
+
+/// A console that takes no input. Its half of the connection stays open, or the host would hang up.
+struct NoInput(HijackInput);
+
+#[async_trait]
+impl Input for NoInput {
+    async fn write(&mut self, _typed: Bytes) -> Result<(), ConsoleError> {
+        Ok(())
+    }
+
+    async fn eof(&mut self) -> Result<(), ConsoleError> {
+        Ok(())
+    }
+
+    async fn detach(&mut self) {
+        drop(self.0.shutdown().await);
+    }
+}
+
+struct Calling {
+    side: Side,
+    resize: Option<Address>,
+    expires_at: DateTime<Utc>,
+}
+
+#[async_trait]
+impl Control for Calling {
+    async fn resize(&self, size: TerminalSize) -> Result<(), ConsoleError> {
+        let resize = self.resize.as_ref().ok_or(ConsoleError::Unsupported("a resize"))?;
+        if Utc::now() >= self.expires_at {
+            return Err(ConsoleError::Expired);
+        }
+        let address = resize.with(&format!("?h={}&w={}", size.rows, size.columns));
+        self.side.whole(Method::POST, &address).await.map(drop)
+    }
+
+    async fn signal(&self, _name: &str) -> Result<(), ConsoleError> {
+        Err(ConsoleError::Unsupported("signals"))
+    }
+}

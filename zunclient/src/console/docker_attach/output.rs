@@ -1,0 +1,106 @@
+//! The output and, behind its last byte, the exit code.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::timeout;
+
+use super::ws::WsOutput;
+use crate::console::docker::exit::ExitCode;
+use crate::console::docker::hijack::HijackOutput;
+use crate::console::{Event, Events};
+
+/// How long the stream may be quiet once the process is known to have ended. A container that stopped
+/// between check and dial is attached until its next start: its stream would never end.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// How long the exit code may take once the stream has ended; a removal comes before it with `--rm`.
+const EXIT: Duration = Duration::from_secs(10);
+
+/// Either stream.
+pub(super) enum Output {
+    Websocket(WsOutput),
+    Hijack(HijackOutput),
+}
+
+impl Output {
+    async fn next(&mut self) -> Option<Event> {
+        match self {
+            Self::Websocket(output) => output.next().await,
+            Self::Hijack(output) => output.next().await,
+        }
+    }
+}
+
+/// Where we are.
+enum Phase {
+    /// Output comes; the exit code is not known.
+    Running(ExitCode),
+    /// The process has ended; its last output comes.
+    Draining(Option<i64>),
+    /// The output has ended; the exit code is not known.
+    Waiting(ExitCode),
+    /// Nothing more comes.
+    Over,
+}
+
+/// All events of one console.
+pub(super) struct OutputThenExit {
+    output: Output,
+    phase: Phase,
+}
+
+impl OutputThenExit {
+    pub(super) const fn new(output: Output, exit: ExitCode) -> Self {
+        Self { output, phase: Phase::Running(exit) }
+    }
+
+    /// What comes next, if anything: `None` is a change of phase.
+    async fn step(&mut self) -> Option<Event> {
+        let (event, next) = match &mut self.phase {
+            Phase::Running(exit) => tokio::select! {
+                biased;
+                event = self.output.next() => (event, None),
+                code = exit => (None, Some(Phase::Draining(code.ok().flatten()))),
+            },
+            Phase::Draining(None) => (self.output.next().await, None),
+            Phase::Draining(Some(code)) => match timeout(QUIET, self.output.next()).await {
+                Ok(Some(Event::Lost(_)) | None) | Err(_) => {
+                    (Some(Event::Exit(*code)), Some(Phase::Over))
+                }
+                Ok(event) => (event, None),
+            },
+            Phase::Waiting(exit) => match timeout(EXIT, exit).await {
+                Ok(Ok(Some(code))) => (Some(Event::Exit(code)), Some(Phase::Over)),
+                Ok(Ok(None) | Err(_)) | Err(_) => (None, Some(Phase::Over)),
+            },
+            Phase::Over => (None, None),
+        };
+        let ended = event.is_none() && next.is_none();
+        if let Some(next) = next {
+            self.phase = next;
+        } else if ended || matches!(event, Some(Event::Lost(_))) {
+            self.end();
+        }
+        event
+    }
+
+    fn end(&mut self) {
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Running(exit) => Phase::Waiting(exit),
+            Phase::Draining(_) | Phase::Waiting(_) | Phase::Over => Phase::Over,
+        };
+    }
+}
+
+#[async_trait]
+impl Events for OutputThenExit {
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            let event = self.step().await;
+            if event.is_some() || matches!(self.phase, Phase::Over) {
+                return event;
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The websocket of a terminal: one merged stream, binary frames.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+
+use super::END_OF_TRANSMISSION;
+use crate::console::docker::address::Address;
+use crate::console::docker::dial::{Dialer, Stream};
+use crate::console::docker::upgrade::upgrade;
+use crate::console::{ConsoleError, Event, Input};
+
+type Socket = WebSocketStream<Stream>;
+
+/// What comes out of the terminal.
+pub(super) struct WsOutput(SplitStream<Socket>);
+
+/// What is typed.
+pub(super) struct WsInput(SplitSink<Socket, Message>);
+
+/// Dials and upgrades.
+pub(super) async fn open(
+    dialer: &Dialer,
+    address: &Address,
+) -> Result<(WsOutput, WsInput), ConsoleError> {
+    let stream = dialer.dial(address).await?;
+    let authority = address.authority();
+    let key = generate_key();
+    let request = format!(
+        "GET {} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: zun\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Origin: https://{authority}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n",
+        address.target,
+    );
+    let upgraded = upgrade(stream, &authority, request.as_bytes()).await?;
+    if upgraded.header("sec-websocket-accept") != Some(&derive_accept_key(key.as_bytes())) {
+        let what = "its answer is no websocket's";
+        return Err(ConsoleError::Garbled { address: authority, what });
+    }
+    let socket =
+        Socket::from_partially_read(upgraded.stream, upgraded.first, Role::Client, None).await;
+    let (sink, stream) = socket.split();
+    Ok((WsOutput(stream), WsInput(sink)))
+}
+
+impl WsOutput {
+    /// The next output; `None` at its end. Dropping the future loses nothing.
+    pub(super) async fn next(&mut self) -> Option<Event> {
+        loop {
+            match self.0.next().await? {
+                Ok(Message::Binary(bytes)) => return Some(Event::Stdout(bytes)),
+                Ok(Message::Text(text)) => return Some(Event::Stdout(text.into())),
+                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
+                Ok(Message::Close(_)) | Err(WsError::ConnectionClosed | WsError::AlreadyClosed) => {
+                    return None;
+                }
+                Err(cause) => return Some(Event::Lost(cause.to_string())),
+            }
+        }
+    }
+}
+
+impl WsInput {
+    async fn send(&mut self, message: Message) -> Result<(), ConsoleError> {
+        let sent = self.0.send(message).await;
+        sent.map_err(|cause| ConsoleError::Broken(std::io::Error::other(cause)))
+    }
+}
+
+#[async_trait]
+impl Input for WsInput {
+    async fn write(&mut self, typed: Bytes) -> Result<(), ConsoleError> {
+        self.send(Message::Binary(typed)).await
+    }
+
+    /// A terminal knows no half-close: it is told as a person would tell it.
+    async fn eof(&mut self) -> Result<(), ConsoleError> {
+        self.send(Message::Binary(Bytes::from_static(END_OF_TRANSMISSION))).await
+    }
+
+    async fn detach(&mut self) {
+        // The connection is dropped next; what goes wrong here changes nothing.
+        drop(self.send(Message::Close(None)).await);
+    }
+}

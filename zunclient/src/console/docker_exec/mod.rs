@@ -1,0 +1,157 @@
+//! `docker.exec`: Docker's own exec over mTLS, straight to the host. Starting it is attaching to it; its
+//! exit code is read once its output has ended.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use hyper::Method;
+use serde::Deserialize;
+use zun_common::units::TerminalSize;
+
+use super::docker::address::Address;
+use super::docker::dial::Dialer;
+use super::docker::hijack::{HijackInput, HijackOutput, Shape, hijack};
+use super::docker::side::Side;
+use super::{Connection, Console, ConsoleError, Control, Dial, Event, Events, Input};
+
+/// An exec that is not yet dialled.
+pub struct DockerExec {
+    dial: Dial,
+    dialer: Dialer,
+}
+
+impl DockerExec {
+    /// Checks the endpoint; dials nothing yet.
+    pub fn new(dial: Dial) -> Result<Self, ConsoleError> {
+        let dialer = Dialer::new(&dial.endpoint.tls, &dial.key)?;
+        Ok(Self { dial, dialer })
+    }
+}
+
+#[async_trait]
+impl Connection for DockerExec {
+    async fn open(self: Box<Self>) -> Result<Console, ConsoleError> {
+        let Self { dial, dialer } = *self;
+        let endpoint = &dial.endpoint;
+        let need = |call: &Option<String>, what| {
+            call.as_deref().map_or(Err(ConsoleError::NoAddress(what)), Address::parse)
+        };
+        let start = need(&endpoint.calls.start, "start")?;
+        let inspect = need(&endpoint.calls.inspect, "inspect")?;
+        let resize = endpoint.calls.resize.as_deref().map(Address::parse).transpose()?;
+        let body = serde_json::json!({ "Detach": false, "Tty": endpoint.tty }).to_string();
+        let (output, input) = hijack(&dialer, &start, &body, Shape::of(endpoint.tty)).await?;
+        let side = Side::new(dialer, dial.tasks.clone());
+        Ok(Console {
+            events: Box::new(ExecEvents {
+                output,
+                side: side.clone(),
+                inspect,
+                phase: Phase::Output,
+            }),
+            input: Box::new(ExecInput { input, tty: endpoint.tty }),
+            control: Box::new(ExecCalls { side, resize, expires_at: endpoint.expires_at }),
+        })
+    }
+}
+
+enum Phase {
+    Output,
+    Inspect,
+    Over,
+}
+
+struct ExecEvents {
+    output: HijackOutput,
+    side: Side,
+    inspect: Address,
+    phase: Phase,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Inspected {
+    running: bool,
+    exit_code: Option<i64>,
+}
+
+#[async_trait]
+impl Events for ExecEvents {
+    async fn next(&mut self) -> Option<Event> {
+        if matches!(self.phase, Phase::Output) {
+            match self.output.next().await {
+                None => self.phase = Phase::Inspect,
+                Some(event) => {
+                    if matches!(event, Event::Lost(_)) {
+                        self.phase = Phase::Inspect;
+                    }
+                    return Some(event);
+                }
+            }
+        }
+        if matches!(self.phase, Phase::Over) {
+            return None;
+        }
+        let code = self.exit_code().await;
+        self.phase = Phase::Over;
+        code.map(Event::Exit)
+    }
+}
+
+impl ExecEvents {
+    /// The engine closes the stream a moment before it notes the exit code.
+    async fn exit_code(&self) -> Option<i64> {
+        for pause in [0, 10, 20, 50, 100, 200, 500, 1000] {
+            tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
+            let body = self.side.whole(Method::GET, &self.inspect).await.ok()?;
+            let seen: Inspected = serde_json::from_slice(&body).ok()?;
+            if !seen.running {
+                return seen.exit_code;
+            }
+        }
+        None
+    }
+}
+
+struct ExecInput {
+    input: HijackInput,
+    tty: bool,
+}
+
+#[async_trait]
+impl Input for ExecInput {
+    async fn write(&mut self, typed: Bytes) -> Result<(), ConsoleError> {
+        self.input.write(&typed).await
+    }
+
+    async fn eof(&mut self) -> Result<(), ConsoleError> {
+        if self.tty { self.input.write(b"\x04").await } else { self.input.shutdown().await }
+    }
+
+    async fn detach(&mut self) {
+        // The connection is dropped next; what goes wrong here changes nothing.
+        drop(self.input.shutdown().await);
+    }
+}
+
+struct ExecCalls {
+    side: Side,
+    resize: Option<Address>,
+    expires_at: DateTime<Utc>,
+}
+
+#[async_trait]
+impl Control for ExecCalls {
+    async fn resize(&self, size: TerminalSize) -> Result<(), ConsoleError> {
+        let resize = self.resize.as_ref().ok_or(ConsoleError::Unsupported("a resize"))?;
+        if Utc::now() >= self.expires_at {
+            return Err(ConsoleError::Expired);
+        }
+        let address = resize.with(&format!("?h={}&w={}", size.rows, size.columns));
+        self.side.whole(Method::POST, &address).await.map(drop)
+    }
+
+    async fn signal(&self, _name: &str) -> Result<(), ConsoleError> {
+        Err(ConsoleError::Unsupported("signals"))
+    }
+}

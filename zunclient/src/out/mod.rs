@@ -1,0 +1,83 @@
+//! All that is printed: tables, JSON, YAML and bytes on stdout, one line for people on stderr. Colours
+//! only on a terminal, and never with `NO_COLOR`.
+
+mod table;
+
+use std::io::{IsTerminal as _, Write as _};
+
+use serde::Serialize;
+
+pub use table::{Cell, Table};
+
+/// How results are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+    /// For programs and people.
+    Yaml,
+}
+
+/// The reader of stdout is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the output is closed")]
+pub struct Closed;
+
+/// Prints results.
+#[derive(Debug, Clone, Copy)]
+pub struct Printer {
+    format: Format,
+    colours: bool,
+}
+
+impl Printer {
+    /// For this process.
+    pub fn new(format: Format) -> Self {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Self { format, colours: wanted && std::io::stdout().is_terminal() }
+    }
+
+    /// The format.
+    pub const fn format(self) -> Format {
+        self.format
+    }
+
+    /// Prints a value, or the table that shows it.
+    pub fn show<T: Serialize>(
+        self,
+        value: &T,
+        table: impl FnOnce() -> Table,
+    ) -> Result<(), Closed> {
+        let text = match self.format {
+            Format::Table => table().render(self.colours),
+            Format::Json => serde_json::to_string_pretty(value).unwrap_or_default(),
+            Format::Yaml => serde_saphyr::to_string(value).unwrap_or_default(),
+        };
+        self.line(text.trim_end())
+    }
+
+    /// Prints one line.
+    pub fn line(self, line: &str) -> Result<(), Closed> {
+        self.bytes(format!("{line}\n").as_bytes())
+    }
+
+    /// Prints bytes as they are.
+    pub fn bytes(self, bytes: &[u8]) -> Result<(), Closed> {
+        let mut out = std::io::stdout().lock();
+        out.write_all(bytes).and_then(|()| out.flush()).map_err(|_reader_is_gone| Closed)
+    }
+}
+
+/// A line for people, on stderr. The terminal must not be raw.
+pub fn note(line: &str) {
+    error_bytes(format!("zun: {line}\n").as_bytes());
+}
+
+/// Bytes for stderr, as they are.
+pub fn error_bytes(bytes: &[u8]) {
+    // There is nobody to tell.
+    drop(std::io::stderr().lock().write_all(bytes));
+}

@@ -1,0 +1,154 @@
+//! Tables, in the shape that users of OpenStack's commands know.
+
+use comfy_table::presets::ASCII_FULL_CONDENSED;
+use zun_common::status::Status;
+
+/// One cell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cell {
+    /// Plain text.
+    Text(String),
+    /// A status, which has a colour.
+    Status(Status),
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<Option<String>> for Cell {
+    fn from(text: Option<String>) -> Self {
+        Self::Text(text.unwrap_or_default())
+    }
+}
+
+impl From<Status> for Cell {
+    fn from(status: Status) -> Self {
+        Self::Status(status)
+    }
+}
+
+/// A table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Table {
+    header: Vec<&'static str>,
+    rows: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    /// With these columns.
+    pub const fn new(header: Vec<&'static str>) -> Self {
+        Self { header, rows: Vec::new() }
+    }
+
+    /// Adds a row.
+    pub fn row(&mut self, cells: Vec<Cell>) {
+        self.rows.push(cells);
+    }
+
+    /// The text. Colours come after the layout, which must not count them.
+    pub fn render(&self, colours: bool) -> String {
+        let mut table = comfy_table::Table::new();
+        table.load_style(ASCII_FULL_CONDENSED).set_header(&self.header);
+        for row in &self.rows {
+            table.add_row(row.iter().map(|cell| match cell {
+                Cell::Text(text) => clean(text),
+                Cell::Status(status) => status.as_str().to_owned(),
+            }));
+        }
+        let text = table.trim_fmt();
+        if colours { self.coloured(&text) } else { text }
+    }
+
+    /// Colours the status of each row.
+    fn coloured(&self, text: &str) -> String {
+        let statuses = self.rows.iter().map(|row| {
+            row.iter().enumerate().find_map(|(column, cell)| match cell {
+                Cell::Status(status) => Some((column, *status)),
+                Cell::Text(_) => None,
+            })
+        });
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        let top = lines.first().map(String::as_str).unwrap_or_default();
+        let borders: Vec<usize> =
+            top.chars().enumerate().filter(|(_, c)| *c == '+').map(|(index, _)| index).collect();
+        let header_lines = 3;
+        for (line, status) in lines.iter_mut().skip(header_lines).zip(statuses) {
+            let Some((column, status)) = status else { continue };
+            if let (Some(from), Some(to)) = (borders.get(column), borders.get(column + 1)) {
+                *line = paint(line, (*from, *to), status);
+            }
+        }
+        lines.join("\n")
+    }
+}
+
+/// Colours one cell of a rendered line, where it stands between these two borders. A line whose wide
+/// characters moved it stays plain.
+fn paint(line: &str, borders: (usize, usize), status: Status) -> String {
+    let word = status.as_str();
+    let part = |from: usize, to: usize| line.chars().skip(from).take(to - from).collect::<String>();
+    let cell = part(borders.0, borders.1);
+    if cell.trim_matches(['|', ' ']) != word {
+        return line.to_owned();
+    }
+    let painted = cell.replace(word, &format!("\x1b[{}m{word}\x1b[0m", colour(status)));
+    format!("{}{painted}{}", part(0, borders.0), part(borders.1, usize::MAX))
+}
+
+const fn colour(status: Status) -> u8 {
+    match status {
+        Status::Running => 32,
+        Status::Error | Status::Dead => 31,
+        Status::Creating
+        | Status::Restarting
+        | Status::Rebuilding
+        | Status::Deleting
+        | Status::Paused
+        | Status::Unknown => 33,
+        Status::Created | Status::Stopped | Status::Deleted => 36,
+    }
+}
+
+/// What others wrote must not drive the terminal, nor break the lines.
+fn clean(text: &str) -> String {
+    text.chars()
+        .map(|character| match character {
+            '\n' | '\r' | '\t' => ' ',
+            control if control.is_control() => '\u{fffd}',
+            other => other,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let mut table = Table::new(vec!["name", "status"]);
+        table.row(vec!["Running".into(), Status::Running.into()]);
+        table.row(vec!["a\x1b[2J|b\n".into(), Status::Error.into()]);
+        table
+    }
+
+    #[test]
+    fn a_table_looks_as_openstacks_do() {
+        insta::assert_snapshot!(table().render(false), @r"");
+    }
+
+    #[test]
+    fn only_the_status_is_coloured() {
+        let text = table().render(true);
+        assert_eq!(text.matches("\x1b[").count(), 4, "{text}");
+        assert!(text.contains("| Running   | \x1b[32mRunning\x1b[0m |"), "{text}");
+    }
+}

@@ -1,0 +1,284 @@
+//! Between a terminal and a console: what is typed goes one way, what is printed the other, and nothing
+//! that one direction needs is ever awaited in the other. They are joined once, at the end.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::timeout;
+use zun_common::units::TerminalSize;
+
+use crate::console::{Console, ConsoleError, Control, Event, Events, Input};
+use crate::tty::escape::{EscapeScanner, Leave, Typed};
+use crate::tty::keys::Keys;
+use crate::tty::raw::RawMode;
+use crate::tty::screen::{Closed, Output, Screen};
+use crate::tty::signals::{Number, Sent, Signals, stop_process};
+use crate::tty::size::Sizes;
+
+/// How long a viewer that leaves waits for output that its terminal does not take.
+const LEAVING: Duration = Duration::from_millis(200);
+
+/// How many reads of a person's keys may wait for a connection that takes none.
+const TYPED_AHEAD: usize = 256;
+
+/// The terminal side.
+pub struct Terminal {
+    /// What is typed, where the input is wanted.
+    pub keys: Option<Keys>,
+    /// Finds the keys that leave; only where a person types.
+    pub scanner: Option<EscapeScanner>,
+    /// Where output goes.
+    pub screen: Screen,
+    /// The terminal's size.
+    pub sizes: Sizes,
+    /// Raw mode, where the terminal is in it.
+    pub raw: Option<RawMode>,
+}
+
+/// What a session can ask of the control plane where the console itself has no such call (any more).
+#[async_trait]
+pub trait Remote: Send + Sync {
+    /// Sets the size of the terminal.
+    async fn resize(&self, size: TerminalSize) -> bool;
+    /// Sends the process a signal; says whether it was passed on.
+    async fn signal(&self, name: &str) -> bool;
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// The process exited.
+    Exited(i64),
+    /// The console ended without an exit code, and why where that is known.
+    Cut(Option<String>),
+    /// The person left.
+    Left(Leave),
+    /// The output's reader is gone.
+    Closed,
+    /// A signal ended us.
+    Signal(Number),
+}
+
+/// What else a session listens to.
+pub struct Outside<'a> {
+    /// The signals of this process.
+    pub signals: &'a mut Signals,
+    /// The control plane.
+    pub remote: &'a dyn Remote,
+    /// Told when the process has begun: its terminal can take a size from now on.
+    pub begun: &'a Notify,
+}
+
+/// Relays until one side ends, and says how much was printed. The terminal is restored when this returns.
+pub async fn relay(console: Console, terminal: Terminal, outside: Outside<'_>) -> (Ended, u64) {
+    let Console { mut events, mut input, control } = console;
+    let Terminal { mut keys, mut scanner, screen, sizes, raw } = terminal;
+    let Outside { signals, remote, begun } = outside;
+    let mut bytes = 0;
+    let ended = tokio::select! {
+        ended = print(events.as_mut(), &screen, begun, &mut bytes) => ended,
+        leave = send_typed(keys.as_mut(), scanner.as_mut(), input.as_mut()) => Ended::Left(leave),
+        number = obey(signals, control.as_ref(), remote, raw.as_ref()) => Ended::Signal(number),
+        () = follow_size(control.as_ref(), remote, sizes, begun) => Ended::Cut(None),
+    };
+    drop(keys);
+    if matches!(ended, Ended::Left(_) | Ended::Closed | Ended::Signal(_)) {
+        // A stalled host must not hold up one who leaves.
+        drop(timeout(LEAVING, input.detach()).await);
+    }
+    let ended = finish(ended, screen, signals).await;
+    drop(raw);
+    (ended, bytes)
+}
+
+/// Everything printed reaches the screen, unless the person left or its reader is gone.
+async fn finish(ended: Ended, screen: Screen, signals: &mut Signals) -> Ended {
+    match ended {
+        Ended::Exited(_) | Ended::Cut(_) => tokio::select! {
+            written = screen.finish() => if written == Err(Closed) { Ended::Closed } else { ended },
+            number = signals.ended() => Ended::Signal(number),
+        },
+        Ended::Left(_) | Ended::Signal(_) => {
+            drop(timeout(LEAVING, screen.finish()).await);
+            ended
+        }
+        Ended::Closed => ended,
+    }
+}
+
+async fn print(events: &mut dyn Events, screen: &Screen, begun: &Notify, count: &mut u64) -> Ended {
+    let mut lost = None;
+    loop {
+        let (output, bytes) = match events.next().await {
+            Some(Event::Stdout(bytes)) => (Output::Stdout, bytes),
+            Some(Event::Stderr(bytes)) => (Output::Stderr, bytes),
+            Some(Event::Exit(code)) => return Ended::Exited(code),
+            Some(Event::Lost(why)) => {
+                lost = Some(why);
+                continue;
+            }
+            None => return Ended::Cut(lost),
+        };
+        if *count == 0 {
+            begun.notify_one();
+        }
+        *count += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if screen.write(output, bytes).await == Err(Closed) {
+            return Ended::Closed;
+        }
+    }
+}
+
+/// Sends what is typed. It ends only when the person leaves: after the end of the input, or when the
+/// process no longer takes any, output goes on.
+async fn send_typed(
+    keys: Option<&mut Keys>,
+    scanner: Option<&mut EscapeScanner>,
+    input: &mut dyn Input,
+) -> Leave {
+    match (keys, scanner) {
+        (Some(keys), Some(scanner)) => send_from_person(keys, scanner, input).await,
+        (Some(keys), None) => {
+            // A process that takes no more input may still print.
+            drop(send_from_pipe(keys, input).await);
+            std::future::pending().await
+        }
+        (None, _) => std::future::pending().await,
+    }
+}
+
+async fn send_from_pipe(keys: &mut Keys, input: &mut dyn Input) -> Result<(), ConsoleError> {
+    while let Some(typed) = keys.next().await {
+        input.write(typed).await?;
+    }
+    input.eof().await
+}
+
+/// A person's keys are scanned even while the connection takes none, so that a dead link can be left.
+async fn send_from_person(
+    keys: &mut Keys,
+    scanner: &mut EscapeScanner,
+    input: &mut dyn Input,
+) -> Leave {
+    let (queue, mut queued) = mpsc::channel::<Vec<u8>>(TYPED_AHEAD);
+    let (written, all_written) = oneshot::channel::<()>();
+    let scan = async {
+        while let Some(typed) = keys.next().await {
+            let Typed { send, leave } = scanner.feed(&typed);
+            push(&queue, send).await;
+            if let Some(leave) = leave {
+                drop(queue);
+                drop(timeout(LEAVING, all_written).await);
+                return Some(leave);
+            }
+        }
+        push(&queue, scanner.flush()).await;
+        drop(queue);
+        None
+    };
+    let write = async {
+        while let Some(typed) = queued.recv().await {
+            if input.write(typed.into()).await.is_err() {
+                break;
+            }
+        }
+        // Whoever refuses takes no end either, and what is still typed goes nowhere.
+        while queued.recv().await.is_some() {}
+        drop(written);
+        input
+    };
+    let ended = async {
+        let input = write.await;
+        drop(input.eof().await);
+        std::future::pending::<Leave>().await
+    };
+    let left = async {
+        match scan.await {
+            Some(leave) => leave,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        leave = left => leave,
+        leave = ended => leave,
+    }
+}
+
+async fn push(queue: &mpsc::Sender<Vec<u8>>, typed: Vec<u8>) {
+    if !typed.is_empty() {
+        // The receiver lives as long as the sender's owner.
+        drop(queue.send(typed).await);
+    }
+}
+
+/// Signals: with a terminal they end us; without one they are the process's own.
+async fn obey(
+    signals: &mut Signals,
+    control: &dyn Control,
+    remote: &dyn Remote,
+    raw: Option<&RawMode>,
+) -> Number {
+    loop {
+        let number = match (signals.next().await, raw) {
+            (Sent::End(number), Some(_)) => return number,
+            (Sent::Stop, raw) => {
+                stop(raw);
+                continue;
+            }
+            (Sent::User(_), Some(_)) => continue,
+            (Sent::End(number) | Sent::User(number), None) => number,
+        };
+        let passed_on = match control.signal(number.name()).await {
+            Ok(()) => true,
+            Err(_not_by_the_console) => remote.signal(number.name()).await,
+        };
+        if !passed_on {
+            return number;
+        }
+    }
+}
+
+fn stop(raw: Option<&RawMode>) {
+    let Some(raw) = raw else { return };
+    // Where the terminal cannot be set any more, there is nothing left to restore.
+    drop(raw.suspend());
+    drop(stop_process());
+    drop(raw.resume());
+}
+
+/// The newest size reaches the container. Before its process runs it cannot take one: it is tried again,
+/// and at once when something is printed.
+async fn follow_size(control: &dyn Control, remote: &dyn Remote, mut sizes: Sizes, begun: &Notify) {
+    let mut pause = Duration::from_millis(10);
+    let mut due = true;
+    loop {
+        if due {
+            let size = *sizes.borrow_and_update();
+            let Some(size) = size else { return std::future::pending().await };
+            due = !resize(control, remote, size).await;
+        }
+        let again = async {
+            if due { tokio::time::sleep(pause).await } else { std::future::pending().await }
+        };
+        tokio::select! {
+            changed = sizes.changed() => {
+                if changed.is_err() && !due {
+                    return std::future::pending().await;
+                }
+                due = true;
+            }
+            () = again => pause = (pause * 2).min(Duration::from_secs(1)),
+            () = begun.notified(), if due => pause = Duration::from_millis(10),
+        }
+    }
+}
+
+/// Whether nothing more is to be tried for this size.
+async fn resize(control: &dyn Control, remote: &dyn Remote, size: TerminalSize) -> bool {
+    match control.resize(size).await {
+        Ok(()) | Err(ConsoleError::Unsupported(_)) => true,
+        Err(ConsoleError::Expired | ConsoleError::Handshake { .. }) => remote.resize(size).await,
+        Err(_not_now) => false,
+    }
+}

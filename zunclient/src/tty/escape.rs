@@ -1,0 +1,173 @@
+//! Finds the keys that leave a console among all typed ones. Pure: how the bytes are cut into reads
+//! makes no difference, and no byte is held longer than a half-typed sequence.
+
+use super::detach_keys::{DetachKeys, EscapeCharacter};
+
+/// How a person leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// With the detach keys: the container runs on.
+    Detach,
+    /// With the escape character and a dot at a line start: the link is dead.
+    Dead,
+}
+
+/// What came of some typed bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Typed {
+    /// To be sent, in this order.
+    pub send: Vec<u8>,
+    /// The person leaves after them; what was typed behind the sequence is not sent.
+    pub leave: Option<Leave>,
+}
+
+/// The state between two reads.
+#[derive(Debug, Clone)]
+pub struct EscapeScanner {
+    detach: Vec<u8>,
+    escape: Option<[u8; 2]>,
+    held: Vec<u8>,
+    line_start: bool,
+}
+
+impl EscapeScanner {
+    /// At the start of a session, which is a line start.
+    pub fn new(detach: &DetachKeys, escape: EscapeCharacter) -> Self {
+        Self {
+            detach: detach.bytes().to_vec(),
+            escape: escape.0.map(|character| [character, b'.']),
+            held: Vec::new(),
+            line_start: true,
+        }
+    }
+
+    /// Takes typed bytes.
+    pub fn feed(&mut self, typed: &[u8]) -> Typed {
+        let mut send = Vec::with_capacity(self.held.len() + typed.len());
+        for byte in typed {
+            self.held.push(*byte);
+            if let Some(leave) = self.complete() {
+                self.held.clear();
+                return Typed { send, leave: Some(leave) };
+            }
+            while !self.held.is_empty() && !self.may_become_a_sequence() {
+                let first = self.held.remove(0);
+                self.line_start = matches!(first, b'\r' | b'\n');
+                send.push(first);
+            }
+        }
+        Typed { send, leave: None }
+    }
+
+    /// Gives back what is held, at the end of the input.
+    pub fn flush(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.held)
+    }
+
+    fn complete(&self) -> Option<Leave> {
+        if !self.detach.is_empty() && self.held == self.detach {
+            Some(Leave::Detach)
+        } else if self.line_start && self.escape.is_some_and(|escape| self.held == escape) {
+            Some(Leave::Dead)
+        } else {
+            None
+        }
+    }
+
+    fn may_become_a_sequence(&self) -> bool {
+        self.detach.starts_with(&self.held)
+            || (self.line_start && self.escape.is_some_and(|escape| escape.starts_with(&self.held)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn scanner(keys: &str, escape: &str) -> EscapeScanner {
+        let (keys, escape) = (keys.parse().expect("keys"), escape.parse().expect("an escape"));
+        EscapeScanner::new(&keys, escape)
+    }
+
+    fn sent(typed: &Typed) -> &[u8] {
+        &typed.send
+    }
+
+    #[test]
+    fn a_half_typed_sequence_is_held_and_sent_with_the_next_key() {
+        let mut scanner = scanner("ctrl-p,ctrl-q", "none");
+        assert_eq!(sent(&scanner.feed(b"a\x10")), b"a");
+        assert_eq!(sent(&scanner.feed(b"\x10")), b"\x10");
+        assert_eq!(sent(&scanner.feed(b"b")), b"\x10b");
+        assert_eq!(scanner.flush(), b"");
+    }
+
+    #[test]
+    fn held_keys_are_flushed_at_the_end() {
+        let mut scanner = scanner("ctrl-p,ctrl-q", "~");
+        assert_eq!(sent(&scanner.feed(b"\x10")), b"");
+        assert_eq!(scanner.flush(), b"\x10");
+    }
+
+    #[test]
+    fn the_detach_keys_leave_and_what_is_behind_them_is_not_sent() {
+        let typed = scanner("ctrl-p,ctrl-q", "~").feed(b"ls\r\x10\x11more");
+        assert_eq!(typed, Typed { send: b"ls\r".to_vec(), leave: Some(Leave::Detach) });
+    }
+
+    #[test]
+    fn a_dead_link_is_left_only_at_a_line_start() {
+        assert_eq!(scanner("", "~").feed(b"~.").leave, Some(Leave::Dead));
+        assert_eq!(scanner("", "~").feed(b"x~.").leave, None);
+        assert_eq!(scanner("", "~").feed(b"x\r~.").leave, Some(Leave::Dead));
+        assert_eq!(scanner("", "none").feed(b"~.").leave, None);
+        assert_eq!(scanner("", "~").feed(b"~/bin\r").send, b"~/bin\r");
+    }
+
+    #[test]
+    fn without_detach_keys_nothing_is_held() {
+        assert_eq!(scanner("", "none").feed(b"\x10\x11~").send, b"\x10\x11~");
+    }
+
+    /// Few values, so that sequences and half of them come often.
+    fn keystrokes() -> impl Strategy<Value = Vec<u8>> {
+        prop::collection::vec(prop::sample::select(b"ab~.\r\x10\x11".to_vec()), 0..60)
+    }
+
+    proptest! {
+        #[test]
+        fn no_byte_is_lost_or_added_and_reads_do_not_matter(
+            typed in keystrokes(),
+            cuts in prop::collection::vec(1_usize..8, 0..60),
+            keys in prop::sample::select(vec!["ctrl-p,ctrl-q", "ctrl-p,ctrl-p,ctrl-q", "a,b,a,~", ""]),
+        ) {
+            let mut whole = scanner(keys, "~");
+            let at_once = whole.feed(&typed);
+            let mut at_once_bytes = at_once.send;
+            if at_once.leave.is_none() {
+                at_once_bytes.extend(whole.flush());
+                prop_assert_eq!(&at_once_bytes, &typed);
+            } else {
+                prop_assert!(typed.starts_with(&at_once_bytes));
+            }
+
+            let mut pieces = scanner(keys, "~");
+            let (mut bytes, mut leave, mut rest) = (Vec::new(), None, typed.as_slice());
+            let mut cuts = cuts.into_iter().chain(std::iter::repeat(1));
+            while !rest.is_empty() && leave.is_none() {
+                let (piece, behind) = rest.split_at(cuts.next().expect("endless").min(rest.len()));
+                let typed = pieces.feed(piece);
+                bytes.extend(typed.send);
+                leave = typed.leave;
+                rest = behind;
+            }
+            if leave.is_none() {
+                bytes.extend(pieces.flush());
+            }
+            prop_assert_eq!(bytes, at_once_bytes);
+            prop_assert_eq!(leave, at_once.leave);
+        }
+    }
+}

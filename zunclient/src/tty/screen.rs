@@ -1,0 +1,118 @@
+//! Writes output on a thread of its own, so that a stalled terminal or pipe stops nothing else. What is
+//! not yet written is bounded: the one who writes waits.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use bytes::Bytes;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use tokio::sync::{mpsc, oneshot};
+
+/// One of the two outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// The reader of the output is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the output is closed")]
+pub struct Closed;
+
+/// Where output goes.
+#[derive(Debug)]
+pub struct Screen {
+    pieces: mpsc::Sender<(Output, Bytes)>,
+    ended: oneshot::Receiver<Result<(), Closed>>,
+}
+
+impl Screen {
+    /// Writes to these two descriptors, in order.
+    pub fn write_to(stdout: OwnedFd, stderr: OwnedFd) -> std::io::Result<Self> {
+        let (pieces, mut taken) = mpsc::channel::<(Output, Bytes)>(16);
+        let (end, ended) = oneshot::channel();
+        std::thread::Builder::new().name("screen".to_owned()).spawn(move || {
+            let mut outcome = Ok(());
+            while let (Ok(()), Some((output, bytes))) = (outcome, taken.blocking_recv()) {
+                outcome = match output {
+                    Output::Stdout => write_all(stdout.as_fd(), &bytes),
+                    Output::Stderr => write_all(stderr.as_fd(), &bytes),
+                };
+            }
+            // Nobody waits any more when the session was left.
+            end.send(outcome).ok();
+        })?;
+        Ok(Self { pieces, ended })
+    }
+
+    /// Output that goes elsewhere.
+    pub fn to_channel(pieces: mpsc::Sender<(Output, Bytes)>) -> Self {
+        let (end, ended) = oneshot::channel();
+        end.send(Ok(())).ok();
+        Self { pieces, ended }
+    }
+
+    /// Hands over a piece; waits while too much is not yet written.
+    pub async fn write(&self, output: Output, bytes: Bytes) -> Result<(), Closed> {
+        if self.pieces.send((output, bytes)).await.is_ok() { Ok(()) } else { Err(Closed) }
+    }
+
+    /// Waits until everything is written.
+    pub async fn finish(self) -> Result<(), Closed> {
+        drop(self.pieces);
+        self.ended.await.unwrap_or(Err(Closed))
+    }
+}
+
+fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Closed> {
+    while !bytes.is_empty() {
+        match rustix::io::write(to, bytes) {
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                let mut room = [PollFd::from_borrowed_fd(to, PollFlags::OUT)];
+                if let Err(cause) = poll(&mut room, None)
+                    && cause != Errno::INTR
+                {
+                    return Err(Closed);
+                }
+            }
+            Err(_gone) => return Err(Closed),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn each_output_gets_its_own_and_everything_is_written_at_the_end() {
+        let (out_reader, out) = rustix::pipe::pipe().expect("a pipe");
+        let (err_reader, err) = rustix::pipe::pipe().expect("a pipe");
+        let screen = Screen::write_to(out, err).expect("a thread");
+        screen.write(Output::Stdout, Bytes::from_static(b"o")).await.expect("open");
+        screen.write(Output::Stderr, Bytes::from_static(b"e")).await.expect("open");
+        screen.finish().await.expect("written");
+        let mut buffer = [0; 8];
+        for (reader, expected) in [(out_reader, b"o"), (err_reader, b"e")] {
+            let count = rustix::io::read(&reader, &mut buffer).expect("written");
+            assert_eq!(&buffer[..count], expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_closed_output_is_said() {
+        let (reader, out) = rustix::pipe::pipe().expect("a pipe");
+        drop(reader);
+        let err = out.try_clone().expect("a copy");
+        let screen = Screen::write_to(out, err).expect("a thread");
+        let piece = Bytes::from_static(b"lost");
+        while screen.write(Output::Stdout, piece.clone()).await.is_ok() {}
+        assert_eq!(screen.finish().await, Err(Closed));
+    }
+}

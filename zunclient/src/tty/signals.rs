@@ -1,0 +1,110 @@
+//! Signals that a session must not die of without a word.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// A signal that was sent to this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// It ends a session; without a terminal it is passed on to the process in the container.
+    End(Number),
+    /// It only means something to the process in the container.
+    User(Number),
+    /// The process is to be stopped (SIGTSTP).
+    Stop,
+}
+
+/// A signal's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Number(pub i32);
+
+const NAMES: [(i32, &str); 7] = [
+    (1, "SIGHUP"),
+    (2, "SIGINT"),
+    (3, "SIGQUIT"),
+    (10, "SIGUSR1"),
+    (12, "SIGUSR2"),
+    (14, "SIGALRM"),
+    (15, "SIGTERM"),
+];
+
+impl Number {
+    /// Its name, as an engine takes it.
+    pub fn name(self) -> &'static str {
+        NAMES.iter().find(|(number, _)| *number == self.0).map_or("SIGTERM", |(_, name)| name)
+    }
+
+    /// The exit code of a program that it ended.
+    pub fn exit_code(self) -> u8 {
+        u8::try_from(128 + self.0).unwrap_or(255)
+    }
+}
+
+/// The signals of this process, caught from the moment this is made.
+#[derive(Debug)]
+pub struct Signals {
+    hangup: Signal,
+    interrupt: Signal,
+    quit: Signal,
+    terminate: Signal,
+    user1: Signal,
+    user2: Signal,
+    stop: Option<Signal>,
+}
+
+impl Signals {
+    /// Catches them.
+    pub fn catch() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            terminate: signal(SignalKind::terminate())?,
+            user1: signal(SignalKind::user_defined1())?,
+            user2: signal(SignalKind::user_defined2())?,
+            stop: None,
+        })
+    }
+
+    /// Catches SIGTSTP too, for a terminal that must be restored before the process stops.
+    pub fn catch_stop(&mut self) -> std::io::Result<()> {
+        self.stop = Some(signal(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw()))?);
+        Ok(())
+    }
+
+    /// The next one.
+    pub async fn next(&mut self) -> Sent {
+        tokio::select! {
+            Some(()) = self.hangup.recv() => Sent::End(Number(1)),
+            Some(()) = self.interrupt.recv() => Sent::End(Number(2)),
+            Some(()) = self.quit.recv() => Sent::End(Number(3)),
+            Some(()) = self.terminate.recv() => Sent::End(Number(15)),
+            Some(()) = self.user1.recv() => Sent::User(Number(10)),
+            Some(()) = self.user2.recv() => Sent::User(Number(12)),
+            Some(()) = maybe(self.stop.as_mut()) => Sent::Stop,
+            else => std::future::pending().await,
+        }
+    }
+
+    /// The next one that ends a session.
+    pub async fn ended(&mut self) -> Number {
+        loop {
+            match self.next().await {
+                Sent::End(number) => return number,
+                Sent::User(_) | Sent::Stop => {}
+            }
+        }
+    }
+}
+
+async fn maybe(signal: Option<&mut Signal>) -> Option<()> {
+    match signal {
+        Some(signal) => signal.recv().await,
+        None => None,
+    }
+}
+
+/// Stops this process as SIGTSTP would have, and returns once it is continued.
+pub fn stop_process() -> std::io::Result<()> {
+    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)?;
+    Ok(())
+}

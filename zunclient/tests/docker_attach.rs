@@ -1,0 +1,201 @@
+//! `docker.attach` against a fake engine: half-close, streams apart, refusals, wrong certificates.
+
+mod fake;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use fake::{Asked, Engine};
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use zun_common::chain;
+use zun_common::units::TerminalSize;
+use zunclient::console::{Console, ConsoleError, Event, connection};
+
+const UPGRADED: &[u8] =
+    b"HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
+
+async fn open(engine: &Engine, tty: bool) -> Result<Console, ConsoleError> {
+    connection(engine.dial(tty, "127.0.0.1"))?.open().await
+}
+
+async fn next(console: &mut Console) -> Option<Event> {
+    timeout(Duration::from_secs(10), console.events.next()).await.expect("in time")
+}
+
+fn frame(stream: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut frame = vec![stream, 0, 0, 0];
+    frame.extend(u32::try_from(bytes.len()).expect("short").to_be_bytes());
+    frame.extend(bytes);
+    frame
+}
+
+async fn answer(mut asked: Asked, status: &str, body: &str) {
+    let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    asked.stream.write_all(answer.as_bytes()).await.expect("answered");
+    asked.stream.shutdown().await.expect("ended");
+}
+
+/// Answers the wait with this exit code, at once.
+async fn exits(asked: Asked, code: i64) {
+    answer(asked, "200 OK", &format!("{{\"Error\":null,\"StatusCode\":{code}}}")).await;
+}
+
+/// `cat` without a terminal that says something after the end of its input, and on stderr too.
+async fn cat(mut asked: Asked) {
+    if asked.head.starts_with("POST /c/wait?condition=next-exit ") {
+        return exits(asked, 7).await;
+    }
+    assert!(asked.head.starts_with("POST /c/attach?stdin=1 HTTP/1.1\r\n"), "{}", asked.head);
+    asked.stream.write_all(UPGRADED).await.expect("upgraded");
+    let mut typed = Vec::new();
+    asked.stream.read_to_end(&mut typed).await.expect("an orderly end of the input");
+    asked.stream.write_all(&frame(1, &typed)).await.expect("printed");
+    asked.stream.write_all(&frame(2, b"late")).await.expect("output goes on after the half-close");
+    asked.stream.shutdown().await.expect("ended");
+}
+
+#[tokio::test]
+async fn the_end_of_the_input_is_a_half_close_and_output_after_it_still_arrives() {
+    let engine = Engine::start(&["127.0.0.1"], cat).await;
+    let mut console = open(&engine, false).await.expect("a console");
+    console.input.write(Bytes::from_static(b"hello ")).await.expect("sent");
+    console.input.write(Bytes::from_static(b"world")).await.expect("sent");
+    console.input.eof().await.expect("ended");
+    assert_eq!(next(&mut console).await, Some(Event::Stdout(Bytes::from_static(b"hello world"))));
+    assert_eq!(next(&mut console).await, Some(Event::Stderr(Bytes::from_static(b"late"))));
+    assert_eq!(next(&mut console).await, Some(Event::Exit(7)));
+    assert_eq!(next(&mut console).await, None);
+}
+
+/// A terminal that echoes, over a websocket.
+async fn terminal(mut asked: Asked) {
+    if asked.head.starts_with("POST /c/wait") {
+        return exits(asked, 0).await;
+    }
+    if asked.head.starts_with("POST /c/resize") {
+        assert!(asked.head.starts_with("POST /c/resize?h=30&w=90 HTTP/1.1\r\n"), "{}", asked.head);
+        return answer(asked, "200 OK", "").await;
+    }
+    let first = "GET /c/attach/ws?detachKeys=%FF,%FE HTTP/1.1\r\n";
+    assert!(asked.head.starts_with(first), "{}", asked.head);
+    let key = asked.head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
+    let accept = derive_accept_key(key.expect("a key").as_bytes());
+    let switch = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+    );
+    asked.stream.write_all(switch.as_bytes()).await.expect("upgraded");
+    let mut socket = WebSocketStream::from_raw_socket(asked.stream, Role::Server, None).await;
+    while let Some(Ok(Message::Binary(typed))) = socket.next().await {
+        if typed.as_ref() == b"\x04" {
+            break;
+        }
+        socket.send(Message::Binary(typed)).await.expect("echoed");
+    }
+    socket.close(None).await.expect("closed");
+}
+
+#[tokio::test]
+async fn a_terminal_echoes_over_a_websocket_takes_a_size_and_ends_with_its_code() {
+    let engine = Engine::start(&["127.0.0.1"], terminal).await;
+    let mut console = open(&engine, true).await.expect("a console");
+    console.input.write(Bytes::from_static(b"ls\r")).await.expect("sent");
+    assert_eq!(next(&mut console).await, Some(Event::Stdout(Bytes::from_static(b"ls\r"))));
+    console.control.resize(TerminalSize { rows: 30, columns: 90 }).await.expect("resized");
+    console.input.eof().await.expect("told");
+    assert_eq!(next(&mut console).await, Some(Event::Exit(0)));
+}
+
+#[tokio::test]
+async fn a_refusal_says_the_hosts_words() {
+    let engine = Engine::start(&["127.0.0.1"], |asked| async {
+        let body = "{\"message\":\"authorization denied by plugin zun: not granted\"}";
+        answer(asked, "403 Forbidden", body).await;
+    })
+    .await;
+    for tty in [true, false] {
+        let refusal = open(&engine, tty).await.err().expect("a refusal");
+        assert_eq!(
+            refusal.to_string(),
+            "the host refused (403): authorization denied by plugin zun: not granted"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_host_of_another_authority_is_refused_before_a_byte_is_sent() {
+    let engine = Engine::start(&["127.0.0.1"], |_asked| async { panic!("a request came") }).await;
+    let stranger = Engine::start(&["127.0.0.1"], |_asked| async {}).await;
+    let mut dial = engine.dial(true, "127.0.0.1");
+    dial.endpoint.tls.ca = stranger.dial(true, "127.0.0.1").endpoint.tls.ca;
+    let refusal = connection(dial).expect("usable").open().await.err().expect("a refusal");
+    assert!(matches!(refusal, ConsoleError::Handshake { .. }), "{refusal:?}");
+    let words = chain(&refusal);
+    assert!(words.contains(&format!("127.0.0.1:{}", engine.port)), "{words}");
+}
+
+#[tokio::test]
+async fn a_host_of_another_name_is_refused() {
+    let engine =
+        Engine::start(&["other.example"], |_asked| async { panic!("a request came") }).await;
+    let refusal = open(&engine, true).await.err().expect("a refusal");
+    assert!(matches!(refusal, ConsoleError::Handshake { .. }), "{refusal:?}");
+}
+
+#[tokio::test]
+async fn a_grant_of_another_authority_is_refused() {
+    let engine = Engine::start(&["127.0.0.1"], |_asked| async { panic!("a request came") }).await;
+    let stranger = Engine::start(&["127.0.0.1"], |_asked| async {}).await;
+    let mut dial = stranger.dial(true, "127.0.0.1");
+    let ours = engine.dial(true, "127.0.0.1").endpoint;
+    dial.endpoint.calls = ours.calls;
+    dial.endpoint.tls.ca = ours.tls.ca;
+    assert!(connection(dial).expect("usable").open().await.is_err());
+}
+
+#[tokio::test]
+async fn a_host_that_is_not_there_is_named() {
+    let engine = Engine::start(&["127.0.0.1"], |_asked| async {}).await;
+    let mut dial = engine.dial(true, "127.0.0.1");
+    dial.endpoint.calls.websocket = Some("wss://127.0.0.1:1/x".to_owned());
+    let refusal = connection(dial).expect("usable").open().await.err().expect("nobody there");
+    assert_eq!(refusal.to_string(), "cannot reach the console at 127.0.0.1:1");
+}
+
+#[tokio::test]
+async fn a_console_that_ends_without_an_exit_code_has_none() {
+    let engine = Engine::start(&["127.0.0.1"], |mut asked: Asked| async move {
+        if asked.head.starts_with("POST /c/wait") {
+            // As when the engine restarts: the head came, the body never does.
+            let cut = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+            asked.stream.write_all(cut).await.expect("begun");
+        } else {
+            asked.stream.write_all(UPGRADED).await.expect("upgraded");
+        }
+        asked.stream.shutdown().await.expect("ended");
+    })
+    .await;
+    let mut console = open(&engine, false).await.expect("a console");
+    assert_eq!(next(&mut console).await, None);
+}
+
+#[tokio::test]
+async fn a_stream_that_never_ends_is_left_once_the_process_is_known_to_have_ended() {
+    let engine = Engine::start(&["127.0.0.1"], |mut asked: Asked| async move {
+        if asked.head.starts_with("POST /c/wait") {
+            return exits(asked, 5).await;
+        }
+        asked.stream.write_all(UPGRADED).await.expect("upgraded");
+        asked.stream.write_all(&frame(1, b"last")).await.expect("printed");
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let mut console = open(&engine, false).await.expect("a console");
+    assert_eq!(next(&mut console).await, Some(Event::Stdout(Bytes::from_static(b"last"))));
+    assert_eq!(next(&mut console).await, Some(Event::Exit(5)));
+}

@@ -1,0 +1,157 @@
+//! A fake engine: a TLS server that answers one scripted call a connection, and what a client needs to
+//! dial it.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, IsCa, Issuer,
+    KeyPair,
+};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use zun_common::api::v1::console::{Calls, ConsoleEndpoint, DOCKER_ATTACH, Tls};
+use zun_common::grant::WaitCondition;
+use zun_common::pki::signing_request;
+use zun_common::shutdown::Tasks;
+use zunclient::console::Dial;
+
+pub type Server = TlsStream<TcpStream>;
+
+/// An authority that signs hosts and grants.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+impl Authority {
+    pub fn new() -> Self {
+        let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("a key");
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "test authority");
+        let pem = params.self_signed(&key).expect("signed").pem();
+        Self { issuer: Issuer::new(params, key), pem }
+    }
+
+    fn sign(&self, csr: &str) -> String {
+        let request = CertificateSigningRequestParams::from_pem(csr).expect("a request");
+        request.signed_by(&self.issuer).expect("signed").pem()
+    }
+
+    /// A TLS server of this authority, good for these names.
+    fn acceptor(&self, names: &[&str]) -> TlsAcceptor {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        let request = signing_request("host", names).expect("a request");
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate(&self.pem)).expect("an authority");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let clients =
+            WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
+                .build()
+                .expect("a verifier");
+        let key = PrivateKeyDer::from_pem_slice(request.key.expose().as_bytes()).expect("a key");
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_client_cert_verifier(clients)
+            .with_single_cert(vec![certificate(&self.sign(&request.csr))], key)
+            .expect("a server");
+        TlsAcceptor::from(Arc::new(config))
+    }
+}
+
+fn certificate(pem: &str) -> CertificateDer<'static> {
+    CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate")
+}
+
+/// A request as the server read it: head and as much of the body as came with it.
+pub struct Asked {
+    pub head: String,
+    pub stream: Server,
+}
+
+/// A fake engine.
+pub struct Engine {
+    pub port: u16,
+    pub authority: Authority,
+    pub tasks: Tasks,
+}
+
+impl Engine {
+    /// Answers each request by `answer`; the host is called by `names`.
+    pub async fn start<F>(
+        names: &[&str],
+        answer: impl Fn(Asked) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let authority = Authority::new();
+        let acceptor = authority.acceptor(names);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let tasks = Tasks::new();
+        let own = tasks.clone();
+        let answer = Arc::new(answer);
+        tasks.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, answer) = (acceptor.clone(), Arc::clone(&answer));
+                own.spawn(async move {
+                    let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                    if let Some(head) = read_head(&mut stream).await {
+                        answer(Asked { head, stream }).await;
+                    }
+                });
+            }
+        });
+        Self { port, authority, tasks }
+    }
+
+    /// What a client dials a container's console with.
+    pub fn dial(&self, tty: bool, host: &str) -> Dial {
+        let request = signing_request("client", Vec::new()).expect("a request");
+        let at =
+            |scheme: &str, tail: &str| Some(format!("{scheme}://{host}:{}/c/{tail}", self.port));
+        let endpoint = ConsoleEndpoint {
+            protocol: DOCKER_ATTACH.to_owned(),
+            url: String::new(),
+            calls: Calls {
+                websocket: at("wss", "attach/ws?detachKeys=%FF,%FE"),
+                attach: at("https", "attach?stdin=1"),
+                output: at("https", "attach?stdin=0"),
+                resize: at("https", "resize"),
+                wait: at("https", "wait"),
+                ..Calls::default()
+            },
+            tls: Tls {
+                ca: self.authority.pem.clone(),
+                certificate: self.authority.sign(&request.csr),
+            },
+            tty,
+            stdin: true,
+            expires_at: chrono::Utc::now() + chrono::TimeDelta::seconds(60),
+        };
+        Dial {
+            endpoint,
+            key: request.key,
+            input: true,
+            until: WaitCondition::NextExit,
+            tasks: self.tasks.child(),
+        }
+    }
+}
+
+async fn read_head(stream: &mut Server) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    String::from_utf8(head).ok()
+}

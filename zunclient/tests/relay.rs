@@ -1,0 +1,282 @@
+//! The terminal side against a scripted console: two directions, neither of which waits for the other.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::timeout;
+use zun_common::units::TerminalSize;
+use zunclient::console::{Console, ConsoleError, Control, Event, Events, Input};
+use zunclient::relay::{Ended, Outside, Remote, Terminal, relay};
+use zunclient::tty::escape::{EscapeScanner, Leave};
+use zunclient::tty::keys::Keys;
+use zunclient::tty::screen::{Output, Screen};
+use zunclient::tty::signals::Signals;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+struct Script(mpsc::Receiver<Event>);
+
+#[async_trait]
+impl Events for Script {
+    async fn next(&mut self) -> Option<Event> {
+        self.0.recv().await
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Sent {
+    Typed(Vec<u8>),
+    Eof,
+    Detached,
+    Size(u16, u16),
+}
+
+struct Sending {
+    sent: mpsc::UnboundedSender<Sent>,
+    stalled: bool,
+}
+
+#[async_trait]
+impl Input for Sending {
+    async fn write(&mut self, typed: Bytes) -> Result<(), ConsoleError> {
+        if self.stalled {
+            std::future::pending::<()>().await;
+        }
+        self.sent.send(Sent::Typed(typed.to_vec())).expect("the test listens");
+        Ok(())
+    }
+
+    async fn eof(&mut self) -> Result<(), ConsoleError> {
+        self.sent.send(Sent::Eof).expect("the test listens");
+        Ok(())
+    }
+
+    async fn detach(&mut self) {
+        self.sent.send(Sent::Detached).expect("the test listens");
+    }
+}
+
+struct Sizing {
+    sent: mpsc::UnboundedSender<Sent>,
+    refusals: Mutex<u32>,
+}
+
+#[async_trait]
+impl Control for Sizing {
+    async fn resize(&self, size: TerminalSize) -> Result<(), ConsoleError> {
+        let mut refusals = self.refusals.lock().expect("whole");
+        if *refusals > 0 {
+            *refusals -= 1;
+            return Err(ConsoleError::Refused { status: 409, words: "not running".to_owned() });
+        }
+        self.sent.send(Sent::Size(size.rows, size.columns)).expect("the test listens");
+        Ok(())
+    }
+
+    async fn signal(&self, _name: &str) -> Result<(), ConsoleError> {
+        Err(ConsoleError::Unsupported("signals"))
+    }
+}
+
+struct Nobody;
+
+#[async_trait]
+impl Remote for Nobody {
+    async fn resize(&self, _size: TerminalSize) -> bool {
+        true
+    }
+
+    async fn signal(&self, _name: &str) -> bool {
+        false
+    }
+}
+
+/// Both ends of a session, in the hands of a test.
+struct Bench {
+    prints: mpsc::Sender<Event>,
+    keyboard: Option<mpsc::Sender<Bytes>>,
+    shown: mpsc::Receiver<(Output, Bytes)>,
+    sent: mpsc::UnboundedReceiver<Sent>,
+    sizes: watch::Sender<Option<TerminalSize>>,
+    session: Option<(Console, Terminal)>,
+}
+
+#[derive(Default)]
+struct Conditions {
+    stalled_input: bool,
+    refused_sizes: u32,
+    size: Option<TerminalSize>,
+}
+
+fn bench(conditions: Conditions) -> Bench {
+    let (prints, script) = mpsc::channel(8);
+    let (keyboard, keys) = mpsc::channel(8);
+    let (screen, shown) = mpsc::channel(2);
+    let (sent_by_client, sent) = mpsc::unbounded_channel();
+    let (sizes, following) = watch::channel(conditions.size);
+    let control =
+        Sizing { sent: sent_by_client.clone(), refusals: Mutex::new(conditions.refused_sizes) };
+    let console = Console {
+        events: Box::new(Script(script)),
+        input: Box::new(Sending { sent: sent_by_client, stalled: conditions.stalled_input }),
+        control: Box::new(control),
+    };
+    let keys_that_leave = EscapeScanner::new(
+        &"ctrl-p,ctrl-q".parse().expect("keys"),
+        "~".parse().expect("an escape"),
+    );
+    let terminal = Terminal {
+        keys: Some(Keys::from_channel(keys)),
+        scanner: Some(keys_that_leave),
+        screen: Screen::to_channel(screen),
+        sizes: following,
+        raw: None,
+    };
+    let session = Some((console, terminal));
+    Bench { prints, keyboard: Some(keyboard), shown, sent, sizes, session }
+}
+
+impl Bench {
+    /// The session, to be run beside the test.
+    fn session(&mut self) -> impl Future<Output = Ended> + use<> {
+        let (console, terminal) = self.session.take().expect("once");
+        async move {
+            let mut signals = Signals::catch().expect("signals");
+            let begun = Notify::new();
+            let outside = Outside { signals: &mut signals, remote: &Nobody, begun: &begun };
+            relay(console, terminal, outside).await.0
+        }
+    }
+
+    async fn types(&self, keys: &'static [u8]) {
+        let keyboard = self.keyboard.as_ref().expect("not yet closed");
+        keyboard.send(Bytes::from_static(keys)).await.expect("somebody reads");
+    }
+
+    async fn sent(&mut self) -> Sent {
+        timeout(PATIENCE, self.sent.recv()).await.expect("in time").expect("something")
+    }
+}
+
+fn out(text: &'static str) -> Event {
+    Event::Stdout(Bytes::from_static(text.as_bytes()))
+}
+
+#[tokio::test]
+async fn output_is_shown_in_order_and_the_exit_code_is_the_processs() {
+    let mut bench = bench(Conditions::default());
+    let session = bench.session();
+    let script = async {
+        for event in [out("o"), Event::Stderr(Bytes::from_static(b"e")), Event::Exit(3)] {
+            bench.prints.send(event).await.expect("somebody reads");
+        }
+        let mut shown = Vec::new();
+        while let Some(piece) = bench.shown.recv().await {
+            shown.push(piece);
+        }
+        shown
+    };
+    let (shown, ended) = tokio::join!(script, session);
+    assert_eq!(
+        shown,
+        [(Output::Stdout, Bytes::from_static(b"o")), (Output::Stderr, Bytes::from_static(b"e"))]
+    );
+    assert_eq!(ended, Ended::Exited(3));
+}
+
+#[tokio::test]
+async fn keys_still_flow_while_the_screen_is_stalled() {
+    let mut bench = bench(Conditions::default());
+    let session = bench.session();
+    let person = async {
+        // Nobody takes from the screen: more pieces than it holds.
+        for _ in 0..8 {
+            bench.prints.send(out("more")).await.expect("somebody reads");
+        }
+        bench.types(b"a").await;
+        assert_eq!(bench.sent().await, Sent::Typed(b"a".to_vec()));
+        bench.types(b"\x10\x11").await;
+    };
+    let (ended, ()) = tokio::join!(session, person);
+    assert_eq!(ended, Ended::Left(Leave::Detach));
+    assert_eq!(bench.sent().await, Sent::Detached);
+}
+
+#[tokio::test]
+async fn a_dead_link_is_left_though_it_takes_no_keys() {
+    let mut bench = bench(Conditions { stalled_input: true, ..Conditions::default() });
+    let session = bench.session();
+    let person = async {
+        bench.types(b"ls\r").await;
+        bench.types(b"~.").await;
+    };
+    let (ended, ()) =
+        timeout(PATIENCE, async { tokio::join!(session, person) }).await.expect("left");
+    assert_eq!(ended, Ended::Left(Leave::Dead));
+}
+
+#[tokio::test]
+async fn the_end_of_the_input_is_passed_on_and_later_output_still_comes() {
+    let mut bench = bench(Conditions::default());
+    let session = bench.session();
+    let script = async {
+        bench.types(b"x\x10").await;
+        bench.keyboard.take();
+        assert_eq!(bench.sent().await, Sent::Typed(b"x".to_vec()));
+        assert_eq!(bench.sent().await, Sent::Typed(b"\x10".to_vec()));
+        assert_eq!(bench.sent().await, Sent::Eof);
+        bench.prints.send(out("late")).await.expect("somebody reads");
+        assert_eq!(bench.shown.recv().await, Some((Output::Stdout, Bytes::from_static(b"late"))));
+        bench.prints.send(Event::Exit(0)).await.expect("somebody reads");
+    };
+    let (ended, ()) = tokio::join!(session, script);
+    assert_eq!(ended, Ended::Exited(0));
+}
+
+#[tokio::test]
+async fn a_size_that_is_refused_before_the_first_output_is_tried_again_and_the_last_wins() {
+    let first = TerminalSize { rows: 24, columns: 80 };
+    let last = TerminalSize { rows: 30, columns: 90 };
+    let refused = Conditions { refused_sizes: 3, size: Some(first), ..Conditions::default() };
+    let mut bench = bench(refused);
+    let session = bench.session();
+    let person = async {
+        assert_eq!(bench.sent().await, Sent::Size(24, 80));
+        for rows in 1..30 {
+            bench.sizes.send_replace(Some(TerminalSize { rows, columns: 1 }));
+        }
+        bench.sizes.send_replace(Some(last));
+        assert_eq!(bench.sent().await, Sent::Size(30, 90));
+        bench.prints.send(Event::Exit(0)).await.expect("somebody reads");
+    };
+    let (ended, ()) = tokio::join!(session, person);
+    assert_eq!(ended, Ended::Exited(0));
+}
+
+#[tokio::test]
+async fn a_closed_screen_ends_the_session_and_leaves_the_container() {
+    let mut bench = bench(Conditions::default());
+    let session = bench.session();
+    bench.shown.close();
+    let script = async {
+        bench.prints.send(out("lost")).await.expect("somebody reads");
+    };
+    let (ended, ()) = tokio::join!(session, script);
+    assert_eq!(ended, Ended::Closed);
+    assert_eq!(bench.sent().await, Sent::Detached);
+}
+
+#[tokio::test]
+async fn a_console_that_breaks_says_why() {
+    let mut bench = bench(Conditions::default());
+    let session = bench.session();
+    let Bench { prints, .. } = bench;
+    let script = async move {
+        prints.send(Event::Lost("reset by peer".to_owned())).await.expect("somebody reads");
+    };
+    let (ended, ()) = tokio::join!(session, script);
+    assert_eq!(ended, Ended::Cut(Some("reset by peer".to_owned())));
+}
