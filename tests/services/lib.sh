@@ -11,15 +11,6 @@ need_root() {
   [ "$(id -u)" = 0 ] || fail "starting a container engine needs root; run this as root, or with: sudo -E $0 $*"
 }
 
-# need COMMAND PACKAGE: installs the Debian package where the command is missing, saying so first.
-need() {
-  command -v "$1" >/dev/null && return
-  [ "$(id -u)" = 0 ] || fail "$1 is missing; install it with: sudo apt-get install $2"
-  say "$1 is missing: installing the Debian package $2"
-  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$2"; } >&2 \
-    || fail "the package $2 could not be installed"
-}
-
 # wait_for SECONDS WHAT COMMAND…
 wait_for() {
   local end=$((SECONDS + $1)) what=$2

@@ -39,7 +39,7 @@ recipe() {
 
 # A tar of the root file system on stdout. The mounts live in a name space of their own and end with it.
 bootstrap() {
-  need mmdebstrap mmdebstrap
+  command -v mmdebstrap >/dev/null || fail "mmdebstrap is missing; deploy/packages.sh test installs it"
   local via
   via=$(proxy)
   HOOK=$(declare -f configure) SOURCES=$(sources) SUITE=$(suite) PACKAGES=$PACKAGES VIA=$via \

@@ -3,6 +3,7 @@
 #
 #   a container engine of its own   ZUN_TEST_DOCKER=unix://…   with busybox:latest and cirros:latest (the same image)
 #   RabbitMQ in a container         ZUN_TEST_AMQP=amqp://…, ZUN_TEST_RABBIT_API=http://…, ZUN_TEST_RABBIT_CONTAINER=…
+#   the standalone, if it is built  ZUN_TEST_STANDALONE=FILE, its environment file
 #
 # Nothing of the machine's own engine is touched: data, runtime files, bridge and containerd name space are others.
 # What a killed former run left is cleaned first. Two runs of one tree wait for each other.
@@ -13,6 +14,7 @@ STATE=$TARGET/test-services
 SOCKET=$STATE/docker.sock
 BRIDGE=zunt0
 NAME=zun-test-rabbitmq
+STANDALONE=$TARGET/debug/zun-standalone
 USERNAME=zun-test
 PASSWORD=$(head -c 12 /dev/urandom | base64 | tr -dc 'a-zA-Z0-9')
 
@@ -56,11 +58,15 @@ load_busybox() {
 }
 
 # --- RabbitMQ ------------------------------------------------------------------------------------
+# Four different ones, on which nothing answers.
 free_ports() {
-  python3 -c 'import socket
-found = [socket.socket() for _ in range(4)]
-for one in found: one.bind(("127.0.0.1", 0))
-print(*[one.getsockname()[1] for one in found])'
+  local port found=
+  while [ "$(wc -w <<<"$found")" -lt 4 ]; do
+    port=$((20000 + RANDOM % 12000))
+    case " $found " in *" $port "*) continue ;; esac
+    (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || found+=" $port"
+  done
+  echo $found
 }
 
 # Dials: the greeting "AMQP 0 0 9 1" is answered with a method frame, whose first byte is 1.
@@ -86,6 +92,18 @@ start_rabbitmq() {
   export ZUN_TEST_AMQP="amqp://$USERNAME:$PASSWORD@127.0.0.1:$amqp/%2f"
   export ZUN_TEST_RABBIT_API="http://$USERNAME:$PASSWORD@127.0.0.1:$api"
   export ZUN_TEST_RABBIT_CONTAINER=$NAME
+}
+
+# --- the standalone service, where it is built ---------------------------------------------------
+start_standalone() {
+  local port socket=$STATE/standalone/engine/docker.sock
+  [ -x "$STANDALONE" ] || { say "zun-standalone is not built: no test of it can run"; return 0; }
+  read -r port _ < <(free_ports)
+  "$STANDALONE" up --state "$STATE/standalone" --listen "127.0.0.1:$port" --env-file "$STATE/standalone.env" \
+    >"$STATE/standalone.log" 2>&1 9>&- \
+    || { tail -5 "$STATE/standalone.log" >&2; say "zun-standalone did not start: no test of it can run"; return 0; }
+  docker save cirros:latest | docker -H "unix://$socket" load -q >/dev/null
+  export ZUN_TEST_STANDALONE=$STATE/standalone.env
 }
 
 # --- taking down, also what a killed run left ----------------------------------------------------
@@ -114,6 +132,9 @@ gone() { [ -z "$(ours)" ]; }
 
 clean() {
   local pid mount
+  if [ -e "$STATE/standalone" ] && [ -x "$STANDALONE" ]; then
+    "$STANDALONE" down --state "$STATE/standalone" --env-file "$STATE/standalone.env" >&2 || :
+  fi
   if docker -H "unix://$SOCKET" version >/dev/null 2>&1; then
     docker -H "unix://$SOCKET" ps -aq | xargs -r docker -H "unix://$SOCKET" rm -f >/dev/null 2>&1 || :
   fi
@@ -133,28 +154,48 @@ clean() {
   rm -rf --one-file-system "$STATE"
 }
 
-# -------------------------------------------------------------------------------------------------
-[ $# -gt 0 ] || { sed -n '2,8s/^# \?//p' "$0" >&2; exit 2; }
+# --- the command, and its end --------------------------------------------------------------------
+child=
+
+# A signal ends the command with everything that it started, and then the services.
+interrupted() {
+  trap '' INT TERM HUP
+  if [ -n "$child" ]; then
+    # shellcheck disable=SC2046
+    kill -TERM $(descendants "$child") "$child" 2>/dev/null || :
+    wait "$child" 2>/dev/null || :
+  fi
+  exit "$1"
+}
+
+finish() {
+  trap '' INT TERM HUP
+  clean
+}
+
+[ $# -gt 0 ] || { sed -n '2,9s/^# \?//p' "$0" >&2; exit 2; }
 need_root "$@"
 [ ${#SOCKET} -le 90 ] || fail "the path $SOCKET is too long for a socket; use a shorter CARGO_TARGET_DIR"
-need dockerd docker.io
-need docker docker.io
-need busybox busybox-static
-need ip iproute2
-need python3 python3-minimal
+"$ROOT/deploy/packages.sh" test
 
 mkdir -p "$TARGET"
 exec 9>"$TARGET/test-services.lock"
 flock -n 9 || { say "another run of this tree has its services up; waiting for it"; flock 9; }
-trap clean EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+trap finish EXIT
+trap 'interrupted 130' INT
+trap 'interrupted 143' TERM HUP
 clean
 started=$SECONDS
 start_engine
 load_busybox
 start_rabbitmq
+start_standalone
 export ZUN_TEST_DOCKER=unix://$SOCKET
 unset DOCKER_HOST
 say "ready after $((SECONDS - started)) s"
-"$@" 9>&-
+"$@" <&0 9>&- &
+child=$!
+code=0
+wait "$child" || code=$?
+child=
+exit "$code"

@@ -57,14 +57,12 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("zun_api");
         let requests = Family::default();
-        let durations =
-            Histogram::new([0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0].into_iter());
+        let durations = Histogram::new([0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0]);
         let reports = Family::default();
         let heartbeats = Counter::default();
         let unknown_containers = Counter::default();
         let grants = Counter::default();
-        let (open, waiting, bus_connected) =
-            (Gauge::default(), Gauge::default(), Gauge::default());
+        let (open, waiting, bus_connected) = (Gauge::default(), Gauge::default(), Gauge::default());
         registry.register("requests", "Answered requests", requests.clone());
         registry.register("request_seconds", "Time to an answer", durations.clone());
         registry.register("reports", "Reports about containers", reports.clone());

@@ -117,10 +117,15 @@ impl Service {
         let listener = self.listener.finish(self.drain + Duration::from_secs(1)).await;
         let leftovers = self.leftovers.finish(AFTERWARDS).await;
         let consumers = self.consumers.finish(AFTERWARDS).await;
-        if listener && leftovers && consumers {
-            tracing::info!("zun-api has stopped");
-        } else {
-            tracing::warn!(listener, leftovers, consumers, "zun-api has stopped with work left");
-        }
+        say_stopped(&[("listener", listener), ("leftovers", leftovers), ("consumers", consumers)]);
+    }
+}
+
+fn say_stopped(ended: &[(&str, bool)]) {
+    let left: Vec<_> = ended.iter().filter(|(_, ended)| !ended).map(|(name, _)| *name).collect();
+    if left.is_empty() {
+        tracing::info!("zun-api has stopped");
+    } else {
+        tracing::warn!("zun-api has stopped with work left: {}", left.join(", "));
     }
 }

@@ -174,23 +174,22 @@ async fn send_from_person(
             }
         }
         push(&queue, scanner.flush()).await;
+        // Nothing typed: the end of the input, which leaving is not.
+        drop(queue.send(Vec::new()).await);
         drop(queue);
         None
     };
     let write = async {
         while let Some(typed) = queued.recv().await {
-            if input.write(typed.into()).await.is_err() {
+            let sent =
+                if typed.is_empty() { input.eof().await } else { input.write(typed.into()).await };
+            if sent.is_err() {
                 break;
             }
         }
         // Whoever refuses takes no end either, and what is still typed goes nowhere.
         while queued.recv().await.is_some() {}
         drop(written);
-        input
-    };
-    let ended = async {
-        let input = write.await;
-        drop(input.eof().await);
         std::future::pending::<Leave>().await
     };
     let left = async {
@@ -201,7 +200,7 @@ async fn send_from_person(
     };
     tokio::select! {
         leave = left => leave,
-        leave = ended => leave,
+        leave = write => leave,
     }
 }
 

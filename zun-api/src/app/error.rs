@@ -22,11 +22,7 @@ pub(crate) struct Invalid {
 
 impl Invalid {
     pub(crate) fn new(field: &str, value: &str, rule: impl Into<String>) -> Self {
-        Self {
-            field: field.to_owned(),
-            value: value.chars().take(80).collect(),
-            rule: rule.into(),
-        }
+        Self { field: field.to_owned(), value: value.chars().take(80).collect(), rule: rule.into() }
     }
 }
 
@@ -53,7 +49,9 @@ pub(crate) enum AppError {
     NoMarker(ContainerId),
     #[error("Host {0} could not be found.")]
     NoHost(String),
-    #[error("Multiple containers exist with the name '{0}'. Please use the container uuid instead.")]
+    #[error(
+        "Multiple containers exist with the name '{0}'. Please use the container uuid instead."
+    )]
     Ambiguous(String),
     #[error("A container with the name '{0}' already exists.")]
     NameTaken(String),

@@ -24,9 +24,11 @@ impl App {
         ident: &str,
     ) -> Result<(Record, Usage), AppError> {
         let hosts = self.hosts(caller).await?;
-        let named =
-            |(host, _): &(Record, Usage)| host.name.as_str() == ident || host.uuid == ident;
-        hosts.into_iter().find(named).ok_or_else(|| AppError::NoHost(ident.chars().take(80).collect()))
+        let named = |(host, _): &(Record, Usage)| host.name.as_str() == ident || host.uuid == ident;
+        hosts
+            .into_iter()
+            .find(named)
+            .ok_or_else(|| AppError::NoHost(ident.chars().take(80).collect()))
     }
 
     /// All agents.

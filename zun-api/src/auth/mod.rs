@@ -59,10 +59,9 @@ impl Authenticator {
         match settings.auth.strategy {
             Strategy::Token => {
                 let path = settings.auth.token_file.as_ref().ok_or(AuthError::NoTokenFile)?;
-                TokenFile::read(path).map(Self::Token).map_err(|cause| AuthError::TokenFile {
-                    path: path.clone(),
-                    cause,
-                })
+                TokenFile::read(path)
+                    .map(Self::Token)
+                    .map_err(|cause| AuthError::TokenFile { path: path.clone(), cause })
             }
             Strategy::None => open_to_all(&settings.http).map(Self::Nobody),
         }
@@ -103,9 +102,6 @@ mod tests {
 
     #[test]
     fn the_default_is_token_and_asks_for_its_file() {
-        assert!(matches!(
-            Authenticator::new(&Settings::default()),
-            Err(AuthError::NoTokenFile)
-        ));
+        assert!(matches!(Authenticator::new(&Settings::default()), Err(AuthError::NoTokenFile)));
     }
 }

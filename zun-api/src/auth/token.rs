@@ -122,16 +122,20 @@ impl TokenFile {
             }
             Err(error) => {
                 if !loaded.tokens.is_empty() {
-                    tracing::error!(
-                        error = %chain(&error),
-                        "the token file {} cannot be used: nobody is let in", self.path.display()
-                    );
+                    nobody_gets_in(&self.path, &error);
                 }
                 loaded.tokens.clear();
                 loaded.stamp = None;
             }
         }
     }
+}
+
+fn nobody_gets_in(path: &Path, error: &BadTokenFile) {
+    tracing::error!(
+        error = %chain(error),
+        "the token file {} cannot be used: nobody is let in", path.display()
+    );
 }
 
 type Tokens = Vec<([u8; 32], Identity)>;
@@ -174,9 +178,13 @@ mod tests {
     use super::*;
 
     fn line(token: &str, user: &str) -> String {
-        let hash: String =
-            Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("[[token]]\nsha256 = \"{hash}\"\nuser = \"{user}\"\nproject = \"p\"\nroles = [\"admin\"]\n")
+        let digits =
+            |byte: &u8| [byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)]);
+        let hash: Vec<u8> = Sha256::digest(token.as_bytes()).iter().flat_map(digits).collect();
+        let hash = String::from_utf8(hash).unwrap();
+        format!(
+            "[[token]]\nsha256 = \"{hash}\"\nuser = \"{user}\"\nproject = \"p\"\nroles = [\"admin\"]\n"
+        )
     }
 
     fn file(text: &str) -> tempfile::NamedTempFile {

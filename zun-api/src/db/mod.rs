@@ -54,15 +54,16 @@ impl Db {
             Pool::builder()
                 .max_size(connections)
                 .min_idle(Some(1))
-                .idle_timeout(Some(Duration::from_secs(60)))
+                .idle_timeout(Some(Duration::from_mins(1)))
                 .connection_timeout(TURN)
                 .connection_customizer(Box::new(Pragmas))
                 .build(ConnectionManager::new(url))
                 .map_err(|cause| DbError::Connection(cause.into()))
         });
         let pool = opening.await.map_err(DbError::GivenUp)??;
-        let turns =
-            Arc::new(Semaphore::new(usize::try_from(connections).unwrap_or(Semaphore::MAX_PERMITS)));
+        let turns = Arc::new(Semaphore::new(
+            usize::try_from(connections).unwrap_or(Semaphore::MAX_PERMITS),
+        ));
         let db = Self { pool, turns, runtime };
         db.run(|conn| {
             conn.run_pending_migrations(MIGRATIONS).map(drop).map_err(DbError::Migration)

@@ -73,7 +73,8 @@ pub(super) async fn edge<B: MessageBody + 'static>(
 impl Arrival {
     fn of(request: &ServiceRequest) -> Self {
         let header = |name: &str| request.headers().get(name)?.to_str().ok();
-        let known = |text: &str| text.len() == 55 && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let known =
+            |text: &str| text.len() == 55 && text.bytes().all(|byte| byte.is_ascii_graphic());
         Self {
             request: header(REQUEST_ID.as_str())
                 .and_then(|id| id.parse().ok())
@@ -103,9 +104,8 @@ fn admit(
     request: &ServiceRequest,
     arrival: &Arrival,
 ) -> Result<Option<OwnedSemaphorePermit>, AppError> {
-    let largest = request
-        .app_data::<Data<App>>()
-        .map_or(usize::MAX, |app| app.settings.http.largest_head);
+    let largest =
+        request.app_data::<Data<App>>().map_or(usize::MAX, |app| app.settings.http.largest_head);
     if head_size(request) > largest {
         return Err(AppError::LargeHead(largest));
     }

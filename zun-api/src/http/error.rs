@@ -26,24 +26,28 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    fn new(status: StatusCode, code: &'static str, words: impl ToString) -> Self {
+    fn new(status: StatusCode, code: &'static str, words: &impl ToString) -> Self {
         Self { status, code, words: words.to_string(), retry: None }
     }
 
-    fn again(status: StatusCode, code: &'static str, words: impl ToString) -> Self {
+    fn again(status: StatusCode, code: &'static str, words: &impl ToString) -> Self {
         Self { retry: Some(1), ..Self::new(status, code, words) }
     }
 
     fn defect() -> Self {
         let words = "Something went wrong here; the log of zun-api has it under this request's id.";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "container.internal-error", words)
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "container.internal-error", &words)
     }
 
     /// An answer of actix itself, which has no error of ours.
     pub(super) fn bare(status: StatusCode) -> Self {
         let words = status.canonical_reason().unwrap_or("Refused");
-        let code = if status.is_server_error() { "container.internal-error" } else { "container.bad-request" };
-        Self::new(status, code, words)
+        let code = if status.is_server_error() {
+            "container.internal-error"
+        } else {
+            "container.bad-request"
+        };
+        Self::new(status, code, &words)
     }
 
     /// The body.
@@ -74,7 +78,9 @@ pub(super) fn shown(error: &AppError) -> Shown {
         AppError::NoCommonProtocol(_) => {
             Shown::new(Http::BAD_REQUEST, "container.invalid-value", error)
         }
-        AppError::Unauthenticated => Shown::new(Http::UNAUTHORIZED, "container.unauthorized", error),
+        AppError::Unauthenticated => {
+            Shown::new(Http::UNAUTHORIZED, "container.unauthorized", error)
+        }
         AppError::Forbidden(_) => {
             Shown::new(Http::FORBIDDEN, "container.policy-not-authorized", error)
         }
@@ -103,7 +109,7 @@ pub(super) fn shown(error: &AppError) -> Shown {
         AppError::Agent { host, cause } => agent(host, cause),
         AppError::Authority(CaError::Request(bad)) => {
             let words = format!("Invalid input for field 'csr'. {}", chain(bad));
-            Shown::new(Http::BAD_REQUEST, "container.schema-validation-error", words)
+            Shown::new(Http::BAD_REQUEST, "container.schema-validation-error", &words)
         }
         AppError::Authority(_) | AppError::Db(_) => Shown::defect(),
         AppError::Waiters(_) | AppError::Requests | AppError::Closing => {
@@ -131,17 +137,17 @@ fn agent(host: &HostName, cause: &CallError) -> Shown {
         CallError::NoSuchHost { .. } => Shown::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "container.host-not-up",
-            format!("Host {host} takes no messages: its agent never came up."),
+            &format!("Host {host} takes no messages: its agent never came up."),
         ),
         CallError::Silent { .. } => Shown::new(
             StatusCode::GATEWAY_TIMEOUT,
             "container.host-silent",
-            format!("Host {host} did not answer in time; the work may still happen."),
+            &format!("Host {host} did not answer in time; the work may still happen."),
         ),
         CallError::Bus { .. } => Shown::again(
             StatusCode::SERVICE_UNAVAILABLE,
             "container.bus-down",
-            format!("Host {host} could not be told: the message bus is not reachable."),
+            &format!("Host {host} could not be told: the message bus is not reachable."),
         ),
         CallError::Garbled { .. } => Shown::defect(),
     }
@@ -160,12 +166,10 @@ fn refused(host: &HostName, problem: &Problem) -> Shown {
         Code::Expired => Shown::again(Http::GATEWAY_TIMEOUT, "container.host-silent", problem),
         Code::UnknownMethod | Code::Unsupported => {
             let words = format!("The agent of host {host} is older and cannot do this.");
-            Shown::new(Http::NOT_IMPLEMENTED, "container.not-offered", words)
+            Shown::new(Http::NOT_IMPLEMENTED, "container.not-offered", &words)
         }
         Code::TooLarge => Shown::new(Http::PAYLOAD_TOO_LARGE, "container.body-too-large", problem),
-        Code::Forbidden => {
-            Shown::new(Http::FORBIDDEN, "container.policy-not-authorized", problem)
-        }
+        Code::Forbidden => Shown::new(Http::FORBIDDEN, "container.policy-not-authorized", problem),
         Code::NoConsole => Shown::new(Http::SERVICE_UNAVAILABLE, "container.no-console", problem),
         Code::Engine => Shown::new(Http::BAD_GATEWAY, "container.docker-error", problem),
         Code::EngineDown => {

@@ -78,9 +78,9 @@ async fn object(
         return Ok(None);
     }
     require_json(request.headers())?;
-    serde_json::from_slice(&body).map(Some).map_err(|cause| {
-        AppError::Malformed(format!("The body is not a JSON object: {cause}"))
-    })
+    serde_json::from_slice(&body)
+        .map(Some)
+        .map_err(|cause| AppError::Malformed(format!("The body is not a JSON object: {cause}")))
 }
 
 async fn read(
@@ -125,13 +125,11 @@ impl FromRequest for Caller {
 
 fn caller(request: &HttpRequest) -> Result<Caller, AppError> {
     let token = token(request.headers());
-    let identity =
-        app(request)?.authenticator.identify(token).ok_or(AppError::Unauthenticated)?;
+    let identity = app(request)?.authenticator.identify(token).ok_or(AppError::Unauthenticated)?;
     let mut extensions = request.extensions_mut();
     let arrival = extensions.get::<Arrival>();
     let context = CallContext {
-        request: arrival
-            .map_or_else(RequestId::fresh, |arrival| arrival.request.clone()),
+        request: arrival.map_or_else(RequestId::fresh, |arrival| arrival.request.clone()),
         project: Some(identity.project.clone()),
         traceparent: arrival.and_then(|arrival| arrival.traceparent.clone()),
     };

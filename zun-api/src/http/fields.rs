@@ -35,7 +35,8 @@ impl Fields {
     /// From a query and, where there is one, a body. The body's value wins.
     pub(super) fn new(query: Vec<(String, String)>, body: Option<Map<String, Value>>) -> Self {
         let has_body = body.as_ref().is_some_and(|body| !body.is_empty());
-        let query = query.into_iter().map(|(name, text)| (name, (Origin::Query, Value::String(text))));
+        let query =
+            query.into_iter().map(|(name, text)| (name, (Origin::Query, Value::String(text))));
         let body = body.unwrap_or_default().into_iter();
         let body = body.map(|(name, value)| (name, (Origin::Body, value)));
         Self { values: query.chain(body).collect(), has_body }
@@ -58,9 +59,9 @@ impl Fields {
     /// A text that keeps a rule.
     pub(super) fn text(&mut self, name: &str, rule: &Rule) -> Result<Option<String>, Invalid> {
         let Some(value) = self.take(name) else { return Ok(None) };
-        match value {
-            Value::String(text) if (rule.holds)(&text) => Ok(Some(text)),
-            value => Err(wrong(name, &value, rule.words)),
+        match value.as_str() {
+            Some(text) if (rule.holds)(text) => Ok(Some(text.to_owned())),
+            Some(_) | None => Err(wrong(name, &value, rule.words)),
         }
     }
 
@@ -103,9 +104,11 @@ impl Fields {
             Value::String(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
                 text.parse().ok()
             }
-            Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
-                None
-            }
+            Value::String(_)
+            | Value::Null
+            | Value::Bool(_)
+            | Value::Array(_)
+            | Value::Object(_) => None,
         };
         number.filter(|number| range.contains(number)).map(Some).ok_or_else(|| {
             let words = format!("a whole number from {} to {}", range.start(), range.end());
@@ -124,9 +127,11 @@ impl Fields {
         let number = match &value {
             Value::Number(number) => number.as_f64(),
             Value::String(text) if plain(text) => text.parse().ok(),
-            Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
-                None
-            }
+            Value::String(_)
+            | Value::Null
+            | Value::Bool(_)
+            | Value::Array(_)
+            | Value::Object(_) => None,
         };
         number.filter(|number| range.contains(number)).map(Some).ok_or_else(|| {
             let words = format!("a number from {} to {}", range.start(), range.end());
@@ -164,11 +169,15 @@ impl Fields {
         };
         let pair = |(key, value): (String, Value)| {
             if !(names.holds)(&key) {
-                return Err(Invalid::new(name, &key, format!("an object whose names are {}", names.words)));
+                return Err(Invalid::new(
+                    name,
+                    &key,
+                    format!("an object whose names are {}", names.words),
+                ));
             }
-            match value {
-                Value::String(text) if (values.holds)(&text) => Ok((key, text)),
-                value => Err(wrong(&format!("{name}.{key}"), &value, values.words)),
+            match value.as_str() {
+                Some(text) if (values.holds)(text) => Ok((key, text.to_owned())),
+                Some(_) | None => Err(wrong(&format!("{name}.{key}"), &value, values.words)),
             }
         };
         object.into_iter().map(pair).collect()
@@ -229,7 +238,14 @@ mod tests {
 
     #[test]
     fn booleans_are_read_in_every_usual_form() {
-        for (text, value) in [("True", true), ("yes", true), ("1", true), ("ON", true), ("False", false), ("no", false)] {
+        for (text, value) in [
+            ("True", true),
+            ("yes", true),
+            ("1", true),
+            ("ON", true),
+            ("False", false),
+            ("no", false),
+        ] {
             assert_eq!(query(&[("run", text)]).boolean("run"), Ok(Some(value)), "{text}");
         }
         assert_eq!(body(json!({"run": true})).boolean("run"), Ok(Some(true)));
@@ -254,14 +270,16 @@ mod tests {
         let refusal = query(&[("foo", "1"), ("bar", "2")]).finish().unwrap_err();
         assert_eq!(refusal.to_string(), "Unknown parameters: bar,foo");
         let refusal = body(json!({"foo": 1})).finish().unwrap_err();
-        assert_eq!(refusal.to_string(), "Additional properties are not allowed ('foo' was unexpected)");
+        assert_eq!(
+            refusal.to_string(),
+            "Additional properties are not allowed ('foo' was unexpected)"
+        );
     }
 
     #[test]
     fn the_body_wins_over_the_query() {
         let Value::Object(object) = json!({"signal": "HUP"}) else { panic!("not an object") };
-        let mut fields =
-            Fields::new(vec![("signal".to_owned(), "TERM".to_owned())], Some(object));
+        let mut fields = Fields::new(vec![("signal".to_owned(), "TERM".to_owned())], Some(object));
         assert_eq!(fields.take("signal"), Some(json!("HUP")));
     }
 
@@ -271,7 +289,10 @@ mod tests {
         let refusal = body(json!({"cpu": long})).decimal("cpu", 0.1..=16.0).unwrap_err();
         assert_eq!(
             refusal.to_string(),
-            format!("Invalid input for field 'cpu'. Value: '{}'. It must be a number from 0.1 to 16.", "x".repeat(80))
+            format!(
+                "Invalid input for field 'cpu'. Value: '{}'. It must be a number from 0.1 to 16.",
+                "x".repeat(80)
+            )
         );
     }
 }

@@ -13,7 +13,7 @@ use crate::db;
 /// only told.
 pub(super) async fn healthz(app: Data<App>) -> HttpResponse {
     let bus = if app.bus.transport().is_connected() { "connected" } else { "disconnected" };
-    match app.db.run(|conn| db::alive(conn)).await {
+    match app.db.run(db::alive).await {
         Ok(()) if app.closing.is_cancelled() => HttpResponse::ServiceUnavailable()
             .insert_header(("retry-after", "1"))
             .content_type("application/json")

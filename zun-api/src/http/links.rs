@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 
 use url::form_urlencoded;
 use zun_common::api::v1::version::Link;
-use zun_common::id::ContainerId;
 
 /// What all addresses begin with, such as `http://127.0.0.1:9517`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +17,8 @@ impl Base {
         }
         let usual = |host: &&str| {
             let known = |byte: u8| {
-                byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b':' | b'-' | b'_' | b'[' | b']')
+                byte.is_ascii_alphanumeric()
+                    || matches!(byte, b'.' | b':' | b'-' | b'_' | b'[' | b']')
             };
             (1..=300).contains(&host.len()) && host.bytes().all(known)
         };
@@ -42,7 +42,8 @@ impl Base {
     }
 
     /// The next page of a list: the same query behind another marker.
-    pub(super) fn next_page(&self, query: &str, limit: usize, marker: ContainerId) -> String {
+    pub(super) fn next_page(&self, collection: &str, query: &str, page: (usize, &str)) -> String {
+        let (limit, marker) = page;
         let mut next = form_urlencoded::Serializer::new(String::new());
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if !matches!(name.as_ref(), "limit" | "marker") {
@@ -50,8 +51,8 @@ impl Base {
             }
         }
         next.append_pair("limit", &limit.to_string());
-        next.append_pair("marker", &marker.to_string());
-        self.join(&format!("/v1/containers?{}", next.finish()))
+        next.append_pair("marker", marker);
+        self.join(&format!("/v1/{collection}?{}", next.finish()))
     }
 }
 
@@ -78,10 +79,9 @@ mod tests {
     #[test]
     fn the_next_page_keeps_the_filters() {
         let base = Base::new(None, Some("h"), listen());
-        let marker = ContainerId::fresh();
         assert_eq!(
-            base.next_page("limit=5&name=a%20b&marker=old", 2, marker),
-            format!("http://h/v1/containers?name=a+b&limit=2&marker={marker}")
+            base.next_page("containers", "limit=5&name=a%20b&marker=old", (2, "new")),
+            "http://h/v1/containers?name=a+b&limit=2&marker=new"
         );
     }
 }

@@ -30,16 +30,16 @@ impl fmt::Display for Microversion {
 pub(super) fn asked(header: Option<&str>) -> Result<Microversion, String> {
     let Some(header) = header else { return Ok(Microversion::OLDEST) };
     let mut words = header.split_ascii_whitespace();
-    let (Some("container"), Some(version), None) = (words.next(), words.next(), words.next()) else {
+    let (Some("container"), Some(version), None) = (words.next(), words.next(), words.next())
+    else {
         return Err("Invalid service type for OpenStack-API-Version header".to_owned());
     };
     if version == "latest" {
         return Ok(Microversion::NEWEST);
     }
     let numbers = version.split_once('.');
-    let parsed = numbers.and_then(|(major, minor)| {
-        Some((major.parse::<u16>().ok()?, minor.parse::<u16>().ok()?))
-    });
+    let parsed = numbers
+        .and_then(|(major, minor)| Some((major.parse::<u16>().ok()?, minor.parse::<u16>().ok()?)));
     match parsed {
         Some((1, minor)) if (1..=40).contains(&minor) => Ok(Microversion(minor)),
         Some(_) => Err(format!(
@@ -61,7 +61,17 @@ mod tests {
         assert_eq!(asked(None), Ok(Microversion(1)));
         assert_eq!(asked(Some("container 1.36")), Ok(Microversion(36)));
         assert_eq!(asked(Some("container latest")), Ok(Microversion(40)));
-        for bad in ["1.1", "compute 1.1", "container 1.0", "container 1.41", "container 2.1", "container 1.latest", "container", "container 1.1 x", ""] {
+        for bad in [
+            "1.1",
+            "compute 1.1",
+            "container 1.0",
+            "container 1.41",
+            "container 2.1",
+            "container 1.latest",
+            "container",
+            "container 1.1 x",
+            "",
+        ] {
             assert!(asked(Some(bad)).is_err(), "{bad}");
         }
     }

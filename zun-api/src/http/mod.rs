@@ -12,6 +12,7 @@ mod health;
 mod hosts;
 mod links;
 mod microversion;
+mod paging;
 mod root;
 mod routes;
 mod rules;

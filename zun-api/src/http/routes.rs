@@ -14,14 +14,16 @@ pub(super) fn all(config: &mut ServiceConfig) {
         .service(
             scope("/v1")
                 .configure(all_containers)
+                .service(resource("/hosts").route(get().to(hosts::list)).default_service(unknown()))
                 .service(
-                    resource("/hosts").route(get().to(hosts::list)).default_service(unknown()),
+                    resource("/hosts/{ident}")
+                        .route(get().to(hosts::show))
+                        .default_service(unknown()),
                 )
                 .service(
-                    resource("/hosts/{ident}").route(get().to(hosts::show)).default_service(unknown()),
-                )
-                .service(
-                    resource("/services").route(get().to(services::list)).default_service(unknown()),
+                    resource("/services")
+                        .route(get().to(services::list))
+                        .default_service(unknown()),
                 )
                 .default_service(unknown()),
         )

@@ -13,21 +13,24 @@ fn starts_alphanumeric(text: &str) -> bool {
 fn is_name(text: &str) -> bool {
     (2..=255).contains(&text.len())
         && starts_alphanumeric(text)
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
 }
 
 fn is_image(text: &str) -> bool {
     (2..=255).contains(&text.len())
         && starts_alphanumeric(text)
         && text.bytes().all(|byte| {
-            byte.is_ascii_alphanumeric()
-                || matches!(byte, b'_' | b'.' | b'-' | b'/' | b':' | b'@')
+            byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'/' | b':' | b'@')
         })
 }
 
 fn is_hostname(text: &str) -> bool {
     (1..=255).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
 }
 
 /// A container's name.
@@ -56,16 +59,13 @@ pub(super) const VARIABLE: Rule = Rule {
 pub(super) const ASSIGNMENT: Rule = Rule {
     words: "NAME=VALUE without NUL",
     holds: |text| {
-        !text.contains('\0')
-            && text.split_once('=').is_some_and(|(name, _)| (VARIABLE.holds)(name))
+        !text.contains('\0') && text.split_once('=').is_some_and(|(name, _)| (VARIABLE.holds)(name))
     },
 };
 /// The name of a label. Zun's own begin with `zun.`.
 pub(super) const LABEL: Rule = Rule {
     words: "texts of 1 to 255 printable characters that do not begin with `zun.`",
-    holds: |text| {
-        (1..=255).contains(&text.len()) && printable(text) && !text.starts_with("zun.")
-    },
+    holds: |text| (1..=255).contains(&text.len()) && printable(text) && !text.starts_with("zun."),
 };
 /// A working directory.
 pub(super) const DIRECTORY: Rule = Rule {
@@ -94,16 +94,18 @@ pub(super) const CSR: Rule = Rule {
 /// The name of a connection function.
 pub(super) const PROTOCOL: Rule = Rule {
     words: "a name of 1 to 64 characters",
-    holds: |text| (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()),
+    holds: |text| {
+        (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+    },
 };
 /// What a list is narrowed by.
 pub(super) const WANTED: Rule =
     Rule { words: "a text of at most 255 characters", holds: |text| text.len() <= 255 };
 
 const SIGNALS: [&str; 31] = [
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
-    "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
-    "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
+    "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG",
+    "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
 ];
 
 /// What a signal must be.
@@ -129,7 +131,14 @@ mod tests {
 
     #[test]
     fn a_signal_is_read_in_every_usual_form() {
-        for (text, signal_name) in [("HUP", "SIGHUP"), ("SIGHUP", "SIGHUP"), ("sigterm", "SIGTERM"), ("9", "SIGKILL"), ("28", "SIGWINCH"), ("35", "35")] {
+        for (text, signal_name) in [
+            ("HUP", "SIGHUP"),
+            ("SIGHUP", "SIGHUP"),
+            ("sigterm", "SIGTERM"),
+            ("9", "SIGKILL"),
+            ("28", "SIGWINCH"),
+            ("35", "35"),
+        ] {
             assert_eq!(signal(text).as_deref(), Some(signal_name), "{text}");
         }
         for bad in ["", "0", "32", "65", "-9", "SIGFOO", "SIG", "TERM KILL"] {

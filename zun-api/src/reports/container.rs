@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use zun_common::bus::Incoming;
+use zun_common::id::{ContainerId, HostName};
 use zun_common::rpc::report::{ContainerReport, UnknownContainer};
 use zun_common::rpc::{Code, Done, Problem};
 
@@ -24,37 +25,50 @@ pub(super) async fn reported(
     let applied = stored(&app, move |conn| container::apply(conn, &report))
         .await
         .inspect_err(|_failure| app.metrics.reported(ReportOutcome::Failed))?;
-    let (outcome, answer) = match applied {
+    let (outcome, answer) = concluded(&app, applied, (id, &host));
+    app.metrics.reported(outcome);
+    answer
+}
+
+type Conclusion = (ReportOutcome, Result<Done, Problem>);
+
+/// Who is told what.
+fn concluded(app: &App, applied: Applied, about: (ContainerId, &HostName)) -> Conclusion {
+    let (id, host) = about;
+    match applied {
         Applied::Newer(record) => {
-            tracing::info!(
-                container.id = %id, host.name = %host, request.id = %incoming.context.request,
-                status = %record.status, "container {id} is {}", record.status
-            );
+            log(about, record.status.as_str());
             app.hub.tell(&record);
             (ReportOutcome::Applied, Ok(Done {}))
         }
         Applied::Gone(record) => {
-            tracing::info!(container.id = %id, host.name = %host, "container {id} is gone");
+            log(about, "gone");
             app.hub.tell(&record);
             (ReportOutcome::Gone, Ok(Done {}))
         }
         Applied::Stale => (ReportOutcome::Stale, Ok(Done {})),
         Applied::Missing => {
-            tracing::info!(container.id = %id, host.name = %host, "a report of no known container");
+            log(about, "not known here");
             let problem = Problem::new(Code::NotFound, format!("no container {id} is known"));
             (ReportOutcome::Missing, Err(problem))
         }
         Applied::Foreign { host: owner } => {
-            tracing::warn!(
-                container.id = %id, host.name = %host, owner = ?owner,
-                "host {host} reports container {id}, which is not its own: refused"
-            );
+            warn(about, owner.as_ref());
             let words = format!("container {id} is not on host `{host}`");
             (ReportOutcome::Foreign, Err(Problem::new(Code::Forbidden, words)))
         }
-    };
-    app.metrics.reported(outcome);
-    answer
+    }
+}
+
+fn log((id, host): (ContainerId, &HostName), state: &str) {
+    tracing::info!(container.id = %id, host.name = %host, "container {id} is {state}");
+}
+
+fn warn((id, host): (ContainerId, &HostName), owner: Option<&HostName>) {
+    tracing::warn!(
+        container.id = %id, host.name = %host, owner = ?owner,
+        "host {host} reports container {id}, which is not its own: refused"
+    );
 }
 
 /// Notes a container that carries our label and has no row: removed by force while its host was down, or

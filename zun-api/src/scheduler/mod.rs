@@ -12,6 +12,7 @@ use crate::settings::SchedulerSettings;
 
 /// What the scheduler knows of a host.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a filter of its own")]
 pub(crate) struct HostView {
     pub(crate) name: HostName,
     /// Its agent is there.

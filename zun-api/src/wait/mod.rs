@@ -54,7 +54,8 @@ impl Hub {
 
     /// Takes a seat. What is told from now on is heard.
     pub(crate) fn listen(&self, container: ContainerId) -> Result<Listener, Crowded> {
-        let seat = Arc::clone(&self.seats).try_acquire_owned().map_err(|_full_or_closed| Crowded)?;
+        let seat =
+            Arc::clone(&self.seats).try_acquire_owned().map_err(|_full_or_closed| Crowded)?;
         let receiver = self
             .rooms()
             .entry(container)

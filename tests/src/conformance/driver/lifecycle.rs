@@ -16,7 +16,7 @@ pub async fn a_restart_runs_it_anew(world: &dyn World) {
     let before = subject.seen().await;
     subject.driver.restart(subject.id, Some(Duration::from_secs(20))).await.unwrap();
     let after = subject.seen().await;
-    assert_eq!((after.status, after.exit_code), (Status::Running, None));
+    assert_eq!((after.status, after.exit_code, after.finished_at), (Status::Running, None, None));
     assert_eq!(after.engine, before.engine);
     assert!(after.started_at > before.started_at);
 }

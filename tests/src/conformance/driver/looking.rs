@@ -27,7 +27,7 @@ pub async fn times_and_codes_are_those_of_the_last_run(world: &dyn World) {
     subject.exit_code().await;
     let seen = subject.seen().await;
     let (started, finished) = (seen.started_at.unwrap(), seen.finished_at.unwrap());
-    assert!(before <= started && started < finished && finished <= chrono::Utc::now());
+    assert!(before <= started && started <= finished && finished <= chrono::Utc::now());
     assert_eq!((seen.exit_code, seen.reason), (Some(1), None));
 }
 

@@ -31,7 +31,8 @@ impl App {
         let Placed { record, host } = self.ready(caller, ident, Action::Attach).await?;
         self.require_authority()?;
         let mode = wanted.mode;
-        let console = self.ask(caller, &host, &LocateConsole { container: record.id, mode }).await?;
+        let console =
+            self.ask(caller, &host, &LocateConsole { container: record.id, mode }).await?;
         let dialled = Dialled {
             grant: Grant { host, target: Target::Container { id: console.engine, mode } },
             listener: console.listener,

@@ -23,6 +23,7 @@ const TRIES: usize = 16;
 
 /// What a client asks for, every value already checked.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "the fields are those of the wire")]
 pub(crate) struct NewContainer {
     pub(crate) name: Option<String>,
     pub(crate) host: Option<HostName>,

@@ -60,16 +60,19 @@ impl App {
             () = self.tasks.cancelled() => return record,
         };
         let noted = match sent {
-            Ok(()) => self.db.run(move |conn| container::mark_dispatched(conn, id)).await.map(|()| None),
+            Ok(()) => {
+                self.db.run(move |conn| container::mark_dispatched(conn, id)).await.map(|()| None)
+            }
             Err(error) => {
-                tracing::warn!(
-                    container.id = %id, host.name = %host, request.id = %context.request,
-                    error = %chain(&error), "container {id} could not be sent to {host}"
-                );
+                warn(&record, &context, &error);
                 let reason = unsent(&error);
                 self.db.run(move |conn| container::give_up(conn, id, &reason)).await
             }
         };
+        self.told(record, noted)
+    }
+
+    fn told(&self, record: Record, noted: Result<Option<Record>, DbError>) -> Record {
         match noted {
             Ok(Some(changed)) => {
                 self.hub.tell(&changed);
@@ -77,11 +80,19 @@ impl App {
             }
             Ok(None) => record,
             Err(error) => {
+                let id = record.id;
                 tracing::error!(container.id = %id, error = %chain(&error), "the row of {id} is behind");
                 record
             }
         }
     }
+}
+
+fn warn(record: &Record, context: &CallContext, error: &CallError) {
+    tracing::warn!(
+        container.id = %record.id, request.id = %context.request, error = %chain(error),
+        "container {} could not be sent to its host", record.id
+    );
 }
 
 fn unsent(error: &CallError) -> String {

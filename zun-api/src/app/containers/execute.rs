@@ -28,10 +28,7 @@ pub(crate) enum Execution {
     /// It ran to its end.
     Ran(ExecOutput),
     /// It was made.
-    Made {
-        exec: ExecId,
-        console: Option<Box<ConsoleEndpoint>>,
-    },
+    Made { exec: ExecId, console: Option<Box<ConsoleEndpoint>> },
 }
 
 impl App {

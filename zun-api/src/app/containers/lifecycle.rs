@@ -4,8 +4,7 @@
 
 use zun_common::id::ContainerId;
 use zun_common::rpc::container::{
-    KillContainer, PauseContainer, RebootContainer, StartContainer, StopContainer,
-    UnpauseContainer,
+    KillContainer, PauseContainer, RebootContainer, StartContainer, StopContainer, UnpauseContainer,
 };
 use zun_common::rpc::{Call, Done};
 use zun_common::status::Action;
@@ -37,8 +36,11 @@ impl App {
         ident: &Ident,
         grace: Option<u32>,
     ) -> Result<(), AppError> {
-        self.command(caller, ident, Action::Reboot, |container| RebootContainer { container, grace })
-            .await
+        self.command(caller, ident, Action::Reboot, |container| RebootContainer {
+            container,
+            grace,
+        })
+        .await
     }
 
     /// Freezes it.

@@ -29,8 +29,7 @@ impl App {
         };
         let marker = query.page.marker;
         let ListQuery { all_projects: _, filter, page } = query;
-        let listed =
-            self.db.run(move |conn| container::page(conn, &scope, &filter, &page)).await?;
+        let listed = self.db.run(move |conn| container::page(conn, &scope, &filter, &page)).await?;
         match (listed, marker) {
             (Some(records), _) => Ok(records),
             (None, Some(marker)) => Err(AppError::NoMarker(marker)),

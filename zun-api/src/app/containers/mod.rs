@@ -88,12 +88,7 @@ impl App {
 }
 
 /// By identifier first; then by name, the caller's own first.
-fn look_up(
-    conn: &mut Conn,
-    own: &Scope,
-    reach: &Scope,
-    ident: &Ident,
-) -> Result<Lookup, DbError> {
+fn look_up(conn: &mut Conn, own: &Scope, reach: &Scope, ident: &Ident) -> Result<Lookup, DbError> {
     if let Ok(id) = ContainerId::from_str(&ident.0)
         && let Some(record) = container::by_id(conn, reach, id)?
     {

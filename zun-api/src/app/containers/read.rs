@@ -28,7 +28,8 @@ impl App {
         size: TerminalSize,
     ) -> Result<(), AppError> {
         let Placed { record, host } = self.ready(caller, ident, Action::Resize).await?;
-        let Done {} = self.ask(caller, &host, &ResizeTerminal { container: record.id, size }).await?;
+        let Done {} =
+            self.ask(caller, &host, &ResizeTerminal { container: record.id, size }).await?;
         Ok(())
     }
 }

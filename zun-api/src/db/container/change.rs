@@ -39,6 +39,7 @@ pub(crate) enum Outlook {
 
 #[derive(Insertable)]
 #[diesel(table_name = containers)]
+#[expect(clippy::struct_excessive_bools, reason = "the fields are the table's columns")]
 struct NewRow {
     uuid: String,
     project_id: String,
@@ -223,9 +224,7 @@ pub(crate) fn mark_deleting(
     generation: i64,
 ) -> Result<Option<Record>, DbError> {
     let changed = diesel::update(
-        dsl::containers
-            .filter(dsl::uuid.eq(id.to_string()))
-            .filter(dsl::generation.eq(generation)),
+        dsl::containers.filter(dsl::uuid.eq(id.to_string())).filter(dsl::generation.eq(generation)),
     )
     .set((
         dsl::status.eq(Status::Deleting.as_str()),

@@ -82,7 +82,7 @@ fn scoped<'a>(scope: &Scope) -> Narrowed<'a> {
     }
 }
 
-fn read<'a>(rows: Narrowed<'a>, conn: &mut Conn) -> Result<Vec<Record>, DbError> {
+fn read(rows: Narrowed<'_>, conn: &mut Conn) -> Result<Vec<Record>, DbError> {
     let rows: Vec<Row> = rows.select(Row::as_select()).load(conn)?;
     rows.into_iter().map(Row::parse).collect()
 }
@@ -97,11 +97,7 @@ pub(crate) fn by_id(
 }
 
 /// The containers with this name: more than one only over several projects.
-pub(crate) fn by_name(
-    conn: &mut Conn,
-    scope: &Scope,
-    name: &str,
-) -> Result<Vec<Record>, DbError> {
+pub(crate) fn by_name(conn: &mut Conn, scope: &Scope, name: &str) -> Result<Vec<Record>, DbError> {
     read(scoped(scope).filter(dsl::name.eq(name.to_owned())).limit(2), conn)
 }
 
@@ -111,9 +107,8 @@ pub(crate) fn name_taken(
     project: &ProjectId,
     name: &str,
 ) -> Result<bool, DbError> {
-    let same = dsl::containers
-        .filter(dsl::project_id.eq(project.as_str()))
-        .filter(dsl::name.eq(name));
+    let same =
+        dsl::containers.filter(dsl::project_id.eq(project.as_str())).filter(dsl::name.eq(name));
     Ok(diesel::select(diesel::dsl::exists(same)).get_result(conn)?)
 }
 

@@ -61,8 +61,8 @@ pub(super) struct Row {
 impl Row {
     pub(super) fn parse(self) -> Result<Record, DbError> {
         let uuid = self.uuid;
-        let spec = serde_json::from_str(&self.spec)
-            .map_err(|cause| unreadable("spec", &uuid, cause))?;
+        let spec =
+            serde_json::from_str(&self.spec).map_err(|cause| unreadable("spec", &uuid, cause))?;
         Ok(Record {
             id: parse("uuid", &uuid, &uuid)?,
             project: parse("project_id", &uuid, &self.project_id)?,

@@ -21,8 +21,7 @@ pub(crate) struct Usage {
 
 /// All hosts, in the order of their names.
 pub(crate) fn all(conn: &mut Conn) -> Result<Vec<Record>, DbError> {
-    let rows: Vec<Row> =
-        dsl::hosts.order(dsl::name.asc()).select(Row::as_select()).load(conn)?;
+    let rows: Vec<Row> = dsl::hosts.order(dsl::name.asc()).select(Row::as_select()).load(conn)?;
     rows.into_iter().map(Row::parse).collect()
 }
 

@@ -16,6 +16,7 @@ const MISSED: i64 = 3;
 
 /// A host, as it is in the database.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "the fields are the table's columns")]
 pub(crate) struct Record {
     pub(crate) number: i32,
     pub(crate) uuid: String,
@@ -67,6 +68,7 @@ impl Record {
 /// The row as it is read.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = hosts, check_for_backend(diesel::sqlite::Sqlite))]
+#[expect(clippy::struct_excessive_bools, reason = "the fields are the table's columns")]
 pub(super) struct Row {
     id: i32,
     uuid: String,

@@ -19,10 +19,7 @@ impl Ask for Kill {
         let Some(value) = fields.take("signal") else {
             return Ok(Self { signal: "SIGKILL".to_owned() });
         };
-        let text = match &value {
-            serde_json::Value::Number(number) => number.to_string(),
-            other => other.as_str().unwrap_or_default().to_owned(),
-        };
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let signal = rules::signal(&text);
         let signal = signal.ok_or_else(|| wrong("signal", &value, rules::SIGNAL_WORDS))?;
         Ok(Self { signal })

@@ -10,11 +10,9 @@ use crate::db::container::{Filter, Page, SortKey};
 use crate::http::answer::{Answer, ok};
 use crate::http::extract::{Ask, Asked};
 use crate::http::fields::Fields;
+use crate::http::paging::{self, LARGEST_PAGE};
 use crate::http::rules::WANTED;
 use crate::http::view::{self, Viewer};
-
-/// As many as a page can have, and has where nothing is said.
-const LARGEST_PAGE: u64 = 1000;
 
 impl Ask for ListQuery {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
@@ -42,21 +40,11 @@ fn filter(fields: &mut Fields) -> Result<Filter, Invalid> {
 }
 
 fn page(fields: &mut Fields) -> Result<Page, AppError> {
-    let limit = fields
-        .whole("limit", 1..=u64::MAX)
-        .map_err(|_| AppError::Malformed("Limit must be positive integer".to_owned()))?;
-    let limit = limit.unwrap_or(LARGEST_PAGE).min(LARGEST_PAGE);
-    let direction = fields.text("sort_dir", &WANTED)?;
-    let descending = match direction.as_deref() {
-        None | Some("asc") => false,
-        Some("desc") => true,
-        Some(other) => Err(Invalid::new("sort_dir", other, "`asc` or `desc`"))?,
-    };
     Ok(Page {
+        limit: paging::limit(fields)?.unwrap_or(LARGEST_PAGE),
+        descending: paging::descending(fields)?,
         key: key(fields)?,
-        descending,
         marker: fields.parsed("marker", "a container's uuid")?,
-        limit: usize::try_from(limit).unwrap_or(usize::MAX),
     })
 }
 
@@ -79,10 +67,10 @@ pub(in crate::http) async fn list(
 ) -> Answer {
     let limit = ask.0.page.limit;
     let records = app.list(&caller, ask.0).await?;
-    let next = records
-        .last()
-        .filter(|_| records.len() == limit)
-        .map(|last| viewer.base.next_page(request.query_string(), limit, last.id));
+    let next =
+        records.last().filter(|_| records.len() == limit).map(|last| last.id.to_string()).map(
+            |last| viewer.base.next_page("containers", request.query_string(), (limit, &last)),
+        );
     let containers =
         records.iter().map(|record| view::container_in_list(record, &caller, &viewer)).collect();
     Ok(ok(&ContainerList { containers, next }))

@@ -26,14 +26,13 @@ impl Ask for Show {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         ignore_all_projects(fields)?;
         let Some(names) = fields.text("wait_for", &WANTED)? else { return Ok(Self { wait: None }) };
-        let statuses = names
-            .split(',')
-            .map(str::parse::<Status>)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|_unknown| {
-                let rule = "statuses such as `Running,Stopped,Error`";
-                Invalid::new("wait_for", &names, rule)
-            })?;
+        let statuses =
+            names.split(',').map(str::parse::<Status>).collect::<Result<Vec<_>, _>>().map_err(
+                |_unknown| {
+                    let rule = "statuses such as `Running,Stopped,Error`";
+                    Invalid::new("wait_for", &names, rule)
+                },
+            )?;
         let seconds = fields.whole("timeout", 0..=LONGEST_WAIT)?.unwrap_or(USUAL_WAIT);
         Ok(Self { wait: Some(WaitFor { statuses, timeout: Duration::from_secs(seconds) }) })
     }

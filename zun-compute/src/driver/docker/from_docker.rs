@@ -20,6 +20,9 @@ pub(super) fn seen(
     let config = shown.config.unwrap_or_default();
     let state = shown.state.unwrap_or_default();
     let status = status(&state)?;
+    // Docker keeps the end of the run before; and it notes a start so late that a short run has ended.
+    let finished_at = time(state.finished_at.as_deref()).filter(|_| has_ended(status));
+    let started_at = time(state.started_at.as_deref());
     let reason = state.error.clone().filter(|words| !words.is_empty());
     Ok(Seen {
         container,
@@ -30,8 +33,8 @@ pub(super) fn seen(
         oom_killed: state.oom_killed.unwrap_or_default(),
         tty: config.tty.unwrap_or_default(),
         stdin: config.open_stdin.unwrap_or_default(),
-        started_at: time(state.started_at.as_deref()),
-        finished_at: time(state.finished_at.as_deref()),
+        started_at: started_at.map(|started| finished_at.map_or(started, |end| started.min(end))),
+        finished_at,
     })
 }
 
@@ -74,20 +77,16 @@ fn status(state: &ContainerState) -> Result<Status, DriverError> {
     }
 }
 
+/// Whether the last run is over.
+const fn has_ended(status: Status) -> bool {
+    matches!(status, Status::Stopped | Status::Restarting | Status::Dead | Status::Deleting)
+}
+
 /// Docker shows 0 for a process that never ran or still runs. One that could not be started is shown as
 /// created, with the code that a shell would give.
 fn exit_code(status: Status, state: &ContainerState) -> Option<i64> {
-    match status {
-        Status::Stopped | Status::Restarting | Status::Dead | Status::Deleting => state.exit_code,
-        Status::Created => state.exit_code.filter(|code| *code != 0),
-        Status::Creating
-        | Status::Running
-        | Status::Paused
-        | Status::Rebuilding
-        | Status::Deleted
-        | Status::Error
-        | Status::Unknown => None,
-    }
+    let unstarted = status == Status::Created;
+    state.exit_code.filter(|code| has_ended(status) || (unstarted && *code != 0))
 }
 
 /// Docker's zero time, in the year 1, is no time.
@@ -132,6 +131,22 @@ mod tests {
         assert_eq!(seen.exit_code, Some(127));
         assert_eq!(seen.reason.as_deref(), Some("no such file"));
         assert_eq!(seen.started_at, None);
+    }
+
+    #[test]
+    fn the_times_are_those_of_one_run_in_order() {
+        let at = |state: &str, started: u8, finished: u8| {
+            let times = format!(
+                r#""StartedAt":"2026-01-02T03:04:0{started}Z","FinishedAt":"2026-01-02T03:04:0{finished}Z""#
+            );
+            shown(&format!(r#"{{"Status":"{state}",{times}}}"#))
+        };
+        let again = at("running", 5, 3);
+        assert!(again.started_at.is_some() && again.finished_at.is_none());
+        let short = at("exited", 5, 4);
+        assert!(short.finished_at.is_some() && short.started_at == short.finished_at);
+        let long = at("exited", 5, 9);
+        assert!(long.started_at < long.finished_at);
     }
 
     #[test]

@@ -99,7 +99,7 @@ pub(in crate::driver) fn exec(spec: &ExecSpec) -> Result<ExecConfig, DriverError
 
 /// Whole seconds, rounded up, as Docker takes them.
 pub(super) fn seconds(grace: Duration) -> i32 {
-    let whole = grace.as_secs() + u64::from(grace.subsec_nanos() > 0);
+    let whole = grace.as_secs().saturating_add(u64::from(grace.subsec_nanos() > 0));
     i32::try_from(whole).unwrap_or(i32::MAX)
 }
 
