@@ -8,7 +8,7 @@ set -euo pipefail
 # A command, and the package that it comes from. A command that is there, however it came, is enough.
 RUN=(dockerd:docker.io docker:docker-cli containerd:containerd runc:runc iptables:iptables ip:iproute2
   mount:mount unshare:util-linux setsid:util-linux busybox:busybox-static tar:tar cc:gcc)
-TEST=(mmdebstrap:mmdebstrap)
+TEST=(mmdebstrap:mmdebstrap python3:python3-minimal)
 
 missing() {
   local pair command package

@@ -3,6 +3,7 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 TARGET=${CARGO_TARGET_DIR:-$ROOT/target}
 CACHE=$TARGET/test-cache
+export PATH=$PATH:/usr/sbin:/sbin
 
 say() { printf 'test services: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }

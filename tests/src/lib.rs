@@ -1,7 +1,11 @@
 //! The harness of the tests: what they share, no test itself.
 
+pub mod bed;
 pub mod conformance;
 pub mod eventually;
 pub mod proxy;
+pub mod pty;
 pub mod rabbit;
+pub mod scripted_agent;
 pub mod tls;
+pub mod world;

@@ -119,6 +119,11 @@ impl Rabbit {
 }
 
 impl VirtualHost {
+    /// Its URL, with the password.
+    pub fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
     /// Settings of a bus on it.
     pub fn settings(&self) -> BusSettings {
         BusSettings::at(self.url.as_str())

@@ -6,12 +6,10 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use zun_common::bus::{Bus, BusSettings};
 use zun_common::grant::ApiVersion;
 use zun_common::id::HostName;
 use zun_common::shutdown::Tasks;
@@ -20,6 +18,7 @@ use zun_standalone::engine::{EngineSettings, Plugin, PrivateEngine, SafeListener
 
 use crate::bed::{Bed, binary};
 use crate::eventually::eventually;
+use crate::rabbit::{Rabbit, VirtualHost};
 
 const API_VERSION: ApiVersion = ApiVersion { major: 1, minor: 41 };
 const TOKEN: &str = "a-token-of-this-world-and-of-no-other";
@@ -27,7 +26,8 @@ const TOKEN: &str = "a-token-of-this-world-and-of-no-other";
 /// The cluster. [`World::stop`] takes it down; dropped without, its processes are killed.
 pub struct World {
     directory: TempDir,
-    rabbit: VirtualHost,
+    rabbit: Rabbit,
+    bus: VirtualHost,
     endpoint: SocketAddr,
     api: Option<Running>,
     hosts: Vec<Host>,
@@ -43,22 +43,24 @@ struct Host {
 /// A process of ours. It is killed when this is dropped.
 struct Running(Child);
 
-/// A virtual host of the run's RabbitMQ, removed when this is dropped.
-struct VirtualHost {
-    container: String,
-    name: String,
-    url: String,
-}
-
 impl World {
     /// Starts zun-api and so many hosts, and waits until all of them are up.
     pub async fn start(hosts: usize) -> Self {
+        Self::over(Rabbit::shared().await, hosts).await
+    }
+
+    /// The same, with RabbitMQ for this world alone: it may be killed.
+    pub async fn alone(hosts: usize) -> Self {
+        Self::over(Rabbit::alone().await, hosts).await
+    }
+
+    async fn over(rabbit: Rabbit, hosts: usize) -> Self {
         let directory = tempfile::Builder::new().prefix("zun-world-").tempdir().expect("a directory");
-        let rabbit = VirtualHost::make();
+        let bus = rabbit.virtual_host().await;
         let endpoint = free_address();
-        write_api_settings(directory.path(), &rabbit.url, endpoint);
+        write_api_settings(directory.path(), bus.url(), endpoint);
         run(Command::new(binary("zun-api")).args(["ca", "init", "--directory"]).arg(directory.path().join("ca")));
-        let mut world = Self { directory, rabbit, endpoint, api: None, hosts: Vec::new() };
+        let mut world = Self { directory, rabbit, bus, endpoint, api: None, hosts: Vec::new() };
         world.start_api();
         for index in 0..hosts {
             let host = world.make_host(index).await;
@@ -111,14 +113,9 @@ impl World {
         self.hosts[index].agent.take().expect("the agent runs").end(signal);
     }
 
-    /// Restarts the RabbitMQ server inside its container: every connection is lost, what is durable stays.
-    pub fn restart_rabbit(&self) {
-        let container = &self.rabbit.container;
-        docker(&["restart", "--time", "10", container]);
-        let container = container.clone();
-        eventually("RabbitMQ is back", move || {
-            try_docker(&["exec", &container, "rabbitmqctl", "-q", "list_vhosts"])
-        });
+    /// Kills RabbitMQ and starts it again: every connection is lost, what is durable stays.
+    pub async fn restart_rabbit(&self) {
+        self.rabbit.kill_and_start().await;
     }
 
     /// Takes everything down.
@@ -137,7 +134,7 @@ impl World {
     }
 
     async fn make_host(&self, index: usize) -> Host {
-        let name: HostName = format!("{}-{index}", self.rabbit.name).parse().expect("a host name");
+        let name: HostName = format!("host{index}").parse().expect("a host name");
         let directory = self.directory.path().join(format!("host{index}"));
         std::fs::create_dir(&directory).expect("a directory");
         let notify = directory.join("notify.sock");
@@ -158,7 +155,7 @@ impl World {
         let text = format!(
             "host = '{name}'\n[bus]\nurl = '{}'\n[docker]\nsocket = '{}'\n[heartbeat]\ninterval = 1\n\
              [console]\naddress = '{address}'\napi_version = '{API_VERSION}'\nnotify_socket = '{}'\n",
-            self.rabbit.url,
+            self.bus.url(),
             engine.socket().display(),
             notify.display(),
         );
@@ -168,8 +165,7 @@ impl World {
 
     async fn certificate(&self, host: &HostName, directory: &Path) -> CertificateFiles {
         let tasks = Tasks::new();
-        let settings = BusSettings { url: self.rabbit.url.clone().into(), ..BusSettings::default() };
-        let bus: Bus = zun_common::bus::connect(&settings, host.as_str(), &tasks).await.expect("the bus");
+        let bus = zun_common::bus::connect(&self.bus.settings(), host.as_str(), &tasks).expect("the bus");
         let wanted = CertificateSettings {
             directory: directory.to_owned(),
             host: host.clone(),
@@ -206,30 +202,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         if self.0.kill().is_ok() && self.0.wait().is_err() {
             eprintln!("a service could not be waited for");
-        }
-    }
-}
-
-impl VirtualHost {
-    fn make() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("w{}-{count}", std::process::id());
-        let container = variable("ZUN_TEST_RABBIT_CONTAINER");
-        let base = variable("ZUN_TEST_AMQP");
-        let url = base.trim_end_matches("/%2f").trim_end_matches('/').to_owned();
-        let user = url.split(['/', ':']).nth(3).expect("amqp://USER:PASSWORD@HOST").to_owned();
-        docker(&["exec", &container, "rabbitmqctl", "-q", "add_vhost", &name]);
-        docker(&["exec", &container, "rabbitmqctl", "-q", "set_permissions", "-p", &name, &user, ".*", ".*", ".*"]);
-        let url = format!("{url}/{name}");
-        Self { container, name, url }
-    }
-}
-
-impl Drop for VirtualHost {
-    fn drop(&mut self) {
-        if !try_docker(&["exec", &self.container, "rabbitmqctl", "-q", "delete_vhost", &self.name]) {
-            eprintln!("the virtual host {} was not removed", self.name);
         }
     }
 }
@@ -271,22 +243,6 @@ fn is_up(bed: &Bed, host: &str) -> bool {
 fn free_address() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("its address")
-}
-
-fn variable(name: &str) -> String {
-    std::env::var_os(name)
-        .and_then(|value| value.into_string().ok())
-        .unwrap_or_else(|| panic!("{name} is not set: run the tests with `make test`"))
-}
-
-fn docker(arguments: &[&str]) -> String {
-    run(Command::new("docker").args(["-H", &variable("ZUN_TEST_DOCKER")]).args(arguments))
-}
-
-fn try_docker(arguments: &[&str]) -> bool {
-    let mut command = Command::new("docker");
-    command.args(["-H", &variable("ZUN_TEST_DOCKER")]).args(arguments);
-    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 fn run(command: &mut Command) -> String {

@@ -31,7 +31,7 @@ async fn containers_are_placed_on_both_hosts_and_each_can_be_attached() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c39_a_session_outlives_every_part_of_the_control_plane() {
-    let mut world = World::start(1).await;
+    let mut world = World::alone(1).await;
     let bed = world.bed();
     let mut term = bed.term(&["run", "-i", "--name", "steady", "cirros", "/bin/sh"], SIZE);
     term.shows("/ #");
@@ -39,7 +39,7 @@ async fn c39_a_session_outlives_every_part_of_the_control_plane() {
     still_works(&mut term, "no-api", 30);
     world.end_agent(0, Signal::KILL);
     still_works(&mut term, "no-agent", 31);
-    world.restart_rabbit();
+    world.restart_rabbit().await;
     still_works(&mut term, "new-rabbit", 32);
     world.start_api();
     still_works(&mut term, "new-api", 33);
@@ -47,7 +47,7 @@ async fn c39_a_session_outlives_every_part_of_the_control_plane() {
     still_works(&mut term, "new-agent", 34);
     world.end_agent(0, Signal::TERM);
     world.end_api(Signal::TERM);
-    world.restart_rabbit();
+    world.restart_rabbit().await;
     world.start_api();
     world.start_agent(0);
     still_works(&mut term, "all-at-once", 35);

@@ -104,7 +104,7 @@ struct Bench {
     session: Option<(Console, Terminal)>,
 }
 
-#[derive(Default)]
+#[derive(Default, Clone, Copy)]
 struct Conditions {
     stalled_input: bool,
     refused_sizes: u32,

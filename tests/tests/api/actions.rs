@@ -49,7 +49,9 @@ async fn what_the_status_does_not_allow_is_a_conflict_that_names_it() {
         let action = verb.split('?').next().unwrap();
         assert_eq!(
             answer.refusal(),
-            format!("409 container.invalid-state-exception Cannot {action} container {id} in Stopped state")
+            format!(
+                "409 container.invalid-state-exception Cannot {action} container {id} in Stopped state"
+            )
         );
     }
     agent.report(id, Status::Running, |_| {}).await;
@@ -65,8 +67,16 @@ async fn wrong_parameters_are_refused_before_anything_is_asked() {
     let id = api.container(&agent, "test", Status::Running).await;
     let mut table = Vec::new();
     for path in [
-        "stop?timeout=soon", "stop?timeout=-1", "kill?signal=SIGFOO", "start?x=1", "resize?h=24",
-        "resize?h=0&w=80", "resize?h=24&w=65536", "execute", "execute?command=", "execute?command=%22",
+        "stop?timeout=soon",
+        "stop?timeout=-1",
+        "kill?signal=SIGFOO",
+        "start?x=1",
+        "resize?h=24",
+        "resize?h=0&w=80",
+        "resize?h=24&w=65536",
+        "execute",
+        "execute?command=",
+        "execute?command=%22",
         "execute_resize?exec_id=abc&h=1&w=1",
     ] {
         let answer = api.post(ANN, &format!("/v1/containers/{id}/{path}"), Value::Null).await;
@@ -76,7 +86,22 @@ async fn wrong_parameters_are_refused_before_anything_is_asked() {
         let answer = api.get(ANN, &format!("/v1/containers/{id}/{path}")).await;
         table.push(format!("{path}: {}", answer.refusal()));
     }
-    insta::assert_snapshot!(table.join("\n"), @"");
+    insta::assert_snapshot!(table.join("\n"), @r#"
+    stop?timeout=soon: 400 container.schema-validation-error Invalid input for field 'timeout'. Value: 'soon'. It must be a whole number from 0 to 86400.
+    stop?timeout=-1: 400 container.schema-validation-error Invalid input for field 'timeout'. Value: '-1'. It must be a whole number from 0 to 86400.
+    kill?signal=SIGFOO: 400 container.schema-validation-error Invalid input for field 'signal'. Value: 'SIGFOO'. It must be a signal such as `SIGTERM`, `term` or `15`.
+    start?x=1: 400 container.unknown-parameters Unknown parameters: x
+    resize?h=24: 400 container.schema-validation-error Invalid input for field 'w'. Value: ''. It must be given: a whole number from 1 to 65535.
+    resize?h=0&w=80: 400 container.schema-validation-error Invalid input for field 'h'. Value: '0'. It must be a whole number from 1 to 65535.
+    resize?h=24&w=65536: 400 container.schema-validation-error Invalid input for field 'w'. Value: '65536'. It must be a whole number from 1 to 65535.
+    execute: 400 container.schema-validation-error Invalid input for field 'command'. Value: ''. It must be a command of at least one word.
+    execute?command=: 400 container.schema-validation-error Invalid input for field 'command'. Value: ''. It must be a command of at least one word.
+    execute?command=%22: 400 container.schema-validation-error Invalid input for field 'command'. Value: '"'. It must be a command of at least one word.
+    execute_resize?exec_id=abc&h=1&w=1: 400 container.schema-validation-error Invalid input for field 'exec_id'. Value: 'abc'. It must be 64 lower-case hexadecimal digits.
+    logs?tail=some: 400 container.schema-validation-error Invalid input for field 'tail'. Value: 'some'. It must be `all` or a number of lines.
+    logs?since=yesterday: 400 container.schema-validation-error Invalid input for field 'since'. Value: 'yesterday'. It must be seconds since 1970, or a time as `2026-11-23 18:00:00,000` in UTC.
+    logs?stdout=maybe: 400 container.schema-validation-error Invalid input for field 'stdout'. Value: 'maybe'. It must be true or false.
+    "#);
     assert!(agent.taken().iter().all(|call| call.method == "container.create"));
 }
 
@@ -88,7 +113,10 @@ async fn a_host_that_left_is_told_of_at_once_and_by_name() {
     agent.beat(|heartbeat| heartbeat.leaving = true).await;
     api.until_service("h1", "down").await;
     let answer = api.post(ANN, &format!("/v1/containers/{id}/stop"), Value::Null).await;
-    assert_eq!(answer.refusal(), "503 container.host-not-up Host h1 is down: its agent has shut down");
+    assert_eq!(
+        answer.refusal(),
+        "503 container.host-not-up Host h1 is down: its agent has shut down"
+    );
     let answer = api.delete(ANN, &format!("/v1/containers/{id}?stop=true")).await;
     assert!(answer.refusal().starts_with("503 container.host-not-up"));
     api.get(ANN, &format!("/v1/containers/{id}")).await.expect(200);
@@ -120,7 +148,10 @@ async fn what_an_agent_refuses_is_told_in_its_words() {
     assert_eq!(answer.header("retry-after"), "1");
     assert_eq!(answer.refusal(), "503 container.busy the mailbox is full");
     agent.refuse("container.stop", Problem::new(Code::Conflict, "it is being started"));
-    assert_eq!(api.post(ANN, &path, Value::Null).await.refusal(), "409 container.conflict it is being started");
+    assert_eq!(
+        api.post(ANN, &path, Value::Null).await.refusal(),
+        "409 container.conflict it is being started"
+    );
     agent.refuse("container.stop", Problem::new(Code::Internal, "secret details"));
     let answer = api.post(ANN, &path, Value::Null).await;
     assert!(answer.refusal().starts_with("500 "), "{}", answer.text);

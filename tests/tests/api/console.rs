@@ -37,7 +37,26 @@ async fn a_terminal_is_granted_with_all_its_calls() {
     let id = api.container(&agent, "test", Status::Created).await;
     let ask = json!({"csr": csr(), "protocols": ["zun.pty.v1", "docker.attach"], "mode": "rw"});
     let answer = api.post(ANN, &format!("/v1/containers/{id}/attach"), ask).await.expect(200);
-    insta::assert_json_snapshot!(plain(answer.json()), @"");
+    insta::assert_json_snapshot!(plain(answer.json()), @r#"
+    {
+      "calls": {
+        "attach": "https://192.0.2.7:2376/v1.41/containers/ENGINE/attach?logs=0&stream=1&stdin=1&stdout=1&stderr=1&detachKeys=%FF,%FE,%FD,%FC,%FB,%FA",
+        "output": "https://192.0.2.7:2376/v1.41/containers/ENGINE/attach?logs=0&stream=1&stdin=0&stdout=1&stderr=1",
+        "resize": "https://192.0.2.7:2376/v1.41/containers/ENGINE/resize",
+        "wait": "https://192.0.2.7:2376/v1.41/containers/ENGINE/wait",
+        "websocket": "wss://192.0.2.7:2376/v1.41/containers/ENGINE/attach/ws?logs=0&stream=1&stdin=1&stdout=1&stderr=1&detachKeys=%FF,%FE,%FD,%FC,%FB,%FA"
+      },
+      "expires_at": "SOON",
+      "protocol": "docker.attach",
+      "stdin": true,
+      "tls": {
+        "ca": "PEM",
+        "certificate": "PEM"
+      },
+      "tty": true,
+      "url": "wss://192.0.2.7:2376/v1.41/containers/ENGINE/attach/ws?logs=0&stream=1&stdin=1&stdout=1&stderr=1&detachKeys=%FF,%FE,%FD,%FC,%FB,%FA"
+    }
+    "#);
     assert!((api.metric("zun_api_grants_total").await - 1.0).abs() < 0.1);
 }
 
@@ -49,7 +68,23 @@ async fn a_reader_is_granted_the_output_alone() {
     let ask = json!({"csr": csr(), "protocols": ["docker.attach"], "mode": "ro"});
     let answer = api.post(ANN, &format!("/v1/containers/{id}/attach"), ask).await.expect(200);
     assert_eq!(agent.takes("container.attach").await.body["mode"], json!("ro"));
-    insta::assert_json_snapshot!(plain(answer.json()), @"");
+    insta::assert_json_snapshot!(plain(answer.json()), @r#"
+    {
+      "calls": {
+        "output": "https://192.0.2.7:2376/v1.41/containers/ENGINE/attach?logs=0&stream=1&stdin=0&stdout=1&stderr=1",
+        "wait": "https://192.0.2.7:2376/v1.41/containers/ENGINE/wait"
+      },
+      "expires_at": "SOON",
+      "protocol": "docker.attach",
+      "stdin": false,
+      "tls": {
+        "ca": "PEM",
+        "certificate": "PEM"
+      },
+      "tty": false,
+      "url": "https://192.0.2.7:2376/v1.41/containers/ENGINE/attach?logs=0&stream=1&stdin=0&stdout=1&stderr=1"
+    }
+    "#);
 }
 
 #[tokio::test]
@@ -70,11 +105,22 @@ async fn wrong_attaches_are_refused() {
     ] {
         table.push(api.post(ANN, &path, ask).await.refusal());
     }
-    insta::assert_snapshot!(table.join("\n"), @"");
+    insta::assert_snapshot!(table.join("\n"), @r"
+    400 container.schema-validation-error Invalid input for field 'csr'. Value: ''. It must be given: a certificate signing request in PEM of at most 8192 characters.
+    400 container.schema-validation-error Invalid input for field 'csr'. Value: 'no request'. It must be a certificate signing request in PEM of at most 8192 characters.
+    400 container.schema-validation-error Invalid input for field 'protocols'. Value: ''. It must be given: the console protocols that the client speaks.
+    400 container.schema-validation-error Invalid input for field 'protocols'. Value: ''. It must be given: the console protocols that the client speaks.
+    400 container.invalid-value The client speaks none of the offered console protocols: docker.attach
+    400 container.schema-validation-error Invalid input for field 'mode'. Value: 'root'. It must be `rw` or `ro`.
+    400 container.schema-validation-error Additional properties are not allowed ('more' was unexpected)
+    ");
     let bad = "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n";
     let ask = json!({"csr": bad, "protocols": ["docker.attach"]});
     let refused = api.post(ANN, &path, ask).await.refusal();
-    assert!(refused.starts_with("400 container.schema-validation-error Invalid input for field 'csr'."), "{refused}");
+    assert!(
+        refused.starts_with("400 container.schema-validation-error Invalid input for field 'csr'."),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
@@ -133,14 +179,32 @@ async fn an_exec_is_made_and_granted_where_a_request_comes_along() {
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
     let path = format!("/v1/containers/{id}/execute");
-    let made = api.post(ANN, &format!("{path}?command=sh&run=False&interactive=True"), Value::Null).await;
+    let made =
+        api.post(ANN, &format!("{path}?command=sh&run=False&interactive=True"), Value::Null).await;
     let made = made.expect(200).json();
     assert_eq!((&made["exec_id"], &made["proxy_url"]), (&json!(exec_id()), &Value::Null));
     let spec = agent.takes("exec.create").await.body["spec"].clone();
     assert_eq!((&spec["tty"], &spec["stdin"]), (&json!(true), &json!(true)));
     let ask = json!({"command": ["sh"], "interactive": true, "tty": true, "csr": csr()});
     let answer = api.post(ANN, &path, ask).await.expect(200).json();
-    insta::assert_json_snapshot!(plain(answer["console"].clone()), @"");
+    insta::assert_json_snapshot!(plain(answer["console"].clone()), @r#"
+    {
+      "calls": {
+        "inspect": "https://192.0.2.7:2376/v1.41/exec/EXEC/json",
+        "resize": "https://192.0.2.7:2376/v1.41/exec/EXEC/resize",
+        "start": "https://192.0.2.7:2376/v1.41/exec/EXEC/start"
+      },
+      "expires_at": "SOON",
+      "protocol": "docker.exec",
+      "stdin": true,
+      "tls": {
+        "ca": "PEM",
+        "certificate": "PEM"
+      },
+      "tty": true,
+      "url": "https://192.0.2.7:2376/v1.41/exec/EXEC/start"
+    }
+    "#);
     let exec = exec_id();
     let resize = format!("/v1/containers/{id}/execute_resize?exec_id={exec}&h=24&w=80");
     assert_eq!(api.post(ANN, &resize, Value::Null).await.expect(200).text, "null");

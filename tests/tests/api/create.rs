@@ -26,7 +26,53 @@ async fn the_host_gets_the_whole_of_what_was_asked_for() {
     api.post(ANN, "/v1/containers?run=true", wanted).await.expect(202);
     let mut body = agent.takes("container.create").await.body;
     body["container"] = json!("ID");
-    insta::assert_json_snapshot!(body, @"");
+    insta::assert_json_snapshot!(body, @r#"
+    {
+      "container": "ID",
+      "spec": {
+        "auto_remove": false,
+        "command": [
+          "cat"
+        ],
+        "console": {
+          "size": {
+            "columns": 80,
+            "rows": 24
+          },
+          "stdin_once": true,
+          "stdin_open": true,
+          "tty": false
+        },
+        "entrypoint": [
+          "/bin/env"
+        ],
+        "environment": {
+          "A": "1"
+        },
+        "hostname": "box",
+        "image": "cirros",
+        "labels": {
+          "role": "demo"
+        },
+        "name": "test",
+        "project": "blue",
+        "pull": "never",
+        "read_only": true,
+        "resources": {
+          "cpus": 0.5,
+          "memory": 64
+        },
+        "restart": {
+          "MaximumRetryCount": "3",
+          "Name": "on-failure"
+        },
+        "stop_signal": "SIGINT",
+        "user": "1000:1000",
+        "workdir": "/srv"
+      },
+      "start": true
+    }
+    "#);
 }
 
 #[tokio::test]
@@ -93,8 +139,51 @@ async fn each_wrong_field_is_named_with_its_value_and_its_rule() {
         body[field] = value;
         table.push(refusal(&api, body).await);
     }
-    insta::assert_snapshot!(table.join("\n"), @"");
-    assert_eq!(api.get(ADMIN, "/v1/containers?all_projects=true").await.json()["containers"], json!([]));
+    insta::assert_snapshot!(table.join("\n"), @r#"
+    400 container.schema-validation-error Invalid input for field 'image'. Value: '-bad image'. It must be an image such as `cirros` or `registry/name:tag`, of 2 to 255 characters.
+    400 container.schema-validation-error Invalid input for field 'image'. Value: '7'. It must be an image such as `cirros` or `registry/name:tag`, of 2 to 255 characters.
+    400 container.schema-validation-error Invalid input for field 'name'. Value: '-x'. It must be 2 to 255 letters, digits, `_`, `.` or `-`, of which the first is a letter or a digit.
+    400 container.schema-validation-error Invalid input for field 'name'. Value: 'x'. It must be 2 to 255 letters, digits, `_`, `.` or `-`, of which the first is a letter or a digit.
+    400 container.schema-validation-error Invalid input for field 'command'. Value: 'sh -c ls'. It must be a list of texts.
+    400 container.schema-validation-error Invalid input for field 'command'. Value: '1'. It must be a list of texts, each a text without NUL.
+    400 container.schema-validation-error Invalid input for field 'entrypoint'. Value: '{}'. It must be a list of texts.
+    400 container.schema-validation-error Invalid input for field 'cpu'. Value: '99'. It must be a number from 0.1 to 16.
+    400 container.schema-validation-error Invalid input for field 'cpu'. Value: '0.05'. It must be a number from 0.1 to 16.
+    400 container.schema-validation-error Invalid input for field 'cpu'. Value: 'many'. It must be a number from 0.1 to 16.
+    400 container.schema-validation-error Invalid input for field 'memory'. Value: '3'. It must be a whole number from 4 to 8192.
+    400 container.schema-validation-error Invalid input for field 'memory'. Value: '9000'. It must be a whole number from 4 to 8192.
+    400 container.schema-validation-error Invalid input for field 'memory'. Value: '512M'. It must be a whole number from 4 to 8192.
+    400 container.schema-validation-error Invalid input for field 'environment'. Value: '["A=1"]'. It must be an object of texts.
+    400 container.schema-validation-error Invalid input for field 'environment'. Value: 'A=B'. It must be an object whose names are texts of 1 to 255 characters without `=`, blanks or control characters.
+    400 container.schema-validation-error Invalid input for field 'environment.A'. Value: '1'. It must be a text without NUL.
+    400 container.schema-validation-error Invalid input for field 'labels'. Value: 'zun.container'. It must be an object whose names are texts of 1 to 255 printable characters that do not begin with `zun.`.
+    400 container.schema-validation-error Invalid input for field 'workdir'. Value: 'relative'. It must be an absolute path of at most 4096 characters.
+    400 container.schema-validation-error Invalid input for field 'hostname'. Value: 'no spaces'. It must be 1 to 255 letters, digits, `_`, `.` or `-`.
+    400 container.schema-validation-error Invalid input for field 'interactive'. Value: 'perhaps'. It must be true or false.
+    400 container.schema-validation-error Invalid input for field 'tty'. Value: '[]'. It must be true or false.
+    400 container.schema-validation-error Invalid input for field 'console_size'. Value: '[0,80]'. It must be [rows, columns], each from 1 to 65535.
+    400 container.schema-validation-error Invalid input for field 'console_size'. Value: '24x80'. It must be [rows, columns], each from 1 to 65535.
+    400 container.schema-validation-error Invalid input for field 'user'. Value: ''. It must be a user such as `nobody`, `1000` or `1000:1000`, of at most 255 characters.
+    400 container.schema-validation-error Invalid input for field 'read_only'. Value: '?'. It must be true or false.
+    400 container.schema-validation-error Invalid input for field 'stop_signal'. Value: 'SIGFOO'. It must be a signal such as `SIGTERM`, `term` or `15`.
+    400 container.schema-validation-error Invalid input for field 'image_pull_policy'. Value: 'sometimes'. It must be `always`, `ifnotpresent` or `never`.
+    400 container.schema-validation-error Invalid input for field 'restart_policy'. Value: '{"Name":"often"}'. It must be an object with a Name (no, always, on-failure or unless-stopped) and, for on-failure alone, a MaximumRetryCount.
+    400 container.schema-validation-error Invalid input for field 'restart_policy'. Value: '{"MaximumRetryCount":"1"}'. It must be an object with a Name (no, always, on-failure or unless-stopped) and, for on-failure alone, a MaximumRetryCount.
+    400 container.schema-validation-error Invalid input for field 'restart_policy'. Value: '{"MaximumRetryCount":2,"Name":"always"}'. It must be an object with a Name (no, always, on-failure or unless-stopped) and, for on-failure alone, a MaximumRetryCount.
+    400 container.schema-validation-error Invalid input for field 'host'. Value: 'Not_A_Host'. It must be a host's name: lower-case letters, digits and inner hyphens, with dots between the parts.
+    400 container.schema-validation-error Invalid input for field 'nets'. Value: '[{"network":"x"}]'. It must be left out or empty: it is not offered yet.
+    400 container.schema-validation-error Invalid input for field 'mounts'. Value: '[{"source":"x"}]'. It must be left out or empty: it is not offered yet.
+    400 container.schema-validation-error Invalid input for field 'privileged'. Value: 'true'. It must be left out or false: it is not offered yet.
+    400 container.schema-validation-error Invalid input for field 'disk'. Value: '10'. It must be left out: it is not offered yet.
+    400 container.schema-validation-error Invalid input for field 'runtime'. Value: 'kata'. It must be left out: it is not offered yet.
+    400 container.schema-validation-error Invalid input for field 'availability_zone'. Value: 'elsewhere'. It must be `nova`.
+    400 container.schema-validation-error Invalid input for field 'image_driver'. Value: 'glance'. It must be `docker`.
+    400 container.schema-validation-error Invalid input for field 'run'. Value: 'perhaps'. It must be true or false.
+    "#);
+    assert_eq!(
+        api.get(ADMIN, "/v1/containers?all_projects=true").await.json()["containers"],
+        json!([])
+    );
 }
 
 #[tokio::test]
@@ -107,7 +196,8 @@ async fn an_unknown_field_and_a_missing_image_are_named() {
     );
     let missing = refusal(&api, json!({})).await;
     assert_eq!(missing, "400 container.schema-validation-error 'image' is a required property");
-    let both = json!({"image": "cirros", "auto_remove": true, "restart_policy": {"Name": "always"}});
+    let both =
+        json!({"image": "cirros", "auto_remove": true, "restart_policy": {"Name": "always"}});
     assert!(refusal(&api, both).await.contains("`no` where `auto_remove` is true"));
 }
 

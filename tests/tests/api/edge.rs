@@ -30,7 +30,20 @@ async fn every_refusal_has_the_same_body() {
         let answer = send(api.request(method.clone(), token, &path)).await;
         table.push(format!("{method} {path}: {}", answer.refusal()));
     }
-    insta::assert_snapshot!(table.join("\n"), @"");
+    insta::assert_snapshot!(table.join("\n"), @r"
+    GET /v1/containers: 401 container.unauthorized The request you have made requires authentication.
+    GET /v1/containers: 401 container.unauthorized The request you have made requires authentication.
+    GET /nowhere: 404 container.not-found Not Found
+    GET /v1/nowhere: 404 container.not-found Not Found
+    GET /v1/nowhere: 401 container.unauthorized The request you have made requires authentication.
+    PATCH /v1/containers/00000000-0000-0000-0000-000000000000: 404 container.not-found Not Found
+    PUT /v1/containers: 404 container.not-found Not Found
+    POST /: 404 container.not-found Not Found
+    GET /v1/containers/00000000-0000-0000-0000-000000000000: 404 container.container-not-found Container 00000000-0000-0000-0000-000000000000 could not be found.
+    GET /v1/containers/no-such-name: 404 container.container-not-found Container no-such-name could not be found.
+    GET /v1/hosts: 403 container.policy-not-authorized Policy doesn't allow host:get_all to be performed.
+    GET /v1/services: 403 container.policy-not-authorized Policy doesn't allow zun-service:get_all to be performed.
+    ");
 }
 
 #[tokio::test]
@@ -60,7 +73,14 @@ async fn bodies_that_cannot_be_read_are_refused() {
     ] {
         table.push(send(request).await.refusal());
     }
-    insta::assert_snapshot!(table.join("\n"), @"");
+    insta::assert_snapshot!(table.join("\n"), @r"
+    400 container.schema-validation-error The body is not a JSON object: EOF while parsing an object at line 1 column 1
+    400 container.schema-validation-error The body is not a JSON object: invalid type: sequence, expected a map at line 1 column 0
+    415 container.unsupported-media-type The content type must be application/json.
+    415 container.unsupported-media-type The content type must be application/json.
+    413 container.body-too-large The body is larger than 1048576 bytes.
+    431 container.head-too-large The request line and headers are larger than 16384 bytes.
+    ");
     let empty = post().header("content-type", "application/json").header("content-length", "0");
     assert!(send(empty).await.refusal().contains("'image' is a required property"));
 }
@@ -70,7 +90,8 @@ async fn a_body_that_does_not_come_is_given_up() {
     let api = Api::start_with(|settings| settings.http.client_timeout = 1).await;
     let address = api.request(Method::GET, ANN, "/").build().unwrap().url().clone();
     let reading = tokio::task::spawn_blocking(move || {
-        let mut socket = TcpStream::connect((address.host_str().unwrap(), address.port().unwrap())).unwrap();
+        let mut socket =
+            TcpStream::connect((address.host_str().unwrap(), address.port().unwrap())).unwrap();
         let head = format!(
             "POST /v1/containers HTTP/1.1\r\nhost: x\r\nx-auth-token: {ANN}\r\n\
              content-type: application/json\r\ncontent-length: 10\r\n\r\n{{"
@@ -96,7 +117,10 @@ async fn the_version_is_negotiated_in_headers() {
     assert_eq!(answer.header("openstack-api-minimum-version"), "container 1.1");
     assert_eq!(answer.header("openstack-api-maximum-version"), "container 1.40");
     assert_eq!(answer.header("vary"), "OpenStack-API-Version");
-    assert_eq!(send(asked("container 1.36")).await.header("openstack-api-version"), "container 1.36");
+    assert_eq!(
+        send(asked("container 1.36")).await.header("openstack-api-version"),
+        "container 1.36"
+    );
     for bad in ["container 1.99", "compute 1.1", "1.1", "container 1.latest"] {
         assert!(send(asked(bad)).await.refusal().starts_with("406 "), "{bad}");
     }

@@ -66,7 +66,8 @@ async fn pages_follow_the_order_and_the_filters() {
     assert_eq!(second["next"], Value::Null);
     let none = api.get(ANN, "/v1/containers?status=Running").await.json();
     assert_eq!(names(&none), [""; 0]);
-    let one = api.get(ANN, "/v1/containers?name=alice&memory=512&image=cirros&auto_remove=False").await;
+    let one =
+        api.get(ANN, "/v1/containers?name=alice&memory=512&image=cirros&auto_remove=False").await;
     assert_eq!(names(&one.json()), ["alice"]);
 }
 
@@ -75,10 +76,28 @@ async fn wrong_parameters_of_a_list_are_named() {
     let api = Api::start().await;
     let unknown = uuid::Uuid::new_v4();
     let mut table = Vec::new();
-    for query in ["foo=1", "limit=0", "limit=-1", "limit=abc", "sort_key=x", "sort_dir=up", "status=Happy", "marker=x"] {
+    for query in [
+        "foo=1",
+        "limit=0",
+        "limit=-1",
+        "limit=abc",
+        "sort_key=x",
+        "sort_dir=up",
+        "status=Happy",
+        "marker=x",
+    ] {
         table.push(api.get(ANN, &format!("/v1/containers?{query}")).await.refusal());
     }
-    insta::assert_snapshot!(table.join("\n"), @"");
+    insta::assert_snapshot!(table.join("\n"), @r"
+    400 container.unknown-parameters Unknown parameters: foo
+    400 container.schema-validation-error Limit must be positive integer
+    400 container.schema-validation-error Limit must be positive integer
+    400 container.schema-validation-error Limit must be positive integer
+    400 container.schema-validation-error Invalid input for field 'sort_key'. Value: 'x'. It must be one of id, uuid, name, image, status, memory, cpu, created_at, updated_at.
+    400 container.schema-validation-error Invalid input for field 'sort_dir'. Value: 'up'. It must be `asc` or `desc`.
+    400 container.schema-validation-error Invalid input for field 'status'. Value: 'Happy'. It must be a status such as `Running`.
+    400 container.schema-validation-error Invalid input for field 'marker'. Value: 'x'. It must be a container's uuid.
+    ");
     let marker = api.get(ANN, &format!("/v1/containers?marker={unknown}")).await.refusal();
     assert!(marker.starts_with("404 "), "{marker}");
 }

@@ -69,7 +69,8 @@ async fn a_host_is_told_its_own_containers_and_how_those_are_made_that_it_may_ha
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let made = api.container(&agent, "made", Status::Running).await;
-    let lost = api.create(ANN, json!({"image": "cirros", "name": "lost", "auto_remove": true})).await;
+    let lost =
+        api.create(ANN, json!({"image": "cirros", "name": "lost", "auto_remove": true})).await;
     let host = "h1".parse().unwrap();
     let assigned = agent.ask(&AssignedContainers { host }).await.unwrap().containers;
     let of = |id| assigned.iter().find(|one| one.container == id).unwrap();
@@ -96,7 +97,9 @@ async fn a_host_gets_a_certificate_for_itself_alone() {
     assert!(is_forbidden(agent.ask(&other).await.unwrap_err()));
     let bad = SignHostCertificate { host: host("h1"), csr: "no request".to_owned() };
     let refused = agent.ask(&bad).await.unwrap_err();
-    assert!(matches!(refused, CallError::Refused { problem, .. } if problem.code == Code::BadRequest));
+    assert!(
+        matches!(refused, CallError::Refused { problem, .. } if problem.code == Code::BadRequest)
+    );
 }
 
 #[tokio::test]

@@ -9,7 +9,38 @@ use crate::support::{ADMIN, ANN, Api, plain_address, steady};
 async fn the_root_names_the_versions_and_needs_no_token() {
     let api = Api::start().await;
     let answer = api.get("", "/").await.expect(200);
-    insta::assert_json_snapshot!(steady(answer.json()), @"");
+    insta::assert_json_snapshot!(steady(answer.json()), @r#"
+    {
+      "default_version": {
+        "id": "v1",
+        "links": [
+          {
+            "href": "http://HOST/v1/",
+            "rel": "self"
+          }
+        ],
+        "max_version": "1.40",
+        "min_version": "1.1",
+        "status": "CURRENT"
+      },
+      "description": "Zun runs containers on many hosts.",
+      "name": "OpenStack Zun API",
+      "versions": [
+        {
+          "id": "v1",
+          "links": [
+            {
+              "href": "http://HOST/v1/",
+              "rel": "self"
+            }
+          ],
+          "max_version": "1.40",
+          "min_version": "1.1",
+          "status": "CURRENT"
+        }
+      ]
+    }
+    "#);
 }
 
 #[tokio::test]
@@ -19,7 +50,58 @@ async fn the_document_of_v1_lists_the_collections() {
         let answer = api.get("", path).await.expect(200);
         assert_eq!(answer.header("openstack-api-version"), "container 1.1");
     }
-    insta::assert_json_snapshot!(steady(api.get("", "/v1").await.json()), @"");
+    insta::assert_json_snapshot!(steady(api.get("", "/v1").await.json()), @r#"
+    {
+      "containers": [
+        {
+          "href": "http://HOST/v1/containers/",
+          "rel": "self"
+        },
+        {
+          "href": "http://HOST/containers/",
+          "rel": "bookmark"
+        }
+      ],
+      "hosts": [
+        {
+          "href": "http://HOST/v1/hosts/",
+          "rel": "self"
+        },
+        {
+          "href": "http://HOST/hosts/",
+          "rel": "bookmark"
+        }
+      ],
+      "id": "v1",
+      "links": [
+        {
+          "href": "http://HOST/v1/",
+          "rel": "self"
+        },
+        {
+          "href": "http://HOST/",
+          "rel": "describedby",
+          "type": "text/html"
+        }
+      ],
+      "media_types": [
+        {
+          "base": "application/json",
+          "type": "application/vnd.openstack.zun.v1+json"
+        }
+      ],
+      "services": [
+        {
+          "href": "http://HOST/v1/services/",
+          "rel": "self"
+        },
+        {
+          "href": "http://HOST/services/",
+          "rel": "bookmark"
+        }
+      ]
+    }
+    "#);
 }
 
 #[tokio::test]
@@ -34,7 +116,61 @@ async fn a_container_is_shown_as_zun_shows_it() {
     let answer = api.post(ANN, "/v1/containers", wanted).await.expect(202);
     let location = plain_address(answer.header("location"));
     assert_eq!(location, "http://HOST/v1/containers/UUID");
-    insta::assert_json_snapshot!(steady(answer.json()), @"");
+    insta::assert_json_snapshot!(steady(answer.json()), @r#"
+    {
+      "addresses": {},
+      "attached": 0,
+      "auto_heal": false,
+      "auto_remove": false,
+      "command": [
+        "/bin/sh"
+      ],
+      "cpu": 0.5,
+      "cpu_policy": "shared",
+      "created_at": "TIME",
+      "disk": 0,
+      "entrypoint": null,
+      "environment": {
+        "A": "1"
+      },
+      "exit_code": null,
+      "healthcheck": null,
+      "hostname": "box",
+      "image": "cirros",
+      "image_driver": "docker",
+      "interactive": true,
+      "labels": {
+        "role": "demo"
+      },
+      "links": [
+        {
+          "href": "http://HOST/v1/containers/UUID",
+          "rel": "self"
+        },
+        {
+          "href": "http://HOST/containers/UUID",
+          "rel": "bookmark"
+        }
+      ],
+      "memory": "128",
+      "name": "test",
+      "ports": [],
+      "project_id": "blue",
+      "registry_id": null,
+      "restart_policy": null,
+      "security_groups": null,
+      "started_at": null,
+      "status": "Creating",
+      "status_detail": null,
+      "status_reason": null,
+      "task_state": null,
+      "tty": true,
+      "updated_at": "TIME",
+      "user_id": "ann",
+      "uuid": "UUID",
+      "workdir": "/srv"
+    }
+    "#);
 }
 
 #[tokio::test]
@@ -63,8 +199,66 @@ async fn hosts_and_services_are_shown_as_zun_shows_them() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     api.container(&agent, "test", Status::Running).await;
-    insta::assert_json_snapshot!(steady(api.get(ADMIN, "/v1/hosts/").await.expect(200).json()), @"");
-    insta::assert_json_snapshot!(steady(api.get(ADMIN, "/v1/services").await.expect(200).json()), @"");
+    insta::assert_json_snapshot!(steady(api.get(ADMIN, "/v1/hosts/").await.expect(200).json()), @r#"
+    {
+      "hosts": [
+        {
+          "architecture": "x86_64",
+          "console": "192.0.2.7:2376",
+          "cpu_used": 1.0,
+          "cpus": 4.0,
+          "disk_quota_supported": false,
+          "disk_total": 20,
+          "disk_used": 0,
+          "enable_cpu_pinning": false,
+          "engine": "scripted 1.0",
+          "hostname": "h1",
+          "kernel_version": "6.1.0",
+          "labels": {},
+          "links": [
+            {
+              "href": "http://HOST/v1/hosts/UUID",
+              "rel": "self"
+            },
+            {
+              "href": "http://HOST/hosts/UUID",
+              "rel": "bookmark"
+            }
+          ],
+          "mem_total": 4096,
+          "mem_used": 512,
+          "os": "Debian GNU/Linux 12 (bookworm)",
+          "os_type": "linux",
+          "runtimes": [
+            "runc"
+          ],
+          "total_containers": 1,
+          "uuid": "UUID"
+        }
+      ],
+      "next": null
+    }
+    "#);
+    insta::assert_json_snapshot!(steady(api.get(ADMIN, "/v1/services").await.expect(200).json()), @r#"
+    {
+      "services": [
+        {
+          "availability_zone": "nova",
+          "binary": "zun-compute",
+          "created_at": "TIME",
+          "disabled": false,
+          "disabled_reason": null,
+          "forced_down": false,
+          "host": "h1",
+          "id": 1,
+          "last_seen_up": "TIME",
+          "report_count": 1,
+          "state": "up",
+          "updated_at": "TIME"
+        }
+      ]
+    }
+    "#);
     let one = api.get(ADMIN, "/v1/hosts/h1").await.expect(200).json();
     assert_eq!(one["hostname"], json!("h1"));
 }

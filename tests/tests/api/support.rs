@@ -64,7 +64,12 @@ impl Answer {
         assert_eq!(error["request_id"], json!(self.header("x-openstack-request-id")));
         assert_eq!(error["links"], json!([]));
         assert_eq!(error["title"], error["detail"]);
-        format!("{} {} {}", self.status, error["code"].as_str().unwrap(), error["title"].as_str().unwrap())
+        format!(
+            "{} {} {}",
+            self.status,
+            error["code"].as_str().unwrap(),
+            error["title"].as_str().unwrap()
+        )
     }
 
     pub fn expect(self, status: u16) -> Self {
@@ -172,8 +177,14 @@ impl Api {
     }
 
     /// A container of Ann's in this status.
-    pub async fn container(&self, agent: &ScriptedAgent, name: &str, status: Status) -> ContainerId {
-        let id = self.create(ANN, json!({"image": "cirros", "name": name, "interactive": true})).await;
+    pub async fn container(
+        &self,
+        agent: &ScriptedAgent,
+        name: &str,
+        status: Status,
+    ) -> ContainerId {
+        let id =
+            self.create(ANN, json!({"image": "cirros", "name": name, "interactive": true})).await;
         agent.report(id, status, |_| {}).await;
         self.until(id, status).await;
         id
@@ -233,7 +244,8 @@ fn hide(value: &mut Value, name: &str) {
                 text.parse::<uuid::Uuid>().expect("a uuid");
                 *text = "UUID".to_owned();
             } else if name.ends_with("_at") || name == "last_seen_up" {
-                chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.6f").expect("Zun's form");
+                chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.6f")
+                    .expect("Zun's form");
                 *text = "TIME".to_owned();
             } else if name == "href" || name == "next" {
                 *text = plain_address(text);
@@ -273,8 +285,18 @@ pub fn token_file(directory: &Path) -> std::path::PathBuf {
     use std::os::unix::fs::OpenOptionsExt;
     let mut text = String::new();
     for (hash, user, project, roles) in [
-        ("10a4c7c9fc5206d6f36dc6944a81bb6f4a3cb0e25014ae3b12e6c3e52712292a", "admin", "admin", "[\"admin\"]"),
-        ("dfa603dfa2ef13eb23a30434d7feef5de20829cb6c5181623c8028a74eaf4971", "ann", "blue", "[\"member\"]"),
+        (
+            "10a4c7c9fc5206d6f36dc6944a81bb6f4a3cb0e25014ae3b12e6c3e52712292a",
+            "admin",
+            "admin",
+            "[\"admin\"]",
+        ),
+        (
+            "dfa603dfa2ef13eb23a30434d7feef5de20829cb6c5181623c8028a74eaf4971",
+            "ann",
+            "blue",
+            "[\"member\"]",
+        ),
         ("97dd3707015dcf069cf73022ed7173b1165db6eff24b441cb57fd069a8c4e525", "bob", "red", "[]"),
     ] {
         write!(text, "[[token]]\nsha256 = \"{hash}\"\nuser = \"{user}\"\nproject = \"{project}\"\nroles = {roles}\n").unwrap();

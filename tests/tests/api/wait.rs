@@ -61,7 +61,12 @@ async fn wrong_waits_are_refused_and_foreign_ones_find_nothing() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
-    for query in ["wait_for=Happy", "wait_for=Running&timeout=301", "wait_for=Running&timeout=x", "timeout=3"] {
+    for query in [
+        "wait_for=Happy",
+        "wait_for=Running&timeout=301",
+        "wait_for=Running&timeout=x",
+        "timeout=3",
+    ] {
         api.get(ANN, &format!("/v1/containers/{id}?{query}")).await.expect(400);
     }
     api.get(BOB, &format!("/v1/containers/{id}?wait_for=Running")).await.expect(404);
@@ -81,7 +86,10 @@ async fn waiters_are_bounded_apart_from_other_requests() {
         api.until_metric("zun_api_requests_waiting", 1.0).await;
         let second = api.get(ANN, &path).await;
         assert_eq!(second.header("retry-after"), "1");
-        assert_eq!(second.refusal(), "503 container.busy Too many requests wait already; try again in a second.");
+        assert_eq!(
+            second.refusal(),
+            "503 container.busy Too many requests wait already; try again in a second."
+        );
         api.get(ANN, "/v1/containers").await.expect(200);
         agent.report(id, Status::Running, |_| {}).await;
     });

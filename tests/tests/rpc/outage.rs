@@ -11,7 +11,7 @@ use zun_tests::eventually::soon;
 use zun_tests::proxy::Proxy;
 use zun_tests::rabbit::{Rabbit, VirtualHost};
 
-use super::support::{Count, Work, bus, context, counting, host, serve};
+use super::support::{Count, Work, bus, context, counting, heard, host, serve};
 
 struct Outage {
     rabbit: Rabbit,
@@ -70,7 +70,7 @@ async fn a_call_whose_reply_is_cut_off_is_silent_at_once_and_the_next_one_works(
     serve(&outage.sure, &host("compute1"), router, &outage.tasks).await;
     let (bus, begun) = (outage.shaky.clone(), Instant::now());
     let cut = async {
-        attempts.recv().await.expect("it arrives");
+        heard(&mut attempts).await;
         // Its confirm is on its way, too; only then can no reply come any more.
         outage.count(&outage.shaky).await.expect("a reply");
         outage.proxy.cut();
@@ -91,9 +91,9 @@ async fn work_that_was_cut_off_from_the_broker_comes_again() {
     serve(&outage.shaky, &host("compute1"), router, &outage.tasks).await;
     let told = outage.sure.cast(&host("compute1"), &Work("a".to_owned()), &context()).await;
     told.expect("sent");
-    assert_eq!(attempts.recv().await, Some(("a".to_owned(), false)));
+    assert_eq!(heard(&mut attempts).await, ("a".to_owned(), false));
     outage.proxy.cut();
-    assert_eq!(attempts.recv().await, Some(("a".to_owned(), true)));
+    assert_eq!(heard(&mut attempts).await, ("a".to_owned(), true));
     // The first attempt ends on a channel that is no more: quietly nothing.
     release.notify_one();
     assert_eq!(soon("questions are served", async || outage.count(&outage.sure).await).await, 2);
@@ -115,7 +115,7 @@ async fn what_is_sent_during_an_outage_arrives_after_it() {
     };
     let (told, ()) = tokio::join!(outage.shaky.call(&called, &work, &asked), restored);
     told.expect("a reply");
-    assert_eq!(attempts.recv().await, Some(("a".to_owned(), false)));
+    assert_eq!(heard(&mut attempts).await, ("a".to_owned(), false));
     assert!(attempts.try_recv().is_err(), "it is sent once");
 }
 
@@ -164,19 +164,19 @@ async fn a_killed_broker_loses_no_command_and_everything_works_after_it() {
     let (bus, called, asked) = (outage.sure.clone(), host("compute1"), context());
     let work = Work("a".to_owned());
     let kill = async {
-        attempts.recv().await.expect("it arrives");
+        heard(&mut attempts).await;
         outage.count(&outage.sure).await.expect("a reply");
         outage.rabbit.kill_and_start().await;
     };
     let (reply, ()) = tokio::join!(bus.call(&called, &work, &asked), kill);
     assert!(matches!(reply, Err(CallError::Silent { .. })), "{reply:?}");
-    assert_eq!(attempts.recv().await, Some(("a".to_owned(), true)), "it was not acknowledged");
+    assert_eq!(heard(&mut attempts).await, ("a".to_owned(), true), "it was not acknowledged");
     release.notify_one();
     for bus in [&outage.sure, &outage.shaky] {
         assert_eq!(soon("calls work again", async || outage.count(bus).await).await, 2);
     }
     outage.shaky.cast(&called, &Work("b".to_owned()), &asked).await.expect("sent");
-    assert_eq!(attempts.recv().await, Some(("b".to_owned(), false)));
+    assert_eq!(heard(&mut attempts).await, ("b".to_owned(), false));
     release.notify_one();
 }
 

@@ -10,6 +10,8 @@ use zun_common::id::HostName;
 use zun_common::rpc::envelope::CallContext;
 use zun_common::rpc::{Call, Done, Kind};
 use zun_common::shutdown::Tasks;
+use tokio::sync::mpsc::UnboundedReceiver;
+use zun_common::telemetry::{LogSettings, init};
 use zun_tests::eventually::soon;
 
 /// Answered with the next number.
@@ -42,8 +44,18 @@ pub(super) fn context() -> CallContext {
     CallContext::internal()
 }
 
-/// A bus that is connected.
+/// The next word of a worker, in time.
+pub(super) async fn heard<T>(words: &mut UnboundedReceiver<T>) -> T {
+    let word = tokio::time::timeout(Duration::from_mins(1), words.recv()).await;
+    word.expect("a word in time").expect("the worker is there")
+}
+
+/// A bus that is connected. `ZUN_TEST_LOG=zun_common=debug` shows what it does.
 pub(super) async fn bus(settings: &BusSettings, tasks: &Tasks) -> Bus {
+    if let Some(filter) = std::env::var_os("ZUN_TEST_LOG") {
+        let filter = filter.into_string().expect("a filter");
+        init(&LogSettings { filter, ..LogSettings::default() }).expect("a filter");
+    }
     let bus = connect(settings, "test", tasks).expect("good settings");
     soon("the bus is connected", async || bus.transport().is_connected().then_some(())).await;
     bus

@@ -223,7 +223,23 @@ mod tests {
                 format!("{code:?}: {} {} {}", shown.status.as_u16(), shown.code, shown.words)
             })
             .collect();
-        insta::assert_snapshot!(table.join("\n"), @"");
+        insta::assert_snapshot!(table.join("\n"), @r"
+        BadRequest: 400 container.invalid-value its words
+        NotFound: 404 container.resource-not-found its words
+        Conflict: 409 container.conflict its words
+        Busy: 503 container.busy its words
+        Closing: 503 container.busy its words
+        Expired: 504 container.host-silent its words
+        UnknownMethod: 501 container.not-offered The agent of host h1 is older and cannot do this.
+        Unsupported: 501 container.not-offered The agent of host h1 is older and cannot do this.
+        TooLarge: 413 container.body-too-large its words
+        Forbidden: 403 container.policy-not-authorized its words
+        NoConsole: 503 container.no-console its words
+        Engine: 502 container.docker-error its words
+        EngineDown: 503 container.engine-down its words
+        Internal: 500 container.internal-error Something went wrong here; the log of zun-api has it under this request's id.
+        Unknown: 500 container.internal-error Something went wrong here; the log of zun-api has it under this request's id.
+        ");
     }
 
     #[test]

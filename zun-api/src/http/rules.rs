@@ -75,6 +75,9 @@ pub(super) const DIRECTORY: Rule = Rule {
 /// A host name inside a container.
 pub(super) const HOSTNAME: Rule =
     Rule { words: "1 to 255 letters, digits, `_`, `.` or `-`", holds: is_hostname };
+/// What a compute host's name must be.
+pub(super) const HOST_NAME: &str =
+    "a host's name: lower-case letters, digits and inner hyphens, with dots between the parts";
 /// A user, and a group.
 pub(super) const USER: Rule = Rule {
     words: "a user such as `nobody`, `1000` or `1000:1000`, of at most 255 characters",

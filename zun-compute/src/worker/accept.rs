@@ -199,7 +199,7 @@ mod tests {
             };
             let accepted: Vec<_> =
                 KINDS.into_iter().filter(|kind| kind.fits(presence).is_ok()).map(name).collect();
-            grid.push_str(&format!("{label}: {}\n", accepted.join(" ")));
+            grid.extend([label, ": ".to_owned(), accepted.join(" "), "\n".to_owned()]);
         }
         let expected = "\
 absent: create create+start delete delete+stop delete+force
@@ -243,26 +243,25 @@ Unknown: create create+start delete+force
     impl Engine {
         /// `dies` says whether a signal ends the process.
         fn does(&mut self, kind: Kind, dies: bool) -> Result<(), String> {
-            let refused = Err(format!("{} in {:?}", name(kind), self.0));
             let next = match (kind, self.0) {
+                (Kind::Remove(Removal::OnlyStopped), Some(Status::Running | Status::Paused))
+                | (
+                    Kind::Pause | Kind::Unpause | Kind::Kill,
+                    Some(Status::Created | Status::Stopped),
+                )
+                | (Kind::Start | Kind::Reboot | Kind::Stop, Some(Status::Paused)) => {
+                    return Err(format!("{} in {:?}", name(kind), self.0));
+                }
+                (Kind::Remove(_), _) => None,
                 (Kind::Create { start: true }, None | Some(Status::Created)) => {
                     Some(Status::Running)
                 }
-                (Kind::Create { .. }, None) => Some(Status::Created),
+                (Kind::Create { .. }, None) | (Kind::Stop, Some(Status::Created)) => {
+                    Some(Status::Created)
+                }
                 (Kind::Create { .. }, is) => is,
-                (Kind::Remove(_), None) => None,
-                (Kind::Remove(Removal::OnlyStopped), Some(Status::Running | Status::Paused)) => {
-                    return refused;
-                }
-                (Kind::Remove(_), Some(_)) => None,
-                (_, None) => return refused,
-                (Kind::Pause | Kind::Unpause, Some(Status::Created | Status::Stopped)) => {
-                    return refused;
-                }
-                (Kind::Kill, Some(Status::Created | Status::Stopped)) => return refused,
-                (Kind::Start | Kind::Reboot | Kind::Stop, Some(Status::Paused)) => return refused,
+                (_, None) => return Err(format!("{} of none", name(kind))),
                 (Kind::Start | Kind::Reboot | Kind::Unpause, Some(_)) => Some(Status::Running),
-                (Kind::Stop, Some(Status::Created)) => Some(Status::Created),
                 (Kind::Stop, Some(_)) => Some(Status::Stopped),
                 (Kind::Pause, Some(_)) => Some(Status::Paused),
                 (Kind::Kill, Some(is)) => Some(if dies { Status::Stopped } else { is }),

@@ -111,18 +111,17 @@ impl Controller {
     async fn eventually<T>(&self, found: impl Fn() -> Option<T>, what: impl Fn() -> String) -> T {
         let mut news = self.news.subscribe();
         let waiting = async {
-            loop {
-                news.borrow_and_update();
-                if let Some(found) = found() {
-                    return found;
-                }
+            while found().is_none() {
                 news.changed().await.expect("the controller lives");
             }
+            found()
         };
         let within = Duration::from_secs(20);
         tokio::time::timeout(within, waiting)
             .await
-            .unwrap_or_else(|_| panic!("waited for {}", what()))
+            .ok()
+            .flatten()
+            .unwrap_or_else(|| panic!("waited for {}", what()))
     }
 
     fn hear(&self, write: impl FnOnce(&mut Heard)) {

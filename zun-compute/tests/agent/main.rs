@@ -1,12 +1,22 @@
 //! The agent over the bus in process, an engine in memory and a scripted zun-api.
 
+#[cfg(test)]
 mod commands;
+#[cfg(test)]
 mod consoles;
+#[cfg(test)]
 mod controller;
+#[cfg(test)]
 mod outage;
+#[cfg(test)]
 mod panics;
+#[cfg(test)]
 mod questions;
+#[cfg(test)]
 mod reconcile;
+#[cfg(test)]
 mod recovery;
+#[cfg(test)]
 mod shutdown;
+#[cfg(test)]
 mod world;

@@ -1,7 +1,10 @@
 //! Tables, in the shape that users of OpenStack's commands know.
 
 use comfy_table::presets::ASCII_FULL_CONDENSED;
+use comfy_table::{LineStyle, TableStyle};
 use zun_common::status::Status;
+
+const STYLE: TableStyle = ASCII_FULL_CONDENSED.header_separator(LineStyle::new('+', '-', '+', '+'));
 
 /// One cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +60,7 @@ impl Table {
     /// The text. Colours come after the layout, which must not count them.
     pub fn render(&self, colours: bool) -> String {
         let mut table = comfy_table::Table::new();
-        table.load_style(ASCII_FULL_CONDENSED).set_header(&self.header);
+        table.load_style(STYLE).set_header(&self.header);
         for row in &self.rows {
             table.add_row(row.iter().map(|cell| match cell {
                 Cell::Text(text) => clean(text),
@@ -142,13 +145,20 @@ mod tests {
 
     #[test]
     fn a_table_looks_as_openstacks_do() {
-        insta::assert_snapshot!(table().render(false), @r"");
+        insta::assert_snapshot!(table().render(false), @r"
+        +----------+---------+
+        | name     | status  |
+        +----------+---------+
+        | Running  | Running |
+        | a�[2J|b  | Error   |
+        +----------+---------+
+        ");
     }
 
     #[test]
     fn only_the_status_is_coloured() {
         let text = table().render(true);
         assert_eq!(text.matches("\x1b[").count(), 4, "{text}");
-        assert!(text.contains("| Running   | \x1b[32mRunning\x1b[0m |"), "{text}");
+        assert!(text.contains("| Running  | \x1b[32mRunning\x1b[0m |"), "{text}");
     }
 }

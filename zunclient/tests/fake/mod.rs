@@ -22,16 +22,16 @@ use zun_common::pki::signing_request;
 use zun_common::shutdown::Tasks;
 use zunclient::console::Dial;
 
-pub type Server = TlsStream<TcpStream>;
+pub(crate) type Server = TlsStream<TcpStream>;
 
 /// An authority that signs hosts and grants.
-pub struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
 }
 
 impl Authority {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("a key");
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -72,21 +72,21 @@ fn certificate(pem: &str) -> CertificateDer<'static> {
 }
 
 /// A request as the server read it: head and as much of the body as came with it.
-pub struct Asked {
-    pub head: String,
-    pub stream: Server,
+pub(crate) struct Asked {
+    pub(crate) head: String,
+    pub(crate) stream: Server,
 }
 
 /// A fake engine.
-pub struct Engine {
-    pub port: u16,
-    pub authority: Authority,
-    pub tasks: Tasks,
+pub(crate) struct Engine {
+    pub(crate) port: u16,
+    pub(crate) authority: Authority,
+    pub(crate) tasks: Tasks,
 }
 
 impl Engine {
     /// Answers each request by `answer`; the host is called by `names`.
-    pub async fn start<F>(
+    pub(crate) async fn start<F>(
         names: &[&str],
         answer: impl Fn(Asked) -> F + Send + Sync + 'static,
     ) -> Self
@@ -102,20 +102,14 @@ impl Engine {
         let answer = Arc::new(answer);
         tasks.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, answer) = (acceptor.clone(), Arc::clone(&answer));
-                own.spawn(async move {
-                    let Ok(mut stream) = acceptor.accept(stream).await else { return };
-                    if let Some(head) = read_head(&mut stream).await {
-                        answer(Asked { head, stream }).await;
-                    }
-                });
+                own.spawn(serve(acceptor.clone(), stream, Arc::clone(&answer)));
             }
         });
         Self { port, authority, tasks }
     }
 
     /// What a client dials a container's console with.
-    pub fn dial(&self, tty: bool, host: &str) -> Dial {
+    pub(crate) fn dial(&self, tty: bool, host: &str) -> Dial {
         let request = signing_request("client", Vec::new()).expect("a request");
         let at =
             |scheme: &str, tail: &str| Some(format!("{scheme}://{host}:{}/c/{tail}", self.port));
@@ -145,6 +139,16 @@ impl Engine {
             until: WaitCondition::NextExit,
             tasks: self.tasks.child(),
         }
+    }
+}
+
+async fn serve<F>(acceptor: TlsAcceptor, stream: TcpStream, answer: Arc<impl Fn(Asked) -> F>)
+where
+    F: Future<Output = ()>,
+{
+    let Ok(mut stream) = acceptor.accept(stream).await else { return };
+    if let Some(head) = read_head(&mut stream).await {
+        answer(Asked { head, stream }).await;
     }
 }
 

@@ -92,6 +92,10 @@ fn forward(layout: &Layout) -> Result<(), EngineError> {
 /// Removes what [`make`] made, as far as it is there.
 pub(super) fn remove(layout: &Layout) -> Result<(), EngineError> {
     for name in marked_interfaces(&layout.mark()) {
+        // A container that was just being started: both ends of its pair are still here.
+        for port in ports(&name) {
+            delete_port(&port)?;
+        }
         run("ip", &["link", "delete", &name])?;
     }
     close_way_out(&layout.mark())?;
@@ -137,6 +141,19 @@ fn marked_interfaces(mark: &str) -> Vec<String> {
         })
         .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
         .collect()
+}
+
+/// The interfaces on a bridge.
+fn ports(bridge: &str) -> Vec<String> {
+    let folder = Path::new(INTERFACES).join(bridge).join("brif");
+    let Ok(folder) = std::fs::read_dir(folder) else { return Vec::new() };
+    folder.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
+}
+
+/// A pair goes by itself once its container's end is gone: then there is nothing to delete.
+fn delete_port(port: &str) -> Result<(), EngineError> {
+    let deleted = run("ip", &["link", "delete", port]);
+    if Path::new(INTERFACES).join(port).exists() { deleted.map(drop) } else { Ok(()) }
 }
 
 fn any_bridge() -> bool {

@@ -134,18 +134,71 @@ mod tests {
     #[test]
     fn a_terminal_is_dialled_by_websocket() {
         let uri = format!("zun://h/containers/{}/attach?mode=rw", "ab".repeat(32));
-        insta::assert_snapshot!(shown(&uri, true), @"");
+        insta::assert_snapshot!(shown(&uri, true), @r#"
+        Calls {
+            websocket: Some(
+                "wss://[::1]:2376/v1.41/containers/ID/attach/ws?logs=0&stream=1&stdin=1&stdout=1&stderr=1&detachKeys=%FF,%FE,%FD,%FC,%FB,%FA",
+            ),
+            attach: Some(
+                "https://[::1]:2376/v1.41/containers/ID/attach?logs=0&stream=1&stdin=1&stdout=1&stderr=1&detachKeys=%FF,%FE,%FD,%FC,%FB,%FA",
+            ),
+            output: Some(
+                "https://[::1]:2376/v1.41/containers/ID/attach?logs=0&stream=1&stdin=0&stdout=1&stderr=1",
+            ),
+            start: None,
+            resize: Some(
+                "https://[::1]:2376/v1.41/containers/ID/resize",
+            ),
+            wait: Some(
+                "https://[::1]:2376/v1.41/containers/ID/wait",
+            ),
+            inspect: None,
+        }
+        first: "wss://[::1]:2376/v1.41/containers/ID/attach/ws?logs=0&stream=1&stdin=1&stdout=1&stderr=1&detachKeys=%FF,%FE,%FD,%FC,%FB,%FA"
+        "#);
     }
 
     #[test]
     fn a_reader_gets_output_alone() {
         let uri = format!("zun://h/containers/{}/attach?mode=ro", "ab".repeat(32));
-        insta::assert_snapshot!(shown(&uri, true), @"");
+        insta::assert_snapshot!(shown(&uri, true), @r#"
+        Calls {
+            websocket: None,
+            attach: None,
+            output: Some(
+                "https://[::1]:2376/v1.41/containers/ID/attach?logs=0&stream=1&stdin=0&stdout=1&stderr=1",
+            ),
+            start: None,
+            resize: None,
+            wait: Some(
+                "https://[::1]:2376/v1.41/containers/ID/wait",
+            ),
+            inspect: None,
+        }
+        first: "https://[::1]:2376/v1.41/containers/ID/attach?logs=0&stream=1&stdin=0&stdout=1&stderr=1"
+        "#);
     }
 
     #[test]
     fn an_exec_is_started_by_its_dial() {
         let uri = format!("zun://h/exec/{}", "ab".repeat(32));
-        insta::assert_snapshot!(shown(&uri, false), @"");
+        insta::assert_snapshot!(shown(&uri, false), @r#"
+        Calls {
+            websocket: None,
+            attach: None,
+            output: None,
+            start: Some(
+                "https://[::1]:2376/v1.41/exec/ID/start",
+            ),
+            resize: Some(
+                "https://[::1]:2376/v1.41/exec/ID/resize",
+            ),
+            wait: None,
+            inspect: Some(
+                "https://[::1]:2376/v1.41/exec/ID/json",
+            ),
+        }
+        first: "https://[::1]:2376/v1.41/exec/ID/start"
+        "#);
     }
 }

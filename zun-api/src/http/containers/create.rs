@@ -28,7 +28,7 @@ impl Ask for NewContainer {
         let auto_remove = fields.boolean("auto_remove")?.unwrap_or(false);
         let wanted = Self {
             name: fields.text("name", &rules::NAME)?,
-            host: fields.parsed("host", "a host's name")?,
+            host: fields.parsed("host", rules::HOST_NAME)?,
             start: fields.boolean("run")?.unwrap_or(false),
             image,
             pull: pull(fields)?,

@@ -11,7 +11,7 @@ use crate::http::answer::{Answer, ok};
 use crate::http::extract::{Ask, Asked};
 use crate::http::fields::Fields;
 use crate::http::paging::{self, LARGEST_PAGE};
-use crate::http::rules::WANTED;
+use crate::http::rules::{HOST_NAME, WANTED};
 use crate::http::view::{self, Viewer};
 
 impl Ask for ListQuery {
@@ -31,7 +31,7 @@ fn filter(fields: &mut Fields) -> Result<Filter, Invalid> {
         image: fields.text("image", &WANTED)?,
         status: fields.parsed("status", "a status such as `Running`")?,
         task_state: fields.parsed("task_state", "a task state such as `container_creating`")?,
-        host: fields.parsed("host", "a host's name")?,
+        host: fields.parsed("host", HOST_NAME)?,
         project: fields.text("project_id", &WANTED)?,
         user: fields.text("user_id", &WANTED)?,
         memory: memory.and_then(|memory| i64::try_from(memory).ok()),

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use zun_common::api::v1::container::Container;
 use zun_common::status::Status;
 
 use super::each::each;
@@ -34,20 +35,21 @@ impl Delete {
         };
         each(context, &self.containers, async |name: String| {
             // The id outlives a name that is taken again at once.
-            let id = context.api.show(&name).await?.uuid.to_string();
-            context.api.delete(&id, how).await?;
-            gone(context, &id).await
+            let was = context.api.show(&name).await?;
+            context.api.delete(&was.uuid.to_string(), how).await?;
+            gone(context, &was).await
         })
         .await
     }
 }
 
 /// Waits until it is gone, so that its name is free for the next one.
-async fn gone(context: &Context, id: &str) -> Result<(), Failure> {
+async fn gone(context: &Context, was: &Container) -> Result<(), Failure> {
+    let id = was.uuid.to_string();
     let deadline = Instant::now() + Duration::from_mins(1);
     let until = [Status::Deleted, Status::Error];
     loop {
-        let container = match context.api.wait_for(id, &until, Duration::from_secs(10)).await {
+        let container = match context.api.wait_for(&id, &until, Duration::from_secs(10)).await {
             Ok(container) => container,
             Err(error) if error.is_not_found() => return Ok(()),
             Err(error) => return Err(error.into()),
@@ -56,7 +58,8 @@ async fn gone(context: &Context, id: &str) -> Result<(), Failure> {
         if status == Status::Deleted {
             return Ok(());
         }
-        if status == Status::Error && container.task_state.is_none() {
+        let is_news = container.updated_at != was.updated_at && container.task_state.is_none();
+        if status == Status::Error && is_news {
             let why = container.status_reason.unwrap_or_else(|| "is in Error".to_owned());
             return Err(Failure::new(why));
         }

@@ -40,18 +40,15 @@ pub(super) async fn exited(
         return Err(restarted(&now, code));
     }
     let never_ran = matches!(now.exit_code, Some(125..=127) | None) && before.bytes == 0;
-    if now.status == Status::Error && never_ran {
+    if now.status == Status::Error && (never_ran || code == 0) {
         return Err(failed(&now));
     }
-    if now.status == Status::Error && code == 0 {
-        return Err(failed(&now));
-    }
-    Ok(Exit::of_process(code))
+    Ok(plain(container, code, before))
 }
 
-/// A command that could not be run prints nothing, and a removed container tells no reason.
+/// A command that could not be run prints nothing, and a container that is gone tells no reason.
 fn plain(container: &Container, code: i64, before: Before) -> Exit {
-    if before.bytes == 0 && matches!(code, 126 | 127) && container.auto_remove {
+    if before.bytes == 0 && matches!(code, 126 | 127) {
         let why = if code == 127 { "not found" } else { "not executable" };
         crate::out::note(&format!("{}: the command ended with {code} ({why}?)", container.name));
     }

@@ -1,6 +1,9 @@
 //! `zun kill`
 
+use std::time::Duration;
+
 use clap::Args;
+use zun_common::status::Status;
 
 use super::each::each;
 use crate::cmd::{Context, Failure};
@@ -21,8 +24,22 @@ pub(in crate::cmd) struct Kill {
 impl Kill {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         each(context, &self.containers, async |name: String| {
-            Ok(context.api.kill(&name, &self.signal).await?)
+            context.api.kill(&name, &self.signal).await?;
+            if matches!(self.signal.to_ascii_uppercase().as_str(), "SIGKILL" | "KILL" | "9") {
+                return ended(context, &name).await;
+            }
+            Ok(())
         })
         .await
+    }
+}
+
+/// No process survives SIGKILL: its end is waited for, so that the next command finds it so.
+async fn ended(context: &Context, name: &str) -> Result<(), Failure> {
+    let statuses =
+        [Status::Stopped, Status::Restarting, Status::Error, Status::Deleted, Status::Dead];
+    match context.api.wait_for(name, &statuses, Duration::from_secs(10)).await {
+        Err(error) if !error.is_not_found() => Err(error.into()),
+        Ok(_) | Err(_) => Ok(()),
     }
 }

@@ -95,12 +95,9 @@ impl Run {
         container: &Container,
         signals: &mut Signals,
     ) -> Result<Result<Exit, Failure>, Unbegun> {
-        let id = container.uuid.to_string();
-        let start = async {
-            starting::start(&context.api, &id).await?;
-            starting::started(&context.api, &id).await
-        };
+        let start = starting::start_and_see(&context.api, container);
         unless_ended(signals, start).await.map_err(Unbegun)?;
+        let id = container.uuid.to_string();
         Ok(context.printer.line(&id).map(|()| Exit::OK).map_err(Failure::from))
     }
 }

@@ -55,6 +55,9 @@ pub(super) struct Session<'a> {
     pub(super) mode: Mode,
 }
 
+/// How long the reason may take why a command could not be run.
+const REASON: Duration = Duration::from_millis(300);
+
 /// What is done once the console is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Begin {
@@ -114,13 +117,21 @@ impl Session<'_> {
                 return failure;
             }
             begun.notify_one();
-            starting::watch(api, &id, &since).await
+            starting::watch(api, self.container, &since).await
         };
+        tokio::pin!(starts);
         // The pumps work while it starts: a service that stalls can be left.
         let (ended, bytes) = tokio::select! {
             ended = relay(console, terminal, outside) => ended,
-            failure = starts, if begin == Begin::Start => return Err(failure),
+            failure = &mut starts, if begin == Begin::Start => return Err(failure),
         };
+        let never_ran = bytes == 0 && matches!(ended, Ended::Exited(125..=127));
+        if begin == Begin::Start
+            && never_ran
+            && let Ok(failure) = timeout(REASON, starts).await
+        {
+            return Err(failure);
+        }
         self.conclude(ended, self.before(begin, &since, bytes)).await
     }
 

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use zun_common::grant::{self, WaitCondition};
+use zun_common::status::Status;
 
 use super::each::each;
 use super::session::{Begin, LeavingFlags, Session};
@@ -40,8 +41,11 @@ impl Start {
             return self.attached(context).await;
         }
         each(context, &self.containers, async |name: String| {
-            starting::start(&context.api, &name).await?;
-            starting::started(&context.api, &name).await
+            let container = context.api.show(&name).await?;
+            if container.status == Status::Running {
+                return Ok(());
+            }
+            starting::start_and_see(&context.api, &container).await
         })
         .await
     }

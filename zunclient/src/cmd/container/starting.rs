@@ -89,26 +89,38 @@ pub(super) async fn start(api: &Client, id: &str) -> Result<(), Failure> {
     }
 }
 
+/// What the service says now, and what it said before: only what it said since is about this start.
+fn is_news(now: &Container, was: &Container) -> bool {
+    now.task_state.is_none() && (now.updated_at != was.updated_at || now.status != was.status)
+}
+
+/// Where a start leads to.
+const BEGUN: [Status; 6] = [
+    Status::Running,
+    Status::Stopped,
+    Status::Paused,
+    Status::Error,
+    Status::Deleted,
+    Status::Dead,
+];
+
 /// Watches a start: ends only when it failed. It notes when the process began. The session goes on
 /// without the service, so its silence is no failure.
 pub(super) async fn watch(
     api: &Client,
-    id: &str,
+    was: &Container,
     begun: &OnceLock<Option<NaiveDateTime>>,
 ) -> Failure {
-    let statuses = [Status::Running, Status::Stopped, Status::Error, Status::Deleted, Status::Dead];
+    let id = was.uuid.to_string();
     let mut pause = Duration::from_millis(200);
     loop {
-        match api.wait_for(id, &statuses, Duration::from_secs(30)).await {
-            Ok(container) if !statuses.contains(&container.status) => {}
-            Ok(container) if container.status == Status::Error => {
-                if container.task_state.is_none() {
-                    return failed(&container);
-                }
+        match api.wait_for(&id, &BEGUN, Duration::from_secs(30)).await {
+            Ok(now) if !is_news(&now, was) || !BEGUN.contains(&now.status) => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            Ok(container) => {
-                begun.set(container.started_at).ok();
+            Ok(now) if now.status == Status::Error => return failed(&now),
+            Ok(now) => {
+                begun.set(now.started_at).ok();
                 return std::future::pending().await;
             }
             Err(ApiError::Refused { .. }) => return std::future::pending().await,
@@ -120,23 +132,20 @@ pub(super) async fn watch(
     }
 }
 
-/// Waits until a started container runs or has run.
-pub(super) async fn started(api: &Client, id: &str) -> Result<(), Failure> {
-    let begun = OnceLock::new();
-    let statuses = [Status::Running, Status::Stopped, Status::Deleted, Status::Paused];
-    let runs = async {
-        loop {
-            match api.wait_for(id, &statuses, Duration::from_secs(30)).await {
-                Ok(container) if statuses.contains(&container.status) => return Ok(()),
-                Err(error) if error.is_not_found() => return Ok(()),
-                Ok(_) => {}
-                Err(error) => return Err(error.into()),
+/// Starts a container and waits until it runs or has run.
+pub(super) async fn start_and_see(api: &Client, was: &Container) -> Result<(), Failure> {
+    let id = was.uuid.to_string();
+    start(api, &id).await?;
+    loop {
+        match api.wait_for(&id, &BEGUN, Duration::from_secs(30)).await {
+            Ok(now) if !is_news(&now, was) || !BEGUN.contains(&now.status) => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
+            Ok(now) if now.status == Status::Error => return Err(failed(&now)),
+            Ok(_) => return Ok(()),
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(error.into()),
         }
-    };
-    tokio::select! {
-        runs = runs => runs,
-        failure = watch(api, id, &begun) => Err(failure),
     }
 }
 

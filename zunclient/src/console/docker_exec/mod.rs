@@ -1,6 +1,11 @@
 //! `docker.exec`: Docker's own exec over mTLS, straight to the host. Starting it is attaching to it; its
 //! exit code is read once its output has ended.
 
+mod refusal;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -13,6 +18,7 @@ use super::docker::dial::Dialer;
 use super::docker::hijack::{HijackInput, HijackOutput, Shape, hijack};
 use super::docker::side::Side;
 use super::{Connection, Console, ConsoleError, Control, Dial, Event, Events, Input};
+use refusal::Refusal;
 
 /// An exec that is not yet dialled.
 pub struct DockerExec {
@@ -48,6 +54,8 @@ impl Connection for DockerExec {
                 side: side.clone(),
                 inspect,
                 phase: Phase::Output,
+                refusal: Refusal::default(),
+                ready: VecDeque::new(),
             }),
             input: Box::new(ExecInput { input, tty: endpoint.tty }),
             control: Box::new(ExecCalls { side, resize, expires_at: endpoint.expires_at }),
@@ -66,6 +74,8 @@ struct ExecEvents {
     side: Side,
     inspect: Address,
     phase: Phase,
+    refusal: Refusal,
+    ready: VecDeque<Event>,
 }
 
 #[derive(Deserialize)]
@@ -78,23 +88,26 @@ struct Inspected {
 #[async_trait]
 impl Events for ExecEvents {
     async fn next(&mut self) -> Option<Event> {
-        if matches!(self.phase, Phase::Output) {
-            match self.output.next().await {
-                None => self.phase = Phase::Inspect,
-                Some(event) => {
-                    if matches!(event, Event::Lost(_)) {
-                        self.phase = Phase::Inspect;
+        while self.ready.is_empty() {
+            match self.phase {
+                Phase::Output => match self.output.next().await {
+                    Some(event) => {
+                        if matches!(event, Event::Lost(_)) {
+                            self.phase = Phase::Inspect;
+                        }
+                        self.ready.extend(self.refusal.take(event));
                     }
-                    return Some(event);
+                    None => self.phase = Phase::Inspect,
+                },
+                Phase::Inspect => {
+                    let code = self.exit_code().await;
+                    self.ready.extend(self.refusal.end(code));
+                    self.phase = Phase::Over;
                 }
+                Phase::Over => return None,
             }
         }
-        if matches!(self.phase, Phase::Over) {
-            return None;
-        }
-        let code = self.exit_code().await;
-        self.phase = Phase::Over;
-        code.map(Event::Exit)
+        self.ready.pop_front()
     }
 }
 
@@ -102,7 +115,7 @@ impl ExecEvents {
     /// The engine closes the stream a moment before it notes the exit code.
     async fn exit_code(&self) -> Option<i64> {
         for pause in [0, 10, 20, 50, 100, 200, 500, 1000] {
-            tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
+            tokio::time::sleep(Duration::from_millis(pause)).await;
             let body = self.side.whole(Method::GET, &self.inspect).await.ok()?;
             let seen: Inspected = serde_json::from_slice(&body).ok()?;
             if !seen.running {

