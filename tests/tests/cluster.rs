@@ -1,5 +1,7 @@
 //! Several hosts with engines of their own, over a real RabbitMQ, as separate processes.
 
+use std::process::Stdio;
+
 use rustix::process::Signal;
 use zun_tests::eventually::eventually;
 use zun_tests::world::World;
@@ -68,7 +70,8 @@ fn still_works(term: &mut zun_tests::pty::Pty, word: &str, rows: u16) {
     term.resize(rows, 90);
     term.types(format!("until [ \"$(stty size)\" = '{rows} 90' ]; do :; done; echo si''zed\r"));
     term.shows("sized");
-    term.types("sleep 1000\r");
+    term.types("echo sle''eping; sleep 1000\r");
+    term.shows("sleeping");
     term.types("\x03");
     term.shows("/ #");
 }
@@ -78,11 +81,17 @@ async fn an_agent_killed_while_it_creates_leaves_exactly_one_container() {
     let mut world = World::start(1).await;
     let bed = world.bed();
     let names: Vec<String> = (0..8).map(|index| format!("once-{index}")).collect();
-    for name in &names {
-        bed.must(&["create", "--no-wait", "--name", name, "cirros", "/bin/sh"]);
-    }
+    let create = |name: &String| {
+        let mut command = bed.command(&["create", "--name", name, "cirros", "/bin/sh"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("zun runs")
+    };
+    let clients: Vec<_> = names.iter().map(create).collect();
+    eventually("all of them are asked for", || bed.must(&["list", "--format", "json"]).matches("once-").count() >= 8);
     world.end_agent(0, Signal::KILL);
     world.start_agent(0);
+    for mut client in clients {
+        assert!(client.wait().expect("zun ends").success(), "the client sees its container made");
+    }
     for name in &names {
         eventually("it is created", || bed.field(name, "status") == "Created");
     }

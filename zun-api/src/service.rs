@@ -98,8 +98,11 @@ impl Service {
         reports::serve(&app, &consumers).await?;
         app.dispatch_leftovers().await.map_err(DbFailure)?;
         let asked = app.settings.http.listen;
-        let address = http::serve(&app, &listener)
-            .map_err(|cause| StartError::Listen { address: asked, cause })?;
+        let address = http::serve(&app, &listener).map_err(|cause| {
+            consumers.cancel();
+            leftovers.cancel();
+            StartError::Listen { address: asked, cause }
+        })?;
         let drain = Duration::from_secs(app.settings.http.drain);
         tracing::info!("zun-api listens on {address}");
         Ok(Self { address, closing, listener, leftovers, consumers, drain })
@@ -123,9 +126,5 @@ impl Service {
 
 fn say_stopped(ended: &[(&str, bool)]) {
     let left: Vec<_> = ended.iter().filter(|(_, ended)| !ended).map(|(name, _)| *name).collect();
-    if left.is_empty() {
-        tracing::info!("zun-api has stopped");
-    } else {
-        tracing::warn!("zun-api has stopped with work left: {}", left.join(", "));
-    }
+    tracing::info!(left = %left.join(", "), "zun-api has stopped");
 }

@@ -43,8 +43,9 @@ pub struct BadFilter {
 
 /// Sends all log lines of this process to stderr. A second call changes nothing.
 pub fn init(settings: &LogSettings) -> Result<(), BadFilter> {
-    // The AMQP library logs a returned message with its whole body, which may hold a user's secrets.
-    let words = format!("{},lapin::returned_messages=error", settings.filter);
+    // What the AMQP library meets, the bus tells in its own words; and the library logs a returned message
+    // with its whole body, which may hold a user's secrets.
+    let words = format!("lapin=off,{},lapin::returned_messages=off", settings.filter);
     let filter = EnvFilter::try_new(words)
         .map_err(|cause| BadFilter { filter: settings.filter.clone(), cause })?;
     let lines = tracing_subscriber::fmt()

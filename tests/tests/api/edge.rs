@@ -107,6 +107,32 @@ async fn a_body_that_does_not_come_is_given_up() {
 }
 
 #[tokio::test]
+async fn requests_are_bounded_and_those_who_look_after_the_service_are_not() {
+    let api = Api::start_with(|settings| settings.http.requests = 1).await;
+    let address = api.request(Method::GET, ANN, "/").build().unwrap().url().clone();
+    let mut slow =
+        TcpStream::connect((address.host_str().unwrap(), address.port().unwrap())).unwrap();
+    let head = format!(
+        "POST /v1/containers HTTP/1.1\r\nhost: x\r\nx-auth-token: {ANN}\r\ncontent-length: 10\r\n\r\n"
+    );
+    slow.write_all(head.as_bytes()).unwrap();
+    // The slow one, and the one that reads the counter.
+    api.until_metric("zun_api_requests_open", 2.0).await;
+    let answer = api.get(ANN, "/v1/containers").await;
+    assert_eq!(answer.header("retry-after"), "1");
+    assert_eq!(
+        answer.refusal(),
+        "503 container.busy Too many requests at a time; try again in a second."
+    );
+    api.get(ANN, "/healthz").await.expect(200);
+    drop(slow);
+    crate::support::soon("there is room again", || async {
+        (api.get(ANN, "/v1/containers").await.status == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_version_is_negotiated_in_headers() {
     let api = Api::start().await;
     let asked = |version: &str| {

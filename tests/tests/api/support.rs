@@ -85,10 +85,12 @@ impl Api {
 
     /// With a certificate authority.
     pub async fn with_consoles() -> Self {
-        let ca = tempfile::tempdir().unwrap().keep();
-        let directory = ca.join("ca");
-        Authority::init(&directory).unwrap();
-        Self::start_with(|settings| settings.console.ca_directory = Some(directory)).await
+        Self::start_with(|settings| {
+            let directory = settings.database.path.with_file_name("ca");
+            Authority::init(&directory).unwrap();
+            settings.console.ca_directory = Some(directory);
+        })
+        .await
     }
 
     pub async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {

@@ -68,44 +68,29 @@ impl Shown {
 /// The map.
 pub(super) fn shown(error: &AppError) -> Shown {
     use StatusCode as Http;
+    let new = |status, code| Shown::new(status, code, error);
     match error {
         AppError::Invalid(_) | AppError::UnknownField(_) | AppError::Malformed(_) => {
-            Shown::new(Http::BAD_REQUEST, "container.schema-validation-error", error)
+            new(Http::BAD_REQUEST, "container.schema-validation-error")
         }
-        AppError::UnknownParameters(_) => {
-            Shown::new(Http::BAD_REQUEST, "container.unknown-parameters", error)
-        }
-        AppError::NoCommonProtocol(_) => {
-            Shown::new(Http::BAD_REQUEST, "container.invalid-value", error)
-        }
-        AppError::Unauthenticated => {
-            Shown::new(Http::UNAUTHORIZED, "container.unauthorized", error)
-        }
-        AppError::Forbidden(_) => {
-            Shown::new(Http::FORBIDDEN, "container.policy-not-authorized", error)
-        }
-        AppError::NoRoute => Shown::new(Http::NOT_FOUND, "container.not-found", error),
+        AppError::UnknownParameters(_) => new(Http::BAD_REQUEST, "container.unknown-parameters"),
+        AppError::NoCommonProtocol(_) => new(Http::BAD_REQUEST, "container.invalid-value"),
+        AppError::Unauthenticated => new(Http::UNAUTHORIZED, "container.unauthorized"),
+        AppError::Forbidden(_) => new(Http::FORBIDDEN, "container.policy-not-authorized"),
+        AppError::NoRoute => new(Http::NOT_FOUND, "container.not-found"),
         AppError::NoContainer(_) | AppError::NoMarker(_) => {
-            Shown::new(Http::NOT_FOUND, "container.container-not-found", error)
+            new(Http::NOT_FOUND, "container.container-not-found")
         }
-        AppError::NoHost(_) => {
-            Shown::new(Http::NOT_FOUND, "container.requested-host-not-found", error)
-        }
+        AppError::NoHost(_) => new(Http::NOT_FOUND, "container.requested-host-not-found"),
         AppError::Ambiguous(_) | AppError::NameTaken(_) => {
-            Shown::new(Http::CONFLICT, "container.conflict", error)
+            new(Http::CONFLICT, "container.conflict")
         }
         AppError::WrongState { .. } | AppError::Unplaced { .. } => {
-            Shown::new(Http::CONFLICT, "container.invalid-state-exception", error)
+            new(Http::CONFLICT, "container.invalid-state-exception")
         }
-        AppError::HostDown { .. } => {
-            Shown::new(Http::SERVICE_UNAVAILABLE, "container.host-not-up", error)
-        }
-        AppError::NotOffered { .. } => {
-            Shown::new(Http::NOT_IMPLEMENTED, "container.not-offered", error)
-        }
-        AppError::NoConsole(_) => {
-            Shown::new(Http::SERVICE_UNAVAILABLE, "container.no-console", error)
-        }
+        AppError::HostDown { .. } => new(Http::SERVICE_UNAVAILABLE, "container.host-not-up"),
+        AppError::NotOffered { .. } => new(Http::NOT_IMPLEMENTED, "container.not-offered"),
+        AppError::NoConsole(_) => new(Http::SERVICE_UNAVAILABLE, "container.no-console"),
         AppError::Agent { host, cause } => agent(host, cause),
         AppError::Authority(CaError::Request(bad)) => {
             let words = format!("Invalid input for field 'csr'. {}", chain(bad));
@@ -115,19 +100,15 @@ pub(super) fn shown(error: &AppError) -> Shown {
         AppError::Waiters(_) | AppError::Requests | AppError::Closing => {
             Shown::again(Http::SERVICE_UNAVAILABLE, "container.busy", error)
         }
-        AppError::LargeBody(_) => {
-            Shown::new(Http::PAYLOAD_TOO_LARGE, "container.body-too-large", error)
-        }
+        AppError::LargeBody(_) => new(Http::PAYLOAD_TOO_LARGE, "container.body-too-large"),
         AppError::LargeHead(_) => {
-            Shown::new(Http::REQUEST_HEADER_FIELDS_TOO_LARGE, "container.head-too-large", error)
+            new(Http::REQUEST_HEADER_FIELDS_TOO_LARGE, "container.head-too-large")
         }
-        AppError::SlowBody(_) => Shown::new(Http::REQUEST_TIMEOUT, "container.timeout", error),
+        AppError::SlowBody(_) => new(Http::REQUEST_TIMEOUT, "container.timeout"),
         AppError::MediaType => {
-            Shown::new(Http::UNSUPPORTED_MEDIA_TYPE, "container.unsupported-media-type", error)
+            new(Http::UNSUPPORTED_MEDIA_TYPE, "container.unsupported-media-type")
         }
-        AppError::Version(_) => {
-            Shown::new(Http::NOT_ACCEPTABLE, "zun.microversion-unsupported", error)
-        }
+        AppError::Version(_) => new(Http::NOT_ACCEPTABLE, "zun.microversion-unsupported"),
     }
 }
 

@@ -55,11 +55,11 @@ fn router(app: &Arc<App>) -> Router {
 
 async fn beat(app: Arc<App>, heartbeat: Heartbeat, incoming: Incoming) -> Result<Done, Problem> {
     own(&heartbeat.host, &incoming)?;
-    app.metrics.heartbeats.inc();
     if heartbeat.leaving {
         tracing::info!(host.name = %heartbeat.host, "host {} leaves", heartbeat.host);
     }
     stored(&app, move |conn| host::beat(conn, &heartbeat)).await?;
+    app.metrics.heartbeats.inc();
     Ok(Done {})
 }
 

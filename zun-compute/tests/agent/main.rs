@@ -20,3 +20,5 @@ mod recovery;
 mod shutdown;
 #[cfg(test)]
 mod world;
+#[cfg(test)]
+mod tmp_docker;

@@ -130,6 +130,20 @@ impl World {
         tokio::time::timeout(Duration::from_secs(20), asked).await.expect("the engine is asked");
     }
 
+    /// Waits until the engine has it so, whatever the agent knows.
+    pub(crate) async fn until_engine_shows(&self, container: ContainerId, status: Status) {
+        let is_so = async || {
+            let listed = self.engine.list().await.expect("a list");
+            listed.iter().any(|seen| seen.container == container && seen.status == status)
+        };
+        let waiting = async {
+            while !is_so().await {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("the engine shows it");
+    }
+
     pub(crate) async fn containers(&self) -> usize {
         self.engine.list().await.expect("a list").len()
     }

@@ -1,7 +1,9 @@
 //! One consumer of a queue: over each new connection it declares the queue again, takes messages, and settles
 //! them. What was taken over a lost connection comes again; settling it is quietly nothing.
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -15,6 +17,7 @@ use lapin::options::{
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::link::{Ending, Up};
@@ -25,6 +28,9 @@ use crate::chain;
 
 /// Replies go only where direct reply-to says: a sender cannot make a host write into another queue.
 const DIRECT_REPLY: &str = "amq.rabbitmq.reply-to.";
+
+/// For the declarations: a broker that is still recovering a queue may not answer them at all.
+const SET_UP: Duration = Duration::from_secs(20);
 
 type Unsettled = FuturesUnordered<BoxFuture<'static, ()>>;
 
@@ -76,18 +82,10 @@ impl Consumer {
         backoff: &mut Backoff,
         stop: &CancellationToken,
     ) -> lapin::Result<()> {
-        let channel = connection.create_channel().await?;
-        channel.basic_qos(self.prefetch, BasicQosOptions::default()).await?;
-        topology::declare(&channel, &self.route).await?;
-        let messages = channel
-            .basic_consume(
-                self.route.queue().as_str().into(),
-                "".into(),
-                BasicConsumeOptions::default(),
-                FieldTable::default(),
-            )
-            .await?;
+        let (channel, messages) =
+            timeout(SET_UP, self.set_up(connection)).await.map_err(io::Error::from)??;
         backoff.reset();
+        tracing::debug!("messages are taken from {}", self.route);
         if let Some(ready) = self.ready.take()
             && ready.send(()).is_err()
         {
@@ -98,6 +96,17 @@ impl Consumer {
         self.hand_out(&channel, messages, &mut unsettled, stop).await?;
         self.drain(&channel, tag, unsettled).await;
         Ok(())
+    }
+
+    async fn set_up(&self, connection: &Connection) -> lapin::Result<(Channel, lapin::Consumer)> {
+        let channel = connection.create_channel().await?;
+        channel.basic_qos(self.prefetch, BasicQosOptions::default()).await?;
+        topology::declare(&channel, &self.route).await?;
+        let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
+        let queue = self.route.queue();
+        let messages =
+            channel.basic_consume(queue.as_str().into(), "".into(), options, arguments).await?;
+        Ok((channel, messages))
     }
 
     async fn hand_out(
@@ -190,5 +199,5 @@ async fn pass_on(
 }
 
 fn cancelled() -> lapin::Error {
-    std::io::Error::other("the broker ended the consumer: the queue was removed or moved").into()
+    io::Error::other("the broker ended the consumer: the queue was removed or moved").into()
 }

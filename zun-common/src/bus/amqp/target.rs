@@ -86,7 +86,7 @@ impl fmt::Display for Target {
     /// Never the user or the password.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let AMQPUri { scheme, authority, vhost, query: _ } = &self.uri;
-        write!(out, "{scheme}://{}:{}{vhost}", authority.host, authority.port)
+        write!(out, "{scheme}://{}:{}/{vhost}", authority.host, authority.port)
     }
 }
 

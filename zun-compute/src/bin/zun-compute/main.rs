@@ -1,6 +1,7 @@
 //! The agent's binary: settings, signals and exit code.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,8 +99,13 @@ async fn run(settings: Settings) -> Result<bool, Failure> {
             }
         });
     }
-    let agent = Agent::start(settings, bus.clone(), driver, &tasks).await?;
-    shutdown::signal().await.map_err(Failure::Runtime)?;
+    let mut signal = pin!(shutdown::signal());
+    let agent = tokio::select! {
+        biased;
+        ended = &mut signal => return ended.map(|()| true).map_err(Failure::Runtime),
+        agent = Agent::start(settings, bus.clone(), driver, &tasks) => agent?,
+    };
+    signal.await.map_err(Failure::Runtime)?;
     tracing::info!(host.name = %host, "shutting down");
     let drained = agent.stop().await;
     bus.transport().close().await;
