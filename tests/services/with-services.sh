@@ -12,7 +12,6 @@ set -euo pipefail
 
 STATE=$TARGET/test-services
 SOCKET=$STATE/docker.sock
-BRIDGE=zunt0
 NAME=zun-test-rabbitmq
 STANDALONE=$TARGET/debug/zun-standalone
 USERNAME=zun-test
@@ -20,28 +19,32 @@ PASSWORD=$(head -c 12 /dev/urandom | base64 | tr -dc 'a-zA-Z0-9')
 
 # --- the engine ----------------------------------------------------------------------------------
 start_engine() {
-  local subnet
-  subnet=$(free_subnet)
-  ip link add "$BRIDGE" type bridge
-  ip address add "$subnet.1/24" dev "$BRIDGE"
-  ip link set "$BRIDGE" up
+  local bridge
   mkdir -p "$STATE/data" "$STATE/run"
+  bridge=$(make_bridge)
   echo '{}' >"$STATE/daemon.json"
   # No iptables rules: the containers reach the machine over the bridge, and that is all that they need.
   setsid dockerd --config-file "$STATE/daemon.json" --data-root "$STATE/data" --exec-root "$STATE/run" \
-    --pidfile "$STATE/dockerd.pid" -H "unix://$SOCKET" --bridge "$BRIDGE" --iptables=false --ip-masq=false \
+    --pidfile "$STATE/dockerd.pid" -H "unix://$SOCKET" --bridge "$bridge" --iptables=false --ip-masq=false \
     --ip-forward=false --containerd-namespace zun-test --containerd-plugins-namespace zun-test-plugins \
     --log-level warn >"$STATE/dockerd.log" 2>&1 9>&- &
   export DOCKER_HOST=unix://$SOCKET
   wait_for 60 dockerd docker version || { tail -20 "$STATE/dockerd.log" >&2; exit 1; }
 }
 
-free_subnet() {
-  local third
-  for third in $(seq 240 254); do
-    ip -4 address show | grep -q " 10.213.$third\." || { echo "10.213.$third"; return; }
+# A bridge of our own, up, with an address; its name is kept for the taking down.
+make_bridge() {
+  local number
+  for number in $(seq 0 9); do
+    ip -4 address show | grep -q " 10\.213\.$((240 + number))\." && continue
+    ip link add "zunt$number" type bridge 2>/dev/null || continue
+    echo "zunt$number" >"$STATE/bridge"
+    ip address add "10.213.$((240 + number)).1/24" dev "zunt$number"
+    ip link set "zunt$number" up
+    cat "$STATE/bridge"
+    return
   done
-  fail "10.213.240.0/20 is in use on this machine; the test engine needs a free /24 of it"
+  fail "10.213.240.0/20 or the names zunt0 to zunt9 are in use on this machine; the test engine needs one of each"
 }
 
 load_busybox() {
@@ -150,7 +153,7 @@ clean() {
   awk -v under="$STATE/" 'index($2, under) == 1 {print $2}' /proc/mounts | sort -r | while read -r mount; do
     umount -l "$mount" || :
   done
-  ip link del "$BRIDGE" 2>/dev/null || :
+  [ ! -s "$STATE/bridge" ] || ip link del "$(cat "$STATE/bridge")" 2>/dev/null || :
   rm -rf --one-file-system "$STATE"
 }
 

@@ -36,16 +36,20 @@ pub struct Name {
 impl Bed {
     /// The standalone of this run.
     pub fn shared() -> Self {
-        let file = std::env::var_os("ZUN_TEST_STANDALONE")
-            .expect("ZUN_TEST_STANDALONE names no environment file: run the tests with `make test`");
+        let file = std::env::var_os("ZUN_TEST_STANDALONE").expect(
+            "ZUN_TEST_STANDALONE names no environment file: run the tests with `make test`",
+        );
         let text = std::fs::read_to_string(&file).expect("the standalone's environment file");
         Self { environment: parse(&text) }
     }
 
     /// Another client of another service.
     pub fn at(endpoint: &str, token: &str) -> Self {
-        let pairs = [("OS_AUTH_TYPE", "admin_token"), ("OS_ENDPOINT", endpoint), ("OS_TOKEN", token)];
-        Self { environment: pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec() }
+        let pairs =
+            [("OS_AUTH_TYPE", "admin_token"), ("OS_ENDPOINT", endpoint), ("OS_TOKEN", token)];
+        Self {
+            environment: pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        }
     }
 
     /// What a client finds in its environment.
@@ -140,7 +144,10 @@ impl Name {
 impl Drop for Name {
     fn drop(&mut self) {
         let finished = self.bed.zun(&["delete", "--force", &self.name]);
-        if finished.code != 0 && !finished.stderr.contains("404") && !finished.stderr.contains("found") {
+        if finished.code != 0
+            && !finished.stderr.contains("404")
+            && !finished.stderr.contains("found")
+        {
             eprintln!("{} was not removed: {}", self.name, finished.stderr);
         }
     }
@@ -149,7 +156,8 @@ impl Drop for Name {
 /// A binary of this workspace, built beside the tests.
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
-    let directory = test.parent().and_then(std::path::Path::parent).expect("target/debug/deps/test");
+    let directory =
+        test.parent().and_then(std::path::Path::parent).expect("target/debug/deps/test");
     let path = directory.join(name);
     assert!(path.exists(), "{} is not built: run the tests with `make test`", path.display());
     path

@@ -55,7 +55,8 @@ impl Proxy {
 
     /// Ends all connections and takes no new ones.
     pub fn refuse(&self) {
-        self.state.send_modify(|state| *state = State { mode: Mode::Refuse, epoch: state.epoch + 1 });
+        self.state
+            .send_modify(|state| *state = State { mode: Mode::Refuse, epoch: state.epoch + 1 });
     }
 
     /// Passes nothing on any more; connections stay open, and new ones are taken and left alone.

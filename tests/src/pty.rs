@@ -40,14 +40,24 @@ pub struct Pty {
 
 impl Pty {
     /// Runs `program` with `arguments` and `environment` added, on a terminal of this size.
-    pub fn spawn(program: &str, arguments: &[&str], environment: &[(String, String)], (rows, columns): (u16, u16)) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a pseudo-terminal");
+    pub fn spawn(
+        program: &str,
+        arguments: &[&str],
+        environment: &[(String, String)],
+        (rows, columns): (u16, u16),
+    ) -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
+            .expect("a pseudo-terminal");
         grantpt(&master).expect("granted");
         unlockpt(&master).expect("unlocked");
         set_size(&master, rows, columns);
         let name = ptsname(&master, Vec::new()).expect("its name");
-        let slave = rustix::fs::open(name.as_c_str(), OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
-            .expect("its other end");
+        let slave = rustix::fs::open(
+            name.as_c_str(),
+            OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .expect("its other end");
         let stdio = || Stdio::from(slave.try_clone().expect("another handle"));
         let child = Command::new("setsid")
             .args(["--ctty", program])
@@ -81,8 +91,16 @@ impl Pty {
             }
             let left = until.saturating_duration_since(Instant::now());
             let whole = String::from_utf8_lossy(&shown.bytes).into_owned();
-            assert!(!shown.ended && !left.is_zero(), "`{text}` was not shown; the terminal shows:\n{whole}");
-            shown = self.screen.changed.wait_timeout(shown, left).unwrap_or_else(PoisonError::into_inner).0;
+            assert!(
+                !shown.ended && !left.is_zero(),
+                "`{text}` was not shown; the terminal shows:\n{whole}"
+            );
+            shown = self
+                .screen
+                .changed
+                .wait_timeout(shown, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 
@@ -101,7 +119,13 @@ impl Pty {
     pub fn modes(&self) -> String {
         let Termios { input_modes, output_modes, control_modes, local_modes, .. } =
             tcgetattr(&self.keyboard).expect("its modes");
-        format!("{:x}:{:x}:{:x}:{:x}", input_modes.bits(), output_modes.bits(), control_modes.bits(), local_modes.bits())
+        format!(
+            "{:x}:{:x}:{:x}:{:x}",
+            input_modes.bits(),
+            output_modes.bits(),
+            control_modes.bits(),
+            local_modes.bits()
+        )
     }
 
     /// Sends the binary a signal.
@@ -124,7 +148,12 @@ impl Pty {
             let left = until.saturating_duration_since(Instant::now());
             let whole = String::from_utf8_lossy(&shown.bytes).into_owned();
             assert!(!left.is_zero(), "the binary did not end; the terminal shows:\n{whole}");
-            shown = self.screen.changed.wait_timeout(shown, left).unwrap_or_else(PoisonError::into_inner).0;
+            shown = self
+                .screen
+                .changed
+                .wait_timeout(shown, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         drop(shown);
         self.child.wait().expect("its exit status")
@@ -167,14 +196,14 @@ fn watch(mut master: File, screen: Arc<Screen>) {
     });
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_shell_on_a_terminal_shows_types_resizes_and_exits() {
-        let mut term = Pty::spawn("/bin/sh", &[], &[("PS1".to_owned(), "> ".to_owned())], (33, 101));
+        let mut term =
+            Pty::spawn("/bin/sh", &[], &[("PS1".to_owned(), "> ".to_owned())], (33, 101));
         term.shows("> ");
         term.types("stty size\n");
         term.shows("33 101");

@@ -183,10 +183,10 @@ impl ScriptedAgent {
                 }
             }
         };
-        match tokio::time::timeout(PATIENCE, waiting).await {
-            Ok(taken) => taken,
-            Err(_) => panic!("no {method} came; there came {:?}", self.taken()),
-        }
+        let Ok(taken) = tokio::time::timeout(PATIENCE, waiting).await else {
+            panic!("no {method} came; there came {:?}", self.taken());
+        };
+        taken
     }
 }
 

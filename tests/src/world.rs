@@ -55,11 +55,14 @@ impl World {
     }
 
     async fn over(rabbit: Rabbit, hosts: usize) -> Self {
-        let directory = tempfile::Builder::new().prefix("zun-world-").tempdir().expect("a directory");
+        let directory =
+            tempfile::Builder::new().prefix("zun-world-").tempdir().expect("a directory");
         let bus = rabbit.virtual_host().await;
         let endpoint = free_address();
         write_api_settings(directory.path(), bus.url(), endpoint);
-        run(Command::new(binary("zun-api")).args(["ca", "init", "--directory"]).arg(directory.path().join("ca")));
+        run(Command::new(binary("zun-api"))
+            .args(["ca", "init", "--directory"])
+            .arg(directory.path().join("ca")));
         let mut world = Self { directory, rabbit, bus, endpoint, api: None, hosts: Vec::new() };
         world.start_api();
         for index in 0..hosts {
@@ -148,7 +151,8 @@ impl World {
         };
         let CertificateFiles { ca, certificate, key } = files;
         let listener = SafeListener { address, ca, certificate, key, plugin };
-        let engine = EngineSettings { directory: directory.join("engine"), listener: Some(listener) };
+        let engine =
+            EngineSettings { directory: directory.join("engine"), listener: Some(listener) };
         let engine = PrivateEngine::start(&engine).await.expect("an engine of its own");
         copy_image(&engine.socket());
         let settings = directory.join("zun-compute.toml");
@@ -165,7 +169,8 @@ impl World {
 
     async fn certificate(&self, host: &HostName, directory: &Path) -> CertificateFiles {
         let tasks = Tasks::new();
-        let bus = zun_common::bus::connect(&self.bus.settings(), host.as_str(), &tasks).expect("the bus");
+        let bus =
+            zun_common::bus::connect(&self.bus.settings(), host.as_str(), &tasks).expect("the bus");
         let wanted = CertificateSettings {
             directory: directory.to_owned(),
             host: host.clone(),
@@ -210,7 +215,9 @@ fn write_api_settings(directory: &Path, bus: &str, endpoint: SocketAddr) {
     let tokens = directory.join("tokens.toml");
     let digest = run(Command::new("sh").args(["-c", "printf %s \"$0\" | sha256sum", TOKEN]));
     let hash = digest.split_whitespace().next().expect("a digest");
-    let entry = format!("[[token]]\nsha256 = '{hash}'\nuser = 'admin'\nproject = 'admin'\nroles = ['admin']\n");
+    let entry = format!(
+        "[[token]]\nsha256 = '{hash}'\nuser = 'admin'\nproject = 'admin'\nroles = ['admin']\n"
+    );
     write_private(&tokens, &entry);
     let here = directory.display();
     let text = format!(
@@ -221,21 +228,33 @@ fn write_api_settings(directory: &Path, bus: &str, endpoint: SocketAddr) {
 }
 
 fn write_private(path: &Path, text: &str) {
-    let mut file = File::options().create(true).truncate(true).write(true).mode(0o600).open(path).expect("a file");
+    let mut file = File::options()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .expect("a file");
     std::io::Write::write_all(&mut file, text.as_bytes()).expect("written");
 }
 
 /// The image of the run's engine, copied into another engine.
 fn copy_image(socket: &Path) {
-    let script = "docker -H \"$ZUN_TEST_DOCKER\" save cirros:latest | docker -H \"unix://$0\" load -q";
+    let script =
+        "docker -H \"$ZUN_TEST_DOCKER\" save cirros:latest | docker -H \"unix://$0\" load -q";
     run(Command::new("sh").args(["-c", script]).arg(socket));
 }
 
 fn is_up(bed: &Bed, host: &str) -> bool {
     let url = format!("{}/services", bed.variable("OS_ENDPOINT"));
     let header = format!("X-Auth-Token: {TOKEN}");
-    let output = Command::new("curl").args(["-sf", "-m", "5", "-H", &header, &url]).output().expect("curl runs");
-    let Ok(list) = serde_json::from_slice::<serde_json::Value>(&output.stdout) else { return false };
+    let output = Command::new("curl")
+        .args(["-sf", "-m", "5", "-H", &header, &url])
+        .output()
+        .expect("curl runs");
+    let Ok(list) = serde_json::from_slice::<serde_json::Value>(&output.stdout) else {
+        return false;
+    };
     let services = list["services"].as_array().cloned().unwrap_or_default();
     services.iter().any(|service| service["host"] == host && service["state"] == "up")
 }

@@ -86,7 +86,9 @@ async fn an_agent_killed_while_it_creates_leaves_exactly_one_container() {
         command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("zun runs")
     };
     let clients: Vec<_> = names.iter().map(create).collect();
-    eventually("all of them are asked for", || bed.must(&["list", "--format", "json"]).matches("once-").count() >= 8);
+    eventually("all of them are asked for", || {
+        bed.must(&["list", "--format", "json"]).matches("once-").count() >= 8
+    });
     world.end_agent(0, Signal::KILL);
     world.start_agent(0);
     for mut client in clients {

@@ -244,11 +244,11 @@ fn hide(value: &mut Value, name: &str) {
         Value::String(text) => {
             if name == "uuid" {
                 text.parse::<uuid::Uuid>().expect("a uuid");
-                *text = "UUID".to_owned();
+                "UUID".clone_into(text);
             } else if name.ends_with("_at") || name == "last_seen_up" {
                 chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.6f")
                     .expect("Zun's form");
-                *text = "TIME".to_owned();
+                "TIME".clone_into(text);
             } else if name == "href" || name == "next" {
                 *text = plain_address(text);
             }

@@ -73,7 +73,11 @@ impl Machine {
     /// Runs a line of shell with the environment file sourced and the built programs first in `PATH`.
     pub(super) fn shell(&self, line: &str) -> Output {
         let script = format!(". '{}'; {line}", self.env_file().display());
-        Command::new("/bin/sh").args(["-c", &script]).stdin(Stdio::null()).output().expect("a shell")
+        Command::new("/bin/sh")
+            .args(["-c", &script])
+            .stdin(Stdio::null())
+            .output()
+            .expect("a shell")
     }
 
     /// The engine's answer to a docker command.
@@ -165,7 +169,8 @@ pub(super) fn words(output: &Output) -> String {
 
 /// Kills a process and returns once it is gone.
 pub(super) fn kill(pid: i32) {
-    let process = pidfd_open(Pid::from_raw(pid).expect("a pid"), PidfdFlags::empty()).expect("it runs");
+    let process =
+        pidfd_open(Pid::from_raw(pid).expect("a pid"), PidfdFlags::empty()).expect("it runs");
     pidfd_send_signal(&process, Signal::KILL).expect("killed");
     let time = Timespec { tv_sec: 10, tv_nsec: 0 };
     let mut wanted = [PollFd::new(&process, PollFlags::IN)];
@@ -191,7 +196,8 @@ fn numbers() -> impl Iterator<Item = u32> {
 }
 
 fn names(line: &str, state: &Path) -> bool {
-    line.contains(&format!("{}/", state.display())) || line.contains(&format!("{} ", state.display()))
+    line.contains(&format!("{}/", state.display()))
+        || line.contains(&format!("{} ", state.display()))
 }
 
 fn identity(path: &Path) -> Option<(u64, u64)> {

@@ -27,7 +27,10 @@ fn it_starts_beside_another_engine_and_leaves_nothing_when_it_goes_down() {
         succeed(Command::new("docker").args(["--host", &shared, "ps", "-q", "--no-trunc"]));
     assert!(!containers_before.trim().is_empty(), "RabbitMQ runs in the shared engine");
     for id in containers_before.lines() {
-        assert!(containers_after.contains(id), "container {id} of the shared engine was left alone");
+        assert!(
+            containers_after.contains(id),
+            "container {id} of the shared engine was left alone"
+        );
     }
     let own_mark = mark_of(&machine);
     assert!(marks().contains(&own_mark), "{own_mark} is on its bridge");

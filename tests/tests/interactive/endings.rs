@@ -24,7 +24,10 @@ fn c04_what_cannot_run_is_127_126_or_125_with_one_line() {
         let finished = bed.zun(&arguments);
         assert_eq!(finished.code, code, "{arguments:?}: {finished:?}");
         assert_eq!(finished.stdout, "");
-        assert!(finished.stderr.contains("zun: ") || finished.stderr.contains("error: "), "{finished:?}");
+        assert!(
+            finished.stderr.contains("zun: ") || finished.stderr.contains("error: "),
+            "{finished:?}"
+        );
     }
     let nowhere = Bed::at("http://127.0.0.1:1/v1", "none");
     let finished = nowhere.zun(&["run", "-i", "--rm", "cirros", "/bin/sh"]);
@@ -37,7 +40,8 @@ fn c04_what_cannot_run_is_127_126_or_125_with_one_line() {
 fn c45_a_container_with_rm_is_gone_when_its_shell_exits() {
     let bed = Bed::shared();
     let name = bed.name("c45");
-    let mut term = bed.term(&["run", "-i", "--rm", "--name", name.as_str(), "cirros", "/bin/sh"], (24, 80));
+    let mut term =
+        bed.term(&["run", "-i", "--rm", "--name", name.as_str(), "cirros", "/bin/sh"], (24, 80));
     term.shows("/ #");
     term.types("exit 5\r");
     assert_eq!(term.exit(), 5);

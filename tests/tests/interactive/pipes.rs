@@ -16,7 +16,8 @@ fn c07_fifty_mebibytes_go_in_unharmed() {
     let mut input = vec![0_u8; 50 << 20];
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     for chunk in input.chunks_mut(8) {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         chunk.copy_from_slice(&state.to_le_bytes()[..chunk.len()]);
     }
     let mut local = std::process::Command::new("sha256sum")
@@ -41,7 +42,8 @@ fn c08_output_after_the_end_of_the_input_still_arrives() {
 #[test]
 fn c10_each_stream_goes_where_it_belongs() {
     let bed = Bed::shared();
-    let finished = bed.zun(&["run", "-i", "-T", "--rm", "cirros", "sh", "-c", "echo o; echo e >&2"]);
+    let finished =
+        bed.zun(&["run", "-i", "-T", "--rm", "cirros", "sh", "-c", "echo o; echo e >&2"]);
     assert_eq!((finished.code, finished.stdout.as_str()), (0, "o\n"), "{finished:?}");
     assert_eq!(finished.stderr, "e\n");
 }
@@ -52,7 +54,8 @@ fn c50_every_byte_comes_out_unharmed() {
     let script = "head -c 10485760 /dev/urandom > /tmp/x; sha256sum < /tmp/x >&2; cat /tmp/x";
     let output = bed.piped(&["run", "-i", "-T", "--rm", "cirros", "sh", "-c", script], b"");
     assert_eq!(output.stdout.len(), 10 << 20);
-    let finished = Finished::from(bed.piped(&["run", "-i", "--rm", "cirros", "sha256sum"], &output.stdout));
+    let finished =
+        Finished::from(bed.piped(&["run", "-i", "--rm", "cirros", "sha256sum"], &output.stdout));
     assert_eq!(finished.stdout, String::from_utf8_lossy(&output.stderr));
 }
 
@@ -60,8 +63,10 @@ fn c50_every_byte_comes_out_unharmed() {
 fn nothing_of_the_first_output_is_lost() {
     let bed = Bed::shared();
     for _ in 0..20 {
-        let finished = bed.zun(&["run", "--rm", "cirros", "sh", "-c", "echo first; echo err >&2; exit 7"]);
-        let expected = Finished { code: 7, stdout: "first\n".to_owned(), stderr: "err\n".to_owned() };
+        let finished =
+            bed.zun(&["run", "--rm", "cirros", "sh", "-c", "echo first; echo err >&2; exit 7"]);
+        let expected =
+            Finished { code: 7, stdout: "first\n".to_owned(), stderr: "err\n".to_owned() };
         assert_eq!(finished, expected);
     }
 }

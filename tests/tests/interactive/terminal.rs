@@ -65,7 +65,8 @@ fn c15_of_many_resizes_the_last_wins_without_a_word() {
 fn c19_custom_detach_keys_leave_ctrl_p_to_the_shell() {
     let bed = Bed::shared();
     let name = bed.name("c19");
-    let keys = ["run", "-i", "--detach-keys", "ctrl-a,d", "--name", name.as_str(), "cirros", "/bin/sh"];
+    let keys =
+        ["run", "-i", "--detach-keys", "ctrl-a,d", "--name", name.as_str(), "cirros", "/bin/sh"];
     let mut term = bed.term(&keys, SIZE);
     term.shows("/ #");
     term.types("echo fir''st\r");
@@ -82,7 +83,18 @@ fn c20_without_detach_keys_both_reach_the_program() {
     let bed = Bed::shared();
     let name = bed.name("c20");
     let script = "stty raw -echo; echo ready; head -c 2 | od -An -tx1";
-    let run = ["run", "-i", "--detach-keys", "", "--name", name.as_str(), "cirros", "/bin/sh", "-c", script];
+    let run = [
+        "run",
+        "-i",
+        "--detach-keys",
+        "",
+        "--name",
+        name.as_str(),
+        "cirros",
+        "/bin/sh",
+        "-c",
+        script,
+    ];
     let mut term = bed.term(&run, SIZE);
     term.shows("ready");
     term.types("\x10\x11");

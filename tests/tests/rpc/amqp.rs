@@ -60,10 +60,11 @@ async fn among_many_calls_each_unknown_host_is_told_to_its_own_caller() {
 async fn two_services_of_one_connection_are_told_apart_by_their_names() {
     let broker = broker().await;
     let bus = bus(&broker.virtual_host.settings(), &broker.tasks).await;
-    let router = zun_common::bus::Router::new()
-        .on(|Count(_), incoming: zun_common::bus::Incoming| async move {
+    let router = zun_common::bus::Router::new().on(
+        |Count(_), incoming: zun_common::bus::Incoming| async move {
             Ok(u32::from(incoming.sender == "compute7"))
-        });
+        },
+    );
     serve(&bus, &host("known"), router, &broker.tasks).await;
     let agent = bus.speaking_as("compute7");
     assert_eq!(agent.call(&host("known"), &Count(0), &context()).await.expect("a reply"), 1);

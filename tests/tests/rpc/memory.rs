@@ -23,7 +23,8 @@ impl Broker for InProcess {
     async fn dead_letters(&self, count: usize) -> Vec<Bytes> {
         soon("the dead letters are there", async || {
             let letters = self.first.dead_letters();
-            (letters.len() >= count).then(|| letters.into_iter().map(|letter| letter.body).collect())
+            (letters.len() >= count)
+                .then(|| letters.into_iter().map(|letter| letter.body).collect())
         })
         .await
     }

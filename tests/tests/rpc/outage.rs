@@ -107,7 +107,8 @@ async fn what_is_sent_during_an_outage_arrives_after_it() {
     release.notify_one();
     serve(&outage.sure, &host("compute1"), router, &outage.tasks).await;
     outage.proxy.refuse();
-    soon("the loss is known", async || (!outage.shaky.transport().is_connected()).then_some(())).await;
+    soon("the loss is known", async || (!outage.shaky.transport().is_connected()).then_some(()))
+        .await;
     let (called, work, asked) = (host("compute1"), Work("a".to_owned()), context());
     let restored = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -145,7 +146,8 @@ async fn a_broker_that_cannot_be_reached_until_the_deadline_is_not_silence() {
     let outage = Outage::of(Rabbit::shared().await).await;
     serve(&outage.sure, &host("compute1"), counting(), &outage.tasks).await;
     outage.proxy.refuse();
-    soon("the loss is known", async || (!outage.shaky.transport().is_connected()).then_some(())).await;
+    soon("the loss is known", async || (!outage.shaky.transport().is_connected()).then_some(()))
+        .await;
     let message = zun_common::bus::Outgoing {
         route: zun_common::bus::Route::Commands(host("compute1")),
         id: uuid::Uuid::new_v4(),

@@ -13,10 +13,7 @@ use super::support::{Count, Work, bus, context, counting, heard, host, serve};
 async fn send(channel: &Channel, queue: &str, body: &[u8]) {
     let options = BasicPublishOptions::default();
     let properties = BasicProperties::default().with_delivery_mode(2);
-    channel
-        .basic_publish("".into(), queue.into(), options, body, properties)
-        .await
-        .expect("sent");
+    channel.basic_publish("".into(), queue.into(), options, body, properties).await.expect("sent");
 }
 
 async fn fresh() -> (Rabbit, VirtualHost, Tasks) {
@@ -68,9 +65,8 @@ async fn a_command_whose_handler_panics_is_refused_and_does_not_come_again() {
         async move { if what == "panic" { panic!("a defect") } else { Ok(Done {}) } }
     });
     serve(&bus, &host("compute1"), router, &tasks).await;
-    let call = async |what: &str| {
-        bus.call(&host("compute1"), &Work(what.to_owned()), &context()).await
-    };
+    let call =
+        async |what: &str| bus.call(&host("compute1"), &Work(what.to_owned()), &context()).await;
     match call("panic").await {
         Err(CallError::Refused { problem, .. }) => assert_eq!(problem.code, Code::Internal),
         other => panic!("{other:?}"),

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::UnboundedReceiver;
 use zun_common::bus::{Bus, Router};
 use zun_common::bus::{BusSettings, Route, connect};
 use zun_common::id::HostName;
 use zun_common::rpc::envelope::CallContext;
 use zun_common::rpc::{Call, Done, Kind};
 use zun_common::shutdown::Tasks;
-use tokio::sync::mpsc::UnboundedReceiver;
 use zun_common::telemetry::{LogSettings, init};
 use zun_tests::eventually::soon;
 

@@ -70,7 +70,10 @@ async fn tls_end(acceptor: TlsAcceptor, broker: SocketAddr, tasks: &Tasks) -> So
 
 fn secure(virtual_host: &VirtualHost, way: SocketAddr, ca_file: &Path) -> BusSettings {
     let BusSettings { url, .. } = virtual_host.settings_through(way);
-    BusSettings { ca_file: Some(ca_file.to_owned()), ..BusSettings::at(url.replacen("amqp:", "amqps:", 1)) }
+    BusSettings {
+        ca_file: Some(ca_file.to_owned()),
+        ..BusSettings::at(url.replacen("amqp:", "amqps:", 1))
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -20,5 +20,3 @@ mod recovery;
 mod shutdown;
 #[cfg(test)]
 mod world;
-#[cfg(test)]
-mod tmp_docker;

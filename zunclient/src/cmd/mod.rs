@@ -111,7 +111,6 @@ impl Verb {
         }
     }
 
-    #[expect(clippy::cognitive_complexity, reason = "one arm a verb, and nothing else")]
     async fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self {
             Self::Run(verb) => verb.run(context).await,

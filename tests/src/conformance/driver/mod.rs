@@ -1,12 +1,5 @@
 //! What every container driver must do. One line makes all of it tests:
 //! `driver_conformance!(world)`, where `world` is a function that makes a [`World`].
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::cognitive_complexity,
-    reason = "every case is a test, though it stands in a library"
-)]
 
 pub mod events;
 pub mod execs;

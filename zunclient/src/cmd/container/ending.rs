@@ -33,7 +33,7 @@ pub(super) async fn exited(
     let asked = api.wait_for(&id, &ENDED, HEARD);
     let now = match timeout(HEARD * 2, asked).await {
         Ok(Ok(now)) => now,
-        Ok(Err(error)) if error.is_not_found() => return Ok(plain(container, code, before)),
+        Ok(Err(error)) if error.is_not_found() => return Ok(gone(container, code, before)),
         Ok(Err(_)) | Err(_) => return Ok(Exit::of_process(code)),
     };
     if runs_again(&now, before) {
@@ -43,15 +43,35 @@ pub(super) async fn exited(
     if now.status == Status::Error && (never_ran || code == 0) {
         return Err(failed(&now));
     }
+    if now.status == Status::Deleted {
+        return Ok(gone(container, code, before));
+    }
+    if let Some(why) = now.status_reason.filter(|why| code != 0 && !why.is_empty()) {
+        crate::out::note(&format!("{}: {}", container.name, why.replace('\n', " ")));
+        return Ok(Exit::of_process(code));
+    }
     Ok(plain(container, code, before))
+}
+
+/// One that removes itself is expected to be gone; any other was removed by somebody.
+fn gone(container: &Container, code: i64, before: Before) -> Exit {
+    if container.auto_remove {
+        return plain(container, code, before);
+    }
+    crate::out::note(&format!("{} was removed; its process ended with {code}", container.name));
+    Exit::of_process(code)
 }
 
 /// A command that could not be run prints nothing, and a container that is gone tells no reason.
 fn plain(container: &Container, code: i64, before: Before) -> Exit {
-    if before.bytes == 0 && matches!(code, 126 | 127) {
-        let why = if code == 127 { "not found" } else { "not executable" };
-        crate::out::note(&format!("{}: the command ended with {code} ({why}?)", container.name));
-    }
+    let why = match (before.bytes, code) {
+        (0, 127) => "not found",
+        (0, 126) => "not executable",
+        (_, _) => return Exit::of_process(code),
+    };
+    let command = container.command.as_ref().and_then(|words| words.first());
+    let command = command.map_or("the image's command", String::as_str);
+    crate::out::note(&format!("{}: {command}: {why}, by its exit code {code}", container.name));
     Exit::of_process(code)
 }
 

@@ -14,6 +14,7 @@ use zun_common::api::v1::console::AttachRequest;
 use zun_common::api::v1::container::Container;
 use zun_common::grant::{Mode, WaitCondition};
 use zun_common::pki::signing_request;
+use zun_common::status::Status;
 use zun_common::units::TerminalSize;
 
 use super::ending;
@@ -218,6 +219,13 @@ async fn redraw(console: &Console, size: Option<TerminalSize>) {
     drop(timeout(Duration::from_secs(1), console.control.resize(smaller)).await);
 }
 
+/// What becomes of a started container.
+const KNOWN: [Status; 5] =
+    [Status::Running, Status::Stopped, Status::Error, Status::Deleted, Status::Dead];
+
+/// How long the service may take to hear of it.
+const HEARD: Duration = Duration::from_secs(5);
+
 /// What the service does where the console itself cannot (any more).
 pub(super) struct ByApi<'a> {
     pub(super) api: &'a Client,
@@ -231,10 +239,19 @@ impl Remote for ByApi<'_> {
     }
 
     async fn signal(&self, name: &str) -> bool {
-        match self.api.kill(self.container, name).await {
-            Ok(()) => true,
-            // It has just ended: its exit code is on its way.
-            Err(error) => matches!(error.status(), Some(404 | 409)),
+        // The process may print before the service has heard that it runs.
+        for _ in 0..3 {
+            match self.api.kill(self.container, name).await {
+                Ok(()) => return true,
+                Err(error) if error.status() == Some(409) => {}
+                Err(error) => return error.is_not_found(),
+            }
+            match self.api.wait_for(self.container, &KNOWN, HEARD).await {
+                Ok(container) if container.status == Status::Running => {}
+                // It has just ended: its exit code is on its way.
+                Ok(_) | Err(_) => return true,
+            }
         }
+        true
     }
 }

@@ -70,7 +70,7 @@ impl Connection for DockerAttach {
         let shape = Shape::of(dial.endpoint.tty);
         let (output, input): (Output, Box<dyn Input>) = match &way {
             Way::Websocket(address) => {
-                let (output, input) = ws::open(&dialer, address).await?;
+                let (output, input) = ws::open(&dialer, address, &dial.tasks).await?;
                 (Output::Websocket(output), Box::new(input))
             }
             Way::Hijack(address) => {

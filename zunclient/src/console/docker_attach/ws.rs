@@ -1,14 +1,19 @@
 //! The websocket of a terminal: one merged stream, binary frames.
 
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::sync::Mutex;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+use zun_common::shutdown::Tasks;
 
 use super::END_OF_TRANSMISSION;
 use crate::console::docker::address::Address;
@@ -21,13 +26,19 @@ type Socket = WebSocketStream<Stream>;
 /// What comes out of the terminal.
 pub(super) struct WsOutput(SplitStream<Socket>);
 
+type Sink = Mutex<SplitSink<Socket, Message>>;
+
 /// What is typed.
-pub(super) struct WsInput(SplitSink<Socket, Message>);
+pub(super) struct WsInput(Arc<Sink>);
+
+/// How often something goes out, so that nothing on the way takes a quiet terminal for a dead one.
+const PING: Duration = Duration::from_secs(20);
 
 /// Dials and upgrades.
 pub(super) async fn open(
     dialer: &Dialer,
     address: &Address,
+    tasks: &Tasks,
 ) -> Result<(WsOutput, WsInput), ConsoleError> {
     let stream = dialer.dial(address).await?;
     let authority = address.authority();
@@ -45,7 +56,24 @@ pub(super) async fn open(
     let socket =
         Socket::from_partially_read(upgraded.stream, upgraded.first, Role::Client, None).await;
     let (sink, stream) = socket.split();
+    let sink = Arc::new(Mutex::new(sink));
+    tasks.spawn(keep_alive(Arc::downgrade(&sink), tasks.clone()));
     Ok((WsOutput(stream), WsInput(sink)))
+}
+
+/// Pings until the console is dropped. That no pong comes means nothing: a process that does not read its
+/// input holds up the pings behind it.
+async fn keep_alive(sink: Weak<Sink>, tasks: Tasks) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(PING) => {}
+            () = tasks.cancelled() => return,
+        }
+        let Some(sink) = sink.upgrade() else { return };
+        if sink.lock().await.send(Message::Ping(Bytes::new())).await.is_err() {
+            return;
+        }
+    }
 }
 
 impl WsOutput {
@@ -67,7 +95,7 @@ impl WsOutput {
 
 impl WsInput {
     async fn send(&mut self, message: Message) -> Result<(), ConsoleError> {
-        let sent = self.0.send(message).await;
+        let sent = self.0.lock().await.send(message).await;
         sent.map_err(|cause| ConsoleError::Broken(std::io::Error::other(cause)))
     }
 }

@@ -1,11 +1,8 @@
 //! `docker.attach` against a fake engine: half-close, streams apart, refusals, wrong certificates.
 
-mod fake;
-
 use std::time::Duration;
 
 use bytes::Bytes;
-use fake::{Asked, Engine};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
@@ -16,6 +13,8 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use zun_common::chain;
 use zun_common::units::TerminalSize;
 use zunclient::console::{Console, ConsoleError, Event, connection};
+
+use crate::fake::{Asked, Engine};
 
 const UPGRADED: &[u8] =
     b"HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";

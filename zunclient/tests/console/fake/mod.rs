@@ -1,6 +1,8 @@
 //! A fake engine: a TLS server that answers one scripted call a connection, and what a client needs to
 //! dial it.
 
+pub(crate) mod service;
+
 use std::future::Future;
 use std::sync::Arc;
 
@@ -111,9 +113,26 @@ impl Engine {
     /// What a client dials a container's console with.
     pub(crate) fn dial(&self, tty: bool, host: &str) -> Dial {
         let request = signing_request("client", Vec::new()).expect("a request");
+        let mut endpoint = self.endpoint_at(host, &request.csr);
+        endpoint.tty = tty;
+        Dial {
+            endpoint,
+            key: request.key,
+            input: true,
+            until: WaitCondition::NextExit,
+            tasks: self.tasks.child(),
+        }
+    }
+
+    /// The console endpoint of a container without a terminal, as the service tells it.
+    pub(crate) fn endpoint(&self, csr: &str) -> serde_json::Value {
+        serde_json::to_value(self.endpoint_at("127.0.0.1", csr)).expect("JSON")
+    }
+
+    fn endpoint_at(&self, host: &str, csr: &str) -> ConsoleEndpoint {
         let at =
             |scheme: &str, tail: &str| Some(format!("{scheme}://{host}:{}/c/{tail}", self.port));
-        let endpoint = ConsoleEndpoint {
+        ConsoleEndpoint {
             protocol: DOCKER_ATTACH.to_owned(),
             url: String::new(),
             calls: Calls {
@@ -124,20 +143,10 @@ impl Engine {
                 wait: at("https", "wait"),
                 ..Calls::default()
             },
-            tls: Tls {
-                ca: self.authority.pem.clone(),
-                certificate: self.authority.sign(&request.csr),
-            },
-            tty,
+            tls: Tls { ca: self.authority.pem.clone(), certificate: self.authority.sign(csr) },
+            tty: false,
             stdin: true,
             expires_at: chrono::Utc::now() + chrono::TimeDelta::seconds(60),
-        };
-        Dial {
-            endpoint,
-            key: request.key,
-            input: true,
-            until: WaitCondition::NextExit,
-            tasks: self.tasks.child(),
         }
     }
 }

@@ -1,0 +1,108 @@
+//! A fake zun-api: plain HTTP/1.1 with kept connections, answered by a function.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use zun_common::shutdown::Tasks;
+
+/// The one container of the fake service.
+pub(crate) const ID: &str = "5bb9ee06-1b6a-4a38-b0b9-c8b651638bd6";
+
+/// One request.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) token: Option<String>,
+    pub(crate) body: Value,
+}
+
+impl Ask {
+    /// Method and target, the container's id as `ID`.
+    pub(crate) fn line(&self) -> String {
+        format!("{} {}", self.method, self.target.replace(ID, "ID"))
+    }
+}
+
+/// A fake service.
+pub(crate) struct Service {
+    pub(crate) port: u16,
+    asks: Arc<Mutex<Vec<Ask>>>,
+}
+
+impl Service {
+    /// Answers each request with a status and a body.
+    pub(crate) async fn start(
+        answer: impl Fn(Ask) -> (u16, Value) + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let asks = Arc::new(Mutex::new(Vec::new()));
+        let (tasks, held) = (Tasks::new(), Arc::clone(&asks));
+        let noted = move |ask: Ask| {
+            held.lock().expect("whole").push(ask.clone());
+            answer(ask)
+        };
+        let (own, noted) = (tasks.clone(), Arc::new(noted));
+        tasks.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                own.spawn(serve(stream, Arc::clone(&noted)));
+            }
+        });
+        Self { port, asks }
+    }
+
+    /// What was asked so far.
+    pub(crate) fn asks(&self) -> Vec<Ask> {
+        self.asks.lock().expect("whole").clone()
+    }
+}
+
+async fn serve(stream: TcpStream, answer: Arc<impl Fn(Ask) -> (u16, Value)>) {
+    let mut stream = BufReader::new(stream);
+    while let Some(ask) = read(&mut stream).await {
+        let (status, body) = answer(ask);
+        let body = if status == 204 { String::new() } else { body.to_string() };
+        let answer = format!(
+            "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+             X-OpenStack-Request-Id: req-fake\r\n\r\n{body}",
+            body.len()
+        );
+        if stream.write_all(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn read(stream: &mut BufReader<TcpStream>) -> Option<Ask> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line).await.ok()? == 0 {
+            return None;
+        }
+        if line == "\r\n" {
+            break;
+        }
+        lines.push(line.trim_end().to_owned());
+    }
+    let header = |name: &str| {
+        let found = lines.iter().find_map(|line| {
+            let (held, value) = line.split_once(": ")?;
+            held.eq_ignore_ascii_case(name).then_some(value)
+        });
+        found.map(str::to_owned)
+    };
+    let length = header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    let mut first = lines.first()?.split(' ');
+    Some(Ask {
+        method: first.next()?.to_owned(),
+        target: first.next()?.to_owned(),
+        token: header("x-auth-token"),
+        body: serde_json::from_slice(&body).unwrap_or_default(),
+    })
+}

@@ -1,0 +1,5 @@
+//! Consoles and the commands that hold them, against a fake engine and a fake service.
+
+mod attach;
+mod fake;
+mod run;
