@@ -18,6 +18,7 @@ log.console.level = warning
 log.file = false
 vm_memory_high_watermark.absolute = 1GB
 disk_free_limit.absolute = 50MB
+max_message_size = 134217728
 CONF
   echo '[rabbitmq_management].' >"$root/etc/rabbitmq/enabled_plugins"
   rm -rf "$root"/var/lib/rabbitmq/mnesia "$root"/var/lib/rabbitmq/.erlang.cookie

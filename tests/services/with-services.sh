@@ -160,13 +160,16 @@ clean() {
 # --- the command, and its end --------------------------------------------------------------------
 child=
 
+# Gone, or only not yet taken note of.
+ended() { [ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
+
 # A signal ends the command with everything that it started, and then the services.
 interrupted() {
   trap '' INT TERM HUP
   if [ -n "$child" ]; then
     # shellcheck disable=SC2046
     kill -TERM $(descendants "$child") "$child" 2>/dev/null || :
-    wait "$child" 2>/dev/null || :
+    wait_for 10 'the end of the command' ended "$child" || kill -9 $(descendants "$child") "$child" 2>/dev/null || :
   fi
   exit "$1"
 }

@@ -25,19 +25,20 @@ const TOKEN: &str = "a-token-of-this-world-and-of-no-other";
 
 /// The cluster. [`World::stop`] takes it down; dropped without, its processes are killed.
 pub struct World {
-    directory: TempDir,
     rabbit: Rabbit,
     bus: VirtualHost,
     endpoint: SocketAddr,
     api: Option<Running>,
     hosts: Vec<Host>,
+    /// Dropped last: an engine that is dropped finds its processes through files below it.
+    directory: TempDir,
 }
 
 struct Host {
     name: HostName,
-    engine: PrivateEngine,
     settings: PathBuf,
     agent: Option<Running>,
+    engine: PrivateEngine,
 }
 
 /// A process of ours. It is killed when this is dropped.

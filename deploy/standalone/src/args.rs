@@ -52,6 +52,6 @@ pub(crate) struct Start {
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) authz: Option<PathBuf>,
     /// What is logged, such as `info` or `info,zun_common::bus=debug`
-    #[arg(long, value_name = "FILTER", default_value = "info")]
+    #[arg(long, value_name = "FILTER", default_value = "info,actix_server=warn")]
     pub(crate) log: String,
 }
