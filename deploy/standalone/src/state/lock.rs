@@ -16,7 +16,17 @@ use super::{State, StateError, at};
 /// A directory that is this process's alone until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    /// A child that is just being spawned has the file open until its program begins: unlocked here, the
+    /// directory is free at once all the same.
+    fn drop(&mut self) {
+        if let Err(errno) = flock(&self.file, FlockOperation::Unlock) {
+            tracing::debug!(error = %errno, "the lock goes with the process");
+        }
+    }
 }
 
 /// Who has the directory.
@@ -69,7 +79,7 @@ impl Lock {
                 continue;
             }
             write_pid(&mut file).map_err(at("write", &path))?;
-            return Ok(Self { _file: file });
+            return Ok(Self { file });
         }
     }
 
