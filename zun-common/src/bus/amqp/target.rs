@@ -62,10 +62,17 @@ impl Target {
                 if let AsyncTcpStream::Plain(plain) = &stream {
                     own.keep(plain.get_ref())?;
                 }
-                Ok(match uri.scheme {
-                    AMQPScheme::AMQP => stream,
-                    AMQPScheme::AMQPS => stream.into_tls(&uri.authority.host, tls.as_ref()).await?,
-                })
+                if uri.scheme == AMQPScheme::AMQP {
+                    return Ok(stream);
+                }
+                let stream = stream.into_tls(&uri.authority.host, tls.as_ref()).await?;
+                // A library that was built without TLS goes on in the clear, and would send the password so.
+                if matches!(stream, AsyncTcpStream::Plain(_)) {
+                    return Err(
+                        io::Error::other("this build cannot speak TLS to the broker").into()
+                    );
+                }
+                Ok(stream)
             },
             properties,
         );
