@@ -98,6 +98,7 @@ impl ScriptedAgent {
             console: Some(listener()),
             interval: 60,
             leaving: false,
+            generation: Utc::now().timestamp_micros(),
         };
         change(&mut heartbeat);
         self.bus.report(&heartbeat, &CallContext::internal()).await.expect("the heartbeat is sent");

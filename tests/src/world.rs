@@ -21,6 +21,9 @@ use crate::eventually::eventually;
 use crate::rabbit::{Rabbit, VirtualHost};
 
 const API_VERSION: ApiVersion = ApiVersion { major: 1, minor: 41 };
+/// So many lines of each log are shown of a failed test.
+const LAST_WORDS: usize = 60;
+const LOG_FILTER: &str = "info,zun_common::bus=debug";
 const TOKEN: &str = "a-token-of-this-world-and-of-no-other";
 
 /// The cluster. [`World::stop`] takes it down; dropped without, its processes are killed.
@@ -159,7 +162,8 @@ impl World {
         let settings = directory.join("zun-compute.toml");
         let text = format!(
             "host = '{name}'\n[bus]\nurl = '{}'\n[docker]\nsocket = '{}'\n[heartbeat]\ninterval = 1\n\
-             [console]\naddress = '{address}'\napi_version = '{API_VERSION}'\nnotify_socket = '{}'\n",
+             [console]\naddress = '{address}'\napi_version = '{API_VERSION}'\nnotify_socket = '{}'\n\
+             [log]\nfilter = '{LOG_FILTER}'\n",
             self.bus.url(),
             engine.socket().display(),
             notify.display(),
@@ -180,6 +184,23 @@ impl World {
         let files = ensure(&bus, &wanted).await.expect("a server certificate");
         assert!(tasks.finish(Duration::from_secs(10)).await, "the bus closes");
         files
+    }
+}
+
+/// A failed test shows the last words of every service.
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let hosts = (0..self.hosts.len()).map(|index| format!("zun-compute-{index}.log"));
+        for name in std::iter::once("zun-api.log".to_owned()).chain(hosts) {
+            let text = std::fs::read_to_string(self.directory.path().join(&name));
+            let text = text.unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            let last = &lines[lines.len().saturating_sub(LAST_WORDS)..];
+            eprintln!("--- {name}\n{}", last.join("\n"));
+        }
     }
 }
 
@@ -223,7 +244,8 @@ fn write_api_settings(directory: &Path, bus: &str, endpoint: SocketAddr) {
     let here = directory.display();
     let text = format!(
         "[http]\nlisten = '{endpoint}'\n[auth]\nstrategy = 'token'\ntoken_file = '{here}/tokens.toml'\n\
-         [database]\npath = '{here}/zun.sqlite'\n[bus]\nurl = '{bus}'\n[console]\nca_directory = '{here}/ca'\n"
+         [database]\npath = '{here}/zun.sqlite'\n[bus]\nurl = '{bus}'\n[console]\nca_directory = '{here}/ca'\n\
+         [log]\nfilter = '{LOG_FILTER}'\n"
     );
     write_private(&directory.join("zun-api.toml"), &text);
 }

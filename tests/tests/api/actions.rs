@@ -112,6 +112,9 @@ async fn a_host_that_left_is_told_of_at_once_and_by_name() {
     let id = api.container(&agent, "test", Status::Running).await;
     agent.beat(|heartbeat| heartbeat.leaving = true).await;
     api.until_service("h1", "down").await;
+    // One that was sent before it and comes after it changes nothing.
+    agent.beat(|heartbeat| heartbeat.generation -= 10_000_000).await;
+    api.until_metric("zun_api_heartbeats_total", 3.0).await;
     let answer = api.post(ANN, &format!("/v1/containers/{id}/stop"), Value::Null).await;
     assert_eq!(
         answer.refusal(),

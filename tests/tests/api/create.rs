@@ -276,6 +276,7 @@ async fn a_host_that_takes_no_messages_is_told_of_in_the_row() {
         console: None,
         interval: 60,
         leaving: false,
+        generation: 0,
     };
     agent.beat(|heartbeat| heartbeat.leaving = true).await;
     let context = zun_common::rpc::envelope::CallContext::internal();

@@ -168,9 +168,6 @@ async fn a_killed_broker_loses_no_command_and_everything_works_after_it() {
     let kill = async {
         heard(&mut attempts).await;
         outage.count(&outage.sure).await.expect("a reply");
-        // RabbitMQ has the directory of its quorum queues on disk half a second after it changed: one that
-        // was declared in the moment of the crash does not come back.
-        tokio::time::sleep(Duration::from_secs(2)).await;
         outage.rabbit.kill_and_start().await;
     };
     let (reply, ()) = tokio::join!(bus.call(&called, &work, &asked), kill);
@@ -183,6 +180,22 @@ async fn a_killed_broker_loses_no_command_and_everything_works_after_it() {
     outage.shaky.cast(&called, &Work("b".to_owned()), &asked).await.expect("sent");
     assert_eq!(heard(&mut attempts).await, ("b".to_owned(), false));
     release.notify_one();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_carrier_knows_whether_its_consumers_are_served() {
+    let outage = Outage::of(Rabbit::shared().await).await;
+    let transport = Arc::clone(outage.shaky.transport());
+    let serving = async |wanted: bool| {
+        soon("it is known", async || (transport.is_serving() == wanted).then_some(())).await;
+    };
+    serve(&outage.shaky, &host("compute1"), counting(), &outage.tasks).await;
+    serving(true).await;
+    outage.proxy.stall();
+    serving(false).await;
+    outage.proxy.restore();
+    serving(true).await;
+    assert_eq!(soon("calls arrive", async || outage.count(&outage.sure).await).await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -41,3 +41,27 @@ pub enum DbError {
     #[error("the work on the database was given up")]
     GivenUp(#[source] tokio::task::JoinError),
 }
+
+impl DbError {
+    /// Whether the same work may succeed later: the database is locked, full, restarting or not to be
+    /// reached, and neither the work nor the row is at fault.
+    pub(crate) fn may_pass(&self) -> bool {
+        use diesel::result::{DatabaseErrorKind, Error};
+        match self {
+            Self::Connection(_) | Self::Query(Error::BrokenTransactionManager) => true,
+            Self::GivenUp(cause) => cause.is_cancelled(),
+            Self::Query(Error::DatabaseError(kind, _)) => !matches!(
+                kind,
+                DatabaseErrorKind::UniqueViolation
+                    | DatabaseErrorKind::ForeignKeyViolation
+                    | DatabaseErrorKind::NotNullViolation
+                    | DatabaseErrorKind::CheckViolation
+            ),
+            Self::File { .. }
+            | Self::Migration(_)
+            | Self::Query(_)
+            | Self::Unreadable { .. }
+            | Self::Encoding(_) => false,
+        }
+    }
+}

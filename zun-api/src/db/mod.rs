@@ -132,3 +132,24 @@ impl CustomizeConnection<Conn, diesel::r2d2::Error> for Pragmas {
 pub(crate) fn alive(conn: &mut Conn) -> Result<(), DbError> {
     Ok(conn.batch_execute("SELECT 1")?)
 }
+
+#[cfg(test)]
+mod tests {
+    use diesel::Connection;
+
+    use super::*;
+
+    #[test]
+    fn a_database_of_each_former_schema_opens_and_each_step_can_be_taken_back() {
+        let mut conn = Conn::establish(":memory:").expect("a database");
+        let steps = conn.run_pending_migrations(MIGRATIONS).expect("the newest form").len();
+        for back in 1..=steps {
+            for _ in 0..back {
+                conn.revert_last_migration(MIGRATIONS).expect("one step back");
+            }
+            assert_eq!(conn.run_pending_migrations(MIGRATIONS).expect("forth again").len(), back);
+            super::alive(&mut conn).expect("it answers");
+            assert_eq!(host::all(&mut conn).expect("hosts are read").len(), 0);
+        }
+    }
+}

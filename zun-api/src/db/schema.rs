@@ -19,6 +19,7 @@ diesel::table! {
         last_seen -> Timestamp,
         created_at -> Timestamp,
         updated_at -> Timestamp,
+        heartbeat_generation -> BigInt,
     }
 }
 

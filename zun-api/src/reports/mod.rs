@@ -22,9 +22,11 @@ use zun_common::shutdown::Tasks;
 use crate::app::App;
 use crate::db::{Conn, DbError, host};
 
-/// A report that the database does not take is tried again so often, and then left to the next one.
-const TRIES: u32 = 5;
-const PAUSE: Duration = Duration::from_millis(200);
+/// What the database does not take is tried again so often, with pauses that grow from the first to the
+/// last: five minutes in all. Then it goes back to the bus, and comes again.
+const TRIES: u32 = 65;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LAST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Begins to take what agents tell and ask.
 pub(crate) async fn serve(app: &Arc<App>, tasks: &Tasks) -> Result<(), RequestError> {
@@ -55,10 +57,11 @@ fn router(app: &Arc<App>) -> Router {
 
 async fn beat(app: Arc<App>, heartbeat: Heartbeat, incoming: Incoming) -> Result<Done, Problem> {
     own(&heartbeat.host, &incoming)?;
-    if heartbeat.leaving {
-        tracing::info!(host.name = %heartbeat.host, "host {} leaves", heartbeat.host);
+    let (host, leaving) = (heartbeat.host.clone(), heartbeat.leaving);
+    let counts = stored(&app, move |conn| host::beat(conn, &heartbeat)).await?;
+    if counts && leaving {
+        tracing::info!(host.name = %host, "host {host} leaves");
     }
-    stored(&app, move |conn| host::beat(conn, &heartbeat)).await?;
     app.metrics.heartbeats.inc();
     Ok(Done {})
 }
@@ -82,17 +85,22 @@ where
     T: Send + 'static,
     F: Fn(&mut Conn) -> Result<T, DbError> + Clone + Send + 'static,
 {
-    let mut tried = 0;
+    let (mut tried, mut pause) = (0, FIRST_PAUSE);
     loop {
         let error = match app.db.run(work.clone()).await {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
-        tried += 1;
-        if tried >= TRIES {
+        if tried == 0 {
             tracing::error!(error = %chain(&error), "a message of an agent could not be stored");
+        }
+        if !error.may_pass() {
             return Err(Problem::new(Code::Internal, "the database failed"));
         }
-        sleep(PAUSE).await;
+        tried += 1;
+        if tried >= TRIES || app.closing.run_until_cancelled(sleep(pause)).await.is_none() {
+            return Err(Problem::new(Code::Busy, "the database does not answer"));
+        }
+        pause = (pause * 2).min(LAST_PAUSE);
     }
 }

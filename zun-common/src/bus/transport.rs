@@ -141,6 +141,12 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Whether the carrier is connected now.
     fn is_connected(&self) -> bool;
 
+    /// Whether it is connected, and every consumer that was asked for takes messages. A broker may be there
+    /// and not serve a queue: one that is still recovering, or whose log it lost.
+    fn is_serving(&self) -> bool {
+        self.is_connected()
+    }
+
     /// Ends all consumers and connections.
     async fn close(&self);
 }

@@ -47,6 +47,10 @@ pub struct Heartbeat {
     pub interval: u32,
     /// It is shutting down: no more will come.
     pub leaving: bool,
+    /// When it was made, by the host's clock, in microseconds since 1970: tells which of two that arrive
+    /// together is newer. 0 from older agents.
+    #[serde(default)]
+    pub generation: i64,
 }
 
 impl Call for Heartbeat {

@@ -16,7 +16,8 @@ use crate::host::Host;
 const ENGINE_ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 const LEAVING_WITHIN: Duration = Duration::from_secs(2);
 
-/// Beats at once, every interval, and when the console's status changes, until shutdown.
+/// Beats at once, every interval, and when the console's status changes, until shutdown. While the bus does
+/// not bring this host its commands there is no heartbeat: a host that would not answer does not count as up.
 pub(crate) async fn beat(host: Arc<Host>, bus: Bus, tasks: Tasks) {
     let mut ticks = interval(host.heartbeat.every());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -35,7 +36,7 @@ pub(crate) async fn beat(host: Arc<Host>, bus: Bus, tasks: Tasks) {
         match outcome {
             Ok(()) => quiet = false,
             Err(why) if !quiet => {
-                tracing::warn!(host.name = %host.name, error = %why, "a heartbeat did not reach the bus");
+                tracing::warn!(host.name = %host.name, error = %why, "no heartbeat was sent");
                 quiet = true;
             }
             Err(_still) => {}
@@ -52,6 +53,9 @@ pub(crate) async fn leave(host: &Host, bus: &Bus) {
 }
 
 async fn beat_once(host: &Host, bus: &Bus) -> Result<(), String> {
+    if !bus.transport().is_serving() {
+        return Err("the bus does not bring this host's messages".to_owned());
+    }
     let beat = heartbeat(host, false).await;
     tell(bus, &beat, host.heartbeat.every().max(LEAVING_WITHIN)).await
 }
@@ -71,6 +75,7 @@ async fn heartbeat(host: &Host, leaving: bool) -> Heartbeat {
         console: if leaving { None } else { host.console.listener() },
         interval: host.heartbeat.interval,
         leaving,
+        generation: super::now(),
     }
 }
 

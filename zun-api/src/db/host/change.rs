@@ -1,6 +1,6 @@
 //! What changes a host's row.
 
-use chrono::Utc;
+use chrono::{NaiveDateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use uuid::Uuid;
 use zun_common::rpc::host::{Heartbeat, Inventory};
@@ -8,9 +8,14 @@ use zun_common::rpc::host::{Heartbeat, Inventory};
 use crate::db::schema::hosts::dsl;
 use crate::db::{Conn, DbError, transaction};
 
-/// Notes a heartbeat; the first makes the host's row.
-pub(crate) fn beat(conn: &mut Conn, heartbeat: &Heartbeat) -> Result<(), DbError> {
-    let Heartbeat { host, inventory, console, interval, leaving } = heartbeat;
+/// For so long a host's last word stands against an older heartbeat. Not for longer: the host's clock may
+/// have been set back.
+const OVERTAKES: TimeDelta = TimeDelta::seconds(30);
+
+/// Notes a heartbeat; the first makes the host's row. Says whether it counts: they are worked on side by
+/// side, and one that says that the host leaves is not undone by the one sent just before it.
+pub(crate) fn beat(conn: &mut Conn, heartbeat: &Heartbeat) -> Result<bool, DbError> {
+    let Heartbeat { host, inventory, console, interval, leaving, generation } = heartbeat;
     let now = Utc::now().naive_utc();
     let console = console.as_ref().map(serde_json::to_string).transpose()?;
     let told = (
@@ -18,14 +23,26 @@ pub(crate) fn beat(conn: &mut Conn, heartbeat: &Heartbeat) -> Result<(), DbError
         dsl::console.eq(console),
         dsl::interval_seconds.eq(i32::try_from(*interval).unwrap_or(i32::MAX)),
         dsl::leaving.eq(*leaving),
+        dsl::heartbeat_generation.eq(*generation),
         dsl::last_seen.eq(now),
         dsl::updated_at.eq(now),
     );
     transaction(conn, |conn| {
-        let known = diesel::update(dsl::hosts.filter(dsl::name.eq(host.as_str())))
-            .set((told.clone(), dsl::report_count.eq(dsl::report_count + 1)))
-            .execute(conn)?;
-        if known == 0 {
+        let row = dsl::hosts.filter(dsl::name.eq(host.as_str()));
+        let columns = (dsl::leaving, dsl::heartbeat_generation, dsl::last_seen);
+        let last: Option<(bool, i64, NaiveDateTime)> =
+            row.select(columns).first(conn).optional()?;
+        let overtaken = |(left, last, seen): (bool, i64, NaiveDateTime)| {
+            left && *generation <= last && now - seen < OVERTAKES
+        };
+        if last.is_some_and(overtaken) {
+            return Ok(false);
+        }
+        if last.is_some() {
+            diesel::update(row)
+                .set((told, dsl::report_count.eq(dsl::report_count + 1)))
+                .execute(conn)?;
+        } else {
             diesel::insert_into(dsl::hosts)
                 .values((
                     told,
@@ -38,10 +55,10 @@ pub(crate) fn beat(conn: &mut Conn, heartbeat: &Heartbeat) -> Result<(), DbError
                 ))
                 .execute(conn)?;
         }
-        match inventory {
-            Some(inventory) => describe(conn, host.as_str(), inventory),
-            None => Ok(()),
+        if let Some(inventory) = inventory {
+            describe(conn, host.as_str(), inventory)?;
         }
+        Ok(true)
     })
 }
 

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,6 +33,30 @@ const DIRECT_REPLY: &str = "amq.rabbitmq.reply-to.";
 /// For the declarations: a broker that is still recovering a queue may not answer them at all.
 const SET_UP: Duration = Duration::from_secs(20);
 
+/// How many consumers of a carrier take nothing now.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Interruptions(Arc<AtomicUsize>);
+
+/// Counted until it is dropped.
+struct Interruption(Arc<AtomicUsize>);
+
+impl Interruptions {
+    pub(super) fn are_none(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
+    fn begin(&self) -> Interruption {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Interruption(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for Interruption {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 type Unsettled = FuturesUnordered<BoxFuture<'static, ()>>;
 
 pub(super) struct Consumer {
@@ -39,6 +64,7 @@ pub(super) struct Consumer {
     pub(super) prefetch: u16,
     pub(super) out: mpsc::Sender<Delivery>,
     pub(super) up: watch::Receiver<Up>,
+    pub(super) interruptions: Interruptions,
     pub(super) ending: Ending,
     /// Told once, when messages can come for the first time.
     pub(super) ready: Option<oneshot::Sender<()>>,
@@ -54,13 +80,14 @@ impl Consumer {
     async fn keep(&mut self, stop: &CancellationToken) {
         let mut backoff = Backoff::default();
         loop {
+            let interruption = self.interruptions.begin();
             let connection = tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.out.closed() => return,
                 connection = connection(&mut self.up) => connection,
             };
             let Some(connection) = connection else { return };
-            match self.take(&connection, &mut backoff, stop).await {
+            match self.take(&connection, (interruption, &mut backoff), stop).await {
                 Ok(()) => return,
                 Err(cause) if connection.status().connected() => {
                     tracing::warn!(error = %chain(&cause), "cannot take messages from {}", self.route);
@@ -79,11 +106,12 @@ impl Consumer {
     async fn take(
         &mut self,
         connection: &Connection,
-        backoff: &mut Backoff,
+        (interruption, backoff): (Interruption, &mut Backoff),
         stop: &CancellationToken,
     ) -> lapin::Result<()> {
         let (channel, messages) =
-            timeout(SET_UP, self.set_up(connection)).await.map_err(io::Error::from)??;
+            timeout(SET_UP, self.set_up(connection)).await.map_err(|_elapsed| unserved())??;
+        drop(interruption);
         backoff.reset();
         tracing::debug!("messages are taken from {}", self.route);
         if let Some(ready) = self.ready.take()
@@ -196,6 +224,13 @@ async fn pass_on(
     if let Err(cause) = sent {
         tracing::debug!(error = %chain(&cause), "a reply could not be sent; the caller hears nothing");
     }
+}
+
+/// Seen of RabbitMQ 3.10 when it was killed right after the queue was made: it then had forgotten the queue's log.
+fn unserved() -> lapin::Error {
+    let words = "the broker does not serve the queue; a quorum queue without a leader, which a restart of the \
+                 broker gives it, does this";
+    io::Error::new(io::ErrorKind::TimedOut, words).into()
 }
 
 fn cancelled() -> lapin::Error {

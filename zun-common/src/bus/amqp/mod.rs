@@ -24,7 +24,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{timeout, timeout_at};
 
-use self::consumer::Consumer;
+use self::consumer::{Consumer, Interruptions};
 use self::link::{Ending, Link, Up};
 use self::orders::{Order, Wants};
 use self::target::Target;
@@ -42,6 +42,7 @@ pub struct AmqpTransport {
     name: String,
     orders: mpsc::Sender<Order>,
     up: watch::Receiver<Up>,
+    interruptions: Interruptions,
     ending: Ending,
     tasks: Tasks,
 }
@@ -56,7 +57,8 @@ impl AmqpTransport {
         let ending = Ending::default();
         let link = Link { target, sender: sender.into(), incoming, up: up_sender };
         tasks.spawn(link.run(ending.clone(), tasks.clone()));
-        Ok(Self { name, orders, up, ending, tasks: tasks.clone() })
+        let interruptions = Interruptions::default();
+        Ok(Self { name, orders, up, interruptions, ending, tasks: tasks.clone() })
     }
 
     async fn order(&self, message: Outgoing, wants: Wants) -> Result<Bytes, RequestError> {
@@ -110,6 +112,7 @@ impl Transport for AmqpTransport {
             prefetch,
             out,
             up: self.up.clone(),
+            interruptions: self.interruptions.clone(),
             ending: self.ending.clone(),
             ready: Some(ready),
         };
@@ -122,6 +125,10 @@ impl Transport for AmqpTransport {
 
     fn is_connected(&self) -> bool {
         self.up.borrow().is_some()
+    }
+
+    fn is_serving(&self) -> bool {
+        self.is_connected() && self.interruptions.are_none()
     }
 
     async fn close(&self) {
