@@ -81,6 +81,21 @@ impl Rabbit {
         VirtualHost { url }
     }
 
+    /// Makes a user with these permissions (configure, write, read) on a virtual host and says its URL.
+    pub async fn user(&self, on: &VirtualHost, name: &str, permissions: [&str; 3]) -> String {
+        let password = Uuid::new_v4().to_string();
+        let about = serde_json::json!({"password": password, "tags": ""});
+        self.ask("PUT", &format!("users/{name}"), &about.to_string()).await;
+        let [configure, write, read] = permissions;
+        let rules = serde_json::json!({"configure": configure, "write": write, "read": read});
+        let path = format!("permissions{}/{name}", on.url.path());
+        self.ask("PUT", &path, &rules.to_string()).await;
+        let mut url = on.url.clone();
+        url.set_username(name).expect("a user");
+        url.set_password(Some(&password)).expect("a password");
+        url.to_string()
+    }
+
     /// Removes a queue, with what is in it.
     pub async fn remove_queue(&self, on: &VirtualHost, queue: &str) {
         self.ask("DELETE", &format!("queues{}/{queue}", on.url.path()), "").await;

@@ -5,6 +5,7 @@ mod app;
 mod auth;
 pub mod ca;
 mod db;
+mod health;
 mod http;
 mod metrics;
 mod reports;
@@ -13,4 +14,5 @@ mod service;
 pub mod settings;
 mod wait;
 
+pub use health::Doctor;
 pub use service::{DbFailure, Service, StartError, check};

@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::auth::{AuthError, Authenticator};
 use crate::ca::{Authority, CaError};
 use crate::db::{Db, DbError};
+use crate::health::Doctor;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::wait::Hub;
@@ -58,6 +59,7 @@ pub struct DbFailure(#[from] DbError);
 /// A running zun-api.
 pub struct Service {
     address: SocketAddr,
+    bus: Bus,
     closing: CancellationToken,
     listener: Tasks,
     leftovers: Tasks,
@@ -105,12 +107,18 @@ impl Service {
         })?;
         let drain = Duration::from_secs(app.settings.http.drain);
         tracing::info!("zun-api listens on {address}");
-        Ok(Self { address, closing, listener, leftovers, consumers, drain })
+        let bus = app.bus.clone();
+        Ok(Self { address, bus, closing, listener, leftovers, consumers, drain })
     }
 
     /// Where it listens.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Who looks after it.
+    pub fn doctor(&self) -> Doctor {
+        Doctor::new(self.address, self.bus.clone())
     }
 
     /// Stops it in order. Ends when all has ended, or the time for it is over.

@@ -12,6 +12,8 @@ pub mod units;
 pub mod api;
 #[cfg(feature = "bus")]
 pub mod bus;
+#[cfg(feature = "service")]
+pub mod notify;
 #[cfg(feature = "pki")]
 pub mod pki;
 #[cfg(feature = "messages")]

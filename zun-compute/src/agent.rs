@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+use tokio::sync::watch::{Receiver, Sender};
 use zun_common::bus::{Bus, RequestError, Route};
 use zun_common::chain;
 use zun_common::id::HostName;
@@ -19,6 +20,7 @@ use crate::attached::Notes;
 use crate::console::{Console, ConsoleStatus};
 use crate::driver::ContainerDriver;
 use crate::host::Host;
+use crate::pulse::Pulse;
 use crate::report::{self, Reports};
 use crate::settings::{LoadError, Settings};
 use crate::worker::Workers;
@@ -116,6 +118,11 @@ impl Agent {
         self.host.console.set(status);
     }
 
+    /// What each heartbeat finds.
+    pub fn pulses(&self) -> Receiver<Pulse> {
+        self.host.pulse.subscribe()
+    }
+
     /// Takes no more, drains what was accepted, tells the last reports, and says that the host leaves.
     /// Says whether all accepted work was done; what was not is delivered again.
     pub async fn stop(self) -> bool {
@@ -189,6 +196,7 @@ fn host(name: HostName, settings: Settings, driver: Arc<dyn ContainerDriver>) ->
         heartbeat,
         limits: workers,
         doubts: Notify::new(),
+        pulse: Sender::default(),
     }
 }
 

@@ -5,11 +5,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use zun_common::id::{ContainerId, HostName};
 
 use crate::console::Console;
 use crate::driver::{ContainerDriver, DriverError, Seen};
+use crate::pulse::Pulse;
 use crate::report::{Heed, Reports, Sight};
 use crate::settings::{HeartbeatSettings, WorkerSettings};
 
@@ -27,6 +28,8 @@ pub(crate) struct Host {
     pub(crate) limits: WorkerSettings,
     /// zun-api must be asked what should be here.
     pub(crate) doubts: Notify,
+    /// What the last heartbeat found.
+    pub(crate) pulse: watch::Sender<Pulse>,
 }
 
 impl Host {

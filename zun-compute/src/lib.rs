@@ -10,6 +10,7 @@ pub mod attached;
 pub mod certificate;
 pub mod console;
 pub mod driver;
+pub mod pulse;
 pub mod settings;
 
 mod agent;

@@ -106,6 +106,8 @@ pub struct Delivery {
     pub body: Bytes,
     /// It was taken before, and not disposed of.
     pub redelivered: bool,
+    /// The one host that it can come from, by the carrier's word; `None` where the sender may speak for all.
+    pub from: Option<HostName>,
     /// Where a reply goes; `None` where nobody waits for one. A reply that cannot be delivered is dropped.
     pub reply: Option<oneshot::Sender<Bytes>>,
     /// Tells the carrier what becomes of the message.

@@ -12,6 +12,7 @@ use zun_common::shutdown::Tasks;
 
 use crate::driver::EngineInfo;
 use crate::host::Host;
+use crate::pulse::Pulse;
 
 const ENGINE_ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 const LEAVING_WITHIN: Duration = Duration::from_secs(2);
@@ -33,7 +34,8 @@ pub(crate) async fn beat(host: Arc<Host>, bus: Bus, tasks: Tasks) {
             () = tasks.cancelled() => return,
             outcome = beat_once(&host, &bus) => outcome,
         };
-        match outcome {
+        found(&host, &outcome, &bus);
+        match outcome.told {
             Ok(()) => quiet = false,
             Err(why) if !quiet => {
                 tracing::warn!(host.name = %host.name, error = %why, "no heartbeat was sent");
@@ -52,12 +54,29 @@ pub(crate) async fn leave(host: &Host, bus: &Bus) {
     }
 }
 
-async fn beat_once(host: &Host, bus: &Bus) -> Result<(), String> {
-    if !bus.transport().is_serving() {
-        return Err("the bus does not bring this host's messages".to_owned());
-    }
+/// What one heartbeat found.
+struct Beat {
+    /// The engine answered.
+    engine: bool,
+    told: Result<(), String>,
+}
+
+async fn beat_once(host: &Host, bus: &Bus) -> Beat {
     let beat = heartbeat(host, false).await;
-    tell(bus, &beat, host.heartbeat.every().max(LEAVING_WITHIN)).await
+    let told = if bus.transport().is_serving() {
+        tell(bus, &beat, host.heartbeat.every().max(LEAVING_WITHIN)).await
+    } else {
+        Err("the bus does not bring this host's messages".to_owned())
+    };
+    Beat { engine: beat.inventory.is_some(), told }
+}
+
+fn found(host: &Host, beat: &Beat, bus: &Bus) {
+    let (engine, bus) = (beat.engine, bus.transport().is_serving());
+    let no_console = host.console.required().err().map(|problem| problem.message);
+    host.pulse.send_modify(|pulse| {
+        *pulse = Pulse { beats: pulse.beats + 1, engine, bus, no_console };
+    });
 }
 
 async fn tell(bus: &Bus, beat: &Heartbeat, within: Duration) -> Result<(), String> {

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use zun_api::ca::Authority;
 use zun_api::settings::Settings;
 use zun_api::{Service, check};
+use zun_common::notify::{self, ServiceManager};
 use zun_common::settings::Sources;
 use zun_common::shutdown::{self, Tasks};
 use zun_common::{bus, chain, telemetry};
@@ -87,8 +88,12 @@ async fn run(settings: Settings) -> Result<(), Failure> {
     let carriers = Tasks::new();
     let bus = bus::connect(&settings.bus, "zun-api", &carriers)?;
     let service = Service::start(settings, bus.clone(), &tasks).await?;
+    if let Some(manager) = ServiceManager::of_process() {
+        tasks.spawn(service.doctor().tell(manager, tasks.clone()));
+    }
     shutdown::signal().await?;
     tracing::info!("stopping");
+    notify::stopping();
     service.stop().await;
     bus.transport().close().await;
     tasks.finish(Duration::from_secs(1)).await;

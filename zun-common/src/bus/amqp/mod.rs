@@ -13,6 +13,7 @@ mod orders;
 mod publisher;
 mod target;
 mod topology;
+mod user;
 
 use std::fmt;
 use std::sync::Arc;
@@ -40,6 +41,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A connection to RabbitMQ, made and made again in the background.
 pub struct AmqpTransport {
     name: String,
+    /// Whom the broker knows us as.
+    user: Arc<str>,
     orders: mpsc::Sender<Order>,
     up: watch::Receiver<Up>,
     interruptions: Interruptions,
@@ -52,13 +55,14 @@ impl AmqpTransport {
     pub fn new(settings: &BusSettings, sender: &str, tasks: &Tasks) -> Result<Self, ConnectError> {
         let target = Target::new(settings, sender)?;
         let name = target.to_string();
+        let user: Arc<str> = target.user().into();
         let (orders, incoming) = mpsc::channel(ORDERS);
         let (up_sender, up) = watch::channel(None);
         let ending = Ending::default();
         let link = Link { target, sender: sender.into(), incoming, up: up_sender };
         tasks.spawn(link.run(ending.clone(), tasks.clone()));
         let interruptions = Interruptions::default();
-        Ok(Self { name, orders, up, interruptions, ending, tasks: tasks.clone() })
+        Ok(Self { name, user, orders, up, interruptions, ending, tasks: tasks.clone() })
     }
 
     async fn order(&self, message: Outgoing, wants: Wants) -> Result<Bytes, RequestError> {
@@ -109,6 +113,7 @@ impl Transport for AmqpTransport {
         let (ready, is_ready) = oneshot::channel();
         let consumer = Consumer {
             route: route.clone(),
+            user: Arc::clone(&self.user),
             prefetch,
             out,
             up: self.up.clone(),

@@ -11,11 +11,13 @@ use tokio::runtime::Builder;
 use zun_common::bus::{self, ConnectError};
 use zun_common::chain;
 use zun_common::id::HostName;
+use zun_common::notify::{self, ServiceManager};
 use zun_common::shutdown::{self, Tasks};
 use zun_common::telemetry::{self, BadFilter};
 use zun_compute::certificate::{self, CertificateError, CertificateSettings};
 use zun_compute::driver::DriverError;
 use zun_compute::driver::docker::DockerDriver;
+use zun_compute::pulse;
 use zun_compute::settings::{LoadError, Settings};
 use zun_compute::{Agent, StartError};
 
@@ -105,7 +107,11 @@ async fn run(settings: Settings) -> Result<bool, Failure> {
         ended = &mut signal => return ended.map(|()| true).map_err(Failure::Runtime),
         agent = Agent::start(settings, bus.clone(), driver, &tasks) => agent?,
     };
+    if let Some(manager) = ServiceManager::of_process() {
+        tasks.spawn(pulse::tell(agent.pulses(), manager, tasks.clone()));
+    }
     signal.await.map_err(Failure::Runtime)?;
+    notify::stopping();
     tracing::info!(host.name = %host, "shutting down");
     let drained = agent.stop().await;
     bus.transport().close().await;

@@ -1,0 +1,247 @@
+//! The users of RabbitMQ as `deploy/install.sh` makes them: a host's serves its host, and nothing else.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use lapin::options::{
+    BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
+    QueueDeleteOptions, QueuePurgeOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Connection, ConnectionProperties};
+use serde::{Deserialize, Serialize};
+use zun_common::bus::{Bus, BusSettings, CallError, Incoming, Route, Router, connect};
+use zun_common::id::HostName;
+use zun_common::rpc::envelope::CallContext;
+use zun_common::rpc::host::Heartbeat;
+use zun_common::rpc::{Call, Done, Kind};
+use zun_common::shutdown::Tasks;
+use zun_tests::eventually::soon;
+use zun_tests::rabbit::{Rabbit, VirtualHost};
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Question(u32);
+
+impl Call for Question {
+    const METHOD: &'static str = "test.question";
+    const KIND: Kind = Kind::Question;
+    const DEADLINE: std::time::Duration = std::time::Duration::from_secs(5);
+    type Reply = u32;
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Order(u32);
+
+impl Call for Order {
+    const METHOD: &'static str = "test.order";
+    const KIND: Kind = Kind::Command;
+    const DEADLINE: std::time::Duration = std::time::Duration::from_secs(5);
+    type Reply = Done;
+}
+
+/// What `install.sh` would give the host's user, as it says itself.
+fn permissions(host: &str) -> Vec<String> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/install.sh");
+    let output =
+        Command::new(script).args(["permissions", host]).output().expect("install.sh runs");
+    let words = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{words}{}", String::from_utf8_lossy(&output.stderr));
+    words.split_whitespace().map(str::to_owned).collect()
+}
+
+/// A virtual host on which zun-api and two hosts have users of their own.
+struct Broker {
+    rabbit: Rabbit,
+    own: VirtualHost,
+    /// Users are those of all virtual hosts, so the names are those of this test alone.
+    suffix: String,
+    tasks: Tasks,
+}
+
+/// A host, and its user's URL.
+struct Enrolled {
+    name: HostName,
+    url: String,
+}
+
+impl Broker {
+    async fn start() -> Self {
+        let rabbit = Rabbit::shared().await;
+        let own = rabbit.virtual_host().await;
+        let suffix = uuid::Uuid::new_v4().simple().to_string();
+        Self { rabbit, own, suffix, tasks: Tasks::new() }
+    }
+
+    /// A host's user, with the permissions that `install.sh` gives.
+    async fn enrol(&self, host: &str) -> Enrolled {
+        let name: HostName = format!("{host}-{}", self.suffix).parse().expect("a host name");
+        let permissions = permissions(name.as_str());
+        let [configure, write, read] = permissions.as_slice() else { panic!("{permissions:?}") };
+        let user = format!("zun-compute.{name}");
+        let url = self.rabbit.user(&self.own, &user, [configure, write, read]).await;
+        Enrolled { name, url }
+    }
+
+    async fn bus(&self, url: &str, sender: &str) -> Bus {
+        let bus = connect(&BusSettings::at(url), sender, &self.tasks).expect("good settings");
+        soon("the bus is connected", async || bus.transport().is_connected().then_some(())).await;
+        bus
+    }
+
+    /// zun-api, which counts what it is told, and answers.
+    async fn controller(&self) -> Bus {
+        let bus = self.bus(self.own.url(), "zun-api").await;
+        let router = || {
+            Router::new()
+                .on(|Question(number), _: Incoming| async move { Ok(number * 2) })
+                .on(|_: Heartbeat, _: Incoming| async move { Ok(Done {}) })
+        };
+        serve(&bus, Route::Reports, router(), &self.tasks).await;
+        serve(&bus, Route::Controller, router(), &self.tasks).await;
+        bus
+    }
+
+    /// A host that answers, by its own user.
+    async fn serve(&self, host: &Enrolled) -> Bus {
+        let Enrolled { name, url } = host;
+        let bus = self.bus(url, name.as_str()).await;
+        let router = || {
+            Router::new()
+                .on(|Question(number), _: Incoming| async move { Ok(number + 1) })
+                .on(|Order(_), _: Incoming| async move { Ok(Done {}) })
+        };
+        serve(&bus, Route::Commands(name.clone()), router(), &self.tasks).await;
+        serve(&bus, Route::Questions(name.clone()), router(), &self.tasks).await;
+        bus
+    }
+}
+
+async fn serve(bus: &Bus, route: Route, router: Router, tasks: &Tasks) {
+    let deliveries = bus.transport().consume(route, 8).await.expect("deliveries");
+    Arc::new(router).serve(deliveries, tasks);
+}
+
+fn context() -> CallContext {
+    CallContext::internal()
+}
+
+fn beat(host: &Enrolled) -> Heartbeat {
+    let beat = serde_json::json!({
+        "host": host.name, "inventory": null, "console": null, "interval": 5, "leaving": false
+    });
+    serde_json::from_value(beat).expect("a heartbeat")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hosts_user_can_all_that_an_agent_does() {
+    let broker = Broker::start().await;
+    let api = broker.controller().await;
+    let host = broker.enrol("compute1").await;
+    let agent = broker.serve(&host).await;
+    assert_eq!(api.call(&host.name, &Question(1), &context()).await.expect("answered"), 2);
+    api.call(&host.name, &Order(1), &context()).await.expect("done");
+    assert_eq!(agent.ask_controller(&Question(4), &context()).await.expect("answered"), 8);
+    agent.report(&beat(&host), &context()).await.expect("told");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hosts_user_cannot_read_what_is_not_its_own_nor_make_or_remove_it() {
+    let broker = Broker::start().await;
+    let _api = broker.controller().await;
+    let (own, other) = (broker.enrol("compute1").await, broker.enrol("compute2").await);
+    let _agents = (broker.serve(&own).await, broker.serve(&other).await);
+    let url = &own.url;
+    let commands = format!("zun-compute.{}", other.name);
+    let questions = format!("{commands}.ask");
+    for queue in [commands.as_str(), &questions, "zun-api.reports", "zun-api.ask", "zun.dead"] {
+        let connection = raw(url).await;
+        let channel = connection.create_channel().await.expect("a channel");
+        let got = channel.basic_get(queue.into(), BasicGetOptions::default()).await;
+        refused(queue, got.map(drop));
+        let channel = connection.create_channel().await.expect("a channel");
+        refused(
+            queue,
+            channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.map(drop),
+        );
+        let channel = connection.create_channel().await.expect("a channel");
+        let purged = channel.queue_purge(queue.into(), QueuePurgeOptions::default()).await;
+        refused(queue, purged.map(drop));
+    }
+    let connection = raw(url).await;
+    let channel = connection.create_channel().await.expect("a channel");
+    let made = channel
+        .queue_declare(
+            "something.else".into(),
+            QueueDeclareOptions::default(),
+            FieldTable::default(),
+        )
+        .await;
+    refused("something.else", made.map(drop));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_cannot_command_another_one_nor_speak_for_it() {
+    let broker = Broker::start().await;
+    let api = broker.controller().await;
+    let (stolen, honest) = (broker.enrol("compute1").await, broker.enrol("compute2").await);
+    let _agent = broker.serve(&honest).await;
+    // It has what compute1 has, and tells all the lies that an envelope can tell.
+    let thief = broker.bus(&stolen.url, honest.name.as_str()).await;
+    let silent = |outcome: Result<u32, CallError>| matches!(outcome, Err(CallError::Silent { .. }));
+    let asked = thief.call(&honest.name, &Question(1), &context()).await;
+    assert!(silent(asked), "a host does not answer a host");
+    match thief.ask_controller(&Question(1), &context()).await {
+        Err(CallError::Refused { problem, .. }) => {
+            let words = format!("`{}` may not speak as `{}`", stolen.name, honest.name);
+            assert_eq!(problem.message, words);
+        }
+        other => panic!("{other:?}"),
+    }
+    thief.report(&beat(&honest), &context()).await.expect("taken by the broker");
+    let kept = broker.own.dead_letters(2).await;
+    assert!(kept.iter().any(|letter| String::from_utf8_lossy(letter).contains("test.question")));
+    assert!(kept.iter().any(|letter| String::from_utf8_lossy(letter).contains(Heartbeat::METHOD)));
+    assert_eq!(api.call(&honest.name, &Question(1), &context()).await.expect("goes on"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_broker_takes_no_message_in_the_name_of_another_user() {
+    let broker = Broker::start().await;
+    let _api = broker.controller().await;
+    let (stolen, honest) = (broker.enrol("compute1").await, broker.enrol("compute2").await);
+    let _agent = broker.serve(&honest).await;
+    let connection = raw(&stolen.url).await;
+    let channel = connection.create_channel().await.expect("a channel");
+    channel.confirm_select(ConfirmSelectOptions::default()).await.expect("confirms");
+    let properties = BasicProperties::default().with_user_id("zun-api".into());
+    let options = BasicPublishOptions::default();
+    let queue = format!("zun-compute.{}", honest.name);
+    let sent =
+        channel.basic_publish("".into(), queue.as_str().into(), options, b"{}", properties).await;
+    let taken = match sent {
+        Ok(confirm) => confirm.await.map(drop),
+        Err(error) => Err(error),
+    };
+    let words = taken.expect_err("refused").to_string();
+    assert!(words.contains("PRECONDITION"), "{words}");
+}
+
+#[test]
+fn a_name_whose_queues_would_be_those_of_another_host_is_refused() {
+    for bad in ["compute1.ask", "Compute1", "a_b", "", "-a"] {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/install.sh");
+        let output = Command::new(script).args(["permissions", bad]).output().expect("it runs");
+        assert!(!output.status.success(), "{bad}");
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(words.contains("host name"), "{words}");
+    }
+}
+
+async fn raw(url: &str) -> Connection {
+    Connection::connect(url, ConnectionProperties::default()).await.expect("a raw connection")
+}
+
+fn refused(queue: &str, outcome: lapin::Result<()>) {
+    let words = outcome.expect_err(queue).to_string();
+    assert!(words.contains("ACCESS_REFUSED"), "{queue}: {words}");
+}

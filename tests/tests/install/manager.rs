@@ -1,0 +1,156 @@
+//! What the real services tell the service manager, and when.
+
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use zun_tests::bed::binary;
+use zun_tests::eventually::eventually;
+use zun_tests::rabbit::{Rabbit, VirtualHost};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A service under a service manager that is this test.
+struct Managed {
+    child: Child,
+    socket: UnixDatagram,
+    told: Vec<String>,
+    directory: TempDir,
+}
+
+impl Managed {
+    /// Runs the program with these settings (`HERE` in them is its directory) and a watchdog of 3 s.
+    fn start(program: &str, settings: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("settings.toml");
+        let here = directory.path().display().to_string();
+        std::fs::write(&file, settings.replace("HERE", &here)).expect("written");
+        let path = directory.path().join("notify");
+        let socket = UnixDatagram::bind(&path).expect("a socket");
+        let child = spawn(program, &file, &path);
+        Self { child, socket, told: Vec::new(), directory }
+    }
+
+    /// Reads until a line like this was told since the last look, and says what was told until then.
+    fn tells(&mut self, wanted: &str) -> Vec<String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(at) = self.told.iter().position(|line| line.contains(wanted)) {
+                return self.told.drain(..=at).collect();
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "`{wanted}` was not told, but {:?}", self.told);
+            self.socket.set_read_timeout(Some(left)).expect("a time-out");
+            let mut bytes = [0; 4096];
+            if let Ok(length) = self.socket.recv(&mut bytes) {
+                let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
+                self.told.extend(text.lines().map(str::to_owned));
+            }
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the service runs");
+    }
+
+    /// Ends it as the service manager does, and sees that it says so.
+    fn stop(mut self) {
+        self.signal(Signal::TERM);
+        self.tells("STOPPING=1");
+        eventually("it has ended", || self.child.try_wait().expect("its status").is_some());
+    }
+}
+
+impl Drop for Managed {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+        drop(std::fs::remove_dir_all(self.directory.path()));
+    }
+}
+
+/// The watchdog is meant for the process with the id that it names, so the id is put in by what becomes it.
+fn spawn(program: &str, settings: &Path, notify: &Path) -> Child {
+    Command::new("sh")
+        .args(["-c", "WATCHDOG_PID=$$ exec \"$0\" --config \"$1\""])
+        .arg(binary(program))
+        .arg(settings)
+        .env("NOTIFY_SOCKET", notify)
+        .env("WATCHDOG_USEC", "3000000")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the service runs")
+}
+
+fn api(bus: &str) -> String {
+    format!(
+        "[http]\nlisten = '127.0.0.1:0'\n[auth]\nstrategy = 'none'\n[database]\npath = 'HERE/zun.sqlite'\n\
+         [bus]\nurl = '{bus}'\n"
+    )
+}
+
+fn agent(bus: &str, engine: &Path) -> String {
+    format!(
+        "host = 'managed1'\n[bus]\nurl = '{bus}'\n[docker]\nsocket = '{}'\n[heartbeat]\ninterval = 1\n",
+        engine.display()
+    )
+}
+
+/// Nobody answers there.
+fn no_broker(broker: &VirtualHost) -> String {
+    broker.settings_through("127.0.0.1:9".parse().expect("an address")).url
+}
+
+fn engine() -> PathBuf {
+    let url = std::env::var_os("ZUN_TEST_DOCKER").expect("run the tests with `make test`");
+    PathBuf::from(url.to_string_lossy().trim_start_matches("unix://"))
+}
+
+#[tokio::test]
+async fn zun_api_is_ready_with_its_bus_feeds_the_watchdog_and_says_that_it_stops() {
+    let rabbit = Rabbit::shared().await;
+    let mut service = Managed::start("zun-api", &api(rabbit.virtual_host().await.url()));
+    service.tells("READY=1");
+    service.tells("STATUS=serves on 127.0.0.1:");
+    service.tells("WATCHDOG=1");
+    service.tells("WATCHDOG=1");
+    service.stop();
+}
+
+#[tokio::test]
+async fn zun_api_waits_for_its_bus_and_says_so() {
+    let rabbit = Rabbit::shared().await;
+    let mut service = Managed::start("zun-api", &api(&no_broker(&rabbit.virtual_host().await)));
+    let told =
+        [service.tells("the bus is not connected"), service.tells("EXTEND_TIMEOUT_USEC")].concat();
+    assert!(!told.iter().any(|line| line == "READY=1"), "{told:?}");
+    service.stop();
+}
+
+#[tokio::test]
+async fn zun_compute_is_ready_with_engine_and_bus_and_feeds_the_watchdog() {
+    let rabbit = Rabbit::shared().await;
+    let bus = rabbit.virtual_host().await;
+    let mut service = Managed::start("zun-compute", &agent(bus.url(), &engine()));
+    service.tells("READY=1");
+    service.tells("STATUS=the engine answers; the bus is connected");
+    service.tells("WATCHDOG=1");
+    service.tells("WATCHDOG=1");
+    service.stop();
+}
+
+#[tokio::test]
+async fn zun_compute_waits_for_its_engine_and_lives_meanwhile() {
+    let rabbit = Rabbit::shared().await;
+    let bus = rabbit.virtual_host().await;
+    let mut service = Managed::start("zun-compute", &agent(bus.url(), Path::new("/nowhere.sock")));
+    let told = service.tells("the engine does not answer; the bus is connected");
+    assert!(!told.iter().any(|line| line == "READY=1"), "{told:?}");
+    service.tells("EXTEND_TIMEOUT_USEC");
+    service.stop();
+}

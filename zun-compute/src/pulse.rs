@@ -1,0 +1,72 @@
+//! What each heartbeat finds out about the agent itself, and the service manager that is told of it.
+//!
+//! A heartbeat asks the engine and tells the bus, each with a deadline. So an agent whose beats end is one
+//! that works, also while the engine or the bus is away; one whose beats no longer end hangs.
+
+use tokio::sync::watch;
+use zun_common::notify::{Health, ServiceManager};
+use zun_common::shutdown::Tasks;
+
+/// What the last heartbeat found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pulse {
+    /// How many there were.
+    pub beats: u64,
+    /// The engine answered.
+    pub engine: bool,
+    /// The bus is connected, and brings this host's messages.
+    pub bus: bool,
+    /// Why consoles cannot be dialled, where they cannot.
+    pub no_console: Option<String>,
+}
+
+impl Pulse {
+    fn health(&self) -> Health {
+        let Self { beats, engine, bus, no_console } = self;
+        let mut words =
+            vec![if *engine { "the engine answers" } else { "the engine does not answer" }];
+        words.push(if *bus { "the bus is connected" } else { "the bus is not connected" });
+        if let Some(why) = no_console {
+            words.push(why);
+        }
+        Health { ready: *engine && *bus, alive: *beats > 0, words: words.join("; ") }
+    }
+}
+
+/// Tells the service manager of each heartbeat until shutdown.
+pub async fn tell(mut pulses: watch::Receiver<Pulse>, mut manager: ServiceManager, tasks: Tasks) {
+    if pulses.borrow().beats > 0 {
+        // The first one may have come before anybody listened.
+        pulses.mark_changed();
+    }
+    loop {
+        tokio::select! {
+            () = tasks.cancelled() => return,
+            changed = pulses.changed() => if changed.is_err() { return },
+        }
+        let health = pulses.borrow_and_update().health();
+        manager.tell(&health);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_is_ready_when_engine_and_bus_are_there_and_lives_without_them() {
+        let health = |engine, bus| Pulse { beats: 1, engine, bus, no_console: None }.health();
+        assert!(health(true, true).ready);
+        for (engine, bus) in [(true, false), (false, true), (false, false)] {
+            let health = health(engine, bus);
+            assert!(!health.ready && health.alive, "{health:?}");
+        }
+        assert!(!Pulse::default().health().alive);
+    }
+
+    #[test]
+    fn a_person_is_told_why_consoles_cannot_be_dialled() {
+        let pulse = Pulse { no_console: Some("no listener".to_owned()), ..Pulse::default() };
+        assert!(pulse.health().words.ends_with("; no listener"));
+    }
+}
