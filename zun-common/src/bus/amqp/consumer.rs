@@ -20,9 +20,11 @@ use lapin::{BasicProperties, Channel, Connection};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::link::{Ending, Up};
 use super::topology;
+use super::user::{Unheard, speaker};
 use crate::bus::backoff::Backoff;
 use crate::bus::transport::{Delivery, Disposal, Route};
 use crate::chain;
@@ -61,6 +63,8 @@ type Unsettled = FuturesUnordered<BoxFuture<'static, ()>>;
 
 pub(super) struct Consumer {
     pub(super) route: Route,
+    /// Whom the broker knows us as.
+    pub(super) user: Arc<str>,
     pub(super) prefetch: u16,
     pub(super) out: mpsc::Sender<Delivery>,
     pub(super) up: watch::Receiver<Up>,
@@ -129,7 +133,7 @@ impl Consumer {
     async fn set_up(&self, connection: &Connection) -> lapin::Result<(Channel, lapin::Consumer)> {
         let channel = connection.create_channel().await?;
         channel.basic_qos(self.prefetch, BasicQosOptions::default()).await?;
-        topology::declare(&channel, &self.route).await?;
+        topology::declare(&channel, &self.route, &self.user).await?;
         let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
         let queue = self.route.queue();
         let messages =
@@ -170,9 +174,14 @@ impl Consumer {
         let in_hand = self.ending.in_hand.token();
         let (dispose, disposed) = oneshot::channel();
         let (reply, replied) = oneshot::channel();
-        let answer = answer_to(&taken.properties);
+        let answer = answer_to(&taken.properties, &self.user);
         let worn_out = taken.redelivered && !self.route.is_durable();
+        let from = match speaker(&self.route, taken.properties.user_id().as_ref()) {
+            Ok(from) => from,
+            Err(why) => return refuse(&self.route, &why, taken, in_hand),
+        };
         let delivery = Delivery {
+            from,
             body: Bytes::from(taken.data),
             redelivered: taken.redelivered,
             reply: answer.is_some().then_some(reply),
@@ -202,15 +211,33 @@ async fn connection(up: &mut watch::Receiver<Up>) -> Option<Arc<Connection>> {
 }
 
 /// The address of a reply, and what goes along with it.
-fn answer_to(asked: &BasicProperties) -> Option<(ShortString, BasicProperties)> {
+fn answer_to(asked: &BasicProperties, user: &str) -> Option<(ShortString, BasicProperties)> {
     let address = asked.reply_to().clone().filter(|to| to.as_str().starts_with(DIRECT_REPLY))?;
     let mut properties = BasicProperties::default()
         .with_content_type("application/json".into())
+        .with_user_id(user.into())
         .with_delivery_mode(1);
     if let Some(number) = asked.correlation_id().clone() {
         properties = properties.with_correlation_id(number);
     }
     Some((address, properties))
+}
+
+/// Keeps aside, for a person, what comes from somebody who has no business here.
+fn refuse(
+    route: &Route,
+    why: &Unheard,
+    taken: Taken,
+    in_hand: TaskTrackerToken,
+) -> BoxFuture<'static, ()> {
+    tracing::warn!(error = %chain(why), "a message to {route} was refused");
+    Box::pin(async move {
+        let refused = taken.acker.reject(BasicRejectOptions { requeue: false }).await;
+        if let Err(cause) = refused {
+            tracing::debug!(error = %chain(&cause), "refused after the channel was lost; it comes again");
+        }
+        drop(in_hand);
+    })
 }
 
 async fn pass_on(

@@ -104,7 +104,7 @@ impl Link {
 
     async fn once(&mut self, orders: &mut Orders, backoff: &mut Backoff) -> std::io::Result<Ended> {
         let connection = Arc::new(self.target.connect().await?);
-        let publisher = Publisher::open(&connection, orders, &self.sender)
+        let publisher = Publisher::open(&connection, orders, (&self.sender, self.target.user()))
             .await
             .map_err(std::io::Error::other)?;
         tracing::info!(tries = backoff.tries() + 1, "connected to {}", self.target);

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use crate::bus::backoff::Backoff;
 use crate::bus::transport::{Outgoing, RequestError};
@@ -74,6 +75,11 @@ impl Orders {
         let entry = Entry { order, stage: Stage::Waiting, refusals: Backoff::default() };
         self.entries.insert(self.last, entry);
         self.last
+    }
+
+    /// The identity of a message that is not done.
+    pub(super) fn message(&self, key: Key) -> Option<Uuid> {
+        self.entries.get(&key).map(|entry| entry.order.message.id)
     }
 
     /// What is to be sent, oldest first.
@@ -158,8 +164,6 @@ impl Orders {
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
-
-    use uuid::Uuid;
 
     use super::*;
     use crate::bus::transport::Route;

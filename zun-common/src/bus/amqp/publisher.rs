@@ -15,6 +15,7 @@ use lapin::{
 };
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
+use uuid::Uuid;
 
 use super::orders::{Key, Order, Orders, Wants};
 use crate::bus::transport::Outgoing;
@@ -46,15 +47,17 @@ pub(super) struct Publisher<'a> {
     replies: Consumer,
     orders: &'a mut Orders,
     sender: &'a str,
+    user: &'a str,
     confirms: FuturesUnordered<BoxFuture<'static, Confirmed>>,
     again: FuturesUnordered<BoxFuture<'static, Key>>,
 }
 
 impl<'a> Publisher<'a> {
+    /// Sends as this service, and as this user.
     pub(super) async fn open(
         connection: &Connection,
         orders: &'a mut Orders,
-        sender: &'a str,
+        (sender, user): (&'a str, &'a str),
     ) -> lapin::Result<Self> {
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
@@ -63,7 +66,7 @@ impl<'a> Publisher<'a> {
             .basic_consume(DIRECT_REPLY.into(), "".into(), no_ack, FieldTable::default())
             .await?;
         let (confirms, again) = (FuturesUnordered::new(), FuturesUnordered::new());
-        Ok(Self { channel, replies, orders, sender, confirms, again })
+        Ok(Self { channel, replies, orders, sender, user, confirms, again })
     }
 
     /// Sends what is left from a former connection, then what comes, until the connection is lost.
@@ -119,7 +122,8 @@ impl<'a> Publisher<'a> {
             .with_delivery_mode(if message.route.is_durable() { 2 } else { 1 })
             .with_expiration(left.max(1).to_string().as_str().into())
             .with_message_id(message.id.to_string().as_str().into())
-            .with_correlation_id(key.to_string().as_str().into())
+            .with_correlation_id(number(key, &message.id).as_str().into())
+            .with_user_id(self.user.into())
             .with_app_id(self.sender.into());
         Some(match wants {
             Wants::Receipt => properties,
@@ -133,7 +137,11 @@ impl<'a> Publisher<'a> {
     ) -> lapin::Result<()> {
         let Some(reply) = reply else { return Err(gone()) };
         let reply = reply?;
-        if let Some(key) = key_of(&reply.properties) {
+        let known = key_of(&reply.properties).filter(|key| {
+            let id = self.orders.message(*key);
+            id.is_none_or(|id| is_number_of(&reply.properties, *key, &id))
+        });
+        if let Some(key) = known {
             self.orders.replied(key, Bytes::from(reply.data));
         } else {
             tracing::warn!("a reply without the number of its call was dropped");
@@ -177,8 +185,17 @@ fn confirm(key: Key, confirm: PublisherConfirm) -> BoxFuture<'static, Confirmed>
     Box::pin(confirm.map(move |confirmation| (key, confirmation)))
 }
 
+/// The number of a message: its key, and what only its receiver knows, so that nobody else can answer it.
+fn number(key: Key, id: &Uuid) -> String {
+    format!("{key}.{id}")
+}
+
 fn key_of(properties: &BasicProperties) -> Option<Key> {
-    properties.correlation_id().as_ref()?.as_str().parse().ok()
+    properties.correlation_id().as_ref()?.as_str().split_once('.')?.0.parse().ok()
+}
+
+fn is_number_of(properties: &BasicProperties, key: Key, id: &Uuid) -> bool {
+    properties.correlation_id().as_ref().is_some_and(|told| told.as_str() == number(key, id))
 }
 
 fn was_not_written(error: &lapin::Error) -> bool {

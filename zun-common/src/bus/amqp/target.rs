@@ -43,6 +43,11 @@ impl Target {
         Ok(Self { uri, tls, name: name.to_owned() })
     }
 
+    /// Whom the broker knows us as.
+    pub(super) fn user(&self) -> &str {
+        &self.uri.authority.userinfo.username
+    }
+
     /// Dials and shakes hands once.
     pub(super) async fn connect(&self) -> io::Result<Connection> {
         let socket = Socket::default();

@@ -14,6 +14,7 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ExchangeKind};
 
+use super::user::is_of_a_host;
 use crate::bus::transport::Route;
 
 /// The exchange and the queue of what is kept aside for a person.
@@ -23,9 +24,12 @@ const LONGEST_QUEUE: i64 = 50_000;
 const MOST_DEAD_LETTERS: i64 = 10_000;
 const EXPIRES_MS: i64 = 300_000;
 
-/// Makes sure that the queue is there.
-pub(super) async fn declare(channel: &Channel, route: &Route) -> lapin::Result<()> {
-    dead_letters(channel).await?;
+/// Makes sure that the queue is there. A host's user may not touch what is kept aside for a person; zun-api
+/// has made that.
+pub(super) async fn declare(channel: &Channel, route: &Route, user: &str) -> lapin::Result<()> {
+    if !is_of_a_host(user) {
+        dead_letters(channel).await?;
+    }
     let mut arguments = FieldTable::default();
     text(&mut arguments, "x-dead-letter-exchange", DEAD_LETTERS);
     text(&mut arguments, "x-overflow", "reject-publish");

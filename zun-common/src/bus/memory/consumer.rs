@@ -69,6 +69,7 @@ impl Consumer {
         };
         let message = in_hand.message.as_ref();
         let delivery = Delivery {
+            from: None,
             body: message.map(|it| it.body.clone()).unwrap_or_default(),
             redelivered: message.is_some_and(|it| it.taken > 1),
             reply,

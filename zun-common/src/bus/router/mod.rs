@@ -25,6 +25,7 @@ use tracing::Instrument;
 
 use self::open::{open, time_left};
 use super::transport::{Deliveries, Delivery, Disposal, LARGEST_BODY};
+use crate::id::HostName;
 use crate::rpc::code::{Code, Problem};
 use crate::rpc::envelope::{CallContext, Envelope, Outcome, Reply};
 use crate::rpc::{Call, Done, Kind, PROTOCOL};
@@ -139,7 +140,7 @@ impl Router {
     }
 
     async fn work_on(self: Arc<Self>, delivery: Delivery) {
-        match open(&delivery.body) {
+        match open(&delivery.body).and_then(|envelope| own(envelope, delivery.from.as_ref())) {
             Ok(envelope) => {
                 let span = tracing::info_span!(
                     "call", method = %envelope.method, request.id = %envelope.request_id,
@@ -215,6 +216,17 @@ impl Router {
             Kind::Command => Some(handled.await),
             Kind::Question => tokio::time::timeout(left, handled).await.ok(),
         }
+    }
+}
+
+/// A sender that the carrier vouches for must be the one that the envelope names.
+fn own(envelope: Envelope, from: Option<&HostName>) -> Result<Envelope, Problem> {
+    match from {
+        Some(host) if envelope.sender != host.as_str() => {
+            let words = format!("`{host}` may not speak as `{}`", envelope.sender);
+            Err(Problem::new(Code::Forbidden, words))
+        }
+        Some(_) | None => Ok(envelope),
     }
 }
 

@@ -1,0 +1,233 @@
+# The controller: RabbitMQ, zun-api, the authority, and the enrolment of hosts. Sourced by install.sh.
+# shellcheck shell=bash
+BUS=/etc/zun/bus
+BROKER=/etc/rabbitmq/zun
+VHOST=zun
+
+controller() {
+  need rabbitmqctl:rabbitmq-server openssl:openssl
+  [ ${#NAMES[@]} -gt 0 ] || NAMES=("$(hostname)")
+  binary zun-api zun
+  grounds zun-api
+  local zun_changed=$CHANGED
+  CHANGED=
+  broker
+  CHANGED=$zun_changed
+  place /etc/zun/bus-ca.pem 644 root:root <"$(now "$BUS/ca.pem")"
+  bus_user zun-api '.*' '.*' '.*'
+  settle /etc/zun/zun-api.toml root:root < <(api_settings)
+  authority
+  administrator
+  unit zun-api.service
+  start zun-api.service
+  told "zun-api serves; as root: . /etc/zun/admin.env && zun list; then: $0 host NAME for each compute host"
+}
+
+# What a dry run would read and is not there yet.
+now() { if [ -e "$1" ]; then echo "$1"; else echo /dev/null; fi; }
+
+# RabbitMQ speaks TLS on 5671, with a certificate of an authority for this alone.
+broker() {
+  [ -e "$BUS/ca.pem" ] || act "make the authority of the bus in $BUS" bus_authority
+  local wanted="${NAMES[*]}"
+  if [ "$(cat "$BROKER/names" 2>/dev/null)" != "$wanted" ] \
+    || ! openssl x509 -checkend $((60 * 86400)) -noout -in "$BROKER/cert.pem" >/dev/null 2>&1; then
+    CHANGED=yes
+    act "make the certificate of RabbitMQ for $wanted" broker_certificate
+  fi
+  place /etc/rabbitmq/conf.d/zun.conf 644 root:root <<CONF
+# TLS for Zun's services. The other listeners are as they were.
+listeners.ssl.default = 5671
+ssl_options.cacertfile = $BROKER/ca.pem
+ssl_options.certfile = $BROKER/cert.pem
+ssl_options.keyfile = $BROKER/key.pem
+ssl_options.versions.1 = tlsv1.3
+ssl_options.versions.2 = tlsv1.2
+ssl_options.verify = verify_none
+ssl_options.fail_if_no_peer_cert = false
+CONF
+  start rabbitmq-server.service
+  if ! rabbitmqctl -q list_vhosts 2>/dev/null | grep -qx "$VHOST"; then
+    act "make the virtual host $VHOST" rabbitmqctl -q add_vhost "$VHOST"
+  fi
+}
+
+bus_authority() (
+  umask 077
+  mkdir -p "$BUS/users"
+  openssl req -x509 -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 \
+    -keyout "$BUS/ca.key" -out "$BUS/ca.pem" -config <(cat <<CONF
+[req]
+distinguished_name = name
+x509_extensions = authority
+prompt = no
+[name]
+CN = Zun bus
+[authority]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign, cRLSign
+subjectKeyIdentifier = hash
+CONF
+  ) 2>/dev/null
+)
+
+broker_certificate() (
+  umask 077
+  local name names=
+  mkdir -p "$BROKER"
+  for name in "${NAMES[@]}" localhost 127.0.0.1; do
+    if [[ $name =~ ^[0-9.]+$ || $name == *:* ]]; then names+=",IP:$name"; else names+=",DNS:$name"; fi
+  done
+  openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=${NAMES[0]}" \
+    -keyout "$BROKER/key.pem" -out "$BROKER/request.pem" 2>/dev/null
+  openssl x509 -req -in "$BROKER/request.pem" -CA "$BUS/ca.pem" -CAkey "$BUS/ca.key" -CAcreateserial -days 825 \
+    -out "$BROKER/cert.pem" -extfile <(cat <<CONF
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = serverAuth
+subjectAltName = ${names#,}
+CONF
+  ) 2>/dev/null
+  rm "$BROKER/request.pem"
+  cp "$BUS/ca.pem" "$BROKER/ca.pem"
+  chmod 750 "$BROKER"
+  chmod 640 "$BROKER"/*.pem
+  chown -R root:rabbitmq "$BROKER"
+  echo "${NAMES[*]}" >"$BROKER/names"
+)
+
+# bus_user NAME CONFIGURE WRITE READ: with the password in $BUS/users/NAME, which is made where it is missing.
+bus_user() {
+  local name=$1 file=$BUS/users/$1
+  [ -s "$file" ] || act "make a password for the user $name of RabbitMQ" new_password "$file"
+  if ! rabbitmqctl -q list_users 2>/dev/null | cut -f1 | grep -qxF "$name"; then
+    act "make the user $name of RabbitMQ" add_user "$name"
+  fi
+  if ! rabbitmqctl -q list_user_permissions "$name" 2>/dev/null | grep -qxF "$(printf '%s\t' "$VHOST" "$2" "$3")$4"; then
+    act "give $name its permissions" rabbitmqctl -q set_permissions -p "$VHOST" "$@"
+  fi
+}
+
+new_password() (
+  umask 077
+  mkdir -p "$BUS/users"
+  random >"$1"
+)
+
+# The password goes in by stdin: a command line can be read by everybody.
+add_user() { rabbitmqctl -q add_user "$1" <"$BUS/users/$1" >/dev/null; }
+
+bus_url() { echo "amqps://$1:$(cat "$(now "$BUS/users/$1")")@$2:5671/$VHOST"; }
+
+api_settings() {
+  cat <<TOML
+# Every key: /usr/local/share/zun/config/zun-api.toml
+[http]
+listen = "$LISTEN"
+
+[auth]
+token_file = "/etc/zun/tokens.toml"
+
+[bus]
+url = "$(bus_url zun-api "${NAMES[0]}")"
+ca_file = "/etc/zun/bus-ca.pem"
+
+[console]
+ca_directory = "/var/lib/zun/ca"
+TOML
+}
+
+authority() {
+  [ ! -e /var/lib/zun/ca/ca.pem ] || return 0
+  act 'make the certificate authority in /var/lib/zun/ca' new_authority
+}
+
+new_authority() {
+  install -d -m 700 -o zun-api -g zun-api /var/lib/zun
+  runuser -u zun-api -- /usr/local/bin/zun-api ca init --directory /var/lib/zun/ca
+}
+
+administrator() {
+  [ ! -e /etc/zun/tokens.toml ] || return 0
+  act "make an administrator's token: /etc/zun/admin.env" new_administrator
+}
+
+new_administrator() (
+  umask 077
+  local token at=$LISTEN
+  token=$(random)
+  [[ $LISTEN != 0.0.0.0:* && $LISTEN != '[::]':* ]] || at=${NAMES[0]}:${LISTEN##*:}
+  cat >/etc/zun/admin.env <<ENV
+# How to call zun-api as its administrator: source this.
+export OS_AUTH_TYPE=admin_token
+export OS_ENDPOINT=http://$at/v1
+export OS_TOKEN=$token
+ENV
+  cat >/etc/zun/tokens.toml <<TOML
+[[token]]
+sha256 = "$(printf %s "$token" | sha256sum | cut -d' ' -f1)"
+user = "admin"
+project = "admin"
+roles = ["admin"]
+TOML
+  chown zun-api:zun-api /etc/zun/tokens.toml
+)
+
+# Enrols a host: its user at RabbitMQ, and what it must know, in one file.
+host() {
+  host_name "$HOST"
+  [ -e "$BROKER/names" ] || fail "this is no controller yet: $0 controller"
+  local rules file=/etc/zun/enrolments/$HOST.tar user=zun-compute.$HOST
+  mapfile -t rules < <(permissions "$HOST")
+  bus_user "$user" "${rules[@]}"
+  if [ -e "$file" ]; then say "keep $file as it is"; else act "write $file" enrolment "$file"; fi
+  told "take $file to $HOST, by a way that nobody else reads, and there: install.sh compute --enrolment $HOST.tar …"
+}
+
+enrolment() (
+  umask 077
+  local work controller
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  read -r controller _ <"$BROKER/names"
+  mkdir -p "${1%/*}"
+  echo "$HOST" >"$work/host"
+  bus_url "zun-compute.$HOST" "$controller" >"$work/bus-url"
+  cp "$BUS/ca.pem" "$work/bus-ca.pem"
+  tar -C "$work" -cf "$1" host bus-url bus-ca.pem
+)
+
+host_off() {
+  host_name "$HOST"
+  if rabbitmqctl -q list_users 2>/dev/null | cut -f1 | grep -qxF "zun-compute.$HOST"; then
+    act "remove the user zun-compute.$HOST of RabbitMQ" rabbitmqctl -q delete_user "zun-compute.$HOST"
+  fi
+  remove "/etc/zun/enrolments/$HOST.tar" "$BUS/users/zun-compute.$HOST"
+}
+
+controller_off() {
+  off zun-api zun-api.service
+  remove /usr/local/bin/zun-api
+  if [ -e /etc/rabbitmq/conf.d/zun.conf ]; then
+    remove /etc/rabbitmq/conf.d/zun.conf
+    act 'restart RabbitMQ without it' systemctl restart rabbitmq-server.service
+  fi
+  if [ -n "$PURGE" ]; then
+    controller_purge
+  else
+    say "kept: /etc/zun, /var/lib/zun, the virtual host $VHOST and the users of RabbitMQ (--purge removes them)"
+  fi
+  off_shared
+}
+
+controller_purge() {
+  local user
+  for user in $(rabbitmqctl -q list_users 2>/dev/null | cut -f1 | grep -E '^zun-(api$|compute\.)'); do
+    act "remove the user $user of RabbitMQ" rabbitmqctl -q delete_user "$user"
+  done
+  if rabbitmqctl -q list_vhosts 2>/dev/null | grep -qx "$VHOST"; then
+    act "remove the virtual host $VHOST" rabbitmqctl -q delete_vhost "$VHOST"
+  fi
+  act "remove $BUS, $BROKER, /var/lib/zun, the enrolments, the tokens and the settings" rm -rf "$BUS" "$BROKER" \
+    /var/lib/zun /etc/zun/enrolments /etc/zun/tokens.toml /etc/zun/admin.env /etc/zun/zun-api.toml
+}

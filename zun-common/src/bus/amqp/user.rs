@@ -1,0 +1,73 @@
+//! Whom a message comes from. The broker vouches for the user of a message (`user-id`), and the user's name
+//! says for whom it may speak: `zun-compute.HOST` for that host alone, any other one for everybody.
+//!
+//! The broker's permissions keep a host's user from reading what is not its own. They cannot keep it from
+//! writing: replies and reports go through the default exchange, which leads to every queue.
+
+use lapin::types::ShortString;
+
+use crate::bus::transport::Route;
+use crate::id::HostName;
+
+const OF_A_HOST: &str = "zun-compute.";
+
+/// Why a message is not heard.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unheard {
+    #[error("it does not say which user sent it")]
+    Nobody,
+    #[error("the user `{0}` of a host may not command or ask a host")]
+    FromAHost(String),
+    #[error("the user `{0}` is named like a host's, and there is no such host name")]
+    NoHost(String),
+}
+
+/// Whether a user speaks for one host alone.
+pub(super) fn is_of_a_host(user: &str) -> bool {
+    user.starts_with(OF_A_HOST)
+}
+
+/// The host that a message can only come from; `None` where its user may speak for all.
+pub(super) fn speaker(
+    route: &Route,
+    user: Option<&ShortString>,
+) -> Result<Option<HostName>, Unheard> {
+    let user = user.ok_or(Unheard::Nobody)?.as_str();
+    let Some(host) = user.strip_prefix(OF_A_HOST) else { return Ok(None) };
+    match route {
+        Route::Commands(_) | Route::Questions(_) => Err(Unheard::FromAHost(user.to_owned())),
+        Route::Reports | Route::Controller => {
+            host.parse().map(Some).map_err(|_bad| Unheard::NoHost(user.to_owned()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host() -> HostName {
+        "compute1".parse().expect("a name")
+    }
+
+    fn heard(route: &Route, user: &str) -> Result<Option<HostName>, Unheard> {
+        speaker(route, Some(&user.into()))
+    }
+
+    #[test]
+    fn a_hosts_user_speaks_for_its_host_and_to_zun_api_alone() {
+        for route in [Route::Reports, Route::Controller] {
+            assert_eq!(heard(&route, "zun-compute.compute1"), Ok(Some(host())));
+        }
+        for route in [Route::Commands(host()), Route::Questions(host())] {
+            assert!(matches!(heard(&route, "zun-compute.compute1"), Err(Unheard::FromAHost(_))));
+            assert_eq!(heard(&route, "zun-api"), Ok(None));
+        }
+        assert!(matches!(heard(&Route::Reports, "zun-compute.A b"), Err(Unheard::NoHost(_))));
+    }
+
+    #[test]
+    fn one_that_names_no_user_is_not_heard() {
+        assert_eq!(speaker(&Route::Reports, None), Err(Unheard::Nobody));
+    }
+}
