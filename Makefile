@@ -1,10 +1,10 @@
 # The front door. Each of these works from a fresh clone on Debian 12 or 13 with Rust.
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down test check fmt clippy doc deny
+.PHONY: help run up down test check package testbed-up testbed-down test-testbed fmt clippy doc deny
 
 help: ## what can be made
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 run: ## a shell in a container: builds, starts, runs `zun run -i --name test cirros /bin/sh`, takes all down
 	@deploy/run.sh
@@ -18,6 +18,18 @@ down: ## stops it, also after a crash, and removes all of it
 test: ## all tests, with a private Docker engine and RabbitMQ
 	@deploy/packages.sh test
 	@deploy/test.sh
+
+package: ## target/zun.tar.gz, to install on hosts: docs/install.md
+	@deploy/package.sh
+
+testbed-up: ## a controller and two compute hosts under systemd on this machine, installed by docs/install.md
+	@deploy/testbed/up.sh
+
+test-testbed: ## the tests of the testbed
+	@deploy/testbed/test.sh
+
+testbed-down: ## takes the testbed away
+	@deploy/testbed/down.sh
 
 check: fmt clippy doc deny ## format, lints, documentation, licences
 

@@ -3,7 +3,7 @@
 //! `tests/services/with-services.sh` starts it and names its environment file in `ZUN_TEST_STANDALONE`.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -39,7 +39,12 @@ impl Bed {
         let file = std::env::var_os("ZUN_TEST_STANDALONE").expect(
             "ZUN_TEST_STANDALONE names no environment file: run the tests with `make test`",
         );
-        let text = std::fs::read_to_string(&file).expect("the standalone's environment file");
+        Self::of_file(Path::new(&file))
+    }
+
+    /// The service that an environment file tells of.
+    pub fn of_file(file: &Path) -> Self {
+        let text = std::fs::read_to_string(file).expect("an environment file");
         Self { environment: parse(&text) }
     }
 
@@ -156,8 +161,7 @@ impl Drop for Name {
 /// A binary of this workspace, built beside the tests.
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
-    let directory =
-        test.parent().and_then(std::path::Path::parent).expect("target/debug/deps/test");
+    let directory = test.parent().and_then(Path::parent).expect("target/debug/deps/test");
     let path = directory.join(name);
     assert!(path.exists(), "{} is not built: run the tests with `make test`", path.display());
     path

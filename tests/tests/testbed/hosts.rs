@@ -1,0 +1,92 @@
+//! The hosts as `install.sh` leaves them, and what systemd does for the services.
+
+use zun_tests::eventually::eventually;
+
+use super::support::{COMPUTE1, COMPUTE2, CONTROLLER, Host};
+
+const SERVICES: [(Host, &str); 3] =
+    [(CONTROLLER, "zun-api"), (COMPUTE1, "zun-compute"), (COMPUTE2, "zun-compute")];
+
+#[test]
+#[ignore = "needs `make testbed-up`"]
+fn the_services_run_as_users_of_their_own_and_say_how_they_fare() {
+    for (host, service) in SERVICES {
+        let unit = format!("{service}.service");
+        assert_eq!(host.property(&unit, "ActiveState"), "active", "{host:?}");
+        assert_eq!(host.property(&unit, "User"), service);
+        eventually("it says that it serves", || {
+            let words = host.property(&unit, "StatusText");
+            words.starts_with("serves on") || words == "the engine answers; the bus is connected"
+        });
+    }
+}
+
+#[test]
+#[ignore = "needs `make testbed-up`"]
+fn the_hosts_have_nothing_that_failed() {
+    for host in [CONTROLLER, COMPUTE1, COMPUTE2] {
+        assert_eq!(host.must(&["systemctl", "--failed", "--no-legend", "--plain"]), "", "{host:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs `make testbed-up`"]
+fn what_is_secret_is_for_its_owner_alone() {
+    let secrets = [
+        (CONTROLLER, "/etc/zun/zun-api.toml", "600 root"),
+        (CONTROLLER, "/etc/zun/tokens.toml", "600 zun-api"),
+        (CONTROLLER, "/etc/zun/admin.env", "600 root"),
+        (CONTROLLER, "/etc/zun/enrolments/compute1.tar", "600 root"),
+        (CONTROLLER, "/etc/zun/bus/ca.key", "600 root"),
+        (CONTROLLER, "/var/lib/zun/ca/ca.key", "600 zun-api"),
+        (COMPUTE1, "/etc/zun/zun-compute.toml", "600 root"),
+        (COMPUTE2, "/etc/zun/zun-compute.toml", "600 root"),
+    ];
+    for (host, file, expected) in secrets {
+        assert_eq!(host.must(&["stat", "-c", "%a %U", file]), expected, "{host:?} {file}");
+    }
+}
+
+#[test]
+#[ignore = "needs `make testbed-up`"]
+fn installing_again_changes_nothing() {
+    let again = [
+        (CONTROLLER, "/root/zun/install.sh controller --name controller --name $(hostname -I)"),
+        (CONTROLLER, "/root/zun/install.sh host compute1"),
+        (COMPUTE1, "/root/zun/install.sh compute"),
+        (COMPUTE2, "/root/zun/install.sh compute"),
+    ];
+    for (host, command) in again {
+        let words = host.must(&["sh", "-c", &format!("{command} --dry-run 2>&1")]);
+        let would: Vec<&str> = words.lines().filter(|line| line.contains("zun: would")).collect();
+        // Docker's listener is looked at each time: what that would change, it says itself.
+        let would: Vec<&&str> =
+            would.iter().filter(|line| !line.contains("Docker's listener")).collect();
+        assert!(would.is_empty(), "{host:?} {command}: {would:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs `make testbed-up`"]
+fn a_service_that_hangs_is_started_anew() {
+    for (host, service) in SERVICES {
+        let unit = format!("{service}.service");
+        let drop_in = format!("/run/systemd/system/{unit}.d");
+        let short = format!(
+            "mkdir -p {drop_in} && printf '[Service]\\nWatchdogSec=8\\n' >{drop_in}/short.conf"
+        );
+        host.must(&["sh", "-c", &short]);
+        host.must(&["systemctl", "daemon-reload"]);
+        host.restart(&unit);
+        let before = host.property(&unit, "MainPID");
+        host.must(&["kill", "-STOP", &before]);
+        eventually("it is started anew", || {
+            host.property(&unit, "ActiveState") == "active"
+                && host.property(&unit, "MainPID") != before
+        });
+        assert_eq!(host.property(&unit, "NRestarts"), "1");
+        host.must(&["rm", "-r", &drop_in]);
+        host.must(&["systemctl", "daemon-reload"]);
+        host.restart(&unit);
+    }
+}
