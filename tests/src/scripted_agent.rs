@@ -96,6 +96,7 @@ impl ScriptedAgent {
             host: self.host.clone(),
             inventory: Some(inventory()),
             console: Some(listener()),
+            console_trouble: None,
             interval: 60,
             leaving: false,
             generation: Utc::now().timestamp_micros(),
@@ -287,6 +288,7 @@ fn router(shared: &Arc<Shared>) -> Router {
     router = question::<CreateExec>(router, shared, |_| CreatedExec {
         exec: exec_id(),
         listener: Some(listener()),
+        console_trouble: None,
     });
     question::<RunExec>(router, shared, |script| ExecOutput {
         exec: exec_id(),

@@ -163,10 +163,11 @@ impl World {
         let text = format!(
             "host = '{name}'\n[bus]\nurl = '{}'\n[docker]\nsocket = '{}'\n[heartbeat]\ninterval = 1\n\
              [console]\naddress = '{address}'\napi_version = '{API_VERSION}'\nnotify_socket = '{}'\n\
-             [log]\nfilter = '{LOG_FILTER}'\n",
+             certificates = '{}'\nnames = ['127.0.0.1', 'localhost']\n[log]\nfilter = '{LOG_FILTER}'\n",
             self.bus.url(),
             engine.socket().display(),
             notify.display(),
+            directory.join("tls").display(),
         );
         write_private(&settings, &text);
         Host { name, engine, settings, agent: None }
@@ -279,7 +280,10 @@ fn is_up(bed: &Bed, host: &str) -> bool {
         return false;
     };
     let services = list["services"].as_array().cloned().unwrap_or_default();
-    services.iter().any(|service| service["host"] == host && service["state"] == "up")
+    services.iter().any(|service| {
+        let ready = service["state"] == "up" && service["console_trouble"].is_null();
+        service["host"] == host && ready
+    })
 }
 
 fn free_address() -> SocketAddr {

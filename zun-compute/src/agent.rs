@@ -17,7 +17,7 @@ use zun_common::id::HostName;
 use zun_common::shutdown::Tasks;
 
 use crate::attached::Notes;
-use crate::console::{Console, ConsoleStatus};
+use crate::console::{self, Console, ConsoleStatus, Endpoint};
 use crate::driver::ContainerDriver;
 use crate::host::Host;
 use crate::pulse::Pulse;
@@ -89,7 +89,8 @@ impl Agent {
             ),
             None => None,
         };
-        let host = Arc::new(host(name, settings, driver));
+        let endpoint = settings.console.endpoint();
+        let host = Arc::new(host(name, settings, driver, &endpoint));
         let workers = Workers::new(Arc::clone(&host));
         let agent = Self {
             host,
@@ -101,6 +102,10 @@ impl Agent {
             telling: Tasks::new(),
         };
         agent.begin(notes);
+        if let Ok(endpoint) = endpoint {
+            let (host, watching) = (Arc::clone(&agent.host), &agent.watching);
+            watching.spawn(console::keep(host, endpoint, watching.clone()));
+        }
         agent.serve().await?;
         let (host, bus, telling) = (Arc::clone(&agent.host), agent.bus.clone(), &agent.telling);
         telling.spawn(report::beat(host, bus, telling.clone()));
@@ -115,7 +120,7 @@ impl Agent {
 
     /// The console listener came up or went; the next heartbeat, at once, says so.
     pub fn set_console(&self, status: ConsoleStatus) {
-        self.host.console.set(status);
+        let _changed = self.host.console.set(status);
     }
 
     /// What each heartbeat finds.
@@ -184,17 +189,27 @@ impl Drop for Agent {
     }
 }
 
-fn host(name: HostName, settings: Settings, driver: Arc<dyn ContainerDriver>) -> Host {
-    let Settings { host: _, bus: _, docker: _, heartbeat, labels, console, workers, log: _ } =
+fn host(
+    name: HostName,
+    settings: Settings,
+    driver: Arc<dyn ContainerDriver>,
+    endpoint: &Result<Endpoint, &'static str>,
+) -> Host {
+    let Settings { host: _, bus: _, docker: _, heartbeat, labels, console: _, workers, log: _ } =
         settings;
+    let why = match endpoint {
+        Ok(_) => "its endpoint has not been looked at yet".to_owned(),
+        Err(key) => format!("the setting `{key}` of zun-compute is missing there"),
+    };
     Host {
         reports: Arc::new(Reports::new(name.clone())),
         name,
         driver,
-        console: Console::new(console.status()),
+        console: Console::new(ConsoleStatus::Down(why)),
         labels,
         heartbeat,
         limits: workers,
+        engine_back: Notify::new(),
         doubts: Notify::new(),
         pulse: Sender::default(),
     }

@@ -26,6 +26,8 @@ pub(crate) struct Host {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) heartbeat: HeartbeatSettings,
     pub(crate) limits: WorkerSettings,
+    /// The engine answers again.
+    pub(crate) engine_back: Notify,
     /// zun-api must be asked what should be here.
     pub(crate) doubts: Notify,
     /// What the last heartbeat found.

@@ -16,6 +16,7 @@ pub mod settings;
 mod agent;
 mod backoff;
 mod host;
+mod probe;
 mod report;
 mod rpc;
 mod watch;

@@ -12,7 +12,7 @@ use zun_common::rpc::container::ConsoleListener;
 use zun_common::settings::{SettingsError, Sources};
 use zun_common::telemetry::LogSettings;
 
-use crate::console::ConsoleStatus;
+use crate::console::Endpoint;
 
 /// Variables that override a key begin so, such as `ZUN_COMPUTE__BUS__URL`.
 pub const PREFIX: &str = "ZUN_COMPUTE";
@@ -75,7 +75,7 @@ impl HeartbeatSettings {
 }
 
 /// Where consoles are dialled.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConsoleSettings {
     /// The advertised `host:port` of the engine's TLS listener; no consoles where none is given.
@@ -88,23 +88,35 @@ pub struct ConsoleSettings {
     pub certificates: Option<PathBuf>,
     /// DNS names and IP addresses in that certificate; the host's name where none are given.
     pub names: Vec<String>,
+    /// Seconds between two looks at the listener, from outside, as a client dials it.
+    #[serde(deserialize_with = "at_least_one")]
+    pub check_interval: u32,
+}
+
+impl Default for ConsoleSettings {
+    fn default() -> Self {
+        Self {
+            address: None,
+            api_version: None,
+            notify_socket: None,
+            certificates: None,
+            names: Vec::new(),
+            check_interval: 60,
+        }
+    }
 }
 
 impl ConsoleSettings {
-    /// What the settings say of the listener.
-    pub fn status(&self) -> ConsoleStatus {
-        match (&self.address, self.api_version) {
-            (Some(address), Some(api_version)) => {
-                ConsoleStatus::Up(ConsoleListener { address: address.0.clone(), api_version })
-            }
-            (Some(_), None) => ConsoleStatus::Down(
-                "the setting `console.api_version` of this host is missing".to_owned(),
-            ),
-            (None, _) => ConsoleStatus::Down(
-                "no console listener is set up on this host (its setting `console.address`)"
-                    .to_owned(),
-            ),
-        }
+    /// The endpoint to look at, or the setting that is missing for it.
+    pub(crate) fn endpoint(&self) -> Result<Endpoint, &'static str> {
+        let address = self.address.as_ref().ok_or("console.address")?;
+        let api_version = self.api_version.ok_or("console.api_version")?;
+        let certificates = self.certificates.as_ref().ok_or("console.certificates")?;
+        Ok(Endpoint {
+            listener: ConsoleListener { address: address.0.clone(), api_version },
+            authority: certificates.join("ca.pem"),
+            every: Duration::from_secs(u64::from(self.check_interval)),
+        })
     }
 }
 
@@ -249,14 +261,17 @@ mod tests {
 
     #[test]
     fn a_console_is_told_with_its_address_and_version() {
-        let settings =
-            load("[console]\naddress = 'c1.example:2376'\napi_version = '1.41'").expect("settings");
-        let listener = settings.console.status().listener().expect("a listener");
-        assert_eq!(
-            (listener.address.as_str(), listener.api_version.minor),
-            ("c1.example:2376", 41)
-        );
-        assert!(load("").expect("settings").console.status().listener().is_none());
+        let text =
+            "[console]\naddress = 'c1.example:2376'\napi_version = '1.41'\ncertificates = '/p'";
+        let endpoint = load(text).expect("settings").console.endpoint().expect("an endpoint");
+        let ConsoleListener { address, api_version } = endpoint.listener;
+        assert_eq!((address.as_str(), api_version.minor), ("c1.example:2376", 41));
+        assert_eq!(endpoint.authority, Path::new("/p/ca.pem"));
+        let missing =
+            |text| load(text).expect("settings").console.endpoint().expect_err("no endpoint");
+        assert_eq!(missing(""), "console.address");
+        let text = "[console]\naddress = 'c1.example:2376'\napi_version = '1.41'";
+        assert_eq!(missing(text), "console.certificates");
     }
 
     #[test]

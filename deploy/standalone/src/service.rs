@@ -221,5 +221,6 @@ fn agent_settings(
     agent.console.address = Some(address);
     agent.console.api_version = Some(console.api_version);
     agent.console.notify_socket = Some(state.notes());
+    agent.console.certificates = Some(state.host());
     agent
 }

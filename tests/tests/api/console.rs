@@ -134,7 +134,8 @@ async fn attaching_says_why_it_cannot_be() {
     let running = api.container(&agent, "running", Status::Running).await;
     agent.refuse("container.attach", Problem::new(Code::NoConsole, "the listener is not up"));
     let refused = api.post(ANN, &format!("/v1/containers/{running}/attach"), ask()).await.refusal();
-    assert_eq!(refused, "503 container.no-console the listener is not up");
+    let words = "Host h1 offers no console: the listener is not up";
+    assert_eq!(refused, format!("503 container.no-console {words}"));
 }
 
 #[tokio::test]

@@ -274,6 +274,7 @@ async fn a_host_that_takes_no_messages_is_told_of_in_the_row() {
         host: "ghost".parse().unwrap(),
         inventory: None,
         console: None,
+        console_trouble: None,
         interval: 60,
         leaving: false,
         generation: 0,

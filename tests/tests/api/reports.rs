@@ -4,7 +4,7 @@ use serde_json::json;
 use zun_common::bus::CallError;
 use zun_common::pki::signing_request;
 use zun_common::rpc::Code;
-use zun_common::rpc::host::{AssignedContainers, SignHostCertificate};
+use zun_common::rpc::host::{AssignedContainers, SignHostCertificate, SignProof};
 use zun_common::rpc::report::UnknownContainer;
 use zun_common::status::{Status, TaskState};
 use zun_tests::scripted_agent::engine_id;
@@ -100,6 +100,44 @@ async fn a_host_gets_a_certificate_for_itself_alone() {
     assert!(
         matches!(refused, CallError::Refused { problem, .. } if problem.code == Code::BadRequest)
     );
+}
+
+#[tokio::test]
+async fn a_host_proves_itself_with_a_grant_for_a_container_that_no_host_has() {
+    let api = Api::with_consoles().await;
+    let agent = api.agent("h1").await;
+    let csr = signing_request("h1", Vec::new()).unwrap().csr;
+    let host = |name: &str| name.parse().unwrap();
+    let signed = agent.ask(&SignProof { host: host("h1"), csr: csr.clone() }).await.unwrap();
+    assert!(signed.certificate.starts_with("-----BEGIN CERTIFICATE-----"));
+    assert_eq!(
+        zun_common::grant::Grant::proof(host("h1")).to_string(),
+        format!("zun://h1/containers/{}/attach?mode=ro", "0".repeat(64))
+    );
+    let refused = agent.ask(&SignProof { host: host("h2"), csr }).await.unwrap_err();
+    assert!(is_forbidden(refused));
+}
+
+#[tokio::test]
+async fn the_service_shows_why_consoles_cannot_be_dialled() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let shown = async || {
+        let services = api.get(crate::support::ADMIN, "/v1/services").await.json();
+        services["services"][0]["console_trouble"].clone()
+    };
+    assert_eq!(shown().await, json!(null));
+    agent
+        .beat(|heartbeat| {
+            heartbeat.console = None;
+            heartbeat.console_trouble = Some("it lets in clients without a certificate".to_owned());
+        })
+        .await;
+    api.until_metric("zun_api_heartbeats_total", 2.0).await;
+    assert_eq!(shown().await, json!("it lets in clients without a certificate"));
+    agent.beat(|_| {}).await;
+    api.until_metric("zun_api_heartbeats_total", 3.0).await;
+    assert_eq!(shown().await, json!(null));
 }
 
 #[tokio::test]

@@ -245,6 +245,7 @@ async fn hosts_and_services_are_shown_as_zun_shows_them() {
         {
           "availability_zone": "nova",
           "binary": "zun-compute",
+          "console_trouble": null,
           "created_at": "TIME",
           "disabled": false,
           "disabled_reason": null,

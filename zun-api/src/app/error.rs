@@ -65,8 +65,8 @@ pub(crate) enum AppError {
     NoCommonProtocol(&'static str),
     #[error("{what} is not offered here: the setting `{setting}` is not set")]
     NotOffered { what: &'static str, setting: &'static str },
-    #[error("Host {0} offers no console: its listener is not up")]
-    NoConsole(HostName),
+    #[error("Host {host} offers no console: {why}")]
+    NoConsole { host: HostName, why: String },
     #[error("the agent of host {host} did not do it")]
     Agent {
         host: HostName,

@@ -10,6 +10,7 @@ diesel::table! {
         inventory -> Nullable<Text>,
         engine_up -> Bool,
         console -> Nullable<Text>,
+        console_trouble -> Nullable<Text>,
         interval_seconds -> Integer,
         leaving -> Bool,
         disabled -> Bool,

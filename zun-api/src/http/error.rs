@@ -90,7 +90,7 @@ pub(super) fn shown(error: &AppError) -> Shown {
         }
         AppError::HostDown { .. } => new(Http::SERVICE_UNAVAILABLE, "container.host-not-up"),
         AppError::NotOffered { .. } => new(Http::NOT_IMPLEMENTED, "container.not-offered"),
-        AppError::NoConsole(_) => new(Http::SERVICE_UNAVAILABLE, "container.no-console"),
+        AppError::NoConsole { .. } => new(Http::SERVICE_UNAVAILABLE, "container.no-console"),
         AppError::Agent { host, cause } => agent(host, cause),
         AppError::Authority(CaError::Request(bad)) => {
             let words = format!("Invalid input for field 'csr'. {}", chain(bad));
@@ -151,7 +151,10 @@ fn refused(host: &HostName, problem: &Problem) -> Shown {
         }
         Code::TooLarge => Shown::new(Http::PAYLOAD_TOO_LARGE, "container.body-too-large", problem),
         Code::Forbidden => Shown::new(Http::FORBIDDEN, "container.policy-not-authorized", problem),
-        Code::NoConsole => Shown::new(Http::SERVICE_UNAVAILABLE, "container.no-console", problem),
+        Code::NoConsole => {
+            let words = format!("Host {host} offers no console: {problem}");
+            Shown::new(Http::SERVICE_UNAVAILABLE, "container.no-console", &words)
+        }
         Code::Engine => Shown::new(Http::BAD_GATEWAY, "container.docker-error", problem),
         Code::EngineDown => {
             Shown::again(Http::SERVICE_UNAVAILABLE, "container.engine-down", problem)
@@ -215,7 +218,7 @@ mod tests {
         Unsupported: 501 container.not-offered The agent of host h1 is older and cannot do this.
         TooLarge: 413 container.body-too-large its words
         Forbidden: 403 container.policy-not-authorized its words
-        NoConsole: 503 container.no-console its words
+        NoConsole: 503 container.no-console Host h1 offers no console: its words
         Engine: 502 container.docker-error its words
         EngineDown: 503 container.engine-down its words
         Internal: 500 container.internal-error Something went wrong here; the log of zun-api has it under this request's id.

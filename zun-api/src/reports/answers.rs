@@ -3,18 +3,21 @@
 use std::sync::Arc;
 
 use chrono::Utc;
+use uuid::Uuid;
 use zun_common::bus::Incoming;
 use zun_common::chain;
+use zun_common::grant::Grant;
 use zun_common::rpc::container::CreateContainer;
 use zun_common::rpc::host::{
-    Assigned, AssignedContainer, AssignedContainers, HostCertificate, SignHostCertificate,
+    Assigned, AssignedContainer, AssignedContainers, HostCertificate, ProofGrant,
+    SignHostCertificate, SignProof,
 };
 use zun_common::rpc::{Code, Problem};
 use zun_common::status::Status;
 
 use super::{own, stored};
 use crate::app::App;
-use crate::ca::CaError;
+use crate::ca::{Authority, CaError};
 use crate::db::container::{self, Record};
 
 /// Signs a host's server certificate.
@@ -24,10 +27,7 @@ pub(super) async fn sign(
     incoming: Incoming,
 ) -> Result<HostCertificate, Problem> {
     own(&call.host, &incoming)?;
-    let Some(authority) = &app.authority else {
-        let words = "zun-api has no certificate authority: console.ca_directory is not set";
-        return Err(Problem::new(Code::NoConsole, words));
-    };
+    let authority = authority(&app)?;
     let certificate = authority
         .host_certificate(&call.host, &call.csr, Utc::now())
         .map_err(|error| refusal(&error))?;
@@ -37,6 +37,33 @@ pub(super) async fn sign(
         "signed a server certificate for host {}", call.host
     );
     Ok(HostCertificate { certificate, ca: authority.certificate_pem().to_owned() })
+}
+
+/// Signs what a host proves its listener with.
+pub(super) async fn prove(
+    app: Arc<App>,
+    call: SignProof,
+    incoming: Incoming,
+) -> Result<ProofGrant, Problem> {
+    own(&call.host, &incoming)?;
+    let (id, signed_at) = (format!("proof-{}", Uuid::new_v4()), Utc::now());
+    let grant = Grant::proof(call.host.clone());
+    let issued = authority(&app)?
+        .grant(&call.csr, &grant, &id, signed_at)
+        .map_err(|error| refusal(&error))?;
+    tracing::info!(
+        target: "audit",
+        { grant.id = %id, grant.uri = %grant, host.name = %call.host, request.id = %incoming.context.request },
+        "granted {id} to host {} itself: {grant}", call.host
+    );
+    Ok(ProofGrant { certificate: issued.certificate, signed_at })
+}
+
+fn authority(app: &App) -> Result<&Authority, Problem> {
+    app.authority.as_ref().ok_or_else(|| {
+        let words = "zun-api has no certificate authority: console.ca_directory is not set";
+        Problem::new(Code::NoConsole, words)
+    })
 }
 
 fn refusal(error: &CaError) -> Problem {

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use zun_common::bus::{Incoming, RequestError, Route, Router};
 use zun_common::chain;
 use zun_common::id::HostName;
-use zun_common::rpc::host::{AssignedContainers, Heartbeat, SignHostCertificate};
+use zun_common::rpc::host::{AssignedContainers, Heartbeat, SignHostCertificate, SignProof};
 use zun_common::rpc::report::{ContainerReport, UnknownContainer};
 use zun_common::rpc::{Code, Done, Problem};
 use zun_common::shutdown::Tasks;
@@ -52,6 +52,7 @@ fn router(app: &Arc<App>) -> Router {
         .on::<UnknownContainer, _, _>(with_app!(container::unknown))
         .on::<Heartbeat, _, _>(with_app!(beat))
         .on::<SignHostCertificate, _, _>(with_app!(answers::sign))
+        .on::<SignProof, _, _>(with_app!(answers::prove))
         .on::<AssignedContainers, _, _>(with_app!(answers::assigned))
 }
 

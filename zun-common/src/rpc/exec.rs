@@ -54,6 +54,9 @@ pub struct CreatedExec {
     pub exec: ExecId,
     /// Where it is dialled; absent where the host's listener is not up.
     pub listener: Option<ConsoleListener>,
+    /// Why there is none to dial; absent where there is one, and from older agents.
+    #[serde(default)]
+    pub console_trouble: Option<String>,
 }
 
 /// Run a command to its end, without stdin or terminal. At most 4 MiB of each stream come back.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::container::{ConsoleListener, CreateContainer};
@@ -43,6 +44,9 @@ pub struct Heartbeat {
     pub inventory: Option<Inventory>,
     /// Where consoles are dialled; absent where the listener is not up and safe.
     pub console: Option<ConsoleListener>,
+    /// Why the listener is not up and safe; absent where it is, and from older agents.
+    #[serde(default)]
+    pub console_trouble: Option<String>,
     /// Seconds until the next one.
     pub interval: u32,
     /// It is shutting down: no more will come.
@@ -83,6 +87,32 @@ pub struct HostCertificate {
     pub certificate: String,
     /// The authority, in PEM: what the host trusts in clients.
     pub ca: String,
+}
+
+/// Asks for a grant that is good for a container that no host has. With it a host proves that its own
+/// listener lets through what is granted and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignProof {
+    /// The host; must be the sender.
+    pub host: HostName,
+    /// A certificate signing request in PEM; zun-api takes its key alone.
+    pub csr: String,
+}
+
+impl Call for SignProof {
+    const METHOD: &'static str = "host.proof";
+    const KIND: Kind = Kind::Question;
+    const DEADLINE: Duration = Duration::from_secs(10);
+    type Reply = ProofGrant;
+}
+
+/// A host's grant to prove its listener with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProofGrant {
+    /// The client certificate, PEM.
+    pub certificate: String,
+    /// When it was signed, by zun-api's clock.
+    pub signed_at: DateTime<Utc>,
 }
 
 /// Asks which containers should be on the host.

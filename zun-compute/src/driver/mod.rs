@@ -111,6 +111,8 @@ pub struct EngineInfo {
     pub kernel: String,
     /// Its runtimes.
     pub runtimes: Vec<String>,
+    /// The authorization plugins that it asks.
+    pub authorization: Vec<String>,
 }
 
 /// An exec as the engine shows it now.

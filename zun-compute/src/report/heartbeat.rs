@@ -92,6 +92,7 @@ async fn heartbeat(host: &Host, leaving: bool) -> Heartbeat {
         host: host.name.clone(),
         inventory,
         console: if leaving { None } else { host.console.listener() },
+        console_trouble: host.console.trouble(),
         interval: host.heartbeat.interval,
         leaving,
         generation: super::now(),
@@ -120,6 +121,7 @@ fn of(engine: EngineInfo, host: &Host) -> Inventory {
         os,
         kernel,
         runtimes,
+        authorization: _,
     } = engine;
     Inventory {
         total,

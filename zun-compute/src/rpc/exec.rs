@@ -16,7 +16,8 @@ pub(super) async fn create(host: &Host, call: CreateExec) -> Result<CreatedExec,
     allowed(host, container, Action::Execute).await?;
     let making = host.driver.exec_create(container, &spec);
     let exec = before(CreateExec::DEADLINE, "make the exec", making).await?;
-    Ok(CreatedExec { exec, listener: host.console.listener() })
+    let (listener, console_trouble) = (host.console.listener(), host.console.trouble());
+    Ok(CreatedExec { exec, listener, console_trouble })
 }
 
 pub(super) async fn run(host: &Host, call: RunExec) -> Result<ExecOutput, Problem> {

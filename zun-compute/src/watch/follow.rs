@@ -37,6 +37,7 @@ async fn again_and_again(host: &Host, looks: &Looks) {
                 away = false;
                 backoff.reset();
                 host.doubts.notify_one();
+                host.engine_back.notify_one();
                 pass_on(events, looks).await;
                 tracing::warn!(host.name = %host.name, "the engine's events ended");
                 host.reports.consoles_ended();

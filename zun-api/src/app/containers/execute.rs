@@ -56,7 +56,10 @@ impl App {
         let Some(csr) = csr else {
             return Ok(Execution::Made { exec: made.exec, console: None });
         };
-        let listener = made.listener.ok_or_else(|| AppError::NoConsole(host.clone()))?;
+        let Some(listener) = made.listener else {
+            let why = made.console_trouble.unwrap_or_else(|| "its listener is not up".to_owned());
+            return Err(AppError::NoConsole { host, why });
+        };
         let target = Target::Exec { id: made.exec.clone() };
         let dialled = Dialled { grant: Grant { host, target }, listener, tty, stdin };
         let console = self.grant(caller, &csr, &dialled)?;

@@ -15,12 +15,14 @@ const OVERTAKES: TimeDelta = TimeDelta::seconds(30);
 /// Notes a heartbeat; the first makes the host's row. Says whether it counts: they are worked on side by
 /// side, and one that says that the host leaves is not undone by the one sent just before it.
 pub(crate) fn beat(conn: &mut Conn, heartbeat: &Heartbeat) -> Result<bool, DbError> {
-    let Heartbeat { host, inventory, console, interval, leaving, generation } = heartbeat;
+    let Heartbeat { host, inventory, console, console_trouble, interval, leaving, generation } =
+        heartbeat;
     let now = Utc::now().naive_utc();
     let console = console.as_ref().map(serde_json::to_string).transpose()?;
     let told = (
         dsl::engine_up.eq(inventory.is_some()),
         dsl::console.eq(console),
+        dsl::console_trouble.eq(console_trouble.as_ref()),
         dsl::interval_seconds.eq(i32::try_from(*interval).unwrap_or(i32::MAX)),
         dsl::leaving.eq(*leaving),
         dsl::heartbeat_generation.eq(*generation),

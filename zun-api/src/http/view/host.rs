@@ -52,6 +52,7 @@ pub(in crate::http) fn service(record: &Record, viewer: &Viewer) -> Service {
         disabled_reason: record.disabled_reason.clone(),
         forced_down: record.forced_down,
         availability_zone: "nova".to_owned(),
+        console_trouble: record.console_trouble.clone(),
         report_count: record.report_count,
         last_seen_up: Some(record.last_seen),
         created_at: Some(record.created_at),

@@ -80,6 +80,8 @@ pub struct Service {
     pub forced_down: bool,
     /// `nova`, as Zun's default.
     pub availability_zone: String,
+    /// Why consoles on its host cannot be dialled; null where they can. Beside Zun's API.
+    pub console_trouble: Option<String>,
     /// Heartbeats so far.
     pub report_count: i64,
     /// The last heartbeat.

@@ -28,6 +28,10 @@ impl DockerDriver {
             os: info.operating_system.unwrap_or_default(),
             kernel: info.kernel_version.unwrap_or_default(),
             runtimes,
+            authorization: info
+                .plugins
+                .and_then(|plugins| plugins.authorization)
+                .unwrap_or_default(),
         })
     }
 }

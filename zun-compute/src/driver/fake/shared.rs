@@ -237,5 +237,6 @@ fn machine() -> EngineInfo {
         os: "An engine in memory".to_owned(),
         kernel: "0".to_owned(),
         runtimes: vec!["fake".to_owned()],
+        authorization: vec!["zun-authz".to_owned()],
     }
 }

@@ -1,8 +1,12 @@
 //! Whether this host's consoles can be dialled, and where.
 
+mod check;
+
 use tokio::sync::watch;
 use zun_common::rpc::container::ConsoleListener;
 use zun_common::rpc::{Code, Problem};
+
+pub(crate) use check::{Endpoint, keep};
 
 /// Whether this host's console listener is up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,16 +36,25 @@ impl Console {
         Self(watch::Sender::new(status))
     }
 
-    pub(crate) fn set(&self, status: ConsoleStatus) {
+    /// Says whether it changed.
+    pub(crate) fn set(&self, status: ConsoleStatus) -> bool {
         self.0.send_if_modified(|known| {
             let changed = *known != status;
             *known = status;
             changed
-        });
+        })
     }
 
     pub(crate) fn listener(&self) -> Option<ConsoleListener> {
         self.0.borrow().listener()
+    }
+
+    /// Why it is not dialled, if it is not.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        match &*self.0.borrow() {
+            ConsoleStatus::Up(_) => None,
+            ConsoleStatus::Down(why) => Some(why.clone()),
+        }
     }
 
     /// Where it is dialled, or why it is not.

@@ -1,0 +1,207 @@
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{PrivateKeyDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use zun_common::chain;
+use zun_common::shutdown::Tasks;
+
+use super::*;
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK";
+
+struct Authority {
+    pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let pem = params.self_signed(&key).expect("signed").pem();
+        Self { pem, issuer: Issuer::new(params, key) }
+    }
+
+    fn client(&self) -> Identity {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::default();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate = params.signed_by(&key, &self.issuer).expect("signed").pem();
+        Identity::from_pem(&certificate, &key.serialize_pem()).expect("an identity")
+    }
+
+    fn server(&self, clients: Option<Arc<dyn ClientCertVerifier>>) -> ServerConfig {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("names");
+        let certificate = params.signed_by(&key, &self.issuer).expect("signed");
+        let builder = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .expect("versions");
+        let builder = match clients {
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
+            None => builder.with_no_client_auth(),
+        };
+        let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).expect("a key");
+        builder.with_single_cert(vec![certificate.der().clone()], key).expect("a server")
+    }
+
+    fn mutual(&self) -> ServerConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(self.pem.as_bytes()).expect("PEM")).expect("root");
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+        self.server(Some(verifier.build().expect("a verifier")))
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// Takes a certificate of anybody.
+#[derive(Debug)]
+struct Anybody;
+
+impl ClientCertVerifier for Anybody {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        let known = provider().signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, &known)
+    }
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        let known = provider().signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, &known)
+    }
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+struct Server {
+    address: String,
+    tasks: Tasks,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.tasks.cancel();
+    }
+}
+
+/// Answers each request that gets through; without a configuration it speaks no TLS.
+async fn serve(config: Option<ServerConfig>) -> Server {
+    let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = socket.local_addr().expect("an address").to_string();
+    let acceptor = config.map(|config| TlsAcceptor::from(Arc::new(config)));
+    let tasks = Tasks::new();
+    let own = tasks.clone();
+    tasks.spawn(async move {
+        loop {
+            let accepted = tokio::select! {
+                () = own.cancelled() => return,
+                accepted = socket.accept() => accepted,
+            };
+            let (stream, _) = accepted.expect("a client");
+            match &acceptor {
+                Some(acceptor) => match acceptor.accept(stream).await {
+                    Ok(stream) => answer(stream).await,
+                    Err(_refused) => {}
+                },
+                None => answer(stream).await,
+            }
+        }
+    });
+    Server { address, tasks }
+}
+
+async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let mut request = [0; 1024];
+    if stream.read(&mut request).await.is_ok() {
+        let _answered = stream.write_all(ANSWER).await.is_ok();
+        let _ended = stream.shutdown().await.is_ok();
+    }
+}
+
+async fn words(server: &Server, authority: &Authority) -> String {
+    let listener = Listener::new(&server.address, &authority.pem).expect("a listener");
+    match listener.refuses_strangers().await {
+        Ok(()) => "safe".to_owned(),
+        Err(unfit) => chain(&unfit).replace(&server.address, "HOST"),
+    }
+}
+
+#[tokio::test]
+async fn a_listener_that_takes_our_clients_alone_is_safe_and_they_get_in() {
+    let authority = Authority::new();
+    let server = serve(Some(authority.mutual())).await;
+    assert_eq!(words(&server, &authority).await, "safe");
+    let listener = Listener::new(&server.address, &authority.pem).expect("a listener");
+    let met = listener.ask(Some(&authority.client()), "GET /x").await.expect("an answer");
+    assert!(matches!(met, Met::Answered { status: 200, .. }), "{met:?}");
+    let foreign = Identity::foreign(&authority.pem).expect("an identity");
+    assert_eq!(listener.ask(Some(&foreign), "GET /x").await.expect("refused"), Met::Refused);
+}
+
+#[tokio::test]
+async fn every_other_listener_is_told_apart() {
+    let authority = Authority::new();
+    let open = serve(Some(authority.server(None))).await;
+    assert_eq!(words(&open, &authority).await, "HOST lets in a client without a certificate");
+    let anybody = serve(Some(authority.server(Some(Arc::new(Anybody))))).await;
+    assert_eq!(
+        words(&anybody, &authority).await,
+        "HOST lets in a client with a certificate of another authority"
+    );
+    let plain = serve(None).await;
+    let told = words(&plain, &authority).await;
+    assert!(told.starts_with("HOST does not speak TLS with a certificate of this host"), "{told}");
+    let other = serve(Some(Authority::new().mutual())).await;
+    let told = words(&other, &authority).await;
+    assert!(told.starts_with("HOST does not speak TLS with a certificate of this host"), "{told}");
+    let gone = Server { address: open.address.clone(), tasks: Tasks::new() };
+    drop(open);
+    // Its task ends soon; until then the port still answers.
+    let mut told = words(&gone, &authority).await;
+    while told.contains("lets in") {
+        tokio::task::yield_now().await;
+        told = words(&gone, &authority).await;
+    }
+    assert!(told.starts_with("HOST cannot be reached"), "{told}");
+}
+
+#[test]
+fn what_cannot_be_dialled_is_named() {
+    let authority = Authority::new().pem;
+    for (address, good) in
+        [("c1.example:2376", true), ("[::1]:2376", true), ("192.0.2.1:1", true), ("a b:1", false)]
+    {
+        assert_eq!(Listener::new(address, &authority).is_ok(), good, "{address}");
+    }
+    assert!(matches!(Listener::new("c1:1", "no PEM"), Err(Unfit::Authority)));
+}
