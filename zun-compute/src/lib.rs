@@ -9,6 +9,7 @@
 pub mod attached;
 pub mod certificate;
 pub mod console;
+pub mod docker_setup;
 pub mod driver;
 pub mod pulse;
 pub mod settings;

@@ -1,6 +1,7 @@
 //! The agent's settings: a TOML file, overridden by `ZUN_COMPUTE__…` variables.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -107,6 +108,14 @@ impl Default for ConsoleSettings {
 }
 
 impl ConsoleSettings {
+    /// What the host's certificate is for, beside the host's own name: what is set, and what clients dial.
+    pub fn certificate_names(&self) -> Vec<String> {
+        let mut names = self.names.clone();
+        let dialled = self.address.as_ref().map(|address| address.host().to_owned());
+        names.extend(dialled.filter(|name| !self.names.contains(name)));
+        names
+    }
+
     /// The endpoint to look at, or the setting that is missing for it.
     pub(crate) fn endpoint(&self) -> Result<Endpoint, &'static str> {
         let address = self.address.as_ref().ok_or("console.address")?;
@@ -129,6 +138,25 @@ pub struct ConsoleAddress(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no console address: it must be like compute1.example:2376 or [2001:db8::1]:2376")]
 pub struct NotAnAddress(String);
+
+impl ConsoleAddress {
+    /// The name or address, without brackets.
+    pub fn host(&self) -> &str {
+        let host = self.0.rsplit_once(':').map_or(self.0.as_str(), |(host, _port)| host);
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// The port.
+    pub fn port(&self) -> Option<u16> {
+        self.0.rsplit_once(':')?.1.parse().ok()
+    }
+}
+
+impl fmt::Display for ConsoleAddress {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
 
 impl TryFrom<String> for ConsoleAddress {
     type Error = NotAnAddress;

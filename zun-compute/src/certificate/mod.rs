@@ -106,13 +106,20 @@ pub enum Flaw {
 }
 
 impl CertificateFiles {
-    fn within(directory: &Path) -> Self {
+    /// The files in a directory.
+    pub(crate) fn within(directory: &Path) -> Self {
         Self {
             ca: directory.join("ca.pem"),
             certificate: directory.join("cert.pem"),
             key: directory.join("key.pem"),
         }
     }
+}
+
+/// What is wrong with the certificate that is there, if anything is.
+pub(crate) fn flaw(settings: &CertificateSettings) -> Option<Flaw> {
+    let files = CertificateFiles::within(&settings.directory);
+    read(&files).and_then(|texts| check(&texts, &names(settings))).err()
 }
 
 /// Makes sure that a good certificate is there: one that is good is kept, any other is replaced. A crash
@@ -151,7 +158,8 @@ struct Texts {
     key: String,
 }
 
-fn names(settings: &CertificateSettings) -> Vec<String> {
+/// What the certificate is for: the host's own name first, each name once.
+pub(crate) fn names(settings: &CertificateSettings) -> Vec<String> {
     let mut names = vec![settings.host.as_str().to_owned()];
     for name in &settings.names {
         if !names.contains(name) {

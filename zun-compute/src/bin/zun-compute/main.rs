@@ -1,12 +1,14 @@
 //! The agent's binary: settings, signals and exit code.
 
+mod docker_setup;
+
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use tokio::runtime::Builder;
 use zun_common::bus::{self, ConnectError};
 use zun_common::chain;
@@ -15,11 +17,14 @@ use zun_common::notify::{self, ServiceManager};
 use zun_common::shutdown::{self, Tasks};
 use zun_common::telemetry::{self, BadFilter};
 use zun_compute::certificate::{self, CertificateError, CertificateSettings};
+use zun_compute::docker_setup::SetupError;
 use zun_compute::driver::DriverError;
 use zun_compute::driver::docker::DockerDriver;
 use zun_compute::pulse;
 use zun_compute::settings::{LoadError, Settings};
 use zun_compute::{Agent, StartError};
+
+use docker_setup::DockerSetup;
 
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
 
@@ -30,11 +35,18 @@ const ENDS_WITHIN: Duration = Duration::from_secs(5);
 #[command(name = "zun-compute", version)]
 struct Arguments {
     /// The settings file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     /// Check the settings and end.
     #[arg(long)]
     check_config: bool,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    DockerSetup(DockerSetup),
 }
 
 /// Why the agent cannot run.
@@ -52,6 +64,8 @@ enum Failure {
     Bus(#[from] ConnectError),
     #[error("the agent cannot start")]
     Start(#[from] StartError),
+    #[error(transparent)]
+    Setup(#[from] SetupError),
 }
 
 fn main() -> ExitCode {
@@ -78,7 +92,10 @@ fn begin(arguments: &Arguments) -> Result<bool, Failure> {
         return Ok(true);
     }
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
-    runtime.block_on(run(settings))
+    match &arguments.verb {
+        Some(Verb::DockerSetup(wanted)) => runtime.block_on(docker_setup::run(wanted, &settings)),
+        None => runtime.block_on(run(settings)),
+    }
 }
 
 /// Says whether it ended as it should.
@@ -91,7 +108,7 @@ async fn run(settings: Settings) -> Result<bool, Failure> {
         let wanted = CertificateSettings {
             directory: directory.clone(),
             host: host.clone(),
-            names: settings.console.names.clone(),
+            names: settings.console.certificate_names(),
         };
         let (bus, own) = (bus.clone(), tasks.clone());
         tasks.spawn(async move {

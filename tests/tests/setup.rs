@@ -1,0 +1,10 @@
+//! `docker-setup` on a real dockerd: set up, proved, undone, and rolled back. systemd's part is played by a few
+//! processes here; the testbed has the real one.
+
+mod setup {
+    mod done;
+    mod host;
+    mod refused;
+    mod rolled_back;
+    mod units;
+}

@@ -1,0 +1,80 @@
+//! From a host that nobody has set up to one whose listener is proved, and back.
+
+use zun_compute::docker_setup::{Outcome, dry_run, undo};
+
+use super::host::Host;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_is_set_up_once_and_undone_byte_for_byte_and_its_containers_go_on() {
+    let settings = "{ \"debug\": false,\n\n  \"max-concurrent-downloads\" : 2 }";
+    let host = Host::start(settings).await;
+    let container = host.container();
+    let (pid, files) = (host.pid(&container), host.files());
+
+    let shown = dry_run(&host.machine, &host.settings, Some(host.address())).await.expect("shown");
+    let Outcome::Shown(text) = &shown else { panic!("{shown:?}") };
+    let added = format!(
+        "+  \"hosts\": [\"unix://{}\", \"tcp://{}\"]",
+        host.layout.socket().display(),
+        host.address()
+    );
+    for words in [&added, "+++ ", "a certificate in", "docker.service would be restarted"] {
+        assert!(text.contains(words), "{words} is not in {text}");
+    }
+    assert_eq!(host.files(), files, "a dry run changes nothing");
+
+    let done = host.set_up().await.expect("set up");
+    let Outcome::Done(summary) = &done else { panic!("{done:?}") };
+    assert!(summary.restarted && summary.signed, "{summary:?}");
+    assert_eq!((summary.running, summary.kept, summary.written.len()), (1, 1, 5));
+    assert_eq!(host.pid(&container), pid);
+    let after = host.files();
+    let text = std::fs::read_to_string(host.layout.config()).expect("settings");
+    assert!(
+        text.starts_with("{ \"debug\": false,\n\n  \"max-concurrent-downloads\" : 2,"),
+        "{text}"
+    );
+    assert!(host.dialler().dial(None).await.is_err() || no_answer(&host).await);
+
+    assert_eq!(host.set_up().await.expect("set up"), Outcome::Nothing);
+    assert_eq!(host.files(), after, "a second run changes nothing");
+
+    let undone = undo(&host.machine).await.expect("undone");
+    assert!(matches!(&undone, Outcome::Undone(files) if files.len() == 8), "{undone:?}");
+    assert_eq!(host.files(), files, "byte for byte");
+    assert_eq!(host.pid(&container), pid);
+    assert_eq!(host.docker(&["info", "-f", "{{.LiveRestoreEnabled}}"]), "false");
+    assert!(std::net::TcpStream::connect(host.address()).is_err(), "nobody listens");
+    host.stop().await;
+}
+
+/// Under TLS 1.3 a client learns only when it reads that it was refused.
+async fn no_answer(host: &Host) -> bool {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = host.dialler().dial(None).await.expect("a stream");
+    let sent = stream.write_all(b"GET /_ping HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer).await;
+    answer.is_empty() && (sent.is_err() || read.is_err())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_somebody_changed_since_is_not_undone_over() {
+    let host = Host::start("{}").await;
+    host.set_up().await.expect("set up");
+    let ours = std::fs::read_to_string(host.layout.config()).expect("settings");
+    let theirs = ours.replacen('{', "{\n  \"debug\": true,", 1);
+    std::fs::write(host.layout.config(), &theirs).expect("written");
+    let words = undo(&host.machine).await.expect_err("changed").to_string();
+    assert!(words.contains("daemon.json was changed since"), "{words}");
+    assert_eq!(std::fs::read_to_string(host.layout.config()).expect("settings"), theirs);
+    // A further set-up keeps the key, and changes nothing.
+    assert_eq!(host.set_up().await.expect("set up"), Outcome::Nothing);
+    std::fs::write(host.layout.config(), &ours).expect("written");
+    undo(&host.machine).await.expect("undone");
+    let former = std::fs::read_to_string(host.layout.config()).expect("settings");
+    assert_eq!(former, "{}", "as it was before");
+    let words = undo(&host.machine).await.expect_err("undone already").to_string();
+    assert!(words.contains("nothing to undo"), "{words}");
+    host.stop().await;
+}

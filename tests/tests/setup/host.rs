@@ -1,0 +1,221 @@
+//! One small host with a dockerd that nobody has set up yet, and a zun-api in this process.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use zun_api::Service;
+use zun_api::ca::Authority;
+use zun_common::bus::{Bus, BusSettings, connect};
+use zun_common::shutdown::Tasks;
+use zun_compute::docker_setup::{Machine, Order, Outcome, Paths, Services, SetupError, set_up};
+use zun_compute::settings::Settings;
+use zun_standalone::engine::{Layout, PrivateEngine};
+use zun_tests::tls::Dialler;
+
+use super::units::Units;
+
+pub(super) const HOST: &str = "compute1";
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+pub(super) struct Host {
+    pub(super) machine: Machine,
+    pub(super) settings: Settings,
+    pub(super) bus: Bus,
+    pub(super) units: Arc<Units>,
+    api: Option<Service>,
+    tasks: Tasks,
+    pub(super) layout: Layout,
+    pub(super) directory: TempDir,
+}
+
+impl Host {
+    /// With these settings of Docker.
+    pub(super) async fn start(daemon_json: &str) -> Self {
+        let directory = tempfile::Builder::new().prefix("zset").tempdir().expect("a directory");
+        let layout = Layout::new(&directory.path().join("e"));
+        for folder in [layout.data(), layout.run_docker().join("plugins"), layout.run_containerd()]
+        {
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).expect("made");
+        }
+        let units = directory.path().join("units");
+        std::fs::create_dir(&units).expect("a directory");
+        let bridge = bridge(&layout);
+        std::fs::write(units.join("docker.service"), unit(&layout, &bridge)).expect("written");
+        std::fs::write(layout.config(), daemon_json).expect("written");
+        let manager = Arc::new(Units::new(&units, Layout::new(layout.root())));
+        let tasks = Tasks::new();
+        let bus = connect(&BusSettings::at("memory://"), "zun-api", &tasks).expect("a bus");
+        let api = api(directory.path(), bus.clone(), &tasks).await;
+        let paths = Paths {
+            daemon_json: directory.path().join("never.json"),
+            units,
+            record: directory.path().join("record/former.json"),
+            plugin_socket: layout.plugin_socket(),
+        };
+        let services: Arc<dyn Services> = Arc::clone(&manager) as Arc<dyn Services>;
+        let machine = Machine { paths, services, engine: layout.socket() };
+        let settings = settings(directory.path());
+        let units = manager;
+        let host = Self { machine, settings, bus, units, api: Some(api), tasks, layout, directory };
+        host.units.order(Order::Restart, "docker.service").await.expect("dockerd starts");
+        host.import();
+        host
+    }
+
+    /// The address at which consoles are to be dialled.
+    pub(super) fn address(&self) -> SocketAddr {
+        let address = self.settings.console.address.as_ref().expect("an address");
+        (Ipv4Addr::LOCALHOST, address.port().expect("a port")).into()
+    }
+
+    pub(super) async fn set_up(&self) -> Result<Outcome, SetupError> {
+        set_up(&self.machine, &self.settings, Some(self.address()), &self.bus).await
+    }
+
+    /// Docker's own client; its stdout.
+    pub(super) fn docker(&self, arguments: &[&str]) -> String {
+        let output = Command::new("docker")
+            .arg("-H")
+            .arg(format!("unix://{}", self.layout.socket().display()))
+            .args(arguments)
+            .output()
+            .expect("docker runs");
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "docker {arguments:?}: {errors}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// A running container; its id.
+    pub(super) fn container(&self) -> String {
+        self.docker(&["run", "-d", "--network", "none", "small", "/bin/busybox", "sleep", "100000"])
+    }
+
+    /// The process of a running container.
+    pub(super) fn pid(&self, container: &str) -> String {
+        self.docker(&["inspect", "-f", "{{.State.Running}} {{.State.Pid}}", container])
+    }
+
+    /// What a client that trusts this authority finds.
+    pub(super) fn dialler(&self) -> Dialler {
+        let ca = std::fs::read_to_string(self.directory.path().join("ca/ca.pem")).expect("a CA");
+        Dialler { address: self.address(), name: "127.0.0.1".to_owned(), ca }
+    }
+
+    /// Every file that could be set up, with its bytes: units, Docker's settings, keys, the record.
+    pub(super) fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        let place = self.directory.path();
+        for directory in ["units", "pki", "record"] {
+            collect(&place.join(directory), &mut found);
+        }
+        if let Ok(bytes) = std::fs::read(self.layout.config()) {
+            found.insert(self.layout.config(), bytes);
+        }
+        found
+    }
+
+    fn import(&self) {
+        let script = "b=$(command -v busybox); d=$(mktemp -d); mkdir $d/bin; cp $b $d/bin/busybox; \
+            tar -C $d -c . | docker -H unix://$0 import - small; rm -r $d";
+        let done = Command::new("sh").args(["-c", script]).arg(self.layout.socket()).output();
+        let done = done.expect("sh runs");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    /// Takes zun-api away.
+    pub(super) async fn stop_api(&mut self) {
+        self.api.take().expect("zun-api runs").stop().await;
+    }
+
+    pub(super) async fn stop(mut self) {
+        if let Some(api) = self.api.take() {
+            api.stop().await;
+        }
+        self.tasks.finish(Duration::from_secs(5)).await;
+        // Whatever has this host's folder as its /run/docker goes, and the bridge.
+        PrivateEngine::clear(self.layout.root()).expect("cleared");
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        PrivateEngine::clear(self.layout.root()).unwrap_or_default();
+    }
+}
+
+fn collect(place: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
+    let Ok(entries) = std::fs::read_dir(place) else { return };
+    found.insert(place.to_owned(), Vec::new());
+    for entry in entries {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            collect(&path, found);
+        } else {
+            found.insert(path.clone(), std::fs::read(&path).expect("read"));
+        }
+    }
+}
+
+/// Like Debian's, but for the places.
+fn unit(layout: &Layout, bridge: &str) -> String {
+    format!(
+        "[Unit]\nDescription=Docker\n[Service]\nType=notify\n\
+         ExecStart=dockerd -H unix://{} --config-file {} --data-root {} --pidfile {} --group root \
+         --exec-root /run/docker --bridge {bridge} --iptables=false --ip6tables=false --ip-forward=false\n\
+         ExecReload=/bin/kill -s HUP $MAINPID\n",
+        layout.socket().display(),
+        layout.config().display(),
+        layout.data().display(),
+        layout.pidfile().display(),
+    )
+}
+
+/// A bridge that carries this engine's mark, by which it is found and removed.
+fn bridge(layout: &Layout) -> String {
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let pid = std::process::id();
+    let name = format!("zuns{}n{number}", pid % 100_000);
+    let address = format!("10.{}.{}.1/24", 216 + number % 8, pid % 250);
+    for arguments in [
+        vec!["link", "add", &name, "type", "bridge"],
+        vec!["link", "set", &name, "alias", &layout.mark()],
+        vec!["address", "add", &address, "dev", &name],
+        vec!["link", "set", &name, "up"],
+    ] {
+        let done = Command::new("ip").args(&arguments).output().expect("ip runs");
+        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+    name
+}
+
+async fn api(directory: &Path, bus: Bus, tasks: &Tasks) -> Service {
+    let mut settings = zun_api::settings::Settings::default();
+    settings.http.listen = (Ipv4Addr::LOCALHOST, 0).into();
+    settings.auth.strategy = zun_api::settings::Strategy::None;
+    settings.database.path = directory.join("zun.sqlite");
+    let authority = directory.join("ca");
+    Authority::init(&authority).expect("an authority");
+    settings.console.ca_directory = Some(authority);
+    Service::start(settings, bus, tasks).await.expect("zun-api")
+}
+
+fn settings(directory: &Path) -> Settings {
+    let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let address = probe.local_addr().expect("an address");
+    let mut settings =
+        Settings { host: Some(HOST.parse().expect("a name")), ..Settings::default() };
+    settings.console.address = Some(address.to_string().try_into().expect("an address"));
+    let version = Command::new("dockerd").arg("--version").output().expect("dockerd");
+    let old = String::from_utf8_lossy(&version.stdout).contains(" 20.10");
+    let version = if old { "1.41" } else { "1.45" };
+    settings.console.api_version = Some(version.parse().expect("a version"));
+    settings.console.certificates = Some(directory.join("pki"));
+    settings
+}

@@ -1,0 +1,97 @@
+//! What cannot be set up is told in one error, and nothing is changed.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use zun_common::chain;
+use zun_compute::docker_setup::{Order, ServiceError, Services, dry_run};
+
+use super::host::Host;
+use super::units::Units;
+
+/// The units of a host, but for the plugin's.
+pub(super) struct Others(pub(super) Arc<Units>);
+
+/// A plugin that allows everything.
+pub(super) fn open_plugin(socket: &Path) {
+    let listener = UnixListener::bind(socket).expect("a socket");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a stream");
+            let mut question = [0; 4096];
+            let count = stream.read(&mut question).expect("a question");
+            let activate = question[..count].starts_with(b"POST /Plugin.Activate");
+            let body = if activate { r#"{"Implements":["authz"]}"# } else { r#"{"Allow":true}"# };
+            let answer = format!("HTTP/1.0 200 OK\r\n\r\n{body}");
+            stream.write_all(answer.as_bytes()).expect("answered");
+        }
+    });
+}
+
+#[async_trait]
+impl Services for Others {
+    async fn files(&self, unit: &str) -> Result<Vec<PathBuf>, ServiceError> {
+        self.0.files(unit).await
+    }
+    async fn is_active(&self, _unit: &str) -> Result<bool, ServiceError> {
+        Ok(true)
+    }
+    async fn read_again(&self) -> Result<(), ServiceError> {
+        Ok(())
+    }
+    async fn order(&self, order: Order, unit: &str) -> Result<(), ServiceError> {
+        if unit.starts_with("zun-authz") { Ok(()) } else { self.0.order(order, unit).await }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_obstacle_is_one_clear_error_and_nothing_is_changed() {
+    let mut host = Host::start("{}\n").await;
+    let (dockerd, files) = (host.units.dockerd(), host.files());
+    let refusal = async |host: &Host| chain(&host.set_up().await.expect_err("refused"));
+
+    let taken = std::net::TcpListener::bind(host.address()).expect("the port");
+    let words = refusal(&host).await;
+    assert!(words.starts_with("Docker could not listen on 127.0.0.1:"), "{words}");
+    drop(taken);
+
+    for (text, expected) in [
+        ("{\"debug\":", "it is not JSON"),
+        ("{\"hosts\": [\"fd://\"]}", "Docker refuses both together"),
+        ("{\"tlscert\": \"/mine.pem\"}", "`tlscert` is \"/mine.pem\" already"),
+    ] {
+        std::fs::write(host.layout.config(), text).expect("written");
+        let words = refusal(&host).await;
+        let place = host.layout.config().display().to_string();
+        assert!(words.contains(expected) && words.contains(&place), "{words}");
+        let shown = dry_run(&host.machine, &host.settings, Some(host.address())).await;
+        assert_eq!(chain(&shown.expect_err("refused")), words, "a dry run says the same");
+        assert_eq!(std::fs::read_to_string(host.layout.config()).expect("read"), text);
+    }
+    std::fs::write(host.layout.config(), [0xff]).expect("written");
+    let words = refusal(&host).await;
+    assert!(words.contains("cannot read") && words.contains("utf-8"), "{words}");
+    std::fs::write(host.layout.config(), "{}\n").expect("written");
+
+    let good = host.settings.clone();
+    host.settings.console.api_version = Some("1.99".parse().expect("a version"));
+    let words = refusal(&host).await;
+    assert!(words.contains("`console.api_version` is 1.99, and Docker speaks"), "{words}");
+    host.settings = good;
+
+    let socket = std::mem::replace(&mut host.machine.engine, "/nowhere/docker.sock".into());
+    let words = refusal(&host).await;
+    assert!(words.starts_with("Docker does not answer on /nowhere/docker.sock"), "{words}");
+    host.machine.engine = socket;
+
+    host.stop_api().await;
+    let words = refusal(&host).await;
+    assert!(words.starts_with("zun-api gave no grant to prove the listener with"), "{words}");
+
+    assert_eq!(host.files(), files, "nothing was changed");
+    assert_eq!(host.units.dockerd(), dockerd, "nothing was restarted");
+    host.stop().await;
+}

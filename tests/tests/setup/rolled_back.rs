@@ -1,0 +1,47 @@
+//! A proof that fails, at each of its places: everything is as it was.
+
+use zun_common::chain;
+use zun_compute::docker_setup::SetupError;
+
+use super::host::Host;
+use super::refused::{Others, open_plugin};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listener_that_cannot_be_proved_is_taken_back() {
+    let mut host = Host::start("{\n  \"debug\": true\n}\n").await;
+    let container = host.container();
+    let (pid, files, port) = (host.pid(&container), host.files(), host.address().port());
+    // Clients would dial where Docker does not listen: only the proof, after the restart, finds it out.
+    let elsewhere = format!("127.0.0.2:{port}").try_into().expect("an address");
+    host.settings.console.address = Some(elsewhere);
+    let error = host.set_up().await.expect_err("no proof");
+    assert!(matches!(&error, SetupError::RolledBack(_)), "{error:?}");
+    let words = chain(&error);
+    assert!(words.contains("everything is as it was") && words.contains("127.0.0.2"), "{words}");
+    assert_eq!(host.files(), files, "byte for byte");
+    assert_eq!(host.pid(&container), pid);
+    assert_eq!(
+        host.docker(&["info", "-f", "{{.LiveRestoreEnabled}} {{.Plugins.Authorization}}"]),
+        "false []"
+    );
+    assert!(std::net::TcpStream::connect(host.address()).is_err(), "nobody listens");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn docker_is_not_touched_where_the_plugin_does_not_decide_as_it_must() {
+    let host = Host::start("{}\n").await;
+    let (dockerd, files) = (host.units.dockerd(), host.files());
+    // Somebody's unit of this name is installed elsewhere and lets everybody in.
+    open_plugin(&host.machine.paths.plugin_socket);
+    let mut machine = host.machine.clone();
+    machine.services = std::sync::Arc::new(Others(std::sync::Arc::clone(&host.units)));
+    let listen = Some(host.address());
+    let outcome =
+        zun_compute::docker_setup::set_up(&machine, &host.settings, listen, &host.bus).await;
+    let words = chain(&outcome.expect_err("no proof"));
+    assert!(words.contains("a request over TLS without a certificate"), "{words}");
+    assert_eq!(host.files(), files, "byte for byte");
+    assert_eq!(host.units.dockerd(), dockerd, "not even restarted");
+    host.stop().await;
+}

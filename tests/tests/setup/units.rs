@@ -1,0 +1,202 @@
+//! The units of one small host, as processes: docker.service and zun-authz.
+
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::net::UnixStream;
+use zun_compute::docker_setup::{Order, ServiceError, Services};
+use zun_standalone::engine::Layout;
+use zun_tests::bed::binary;
+
+const PATIENCE: Duration = Duration::from_secs(40);
+const PAUSE: Duration = Duration::from_millis(10);
+/// A mount namespace in which `/run/docker` and `/run/containerd` are this host's own, kept by a process.
+const HOLD: &str =
+    r#"mount --bind "$1" /run/docker && mount --bind "$2" /run/containerd && exec sleep 1000000"#;
+
+/// systemd's stand-in.
+pub(super) struct Units {
+    pub(super) directory: PathBuf,
+    layout: Layout,
+    holder: Child,
+    dockerd: Mutex<Option<Child>>,
+    plugin: Mutex<Option<Child>>,
+}
+
+impl Units {
+    pub(super) fn new(directory: &Path, layout: Layout) -> Self {
+        let holder = Command::new("unshare")
+            .args(["--mount", "--propagation", "slave", "--", "/bin/sh", "-c", HOLD, "hold"])
+            .arg(layout.run_docker())
+            .arg(layout.run_containerd())
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("unshare runs");
+        let mounts = format!("/proc/{}/mountinfo", holder.id());
+        let begun = Instant::now();
+        // Both are mounted once the second one is.
+        while !std::fs::read_to_string(&mounts).unwrap_or_default().contains(" /run/containerd ") {
+            assert!(begun.elapsed() < PATIENCE, "the namespace is not there");
+            std::thread::park_timeout(PAUSE);
+        }
+        let directory = directory.to_owned();
+        Self { directory, layout, holder, dockerd: Mutex::default(), plugin: Mutex::default() }
+    }
+
+    /// dockerd's process.
+    pub(super) fn dockerd(&self) -> Option<u32> {
+        locked(&self.dockerd).as_ref().map(Child::id)
+    }
+
+    fn drop_in(&self) -> PathBuf {
+        self.directory.join("docker.service.d/zun.conf")
+    }
+
+    /// The words of the last `ExecStart`.
+    fn command(&self) -> Vec<String> {
+        let main = std::fs::read_to_string(self.directory.join("docker.service")).expect("a unit");
+        let all = main + &std::fs::read_to_string(self.drop_in()).unwrap_or_default();
+        let last = all.lines().filter_map(|line| line.strip_prefix("ExecStart=")).next_back();
+        last.expect("a command").split_whitespace().map(str::to_owned).collect()
+    }
+
+    async fn restart_docker(&self) -> Result<(), ServiceError> {
+        end(&self.dockerd);
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.layout.log("dockerd"))
+            .expect("a log");
+        let mut command = Command::new("nsenter");
+        command
+            .args(["--mount", "--target", &self.holder.id().to_string(), "--"])
+            .args(self.command())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a log"))
+            .stderr(log)
+            .process_group(0);
+        let child = command.spawn().map_err(ServiceError::Unusable)?;
+        *locked(&self.dockerd) = Some(child);
+        self.until_it_answers().await
+    }
+
+    async fn until_it_answers(&self) -> Result<(), ServiceError> {
+        let begun = Instant::now();
+        loop {
+            if UnixStream::connect(self.layout.socket()).await.is_ok() {
+                return Ok(());
+            }
+            let ended = locked(&self.dockerd)
+                .as_mut()
+                .and_then(|child| child.try_wait().expect("a child"))
+                .is_some();
+            if ended || begun.elapsed() > PATIENCE {
+                let words = std::fs::read_to_string(self.layout.log("dockerd")).unwrap_or_default();
+                let words = words.lines().last().unwrap_or_default().to_owned();
+                return Err(ServiceError::Failed { command: "restart docker".to_owned(), words });
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    fn reload_docker(&self) {
+        let pid = self.dockerd().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        kill_process(pid.expect("dockerd runs"), Signal::HUP).expect("a signal");
+    }
+
+    async fn start_plugin(&self) -> Result<(), ServiceError> {
+        let text = std::fs::read_to_string(self.directory.join("zun-authz.service.d/host.conf"))
+            .expect("the plugin's drop-in");
+        let value = |key: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(key)).expect("a line");
+            line.trim_end_matches('"').to_owned()
+        };
+        let options = value("Environment=\"ZUN_AUTHZ_OPTIONS=");
+        let child = Command::new(binary("zun-authz"))
+            .arg("--socket")
+            .arg(self.layout.plugin_socket())
+            .args(["--ca", &value("LoadCredential=ca.pem:")])
+            .args(options.split_whitespace())
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(ServiceError::Unusable)?;
+        *locked(&self.plugin) = Some(child);
+        let begun = Instant::now();
+        while UnixStream::connect(self.layout.plugin_socket()).await.is_err() {
+            assert!(begun.elapsed() < PATIENCE, "the plugin does not listen");
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// SIGTERM, and waits for the end.
+fn end(process: &Mutex<Option<Child>>) {
+    let child = locked(process).take();
+    if let Some(mut child) = child {
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process");
+        kill_process(pid, Signal::TERM).unwrap_or_default();
+        child.wait().expect("its end");
+    }
+}
+
+impl Drop for Units {
+    fn drop(&mut self) {
+        for process in [&self.dockerd, &self.plugin] {
+            end(process);
+        }
+        self.holder.kill().unwrap_or_default();
+        self.holder.wait().expect("its end");
+    }
+}
+
+#[async_trait]
+impl Services for Units {
+    async fn files(&self, unit: &str) -> Result<Vec<PathBuf>, ServiceError> {
+        let mut files = vec![self.directory.join(unit)];
+        if unit == "docker.service" {
+            files.push(self.drop_in());
+        }
+        files.retain(|file| file.exists());
+        Ok(files)
+    }
+
+    async fn is_active(&self, unit: &str) -> Result<bool, ServiceError> {
+        Ok(unit.starts_with("zun-authz") && locked(&self.plugin).is_some())
+    }
+
+    async fn read_again(&self) -> Result<(), ServiceError> {
+        Ok(())
+    }
+
+    async fn order(&self, order: Order, unit: &str) -> Result<(), ServiceError> {
+        match (order, unit) {
+            (Order::Restart, "docker.service") => self.restart_docker().await,
+            (Order::Reload, "docker.service") => {
+                self.reload_docker();
+                Ok(())
+            }
+            (Order::Start, "zun-authz.socket") if locked(&self.plugin).is_some() => Ok(()),
+            (Order::Start, "zun-authz.socket") => self.start_plugin().await,
+            (Order::Restart, "zun-authz.service") => {
+                end(&self.plugin);
+                self.start_plugin().await
+            }
+            (Order::Stop, "zun-authz.service" | "zun-authz.socket") => {
+                end(&self.plugin);
+                Ok(())
+            }
+            (order, unit) => panic!("{order:?} {unit}"),
+        }
+    }
+}

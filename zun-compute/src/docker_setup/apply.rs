@@ -1,0 +1,197 @@
+//! Carrying a plan out, and proving it; whatever goes wrong, all is put back.
+//!
+//! ```text
+//!  keep what is there ─> certificate ─> units ─> plugin up and probed ─> live-restore on (reload)
+//!     ─> settings ─> restart ─> proof ─> done
+//!                                  └─ fails ─> put back, restart on that
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use zun_common::bus::Bus;
+use zun_common::{chain, shutdown};
+
+use super::back::{self, Former, until_live_restore};
+use super::certificates;
+use super::daemon_json::with_live_restore;
+use super::error::SetupError;
+use super::files::{self, Kept};
+use super::local;
+use super::plan::{Change, Found, Plan, Wanted};
+use super::proof;
+use super::record::{Place, Record};
+use super::services::Order;
+use super::texts::{DOCKER_UNIT, PLUGIN_UNIT, SOCKET_UNIT};
+use super::{Machine, Summary};
+use crate::certificate::{CertificateFiles, CertificateSettings};
+use crate::probe::Listener;
+
+/// All that an attempt needs.
+pub(super) struct Attempt<'a> {
+    pub(super) machine: &'a Machine,
+    pub(super) bus: &'a Bus,
+    pub(super) found: Found,
+    pub(super) plan: Plan,
+    pub(super) wanted: Wanted,
+    pub(super) certificate: CertificateSettings,
+    /// The host's certificate is missing or not good for long.
+    pub(super) sign: bool,
+    pub(super) docker_has_read: AtomicBool,
+}
+
+impl Attempt<'_> {
+    /// Carries it out.
+    pub(super) async fn run(self) -> Result<Summary, SetupError> {
+        let services = self.machine.services.as_ref();
+        let plugin_was_active = services.is_active(SOCKET_UNIT).await?;
+        let place = Place::hold(&self.machine.paths.record)?;
+        let before = self.before()?;
+        let mut record = self.found.record.clone().unwrap_or_default();
+        if self.found.record.is_none() {
+            record.plugin_was_active = plugin_was_active;
+        }
+        let outcome = tokio::select! {
+            outcome = self.carry_out(&place, &mut record, &before) => outcome,
+            _signal = shutdown::signal() => Err(SetupError::Interrupted),
+        };
+        let why = match outcome {
+            Ok(summary) => return Ok(summary),
+            Err(why) => why,
+        };
+        tracing::warn!(error = %chain(&why), "Docker is not set up; what was there is put back");
+        let former = Former {
+            files: &before,
+            daemon_json: &self.found.targets.daemon_json,
+            drop_in: &self.found.targets.drop_in,
+            plugin_was_active,
+            docker_has_read: self.docker_has_read.load(Ordering::Relaxed),
+        };
+        if let Err(cause) = back::put_back(self.machine, &former).await {
+            let (why, cause) = (chain(&why), Box::new(cause));
+            return Err(SetupError::Stuck {
+                why,
+                record: self.machine.paths.record.clone(),
+                cause,
+            });
+        }
+        self.forget(place, &record)?;
+        Err(SetupError::RolledBack(Box::new(why)))
+    }
+
+    /// Every file that may be written, as it is now.
+    fn before(&self) -> Result<BTreeMap<PathBuf, Option<Kept>>, SetupError> {
+        let mut before = self.found.files.clone();
+        for path in self.keys() {
+            before.insert(path.clone(), files::read(path)?);
+        }
+        Ok(before)
+    }
+
+    fn keys(&self) -> [&PathBuf; 3] {
+        let CertificateFiles { ca, certificate, key } = &self.wanted.certificates;
+        [ca, certificate, key]
+    }
+
+    async fn carry_out(
+        &self,
+        place: &Place,
+        record: &mut Record,
+        before: &BTreeMap<PathBuf, Option<Kept>>,
+    ) -> Result<Summary, SetupError> {
+        self.keep(place, record, before)?;
+        if self.sign {
+            certificates::ensure(self.bus, &self.certificate).await?;
+        }
+        self.start_plugin().await?;
+        let (socket, services) = (&self.machine.engine, self.machine.services.as_ref());
+        let running = local::processes(socket).await.unwrap_or_default();
+        let restart = self.plan.restarts_docker() || self.sign;
+        if restart {
+            self.switch_live_restore_on().await?;
+            self.docker_has_read.store(true, Ordering::Relaxed);
+            if let Some(change) = &self.plan.daemon_json {
+                files::write(&change.path, &change.after)?;
+            }
+            services.order(Order::Restart, DOCKER_UNIT).await?;
+            until_live_restore(socket, true).await?;
+        }
+        self.prove().await?;
+        record.proved = true;
+        place.write(record)?;
+        let after = local::processes(socket).await.unwrap_or_default();
+        let kept = running.iter().filter(|(id, pid)| after.get(*id) == Some(pid)).count();
+        let written = self.plan.changes().map(|change| change.path.clone()).collect();
+        Ok(Summary { written, restarted: restart, signed: self.sign, running: running.len(), kept })
+    }
+
+    /// Before the first change: what is there, and what will be.
+    fn keep(
+        &self,
+        place: &Place,
+        record: &mut Record,
+        before: &BTreeMap<PathBuf, Option<Kept>>,
+    ) -> Result<(), SetupError> {
+        record.proved = false;
+        record.daemon_json.clone_from(&self.found.targets.daemon_json);
+        for change in self.plan.changes() {
+            record.note(&change.path, self.found.kept(&change.path), Some(&change.after));
+        }
+        for path in self.keys() {
+            if before.get(path).is_some_and(Option::is_none) {
+                record.note(path, None, None);
+            }
+        }
+        place.write(record)?;
+        let written: Vec<_> = record.files.keys().cloned().collect();
+        for path in written {
+            record.directories.extend(files::make_way(&path)?);
+        }
+        Ok(place.write(record)?)
+    }
+
+    async fn start_plugin(&self) -> Result<(), SetupError> {
+        let services = self.machine.services.as_ref();
+        for Change { path, before: _, after } in self.plan.plugin.iter().chain(&self.plan.drop_in) {
+            files::write(path, after)?;
+        }
+        services.read_again().await?;
+        services.order(Order::Start, SOCKET_UNIT).await?;
+        if !self.plan.plugin.is_empty() || self.sign {
+            services.order(Order::Restart, PLUGIN_UNIT).await?;
+        }
+        Ok(proof::of_plugin(&self.machine.paths.plugin_socket).await?)
+    }
+
+    /// In the running Docker, by its settings as they are: hosts and TLS would be refused before its restart.
+    async fn switch_live_restore_on(&self) -> Result<(), SetupError> {
+        if self.found.engine.live_restore {
+            return Ok(());
+        }
+        let path = &self.found.targets.daemon_json;
+        self.docker_has_read.store(true, Ordering::Relaxed);
+        files::write(path, &with_live_restore(self.found.text(path), true)?)?;
+        self.machine.services.order(Order::Reload, DOCKER_UNIT).await?;
+        until_live_restore(&self.machine.engine, true).await
+    }
+
+    async fn prove(&self) -> Result<(), SetupError> {
+        proof::of_docker(&self.machine.engine).await?;
+        let identity = certificates::proof_grant(self.bus, &self.wanted.host).await?;
+        let ca = &self.wanted.certificates.ca;
+        let authority = files::read(ca)?.map(|kept| kept.text).unwrap_or_default();
+        let listener =
+            Listener::new(&self.wanted.address, &authority).map_err(proof::Unproved::from)?;
+        Ok(proof::of_listener(&listener, &self.wanted, &identity).await?)
+    }
+
+    /// The record as it was before this attempt.
+    fn forget(&self, place: Place, tried: &Record) -> Result<(), SetupError> {
+        if let Some(former) = &self.found.record {
+            return Ok(place.write(former)?);
+        }
+        files::remove_empty(&tried.directories);
+        Ok(place.clear()?)
+    }
+}

@@ -1,0 +1,113 @@
+//! The host's certificate and its grant for the proof, over the bus.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use x509_parser::parse_x509_certificate;
+use x509_parser::pem::Pem;
+use zun_common::bus::Bus;
+use zun_common::id::HostName;
+use zun_common::pki::signing_request;
+use zun_common::rpc::envelope::CallContext;
+use zun_common::rpc::host::SignProof;
+
+use super::error::SetupError;
+use super::files::FileError;
+use super::proof::Unproved;
+use crate::certificate::{self, CertificateFiles, CertificateSettings};
+use crate::probe::{Identity, Unfit};
+
+/// zun-api signs from a minute ago on, and for two minutes.
+const FARTHEST_CLOCK: i64 = 60;
+
+/// Refuses a certificate that was copied from another host: its key is in two hands.
+pub(super) fn is_not_anothers(path: &Path, host: &HostName) -> Result<(), SetupError> {
+    let Ok(text) = fs::read(path) else { return Ok(()) };
+    match subject(&text) {
+        Some(found) if found != host.as_str() && found != "host" => {
+            let host = host.to_string();
+            Err(SetupError::OtherHost { path: path.to_owned(), found, host })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn subject(text: &[u8]) -> Option<String> {
+    let pem = Pem::iter_from_buffer(text).next()?.ok()?;
+    let (_, certificate) = parse_x509_certificate(&pem.contents).ok()?;
+    let name = certificate.subject().iter_common_name().next()?.as_str().ok()?.to_owned();
+    Some(name)
+}
+
+/// Asks zun-api for a grant that fits no container, and compares the clocks by it.
+pub(super) async fn proof_grant(bus: &Bus, host: &HostName) -> Result<Identity, SetupError> {
+    let request = signing_request(host.as_str(), Vec::new())?;
+    let question = SignProof { host: host.clone(), csr: request.csr };
+    let grant = bus
+        .speaking_as(host.as_str())
+        .ask_controller(&question, &CallContext::internal())
+        .await
+        .map_err(SetupError::NoGrant)?;
+    compare(Utc::now(), grant.signed_at)?;
+    Identity::from_pem(&grant.certificate, request.key.expose())
+        .map_err(|error| Unproved::from(Unfit::from(error)).into())
+}
+
+fn compare(here: DateTime<Utc>, there: DateTime<Utc>) -> Result<(), SetupError> {
+    let ahead = (here - there).num_seconds();
+    if ahead.abs() < FARTHEST_CLOCK {
+        return Ok(());
+    }
+    let direction = if ahead > 0 { "ahead of" } else { "behind" };
+    Err(SetupError::Clock { seconds: ahead.abs(), direction })
+}
+
+/// Makes sure of the certificate. Its files belong to whom the directory belongs: the agent renews them.
+pub(super) async fn ensure(bus: &Bus, wanted: &CertificateSettings) -> Result<(), SetupError> {
+    let CertificateFiles { ca, certificate, key } = certificate::ensure(bus, wanted).await?;
+    let directory = &wanted.directory;
+    let about = fs::metadata(directory)
+        .map_err(|cause| FileError::Read { path: directory.clone(), cause })?;
+    for path in [ca, certificate, key] {
+        chown(&path, Some(about.uid()), Some(about.gid()))
+            .map_err(|cause| FileError::Write { path, cause })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_a_minute_wrong_is_told_of_with_its_direction() {
+        let there = Utc::now();
+        let words = |seconds| {
+            compare(there + TimeDelta::seconds(seconds), there).err().map(|error| error.to_string())
+        };
+        assert_eq!(words(59), None);
+        assert_eq!(words(-59), None);
+        assert!(words(3600).expect("refused").contains("3600 s ahead of zun-api's"));
+        assert!(words(-61).expect("refused").contains("61 s behind zun-api's"));
+    }
+
+    #[test]
+    fn a_certificate_of_another_host_is_refused_and_no_certificate_is_not() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("cert.pem");
+        let host: HostName = "c1".parse().expect("a name");
+        is_not_anothers(&path, &host).expect("none is there");
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "c2");
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let pem = params.self_signed(&key).expect("signed").pem();
+        fs::write(&path, pem).expect("written");
+        let words = is_not_anothers(&path, &host).expect_err("another's").to_string();
+        assert!(words.contains("`c2`") && words.contains("`c1`"), "{words}");
+    }
+}

@@ -1,0 +1,236 @@
+//! How docker.service starts Docker: the command line of its unit, taken apart word by word.
+//!
+//! Pure. Words are kept as they stand, quotes and variables too.
+
+use std::path::PathBuf;
+
+/// Flags that Docker refuses together with the keys that are written.
+const CONFLICTING: [&str; 6] =
+    ["--tls", "--tlsverify", "--tlscacert", "--tlscert", "--tlskey", "--live-restore"];
+const PLUGIN_FLAG: &str = "--authorization-plugin";
+
+/// A unit that is not understood, or a flag in the way.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadCommand {
+    /// None or more than one.
+    #[error("it must have one ExecStart, and has {0}")]
+    Commands(usize),
+    /// In the way of a key.
+    #[error(
+        "{place} has `{flag}`, which Docker refuses together with the same key in its settings file: remove the flag"
+    )]
+    Flag {
+        /// Where.
+        place: String,
+        /// The flag.
+        flag: String,
+    },
+}
+
+/// A command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct CommandLine(Vec<String>);
+
+/// The last word on `ExecStart` in the unit's files, main file first.
+pub(super) fn of_unit(files: &[String]) -> Result<CommandLine, BadCommand> {
+    let mut commands = Vec::new();
+    for value in values(files, "ExecStart") {
+        if value.is_empty() {
+            commands.clear();
+        } else {
+            commands.push(value);
+        }
+    }
+    match commands.as_slice() {
+        [command] => Ok(CommandLine::new(command)),
+        others => Err(BadCommand::Commands(others.len())),
+    }
+}
+
+/// The files that variables of the command line come from.
+pub(super) fn environment_files(files: &[String]) -> Vec<PathBuf> {
+    values(files, "EnvironmentFile")
+        .iter()
+        .map(|value| PathBuf::from(value.trim_start_matches('-')))
+        .collect()
+}
+
+/// The values of a key of the section `[Service]`, in order.
+fn values(files: &[String], key: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in files {
+        let mut service = false;
+        for line in joined(file) {
+            let line = line.trim();
+            if line.starts_with('[') {
+                service = line == "[Service]";
+            } else if let Some((name, value)) = line.split_once('=')
+                && service
+                && name.trim_end() == key
+            {
+                found.push(value.trim().to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// The lines without comments; a line that ends in a backslash goes on in the next.
+fn joined(file: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut open = String::new();
+    for line in file.lines() {
+        if line.trim_start().starts_with(['#', ';']) {
+            continue;
+        }
+        match line.strip_suffix('\\') {
+            Some(begun) => {
+                open.push_str(begun);
+                open.push(' ');
+            }
+            None => lines.push(std::mem::take(&mut open) + line),
+        }
+    }
+    lines.push(open);
+    lines
+}
+
+/// What an environment file (of lines `NAME="value"`) says of a variable.
+pub(super) fn variable(text: &str, name: &str) -> Option<String> {
+    let value = text.lines().rev().find_map(|line| {
+        let (key, value) = line.trim().split_once('=')?;
+        (key.trim_end() == name).then(|| value.trim().to_owned())
+    })?;
+    let bare = value.trim_matches(|letter| letter == '"' || letter == '\'');
+    Some(bare.to_owned())
+}
+
+impl CommandLine {
+    pub(super) fn new(text: &str) -> Self {
+        Self(text.split_whitespace().map(str::to_owned).collect())
+    }
+
+    /// What `-H` says.
+    pub(super) fn hosts(&self) -> Vec<String> {
+        self.split().0
+    }
+
+    /// The same without `-H`.
+    pub(super) fn without_hosts(&self) -> String {
+        self.split().1.join(" ")
+    }
+
+    /// The settings file, where another one is named.
+    pub(super) fn settings_file(&self) -> Option<PathBuf> {
+        let mut words = self.0.iter();
+        while let Some(word) = words.next() {
+            if let Some(path) = word.strip_prefix("--config-file=") {
+                return Some(PathBuf::from(path));
+            }
+            if word == "--config-file" {
+                return words.next().map(PathBuf::from);
+            }
+        }
+        None
+    }
+
+    /// The names of its variables.
+    pub(super) fn variables(&self) -> Vec<String> {
+        self.0
+            .iter()
+            .filter_map(|word| word.strip_prefix('$'))
+            .map(|name| name.trim_matches(['{', '}']).to_owned())
+            .collect()
+    }
+
+    /// Refuses flags for which there are keys. `-H` in a variable cannot be moved, so it counts there.
+    pub(super) fn check(&self, place: &str, variable: bool) -> Result<(), BadCommand> {
+        let refuse =
+            |flag: &str| BadCommand::Flag { place: place.to_owned(), flag: flag.to_owned() };
+        for word in &self.0 {
+            let name = word.split_once('=').map_or(word.as_str(), |(name, _value)| name);
+            if CONFLICTING.contains(&name) || name == PLUGIN_FLAG {
+                return Err(refuse(name));
+            }
+        }
+        match self.hosts().first() {
+            Some(_) if variable => Err(refuse("-H")),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn split(&self) -> (Vec<String>, Vec<String>) {
+        let (mut hosts, mut others) = (Vec::new(), Vec::new());
+        let mut words = self.0.iter();
+        while let Some(word) = words.next() {
+            if word == "-H" || word == "--host" {
+                hosts.extend(words.next().cloned());
+            } else if let Some(host) = word.strip_prefix("--host=") {
+                hosts.push(host.to_owned());
+            } else if let Some(host) = word.strip_prefix("-H") {
+                hosts.push(host.trim_start_matches('=').to_owned());
+            } else {
+                others.push(word.clone());
+            }
+        }
+        (hosts, others)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEBIAN: &str = "[Unit]\nDescription=x\nExecStart=no\n[Service]\nType=notify\n\
+        EnvironmentFile=-/etc/default/docker\n\
+        ExecStart=/usr/sbin/dockerd -H fd:// --containerd=/run/c.sock $DOCKER_OPTS\nExecReload=/bin/kill\n";
+
+    #[test]
+    fn debians_command_line_loses_its_host_and_nothing_else() {
+        let command = of_unit(&[DEBIAN.to_owned()]).expect("a command");
+        assert_eq!(command.hosts(), ["fd://"]);
+        assert_eq!(
+            command.without_hosts(),
+            "/usr/sbin/dockerd --containerd=/run/c.sock $DOCKER_OPTS"
+        );
+        assert_eq!(command.variables(), ["DOCKER_OPTS"]);
+        assert_eq!(environment_files(&[DEBIAN.to_owned()]), [PathBuf::from("/etc/default/docker")]);
+    }
+
+    #[test]
+    fn a_drop_in_and_a_continued_line_are_heard() {
+        let over = "[Service]\nExecStart=\n# a comment\nExecStart=/bin/dockerd --host tcp://x \\\n  -H=unix:///a -Hfd://\n";
+        let command = of_unit(&[DEBIAN.to_owned(), over.to_owned()]).expect("a command");
+        assert_eq!(command.hosts(), ["tcp://x", "unix:///a", "fd://"]);
+        assert_eq!(command.without_hosts(), "/bin/dockerd");
+        let second = "[Service]\nExecStart=/bin/other\n";
+        let two = of_unit(&[DEBIAN.to_owned(), second.to_owned()]);
+        assert_eq!(two, Err(BadCommand::Commands(2)));
+        assert_eq!(of_unit(&[]), Err(BadCommand::Commands(0)));
+    }
+
+    #[test]
+    fn flags_with_keys_are_refused_where_they_stand() {
+        let words = |text: &str, variable| {
+            CommandLine::new(text).check("here", variable).err().map(|bad| bad.to_string())
+        };
+        assert_eq!(words("dockerd -H fd:// --debug", false), None);
+        assert!(words("--debug -H tcp://0.0.0.0:2375", true).expect("refused").contains("`-H`"));
+        for flag in ["--tlsverify", "--tlscacert=/x", "--authorization-plugin=a", "--live-restore"]
+        {
+            let told = words(&format!("dockerd {flag}"), false).expect("refused");
+            assert!(told.contains("here") && told.contains(flag.split('=').next().expect("one")));
+        }
+    }
+
+    #[test]
+    fn variables_and_the_settings_file_are_found() {
+        let text = "# DOCKER_OPTS=no\nDOCKER_OPTS=\"--dns 8.8.8.8 -H tcp://x\"\n";
+        assert_eq!(variable(text, "DOCKER_OPTS").as_deref(), Some("--dns 8.8.8.8 -H tcp://x"));
+        assert_eq!(variable(text, "OTHER"), None);
+        let named = |text| CommandLine::new(text).settings_file();
+        assert_eq!(named("dockerd --config-file=/a"), Some("/a".into()));
+        assert_eq!(named("dockerd --config-file /b -D"), Some("/b".into()));
+        assert_eq!(named("dockerd"), None);
+    }
+}

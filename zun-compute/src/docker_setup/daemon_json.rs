@@ -1,0 +1,236 @@
+//! Docker's settings file: our keys are put in, all others stay as they are, in their order and form.
+//!
+//! Pure: from a text to a text, or to the reason why not.
+
+use jsonc_parser::ParseOptions;
+use jsonc_parser::cst::{CstInputValue, CstRootNode};
+use serde_json::{Map, Value, json};
+
+use super::PLUGIN;
+use crate::certificate::CertificateFiles;
+
+const HOSTS: &str = "hosts";
+const LIVE_RESTORE: &str = "live-restore";
+const PLUGINS: &str = "authorization-plugins";
+/// Where Docker listens if nobody says anything.
+const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
+
+/// What is to stand in it.
+#[derive(Debug, Clone)]
+pub(super) struct Listening {
+    /// Our TCP listener, such as `tcp://0.0.0.0:2376`.
+    pub(super) socket: String,
+    /// Server certificate, key, and what is trusted in clients.
+    pub(super) files: CertificateFiles,
+    /// What the command line says with `-H`, which moves here.
+    pub(super) command_hosts: Vec<String>,
+    /// Docker is started without `-H` already, by our drop-in.
+    pub(super) moved: bool,
+}
+
+/// Settings that ours cannot join.
+#[derive(Debug, thiserror::Error)]
+pub enum BadSettings {
+    /// Not JSON.
+    #[error("it is not JSON")]
+    NotJson(#[from] serde_json::Error),
+    /// JSON, but no object.
+    #[error("it must be a JSON object")]
+    NotAnObject,
+    /// A key of another type.
+    #[error("`{key}` must be {rule}")]
+    Type {
+        /// The key.
+        key: &'static str,
+        /// What it must be.
+        rule: &'static str,
+    },
+    /// Docker listens by TLS for somebody else.
+    #[error(
+        "`{key}` is {value} already; it must be {wanted} or absent, for all TLS listeners share it"
+    )]
+    Taken {
+        /// The key.
+        key: &'static str,
+        /// What it is.
+        value: String,
+        /// What it must be.
+        wanted: String,
+    },
+    /// Docker would not start with both.
+    #[error(
+        "`hosts` is set while docker.service is started with `-H {0}`: Docker refuses both together; remove one"
+    )]
+    HostsTwice(String),
+    /// A listener that is not ours.
+    #[error(
+        "`hosts` has the TCP listener `{0}` of somebody else: remove it first, for it would become ours"
+    )]
+    OtherListener(String),
+    /// The same key twice.
+    #[error("`{0}` stands there twice")]
+    Twice(String),
+}
+
+/// The text with our keys. `last` is what was written by us the last time.
+pub(super) fn merged(
+    text: Option<&str>,
+    wanted: &Listening,
+    last: Option<&str>,
+) -> Result<String, BadSettings> {
+    let known = parsed(text)?;
+    let ours = parsed(last).unwrap_or_default();
+    let mut keys = vec![
+        (HOSTS, json!(hosts(&known, wanted, &ours)?)),
+        (PLUGINS, json!(plugins(&known)?)),
+        (LIVE_RESTORE, json!(true)),
+    ];
+    let CertificateFiles { ca, certificate, key } = &wanted.files;
+    let tls = [
+        ("tlsverify", json!(true)),
+        ("tlscacert", json!(ca)),
+        ("tlscert", json!(certificate)),
+        ("tlskey", json!(key)),
+    ];
+    for (key, value) in tls {
+        is_free(&known, &ours, (key, &value))?;
+        keys.push((key, value));
+    }
+    if let Some(value) = known.get("tls").filter(|value| **value != json!(true)) {
+        let (value, wanted) = (value.to_string(), "true".to_owned());
+        return Err(BadSettings::Taken { key: "tls", value, wanted });
+    }
+    put(text, &keys)
+}
+
+/// The text with live-restore on or off and nothing else changed.
+pub(super) fn with_live_restore(text: Option<&str>, on: bool) -> Result<String, BadSettings> {
+    put(text, &[(LIVE_RESTORE, json!(on))])
+}
+
+/// Whether these settings keep containers over a restart.
+pub(super) fn restores_live(text: Option<&str>) -> Result<bool, BadSettings> {
+    Ok(parsed(text)?.get(LIVE_RESTORE) == Some(&json!(true)))
+}
+
+/// Whether Docker is told to listen there.
+pub(super) fn listens(text: Option<&str>, socket: &str) -> bool {
+    let known = parsed(text).unwrap_or_default();
+    let hosts = known.get(HOSTS).and_then(Value::as_array);
+    hosts.into_iter().flatten().any(|host| host == socket)
+}
+
+/// No file, and a blank one, are settings without a key.
+fn parsed(text: Option<&str>) -> Result<Map<String, Value>, BadSettings> {
+    match text.filter(|text| !text.trim().is_empty()) {
+        None => Ok(Map::new()),
+        Some(text) => match serde_json::from_str(text)? {
+            Value::Object(keys) => Ok(keys),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_) => Err(BadSettings::NotAnObject),
+        },
+    }
+}
+
+fn hosts(
+    known: &Map<String, Value>,
+    wanted: &Listening,
+    ours: &Map<String, Value>,
+) -> Result<Vec<String>, BadSettings> {
+    let mut hosts = match (strings(known, HOSTS)?, wanted.command_hosts.first()) {
+        (Some(_), Some(host)) if !wanted.moved => {
+            return Err(BadSettings::HostsTwice(host.clone()));
+        }
+        (Some(listed), _) => listed,
+        (None, Some(_)) => wanted.command_hosts.clone(),
+        (None, None) => vec![DEFAULT_HOST.to_owned()],
+    };
+    let before: Vec<String> = strings(ours, HOSTS).ok().flatten().unwrap_or_default();
+    hosts.retain(|host| *host == wanted.socket || !(is_tcp(host) && before.contains(host)));
+    if let Some(other) = hosts.iter().find(|host| is_tcp(host) && **host != wanted.socket) {
+        return Err(BadSettings::OtherListener(other.clone()));
+    }
+    if !hosts.contains(&wanted.socket) {
+        hosts.push(wanted.socket.clone());
+    }
+    Ok(hosts)
+}
+
+/// Docker takes an address without a scheme as TCP.
+fn is_tcp(host: &str) -> bool {
+    !host.starts_with("unix://") && !host.starts_with("fd://")
+}
+
+fn plugins(known: &Map<String, Value>) -> Result<Vec<String>, BadSettings> {
+    let mut plugins = strings(known, PLUGINS)?.unwrap_or_default();
+    if !plugins.iter().any(|plugin| plugin == PLUGIN) {
+        plugins.push(PLUGIN.to_owned());
+    }
+    Ok(plugins)
+}
+
+fn strings(
+    known: &Map<String, Value>,
+    key: &'static str,
+) -> Result<Option<Vec<String>>, BadSettings> {
+    let Some(value) = known.get(key) else { return Ok(None) };
+    let listed = value.as_array().and_then(|list| {
+        list.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+    });
+    listed.map(Some).ok_or(BadSettings::Type { key, rule: "a list of texts" })
+}
+
+fn is_free(
+    known: &Map<String, Value>,
+    ours: &Map<String, Value>,
+    (key, wanted): (&'static str, &Value),
+) -> Result<(), BadSettings> {
+    match known.get(key) {
+        Some(value) if value != wanted && ours.get(key) != Some(value) => {
+            let (value, wanted) = (value.to_string(), wanted.to_string());
+            Err(BadSettings::Taken { key, value, wanted })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn put(text: Option<&str>, keys: &[(&'static str, Value)]) -> Result<String, BadSettings> {
+    let known = parsed(text)?;
+    let blank = text.is_none_or(|text| text.trim().is_empty());
+    let start = text.filter(|_| !blank).unwrap_or("{}\n");
+    let Ok(root) = CstRootNode::parse(start, &ParseOptions::default()) else {
+        return Err(BadSettings::NotAnObject);
+    };
+    let object = root.object_value().ok_or(BadSettings::NotAnObject)?;
+    if blank {
+        object.ensure_multiline();
+    }
+    for (key, value) in keys.iter().filter(|(key, value)| known.get(*key) != Some(value)) {
+        match object.get(key) {
+            Some(there) => there.set_value(input(value)),
+            None => drop(object.append(key, input(value))),
+        }
+    }
+    let after = root.to_string();
+    let read = parsed(Some(&after))?;
+    match keys.iter().find(|(key, value)| read.get(*key) != Some(value)) {
+        Some((key, _)) => Err(BadSettings::Twice((*key).to_owned())),
+        None => Ok(after),
+    }
+}
+
+fn input(value: &Value) -> CstInputValue {
+    match value {
+        Value::Null => CstInputValue::Null,
+        Value::Bool(flag) => CstInputValue::Bool(*flag),
+        Value::Number(number) => CstInputValue::Number(number.to_string()),
+        Value::String(text) => CstInputValue::String(text.clone()),
+        Value::Array(items) => CstInputValue::Array(items.iter().map(input).collect()),
+        Value::Object(keys) => CstInputValue::Object(
+            keys.iter().map(|(key, value)| (key.clone(), input(value))).collect(),
+        ),
+    }
+}

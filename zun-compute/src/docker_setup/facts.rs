@@ -1,0 +1,101 @@
+//! What is on the host before anything is changed.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::PathBuf;
+
+use super::command_line::{self, CommandLine};
+use super::daemon_json;
+use super::error::SetupError;
+use super::files;
+use super::local;
+use super::plan::{Found, Targets, Wanted};
+use super::record;
+use super::services::Services;
+use super::texts::{DOCKER_UNIT, PLUGIN_UNIT, SOCKET_UNIT};
+use super::{Machine, Paths};
+
+/// Looks at everything that the plan is made from.
+pub(super) async fn gather(machine: &Machine, wanted: &Wanted) -> Result<Found, SetupError> {
+    let (services, paths) = (machine.services.as_ref(), &machine.paths);
+    let (command, variables) = how_docker_starts(services, paths).await?;
+    let settings = command.settings_file().unwrap_or_else(|| paths.daemon_json.clone());
+    let targets = Targets {
+        // A link is followed, so that it stays one.
+        daemon_json: settings.canonicalize().unwrap_or(settings),
+        drop_in: drop_in(paths),
+        plugin_host: paths.units.join(PLUGIN_UNIT).with_extension("service.d").join("host.conf"),
+        socket_unit: own_unit(services, paths, SOCKET_UNIT).await?,
+        plugin_unit: own_unit(services, paths, PLUGIN_UNIT).await?,
+    };
+    let mut there = BTreeMap::new();
+    for path in targets.all() {
+        there.insert(path.clone(), files::read(path)?);
+    }
+    let engine = local::engine(&machine.engine)
+        .await
+        .map_err(|cause| SetupError::EngineSilent { socket: machine.engine.clone(), cause })?;
+    let record = record::read(&paths.record)?;
+    let found = Found { targets, files: there, command, variables, engine, record };
+    port_is_free(&found, wanted)?;
+    Ok(found)
+}
+
+fn drop_in(paths: &Paths) -> PathBuf {
+    paths.units.join(DOCKER_UNIT).with_extension("service.d").join("zun.conf")
+}
+
+/// docker.service without our drop-in, and what its variables say.
+async fn how_docker_starts(
+    services: &dyn Services,
+    paths: &Paths,
+) -> Result<(CommandLine, Vec<(PathBuf, CommandLine)>), SetupError> {
+    let ours = drop_in(paths);
+    let mut texts = Vec::new();
+    for path in services.files(DOCKER_UNIT).await?.iter().filter(|path| **path != ours) {
+        texts.extend(files::read(path)?.map(|kept| kept.text));
+    }
+    if texts.is_empty() {
+        return Err(SetupError::NoDocker);
+    }
+    let command = command_line::of_unit(&texts)?;
+    let mut variables = Vec::new();
+    for path in command_line::environment_files(&texts) {
+        let Some(kept) = files::read(&path)? else { continue };
+        for name in command.variables() {
+            if let Some(value) = command_line::variable(&kept.text, &name) {
+                variables.push((path.clone(), CommandLine::new(&value)));
+            }
+        }
+    }
+    Ok((command, variables))
+}
+
+/// Where we write a unit; not where it is installed elsewhere.
+async fn own_unit(
+    services: &dyn Services,
+    paths: &Paths,
+    unit: &str,
+) -> Result<Option<PathBuf>, SetupError> {
+    let ours = paths.units.join(unit);
+    let installed = services.files(unit).await?;
+    Ok(installed.first().is_none_or(|path| *path == ours).then_some(ours))
+}
+
+/// Where Docker does not listen yet, it must be able to.
+fn port_is_free(found: &Found, wanted: &Wanted) -> Result<(), SetupError> {
+    let settings = found.text(&found.targets.daemon_json);
+    if daemon_json::listens(settings, &wanted.socket()) {
+        return Ok(());
+    }
+    let listen = wanted.listen;
+    TcpListener::bind(listen).map(drop).map_err(|cause| SetupError::PortTaken { listen, cause })
+}
+
+impl Targets {
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &PathBuf> {
+        let Self { daemon_json, drop_in, plugin_host, socket_unit, plugin_unit } = self;
+        [daemon_json, drop_in, plugin_host].into_iter().chain(socket_unit).chain(plugin_unit)
+    }
+}

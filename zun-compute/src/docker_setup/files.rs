@@ -1,0 +1,164 @@
+//! Text files as they were, and as they are to be: read whole, replaced at once.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// A file that cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// Not read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+    /// Not written.
+    #[error("cannot write {path}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+}
+
+/// A text file with its mode and owner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Kept {
+    pub(super) text: String,
+    mode: u32,
+    owner: u32,
+    group: u32,
+}
+
+/// What is there; `None` where nothing is.
+pub(super) fn read(path: &Path) -> Result<Option<Kept>, FileError> {
+    let failed = |cause| FileError::Read { path: path.to_owned(), cause };
+    let text = match fs::read(path) {
+        Ok(bytes) => String::from_utf8(bytes)
+            .map_err(|odd| failed(io::Error::new(io::ErrorKind::InvalidData, odd)))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let about = fs::metadata(path).map_err(failed)?;
+    let mode = about.permissions().mode() & 0o7777;
+    Ok(Some(Kept { text, mode, owner: about.uid(), group: about.gid() }))
+}
+
+/// Puts a former file back as it was, or takes away what was not there.
+pub(super) fn restore(path: &Path, former: Option<&Kept>) -> Result<(), FileError> {
+    match former {
+        Some(kept) => replace(path, kept),
+        None => remove(path),
+    }
+}
+
+/// Writes a text at once, with mode and owner of what is there, or 0644.
+pub(super) fn write(path: &Path, text: &str) -> Result<(), FileError> {
+    let there = read(path)?;
+    let fresh = Kept { text: text.to_owned(), mode: 0o644, owner: own().0, group: own().1 };
+    replace(path, &there.map_or(fresh, |there| Kept { text: text.to_owned(), ..there }))
+}
+
+/// Writes a text at once, for its owner alone.
+pub(super) fn write_private(path: &Path, text: &str) -> Result<(), FileError> {
+    let (owner, group) = own();
+    replace(path, &Kept { text: text.to_owned(), mode: 0o600, owner, group })
+}
+
+pub(super) fn remove(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(cause) => Err(FileError::Write { path: path.to_owned(), cause }),
+    }
+}
+
+/// Makes the directories that are missing on the way to a file, and says which, outermost first.
+pub(super) fn make_way(path: &Path) -> Result<Vec<PathBuf>, FileError> {
+    let missing: Vec<&Path> =
+        path.ancestors().skip(1).take_while(|directory| !directory.exists()).collect();
+    let mut made = Vec::new();
+    for directory in missing.into_iter().rev() {
+        let failed = |cause| FileError::Write { path: directory.to_owned(), cause };
+        fs::create_dir(directory).map_err(failed)?;
+        made.push(directory.to_owned());
+    }
+    Ok(made)
+}
+
+/// Removes directories that are empty, innermost first; others stay.
+pub(super) fn remove_empty(directories: &[PathBuf]) {
+    for directory in directories.iter().rev() {
+        if fs::remove_dir(directory).is_err() {
+            tracing::debug!("{} stays: it is not empty, or gone", directory.display());
+        }
+    }
+}
+
+fn own() -> (u32, u32) {
+    (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+}
+
+fn replace(path: &Path, kept: &Kept) -> Result<(), FileError> {
+    let failed = |cause| FileError::Write { path: path.to_owned(), cause };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.zun-new"));
+    let written = fill(&beside, kept).and_then(|()| fs::rename(&beside, path)).map_err(failed);
+    if written.is_err() {
+        remove(&beside)?;
+    }
+    written
+}
+
+fn fill(path: &Path, kept: &Kept) -> io::Result<()> {
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(kept.text.as_bytes())?;
+    chown(path, Some(kept.owner), Some(kept.group))?;
+    file.set_permissions(Permissions::from_mode(kept.mode))?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_with_its_mode_and_put_back_as_it_was() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("a/b/file");
+        assert_eq!(make_way(&path).expect("made").len(), 2);
+        assert_eq!(read(&path).expect("read"), None);
+        fs::write(&path, "one").expect("written");
+        fs::set_permissions(&path, Permissions::from_mode(0o640)).expect("set");
+        let former = read(&path).expect("read");
+        write(&path, "two").expect("written");
+        let now = read(&path).expect("read").expect("there");
+        assert_eq!((now.text.as_str(), now.mode), ("two", 0o640));
+        restore(&path, former.as_ref()).expect("restored");
+        assert_eq!(read(&path).expect("read"), former);
+        restore(&path, None).expect("removed");
+        assert!(!path.exists());
+        let made = [directory.path().join("a"), directory.path().join("a/b")];
+        remove_empty(&made);
+        assert!(!made[0].exists());
+    }
+
+    #[test]
+    fn what_is_no_text_is_named() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("file");
+        fs::write(&path, [0xff, 0xfe]).expect("written");
+        let words = zun_common::chain(&read(&path).expect_err("no text"));
+        assert!(words.contains("file") && words.contains("utf-8"), "{words}");
+    }
+}

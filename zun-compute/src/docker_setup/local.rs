@@ -1,0 +1,133 @@
+//! Short questions over a unix socket: to Docker, and to its plugin.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use zun_common::grant::ApiVersion;
+
+/// Docker itself waits 15 s for a plugin that is away.
+const PATIENCE: Duration = Duration::from_secs(20);
+const LARGEST_ANSWER: u64 = 16 << 20;
+
+/// What is asked of Docker before anything is changed, and after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Engine {
+    pub(super) newest: ApiVersion,
+    pub(super) oldest: ApiVersion,
+    pub(super) live_restore: bool,
+    pub(super) swarm: bool,
+    pub(super) plugins: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Version {
+    api_version: ApiVersion,
+    #[serde(rename = "MinAPIVersion")]
+    oldest: ApiVersion,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Info {
+    live_restore_enabled: bool,
+    #[serde(default)]
+    swarm: Swarm,
+    plugins: Plugins,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Swarm {
+    local_node_state: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Plugins {
+    authorization: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listed {
+    id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Inspected {
+    state: State,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct State {
+    pid: i64,
+}
+
+/// Asks Docker about itself.
+pub(super) async fn engine(socket: &Path) -> io::Result<Engine> {
+    let version: Version = get(socket, "/version").await?;
+    let info: Info = get(socket, "/info").await?;
+    Ok(Engine {
+        newest: version.api_version,
+        oldest: version.oldest,
+        live_restore: info.live_restore_enabled,
+        swarm: !matches!(info.swarm.local_node_state.as_str(), "" | "inactive"),
+        plugins: info.plugins.authorization.unwrap_or_default(),
+    })
+}
+
+/// The running containers and their processes.
+pub(super) async fn processes(socket: &Path) -> io::Result<BTreeMap<String, i64>> {
+    let listed: Vec<Listed> = get(socket, "/containers/json").await?;
+    let mut found = BTreeMap::new();
+    for Listed { id } in listed {
+        // One that ended in between is not there any more.
+        if let Ok(seen) = get::<Inspected>(socket, &format!("/containers/{id}/json")).await {
+            found.insert(id, seen.state.pid);
+        }
+    }
+    Ok(found)
+}
+
+/// A GET whose answer is good and JSON.
+async fn get<T: DeserializeOwned>(socket: &Path, target: &str) -> io::Result<T> {
+    let (status, body) = ask(socket, &format!("GET {target}"), "").await?;
+    if status != 200 {
+        return Err(io::Error::other(format!("{target} is answered {status}: {}", body.trim())));
+    }
+    serde_json::from_str(&body).map_err(io::Error::other)
+}
+
+/// Status and body. HTTP/1.0, so that the answer ends with the connection.
+pub(super) async fn ask(socket: &Path, line: &str, body: &str) -> io::Result<(u16, String)> {
+    let request = format!(
+        "{line} HTTP/1.0\r\nHost: docker\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let asking = async {
+        let mut stream = UnixStream::connect(socket).await?;
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = Vec::new();
+        stream.take(LARGEST_ANSWER).read_to_end(&mut answer).await?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    };
+    let answer: io::Result<String> = match tokio::time::timeout(PATIENCE, asking).await {
+        Ok(answer) => answer,
+        Err(_elapsed) => Err(io::ErrorKind::TimedOut.into()),
+    };
+    let answer = answer?;
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    match (status, answer.split_once("\r\n\r\n")) {
+        (Some(status), Some((_head, body))) => Ok((status, body.to_owned())),
+        _ => Err(io::Error::other("the answer is not HTTP")),
+    }
+}

@@ -1,0 +1,203 @@
+//! `zun-compute docker-setup`: Docker listens on a TCP port, by TLS both ways, and asks `zun-authz`; or it does
+//! not listen there at all.
+//!
+//! ```text
+//!  facts ──> plan (pure) ──> apply ──> proof
+//!    │          │              └─ on failure ─> back
+//!    │          └─ nothing differs ─> nothing is done
+//!    └─ an obstacle ─> an error, nothing is changed
+//! ```
+//! What decides is pure: `daemon_json`, `command_line`, `plan`. What acts goes through [`Services`], a unix socket
+//! and a few files.
+
+mod apply;
+mod back;
+mod certificates;
+mod command_line;
+mod daemon_json;
+mod error;
+mod facts;
+mod files;
+mod local;
+mod plan;
+mod proof;
+mod record;
+mod services;
+mod show;
+#[cfg(test)]
+mod tests;
+mod texts;
+mod undo;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use zun_common::bus::Bus;
+
+pub use command_line::BadCommand;
+pub use daemon_json::BadSettings;
+pub use error::SetupError;
+pub use files::FileError;
+pub use plan::Obstacle;
+pub use proof::Unproved;
+pub use record::RecordError;
+pub use services::{Order, ServiceError, Services, Systemd};
+
+use crate::certificate::{self, CertificateFiles, CertificateSettings};
+use crate::settings::Settings;
+use apply::Attempt;
+use plan::Wanted;
+
+/// The plugin's name, as Docker knows it by its socket.
+pub(crate) const PLUGIN: &str = "zun-authz";
+/// Where certificates are where the settings say nothing.
+const CERTIFICATES: &str = "/etc/zun/pki";
+const PORT: u16 = 2376;
+
+/// The host that is set up.
+#[derive(Clone)]
+pub struct Machine {
+    /// Where files are.
+    pub paths: Paths,
+    /// Its units.
+    pub services: Arc<dyn Services>,
+    /// Docker's unix socket.
+    pub engine: PathBuf,
+}
+
+/// Where files are.
+#[derive(Debug, Clone)]
+pub struct Paths {
+    /// Docker's settings, where its command line names no others.
+    pub daemon_json: PathBuf,
+    /// Units and drop-ins of this host.
+    pub units: PathBuf,
+    /// What was there before.
+    pub record: PathBuf,
+    /// Where Docker finds its plugin.
+    pub plugin_socket: PathBuf,
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        Self {
+            daemon_json: "/etc/docker/daemon.json".into(),
+            units: "/etc/systemd/system".into(),
+            record: "/var/lib/zun-docker-setup/former.json".into(),
+            plugin_socket: format!("/run/docker/plugins/{PLUGIN}.sock").into(),
+        }
+    }
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing differs, and nothing was done.
+    Nothing,
+    /// What would be done, in words and diffs.
+    Shown(String),
+    /// It is set up and proved.
+    Done(Summary),
+    /// These files are as they were.
+    Undone(Vec<PathBuf>),
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// The files that were written.
+    pub written: Vec<PathBuf>,
+    /// Docker was restarted.
+    pub restarted: bool,
+    /// The host has a new certificate.
+    pub signed: bool,
+    /// So many containers ran before.
+    pub running: usize,
+    /// So many of them have the same process still.
+    pub kept: usize,
+}
+
+/// Fails where the host cannot be set up by this process at all.
+pub fn check_process() -> Result<(), SetupError> {
+    if !Path::new("/run/systemd/system").is_dir() {
+        return Err(SetupError::NoSystemd);
+    }
+    if rustix::process::geteuid().is_root() { Ok(()) } else { Err(SetupError::NotRoot) }
+}
+
+/// Shows what would be changed, and changes nothing.
+pub async fn dry_run(
+    machine: &Machine,
+    settings: &Settings,
+    listen: Option<SocketAddr>,
+) -> Result<Outcome, SetupError> {
+    let (wanted, certificate) = wanted(settings, listen)?;
+    let found = facts::gather(machine, &wanted).await?;
+    let plan = plan::plan(&found, &wanted)?;
+    certificates::is_not_anothers(&wanted.certificates.certificate, &wanted.host)?;
+    let flaw = certificate::flaw(&certificate);
+    if plan.is_empty() && flaw.is_none() {
+        return Ok(Outcome::Nothing);
+    }
+    Ok(Outcome::Shown(show::plan(&plan, flaw.as_ref(), &certificate)))
+}
+
+/// Sets the host up and proves it, or leaves it as it is.
+pub async fn set_up(
+    machine: &Machine,
+    settings: &Settings,
+    listen: Option<SocketAddr>,
+    bus: &Bus,
+) -> Result<Outcome, SetupError> {
+    let (wanted, certificate) = wanted(settings, listen)?;
+    let found = facts::gather(machine, &wanted).await?;
+    let plan = plan::plan(&found, &wanted)?;
+    certificates::is_not_anothers(&wanted.certificates.certificate, &wanted.host)?;
+    let sign = certificate::flaw(&certificate).is_some();
+    let proved = found.record.as_ref().is_some_and(|record| record.proved);
+    if plan.is_empty() && !sign && proved {
+        return Ok(Outcome::Nothing);
+    }
+    // Nothing is begun that could not be proved.
+    certificates::proof_grant(bus, &wanted.host).await?;
+    let docker_has_read = AtomicBool::new(false);
+    let attempt = Attempt { machine, bus, found, plan, wanted, certificate, sign, docker_has_read };
+    attempt.run().await.map(Outcome::Done)
+}
+
+/// Takes away what was set up.
+pub async fn undo(machine: &Machine) -> Result<Outcome, SetupError> {
+    undo::undo(machine).await.map(Outcome::Undone)
+}
+
+fn wanted(
+    settings: &Settings,
+    listen: Option<SocketAddr>,
+) -> Result<(Wanted, CertificateSettings), SetupError> {
+    let console = &settings.console;
+    let missing = |key, rule| SetupError::Missing { key, rule };
+    let rule = "where clients dial this host, such as compute1.example.org:2376";
+    let address = console.address.as_ref().ok_or(missing("console.address", rule))?;
+    let rule = "the version of Docker's API that grants are for, such as 1.41";
+    let api_version = console.api_version.ok_or(missing("console.api_version", rule))?;
+    let rule = "the host's name in the cluster";
+    let Ok(host) = settings.host_name() else { return Err(missing("host", rule)) };
+    let any = Ipv4Addr::UNSPECIFIED;
+    let listen = listen.unwrap_or_else(|| (any, address.port().unwrap_or(PORT)).into());
+    if address.port() != Some(listen.port()) {
+        return Err(SetupError::Port { listen, address: address.to_string() });
+    }
+    let directory = console.certificates.clone().unwrap_or_else(|| CERTIFICATES.into());
+    let wanted = Wanted {
+        listen,
+        address: address.to_string(),
+        api_version,
+        certificates: CertificateFiles::within(&directory),
+        notify: console.notify_socket.clone(),
+        host: host.clone(),
+    };
+    let names = console.certificate_names();
+    Ok((wanted, CertificateSettings { directory, host, names }))
+}

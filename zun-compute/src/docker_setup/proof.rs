@@ -1,0 +1,193 @@
+//! The proof that the listener is open for what is granted and for nothing else.
+
+use std::io;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use zun_common::grant::{Call, Grant, Method, Mode, Target, WaitCondition};
+
+use super::PLUGIN;
+use super::local::{self, ask};
+use super::plan::Wanted;
+use crate::probe::{Identity, Listener, Met, Unfit};
+
+/// What the engine says in the plugin's name.
+const DENIED: &str = "authorization denied by plugin zun-authz";
+
+/// A proof that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Unproved {
+    /// The unix socket.
+    #[error("Docker does not answer on its unix socket")]
+    Local(#[source] io::Error),
+    /// Not asked.
+    #[error("Docker does not ask {PLUGIN}; it asks {0:?}")]
+    NoPlugin(Vec<String>),
+    /// Containers would end with Docker.
+    #[error("live-restore is off")]
+    NoLiveRestore,
+    /// The plugin.
+    #[error("{PLUGIN} does not answer on its socket")]
+    Plugin(#[source] io::Error),
+    /// The plugin decides otherwise.
+    #[error("{PLUGIN} answers {asked} with {answered}")]
+    Decision {
+        /// What was asked.
+        asked: &'static str,
+        /// What it answered.
+        answered: String,
+    },
+    /// Strangers.
+    #[error("the listener is not safe")]
+    Unfit(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A good grant.
+    #[error("`{line}` with {whose} is {met}; it must be {wanted}")]
+    Answer {
+        /// The request.
+        line: String,
+        /// Who asked.
+        whose: &'static str,
+        /// What came.
+        met: String,
+        /// What should come.
+        wanted: &'static str,
+    },
+}
+
+impl From<Unfit> for Unproved {
+    fn from(unfit: Unfit) -> Self {
+        Self::Unfit(Box::new(unfit))
+    }
+}
+
+/// The plugin answers, lets local requests through and refuses one over TLS without a certificate.
+pub(super) async fn of_plugin(socket: &Path) -> Result<(), Unproved> {
+    let (_, text) = ask(socket, "POST /Plugin.Activate", "").await.map_err(Unproved::Plugin)?;
+    if !text.contains("authz") {
+        return Err(Unproved::Decision { asked: "what it is", answered: text });
+    }
+    let question = |method: &str| {
+        json!({
+            "User": "", "UserAuthNMethod": method,
+            "RequestMethod": "GET", "RequestUri": "/v1.41/containers/json",
+        })
+    };
+    decides(socket, ("a local request", question("")), true).await?;
+    decides(socket, ("a request over TLS without a certificate", question("TLS")), false).await
+}
+
+async fn decides(
+    socket: &Path,
+    (asked, question): (&'static str, Value),
+    wanted: bool,
+) -> Result<(), Unproved> {
+    let (_, answered) = ask(socket, "POST /AuthZPlugin.AuthZReq", &question.to_string())
+        .await
+        .map_err(Unproved::Plugin)?;
+    let allowed = serde_json::from_str::<Value>(&answered)
+        .ok()
+        .and_then(|answer| answer.get("Allow").and_then(Value::as_bool));
+    if allowed == Some(wanted) { Ok(()) } else { Err(Unproved::Decision { asked, answered }) }
+}
+
+/// Docker as it must be after its restart.
+pub(super) async fn of_docker(socket: &Path) -> Result<(), Unproved> {
+    let engine = local::engine(socket).await.map_err(Unproved::Local)?;
+    if !engine.plugins.iter().any(|plugin| plugin == PLUGIN) {
+        return Err(Unproved::NoPlugin(engine.plugins));
+    }
+    if engine.live_restore { Ok(()) } else { Err(Unproved::NoLiveRestore) }
+}
+
+/// Strangers are cut off; a good grant gets one request to the engine, and five others get a refusal.
+pub(super) async fn of_listener(
+    listener: &Listener,
+    wanted: &Wanted,
+    identity: &Identity,
+) -> Result<(), Unproved> {
+    listener.refuses_strangers().await?;
+    let (granted, others) = lines(wanted);
+    let met = listener.ask(Some(identity), &granted).await?;
+    // The engine's own answer: there is no such container.
+    if !matches!(&met, Met::Answered { status: 404, text } if !text.contains("page not found")) {
+        let whose = "a grant that is good for it";
+        return Err(unlike(granted, whose, (&met, "answered 404 by the engine")));
+    }
+    for line in others {
+        let met = listener.ask(Some(identity), &line).await?;
+        if !matches!(&met, Met::Answered { status: 403, text } if text.contains(DENIED)) {
+            let whose = "a grant that is not good for it";
+            return Err(unlike(line, whose, (&met, "refused (403) by zun-authz")));
+        }
+    }
+    Ok(())
+}
+
+fn unlike(line: String, whose: &'static str, (met, wanted): (&Met, &'static str)) -> Unproved {
+    let met = match met {
+        Met::Refused => "cut off at the handshake".to_owned(),
+        Met::Answered { status, text } => {
+            let body = text.rsplit("\r\n\r\n").next().unwrap_or_default().trim();
+            format!("answered {status} ({})", body.chars().take(120).collect::<String>())
+        }
+    };
+    Unproved::Answer { line, whose, met, wanted }
+}
+
+/// The request that a proof's grant is good for, and five that it is not.
+fn lines(wanted: &Wanted) -> (String, Vec<String>) {
+    let version = wanted.api_version;
+    let proof = Grant::proof(wanted.host.clone());
+    let target = match &proof.target {
+        Target::Container { id, .. } => Target::Container { id: id.clone(), mode: Mode::ReadWrite },
+        Target::Exec { id } => Target::Exec { id: id.clone() },
+    };
+    let typing = Grant { host: wanted.host.clone(), target };
+    let line = |grant: &Grant, call| {
+        let (method, target) = grant.call(version, call).unwrap_or((Method::Get, "/".to_owned()));
+        format!("{} {target}", method.as_str())
+    };
+    let granted = line(&proof, Call::Wait(WaitCondition::NextExit));
+    let inspected = granted.replace("/wait?condition=next-exit", "/json").replace("POST", "GET");
+    let others = vec![
+        "GET /_ping".to_owned(),
+        format!("GET /v{version}/containers/json"),
+        format!("POST /v{version}/containers/create"),
+        inspected,
+        line(&typing, Call::Attach),
+    ];
+    (granted, others)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_request_is_granted_and_five_others_are_not() {
+        let certificates = crate::certificate::CertificateFiles {
+            ca: "/c".into(),
+            certificate: "/c".into(),
+            key: "/c".into(),
+        };
+        let wanted = Wanted {
+            host: "h".parse().expect("a name"),
+            listen: "0.0.0.0:1".parse().expect("an address"),
+            address: "h:1".to_owned(),
+            api_version: "1.45".parse().expect("a version"),
+            certificates,
+            notify: None,
+        };
+        let proof = Grant::proof(wanted.host.clone());
+        let permitted = |line: &str| {
+            let (method, target) = line.split_once(' ').expect("a line");
+            proof.permits(wanted.api_version, method, target)
+        };
+        let (granted, others) = lines(&wanted);
+        assert!(permitted(&granted), "{granted}");
+        assert_eq!(others.len(), 5);
+        for line in others {
+            assert!(!permitted(&line), "{line}");
+        }
+    }
+}

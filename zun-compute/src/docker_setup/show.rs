@@ -1,0 +1,75 @@
+//! A plan in words, for people.
+
+use std::fmt::{self, Write};
+
+use similar::TextDiff;
+
+use super::plan::{Change, Plan};
+use super::{Outcome, Summary};
+use crate::certificate::{self, CertificateSettings, Flaw};
+
+/// What would be done. Keys are never shown: they are not even made.
+pub(super) fn plan(plan: &Plan, flaw: Option<&Flaw>, wanted: &CertificateSettings) -> String {
+    let mut text = String::new();
+    for change in plan.changes() {
+        text.push_str(&diff(change));
+    }
+    if let Some(flaw) = flaw {
+        let names = certificate::names(wanted).join(", ");
+        let place = wanted.directory.display();
+        let line =
+            format!("zun-api would be asked for a certificate in {place} for {names}: {flaw}");
+        writeln!(text, "{line}").unwrap_or_default();
+    }
+    if plan.restarts_docker() || flaw.is_some() {
+        text.push_str(
+            "docker.service would be restarted, with live-restore on: containers go on\n",
+        );
+    }
+    text
+}
+
+fn diff(change: &Change) -> String {
+    let path = change.path.display().to_string();
+    let (before, after) = (change.before.as_deref().unwrap_or_default(), change.after.as_str());
+    let from = if change.before.is_some() { path.as_str() } else { "/dev/null" };
+    TextDiff::from_lines(before, after).unified_diff().header(from, &path).to_string()
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => {
+                writeln!(out, "Docker is set up already: nothing differs, nothing was changed")
+            }
+            Self::Shown(text) => write!(out, "{text}"),
+            Self::Done(summary) => summary.fmt(out),
+            Self::Undone(files) => {
+                for file in files {
+                    writeln!(out, "as it was: {}", file.display())?;
+                }
+                writeln!(out, "Docker was restarted on its former settings")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { written, restarted, signed, running, kept } = self;
+        for file in written {
+            writeln!(out, "written: {}", file.display())?;
+        }
+        if *signed {
+            writeln!(out, "zun-api signed this host's certificate")?;
+        }
+        if *restarted {
+            writeln!(out, "Docker was restarted; {kept} of {running} running containers went on")?;
+        }
+        writeln!(
+            out,
+            "proved: the unix socket works; without a certificate, and with a foreign one, the handshake is refused; \
+             a grant is good for its one request and for none of five others"
+        )
+    }
+}
