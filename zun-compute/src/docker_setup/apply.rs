@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use zun_common::bus::Bus;
@@ -39,6 +40,7 @@ pub(super) struct Attempt<'a> {
     /// The host's certificate is missing or not good for long.
     pub(super) sign: bool,
     pub(super) docker_has_read: AtomicBool,
+    pub(super) told_to_end: AtomicBool,
 }
 
 impl Attempt<'_> {
@@ -52,10 +54,7 @@ impl Attempt<'_> {
         if self.found.record.is_none() {
             record.plugin_was_active = plugin_was_active;
         }
-        let outcome = tokio::select! {
-            outcome = self.carry_out(&place, &mut record, &before) => outcome,
-            _signal = shutdown::signal() => Err(SetupError::Interrupted),
-        };
+        let outcome = self.carry_out_unless_told(&place, &mut record, &before).await;
         let why = match outcome {
             Ok(summary) => return Ok(summary),
             Err(why) => why,
@@ -94,6 +93,27 @@ impl Attempt<'_> {
         [ca, certificate, key]
     }
 
+    /// A signal is heard between two steps: half a step, such as a restart that goes on without us, could not be
+    /// put back.
+    async fn carry_out_unless_told(
+        &self,
+        place: &Place,
+        record: &mut Record,
+        before: &BTreeMap<PathBuf, Option<Kept>>,
+    ) -> Result<Summary, SetupError> {
+        let mut work = pin!(self.carry_out(place, record, before));
+        tokio::select! {
+            outcome = &mut work => return outcome,
+            _signal = shutdown::signal() => self.told_to_end.store(true, Ordering::Relaxed),
+        }
+        work.await
+    }
+
+    fn go_on(&self) -> Result<(), SetupError> {
+        let told = self.told_to_end.load(Ordering::Relaxed);
+        if told { Err(SetupError::Interrupted) } else { Ok(()) }
+    }
+
     async fn carry_out(
         &self,
         place: &Place,
@@ -104,20 +124,22 @@ impl Attempt<'_> {
         if self.sign {
             certificates::ensure(self.bus, &self.certificate).await?;
         }
+        self.go_on()?;
         self.start_plugin().await?;
-        let (socket, services) = (&self.machine.engine, self.machine.services.as_ref());
+        self.go_on()?;
+        let socket = &self.machine.engine;
         let running = local::processes(socket).await.unwrap_or_default();
-        let restart = self.plan.restarts_docker() || self.sign;
+        // A run that was killed may have written all and restarted nothing.
+        let half = self.found.record.as_ref().is_some_and(|record| !record.proved);
+        let restart = self.plan.restarts_docker() || self.sign || half;
         if restart {
             self.switch_live_restore_on().await?;
-            self.docker_has_read.store(true, Ordering::Relaxed);
-            if let Some(change) = &self.plan.daemon_json {
-                files::write(&change.path, &change.after)?;
-            }
-            services.order(Order::Restart, DOCKER_UNIT).await?;
-            until_live_restore(socket, true).await?;
+            self.go_on()?;
+            self.restart_docker().await?;
+            self.go_on()?;
         }
         self.prove().await?;
+        self.go_on()?;
         record.proved = true;
         place.write(record)?;
         let after = local::processes(socket).await.unwrap_or_default();
@@ -153,7 +175,7 @@ impl Attempt<'_> {
 
     async fn start_plugin(&self) -> Result<(), SetupError> {
         let services = self.machine.services.as_ref();
-        for Change { path, before: _, after } in self.plan.plugin.iter().chain(&self.plan.drop_in) {
+        for Change { path, before: _, after } in &self.plan.plugin {
             files::write(path, after)?;
         }
         services.read_again().await?;
@@ -173,6 +195,20 @@ impl Attempt<'_> {
         self.docker_has_read.store(true, Ordering::Relaxed);
         files::write(path, &with_live_restore(self.found.text(path), true)?)?;
         self.machine.services.order(Order::Reload, DOCKER_UNIT).await?;
+        until_live_restore(&self.machine.engine, true).await
+    }
+
+    /// Its settings and its command line belong together: nothing comes between the two.
+    async fn restart_docker(&self) -> Result<(), SetupError> {
+        self.docker_has_read.store(true, Ordering::Relaxed);
+        for Change { path, before: _, after } in
+            self.plan.drop_in.iter().chain(&self.plan.daemon_json)
+        {
+            files::write(path, after)?;
+        }
+        let services = self.machine.services.as_ref();
+        services.read_again().await?;
+        services.order(Order::Restart, DOCKER_UNIT).await?;
         until_live_restore(&self.machine.engine, true).await
     }
 

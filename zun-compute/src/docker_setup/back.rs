@@ -66,6 +66,11 @@ async fn restart_with(
     let services = machine.services.as_ref();
     let text = settings.map(|kept| kept.text.as_str());
     files::write(path, &with_live_restore(text, true)?)?;
+    // One that runs without it would end its containers already when it stops.
+    if local::engine(&machine.engine).await.is_ok_and(|engine| !engine.live_restore) {
+        services.order(Order::Reload, DOCKER_UNIT).await?;
+        until_live_restore(&machine.engine, true).await?;
+    }
     services.read_again().await?;
     services.order(Order::Restart, DOCKER_UNIT).await?;
     until_live_restore(&machine.engine, true).await?;

@@ -26,6 +26,8 @@ pub(super) struct Listening {
     pub(super) command_hosts: Vec<String>,
     /// Docker is started without `-H` already, by our drop-in.
     pub(super) moved: bool,
+    /// The plugins that the running Docker asks.
+    pub(super) asked: Vec<String>,
 }
 
 /// Settings that ours cannot join.
@@ -67,6 +69,11 @@ pub enum BadSettings {
         "`hosts` has the TCP listener `{0}` of somebody else: remove it first, for it would become ours"
     )]
     OtherListener(String),
+    /// Docker ends where it is told of a plugin that does not answer.
+    #[error(
+        "`authorization-plugins` has `{0}`, which the running Docker does not ask: restart Docker with it first, or remove it"
+    )]
+    DeadPlugin(String),
     /// The same key twice.
     #[error("`{0}` stands there twice")]
     Twice(String),
@@ -82,7 +89,7 @@ pub(super) fn merged(
     let ours = parsed(last).unwrap_or_default();
     let mut keys = vec![
         (HOSTS, json!(hosts(&known, wanted, &ours)?)),
-        (PLUGINS, json!(plugins(&known)?)),
+        (PLUGINS, json!(plugins(&known, &wanted.asked)?)),
         (LIVE_RESTORE, json!(true)),
     ];
     let CertificateFiles { ca, certificate, key } = &wanted.files;
@@ -164,8 +171,11 @@ fn is_tcp(host: &str) -> bool {
     !host.starts_with("unix://") && !host.starts_with("fd://")
 }
 
-fn plugins(known: &Map<String, Value>) -> Result<Vec<String>, BadSettings> {
+fn plugins(known: &Map<String, Value>, asked: &[String]) -> Result<Vec<String>, BadSettings> {
     let mut plugins = strings(known, PLUGINS)?.unwrap_or_default();
+    if let Some(dead) = plugins.iter().find(|plugin| *plugin != PLUGIN && !asked.contains(plugin)) {
+        return Err(BadSettings::DeadPlugin(dead.clone()));
+    }
     if !plugins.iter().any(|plugin| plugin == PLUGIN) {
         plugins.push(PLUGIN.to_owned());
     }

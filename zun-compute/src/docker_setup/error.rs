@@ -140,9 +140,6 @@ pub enum SetupError {
         #[source]
         cause: Box<Self>,
     },
-    /// Never set up.
-    #[error("there is nothing to undo: docker-setup has set up nothing here")]
-    NothingToUndo,
     /// Somebody else changed a file.
     #[error(
         "{path} was changed since it was set up; put it right by hand (what it was before stands in {record}), then undo again"

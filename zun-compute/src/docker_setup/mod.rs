@@ -162,8 +162,17 @@ pub async fn set_up(
     }
     // Nothing is begun that could not be proved.
     certificates::proof_grant(bus, &wanted.host).await?;
-    let docker_has_read = AtomicBool::new(false);
-    let attempt = Attempt { machine, bus, found, plan, wanted, certificate, sign, docker_has_read };
+    let attempt = Attempt {
+        machine,
+        bus,
+        found,
+        plan,
+        wanted,
+        certificate,
+        sign,
+        docker_has_read: AtomicBool::new(false),
+        told_to_end: AtomicBool::new(false),
+    };
     attempt.run().await.map(Outcome::Done)
 }
 

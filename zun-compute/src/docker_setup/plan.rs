@@ -127,6 +127,7 @@ pub(super) fn plan(found: &Found, wanted: &Wanted) -> Result<Plan, Obstacle> {
         files: wanted.certificates.clone(),
         command_hosts: found.command.hosts(),
         moved: found.text(drop_in).is_some(),
+        asked: found.engine.plugins.clone(),
     };
     let last = found.record.as_ref().and_then(|record| record.written(daemon_json));
     let merged = daemon_json::merged(settings, &listening, last)

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
+use super::daemon_json::with_live_restore;
 use super::files::{self, FileError, Kept};
 
 /// One file that was set up.
@@ -67,6 +68,12 @@ pub enum RecordError {
 pub(super) struct Place {
     file: PathBuf,
     _lock: File,
+}
+
+/// The former settings with live-restore alone: what a run that was killed half way leaves.
+fn is_between(entry: &Entry, text: &str) -> bool {
+    let former = entry.former.as_ref().map(|former| former.text.as_str());
+    [true, false].into_iter().any(|on| with_live_restore(former, on).is_ok_and(|made| made == text))
 }
 
 /// Reads the record without holding its place.
@@ -134,7 +141,9 @@ impl Record {
         for (path, entry) in &self.files {
             let Some(written) = &entry.written else { continue };
             let now = files::read(path)?;
-            let ours = now.as_ref().is_some_and(|now| now.text == *written);
+            let ours = now.as_ref().is_some_and(|now| {
+                now.text == *written || (*path == self.daemon_json && is_between(entry, &now.text))
+            });
             if !ours && now != entry.former {
                 return Ok(Some(path));
             }

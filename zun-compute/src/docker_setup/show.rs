@@ -44,6 +44,9 @@ impl fmt::Display for Outcome {
             }
             Self::Shown(text) => write!(out, "{text}"),
             Self::Done(summary) => summary.fmt(out),
+            Self::Undone(files) if files.is_empty() => {
+                writeln!(out, "there is nothing to undo: docker-setup has set up nothing here")
+            }
             Self::Undone(files) => {
                 for file in files {
                     writeln!(out, "as it was: {}", file.display())?;

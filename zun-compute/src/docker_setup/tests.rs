@@ -33,6 +33,7 @@ fn listening(moved: bool) -> Listening {
         files: wanted().certificates,
         command_hosts: vec!["fd://".to_owned()],
         moved,
+        asked: vec!["opa".to_owned()],
     }
 }
 
@@ -125,6 +126,7 @@ fn settings_that_ours_cannot_join_are_named_with_their_rule() {
         (r#"{"hosts": ["fd://"]}"#, "started with `-H fd://`"),
         (r#"{"hosts": "fd://"}"#, "`hosts` must be a list of texts"),
         (r#"{"authorization-plugins": 1}"#, "`authorization-plugins` must be a list of texts"),
+        (r#"{"authorization-plugins": ["dead"]}"#, "`dead`, which the running Docker does not ask"),
         (r#"{"tlscacert": "/other.pem"}"#, "`tlscacert` is \"/other.pem\" already"),
         (r#"{"tlsverify": false}"#, "`tlsverify` is false already"),
         (r#"{"tls": false}"#, "`tls` is false already"),

@@ -10,14 +10,14 @@ use super::files::{self, Kept};
 use super::record::{self, Place};
 use super::texts::DOCKER_UNIT;
 
-/// Undoes, and says which files were put back or taken away.
+/// Undoes, and says which files were put back or taken away: none where nothing was set up.
 pub(super) async fn undo(machine: &Machine) -> Result<Vec<PathBuf>, SetupError> {
     let path = &machine.paths.record;
     if record::read(path)?.is_none() {
-        return Err(SetupError::NothingToUndo);
+        return Ok(Vec::new());
     }
     let place = Place::hold(path)?;
-    let record = record::read(path)?.ok_or(SetupError::NothingToUndo)?;
+    let Some(record) = record::read(path)? else { return Ok(Vec::new()) };
     if let Some(changed) = record.changed_since()? {
         return Err(SetupError::ChangedSince { path: changed.to_owned(), record: path.clone() });
     }
