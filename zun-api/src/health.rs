@@ -88,7 +88,7 @@ mod tests {
         tasks.spawn(async move {
             let (mut stream, _) = listener.accept().await.expect("asked");
             let mut question = [0; 4096];
-            stream.read(&mut question).await.expect("a question");
+            assert!(stream.read(&mut question).await.expect("read") > 0, "a question");
             match answer {
                 Some(answer) => stream.write_all(answer.as_bytes()).await.expect("answered"),
                 None => own.cancelled().await,

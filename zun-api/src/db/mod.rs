@@ -148,7 +148,7 @@ mod tests {
                 conn.revert_last_migration(MIGRATIONS).expect("one step back");
             }
             assert_eq!(conn.run_pending_migrations(MIGRATIONS).expect("forth again").len(), back);
-            super::alive(&mut conn).expect("it answers");
+            alive(&mut conn).expect("it answers");
             assert_eq!(host::all(&mut conn).expect("hosts are read").len(), 0);
         }
     }
