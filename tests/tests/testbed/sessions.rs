@@ -13,6 +13,7 @@ fn still_works(term: &mut Pty, word: &str) {
 }
 
 fn shell_on(host: Host) {
+    host.comes_up();
     let bed = bed();
     let name = bed.name("shell");
     let arguments = ["run", "-i", "--host", host.0, "--name", name.as_str(), "cirros", "/bin/sh"];
@@ -36,6 +37,7 @@ fn shell_on(host: Host) {
     still_works(&mut term, "back");
     term.types("exit 7\r");
     assert_eq!(term.exit(), 7);
+    host.comes_up();
 }
 
 #[test]
@@ -55,6 +57,7 @@ fn a_shell_on_debian_13_is_dialled_directly_and_outlives_every_restart() {
 fn a_pipe_goes_through_a_container_of_each_host() {
     let bed = bed();
     for host in [COMPUTE1, COMPUTE2] {
+        host.comes_up();
         let output =
             bed.piped(&["run", "-i", "--rm", "--host", host.0, "cirros", "cat"], b"through\n");
         assert_eq!(String::from_utf8_lossy(&output.stdout), "through\n", "{host:?}: {output:?}");

@@ -35,6 +35,22 @@ impl Host {
         command.stdin(Stdio::null()).output().expect("docker runs")
     }
 
+    /// Waits until zun-api takes the host as up.
+    pub(super) fn comes_up(self) {
+        let bed = bed();
+        let url = format!("{}/services", bed.variable("OS_ENDPOINT"));
+        let token = format!("X-Auth-Token: {}", bed.variable("OS_TOKEN"));
+        eventually("the host is up", || {
+            let asked = Command::new("curl").args(["-sf", "-m", "5", "-H", &token, &url]).output();
+            let answer = asked.expect("curl runs").stdout;
+            let Ok(list) = serde_json::from_slice::<serde_json::Value>(&answer) else {
+                return false;
+            };
+            let services = list["services"].as_array().cloned().unwrap_or_default();
+            services.iter().any(|service| service["host"] == self.0 && service["state"] == "up")
+        });
+    }
+
     /// One property of a unit.
     pub(super) fn property(self, unit: &str, name: &str) -> String {
         self.must(&["systemctl", "show", "-P", name, unit])
