@@ -1,7 +1,7 @@
 # The front door. Each of these works from a fresh clone on Debian 12 or 13 with Rust.
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down test check package testbed-up testbed-down test-testbed fmt clippy doc deny
+.PHONY: help run up down test test-long check package testbed-up testbed-down test-testbed fmt clippy doc deny
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -18,6 +18,10 @@ down: ## stops it, also after a crash, and removes all of it
 test: ## all tests, with a private Docker engine and RabbitMQ
 	@deploy/packages.sh test
 	@deploy/test.sh
+
+test-long: ## the same with all that takes long: whole matrices, thousands of handshakes, gigabytes
+	@deploy/packages.sh test
+	@ZUN_TEST_LONG=1 deploy/test.sh
 
 package: ## target/zun.tar.gz, to install on hosts: docs/install.md
 	@deploy/package.sh

@@ -3,6 +3,7 @@
 pub mod bed;
 pub mod conformance;
 pub mod eventually;
+pub mod profile;
 pub mod proxy;
 pub mod pty;
 pub mod rabbit;

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -45,6 +47,13 @@ impl Identity {
         let request = signing_request("client", Vec::new()).expect("a request");
         let issued = authority.grant(&request.csr, grant, id, now).expect("a grant");
         Self::from_pem(&issued.certificate, request.key.expose())
+    }
+
+    /// The certificate itself, PEM.
+    pub fn leaf_pem(&self) -> String {
+        let leaf = self.chain.first().expect("a certificate");
+        let lines = STANDARD.encode(leaf);
+        format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n")
     }
 
     /// The same certificate in the hands of one who has another key.
@@ -180,6 +189,23 @@ pub struct Dialler {
 impl Dialler {
     /// Dials. Under TLS 1.3 a refused client learns of it only when it reads.
     pub async fn dial(&self, identity: Option<&Identity>) -> io::Result<TlsStream<TcpStream>> {
+        self.dial_offering(identity, &[]).await
+    }
+
+    /// Dials and offers these protocols (ALPN).
+    pub async fn dial_offering(
+        &self,
+        identity: Option<&Identity>,
+        protocols: &[Vec<u8>],
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let mut config = self.config(identity);
+        config.alpn_protocols = protocols.to_vec();
+        let name = ServerName::try_from(self.name.clone()).expect("a name");
+        let stream = TcpStream::connect(self.address).await?;
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    }
+
+    fn config(&self, identity: Option<&Identity>) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots
             .add(CertificateDer::from_pem_slice(self.ca.as_bytes()).expect("a certificate"))
@@ -189,15 +215,12 @@ impl Dialler {
             .with_safe_default_protocol_versions()
             .expect("versions")
             .with_root_certificates(roots);
-        let config = match identity {
+        match identity {
             None => trusting.with_no_client_auth(),
             Some(identity) => {
                 trusting.with_client_cert_resolver(Arc::new(shown(identity, &provider)))
             }
-        };
-        let name = ServerName::try_from(self.name.clone()).expect("a name");
-        let stream = TcpStream::connect(self.address).await?;
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+        }
     }
 }
 

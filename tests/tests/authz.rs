@@ -4,6 +4,7 @@ mod authz {
     mod ask;
     mod bench;
     mod host_certificate;
+    mod matrix;
     mod program;
     mod refusals;
     mod sessions;

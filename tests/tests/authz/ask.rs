@@ -33,7 +33,7 @@ pub(super) struct Answer {
 }
 
 /// A request line with what goes with it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Line {
     pub(super) method: String,
     pub(super) target: String,
@@ -50,7 +50,8 @@ impl Line {
         Self::new(method.as_str(), target)
     }
 
-    fn head(&self) -> String {
+    /// The whole request.
+    pub(super) fn head(&self) -> String {
         let upgrade = if self.target.contains("/attach/ws") {
             WEBSOCKET
         } else if self.target.contains("/attach") || self.target.ends_with("/start") {

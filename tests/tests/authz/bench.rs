@@ -65,10 +65,23 @@ impl Bench {
     pub(super) async fn stop(self) -> String {
         // Shells do not end at SIGTERM, and their grace is long.
         let all = self.docker(&["ps", "--all", "--quiet"]);
-        self.docker(&[&["rm", "--force"], all.lines().collect::<Vec<_>>().as_slice()].concat());
-        let log = self.directory.path().join("engine/zun-authz.log");
+        if !all.is_empty() {
+            self.docker(&[&["rm", "--force"], all.lines().collect::<Vec<_>>().as_slice()].concat());
+        }
+        let log = self.log();
         self.engine.stop().await.expect("stopped");
         std::fs::read_to_string(log).expect("the plugin's log")
+    }
+
+    /// Where the plugin's decisions are written.
+    pub(super) fn log(&self) -> PathBuf {
+        self.directory.path().join("engine/zun-authz.log")
+    }
+
+    /// The words that run Docker's own client on the engine's unix socket.
+    pub(super) fn client(&self) -> Vec<String> {
+        let socket = format!("unix://{}", self.engine.socket().display());
+        vec!["docker".to_owned(), "-H".to_owned(), socket]
     }
 
     pub(super) fn authority_directory(&self) -> PathBuf {

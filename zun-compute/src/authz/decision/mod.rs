@@ -3,23 +3,23 @@
 use zun_common::grant::{ApiVersion, Call};
 use zun_common::id::{EngineId, HostName};
 
-use crate::authorities::Authorities;
-use crate::certificate::{self, Granted};
-use crate::question::Question;
+use super::authorities::Authorities;
+use super::certificate::{self, Granted};
+use super::question::Question;
 
 /// What a host honours.
-pub(crate) struct Policy {
+pub struct Policy {
     /// This host.
-    pub(crate) host: HostName,
+    pub host: HostName,
     /// The one version of the API that grants are good for.
-    pub(crate) version: ApiVersion,
+    pub version: ApiVersion,
     /// Whose grants.
-    pub(crate) authorities: Authorities,
+    pub authorities: Authorities,
 }
 
 /// The engine asks twice: before a request is served and, for a stream at its end, before it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub enum Phase {
     /// Before.
     Request,
     /// After. The grant may have expired meanwhile: a session outlives the time to dial.
@@ -28,7 +28,7 @@ pub(crate) enum Phase {
 
 /// What is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Decision {
+pub enum Decision {
     /// Allowed: somebody on this machine, by the unix socket.
     Local,
     /// Allowed: exactly what was granted.
@@ -39,34 +39,45 @@ pub(crate) enum Decision {
 
 /// Why a request is refused. These words go to the log, never to the asker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
+pub enum Refusal {
+    /// It is no question.
     #[error("the question cannot be read")]
     Unreadable,
+    /// TLS, but nobody.
     #[error("neither local nor by TLS with a certificate")]
     NoCertificate,
+    /// Not one certificate in PEM.
     #[error("the certificate cannot be read")]
     NotACertificate,
+    /// Another authority.
     #[error("the certificate is not issued by our authority")]
     NotOurs,
+    /// Another purpose, or an authority.
     #[error("the certificate is not for clients, and for them alone")]
     Purpose,
+    /// No grant id.
     #[error("the certificate has no usable common name")]
     NoId,
+    /// The engine names another user.
     #[error("the user is not the certificate's")]
     OtherUser,
+    /// No grant, or more than one.
     #[error("the certificate's only alternative name must be a grant")]
     NotAGrant,
+    /// A grant for elsewhere.
     #[error("the grant is for another host")]
     OtherHost,
+    /// A grant that is not yet, or no longer, good to dial with.
     #[error("the grant is not valid now")]
     OutOfTime,
+    /// A call that it is not good for.
     #[error("the grant is not good for this call")]
     OtherCall,
 }
 
 impl Policy {
     /// Decides. `now` is in seconds since 1970.
-    pub(crate) fn decide(&self, question: &Question, phase: Phase, now: i64) -> Decision {
+    pub fn decide(&self, question: &Question, phase: Phase, now: i64) -> Decision {
         if question.is_local() {
             return Decision::Local;
         }
@@ -81,7 +92,7 @@ impl Policy {
     }
 
     /// The container whose console an allowed call attaches to.
-    pub(crate) fn console(&self, granted: &Granted, question: &Question) -> Option<EngineId> {
+    pub fn console(&self, granted: &Granted, question: &Question) -> Option<EngineId> {
         let target = match &granted.grant.target {
             zun_common::grant::Target::Container { id, .. } => id,
             zun_common::grant::Target::Exec { .. } => return None,

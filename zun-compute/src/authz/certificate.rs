@@ -9,33 +9,34 @@ use x509_parser::pem::parse_x509_pem;
 use x509_parser::prelude::{ASN1Time, X509Certificate};
 use zun_common::grant::Grant;
 
-use crate::authorities::Authorities;
-use crate::decision::Refusal;
+use super::authorities::Authorities;
+use super::decision::Refusal;
 
 /// The longest grant id.
 const MAX_ID: usize = 64;
 
 /// A certificate's grant and when it can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Granted {
+pub struct Granted {
     /// The grant's id.
-    pub(crate) id: String,
+    pub id: String,
     /// What it is good for.
-    pub(crate) grant: Grant,
-    /// Its validity, in seconds since 1970, both inclusive.
-    pub(crate) from: i64,
-    pub(crate) until: i64,
+    pub grant: Grant,
+    /// The first second at which it is valid, since 1970.
+    pub from: i64,
+    /// The last one.
+    pub until: i64,
 }
 
 impl Granted {
     /// Whether it can be dialled with at that time.
-    pub(crate) fn is_valid_at(&self, now: i64) -> bool {
+    pub fn is_valid_at(&self, now: i64) -> bool {
         (self.from..=self.until).contains(&now)
     }
 }
 
 /// Reads a leaf as the engine tells it: PEM in base64. The time is not looked at.
-pub(crate) fn read(leaf: &str, authorities: &Authorities) -> Result<Granted, Refusal> {
+pub fn read(leaf: &str, authorities: &Authorities) -> Result<Granted, Refusal> {
     let pem = STANDARD.decode(leaf).or(Err(Refusal::NotACertificate))?;
     let pem = match parse_x509_pem(&pem) {
         Ok((rest, pem)) if pem.label == "CERTIFICATE" && rest.trim_ascii().is_empty() => pem,

@@ -8,35 +8,35 @@ use serde::{Deserialize, Deserializer};
 /// What a decision is made from. Bodies and headers are never looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub(crate) struct Question {
+pub struct Question {
     /// The certificate's common name; empty on the unix socket.
     #[serde(rename = "User")]
-    pub(crate) user: String,
+    pub user: String,
     /// `TLS`; empty on the unix socket.
     #[serde(rename = "UserAuthNMethod")]
-    pub(crate) auth_method: String,
+    pub auth_method: String,
     /// `GET`, `POST` …
     #[serde(rename = "RequestMethod")]
-    pub(crate) method: String,
+    pub method: String,
     /// The raw target of the request line.
     #[serde(rename = "RequestUri")]
-    pub(crate) uri: String,
+    pub uri: String,
     /// The client's certificates; absent on the unix socket.
     #[serde(rename = "RequestPeerCertificates")]
-    pub(crate) certificates: Chain,
+    pub certificates: Chain,
 }
 
 /// A chain of certificates, of which only the leaf is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Chain {
+pub struct Chain {
     /// The first one: PEM in base64.
-    pub(crate) leaf: Option<String>,
+    pub leaf: Option<String>,
 }
 
 impl Question {
     /// Whether it came by the unix socket: no sign of TLS at all. A certificate without a common name has no
     /// user either, so an empty user alone says nothing. Without method and target it is no question.
-    pub(crate) fn is_local(&self) -> bool {
+    pub fn is_local(&self) -> bool {
         self.auth_method.is_empty()
             && self.certificates.leaf.is_none()
             && self.user.is_empty()
@@ -45,7 +45,7 @@ impl Question {
     }
 
     /// The client's own certificate.
-    pub(crate) fn leaf(&self) -> Option<&str> {
+    pub fn leaf(&self) -> Option<&str> {
         self.certificates.leaf.as_deref()
     }
 }

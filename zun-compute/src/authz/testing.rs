@@ -8,10 +8,10 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
-use crate::authorities::Authorities;
-use crate::certificate::Granted;
-use crate::decision::Policy;
-use crate::question::{Chain, Question};
+use crate::authz::authorities::Authorities;
+use crate::authz::certificate::Granted;
+use crate::authz::decision::Policy;
+use crate::authz::question::{Chain, Question};
 
 /// When the tests take place.
 pub(crate) const NOW: i64 = 1_800_000_000;

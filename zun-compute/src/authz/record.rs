@@ -10,8 +10,8 @@ use std::time::Duration;
 use chrono::{SecondsFormat, Utc};
 use serde::Serialize;
 
-use crate::decision::{Decision, Phase, Policy};
-use crate::question::Question;
+use super::decision::{Decision, Phase, Policy};
+use super::question::Question;
 
 /// Lines that wait for a slow reader.
 const WAITING: usize = 1024;
@@ -22,9 +22,11 @@ const SHOWN: usize = 300;
 
 /// Takes log lines. Clones write to the same place.
 #[derive(Clone)]
-pub(crate) struct Record {
+pub struct Record {
     lines: SyncSender<Item>,
+    /// Since the last line that was written.
     lost: Arc<AtomicU64>,
+    lost_in_all: Arc<AtomicU64>,
 }
 
 enum Item {
@@ -60,21 +62,21 @@ const fn is_zero(number: &u64) -> bool {
 
 impl Record {
     /// Writes to stderr from a thread of its own.
-    pub(crate) fn to_stderr() -> Self {
+    pub fn to_stderr() -> Self {
         Self::to(std::io::stderr())
     }
 
-    pub(crate) fn to(mut out: impl Write + Send + 'static) -> Self {
+    pub(super) fn to(mut out: impl Write + Send + 'static) -> Self {
         let (lines, waiting) = sync_channel(WAITING);
         let started = thread::Builder::new().name("log".to_owned()).spawn(move || {
             write_all(&waiting, &mut out);
         });
         // Without a thread the receiver is gone and every line counts as lost; answers go on.
         drop(started);
-        Self { lines, lost: Arc::default() }
+        Self { lines, lost: Arc::default(), lost_in_all: Arc::default() }
     }
 
-    pub(crate) fn started(&self, policy: &Policy, socket: &str) {
+    pub(super) fn started(&self, policy: &Policy, socket: &str) {
         let why = format!("socket {socket}, API {}", policy.version);
         self.line(Line {
             host: Some(policy.host.as_str()),
@@ -83,18 +85,24 @@ impl Record {
         });
     }
 
-    pub(crate) fn failed(&self, failure: &dyn std::error::Error) {
+    pub(super) fn rotated(&self, policy: &Policy) {
+        let why = format!("{} authorities", policy.authorities.count());
+        self.line(Line { why: Some(why), ..plain("info", "the authorities were read anew") });
+    }
+
+    /// Says why the plugin does not run.
+    pub fn failed(&self, failure: &dyn std::error::Error) {
         self.line(Line {
             why: Some(zun_common::chain(failure)),
             ..plain("error", "zun-authz does not run")
         });
     }
 
-    pub(crate) fn trouble(&self, message: &str, cause: &dyn std::error::Error) {
+    pub(super) fn trouble(&self, message: &str, cause: &dyn std::error::Error) {
         self.line(Line { why: Some(zun_common::chain(cause)), ..plain("warn", message) });
     }
 
-    pub(crate) fn decided(&self, phase: Phase, question: &Question, decision: &Decision) {
+    pub(super) fn decided(&self, phase: Phase, question: &Question, decision: &Decision) {
         let (level, message, grant, why) = match decision {
             Decision::Local => ("debug", "allowed local", None, None),
             Decision::Granted(granted) => ("info", "allowed", Some(granted.id.as_str()), None),
@@ -116,11 +124,16 @@ impl Record {
     }
 
     /// Waits a moment for the lines that are still to be written.
-    pub(crate) fn finish(&self) {
+    pub fn finish(&self) {
         let (done, written) = sync_channel(1);
         if self.lines.try_send(Item::Flush(done)).is_ok() {
             written.recv_timeout(FLUSH).unwrap_or_default();
         }
+    }
+
+    /// How many lines a slow reader has cost.
+    pub(super) fn lost_in_all(&self) -> u64 {
+        self.lost_in_all.load(Ordering::Relaxed)
     }
 
     fn line(&self, mut line: Line<'_>) {
@@ -130,6 +143,7 @@ impl Record {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 self.lost.fetch_add(line.lost_lines + 1, Ordering::Relaxed);
+                self.lost_in_all.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
@@ -170,7 +184,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::decision::Refusal;
+    use crate::authz::decision::Refusal;
 
     #[derive(Clone, Default)]
     struct Page(Arc<Mutex<Vec<u8>>>);

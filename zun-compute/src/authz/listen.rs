@@ -12,27 +12,35 @@ use tokio::net::UnixListener;
 
 /// No socket.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ListenError {
+pub enum ListenError {
+    /// No socket was named or handed over.
     #[error("name a socket with --socket, or start by systemd socket activation")]
     Nowhere,
+    /// Another kind of socket was handed over.
     #[error("systemd handed over something else than one unix stream socket")]
     Activation(#[source] io::Error),
+    /// Another process listens there.
     #[error("`{}` is in use by another process", .0.display())]
     InUse(PathBuf),
+    /// The path is taken by something else.
     #[error("`{}` is there and is no socket", .0.display())]
     NotASocket(PathBuf),
+    /// It cannot be made.
     #[error("cannot make socket `{}`", .path.display())]
     Bind {
+        /// The socket.
         path: PathBuf,
+        /// Why.
         #[source]
         cause: io::Error,
     },
+    /// It cannot be listened on.
     #[error("the socket cannot be used")]
     Unusable(#[source] io::Error),
 }
 
 /// A socket that is taken away at the end if it was made here and is still the same.
-pub(crate) struct Listener {
+pub(super) struct Listener {
     socket: UnixListener,
     made: Option<Made>,
 }
@@ -44,7 +52,7 @@ struct Made {
 
 impl Listener {
     /// Takes systemd's socket where there is one, else makes one.
-    pub(crate) fn open(path: Option<&Path>) -> Result<Self, ListenError> {
+    pub(super) fn open(path: Option<&Path>) -> Result<Self, ListenError> {
         let activated =
             ListenFd::from_env().take_unix_listener(0).map_err(ListenError::Activation)?;
         let (listener, made) = match (activated, path) {
@@ -60,12 +68,12 @@ impl Listener {
         Ok(Self { socket, made })
     }
 
-    pub(crate) const fn socket(&self) -> &UnixListener {
+    pub(super) const fn socket(&self) -> &UnixListener {
         &self.socket
     }
 
     /// For the log.
-    pub(crate) fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         match &self.made {
             Some(made) => made.path.display().to_string(),
             None => "systemd".to_owned(),

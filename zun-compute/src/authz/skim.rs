@@ -9,7 +9,7 @@ const ESCAPE: usize = 6;
 /// Takes chunks of JSON and gives them on with every string cut to about 16 KiB. What is no JSON stays none:
 /// only bytes between two quotes are left out.
 #[derive(Debug, Default)]
-pub(crate) struct Skim {
+pub struct Skim {
     /// Bytes of the current string so far; `None` outside.
     string: Option<usize>,
     /// The last byte was a backslash that begins an escape.
@@ -22,7 +22,7 @@ pub(crate) struct Skim {
 
 impl Skim {
     /// Takes a chunk and adds what is kept to `kept`.
-    pub(crate) fn feed(&mut self, chunk: &[u8], kept: &mut Vec<u8>) {
+    pub fn feed(&mut self, chunk: &[u8], kept: &mut Vec<u8>) {
         kept.extend(chunk.iter().copied().filter(|byte| self.keeps(*byte)));
     }
 

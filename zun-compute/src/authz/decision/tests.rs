@@ -9,8 +9,8 @@ use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpos
 use x509_parser::parse_x509_certificate;
 
 use super::*;
-use crate::question::Chain;
-use crate::testing::{
+use crate::authz::question::Chain;
+use crate::authz::testing::{
     HOST, NOW, Signer, container, grant, local, moment, question, uri, usual, wait_uri,
 };
 

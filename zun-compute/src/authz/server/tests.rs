@@ -10,8 +10,10 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
 use super::*;
-use crate::record::Record;
-use crate::testing::Signer;
+use crate::authz::counts::Counts;
+use crate::authz::record::Record;
+use crate::authz::standing::Standing;
+use crate::authz::testing::{HOST, Signer};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -26,10 +28,14 @@ impl Served {
         let directory = tempfile::tempdir().expect("a directory");
         let socket = directory.path().join("plugin.sock");
         let listener = UnixListener::bind(&socket).expect("a socket");
+        let ca = directory.path().join("ca.pem");
+        std::fs::write(&ca, Signer::new("ours").ca_pem()).expect("written");
+        let (host, version) = (HOST.parse().expect("a host"), "1.41".parse().expect("a version"));
         let plugin = Plugin {
-            policy: Signer::new("ours").policy(),
+            standing: Standing::read(ca, host, version).expect("an authority"),
             notes: None,
             record: Record::to(io::sink()),
+            counts: Counts::default(),
             log_local: false,
         };
         let tasks = Tasks::new();
@@ -80,6 +86,23 @@ async fn the_engine_learns_what_the_plugin_is_for() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.contains("application/vnd.docker.plugins.v1.1+json"), "{answer}");
     assert!(answer.ends_with(ACTIVATED), "{answer}");
+}
+
+#[tokio::test]
+async fn it_tells_what_it_has_decided() {
+    let served = Served::start();
+    served.is_alive().await;
+    served.ask(&post("/AuthZPlugin.AuthZReq", "nonsense")).await;
+    let socket = served.socket.clone();
+    let asking = tokio::task::spawn_blocking(move || crate::authz::stats(&socket));
+    let counts = asking.await.expect("no panic").expect("counts");
+    let counts: Value = serde_json::from_str(&counts).expect("JSON");
+    assert_eq!(
+        (&counts["requests"]["local"], &counts["requests"]["refused"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(counts["authorities"], json!(1));
+    assert!(crate::authz::stats(&served.socket.with_extension("none")).is_err());
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The authorities whose grants are honoured, read once at the start.
+//! The authorities whose grants are honoured.
 
 use std::fs;
 use std::io;
@@ -10,11 +10,13 @@ use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo, X509Certificate};
 
 /// The file cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum AuthoritiesError {
+pub enum AuthoritiesError {
     /// It cannot be read.
     #[error("cannot read `{}`", .file.display())]
     Read {
+        /// The file.
         file: PathBuf,
+        /// Why.
         #[source]
         cause: io::Error,
     },
@@ -24,7 +26,7 @@ pub(crate) enum AuthoritiesError {
 }
 
 /// At least one authority.
-pub(crate) struct Authorities(Vec<Authority>);
+pub struct Authorities(Vec<Authority>);
 
 struct Authority {
     /// The name, in DER.
@@ -34,21 +36,27 @@ struct Authority {
 }
 
 impl Authorities {
-    pub(crate) fn read(file: &Path) -> Result<Self, AuthoritiesError> {
+    /// Reads a file.
+    pub fn read(file: &Path) -> Result<Self, AuthoritiesError> {
         let text = fs::read(file)
             .map_err(|cause| AuthoritiesError::Read { file: file.to_path_buf(), cause })?;
         Self::from_pem(&text).ok_or_else(|| AuthoritiesError::NoAuthority(file.to_path_buf()))
     }
 
     /// All blocks must be certificates of authorities, and there must be one.
-    pub(crate) fn from_pem(text: &[u8]) -> Option<Self> {
+    pub fn from_pem(text: &[u8]) -> Option<Self> {
         let found: Option<Vec<_>> =
             Pem::iter_from_buffer(text).map(|pem| authority(&pem.ok()?)).collect();
         found.filter(|found| !found.is_empty()).map(Self)
     }
 
+    /// How many there are.
+    pub(super) const fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether one of them issued the certificate: by name, byte for byte, and by signature.
-    pub(crate) fn issued(&self, certificate: &X509Certificate<'_>) -> bool {
+    pub fn issued(&self, certificate: &X509Certificate<'_>) -> bool {
         self.0.iter().any(|authority| {
             authority.subject == certificate.issuer().as_raw() && authority.signed(certificate)
         })
@@ -78,7 +86,7 @@ fn authority(pem: &Pem) -> Option<Authority> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Signer;
+    use crate::authz::testing::Signer;
 
     #[test]
     fn one_or_two_authorities_are_read_and_nothing_else() {

@@ -7,24 +7,24 @@ use std::path::PathBuf;
 use zun_common::grant::{SessionNote, SessionNoteKind};
 use zun_common::id::EngineId;
 
-use crate::decision::Phase;
+use super::decision::Phase;
 
 /// The way to the agent.
-pub(crate) struct Notes {
+pub(super) struct Notes {
     socket: UnixDatagram,
     /// Named anew in each note, since the agent may have restarted.
     agent: PathBuf,
 }
 
 impl Notes {
-    pub(crate) fn to(agent: PathBuf) -> io::Result<Self> {
+    pub(super) fn to(agent: PathBuf) -> io::Result<Self> {
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;
         Ok(Self { socket, agent })
     }
 
     /// Sends a note, or says why it could not be sent.
-    pub(crate) fn send(&self, grant: &str, container: EngineId, phase: Phase) -> io::Result<()> {
+    pub(super) fn send(&self, grant: &str, container: EngineId, phase: Phase) -> io::Result<()> {
         let kind = match phase {
             Phase::Request => SessionNoteKind::Begin,
             Phase::Answer => SessionNoteKind::End,

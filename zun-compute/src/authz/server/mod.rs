@@ -18,9 +18,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zun_common::shutdown::Tasks;
 
-use crate::decision::Phase;
-use crate::plugin::Plugin;
-use crate::skim::Skim;
+use super::decision::Phase;
+use super::plugin::Plugin;
+use super::skim::Skim;
 
 /// Connections at once; the engine keeps two. More wait to be accepted.
 const CONNECTIONS: usize = 32;
@@ -31,12 +31,14 @@ const BODY: Duration = Duration::from_secs(10);
 /// The largest body that is read, long strings and all.
 const MAX_BODY: usize = 256 << 20;
 /// The most that is kept of it.
-const MAX_KEPT: usize = 1 << 20;
+const MAX_KEPT: usize = 256 << 10;
 /// The largest head, in bytes (the least that hyper takes).
 const MAX_HEAD: usize = 8 << 10;
 /// A pause after a failed accept, so that a lack of descriptors does not spin.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Where the counts are asked for.
+pub(super) const STATS: &str = "/ZunAuthz.Stats";
 const PLUGIN_JSON: HeaderValue =
     HeaderValue::from_static("application/vnd.docker.plugins.v1.1+json");
 const ACTIVATED: &str = r#"{"Implements":["authz"]}"#;
@@ -45,7 +47,7 @@ const REFUSED: &str = r#"{"Allow":false,"Msg":"not granted"}"#;
 const UNKNOWN: &str = r#"{"Err":"unknown plugin call"}"#;
 
 /// Serves until the tasks are cancelled.
-pub(crate) async fn serve(listener: &UnixListener, plugin: Arc<Plugin>, tasks: &Tasks) {
+pub(super) async fn serve(listener: &UnixListener, plugin: Arc<Plugin>, tasks: &Tasks) {
     let seats = Arc::new(Semaphore::new(CONNECTIONS));
     while let Ok(seat) = Arc::clone(&seats).acquire_owned().await {
         let accepted = tokio::select! {
@@ -99,6 +101,7 @@ async fn answer(request: Request<Incoming>, plugin: &Plugin) -> Response<Full<By
         (&Method::POST, "/Plugin.Activate") => return reply(StatusCode::OK, ACTIVATED),
         (&Method::POST, "/AuthZPlugin.AuthZReq") => Phase::Request,
         (&Method::POST, "/AuthZPlugin.AuthZRes") => Phase::Answer,
+        (&Method::GET, STATS) => return reply(StatusCode::OK, plugin.stats()),
         _ => return reply(StatusCode::NOT_FOUND, UNKNOWN),
     };
     let question = tokio::time::timeout(BODY, read(body)).await.ok().flatten();
@@ -109,8 +112,8 @@ async fn answer(request: Request<Incoming>, plugin: &Plugin) -> Response<Full<By
     reply(StatusCode::OK, if allowed { ALLOWED } else { REFUSED })
 }
 
-fn reply(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(body));
+fn reply(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, PLUGIN_JSON);
     response

@@ -1,0 +1,189 @@
+//! The matrix against a real engine.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use futures_util::future::join_all;
+use zun_tests::eventually::eventually;
+use zun_tests::profile;
+
+use super::keep::{Keep, Outcome};
+use super::kinds::{self, Kind};
+use super::routes::{self, Base};
+use super::site::Site;
+use super::spellings;
+use crate::authz::ask::Line;
+
+/// How far redirects are followed.
+const HOPS: usize = 4;
+
+/// What became of how many.
+#[derive(Debug, Default, Clone, Copy)]
+struct Counts {
+    tried: usize,
+    handshake: usize,
+    refused: usize,
+    unknown: usize,
+    malformed: usize,
+    redirected: usize,
+    passed: usize,
+}
+
+/// All that one kind tried.
+#[derive(Default)]
+struct Tried {
+    counts: Counts,
+    /// What passed, to be found in the plugin's log.
+    passed: Vec<Line>,
+    wrong: Vec<String>,
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tried, handshake, refused, unknown, malformed, redirected, passed } = self;
+        write!(
+            out,
+            "{tried} tried: {handshake} refused at the handshake, {refused} with 403, \
+             {unknown} with 404 and {malformed} with 400 before the plugin was asked, \
+             {redirected} redirected (and followed), {passed} passed"
+        )
+    }
+}
+
+impl Counts {
+    fn count(&mut self, outcome: &Outcome) {
+        self.tried += 1;
+        *match outcome {
+            Outcome::Handshake => &mut self.handshake,
+            Outcome::Refused => &mut self.refused,
+            Outcome::Unknown => &mut self.unknown,
+            Outcome::Malformed => &mut self.malformed,
+            Outcome::Redirected(_) => &mut self.redirected,
+            Outcome::Passed(_) => &mut self.passed,
+        } += 1;
+    }
+
+    const fn add(&mut self, other: Self) {
+        self.tried += other.tried;
+        self.handshake += other.handshake;
+        self.refused += other.refused;
+        self.unknown += other.unknown;
+        self.malformed += other.malformed;
+        self.redirected += other.redirected;
+        self.passed += other.passed;
+    }
+}
+
+/// Tries a base in these spellings, and wherever the engine redirects to.
+async fn try_all(site: &Site, kind: &Kind, lines: &[(&str, Line, bool)]) -> Tried {
+    let mut keep = Keep::new(&site.dialler, kind.identity.as_ref());
+    let mut tried = Tried::default();
+    for (name, line, known) in lines {
+        let (mut line, mut hops) = (line.clone(), 0);
+        loop {
+            let outcome = keep.ask(&line).await;
+            tried.counts.count(&outcome);
+            if let Some(wrong) = judged(kind, &line, *known && hops == 0, &outcome) {
+                tried.wrong.push(format!("{}, {name}: {wrong}", kind.name));
+            }
+            match outcome {
+                Outcome::Passed(_) => tried.passed.push(line.clone()),
+                Outcome::Redirected(place) if hops < HOPS => {
+                    line = Line::new(&line.method, place);
+                    hops += 1;
+                    continue;
+                }
+                Outcome::Redirected(_)
+                | Outcome::Handshake
+                | Outcome::Refused
+                | Outcome::Unknown
+                | Outcome::Malformed => {}
+            }
+            break;
+        }
+    }
+    tried
+}
+
+/// What is wrong with an outcome. `known` says that the engine must know the line's route.
+fn judged(kind: &Kind, line: &Line, known: bool, outcome: &Outcome) -> Option<String> {
+    let granted = kind.granted.contains(line);
+    let good = match outcome {
+        Outcome::Handshake => kind.handshake,
+        Outcome::Passed(_) => granted,
+        Outcome::Refused => !kind.handshake && !granted,
+        Outcome::Unknown | Outcome::Malformed | Outcome::Redirected(_) => {
+            !kind.handshake && !granted && !known
+        }
+    };
+    (!good).then(|| format!("{} {} came to {outcome:?}", line.method, line.target))
+}
+
+/// Which lines a kind tries: all of them in a long run. In a short one every route plainly, those about
+/// consoles in every spelling, and each other one in a few spellings, so that all have their turn.
+fn lines(site: &Site, kind: &Kind, bases: &[Base]) -> Vec<(&'static str, Line, bool)> {
+    const FEW: usize = 2;
+    let mut lines = Vec::new();
+    for (turn, base) in bases.iter().enumerate() {
+        let all = spellings::all(&site.scene, base);
+        let count = all.len();
+        for (index, (name, line)) in all.into_iter().enumerate() {
+            let has_turn = (index + turn * FEW) % count < FEW;
+            // Each costs a handshake there.
+            let wanted = if kind.handshake {
+                index == 0 && (profile::is_long() || turn % 4 == 0)
+            } else {
+                index == 0 || base.console || has_turn || profile::is_long()
+            };
+            if wanted {
+                lines.push((name, line, index == 0 && base.known));
+            }
+        }
+    }
+    lines
+}
+
+#[tokio::test]
+async fn exactly_the_granted_calls_pass() {
+    let site = Site::open().await;
+    let kinds = kinds::all(&site.scene, &site.forge);
+    let bases = routes::bases(&site.scene);
+    let before = site.allowed().len();
+    let all = join_all(kinds.iter().map(|kind| {
+        let lines = lines(&site, kind, &bases);
+        let site = &site;
+        async move { try_all(site, kind, &lines).await }
+    }))
+    .await;
+    let (mut counts, mut wrong) = (Counts::default(), Vec::new());
+    let mut passed: HashMap<(String, String), usize> = HashMap::new();
+    for (kind, tried) in kinds.iter().zip(all) {
+        println!("{}: {}", kind.name, tried.counts);
+        counts.add(tried.counts);
+        wrong.extend(tried.wrong);
+        for line in tried.passed {
+            *passed.entry((line.method, line.target)).or_default() += 1;
+        }
+        // Everything that somebody may do was done, or the refusals would prove nothing.
+        for line in &kind.granted {
+            let done = passed.contains_key(&(line.method.clone(), line.target.clone()));
+            assert!(done || kind.name.contains("another") || kind.name.contains("id"), "{line:?}");
+        }
+    }
+    println!("API {}, {} routes and granted calls: {counts}", site.scene.version, bases.len());
+    assert!(wrong.is_empty(), "{} are wrong: {wrong:#?}", wrong.len());
+    // The plugin's own log says the same: so many, and these.
+    let total: usize = passed.values().sum();
+    eventually("the log has what passed", || site.allowed().len() - before >= total);
+    for line in &site.allowed()[before..] {
+        let times = passed.get_mut(&(line.method.clone(), line.target.clone()));
+        *times.unwrap_or_else(|| panic!("{line:?} passed unseen")) -= 1;
+    }
+    passed.retain(|_, times| *times > 0);
+    assert!(passed.is_empty(), "passed the engine and not the plugin: {passed:#?}");
+    // All of it changed nothing.
+    for id in [&site.scene.ours, &site.scene.victim] {
+        assert_eq!(site.docker(&["inspect", "-f", "{{.State.Running}}", id]), "true");
+    }
+    site.close().await;
+}

@@ -1,0 +1,128 @@
+//! A connection that is kept from request to request, as long as the engine keeps it.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
+use zun_tests::tls::{Dialler, Identity};
+
+use crate::authz::ask::Line;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The words of an engine whose plugin says no.
+const DENIED: &str = "authorization denied by plugin";
+const MOST: u64 = 64 << 10;
+
+type Stream = BufReader<TlsStream<TcpStream>>;
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Cut before a byte of HTTP.
+    Handshake,
+    /// 403 by the plugin.
+    Refused,
+    /// The engine knows no such route, so the plugin was not asked.
+    Unknown,
+    /// The request line was no HTTP to the engine.
+    Malformed,
+    /// Sent elsewhere before the plugin was asked.
+    Redirected(String),
+    /// Anything else: it got through.
+    Passed(u16),
+}
+
+/// A client that dials where it must and asks.
+pub(super) struct Keep<'a> {
+    dialler: &'a Dialler,
+    identity: Option<&'a Identity>,
+    open: Option<Stream>,
+}
+
+struct Reply {
+    status: u16,
+    location: Option<String>,
+    body: String,
+    reusable: bool,
+}
+
+impl<'a> Keep<'a> {
+    pub(super) fn new(dialler: &'a Dialler, identity: Option<&'a Identity>) -> Self {
+        Self { dialler, identity, open: None }
+    }
+
+    /// Asks. A kept connection that turns out to be closed is dialled anew, once.
+    pub(super) async fn ask(&mut self, line: &Line) -> Outcome {
+        let kept = self.open.take();
+        if let Some(stream) = kept
+            && let Some(outcome) = self.ask_on(stream, line).await
+        {
+            return outcome;
+        }
+        let Ok(stream) = self.dialler.dial(self.identity).await else { return Outcome::Handshake };
+        self.ask_on(BufReader::new(stream), line).await.unwrap_or(Outcome::Handshake)
+    }
+
+    /// `None` where the connection ends before an answer.
+    async fn ask_on(&mut self, mut stream: Stream, line: &Line) -> Option<Outcome> {
+        stream.write_all(line.head().as_bytes()).await.ok()?;
+        let answering = reply(&mut stream, line.method == "HEAD");
+        let reply = timeout(PATIENCE, answering).await.unwrap_or_else(|_| panic!("{line:?}"))?;
+        if reply.reusable {
+            self.open = Some(stream);
+        }
+        Some(outcome(reply, line))
+    }
+}
+
+fn outcome(reply: Reply, line: &Line) -> Outcome {
+    let bodiless = line.method == "HEAD";
+    match reply.status {
+        403 if bodiless || reply.body.contains(DENIED) => Outcome::Refused,
+        404 if bodiless || reply.body.contains("page not found") => Outcome::Unknown,
+        // Written by the engine's HTTP server before anything of the engine is asked.
+        400 | 501 | 505 if reply.body.is_empty() || is_plain(&reply) => Outcome::Malformed,
+        301 | 307 | 308 => Outcome::Redirected(reply.location.unwrap_or_default()),
+        status => Outcome::Passed(status),
+    }
+}
+
+fn is_plain(reply: &Reply) -> bool {
+    reply.body.starts_with(&format!("{} ", reply.status))
+}
+
+async fn reply(stream: &mut Stream, bodiless: bool) -> Option<Reply> {
+    let status = line(stream).await?.split(' ').nth(1)?.parse().ok()?;
+    let (mut length, mut location, mut close, mut chunked) = (None, None, false, false);
+    loop {
+        let header = line(stream).await?;
+        let Some((name, value)) = header.split_once(": ") else { break };
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => length = value.parse::<u64>().ok(),
+            "location" => location = Some(value.to_owned()),
+            "connection" => close = value.eq_ignore_ascii_case("close"),
+            "transfer-encoding" => chunked = true,
+            _ => {}
+        }
+    }
+    let ends = bodiless || matches!(status, 101 | 204 | 304);
+    let most = match length {
+        _ if ends || chunked => 0,
+        Some(length) => length.min(MOST),
+        // Without a length the end is the connection's.
+        None if close => MOST,
+        None => 0,
+    };
+    let mut body = Vec::new();
+    stream.take(most).read_to_end(&mut body).await.ok()?;
+    let reusable = !close && !chunked && status != 101;
+    Some(Reply { status, location, body: String::from_utf8_lossy(&body).into_owned(), reusable })
+}
+
+async fn line(stream: &mut Stream) -> Option<String> {
+    let mut line = String::new();
+    stream.read_line(&mut line).await.ok().filter(|read| *read > 0)?;
+    Some(line.trim_end().to_owned())
+}

@@ -1,0 +1,190 @@
+//! The listener under load: whoever has no right keeps nobody else from the engine. A tenth in `make test`,
+//! all in `make test-long`; every loop is bounded by a count.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use zun_tests::profile;
+use zun_tests::tls::{Forge, Identity};
+
+use super::keep::{Keep, Outcome};
+use super::site::Site;
+use crate::authz::ask::Line;
+
+/// The engine's own socket answers within this, whatever goes on outside.
+const USABLE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(20);
+/// At a time.
+const ABREAST: usize = 20;
+const MIB: usize = 1 << 20;
+
+struct Load {
+    site: Site,
+    good: Identity,
+    resize: Line,
+}
+
+impl Load {
+    async fn new() -> Self {
+        let site = Site::open().await;
+        let scene = &site.scene;
+        let grant = format!("zun://{}/containers/{}/attach?mode=rw", scene.host, scene.ours);
+        let target = format!("{}/containers/{}/resize?h=24&w=80", scene.prefix(), scene.ours);
+        let (good, resize) = (site.forge.identity(&grant, |_| {}), Line::new("POST", target));
+        Self { site, good, resize }
+    }
+
+    /// Both ways in still work: the unix socket for the machine, the granted call for its client. How long
+    /// the first took.
+    async fn is_usable(&self) -> Duration {
+        let words = self.site.client().to_vec();
+        let begun = Instant::now();
+        let local = tokio::task::spawn_blocking(move || {
+            let (program, first) = words.split_first().expect("a program");
+            let output = std::process::Command::new(program).args(first).arg("version").output();
+            output.expect("docker runs").status.success()
+        });
+        let local = timeout(USABLE, local).await.expect("an answer in time").expect("no panic");
+        let took = begun.elapsed();
+        assert!(local, "the unix socket does not answer");
+        let mut keep = Keep::new(&self.site.dialler, Some(&self.good));
+        assert_eq!(keep.ask(&self.resize).await, Outcome::Passed(200));
+        took
+    }
+
+    async fn dial(&self) -> TcpStream {
+        TcpStream::connect(self.site.dialler.address).await.expect("a connection")
+    }
+
+    /// Writes the same piece until so many bytes are gone or the engine has cut the connection. How many
+    /// it took.
+    async fn pour(
+        mut stream: impl AsyncWriteExt + Unpin,
+        first: &[u8],
+        piece: &[u8],
+        most: usize,
+    ) -> usize {
+        let mut gone = 0;
+        let pouring = async {
+            if stream.write_all(first).await.is_err() {
+                return;
+            }
+            while gone < most && stream.write_all(piece).await.is_ok() {
+                gone += piece.len();
+            }
+        };
+        // An engine that neither reads nor closes has what it has.
+        drop(timeout(PATIENCE, pouring).await);
+        gone
+    }
+}
+
+#[tokio::test]
+async fn slow_clients_keep_nobody_from_the_engine() {
+    let load = Load::new().await;
+    let many = profile::times(3000);
+    let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+    let mut held = Vec::new();
+    for number in 0..many {
+        let mut stream = load.dial().await;
+        // Nothing, a byte, the beginning of a greeting.
+        let part = match number % 3 {
+            0 => &hello[..0],
+            1 => &hello[..1],
+            _ => &hello[..],
+        };
+        stream.write_all(part).await.expect("sent");
+        held.push(stream);
+    }
+    let mut holders = Vec::new();
+    for number in 0..many / 10 {
+        let mut stream = load.site.dialler.dial(Some(&load.good)).await.expect("a handshake");
+        // The beginning of a head, and of a body that never comes.
+        let head = load.resize.head();
+        let part = if number % 2 == 0 {
+            head.split_at(head.len() / 2).0.to_owned()
+        } else {
+            head.replace("Content-Length: 16", "Content-Length: 900000")
+        };
+        stream.write_all(part.as_bytes()).await.expect("sent");
+        holders.push(stream);
+    }
+    let took = load.is_usable().await;
+    println!("{} slow clients: docker version took {took:?}", held.len() + holders.len());
+    drop((held, holders));
+    load.is_usable().await;
+    load.site.close().await;
+}
+
+#[tokio::test]
+async fn handshakes_without_a_right_keep_nobody_from_the_engine() {
+    let load = Load::new().await;
+    let stranger = Forge::named("theirs").identity("zun://x/exec/x", |_| {});
+    let line = Line::new("GET", "/_ping");
+    let (many, mut slowest, begun) = (profile::times(10_000), Duration::ZERO, Instant::now());
+    let mut refused = 0;
+    while refused < many {
+        let dials = (0..ABREAST).map(|number| {
+            let identity = (number % 2 == 0).then_some(&stranger);
+            let (dialler, line) = (&load.site.dialler, &line);
+            async move { Keep::new(dialler, identity).ask(line).await }
+        });
+        for outcome in join_all(dials).await {
+            assert_eq!(outcome, Outcome::Handshake);
+            refused += 1;
+        }
+        if refused % (many / 5) < ABREAST {
+            slowest = slowest.max(load.is_usable().await);
+        }
+    }
+    let took = begun.elapsed();
+    println!("{refused} handshakes refused in {took:?}; docker version took {slowest:?} at most");
+    load.site.close().await;
+}
+
+#[tokio::test]
+async fn garbage_keeps_nobody_from_the_engine() {
+    let load = Load::new().await;
+    let most = profile::times(1024) * MIB;
+    let mut piece = vec![0; MIB / 4];
+    rand::fill(&mut piece[..]);
+    let text = vec![b'x'; MIB / 4];
+    let (target, mut gone, mut slowest, mut rounds) = (&load.resize.target, 0, Duration::ZERO, 0);
+    let long_line = b"GET /".to_vec();
+    let long_header = format!("POST {target} HTTP/1.1\r\nHost: x\r\nX: ").into_bytes();
+    let body = |target: &str, kind: &str| {
+        let length = usize::MAX / 4;
+        format!("POST {target} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n")
+            .into_bytes()
+    };
+    let import = format!("{}/images/load", load.site.scene.prefix());
+    while gone < most {
+        let plain = Load::pour(load.dial().await, b"", &piece, 8 * MIB).await;
+        let opened =
+            || async { load.site.dialler.dial(Some(&load.good)).await.expect("a handshake") };
+        let mut inside = 0;
+        for (first, piece) in [
+            (Vec::new(), &piece),
+            (long_line.clone(), &text),
+            (long_header.clone(), &text),
+            (body(target, "application/json"), &text),
+            (body(target, "application/x-tar"), &piece),
+            (body(&import, "application/x-tar"), &piece),
+            (body(&import, "application/json"), &text),
+        ] {
+            inside += Load::pour(opened().await, &first, piece, 8 * MIB).await;
+        }
+        gone += plain + inside;
+        assert!(plain + inside > 0, "the engine takes nothing any more");
+        rounds += 1;
+        if rounds % 10 == 1 {
+            slowest = slowest.max(load.is_usable().await);
+        }
+    }
+    slowest = slowest.max(load.is_usable().await);
+    println!("{} MiB in {rounds} rounds; docker version took {slowest:?} at most", gone / MIB);
+    load.site.close().await;
+}

@@ -1,0 +1,85 @@
+//! The list of the engine's routes, and the lines that they are tried with.
+
+use zun_common::grant::ApiVersion;
+
+use super::kinds::Scene;
+
+const LIST: &str = include_str!("../../../data/engine-routes.txt");
+
+/// One route of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Route {
+    pub(super) method: String,
+    /// With the list's placeholders.
+    pub(super) path: String,
+    since: ApiVersion,
+    /// Not every build has it.
+    pub(super) maybe: bool,
+}
+
+/// A method and a target without the version before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Base {
+    pub(super) method: String,
+    pub(super) target: String,
+    /// The engine must know it: plain, it is refused by the plugin and is not unknown.
+    pub(super) known: bool,
+    /// It is about a console: all spellings are tried in every run.
+    pub(super) console: bool,
+}
+
+/// All routes of the list.
+pub(super) fn all() -> Vec<Route> {
+    let lines = LIST.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(route).collect()
+}
+
+fn route(line: &str) -> Route {
+    let mut words = line.split(' ');
+    let mut word = || words.next().unwrap_or_else(|| panic!("{line}")).to_owned();
+    let (method, path) = (word(), word());
+    let mut route = Route { method, path, since: "1.41".parse().expect("a version"), maybe: false };
+    for word in words {
+        match word.split_once('=') {
+            Some(("since", version)) => route.since = version.parse().expect("a version"),
+            None if word == "maybe" => route.maybe = true,
+            Some(_) | None => panic!("{line}: {word}"),
+        }
+    }
+    route
+}
+
+/// Every route about the scene's container and exec, and every call that some grant of the scene is good for.
+pub(super) fn bases(scene: &Scene) -> Vec<Base> {
+    let routes = all().into_iter().map(|route| {
+        let target = route
+            .path
+            .replace("{container}", &scene.ours)
+            .replace("{exec}", &scene.exec)
+            .replace("{name}", "some");
+        let console = ["/attach", "/attach/ws", "/resize", "/wait"]
+            .iter()
+            .any(|end| route.path.ends_with(end))
+            || route.path.contains("{exec}");
+        let known = !route.maybe && route.since <= scene.version;
+        Base { method: route.method, target, known, console }
+    });
+    let prefix = scene.prefix();
+    let granted = scene.granted().into_iter().map(|line| Base {
+        method: line.method,
+        target: line.target.strip_prefix(&prefix).expect("a version").to_owned(),
+        known: true,
+        console: true,
+    });
+    routes.chain(granted).collect()
+}
+
+#[test]
+fn the_list_has_every_route_once() {
+    let all = all();
+    for (index, route) in all.iter().enumerate() {
+        assert!(route.path.starts_with('/'), "{route:?}");
+        assert!(!all[..index].contains(route), "{route:?} twice");
+    }
+    assert!(all.len() > 110, "{}", all.len());
+}

@@ -1,0 +1,172 @@
+//! The engine that the matrix is played on: a private one, or one that stands elsewhere.
+//!
+//! For one elsewhere, on whose host `zun-authz` guards a TLS listener, set
+//!
+//! | variable | value |
+//! |---|---|
+//! | `ZUN_TEST_ENGINE` | `ADDRESS:PORT` of the listener |
+//! | `ZUN_TEST_ENGINE_HOST` | the host's name, in grants and in its certificate |
+//! | `ZUN_TEST_ENGINE_API` | the version of the API that its zun-authz is told, such as `1.45` |
+//! | `ZUN_TEST_ENGINE_CA` | a directory with the authority's `ca.pem` and `ca.key` |
+//! | `ZUN_TEST_ENGINE_DOCKER` | the words that run Docker's client there, such as `docker exec compute2 docker` |
+//! | `ZUN_TEST_ENGINE_LOG` | the words that print the plugin's log, such as `docker exec compute2 journalctl -u zun-authz -o cat` |
+//! | `ZUN_TEST_ENGINE_IMAGE` | an image there with `sh` |
+//!
+//! and run `cargo test --test authz matrix -- --test-threads 1`: all tests use the same two names there.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use zun_tests::tls::{Dialler, Forge};
+
+use super::kinds::Scene;
+use crate::authz::bench::Bench;
+
+/// An engine with its plugin, and two running containers on it.
+pub(super) struct Site {
+    pub(super) dialler: Dialler,
+    pub(super) forge: Forge,
+    pub(super) scene: Scene,
+    docker: Vec<String>,
+    log: Log,
+    bench: Option<Bench>,
+}
+
+enum Log {
+    File(PathBuf),
+    Words(Vec<String>),
+}
+
+/// A line of the plugin's log that says that a request may pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Allowed {
+    pub(super) grant: String,
+    pub(super) method: String,
+    pub(super) target: String,
+}
+
+impl Site {
+    /// The given one, or a private one.
+    pub(super) async fn open() -> Self {
+        match variable("") {
+            Some(address) => Self::given(&address),
+            None => Self::private().await,
+        }
+    }
+
+    async fn private() -> Self {
+        let bench = Bench::start().await;
+        let docker = bench.client();
+        let log = Log::File(bench.log());
+        let dialler = bench.dialler.clone();
+        let forge = Forge::of(&bench.authority_directory());
+        let scene = scene(&docker, &dialler.name, &bench.version.to_string(), "small");
+        Self { dialler, forge, scene, docker, log, bench: Some(bench) }
+    }
+
+    fn given(address: &str) -> Self {
+        let variable = |name: &str| {
+            variable(name).unwrap_or_else(|| panic!("ZUN_TEST_ENGINE{name} is not set"))
+        };
+        let authority = PathBuf::from(variable("_CA"));
+        let forge = Forge::of(&authority);
+        let dialler = Dialler {
+            address: address.parse().expect("an address with a port"),
+            name: variable("_HOST"),
+            ca: forge.ca_pem().to_owned(),
+        };
+        let (docker, log) = (words(&variable("_DOCKER")), Log::Words(words(&variable("_LOG"))));
+        let scene = scene(&docker, &dialler.name, &variable("_API"), &variable("_IMAGE"));
+        Self { dialler, forge, scene, docker, log, bench: None }
+    }
+
+    /// Docker's client on the engine's unix socket; its stdout.
+    pub(super) fn docker(&self, arguments: &[&str]) -> String {
+        docker(&self.docker, arguments)
+    }
+
+    /// The words of Docker's client.
+    pub(super) fn client(&self) -> &[String] {
+        &self.docker
+    }
+
+    /// Every request by TLS that the plugin has let through.
+    pub(super) fn allowed(&self) -> Vec<Allowed> {
+        let lines = self.log();
+        let lines = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter_map(|line| allowed(&line)).collect()
+    }
+
+    /// The plugin's log, of which no line may be lost.
+    pub(super) fn log(&self) -> String {
+        let text = match &self.log {
+            Log::File(file) => std::fs::read_to_string(file).expect("the plugin's log"),
+            Log::Words(words) => run(words, &[]),
+        };
+        assert!(!text.contains("lost_lines"), "lines of the log are lost");
+        text
+    }
+
+    pub(super) async fn close(self) {
+        self.docker(&["rm", "--force", &self.scene.ours, &self.scene.victim]);
+        if let Some(bench) = self.bench {
+            bench.stop().await;
+        }
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(format!("ZUN_TEST_ENGINE{name}"))?.into_string().ok()
+}
+
+fn allowed(line: &Value) -> Option<Allowed> {
+    let text = |name: &str| line.get(name).and_then(Value::as_str).map(str::to_owned);
+    if text("message")? != "allowed" || text("phase")? != "request" {
+        return None;
+    }
+    Some(Allowed { grant: text("grant.id")?, method: text("method")?, target: text("uri")? })
+}
+
+fn scene(words: &[String], host: &str, version: &str, image: &str) -> Scene {
+    let run = |name: &str| {
+        let made = ["run", "--detach", "--interactive", "--tty", "--network", "none", "--name"];
+        docker(words, &[&made[..], &[name, image, "sh"]].concat())
+    };
+    // What a run that was cut off left.
+    if !docker(words, &["ps", "--all", "--quiet", "--filter", "name=^matrix-"]).is_empty() {
+        docker(words, &["rm", "--force", "matrix-ours", "matrix-victim"]);
+    }
+    let (ours, victim) = (run("matrix-ours"), run("matrix-victim"));
+    let version = version.parse().expect("a version of the API");
+    Scene { host: host.to_owned(), version, ours, victim, exec: "e".repeat(64) }
+}
+
+fn docker(words: &[String], arguments: &[&str]) -> String {
+    run(words, arguments).trim().to_owned()
+}
+
+fn run(words: &[String], arguments: &[&str]) -> String {
+    let (program, first) = words.split_first().expect("a program");
+    let output = Command::new(program).args(first).args(arguments).output().expect("it runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words:?} {arguments:?}: {errors}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Where the list of routes and everything else is judged without an engine.
+pub(super) fn made_up(directory: &Path) -> (Scene, Forge) {
+    zun_api::ca::Authority::init(directory).expect("an authority");
+    let scene = Scene {
+        host: "compute1".to_owned(),
+        version: "1.41".parse().expect("a version"),
+        ours: "0123456789abcdef".repeat(4),
+        victim: "fedcba9876543210".repeat(4),
+        exec: "e".repeat(64),
+    };
+    (scene, Forge::of(directory))
+}

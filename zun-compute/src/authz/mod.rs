@@ -1,0 +1,39 @@
+//! Docker's authorization plugin: what the binary `zun-authz` is made of.
+//!
+//! The engine's own unix socket stays as it was; whoever comes over TLS may do what the grant in the client
+//! certificate says and nothing else. The plugin keeps no state and needs no network: it decides from what
+//! the engine tells it, the authorities' certificates and the clock.
+//!
+//! ```text
+//! dockerd ──POST /AuthZPlugin.AuthZReq──▶ server ─▶ skim ─▶ question ─▶ decision ─▶ {"Allow": …}
+//!                                                                  │            ├─▶ record (stderr)
+//!                                            standing ─▶ certificate            ├─▶ counts (--stats)
+//!                                       (re-reads --ca)                         └─▶ notify (the agent)
+//! ```
+
+mod authorities;
+mod certificate;
+mod counts;
+mod decision;
+mod listen;
+mod notify;
+mod plugin;
+mod question;
+mod record;
+mod run;
+mod server;
+mod skim;
+mod standing;
+mod stats;
+#[cfg(test)]
+mod testing;
+
+pub use authorities::{Authorities, AuthoritiesError};
+pub use certificate::{Granted, read as read_certificate};
+pub use decision::{Decision, Phase, Policy, Refusal};
+pub use listen::ListenError;
+pub use question::{Chain, Question};
+pub use record::Record;
+pub use run::{Failure, Options, run};
+pub use skim::Skim;
+pub use stats::{StatsError, stats};

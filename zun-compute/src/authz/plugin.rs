@@ -1,0 +1,85 @@
+//! One question answered: decided, counted, recorded, and told to the agent where a console begins or ends.
+
+use chrono::Utc;
+use zun_common::id::EngineId;
+
+use super::counts::Counts;
+use super::decision::{Decision, Phase, Refusal};
+use super::notify::Notes;
+use super::question::Question;
+use super::record::Record;
+use super::standing::Standing;
+
+/// The plugin without its socket.
+pub(super) struct Plugin {
+    pub(super) standing: Standing,
+    pub(super) notes: Option<Notes>,
+    pub(super) record: Record,
+    pub(super) counts: Counts,
+    pub(super) log_local: bool,
+}
+
+impl Plugin {
+    /// Whether the engine may go on. What cannot be read may not.
+    pub(super) fn allows(&self, phase: Phase, question: &[u8]) -> bool {
+        match serde_json::from_slice::<Question>(question) {
+            Ok(question) => self.answers(phase, &question),
+            Err(cause) => {
+                self.record.trouble("a question cannot be read", &cause);
+                self.refuses(phase)
+            }
+        }
+    }
+
+    /// Refuses a question that could not be taken in whole. Always `false`.
+    pub(super) fn refuses(&self, phase: Phase) -> bool {
+        let unreadable = Decision::Refused(Refusal::Unreadable, None);
+        self.counts.count(phase, &unreadable);
+        self.record.decided(phase, &Question::default(), &unreadable);
+        false
+    }
+
+    /// What was decided so far, as JSON.
+    pub(super) fn stats(&self) -> String {
+        let authorities = self.standing.policy(&self.record).authorities.count();
+        self.counts.show(authorities, self.record.lost_in_all())
+    }
+
+    fn answers(&self, phase: Phase, question: &Question) -> bool {
+        // The engine's own socket does not depend on a file.
+        let (decision, console) = if question.is_local() {
+            (Decision::Local, None)
+        } else {
+            self.decides(phase, question)
+        };
+        self.counts.count(phase, &decision);
+        if self.log_local || decision != Decision::Local {
+            self.record.decided(phase, question, &decision);
+        }
+        match (&decision, console) {
+            (Decision::Granted(granted), Some(container)) => {
+                self.tells(&granted.id, container, phase);
+                true
+            }
+            (Decision::Granted(_) | Decision::Local, _) => true,
+            (Decision::Refused(..), _) => false,
+        }
+    }
+
+    fn decides(&self, phase: Phase, question: &Question) -> (Decision, Option<EngineId>) {
+        let policy = self.standing.policy(&self.record);
+        let decision = policy.decide(question, phase, Utc::now().timestamp());
+        let console = match &decision {
+            Decision::Granted(granted) => policy.console(granted, question),
+            Decision::Local | Decision::Refused(..) => None,
+        };
+        (decision, console)
+    }
+
+    fn tells(&self, grant: &str, container: EngineId, phase: Phase) {
+        let sent = self.notes.as_ref().map(|notes| notes.send(grant, container, phase));
+        if let Some(Err(cause)) = sent {
+            self.record.trouble("the agent was not told of a console", &cause);
+        }
+    }
+}

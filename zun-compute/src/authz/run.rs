@@ -1,0 +1,85 @@
+//! The plugin from its start to its end.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use zun_common::grant::ApiVersion;
+use zun_common::id::HostName;
+use zun_common::shutdown::{self, Tasks};
+
+use super::authorities::AuthoritiesError;
+use super::counts::Counts;
+use super::listen::{ListenError, Listener};
+use super::notify::Notes;
+use super::plugin::Plugin;
+use super::record::Record;
+use super::server;
+use super::standing::Standing;
+
+/// How long answers under way may take at the end.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// How it decides and where it listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The unix socket to make; systemd's is taken where it hands one over.
+    pub socket: Option<PathBuf>,
+    /// The authorities whose grants are honoured, PEM; read anew when the file changes.
+    pub ca: PathBuf,
+    /// This host.
+    pub host: HostName,
+    /// The one version of Docker's API that grants are good for.
+    pub api_version: ApiVersion,
+    /// The agent's datagram socket.
+    pub notify: Option<PathBuf>,
+    /// Whether local requests are logged.
+    pub log_local: bool,
+}
+
+/// The plugin does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The authorities cannot be had.
+    #[error("cannot read the authorities")]
+    Authorities(#[from] AuthoritiesError),
+    /// There is no socket.
+    #[error("cannot listen")]
+    Listen(#[from] ListenError),
+    /// There is no way to the agent.
+    #[error("cannot open a socket for session notes")]
+    Notes(#[source] std::io::Error),
+    /// Its end could not be asked for.
+    #[error("cannot wait for signals")]
+    Signals(#[source] std::io::Error),
+    /// There are no threads or descriptors.
+    #[error("cannot start the runtime")]
+    Runtime(#[source] std::io::Error),
+}
+
+/// Decides until SIGTERM or SIGINT.
+pub fn run(options: Options, record: &Record) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::Runtime)?;
+    runtime.block_on(serve(options, record))
+}
+
+async fn serve(options: Options, record: &Record) -> Result<(), Failure> {
+    let Options { socket, ca, host, api_version, notify, log_local } = options;
+    let standing = Standing::read(ca, host, api_version)?;
+    let notes = notify.map(Notes::to).transpose().map_err(Failure::Notes)?;
+    let listener = Listener::open(socket.as_deref())?;
+    record.started(&standing.policy(record), &listener.name());
+    let counts = Counts::default();
+    let plugin = Plugin { standing, notes, record: record.clone(), counts, log_local };
+    let tasks = Tasks::new();
+    let serving = server::serve(listener.socket(), Arc::new(plugin), &tasks);
+    let ended = tokio::select! {
+        () = serving => Ok(()),
+        signal = shutdown::signal() => signal.map_err(Failure::Signals),
+    };
+    tasks.finish(DRAIN).await;
+    ended
+}

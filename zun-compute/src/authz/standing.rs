@@ -1,0 +1,156 @@
+//! The policy that stands now: the authorities are read anew when their file changes, so that during a
+//! rotation a second one is honoured, and later the first no more, without a restart.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use zun_common::grant::ApiVersion;
+use zun_common::id::HostName;
+
+use super::authorities::{Authorities, AuthoritiesError};
+use super::decision::Policy;
+use super::record::Record;
+
+/// A policy and the file of its authorities.
+pub(super) struct Standing {
+    file: PathBuf,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// The file when it was last read, whether it was good or not; `None` where it was missing.
+    seen: Option<Stamp>,
+    policy: Arc<Policy>,
+}
+
+/// What changes whenever a file is written or replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    length: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Standing {
+    /// With the authorities of this file, which must be good at the start.
+    pub(super) fn read(
+        file: PathBuf,
+        host: HostName,
+        version: ApiVersion,
+    ) -> Result<Self, AuthoritiesError> {
+        // The stamp first: a file that is replaced in between is read once more.
+        let seen = stamp(&file);
+        let authorities = Authorities::read(&file)?;
+        let policy = Arc::new(Policy { host, version, authorities });
+        Ok(Self { file, state: Mutex::new(State { seen, policy }) })
+    }
+
+    /// The policy now. A file that can no longer be used leaves the former authorities, and is told of once.
+    pub(super) fn policy(&self, record: &Record) -> Arc<Policy> {
+        let mut state = self.state();
+        let stamp = stamp(&self.file);
+        if stamp != state.seen {
+            state.seen = stamp;
+            match Authorities::read(&self.file) {
+                Ok(authorities) => {
+                    let Policy { host, version, .. } = &*state.policy;
+                    let (host, version) = (host.clone(), *version);
+                    state.policy = Arc::new(Policy { host, version, authorities });
+                    record.rotated(&state.policy);
+                }
+                Err(cause) => record.trouble("the former authorities stay", &cause),
+            }
+        }
+        Arc::clone(&state.policy)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Whatever a panic left is whole: fields are only replaced.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn stamp(file: &Path) -> Option<Stamp> {
+    let about = fs::metadata(file).ok()?;
+    Some(Stamp {
+        inode: about.ino(),
+        length: about.len(),
+        modified: (about.mtime(), about.mtime_nsec()),
+        changed: (about.ctime(), about.ctime_nsec()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::authz::decision::{Decision, Phase, Refusal};
+    use crate::authz::testing::{HOST, NOW, Signer};
+
+    /// A file of authorities, and what its directory keeps.
+    struct Bench {
+        standing: Standing,
+        record: Record,
+        directory: tempfile::TempDir,
+    }
+
+    impl Bench {
+        fn of(signer: &Signer) -> Self {
+            let directory = tempfile::tempdir().expect("a directory");
+            let file = directory.path().join("ca.pem");
+            fs::write(&file, signer.ca_pem()).expect("written");
+            let (host, version) = (HOST.parse().expect("a host"), "1.41".parse().expect("one"));
+            let standing = Standing::read(file, host, version).expect("good");
+            Self { standing, record: Record::to(io::sink()), directory }
+        }
+
+        fn replace(&self, text: &str) {
+            let new = self.directory.path().join("new");
+            fs::write(&new, text).expect("written");
+            fs::rename(new, &self.standing.file).expect("replaced");
+        }
+
+        fn honours(&self, signer: &Signer) -> bool {
+            let question = signer.question(|_| {});
+            let decision =
+                self.standing.policy(&self.record).decide(&question, Phase::Request, NOW);
+            match decision {
+                Decision::Granted(_) => true,
+                Decision::Refused(refusal, _) => {
+                    assert_eq!(refusal, Refusal::NotOurs);
+                    false
+                }
+                Decision::Local => panic!("local"),
+            }
+        }
+    }
+
+    #[test]
+    fn through_a_rotation_both_are_honoured_and_then_the_new_one_alone() {
+        let (old, new) = (Signer::new("old"), Signer::new("new"));
+        let bench = Bench::of(&old);
+        assert_eq!((bench.honours(&old), bench.honours(&new)), (true, false));
+        bench.replace(&format!("{}{}", old.ca_pem(), new.ca_pem()));
+        assert_eq!((bench.honours(&old), bench.honours(&new)), (true, true));
+        bench.replace(new.ca_pem());
+        assert_eq!((bench.honours(&old), bench.honours(&new)), (false, true));
+    }
+
+    #[test]
+    fn a_file_that_is_broken_or_gone_leaves_the_former_authorities() {
+        let (ours, theirs) = (Signer::new("ours"), Signer::new("theirs"));
+        let bench = Bench::of(&ours);
+        for text in ["", "nonsense", ours.key_pem().as_str()] {
+            bench.replace(text);
+            assert_eq!((bench.honours(&ours), bench.honours(&theirs)), (true, false));
+        }
+        fs::remove_file(&bench.standing.file).expect("removed");
+        assert!(bench.honours(&ours));
+        bench.replace(theirs.ca_pem());
+        assert_eq!((bench.honours(&ours), bench.honours(&theirs)), (false, true));
+    }
+}

@@ -1,0 +1,50 @@
+//! Asking a running plugin for its counts, over the socket that the engine asks it on.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::server::STATS;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The most that is read of an answer.
+const MAX_ANSWER: u64 = 1 << 20;
+
+/// There are no counts.
+#[derive(Debug, thiserror::Error)]
+pub enum StatsError {
+    /// Nobody answers there.
+    #[error("no zun-authz answers on `{}`", .socket.display())]
+    Unreachable {
+        /// The socket.
+        socket: PathBuf,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+    /// Something else listens there.
+    #[error("what answers on `{}` is no zun-authz of this version", .0.display())]
+    Stranger(PathBuf),
+}
+
+/// The counts of the plugin that listens on this socket, as JSON.
+pub fn stats(socket: &Path) -> Result<String, StatsError> {
+    let answer = ask(socket)
+        .map_err(|cause| StatsError::Unreachable { socket: socket.to_path_buf(), cause })?;
+    match answer.split_once("\r\n\r\n") {
+        Some((head, counts)) if head.starts_with("HTTP/1.1 200 ") => Ok(counts.to_owned()),
+        Some(_) | None => Err(StatsError::Stranger(socket.to_path_buf())),
+    }
+}
+
+fn ask(socket: &Path) -> io::Result<String> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let request = format!("GET {STATS} HTTP/1.1\r\nHost: zun-authz\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    stream.take(MAX_ANSWER).read_to_string(&mut answer)?;
+    Ok(answer)
+}
