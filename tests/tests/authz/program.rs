@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use zun_api::ca::{Authority, CERTIFICATE_FILE};
 use zun_tests::bed::binary;
 use zun_tests::eventually::eventually;
+use zun_tests::profile;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -95,6 +96,87 @@ fn it_takes_the_socket_that_systemd_hands_over_and_leaves_it() {
     assert!(activate(&place.socket()).ends_with(r#"{"Implements":["authz"]}"#));
     assert_eq!(terminated(child).status.code(), Some(0));
     assert!(place.socket().exists());
+}
+
+/// What the running plugin says of itself.
+fn counts(socket: &Path) -> serde_json::Value {
+    let mut asking = Command::new(binary("zun-authz"));
+    let output = asking.arg("--stats").arg("--socket").arg(socket).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+#[test]
+fn a_changed_file_of_authorities_is_read_anew_and_a_broken_one_is_not() {
+    let place = Place::new();
+    let child = place.start(Some(&place.socket()), Stdio::null());
+    activate(&place.socket());
+    assert_eq!(counts(&place.socket())["authorities"], 1);
+    let ca = place.0.path().join(CERTIFICATE_FILE);
+    let both = std::fs::read_to_string(&ca).expect("a file").repeat(2);
+    std::fs::write(&ca, both).expect("written");
+    assert_eq!(counts(&place.socket())["authorities"], 2);
+    std::fs::write(&ca, "nonsense").expect("written");
+    assert_eq!(counts(&place.socket())["authorities"], 2);
+    let output = terminated(child);
+    let log = text(&output);
+    assert!(log.contains("the authorities were read anew"), "{log}");
+    assert_eq!(log.matches("the former authorities stay").count(), 1, "{log}");
+}
+
+#[test]
+fn counts_are_not_had_from_nobody() {
+    let place = Place::new();
+    let mut asking = Command::new(binary("zun-authz"));
+    let output = asking.arg("--stats").arg("--socket").arg(place.socket()).output().expect("runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("no zun-authz answers on"), "{}", text(&output));
+}
+
+/// The most memory that a process had so far, in KiB.
+fn most_memory(child: &Child) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("alive");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a line");
+    line.split_whitespace().nth(1).and_then(|word| word.parse().ok()).expect("a number")
+}
+
+#[test]
+fn its_memory_stays_small_whatever_is_sent() {
+    let size = profile::times(20) << 20;
+    let place = Place::new();
+    let child = place.start(Some(&place.socket()), Stdio::null());
+    activate(&place.socket());
+    let before = most_memory(&child);
+    // One long string, many short ones, no JSON at all, nothing but depth.
+    let pieces = ["x", "\"aaaaaaaaaaaaaaaa\",", "\\", "[{\"a\":"];
+    let beginnings = ["{\"ResponseBody\":\"", "{\"X\":[", "", ""];
+    std::thread::scope(|scope| {
+        for number in 0..64 {
+            let (piece, socket) = (pieces[number % 4], place.socket());
+            let body = beginnings[number % 4].to_owned() + &piece.repeat(size / piece.len());
+            scope.spawn(move || {
+                let mut stream = UnixStream::connect(socket).expect("a connection");
+                stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+                let head = format!(
+                    "POST /AuthZPlugin.AuthZRes HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
+                    body.len()
+                );
+                // The plugin may answer and close before it has read all.
+                drop(
+                    stream
+                        .write_all(head.as_bytes())
+                        .and_then(|()| stream.write_all(body.as_bytes())),
+                );
+                let mut answer = String::new();
+                drop(stream.read_to_string(&mut answer));
+                assert!(!answer.contains("\"Allow\":true"), "{answer}");
+            });
+        }
+    });
+    let grown = most_memory(&child) - before;
+    println!("{before} KiB at the start, {grown} KiB more after 64 questions of {size} bytes");
+    assert!(grown < 16 << 10, "{grown} KiB more than the {before} KiB at the start");
+    assert_eq!(terminated(child).status.code(), Some(0));
 }
 
 #[test]
