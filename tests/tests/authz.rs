@@ -3,6 +3,7 @@
 mod authz {
     mod ask;
     mod bench;
+    mod corpus;
     mod host_certificate;
     mod matrix;
     mod program;

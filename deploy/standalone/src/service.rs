@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tracing::warn;
 use zun_api::Service;
-use zun_api::ca::{Authority, CaError};
+use zun_api::ca::{Authority, CaError, Enrolled, Hosts};
 use zun_common::bus::{Bus, BusSettings, ConnectError, connect};
 use zun_common::chain;
 use zun_common::grant::ApiVersion;
@@ -105,7 +105,7 @@ impl Standalone {
         token.allow(state)?;
         let host = this_host();
         let bus = connect(&BusSettings::at("memory://"), "zun-api", tasks)?;
-        authority(state)?;
+        authority(state, &host)?;
         let api = Service::start(api_settings(settings), bus.clone(), tasks).await?;
         let host_bus = bus.speaking_as(host.as_str());
         let (engine, console) = start_engine(settings, &host, &host_bus).await?;
@@ -151,14 +151,19 @@ fn tell_of_leftovers(removed: Result<(), EngineError>) {
     }
 }
 
-/// Reads the authority, or makes it at the first start.
-fn authority(state: &State) -> Result<Authority, CaError> {
+/// Makes the authority at the first start, and enrols this host.
+fn authority(state: &State, host: &HostName) -> Result<(), CaError> {
     let directory = state.authority();
-    if directory.join(zun_api::ca::KEY_FILE).exists() {
-        Authority::load(&directory)
-    } else {
-        Authority::init(&directory)
+    if !directory.join(zun_api::ca::KEY_FILE).exists() {
+        Authority::init(&directory)?;
     }
+    let names = dialled().into_iter().filter_map(|name| name.parse().ok());
+    Hosts::beside(&directory).enrol(&Enrolled::new(host.clone(), names))
+}
+
+/// What this host is dialled by, beside its name.
+fn dialled() -> Vec<String> {
+    vec![Ipv4Addr::LOCALHOST.to_string(), "localhost".to_owned()]
 }
 
 fn api_settings(settings: &Settings) -> zun_api::settings::Settings {
@@ -185,11 +190,8 @@ async fn start_engine(
     bus: &Bus,
 ) -> Result<(PrivateEngine, Console), StartError> {
     let state = &settings.state;
-    let wanted = CertificateSettings {
-        directory: state.host(),
-        host: host.clone(),
-        names: vec![Ipv4Addr::LOCALHOST.to_string(), "localhost".to_owned()],
-    };
+    let wanted =
+        CertificateSettings { directory: state.host(), host: host.clone(), names: dialled() };
     let CertificateFiles { ca, certificate, key } = certificate::ensure(bus, &wanted).await?;
     let api_version = PrivateEngine::api_version().await?;
     let address = free_port().map_err(StartError::Port)?;

@@ -1,10 +1,13 @@
 //! What agents tell and ask, and what they may not.
 
 use serde_json::json;
+use zun_api::ca::Enrolled;
 use zun_common::bus::CallError;
 use zun_common::pki::signing_request;
 use zun_common::rpc::Code;
-use zun_common::rpc::host::{AssignedContainers, SignHostCertificate, SignProof};
+use zun_common::rpc::host::{
+    AssignedContainers, SignHostCertificate, SignProof, TrustedAuthorities,
+};
 use zun_common::rpc::report::UnknownContainer;
 use zun_common::status::{Status, TaskState};
 use zun_tests::scripted_agent::engine_id;
@@ -90,7 +93,17 @@ async fn a_host_gets_a_certificate_for_itself_alone() {
     let csr = signing_request("h1", vec!["h1.example.org".to_owned()]).unwrap().csr;
     let host = |name: &str| name.parse().unwrap();
     let own = SignHostCertificate { host: host("h1"), csr: csr.clone() };
+    let refused = agent.ask(&own).await.unwrap_err();
+    assert!(is_forbidden(refused));
+    let other_name = Enrolled::new(host("h1"), ["h1.example.com".parse().unwrap()]);
+    api.hosts().enrol(&other_name).unwrap();
+    assert!(is_forbidden(agent.ask(&own).await.unwrap_err()));
+    api.hosts().enrol(&Enrolled::new(host("h1"), ["h1.example.org".parse().unwrap()])).unwrap();
     let signed = agent.ask(&own).await.unwrap();
+    let trusted = agent.ask(&TrustedAuthorities { host: host("h1") }).await.unwrap();
+    assert_eq!(trusted.ca, signed.ca);
+    let others = agent.ask(&TrustedAuthorities { host: host("h2") }).await.unwrap_err();
+    assert!(is_forbidden(others));
     assert!(signed.certificate.starts_with("-----BEGIN CERTIFICATE-----"));
     assert!(signed.ca.starts_with("-----BEGIN CERTIFICATE-----"));
     let other = SignHostCertificate { host: host("h2"), csr };

@@ -12,7 +12,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use zun_api::Service;
-use zun_api::ca::Authority;
+use zun_api::ca::{Authority, Hosts};
 use zun_api::settings::Settings;
 use zun_common::bus::{Bus, BusSettings, connect};
 use zun_common::id::ContainerId;
@@ -91,6 +91,11 @@ impl Api {
             settings.console.ca_directory = Some(directory);
         })
         .await
+    }
+
+    /// The enrolled hosts of one with consoles.
+    pub fn hosts(&self) -> Hosts {
+        Hosts::beside(&self.directory.path().join("ca"))
     }
 
     pub async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {

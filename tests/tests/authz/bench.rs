@@ -10,7 +10,7 @@ use chrono::Utc;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use zun_api::ca::Authority;
+use zun_api::ca::{Authority, Enrolled};
 use zun_common::grant::{ApiVersion, Grant, Mode, SessionNote, Target};
 use zun_common::id::HostName;
 use zun_common::pki::signing_request;
@@ -172,8 +172,9 @@ impl Bench {
 fn listener(directory: &Path, authority: &Authority, plugin: Plugin) -> SafeListener {
     let names = vec![HOST.to_owned(), "127.0.0.1".to_owned()];
     let request = signing_request(HOST, names).expect("a request");
+    let enrolled = Enrolled::new(host(), ["127.0.0.1".parse().expect("an address")]);
     let certificate =
-        authority.host_certificate(&host(), &request.csr, Utc::now()).expect("a certificate");
+        authority.host_certificate(&enrolled, &request.csr, Utc::now()).expect("a certificate");
     let write = |name: &str, text: &str| {
         let file = directory.join(name);
         std::fs::write(&file, text).expect("written");

@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-use zun_api::ca::Authority;
+use zun_api::ca::{Authority, Enrolled};
 use zun_common::api::v1::console::Tls;
 use zun_common::grant::Mode;
 use zun_common::pki::signing_request;
@@ -46,10 +46,12 @@ async fn server(certificate: String, key: String) -> (u16, impl Future<Output = 
 }
 
 fn host_certificate(authority: &Authority, names: &[&str]) -> (String, String) {
+    let enrolled = names.iter().map(|name| name.parse().expect("a name or an address"));
+    let enrolled = Enrolled::new(host(), enrolled);
     let names = names.iter().map(|name| (*name).to_owned()).collect();
     let request = signing_request("x", names).expect("a request");
     let certificate =
-        authority.host_certificate(&host(), &request.csr, Utc::now()).expect("a certificate");
+        authority.host_certificate(&enrolled, &request.csr, Utc::now()).expect("a certificate");
     (certificate, request.key.expose().clone())
 }
 

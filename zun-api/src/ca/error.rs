@@ -3,6 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use zun_common::id::HostName;
+
+use super::hosts::Dialled;
 use super::request::BadRequest;
 
 /// The authority cannot be made, read, or used.
@@ -14,6 +17,26 @@ pub enum CaError {
     /// The grant's id cannot stand in a certificate.
     #[error("grant id `{0}` is not valid: it must be 1 to 64 printable ASCII characters")]
     GrantId(String),
+    /// Nobody said that this host is one of ours.
+    #[error("host `{0}` is not enrolled: `zun-api host enrol {0}` does it, where zun-api is")]
+    NotEnrolled(HostName),
+    /// It may not be dialled by this.
+    #[error(
+        "host `{host}` is not enrolled with `{name}`: `zun-api host enrol {host} --name {name}` does it, where \
+         zun-api is"
+    )]
+    NotEnrolledAs {
+        /// The host.
+        host: HostName,
+        /// The name or address that it asked for.
+        name: Dialled,
+    },
+    /// More than a certificate should hold.
+    #[error("host `{0}` has too many names: 31 beside its own at most")]
+    TooManyNames(HostName),
+    /// The step is not the next one.
+    #[error("{0}")]
+    Rotation(&'static str),
     /// There is an authority already.
     #[error("`{}` exists already: an authority is never overwritten", .0.display())]
     Exists(PathBuf),

@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use rcgen::{Issuer, KeyPair, PublicKeyData};
@@ -55,6 +55,29 @@ fn create(file: &Path, mode: u32, text: &str) -> Result<(), CaError> {
     })
 }
 
+/// Replaces a file in one go: it is never there in part.
+pub(super) fn replace(file: &Path, mode: u32, text: &str) -> Result<(), CaError> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    // No host is called so.
+    let beside = file.with_file_name(format!(".{name}.new"));
+    let replaced = || {
+        match fs::remove_file(&beside) {
+            Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(cause),
+            Ok(()) | Err(_) => {}
+        }
+        let mut open = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
+        open.write_all(text.as_bytes())?;
+        open.sync_all()?;
+        fs::rename(&beside, file)
+    };
+    replaced().map_err(|cause| CaError::Write { file: file.to_path_buf(), cause })
+}
+
+/// The public key of a key file, in DER.
+pub(super) fn public_key(file: &Path) -> Result<Vec<u8>, CaError> {
+    Ok(read_key(file)?.subject_public_key_info())
+}
+
 /// Reads both files. The signing certificate is the one of `ca.pem` that the key belongs to.
 pub(super) fn read(directory: &Path) -> Result<Loaded, CaError> {
     let key_file = directory.join(KEY_FILE);
@@ -69,17 +92,17 @@ pub(super) fn read(directory: &Path) -> Result<Loaded, CaError> {
     Ok(Loaded { issuer, certificates, expires_at })
 }
 
-fn read_key(file: &PathBuf) -> Result<KeyPair, CaError> {
-    let unread = |cause| CaError::Read { file: file.clone(), cause };
+fn read_key(file: &Path) -> Result<KeyPair, CaError> {
+    let unread = |cause| CaError::Read { file: file.to_path_buf(), cause };
     let mode = fs::metadata(file).map_err(unread)?.permissions().mode() & 0o7777;
     if mode & 0o077 != 0 {
-        return Err(CaError::Exposed { file: file.clone(), mode });
+        return Err(CaError::Exposed { file: file.to_path_buf(), mode });
     }
     let text = fs::read_to_string(file).map_err(unread)?;
     let why = "it must be a private key on P-256 in PEM (PKCS#8)";
     match KeyPair::from_pem(&text) {
         Ok(key) if key.is_compatible(&rcgen::PKCS_ECDSA_P256_SHA256) => Ok(key),
-        Ok(_) | Err(_) => Err(CaError::Unusable { file: file.clone(), why }),
+        Ok(_) | Err(_) => Err(CaError::Unusable { file: file.to_path_buf(), why }),
     }
 }
 

@@ -5,8 +5,10 @@
 
 mod error;
 mod files;
+mod hosts;
 mod issue;
 mod request;
+mod rotation;
 #[cfg(test)]
 mod tests;
 
@@ -19,16 +21,22 @@ use zun_common::grant::Grant;
 use zun_common::id::HostName;
 
 pub use error::CaError;
+pub use hosts::{Dialled, Enrolled, Hosts, NotDialled};
 pub use issue::GRANT_SECONDS;
 pub use request::BadRequest;
+pub use rotation::{Role, Step, Trusted, rotate, trusted};
 
-/// The file with the authority's certificate, readable by all. Older authorities may follow in it.
+/// The file with the authority's certificate, readable by all. During a rotation another one follows in it.
 pub const CERTIFICATE_FILE: &str = "ca.pem";
 /// The file with the authority's private key, for its owner alone.
 pub const KEY_FILE: &str = "ca.key";
 
+/// During a rotation: the private key of the authority to come.
+pub const NEXT_KEY_FILE: &str = "ca.next.key";
+
 /// A loaded authority.
 pub struct Authority {
+    hosts: Hosts,
     issuer: Issuer<'static, KeyPair>,
     certificates: String,
     expires_at: DateTime<Utc>,
@@ -62,6 +70,7 @@ impl Authority {
     pub fn load(directory: &Path) -> Result<Self, CaError> {
         let loaded = files::read(directory)?;
         Ok(Self {
+            hosts: Hosts::beside(directory),
             issuer: loaded.issuer,
             certificates: loaded.certificates,
             expires_at: loaded.expires_at,
@@ -88,25 +97,30 @@ impl Authority {
         Ok(IssuedGrant { certificate: certificate.pem(), expires_at })
     }
 
-    /// Signs a host's server certificate for the request's public key and its DNS names and addresses.
+    /// A host that is enrolled now.
+    pub fn enrolled(&self, host: &HostName) -> Result<Enrolled, CaError> {
+        self.hosts.find(host)
+    }
+
+    /// Signs a host's server certificate for the request's public key and its DNS names and addresses, all of
+    /// which it must be enrolled with.
     pub fn host_certificate(
         &self,
-        host: &HostName,
+        host: &Enrolled,
         csr_pem: &str,
         now: DateTime<Utc>,
     ) -> Result<String, CaError> {
         let (key, names) = request::host(csr_pem)?;
+        names.iter().try_for_each(|name| host.covers(name))?;
         let names = names.into_iter().map(name).collect::<Result<Vec<_>, _>>()?;
-        let params = issue::host(host, names, (now, self.expires_at))?;
+        let params = issue::host(host.host(), names, (now, self.expires_at))?;
         Ok(params.signed_by(&key, &self.issuer).map_err(CaError::Sign)?.pem())
     }
 }
 
-fn name(name: request::Name) -> Result<SanType, CaError> {
+fn name(name: Dialled) -> Result<SanType, CaError> {
     Ok(match name {
-        request::Name::Dns(name) => {
-            SanType::DnsName(name.as_str().try_into().map_err(CaError::Sign)?)
-        }
-        request::Name::Address(address) => SanType::IpAddress(address),
+        Dialled::Name(name) => SanType::DnsName(name.as_str().try_into().map_err(CaError::Sign)?),
+        Dialled::Address(address) => SanType::IpAddress(address),
     })
 }

@@ -9,12 +9,11 @@ use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY};
 use x509_parser::pem::{Pem, parse_x509_pem};
 use x509_parser::prelude::FromDer;
-use zun_common::id::HostName;
+
+use super::hosts::{Dialled, MAX_NAMES};
 
 /// The largest request that is looked at, in bytes.
 const MAX_REQUEST: usize = 16 * 1024;
-/// The most names of one host.
-const MAX_NAMES: usize = 32;
 
 /// A certificate signing request that is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,14 +40,6 @@ pub enum BadRequest {
     Name(String),
 }
 
-/// A name of a host.
-pub(super) enum Name {
-    /// A DNS name.
-    Dns(HostName),
-    /// An address.
-    Address(IpAddr),
-}
-
 /// The public key of a request that is signed with it.
 pub(super) fn public_key(csr_pem: &str) -> Result<SubjectPublicKeyInfo, BadRequest> {
     let pem = block(csr_pem)?;
@@ -56,7 +47,7 @@ pub(super) fn public_key(csr_pem: &str) -> Result<SubjectPublicKeyInfo, BadReque
 }
 
 /// The public key and the names of a host's request.
-pub(super) fn host(csr_pem: &str) -> Result<(SubjectPublicKeyInfo, Vec<Name>), BadRequest> {
+pub(super) fn host(csr_pem: &str) -> Result<(SubjectPublicKeyInfo, Vec<Dialled>), BadRequest> {
     let pem = block(csr_pem)?;
     let request = request(&pem.contents)?;
     Ok((key_of(&request)?, names_of(&request)?))
@@ -99,7 +90,7 @@ fn key_of(request: &X509CertificationRequest<'_>) -> Result<SubjectPublicKeyInfo
     SubjectPublicKeyInfo::from_der(raw).or(Err(BadRequest::Key))
 }
 
-fn names_of(request: &X509CertificationRequest<'_>) -> Result<Vec<Name>, BadRequest> {
+fn names_of(request: &X509CertificationRequest<'_>) -> Result<Vec<Dialled>, BadRequest> {
     let mut names = Vec::new();
     for extension in request.requested_extensions().into_iter().flatten() {
         if let ParsedExtension::SubjectAlternativeName(asked) = extension {
@@ -116,10 +107,10 @@ fn names_of(request: &X509CertificationRequest<'_>) -> Result<Vec<Name>, BadRequ
     clippy::wildcard_enum_match_arm,
     reason = "the kinds are the library's; all others are refused"
 )]
-fn name(name: &GeneralName<'_>) -> Result<Name, BadRequest> {
+fn name(name: &GeneralName<'_>) -> Result<Dialled, BadRequest> {
     let good = match name {
-        GeneralName::DNSName(text) => text.parse().ok().map(Name::Dns),
-        GeneralName::IPAddress(bytes) => address(bytes).map(Name::Address),
+        GeneralName::DNSName(text) => text.parse().ok().map(Dialled::Name),
+        GeneralName::IPAddress(bytes) => address(bytes).map(Dialled::Address),
         _ => None,
     };
     good.ok_or_else(|| BadRequest::Name(name.to_string().chars().take(80).collect()))

@@ -29,6 +29,11 @@ fn authority() -> (TempDir, Authority) {
     (directory, authority)
 }
 
+fn enrolled(host: &str, names: &[&str]) -> Enrolled {
+    let names = names.iter().map(|name| name.parse().expect("a name or an address"));
+    Enrolled::new(host.parse().expect("a host"), names)
+}
+
 fn mode(file: &Path) -> u32 {
     fs::metadata(file).expect("a file").permissions().mode() & 0o7777
 }
@@ -214,7 +219,7 @@ fn a_host_gets_its_names_and_addresses_for_a_year() {
     let (_directory, authority) = authority();
     let names = ["compute1.example", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
     let csr = signing_request("whoever", names).expect("a request").csr;
-    let host = "compute1".parse().expect("a host");
+    let host = enrolled("compute1", &["compute1.example", "127.0.0.1", "::1"]);
     let pem = authority.host_certificate(&host, &csr, Utc::now()).expect("a certificate");
     let pem = block(&pem);
     let leaf = pem.parse_x509().expect("a certificate");
@@ -242,7 +247,7 @@ fn a_host_certificate_ends_with_the_authority() {
     let (_directory, authority) = authority();
     let csr = signing_request("x", vec!["c1".to_owned()]).expect("a request").csr;
     let late = authority.expires_at - chrono::Duration::days(3);
-    let pem = authority.host_certificate(&"c1".parse().expect("a host"), &csr, late).expect("one");
+    let pem = authority.host_certificate(&enrolled("c1", &[]), &csr, late).expect("one");
     let pem = block(&pem);
     let end = pem.parse_x509().expect("a certificate").validity().not_after.timestamp();
     assert_eq!(end, authority.expires_at.timestamp());
@@ -252,7 +257,7 @@ fn a_host_certificate_ends_with_the_authority() {
 fn a_host_without_names_or_with_strange_ones_is_refused() {
     let (_directory, authority) = authority();
     let ascii = |text: &str| text.try_into().expect("ascii");
-    let host = "c1".parse().expect("a host");
+    let host = enrolled("c1", &[]);
     let refused = |names: Vec<SanType>| {
         let csr = request_with(|params| params.subject_alt_names = names);
         why(authority.host_certificate(&host, &csr, now()).expect_err("bad names"))
@@ -270,4 +275,113 @@ fn a_host_without_names_or_with_strange_ones_is_refused() {
         let why = refused(vec![SanType::DnsName(ascii("c1")), strange]);
         assert!(matches!(why, BadRequest::Name(_)), "{why}");
     }
+}
+
+#[test]
+fn a_host_is_certified_for_what_it_is_enrolled_with_and_nothing_else() {
+    let (directory, authority) = authority();
+    let hosts = Hosts::beside(directory.path());
+    let host: HostName = "c1".parse().expect("a host");
+    assert!(matches!(authority.enrolled(&host), Err(CaError::NotEnrolled(name)) if name == host));
+    hosts.enrol(&enrolled("c1", &["c1.example", "192.0.2.7", "2001:db8::7"])).expect("enrolled");
+    let sign = |names: &[&str]| {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        let csr = signing_request("c1", names).expect("a request").csr;
+        authority.host_certificate(&authority.enrolled(&host)?, &csr, Utc::now())
+    };
+    sign(&["c1"]).expect("its own name");
+    sign(&["2001:db8:0:0::7", "c1.example", "c1", "192.0.2.7"]).expect("all of them");
+    for other in ["c2", "example", "c1.example.org", "192.0.2.8", "127.0.0.1", "::ffff:192.0.2.7"] {
+        let error = sign(&["c1", other]).expect_err("a name of another").to_string();
+        assert!(error.contains("`c1`") && error.contains("--name"), "{error}");
+    }
+    // A change holds at once, for a loaded authority too.
+    hosts.enrol(&enrolled("c1", &["192.0.2.8"])).expect("enrolled anew");
+    sign(&["192.0.2.8"]).expect("the new one");
+    assert!(sign(&["192.0.2.7"]).is_err());
+    hosts.remove(&host).expect("removed");
+    assert!(matches!(sign(&["c1"]), Err(CaError::NotEnrolled(_))));
+    assert!(matches!(hosts.remove(&host), Err(CaError::NotEnrolled(_))));
+}
+
+#[test]
+fn enrolled_hosts_are_listed_and_what_else_lies_there_is_told_or_ignored() {
+    let (directory, _authority) = authority();
+    let hosts = Hosts::beside(directory.path());
+    assert_eq!(hosts.all().expect("none yet"), []);
+    let all = [enrolled("a", &["192.0.2.1"]), enrolled("b.example", &[])];
+    all.iter().rev().for_each(|host| hosts.enrol(host).expect("enrolled"));
+    fs::write(directory.path().join("hosts/.c.new"), "half").expect("written");
+    assert_eq!(hosts.all().expect("both"), all);
+    fs::write(directory.path().join("hosts/c"), "not a name\n").expect("written");
+    let error = hosts.all().expect_err("a bad file").to_string();
+    assert!(error.contains("hosts/c`"), "{error}");
+    let many: Vec<String> = (0..32).map(|number| format!("h{number}")).collect();
+    let many = enrolled("d", &many.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(matches!(hosts.enrol(&many), Err(CaError::TooManyNames(_))));
+}
+
+fn roles(directory: &Path) -> Vec<Role> {
+    trusted(directory).expect("authorities").into_iter().map(|trusted| trusted.role).collect()
+}
+
+#[test]
+fn an_authority_follows_another_in_three_steps() {
+    let (directory, old) = authority();
+    let here = directory.path();
+    let csr = signing_request("x", Vec::new()).expect("a request").csr;
+    // Which of the file's authorities signs, by its place.
+    let signer = || {
+        let now = Authority::load(here).expect("an authority");
+        let issued = now.grant(&csr, &grant_of("ab"), "g", Utc::now()).expect("a grant");
+        let leaf = block(&issued.certificate);
+        let leaf = leaf.parse_x509().expect("a certificate");
+        let all: Vec<_> = Pem::iter_from_buffer(now.certificate_pem().as_bytes())
+            .map(|pem| pem.expect("pem").contents)
+            .collect();
+        let signs = |der: &Vec<u8>| {
+            let (_, ca) = x509_parser::parse_x509_certificate(der).expect("a certificate");
+            leaf.verify_signature(Some(ca.public_key())).is_ok()
+        };
+        (all.iter().position(signs), all.len())
+    };
+    assert_eq!((roles(here), signer()), (vec![Role::Signs], (Some(0), 1)));
+    assert!(matches!(rotate(here, Step::Switch), Err(CaError::Rotation(_))));
+    rotate(here, Step::Prepare).expect("prepared");
+    assert_eq!((roles(here), signer()), (vec![Role::Signs, Role::Next], (Some(0), 2)));
+    assert_eq!(mode(&here.join(NEXT_KEY_FILE)), 0o600);
+    for early in [Step::Prepare, Step::Finish] {
+        assert!(matches!(rotate(here, early), Err(CaError::Rotation(_))));
+    }
+    rotate(here, Step::Switch).expect("switched");
+    assert_eq!((roles(here), signer()), (vec![Role::Signs, Role::Former], (Some(0), 2)));
+    assert!(!here.join(NEXT_KEY_FILE).exists());
+    assert!(matches!(rotate(here, Step::Prepare), Err(CaError::Rotation(_))));
+    rotate(here, Step::Finish).expect("finished");
+    assert_eq!((roles(here), signer()), (vec![Role::Signs], (Some(0), 1)));
+    let new = Authority::load(here).expect("an authority");
+    assert_ne!(new.certificate_pem(), old.certificate_pem());
+    assert_eq!((mode(&here.join(KEY_FILE)), mode(&here.join(CERTIFICATE_FILE))), (0o600, 0o644));
+}
+
+#[test]
+fn a_step_that_was_cut_off_is_said_again() {
+    let (directory, _old) = authority();
+    let here = directory.path();
+    // The key is written, the certificate is not.
+    fs::write(here.join(NEXT_KEY_FILE), KeyPair::generate().expect("a key").serialize_pem())
+        .expect("written");
+    fs::set_permissions(here.join(NEXT_KEY_FILE), Permissions::from_mode(0o600)).expect("a mode");
+    assert!(matches!(rotate(here, Step::Switch), Err(CaError::Rotation(_))));
+    rotate(here, Step::Prepare).expect("prepared");
+    // The certificates change places, the keys do not.
+    let text = fs::read_to_string(here.join(CERTIFICATE_FILE)).expect("a file");
+    let at = text.rfind("-----BEGIN").expect("two");
+    let (first, second) = text.split_at(at);
+    fs::write(here.join(CERTIFICATE_FILE), format!("{second}{first}")).expect("written");
+    assert_eq!(roles(here), [Role::Signs, Role::Next]);
+    rotate(here, Step::Switch).expect("switched");
+    assert_eq!(roles(here), [Role::Signs, Role::Former]);
+    let now = Authority::load(here).expect("an authority");
+    assert!(now.certificate_pem().starts_with(second.trim_end()));
 }

@@ -9,8 +9,8 @@ use zun_common::chain;
 use zun_common::grant::Grant;
 use zun_common::rpc::container::CreateContainer;
 use zun_common::rpc::host::{
-    Assigned, AssignedContainer, AssignedContainers, HostCertificate, ProofGrant,
-    SignHostCertificate, SignProof,
+    Assigned, AssignedContainer, AssignedContainers, Authorities, HostCertificate, ProofGrant,
+    SignHostCertificate, SignProof, TrustedAuthorities,
 };
 use zun_common::rpc::{Code, Problem};
 use zun_common::status::Status;
@@ -29,7 +29,8 @@ pub(super) async fn sign(
     own(&call.host, &incoming)?;
     let authority = authority(&app)?;
     let certificate = authority
-        .host_certificate(&call.host, &call.csr, Utc::now())
+        .enrolled(&call.host)
+        .and_then(|host| authority.host_certificate(&host, &call.csr, Utc::now()))
         .map_err(|error| refusal(&error))?;
     tracing::info!(
         target: "audit",
@@ -59,16 +60,28 @@ pub(super) async fn prove(
     Ok(ProofGrant { certificate: issued.certificate, signed_at })
 }
 
+/// Tells a host which authorities to trust.
+pub(super) async fn authorities(
+    app: Arc<App>,
+    call: TrustedAuthorities,
+    incoming: Incoming,
+) -> Result<Authorities, Problem> {
+    own(&call.host, &incoming)?;
+    Ok(Authorities { ca: authority(&app)?.certificate_pem().to_owned() })
+}
+
 fn authority(app: &App) -> Result<&Authority, Problem> {
-    app.authority.as_ref().ok_or_else(|| {
-        let words = "zun-api has no certificate authority: console.ca_directory is not set";
-        Problem::new(Code::NoConsole, words)
-    })
+    let words = "zun-api has no certificate authority: console.ca_directory is not set";
+    app.authority.as_ref().ok_or_else(|| Problem::new(Code::NoConsole, words))
 }
 
 fn refusal(error: &CaError) -> Problem {
     if let CaError::Request(_) = error {
         return Problem::new(Code::BadRequest, chain(error));
+    }
+    if let CaError::NotEnrolled(_) | CaError::NotEnrolledAs { .. } = error {
+        tracing::warn!(error = %chain(error), "a host's certificate was not signed");
+        return Problem::new(Code::Forbidden, chain(error));
     }
     tracing::error!(error = %chain(error), "a host's certificate could not be signed");
     Problem::new(Code::Internal, "the certificate could not be signed")

@@ -14,7 +14,9 @@ use tokio::time::sleep;
 use zun_common::bus::{Incoming, RequestError, Route, Router};
 use zun_common::chain;
 use zun_common::id::HostName;
-use zun_common::rpc::host::{AssignedContainers, Heartbeat, SignHostCertificate, SignProof};
+use zun_common::rpc::host::{
+    AssignedContainers, Heartbeat, SignHostCertificate, SignProof, TrustedAuthorities,
+};
 use zun_common::rpc::report::{ContainerReport, UnknownContainer};
 use zun_common::rpc::{Code, Done, Problem};
 use zun_common::shutdown::Tasks;
@@ -53,6 +55,7 @@ fn router(app: &Arc<App>) -> Router {
         .on::<Heartbeat, _, _>(with_app!(beat))
         .on::<SignHostCertificate, _, _>(with_app!(answers::sign))
         .on::<SignProof, _, _>(with_app!(answers::prove))
+        .on::<TrustedAuthorities, _, _>(with_app!(answers::authorities))
         .on::<AssignedContainers, _, _>(with_app!(answers::assigned))
 }
 

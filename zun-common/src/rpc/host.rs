@@ -85,7 +85,28 @@ impl Call for SignHostCertificate {
 pub struct HostCertificate {
     /// In PEM.
     pub certificate: String,
-    /// The authority, in PEM: what the host trusts in clients.
+    /// The authorities, in PEM, the signing one first: what the host trusts in clients.
+    pub ca: String,
+}
+
+/// Asks which authorities the host should trust; they change during a rotation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustedAuthorities {
+    /// The host; must be the sender.
+    pub host: HostName,
+}
+
+impl Call for TrustedAuthorities {
+    const METHOD: &'static str = "host.authorities";
+    const KIND: Kind = Kind::Question;
+    const DEADLINE: Duration = Duration::from_secs(5);
+    type Reply = Authorities;
+}
+
+/// The authorities that a host should trust.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authorities {
+    /// In PEM, the signing one first.
     pub ca: String,
 }
 

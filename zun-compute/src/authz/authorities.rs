@@ -51,7 +51,7 @@ impl Authorities {
     }
 
     /// How many there are.
-    pub(super) const fn count(&self) -> usize {
+    pub const fn count(&self) -> usize {
         self.0.len()
     }
 

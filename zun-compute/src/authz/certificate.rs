@@ -42,16 +42,26 @@ pub fn read(leaf: &str, authorities: &Authorities) -> Result<Granted, Refusal> {
         Ok((rest, pem)) if pem.label == "CERTIFICATE" && rest.trim_ascii().is_empty() => pem,
         Ok(_) | Err(_) => return Err(Refusal::NotACertificate),
     };
-    match parse_x509_certificate(&pem.contents) {
-        Ok((&[], certificate)) => check(&certificate, authorities),
+    let certificate = parse(&pem.contents)?;
+    if !authorities.issued(&certificate) {
+        return Err(Refusal::NotOurs);
+    }
+    check(&certificate)
+}
+
+/// What a certificate in DER claims, whoever issued it: worth nothing by itself.
+pub fn claims(der: &[u8]) -> Result<Granted, Refusal> {
+    check(&parse(der)?)
+}
+
+fn parse(der: &[u8]) -> Result<X509Certificate<'_>, Refusal> {
+    match parse_x509_certificate(der) {
+        Ok((&[], certificate)) => Ok(certificate),
         Ok(_) | Err(_) => Err(Refusal::NotACertificate),
     }
 }
 
-fn check(certificate: &X509Certificate<'_>, authorities: &Authorities) -> Result<Granted, Refusal> {
-    if !authorities.issued(certificate) {
-        return Err(Refusal::NotOurs);
-    }
+fn check(certificate: &X509Certificate<'_>) -> Result<Granted, Refusal> {
     if certificate.is_ca() || !is_for_clients_only(certificate) {
         return Err(Refusal::Purpose);
     }

@@ -29,7 +29,7 @@ mod stats;
 mod testing;
 
 pub use authorities::{Authorities, AuthoritiesError};
-pub use certificate::{Granted, read as read_certificate};
+pub use certificate::{Granted, claims, read as read_certificate};
 pub use decision::{Decision, Phase, Policy, Refusal};
 pub use listen::ListenError;
 pub use question::{Chain, Question};

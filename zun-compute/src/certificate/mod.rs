@@ -12,10 +12,13 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::pem::Pem;
 use zun_common::bus::{Bus, CallError};
+use zun_common::chain;
 use zun_common::id::HostName;
 use zun_common::pki::{PkiError, signing_request};
 use zun_common::rpc::envelope::CallContext;
-use zun_common::rpc::host::{HostCertificate, SignHostCertificate};
+use zun_common::rpc::host::{
+    Authorities, HostCertificate, SignHostCertificate, TrustedAuthorities,
+};
 
 /// A certificate that expires sooner is replaced.
 const LEAST_LIFETIME: TimeDelta = TimeDelta::days(30);
@@ -123,7 +126,9 @@ pub(crate) fn flaw(settings: &CertificateSettings) -> Option<Flaw> {
 }
 
 /// Makes sure that a good certificate is there: one that is good is kept, any other is replaced. A crash
-/// in between leaves files that do not belong together, which are replaced the next time.
+/// in between leaves files that do not belong together, which are replaced the next time. During a rotation
+/// the authorities change too, and a certificate of one that signs no more is replaced. The engine takes what
+/// is new at its next restart.
 pub async fn ensure(
     bus: &Bus,
     settings: &CertificateSettings,
@@ -131,12 +136,15 @@ pub async fn ensure(
     let files = CertificateFiles::within(&settings.directory);
     let names = names(settings);
     let host = &settings.host;
-    match read(&files).and_then(|texts| check(&texts, &names)) {
-        Ok(()) => return Ok(files),
-        Err(flaw) => {
-            tracing::info!(host.name = %host, %flaw, "asking zun-api for this host's certificate");
-        }
-    }
+    let found = read(&files).and_then(|texts| check(&texts, &names).map(|()| texts));
+    let flaw = match found {
+        Ok(texts) => match follow(bus, settings, texts).await? {
+            None => return Ok(files),
+            Some(flaw) => flaw,
+        },
+        Err(flaw) => flaw,
+    };
+    tracing::info!(host.name = %host, %flaw, "asking zun-api for this host's certificate");
     let request = signing_request(host.as_str(), names.clone())
         .map_err(|cause| CertificateError::Request { host: host.clone(), cause })?;
     let question = SignHostCertificate { host: host.clone(), csr: request.csr };
@@ -149,7 +157,41 @@ pub async fn ensure(
     let texts = Texts { ca, certificate, key: request.key.expose().clone() };
     check(&texts, &names).map_err(|flaw| CertificateError::Bad { host: host.clone(), flaw })?;
     write(&settings.directory, &files, &texts)?;
+    say_new(host, "certificate");
     Ok(files)
+}
+
+/// Takes the authorities that zun-api trusts now, where they are others than those that are here and the good
+/// certificate is good with them too; else says what is wrong with it. Who does not answer changes nothing.
+async fn follow(
+    bus: &Bus,
+    settings: &CertificateSettings,
+    texts: Texts,
+) -> Result<Option<Flaw>, CertificateError> {
+    let host = &settings.host;
+    let question = TrustedAuthorities { host: host.clone() };
+    let asked =
+        bus.speaking_as(host.as_str()).ask_controller(&question, &CallContext::internal()).await;
+    let now = match asked {
+        Ok(Authorities { ca }) if ca != texts.ca => Texts { ca, ..texts },
+        Ok(_) => return Ok(None),
+        Err(error) => {
+            tracing::debug!(host.name = %host, error = %chain(&error), "the authorities stay as they are");
+            return Ok(None);
+        }
+    };
+    if let Err(flaw) = check(&now, &names(settings)) {
+        return Ok(Some(flaw));
+    }
+    let path = CertificateFiles::within(&settings.directory).ca;
+    let written = write_beside(&path, &now.ca).and_then(|()| fs::rename(beside(&path), &path));
+    written.map_err(|cause| CertificateError::Unwritable { path, cause })?;
+    say_new(host, "list of authorities");
+    Ok(None)
+}
+
+fn say_new(host: &HostName, what: &str) {
+    tracing::info!(host.name = %host, "a new {what} is here; the engine takes it at its next restart");
 }
 
 struct Texts {

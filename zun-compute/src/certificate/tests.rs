@@ -1,5 +1,5 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, IsCa, Issuer, KeyPair,
@@ -14,47 +14,72 @@ use super::*;
 struct Authority {
     bus: Bus,
     signed: Arc<AtomicUsize>,
+    now: Arc<Mutex<Signing>>,
     _tasks: Tasks,
+}
+
+/// Who signs, and who is trusted.
+#[derive(Clone)]
+struct Signing {
+    issuer: Arc<Issuer<'static, KeyPair>>,
+    ca: String,
+}
+
+impl Signing {
+    fn fresh() -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca = params.self_signed(&key).expect("an authority").pem();
+        Self { issuer: Arc::new(Issuer::new(params, key)), ca }
+    }
+
+    /// With another list of authorities.
+    fn trusting(&self, all: &[&Self]) -> Self {
+        let ca = all.iter().map(|signing| signing.ca.as_str()).collect();
+        Self { issuer: Arc::clone(&self.issuer), ca }
+    }
 }
 
 impl Authority {
     async fn start(days: i64) -> Self {
         let tasks = Tasks::new();
         let bus = connect(&BusSettings::at("memory://"), "zun-api", &tasks).expect("a bus");
-        let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let ca = params.self_signed(&key).expect("an authority").pem();
-        let issuer = Arc::new(Issuer::new(params, key));
+        let now = Arc::new(Mutex::new(Signing::fresh()));
         let signed = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&signed);
-        let router = Router::new().on(move |call: SignHostCertificate, _: Incoming| {
-            counter.fetch_add(1, Ordering::SeqCst);
-            let (issuer, ca) = (Arc::clone(&issuer), ca.clone());
-            async move { Ok::<_, Problem>(sign(&issuer, &call, ca, days)) }
-        });
+        let (counter, signing) = (Arc::clone(&signed), Arc::clone(&now));
+        let told = Arc::clone(&now);
+        let router = Router::new()
+            .on(move |call: SignHostCertificate, _: Incoming| {
+                counter.fetch_add(1, Ordering::SeqCst);
+                let now = signing.lock().expect("no panic").clone();
+                async move { Ok::<_, Problem>(sign(&now, &call, days)) }
+            })
+            .on(move |_: TrustedAuthorities, _: Incoming| {
+                let ca = told.lock().expect("no panic").ca.clone();
+                async move { Ok::<_, Problem>(Authorities { ca }) }
+            });
         let deliveries = bus.transport().consume(Route::Controller, 8).await.expect("deliveries");
         Arc::new(router).serve(deliveries, &tasks);
-        Self { bus, signed, _tasks: tasks }
+        Self { bus, signed, now, _tasks: tasks }
     }
 
     fn signed(&self) -> usize {
         self.signed.load(Ordering::SeqCst)
     }
+
+    fn becomes(&self, signing: Signing) {
+        *self.now.lock().expect("no panic") = signing;
+    }
 }
 
-fn sign(
-    issuer: &Issuer<'_, KeyPair>,
-    call: &SignHostCertificate,
-    ca: String,
-    days: i64,
-) -> HostCertificate {
+fn sign(now: &Signing, call: &SignHostCertificate, days: i64) -> HostCertificate {
     let mut request = CertificateSigningRequestParams::from_pem(&call.csr).expect("a request");
-    let now = time::OffsetDateTime::now_utc();
-    request.params.not_before = now - time::Duration::hours(1);
-    request.params.not_after = now + time::Duration::days(days);
-    let certificate = request.signed_by(issuer).expect("a certificate").pem();
-    HostCertificate { certificate, ca }
+    let moment = time::OffsetDateTime::now_utc();
+    request.params.not_before = moment - time::Duration::hours(1);
+    request.params.not_after = moment + time::Duration::days(days);
+    let certificate = request.signed_by(&now.issuer).expect("a certificate").pem();
+    HostCertificate { certificate, ca: now.ca.clone() }
 }
 
 fn wanted(directory: &Path, names: &[&str]) -> CertificateSettings {
@@ -111,4 +136,39 @@ async fn one_that_expires_soon_is_never_written() {
     let error = ensure(&authority.bus, &wanted).await.expect_err("a short one");
     assert!(matches!(error, CertificateError::Bad { flaw: Flaw::Expiring, .. }), "{error}");
     assert!(!wanted.directory.exists());
+}
+
+#[tokio::test]
+async fn through_a_rotation_the_list_follows_and_the_certificate_when_the_new_one_signs() {
+    let (authority, home) =
+        (Authority::start(365).await, tempfile::tempdir().expect("a directory"));
+    let wanted = wanted(home.path(), &[]);
+    let files = ensure(&authority.bus, &wanted).await.expect("a certificate");
+    let ca = || fs::read_to_string(&files.ca).expect("a file");
+    let old = authority.now.lock().expect("no panic").clone();
+    let new = Signing::fresh();
+    for (step, signed) in [
+        (old.trusting(&[&old, &new]), 1),
+        (new.trusting(&[&new, &old]), 2),
+        (new.trusting(&[&new]), 2),
+    ] {
+        authority.becomes(step.clone());
+        for _again in 0..2 {
+            ensure(&authority.bus, &wanted).await.expect("a certificate");
+            assert_eq!((authority.signed(), ca()), (signed, step.ca.clone()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_good_certificate_is_kept_while_zun_api_is_away_or_older() {
+    let (authority, home) =
+        (Authority::start(365).await, tempfile::tempdir().expect("a directory"));
+    let wanted = wanted(home.path(), &[]);
+    let files = ensure(&authority.bus, &wanted).await.expect("a certificate");
+    let tasks = Tasks::new();
+    let older = connect(&BusSettings::at("memory://"), "zun-api", &tasks).expect("a bus");
+    let deliveries = older.transport().consume(Route::Controller, 8).await.expect("deliveries");
+    Arc::new(Router::new()).serve(deliveries, &tasks);
+    assert_eq!(ensure(&older, &wanted).await.expect("the same"), files);
 }

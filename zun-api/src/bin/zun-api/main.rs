@@ -1,11 +1,13 @@
 //! The zun-api service.
 
+mod ca;
+mod host;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use zun_api::ca::Authority;
 use zun_api::settings::Settings;
 use zun_api::{Service, check};
 use zun_common::notify::{self, ServiceManager};
@@ -18,7 +20,7 @@ use zun_common::{bus, chain, telemetry};
 #[command(version)]
 struct Arguments {
     /// The settings file; each key can be overridden by the environment (`ZUN_API__HTTP__LISTEN=…`).
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     /// Only say whether the settings can be started with.
     #[arg(long)]
@@ -31,17 +33,29 @@ struct Arguments {
 enum Command {
     /// The certificate authority that signs grants and hosts' certificates.
     #[command(subcommand)]
-    Ca(CaCommand),
+    Ca(ca::Command),
+    /// The compute hosts whose certificates are signed.
+    #[command(subcommand)]
+    Host(host::Command),
 }
 
-#[derive(Debug, Subcommand)]
-enum CaCommand {
-    /// Makes the authority's key and certificate. Existing ones are never overwritten.
-    Init {
-        /// Where to; the setting `console.ca_directory` names it.
-        #[arg(long, value_name = "DIRECTORY")]
-        directory: PathBuf,
-    },
+/// Where the authority is.
+#[derive(Debug, clap::Args)]
+struct Place {
+    /// The authority's directory; the setting `console.ca_directory` of --config where it is not given.
+    #[arg(long, value_name = "DIRECTORY")]
+    directory: Option<PathBuf>,
+}
+
+impl Place {
+    fn directory(&self, config: Option<&Path>) -> Result<PathBuf, Failure> {
+        if let Some(directory) = &self.directory {
+            return Ok(directory.clone());
+        }
+        let settings: Settings = Sources::new(config, "ZUN_API").read()?;
+        let missing = "name the authority's directory with --directory, or by console.ca_directory in --config";
+        Ok(settings.console.ca_directory.ok_or(missing)?)
+    }
 }
 
 type Failure = Box<dyn std::error::Error>;
@@ -49,7 +63,8 @@ type Failure = Box<dyn std::error::Error>;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match &arguments.command {
-        Some(Command::Ca(CaCommand::Init { directory })) => init(directory),
+        Some(Command::Ca(command)) => ca::run(command, arguments.config.as_deref()),
+        Some(Command::Host(command)) => host::run(command, arguments.config.as_deref()),
         None => serve(&arguments),
     };
     match done {
@@ -59,12 +74,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn init(directory: &Path) -> Result<(), Failure> {
-    Authority::init(directory)?;
-    say(&format!("made a certificate authority in {}", directory.display()));
-    Ok(())
 }
 
 fn serve(arguments: &Arguments) -> Result<(), Failure> {

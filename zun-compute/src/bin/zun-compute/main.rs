@@ -27,6 +27,8 @@ use zun_compute::{Agent, StartError};
 use docker_setup::DockerSetup;
 
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
+/// Between two looks at a good certificate.
+const LOOKS_AGAIN: Duration = Duration::from_hours(6);
 
 /// The agent of a compute host.
 ///
@@ -114,7 +116,7 @@ async fn run(settings: Settings) -> Result<bool, Failure> {
         tasks.spawn(async move {
             tokio::select! {
                 () = own.cancelled() => {}
-                () = get_certificate(&bus, &wanted) => {}
+                () = keep_certificate(&bus, &wanted) => {}
             }
         });
     }
@@ -136,14 +138,18 @@ async fn run(settings: Settings) -> Result<bool, Failure> {
     Ok(drained && ended)
 }
 
-/// Tries until zun-api signs; consoles are refused by the engine's own listener until then.
-async fn get_certificate(bus: &bus::Bus, wanted: &CertificateSettings) {
+/// Tries until zun-api signs; consoles are refused by the engine's own listener until then. Looks again from
+/// time to time: certificates end, and authorities follow one another.
+async fn keep_certificate(bus: &bus::Bus, wanted: &CertificateSettings) {
     loop {
-        match certificate::ensure(bus, wanted).await {
-            Ok(_files) => return,
-            Err(error) => warn(&wanted.host, &error),
-        }
-        tokio::time::sleep(ENDS_WITHIN).await;
+        let next = match certificate::ensure(bus, wanted).await {
+            Ok(_files) => LOOKS_AGAIN,
+            Err(error) => {
+                warn(&wanted.host, &error);
+                ENDS_WITHIN
+            }
+        };
+        tokio::time::sleep(next).await;
     }
 }
 

@@ -1,0 +1,145 @@
+//! What must hold for whatever bytes come. Each function takes one input and panics where a promise is broken;
+//! `fuzz/targets` gives them to libFuzzer, and a test replays the corpus.
+
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zun_common::grant::{ApiVersion, Grant};
+use zun_compute::authz::{
+    Authorities, Decision, Granted, Phase, Policy, Question, Skim, claims, read_certificate,
+};
+
+/// An authority whose key is lost; the corpus has a grant that it signed.
+const AUTHORITY: &[u8] = include_bytes!("../authority.pem");
+/// When that grant is good.
+const NOW: i64 = 1_800_000_000;
+const HOST: &str = "compute1";
+const VERSION: ApiVersion = ApiVersion { major: 1, minor: 41 };
+/// The most that one string may leave of itself.
+const LONGEST_STRING: usize = 20 << 10;
+
+static POLICY: LazyLock<Policy> = LazyLock::new(|| Policy {
+    host: HOST.parse().expect("a host"),
+    version: VERSION,
+    authorities: Authorities::from_pem(AUTHORITY).expect("an authority"),
+});
+
+/// The body of the engine's question. The first byte says where it is cut in two on its way.
+pub fn question(bytes: &[u8]) {
+    let Some((cut, body)) = bytes.split_first() else { return };
+    let whole = skimmed(&[body]);
+    let (first, second) = body.split_at(body.len() * usize::from(*cut) / 256);
+    assert_eq!(whole, skimmed(&[first, second]), "chunks matter");
+    assert!(whole.len() <= body.len());
+    let Ok(question) = serde_json::from_slice::<Question>(&whole) else { return };
+    for text in [&question.user, &question.auth_method, &question.method, &question.uri] {
+        assert!(text.len() < LONGEST_STRING);
+    }
+    for phase in [Phase::Request, Phase::Answer] {
+        match POLICY.decide(&question, phase, NOW) {
+            Decision::Local => {
+                assert!(question.user.is_empty() && question.auth_method.is_empty());
+                assert!(question.leaf().is_none());
+            }
+            Decision::Granted(granted) => {
+                assert_eq!((&granted.id, "TLS"), (&question.user, question.auth_method.as_str()));
+                assert_eq!(granted.grant.host.as_str(), HOST);
+                assert!(phase == Phase::Answer || granted.is_valid_at(NOW));
+                is_exact(&granted.grant, &question.method, &question.uri);
+            }
+            Decision::Refused(..) => {}
+        }
+    }
+}
+
+fn skimmed(chunks: &[&[u8]]) -> Vec<u8> {
+    let (mut skim, mut kept) = (Skim::default(), Vec::new());
+    for chunk in chunks {
+        skim.feed(chunk, &mut kept);
+    }
+    kept
+}
+
+/// The file of authorities.
+pub fn authorities(bytes: &[u8]) {
+    if let Some(all) = Authorities::from_pem(bytes) {
+        assert!(all.count() > 0);
+        let labels = String::from_utf8_lossy(bytes).matches("BEGIN CERTIFICATE").count();
+        assert!(all.count() <= labels);
+    }
+}
+
+/// A client's certificate: in DER, and in whatever the bytes are, as the engine tells it.
+pub fn certificate(bytes: &[u8]) {
+    if let Ok(granted) = claims(bytes) {
+        is_whole(&granted);
+    }
+    let pem = format!(
+        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+        STANDARD.encode(bytes)
+    );
+    for leaf in [STANDARD.encode(pem), STANDARD.encode(bytes)] {
+        if let Ok(granted) = read_certificate(&leaf, &POLICY.authorities) {
+            is_whole(&granted);
+        }
+    }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        assert!(read_certificate(text, &POLICY.authorities).is_err() || text.len() > 400);
+    }
+}
+
+fn is_whole(granted: &Granted) {
+    assert!((1..=64).contains(&granted.id.len()));
+    assert!(granted.id.bytes().all(|byte| byte.is_ascii_graphic()));
+    assert_eq!(granted.grant.to_string().parse(), Ok(granted.grant.clone()));
+}
+
+/// Three lines: a grant, a method, a target.
+pub fn line(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let mut lines = text.splitn(3, '\n');
+    let mut next = || lines.next().unwrap_or_default();
+    let (grant, method, target) = (next(), next(), next());
+    let Ok(parsed) = grant.parse::<Grant>() else { return };
+    assert_eq!(parsed.to_string(), grant, "two spellings of one grant");
+    if parsed.permits(VERSION, method, target) {
+        is_exact(&parsed, method, target);
+    }
+}
+
+/// A line that may pass, checked by words written out here.
+fn is_exact(grant: &Grant, method: &str, target: &str) {
+    let uri = grant.to_string();
+    let (_, thing) = uri.strip_prefix("zun://").and_then(|rest| rest.split_once('/')).expect("one");
+    let is = |granted: &str| format!("{method} {target}") == granted;
+    let resize = |path: &str| {
+        let numbers = target.strip_prefix(&format!("{path}/resize?h=")).unwrap_or_default();
+        let numbers: Vec<_> = numbers.split("&w=").collect();
+        let good =
+            |number: &&str| number.parse::<u16>().is_ok_and(|value| value.to_string() == **number);
+        method == "POST" && numbers.len() == 2 && numbers.iter().all(good)
+    };
+    let passes = if let Some(path) = thing.strip_suffix("/attach?mode=rw") {
+        let path = format!("/v1.41/{path}");
+        let keys = "detachKeys=%FF,%FE,%FD,%FC,%FB,%FA";
+        let streams = format!("logs=0&stream=1&stdin=1&stdout=1&stderr=1&{keys}");
+        is(&format!("GET {path}/attach/ws?{streams}"))
+            || is(&format!("POST {path}/attach?{streams}"))
+            || resize(&path)
+            || reads(&path, &is)
+    } else if let Some(path) = thing.strip_suffix("/attach?mode=ro") {
+        reads(&format!("/v1.41/{path}"), &is)
+    } else {
+        let path = format!("/v1.41/{thing}");
+        is(&format!("POST {path}/start")) || is(&format!("GET {path}/json")) || resize(&path)
+    };
+    assert!(passes, "{uri}: {method} {target}");
+}
+
+fn reads(path: &str, is: &impl Fn(&str) -> bool) -> bool {
+    is(&format!("POST {path}/attach?logs=0&stream=1&stdin=0&stdout=1&stderr=1"))
+        || ["not-running", "next-exit", "removed"]
+            .iter()
+            .any(|condition| is(&format!("POST {path}/wait?condition={condition}")))
+}

@@ -1,0 +1,31 @@
+//! What the fuzzers found worth keeping, replayed: it must still hold.
+
+use std::path::Path;
+
+fn replayed(name: &str, target: fn(&[u8])) -> usize {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
+    let files = std::fs::read_dir(&directory).expect("a corpus");
+    let inputs = files.map(|file| std::fs::read(file.expect("a file").path()).expect("read"));
+    inputs.map(|input| target(&input)).count()
+}
+
+#[test]
+fn all_promises_hold_for_the_whole_corpus() {
+    let inputs = [
+        replayed("question", zun_fuzz::question),
+        replayed("authorities", zun_fuzz::authorities),
+        replayed("certificate", zun_fuzz::certificate),
+        replayed("line", zun_fuzz::line),
+    ];
+    assert!(inputs.iter().all(|count| *count > 3), "{inputs:?}");
+}
+
+#[test]
+fn the_corpus_reaches_what_is_granted() {
+    // A corpus whose certificates went stale would try nothing behind them.
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/certificate/rw");
+    let granted = zun_compute::authz::claims(&std::fs::read(file).expect("a file"));
+    let granted = granted.expect("a grant");
+    assert!(granted.grant.to_string().starts_with("zun://compute1/containers/"));
+    assert!(granted.is_valid_at(1_800_000_000));
+}

@@ -1,0 +1,163 @@
+//! The enrolled hosts: whose server certificates are signed, and for which names. One file a host beside
+//! the authority, `hosts/NAME`, with a name or address on each line; its changes hold at once.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs::{self, DirBuilder};
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use zun_common::id::HostName;
+
+use super::{CaError, files};
+
+/// The directory beside the authority's files.
+const DIRECTORY: &str = "hosts";
+/// The most names of one host.
+pub(super) const MAX_NAMES: usize = 32;
+
+/// What a host can be dialled by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Dialled {
+    /// A DNS name.
+    Name(HostName),
+    /// An address.
+    Address(IpAddr),
+}
+
+/// A text that no host is dialled by.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no DNS name in lower case without wildcard, and no address")]
+pub struct NotDialled(String);
+
+impl FromStr for Dialled {
+    type Err = NotDialled;
+    fn from_str(text: &str) -> Result<Self, NotDialled> {
+        let address = || text.parse().ok().map(Self::Address);
+        let name = || text.parse().ok().map(Self::Name);
+        address().or_else(name).ok_or_else(|| NotDialled(text.chars().take(80).collect()))
+    }
+}
+
+impl fmt::Display for Dialled {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => name.fmt(out),
+            Self::Address(address) => address.fmt(out),
+        }
+    }
+}
+
+/// A host whose certificate may be signed, with all that may stand in it. Its own name is always among them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enrolled {
+    host: HostName,
+    names: BTreeSet<Dialled>,
+}
+
+impl Enrolled {
+    /// A host that may also be dialled by these.
+    pub fn new(host: HostName, names: impl IntoIterator<Item = Dialled>) -> Self {
+        let own = Dialled::Name(host.clone());
+        Self { host, names: names.into_iter().chain([own]).collect() }
+    }
+
+    /// The host.
+    pub const fn host(&self) -> &HostName {
+        &self.host
+    }
+
+    /// All that may stand in its certificate.
+    pub fn names(&self) -> impl Iterator<Item = &Dialled> {
+        self.names.iter()
+    }
+
+    pub(super) fn covers(&self, name: &Dialled) -> Result<(), CaError> {
+        if self.names.contains(name) {
+            return Ok(());
+        }
+        Err(CaError::NotEnrolledAs { host: self.host.clone(), name: name.clone() })
+    }
+}
+
+/// All enrolled hosts of an authority.
+#[derive(Debug, Clone)]
+pub struct Hosts(PathBuf);
+
+impl Hosts {
+    /// Those beside the authority in this directory.
+    pub fn beside(authority: &Path) -> Self {
+        Self(authority.join(DIRECTORY))
+    }
+
+    /// Enrols a host, or changes what it may be dialled by.
+    pub fn enrol(&self, host: &Enrolled) -> Result<(), CaError> {
+        if host.names.len() > MAX_NAMES {
+            return Err(CaError::TooManyNames(host.host.clone()));
+        }
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(&self.0)
+            .map_err(|cause| CaError::Write { file: self.0.clone(), cause })?;
+        let lines: String =
+            host.names.iter().flat_map(|name| [name.to_string(), "\n".to_owned()]).collect();
+        files::replace(&self.file(&host.host), 0o644, &lines)
+    }
+
+    /// One that is enrolled.
+    pub fn find(&self, host: &HostName) -> Result<Enrolled, CaError> {
+        let file = self.file(host);
+        let text = match fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(cause) if cause.kind() == ErrorKind::NotFound => {
+                return Err(CaError::NotEnrolled(host.clone()));
+            }
+            Err(cause) => return Err(CaError::Read { file, cause }),
+        };
+        let names: Result<Vec<Dialled>, _> = text.lines().map(str::parse).collect();
+        let why = "each line must be a DNS name in lower case or an address";
+        let names = names.or(Err(CaError::Unusable { file, why }))?;
+        Ok(Enrolled::new(host.clone(), names))
+    }
+
+    /// All of them, by name.
+    pub fn all(&self) -> Result<Vec<Enrolled>, CaError> {
+        let unread = |cause| CaError::Read { file: self.0.clone(), cause };
+        let entries = match fs::read_dir(&self.0) {
+            Ok(entries) => entries,
+            Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(cause) => return Err(unread(cause)),
+        };
+        let mut hosts = BTreeSet::new();
+        for entry in entries {
+            // What is no host's name is what a broken write left.
+            if let Ok(host) =
+                entry.map_err(unread)?.file_name().to_string_lossy().parse::<HostName>()
+            {
+                hosts.insert(host);
+            }
+        }
+        hosts.iter().map(|host| self.find(host)).collect()
+    }
+
+    /// Signs for it no more. The certificate that it has stays good until its end.
+    pub fn remove(&self, host: &HostName) -> Result<(), CaError> {
+        let file = self.file(host);
+        fs::remove_file(&file).map_err(|cause| {
+            if cause.kind() == ErrorKind::NotFound {
+                CaError::NotEnrolled(host.clone())
+            } else {
+                CaError::Write { file, cause }
+            }
+        })
+    }
+
+    /// A host's name has neither slashes nor dots at its ends.
+    fn file(&self, host: &HostName) -> PathBuf {
+        self.0.join(host.as_str())
+    }
+}

@@ -1,0 +1,165 @@
+//! One authority follows another in three steps, with hosts that restart in between.
+//!
+//! ```text
+//!            ca.key   ca.pem (the first one signs)   ca.next.key
+//!            A        A
+//!  prepare   A        A B                            B            hosts and clients trust both, A signs
+//!  switch    B        B A                                         B signs, what A signed is still good
+//!  finish    B        B                                           A is good for nothing
+//! ```
+//! Each file is replaced in one go. A step that was cut off is said again.
+
+use std::fs;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+use x509_parser::pem::Pem;
+
+use super::{CERTIFICATE_FILE, CaError, KEY_FILE, NEXT_KEY_FILE, files, issue};
+
+/// Letters in a line of PEM.
+const PEM_LINE: usize = 64;
+
+/// A step of a rotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A new authority is made and trusted beside the old one.
+    Prepare,
+    /// The new one signs.
+    Switch,
+    /// The old one is trusted no more.
+    Finish,
+}
+
+/// What one of the trusted authorities is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It signs.
+    Signs,
+    /// It will sign after the switch.
+    Next,
+    /// It did sign.
+    Former,
+}
+
+/// One of the trusted authorities.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trusted {
+    /// What it is for.
+    pub role: Role,
+    /// Its name.
+    pub subject: String,
+    /// SHA-256 of its certificate, in hexadecimal digits.
+    pub fingerprint: String,
+    /// Nothing that it signed is good after this.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Takes a step. A running zun-api signs as before until it is restarted.
+pub fn rotate(directory: &Path, step: Step) -> Result<(), CaError> {
+    let all = read(directory)?;
+    match step {
+        Step::Prepare => prepare(directory, &all),
+        Step::Switch => switch(directory, &all),
+        Step::Finish => finish(directory, &all),
+    }
+}
+
+/// All that are trusted, the signing one first.
+pub fn trusted(directory: &Path) -> Result<Vec<Trusted>, CaError> {
+    let mut all: Vec<_> = read(directory)?.into_iter().map(|(trusted, _)| trusted).collect();
+    all.sort_by_key(|trusted| trusted.role != Role::Signs);
+    Ok(all)
+}
+
+type All = Vec<(Trusted, Pem)>;
+
+fn prepare(directory: &Path, all: &All) -> Result<(), CaError> {
+    if all.iter().any(|(trusted, _)| trusted.role != Role::Signs) {
+        return Err(CaError::Rotation("a rotation is under way: see `zun-api ca show`"));
+    }
+    let made = issue::authority(Utc::now())?;
+    // A key that is in nobody's certificate is what a step that was cut off left.
+    files::replace(&directory.join(NEXT_KEY_FILE), 0o600, made.key.expose())?;
+    let file = directory.join(CERTIFICATE_FILE);
+    files::replace(&file, 0o644, &(text(all, |_| true) + &made.certificate))
+}
+
+fn switch(directory: &Path, all: &All) -> Result<(), CaError> {
+    if !all.iter().any(|(trusted, _)| trusted.role == Role::Next) {
+        return Err(CaError::Rotation(
+            "nothing is prepared: `zun-api ca rotate prepare` comes first",
+        ));
+    }
+    let next = text(all, |role| role == Role::Next) + &text(all, |role| role != Role::Next);
+    files::replace(&directory.join(CERTIFICATE_FILE), 0o644, &next)?;
+    let (key, file) = (directory.join(NEXT_KEY_FILE), directory.join(KEY_FILE));
+    fs::rename(key, &file).map_err(|cause| CaError::Write { file, cause })
+}
+
+fn finish(directory: &Path, all: &All) -> Result<(), CaError> {
+    if all.iter().any(|(trusted, _)| trusted.role == Role::Next) {
+        return Err(CaError::Rotation("the new authority does not sign yet: `switch` comes first"));
+    }
+    let last = text(all, |role| role == Role::Signs);
+    files::replace(&directory.join(CERTIFICATE_FILE), 0o644, &last)
+}
+
+/// The wanted ones as a file holds them.
+fn text(all: &All, wanted: impl Fn(Role) -> bool) -> String {
+    all.iter().filter(|(trusted, _)| wanted(trusted.role)).map(|(_, pem)| encode(pem)).collect()
+}
+
+fn encode(pem: &Pem) -> String {
+    let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
+    for line in STANDARD.encode(&pem.contents).as_bytes().chunks(PEM_LINE) {
+        text.push_str(&String::from_utf8_lossy(line));
+        text.push('\n');
+    }
+    text + "-----END CERTIFICATE-----\n"
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('?');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
+}
+
+fn read(directory: &Path) -> Result<All, CaError> {
+    let signing = files::public_key(&directory.join(KEY_FILE))?;
+    let next = directory.join(NEXT_KEY_FILE);
+    let next = if next.exists() { Some(files::public_key(&next)?) } else { None };
+    let file = directory.join(CERTIFICATE_FILE);
+    let bytes = fs::read(&file).map_err(|cause| CaError::Read { file: file.clone(), cause })?;
+    let unusable =
+        || CaError::Unusable { file: file.clone(), why: "it must hold certificates in PEM" };
+    let mut all = Vec::new();
+    for pem in Pem::iter_from_buffer(&bytes) {
+        let pem = pem.map_err(|_not_pem| unusable())?;
+        let trusted = describe(&pem, &signing, next.as_deref()).ok_or_else(unusable)?;
+        all.push((trusted, pem));
+    }
+    if all.iter().any(|(trusted, _)| trusted.role == Role::Signs) {
+        Ok(all)
+    } else {
+        Err(CaError::Unusable { file, why: "none of its certificates belongs to ca.key" })
+    }
+}
+
+fn describe(pem: &Pem, signing: &[u8], next: Option<&[u8]>) -> Option<Trusted> {
+    let certificate = pem.parse_x509().ok()?;
+    let key = certificate.public_key().raw;
+    let role = match next {
+        _ if key == signing => Role::Signs,
+        Some(next) if key == next => Role::Next,
+        Some(_) | None => Role::Former,
+    };
+    Some(Trusted {
+        role,
+        subject: certificate.subject().iter_common_name().next()?.as_str().ok()?.to_owned(),
+        fingerprint: hexadecimal(&Sha256::digest(&pem.contents)),
+        expires_at: DateTime::from_timestamp(certificate.validity().not_after.timestamp(), 0)?,
+    })
+}
