@@ -17,7 +17,9 @@ use zun_common::rpc::container::{
     UnpauseContainer,
 };
 use zun_common::rpc::envelope::CallContext;
-use zun_common::rpc::exec::{CreateExec, CreatedExec, ExecOutput, ResizeExec, RunExec};
+use zun_common::rpc::exec::{
+    CreateExec, CreatedExec, ExecConsole, ExecOutput, LocateExec, ResizeExec, RunExec, SignalExec,
+};
 use zun_common::rpc::host::{Heartbeat, Inventory};
 use zun_common::rpc::report::ContainerReport;
 use zun_common::rpc::{Call, Done, Problem};
@@ -275,6 +277,12 @@ fn router(shared: &Arc<Shared>) -> Router {
     router = command::<RemoveContainer>(router, shared);
     router = question::<ResizeTerminal>(router, shared, |_| Done {});
     router = question::<ResizeExec>(router, shared, |_| Done {});
+    router = question::<SignalExec>(router, shared, |_| Done {});
+    router = question::<LocateExec>(router, shared, |script| ExecConsole {
+        listener: listener(),
+        tty: script.tty,
+        stdin: true,
+    });
     router = question::<ReadLogs>(router, shared, |script| Logs {
         data: script.output.clone(),
         cut: false,

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use zun_common::grant::ApiVersion;
 use zun_common::id::HostName;
 use zun_common::shutdown::Tasks;
 use zun_compute::certificate::{CertificateFiles, CertificateSettings, ensure};
@@ -20,7 +19,6 @@ use crate::bed::{Bed, binary};
 use crate::eventually::eventually;
 use crate::rabbit::{Rabbit, VirtualHost};
 
-const API_VERSION: ApiVersion = ApiVersion { major: 1, minor: 41 };
 /// So many lines of each log are shown of a failed test.
 const LAST_WORDS: usize = 60;
 const LOG_FILTER: &str = "info,zun_common::bus=debug";
@@ -145,24 +143,28 @@ impl World {
         let directory = self.directory.path().join(format!("host{index}"));
         std::fs::create_dir(&directory).expect("a directory");
         let notify = directory.join("notify.sock");
+        let version = PrivateEngine::api_version().await.expect("an installed engine");
         let files = self.certificate(&name, &directory.join("tls")).await;
         let address = free_address();
         let plugin = Plugin {
             program: binary("zun-authz"),
             host: name.clone(),
-            api_version: API_VERSION,
+            api_version: version,
             notify: Some(notify.clone()),
         };
         let CertificateFiles { ca, certificate, key } = files;
         let listener = SafeListener { address, ca, certificate, key, plugin };
-        let engine =
-            EngineSettings { directory: directory.join("engine"), listener: Some(listener) };
+        let engine = EngineSettings {
+            directory: directory.join("engine"),
+            listener: Some(listener),
+            runtime: PrivateEngine::runtime_for(version, &binary("zun-authz")),
+        };
         let engine = PrivateEngine::start(&engine).await.expect("an engine of its own");
         copy_image(&engine.socket());
         let settings = directory.join("zun-compute.toml");
         let text = format!(
             "host = '{name}'\n[bus]\nurl = '{}'\n[docker]\nsocket = '{}'\n[heartbeat]\ninterval = 1\n\
-             [console]\naddress = '{address}'\napi_version = '{API_VERSION}'\nnotify_socket = '{}'\n\
+             [console]\naddress = '{address}'\napi_version = '{version}'\nnotify_socket = '{}'\n\
              certificates = '{}'\nnames = ['127.0.0.1', 'localhost']\n[log]\nfilter = '{LOG_FILTER}'\n",
             self.bus.url(),
             engine.socket().display(),

@@ -5,6 +5,7 @@
 pub mod grant;
 pub mod id;
 pub mod secret;
+pub mod signal;
 pub mod status;
 pub mod units;
 

@@ -36,13 +36,20 @@ pub struct Terminal {
     pub raw: Option<RawMode>,
 }
 
-/// What a session can ask of the control plane where the console itself has no such call (any more).
+/// What a session can ask of the control plane where the console itself has no such call.
 #[async_trait]
 pub trait Remote: Send + Sync {
-    /// Sets the size of the terminal.
-    async fn resize(&self, size: TerminalSize) -> bool;
     /// Sends the process a signal; says whether it was passed on.
     async fn signal(&self, name: &str) -> bool;
+}
+
+/// What becomes of signals that are sent to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passing {
+    /// They are the process's.
+    ToProcess,
+    /// They are ours: we leave, and the process goes on.
+    Nowhere,
 }
 
 /// How a session ended.
@@ -64,6 +71,8 @@ pub enum Ended {
 pub struct Outside<'a> {
     /// The signals of this process.
     pub signals: &'a mut Signals,
+    /// What becomes of them. In raw mode they never are the process's: it has the terminal for that.
+    pub passing: Passing,
     /// The control plane.
     pub remote: &'a dyn Remote,
     /// Told when the process has begun: its terminal can take a size from now on.
@@ -74,13 +83,14 @@ pub struct Outside<'a> {
 pub async fn relay(console: Console, terminal: Terminal, outside: Outside<'_>) -> (Ended, u64) {
     let Console { mut events, mut input, control } = console;
     let Terminal { mut keys, mut scanner, screen, sizes, raw } = terminal;
-    let Outside { signals, remote, begun } = outside;
+    let Outside { signals, passing, remote, begun } = outside;
+    let passing = if raw.is_some() { Passing::Nowhere } else { passing };
     let mut bytes = 0;
     let ended = tokio::select! {
         ended = print(events.as_mut(), &screen, begun, &mut bytes) => ended,
         leave = send_typed(keys.as_mut(), scanner.as_mut(), input.as_mut()) => Ended::Left(leave),
-        number = obey(signals, control.as_ref(), remote, raw.as_ref()) => Ended::Signal(number),
-        () = follow_size(control.as_ref(), remote, sizes, begun) => Ended::Cut(None),
+        number = obey(signals, passing, (control.as_ref(), remote), raw.as_ref()) => Ended::Signal(number),
+        () = follow_size(control.as_ref(), sizes, begun) => Ended::Cut(None),
     };
     drop(keys);
     if matches!(ended, Ended::Left(_) | Ended::Closed | Ended::Signal(_)) {
@@ -211,22 +221,22 @@ async fn push(queue: &mpsc::Sender<Vec<u8>>, typed: Vec<u8>) {
     }
 }
 
-/// Signals: with a terminal they end us; without one they are the process's own.
+/// Signals: they are the process's own, or they end us.
 async fn obey(
     signals: &mut Signals,
-    control: &dyn Control,
-    remote: &dyn Remote,
+    passing: Passing,
+    (control, remote): (&dyn Control, &dyn Remote),
     raw: Option<&RawMode>,
 ) -> Number {
     loop {
-        let number = match (signals.next().await, raw) {
-            (Sent::End(number), Some(_)) => return number,
-            (Sent::Stop, raw) => {
+        let number = match (signals.next().await, passing) {
+            (Sent::End(number), Passing::Nowhere) => return number,
+            (Sent::Stop, _) => {
                 stop(raw);
                 continue;
             }
-            (Sent::User(_), Some(_)) => continue,
-            (Sent::End(number) | Sent::User(number), None) => number,
+            (Sent::User(_), Passing::Nowhere) => continue,
+            (Sent::End(number) | Sent::User(number), Passing::ToProcess) => number,
         };
         let passed_on = match control.signal(number.name()).await {
             Ok(()) => true,
@@ -248,14 +258,14 @@ fn stop(raw: Option<&RawMode>) {
 
 /// The newest size reaches the container. Before its process runs it cannot take one: it is tried again,
 /// and at once when something is printed.
-async fn follow_size(control: &dyn Control, remote: &dyn Remote, mut sizes: Sizes, begun: &Notify) {
+async fn follow_size(control: &dyn Control, mut sizes: Sizes, begun: &Notify) {
     let mut pause = Duration::from_millis(10);
     let mut due = true;
     loop {
         if due {
             let size = *sizes.borrow_and_update();
             let Some(size) = size else { return std::future::pending().await };
-            due = !resize(control, remote, size).await;
+            due = !resize(control, size).await;
         }
         let again = async {
             if due { tokio::time::sleep(pause).await } else { std::future::pending().await }
@@ -267,17 +277,13 @@ async fn follow_size(control: &dyn Control, remote: &dyn Remote, mut sizes: Size
                 }
                 due = true;
             }
-            () = again => pause = (pause * 2).min(Duration::from_secs(1)),
+            () = again => pause = (pause * 2).min(Duration::from_secs(5)),
             () = begun.notified(), if due => pause = Duration::from_millis(10),
         }
     }
 }
 
 /// Whether nothing more is to be tried for this size.
-async fn resize(control: &dyn Control, remote: &dyn Remote, size: TerminalSize) -> bool {
-    match control.resize(size).await {
-        Ok(()) | Err(ConsoleError::Unsupported(_)) => true,
-        Err(ConsoleError::Expired | ConsoleError::Handshake { .. }) => remote.resize(size).await,
-        Err(_not_now) => false,
-    }
+async fn resize(control: &dyn Control, size: TerminalSize) -> bool {
+    matches!(control.resize(size).await, Ok(()) | Err(ConsoleError::Unsupported(_)))
 }

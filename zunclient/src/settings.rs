@@ -3,6 +3,8 @@
 
 use zun_common::secret::Secret;
 
+use crate::console::Proxies;
+
 /// How requests say who they come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "snake_case")]
@@ -22,6 +24,8 @@ pub struct Settings {
     pub token: Option<Secret<String>>,
     /// A file with the authorities to trust for the service, in PEM, where not the system's.
     pub authorities: Option<std::path::PathBuf>,
+    /// The proxies on the way to consoles.
+    pub proxies: Proxies,
     /// Each request is told on stderr.
     pub debug: bool,
 }
@@ -67,6 +71,7 @@ pub fn settings(
         endpoint: endpoint.to_owned(),
         token,
         authorities: authorities.map(Into::into),
+        proxies: Proxies::of_environment(),
         debug,
     })
 }

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 use zun_common::units::TerminalSize;
 use zunclient::console::{Console, ConsoleError, Control, Event, Events, Input};
-use zunclient::relay::{Ended, Outside, Remote, Terminal, relay};
+use zunclient::relay::{Ended, Outside, Passing, Remote, Terminal, relay};
 use zunclient::tty::escape::{EscapeScanner, Leave};
 use zunclient::tty::keys::Keys;
 use zunclient::tty::screen::{Output, Screen};
@@ -85,10 +85,6 @@ struct Nobody;
 
 #[async_trait]
 impl Remote for Nobody {
-    async fn resize(&self, _size: TerminalSize) -> bool {
-        true
-    }
-
     async fn signal(&self, _name: &str) -> bool {
         false
     }
@@ -146,7 +142,12 @@ impl Bench {
         async move {
             let mut signals = Signals::catch().expect("signals");
             let begun = Notify::new();
-            let outside = Outside { signals: &mut signals, remote: &Nobody, begun: &begun };
+            let outside = Outside {
+                signals: &mut signals,
+                passing: Passing::ToProcess,
+                remote: &Nobody,
+                begun: &begun,
+            };
             relay(console, terminal, outside).await.0
         }
     }

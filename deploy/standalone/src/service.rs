@@ -5,7 +5,7 @@
 //!  agent drained → zun-api drained → engine stopped, bridge and sockets removed
 //! ```
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -163,7 +163,8 @@ fn authority(state: &State, host: &HostName) -> Result<(), CaError> {
 
 /// What this host is dialled by, beside its name.
 fn dialled() -> Vec<String> {
-    vec![Ipv4Addr::LOCALHOST.to_string(), "localhost".to_owned()]
+    let addresses = [Ipv4Addr::LOCALHOST.to_string(), Ipv6Addr::LOCALHOST.to_string()];
+    addresses.into_iter().chain(["localhost".to_owned()]).collect()
 }
 
 fn api_settings(settings: &Settings) -> zun_api::settings::Settings {
@@ -202,7 +203,8 @@ async fn start_engine(
         notify: Some(state.notes()),
     };
     let listener = SafeListener { address, ca, certificate, key, plugin };
-    let engine = EngineSettings { directory: state.engine(), listener: Some(listener) };
+    let runtime = PrivateEngine::runtime_for(api_version, &settings.authz);
+    let engine = EngineSettings { directory: state.engine(), listener: Some(listener), runtime };
     Ok((PrivateEngine::start(&engine).await?, Console { address, api_version }))
 }
 

@@ -210,4 +210,41 @@ async fn an_exec_is_made_and_granted_where_a_request_comes_along() {
     let resize = format!("/v1/containers/{id}/execute_resize?exec_id={exec}&h=24&w=80");
     assert_eq!(api.post(ANN, &resize, Value::Null).await.expect(200).text, "null");
     assert_eq!(agent.takes("exec.resize").await.body["exec"], json!(exec));
+    let kill = format!("/v1/containers/{id}/execute_kill?exec_id={exec}&signal=term");
+    assert_eq!(api.post(ANN, &kill, Value::Null).await.expect(200).text, "null");
+    assert_eq!(agent.takes("exec.kill").await.body["signal"], json!("SIGTERM"));
+}
+
+#[tokio::test]
+async fn an_exec_is_granted_anew_also_once_its_container_has_ended() {
+    let api = Api::with_consoles().await;
+    let agent = api.agent("h1").await;
+    for status in [Status::Running, Status::Stopped] {
+        let id = api.container(&agent, &format!("test-{status}"), status).await;
+        let exec = exec_id();
+        let path = format!("/v1/containers/{id}/execute_attach?exec_id={exec}");
+        let answer = api.post(ANN, &path, json!({"csr": csr()})).await.expect(200);
+        assert_eq!(agent.takes("exec.attach").await.body["exec"], json!(exec));
+        let endpoint = plain(answer.json());
+        assert_eq!(endpoint["calls"]["inspect"], "https://192.0.2.7:2376/v1.41/exec/EXEC/json");
+        let none = api.post(ANN, &path, json!({})).await.refusal();
+        assert!(none.contains("'csr'"), "{none}");
+        let kill = format!("/v1/containers/{id}/execute_kill?exec_id={exec}");
+        let expected = if status == Status::Running { 200 } else { 409 };
+        api.post(ANN, &kill, Value::Null).await.expect(expected);
+    }
+}
+
+#[tokio::test]
+async fn the_console_of_an_ended_container_is_granted_only_before_its_start() {
+    let api = Api::with_consoles().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Stopped).await;
+    let path = format!("/v1/containers/{id}/attach");
+    let ask = json!({"csr": csr(), "protocols": ["docker.attach"]});
+    api.post(ANN, &path, ask.clone()).await.expect(409);
+    let mut before = ask;
+    before["before_start"] = json!(true);
+    api.post(ANN, &path, before).await.expect(200);
+    assert_eq!(agent.takes("container.attach").await.body["before_start"], json!(true));
 }

@@ -53,8 +53,11 @@ impl Bench {
             name: HOST.to_owned(),
             ca: authority.certificate_pem().to_owned(),
         };
-        let settings =
-            EngineSettings { directory: directory.path().join("engine"), listener: Some(listener) };
+        let settings = EngineSettings {
+            directory: directory.path().join("engine"),
+            listener: Some(listener),
+            runtime: None,
+        };
         let engine = PrivateEngine::start(&settings).await.expect("a private engine");
         let bench = Self { engine, authority, forge, dialler, version, notes, directory };
         bench.import();

@@ -62,6 +62,8 @@ fn all_containers(config: &mut ServiceConfig) {
         get "logs" containers::logs,
         post "execute" containers::execute,
         post "execute_resize" containers::execute_resize,
+        post "execute_attach" containers::execute_attach,
+        post "execute_kill" containers::execute_kill,
         post "resize" containers::resize,
     );
     config.service(

@@ -105,12 +105,6 @@ pub(super) const PROTOCOL: Rule = Rule {
 pub(super) const WANTED: Rule =
     Rule { words: "a text of at most 255 characters", holds: |text| text.len() <= 255 };
 
-const SIGNALS: [&str; 31] = [
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
-    "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG",
-    "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
-];
-
 /// What a signal must be.
 pub(super) const SIGNAL_WORDS: &str = "a signal such as `SIGTERM`, `term` or `15`";
 
@@ -118,14 +112,14 @@ pub(super) const SIGNAL_WORDS: &str = "a signal such as `SIGTERM`, `term` or `15
 pub(super) fn signal(text: &str) -> Option<String> {
     if let Ok(number) = text.parse::<usize>() {
         return match number {
-            1..=31 => SIGNALS.get(number - 1).map(|name| format!("SIG{name}")),
+            1..=31 => zun_common::signal::name(number),
             34..=64 => Some(number.to_string()),
             _ => None,
         };
     }
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    SIGNALS.contains(&name).then(|| format!("SIG{name}"))
+    zun_common::signal::number(name).map(|_known| format!("SIG{name}"))
 }
 
 #[cfg(test)]

@@ -205,6 +205,9 @@ question!(
     LocateConsole, "container.attach" -> Console, 10 {
         /// Whether the client wants to type.
         mode: Mode,
+        /// The start is asked for next: one that has ended will do.
+        #[serde(default)]
+        before_start: bool,
     }
 );
 question!(

@@ -110,6 +110,52 @@ impl Call for ResizeExec {
     type Reply = Done;
 }
 
+/// Where is an exec's console? Asked when a session that goes on needs a new grant. The exec must be of
+/// this container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocateExec {
+    /// Where.
+    pub container: ContainerId,
+    /// Which.
+    pub exec: ExecId,
+}
+
+impl Call for LocateExec {
+    const METHOD: &'static str = "exec.attach";
+    const KIND: Kind = Kind::Question;
+    const DEADLINE: Duration = Duration::from_secs(10);
+    type Reply = ExecConsole;
+}
+
+/// An exec's console.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecConsole {
+    /// Where it is dialled.
+    pub listener: ConsoleListener,
+    /// It has a terminal.
+    pub tty: bool,
+    /// It reads stdin.
+    pub stdin: bool,
+}
+
+/// Send the process of an exec a signal. The exec must be of this container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignalExec {
+    /// Where.
+    pub container: ContainerId,
+    /// Which.
+    pub exec: ExecId,
+    /// Such as `SIGTERM`.
+    pub signal: String,
+}
+
+impl Call for SignalExec {
+    const METHOD: &'static str = "exec.kill";
+    const KIND: Kind = Kind::Question;
+    const DEADLINE: Duration = Duration::from_secs(10);
+    type Reply = Done;
+}
+
 /// Bytes as base64 text.
 pub mod base64_bytes {
     use base64::Engine as _;

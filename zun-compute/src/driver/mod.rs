@@ -117,6 +117,7 @@ pub struct EngineInfo {
 
 /// An exec as the engine shows it now.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "the fields are the engine's")]
 pub struct ExecSeen {
     /// The container that it runs in.
     pub engine: EngineId,
@@ -124,6 +125,10 @@ pub struct ExecSeen {
     pub running: bool,
     /// Its exit code, once it ended.
     pub exit_code: Option<i64>,
+    /// It has a terminal.
+    pub tty: bool,
+    /// It reads stdin.
+    pub stdin: bool,
 }
 
 /// From the making of a container to its removal. Each is idempotent.
@@ -198,6 +203,8 @@ pub trait Sessions: Send + Sync {
     ) -> Result<ExecOutput, DriverError>;
     /// An exec.
     async fn exec_inspect(&self, exec: &ExecId) -> Result<ExecSeen, DriverError>;
+    /// Sends the process of an exec a signal, such as `SIGTERM`. One that does not run is a conflict.
+    async fn exec_signal(&self, exec: &ExecId, signal: &str) -> Result<(), DriverError>;
     /// Sets the size of an exec's terminal.
     async fn exec_resize(&self, exec: &ExecId, size: TerminalSize) -> Result<(), DriverError>;
 }

@@ -36,10 +36,12 @@ async fn read(host: &Host, container: ContainerId, request: &LogRequest) -> Resu
     before(ReadLogs::DEADLINE, "read the logs", host.driver.logs(container, request)).await
 }
 
-/// A console can be opened on a container that runs, or before it starts, so that no output is lost.
+/// A console can be opened on a container that runs, or before it starts, so that no output is lost. One
+/// that is opened on a container that has ended waits for its next start: only who asks for that may.
 pub(super) async fn locate(host: &Host, call: LocateConsole) -> Result<Console, Problem> {
-    let LocateConsole { container, mode: _ } = call;
-    let seen = allowed(host, container, Action::Attach).await?;
+    let LocateConsole { container, mode: _, before_start } = call;
+    let action = if before_start { Action::Start } else { Action::Attach };
+    let seen = allowed(host, container, action).await?;
     let listener = host.console.required()?;
     Ok(Console { engine: seen.engine, listener, tty: seen.tty, stdin: seen.stdin })
 }

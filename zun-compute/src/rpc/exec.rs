@@ -1,12 +1,16 @@
 //! Commands beside a container's own.
 
-use zun_common::rpc::exec::{CreateExec, CreatedExec, ExecOutput, ExecSpec, ResizeExec, RunExec};
+use zun_common::id::ExecId;
+use zun_common::rpc::exec::{
+    CreateExec, CreatedExec, ExecConsole, ExecOutput, ExecSpec, LocateExec, ResizeExec, RunExec,
+    SignalExec,
+};
 use zun_common::rpc::{Call, Code, Done, Problem};
 use zun_common::status::Action;
 
 use super::before;
 use super::container::allowed;
-use crate::driver::DriverError;
+use crate::driver::{DriverError, ExecSeen, Seen};
 use crate::host::Host;
 
 /// Made but not run: a client dials it.
@@ -31,17 +35,40 @@ pub(super) async fn run(host: &Host, call: RunExec) -> Result<ExecOutput, Proble
     before(RunExec::DEADLINE, "run the command", host.driver.exec_run(container, &spec)).await
 }
 
-/// Only an exec of this container: another's is not found.
 pub(super) async fn resize(host: &Host, call: ResizeExec) -> Result<Done, Problem> {
     let ResizeExec { container, exec, size } = call;
-    let of_exec =
-        before(ResizeExec::DEADLINE, "look at the exec", host.driver.exec_inspect(&exec)).await?;
     let seen = allowed(host, container, Action::ExecuteResize).await?;
-    if seen.engine != of_exec.engine {
-        return Err(DriverError::NoExec(exec).problem());
-    }
+    own(host, &seen, &exec).await?;
     before(ResizeExec::DEADLINE, "resize the exec", host.driver.exec_resize(&exec, size)).await?;
     Ok(Done {})
+}
+
+/// Also of one that has ended, and in whatever state its container is: its exit code is still to be read.
+pub(super) async fn locate(host: &Host, call: LocateExec) -> Result<ExecConsole, Problem> {
+    let LocateExec { container, exec } = call;
+    let seen = host.peek(container).await.map_err(|error| error.problem())?;
+    let ExecSeen { tty, stdin, .. } = own(host, &seen, &exec).await?;
+    Ok(ExecConsole { listener: host.console.required()?, tty, stdin })
+}
+
+pub(super) async fn signal(host: &Host, call: SignalExec) -> Result<Done, Problem> {
+    let SignalExec { container, exec, signal } = call;
+    let seen = allowed(host, container, Action::Execute).await?;
+    own(host, &seen, &exec).await?;
+    let sending = host.driver.exec_signal(&exec, &signal);
+    before(SignalExec::DEADLINE, "send the exec a signal", sending).await?;
+    Ok(Done {})
+}
+
+/// Only an exec of this container: another's is not found.
+async fn own(host: &Host, container: &Seen, exec: &ExecId) -> Result<ExecSeen, Problem> {
+    let looking = host.driver.exec_inspect(exec);
+    let seen = before(ResizeExec::DEADLINE, "look at the exec", looking).await?;
+    if seen.engine == container.engine {
+        Ok(seen)
+    } else {
+        Err(DriverError::NoExec(exec.clone()).problem())
+    }
 }
 
 fn has_words(spec: &ExecSpec) -> Result<(), Problem> {

@@ -54,8 +54,14 @@ pub(crate) fn questions(host: &Arc<Host>) -> Router {
         ask(router, host, |host, call| async move { container::resize(&host, call).await });
     let router = ask(router, host, |host, call| async move { exec::create(&host, call).await });
     let router = ask(router, host, |host, call| async move { exec::run(&host, call).await });
-    ask(router, host, |host, call: exec_calls::ResizeExec| async move {
+    let router = ask(router, host, |host, call: exec_calls::ResizeExec| async move {
         exec::resize(&host, call).await
+    });
+    let router = ask(router, host, |host, call: exec_calls::LocateExec| async move {
+        exec::locate(&host, call).await
+    });
+    ask(router, host, |host, call: exec_calls::SignalExec| async move {
+        exec::signal(&host, call).await
     })
 }
 

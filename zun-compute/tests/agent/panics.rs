@@ -90,6 +90,9 @@ impl Sessions for Defective {
     async fn exec_inspect(&self, exec: &ExecId) -> Outcome<ExecSeen> {
         self.0.exec_inspect(exec).await
     }
+    async fn exec_signal(&self, exec: &ExecId, signal: &str) -> Outcome<()> {
+        self.0.exec_signal(exec, signal).await
+    }
     async fn exec_resize(&self, exec: &ExecId, size: TerminalSize) -> Outcome<()> {
         self.0.exec_resize(exec, size).await
     }

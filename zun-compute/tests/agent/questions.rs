@@ -7,7 +7,7 @@ use zun_common::rpc::container::{
     ConsoleListener, LocateConsole, LogRequest, ReadLogs, ResizeTerminal, ShowContainer,
     StopContainer,
 };
-use zun_common::rpc::exec::{CreateExec, ExecSpec, ResizeExec, RunExec};
+use zun_common::rpc::exec::{CreateExec, ExecSpec, LocateExec, ResizeExec, RunExec, SignalExec};
 use zun_common::status::Status;
 use zun_common::units::TerminalSize;
 use zun_compute::ConsoleStatus;
@@ -22,7 +22,7 @@ fn listener() -> ConsoleListener {
 }
 
 fn locate(container: ContainerId) -> LocateConsole {
-    LocateConsole { container, mode: Mode::ReadWrite }
+    LocateConsole { container, mode: Mode::ReadWrite, before_start: false }
 }
 
 fn words(command: &[&str]) -> ExecSpec {
@@ -101,6 +101,16 @@ async fn an_exec_is_made_run_and_resized_only_through_its_own_container() {
     let resize = |container| ResizeExec { container, exec: made.exec.clone(), size: SIZE };
     world.call(&resize(container)).await.expect("resized");
     assert_eq!(world.refusal(&resize(other)).await.code, Code::NotFound);
+    let locate = |container| LocateExec { container, exec: made.exec.clone() };
+    let console = world.call(&locate(container)).await.expect("a console");
+    assert_eq!((console.listener, console.tty, console.stdin), (listener(), true, true));
+    assert_eq!(world.refusal(&locate(other)).await.code, Code::NotFound);
+    let signal =
+        |container| SignalExec { container, exec: made.exec.clone(), signal: "SIGTERM".to_owned() };
+    assert_eq!(world.refusal(&signal(other)).await.code, Code::NotFound);
+    world.call(&signal(container)).await.expect("sent");
+    assert_eq!(world.refusal(&signal(container)).await.code, Code::Conflict);
+    world.call(&locate(container)).await.expect("also of one that has ended");
 }
 
 #[tokio::test]

@@ -5,11 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, HeaderValue};
+use serde_json::json as value;
 use zun_common::api::v1::console::{AttachRequest, ConsoleEndpoint};
 use zun_common::api::v1::container::{Container, ContainerList, CreateContainer};
 use zun_common::api::v1::exec::{Execute, Executed};
 use zun_common::status::Status;
-use zun_common::units::TerminalSize;
 
 use super::client::{LONG, json};
 use super::{ApiError, Client};
@@ -125,12 +125,6 @@ impl Client {
         self.done(request.query(&[("signal", signal)])).await
     }
 
-    /// Sets the size of the container's terminal.
-    pub async fn resize(&self, container: &str, size: TerminalSize) -> Result<(), ApiError> {
-        let request = self.request(Method::POST, &["containers", container, "resize"])?;
-        self.done(request.query(&[("h", size.rows), ("w", size.columns)])).await
-    }
-
     /// What it printed, byte by byte.
     pub async fn logs(&self, container: &str, query: &LogsQuery) -> Result<Bytes, ApiError> {
         let request = self
@@ -156,5 +150,27 @@ impl Client {
     pub async fn execute(&self, container: &str, ask: &Execute) -> Result<Executed, ApiError> {
         let request = self.request(Method::POST, &["containers", container, "execute"])?;
         json(self.send(request.json(ask), LONG).await?).await
+    }
+    /// Where the console of an exec is dialled, with another grant.
+    pub async fn execute_attach(
+        &self,
+        container: &str,
+        exec: &str,
+        csr: &str,
+    ) -> Result<ConsoleEndpoint, ApiError> {
+        let request = self.request(Method::POST, &["containers", container, "execute_attach"])?;
+        let request = request.query(&[("exec_id", exec)]).json(&value!({ "csr": csr }));
+        json(self.send(request, SHORT).await?).await
+    }
+
+    /// Sends the process of an exec a signal.
+    pub async fn execute_kill(
+        &self,
+        container: &str,
+        exec: &str,
+        signal: &str,
+    ) -> Result<(), ApiError> {
+        let request = self.request(Method::POST, &["containers", container, "execute_kill"])?;
+        self.done(request.query(&[("exec_id", exec), ("signal", signal)])).await
     }
 }

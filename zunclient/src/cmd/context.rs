@@ -4,6 +4,7 @@ use zun_common::shutdown::Tasks;
 
 use super::{Failure, Global};
 use crate::api::Client;
+use crate::console::Proxies;
 use crate::out::{self, Printer};
 use crate::settings::settings;
 
@@ -13,6 +14,8 @@ pub struct Context {
     pub api: Client,
     /// The output.
     pub printer: Printer,
+    /// The proxies on the way to consoles.
+    pub proxies: Proxies,
     /// Owns tasks.
     pub tasks: Tasks,
 }
@@ -24,6 +27,7 @@ impl Context {
         Ok(Self {
             api: Client::new(&settings, out::note)?,
             printer: Printer::new(global.format),
+            proxies: settings.proxies,
             tasks: Tasks::new(),
         })
     }

@@ -64,6 +64,17 @@ pub enum ConsoleError {
     /// The grant can no longer be dialled with.
     #[error("the grant has expired")]
     Expired,
+    /// There is no other one.
+    #[error("the grant has expired and there is no new one: {0}")]
+    NotRenewed(String),
+    /// The environment names a proxy that cannot be used.
+    #[error("the proxy on the way to {address} is `{kind}`: it must be http, with CONNECT")]
+    UnknownProxy {
+        /// Where the way leads.
+        address: String,
+        /// The kind.
+        kind: String,
+    },
     /// This connection function has no such call.
     #[error("this console cannot pass on {0}")]
     Unsupported(&'static str),

@@ -5,16 +5,23 @@ pub mod docker;
 pub mod docker_attach;
 pub mod docker_exec;
 mod error;
+mod link;
+mod proxies;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use zun_common::api::v1::console::{ConsoleEndpoint, DOCKER_ATTACH, DOCKER_EXEC};
+use chrono::{DateTime, Utc};
+use zun_common::api::v1::console::{ConsoleEndpoint, DOCKER_ATTACH, DOCKER_EXEC, Tls};
 use zun_common::grant::WaitCondition;
 use zun_common::secret::Secret;
 use zun_common::shutdown::Tasks;
 use zun_common::units::TerminalSize;
 
 pub use error::ConsoleError;
+pub use link::Link;
+pub use proxies::Proxies;
 
 /// What comes out of a console. After the last one there is nothing more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +80,23 @@ pub trait Connection: Send {
     async fn open(self: Box<Self>) -> Result<Console, ConsoleError>;
 }
 
+/// Gets another grant for a session that outlives its first one.
+#[async_trait]
+pub trait Renewal: Send + Sync {
+    /// Another grant for the same; the words say why there is none.
+    async fn renew(&self) -> Result<Renewed, String>;
+}
+
+/// Another grant.
+pub struct Renewed {
+    /// What to dial with.
+    pub tls: Tls,
+    /// The certificate's key.
+    pub key: Secret<String>,
+    /// It cannot be dialled with after this.
+    pub expires_at: DateTime<Utc>,
+}
+
 /// What is needed to dial.
 pub struct Dial {
     /// Where and with which certificate.
@@ -83,6 +107,12 @@ pub struct Dial {
     pub input: bool,
     /// What the exit code is waited for with.
     pub until: WaitCondition,
+    /// Where other grants come from; a session without lasts as long as its first one.
+    pub renewal: Option<Arc<dyn Renewal>>,
+    /// The times of the link.
+    pub link: Link,
+    /// The proxies on the way.
+    pub proxies: Proxies,
     /// Owns what runs beside.
     pub tasks: Tasks,
 }

@@ -5,6 +5,7 @@ mod table;
 
 use std::io::{IsTerminal as _, Write as _};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 pub use table::{Cell, Table};
@@ -71,9 +72,16 @@ impl Printer {
     }
 }
 
-/// A line for people, on stderr. The terminal must not be raw.
+/// How long a line for people may wait for a terminal that takes nothing.
+const NOTE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
+/// A line for people, on stderr. The terminal must not be raw. One that is stalled holds nobody up.
 pub fn note(line: &str) {
-    error_bytes(format!("zun: {line}\n").as_bytes());
+    let stderr = std::io::stderr();
+    let mut room = [PollFd::new(&stderr, PollFlags::OUT)];
+    if poll(&mut room, Some(&NOTE)) != Ok(0) {
+        error_bytes(format!("zun: {line}\n").as_bytes());
+    }
 }
 
 /// Bytes for stderr, as they are.

@@ -2,4 +2,5 @@
 
 mod attach;
 mod fake;
+mod links;
 mod run;

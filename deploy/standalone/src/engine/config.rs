@@ -1,9 +1,10 @@
 //! dockerd's settings file. All is said in it, so that the command line is one flag.
 
 use serde_json::{Value, json};
+use zun_compute::driver::docker::RUNTIME;
 
 use super::error::{EngineError, at};
-use super::settings::{Layout, SafeListener};
+use super::settings::{EngineSettings, Layout, SafeListener};
 
 /// The plugin's name; its socket is `/run/docker/plugins/zun-authz.sock` in the engine's namespace.
 pub(super) const PLUGIN: &str = "zun-authz";
@@ -12,14 +13,15 @@ pub(super) const PLUGIN: &str = "zun-authz";
 pub(super) fn write(
     layout: &Layout,
     bridge: &str,
-    listener: Option<&SafeListener>,
+    engine: &EngineSettings,
 ) -> Result<(), EngineError> {
     let path = layout.config();
-    let text = format!("{:#}\n", settings(layout, bridge, listener));
+    let text = format!("{:#}\n", settings(layout, bridge, engine));
     std::fs::write(&path, text).map_err(at("write", &path))
 }
 
-fn settings(layout: &Layout, bridge: &str, listener: Option<&SafeListener>) -> Value {
+fn settings(layout: &Layout, bridge: &str, engine: &EngineSettings) -> Value {
+    let EngineSettings { directory: _, listener, runtime } = engine;
     let mut hosts = vec![format!("unix://{}", layout.socket().display())];
     let mut settings = json!({
         "data-root": layout.data(),
@@ -43,6 +45,11 @@ fn settings(layout: &Layout, bridge: &str, listener: Option<&SafeListener>) -> V
         keys.insert("authorization-plugins".to_owned(), json!([PLUGIN]));
     }
     keys.insert("hosts".to_owned(), json!(hosts));
+    if let Some(program) = runtime {
+        let arguments = json!(["--sizes", layout.sizes()]);
+        let runtimes = json!({ RUNTIME: { "path": program, "runtimeArgs": arguments } });
+        keys.insert("runtimes".to_owned(), runtimes);
+    }
     settings
 }
 
@@ -68,12 +75,18 @@ mod tests {
                 notify: None,
             },
         };
-        let with = settings(&layout, "zun0", Some(&listener));
+        let engine =
+            |listener, runtime| EngineSettings { directory: "/s".into(), listener, runtime };
+        let with =
+            settings(&layout, "zun0", &engine(Some(listener), Some("/p/zun-runtime".into())));
         assert_eq!(with["hosts"], json!(["unix:///s/docker.sock", "tcp://127.0.0.1:2376"]));
         assert_eq!(with["tlsverify"], json!(true));
         assert_eq!(with["authorization-plugins"], json!(["zun-authz"]));
-        let without = settings(&layout, "zun0", None);
+        let runtime = &with["runtimes"]["zun-sized"];
+        assert_eq!(runtime["path"], json!("/p/zun-runtime"));
+        assert_eq!(runtime["runtimeArgs"], json!(["--sizes", "/s/sizes"]));
+        let without = settings(&layout, "zun0", &engine(None, None));
         assert_eq!(without["hosts"], json!(["unix:///s/docker.sock"]));
-        assert!(without.get("tlsverify").is_none());
+        assert!(without.get("tlsverify").is_none() && without.get("runtimes").is_none());
     }
 }

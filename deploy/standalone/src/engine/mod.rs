@@ -26,6 +26,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 use zun_common::chain;
 use zun_common::grant::ApiVersion;
+use zun_compute::driver::docker::TAKES_SIZES;
 
 pub use error::EngineError;
 pub use settings::{EngineSettings, Layout, Plugin, SafeListener};
@@ -119,6 +120,13 @@ impl PrivateEngine {
         asking.await.expect("the work neither panics nor is it aborted")
     }
 
+    /// The program that gives terminals their first size, where an engine of this version needs one. It
+    /// lies beside the plugin; without it first sizes come late, and all else works.
+    pub fn runtime_for(version: ApiVersion, plugin: &Path) -> Option<PathBuf> {
+        let program = plugin.with_file_name("zun-runtime");
+        (version < TAKES_SIZES && program.is_file()).then_some(program)
+    }
+
     /// Kills what runs of an engine in this directory, and removes what it made outside. Data stays.
     pub fn clear(directory: &Path) -> Result<(), EngineError> {
         leftover::clear(&Layout::new(directory))
@@ -157,7 +165,7 @@ fn prepare(layout: &Layout) -> Result<String, EngineError> {
     make_folder(layout.root())?;
     leftover::clear(layout)?;
     let plugins = layout.run_docker().join("plugins");
-    for folder in [layout.data(), plugins, layout.run_containerd()] {
+    for folder in [layout.data(), layout.sizes(), plugins, layout.run_containerd()] {
         make_folder(&folder)?;
     }
     // Where the engine's own are mounted over, in its namespace alone. They may stay: removing a folder
@@ -177,7 +185,7 @@ async fn start_processes(
     layout: &Layout,
     bridge: &str,
 ) -> Result<(Option<Process>, Process), EngineError> {
-    config::write(layout, bridge, settings.listener.as_ref())?;
+    config::write(layout, bridge, settings)?;
     let plugin = match &settings.listener {
         Some(listener) => Some(plugin::start(layout, &listener.plugin, &listener.ca).await?),
         None => None,

@@ -19,6 +19,8 @@ pub struct EngineSettings {
     pub directory: PathBuf,
     /// The TLS listener; without one there is only the unix socket.
     pub listener: Option<SafeListener>,
+    /// `zun-runtime`, for an engine that takes no first size of a terminal itself.
+    pub runtime: Option<PathBuf>,
 }
 
 /// A TCP listener in the only form in which it may exist: TLS both ways, and our plugin.
@@ -69,6 +71,11 @@ impl Layout {
     /// Images, containers, volumes.
     pub fn data(&self) -> PathBuf {
         self.root.join("data")
+    }
+
+    /// First sizes of terminals.
+    pub fn sizes(&self) -> PathBuf {
+        self.root.join("sizes")
     }
 
     /// What the engine's processes see as `/run/docker`.

@@ -96,6 +96,24 @@ pub async fn an_exec_runs_once_it_is_dialled(world: &dyn World) {
     subject.driver.exec_resize(&made, SIZE).await.unwrap();
 }
 
+pub async fn a_signal_reaches_the_process_of_an_exec(world: &dyn World) {
+    let subject = Subject::running(world, IDLE).await;
+    let made = subject.driver.exec_create(subject.id, &exec(&["sleep", "600"])).await.unwrap();
+    let error = subject.driver.exec_signal(&made, "SIGTERM").await.unwrap_err();
+    assert!(matches!(error, DriverError::Conflict { .. }), "{error:?}");
+    let _console = world.start_exec(&made).await;
+    eventually("it runs", || async { subject.driver.exec_inspect(&made).await.unwrap().running })
+        .await;
+    let error = subject.driver.exec_signal(&made, "SIGFOO").await.unwrap_err();
+    assert!(matches!(error, DriverError::Invalid { .. }), "{error:?}");
+    subject.driver.exec_signal(&made, "SIGTERM").await.unwrap();
+    eventually("it has ended", || async {
+        subject.driver.exec_inspect(&made).await.unwrap().exit_code == Some(143)
+    })
+    .await;
+    assert_eq!(subject.seen().await.status, zun_common::status::Status::Running);
+}
+
 pub async fn an_exec_that_does_not_run_is_not_resized(world: &dyn World) {
     let subject = Subject::running(world, IDLE).await;
     let made = subject.driver.exec_create(subject.id, &exec(&["true"])).await.unwrap();

@@ -267,6 +267,7 @@ macro_rules! driver_conformance {
             a_command_that_cannot_be_run_is_told_on_stderr
             a_flood_is_cut_to_four_mebibytes
             an_exec_runs_once_it_is_dialled
+            a_signal_reaches_the_process_of_an_exec
             an_exec_that_does_not_run_is_not_resized
             an_unknown_exec_is_told_by_its_id
             a_command_is_refused_where_nothing_runs

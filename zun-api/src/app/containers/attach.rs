@@ -15,6 +15,8 @@ pub(crate) struct Attach {
     pub(crate) csr: String,
     pub(crate) protocols: Vec<String>,
     pub(crate) mode: Mode,
+    /// Its start is asked for next.
+    pub(crate) before_start: bool,
 }
 
 impl App {
@@ -28,11 +30,13 @@ impl App {
         if !wanted.protocols.iter().any(|protocol| protocol == DOCKER_ATTACH) {
             return Err(AppError::NoCommonProtocol(DOCKER_ATTACH));
         }
-        let Placed { record, host } = self.ready(caller, ident, Action::Attach).await?;
+        let before_start = wanted.before_start;
+        let action = if before_start { Action::Start } else { Action::Attach };
+        let Placed { record, host } = self.ready(caller, ident, action).await?;
         self.require_authority()?;
         let mode = wanted.mode;
-        let console =
-            self.ask(caller, &host, &LocateConsole { container: record.id, mode }).await?;
+        let locate = LocateConsole { container: record.id, mode, before_start };
+        let console = self.ask(caller, &host, &locate).await?;
         let dialled = Dialled {
             grant: Grant { host, target: Target::Container { id: console.engine, mode } },
             listener: console.listener,

@@ -4,7 +4,9 @@ use zun_common::api::v1::console::ConsoleEndpoint;
 use zun_common::grant::{Grant, Target};
 use zun_common::id::ExecId;
 use zun_common::rpc::Done;
-use zun_common::rpc::exec::{CreateExec, ExecOutput, ExecSpec, ResizeExec, RunExec};
+use zun_common::rpc::exec::{
+    CreateExec, ExecConsole, ExecOutput, ExecSpec, LocateExec, ResizeExec, RunExec, SignalExec,
+};
 use zun_common::status::Action;
 use zun_common::units::TerminalSize;
 
@@ -64,6 +66,37 @@ impl App {
         let dialled = Dialled { grant: Grant { host, target }, listener, tty, stdin };
         let console = self.grant(caller, &csr, &dialled)?;
         Ok(Execution::Made { exec: made.exec, console: Some(Box::new(console)) })
+    }
+
+    /// Grants the console of an exec anew, for a session that outlives its grant. It may have ended: its
+    /// exit code is told all the same.
+    pub(crate) async fn execute_attach(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+        exec: ExecId,
+        csr: &str,
+    ) -> Result<ConsoleEndpoint, AppError> {
+        self.require_authority()?;
+        let Placed { record, host } = self.placed(caller, ident, Action::Execute).await?;
+        let call = LocateExec { container: record.id, exec: exec.clone() };
+        let ExecConsole { listener, tty, stdin } = self.ask(caller, &host, &call).await?;
+        let grant = Grant { host, target: Target::Exec { id: exec } };
+        self.grant(caller, csr, &Dialled { grant, listener, tty, stdin })
+    }
+
+    /// Sends the process of an exec a signal.
+    pub(crate) async fn execute_kill(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+        exec: ExecId,
+        signal: String,
+    ) -> Result<(), AppError> {
+        let Placed { record, host } = self.ready(caller, ident, Action::Execute).await?;
+        let call = SignalExec { container: record.id, exec, signal };
+        let Done {} = self.ask(caller, &host, &call).await?;
+        Ok(())
     }
 
     /// Sets the size of an exec's terminal.

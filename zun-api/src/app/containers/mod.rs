@@ -68,6 +68,22 @@ impl App {
         if !record.status.allows(action) {
             return Err(AppError::WrongState { action, id, status: record.status });
         }
+        self.on_its_host(record, action).await
+    }
+
+    /// The same in whatever state the container is.
+    pub(super) async fn placed(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+        action: Action,
+    ) -> Result<Placed, AppError> {
+        let record = self.find(caller, ident).await?;
+        self.on_its_host(record, action).await
+    }
+
+    async fn on_its_host(&self, record: Record, action: Action) -> Result<Placed, AppError> {
+        let id = record.id;
         let host = record.host.clone().ok_or(AppError::Unplaced { action, id })?;
         self.require_up(&host).await?;
         Ok(Placed { record, host })

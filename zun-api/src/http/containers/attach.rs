@@ -25,7 +25,8 @@ impl Ask for Attach {
             Some(Value::String(text)) if text == "ro" => Mode::ReadOnly,
             Some(other) => Err(wrong("mode", &other, "`rw` or `ro`"))?,
         };
-        Ok(Self { csr, protocols, mode })
+        let before_start = fields.boolean("before_start")?.unwrap_or(false);
+        Ok(Self { csr, protocols, mode, before_start })
     }
 }
 

@@ -1,4 +1,5 @@
-//! `POST /v1/containers/{ident}/execute` and `…/execute_resize`
+//! `POST /v1/containers/{ident}/execute`, and `…/execute_resize`, `…/execute_attach`, `…/execute_kill`
+//! of an exec that was made. The last two are beside Zun's API.
 //!
 //! The existing clients put `command` (one text), `run` and `interactive` into the query; ours sends a
 //! JSON object.
@@ -12,7 +13,7 @@ use zun_common::id::ExecId;
 use zun_common::rpc::exec::{ExecOutput, ExecSpec};
 use zun_common::units::TerminalSize;
 
-use super::{first_size, size};
+use super::{first_size, signal, size};
 use crate::app::containers::{Exec, Execution, Ident};
 use crate::app::{App, AppError, Caller, Invalid};
 use crate::http::answer::{Answer, done, ok};
@@ -111,11 +112,14 @@ pub(in crate::http) struct ExecuteResize {
 
 impl Ask for ExecuteResize {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
-        let rule = "64 lower-case hexadecimal digits";
-        let exec = fields.parsed("exec_id", rule)?;
-        let exec = exec.ok_or_else(|| Invalid::new("exec_id", "", rule))?;
-        Ok(Self { exec, size: size(fields)? })
+        Ok(Self { exec: exec(fields)?, size: size(fields)? })
     }
+}
+
+/// `exec_id`: which exec.
+fn exec(fields: &mut Fields) -> Result<ExecId, Invalid> {
+    let rule = "64 lower-case hexadecimal digits";
+    fields.parsed("exec_id", rule)?.ok_or_else(|| Invalid::new("exec_id", "", rule))
 }
 
 /// Sets the size of an exec's terminal.
@@ -127,5 +131,54 @@ pub(in crate::http) async fn execute_resize(
 ) -> Answer {
     let ExecuteResize { exec, size } = ask.0;
     app.execute_resize(&caller, &ident, exec, size).await?;
+    Ok(done())
+}
+
+/// Which exec, and the new key.
+pub(in crate::http) struct ExecuteAttach {
+    exec: ExecId,
+    csr: String,
+}
+
+impl Ask for ExecuteAttach {
+    fn read(fields: &mut Fields) -> Result<Self, AppError> {
+        let csr = fields.text("csr", &CSR)?;
+        let csr = csr.ok_or_else(|| Invalid::new("csr", "", format!("given: {}", CSR.words)))?;
+        Ok(Self { exec: exec(fields)?, csr })
+    }
+}
+
+/// Grants an exec's console anew.
+pub(in crate::http) async fn execute_attach(
+    app: Data<App>,
+    caller: Caller,
+    ident: Ident,
+    ask: Asked<ExecuteAttach>,
+) -> Answer {
+    let ExecuteAttach { exec, csr } = ask.0;
+    Ok(ok(&app.execute_attach(&caller, &ident, exec, &csr).await?))
+}
+
+/// Which exec, and with which signal.
+pub(in crate::http) struct ExecuteKill {
+    exec: ExecId,
+    signal: String,
+}
+
+impl Ask for ExecuteKill {
+    fn read(fields: &mut Fields) -> Result<Self, AppError> {
+        Ok(Self { exec: exec(fields)?, signal: signal(fields)? })
+    }
+}
+
+/// Sends the process of an exec a signal.
+pub(in crate::http) async fn execute_kill(
+    app: Data<App>,
+    caller: Caller,
+    ident: Ident,
+    ask: Asked<ExecuteKill>,
+) -> Answer {
+    let ExecuteKill { exec, signal } = ask.0;
+    app.execute_kill(&caller, &ident, exec, signal).await?;
     Ok(done())
 }

@@ -2,12 +2,12 @@
 
 use actix_web::web::Data;
 
+use super::signal;
 use crate::app::containers::Ident;
 use crate::app::{App, AppError, Caller};
 use crate::http::answer::{Answer, accepted};
 use crate::http::extract::{Ask, Asked};
-use crate::http::fields::{Fields, wrong};
-use crate::http::rules;
+use crate::http::fields::Fields;
 
 /// With which signal.
 pub(in crate::http) struct Kill {
@@ -16,13 +16,7 @@ pub(in crate::http) struct Kill {
 
 impl Ask for Kill {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
-        let Some(value) = fields.take("signal") else {
-            return Ok(Self { signal: "SIGKILL".to_owned() });
-        };
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let signal = rules::signal(&text);
-        let signal = signal.ok_or_else(|| wrong("signal", &value, rules::SIGNAL_WORDS))?;
-        Ok(Self { signal })
+        Ok(Self { signal: signal(fields)? })
     }
 }
 

@@ -17,7 +17,7 @@ mod stop;
 pub(super) use attach::{attach, attach_by_gate};
 pub(super) use create::create;
 pub(super) use delete::delete;
-pub(super) use execute::{execute, execute_resize};
+pub(super) use execute::{execute, execute_attach, execute_kill, execute_resize};
 pub(super) use kill::kill;
 pub(super) use list::list;
 pub(super) use logs::logs;
@@ -32,6 +32,7 @@ use serde_json::Value;
 use zun_common::units::TerminalSize;
 
 use super::fields::{Fields, wrong};
+use super::rules;
 use crate::app::Invalid;
 
 /// The longest grace of a stop: a day.
@@ -65,6 +66,13 @@ fn first_size(fields: &mut Fields) -> Result<Option<TerminalSize>, Invalid> {
         return Ok(Some(TerminalSize { rows, columns }));
     }
     Err(wrong("console_size", &value, "[rows, columns], each from 1 to 65535"))
+}
+
+/// `signal`: its name; SIGKILL where none is given.
+fn signal(fields: &mut Fields) -> Result<String, Invalid> {
+    let Some(value) = fields.take("signal") else { return Ok("SIGKILL".to_owned()) };
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    rules::signal(&text).ok_or_else(|| wrong("signal", &value, rules::SIGNAL_WORDS))
 }
 
 /// `all_projects`, which the existing client always sends along; a container is found by its name or

@@ -32,7 +32,7 @@ pub(in crate::http) fn container_in_list(
         command: spec.command,
         entrypoint: spec.entrypoint,
         status: record.status,
-        status_reason: record.status_reason.clone(),
+        status_reason: reason(record),
         status_detail: detail::words(record, viewer.now),
         task_state: record.task_state,
         environment: spec.environment,
@@ -58,4 +58,13 @@ pub(in crate::http) fn container_in_list(
         started_at: record.started_at,
         host: record.host.clone().filter(|_| caller.identity.is_admin()),
     }
+}
+
+/// The engine tells that the memory was not enough beside its other words, of which it then has none.
+fn reason(record: &Record) -> Option<String> {
+    let killed = record.oom_killed && record.exit_code.is_some_and(|code| code != 0);
+    let memory = || {
+        format!("killed for want of memory: its limit is {} MiB", record.spec.resources.memory.0)
+    };
+    record.status_reason.clone().or_else(|| killed.then(memory))
 }

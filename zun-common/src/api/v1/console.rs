@@ -21,6 +21,10 @@ pub struct AttachRequest {
     /// Whether it wants to type.
     #[serde(default)]
     pub mode: Mode,
+    /// The start is asked for next: also the console of a container that has ended is opened then, and
+    /// shows its next run from the first byte.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub before_start: bool,
 }
 
 /// Where and how a console is dialled. No part of the control plane is on that way.

@@ -65,7 +65,7 @@ impl Trouble {
         if let Self::Refused { status: 400 | 500, words } = &self
             && let Some(code) = not_runnable(words)
         {
-            return DriverError::NotRunnable { code, words: words.clone() };
+            return DriverError::NotRunnable { code, words: plain(words).to_owned() };
         }
         self.about_container(doing, container)
     }
@@ -106,6 +106,12 @@ pub(super) fn not_runnable(words: &str) -> Option<i64> {
     }
 }
 
+/// The words of the process's own failure, without the names of all that handed them on.
+fn plain(words: &str) -> &str {
+    let from = words.find("exec: \"").unwrap_or_default();
+    words.get(from..).unwrap_or(words).trim_end_matches(": unknown")
+}
+
 fn late(limit: Duration) -> String {
     format!("no answer within {} s", limit.as_secs())
 }
@@ -132,7 +138,9 @@ mod tests {
     fn a_command_that_cannot_be_run_is_told_apart_from_a_failing_engine() {
         let started = |status, words| refused(status, words).about_start("s", ContainerId::fresh());
         let missing = "OCI runtime create failed: exec: \"x\": executable file not found in $PATH";
-        assert!(matches!(started(400, missing), DriverError::NotRunnable { code: 127, .. }));
+        let said = "exec: \"x\": executable file not found in $PATH";
+        let told = started(400, missing);
+        assert!(matches!(told, DriverError::NotRunnable { code: 127, words } if words == said));
         let forbidden = "OCI runtime create failed: exec: \"/etc\": permission denied: unknown";
         assert!(matches!(started(400, forbidden), DriverError::NotRunnable { code: 126, .. }));
         assert!(matches!(started(500, "no space left"), DriverError::Engine { .. }));

@@ -11,7 +11,7 @@ use tracing::{debug, warn};
 use zun_common::id::ContainerId;
 
 use super::deadline::{QUICK, within};
-use super::{DockerDriver, LABEL_CONTAINER};
+use super::{Api, DockerDriver, LABEL_CONTAINER};
 use crate::driver::{DriverError, EngineEvent, EngineEventKind};
 
 /// The longest event that is taken.
@@ -24,7 +24,7 @@ impl DockerDriver {
     /// Docker answers before it subscribes; asking for what happened since before the request closes that
     /// gap, for both clocks are the same one.
     pub(super) async fn subscribe(&self) -> Result<BoxStream<'static, EngineEvent>, DriverError> {
-        let version = self.api().await?.version;
+        let Api { version, sizes, .. } = self.api().await?;
         let now = Utc::now();
         let (seconds, nanos) = (now.timestamp(), now.timestamp_subsec_nanos());
         let path = format!("/v{version}/events?since={seconds}.{nanos:09}&filters={FILTERS}");
@@ -36,7 +36,12 @@ impl DockerDriver {
             let line = lines.next().await?;
             Some((read(&line), lines))
         });
-        Ok(events.filter_map(std::future::ready).boxed())
+        let events = events.filter_map(std::future::ready).inspect(move |event| {
+            if let (EngineEventKind::Removed, Some(sizes)) = (event.what, &sizes) {
+                sizes.forget(event.engine.as_str());
+            }
+        });
+        Ok(events.boxed())
     }
 }
 

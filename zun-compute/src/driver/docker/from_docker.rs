@@ -51,6 +51,8 @@ pub(super) fn exec_seen(shown: &ExecInspectResponse) -> Result<ExecSeen, DriverE
         engine: engine_id(shown.container_id.as_deref())?,
         running: shown.running.unwrap_or_default(),
         exit_code: shown.exit_code,
+        tty: shown.process_config.as_ref().and_then(|config| config.tty).unwrap_or_default(),
+        stdin: shown.open_stdin.unwrap_or_default(),
     })
 }
 

@@ -16,7 +16,7 @@ use zun_common::status::Status;
 
 use super::deadline::{QUICK, SLOW, within};
 use super::errors::Trouble;
-use super::{Api, DockerDriver, from_docker, to_docker};
+use super::{Api, DockerDriver, RUNTIME, from_docker, to_docker};
 use crate::driver::{Change, DriverError, Inspect as _, Lifecycle};
 
 /// The engine's own grace, where none is given.
@@ -32,14 +32,22 @@ impl Lifecycle for DockerDriver {
         container: ContainerId,
         spec: &ContainerSpec,
     ) -> Result<(EngineId, Change), DriverError> {
-        let body = to_docker::container(container, spec)?;
+        let mut body = to_docker::container(container, spec)?;
         let api = self.api().await?;
+        if let (Some(_), Some(host)) = (&api.sizes, &mut body.host_config) {
+            host.runtime = Some(RUNTIME.to_owned());
+        }
         let mut tries = tokio::time::interval(TRY_EVERY);
         let latest = Instant::now() + QUICK;
         loop {
             let now = tries.tick().await;
             let trouble = match make(&api, container, body.clone()).await {
-                Ok(made) => return Ok((from_docker::engine_id(Some(&made.id))?, Change::Done)),
+                Ok(made) => {
+                    if let Some(sizes) = &api.sizes {
+                        sizes.leave(&made.id, spec.console.size.filter(|_| spec.console.tty)).await;
+                    }
+                    return Ok((from_docker::engine_id(Some(&made.id))?, Change::Done));
+                }
                 Err(trouble) => trouble,
             };
             if trouble.is(404) {

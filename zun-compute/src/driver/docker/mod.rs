@@ -7,6 +7,7 @@ mod deadline;
 mod errors;
 mod events;
 mod exec_run;
+mod exec_signal;
 mod from_docker;
 mod host;
 mod images;
@@ -14,6 +15,7 @@ mod inspect;
 mod lifecycle;
 mod logs;
 mod sessions;
+mod sizes;
 pub(in crate::driver) mod to_docker;
 mod wire;
 
@@ -27,7 +29,10 @@ use zun_common::grant::ApiVersion;
 use super::DriverError;
 use deadline::{QUICK, within};
 use errors::Trouble;
+use sizes::Sizes;
 use wire::Wire;
+
+pub use sizes::{RUNTIME, TAKES_SIZES};
 
 /// The label that marks a container as ours. Its value is the container's id, and the engine's name of
 /// the container must agree with it.
@@ -56,6 +61,8 @@ pub struct DockerDriver {
 struct Api {
     docker: Docker,
     version: ApiVersion,
+    /// Where first sizes of terminals are left, on an engine that takes none itself.
+    sizes: Option<Sizes>,
 }
 
 impl DockerDriver {
@@ -89,7 +96,11 @@ impl DockerDriver {
             let words = format!("the engine speaks API {newest}; at least {OLDEST} is needed");
             return Err(DriverError::Engine { doing: DOING, words });
         }
-        let api = Api { docker: self.client(version)?, version };
+        let docker = self.client(version)?;
+        let sizes = Sizes::of_engine(&docker, version)
+            .await
+            .map_err(|trouble| trouble.about_engine("ask the container engine for its runtimes"))?;
+        let api = Api { docker, version, sizes };
         *self.agreed.write().unwrap_or_else(PoisonError::into_inner) = Some(api.clone());
         Ok((api, answer))
     }

@@ -32,6 +32,9 @@ impl Sessions for DockerDriver {
         let made = within(QUICK, api.docker.create_exec(&container.engine_name(), config))
             .await
             .map_err(|trouble| trouble.about_container("make the exec", container))?;
+        if let Some(sizes) = &api.sizes {
+            sizes.leave(&made.id, spec.size.filter(|_| spec.tty)).await;
+        }
         made.id.parse().map_err(|error: zun_common::id::InvalidId| DriverError::Engine {
             doing: "make the exec",
             words: error.to_string(),
@@ -52,6 +55,10 @@ impl Sessions for DockerDriver {
             .await
             .map_err(|trouble| trouble.about_exec("look at the exec", exec))?;
         from_docker::exec_seen(&shown)
+    }
+
+    async fn exec_signal(&self, exec: &ExecId, signal: &str) -> Result<(), DriverError> {
+        self.signal_exec(exec, signal).await
     }
 
     async fn exec_resize(&self, exec: &ExecId, size: TerminalSize) -> Result<(), DriverError> {

@@ -31,6 +31,7 @@ pub enum Operation {
     ExecCreate,
     ExecRun,
     ExecInspect,
+    ExecSignal,
     ExecResize,
     ImagePresent,
     ImagePull,

@@ -11,6 +11,7 @@ use zun_common::units::TerminalSize;
 use super::process;
 use super::record::{ExecRecord, Stream};
 use super::shell::{NotRunnable, Step, Surroundings, program};
+use super::signal::Signal;
 use super::{FakeDriver, Operation};
 use crate::driver::docker::to_docker;
 use crate::driver::{DriverError, ExecSeen, LARGEST_OUTPUT, Sessions};
@@ -72,9 +73,28 @@ impl Sessions for FakeDriver {
                 engine: record.engine.clone(),
                 running: record.running,
                 exit_code: record.exit_code,
+                tty: record.spec.tty,
+                stdin: record.spec.stdin,
             })
         };
         self.shared.faults.perform(Operation::ExecInspect, None, work).await
+    }
+
+    async fn exec_signal(&self, exec: &ExecId, signal: &str) -> Result<(), DriverError> {
+        let work = async {
+            let signal = Signal::parse(signal)?;
+            let mut state = self.shared.state();
+            let record = state.exec(exec)?;
+            if !record.running {
+                return Err(DriverError::Conflict { words: format!("Exec {exec} is not running") });
+            }
+            if let Some(code) = signal.deadly() {
+                record.running = false;
+                record.exit_code = Some(code);
+            }
+            Ok(())
+        };
+        self.shared.faults.perform(Operation::ExecSignal, None, work).await
     }
 
     async fn exec_resize(&self, exec: &ExecId, size: TerminalSize) -> Result<(), DriverError> {

@@ -9,6 +9,7 @@ use super::starting::unless_ended;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::out;
+use crate::relay::Passing;
 use crate::tty::signals::Signals;
 
 /// Connect this terminal to a container
@@ -42,6 +43,12 @@ impl Attach {
             leaving: &self.leaving,
             input: container.interactive && !self.no_stdin && !self.read_only,
             mode: if self.read_only { grant::Mode::ReadOnly } else { grant::Mode::ReadWrite },
+            // Who only watches leaves by a signal.
+            passing: if self.no_stdin || self.read_only {
+                Passing::Nowhere
+            } else {
+                self.leaving.passing(container.tty)
+            },
         };
         let waits = container.status == Status::Created;
         let until = match (container.auto_remove, waits) {
@@ -50,11 +57,11 @@ impl Attach {
             // One that stops between our look and our dial is told at once.
             (false, false) => WaitCondition::NotRunning,
         };
-        let console = unless_ended(&mut signals, session.dial(until)).await?;
+        let begin = if waits || self.read_only { Begin::Nothing } else { Begin::Redraw };
+        let console = unless_ended(&mut signals, session.dial(until, begin)).await?;
         if waits {
             out::note(&format!("{} is not started yet; waiting", container.name));
         }
-        let begin = if waits || self.read_only { Begin::Nothing } else { Begin::Redraw };
         session.hold(console, begin, &mut signals).await
     }
 }

@@ -109,9 +109,11 @@ pub(super) async fn cut(
     why: Option<String>,
 ) -> Result<Exit, Failure> {
     let id = container.uuid.to_string();
+    // A link that broke is told at once; a console that ended has an end that is heard of soon.
+    let within = if why.is_some() { HEARD } else { ASKED };
     let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
     let name = &container.name;
-    let now = match timeout(ASKED + HEARD, api.wait_for(&id, &ENDED, ASKED)).await {
+    let now = match timeout(within + HEARD, api.wait_for(&id, &ENDED, within)).await {
         Ok(Ok(now)) => now,
         Ok(Err(error)) if error.is_not_found() => {
             let words = format!("{name} was removed{why}; its exit code is not known");

@@ -4,21 +4,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use serde_json::json;
-use tokio::sync::Notify;
 use zun_common::api::v1::exec::{Execute, Executed};
-use zun_common::grant::WaitCondition;
-use zun_common::pki::signing_request;
 
-use super::session::{LeavingFlags, Wants, own_size, terminal};
+use super::exec_session::ExecSession;
+use super::session::{LeavingFlags, own_size};
 use super::spec::{Mode, TerminalFlags, variables};
-use super::starting::unless_ended;
 use crate::cmd::{Context, Failure};
-use crate::console::{Dial, connection};
 use crate::exit::Exit;
 use crate::out::{self, Format, Table};
-use crate::relay::{Ended, Outside, relay};
 use crate::tty::Streams;
-use crate::tty::signals::Signals;
 
 /// Run another command in a running container
 #[derive(Debug, Args)]
@@ -67,7 +61,8 @@ impl Exec {
             self.words.split_first().ok_or_else(|| Failure::new("no container"))?;
         let ask = self.request(command, mode)?;
         if mode.interactive || mode.tty {
-            self.dialled(context, container, ask).await
+            let session = ExecSession { context, container, leaving: &self.leaving };
+            session.run(ask).await
         } else {
             let executed = context.api.execute(container, &Execute { run: true, ..ask }).await?;
             finished(context, &executed)
@@ -87,74 +82,6 @@ impl Exec {
             console_size: own_size().filter(|_| mode.tty).map(|size| [size.rows, size.columns]),
             csr: None,
         })
-    }
-
-    async fn dialled(
-        &self,
-        context: &Context,
-        container: &str,
-        ask: Execute,
-    ) -> Result<Exit, Failure> {
-        let mut signals = Signals::catch()?;
-        let wants = Wants { tty: ask.tty == Some(true), input: ask.interactive };
-        let request = signing_request("zun", Vec::new())
-            .map_err(|error| Failure::new(zun_common::chain(&error)))?;
-        let ask = Execute { csr: Some(request.csr), ..ask };
-        let executed =
-            unless_ended(&mut signals, async { Ok(context.api.execute(container, &ask).await?) })
-                .await?;
-        let endpoint = executed
-            .console
-            .ok_or_else(|| Failure::new("the service told no console for this command"))?;
-        let dial = Dial {
-            endpoint,
-            key: request.key,
-            input: wants.input,
-            until: WaitCondition::NextExit,
-            tasks: context.tasks.clone(),
-        };
-        let open = async { Ok(connection(dial)?.open().await?) };
-        let console = unless_ended(&mut signals, open).await?;
-        let terminal = terminal(wants, &self.leaving, context)?;
-        if terminal.raw.is_some() {
-            signals.catch_stop()?;
-        }
-        let begun = Notify::new();
-        let outside = Outside { signals: &mut signals, remote: &OnlyHere, begun: &begun };
-        let (ended, _) = relay(console, terminal, outside).await;
-        concluded(ended)
-    }
-}
-
-/// A signal for the exec's process is not one for the container: it cannot be passed on, so it ends us.
-struct OnlyHere;
-
-#[async_trait::async_trait]
-impl crate::relay::Remote for OnlyHere {
-    async fn resize(&self, _size: zun_common::units::TerminalSize) -> bool {
-        true
-    }
-
-    async fn signal(&self, _name: &str) -> bool {
-        false
-    }
-}
-
-fn concluded(ended: Ended) -> Result<Exit, Failure> {
-    match ended {
-        Ended::Exited(code) => Ok(Exit::of_process(code)),
-        Ended::Left(_) => {
-            out::note("left the command running; an exec cannot be come back to");
-            Ok(Exit::OK)
-        }
-        Ended::Closed => Ok(Exit::PIPE),
-        Ended::Signal(number) => Err(Failure::silent(Exit(number.exit_code()))),
-        Ended::Cut(why) => {
-            let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
-            let words =
-                format!("the console of the command ended{why}; its exit code is not known");
-            Err(Failure::with(words, Exit::ZUN))
-        }
     }
 }
 

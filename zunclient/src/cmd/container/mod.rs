@@ -6,6 +6,7 @@ pub(super) mod delete;
 mod each;
 mod ending;
 pub(super) mod exec;
+mod exec_session;
 pub(super) mod kill;
 pub(super) mod list;
 pub(super) mod logs;

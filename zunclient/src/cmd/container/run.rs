@@ -80,8 +80,10 @@ impl Run {
             leaving: &self.leaving,
             input: container.interactive,
             mode: grant::Mode::ReadWrite,
+            passing: self.leaving.passing(container.tty),
         };
-        let console = unless_ended(signals, session.dial(until)).await.map_err(Unbegun)?;
+        let dialling = session.dial(until, Begin::Start);
+        let console = unless_ended(signals, dialling).await.map_err(Unbegun)?;
         match session.hold(console, Begin::Start, signals).await {
             // The command could not be run: with --rm nothing is left of it.
             Err(failure) if self.spec.rm && failure.words.is_some() => Err(Unbegun(failure)),

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,10 +10,11 @@ use chrono::NaiveDateTime;
 use clap::Args;
 use tokio::sync::Notify;
 use tokio::time::timeout;
-use zun_common::api::v1::console::AttachRequest;
+use zun_common::api::v1::console::{AttachRequest, ConsoleEndpoint};
 use zun_common::api::v1::container::Container;
 use zun_common::grant::{Mode, WaitCondition};
 use zun_common::pki::signing_request;
+use zun_common::secret::Secret;
 use zun_common::status::Status;
 use zun_common::units::TerminalSize;
 
@@ -21,10 +22,10 @@ use super::ending;
 use super::starting;
 use crate::api::Client;
 use crate::cmd::{Context, Failure};
-use crate::console::{Console, Dial, TO_CONTAINERS, connection};
+use crate::console::{Console, Dial, Link, Renewal, Renewed, TO_CONTAINERS, connection};
 use crate::exit::Exit;
 use crate::out;
-use crate::relay::{Ended, Outside, Remote, Terminal, relay};
+use crate::relay::{Ended, Outside, Passing, Remote, Terminal, relay};
 use crate::tty::Streams;
 use crate::tty::detach_keys::{DetachKeys, EscapeCharacter};
 use crate::tty::escape::EscapeScanner;
@@ -43,6 +44,16 @@ pub(super) struct LeavingFlags {
     /// Typed at a line start and followed by a dot, it leaves a dead link; none for off
     #[arg(long, value_name = "CHARACTER", default_value = "~")]
     escape: EscapeCharacter,
+    /// Without a terminal: signals end zun and are not passed on to the process
+    #[arg(long)]
+    no_sig_proxy: bool,
+}
+
+impl LeavingFlags {
+    /// What becomes of signals, with or without a terminal in the container.
+    pub(super) const fn passing(&self, tty: bool) -> Passing {
+        if tty || self.no_sig_proxy { Passing::Nowhere } else { Passing::ToProcess }
+    }
 }
 
 /// What a session is for.
@@ -54,6 +65,8 @@ pub(super) struct Session<'a> {
     pub(super) input: bool,
     /// Whether the grant may type.
     pub(super) mode: Mode,
+    /// What becomes of signals.
+    pub(super) passing: Passing,
 }
 
 /// How long the reason may take why a command could not be run.
@@ -76,18 +89,27 @@ impl Session<'_> {
     }
 
     /// Gets a grant and dials with it.
-    pub(super) async fn dial(&self, until: WaitCondition) -> Result<Console, Failure> {
-        let Context { api, tasks, .. } = self.context;
-        let request = signing_request("zun", Vec::new())
-            .map_err(|error| Failure::new(zun_common::chain(&error)))?;
-        let protocols = TO_CONTAINERS.map(str::to_owned).to_vec();
-        let ask = AttachRequest { csr: request.csr, protocols, mode: self.mode };
-        let endpoint = api.attach(&self.id(), &ask).await?;
+    pub(super) async fn dial(
+        &self,
+        until: WaitCondition,
+        begin: Begin,
+    ) -> Result<Console, Failure> {
+        let Context { api, tasks, proxies, .. } = self.context;
+        let renewal = OfContainer { api: api.clone(), container: self.id(), mode: self.mode };
+        let (endpoint, key) = renewal.grant(begin == Begin::Start).await?;
         if self.input && !endpoint.stdin {
             out::note(&format!("{} reads no input; its output follows", self.container.name));
         }
-        let dial =
-            Dial { endpoint, key: request.key, input: self.input, until, tasks: tasks.clone() };
+        let dial = Dial {
+            endpoint,
+            key,
+            input: self.input,
+            until,
+            renewal: Some(Arc::new(renewal)),
+            link: Link::default(),
+            proxies: proxies.clone(),
+            tasks: tasks.clone(),
+        };
         Ok(connection(dial)?.open().await?)
     }
 
@@ -112,13 +134,21 @@ impl Session<'_> {
         let since = OnceLock::new();
         let begun = Notify::new();
         let remote = ByApi { api, container: &id };
-        let outside = Outside { signals, remote: &remote, begun: &begun };
-        let starts = async {
+        let outside = Outside { signals, passing: self.passing, remote: &remote, begun: &begun };
+        let start = async {
             if let Err(failure) = starting::start(api, &id).await {
                 return failure;
             }
             begun.notify_one();
-            starting::watch(api, self.container, &since).await
+            std::future::pending().await
+        };
+        // Watched from before the start: with `--rm` the reason of a failure is gone with the container.
+        let starts = async {
+            tokio::select! {
+                biased;
+                failure = starting::watch(api, self.container, &since) => failure,
+                failure = start => failure,
+            }
         };
         tokio::pin!(starts);
         // The pumps work while it starts: a service that stalls can be left.
@@ -226,7 +256,36 @@ const KNOWN: [Status; 5] =
 /// How long the service may take to hear of it.
 const HEARD: Duration = Duration::from_secs(5);
 
-/// What the service does where the console itself cannot (any more).
+/// Where other grants for the same console come from.
+struct OfContainer {
+    api: Client,
+    container: String,
+    mode: Mode,
+}
+
+impl OfContainer {
+    async fn grant(
+        &self,
+        before_start: bool,
+    ) -> Result<(ConsoleEndpoint, Secret<String>), Failure> {
+        let request = signing_request("zun", Vec::new())
+            .map_err(|error| Failure::new(zun_common::chain(&error)))?;
+        let protocols = TO_CONTAINERS.map(str::to_owned).to_vec();
+        let ask = AttachRequest { csr: request.csr, protocols, mode: self.mode, before_start };
+        Ok((self.api.attach(&self.container, &ask).await?, request.key))
+    }
+}
+
+#[async_trait]
+impl Renewal for OfContainer {
+    async fn renew(&self) -> Result<Renewed, String> {
+        let (endpoint, key) =
+            self.grant(false).await.map_err(|failure| failure.words.unwrap_or_default())?;
+        Ok(Renewed { tls: endpoint.tls, key, expires_at: endpoint.expires_at })
+    }
+}
+
+/// What the service does where the console itself cannot.
 pub(super) struct ByApi<'a> {
     pub(super) api: &'a Client,
     pub(super) container: &'a str,
@@ -234,10 +293,6 @@ pub(super) struct ByApi<'a> {
 
 #[async_trait]
 impl Remote for ByApi<'_> {
-    async fn resize(&self, size: TerminalSize) -> bool {
-        self.api.resize(self.container, size).await.is_ok()
-    }
-
     async fn signal(&self, name: &str) -> bool {
         // The process may print before the service has heard that it runs.
         for _ in 0..3 {

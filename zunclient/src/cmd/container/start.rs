@@ -9,7 +9,6 @@ use super::session::{Begin, LeavingFlags, Session};
 use super::starting::{self, unless_ended};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
-use crate::out;
 use crate::tty::signals::Signals;
 
 /// Start containers
@@ -63,31 +62,16 @@ impl Start {
             leaving: &self.leaving,
             input: self.interactive,
             mode: grant::Mode::ReadWrite,
+            passing: self.leaving.passing(container.tty),
         };
-        if container.status != Status::Created {
-            // The service opens a console only before the first start, or of one that runs.
-            return again(session, &mut signals).await;
-        }
-        let until =
-            if container.auto_remove { WaitCondition::Removed } else { WaitCondition::NextExit };
-        let console = unless_ended(&mut signals, session.dial(until)).await?;
-        session.hold(console, Begin::Start, &mut signals).await
+        // Also one that has run before is attached before it starts, so that nothing is missed.
+        let (begin, condition) = if container.status == Status::Running {
+            (Begin::Redraw, WaitCondition::NotRunning)
+        } else {
+            (Begin::Start, WaitCondition::NextExit)
+        };
+        let until = if container.auto_remove { WaitCondition::Removed } else { condition };
+        let console = unless_ended(&mut signals, session.dial(until, begin)).await?;
+        session.hold(console, begin, &mut signals).await
     }
-}
-
-/// Starts one that has run before, and attaches behind it: what it prints at first may be missed.
-async fn again(session: Session<'_>, signals: &mut Signals) -> Result<Exit, Failure> {
-    let Session { context, container, .. } = session;
-    if container.status != Status::Running {
-        unless_ended(signals, starting::start_and_see(&context.api, container)).await?;
-    }
-    let container = context.api.show(&container.uuid.to_string()).await?;
-    if let (Status::Stopped, Some(code)) = (container.status, container.exit_code) {
-        let name = &container.name;
-        out::note(&format!("{name} has ended already; see what it printed: zun logs {name}"));
-        return Ok(Exit::of_process(code));
-    }
-    let session = Session { container: &container, ..session };
-    let console = unless_ended(signals, session.dial(WaitCondition::NotRunning)).await?;
-    session.hold(console, Begin::Redraw, signals).await
 }

@@ -94,6 +94,12 @@ fn is_news(now: &Container, was: &Container) -> bool {
     now.task_state.is_none() && (now.updated_at != was.updated_at || now.status != was.status)
 }
 
+/// It could not be started; one that removes itself is gone then, and its last word is the reason.
+fn has_failed(now: &Container) -> bool {
+    let gone_with_a_reason = now.status == Status::Deleted && now.status_reason.is_some();
+    now.status == Status::Error || gone_with_a_reason
+}
+
 /// Where a start leads to.
 const BEGUN: [Status; 6] = [
     Status::Running,
@@ -118,7 +124,7 @@ pub(super) async fn watch(
             Ok(now) if !is_news(&now, was) || !BEGUN.contains(&now.status) => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            Ok(now) if now.status == Status::Error => return failed(&now),
+            Ok(now) if has_failed(&now) => return failed(&now),
             Ok(now) => {
                 begun.set(now.started_at).ok();
                 return std::future::pending().await;
@@ -141,7 +147,7 @@ pub(super) async fn start_and_see(api: &Client, was: &Container) -> Result<(), F
             Ok(now) if !is_news(&now, was) || !BEGUN.contains(&now.status) => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            Ok(now) if now.status == Status::Error => return Err(failed(&now)),
+            Ok(now) if has_failed(&now) => return Err(failed(&now)),
             Ok(_) => return Ok(()),
             Err(error) if error.is_not_found() => return Ok(()),
             Err(error) => return Err(error.into()),

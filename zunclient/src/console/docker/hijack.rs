@@ -5,8 +5,10 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 
 use super::address::Address;
-use super::dial::{Dialer, Stream};
+use super::dial::Dialer;
 use super::frames::Frames;
+use super::patience::Patience;
+use super::stream::Stream;
 use super::upgrade::{Upgraded, upgrade};
 use crate::console::{ConsoleError, Event};
 
@@ -41,6 +43,7 @@ pub struct HijackOutput {
 #[derive(Debug)]
 pub struct HijackInput {
     write: WriteHalf<Stream>,
+    patience: Patience,
 }
 
 /// Dials, posts this body, and takes the connection over.
@@ -59,9 +62,10 @@ pub async fn hijack(
         body.len(),
     );
     let Upgraded { stream, first, .. } = upgrade(stream, &authority, request.as_bytes()).await?;
+    let patience = Patience::with(&stream, dialer.link()).map_err(ConsoleError::Broken)?;
     let (read, write) = tokio::io::split(stream);
     let output = HijackOutput { read, first, shape, buffer: BytesMut::new() };
-    Ok((output, HijackInput { write }))
+    Ok((output, HijackInput { write, patience }))
 }
 
 impl HijackOutput {
@@ -112,10 +116,23 @@ impl HijackOutput {
 }
 
 impl HijackInput {
-    /// Sends bytes.
+    /// Sends bytes; waits for as long as the process does not read them and its host is there.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), ConsoleError> {
-        self.write.write_all(bytes).await.map_err(ConsoleError::Broken)?;
-        self.write.flush().await.map_err(ConsoleError::Broken)
+        let Self { write, patience } = self;
+        let writing = async {
+            write.write_all(bytes).await?;
+            write.flush().await
+        };
+        tokio::pin!(writing);
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                outcome = &mut writing => break outcome,
+                () = tokio::time::sleep(patience.long()) => patience.ask().await,
+            }
+        };
+        patience.over();
+        outcome.map_err(ConsoleError::Broken)
     }
 
     /// Ends our half.

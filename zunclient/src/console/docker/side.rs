@@ -13,7 +13,8 @@ use tokio::time::timeout;
 use zun_common::shutdown::Tasks;
 
 use super::address::Address;
-use super::dial::Dialer;
+use super::grants::Grants;
+use super::stream::Stream;
 use super::upgrade::words;
 use crate::console::ConsoleError;
 
@@ -23,14 +24,14 @@ const LARGEST_BODY: usize = 1 << 20;
 /// Makes side calls.
 #[derive(Clone)]
 pub struct Side {
-    dialer: Dialer,
+    grants: Grants,
     tasks: Tasks,
 }
 
 impl Side {
     /// With this grant; connections run on these tasks.
-    pub const fn new(dialer: Dialer, tasks: Tasks) -> Self {
-        Self { dialer, tasks }
+    pub const fn new(grants: Grants, tasks: Tasks) -> Self {
+        Self { grants, tasks }
     }
 
     /// Makes a call and returns as soon as the head of a good answer is there.
@@ -39,8 +40,26 @@ impl Side {
         method: Method,
         address: &Address,
     ) -> Result<Response<Incoming>, ConsoleError> {
-        let silent = || ConsoleError::Silent { address: address.authority() };
-        let stream = self.dialer.dial(address).await?;
+        let outcome = match self.grants.dialer().await?.dial(address).await {
+            Ok(stream) => self.call(stream, &method, address).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            // What should still be good is not taken any more: it is tried once with another grant.
+            Err(ConsoleError::Handshake { .. }) => {
+                let stream = self.grants.another().await?.dial(address).await?;
+                self.call(stream, &method, address).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn call(
+        &self,
+        stream: Stream,
+        method: &Method,
+        address: &Address,
+    ) -> Result<Response<Incoming>, ConsoleError> {
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|cause| broken(address, cause))?;
         let own = self.tasks.clone();
@@ -52,14 +71,14 @@ impl Side {
             }
         });
         let request = Request::builder()
-            .method(method)
+            .method(method.clone())
             .uri(&address.target)
             .header(HOST, address.authority())
             .body(Empty::<Bytes>::new())
             .map_err(|_bad| ConsoleError::BadAddress(address.target.clone()))?;
         let answer = match timeout(ANSWER, sender.send_request(request)).await {
             Ok(answer) => answer.map_err(|cause| broken(address, cause))?,
-            Err(_elapsed) => return Err(silent()),
+            Err(_elapsed) => return Err(ConsoleError::Silent { address: address.authority() }),
         };
         if answer.status().is_success() {
             return Ok(answer);

@@ -1,8 +1,9 @@
-//! The HTTP/1.1 upgrade, for hijacked streams and websockets alike: one request, its answer's head, and
-//! whatever bytes of the new protocol came along.
+//! The HTTP/1.1 upgrade, for hijacked streams, websockets and the tunnels of proxies alike: one request, its
+//! answer's head, and whatever bytes of the new protocol came along.
 
 use std::time::Duration;
 
+use hyper::header::HeaderValue;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
@@ -38,21 +39,61 @@ pub async fn upgrade<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let exchange = async {
-        stream.write_all(request).await.map_err(ConsoleError::Broken)?;
-        stream.flush().await.map_err(ConsoleError::Broken)?;
-        read_head(&mut stream, address).await
-    };
-    let (head, mut rest) = match timeout(ANSWER, exchange).await {
-        Ok(answer) => answer?,
-        Err(_elapsed) => return Err(ConsoleError::Silent { address: address.to_owned() }),
-    };
+    let (head, mut rest) = ask(&mut stream, address, request).await?;
     if head.status == 101 {
         return Ok(Upgraded { stream, first: rest, headers: head.headers });
     }
     // Whatever part of the words comes in time will do.
     drop(timeout(Duration::from_secs(2), read_words(&mut stream, &head, &mut rest)).await);
     Err(ConsoleError::Refused { status: head.status, words: words(&rest) })
+}
+
+/// Has a proxy open a way to a host.
+pub(super) async fn tunnel<S>(
+    mut stream: S,
+    host: &str,
+    proxy: &str,
+    authorization: Option<&HeaderValue>,
+) -> Result<S, ConsoleError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut request = format!("CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n").into_bytes();
+    if let Some(authorization) = authorization {
+        request.extend_from_slice(b"Proxy-Authorization: ");
+        request.extend_from_slice(authorization.as_bytes());
+        request.extend_from_slice(b"\r\n");
+    }
+    request.extend_from_slice(b"\r\n");
+    let address = format!("{host} (through the proxy {proxy})");
+    let (head, rest) = ask(&mut stream, &address, &request).await?;
+    match (head.status, rest.is_empty()) {
+        (200..=299, true) => Ok(stream),
+        (200..=299, false) => {
+            let what = "the proxy speaks before the host";
+            Err(ConsoleError::Garbled { address, what })
+        }
+        (status, _) => Err(ConsoleError::Refused { status, words: format!("no way to {address}") }),
+    }
+}
+
+async fn ask<S>(
+    stream: &mut S,
+    address: &str,
+    request: &[u8],
+) -> Result<(Head, Vec<u8>), ConsoleError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let exchange = async {
+        stream.write_all(request).await.map_err(ConsoleError::Broken)?;
+        stream.flush().await.map_err(ConsoleError::Broken)?;
+        read_head(stream, address).await
+    };
+    match timeout(ANSWER, exchange).await {
+        Ok(answer) => answer,
+        Err(_elapsed) => Err(ConsoleError::Silent { address: address.to_owned() }),
+    }
 }
 
 /// The words of an error body: Docker's `{"message": …}`, or the text itself.

@@ -12,14 +12,13 @@ mod ws;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use hyper::Method;
 use zun_common::api::v1::console::Calls;
 use zun_common::units::TerminalSize;
 
 use super::docker::address::Address;
-use super::docker::dial::Dialer;
 use super::docker::exit;
+use super::docker::grants::Grants;
 use super::docker::hijack::{HijackInput, Shape, hijack};
 use super::docker::side::Side;
 use super::{Connection, Console, ConsoleError, Control, Dial, Input};
@@ -28,7 +27,7 @@ use output::{Output, OutputThenExit};
 /// A container's console that is not yet dialled.
 pub struct DockerAttach {
     dial: Dial,
-    dialer: Dialer,
+    grants: Grants,
     way: Way,
 }
 
@@ -42,9 +41,9 @@ enum Way {
 impl DockerAttach {
     /// Checks the endpoint; dials nothing yet.
     pub fn new(dial: Dial) -> Result<Self, ConsoleError> {
-        let dialer = Dialer::new(&dial.endpoint.tls, &dial.key)?;
+        let grants = Grants::new(&dial)?;
         let way = way(&dial)?;
-        Ok(Self { dial, dialer, way })
+        Ok(Self { dial, grants, way })
     }
 }
 
@@ -65,7 +64,8 @@ fn way(dial: &Dial) -> Result<Way, ConsoleError> {
 #[async_trait]
 impl Connection for DockerAttach {
     async fn open(self: Box<Self>) -> Result<Console, ConsoleError> {
-        let Self { dial, dialer, way } = *self;
+        let Self { dial, grants, way } = *self;
+        let dialer = grants.dialer().await?;
         let calls = &dial.endpoint.calls;
         let shape = Shape::of(dial.endpoint.tty);
         let (output, input): (Output, Box<dyn Input>) = match &way {
@@ -82,14 +82,14 @@ impl Connection for DockerAttach {
                 (Output::Hijack(output), Box::new(NoInput(input)))
             }
         };
-        let side = Side::new(dialer, dial.tasks.clone());
+        let side = Side::new(grants, dial.tasks.clone());
         let wait = calls.wait.as_deref().ok_or(ConsoleError::NoAddress("wait"))?;
         let exit = exit::wait(&side, &Address::parse(wait)?, dial.until, &dial.tasks).await?;
         let resize = calls.resize.as_deref().map(Address::parse).transpose()?;
         Ok(Console {
             events: Box::new(OutputThenExit::new(output, exit)),
             input,
-            control: Box::new(Calling { side, resize, expires_at: dial.endpoint.expires_at }),
+            control: Box::new(Calling { side, resize }),
         })
     }
 }
@@ -137,16 +137,12 @@ impl Input for NoInput {
 struct Calling {
     side: Side,
     resize: Option<Address>,
-    expires_at: DateTime<Utc>,
 }
 
 #[async_trait]
 impl Control for Calling {
     async fn resize(&self, size: TerminalSize) -> Result<(), ConsoleError> {
         let resize = self.resize.as_ref().ok_or(ConsoleError::Unsupported("a resize"))?;
-        if Utc::now() >= self.expires_at {
-            return Err(ConsoleError::Expired);
-        }
         let address = resize.with(&format!("?h={}&w={}", size.rows, size.columns));
         self.side.whole(Method::POST, &address).await.map(drop)
     }

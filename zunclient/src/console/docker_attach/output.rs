@@ -17,6 +17,9 @@ const QUIET: Duration = Duration::from_secs(2);
 /// How long the exit code may take once the stream has ended; a removal comes before it with `--rm`.
 const EXIT: Duration = Duration::from_secs(10);
 
+/// The same once the link broke: then its answer is as far away.
+const EXIT_WHEN_LOST: Duration = Duration::from_millis(500);
+
 /// Either stream.
 pub(super) enum Output {
     Websocket(WsOutput),
@@ -38,8 +41,8 @@ enum Phase {
     Running(ExitCode),
     /// The process has ended; its last output comes.
     Draining(Option<i64>),
-    /// The output has ended; the exit code is not known.
-    Waiting(ExitCode),
+    /// The output has ended; the exit code is not known, and is waited for so long.
+    Waiting(ExitCode, Duration),
     /// Nothing more comes.
     Over,
 }
@@ -70,25 +73,25 @@ impl OutputThenExit {
                 }
                 Ok(event) => (event, None),
             },
-            Phase::Waiting(exit) => match timeout(EXIT, exit).await {
+            Phase::Waiting(exit, within) => match timeout(*within, exit).await {
                 Ok(Ok(Some(code))) => (Some(Event::Exit(code)), Some(Phase::Over)),
                 Ok(Ok(None) | Err(_)) | Err(_) => (None, Some(Phase::Over)),
             },
             Phase::Over => (None, None),
         };
-        let ended = event.is_none() && next.is_none();
-        if let Some(next) = next {
-            self.phase = next;
-        } else if ended || matches!(event, Some(Event::Lost(_))) {
-            self.end();
+        match (next, &event) {
+            (Some(next), _) => self.phase = next,
+            (None, None) => self.end(EXIT),
+            (None, Some(Event::Lost(_))) => self.end(EXIT_WHEN_LOST),
+            (None, Some(Event::Stdout(_) | Event::Stderr(_) | Event::Exit(_))) => {}
         }
         event
     }
 
-    fn end(&mut self) {
+    fn end(&mut self, within: Duration) {
         self.phase = match std::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Running(exit) => Phase::Waiting(exit),
-            Phase::Draining(_) | Phase::Waiting(_) | Phase::Over => Phase::Over,
+            Phase::Running(exit) => Phase::Waiting(exit, within),
+            Phase::Draining(_) | Phase::Waiting(..) | Phase::Over => Phase::Over,
         };
     }
 }

@@ -17,7 +17,8 @@ use zun_common::shutdown::Tasks;
 
 use super::END_OF_TRANSMISSION;
 use crate::console::docker::address::Address;
-use crate::console::docker::dial::{Dialer, Stream};
+use crate::console::docker::dial::Dialer;
+use crate::console::docker::stream::Stream;
 use crate::console::docker::upgrade::upgrade;
 use crate::console::{ConsoleError, Event, Input};
 
@@ -30,9 +31,6 @@ type Sink = Mutex<SplitSink<Socket, Message>>;
 
 /// What is typed.
 pub(super) struct WsInput(Arc<Sink>);
-
-/// How often something goes out, so that nothing on the way takes a quiet terminal for a dead one.
-const PING: Duration = Duration::from_secs(20);
 
 /// Dials and upgrades.
 pub(super) async fn open(
@@ -57,16 +55,17 @@ pub(super) async fn open(
         Socket::from_partially_read(upgraded.stream, upgraded.first, Role::Client, None).await;
     let (sink, stream) = socket.split();
     let sink = Arc::new(Mutex::new(sink));
-    tasks.spawn(keep_alive(Arc::downgrade(&sink), tasks.clone()));
+    let every = dialer.link().beat;
+    tasks.spawn(keep_alive(Arc::downgrade(&sink), every, tasks.clone()));
     Ok((WsOutput(stream), WsInput(sink)))
 }
 
-/// Pings until the console is dropped. That no pong comes means nothing: a process that does not read its
+/// Pings until the console is dropped: unlike the stream's own beats they have no end. That no pong comes means nothing: a process that does not read its
 /// input holds up the pings behind it.
-async fn keep_alive(sink: Weak<Sink>, tasks: Tasks) {
+async fn keep_alive(sink: Weak<Sink>, every: Duration, tasks: Tasks) {
     loop {
         tokio::select! {
-            () = tokio::time::sleep(PING) => {}
+            () = tokio::time::sleep(every) => {}
             () = tasks.cancelled() => return,
         }
         let Some(sink) = sink.upgrade() else { return };

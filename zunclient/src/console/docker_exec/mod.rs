@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use hyper::Method;
 use serde::Deserialize;
 use zun_common::units::TerminalSize;
 
 use super::docker::address::Address;
-use super::docker::dial::Dialer;
+use super::docker::grants::Grants;
 use super::docker::hijack::{HijackInput, HijackOutput, Shape, hijack};
 use super::docker::side::Side;
 use super::{Connection, Console, ConsoleError, Control, Dial, Event, Events, Input};
@@ -23,21 +22,21 @@ use refusal::Refusal;
 /// An exec that is not yet dialled.
 pub struct DockerExec {
     dial: Dial,
-    dialer: Dialer,
+    grants: Grants,
 }
 
 impl DockerExec {
     /// Checks the endpoint; dials nothing yet.
     pub fn new(dial: Dial) -> Result<Self, ConsoleError> {
-        let dialer = Dialer::new(&dial.endpoint.tls, &dial.key)?;
-        Ok(Self { dial, dialer })
+        let grants = Grants::new(&dial)?;
+        Ok(Self { dial, grants })
     }
 }
 
 #[async_trait]
 impl Connection for DockerExec {
     async fn open(self: Box<Self>) -> Result<Console, ConsoleError> {
-        let Self { dial, dialer } = *self;
+        let Self { dial, grants } = *self;
         let endpoint = &dial.endpoint;
         let need = |call: &Option<String>, what| {
             call.as_deref().map_or(Err(ConsoleError::NoAddress(what)), Address::parse)
@@ -46,8 +45,9 @@ impl Connection for DockerExec {
         let inspect = need(&endpoint.calls.inspect, "inspect")?;
         let resize = endpoint.calls.resize.as_deref().map(Address::parse).transpose()?;
         let body = serde_json::json!({ "Detach": false, "Tty": endpoint.tty }).to_string();
+        let dialer = grants.dialer().await?;
         let (output, input) = hijack(&dialer, &start, &body, Shape::of(endpoint.tty)).await?;
-        let side = Side::new(dialer, dial.tasks.clone());
+        let side = Side::new(grants, dial.tasks.clone());
         Ok(Console {
             events: Box::new(ExecEvents {
                 output,
@@ -58,7 +58,7 @@ impl Connection for DockerExec {
                 ready: VecDeque::new(),
             }),
             input: Box::new(ExecInput { input, tty: endpoint.tty }),
-            control: Box::new(ExecCalls { side, resize, expires_at: endpoint.expires_at }),
+            control: Box::new(ExecCalls { side, resize }),
         })
     }
 }
@@ -112,11 +112,18 @@ impl Events for ExecEvents {
 }
 
 impl ExecEvents {
-    /// The engine closes the stream a moment before it notes the exit code.
+    /// The engine closes the stream a moment before it notes the exit code; and who renews a grant may be
+    /// away for a moment.
     async fn exit_code(&self) -> Option<i64> {
-        for pause in [0, 10, 20, 50, 100, 200, 500, 1000] {
+        for pause in [0, 10, 20, 50, 100, 200, 500, 1000, 2000] {
             tokio::time::sleep(Duration::from_millis(pause)).await;
-            let body = self.side.whole(Method::GET, &self.inspect).await.ok()?;
+            let body = match self.side.whole(Method::GET, &self.inspect).await {
+                Ok(body) => body,
+                Err(ConsoleError::Refused { .. } | ConsoleError::Unreachable { .. }) => {
+                    return None;
+                }
+                Err(_not_now) => continue,
+            };
             let seen: Inspected = serde_json::from_slice(&body).ok()?;
             if !seen.running {
                 return seen.exit_code;
@@ -150,16 +157,12 @@ impl Input for ExecInput {
 struct ExecCalls {
     side: Side,
     resize: Option<Address>,
-    expires_at: DateTime<Utc>,
 }
 
 #[async_trait]
 impl Control for ExecCalls {
     async fn resize(&self, size: TerminalSize) -> Result<(), ConsoleError> {
         let resize = self.resize.as_ref().ok_or(ConsoleError::Unsupported("a resize"))?;
-        if Utc::now() >= self.expires_at {
-            return Err(ConsoleError::Expired);
-        }
         let address = resize.with(&format!("?h={}&w={}", size.rows, size.columns));
         self.side.whole(Method::POST, &address).await.map(drop)
     }

@@ -22,7 +22,7 @@ use zun_common::api::v1::console::{Calls, ConsoleEndpoint, DOCKER_ATTACH, Tls};
 use zun_common::grant::WaitCondition;
 use zun_common::pki::signing_request;
 use zun_common::shutdown::Tasks;
-use zunclient::console::Dial;
+use zunclient::console::{Dial, Link, Proxies};
 
 pub(crate) type Server = TlsStream<TcpStream>;
 
@@ -120,6 +120,9 @@ impl Engine {
             key: request.key,
             input: true,
             until: WaitCondition::NextExit,
+            renewal: None,
+            link: Link::default(),
+            proxies: Proxies::default(),
             tasks: self.tasks.child(),
         }
     }
@@ -127,6 +130,11 @@ impl Engine {
     /// The console endpoint of a container without a terminal, as the service tells it.
     pub(crate) fn endpoint(&self, csr: &str) -> serde_json::Value {
         serde_json::to_value(self.endpoint_at("127.0.0.1", csr)).expect("JSON")
+    }
+
+    /// What to dial with, signed for this request.
+    pub(crate) fn grant(&self, csr: &str) -> Tls {
+        Tls { ca: self.authority.pem.clone(), certificate: self.authority.sign(csr) }
     }
 
     fn endpoint_at(&self, host: &str, csr: &str) -> ConsoleEndpoint {
@@ -143,7 +151,7 @@ impl Engine {
                 wait: at("https", "wait"),
                 ..Calls::default()
             },
-            tls: Tls { ca: self.authority.pem.clone(), certificate: self.authority.sign(csr) },
+            tls: self.grant(csr),
             tty: false,
             stdin: true,
             expires_at: chrono::Utc::now() + chrono::TimeDelta::seconds(60),

@@ -1,0 +1,145 @@
+//! What runc is about to do, as far as a size matters to it.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+/// A process with a terminal is about to be made.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Job {
+    /// The engine's identifier of the container or of the exec.
+    id: OsString,
+    /// Where the process is described.
+    file: PathBuf,
+    /// The process is a part of the description, or all of it.
+    part: Option<&'static str>,
+}
+
+impl Job {
+    /// From the arguments of runc. The id of an exec is told by the name of its file for the process id.
+    pub(crate) fn of(arguments: &[OsString]) -> Option<Self> {
+        let value = |name: &str| {
+            let at = arguments.iter().position(|argument| argument == name)?;
+            arguments.get(at + 1)
+        };
+        let verb =
+            arguments.iter().find(|argument| *argument == "create" || *argument == "exec")?;
+        if verb == "create" {
+            let file = Path::new(value("--bundle")?).join("config.json");
+            let id = arguments.last()?.clone();
+            return Some(Self { id, file, part: Some("process") });
+        }
+        let id = Path::new(value("--pid-file")?).file_stem()?.to_owned();
+        Some(Self { id, file: value("--process")?.into(), part: None })
+    }
+
+    /// Writes the size that was left for it into the description.
+    pub(crate) fn give_size(&self, directory: &Path) -> io::Result<()> {
+        if !is_id(&self.id) {
+            return Ok(());
+        }
+        let kept = directory.join(&self.id);
+        let Some((rows, columns)) = read_size(&std::fs::read_to_string(&kept)?) else {
+            return Ok(());
+        };
+        let mut whole: Value = serde_json::from_slice(&std::fs::read(&self.file)?)?;
+        let process = match self.part {
+            Some(part) => whole.get_mut(part),
+            None => Some(&mut whole),
+        };
+        let Some(process) = process.and_then(Value::as_object_mut) else { return Ok(()) };
+        if process.get("terminal") == Some(&Value::Bool(true)) {
+            process.insert("consoleSize".to_owned(), json!({ "height": rows, "width": columns }));
+            replace(&self.file, &serde_json::to_vec(&whole)?)?;
+        }
+        if self.part.is_none() {
+            // An exec runs once.
+            std::fs::remove_file(kept)?;
+        }
+        Ok(())
+    }
+}
+
+/// At once: runc must never read a half.
+fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(".sized");
+    std::fs::write(&beside, bytes)?;
+    std::fs::rename(beside, file)
+}
+
+fn is_id(id: &OsStr) -> bool {
+    let bytes = id.as_encoded_bytes();
+    bytes.len() == 64 && bytes.iter().all(u8::is_ascii_hexdigit)
+}
+
+fn read_size(text: &str) -> Option<(u16, u16)> {
+    let (rows, columns) = text.trim_end().split_once(' ')?;
+    Some((rows.parse().ok()?, columns.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(line: &str) -> Option<Job> {
+        let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        Job::of(&words)
+    }
+
+    fn id() -> String {
+        "ab".repeat(32)
+    }
+
+    #[test]
+    fn what_is_made_is_read_from_runcs_own_arguments() {
+        let id = id();
+        let create = format!("--root /r --log /l create --bundle /b --pid-file /b/init.pid {id}");
+        let expected =
+            Job { id: id.clone().into(), file: "/b/config.json".into(), part: Some("process") };
+        assert_eq!(job(&create), Some(expected));
+        let exec = format!("--root /r exec --process /tmp/p --detach --pid-file /b/{id}.pid cc");
+        assert_eq!(job(&exec), Some(Job { id: id.into(), file: "/tmp/p".into(), part: None }));
+        for other in ["--root /r start x", "delete --force x", "--version", "exec x sh"] {
+            assert_eq!(job(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_size_is_written_only_for_a_terminal_and_everything_else_stays() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let here = directory.path();
+        std::fs::write(here.join(id()), "33 101\n").expect("kept");
+        for (terminal, sized) in [(true, json!({"height": 33, "width": 101})), (false, Value::Null)]
+        {
+            let file = here.join("config.json");
+            let config =
+                json!({"process": {"terminal": terminal, "args": ["sh"]}, "big": u64::MAX});
+            std::fs::write(&file, config.to_string()).expect("written");
+            let job = Job { id: id().into(), file: file.clone(), part: Some("process") };
+            job.give_size(here).expect("given");
+            let bytes = std::fs::read(&file).expect("there");
+            let mut seen: Value = serde_json::from_slice(&bytes).expect("JSON");
+            let process = seen["process"].as_object_mut().expect("a process");
+            assert_eq!(process.remove("consoleSize").unwrap_or_default(), sized);
+            assert_eq!(seen, config);
+        }
+    }
+
+    #[test]
+    fn an_execs_size_is_used_once_and_a_foreign_name_never() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let here = directory.path();
+        let file = here.join("process");
+        std::fs::write(&file, r#"{"terminal":true}"#).expect("written");
+        std::fs::write(here.join(id()), "33 101").expect("kept");
+        let job = |id: &str| Job { id: id.into(), file: file.clone(), part: None };
+        job("../process").give_size(here).expect("nothing");
+        job(&id()).give_size(here).expect("given");
+        assert!(std::fs::read_to_string(&file).expect("there").contains("consoleSize"));
+        assert!(job(&id()).give_size(here).is_err(), "it is gone");
+        assert_eq!(read_size("0 x"), None);
+    }
+}

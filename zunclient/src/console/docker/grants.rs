@@ -1,0 +1,67 @@
+//! The grant of a session. It is good for two minutes to dial with; a session lasts longer, so a call that
+//! finds it expired has it renewed first.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::Mutex;
+
+use super::dial::Dialer;
+use crate::console::{ConsoleError, Dial, Link, Proxies, Renewal, Renewed};
+
+/// No call is begun with a grant that ends within this time.
+const MARGIN: TimeDelta = TimeDelta::seconds(3);
+
+/// The newest grant of one session. Clones are the same.
+#[derive(Clone)]
+pub struct Grants {
+    held: Arc<Mutex<Held>>,
+    renewal: Option<Arc<dyn Renewal>>,
+    link: Link,
+    proxies: Proxies,
+}
+
+struct Held {
+    dialer: Dialer,
+    expires_at: DateTime<Utc>,
+}
+
+impl Grants {
+    /// The first one, and the way to others.
+    pub fn new(dial: &Dial) -> Result<Self, ConsoleError> {
+        let Dial { endpoint, key, renewal, link, proxies, .. } = dial;
+        let dialer = Dialer::new(&endpoint.tls, key)?.over(*link, proxies.clone());
+        let held = Held { dialer, expires_at: endpoint.expires_at };
+        Ok(Self {
+            held: Arc::new(Mutex::new(held)),
+            renewal: renewal.clone(),
+            link: *link,
+            proxies: proxies.clone(),
+        })
+    }
+
+    /// What to dial with now.
+    pub async fn dialer(&self) -> Result<Dialer, ConsoleError> {
+        let mut held = self.held.lock().await;
+        if Utc::now() + MARGIN >= held.expires_at {
+            *held = self.renewed().await?;
+        }
+        Ok(held.dialer.clone())
+    }
+
+    /// A new one although the last should still be good: the clocks may differ, or the host has another
+    /// authority by now.
+    pub async fn another(&self) -> Result<Dialer, ConsoleError> {
+        let mut held = self.held.lock().await;
+        *held = self.renewed().await?;
+        Ok(held.dialer.clone())
+    }
+
+    async fn renewed(&self) -> Result<Held, ConsoleError> {
+        let renewal = self.renewal.as_ref().ok_or(ConsoleError::Expired)?;
+        let Renewed { tls, key, expires_at } =
+            renewal.renew().await.map_err(ConsoleError::NotRenewed)?;
+        let dialer = Dialer::new(&tls, &key)?.over(self.link, self.proxies.clone());
+        Ok(Held { dialer, expires_at })
+    }
+}

@@ -1,0 +1,228 @@
+//! What holds a link together: grants that are renewed, beats, and proxies on the way.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use zun_common::pki::signing_request;
+use zun_common::shutdown::Tasks;
+use zun_common::units::TerminalSize;
+use zunclient::console::{
+    Console, ConsoleError, Dial, Event, Link, Proxies, Renewal, Renewed, connection,
+};
+
+use crate::fake::{Asked, Engine};
+
+const UPGRADED: &[u8] = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An echo with a terminal's shape on a hijacked connection; sizes are taken, the wait never ends.
+async fn echo(mut asked: Asked) {
+    if asked.head.starts_with("POST /c/wait") {
+        let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        asked.stream.write_all(head).await.expect("answered");
+        return drop(asked.stream.read_u8().await);
+    }
+    if asked.head.starts_with("POST /c/resize") {
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        asked.stream.write_all(answer).await.expect("answered");
+        return asked.stream.shutdown().await.expect("ended");
+    }
+    asked.stream.write_all(UPGRADED).await.expect("upgraded");
+    let mut buffer = [0; 64];
+    while let Ok(count @ 1..) = asked.stream.read(&mut buffer).await {
+        if asked.stream.write_all(buffer.get(..count).unwrap_or_default()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Dialled by hijack, also with a terminal.
+fn dial(engine: &Engine) -> Dial {
+    let mut dial = engine.dial(true, "127.0.0.1");
+    dial.endpoint.calls.websocket = None;
+    dial
+}
+
+async fn open(dial: Dial) -> Result<Console, ConsoleError> {
+    connection(dial)?.open().await
+}
+
+async fn echoes(console: &mut Console, word: &'static str) {
+    console.input.write(Bytes::from_static(word.as_bytes())).await.expect("sent");
+    let echoed = timeout(PATIENCE, console.events.next()).await.expect("in time");
+    assert_eq!(echoed, Some(Event::Stdout(Bytes::from_static(word.as_bytes()))));
+}
+
+struct Renewing {
+    engine: Arc<Engine>,
+    renewed: AtomicU32,
+    /// How long each new grant is good.
+    seconds: i64,
+}
+
+#[async_trait]
+impl Renewal for Renewing {
+    async fn renew(&self) -> Result<Renewed, String> {
+        let request = signing_request("client", Vec::new()).expect("a request");
+        let tls = self.engine.grant(&request.csr);
+        self.renewed.fetch_add(1, Ordering::Relaxed);
+        let expires_at = chrono::Utc::now() + chrono::TimeDelta::seconds(self.seconds);
+        Ok(Renewed { tls, key: request.key, expires_at })
+    }
+}
+
+#[tokio::test]
+async fn a_call_behind_the_end_of_its_grant_gets_another_one_silently() {
+    let engine = Arc::new(Engine::start(&["127.0.0.1"], echo).await);
+    let renewing =
+        Arc::new(Renewing { engine: Arc::clone(&engine), renewed: AtomicU32::new(0), seconds: 60 });
+    let mut dial = dial(&engine);
+    dial.endpoint.expires_at = chrono::Utc::now() + chrono::TimeDelta::milliseconds(3200);
+    dial.renewal = Some(Arc::<Renewing>::clone(&renewing));
+    let mut console = open(dial).await.expect("a console");
+    let size = TerminalSize { rows: 30, columns: 90 };
+    // The grant is taken for expired three seconds before it is.
+    timeout(PATIENCE, async {
+        while renewing.renewed.load(Ordering::Relaxed) == 0 {
+            console.control.resize(size).await.expect("resized");
+        }
+    })
+    .await
+    .expect("renewed");
+    for _ in 0..3 {
+        console.control.resize(size).await.expect("resized");
+    }
+    assert_eq!(renewing.renewed.load(Ordering::Relaxed), 1, "one is good for many calls");
+    echoes(&mut console, "still here").await;
+}
+
+#[tokio::test]
+async fn without_a_way_to_another_grant_an_expired_one_is_said_to_be() {
+    let engine = Engine::start(&["127.0.0.1"], echo).await;
+    let mut dial = dial(&engine);
+    dial.endpoint.expires_at = chrono::Utc::now();
+    let refusal = open(dial).await.err().expect("expired");
+    assert!(matches!(refusal, ConsoleError::Expired), "{refusal}");
+}
+
+/// A proxy that counts what goes either way, and opens tunnels where it is asked to.
+struct Counting {
+    port: u16,
+    client_bytes: Arc<AtomicU32>,
+}
+
+impl Counting {
+    async fn start(target: u16, tunnels: bool) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let client_bytes = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&client_bytes);
+        let tasks = Tasks::new();
+        let own = tasks.clone();
+        tasks.spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                own.spawn(relay(client, target, tunnels, Arc::clone(&count)));
+            }
+        });
+        Self { port, client_bytes }
+    }
+}
+
+async fn relay(mut client: TcpStream, target: u16, tunnels: bool, count: Arc<AtomicU32>) {
+    if tunnels {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(client.read_u8().await.expect("a head"));
+        }
+        let head = String::from_utf8(head).expect("text");
+        assert!(head.starts_with("CONNECT host.test:2376 HTTP/1.1\r\n"), "{head}");
+        assert!(head.contains("Proxy-Authorization: Basic dXNlcjp3b3Jk\r\n"), "{head}");
+        client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.expect("opened");
+    }
+    let mut server = TcpStream::connect(("127.0.0.1", target)).await.expect("the engine");
+    let (mut from_client, mut to_client) = client.split();
+    let (mut from_server, mut to_server) = server.split();
+    let up = async {
+        let mut buffer = [0; 4096];
+        while let Ok(read @ 1..) = from_client.read(&mut buffer).await {
+            count.fetch_add(1, Ordering::Relaxed);
+            if to_server.write_all(buffer.get(..read).unwrap_or_default()).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = up => {}
+        _ended = tokio::io::copy(&mut from_server, &mut to_client) => {}
+    }
+}
+
+#[tokio::test]
+async fn a_quiet_session_beats_and_its_bytes_stay_whole() {
+    let engine = Engine::start(&["127.0.0.1"], echo).await;
+    let proxy = Counting::start(engine.port, false).await;
+    let mut dial = dial(&engine);
+    let calls = &mut dial.endpoint.calls;
+    for url in [&mut calls.attach, &mut calls.wait].into_iter().flatten() {
+        *url = url.replace(&format!(":{}/", engine.port), &format!(":{}/", proxy.port));
+    }
+    dial.link = Link { beat: Duration::from_millis(20), ..Link::default() };
+    let mut console = open(dial).await.expect("a console");
+    echoes(&mut console, "before").await;
+    let before = proxy.client_bytes.load(Ordering::Relaxed);
+    let quiet = async {
+        while proxy.client_bytes.load(Ordering::Relaxed) < before + 20 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, async {
+        tokio::select! {
+            event = console.events.next() => panic!("a beat is no event: {event:?}"),
+            () = quiet => {}
+        }
+    })
+    .await
+    .expect("twenty beats");
+    echoes(&mut console, "after").await;
+}
+
+#[tokio::test]
+async fn beats_end_before_tls_takes_them_for_an_attack() {
+    let engine = Engine::start(&["127.0.0.1"], echo).await;
+    let mut dial = dial(&engine);
+    dial.link = Link { beat: Duration::from_millis(1), ..Link::default() };
+    let mut console = open(dial).await.expect("a console");
+    let quiet = timeout(Duration::from_millis(500), console.events.next()).await;
+    assert!(quiet.is_err(), "{quiet:?}");
+    echoes(&mut console, "still here").await;
+}
+
+#[tokio::test]
+async fn a_console_is_dialled_through_the_proxy_of_the_environment() {
+    let engine = Engine::start(&["host.test"], echo).await;
+    let proxy = Counting::start(engine.port, true).await;
+    let mut dial = dial(&engine);
+    let calls = &mut dial.endpoint.calls;
+    for url in [&mut calls.attach, &mut calls.wait].into_iter().flatten() {
+        *url = url.replace(&format!("127.0.0.1:{}/", engine.port), "host.test:2376/");
+    }
+    dial.proxies = Proxies::through(&format!("http://user:word@127.0.0.1:{}", proxy.port), "");
+    let mut console = open(dial).await.expect("a console");
+    echoes(&mut console, "through").await;
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_there_is_named_with_the_host_behind_it() {
+    let engine = Engine::start(&["host.test"], echo).await;
+    let mut dial = dial(&engine);
+    dial.endpoint.calls.attach = Some("https://host.test:2376/c/attach".to_owned());
+    dial.proxies = Proxies::through("http://127.0.0.1:1", "");
+    let words = open(dial).await.err().expect("unreachable").to_string();
+    assert!(words.contains("host.test:2376 (through the proxy 127.0.0.1:1)"), "{words}");
+}
