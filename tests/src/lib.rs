@@ -7,6 +7,7 @@ pub mod profile;
 pub mod proxy;
 pub mod pty;
 pub mod rabbit;
+pub mod registry;
 pub mod scripted_agent;
 pub mod tls;
 pub mod world;

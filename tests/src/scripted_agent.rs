@@ -12,9 +12,9 @@ use zun_common::bus::{Accepted, Bus, CallError, Incoming, Route, Router};
 use zun_common::grant::ApiVersion;
 use zun_common::id::{ContainerId, EngineId, ExecId, HostName};
 use zun_common::rpc::container::{
-    Console, ConsoleListener, CreateContainer, KillContainer, LocateConsole, Logs, PauseContainer,
-    ReadLogs, RebootContainer, RemoveContainer, ResizeTerminal, StartContainer, StopContainer,
-    UnpauseContainer,
+    Console, ConsoleListener, CreateContainer, KillContainer, LocateConsole, LocateData, Logs,
+    PauseContainer, ReadLogs, ReadStats, RebootContainer, RemoveContainer, ResizeTerminal,
+    StartContainer, Stats, StopContainer, Top, TopContainer, UnpauseContainer, UpdateContainer,
 };
 use zun_common::rpc::envelope::CallContext;
 use zun_common::rpc::exec::{
@@ -130,6 +130,7 @@ impl ScriptedAgent {
             started_at: None,
             finished_at: None,
             attached: 0,
+            image_pull: None,
         };
         change(&mut report);
         self.bus.report(&report, &CallContext::internal()).await.expect("the report is sent");
@@ -293,6 +294,25 @@ fn router(shared: &Arc<Shared>) -> Router {
         tty: script.tty,
         stdin: true,
     });
+    router = question::<LocateData>(router, shared, |script| Console {
+        engine: engine_id(),
+        listener: listener(),
+        tty: script.tty,
+        stdin: false,
+    });
+    router = question::<TopContainer>(router, shared, |_| Top {
+        titles: vec!["PID".to_owned(), "CMD".to_owned()],
+        processes: vec![vec!["1".to_owned(), "sleep 1000".to_owned()]],
+    });
+    router = question::<ReadStats>(router, shared, |_| Stats {
+        cpu_percent: 12.5,
+        memory: 16 << 20,
+        memory_limit: 64 << 20,
+        block: (1, 2),
+        network: (3, 4),
+        processes: 5,
+    });
+    router = question::<UpdateContainer>(router, shared, |_| Done {});
     router = question::<CreateExec>(router, shared, |_| CreatedExec {
         exec: exec_id(),
         listener: Some(listener()),

@@ -4,7 +4,6 @@ mod docker {
     mod engine;
     mod fake;
     mod proxy;
-    mod registry;
     mod world;
 
     mod conformance {

@@ -4,6 +4,9 @@
 mod interactive {
     mod attach;
     mod endings;
+    mod exec;
     mod pipes;
+    mod pull;
     mod terminal;
+    mod verbs;
 }

@@ -132,6 +132,16 @@ named_enum!(
         Resize = "resize",
         /// Read its output.
         Logs = "logs",
+        /// List its processes.
+        Top = "top",
+        /// See what it uses.
+        Stats = "stats",
+        /// Copy files out of it.
+        GetArchive = "get_archive",
+        /// Copy files into it.
+        PutArchive = "put_archive",
+        /// Change what it may use, or its name.
+        Update = "update",
         /// Remove it.
         Delete = "delete",
         /// Stop it, then remove it.
@@ -150,8 +160,15 @@ impl Status {
             Action::Reboot => {
                 matches!(self, Self::Created | Self::Running | Self::Stopped | Self::Error)
             }
-            Action::Pause | Action::Execute | Action::ExecuteResize => {
+            Action::Pause
+            | Action::Execute
+            | Action::ExecuteResize
+            | Action::Top
+            | Action::Stats => {
                 matches!(self, Self::Running)
+            }
+            Action::GetArchive | Action::PutArchive | Action::Update => {
+                matches!(self, Self::Created | Self::Running | Self::Stopped | Self::Paused)
             }
             Action::Unpause => matches!(self, Self::Paused),
             Action::Attach | Action::Resize => matches!(self, Self::Created | Self::Running),
@@ -204,10 +221,10 @@ mod tests {
     fn what_is_allowed_in_each_status() {
         insta::assert_snapshot!(grid(), @r"
         Creating   delete_force
-        Created    start reboot attach resize logs delete delete_stop delete_force
-        Running    stop reboot pause kill execute execute_resize attach resize logs delete_stop delete_force
-        Stopped    start reboot logs delete delete_stop delete_force
-        Paused     unpause logs delete_force
+        Created    start reboot attach resize logs get_archive put_archive update delete delete_stop delete_force
+        Running    stop reboot pause kill execute execute_resize attach resize logs top stats get_archive put_archive update delete_stop delete_force
+        Stopped    start reboot logs get_archive put_archive update delete delete_stop delete_force
+        Paused     unpause logs get_archive put_archive update delete_force
         Restarting stop kill logs delete_stop delete_force
         Rebuilding delete_force
         Deleting   delete_force

@@ -30,7 +30,8 @@ fn zun_run_help() {
 fn every_verb_shows_an_example() {
     for verb in [
         "run", "create", "start", "stop", "restart", "pause", "unpause", "kill", "delete", "rm",
-        "list", "ls", "ps", "show", "logs", "attach", "exec", "wait", "version",
+        "list", "ls", "ps", "show", "logs", "top", "stats", "cp", "rename", "update", "attach",
+        "exec", "wait", "version",
     ] {
         assert!(help(&[verb, "--help"]).contains("Example"), "{verb}");
     }

@@ -221,3 +221,55 @@ async fn the_request_id_travels_to_the_host_and_back() {
     assert_eq!(context.request.as_str(), "req-from-the-client");
     assert_eq!(context.project.unwrap().as_str(), "blue");
 }
+
+#[tokio::test]
+async fn processes_and_use_are_told_in_zuns_shapes() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    let path = format!("/v1/containers/{id}");
+    let top = api.get(ANN, &format!("{path}/top?ps_args=None")).await.expect(200).json();
+    assert_eq!(top, json!({"Titles": ["PID", "CMD"], "Processes": [["1", "sleep 1000"]]}));
+    assert_eq!(agent.takes("container.top").await.body["ps_args"], Value::Null);
+    api.get(ANN, &format!("{path}/top?ps_args=-eo+pid,comm")).await.expect(200);
+    assert_eq!(agent.takes("container.top").await.body["ps_args"], json!("-eo pid,comm"));
+    let refused = api.get(ANN, &format!("{path}/top?ps_args=$(id)")).await.refusal();
+    assert!(refused.starts_with("400 ") && refused.contains("'ps_args'"), "{refused}");
+    let stats = api.get(ANN, &format!("{path}/stats")).await.expect(200).json();
+    let wanted = json!({
+        "CONTAINER": "test", "CPU %": 12.5, "MEM USAGE(MiB)": 16.0, "MEM LIMIT(MiB)": 64.0, "MEM %": 25.0,
+        "BLOCK I/O(B)": "1/2", "NET I/O(B)": "3/4", "PIDS": 5,
+    });
+    assert_eq!(stats, wanted);
+}
+
+#[tokio::test]
+async fn a_name_is_changed_here_and_limits_on_the_host() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    api.container(&agent, "other", Status::Running).await;
+    let path = format!("/v1/containers/{id}");
+    let patch = |body: Value| send(api.request(Method::PATCH, ANN, &path).json(&body));
+    let shown = patch(json!({"name": "web"})).await.expect(200).json();
+    assert_eq!((&shown["name"], &shown["uuid"]), (&json!("web"), &json!(id)));
+    assert_eq!(api.get(ANN, "/v1/containers/web").await.expect(200).json()["uuid"], json!(id));
+    assert!(agent.taken().iter().all(|taken| taken.method != "container.update"));
+    assert!(patch(json!({"name": "other"})).await.refusal().starts_with("409 "));
+    let shown = patch(json!({"cpu": 0.5, "memory": "1024"})).await.expect(200).json();
+    assert_eq!((&shown["cpu"], &shown["memory"]), (&json!(0.5), &json!("1024")));
+    let told = agent.takes("container.update").await.body["resources"].clone();
+    assert_eq!(told, json!({"cpus": 0.5, "memory": 1024}));
+    // The host has 4 GiB, of which the other one has claimed a part.
+    let refused = patch(json!({"memory": 8192})).await.refusal();
+    assert!(refused.starts_with("409 ") && refused.contains("without enough memory"), "{refused}");
+    for bad in
+        [json!({"memory": 1}), json!({"cpu": "many"}), json!({"name": "-"}), json!({"image": "x"})]
+    {
+        assert!(patch(bad.clone()).await.refusal().starts_with("400 "), "{bad}");
+    }
+    agent.refuse("container.update", Problem::new(Code::Engine, "it cannot"));
+    assert!(patch(json!({"name": "again", "memory": 256})).await.refusal().contains("it cannot"));
+    let shown = api.get(ANN, &path).await.json();
+    assert_eq!((&shown["name"], &shown["memory"]), (&json!("web"), &json!("1024")));
+}

@@ -6,7 +6,7 @@ use zun_common::rpc::{Code, Problem};
 use zun_common::status::Status;
 use zun_tests::scripted_agent::{engine_id, exec_id};
 
-use crate::support::{ADMIN, ANN, Api};
+use crate::support::{ADMIN, ANN, Api, BOB};
 
 fn csr() -> String {
     signing_request("client", Vec::new()).unwrap().csr
@@ -136,6 +136,49 @@ async fn attaching_says_why_it_cannot_be() {
     let refused = api.post(ANN, &format!("/v1/containers/{running}/attach"), ask()).await.refusal();
     let words = "Host h1 offers no console: the listener is not up";
     assert_eq!(refused, format!("503 container.no-console {words}"));
+}
+
+#[tokio::test]
+async fn output_and_files_are_granted_by_themselves() {
+    let api = Api::with_consoles().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    for (verb, mode, action, protocol) in [
+        ("logs", None, "logs", "docker.logs"),
+        ("archive", Some("ro"), "get_archive", "docker.archive"),
+        ("archive", Some("rw"), "put_archive", "docker.archive"),
+    ] {
+        let mut ask = json!({"csr": csr()});
+        if let Some(mode) = mode {
+            ask["mode"] = json!(mode);
+        }
+        let answer = api.post(ANN, &format!("/v1/containers/{id}/{verb}"), ask).await.expect(200);
+        assert_eq!(agent.takes("container.data").await.body["action"], json!(action));
+        let url = format!("https://192.0.2.7:2376/v1.41/containers/ENGINE/{verb}");
+        let wanted = json!({
+            "protocol": protocol, "url": url, "calls": {verb: url}, "tty": false, "stdin": false,
+            "tls": {"ca": "PEM", "certificate": "PEM"}, "expires_at": "SOON",
+        });
+        assert_eq!(plain(answer.json()), wanted);
+    }
+    let mut table = Vec::new();
+    for (verb, ask) in [
+        ("logs", json!({})),
+        ("logs", json!({"csr": csr(), "mode": "ro"})),
+        ("archive", json!({"csr": csr()})),
+        ("archive", json!({"csr": csr(), "mode": "root"})),
+    ] {
+        table.push(api.post(ANN, &format!("/v1/containers/{id}/{verb}"), ask).await.refusal());
+    }
+    insta::assert_snapshot!(table.join("\n"), @r"
+    400 container.schema-validation-error Invalid input for field 'csr'. Value: ''. It must be given: a certificate signing request in PEM of at most 8192 characters.
+    400 container.schema-validation-error Additional properties are not allowed ('mode' was unexpected)
+    400 container.schema-validation-error Invalid input for field 'mode'. Value: 'null'. It must be `ro` to copy out, or `rw` to copy in.
+    400 container.schema-validation-error Invalid input for field 'mode'. Value: 'root'. It must be `ro` to copy out, or `rw` to copy in.
+    ");
+    let path = format!("/v1/containers/{id}/archive");
+    let stranger = api.post(BOB, &path, json!({"csr": csr(), "mode": "ro"})).await.refusal();
+    assert!(stranger.starts_with("404 "), "{stranger}");
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ async fn every_refusal_has_the_same_body() {
     GET /nowhere: 404 container.not-found Not Found
     GET /v1/nowhere: 404 container.not-found Not Found
     GET /v1/nowhere: 401 container.unauthorized The request you have made requires authentication.
-    PATCH /v1/containers/00000000-0000-0000-0000-000000000000: 404 container.not-found Not Found
+    PATCH /v1/containers/00000000-0000-0000-0000-000000000000: 404 container.container-not-found Container 00000000-0000-0000-0000-000000000000 could not be found.
     PUT /v1/containers: 404 container.not-found Not Found
     POST /: 404 container.not-found Not Found
     GET /v1/containers/00000000-0000-0000-0000-000000000000: 404 container.container-not-found Container 00000000-0000-0000-0000-000000000000 could not be found.

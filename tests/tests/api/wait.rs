@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use zun_common::status::Status;
 
-use crate::support::{ANN, Api, BOB};
+use crate::support::{ANN, Api, BOB, soon};
 
 #[tokio::test]
 async fn a_report_wakes_the_waiter() {
@@ -94,4 +94,37 @@ async fn waiters_are_bounded_apart_from_other_requests() {
         agent.report(id, Status::Running, |_| {}).await;
     });
     first.expect(200);
+}
+
+#[tokio::test]
+async fn whoever_has_seen_a_container_hears_of_any_change_such_as_how_its_image_comes_along() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.create(ANN, json!({"image": "cirros"})).await;
+    let layer = |current| json!({"id": "4f4fb700ef54", "state": "Downloading", "current": current, "total": 9});
+    let pull = |current| json!({"layers": [layer(current)]});
+    let report = async |current| {
+        let pull = serde_json::from_value(pull(current)).expect("a pull");
+        agent.report(id, Status::Creating, |report| report.image_pull = Some(pull)).await;
+    };
+    report(1).await;
+    let path = format!("/v1/containers/{id}");
+    let first = soon("the first report is applied", || async {
+        let shown = api.get(ANN, &path).await.json();
+        (shown["image_pull"] == pull(1)).then_some(shown)
+    })
+    .await;
+    let seen = first["updated_at"].as_str().expect("a time").replace(' ', "%20");
+    let wait = format!("{path}?wait_for=Created&timeout=30&unless_updated={seen}");
+    let begun = Instant::now();
+    let (shown, ()) = tokio::join!(api.get(ANN, &wait), async {
+        api.until_metric("zun_api_requests_waiting", 1.0).await;
+        report(5).await;
+    });
+    assert_eq!(shown.expect(200).json()["image_pull"], pull(5));
+    assert!(begun.elapsed() < Duration::from_secs(10), "it was not the time that ended it");
+    agent.report(id, Status::Created, |_| {}).await;
+    api.until(id, Status::Created).await;
+    let shown = api.get(ANN, &format!("/v1/containers/{id}")).await.json();
+    assert!(shown.get("image_pull").is_none(), "{shown}");
 }

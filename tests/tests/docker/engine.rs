@@ -68,6 +68,30 @@ async fn every_field_of_a_spec_reaches_the_engine() {
 }
 
 #[tokio::test]
+async fn changed_limits_reach_the_engine() {
+    let world = docker();
+    let mut spec = spec(&world, IDLE);
+    spec.resources = Resources { cpus: Cpus::from_millis(500), memory: Mebibytes(64) };
+    let subject = Subject::created(&world, &spec).await;
+    let more = Resources { cpus: Cpus::from_millis(1500), memory: Mebibytes(300) };
+    subject.driver.update(subject.id, more).await.unwrap();
+    let name = subject.id.engine_name();
+    let shown = raw(&world, &format!("/v1.41/containers/{name}/json")).await;
+    let host = &shown["HostConfig"];
+    assert_eq!((&host["NanoCpus"], &host["Memory"]), (&json!(1_500_000_000), &json!(300 << 20)));
+}
+
+#[tokio::test]
+async fn arguments_of_ps_that_it_does_not_know_are_refused_in_its_words() {
+    let world = docker();
+    let subject = Subject::running(&world, IDLE).await;
+    for bad in ["-eo nonsense", "-eo comm"] {
+        let error = subject.driver.top(subject.id, Some(bad)).await.unwrap_err();
+        assert!(matches!(error, DriverError::Invalid { .. }), "{bad}: {error:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_read_only_root_cannot_be_written() {
     let world = docker();
     let mut spec = spec(&world, "touch /x");

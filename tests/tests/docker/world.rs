@@ -13,8 +13,7 @@ use zun_common::id::ExecId;
 use zun_compute::driver::ContainerDriver;
 use zun_compute::driver::docker::DockerDriver;
 use zun_tests::conformance::driver::World;
-
-use super::registry::Registry;
+use zun_tests::registry::Registry;
 
 pub(crate) struct Real {
     pub(crate) socket: PathBuf,

@@ -59,6 +59,8 @@ pub(crate) enum AppError {
     WrongState { action: Action, id: ContainerId, status: Status },
     #[error("Cannot {action} container {id}: it was never placed on a host")]
     Unplaced { action: Action, id: ContainerId },
+    #[error("The container's host cannot give it so much. {0}")]
+    NoRoom(String),
     #[error("Host {host} is down: {why}")]
     HostDown { host: HostName, why: String },
     #[error("The client speaks none of the offered console protocols: {0}")]

@@ -50,6 +50,7 @@ diesel::table! {
         exit_code -> Nullable<BigInt>,
         oom_killed -> Bool,
         attached -> Integer,
+        image_pull -> Nullable<Text>,
         started_at -> Nullable<Timestamp>,
         finished_at -> Nullable<Timestamp>,
         created_at -> Timestamp,

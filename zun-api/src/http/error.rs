@@ -82,7 +82,7 @@ pub(super) fn shown(error: &AppError) -> Shown {
             new(Http::NOT_FOUND, "container.container-not-found")
         }
         AppError::NoHost(_) => new(Http::NOT_FOUND, "container.requested-host-not-found"),
-        AppError::Ambiguous(_) | AppError::NameTaken(_) => {
+        AppError::Ambiguous(_) | AppError::NameTaken(_) | AppError::NoRoom(_) => {
             new(Http::CONFLICT, "container.conflict")
         }
         AppError::WrongState { .. } | AppError::Unplaced { .. } => {

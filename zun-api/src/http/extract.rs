@@ -52,7 +52,7 @@ impl<T: Ask> FromRequest for Asked<T> {
             let query = Query::<Vec<(String, String)>>::from_query(request.query_string())
                 .map_err(|_cause| AppError::Malformed("The query cannot be read.".to_owned()))?;
             let body = match *request.method() {
-                Method::POST => object(&request, payload).await?,
+                Method::POST | Method::PATCH => object(&request, payload).await?,
                 _ => None,
             };
             let mut fields = Fields::new(query.into_inner(), body);

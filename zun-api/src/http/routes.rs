@@ -40,6 +40,7 @@ fn all_containers(config: &mut ServiceConfig) {
     config.service(
         resource("/containers/{ident}")
             .route(get().to(containers::show))
+            .route(web::patch().to(containers::update))
             .route(web::delete().to(containers::delete))
             .default_service(unknown()),
     );
@@ -59,12 +60,20 @@ fn all_containers(config: &mut ServiceConfig) {
         post "pause" containers::pause,
         post "unpause" containers::unpause,
         post "kill" containers::kill,
-        get "logs" containers::logs,
+        get "top" containers::top,
+        get "stats" containers::stats,
+        post "archive" containers::archive_by_dial,
         post "execute" containers::execute,
         post "execute_resize" containers::execute_resize,
         post "execute_attach" containers::execute_attach,
         post "execute_kill" containers::execute_kill,
         post "resize" containers::resize,
+    );
+    config.service(
+        resource("/containers/{ident}/logs")
+            .route(get().to(containers::logs))
+            .route(post().to(containers::logs_by_dial))
+            .default_service(unknown()),
     );
     config.service(
         resource("/containers/{ident}/attach")

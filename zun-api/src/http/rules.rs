@@ -101,6 +101,16 @@ pub(super) const PROTOCOL: Rule = Rule {
         (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
     },
 };
+/// Arguments of `ps`.
+pub(super) const PS_ARGUMENTS: Rule = Rule {
+    words: "at most 255 letters, blanks, `-`, `,` or `+`",
+    holds: |text| {
+        text.len() <= 255
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b' ' | b'-' | b',' | b'+'))
+    },
+};
 /// What a list is narrowed by.
 pub(super) const WANTED: Rule =
     Rule { words: "a text of at most 255 characters", holds: |text| text.len() <= 255 };

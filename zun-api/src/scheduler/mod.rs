@@ -27,6 +27,18 @@ pub(crate) struct HostView {
     pub(crate) claimed: Resources,
 }
 
+impl HostView {
+    /// As it is for a container that is there already: a disabled host keeps what it has.
+    pub(crate) fn without(self, held: Resources) -> Self {
+        let Resources { cpus, memory } = self.claimed;
+        let claimed = Resources {
+            cpus: Cpus::from_millis(cpus.millis().saturating_sub(held.cpus.millis())),
+            memory: Mebibytes(memory.0.saturating_sub(held.memory.0)),
+        };
+        Self { enabled: true, claimed, ..self }
+    }
+}
+
 /// Why a host was left out. The order is that of the filters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum LeftOut {

@@ -66,6 +66,10 @@ pub enum Method {
     Get,
     /// `POST`
     Post,
+    /// `HEAD`
+    Head,
+    /// `PUT`
+    Put,
 }
 
 impl Method {
@@ -74,6 +78,8 @@ impl Method {
         match self {
             Self::Get => "GET",
             Self::Post => "POST",
+            Self::Head => "HEAD",
+            Self::Put => "PUT",
         }
     }
 }
@@ -129,10 +135,11 @@ pub enum Call {
 const NO_DETACH_KEYS: &str = "detachKeys=%FF,%FE,%FD,%FC,%FB,%FA";
 
 impl Grant {
-    /// The method and the raw request target of a call, or `None` where this grant is not good for it.
+    /// The method and the raw request target of a console's call, or `None` where this grant is not good for it.
     pub fn call(&self, version: ApiVersion, call: Call) -> Option<(Method, String)> {
         let (method, tail) = match &self.target {
             Target::Container { mode, .. } => container_call(*mode, call)?,
+            Target::Data { .. } => return None,
             Target::Exec { .. } => exec_call(call)?,
         };
         Some((method, format!("{}{tail}", self.prefix(version))))
@@ -141,6 +148,9 @@ impl Grant {
     /// Whether this method and this raw request target are exactly one of the granted calls.
     pub fn permits(&self, version: ApiVersion, method: &str, target: &str) -> bool {
         let Some(tail) = target.strip_prefix(&self.prefix(version)) else { return false };
+        if let Target::Data { data, .. } = self.target {
+            return data.permits(method, tail);
+        }
         candidates(tail).into_iter().filter_map(|call| self.call(version, call)).any(
             |(granted_method, granted_target)| {
                 granted_method.as_str() == method && granted_target == target
@@ -148,9 +158,12 @@ impl Grant {
         )
     }
 
-    fn prefix(&self, version: ApiVersion) -> String {
+    /// The raw request target of all its calls up to the identifier.
+    pub fn prefix(&self, version: ApiVersion) -> String {
         match &self.target {
-            Target::Container { id, .. } => format!("/v{version}/containers/{id}"),
+            Target::Container { id, .. } | Target::Data { id, .. } => {
+                format!("/v{version}/containers/{id}")
+            }
             Target::Exec { id } => format!("/v{version}/exec/{id}"),
         }
     }
@@ -257,7 +270,7 @@ mod tests {
     const fn other(method: Method) -> &'static str {
         match method {
             Method::Get => "POST",
-            Method::Post => "GET",
+            Method::Post | Method::Head | Method::Put => "GET",
         }
     }
 

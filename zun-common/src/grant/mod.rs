@@ -4,6 +4,7 @@
 //! has to be told to the host. All three build the same request lines from [`Grant::call`].
 
 mod calls;
+mod data;
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,6 +12,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use calls::{ApiVersion, Call, Method, WaitCondition};
+pub use data::{ArchiveCall, Data, LogsQuery, Stamp};
 
 use crate::id::{EngineId, ExecId, HostName};
 
@@ -45,6 +47,13 @@ pub enum Target {
         id: EngineId,
         /// Whether it may type.
         mode: Mode,
+    },
+    /// A container's output or files.
+    Data {
+        /// The engine's identifier of the container.
+        id: EngineId,
+        /// Which of the two.
+        data: Data,
     },
     /// One exec.
     Exec {
@@ -86,7 +95,7 @@ pub enum SessionNoteKind {
 /// A URI that is no grant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not a grant URI: it must be zun://HOST/containers/ID/attach?mode=rw|ro or zun://HOST/exec/ID"
+    "not a grant URI: it must be zun://HOST/containers/ID/attach?mode=rw|ro, …/logs, …/archive?mode=rw|ro or zun://HOST/exec/ID"
 )]
 pub struct NotAGrant;
 
@@ -108,6 +117,9 @@ impl fmt::Display for Grant {
             Target::Container { id, mode } => {
                 write!(out, "zun://{host}/containers/{id}/attach?mode={}", mode.as_str())
             }
+            Target::Data { id, data } => {
+                write!(out, "zun://{host}/containers/{id}/{}", data.words())
+            }
             Target::Exec { id } => write!(out, "zun://{host}/exec/{id}"),
         }
     }
@@ -127,13 +139,13 @@ fn parse(uri: &str) -> Option<Grant> {
     let (host, path) = uri.strip_prefix("zun://")?.split_once('/')?;
     let host = host.parse().ok()?;
     let target = if let Some(rest) = path.strip_prefix("containers/") {
-        let (id, mode) = rest.split_once("/attach?mode=")?;
-        let mode = match mode {
-            "rw" => Mode::ReadWrite,
-            "ro" => Mode::ReadOnly,
-            _ => return None,
-        };
-        Target::Container { id: id.parse().ok()?, mode }
+        let (id, right) = rest.split_once('/')?;
+        let id = id.parse().ok()?;
+        match right {
+            "attach?mode=rw" => Target::Container { id, mode: Mode::ReadWrite },
+            "attach?mode=ro" => Target::Container { id, mode: Mode::ReadOnly },
+            other => Target::Data { id, data: Data::parse(other)? },
+        }
     } else {
         Target::Exec { id: path.strip_prefix("exec/")?.parse().ok()? }
     };
@@ -147,11 +159,16 @@ mod tests {
     use super::*;
 
     fn grants() -> impl Strategy<Value = Grant> {
-        ("[a-z0-9]{1,12}", "[0-9a-f]{64}", 0..3).prop_map(|(host, id, kind)| Grant {
+        ("[a-z0-9]{1,12}", "[0-9a-f]{64}", 0..6).prop_map(|(host, id, kind)| Grant {
             host: host.parse().expect("a host name"),
             target: match kind {
                 0 => Target::Container { id: id.parse().expect("an id"), mode: Mode::ReadWrite },
                 1 => Target::Container { id: id.parse().expect("an id"), mode: Mode::ReadOnly },
+                2 => Target::Data { id: id.parse().expect("an id"), data: Data::Logs },
+                3 | 4 => Target::Data {
+                    id: id.parse().expect("an id"),
+                    data: Data::Archive(if kind == 3 { Mode::ReadOnly } else { Mode::ReadWrite }),
+                },
                 _ => Target::Exec { id: id.parse().expect("an id") },
             },
         })
@@ -178,6 +195,11 @@ mod tests {
             format!("zun://h/containers/{id}/attach?mode=rw&x=1"),
             format!("zun://h/containers/{id}/attach?mode=admin"),
             format!("zun://h/containers/{id}/attach"),
+            format!("zun://h/containers/{id}/logs?x=1"),
+            format!("zun://h/containers/{id}/logs/"),
+            format!("zun://h/containers/{id}/archive"),
+            format!("zun://h/containers/{id}/archive?mode=wo"),
+            format!("zun://h/containers/{id}/json"),
             format!("zun://H/exec/{id}"),
             format!("zun://h/exec/{id}/"),
             format!("ZUN://h/exec/{id}"),

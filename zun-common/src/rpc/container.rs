@@ -7,23 +7,12 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Call, Done, Kind, report::ContainerReport};
+pub use crate::api::v1::container::PullPolicy;
 use crate::api::v1::container::RestartPolicy;
 use crate::grant::{ApiVersion, Mode};
 use crate::id::{ContainerId, EngineId, ProjectId};
+use crate::status::Action;
 use crate::units::{Resources, TerminalSize};
-
-/// When an image is pulled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PullPolicy {
-    /// Each time.
-    Always,
-    /// When the host has none.
-    #[default]
-    IfNotPresent,
-    /// Not at all: no image is an error.
-    Never,
-}
 
 /// Everything that a driver needs to make a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -211,12 +200,63 @@ question!(
     }
 );
 question!(
+    /// Where are its output and its files, for this action?
+    LocateData, "container.data" -> Console, 10 {
+        /// `logs`, `get_archive` or `put_archive`.
+        action: Action,
+    }
+);
+question!(
+    /// Which processes run in it?
+    TopContainer, "container.top" -> Top, 10 {
+        /// What is told of each, as arguments of `ps`; the engine's own where none are given.
+        ps_args: Option<String>,
+    }
+);
+question!(
+    /// What does it use? The engine takes a second or two to measure.
+    ReadStats, "container.stats" -> Stats, 15 {}
+);
+question!(
+    /// Change what it may use. Told twice, it is the same.
+    UpdateContainer, "container.update" -> Done, 10 {
+        /// What it may use from now on.
+        resources: Resources,
+    }
+);
+question!(
     /// Set its terminal's size.
     ResizeTerminal, "container.resize" -> Done, 10 {
         /// The size.
         size: TerminalSize,
     }
 );
+
+/// The processes of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Top {
+    /// The columns.
+    pub titles: Vec<String>,
+    /// A row each.
+    pub processes: Vec<Vec<String>>,
+}
+
+/// What a container uses now.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Processor time over the time of the measurement; 100 is one processor.
+    pub cpu_percent: f64,
+    /// Memory in bytes, without what the kernel could drop.
+    pub memory: u64,
+    /// The limit of it in bytes.
+    pub memory_limit: u64,
+    /// Bytes read from disks, and written.
+    pub block: (u64, u64),
+    /// Bytes received from networks, and sent.
+    pub network: (u64, u64),
+    /// How many processes and threads.
+    pub processes: u64,
+}
 
 /// Which part of the output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

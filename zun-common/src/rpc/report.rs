@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Call, Done, Kind};
+use crate::api::v1::container::ImagePull;
 use crate::id::{ContainerId, EngineId, HostName};
 use crate::status::{Status, TaskState};
 
@@ -38,6 +39,9 @@ pub struct ContainerReport {
     pub finished_at: Option<DateTime<Utc>>,
     /// How many consoles are open.
     pub attached: u32,
+    /// How its image comes along, while it does.
+    #[serde(default)]
+    pub image_pull: Option<ImagePull>,
 }
 
 impl Call for ContainerReport {

@@ -139,7 +139,9 @@ fn lines(wanted: &Wanted) -> (String, Vec<String>) {
     let version = wanted.api_version;
     let proof = Grant::proof(wanted.host.clone());
     let target = match &proof.target {
-        Target::Container { id, .. } => Target::Container { id: id.clone(), mode: Mode::ReadWrite },
+        Target::Container { id, .. } | Target::Data { id, .. } => {
+            Target::Container { id: id.clone(), mode: Mode::ReadWrite }
+        }
         Target::Exec { id } => Target::Exec { id: id.clone() },
     };
     let typing = Grant { host: wanted.host.clone(), target };

@@ -14,7 +14,7 @@ use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 use zun_common::grant::ApiVersion;
 use zun_common::id::{ContainerId, EngineId, ExecId};
-use zun_common::rpc::container::{ContainerSpec, LogRequest, Logs};
+use zun_common::rpc::container::{ContainerSpec, LogRequest, Logs, Stats, Top};
 use zun_common::rpc::exec::{ExecOutput, ExecSpec};
 use zun_common::status::Status;
 use zun_common::units::{Gibibytes, Resources, TerminalSize};
@@ -160,6 +160,9 @@ pub trait Lifecycle: Send + Sync {
     async fn pause(&self, container: ContainerId) -> Result<Change, DriverError>;
     /// Thaws it.
     async fn unpause(&self, container: ContainerId) -> Result<Change, DriverError>;
+    /// Changes what it may use, also while it runs.
+    async fn update(&self, container: ContainerId, resources: Resources)
+    -> Result<(), DriverError>;
     /// Removes it; with `force` whatever it does.
     async fn remove(&self, container: ContainerId, force: bool) -> Result<Change, DriverError>;
 }
@@ -176,6 +179,10 @@ pub trait Inspect: Send + Sync {
     /// What it printed: the last 4 MiB at most.
     async fn logs(&self, container: ContainerId, request: &LogRequest)
     -> Result<Logs, DriverError>;
+    /// Its processes, told of by `ps` with these arguments. One that does not run has none: a conflict.
+    async fn top(&self, container: ContainerId, ps_args: Option<&str>) -> Result<Top, DriverError>;
+    /// What it uses, measured for a second or two. One that does not run uses nothing.
+    async fn stats(&self, container: ContainerId) -> Result<Stats, DriverError>;
     /// What happens to our containers from now on. The stream is live when this returns, and it ends
     /// when the engine goes; then look at all of them again.
     async fn events(&self) -> Result<BoxStream<'static, EngineEvent>, DriverError>;

@@ -1,5 +1,6 @@
 //! One container's page: its facts, what is being done to it, and its reports.
 
+use zun_common::api::v1::container::ImagePull;
 use zun_common::id::{ContainerId, HostName};
 use zun_common::rpc::host::AssignedContainer;
 use zun_common::rpc::report::ContainerReport;
@@ -23,6 +24,7 @@ pub(super) struct Entry {
     pub(super) facts: Facts,
     pub(super) slot: Slot,
     task: Option<TaskState>,
+    pull: Option<ImagePull>,
     held: Option<Held>,
     auto_remove: Option<bool>,
     /// Its making was ordered from this agent since it began.
@@ -38,6 +40,7 @@ impl Entry {
             facts: Facts::unknown(),
             slot: Slot::default(),
             task: None,
+            pull: None,
             held: None,
             auto_remove: None,
             ordered: false,
@@ -63,12 +66,18 @@ impl Entry {
 
     pub(super) fn begin(&mut self, task: TaskState) {
         self.task = Some(task);
+        self.pull = None;
         self.held = None;
         self.facts.reason = None;
         let making = matches!(task, TaskState::ImagePulling | TaskState::Creating);
         if making && self.facts.engine.is_none() {
             self.facts.status = Status::Creating;
         }
+    }
+
+    /// Its image comes along so far.
+    pub(super) fn pulling(&mut self, pull: ImagePull) {
+        self.pull = Some(pull).filter(|_| self.task == Some(TaskState::ImagePulling));
     }
 
     /// A look at the engine, begun at `ticket`. An older one than the newest changes nothing.
@@ -91,6 +100,7 @@ impl Entry {
         let gone = sight.as_ref().map_or(self.gone_in_task, |sight| *sight == Sight::Gone);
         let removing = self.is_removing();
         self.task = None;
+        self.pull = None;
         self.gone_in_task = false;
         self.ticket = self.ticket.max(ticket);
         match (sight, failure) {
@@ -127,6 +137,7 @@ impl Entry {
     /// It is gone, and that is right.
     pub(super) fn deleted(&mut self) {
         self.task = None;
+        self.pull = None;
         self.held = None;
         self.facts.status = Status::Deleted;
     }
@@ -199,6 +210,7 @@ impl Entry {
             started_at,
             finished_at,
             attached,
+            image_pull: self.pull.clone(),
         }
     }
 }

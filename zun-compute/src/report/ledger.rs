@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use zun_common::api::v1::container::ImagePull;
 use zun_common::grant::SessionNote;
 use zun_common::id::{ContainerId, EngineId, HostName};
 use zun_common::rpc::host::AssignedContainer;
@@ -51,6 +52,13 @@ impl Ledger {
         let Some(entry) = self.entry(container) else { return };
         entry.begin(task);
         self.put(container, now);
+    }
+
+    pub(super) fn pulling(&mut self, container: ContainerId, pull: ImagePull, now: i64) {
+        if let Some(entry) = self.entry(container) {
+            entry.pulling(pull);
+            self.put(container, now);
+        }
     }
 
     pub(super) fn learn(&mut self, assigned: &AssignedContainer) {

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use tokio::sync::Notify;
+use zun_common::api::v1::container::ImagePull;
 use zun_common::grant::SessionNote;
 use zun_common::id::{ContainerId, HostName};
 use zun_common::rpc::host::AssignedContainer;
@@ -85,6 +86,12 @@ impl Reports {
     /// It should be on the host and is not; `rightly` where it was to go.
     pub(crate) fn absent(&self, ticket: Ticket, container: ContainerId, rightly: bool) {
         self.ledger().absent(ticket, container, rightly, now());
+        self.more.notify_one();
+    }
+
+    /// Its image comes along so far.
+    pub(crate) fn pulling(&self, container: ContainerId, pull: ImagePull) {
+        self.ledger().pulling(container, pull, now());
         self.more.notify_one();
     }
 

@@ -129,6 +129,7 @@ mod tests {
             started_at: None,
             finished_at: None,
             attached: 0,
+            image_pull: None,
         }
     }
 

@@ -2,7 +2,8 @@
 
 use zun_common::id::ContainerId;
 use zun_common::rpc::container::{
-    Console, LocateConsole, LogRequest, Logs, ReadLogs, ResizeTerminal, ShowContainer,
+    Console, LocateConsole, LocateData, LogRequest, Logs, ReadLogs, ReadStats, ResizeTerminal,
+    ShowContainer, Stats, Top, TopContainer, UpdateContainer,
 };
 use zun_common::rpc::report::ContainerReport;
 use zun_common::rpc::{Call, Code, Done, Problem};
@@ -44,6 +45,39 @@ pub(super) async fn locate(host: &Host, call: LocateConsole) -> Result<Console, 
     let seen = allowed(host, container, action).await?;
     let listener = host.console.required()?;
     Ok(Console { engine: seen.engine, listener, tty: seen.tty, stdin: seen.stdin })
+}
+
+/// The same for its output and its files.
+pub(super) async fn locate_data(host: &Host, call: LocateData) -> Result<Console, Problem> {
+    let LocateData { container, action } = call;
+    if !matches!(action, Action::Logs | Action::GetArchive | Action::PutArchive) {
+        let words = format!("`{action}` moves no data");
+        return Err(Problem::new(Code::BadRequest, words));
+    }
+    let seen = allowed(host, container, action).await?;
+    let listener = host.console.required()?;
+    Ok(Console { engine: seen.engine, listener, tty: seen.tty, stdin: false })
+}
+
+pub(super) async fn top(host: &Host, call: TopContainer) -> Result<Top, Problem> {
+    let TopContainer { container, ps_args } = call;
+    allowed(host, container, Action::Top).await?;
+    let listing = host.driver.top(container, ps_args.as_deref());
+    before(TopContainer::DEADLINE, "list the processes", listing).await
+}
+
+pub(super) async fn stats(host: &Host, call: ReadStats) -> Result<Stats, Problem> {
+    let ReadStats { container } = call;
+    allowed(host, container, Action::Stats).await?;
+    before(ReadStats::DEADLINE, "measure the container", host.driver.stats(container)).await
+}
+
+pub(super) async fn update(host: &Host, call: UpdateContainer) -> Result<Done, Problem> {
+    let UpdateContainer { container, resources } = call;
+    allowed(host, container, Action::Update).await?;
+    let updating = host.driver.update(container, resources);
+    before(UpdateContainer::DEADLINE, "change what the container may use", updating).await?;
+    Ok(Done {})
 }
 
 pub(super) async fn resize(host: &Host, call: ResizeTerminal) -> Result<Done, Problem> {

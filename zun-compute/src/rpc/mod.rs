@@ -52,6 +52,12 @@ pub(crate) fn questions(host: &Arc<Host>) -> Router {
         ask(router, host, |host, call| async move { container::locate(&host, call).await });
     let router =
         ask(router, host, |host, call| async move { container::resize(&host, call).await });
+    let router =
+        ask(router, host, |host, call| async move { container::locate_data(&host, call).await });
+    let router = ask(router, host, |host, call| async move { container::top(&host, call).await });
+    let router = ask(router, host, |host, call| async move { container::stats(&host, call).await });
+    let router =
+        ask(router, host, |host, call| async move { container::update(&host, call).await });
     let router = ask(router, host, |host, call| async move { exec::create(&host, call).await });
     let router = ask(router, host, |host, call| async move { exec::run(&host, call).await });
     let router = ask(router, host, |host, call: exec_calls::ResizeExec| async move {

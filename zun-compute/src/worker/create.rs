@@ -7,9 +7,13 @@ use zun_common::rpc::container::{ContainerSpec, CreateContainer, PullPolicy};
 use zun_common::status::{Status, TaskState};
 
 use super::perform::Work;
+use super::progress::Progress;
 use super::run;
 use crate::driver::{DriverError, Seen};
 use crate::host::within;
+
+/// So many steps of a pull may wait; what is more is dropped.
+const STEPS: usize = 256;
 
 /// Makes it and starts it if asked. One that ran already is not run again: then this command was done
 /// before, and came again.
@@ -62,12 +66,15 @@ async fn bring_image(work: &Work<'_>, make: &CreateContainer) -> Result<(), Driv
         return Ok(());
     }
     host.reports.begin(make.container, TaskState::ImagePulling);
-    let (progress, mut layers) = mpsc::channel(16);
+    let (progress, mut steps) = mpsc::channel(STEPS);
     let limit = Duration::from_secs(host.limits.pull_timeout);
     let pulling = within(limit, "pull the image", host.driver.image_pull(image, progress));
     let drained = async {
-        while let Some(layer) = layers.recv().await {
-            tracing::trace!(container.id = %make.container, "{image}: {} {}", layer.layer, layer.state);
+        let mut progress = Progress::new();
+        while let Some(step) = steps.recv().await {
+            if let Some(pull) = progress.take(step) {
+                host.reports.pulling(make.container, pull);
+            }
         }
         std::future::pending::<()>().await;
     };

@@ -11,6 +11,7 @@ mod create;
 mod gates;
 mod mailbox;
 mod perform;
+mod progress;
 mod run;
 
 use std::panic::AssertUnwindSafe;

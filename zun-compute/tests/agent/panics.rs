@@ -8,10 +8,12 @@ use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 use zun_common::bus::Bus;
 use zun_common::id::{ContainerId, EngineId, ExecId};
-use zun_common::rpc::container::{ContainerSpec, LogRequest, Logs, PauseContainer, StopContainer};
+use zun_common::rpc::container::{
+    ContainerSpec, LogRequest, Logs, PauseContainer, Stats, StopContainer, Top,
+};
 use zun_common::rpc::exec::{ExecOutput, ExecSpec};
 use zun_common::status::Status;
-use zun_common::units::TerminalSize;
+use zun_common::units::{Resources, TerminalSize};
 use zun_compute::Agent;
 use zun_compute::driver::fake::FakeDriver;
 use zun_compute::driver::{
@@ -49,6 +51,9 @@ impl Lifecycle for Defective {
     async fn unpause(&self, id: ContainerId) -> Outcome<Change> {
         self.0.unpause(id).await
     }
+    async fn update(&self, id: ContainerId, resources: Resources) -> Outcome<()> {
+        self.0.update(id, resources).await
+    }
     async fn remove(&self, id: ContainerId, force: bool) -> Outcome<Change> {
         self.0.remove(id, force).await
     }
@@ -67,6 +72,12 @@ impl Inspect for Defective {
     }
     async fn logs(&self, id: ContainerId, request: &LogRequest) -> Outcome<Logs> {
         self.0.logs(id, request).await
+    }
+    async fn top(&self, id: ContainerId, ps_args: Option<&str>) -> Outcome<Top> {
+        self.0.top(id, ps_args).await
+    }
+    async fn stats(&self, id: ContainerId) -> Outcome<Stats> {
+        self.0.stats(id).await
     }
     async fn events(&self) -> Outcome<BoxStream<'static, EngineEvent>> {
         self.0.events().await

@@ -136,7 +136,7 @@ pub(super) async fn json<T: DeserializeOwned>(answer: Response) -> Result<T, Api
 }
 
 /// The request, as the service's log knows it.
-pub(super) fn request_of(answer: &Response) -> Option<String> {
+fn request_of(answer: &Response) -> Option<String> {
     let header = answer.headers().get("x-openstack-request-id")?;
     Some(header.to_str().ok()?.to_owned())
 }

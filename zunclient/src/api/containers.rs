@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use reqwest::Method;
-use reqwest::header::{ACCEPT, HeaderValue};
 use serde_json::json as value;
-use zun_common::api::v1::console::{AttachRequest, ConsoleEndpoint};
-use zun_common::api::v1::container::{Container, ContainerList, CreateContainer};
+use zun_common::api::v1::console::{AttachRequest, ConsoleEndpoint, DataRequest};
+use zun_common::api::v1::container::{
+    Container, ContainerList, ContainerStats, ContainerTop, CreateContainer, UpdateContainer,
+};
 use zun_common::api::v1::exec::{Execute, Executed};
 use zun_common::status::Status;
 
@@ -31,13 +31,6 @@ pub enum Delete {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListQuery {
     /// Filters and the like, as the API has them.
-    pub parameters: Vec<(&'static str, String)>,
-}
-
-/// Which output is read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LogsQuery {
-    /// As the API has them.
     pub parameters: Vec<(&'static str, String)>,
 }
 
@@ -66,6 +59,23 @@ impl Client {
         let request = self
             .request(Method::GET, &["containers", container])?
             .query(&[("wait_for", names.join(",")), ("timeout", seconds.to_string())]);
+        json(self.send(request, Duration::from_secs(seconds) + SHORT).await?).await
+    }
+
+    /// The same, and whatever else changes ends the wait too: any `updated_at` but this one.
+    pub async fn wait_for_news(
+        &self,
+        last: &Container,
+        statuses: &[Status],
+        within: Duration,
+    ) -> Result<Container, ApiError> {
+        let names: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
+        let seconds = within.as_secs().max(1);
+        let seen = last.updated_at.map(zun_common::api::v1::time::text).unwrap_or_default();
+        let request = self
+            .request(Method::GET, &["containers", &last.uuid.to_string()])?
+            .query(&[("wait_for", names.join(",")), ("timeout", seconds.to_string())])
+            .query(&[("unless_updated", seen)]);
         json(self.send(request, Duration::from_secs(seconds) + SHORT).await?).await
     }
 
@@ -125,15 +135,54 @@ impl Client {
         self.done(request.query(&[("signal", signal)])).await
     }
 
-    /// What it printed, byte by byte.
-    pub async fn logs(&self, container: &str, query: &LogsQuery) -> Result<Bytes, ApiError> {
-        let request = self
-            .request(Method::GET, &["containers", container, "logs"])?
-            .header(ACCEPT, HeaderValue::from_static("application/octet-stream"))
-            .query(&query.parameters);
-        let answer = self.send(request, LONG).await?;
-        let request = super::client::request_of(&answer);
-        answer.bytes().await.map_err(|cause| ApiError::Garbled { cause: Box::new(cause), request })
+    /// Where its output is dialled.
+    pub async fn logs(
+        &self,
+        container: &str,
+        ask: &DataRequest,
+    ) -> Result<ConsoleEndpoint, ApiError> {
+        let request = self.request(Method::POST, &["containers", container, "logs"])?;
+        json(self.send(request.json(ask), SHORT).await?).await
+    }
+
+    /// Where its files are dialled.
+    pub async fn archive(
+        &self,
+        container: &str,
+        ask: &DataRequest,
+    ) -> Result<ConsoleEndpoint, ApiError> {
+        let request = self.request(Method::POST, &["containers", container, "archive"])?;
+        json(self.send(request.json(ask), SHORT).await?).await
+    }
+
+    /// Its processes.
+    pub async fn top(
+        &self,
+        container: &str,
+        ps_args: Option<&str>,
+    ) -> Result<ContainerTop, ApiError> {
+        let request = self.request(Method::GET, &["containers", container, "top"])?;
+        let request = match ps_args {
+            Some(ps_args) => request.query(&[("ps_args", ps_args)]),
+            None => request,
+        };
+        json(self.send(request, SHORT).await?).await
+    }
+
+    /// What it uses now; the host measures for a second or two.
+    pub async fn stats(&self, container: &str) -> Result<ContainerStats, ApiError> {
+        let request = self.request(Method::GET, &["containers", container, "stats"])?;
+        json(self.send(request, SHORT).await?).await
+    }
+
+    /// Changes its name or its limits.
+    pub async fn update(
+        &self,
+        container: &str,
+        ask: &UpdateContainer,
+    ) -> Result<Container, ApiError> {
+        let request = self.request(Method::PATCH, &["containers", container])?;
+        json(self.send(request.json(ask), SHORT).await?).await
     }
 
     /// Where its console is dialled.

@@ -5,5 +5,5 @@ mod containers;
 mod error;
 
 pub use client::Client;
-pub use containers::{Delete, ListQuery, LogsQuery};
+pub use containers::{Delete, ListQuery};
 pub use error::ApiError;

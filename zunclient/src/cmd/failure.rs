@@ -41,13 +41,19 @@ impl Failure {
     }
 }
 
-impl From<ApiError> for Failure {
-    fn from(error: ApiError) -> Self {
-        let words = chain(&error);
+impl From<&ApiError> for Failure {
+    fn from(error: &ApiError) -> Self {
+        let words = chain(error);
         Self::new(match error.request() {
             Some(request) => format!("{words} (request {request})"),
             None => words,
         })
+    }
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self::from(&error)
     }
 }
 

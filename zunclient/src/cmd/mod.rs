@@ -84,6 +84,11 @@ enum Verb {
     #[command(visible_alias = "inspect")]
     Show(container::show::Show),
     Logs(container::logs::Logs),
+    Top(container::top::Top),
+    Stats(container::stats::Stats),
+    Cp(container::cp::Cp),
+    Rename(container::rename::Rename),
+    Update(container::update::Update),
     Attach(container::attach::Attach),
     Exec(container::exec::Exec),
     Wait(container::wait::Wait),
@@ -106,6 +111,11 @@ impl Verb {
             | Self::List(_)
             | Self::Show(_)
             | Self::Logs(_)
+            | Self::Top(_)
+            | Self::Stats(_)
+            | Self::Cp(_)
+            | Self::Rename(_)
+            | Self::Update(_)
             | Self::Wait(_)
             | Self::Version(_) => Exit::FAILED,
         }
@@ -125,6 +135,11 @@ impl Verb {
             Self::List(verb) => verb.run(context).await,
             Self::Show(verb) => verb.run(context).await,
             Self::Logs(verb) => verb.run(context).await,
+            Self::Top(verb) => verb.run(context).await,
+            Self::Stats(verb) => verb.run(context).await,
+            Self::Cp(verb) => verb.run(context).await,
+            Self::Rename(verb) => verb.run(context).await,
+            Self::Update(verb) => verb.run(context).await,
             Self::Attach(verb) => verb.run(context).await,
             Self::Exec(verb) => verb.run(context).await,
             Self::Wait(verb) => verb.run(context).await,

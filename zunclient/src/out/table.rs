@@ -1,5 +1,7 @@
 //! Tables, in the shape that users of OpenStack's commands know.
 
+use std::borrow::Cow;
+
 use comfy_table::presets::ASCII_FULL_CONDENSED;
 use comfy_table::{LineStyle, TableStyle};
 use zun_common::status::Status;
@@ -42,14 +44,22 @@ impl From<Status> for Cell {
 /// A table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Table {
-    header: Vec<&'static str>,
+    header: Vec<Cow<'static, str>>,
     rows: Vec<Vec<Cell>>,
 }
 
 impl Table {
     /// With these columns.
-    pub const fn new(header: Vec<&'static str>) -> Self {
-        Self { header, rows: Vec::new() }
+    pub fn new(header: Vec<&'static str>) -> Self {
+        Self { header: header.into_iter().map(Cow::Borrowed).collect(), rows: Vec::new() }
+    }
+
+    /// With columns that others named.
+    pub fn titled(header: &[String]) -> Self {
+        Self {
+            header: header.iter().map(|title| Cow::Owned(clean(title))).collect(),
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row.
@@ -60,7 +70,7 @@ impl Table {
     /// The text. Colours come after the layout, which must not count them.
     pub fn render(&self, colours: bool) -> String {
         let mut table = comfy_table::Table::new();
-        table.load_style(STYLE).set_header(&self.header);
+        table.load_style(STYLE).set_header(self.header.iter().map(AsRef::<str>::as_ref));
         for row in &self.rows {
             table.add_row(row.iter().map(|cell| match cell {
                 Cell::Text(text) => clean(text),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use zun_common::id::ContainerId;
 use zun_common::status::Status;
-use zun_common::units::TerminalSize;
+use zun_common::units::{Cpus, Mebibytes, Resources, TerminalSize};
 use zun_compute::driver::{Change, DriverError};
 
 use super::starting::restart;
@@ -29,6 +29,22 @@ pub async fn a_restart_starts_what_does_not_run(world: &dyn World) {
     subject.exit_code().await;
     subject.driver.restart(subject.id, None).await.unwrap();
     assert_eq!(subject.status().await, Status::Running);
+}
+
+pub async fn its_limits_can_be_changed_in_any_state(world: &dyn World) {
+    let mut asked = spec(world, IDLE);
+    asked.resources = Resources { cpus: Cpus::from_millis(500), memory: Mebibytes(64) };
+    let subject = Subject::created(world, &asked).await;
+    for memory in [Mebibytes(256), Mebibytes(32)] {
+        let resources = Resources { cpus: Cpus::from_millis(250), memory };
+        // The second time, it runs.
+        for _ in 0..2 {
+            subject.driver.update(subject.id, resources).await.unwrap();
+        }
+        subject.driver.start(subject.id).await.unwrap();
+        let stats = subject.driver.stats(subject.id).await.unwrap();
+        assert_eq!(stats.memory_limit, memory.bytes());
+    }
 }
 
 pub async fn a_failing_process_runs_again_as_often_as_the_policy_says(world: &dyn World) {
@@ -73,6 +89,9 @@ pub async fn every_operation_on_nothing_says_that_there_is_no_container(world: &
         ("unpause", driver.unpause(id).await.err()),
         ("inspect", driver.inspect(id).await.err()),
         ("wait", driver.wait(id).await.err()),
+        ("top", driver.top(id, None).await.err()),
+        ("stats", driver.stats(id).await.err()),
+        ("update", driver.update(id, Resources::default()).await.err()),
         ("logs", driver.logs(id, &all_logs()).await.err()),
         ("resize", driver.resize(id, size).await.err()),
         ("exec_create", driver.exec_create(id, &exec(&["true"])).await.err()),

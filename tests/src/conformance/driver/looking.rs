@@ -1,7 +1,8 @@
 //! Looking and waiting.
 
 use zun_common::status::Status;
-use zun_common::units::{Cpus, Mebibytes};
+use zun_common::units::{Cpus, Mebibytes, Resources};
+use zun_compute::driver::DriverError;
 
 use super::{IDLE, Subject, World, spec, within};
 
@@ -56,4 +57,32 @@ pub async fn the_engine_tells_of_itself(world: &dyn World) {
     let words = [&engine.engine, &engine.architecture, &engine.os_type, &engine.os, &engine.kernel];
     assert!(words.iter().all(|word| !word.is_empty()), "{engine:?}");
     assert!(!engine.runtimes.is_empty());
+}
+
+pub async fn the_processes_of_what_runs_are_listed(world: &dyn World) {
+    let subject = Subject::running(world, "echo ready; sleep 1000").await;
+    subject.prints("ready").await;
+    for ps_args in [None, Some("-eo pid,args")] {
+        let top = subject.driver.top(subject.id, ps_args).await.unwrap();
+        assert!(!top.titles.is_empty() && !top.processes.is_empty(), "{top:?}");
+        assert!(top.processes.iter().all(|row| row.len() == top.titles.len()), "{top:?}");
+        let shown = top.processes.concat().join(" ");
+        assert!(shown.contains("sleep 1000"), "{top:?}");
+    }
+    let ended = Subject::created(world, &spec(world, IDLE)).await;
+    let error = ended.driver.top(ended.id, None).await.unwrap_err();
+    assert!(matches!(error, DriverError::Conflict { .. }), "{error:?}");
+}
+
+pub async fn what_runs_is_measured(world: &dyn World) {
+    let mut asked = spec(world, IDLE);
+    asked.resources = Resources { cpus: Cpus::from_millis(500), memory: Mebibytes(64) };
+    let subject = Subject::started(world, &asked).await;
+    let stats = within(subject.driver.stats(subject.id)).await.unwrap();
+    assert!(stats.cpu_percent >= 0.0 && stats.memory <= 64 << 20, "{stats:?}");
+    assert_eq!(stats.memory_limit, 64 << 20, "{stats:?}");
+    assert!(stats.processes >= 1, "{stats:?}");
+    let idle = Subject::created(world, &asked).await;
+    let stats = within(idle.driver.stats(idle.id)).await.unwrap();
+    assert_eq!((stats.memory, stats.processes), (0, 0));
 }

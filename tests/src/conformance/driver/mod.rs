@@ -223,6 +223,7 @@ macro_rules! driver_conformance {
         }}
         $crate::driver_cases! { $world, lifecycle {
             a_restart_runs_it_anew
+            its_limits_can_be_changed_in_any_state
             a_restart_starts_what_does_not_run
             a_failing_process_runs_again_as_often_as_the_policy_says
             a_stop_ends_what_its_policy_would_run_again
@@ -247,6 +248,8 @@ macro_rules! driver_conformance {
             a_wait_for_what_does_not_run_is_answered_at_once
             times_and_codes_are_those_of_the_last_run
             all_of_ours_are_listed_as_they_are
+            the_processes_of_what_runs_are_listed
+            what_runs_is_measured
             the_engine_tells_of_itself
         }}
         $crate::driver_cases! { $world, logs {

@@ -2,8 +2,10 @@
 
 use chrono::Utc;
 use uuid::Uuid;
-use zun_common::api::v1::console::{Calls, ConsoleEndpoint, DOCKER_ATTACH, DOCKER_EXEC, Tls};
-use zun_common::grant::{Call, Grant, Mode, Target, WaitCondition};
+use zun_common::api::v1::console::{
+    Calls, ConsoleEndpoint, DOCKER_ARCHIVE, DOCKER_ATTACH, DOCKER_EXEC, DOCKER_LOGS, Tls,
+};
+use zun_common::grant::{Call, Data, Grant, Mode, Target, WaitCondition};
 use zun_common::rpc::container::ConsoleListener;
 use zun_common::units::TerminalSize;
 
@@ -69,6 +71,8 @@ impl App {
 const fn protocol(grant: &Grant) -> &'static str {
     match grant.target {
         Target::Container { .. } => DOCKER_ATTACH,
+        Target::Data { data: Data::Logs, .. } => DOCKER_LOGS,
+        Target::Data { data: Data::Archive(_), .. } => DOCKER_ARCHIVE,
         Target::Exec { .. } => DOCKER_EXEC,
     }
 }
@@ -76,6 +80,7 @@ const fn protocol(grant: &Grant) -> &'static str {
 const fn types(grant: &Grant) -> bool {
     match grant.target {
         Target::Container { mode, .. } => matches!(mode, Mode::ReadWrite),
+        Target::Data { .. } => false,
         Target::Exec { .. } => true,
     }
 }
@@ -91,6 +96,13 @@ fn calls(dialled: &Dialled) -> Calls {
         let url = address_of("https", call)?;
         Some(url.split_once('?').map_or(url.clone(), |(path, _query)| path.to_owned()))
     };
+    let data = |wanted: fn(Data) -> bool| match &dialled.grant.target {
+        Target::Data { data, .. } if wanted(*data) => {
+            let prefix = dialled.grant.prefix(*api_version);
+            Some(format!("https://{address}{prefix}{}", data.path()))
+        }
+        Target::Container { .. } | Target::Data { .. } | Target::Exec { .. } => None,
+    };
     let any_size = TerminalSize { rows: 24, columns: 80 };
     Calls {
         websocket: address_of("wss", Call::AttachWebsocket),
@@ -100,13 +112,16 @@ fn calls(dialled: &Dialled) -> Calls {
         resize: bare(Call::Resize(any_size)).or_else(|| bare(Call::ExecResize(any_size))),
         wait: bare(Call::Wait(WaitCondition::NextExit)),
         inspect: address_of("https", Call::ExecInspect),
+        logs: data(|data| data == Data::Logs),
+        archive: data(|data| matches!(data, Data::Archive(_))),
     }
 }
 
 /// The first address to dial: the websocket of a terminal, the hijack of anything else.
 fn first(calls: &Calls, tty: bool) -> Option<String> {
     let websocket = calls.websocket.as_ref().filter(|_| tty);
-    websocket.or(calls.attach.as_ref()).or(calls.output.as_ref()).or(calls.start.as_ref()).cloned()
+    let others = [&calls.attach, &calls.output, &calls.start, &calls.logs, &calls.archive];
+    others.into_iter().fold(websocket, |first, other| first.or(other.as_ref())).cloned()
 }
 
 #[cfg(test)]
@@ -153,6 +168,8 @@ mod tests {
                 "https://[::1]:2376/v1.41/containers/ID/wait",
             ),
             inspect: None,
+            logs: None,
+            archive: None,
         }
         first: "wss://[::1]:2376/v1.41/containers/ID/attach/ws?logs=0&stream=1&stdin=1&stdout=1&stderr=1&detachKeys=%FF,%FE,%FD,%FC,%FB,%FA"
         "#);
@@ -174,9 +191,29 @@ mod tests {
                 "https://[::1]:2376/v1.41/containers/ID/wait",
             ),
             inspect: None,
+            logs: None,
+            archive: None,
         }
         first: "https://[::1]:2376/v1.41/containers/ID/attach?logs=0&stream=1&stdin=0&stdout=1&stderr=1"
         "#);
+    }
+
+    #[test]
+    fn data_has_the_one_address_that_its_grant_is_good_for() {
+        let id = "ab".repeat(32);
+        for (right, logs) in [("logs", true), ("archive?mode=ro", false)] {
+            let dialled = dialled(&format!("zun://h/containers/{id}/{right}"), true);
+            let calls = calls(&dialled);
+            let path = right.split('?').next().unwrap_or_default();
+            let url = format!("https://[::1]:2376/v1.41/containers/{id}/{path}");
+            assert_eq!(first(&calls, true).as_ref(), Some(&url));
+            let only = if logs {
+                Calls { logs: Some(url), ..Calls::default() }
+            } else {
+                Calls { archive: Some(url), ..Calls::default() }
+            };
+            assert_eq!(calls, only);
+        }
     }
 
     #[test]
@@ -197,6 +234,8 @@ mod tests {
             inspect: Some(
                 "https://[::1]:2376/v1.41/exec/ID/json",
             ),
+            logs: None,
+            archive: None,
         }
         first: "https://[::1]:2376/v1.41/exec/ID/start"
         "#);

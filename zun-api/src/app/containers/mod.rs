@@ -3,6 +3,7 @@
 mod attach;
 mod console;
 mod create;
+mod data;
 mod delete;
 mod dispatch;
 mod execute;
@@ -10,6 +11,7 @@ mod lifecycle;
 mod list;
 mod name;
 mod read;
+mod update;
 mod wait;
 
 use std::str::FromStr;
@@ -23,6 +25,7 @@ pub(crate) use create::NewContainer;
 pub(crate) use delete::Deletion;
 pub(crate) use execute::{Exec, Execution};
 pub(crate) use list::ListQuery;
+pub(crate) use update::Update;
 pub(crate) use wait::WaitFor;
 
 use super::{App, AppError, Caller};

@@ -1,7 +1,9 @@
-//! What a container printed, and its terminal's size.
+//! What a container printed, what runs in it and what that uses, and its terminal's size.
 
 use zun_common::rpc::Done;
-use zun_common::rpc::container::{LogRequest, Logs, ReadLogs, ResizeTerminal};
+use zun_common::rpc::container::{
+    LogRequest, Logs, ReadLogs, ReadStats, ResizeTerminal, Stats, Top, TopContainer,
+};
 use zun_common::status::Action;
 use zun_common::units::TerminalSize;
 
@@ -18,6 +20,28 @@ impl App {
     ) -> Result<Logs, AppError> {
         let Placed { record, host } = self.ready(caller, ident, Action::Logs).await?;
         self.ask(caller, &host, &ReadLogs { container: record.id, request }).await
+    }
+
+    /// Its processes.
+    pub(crate) async fn top(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+        ps_args: Option<String>,
+    ) -> Result<Top, AppError> {
+        let Placed { record, host } = self.ready(caller, ident, Action::Top).await?;
+        self.ask(caller, &host, &TopContainer { container: record.id, ps_args }).await
+    }
+
+    /// Its name, and what it uses.
+    pub(crate) async fn stats(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+    ) -> Result<(String, Stats), AppError> {
+        let Placed { record, host } = self.ready(caller, ident, Action::Stats).await?;
+        let stats = self.ask(caller, &host, &ReadStats { container: record.id }).await?;
+        Ok((record.spec.name, stats))
     }
 
     /// Sets its terminal's size.

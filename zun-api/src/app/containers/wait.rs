@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
+use zun_common::api::v1::time::text;
 use zun_common::status::Status;
 
 use super::Ident;
@@ -19,6 +20,8 @@ const LOOK: Duration = Duration::from_secs(2);
 pub(crate) struct WaitFor {
     pub(crate) statuses: Vec<Status>,
     pub(crate) timeout: Duration,
+    /// Any change since the time that was shown then (`updated_at`) ends the wait too.
+    pub(crate) unless_updated: Option<String>,
 }
 
 impl App {
@@ -67,6 +70,8 @@ impl App {
 
 impl WaitFor {
     fn is_met(&self, record: &Record) -> bool {
-        record.status == Status::Deleted || self.statuses.contains(&record.status)
+        record.status == Status::Deleted
+            || self.statuses.contains(&record.status)
+            || self.unless_updated.as_ref().is_some_and(|seen| *seen != text(record.updated_at))
     }
 }

@@ -6,6 +6,7 @@ use zun_common::id::{ContainerId, HostName, ProjectId, UserId};
 use zun_common::rpc::container::ContainerSpec;
 use zun_common::rpc::report::ContainerReport;
 use zun_common::status::{Status, TaskState};
+use zun_common::units::Resources;
 
 use super::query::{Scope, by_id};
 use super::row::Record;
@@ -156,7 +157,9 @@ fn write(conn: &mut Conn, report: &ContainerReport) -> Result<usize, DbError> {
         started_at,
         finished_at,
         attached,
+        image_pull,
     } = report;
+    let image_pull = image_pull.as_ref().map(serde_json::to_string).transpose()?;
     let changed = diesel::update(
         dsl::containers
             .filter(dsl::uuid.eq(container.to_string()))
@@ -175,6 +178,7 @@ fn write(conn: &mut Conn, report: &ContainerReport) -> Result<usize, DbError> {
         dsl::started_at.eq(started_at.map(|time| time.naive_utc())),
         dsl::finished_at.eq(finished_at.map(|time| time.naive_utc())),
         dsl::attached.eq(i32::try_from(*attached).unwrap_or(i32::MAX)),
+        dsl::image_pull.eq(image_pull),
         dsl::updated_at.eq(Utc::now().naive_utc()),
     ))
     .execute(conn)?;
@@ -185,6 +189,27 @@ fn write(conn: &mut Conn, report: &ContainerReport) -> Result<usize, DbError> {
             .execute(conn)?;
     }
     Ok(changed)
+}
+
+/// Gives it another name and other limits, and with them another claim; `None` where it is gone.
+pub(crate) fn amend(
+    conn: &mut Conn,
+    id: ContainerId,
+    name: &str,
+    resources: Resources,
+) -> Result<Option<Record>, DbError> {
+    let Some(record) = by_id(conn, &Scope::All, id)? else { return Ok(None) };
+    let spec = ContainerSpec { name: name.to_owned(), resources, ..record.spec };
+    diesel::update(dsl::containers.filter(dsl::uuid.eq(id.to_string())))
+        .set((
+            dsl::name.eq(name),
+            dsl::cpu_millis.eq(i64::from(resources.cpus.millis())),
+            dsl::memory_mib.eq(i64::try_from(resources.memory.0).unwrap_or(i64::MAX)),
+            dsl::spec.eq(serde_json::to_string(&spec)?),
+            dsl::updated_at.eq(Utc::now().naive_utc()),
+        ))
+        .execute(conn)?;
+    by_id(conn, &Scope::All, id)
 }
 
 /// The command to make it is safe with the bus.

@@ -5,7 +5,7 @@ mod query;
 mod row;
 
 pub(crate) use change::{
-    Applied, Fresh, Outlook, apply, give_up, insert, mark_deleting, mark_dispatched, remove,
+    Applied, Fresh, Outlook, amend, apply, give_up, insert, mark_deleting, mark_dispatched, remove,
 };
 pub(crate) use query::{
     Filter, Page, Scope, SortKey, assigned, by_id, by_name, name_taken, page, undispatched,

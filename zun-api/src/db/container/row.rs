@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
+use zun_common::api::v1::container::ImagePull;
 use zun_common::id::{ContainerId, EngineId, HostName, ProjectId, UserId};
 use zun_common::rpc::container::ContainerSpec;
 use zun_common::status::{Status, TaskState};
@@ -29,6 +30,7 @@ pub(crate) struct Record {
     pub(crate) exit_code: Option<i64>,
     pub(crate) oom_killed: bool,
     pub(crate) attached: u32,
+    pub(crate) image_pull: Option<ImagePull>,
     pub(crate) started_at: Option<NaiveDateTime>,
     pub(crate) finished_at: Option<NaiveDateTime>,
     pub(crate) created_at: NaiveDateTime,
@@ -54,6 +56,7 @@ pub(super) struct Row {
     exit_code: Option<i64>,
     oom_killed: bool,
     attached: i32,
+    image_pull: Option<String>,
     started_at: Option<NaiveDateTime>,
     finished_at: Option<NaiveDateTime>,
     created_at: NaiveDateTime,
@@ -65,6 +68,8 @@ impl Row {
         let uuid = self.uuid;
         let spec =
             serde_json::from_str(&self.spec).map_err(|cause| unreadable("spec", &uuid, cause))?;
+        let image_pull = self.image_pull.as_deref().map(serde_json::from_str).transpose();
+        let image_pull = image_pull.map_err(|cause| unreadable("image_pull", &uuid, cause))?;
         Ok(Record {
             id: parse("uuid", &uuid, &uuid)?,
             project: parse("project_id", &uuid, &self.project_id)?,
@@ -81,6 +86,7 @@ impl Row {
             exit_code: self.exit_code,
             oom_killed: self.oom_killed,
             attached: u32::try_from(self.attached).unwrap_or(0),
+            image_pull,
             started_at: self.started_at,
             finished_at: self.finished_at,
             created_at: self.created_at,

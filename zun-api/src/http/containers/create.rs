@@ -73,9 +73,17 @@ fn console(fields: &mut Fields) -> Result<ConsoleSpec, Invalid> {
 }
 
 fn resources(fields: &mut Fields) -> Result<Resources, Invalid> {
-    let cpus = fields.decimal("cpu", 0.1..=16.0)?.unwrap_or(USUAL_CPUS);
-    let memory = fields.whole("memory", 4..=8192)?.unwrap_or(USUAL_MEMORY);
+    let cpus = cpu(fields)?.unwrap_or(USUAL_CPUS);
+    let memory = memory(fields)?.unwrap_or(USUAL_MEMORY);
     Ok(Resources { cpus: Cpus::from(cpus), memory: Mebibytes(memory) })
+}
+
+pub(super) fn cpu(fields: &mut Fields) -> Result<Option<f64>, Invalid> {
+    fields.decimal("cpu", 0.1..=16.0)
+}
+
+pub(super) fn memory(fields: &mut Fields) -> Result<Option<u64>, Invalid> {
+    fields.whole("memory", 4..=8192)
 }
 
 fn restart(fields: &mut Fields, auto_remove: bool) -> Result<Option<RestartPolicy>, Invalid> {

@@ -2,6 +2,7 @@
 
 mod attach;
 mod create;
+mod data;
 mod delete;
 mod execute;
 mod kill;
@@ -12,10 +13,14 @@ mod reboot;
 mod resize;
 mod show;
 mod start;
+mod stats;
 mod stop;
+mod top;
+mod update;
 
 pub(super) use attach::{attach, attach_by_gate};
 pub(super) use create::create;
+pub(super) use data::{archive_by_dial, logs_by_dial};
 pub(super) use delete::delete;
 pub(super) use execute::{execute, execute_attach, execute_kill, execute_resize};
 pub(super) use kill::kill;
@@ -26,7 +31,10 @@ pub(super) use reboot::reboot;
 pub(super) use resize::resize;
 pub(super) use show::show;
 pub(super) use start::start;
+pub(super) use stats::stats;
 pub(super) use stop::stop;
+pub(super) use top::top;
+pub(super) use update::update;
 
 use serde_json::Value;
 use zun_common::units::TerminalSize;

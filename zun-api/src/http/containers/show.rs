@@ -26,6 +26,7 @@ impl Ask for Show {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         ignore_all_projects(fields)?;
         let Some(names) = fields.text("wait_for", &WANTED)? else { return Ok(Self { wait: None }) };
+        let unless_updated = fields.text("unless_updated", &WANTED)?;
         let statuses =
             names.split(',').map(str::parse::<Status>).collect::<Result<Vec<_>, _>>().map_err(
                 |_unknown| {
@@ -34,7 +35,9 @@ impl Ask for Show {
                 },
             )?;
         let seconds = fields.whole("timeout", 0..=LONGEST_WAIT)?.unwrap_or(USUAL_WAIT);
-        Ok(Self { wait: Some(WaitFor { statuses, timeout: Duration::from_secs(seconds) }) })
+        Ok(Self {
+            wait: Some(WaitFor { statuses, timeout: Duration::from_secs(seconds), unless_updated }),
+        })
     }
 }
 

@@ -10,6 +10,22 @@ pub const DOCKER_ATTACH: &str = "docker.attach";
 /// The connection function for an exec over Docker's own API.
 pub const DOCKER_EXEC: &str = "docker.exec";
 
+/// Reading a container's output over Docker's own API.
+pub const DOCKER_LOGS: &str = "docker.logs";
+/// Moving a container's files over Docker's own API.
+pub const DOCKER_ARCHIVE: &str = "docker.archive";
+
+/// The body of `POST /v1/containers/{id}/logs` and of `POST /v1/containers/{id}/archive`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataRequest {
+    /// A certificate signing request in PEM; its key never leaves the client.
+    pub csr: String,
+    /// Of files: `ro` copies out, `rw` copies in too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+}
+
 /// The body of `POST /v1/containers/{id}/attach`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,6 +86,13 @@ pub struct Calls {
     /// The exec's state and exit code (`GET`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inspect: Option<String>,
+    /// Read the output (`GET`); the client adds the query as grants spell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logs: Option<String>,
+    /// Look at files, copy them out or in (`HEAD`, `GET`, `PUT`); the client adds the query as grants spell
+    /// it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<String>,
 }
 
 /// The two certificates of a dial.

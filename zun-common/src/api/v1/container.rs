@@ -90,6 +90,41 @@ pub struct CreateContainer {
     pub host: Option<HostName>,
 }
 
+/// When an image is pulled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PullPolicy {
+    /// Each time.
+    Always,
+    /// When the host has none.
+    #[default]
+    IfNotPresent,
+    /// Not at all: no image is an error.
+    Never,
+}
+
+/// How an image comes along.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ImagePull {
+    /// Its layers, in the order in which the engine told of them.
+    pub layers: Vec<PulledLayer>,
+}
+
+/// One layer of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PulledLayer {
+    /// The engine's short identifier of it.
+    pub id: String,
+    /// The engine's word, such as `Downloading`.
+    pub state: String,
+    /// Bytes so far, of what the state is about.
+    #[serde(default)]
+    pub current: u64,
+    /// Bytes in all; 0 where they are not known.
+    #[serde(default)]
+    pub total: u64,
+}
+
 /// A container as the API shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields are those of the wire")]
@@ -147,6 +182,21 @@ pub struct Container {
     pub auto_heal: bool,
     /// When the engine runs it again.
     pub restart_policy: Option<RestartPolicy>,
+    /// The user (and group) that it runs as, where one was asked for. Beside Zun's API.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// The root file system cannot be written. Beside Zun's API.
+    #[serde(default)]
+    pub read_only: bool,
+    /// The signal that a stop begins with, where one was asked for. Beside Zun's API.
+    #[serde(default)]
+    pub stop_signal: Option<String>,
+    /// When its image is pulled: `always`, `ifnotpresent` or `never`; administrators only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_pull_policy: Option<PullPolicy>,
+    /// How its image comes along, while it does. Beside Zun's API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_pull: Option<ImagePull>,
     /// `docker`.
     pub image_driver: String,
     /// Ports; none yet.
@@ -182,4 +232,59 @@ pub struct ContainerList {
     pub containers: Vec<Container>,
     /// The address of the next page, if the page is full.
     pub next: Option<String>,
+}
+
+/// The body of `PATCH /v1/containers/{id}`: what is to be different.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateContainer {
+    /// Another name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Processors, 0.1 to 16.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<f64>,
+    /// Memory in MiB, 4 to 8192.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+}
+
+/// The answer of `GET /v1/containers/{id}/stats`. The names are Zun's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ContainerStats {
+    /// Its name.
+    #[serde(rename = "CONTAINER")]
+    pub container: String,
+    /// 100 is one processor.
+    #[serde(rename = "CPU %")]
+    pub cpu_percent: f64,
+    /// Memory.
+    #[serde(rename = "MEM USAGE(MiB)")]
+    pub memory_usage: f64,
+    /// Its limit.
+    #[serde(rename = "MEM LIMIT(MiB)")]
+    pub memory_limit: f64,
+    /// Of the limit.
+    #[serde(rename = "MEM %")]
+    pub memory_percent: f64,
+    /// Bytes read from disks and written, `read/written`.
+    #[serde(rename = "BLOCK I/O(B)")]
+    pub block: String,
+    /// Bytes received from networks and sent, `received/sent`.
+    #[serde(rename = "NET I/O(B)")]
+    pub network: String,
+    /// Processes and threads. Beside Zun's API.
+    #[serde(rename = "PIDS", default)]
+    pub processes: u64,
+}
+
+/// The answer of `GET /v1/containers/{id}/top`. The names are Zun's (and Docker's).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerTop {
+    /// The columns.
+    #[serde(rename = "Titles")]
+    pub titles: Vec<String>,
+    /// A row each.
+    #[serde(rename = "Processes")]
+    pub processes: Vec<Vec<String>>,
 }

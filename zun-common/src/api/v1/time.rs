@@ -6,6 +6,11 @@ use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 const FORMAT: &str = "%Y-%m-%d %H:%M:%S%.6f";
 const READ: &str = "%Y-%m-%d %H:%M:%S%.f";
 
+/// A time as it is written.
+pub fn text(time: NaiveDateTime) -> String {
+    time.format(FORMAT).to_string()
+}
+
 /// Writes an optional time.
 pub fn serialize<S: Serializer>(time: &Option<NaiveDateTime>, out: S) -> Result<S::Ok, S::Error> {
     match time {

@@ -95,7 +95,9 @@ impl Policy {
     pub fn console(&self, granted: &Granted, question: &Question) -> Option<EngineId> {
         let target = match &granted.grant.target {
             zun_common::grant::Target::Container { id, .. } => id,
-            zun_common::grant::Target::Exec { .. } => return None,
+            zun_common::grant::Target::Data { .. } | zun_common::grant::Target::Exec { .. } => {
+                return None;
+            }
         };
         [Call::AttachWebsocket, Call::Attach, Call::AttachOutput]
             .into_iter()

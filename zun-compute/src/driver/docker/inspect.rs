@@ -9,7 +9,7 @@ use bollard::query_parameters::{
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use zun_common::id::ContainerId;
-use zun_common::rpc::container::{LogRequest, Logs};
+use zun_common::rpc::container::{LogRequest, Logs, Stats, Top};
 
 use super::deadline::{QUICK, within};
 use super::errors::Trouble;
@@ -61,6 +61,14 @@ impl Inspect for DockerDriver {
         request: &LogRequest,
     ) -> Result<Logs, DriverError> {
         self.read_logs(container, request).await
+    }
+
+    async fn top(&self, container: ContainerId, ps_args: Option<&str>) -> Result<Top, DriverError> {
+        self.list_processes(container, ps_args).await
+    }
+
+    async fn stats(&self, container: ContainerId) -> Result<Stats, DriverError> {
+        self.measure(container).await
     }
 
     async fn events(&self) -> Result<BoxStream<'static, EngineEvent>, DriverError> {

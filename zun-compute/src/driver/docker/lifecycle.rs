@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use zun_common::id::{ContainerId, EngineId};
 use zun_common::rpc::container::ContainerSpec;
 use zun_common::status::Status;
+use zun_common::units::Resources;
 
 use super::deadline::{QUICK, SLOW, within};
 use super::errors::Trouble;
@@ -133,6 +134,19 @@ impl Lifecycle for DockerDriver {
             }
             Err(trouble) => Err(trouble.about_container("unpause the container", container)),
         }
+    }
+
+    async fn update(
+        &self,
+        container: ContainerId,
+        resources: Resources,
+    ) -> Result<(), DriverError> {
+        let api = self.api().await?;
+        let name = container.engine_name();
+        let update = api.docker.update_container(&name, to_docker::update(resources));
+        within(SLOW, update)
+            .await
+            .map_err(|trouble| trouble.about_container("change what it may use", container))
     }
 
     async fn remove(&self, container: ContainerId, force: bool) -> Result<Change, DriverError> {

@@ -16,7 +16,9 @@ mod lifecycle;
 mod logs;
 mod sessions;
 mod sizes;
+mod stats;
 pub(in crate::driver) mod to_docker;
+mod top;
 mod wire;
 
 use std::path::Path;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, ExecConfig, HostConfig, RestartPolicy as DockerPolicy,
-    RestartPolicyNameEnum,
+    ContainerCreateBody, ContainerUpdateBody, ExecConfig, HostConfig,
+    RestartPolicy as DockerPolicy, RestartPolicyNameEnum,
 };
 use zun_common::api::v1::container::RestartPolicy;
 use zun_common::id::ContainerId;
@@ -143,6 +143,13 @@ fn limits(Resources { cpus, memory }: Resources) -> HostConfig {
         memory: (bytes > 0).then_some(bytes),
         ..HostConfig::default()
     }
+}
+
+/// What Docker is told to change. Swap is as much as memory, as where a container is made.
+pub(super) fn update(resources: Resources) -> ContainerUpdateBody {
+    let HostConfig { nano_cpus, memory, .. } = limits(resources);
+    let memory_swap = memory.map(|memory| memory.saturating_mul(2));
+    ContainerUpdateBody { nano_cpus, memory, memory_swap, ..ContainerUpdateBody::default() }
 }
 
 fn console_size(TerminalSize { rows, columns }: TerminalSize) -> Vec<usize> {

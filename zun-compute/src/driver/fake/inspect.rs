@@ -5,7 +5,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use tokio::sync::broadcast::error::RecvError;
 use zun_common::id::ContainerId;
-use zun_common::rpc::container::{LogRequest, Logs};
+use zun_common::rpc::container::{LogRequest, Logs, Stats, Top};
+use zun_common::status::Status;
 
 use super::lifecycle::end;
 use super::{FakeDriver, Operation};
@@ -58,6 +59,42 @@ impl Inspect for FakeDriver {
             self.shared.state().record(container).map(|record| record.logs(request))
         };
         self.shared.faults.perform(Operation::Logs, Some(container), work).await
+    }
+
+    async fn top(&self, container: ContainerId, ps_args: Option<&str>) -> Result<Top, DriverError> {
+        let work = async {
+            let mut state = self.shared.state();
+            let record = state.record(container)?;
+            if !record.is_active() {
+                let words = format!("Container {container} is not running");
+                return Err(DriverError::Conflict { words });
+            }
+            let command = record.words().join(" ");
+            let (titles, process) = match ps_args {
+                None => (vec!["PID", "CMD"], vec!["1".to_owned(), command]),
+                Some(_) => (vec!["COMMAND"], vec![command]),
+            };
+            let titles = titles.into_iter().map(str::to_owned).collect();
+            Ok(Top { titles, processes: vec![process] })
+        };
+        self.shared.faults.perform(Operation::Top, Some(container), work).await
+    }
+
+    async fn stats(&self, container: ContainerId) -> Result<Stats, DriverError> {
+        let work = async {
+            let mut state = self.shared.state();
+            let record = state.record(container)?;
+            let runs = matches!(record.status, Status::Running | Status::Paused);
+            Ok(Stats {
+                cpu_percent: 0.0,
+                memory: u64::from(runs) << 20,
+                memory_limit: u64::from(runs) * record.spec.resources.memory.bytes(),
+                block: (0, 0),
+                network: (0, 0),
+                processes: u64::from(runs),
+            })
+        };
+        self.shared.faults.perform(Operation::Stats, Some(container), work).await
     }
 
     async fn events(&self) -> Result<BoxStream<'static, EngineEvent>, DriverError> {

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use zun_common::id::{ContainerId, EngineId};
 use zun_common::rpc::container::ContainerSpec;
 use zun_common::status::Status;
+use zun_common::units::Resources;
 
 use super::record::{Control, Process, Record};
 use super::signal::Signal;
@@ -90,6 +91,18 @@ impl Lifecycle for FakeDriver {
         let thaw = (Status::Paused, Status::Running);
         let work = async { self.freeze_or_thaw(container, thaw) };
         self.shared.faults.perform(Operation::Unpause, Some(container), work).await
+    }
+
+    async fn update(
+        &self,
+        container: ContainerId,
+        resources: Resources,
+    ) -> Result<(), DriverError> {
+        let work = async {
+            self.shared.state().record(container)?.spec.resources = resources;
+            Ok(())
+        };
+        self.shared.faults.perform(Operation::Update, Some(container), work).await
     }
 
     async fn remove(&self, container: ContainerId, force: bool) -> Result<Change, DriverError> {

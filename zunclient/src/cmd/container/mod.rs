@@ -1,16 +1,19 @@
 //! Verbs about containers.
 
 pub(super) mod attach;
+pub(super) mod cp;
 pub(super) mod create;
+mod data;
 pub(super) mod delete;
 mod each;
 mod ending;
 pub(super) mod exec;
-mod exec_session;
 pub(super) mod kill;
 pub(super) mod list;
 pub(super) mod logs;
 pub(super) mod pause;
+mod pulling;
+pub(super) mod rename;
 pub(super) mod restart;
 pub(super) mod run;
 mod session;
@@ -18,6 +21,9 @@ pub(super) mod show;
 mod spec;
 pub(super) mod start;
 mod starting;
+pub(super) mod stats;
 pub(super) mod stop;
+pub(super) mod top;
 pub(super) mod unpause;
+pub(super) mod update;
 pub(super) mod wait;

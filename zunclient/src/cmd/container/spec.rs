@@ -36,6 +36,11 @@ pub(super) struct Mode {
 }
 
 impl TerminalFlags {
+    /// A terminal is wanted whatever the streams are.
+    pub(super) const fn insists(&self) -> bool {
+        self.tty
+    }
+
     /// Decides; `attached` is whether this very command will be its terminal.
     pub(super) fn decide(&self, streams: Streams, attached: bool) -> Result<Mode, Failure> {
         if self.tty && self.interactive && attached && !streams.input {
@@ -192,8 +197,11 @@ fn add_variable(all: &mut BTreeMap<String, String>, given: &str) -> Result<(), F
 }
 
 /// All variables as `NAME=VALUE`; those that are only named are taken from here.
-pub(super) fn variables(given: &[String]) -> Result<Vec<String>, Failure> {
-    Ok(environment(&[], given)?
+pub(super) fn variables(
+    files: &[std::path::PathBuf],
+    given: &[String],
+) -> Result<Vec<String>, Failure> {
+    Ok(environment(files, given)?
         .into_iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect())
@@ -212,7 +220,7 @@ fn labels(given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
     given.iter().map(label).collect()
 }
 
-fn mebibytes(text: &str) -> Result<u64, String> {
+pub(super) fn mebibytes(text: &str) -> Result<u64, String> {
     let rule = || "it must be a number of MiB, or one with k, m or g behind it".to_owned();
     let digits = text.trim_end_matches(|last: char| last.is_ascii_alphabetic());
     let number: u64 = digits.parse().map_err(|_not_a_number| rule())?;

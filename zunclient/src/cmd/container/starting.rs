@@ -1,14 +1,14 @@
 //! Making and starting a container, and saying what comes of it.
 
 use std::future::Future;
-use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use chrono::NaiveDateTime;
 use zun_common::api::v1::container::{Container, CreateContainer};
-use zun_common::status::{Status, TaskState};
+use zun_common::status::Status;
 
+use super::pulling::Pulling;
 use crate::api::{ApiError, Client, Delete};
 use crate::cmd::Failure;
 use crate::exit::Exit;
@@ -24,6 +24,9 @@ pub(super) enum Progress {
     Silent,
 }
 
+/// How long one request waits for news.
+const NEWS: Duration = Duration::from_secs(25);
+
 /// Makes a container and waits until its host has it.
 pub(super) async fn create(
     api: &Client,
@@ -31,48 +34,17 @@ pub(super) async fn create(
     progress: Progress,
     made: &OnceLock<Container>,
 ) -> Result<Container, Failure> {
-    let accepted = api.create(ask).await?;
-    let id = accepted.uuid.to_string();
-    let mut told = None;
-    // The first look is short, so that a pull is told soon.
-    let mut within = Duration::from_secs(1);
-    drop(made.set(accepted));
-    loop {
-        let statuses = [Status::Created, Status::Error, Status::Deleted, Status::Dead];
-        let container = api.wait_for(&id, &statuses, within).await?;
-        within = Duration::from_secs(5);
-        match container.status {
-            Status::Created => return Ok(container),
-            Status::Error | Status::Deleted | Status::Dead => return Err(failed(&container)),
-            Status::Creating
-            | Status::Running
-            | Status::Stopped
-            | Status::Paused
-            | Status::Restarting
-            | Status::Rebuilding
-            | Status::Deleting
-            | Status::Unknown => {}
-        }
+    const ENDED: [Status; 4] = [Status::Created, Status::Error, Status::Deleted, Status::Dead];
+    let mut container = api.create(ask).await?;
+    drop(made.set(container.clone()));
+    let mut pulling = Pulling::default();
+    while !ENDED.contains(&container.status) {
         if progress == Progress::Told {
-            tell(&container, &mut told);
+            pulling.show(&container);
         }
+        container = api.wait_for_news(&container, &ENDED, NEWS).await?;
     }
-}
-
-/// One line for each new thing that is done; on a terminal with its details.
-fn tell(container: &Container, told: &mut Option<String>) {
-    if container.task_state != Some(TaskState::ImagePulling) {
-        return;
-    }
-    let detail = container.status_detail.as_deref().filter(|_| std::io::stderr().is_terminal());
-    let line = match detail {
-        Some(detail) => format!("pulling {} … {detail}", container.image),
-        None => format!("pulling {} …", container.image),
-    };
-    if told.as_ref() != Some(&line) {
-        out::note(&line);
-        *told = Some(line);
-    }
+    if container.status == Status::Created { Ok(container) } else { Err(failed(&container)) }
 }
 
 /// Asks for the start. A command that cannot be run is told with its own exit code.

@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod dial;
+pub mod direct;
 pub mod exit;
 pub mod frames;
 pub mod grants;

@@ -13,11 +13,40 @@ use serde::Deserialize;
 use zun_common::units::TerminalSize;
 
 use super::docker::address::Address;
+use super::docker::direct::Direct;
 use super::docker::grants::Grants;
 use super::docker::hijack::{HijackInput, HijackOutput, Shape, hijack};
 use super::docker::side::Side;
 use super::{Connection, Console, ConsoleError, Control, Dial, Event, Events, Input};
 use refusal::Refusal;
+
+/// What came of an exec that is begun without its streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begun {
+    /// It runs.
+    Running,
+    /// The command cannot be run.
+    NotRunnable {
+        /// As a shell would exit.
+        code: i64,
+        /// The host's words.
+        words: String,
+    },
+}
+
+/// Begins an exec and leaves it alone: nobody reads what it prints.
+pub async fn begin(dial: &Dial) -> Result<Begun, ConsoleError> {
+    let start = dial.endpoint.calls.start.as_deref().ok_or(ConsoleError::NoAddress("start"))?;
+    let body = serde_json::json!({ "Detach": true, "Tty": dial.endpoint.tty }).to_string();
+    let direct = Direct::new(dial)?;
+    match direct.post(&Address::parse(start)?, body).await {
+        Ok(()) => Ok(Begun::Running),
+        Err(ConsoleError::Refused { words, .. }) if refusal::is_of_command(&words) => {
+            Ok(Begun::NotRunnable { code: refusal::code_of(&words), words })
+        }
+        Err(error) => Err(error),
+    }
+}
 
 /// An exec that is not yet dialled.
 pub struct DockerExec {

@@ -37,8 +37,8 @@ impl Refusal {
         let exit = |code| Event::Exit(code);
         match (self.held.take(), code) {
             (Some(words), Some(CANNOT_RUN)) => {
-                let code = if is_missing(&words) { NOT_FOUND } else { CANNOT_RUN };
-                vec![Event::Stderr(words), exit(code)]
+                let told = code_of(&String::from_utf8_lossy(&words));
+                vec![Event::Stderr(words), exit(told)]
             }
             (held, code) => held.map(Event::Stdout).into_iter().chain(code.map(exit)).collect(),
         }
@@ -49,9 +49,15 @@ fn begins(bytes: &[u8]) -> bool {
     bytes.starts_with(WORDS)
 }
 
-fn is_missing(words: &[u8]) -> bool {
-    let words = String::from_utf8_lossy(words);
-    words.contains("executable file not found") || words.contains("no such file or directory")
+/// Whether the words are about the command, and not about the engine.
+pub(super) fn is_of_command(words: &str) -> bool {
+    words.contains("OCI runtime exec failed")
+}
+
+/// As a shell would exit.
+pub(super) fn code_of(words: &str) -> i64 {
+    let missing = ["executable file not found", "no such file or directory"];
+    if missing.iter().any(|part| words.contains(part)) { NOT_FOUND } else { CANNOT_RUN }
 }
 
 #[cfg(test)]

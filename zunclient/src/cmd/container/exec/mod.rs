@@ -1,18 +1,18 @@
 //! `zun exec`
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use clap::Args;
-use serde_json::json;
-use zun_common::api::v1::exec::{Execute, Executed};
+mod collected;
+mod session;
 
-use super::exec_session::ExecSession;
+use clap::Args;
+use zun_common::api::v1::exec::Execute;
+
 use super::session::{LeavingFlags, own_size};
 use super::spec::{Mode, TerminalFlags, variables};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::{self, Format, Table};
+use crate::out::{self, Format};
 use crate::tty::Streams;
+use session::{ExecSession, OnDisconnect};
 
 /// Run another command in a running container
 #[derive(Debug, Args)]
@@ -23,7 +23,16 @@ Examples:
   zun exec test ls -l /
   zun exec -e A=1 -w /tmp test env
   zun exec -i test sh                 with this terminal
+  zun exec -i test cat < file > copy  a pipe through it, byte by byte
+  zun exec -d test sleep 1000         in the background
+  zun exec --format json test uptime  {exit_code, stdout, stderr}, as text
   zun exec test uptime --format json  is the command's own flag; zun's stand before the container
+
+Output comes as it is printed, stdout and stderr apart, without a limit of size or time.
+
+When this zun goes (its terminal is closed, a signal ends it, the link is lost) the engine lets the command run on.
+With --on-disconnect kill, zun has it killed with SIGKILL before it goes itself. Where zun is killed itself, or its
+machine dies, nobody is left to ask for that, and the command runs on. Leaving by detach keys keeps it too.
 
 Exit code: the command's own; 125 zun failed, 126 not executable, 127 not found."
 )]
@@ -33,6 +42,9 @@ pub(in crate::cmd) struct Exec {
     /// Environment, NAME=VALUE, or NAME to take it from here; may be repeated
     #[arg(short, long, value_name = "NAME=VALUE")]
     env: Vec<String>,
+    /// A file of such lines
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<std::path::PathBuf>,
     /// The working directory
     #[arg(short, long, value_name = "DIR")]
     workdir: Option<String>,
@@ -42,6 +54,12 @@ pub(in crate::cmd) struct Exec {
     /// With all capabilities
     #[arg(long)]
     privileged: bool,
+    /// Begin it and leave it running in the background
+    #[arg(short, long, conflicts_with_all = ["interactive", "tty"])]
+    detach: bool,
+    /// What becomes of it when this zun is cut off: keep or kill
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t, hide_possible_values = true)]
+    on_disconnect: OnDisconnect,
     #[command(flatten)]
     leaving: LeavingFlags,
     /// The container, and the command with its arguments; what follows the container is not for zun
@@ -51,22 +69,35 @@ pub(in crate::cmd) struct Exec {
 
 impl Exec {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let mode = self.mode(context)?;
+        let (container, command) =
+            self.words.split_first().ok_or_else(|| Failure::new("no container"))?;
+        let ask = self.request(command, mode)?;
+        let session = ExecSession {
+            context,
+            container,
+            leaving: &self.leaving,
+            on_disconnect: self.on_disconnect,
+        };
+        if self.detach { session.begin(ask).await } else { session.run(ask).await }
+    }
+
+    /// Only a person has a terminal by itself, and output that is collected has none.
+    fn mode(&self, context: &Context) -> Result<Mode, Failure> {
         let streams = Streams::of_process();
         let mut mode = self.terminal.decide(streams, false)?;
+        if context.printer.format() != Format::Table {
+            if self.terminal.insists() {
+                let words = "-t was given and the output is collected (--format); leave out one";
+                return Err(Failure::new(words));
+            }
+            mode.tty = false;
+        }
         if mode.tty && mode.interactive && !streams.input {
             out::note("stdin is not a terminal; going on without one");
             mode.tty = false;
         }
-        let (container, command) =
-            self.words.split_first().ok_or_else(|| Failure::new("no container"))?;
-        let ask = self.request(command, mode)?;
-        if mode.interactive || mode.tty {
-            let session = ExecSession { context, container, leaving: &self.leaving };
-            session.run(ask).await
-        } else {
-            let executed = context.api.execute(container, &Execute { run: true, ..ask }).await?;
-            finished(context, &executed)
-        }
+        Ok(mode)
     }
 
     fn request(&self, command: &[String], mode: Mode) -> Result<Execute, Failure> {
@@ -75,7 +106,7 @@ impl Exec {
             run: false,
             interactive: mode.interactive,
             tty: Some(mode.tty),
-            environment: variables(&self.env)?,
+            environment: variables(&self.env_file, &self.env)?,
             user: self.user.clone(),
             workdir: self.workdir.clone(),
             privileged: self.privileged,
@@ -83,28 +114,4 @@ impl Exec {
             csr: None,
         })
     }
-}
-
-/// Prints what a command printed, each stream where it belongs.
-fn finished(context: &Context, executed: &Executed) -> Result<Exit, Failure> {
-    let code = executed.exit_code.ok_or_else(|| Failure::new("the service told no exit code"))?;
-    let (stdout, stderr) = match (&executed.stdout, &executed.stderr) {
-        (None, None) => (executed.output.clone().unwrap_or_default().into_bytes(), Vec::new()),
-        (stdout, stderr) => (decode(stdout.as_deref())?, decode(stderr.as_deref())?),
-    };
-    if context.printer.format() == Format::Table {
-        out::error_bytes(&stderr);
-        context.printer.bytes(&stdout)?;
-    } else {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let value = json!({ "exit_code": code, "stdout": text(&stdout), "stderr": text(&stderr) });
-        context.printer.show(&value, || Table::new(Vec::new()))?;
-    }
-    Ok(Exit::of_process(code))
-}
-
-fn decode(text: Option<&str>) -> Result<Vec<u8>, Failure> {
-    STANDARD
-        .decode(text.unwrap_or_default())
-        .map_err(|_not_base64| Failure::new("the service's answer cannot be read"))
 }

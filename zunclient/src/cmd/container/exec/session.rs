@@ -1,28 +1,49 @@
 //! One session with a command that is run in a container: made, dialled, held, and brought to its end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::Notify;
+use clap::ValueEnum;
+use serde_json::json;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
 use zun_common::api::v1::exec::Execute;
 use zun_common::grant::WaitCondition;
 use zun_common::pki::signing_request;
 
-use super::session::{LeavingFlags, Wants, terminal};
-use super::starting::unless_ended;
+use super::super::session::{LeavingFlags, Wants, terminal};
+use super::super::starting::unless_ended;
+use super::collected;
 use crate::api::Client;
 use crate::cmd::{Context, Failure};
-use crate::console::{Console, Dial, Link, Renewal, Renewed, connection};
+use crate::console::docker_exec::{self, Begun};
+use crate::console::{Dial, Link, Renewal, Renewed, connection};
 use crate::exit::Exit;
-use crate::out;
-use crate::relay::{Ended, Outside, Remote, relay};
+use crate::out::{self, Format, Table};
+use crate::relay::{Ended, Outside, Remote, Terminal, relay};
+use crate::tty::screen::Screen;
 use crate::tty::signals::Signals;
+
+/// What becomes of the command when its client is cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(super) enum OnDisconnect {
+    /// It runs on.
+    #[default]
+    Keep,
+    /// It is killed, as far as somebody is left to ask for it.
+    Kill,
+}
+
+/// How long the service may take to have it killed.
+const KILLING: Duration = Duration::from_secs(5);
 
 /// What a session is for.
 pub(super) struct ExecSession<'a> {
     pub(super) context: &'a Context,
     pub(super) container: &'a str,
     pub(super) leaving: &'a LeavingFlags,
+    pub(super) on_disconnect: OnDisconnect,
 }
 
 impl ExecSession<'_> {
@@ -30,7 +51,11 @@ impl ExecSession<'_> {
     pub(super) async fn run(&self, ask: Execute) -> Result<Exit, Failure> {
         let mut signals = Signals::catch()?;
         let wants = Wants { tty: ask.tty == Some(true), input: ask.interactive };
-        let (exec, console) = unless_ended(&mut signals, self.dial(ask)).await?;
+        let open = async {
+            let (exec, dial) = self.make(ask).await?;
+            Ok((exec, connection(dial)?.open().await?))
+        };
+        let (exec, console) = unless_ended(&mut signals, open).await?;
         let terminal = terminal(wants, self.leaving, self.context)?;
         if terminal.raw.is_some() {
             signals.catch_stop()?;
@@ -41,11 +66,46 @@ impl ExecSession<'_> {
             remote: &exec,
             begun: &Notify::new(),
         };
-        let (ended, _) = relay(console, terminal, outside).await;
-        concluded(ended)
+        if self.context.printer.format() == Format::Table {
+            let (ended, _) = relay(console, terminal, outside).await;
+            self.cut_off(&exec, &ended).await;
+            return concluded(ended);
+        }
+        let (pieces, taken) = mpsc::channel(16);
+        let terminal = Terminal { screen: Screen::to_channel(pieces), ..terminal };
+        let ((ended, _), collected) =
+            tokio::join!(relay(console, terminal, outside), collected::collect(taken));
+        self.cut_off(&exec, &ended).await;
+        let collected = match (&ended, collected) {
+            (Ended::Closed, Err(too_much)) => return Err(Failure::new(too_much.to_string())),
+            (_, collected) => collected.unwrap_or_default(),
+        };
+        let exit = concluded(ended)?;
+        self.context.printer.show(&collected.shown(exit), || Table::new(Vec::new()))?;
+        Ok(exit)
     }
 
-    async fn dial(&self, ask: Execute) -> Result<(OfExec, Console), Failure> {
+    /// Begins it without its streams.
+    pub(super) async fn begin(&self, ask: Execute) -> Result<Exit, Failure> {
+        let mut signals = Signals::catch()?;
+        let begin = async {
+            let (exec, dial) = self.make(ask).await?;
+            Ok((exec, docker_exec::begin(&dial).await?))
+        };
+        let printer = self.context.printer;
+        match unless_ended(&mut signals, begin).await? {
+            (OfExec { exec, .. }, Begun::Running) if printer.format() != Format::Table => {
+                printer.show(&json!({ "exec_id": exec }), || Table::new(Vec::new()))?;
+                Ok(Exit::OK)
+            }
+            (_, Begun::Running) => Ok(Exit::OK),
+            (_, Begun::NotRunnable { code, words }) => {
+                Err(Failure::with(words, Exit::of_process(code)))
+            }
+        }
+    }
+
+    async fn make(&self, ask: Execute) -> Result<(OfExec, Dial), Failure> {
         let Context { api, tasks, proxies, .. } = self.context;
         let request = signing_request("zun", Vec::new())
             .map_err(|error| Failure::new(zun_common::chain(&error)))?;
@@ -65,7 +125,21 @@ impl ExecSession<'_> {
             proxies: proxies.clone(),
             tasks: tasks.clone(),
         };
-        Ok((exec, connection(dial)?.open().await?))
+        Ok((exec, dial))
+    }
+
+    /// We go and the command does not: what was asked for is done. Who leaves by keys wants it to go on.
+    async fn cut_off(&self, exec: &OfExec, ended: &Ended) {
+        let goes_on = match ended {
+            Ended::Exited(_) | Ended::Left(_) => false,
+            Ended::Cut(_) | Ended::Closed | Ended::Signal(_) => true,
+        };
+        if goes_on && self.on_disconnect == OnDisconnect::Kill {
+            let killed = timeout(KILLING, exec.signal("SIGKILL")).await;
+            if killed != Ok(true) {
+                out::note("the command could not be killed; it may still run");
+            }
+        }
     }
 }
 

@@ -1,0 +1,265 @@
+//! A registry on loopback that gives one image, made at random, as fast or as slowly as a test wants it.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{BoxStream, StreamExt as _, unfold};
+use http_body_util::StreamBody;
+use hyper::body::{Frame, Incoming};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use rand::Rng as _;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use tokio::net::TcpListener;
+use zun_common::shutdown::Tasks;
+
+const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+/// Large enough for the engine to tell of its progress.
+const LAYER: usize = 3 << 20;
+const PIECE: usize = 64 << 10;
+
+/// What a registry has: content by the end of its path.
+type Store = HashMap<String, Bytes>;
+type Body = StreamBody<BoxStream<'static, Result<Frame<Bytes>, Infallible>>>;
+
+/// How layers are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// At once.
+    Fast,
+    /// Each in a few seconds.
+    Slow,
+    /// A beginning, and then nothing more.
+    Stalled,
+}
+
+/// A registry with the image `zun-conformance:v1`, and with `zun-forbidden`, which it gives to nobody.
+#[derive(Debug)]
+pub struct Registry {
+    /// Its `host:port`.
+    pub address: String,
+    /// The digest of the image.
+    pub digest: String,
+    tasks: Tasks,
+    open: Arc<AtomicUsize>,
+}
+
+#[derive(Debug)]
+struct Shelf {
+    store: Store,
+    pace: Pace,
+    open: Arc<AtomicUsize>,
+}
+
+impl Registry {
+    /// With an image of one layer, given at once.
+    ///
+    /// # Panics
+    /// Where there is no port.
+    pub async fn start() -> Self {
+        Self::with(Pace::Fast, vec![random_layer()]).await
+    }
+
+    /// With an image of three layers, of which one has a shell.
+    ///
+    /// # Panics
+    /// Where there is no port, or the machine has no busybox.
+    pub async fn with_shell(pace: Pace) -> Self {
+        Self::with(pace, vec![shell_layer(), random_layer(), random_layer()]).await
+    }
+
+    async fn with(pace: Pace, layers: Vec<Vec<u8>>) -> Self {
+        let (store, digest) = store(layers);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let tasks = Tasks::new();
+        let open = Arc::default();
+        let shelf = Shelf { store, pace, open: Arc::clone(&open) };
+        tasks.spawn(serve(listener, Arc::new(shelf), tasks.clone()));
+        Self { address, digest, tasks, open }
+    }
+
+    /// How many layers are being given now.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.tasks.cancel();
+    }
+}
+
+async fn serve(listener: TcpListener, shelf: Arc<Shelf>, tasks: Tasks) {
+    loop {
+        let (stream, _) = tokio::select! {
+            () = tasks.cancelled() => return,
+            accepted = listener.accept() => accepted.expect("a client"),
+        };
+        let shelf = Arc::clone(&shelf);
+        let answer = service_fn(move |request| {
+            let response = answer(&shelf, &request);
+            async move { Ok::<_, Infallible>(response) }
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .serve_connection(TokioIo::new(stream), answer);
+        let own = tasks.clone();
+        tasks.spawn(async move {
+            tokio::select! {
+                ended = connection => {
+                    if let Err(error) = ended {
+                        tracing::debug!(error = %error, "a client of the registry left");
+                    }
+                }
+                () = own.cancelled() => {}
+            }
+        });
+    }
+}
+
+fn answer(shelf: &Shelf, request: &Request<Incoming>) -> Response<Body> {
+    let path = request.uri().path();
+    let known = path.strip_prefix("/v2/zun-conformance/").and_then(|rest| shelf.store.get(rest));
+    let response = Response::builder().header("Docker-Distribution-Api-Version", "registry/2.0");
+    let response = match known {
+        Some(content) if path.contains("/manifests/") => response
+            .header(CONTENT_TYPE, MANIFEST)
+            .header("Docker-Content-Digest", digest(content))
+            .header(CONTENT_LENGTH, content.len())
+            .body(whole(content.clone())),
+        Some(content) if content.len() > PIECE && shelf.pace != Pace::Fast => {
+            response.header(CONTENT_LENGTH, content.len()).body(slowly(content.clone(), shelf))
+        }
+        Some(content) => {
+            response.header(CONTENT_LENGTH, content.len()).body(whole(content.clone()))
+        }
+        None if path == "/v2/" => response.body(whole("{}".into())),
+        None if path.starts_with("/v2/zun-forbidden/") => {
+            response.status(StatusCode::FORBIDDEN).body(whole(
+                r#"{"errors":[{"code":"DENIED","message":"requested access to the resource is denied"}]}"#
+                    .into(),
+            ))
+        }
+        None => response.status(StatusCode::NOT_FOUND).body(whole(
+            r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#.into(),
+        )),
+    };
+    response.expect("a response")
+}
+
+fn whole(content: Bytes) -> Body {
+    StreamBody::new(futures_util::stream::iter([Ok(Frame::data(content))]).boxed())
+}
+
+/// Counts a layer that is being given.
+struct Giving(Arc<AtomicUsize>);
+
+impl Drop for Giving {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn slowly(content: Bytes, shelf: &Shelf) -> Body {
+    shelf.open.fetch_add(1, Ordering::Relaxed);
+    let giving = Giving(Arc::clone(&shelf.open));
+    let (pace, half) = (shelf.pace, content.len() / 2);
+    let stream = unfold((content, giving), move |(mut content, giving)| async move {
+        if content.is_empty() {
+            return None;
+        }
+        if pace == Pace::Stalled && content.len() < half {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        let piece = content.split_to(PIECE.min(content.len()));
+        Some((Ok(Frame::data(piece)), (content, giving)))
+    });
+    StreamBody::new(stream.boxed())
+}
+
+/// One image, and the digest of its manifest.
+fn store(layers: Vec<Vec<u8>>) -> (Store, String) {
+    let layers: Vec<Bytes> = layers.into_iter().map(Bytes::from).collect();
+    let digests: Vec<String> = layers.iter().map(|layer| digest(layer)).collect();
+    let config = json!({
+        "architecture": "amd64", "os": "linux", "config": {"Cmd": ["/bin/sh"]},
+        "rootfs": {"type": "layers", "diff_ids": digests},
+    });
+    let config = Bytes::from(config.to_string());
+    let described = layers.iter().map(|layer| {
+        json!({
+            "mediaType": "application/vnd.docker.image.rootfs.diff.tar",
+            "size": layer.len(), "digest": digest(layer),
+        })
+    });
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": {
+            "mediaType": "application/vnd.docker.container.image.v1+json",
+            "size": config.len(), "digest": digest(&config),
+        },
+        "layers": described.collect::<Vec<_>>(),
+    });
+    let manifest = Bytes::from(manifest.to_string());
+    let name = digest(&manifest);
+    let mut store: Store =
+        layers.into_iter().map(|layer| (format!("blobs/{}", digest(&layer)), layer)).collect();
+    store.insert(format!("blobs/{}", digest(&config)), config);
+    store.insert(format!("manifests/{name}"), manifest.clone());
+    store.insert("manifests/v1".to_owned(), manifest);
+    (store, name)
+}
+
+fn digest(content: &[u8]) -> String {
+    let mut text = "sha256:".to_owned();
+    for byte in Sha256::digest(content) {
+        write!(text, "{byte:02x}").expect("a text takes all");
+    }
+    text
+}
+
+/// An archive of one file that cannot be compressed.
+fn random_layer() -> Vec<u8> {
+    let mut content = vec![0; LAYER];
+    rand::rng().fill_bytes(&mut content);
+    let directory = tempfile::tempdir().expect("a folder");
+    std::fs::write(directory.path().join(format!("random{}", content[0])), &content)
+        .expect("a file");
+    packed(directory.path())
+}
+
+/// A shell, and no more.
+fn shell_layer() -> Vec<u8> {
+    let directory = tempfile::tempdir().expect("a folder");
+    let bin = directory.path().join("bin");
+    std::fs::create_dir(&bin).expect("a folder");
+    let found = ["/bin/busybox", "/usr/bin/busybox"]
+        .into_iter()
+        .find(|path| std::fs::copy(path, bin.join("busybox")).is_ok());
+    found.expect("the machine's busybox");
+    std::os::unix::fs::symlink("busybox", bin.join("sh")).expect("a link");
+    packed(directory.path())
+}
+
+fn packed(directory: &std::path::Path) -> Vec<u8> {
+    let output = Command::new("tar")
+        .args(["--numeric-owner", "--owner=0", "--group=0", "-c", "-C"])
+        .arg(directory)
+        .arg(".")
+        .output()
+        .expect("tar runs");
+    assert!(output.status.success(), "tar packs a layer");
+    output.stdout
+}

@@ -1,0 +1,151 @@
+//! Other commands in a running container.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use zun_tests::bed::{Bed, Finished, Name};
+use zun_tests::eventually::eventually;
+
+fn idle(bed: &Bed, test: &str) -> Name {
+    let name = bed.name(test);
+    bed.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "1000"]);
+    name
+}
+
+#[test]
+fn c05_what_cannot_be_run_is_127_or_126_with_a_line_on_stderr() {
+    let bed = Bed::shared();
+    let name = idle(&bed, "c05");
+    for flags in [&["exec"][..], &["exec", "-i"], &["exec", "-d"]] {
+        for (command, code) in [("/no/such/program", 127), ("/etc/passwd", 126)] {
+            let finished = bed.zun(&[flags, &[name.as_str(), command]].concat());
+            assert_eq!((finished.code, finished.stdout.as_str()), (code, ""), "{finished:?}");
+            assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
+        }
+    }
+}
+
+#[test]
+fn c09_a_file_comes_back_equal_each_time() {
+    let bed = Bed::shared();
+    let name = idle(&bed, "c09");
+    let mut bytes = (0..=255).cycle().take(300_000).collect::<Vec<u8>>();
+    bytes.extend(b"\r\n\0\x04\x10\x11");
+    let times = if std::env::var_os("ZUN_TEST_LONG").is_some() { 100 } else { 10 };
+    for time in 0..times {
+        let output = bed.piped(&["exec", "-i", name.as_str(), "cat"], &bytes);
+        assert!(output.stdout == bytes && output.status.success(), "{time}: {:?}", output.stderr);
+    }
+}
+
+#[test]
+fn c63_surroundings_are_those_that_were_asked_for() {
+    let bed = Bed::shared();
+    let name = idle(&bed, "c63");
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    writeln!(file, "# a comment\nFROM_FILE=file\nBOTH=file").expect("written");
+    let path = file.path().to_str().expect("text");
+    let surroundings =
+        ["-e", "A=b=c", "-e", "BOTH=flag", "--env-file", path, "-w", "/etc", "-u", "65534:65533"];
+    let script = "echo $A $BOTH $FROM_FILE; pwd; id -u; id -g; grep CapEff /proc/self/status";
+    let shown =
+        bed.must(&[&["exec"], &surroundings[..], &[name.as_str(), "sh", "-c", script]].concat());
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(lines[..4], ["b=c flag file", "/etc", "65534", "65533"], "{shown}");
+    let plain = bed.must(&["exec", name.as_str(), "sh", "-c", script]);
+    let privileged = bed.zun(&["exec", "--privileged", name.as_str(), "sh", "-c", script]);
+    let capabilities = |text: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix("CapEff:")).expect("a line");
+        u64::from_str_radix(line.trim(), 16).expect("a mask").count_ones()
+    };
+    // Where root itself has not all of them, the engine cannot give them.
+    let own = std::fs::read_to_string("/proc/self/status").expect("our own state");
+    let last = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").expect("the newest one");
+    if capabilities(&own) <= last.trim().parse().expect("a number") {
+        assert!(privileged.stderr.contains("unable to apply caps"), "{privileged:?}");
+    } else {
+        assert!(capabilities(&privileged.stdout) > capabilities(&plain), "{privileged:?}");
+    }
+}
+
+#[test]
+fn c64_output_streams_live_and_its_streams_are_apart() {
+    let bed = Bed::shared();
+    let name = idle(&bed, "c64");
+    let script = "echo now; echo oops >&2; sleep 3; printf '\\377\\000'; exit 9";
+    let mut child = bed
+        .command(&["exec", name.as_str(), "sh", "-c", script])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("zun runs");
+    let begun = Instant::now();
+    let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    stdout.read_line(&mut line).expect("a line");
+    assert_eq!(line, "now\n");
+    assert!(begun.elapsed() < Duration::from_millis(2500), "{:?}", begun.elapsed());
+    let mut rest = Vec::new();
+    stdout.read_to_end(&mut rest).expect("the rest");
+    assert_eq!(rest, b"\xff\0");
+    let mut words = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut words).expect("text");
+    assert_eq!((words.as_str(), child.wait().expect("its end").code()), ("oops\n", Some(9)));
+}
+
+#[test]
+fn c64_more_than_the_control_plane_would_carry_comes_whole() {
+    let bed = Bed::shared();
+    let name = idle(&bed, "c64b");
+    let count = bed.must(&["exec", name.as_str(), "sh", "-c", "yes | head -c 20000000"]).len();
+    assert_eq!(count, 20_000_000);
+}
+
+#[test]
+fn c64_a_program_gets_code_and_streams_in_one_piece() {
+    let bed = Bed::shared();
+    let name = idle(&bed, "c64c");
+    let script = "cat; echo oops >&2; exit 9";
+    let exec = ["exec", "-i", "--format", "json", name.as_str(), "sh", "-c", script];
+    let finished = Finished::from(bed.piped(&exec, "grüße\n".as_bytes()));
+    assert_eq!((finished.code, finished.stderr.as_str()), (9, ""), "{finished:?}");
+    let told: serde_json::Value = serde_json::from_str(&finished.stdout).expect("JSON");
+    let expected = serde_json::json!({"exit_code": 9, "stdout": "grüße\n", "stderr": "oops\n"});
+    assert_eq!(told, expected);
+    let refused = bed.zun(&["exec", "-t", "--format", "json", name.as_str(), "sh"]);
+    assert_eq!((refused.code, refused.stdout.as_str()), (125, ""), "{refused:?}");
+}
+
+#[test]
+fn a_detached_command_runs_on_behind_its_client() {
+    let bed = Bed::shared();
+    let name = idle(&bed, "detached");
+    let script = "sleep 1; echo done > /tmp/mark; echo nobody reads this";
+    let finished = bed.zun(&["exec", "-d", name.as_str(), "sh", "-c", script]);
+    assert_eq!(finished, Finished { code: 0, stdout: String::new(), stderr: String::new() });
+    eventually("the command has done its work", || {
+        bed.zun(&["exec", name.as_str(), "cat", "/tmp/mark"]).stdout == "done\n"
+    });
+}
+
+/// A command that says that it runs, and leaves a mark as long as it does.
+const MARKED: &str = "echo $$ > /tmp/pid; echo begun; exec sleep 1000";
+
+#[test]
+fn c34_a_command_that_is_cut_off_is_kept_or_killed_as_asked_for() {
+    let bed = Bed::shared();
+    let name = idle(&bed, "c34");
+    for (policy, runs) in [("keep", true), ("kill", false)] {
+        let exec = ["exec", "-i", "--on-disconnect", policy, name.as_str(), "sh", "-c", MARKED];
+        let mut term = bed.term(&exec, (24, 80));
+        term.shows("begun");
+        term.signal(rustix::process::Signal::HUP);
+        assert_eq!(term.exit(), 129);
+        let alive = "kill -0 $(cat /tmp/pid)";
+        let is_alive = || bed.zun(&["exec", name.as_str(), "sh", "-c", alive]).code == 0;
+        eventually("the policy is applied", || is_alive() == runs);
+        assert_eq!(is_alive(), runs, "{policy}");
+    }
+}

@@ -1,0 +1,114 @@
+//! C65: an image that the host does not have.
+
+use std::process::Command;
+
+use zun_tests::bed::{Bed, Name};
+use zun_tests::eventually::eventually;
+use zun_tests::registry::{Pace, Registry};
+
+/// Removes a test's image from the standalone's engine.
+struct Image(String);
+
+impl Image {
+    fn of(registry: &Registry) -> Self {
+        Self(format!("{}/zun-conformance:v1", registry.address))
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        let present = engine(&["images", "-q", &self.0]);
+        if !present.is_empty() {
+            engine(&["rmi", "-f", &self.0]);
+        }
+    }
+}
+
+/// Docker's own client at the standalone's engine, as its administrator would use it.
+fn engine(words: &[&str]) -> String {
+    let file = std::env::var_os("ZUN_TEST_STANDALONE").expect("the standalone's environment file");
+    let state = std::path::PathBuf::from(file).with_extension("");
+    let socket = format!("unix://{}/engine/docker.sock", state.display());
+    let output = Command::new("docker").args(["-H", &socket]).args(words).output();
+    String::from_utf8(output.expect("docker runs").stdout).expect("text")
+}
+
+fn is_gone(bed: &Bed, name: &Name) -> bool {
+    let shown = bed.zun(&["show", name.as_str()]);
+    shown.code == 1 && shown.stderr.contains("could not be found")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c65_each_layer_has_a_bar_until_the_shell_appears() {
+    let bed = Bed::shared();
+    let registry = Registry::with_shell(Pace::Slow).await;
+    let image = Image::of(&registry);
+    let name = bed.name("c65");
+    let run = ["run", "-i", "--rm", "--name", name.as_str(), &image.0, "/bin/sh"];
+    let mut term = bed.term(&run, (24, 100));
+    term.shows("pulling 127.0.0.1:");
+    term.shows("Downloading");
+    term.shows("/3.00 MiB");
+    let shown = bed.field(name.as_str(), "image_pull");
+    assert_eq!(shown["layers"].as_array().map(Vec::len), Some(3), "{shown}");
+    term.shows("/ #");
+    term.types("echo ready-$((40 + 2))\r");
+    term.shows("ready-42");
+    let shown = bed.field(name.as_str(), "image_pull");
+    assert!(shown.is_null(), "{shown}");
+    term.types("exit 6\r");
+    assert_eq!(term.exit(), 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c65_a_script_sees_one_line_on_stderr_and_none_where_it_wants_quiet() {
+    let bed = Bed::shared();
+    for (quiet, lines) in [(false, 1), (true, 0)] {
+        let registry = Registry::with_shell(Pace::Slow).await;
+        let image = Image::of(&registry);
+        let mut run = vec!["run", "--rm"];
+        run.extend(quiet.then_some("-q"));
+        run.extend([image.0.as_str(), "/bin/sh", "-c", "echo out"]);
+        let finished = bed.zun(&run);
+        assert_eq!((finished.code, finished.stdout.as_str()), (0, "out\n"), "{finished:?}");
+        assert_eq!(finished.stderr.lines().count(), lines, "{finished:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c65_ctrl_c_cancels_the_pull_and_leaves_nothing() {
+    let bed = Bed::shared();
+    let registry = Registry::with_shell(Pace::Stalled).await;
+    let image = Image::of(&registry);
+    let name = bed.name("c65c");
+    let mut term =
+        bed.term(&["run", "-i", "--name", name.as_str(), &image.0, "/bin/sh"], (24, 100));
+    term.shows("Downloading");
+    eventually("the registry gives layers", || registry.open() > 0);
+    let before = term.modes();
+    term.types("\x03");
+    assert_eq!(term.exit(), 130);
+    assert_eq!(term.modes(), before);
+    eventually("the container is gone", || is_gone(&bed, &name));
+    eventually("the engine has given the pull up", || registry.open() == 0);
+    assert_eq!(engine(&["images", "-q", &image.0]), "");
+    let held = engine(&["ps", "-aq", "--filter", &format!("label=zun.name={}", name.as_str())]);
+    assert_eq!(held, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c65_a_registrys_refusal_is_told_in_words() {
+    let bed = Bed::shared();
+    let registry = Registry::start().await;
+    for (repository, words) in
+        [("zun-conformance:v2", "No such image"), ("zun-forbidden:v1", "denied")]
+    {
+        let name = bed.name("c65r");
+        let image = format!("{}/{repository}", registry.address);
+        let finished = bed.zun(&["run", "--rm", "-q", "--name", name.as_str(), &image, "/bin/sh"]);
+        assert_eq!((finished.code, finished.stdout.as_str()), (125, ""), "{finished:?}");
+        assert!(finished.stderr.contains(words), "{finished:?}");
+        assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
+        eventually("nothing is left", || is_gone(&bed, &name));
+    }
+}

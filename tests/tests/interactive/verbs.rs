@@ -1,0 +1,216 @@
+//! Verbs beside the console, with the real binaries: output, files, processes, use, names and limits.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use zun_tests::bed::{Bed, Finished, Name};
+
+fn run(bed: &Bed, test: &str, script: &str) -> Name {
+    let name = bed.name(test);
+    bed.must(&["run", "-d", "--name", name.as_str(), "cirros", "sh", "-c", script]);
+    name
+}
+
+#[test]
+fn logs_come_on_their_own_streams_byte_by_byte() {
+    let bed = Bed::shared();
+    let script =
+        "printf 'a\\303\\274\\000\\r\\033b\\n'; echo oops >&2; yes | head -c 9000000; exit 0";
+    let name = run(&bed, "logs", script);
+    bed.must(&["wait", name.as_str()]);
+    let output = bed.piped(&["logs", name.as_str()], b"");
+    assert!(output.stdout.starts_with(b"a\xc3\xbc\0\r\x1bb\ny\ny\n"));
+    assert_eq!(output.stdout.len(), 8 + 9_000_000);
+    assert_eq!(output.stderr, b"oops\n");
+    let only = bed.zun(&["logs", "--stderr", name.as_str()]);
+    assert_eq!((only.stdout.as_str(), only.stderr.as_str()), ("", "oops\n"));
+    assert_eq!(bed.must(&["logs", "--stdout", "-n", "2", name.as_str()]), "y\ny\n");
+    let stamped = bed.zun(&["logs", "--stderr", "--timestamps", name.as_str()]).stderr;
+    let (time, words) = stamped.split_once(' ').expect("a time");
+    assert_eq!(words, "oops\n");
+    assert_eq!(bed.must(&["logs", "--stdout", "--until", time, "-n", "1", name.as_str()]).len(), 8);
+    assert_eq!(bed.must(&["logs", "--since", "1s", "--until", "0.5", name.as_str()]), "");
+}
+
+#[test]
+fn logs_are_followed_as_they_come_until_the_end() {
+    let bed = Bed::shared();
+    let name = run(&bed, "follow", "echo first; sleep 2; echo second; sleep 2; echo last >&2");
+    let mut child = bed
+        .command(&["logs", "-f", name.as_str()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("zun runs");
+    let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+    let begun = Instant::now();
+    let mut line = String::new();
+    stdout.read_line(&mut line).expect("a line");
+    stdout.read_line(&mut line).expect("a line");
+    assert_eq!(line, "first\nsecond\n");
+    assert!(begun.elapsed() < Duration::from_millis(3500), "{:?}", begun.elapsed());
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).expect("text");
+    let mut words = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut words).expect("text");
+    assert_eq!((rest.as_str(), words.as_str()), ("", "last\n"));
+    assert_eq!(child.wait().expect("its end").code(), Some(0));
+}
+
+#[test]
+fn files_go_in_and_come_out_unharmed() {
+    let bed = Bed::shared();
+    let name = run(&bed, "cp", "sleep 1000");
+    let place = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| place.path().join(name).to_str().expect("text").to_owned();
+    let inside = |path: &str| format!("{}:{path}", name.as_str());
+    let bytes: Vec<u8> = (0..=255).cycle().take(3_000_000).collect();
+    std::fs::create_dir_all(place.path().join("tree/deep/er")).expect("folders");
+    std::fs::write(path("tree/deep/file"), &bytes).expect("a file");
+    std::fs::write(path("tree/deep/er/ünï code"), b"x").expect("a file");
+    std::os::unix::fs::symlink("deep/file", path("tree/link")).expect("a link");
+    // A folder that is there takes it; one that is not, it becomes.
+    bed.must(&["cp", &path("tree"), &inside("/tmp")]);
+    bed.must(&["cp", &path("tree"), &inside("/tmp/other")]);
+    bed.must(&["cp", &path("tree/deep/file"), &inside("/tmp/renamed file")]);
+    let script = "cd /tmp && cmp tree/deep/file 'renamed file' && cmp tree/link other/deep/file && \
+                  stat -c %u 'renamed file' && cat 'other/deep/er/ünï code'";
+    assert_eq!(bed.must(&["exec", name.as_str(), "sh", "-c", script]), "0\nx");
+    // And back.
+    bed.must(&["cp", &inside("/tmp/tree"), &path("back")]);
+    assert!(std::fs::read(path("back/deep/file")).expect("a file") == bytes);
+    assert_eq!(std::fs::read_link(path("back/link")).expect("a link").to_str(), Some("deep/file"));
+    bed.must(&["cp", &inside("/tmp/tree/."), &path("back/deep")]);
+    assert_eq!(std::fs::read(path("back/deep/deep/er/ünï code")).expect("a file"), b"x");
+    bed.must(&["cp", &inside("/tmp/renamed file"), &path("back/link2")]);
+    assert!(std::fs::read(path("back/link2")).expect("a file") == bytes);
+    for (source, destination) in [
+        (inside("/no/such"), path("x")),
+        (path("no-such"), inside("/tmp")),
+        (path("tree"), inside("/no/such/folder")),
+        (path("tree"), inside("/tmp/renamed file")),
+        (inside("/tmp/tree"), path("back/link2")),
+        (path("tree"), path("other")),
+    ] {
+        let refused = bed.zun(&["cp", &source, &destination]);
+        assert_eq!((refused.code, refused.stdout.as_str()), (1, ""), "{source}: {refused:?}");
+        assert_eq!(refused.stderr.lines().count(), 1, "{source}: {refused:?}");
+    }
+}
+
+#[test]
+fn files_go_through_pipes_as_a_tar_stream() {
+    let bed = Bed::shared();
+    let name = bed.name("cptar");
+    bed.must(&["create", "--name", name.as_str(), "cirros", "sleep", "1000"]);
+    let place = tempfile::tempdir().expect("a folder");
+    std::fs::write(place.path().join("a"), b"content").expect("a file");
+    let packed = std::process::Command::new("tar")
+        .args(["-C", place.path().to_str().expect("text"), "-c", "."])
+        .output()
+        .expect("tar runs");
+    let inside = format!("{}:/root", name.as_str());
+    let output = bed.piped(&["cp", "-", &inside], &packed.stdout);
+    assert!(output.status.success(), "{:?}", Finished::from(output));
+    let output = bed.piped(&["cp", &format!("{inside}/a"), "-"], b"");
+    assert!(output.status.success());
+    std::fs::write(place.path().join("out.tar"), &output.stdout).expect("a file");
+    let listed = std::process::Command::new("tar")
+        .args(["-xOf", place.path().join("out.tar").to_str().expect("text"), "a"])
+        .output()
+        .expect("tar runs");
+    assert_eq!(listed.stdout, b"content");
+}
+
+#[test]
+fn processes_and_use_are_shown() {
+    let bed = Bed::shared();
+    let name = run(&bed, "top", "sleep 1000");
+    assert!(bed.must(&["top", name.as_str()]).contains("sleep 1000"));
+    let top = bed.must(&["top", "--format", "json", name.as_str(), "-eo", "pid,comm"]);
+    let top: serde_json::Value = serde_json::from_str(&top).expect("JSON");
+    assert_eq!(top["Titles"], serde_json::json!(["PID", "COMMAND"]));
+    let table = bed.must(&["stats", "--no-stream", name.as_str()]);
+    assert!(table.contains(name.as_str()) && table.contains("512.0 MiB"), "{table}");
+    let stats = bed.must(&["stats", "--format", "json", name.as_str()]);
+    let stats: serde_json::Value = serde_json::from_str(&stats).expect("JSON");
+    assert!(stats[0]["PIDS"].as_u64().is_some_and(|count| count >= 1), "{stats}");
+    let mut live = bed.term(&["stats", name.as_str()], (24, 120));
+    live.shows("512.0 MiB");
+    live.types("\x03");
+    assert_eq!(bed.zun(&["stats", "--no-stream", "no-such-container"]).code, 1);
+}
+
+#[test]
+fn a_container_is_renamed_and_its_limits_are_changed_while_it_runs() {
+    let bed = Bed::shared();
+    let name = run(&bed, "update", "sleep 1000");
+    bed.must(&["update", "--memory", "96m", "--cpu", "0.5", name.as_str()]);
+    assert_eq!(bed.field(name.as_str(), "memory"), "96");
+    let stats = bed.must(&["stats", "--no-stream", name.as_str()]);
+    assert!(stats.contains("96.0 MiB"), "{stats}");
+    let other = bed.name("renamed");
+    assert_eq!(
+        bed.must(&["rename", name.as_str(), other.as_str()]),
+        format!("{}\n", other.as_str())
+    );
+    assert_eq!(bed.field(other.as_str(), "status"), "Running");
+    assert_eq!(bed.zun(&["show", name.as_str()]).code, 1);
+    assert_eq!(bed.zun(&["update", other.as_str()]).code, 2);
+    assert_eq!(bed.zun(&["update", "--memory", "1", other.as_str()]).code, 1);
+}
+
+#[test]
+fn a_wait_for_several_prints_their_codes_in_order() {
+    let bed = Bed::shared();
+    let slow = run(&bed, "wait", "sleep 2; exit 3");
+    let quick = run(&bed, "wait", "exit 4");
+    let finished = bed.zun(&["wait", slow.as_str(), quick.as_str(), "no-such-container"]);
+    assert_eq!((finished.code, finished.stdout.as_str()), (1, "3\n4\n"), "{finished:?}");
+    assert!(finished.stderr.contains("no-such-container"), "{finished:?}");
+}
+
+#[test]
+fn every_flag_of_run_reaches_the_container_and_is_shown() {
+    let bed = Bed::shared();
+    let name = bed.name("flags");
+    let mut flags = vec!["run", "-d", "--name", name.as_str(), "-e", "A=b c", "--workdir", "/etc"];
+    flags.extend(["--hostname", "box", "--label", "role=demo", "--cpu", "0.5", "--memory", "64m"]);
+    flags.extend(["--entrypoint", "sh -c", "--restart", "on-failure:2", "--user", "65534"]);
+    flags.extend(["--read-only", "--stop-signal", "INT", "--pull", "never", "cirros"]);
+    flags.push(
+        "echo $A; pwd; hostname; id -u; touch /x; trap 'exit 5' INT; while :; do sleep 0.1; done",
+    );
+    bed.must(&flags);
+    let shown = bed.must(&["show", name.as_str(), "--format", "json"]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+    for (field, value) in [
+        ("environment", serde_json::json!({"A": "b c"})),
+        ("workdir", serde_json::json!("/etc")),
+        ("hostname", serde_json::json!("box")),
+        ("labels", serde_json::json!({"role": "demo"})),
+        ("cpu", serde_json::json!(0.5)),
+        ("memory", serde_json::json!("64")),
+        ("entrypoint", serde_json::json!(["sh", "-c"])),
+        ("restart_policy", serde_json::json!({"Name": "on-failure", "MaximumRetryCount": "2"})),
+        ("user", serde_json::json!("65534")),
+        ("read_only", serde_json::json!(true)),
+        ("stop_signal", serde_json::json!("SIGINT")),
+        ("image_pull_policy", serde_json::json!("never")),
+        ("interactive", serde_json::json!(false)),
+        ("tty", serde_json::json!(false)),
+        ("auto_remove", serde_json::json!(false)),
+    ] {
+        assert_eq!(shown[field], value, "{field}");
+    }
+    zun_tests::eventually::eventually("it has spoken", || {
+        bed.zun(&["logs", name.as_str()]).stderr.contains("Read-only file system")
+    });
+    assert_eq!(bed.must(&["logs", "--stdout", name.as_str()]), "b c\n/etc\nbox\n65534\n");
+    bed.must(&["stop", name.as_str()]);
+    assert_eq!(bed.must(&["wait", name.as_str()]), "5\n");
+    let missing = bed.zun(&["run", "--pull", "never", "no-such-image-at-all"]);
+    assert_eq!((missing.code, missing.stdout.as_str()), (125, ""), "{missing:?}");
+}

@@ -1,0 +1,37 @@
+//! Data that a client moves straight from or to the host: checked and granted here, dialled by the client.
+
+use zun_common::api::v1::console::ConsoleEndpoint;
+use zun_common::grant::{Data, Grant, Mode, Target};
+use zun_common::rpc::container::LocateData;
+use zun_common::status::Action;
+
+use super::console::Dialled;
+use super::{Ident, Placed};
+use crate::app::{App, AppError, Caller};
+
+impl App {
+    /// Grants a container's output or files.
+    pub(crate) async fn data(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+        csr: &str,
+        data: Data,
+    ) -> Result<ConsoleEndpoint, AppError> {
+        let action = match data {
+            Data::Logs => Action::Logs,
+            Data::Archive(Mode::ReadOnly) => Action::GetArchive,
+            Data::Archive(Mode::ReadWrite) => Action::PutArchive,
+        };
+        let Placed { record, host } = self.ready(caller, ident, action).await?;
+        self.require_authority()?;
+        let located = self.ask(caller, &host, &LocateData { container: record.id, action }).await?;
+        let dialled = Dialled {
+            grant: Grant { host, target: Target::Data { id: located.engine, data } },
+            listener: located.listener,
+            tty: located.tty,
+            stdin: false,
+        };
+        self.grant(caller, csr, &dialled)
+    }
+}

@@ -1,0 +1,123 @@
+//! Another name, which is the service's own matter; other limits, which are claimed first and then set.
+
+use zun_common::bus::CallError;
+use zun_common::id::{ContainerId, HostName};
+use zun_common::rpc::Done;
+use zun_common::rpc::container::UpdateContainer;
+use zun_common::status::Action;
+use zun_common::units::{Cpus, Mebibytes, Resources};
+
+use super::Ident;
+use crate::app::{App, AppError, Caller, hosts};
+use crate::db::container::{self, Record};
+use crate::db::{Conn, DbError, transaction};
+use crate::scheduler;
+use crate::settings::SchedulerSettings;
+
+/// What is to be different.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Update {
+    pub(crate) name: Option<String>,
+    pub(crate) cpus: Option<Cpus>,
+    pub(crate) memory: Option<Mebibytes>,
+}
+
+/// What came of the claim.
+enum Claimed {
+    Done(Box<Record>),
+    Gone,
+    NameTaken,
+    NoRoom(String),
+}
+
+impl App {
+    /// Changes a container. Where its host refuses, it stays as it was.
+    pub(crate) async fn update(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+        wanted: Update,
+    ) -> Result<Record, AppError> {
+        let was = self.find(caller, ident).await?;
+        let Update { name, cpus, memory } = wanted;
+        let old = was.spec.resources;
+        let new =
+            Resources { cpus: cpus.unwrap_or(old.cpus), memory: memory.unwrap_or(old.memory) };
+        let host = if new == old { None } else { Some(self.limits_host(&was).await?) };
+        let change = Change { id: was.id, name: name.clone(), resources: new, host: host.clone() };
+        let settings = self.settings.scheduler;
+        let claimed = self
+            .db
+            .run(move |conn| transaction(conn, |conn| claim(conn, &change, &settings)))
+            .await?;
+        let record = match claimed {
+            Claimed::Done(record) => *record,
+            Claimed::Gone => return Err(AppError::NoContainer(was.id.to_string())),
+            Claimed::NameTaken => return Err(AppError::NameTaken(name.unwrap_or_default())),
+            Claimed::NoRoom(why) => return Err(AppError::NoRoom(why)),
+        };
+        let Some(host) = host else { return Ok(record) };
+        let call = UpdateContainer { container: was.id, resources: new };
+        match self.ask(caller, &host, &call).await {
+            Ok(Done {}) => Ok(record),
+            Err(refusal) => {
+                if is_certain(&refusal) {
+                    let (id, name) = (was.id, was.spec.name);
+                    self.db
+                        .run(move |conn| container::amend(conn, id, &name, old).map(drop))
+                        .await?;
+                }
+                Err(refusal)
+            }
+        }
+    }
+
+    async fn limits_host(&self, record: &Record) -> Result<HostName, AppError> {
+        let (action, id) = (Action::Update, record.id);
+        if !record.status.allows(action) {
+            return Err(AppError::WrongState { action, id, status: record.status });
+        }
+        let host = record.host.clone().ok_or(AppError::Unplaced { action, id })?;
+        self.require_up(&host).await?;
+        Ok(host)
+    }
+}
+
+/// Nothing was changed on the host; a silence may mean anything.
+const fn is_certain(error: &AppError) -> bool {
+    matches!(error, AppError::Agent { cause: CallError::Refused { .. }, .. })
+}
+
+struct Change {
+    id: ContainerId,
+    name: Option<String>,
+    resources: Resources,
+    /// Where the limits are to be set, if they change.
+    host: Option<HostName>,
+}
+
+fn claim(
+    conn: &mut Conn,
+    change: &Change,
+    settings: &SchedulerSettings,
+) -> Result<Claimed, DbError> {
+    let Some(record) = container::by_id(conn, &container::Scope::All, change.id)? else {
+        return Ok(Claimed::Gone);
+    };
+    let old = record.spec.resources;
+    let name = change.name.clone().unwrap_or_else(|| record.spec.name.clone());
+    if name != record.spec.name && container::name_taken(conn, &record.project, &name)? {
+        return Ok(Claimed::NameTaken);
+    }
+    if let Some(host) = &change.host {
+        let views = hosts::views(conn)?.into_iter().filter(|view| view.name == *host);
+        let views: Vec<_> = views.map(|view| view.without(old)).collect();
+        if let Err(refusal) = scheduler::place(change.resources, &views, settings) {
+            return Ok(Claimed::NoRoom(refusal.to_string()));
+        }
+    }
+    Ok(match container::amend(conn, change.id, &name, change.resources)? {
+        Some(record) => Claimed::Done(Box::new(record)),
+        None => Claimed::Gone,
+    })
+}

@@ -1,0 +1,35 @@
+//! `GET /v1/containers/{ident}/top`, in Zun's shape
+
+use actix_web::web::Data;
+use zun_common::api::v1::container::ContainerTop;
+use zun_common::rpc::container::Top;
+
+use crate::app::containers::Ident;
+use crate::app::{App, AppError, Caller};
+use crate::http::answer::{Answer, ok};
+use crate::http::extract::{Ask, Asked};
+use crate::http::fields::Fields;
+use crate::http::rules::PS_ARGUMENTS;
+
+/// What is told of each process.
+pub(in crate::http) struct TopAsked {
+    ps_args: Option<String>,
+}
+
+impl Ask for TopAsked {
+    fn read(fields: &mut Fields) -> Result<Self, AppError> {
+        let ps_args = fields.text("ps_args", &PS_ARGUMENTS)?;
+        Ok(Self { ps_args: ps_args.filter(|text| !text.trim().is_empty()) })
+    }
+}
+
+/// Shows the processes of a container.
+pub(in crate::http) async fn top(
+    app: Data<App>,
+    caller: Caller,
+    ident: Ident,
+    ask: Asked<TopAsked>,
+) -> Answer {
+    let Top { titles, processes } = app.top(&caller, &ident, ask.0.ps_args).await?;
+    Ok(ok(&ContainerTop { titles, processes }))
+}

@@ -1,0 +1,313 @@
+//! What of a container is moved straight between client and host without a console: its output, and its
+//! files. As with consoles, a raw request is compared with the line that it should be.
+
+use std::fmt::{self, Write as _};
+
+use super::{Method, Mode};
+
+/// What a grant that opens no console is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Data {
+    /// Its output, also as it comes.
+    Logs,
+    /// Its files: looking and copying out, or copying in too.
+    Archive(Mode),
+}
+
+impl Data {
+    /// The end of a grant's URI.
+    pub(super) const fn words(self) -> &'static str {
+        match self {
+            Self::Logs => "logs",
+            Self::Archive(Mode::ReadOnly) => "archive?mode=ro",
+            Self::Archive(Mode::ReadWrite) => "archive?mode=rw",
+        }
+    }
+
+    pub(super) fn parse(words: &str) -> Option<Self> {
+        [Self::Logs, Self::Archive(Mode::ReadOnly), Self::Archive(Mode::ReadWrite)]
+            .into_iter()
+            .find(|data| data.words() == words)
+    }
+
+    /// The path of its calls behind the container's identifier; their queries are the client's choice.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Logs => "/logs",
+            Self::Archive(_) => "/archive",
+        }
+    }
+
+    /// Whether this is exactly one of its calls; `tail` is what follows the container's identifier.
+    pub(super) fn permits(self, method: &str, tail: &str) -> bool {
+        match self {
+            Self::Logs => {
+                let asked = tail.strip_prefix(LOGS).and_then(LogsQuery::parse);
+                method == "GET" && asked.is_some_and(|asked| asked.tail() == tail)
+            }
+            Self::Archive(mode) => ArchiveCall::ALL
+                .into_iter()
+                .filter(|call| mode == Mode::ReadWrite || *call != ArchiveCall::Write)
+                .any(|call| {
+                    let path = tail.strip_prefix(call.prefix()).and_then(decode);
+                    call.method().as_str() == method
+                        && path.is_some_and(|path| call.tail(&path) == tail)
+                }),
+        }
+    }
+}
+
+const LOGS: &str = "/logs?";
+
+/// A time: seconds since 1970, and nanoseconds. Zero is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Stamp {
+    /// Whole seconds.
+    pub seconds: u64,
+    /// Less than a second.
+    pub nanoseconds: u32,
+}
+
+/// Which part of the output is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "the fields are those of the engine's call")]
+pub struct LogsQuery {
+    /// Also what is still to come, until the end.
+    pub follow: bool,
+    /// With stdout.
+    pub stdout: bool,
+    /// With stderr.
+    pub stderr: bool,
+    /// Each line begins with its time.
+    pub timestamps: bool,
+    /// Only what was printed since.
+    pub since: Stamp,
+    /// Only what was printed before.
+    pub until: Stamp,
+    /// Only the last lines.
+    pub tail: Option<u32>,
+}
+
+impl LogsQuery {
+    /// What a client adds to the address of the output.
+    pub fn query(&self) -> String {
+        self.tail().split_off(Data::Logs.path().len())
+    }
+
+    fn tail(&self) -> String {
+        let Self { follow, stdout, stderr, timestamps, since, until, tail } = *self;
+        let bit = u8::from;
+        let tail = tail.map_or_else(|| "all".to_owned(), |lines| lines.to_string());
+        format!(
+            "{LOGS}follow={}&stdout={}&stderr={}&timestamps={}&since={}&until={}&tail={tail}",
+            bit(follow),
+            bit(stdout),
+            bit(stderr),
+            bit(timestamps),
+            since,
+            until,
+        )
+    }
+
+    /// What a query could be; only what is written the same is it.
+    fn parse(query: &str) -> Option<Self> {
+        let mut values = query.split('&').filter_map(|pair| Some(pair.split_once('=')?.1));
+        let mut bits = [false; 4];
+        for bit in &mut bits {
+            *bit = values.next()? == "1";
+        }
+        let [follow, stdout, stderr, timestamps] = bits;
+        let (since, until) = (Stamp::parse(values.next()?)?, Stamp::parse(values.next()?)?);
+        let tail = match values.next()? {
+            "all" => None,
+            lines => Some(lines.parse().ok()?),
+        };
+        Some(Self { follow, stdout, stderr, timestamps, since, until, tail })
+    }
+}
+
+impl Stamp {
+    fn parse(text: &str) -> Option<Self> {
+        if text == "0" {
+            return Some(Self::default());
+        }
+        let (seconds, nanoseconds) = text.split_once('.')?;
+        Some(Self { seconds: seconds.parse().ok()?, nanoseconds: nanoseconds.parse().ok()? })
+    }
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::default() {
+            return out.write_str("0");
+        }
+        write!(out, "{}.{:09}", self.seconds, self.nanoseconds)
+    }
+}
+
+/// One call about files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArchiveCall {
+    /// What is at a path.
+    Look,
+    /// The file or folder there, as a tar stream.
+    Read,
+    /// A tar stream, put into the folder there. A folder is never replaced by what is none.
+    Write,
+}
+
+/// The longest path.
+const LONGEST_PATH: usize = 4096;
+
+impl ArchiveCall {
+    const ALL: [Self; 3] = [Self::Look, Self::Read, Self::Write];
+
+    /// The method.
+    pub const fn method(self) -> Method {
+        match self {
+            Self::Look => Method::Head,
+            Self::Read => Method::Get,
+            Self::Write => Method::Put,
+        }
+    }
+
+    /// What a client adds to the address of the files.
+    pub fn query(self, path: &[u8]) -> String {
+        self.tail(path).split_off(Data::Archive(Mode::ReadOnly).path().len())
+    }
+
+    fn tail(self, path: &[u8]) -> String {
+        let mut tail = self.prefix().to_owned();
+        for byte in path {
+            if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/') {
+                tail.push(char::from(*byte));
+            } else {
+                // A text takes all.
+                write!(tail, "%{byte:02X}").unwrap_or_default();
+            }
+        }
+        tail
+    }
+
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Look | Self::Read => "/archive?path=",
+            Self::Write => "/archive?noOverwriteDirNonDir=1&path=",
+        }
+    }
+}
+
+/// The absolute path that a text could stand for.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let mut path = Vec::new();
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        path.push(match byte {
+            b'%' => {
+                let digit = |byte: u8| char::from(byte).to_digit(16);
+                u8::try_from(digit(bytes.next()?)? * 16 + digit(bytes.next()?)?).ok()?
+            }
+            plain => plain,
+        });
+    }
+    let good = path.first() == Some(&b'/') && path.len() <= LONGEST_PATH && !path.contains(&0);
+    good.then_some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ALL: LogsQuery = LogsQuery {
+        follow: true,
+        stdout: true,
+        stderr: false,
+        timestamps: false,
+        since: Stamp { seconds: 1_700_000_000, nanoseconds: 5 },
+        until: Stamp { seconds: 0, nanoseconds: 0 },
+        tail: Some(10),
+    };
+
+    #[test]
+    fn a_query_of_logs_is_compared_as_a_whole() {
+        let good = ALL.tail();
+        assert_eq!(
+            good,
+            "/logs?follow=1&stdout=1&stderr=0&timestamps=0&since=1700000000.000000005&until=0&tail=10"
+        );
+        assert!(Data::Logs.permits("GET", &good));
+        assert!(!Data::Logs.permits("POST", &good));
+        for bad in [
+            good.replace("tail=10", "tail=010"),
+            good.replace("tail=10", "tail=+10"),
+            good.replace("follow=1", "follow=true"),
+            good.replace("until=0", "until=00"),
+            good.replace("stdout", "stderr"),
+            format!("{good}&x=1"),
+            format!("{good}#x"),
+            good.replace("/logs?", "/logs/?"),
+            "/json".to_owned(),
+        ] {
+            assert!(!Data::Logs.permits("GET", &bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_grant_for_files_is_good_for_one_path_a_call_and_for_its_own_direction() {
+        let (reads, writes) = (Data::Archive(Mode::ReadOnly), Data::Archive(Mode::ReadWrite));
+        let path = "/srv/a b&path=/etc/ü".as_bytes();
+        for call in ArchiveCall::ALL {
+            let tail = call.tail(path);
+            assert!(tail.ends_with("path=/srv/a%20b%26path%3D/etc/%C3%BC"), "{tail}");
+            assert!(writes.permits(call.method().as_str(), &tail), "{tail}");
+            assert_eq!(reads.permits(call.method().as_str(), &tail), call != ArchiveCall::Write);
+        }
+        for bad in [
+            "/archive?path=etc",
+            "/archive?path=",
+            "/archive?path=/a&path=/b",
+            "/archive?path=/a b",
+            "/archive?path=/%61",
+            "/archive?path=/%c3%bc",
+            "/archive?path=/a%00",
+            "/archive?path=/a%2",
+            "/archive?path=/a;x",
+            "/archive?noOverwriteDirNonDir=1&path=/a",
+        ] {
+            assert!(!writes.permits("GET", bad), "{bad}");
+        }
+        assert!(!writes.permits("PUT", "/archive?path=/a"));
+    }
+
+    proptest! {
+        #[test]
+        fn every_absolute_path_can_be_asked_for(path in "/[^\\x00]{0,200}") {
+            let tail = ArchiveCall::Read.tail(path.as_bytes());
+            prop_assert!(Data::Archive(Mode::ReadOnly).permits("GET", &tail));
+            prop_assert!(tail.bytes().all(|byte| byte.is_ascii_graphic()));
+        }
+
+        #[test]
+        fn every_query_of_logs_can_be_asked(
+            bits in any::<[bool; 4]>(), since in any::<(u64, u32)>(), tail in any::<Option<u32>>(),
+        ) {
+            let since = Stamp { seconds: since.0, nanoseconds: since.1 % 1_000_000_000 };
+            let [follow, stdout, stderr, timestamps] = bits;
+            let asked = LogsQuery { follow, stdout, stderr, timestamps, since, until: since, tail };
+            prop_assert!(Data::Logs.permits("GET", &asked.tail()));
+        }
+
+        #[test]
+        fn garbage_is_refused_or_is_what_would_be_written(tail in "/(logs|archive)\\?[ -~]{0,80}") {
+            for data in [Data::Logs, Data::Archive(Mode::ReadWrite)] {
+                for method in ["GET", "PUT", "HEAD"] {
+                    if data.permits(method, &tail) {
+                        prop_assert!(!tail.contains([' ', '#', ';']), "{}", tail);
+                    }
+                }
+            }
+        }
+    }
+}

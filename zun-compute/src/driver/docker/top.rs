@@ -1,0 +1,54 @@
+//! The processes of a container.
+
+use bollard::query_parameters::TopOptions;
+use zun_common::id::ContainerId;
+use zun_common::rpc::container::Top;
+
+use super::DockerDriver;
+use super::deadline::{QUICK, within};
+use super::errors::Trouble;
+use crate::driver::DriverError;
+
+const DOING: &str = "list the processes";
+
+impl DockerDriver {
+    pub(super) async fn list_processes(
+        &self,
+        container: ContainerId,
+        ps_args: Option<&str>,
+    ) -> Result<Top, DriverError> {
+        let api = self.api().await?;
+        let options = ps_args.map(|ps_args| TopOptions { ps_args: ps_args.to_owned() });
+        let name = container.engine_name();
+        let listing = api.docker.top_processes(&name, options);
+        let shown = match within(QUICK, listing).await {
+            Ok(shown) => shown,
+            Err(trouble) => return Err(refused(trouble, container)),
+        };
+        Ok(Top {
+            titles: shown.titles.unwrap_or_default(),
+            processes: shown.processes.unwrap_or_default(),
+        })
+    }
+}
+
+/// Docker runs `ps` for it, and tells its refusals as failures of its own.
+fn refused(trouble: Trouble, container: ContainerId) -> DriverError {
+    let says = |part| trouble.says(500, part);
+    if says("is not running") {
+        return DriverError::Conflict { words: format!("Container {container} is not running") };
+    }
+    match trouble {
+        Trouble::Refused { status: 500, words } if is_about_arguments(&words) => {
+            DriverError::Invalid { words }
+        }
+        trouble @ (Trouble::Refused { .. }
+        | Trouble::Unreachable(_)
+        | Trouble::Late(_)
+        | Trouble::Odd(_)) => trouble.about_container(DOING, container),
+    }
+}
+
+fn is_about_arguments(words: &str) -> bool {
+    ["ps: ", "PID field", "ps_args"].iter().any(|part| words.contains(part))
+}

@@ -1,0 +1,99 @@
+//! Between what blocks (files, the tar format) and what does not (the connection): pieces in a bounded queue.
+
+use std::io::{self, Read, Write};
+
+use bytes::{Buf as _, Bytes};
+use tokio::sync::mpsc;
+
+/// The largest piece that is sent.
+pub(super) const LARGEST: usize = 64 << 10;
+
+/// Reads what comes; an error that comes is an error of reading.
+pub(super) struct Reader {
+    pieces: mpsc::Receiver<io::Result<Bytes>>,
+    current: Bytes,
+}
+
+impl Reader {
+    /// With so many pieces that may wait.
+    pub(super) fn new(waiting: usize) -> (mpsc::Sender<io::Result<Bytes>>, Self) {
+        let (sender, pieces) = mpsc::channel(waiting);
+        (sender, Self { pieces, current: Bytes::new() })
+    }
+}
+
+impl Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() {
+            match self.pieces.blocking_recv() {
+                Some(piece) => self.current = piece?,
+                None => return Ok(0),
+            }
+        }
+        let count = buffer.len().min(self.current.len());
+        self.current.copy_to_slice(buffer.get_mut(..count).unwrap_or_default());
+        Ok(count)
+    }
+}
+
+/// Sends what is written, in large pieces.
+pub(super) struct Writer {
+    pieces: mpsc::Sender<io::Result<Bytes>>,
+    gathered: Vec<u8>,
+}
+
+impl Writer {
+    pub(super) fn new(pieces: mpsc::Sender<io::Result<Bytes>>) -> Self {
+        Self { pieces, gathered: Vec::with_capacity(LARGEST) }
+    }
+}
+
+impl Write for Writer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.gathered.len() >= LARGEST {
+            self.flush()?;
+        }
+        let count = bytes.len().min(LARGEST - self.gathered.len());
+        self.gathered.extend_from_slice(bytes.get(..count).unwrap_or_default());
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.gathered.is_empty() {
+            return Ok(());
+        }
+        let piece = std::mem::replace(&mut self.gathered, Vec::with_capacity(LARGEST));
+        let gone = |_gone| io::Error::new(io::ErrorKind::BrokenPipe, "the host takes no more");
+        self.pieces.blocking_send(Ok(piece.into())).map_err(gone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        let (pieces, mut reader) = Reader::new(2);
+        let sent: Vec<u8> = (0..=255).cycle().take(5 * LARGEST + 7).collect();
+        let expected = sent.clone();
+        let writing = std::thread::spawn(move || {
+            let mut writer = Writer::new(pieces);
+            writer.write_all(&sent).and_then(|()| writer.flush())
+        });
+        let mut read = Vec::new();
+        reader.read_to_end(&mut read).expect("all of it");
+        writing.join().expect("no panic").expect("written");
+        assert!(read == expected);
+    }
+
+    #[test]
+    fn a_failure_on_the_way_is_no_end() {
+        let (pieces, mut reader) = Reader::new(2);
+        pieces.blocking_send(Ok(Bytes::from_static(b"half"))).expect("room");
+        pieces.blocking_send(Err(io::Error::other("cut"))).expect("room");
+        drop(pieces);
+        let mut read = Vec::new();
+        assert!(reader.read_to_end(&mut read).is_err());
+    }
+}

@@ -1,0 +1,58 @@
+//! The way to a container's output and files: granted by the service, dialled on the host.
+
+use zun_common::api::v1::console::{ConsoleEndpoint, DataRequest};
+use zun_common::grant::{Mode, WaitCondition};
+use zun_common::pki::signing_request;
+
+use crate::api::{ApiError, Client};
+use crate::cmd::{Context, Failure};
+use crate::console::docker::address::Address;
+use crate::console::docker::direct::Direct;
+use crate::console::{Dial, Link};
+
+/// What is dialled, and with what.
+pub(super) struct Reached {
+    pub(super) direct: Direct,
+    pub(super) address: Address,
+    /// The container has a terminal.
+    pub(super) tty: bool,
+}
+
+/// To its output.
+pub(super) async fn to_logs(context: &Context, container: &str) -> Result<Reached, Failure> {
+    let ask = async |api: &Client, ask: DataRequest| api.logs(container, &ask).await;
+    reach(context, None, ask).await
+}
+
+/// To its files.
+pub(super) async fn to_files(
+    context: &Context,
+    container: &str,
+    mode: Mode,
+) -> Result<Reached, Failure> {
+    let ask = async |api: &Client, ask: DataRequest| api.archive(container, &ask).await;
+    reach(context, Some(mode), ask).await
+}
+
+async fn reach(
+    context: &Context,
+    mode: Option<Mode>,
+    ask: impl AsyncFnOnce(&Client, DataRequest) -> Result<ConsoleEndpoint, ApiError>,
+) -> Result<Reached, Failure> {
+    let request = signing_request("zun", Vec::new())
+        .map_err(|error| Failure::new(zun_common::chain(&error)))?;
+    let endpoint = ask(&context.api, DataRequest { csr: request.csr, mode }).await?;
+    let address = Address::parse(&endpoint.url)?;
+    let tty = endpoint.tty;
+    let direct = Direct::new(&Dial {
+        endpoint,
+        key: request.key,
+        input: false,
+        until: WaitCondition::NextExit,
+        renewal: None,
+        link: Link::default(),
+        proxies: context.proxies.clone(),
+        tasks: context.tasks.clone(),
+    })?;
+    Ok(Reached { direct, address, tty })
+}

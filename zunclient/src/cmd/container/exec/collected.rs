@@ -1,0 +1,92 @@
+//! Output that is not shown as it comes, but told in one piece at the end.
+
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use crate::exit::Exit;
+use crate::tty::screen::Output;
+
+/// The most that is kept of each stream.
+const LARGEST: usize = 64 << 20;
+
+/// More was printed than can be told in one piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the command printed more than 64 MiB; leave out --format, and it comes as it is printed")]
+pub(super) struct TooMuch;
+
+/// Both streams.
+#[derive(Debug, Default)]
+pub(super) struct Collected {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+/// As it is shown: text, in which bytes that are no UTF-8 are replaced.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Shown {
+    exit_code: u8,
+    stdout: String,
+    stderr: String,
+}
+
+/// Takes all output. Where it is too much, the one who sends it finds the way closed.
+pub(super) async fn collect(
+    mut pieces: mpsc::Receiver<(Output, Bytes)>,
+) -> Result<Collected, TooMuch> {
+    let mut collected = Collected::default();
+    while let Some((output, bytes)) = pieces.recv().await {
+        let stream = match output {
+            Output::Stdout => &mut collected.stdout,
+            Output::Stderr => &mut collected.stderr,
+        };
+        if bytes.len() > LARGEST - stream.len() {
+            return Err(TooMuch);
+        }
+        stream.extend_from_slice(&bytes);
+    }
+    Ok(collected)
+}
+
+impl Collected {
+    /// With the exit code of the command.
+    pub(super) fn shown(&self, exit: Exit) -> Shown {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Shown { exit_code: exit.0, stdout: text(&self.stdout), stderr: text(&self.stderr) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn streams_come_apart_and_a_character_that_was_cut_is_whole_again() {
+        let (send, pieces) = mpsc::channel(8);
+        let euro = "€".as_bytes();
+        for (output, piece) in [
+            (Output::Stdout, euro[..1].to_vec()),
+            (Output::Stderr, b"oops\xff".to_vec()),
+            (Output::Stdout, euro[1..].to_vec()),
+        ] {
+            send.send((output, piece.into())).await.expect("it takes");
+        }
+        drop(send);
+        let shown = collect(pieces).await.expect("little").shown(Exit(3));
+        let expected =
+            Shown { exit_code: 3, stdout: "€".to_owned(), stderr: "oops\u{fffd}".to_owned() };
+        assert_eq!(shown, expected);
+    }
+
+    #[tokio::test]
+    async fn a_flood_is_refused_in_words() {
+        let (send, pieces) = mpsc::channel(1);
+        let (outcome, ()) = tokio::join!(collect(pieces), flood(send));
+        assert!(outcome.expect_err("too much").to_string().contains("64 MiB"));
+    }
+
+    async fn flood(send: mpsc::Sender<(Output, Bytes)>) {
+        let piece = Bytes::from(vec![0; 1 << 20]);
+        while send.send((Output::Stdout, piece.clone())).await.is_ok() {}
+    }
+}

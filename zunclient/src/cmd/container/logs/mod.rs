@@ -1,0 +1,136 @@
+//! `zun logs`: read straight from the host, as it comes.
+
+mod time;
+
+use clap::Args;
+use hyper::Method;
+use zun_common::grant::{LogsQuery, Stamp};
+
+use super::data::{self, Reached};
+use crate::cmd::{Context, Failure};
+use crate::console::Event;
+use crate::console::docker::direct::piece;
+use crate::console::docker::frames::Frames;
+use crate::exit::Exit;
+use crate::tty::screen::{Closed, Output, Screen};
+
+/// Show what a container printed, byte by byte, on stdout and stderr as it did
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  zun logs test
+  zun logs -f --tail 20 --timestamps web
+  zun logs --since 10m --until 2026-11-23T18:00:00Z web
+  zun logs --stderr web
+
+It comes as the engine kept it: Docker's usual log keeps text, and replaces bytes that are no UTF-8.
+A time is seconds since 1970, a date and time, or how long ago: 90s, 10m, 1h30m.")]
+pub(in crate::cmd) struct Logs {
+    #[command(flatten)]
+    streams: Streams,
+    #[command(flatten)]
+    part: Part,
+    /// Name or id
+    container: String,
+}
+
+#[derive(Debug, Args)]
+struct Streams {
+    /// Only its stdout
+    #[arg(long)]
+    stdout: bool,
+    /// Only its stderr
+    #[arg(long, conflicts_with = "stdout")]
+    stderr: bool,
+}
+
+#[derive(Debug, Args)]
+struct Part {
+    /// Go on with what it prints, until it ends
+    #[arg(short, long)]
+    follow: bool,
+    /// Each line begins with its time
+    #[arg(short, long)]
+    timestamps: bool,
+    /// Only the last lines
+    #[arg(short = 'n', long, value_name = "LINES", value_parser = lines)]
+    tail: Option<Lines>,
+    /// Only what was printed since
+    #[arg(long, value_name = "TIME", value_parser = time::stamp)]
+    since: Option<Stamp>,
+    /// Only what was printed before
+    #[arg(long, value_name = "TIME", value_parser = time::stamp)]
+    until: Option<Stamp>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lines {
+    All,
+    Last(u32),
+}
+
+fn lines(text: &str) -> Result<Lines, String> {
+    match text {
+        "all" => Ok(Lines::All),
+        text => text
+            .parse()
+            .map(Lines::Last)
+            .map_err(|_not_a_number| "it must be a number of lines, or all".to_owned()),
+    }
+}
+
+impl Logs {
+    pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let Reached { direct, address, tty } = data::to_logs(context, &self.container).await?;
+        let answer = direct.get(Method::GET, &address.with(&self.query().query())).await?;
+        let mut body = answer.into_body();
+        let own = |stream: &dyn std::os::fd::AsFd| stream.as_fd().try_clone_to_owned();
+        let screen = Screen::write_to(own(&std::io::stdout())?, own(&std::io::stderr())?)?;
+        let mut frames = Frames::default();
+        let mut written = Ok(());
+        while let (Ok(()), Some(bytes)) = (written, piece(&mut body).await) {
+            let bytes = bytes?;
+            written = if tty {
+                screen.write(Output::Stdout, bytes).await
+            } else {
+                frames.feed(&bytes);
+                show(&mut frames, &screen).await?
+            };
+        }
+        match written.and(screen.finish().await) {
+            Ok(()) => Ok(Exit::OK),
+            Err(Closed) => Ok(Exit::PIPE),
+        }
+    }
+
+    fn query(&self) -> LogsQuery {
+        let Self { streams, part, container: _ } = self;
+        LogsQuery {
+            follow: part.follow,
+            stdout: !streams.stderr,
+            stderr: !streams.stdout,
+            timestamps: part.timestamps,
+            since: part.since.unwrap_or_default(),
+            until: part.until.unwrap_or_default(),
+            tail: match part.tail {
+                Some(Lines::Last(lines)) => Some(lines),
+                Some(Lines::All) | None => None,
+            },
+        }
+    }
+}
+
+/// Shows all that has come whole or in part.
+async fn show(frames: &mut Frames, screen: &Screen) -> Result<Result<(), Closed>, Failure> {
+    loop {
+        let next = frames.piece().map_err(|unknown| Failure::new(unknown.to_string()))?;
+        let written = match next {
+            Some(Event::Stdout(bytes)) => screen.write(Output::Stdout, bytes).await,
+            Some(Event::Stderr(bytes)) => screen.write(Output::Stderr, bytes).await,
+            Some(Event::Exit(_) | Event::Lost(_)) | None => return Ok(Ok(())),
+        };
+        if written.is_err() {
+            return Ok(written);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! How an image comes along: a bar for each layer on a terminal, a line elsewhere. All on stderr, and gone when
+//! the container is there.
+
+use std::io::IsTerminal as _;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use zun_common::api::v1::container::{Container, ImagePull, PulledLayer};
+use zun_common::status::TaskState;
+
+use crate::out;
+
+/// Bytes of a layer that are not known yet.
+const UNKNOWN: &str = "  {prefix} {msg}";
+const KNOWN: &str = "  {prefix} {msg:18} [{bar:30}] {bytes}/{total_bytes}";
+
+/// What is shown of a pull.
+#[derive(Default)]
+pub(super) struct Pulling {
+    told: bool,
+    bars: Option<Bars>,
+}
+
+impl Pulling {
+    /// Shows how it is now.
+    pub(super) fn show(&mut self, container: &Container) {
+        if container.task_state != Some(TaskState::ImagePulling) {
+            return;
+        }
+        if !self.told {
+            out::note(&format!("pulling {} …", container.image));
+            self.told = true;
+        }
+        let Some(pull) = container.image_pull.as_ref().filter(|_| std::io::stderr().is_terminal())
+        else {
+            return;
+        };
+        self.bars.get_or_insert_with(Bars::new).show(pull);
+    }
+}
+
+/// The bars. They are wiped when this is dropped, so that nothing of them is left around the shell.
+struct Bars {
+    all: MultiProgress,
+    layers: Vec<(String, ProgressBar)>,
+    plain: ProgressStyle,
+    bar: ProgressStyle,
+}
+
+impl Bars {
+    fn new() -> Self {
+        Self::on(ProgressDrawTarget::stderr())
+    }
+
+    fn on(target: ProgressDrawTarget) -> Self {
+        let style = |template| {
+            ProgressStyle::with_template(template)
+                .unwrap_or_else(|_bad_template| ProgressStyle::default_spinner())
+                .progress_chars("=> ")
+        };
+        Self {
+            all: MultiProgress::with_draw_target(target),
+            layers: Vec::new(),
+            plain: style(UNKNOWN),
+            bar: style(KNOWN),
+        }
+    }
+
+    fn show(&mut self, pull: &ImagePull) {
+        for layer in &pull.layers {
+            let known = self.layers.iter().position(|(id, _)| *id == layer.id);
+            let index = known.unwrap_or_else(|| {
+                let bar = self.all.add(ProgressBar::new(0));
+                bar.set_prefix(clean(&layer.id));
+                self.layers.push((layer.id.clone(), bar));
+                self.layers.len() - 1
+            });
+            if let Some((_, bar)) = self.layers.get(index) {
+                self.draw(bar, layer);
+            }
+        }
+    }
+
+    fn draw(&self, bar: &ProgressBar, layer: &PulledLayer) {
+        let PulledLayer { id: _, state, current, total } = layer;
+        bar.set_style(if *total > 0 { self.bar.clone() } else { self.plain.clone() });
+        bar.set_length(*total);
+        bar.set_message(clean(state));
+        bar.set_position(*current);
+        bar.tick();
+    }
+}
+
+impl Drop for Bars {
+    fn drop(&mut self) {
+        // A terminal that is gone needs no wiping.
+        drop(self.all.clear());
+    }
+}
+
+/// What an engine wrote must not drive the terminal.
+fn clean(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use indicatif::InMemoryTerm;
+
+    use super::*;
+
+    fn layer(id: &str, state: &str, bytes: (u64, u64)) -> PulledLayer {
+        let (current, total) = bytes;
+        PulledLayer { id: id.to_owned(), state: state.to_owned(), current, total }
+    }
+
+    #[test]
+    fn each_layer_has_a_line_and_nothing_is_left_at_the_end() {
+        let term = InMemoryTerm::new(10, 100);
+        let target = ProgressDrawTarget::term_like(Box::new(term.clone()));
+        let mut bars = Bars::on(target);
+        let first = layer("aaaaaaaaaaaa", "Downloading", (512 << 10, 1 << 20));
+        let second = layer("bbbbbbbbbbbb", "Waiting\x1b[2J", (0, 0));
+        bars.show(&ImagePull { layers: vec![first.clone(), second] });
+        let shown = term.contents();
+        assert!(shown.contains("aaaaaaaaaaaa Downloading"), "{shown}");
+        assert!(shown.contains("512.00 KiB/1.00 MiB"), "{shown}");
+        assert!(shown.contains("bbbbbbbbbbbb Waiting[2J"), "{shown}");
+        bars.show(&ImagePull { layers: vec![PulledLayer { current: 1 << 20, ..first }] });
+        drop(bars);
+        assert_eq!(term.contents(), "");
+    }
+}

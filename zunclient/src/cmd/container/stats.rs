@@ -1,0 +1,106 @@
+//! `zun stats`: what containers use; on a terminal again and again, in place.
+
+use std::io::IsTerminal as _;
+
+use clap::Args;
+use futures_util::future::join_all;
+use zun_common::api::v1::container::ContainerStats;
+use zun_common::status::Status;
+
+use crate::api::{ApiError, ListQuery};
+use crate::cmd::{Context, Failure};
+use crate::exit::Exit;
+use crate::out::{self, Format, Table};
+
+/// Show what running containers use
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  zun stats                       all that run, until ctrl-c
+  zun stats --no-stream web db
+  zun stats --format json web     once, for a program")]
+pub(in crate::cmd) struct Stats {
+    /// Once, and not again and again
+    #[arg(long)]
+    no_stream: bool,
+    /// Names or ids; all that run where none is given
+    #[arg(value_name = "CONTAINER")]
+    containers: Vec<String>,
+}
+
+/// To the upper left corner, and away with what was there.
+const AGAIN: &str = "\x1b[H\x1b[2J";
+
+impl Stats {
+    pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let live = !self.no_stream
+            && context.printer.format() == Format::Table
+            && std::io::stdout().is_terminal();
+        if !live {
+            let (measured, refusals) = self.measure(context).await?;
+            for (name, refusal) in &refusals {
+                let failure = Failure::from(refusal).about(name);
+                out::note(&failure.words.unwrap_or_default());
+            }
+            context.printer.show(&measured, || table(&measured))?;
+            return Ok(if refusals.is_empty() { Exit::OK } else { Exit::FAILED });
+        }
+        // The host takes a second or two to measure, and that is the pace.
+        loop {
+            let (measured, refusals) = self.measure(context).await?;
+            if let (true, Some((name, refusal))) = (measured.is_empty(), refusals.first()) {
+                return Err(Failure::from(refusal).about(name));
+            }
+            context.printer.bytes(AGAIN.as_bytes())?;
+            context.printer.show(&measured, || table(&measured))?;
+            if measured.is_empty() {
+                return Ok(Exit::OK);
+            }
+        }
+    }
+
+    /// All at a time; one that cannot be measured does not keep the others from it.
+    async fn measure(
+        &self,
+        context: &Context,
+    ) -> Result<(Vec<ContainerStats>, Vec<(String, ApiError)>), Failure> {
+        let names = if self.containers.is_empty() {
+            let parameters = vec![("status", Status::Running.to_string())];
+            let running = context.api.list(&ListQuery { parameters }).await?;
+            running.into_iter().map(|container| container.uuid.to_string()).collect()
+        } else {
+            self.containers.clone()
+        };
+        let asked = names.iter().map(|name| context.api.stats(name));
+        let mut measured = Vec::new();
+        let mut refusals = Vec::new();
+        for (name, outcome) in names.iter().zip(join_all(asked).await) {
+            match outcome {
+                Ok(stats) => measured.push(stats),
+                // One of all that ran has ended meanwhile.
+                Err(_ended) if self.containers.is_empty() => {}
+                Err(refusal) => refusals.push((name.clone(), refusal)),
+            }
+        }
+        Ok((measured, refusals))
+    }
+}
+
+fn table(measured: &[ContainerStats]) -> Table {
+    let header =
+        vec!["container", "cpu", "memory", "limit", "memory share", "block i/o", "net i/o", "pids"];
+    let mut table = Table::new(header);
+    for stats in measured {
+        table.row(vec![
+            stats.container.as_str().into(),
+            format!("{:.2} %", stats.cpu_percent).into(),
+            format!("{:.1} MiB", stats.memory_usage).into(),
+            format!("{:.1} MiB", stats.memory_limit).into(),
+            format!("{:.2} %", stats.memory_percent).into(),
+            stats.block.as_str().into(),
+            stats.network.as_str().into(),
+            stats.processes.to_string().into(),
+        ]);
+    }
+    table
+}

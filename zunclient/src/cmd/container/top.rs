@@ -1,0 +1,33 @@
+//! `zun top`
+
+use clap::Args;
+
+use crate::cmd::{Context, Failure};
+use crate::exit::Exit;
+use crate::out::Table;
+
+/// List the processes of a running container
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  zun top test\n  zun top test -eo pid,comm")]
+pub(in crate::cmd) struct Top {
+    /// Name or id
+    container: String,
+    /// What is told of each, as arguments of ps
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "PS-ARGUMENTS")]
+    ps_arguments: Vec<String>,
+}
+
+impl Top {
+    pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let ps_args = Some(self.ps_arguments.join(" ")).filter(|words| !words.is_empty());
+        let top = context.api.top(&self.container, ps_args.as_deref()).await?;
+        context.printer.show(&top, || {
+            let mut table = Table::titled(&top.titles);
+            for process in &top.processes {
+                table.row(process.iter().map(|cell| cell.as_str().into()).collect());
+            }
+            table
+        })?;
+        Ok(Exit::OK)
+    }
+}

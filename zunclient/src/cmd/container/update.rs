@@ -1,0 +1,43 @@
+//! `zun update`
+
+use clap::Args;
+use zun_common::api::v1::container::UpdateContainer;
+
+use super::each::each;
+use super::spec::mebibytes;
+use crate::cmd::{Context, Failure};
+use crate::exit::Exit;
+
+/// Change what containers may use, also while they run
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  zun update --memory 1g web\n  zun update --cpu 0.5 web1 web2")]
+pub(in crate::cmd) struct Update {
+    #[command(flatten)]
+    limits: Limits,
+    /// Names or ids
+    #[arg(required = true, value_name = "CONTAINER")]
+    containers: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+struct Limits {
+    /// Processors, such as 0.5
+    #[arg(long, value_name = "NUMBER")]
+    cpu: Option<f64>,
+    /// Memory in MiB, or with k, m or g behind it
+    #[arg(short, long, value_name = "SIZE", value_parser = mebibytes)]
+    memory: Option<u64>,
+}
+
+impl Update {
+    pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let Limits { cpu, memory } = self.limits;
+        let ask = UpdateContainer { name: None, cpu, memory };
+        each(context, &self.containers, async |name: String| {
+            context.api.update(&name, &ask).await?;
+            Ok(())
+        })
+        .await
+    }
+}
