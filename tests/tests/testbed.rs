@@ -1,7 +1,9 @@
 //! Real hosts under systemd, as `make testbed-up` makes them. `make test-testbed` runs these.
 
 mod testbed {
+    mod docker_setup;
     mod hosts;
+    mod lifecycle;
     mod sessions;
     mod support;
 }

@@ -1,5 +1,6 @@
 //! The testbed's hosts, and its service as a person calls it.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -35,7 +36,7 @@ impl Host {
         command.stdin(Stdio::null()).output().expect("docker runs")
     }
 
-    /// Waits until zun-api takes the host as up.
+    /// Waits until zun-api takes the host as up, with a console endpoint that is safe.
     pub(super) fn comes_up(self) {
         let bed = bed();
         let url = format!("{}/services", bed.variable("OS_ENDPOINT"));
@@ -47,8 +48,28 @@ impl Host {
                 return false;
             };
             let services = list["services"].as_array().cloned().unwrap_or_default();
-            services.iter().any(|service| service["host"] == self.0 && service["state"] == "up")
+            services.iter().any(|service| {
+                let ready = service["state"] == "up" && service["console_trouble"].is_null();
+                service["host"] == self.0 && ready
+            })
         });
+    }
+
+    /// Its first process, as this machine counts it.
+    pub(super) fn init(self) -> u32 {
+        let output = engine(&["inspect", "-f", "{{.State.Pid}}", self.0]);
+        output.parse().expect("a process")
+    }
+
+    /// Where it is reached from this machine.
+    pub(super) fn address(self) -> IpAddr {
+        let template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+        engine(&["inspect", "-f", template, self.0]).parse().expect("an address")
+    }
+
+    /// Boots it anew: the whole host, with all that runs on it.
+    pub(super) fn boot(self) {
+        engine(&["restart", "--time", "20", self.0]);
     }
 
     /// One property of a unit.
@@ -61,6 +82,18 @@ impl Host {
         self.must(&["systemctl", "restart", unit]);
         eventually("the unit is active", || self.property(unit, "ActiveState") == "active");
     }
+}
+
+/// A command of the engine that the hosts run in.
+fn engine(words: &[&str]) -> String {
+    let output = Command::new("docker")
+        .args(["--host", &variable("ZUN_TESTBED_ENGINE")])
+        .args(words)
+        .stdin(Stdio::null())
+        .output()
+        .expect("docker runs");
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 fn variable(name: &str) -> String {
