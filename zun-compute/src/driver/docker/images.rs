@@ -76,6 +76,10 @@ fn step(name: &ImageName, line: CreateImageInfo) -> PullProgress {
 /// Whether the registry does not have it, or something else is wrong.
 fn refused(name: &ImageName, trouble: Trouble) -> DriverError {
     let words = match &trouble {
+        // It may be there, for somebody else: the registry's own words say more.
+        Trouble::Refused { words, .. } if words.contains("denied") => {
+            return DriverError::Engine { doing: DOING, words: words.clone() };
+        }
         Trouble::Refused { status: 404, .. } => return DriverError::NoImage(name.to_string()),
         Trouble::Refused { words, .. } | Trouble::Odd(words) => words,
         Trouble::Unreachable(_) | Trouble::Late(_) => return trouble.about(DOING),
@@ -99,7 +103,9 @@ mod tests {
         let meaning = |status, words: &str| {
             refused(&name, Trouble::Refused { status, words: words.to_owned() })
         };
-        assert!(matches!(meaning(404, "pull access denied"), DriverError::NoImage(_)));
+        assert!(matches!(meaning(404, "no such thing"), DriverError::NoImage(_)));
+        let denied = meaning(404, "pull access denied for x, repository does not exist or …");
+        assert!(denied.to_string().contains("cannot pull the image: pull access denied"));
         let unknown = "manifest for 127.0.0.1:5000/x:latest not found: manifest unknown";
         assert!(matches!(meaning(500, unknown), DriverError::NoImage(_)));
         let nobody = "Get http://127.0.0.1:5000/v2/: dial tcp: connect: connection refused";
