@@ -60,6 +60,8 @@ engine_version() {
 }
 
 compute_off() {
+  # The agent first: it would ask for a certificate again.
+  [ ! -e /etc/systemd/system/zun-compute.service ] || act 'stop zun-compute.service' systemctl stop zun-compute.service
   if [ -x /usr/local/bin/zun-compute ] && [ -e /etc/zun/zun-compute.toml ]; then
     act "put Docker's listener back as it was" \
       /usr/local/bin/zun-compute --config /etc/zun/zun-compute.toml docker-setup --undo

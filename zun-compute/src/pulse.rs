@@ -3,6 +3,8 @@
 //! A heartbeat asks the engine and tells the bus, each with a deadline. So an agent whose beats end is one
 //! that works, also while the engine or the bus is away; one whose beats no longer end hangs.
 
+use std::time::Duration;
+
 use tokio::sync::watch;
 use zun_common::notify::{Health, ServiceManager};
 use zun_common::shutdown::Tasks;
@@ -33,8 +35,20 @@ impl Pulse {
     }
 }
 
-/// Tells the service manager of each heartbeat until shutdown.
-pub async fn tell(mut pulses: watch::Receiver<Pulse>, mut manager: ServiceManager, tasks: Tasks) {
+/// Tells the service manager of each heartbeat, which come `every` so often, until shutdown.
+pub async fn tell(
+    mut pulses: watch::Receiver<Pulse>,
+    every: Duration,
+    mut manager: ServiceManager,
+    tasks: Tasks,
+) {
+    if every > manager.period() {
+        let (every, third) = (every.as_secs(), manager.period().as_secs());
+        tracing::warn!(
+            "heartbeat.interval is {every} s; heartbeats feed the watchdog, so it must be at most {third} s, a third \
+             of WatchdogSec"
+        );
+    }
     if pulses.borrow().beats > 0 {
         // The first one may have come before anybody listened.
         pulses.mark_changed();

@@ -2,7 +2,7 @@
 
 use zun_tests::eventually::eventually;
 
-use super::support::{COMPUTE1, COMPUTE2, CONTROLLER, Host};
+use super::support::{COMPUTE1, COMPUTE2, CONTROLLER, Host, bed};
 
 const SERVICES: [(Host, &str); 3] =
     [(CONTROLLER, "zun-api"), (COMPUTE1, "zun-compute"), (COMPUTE2, "zun-compute")];
@@ -63,6 +63,21 @@ fn installing_again_changes_nothing() {
         let would: Vec<&&str> =
             would.iter().filter(|line| !line.contains("Docker's listener")).collect();
         assert!(would.is_empty(), "{host:?} {command}: {would:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs `make testbed-up`"]
+fn a_host_that_reboots_serves_again_and_has_nothing_to_set_up() {
+    for host in [COMPUTE1, COMPUTE2] {
+        host.boot();
+        let setup = ["journalctl", "-b", "-o", "cat", "-u", "zun-docker-setup.service"];
+        eventually("Docker's listener needs nothing", || {
+            String::from_utf8_lossy(&host.run(&setup).stdout).contains("nothing was changed")
+        });
+        host.comes_up();
+        let greeting = bed().must(&["run", "--rm", "--host", host.0, "cirros", "echo", "again"]);
+        assert_eq!(greeting, "again\n", "{host:?}");
     }
 }
 

@@ -120,6 +120,7 @@ async fn run(settings: Settings) -> Result<bool, Failure> {
             }
         });
     }
+    let every = Duration::from_secs(settings.heartbeat.interval.into());
     let mut signal = pin!(shutdown::signal());
     let agent = tokio::select! {
         biased;
@@ -127,7 +128,7 @@ async fn run(settings: Settings) -> Result<bool, Failure> {
         agent = Agent::start(settings, bus.clone(), driver, &tasks) => agent?,
     };
     if let Some(manager) = ServiceManager::of_process() {
-        tasks.spawn(pulse::tell(agent.pulses(), manager, tasks.clone()));
+        tasks.spawn(pulse::tell(agent.pulses(), every, manager, tasks.clone()));
     }
     signal.await.map_err(Failure::Runtime)?;
     notify::stopping();
