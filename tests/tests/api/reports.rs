@@ -121,7 +121,10 @@ async fn a_host_proves_itself_with_a_grant_for_a_container_that_no_host_has() {
     let agent = api.agent("h1").await;
     let csr = signing_request("h1", Vec::new()).unwrap().csr;
     let host = |name: &str| name.parse().unwrap();
-    let signed = agent.ask(&SignProof { host: host("h1"), csr: csr.clone() }).await.unwrap();
+    let own = SignProof { host: host("h1"), csr: csr.clone() };
+    assert!(is_forbidden(agent.ask(&own).await.unwrap_err()), "not enrolled");
+    api.hosts().enrol(&Enrolled::new(host("h1"), [])).unwrap();
+    let signed = agent.ask(&own).await.unwrap();
     assert!(signed.certificate.starts_with("-----BEGIN CERTIFICATE-----"));
     assert_eq!(
         zun_common::grant::Grant::proof(host("h1")).to_string(),

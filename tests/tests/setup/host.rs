@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use zun_api::Service;
-use zun_api::ca::Authority;
+use zun_api::ca::{Authority, Enrolled, Hosts};
 use zun_common::bus::{Bus, BusSettings, connect};
 use zun_common::shutdown::Tasks;
 use zun_compute::docker_setup::{Machine, Order, Outcome, Paths, Services, SetupError, set_up};
@@ -202,6 +202,9 @@ async fn api(directory: &Path, bus: Bus, tasks: &Tasks) -> Service {
     settings.database.path = directory.join("zun.sqlite");
     let authority = directory.join("ca");
     Authority::init(&authority).expect("an authority");
+    let names = ["127.0.0.1", "127.0.0.2"].map(|name| name.parse().expect("an address"));
+    let enrolled = Enrolled::new(HOST.parse().expect("a name"), names);
+    Hosts::beside(&authority).enrol(&enrolled).expect("enrolled");
     settings.console.ca_directory = Some(authority);
     Service::start(settings, bus, tasks).await.expect("zun-api")
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, park_timeout};
@@ -59,7 +60,8 @@ fn look((address, init): (SocketAddr, u32), over: &AtomicBool) -> Seen {
         if is_open(address) {
             seen.open += 1;
             // It may have gone between the two looks; then it was not open alone.
-            if !is_asked(init) && is_open(address) {
+            // After a boot it is another host's, with another first process.
+            if !is_asked(init) && Path::new(&format!("/proc/{init}")).exists() && is_open(address) {
                 seen.open_alone += 1;
             }
         }

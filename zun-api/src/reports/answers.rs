@@ -49,8 +49,10 @@ pub(super) async fn prove(
     own(&call.host, &incoming)?;
     let (id, signed_at) = (format!("proof-{}", Uuid::new_v4()), Utc::now());
     let grant = Grant::proof(call.host.clone());
-    let issued = authority(&app)?
-        .grant(&call.csr, &grant, &id, signed_at)
+    let authority = authority(&app)?;
+    let issued = authority
+        .enrolled(&call.host)
+        .and_then(|_enrolled| authority.grant(&call.csr, &grant, &id, signed_at))
         .map_err(|error| refusal(&error))?;
     tracing::info!(
         target: "audit",
