@@ -4,8 +4,9 @@
 #   install.sh controller [--name NAME]… [--listen ADDRESS:PORT]
 #       RabbitMQ with TLS, zun-api, the certificate authority and an administrator's token. NAME: what hosts call
 #       this machine, names or addresses, the first one first; its own name where none is given.
-#   install.sh host NAME
+#   install.sh host NAME [--name NAME]…
 #       on the controller: enrols a compute host. Writes /etc/zun/enrolments/NAME.tar, which is for that host alone.
+#       NAME: what its certificate may say beside its own name, names and addresses; all that clients dial it by.
 #   install.sh compute --enrolment FILE --address NAME:PORT [--name NAME]…
 #       on that host: Docker, zun-compute, zun-authz. NAME:PORT: where clients dial its consoles; NAME: other names
 #       and addresses for its certificate.

@@ -144,7 +144,7 @@ authority() {
 
 new_authority() {
   install -d -m 700 -o zun-api -g zun-api /var/lib/zun
-  runuser -u zun-api -- /usr/local/bin/zun-api ca init --directory /var/lib/zun/ca
+  authority_does ca init
 }
 
 administrator() {
@@ -173,16 +173,31 @@ TOML
   chown zun-api:zun-api /etc/zun/tokens.toml
 )
 
-# Enrols a host: its user at RabbitMQ, and what it must know, in one file.
+# Enrols a host: the names of its certificate, its user at RabbitMQ, and what it must know, in one file.
 host() {
   host_name "$HOST"
   [ -e "$BROKER/names" ] || fail "this is no controller yet: $0 controller"
   local rules file=/etc/zun/enrolments/$HOST.tar user=zun-compute.$HOST
+  enrol "${NAMES[@]}"
   mapfile -t rules < <(permissions "$HOST")
   bus_user "$user" "${rules[@]}"
   if [ -e "$file" ]; then say "keep $file as it is"; else act "write $file" enrolment "$file"; fi
   told "take $file to $HOST, by a way that nobody else reads, and there: install.sh compute --enrolment $HOST.tar …"
 }
+
+# Once; later with names, to change them.
+enrol() {
+  local name names=()
+  if [ $# = 0 ] && [ -e "/var/lib/zun/ca/hosts/$HOST" ]; then
+    say "keep the names of $HOST as they are"
+    return
+  fi
+  for name in "$@"; do names+=(--name "$name"); done
+  act "enrol $HOST for a certificate: $HOST $*" authority_does host enrol "$HOST" "${names[@]}"
+}
+
+# authority_does COMMAND…: zun-api as who owns the authority.
+authority_does() { runuser -u zun-api -- /usr/local/bin/zun-api "$@" --directory /var/lib/zun/ca; }
 
 enrolment() (
   umask 077
@@ -201,6 +216,9 @@ host_off() {
   host_name "$HOST"
   if rabbitmqctl -q list_users 2>/dev/null | cut -f1 | grep -qxF "zun-compute.$HOST"; then
     act "remove the user zun-compute.$HOST of RabbitMQ" rabbitmqctl -q delete_user "zun-compute.$HOST"
+  fi
+  if [ -e "/var/lib/zun/ca/hosts/$HOST" ]; then
+    act "sign no certificate for $HOST any more" authority_does host remove "$HOST"
   fi
   remove "/etc/zun/enrolments/$HOST.tar" "$BUS/users/zun-compute.$HOST"
 }

@@ -63,7 +63,7 @@ done
 # From here on: docs/install.md.
 on controller /root/zun/install.sh controller --name controller --name "$(address controller)" --listen 0.0.0.0:9517
 for name in compute1 compute2; do
-  on controller /root/zun/install.sh host "$name"
+  on controller /root/zun/install.sh host "$name" --name "$(address "$name")"
   on controller cat "/etc/zun/enrolments/$name.tar" </dev/null | on "$name" sh -c "umask 077; cat >/root/$name.tar"
   on "$name" /root/zun/install.sh compute --enrolment "/root/$name.tar" --address "$(address "$name"):2376" --name "$name"
   image_on "$name"

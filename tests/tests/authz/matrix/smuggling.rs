@@ -3,12 +3,13 @@
 
 use std::time::{Duration, Instant};
 
+use zun_tests::eventually::eventually;
 use zun_tests::tls::{Identity, common_name};
 
 use super::raw;
 use super::site::Site;
 
-const LAG: Duration = Duration::from_secs(2);
+const LAG: Duration = Duration::from_secs(20);
 
 /// What is sent, and how many granted calls may pass by it: at least, at most.
 struct Case {
@@ -323,6 +324,7 @@ async fn what_follows_a_granted_attach_goes_to_the_container() {
     let bytes = format!("{}{}{}", post(&target, headers), words.bad, words.good);
     let answer = raw::exchange(&site.dialler, &identity(&site, "attached"), bytes.as_bytes()).await;
     assert_eq!(raw::statuses(&answer).first(), Some(&101), "{answer}");
+    eventually("the log has the attach", || !passed_by(&site, "attached").is_empty());
     assert_eq!(passed_by(&site, "attached"), [("POST".to_owned(), target)]);
     site.close().await;
 }
