@@ -19,9 +19,10 @@ test: ## all tests, with a private Docker engine and RabbitMQ
 	@deploy/packages.sh test
 	@deploy/test.sh
 
-test-long: ## the same with all that takes long: whole matrices, thousands of handshakes, gigabytes
+test-long: ## the same with all that takes long: whole matrices, thousands of handshakes, gigabytes, fuzzing
 	@deploy/packages.sh test
 	@ZUN_TEST_LONG=1 deploy/test.sh
+	@deploy/fuzz.sh 30
 
 fuzz: ## fuzzes what zun-authz reads from strangers, a minute each; deploy/fuzz.sh for longer
 	@deploy/fuzz.sh
