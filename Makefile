@@ -1,7 +1,7 @@
 # The front door. Each of these works from a fresh clone on Debian 12 or 13 with Rust.
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down test test-long fuzz check package testbed-up testbed-down test-testbed fmt clippy doc deny
+.PHONY: help run up down test test-long conditions fuzz check package testbed-up testbed-down test-testbed fmt clippy doc deny
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ test-testbed: ## the tests of the testbed
 
 testbed-down: ## takes the testbed away
 	@deploy/testbed/down.sh
+
+conditions: ## the interactive conditions on both engines, and the table of docs/interactive.md
+	@deploy/packages.sh test
+	@deploy/conditions.sh
 
 check: fmt clippy doc deny ## format, lints, documentation, licences
 

@@ -5,6 +5,9 @@
 #   RabbitMQ in a container         ZUN_TEST_AMQP=amqp://…, ZUN_TEST_RABBIT_API=http://…, ZUN_TEST_RABBIT_CONTAINER=…
 #   the standalone, if it is built  ZUN_TEST_STANDALONE=FILE, its environment file
 #
+# ZUN_TEST_ENGINE=SUITE in its environment: the engines are those of that Debian release, such as trixie; else the
+# installed one.
+#
 # Nothing of the machine's own engine is touched: data, runtime files, bridge and containerd name space are others.
 # What a killed former run left is cleaned first. Two runs of one tree wait for each other.
 set -euo pipefail
@@ -179,10 +182,15 @@ finish() {
   clean
 }
 
-[ $# -gt 0 ] || { sed -n '2,9s/^# \?//p' "$0" >&2; exit 2; }
+[ $# -gt 0 ] || { sed -n '2,12s/^# \?//p' "$0" >&2; exit 2; }
 need_root "$@"
 [ ${#SOCKET} -le 90 ] || fail "the path $SOCKET is too long for a socket; use a shorter CARGO_TARGET_DIR"
 "$ROOT/deploy/packages.sh" test
+
+if [ -n "${ZUN_TEST_ENGINE:-}" ] && [ "$ZUN_TEST_ENGINE" != "$(suite)" ]; then
+  programs=$("$(dirname "$0")/engine.sh" "$ZUN_TEST_ENGINE")
+  PATH=$programs:$PATH
+fi
 
 mkdir -p "$TARGET"
 exec 9>"$TARGET/test-services.lock"
@@ -197,6 +205,9 @@ load_busybox
 start_rabbitmq
 start_standalone
 export ZUN_TEST_DOCKER=unix://$SOCKET
+# Where the tests of conditions write down what they found.
+ZUN_TEST_ENGINE_VERSION=$(docker version --format '{{.Server.Version}} (API {{.Server.APIVersion}})')
+export ZUN_TEST_ENGINE_VERSION ZUN_TEST_RESULTS=${ZUN_TEST_RESULTS:-$TARGET/conditions.jsonl}
 unset DOCKER_HOST
 say "ready after $((SECONDS - started)) s"
 "$@" <&0 9>&- &

@@ -62,6 +62,12 @@ impl Bed {
         &self.environment
     }
 
+    /// The unix socket of its engine, which lies below its state.
+    pub fn engine_socket(&self) -> PathBuf {
+        let file = std::env::var_os("ZUN_TEST_STANDALONE").expect("the shared standalone's file");
+        PathBuf::from(file).with_file_name("standalone/engine/docker.sock")
+    }
+
     /// One value of it, such as `OS_ENDPOINT`.
     pub fn variable(&self, name: &str) -> &str {
         let found = self.environment.iter().find(|(key, _)| key == name);

@@ -1,6 +1,7 @@
 //! The harness of the tests: what they share, no test itself.
 
 pub mod bed;
+pub mod conditions;
 pub mod conformance;
 pub mod eventually;
 pub mod profile;

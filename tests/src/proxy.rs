@@ -1,6 +1,7 @@
 //! A TCP proxy that can be broken: cut, refuse, stall, restore.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -21,6 +22,13 @@ struct State {
     epoch: u64,
 }
 
+/// Where it leads, and when it loses patience.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    target: SocketAddr,
+    idle: Option<Duration>,
+}
+
 /// A proxy on a free loopback port. It ends when it is dropped.
 #[derive(Debug)]
 pub struct Proxy {
@@ -32,13 +40,27 @@ pub struct Proxy {
 impl Proxy {
     /// Passes everything on to `target`.
     pub async fn to(target: SocketAddr) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        Self::over((Ipv4Addr::LOCALHOST, 0).into(), Way { target, idle: None }).await
+    }
+
+    /// The same, listening on IPv6's loopback.
+    pub async fn of_ipv6_to(target: SocketAddr) -> Self {
+        Self::over((Ipv6Addr::LOCALHOST, 0).into(), Way { target, idle: None }).await
+    }
+
+    /// The same, and cuts a connection on which nothing went either way for so long.
+    pub async fn impatient_to(target: SocketAddr, idle: Duration) -> Self {
+        Self::over((Ipv4Addr::LOCALHOST, 0).into(), Way { target, idle: Some(idle) }).await
+    }
+
+    async fn over(listen: SocketAddr, way: Way) -> Self {
+        let listener = TcpListener::bind(listen).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let tasks = Tasks::new();
         let (state, seen) = watch::channel(State { mode: Mode::Pass, epoch: 0 });
         let (own, stop) = (tasks.clone(), tasks.token().clone());
         tasks.spawn(async move {
-            stop.run_until_cancelled(accept(listener, target, seen, own)).await;
+            stop.run_until_cancelled(accept(listener, way, seen, own)).await;
         });
         Self { address, state, tasks }
     }
@@ -78,7 +100,7 @@ impl Drop for Proxy {
 
 async fn accept(
     mut listener: TcpListener,
-    target: SocketAddr,
+    way: Way,
     mut state: watch::Receiver<State>,
     tasks: Tasks,
 ) {
@@ -97,7 +119,7 @@ async fn accept(
         let Ok((client, _)) = taken else { continue };
         let (state, stop) = (state.clone(), tasks.token().clone());
         tasks.spawn(async move {
-            stop.run_until_cancelled(relay(client, target, state)).await;
+            stop.run_until_cancelled(relay(client, way, state)).await;
         });
     }
 }
@@ -109,20 +131,27 @@ async fn is(state: &mut watch::Receiver<State>, mode: Mode) {
     }
 }
 
-async fn relay(client: TcpStream, target: SocketAddr, mut state: watch::Receiver<State>) {
+async fn relay(client: TcpStream, way: Way, mut state: watch::Receiver<State>) {
     let epoch = state.borrow().epoch;
     let passed = state.clone();
+    let (moved, mut seen) = watch::channel(());
+    let (up, down) = (moved.clone(), moved);
+    let impatient = async {
+        let Some(idle) = way.idle else { return std::future::pending().await };
+        while let Ok(Ok(())) = tokio::time::timeout(idle, seen.changed()).await {}
+    };
     let pass = async move {
-        let Ok(server) = TcpStream::connect(target).await else { return };
+        let Ok(server) = TcpStream::connect(way.target).await else { return };
         let ((from_client, to_client), (from_server, to_server)) =
             (client.into_split(), server.into_split());
         tokio::join!(
-            pump(from_client, to_server, passed.clone()),
-            pump(from_server, to_client, passed)
+            pump(from_client, to_server, passed.clone(), up),
+            pump(from_server, to_client, passed, down)
         );
     };
     tokio::select! {
         () = pass => {}
+        () = impatient => {}
         _ = state.wait_for(|state| state.epoch != epoch) => {}
     }
 }
@@ -132,6 +161,7 @@ async fn pump(
     mut source: impl AsyncRead + Unpin,
     mut sink: impl AsyncWrite + Unpin,
     mut state: watch::Receiver<State>,
+    moved: watch::Sender<()>,
 ) {
     let mut buffer = vec![0; 64 << 10];
     loop {
@@ -139,6 +169,7 @@ async fn pump(
             Ok(0) | Err(_) => break,
             Ok(count) => count,
         };
+        moved.send_replace(());
         if state.wait_for(|state| state.mode != Mode::Stall).await.is_err()
             || sink.write_all(&buffer[..count]).await.is_err()
         {

@@ -8,8 +8,10 @@ use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -17,6 +19,9 @@ use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
 
 /// How long every wait lasts at most.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often it is looked whether the window is closed.
+const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 #[derive(Default)]
 struct Screen {
@@ -32,7 +37,9 @@ struct Shown {
 
 /// A binary on a terminal. It is killed when this is dropped.
 pub struct Pty {
-    keyboard: File,
+    /// None once the window is closed.
+    keyboard: Option<File>,
+    watcher: Option<JoinHandle<()>>,
     child: Child,
     screen: Arc<Screen>,
     seen: usize,
@@ -71,13 +78,14 @@ impl Pty {
             .expect("setsid of util-linux runs the binary");
         drop(slave);
         let screen = Arc::new(Screen::default());
-        watch(File::from(master.try_clone().expect("another handle")), Arc::clone(&screen));
-        Self { keyboard: File::from(master), child, screen, seen: 0 }
+        let watcher = watch(File::from(master.try_clone().expect("another handle")), &screen);
+        Self { keyboard: Some(File::from(master)), watcher: Some(watcher), child, screen, seen: 0 }
     }
 
     /// Types.
     pub fn types(&mut self, keys: impl AsRef<[u8]>) {
-        self.keyboard.write_all(keys.as_ref()).expect("typed");
+        let mut keyboard = self.master();
+        keyboard.write_all(keys.as_ref()).expect("typed");
     }
 
     /// Waits until the terminal shows this text, behind what earlier waits have found.
@@ -112,13 +120,13 @@ impl Pty {
 
     /// Gives the terminal another size.
     pub fn resize(&self, rows: u16, columns: u16) {
-        set_size(&self.keyboard, rows, columns);
+        set_size(self.master(), rows, columns);
     }
 
     /// The terminal's modes, as `stty -g` would tell them.
     pub fn modes(&self) -> String {
         let Termios { input_modes, output_modes, control_modes, local_modes, .. } =
-            tcgetattr(&self.keyboard).expect("its modes");
+            tcgetattr(self.master()).expect("its modes");
         format!(
             "{:x}:{:x}:{:x}:{:x}",
             input_modes.bits(),
@@ -126,6 +134,21 @@ impl Pty {
             control_modes.bits(),
             local_modes.bits()
         )
+    }
+
+    /// Closes the window: nobody holds this end of the terminal any more.
+    pub fn close(&mut self) {
+        self.keyboard = None;
+        let mut shown = self.screen.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.ended = true;
+        drop(shown);
+        if let Some(watcher) = self.watcher.take() {
+            watcher.join().expect("the watcher ends");
+        }
+    }
+
+    fn master(&self) -> &File {
+        self.keyboard.as_ref().expect("the window is open")
     }
 
     /// Sends the binary a signal.
@@ -177,23 +200,29 @@ fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
     text.windows(wanted.len()).position(|part| part == wanted)
 }
 
-/// Reads the screen in a thread of its own until the terminal's other end is closed.
-fn watch(mut master: File, screen: Arc<Screen>) {
+/// Reads the screen in a thread of its own until the terminal's other end, or the window, is closed.
+fn watch(mut master: File, screen: &Arc<Screen>) -> JoinHandle<()> {
+    let screen = Arc::clone(screen);
     std::thread::spawn(move || {
         let mut buffer = vec![0; 65536];
         loop {
-            let read = master.read(&mut buffer);
+            let mut ready = [PollFd::new(&master, PollFlags::IN)];
+            let some = poll(&mut ready, Some(&LOOK));
             let mut shown = screen.shown.lock().unwrap_or_else(PoisonError::into_inner);
-            match read {
+            if shown.ended {
+                return;
+            }
+            if matches!(some, Ok(0)) {
+                continue;
+            }
+            // There is something, or the end of it: this does not wait.
+            match master.read(&mut buffer) {
                 Ok(count) if count > 0 => shown.bytes.extend_from_slice(&buffer[..count]),
                 Ok(_) | Err(_) => shown.ended = true,
             }
             screen.changed.notify_all();
-            if shown.ended {
-                return;
-            }
         }
-    });
+    })
 }
 
 #[cfg(test)]

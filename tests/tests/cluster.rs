@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use rustix::process::Signal;
 use zun_tests::eventually::eventually;
+use zun_tests::trial;
 use zun_tests::world::World;
 
 const SIZE: (u16, u16) = (24, 80);
@@ -33,6 +34,7 @@ async fn containers_are_placed_on_both_hosts_and_each_can_be_attached() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c39_a_session_outlives_every_part_of_the_control_plane() {
+    let _trial = trial!();
     let mut world = World::alone(1).await;
     let bed = world.bed();
     let mut term = bed.term(&["run", "-i", "--name", "steady", "cirros", "/bin/sh"], SIZE);

@@ -88,7 +88,7 @@ pub async fn relay(console: Console, terminal: Terminal, outside: Outside<'_>) -
     let mut bytes = 0;
     let ended = tokio::select! {
         ended = print(events.as_mut(), &screen, begun, &mut bytes) => ended,
-        leave = send_typed(keys.as_mut(), scanner.as_mut(), input.as_mut()) => Ended::Left(leave),
+        leave = send_typed(keys.as_mut(), scanner.as_mut(), input.as_mut()) => left(leave),
         number = obey(signals, passing, (control.as_ref(), remote), raw.as_ref()) => Ended::Signal(number),
         () = follow_size(control.as_ref(), sizes, begun) => Ended::Cut(None),
     };
@@ -100,6 +100,14 @@ pub async fn relay(console: Console, terminal: Terminal, outside: Outside<'_>) -
     let ended = finish(ended, screen, signals).await;
     drop(raw);
     (ended, bytes)
+}
+
+/// A terminal that goes sends SIGHUP; which of the two is seen first makes no difference.
+const fn left(leave: Leave) -> Ended {
+    match leave {
+        Leave::Detach | Leave::Dead => Ended::Left(leave),
+        Leave::Gone => Ended::Signal(Number(1)),
+    }
 }
 
 /// Everything printed reaches the screen, unless the person left or its reader is gone.
@@ -182,6 +190,9 @@ async fn send_from_person(
                 drop(timeout(LEAVING, all_written).await);
                 return Some(leave);
             }
+        }
+        if keys.of_terminal() {
+            return Some(Leave::Gone);
         }
         push(&queue, scanner.flush()).await;
         // Nothing typed: the end of the input, which leaving is not.

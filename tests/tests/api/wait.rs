@@ -45,6 +45,10 @@ async fn the_last_word_of_a_container_that_removes_itself_is_heard() {
     let shown = shown.expect(200).json();
     assert_eq!((&shown["status"], &shown["exit_code"]), (&json!("Deleted"), &json!(3)));
     api.get(ANN, &format!("/v1/containers/{id}")).await.expect(404);
+    // Who asks a moment later is told too, if it was its own.
+    let late = api.get(ANN, &path).await.expect(200).json();
+    assert_eq!((&late["status"], &late["exit_code"]), (&json!("Deleted"), &json!(3)));
+    api.get(BOB, &path).await.expect(404);
 }
 
 #[tokio::test]

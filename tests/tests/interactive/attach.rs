@@ -2,11 +2,13 @@
 
 use zun_tests::bed::Bed;
 use zun_tests::eventually::eventually;
+use zun_tests::trial;
 
 const SIZE: (u16, u16) = (24, 80);
 
 #[test]
 fn c18_a_detached_shell_goes_on_and_redraws_its_prompt_on_attach() {
+    let _trial = trial!();
     let bed = Bed::shared();
     let name = bed.name("c18");
     let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
@@ -15,7 +17,7 @@ fn c18_a_detached_shell_goes_on_and_redraws_its_prompt_on_attach() {
     term.types("\x10\x11");
     term.shows(&format!("zun attach {}", name.as_str()));
     assert_eq!(term.exit(), 0);
-    assert_eq!(bed.field(name.as_str(), "status"), "Running");
+    eventually("it runs", || bed.field(name.as_str(), "status") == "Running");
     eventually("no console is counted", || bed.field(name.as_str(), "attached") == 0);
     let mut again = bed.term(&["attach", name.as_str()], SIZE);
     again.shows("/ #");
@@ -26,6 +28,7 @@ fn c18_a_detached_shell_goes_on_and_redraws_its_prompt_on_attach() {
 
 #[test]
 fn c24_attach_to_a_created_container_waits_for_its_start() {
+    let _trial = trial!();
     let bed = Bed::shared();
     let name = bed.name("c24-created");
     bed.must(&["create", "-i", "-t", "--name", name.as_str(), "cirros", "/bin/sh"]);
@@ -39,6 +42,7 @@ fn c24_attach_to_a_created_container_waits_for_its_start() {
 
 #[test]
 fn c24_attach_to_one_that_cannot_be_attached_is_a_clear_error_at_once() {
+    let _trial = trial!();
     let bed = Bed::shared();
     let name = bed.name("c24-paused");
     bed.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
@@ -58,6 +62,7 @@ fn c24_attach_to_one_that_cannot_be_attached_is_a_clear_error_at_once() {
 
 #[test]
 fn c26_two_consoles_both_see_both() {
+    let _trial = trial!();
     let bed = Bed::shared();
     let name = bed.name("c26");
     let mut first = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);

@@ -1,9 +1,15 @@
 //! How a session ends, and what the CLI's exit code says of it.
 
+use rustix::process::Signal;
 use zun_tests::bed::Bed;
+use zun_tests::eventually::eventually;
+use zun_tests::trial;
+
+const SIZE: (u16, u16) = (24, 80);
 
 #[test]
 fn c03_a_killed_command_is_128_and_the_signal() {
+    let _trial = trial!();
     let bed = Bed::shared();
     for (signal, code) in [("KILL", 137), ("TERM", 143)] {
         // A shell as process 1 ignores signals that it has no handler for, so a child of it dies.
@@ -15,6 +21,7 @@ fn c03_a_killed_command_is_128_and_the_signal() {
 
 #[test]
 fn c04_what_cannot_run_is_127_126_or_125_with_one_line() {
+    let _trial = trial!();
     let bed = Bed::shared();
     for (arguments, code) in [
         (vec!["run", "-i", "--rm", "cirros", "/no/such/program"], 127),
@@ -38,6 +45,7 @@ fn c04_what_cannot_run_is_127_126_or_125_with_one_line() {
 
 #[test]
 fn c45_a_container_with_rm_is_gone_when_its_shell_exits() {
+    let _trial = trial!();
     let bed = Bed::shared();
     let name = bed.name("c45");
     let mut term =
@@ -46,15 +54,93 @@ fn c45_a_container_with_rm_is_gone_when_its_shell_exits() {
     term.types("exit 5\r");
     assert_eq!(term.exit(), 5);
     let gone = || bed.zun(&["show", name.as_str()]).code != 0;
-    zun_tests::eventually::eventually("the container is gone", gone);
+    eventually("the container is gone", gone);
 }
 
 #[test]
 fn c44_a_container_removed_by_another_ends_the_session_with_137() {
+    let _trial = trial!();
     let bed = Bed::shared();
     let name = bed.name("c44");
     let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], (24, 80));
     term.shows("/ #");
     bed.must(&["delete", "--force", name.as_str()]);
     assert_eq!(term.exit(), 137);
+}
+
+#[test]
+fn c04_nothing_is_left_of_what_could_not_run() {
+    let _trial = trial!();
+    let bed = Bed::shared();
+    for (command, code, words) in
+        [("/no/such", 127, "no such file"), ("/etc/passwd", 126, "permission denied")]
+    {
+        let name = bed.name("c04");
+        let run = ["run", "-i", "--rm", "--name", name.as_str(), "cirros", command];
+        let finished = bed.zun(&run);
+        assert_eq!(finished.code, code, "{finished:?}");
+        assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
+        assert!(finished.stderr.contains(words), "{finished:?}");
+        eventually("nothing is left", || bed.zun(&["show", name.as_str()]).code != 0);
+    }
+}
+
+#[test]
+fn c43_a_restart_while_attached_is_said_and_is_never_exit_0() {
+    let _trial = trial!();
+    let bed = Bed::shared();
+    let name = bed.name("c43");
+    let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
+    term.shows("/ #");
+    bed.must(&["restart", "-t", "0", name.as_str()]);
+    assert_eq!(term.exit(), 137);
+    assert!(term.transcript().contains("is run again"), "{}", term.transcript());
+    let name = bed.name("c43-policy");
+    let script = "echo once; sleep 1; exit 0";
+    let policy = ["--restart", "always", "--name", name.as_str()];
+    let run = [&["run", "-i"][..], &policy, &["cirros", "sh", "-c", script]].concat();
+    let finished = bed.zun(&run);
+    assert_eq!((finished.code, finished.stdout.as_str()), (125, "once\n"), "{finished:?}");
+    assert!(finished.stderr.contains("is run again"), "{finished:?}");
+}
+
+#[test]
+fn c44_a_process_that_was_killed_for_want_of_memory_says_so_in_one_line() {
+    let _trial = trial!();
+    let bed = Bed::shared();
+    for flags in [&["run", "-i"][..], &["run", "--rm"]] {
+        let name = bed.name("c44-oom");
+        let limits = ["--memory", "16", "--name", name.as_str()];
+        let run = [flags, &limits, &["cirros", "tail", "/dev/zero"]].concat();
+        let finished = bed.zun(&run);
+        assert_eq!(finished.code, 137, "{finished:?}");
+        assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
+        assert!(finished.stderr.contains("memory"), "{finished:?}");
+    }
+}
+
+#[test]
+fn c45_a_container_with_rm_is_kept_when_its_console_is_left_or_killed() {
+    let _trial = trial!();
+    let bed = Bed::shared();
+    for way in ["left", "killed"] {
+        let name = bed.name("c45");
+        let run = ["run", "-i", "--rm", "--name", name.as_str(), "cirros", "/bin/sh"];
+        let mut term = bed.term(&run, SIZE);
+        term.shows("/ #");
+        if way == "left" {
+            term.types("\x10\x11");
+            assert_eq!(term.exit(), 0);
+        } else {
+            term.signal(Signal::KILL);
+            assert_eq!(term.exit(), 137);
+        }
+        eventually("no console is open", || bed.field(name.as_str(), "attached") == 0);
+        eventually("it runs", || bed.field(name.as_str(), "status") == "Running");
+        let mut again = bed.term(&["attach", name.as_str()], SIZE);
+        again.shows("/ #");
+        again.types("exit 3\r");
+        assert_eq!(again.exit(), 3);
+        eventually("it is gone", || bed.zun(&["show", name.as_str()]).code != 0);
+    }
 }

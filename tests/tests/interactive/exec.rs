@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use zun_tests::bed::{Bed, Finished, Name};
 use zun_tests::eventually::eventually;
+use zun_tests::profile::times;
+use zun_tests::trial;
 
 fn idle(bed: &Bed, test: &str) -> Name {
     let name = bed.name(test);
@@ -15,6 +17,7 @@ fn idle(bed: &Bed, test: &str) -> Name {
 
 #[test]
 fn c05_what_cannot_be_run_is_127_or_126_with_a_line_on_stderr() {
+    let _trial = trial!();
     let bed = Bed::shared();
     let name = idle(&bed, "c05");
     for flags in [&["exec"][..], &["exec", "-i"], &["exec", "-d"]] {
@@ -28,19 +31,22 @@ fn c05_what_cannot_be_run_is_127_or_126_with_a_line_on_stderr() {
 
 #[test]
 fn c09_a_file_comes_back_equal_each_time() {
+    let mut trial = trial!();
     let bed = Bed::shared();
     let name = idle(&bed, "c09");
     let mut bytes = (0..=255).cycle().take(300_000).collect::<Vec<u8>>();
     bytes.extend(b"\r\n\0\x04\x10\x11");
-    let times = if std::env::var_os("ZUN_TEST_LONG").is_some() { 100 } else { 10 };
-    for time in 0..times {
+    let count = times(100);
+    for time in 0..count {
         let output = bed.piped(&["exec", "-i", name.as_str(), "cat"], &bytes);
         assert!(output.stdout == bytes && output.status.success(), "{time}: {:?}", output.stderr);
     }
+    trial.measured(format!("{count} of {count}"));
 }
 
 #[test]
 fn c63_surroundings_are_those_that_were_asked_for() {
+    let _trial = trial!();
     let bed = Bed::shared();
     let name = idle(&bed, "c63");
     let mut file = tempfile::NamedTempFile::new().expect("a file");
@@ -71,6 +77,7 @@ fn c63_surroundings_are_those_that_were_asked_for() {
 
 #[test]
 fn c64_output_streams_live_and_its_streams_are_apart() {
+    let _trial = trial!();
     let bed = Bed::shared();
     let name = idle(&bed, "c64");
     let script = "echo now; echo oops >&2; sleep 3; printf '\\377\\000'; exit 9";
@@ -97,6 +104,7 @@ fn c64_output_streams_live_and_its_streams_are_apart() {
 
 #[test]
 fn c64_more_than_the_control_plane_would_carry_comes_whole() {
+    let _trial = trial!();
     let bed = Bed::shared();
     let name = idle(&bed, "c64b");
     let count = bed.must(&["exec", name.as_str(), "sh", "-c", "yes | head -c 20000000"]).len();
@@ -105,6 +113,7 @@ fn c64_more_than_the_control_plane_would_carry_comes_whole() {
 
 #[test]
 fn c64_a_program_gets_code_and_streams_in_one_piece() {
+    let _trial = trial!();
     let bed = Bed::shared();
     let name = idle(&bed, "c64c");
     let script = "cat; echo oops >&2; exit 9";

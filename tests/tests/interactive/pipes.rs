@@ -1,17 +1,32 @@
 //! A clean pipe in a script.
 
+use std::time::{Duration, Instant};
+
 use zun_tests::bed::{Bed, Finished};
+use zun_tests::profile::times;
+use zun_tests::trial;
 
 #[test]
 fn c06_the_end_of_a_pipe_ends_cat() {
+    let mut trial = trial!();
     let bed = Bed::shared();
-    let output = bed.piped(&["run", "-i", "--rm", "cirros", "cat"], b"hi\n");
-    let finished = Finished::from(output);
-    assert_eq!((finished.code, finished.stdout.as_str()), (0, "hi\n"), "{finished:?}");
+    // How long a container takes on a machine that does other things too is not the matter: the shortest
+    // of a few is.
+    let mut shortest = Duration::MAX;
+    for _ in 0..3 {
+        let begun = Instant::now();
+        let output = bed.piped(&["run", "-i", "--rm", "cirros", "cat"], b"hi\n");
+        shortest = shortest.min(begun.elapsed());
+        let finished = Finished::from(output);
+        assert_eq!((finished.code, finished.stdout.as_str()), (0, "hi\n"), "{finished:?}");
+    }
+    assert!(shortest < Duration::from_secs(2), "{shortest:?}");
+    trial.measured(format!("{} ms", shortest.as_millis()));
 }
 
 #[test]
 fn c07_fifty_mebibytes_go_in_unharmed() {
+    let _trial = trial!();
     let bed = Bed::shared();
     let mut input = vec![0_u8; 50 << 20];
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
@@ -34,6 +49,7 @@ fn c07_fifty_mebibytes_go_in_unharmed() {
 
 #[test]
 fn c08_output_after_the_end_of_the_input_still_arrives() {
+    let _trial = trial!();
     let bed = Bed::shared();
     let finished = bed.zun(&["run", "-i", "--rm", "cirros", "sh", "-c", "cat; sleep 2; echo late"]);
     assert_eq!((finished.code, finished.stdout.as_str()), (0, "late\n"), "{finished:?}");
@@ -41,6 +57,7 @@ fn c08_output_after_the_end_of_the_input_still_arrives() {
 
 #[test]
 fn c10_each_stream_goes_where_it_belongs() {
+    let _trial = trial!();
     let bed = Bed::shared();
     let finished =
         bed.zun(&["run", "-i", "-T", "--rm", "cirros", "sh", "-c", "echo o; echo e >&2"]);
@@ -50,6 +67,7 @@ fn c10_each_stream_goes_where_it_belongs() {
 
 #[test]
 fn c50_every_byte_comes_out_unharmed() {
+    let _trial = trial!();
     let bed = Bed::shared();
     let script = "head -c 10485760 /dev/urandom > /tmp/x; sha256sum < /tmp/x >&2; cat /tmp/x";
     let output = bed.piped(&["run", "-i", "-T", "--rm", "cirros", "sh", "-c", script], b"");
@@ -60,13 +78,33 @@ fn c50_every_byte_comes_out_unharmed() {
 }
 
 #[test]
-fn nothing_of_the_first_output_is_lost() {
+fn c10_nothing_of_the_first_output_is_lost() {
+    let mut trial = trial!();
     let bed = Bed::shared();
-    for _ in 0..20 {
-        let finished =
-            bed.zun(&["run", "--rm", "cirros", "sh", "-c", "echo first; echo err >&2; exit 7"]);
-        let expected =
-            Finished { code: 7, stdout: "first\n".to_owned(), stderr: "err\n".to_owned() };
-        assert_eq!(finished, expected);
+    let count = times(1000);
+    let expected = Finished { code: 7, stdout: "first\n".to_owned(), stderr: "err\n".to_owned() };
+    let run = ["run", "--rm", "cirros", "sh", "-c", "echo first; echo err >&2; exit 7"];
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..count.div_ceil(4) {
+                    assert_eq!(bed.zun(&run), expected);
+                }
+            });
+        }
+    });
+    trial.measured(format!("first output whole in {count} of {count}"));
+}
+
+#[test]
+fn c10_nothing_of_the_first_output_of_a_second_run_is_lost() {
+    let _trial = trial!();
+    let bed = Bed::shared();
+    let name = bed.name("c10-again");
+    let script = "echo first; echo err >&2; exit 7";
+    bed.must(&["create", "--name", name.as_str(), "cirros", "sh", "-c", script]);
+    let expected = Finished { code: 7, stdout: "first\n".to_owned(), stderr: "err\n".to_owned() };
+    for _ in 0..5 {
+        assert_eq!(bed.zun(&["start", "-a", name.as_str()]), expected);
     }
 }

@@ -5,6 +5,7 @@ use std::process::Command;
 use zun_tests::bed::{Bed, Name};
 use zun_tests::eventually::eventually;
 use zun_tests::registry::{Pace, Registry};
+use zun_tests::trial;
 
 /// Removes a test's image from the standalone's engine.
 struct Image(String);
@@ -40,6 +41,7 @@ fn is_gone(bed: &Bed, name: &Name) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c65_each_layer_has_a_bar_until_the_shell_appears() {
+    let _trial = trial!();
     let bed = Bed::shared();
     let registry = Registry::with_shell(Pace::Slow).await;
     let image = Image::of(&registry);
@@ -62,6 +64,7 @@ async fn c65_each_layer_has_a_bar_until_the_shell_appears() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c65_a_script_sees_one_line_on_stderr_and_none_where_it_wants_quiet() {
+    let _trial = trial!();
     let bed = Bed::shared();
     for (quiet, lines) in [(false, 1), (true, 0)] {
         let registry = Registry::with_shell(Pace::Slow).await;
@@ -77,6 +80,7 @@ async fn c65_a_script_sees_one_line_on_stderr_and_none_where_it_wants_quiet() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c65_ctrl_c_cancels_the_pull_and_leaves_nothing() {
+    let _trial = trial!();
     let bed = Bed::shared();
     let registry = Registry::with_shell(Pace::Stalled).await;
     let image = Image::of(&registry);
@@ -98,6 +102,7 @@ async fn c65_ctrl_c_cancels_the_pull_and_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c65_a_registrys_refusal_is_told_in_words() {
+    let _trial = trial!();
     let bed = Bed::shared();
     let registry = Registry::start().await;
     for (repository, words) in

@@ -43,7 +43,7 @@ fn concluded(app: &App, applied: Applied, about: (ContainerId, &HostName)) -> Co
         }
         Applied::Gone(record) => {
             log(about, "gone");
-            app.hub.tell(&record);
+            app.hub.tell_gone(&record);
             (ReportOutcome::Gone, Ok(Done {}))
         }
         Applied::Stale => (ReportOutcome::Stale, Ok(Done {})),

@@ -1,7 +1,8 @@
 //! Who waits for a container to change: told by each applied report, so that nobody polls.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -13,12 +14,19 @@ use crate::db::container::Record;
 /// So many changes of one container are kept for a listener that is behind.
 const BACKLOG: usize = 16;
 
+/// So many containers that are gone are remembered, each for so long: whoever asks a moment later how one
+/// ended, and why, is still told.
+const REMEMBERED: usize = 1024;
+const MEMORY: Duration = Duration::from_mins(1);
+
+type Gone = VecDeque<(Instant, Arc<Record>)>;
 type Rooms = HashMap<ContainerId, broadcast::Sender<Arc<Record>>>;
 
 /// Where changes are told. Cloning it is cheap.
 #[derive(Clone)]
 pub(crate) struct Hub {
     rooms: Arc<Mutex<Rooms>>,
+    gone: Arc<Mutex<Gone>>,
     seats: Arc<Semaphore>,
     capacity: usize,
     closing: CancellationToken,
@@ -46,6 +54,7 @@ impl Hub {
         let seats = seats.min(Semaphore::MAX_PERMITS);
         Self {
             rooms: Arc::default(),
+            gone: Arc::default(),
             seats: Arc::new(Semaphore::new(seats)),
             capacity: seats,
             closing,
@@ -71,6 +80,25 @@ impl Hub {
         {
             tracing::trace!(container.id = %record.id, "the last listener has just left");
         }
+    }
+
+    /// Tells all listeners that a container is gone, and remembers how it was last.
+    pub(crate) fn tell_gone(&self, record: &Record) {
+        let mut gone = self.gone.lock().expect("nobody panics with this lock");
+        if gone.len() >= REMEMBERED {
+            gone.pop_front();
+        }
+        gone.push_back((Instant::now(), Arc::new(record.clone())));
+        drop(gone);
+        self.tell(record);
+    }
+
+    /// How a container was last that has just gone.
+    pub(crate) fn last_of(&self, container: ContainerId) -> Option<Arc<Record>> {
+        let mut gone = self.gone.lock().expect("nobody panics with this lock");
+        gone.retain(|(at, _)| at.elapsed() < MEMORY);
+        let (_, record) = gone.iter().rev().find(|(_, record)| record.id == container)?;
+        Some(Arc::clone(record))
     }
 
     /// How many wait now.

@@ -10,6 +10,8 @@ pub enum Leave {
     Detach,
     /// With the escape character and a dot at a line start: the link is dead.
     Dead,
+    /// With the terminal, such as by closing its window.
+    Gone,
 }
 
 /// What came of some typed bytes.

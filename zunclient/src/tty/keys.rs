@@ -16,6 +16,7 @@ const CHUNK: usize = 32 << 10;
 #[derive(Debug)]
 pub struct Keys {
     chunks: mpsc::Receiver<Bytes>,
+    terminal: bool,
     /// Closed when this is dropped, which wakes the thread.
     wake: Option<OwnedFd>,
     ended: Option<thread_mpsc::Receiver<()>>,
@@ -26,17 +27,23 @@ impl Keys {
     pub fn read(input: OwnedFd) -> std::io::Result<Self> {
         let (wake_reader, wake) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let (sender, chunks) = mpsc::channel(4);
+        let terminal = rustix::termios::isatty(&input);
         let (alive, ended) = thread_mpsc::channel::<()>();
         std::thread::Builder::new().name("keys".to_owned()).spawn(move || {
             read_all(&input, &wake_reader, &sender);
             drop(alive);
         })?;
-        Ok(Self { chunks, wake: Some(wake), ended: Some(ended) })
+        Ok(Self { chunks, terminal, wake: Some(wake), ended: Some(ended) })
     }
 
     /// Typed bytes from elsewhere.
     pub const fn from_channel(chunks: mpsc::Receiver<Bytes>) -> Self {
-        Self { chunks, wake: None, ended: None }
+        Self { chunks, terminal: false, wake: None, ended: None }
+    }
+
+    /// They come from a terminal. In raw mode its end is no key: it is gone.
+    pub const fn of_terminal(&self) -> bool {
+        self.terminal
     }
 
     /// The next chunk, or `None` at the end of the input.

@@ -33,7 +33,10 @@ impl App {
         ident: &Ident,
         wanted: &WaitFor,
     ) -> Result<Record, AppError> {
-        let first = self.find(caller, ident).await?;
+        let first = match self.find(caller, ident).await {
+            Ok(record) => record,
+            Err(error) => return self.just_gone(caller, ident).ok_or(error),
+        };
         let mut listener = self.hub.listen(first.id)?;
         // Once more, for what came between the first look and the listening.
         let mut last = self.look(&first).await?;
@@ -54,6 +57,16 @@ impl App {
             }
         }
         Ok(last)
+    }
+
+    /// How a container was last that has just gone, if it is named by its identifier and the caller's to see.
+    fn just_gone(&self, caller: &Caller, ident: &Ident) -> Option<Record> {
+        let last = self.hub.last_of(ident.0.parse().ok()?)?;
+        let seen = match caller.reach() {
+            Scope::All => true,
+            Scope::Project(project) => project == last.project,
+        };
+        seen.then(|| Record::clone(&last))
     }
 
     /// How it is now; one whose row is gone is as it was last, and deleted.

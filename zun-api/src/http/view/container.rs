@@ -1,6 +1,7 @@
 //! A container as the API shows it.
 
 use zun_common::api::v1::container::Container;
+use zun_common::status::Status;
 
 use super::{Viewer, detail};
 use crate::app::Caller;
@@ -67,7 +68,8 @@ pub(in crate::http) fn container_in_list(
 
 /// The engine tells that the memory was not enough beside its other words, of which it then has none.
 fn reason(record: &Record) -> Option<String> {
-    let killed = record.oom_killed && record.exit_code.is_some_and(|code| code != 0);
+    let ended = !matches!(record.status, Status::Running | Status::Paused);
+    let killed = record.oom_killed && ended && record.exit_code != Some(0);
     let memory = || {
         format!("killed for want of memory: its limit is {} MiB", record.spec.resources.memory.0)
     };

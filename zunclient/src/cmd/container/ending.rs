@@ -43,12 +43,12 @@ pub(super) async fn exited(
     if now.status == Status::Error && (never_ran || code == 0) {
         return Err(failed(&now));
     }
-    if now.status == Status::Deleted {
-        return Ok(gone(container, code, before));
-    }
     if let Some(why) = now.status_reason.filter(|why| code != 0 && !why.is_empty()) {
         crate::out::note(&format!("{}: {}", container.name, why.replace('\n', " ")));
         return Ok(Exit::of_process(code));
+    }
+    if now.status == Status::Deleted {
+        return Ok(gone(container, code, before));
     }
     Ok(plain(container, code, before))
 }
@@ -114,11 +114,9 @@ pub(super) async fn cut(
     let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
     let name = &container.name;
     let now = match timeout(within + HEARD, api.wait_for(&id, &ENDED, within)).await {
+        Ok(Ok(now)) if now.status == Status::Deleted => return Err(removed(name, &why)),
         Ok(Ok(now)) => now,
-        Ok(Err(error)) if error.is_not_found() => {
-            let words = format!("{name} was removed{why}; its exit code is not known");
-            return Err(Failure::with(words, Exit::ZUN));
-        }
+        Ok(Err(error)) if error.is_not_found() => return Err(removed(name, &why)),
         Ok(Err(error)) => {
             let words = format!("the console of {name} ended{why}, and its exit code is not known");
             return Err(Failure { exit: Some(Exit::ZUN), ..unknown(&words, &error) });
@@ -139,6 +137,10 @@ pub(super) async fn cut(
             Err(Failure::with(words, Exit::ZUN))
         }
     }
+}
+
+fn removed(name: &str, why: &str) -> Failure {
+    Failure::with(format!("{name} was removed{why}; its exit code is not known"), Exit::ZUN)
 }
 
 fn unknown(words: &str, error: &ApiError) -> Failure {

@@ -68,8 +68,8 @@ fn is_news(now: &Container, was: &Container) -> bool {
 
 /// It could not be started; one that removes itself is gone then, and its last word is the reason.
 fn has_failed(now: &Container) -> bool {
-    let gone_with_a_reason = now.status == Status::Deleted && now.status_reason.is_some();
-    now.status == Status::Error || gone_with_a_reason
+    let never_ran = now.started_at.is_none() && now.status_reason.is_some();
+    now.status == Status::Error || (now.status == Status::Deleted && never_ran)
 }
 
 /// Where a start leads to.

@@ -54,7 +54,11 @@ fn way(dial: &Dial) -> Result<Way, ConsoleError> {
         (Some(websocket), _, _) if typed && dial.endpoint.tty => {
             Ok(Way::Websocket(Address::parse(websocket)?))
         }
-        (_, Some(attach), _) if typed => Ok(Way::Hijack(Address::parse(attach)?)),
+        // An engine notices at once that one who could type has gone, and only late that one who watches
+        // has. But of a process without a terminal that reads stdin, it would be the end of the input.
+        (_, Some(attach), _) if typed || (dial.endpoint.tty && dial.endpoint.stdin) => {
+            Ok(Way::Hijack(Address::parse(attach)?))
+        }
         (_, _, Some(output)) => Ok(Way::OutputOnly(Address::parse(output)?)),
         (_, Some(attach), None) => Ok(Way::Hijack(Address::parse(attach)?)),
         (_, None, None) => Err(ConsoleError::NoAddress("attach")),

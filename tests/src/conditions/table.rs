@@ -1,0 +1,95 @@
+//! The table of what was found, a row a condition and a column an engine.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{CONDITIONS, Finding};
+
+/// As Markdown.
+pub fn table(findings: &[Finding]) -> String {
+    let engines: BTreeSet<&str> = findings.iter().map(|one| one.engine.as_str()).collect();
+    let heads: Vec<String> = engines.iter().map(|engine| format!(" Docker {engine} |")).collect();
+    let mut lines = vec![
+        format!("| | condition |{}", heads.concat()),
+        format!("|---|---|{}", "---|".repeat(engines.len())),
+    ];
+    for condition in CONDITIONS {
+        let cells = engines.iter().map(|engine| {
+            let of_cell: Vec<&Finding> = findings
+                .iter()
+                .filter(|one| one.condition == condition.id && one.engine == *engine)
+                .collect();
+            format!(" {} |", cell(&of_cell))
+        });
+        let cells: Vec<String> = cells.collect();
+        lines.push(format!("| {} | {} |{}", condition.id, condition.words, cells.concat()));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// What all runs of all tests of a condition come to.
+fn cell(findings: &[&Finding]) -> String {
+    let mut runs: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
+    for finding in findings {
+        let (held, all) = runs.entry(&finding.test).or_default();
+        *held += u32::from(finding.held);
+        *all += 1;
+    }
+    let Some((held, all)) = runs.values().min_by(|(a, b), (c, d)| (a * d).cmp(&(c * b))).copied()
+    else {
+        return "not run".to_owned();
+    };
+    let mut words = match (held, all) {
+        (held, all) if held < all => format!("**failed {} of {all}**", all - held),
+        (1, _) => "holds".to_owned(),
+        (_, all) => format!("holds, {all} of {all} runs"),
+    };
+    let mut figures: BTreeMap<&str, &str> = BTreeMap::new();
+    for finding in findings.iter().filter(|finding| finding.held) {
+        if let Some(figure) = &finding.figure {
+            figures.insert(&finding.test, figure);
+        }
+    }
+    for figure in figures.values() {
+        words.push_str("; ");
+        words.push_str(figure);
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(test: &str, engine: &str, held: bool, figure: Option<&str>) -> Finding {
+        Finding {
+            condition: test[..3].to_uppercase(),
+            test: test.to_owned(),
+            engine: engine.to_owned(),
+            held,
+            long: false,
+            seconds: 0.1,
+            figure: figure.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_cell_tells_the_worst_test_and_what_was_measured() {
+        let all = [
+            finding("c06_a", "20 (API 1.41)", true, None),
+            finding("c12_a", "20 (API 1.41)", true, Some("5 of 5")),
+            finding("c12_a", "26 (API 1.45)", true, Some("50 of 50")),
+            finding("c12_a", "26 (API 1.45)", true, Some("50 of 50")),
+            finding("c14_a", "26 (API 1.45)", true, None),
+            finding("c14_b", "26 (API 1.45)", true, None),
+            finding("c14_b", "26 (API 1.45)", false, None),
+        ];
+        let text = table(&all);
+        let row = |id: &str| {
+            let found = text.lines().find(|line| line.starts_with(&format!("| {id} ")));
+            found.expect("a row").rsplit(" | ").take(2).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(row("C06"), ["not run |", "holds"]);
+        assert_eq!(row("C12"), ["holds, 2 of 2 runs; 50 of 50 |", "holds; 5 of 5"]);
+        assert_eq!(row("C14"), ["**failed 1 of 2** |", "not run"]);
+    }
+}

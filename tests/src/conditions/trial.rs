@@ -1,0 +1,77 @@
+//! One run of one test, which is written down when it ends, however it does.
+
+use std::io::Write;
+use std::time::Instant;
+
+use super::Finding;
+use crate::profile::is_long;
+
+/// Written down when this is dropped, into the file of `ZUN_TEST_RESULTS`.
+#[derive(Debug)]
+pub struct Trial {
+    test: &'static str,
+    begun: Instant,
+    figure: Option<String>,
+}
+
+/// A run of the test in which this stands.
+#[macro_export]
+macro_rules! trial {
+    () => {{
+        fn here() {}
+        $crate::conditions::Trial::of(std::any::type_name_of_val(&here))
+    }};
+}
+
+impl Trial {
+    /// Of the function that this path leads through: `…::c06_what_it_shows::here`.
+    pub fn of(path: &'static str) -> Self {
+        let is_test = |word: &&str| {
+            let bytes = word.as_bytes();
+            bytes.len() > 4 && bytes[0] == b'c' && bytes[1..3].iter().all(u8::is_ascii_digit)
+        };
+        let test = path.split("::").find(is_test).expect("a test is named after its condition");
+        Self { test, begun: Instant::now(), figure: None }
+    }
+
+    /// What was measured.
+    pub fn measured(&mut self, figure: impl Into<String>) {
+        self.figure = Some(figure.into());
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        let Some(path) = std::env::var_os("ZUN_TEST_RESULTS") else { return };
+        let engine = std::env::var_os("ZUN_TEST_ENGINE_VERSION").unwrap_or_default();
+        let finding = Finding {
+            condition: self.test[..3].to_uppercase(),
+            test: self.test.to_owned(),
+            engine: engine.to_string_lossy().into_owned(),
+            held: !std::thread::panicking(),
+            long: is_long(),
+            seconds: self.begun.elapsed().as_secs_f64(),
+            figure: self.figure.take(),
+        };
+        let mut line = serde_json::to_string(&finding).expect("JSON");
+        line.push('\n');
+        // One write of one line: runs beside this one do not tear it.
+        let file = std::fs::File::options().create(true).append(true).open(&path);
+        let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
+        if let Err(cause) = written {
+            eprintln!("the finding was not written to {}: {cause}", path.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trial_knows_its_test() {
+        let trial = Trial::of("interactive::interactive::pipes::c06_the_end::here");
+        assert_eq!(trial.test, "c06_the_end");
+        std::mem::forget(trial);
+    }
+}

@@ -1,0 +1,96 @@
+//! What a grant is good for, on the engine itself, by the library that the CLI is made of.
+
+use std::process::Command;
+
+use zun_common::grant::WaitCondition;
+use zun_common::pki::signing_request;
+use zun_common::shutdown::Tasks;
+use zun_tests::bed::Bed;
+use zun_tests::profile::is_long;
+use zun_tests::tls::Forge;
+use zun_tests::trial;
+use zunclient::console::docker::address::Address;
+use zunclient::console::docker::dial::Dialer;
+use zunclient::console::docker::hijack::{Shape, hijack};
+use zunclient::console::{ConsoleError, Dial, Link, Proxies, connection};
+
+use super::library::{endpoint, running};
+
+async fn refusal(dialer: &Dialer, url: &str) -> String {
+    let address = Address::parse(url).expect("an address");
+    match hijack(dialer, &address, "", Shape::Raw).await {
+        Ok(_) => panic!("{url} was taken"),
+        Err(error) => zun_common::chain(&error),
+    }
+}
+
+#[tokio::test]
+async fn c52_a_grant_is_good_for_its_own_container_verbs_and_key_alone() {
+    let _trial = trial!();
+    let bed = Bed::shared();
+    let (own, other) = (running(&bed, "c52-own"), running(&bed, "c52-other"));
+    let (ours, key) = endpoint(&bed, own.as_str()).await;
+    let (theirs, _) = endpoint(&bed, other.as_str()).await;
+    let dialer = Dialer::new(&ours.tls, &key).expect("a dialer");
+    let url = |endpoint: &zun_common::api::v1::console::ConsoleEndpoint| {
+        endpoint.calls.attach.clone().expect("an address")
+    };
+    let other_container = refusal(&dialer, &url(&theirs)).await;
+    assert!(other_container.contains("403"), "{other_container}");
+    let other_verb = refusal(&dialer, &url(&ours).replace("/attach?", "/start?")).await;
+    assert!(other_verb.contains("403"), "{other_verb}");
+    let another = signing_request("client", Vec::new()).expect("a key").key;
+    let other_key = match Dialer::new(&ours.tls, &another) {
+        Ok(dialer) => refusal(&dialer, &url(&ours)).await,
+        Err(error) => error.to_string(),
+    };
+    assert!(!other_key.contains("101"), "{other_key}");
+    if is_long() {
+        let left = ours.expires_at - chrono::Utc::now() + chrono::TimeDelta::seconds(1);
+        tokio::time::sleep(left.to_std().expect("in the future")).await;
+        let expired = refusal(&dialer, &url(&ours)).await;
+        assert!(expired.contains("expired"), "{expired}");
+    } else {
+        hijack(&dialer, &Address::parse(&url(&ours)).expect("an address"), "", Shape::Raw)
+            .await
+            .expect("its own is taken");
+    }
+}
+
+#[tokio::test]
+async fn c55_the_address_without_the_key_gets_no_handshake() {
+    let _trial = trial!();
+    let bed = Bed::shared();
+    let own = running(&bed, "c55");
+    let (endpoint, _) = endpoint(&bed, own.as_str()).await;
+    let url = endpoint.calls.attach.expect("an address");
+    let output = Command::new("curl")
+        .args(["-sSk", "-m", "10", "-X", "POST", &url])
+        .output()
+        .expect("curl runs");
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && output.stdout.is_empty(), "{words}");
+    assert!(words.contains("certificate"), "{words}");
+}
+
+#[tokio::test]
+async fn c57_a_host_of_another_authority_is_refused_before_a_byte_of_input() {
+    let _trial = trial!();
+    let bed = Bed::shared();
+    let own = running(&bed, "c57");
+    let (mut endpoint, key) = endpoint(&bed, own.as_str()).await;
+    endpoint.tls.ca = Forge::named("another authority").ca_pem().to_owned();
+    let dial = Dial {
+        endpoint,
+        key,
+        input: true,
+        until: WaitCondition::NotRunning,
+        renewal: None,
+        link: Link::default(),
+        proxies: Proxies::default(),
+        tasks: Tasks::new(),
+    };
+    let refused = connection(dial).expect("an endpoint").open().await.err().expect("a refusal");
+    assert!(matches!(refused, ConsoleError::Handshake { .. }), "{refused}");
+    assert_eq!(bed.field(own.as_str(), "attached"), 0);
+}

@@ -1,0 +1,229 @@
+//! Links that are quiet, dead, or lead elsewhere, by the library that the CLI is made of: its times are
+//! settings there, so that a minute can be a second.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::time::timeout;
+use zun_common::grant::WaitCondition;
+use zun_common::shutdown::Tasks;
+use zun_tests::bed::Bed;
+use zun_tests::profile::is_long;
+use zun_tests::proxy::Proxy;
+use zun_tests::trial;
+use zunclient::console::docker::address::Address;
+use zunclient::console::{Console, ConsoleError, Dial, Event, Link, Proxies, connection};
+
+use super::library::{endpoint, running, shell};
+
+/// A console that is dialled at another address than the engine's own.
+async fn dial(bed: &Bed, name: &str, instead: &str, link: Link) -> Result<Console, ConsoleError> {
+    let (mut endpoint, key) = endpoint(bed, name).await;
+    let own = Address::parse(&endpoint.url).expect("an address").authority();
+    let calls = &mut endpoint.calls;
+    for url in [
+        &mut calls.websocket,
+        &mut calls.attach,
+        &mut calls.output,
+        &mut calls.wait,
+        &mut calls.resize,
+    ]
+    .into_iter()
+    .flatten()
+    {
+        *url = url.replace(&own, instead);
+    }
+    let dial = Dial {
+        endpoint,
+        key,
+        input: true,
+        until: WaitCondition::NotRunning,
+        renewal: None,
+        link,
+        proxies: Proxies::default(),
+        tasks: Tasks::new(),
+    };
+    connection(dial)?.open().await
+}
+
+async fn listener(bed: &Bed, name: &str) -> SocketAddr {
+    let (endpoint, _) = endpoint(bed, name).await;
+    let address = Address::parse(&endpoint.url).expect("an address");
+    address.authority().parse().expect("the engine is dialled by its address")
+}
+
+/// What is typed comes back.
+async fn echoes(console: &mut Console, word: &str) {
+    console.input.write(Bytes::from(format!("echo {word}\n"))).await.expect("sent");
+    let mut seen = String::new();
+    while !seen.contains(word) {
+        match timeout(Duration::from_secs(10), console.events.next()).await.expect("in time") {
+            Some(Event::Stdout(bytes)) => seen.push_str(&String::from_utf8_lossy(&bytes)),
+            other => panic!("{other:?} after {seen:?}"),
+        }
+    }
+}
+
+async fn quiet_behind_an_impatient_proxy(name: &str, bed: &Bed) -> Duration {
+    let target = listener(bed, name).await;
+    let (patience, link, quiet) = if is_long() {
+        (Duration::from_mins(1), Link::default(), Duration::from_mins(10))
+    } else {
+        let link = Link { beat: Duration::from_millis(300), ..Link::default() };
+        (Duration::from_millis(900), link, Duration::from_secs(6))
+    };
+    let proxy = Proxy::impatient_to(target, patience).await;
+    let mut console = dial(bed, name, &proxy.address().to_string(), link).await.expect("a console");
+    echoes(&mut console, "before").await;
+    // Whatever the first words left behind.
+    while timeout(Duration::from_millis(500), console.events.next()).await.is_ok() {}
+    let event = timeout(quiet, console.events.next()).await;
+    assert!(event.is_err(), "{event:?}");
+    echoes(&mut console, "after").await;
+    quiet
+}
+
+#[tokio::test]
+async fn c46_a_quiet_terminal_lives_behind_a_proxy_that_cuts() {
+    let mut trial = trial!();
+    let bed = Bed::shared();
+    let name = shell(&bed, "c46-tty");
+    let quiet = quiet_behind_an_impatient_proxy(name.as_str(), &bed).await;
+    trial.measured(format!("terminal: quiet for {} s", quiet.as_secs()));
+}
+
+#[tokio::test]
+async fn c46_a_quiet_pipe_lives_behind_a_proxy_that_cuts() {
+    let mut trial = trial!();
+    let bed = Bed::shared();
+    let name = running(&bed, "c46-pipe");
+    let quiet = quiet_behind_an_impatient_proxy(name.as_str(), &bed).await;
+    trial.measured(format!("pipe: quiet for {} s", quiet.as_secs()));
+}
+
+/// All packets to and from a port of loopback are dropped while this lives.
+struct Dropped(u16);
+
+impl Dropped {
+    fn packets_of(port: u16) -> Self {
+        let dropped = Self(port);
+        dropped.rules("-I");
+        dropped
+    }
+
+    fn rules(&self, verb: &str) {
+        let port = self.0.to_string();
+        for side in ["--dport", "--sport"] {
+            let rule = ["INPUT", "-i", "lo", "-p", "tcp", side, &port, "-j", "DROP"];
+            let done = Command::new("iptables").args(["-w", "10", verb]).args(rule).status();
+            assert!(done.expect("iptables runs").success(), "{verb} {rule:?}");
+        }
+    }
+}
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.rules("-D");
+    }
+}
+
+async fn vanishes(bed: &Bed, name: &str, typing: bool) -> Duration {
+    let proxy = Proxy::to(listener(bed, name).await).await;
+    let mut console =
+        dial(bed, name, &proxy.address().to_string(), Link::default()).await.expect("a console");
+    echoes(&mut console, "before").await;
+    let _dropped = Dropped::packets_of(proxy.address().port());
+    let begun = Instant::now();
+    if typing {
+        console.input.write(Bytes::from_static(b"into the void\n")).await.expect("taken");
+    }
+    let mut lost = None;
+    let ended = async {
+        while let Some(event) = console.events.next().await {
+            if let Event::Lost(why) = event {
+                lost = Some(why);
+            }
+        }
+    };
+    timeout(Duration::from_secs(30), ended).await.expect("noticed");
+    assert!(lost.is_some(), "it is said that the link broke");
+    begun.elapsed()
+}
+
+#[tokio::test]
+async fn c47_a_peer_that_vanishes_is_noticed_in_time() {
+    let mut trial = trial!();
+    let bed = Bed::shared();
+    let mut slowest = Duration::ZERO;
+    for (tty, typing) in [(true, false), (true, true), (false, false), (false, true)] {
+        let name = if tty { shell(&bed, "c47-tty") } else { running(&bed, "c47-pipe") };
+        let took = vanishes(&bed, name.as_str(), typing).await;
+        assert!(took < Duration::from_secs(15), "{took:?}, typing: {typing}");
+        slowest = slowest.max(took);
+    }
+    trial.measured(format!("{:.1} s at most", slowest.as_secs_f64()));
+}
+
+#[tokio::test]
+async fn c47_a_process_that_does_not_read_is_no_peer_that_vanished() {
+    let _trial = trial!();
+    let bed = Bed::shared();
+    let name = bed.name("c47-full");
+    let script = "read first; echo sleeping; sleep 14; cat | wc -c";
+    bed.must(&["create", "-i", "--name", name.as_str(), "cirros", "sh", "-c", script]);
+    bed.must(&["start", name.as_str()]);
+    let target = listener(&bed, name.as_str()).await.to_string();
+    // Whoever waits for room does so for longer than a peer may be silent.
+    let mut console = dial(&bed, name.as_str(), &target, Link::default()).await.expect("a console");
+    console.input.write(Bytes::from_static(b"go\n")).await.expect("sent");
+    let mut input = console.input;
+    let size = 32 << 20;
+    let typing = async move {
+        input.write(Bytes::from(vec![b'x'; size])).await.expect("sent in the end");
+        input.eof().await.expect("ended");
+    };
+    let mut events = console.events;
+    let mut seen = String::new();
+    let reading = async {
+        while let Some(event) = events.next().await {
+            match event {
+                Event::Stdout(bytes) => seen.push_str(&String::from_utf8_lossy(&bytes)),
+                Event::Lost(why) => panic!("{why}"),
+                Event::Stderr(_) | Event::Exit(_) => {}
+            }
+            if seen.contains(&size.to_string()) {
+                return;
+            }
+        }
+    };
+    let both = async { tokio::join!(typing, reading) };
+    timeout(Duration::from_mins(1), both).await.expect("in time");
+    assert!(seen.contains(&size.to_string()), "{seen}");
+}
+
+#[tokio::test]
+async fn c58_ipv6_and_an_advertised_name_are_dialled_and_an_error_names_what_was_tried() {
+    let _trial = trial!();
+    let bed = Bed::shared();
+    let name = shell(&bed, "c58");
+    let target = listener(&bed, name.as_str()).await;
+    let proxy = Proxy::of_ipv6_to(target).await;
+    let port = target.port();
+    for instead in [proxy.address().to_string(), format!("localhost:{port}")] {
+        let mut console =
+            dial(&bed, name.as_str(), &instead, Link::default()).await.expect("a console");
+        echoes(&mut console, "dialled").await;
+    }
+    for (nowhere, tried) in [
+        ("[::1]:1", "[::1]:1"),
+        ("127.0.0.1:1", "127.0.0.1:1"),
+        ("localhost:1", "localhost:1 (tried "),
+        ("no-such-host.invalid:1", "no-such-host.invalid:1"),
+    ] {
+        let refused = dial(&bed, name.as_str(), nowhere, Link::default()).await;
+        let words = refused.err().expect("nobody is there").to_string();
+        assert!(words.contains(tried), "{words}");
+    }
+}

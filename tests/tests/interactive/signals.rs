@@ -1,0 +1,116 @@
+//! Signals to the CLI without a terminal.
+
+use std::io::{BufRead, BufReader, Lines};
+use std::process::{Child, ChildStdout, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use zun_tests::bed::Bed;
+use zun_tests::eventually::eventually;
+use zun_tests::trial;
+
+const SCRIPT: &str = "for s in INT HUP USR1; do trap \"echo got-$s\" $s; done; trap 'echo got-TERM; exit 9' TERM; \
+                      echo ready; while :; do sleep 0.1; done";
+
+/// A CLI with its output on a pipe.
+struct Cli {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Cli {
+    fn run(bed: &Bed, arguments: &[&str]) -> Self {
+        let mut child = bed
+            .command(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("zun runs");
+        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        Self { child, lines }
+    }
+
+    fn says(&mut self, line: &str) {
+        assert_eq!(self.lines.next().expect("a line").expect("text"), line);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("zun runs");
+    }
+
+    /// Each signal reaches the process; the last ends it.
+    fn passes_signals_on(mut self) {
+        for (signal, line) in [
+            (Signal::INT, "got-INT"),
+            (Signal::HUP, "got-HUP"),
+            (Signal::USR1, "got-USR1"),
+            (Signal::TERM, "got-TERM"),
+        ] {
+            self.signal(signal);
+            self.says(line);
+        }
+        assert_eq!(self.child.wait().expect("zun ends").code(), Some(9));
+    }
+}
+
+impl Drop for Cli {
+    fn drop(&mut self) {
+        if self.child.kill().is_ok() && self.child.wait().is_err() {
+            eprintln!("zun could not be waited for");
+        }
+    }
+}
+
+#[test]
+fn c30_signals_to_a_run_are_its_processs() {
+    let _trial = trial!();
+    let bed = Bed::shared();
+    let name = bed.name("c30-run");
+    let mut cli =
+        Cli::run(&bed, &["run", "--rm", "--name", name.as_str(), "cirros", "sh", "-c", SCRIPT]);
+    cli.says("ready");
+    cli.passes_signals_on();
+}
+
+#[test]
+fn c30_signals_to_an_attach_are_its_processs() {
+    let _trial = trial!();
+    let bed = Bed::shared();
+    let name = bed.name("c30-attach");
+    bed.must(&["create", "--name", name.as_str(), "cirros", "sh", "-c", SCRIPT]);
+    let mut cli = Cli::run(&bed, &["attach", name.as_str()]);
+    eventually("the console is open", || bed.field(name.as_str(), "attached") == 1);
+    bed.must(&["start", name.as_str()]);
+    cli.says("ready");
+    cli.passes_signals_on();
+}
+
+#[test]
+fn c30_signals_to_an_exec_are_its_processs_and_not_the_containers() {
+    let _trial = trial!();
+    let bed = Bed::shared();
+    let name = bed.name("c30-exec");
+    bed.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
+    let mut cli = Cli::run(&bed, &["exec", "-i", name.as_str(), "sh", "-c", SCRIPT]);
+    cli.says("ready");
+    cli.passes_signals_on();
+    assert_eq!(bed.field(name.as_str(), "status"), "Running");
+}
+
+#[test]
+fn c30_a_watcher_and_who_keeps_signals_leave_by_them() {
+    let _trial = trial!();
+    let bed = Bed::shared();
+    let name = bed.name("c30-watch");
+    bed.must(&["run", "-d", "--name", name.as_str(), "cirros", "sh", "-c", SCRIPT]);
+    for flag in ["--no-stdin", "--no-sig-proxy"] {
+        let before = bed.field(name.as_str(), "attached").as_u64();
+        let mut cli = Cli::run(&bed, &["attach", flag, name.as_str()]);
+        // An engine notices only late that one who watches a process without stdin has gone.
+        eventually("the console is open", || {
+            bed.field(name.as_str(), "attached").as_u64() > before
+        });
+        cli.signal(Signal::INT);
+        assert_eq!(cli.child.wait().expect("zun ends").code(), Some(130), "{flag}");
+        assert_eq!(bed.field(name.as_str(), "status"), "Running");
+    }
+}
