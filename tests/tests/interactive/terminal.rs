@@ -156,30 +156,6 @@ fn c31_control_characters_go_to_the_program() {
 }
 
 #[test]
-fn c31_quit_and_stop_characters_go_to_the_program() {
-    let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c31-quit");
-    let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
-    term.shows("/ #");
-    term.types("cat; echo was-$?\r");
-    term.shows("was-$?\r\n");
-    term.types("copied\r");
-    // The second one is its: it runs, and the terminal is no longer the shell's.
-    term.shows("copied\r\ncopied\r\n");
-    term.types("\x1c");
-    term.shows("was-131");
-    term.shows("/ #");
-    term.types("sh -c 'echo sle''eping; sleep 1000'\r");
-    term.shows("sleeping");
-    term.types("\x1a");
-    term.shows("Stopped");
-    term.shows("/ #");
-    term.types("kill -9 %1; wait; exit 2\r");
-    assert_eq!(term.exit(), 2);
-}
-
-#[test]
 fn c32_a_terminated_cli_restores_the_terminal() {
     let _trial = trial!();
     let bed = Bed::shared();
