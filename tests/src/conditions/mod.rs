@@ -49,7 +49,7 @@ conditions!(
     C25 "a terminal that is not there: an error for run, a warning for exec",
     C26 "two consoles: both see both",
     C30 "without a terminal, signals are the process's (run, attach, exec)",
-    C31 "with a terminal, ctrl-c, ctrl-z, ctrl-\\\\, ctrl-d go to the program",
+    C31 "with a terminal, ctrl-c and ctrl-d go to the program (ctrl-z, ctrl-backslash: not tried yet)",
     C32 "TERM, HUP, QUIT, a panic, stop and continue: the terminal is restored",
     C34 "the terminal window is closed: the container and the exec go on",
     C39 "zun-api, agent and RabbitMQ restarted during a session",

@@ -103,7 +103,7 @@ fn c19_custom_detach_keys_leave_ctrl_p_to_the_shell() {
     term.shows("first");
     term.types("\x01d");
     assert_eq!(term.exit(), 0);
-    assert_eq!(bed.field(name.as_str(), "status"), "Running");
+    eventually("it runs", || bed.field(name.as_str(), "status") == "Running");
 }
 
 #[test]
