@@ -130,6 +130,17 @@ fn is_exact(grant: &Grant, method: &str, target: &str) {
             || reads(&path, &is)
     } else if let Some(path) = thing.strip_suffix("/attach?mode=ro") {
         reads(&format!("/v1.41/{path}"), &is)
+    } else if let Some(path) = thing.strip_suffix("/logs") {
+        method == "GET" && target.strip_prefix(&format!("/v1.41/{path}/logs?")).is_some_and(is_logs)
+    } else if let Some((path, mode)) = thing.split_once("/archive?mode=") {
+        let path = format!("/v1.41/{path}/archive?");
+        target.strip_prefix(&path).is_some_and(|query| match method {
+            "GET" | "HEAD" => query.strip_prefix("path=").is_some_and(is_path),
+            "PUT" if mode == "rw" => {
+                query.strip_prefix("noOverwriteDirNonDir=1&path=").is_some_and(is_path)
+            }
+            _ => false,
+        })
     } else {
         let path = format!("/v1.41/{thing}");
         is(&format!("POST {path}/start")) || is(&format!("GET {path}/json")) || resize(&path)
@@ -142,4 +153,48 @@ fn reads(path: &str, is: &impl Fn(&str) -> bool) -> bool {
         || ["not-running", "next-exit", "removed"]
             .iter()
             .any(|condition| is(&format!("POST {path}/wait?condition={condition}")))
+}
+
+/// Seven keys in their order, each with a value of its kind in its only spelling.
+fn is_logs(query: &str) -> bool {
+    let keys = ["follow", "stdout", "stderr", "timestamps", "since", "until", "tail"];
+    let pairs: Vec<_> = query.split('&').filter_map(|pair| pair.split_once('=')).collect();
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = |text: &str| digits(text) && (text == "0" || !text.starts_with('0'));
+    let time = |text: &str| {
+        let parts = text.split_once('.');
+        text == "0"
+            || parts.is_some_and(|(whole, part)| number(whole) && digits(part) && part.len() >= 9)
+    };
+    let good = |(index, (key, value)): (usize, &(&str, &str))| {
+        keys.get(index) == Some(key)
+            && match index {
+                0..=3 => matches!(*value, "0" | "1"),
+                4 | 5 => time(value),
+                _ => *value == "all" || number(value),
+            }
+    };
+    query.split('&').count() == keys.len()
+        && pairs.len() == keys.len()
+        && pairs.iter().enumerate().all(good)
+}
+
+/// An absolute path, of which only what must be is encoded, in large digits; no zero byte.
+fn is_path(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    let digit = |byte: u8| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte);
+    let mut pieces = text.split('%');
+    let first = pieces.next().unwrap_or_default();
+    first.starts_with('/')
+        && first.bytes().all(plain)
+        && pieces.all(|piece| match piece.as_bytes() {
+            [high, low, rest @ ..] => {
+                let code = u8::from_str_radix(&piece[..2], 16);
+                digit(*high)
+                    && digit(*low)
+                    && code.is_ok_and(|code| code != 0 && !plain(code))
+                    && rest.iter().all(|byte| plain(*byte))
+            }
+            _ => false,
+        })
 }

@@ -68,9 +68,34 @@ impl Scene {
         ]
     }
 
+    fn output(&self, container: &str) -> Vec<Line> {
+        let all = "follow=0&stdout=1&stderr=1&timestamps=0&since=0&until=0&tail=all";
+        let some =
+            "follow=0&stdout=1&stderr=0&timestamps=1&since=1700000000.000000005&until=0&tail=10";
+        [all, some]
+            .map(|query| self.line("GET", &format!("/containers/{container}/logs?{query}")))
+            .to_vec()
+    }
+
+    fn looking(&self, container: &str) -> Vec<Line> {
+        let tail = format!("/containers/{container}/archive?path=/bin");
+        ["GET", "HEAD"].map(|method| self.line(method, &tail)).to_vec()
+    }
+
+    fn writing(&self, container: &str) -> Vec<Line> {
+        let tail = format!("/containers/{container}/archive?noOverwriteDirNonDir=1&path=/bin");
+        [self.looking(container), vec![self.line("PUT", &tail)]].concat()
+    }
+
     /// All that any grant about our container and exec is good for.
     pub(super) fn granted(&self) -> Vec<Line> {
-        [self.typing(&self.ours), self.executing(&self.exec)].concat()
+        let ours = &self.ours;
+        [self.typing(ours), self.output(ours), self.writing(ours), self.executing(&self.exec)]
+            .concat()
+    }
+
+    fn data(&self, what: &str) -> String {
+        format!("zun://{}/containers/{}/{what}", self.host, self.ours)
     }
 
     fn console(&self, container: &str, mode: &str) -> String {
@@ -89,6 +114,13 @@ pub(super) fn all(scene: &Scene, forge: &Forge) -> Vec<Kind> {
     let mut kinds = vec![
         with("read-write", plain(&grant), scene.typing(&scene.ours)),
         with("read-only", plain(&scene.console(&scene.ours, "ro")), scene.reading(&scene.ours)),
+        with("its output", plain(&scene.data("logs")), scene.output(&scene.ours)),
+        with("its files", plain(&scene.data("archive?mode=ro")), scene.looking(&scene.ours)),
+        with(
+            "its files, to write",
+            plain(&scene.data("archive?mode=rw")),
+            scene.writing(&scene.ours),
+        ),
         with(
             "another container's",
             plain(&scene.console(&scene.victim, "rw")),

@@ -57,7 +57,7 @@ pub(super) fn bases(scene: &Scene) -> Vec<Base> {
             .replace("{container}", &scene.ours)
             .replace("{exec}", &scene.exec)
             .replace("{name}", "some");
-        let console = ["/attach", "/attach/ws", "/resize", "/wait"]
+        let console = ["/attach", "/attach/ws", "/resize", "/wait", "/logs", "/archive"]
             .iter()
             .any(|end| route.path.ends_with(end))
             || route.path.contains("{exec}");

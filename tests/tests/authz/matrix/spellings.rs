@@ -109,6 +109,17 @@ const SPELLINGS: &[Spelling] = &[
     ("typing, said otherwise", |scene, target| {
         scene.prefix() + &target.replace("stdin=0", "stdin=true")
     }),
+    ("a path encoded", |scene, target| scene.prefix() + &target.replace("path=/", "path=%2F")),
+    ("any path", |scene, target| scene.prefix() + &target.replace("path=/bin", "path=")),
+    ("a path that is none", |scene, target| {
+        scene.prefix() + &target.replace("path=/bin", "path=bin")
+    }),
+    ("overwriting", |scene, target| {
+        scene.prefix() + &target.replace("noOverwriteDirNonDir=1&", "")
+    }),
+    ("a time otherwise", |scene, target| {
+        scene.prefix() + &target.replace("since=0", "since=00").replace("tail=10", "tail=010")
+    }),
     ("by websocket", |scene, target| scene.prefix() + &target.replace("/attach?", "/attach/ws?")),
     ("small percents", |scene, target| scene.prefix() + &target.replace("%F", "%f")),
     ("a nothing behind", |scene, target| format!("{}{target}%00", scene.prefix())),
