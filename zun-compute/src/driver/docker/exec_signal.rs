@@ -5,17 +5,22 @@
 //! first, and it is used only if the exec then still runs and the process is one of its container.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bollard::models::ExecInspectResponse;
 use bollard::query_parameters::InspectContainerOptions;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tokio::time::{Instant, sleep};
 use zun_common::id::ExecId;
 
 use super::deadline::{QUICK, within};
 use super::{Api, DockerDriver};
 use crate::driver::DriverError;
 
+/// How long an exec may have no process after the engine said that it runs.
+const BEGINS_WITHIN: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(10);
 const DOING: &str = "send the exec a signal";
 
 impl DockerDriver {
@@ -25,7 +30,7 @@ impl DockerDriver {
             words: format!("signal `{name}` cannot be sent to an exec: it must be named"),
         })?;
         let api = self.api().await?;
-        let pid = running(exec, &look(&api, exec).await?)?;
+        let pid = begun(&api, exec).await?;
         let process = pidfd_open(pid, PidfdFlags::empty()).map_err(|cause| failed(exec, cause))?;
         let shown = look(&api, exec).await?;
         let of_container = in_container(&api, &shown, pid).await?;
@@ -39,6 +44,19 @@ impl DockerDriver {
 async fn look(api: &Api, exec: &ExecId) -> Result<ExecInspectResponse, DriverError> {
     let looking = within(QUICK, api.docker.inspect_exec(exec.as_str()));
     looking.await.map_err(|trouble| trouble.about_exec(DOING, exec))
+}
+
+/// Its process id. The engine says that an exec runs a moment before it has a process.
+async fn begun(api: &Api, exec: &ExecId) -> Result<Pid, DriverError> {
+    let deadline = Instant::now() + BEGINS_WITHIN;
+    loop {
+        let shown = look(api, exec).await?;
+        let begins = shown.running == Some(true) && shown.pid.unwrap_or_default() == 0;
+        if !begins || Instant::now() > deadline {
+            return running(exec, &shown);
+        }
+        sleep(PAUSE).await;
+    }
 }
 
 fn running(exec: &ExecId, shown: &ExecInspectResponse) -> Result<Pid, DriverError> {

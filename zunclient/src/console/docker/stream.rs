@@ -22,8 +22,9 @@ const BEATS: u32 = 30;
 pub struct Stream {
     tls: TlsStream<TcpStream>,
     beat: Interval,
-    /// Beats since something was said.
-    beats: u32,
+    /// Beats since something was said. There are none before that: answers to them could come behind the first
+    /// words, where our own TLS counts them anew.
+    beats: Option<u32>,
     /// A beat waits to be sent.
     due: bool,
     /// Whoever writes waits for room. Then something is under way anyhow, and its waker must stay.
@@ -35,7 +36,7 @@ impl Stream {
     pub(super) fn new(tls: TlsStream<TcpStream>, every: Duration) -> Self {
         let mut beat = interval_at(Instant::now() + every, every);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { tls, beat, beats: 0, due: false, full: false }
+        Self { tls, beat, beats: None, due: false, full: false }
     }
 
     /// Another handle of its socket.
@@ -49,10 +50,11 @@ impl Stream {
     }
 
     fn poll_beat(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(beats) = &mut self.beats else { return Poll::Ready(Ok(())) };
         while self.beat.poll_tick(context).is_ready() {
             // Before TLS 1.3 there is no such update, and no beat.
-            if self.beats < BEATS && self.tls.get_mut().1.refresh_traffic_keys().is_ok() {
-                self.beats += 1;
+            if *beats < BEATS && self.tls.get_mut().1.refresh_traffic_keys().is_ok() {
+                *beats += 1;
                 self.due = true;
             }
         }
@@ -81,7 +83,7 @@ impl AsyncRead for Stream {
         let before = buffer.filled().len();
         let outcome = Pin::new(&mut self.tls).poll_read(context, buffer);
         if buffer.filled().len() > before {
-            self.beats = 0;
+            self.beats = Some(0);
         }
         outcome
     }
