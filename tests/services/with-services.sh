@@ -2,7 +2,8 @@
 # with-services.sh COMMAND…: runs a command beside the services that the tests need, and takes them down after it.
 #
 #   a container engine of its own   ZUN_TEST_DOCKER=unix://…   with busybox:latest and cirros:latest (the same image)
-#   RabbitMQ in a container         ZUN_TEST_AMQP=amqp://…, ZUN_TEST_RABBIT_API=http://…, ZUN_TEST_RABBIT_CONTAINER=…
+#   RabbitMQ in a container         ZUN_TEST_AMQP=amqp://…, ZUN_TEST_RABBIT_API=http://…, ZUN_TEST_RABBIT_CONTAINER=…,
+#                                   ZUN_TEST_RABBIT_LOCK=FILE, for who has it alone
 #   the standalone, if it is built  ZUN_TEST_STANDALONE=FILE, its environment file
 #
 # ZUN_TEST_ENGINE=SUITE in its environment: the engines are those of that Debian release, such as trixie; else the
@@ -97,7 +98,7 @@ start_rabbitmq() {
   wait_for 60 RabbitMQ amqp_answers "$amqp" || { docker logs --tail 30 "$NAME" >&2; exit 1; }
   export ZUN_TEST_AMQP="amqp://$USERNAME:$PASSWORD@127.0.0.1:$amqp/%2f"
   export ZUN_TEST_RABBIT_API="http://$USERNAME:$PASSWORD@127.0.0.1:$api"
-  export ZUN_TEST_RABBIT_CONTAINER=$NAME
+  export ZUN_TEST_RABBIT_CONTAINER=$NAME ZUN_TEST_RABBIT_LOCK=$STATE/rabbitmq.lock
 }
 
 # --- the standalone service, where it is built ---------------------------------------------------

@@ -53,8 +53,7 @@ impl Rabbit {
 
     async fn locked(how: FlockOperation) -> Self {
         let amqp: Url = variable("ZUN_TEST_AMQP").parse().expect("a URL");
-        let name = format!("zun-test-rabbit-{}.lock", amqp.port().expect("a port"));
-        let path = std::env::temp_dir().join(name);
+        let path = variable("ZUN_TEST_RABBIT_LOCK").into();
         Self {
             amqp,
             api: variable("ZUN_TEST_RABBIT_API").parse().expect("a URL"),
