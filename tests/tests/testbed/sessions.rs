@@ -1,5 +1,9 @@
 //! A shell on another host, dialled directly.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
 use zun_tests::pty::Pty;
 
 use super::support::{COMPUTE1, COMPUTE2, CONTROLLER, Host, bed};
@@ -62,5 +66,40 @@ fn a_pipe_goes_through_a_container_of_each_host() {
             bed.piped(&["run", "-i", "--rm", "--host", host.0, "cirros", "cat"], b"through\n");
         assert_eq!(String::from_utf8_lossy(&output.stdout), "through\n", "{host:?}: {output:?}");
         assert!(output.status.success(), "{host:?}");
+    }
+}
+
+/// The agent is not root there: it may send a signal to a container's process all the same, and to nothing else's.
+#[test]
+#[ignore = "needs `make testbed-up`"]
+fn a_signal_reaches_an_exec_of_each_host() {
+    let script = "trap 'echo got; exit 9' TERM; echo ready; while :; do sleep 0.1; done";
+    let bed = bed();
+    for host in [COMPUTE1, COMPUTE2] {
+        host.comes_up();
+        let name = bed.name("signal");
+        bed.must(&[
+            "run",
+            "-d",
+            "--host",
+            host.0,
+            "--name",
+            name.as_str(),
+            "cirros",
+            "sleep",
+            "600",
+        ]);
+        let mut exec = bed
+            .command(&["exec", "-i", name.as_str(), "sh", "-c", script])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("zun runs");
+        let mut lines = BufReader::new(exec.stdout.take().expect("a pipe")).lines();
+        let mut says = || lines.next().expect("a line").expect("text");
+        assert_eq!(says(), "ready", "{host:?}");
+        kill_process(Pid::from_child(&exec), Signal::TERM).expect("zun runs");
+        assert_eq!(says(), "got", "{host:?}");
+        assert_eq!(exec.wait().expect("zun ends").code(), Some(9), "{host:?}");
     }
 }

@@ -36,11 +36,13 @@ impl Host {
         command.stdin(Stdio::null()).output().expect("docker runs")
     }
 
-    /// Waits until zun-api takes the host as up, with a console endpoint that is safe.
+    /// Waits until zun-api hears from the host anew and takes it as up, with a console endpoint that is safe. One
+    /// that was heard a while ago may be up for a moment more only.
     pub(super) fn comes_up(self) {
         let bed = bed();
         let url = format!("{}/services", bed.variable("OS_ENDPOINT"));
         let token = format!("X-Auth-Token: {}", bed.variable("OS_TOKEN"));
+        let mut heard = None;
         eventually("the host is up", || {
             let asked = Command::new("curl").args(["-sf", "-m", "5", "-H", &token, &url]).output();
             let answer = asked.expect("curl runs").stdout;
@@ -49,8 +51,9 @@ impl Host {
             };
             let services = list["services"].as_array().cloned().unwrap_or_default();
             services.iter().any(|service| {
+                let seen = service["last_seen_up"].clone();
                 let ready = service["state"] == "up" && service["console_trouble"].is_null();
-                service["host"] == self.0 && ready
+                service["host"] == self.0 && *heard.get_or_insert(seen.clone()) != seen && ready
             })
         });
     }
