@@ -151,6 +151,8 @@ fn c31_control_characters_go_to_the_program() {
     term.shows("/ #");
     term.types("\x03");
     term.shows("caught");
+    // Only at its prompt does the shell read keys, and not lines.
+    term.shows("/ #");
     term.types("\x04");
     assert_eq!(term.exit(), 0);
 }
