@@ -19,43 +19,83 @@ const MOST_CONTAINERS: usize = 65_536;
 /// The open consoles of each container.
 #[derive(Debug, Default)]
 pub(crate) struct Consoles {
-    open: HashMap<EngineId, HashMap<String, u32>>,
+    open: HashMap<EngineId, Open>,
+}
+
+/// What is open of one container, by grant.
+#[derive(Debug, Default)]
+struct Open {
+    typing: Sessions,
+    watching: Sessions,
+    waiting: Sessions,
+}
+
+#[derive(Debug, Default)]
+struct Sessions(HashMap<String, u32>);
+
+impl Sessions {
+    fn begin(&mut self, grant: String) {
+        let sessions = self.0.entry(grant).or_default();
+        *sessions = sessions.saturating_add(1);
+    }
+
+    fn end(&mut self, grant: &str) {
+        let Some(sessions) = self.0.get_mut(grant) else { return };
+        *sessions -= 1;
+        if *sessions == 0 {
+            self.0.remove(grant);
+        }
+    }
+
+    fn count(&self) -> u32 {
+        self.0.values().fold(0, |sum, open| sum.saturating_add(*open))
+    }
+}
+
+impl Open {
+    /// Every console has a wait open. An engine that has nothing for one who only watches does not notice that he
+    /// has gone, but it notices that his wait has: so many watch as there are waits that are not of those who type.
+    fn count(&self) -> u32 {
+        let typing = self.typing.count();
+        let others = self.waiting.count().saturating_sub(typing);
+        typing.saturating_add(self.watching.count().min(others))
+    }
+
+    fn is_empty(&self) -> bool {
+        [&self.typing, &self.watching, &self.waiting].iter().all(|sessions| sessions.0.is_empty())
+    }
 }
 
 impl Consoles {
-    /// One began or ended. Says whether a count changed.
+    /// One began or ended. Says whether the count changed.
     pub(crate) fn note(&mut self, note: SessionNote) -> bool {
-        let SessionNote { kind, grant, container } = note;
-        match kind {
-            SessionNoteKind::Begin => {
-                if self.open.len() >= MOST_CONTAINERS && !self.open.contains_key(&container) {
-                    return false;
-                }
-                let sessions = self.open.entry(container).or_default().entry(grant).or_default();
-                *sessions = sessions.saturating_add(1);
-                true
-            }
-            SessionNoteKind::End => self.end(&container, &grant),
+        let SessionNote { kind, watches, grant, container } = note;
+        let begins = matches!(kind, SessionNoteKind::Begin | SessionNoteKind::WaitBegin);
+        let is_known = self.open.contains_key(&container);
+        if !is_known && (!begins || self.open.len() >= MOST_CONTAINERS) {
+            return false;
         }
-    }
-
-    fn end(&mut self, container: &EngineId, grant: &str) -> bool {
-        let Some(grants) = self.open.get_mut(container) else { return false };
-        let Some(sessions) = grants.get_mut(grant) else { return false };
-        *sessions -= 1;
-        if *sessions == 0 {
-            grants.remove(grant);
+        let open = self.open.entry(container.clone()).or_default();
+        let before = open.count();
+        let sessions = match kind {
+            SessionNoteKind::WaitBegin | SessionNoteKind::WaitEnd => &mut open.waiting,
+            SessionNoteKind::Begin | SessionNoteKind::End if watches => &mut open.watching,
+            SessionNoteKind::Begin | SessionNoteKind::End => &mut open.typing,
+        };
+        if begins {
+            sessions.begin(grant);
+        } else {
+            sessions.end(&grant);
         }
-        if grants.is_empty() {
-            self.open.remove(container);
+        let after = open.count();
+        if open.is_empty() {
+            self.open.remove(&container);
         }
-        true
+        before != after
     }
 
     pub(crate) fn count(&self, container: &EngineId) -> u32 {
-        self.open
-            .get(container)
-            .map_or(0, |grants| grants.values().fold(0, |sum, open| sum.saturating_add(*open)))
+        self.open.get(container).map_or(0, Open::count)
     }
 
     /// Its process ended, and its consoles with it.
@@ -128,7 +168,11 @@ mod tests {
     }
 
     fn note(kind: SessionNoteKind, grant: &str) -> SessionNote {
-        SessionNote { kind, grant: grant.to_owned(), container: engine() }
+        SessionNote { kind, watches: false, grant: grant.to_owned(), container: engine() }
+    }
+
+    fn watch(kind: SessionNoteKind, grant: &str) -> SessionNote {
+        SessionNote { watches: true, ..note(kind, grant) }
     }
 
     #[test]
@@ -156,6 +200,32 @@ mod tests {
         consoles.note(note(SessionNoteKind::Begin, "new"));
         consoles.note(note(SessionNoteKind::End, "old"));
         assert_eq!(consoles.count(&engine()), 1);
+    }
+
+    #[test]
+    fn who_only_watches_is_counted_for_as_long_as_his_wait_is_open() {
+        let mut consoles = Consoles::default();
+        let noted = [
+            (note(SessionNoteKind::Begin, "types"), 1),
+            (note(SessionNoteKind::WaitBegin, "types"), 1),
+            (watch(SessionNoteKind::Begin, "watches"), 1),
+            (note(SessionNoteKind::WaitBegin, "watches"), 2),
+            // A wait that was cut is dialled again with a renewed grant.
+            (note(SessionNoteKind::WaitEnd, "watches"), 1),
+            (note(SessionNoteKind::WaitBegin, "renewed"), 2),
+            (note(SessionNoteKind::End, "types"), 1),
+            (note(SessionNoteKind::WaitEnd, "types"), 1),
+            // He has gone; the engine says so of his wait alone.
+            (note(SessionNoteKind::WaitEnd, "renewed"), 0),
+        ];
+        for (note, count) in noted {
+            let told = format!("{note:?}");
+            let before = consoles.count(&engine());
+            assert_eq!(consoles.note(note), before != count, "{told}");
+            assert_eq!(consoles.count(&engine()), count, "{told}");
+        }
+        consoles.note(watch(SessionNoteKind::End, "watches"));
+        assert!(consoles.open.is_empty());
     }
 
     #[tokio::test]

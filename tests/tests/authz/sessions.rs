@@ -58,7 +58,11 @@ async fn a_terminal_over_websocket_types_resizes_and_tells_its_exit_code() {
     };
     let (waited, ()) = tokio::join!(wait, end);
     assert!(waited.status == 200, "{}", waited.body);
-    bench.ended("g1", &id);
+    // The ends of the two come in any order.
+    let mut notes =
+        [bench.note(), bench.note(), bench.note()].map(|note| format!("{:?}", note.kind));
+    notes.sort();
+    assert_eq!(notes, ["End", "WaitBegin", "WaitEnd"]);
     bench.no_note();
     bench.stop().await;
 }
@@ -128,6 +132,25 @@ async fn the_agent_is_told_of_the_end_however_a_console_ends() {
     assert_eq!(bench.call(&grant, "none", Call::Attach).await.status, 404);
     bench.began("none", &missing);
     bench.ended("none", &missing);
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn of_one_who_only_watches_the_agent_is_told_by_his_wait() {
+    let bench = Bench::start().await;
+    let id = bench.container(&["small", "sleep", "600"]);
+    bench.docker(&["start", &id]);
+    let grant = console(&id, Mode::ReadOnly);
+    let output = bench.call(&grant, "w1", Call::AttachOutput).await;
+    let began = bench.note();
+    assert_eq!((began.kind, began.watches), (SessionNoteKind::Begin, true));
+    let wait = bench.call(&grant, "w1", Call::Wait(WaitCondition::NotRunning)).await;
+    assert_eq!((output.status, wait.status), (101, 200));
+    bench.noted(SessionNoteKind::WaitBegin, "w1", &id);
+    // The engine has nothing for the one who watched, and does not look whether he is there.
+    drop((output, wait));
+    bench.noted(SessionNoteKind::WaitEnd, "w1", &id);
+    bench.no_note();
     bench.stop().await;
 }
 

@@ -71,18 +71,22 @@ pub struct Grant {
     pub target: Target,
 }
 
-/// What `zun-authz` tells the agent, as one JSON datagram: a granted console began or ended.
+/// What `zun-authz` tells the agent, as one JSON datagram: a granted console, or the wait of one, began or ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionNote {
-    /// Which of the two.
+    /// Which of them.
     pub kind: SessionNoteKind,
+    /// The console is for output alone. An engine notices that such a one has gone only when it next has something
+    /// for it, but at once that its wait has.
+    #[serde(default)]
+    pub watches: bool,
     /// The grant's id: the certificate's common name.
     pub grant: String,
     /// The engine's identifier of the container.
     pub container: EngineId,
 }
 
-/// Whether a console began or ended.
+/// What began or ended. An agent that is older passes over what it does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionNoteKind {
@@ -90,6 +94,10 @@ pub enum SessionNoteKind {
     Begin,
     /// Its stream ended.
     End,
+    /// A wait for the container's end was allowed; each console has one open.
+    WaitBegin,
+    /// It was answered, or whoever waited has gone.
+    WaitEnd,
 }
 
 /// A URI that is no grant.

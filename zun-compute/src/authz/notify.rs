@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use zun_common::grant::{SessionNote, SessionNoteKind};
 use zun_common::id::EngineId;
 
-use super::decision::Phase;
+use super::decision::{Part, Phase};
 
 /// The way to the agent.
 pub(super) struct Notes {
@@ -24,12 +24,20 @@ impl Notes {
     }
 
     /// Sends a note, or says why it could not be sent.
-    pub(super) fn send(&self, grant: &str, container: EngineId, phase: Phase) -> io::Result<()> {
-        let kind = match phase {
-            Phase::Request => SessionNoteKind::Begin,
-            Phase::Answer => SessionNoteKind::End,
+    pub(super) fn send(
+        &self,
+        grant: &str,
+        (part, container): (Part, EngineId),
+        phase: Phase,
+    ) -> io::Result<()> {
+        let kind = match (part, phase) {
+            (Part::Console | Part::Watch, Phase::Request) => SessionNoteKind::Begin,
+            (Part::Console | Part::Watch, Phase::Answer) => SessionNoteKind::End,
+            (Part::Wait, Phase::Request) => SessionNoteKind::WaitBegin,
+            (Part::Wait, Phase::Answer) => SessionNoteKind::WaitEnd,
         };
-        let note = SessionNote { kind, grant: grant.to_owned(), container };
+        let watches = part == Part::Watch;
+        let note = SessionNote { kind, watches, grant: grant.to_owned(), container };
         self.socket.send_to(&serde_json::to_vec(&note)?, &self.agent).map(drop)
     }
 }
@@ -48,13 +56,18 @@ mod tests {
         let path = directory.path().join("notes");
         let agent = UnixDatagram::bind(&path).expect("a socket");
         let notes = Notes::to(path).expect("notes");
-        notes.send("g1", id(), Phase::Answer).expect("sent");
-        let mut bytes = [0; 1024];
-        let length = agent.recv(&mut bytes).expect("a note");
-        let note: SessionNote = serde_json::from_slice(&bytes[..length]).expect("json");
-        let expected =
-            SessionNote { kind: SessionNoteKind::End, grant: "g1".to_owned(), container: id() };
-        assert_eq!(note, expected);
+        for (part, kind, watches) in [
+            (Part::Console, SessionNoteKind::End, false),
+            (Part::Watch, SessionNoteKind::End, true),
+            (Part::Wait, SessionNoteKind::WaitEnd, false),
+        ] {
+            notes.send("g1", (part, id()), Phase::Answer).expect("sent");
+            let mut bytes = [0; 1024];
+            let length = agent.recv(&mut bytes).expect("a note");
+            let note: SessionNote = serde_json::from_slice(&bytes[..length]).expect("json");
+            let expected = SessionNote { kind, watches, grant: "g1".to_owned(), container: id() };
+            assert_eq!(note, expected);
+        }
     }
 
     #[test]
@@ -62,9 +75,10 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("notes");
         let notes = Notes::to(path.clone()).expect("notes");
-        assert!(notes.send("g1", id(), Phase::Request).is_err());
+        let send = || notes.send("g1", (Part::Console, id()), Phase::Request);
+        assert!(send().is_err());
         let _deaf = UnixDatagram::bind(&path).expect("a socket");
-        let refused = (0..10_000).find_map(|_| notes.send("g1", id(), Phase::Request).err());
+        let refused = (0..10_000).find_map(|_| send().err());
         assert_eq!(refused.expect("full at last").kind(), io::ErrorKind::WouldBlock);
     }
 }

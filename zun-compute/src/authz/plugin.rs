@@ -4,7 +4,7 @@ use chrono::Utc;
 use zun_common::id::EngineId;
 
 use super::counts::Counts;
-use super::decision::{Decision, Phase, Refusal};
+use super::decision::{Decision, Part, Phase, Refusal};
 use super::notify::Notes;
 use super::question::Question;
 use super::record::Record;
@@ -57,8 +57,8 @@ impl Plugin {
             self.record.decided(phase, question, &decision);
         }
         match (&decision, console) {
-            (Decision::Granted(granted), Some(container)) => {
-                self.tells(&granted.id, container, phase);
+            (Decision::Granted(granted), Some(console)) => {
+                self.tells(&granted.id, console, phase);
                 true
             }
             (Decision::Granted(_) | Decision::Local, _) => true,
@@ -66,7 +66,7 @@ impl Plugin {
         }
     }
 
-    fn decides(&self, phase: Phase, question: &Question) -> (Decision, Option<EngineId>) {
+    fn decides(&self, phase: Phase, question: &Question) -> (Decision, Option<(Part, EngineId)>) {
         let policy = self.standing.policy(&self.record);
         let decision = policy.decide(question, phase, Utc::now().timestamp());
         let console = match &decision {
@@ -76,8 +76,8 @@ impl Plugin {
         (decision, console)
     }
 
-    fn tells(&self, grant: &str, container: EngineId, phase: Phase) {
-        let sent = self.notes.as_ref().map(|notes| notes.send(grant, container, phase));
+    fn tells(&self, grant: &str, console: (Part, EngineId), phase: Phase) {
+        let sent = self.notes.as_ref().map(|notes| notes.send(grant, console, phase));
         if let Some(Err(cause)) = sent {
             self.record.trouble("the agent was not told of a console", &cause);
         }

@@ -71,7 +71,8 @@ impl Page {
     }
 
     fn note(&mut self, kind: SessionNoteKind, grant: &str) {
-        let note = SessionNote { kind, grant: grant.to_owned(), container: engine() };
+        let note =
+            SessionNote { kind, watches: false, grant: grant.to_owned(), container: engine() };
         self.ledger.note(note, 0);
     }
 }

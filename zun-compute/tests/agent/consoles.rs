@@ -18,7 +18,12 @@ async fn open_consoles_are_counted_and_end_with_the_process() {
         world.controller.newest(container).and_then(|report| report.engine).expect("an id");
     let authz = UnixDatagram::unbound().expect("a socket");
     let tell = async |kind, grant: &str| {
-        let note = SessionNote { kind, grant: grant.to_owned(), container: engine.clone() };
+        let note = SessionNote {
+            kind,
+            watches: false,
+            grant: grant.to_owned(),
+            container: engine.clone(),
+        };
         let bytes = serde_json::to_vec(&note).expect("json");
         authz.send_to(&bytes, &path).await.expect("sent");
     };

@@ -1,6 +1,6 @@
 //! The decision: pure, from the engine's question, the policy and the time.
 
-use zun_common::grant::{ApiVersion, Call};
+use zun_common::grant::{ApiVersion, Call, Target, WaitCondition};
 use zun_common::id::{EngineId, HostName};
 
 use super::authorities::Authorities;
@@ -75,6 +75,27 @@ pub enum Refusal {
     OtherCall,
 }
 
+/// What a call is of a console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Its stream, both ways.
+    Console,
+    /// Its stream, of one who only watches.
+    Watch,
+    /// The wait for the end of its process.
+    Wait,
+}
+
+/// The calls that are parts of a console and last.
+const PARTS: [Call; 6] = [
+    Call::AttachWebsocket,
+    Call::Attach,
+    Call::AttachOutput,
+    Call::Wait(WaitCondition::NotRunning),
+    Call::Wait(WaitCondition::NextExit),
+    Call::Wait(WaitCondition::Removed),
+];
+
 impl Policy {
     /// Decides. `now` is in seconds since 1970.
     pub fn decide(&self, question: &Question, phase: Phase, now: i64) -> Decision {
@@ -91,19 +112,29 @@ impl Policy {
         }
     }
 
-    /// The container whose console an allowed call attaches to.
-    pub fn console(&self, granted: &Granted, question: &Question) -> Option<EngineId> {
+    /// What an allowed call is of a console, and whose.
+    pub fn console(&self, granted: &Granted, question: &Question) -> Option<(Part, EngineId)> {
         let target = match &granted.grant.target {
-            zun_common::grant::Target::Container { id, .. } => id,
-            zun_common::grant::Target::Data { .. } | zun_common::grant::Target::Exec { .. } => {
-                return None;
-            }
+            Target::Container { id, .. } => id,
+            Target::Data { .. } | Target::Exec { .. } => return None,
         };
-        [Call::AttachWebsocket, Call::Attach, Call::AttachOutput]
-            .into_iter()
-            .filter_map(|call| granted.grant.call(self.version, call))
-            .any(|(method, uri)| method.as_str() == question.method && uri == question.uri)
-            .then(|| target.clone())
+        let is = |call: &Call| {
+            let line = granted.grant.call(self.version, *call);
+            line.is_some_and(|(method, uri)| {
+                method.as_str() == question.method && uri == question.uri
+            })
+        };
+        let part = match PARTS.iter().find(|call| is(call))? {
+            Call::AttachOutput => Part::Watch,
+            Call::Wait(_) => Part::Wait,
+            Call::AttachWebsocket
+            | Call::Attach
+            | Call::Resize(_)
+            | Call::ExecStart
+            | Call::ExecResize(_)
+            | Call::ExecInspect => Part::Console,
+        };
+        Some((part, target.clone()))
     }
 
     fn read(&self, question: &Question) -> Result<Granted, Refusal> {

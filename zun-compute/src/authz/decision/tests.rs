@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, SanType};
 use x509_parser::parse_x509_certificate;
+use zun_common::units::TerminalSize;
 
 use super::*;
 use crate::authz::question::Chain;
@@ -253,7 +254,7 @@ fn every_call_that_is_not_the_grants_own_is_refused() {
 }
 
 #[test]
-fn only_an_attach_is_a_console() {
+fn an_attach_and_a_wait_are_parts_of_a_console() {
     let question = SIGNER.question(|_| {});
     let Decision::Granted(granted) = decide(&question) else { panic!("granted") };
     let console = |call| {
@@ -262,12 +263,19 @@ fn only_an_attach_is_a_console() {
         let question =
             Question { method: method.as_str().to_owned(), uri: target, ..question.clone() };
         assert!(matches!(decide(&question), Decision::Granted(_)));
-        POLICY.console(&granted, &question).map(String::from)
+        POLICY.console(&granted, &question).map(|(part, id)| (part, String::from(id)))
     };
-    for call in [Call::AttachWebsocket, Call::Attach, Call::AttachOutput] {
-        assert_eq!(console(call), Some(container()));
+    for (call, part) in [
+        (Call::AttachWebsocket, Part::Console),
+        (Call::Attach, Part::Console),
+        (Call::AttachOutput, Part::Watch),
+        (Call::Wait(WaitCondition::Removed), Part::Wait),
+        (Call::Wait(WaitCondition::NextExit), Part::Wait),
+        (Call::Wait(WaitCondition::NotRunning), Part::Wait),
+    ] {
+        assert_eq!(console(call), Some((part, container())), "{call:?}");
     }
-    assert_eq!(console(Call::Wait(zun_common::grant::WaitCondition::Removed)), None);
+    assert_eq!(console(Call::Resize(TerminalSize { rows: 24, columns: 80 })), None);
 }
 
 fn noise() -> impl Strategy<Value = Question> {
