@@ -76,7 +76,9 @@ fn is_host_name(text: &str) -> bool {
             && !label.ends_with('-')
             && label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
     };
-    text.len() <= 253 && text.split('.').all(label)
+    // The queues of `NAME` are `zun-compute.NAME` and `zun-compute.NAME.ask`: no host's may be another's.
+    let asked = text.rsplit_once('.').is_some_and(|(_, last)| last == "ask");
+    text.len() <= 253 && text.split('.').all(label) && !asked
 }
 
 fn is_owner(text: &str) -> bool {
@@ -92,7 +94,8 @@ text_id!(
     /// A compute host's name: lower-case DNS labels joined by dots, so that it can stand in a queue
     /// name, in a certificate and in a grant.
     HostName, "host name",
-    "it must be DNS labels of 1 to 63 lower-case letters, digits or inner hyphens, joined by dots, 253 in all",
+    "it must be DNS labels of 1 to 63 lower-case letters, digits or inner hyphens, joined by dots, 253 in all, \
+     and not end in `.ask`, for its queue would be another host's",
     is_host_name
 );
 text_id!(
@@ -172,6 +175,17 @@ mod tests {
         }
         for bad in ["", "Compute", "a_b", "-a", "a-", "a..b", ".a", "a.", "a/b", "ä", "a b"] {
             assert!(bad.parse::<HostName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_host_whose_queue_would_be_anothers_is_refused_with_the_reason() {
+        for bad in ["a.ask", "compute1.example.ask"] {
+            let words = bad.parse::<HostName>().expect_err(bad).to_string();
+            assert!(words.contains(bad) && words.contains("not end in `.ask`"), "{words}");
+        }
+        for good in ["ask", "task", "ask.example", "a-ask"] {
+            assert!(good.parse::<HostName>().is_ok(), "{good}");
         }
     }
 
