@@ -8,7 +8,7 @@
 #       on the controller: enrols a compute host. Writes /etc/zun/enrolments/NAME.tar, which is for that host alone.
 #       NAME: what its certificate may say beside its own name, names and addresses; all that clients dial it by.
 #   install.sh compute --enrolment FILE --address NAME:PORT [--name NAME]…
-#       on that host: Docker, zun-compute, zun-authz. NAME:PORT: where clients dial its consoles; NAME: other names
+#       on that host: Docker, zun-compute, zun-authz, zun-runtime. NAME:PORT: where clients dial its consoles; NAME: other names
 #       and addresses for its certificate.
 #   install.sh client
 #       the command zun.

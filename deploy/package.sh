@@ -11,7 +11,7 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/zun/bin"
-for name in zun zun-api zun-compute zun-authz; do install -s -m 755 "${ZUN_BIN:-$RELEASE}/$name" "$work/zun/bin/"; done
+for name in zun zun-api zun-compute zun-authz zun-runtime; do install -s -m 755 "${ZUN_BIN:-$RELEASE}/$name" "$work/zun/bin/"; done
 cp -r deploy/install.sh deploy/install deploy/systemd deploy/config docs/install.md "$work/zun/"
 tar -C "$work" --owner=0 --group=0 -czf "$TARGET/zun.tar.gz" zun
 say "made $TARGET/zun.tar.gz"

@@ -1,9 +1,9 @@
-# A compute host: Docker, zun-compute, zun-authz. Sourced by install.sh.
+# A compute host: Docker, zun-compute, zun-authz, zun-runtime. Sourced by install.sh.
 # shellcheck shell=bash
 
 compute() {
   need dockerd:docker.io
-  binary zun-compute zun-authz
+  binary zun-compute zun-authz zun-runtime
   grounds zun-compute
   enrolled
   unit zun-authz.socket zun-authz.service zun-authz.service.d/agent.conf zun-docker-setup.service zun-compute.service
@@ -59,6 +59,16 @@ engine_version() {
     || fail "Docker does not answer: systemctl status docker"
 }
 
+# Whether containers were made with zun-runtime, which they need for as long as they are there; also where nobody can say.
+sized() {
+  local containers
+  command -v docker >/dev/null || return 1
+  containers=$(docker ps -aq --no-trunc 2>/dev/null) || return 0
+  [ -n "$containers" ] || return 1
+  # shellcheck disable=SC2086
+  docker inspect -f '{{.HostConfig.Runtime}}' $containers 2>/dev/null | grep -qx zun-sized
+}
+
 compute_off() {
   # The agent first: it would ask for a certificate again.
   [ ! -e /etc/systemd/system/zun-compute.service ] || act 'stop zun-compute.service' systemctl stop zun-compute.service
@@ -69,8 +79,14 @@ compute_off() {
   remove /etc/systemd/system/zun-authz.service.d/agent.conf /etc/systemd/system/zun-authz.service.d
   off zun-compute zun-compute.service zun-docker-setup.service zun-authz.service zun-authz.socket
   remove /usr/local/bin/zun-compute /usr/local/bin/zun-authz
+  if sized; then
+    say "kept: /usr/local/bin/zun-runtime, which containers that were made with it need; once they are removed, give the same command again"
+  else
+    remove /usr/local/bin/zun-runtime
+  fi
   if [ -n "$PURGE" ]; then
-    act 'remove the settings and the certificate' rm -rf /etc/zun/pki /etc/zun/zun-compute.toml
+    act 'remove the settings, the certificate and the sizes of terminals' \
+      rm -rf /etc/zun/pki /etc/zun/zun-compute.toml /var/lib/zun-compute
   else
     say "kept: /etc/zun (--purge removes it)"
   fi

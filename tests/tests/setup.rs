@@ -6,5 +6,6 @@ mod setup {
     mod host;
     mod refused;
     mod rolled_back;
+    mod sized;
     mod units;
 }

@@ -40,7 +40,7 @@ async fn a_host_is_set_up_once_and_undone_byte_for_byte_and_its_containers_go_on
     assert_eq!(host.files(), after, "a second run changes nothing");
 
     let undone = undo(&host.machine).await.expect("undone");
-    assert!(matches!(&undone, Outcome::Undone(files) if files.len() == 8), "{undone:?}");
+    assert!(matches!(&undone, Outcome::Undone(undone) if undone.files.len() == 8), "{undone:?}");
     assert_eq!(host.files(), files, "byte for byte");
     assert_eq!(host.pid(&container), pid);
     assert_eq!(host.docker(&["info", "-f", "{{.LiveRestoreEnabled}}"]), "false");

@@ -15,8 +15,10 @@ use zun_api::ca::{Authority, Enrolled, Hosts};
 use zun_common::bus::{Bus, BusSettings, connect};
 use zun_common::shutdown::Tasks;
 use zun_compute::docker_setup::{Machine, Order, Outcome, Paths, Services, SetupError, set_up};
+use zun_compute::driver::docker::{RUNTIME_PROGRAM, TAKES_SIZES};
 use zun_compute::settings::Settings;
 use zun_standalone::engine::{Layout, PrivateEngine};
+use zun_tests::bed::binary;
 use zun_tests::tls::Dialler;
 
 use super::units::Units;
@@ -58,7 +60,10 @@ impl Host {
             units,
             record: directory.path().join("record/former.json"),
             plugin_socket: layout.plugin_socket(),
+            runtime: directory.path().join("zun-runtime"),
         };
+        // Root's, whoever built it: Docker runs it as root.
+        std::fs::copy(binary(RUNTIME_PROGRAM), &paths.runtime).expect("copied");
         let services: Arc<dyn Services> = Arc::clone(&manager) as Arc<dyn Services>;
         let machine = Machine { paths, services, engine: layout.socket() };
         let settings = settings(directory.path());
@@ -92,6 +97,15 @@ impl Host {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
+    /// What Docker's own client says where it must fail.
+    pub(super) fn refuses(&self, arguments: &[&str]) -> String {
+        let socket = format!("unix://{}", self.layout.socket().display());
+        let output = Command::new("docker").args(["-H", &socket]).args(arguments).output();
+        let output = output.expect("docker runs");
+        assert!(!output.status.success(), "docker {arguments:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
     /// A running container; its id.
     pub(super) fn container(&self) -> String {
         self.docker(&["run", "-d", "--network", "none", "small", "/bin/busybox", "sleep", "100000"])
@@ -100,6 +114,11 @@ impl Host {
     /// The process of a running container.
     pub(super) fn pid(&self, container: &str) -> String {
         self.docker(&["inspect", "-f", "{{.State.Running}} {{.State.Pid}}", container])
+    }
+
+    /// Whether its Docker takes no first size of a terminal itself.
+    pub(super) fn needs_runtime(&self) -> bool {
+        self.settings.console.api_version.expect("a version") < TAKES_SIZES
     }
 
     /// What a client that trusts this authority finds.

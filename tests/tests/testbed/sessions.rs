@@ -69,6 +69,35 @@ fn a_pipe_goes_through_a_container_of_each_host() {
     }
 }
 
+/// The first command of a terminal sees its size: on Debian 12's Docker by zun-runtime, which reads as root what the
+/// agent, which is not, has left.
+#[test]
+#[ignore = "needs `make testbed-up`"]
+fn the_first_command_of_a_terminal_on_each_host_sees_its_size() {
+    let bed = bed();
+    for host in [COMPUTE1, COMPUTE2] {
+        host.comes_up();
+        let run = ["run", "-i", "--rm", "--host", host.0, "cirros", "stty", "size"];
+        for _ in 0..5 {
+            let mut term = bed.term(&run, (33, 101));
+            term.shows("33 101");
+            assert_eq!(term.exit(), 0, "{host:?}");
+        }
+        let name = bed.name("sized");
+        let name = name.as_str();
+        bed.must(&["run", "-d", "--host", host.0, "--name", name, "cirros", "sleep", "600"]);
+        for _ in 0..5 {
+            let mut term = bed.term(&["exec", "-i", name, "stty", "size"], (33, 101));
+            term.shows("33 101");
+            assert_eq!(term.exit(), 0, "{host:?}");
+        }
+    }
+    let engine = COMPUTE1.must(&["docker", "info", "-f", "{{json .Runtimes}}"]);
+    assert!(engine.contains("/usr/local/bin/zun-runtime"), "{engine}");
+    let sizes = COMPUTE1.must(&["stat", "-c", "%a %U", "/var/lib/zun-compute/sizes"]);
+    assert_eq!(sizes, "700 zun-compute");
+}
+
 /// The agent is not root there: it may send a signal to a container's process all the same, and to nothing else's.
 #[test]
 #[ignore = "needs `make testbed-up`"]

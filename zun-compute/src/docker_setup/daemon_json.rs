@@ -2,16 +2,20 @@
 //!
 //! Pure: from a text to a text, or to the reason why not.
 
+use std::path::{Path, PathBuf};
+
 use jsonc_parser::ParseOptions;
 use jsonc_parser::cst::{CstInputValue, CstRootNode};
 use serde_json::{Map, Value, json};
 
 use super::PLUGIN;
 use crate::certificate::CertificateFiles;
+use crate::driver::docker::RUNTIME;
 
 const HOSTS: &str = "hosts";
 const LIVE_RESTORE: &str = "live-restore";
 const PLUGINS: &str = "authorization-plugins";
+const RUNTIMES: &str = "runtimes";
 /// Where Docker listens if nobody says anything.
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 
@@ -28,6 +32,8 @@ pub(super) struct Listening {
     pub(super) moved: bool,
     /// The plugins that the running Docker asks.
     pub(super) asked: Vec<String>,
+    /// `zun-runtime`, where Docker takes no first size of a terminal itself.
+    pub(super) runtime: Option<PathBuf>,
 }
 
 /// Settings that ours cannot join.
@@ -74,6 +80,16 @@ pub enum BadSettings {
         "`authorization-plugins` has `{0}`, which the running Docker does not ask: restart Docker with it first, or remove it"
     )]
     DeadPlugin(String),
+    /// A runtime of our name that is another one.
+    #[error(
+        "`runtimes` has {value} as `{RUNTIME}` already; it must be {wanted} or absent: call it otherwise"
+    )]
+    OtherRuntime {
+        /// What it is.
+        value: String,
+        /// What it must be.
+        wanted: String,
+    },
     /// The same key twice.
     #[error("`{0}` stands there twice")]
     Twice(String),
@@ -107,7 +123,17 @@ pub(super) fn merged(
         let (value, wanted) = (value.to_string(), "true".to_owned());
         return Err(BadSettings::Taken { key: "tls", value, wanted });
     }
-    put(text, &keys)
+    let runtime = wanted.runtime.as_deref().map(|program| runtime(&known, &ours, program));
+    let text = put(text, &keys)?;
+    match runtime.transpose()? {
+        Some(entry) => put_runtime(text, &entry),
+        None => Ok(text),
+    }
+}
+
+/// Whether Docker is told of `zun-runtime`, or of anything else by its name.
+pub(super) fn has_runtime(text: Option<&str>) -> bool {
+    parsed(text).is_ok_and(|known| runtime_in(&known).is_some())
 }
 
 /// The text with live-restore on or off and nothing else changed.
@@ -205,6 +231,49 @@ fn is_free(
         }
         Some(_) | None => Ok(()),
     }
+}
+
+fn runtime_in(known: &Map<String, Value>) -> Option<&Value> {
+    known.get(RUNTIMES)?.get(RUNTIME)
+}
+
+/// What is to stand there of our runtime, where nobody else has its name.
+fn runtime(
+    known: &Map<String, Value>,
+    ours: &Map<String, Value>,
+    program: &Path,
+) -> Result<Value, BadSettings> {
+    if known.get(RUNTIMES).is_some_and(|all| !all.is_object()) {
+        return Err(BadSettings::Type { key: RUNTIMES, rule: "an object" });
+    }
+    // Without arguments: with them Docker would run a script of its own, which goes when the entry does, while
+    // containers that run still need it.
+    let wanted = json!({ "path": program });
+    match runtime_in(known) {
+        Some(there) if *there != wanted && runtime_in(ours) != Some(there) => {
+            let (value, wanted) = (there.to_string(), wanted.to_string());
+            Err(BadSettings::OtherRuntime { value, wanted })
+        }
+        Some(_) | None => Ok(wanted),
+    }
+}
+
+/// Other runtimes stay as they are.
+fn put_runtime(text: String, entry: &Value) -> Result<String, BadSettings> {
+    if runtime_in(&parsed(Some(&text))?) == Some(entry) {
+        return Ok(text);
+    }
+    let root = CstRootNode::parse(&text, &ParseOptions::default()).ok();
+    let object = root.as_ref().and_then(CstRootNode::object_value);
+    let (Some(root), Some(object)) = (root, object) else { return Err(BadSettings::NotAnObject) };
+    let runtimes = object.object_value_or_set(RUNTIMES);
+    match runtimes.get(RUNTIME) {
+        Some(there) => there.set_value(input(entry)),
+        None => drop(runtimes.append(RUNTIME, input(entry))),
+    }
+    let after = root.to_string();
+    let taken = runtime_in(&parsed(Some(&after))?) == Some(entry);
+    if taken { Ok(after) } else { Err(BadSettings::Twice(RUNTIMES.to_owned())) }
 }
 
 fn put(text: Option<&str>, keys: &[(&'static str, Value)]) -> Result<String, BadSettings> {

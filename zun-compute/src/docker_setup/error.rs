@@ -66,6 +66,17 @@ pub enum SetupError {
     /// Docker's settings cannot be changed.
     #[error("Docker's settings cannot be changed")]
     Settings(#[from] BadSettings),
+    /// Docker would run what is not there, or what others may change.
+    #[error(
+        "{program} cannot be used; this Docker gives a terminal no size before its first command, and that program does: install it"
+    )]
+    NoRuntime {
+        /// The program.
+        program: PathBuf,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
     /// The port is in use, or the address not this host's.
     #[error("Docker could not listen on {listen}")]
     PortTaken {

@@ -1,19 +1,23 @@
 //! What is on the host before anything is changed.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use super::command_line::{self, CommandLine};
 use super::daemon_json;
 use super::error::SetupError;
 use super::files;
-use super::local;
-use super::plan::{Found, Targets, Wanted};
+use super::local::{self, Engine};
+use super::plan::{Found, OLDEST, Targets, Wanted};
 use super::record;
 use super::services::Services;
 use super::texts::{DOCKER_UNIT, PLUGIN_UNIT, SOCKET_UNIT};
 use super::{Machine, Paths};
+use crate::driver::docker::{PLAIN_RUNTIME, TAKES_SIZES};
 
 /// Looks at everything that the plan is made from.
 pub(super) async fn gather(machine: &Machine, wanted: &Wanted) -> Result<Found, SetupError> {
@@ -36,9 +40,32 @@ pub(super) async fn gather(machine: &Machine, wanted: &Wanted) -> Result<Found, 
         .await
         .map_err(|cause| SetupError::EngineSilent { socket: machine.engine.clone(), cause })?;
     let record = record::read(&paths.record)?;
-    let found = Found { targets, files: there, command, variables, engine, record };
+    let runtime = needs_runtime(&engine).then(|| paths.runtime.clone());
+    if let Some(program) = &runtime {
+        check_runtime(program)
+            .map_err(|cause| SetupError::NoRuntime { program: program.clone(), cause })?;
+    }
+    let found = Found { targets, files: there, command, variables, engine, runtime, record };
     port_is_free(&found, wanted)?;
     Ok(found)
+}
+
+/// Where runc is not what containers are run by, nothing is put before it.
+fn needs_runtime(engine: &Engine) -> bool {
+    (OLDEST..TAKES_SIZES).contains(&engine.newest) && engine.default_runtime == PLAIN_RUNTIME
+}
+
+/// Docker runs it as root.
+fn check_runtime(program: &Path) -> io::Result<()> {
+    let about = fs::metadata(program)?;
+    let (mode, owner) = (about.mode(), about.uid());
+    if !about.is_file() || mode & 0o111 == 0 {
+        return Err(io::Error::other("it is no program"));
+    }
+    if mode & 0o022 != 0 || owner != 0 {
+        return Err(io::Error::other("others than root may write it"));
+    }
+    Ok(())
 }
 
 fn drop_in(paths: &Paths) -> PathBuf {

@@ -23,6 +23,7 @@ pub(super) struct Engine {
     pub(super) live_restore: bool,
     pub(super) swarm: bool,
     pub(super) plugins: Vec<String>,
+    pub(super) default_runtime: String,
 }
 
 #[derive(Deserialize)]
@@ -40,6 +41,8 @@ struct Info {
     #[serde(default)]
     swarm: Swarm,
     plugins: Plugins,
+    #[serde(default)]
+    default_runtime: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -64,6 +67,14 @@ struct Listed {
 #[serde(rename_all = "PascalCase")]
 struct Inspected {
     state: State,
+    #[serde(default)]
+    host_config: HostConfig,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct HostConfig {
+    runtime: String,
 }
 
 #[derive(Deserialize)]
@@ -82,6 +93,7 @@ pub(super) async fn engine(socket: &Path) -> io::Result<Engine> {
         live_restore: info.live_restore_enabled,
         swarm: !matches!(info.swarm.local_node_state.as_str(), "" | "inactive"),
         plugins: info.plugins.authorization.unwrap_or_default(),
+        default_runtime: info.default_runtime,
     })
 }
 
@@ -96,6 +108,17 @@ pub(super) async fn processes(socket: &Path) -> io::Result<BTreeMap<String, i64>
         }
     }
     Ok(found)
+}
+
+/// How many containers, running or not, were made with this runtime.
+pub(super) async fn made_with(socket: &Path, runtime: &str) -> io::Result<usize> {
+    let listed: Vec<Listed> = get(socket, "/containers/json?all=1").await?;
+    let mut count = 0;
+    for Listed { id } in listed {
+        let seen = get::<Inspected>(socket, &format!("/containers/{id}/json")).await;
+        count += usize::from(seen.is_ok_and(|seen| seen.host_config.runtime == runtime));
+    }
+    Ok(count)
 }
 
 /// A GET whose answer is good and JSON.

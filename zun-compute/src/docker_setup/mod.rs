@@ -78,6 +78,8 @@ pub struct Paths {
     pub record: PathBuf,
     /// Where Docker finds its plugin.
     pub plugin_socket: PathBuf,
+    /// `zun-runtime`, for a Docker that takes no first size of a terminal itself.
+    pub runtime: PathBuf,
 }
 
 impl Default for Paths {
@@ -87,6 +89,7 @@ impl Default for Paths {
             units: "/etc/systemd/system".into(),
             record: "/var/lib/zun-docker-setup/former.json".into(),
             plugin_socket: format!("/run/docker/plugins/{PLUGIN}.sock").into(),
+            runtime: "/usr/local/bin/zun-runtime".into(),
         }
     }
 }
@@ -100,8 +103,19 @@ pub enum Outcome {
     Shown(String),
     /// It is set up and proved.
     Done(Summary),
+    /// It was undone.
+    Undone(Undone),
+}
+
+/// What was undone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Undone {
     /// These files are as they were.
-    Undone(Vec<PathBuf>),
+    pub files: Vec<PathBuf>,
+    /// So many containers were made with the runtime that Docker does not know any more.
+    pub sized: usize,
+    /// Its program, which those that run still need.
+    pub runtime: PathBuf,
 }
 
 /// What was done.

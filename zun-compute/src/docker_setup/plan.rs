@@ -16,7 +16,7 @@ use super::texts::{self, PluginOptions};
 use crate::certificate::CertificateFiles;
 
 /// The oldest API that has all that grants are good for (Docker 20.10).
-const OLDEST: ApiVersion = ApiVersion { major: 1, minor: 41 };
+pub(super) const OLDEST: ApiVersion = ApiVersion { major: 1, minor: 41 };
 
 /// What the host's settings ask for.
 #[derive(Debug, Clone)]
@@ -58,6 +58,8 @@ pub(super) struct Found {
     /// Variables of it, by the file that they come from.
     pub(super) variables: Vec<(PathBuf, CommandLine)>,
     pub(super) engine: Engine,
+    /// `zun-runtime`, where this engine needs it.
+    pub(super) runtime: Option<PathBuf>,
     pub(super) record: Option<Record>,
 }
 
@@ -128,6 +130,7 @@ pub(super) fn plan(found: &Found, wanted: &Wanted) -> Result<Plan, Obstacle> {
         command_hosts: found.command.hosts(),
         moved: found.text(drop_in).is_some(),
         asked: found.engine.plugins.clone(),
+        runtime: found.runtime.clone(),
     };
     let last = found.record.as_ref().and_then(|record| record.written(daemon_json));
     let merged = daemon_json::merged(settings, &listening, last)

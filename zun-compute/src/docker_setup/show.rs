@@ -5,8 +5,9 @@ use std::fmt::{self, Write};
 use similar::TextDiff;
 
 use super::plan::{Change, Plan};
-use super::{Outcome, Summary};
+use super::{Outcome, Summary, Undone};
 use crate::certificate::{self, CertificateSettings, Flaw};
+use crate::driver::docker::RUNTIME;
 
 /// What would be done. Keys are never shown: they are not even made.
 pub(super) fn plan(plan: &Plan, flaw: Option<&Flaw>, wanted: &CertificateSettings) -> String {
@@ -44,16 +45,31 @@ impl fmt::Display for Outcome {
             }
             Self::Shown(text) => write!(out, "{text}"),
             Self::Done(summary) => summary.fmt(out),
-            Self::Undone(files) if files.is_empty() => {
-                writeln!(out, "there is nothing to undo: docker-setup has set up nothing here")
-            }
-            Self::Undone(files) => {
-                for file in files {
-                    writeln!(out, "as it was: {}", file.display())?;
-                }
-                writeln!(out, "Docker was restarted on its former settings")
-            }
+            Self::Undone(undone) => undone.fmt(out),
         }
+    }
+}
+
+impl fmt::Display for Undone {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { files, sized, runtime } = self;
+        if files.is_empty() {
+            return writeln!(out, "there is nothing to undo: docker-setup has set up nothing here");
+        }
+        for file in files {
+            writeln!(out, "as it was: {}", file.display())?;
+        }
+        writeln!(out, "Docker was restarted on its former settings")?;
+        if *sized > 0 {
+            let program = runtime.display();
+            writeln!(
+                out,
+                "{sized} containers were made with the runtime {RUNTIME}: as long as they are there leave {program} \
+                 where it is, for those that run need it to be stopped; none can be started again until docker-setup \
+                 is run again"
+            )?;
+        }
+        Ok(())
     }
 }
 

@@ -34,6 +34,7 @@ fn listening(moved: bool) -> Listening {
         command_hosts: vec!["fd://".to_owned()],
         moved,
         asked: vec!["opa".to_owned()],
+        runtime: Some("/bin/zun-runtime".into()),
     }
 }
 
@@ -59,9 +60,11 @@ fn found(directory: &Path, daemon_json: Option<&str>) -> Found {
         live_restore: false,
         swarm: false,
         plugins: Vec::new(),
+        default_runtime: "runc".to_owned(),
     };
     let command = CommandLine::new(DOCKERD);
-    Found { targets, files: there, command, variables: Vec::new(), engine, record: None }
+    let (variables, runtime) = (Vec::new(), Some("/bin/zun-runtime".into()));
+    Found { targets, files: there, command, variables, engine, runtime, record: None }
 }
 
 fn obstacle(found: &Found) -> String {
@@ -100,7 +103,12 @@ fn debians_fresh_host_gets_five_files() {
   "tlsverify": true,
   "tlscacert": "/etc/zun/pki/ca.pem",
   "tlscert": "/etc/zun/pki/cert.pem",
-  "tlskey": "/etc/zun/pki/key.pem"
+  "tlskey": "/etc/zun/pki/key.pem",
+  "runtimes": {
+    "zun-sized": {
+      "path": "/bin/zun-runtime"
+    }
+  }
 }
 "#;
     assert_eq!(settings, expected);
@@ -130,6 +138,11 @@ fn settings_that_ours_cannot_join_are_named_with_their_rule() {
         (r#"{"tlscacert": "/other.pem"}"#, "`tlscacert` is \"/other.pem\" already"),
         (r#"{"tlsverify": false}"#, "`tlsverify` is false already"),
         (r#"{"tls": false}"#, "`tls` is false already"),
+        (r#"{"runtimes": []}"#, "`runtimes` must be an object"),
+        (
+            r#"{"runtimes": {"zun-sized": {"path": "/mine"}}}"#,
+            r#"has {"path":"/mine"} as `zun-sized` already; it must be {"path":"/bin/zun-runtime"}"#,
+        ),
         (r#"{"live-restore": false, "live-restore": false}"#, "`live-restore` stands there twice"),
     ];
     for (text, words) in told {
@@ -140,6 +153,25 @@ fn settings_that_ours_cannot_join_are_named_with_their_rule() {
     let other = daemon_json::merged(Some(r#"{"hosts": ["tcp://127.0.0.1:2375"]}"#), &moved, None);
     let words = other.expect_err("somebody else's").to_string();
     assert!(words.contains("`tcp://127.0.0.1:2375` of somebody else"), "{words}");
+}
+
+#[test]
+fn other_runtimes_stay_and_an_engine_that_takes_sizes_gets_none_of_ours() {
+    let text = "{\n  \"runtimes\": { \"crun\" : {\"path\":\"crun\"} }\n}\n";
+    let after = merged(text).expect("merged");
+    let expected =
+        "{\n  \"runtimes\": {\n    \"crun\" : {\"path\":\"crun\"},\n    \"zun-sized\": {\n";
+    assert!(after.starts_with(expected), "{after}");
+    assert!(daemon_json::has_runtime(Some(&after)) && !daemon_json::has_runtime(Some(text)));
+    let none = Listening { runtime: None, ..listening(false) };
+    let after = daemon_json::merged(Some(text), &none, None).expect("merged");
+    assert!(!daemon_json::has_runtime(Some(&after)), "{after}");
+    // One of ours that stood elsewhere moves.
+    let before = merged("{}").expect("merged");
+    let moved = Listening { runtime: Some("/new/zun-runtime".into()), ..listening(true) };
+    let after = daemon_json::merged(Some(&before), &moved, Some(&before)).expect("merged");
+    let read: Value = serde_json::from_str(&after).expect("JSON");
+    assert_eq!(read["runtimes"], json!({"zun-sized": {"path": "/new/zun-runtime"}}));
 }
 
 #[test]
@@ -237,7 +269,7 @@ proptest! {
         for (key, value) in &foreign {
             prop_assert_eq!(read.get(key), Some(value));
         }
-        prop_assert_eq!(read.len(), foreign.len() + 7);
+        prop_assert_eq!(read.len(), foreign.len() + 8);
 
         prop_assert!(plan(&after, &wanted()).expect("a plan").is_empty());
 

@@ -3,21 +3,24 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::Machine;
 use super::back::{self, Former};
+use super::daemon_json;
 use super::error::SetupError;
 use super::files::{self, Kept};
+use super::local;
 use super::record::{self, Place};
 use super::texts::DOCKER_UNIT;
+use super::{Machine, Undone};
+use crate::driver::docker::RUNTIME;
 
 /// Undoes, and says which files were put back or taken away: none where nothing was set up.
-pub(super) async fn undo(machine: &Machine) -> Result<Vec<PathBuf>, SetupError> {
+pub(super) async fn undo(machine: &Machine) -> Result<Undone, SetupError> {
     let path = &machine.paths.record;
     if record::read(path)?.is_none() {
-        return Ok(Vec::new());
+        return Ok(Undone::default());
     }
     let place = Place::hold(path)?;
-    let Some(record) = record::read(path)? else { return Ok(Vec::new()) };
+    let Some(record) = record::read(path)? else { return Ok(Undone::default()) };
     if let Some(changed) = record.changed_since()? {
         return Err(SetupError::ChangedSince { path: changed.to_owned(), record: path.clone() });
     }
@@ -39,5 +42,12 @@ pub(super) async fn undo(machine: &Machine) -> Result<Vec<PathBuf>, SetupError> 
     .await?;
     files::remove_empty(&record.directories);
     place.clear()?;
-    Ok(former.into_keys().collect())
+    let settings = former.get(&daemon_json).and_then(Option::as_ref);
+    let sized = if daemon_json::has_runtime(settings.map(|kept| kept.text.as_str())) {
+        0
+    } else {
+        local::made_with(&machine.engine, RUNTIME).await.unwrap_or_default()
+    };
+    let runtime = machine.paths.runtime.clone();
+    Ok(Undone { files: former.into_keys().collect(), sized, runtime })
 }

@@ -26,7 +26,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 use zun_common::chain;
 use zun_common::grant::ApiVersion;
-use zun_compute::driver::docker::TAKES_SIZES;
+use zun_compute::driver::docker::{RUNTIME_PROGRAM, TAKES_SIZES};
 
 pub use error::EngineError;
 pub use settings::{EngineSettings, Layout, Plugin, SafeListener};
@@ -123,7 +123,7 @@ impl PrivateEngine {
     /// The program that gives terminals their first size, where an engine of this version needs one. It
     /// lies beside the plugin; without it first sizes come late, and all else works.
     pub fn runtime_for(version: ApiVersion, plugin: &Path) -> Option<PathBuf> {
-        let program = plugin.with_file_name("zun-runtime");
+        let program = plugin.with_file_name(RUNTIME_PROGRAM);
         (version < TAKES_SIZES && program.is_file()).then_some(program)
     }
 

@@ -1,10 +1,14 @@
 //! What runc is about to do, as far as a size matters to it.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+
+use crate::sizes::Sizes;
 
 /// A process with a terminal is about to be made.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,11 +44,9 @@ impl Job {
         if !is_id(&self.id) {
             return Ok(());
         }
-        let kept = directory.join(&self.id);
-        let Some((rows, columns)) = read_size(&std::fs::read_to_string(&kept)?) else {
-            return Ok(());
-        };
-        let mut whole: Value = serde_json::from_slice(&std::fs::read(&self.file)?)?;
+        let sizes = Sizes::open(directory)?;
+        let Some((rows, columns)) = read_size(&sizes.read(&self.id)?) else { return Ok(()) };
+        let mut whole: Value = serde_json::from_slice(&fs::read(&self.file)?)?;
         let process = match self.part {
             Some(part) => whole.get_mut(part),
             None => Some(&mut whole),
@@ -56,18 +58,27 @@ impl Job {
         }
         if self.part.is_none() {
             // An exec runs once.
-            std::fs::remove_file(kept)?;
+            sizes.forget(&self.id)?;
         }
         Ok(())
     }
 }
 
-/// At once: runc must never read a half.
+/// At once: runc must never read a half. An exec is described in `/tmp`, where others may write: what is
+/// there by our name already is nobody's that we would write into.
 fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut beside = file.as_os_str().to_owned();
     beside.push(".sized");
-    std::fs::write(&beside, bytes)?;
-    std::fs::rename(beside, file)
+    let mode = fs::metadata(file)?.permissions();
+    let mut made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+    let replaced = made
+        .write_all(bytes)
+        .and_then(|()| made.set_permissions(mode))
+        .and_then(|()| fs::rename(&beside, file));
+    if replaced.is_err() {
+        fs::remove_file(&beside)?;
+    }
+    replaced
 }
 
 fn is_id(id: &OsStr) -> bool {
@@ -111,16 +122,16 @@ mod tests {
     fn a_size_is_written_only_for_a_terminal_and_everything_else_stays() {
         let directory = tempfile::tempdir().expect("a directory");
         let here = directory.path();
-        std::fs::write(here.join(id()), "33 101\n").expect("kept");
+        fs::write(here.join(id()), "33 101\n").expect("kept");
         for (terminal, sized) in [(true, json!({"height": 33, "width": 101})), (false, Value::Null)]
         {
             let file = here.join("config.json");
             let config =
                 json!({"process": {"terminal": terminal, "args": ["sh"]}, "big": u64::MAX});
-            std::fs::write(&file, config.to_string()).expect("written");
+            fs::write(&file, config.to_string()).expect("written");
             let job = Job { id: id().into(), file: file.clone(), part: Some("process") };
             job.give_size(here).expect("given");
-            let bytes = std::fs::read(&file).expect("there");
+            let bytes = fs::read(&file).expect("there");
             let mut seen: Value = serde_json::from_slice(&bytes).expect("JSON");
             let process = seen["process"].as_object_mut().expect("a process");
             assert_eq!(process.remove("consoleSize").unwrap_or_default(), sized);
@@ -133,12 +144,18 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let here = directory.path();
         let file = here.join("process");
-        std::fs::write(&file, r#"{"terminal":true}"#).expect("written");
-        std::fs::write(here.join(id()), "33 101").expect("kept");
+        fs::write(&file, r#"{"terminal":true}"#).expect("written");
+        fs::write(here.join(id()), "33 101").expect("kept");
         let job = |id: &str| Job { id: id.into(), file: file.clone(), part: None };
         job("../process").give_size(here).expect("nothing");
+        // Whoever may write beside it gets nothing written.
+        let beside = here.join("process.sized");
+        std::os::unix::fs::symlink("/nowhere", &beside).expect("a link");
+        job(&id()).give_size(here).expect_err("somebody's file is in the way");
+        assert_eq!(fs::read_to_string(&file).expect("there"), r#"{"terminal":true}"#);
+        fs::remove_file(&beside).expect("removed");
         job(&id()).give_size(here).expect("given");
-        assert!(std::fs::read_to_string(&file).expect("there").contains("consoleSize"));
+        assert!(fs::read_to_string(&file).expect("there").contains("consoleSize"));
         assert!(job(&id()).give_size(here).is_err(), "it is gone");
         assert_eq!(read_size("0 x"), None);
     }

@@ -6,33 +6,36 @@
 //! read; then this becomes runc. Whatever goes wrong with the size, runc runs as it would have.
 //!
 //! ```text
-//!  zun-runtime --sizes DIRECTORY ARGUMENTS-OF-RUNC…        DIRECTORY/ID holds "ROWS COLUMNS"
+//!  zun-runtime [--sizes DIRECTORY] ARGUMENTS-OF-RUNC…      DIRECTORY/ID holds "ROWS COLUMNS"
 //! ```
 
 mod job;
+mod sizes;
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use zun_compute::driver::docker::{PLAIN_RUNTIME, SIZES};
+
 use job::Job;
 
 fn main() -> ExitCode {
     let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    if arguments.first().is_some_and(|first| first == "--sizes") && arguments.len() >= 2 {
-        let ours: Vec<OsString> = arguments.drain(..2).collect();
-        if let (Some(directory), Some(job)) = (ours.get(1), Job::of(&arguments)) {
-            // Without a size the container runs all the same.
-            job.give_size(Path::new(directory)).unwrap_or_default();
-        }
+    let named = arguments.first().is_some_and(|first| first == "--sizes") && arguments.len() >= 2;
+    let named: Vec<OsString> = arguments.drain(..if named { 2 } else { 0 }).collect();
+    let directory = named.get(1).map_or(Path::new(SIZES), Path::new);
+    if let Some(job) = Job::of(&arguments) {
+        // Without a size the container runs all the same.
+        job.give_size(directory).unwrap_or_default();
     }
     become_runc(&arguments)
 }
 
 #[expect(clippy::print_stderr, reason = "the engine shows what a runtime says there")]
 fn become_runc(arguments: &[OsString]) -> ExitCode {
-    let cause = Command::new("runc").args(arguments).exec();
+    let cause = Command::new(PLAIN_RUNTIME).args(arguments).exec();
     eprintln!("zun-runtime cannot run runc: {cause}");
     ExitCode::FAILURE
 }

@@ -34,7 +34,7 @@ use errors::Trouble;
 use sizes::Sizes;
 use wire::Wire;
 
-pub use sizes::{RUNTIME, TAKES_SIZES};
+pub use sizes::{PLAIN_RUNTIME, RUNTIME, RUNTIME_PROGRAM, SIZES, TAKES_SIZES};
 
 /// The label that marks a container as ours. Its value is the container's id, and the engine's name of
 /// the container must agree with it.

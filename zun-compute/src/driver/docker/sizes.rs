@@ -1,6 +1,7 @@
 //! First sizes of terminals on an engine that takes none itself (below API 1.42): left in a directory where
-//! `zun-runtime`, which runs the containers there, finds them. An engine that is set up so says so, with the
-//! directory, in its list of runtimes; on any other the first size is set right after the start.
+//! `zun-runtime`, which runs the containers there, finds them. An engine that is set up so says so in its list of
+//! runtimes, with the directory where it is not the usual one; on any other the first size is set right after the
+//! start.
 
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,15 @@ use super::errors::Trouble;
 
 /// The name under which `zun-runtime` is set up.
 pub const RUNTIME: &str = "zun-sized";
+
+/// The program.
+pub const RUNTIME_PROGRAM: &str = "zun-runtime";
+
+/// What it becomes: the only runtime that it is put before.
+pub const PLAIN_RUNTIME: &str = "runc";
+
+/// Where it looks for sizes, where it is told of no other directory.
+pub const SIZES: &str = "/var/lib/zun-compute/sizes";
 
 /// Engines from this version on take a first size themselves.
 pub const TAKES_SIZES: ApiVersion = ApiVersion { major: 1, minor: 42 };
@@ -34,9 +44,15 @@ impl Sizes {
     }
 
     fn told(info: &SystemInfo) -> Option<Self> {
-        let arguments = info.runtimes.as_ref()?.get(RUNTIME)?.runtime_args.as_ref()?;
-        match arguments.as_slice() {
+        let runtime = info.runtimes.as_ref()?.get(RUNTIME)?;
+        // Containers that another one would run without us are left to it.
+        if info.default_runtime.as_ref().is_some_and(|usual| usual != PLAIN_RUNTIME) {
+            return None;
+        }
+        let program = Path::new(runtime.path.as_ref()?).file_name()?;
+        match runtime.runtime_args.as_deref().unwrap_or_default() {
             [flag, directory] if flag == "--sizes" => Some(Self(directory.into())),
+            [] if program == RUNTIME_PROGRAM => Some(Self(SIZES.into())),
             _ => None,
         }
     }
@@ -71,8 +87,12 @@ mod tests {
         let set_up =
             r#"{"runc":{"path":"runc"},"zun-sized":{"path":"/p","runtimeArgs":["--sizes","/d"]}}"#;
         assert_eq!(told(set_up), Some(Sizes("/d".into())));
+        let usual = r#"{"zun-sized":{"path":"/usr/local/bin/zun-runtime"}}"#;
+        assert_eq!(told(usual), Some(Sizes(SIZES.into())));
         for none in [r#"{"runc":{"path":"runc"}}"#, r#"{"zun-sized":{"path":"/p"}}"#] {
             assert_eq!(told(none), None, "{none}");
         }
+        let other = format!(r#"{{"Runtimes":{usual},"DefaultRuntime":"nvidia"}}"#);
+        assert_eq!(Sizes::told(&serde_json::from_str(&other).expect("docker's json")), None);
     }
 }

@@ -1,0 +1,81 @@
+//! `zun-runtime` in Docker's settings, where its engine gives a terminal no first size.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
+use zun_common::chain;
+use zun_compute::docker_setup::undo;
+
+use super::host::Host;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_container_made_with_the_runtime_can_be_used_and_stopped_after_undo_and_not_started() {
+    let host = Host::start("{\n  \"runtimes\": { \"other\" : {\"path\":\"runc\"} }\n}\n").await;
+    let files = host.files();
+    host.set_up().await.expect("set up");
+    let runtimes =
+        host.docker(&["info", "-f", "{{range $name, $_ := .Runtimes}}{{$name}} {{end}}"]);
+    assert_eq!(runtimes.contains("zun-sized"), host.needs_runtime(), "{runtimes}");
+    assert!(runtimes.contains("other"), "{runtimes}");
+    if !host.needs_runtime() {
+        undo(&host.machine).await.expect("undone");
+        host.stop().await;
+        return;
+    }
+    let made =
+        ["run", "-d", "--runtime", "zun-sized", "--network", "none", "--name", "sized", "small"];
+    host.docker(&[&made[..], &["/bin/busybox", "sleep", "100000"]].concat());
+    let pid = host.pid("sized");
+
+    let told = undo(&host.machine).await.expect("undone").to_string();
+    let program = host.machine.paths.runtime.display().to_string();
+    assert!(told.contains("1 containers were made with the runtime zun-sized"), "{told}");
+    assert!(told.contains(&format!("leave {program}")), "{told}");
+    assert_eq!(host.files(), files, "byte for byte");
+    assert_eq!(host.pid("sized"), pid, "it goes on");
+    assert_eq!(host.docker(&["exec", "sized", "/bin/busybox", "echo", "usable"]), "usable");
+    host.docker(&["stop", "-t", "1", "sized"]);
+    assert!(host.pid("sized").starts_with("false "));
+    assert!(
+        host.refuses(&["start", "sized"]).contains("zun-sized"),
+        "Docker does not know it any more"
+    );
+
+    host.set_up().await.expect("set up");
+    host.docker(&["start", "sized"]);
+    assert!(host.pid("sized").starts_with("true "), "it can be started again");
+    host.docker(&["rm", "-f", "sized"]);
+    let told = undo(&host.machine).await.expect("undone").to_string();
+    assert!(!told.contains("zun-sized"), "{told}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_is_missing_or_that_others_may_change_is_not_given_to_docker() {
+    let host = Host::start("{}\n").await;
+    if host.needs_runtime() {
+        let (files, program) = (host.files(), host.machine.paths.runtime.clone());
+        fs::set_permissions(&program, Permissions::from_mode(0o775)).expect("set");
+        let words = chain(&host.set_up().await.expect_err("refused"));
+        assert!(words.contains("others than root may write it"), "{words}");
+        fs::remove_file(&program).expect("removed");
+        let words = chain(&host.set_up().await.expect_err("refused"));
+        let expected = format!("{} cannot be used", program.display());
+        assert!(words.starts_with(&expected) && words.contains("install it"), "{words}");
+        assert_eq!(host.files(), files, "nothing was changed");
+    }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runtime_of_that_name_that_is_somebody_elses_is_an_error_and_stays() {
+    let text = "{ \"runtimes\": {\"zun-sized\": {\"path\": \"runc\"}} }\n";
+    let host = Host::start(text).await;
+    if host.needs_runtime() {
+        let files = host.files();
+        let words = chain(&host.set_up().await.expect_err("refused"));
+        assert!(words.contains(r#"has {"path":"runc"} as `zun-sized` already"#), "{words}");
+        assert_eq!(host.files(), files, "nothing was changed");
+    }
+    host.stop().await;
+}

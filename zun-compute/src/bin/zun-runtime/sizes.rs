@@ -1,0 +1,94 @@
+//! Sizes that the agent has left. This program is run as root, and the agent is not: whatever lies there is read
+//! as two numbers or not at all, and nothing outside the directory can be reached through it.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, openat, unlinkat};
+
+/// `65535 65535` and the end of the line.
+const LONGEST: u64 = 12;
+
+/// The directory, and whose it is.
+pub(crate) struct Sizes {
+    directory: OwnedFd,
+    owner: u32,
+}
+
+impl Sizes {
+    /// A directory that nobody but its owner writes to.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = openat(CWD, path, flags, Mode::empty())?;
+        let about = fstat(&directory)?;
+        if about.st_mode & 0o022 != 0 {
+            return Err(io::Error::other("others may write there"));
+        }
+        Ok(Self { directory, owner: about.st_uid })
+    }
+
+    /// What was left for an id: a short plain file of the directory's owner. No link is followed, and nothing is
+    /// waited for.
+    pub(crate) fn read(&self, id: &OsStr) -> io::Result<String> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = openat(&self.directory, id, flags, Mode::empty())?;
+        let about = fstat(&file)?;
+        let plain = FileType::from_raw_mode(about.st_mode) == FileType::RegularFile;
+        if !plain || about.st_uid != self.owner {
+            return Err(io::Error::other("it is no plain file of the directory's owner"));
+        }
+        let mut text = String::new();
+        File::from(file).take(LONGEST).read_to_string(&mut text)?;
+        Ok(text)
+    }
+
+    /// It is not needed any more.
+    pub(crate) fn forget(&self, id: &OsStr) -> io::Result<()> {
+        Ok(unlinkat(&self.directory, id, AtFlags::empty())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn only_a_plain_short_file_of_the_owner_is_read() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let here = directory.path();
+        fs::write(here.join("good"), "33 101\n").expect("written");
+        fs::write(here.join("long"), "1".repeat(100)).expect("written");
+        symlink(here.join("good"), here.join("link")).expect("a link");
+        fs::create_dir(here.join("folder")).expect("a folder");
+        let fifo = Command::new("mkfifo").arg(here.join("fifo")).status().expect("mkfifo runs");
+        assert!(fifo.success());
+        let sizes = Sizes::open(here).expect("a good directory");
+        assert_eq!(sizes.read(OsStr::new("good")).expect("read"), "33 101\n");
+        assert_eq!(sizes.read(OsStr::new("long")).expect("read").len(), 12);
+        for bad in ["link", "folder", "fifo", "missing"] {
+            assert!(sizes.read(OsStr::new(bad)).is_err(), "{bad}");
+        }
+        sizes.forget(OsStr::new("good")).expect("removed");
+        assert!(sizes.read(OsStr::new("good")).is_err());
+    }
+
+    #[test]
+    fn a_directory_that_others_write_to_or_that_is_a_link_is_not_looked_into() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (real, link) = (directory.path().join("real"), directory.path().join("link"));
+        fs::create_dir(&real).expect("a folder");
+        symlink(&real, &link).expect("a link");
+        assert!(Sizes::open(&link).is_err(), "a link");
+        fs::set_permissions(&real, Permissions::from_mode(0o770)).expect("set");
+        assert!(Sizes::open(&real).is_err(), "for a group");
+        fs::set_permissions(&real, Permissions::from_mode(0o700)).expect("set");
+        assert!(Sizes::open(&real).is_ok());
+    }
+}
