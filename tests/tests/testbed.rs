@@ -4,6 +4,7 @@ mod testbed {
     mod docker_setup;
     mod hosts;
     mod lifecycle;
+    mod rotation;
     mod sessions;
     mod support;
 }

@@ -120,7 +120,6 @@ impl Units {
         let child = Command::new(binary("zun-authz"))
             .arg("--socket")
             .arg(self.layout.plugin_socket())
-            .args(["--ca", &value("LoadCredential=ca.pem:")])
             .args(options.split_whitespace())
             .stdin(Stdio::null())
             .stderr(Stdio::null())

@@ -1,12 +1,17 @@
 //! The authorities whose grants are honoured.
 
-use std::fs;
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use x509_parser::parse_x509_certificate;
 use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo, X509Certificate};
+
+/// A list of a few authorities is a few kilobytes.
+const LONGEST: u64 = 256 << 10;
 
 /// The file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -36,9 +41,10 @@ struct Authority {
 }
 
 impl Authorities {
-    /// Reads a file.
+    /// Reads a file: a plain one and not a large one, for whoever may write there must not be able to make the plugin
+    /// wait or grow.
     pub fn read(file: &Path) -> Result<Self, AuthoritiesError> {
-        let text = fs::read(file)
+        let text = read_plain(file)
             .map_err(|cause| AuthoritiesError::Read { file: file.to_path_buf(), cause })?;
         Self::from_pem(&text).ok_or_else(|| AuthoritiesError::NoAuthority(file.to_path_buf()))
     }
@@ -72,6 +78,19 @@ impl Authority {
     }
 }
 
+fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no plain file"));
+    }
+    let mut text = Vec::new();
+    if file.take(LONGEST + 1).read_to_end(&mut text)? as u64 > LONGEST {
+        return Err(io::Error::other(format!("it is longer than {LONGEST} bytes")));
+    }
+    Ok(text)
+}
+
 fn authority(pem: &Pem) -> Option<Authority> {
     if pem.label != "CERTIFICATE" {
         return None;
@@ -98,6 +117,23 @@ mod tests {
         let mixed = format!("{both}{leaf}");
         for bad in ["", "x", &leaf, &mixed, &one.key_pem()] {
             assert!(Authorities::from_pem(bad.as_bytes()).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_an_endless_file_and_a_long_one_are_refused_at_once() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let pipe = directory.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("it runs");
+        assert!(made.success());
+        let long = directory.path().join("long");
+        let text = Signer::new("a").ca_pem().repeat(1000);
+        std::fs::write(&long, text).expect("written");
+        for bad in [&pipe, Path::new("/dev/zero"), directory.path(), &long] {
+            assert!(
+                matches!(Authorities::read(bad), Err(AuthoritiesError::Read { .. })),
+                "{bad:?}"
+            );
         }
     }
 

@@ -20,13 +20,17 @@ use zun_common::rpc::host::{
     Authorities, HostCertificate, SignHostCertificate, TrustedAuthorities,
 };
 
+/// For the owner alone.
+const PRIVATE: u32 = 0o600;
+/// For all: `zun-authz`, another user, reads the authorities.
+const PUBLIC: u32 = 0o644;
 /// A certificate that expires sooner is replaced.
 const LEAST_LIFETIME: TimeDelta = TimeDelta::days(30);
 
 /// What certificate is wanted, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateSettings {
-    /// Made if it is not there, for its owner alone.
+    /// Made if it is not there. Only the key in it is for its owner alone.
     pub directory: PathBuf,
     /// The host; stands in the certificate too.
     pub host: HostName,
@@ -43,6 +47,19 @@ pub struct CertificateFiles {
     pub certificate: PathBuf,
     /// Its private key.
     pub key: PathBuf,
+}
+
+/// What there was to take from zun-api.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// Nothing.
+    Nothing,
+    /// Another list of authorities.
+    Authorities,
+    /// A certificate, with its list of authorities.
+    Certificate,
+    /// It did not say; what is here is good without it.
+    Unknown,
 }
 
 /// Why there is no certificate.
@@ -133,14 +150,23 @@ pub async fn ensure(
     bus: &Bus,
     settings: &CertificateSettings,
 ) -> Result<CertificateFiles, CertificateError> {
+    renew(bus, settings).await?;
+    Ok(CertificateFiles::within(&settings.directory))
+}
+
+/// As [`ensure`], and says what was new.
+pub(crate) async fn renew(
+    bus: &Bus,
+    settings: &CertificateSettings,
+) -> Result<News, CertificateError> {
     let files = CertificateFiles::within(&settings.directory);
     let names = names(settings);
     let host = &settings.host;
     let found = read(&files).and_then(|texts| check(&texts, &names).map(|()| texts));
     let flaw = match found {
         Ok(texts) => match follow(bus, settings, texts).await? {
-            None => return Ok(files),
-            Some(flaw) => flaw,
+            Ok(news) => return Ok(news),
+            Err(flaw) => flaw,
         },
         Err(flaw) => flaw,
     };
@@ -158,7 +184,7 @@ pub async fn ensure(
     check(&texts, &names).map_err(|flaw| CertificateError::Bad { host: host.clone(), flaw })?;
     write(&settings.directory, &files, &texts)?;
     say_new(host, "certificate");
-    Ok(files)
+    Ok(News::Certificate)
 }
 
 /// Takes the authorities that zun-api trusts now, where they are others than those that are here and the good
@@ -167,27 +193,28 @@ async fn follow(
     bus: &Bus,
     settings: &CertificateSettings,
     texts: Texts,
-) -> Result<Option<Flaw>, CertificateError> {
+) -> Result<Result<News, Flaw>, CertificateError> {
     let host = &settings.host;
     let question = TrustedAuthorities { host: host.clone() };
     let asked =
         bus.speaking_as(host.as_str()).ask_controller(&question, &CallContext::internal()).await;
     let now = match asked {
         Ok(Authorities { ca }) if ca != texts.ca => Texts { ca, ..texts },
-        Ok(_) => return Ok(None),
+        Ok(_) => return Ok(Ok(News::Nothing)),
         Err(error) => {
             tracing::debug!(host.name = %host, error = %chain(&error), "the authorities stay as they are");
-            return Ok(None);
+            return Ok(Ok(News::Unknown));
         }
     };
     if let Err(flaw) = check(&now, &names(settings)) {
-        return Ok(Some(flaw));
+        return Ok(Err(flaw));
     }
     let path = CertificateFiles::within(&settings.directory).ca;
-    let written = write_beside(&path, &now.ca).and_then(|()| fs::rename(beside(&path), &path));
+    let written =
+        write_beside(&path, &now.ca, PUBLIC).and_then(|()| fs::rename(beside(&path), &path));
     written.map_err(|cause| CertificateError::Unwritable { path, cause })?;
     say_new(host, "list of authorities");
-    Ok(None)
+    Ok(Ok(News::Authorities))
 }
 
 fn say_new(host: &HostName, what: &str) {
@@ -298,24 +325,24 @@ fn write(
     };
     fs::DirBuilder::new()
         .recursive(true)
-        .mode(0o700)
+        .mode(0o755)
         .create(directory)
         .map_err(unwritable(directory))?;
     let all = [
-        (&files.key, &texts.key),
-        (&files.certificate, &texts.certificate),
-        (&files.ca, &texts.ca),
+        (&files.key, &texts.key, PRIVATE),
+        (&files.certificate, &texts.certificate, PUBLIC),
+        (&files.ca, &texts.ca, PUBLIC),
     ];
-    for (path, text) in all {
-        write_beside(path, text).map_err(unwritable(path))?;
+    for (path, text, mode) in all {
+        write_beside(path, text, mode).map_err(unwritable(path))?;
     }
-    for (path, _) in all {
+    for (path, ..) in all {
         fs::rename(beside(path), path).map_err(unwritable(path))?;
     }
     Ok(())
 }
 
-fn write_beside(path: &Path, text: &str) -> io::Result<()> {
+fn write_beside(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let beside = beside(path);
     match fs::remove_file(&beside) {
         Ok(()) => {}
@@ -323,7 +350,7 @@ fn write_beside(path: &Path, text: &str) -> io::Result<()> {
         Err(error) => return Err(error),
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-    file.set_permissions(Permissions::from_mode(0o600))?;
+    file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }

@@ -100,7 +100,8 @@ async fn a_certificate_is_asked_for_once_and_kept_private() {
         (Authority::start(365).await, tempfile::tempdir().expect("a directory"));
     let wanted = wanted(home.path(), &["127.0.0.1", "::1", "compute1.example"]);
     let files = ensure(&authority.bus, &wanted).await.expect("a certificate");
-    assert_eq!((mode(&files.key), mode(&wanted.directory)), (0o600, 0o700));
+    assert_eq!((mode(&files.key), mode(&wanted.directory)), (0o600, 0o755));
+    assert_eq!((mode(&files.ca), mode(&files.certificate)), (0o644, 0o644));
     assert_eq!(ensure(&authority.bus, &wanted).await.expect("the same"), files);
     assert_eq!(authority.signed(), 1);
     assert!(!beside(&files.key).exists());

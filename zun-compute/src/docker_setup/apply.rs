@@ -124,6 +124,7 @@ impl Attempt<'_> {
         if self.sign {
             certificates::ensure(self.bus, &self.certificate).await?;
         }
+        certificates::open_to_plugin(&self.wanted.certificates.ca)?;
         self.go_on()?;
         self.start_plugin().await?;
         self.go_on()?;

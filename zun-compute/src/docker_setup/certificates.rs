@@ -1,7 +1,8 @@
 //! The host's certificate and its grant for the proof, over the bus.
 
-use std::fs;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
@@ -16,7 +17,7 @@ use zun_common::rpc::host::SignProof;
 use super::error::SetupError;
 use super::files::FileError;
 use super::proof::Unproved;
-use crate::certificate::{self, CertificateFiles, CertificateSettings};
+use crate::certificate::{self, CertificateFiles, CertificateSettings, News};
 use crate::probe::{Identity, Unfit};
 
 /// zun-api signs from a minute ago on, and for two minutes.
@@ -65,8 +66,9 @@ fn compare(here: DateTime<Utc>, there: DateTime<Utc>) -> Result<(), SetupError> 
 }
 
 /// Makes sure of the certificate. Its files belong to whom the directory belongs: the agent renews them.
-pub(super) async fn ensure(bus: &Bus, wanted: &CertificateSettings) -> Result<(), SetupError> {
-    let CertificateFiles { ca, certificate, key } = certificate::ensure(bus, wanted).await?;
+pub(super) async fn ensure(bus: &Bus, wanted: &CertificateSettings) -> Result<News, SetupError> {
+    let news = certificate::renew(bus, wanted).await?;
+    let CertificateFiles { ca, certificate, key } = CertificateFiles::within(&wanted.directory);
     let directory = &wanted.directory;
     let about = fs::metadata(directory)
         .map_err(|cause| FileError::Read { path: directory.clone(), cause })?;
@@ -74,7 +76,25 @@ pub(super) async fn ensure(bus: &Bus, wanted: &CertificateSettings) -> Result<()
         chown(&path, Some(about.uid()), Some(about.gid()))
             .map_err(|cause| FileError::Write { path, cause })?;
     }
+    Ok(news)
+}
+
+/// Lets zun-authz, which is a user of its own, read the list of authorities; nobody needs to hide it.
+pub(super) fn open_to_plugin(ca: &Path) -> Result<(), FileError> {
+    let directory = ca.parent().unwrap_or_else(|| Path::new("/"));
+    for (path, needed) in [(directory, 0o111), (ca, 0o444)] {
+        let opened = open(path, needed);
+        opened.map_err(|cause| FileError::Write { path: path.to_owned(), cause })?;
+    }
     Ok(())
+}
+
+fn open(path: &Path, needed: u32) -> io::Result<()> {
+    let mode = fs::metadata(path)?.permissions().mode();
+    if mode & needed == needed {
+        return Ok(());
+    }
+    fs::set_permissions(path, Permissions::from_mode(mode & 0o7777 | needed))
 }
 
 #[cfg(test)]

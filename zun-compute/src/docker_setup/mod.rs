@@ -45,7 +45,7 @@ pub use proof::Unproved;
 pub use record::RecordError;
 pub use services::{Order, ServiceError, Services, Systemd};
 
-use crate::certificate::{self, CertificateFiles, CertificateSettings};
+use crate::certificate::{self, CertificateFiles, CertificateSettings, News};
 use crate::settings::Settings;
 use apply::Attempt;
 use plan::Wanted;
@@ -99,6 +99,9 @@ impl Default for Paths {
 pub enum Outcome {
     /// Nothing differs, and nothing was done.
     Nothing,
+    /// Nothing differs, but zun-api had another list of authorities, or certificate: it is here now, and Docker, which
+    /// was not restarted, takes it at its next start.
+    Taken(News),
     /// What would be done, in words and diffs.
     Shown(String),
     /// It is set up and proved.
@@ -172,7 +175,7 @@ pub async fn set_up(
     let sign = certificate::flaw(&certificate).is_some();
     let proved = found.record.as_ref().is_some_and(|record| record.proved);
     if plan.is_empty() && !sign && proved {
-        return Ok(Outcome::Nothing);
+        return followed(bus, &certificate).await;
     }
     // Nothing is begun that could not be proved.
     certificates::proof_grant(bus, &wanted.host).await?;
@@ -188,6 +191,20 @@ pub async fn set_up(
         told_to_end: AtomicBool::new(false),
     };
     attempt.run().await.map(Outcome::Done)
+}
+
+/// What is set up stays, but for what zun-api has signed or trusts since. The agent does the same from time to time.
+async fn followed(bus: &Bus, certificate: &CertificateSettings) -> Result<Outcome, SetupError> {
+    match certificates::ensure(bus, certificate).await? {
+        News::Nothing => Ok(Outcome::Nothing),
+        News::Unknown => {
+            tracing::warn!(
+                "zun-api did not say which authorities it trusts now: the agent asks again"
+            );
+            Ok(Outcome::Nothing)
+        }
+        news @ (News::Authorities | News::Certificate) => Ok(Outcome::Taken(news)),
+    }
 }
 
 /// Takes away what was set up.

@@ -6,7 +6,7 @@ use similar::TextDiff;
 
 use super::plan::{Change, Plan};
 use super::{Outcome, Summary, Undone};
-use crate::certificate::{self, CertificateSettings, Flaw};
+use crate::certificate::{self, CertificateSettings, Flaw, News};
 use crate::driver::docker::RUNTIME;
 
 /// What would be done. Keys are never shown: they are not even made.
@@ -42,6 +42,17 @@ impl fmt::Display for Outcome {
         match self {
             Self::Nothing => {
                 writeln!(out, "Docker is set up already: nothing differs, nothing was changed")
+            }
+            Self::Taken(news) => {
+                let what = match news {
+                    News::Certificate => "certificate, with its list of authorities",
+                    News::Authorities | News::Nothing | News::Unknown => "list of authorities",
+                };
+                writeln!(
+                    out,
+                    "Docker is set up already. zun-api had a new {what}: it is here now. zun-authz takes it by itself, \
+                     Docker at its next restart (systemctl restart docker)"
+                )
             }
             Self::Shown(text) => write!(out, "{text}"),
             Self::Done(summary) => summary.fmt(out),

@@ -35,13 +35,12 @@ pub(super) fn drop_in(command: &str) -> String {
 /// The plugin's drop-in.
 pub(super) fn host(options: &PluginOptions<'_>) -> String {
     let PluginOptions { host, api_version, authority, notify } = options;
+    let authority = authority.display();
     let notify = notify.map(|path| format!(" --notify {}", path.display())).unwrap_or_default();
     format!(
         "# This host. Written by `zun-compute docker-setup`; `docker-setup --undo` takes it away.\n\
          [Service]\n\
-         Environment=\"ZUN_AUTHZ_OPTIONS=--host {host} --api-version {api_version}{notify}\"\n\
-         LoadCredential=ca.pem:{}\n",
-        authority.display()
+         Environment=\"ZUN_AUTHZ_OPTIONS=--host {host} --api-version {api_version} --ca {authority}{notify}\"\n"
     )
 }
 
@@ -67,7 +66,7 @@ mod tests {
             notify: Some(Path::new("/run/n.sock")),
         };
         let text = host(&options);
-        assert!(text.contains("--host c1 --api-version 1.41 --notify /run/n.sock\""), "{text}");
-        assert!(text.contains("LoadCredential=ca.pem:/etc/zun/pki/ca.pem\n"), "{text}");
+        let words = "--host c1 --api-version 1.41 --ca /etc/zun/pki/ca.pem --notify /run/n.sock\"";
+        assert!(text.contains(words), "{text}");
     }
 }

@@ -14,7 +14,7 @@ pub(crate) enum Command {
     /// Shows which authorities are trusted, which one signs, and what is next in a rotation.
     Show(Place),
     /// Lets one authority follow another: prepare, switch, finish. zun-api is restarted after each step, and
-    /// every host's Docker after the first two.
+    /// every host's zun-compute and Docker.
     Rotate {
         /// The step.
         #[arg(value_enum)]
@@ -55,7 +55,10 @@ pub(crate) fn run(command: &Command, config: Option<&Path>) -> Result<(), Failur
         Command::Rotate { step, place } => {
             let directory = place.directory(config)?;
             rotate(&directory, step.step())?;
-            say(next(&trusted(&directory)?));
+            say(match step {
+                StepName::Finish => FINISHED,
+                StepName::Prepare | StepName::Switch => next(&trusted(&directory)?),
+            });
         }
     }
     Ok(())
@@ -76,6 +79,8 @@ fn show(all: &[Trusted]) {
     }
     println!("{}", next(all));
 }
+
+const FINISHED: &str = "restart zun-api, then zun-compute and Docker on every host: a host trusts the former authority until then";
 
 /// What an operator does next.
 fn next(all: &[Trusted]) -> &'static str {

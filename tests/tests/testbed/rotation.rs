@@ -1,0 +1,127 @@
+//! One authority follows another on real hosts, as docs/security.md says.
+
+use std::path::Path;
+
+use chrono::Utc;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use zun_api::ca::{Authority, CERTIFICATE_FILE, KEY_FILE};
+use zun_common::grant::{Call, Grant, WaitCondition};
+use zun_tests::eventually::eventually;
+use zun_tests::tls::{Dialler, Identity};
+
+use super::support::{COMPUTE1, COMPUTE2, CONTROLLER, Host, bed};
+
+const HOSTS: [(Host, &str); 2] = [(COMPUTE1, "1.41"), (COMPUTE2, "1.45")];
+const LIST: &str = "/etc/zun/pki/ca.pem";
+const SETUP: &str =
+    "/usr/local/bin/zun-compute --config /etc/zun/zun-compute.toml docker-setup 2>/dev/null";
+
+/// The authority in the hands of one who took its key before the rotation.
+fn stolen_authority(directory: &Path) -> Authority {
+    for name in [CERTIFICATE_FILE, KEY_FILE] {
+        let text = CONTROLLER.must(&["cat", &format!("/var/lib/zun/ca/{name}")]);
+        std::fs::write(directory.join(name), text + "\n").expect("written");
+    }
+    let key = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(directory.join(KEY_FILE), key).expect("set");
+    Authority::load(directory).expect("an authority")
+}
+
+/// What a host's Docker answers to a grant that the authority signs now; `None` where the handshake is refused.
+fn answered((host, version): (Host, &str), authority: &Authority) -> Option<u16> {
+    let grant = Grant::proof(host.0.parse().expect("a name"));
+    let identity = Identity::granted(authority, &grant, "stolen", Utc::now());
+    let call = Call::Wait(WaitCondition::NextExit);
+    let (method, target) = grant.call(version.parse().expect("a version"), call).expect("a call");
+    let line =
+        format!("{} {target} HTTP/1.0\r\nHost: x\r\nContent-Length: 0\r\n\r\n", method.as_str());
+    let dialler = Dialler {
+        address: (host.address(), 2376).into(),
+        name: host.0.to_owned(),
+        ca: host.must(&["cat", LIST]),
+    };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let mut stream = dialler.dial(Some(&identity)).await.ok()?;
+        stream.write_all(line.as_bytes()).await.ok()?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.ok()?;
+        String::from_utf8_lossy(&answer).split(' ').nth(1)?.parse().ok()
+    })
+}
+
+fn consoles_open() {
+    for (host, _) in HOSTS {
+        let greeting = bed().must(&["run", "--rm", "--host", host.0, "cirros", "echo", "open"]);
+        assert_eq!(greeting, "open\n", "{host:?}");
+    }
+}
+
+/// One step on the controller; a console can be opened before any host knows of it.
+fn take(step: &str) {
+    let place = "--directory /var/lib/zun/ca";
+    let command = format!("runuser -u zun-api -- zun-api ca rotate {step} {place} 2>&1");
+    let told = CONTROLLER.must(&["sh", "-c", &command]);
+    assert!(told.contains("restart zun-api"), "{told}");
+    CONTROLLER.restart("zun-api.service");
+    for (host, _) in HOSTS {
+        host.comes_up();
+    }
+    consoles_open();
+}
+
+/// The agent brings the new list on one host, docker-setup on the other; neither restarts Docker or the plugin.
+fn bring() {
+    let trusted = CONTROLLER.must(&["cat", "/var/lib/zun/ca/ca.pem"]);
+    for (host, _) in HOSTS {
+        let pids = || ["docker", "zun-authz"].map(|unit| host.property(unit, "MainPID"));
+        let before = pids();
+        if host == COMPUTE1 {
+            host.restart("zun-compute.service");
+        } else {
+            host.must(&["systemctl", "stop", "zun-compute.service"]);
+            let told = host.must(&["sh", "-c", SETUP]);
+            let expected = ["zun-api had a new", "Docker at its next restart"];
+            assert!(expected.iter().all(|words| told.contains(words)), "{told}");
+            let again = host.must(&["sh", "-c", SETUP]);
+            assert!(again.contains("nothing differs"), "{again}");
+            host.must(&["systemctl", "start", "zun-compute.service"]);
+        }
+        eventually("the new list is there", || host.must(&["cat", LIST]) == trusted);
+        assert_eq!(pids(), before, "{host:?}");
+        host.comes_up();
+    }
+    consoles_open();
+}
+
+fn restart_docker() {
+    for (host, _) in HOSTS {
+        host.must(&["systemctl", "reset-failed", "docker.service"]);
+        host.restart("docker.service");
+        host.comes_up();
+    }
+    consoles_open();
+}
+
+#[test]
+#[ignore = "needs `make testbed-up`"]
+fn through_a_rotation_consoles_open_and_then_the_old_authority_is_good_for_nothing() {
+    let directory = TempDir::new().expect("a directory");
+    let old = stolen_authority(directory.path());
+    let answers = || HOSTS.map(|host| answered(host, &old));
+    // The engine's own answer: it has no such container.
+    assert_eq!(answers(), [Some(404), Some(404)]);
+    for step in ["prepare", "switch"] {
+        take(step);
+        bring();
+        restart_docker();
+        assert_eq!(answers(), [Some(404), Some(404)], "{step}");
+    }
+    take("finish");
+    assert_eq!(answers(), [Some(404), Some(404)], "the hosts do not know yet");
+    bring();
+    assert_eq!(answers(), [Some(403), Some(403)], "zun-authz knows, Docker does not yet");
+    restart_docker();
+    assert_eq!(answers(), [None, None], "refused at the handshake");
+}
