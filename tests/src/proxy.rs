@@ -18,16 +18,13 @@ enum Mode {
 #[derive(Debug, Clone, Copy)]
 struct State {
     mode: Mode,
+    target: SocketAddr,
     /// Connections of an older epoch are cut.
     epoch: u64,
 }
 
-/// Where it leads, and when it loses patience.
-#[derive(Debug, Clone, Copy)]
-struct Way {
-    target: SocketAddr,
-    idle: Option<Duration>,
-}
+/// When it loses patience.
+type Idle = Option<Duration>;
 
 /// A proxy on a free loopback port. It ends when it is dropped.
 #[derive(Debug)]
@@ -40,27 +37,27 @@ pub struct Proxy {
 impl Proxy {
     /// Passes everything on to `target`.
     pub async fn to(target: SocketAddr) -> Self {
-        Self::over((Ipv4Addr::LOCALHOST, 0).into(), Way { target, idle: None }).await
+        Self::over((Ipv4Addr::LOCALHOST, 0).into(), target, None).await
     }
 
     /// The same, listening on IPv6's loopback.
     pub async fn of_ipv6_to(target: SocketAddr) -> Self {
-        Self::over((Ipv6Addr::LOCALHOST, 0).into(), Way { target, idle: None }).await
+        Self::over((Ipv6Addr::LOCALHOST, 0).into(), target, None).await
     }
 
     /// The same, and cuts a connection on which nothing went either way for so long.
     pub async fn impatient_to(target: SocketAddr, idle: Duration) -> Self {
-        Self::over((Ipv4Addr::LOCALHOST, 0).into(), Way { target, idle: Some(idle) }).await
+        Self::over((Ipv4Addr::LOCALHOST, 0).into(), target, Some(idle)).await
     }
 
-    async fn over(listen: SocketAddr, way: Way) -> Self {
+    async fn over(listen: SocketAddr, target: SocketAddr, idle: Idle) -> Self {
         let listener = TcpListener::bind(listen).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let tasks = Tasks::new();
-        let (state, seen) = watch::channel(State { mode: Mode::Pass, epoch: 0 });
+        let (state, seen) = watch::channel(State { mode: Mode::Pass, target, epoch: 0 });
         let (own, stop) = (tasks.clone(), tasks.token().clone());
         tasks.spawn(async move {
-            stop.run_until_cancelled(accept(listener, way, seen, own)).await;
+            stop.run_until_cancelled(accept(listener, idle, seen, own)).await;
         });
         Self { address, state, tasks }
     }
@@ -77,8 +74,15 @@ impl Proxy {
 
     /// Ends all connections and takes no new ones.
     pub fn refuse(&self) {
-        self.state
-            .send_modify(|state| *state = State { mode: Mode::Refuse, epoch: state.epoch + 1 });
+        self.state.send_modify(|state| {
+            state.mode = Mode::Refuse;
+            state.epoch += 1;
+        });
+    }
+
+    /// Leads new connections elsewhere.
+    pub fn lead_to(&self, target: SocketAddr) {
+        self.state.send_modify(|state| state.target = target);
     }
 
     /// Passes nothing on any more; connections stay open, and new ones are taken and left alone.
@@ -100,7 +104,7 @@ impl Drop for Proxy {
 
 async fn accept(
     mut listener: TcpListener,
-    way: Way,
+    idle: Idle,
     mut state: watch::Receiver<State>,
     tasks: Tasks,
 ) {
@@ -119,7 +123,7 @@ async fn accept(
         let Ok((client, _)) = taken else { continue };
         let (state, stop) = (state.clone(), tasks.token().clone());
         tasks.spawn(async move {
-            stop.run_until_cancelled(relay(client, way, state)).await;
+            stop.run_until_cancelled(relay(client, idle, state)).await;
         });
     }
 }
@@ -131,17 +135,17 @@ async fn is(state: &mut watch::Receiver<State>, mode: Mode) {
     }
 }
 
-async fn relay(client: TcpStream, way: Way, mut state: watch::Receiver<State>) {
-    let epoch = state.borrow().epoch;
+async fn relay(client: TcpStream, idle: Idle, mut state: watch::Receiver<State>) {
+    let State { epoch, target, .. } = *state.borrow();
     let passed = state.clone();
     let (moved, mut seen) = watch::channel(());
     let (up, down) = (moved.clone(), moved);
     let impatient = async {
-        let Some(idle) = way.idle else { return std::future::pending().await };
+        let Some(idle) = idle else { return std::future::pending().await };
         while let Ok(Ok(())) = tokio::time::timeout(idle, seen.changed()).await {}
     };
     let pass = async move {
-        let Ok(server) = TcpStream::connect(way.target).await else { return };
+        let Ok(server) = TcpStream::connect(target).await else { return };
         let ((from_client, to_client), (from_server, to_server)) =
             (client.into_split(), server.into_split());
         tokio::join!(

@@ -72,6 +72,17 @@ impl Identity {
         Forge { issuer: Issuer::from_ca_cert_der(leaf, key).expect("an issuer"), ca_pem }
     }
 
+    /// What a server that shows it is made of.
+    pub fn server(&self) -> rustls::ServerConfig {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(self.chain.clone(), self.key.clone_key())
+            .expect("a certificate and its key")
+    }
+
     /// With more certificates behind the leaf.
     #[must_use]
     pub fn followed_by(mut self, other: &Self) -> Self {

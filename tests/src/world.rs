@@ -17,12 +17,27 @@ use zun_standalone::engine::{EngineSettings, Plugin, PrivateEngine, SafeListener
 
 use crate::bed::{Bed, binary};
 use crate::eventually::eventually;
+use crate::proxy::Proxy;
 use crate::rabbit::{Rabbit, VirtualHost};
 
 /// So many lines of each log are shown of a failed test.
 const LAST_WORDS: usize = 60;
 const LOG_FILTER: &str = "info,zun_common::bus=debug";
 const TOKEN: &str = "a-token-of-this-world-and-of-no-other";
+const STRANGERS_TOKEN: &str = "a-token-of-a-stranger-in-this-world";
+
+/// What stands before each host's engine, where clients dial it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Front {
+    /// Nothing.
+    Itself,
+    /// A proxy, which can be broken.
+    Proxy,
+    /// The same, on IPv6: another address than the engine's own.
+    Ipv6,
+    /// A proxy that cuts a connection on which nothing went for so long.
+    Impatient(Duration),
+}
 
 /// The cluster. [`World::stop`] takes it down; dropped without, its processes are killed.
 pub struct World {
@@ -31,6 +46,7 @@ pub struct World {
     endpoint: SocketAddr,
     api: Option<Running>,
     hosts: Vec<Host>,
+    front: Front,
     /// Dropped last: an engine that is dropped finds its processes through files below it.
     directory: TempDir,
 }
@@ -40,6 +56,7 @@ struct Host {
     settings: PathBuf,
     agent: Option<Running>,
     engine: PrivateEngine,
+    proxy: Option<Proxy>,
 }
 
 /// A process of ours. It is killed when this is dropped.
@@ -48,15 +65,20 @@ struct Running(Child);
 impl World {
     /// Starts zun-api and so many hosts, and waits until all of them are up.
     pub async fn start(hosts: usize) -> Self {
-        Self::over(Rabbit::shared().await, hosts).await
+        Self::over(Rabbit::shared().await, (hosts, Front::Itself)).await
+    }
+
+    /// One host, with this before its engine.
+    pub async fn behind(front: Front) -> Self {
+        Self::over(Rabbit::shared().await, (1, front)).await
     }
 
     /// The same, with RabbitMQ for this world alone: it may be killed.
     pub async fn alone(hosts: usize) -> Self {
-        Self::over(Rabbit::alone().await, hosts).await
+        Self::over(Rabbit::alone().await, (hosts, Front::Itself)).await
     }
 
-    async fn over(rabbit: Rabbit, hosts: usize) -> Self {
+    async fn over(rabbit: Rabbit, (hosts, front): (usize, Front)) -> Self {
         let directory =
             tempfile::Builder::new().prefix("zun-world-").tempdir().expect("a directory");
         let bus = rabbit.virtual_host().await;
@@ -65,7 +87,8 @@ impl World {
         run(Command::new(binary("zun-api"))
             .args(["ca", "init", "--directory"])
             .arg(directory.path().join("ca")));
-        let mut world = Self { directory, rabbit, bus, endpoint, api: None, hosts: Vec::new() };
+        let (api, none) = (None, Vec::new());
+        let mut world = Self { directory, rabbit, bus, endpoint, api, hosts: none, front };
         world.start_api();
         for index in 0..hosts {
             let host = world.make_host(index).await;
@@ -78,6 +101,25 @@ impl World {
     /// The CLI with an administrator's token.
     pub fn bed(&self) -> Bed {
         Bed::at(&format!("http://{}/v1", self.endpoint), TOKEN)
+    }
+
+    /// The CLI of somebody else, in a project of his own.
+    pub fn stranger(&self) -> Bed {
+        Bed::at(&format!("http://{}/v1", self.endpoint), STRANGERS_TOKEN)
+    }
+
+    /// What stands before the first host's engine.
+    pub fn proxy(&self) -> &Proxy {
+        self.hosts[0].proxy.as_ref().expect("a world behind a proxy")
+    }
+
+    /// Kills a host's engine, as if the machine had gone; its containers are not told.
+    pub fn kill_engine(&self, index: usize) {
+        let directory = self.directory.path().join(format!("host{index}/engine"));
+        let file = directory.join("dockerd.pid");
+        let pid = std::fs::read_to_string(&file).expect("the engine's pid");
+        let pid = pid.trim().parse().ok().and_then(Pid::from_raw).expect("a pid");
+        kill_process(pid, Signal::KILL).expect("the engine runs");
     }
 
     /// A host's name.
@@ -161,23 +203,31 @@ impl World {
         };
         let engine = PrivateEngine::start(&engine).await.expect("an engine of its own");
         copy_image(&engine.socket());
+        let proxy = match self.front {
+            Front::Itself => None,
+            Front::Proxy => Some(Proxy::to(address).await),
+            Front::Ipv6 => Some(Proxy::of_ipv6_to(address).await),
+            Front::Impatient(idle) => Some(Proxy::impatient_to(address, idle).await),
+        };
+        let address = proxy.as_ref().map_or(address, Proxy::address);
         let settings = directory.join("zun-compute.toml");
         let text = format!(
             "host = '{name}'\n[bus]\nurl = '{}'\n[docker]\nsocket = '{}'\n[heartbeat]\ninterval = 1\n\
-             [console]\naddress = '{address}'\napi_version = '{version}'\nnotify_socket = '{}'\n\
-             certificates = '{}'\nnames = ['127.0.0.1', 'localhost']\n[log]\nfilter = '{LOG_FILTER}'\n",
+             [console]\naddress = '{address}'\ncheck_interval = 3600\napi_version = '{version}'\nnotify_socket = '{}'\n\
+             certificates = '{}'\nnames = ['127.0.0.1', '::1', 'localhost']\n[log]\nfilter = '{LOG_FILTER}'\n",
             self.bus.url(),
             engine.socket().display(),
             notify.display(),
             directory.join("tls").display(),
         );
         write_private(&settings, &text);
-        Host { name, engine, settings, agent: None }
+        Host { name, engine, settings, agent: None, proxy }
     }
 
     async fn certificate(&self, host: &HostName, directory: &Path) -> CertificateFiles {
         run(Command::new(binary("zun-api"))
-            .args(["host", "enrol", host.as_str(), "--name", "127.0.0.1", "--name", "localhost"])
+            .args(["host", "enrol", host.as_str(), "--name", "127.0.0.1", "--name", "::1"])
+            .args(["--name", "localhost"])
             .arg("--directory")
             .arg(self.directory.path().join("ca")));
         let tasks = Tasks::new();
@@ -186,7 +236,7 @@ impl World {
         let wanted = CertificateSettings {
             directory: directory.to_owned(),
             host: host.clone(),
-            names: vec!["127.0.0.1".to_owned(), "localhost".to_owned()],
+            names: ["127.0.0.1", "::1", "localhost"].map(str::to_owned).to_vec(),
         };
         let files = ensure(&bus, &wanted).await.expect("a server certificate");
         assert!(tasks.finish(Duration::from_secs(10)).await, "the bus closes");
@@ -242,12 +292,15 @@ impl Drop for Running {
 
 fn write_api_settings(directory: &Path, bus: &str, endpoint: SocketAddr) {
     let tokens = directory.join("tokens.toml");
-    let digest = run(Command::new("sh").args(["-c", "printf %s \"$0\" | sha256sum", TOKEN]));
-    let hash = digest.split_whitespace().next().expect("a digest");
-    let entry = format!(
-        "[[token]]\nsha256 = '{hash}'\nuser = 'admin'\nproject = 'admin'\nroles = ['admin']\n"
-    );
-    write_private(&tokens, &entry);
+    let entries = [(TOKEN, "admin", "['admin']"), (STRANGERS_TOKEN, "stranger", "[]")];
+    let entries = entries.map(|(token, user, roles)| {
+        let digest = run(Command::new("sh").args(["-c", "printf %s \"$0\" | sha256sum", token]));
+        let hash = digest.split_whitespace().next().expect("a digest");
+        format!(
+            "[[token]]\nsha256 = '{hash}'\nuser = '{user}'\nproject = '{user}'\nroles = {roles}\n"
+        )
+    });
+    write_private(&tokens, &entries.concat());
     let here = directory.display();
     let text = format!(
         "[http]\nlisten = '{endpoint}'\n[auth]\nstrategy = 'token'\ntoken_file = '{here}/tokens.toml'\n\

@@ -16,4 +16,5 @@ mod interactive {
     mod signals;
     mod terminal;
     mod verbs;
+    mod worlds;
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::timeout;
 use zun_common::units::TerminalSize;
@@ -18,6 +19,12 @@ use crate::tty::size::Sizes;
 
 /// How long a viewer that leaves waits for output that its terminal does not take.
 const LEAVING: Duration = Duration::from_millis(200);
+
+/// How long a half-typed sequence is held when no other key comes.
+const HELD: Duration = Duration::from_secs(1);
+
+/// How long it may take to pass a signal on. Whom nobody answers must be able to leave.
+const PASSING: Duration = Duration::from_secs(10);
 
 /// How many reads of a person's keys may wait for a connection that takes none.
 const TYPED_AHEAD: usize = 256;
@@ -59,6 +66,8 @@ pub enum Ended {
     Exited(i64),
     /// The console ended without an exit code, and why where that is known.
     Cut(Option<String>),
+    /// The process exited, but the link broke before all of its output had come.
+    Broken(i64, String),
     /// The person left.
     Left(Leave),
     /// The output's reader is gone.
@@ -113,7 +122,7 @@ const fn left(leave: Leave) -> Ended {
 /// Everything printed reaches the screen, unless the person left or its reader is gone.
 async fn finish(ended: Ended, screen: Screen, signals: &mut Signals) -> Ended {
     match ended {
-        Ended::Exited(_) | Ended::Cut(_) => tokio::select! {
+        Ended::Exited(_) | Ended::Cut(_) | Ended::Broken(..) => tokio::select! {
             written = screen.finish() => if written == Err(Closed) { Ended::Closed } else { ended },
             number = signals.ended() => Ended::Signal(number),
         },
@@ -131,7 +140,9 @@ async fn print(events: &mut dyn Events, screen: &Screen, begun: &Notify, count: 
         let (output, bytes) = match events.next().await {
             Some(Event::Stdout(bytes)) => (Output::Stdout, bytes),
             Some(Event::Stderr(bytes)) => (Output::Stderr, bytes),
-            Some(Event::Exit(code)) => return Ended::Exited(code),
+            Some(Event::Exit(code)) => {
+                return lost.map_or(Ended::Exited(code), |why| Ended::Broken(code, why));
+            }
             Some(Event::Lost(why)) => {
                 lost = Some(why);
                 continue;
@@ -182,8 +193,11 @@ async fn send_from_person(
     let (queue, mut queued) = mpsc::channel::<Vec<u8>>(TYPED_AHEAD);
     let (written, all_written) = oneshot::channel::<()>();
     let scan = async {
-        while let Some(typed) = keys.next().await {
-            let Typed { send, leave } = scanner.feed(&typed);
+        while let Some(typed) = next_typed(keys, scanner).await {
+            let Typed { send, leave } = match typed {
+                Some(typed) => scanner.feed(&typed),
+                None => Typed { send: scanner.flush(), leave: None },
+            };
             push(&queue, send).await;
             if let Some(leave) = leave {
                 drop(queue);
@@ -225,6 +239,17 @@ async fn send_from_person(
     }
 }
 
+/// What is typed next; nothing for keys that were held long enough, and `None` at the end.
+async fn next_typed(keys: &mut Keys, scanner: &EscapeScanner) -> Option<Option<Bytes>> {
+    if !scanner.holds() {
+        return keys.next().await.map(Some);
+    }
+    match timeout(HELD, keys.next()).await {
+        Ok(typed) => typed.map(Some),
+        Err(_no_other_key) => Some(None),
+    }
+}
+
 async fn push(queue: &mpsc::Sender<Vec<u8>>, typed: Vec<u8>) {
     if !typed.is_empty() {
         // The receiver lives as long as the sender's owner.
@@ -249,11 +274,13 @@ async fn obey(
             (Sent::User(_), Passing::Nowhere) => continue,
             (Sent::End(number) | Sent::User(number), Passing::ToProcess) => number,
         };
-        let passed_on = match control.signal(number.name()).await {
-            Ok(()) => true,
-            Err(_not_by_the_console) => remote.signal(number.name()).await,
+        let pass = async {
+            match control.signal(number.name()).await {
+                Ok(()) => true,
+                Err(_not_by_the_console) => remote.signal(number.name()).await,
+            }
         };
-        if !passed_on {
+        if timeout(PASSING, pass).await != Ok(true) {
             return number;
         }
     }

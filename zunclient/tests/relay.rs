@@ -281,3 +281,33 @@ async fn a_console_that_breaks_says_why() {
     let (ended, ()) = tokio::join!(session, script);
     assert_eq!(ended, Ended::Cut(Some("reset by peer".to_owned())));
 }
+
+#[tokio::test]
+async fn a_half_typed_sequence_reaches_the_program_without_another_key() {
+    let mut bench = bench(Conditions::default());
+    let session = bench.session();
+    let person = async {
+        bench.types(b"\x10").await;
+        assert_eq!(bench.sent().await, Sent::Typed(b"\x10".to_vec()));
+        // What was sent is no half of anything any more.
+        bench.types(b"\x11").await;
+        assert_eq!(bench.sent().await, Sent::Typed(b"\x11".to_vec()));
+        bench.types(b"\x10\x11").await;
+    };
+    let (ended, ()) = tokio::join!(session, person);
+    assert_eq!(ended, Ended::Left(Leave::Detach));
+}
+
+#[tokio::test]
+async fn an_exit_code_behind_a_link_that_broke_is_no_plain_exit() {
+    let mut bench = bench(Conditions::default());
+    let session = bench.session();
+    let script = async {
+        for event in [out("some of it"), Event::Lost("timed out".to_owned()), Event::Exit(0)] {
+            bench.prints.send(event).await.expect("somebody reads");
+        }
+        while bench.shown.recv().await.is_some() {}
+    };
+    let ((), ended) = tokio::join!(script, session);
+    assert_eq!(ended, Ended::Broken(0, "timed out".to_owned()));
+}

@@ -104,10 +104,10 @@ async fn c46_a_quiet_pipe_lives_behind_a_proxy_that_cuts() {
 }
 
 /// All packets to and from a port of loopback are dropped while this lives.
-struct Dropped(u16);
+pub(super) struct Dropped(u16);
 
 impl Dropped {
-    fn packets_of(port: u16) -> Self {
+    pub(super) fn packets_of(port: u16) -> Self {
         let dropped = Self(port);
         dropped.rules("-I");
         dropped

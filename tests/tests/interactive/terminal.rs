@@ -158,6 +158,42 @@ fn c31_control_characters_go_to_the_program() {
 }
 
 #[test]
+fn c31_each_control_character_reaches_a_program_that_reads_bytes() {
+    let _trial = trial!();
+    let bed = Bed::shared();
+    let name = bed.name("c31-bytes");
+    let script = "stty raw -echo; echo ready; head -c 5 | od -An -tx1";
+    bed.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
+    for start in [&["run", "-i", "--rm", "cirros"][..], &["exec", "-i", name.as_str()]] {
+        let mut term = bed.term(&[start, &["sh", "-c", script]].concat(), SIZE);
+        term.shows("ready");
+        term.types("\x03\x1a\x1c\x04\x11");
+        term.shows("03 1a 1c 04 11");
+        assert_eq!(term.exit(), 0);
+    }
+}
+
+#[test]
+fn c31_the_terminal_turns_control_characters_into_signals_of_the_program() {
+    let _trial = trial!();
+    let bed = Bed::shared();
+    let name = bed.name("c31-signals");
+    let script = "for s in INT QUIT TSTP; do trap \"echo got-$s\" $s; done; echo ready; \
+                  while read -r line; do echo \"line $line\"; done; exit 6";
+    let run = ["run", "-i", "--name", name.as_str(), "cirros", "sh", "-c", script];
+    let mut term = bed.term(&run, SIZE);
+    term.shows("ready");
+    for (key, word) in [("\x03", "got-INT"), ("\x1c", "got-QUIT"), ("\x1a", "got-TSTP")] {
+        term.types(key);
+        // A shell that is interrupted while it reads goes on with the next line.
+        term.types("\r");
+        term.shows(word);
+    }
+    term.types("\x04");
+    assert_eq!(term.exit(), 6);
+}
+
+#[test]
 fn c32_a_terminated_cli_restores_the_terminal() {
     let _trial = trial!();
     let bed = Bed::shared();

@@ -61,8 +61,16 @@ impl EscapeScanner {
         Typed { send, leave: None }
     }
 
-    /// Gives back what is held, at the end of the input.
+    /// Whether keys are held.
+    pub const fn holds(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Gives back what is held: no more keys come, or none came for long.
     pub fn flush(&mut self) -> Vec<u8> {
+        if let Some(last) = self.held.last() {
+            self.line_start = matches!(last, b'\r' | b'\n');
+        }
         std::mem::take(&mut self.held)
     }
 
@@ -111,6 +119,19 @@ mod tests {
         let mut scanner = scanner("ctrl-p,ctrl-q", "~");
         assert_eq!(sent(&scanner.feed(b"\x10")), b"");
         assert_eq!(scanner.flush(), b"\x10");
+    }
+
+    #[test]
+    fn keys_that_were_flushed_are_no_part_of_a_sequence() {
+        let mut scanner = scanner("ctrl-p,ctrl-q", "~");
+        for (half, rest) in [(b"\x10", &b"\x11"[..]), (b"~", b".")] {
+            assert!(!scanner.holds());
+            assert_eq!(scanner.feed(half), Typed { send: Vec::new(), leave: None });
+            assert!(scanner.holds());
+            assert_eq!(scanner.flush(), half);
+            assert_eq!(scanner.feed(rest), Typed { send: rest.to_vec(), leave: None });
+            assert_eq!(scanner.feed(b"\r").leave, None);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use zun_common::shutdown::Tasks;
@@ -17,15 +18,18 @@ pub fn size_of(terminal: impl AsFd) -> Option<TerminalSize> {
     known.then_some(TerminalSize { rows: size.ws_row, columns: size.ws_col })
 }
 
-/// Follows the size of a terminal until the tasks end.
+/// Follows the size of a terminal until the tasks end. Of changes while we are stopped the shell is told, and not
+/// we: it is looked at again when we go on.
 pub fn follow(terminal: OwnedFd, tasks: &Tasks) -> std::io::Result<Sizes> {
     let mut changes = signal(SignalKind::window_change())?;
+    let mut goes_on = signal(SignalKind::from_raw(Signal::CONT.as_raw()))?;
     let (newest, sizes) = watch::channel(size_of(&terminal));
     let own = tasks.clone();
     tasks.spawn(async move {
         loop {
             tokio::select! {
                 changed = changes.recv() => if changed.is_none() { return },
+                again = goes_on.recv() => if again.is_none() { return },
                 () = own.cancelled() => return,
             }
             let size = size_of(&terminal);

@@ -190,11 +190,56 @@ async fn a_stream_that_never_ends_is_left_once_the_process_is_known_to_have_ende
             return exits(asked, 5).await;
         }
         asked.stream.write_all(UPGRADED).await.expect("upgraded");
-        asked.stream.write_all(&frame(1, b"last")).await.expect("printed");
         std::future::pending::<()>().await;
     })
     .await;
     let mut console = open(&engine, false).await.expect("a console");
-    assert_eq!(next(&mut console).await, Some(Event::Stdout(Bytes::from_static(b"last"))));
     assert_eq!(next(&mut console).await, Some(Event::Exit(5)));
+}
+
+#[tokio::test]
+async fn output_whose_end_does_not_come_is_told_before_the_exit_code() {
+    let engine = Engine::start(&["127.0.0.1"], |mut asked: Asked| async move {
+        if asked.head.starts_with("POST /c/wait") {
+            return exits(asked, 5).await;
+        }
+        asked.stream.write_all(UPGRADED).await.expect("upgraded");
+        asked.stream.write_all(&frame(1, b"last")).await.expect("printed");
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let mut dial = engine.dial(false, "127.0.0.1");
+    dial.link.silence = Duration::from_secs(1);
+    dial.link.idle = Duration::from_secs(1);
+    let mut console = connection(dial).expect("usable").open().await.expect("a console");
+    assert_eq!(next(&mut console).await, Some(Event::Stdout(Bytes::from_static(b"last"))));
+    assert!(matches!(next(&mut console).await, Some(Event::Lost(_))));
+    assert_eq!(next(&mut console).await, Some(Event::Exit(5)));
+}
+
+#[tokio::test]
+async fn an_end_within_a_frame_or_without_goodbye_is_a_link_that_broke() {
+    for whole in [false, true] {
+        let engine = Engine::start(&["127.0.0.1"], move |mut asked: Asked| async move {
+            if asked.head.starts_with("POST /c/wait") {
+                return exits(asked, 0).await;
+            }
+            asked.stream.write_all(UPGRADED).await.expect("upgraded");
+            let frame = frame(1, b"output");
+            let end = if whole { frame.len() } else { frame.len() - 2 };
+            asked.stream.write_all(&frame[..end]).await.expect("printed");
+            asked.stream.flush().await.expect("sent");
+            if whole {
+                // The connection alone ends.
+                asked.stream.get_mut().0.shutdown().await.expect("ended");
+            } else {
+                asked.stream.shutdown().await.expect("ended");
+            }
+        })
+        .await;
+        let mut console = open(&engine, false).await.expect("a console");
+        assert!(matches!(next(&mut console).await, Some(Event::Stdout(_))));
+        assert!(matches!(next(&mut console).await, Some(Event::Lost(_))), "{whole}");
+        assert_eq!(next(&mut console).await, Some(Event::Exit(0)));
+    }
 }

@@ -62,6 +62,6 @@ impl Attach {
         if waits {
             out::note(&format!("{} is not started yet; waiting", container.name));
         }
-        session.hold(console, begin, &mut signals).await
+        Ok(session.hold(console, begin, &mut signals).await?)
     }
 }

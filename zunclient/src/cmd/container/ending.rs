@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use zun_common::api::v1::container::Container;
 use zun_common::status::{Status, TaskState};
 
-use super::session::Before;
+use super::session::{Before, Unfinished};
 use super::starting::failed;
 use crate::api::{ApiError, Client};
 use crate::cmd::Failure;
@@ -28,38 +28,46 @@ pub(super) async fn exited(
     container: &Container,
     code: i64,
     before: Before,
-) -> Result<Exit, Failure> {
+) -> Result<Exit, Unfinished> {
     let id = container.uuid.to_string();
     let asked = api.wait_for(&id, &ENDED, HEARD);
     let now = match timeout(HEARD * 2, asked).await {
         Ok(Ok(now)) => now,
-        Ok(Err(error)) if error.is_not_found() => return Ok(gone(container, code, before)),
+        Ok(Err(error)) if error.is_not_found() => return gone(container, code, before),
         Ok(Err(_)) | Err(_) => return Ok(Exit::of_process(code)),
     };
     if runs_again(&now, before) {
-        return Err(restarted(&now, code));
+        return Err(Unfinished::Later(restarted(&now, code)));
     }
     let never_ran = matches!(now.exit_code, Some(125..=127) | None) && before.bytes == 0;
-    if now.status == Status::Error && (never_ran || code == 0) {
-        return Err(failed(&now));
+    if now.status == Status::Error && never_ran {
+        return Err(Unfinished::NeverBegan(failed(&now)));
+    }
+    if now.status == Status::Error && code == 0 {
+        return Err(Unfinished::Later(failed(&now)));
     }
     if let Some(why) = now.status_reason.filter(|why| code != 0 && !why.is_empty()) {
         crate::out::note(&format!("{}: {}", container.name, why.replace('\n', " ")));
         return Ok(Exit::of_process(code));
     }
     if now.status == Status::Deleted {
-        return Ok(gone(container, code, before));
+        return gone(container, code, before);
     }
     Ok(plain(container, code, before))
 }
 
 /// One that removes itself is expected to be gone; any other was removed by somebody.
-fn gone(container: &Container, code: i64, before: Before) -> Exit {
+fn gone(container: &Container, code: i64, before: Before) -> Result<Exit, Unfinished> {
+    let Before { began, bytes, waited } = before;
+    // An engine answers who waits for the first end of one that is removed, as if it had ended with 0.
+    if waited && began.is_none() && bytes == 0 && code == 0 {
+        return Err(Unfinished::Later(removed(&container.name, " before it was started")));
+    }
     if container.auto_remove {
-        return plain(container, code, before);
+        return Ok(plain(container, code, before));
     }
     crate::out::note(&format!("{} was removed; its process ended with {code}", container.name));
-    Exit::of_process(code)
+    Ok(Exit::of_process(code))
 }
 
 /// A command that could not be run prints nothing, and a container that is gone tells no reason.
@@ -78,9 +86,11 @@ fn plain(container: &Container, code: i64, before: Before) -> Exit {
 fn runs_again(now: &Container, before: Before) -> bool {
     match now.status {
         Status::Restarting => true,
-        Status::Running | Status::Paused => {
-            before.begun.is_some() && now.started_at.is_some() && now.started_at > before.begun
-        }
+        Status::Running | Status::Paused => match before.began {
+            Some(began) => now.started_at > Some(began),
+            // The service has long heard of the end, so this is another beginning.
+            None => now.restart_policy.as_ref().is_some_and(|policy| policy.name != "no"),
+        },
         Status::Stopped => now.task_state == Some(TaskState::Rebooting),
         Status::Creating
         | Status::Created
@@ -102,6 +112,14 @@ fn restarted(now: &Container, code: i64) -> Failure {
     Failure::with(words, if code == 0 { Exit::ZUN } else { Exit::of_process(code) })
 }
 
+/// What a script must not take for a success: the process ended, and its output did not come whole.
+pub(super) fn torn(name: &str, code: i64, why: &str) -> Failure {
+    let words = format!(
+        "the link to {name} broke ({why}), so the end of its output is missing; it ended with {code}"
+    );
+    Failure::with(words, if code == 0 { Exit::ZUN } else { Exit::of_process(code) })
+}
+
 /// The console ended without an exit code.
 pub(super) async fn cut(
     api: &Client,
@@ -111,6 +129,7 @@ pub(super) async fn cut(
     let id = container.uuid.to_string();
     // A link that broke is told at once; a console that ended has an end that is heard of soon.
     let within = if why.is_some() { HEARD } else { ASKED };
+    let broke = why.clone();
     let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
     let name = &container.name;
     let now = match timeout(within + HEARD, api.wait_for(&id, &ENDED, within)).await {
@@ -127,7 +146,10 @@ pub(super) async fn cut(
         }
     };
     match (now.status, now.exit_code) {
-        (Status::Stopped, Some(code)) => Ok(Exit::of_process(code)),
+        (Status::Stopped, Some(code)) => match broke {
+            Some(why) => Err(torn(name, code, &why)),
+            None => Ok(Exit::of_process(code)),
+        },
         (Status::Error | Status::Dead, _) => Err(failed(&now)),
         (Status::Restarting, _) => Err(restarted(&now, now.exit_code.unwrap_or_default())),
         (status, _) => {

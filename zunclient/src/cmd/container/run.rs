@@ -6,7 +6,7 @@ use clap::Args;
 use zun_common::api::v1::container::Container;
 use zun_common::grant::{self, WaitCondition};
 
-use super::session::{Begin, LeavingFlags, Session, own_size};
+use super::session::{Begin, LeavingFlags, Session, Unfinished, own_size};
 use super::spec::Spec;
 use super::starting::{self, Progress, unless_ended};
 use crate::cmd::{Context, Failure};
@@ -85,9 +85,10 @@ impl Run {
         let dialling = session.dial(until, Begin::Start);
         let console = unless_ended(signals, dialling).await.map_err(Unbegun)?;
         match session.hold(console, Begin::Start, signals).await {
+            Ok(exit) => Ok(Ok(exit)),
             // The command could not be run: with --rm nothing is left of it.
-            Err(failure) if self.spec.rm && failure.words.is_some() => Err(Unbegun(failure)),
-            outcome => Ok(outcome),
+            Err(Unfinished::NeverBegan(failure)) => Err(Unbegun(failure)),
+            Err(Unfinished::Later(failure)) => Ok(Err(failure)),
         }
     }
 

@@ -119,14 +119,11 @@ impl Session<'_> {
         console: Console,
         begin: Begin,
         signals: &mut Signals,
-    ) -> Result<Exit, Failure> {
+    ) -> Result<Exit, Unfinished> {
         let api = &self.context.api;
         let id = self.id();
         let wants = Wants { tty: self.container.tty, input: self.input };
-        let terminal = terminal(wants, self.leaving, self.context)?;
-        if terminal.raw.is_some() {
-            signals.catch_stop()?;
-        }
+        let terminal = set_up(wants, self.leaving, (self.context, signals))?;
         if begin == Begin::Redraw {
             let size = *terminal.sizes.borrow();
             redraw(&console, size).await;
@@ -136,12 +133,16 @@ impl Session<'_> {
         let remote = ByApi { api, container: &id };
         let outside = Outside { signals, passing: self.passing, remote: &remote, begun: &begun };
         let start = async {
+            if begin != Begin::Start {
+                return std::future::pending().await;
+            }
             if let Err(failure) = starting::start(api, &id).await {
                 return failure;
             }
             begun.notify_one();
             std::future::pending().await
         };
+        let to_begin = begin == Begin::Start || self.waits(begin);
         // Watched from before the start: with `--rm` the reason of a failure is gone with the container.
         let starts = async {
             tokio::select! {
@@ -154,27 +155,34 @@ impl Session<'_> {
         // The pumps work while it starts: a service that stalls can be left.
         let (ended, bytes) = tokio::select! {
             ended = relay(console, terminal, outside) => ended,
-            failure = &mut starts, if begin == Begin::Start => return Err(failure),
+            failure = &mut starts, if to_begin => return Err(Unfinished::NeverBegan(failure)),
         };
         let never_ran = bytes == 0 && matches!(ended, Ended::Exited(125..=127));
-        if begin == Begin::Start
+        if to_begin
             && never_ran
             && let Ok(failure) = timeout(REASON, starts).await
         {
-            return Err(failure);
+            return Err(Unfinished::NeverBegan(failure));
         }
         self.conclude(ended, self.before(begin, &since, bytes)).await
     }
 
-    fn before(&self, begin: Begin, since: &OnceLock<Option<NaiveDateTime>>, bytes: u64) -> Before {
-        let begun = match begin {
-            Begin::Start => since.get().copied().flatten(),
-            Begin::Redraw | Begin::Nothing => self.container.started_at,
-        };
-        Before { begun, bytes }
+    /// It is not started yet, and somebody else will do that.
+    fn waits(&self, begin: Begin) -> bool {
+        begin == Begin::Nothing && self.container.status == Status::Created
     }
 
-    async fn conclude(&self, ended: Ended, before: Before) -> Result<Exit, Failure> {
+    fn before(&self, begin: Begin, since: &OnceLock<Option<NaiveDateTime>>, bytes: u64) -> Before {
+        let waited = self.waits(begin);
+        let began = if begin == Begin::Start || waited {
+            since.get().copied().flatten()
+        } else {
+            self.container.started_at
+        };
+        Before { began, bytes, waited }
+    }
+
+    async fn conclude(&self, ended: Ended, before: Before) -> Result<Exit, Unfinished> {
         let name = &self.container.name;
         match ended {
             Ended::Left(_) => {
@@ -182,11 +190,34 @@ impl Session<'_> {
                 Ok(Exit::OK)
             }
             Ended::Closed => Ok(Exit::PIPE),
-            Ended::Signal(number) => Err(Failure::silent(Exit(number.exit_code()))),
+            Ended::Signal(number) => {
+                Err(Unfinished::Later(Failure::silent(Exit(number.exit_code()))))
+            }
             Ended::Exited(code) => {
                 ending::exited(&self.context.api, self.container, code, before).await
             }
-            Ended::Cut(why) => ending::cut(&self.context.api, self.container, why).await,
+            Ended::Broken(code, why) => Err(Unfinished::Later(ending::torn(name, code, &why))),
+            Ended::Cut(why) => {
+                let cut = ending::cut(&self.context.api, self.container, why).await;
+                cut.map_err(Unfinished::Later)
+            }
+        }
+    }
+}
+
+/// Why there is no exit code of the command's own.
+#[derive(Debug)]
+pub(super) enum Unfinished {
+    /// It was never begun: there is nothing that would have to be kept.
+    NeverBegan(Failure),
+    /// It was; what there is of it may run on.
+    Later(Failure),
+}
+
+impl From<Unfinished> for Failure {
+    fn from(unfinished: Unfinished) -> Self {
+        match unfinished {
+            Unfinished::NeverBegan(failure) | Unfinished::Later(failure) => failure,
         }
     }
 }
@@ -194,10 +225,12 @@ impl Session<'_> {
 /// What is known from before the end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Before {
-    /// When the process started.
-    pub(super) begun: Option<NaiveDateTime>,
+    /// When the process began.
+    pub(super) began: Option<NaiveDateTime>,
     /// How much it printed.
     pub(super) bytes: u64,
+    /// It was attached to before somebody else started it.
+    pub(super) waited: bool,
 }
 
 /// What a session wants of the terminal side.
@@ -207,6 +240,21 @@ pub(super) struct Wants {
     pub(super) tty: bool,
     /// Our input goes to it.
     pub(super) input: bool,
+}
+
+/// Sets up the terminal side of a session that has not begun yet.
+fn set_up(
+    wants: Wants,
+    leaving: &LeavingFlags,
+    (context, signals): (&Context, &mut Signals),
+) -> Result<Terminal, Unfinished> {
+    let terminal = terminal(wants, leaving, context);
+    let never = |error: io::Error| Unfinished::NeverBegan(Failure::from(error));
+    let terminal = terminal.map_err(never)?;
+    if terminal.raw.is_some() {
+        signals.catch_stop().map_err(never)?;
+    }
+    Ok(terminal)
 }
 
 /// Sets up the terminal side. Only a person's terminal becomes raw.
@@ -303,8 +351,9 @@ impl Remote for ByApi<'_> {
             }
             match self.api.wait_for(self.container, &KNOWN, HEARD).await {
                 Ok(container) if container.status == Status::Running => {}
-                // It has just ended: its exit code is on its way.
-                Ok(_) | Err(_) => return true,
+                // It has just ended: its exit code is on its way. One that is not started, or paused, takes none.
+                Ok(container) => return KNOWN.contains(&container.status),
+                Err(error) => return error.is_not_found(),
             }
         }
         true

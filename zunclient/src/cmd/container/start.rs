@@ -72,6 +72,6 @@ impl Start {
         };
         let until = if container.auto_remove { WaitCondition::Removed } else { condition };
         let console = unless_ended(&mut signals, session.dial(until, begin)).await?;
-        session.hold(console, begin, &mut signals).await
+        Ok(session.hold(console, begin, &mut signals).await?)
     }
 }

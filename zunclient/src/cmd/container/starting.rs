@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::NaiveDateTime;
 use zun_common::api::v1::container::{Container, CreateContainer};
@@ -38,26 +38,76 @@ pub(super) async fn create(
     let mut container = api.create(ask).await?;
     drop(made.set(container.clone()));
     let mut pulling = Pulling::default();
+    let mut absence = Absence::begins();
     while !ENDED.contains(&container.status) {
         if progress == Progress::Told {
             pulling.show(&container);
         }
-        container = api.wait_for_news(&container, &ENDED, NEWS).await?;
+        container = match api.wait_for_news(&container, &ENDED, NEWS).await {
+            Ok(container) => {
+                absence = Absence::begins();
+                container
+            }
+            Err(error) if is_away(&error) && absence.lasts().await => container,
+            Err(error) => return Err(error.into()),
+        };
     }
     if container.status == Status::Created { Ok(container) } else { Err(failed(&container)) }
 }
 
-/// Asks for the start. A command that cannot be run is told with its own exit code.
+/// Asks for the start. A command that cannot be run is told with its own exit code. Where it is not known whether
+/// the service has heard, it is asked again: a start is one start, however often it is asked for.
 pub(super) async fn start(api: &Client, id: &str) -> Result<(), Failure> {
-    match api.act(id, "start").await {
-        Ok(()) => Ok(()),
-        Err(error) => {
-            let exit = match api.show(id).await {
-                Ok(container) => not_runnable(container.exit_code),
-                Err(_no_more_known) => Exit::ZUN,
-            };
-            Err(Failure { exit: Some(exit), ..error.into() })
+    let mut absence = Absence::begins();
+    let mut unheard = false;
+    loop {
+        match api.act(id, "start").await {
+            Ok(()) => return Ok(()),
+            // It runs, or has run: an earlier one was heard.
+            Err(error) if unheard && error.status() == Some(409) => return Ok(()),
+            Err(error) if is_away(&error) && absence.lasts().await => unheard = true,
+            Err(error) => {
+                let exit = match api.show(id).await {
+                    Ok(container) => not_runnable(container.exit_code),
+                    Err(_no_more_known) => Exit::ZUN,
+                };
+                return Err(Failure { exit: Some(exit), ..error.into() });
+            }
         }
+    }
+}
+
+/// Whether the service is not there now: nothing is known of what was asked.
+pub(super) fn is_away(error: &ApiError) -> bool {
+    match error {
+        ApiError::Unreachable { .. } | ApiError::Silent { .. } | ApiError::Garbled { .. } => true,
+        ApiError::Refused { status, .. } => matches!(status, 502 | 504),
+        ApiError::BadEndpoint(_)
+        | ApiError::BadAuthorities(_)
+        | ApiError::Setup(_)
+        | ApiError::BadName(_) => false,
+    }
+}
+
+/// The service is away, as it is while it restarts.
+pub(super) struct Absence {
+    since: Instant,
+    pause: Duration,
+}
+
+impl Absence {
+    /// So long it may take.
+    const LONGEST: Duration = Duration::from_secs(30);
+
+    pub(super) fn begins() -> Self {
+        Self { since: Instant::now(), pause: Duration::from_millis(100) }
+    }
+
+    /// Waits a moment; `false` once it has been away for too long.
+    pub(super) async fn lasts(&mut self) -> bool {
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(Duration::from_secs(2));
+        self.since.elapsed() < Self::LONGEST
     }
 }
 
@@ -114,6 +164,7 @@ pub(super) async fn watch(
 pub(super) async fn start_and_see(api: &Client, was: &Container) -> Result<(), Failure> {
     let id = was.uuid.to_string();
     start(api, &id).await?;
+    let mut absence = Absence::begins();
     loop {
         match api.wait_for(&id, &BEGUN, Duration::from_secs(30)).await {
             Ok(now) if !is_news(&now, was) || !BEGUN.contains(&now.status) => {
@@ -122,6 +173,7 @@ pub(super) async fn start_and_see(api: &Client, was: &Container) -> Result<(), F
             Ok(now) if has_failed(&now) => return Err(failed(&now)),
             Ok(_) => return Ok(()),
             Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) if is_away(&error) && absence.lasts().await => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -143,8 +195,20 @@ fn not_runnable(code: Option<i64>) -> Exit {
     }
 }
 
-/// Removes what a failed run leaves behind. What goes wrong here is told, but is not the failure.
+/// Removes what a failed run leaves behind, unless it runs after all. What goes wrong here is told, but is not the
+/// failure.
 pub(super) async fn discard(api: &Client, id: &str) {
+    const RUNS: [Status; 3] = [Status::Running, Status::Paused, Status::Restarting];
+    match api.show(id).await {
+        Ok(now) if RUNS.contains(&now.status) => {
+            out::note(&format!(
+                "{0} is {1} and stays; come back with: zun attach {0}",
+                now.name, now.status
+            ));
+            return;
+        }
+        Ok(_) | Err(_) => {}
+    }
     let mut outcome = api.delete(id, Delete::Force).await;
     if matches!(&outcome, Err(error) if error.status() == Some(403)) {
         // Force is for administrators.

@@ -77,6 +77,11 @@ impl Dialer {
         }
     }
 
+    /// Whether the host takes a connection now.
+    pub(super) async fn reaches(&self, address: &Address) -> bool {
+        self.connect(address).await.is_ok()
+    }
+
     /// Straight, or through the proxy on the way.
     async fn connect(&self, address: &Address) -> Result<TcpStream, ConsoleError> {
         let asked = address.authority();

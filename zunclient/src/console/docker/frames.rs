@@ -42,6 +42,11 @@ impl Frames {
         Ok(None)
     }
 
+    /// Whether an end of the stream here would be in the middle of a frame.
+    pub fn is_cut_here(&self) -> bool {
+        self.current.is_some() || !self.unread.is_empty()
+    }
+
     fn head(&mut self) -> Option<(u8, usize)> {
         if self.unread.len() < HEAD {
             return None;
@@ -100,11 +105,21 @@ mod tests {
                 frames.feed(piece);
                 drain(&mut frames, &mut got);
             }
+            prop_assert!(!frames.is_cut_here());
             for (index, is_error) in [(0, false), (1, true)] {
                 let of_stream = sent.iter().filter(|(error, _)| *error == is_error);
                 let expected: Vec<u8> = of_stream.flat_map(|(_, bytes)| bytes.clone()).collect();
                 prop_assert_eq!(&got[index], &expected);
             }
+        }
+
+        #[test]
+        fn an_end_within_a_frame_is_known(bytes in 1_usize..40, missing in 1_usize..40) {
+            let wire = encode(&[(false, vec![7; bytes])]);
+            let mut frames = Frames::default();
+            frames.feed(wire.get(..wire.len().saturating_sub(missing).max(1)).expect("shorter"));
+            drain(&mut frames, &mut [Vec::new(), Vec::new()]);
+            prop_assert!(frames.is_cut_here());
         }
 
         #[test]

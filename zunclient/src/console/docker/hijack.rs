@@ -40,7 +40,6 @@ pub struct HijackOutput {
 }
 
 /// Our half of a hijacked connection that writes.
-#[derive(Debug)]
 pub struct HijackInput {
     write: WriteHalf<Stream>,
     patience: Patience,
@@ -62,7 +61,7 @@ pub async fn hijack(
         body.len(),
     );
     let Upgraded { stream, first, .. } = upgrade(stream, &authority, request.as_bytes()).await?;
-    let patience = Patience::with(&stream, dialer.link()).map_err(ConsoleError::Broken)?;
+    let patience = Patience::with(&stream, dialer, address).map_err(ConsoleError::Broken)?;
     let (read, write) = tokio::io::split(stream);
     let output = HijackOutput { read, first, shape, buffer: BytesMut::new() };
     Ok((output, HijackInput { write, patience }))
@@ -83,17 +82,29 @@ impl HijackOutput {
         loop {
             self.buffer.reserve(READ);
             match self.read.read_buf(&mut self.buffer).await {
-                Ok(0) => return None,
+                Ok(0) => return self.ended(None),
                 Ok(_) => {}
-                // A host that closes without close_notify has still closed.
-                Err(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => return None,
-                Err(cause) => return Some(Event::Lost(cause.to_string())),
+                // What a host closes while input of ours is unread there is reset. Whether the process has ended
+                // is told by its exit code alone.
+                Err(cause) if cause.kind() == std::io::ErrorKind::ConnectionReset => {
+                    return self.ended(None);
+                }
+                Err(cause) => return self.ended(Some(cause.to_string())),
             }
             let bytes = self.buffer.split();
             if let Some(event) = self.take(&bytes) {
                 return Some(event);
             }
         }
+    }
+
+    /// An end within a frame is none, whatever it looks like.
+    fn ended(&mut self, why: Option<String>) -> Option<Event> {
+        let is_cut = matches!(&self.shape, Shape::Frames(frames) if frames.is_cut_here());
+        // Told once: after it there is nothing more.
+        self.shape = Shape::Raw;
+        why.or_else(|| is_cut.then(|| "it ended in the middle of a piece of output".to_owned()))
+            .map(Event::Lost)
     }
 
     fn take(&mut self, bytes: &[u8]) -> Option<Event> {
@@ -123,16 +134,7 @@ impl HijackInput {
             write.write_all(bytes).await?;
             write.flush().await
         };
-        tokio::pin!(writing);
-        let outcome = loop {
-            tokio::select! {
-                biased;
-                outcome = &mut writing => break outcome,
-                () = tokio::time::sleep(patience.long()) => patience.ask().await,
-            }
-        };
-        patience.over();
-        outcome.map_err(ConsoleError::Broken)
+        patience.with_write(writing).await.map_err(ConsoleError::Broken)
     }
 
     /// Ends our half.

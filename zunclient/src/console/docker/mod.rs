@@ -8,7 +8,7 @@ pub mod exit;
 pub mod frames;
 pub mod grants;
 pub mod hijack;
-mod patience;
+pub(in crate::console) mod patience;
 pub mod side;
 pub mod stream;
 pub mod upgrade;

@@ -1,52 +1,68 @@
 //! What was sent and is not acknowledged for long means that the peer is gone; but also, where it still
 //! answers, that the process does not read its input. The two are told apart by asking the host anew.
 
+use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::net::sockopt::set_tcp_user_timeout;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::address::Address;
+use super::dial::Dialer;
 use super::stream::Stream;
-use crate::console::Link;
 
 /// Watches over writes that take long.
-#[derive(Debug)]
-pub(super) struct Patience {
+pub(in crate::console) struct Patience {
     socket: OwnedFd,
-    peer: SocketAddr,
-    link: Link,
+    dialer: Dialer,
+    host: Address,
     lifted: bool,
 }
 
 impl Patience {
-    pub(super) fn with(stream: &Stream, link: Link) -> io::Result<Self> {
-        Ok(Self { socket: stream.socket()?, peer: stream.peer()?, link, lifted: false })
+    pub(in crate::console) fn with(
+        stream: &Stream,
+        dialer: &Dialer,
+        host: &Address,
+    ) -> io::Result<Self> {
+        let (dialer, host) = (dialer.clone(), host.clone());
+        Ok(Self { socket: stream.socket()?, dialer, host, lifted: false })
     }
 
-    /// When a write counts as one that takes long: well before the kernel gives the connection up.
-    pub(super) fn long(&self) -> Duration {
-        self.link.patience() / 3
-    }
-
-    /// A write takes long: the kernel waits for as long as the host takes new connections.
-    pub(super) async fn ask(&mut self) {
-        let answered = timeout(self.long(), TcpStream::connect(self.peer)).await;
-        self.lift(matches!(answered, Ok(Ok(_))));
-    }
-
-    /// It is written.
-    pub(super) fn over(&mut self) {
+    /// Writes, for as long as the process does not read and its host is there.
+    pub(in crate::console) async fn with_write<T>(
+        &mut self,
+        writing: impl Future<Output = T>,
+    ) -> T {
+        tokio::pin!(writing);
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                outcome = &mut writing => break outcome,
+                () = tokio::time::sleep(self.long()) => self.ask().await,
+            }
+        };
         if self.lifted {
             self.lift(false);
         }
+        outcome
+    }
+
+    /// When a write counts as one that takes long: well before the kernel gives the connection up.
+    fn long(&self) -> Duration {
+        self.dialer.link().patience() / 3
+    }
+
+    /// A write takes long: the kernel waits for as long as the host takes new connections, on the same way.
+    async fn ask(&mut self) {
+        let answered = timeout(self.long(), self.dialer.reaches(&self.host)).await;
+        self.lift(answered == Ok(true));
     }
 
     fn lift(&mut self, lifted: bool) {
-        let limit = if lifted { 0 } else { milliseconds(self.link.patience()) };
+        let limit = if lifted { 0 } else { milliseconds(self.dialer.link().patience()) };
         // Where it cannot be set, the link is given up later than it could be.
         set_tcp_user_timeout(&self.socket, limit).unwrap_or_default();
         self.lifted = lifted;

@@ -44,11 +44,6 @@ impl Stream {
         self.tls.get_ref().0.as_fd().try_clone_to_owned()
     }
 
-    /// Whom it is connected to.
-    pub(super) fn peer(&self) -> io::Result<std::net::SocketAddr> {
-        self.tls.get_ref().0.peer_addr()
-    }
-
     fn poll_beat(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(beats) = &mut self.beats else { return Poll::Ready(Ok(())) };
         while self.beat.poll_tick(context).is_ready() {

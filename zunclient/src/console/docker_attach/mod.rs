@@ -91,7 +91,7 @@ impl Connection for DockerAttach {
         let exit = exit::wait(&side, &Address::parse(wait)?, dial.until, &dial.tasks).await?;
         let resize = calls.resize.as_deref().map(Address::parse).transpose()?;
         Ok(Console {
-            events: Box::new(OutputThenExit::new(output, exit)),
+            events: Box::new(OutputThenExit::new(output, exit, dial.link.patience())),
             input,
             control: Box::new(Calling { side, resize }),
         })

@@ -10,8 +10,8 @@ use crate::console::docker::exit::ExitCode;
 use crate::console::docker::hijack::HijackOutput;
 use crate::console::{Event, Events};
 
-/// How long the stream may be quiet once the process is known to have ended. A container that stopped
-/// between check and dial is attached until its next start: its stream would never end.
+/// How long the stream may be quiet once the process is known to have ended, where nothing was ever said. A
+/// container that stopped between check and dial is attached until its next start: its stream would never end.
 const QUIET: Duration = Duration::from_secs(2);
 
 /// How long the exit code may take once the stream has ended; a removal comes before it with `--rm`.
@@ -19,6 +19,8 @@ const EXIT: Duration = Duration::from_secs(10);
 
 /// The same once the link broke: then its answer is as far away.
 const EXIT_WHEN_LOST: Duration = Duration::from_millis(500);
+
+const UNENDED: &str = "the process ended, and the end of its output did not come";
 
 /// Either stream.
 pub(super) enum Output {
@@ -43,6 +45,8 @@ enum Phase {
     Draining(Option<i64>),
     /// The output has ended; the exit code is not known, and is waited for so long.
     Waiting(ExitCode, Duration),
+    /// All is said but the exit code.
+    Exited(i64),
     /// Nothing more comes.
     Over,
 }
@@ -51,11 +55,15 @@ enum Phase {
 pub(super) struct OutputThenExit {
     output: Output,
     phase: Phase,
+    /// Something was printed.
+    spoke: bool,
+    /// How long the last output may then be on its way: the exit code came on another connection.
+    last_words: Duration,
 }
 
 impl OutputThenExit {
-    pub(super) const fn new(output: Output, exit: ExitCode) -> Self {
-        Self { output, phase: Phase::Running(exit) }
+    pub(super) const fn new(output: Output, exit: ExitCode, last_words: Duration) -> Self {
+        Self { output, phase: Phase::Running(exit), spoke: false, last_words }
     }
 
     /// What comes next, if anything: `None` is a change of phase.
@@ -67,18 +75,25 @@ impl OutputThenExit {
                 code = exit => (None, Some(Phase::Draining(code.ok().flatten()))),
             },
             Phase::Draining(None) => (self.output.next().await, None),
-            Phase::Draining(Some(code)) => match timeout(QUIET, self.output.next()).await {
-                Ok(Some(Event::Lost(_)) | None) | Err(_) => {
-                    (Some(Event::Exit(*code)), Some(Phase::Over))
+            Phase::Draining(Some(code)) => {
+                let within = if self.spoke { self.last_words } else { QUIET };
+                let exit = Phase::Exited(*code);
+                match timeout(within, self.output.next()).await {
+                    Ok(None) => (None, Some(exit)),
+                    Err(_) if !self.spoke => (None, Some(exit)),
+                    Err(_) => (Some(Event::Lost(UNENDED.to_owned())), Some(exit)),
+                    Ok(Some(Event::Lost(why))) => (Some(Event::Lost(why)), Some(exit)),
+                    Ok(Some(event)) => (Some(event), None),
                 }
-                Ok(event) => (event, None),
-            },
+            }
+            Phase::Exited(code) => (Some(Event::Exit(*code)), Some(Phase::Over)),
             Phase::Waiting(exit, within) => match timeout(*within, exit).await {
                 Ok(Ok(Some(code))) => (Some(Event::Exit(code)), Some(Phase::Over)),
                 Ok(Ok(None) | Err(_)) | Err(_) => (None, Some(Phase::Over)),
             },
             Phase::Over => (None, None),
         };
+        self.spoke |= matches!(event, Some(Event::Stdout(_) | Event::Stderr(_)));
         match (next, &event) {
             (Some(next), _) => self.phase = next,
             (None, None) => self.end(EXIT),
@@ -91,7 +106,7 @@ impl OutputThenExit {
     fn end(&mut self, within: Duration) {
         self.phase = match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Running(exit) => Phase::Waiting(exit, within),
-            Phase::Draining(_) | Phase::Waiting(..) | Phase::Over => Phase::Over,
+            Phase::Draining(_) | Phase::Waiting(..) | Phase::Exited(_) | Phase::Over => Phase::Over,
         };
     }
 }

@@ -1,5 +1,6 @@
 //! The websocket of a terminal: one merged stream, binary frames.
 
+use std::io::ErrorKind;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use zun_common::shutdown::Tasks;
 use super::END_OF_TRANSMISSION;
 use crate::console::docker::address::Address;
 use crate::console::docker::dial::Dialer;
+use crate::console::docker::patience::Patience;
 use crate::console::docker::stream::Stream;
 use crate::console::docker::upgrade::upgrade;
 use crate::console::{ConsoleError, Event, Input};
@@ -30,7 +32,7 @@ pub(super) struct WsOutput(SplitStream<Socket>);
 type Sink = Mutex<SplitSink<Socket, Message>>;
 
 /// What is typed.
-pub(super) struct WsInput(Arc<Sink>);
+pub(super) struct WsInput(Arc<Sink>, Patience);
 
 /// Dials and upgrades.
 pub(super) async fn open(
@@ -51,17 +53,19 @@ pub(super) async fn open(
         let what = "its answer is no websocket's";
         return Err(ConsoleError::Garbled { address: authority, what });
     }
+    let patience =
+        Patience::with(&upgraded.stream, dialer, address).map_err(ConsoleError::Broken)?;
     let socket =
         Socket::from_partially_read(upgraded.stream, upgraded.first, Role::Client, None).await;
     let (sink, stream) = socket.split();
     let sink = Arc::new(Mutex::new(sink));
     let every = dialer.link().beat;
     tasks.spawn(keep_alive(Arc::downgrade(&sink), every, tasks.clone()));
-    Ok((WsOutput(stream), WsInput(sink)))
+    Ok((WsOutput(stream), WsInput(sink, patience)))
 }
 
-/// Pings until the console is dropped: unlike the stream's own beats they have no end. That no pong comes means nothing: a process that does not read its
-/// input holds up the pings behind it.
+/// Pings until the console is dropped: unlike the stream's own beats they have no end. That no pong comes means
+/// nothing: a process that does not read its input holds up the pings behind it.
 async fn keep_alive(sink: Weak<Sink>, every: Duration, tasks: Tasks) {
     loop {
         tokio::select! {
@@ -86,6 +90,10 @@ impl WsOutput {
                 Ok(Message::Close(_)) | Err(WsError::ConnectionClosed | WsError::AlreadyClosed) => {
                     return None;
                 }
+                // What a host closes while keys of ours are unread there is reset: as with a hijacked stream.
+                Err(WsError::Io(cause)) if cause.kind() == ErrorKind::ConnectionReset => {
+                    return None;
+                }
                 Err(cause) => return Some(Event::Lost(cause.to_string())),
             }
         }
@@ -94,7 +102,9 @@ impl WsOutput {
 
 impl WsInput {
     async fn send(&mut self, message: Message) -> Result<(), ConsoleError> {
-        let sent = self.0.lock().await.send(message).await;
+        let Self(sink, patience) = self;
+        let sending = async { sink.lock().await.send(message).await };
+        let sent = patience.with_write(sending).await;
         sent.map_err(|cause| ConsoleError::Broken(std::io::Error::other(cause)))
     }
 }

@@ -4,7 +4,7 @@
 mod refusal;
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -92,6 +92,12 @@ impl Connection for DockerExec {
     }
 }
 
+/// How long the engine may take to note an exit code once the output has ended.
+const NOTED: Duration = Duration::from_secs(5);
+
+/// The same while nobody renews the grant that it is read with.
+const RENEWED: Duration = Duration::from_mins(2);
+
 enum Phase {
     Output,
     Inspect,
@@ -141,24 +147,31 @@ impl Events for ExecEvents {
 }
 
 impl ExecEvents {
-    /// The engine closes the stream a moment before it notes the exit code; and who renews a grant may be
-    /// away for a moment.
+    /// The engine closes the stream a moment before it notes the exit code. Who renews a grant may be away for
+    /// longer: it restarts.
     async fn exit_code(&self) -> Option<i64> {
-        for pause in [0, 10, 20, 50, 100, 200, 500, 1000, 2000] {
-            tokio::time::sleep(Duration::from_millis(pause)).await;
-            let body = match self.side.whole(Method::GET, &self.inspect).await {
-                Ok(body) => body,
+        let begun = Instant::now();
+        let (mut pause, mut within) = (Duration::from_millis(5), NOTED);
+        loop {
+            match self.side.whole(Method::GET, &self.inspect).await {
+                Ok(body) => {
+                    let seen: Inspected = serde_json::from_slice(&body).ok()?;
+                    if let Inspected { running: false, exit_code } = seen {
+                        return exit_code;
+                    }
+                }
                 Err(ConsoleError::Refused { .. } | ConsoleError::Unreachable { .. }) => {
                     return None;
                 }
-                Err(_not_now) => continue,
-            };
-            let seen: Inspected = serde_json::from_slice(&body).ok()?;
-            if !seen.running {
-                return seen.exit_code;
+                Err(ConsoleError::NotRenewed(_)) => within = RENEWED,
+                Err(_not_now) => {}
             }
+            if begun.elapsed() >= within {
+                return None;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
         }
-        None
     }
 }
 

@@ -12,6 +12,7 @@ use zun_common::api::v1::exec::Execute;
 use zun_common::grant::WaitCondition;
 use zun_common::pki::signing_request;
 
+use super::super::ending;
 use super::super::session::{LeavingFlags, Wants, terminal};
 use super::super::starting::unless_ended;
 use super::collected;
@@ -131,7 +132,7 @@ impl ExecSession<'_> {
     /// We go and the command does not: what was asked for is done. Who leaves by keys wants it to go on.
     async fn cut_off(&self, exec: &OfExec, ended: &Ended) {
         let goes_on = match ended {
-            Ended::Exited(_) | Ended::Left(_) => false,
+            Ended::Exited(_) | Ended::Broken(..) | Ended::Left(_) => false,
             Ended::Cut(_) | Ended::Closed | Ended::Signal(_) => true,
         };
         if goes_on && self.on_disconnect == OnDisconnect::Kill {
@@ -182,6 +183,7 @@ fn concluded(ended: Ended) -> Result<Exit, Failure> {
         }
         Ended::Closed => Ok(Exit::PIPE),
         Ended::Signal(number) => Err(Failure::silent(Exit(number.exit_code()))),
+        Ended::Broken(code, why) => Err(ending::torn("the command", code, &why)),
         Ended::Cut(why) => {
             let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
             let words =

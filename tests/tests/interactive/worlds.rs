@@ -1,0 +1,264 @@
+//! Conditions that need a service of one's own, or something that breaks between the command and the host.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use zun_tests::bed::Bed;
+use zun_tests::eventually::eventually;
+use zun_tests::profile::is_long;
+use zun_tests::pty::Pty;
+use zun_tests::tls::Forge;
+use zun_tests::world::{Front, World};
+use zun_tests::{tls, trial};
+
+use super::links::Dropped;
+
+const SIZE: (u16, u16) = (24, 80);
+
+/// A shell on a terminal.
+fn shell(bed: &Bed, name: &str) -> Pty {
+    let mut term = bed.term(&["run", "-i", "--name", name, "cirros", "/bin/sh"], SIZE);
+    term.shows("/ #");
+    term
+}
+
+/// `exec -i cat` on pipes.
+struct Cat(Child, BufReader<ChildStdout>);
+
+impl Cat {
+    fn begin(bed: &Bed, name: &str) -> Self {
+        // The process speaks a moment before the service has heard that it runs.
+        eventually("it runs", || bed.field(name, "status") == "Running");
+        let mut command = bed.command(&["exec", "-i", name, "cat"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("zun runs");
+        let lines = BufReader::new(child.stdout.take().expect("a pipe"));
+        Self(child, lines)
+    }
+
+    fn echoes(&mut self, line: &str) {
+        let input = self.0.stdin.as_mut().expect("a pipe");
+        writeln!(input, "{line}").expect("written");
+        let mut came = String::new();
+        self.1.read_line(&mut came).expect("a line");
+        assert_eq!(came.trim_end(), line);
+    }
+
+    /// Its exit code and its words.
+    fn ends(mut self) -> (Option<i32>, String) {
+        drop(self.0.stdin.take());
+        let output = self.0.wait_with_output().expect("zun ends");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+fn says(term: &mut Pty, word: &str) {
+    let (head, tail) = word.split_at(1);
+    term.types(format!("echo {head}''{tail}\r"));
+    term.shows(word);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c24_another_tenants_container_is_one_that_is_not_there() {
+    let _trial = trial!();
+    let world = World::start(1).await;
+    let (bed, stranger) = (world.bed(), world.stranger());
+    bed.must(&["run", "-d", "--name", "ours", "cirros", "sleep", "600"]);
+    let id = bed.field("ours", "uuid");
+    let id = id.as_str().expect("an id");
+    for verb in [&["attach"][..], &["exec"], &["exec", "-i"], &["logs"], &["show"]] {
+        for container in ["ours", id] {
+            let command: &[&str] = if verb[0] == "exec" { &["id"] } else { &[] };
+            let there = stranger.zun(&[verb, &[container], command].concat());
+            let missing = stranger.zun(&[verb, &["no-such"], command].concat());
+            assert_eq!((there.code, there.stdout.as_str()), (missing.code, ""), "{there:?}");
+            let words = |text: &str| text.split(" (request").next().unwrap_or_default().to_owned();
+            let expected = words(&missing.stderr).replace("no-such", container);
+            assert_eq!(words(&there.stderr), expected);
+        }
+    }
+    assert_eq!(stranger.must(&["list", "--format", "json"]).trim(), "[]");
+    bed.must(&["delete", "--force", "ours"]);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c44_a_host_that_goes_down_ends_each_console_with_one_line() {
+    let _trial = trial!();
+    let mut world = World::start(1).await;
+    let bed = world.bed();
+    let mut term = shell(&bed, "down");
+    let mut cat = Cat::begin(&bed, "down");
+    cat.echoes("before");
+    world.end_agent(0, Signal::KILL);
+    world.kill_engine(0);
+    assert_eq!(term.exit(), 125);
+    let transcript = term.transcript();
+    let told: Vec<&str> = transcript.lines().filter(|line| line.contains("zun: ")).collect();
+    assert_eq!(told.len(), 1, "{transcript}");
+    assert!(told[0].contains("the console of down ended"), "{transcript}");
+    let (code, words) = cat.ends();
+    assert_eq!((code, words.lines().count()), (Some(125), 1), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c45_a_container_with_rm_is_kept_when_its_link_is_lost() {
+    let _trial = trial!();
+    let world = World::behind(Front::Proxy).await;
+    let bed = world.bed();
+    let run = ["run", "-i", "--rm", "--name", "kept", "cirros", "/bin/sh"];
+    let mut term = bed.term(&run, SIZE);
+    term.shows("/ #");
+    world.proxy().cut();
+    assert_eq!(term.exit(), 125);
+    assert!(term.transcript().contains("come back with: zun attach kept"), "{}", term.transcript());
+    assert_eq!(bed.field("kept", "status"), "Running");
+    let mut again = bed.term(&["attach", "kept"], SIZE);
+    again.shows("/ #");
+    again.types("exit 3\r");
+    assert_eq!(again.exit(), 3);
+    eventually("it is gone", || bed.zun(&["show", "kept"]).code != 0);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c46_quiet_sessions_of_the_command_live_behind_a_proxy_that_cuts() {
+    let mut trial = trial!();
+    // Something goes both ways every 40 seconds.
+    let (patience, quiet) = if is_long() { (60, 600) } else { (45, 50) };
+    let world = World::behind(Front::Impatient(Duration::from_secs(patience))).await;
+    let bed = world.bed();
+    let mut term = shell(&bed, "quiet");
+    let mut cat = Cat::begin(&bed, "quiet");
+    cat.echoes("before");
+    says(&mut term, "before");
+    // The time itself is the condition.
+    std::thread::park_timeout(Duration::from_secs(quiet));
+    cat.echoes("after");
+    says(&mut term, "after");
+    assert_eq!(cat.ends(), (Some(0), String::new()));
+    term.types("exit 3\r");
+    assert_eq!(term.exit(), 3);
+    trial.measured(format!("the command: quiet for {quiet} s, cut after {patience}"));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c47_the_command_ends_when_its_peer_vanishes() {
+    let mut trial = trial!();
+    let world = World::behind(Front::Proxy).await;
+    let bed = world.bed();
+    let mut quiet = shell(&bed, "vanished");
+    let mut typing = bed.term(&["attach", "vanished"], SIZE);
+    typing.shows("/ #");
+    let mut cat = Cat::begin(&bed, "vanished");
+    cat.echoes("before");
+    let _dropped = Dropped::packets_of(world.proxy().address().port());
+    let begun = Instant::now();
+    typing.types("into the void\r");
+    let ends = [typing.exit(), quiet.exit()];
+    let took = begun.elapsed();
+    assert_eq!(ends, [125, 125]);
+    assert!(quiet.transcript().contains("the console of vanished ended"), "{}", quiet.transcript());
+    let (code, words) = cat.ends();
+    assert_eq!(code, Some(125), "{words}");
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    trial.measured(format!("the command: gone after {:.1} s", took.as_secs_f64()));
+    drop(_dropped);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c57_the_command_sends_a_host_of_another_authority_nothing() {
+    let _trial = trial!();
+    let world = World::behind(Front::Proxy).await;
+    let bed = world.bed();
+    bed.must(&["create", "-i", "--name", "posed", "cirros", "cat"]);
+    bed.must(&["start", "posed"]);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    world.proxy().lead_to(listener.local_addr().expect("an address"));
+    let names = [dns_of("localhost"), address_of("127.0.0.1")];
+    let poser = Forge::named("another authority").identity("zun://x", |params| {
+        params.subject_alt_names = names.to_vec();
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+    });
+    let acceptor = TlsAcceptor::from(Arc::new(poser.server()));
+    let posing = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.expect("a client");
+        acceptor.accept(stream).await.err().map(|refusal| refusal.to_string())
+    });
+    let attach = ["attach", "posed"];
+    let output = tokio::task::spawn_blocking(move || bed.piped(&attach, b"a secret\n")).await;
+    let output = output.expect("zun ends");
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), words.lines().count()), (Some(125), 1), "{words}");
+    assert!(words.contains(&world.proxy().address().to_string()), "{words}");
+    let refusal = posing.await.expect("it poses").expect("no handshake, and so no byte");
+    assert!(refusal.contains("UnknownCA") || refusal.contains("certificate"), "{refusal}");
+    world.stop().await;
+}
+
+fn dns_of(name: &str) -> rcgen::SanType {
+    tls::dns(name)
+}
+
+fn address_of(address: &str) -> rcgen::SanType {
+    rcgen::SanType::IpAddress(address.parse().expect("an address"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c58_the_command_dials_what_the_host_advertises_and_names_it() {
+    let _trial = trial!();
+    let world = World::behind(Front::Ipv6).await;
+    let bed = world.bed();
+    let mut term = shell(&bed, "six");
+    says(&mut term, "over-six");
+    let address = world.proxy().address().to_string();
+    assert!(address.starts_with("[::1]:"), "{address}");
+    term.types("\x10\x11");
+    assert_eq!(term.exit(), 0);
+    world.proxy().refuse();
+    for verb in [&["attach", "six"][..], &["exec", "six", "id"]] {
+        let refused = bed.zun(verb);
+        assert_eq!((refused.code, refused.stderr.lines().count()), (125, 1), "{refused:?}");
+        assert!(refused.stderr.contains(&address), "{refused:?}");
+    }
+    bed.must(&["delete", "--force", "six"]);
+    world.stop().await;
+}
+
+/// A shell's own job control, as a person sees it.
+#[test]
+fn c32_a_job_that_is_taken_up_again_has_the_terminals_size_of_now() {
+    let _trial = trial!();
+    let bed = Bed::shared();
+    let name = bed.name("c32-job");
+    let program = zun_tests::bed::binary("zun");
+    let mut environment = bed.environment().to_vec();
+    environment.push(("PS1".to_owned(), "job> ".to_owned()));
+    let mut term = Pty::spawn("/bin/bash", &["--norc", "--noprofile", "-i"], &environment, SIZE);
+    term.shows("job> ");
+    let zun = format!("{} run -i --name {} cirros /bin/sh", program.display(), name.as_str());
+    term.types(format!("{zun}\r"));
+    term.shows("/ #");
+    let jobs = Command::new("pgrep").args(["-f", "-n", &format!("^{zun}$")]).output();
+    let pid = String::from_utf8(jobs.expect("pgrep runs").stdout).expect("text");
+    let pid = pid.trim().parse().ok().and_then(rustix::process::Pid::from_raw).expect("a pid");
+    rustix::process::kill_process(pid, Signal::TSTP).expect("it runs");
+    term.shows("Stopped");
+    term.shows("job> ");
+    term.resize(30, 90);
+    term.types("fg\r");
+    term.types("until [ \"$(stty size)\" = '30 90' ]; do :; done; echo re''sized; exit 5\r");
+    term.shows("resized");
+    term.shows("job> ");
+    term.types("echo \"code $?\"\r");
+    term.shows("code 5");
+    term.types("exit\r");
+    assert_eq!(term.exit(), 0);
+}
