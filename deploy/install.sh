@@ -159,9 +159,12 @@ off() {
   if [ -n "$PURGE" ] && getent passwd "$part" >/dev/null; then act "remove the user $part" userdel "$part"; fi
 }
 
-# What several parts have, once the last one is gone.
+# off_shared PROGRAM: what several parts have, once the last one is gone. PROGRAM: of the part that goes.
 off_shared() {
-  [ ! -e /usr/local/bin/zun-api ] && [ ! -e /usr/local/bin/zun-compute ] || return 0
+  local program
+  for program in zun-api zun-compute; do
+    [ "$program" = "$1" ] || [ ! -e "/usr/local/bin/$program" ] || return 0
+  done
   remove /usr/local/share/doc/zun/install.md /usr/local/share/doc/zun /usr/local/share/zun/config /usr/local/share/zun
   [ -z "$PURGE" ] || remove /etc/zun/bus-ca.pem /etc/zun/enrolments /etc/zun
 }
@@ -174,7 +177,7 @@ client() {
 
 client_off() {
   remove /usr/local/bin/zun
-  off_shared
+  off_shared zun
 }
 
 # --- the command line ----------------------------------------------------------------------------

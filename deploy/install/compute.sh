@@ -90,5 +90,5 @@ compute_off() {
   else
     say "kept: /etc/zun (--purge removes it)"
   fi
-  off_shared
+  off_shared zun-compute
 }

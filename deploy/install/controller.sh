@@ -235,7 +235,8 @@ controller_off() {
   else
     say "kept: /etc/zun, /var/lib/zun, the virtual host $VHOST and the users of RabbitMQ (--purge removes them)"
   fi
-  off_shared
+  say "kept: /usr/local/bin/zun (install.sh client --uninstall removes it)"
+  off_shared zun-api
 }
 
 controller_purge() {

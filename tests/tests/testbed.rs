@@ -7,4 +7,5 @@ mod testbed {
     mod rotation;
     mod sessions;
     mod support;
+    mod uninstall;
 }

@@ -1,5 +1,6 @@
 //! The testbed's hosts, and its service as a person calls it.
 
+use std::io::Write;
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -20,6 +21,16 @@ pub(super) fn bed() -> Bed {
     Bed::of_file(Path::new(&variable("ZUN_TESTBED")))
 }
 
+/// The controller has made a new administrator's token: takes it into the file that `bed` reads.
+pub(super) fn new_token() {
+    let file = variable("ZUN_TESTBED");
+    let former = std::fs::read_to_string(&file).expect("an environment file");
+    let path = former.lines().find(|line| line.starts_with("export PATH=")).unwrap_or_default();
+    let told = CONTROLLER.must(&["cat", "/etc/zun/admin.env"]);
+    let told = told.replace("//controller:", &format!("//{}:", CONTROLLER.address()));
+    std::fs::write(file, format!("{told}\n{path}\n")).expect("written");
+}
+
 impl Host {
     /// Runs a command on the host and insists on success; its stdout.
     pub(super) fn must(self, words: &[&str]) -> String {
@@ -27,6 +38,24 @@ impl Host {
         let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
         assert!(output.status.success(), "{self:?} {words:?}: {out}{err}");
         out.trim().to_owned()
+    }
+
+    /// Runs a script on the host and insists on success; all that it says.
+    pub(super) fn script(self, text: &str) -> String {
+        self.must(&["sh", "-c", &format!("{{ {text}; }} 2>&1")])
+    }
+
+    /// Writes a file on the host, for root alone.
+    pub(super) fn receives(self, file: &str, bytes: &[u8]) {
+        let mut command = Command::new("docker");
+        command.args(["--host", &variable("ZUN_TESTBED_ENGINE"), "exec", "-i", self.0]);
+        let mut child = command
+            .args(["sh", "-c", &format!("umask 077; cat >{file}")])
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("docker runs");
+        child.stdin.take().expect("a pipe").write_all(bytes).expect("written");
+        assert!(child.wait().expect("it ends").success(), "{self:?} {file}");
     }
 
     /// Runs a command on the host.

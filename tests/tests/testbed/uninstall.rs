@@ -1,0 +1,171 @@
+//! Taking it away as docs/install.md says, and installing it again. Last by name: each of these leaves the hosts
+//! installed anew.
+
+use super::support::{COMPUTE1, COMPUTE2, CONTROLLER, Host, bed, new_token};
+
+const INSTALL: &str = "/root/zun/install.sh";
+/// All that may be there of us, with sums.
+const TREE: &str = "cd / && find etc/zun etc/docker etc/rabbitmq etc/systemd/system etc/sysusers.d etc/tmpfiles.d \
+    usr/local var/lib/zun var/lib/zun-compute var/lib/zun-docker-setup -xdev ! -name lock \
+    -printf '%p %y %m %U:%G %l\\n' 2>/dev/null | sort; \
+    find etc/zun etc/docker etc/rabbitmq etc/systemd/system usr/local -xdev -type f -exec sha256sum {} + 2>/dev/null | sort; \
+    systemctl list-unit-files --no-legend 'zun*'; getent passwd | grep ^zun";
+/// What is there of us after a purge: nothing, in these places.
+const LEFT: &str = "ls -d /etc/zun /etc/rabbitmq/zun /etc/rabbitmq/conf.d/zun.conf /var/lib/zun /var/lib/zun-compute \
+    /var/lib/zun-docker-setup /usr/local/bin/zun-* /usr/local/share/zun /usr/local/share/doc/zun \
+    /etc/systemd/system/*zun* /etc/systemd/system/*/*zun* /etc/sysusers.d/zun* /etc/tmpfiles.d/zun* 2>/dev/null; \
+    getent passwd | grep ^zun; systemctl list-unit-files --no-legend 'zun*'; :";
+
+impl Host {
+    fn tree(self) -> String {
+        self.script(&format!("{TREE}; :"))
+    }
+
+    fn install(self, arguments: &str) -> String {
+        self.script(&format!("{INSTALL} {arguments}"))
+    }
+
+    fn only_says(self, arguments: &str) {
+        let before = self.tree();
+        let told = self.install(&format!("{arguments} --dry-run"));
+        assert!(told.contains("zun: would "), "{self:?} {arguments}: {told}");
+        assert!(!told.contains("zun: remove") && !told.contains("zun: stop"), "{told}");
+        assert_eq!(self.tree(), before, "{self:?} {arguments}");
+        if self == CONTROLLER {
+            assert_eq!(self.property("zun-api.service", "ActiveState"), "active");
+        } else {
+            assert_eq!(self.property("zun-compute.service", "ActiveState"), "active");
+        }
+    }
+
+    /// What docs/install.md has an operator do for a host, on the controller and there.
+    fn is_installed_as_new(self) {
+        CONTROLLER.install(&format!("host {} --name {}", self.0, self.address()));
+        let tar = format!("/etc/zun/enrolments/{}.tar", self.0);
+        let enrolment = CONTROLLER.run(&["cat", &tar]).stdout;
+        self.receives(&format!("/root/{}.tar", self.0), &enrolment);
+        self.install(&format!(
+            "compute --enrolment /root/{0}.tar --address {1}:2376 --name {0}",
+            self.0,
+            self.address()
+        ));
+        self.comes_up();
+        let greeting = bed().must(&["run", "--rm", "--host", self.0, "cirros", "echo", "new"]);
+        assert_eq!(greeting, "new\n", "{self:?}");
+    }
+}
+
+fn compute_off_and_on(host: Host) {
+    host.only_says("compute --uninstall");
+    host.only_says("compute --uninstall --purge");
+    let name = bed().name("stays");
+    bed().must(&[
+        "run",
+        "-d",
+        "--host",
+        host.0,
+        "--name",
+        name.as_str(),
+        "cirros",
+        "sleep",
+        "6000",
+    ]);
+    let id = host.must(&["docker", "ps", "-q", "--no-trunc"]);
+    let process =
+        || host.must(&["docker", "inspect", "-f", "{{.State.Running}} {{.State.Pid}}", &id]);
+    let before = process();
+    let sized = host == COMPUTE1;
+
+    let told = host.install("compute --uninstall");
+    assert_eq!(told.contains("kept: /usr/local/bin/zun-runtime"), sized, "{told}");
+    assert_eq!(told.contains("made with the runtime zun-sized"), sized, "{told}");
+    assert!(told.contains("kept: /etc/zun"), "{told}");
+    assert_eq!(process(), before, "containers go on");
+    assert_eq!(host.must(&["docker", "exec", &id, "echo", "usable"]), "usable");
+    let left = host.script(LEFT);
+    let expected = if sized { "/usr/local/bin/zun-runtime" } else { "/var/lib/zun-compute" };
+    assert!(left.contains(expected), "{left}");
+    for gone in ["bin/zun-compute", "bin/zun-authz", "system/", "tmpfiles.d", "sysusers.d", "share"]
+    {
+        assert!(!left.contains(gone), "{host:?} {gone}: {left}");
+    }
+    assert_eq!(host.script("ss -Hltn 'sport = :2376'"), "", "the port is closed");
+    host.must(&["stat", "/etc/zun/zun-compute.toml", "/etc/zun/bus-ca.pem"]);
+
+    // The settings stayed, so that the same without an enrolment is enough.
+    host.install("compute");
+    host.comes_up();
+    assert_eq!(process(), before, "containers go on");
+    assert_eq!(bed().must(&["exec", name.as_str(), "echo", "again"]), "again\n");
+    drop(name);
+
+    let told = host.install("compute --uninstall --purge");
+    assert!(!told.contains("kept:"), "{told}");
+    assert_eq!(host.script(LEFT), "", "{host:?}");
+    assert_eq!(host.script("find /etc/docker -name daemon.json"), "", "as it was");
+    let told = host.install("compute --uninstall --purge");
+    assert!(!told.contains("zun: stop"), "twice is as good as once: {told}");
+
+    CONTROLLER.only_says(&format!("host {} --uninstall", host.0));
+    CONTROLLER.install(&format!("host {} --uninstall", host.0));
+    let user = format!("zun-compute.{}", host.0);
+    assert!(!CONTROLLER.script("rabbitmqctl -q list_users").contains(&user), "{host:?}");
+    let names = "runuser -u zun-api -- zun-api host list --directory /var/lib/zun/ca";
+    assert!(!CONTROLLER.script(names).contains(host.0), "{host:?}");
+    let files = CONTROLLER.script("ls /etc/zun/enrolments /etc/zun/bus/users");
+    assert!(!files.contains(host.0), "{files}");
+
+    host.is_installed_as_new();
+}
+
+#[test]
+#[ignore = "needs `make testbed-up`"]
+fn a_compute_host_is_taken_away_and_installed_again() {
+    compute_off_and_on(COMPUTE1);
+    compute_off_and_on(COMPUTE2);
+}
+
+#[test]
+#[ignore = "needs `make testbed-up`"]
+fn the_controller_is_taken_away_and_installed_again() {
+    let install = format!(
+        "controller --name controller --name {} --listen 0.0.0.0:9517",
+        CONTROLLER.address()
+    );
+    CONTROLLER.only_says("controller --uninstall");
+    CONTROLLER.only_says("controller --uninstall --purge");
+    let before = CONTROLLER.tree();
+
+    let told = CONTROLLER.install("controller --uninstall");
+    assert!(told.contains("kept: /etc/zun, /var/lib/zun"), "{told}");
+    let left = CONTROLLER.script(LEFT);
+    assert!(!left.contains("bin/zun-api") && !left.contains("conf.d/zun.conf"), "{left}");
+    assert!(left.contains("/etc/zun") && left.contains("/var/lib/zun"), "{left}");
+    assert_eq!(CONTROLLER.script("ss -Hltn '( sport = :5671 or sport = :9517 )'"), "");
+    CONTROLLER.install(&install);
+    // Rows, authority, users and tokens stayed: the hosts are there again by themselves.
+    for host in [COMPUTE1, COMPUTE2] {
+        host.comes_up();
+        let greeting = bed().must(&["run", "--rm", "--host", host.0, "cirros", "echo", "kept"]);
+        assert_eq!(greeting, "kept\n", "{host:?}");
+    }
+    let (rows, after) = (
+        |text: &str| text.lines().filter(|line| !line.contains("sqlite")).count(),
+        CONTROLLER.tree(),
+    );
+    assert_eq!(rows(&after), rows(&before), "{after}\n{before}");
+
+    CONTROLLER.install("controller --uninstall --purge");
+    assert_eq!(CONTROLLER.script(LEFT), "");
+    let told = CONTROLLER.script("rabbitmqctl -q list_users; rabbitmqctl -q list_vhosts");
+    assert!(!told.contains("zun"), "{told}");
+    assert!(CONTROLLER.script("ls /usr/local/bin/zun").contains("zun"), "the command stays");
+
+    // A new controller has another authority, other users and another token: hosts are installed anew.
+    CONTROLLER.install(&install);
+    new_token();
+    for host in [COMPUTE1, COMPUTE2] {
+        host.install("compute --uninstall --purge");
+        host.is_installed_as_new();
+    }
+}
