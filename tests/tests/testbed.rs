@@ -8,4 +8,5 @@ mod testbed {
     mod sessions;
     mod support;
     mod uninstall;
+    mod watch;
 }

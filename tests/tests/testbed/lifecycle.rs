@@ -1,89 +1,9 @@
 //! Docker's listener and its plugin through kills, restarts and boots: order right, and never open alone.
 
-use std::fs;
-use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{JoinHandle, park_timeout};
-use std::time::{Duration, Instant};
-
-use rustix::net::sockopt::set_socket_linger;
 use zun_tests::eventually::eventually;
 
 use super::support::{COMPUTE1, COMPUTE2, Host, bed};
-
-const PLUGIN: &str = "/run/docker/plugins/zun-authz.sock";
-const PORT: u16 = 2376;
-const EVERY: Duration = Duration::from_millis(1);
-const DIAL: Duration = Duration::from_millis(100);
-
-/// Dials a host each millisecond, and looks into its table of unix sockets, from this machine.
-struct Watch {
-    over: Arc<AtomicBool>,
-    looking: JoinHandle<Seen>,
-}
-
-#[derive(Debug, Default)]
-struct Seen {
-    looks: u32,
-    /// The listener was there.
-    open: u32,
-    /// It was there, and nobody to be asked.
-    open_alone: u32,
-    longest_pause: Duration,
-}
-
-impl Watch {
-    fn on(host: Host) -> Self {
-        let over = Arc::new(AtomicBool::new(false));
-        let (told, init) = (Arc::clone(&over), host.init());
-        let address = SocketAddr::new(host.address(), PORT);
-        Self { over, looking: std::thread::spawn(move || look((address, init), &told)) }
-    }
-
-    /// Ends it, and insists that it never saw the listener without the plugin.
-    fn ends(self, host: Host) {
-        self.over.store(true, Ordering::Relaxed);
-        let seen = self.looking.join().expect("it looked");
-        println!("{host:?}: {seen:?}");
-        assert_eq!(seen.open_alone, 0, "{host:?}: {seen:?}");
-        assert!(seen.open > 0 && seen.looks > 10, "{host:?}: {seen:?}");
-    }
-}
-
-fn look((address, init): (SocketAddr, u32), over: &AtomicBool) -> Seen {
-    let mut seen = Seen::default();
-    let mut last = Instant::now();
-    while !over.load(Ordering::Relaxed) {
-        seen.looks += 1;
-        if is_open(address) {
-            seen.open += 1;
-            // It may have gone between the two looks; then it was not open alone.
-            // After a boot it is another host's, with another first process.
-            if !is_asked(init) && Path::new(&format!("/proc/{init}")).exists() && is_open(address) {
-                seen.open_alone += 1;
-            }
-        }
-        park_timeout(EVERY);
-        seen.longest_pause = seen.longest_pause.max(last.elapsed());
-        last = Instant::now();
-    }
-    seen
-}
-
-/// Whether somebody takes the connection; it is cut at once, so that nothing of it stays.
-fn is_open(address: SocketAddr) -> bool {
-    let Ok(stream) = TcpStream::connect_timeout(&address, DIAL) else { return false };
-    set_socket_linger(&stream, Some(Duration::ZERO)).expect("an option");
-    true
-}
-
-/// Its flag says that it accepts connections.
-fn is_asked(init: u32) -> bool {
-    let text = fs::read_to_string(format!("/proc/{init}/net/unix")).unwrap_or_default();
-    text.lines().any(|line| line.ends_with(PLUGIN) && line.contains(" 00010000 "))
-}
+use super::watch::Watch;
 
 fn is_serving(host: Host) -> bool {
     let active = |unit| host.property(unit, "ActiveState") == "active";
@@ -125,6 +45,7 @@ fn the_listener_is_never_open_without_the_plugin_over_a_boot() {
         let going = Watch::on(host);
         host.boot();
         let coming = Watch::on(host);
+        assert!(!coming.found_it_open(), "{host:?}: it was there before the watch");
         eventually("the host serves", || {
             host.run(&["docker", "version"]).status.success() && is_serving(host)
         });

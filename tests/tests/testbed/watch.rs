@@ -1,0 +1,177 @@
+//! Looks each millisecond whether a host's Docker listens and whether there is somebody to be asked, from within the
+//! host's network and past every other process: by the kernel's own list of listeners, without a connection.
+
+use std::fs::{self, File};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::{JoinHandle, park_timeout};
+use std::time::{Duration, Instant};
+
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketType, connect, netlink, recv, send, socket,
+};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::support::Host;
+
+const PLUGIN: &str = "/run/docker/plugins/zun-authz.sock";
+const PORT: u16 = 2376;
+const EVERY: Duration = Duration::from_millis(1);
+/// Listening, as the kernel counts a socket's states.
+const LISTENING: u32 = 1 << 10;
+
+/// A thread that looks.
+pub(super) struct Watch {
+    over: Arc<AtomicBool>,
+    looking: JoinHandle<Seen>,
+    first: bool,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// From look to look.
+    gaps: Vec<Duration>,
+    /// The listener was there.
+    open: u32,
+    /// It was there, and nobody to be asked.
+    open_alone: u32,
+}
+
+impl Watch {
+    /// Looks from now on: when this returns it has looked once.
+    pub(super) fn on(host: Host) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let (told, init) = (Arc::clone(&over), host.init());
+        let (first, looked) = channel();
+        let looking = std::thread::spawn(move || {
+            hurry();
+            let looker = Looker::within(init);
+            first.send(looker.is_open()).expect("somebody waits");
+            looker.look(&told)
+        });
+        Self { over, looking, first: once(&looked) }
+    }
+
+    /// Whether the listener was there at the first look.
+    pub(super) const fn found_it_open(&self) -> bool {
+        self.first
+    }
+
+    /// Ends it, and insists that it never saw the listener without the plugin.
+    pub(super) fn ends(self, host: Host) {
+        self.over.store(true, Ordering::Relaxed);
+        let Seen { mut gaps, open, open_alone } = self.looking.join().expect("it looked");
+        gaps.sort_unstable();
+        let (looks, at) = (gaps.len(), |share: usize| gaps[(gaps.len() - 1) * share / 1000]);
+        println!(
+            "{host:?}: {looks} looks, {open} with the listener open, {open_alone} with it open alone; from look to \
+             look {:?} (median), {:?} (99.9 %), {:?} (longest)",
+            at(500),
+            at(999),
+            at(1000)
+        );
+        assert_eq!(open_alone, 0, "{host:?}");
+        assert!(open > 0 && looks > 100, "{host:?}");
+    }
+}
+
+fn once(looked: &Receiver<bool>) -> bool {
+    looked.recv_timeout(Duration::from_secs(10)).expect("the first look")
+}
+
+/// Before whatever else this machine does, where that is permitted; else as it comes, which the gaps tell.
+fn hurry() {
+    let thread = fs::read_link("/proc/thread-self").expect("a thread");
+    let thread = thread.file_name().expect("its number").to_owned();
+    let done = Command::new("chrt").args(["--fifo", "--pid", "50"]).arg(thread).output();
+    if !done.is_ok_and(|done| done.status.success()) {
+        println!("no real-time priority here");
+    }
+}
+
+/// In the network of a host; it stays there when the host has gone.
+struct Looker {
+    kernel: OwnedFd,
+}
+
+impl Looker {
+    fn within(init: u32) -> Self {
+        let network = File::open(format!("/proc/{init}/ns/net")).expect("a network");
+        move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))
+            .expect("this is root");
+        let kernel =
+            socket(AddressFamily::NETLINK, SocketType::RAW, Some(netlink::SOCK_DIAG)).expect("one");
+        connect(&kernel, &netlink::SocketAddrNetlink::new(0, 0)).expect("the kernel");
+        Self { kernel }
+    }
+
+    fn look(&self, over: &AtomicBool) -> Seen {
+        let mut seen = Seen::default();
+        let (mut last, mut next) = (Instant::now(), Instant::now());
+        while !over.load(Ordering::Relaxed) {
+            next = (next + EVERY).max(Instant::now());
+            park_timeout(next.saturating_duration_since(Instant::now()));
+            let now = Instant::now();
+            seen.gaps.push(now - last);
+            last = now;
+            if self.is_open() {
+                seen.open += 1;
+                // It may have gone between the two looks; then it was not open alone.
+                seen.open_alone += u32::from(!is_asked() && self.is_open());
+            }
+        }
+        seen
+    }
+
+    /// Whether anybody listens on Docker's port.
+    fn is_open(&self) -> bool {
+        [AddressFamily::INET, AddressFamily::INET6].into_iter().any(|family| self.listens(family))
+    }
+
+    fn listens(&self, family: AddressFamily) -> bool {
+        send(&self.kernel, &question(family), SendFlags::empty()).expect("asked");
+        let (mut found, mut answer) = (false, vec![0; 32 << 10]);
+        loop {
+            let (length, _) =
+                recv(&self.kernel, answer.as_mut_slice(), RecvFlags::empty()).expect("answered");
+            let mut rest = &answer[..length];
+            while let [a, b, c, d, kind, _, ..] = *rest {
+                let whole = u32::from_ne_bytes([a, b, c, d]) as usize;
+                match kind {
+                    // NLMSG_DONE
+                    3 => return found,
+                    // NLMSG_ERROR
+                    2 => panic!("the kernel does not tell its listeners: {:?}", &rest[..whole]),
+                    _ => found |= rest[20..22] == PORT.to_be_bytes(),
+                }
+                rest = &rest[((whole + 3) & !3).min(rest.len())..];
+            }
+        }
+    }
+}
+
+/// `nlmsghdr` and `inet_diag_req_v2`: all TCP sockets of a family that listen.
+fn question(family: AddressFamily) -> Vec<u8> {
+    const LENGTH: u32 = 16 + 56;
+    /// `NLM_F_REQUEST | NLM_F_DUMP`
+    const DUMP: u16 = 0x301;
+    const SOCK_DIAG_BY_FAMILY: u16 = 20;
+    const TCP: u8 = 6;
+    let mut words = LENGTH.to_ne_bytes().to_vec();
+    words.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+    words.extend(DUMP.to_ne_bytes());
+    words.extend([0; 8]);
+    words.extend([u8::try_from(family.as_raw()).expect("small"), TCP, 0, 0]);
+    words.extend(LISTENING.to_ne_bytes());
+    words.resize(LENGTH as usize, 0);
+    words
+}
+
+/// Its flag says that it accepts connections.
+fn is_asked() -> bool {
+    let text = fs::read_to_string("/proc/thread-self/net/unix").unwrap_or_default();
+    text.lines().any(|line| line.ends_with(PLUGIN) && line.contains(" 00010000 "))
+}
