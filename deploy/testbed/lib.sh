@@ -20,13 +20,25 @@ address() {
   for host in "${HOSTS[@]}"; do [ "${host%%:*}" != "$1" ] || echo "$SUBNET.${host##*:}"; done
 }
 
+# Whose testbed is up on this machine: its folder stands on its bridge. Fails where there is none.
+owner() { [ -e "/sys/class/net/$DEFAULT" ] && cat "/sys/class/net/$DEFAULT/ifalias"; }
+
+# Names and addresses are fixed, so there is one testbed at a time.
+no_other() {
+  local other
+  other=$(owner) || return 0
+  [ "${other:-$BED}" = "$BED" ] || fail "another testbed is up on this machine, in $other: make testbed-down there first"
+}
+
 # --- the outer engine: our own, beside the machine's ----------------------------------------------
 start_engine() {
   if engine version >/dev/null 2>&1; then return; fi
+  ! owner >/dev/null || fail "what a killed run left is still there: make testbed-down"
   ip -4 address show | grep -q " ${SUBNET//./\\.}\." && fail "the addresses $SUBNET.0/24 are in use on this machine"
   mkdir -p "$BED/data" "$BED/run"
   echo '{}' >"$BED/daemon.json"
-  ip link add "$DEFAULT" type bridge
+  ip link add "$DEFAULT" type bridge || fail "another testbed is just being brought up on this machine"
+  ip link set "$DEFAULT" alias "$BED"
   ip address add 10.214.78.1/24 dev "$DEFAULT"
   ip link set "$DEFAULT" up
   # Where the machine's firewall looks at what passes a bridge, the hosts must reach each other all the same.
@@ -61,8 +73,10 @@ stop_engine() {
   awk -v under="$BED/" 'index($2, under) == 1 {print $2}' /proc/mounts | sort -r | while read -r mount; do
     umount -l "$mount" || :
   done
+  rm -rf --one-file-system "$BED"
+  # Bridges and rule have fixed names: another testbed's stay.
+  (no_other) 2>/dev/null || return 0
   while iptables -w -D FORWARD -i "$BRIDGE" -o "$BRIDGE" -m comment --comment zun-testbed -j ACCEPT 2>/dev/null; do :; done
   ip link del "$BRIDGE" 2>/dev/null || :
   ip link del "$DEFAULT" 2>/dev/null || :
-  rm -rf --one-file-system "$BED"
 }

@@ -47,6 +47,7 @@ image_on() {
   on "$1" bash -c 'docker image inspect cirros:latest >/dev/null 2>&1 || /tmp/deploy/image.sh /var/run/docker.sock' </dev/null
 }
 
+no_other
 "$ROOT/deploy/packages.sh" test
 "$ROOT/deploy/package.sh"
 start_engine
