@@ -4,6 +4,7 @@
 mod setup {
     mod done;
     mod host;
+    mod inputs;
     mod refused;
     mod rolled_back;
     mod sized;

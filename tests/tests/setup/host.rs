@@ -32,7 +32,7 @@ pub(super) struct Host {
     pub(super) bus: Bus,
     pub(super) units: Arc<Units>,
     api: Option<Service>,
-    tasks: Tasks,
+    pub(super) tasks: Tasks,
     pub(super) layout: Layout,
     pub(super) directory: TempDir,
 }
