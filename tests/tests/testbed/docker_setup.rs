@@ -1,6 +1,6 @@
 //! `zun-compute docker-setup` on the real docker.service, on both generations of it.
 
-use super::support::{COMPUTE1, COMPUTE2, Host};
+use super::support::{COMPUTE1, COMPUTE2, CONTROLLER, Host};
 
 const SETUP: &str = "/usr/local/bin/zun-compute --config /etc/zun/zun-compute.toml docker-setup";
 /// Files that it may write, with modes, owners and sums; the keys are new each time.
@@ -26,6 +26,15 @@ impl Host {
     }
 }
 
+/// With the names that it has, and more.
+fn enrol(host: Host, more: &str) {
+    let (name, address) = (host.0, host.address());
+    let place = "--directory /var/lib/zun/ca";
+    CONTROLLER.script(&format!(
+        "runuser -u zun-api -- zun-api host enrol {name} --name {address} {more} {place}"
+    ));
+}
+
 fn set_up_and_back(host: Host) {
     let begin = host.shell(FILES);
     host.shell("docker rm -f keeps-running >/dev/null 2>&1 || :");
@@ -49,8 +58,12 @@ fn set_up_and_back(host: Host) {
 
     // Clients would be led to a host where nobody listens: found out by the proof, after Docker's restart.
     let elsewhere = format!("ZUN_COMPUTE__CONSOLE__ADDRESS=controller:2376 {SETUP}");
+    let unsigned = host.refusal(&elsewhere);
+    assert!(unsigned.contains("zun-api did not sign"), "it is not enrolled so: {unsigned}");
+    enrol(host, "--name controller");
     let words = host.refusal(&elsewhere);
-    assert!(words.contains("everything is as it was before"), "{words}");
+    enrol(host, "");
+    assert!(words.contains("everything is as it was before: the proof failed"), "{words}");
     assert_eq!(host.shell(FILES), undone, "rolled back to the byte");
     assert!(!host.listens());
     assert_eq!(process(), before, "containers outlive a rollback");
