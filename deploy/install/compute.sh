@@ -61,12 +61,13 @@ engine_version() {
 
 # Whether containers were made with zun-runtime, which they need for as long as they are there; also where nobody can say.
 sized() {
-  local containers
+  local containers runtimes
   command -v docker >/dev/null || return 1
   containers=$(docker ps -aq --no-trunc 2>/dev/null) || return 0
   [ -n "$containers" ] || return 1
   # shellcheck disable=SC2086
-  docker inspect -f '{{.HostConfig.Runtime}}' $containers 2>/dev/null | grep -qx zun-sized
+  runtimes=$(docker inspect -f '{{.HostConfig.Runtime}}' $containers 2>/dev/null) || :
+  grep -qx zun-sized <<<"$runtimes"
 }
 
 compute_off() {

@@ -29,7 +29,7 @@ async fn a_container_made_with_the_runtime_can_be_used_and_stopped_after_undo_an
 
     let told = undo(&host.machine).await.expect("undone").to_string();
     let program = host.machine.paths.runtime.display().to_string();
-    assert!(told.contains("1 containers were made with the runtime zun-sized"), "{told}");
+    assert!(told.contains("containers made with the runtime zun-sized: 1."), "{told}");
     assert!(told.contains(&format!("leave {program}")), "{told}");
     assert_eq!(host.files(), files, "byte for byte");
     assert_eq!(host.pid("sized"), pid, "it goes on");

@@ -1,11 +1,13 @@
 //! The host's certificate and its grant for the proof, over the bus.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use x509_parser::parse_x509_certificate;
 use x509_parser::pem::Pem;
 use zun_common::bus::Bus;
@@ -73,7 +75,8 @@ pub(super) async fn ensure(bus: &Bus, wanted: &CertificateSettings) -> Result<Ne
     let about = fs::metadata(directory)
         .map_err(|cause| FileError::Read { path: directory.clone(), cause })?;
     for path in [ca, certificate, key] {
-        chown(&path, Some(about.uid()), Some(about.gid()))
+        // Not what a link leads to: the directory is not root's.
+        lchown(&path, Some(about.uid()), Some(about.gid()))
             .map_err(|cause| FileError::Write { path, cause })?;
     }
     Ok(news)
@@ -89,12 +92,18 @@ pub(super) fn open_to_plugin(ca: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
+/// What a link leads to is left as it is: whoever the directory belongs to could have put it there.
 fn open(path: &Path, needed: u32) -> io::Result<()> {
-    let mode = fs::metadata(path)?.permissions().mode();
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Err(Errno::LOOP) => return Ok(()),
+        file => File::from(file?),
+    };
+    let mode = file.metadata()?.permissions().mode();
     if mode & needed == needed {
         return Ok(());
     }
-    fs::set_permissions(path, Permissions::from_mode(mode & 0o7777 | needed))
+    file.set_permissions(Permissions::from_mode(mode & 0o7777 | needed))
 }
 
 #[cfg(test)]
@@ -113,6 +122,25 @@ mod tests {
         assert_eq!(words(-59), None);
         assert!(words(3600).expect("refused").contains("3600 s ahead of zun-api's"));
         assert!(words(-61).expect("refused").contains("61 s behind zun-api's"));
+    }
+
+    #[test]
+    fn the_list_is_opened_to_the_plugin_and_what_a_link_leads_to_is_not() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        let (list, secret) = (directory.path().join("ca.pem"), directory.path().join("secret"));
+        for path in [&list, &secret] {
+            fs::write(path, "x").expect("written");
+            fs::set_permissions(path, Permissions::from_mode(0o600)).expect("set");
+        }
+        let closed = Permissions::from_mode(0o700);
+        fs::set_permissions(directory.path(), closed).expect("set");
+        open_to_plugin(&list).expect("opened");
+        assert_eq!((mode(&list), mode(directory.path())), (0o644, 0o711));
+        fs::remove_file(&list).expect("removed");
+        std::os::unix::fs::symlink(&secret, &list).expect("a link");
+        open_to_plugin(&list).expect("left alone");
+        assert_eq!(mode(&secret), 0o600);
     }
 
     #[test]

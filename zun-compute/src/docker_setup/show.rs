@@ -75,7 +75,7 @@ impl fmt::Display for Undone {
             let program = runtime.display();
             writeln!(
                 out,
-                "{sized} containers were made with the runtime {RUNTIME}: as long as they are there leave {program} \
+                "containers made with the runtime {RUNTIME}: {sized}. As long as they are there leave {program} \
                  where it is, for those that run need it to be stopped; none can be started again until docker-setup \
                  is run again"
             )?;
