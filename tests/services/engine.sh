@@ -19,7 +19,7 @@ sources_of() {
 
 # The usr of that release, in the directory $2.
 unpack() {
-  local via work
+  local via
   via=$(proxy)
   work=$(mktemp -d "$CACHE/engine.XXXXXX")
   trap 'rm -rf --one-file-system "$work"' EXIT

@@ -5,6 +5,7 @@
 #   RabbitMQ in a container         ZUN_TEST_AMQP=amqp://…, ZUN_TEST_RABBIT_API=http://…, ZUN_TEST_RABBIT_CONTAINER=…,
 #                                   ZUN_TEST_RABBIT_LOCK=FILE, for who has it alone
 #   the standalone, if it is built  ZUN_TEST_STANDALONE=FILE, its environment file
+#   Debian's docker-registry        ZUN_TEST_REGISTRY=FILE, the program, not started
 #
 # ZUN_TEST_ENGINE=SUITE in its environment: the engines are those of that Debian release, such as trixie; else the
 # installed one.
@@ -183,7 +184,7 @@ finish() {
   clean
 }
 
-[ $# -gt 0 ] || { sed -n '2,12s/^# \?//p' "$0" >&2; exit 2; }
+[ $# -gt 0 ] || { sed -n '2,13s/^# \?//p' "$0" >&2; exit 2; }
 need_root "$@"
 [ ${#SOCKET} -le 90 ] || fail "the path $SOCKET is too long for a socket; use a shorter CARGO_TARGET_DIR"
 "$ROOT/deploy/packages.sh" test
@@ -205,6 +206,8 @@ start_engine
 load_busybox
 start_rabbitmq
 start_standalone
+ZUN_TEST_REGISTRY=$("$(dirname "$0")/registry.sh")
+export ZUN_TEST_REGISTRY
 export ZUN_TEST_DOCKER=unix://$SOCKET
 # Where the tests of conditions write down what they found.
 ZUN_TEST_ENGINE_VERSION=$(docker version --format '{{.Server.Version}} (API {{.Server.APIVersion}})')

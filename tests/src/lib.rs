@@ -3,6 +3,7 @@
 pub mod bed;
 pub mod conditions;
 pub mod conformance;
+pub mod debian_registry;
 pub mod eventually;
 pub mod profile;
 pub mod proxy;

@@ -240,7 +240,7 @@ fn random_layer() -> Vec<u8> {
     packed(directory.path())
 }
 
-/// A shell, and no more.
+/// A shell, and something that no other registry's has: an engine brings what several are asked for from one of them.
 fn shell_layer() -> Vec<u8> {
     let directory = tempfile::tempdir().expect("a folder");
     let bin = directory.path().join("bin");
@@ -250,6 +250,9 @@ fn shell_layer() -> Vec<u8> {
         .find(|path| std::fs::copy(path, bin.join("busybox")).is_ok());
     found.expect("the machine's busybox");
     std::os::unix::fs::symlink("busybox", bin.join("sh")).expect("a link");
+    let mut own = [0; 32];
+    rand::rng().fill_bytes(&mut own);
+    std::fs::write(directory.path().join("own"), own).expect("a file");
     packed(directory.path())
 }
 

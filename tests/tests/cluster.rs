@@ -39,6 +39,11 @@ async fn c39_a_session_outlives_every_part_of_the_control_plane() {
     let bed = world.bed();
     let mut term = bed.term(&["run", "-i", "--name", "steady", "cirros", "/bin/sh"], SIZE);
     term.shows("/ #");
+    eventually("it runs", || bed.field("steady", "status") == "Running");
+    let counts = ["exec", "steady", "sh", "-c", COUNTS];
+    let mut counting = bed.command(&counts);
+    counting.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let counting = counting.spawn().expect("zun runs");
     world.end_api(Signal::KILL);
     still_works(&mut term, "no-api", 30);
     world.end_agent(0, Signal::KILL);
@@ -56,6 +61,17 @@ async fn c39_a_session_outlives_every_part_of_the_control_plane() {
     world.start_agent(0);
     still_works(&mut term, "all-at-once", 35);
     assert_eq!(bed.field("steady", "status"), "Running");
+    // The exit code is learnt while nobody can renew a grant, and not a line was lost.
+    world.end_api(Signal::TERM);
+    term.types("touch /tmp/enough\r");
+    let counted = tokio::task::spawn_blocking(|| counting.wait_with_output());
+    term.shows("/ #");
+    world.start_api();
+    let counted = counted.await.expect("it ends").expect("its output");
+    assert_eq!(counted.status.code(), Some(7), "{}", String::from_utf8_lossy(&counted.stderr));
+    let lines = String::from_utf8(counted.stdout).expect("text");
+    let count = lines.lines().count();
+    assert!(count > 20 && lines.lines().eq((1..=count).map(|n| n.to_string())), "{lines}");
     term.types("exit 8\r");
     assert_eq!(term.exit(), 8);
     eventually("the end is known", || bed.field("steady", "status") == "Stopped");
@@ -63,6 +79,10 @@ async fn c39_a_session_outlives_every_part_of_the_control_plane() {
     bed.must(&["delete", "steady"]);
     world.stop().await;
 }
+
+/// Numbers its lines until it is enough.
+const COUNTS: &str =
+    "i=0; until [ -e /tmp/enough ]; do i=$((i + 1)); echo $i; sleep 0.1; done; exit 7";
 
 /// Output, a resize and ctrl-c go on working.
 fn still_works(term: &mut zun_tests::pty::Pty, word: &str, rows: u16) {

@@ -8,6 +8,7 @@ mod interactive {
     mod exec_terminal;
     mod grants;
     mod latency;
+    mod leaving;
     mod library;
     mod links;
     mod pipes;

@@ -43,6 +43,9 @@ fn cell(findings: &[&Finding]) -> String {
         (1, _) => "holds".to_owned(),
         (_, all) => format!("holds, {all} of {all} runs"),
     };
+    if findings.iter().all(|finding| finding.long) {
+        words.push_str(" (in full)");
+    }
     let mut figures: BTreeMap<&str, &str> = BTreeMap::new();
     for finding in findings.iter().filter(|finding| finding.held) {
         if let Some(figure) = &finding.figure {

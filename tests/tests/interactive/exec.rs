@@ -144,6 +144,7 @@ const MARKED: &str = "echo $$ > /tmp/pid; echo begun; exec sleep 1000";
 
 #[test]
 fn c34_a_command_that_is_cut_off_is_kept_or_killed_as_asked_for() {
+    let _trial = trial!();
     let bed = Bed::shared();
     let name = idle(&bed, "c34");
     for (policy, runs) in [("keep", true), ("kill", false)] {

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use zun_tests::bed::{Bed, Name};
+use zun_tests::debian_registry::DebianRegistry;
 use zun_tests::eventually::eventually;
 use zun_tests::registry::{Pace, Registry};
 use zun_tests::trial;
@@ -32,6 +33,37 @@ fn engine(words: &[&str]) -> String {
     let socket = format!("unix://{}/engine/docker.sock", state.display());
     let output = Command::new("docker").args(["-H", &socket]).args(words).output();
     String::from_utf8(output.expect("docker runs").stdout).expect("text")
+}
+
+#[test]
+fn c65_debians_own_registry_serves_and_refuses() {
+    let _trial = trial!();
+    let bed = Bed::shared();
+    let registry = DebianRegistry::start();
+    let image = Image(format!("{}/shells/cirros:v2", registry.address));
+    registry.holds(|| {
+        engine(&["tag", "cirros:latest", &image.0]);
+        engine(&["push", "-q", &image.0]);
+        engine(&["rmi", &image.0]);
+    });
+    let name = bed.name("c65-debian");
+    // Who is not let in is told so in the registry's words.
+    let refused = bed.zun(&["run", "--rm", "--name", name.as_str(), &image.0, "/bin/sh"]);
+    assert_eq!((refused.code, refused.stdout.as_str()), (125, ""), "{refused:?}");
+    assert!(refused.stderr.contains("no basic auth credentials"), "{refused:?}");
+    eventually("nothing is left", || is_gone(&bed, &name));
+    registry.opens();
+    let mut term = bed.term(&["run", "-i", "--rm", &image.0, "/bin/sh"], (24, 100));
+    term.shows("/ #");
+    term.types("exit 6\r");
+    assert_eq!(term.exit(), 6);
+    let unknown = format!("{}/shells/nobody:v1", registry.address);
+    let missing = bed.zun(&["run", "--rm", "-q", &unknown, "/bin/sh"]);
+    assert_eq!(missing.code, 125, "{missing:?}");
+    assert!(
+        missing.stderr.contains("manifest") || missing.stderr.contains("not found"),
+        "{missing:?}"
+    );
 }
 
 fn is_gone(bed: &Bed, name: &Name) -> bool {

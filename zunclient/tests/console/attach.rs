@@ -217,26 +217,27 @@ async fn output_whose_end_does_not_come_is_told_before_the_exit_code() {
     assert_eq!(next(&mut console).await, Some(Event::Exit(5)));
 }
 
+/// Prints a frame, or only the beginning of one, and then ends: the stream, or only the connection.
+async fn breaks_off(mut asked: Asked, whole: bool) {
+    if asked.head.starts_with("POST /c/wait") {
+        return exits(asked, 0).await;
+    }
+    let frame = frame(1, b"output");
+    let end = if whole { frame.len() } else { frame.len() - 2 };
+    asked.stream.write_all(UPGRADED).await.expect("upgraded");
+    asked.stream.write_all(&frame[..end]).await.expect("printed");
+    asked.stream.flush().await.expect("sent");
+    let ended = match whole {
+        true => asked.stream.get_mut().0.shutdown().await,
+        false => asked.stream.shutdown().await,
+    };
+    ended.expect("ended");
+}
+
 #[tokio::test]
 async fn an_end_within_a_frame_or_without_goodbye_is_a_link_that_broke() {
     for whole in [false, true] {
-        let engine = Engine::start(&["127.0.0.1"], move |mut asked: Asked| async move {
-            if asked.head.starts_with("POST /c/wait") {
-                return exits(asked, 0).await;
-            }
-            asked.stream.write_all(UPGRADED).await.expect("upgraded");
-            let frame = frame(1, b"output");
-            let end = if whole { frame.len() } else { frame.len() - 2 };
-            asked.stream.write_all(&frame[..end]).await.expect("printed");
-            asked.stream.flush().await.expect("sent");
-            if whole {
-                // The connection alone ends.
-                asked.stream.get_mut().0.shutdown().await.expect("ended");
-            } else {
-                asked.stream.shutdown().await.expect("ended");
-            }
-        })
-        .await;
+        let engine = Engine::start(&["127.0.0.1"], move |asked| breaks_off(asked, whole)).await;
         let mut console = open(&engine, false).await.expect("a console");
         assert!(matches!(next(&mut console).await, Some(Event::Stdout(_))));
         assert!(matches!(next(&mut console).await, Some(Event::Lost(_))), "{whole}");

@@ -16,6 +16,10 @@ use crate::exit::Exit;
 /// How long the service may take to have heard of the end.
 const HEARD: Duration = Duration::from_secs(2);
 
+/// The same where only the service knows what killed the process, such as a want of memory.
+const HEARD_WHY: Duration = Duration::from_secs(5);
+const KILLED: i64 = 137;
+
 /// How long an exit code is asked for that the host did not tell.
 const ASKED: Duration = Duration::from_secs(15);
 
@@ -30,8 +34,9 @@ pub(super) async fn exited(
     before: Before,
 ) -> Result<Exit, Unfinished> {
     let id = container.uuid.to_string();
-    let asked = api.wait_for(&id, &ENDED, HEARD);
-    let now = match timeout(HEARD * 2, asked).await {
+    let heard = if code == KILLED { HEARD_WHY } else { HEARD };
+    let asked = api.wait_for(&id, &ENDED, heard);
+    let now = match timeout(heard * 2, asked).await {
         Ok(Ok(now)) => now,
         Ok(Err(error)) if error.is_not_found() => return gone(container, code, before),
         Ok(Err(_)) | Err(_) => return Ok(Exit::of_process(code)),

@@ -147,19 +147,23 @@ impl Events for ExecEvents {
 }
 
 impl ExecEvents {
+    async fn inspected(&self) -> Result<Inspected, ConsoleError> {
+        let body = self.side.whole(Method::GET, &self.inspect).await?;
+        serde_json::from_slice(&body).map_err(|_not_json| ConsoleError::Garbled {
+            address: self.inspect.authority(),
+            what: "it does not tell of the command",
+        })
+    }
+
     /// The engine closes the stream a moment before it notes the exit code. Who renews a grant may be away for
     /// longer: it restarts.
     async fn exit_code(&self) -> Option<i64> {
         let begun = Instant::now();
         let (mut pause, mut within) = (Duration::from_millis(5), NOTED);
         loop {
-            match self.side.whole(Method::GET, &self.inspect).await {
-                Ok(body) => {
-                    let seen: Inspected = serde_json::from_slice(&body).ok()?;
-                    if let Inspected { running: false, exit_code } = seen {
-                        return exit_code;
-                    }
-                }
+            match self.inspected().await {
+                Ok(Inspected { running: false, exit_code }) => return exit_code,
+                Ok(Inspected { running: true, .. }) => {}
                 Err(ConsoleError::Refused { .. } | ConsoleError::Unreachable { .. }) => {
                     return None;
                 }

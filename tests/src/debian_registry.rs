@@ -1,0 +1,90 @@
+//! Debian's docker-registry on loopback, which lets nobody in, or everybody.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+
+use tempfile::TempDir;
+
+use crate::eventually::eventually;
+
+/// The registry. Its process and what it holds go when it is dropped.
+#[derive(Debug)]
+pub struct DebianRegistry {
+    /// Its `host:port`.
+    pub address: String,
+    process: Mutex<Child>,
+    directory: TempDir,
+}
+
+impl DebianRegistry {
+    /// Starts it; it lets nobody in.
+    ///
+    /// # Panics
+    /// Where `ZUN_TEST_REGISTRY` does not name the program.
+    pub fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        drop(listener);
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::write(directory.path().join("nobody"), "").expect("a file");
+        let process = Mutex::new(serve(directory.path(), address, CLOSED));
+        Self { address: address.to_string(), process, directory }
+    }
+
+    /// From now on everybody is let in.
+    pub fn opens(&self) {
+        self.again("");
+    }
+
+    /// Everybody is let in while this is done, and nobody after it.
+    pub fn holds(&self, done: impl FnOnce()) {
+        self.again("");
+        done();
+        self.again(CLOSED);
+    }
+
+    fn again(&self, authorization: &str) {
+        let mut process = self.process.lock().expect("whole");
+        end(&mut process);
+        let address = self.address.parse().expect("its address");
+        *process = serve(self.directory.path(), address, authorization);
+    }
+}
+
+impl Drop for DebianRegistry {
+    fn drop(&mut self) {
+        if let Ok(mut process) = self.process.lock() {
+            end(&mut process);
+        }
+    }
+}
+
+const CLOSED: &str = "auth: { htpasswd: { realm: zun, path: nobody } }\n";
+
+fn serve(directory: &Path, address: SocketAddr, authorization: &str) -> Child {
+    let program = std::env::var_os("ZUN_TEST_REGISTRY")
+        .expect("ZUN_TEST_REGISTRY names no program: run the tests with `make test`");
+    let text = format!(
+        "version: 0.1\nlog: {{ level: error }}\nstorage: {{ filesystem: {{ rootdirectory: held }} }}\n\
+         http: {{ addr: '{address}' }}\n{authorization}"
+    );
+    std::fs::write(directory.join("config.yml"), text).expect("written");
+    let child = Command::new(program)
+        .args(["serve", "config.yml"])
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("docker-registry runs");
+    eventually("the registry listens", || TcpStream::connect(address).is_ok());
+    child
+}
+
+fn end(process: &mut Child) {
+    if process.kill().is_ok() && process.wait().is_err() {
+        eprintln!("docker-registry could not be waited for");
+    }
+}

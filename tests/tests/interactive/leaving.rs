@@ -1,0 +1,78 @@
+//! Leaving a console by other ways than its keys, and coming to it by other verbs.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use zun_tests::bed::{Bed, Finished};
+use zun_tests::eventually::eventually;
+use zun_tests::trial;
+
+const SIZE: (u16, u16) = (24, 80);
+
+#[test]
+fn c47_the_escape_at_a_line_start_leaves_and_elsewhere_is_typed() {
+    let _trial = trial!();
+    let bed = Bed::shared();
+    let name = bed.name("c47-escape");
+    let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
+    term.shows("/ #");
+    term.types("echo a~.b''c\r");
+    term.shows("a~.bc");
+    term.shows("/ #");
+    term.types("~.");
+    assert_eq!(term.exit(), 0);
+    eventually("it runs", || bed.field(name.as_str(), "status") == "Running");
+    let mut term = bed.term(&["attach", "--escape", "none", name.as_str()], SIZE);
+    term.shows("/ #");
+    term.types("\r~.\r");
+    term.shows("not found");
+    term.types("exit 3\r");
+    assert_eq!(term.exit(), 3);
+}
+
+#[test]
+fn c18_a_half_typed_sequence_reaches_the_program() {
+    let _trial = trial!();
+    let bed = Bed::shared();
+    let script = "stty raw -echo; echo ready; head -c 1 | od -An -tx1";
+    let mut term = bed.term(&["run", "-i", "--rm", "cirros", "sh", "-c", script], SIZE);
+    term.shows("ready");
+    term.types("\x10");
+    term.shows("10");
+    assert_eq!(term.exit(), 0);
+}
+
+#[test]
+fn c34_a_reader_that_closes_its_pipe_ends_the_command_quietly() {
+    let _trial = trial!();
+    let bed = Bed::shared();
+    let name = bed.name("c34-pipe");
+    bed.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
+    for start in [&["run", "--rm", "cirros"][..], &["exec", name.as_str()]] {
+        let mut child = bed
+            .command(&[start, &["sh", "-c", "trap '' PIPE; yes | head -c 10000000"]].concat())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("zun runs");
+        let mut line = String::new();
+        let mut reader = BufReader::new(child.stdout.take().expect("a pipe"));
+        reader.read_line(&mut line).expect("a line");
+        drop(reader);
+        let finished = Finished::from(child.wait_with_output().expect("zun ends"));
+        assert_eq!((finished.code, finished.stderr.as_str()), (141, ""), "{finished:?}");
+    }
+}
+
+#[test]
+fn c08_a_container_that_is_started_with_its_input_reads_a_pipe_to_its_end() {
+    let _trial = trial!();
+    let bed = Bed::shared();
+    let name = bed.name("c08-start");
+    let script = "cat; sleep 1; echo late; exit 4";
+    bed.must(&["create", "-i", "--name", name.as_str(), "cirros", "sh", "-c", script]);
+    let output = bed.piped(&["start", "-a", "-i", name.as_str()], b"piped\n");
+    let finished = Finished::from(output);
+    assert_eq!((finished.code, finished.stdout.as_str()), (4, "piped\nlate\n"), "{finished:?}");
+}
