@@ -2,5 +2,6 @@
 
 mod attach;
 mod fake;
+mod files;
 mod links;
 mod run;

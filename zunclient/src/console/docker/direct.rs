@@ -1,11 +1,15 @@
 //! Whole HTTP calls with a grant: a body that goes to the host, or one that comes from it, as a stream. Neither
 //! the control plane nor this process ever holds more of it than a piece.
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty, Full};
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::http::request::Builder;
@@ -16,7 +20,9 @@ use zun_common::shutdown::Tasks;
 
 use super::address::Address;
 use super::dial::Dialer;
+use super::patience::Patience;
 use super::side::body;
+use super::stream::Stream;
 use super::upgrade::words;
 use crate::console::{ConsoleError, Dial};
 
@@ -47,29 +53,54 @@ impl Direct {
         address: &Address,
     ) -> Result<Response<Incoming>, ConsoleError> {
         let request = Request::builder().method(method);
-        let call = self.call(address, request, Empty::<Bytes>::new());
+        let call = self.dial_and_call(address, request, Empty::<Bytes>::new());
         timeout(ANSWER, call).await.unwrap_or_else(|_elapsed| Err(silent(address)))
     }
 
-    /// Puts a stream. The answer comes when the host has taken all of it.
+    /// Puts a stream. The answer comes when the host has taken all of it; it may take its time, for as long as it
+    /// is there.
     pub async fn put<B>(&self, address: &Address, stream: B) -> Result<(), ConsoleError>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: std::error::Error + Send + Sync + 'static,
     {
+        let dialled = self.dialer.dial(address).await?;
+        let mut patience =
+            Patience::with(&dialled, self.dialer.link()).map_err(ConsoleError::Broken)?;
+        let sent = Arc::new(Sent::default());
+        let stream = Counted { stream, sent: Arc::clone(&sent) };
         let request = Request::builder().method(Method::PUT).header(CONTENT_TYPE, TAR);
-        self.call(address, request, stream).await.map(drop)
+        let call = self.call(dialled, address, request, stream);
+        tokio::pin!(call);
+        let (mut before, mut asked) = (0, false);
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                outcome = &mut call => break outcome,
+                () = tokio::time::sleep(patience.long()) => {}
+            }
+            let now = sent.count.load(Ordering::Relaxed);
+            if now != before {
+                patience.over();
+                (before, asked) = (now, false);
+            } else if !asked || !sent.wanting.load(Ordering::Relaxed) {
+                // Where we are waited for, what is still under way is asked about once.
+                patience.ask().await;
+                asked = true;
+            }
+        };
+        outcome.map(drop).map_err(|error| sent.broken(error))
     }
 
     /// Posts JSON; the answer says no more than that it went well.
     pub async fn post(&self, address: &Address, json: String) -> Result<(), ConsoleError> {
         let request =
             Request::builder().method(Method::POST).header(CONTENT_TYPE, "application/json");
-        let call = self.call(address, request, Full::new(Bytes::from(json)));
+        let call = self.dial_and_call(address, request, Full::new(Bytes::from(json)));
         timeout(ANSWER, call).await.unwrap_or_else(|_elapsed| Err(silent(address))).map(drop)
     }
 
-    async fn call<B>(
+    async fn dial_and_call<B>(
         &self,
         address: &Address,
         request: Builder,
@@ -80,6 +111,20 @@ impl Direct {
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let stream = self.dialer.dial(address).await?;
+        self.call(stream, address, request, content).await
+    }
+
+    async fn call<B>(
+        &self,
+        stream: Stream,
+        address: &Address,
+        request: Builder,
+        content: B,
+    ) -> Result<Response<Incoming>, ConsoleError>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|cause| broken(address, cause))?;
         let own = self.tasks.clone();
@@ -102,6 +147,88 @@ impl Direct {
         let status = answer.status().as_u16();
         let told = timeout(ANSWER, body(answer)).await.unwrap_or_default();
         Err(ConsoleError::Refused { status, words: words(&told.unwrap_or_default()) })
+    }
+}
+
+/// How far a stream that is put has come.
+#[derive(Debug, Default)]
+struct Sent {
+    /// Bytes that were handed over.
+    count: AtomicU64,
+    /// The connection waits for more; else it is the host that is waited for.
+    wanting: AtomicBool,
+}
+
+impl Sent {
+    /// A connection that carried something was a safe one; but for what TLS itself says, it broke.
+    fn broken(&self, error: ConsoleError) -> ConsoleError {
+        let bytes = self.count.load(Ordering::Relaxed);
+        if bytes == 0 {
+            return error;
+        }
+        if let ConsoleError::Handshake { address, cause } = error {
+            return if is_of_tls(&cause) {
+                ConsoleError::Handshake { address, cause }
+            } else {
+                ConsoleError::Broken(std::io::Error::other(After { bytes, cause }))
+            };
+        }
+        error
+    }
+}
+
+/// After how much a connection broke.
+#[derive(Debug, thiserror::Error)]
+#[error("after {bytes} bytes")]
+struct After {
+    bytes: u64,
+    #[source]
+    cause: std::io::Error,
+}
+
+fn is_of_tls(cause: &std::io::Error) -> bool {
+    let mut cause = cause.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
+    while let Some(error) = cause {
+        let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if error.is::<rustls::Error>()
+            || held.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// A stream that tells how far it has come.
+struct Counted<B> {
+    stream: B,
+    sent: Arc<Sent>,
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Counted<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let polled = Pin::new(&mut self.stream).poll_frame(context);
+        self.sent.wanting.store(polled.is_pending(), Ordering::Relaxed);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            let count = frame.data_ref().map_or(0, Bytes::len) as u64;
+            self.sent.count.fetch_add(count, Ordering::Relaxed);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.stream.size_hint()
     }
 }
 

@@ -3,32 +3,33 @@
 mod pack;
 mod pieces;
 mod place;
+mod sending;
 mod unpack;
 
 use std::io::{Read as _, Write as _};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use clap::Args;
-use futures_util::StreamExt as _;
-use futures_util::stream::unfold;
-use http_body_util::StreamBody;
-use hyper::body::{Frame, Incoming};
+use hyper::body::Incoming;
 use hyper::{Method, Response};
 use serde::Deserialize;
-use tokio::sync::mpsc;
 use zun_common::grant::{ArchiveCall, Mode};
 
 use super::data::{Reached, to_files};
+use super::starting::unless_ended;
 use crate::cmd::{Context, Failure};
 use crate::console::ConsoleError;
 use crate::console::docker::direct::piece;
 use crate::exit::Exit;
 use crate::out;
-use pieces::{Reader, Writer};
+use crate::tty::screen::{Output, Screen};
+use crate::tty::signals::Signals;
+use pieces::Reader;
 use place::{Inside, Place};
+use sending::send;
 
 /// Copy files out of a container, or into it
 #[derive(Debug, Args)]
@@ -42,6 +43,8 @@ Examples:
   tar c . | zun cp - test:/tmp
 
 The container may run or not. What comes in belongs to root there; what comes out, to you.
+Symlinks are made as they are, and nothing is written through one. Devices and FIFOs are left out, with a line.
+A destination that is a symlink is followed. A second copy replaces files and links, and nothing else.
 A relative path in a container begins at its root. A local file with a colon: ./a:b"
 )]
 pub(in crate::cmd) struct Cp {
@@ -53,16 +56,19 @@ pub(in crate::cmd) struct Cp {
 
 impl Cp {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let mut signals = Signals::catch()?;
         match (self.source, self.destination) {
             (Place::Inside(source), Place::Local(destination)) => {
-                out_of(context, &source, &destination).await?;
+                Box::pin(out_of(context, &source, &destination, &mut signals)).await?;
             }
-            (Place::Inside(source), Place::Stream) => to_stdout(context, &source).await?,
+            (Place::Inside(source), Place::Stream) => {
+                unless_ended(&mut signals, Box::pin(to_stdout(context, &source))).await?;
+            }
             (Place::Local(source), Place::Inside(destination)) => {
-                into(context, source, &destination).await?;
+                unless_ended(&mut signals, Box::pin(into(context, source, &destination))).await?;
             }
             (Place::Stream, Place::Inside(destination)) => {
-                from_stdin(context, &destination).await?;
+                unless_ended(&mut signals, Box::pin(from_stdin(context, &destination))).await?;
             }
             (Place::Inside(_), Place::Inside(_)) => {
                 return Err(Failure::new("one of the two must be local, or -"));
@@ -77,6 +83,9 @@ impl Cp {
 
 /// Pieces that may wait between the two ends.
 const WAITING: usize = 16;
+
+/// The end of them that is written to.
+type Pieces = tokio::sync::mpsc::Sender<std::io::Result<bytes::Bytes>>;
 
 /// What the engine tells of a path. The bits of the mode are Go's.
 #[derive(Debug, Clone, Deserialize)]
@@ -113,22 +122,54 @@ async fn read(reached: &Reached, source: &Inside) -> Result<(Stat, Incoming), Fa
     Ok((stat, answer.into_body()))
 }
 
-async fn out_of(context: &Context, source: &Inside, destination: &Path) -> Result<(), Failure> {
-    let reached = to_files(context, &source.container, Mode::ReadOnly).await?;
-    let (stat, mut body) = read(&reached, source).await?;
+async fn out_of(
+    context: &Context,
+    source: &Inside,
+    destination: &Path,
+    signals: &mut Signals,
+) -> Result<(), Failure> {
+    let begin = async {
+        let reached = to_files(context, &source.container, Mode::ReadOnly).await?;
+        read(&reached, source).await
+    };
+    let (stat, body) = unless_ended(signals, begin).await?;
     let goal = unpack::goal(destination, source, stat.is_folder())?;
     let (pieces, reader) = Reader::new(WAITING);
-    let feed = async move {
-        while let Some(outcome) = piece(&mut body).await {
-            let outcome = outcome.map_err(std::io::Error::other);
-            if pieces.send(outcome).await.is_err() {
-                break;
-            }
-        }
+    let cut = pieces.clone();
+    let mut unpacking = tokio::task::spawn_blocking(move || unpack::unpack(reader, &goal));
+    let work = async {
+        feed(body, pieces).await;
+        Ok(finished((&mut unpacking).await))
     };
-    let unpacking = tokio::task::spawn_blocking(move || unpack::unpack(reader, &goal));
-    let ((), unpacked) = tokio::join!(feed, unpacking);
-    finished(unpacked)
+    match unless_ended(signals, work).await {
+        Ok(outcome) => outcome,
+        Err(ended) => {
+            // What is half there is taken away again. Another signal ends that too.
+            let undoing = async {
+                cut.send(Err(std::io::Error::other("ended by a signal"))).await.ok();
+                unpacking.await.map(drop).map_err(|panic| Failure::new(panic.to_string()))
+            };
+            unless_ended(signals, undoing).await.ok();
+            Err(ended)
+        }
+    }
+}
+
+/// Hands on what comes. Where it ends early, it is said after how much.
+async fn feed(mut body: Incoming, pieces: Pieces) {
+    let mut count = 0;
+    while let Some(outcome) = piece(&mut body).await {
+        count += outcome.as_ref().map_or(0, bytes::Bytes::len);
+        let outcome = outcome.map_err(|error| std::io::Error::other(cut(&error, count)));
+        if pieces.send(outcome).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn cut(error: &ConsoleError, count: usize) -> String {
+    let cause = std::error::Error::source(error).unwrap_or(error);
+    format!("the connection broke after {count} bytes: {}", zun_common::chain(cause))
 }
 
 async fn to_stdout(context: &Context, source: &Inside) -> Result<(), Failure> {
@@ -139,10 +180,23 @@ async fn to_stdout(context: &Context, source: &Inside) -> Result<(), Failure> {
     }
     let reached = to_files(context, &source.container, Mode::ReadOnly).await?;
     let (_stat, mut body) = read(&reached, source).await?;
-    while let Some(bytes) = piece(&mut body).await {
-        context.printer.bytes(&bytes?)?;
+    let own = |stream: &dyn AsFd| stream.as_fd().try_clone_to_owned();
+    let screen = Screen::write_to(own(&std::io::stdout())?, own(&std::io::stderr())?)?;
+    let mut count = 0;
+    let mut outcome = Ok(());
+    while let Some(piece) = piece(&mut body).await {
+        match piece {
+            Ok(bytes) => {
+                count += bytes.len();
+                if screen.write(Output::Stdout, bytes).await.is_err() {
+                    break;
+                }
+            }
+            Err(error) => outcome = Err(Failure::new(cut(&error, count))),
+        }
     }
-    Ok(())
+    screen.finish().await.map_err(|_reader_is_gone| Failure::silent(Exit::PIPE))?;
+    outcome
 }
 
 async fn into(context: &Context, source: PathBuf, destination: &Inside) -> Result<(), Failure> {
@@ -198,40 +252,6 @@ async fn look(reached: &Reached, place: &Inside) -> Result<Option<Stat>, Failure
         Ok(answer) => Ok(Stat::of(&answer)),
         Err(ConsoleError::Refused { status: 404, .. }) => Ok(None),
         Err(error) => Err(told(error, place)),
-    }
-}
-
-/// Sends what is written to the stream. Where writing fails, the host is not told that it ended well.
-async fn send(
-    reached: &Reached,
-    folder: &Inside,
-    write: impl FnOnce(Writer) -> std::io::Result<()> + Send + 'static,
-) -> Result<(), Failure> {
-    let (pieces, taken) = mpsc::channel(WAITING);
-    let address = reached.address.with(&ArchiveCall::Write.query(&folder.path));
-    let stream = unfold(taken, |mut taken: mpsc::Receiver<std::io::Result<Bytes>>| async {
-        let piece = taken.recv().await?;
-        Some((piece.map(Frame::data), taken))
-    });
-    let failure = pieces.clone();
-    let writing = tokio::task::spawn_blocking(move || {
-        let outcome = write(Writer::new(pieces));
-        if outcome.is_err() {
-            // Whoever is gone need not be told.
-            failure.blocking_send(Err(std::io::Error::other("cut"))).ok();
-        }
-        outcome
-    });
-    let putting = reached.direct.put(&address, StreamBody::new(stream.boxed()));
-    let (put, written) = tokio::join!(putting, writing);
-    match (put, finished(written)) {
-        (Ok(()), written) => written,
-        // The host's refusal is why nothing more could be written; a file that cannot be read is why the
-        // host was cut off.
-        (Err(error), written) => {
-            let refused = matches!(error, ConsoleError::Refused { .. });
-            Err(written.err().filter(|_| !refused).unwrap_or_else(|| told(error, folder)))
-        }
     }
 }
 

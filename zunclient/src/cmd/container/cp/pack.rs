@@ -95,9 +95,101 @@ fn add(
         skipped(&format!("{} is neither file, folder nor link; it is left out", path.display()));
         return Ok(());
     }
-    // As long as it was when it was looked at, whatever is done to it meanwhile.
-    let size = metadata.len();
-    let content = File::open(path)?.take(size).chain(io::repeat(0)).take(size);
-    header.set_size(size);
-    builder.append_data(&mut header, name, content)
+    let mut content = Content::of(File::open(path)?, metadata.len())?;
+    header.set_size(content.size());
+    builder.append_data(&mut header, name, &mut content)
+}
+
+/// So much is read before a file's length is believed: those of /proc say that they are empty, and those of /sys
+/// that they are longer than they are.
+const UNBELIEVED: u64 = 64 << 10;
+
+/// The longest file that is taken though it says that it is empty.
+const UNTOLD: u64 = 64 << 20;
+
+/// What is in a file: exactly as many bytes as are announced. What it grows by meanwhile is left.
+struct Content {
+    first: io::Cursor<Vec<u8>>,
+    rest: File,
+    /// How much is to come from the rest.
+    left: u64,
+}
+
+impl Content {
+    /// Of a file that says that it is so long.
+    fn of(mut file: File, told: u64) -> io::Result<Self> {
+        let mut first = Vec::new();
+        let mut read = (&mut file).take(UNBELIEVED).read_to_end(&mut first)? as u64;
+        if told == 0 && read == UNBELIEVED {
+            read += (&mut file).take(UNTOLD).read_to_end(&mut first)? as u64;
+            if read > UNTOLD {
+                let words = "it does not tell its length, and is too long to be read first";
+                return Err(io::Error::other(words));
+            }
+        }
+        let whole = read < UNBELIEVED || told < read;
+        let left = if whole { 0 } else { told - read };
+        Ok(Self { first: io::Cursor::new(first), rest: file, left })
+    }
+
+    fn size(&self) -> u64 {
+        self.first.get_ref().len() as u64 + self.left
+    }
+}
+
+impl io::Read for Content {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.first.read(buffer)?;
+        if count > 0 || self.left == 0 || buffer.is_empty() {
+            return Ok(count);
+        }
+        let count = (&mut self.rest).take(self.left).read(buffer)?;
+        if count == 0 {
+            let words = "it became shorter while it was read";
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, words));
+        }
+        self.left -= count as u64;
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(size: usize) -> File {
+        let file = tempfile::tempfile().expect("a file");
+        (&file).write_all(&vec![7; size]).expect("written");
+        io::Seek::rewind(&mut &file).expect("its beginning");
+        file
+    }
+
+    fn read(mut content: Content) -> io::Result<u64> {
+        let (size, mut bytes) = (content.size(), Vec::new());
+        let count = content.read_to_end(&mut bytes)? as u64;
+        assert_eq!(count, size, "as many as were announced");
+        Ok(count)
+    }
+
+    #[test]
+    fn a_file_is_as_long_as_was_announced_or_it_is_an_error() {
+        for (size, told, sent) in [
+            (10, 10, 10),
+            (10, 4096, 10),
+            (10, 0, 10),
+            (0, 0, 0),
+            (300_000, 0, 300_000),
+            (300_000, 300_000, 300_000),
+            (300_000, 200_000, 200_000),
+            (65_536, 65_536, 65_536),
+        ] {
+            let content = Content::of(file(size), told).expect("readable");
+            assert_eq!(read(content).expect("all of it"), sent, "{size} of {told}");
+        }
+        for (size, told) in [(300_000, 300_001), (65_536, 65_537)] {
+            let content = Content::of(file(size), told).expect("readable");
+            let refusal = read(content).expect_err("shorter");
+            assert_eq!(refusal.to_string(), "it became shorter while it was read");
+        }
+    }
 }

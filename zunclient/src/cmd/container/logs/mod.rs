@@ -36,11 +36,11 @@ pub(in crate::cmd) struct Logs {
 
 #[derive(Debug, Args)]
 struct Streams {
-    /// Only its stdout
+    /// Its stdout; without --stderr only that
     #[arg(long)]
     stdout: bool,
-    /// Only its stderr
-    #[arg(long, conflicts_with = "stdout")]
+    /// Its stderr; without --stdout only that
+    #[arg(long)]
     stderr: bool,
 }
 
@@ -87,17 +87,20 @@ impl Logs {
         let own = |stream: &dyn std::os::fd::AsFd| stream.as_fd().try_clone_to_owned();
         let screen = Screen::write_to(own(&std::io::stdout())?, own(&std::io::stderr())?)?;
         let mut frames = Frames::default();
-        let mut written = Ok(());
-        while let (Ok(()), Some(bytes)) = (written, piece(&mut body).await) {
-            let bytes = bytes?;
-            written = if tty {
-                screen.write(Output::Stdout, bytes).await
-            } else {
-                frames.feed(&bytes);
-                show(&mut frames, &screen).await?
+        let mut outcome = Ok(Ok(()));
+        while let (Ok(Ok(())), Some(bytes)) = (&outcome, piece(&mut body).await) {
+            outcome = match bytes {
+                Ok(bytes) if tty => Ok(screen.write(Output::Stdout, bytes).await),
+                Ok(bytes) => {
+                    frames.feed(&bytes);
+                    show(&mut frames, &screen).await
+                }
+                Err(broken) => Err(broken.into()),
             };
         }
-        match written.and(screen.finish().await) {
+        // Also where the link broke: what came before is shown.
+        let finished = screen.finish().await;
+        match outcome?.and(finished) {
             Ok(()) => Ok(Exit::OK),
             Err(Closed) => Ok(Exit::PIPE),
         }
@@ -107,8 +110,8 @@ impl Logs {
         let Self { streams, part, container: _ } = self;
         LogsQuery {
             follow: part.follow,
-            stdout: !streams.stderr,
-            stderr: !streams.stdout,
+            stdout: streams.stdout || !streams.stderr,
+            stderr: streams.stderr || !streams.stdout,
             timestamps: part.timestamps,
             since: part.since.unwrap_or_default(),
             until: part.until.unwrap_or_default(),

@@ -1,0 +1,241 @@
+//! A tar stream into local files. What it says was written in a container, so nothing of it is trusted: no name
+//! leads out of the destination, symlinks are made as they are, and nothing is ever written through one.
+
+mod folders;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Component, Path, PathBuf};
+
+use tar::{Archive, Entry, EntryType};
+
+use super::pieces::Reader;
+use super::place::Inside;
+use super::skipped;
+use crate::cmd::Failure;
+use folders::Folders;
+
+/// Where it goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// Into this folder, under the names that it comes with.
+    Into(PathBuf),
+    /// To become this; there is nothing yet, or a file that is replaced.
+    Become(PathBuf),
+}
+
+/// Where it goes, from what is there now. A link that is the destination is followed.
+pub(super) fn goal(destination: &Path, source: &Inside, is_folder: bool) -> Result<Goal, Failure> {
+    let refuse = |words: &str| Err(Failure::new(format!("{}: {words}", destination.display())));
+    match fs::metadata(destination) {
+        Ok(there) if there.is_dir() => Ok(Goal::Into(destination.to_owned())),
+        Ok(_) if is_folder => refuse("it is no folder, and what is copied is one"),
+        Ok(there) if !there.is_file() => {
+            refuse("it is neither file nor folder; what is copied can go to stdout: -")
+        }
+        Ok(_) => match destination.canonicalize() {
+            Ok(path) => Ok(Goal::Become(path)),
+            Err(cause) => refuse(&cause.to_string()),
+        },
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+            if fs::symlink_metadata(destination).is_ok() {
+                return refuse("it is a link that leads nowhere");
+            }
+            if destination.as_os_str().as_bytes().ends_with(b"/") && !is_folder {
+                return refuse("there is no such folder");
+            }
+            if is_folder && source.is_contents() {
+                return match fs::create_dir(destination) {
+                    Ok(()) => Ok(Goal::Into(destination.to_owned())),
+                    Err(cause) => refuse(&cause.to_string()),
+                };
+            }
+            Ok(Goal::Become(destination.to_owned()))
+        }
+        Err(cause) => refuse(&cause.to_string()),
+    }
+}
+
+/// Unpacks all of it.
+pub(super) fn unpack(from: Reader, goal: &Goal) -> io::Result<()> {
+    match goal {
+        Goal::Into(folder) => {
+            let mut unpacking = Unpacking::into(folder);
+            let outcome = unpacking.all(from);
+            // Also where it failed: a folder that was there gets back what it needs.
+            outcome.and(unpacking.folders.finish())
+        }
+        Goal::Become(path) => {
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let parent = parent.unwrap_or_else(|| Path::new("."));
+            // Beside its place first: what is cut off leaves nothing half there.
+            let beside = tempfile::Builder::new().prefix(".zun-cp-").tempdir_in(parent)?;
+            let mut unpacking = Unpacking::into(beside.path());
+            unpacking.all(from)?;
+            let Unpacking { top, folders, .. } = unpacking;
+            let top = top.ok_or_else(|| io::Error::other("there is nothing that can be copied"))?;
+            let made = beside.path().join(top);
+            fs::rename(&made, path)?;
+            // Only now: a folder that may not be written cannot be moved.
+            folders.moved(&made, path).finish()
+        }
+    }
+}
+
+/// A tar stream on its way into a folder.
+struct Unpacking<'a> {
+    folder: &'a Path,
+    folders: Folders,
+    /// What was left out.
+    skipped: HashSet<PathBuf>,
+    /// The first name of what came.
+    top: Option<PathBuf>,
+}
+
+impl<'a> Unpacking<'a> {
+    fn into(folder: &'a Path) -> Self {
+        Self { folder, folders: Folders::default(), skipped: HashSet::new(), top: None }
+    }
+
+    fn all(&mut self, from: Reader) -> io::Result<()> {
+        for entry in Archive::new(from).entries()? {
+            let mut entry = entry?;
+            let told = entry.path()?.into_owned();
+            let name = inner(&told)?;
+            let placed = self.place(&mut entry, &name);
+            let named = |cause: io::Error| {
+                let words = format!("{}: {}", told.display(), zun_common::chain(&cause));
+                io::Error::new(cause.kind(), words)
+            };
+            if placed.map_err(named)? == Placed::There && self.top.is_none() {
+                self.top = name.iter().next().map(PathBuf::from);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives one entry its place.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "whatever kind there is now or later, it is left out"
+    )]
+    fn place(&mut self, entry: &mut Entry<'_, Reader>, name: &Path) -> io::Result<Placed> {
+        if name.as_os_str().is_empty() {
+            return Ok(Placed::Nowhere);
+        }
+        let path = self.folder.join(name);
+        match entry.header().entry_type() {
+            EntryType::Directory => self.folder(entry, name),
+            // Old archives tell a folder by its name alone.
+            EntryType::Regular if entry.path_bytes().ends_with(b"/") => self.folder(entry, name),
+            EntryType::Regular
+            | EntryType::Continuous
+            | EntryType::GNUSparse
+            | EntryType::Symlink => {
+                self.make_way(name)?;
+                entry.unpack(&path).map(|_| Placed::There)
+            }
+            EntryType::Link => {
+                let to = link_of(entry)?;
+                if self.skipped.contains(&to) {
+                    return Ok(self.leave_out(name, "what it is another name of is left out"));
+                }
+                let to = self.linked(&to)?;
+                self.make_way(name)?;
+                fs::hard_link(to, &path).map(|()| Placed::There)
+            }
+            EntryType::XGlobalHeader => Ok(Placed::Nowhere),
+            _ => Ok(self.leave_out(name, "it is neither file, folder nor link")),
+        }
+    }
+
+    fn folder(&mut self, entry: &Entry<'_, Reader>, name: &Path) -> io::Result<Placed> {
+        self.parents_of(name)?;
+        let path = self.folder.join(name);
+        self.folders.make(&path, 0o700)?;
+        self.folders.later(&path, entry.header())?;
+        Ok(Placed::There)
+    }
+
+    fn leave_out(&mut self, name: &Path, why: &str) -> Placed {
+        skipped(&format!("{}: {why}; it is left out", name.display()));
+        self.skipped.insert(name.to_owned());
+        Placed::Nowhere
+    }
+
+    /// The folders above it are there, and are folders: nothing goes through a link.
+    fn parents_of(&mut self, name: &Path) -> io::Result<()> {
+        let mut path = self.folder.to_owned();
+        for part in name.parent().into_iter().flat_map(Path::iter) {
+            path.push(part);
+            self.folders.make(&path, 0o777)?;
+        }
+        Ok(())
+    }
+
+    /// Its folder is there, and whatever has its name is not.
+    fn make_way(&mut self, name: &Path) -> io::Result<()> {
+        self.parents_of(name)?;
+        make_room(&self.folder.join(name))
+    }
+
+    /// What a hard link is another name of: something in the destination, with no symlink on the way.
+    fn linked(&self, name: &Path) -> io::Result<PathBuf> {
+        let refused = || io::Error::other("it is another name of what is not there; refused");
+        let mut path = self.folder.to_owned();
+        for part in name.parent().into_iter().flat_map(Path::iter) {
+            path.push(part);
+            if !fs::symlink_metadata(&path).is_ok_and(|there| there.is_dir()) {
+                return Err(refused());
+            }
+        }
+        let path = self.folder.join(name);
+        let there = fs::symlink_metadata(&path).map_err(|_not_there| refused())?;
+        if there.is_file() || there.is_symlink() { Ok(path) } else { Err(refused()) }
+    }
+}
+
+/// What became of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Placed {
+    There,
+    Nowhere,
+}
+
+/// A name as one inside the destination: its root is the destination.
+fn inner(told: &Path) -> io::Result<PathBuf> {
+    let mut name = PathBuf::new();
+    for part in told.components() {
+        match part {
+            Component::Normal(part) => name.push(part),
+            Component::ParentDir => {
+                let words = format!("`{}` leads out of the destination; refused", told.display());
+                return Err(io::Error::other(words));
+            }
+            Component::Prefix(_) | Component::RootDir | Component::CurDir => {}
+        }
+    }
+    Ok(name)
+}
+
+fn link_of(entry: &Entry<'_, Reader>) -> io::Result<PathBuf> {
+    match entry.link_name()? {
+        Some(name) => inner(&name),
+        None => Err(io::Error::other("it is a link to nothing")),
+    }
+}
+
+/// A file or a link that is there makes room; nothing else does.
+fn make_room(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if there.is_file() || there.is_symlink() => fs::remove_file(path),
+        Ok(there) if there.is_dir() => Err(io::Error::other("there is a folder of this name")),
+        Ok(_) => Err(io::Error::other("there is something that is neither file nor folder")),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(cause) => Err(cause),
+    }
+}

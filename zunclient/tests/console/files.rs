@@ -1,0 +1,329 @@
+//! The real binary's `cp` and `logs` with a host that is hostile, slow, or gone in the middle.
+
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use bytes::Bytes;
+use http_body_util::Full;
+use rustix::process::{Pid, Signal};
+use serde_json::json;
+use tar::{Builder, EntryType, Header};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+use zunclient::console::docker::address::Address;
+use zunclient::console::docker::direct::Direct;
+use zunclient::console::{ConsoleError, Link};
+
+use crate::fake::service::Service;
+use crate::fake::{Asked, Engine, Server};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const NOBODY: &str = "65534";
+
+/// A service that grants everything on this engine.
+async fn service(engine: &Arc<Engine>) -> Service {
+    let engine = Arc::clone(engine);
+    Service::start(move |ask| {
+        let csr = ask.body.get("csr").and_then(|csr| csr.as_str()).unwrap_or_default();
+        let mut endpoint = engine.endpoint(csr);
+        let url = json!(format!("https://127.0.0.1:{}/c/data", engine.port));
+        endpoint.as_object_mut().expect("fields").insert("url".to_owned(), url);
+        (200, endpoint)
+    })
+    .await
+}
+
+/// As the user that runs the tests; as nobody where that is root, whom no mode stops.
+fn unprivileged(place: &TempDir) -> Command {
+    let zun = env!("CARGO_BIN_EXE_zun");
+    if !rustix::process::geteuid().is_root() {
+        return Command::new(zun);
+    }
+    std::fs::set_permissions(place.path(), PermissionsExt::from_mode(0o777)).expect("root may");
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", zun]);
+    command
+}
+
+fn start(mut command: Command, service: &Service, arguments: &[&str]) -> Child {
+    command
+        .args(arguments)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("OS_ENDPOINT", format!("http://127.0.0.1:{}/v1", service.port))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the binary runs")
+}
+
+/// Its exit code, stdout and stderr.
+async fn end(child: Child) -> (Option<i32>, String, String) {
+    let output = timeout(PATIENCE, child.wait_with_output()).await.expect("in time").expect("ends");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("a folder");
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("one").file_name().into_string().expect("text")).collect();
+    names.sort();
+    names
+}
+
+fn add(tar: &mut Builder<Vec<u8>>, (name, kind, mode): (&str, EntryType, u32), content: &[u8]) {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_size(content.len() as u64);
+    tar.append_data(&mut header, name, content).expect("a vector takes all");
+}
+
+/// A folder as Go keeps its modules: nothing in it may be written.
+fn read_only_tree() -> Vec<u8> {
+    let mut tar = Builder::new(Vec::new());
+    add(&mut tar, ("tree/", EntryType::Directory, 0o555), b"");
+    add(&mut tar, ("tree/deep/", EntryType::Directory, 0o555), b"");
+    add(&mut tar, ("tree/deep/file", EntryType::Regular, 0o444), &vec![7; 100_000]);
+    add(&mut tar, ("tree/last", EntryType::Regular, 0o444), b"x");
+    tar.into_inner().expect("a vector takes all")
+}
+
+/// Sends so much of an archive, and says that more is to come where that is not all of it.
+async fn sends(stream: &mut Server, archive: &[u8], count: usize) {
+    let folder = base64::engine::general_purpose::STANDARD.encode(r#"{"mode":2147484013}"#);
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nX-Docker-Container-Path-Stat: {folder}\r\nContent-Length: {}\r\n\r\n",
+        archive.len()
+    );
+    stream.write_all(head.as_bytes()).await.expect("answered");
+    stream.write_all(archive.get(..count).expect("so much")).await.expect("sent");
+    stream.flush().await.expect("sent");
+}
+
+#[tokio::test]
+async fn read_only_folders_come_out_for_everybody_and_again_over_themselves() {
+    let engine = Engine::start(&["127.0.0.1"], |mut asked: Asked| async move {
+        let archive = read_only_tree();
+        sends(&mut asked.stream, &archive, archive.len()).await;
+        asked.stream.shutdown().await.expect("ended");
+    });
+    let engine = Arc::new(engine.await);
+    let service = service(&engine).await;
+    let place = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| place.path().join(name).to_str().expect("text").to_owned();
+    for destination in [at("new"), at(""), at("")] {
+        let child = start(unprivileged(&place), &service, &["cp", "test:/tree", &destination]);
+        assert_eq!(end(child).await, (Some(0), String::new(), String::new()), "{destination}");
+    }
+    assert_eq!(names(place.path()), ["new", "tree"]);
+    for folder in ["new", "new/deep", "tree", "tree/deep"] {
+        let mode = std::fs::metadata(at(folder)).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o555, "{folder}");
+    }
+    assert_eq!(std::fs::read(at("new/deep/file")).expect("a file"), vec![7; 100_000]);
+    for folder in ["new", "new/deep", "tree", "tree/deep"] {
+        std::fs::set_permissions(at(folder), PermissionsExt::from_mode(0o777)).expect("ours");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_leaves_nothing_and_says_after_how_much() {
+    let engine = Engine::start(&["127.0.0.1"], |mut asked: Asked| async move {
+        sends(&mut asked.stream, &read_only_tree(), 50_000).await;
+    });
+    let engine = Arc::new(engine.await);
+    let service = service(&engine).await;
+    let place = tempfile::tempdir().expect("a folder");
+    let new = place.path().join("new").to_str().expect("text").to_owned();
+    let child = start(unprivileged(&place), &service, &["cp", "test:/tree", &new]);
+    let (code, _, words) = end(child).await;
+    assert_eq!(code, Some(1), "{words}");
+    assert!(words.contains("the connection broke after 50000 bytes"), "{words}");
+    assert_eq!(words.lines().count(), 1, "{words}");
+    assert_eq!(names(place.path()), [""; 0]);
+    let child = start(unprivileged(&place), &service, &["cp", "test:/tree", "-"]);
+    let (code, came, words) = end(child).await;
+    assert_eq!((code, came.len()), (Some(1), 50_000), "{words}");
+    assert!(words.contains("the connection broke after 50000 bytes"), "{words}");
+}
+
+/// Ends once a file of the tree is there, beside its place.
+async fn halfway(place: &Path) {
+    let deep = |name: &String| place.join(name).join("tree/deep/file").exists();
+    while !names(place).iter().any(deep) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_signal_during_a_copy_leaves_nothing() {
+    let engine = Engine::start(&["127.0.0.1"], |mut asked: Asked| async move {
+        sends(&mut asked.stream, &read_only_tree(), 50_000).await;
+        std::future::pending::<()>().await;
+    });
+    let engine = Arc::new(engine.await);
+    let service = service(&engine).await;
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        let place = tempfile::tempdir().expect("a folder");
+        let new = place.path().join("new").to_str().expect("text").to_owned();
+        let child = start(unprivileged(&place), &service, &["cp", "test:/tree", &new]);
+        timeout(PATIENCE, halfway(place.path())).await.expect("half of it is there");
+        let pid = i32::try_from(child.id().expect("it runs")).ok().and_then(Pid::from_raw);
+        rustix::process::kill_process(pid.expect("a number"), signal).expect("it runs");
+        assert_eq!(end(child).await, (Some(code), String::new(), String::new()));
+        assert_eq!(names(place.path()), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn nothing_but_files_and_folders_is_a_destination_and_a_link_is_followed() {
+    let engine = Engine::start(&["127.0.0.1"], |mut asked: Asked| async move {
+        let mut tar = Builder::new(Vec::new());
+        add(&mut tar, ("f", EntryType::Regular, 0o644), b"content");
+        let archive = tar.into_inner().expect("a vector takes all");
+        let file = base64::engine::general_purpose::STANDARD.encode(r#"{"mode":420}"#);
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nX-Docker-Container-Path-Stat: {file}\r\nContent-Length: {}\r\n\r\n",
+            archive.len()
+        );
+        // Whoever refuses the destination does not read all of it.
+        drop(asked.stream.write_all(&[head.as_bytes(), archive.as_slice()].concat()).await);
+        drop(asked.stream.shutdown().await);
+    });
+    let engine = Arc::new(engine.await);
+    let service = service(&engine).await;
+    let place = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| place.path().join(name).to_str().expect("text").to_owned();
+    let copy = async |to: &str| {
+        let command = Command::new(env!("CARGO_BIN_EXE_zun"));
+        end(start(command, &service, &["cp", "test:/f", to])).await
+    };
+    let made = std::process::Command::new("mkfifo").arg(at("fifo")).status().expect("mkfifo runs");
+    assert!(made.success());
+    let (code, _, words) = copy(&at("fifo")).await;
+    assert_eq!(code, Some(1), "{words}");
+    assert!(words.contains("fifo: it is neither file nor folder"), "{words}");
+    assert!(std::fs::metadata(at("fifo")).expect("kept").file_type().is_fifo());
+    std::fs::write(at("file"), b"former").expect("a file");
+    std::os::unix::fs::symlink("file", at("link")).expect("a link");
+    assert_eq!(copy(&at("link")).await.0, Some(0));
+    assert_eq!(std::fs::read(at("file")).expect("a file"), b"content");
+    assert!(std::fs::symlink_metadata(at("link")).expect("kept").is_symlink());
+    assert_eq!(names(place.path()), ["fifo", "file", "link"]);
+}
+
+#[tokio::test]
+async fn a_hosts_refusal_ends_a_copy_whose_input_never_ends() {
+    let engine = Engine::start(&["127.0.0.1"], |mut asked: Asked| async move {
+        let answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}";
+        asked.stream.write_all(answer).await.expect("refused");
+        std::future::pending::<()>().await;
+    });
+    let engine = Arc::new(engine.await);
+    let service = service(&engine).await;
+    let command = Command::new(env!("CARGO_BIN_EXE_zun"));
+    let mut child = start(command, &service, &["cp", "-", "test:/nope"]);
+    let _open = child.stdin.take().expect("a pipe");
+    let (code, _, words) = end(child).await;
+    assert_eq!(code, Some(1));
+    assert_eq!(words, "zun: test:/nope: there is no such file or folder\n");
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_is_told_as_one_that_broke() {
+    let engine = Engine::start(&["127.0.0.1"], |mut asked: Asked| async move {
+        let mut some = vec![0; 1 << 20];
+        asked.stream.read_exact(&mut some).await.expect("some of it");
+    });
+    let engine = Arc::new(engine.await);
+    let service = service(&engine).await;
+    let command = Command::new(env!("CARGO_BIN_EXE_zun"));
+    let mut child = start(command, &service, &["cp", "-", "test:/tmp"]);
+    let mut input = child.stdin.take().expect("a pipe");
+    let feeding = async move {
+        let piece = vec![0; 1 << 16];
+        while input.write_all(&piece).await.is_ok() {}
+    };
+    let ((code, _, words), ()) = tokio::join!(end(child), feeding);
+    assert_eq!(code, Some(1));
+    let told = "zun: test:/tmp: the connection to the console broke: after ";
+    assert!(words.starts_with(told), "{words}");
+    assert!(words.lines().count() == 1 && !words.contains("no safe connection"), "{words}");
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_read_for_long_still_gets_all_of_it() {
+    const SIZE: usize = 64 << 20;
+    let engine = Engine::start(&["127.0.0.1"], |mut asked: Asked| async move {
+        // Its disk takes much longer than a peer may be silent.
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let mut buffer = vec![0; 1 << 16];
+        let mut count = 0;
+        while count < SIZE {
+            count += asked.stream.read(&mut buffer).await.expect("all of it");
+        }
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        asked.stream.write_all(answer).await.expect("answered");
+        asked.stream.shutdown().await.expect("ended");
+    });
+    let engine = engine.await;
+    let mut dial = engine.dial(false, "127.0.0.1");
+    let (idle, silence) = (Duration::from_millis(500), Duration::from_millis(500));
+    dial.link = Link { idle, silence, ..Link::default() };
+    let address = Address::parse(&format!("https://127.0.0.1:{}/c/data", engine.port));
+    let direct = Direct::new(&dial).expect("certificates");
+    let stream = Full::new(Bytes::from(vec![0; SIZE]));
+    let address = address.expect("an address");
+    let put = direct.put(&address, stream);
+    timeout(PATIENCE, put).await.expect("in time").expect("taken");
+}
+
+#[tokio::test]
+async fn what_came_of_a_log_before_its_link_broke_is_printed() {
+    let engine = Engine::start(&["127.0.0.1"], |mut asked: Asked| async move {
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n";
+        asked.stream.write_all(head).await.expect("answered");
+        for (stream, words) in [(1, b"out"), (2, b"err")] {
+            asked.stream.write_all(&[stream, 0, 0, 0, 0, 0, 0, 3]).await.expect("sent");
+            asked.stream.write_all(words).await.expect("sent");
+        }
+        asked.stream.flush().await.expect("sent");
+    });
+    let engine = Arc::new(engine.await);
+    let service = service(&engine).await;
+    for (flags, stdout, stderr) in [
+        (&["logs", "test"][..], "out", "err"),
+        (&["logs", "--stdout", "--stderr", "x"], "out", "err"),
+    ] {
+        let command = Command::new(env!("CARGO_BIN_EXE_zun"));
+        let (code, printed, words) = end(start(command, &service, flags)).await;
+        assert_eq!((code, printed.as_str()), (Some(1), stdout), "{words}");
+        assert!(words.starts_with(stderr), "{words}");
+        assert!(words.contains("zun: the connection to the console broke"), "{words}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_certificate_is_still_no_safe_connection() {
+    let engine = Engine::start(&["127.0.0.1"], |_asked: Asked| async {}).await;
+    let stranger = Engine::start(&["127.0.0.1"], |_asked: Asked| async {}).await;
+    let mut dial = engine.dial(false, "127.0.0.1");
+    let address = Address::parse(&format!("https://127.0.0.1:{}/c/data", engine.port));
+    // Signed by an authority that the host does not know.
+    let own = stranger.dial(false, "127.0.0.1");
+    dial.endpoint.tls.certificate = own.endpoint.tls.certificate;
+    dial.key = own.key;
+    let direct = Direct::new(&dial).expect("certificates");
+    let put = direct.put(&address.expect("an address"), Full::new(Bytes::from_static(b"x"))).await;
+    assert!(matches!(put, Err(ConsoleError::Handshake { .. })), "{put:?}");
+}
