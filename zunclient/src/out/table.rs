@@ -132,7 +132,7 @@ const fn colour(status: Status) -> u8 {
 }
 
 /// What others wrote must not drive the terminal, nor break the lines.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.chars()
         .map(|character| match character {
             '\n' | '\r' | '\t' => ' ',
