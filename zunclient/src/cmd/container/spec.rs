@@ -18,7 +18,7 @@ pub(super) struct TerminalFlags {
     /// Keep stdin open; with a terminal where stdin and stdout are one
     #[arg(short, long)]
     pub(super) interactive: bool,
-    /// With a terminal, whatever stdin and stdout are
+    /// With a terminal; with -i, stdin must be one
     #[arg(short, long)]
     tty: bool,
     /// Without a terminal
@@ -171,25 +171,40 @@ fn environment(
     for file in files {
         let text = std::fs::read_to_string(file)
             .map_err(|cause| Failure::new(format!("cannot read {}: {cause}", file.display())))?;
-        let lines = text.lines().map(str::trim_start);
-        for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            add_variable(&mut all, line)?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let lines = (1..).zip(text.lines().map(str::trim_start));
+        let told = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+        for (number, line) in told {
+            add_variable(&mut all, line).map_err(|rule| {
+                Failure::new(format!("{}, line {number}: {rule}", file.display()))
+            })?;
         }
     }
     for variable in given {
-        add_variable(&mut all, variable)?;
+        add_variable(&mut all, variable).map_err(|rule| Failure::new(format!("--env: {rule}")))?;
     }
     Ok(all)
 }
 
-fn add_variable(all: &mut BTreeMap<String, String>, given: &str) -> Result<(), Failure> {
+fn add_variable(all: &mut BTreeMap<String, String>, given: &str) -> Result<(), String> {
     let (name, value) = match given.split_once('=') {
-        Some((name, value)) => (name, Some(value.to_owned())),
-        None => (given, std::env::var_os(given).and_then(|value| value.into_string().ok())),
+        Some((name, value)) => (name, Some(value)),
+        None => (given, None),
     };
     if name.is_empty() {
-        return Err(Failure::new(format!("--env `{given}` has no name: it must be NAME=VALUE")));
+        return Err("there is no name: it must be NAME=VALUE".to_owned());
     }
+    if name.contains(char::is_whitespace) {
+        return Err(format!("the name `{name}` has a blank in it: it must be NAME=VALUE"));
+    }
+    // What is not set here is not set there.
+    let value = match value {
+        Some(value) => Some(value.to_owned()),
+        None => std::env::var_os(name)
+            .map(std::ffi::OsString::into_string)
+            .transpose()
+            .map_err(|_bytes| format!("the value of `{name}` in this environment is no UTF-8"))?,
+    };
     if let Some(value) = value {
         all.insert(name.to_owned(), value);
     }
@@ -227,7 +242,7 @@ pub(super) fn mebibytes(text: &str) -> Result<u64, String> {
     let unit = text.strip_prefix(digits).unwrap_or_default().to_ascii_lowercase();
     match unit.as_str() {
         "" | "m" | "mb" | "mib" => Ok(number),
-        "k" | "kb" | "kib" => Ok(number / 1024),
+        "k" | "kb" | "kib" => Ok(number.div_ceil(1024)),
         "g" | "gb" | "gib" => number.checked_mul(1024).ok_or_else(rule),
         _ => Err(rule()),
     }
@@ -288,8 +303,28 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_an_environment_file_is_checked_and_named() {
+        let read = |text: &[u8]| {
+            let file = tempfile::NamedTempFile::new().expect("a file");
+            std::fs::write(file.path(), text).expect("written");
+            let words = |failure: Failure| failure.words.unwrap_or_default();
+            let path = format!("{}, ", file.path().display());
+            variables(&[file.path().to_owned()], &[]).map_err(|it| words(it).replace(&path, ""))
+        };
+        let good = b"\xef\xbb\xbfA=b c\r\n\n# no\n  B=\nZUN_TEST_THAT_IS_NOT_SET\nC==d\n";
+        assert_eq!(read(good), Ok(["A=b c", "B=", "C==d"].map(str::to_owned).to_vec()));
+        let rule = "it must be NAME=VALUE";
+        let blank = |name| Err(format!("line 2: the name `{name}` has a blank in it: {rule}"));
+        assert_eq!(read(b"A=b\nexport A=b\n"), blank("export A"));
+        assert_eq!(read(b"A=b\nA =b\n"), blank("A "));
+        assert_eq!(read(b"=b\n"), Err(format!("line 1: there is no name: {rule}")));
+    }
+
+    #[test]
     fn memory_has_units() {
-        for (text, expected) in [("512", 512), ("512m", 512), ("2g", 2048), ("8192K", 8)] {
+        for (text, expected) in
+            [("512", 512), ("512m", 512), ("2g", 2048), ("8192K", 8), ("6000k", 6)]
+        {
             assert_eq!(mebibytes(text), Ok(expected), "{text}");
         }
         for bad in ["", "m", "1.5g", "-1", "1t"] {
