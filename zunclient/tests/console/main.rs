@@ -5,3 +5,4 @@ mod fake;
 mod files;
 mod links;
 mod run;
+mod waits;

@@ -86,7 +86,7 @@ async fn service(story: &Arc<Story>, engine: &Arc<Engine>, after: Value) -> Serv
     .await
 }
 
-fn container(status: &str, more: &Value) -> Value {
+pub(crate) fn container(status: &str, more: &Value) -> Value {
     let mut container = json!({
         "uuid": ID, "name": "test", "project_id": "p", "user_id": "u",
         "image": "cirros", "cpu": 1.0, "cpu_policy": "shared", "memory": "512", "command": null,

@@ -46,9 +46,13 @@ impl Stats {
             return Ok(if refusals.is_empty() { Exit::OK } else { Exit::FAILED });
         }
         // The host takes a second or two to measure, and that is the pace.
+        let mut first = true;
         loop {
             let (measured, refusals) = self.measure(context).await?;
-            if let (true, Some((name, refusal))) = (measured.is_empty(), refusals.first()) {
+            // A name that is wrong is wrong from the beginning; later one may end, and the others go on.
+            let enough = first || measured.is_empty();
+            first = false;
+            if let (true, Some((name, refusal))) = (enough, refusals.first()) {
                 return Err(Failure::from(refusal).about(name));
             }
             context.printer.bytes(AGAIN.as_bytes())?;

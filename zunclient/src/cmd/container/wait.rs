@@ -5,13 +5,15 @@ use std::time::Duration;
 use clap::Args;
 use zun_common::status::Status;
 
+use crate::api::ApiError;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::out;
 
 /// Wait until containers end, and print their exit codes
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  zun wait test")]
+#[command(after_help = "Example:\n  zun wait test\n\n\
+A service that goes away meanwhile is waited for, with a line.")]
 pub(in crate::cmd) struct Wait {
     /// Names or ids
     #[arg(required = true, value_name = "CONTAINER")]
@@ -38,11 +40,38 @@ impl Wait {
 
 const ENDED: [Status; 4] = [Status::Stopped, Status::Error, Status::Deleted, Status::Dead];
 
+/// The pauses between two questions to a service that does not answer.
+const FIRST: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// It may be well again by itself.
+fn passes(error: &ApiError) -> bool {
+    matches!(error, ApiError::Unreachable { .. } | ApiError::Silent { .. })
+        || error.status().is_some_and(|status| status >= 500)
+}
+
 async fn ended(context: &Context, name: &str) -> Result<i64, Failure> {
     // The id outlives a name that is taken again.
     let id = context.api.show(name).await?.uuid.to_string();
+    let mut pause = FIRST;
+    let mut told = false;
     loop {
-        let container = context.api.wait_for(&id, &ENDED, Duration::from_mins(1)).await?;
+        let container = match context.api.wait_for(&id, &ENDED, Duration::from_mins(1)).await {
+            Ok(container) => container,
+            // A wait is for hours, and the service is started anew meanwhile.
+            Err(error) if passes(&error) => {
+                if !told {
+                    let words = Failure::from(error).about(name).words.unwrap_or_default();
+                    out::note(&format!("{words}; still waiting"));
+                    told = true;
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST);
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        (pause, told) = (FIRST, false);
         if !ENDED.contains(&container.status) {
             continue;
         }

@@ -1,0 +1,54 @@
+//! The real binary's `wait` on a service that comes and goes, and the words of others on stderr.
+
+use std::process::Output;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::fake::service::Service;
+use crate::run::container;
+
+async fn wait(service: &Service) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_zun"))
+        .args(["wait", "test"])
+        .env_clear()
+        .env("OS_ENDPOINT", format!("http://127.0.0.1:{}/v1", service.port))
+        .output()
+        .await
+        .expect("the binary runs")
+}
+
+/// Answers all but the first so many waits with this container; those with a 503.
+async fn service(failures: u32, container: Value) -> Service {
+    let left = AtomicU32::new(failures);
+    Service::start(move |ask| {
+        let waits = ask.target.contains("wait_for");
+        let fails = waits
+            && left
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
+                .is_ok();
+        if fails { (503, Value::Null) } else { (200, container.clone()) }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_wait_goes_on_when_the_service_is_away_and_says_so_once() {
+    let service = service(2, container("Stopped", &json!({ "exit_code": 7 }))).await;
+    let ended = wait(&service).await;
+    let words = String::from_utf8(ended.stderr).expect("text");
+    assert_eq!((ended.status.code(), ended.stdout.as_slice()), (Some(0), &b"7\n"[..]), "{words}");
+    assert!(words.ends_with("; still waiting\n"), "{words}");
+    assert_eq!(words.lines().count(), 1, "{words}");
+}
+
+#[tokio::test]
+async fn what_others_wrote_does_not_drive_the_terminal() {
+    let why = json!({ "status_reason": "bad\x1b]0;title\x07\n\u{9b}2J" });
+    let service = service(0, container("Error", &why)).await;
+    let ended = wait(&service).await;
+    let words = String::from_utf8(ended.stderr).expect("text");
+    assert_eq!(ended.status.code(), Some(1));
+    assert_eq!(words, "zun: test: is Error: bad\u{fffd}]0;title\u{fffd} \u{fffd}2J\n");
+}
