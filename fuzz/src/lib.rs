@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
 use zun_common::grant::{ApiVersion, Grant};
 use zun_compute::authz::{
     Authorities, Decision, Granted, Phase, Policy, Question, Skim, claims, read_certificate,
@@ -16,6 +17,8 @@ const AUTHORITY: &[u8] = include_bytes!("../authority.pem");
 const NOW: i64 = 1_800_000_000;
 const HOST: &str = "compute1";
 const VERSION: ApiVersion = ApiVersion { major: 1, minor: 41 };
+/// The longest that a grant is good for, in seconds.
+const LONGEST_GRANT: i64 = 180;
 /// The most that one string may leave of itself.
 const LONGEST_STRING: usize = 20 << 10;
 
@@ -45,10 +48,25 @@ pub fn question(bytes: &[u8]) {
             Decision::Granted(granted) => {
                 assert_eq!((&granted.id, "TLS"), (&question.user, question.auth_method.as_str()));
                 assert_eq!(granted.grant.host.as_str(), HOST);
-                assert!(phase == Phase::Answer || granted.is_valid_at(NOW));
+                if phase == Phase::Request {
+                    assert!(granted.is_valid_at(NOW));
+                    is_no_form(&whole, &question.uri);
+                }
                 is_exact(&granted.grant, &question.method, &question.uri);
             }
             Decision::Refused(..) => {}
+        }
+    }
+}
+
+/// Nothing is said of the body, or it is the start of an exec and the word is JSON.
+fn is_no_form(question: &[u8], target: &str) {
+    let question: Value = serde_json::from_slice(question).expect("a question");
+    let headers = question.get("RequestHeaders").and_then(Value::as_object);
+    for (name, value) in headers.into_iter().flatten() {
+        if name.eq_ignore_ascii_case("content-type") {
+            assert!(target.starts_with("/v1.41/exec/") && target.ends_with("/start"), "{target}");
+            assert_eq!(value, "application/json");
         }
     }
 }
@@ -91,6 +109,7 @@ pub fn certificate(bytes: &[u8]) {
 
 fn is_whole(granted: &Granted) {
     assert!((1..=64).contains(&granted.id.len()));
+    assert!(granted.until - granted.from <= LONGEST_GRANT);
     assert!(granted.id.bytes().all(|byte| byte.is_ascii_graphic()));
     assert_eq!(granted.grant.to_string().parse(), Ok(granted.grant.clone()));
 }

@@ -18,10 +18,11 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, SignatureScheme};
+use time::OffsetDateTime;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use zun_api::ca::Authority;
+use zun_api::ca::{Authority, GRANT_SECONDS};
 use zun_common::grant::Grant;
 use zun_common::pki::signing_request;
 
@@ -150,7 +151,7 @@ impl Forge {
         &self.ca_pem
     }
 
-    /// A grant like zun-api's, changed.
+    /// A grant like zun-api's, as good as now, changed.
     pub fn identity(&self, grant: &str, change: impl FnOnce(&mut CertificateParams)) -> Identity {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::default();
@@ -158,6 +159,11 @@ impl Forge {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.subject_alt_names = vec![uri(grant)];
         params.use_authority_key_identifier_extension = true;
+        let moment = |from_now| {
+            let seconds = Utc::now().timestamp() + from_now;
+            OffsetDateTime::from_unix_timestamp(seconds).expect("a time")
+        };
+        (params.not_before, params.not_after) = (moment(-60), moment(GRANT_SECONDS));
         change(&mut params);
         let certificate = params.signed_by(&key, &self.issuer).expect("signed");
         Identity::from_pem(&certificate.pem(), &key.serialize_pem())

@@ -59,10 +59,12 @@ impl Line {
         } else {
             ""
         };
-        // An exec start reads its body; elsewhere it is ignored.
+        // An exec start reads its body, and must say that it is JSON; elsewhere it is ignored.
         let body = if self.method == "POST" { "{\"Detach\":false}" } else { "" };
+        let content =
+            if self.target.ends_with("/start") { "Content-Type: application/json\r\n" } else { "" };
         format!(
-            "{} {} HTTP/1.1\r\nHost: engine\r\n{upgrade}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            "{} {} HTTP/1.1\r\nHost: engine\r\n{upgrade}{content}Content-Length: {}\r\n\r\n{body}",
             self.method,
             self.target,
             body.len()

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use chrono::Utc;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -97,6 +98,20 @@ impl Bench {
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "docker {arguments:?}: {errors}");
         String::from_utf8(output.stdout).expect("text").trim().to_owned()
+    }
+
+    /// Ends the plugin's process; nobody starts it anew here.
+    pub(super) fn kill_plugin(&self) {
+        let own = self.directory.path().join("ca.pem").display().to_string();
+        let all = std::fs::read_dir("/proc").expect("processes").flatten();
+        let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let mut ours = pids.filter(|pid: &i32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line);
+            line.contains("/zun-authz\0--socket") && line.contains(&own)
+        });
+        let pid = ours.next().and_then(Pid::from_raw).expect("zun-authz runs");
+        kill_process(pid, Signal::KILL).expect("killed");
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

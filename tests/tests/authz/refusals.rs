@@ -153,6 +153,10 @@ impl Table {
                 "a common name with blanks",
                 forge.identity(&grant, |params| params.distinguished_name = common_name("a b")),
             ),
+            (
+                "good for longer than any that is signed",
+                forge.identity(&grant, |params| params.not_after += time::Duration::SECOND * 5),
+            ),
             ("no purpose", purposes(Vec::new())),
             ("any purpose", purposes(vec![Purpose::Any])),
             ("for clients and servers", purposes(vec![Purpose::ClientAuth, Purpose::ServerAuth])),

@@ -173,3 +173,23 @@ async fn an_exec_is_started_resized_and_read() {
     bench.no_note();
     bench.stop().await;
 }
+
+#[tokio::test]
+async fn while_the_plugin_is_dead_nothing_gets_through() {
+    let bench = Bench::start().await;
+    let id = bench.container(&["--interactive", "--tty", "small", "sh"]);
+    bench.docker(&["start", &id]);
+    let grant = console(&id, Mode::ReadWrite);
+    assert_eq!(bench.call(&grant, "g1", Call::Resize(SIZE)).await.status, 200);
+    bench.kill_plugin();
+    let identity = bench.granted(&grant, "g1");
+    let forbidden = Line::new("GET", format!("/v{}/containers/{id}/json", bench.version));
+    let (dialler, granted) = (&bench.dialler, bench.call(&grant, "g2", Call::Resize(SIZE)));
+    let (granted, forbidden) = tokio::join!(granted, open(dialler, Some(&identity), &forbidden));
+    assert_eq!(granted.status, 500);
+    let forbidden = forbidden.expect("an answer");
+    assert_eq!(forbidden.status, 500);
+    assert!(!forbidden.body.contains(&id), "{}", forbidden.body);
+    // A client without a right does not even learn that.
+    assert!(open(dialler, None, &Line::new("GET", "/_ping")).await.is_none());
+}

@@ -14,6 +14,8 @@ use super::decision::Refusal;
 
 /// The longest grant id.
 const MAX_ID: usize = 64;
+/// The longest that a grant is good for, in seconds: zun-api signs for 120, from 60 before, for clocks that differ.
+const LONGEST: i64 = 180;
 
 /// A certificate's grant and when it can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +72,9 @@ fn check(certificate: &X509Certificate<'_>) -> Result<Granted, Refusal> {
     let seconds = |time: ASN1Time| time.timestamp();
     let validity = certificate.validity();
     let (from, until) = (seconds(validity.not_before), seconds(validity.not_after));
+    if until.saturating_sub(from) > LONGEST {
+        return Err(Refusal::TooLong);
+    }
     Ok(Granted { id, grant, from, until })
 }
 

@@ -32,7 +32,7 @@ pub use authorities::{Authorities, AuthoritiesError};
 pub use certificate::{Granted, claims, read as read_certificate};
 pub use decision::{Decision, Phase, Policy, Refusal};
 pub use listen::ListenError;
-pub use question::{Chain, Question};
+pub use question::{Chain, Content, Question};
 pub use record::Record;
 pub use run::{Failure, Options, run};
 pub use skim::Skim;

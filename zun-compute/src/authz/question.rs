@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// What a decision is made from. Bodies and headers are never looked at.
+/// What a decision is made from. Bodies are never looked at, and of the headers only what is said of the body.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Question {
@@ -21,9 +21,25 @@ pub struct Question {
     /// The raw target of the request line.
     #[serde(rename = "RequestUri")]
     pub uri: String,
+    /// What its headers say of its body.
+    #[serde(rename = "RequestHeaders")]
+    pub content: Content,
     /// The client's certificates; absent on the unix socket.
     #[serde(rename = "RequestPeerCertificates")]
     pub certificates: Chain,
+}
+
+/// What the headers of a request say of its body. Of several headers the engine tells the last one here and goes by the
+/// first one itself: it is only sure whether there is one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Content {
+    /// Nothing: then the engine takes it for no form.
+    #[default]
+    Untold,
+    /// `application/json`; a header before that one may say something else.
+    Json,
+    /// Anything else, a form perhaps.
+    Other,
 }
 
 /// A chain of certificates, of which only the leaf is kept.
@@ -72,6 +88,41 @@ impl<'de> Visitor<'de> for LeafOnly {
     }
 }
 
+const CONTENT_TYPE: &str = "content-type";
+const JSON: &str = "application/json";
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        input.deserialize_map(ContentOnly)
+    }
+}
+
+struct ContentOnly;
+
+impl<'de> Visitor<'de> for ContentOnly {
+    type Value = Content;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("headers")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut headers: A) -> Result<Content, A::Error> {
+        let mut content = Content::Untold;
+        while let Some(name) = headers.next_key::<String>()? {
+            if !name.eq_ignore_ascii_case(CONTENT_TYPE) {
+                headers.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let value: String = headers.next_value()?;
+            content = match content {
+                Content::Untold if value == JSON => Content::Json,
+                Content::Untold | Content::Json | Content::Other => Content::Other,
+            };
+        }
+        Ok(content)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +155,28 @@ mod tests {
     }
 
     #[test]
+    fn of_the_headers_only_what_is_said_of_the_body_is_kept() {
+        for (headers, content) in [
+            ("{}", Content::Untold),
+            (r#"{"A":"b","Accept":"application/json","X-Content-Type":"x"}"#, Content::Untold),
+            (r#"{"A":"b","Content-Type":"application/json","Z":""}"#, Content::Json),
+            (r#"{"content-TYPE":"application/json"}"#, Content::Json),
+            (r#"{"\u0043ontent-Type":"application/json"}"#, Content::Json),
+            (r#"{"Content-Type":""}"#, Content::Other),
+            (r#"{"Content-Type":"application/json; charset=utf-8"}"#, Content::Other),
+            (r#"{"Content-Type":"application/x-www-form-urlencoded"}"#, Content::Other),
+            (
+                r#"{"Content-Type":"application/json","content-type":"application/json"}"#,
+                Content::Other,
+            ),
+        ] {
+            let text = format!(r#"{{"RequestHeaders":{headers}}}"#);
+            let question: Question = serde_json::from_str(&text).expect("a question");
+            assert_eq!(question.content, content, "{headers}");
+        }
+    }
+
+    #[test]
     fn a_field_told_twice_or_of_another_kind_is_no_question() {
         for bad in [
             "{}x",
@@ -111,6 +184,10 @@ mod tests {
             "null",
             r#"{"User":1}"#,
             r#"{"User":"a","User":""}"#,
+            r#"{"RequestHeaders":{},"RequestHeaders":{}}"#,
+            r#"{"RequestHeaders":null}"#,
+            r#"{"RequestHeaders":["Content-Type"]}"#,
+            r#"{"RequestHeaders":{"Content-Type":["x"]}}"#,
             r#"{"RequestPeerCertificates":"x"}"#,
             r#"{"RequestPeerCertificates":null}"#,
             r#"{"RequestPeerCertificates":[null]}"#,

@@ -17,7 +17,7 @@ use super::question::Question;
 const WAITING: usize = 1024;
 /// How long the last lines are waited for.
 const FLUSH: Duration = Duration::from_millis(500);
-/// The most that is shown of what a client chose.
+/// The most that is shown of what a client chose. What it was let to do is shown whole, and is bounded by the grant.
 const SHOWN: usize = 300;
 
 /// Takes log lines. Clones write to the same place.
@@ -110,6 +110,10 @@ impl Record {
                 ("warn", "refused", id.as_deref(), Some(refusal.to_string()))
             }
         };
+        let uri = match decision {
+            Decision::Granted(_) => question.uri.as_str(),
+            Decision::Local | Decision::Refused(..) => beginning(&question.uri),
+        };
         self.line(Line {
             phase: Some(match phase {
                 Phase::Request => "request",
@@ -117,7 +121,7 @@ impl Record {
             }),
             grant,
             method: Some(beginning(&question.method)),
-            uri: Some(beginning(&question.uri)),
+            uri: Some(uri),
             why,
             ..plain(level, message)
         });
@@ -185,6 +189,7 @@ mod tests {
 
     use super::*;
     use crate::authz::decision::Refusal;
+    use crate::authz::testing::usual;
 
     #[derive(Clone, Default)]
     struct Page(Arc<Mutex<Vec<u8>>>);
@@ -219,6 +224,19 @@ mod tests {
         assert_eq!(line["why"], "the grant is not good for this call");
         assert!(line["uri"].as_str().expect("text").starts_with("/x\n\"yé"));
         assert!(text.len() < 700, "{text}");
+    }
+
+    #[test]
+    fn what_was_granted_is_shown_whole() {
+        let page = Page::default();
+        let record = Record::to(page.clone());
+        let uri = format!("/archive?path={}/etc/x", "/.".repeat(2000));
+        let question = Question { method: "PUT".to_owned(), uri, ..Question::default() };
+        record.decided(Phase::Request, &question, &Decision::Granted(usual()));
+        record.finish();
+        let text = String::from_utf8(page.0.lock().expect("a page").clone()).expect("text");
+        let line: serde_json::Value = serde_json::from_str(&text).expect("json");
+        assert_eq!(line["uri"], question.uri);
     }
 
     struct Stuck(Receiver<()>);

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use crate::authz::authorities::Authorities;
 use crate::authz::certificate::Granted;
 use crate::authz::decision::Policy;
-use crate::authz::question::{Chain, Question};
+use crate::authz::question::{Chain, Content, Question};
 
 /// When the tests take place.
 pub(crate) const NOW: i64 = 1_800_000_000;
@@ -109,6 +109,7 @@ pub(crate) fn question(pem: &str) -> Question {
         auth_method: "TLS".to_owned(),
         method: "POST".to_owned(),
         uri: wait_uri(),
+        content: Content::Untold,
         certificates: Chain { leaf: Some(STANDARD.encode(pem)) },
     }
 }

@@ -1,6 +1,6 @@
 //! A connection that is kept from request to request, as long as the engine keeps it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -11,6 +11,8 @@ use zun_tests::tls::{Dialler, Identity};
 use crate::authz::ask::Line;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// A certificate is shown for so long, and then another one: they are good for two minutes.
+const FRESH: Duration = Duration::from_secs(50);
 /// The words of an engine whose plugin says no.
 const DENIED: &str = "authorization denied by plugin";
 const MOST: u64 = 64 << 10;
@@ -37,7 +39,9 @@ pub(super) enum Outcome {
 /// A client that dials where it must and asks.
 pub(super) struct Keep<'a> {
     dialler: &'a Dialler,
-    identity: Option<&'a Identity>,
+    make: Box<dyn Fn() -> Option<Identity> + Send + 'a>,
+    identity: Option<Identity>,
+    made: Option<Instant>,
     open: Option<Stream>,
 }
 
@@ -49,19 +53,28 @@ struct Reply {
 }
 
 impl<'a> Keep<'a> {
-    pub(super) fn new(dialler: &'a Dialler, identity: Option<&'a Identity>) -> Self {
-        Self { dialler, identity, open: None }
+    pub(super) fn new(
+        dialler: &'a Dialler,
+        make: impl Fn() -> Option<Identity> + Send + 'a,
+    ) -> Self {
+        Self { dialler, make: Box::new(make), identity: None, made: None, open: None }
     }
 
     /// Asks. A kept connection that turns out to be closed is dialled anew, once.
     pub(super) async fn ask(&mut self, line: &Line) -> Outcome {
+        if self.made.is_none_or(|made| made.elapsed() > FRESH) {
+            (self.identity, self.open) = ((self.make)(), None);
+            self.made = Some(Instant::now());
+        }
         let kept = self.open.take();
         if let Some(stream) = kept
             && let Some(outcome) = self.ask_on(stream, line).await
         {
             return outcome;
         }
-        let Ok(stream) = self.dialler.dial(self.identity).await else { return Outcome::Handshake };
+        let Ok(stream) = self.dialler.dial(self.identity.as_ref()).await else {
+            return Outcome::Handshake;
+        };
         self.ask_on(BufReader::new(stream), line).await.unwrap_or(Outcome::Handshake)
     }
 

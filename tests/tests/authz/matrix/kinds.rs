@@ -18,14 +18,39 @@ pub(super) struct Scene {
     pub(super) exec: String,
 }
 
+/// The kind whose certificate has no common name.
+pub(super) const NAMELESS: &str = "no common name";
+/// The kind whose holder has not its key.
+pub(super) const STOLEN: &str = "a grant with another key";
+/// The kind that may do all with the scene's exec.
+pub(super) const EXEC: &str = "an exec's";
+
+type Make<'a> = Box<dyn Fn(&str) -> Identity + Send + Sync + 'a>;
+
 /// Somebody who comes.
-pub(super) struct Kind {
+pub(super) struct Kind<'a> {
     pub(super) name: &'static str,
-    pub(super) identity: Option<Identity>,
+    identity: Option<Make<'a>>,
     /// The engine itself cuts them off at the handshake.
     pub(super) handshake: bool,
     /// All that they may do.
     pub(super) granted: Vec<Line>,
+}
+
+impl<'a> Kind<'a> {
+    fn nobody(name: &'static str, make: impl Fn(&str) -> Identity + Send + Sync + 'a) -> Self {
+        Self { name, identity: Some(Box::new(make)), handshake: false, granted: Vec::new() }
+    }
+
+    /// What it shows now: a grant is good for two minutes.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        self.identity.as_ref().map(|make| make(&self.id()))
+    }
+
+    /// Its grant's id.
+    pub(super) fn id(&self) -> String {
+        self.name.replace(' ', "-")
+    }
 }
 
 impl Scene {
@@ -104,75 +129,89 @@ impl Scene {
 }
 
 /// Everybody. `forge` has our authority's key.
-pub(super) fn all(scene: &Scene, forge: &Forge) -> Vec<Kind> {
+pub(super) fn all<'a>(scene: &Scene, forge: &'a Forge) -> Vec<Kind<'a>> {
     let grant = scene.console(&scene.ours, "rw");
-    let plain = |uri: &str| Some(forge.identity(uri, |_| {}));
-    let changed = |change: fn(&mut CertificateParams)| Some(forge.identity(&grant, change));
-    let nobody = |name, identity| Kind { name, identity, handshake: false, granted: Vec::new() };
-    let with = |name, identity, granted| Kind { name, identity, handshake: false, granted };
-    let host = scene.console(&scene.ours, "rw").replace(&scene.host, "elsewhere");
+    let ours = &scene.ours;
+    let exec = |id: &str| format!("zun://{}/exec/{id}", scene.host);
+    let with = |name, uri: String, granted| Kind {
+        granted,
+        ..Kind::nobody(name, move |id| forge.identity(&uri, |params| called(params, id)))
+    };
+    let changed = |name, change: fn(&mut CertificateParams)| {
+        let grant = grant.clone();
+        Kind::nobody(name, move |id| {
+            forge.identity(&grant, |params| {
+                called(params, id);
+                change(params);
+            })
+        })
+    };
+    let host = grant.replace(&scene.host, "elsewhere");
     let mut kinds = vec![
-        with("read-write", plain(&grant), scene.typing(&scene.ours)),
-        with("read-only", plain(&scene.console(&scene.ours, "ro")), scene.reading(&scene.ours)),
-        with("its output", plain(&scene.data("logs")), scene.output(&scene.ours)),
-        with("its files", plain(&scene.data("archive?mode=ro")), scene.looking(&scene.ours)),
-        with(
-            "its files, to write",
-            plain(&scene.data("archive?mode=rw")),
-            scene.writing(&scene.ours),
-        ),
+        with("read-write", grant.clone(), scene.typing(ours)),
+        with("read-only", scene.console(ours, "ro"), scene.reading(ours)),
+        with("its output", scene.data("logs"), scene.output(ours)),
+        with("its files", scene.data("archive?mode=ro"), scene.looking(ours)),
+        with("its files, to write", scene.data("archive?mode=rw"), scene.writing(ours)),
         with(
             "another container's",
-            plain(&scene.console(&scene.victim, "rw")),
+            scene.console(&scene.victim, "rw"),
             scene.typing(&scene.victim),
         ),
-        with(
-            "an exec's",
-            plain(&format!("zun://{}/exec/{}", scene.host, scene.exec)),
-            scene.executing(&scene.exec),
-        ),
-        with(
-            "an exec's of the container's id",
-            plain(&format!("zun://{}/exec/{}", scene.host, scene.ours)),
-            scene.executing(&scene.ours),
-        ),
-        nobody("another host's", plain(&host)),
-        nobody("no common name", changed(|params| params.distinguished_name = common_name(""))),
-        nobody("no grant", changed(|params| params.subject_alt_names = vec![dns("compute1")])),
-        nobody(
-            "clients and servers",
-            changed(|params| {
-                params.extended_key_usages = vec![Purpose::ClientAuth, Purpose::ServerAuth];
-            }),
-        ),
-        nobody("the authority itself", Some(forge.itself())),
+        with(EXEC, exec(&scene.exec), scene.executing(&scene.exec)),
+        with("an exec's of the container's id", exec(ours), scene.executing(ours)),
+        with("another host's", host, Vec::new()),
+        changed(NAMELESS, |params| params.distinguished_name = common_name("")),
+        changed("no grant", |params| params.subject_alt_names = vec![dns("compute1")]),
+        changed("clients and servers", |params| {
+            params.extended_key_usages = vec![Purpose::ClientAuth, Purpose::ServerAuth];
+        }),
+        changed("longer than any", |params| {
+            params.not_before = moment(-Duration::days(1));
+            params.not_after = moment(Duration::days(1));
+        }),
+        Kind::nobody("the authority itself", |_| forge.itself()),
     ];
     kinds.extend(refused_at_the_handshake(&grant, forge));
     kinds
 }
 
-fn refused_at_the_handshake(grant: &str, forge: &Forge) -> Vec<Kind> {
-    let kind = |name, identity| Kind { name, identity, handshake: true, granted: Vec::new() };
-    let valid = |from: Duration, until: Duration| {
-        Some(forge.identity(grant, |params| {
-            (params.not_before, params.not_after) = (moment(from), moment(until));
-        }))
-    };
+fn called(params: &mut CertificateParams, id: &str) {
+    params.distinguished_name = common_name(id);
+}
+
+fn refused_at_the_handshake<'a>(grant: &str, forge: &'a Forge) -> Vec<Kind<'a>> {
     let hour = Duration::hours(1);
+    let kind = |name, make: fn(&Forge, &str) -> Identity| {
+        let grant = grant.to_owned();
+        Kind { handshake: true, ..Kind::nobody(name, move |_| make(forge, &grant)) }
+    };
+    let valid = |name, from: Duration, until: Duration| {
+        let grant = grant.to_owned();
+        let make = move |_: &str| {
+            forge.identity(&grant, |params| {
+                (params.not_before, params.not_after) = (moment(from), moment(until));
+            })
+        };
+        Kind { handshake: true, ..Kind::nobody(name, make) }
+    };
+    let minute = Duration::minutes(1);
+    let none = Kind { identity: None, ..kind("no certificate", |forge, _| forge.itself()) };
     vec![
-        kind("no certificate", None),
-        kind("expired", valid(-hour * 2, -hour)),
-        kind("not yet valid", valid(hour, hour * 2)),
-        kind("another authority's", Some(Forge::named("theirs").identity(grant, |_| {}))),
-        kind("an authority's of our name", Some(forge.double_of().identity(grant, |_| {}))),
-        kind(
-            "a server's",
-            Some(forge.identity(grant, |params| {
+        none,
+        valid("expired", -hour, minute - hour),
+        valid("not yet valid", hour, hour + minute),
+        kind("another authority's", |_, grant| Forge::named("theirs").identity(grant, |_| {})),
+        kind("an authority's of our name", |forge, grant| {
+            forge.double_of().identity(grant, |_| {})
+        }),
+        kind("a server's", |forge, grant| {
+            forge.identity(grant, |params| {
                 params.extended_key_usages = vec![Purpose::ServerAuth];
                 params.subject_alt_names = vec![dns("compute1"), uri(grant)];
-            })),
-        ),
-        kind("a grant with another key", Some(forge.identity(grant, |_| {}).stolen())),
+            })
+        }),
+        kind(STOLEN, |forge, grant| forge.identity(grant, |_| {}).stolen()),
     ]
 }
 

@@ -23,7 +23,7 @@ const MIB: usize = 1 << 20;
 
 struct Load {
     site: Site,
-    good: Identity,
+    grant: String,
     resize: Line,
 }
 
@@ -33,8 +33,12 @@ impl Load {
         let scene = &site.scene;
         let grant = format!("zun://{}/containers/{}/attach?mode=rw", scene.host, scene.ours);
         let target = format!("{}/containers/{}/resize?h=24&w=80", scene.prefix(), scene.ours);
-        let (good, resize) = (site.forge.identity(&grant, |_| {}), Line::new("POST", target));
-        Self { site, good, resize }
+        Self { site, grant, resize: Line::new("POST", target) }
+    }
+
+    /// A grant that is good from now on.
+    fn good(&self) -> Identity {
+        self.site.forge.identity(&self.grant, |_| {})
     }
 
     /// Both ways in still work: the unix socket for the machine, the granted call for its client. How long
@@ -50,7 +54,7 @@ impl Load {
         let local = timeout(USABLE, local).await.expect("an answer in time").expect("no panic");
         let took = begun.elapsed();
         assert!(local, "the unix socket does not answer");
-        let mut keep = Keep::new(&self.site.dialler, Some(&self.good));
+        let mut keep = Keep::new(&self.site.dialler, || Some(self.good()));
         assert_eq!(keep.ask(&self.resize).await, Outcome::Passed(200));
         took
     }
@@ -100,8 +104,9 @@ async fn slow_clients_keep_nobody_from_the_engine() {
         held.push(stream);
     }
     let mut holders = Vec::new();
+    let good = load.good();
     for number in 0..many / 10 {
-        let mut stream = load.site.dialler.dial(Some(&load.good)).await.expect("a handshake");
+        let mut stream = load.site.dialler.dial(Some(&good)).await.expect("a handshake");
         // The beginning of a head, and of a body that never comes.
         let head = load.resize.head();
         let part = if number % 2 == 0 {
@@ -130,7 +135,7 @@ async fn handshakes_without_a_right_keep_nobody_from_the_engine() {
         let dials = (0..ABREAST).map(|number| {
             let identity = (number % 2 == 0).then_some(&stranger);
             let (dialler, line) = (&load.site.dialler, &line);
-            async move { Keep::new(dialler, identity).ask(line).await }
+            async move { Keep::new(dialler, || identity.cloned()).ask(line).await }
         });
         for outcome in join_all(dials).await {
             assert_eq!(outcome, Outcome::Handshake);
@@ -162,9 +167,9 @@ async fn garbage_keeps_nobody_from_the_engine() {
     };
     let import = format!("{}/images/load", load.site.scene.prefix());
     while gone < most {
+        let good = load.good();
         let plain = Load::pour(load.dial().await, b"", &piece, 8 * MIB).await;
-        let opened =
-            || async { load.site.dialler.dial(Some(&load.good)).await.expect("a handshake") };
+        let opened = || async { load.site.dialler.dial(Some(&good)).await.expect("a handshake") };
         let mut inside = 0;
         for (first, piece) in [
             (Vec::new(), &piece),

@@ -10,6 +10,7 @@
 //! What a kind may do is written out in `kinds`, not taken from the code that is tried here.
 
 mod engine;
+mod forms;
 mod keep;
 mod kinds;
 mod load;

@@ -13,11 +13,11 @@ use super::spellings;
 use crate::authz::ask::Line;
 
 /// What the engine says of a kind's certificate, its line left out.
-fn certified(kind: &Kind) -> Question {
-    let leaf = kind.identity.as_ref().map(|identity| STANDARD.encode(identity.leaf_pem()));
-    let named = leaf.is_some() && kind.name != "no common name";
+fn certified(kind: &Kind<'_>) -> Question {
+    let leaf = kind.identity().map(|identity| STANDARD.encode(identity.leaf_pem()));
+    let named = leaf.is_some() && kind.name != kinds::NAMELESS;
     Question {
-        user: if named { "forged" } else { "" }.to_owned(),
+        user: if named { kind.id() } else { String::new() },
         auth_method: "TLS".to_owned(),
         certificates: Chain { leaf },
         ..Question::default()
@@ -25,12 +25,12 @@ fn certified(kind: &Kind) -> Question {
 }
 
 /// Tries a kind on every line. How many, and how many were allowed.
-fn decided(policy: &Policy, kind: &Kind, lines: &[(&'static str, Line)]) -> (usize, usize) {
-    let mut question = certified(kind);
+fn decided(policy: &Policy, kind: &Kind<'_>, lines: &[(&'static str, Line)]) -> (usize, usize) {
+    let (mut question, now) = (certified(kind), Utc::now().timestamp());
     let mut allowed = 0;
     for (name, line) in lines {
         (question.method, question.uri) = (line.method.clone(), line.target.clone());
-        let decision = policy.decide(&question, Phase::Request, Utc::now().timestamp());
+        let decision = policy.decide(&question, Phase::Request, now);
         let passes = matches!(decision, Decision::Granted(_));
         let granted = kind.granted.contains(line);
         assert_eq!(passes, granted, "{}, {name}: {line:?} {decision:?}", kind.name);
@@ -55,7 +55,7 @@ fn of_the_whole_product_exactly_the_granted_calls_are_allowed() {
         let lines: Vec<_> = bases.iter().flat_map(|base| spellings::all(&scene, base)).collect();
         let mut kinds = kinds::all(&scene, &forge);
         // A stolen certificate looks like the real one: its holder never gets past the handshake.
-        kinds.retain(|kind| kind.name != "a grant with another key");
+        kinds.retain(|kind| kind.name != kinds::STOLEN);
         let (policy, lines) = (&policy, &lines);
         let (tried, allowed) = std::thread::scope(|scope| {
             let deciding: Vec<_> = kinds

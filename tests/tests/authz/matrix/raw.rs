@@ -26,6 +26,28 @@ pub(super) async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin, bytes:
     String::from_utf8_lossy(&answer).into_owned()
 }
 
+/// Sends a request and, once it is answered, what is typed: what comes along with a request is lost to the engine where
+/// it takes the connection over.
+pub(super) async fn type_in(
+    dialler: &Dialler,
+    identity: &Identity,
+    (request, typed): (&str, &str),
+) -> String {
+    let mut stream = dialler.dial(Some(identity)).await.expect("a handshake");
+    drop(stream.write_all(request.as_bytes()).await);
+    drop(stream.flush().await);
+    let mut answer = Vec::new();
+    let answered = async {
+        while statuses(&String::from_utf8_lossy(&answer)).iter().all(|status| *status == 100) {
+            if !matches!(stream.read_buf(&mut answer).await, Ok(1..)) {
+                return;
+            }
+        }
+    };
+    drop(timeout(PATIENCE, answered).await);
+    String::from_utf8_lossy(&answer).into_owned() + &talk(stream, typed.as_bytes()).await
+}
+
 /// The statuses of all answers, in their order.
 pub(super) fn statuses(answer: &str) -> Vec<u16> {
     let heads = answer.split("HTTP/1.").skip(1);

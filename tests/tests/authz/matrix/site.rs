@@ -4,13 +4,13 @@
 //!
 //! | variable | value |
 //! |---|---|
-//! | `ZUN_TEST_ENGINE` | `ADDRESS:PORT` of the listener |
-//! | `ZUN_TEST_ENGINE_HOST` | the host's name, in grants and in its certificate |
-//! | `ZUN_TEST_ENGINE_API` | the version of the API that its zun-authz is told, such as `1.45` |
-//! | `ZUN_TEST_ENGINE_CA` | a directory with the authority's `ca.pem` and `ca.key` |
-//! | `ZUN_TEST_ENGINE_DOCKER` | the words that run Docker's client there, such as `docker exec compute2 docker` |
-//! | `ZUN_TEST_ENGINE_LOG` | the words that print the plugin's log, such as `docker exec compute2 journalctl -u zun-authz -o cat` |
-//! | `ZUN_TEST_ENGINE_IMAGE` | an image there with `sh` |
+//! | `ZUN_TEST_SITE` | `ADDRESS:PORT` of the listener |
+//! | `ZUN_TEST_SITE_HOST` | the host's name, in grants and in its certificate |
+//! | `ZUN_TEST_SITE_API` | the version of the API that its zun-authz is told, such as `1.45` |
+//! | `ZUN_TEST_SITE_CA` | a directory with the authority's `ca.pem` and `ca.key` |
+//! | `ZUN_TEST_SITE_DOCKER` | the words that run Docker's client there, such as `docker exec compute2 docker` |
+//! | `ZUN_TEST_SITE_LOG` | the words that print the plugin's log, such as `docker exec compute2 journalctl -u zun-authz -o cat` |
+//! | `ZUN_TEST_SITE_IMAGE` | an image there with `sh` |
 //!
 //! and run `cargo test --test authz matrix -- --test-threads 1`: all tests use the same two names there.
 
@@ -29,6 +29,7 @@ pub(super) struct Site {
     pub(super) forge: Forge,
     pub(super) scene: Scene,
     docker: Vec<String>,
+    image: String,
     log: Log,
     bench: Option<Bench>,
 }
@@ -39,7 +40,7 @@ enum Log {
 }
 
 /// A line of the plugin's log that says that a request may pass.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Allowed {
     pub(super) grant: String,
     pub(super) method: String,
@@ -61,14 +62,15 @@ impl Site {
         let log = Log::File(bench.log());
         let dialler = bench.dialler.clone();
         let forge = Forge::of(&bench.authority_directory());
-        let scene = scene(&docker, &dialler.name, &bench.version.to_string(), "small");
-        Self { dialler, forge, scene, docker, log, bench: Some(bench) }
+        let mut scene = scene(&docker, &dialler.name, &bench.version.to_string(), "small");
+        scene.exec = bench.exec(&scene.ours, &["sh"]).await;
+        let image = "small".to_owned();
+        Self { dialler, forge, scene, docker, image, log, bench: Some(bench) }
     }
 
     fn given(address: &str) -> Self {
-        let variable = |name: &str| {
-            variable(name).unwrap_or_else(|| panic!("ZUN_TEST_ENGINE{name} is not set"))
-        };
+        let variable =
+            |name: &str| variable(name).unwrap_or_else(|| panic!("ZUN_TEST_SITE{name} is not set"));
         let authority = PathBuf::from(variable("_CA"));
         let forge = Forge::of(&authority);
         let dialler = Dialler {
@@ -77,13 +79,35 @@ impl Site {
             ca: forge.ca_pem().to_owned(),
         };
         let (docker, log) = (words(&variable("_DOCKER")), Log::Words(words(&variable("_LOG"))));
-        let scene = scene(&docker, &dialler.name, &variable("_API"), &variable("_IMAGE"));
-        Self { dialler, forge, scene, docker, log, bench: None }
+        let image = variable("_IMAGE");
+        let mut scene = scene(&docker, &dialler.name, &variable("_API"), &image);
+        // Docker's client makes none that is not begun.
+        self::docker(&docker, &["exec", "--detach", "--tty", &scene.ours, "sh"]);
+        let first = ["inspect", "-f", "{{index .ExecIDs 0}}", &scene.ours];
+        scene.exec = self::docker(&docker, &first);
+        Self { dialler, forge, scene, docker, image, log, bench: None }
     }
 
     /// Docker's client on the engine's unix socket; its stdout.
     pub(super) fn docker(&self, arguments: &[&str]) -> String {
         docker(&self.docker, arguments)
+    }
+
+    /// One more container of the site's image, without network; its id.
+    pub(super) fn container(&self, verb: &[&str], name: &str, command: &[&str]) -> String {
+        if !self
+            .docker(&["ps", "--all", "--quiet", "--filter", &format!("name=^{name}$")])
+            .is_empty()
+        {
+            self.docker(&["rm", "--force", name]);
+        }
+        let options = ["--interactive", "--network", "none", "--name", name, &self.image];
+        self.docker(&[verb, &options, command].concat())
+    }
+
+    /// The scene's exec is not begun yet.
+    pub(super) const fn has_new_exec(&self) -> bool {
+        self.bench.is_some()
     }
 
     /// The words of Docker's client.
@@ -117,7 +141,7 @@ impl Site {
 }
 
 fn variable(name: &str) -> Option<String> {
-    std::env::var_os(format!("ZUN_TEST_ENGINE{name}"))?.into_string().ok()
+    std::env::var_os(format!("ZUN_TEST_SITE{name}"))?.into_string().ok()
 }
 
 fn allowed(line: &Value) -> Option<Allowed> {

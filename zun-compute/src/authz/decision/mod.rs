@@ -5,7 +5,7 @@ use zun_common::id::{EngineId, HostName};
 
 use super::authorities::Authorities;
 use super::certificate::{self, Granted};
-use super::question::Question;
+use super::question::{Content, Question};
 
 /// What a host honours.
 pub struct Policy {
@@ -64,6 +64,9 @@ pub enum Refusal {
     /// No grant, or more than one.
     #[error("the certificate's only alternative name must be a grant")]
     NotAGrant,
+    /// Zun signs none that is good for so long.
+    #[error("the grant is good for longer than any that is signed")]
+    TooLong,
     /// A grant for elsewhere.
     #[error("the grant is for another host")]
     OtherHost,
@@ -73,6 +76,9 @@ pub enum Refusal {
     /// A call that it is not good for.
     #[error("the grant is not good for this call")]
     OtherCall,
+    /// A body of a kind that could change the call.
+    #[error("the request says of its body what could make it another call")]
+    OtherContent,
 }
 
 /// What a call is of a console.
@@ -118,13 +124,7 @@ impl Policy {
             Target::Container { id, .. } => id,
             Target::Data { .. } | Target::Exec { .. } => return None,
         };
-        let is = |call: &Call| {
-            let line = granted.grant.call(self.version, *call);
-            line.is_some_and(|(method, uri)| {
-                method.as_str() == question.method && uri == question.uri
-            })
-        };
-        let part = match PARTS.iter().find(|call| is(call))? {
+        let part = match PARTS.iter().find(|call| self.is(**call, granted, question))? {
             Call::AttachOutput => Part::Watch,
             Call::Wait(_) => Part::Wait,
             Call::AttachWebsocket
@@ -135,6 +135,23 @@ impl Policy {
             | Call::ExecInspect => Part::Console,
         };
         Some((part, target.clone()))
+    }
+
+    fn is(&self, call: Call, granted: &Granted, question: &Question) -> bool {
+        let line = granted.grant.call(self.version, call);
+        line.is_some_and(|(method, uri)| method.as_str() == question.method && uri == question.uri)
+    }
+
+    /// Whether the engine can take the call only for what its target says. It takes values of a form in the body
+    /// before those of the target, and which header it goes by is not told here: so there may be none. The start
+    /// of an exec needs one and asks for no value of a form; where the engine goes by another than JSON, it
+    /// refuses that itself.
+    fn is_as_its_target(&self, granted: &Granted, question: &Question) -> bool {
+        match question.content {
+            Content::Untold => true,
+            Content::Json => self.is(Call::ExecStart, granted, question),
+            Content::Other => false,
+        }
     }
 
     fn read(&self, question: &Question) -> Result<Granted, Refusal> {
@@ -161,8 +178,11 @@ impl Policy {
         if phase == Phase::Request && !granted.is_valid_at(now) {
             return Some(Refusal::OutOfTime);
         }
-        let permitted = granted.grant.permits(self.version, &question.method, &question.uri);
-        (!permitted).then_some(Refusal::OtherCall)
+        if !granted.grant.permits(self.version, &question.method, &question.uri) {
+            return Some(Refusal::OtherCall);
+        }
+        let bad = phase == Phase::Request && !self.is_as_its_target(granted, question);
+        bad.then_some(Refusal::OtherContent)
     }
 }
 

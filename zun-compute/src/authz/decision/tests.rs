@@ -10,7 +10,7 @@ use x509_parser::parse_x509_certificate;
 use zun_common::units::TerminalSize;
 
 use super::*;
-use crate::authz::question::Chain;
+use crate::authz::question::{Chain, Content};
 use crate::authz::testing::{
     HOST, NOW, Signer, container, grant, local, moment, question, uri, usual, wait_uri,
 };
@@ -218,11 +218,53 @@ fn a_grant_is_dialled_with_in_its_time_and_its_session_may_last() {
         let at_its_end = POLICY.decide(&question, Phase::Answer, bad);
         assert_eq!(at_its_end, Decision::Granted(usual()));
     }
-    let always = SIGNER.question(|params| {
-        params.not_before = moment(0);
-        params.not_after = moment(NOW - 1);
-    });
-    assert!(matches!(decide(&always), Decision::Refused(Refusal::OutOfTime, _)));
+}
+
+#[test]
+fn a_grant_that_is_good_for_longer_than_any_that_zun_signs_is_refused() {
+    for (from, until) in
+        [(NOW - 60, NOW + 121), (NOW - 61, NOW + 120), (0, NOW - 1), (NOW, 4_000_000_000)]
+    {
+        let refused = changed(|params| {
+            (params.not_before, params.not_after) = (moment(from), moment(until));
+        });
+        assert_eq!(refused, Refusal::TooLong, "{from} {until}");
+    }
+}
+
+#[test]
+fn a_request_that_says_what_its_body_is_is_refused_unless_it_starts_an_exec_by_json() {
+    let exec = format!("zun://{HOST}/exec/{}", container());
+    let executing = SIGNER.question(|params| params.subject_alt_names = vec![uri(&exec)]);
+    let line = |method: &str, tail: &str| Question {
+        method: method.to_owned(),
+        uri: format!("/v1.41/exec/{}/{tail}", container()),
+        ..executing.clone()
+    };
+    let start = line("POST", "start");
+    for question in [
+        SIGNER.question(|_| {}),
+        line("GET", "json"),
+        line("POST", "resize?h=1&w=1"),
+        start.clone(),
+    ] {
+        for content in [Content::Untold, Content::Json, Content::Other] {
+            let question = Question { content, ..question.clone() };
+            let good = content == Content::Untold
+                || (content == Content::Json && question.uri == start.uri);
+            match decide(&question) {
+                Decision::Granted(_) => assert!(good, "{question:?}"),
+                Decision::Refused(refusal, id) => {
+                    assert_eq!((good, refusal), (false, Refusal::OtherContent), "{question:?}");
+                    assert_eq!(id.as_deref(), Some("g1"));
+                }
+                Decision::Local => panic!("local"),
+            }
+            // What was let through has its answer.
+            let answered = POLICY.decide(&question, Phase::Answer, NOW);
+            assert!(matches!(answered, Decision::Granted(_)));
+        }
+    }
 }
 
 #[test]
@@ -288,6 +330,7 @@ fn noise() -> impl Strategy<Value = Question> {
             auth_method,
             method,
             uri,
+            content: Content::Untold,
             certificates: Chain { leaf },
         },
     )

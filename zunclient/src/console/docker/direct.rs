@@ -26,8 +26,6 @@ use super::stream::Stream;
 use super::upgrade::words;
 use crate::console::{ConsoleError, Dial};
 
-const TAR: &str = "application/x-tar";
-
 /// How long the head of an answer may take that does not wait for a body of ours.
 const ANSWER: Duration = Duration::from_secs(30);
 
@@ -58,7 +56,7 @@ impl Direct {
     }
 
     /// Puts a stream. The answer comes when the host has taken all of it; it may take its time, for as long as it
-    /// is there.
+    /// is there. What the stream is, is not said: a host refuses every such word, or a form could say where it is put.
     pub async fn put<B>(&self, address: &Address, stream: B) -> Result<(), ConsoleError>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
@@ -66,10 +64,10 @@ impl Direct {
     {
         let dialled = self.dialer.dial(address).await?;
         let mut patience =
-            Patience::with(&dialled, self.dialer.link()).map_err(ConsoleError::Broken)?;
+            Patience::with(&dialled, &self.dialer, address).map_err(ConsoleError::Broken)?;
         let sent = Arc::new(Sent::default());
         let stream = Counted { stream, sent: Arc::clone(&sent) };
-        let request = Request::builder().method(Method::PUT).header(CONTENT_TYPE, TAR);
+        let request = Request::builder().method(Method::PUT);
         let call = self.call(dialled, address, request, stream);
         tokio::pin!(call);
         let (mut before, mut asked) = (0, false);

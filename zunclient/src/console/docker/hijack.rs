@@ -45,7 +45,8 @@ pub struct HijackInput {
     patience: Patience,
 }
 
-/// Dials, posts this body, and takes the connection over.
+/// Dials, posts this body (JSON, or nothing), and takes the connection over. Only of a body it is said what it is:
+/// a host takes no such word where it needs none.
 pub async fn hijack(
     dialer: &Dialer,
     address: &Address,
@@ -54,9 +55,10 @@ pub async fn hijack(
 ) -> Result<(HijackOutput, HijackInput), ConsoleError> {
     let stream = dialer.dial(address).await?;
     let authority = address.authority();
+    let content = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
     let request = format!(
         "POST {} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: zun\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+         {content}Content-Length: {}\r\n\r\n{body}",
         address.target,
         body.len(),
     );

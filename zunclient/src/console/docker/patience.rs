@@ -44,19 +44,24 @@ impl Patience {
                 () = tokio::time::sleep(self.long()) => self.ask().await,
             }
         };
-        if self.lifted {
-            self.lift(false);
-        }
+        self.over();
         outcome
     }
 
+    /// It is written.
+    pub(super) fn over(&mut self) {
+        if self.lifted {
+            self.lift(false);
+        }
+    }
+
     /// When a write counts as one that takes long: well before the kernel gives the connection up.
-    fn long(&self) -> Duration {
+    pub(super) fn long(&self) -> Duration {
         self.dialer.link().patience() / 3
     }
 
     /// A write takes long: the kernel waits for as long as the host takes new connections, on the same way.
-    async fn ask(&mut self) {
+    pub(super) async fn ask(&mut self) {
         let answered = timeout(self.long(), self.dialer.reaches(&self.host)).await;
         self.lift(answered == Ok(true));
     }
