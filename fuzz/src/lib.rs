@@ -61,7 +61,9 @@ pub fn question(bytes: &[u8]) {
 
 /// Nothing is said of the body, or it is the start of an exec and the word is JSON.
 fn is_no_form(question: &[u8], target: &str) {
-    let question: Value = serde_json::from_slice(question).expect("a question");
+    // In what is left out, a question may have what is no text.
+    let text = String::from_utf8_lossy(question);
+    let Ok(question) = serde_json::from_str::<Value>(&text) else { return };
     let headers = question.get("RequestHeaders").and_then(Value::as_object);
     for (name, value) in headers.into_iter().flatten() {
         if name.eq_ignore_ascii_case("content-type") {
