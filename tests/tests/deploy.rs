@@ -5,4 +5,5 @@ mod deploy {
     mod crashes;
     mod machine;
     mod standalone;
+    mod units;
 }

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -96,6 +96,73 @@ fn it_takes_the_socket_that_systemd_hands_over_and_leaves_it() {
     assert!(activate(&place.socket()).ends_with(r#"{"Implements":["authz"]}"#));
     assert_eq!(terminated(child).status.code(), Some(0));
     assert!(place.socket().exists());
+}
+
+/// A service manager that is this test, with a watchdog of 1.5 s.
+struct Manager {
+    socket: UnixDatagram,
+    child: Child,
+}
+
+impl Manager {
+    fn start(place: &Place) -> Self {
+        let path = place.0.path().join("notify");
+        let socket = UnixDatagram::bind(&path).expect("a socket");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        // The watchdog is for the process that it names.
+        let script = "WATCHDOG_PID=$$ exec \"$@\"";
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script, "watched"]).arg(binary("zun-authz"));
+        command.arg("--ca").arg(place.0.path().join(CERTIFICATE_FILE)).args(["--host", "compute1"]);
+        command.arg("--socket").arg(place.socket());
+        command.env("NOTIFY_SOCKET", path).env("WATCHDOG_USEC", "1500000");
+        let child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it runs");
+        Self { socket, child }
+    }
+
+    /// Reads until this is told, and says what was told until then.
+    fn hears(&self, wanted: &str) -> String {
+        let mut told = String::new();
+        while !told.contains(wanted) {
+            let mut bytes = [0; 1024];
+            let length =
+                self.socket.recv(&mut bytes).unwrap_or_else(|_| panic!("{wanted}: {told}"));
+            told += &String::from_utf8_lossy(&bytes[..length]);
+            told.push('\n');
+        }
+        told
+    }
+}
+
+#[test]
+fn it_is_ready_once_it_answers_and_lives_for_as_long_as_it_does() {
+    let place = Place::new();
+    let manager = Manager::start(&place);
+    let told = manager.hears("READY=1");
+    assert!(told.contains("STATUS=decides"), "{told}");
+    assert!(activate(&place.socket()).contains("authz"));
+    manager.hears("WATCHDOG=1");
+    manager.hears("WATCHDOG=1");
+    // As many as it serves at once, and they say nothing: now the engine would have no answer either.
+    let silent: Vec<_> =
+        (0..32).map(|_| UnixStream::connect(place.socket()).expect("a connection")).collect();
+    manager.hears("STATUS=has no answer for itself");
+    drop(silent);
+    // The first that is told after that is that it decides again: the watchdog was not fed in between.
+    assert!(manager.hears("WATCHDOG=1").contains("STATUS=decides"));
+    manager.hears("WATCHDOG=1");
+    let output = terminated(manager.child);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+}
+
+#[test]
+fn without_its_authorities_it_is_never_ready() {
+    let place = Place::new();
+    std::fs::remove_file(place.0.path().join(CERTIFICATE_FILE)).expect("removed");
+    let manager = Manager::start(&place);
+    assert_eq!(manager.child.wait_with_output().expect("an end").status.code(), Some(1));
+    manager.socket.set_nonblocking(true).expect("set");
+    assert!(manager.socket.recv(&mut [0; 64]).is_err());
 }
 
 /// What the running plugin says of itself.

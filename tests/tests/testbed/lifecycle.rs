@@ -82,9 +82,8 @@ fn a_killed_plugin_is_back_within_a_second_and_live_sessions_do_not_notice() {
             term.types(format!("echo still''{round}\r"));
             term.shows(&format!("still{round}"));
         }
-        times.sort_unstable();
         println!("{host:?}: back after {times:?} ms");
-        assert!(times[times.len() / 2] < 1000, "{host:?}: {times:?}");
+        assert!(times.iter().all(|took| *took < 1000), "{host:?}: {times:?}");
         term.types("exit 5\r");
         assert_eq!(term.exit(), 5);
     }

@@ -15,6 +15,7 @@ mod authorities;
 mod certificate;
 mod counts;
 mod decision;
+mod health;
 mod listen;
 mod notify;
 mod plugin;

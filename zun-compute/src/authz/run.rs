@@ -4,12 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
 use zun_common::grant::ApiVersion;
 use zun_common::id::HostName;
+use zun_common::notify::{self, ServiceManager};
 use zun_common::shutdown::{self, Tasks};
 
 use super::authorities::AuthoritiesError;
 use super::counts::Counts;
+use super::health;
 use super::listen::{ListenError, Listener};
 use super::notify::Notes;
 use super::plugin::Plugin;
@@ -75,11 +79,26 @@ async fn serve(options: Options, record: &Record) -> Result<(), Failure> {
     let counts = Counts::default();
     let plugin = Plugin { standing, notes, record: record.clone(), counts, log_local };
     let tasks = Tasks::new();
-    let serving = server::serve(listener.socket(), Arc::new(plugin), &tasks);
+    let (door, own) = mpsc::channel(1);
+    let manager = ServiceManager::of_process();
+    let watched = manager.is_some();
+    let serving = server::serve(listener.socket(), own, Arc::new(plugin), &tasks);
     let ended = tokio::select! {
         () = serving => Ok(()),
+        () = told(door, manager) => Ok(()),
         signal = shutdown::signal() => signal.map_err(Failure::Signals),
     };
+    if watched {
+        notify::stopping();
+    }
     tasks.finish(DRAIN).await;
     ended
+}
+
+/// Never ends: without a service manager nobody is told.
+async fn told(door: mpsc::Sender<UnixStream>, manager: Option<ServiceManager>) {
+    match manager {
+        Some(manager) => health::tell(door, manager).await,
+        None => std::future::pending().await,
+    }
 }

@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc::Receiver;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zun_common::shutdown::Tasks;
 
@@ -46,16 +47,22 @@ const ALLOWED: &str = r#"{"Allow":true}"#;
 const REFUSED: &str = r#"{"Allow":false,"Msg":"not granted"}"#;
 const UNKNOWN: &str = r#"{"Err":"unknown plugin call"}"#;
 
-/// Serves until the tasks are cancelled.
-pub(super) async fn serve(listener: &UnixListener, plugin: Arc<Plugin>, tasks: &Tasks) {
+/// Serves until the tasks are cancelled. The plugin's own connections take their turn among the engine's.
+pub(super) async fn serve(
+    listener: &UnixListener,
+    mut own: Receiver<UnixStream>,
+    plugin: Arc<Plugin>,
+    tasks: &Tasks,
+) {
     let seats = Arc::new(Semaphore::new(CONNECTIONS));
     while let Ok(seat) = Arc::clone(&seats).acquire_owned().await {
         let accepted = tokio::select! {
             () = tasks.cancelled() => return,
-            accepted = listener.accept() => accepted,
+            accepted = listener.accept() => accepted.map(|(stream, _)| stream),
+            Some(stream) = own.recv() => Ok(stream),
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok(stream) => {
                 tasks.spawn(connection(stream, seat, Arc::clone(&plugin), tasks.clone()));
             }
             Err(cause) => refuse_to_spin(&plugin, &cause).await,

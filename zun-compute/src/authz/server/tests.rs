@@ -38,9 +38,9 @@ impl Served {
             counts: Counts::default(),
             log_local: false,
         };
-        let tasks = Tasks::new();
+        let (tasks, (_door, nobody)) = (Tasks::new(), tokio::sync::mpsc::channel(1));
         let own = tasks.clone();
-        tasks.spawn(async move { serve(&listener, Arc::new(plugin), &own).await });
+        tasks.spawn(async move { serve(&listener, nobody, Arc::new(plugin), &own).await });
         Self { socket, tasks, _directory: directory }
     }
 
