@@ -1,7 +1,7 @@
 # The front door. Each of these works from a fresh clone on Debian 12 or 13 with Rust.
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down test test-long conditions fuzz check package testbed-up testbed-down test-testbed fmt clippy doc deny
+.PHONY: help run up down test test-long matrix conditions fuzz check package testbed-up testbed-down test-testbed fmt clippy doc deny
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -22,7 +22,12 @@ test: ## all tests, with a private Docker engine and RabbitMQ
 test-long: ## the same with all that takes long: whole matrices, thousands of handshakes, gigabytes, fuzzing
 	@deploy/packages.sh test
 	@ZUN_TEST_LONG=1 deploy/test.sh
+	@deploy/matrix.sh trixie
 	@deploy/fuzz.sh 30
+
+matrix: ## what strangers can send, in full, on both engines
+	@deploy/packages.sh test
+	@deploy/matrix.sh
 
 fuzz: ## fuzzes what zun-authz reads from strangers, a minute each; deploy/fuzz.sh for longer
 	@deploy/fuzz.sh
