@@ -29,8 +29,8 @@ pub struct Question {
     pub certificates: Chain,
 }
 
-/// What the headers of a request say of its body. Of several headers the engine tells the last one here and goes by the
-/// first one itself: it is only sure whether there is one.
+/// What the headers of a request say of its body. Of several such headers the engine tells only the last one here, and
+/// goes by the first one itself: all that is sure here is whether there is one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Content {
     /// Nothing: then the engine takes it for no form.
