@@ -22,7 +22,8 @@ unpack() {
   local via
   via=$(proxy)
   work=$(mktemp -d "$CACHE/engine.XXXXXX")
-  trap 'rm -rf --one-file-system "$work"' EXIT
+  # By its name: at the exit the variable is gone.
+  trap "rm -rf --one-file-system '$work'" EXIT
   chmod 755 "$work"
   mmdebstrap --quiet --mode=root --variant=extract --format=directory --include="$PACKAGES" \
     --dpkgopt="path-exclude=/usr/share/man/*" --dpkgopt="path-exclude=/usr/share/doc/*" \
