@@ -158,7 +158,7 @@ async fn c47_the_command_ends_when_its_peer_vanishes() {
     typing.shows("/ #");
     let mut cat = Cat::begin(&bed, "vanished");
     cat.echoes("before");
-    let _dropped = Dropped::packets_of(world.proxy().address().port());
+    let dropped = Dropped::packets_of(world.proxy().address().port());
     let begun = Instant::now();
     typing.types("into the void\r");
     let ends = [typing.exit(), quiet.exit()];
@@ -169,7 +169,7 @@ async fn c47_the_command_ends_when_its_peer_vanishes() {
     assert_eq!(code, Some(125), "{words}");
     assert!(took < Duration::from_secs(15), "{took:?}");
     trial.measured(format!("the command: gone after {:.1} s", took.as_secs_f64()));
-    drop(_dropped);
+    drop(dropped);
     world.stop().await;
 }
 
@@ -188,17 +188,18 @@ async fn c57_the_command_sends_a_host_of_another_authority_nothing() {
         params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
     });
     let acceptor = TlsAcceptor::from(Arc::new(poser.server()));
-    let posing = tokio::spawn(async move {
+    let posing = async {
         let (stream, _) = listener.accept().await.expect("a client");
         acceptor.accept(stream).await.err().map(|refusal| refusal.to_string())
-    });
-    let attach = ["attach", "posed"];
-    let output = tokio::task::spawn_blocking(move || bed.piped(&attach, b"a secret\n")).await;
+    };
+    let attach =
+        tokio::task::spawn_blocking(move || bed.piped(&["attach", "posed"], b"a secret\n"));
+    let (refusal, output) = tokio::join!(posing, attach);
     let output = output.expect("zun ends");
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!((output.status.code(), words.lines().count()), (Some(125), 1), "{words}");
     assert!(words.contains(&world.proxy().address().to_string()), "{words}");
-    let refusal = posing.await.expect("it poses").expect("no handshake, and so no byte");
+    let refusal = refusal.expect("no handshake, and so no byte");
     assert!(refusal.contains("UnknownCA") || refusal.contains("certificate"), "{refusal}");
     world.stop().await;
 }

@@ -222,14 +222,17 @@ async fn breaks_off(mut asked: Asked, whole: bool) {
     if asked.head.starts_with("POST /c/wait") {
         return exits(asked, 0).await;
     }
-    let frame = frame(1, b"output");
-    let end = if whole { frame.len() } else { frame.len() - 2 };
+    let mut frame = frame(1, b"output");
+    if !whole {
+        frame.truncate(frame.len() - 2);
+    }
     asked.stream.write_all(UPGRADED).await.expect("upgraded");
-    asked.stream.write_all(&frame[..end]).await.expect("printed");
+    asked.stream.write_all(&frame).await.expect("printed");
     asked.stream.flush().await.expect("sent");
-    let ended = match whole {
-        true => asked.stream.get_mut().0.shutdown().await,
-        false => asked.stream.shutdown().await,
+    let ended = if whole {
+        asked.stream.get_mut().0.shutdown().await
+    } else {
+        asked.stream.shutdown().await
     };
     ended.expect("ended");
 }

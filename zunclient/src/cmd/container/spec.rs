@@ -18,7 +18,7 @@ pub(super) struct TerminalFlags {
     /// Keep stdin open; with a terminal where stdin and stdout are one
     #[arg(short, long)]
     pub(super) interactive: bool,
-    /// With a terminal; with -i, stdin must be one
+    /// With a terminal; `run -i` wants stdin to be one
     #[arg(short, long)]
     tty: bool,
     /// Without a terminal
