@@ -48,6 +48,19 @@ pub enum CaError {
         /// Its mode.
         mode: u32,
     },
+    /// What is written would belong to another user than the authority.
+    #[error(
+        "`{}` belongs to user {owner}, and this is user {own}: what was written now, its owner could not read; \
+         say it as its owner (runuser -u zun-api -- zun-api …)", .directory.display()
+    )]
+    NotOwner {
+        /// The authority's directory.
+        directory: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Whose this process is.
+        own: u32,
+    },
     /// A file cannot be read.
     #[error("cannot read `{}`", .file.display())]
     Read {

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
@@ -22,6 +22,7 @@ pub(super) struct Loaded {
 
 /// Writes both files, or none.
 pub(super) fn write(directory: &Path, made: &NewAuthority) -> Result<(), CaError> {
+    as_owner(directory)?;
     let key = directory.join(KEY_FILE);
     let certificate = directory.join(CERTIFICATE_FILE);
     DirBuilder::new()
@@ -53,6 +54,20 @@ fn create(file: &Path, mode: u32, text: &str) -> Result<(), CaError> {
             CaError::Write { file, cause }
         }
     })
+}
+
+/// Refuses to write where files of another user are: `zun-api` could not read what root wrote.
+pub(super) fn as_owner(directory: &Path) -> Result<(), CaError> {
+    let owner = match fs::metadata(directory) {
+        Ok(about) => about.uid(),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(cause) => return Err(CaError::Read { file: directory.to_path_buf(), cause }),
+    };
+    let own = rustix::process::geteuid().as_raw();
+    if own == owner {
+        return Ok(());
+    }
+    Err(CaError::NotOwner { directory: directory.to_path_buf(), owner, own })
 }
 
 /// Replaces a file in one go: it is never there in part.
@@ -123,4 +138,34 @@ fn matching(certificates: &str, key: &KeyPair) -> Result<(Vec<u8>, DateTime<Utc>
         return Ok((der.clone(), end));
     }
     Err("none of its certificates belongs to ca.key")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Authority, Enrolled, Hosts, Step, rotate};
+    use super::*;
+
+    #[test]
+    fn another_user_than_the_owner_writes_nothing_there() {
+        let home = tempfile::tempdir().expect("a directory");
+        let here = home.path();
+        Authority::init(here).expect("an authority");
+        let other = rustix::process::geteuid().as_raw() + 1;
+        if std::os::unix::fs::chown(here, Some(other), None).is_err() {
+            // Only root gives files away.
+            return;
+        }
+        let files = || fs::read_dir(here).expect("a directory").count();
+        let before = files();
+        let host = Enrolled::new("compute1".parse().expect("a host"), []);
+        for error in [
+            rotate(here, Step::Prepare).expect_err("refused"),
+            Hosts::beside(here).enrol(&host).expect_err("refused"),
+            Hosts::beside(here).remove(host.host()).expect_err("refused"),
+        ] {
+            assert!(matches!(error, CaError::NotOwner { .. }), "{error}");
+            assert!(error.to_string().contains("say it as its owner"), "{error}");
+        }
+        assert_eq!(files(), before);
+    }
 }

@@ -98,6 +98,7 @@ impl Hosts {
         if host.names.len() > MAX_NAMES {
             return Err(CaError::TooManyNames(host.host.clone()));
         }
+        self.as_owner()?;
         DirBuilder::new()
             .recursive(true)
             .mode(0o755)
@@ -146,6 +147,7 @@ impl Hosts {
 
     /// Signs for it no more. The certificate that it has stays good until its end.
     pub fn remove(&self, host: &HostName) -> Result<(), CaError> {
+        self.as_owner()?;
         let file = self.file(host);
         fs::remove_file(&file).map_err(|cause| {
             if cause.kind() == ErrorKind::NotFound {
@@ -154,6 +156,10 @@ impl Hosts {
                 CaError::Write { file, cause }
             }
         })
+    }
+
+    fn as_owner(&self) -> Result<(), CaError> {
+        self.0.parent().map_or(Ok(()), files::as_owner)
     }
 
     /// A host's name has neither slashes nor dots at its ends.

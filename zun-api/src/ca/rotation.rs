@@ -60,6 +60,7 @@ pub struct Trusted {
 
 /// Takes a step. A running zun-api signs as before until it is restarted.
 pub fn rotate(directory: &Path, step: Step) -> Result<(), CaError> {
+    files::as_owner(directory)?;
     let all = read(directory)?;
     match step {
         Step::Prepare => prepare(directory, &all),
