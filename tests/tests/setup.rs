@@ -3,6 +3,8 @@
 
 mod setup {
     mod done;
+    mod expiring;
+    mod faults;
     mod host;
     mod inputs;
     mod refused;

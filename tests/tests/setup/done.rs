@@ -45,6 +45,10 @@ async fn a_host_is_set_up_once_and_undone_byte_for_byte_and_its_containers_go_on
     assert_eq!(host.pid(&container), pid);
     assert_eq!(host.docker(&["info", "-f", "{{.LiveRestoreEnabled}}"]), "false");
     assert!(std::net::TcpStream::connect(host.address()).is_err(), "nobody listens");
+    let mark = &host.machine.paths.undone;
+    assert!(mark.exists(), "no start of the agent sets it up again");
+    host.set_up().await.expect("set up by hand");
+    assert!(!mark.exists(), "from here on it is looked after again");
     host.stop().await;
 }
 

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::sync::RwLock;
 use zun_api::Service;
 use zun_api::ca::{Authority, Enrolled, Hosts};
 use zun_common::bus::{Bus, BusSettings, connect};
@@ -25,6 +26,8 @@ use super::units::Units;
 
 pub(super) const HOST: &str = "compute1";
 static NUMBER: AtomicU32 = AtomicU32::new(0);
+/// A signal is one to all set-ups of this process: who sends one writes here.
+pub(super) static SIGNALS: RwLock<()> = RwLock::const_new(());
 
 pub(super) struct Host {
     pub(super) machine: Machine,
@@ -59,6 +62,7 @@ impl Host {
             daemon_json: directory.path().join("never.json"),
             units,
             record: directory.path().join("record/former.json"),
+            undone: directory.path().join("undone/undone"),
             plugin_socket: layout.plugin_socket(),
             runtime: directory.path().join("zun-runtime"),
         };
@@ -81,7 +85,13 @@ impl Host {
     }
 
     pub(super) async fn set_up(&self) -> Result<Outcome, SetupError> {
-        set_up(&self.machine, &self.settings, Some(self.address()), &self.bus).await
+        let _no_signal = SIGNALS.read().await;
+        self.set_up_on(&self.machine).await
+    }
+
+    /// On a machine that is this host's, but for what fails there.
+    pub(super) async fn set_up_on(&self, machine: &Machine) -> Result<Outcome, SetupError> {
+        set_up(machine, &self.settings, Some(self.address()), &self.bus).await
     }
 
     /// Docker's own client; its stdout.
@@ -150,7 +160,12 @@ impl Host {
 
     /// Takes zun-api away.
     pub(super) async fn stop_api(&mut self) {
-        self.api.take().expect("zun-api runs").stop().await;
+        self.take_api().stop().await;
+    }
+
+    /// zun-api, for one who will take it away later.
+    pub(super) fn take_api(&mut self) -> Service {
+        self.api.take().expect("zun-api runs")
     }
 
     pub(super) async fn stop(mut self) {

@@ -95,3 +95,36 @@ async fn each_obstacle_is_one_clear_error_and_nothing_is_changed() {
     assert_eq!(host.units.dockerd(), dockerd, "nothing was restarted");
     host.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_other_drop_ins_of_docker_say_is_seen_before_anything_is_changed() {
+    let host = Host::start("{}\n").await;
+    let (dockerd, place) =
+        (host.units.dockerd(), host.machine.paths.units.join("docker.service.d"));
+    std::fs::create_dir(&place).expect("a directory");
+    let command = "ExecStart=\nExecStart=dockerd $DOCKER_OPTS\n";
+    for (name, text, expected) in [
+        ("zz.conf", format!("[Service]\n{command}"), "systemd reads it after"),
+        (
+            "opts.conf",
+            format!("[Service]\n{command}Environment=\"DOCKER_OPTS=-H tcp://0.0.0.0:2375\"\n"),
+            "has `-H`",
+        ),
+        (
+            "tls.conf",
+            format!("[Service]\n{command}Environment=DOCKER_OPTS=--tlsverify\n"),
+            "has `--tlsverify`",
+        ),
+    ] {
+        let path = place.join(name);
+        std::fs::write(&path, text).expect("written");
+        let files = host.files();
+        let words = chain(&host.set_up().await.expect_err("refused"));
+        let told = words.contains(expected) && words.contains(&path.display().to_string());
+        assert!(told, "{words}");
+        assert_eq!(host.files(), files, "nothing was changed");
+        std::fs::remove_file(&path).expect("removed");
+    }
+    assert_eq!(host.units.dockerd(), dockerd, "nothing was restarted");
+    host.stop().await;
+}

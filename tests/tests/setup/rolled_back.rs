@@ -3,7 +3,7 @@
 use zun_common::chain;
 use zun_compute::docker_setup::SetupError;
 
-use super::host::Host;
+use super::host::{Host, SIGNALS};
 use super::refused::{Others, open_plugin};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -36,9 +36,9 @@ async fn docker_is_not_touched_where_the_plugin_does_not_decide_as_it_must() {
     open_plugin(&host.machine.paths.plugin_socket);
     let mut machine = host.machine.clone();
     machine.services = std::sync::Arc::new(Others(std::sync::Arc::clone(&host.units)));
-    let listen = Some(host.address());
-    let outcome =
-        zun_compute::docker_setup::set_up(&machine, &host.settings, listen, &host.bus).await;
+    let no_signal = SIGNALS.read().await;
+    let outcome = host.set_up_on(&machine).await;
+    drop(no_signal);
     let words = chain(&outcome.expect_err("no proof"));
     assert!(words.contains("a request over TLS without a certificate"), "{words}");
     assert_eq!(host.files(), files, "byte for byte");

@@ -53,6 +53,11 @@ impl Units {
         locked(&self.dockerd).as_ref().map(Child::id)
     }
 
+    /// dockerd ends, and what its containers run goes on.
+    pub(super) fn end_docker(&self) {
+        end(&self.dockerd);
+    }
+
     fn drop_in(&self) -> PathBuf {
         self.directory.join("docker.service.d/zun.conf")
     }
@@ -163,10 +168,12 @@ impl Drop for Units {
 impl Services for Units {
     async fn files(&self, unit: &str) -> Result<Vec<PathBuf>, ServiceError> {
         let mut files = vec![self.directory.join(unit)];
-        if unit == "docker.service" {
-            files.push(self.drop_in());
-        }
         files.retain(|file| file.exists());
+        let entries = std::fs::read_dir(self.directory.join(format!("{unit}.d")));
+        let mut others: Vec<_> =
+            entries.into_iter().flatten().map(|entry| entry.expect("an entry").path()).collect();
+        others.sort();
+        files.extend(others);
         Ok(files)
     }
 

@@ -1,9 +1,9 @@
 //! The host's server certificate: its key is made here and stays here, zun-api signs the request.
 
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, Write};
+mod files;
+
+use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use chrono::{TimeDelta, Utc};
@@ -20,10 +20,8 @@ use zun_common::rpc::host::{
     Authorities, HostCertificate, SignHostCertificate, TrustedAuthorities,
 };
 
-/// For the owner alone.
-const PRIVATE: u32 = 0o600;
-/// For all: `zun-authz`, another user, reads the authorities.
-const PUBLIC: u32 = 0o644;
+use files::Texts;
+
 /// A certificate that expires sooner is replaced.
 const LEAST_LIFETIME: TimeDelta = TimeDelta::days(30);
 
@@ -43,9 +41,9 @@ pub struct CertificateSettings {
 pub struct CertificateFiles {
     /// The authority: what the host trusts in clients.
     pub ca: PathBuf,
-    /// The host's certificate.
+    /// The host's certificate: a link to the file of the key.
     pub certificate: PathBuf,
-    /// Its private key.
+    /// Its private key, behind the certificate.
     pub key: PathBuf,
 }
 
@@ -120,9 +118,19 @@ pub enum Flaw {
     /// It is not good for a name.
     #[error("it is not good for `{0}`")]
     OtherName(String),
-    /// It is not good now, or not for long.
+    /// It is over, or not begun.
+    #[error("it is not good now")]
+    Over,
+    /// It is good, but not for long.
     #[error("it is not good for 30 more days")]
     Expiring,
+}
+
+impl Flaw {
+    /// Whether the certificate does its part until the engine's next restart, whenever that is planned.
+    pub(crate) const fn can_wait(&self) -> bool {
+        matches!(self, Self::Expiring)
+    }
 }
 
 impl CertificateFiles {
@@ -139,11 +147,10 @@ impl CertificateFiles {
 /// What is wrong with the certificate that is there, if anything is.
 pub(crate) fn flaw(settings: &CertificateSettings) -> Option<Flaw> {
     let files = CertificateFiles::within(&settings.directory);
-    read(&files).and_then(|texts| check(&texts, &names(settings))).err()
+    files::read(&files).and_then(|texts| check(&texts, &names(settings))).err()
 }
 
-/// Makes sure that a good certificate is there: one that is good is kept, any other is replaced. A crash
-/// in between leaves files that do not belong together, which are replaced the next time. During a rotation
+/// Makes sure that a good certificate is there: one that is good is kept, any other is replaced. During a rotation
 /// the authorities change too, and a certificate of one that signs no more is replaced. The engine takes what
 /// is new at its next restart.
 pub async fn ensure(
@@ -159,10 +166,10 @@ pub(crate) async fn renew(
     bus: &Bus,
     settings: &CertificateSettings,
 ) -> Result<News, CertificateError> {
-    let files = CertificateFiles::within(&settings.directory);
     let names = names(settings);
     let host = &settings.host;
-    let found = read(&files).and_then(|texts| check(&texts, &names).map(|()| texts));
+    let found = files::read(&CertificateFiles::within(&settings.directory))
+        .and_then(|texts| check(&texts, &names).map(|()| texts));
     let flaw = match found {
         Ok(texts) => match follow(bus, settings, texts).await? {
             Ok(news) => return Ok(news),
@@ -182,7 +189,7 @@ pub(crate) async fn renew(
     let HostCertificate { certificate, ca } = signed;
     let texts = Texts { ca, certificate, key: request.key.expose().clone() };
     check(&texts, &names).map_err(|flaw| CertificateError::Bad { host: host.clone(), flaw })?;
-    write(&settings.directory, &files, &texts)?;
+    files::write(&settings.directory, &texts)?;
     say_new(host, "certificate");
     Ok(News::Certificate)
 }
@@ -209,22 +216,13 @@ async fn follow(
     if let Err(flaw) = check(&now, &names(settings)) {
         return Ok(Err(flaw));
     }
-    let path = CertificateFiles::within(&settings.directory).ca;
-    let written =
-        write_beside(&path, &now.ca, PUBLIC).and_then(|()| fs::rename(beside(&path), &path));
-    written.map_err(|cause| CertificateError::Unwritable { path, cause })?;
+    files::write_authorities(&CertificateFiles::within(&settings.directory).ca, &now.ca)?;
     say_new(host, "list of authorities");
     Ok(Ok(News::Authorities))
 }
 
 fn say_new(host: &HostName, what: &str) {
     tracing::info!(host.name = %host, "a new {what} is here; the engine takes it at its next restart");
-}
-
-struct Texts {
-    ca: String,
-    certificate: String,
-    key: String,
 }
 
 /// What the certificate is for: the host's own name first, each name once.
@@ -236,20 +234,6 @@ pub(crate) fn names(settings: &CertificateSettings) -> Vec<String> {
         }
     }
     names
-}
-
-fn read(files: &CertificateFiles) -> Result<Texts, Flaw> {
-    let text = |path: &Path, what| match fs::read_to_string(path) {
-        Ok(text) => Ok(text),
-        Err(_missing) => Err(Flaw::Unreadable(what)),
-    };
-    let texts = Texts {
-        ca: text(&files.ca, "the authority")?,
-        certificate: text(&files.certificate, "the certificate")?,
-        key: text(&files.key, "the key")?,
-    };
-    let open = fs::metadata(&files.key).is_ok_and(|about| about.permissions().mode() & 0o077 != 0);
-    if open { Err(Flaw::OpenKey) } else { Ok(texts) }
 }
 
 fn check(texts: &Texts, names: &[String]) -> Result<(), Flaw> {
@@ -265,16 +249,16 @@ fn check(texts: &Texts, names: &[String]) -> Result<(), Flaw> {
         return Err(Flaw::OtherAuthority);
     }
     let (now, validity) = (Utc::now(), certificate.validity());
-    let enough = (now + LEAST_LIFETIME).timestamp();
-    if validity.not_before.timestamp() > now.timestamp() || validity.not_after.timestamp() < enough
-    {
-        return Err(Flaw::Expiring);
+    let (begin, end) = (validity.not_before.timestamp(), validity.not_after.timestamp());
+    if begin > now.timestamp() || end < now.timestamp() {
+        return Err(Flaw::Over);
     }
     let covered = covered(&certificate);
-    names
-        .iter()
-        .find(|name| !covered.contains(name))
-        .map_or(Ok(()), |name| Err(Flaw::OtherName(name.clone())))
+    if let Some(name) = names.iter().find(|name| !covered.contains(name)) {
+        return Err(Flaw::OtherName(name.clone()));
+    }
+    // Last: any other flaw is one that cannot wait.
+    if end < (now + LEAST_LIFETIME).timestamp() { Err(Flaw::Expiring) } else { Ok(()) }
 }
 
 fn pem(text: &str, what: &'static str) -> Result<Pem, Flaw> {
@@ -311,52 +295,6 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
         16 => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
         _ => None,
     }
-}
-
-/// Each beside its place first, so that a place never holds half a file.
-fn write(
-    directory: &Path,
-    files: &CertificateFiles,
-    texts: &Texts,
-) -> Result<(), CertificateError> {
-    let unwritable = |path: &Path| {
-        let path = path.to_owned();
-        move |cause| CertificateError::Unwritable { path, cause }
-    };
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(directory)
-        .map_err(unwritable(directory))?;
-    let all = [
-        (&files.key, &texts.key, PRIVATE),
-        (&files.certificate, &texts.certificate, PUBLIC),
-        (&files.ca, &texts.ca, PUBLIC),
-    ];
-    for (path, text, mode) in all {
-        write_beside(path, text, mode).map_err(unwritable(path))?;
-    }
-    for (path, ..) in all {
-        fs::rename(beside(path), path).map_err(unwritable(path))?;
-    }
-    Ok(())
-}
-
-fn write_beside(path: &Path, text: &str, mode: u32) -> io::Result<()> {
-    let beside = beside(path);
-    match fs::remove_file(&beside) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-    file.set_permissions(Permissions::from_mode(mode))?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
-fn beside(path: &Path) -> PathBuf {
-    path.with_extension("pem.new")
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -101,10 +103,10 @@ async fn a_certificate_is_asked_for_once_and_kept_private() {
     let wanted = wanted(home.path(), &["127.0.0.1", "::1", "compute1.example"]);
     let files = ensure(&authority.bus, &wanted).await.expect("a certificate");
     assert_eq!((mode(&files.key), mode(&wanted.directory)), (0o600, 0o755));
-    assert_eq!((mode(&files.ca), mode(&files.certificate)), (0o644, 0o644));
+    assert_eq!((mode(&files.ca), mode(&files.certificate)), (0o644, 0o600));
     assert_eq!(ensure(&authority.bus, &wanted).await.expect("the same"), files);
     assert_eq!(authority.signed(), 1);
-    assert!(!beside(&files.key).exists());
+    assert_eq!(fs::read_dir(&wanted.directory).expect("a directory").count(), 3);
 }
 
 #[tokio::test]

@@ -33,11 +33,17 @@ pub(crate) struct Endpoint {
     pub(crate) authority: PathBuf,
     /// How often one that is safe is looked at.
     pub(crate) every: Duration,
+    /// There where somebody took the endpoint away and wants it so.
+    pub(crate) undone: PathBuf,
 }
 
 /// Why an endpoint is not used.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
+    #[error(
+        "it was closed by `zun-compute docker-setup --undo`; `zun-compute docker-setup` opens it again"
+    )]
+    Undone,
     #[error("the authority {path} cannot be read")]
     Authority {
         path: PathBuf,
@@ -94,6 +100,14 @@ fn set(host: &Host, endpoint: &Endpoint, trouble: Option<Trouble>) {
 }
 
 async fn look(endpoint: &Endpoint, driver: &dyn ContainerDriver) -> Result<(), Trouble> {
+    let looked = look_from_outside(endpoint, driver).await;
+    looked.map_err(|trouble| if endpoint.undone.exists() { Trouble::Undone } else { trouble })
+}
+
+async fn look_from_outside(
+    endpoint: &Endpoint,
+    driver: &dyn ContainerDriver,
+) -> Result<(), Trouble> {
     let path = &endpoint.authority;
     let authority = tokio::fs::read_to_string(path)
         .await

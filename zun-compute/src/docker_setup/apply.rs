@@ -26,7 +26,7 @@ use super::record::{Place, Record};
 use super::services::Order;
 use super::texts::{DOCKER_UNIT, PLUGIN_UNIT, SOCKET_UNIT};
 use super::{Machine, Summary};
-use crate::certificate::{CertificateFiles, CertificateSettings};
+use crate::certificate::{CertificateFiles, CertificateSettings, Flaw};
 use crate::probe::Listener;
 
 /// All that an attempt needs.
@@ -37,24 +37,23 @@ pub(super) struct Attempt<'a> {
     pub(super) plan: Plan,
     pub(super) wanted: Wanted,
     pub(super) certificate: CertificateSettings,
-    /// The host's certificate is missing or not good for long.
-    pub(super) sign: bool,
+    /// Why the host needs a certificate, where it does.
+    pub(super) flaw: Option<Flaw>,
     pub(super) docker_has_read: AtomicBool,
     pub(super) told_to_end: AtomicBool,
 }
 
 impl Attempt<'_> {
     /// Carries it out.
-    pub(super) async fn run(self) -> Result<Summary, SetupError> {
+    pub(super) async fn run(self, place: &Place) -> Result<Summary, SetupError> {
         let services = self.machine.services.as_ref();
         let plugin_was_active = services.is_active(SOCKET_UNIT).await?;
-        let place = Place::hold(&self.machine.paths.record)?;
         let before = self.before()?;
         let mut record = self.found.record.clone().unwrap_or_default();
         if self.found.record.is_none() {
             record.plugin_was_active = plugin_was_active;
         }
-        let outcome = self.carry_out_unless_told(&place, &mut record, &before).await;
+        let outcome = self.carry_out_unless_told(place, &mut record, &before).await;
         let why = match outcome {
             Ok(summary) => return Ok(summary),
             Err(why) => why,
@@ -109,6 +108,11 @@ impl Attempt<'_> {
         work.await
     }
 
+    /// Docker must have the new certificate at once.
+    fn must_be_read(&self) -> bool {
+        self.flaw.as_ref().is_some_and(|flaw| !flaw.can_wait())
+    }
+
     fn go_on(&self) -> Result<(), SetupError> {
         let told = self.told_to_end.load(Ordering::Relaxed);
         if told { Err(SetupError::Interrupted) } else { Ok(()) }
@@ -121,7 +125,7 @@ impl Attempt<'_> {
         before: &BTreeMap<PathBuf, Option<Kept>>,
     ) -> Result<Summary, SetupError> {
         self.keep(place, record, before)?;
-        if self.sign {
+        if self.flaw.is_some() {
             certificates::ensure(self.bus, &self.certificate).await?;
         }
         certificates::open_to_plugin(&self.wanted.certificates.ca)?;
@@ -132,7 +136,7 @@ impl Attempt<'_> {
         let running = local::processes(socket).await.unwrap_or_default();
         // A run that was killed may have written all and restarted nothing.
         let half = self.found.record.as_ref().is_some_and(|record| !record.proved);
-        let restart = self.plan.restarts_docker() || self.sign || half;
+        let restart = self.plan.restarts_docker() || self.must_be_read() || half;
         if restart {
             self.switch_live_restore_on().await?;
             self.go_on()?;
@@ -146,7 +150,8 @@ impl Attempt<'_> {
         let after = local::processes(socket).await.unwrap_or_default();
         let kept = running.iter().filter(|(id, pid)| after.get(*id) == Some(pid)).count();
         let written = self.plan.changes().map(|change| change.path.clone()).collect();
-        Ok(Summary { written, restarted: restart, signed: self.sign, running: running.len(), kept })
+        let signed = self.flaw.is_some();
+        Ok(Summary { written, restarted: restart, signed, running: running.len(), kept })
     }
 
     /// Before the first change: what is there, and what will be.
@@ -181,7 +186,7 @@ impl Attempt<'_> {
         }
         services.read_again().await?;
         services.order(Order::Start, SOCKET_UNIT).await?;
-        if !self.plan.plugin.is_empty() || self.sign {
+        if !self.plan.plugin.is_empty() || self.must_be_read() {
             services.order(Order::Restart, PLUGIN_UNIT).await?;
         }
         Ok(proof::of_plugin(&self.machine.paths.plugin_socket).await?)
@@ -224,7 +229,7 @@ impl Attempt<'_> {
     }
 
     /// The record as it was before this attempt.
-    fn forget(&self, place: Place, tried: &Record) -> Result<(), SetupError> {
+    fn forget(&self, place: &Place, tried: &Record) -> Result<(), SetupError> {
         if let Some(former) = &self.found.record {
             return Ok(place.write(former)?);
         }

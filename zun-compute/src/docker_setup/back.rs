@@ -51,7 +51,8 @@ pub(super) async fn put_back(machine: &Machine, former: &Former<'_>) -> Result<(
         }
     }
     let dockers = |path: &Path| path == former.drop_in || path == former.daemon_json;
-    for (path, kept) in former.files.iter().filter(|(path, _)| !dockers(path)) {
+    // From the last: the key, to which the certificate is a link, comes before it.
+    for (path, kept) in former.files.iter().rev().filter(|(path, _)| !dockers(path)) {
         files::restore(path, kept.as_ref())?;
     }
     Ok(services.read_again().await?)

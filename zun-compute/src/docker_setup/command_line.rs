@@ -2,7 +2,9 @@
 //!
 //! Pure. Words are kept as they stand, quotes and variables too.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use super::unit_file::{values, words};
 
 /// Flags that Docker refuses together with the keys that are written.
 const CONFLICTING: [&str; 6] =
@@ -15,6 +17,17 @@ pub enum BadCommand {
     /// None or more than one.
     #[error("it must have one ExecStart, and has {0}")]
     Commands(usize),
+    /// In the way of our own command.
+    #[error(
+        "{path} has an ExecStart, and systemd reads it after {ours}, which could say nothing then: give it a name that \
+         comes before"
+    )]
+    Behind {
+        /// The drop-in.
+        path: PathBuf,
+        /// Ours.
+        ours: PathBuf,
+    },
     /// In the way of a key.
     #[error(
         "{place} has `{flag}`, which Docker refuses together with the same key in its settings file: remove the flag"
@@ -55,44 +68,32 @@ pub(super) fn environment_files(files: &[String]) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The values of a key of the section `[Service]`, in order.
-fn values(files: &[String], key: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for file in files {
-        let mut service = false;
-        for line in joined(file) {
-            let line = line.trim();
-            if line.starts_with('[') {
-                service = line == "[Service]";
-            } else if let Some((name, value)) = line.split_once('=')
-                && service
-                && name.trim_end() == key
-            {
-                found.push(value.trim().to_owned());
-            }
+/// What `Environment=` says of a variable, and where: the last one counts.
+pub(super) fn environment(unit: &[(PathBuf, String)], name: &str) -> Option<(PathBuf, String)> {
+    let mut found = None;
+    for (path, text) in unit {
+        for value in values(std::slice::from_ref(text), "Environment") {
+            let set = words(&value).iter().rev().find_map(|word| {
+                let (key, value) = word.split_once('=')?;
+                (key == name).then(|| (path.clone(), value.to_owned()))
+            });
+            found = if value.is_empty() { None } else { set.or(found) };
         }
     }
     found
 }
 
-/// The lines without comments; a line that ends in a backslash goes on in the next.
-fn joined(file: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut open = String::new();
-    for line in file.lines() {
-        if line.trim_start().starts_with(['#', ';']) {
-            continue;
-        }
-        match line.strip_suffix('\\') {
-            Some(begun) => {
-                open.push_str(begun);
-                open.push(' ');
-            }
-            None => lines.push(std::mem::take(&mut open) + line),
+/// Refuses a drop-in behind ours with a command of its own: ours would say nothing. systemd reads drop-ins in the
+/// order of their names, wherever they lie.
+pub(super) fn is_last_word(unit: &[(PathBuf, String)], ours: &Path) -> Result<(), BadCommand> {
+    for (path, text) in unit.iter().skip(1) {
+        let behind = path.file_name() > ours.file_name();
+        if behind && !values(std::slice::from_ref(text), "ExecStart").is_empty() {
+            let (path, ours) = (path.clone(), ours.to_owned());
+            return Err(BadCommand::Behind { path, ours });
         }
     }
-    lines.push(open);
-    lines
+    Ok(())
 }
 
 /// What an environment file (of lines `NAME="value"`) says of a variable.
@@ -221,6 +222,39 @@ mod tests {
             let told = words(&format!("dockerd {flag}"), false).expect("refused");
             assert!(told.contains("here") && told.contains(flag.split('=').next().expect("one")));
         }
+    }
+
+    #[test]
+    fn what_a_drop_in_sets_is_found_where_it_stands() {
+        let unit = [
+            ("/u/docker.service", "[Service]\nEnvironment=A=1 DOCKER_OPTS=--debug\nExecStart=x\n"),
+            (
+                "/d/opts.conf",
+                "[Service]\nEnvironment=\"DOCKER_OPTS=-H tcp://0.0.0.0:2375\" 'B=a \\'b'\n",
+            ),
+        ]
+        .map(|(path, text)| (PathBuf::from(path), text.to_owned()));
+        let (place, value) = environment(&unit, "DOCKER_OPTS").expect("set");
+        assert_eq!((place, value.as_str()), ("/d/opts.conf".into(), "-H tcp://0.0.0.0:2375"));
+        assert_eq!(environment(&unit, "B").expect("set").1, "a 'b");
+        assert_eq!(environment(&unit[..1], "DOCKER_OPTS").expect("set").1, "--debug");
+        assert_eq!(environment(&unit, "OTHER"), None);
+        let reset = ("/d/z.conf".into(), "[Service]\nEnvironment=\n".to_owned());
+        assert_eq!(environment(&[unit[0].clone(), reset], "A"), None);
+    }
+
+    #[test]
+    fn a_command_behind_ours_is_refused_by_its_place() {
+        let ours = Path::new("/etc/systemd/system/docker.service.d/zun.conf");
+        let unit = |name: &str, text: &str| {
+            let main = (PathBuf::from("/lib/zz.service"), "[Service]\nExecStart=a\n".to_owned());
+            [main, (PathBuf::from(name), text.to_owned())]
+        };
+        let command = "[Service]\nExecStart=\nExecStart=b\n";
+        assert_eq!(is_last_word(&unit("/run/d/a.conf", command), ours), Ok(()));
+        assert_eq!(is_last_word(&unit("/run/d/zz.conf", "[Service]\nNice=1\n"), ours), Ok(()));
+        let words = is_last_word(&unit("/run/d/zz.conf", command), ours).expect_err("behind");
+        assert!(words.to_string().starts_with("/run/d/zz.conf has an ExecStart"), "{words}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::command_line::{self, CommandLine};
 use super::daemon_json;
 use super::error::SetupError;
-use super::files;
+use super::files::{self, FileError};
 use super::local::{self, Engine};
 use super::plan::{Found, OLDEST, Targets, Wanted};
 use super::record;
@@ -78,24 +78,39 @@ async fn how_docker_starts(
     paths: &Paths,
 ) -> Result<(CommandLine, Vec<(PathBuf, CommandLine)>), SetupError> {
     let ours = drop_in(paths);
-    let mut texts = Vec::new();
-    for path in services.files(DOCKER_UNIT).await?.iter().filter(|path| **path != ours) {
-        texts.extend(files::read(path)?.map(|kept| kept.text));
+    let mut unit = Vec::new();
+    for path in services.files(DOCKER_UNIT).await?.into_iter().filter(|path| *path != ours) {
+        let Some(kept) = files::read(&path)? else { continue };
+        unit.push((path, kept.text));
     }
+    let texts: Vec<String> = unit.iter().map(|(_path, text)| text.clone()).collect();
     if texts.is_empty() {
         return Err(SetupError::NoDocker);
     }
+    command_line::is_last_word(&unit, &ours)?;
     let command = command_line::of_unit(&texts)?;
     let mut variables = Vec::new();
-    for path in command_line::environment_files(&texts) {
-        let Some(kept) = files::read(&path)? else { continue };
-        for name in command.variables() {
-            if let Some(value) = command_line::variable(&kept.text, &name) {
-                variables.push((path.clone(), CommandLine::new(&value)));
-            }
+    for name in command.variables() {
+        let files = from_files(&texts, &name)?;
+        // A file that has the variable has the last word.
+        if files.is_empty() {
+            let set = command_line::environment(&unit, &name);
+            variables.extend(set.map(|(path, value)| (path, CommandLine::new(&value))));
         }
+        variables.extend(files);
     }
     Ok((command, variables))
+}
+
+/// What files that the unit names say of a variable.
+fn from_files(texts: &[String], name: &str) -> Result<Vec<(PathBuf, CommandLine)>, FileError> {
+    let mut found = Vec::new();
+    for path in command_line::environment_files(texts) {
+        let Some(kept) = files::read(&path)? else { continue };
+        let value = command_line::variable(&kept.text, name);
+        found.extend(value.map(|value| (path, CommandLine::new(&value))));
+    }
+    Ok(found)
 }
 
 /// Where we write a unit; not where it is installed elsewhere.

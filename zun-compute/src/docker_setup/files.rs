@@ -1,8 +1,8 @@
 //! Text files as they were, and as they are to be: read whole, replaced at once.
 
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,8 @@ pub(super) fn read(path: &Path) -> Result<Option<Kept>, FileError> {
 /// Puts a former file back as it was, or takes away what was not there.
 pub(super) fn restore(path: &Path, former: Option<&Kept>) -> Result<(), FileError> {
     match former {
+        // One that is a link stays one.
+        Some(kept) if read(path).is_ok_and(|now| now.as_ref() == Some(kept)) => Ok(()),
         Some(kept) => replace(path, kept),
         None => remove(path),
     }
@@ -112,7 +114,11 @@ fn replace(path: &Path, kept: &Kept) -> Result<(), FileError> {
     let failed = |cause| FileError::Write { path: path.to_owned(), cause };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = path.with_file_name(format!(".{name}.zun-new"));
-    let written = fill(&beside, kept).and_then(|()| fs::rename(&beside, path)).map_err(failed);
+    let directory = path.parent().unwrap_or_else(|| Path::new("/"));
+    let written = fill(&beside, kept)
+        .and_then(|()| fs::rename(&beside, path))
+        .and_then(|()| File::open(directory)?.sync_all())
+        .map_err(failed);
     if written.is_err() {
         remove(&beside)?;
     }
@@ -120,16 +126,22 @@ fn replace(path: &Path, kept: &Kept) -> Result<(), FileError> {
 }
 
 fn fill(path: &Path, kept: &Kept) -> io::Result<()> {
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    // Made anew: what lies there, maybe as somebody's link, is not written into.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(kept.text.as_bytes())?;
-    chown(path, Some(kept.owner), Some(kept.group))?;
+    fchown(&file, Some(kept.owner), Some(kept.group))?;
     file.set_permissions(Permissions::from_mode(kept.mode))?;
     file.sync_all()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
     #[test]
@@ -151,6 +163,33 @@ mod tests {
         let made = [directory.path().join("a"), directory.path().join("a/b")];
         remove_empty(&made);
         assert!(!made[0].exists());
+    }
+
+    #[test]
+    fn a_link_that_lies_where_a_file_is_written_first_is_not_followed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (path, victim) = (directory.path().join("file"), directory.path().join("victim"));
+        fs::write(&victim, "mine").expect("written");
+        symlink(&victim, directory.path().join(".file.zun-new")).expect("a link");
+        write(&path, "text").expect("written");
+        assert_eq!(fs::read_to_string(&victim).expect("read"), "mine");
+        assert_eq!(fs::read_to_string(&path).expect("read"), "text");
+        assert!(!path.is_symlink());
+    }
+
+    #[test]
+    fn a_link_to_what_is_to_be_there_stays_one() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (path, link) = (directory.path().join("file"), directory.path().join("link"));
+        fs::write(&path, "one").expect("written");
+        symlink("file", &link).expect("a link");
+        let former = read(&link).expect("read");
+        write(&path, "two").expect("written");
+        for file in [&path, &link] {
+            restore(file, former.as_ref()).expect("restored");
+        }
+        assert!(link.is_symlink());
+        assert_eq!(fs::read_to_string(&link).expect("read"), "one");
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod show;
 mod tests;
 mod texts;
 mod undo;
+mod unit_file;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -45,13 +46,16 @@ pub use proof::Unproved;
 pub use record::RecordError;
 pub use services::{Order, ServiceError, Services, Systemd};
 
-use crate::certificate::{self, CertificateFiles, CertificateSettings, News};
+use crate::certificate::{self, CertificateFiles, CertificateSettings, Flaw, News};
 use crate::settings::Settings;
 use apply::Attempt;
 use plan::Wanted;
+use record::Place;
 
 /// The plugin's name, as Docker knows it by its socket.
 pub(crate) const PLUGIN: &str = "zun-authz";
+/// The mark of an undo that is to last. zun-docker-setup.service names it too.
+pub(crate) const UNDONE: &str = "/var/lib/zun-docker-setup/undone";
 /// Where certificates are where the settings say nothing.
 const CERTIFICATES: &str = "/etc/zun/pki";
 const PORT: u16 = 2376;
@@ -76,6 +80,8 @@ pub struct Paths {
     pub units: PathBuf,
     /// What was there before.
     pub record: PathBuf,
+    /// There where it was undone: zun-docker-setup.service sets nothing up as long as it is.
+    pub undone: PathBuf,
     /// Where Docker finds its plugin.
     pub plugin_socket: PathBuf,
     /// `zun-runtime`, for a Docker that takes no first size of a terminal itself.
@@ -88,6 +94,7 @@ impl Default for Paths {
             daemon_json: "/etc/docker/daemon.json".into(),
             units: "/etc/systemd/system".into(),
             record: "/var/lib/zun-docker-setup/former.json".into(),
+            undone: UNDONE.into(),
             plugin_socket: format!("/run/docker/plugins/{PLUGIN}.sock").into(),
             runtime: "/usr/local/bin/zun-runtime".into(),
         }
@@ -169,28 +176,52 @@ pub async fn set_up(
     bus: &Bus,
 ) -> Result<Outcome, SetupError> {
     let (wanted, certificate) = wanted(settings, listen)?;
+    // Before anything is looked at: what another run changes meanwhile would be taken for what was there.
+    let place = Place::hold(&machine.paths.record)?;
+    let begun = begin(machine, (wanted, certificate), bus).await;
+    let outcome = match begun {
+        Ok(Begun::Attempt(attempt)) => attempt.run(&place).await.map(Outcome::Done),
+        Ok(Begun::Ended(outcome)) => Ok(outcome),
+        Err(error) => Err(error),
+    };
+    let left = place.leave();
+    let outcome = outcome?;
+    left?;
+    files::remove(&machine.paths.undone)?;
+    Ok(outcome)
+}
+
+enum Begun<'a> {
+    Attempt(Box<Attempt<'a>>),
+    Ended(Outcome),
+}
+
+async fn begin<'a>(
+    machine: &'a Machine,
+    (wanted, certificate): (Wanted, CertificateSettings),
+    bus: &'a Bus,
+) -> Result<Begun<'a>, SetupError> {
     let found = facts::gather(machine, &wanted).await?;
     let plan = plan::plan(&found, &wanted)?;
     certificates::is_not_anothers(&wanted.certificates.certificate, &wanted.host)?;
-    let sign = certificate::flaw(&certificate).is_some();
+    let flaw = certificate::flaw(&certificate);
     let proved = found.record.as_ref().is_some_and(|record| record.proved);
-    if plan.is_empty() && !sign && proved {
-        return followed(bus, &certificate).await;
+    if plan.is_empty() && flaw.as_ref().is_none_or(Flaw::can_wait) && proved {
+        return followed(bus, &certificate).await.map(Begun::Ended);
     }
     // Nothing is begun that could not be proved.
     certificates::proof_grant(bus, &wanted.host).await?;
-    let attempt = Attempt {
+    Ok(Begun::Attempt(Box::new(Attempt {
         machine,
         bus,
         found,
         plan,
         wanted,
         certificate,
-        sign,
+        flaw,
         docker_has_read: AtomicBool::new(false),
         told_to_end: AtomicBool::new(false),
-    };
-    attempt.run().await.map(Outcome::Done)
+    })))
 }
 
 /// What is set up stays, but for what zun-api has signed or trusts since. The agent does the same from time to time.
@@ -207,7 +238,7 @@ async fn followed(bus: &Bus, certificate: &CertificateSettings) -> Result<Outcom
     }
 }
 
-/// Takes away what was set up.
+/// Takes away what was set up, until somebody calls [`set_up`] again.
 pub async fn undo(machine: &Machine) -> Result<Outcome, SetupError> {
     undo::undo(machine).await.map(Outcome::Undone)
 }

@@ -1,8 +1,8 @@
 //! What was there before the first set-up, and what was written since: for `--undo`.
 
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::daemon_json::with_live_restore;
 use super::files::{self, FileError, Kept};
+
+/// The agent sees there whether it was undone.
+const PASSABLE: u32 = 0o711;
 
 /// One file that was set up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,12 +87,24 @@ pub(super) fn read(path: &Path) -> Result<Option<Record>, RecordError> {
     Ok(Some(record))
 }
 
+/// Leaves a mark that it was undone, which the agent, another user, can see; what stands in it is for people.
+pub(super) fn mark_undone(mark: &Path) -> Result<(), RecordError> {
+    let directory = mark.parent().unwrap_or_else(|| Path::new("/"));
+    let failed = |cause| RecordError::Directory { path: directory.to_owned(), cause };
+    DirBuilder::new().recursive(true).create(directory).map_err(failed)?;
+    std::fs::set_permissions(directory, Permissions::from_mode(PASSABLE)).map_err(failed)?;
+    Ok(files::write(
+        mark,
+        "docker-setup --undo was called here; docker-setup by hand ends this.\n",
+    )?)
+}
+
 impl Place {
-    /// Makes the directory, for its owner alone, and holds it.
+    /// Makes the directory, in which its owner alone can look around, and holds it.
     pub(super) fn hold(file: &Path) -> Result<Self, RecordError> {
         let directory = file.parent().unwrap_or_else(|| Path::new("/")).to_owned();
         let failed = |cause| RecordError::Directory { path: directory.clone(), cause };
-        DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(failed)?;
+        DirBuilder::new().recursive(true).mode(PASSABLE).create(&directory).map_err(failed)?;
         let lock = OpenOptions::new()
             .write(true)
             .create(true)
@@ -111,8 +126,15 @@ impl Place {
     }
 
     /// Nothing is set up any more.
-    pub(super) fn clear(self) -> Result<(), RecordError> {
-        files::remove(&self.file)?;
+    pub(super) fn clear(&self) -> Result<(), RecordError> {
+        Ok(files::remove(&self.file)?)
+    }
+
+    /// The end of a run. Where nothing is set up, nothing stays.
+    pub(super) fn leave(self) -> Result<(), RecordError> {
+        if self.file.exists() {
+            return Ok(());
+        }
         if let Some(directory) = self.file.parent() {
             files::remove(&directory.join("lock"))?;
             files::remove_empty(&[directory.to_owned()]);

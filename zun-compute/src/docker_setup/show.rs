@@ -22,7 +22,7 @@ pub(super) fn plan(plan: &Plan, flaw: Option<&Flaw>, wanted: &CertificateSetting
             format!("zun-api would be asked for a certificate in {place} for {names}: {flaw}");
         writeln!(text, "{line}").unwrap_or_default();
     }
-    if plan.restarts_docker() || flaw.is_some() {
+    if plan.restarts_docker() || flaw.is_some_and(|flaw| !flaw.can_wait()) {
         text.push_str(
             "docker.service would be restarted, with live-restore on: containers go on\n",
         );
@@ -65,12 +65,16 @@ impl fmt::Display for Undone {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { files, sized, runtime } = self;
         if files.is_empty() {
-            return writeln!(out, "there is nothing to undo: docker-setup has set up nothing here");
+            return writeln!(
+                out,
+                "there is nothing to undo: docker-setup has set up nothing here, and will not until it is run by hand"
+            );
         }
         for file in files {
             writeln!(out, "as it was: {}", file.display())?;
         }
         writeln!(out, "Docker was restarted on its former settings")?;
+        writeln!(out, "it stays so, also when the host boots, until docker-setup is run by hand")?;
         if *sized > 0 {
             let program = runtime.display();
             writeln!(
@@ -92,6 +96,9 @@ impl fmt::Display for Summary {
         }
         if *signed {
             writeln!(out, "zun-api signed this host's certificate")?;
+        }
+        if *signed && !restarted {
+            writeln!(out, "Docker takes it at its next restart (systemctl restart docker)")?;
         }
         if *restarted {
             writeln!(out, "Docker was restarted; {kept} of {running} running containers went on")?;

@@ -17,6 +17,7 @@ use crate::driver::docker::RUNTIME;
 pub(super) async fn undo(machine: &Machine) -> Result<Undone, SetupError> {
     let path = &machine.paths.record;
     if record::read(path)?.is_none() {
+        record::mark_undone(&machine.paths.undone)?;
         return Ok(Undone::default());
     }
     let place = Place::hold(path)?;
@@ -24,6 +25,8 @@ pub(super) async fn undo(machine: &Machine) -> Result<Undone, SetupError> {
     if let Some(changed) = record.changed_since()? {
         return Err(SetupError::ChangedSince { path: changed.to_owned(), record: path.clone() });
     }
+    // First: should this run be killed, the unit must not set up again what is half undone.
+    record::mark_undone(&machine.paths.undone)?;
     let former: BTreeMap<PathBuf, Option<Kept>> =
         record.files.iter().map(|(path, entry)| (path.clone(), entry.former.clone())).collect();
     let drop_in =
@@ -42,6 +45,7 @@ pub(super) async fn undo(machine: &Machine) -> Result<Undone, SetupError> {
     .await?;
     files::remove_empty(&record.directories);
     place.clear()?;
+    place.leave()?;
     let settings = former.get(&daemon_json).and_then(Option::as_ref);
     let sized = if daemon_json::has_runtime(settings.map(|kept| kept.text.as_str())) {
         0

@@ -32,9 +32,17 @@ pub(crate) struct DockerSetup {
     /// Show what would be changed, and change nothing.
     #[arg(long, conflicts_with = "undo")]
     dry_run: bool,
-    /// Put everything back as it was before the first set-up.
+    /// Put everything back as it was before the first set-up, until this is run by hand without --undo. Works
+    /// without a settings file too.
     #[arg(long, conflicts_with = "listen")]
     undo: bool,
+}
+
+impl DockerSetup {
+    /// Whether it takes away.
+    pub(crate) const fn undoes(&self) -> bool {
+        self.undo
+    }
 }
 
 /// Sets up, shows or undoes.

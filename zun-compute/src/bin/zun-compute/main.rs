@@ -88,7 +88,15 @@ fn complain(failure: &Failure) {
 }
 
 fn begin(arguments: &Arguments) -> Result<bool, Failure> {
-    let settings = Settings::load(arguments.config.as_deref())?;
+    let settings = match (Settings::load(arguments.config.as_deref()), &arguments.verb) {
+        (Ok(settings), _) => settings,
+        // It needs Docker's socket alone, and must work when all else is gone.
+        (Err(error), Some(Verb::DockerSetup(wanted))) if wanted.undoes() => {
+            complain(&error.into());
+            Settings::default()
+        }
+        (Err(error), _) => return Err(error.into()),
+    };
     telemetry::init(&settings.log)?;
     if arguments.check_config {
         return Ok(true);

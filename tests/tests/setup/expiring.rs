@@ -1,0 +1,55 @@
+//! A certificate that is good for some days more only.
+
+use chrono::{TimeDelta, Utc};
+use zun_api::ca::{Authority, Hosts};
+use zun_common::pki::signing_request;
+use zun_compute::docker_setup::{Order, Outcome, Services, dry_run};
+
+use super::host::{HOST, Host};
+
+/// Gives the host one that was signed so many days ago, in two files as older versions wrote them, to its Docker.
+async fn signed_days_ago(host: &Host, days: i64) {
+    let authority = host.directory.path().join("ca");
+    let name = HOST.parse().expect("a name");
+    let enrolled = Hosts::beside(&authority).find(&name).expect("enrolled");
+    let names = vec![HOST.to_owned(), "127.0.0.1".to_owned()];
+    let request = signing_request(HOST, names).expect("a request");
+    let signed = Authority::load(&authority)
+        .expect("an authority")
+        .host_certificate(&enrolled, &request.csr, Utc::now() - TimeDelta::days(days))
+        .expect("signed");
+    let place = host.directory.path().join("pki");
+    let (certificate, key) = (place.join("cert.pem"), place.join("key.pem"));
+    std::fs::remove_file(&certificate).expect("removed");
+    std::fs::write(&certificate, signed).expect("written");
+    std::fs::write(&key, request.key.expose()).expect("written");
+    host.units.order(Order::Restart, "docker.service").await.expect("restarted");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_is_replaced_without_a_restart_of_docker_and_one_that_is_over_with_one() {
+    let host = Host::start("{}\n").await;
+    host.set_up().await.expect("set up");
+    let place = host.directory.path().join("pki");
+    signed_days_ago(&host, 350).await;
+    let (dockerd, pair) = (host.units.dockerd(), std::fs::read(place.join("key.pem")));
+    let shown = dry_run(&host.machine, &host.settings, Some(host.address())).await.expect("shown");
+    assert!(!shown.to_string().contains("would be restarted"), "{shown}");
+
+    let taken = host.set_up().await.expect("set up");
+    assert!(matches!(&taken, Outcome::Taken(_)), "{taken:?}");
+    assert!(taken.to_string().contains("Docker at its next restart"), "{taken}");
+    assert_eq!(host.units.dockerd(), dockerd, "consoles go on");
+    assert_ne!(std::fs::read(place.join("key.pem")).ok(), pair.ok(), "a new one is there");
+    assert!(place.join("cert.pem").is_symlink(), "in one file");
+    // Docker takes it when it is restarted.
+    host.units.order(Order::Restart, "docker.service").await.expect("restarted");
+    assert!(std::net::TcpStream::connect(host.address()).is_ok());
+    assert_eq!(host.set_up().await.expect("set up"), Outcome::Nothing);
+
+    signed_days_ago(&host, 400).await;
+    let done = host.set_up().await.expect("set up");
+    let Outcome::Done(summary) = &done else { panic!("{done:?}") };
+    assert!(summary.signed && summary.restarted, "nobody could dial it: {summary:?}");
+    host.stop().await;
+}

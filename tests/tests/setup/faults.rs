@@ -1,0 +1,219 @@
+//! Something fails, or the run is ended, at each place where Docker is told something.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use rustix::process::{Signal, getpid, kill_process};
+use tokio::sync::Notify;
+use zun_api::Service;
+use zun_common::chain;
+use zun_compute::docker_setup::{
+    Machine, Order, Outcome, ServiceError, Services, SetupError, undo,
+};
+
+use super::host::{Host, SIGNALS};
+use super::units::Units;
+
+const SETTINGS: &str = "{\n  \"debug\": true\n}\n";
+
+/// What happens at an order to Docker.
+enum Fault {
+    /// Docker ends and does not start, so many times.
+    DoesNotStart(usize),
+    /// It is not obeyed.
+    Refused,
+    /// The run is told to end, while the order is carried out.
+    Terminated,
+    /// The run is there no more before it is carried out.
+    KilledBefore,
+    /// The run is there no more after it was carried out.
+    KilledAfter,
+    /// zun-api is there no more after it was carried out.
+    LosesApi(Mutex<Option<Service>>),
+}
+
+struct Faulty {
+    units: Arc<Units>,
+    at: Order,
+    fault: Fault,
+    seen: AtomicUsize,
+    /// Where the run is there no more.
+    killed: Notify,
+}
+
+impl Faulty {
+    fn on(host: &Host, at: Order, fault: Fault) -> (Machine, Arc<Self>) {
+        let units = Arc::clone(&host.units);
+        let faulty =
+            Arc::new(Self { units, at, fault, seen: AtomicUsize::new(0), killed: Notify::new() });
+        let services = Arc::clone(&faulty) as Arc<dyn Services>;
+        (Machine { services, ..host.machine.clone() }, faulty)
+    }
+
+    async fn carried_out(&self, order: Order, unit: &str) -> Result<(), ServiceError> {
+        let failed = |words: &str| {
+            let (command, words) = (format!("{order:?} {unit}"), words.to_owned());
+            Err(ServiceError::Failed { command, words })
+        };
+        let before = self.seen.fetch_add(1, Ordering::Relaxed);
+        match &self.fault {
+            Fault::DoesNotStart(times) if before < *times => {
+                self.units.end_docker();
+                failed("it does not start")
+            }
+            Fault::Refused if before == 0 => failed("not obeyed"),
+            Fault::Terminated if before == 0 => {
+                kill_process(getpid(), Signal::TERM).expect("a signal");
+                self.units.order(order, unit).await
+            }
+            Fault::KilledBefore => self.is_there_no_more().await,
+            Fault::KilledAfter => {
+                self.units.order(order, unit).await?;
+                self.is_there_no_more().await
+            }
+            Fault::LosesApi(api) => {
+                self.units.order(order, unit).await?;
+                let api = api.lock().expect("no panic").take();
+                if let Some(api) = api {
+                    api.stop().await;
+                }
+                Ok(())
+            }
+            Fault::DoesNotStart(_) | Fault::Refused | Fault::Terminated => {
+                self.units.order(order, unit).await
+            }
+        }
+    }
+
+    async fn is_there_no_more(&self) -> Result<(), ServiceError> {
+        self.killed.notify_one();
+        std::future::pending().await
+    }
+}
+
+#[async_trait]
+impl Services for Faulty {
+    async fn files(&self, unit: &str) -> Result<Vec<PathBuf>, ServiceError> {
+        self.units.files(unit).await
+    }
+    async fn is_active(&self, unit: &str) -> Result<bool, ServiceError> {
+        self.units.is_active(unit).await
+    }
+    async fn read_again(&self) -> Result<(), ServiceError> {
+        Ok(())
+    }
+    async fn order(&self, order: Order, unit: &str) -> Result<(), ServiceError> {
+        if order == self.at && unit == "docker.service" {
+            return self.carried_out(order, unit).await;
+        }
+        self.units.order(order, unit).await
+    }
+}
+
+/// The words of a run that fails; everything is as it was.
+async fn rolled_back(host: &Host, machine: &Machine, expected: &str) {
+    let container = host.container();
+    let (pid, files) = (host.pid(&container), host.files());
+    let error = host.set_up_on(machine).await.expect_err("it fails");
+    assert!(matches!(&error, SetupError::RolledBack(_)), "{error:?}");
+    let words = chain(&error);
+    assert!(words.contains("everything is as it was") && words.contains(expected), "{words}");
+    assert_eq!(host.files(), files, "byte for byte");
+    assert_eq!(host.pid(&container), pid, "{expected}");
+    let told = host.docker(&["info", "-f", "{{.LiveRestoreEnabled}} {{.Plugins.Authorization}}"]);
+    assert_eq!(told, "false []");
+    assert!(std::net::TcpStream::connect(host.address()).is_err(), "nobody listens");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_docker_that_does_not_start_on_its_new_settings_starts_on_the_former_ones() {
+    let host = Host::start(SETTINGS).await;
+    let _no_signal = SIGNALS.read().await;
+    let (machine, _) = Faulty::on(&host, Order::Restart, Fault::DoesNotStart(1));
+    rolled_back(&host, &machine, "it does not start").await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_docker_that_does_not_reload_is_not_restarted_on_new_settings() {
+    let host = Host::start(SETTINGS).await;
+    let _no_signal = SIGNALS.read().await;
+    let (machine, _) = Faulty::on(&host, Order::Reload, Fault::Refused);
+    rolled_back(&host, &machine, "not obeyed").await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_is_told_to_end_half_way_goes_back() {
+    let host = Host::start(SETTINGS).await;
+    let _alone = SIGNALS.write().await;
+    for at in [Order::Reload, Order::Restart] {
+        let (machine, _) = Faulty::on(&host, at, Fault::Terminated);
+        rolled_back(&host, &machine, "interrupted").await;
+    }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_zun_api_after_the_restart_nothing_is_proved_and_all_is_taken_back() {
+    let mut host = Host::start(SETTINGS).await;
+    let _no_signal = SIGNALS.read().await;
+    let api = Mutex::new(Some(host.take_api()));
+    let (machine, _) = Faulty::on(&host, Order::Restart, Fault::LosesApi(api));
+    rolled_back(&host, &machine, "zun-api gave no grant").await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_run_that_was_killed_the_next_one_goes_on_and_undo_knows_what_was_there() {
+    let host = Host::start(SETTINGS).await;
+    let _no_signal = SIGNALS.read().await;
+    let container = host.container();
+    let (pid, files) = (host.pid(&container), host.files());
+    let mut goes_on = true;
+    for at in [Order::Reload, Order::Restart] {
+        for fault in [Fault::KilledBefore, Fault::KilledAfter] {
+            let (machine, faulty) = Faulty::on(&host, at, fault);
+            tokio::select! {
+                outcome = host.set_up_on(&machine) => panic!("{outcome:?}"),
+                () = faulty.killed.notified() => {}
+            }
+            if goes_on {
+                let done = host.set_up_on(&host.machine).await.expect("the next run");
+                assert!(matches!(&done, Outcome::Done(summary) if summary.restarted), "{done:?}");
+                let nothing = host.set_up_on(&host.machine).await.expect("once more");
+                assert_eq!(nothing, Outcome::Nothing);
+            }
+            undo(&host.machine).await.expect("undone");
+            assert_eq!(host.files(), files, "{at:?}: byte for byte");
+            assert_eq!(host.pid(&container), pid, "{at:?}: the container goes on");
+            goes_on = !goes_on;
+        }
+    }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_way_back_that_fails_too_says_where_what_was_there_stands_and_undo_ends_it() {
+    let host = Host::start(SETTINGS).await;
+    let _no_signal = SIGNALS.read().await;
+    let container = host.container();
+    let (pid, files) = (host.pid(&container), host.files());
+    let (machine, _) = Faulty::on(&host, Order::Restart, Fault::DoesNotStart(2));
+    let error = host.set_up_on(&machine).await.expect_err("it fails");
+    assert!(matches!(&error, SetupError::Stuck { .. }), "{error:?}");
+    let words = chain(&error);
+    let record = host.machine.paths.record.display().to_string();
+    for expected in [record.as_str(), "it does not start", "could not all be put back"] {
+        assert!(words.contains(expected), "{expected}: {words}");
+    }
+    assert!(std::net::TcpStream::connect(host.address()).is_err(), "nobody listens");
+    // An operator has it start again.
+    host.units.order(Order::Restart, "docker.service").await.expect("started");
+    undo(&host.machine).await.expect("undone");
+    assert_eq!(host.files(), files, "byte for byte");
+    assert_eq!(host.pid(&container), pid);
+    host.stop().await;
+}

@@ -1,0 +1,186 @@
+//! The files of a certificate. Key and certificate stand in one file, which is replaced at once, and the
+//! certificate's own name is a link to it: an engine that starts after a power cut finds two that fit.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use super::{CertificateError, CertificateFiles, Flaw};
+
+/// For the owner alone.
+const PRIVATE: u32 = 0o600;
+/// For all: `zun-authz`, another user, reads the authorities.
+const PUBLIC: u32 = 0o644;
+
+/// What the files hold.
+pub(super) struct Texts {
+    pub(super) ca: String,
+    pub(super) certificate: String,
+    pub(super) key: String,
+}
+
+/// One change of one name in the directory.
+enum Step<'a> {
+    Replace(&'a Path, String, u32),
+    Link(&'a Path, &'a Path),
+}
+
+/// Reads them, in one file or, as older versions wrote them, in two.
+pub(super) fn read(files: &CertificateFiles) -> Result<Texts, Flaw> {
+    let open = fs::metadata(&files.key).is_ok_and(|about| about.permissions().mode() & 0o077 != 0);
+    texts(files).and_then(|texts| if open { Err(Flaw::OpenKey) } else { Ok(texts) })
+}
+
+fn texts(files: &CertificateFiles) -> Result<Texts, Flaw> {
+    let text = |path: &Path, what| match fs::read_to_string(path) {
+        Ok(text) => Ok(text),
+        Err(_missing) => Err(Flaw::Unreadable(what)),
+    };
+    let ca = text(&files.ca, "the authority")?;
+    let mut certificate = text(&files.certificate, "the certificate")?;
+    certificate.truncate(key_begins(&certificate));
+    let mut key = text(&files.key, "the key")?;
+    key.drain(..key_begins(&key));
+    Ok(Texts { ca, certificate, key })
+}
+
+/// Where the private key begins; the text's end where it has none.
+fn key_begins(text: &str) -> usize {
+    let mut place = 0;
+    for line in text.split_inclusive('\n') {
+        if line.starts_with("-----BEGIN ") && line.trim_end().ends_with("PRIVATE KEY-----") {
+            break;
+        }
+        place += line.len();
+    }
+    place
+}
+
+/// Writes them all.
+pub(super) fn write(directory: &Path, texts: &Texts) -> Result<(), CertificateError> {
+    let unwritable = |cause| CertificateError::Unwritable { path: directory.to_owned(), cause };
+    let mut make = fs::DirBuilder::new();
+    make.recursive(true).mode(0o755).create(directory).map_err(unwritable)?;
+    let files = CertificateFiles::within(directory);
+    steps(&files, texts).iter().try_for_each(take)
+}
+
+/// Writes the list of authorities.
+pub(super) fn write_authorities(path: &Path, ca: &str) -> Result<(), CertificateError> {
+    take(&Step::Replace(path, ca.to_owned(), PUBLIC))
+}
+
+/// After each of these, key and certificate are two that fit, if they were.
+fn steps<'a>(files: &'a CertificateFiles, wanted: &Texts) -> Vec<Step<'a>> {
+    let CertificateFiles { ca, certificate, key } = files;
+    let mut steps = Vec::new();
+    let name = key.file_name().map(PathBuf::from);
+    if fs::read_link(certificate).ok() != name {
+        // Two files of an older version: they become one as they are.
+        if let Ok(former) = texts(files) {
+            steps.push(Step::Replace(key, pair(&former), PRIVATE));
+        }
+        steps.push(Step::Link(certificate, key));
+    }
+    steps.push(Step::Replace(key, pair(wanted), PRIVATE));
+    steps.push(Step::Replace(ca, wanted.ca.clone(), PUBLIC));
+    steps
+}
+
+fn pair(texts: &Texts) -> String {
+    let Texts { ca: _, certificate, key } = texts;
+    format!("{}\n{key}", certificate.trim_end())
+}
+
+/// Beside its place first, so that a place never holds half a file; and on the disk before the next step.
+fn take(step: &Step<'_>) -> Result<(), CertificateError> {
+    let (Step::Replace(path, ..) | Step::Link(path, _)) = step;
+    let beside = beside(path);
+    let taken = || {
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        match step {
+            Step::Replace(_, text, mode) => fill(&beside, text, *mode)?,
+            Step::Link(_, to) => symlink(to.file_name().unwrap_or_default(), &beside)?,
+        }
+        fs::rename(&beside, path)?;
+        File::open(path.parent().unwrap_or_else(|| Path::new("/")))?.sync_all()
+    };
+    taken().map_err(|cause| CertificateError::Unwritable { path: (*path).to_owned(), cause })
+}
+
+fn fill(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn beside(path: &Path) -> PathBuf {
+    path.with_extension("pem.new")
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, PublicKeyData};
+
+    use super::*;
+
+    fn fresh() -> Texts {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new(vec!["compute1".to_owned()]).expect("parameters");
+        let certificate = params.self_signed(&key).expect("a certificate").pem();
+        Texts { ca: certificate.clone(), certificate, key: key.serialize_pem() }
+    }
+
+    /// As an engine finds them that starts now.
+    fn fit(files: &CertificateFiles) -> bool {
+        let texts = read(files).expect("readable");
+        let key = KeyPair::from_pem(&texts.key).expect("a key");
+        let pem = super::super::pem(&texts.certificate, "it").expect("a certificate");
+        let certificate = pem.parse_x509().expect("a certificate");
+        certificate.public_key().raw == key.subject_public_key_info().as_slice()
+    }
+
+    /// A directory as an older version or this one leaves it.
+    fn written(in_two_files: bool, old: &Texts) -> tempfile::TempDir {
+        let home = tempfile::tempdir().expect("a directory");
+        let CertificateFiles { ca, certificate, key } = CertificateFiles::within(home.path());
+        if in_two_files {
+            fill(&certificate, &old.certificate, PUBLIC).expect("written");
+            fill(&key, &old.key, PRIVATE).expect("written");
+            fill(&ca, &old.ca, PUBLIC).expect("written");
+        } else {
+            write(home.path(), old).expect("written");
+        }
+        home
+    }
+
+    fn cut_off_after(taken: usize, home: &Path, expected_steps: usize) {
+        let (files, new) = (CertificateFiles::within(home), fresh());
+        let steps = steps(&files, &new);
+        assert_eq!(steps.len(), expected_steps);
+        for step in steps.iter().take(taken) {
+            take(step).expect("taken");
+            assert!(fit(&files), "{taken} of {expected_steps}");
+        }
+        write(home, &new).expect("the next time");
+        assert!(fit(&files));
+        assert_eq!(read(&files).expect("readable").key, new.key);
+        assert_eq!(fs::read_link(&files.certificate).expect("a link"), Path::new("key.pem"));
+        assert_eq!(fs::read_dir(home).expect("a directory").count(), 3);
+    }
+
+    #[test]
+    fn wherever_it_is_cut_off_key_and_certificate_fit() {
+        for taken in 0..=4 {
+            cut_off_after(taken, written(true, &fresh()).path(), 4);
+        }
+        for taken in 0..=2 {
+            cut_off_after(taken, written(false, &fresh()).path(), 2);
+        }
+    }
+}
