@@ -4,17 +4,18 @@
 #   install.sh controller [--name NAME]… [--listen ADDRESS:PORT]
 #       RabbitMQ with TLS, zun-api, the certificate authority and an administrator's token. NAME: what hosts call
 #       this machine, names or addresses, the first one first; its own name where none is given.
-#   install.sh host NAME [--name NAME]…
+#   install.sh host NAME [--name NAME]… [--new-password]
 #       on the controller: enrols a compute host. Writes /etc/zun/enrolments/NAME.tar, which is for that host alone.
 #       NAME: what its certificate may say beside its own name, names and addresses; all that clients dial it by.
 #   install.sh compute --enrolment FILE --address NAME:PORT [--name NAME]…
 #       on that host: Docker, zun-compute, zun-authz, zun-runtime. NAME:PORT: where clients dial its consoles; NAME: other names
-#       and addresses for its certificate.
+#       and addresses for its certificate. Where it is installed already, --enrolment gives it the new password alone.
 #   install.sh client
 #       the command zun.
 #   install.sh permissions NAME
 #       what a host's user may do at RabbitMQ (configure, write, read), one a line.
 #
+#   --new-password  for controller or host: its user of RabbitMQ gets another password, and connections by the old one end
 #   --dry-run    say what would be done, and do nothing
 #   --uninstall  take controller, compute or client off this machine; settings, keys and rows stay
 #   --purge      with --uninstall: those too
@@ -58,6 +59,21 @@ settle() {
   else
     place "$1" 600 "$2"
   fi
+}
+
+# set_bus_url FILE URL: in settings that are there. By no other program: a command line can be read by everybody.
+set_bus_url() {
+  local line section='' found='' text=''
+  while IFS= read -r line || [ -n "$line" ]; do
+    [[ $line != \[* ]] || section=$line
+    if [[ $section == '[bus]'* && $line =~ ^url[[:space:]]*= ]]; then
+      line="url = \"$2\""
+      found=yes
+    fi
+    text+=$line$'\n'
+  done <"$1"
+  [ -n "$found" ] || fail "$1 has no url in [bus]: write it there by hand, and give the same command again"
+  place "$1" 600 root:root < <(printf %s "$text")
 }
 
 binary() {
@@ -138,7 +154,7 @@ remove() {
   local file
   for file in "$@"; do
     if [ -d "$file" ] && [ ! -L "$file" ]; then
-      rmdir "$file" 2>/dev/null || :
+      [ -n "$DRY" ] || rmdir "$file" 2>/dev/null || :
     elif [ -e "$file" ] || [ -L "$file" ]; then
       act "remove $file" rm -f "$file"
     fi
@@ -181,7 +197,7 @@ client_off() {
 }
 
 # --- the command line ----------------------------------------------------------------------------
-PART=${1:-} DRY='' OFF='' PURGE='' CHANGED='' NAMES=() LISTEN=127.0.0.1:9517 ENROLMENT='' ADDRESS='' HOST=''
+PART=${1:-} DRY='' OFF='' PURGE='' CHANGED='' NEW_PASSWORD='' RENEWED='' NAMES=() LISTEN=127.0.0.1:9517 ENROLMENT='' ADDRESS='' HOST=''
 [ $# -gt 0 ] && shift
 case $PART in host | permissions) HOST=${1:-}; [ $# -gt 0 ] && shift ;; esac
 while [ $# -gt 0 ]; do
@@ -189,6 +205,7 @@ while [ $# -gt 0 ]; do
     --dry-run) DRY=yes ;;
     --uninstall) OFF=yes ;;
     --purge) PURGE=yes ;;
+    --new-password) NEW_PASSWORD=yes ;;
     --name | --listen | --enrolment | --address)
       [ $# -gt 1 ] || fail "$1 wants a value"
       case $1 in
@@ -215,6 +232,10 @@ esac
 [ "$(id -u)" = 0 ] || fail "this needs root: run it as root, or with sudo"
 [ -d /run/systemd/system ] || fail "systemd does not run here"
 [ -z "$PURGE" ] || [ -n "$OFF" ] || fail "--purge goes with --uninstall"
+case $PART in
+  controller | host) ;;
+  *) [ -z "$NEW_PASSWORD" ] || fail "--new-password goes with controller or host" ;;
+esac
 umask 022
 case $PART in
   host) [ -z "$OFF" ] || PART=host_off ;;

@@ -15,7 +15,11 @@ controller() {
   CHANGED=$zun_changed
   place /etc/zun/bus-ca.pem 644 root:root <"$(now "$BUS/ca.pem")"
   bus_user zun-api '.*' '.*' '.*'
-  settle /etc/zun/zun-api.toml root:root < <(api_settings)
+  if [ -e /etc/zun/zun-api.toml ] && [ -n "$RENEWED" ]; then
+    set_bus_url /etc/zun/zun-api.toml "$(bus_url zun-api "${NAMES[0]}")"
+  else
+    settle /etc/zun/zun-api.toml root:root < <(api_settings)
+  fi
   authority
   administrator
   unit zun-api.service
@@ -96,12 +100,18 @@ CONF
   echo "${NAMES[*]}" >"$BROKER/names"
 )
 
-# bus_user NAME CONFIGURE WRITE READ: with the password in $BUS/users/NAME, which is made where it is missing.
+# bus_user NAME CONFIGURE WRITE READ: with the password in $BUS/users/NAME, which is made where it is missing or to be
+# another one. RENEWED tells that it was.
 bus_user() {
   local name=$1 file=$BUS/users/$1
-  [ -s "$file" ] || act "make a password for the user $name of RabbitMQ" new_password "$file"
+  if [ ! -s "$file" ] || [ -n "$NEW_PASSWORD" ]; then
+    act "make a password for the user $name of RabbitMQ" new_password "$file"
+    RENEWED=yes
+  fi
   if ! rabbitmqctl -q list_users 2>/dev/null | cut -f1 | grep -qxF "$name"; then
     act "make the user $name of RabbitMQ" add_user "$name"
+  elif [ -n "$RENEWED" ]; then
+    act "change the password of the user $name of RabbitMQ, and end its connections" change_password "$name"
   fi
   if ! rabbitmqctl -q list_user_permissions "$name" 2>/dev/null | grep -qxF "$(printf '%s\t' "$VHOST" "$2" "$3")$4"; then
     act "give $name its permissions" rabbitmqctl -q set_permissions -p "$VHOST" "$@"
@@ -116,6 +126,10 @@ new_password() (
 
 # The password goes in by stdin: a command line can be read by everybody.
 add_user() { rabbitmqctl -q add_user "$1" <"$BUS/users/$1" >/dev/null; }
+change_password() {
+  rabbitmqctl -q change_password "$1" <"$BUS/users/$1" >/dev/null
+  rabbitmqctl -q close_all_user_connections "$1" 'the password was changed' >/dev/null
+}
 
 bus_url() { echo "amqps://$1:$(cat "$(now "$BUS/users/$1")")@$2:5671/$VHOST"; }
 
@@ -181,8 +195,9 @@ host() {
   enrol "${NAMES[@]}"
   mapfile -t rules < <(permissions "$HOST")
   bus_user "$user" "${rules[@]}"
-  if [ -e "$file" ]; then say "keep $file as it is"; else act "write $file" enrolment "$file"; fi
-  told "take $file to $HOST, by a way that nobody else reads, and there: install.sh compute --enrolment $HOST.tar …"
+  if [ -e "$file" ] && [ -z "$RENEWED" ]; then say "keep $file as it is"; else act "write $file" enrolment "$file"; fi
+  told "take $file to $HOST, by a way that nobody else reads, and there: install.sh compute --enrolment $HOST.tar …; \
+then delete it here and there"
 }
 
 # Once; later with names, to change them.

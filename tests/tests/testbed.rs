@@ -3,6 +3,7 @@
 mod testbed {
     mod docker_setup;
     mod hosts;
+    mod later;
     mod lifecycle;
     mod rotation;
     mod sessions;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use serde_json::Value;
 use zun_tests::bed::Bed;
 use zun_tests::eventually::eventually;
 
@@ -68,23 +69,29 @@ impl Host {
     /// Waits until zun-api hears from the host anew and takes it as up, with a console endpoint that is safe. One
     /// that was heard a while ago may be up for a moment more only.
     pub(super) fn comes_up(self) {
+        let mut heard = None;
+        eventually("the host is up", || {
+            let Some(service) = self.service() else { return false };
+            let seen = service["last_seen_up"].clone();
+            let ready = service["state"] == "up" && service["console_trouble"].is_null();
+            *heard.get_or_insert(seen.clone()) != seen && ready
+        });
+    }
+
+    /// Why no console can be opened there, as zun-api knows it.
+    pub(super) fn trouble(self) -> Option<String> {
+        self.service()?["console_trouble"].as_str().map(str::to_owned)
+    }
+
+    /// Its agent, as zun-api shows it.
+    fn service(self) -> Option<Value> {
         let bed = bed();
         let url = format!("{}/services", bed.variable("OS_ENDPOINT"));
         let token = format!("X-Auth-Token: {}", bed.variable("OS_TOKEN"));
-        let mut heard = None;
-        eventually("the host is up", || {
-            let asked = Command::new("curl").args(["-sf", "-m", "5", "-H", &token, &url]).output();
-            let answer = asked.expect("curl runs").stdout;
-            let Ok(list) = serde_json::from_slice::<serde_json::Value>(&answer) else {
-                return false;
-            };
-            let services = list["services"].as_array().cloned().unwrap_or_default();
-            services.iter().any(|service| {
-                let seen = service["last_seen_up"].clone();
-                let ready = service["state"] == "up" && service["console_trouble"].is_null();
-                service["host"] == self.0 && *heard.get_or_insert(seen.clone()) != seen && ready
-            })
-        });
+        let asked = Command::new("curl").args(["-sf", "-m", "5", "-H", &token, &url]).output();
+        let list: Value = serde_json::from_slice(&asked.expect("curl runs").stdout).ok()?;
+        let services = list["services"].as_array()?;
+        services.iter().find(|service| service["host"] == self.0).cloned()
     }
 
     /// Its first process, as this machine counts it.

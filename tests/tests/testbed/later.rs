@@ -1,0 +1,193 @@
+//! What an operator does with hosts that are installed: a new version, a new password, a listener that stays closed.
+
+use zun_tests::eventually::eventually;
+
+use super::support::{COMPUTE1, COMPUTE2, CONTROLLER, Host, bed};
+
+const INSTALL: &str = "/root/zun/install.sh";
+const SETUP: &str = "/usr/local/bin/zun-compute --config /etc/zun/zun-compute.toml docker-setup";
+const SETTINGS: &str = "/etc/zun/zun-compute.toml";
+
+impl Host {
+    fn closed(self) -> bool {
+        self.script("ss -Hltn 'sport = :2376'").is_empty()
+    }
+
+    fn active(self, unit: &str) -> bool {
+        // While a host boots nobody answers.
+        self.run(&["systemctl", "is-active", "-q", unit]).status.success()
+    }
+
+    /// What a command says where it must fail.
+    fn fails(self, command: &str) -> String {
+        let output = self.run(&["sh", "-c", &format!("({command}) 2>&1")]);
+        let words = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(!output.status.success(), "{self:?} {command}: {words}");
+        words
+    }
+
+    fn opens_a_console(self) {
+        let greeting = bed().must(&["run", "--rm", "--host", self.0, "cirros", "echo", "open"]);
+        assert_eq!(greeting, "open\n", "{self:?}");
+    }
+
+    /// Carries this host's enrolment to it.
+    fn has_enrolment(self) -> String {
+        let tar = CONTROLLER.run(&["cat", &format!("/etc/zun/enrolments/{}.tar", self.0)]).stdout;
+        let place = format!("/root/{}.tar", self.0);
+        self.receives(&place, &tar);
+        place
+    }
+}
+
+#[test]
+#[ignore = "needs `make testbed-up`"]
+fn a_new_zun_authz_runs_once_it_is_installed_and_docker_goes_on() {
+    for host in [COMPUTE1, COMPUTE2] {
+        host.script("printf x >>/root/zun/bin/zun-authz");
+        let units = ["docker.service", "zun-authz.socket"];
+        let before = units.map(|unit| host.property(unit, "InvocationID"));
+        let told = host.script(&format!("{INSTALL} compute"));
+        assert!(told.contains("restart zun-authz.service"), "{told}");
+        let pid = host.property("zun-authz.service", "MainPID");
+        assert_eq!(
+            host.must(&["readlink", &format!("/proc/{pid}/exe")]),
+            "/usr/local/bin/zun-authz"
+        );
+        host.must(&["cmp", &format!("/proc/{pid}/exe"), "/root/zun/bin/zun-authz"]);
+        assert_eq!(units.map(|unit| host.property(unit, "InvocationID")), before, "{host:?}");
+        host.opens_a_console();
+        let told = host.script(&format!("{INSTALL} compute"));
+        assert!(!told.contains("restart zun-authz.service"), "{told}");
+        assert_eq!(host.property("zun-authz.service", "MainPID"), pid);
+    }
+}
+
+#[test]
+#[ignore = "needs `make testbed-up`"]
+fn what_was_undone_stays_so_over_restarts_until_somebody_sets_it_up() {
+    for host in [COMPUTE1, COMPUTE2] {
+        let told = host.script(&format!("{SETUP} --undo"));
+        assert!(told.contains("until docker-setup is run by hand"), "{told}");
+        assert!(host.closed());
+        host.restart("zun-compute.service");
+        assert!(host.closed(), "{host:?} after a restart of the agent");
+        host.boot();
+        eventually("the agent is back", || host.active("zun-compute.service"));
+        assert!(host.active("docker.service") && host.closed(), "{host:?} after a boot");
+        assert_eq!(host.property("zun-docker-setup.service", "ConditionResult"), "no");
+        eventually("the agent says why", || {
+            host.trouble().is_some_and(|why| why.contains("docker-setup --undo"))
+        });
+        let told = host.script(&format!("{INSTALL} compute"));
+        assert!(told.contains("stays closed") && host.closed(), "{told}");
+        host.script(SETUP);
+        assert!(!host.closed());
+        host.comes_up();
+        host.restart("zun-compute.service");
+        host.comes_up();
+        host.opens_a_console();
+    }
+}
+
+#[test]
+#[ignore = "needs `make testbed-up`"]
+fn a_host_whose_settings_are_gone_is_taken_away_and_its_docker_still_starts() {
+    for host in [COMPUTE1, COMPUTE2] {
+        host.script(&format!("mv {SETTINGS} /root/kept.toml"));
+        host.script(&format!("{INSTALL} compute --uninstall"));
+        assert!(host.closed());
+        host.script("ls -d /etc/systemd/system/*zun* /var/lib/zun-docker-setup && exit 1; :");
+        host.restart("docker.service");
+        host.must(&["docker", "version"]);
+        host.script(&format!("mv /root/kept.toml {SETTINGS}"));
+        host.script(&format!("{INSTALL} compute"));
+        host.comes_up();
+        host.opens_a_console();
+    }
+}
+
+#[test]
+#[ignore = "needs `make testbed-up`"]
+fn without_the_record_of_what_was_there_the_plugins_units_stay_with_the_drop_in() {
+    let record = "/var/lib/zun-docker-setup/former.json";
+    COMPUTE1.script(&format!("mv {record} /root/former.json"));
+    let words = COMPUTE1.fails(&format!("{INSTALL} compute --uninstall"));
+    assert!(words.contains("docker.service.d/zun.conf is there"), "{words}");
+    COMPUTE1.must(&["stat", "/etc/systemd/system/zun-authz.socket"]);
+    COMPUTE1.restart("docker.service");
+    COMPUTE1.script(&format!("mv /root/former.json {record}"));
+    COMPUTE1.script(&format!("{INSTALL} compute"));
+    COMPUTE1.comes_up();
+}
+
+#[test]
+#[ignore = "needs `make testbed-up`"]
+fn a_hosts_password_of_the_bus_is_changed_on_both_sides_and_the_old_one_is_good_for_nothing() {
+    let host = COMPUTE2;
+    let user = format!("zun-compute.{}", host.0);
+    let (file, old) = (format!("/etc/zun/bus/users/{user}"), "/root/old-password");
+    for change in [format!("{INSTALL} host {} --new-password", host.0), {
+        // Lost on the controller: the broker has one that nobody knows.
+        format!("rm {file} && {INSTALL} host {}", host.0)
+    }] {
+        let before = host.must(&["cat", SETTINGS]);
+        CONTROLLER.script(&format!("cp {file} {old}"));
+        let authenticates = format!("rabbitmqctl -q authenticate_user {user} <{old}");
+        CONTROLLER.script(&authenticates);
+        let told = CONTROLLER.script(&change);
+        assert!(told.contains("end its connections"), "{told}");
+        CONTROLLER.fails(&authenticates);
+        eventually("the old one's connection is gone", || {
+            host.property("zun-compute.service", "StatusText").contains("bus")
+                && !host.property("zun-compute.service", "StatusText").contains("is connected")
+        });
+
+        let tar = host.has_enrolment();
+        host.script(&format!("head -c 1600 {tar} >/root/cut.tar"));
+        let words = host.fails(&format!("{INSTALL} compute --enrolment /root/cut.tar"));
+        assert!(words.contains("is no enrolment"), "{words}");
+        assert_eq!(host.must(&["cat", SETTINGS]), before, "nothing was changed");
+        host.script(&format!("{INSTALL} compute --enrolment {tar}"));
+        host.comes_up();
+        let after = host.must(&["cat", SETTINGS]);
+        let changed: Vec<_> =
+            before.lines().zip(after.lines()).filter(|(old, new)| old != new).collect();
+        assert_eq!((changed.len(), before.lines().count()), (1, after.lines().count()));
+        assert!(changed.iter().all(|(_, new)| new.starts_with("url = \"amqps://")));
+        CONTROLLER.script(&format!("rm {old}"));
+    }
+    let tar = CONTROLLER.run(&["cat", &format!("/etc/zun/enrolments/{}.tar", host.0)]).stdout;
+    COMPUTE1.receives("/root/others.tar", &tar);
+    let words = COMPUTE1.fails(&format!("{INSTALL} compute --enrolment /root/others.tar"));
+    assert!(words.contains("is for compute2"), "{words}");
+    COMPUTE1.script("rm /root/others.tar");
+}
+
+#[test]
+#[ignore = "needs `make testbed-up`"]
+fn zun_apis_password_of_the_bus_is_changed_too() {
+    let before = CONTROLLER.must(&["cat", "/etc/zun/zun-api.toml"]);
+    let address = CONTROLLER.address();
+    let again = format!("controller --name controller --name {address} --new-password");
+    let told = CONTROLLER.script(&format!("{INSTALL} {again}"));
+    assert!(told.contains("change the password of the user zun-api"), "{told}");
+    assert_ne!(CONTROLLER.must(&["cat", "/etc/zun/zun-api.toml"]), before);
+    for host in [COMPUTE1, COMPUTE2] {
+        host.comes_up();
+        host.opens_a_console();
+    }
+}
+
+#[test]
+#[ignore = "needs `make testbed-up`"]
+fn who_is_not_the_authoritys_owner_is_refused_before_anything_is_written() {
+    let place = "--directory /var/lib/zun/ca";
+    let files = "ls -lR /var/lib/zun/ca";
+    let before = CONTROLLER.script(files);
+    for command in ["ca rotate prepare", "host enrol compute9", "host remove compute1"] {
+        let words = CONTROLLER.fails(&format!("/usr/local/bin/zun-api {command} {place}"));
+        assert!(words.contains("runuser -u zun-api"), "{words}");
+    }
+    assert_eq!(CONTROLLER.script(files), before);
+}
