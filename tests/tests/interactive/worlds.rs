@@ -24,6 +24,8 @@ const SIZE: (u16, u16) = (24, 80);
 fn shell(bed: &Bed, name: &str) -> Pty {
     let mut term = bed.term(&["run", "-i", "--name", name, "cirros", "/bin/sh"], SIZE);
     term.shows("/ #");
+    // The process speaks a moment before the service has heard that it runs.
+    eventually("it runs", || bed.field(name, "status") == "Running");
     term
 }
 
@@ -32,8 +34,6 @@ struct Cat(Child, BufReader<ChildStdout>);
 
 impl Cat {
     fn begin(bed: &Bed, name: &str) -> Self {
-        // The process speaks a moment before the service has heard that it runs.
-        eventually("it runs", || bed.field(name, "status") == "Running");
         let mut command = bed.command(&["exec", "-i", name, "cat"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("zun runs");
