@@ -56,8 +56,11 @@ async fn a_terminal_over_websocket_types_resizes_and_tells_its_exit_code() {
         // The engine ends the connection without TLS's goodbye.
         drop(shell.stream.read_to_end(&mut rest).await);
     };
-    let (waited, ()) = tokio::join!(wait, end);
+    // Answered once it is registered: an end before that would not be told.
+    let mut waited = wait.await;
     assert!(waited.status == 200, "{}", waited.body);
+    end.await;
+    until(&mut waited.stream, "\"StatusCode\":3").await;
     // The ends of the two come in any order.
     let mut notes =
         [bench.note(), bench.note(), bench.note()].map(|note| format!("{:?}", note.kind));
