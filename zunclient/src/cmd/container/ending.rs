@@ -20,6 +20,9 @@ const HEARD: Duration = Duration::from_secs(2);
 const HEARD_WHY: Duration = Duration::from_secs(5);
 const KILLED: i64 = 137;
 
+/// How long its reason may be behind the end.
+const LATE_REASON: Duration = Duration::from_secs(1);
+
 /// How long an exit code is asked for that the host did not tell.
 const ASKED: Duration = Duration::from_secs(15);
 
@@ -51,6 +54,7 @@ pub(super) async fn exited(
     if now.status == Status::Error && code == 0 {
         return Err(Unfinished::Later(failed(&now)));
     }
+    let now = if code == KILLED { Box::pin(why_killed(api, now)).await } else { now };
     if let Some(why) = now.status_reason.filter(|why| code != 0 && !why.is_empty()) {
         crate::out::note(&format!("{}: {}", container.name, why.replace('\n', " ")));
         return Ok(Exit::of_process(code));
@@ -59,6 +63,18 @@ pub(super) async fn exited(
         return gone(container, code, before);
     }
     Ok(plain(container, code, before))
+}
+
+/// An engine tells of a want of memory a moment behind the end that came of it.
+async fn why_killed(api: &Client, now: Container) -> Container {
+    if now.status != Status::Stopped || now.status_reason.is_some() {
+        return now;
+    }
+    let asked = api.wait_for_news(&now, &[Status::Deleted], LATE_REASON);
+    match timeout(LATE_REASON * 2, asked).await {
+        Ok(Ok(later)) if later.status == Status::Stopped => later,
+        Ok(Ok(_) | Err(_)) | Err(_) => now,
+    }
 }
 
 /// One that removes itself is expected to be gone; any other was removed by somebody.

@@ -143,6 +143,11 @@ pub(super) async fn watch(
     let mut pause = Duration::from_millis(200);
     loop {
         match api.wait_for(&id, &BEGUN, Duration::from_secs(30)).await {
+            // Also while something else is done to it already: a restart would have another beginning.
+            Ok(now) if now.status == Status::Running && now.started_at > was.started_at => {
+                begun.set(now.started_at).ok();
+                return std::future::pending().await;
+            }
             Ok(now) if !is_news(&now, was) || !BEGUN.contains(&now.status) => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
