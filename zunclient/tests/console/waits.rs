@@ -1,6 +1,7 @@
 //! The real binary's `wait` on a service that comes and goes, and the words of others on stderr.
 
 use std::process::Output;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
@@ -10,8 +11,12 @@ use crate::fake::service::Service;
 use crate::run::container;
 
 async fn wait(service: &Service) -> Output {
+    zun("wait", service).await
+}
+
+async fn zun(verb: &str, service: &Service) -> Output {
     Command::new(env!("CARGO_BIN_EXE_zun"))
-        .args(["wait", "test"])
+        .args([verb, "test"])
         .env_clear()
         .env("OS_ENDPOINT", format!("http://127.0.0.1:{}/v1", service.port))
         .output()
@@ -51,4 +56,24 @@ async fn what_others_wrote_does_not_drive_the_terminal() {
     let words = String::from_utf8(ended.stderr).expect("text");
     assert_eq!(ended.status.code(), Some(1));
     assert_eq!(words, "zun: test: is Error: bad\u{fffd}]0;title\u{fffd} \u{fffd}2J\n");
+}
+
+#[tokio::test]
+async fn a_start_that_may_have_been_heard_is_not_asked_for_again() {
+    let starts = Arc::new(AtomicU32::new(0));
+    let seen = Arc::clone(&starts);
+    // The command has run and ended by the time that anybody looks: another start would run it again.
+    let service = Service::start(move |ask| {
+        if ask.target.contains("/start") {
+            seen.fetch_add(1, Ordering::Relaxed);
+            return (504, Value::Null);
+        }
+        let status = if seen.load(Ordering::Relaxed) == 0 { "Created" } else { "Stopped" };
+        (200, container(status, &json!({})))
+    })
+    .await;
+    let ended = zun("start", &service).await;
+    let words = String::from_utf8(ended.stderr).expect("text");
+    assert_eq!((ended.status.code(), words.as_str()), (Some(0), ""));
+    assert_eq!(starts.load(Ordering::Relaxed), 1);
 }

@@ -136,7 +136,7 @@ impl Session<'_> {
             if begin != Begin::Start {
                 return std::future::pending().await;
             }
-            if let Err(failure) = starting::start(api, &id).await {
+            if let Err(failure) = starting::start(api, self.container).await {
                 return failure;
             }
             begun.notify_one();

@@ -38,14 +38,14 @@ pub(super) async fn create(
     let mut container = api.create(ask).await?;
     drop(made.set(container.clone()));
     let mut pulling = Pulling::default();
-    let mut absence = Absence::begins();
+    let mut absence = Absence::default();
     while !ENDED.contains(&container.status) {
         if progress == Progress::Told {
             pulling.show(&container);
         }
         container = match api.wait_for_news(&container, &ENDED, NEWS).await {
             Ok(container) => {
-                absence = Absence::begins();
+                absence = Absence::default();
                 container
             }
             Err(error) if is_away(&error) && absence.lasts().await => container,
@@ -55,19 +55,18 @@ pub(super) async fn create(
     if container.status == Status::Created { Ok(container) } else { Err(failed(&container)) }
 }
 
-/// Asks for the start. A command that cannot be run is told with its own exit code. Where it is not known whether
-/// the service has heard, it is asked again: a start is one start, however often it is asked for.
-pub(super) async fn start(api: &Client, id: &str) -> Result<(), Failure> {
-    let mut absence = Absence::begins();
-    let mut unheard = false;
+/// Asks for the start. A command that cannot be run is told with its own exit code. What did not reach the service is
+/// asked again; what may have is not, or a command that has ended by then would be run twice: it is looked for.
+pub(super) async fn start(api: &Client, was: &Container) -> Result<(), Failure> {
+    let id = was.uuid.to_string();
+    let mut absence = Absence::default();
     loop {
-        match api.act(id, "start").await {
+        match api.act(&id, "start").await {
             Ok(()) => return Ok(()),
-            // It runs, or has run: an earlier one was heard.
-            Err(error) if unheard && error.status() == Some(409) => return Ok(()),
-            Err(error) if is_away(&error) && absence.lasts().await => unheard = true,
+            Err(ApiError::Unreachable { .. }) if absence.lasts().await => {}
+            Err(error) if may_have_come(&error) && was_heard(api, was).await => return Ok(()),
             Err(error) => {
-                let exit = match api.show(id).await {
+                let exit = match api.show(&id).await {
                     Ok(container) => not_runnable(container.exit_code),
                     Err(_no_more_known) => Exit::ZUN,
                 };
@@ -75,6 +74,25 @@ pub(super) async fn start(api: &Client, id: &str) -> Result<(), Failure> {
             }
         }
     }
+}
+
+fn may_have_come(error: &ApiError) -> bool {
+    is_away(error) && !matches!(error, ApiError::Unreachable { .. })
+}
+
+/// Whether something comes of a start that may have reached the service.
+async fn was_heard(api: &Client, was: &Container) -> bool {
+    let id = was.uuid.to_string();
+    let mut absence = Absence::default();
+    while absence.lasts().await {
+        match api.show(&id).await {
+            Ok(now) if now.updated_at != was.updated_at || now.status != was.status => return true,
+            Ok(_) => {}
+            Err(error) if is_away(&error) => {}
+            Err(error) => return error.is_not_found(),
+        }
+    }
+    false
 }
 
 /// Whether the service is not there now: nothing is known of what was asked.
@@ -90,24 +108,24 @@ pub(super) fn is_away(error: &ApiError) -> bool {
 }
 
 /// The service is away, as it is while it restarts.
+#[derive(Default)]
 pub(super) struct Absence {
-    since: Instant,
-    pause: Duration,
+    /// When that was first noticed, and the last pause.
+    noticed: Option<(Instant, Duration)>,
 }
 
 impl Absence {
     /// So long it may take.
     const LONGEST: Duration = Duration::from_secs(30);
-
-    pub(super) fn begins() -> Self {
-        Self { since: Instant::now(), pause: Duration::from_millis(100) }
-    }
+    const FIRST_PAUSE: Duration = Duration::from_millis(100);
+    const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
     /// Waits a moment; `false` once it has been away for too long.
     pub(super) async fn lasts(&mut self) -> bool {
-        tokio::time::sleep(self.pause).await;
-        self.pause = (self.pause * 2).min(Duration::from_secs(2));
-        self.since.elapsed() < Self::LONGEST
+        let (since, pause) = self.noticed.unwrap_or_else(|| (Instant::now(), Self::FIRST_PAUSE));
+        self.noticed = Some((since, (pause * 2).min(Self::LONGEST_PAUSE)));
+        tokio::time::sleep(pause).await;
+        since.elapsed() < Self::LONGEST
     }
 }
 
@@ -168,11 +186,12 @@ pub(super) async fn watch(
 /// Starts a container and waits until it runs or has run.
 pub(super) async fn start_and_see(api: &Client, was: &Container) -> Result<(), Failure> {
     let id = was.uuid.to_string();
-    start(api, &id).await?;
-    let mut absence = Absence::begins();
+    start(api, was).await?;
+    let mut absence = Absence::default();
     loop {
         match api.wait_for(&id, &BEGUN, Duration::from_secs(30)).await {
             Ok(now) if !is_news(&now, was) || !BEGUN.contains(&now.status) => {
+                absence = Absence::default();
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             Ok(now) if has_failed(&now) => return Err(failed(&now)),
