@@ -8,7 +8,7 @@
 #   Debian's docker-registry        ZUN_TEST_REGISTRY=FILE, the program, not started
 #
 # ZUN_TEST_ENGINE=SUITE in its environment: the engines are those of that Debian release, such as trixie; else the
-# installed one.
+# installed one. ZUN_TEST_PROFILE=release: the standalone is that of a release build.
 #
 # Nothing of the machine's own engine is touched: data, runtime files, bridge and containerd name space are others.
 # What a killed former run left is cleaned first. Two runs of one tree wait for each other.
@@ -18,7 +18,7 @@ set -euo pipefail
 STATE=$TARGET/test-services
 SOCKET=$STATE/docker.sock
 NAME=zun-test-rabbitmq
-STANDALONE=$TARGET/debug/zun-standalone
+STANDALONE=$TARGET/${ZUN_TEST_PROFILE:-debug}/zun-standalone
 USERNAME=zun-test
 PASSWORD=$(head -c 12 /dev/urandom | base64 | tr -dc 'a-zA-Z0-9')
 

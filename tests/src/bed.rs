@@ -62,6 +62,13 @@ impl Bed {
         &self.environment
     }
 
+    /// The same client with one thing more in its environment.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// The unix socket of its engine, which lies below its state.
     pub fn engine_socket(&self) -> PathBuf {
         let file = std::env::var_os("ZUN_TEST_STANDALONE").expect("the shared standalone's file");

@@ -12,4 +12,5 @@ pub mod rabbit;
 pub mod registry;
 pub mod scripted_agent;
 pub mod tls;
+pub mod tunnel;
 pub mod world;

@@ -1,6 +1,6 @@
 //! A TCP proxy that can be broken: cut, refuse, stall, restore.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -40,9 +40,9 @@ impl Proxy {
         Self::over((Ipv4Addr::LOCALHOST, 0).into(), target, None).await
     }
 
-    /// The same, listening on IPv6's loopback.
-    pub async fn of_ipv6_to(target: SocketAddr) -> Self {
-        Self::over((Ipv6Addr::LOCALHOST, 0).into(), target, None).await
+    /// The same, listening on this address.
+    pub async fn on(address: IpAddr, target: SocketAddr) -> Self {
+        Self::over((address, 0).into(), target, None).await
     }
 
     /// The same, and cuts a connection on which nothing went either way for so long.

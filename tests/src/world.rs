@@ -2,7 +2,7 @@
 //! host, over the run's RabbitMQ. Each world has a virtual host of its own there, so worlds do not meet.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -19,6 +19,7 @@ use crate::bed::{Bed, binary};
 use crate::eventually::eventually;
 use crate::proxy::Proxy;
 use crate::rabbit::{Rabbit, VirtualHost};
+use crate::tunnel::Tunnel;
 
 /// So many lines of each log are shown of a failed test.
 const LAST_WORDS: usize = 60;
@@ -35,6 +36,8 @@ pub enum Front {
     Proxy,
     /// The same, on IPv6: another address than the engine's own.
     Ipv6,
+    /// The same, on an address that is not loopback's, and a tunnel that clients may go through.
+    Tunnel,
     /// A proxy that cuts a connection on which nothing went for so long.
     Impatient(Duration),
 }
@@ -57,6 +60,7 @@ struct Host {
     agent: Option<Running>,
     engine: PrivateEngine,
     proxy: Option<Proxy>,
+    tunnel: Option<Tunnel>,
 }
 
 /// A process of ours. It is killed when this is dropped.
@@ -111,6 +115,11 @@ impl World {
     /// What stands before the first host's engine.
     pub fn proxy(&self) -> &Proxy {
         self.hosts[0].proxy.as_ref().expect("a world behind a proxy")
+    }
+
+    /// The proxy on the way to the first host.
+    pub fn tunnel(&self) -> &Tunnel {
+        self.hosts[0].tunnel.as_ref().expect("a world behind a tunnel")
     }
 
     /// Kills a host's engine, as if the machine had gone; its containers are not told.
@@ -186,6 +195,7 @@ impl World {
         std::fs::create_dir(&directory).expect("a directory");
         let notify = directory.join("notify.sock");
         let version = PrivateEngine::api_version().await.expect("an installed engine");
+        let names = self.names();
         let files = self.certificate(&name, &directory.join("tls")).await;
         let address = free_address();
         let plugin = Plugin {
@@ -206,28 +216,42 @@ impl World {
         let proxy = match self.front {
             Front::Itself => None,
             Front::Proxy => Some(Proxy::to(address).await),
-            Front::Ipv6 => Some(Proxy::of_ipv6_to(address).await),
+            Front::Ipv6 => Some(Proxy::on(Ipv6Addr::LOCALHOST.into(), address).await),
+            Front::Tunnel => Some(Proxy::on(gateway(), address).await),
             Front::Impatient(idle) => Some(Proxy::impatient_to(address, idle).await),
         };
         let address = proxy.as_ref().map_or(address, Proxy::address);
+        let tunnel = match self.front {
+            Front::Tunnel => Some(Tunnel::to(address).await),
+            Front::Itself | Front::Proxy | Front::Ipv6 | Front::Impatient(_) => None,
+        };
         let settings = directory.join("zun-compute.toml");
         let text = format!(
             "host = '{name}'\n[bus]\nurl = '{}'\n[docker]\nsocket = '{}'\n[heartbeat]\ninterval = 1\n\
              [console]\naddress = '{address}'\ncheck_interval = 3600\napi_version = '{version}'\nnotify_socket = '{}'\n\
-             certificates = '{}'\nnames = ['127.0.0.1', '::1', 'localhost']\n[log]\nfilter = '{LOG_FILTER}'\n",
+             certificates = '{}'\nnames = {names:?}\n[log]\nfilter = '{LOG_FILTER}'\n",
             self.bus.url(),
             engine.socket().display(),
             notify.display(),
             directory.join("tls").display(),
         );
         write_private(&settings, &text);
-        Host { name, engine, settings, agent: None, proxy }
+        Host { name, engine, settings, agent: None, proxy, tunnel }
+    }
+
+    /// What the hosts' certificates are good for.
+    fn names(&self) -> Vec<String> {
+        let mut names = ["127.0.0.1", "::1", "localhost"].map(str::to_owned).to_vec();
+        if self.front == Front::Tunnel {
+            names.push(gateway().to_string());
+        }
+        names
     }
 
     async fn certificate(&self, host: &HostName, directory: &Path) -> CertificateFiles {
         run(Command::new(binary("zun-api"))
-            .args(["host", "enrol", host.as_str(), "--name", "127.0.0.1", "--name", "::1"])
-            .args(["--name", "localhost"])
+            .args(["host", "enrol", host.as_str()])
+            .args(self.names().iter().flat_map(|name| ["--name", name]))
             .arg("--directory")
             .arg(self.directory.path().join("ca")));
         let tasks = Tasks::new();
@@ -236,7 +260,7 @@ impl World {
         let wanted = CertificateSettings {
             directory: directory.to_owned(),
             host: host.clone(),
-            names: ["127.0.0.1", "::1", "localhost"].map(str::to_owned).to_vec(),
+            names: self.names(),
         };
         let files = ensure(&bus, &wanted).await.expect("a server certificate");
         assert!(tasks.finish(Duration::from_secs(10)).await, "the bus closes");
@@ -319,6 +343,14 @@ fn write_private(path: &Path, text: &str) {
         .open(path)
         .expect("a file");
     std::io::Write::write_all(&mut file, text.as_bytes()).expect("written");
+}
+
+/// This machine's address on the bridge of the run's engine.
+fn gateway() -> IpAddr {
+    let format = "{{(index .IPAM.Config 0).Gateway}}";
+    let script = "docker -H \"$ZUN_TEST_DOCKER\" network inspect bridge -f \"$0\"";
+    let shown = run(Command::new("sh").args(["-c", script, format]));
+    shown.trim().parse().expect("an address")
 }
 
 /// The image of the run's engine, copied into another engine.

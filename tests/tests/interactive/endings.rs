@@ -17,6 +17,17 @@ fn c03_a_killed_command_is_128_and_the_signal() {
         let finished = bed.zun(&["run", "-i", "--rm", "cirros", "sh", "-c", &script]);
         assert_eq!(finished.code, code, "{finished:?}");
     }
+    // And process 1 itself, by another.
+    let name = bed.name("c03");
+    let script = "trap 'exit 143' TERM; echo re''ady; while :; do sleep 0.1; done";
+    let run = ["run", "-i", "--name", name.as_str(), "cirros", "sh", "-c", script];
+    for (signal, code) in [("KILL", 137), ("TERM", 143)] {
+        let mut term = bed.term(&run, SIZE);
+        term.shows("ready");
+        bed.must(&["kill", "--signal", signal, name.as_str()]);
+        assert_eq!(term.exit(), code, "{}", term.transcript());
+        bed.must(&["delete", "--force", name.as_str()]);
+    }
 }
 
 #[test]

@@ -138,6 +138,13 @@ fn a_detached_command_runs_on_behind_its_client() {
     eventually("the command has done its work", || {
         bed.zun(&["exec", name.as_str(), "cat", "/tmp/mark"]).stdout == "done\n"
     });
+    // As with docker, -t gives it a terminal, and there is nobody to type.
+    let script = "tty > /tmp/tty";
+    bed.must(&["exec", "-dit", name.as_str(), "sh", "-c", script]);
+    eventually("it has a terminal", || {
+        let shown = bed.zun(&["exec", name.as_str(), "cat", "/tmp/tty"]);
+        shown.stdout.starts_with("/dev/")
+    });
 }
 
 /// A command that says that it runs, and leaves a mark as long as it does.

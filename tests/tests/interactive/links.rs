@@ -209,7 +209,7 @@ async fn c58_ipv6_and_an_advertised_name_are_dialled_and_an_error_names_what_was
     let bed = Bed::shared();
     let name = shell(&bed, "c58");
     let target = listener(&bed, name.as_str()).await;
-    let proxy = Proxy::of_ipv6_to(target).await;
+    let proxy = Proxy::on(std::net::Ipv6Addr::LOCALHOST.into(), target).await;
     let port = target.port();
     for instead in [proxy.address().to_string(), format!("localhost:{port}")] {
         let mut console =

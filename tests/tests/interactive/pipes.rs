@@ -1,5 +1,7 @@
 //! A clean pipe in a script.
 
+use std::io::Seek as _;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use zun_tests::bed::{Bed, Finished};
@@ -35,9 +37,9 @@ fn c07_fifty_mebibytes_go_in_unharmed() {
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         chunk.copy_from_slice(&state.to_le_bytes()[..chunk.len()]);
     }
-    let mut local = std::process::Command::new("sha256sum")
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
+    let mut local = Command::new("sha256sum")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
         .spawn()
         .expect("sha256sum runs");
     std::io::Write::write_all(&mut local.stdin.take().expect("a pipe"), &input).expect("written");
@@ -63,6 +65,41 @@ fn c10_each_stream_goes_where_it_belongs() {
         bed.zun(&["run", "-i", "-T", "--rm", "cirros", "sh", "-c", "echo o; echo e >&2"]);
     assert_eq!((finished.code, finished.stdout.as_str()), (0, "o\n"), "{finished:?}");
     assert_eq!(finished.stderr, "e\n");
+    let (mut o, mut e) =
+        (tempfile::tempfile().expect("a file"), tempfile::tempfile().expect("a file"));
+    let code = bed
+        .command(&["run", "-i", "-T", "--rm", "cirros", "sh", "-c", "echo o; echo e >&2"])
+        .stdin(Stdio::null())
+        .stdout(o.try_clone().expect("a file"))
+        .stderr(e.try_clone().expect("a file"))
+        .status()
+        .expect("zun runs");
+    let written = [&mut o, &mut e].map(|file| {
+        file.rewind().expect("its beginning");
+        std::io::read_to_string(file).expect("text")
+    });
+    assert_eq!((code.code(), written), (Some(0), ["o\n".to_owned(), "e\n".to_owned()]));
+}
+
+#[test]
+fn c08_a_stdin_that_is_closed_is_an_empty_one() {
+    let _trial = trial!();
+    let bed = Bed::shared();
+    let name = bed.name("c08-closed");
+    bed.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
+    for start in [&["run", "-i", "--rm", "cirros"][..], &["exec", "-i", name.as_str()]] {
+        let command = bed.command(&[start, &["sh", "-c", "cat; echo end"]].concat());
+        let output = Command::new("sh")
+            .args(["-c", "exec \"$0\" \"$@\" <&-"])
+            .arg(command.get_program())
+            .args(command.get_args())
+            .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .output()
+            .expect("zun runs");
+        let finished = Finished::from(output);
+        assert_eq!((finished.code, finished.stdout.as_str()), (0, "end\n"), "{finished:?}");
+        assert_eq!(finished.stderr, "", "{start:?}");
+    }
 }
 
 #[test]

@@ -80,6 +80,12 @@ fn c17_a_program_on_the_whole_screen_is_drawn_resized_and_left() {
         term.shows("\x1b[?1049l");
         assert_eq!(term.exit(), 0);
         assert_eq!(term.modes(), before);
+        let mut term = bed.term(&[start, &["less", "/etc/passwd"]].concat(), SIZE);
+        term.shows("root:x:0:0");
+        term.shows("\x1b[7m");
+        term.types("q");
+        assert_eq!(term.exit(), 0);
+        assert_eq!(term.modes(), before);
         let mut term = bed.term(&[start, &["top"]].concat(), SIZE);
         term.shows("Load average");
         term.types("q");

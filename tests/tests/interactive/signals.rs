@@ -8,7 +8,7 @@ use zun_tests::bed::Bed;
 use zun_tests::eventually::eventually;
 use zun_tests::trial;
 
-const SCRIPT: &str = "for s in INT HUP USR1; do trap \"echo got-$s\" $s; done; trap 'echo got-TERM; exit 9' TERM; \
+const SCRIPT: &str = "for s in INT HUP QUIT USR1 USR2; do trap \"echo got-$s\" $s; done; trap 'echo got-TERM; exit 9' TERM; \
                       echo ready; while :; do sleep 0.1; done";
 
 /// A CLI with its output on a pipe.
@@ -42,7 +42,9 @@ impl Cli {
         for (signal, line) in [
             (Signal::INT, "got-INT"),
             (Signal::HUP, "got-HUP"),
+            (Signal::QUIT, "got-QUIT"),
             (Signal::USR1, "got-USR1"),
+            (Signal::USR2, "got-USR2"),
             (Signal::TERM, "got-TERM"),
         ] {
             self.signal(signal);
@@ -76,12 +78,16 @@ fn c30_signals_to_an_attach_are_its_processs() {
     let _trial = trial!();
     let bed = Bed::shared();
     let name = bed.name("c30-attach");
-    bed.must(&["create", "--name", name.as_str(), "cirros", "sh", "-c", SCRIPT]);
-    let mut cli = Cli::run(&bed, &["attach", name.as_str()]);
-    eventually("the console is open", || bed.field(name.as_str(), "attached") == 1);
-    bed.must(&["start", name.as_str()]);
-    cli.says("ready");
-    cli.passes_signals_on();
+    for input in [&[][..], &["-i"]] {
+        let create = [&["create"], input, &["--name", name.as_str(), "cirros"]].concat();
+        bed.must(&[&create[..], &["sh", "-c", SCRIPT]].concat());
+        let mut cli = Cli::run(&bed, &["attach", name.as_str()]);
+        eventually("the console is open", || bed.field(name.as_str(), "attached") == 1);
+        bed.must(&["start", name.as_str()]);
+        cli.says("ready");
+        cli.passes_signals_on();
+        bed.must(&["delete", name.as_str()]);
+    }
 }
 
 #[test]

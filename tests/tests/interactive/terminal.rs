@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use zun_tests::bed::Bed;
+use zun_tests::bed::{Bed, Finished};
 use zun_tests::eventually::eventually;
 use zun_tests::profile::is_long;
 use zun_tests::pty::Pty;
@@ -138,6 +138,10 @@ fn c25_a_terminal_that_is_not_there_is_an_error_that_says_so() {
     let finished = bed.zun(&["run", "-i", "-t", "--rm", "cirros", "/bin/sh"]);
     assert_eq!(finished.code, 125, "{finished:?}");
     assert!(finished.stderr.contains("terminal"), "{finished:?}");
+    let output = bed.piped(&["run", "-i", "-t", "--rm", "cirros", "/bin/sh"], b"exit 0\n");
+    let finished = Finished::from(output);
+    assert_eq!((finished.code, finished.stdout.as_str()), (125, ""), "{finished:?}");
+    assert!(finished.stderr.contains("terminal"), "{finished:?}");
 }
 
 #[test]
@@ -199,12 +203,15 @@ fn c32_a_terminated_cli_restores_the_terminal() {
     let bed = Bed::shared();
     for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::QUIT, 131)] {
         let name = bed.name("c32");
-        let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
-        let before = term.modes();
-        term.shows("/ #");
-        term.signal(signal);
-        assert_eq!(term.exit(), code);
-        assert_eq!(term.modes(), before);
+        let run = ["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"];
+        for verb in [&run[..], &["attach", name.as_str()], &["exec", "-i", name.as_str(), "sh"]] {
+            let mut term = bed.term(verb, SIZE);
+            let before = term.modes();
+            term.shows("/ #");
+            term.signal(signal);
+            assert_eq!(term.exit(), code, "{verb:?}");
+            assert_eq!(term.modes(), before, "{verb:?}");
+        }
     }
 }
 

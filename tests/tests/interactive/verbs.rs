@@ -146,7 +146,11 @@ fn processes_and_use_are_shown() {
     let mut live = bed.term(&["stats", name.as_str()], (24, 120));
     live.shows("512.0 MiB");
     live.types("\x03");
-    assert_eq!(bed.zun(&["stats", "--no-stream", "no-such-container"]).code, 1);
+    for flags in [&["stats", "--no-stream"][..], &["stats"]] {
+        let mut live = bed.term(&[flags, &["no-such-container"]].concat(), (24, 120));
+        assert_eq!(live.exit(), 1, "{flags:?}: {}", live.transcript());
+        live.shows("no-such-container");
+    }
 }
 
 #[test]
@@ -176,6 +180,96 @@ fn a_wait_for_several_prints_their_codes_in_order() {
     let finished = bed.zun(&["wait", slow.as_str(), quick.as_str(), "no-such-container"]);
     assert_eq!((finished.code, finished.stdout.as_str()), (1, "3\n4\n"), "{finished:?}");
     assert!(finished.stderr.contains("no-such-container"), "{finished:?}");
+}
+
+#[test]
+fn programs_are_told_of_each_verb_in_their_format() {
+    let bed = Bed::shared();
+    let name = run(&bed, "format", "read x; exit 3");
+    let told = |words: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&bed.must(&[&["--format", "json"], words].concat())).expect("JSON")
+    };
+    let id = bed.field(name.as_str(), "uuid");
+    assert!(told(&["list", "-q", "--name", name.as_str()]) == serde_json::json!([id]));
+    assert_eq!(told(&["list", "-q", "--name", "nobody"]), serde_json::json!([]));
+    assert_eq!(
+        told(&["update", "--cpu", "0.5", name.as_str()]),
+        serde_json::json!([name.as_str()])
+    );
+    let other = bed.name("format-renamed");
+    assert_eq!(told(&["rename", name.as_str(), other.as_str()])["name"], other.as_str());
+    let finished = bed.zun(&["wait", "--format", "json", other.as_str(), "nobody"]);
+    let waited: serde_json::Value = serde_json::from_str(&finished.stdout).expect("JSON");
+    let expected = serde_json::json!([
+        {"container": other.as_str(), "exit_code": 3},
+        {"container": "nobody", "exit_code": null},
+    ]);
+    assert_eq!((finished.code, waited), (1, expected));
+    assert_eq!(told(&["delete", other.as_str()]), serde_json::json!([other.as_str()]));
+    let third = bed.name("format-run");
+    let made = told(&["create", "-q", "--name", third.as_str(), "cirros"]);
+    assert_eq!(made["uuid"], bed.field(third.as_str(), "uuid"));
+}
+
+#[test]
+fn the_environment_of_a_run_comes_from_files_flags_and_here() {
+    let bed = Bed::shared().with("FROM_HERE", "a b").with("OVERRIDDEN", "no");
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    let lines = "# a comment\n\nFROM_FILE=c=d\nFROM_HERE\nUNSET_ANYWHERE\nBOTH=file\n";
+    std::io::Write::write_all(&mut file, lines.as_bytes()).expect("written");
+    let path = file.path().to_str().expect("text").to_owned();
+    let flags = ["--env-file", &path, "-e", "BOTH=flag", "-e", "OVERRIDDEN=yes", "-e", "EMPTY="];
+    let script =
+        "echo $FROM_FILE/$FROM_HERE/$BOTH/$OVERRIDDEN/${EMPTY-unset}/${UNSET_ANYWHERE-unset}";
+    let run = [&["run", "--rm"][..], &flags, &["cirros", "sh", "-c", script]].concat();
+    assert_eq!(bed.must(&run), "c=d/a b/flag/yes//unset\n");
+    std::io::Write::write_all(&mut file, b"export A=b\n").expect("written");
+    let refused = bed.zun(&["run", "--rm", "--env-file", &path, "cirros"]);
+    assert_eq!((refused.code, refused.stderr.lines().count()), (125, 1), "{refused:?}");
+    assert!(refused.stderr.contains("line 7"), "{refused:?}");
+    let missing = bed.zun(&["run", "--rm", "--env-file", "/no/such/file", "cirros"]);
+    assert_eq!((missing.code, missing.stderr.lines().count()), (125, 1), "{missing:?}");
+    let bytes = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"\xff");
+    let output =
+        bed.command(&["run", "--rm", "-e", "BYTES", "cirros"]).env("BYTES", bytes).output();
+    let refused = Finished::from(output.expect("zun runs"));
+    assert_eq!((refused.code, refused.stderr.lines().count()), (125, 1), "{refused:?}");
+    assert!(refused.stderr.contains("`BYTES`"), "{refused:?}");
+}
+
+#[test]
+fn links_of_a_container_lead_nowhere_outside_of_it_or_of_the_destination() {
+    let bed = Bed::shared();
+    let place = tempfile::tempdir().expect("a folder");
+    let outside = place.path().join("outside");
+    let destination = place.path().join("destination");
+    std::fs::create_dir(&outside).expect("a folder");
+    std::fs::create_dir(&destination).expect("a folder");
+    let path = |path: &std::path::Path| path.to_str().expect("text").to_owned();
+    let script = format!(
+        "mkdir /tree /tree/down; ln -s {0} /tree/link; ln -s {0}/new /tree/dangling; echo x > /tree/down/file; \
+         ln -s /etc /within; echo ready; sleep 1000",
+        outside.display()
+    );
+    let name = run(&bed, "cp-links", &script);
+    zun_tests::eventually::eventually("the links are there", || {
+        bed.zun(&["logs", name.as_str()]).stdout == "ready\n"
+    });
+    let inside = |path: &str| format!("{}:{path}", name.as_str());
+    // Links come as links, and what is there already is not gone through.
+    std::os::unix::fs::symlink(&outside, destination.join("down")).expect("a link");
+    let copied = bed.zun(&["cp", &inside("/tree/."), &path(&destination)]);
+    assert_eq!(copied.stdout, "", "{copied:?}");
+    let shown = std::fs::symlink_metadata(destination.join("link"));
+    assert!(shown.map_or(true, |link| link.is_symlink()), "{copied:?}");
+    let left: Vec<_> = std::fs::read_dir(&outside).expect("a folder").collect();
+    assert!(left.is_empty(), "{left:?} after {copied:?}");
+    // In a container a link leads within it.
+    let file = place.path().join("zun-was-here");
+    std::fs::write(&file, "x").expect("a file");
+    bed.must(&["cp", &path(&file), &inside("/within/zun-was-here")]);
+    assert_eq!(bed.must(&["exec", name.as_str(), "cat", "/etc/zun-was-here"]), "x");
+    assert!(!std::path::Path::new("/etc/zun-was-here").exists());
 }
 
 #[test]

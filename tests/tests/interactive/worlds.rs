@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-use zun_tests::bed::Bed;
+use zun_tests::bed::{Bed, Finished};
 use zun_tests::eventually::eventually;
 use zun_tests::profile::is_long;
 use zun_tests::pty::Pty;
@@ -230,6 +230,71 @@ async fn c58_the_command_dials_what_the_host_advertises_and_names_it() {
         assert!(refused.stderr.contains(&address), "{refused:?}");
     }
     bed.must(&["delete", "--force", "six"]);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c58_the_command_goes_through_the_proxy_of_its_environment() {
+    let _trial = trial!();
+    let world = World::behind(Front::Tunnel).await;
+    let direct = world.bed();
+    let bed = world.bed().with("HTTPS_PROXY", &world.tunnel().url());
+    let mut term = shell(&bed, "tunnelled");
+    says(&mut term, "through-it");
+    let mut cat = Cat::begin(&bed, "tunnelled");
+    cat.echoes("also-this");
+    assert_eq!(cat.ends(), (Some(0), String::new()));
+    term.types("\x10\x11");
+    assert_eq!(term.exit(), 0);
+    let advertised = world.proxy().address().to_string();
+    let asked = world.tunnel().asked();
+    let (first, _) = asked[0].split_once(' ').expect("a method");
+    assert_eq!(first, "CONNECT", "{asked:?}");
+    // Who it is for is said to the proxy alone.
+    let word = "Proxy-Authorization: Basic dXNlcjp3b3Jk";
+    let knows = |head: &String| head.to_lowercase().contains(&word.to_lowercase());
+    assert!(asked.iter().all(|head| head.contains(&advertised) && knows(head)), "{asked:?}");
+    // What is excepted is dialled straight.
+    let excepted = bed.clone().with("NO_PROXY", "near.example,10.0.0.0/8");
+    for bed in [&direct, &excepted] {
+        assert_eq!(bed.must(&["exec", "tunnelled", "echo", "straight"]), "straight\n");
+    }
+    assert_eq!(world.tunnel().asked().len(), asked.len());
+    let nobody = direct.with("HTTPS_PROXY", "http://127.0.0.1:1");
+    let refused = nobody.zun(&["exec", "tunnelled", "id"]);
+    assert_eq!((refused.code, refused.stderr.lines().count()), (125, 1), "{refused:?}");
+    assert!(refused.stderr.contains("through the proxy 127.0.0.1:1"), "{refused:?}");
+    bed.must(&["delete", "--force", "tunnelled"]);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c39_a_wait_goes_on_when_the_service_is_back() {
+    let _trial = trial!();
+    let mut world = World::start(1).await;
+    let bed = world.bed();
+    let script = "until [ -e /tmp/end ]; do sleep 0.1; done; exit 6";
+    bed.must(&["run", "-d", "--name", "awaited", "cirros", "sh", "-c", script]);
+    let mut waiting = bed
+        .command(&["wait", "--debug", "awaited"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("zun runs");
+    let mut lines = BufReader::new(waiting.stderr.take().expect("a pipe")).lines();
+    let mut says = |word: &str| {
+        let said = lines.any(|line| line.expect("text").contains(word));
+        assert!(said, "zun ended before it said {word}");
+    };
+    says("-> 200 OK");
+    world.end_api(Signal::KILL);
+    says("still waiting");
+    world.start_api();
+    bed.must(&["exec", "awaited", "touch", "/tmp/end"]);
+    let finished = Finished::from(waiting.wait_with_output().expect("zun ends"));
+    assert_eq!((finished.code, finished.stdout.as_str()), (0, "6\n"), "{finished:?}");
+    bed.must(&["delete", "awaited"]);
     world.stop().await;
 }
 

@@ -52,8 +52,17 @@ impl Printer {
         value: &T,
         table: impl FnOnce() -> Table,
     ) -> Result<(), Closed> {
+        self.value(value, || table().render(self.colours))
+    }
+
+    /// Prints a value, or the text that tells it to people.
+    pub fn value<T: Serialize>(
+        self,
+        value: &T,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Closed> {
         let text = match self.format {
-            Format::Table => table().render(self.colours),
+            Format::Table => text(),
             Format::Json => serde_json::to_string_pretty(value).unwrap_or_default(),
             Format::Yaml => serde_saphyr::to_string(value).unwrap_or_default(),
         };

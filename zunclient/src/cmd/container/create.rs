@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use clap::Args;
+use serde_json::json;
 
 use super::session::own_size;
 use super::show::table;
@@ -41,7 +42,10 @@ impl Create {
         let made = OnceLock::new();
         let create = starting::create(&context.api, &ask, progress, &made);
         match unless_ended(&mut signals, create).await {
-            Ok(container) if self.quiet => context.printer.line(&container.uuid.to_string())?,
+            Ok(container) if self.quiet => {
+                let id = container.uuid.to_string();
+                context.printer.value(&json!({ "uuid": id }), || id.clone())?;
+            }
             Ok(container) => context.printer.show(&container, || table(&container))?,
             Err(failure) => {
                 let cancelled = failure.words.is_none();

@@ -2,18 +2,22 @@
 
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
-use crate::out;
+use crate::out::{self, Format};
 
-/// Does something to each and prints the names of those to which it was done.
+/// Does something to each and prints the names of those to which it was done: one by one, or as a list at the end for
+/// a program.
 pub(super) async fn each(
     context: &Context,
     names: &[String],
     act: impl AsyncFn(String) -> Result<(), Failure>,
 ) -> Result<Exit, Failure> {
+    let people = context.printer.format() == Format::Table;
+    let mut done = Vec::new();
     let mut exit = Exit::OK;
     for name in names {
         match act(name.clone()).await {
-            Ok(()) => context.printer.line(name)?,
+            Ok(()) if people => context.printer.line(name)?,
+            Ok(()) => done.push(name),
             Err(failure) => {
                 if let Some(words) = failure.about(name).words {
                     out::note(&words);
@@ -21,6 +25,9 @@ pub(super) async fn each(
                 exit = Exit::FAILED;
             }
         }
+    }
+    if !people {
+        context.printer.value(&done, String::new)?;
     }
     Ok(exit)
 }

@@ -7,7 +7,7 @@ use zun_common::status::Status;
 use crate::api::ListQuery;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::Table;
+use crate::out::{Format, Table};
 
 /// List containers
 #[derive(Debug, Args)]
@@ -41,8 +41,10 @@ impl List {
         let quiet = self.quiet;
         let containers = context.api.list(&self.query()).await?;
         if quiet {
-            for container in &containers {
-                context.printer.line(&container.uuid.to_string())?;
+            let ids: Vec<String> =
+                containers.iter().map(|container| container.uuid.to_string()).collect();
+            if !ids.is_empty() || context.printer.format() != Format::Table {
+                context.printer.value(&ids, || ids.join("\n"))?;
             }
         } else {
             context.printer.show(&containers, || table(&containers))?;

@@ -20,7 +20,7 @@ impl Rename {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         let ask = UpdateContainer { name: Some(self.name), ..UpdateContainer::default() };
         let container = context.api.update(&self.container, &ask).await?;
-        context.printer.line(&container.name)?;
+        context.printer.value(&container, || container.name.clone())?;
         Ok(Exit::OK)
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use clap::Args;
+use serde_json::json;
 use zun_common::api::v1::container::Container;
 use zun_common::grant::{self, WaitCondition};
 
@@ -101,7 +102,8 @@ impl Run {
         let start = starting::start_and_see(&context.api, container);
         unless_ended(signals, start).await.map_err(Unbegun)?;
         let id = container.uuid.to_string();
-        Ok(context.printer.line(&id).map(|()| Exit::OK).map_err(Failure::from))
+        let shown = context.printer.value(&json!({ "uuid": id }), || id.clone());
+        Ok(shown.map(|()| Exit::OK).map_err(Failure::from))
     }
 }
 

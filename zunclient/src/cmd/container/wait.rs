@@ -3,16 +3,21 @@
 use std::time::Duration;
 
 use clap::Args;
+use serde::Serialize;
 use zun_common::status::Status;
 
 use crate::api::ApiError;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
-use crate::out;
+use crate::out::{self, Format};
 
 /// Wait until containers end, and print their exit codes
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  zun wait test\n\n\
+#[command(after_help = "\
+Examples:
+  zun wait test
+  zun wait --format json test web  [{container, exit_code}], when all have ended
+
 A service that goes away meanwhile is waited for, with a line.")]
 pub(in crate::cmd) struct Wait {
     /// Names or ids
@@ -22,20 +27,37 @@ pub(in crate::cmd) struct Wait {
 
 impl Wait {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let people = context.printer.format() == Format::Table;
+        let mut all = Vec::new();
         let mut exit = Exit::OK;
-        for name in &self.containers {
-            let failure = match ended(context, name).await {
-                Ok(code) => {
+        for container in &self.containers {
+            let exit_code = match ended(context, container).await {
+                Ok(code) if people => {
                     context.printer.line(&code.to_string())?;
                     continue;
                 }
-                Err(failure) => failure,
+                Ok(code) => Some(code),
+                Err(failure) => {
+                    out::note(&failure.about(container).words.unwrap_or_default());
+                    exit = Exit::FAILED;
+                    None
+                }
             };
-            out::note(&failure.about(name).words.unwrap_or_default());
-            exit = Exit::FAILED;
+            all.push(Ended { container, exit_code });
+        }
+        if !people {
+            context.printer.value(&all, String::new)?;
         }
         Ok(exit)
     }
+}
+
+/// What a program is told of one.
+#[derive(Serialize)]
+struct Ended<'a> {
+    container: &'a str,
+    /// `null` where it is not known.
+    exit_code: Option<i64>,
 }
 
 const ENDED: [Status; 4] = [Status::Stopped, Status::Error, Status::Deleted, Status::Dead];

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -22,6 +24,8 @@ use super::upgrade::tunnel;
 use crate::console::proxies::{Tunnel, UnknownKind};
 use crate::console::{ConsoleError, Link, Proxies};
 
+/// How long one address is waited for before the next one is tried beside it (RFC 8305, section 8).
+const NEXT_ATTEMPT: Duration = Duration::from_millis(250);
 /// How often a silent peer is probed before it is given up.
 const PROBES: u32 = 3;
 
@@ -121,15 +125,48 @@ async fn connect(address: &Address, within: Duration) -> Result<TcpStream, Faile
         Ok(found) => found.collect(),
         Err(cause) => return Err(Failed { tried: address.authority(), cause }),
     };
+    let tried = tried(address, &found);
+    race(alternating(found), within).await.map_err(|cause| Failed { tried, cause })
+}
+
+/// Tries addresses one after the other, the next when one has failed or has not answered for a moment; the first that
+/// answers is taken (RFC 8305, section 5), so that one family of addresses that leads nowhere costs little.
+async fn race(candidates: Vec<SocketAddr>, within: Duration) -> io::Result<TcpStream> {
+    let mut candidates = candidates.into_iter();
+    let mut under_way = FuturesUnordered::new();
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for candidate in &found {
-        match timeout(within, TcpStream::connect(candidate)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(cause)) => last = cause,
-            Err(elapsed) => last = io::Error::new(io::ErrorKind::TimedOut, elapsed),
+    loop {
+        if let Some(candidate) = candidates.next() {
+            under_way.push(timeout(within, TcpStream::connect(candidate)));
+        }
+        tokio::select! {
+            biased;
+            outcome = under_way.next() => match outcome {
+                Some(Ok(Ok(stream))) => return Ok(stream),
+                Some(Ok(Err(cause))) => last = cause,
+                Some(Err(elapsed)) => last = io::Error::new(io::ErrorKind::TimedOut, elapsed),
+                None => return Err(last),
+            },
+            () = tokio::time::sleep(NEXT_ATTEMPT), if candidates.len() > 0 => {}
         }
     }
-    Err(Failed { tried: tried(address, &found), cause: last })
+}
+
+/// The system's order, with the families in turn (RFC 8305, section 4).
+fn alternating(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first = found.first().is_some_and(SocketAddr::is_ipv6);
+    let (same, other): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|address| address.is_ipv6() == first);
+    let (mut same, mut other) = (same.into_iter(), other.into_iter());
+    let mut all = Vec::new();
+    loop {
+        let before = all.len();
+        all.extend(same.next());
+        all.extend(other.next());
+        if all.len() == before {
+            return all;
+        }
+    }
 }
 
 fn tried(address: &Address, found: &[SocketAddr]) -> String {
@@ -155,4 +192,60 @@ fn keep_alive(stream: &TcpStream, link: &Link) -> io::Result<()> {
     sockopt::set_tcp_keepcnt(stream, PROBES)?;
     sockopt::set_tcp_user_timeout(stream, milliseconds(link.patience()))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+
+    /// An address that does not answer: its queue is full.
+    async fn mute() -> (SocketAddr, (TcpListener, Vec<TcpStream>)) {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+        let listener = socket.listen(0).expect("it listens");
+        let address = listener.local_addr().expect("an address");
+        let mut held = Vec::new();
+        while let Ok(Ok(stream)) =
+            timeout(Duration::from_millis(200), TcpStream::connect(address)).await
+        {
+            held.push(stream);
+        }
+        (address, (listener, held))
+    }
+
+    #[tokio::test]
+    async fn an_address_that_does_not_answer_does_not_hold_up_the_next() {
+        let (mute, _full) = mute().await;
+        let good = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let good_address = good.local_addr().expect("an address");
+        let within = Duration::from_mins(1);
+        let dial = race(vec![mute, good_address], within);
+        let stream = timeout(within / 2, dial).await.expect("soon").expect("a connection");
+        assert_eq!(stream.peer_addr().expect("a peer"), good_address);
+    }
+
+    #[tokio::test]
+    async fn a_slow_address_is_still_taken_when_the_others_refuse() {
+        let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let refusing = closed.local_addr().expect("an address");
+        drop(closed);
+        let good = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let good_address = good.local_addr().expect("an address");
+        let dial = race(vec![refusing, good_address, refusing], Duration::from_secs(5));
+        assert_eq!(dial.await.expect("one").peer_addr().expect("a peer"), good_address);
+        let error = race(vec![refusing], Duration::from_secs(5)).await.expect_err("refused");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        let error = race(Vec::new(), Duration::from_secs(5)).await.expect_err("nowhere");
+        assert_eq!(error.to_string(), "the name has no address");
+    }
+
+    #[test]
+    fn families_of_addresses_are_tried_in_turn() {
+        let addresses = |texts: [&str; 5]| texts.map(|text| text.parse().expect(text)).to_vec();
+        let found = addresses(["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"]);
+        let turns = addresses(["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"]);
+        assert_eq!(alternating(found), turns);
+    }
 }

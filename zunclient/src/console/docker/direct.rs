@@ -10,20 +10,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::client::conn::http1;
-use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Builder;
 use hyper::{Method, Request, Response};
-use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 use zun_common::shutdown::Tasks;
 
 use super::address::Address;
+use super::call::{call, silent};
 use super::dial::Dialer;
 use super::patience::Patience;
-use super::side::body;
-use super::stream::Stream;
-use super::upgrade::words;
 use crate::console::{ConsoleError, Dial};
 
 /// How long the head of an answer may take that does not wait for a body of ours.
@@ -68,7 +64,7 @@ impl Direct {
         let sent = Arc::new(Sent::default());
         let stream = Counted { stream, sent: Arc::clone(&sent) };
         let request = Request::builder().method(Method::PUT);
-        let call = self.call(dialled, address, request, stream);
+        let call = call(dialled, &self.tasks, address, request, stream);
         tokio::pin!(call);
         let (mut before, mut asked) = (0, false);
         let outcome = loop {
@@ -109,42 +105,7 @@ impl Direct {
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let stream = self.dialer.dial(address).await?;
-        self.call(stream, address, request, content).await
-    }
-
-    async fn call<B>(
-        &self,
-        stream: Stream,
-        address: &Address,
-        request: Builder,
-        content: B,
-    ) -> Result<Response<Incoming>, ConsoleError>
-    where
-        B: Body<Data = Bytes> + Send + Unpin + 'static,
-        B::Error: std::error::Error + Send + Sync + 'static,
-    {
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|cause| broken(address, cause))?;
-        let own = self.tasks.clone();
-        self.tasks.spawn(async move {
-            tokio::select! {
-                // The caller hears of it through the answer.
-                _ended = connection => {}
-                () = own.cancelled() => {}
-            }
-        });
-        let request = request
-            .uri(&address.target)
-            .header(HOST, address.authority())
-            .body(content)
-            .map_err(|_bad| ConsoleError::BadAddress(address.target.clone()))?;
-        let answer = sender.send_request(request).await.map_err(|cause| broken(address, cause))?;
-        if answer.status().is_success() {
-            return Ok(answer);
-        }
-        let status = answer.status().as_u16();
-        let told = timeout(ANSWER, body(answer)).await.unwrap_or_default();
-        Err(ConsoleError::Refused { status, words: words(&told.unwrap_or_default()) })
+        call(stream, &self.tasks, address, request, content).await
     }
 }
 
@@ -242,13 +203,4 @@ pub async fn piece(body: &mut Incoming) -> Option<Result<Bytes, ConsoleError>> {
             Err(cause) => return Some(Err(ConsoleError::Broken(std::io::Error::other(cause)))),
         }
     }
-}
-
-fn silent(address: &Address) -> ConsoleError {
-    ConsoleError::Silent { address: address.authority() }
-}
-
-/// With TLS 1.3 a host refuses a certificate only after the handshake; that is what it is then.
-fn broken(address: &Address, cause: hyper::Error) -> ConsoleError {
-    ConsoleError::Handshake { address: address.authority(), cause: std::io::Error::other(cause) }
 }

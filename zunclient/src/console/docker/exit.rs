@@ -8,7 +8,8 @@ use zun_common::grant::WaitCondition;
 use zun_common::shutdown::Tasks;
 
 use super::address::Address;
-use super::side::{Side, body};
+use super::call::body;
+use super::side::Side;
 use crate::console::ConsoleError;
 
 /// The exit code to come; `None` where the wait broke.

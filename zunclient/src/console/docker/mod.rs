@@ -2,6 +2,7 @@
 //! calls, multiplexed frames. It knows no console.
 
 pub mod address;
+mod call;
 pub mod dial;
 pub mod direct;
 pub mod exit;

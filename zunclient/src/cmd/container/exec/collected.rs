@@ -25,7 +25,7 @@ pub(super) struct Collected {
 /// As it is shown: text, in which bytes that are no UTF-8 are replaced.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Shown {
-    exit_code: u8,
+    exit_code: Option<u8>,
     stdout: String,
     stderr: String,
 }
@@ -49,10 +49,14 @@ pub(super) async fn collect(
 }
 
 impl Collected {
-    /// With the exit code of the command.
-    pub(super) fn shown(&self, exit: Exit) -> Shown {
+    /// With the exit code of the command, where it is known.
+    pub(super) fn shown(&self, exit: Option<Exit>) -> Shown {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Shown { exit_code: exit.0, stdout: text(&self.stdout), stderr: text(&self.stderr) }
+        Shown {
+            exit_code: exit.map(|exit| exit.0),
+            stdout: text(&self.stdout),
+            stderr: text(&self.stderr),
+        }
     }
 }
 
@@ -72,9 +76,11 @@ mod tests {
             send.send((output, piece.into())).await.expect("it takes");
         }
         drop(send);
-        let shown = collect(pieces).await.expect("little").shown(Exit(3));
+        let shown = collect(pieces).await.expect("little").shown(Some(Exit(3)));
         let expected =
-            Shown { exit_code: 3, stdout: "€".to_owned(), stderr: "oops\u{fffd}".to_owned() };
+            Shown {
+                exit_code: Some(3), stdout: "€".to_owned(), stderr: "oops\u{fffd}".to_owned()
+            };
         assert_eq!(shown, expected);
     }
 

@@ -25,7 +25,7 @@ Examples:
   zun exec -i test sh                 with this terminal
   zun exec -i test cat < file > copy  a pipe through it, byte by byte
   zun exec -d test sleep 1000         in the background
-  zun exec --format json test uptime  {exit_code, stdout, stderr}, as text
+  zun exec --format json test uptime  {exit_code, stdout, stderr}, as text; null for a code that is not known
   zun exec test uptime --format json  is the command's own flag; zun's stand before the container
 
 Output comes as it is printed, stdout and stderr apart, without a limit of size or time.
@@ -54,8 +54,8 @@ pub(in crate::cmd) struct Exec {
     /// With all capabilities
     #[arg(long)]
     privileged: bool,
-    /// Begin it and leave it running in the background
-    #[arg(short, long, conflicts_with_all = ["interactive", "tty"])]
+    /// Begin it and leave it running in the background, without input
+    #[arg(short, long)]
     detach: bool,
     /// What becomes of it when this zun is cut off: keep or kill
     #[arg(long, value_name = "WHAT", value_enum, default_value_t, hide_possible_values = true)]
@@ -84,6 +84,10 @@ impl Exec {
 
     /// Only a person has a terminal by itself, and output that is collected has none.
     fn mode(&self, context: &Context) -> Result<Mode, Failure> {
+        if self.detach {
+            // As with docker: there is a terminal, and nobody to type.
+            return Ok(Mode { interactive: false, tty: self.terminal.insists() });
+        }
         let streams = Streams::of_process();
         let mut mode = self.terminal.decide(streams, false)?;
         if context.printer.format() != Format::Table {

@@ -81,9 +81,11 @@ impl ExecSession<'_> {
             (Ended::Closed, Err(too_much)) => return Err(Failure::new(too_much.to_string())),
             (_, collected) => collected.unwrap_or_default(),
         };
-        let exit = concluded(ended)?;
-        self.context.printer.show(&collected.shown(exit), || Table::new(Vec::new()))?;
-        Ok(exit)
+        let outcome = concluded(ended);
+        // What has come is told also where the rest was cut off.
+        let shown = collected.shown(outcome.as_ref().ok().copied());
+        self.context.printer.show(&shown, || Table::new(Vec::new()))?;
+        outcome
     }
 
     /// Begins it without its streams.

@@ -1,0 +1,80 @@
+//! A proxy that opens tunnels (HTTP CONNECT), as an organisation has one before its network.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use zun_common::shutdown::Tasks;
+
+/// The longest head that is taken.
+const LONGEST_HEAD: usize = 8192;
+
+/// It leads every name to one address, and keeps what it was asked for. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Tunnel {
+    address: SocketAddr,
+    asked: Arc<Mutex<Vec<String>>>,
+    tasks: Tasks,
+}
+
+impl Tunnel {
+    /// On a free loopback port.
+    pub async fn to(target: SocketAddr) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let (tasks, asked) = (Tasks::new(), Arc::<Mutex<Vec<String>>>::default());
+        let (own, kept) = (tasks.clone(), Arc::clone(&asked));
+        tasks.spawn(async move {
+            let token = own.token().clone();
+            let accept = async {
+                while let Ok((stream, _)) = listener.accept().await {
+                    let (kept, stop) = (Arc::clone(&kept), token.clone());
+                    own.spawn(async move {
+                        stop.run_until_cancelled(lead(stream, target, kept)).await;
+                    });
+                }
+            };
+            token.run_until_cancelled(accept).await;
+        });
+        Self { address, asked, tasks }
+    }
+
+    /// What clients take for `HTTPS_PROXY`, with a name and a word for it.
+    pub fn url(&self) -> String {
+        format!("http://user:word@{}", self.address)
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The heads of all that it was asked for.
+    pub fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        self.tasks.cancel();
+    }
+}
+
+async fn lead(mut stream: TcpStream, target: SocketAddr, asked: Arc<Mutex<Vec<String>>>) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") && head.len() < LONGEST_HEAD {
+        match stream.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_gone) => return,
+        }
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    asked.lock().unwrap_or_else(PoisonError::into_inner).push(head);
+    let Ok(mut there) = TcpStream::connect(target).await else { return };
+    if stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.is_ok() {
+        // Either end may go.
+        drop(copy_bidirectional(&mut stream, &mut there).await);
+    }
+}
