@@ -1,9 +1,10 @@
 //! The real binary's `wait` on a service that comes and goes, and the words of others on stderr.
 
-use std::process::Output;
-use std::sync::Arc;
+use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -15,13 +16,17 @@ async fn wait(service: &Service) -> Output {
 }
 
 async fn zun(verb: &str, service: &Service) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_zun"))
+    command(verb, service).output().await.expect("the binary runs")
+}
+
+fn command(verb: &str, service: &Service) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zun"));
+    command
         .args([verb, "test"])
         .env_clear()
         .env("OS_ENDPOINT", format!("http://127.0.0.1:{}/v1", service.port))
-        .output()
-        .await
-        .expect("the binary runs")
+        .kill_on_drop(true);
+    command
 }
 
 /// Answers all but the first so many waits with this container; those with a 503.
@@ -76,4 +81,34 @@ async fn a_start_that_may_have_been_heard_is_not_asked_for_again() {
     let words = String::from_utf8(ended.stderr).expect("text");
     assert_eq!((ended.status.code(), words.as_str()), (Some(0), ""));
     assert_eq!(starts.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_signal_while_a_container_is_asked_for_leaves_none() {
+    for verb in ["run", "create"] {
+        let asking = Arc::new(OnceLock::new());
+        let asked = Arc::clone(&asking);
+        let service = Service::start(move |ask| match ask.method.as_str() {
+            "POST" => {
+                let pid: &Pid = asked.get().expect("its number");
+                rustix::process::kill_process(*pid, Signal::INT).expect("it runs");
+                (202, container("Creating", &json!({})))
+            }
+            "DELETE" => (204, Value::Null),
+            _ => (200, container("Creating", &json!({}))),
+        })
+        .await;
+        let child = command(verb, &service)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let pid = i32::try_from(child.id().expect("it runs")).ok().and_then(Pid::from_raw);
+        asking.set(pid.expect("a number")).expect("once");
+        let ended = child.wait_with_output().await.expect("it ends");
+        let words = String::from_utf8(ended.stderr).expect("text");
+        assert_eq!((ended.status.code(), words.as_str()), (Some(130), ""));
+        let last = service.asks().last().expect("a request").line();
+        assert!(last.starts_with("DELETE /v1/containers/ID"), "{last}");
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::session::own_size;
 use super::show::table;
 use super::spec::Spec;
-use super::starting::{self, Progress, unless_ended};
+use super::starting::{self, Progress};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::tty::Streams;
@@ -40,8 +40,7 @@ impl Create {
         ask.stdin_once = mode.interactive && !mode.tty;
         let progress = if self.quiet { Progress::Silent } else { Progress::Told };
         let made = OnceLock::new();
-        let create = starting::create(&context.api, &ask, progress, &made);
-        match unless_ended(&mut signals, create).await {
+        match starting::create(&context.api, &ask, (&mut signals, progress), &made).await {
             Ok(container) if self.quiet => {
                 let id = container.uuid.to_string();
                 context.printer.value(&json!({ "uuid": id }), || id.clone())?;

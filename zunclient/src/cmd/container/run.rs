@@ -50,8 +50,8 @@ impl Run {
         ask.stdin_once = mode.interactive && !mode.tty && !self.detach;
         let progress = if self.quiet { Progress::Silent } else { Progress::Told };
         let made = OnceLock::new();
-        let create = starting::create(&context.api, &ask, progress, &made);
-        let outcome = match unless_ended(&mut signals, create).await {
+        let create = starting::create(&context.api, &ask, (&mut signals, progress), &made);
+        let outcome = match create.await {
             Ok(container) if self.detach => self.leave(context, &container, &mut signals).await,
             Ok(container) => self.hold(context, &container, &mut signals).await,
             Err(failure) => Err(Unbegun(failure)),

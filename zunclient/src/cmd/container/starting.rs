@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use chrono::NaiveDateTime;
+use tokio::time::timeout;
 use zun_common::api::v1::container::{Container, CreateContainer};
 use zun_common::status::Status;
 
@@ -27,16 +28,40 @@ pub(super) enum Progress {
 /// How long one request waits for news.
 const NEWS: Duration = Duration::from_secs(25);
 
-/// Makes a container and waits until its host has it.
+/// How long an answer that is under way is waited for when a signal has ended the command: what was made is removed.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// Makes a container and waits until its host has it, unless a signal comes that ends us. `made` is told of what there
+/// is then.
 pub(super) async fn create(
     api: &Client,
     ask: &CreateContainer,
-    progress: Progress,
+    (signals, progress): (&mut Signals, Progress),
     made: &OnceLock<Container>,
 ) -> Result<Container, Failure> {
+    let asking = async {
+        let container = api.create(ask).await?;
+        drop(made.set(container.clone()));
+        Ok(container)
+    };
+    tokio::pin!(asking);
+    let container = match unless_ended(signals, &mut asking).await {
+        Err(ended) if ended.words.is_none() => {
+            // It may be made all the same.
+            drop(timeout(ANSWER, asking).await);
+            return Err(ended);
+        }
+        outcome => outcome?,
+    };
+    unless_ended(signals, made_by_its_host(api, container, progress)).await
+}
+
+async fn made_by_its_host(
+    api: &Client,
+    mut container: Container,
+    progress: Progress,
+) -> Result<Container, Failure> {
     const ENDED: [Status; 4] = [Status::Created, Status::Error, Status::Deleted, Status::Dead];
-    let mut container = api.create(ask).await?;
-    drop(made.set(container.clone()));
     let mut pulling = Pulling::default();
     let mut absence = Absence::default();
     while !ENDED.contains(&container.status) {
