@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use rustix::process::Signal;
 use zun_tests::bed::{Bed, Name};
 use zun_tests::debian_registry::DebianRegistry;
 use zun_tests::eventually::eventually;
@@ -108,25 +109,31 @@ async fn c65_a_script_sees_one_line_on_stderr_and_none_where_it_wants_quiet() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn c65_ctrl_c_cancels_the_pull_and_leaves_nothing() {
+async fn c65_ctrl_c_or_a_signal_cancels_the_pull_and_leaves_nothing() {
     let _trial = trial!();
     let bed = Bed::shared();
-    let registry = Registry::with_shell(Pace::Stalled).await;
-    let image = Image::of(&registry);
-    let name = bed.name("c65c");
-    let mut term =
-        bed.term(&["run", "-i", "--name", name.as_str(), &image.0, "/bin/sh"], (24, 100));
-    term.shows("Downloading");
-    eventually("the registry gives layers", || registry.open() > 0);
-    let before = term.modes();
-    term.types("\x03");
-    assert_eq!(term.exit(), 130);
-    assert_eq!(term.modes(), before);
-    eventually("the container is gone", || is_gone(&bed, &name));
-    eventually("the engine has given the pull up", || registry.open() == 0);
-    assert_eq!(engine(&["images", "-q", &image.0]), "");
-    let held = engine(&["ps", "-aq", "--filter", &format!("label=zun.name={}", name.as_str())]);
-    assert_eq!(held, "");
+    for (verb, code) in [("run", 130), ("create", 143)] {
+        let registry = Registry::with_shell(Pace::Stalled).await;
+        let image = Image::of(&registry);
+        let name = bed.name("c65c");
+        let mut term =
+            bed.term(&[verb, "-i", "--name", name.as_str(), &image.0, "/bin/sh"], (24, 100));
+        term.shows("Downloading");
+        eventually("the registry gives layers", || registry.open() > 0);
+        let before = term.modes();
+        if verb == "run" {
+            term.types("\x03");
+        } else {
+            term.signal(Signal::TERM);
+        }
+        assert_eq!(term.exit(), code);
+        assert_eq!(term.modes(), before);
+        eventually("the container is gone", || is_gone(&bed, &name));
+        eventually("the engine has given the pull up", || registry.open() == 0);
+        assert_eq!(engine(&["images", "-q", &image.0]), "");
+        let held = engine(&["ps", "-aq", "--filter", &format!("label=zun.name={}", name.as_str())]);
+        assert_eq!(held, "");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
