@@ -2,15 +2,16 @@
 
 use bollard::models::EventMessage;
 use bytes::{Buf as _, BytesMut};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tracing::{debug, warn};
-use zun_common::id::ContainerId;
+use zun_common::id::{ContainerId, EngineId};
 
 use super::deadline::{QUICK, within};
+use super::shortages::Shortages;
 use super::{Api, DockerDriver, LABEL_CONTAINER};
 use crate::driver::{DriverError, EngineEvent, EngineEventKind};
 
@@ -32,14 +33,27 @@ impl DockerDriver {
             .await
             .map_err(|trouble| trouble.about_engine("subscribe to the engine's events"))?;
         let lines = Lines { body, held: BytesMut::new() };
-        let events = stream::unfold(lines, |mut lines| async {
+        let lines = stream::unfold(lines, |mut lines| async {
             let line = lines.next().await?;
             Some((read(&line), lines))
         });
-        let events = events.filter_map(std::future::ready).inspect(move |event| {
-            if let (EngineEventKind::Removed, Some(sizes)) = (event.what, &sizes) {
-                sizes.forget(event.engine.as_str());
+        let shortages = self.shortages.clone();
+        let forget = move |shortages: &Shortages, engine: &EngineId| {
+            shortages.forget(engine);
+            if let Some(sizes) = &sizes {
+                sizes.forget(engine.as_str());
             }
+        };
+        let events = lines.filter_map(move |message| {
+            let shortage = message.as_ref().and_then(shortage);
+            let event = message.and_then(event);
+            if let (Some(EngineEvent { engine, .. }), Some(at)) = (&event, shortage) {
+                shortages.note(engine.clone(), at);
+            }
+            if let Some(EngineEvent { engine, what: EngineEventKind::Removed, .. }) = &event {
+                forget(&shortages, engine);
+            }
+            std::future::ready(event)
         });
         Ok(events.boxed())
     }
@@ -74,9 +88,9 @@ impl Lines {
     }
 }
 
-fn read(line: &[u8]) -> Option<EngineEvent> {
+fn read(line: &[u8]) -> Option<EventMessage> {
     match serde_json::from_slice(line) {
-        Ok(message) => event(message),
+        Ok(message) => Some(message),
         Err(error) => {
             warn!(error = %error, "an event of the engine cannot be read");
             None
@@ -96,6 +110,12 @@ fn event(message: EventMessage) -> Option<EngineEvent> {
         return None;
     }
     Some(EngineEvent { container, engine: actor.id?.parse().ok()?, what })
+}
+
+/// When a container had too little memory, if that is what is told.
+fn shortage(message: &EventMessage) -> Option<DateTime<Utc>> {
+    (message.action.as_deref() == Some("oom"))
+        .then(|| message.time_nano.map_or_else(Utc::now, DateTime::from_timestamp_nanos))
 }
 
 /// An action that a newer engine has invented is a change.
@@ -134,8 +154,9 @@ mod tests {
                 r#"{{"Action":"die","Actor":{{"ID":"{engine}","Attributes":{{"zun.container":"{id}","name":"{name}"}}}}}}"#
             )
         };
-        assert!(read(line(&id.engine_name()).as_bytes()).is_some());
-        assert!(read(line("forged").as_bytes()).is_none());
+        let told = |line: &str| read(line.as_bytes()).and_then(event);
+        assert!(told(&line(&id.engine_name())).is_some());
+        assert!(told(&line("forged")).is_none());
         assert!(read(b"not json").is_none());
     }
 }

@@ -16,6 +16,8 @@ use super::errors::Trouble;
 use super::{DockerDriver, LABEL_CONTAINER, from_docker};
 use crate::driver::{DriverError, EngineEvent, EngineInfo, Inspect, Seen};
 
+/// The exit code of a process that SIGKILL ended.
+const KILLED: i64 = 137;
 /// How many containers are looked at at a time.
 const AT_ONCE: usize = 8;
 
@@ -28,7 +30,11 @@ impl Inspect for DockerDriver {
         let shown = within(QUICK, look)
             .await
             .map_err(|trouble| trouble.about_container("look at the container", container))?;
-        from_docker::seen(container, shown)
+        let mut seen = from_docker::seen(container, shown)?;
+        if let (Some(KILLED), Some(end)) = (seen.exit_code, seen.finished_at) {
+            seen.oom_killed |= self.shortages.explain(&seen.engine, end);
+        }
+        Ok(seen)
     }
 
     async fn list(&self) -> Result<Vec<Seen>, DriverError> {

@@ -15,6 +15,7 @@ mod inspect;
 mod lifecycle;
 mod logs;
 mod sessions;
+mod shortages;
 mod sizes;
 mod stats;
 pub(in crate::driver) mod to_docker;
@@ -31,6 +32,7 @@ use zun_common::grant::ApiVersion;
 use super::DriverError;
 use deadline::{QUICK, within};
 use errors::Trouble;
+use shortages::Shortages;
 use sizes::Sizes;
 use wire::Wire;
 
@@ -56,6 +58,7 @@ const NEWEST: ApiVersion = ApiVersion { major: 1, minor: 45 };
 pub struct DockerDriver {
     wire: Wire,
     agreed: Arc<RwLock<Option<Api>>>,
+    shortages: Shortages,
 }
 
 /// A client that speaks the agreed version.
@@ -74,7 +77,11 @@ impl DockerDriver {
             let words = format!("the engine's socket `{}` must be absolute", socket.display());
             return Err(DriverError::Invalid { words });
         }
-        Ok(Self { wire: Wire::new(socket), agreed: Arc::default() })
+        Ok(Self {
+            wire: Wire::new(socket),
+            agreed: Arc::default(),
+            shortages: Shortages::default(),
+        })
     }
 
     /// The client, in the version that was agreed upon.

@@ -4,7 +4,7 @@ use clap::Args;
 use zun_common::grant::{self, WaitCondition};
 use zun_common::status::Status;
 
-use super::session::{Begin, LeavingFlags, Session};
+use super::session::{Begin, LeavingFlags, Session, own_size, redraw};
 use super::starting::unless_ended;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
@@ -59,7 +59,8 @@ impl Attach {
         };
         let begin = if waits || self.read_only { Begin::Nothing } else { Begin::Redraw };
         let console = unless_ended(&mut signals, session.dial(until, begin)).await?;
-        if waits {
+        // The service may not have heard of a start yet: a process that is there has printed its prompt already.
+        if waits && !(container.tty && redraw(&console, own_size()).await) {
             out::note(&format!("{} is not started yet; waiting", container.name));
         }
         Ok(session.hold(console, begin, &mut signals).await?)

@@ -290,11 +290,13 @@ fn copy(descriptor: impl AsFd) -> io::Result<OwnedFd> {
     descriptor.as_fd().try_clone_to_owned()
 }
 
-/// A program draws its screen again when its size changes. What goes wrong is tried again by the relay.
-async fn redraw(console: &Console, size: Option<TerminalSize>) {
-    let Some(size) = size else { return };
+/// A program draws its screen again when its size changes; the relay gives it the right one. Says whether there was
+/// a process that took it; what goes wrong is tried again by the relay.
+pub(super) async fn redraw(console: &Console, size: Option<TerminalSize>) -> bool {
+    let Some(size) = size else { return false };
     let smaller = TerminalSize { rows: size.rows.saturating_sub(1).max(1), ..size };
-    drop(timeout(Duration::from_secs(1), console.control.resize(smaller)).await);
+    let resize = console.control.resize(smaller);
+    matches!(timeout(Duration::from_secs(1), resize).await, Ok(Ok(())))
 }
 
 /// What becomes of a started container.
