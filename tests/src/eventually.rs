@@ -3,13 +3,13 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Asks until it is so. Blocks the thread, so it is for tests that have other threads for their tasks.
 ///
 /// # Panics
-/// After half a minute, with `what`.
+/// After a minute and a half, with `what`.
 pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
@@ -21,7 +21,7 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 /// Asks until there is an answer, letting other tasks run.
 ///
 /// # Panics
-/// After half a minute, with `what`.
+/// After a minute and a half, with `what`.
 pub async fn soon<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let begun = Instant::now();
     loop {
