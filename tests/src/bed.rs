@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use chrono::{DateTime, Utc};
+
 use crate::pty::Pty;
 
 /// The shared standalone, as its environment file tells of it.
@@ -73,6 +75,15 @@ impl Bed {
     pub fn engine_socket(&self) -> PathBuf {
         let file = std::env::var_os("ZUN_TEST_STANDALONE").expect("the shared standalone's file");
         PathBuf::from(file).with_file_name("standalone/engine/docker.sock")
+    }
+
+    /// Whether its engine has told since then that it closed the streams of a process before it had read them.
+    pub fn engine_lost_output(&self, since: DateTime<Utc>) -> bool {
+        let log = self.engine_socket().with_file_name("dockerd.log");
+        let log = std::fs::read_to_string(log).expect("the engine's log");
+        let since = since.format("time=\"%FT%T%.3f").to_string();
+        let told = |line: &&str| line.contains("stream copy error: reading from a closed fifo");
+        log.lines().rev().find(told).is_some_and(|line| *line >= *since)
     }
 
     /// One value of it, such as `OS_ENDPOINT`.

@@ -31,7 +31,7 @@ conditions!(
     C03 "a command that dies of SIGKILL or SIGTERM: 137, 143",
     C04 "missing, not executable, bad flag, no service: 127, 126, 125, 125, one line, nothing left",
     C05 "`exec` of a missing binary: 127, the line on stderr",
-    C06 "the end of a pipe ends `cat`, under 2 s",
+    C06 "the end of a pipe ends `cat`, under 2 s behind docker itself",
     C07 "50 MiB through a pipe, unharmed",
     C08 "output after the end of the input still arrives",
     C09 "`exec -i cat < file`, 100 times",

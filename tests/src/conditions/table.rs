@@ -46,10 +46,13 @@ fn cell(findings: &[&Finding]) -> String {
     if findings.iter().all(|finding| finding.long) {
         words.push_str(" (in full)");
     }
+    // The last one of a test, and rather one in full length than another.
     let mut figures: BTreeMap<&str, &str> = BTreeMap::new();
-    for finding in findings.iter().filter(|finding| finding.held) {
-        if let Some(figure) = &finding.figure {
-            figures.insert(&finding.test, figure);
+    for full in [false, true] {
+        for finding in findings.iter().filter(|finding| finding.held && finding.long == full) {
+            if let Some(figure) = &finding.figure {
+                figures.insert(&finding.test, figure);
+            }
         }
     }
     for figure in figures.values() {
@@ -94,5 +97,9 @@ mod tests {
         assert_eq!(row("C06"), ["not run |", "holds"]);
         assert_eq!(row("C12"), ["holds, 2 of 2 runs; 50 of 50 |", "holds; 5 of 5"]);
         assert_eq!(row("C14"), ["**failed 1 of 2** |", "not run"]);
+        let mut full = finding("c12_a", "20 (API 1.41)", true, Some("50 of 50"));
+        full.long = true;
+        let text = table(&[full, finding("c12_a", "20 (API 1.41)", true, Some("5 of 5"))]);
+        assert!(text.contains("holds, 2 of 2 runs; 50 of 50 |"), "{text}");
     }
 }

@@ -10,6 +10,7 @@ use zun_common::rpc::host::{
 };
 use zun_common::rpc::report::UnknownContainer;
 use zun_common::status::{Status, TaskState};
+use zun_tests::eventually::soon;
 use zun_tests::scripted_agent::engine_id;
 
 use crate::support::{ANN, Api};
@@ -50,6 +51,33 @@ async fn a_late_report_with_an_older_generation_changes_nothing() {
     }
     api.until_metric(STALE, 2.0).await;
     api.until(id, Status::Stopped).await;
+}
+
+#[tokio::test]
+async fn why_a_process_was_killed_is_kept_for_as_long_as_that_end_is_the_last() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    let end = chrono::Utc::now();
+    // An agent that has started since then does not know it any more; and then the process runs and ends anew.
+    let later = end + chrono::TimeDelta::seconds(1);
+    for (oom_killed, finished_at, attached, told) in
+        [(true, end, 1, true), (false, end, 2, true), (false, later, 3, false)]
+    {
+        agent
+            .report(id, Status::Stopped, |report| {
+                (report.oom_killed, report.finished_at) = (oom_killed, Some(finished_at));
+                (report.exit_code, report.attached) = (Some(137), attached);
+            })
+            .await;
+        let path = format!("/v1/containers/{id}");
+        let shown = soon("the report is shown", || async {
+            let shown = api.get(ANN, &path).await.json();
+            (shown["attached"] == json!(attached)).then_some(shown)
+        });
+        let reason = shown.await["status_reason"].to_string();
+        assert_eq!(reason.contains("want of memory"), told, "{reason}");
+    }
 }
 
 #[tokio::test]

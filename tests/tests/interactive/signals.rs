@@ -86,7 +86,7 @@ fn c30_signals_to_an_attach_are_its_processs() {
         bed.must(&["start", name.as_str()]);
         cli.says("ready");
         cli.passes_signals_on();
-        bed.must(&["delete", name.as_str()]);
+        bed.must(&["delete", "--force", name.as_str()]);
     }
 }
 

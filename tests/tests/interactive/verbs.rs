@@ -256,14 +256,23 @@ fn links_of_a_container_lead_nowhere_outside_of_it_or_of_the_destination() {
         bed.zun(&["logs", name.as_str()]).stdout == "ready\n"
     });
     let inside = |path: &str| format!("{}:{path}", name.as_str());
-    // Links come as links, and what is there already is not gone through.
-    std::os::unix::fs::symlink(&outside, destination.join("down")).expect("a link");
-    let copied = bed.zun(&["cp", &inside("/tree/."), &path(&destination)]);
-    assert_eq!(copied.stdout, "", "{copied:?}");
-    let shown = std::fs::symlink_metadata(destination.join("link"));
-    assert!(shown.map_or(true, |link| link.is_symlink()), "{copied:?}");
+    // Links come as links.
+    bed.must(&["cp", &inside("/tree/."), &path(&destination)]);
+    for (link, to) in [("link", outside.clone()), ("dangling", outside.join("new"))] {
+        assert_eq!(std::fs::read_link(destination.join(link)).expect("a link"), to);
+    }
+    assert_eq!(std::fs::read(destination.join("down/file")).expect("a file"), b"x\n");
+    // One that is there already is not gone through.
+    let planted = place.path().join("planted");
+    std::fs::create_dir(&planted).expect("a folder");
+    std::os::unix::fs::symlink(&outside, planted.join("down")).expect("a link");
+    let copied = bed.zun(&["cp", &inside("/tree/."), &path(&planted)]);
     let left: Vec<_> = std::fs::read_dir(&outside).expect("a folder").collect();
     assert!(left.is_empty(), "{left:?} after {copied:?}");
+    let refused = copied.code == 1 && copied.stderr.contains("down");
+    let replaced =
+        copied.code == 0 && planted.join("down").symlink_metadata().is_ok_and(|it| it.is_dir());
+    assert!(refused || replaced, "{copied:?}");
     // In a container a link leads within it.
     let file = place.path().join("zun-was-here");
     std::fs::write(&file, "x").expect("a file");

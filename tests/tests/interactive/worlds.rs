@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-use zun_tests::bed::{Bed, Finished};
+use zun_tests::bed::Bed;
 use zun_tests::eventually::eventually;
 use zun_tests::profile::is_long;
 use zun_tests::pty::Pty;
@@ -275,25 +275,14 @@ async fn c39_a_wait_goes_on_when_the_service_is_back() {
     let bed = world.bed();
     let script = "until [ -e /tmp/end ]; do sleep 0.1; done; exit 6";
     bed.must(&["run", "-d", "--name", "awaited", "cirros", "sh", "-c", script]);
-    let mut waiting = bed
-        .command(&["wait", "--debug", "awaited"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("zun runs");
-    let mut lines = BufReader::new(waiting.stderr.take().expect("a pipe")).lines();
-    let mut says = |word: &str| {
-        let said = lines.any(|line| line.expect("text").contains(word));
-        assert!(said, "zun ended before it said {word}");
-    };
-    says("-> 200 OK");
+    let mut waiting = bed.term(&["wait", "--debug", "awaited"], SIZE);
+    waiting.shows("-> 200 OK");
     world.end_api(Signal::KILL);
-    says("still waiting");
+    waiting.shows("still waiting");
     world.start_api();
     bed.must(&["exec", "awaited", "touch", "/tmp/end"]);
-    let finished = Finished::from(waiting.wait_with_output().expect("zun ends"));
-    assert_eq!((finished.code, finished.stdout.as_str()), (0, "6\n"), "{finished:?}");
+    assert_eq!(waiting.exit(), 0, "{}", waiting.transcript());
+    assert!(waiting.transcript().lines().any(|line| line == "6"), "{}", waiting.transcript());
     bed.must(&["delete", "awaited"]);
     world.stop().await;
 }

@@ -160,6 +160,7 @@ fn write(conn: &mut Conn, report: &ContainerReport) -> Result<usize, DbError> {
         image_pull,
     } = report;
     let image_pull = image_pull.as_ref().map(serde_json::to_string).transpose()?;
+    let oom_killed = *oom_killed || was_told_of_shortage(conn, report)?;
     let changed = diesel::update(
         dsl::containers
             .filter(dsl::uuid.eq(container.to_string()))
@@ -174,7 +175,7 @@ fn write(conn: &mut Conn, report: &ContainerReport) -> Result<usize, DbError> {
         dsl::status_reason.eq(status_reason.clone()),
         dsl::status_detail.eq(None::<String>),
         dsl::exit_code.eq(*exit_code),
-        dsl::oom_killed.eq(*oom_killed),
+        dsl::oom_killed.eq(oom_killed),
         dsl::started_at.eq(started_at.map(|time| time.naive_utc())),
         dsl::finished_at.eq(finished_at.map(|time| time.naive_utc())),
         dsl::attached.eq(i32::try_from(*attached).unwrap_or(i32::MAX)),
@@ -189,6 +190,19 @@ fn write(conn: &mut Conn, report: &ContainerReport) -> Result<usize, DbError> {
             .execute(conn)?;
     }
     Ok(changed)
+}
+
+/// Whether the same end of the process was told to come of a want of memory: an agent that has started since then may
+/// not know that any more.
+fn was_told_of_shortage(conn: &mut Conn, report: &ContainerReport) -> Result<bool, DbError> {
+    let told: Option<(bool, Option<NaiveDateTime>)> = dsl::containers
+        .filter(dsl::uuid.eq(report.container.to_string()))
+        .select((dsl::oom_killed, dsl::finished_at))
+        .first(conn)
+        .optional()?;
+    let micros = |time: NaiveDateTime| time.and_utc().timestamp_micros();
+    let end = report.finished_at.map(|time| micros(time.naive_utc()));
+    Ok(told.is_some_and(|(shortage, then)| shortage && end.is_some() && then.map(micros) == end))
 }
 
 /// Gives it another name and other limits, and with them another claim; `None` where it is gone.

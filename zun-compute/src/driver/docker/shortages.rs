@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use zun_common::id::EngineId;
 
-/// How far from the end of a process its event may be. Both times are the engine's.
-const NEAR: TimeDelta = TimeDelta::seconds(5);
+/// How long before the end of a process its event may be, and how long behind it. All times are the engine's.
+const BEFORE: TimeDelta = TimeDelta::seconds(1);
+const BEHIND: TimeDelta = TimeDelta::seconds(5);
 /// So many containers are remembered, the newest.
 const LARGEST: usize = 4096;
 
@@ -33,10 +34,18 @@ impl Shortages {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(engine);
     }
 
-    /// Whether it is why a process was killed at this time.
-    pub(super) fn explain(&self, engine: &EngineId, finished_at: DateTime<Utc>) -> bool {
+    /// Whether it is why a process that ran from one time to the other was killed.
+    pub(super) fn explain(
+        &self,
+        engine: &EngineId,
+        (started_at, finished_at): (Option<DateTime<Utc>>, DateTime<Utc>),
+    ) -> bool {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.get(engine).is_some_and(|at| (finished_at - *at).abs() <= NEAR)
+        held.get(engine).is_some_and(|at| {
+            started_at.is_none_or(|started| started <= *at)
+                && finished_at - BEFORE <= *at
+                && *at <= finished_at + BEHIND
+        })
     }
 }
 
@@ -51,13 +60,22 @@ mod tests {
     #[test]
     fn only_the_end_beside_a_shortage_is_explained_by_it() {
         let (shortages, now) = (Shortages::default(), Utc::now());
+        let seconds = |count: i64| now + TimeDelta::seconds(count);
+        let explains = |number: u64, started: i64, ended: i64| {
+            shortages.explain(&engine(number), (Some(seconds(started)), seconds(ended)))
+        };
         shortages.note(engine(1), now);
-        assert!(shortages.explain(&engine(1), now - TimeDelta::seconds(1)));
-        assert!(shortages.explain(&engine(1), now + TimeDelta::seconds(1)));
-        assert!(!shortages.explain(&engine(1), now + TimeDelta::minutes(1)));
-        assert!(!shortages.explain(&engine(2), now));
+        assert!(explains(1, -9, -1) && explains(1, -9, 0) && explains(1, -9, 1));
+        assert!(shortages.explain(&engine(1), (None, now)));
+        // Another run, a later death, another container.
+        assert!(
+            !explains(1, 1, 1)
+                && !explains(1, -9, 3)
+                && !explains(1, -9, -6)
+                && !explains(2, -9, 0)
+        );
         shortages.forget(&engine(1));
-        assert!(!shortages.explain(&engine(1), now));
+        assert!(!explains(1, -9, 0));
     }
 
     #[test]
@@ -67,7 +85,7 @@ mod tests {
             let at = now + TimeDelta::milliseconds(i64::try_from(number).expect("small"));
             shortages.note(engine(number), at);
         }
-        assert!(!shortages.explain(&engine(0), now));
-        assert!(shortages.explain(&engine(1), now) && shortages.explain(&engine(4096), now));
+        let explains = |number: u64| shortages.explain(&engine(number), (None, now));
+        assert!(!explains(0) && explains(1) && explains(4096));
     }
 }

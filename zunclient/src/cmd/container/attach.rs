@@ -60,8 +60,11 @@ impl Attach {
         let begin = if waits || self.read_only { Begin::Nothing } else { Begin::Redraw };
         let console = unless_ended(&mut signals, session.dial(until, begin)).await?;
         // The service may not have heard of a start yet: a process that is there has printed its prompt already.
-        if waits && !(container.tty && redraw(&console, own_size()).await) {
-            out::note(&format!("{} is not started yet; waiting", container.name));
+        if waits {
+            let runs = async { Ok(container.tty && redraw(&console, own_size()).await) };
+            if !unless_ended(&mut signals, runs).await? {
+                out::note(&format!("{} is not known to be started; waiting", container.name));
+            }
         }
         Ok(session.hold(console, begin, &mut signals).await?)
     }

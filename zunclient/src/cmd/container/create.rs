@@ -49,7 +49,7 @@ impl Create {
             Err(failure) => {
                 let cancelled = failure.words.is_none();
                 if let Some(container) = made.get().filter(|_| cancelled) {
-                    starting::discard(&context.api, &container.uuid.to_string()).await;
+                    starting::discard(&context.api, container, &mut signals).await;
                 }
                 // It exits as any other verb does: a failed container is kept, and shows why.
                 return Err(Failure { exit: failure.exit.filter(|_| cancelled), ..failure });

@@ -61,7 +61,7 @@ impl Run {
             (Err(Unbegun(failure)), made) => {
                 let cancelled = failure.words.is_none();
                 if let Some(container) = made.filter(|_| self.spec.rm || cancelled) {
-                    starting::discard(&context.api, &container.uuid.to_string()).await;
+                    starting::discard(&context.api, container, &mut signals).await;
                 }
                 Err(failure)
             }

@@ -47,8 +47,16 @@ pub(super) async fn create(
     tokio::pin!(asking);
     let container = match unless_ended(signals, &mut asking).await {
         Err(ended) if ended.words.is_none() => {
-            // It may be made all the same.
-            drop(timeout(ANSWER, asking).await);
+            // It may be made all the same. Another signal does not wait for that.
+            let answered = tokio::select! {
+                answered = timeout(ANSWER, asking) => answered.is_ok(),
+                _again = signals.ended() => false,
+            };
+            if !answered {
+                out::note(
+                    "the service has not answered yet; it may make the container all the same",
+                );
+            }
             return Err(ended);
         }
         outcome => outcome?,
@@ -245,8 +253,16 @@ fn not_runnable(code: Option<i64>) -> Exit {
 }
 
 /// Removes what a failed run leaves behind, unless it runs after all. What goes wrong here is told, but is not the
-/// failure.
-pub(super) async fn discard(api: &Client, id: &str) {
+/// failure. A signal ends it.
+pub(super) async fn discard(api: &Client, container: &Container, signals: &mut Signals) {
+    let id = container.uuid.to_string();
+    tokio::select! {
+        () = remove(api, &id) => {}
+        _again = signals.ended() => out::note(&format!("{} may be left", container.name)),
+    }
+}
+
+async fn remove(api: &Client, id: &str) {
     const RUNS: [Status; 3] = [Status::Running, Status::Paused, Status::Restarting];
     match api.show(id).await {
         Ok(now) if RUNS.contains(&now.status) => {

@@ -18,8 +18,8 @@ use super::stream::Stream;
 use super::upgrade::words;
 use crate::console::ConsoleError;
 
-/// How long the words of a refusal may take.
-const WORDS: Duration = Duration::from_secs(10);
+/// How long the words of a refusal may take; less than any caller waits for the answer.
+const WORDS: Duration = Duration::from_secs(2);
 const LARGEST_BODY: usize = 1 << 20;
 
 /// Makes the call and returns as soon as the head of a good answer is there; one that is not good is an error with

@@ -77,15 +77,21 @@ impl ExecSession<'_> {
         let ((ended, _), collected) =
             tokio::join!(relay(console, terminal, outside), collected::collect(taken));
         self.cut_off(&exec, &ended).await;
-        let collected = match (&ended, collected) {
-            (Ended::Closed, Err(too_much)) => return Err(Failure::new(too_much.to_string())),
-            (_, collected) => collected.unwrap_or_default(),
+        let code = match ended {
+            Ended::Exited(code) | Ended::Broken(code, _) => Some(Exit::of_process(code)),
+            Ended::Cut(_) | Ended::Left(_) | Ended::Closed | Ended::Signal(_) => None,
         };
-        let outcome = concluded(ended);
+        let collected = collected.map_err(|too_much| match ended {
+            Ended::Signal(number) => Failure::silent(Exit(number.exit_code())),
+            Ended::Exited(_)
+            | Ended::Broken(..)
+            | Ended::Cut(_)
+            | Ended::Left(_)
+            | Ended::Closed => Failure::new(too_much.to_string()),
+        })?;
         // What has come is told also where the rest was cut off.
-        let shown = collected.shown(outcome.as_ref().ok().copied());
-        self.context.printer.show(&shown, || Table::new(Vec::new()))?;
-        outcome
+        self.context.printer.show(&collected.shown(code), || Table::new(Vec::new()))?;
+        concluded(ended)
     }
 
     /// Begins it without its streams.
