@@ -159,7 +159,19 @@ clean() {
     umount -l "$mount" || :
   done
   [ ! -s "$STATE/bridge" ] || ip link del "$(cat "$STATE/bridge")" 2>/dev/null || :
+  undrop
   rm -rf --one-file-system "$STATE"
+}
+
+# The rules of tests that were killed: each names its process.
+undrop() {
+  local rule pid
+  iptables -w 10 -S INPUT 2>/dev/null | grep -- '--comment zun-test-dropped-' | while read -r rule; do
+    pid=${rule##*zun-test-dropped-}
+    pid=${pid%%[!0-9]*}
+    # shellcheck disable=SC2086
+    [ -e "/proc/$pid" ] || iptables -w 10 -D ${rule#-A } || :
+  done || :
 }
 
 # --- the command, and its end --------------------------------------------------------------------

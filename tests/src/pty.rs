@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -43,6 +44,7 @@ pub struct Pty {
     child: Child,
     screen: Arc<Screen>,
     seen: usize,
+    first_modes: String,
 }
 
 impl Pty {
@@ -65,6 +67,7 @@ impl Pty {
             Mode::empty(),
         )
         .expect("its other end");
+        let first_modes = modes_of(&master);
         let stdio = || Stdio::from(slave.try_clone().expect("another handle"));
         let child = Command::new("setsid")
             .args(["--ctty", program])
@@ -79,7 +82,8 @@ impl Pty {
         drop(slave);
         let screen = Arc::new(Screen::default());
         let watcher = watch(File::from(master.try_clone().expect("another handle")), &screen);
-        Self { keyboard: Some(File::from(master)), watcher: Some(watcher), child, screen, seen: 0 }
+        let keyboard = Some(File::from(master));
+        Self { keyboard, watcher: Some(watcher), child, screen, seen: 0, first_modes }
     }
 
     /// Types.
@@ -125,15 +129,12 @@ impl Pty {
 
     /// The terminal's modes, as `stty -g` would tell them.
     pub fn modes(&self) -> String {
-        let Termios { input_modes, output_modes, control_modes, local_modes, .. } =
-            tcgetattr(self.master()).expect("its modes");
-        format!(
-            "{:x}:{:x}:{:x}:{:x}",
-            input_modes.bits(),
-            output_modes.bits(),
-            control_modes.bits(),
-            local_modes.bits()
-        )
+        modes_of(self.master())
+    }
+
+    /// Those that it had before the binary ran.
+    pub fn first_modes(&self) -> String {
+        self.first_modes.clone()
     }
 
     /// Closes the window: nobody holds this end of the terminal any more.
@@ -191,7 +192,19 @@ impl Drop for Pty {
     }
 }
 
-fn set_size(terminal: impl std::os::fd::AsFd, rows: u16, columns: u16) {
+fn modes_of(terminal: impl AsFd) -> String {
+    let Termios { input_modes, output_modes, control_modes, local_modes, .. } =
+        tcgetattr(terminal).expect("its modes");
+    format!(
+        "{:x}:{:x}:{:x}:{:x}",
+        input_modes.bits(),
+        output_modes.bits(),
+        control_modes.bits(),
+        local_modes.bits()
+    )
+}
+
+fn set_size(terminal: impl AsFd, rows: u16, columns: u16) {
     let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     tcsetwinsize(terminal, size).expect("a size");
 }

@@ -114,10 +114,14 @@ impl Dropped {
     }
 
     fn rules(&self, verb: &str) {
-        let port = self.0.to_string();
+        // Whose rule it is, for who cleans up behind one that was killed.
+        let (port, own) = (self.0.to_string(), format!("zun-test-dropped-{}", std::process::id()));
         for side in ["--dport", "--sport"] {
-            let rule = ["INPUT", "-i", "lo", "-p", "tcp", side, &port, "-j", "DROP"];
-            let done = Command::new("iptables").args(["-w", "10", verb]).args(rule).status();
+            let rule = ["INPUT", "-i", "lo", "-p", "tcp", side, &port];
+            let rest = ["-m", "comment", "--comment", &own, "-j", "DROP"];
+            let iptables = ["-w", "10", verb];
+            let words = [&iptables[..], &rule, &rest].concat();
+            let done = Command::new("iptables").args(words).status();
             assert!(done.expect("iptables runs").success(), "{verb} {rule:?}");
         }
     }

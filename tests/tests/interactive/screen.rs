@@ -69,7 +69,7 @@ fn c17_a_program_on_the_whole_screen_is_drawn_resized_and_left() {
     bed.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
     for start in [&["run", "-i", "--rm", "cirros"][..], &["exec", "-i", name.as_str()]] {
         let mut term = bed.term(&[start, &["vi", "/etc/passwd"]].concat(), SIZE);
-        let before = term.modes();
+        let before = term.first_modes();
         term.shows("\x1b[?1049h");
         term.shows("root:x:0:0");
         term.resize(12, 60);

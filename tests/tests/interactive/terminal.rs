@@ -17,7 +17,7 @@ fn c01_a_shell_prompts_without_enter_and_the_terminal_is_restored() {
     let bed = Bed::shared();
     let name = bed.name("c01");
     let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
-    let before = term.modes();
+    let before = term.first_modes();
     term.shows("/ #");
     assert_ne!(term.modes(), before, "the terminal is raw while the shell runs");
     term.types("echo h''i\r");
@@ -209,7 +209,7 @@ fn c32_a_terminated_cli_restores_the_terminal() {
         let run = ["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"];
         for verb in [&run[..], &["attach", name.as_str()], &["exec", "-i", name.as_str(), "sh"]] {
             let mut term = bed.term(verb, SIZE);
-            let before = term.modes();
+            let before = term.first_modes();
             term.shows("/ #");
             term.signal(signal);
             assert_eq!(term.exit(), code, "{verb:?}");
@@ -237,7 +237,7 @@ fn c32_a_stopped_cli_gives_the_terminal_back_and_takes_it_again() {
     let bed = Bed::shared();
     let name = bed.name("c32-stop");
     let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
-    let before = term.modes();
+    let before = term.first_modes();
     term.shows("/ #");
     let raw = term.modes();
     term.signal(Signal::TSTP);
@@ -270,7 +270,7 @@ fn c32_a_panic_restores_the_terminal_before_its_words() {
     let name = "interactive::terminal::panics_with_a_raw_terminal";
     let arguments = ["--ignored", "--exact", name, "--nocapture", "--test-threads=1"];
     let mut term = Pty::spawn(&program.to_string_lossy(), &arguments, &[], SIZE);
-    let before = term.modes();
+    let before = term.first_modes();
     term.shows("it is raw");
     assert_ne!(term.modes(), before);
     term.types("x");
