@@ -129,7 +129,7 @@ pub(crate) fn apply(conn: &mut Conn, report: &ContainerReport) -> Result<Applied
         if record.host.as_ref() != Some(&report.host) {
             return Ok(Applied::Foreign { host: record.host });
         }
-        if write(conn, report)? == 0 {
+        if write(conn, &record, report)? == 0 {
             return Ok(Applied::Stale);
         }
         let Some(record) = by_id(conn, &Scope::All, report.container)? else {
@@ -143,7 +143,7 @@ pub(crate) fn apply(conn: &mut Conn, report: &ContainerReport) -> Result<Applied
     })
 }
 
-fn write(conn: &mut Conn, report: &ContainerReport) -> Result<usize, DbError> {
+fn write(conn: &mut Conn, was: &Record, report: &ContainerReport) -> Result<usize, DbError> {
     let ContainerReport {
         container,
         host,
@@ -160,7 +160,7 @@ fn write(conn: &mut Conn, report: &ContainerReport) -> Result<usize, DbError> {
         image_pull,
     } = report;
     let image_pull = image_pull.as_ref().map(serde_json::to_string).transpose()?;
-    let oom_killed = *oom_killed || was_told_of_shortage(conn, report)?;
+    let oom_killed = *oom_killed || was_told_of_shortage(was, report);
     let changed = diesel::update(
         dsl::containers
             .filter(dsl::uuid.eq(container.to_string()))
@@ -194,15 +194,10 @@ fn write(conn: &mut Conn, report: &ContainerReport) -> Result<usize, DbError> {
 
 /// Whether the same end of the process was told to come of a want of memory: an agent that has started since then may
 /// not know that any more.
-fn was_told_of_shortage(conn: &mut Conn, report: &ContainerReport) -> Result<bool, DbError> {
-    let told: Option<(bool, Option<NaiveDateTime>)> = dsl::containers
-        .filter(dsl::uuid.eq(report.container.to_string()))
-        .select((dsl::oom_killed, dsl::finished_at))
-        .first(conn)
-        .optional()?;
+fn was_told_of_shortage(was: &Record, report: &ContainerReport) -> bool {
     let micros = |time: NaiveDateTime| time.and_utc().timestamp_micros();
     let end = report.finished_at.map(|time| micros(time.naive_utc()));
-    Ok(told.is_some_and(|(shortage, then)| shortage && end.is_some() && then.map(micros) == end))
+    was.oom_killed && end.is_some() && was.finished_at.map(micros) == end
 }
 
 /// Gives it another name and other limits, and with them another claim; `None` where it is gone.
