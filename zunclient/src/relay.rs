@@ -26,6 +26,18 @@ const HELD: Duration = Duration::from_secs(1);
 /// How long it may take to pass a signal on. Whom nobody answers must be able to leave.
 const PASSING: Duration = Duration::from_secs(10);
 
+/// How long a call may take that only makes the process draw its screen again.
+const REDRAWING: Duration = Duration::from_secs(1);
+
+/// When nothing was drawn for so long, it is asked for once more. A shell prints its prompt before it listens to
+/// changes of the size, and one that falls in between is lost.
+const UNANSWERED: [Duration; 4] = [
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+];
+
 /// How many reads of a person's keys may wait for a connection that takes none.
 const TYPED_AHEAD: usize = 256;
 
@@ -41,6 +53,8 @@ pub struct Terminal {
     pub sizes: Sizes,
     /// Raw mode, where the terminal is in it.
     pub raw: Option<RawMode>,
+    /// What the process printed before is not on this screen: it is asked to draw it again.
+    pub redraws: bool,
 }
 
 /// What a session can ask of the control plane where the console itself has no such call.
@@ -91,7 +105,7 @@ pub struct Outside<'a> {
 /// Relays until one side ends, and says how much was printed. The terminal is restored when this returns.
 pub async fn relay(console: Console, terminal: Terminal, outside: Outside<'_>) -> (Ended, u64) {
     let Console { mut events, mut input, control } = console;
-    let Terminal { mut keys, mut scanner, screen, sizes, raw } = terminal;
+    let Terminal { mut keys, mut scanner, screen, sizes, raw, redraws } = terminal;
     let Outside { signals, passing, remote, begun } = outside;
     let passing = if raw.is_some() { Passing::Nowhere } else { passing };
     let mut bytes = 0;
@@ -99,7 +113,7 @@ pub async fn relay(console: Console, terminal: Terminal, outside: Outside<'_>) -
         ended = print(events.as_mut(), &screen, begun, &mut bytes) => ended,
         leave = send_typed(keys.as_mut(), scanner.as_mut(), input.as_mut()) => left(leave),
         number = obey(signals, passing, (control.as_ref(), remote), raw.as_ref()) => Ended::Signal(number),
-        () = follow_size(control.as_ref(), sizes, begun) => Ended::Cut(None),
+        () = follow_size(control.as_ref(), sizes, begun, redraws) => Ended::Cut(None),
     };
     drop(keys);
     if matches!(ended, Ended::Left(_) | Ended::Closed | Ended::Signal(_)) {
@@ -295,30 +309,56 @@ fn stop(raw: Option<&RawMode>) {
 }
 
 /// The newest size reaches the container. Before its process runs it cannot take one: it is tried again,
-/// and at once when something is printed.
-async fn follow_size(control: &dyn Control, mut sizes: Sizes, begun: &Notify) {
+/// and at once when something is printed. Where the screen is to be drawn again, the size changes until it is.
+async fn follow_size(control: &dyn Control, mut sizes: Sizes, begun: &Notify, redraws: bool) {
     let mut pause = Duration::from_millis(10);
-    let mut due = true;
+    let (mut due, mut followed) = (true, true);
+    let mut unanswered = UNANSWERED.iter().copied();
+    let mut blank = if redraws { unanswered.next() } else { None };
+    if redraws {
+        redraw(control, *sizes.borrow()).await;
+    }
     loop {
         if due {
             let size = *sizes.borrow_and_update();
             let Some(size) = size else { return std::future::pending().await };
             due = !resize(control, size).await;
         }
-        let again = async {
-            if due { tokio::time::sleep(pause).await } else { std::future::pending().await }
-        };
+        let again = sleep_for(due.then_some(pause));
+        let redraw_again = sleep_for(if due { None } else { blank });
         tokio::select! {
-            changed = sizes.changed() => {
-                if changed.is_err() && !due {
-                    return std::future::pending().await;
-                }
+            changed = sizes.changed(), if followed => match changed {
+                Ok(()) => due = true,
+                Err(_no_more) => followed = false,
+            },
+            () = again => pause = (pause * 2).min(Duration::from_secs(5)),
+            () = begun.notified(), if due || blank.is_some() => {
+                pause = Duration::from_millis(10);
+                blank = None;
+            }
+            () = redraw_again => {
+                redraw(control, *sizes.borrow()).await;
+                blank = unanswered.next();
                 due = true;
             }
-            () = again => pause = (pause * 2).min(Duration::from_secs(5)),
-            () = begun.notified(), if due => pause = Duration::from_millis(10),
         }
     }
+}
+
+/// A time, or for ever.
+async fn sleep_for(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A program draws its screen again when its size changes; the right one follows at once. Says whether there was a
+/// process that took it.
+pub(crate) async fn redraw(control: &dyn Control, size: Option<TerminalSize>) -> bool {
+    let Some(size) = size else { return false };
+    let smaller = TerminalSize { rows: size.rows.saturating_sub(1).max(1), ..size };
+    matches!(timeout(REDRAWING, control.resize(smaller)).await, Ok(Ok(())))
 }
 
 /// Whether nothing more is to be tried for this size.

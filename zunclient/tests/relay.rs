@@ -105,6 +105,7 @@ struct Conditions {
     stalled_input: bool,
     refused_sizes: u32,
     size: Option<TerminalSize>,
+    redraws: bool,
 }
 
 fn bench(conditions: Conditions) -> Bench {
@@ -130,6 +131,7 @@ fn bench(conditions: Conditions) -> Bench {
         screen: Screen::to_channel(screen),
         sizes: following,
         raw: None,
+        redraws: conditions.redraws,
     };
     let session = Some((console, terminal));
     Bench { prints, keyboard: Some(keyboard), shown, sent, sizes, session }
@@ -254,6 +256,28 @@ async fn a_size_that_is_refused_before_the_first_output_is_tried_again_and_the_l
         bench.prints.send(Event::Exit(0)).await.expect("somebody reads");
     };
     let (ended, ()) = tokio::join!(session, person);
+    assert_eq!(ended, Ended::Exited(0));
+}
+
+#[tokio::test]
+async fn a_screen_that_stays_blank_is_asked_for_again_until_something_is_drawn() {
+    let size = TerminalSize { rows: 24, columns: 80 };
+    let mut bench = bench(Conditions { size: Some(size), redraws: true, ..Conditions::default() });
+    let session = bench.session();
+    let process = async {
+        // Twice as one that does not listen yet when its size changes.
+        for _change in 0..3 {
+            assert_eq!(bench.sent().await, Sent::Size(23, 80));
+            assert_eq!(bench.sent().await, Sent::Size(24, 80));
+        }
+        bench.prints.send(out("/ # ")).await.expect("somebody reads");
+        bench.shown.recv().await.expect("the prompt");
+        // Longer than the pause before the next one would be.
+        let more = timeout(Duration::from_millis(1500), bench.sent.recv()).await;
+        assert!(more.is_err(), "{more:?}");
+        bench.prints.send(Event::Exit(0)).await.expect("somebody reads");
+    };
+    let (ended, ()) = tokio::join!(session, process);
     assert_eq!(ended, Ended::Exited(0));
 }
 

@@ -27,6 +27,19 @@ fn c18_a_detached_shell_goes_on_and_redraws_its_prompt_on_attach() {
 }
 
 #[test]
+fn c18_a_program_that_listens_late_to_its_size_is_drawn_all_the_same() {
+    let _trial = trial!();
+    let bed = Bed::shared();
+    let name = bed.name("c18-late");
+    let script = "until [ -n \"$(stty size 2>/dev/null)\" ]; do sleep 0.05; done; \
+        sleep 0.4; trap 'echo drawn; exit 6' WINCH; while :; do sleep 0.1; done";
+    bed.must(&["run", "-d", "-i", "-t", "--name", name.as_str(), "cirros", "sh", "-c", script]);
+    let mut term = bed.term(&["attach", name.as_str()], SIZE);
+    term.shows("drawn");
+    assert_eq!(term.exit(), 6);
+}
+
+#[test]
 fn c24_attach_to_a_created_container_waits_for_its_start() {
     let _trial = trial!();
     let bed = Bed::shared();

@@ -185,7 +185,8 @@ fn a_wait_for_several_prints_their_codes_in_order() {
 #[test]
 fn programs_are_told_of_each_verb_in_their_format() {
     let bed = Bed::shared();
-    let name = run(&bed, "format", "read x; exit 3");
+    // It lives until it is told: what it may use can be changed only while it is not about to end.
+    let name = run(&bed, "format", "until [ -e /end ]; do sleep 0.1; done; exit 3");
     let told = |words: &[&str]| -> serde_json::Value {
         serde_json::from_str(&bed.must(&[&["--format", "json"], words].concat())).expect("JSON")
     };
@@ -198,6 +199,7 @@ fn programs_are_told_of_each_verb_in_their_format() {
     );
     let other = bed.name("format-renamed");
     assert_eq!(told(&["rename", name.as_str(), other.as_str()])["name"], other.as_str());
+    bed.must(&["exec", other.as_str(), "touch", "/end"]);
     let finished = bed.zun(&["wait", "--format", "json", other.as_str(), "nobody"]);
     let waited: serde_json::Value = serde_json::from_str(&finished.stdout).expect("JSON");
     let expected = serde_json::json!([

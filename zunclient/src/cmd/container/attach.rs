@@ -4,12 +4,12 @@ use clap::Args;
 use zun_common::grant::{self, WaitCondition};
 use zun_common::status::Status;
 
-use super::session::{Begin, LeavingFlags, Session, own_size, redraw};
+use super::session::{Begin, LeavingFlags, Session, own_size};
 use super::starting::unless_ended;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::out;
-use crate::relay::Passing;
+use crate::relay::{Passing, redraw};
 use crate::tty::signals::Signals;
 
 /// Connect this terminal to a container
@@ -61,7 +61,8 @@ impl Attach {
         let console = unless_ended(&mut signals, session.dial(until, begin)).await?;
         // The service may not have heard of a start yet: a process that is there has printed its prompt already.
         if waits {
-            let runs = async { Ok(container.tty && redraw(&console, own_size()).await) };
+            let control = console.control.as_ref();
+            let runs = async { Ok(container.tty && redraw(control, own_size()).await) };
             if !unless_ended(&mut signals, runs).await? {
                 out::note(&format!("{} is not known to be started; waiting", container.name));
             }

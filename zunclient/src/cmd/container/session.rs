@@ -123,11 +123,8 @@ impl Session<'_> {
         let api = &self.context.api;
         let id = self.id();
         let wants = Wants { tty: self.container.tty, input: self.input };
-        let terminal = set_up(wants, self.leaving, (self.context, signals))?;
-        if begin == Begin::Redraw {
-            let size = *terminal.sizes.borrow();
-            redraw(&console, size).await;
-        }
+        let mut terminal = set_up(wants, self.leaving, (self.context, signals))?;
+        terminal.redraws = begin != Begin::Start;
         let since = OnceLock::new();
         let begun = Notify::new();
         let remote = ByApi { api, container: &id };
@@ -278,6 +275,7 @@ pub(super) fn terminal(
         scanner: person.then(|| EscapeScanner::new(&leaving.detach_keys, leaving.escape)),
         screen: Screen::write_to(stdout, copy(io::stderr())?)?,
         sizes,
+        redraws: false,
     })
 }
 
@@ -288,15 +286,6 @@ pub(super) fn own_size() -> Option<TerminalSize> {
 
 fn copy(descriptor: impl AsFd) -> io::Result<OwnedFd> {
     descriptor.as_fd().try_clone_to_owned()
-}
-
-/// A program draws its screen again when its size changes; the relay gives it the right one. Says whether there was
-/// a process that took it; what goes wrong is tried again by the relay.
-pub(super) async fn redraw(console: &Console, size: Option<TerminalSize>) -> bool {
-    let Some(size) = size else { return false };
-    let smaller = TerminalSize { rows: size.rows.saturating_sub(1).max(1), ..size };
-    let resize = console.control.resize(smaller);
-    matches!(timeout(Duration::from_secs(1), resize).await, Ok(Ok(())))
 }
 
 /// What becomes of a started container.
