@@ -158,6 +158,15 @@ impl Pty {
         rustix::process::kill_process(pid, signal).expect("the binary runs");
     }
 
+    /// Whether the binary is stopped, as by ctrl-z at a shell.
+    pub fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        // Its name is in brackets and may hold anything; the state follows.
+        stat.expect("the binary runs")
+            .rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with('T'))
+    }
+
     /// Waits for the binary's end: its exit code, or 128 and the signal.
     pub fn exit(&mut self) -> i32 {
         let status = self.wait();

@@ -95,6 +95,11 @@ impl Rabbit {
         url.to_string()
     }
 
+    /// Removes a virtual host. Each one that stays makes a restart of the broker longer.
+    pub async fn remove(&self, virtual_host: &VirtualHost) {
+        self.ask("DELETE", &format!("vhosts{}", virtual_host.url.path()), "").await;
+    }
+
     /// Removes a queue, with what is in it.
     pub async fn remove_queue(&self, on: &VirtualHost, queue: &str) {
         self.ask("DELETE", &format!("queues{}/{queue}", on.url.path()), "").await;

@@ -187,6 +187,7 @@ impl World {
         for host in self.hosts.drain(..) {
             host.engine.stop().await.expect("the engine stops");
         }
+        self.rabbit.remove(&self.bus).await;
     }
 
     async fn make_host(&self, index: usize) -> Host {

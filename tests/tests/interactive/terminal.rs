@@ -244,6 +244,8 @@ fn c32_a_stopped_cli_gives_the_terminal_back_and_takes_it_again() {
     let raw = term.modes();
     term.signal(Signal::TSTP);
     eventually("the terminal is restored", || term.modes() == before);
+    // It restores the terminal before it stops, and a signal to go on in between would be lost.
+    eventually("it has stopped", || term.is_stopped());
     term.signal(Signal::CONT);
     eventually("the terminal is raw again", || term.modes() == raw);
     term.types("echo ba''ck; exit 4\r");
