@@ -57,13 +57,15 @@ impl Attach {
             // One that stops between our look and our dial is told at once.
             (false, false) => WaitCondition::NotRunning,
         };
-        let begin = if waits || self.read_only { Begin::Nothing } else { Begin::Redraw };
+        let mut begin = if waits || self.read_only { Begin::Nothing } else { Begin::Redraw };
         let console = unless_ended(&mut signals, session.dial(until, begin)).await?;
         // The service may not have heard of a start yet: a process that is there has printed its prompt already.
         if waits {
             let control = console.control.as_ref();
             let runs = async { Ok(container.tty && redraw(control, own_size()).await) };
-            if !unless_ended(&mut signals, runs).await? {
+            if unless_ended(&mut signals, runs).await? {
+                begin = Begin::RedrawUnheard;
+            } else {
                 out::note(&format!("{} is not known to be started; waiting", container.name));
             }
         }

@@ -79,6 +79,8 @@ pub(super) enum Begin {
     Start,
     /// It runs: its screen is drawn again.
     Redraw,
+    /// It runs, and the service has not heard of that yet: its screen is drawn again too.
+    RedrawUnheard,
     /// It is left as it is.
     Nothing,
 }
@@ -124,7 +126,7 @@ impl Session<'_> {
         let id = self.id();
         let wants = Wants { tty: self.container.tty, input: self.input };
         let mut terminal = set_up(wants, self.leaving, (self.context, signals))?;
-        terminal.redraws = begin != Begin::Start;
+        terminal.redraws = matches!(begin, Begin::Redraw | Begin::RedrawUnheard);
         let since = OnceLock::new();
         let begun = Notify::new();
         let remote = ByApi { api, container: &id };
@@ -164,9 +166,10 @@ impl Session<'_> {
         self.conclude(ended, self.before(begin, &since, bytes)).await
     }
 
-    /// It is not started yet, and somebody else will do that.
+    /// It is not known to be started; somebody else does that.
     fn waits(&self, begin: Begin) -> bool {
-        begin == Begin::Nothing && self.container.status == Status::Created
+        matches!(begin, Begin::Nothing | Begin::RedrawUnheard)
+            && self.container.status == Status::Created
     }
 
     fn before(&self, begin: Begin, since: &OnceLock<Option<NaiveDateTime>>, bytes: u64) -> Before {
