@@ -54,6 +54,26 @@ fn c24_attach_to_a_created_container_waits_for_its_start() {
 }
 
 #[test]
+fn c24_a_quiet_program_that_was_waited_for_has_its_size_changed_once_at_most() {
+    let _trial = trial!();
+    let bed = Bed::shared();
+    let name = bed.name("c24-quiet");
+    let script = "n=0; trap 'n=$((n + 1))' WINCH; i=0; \
+        while [ $i -lt 20 ]; do sleep 0.1; i=$((i + 1)); done; echo changed $n times to $(stty size); exit 6";
+    bed.must(&["create", "-i", "-t", "--name", name.as_str(), "cirros", "sh", "-c", script]);
+    let mut term = bed.term(&["attach", name.as_str()], SIZE);
+    eventually("the console is open", || bed.field(name.as_str(), "attached") == 1);
+    bed.must(&["start", name.as_str()]);
+    term.shows("times to 24 80");
+    let screen = term.transcript();
+    assert!(
+        ["changed 0 times", "changed 1 times"].iter().any(|told| screen.contains(told)),
+        "{screen}"
+    );
+    assert_eq!(term.exit(), 6);
+}
+
+#[test]
 fn c24_attach_to_one_that_cannot_be_attached_is_a_clear_error_at_once() {
     let _trial = trial!();
     let bed = Bed::shared();
