@@ -86,6 +86,17 @@ impl Bed {
         log.lines().rev().find(told).is_some_and(|line| *line >= *since)
     }
 
+    /// What a process that prints and ends gives. Where that is not whole, and the engine has told meanwhile that it
+    /// lost output itself, it is run a second time: no client can bring back what the engine did not read.
+    pub fn unless_lost<T>(&self, run: impl Fn() -> T, is_whole: impl Fn(&T) -> bool) -> T {
+        let since = Utc::now();
+        let given = run();
+        if is_whole(&given) || !self.engine_lost_output(since) {
+            return given;
+        }
+        run()
+    }
+
     /// One value of it, such as `OS_ENDPOINT`.
     pub fn variable(&self, name: &str) -> &str {
         let found = self.environment.iter().find(|(key, _)| key == name);

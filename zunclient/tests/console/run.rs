@@ -195,7 +195,41 @@ async fn a_restart_by_policy_is_said_and_is_no_exit_0() {
     let after = json!({ "status": "Restarting", "exit_code": 0 });
     let service = service(&story, &engine, after).await;
     let ran = zun(&service, &["run", "-i", "--restart", "always", "cirros"], "").await;
-    assert_eq!(ran.code, Some(3));
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(ran.stderr.contains("is run again"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn a_restart_by_policy_is_said_also_where_the_service_hears_of_the_end_late() {
+    let story = Arc::new(Story::default());
+    let engine = echo(&story).await;
+    let heard_by = Arc::clone(&story);
+    let run = |second: u8| {
+        json!({ "restart_policy": { "Name": "always", "MaximumRetryCount": "0" },
+            "started_at": format!("2026-01-01 00:00:0{second}"), "updated_at": format!("2026-01-01 00:00:1{second}") })
+    };
+    let service = Service::start(move |ask: Ask| {
+        let line = ask.line();
+        heard_by.tell(&line);
+        let lines = heard_by.lines();
+        // Each is a wait that brought no news.
+        let waits = lines.iter().filter(|line| line.contains("unless_updated=2026")).count();
+        match line.as_str() {
+            "POST /v1/containers?run=false" => (202, container("Creating", &run(0))),
+            "POST /v1/containers/ID/attach" => (200, engine.endpoint(&text(&ask.body, "csr"))),
+            "POST /v1/containers/ID/start" => (202, Value::Null),
+            _ if waits > 3 => (200, container("Running", &run(2))),
+            _ if lines.iter().any(|line| line.ends_with("/start")) => {
+                // It ends once its beginning is known.
+                heard_by.started.notify_one();
+                (200, container("Running", &run(1)))
+            }
+            _ => (200, container("Created", &run(0))),
+        }
+    })
+    .await;
+    let ran = zun(&service, &["run", "-i", "--restart", "always", "cirros"], "").await;
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
     assert!(ran.stderr.contains("is run again"), "{}", ran.stderr);
 }
 

@@ -1,7 +1,7 @@
 //! What an ended console means. Exit, restart and removal look alike on the wire; the service knows. The
 //! exit code itself came from the host, so a service that does not answer changes nothing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 use zun_common::api::v1::container::Container;
@@ -16,12 +16,15 @@ use crate::exit::Exit;
 /// How long the service may take to have heard of the end.
 const HEARD: Duration = Duration::from_secs(2);
 
-/// The same where only the service knows what killed the process, such as a want of memory.
+/// The same where only the service knows the reason: a want of memory, a command that could not be run.
 const HEARD_WHY: Duration = Duration::from_secs(5);
 const KILLED: i64 = 137;
 
 /// How long its reason may be behind the end.
 const LATE_REASON: Duration = Duration::from_secs(1);
+
+/// The same where its policy runs it again: an engine may tell of the end only once the next run has begun.
+const HEARD_AGAIN: Duration = Duration::from_secs(15);
 
 /// How long an exit code is asked for that the host did not tell.
 const ASKED: Duration = Duration::from_secs(15);
@@ -37,14 +40,27 @@ pub(super) async fn exited(
     before: Before,
 ) -> Result<Exit, Unfinished> {
     let id = container.uuid.to_string();
-    let heard = if code == KILLED { HEARD_WHY } else { HEARD };
-    let asked = api.wait_for(&id, &ENDED, heard);
+    let by_policy = policy_runs_again(container, code);
+    let heard = match code {
+        _ if by_policy => HEARD_AGAIN,
+        KILLED => HEARD_WHY,
+        125..=127 if before.bytes == 0 => HEARD_WHY,
+        _ => HEARD,
+    };
+    let asked = async {
+        if by_policy {
+            next_run(api, &id, before).await
+        } else {
+            api.wait_for(&id, &ENDED, heard).await
+        }
+    };
     let now = match timeout(heard * 2, asked).await {
         Ok(Ok(now)) => now,
         Ok(Err(error)) if error.is_not_found() => return gone(container, code, before),
         Ok(Err(_)) | Err(_) => return Ok(Exit::of_process(code)),
     };
-    if runs_again(&now, before) {
+    let unheard = matches!(now.status, Status::Running | Status::Paused);
+    if runs_again(&now, before) || (by_policy && unheard) {
         return Err(Unfinished::Later(restarted(&now, code)));
     }
     let never_ran = matches!(now.exit_code, Some(125..=127) | None) && before.bytes == 0;
@@ -63,6 +79,31 @@ pub(super) async fn exited(
         return gone(container, code, before);
     }
     Ok(plain(container, code, before))
+}
+
+/// Whether its restart policy runs it again after this code, if nobody stopped it.
+fn policy_runs_again(container: &Container, code: i64) -> bool {
+    let policy = container.restart_policy.as_ref();
+    policy.is_some_and(|policy| match policy.name.as_str() {
+        "always" | "unless-stopped" => true,
+        "on-failure" => code != 0,
+        _ => false,
+    })
+}
+
+/// Waits until the service has heard that it runs again, or that it does not.
+async fn next_run(api: &Client, id: &str, mut before: Before) -> Result<Container, ApiError> {
+    let until = Instant::now() + HEARD_AGAIN;
+    let mut now = api.show(id).await?;
+    while !ENDED.contains(&now.status) && !runs_again(&now, before) {
+        before.began = before.began.or(now.started_at);
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        now = api.wait_for_news(&now, &ENDED, left).await?;
+    }
+    Ok(now)
 }
 
 /// An engine tells of a want of memory a moment behind the end that came of it.
@@ -105,14 +146,13 @@ fn plain(container: &Container, code: i64, before: Before) -> Exit {
 }
 
 fn runs_again(now: &Container, before: Before) -> bool {
+    let rebooting = now.task_state == Some(TaskState::Rebooting);
     match now.status {
         Status::Restarting => true,
-        Status::Running | Status::Paused => match before.began {
-            Some(began) => now.started_at > Some(began),
-            // The service has long heard of the end, so this is another beginning.
-            None => now.restart_policy.as_ref().is_some_and(|policy| policy.name != "no"),
-        },
-        Status::Stopped => now.task_state == Some(TaskState::Rebooting),
+        Status::Running | Status::Paused => {
+            rebooting || before.began.is_some_and(|began| now.started_at > Some(began))
+        }
+        Status::Stopped => rebooting,
         Status::Creating
         | Status::Created
         | Status::Rebuilding
