@@ -101,7 +101,7 @@ async fn c65_a_script_sees_one_line_on_stderr_and_none_where_it_wants_quiet() {
         let image = Image::of(&registry);
         let mut run = vec!["run", "--rm"];
         run.extend(quiet.then_some("-q"));
-        run.extend([image.0.as_str(), "/bin/sh", "-c", "echo out"]);
+        run.extend([image.0.as_str(), "/bin/sh", "-c", "echo out; sleep 0.5"]);
         let finished = bed.zun(&run);
         assert_eq!((finished.code, finished.stdout.as_str()), (0, "out\n"), "{finished:?}");
         assert_eq!(finished.stderr.lines().count(), lines, "{finished:?}");

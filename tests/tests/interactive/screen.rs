@@ -7,15 +7,23 @@ use zun_tests::trial;
 
 const SIZE: (u16, u16) = (24, 80);
 
+/// What a terminal of 33 rows and 101 columns shows of a command that succeeds.
+fn shown(bed: &Bed, run: &[&str]) -> String {
+    let run = || {
+        let mut term = bed.term(run, (33, 101));
+        assert_eq!(term.exit(), 0, "{}", term.transcript());
+        term.transcript().trim().to_owned()
+    };
+    bed.unless_lost(run, |shown| !shown.is_empty())
+}
+
 #[test]
 fn c12_the_first_command_sees_the_terminals_size() {
     let mut trial = trial!();
     let bed = Bed::shared();
     let count = times(50);
     for _ in 0..count {
-        let mut term = bed.term(&["run", "-i", "--rm", "cirros", "stty", "size"], (33, 101));
-        assert_eq!(term.exit(), 0);
-        assert_eq!(term.transcript().trim(), "33 101");
+        assert_eq!(shown(&bed, &["run", "-i", "--rm", "cirros", "stty", "size"]), "33 101");
     }
     trial.measured(format!("{count} of {count}"));
 }
@@ -28,9 +36,7 @@ fn c12_also_as_another_user_and_with_a_root_that_cannot_be_written() {
         let command: &[&str] =
             if flags[0] == "--entrypoint" { &["size"] } else { &["stty", "size"] };
         let run = [&["run", "-i", "--rm"][..], flags, &["cirros"], command].concat();
-        let mut term = bed.term(&run, (33, 101));
-        assert_eq!(term.exit(), 0, "{}", term.transcript());
-        assert_eq!(term.transcript().trim(), "33 101", "{flags:?}");
+        assert_eq!(shown(&bed, &run), "33 101", "{flags:?}");
     }
     for (command, code) in [("/no/such", 127), ("/etc/passwd", 126)] {
         let mut term = bed.term(&["run", "-i", "--rm", "cirros", command], SIZE);

@@ -234,6 +234,36 @@ async fn a_restart_by_policy_is_said_also_where_the_service_hears_of_the_end_lat
 }
 
 #[tokio::test]
+async fn a_second_run_is_not_told_by_what_the_service_says_of_the_first() {
+    let story = Arc::new(Story::default());
+    let engine = echo(&story).await;
+    let heard_by = Arc::clone(&story);
+    let run = |number: u8, code: u8, reason: Value| {
+        json!({ "exit_code": code, "status_reason": reason, "task_state": null,
+            "started_at": format!("2026-01-01 00:00:0{number}"),
+            "updated_at": format!("2026-01-01 00:00:1{number}") })
+    };
+    let service = Service::start(move |ask: Ask| {
+        let line = ask.line();
+        heard_by.tell(&line);
+        let lines = heard_by.lines();
+        let waits = lines.iter().filter(|line| line.contains("unless_updated=2026")).count();
+        match line.as_str() {
+            "POST /v1/containers/ID/attach" => (200, engine.endpoint(&text(&ask.body, "csr"))),
+            "POST /v1/containers/ID/start" => {
+                heard_by.started.notify_one();
+                (202, Value::Null)
+            }
+            _ if waits > 3 => (200, container("Stopped", &run(2, 3, Value::Null))),
+            _ => (200, container("Stopped", &run(1, 1, json!("of the first run")))),
+        }
+    })
+    .await;
+    let ran = zun(&service, &["start", "-a", "-i", "test"], "hello").await;
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (Some(3), "hello", ""));
+}
+
+#[tokio::test]
 async fn a_refusal_names_the_request() {
     let service = Service::start(|_ask| {
         let problem = json!({ "request_id": "", "code": "container.conflict", "status": 409,

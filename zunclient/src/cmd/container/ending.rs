@@ -8,23 +8,22 @@ use zun_common::api::v1::container::Container;
 use zun_common::status::{Status, TaskState};
 
 use super::session::{Before, Unfinished};
-use super::starting::failed;
+use super::starting::{failed, is_news};
 use crate::api::{ApiError, Client};
 use crate::cmd::Failure;
 use crate::exit::Exit;
 
-/// How long the service may take to have heard of the end.
-const HEARD: Duration = Duration::from_secs(2);
+/// How long the service may take to have heard of the end: what is done to the container next is judged by that, and
+/// a reason, such as a want of memory, is known to it alone.
+const HEARD: Duration = Duration::from_secs(5);
 
-/// The same where only the service knows the reason: a want of memory, a command that could not be run.
-const HEARD_WHY: Duration = Duration::from_secs(5);
+/// The same where its word may be of another run: where the container had run before, or its policy runs it again.
+/// A slow engine tells of an end only once it has answered the start, or has begun the next run.
+const HEARD_WHICH: Duration = Duration::from_secs(15);
 const KILLED: i64 = 137;
 
 /// How long its reason may be behind the end.
 const LATE_REASON: Duration = Duration::from_secs(1);
-
-/// The same where its policy runs it again: an engine may tell of the end only once the next run has begun.
-const HEARD_AGAIN: Duration = Duration::from_secs(15);
 
 /// How long an exit code is asked for that the host did not tell.
 const ASKED: Duration = Duration::from_secs(15);
@@ -39,26 +38,18 @@ pub(super) async fn exited(
     code: i64,
     before: Before,
 ) -> Result<Exit, Unfinished> {
-    let id = container.uuid.to_string();
     let by_policy = policy_runs_again(container, code);
-    let heard = match code {
-        _ if by_policy => HEARD_AGAIN,
-        KILLED => HEARD_WHY,
-        125..=127 if before.bytes == 0 => HEARD_WHY,
-        _ => HEARD,
-    };
-    let asked = async {
-        if by_policy {
-            next_run(api, &id, before).await
-        } else {
-            api.wait_for(&id, &ENDED, heard).await
-        }
-    };
+    let had_run = ENDED.contains(&container.status);
+    let heard = if by_policy || had_run { HEARD_WHICH } else { HEARD };
+    let asked = told(api, container, before, (by_policy, heard));
     let now = match timeout(heard * 2, asked).await {
         Ok(Ok(now)) => now,
         Ok(Err(error)) if error.is_not_found() => return gone(container, code, before),
         Ok(Err(_)) | Err(_) => return Ok(Exit::of_process(code)),
     };
+    if ENDED.contains(&now.status) && is_of_former_run(&now, container) {
+        return Ok(Exit::of_process(code));
+    }
     let unheard = matches!(now.status, Status::Running | Status::Paused);
     if runs_again(&now, before) || (by_policy && unheard) {
         return Err(Unfinished::Later(restarted(&now, code)));
@@ -91,19 +82,34 @@ fn policy_runs_again(container: &Container, code: i64) -> bool {
     })
 }
 
-/// Waits until the service has heard that it runs again, or that it does not.
-async fn next_run(api: &Client, id: &str, mut before: Before) -> Result<Container, ApiError> {
-    let until = Instant::now() + HEARD_AGAIN;
-    let mut now = api.show(id).await?;
-    while !ENDED.contains(&now.status) && !runs_again(&now, before) {
-        before.began = before.began.or(now.started_at);
+/// Waits until the service has heard of this end, or, by its policy, of the next beginning; what it says by then is
+/// given where that takes longer.
+async fn told(
+    api: &Client,
+    was: &Container,
+    mut before: Before,
+    (by_policy, within): (bool, Duration),
+) -> Result<Container, ApiError> {
+    let id = was.uuid.to_string();
+    let until = Instant::now() + within;
+    let mut now =
+        if by_policy { api.show(&id).await? } else { api.wait_for(&id, &ENDED, within).await? };
+    loop {
+        let has_ended = ENDED.contains(&now.status) && !is_of_former_run(&now, was);
         let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            break;
+        if has_ended || runs_again(&now, before) || left.is_zero() {
+            return Ok(now);
         }
-        now = api.wait_for_news(&now, &ENDED, left).await?;
+        if by_policy && now.status == Status::Running {
+            before.began = before.began.or(now.started_at);
+        }
+        now = api.wait_for_news(&now, &[Status::Deleted], left).await?;
     }
-    Ok(now)
+}
+
+/// The host tells of an end at once: the service may not have heard of the beginning yet, where it had run before.
+fn is_of_former_run(now: &Container, was: &Container) -> bool {
+    now.status == was.status && now.started_at == was.started_at && !is_news(now, was)
 }
 
 /// An engine tells of a want of memory a moment behind the end that came of it.

@@ -163,7 +163,7 @@ impl Absence {
 }
 
 /// What the service says now, and what it said before: only what it said since is about this start.
-fn is_news(now: &Container, was: &Container) -> bool {
+pub(super) fn is_news(now: &Container, was: &Container) -> bool {
     now.task_state.is_none() && (now.updated_at != was.updated_at || now.status != was.status)
 }
 
@@ -183,6 +183,18 @@ const BEGUN: [Status; 6] = [
     Status::Dead,
 ];
 
+/// What the service says once a start may have come of it, and then with each change.
+async fn next_word(
+    api: &Client,
+    id: &str,
+    last: Option<&Container>,
+) -> Result<Container, ApiError> {
+    let Some(last) = last else { return api.wait_for(id, &BEGUN, NEWS).await };
+    // Not more often than this, whatever changes.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    api.wait_for_news(last, &[Status::Deleted], NEWS).await
+}
+
 /// Watches a start: ends only when it failed. It notes when the process began. The session goes on
 /// without the service, so its silence is no failure.
 pub(super) async fn watch(
@@ -192,16 +204,15 @@ pub(super) async fn watch(
 ) -> Failure {
     let id = was.uuid.to_string();
     let mut pause = Duration::from_millis(200);
+    let mut last = None;
     loop {
-        match api.wait_for(&id, &BEGUN, Duration::from_secs(30)).await {
+        match next_word(api, &id, last.as_ref()).await {
             // Also while something else is done to it already: a restart would have another beginning.
             Ok(now) if now.status == Status::Running && now.started_at > was.started_at => {
                 begun.set(now.started_at).ok();
                 return std::future::pending().await;
             }
-            Ok(now) if !is_news(&now, was) || !BEGUN.contains(&now.status) => {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
+            Ok(now) if !is_news(&now, was) || !BEGUN.contains(&now.status) => last = Some(now),
             Ok(now) if has_failed(&now) => return failed(&now),
             Ok(now) => {
                 begun.set(now.started_at).ok();
@@ -220,12 +231,12 @@ pub(super) async fn watch(
 pub(super) async fn start_and_see(api: &Client, was: &Container) -> Result<(), Failure> {
     let id = was.uuid.to_string();
     start(api, was).await?;
-    let mut absence = Absence::default();
+    let (mut absence, mut last) = (Absence::default(), None);
     loop {
-        match api.wait_for(&id, &BEGUN, Duration::from_secs(30)).await {
+        match next_word(api, &id, last.as_ref()).await {
             Ok(now) if !is_news(&now, was) || !BEGUN.contains(&now.status) => {
                 absence = Absence::default();
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                last = Some(now);
             }
             Ok(now) if has_failed(&now) => return Err(failed(&now)),
             Ok(_) => return Ok(()),
