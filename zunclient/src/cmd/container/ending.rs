@@ -25,6 +25,9 @@ const KILLED: i64 = 137;
 /// How long its reason may be behind the end.
 const LATE_REASON: Duration = Duration::from_secs(1);
 
+/// How long the service is asked behind a link that broke, which is told within 15 seconds in all.
+const BROKEN: Duration = Duration::from_secs(2);
+
 /// How long an exit code is asked for that the host did not tell.
 const ASKED: Duration = Duration::from_secs(15);
 
@@ -194,12 +197,12 @@ pub(super) async fn cut(
     why: Option<String>,
 ) -> Result<Exit, Failure> {
     let id = container.uuid.to_string();
-    // A link that broke is told at once; a console that ended has an end that is heard of soon.
-    let within = if why.is_some() { HEARD } else { ASKED };
+    // A console that ended has an end that is heard of soon.
+    let within = if why.is_some() { BROKEN } else { ASKED };
     let broke = why.clone();
     let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
     let name = &container.name;
-    let now = match timeout(within + HEARD, api.wait_for(&id, &ENDED, within)).await {
+    let now = match timeout(within + BROKEN, api.wait_for(&id, &ENDED, within)).await {
         Ok(Ok(now)) if now.status == Status::Deleted => return Err(removed(name, &why)),
         Ok(Ok(now)) => now,
         Ok(Err(error)) if error.is_not_found() => return Err(removed(name, &why)),
