@@ -28,6 +28,11 @@ impl Story {
     fn lines(&self) -> Vec<String> {
         self.lines.lock().expect("whole").clone()
     }
+
+    /// How often news was asked for of one whose last change was in 2026, and none was there.
+    fn waits_without_news(&self) -> usize {
+        self.lines().iter().filter(|line| line.contains("unless_updated=2026")).count()
+    }
 }
 
 struct Ran {
@@ -188,15 +193,19 @@ async fn a_command_that_cannot_be_run_is_told_with_its_own_code_and_removed() {
     );
 }
 
+async fn tells_of_the_next_run(service: &Service) {
+    let ran = zun(service, &["run", "-i", "--restart", "always", "cirros"], "").await;
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(ran.stderr.contains("is run again"), "{}", ran.stderr);
+}
+
 #[tokio::test]
 async fn a_restart_by_policy_is_said_and_is_no_exit_0() {
     let story = Arc::new(Story::default());
     let engine = echo(&story).await;
     let after = json!({ "status": "Restarting", "exit_code": 0 });
     let service = service(&story, &engine, after).await;
-    let ran = zun(&service, &["run", "-i", "--restart", "always", "cirros"], "").await;
-    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
-    assert!(ran.stderr.contains("is run again"), "{}", ran.stderr);
+    tells_of_the_next_run(&service).await;
 }
 
 #[tokio::test]
@@ -212,8 +221,7 @@ async fn a_restart_by_policy_is_said_also_where_the_service_hears_of_the_end_lat
         let line = ask.line();
         heard_by.tell(&line);
         let lines = heard_by.lines();
-        // Each is a wait that brought no news.
-        let waits = lines.iter().filter(|line| line.contains("unless_updated=2026")).count();
+        let waits = heard_by.waits_without_news();
         match line.as_str() {
             "POST /v1/containers?run=false" => (202, container("Creating", &run(0))),
             "POST /v1/containers/ID/attach" => (200, engine.endpoint(&text(&ask.body, "csr"))),
@@ -228,9 +236,7 @@ async fn a_restart_by_policy_is_said_also_where_the_service_hears_of_the_end_lat
         }
     })
     .await;
-    let ran = zun(&service, &["run", "-i", "--restart", "always", "cirros"], "").await;
-    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
-    assert!(ran.stderr.contains("is run again"), "{}", ran.stderr);
+    tells_of_the_next_run(&service).await;
 }
 
 #[tokio::test]
@@ -246,8 +252,7 @@ async fn a_second_run_is_not_told_by_what_the_service_says_of_the_first() {
     let service = Service::start(move |ask: Ask| {
         let line = ask.line();
         heard_by.tell(&line);
-        let lines = heard_by.lines();
-        let waits = lines.iter().filter(|line| line.contains("unless_updated=2026")).count();
+        let waits = heard_by.waits_without_news();
         match line.as_str() {
             "POST /v1/containers/ID/attach" => (200, engine.endpoint(&text(&ask.body, "csr"))),
             "POST /v1/containers/ID/start" => {
