@@ -44,7 +44,7 @@ test-testbed: ## the tests of the testbed
 testbed-down: ## takes the testbed away
 	@deploy/testbed/down.sh
 
-conditions: ## the interactive conditions on both engines, and the table of docs/interactive.md
+conditions: ## the interactive conditions on both engines, and the table of docs/conditions.md
 	@deploy/packages.sh test
 	@deploy/conditions.sh
 

@@ -1,8 +1,8 @@
 #!/bin/bash
-# The interactive conditions on the installed engine and on Debian 13's, with release builds, and the table of what was
-# found.
-#   ZUN_TEST_LONG=1   repeated ones in full length
-#   ZUN_RUNS=N        so many runs of the whole set on each engine
+# Runs the interactive conditions with release builds on the installed Docker and on Debian 13's, and writes the table in
+# docs/conditions.md.
+#   ZUN_TEST_LONG=1   repeat and wait in full length (a tenth of it otherwise)
+#   ZUN_RUNS=N        run the whole set N times on each engine (default 1)
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT"
@@ -21,5 +21,5 @@ for engine in '' trixie; do
       interactive c39_ --test-threads 3 || code=$?
   done
 done
-"$TARGET/release/conditions" "$results" docs/interactive.md
+"$TARGET/release/conditions" "$results" docs/conditions.md
 exit "$code"

@@ -1,5 +1,5 @@
-//! `conditions RESULTS… DOCUMENT`: puts the table of what the tests found into a document, between its two
-//! marks. The results are files of one finding a line.
+//! `conditions RESULTS… DOCUMENT`: writes the table of findings into a document, between its two markers.
+//! Each results file holds one finding per line, as JSON.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     };
     match put(results.iter().map(Path::new), Path::new(document)) {
         Ok(count) => {
-            println!("{} tells of {count} runs", Path::new(document).display());
+            println!("{}: wrote the table of {count} runs", Path::new(document).display());
             ExitCode::SUCCESS
         }
         Err(words) => {
@@ -36,7 +36,7 @@ fn put<'a>(results: impl Iterator<Item = &'a Path>, document: &Path) -> Result<u
         }
     }
     let text = read(document)?;
-    let marked = || format!("{} has not both marks", document.display());
+    let marked = || format!("{} lacks one of the two markers", document.display());
     let (before, rest) = text.split_once(BEGIN).ok_or_else(marked)?;
     let (_former, after) = rest.split_once(END).ok_or_else(marked)?;
     let text = format!("{before}{BEGIN}\n{}\n{END}{after}", table(&findings));

@@ -1,4 +1,4 @@
-//! One run of one test, which is written down when it ends, however it does.
+//! Records one run of one test when it ends, whether it passed or not.
 
 use std::io::Write;
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::Finding;
 use crate::profile::is_long;
 
-/// Written down when this is dropped, into the file of `ZUN_TEST_RESULTS`.
+/// One run of a test. Dropping it appends the finding to the file that `ZUN_TEST_RESULTS` names.
 #[derive(Debug)]
 pub struct Trial {
     test: &'static str,
@@ -14,7 +14,7 @@ pub struct Trial {
     figure: Option<String>,
 }
 
-/// A run of the test in which this stands.
+/// Begins the trial of the test that calls it.
 #[macro_export]
 macro_rules! trial {
     () => {{
@@ -24,7 +24,7 @@ macro_rules! trial {
 }
 
 impl Trial {
-    /// Of the function that this path leads through: `…::c06_what_it_shows::here`.
+    /// Creates the trial of the test in this path, such as `…::c06_what_it_shows::here`.
     pub fn of(path: &'static str) -> Self {
         let is_test = |word: &&str| {
             let bytes = word.as_bytes();
@@ -34,7 +34,7 @@ impl Trial {
         Self { test, begun: Instant::now(), figure: None }
     }
 
-    /// What was measured.
+    /// Records a measurement.
     pub fn measured(&mut self, figure: impl Into<String>) {
         self.figure = Some(figure.into());
     }
@@ -55,11 +55,11 @@ impl Drop for Trial {
         };
         let mut line = serde_json::to_string(&finding).expect("JSON");
         line.push('\n');
-        // One write of one line: runs beside this one do not tear it.
+        // One write per line, so that parallel runs do not mix their lines.
         let file = std::fs::File::options().create(true).append(true).open(&path);
         let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
         if let Err(cause) = written {
-            eprintln!("the finding was not written to {}: {cause}", path.display());
+            eprintln!("cannot write the finding to {}: {cause}", path.display());
         }
     }
 }
