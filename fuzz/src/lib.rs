@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use zun_common::grant::{ApiVersion, Grant};
 use zun_compute::authz::{
-    Authorities, Decision, Granted, Phase, Policy, Question, Skim, claims, read_certificate,
+    Authorities, AuthzRequest, Decision, Granted, Phase, Policy, Skim, claims, read_certificate,
 };
 
 /// An authority whose key is lost; the corpus has a grant that it signed.
@@ -28,31 +28,31 @@ static POLICY: LazyLock<Policy> = LazyLock::new(|| Policy {
     authorities: Authorities::from_pem(AUTHORITY).expect("an authority"),
 });
 
-/// The body of the engine's question. The first byte says where it is cut in two on its way.
-pub fn question(bytes: &[u8]) {
+/// The body of the engine's request. The first byte says where it is cut in two on its way.
+pub fn request(bytes: &[u8]) {
     let Some((cut, body)) = bytes.split_first() else { return };
     let whole = skimmed(&[body]);
     let (first, second) = body.split_at(body.len() * usize::from(*cut) / 256);
     assert_eq!(whole, skimmed(&[first, second]), "chunks matter");
     assert!(whole.len() <= body.len());
-    let Ok(question) = serde_json::from_slice::<Question>(&whole) else { return };
-    for text in [&question.user, &question.auth_method, &question.method, &question.uri] {
+    let Ok(request) = serde_json::from_slice::<AuthzRequest>(&whole) else { return };
+    for text in [&request.user, &request.auth_method, &request.method, &request.uri] {
         assert!(text.len() < LONGEST_STRING);
     }
     for phase in [Phase::Request, Phase::Answer] {
-        match POLICY.decide(&question, phase, NOW) {
+        match POLICY.decide(&request, phase, NOW) {
             Decision::Local => {
-                assert!(question.user.is_empty() && question.auth_method.is_empty());
-                assert!(question.leaf().is_none());
+                assert!(request.user.is_empty() && request.auth_method.is_empty());
+                assert!(request.leaf().is_none());
             }
             Decision::Granted(granted) => {
-                assert_eq!((&granted.id, "TLS"), (&question.user, question.auth_method.as_str()));
+                assert_eq!((&granted.id, "TLS"), (&request.user, request.auth_method.as_str()));
                 assert_eq!(granted.grant.host.as_str(), HOST);
                 if phase == Phase::Request {
                     assert!(granted.is_valid_at(NOW));
-                    is_no_form(&whole, &question.uri);
+                    is_no_form(&whole, &request.uri);
                 }
-                is_exact(&granted.grant, &question.method, &question.uri);
+                is_exact(&granted.grant, &request.method, &request.uri);
             }
             Decision::Refused(..) => {}
         }
@@ -60,11 +60,11 @@ pub fn question(bytes: &[u8]) {
 }
 
 /// Nothing is said of the body, or it is the start of an exec and the word is JSON.
-fn is_no_form(question: &[u8], target: &str) {
-    // In what is left out, a question may have what is no text.
-    let text = String::from_utf8_lossy(question);
-    let Ok(question) = serde_json::from_str::<Value>(&text) else { return };
-    let headers = question.get("RequestHeaders").and_then(Value::as_object);
+fn is_no_form(request: &[u8], target: &str) {
+    // In what is left out, a request may have what is no text.
+    let text = String::from_utf8_lossy(request);
+    let Ok(request) = serde_json::from_str::<Value>(&text) else { return };
+    let headers = request.get("RequestHeaders").and_then(Value::as_object);
     for (name, value) in headers.into_iter().flatten() {
         if name.eq_ignore_ascii_case("content-type") {
             assert!(target.starts_with("/v1.41/exec/") && target.ends_with("/start"), "{target}");

@@ -12,7 +12,7 @@ fn replayed(name: &str, target: fn(&[u8])) -> usize {
 #[test]
 fn all_promises_hold_for_the_whole_corpus() {
     let inputs = [
-        replayed("question", zun_fuzz::question),
+        replayed("request", zun_fuzz::request),
         replayed("authorities", zun_fuzz::authorities),
         replayed("certificate", zun_fuzz::certificate),
         replayed("line", zun_fuzz::line),

@@ -5,7 +5,7 @@
 //! the engine tells it, the authorities' certificates and the clock.
 //!
 //! ```text
-//! dockerd ──POST /AuthZPlugin.AuthZReq──▶ server ─▶ skim ─▶ question ─▶ decision ─▶ {"Allow": …}
+//! dockerd ──POST /AuthZPlugin.AuthZReq──▶ server ─▶ skim ─▶ request ─▶ decision ─▶ {"Allow": …}
 //!                                                                  │            ├─▶ record (stderr)
 //!                                            standing ─▶ certificate            ├─▶ counts (--stats)
 //!                                       (re-reads --ca)                         └─▶ notify (the agent)
@@ -19,8 +19,8 @@ mod health;
 mod listen;
 mod notify;
 mod plugin;
-mod question;
 mod record;
+mod request;
 mod run;
 mod server;
 mod skim;
@@ -33,8 +33,8 @@ pub use authorities::{Authorities, AuthoritiesError};
 pub use certificate::{Granted, claims, read as read_certificate};
 pub use decision::{Decision, Phase, Policy, Refusal};
 pub use listen::ListenError;
-pub use question::{Chain, Content, Question};
 pub use record::Record;
+pub use request::{AuthzRequest, Chain, Content};
 pub use run::{Failure, Options, run};
 pub use skim::Skim;
 pub use stats::{StatsError, stats};

@@ -1,4 +1,4 @@
-//! One question answered: decided, counted, recorded, and told to the agent where a console begins or ends.
+//! One request answered: decided, counted, recorded, and told to the agent where a console begins or ends.
 
 use chrono::Utc;
 use zun_common::id::EngineId;
@@ -6,8 +6,8 @@ use zun_common::id::EngineId;
 use super::counts::Counts;
 use super::decision::{Decision, Part, Phase, Refusal};
 use super::notify::Notes;
-use super::question::Question;
 use super::record::Record;
+use super::request::AuthzRequest;
 use super::standing::Standing;
 
 /// The plugin without its socket.
@@ -21,21 +21,21 @@ pub(super) struct Plugin {
 
 impl Plugin {
     /// Whether the engine may go on. What cannot be read may not.
-    pub(super) fn allows(&self, phase: Phase, question: &[u8]) -> bool {
-        match serde_json::from_slice::<Question>(question) {
-            Ok(question) => self.answers(phase, &question),
+    pub(super) fn allows(&self, phase: Phase, request: &[u8]) -> bool {
+        match serde_json::from_slice::<AuthzRequest>(request) {
+            Ok(request) => self.answers(phase, &request),
             Err(cause) => {
-                self.record.trouble("a question cannot be read", &cause);
+                self.record.trouble("a request cannot be read", &cause);
                 self.refuses(phase)
             }
         }
     }
 
-    /// Refuses a question that could not be taken in whole. Always `false`.
+    /// Refuses a request that could not be taken in whole. Always `false`.
     pub(super) fn refuses(&self, phase: Phase) -> bool {
         let unreadable = Decision::Refused(Refusal::Unreadable, None);
         self.counts.count(phase, &unreadable);
-        self.record.decided(phase, &Question::default(), &unreadable);
+        self.record.decided(phase, &AuthzRequest::default(), &unreadable);
         false
     }
 
@@ -45,16 +45,13 @@ impl Plugin {
         self.counts.show(authorities, self.record.lost_in_all())
     }
 
-    fn answers(&self, phase: Phase, question: &Question) -> bool {
+    fn answers(&self, phase: Phase, request: &AuthzRequest) -> bool {
         // The engine's own socket does not depend on a file.
-        let (decision, console) = if question.is_local() {
-            (Decision::Local, None)
-        } else {
-            self.decides(phase, question)
-        };
+        let (decision, console) =
+            if request.is_local() { (Decision::Local, None) } else { self.decides(phase, request) };
         self.counts.count(phase, &decision);
         if self.log_local || decision != Decision::Local {
-            self.record.decided(phase, question, &decision);
+            self.record.decided(phase, request, &decision);
         }
         match (&decision, console) {
             (Decision::Granted(granted), Some(console)) => {
@@ -66,11 +63,15 @@ impl Plugin {
         }
     }
 
-    fn decides(&self, phase: Phase, question: &Question) -> (Decision, Option<(Part, EngineId)>) {
+    fn decides(
+        &self,
+        phase: Phase,
+        request: &AuthzRequest,
+    ) -> (Decision, Option<(Part, EngineId)>) {
         let policy = self.standing.policy(&self.record);
-        let decision = policy.decide(question, phase, Utc::now().timestamp());
+        let decision = policy.decide(request, phase, Utc::now().timestamp());
         let console = match &decision {
-            Decision::Granted(granted) => policy.console(granted, question),
+            Decision::Granted(granted) => policy.console(granted, request),
             Decision::Local | Decision::Refused(..) => None,
         };
         (decision, console)

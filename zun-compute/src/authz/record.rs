@@ -11,7 +11,7 @@ use chrono::{SecondsFormat, Utc};
 use serde::Serialize;
 
 use super::decision::{Decision, Phase, Policy};
-use super::question::Question;
+use super::request::AuthzRequest;
 
 /// Lines that wait for a slow reader.
 const WAITING: usize = 1024;
@@ -102,7 +102,7 @@ impl Record {
         self.line(Line { why: Some(zun_common::chain(cause)), ..plain("warn", message) });
     }
 
-    pub(super) fn decided(&self, phase: Phase, question: &Question, decision: &Decision) {
+    pub(super) fn decided(&self, phase: Phase, request: &AuthzRequest, decision: &Decision) {
         let (level, message, grant, why) = match decision {
             Decision::Local => ("debug", "allowed local", None, None),
             Decision::Granted(granted) => ("info", "allowed", Some(granted.id.as_str()), None),
@@ -111,8 +111,8 @@ impl Record {
             }
         };
         let uri = match decision {
-            Decision::Granted(_) => question.uri.as_str(),
-            Decision::Local | Decision::Refused(..) => beginning(&question.uri),
+            Decision::Granted(_) => request.uri.as_str(),
+            Decision::Local | Decision::Refused(..) => beginning(&request.uri),
         };
         self.line(Line {
             phase: Some(match phase {
@@ -120,7 +120,7 @@ impl Record {
                 Phase::Answer => "answer",
             }),
             grant,
-            method: Some(beginning(&question.method)),
+            method: Some(beginning(&request.method)),
             uri: Some(uri),
             why,
             ..plain(level, message)
@@ -208,13 +208,13 @@ mod tests {
     fn a_decision_is_one_line_even_where_the_client_sends_newlines() {
         let page = Page::default();
         let record = Record::to(page.clone());
-        let question = Question {
+        let request = AuthzRequest {
             method: "GET".to_owned(),
             uri: "/x\n\"y".to_owned() + &"é".repeat(1000),
-            ..Question::default()
+            ..AuthzRequest::default()
         };
         let refused = Decision::Refused(Refusal::OtherCall, Some("g1".to_owned()));
-        record.decided(Phase::Request, &question, &refused);
+        record.decided(Phase::Request, &request, &refused);
         record.finish();
         let text = String::from_utf8(page.0.lock().expect("a page").clone()).expect("text");
         assert_eq!(text.matches('\n').count(), 1);
@@ -231,12 +231,12 @@ mod tests {
         let page = Page::default();
         let record = Record::to(page.clone());
         let uri = format!("/archive?path={}/etc/x", "/.".repeat(2000));
-        let question = Question { method: "PUT".to_owned(), uri, ..Question::default() };
-        record.decided(Phase::Request, &question, &Decision::Granted(usual()));
+        let request = AuthzRequest { method: "PUT".to_owned(), uri, ..AuthzRequest::default() };
+        record.decided(Phase::Request, &request, &Decision::Granted(usual()));
         record.finish();
         let text = String::from_utf8(page.0.lock().expect("a page").clone()).expect("text");
         let line: serde_json::Value = serde_json::from_str(&text).expect("json");
-        assert_eq!(line["uri"], question.uri);
+        assert_eq!(line["uri"], request.uri);
     }
 
     struct Stuck(Receiver<()>);
@@ -256,7 +256,7 @@ mod tests {
         let (_never, stuck) = sync_channel(0);
         let record = Record::to(Stuck(stuck));
         for _ in 0..WAITING * 2 {
-            record.decided(Phase::Request, &Question::default(), &Decision::Local);
+            record.decided(Phase::Request, &AuthzRequest::default(), &Decision::Local);
         }
         assert!(record.lost_in_all() >= WAITING as u64 - 1);
     }

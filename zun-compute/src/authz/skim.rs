@@ -1,5 +1,5 @@
 //! JSON with its long strings cut: the engine sends whole bodies of answers along, which nobody reads here.
-//! So the memory for a question is bounded, however long the list of containers that the engine answers.
+//! So the memory for a request is bounded, however long the list of containers that the engine answers.
 
 /// The longest string that is kept whole, in bytes: more than any certificate or granted target has.
 const MAX_STRING: usize = 16 * 1024;

@@ -115,9 +115,8 @@ mod tests {
         }
 
         fn honours(&self, signer: &Signer) -> bool {
-            let question = signer.question(|_| {});
-            let decision =
-                self.standing.policy(&self.record).decide(&question, Phase::Request, NOW);
+            let request = signer.request(|_| {});
+            let decision = self.standing.policy(&self.record).decide(&request, Phase::Request, NOW);
             match decision {
                 Decision::Granted(_) => true,
                 Decision::Refused(refusal, _) => {

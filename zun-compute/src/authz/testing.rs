@@ -1,4 +1,4 @@
-//! An authority for the tests, and questions as the engine asks them.
+//! An authority for the tests, and requests as the engine asks them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use crate::authz::authorities::Authorities;
 use crate::authz::certificate::Granted;
 use crate::authz::decision::Policy;
-use crate::authz::question::{Chain, Content, Question};
+use crate::authz::request::{AuthzRequest, Chain, Content};
 
 /// When the tests take place.
 pub(crate) const NOW: i64 = 1_800_000_000;
@@ -77,9 +77,9 @@ impl Signer {
         Leaf { pem: certificate.pem(), der: certificate.der().to_vec() }
     }
 
-    /// A question with a good grant, changed.
-    pub(crate) fn question(&self, change: impl FnOnce(&mut CertificateParams)) -> Question {
-        question(&self.leaf(change).pem)
+    /// A request with a good grant, changed.
+    pub(crate) fn request(&self, change: impl FnOnce(&mut CertificateParams)) -> AuthzRequest {
+        request(&self.leaf(change).pem)
     }
 }
 
@@ -102,9 +102,9 @@ pub(crate) fn uri(text: &str) -> SanType {
     SanType::URI(text.try_into().expect("ascii"))
 }
 
-/// A question by TLS with this certificate, for a call that the usual grant is good for.
-pub(crate) fn question(pem: &str) -> Question {
-    Question {
+/// A request by TLS with this certificate, for a call that the usual grant is good for.
+pub(crate) fn request(pem: &str) -> AuthzRequest {
+    AuthzRequest {
         user: "g1".to_owned(),
         auth_method: "TLS".to_owned(),
         method: "POST".to_owned(),
@@ -114,8 +114,8 @@ pub(crate) fn question(pem: &str) -> Question {
     }
 }
 
-pub(crate) fn local() -> Question {
-    Question { method: "GET".to_owned(), uri: "/_ping".to_owned(), ..Question::default() }
+pub(crate) fn local() -> AuthzRequest {
+    AuthzRequest { method: "GET".to_owned(), uri: "/_ping".to_owned(), ..AuthzRequest::default() }
 }
 
 pub(crate) fn usual() -> Granted {

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::Utc;
-use zun_compute::authz::{Authorities, Chain, Decision, Phase, Policy, Question};
+use zun_compute::authz::{Authorities, AuthzRequest, Chain, Decision, Phase, Policy};
 use zun_tests::profile;
 
 use super::kinds::{self, Kind};
@@ -13,24 +13,24 @@ use super::spellings;
 use crate::authz::ask::Line;
 
 /// What the engine says of a kind's certificate, its line left out.
-fn certified(kind: &Kind<'_>) -> Question {
+fn certified(kind: &Kind<'_>) -> AuthzRequest {
     let leaf = kind.identity().map(|identity| STANDARD.encode(identity.leaf_pem()));
     let named = leaf.is_some() && kind.name != kinds::NAMELESS;
-    Question {
+    AuthzRequest {
         user: if named { kind.id() } else { String::new() },
         auth_method: "TLS".to_owned(),
         certificates: Chain { leaf },
-        ..Question::default()
+        ..AuthzRequest::default()
     }
 }
 
 /// Tries a kind on every line. How many, and how many were allowed.
 fn decided(policy: &Policy, kind: &Kind<'_>, lines: &[(&'static str, Line)]) -> (usize, usize) {
-    let (mut question, now) = (certified(kind), Utc::now().timestamp());
+    let (mut request, now) = (certified(kind), Utc::now().timestamp());
     let mut allowed = 0;
     for (name, line) in lines {
-        (question.method, question.uri) = (line.method.clone(), line.target.clone());
-        let decision = policy.decide(&question, Phase::Request, now);
+        (request.method, request.uri) = (line.method.clone(), line.target.clone());
+        let decision = policy.decide(&request, Phase::Request, now);
         let passes = matches!(decision, Decision::Granted(_));
         let granted = kind.granted.contains(line);
         assert_eq!(passes, granted, "{}, {name}: {line:?} {decision:?}", kind.name);

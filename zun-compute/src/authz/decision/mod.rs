@@ -1,11 +1,11 @@
-//! The decision: pure, from the engine's question, the policy and the time.
+//! The decision: pure, from the engine's request, the policy and the time.
 
 use zun_common::grant::{ApiVersion, Call, Target, WaitCondition};
 use zun_common::id::{EngineId, HostName};
 
 use super::authorities::Authorities;
 use super::certificate::{self, Granted};
-use super::question::{Content, Question};
+use super::request::{AuthzRequest, Content};
 
 /// What a host honours.
 pub struct Policy {
@@ -40,8 +40,8 @@ pub enum Decision {
 /// Why a request is refused. These words go to the log, never to the asker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// It is no question.
-    #[error("the question cannot be read")]
+    /// It is no request.
+    #[error("the request cannot be read")]
     Unreadable,
     /// TLS, but nobody.
     #[error("neither local nor by TLS with a certificate")]
@@ -104,27 +104,27 @@ const PARTS: [Call; 6] = [
 
 impl Policy {
     /// Decides. `now` is in seconds since 1970.
-    pub fn decide(&self, question: &Question, phase: Phase, now: i64) -> Decision {
-        if question.is_local() {
+    pub fn decide(&self, request: &AuthzRequest, phase: Phase, now: i64) -> Decision {
+        if request.is_local() {
             return Decision::Local;
         }
-        let granted = match self.read(question) {
+        let granted = match self.read(request) {
             Ok(granted) => granted,
             Err(refusal) => return Decision::Refused(refusal, None),
         };
-        match self.refusal(&granted, question, (phase, now)) {
+        match self.refusal(&granted, request, (phase, now)) {
             None => Decision::Granted(granted),
             Some(refusal) => Decision::Refused(refusal, Some(granted.id)),
         }
     }
 
     /// What an allowed call is of a console, and whose.
-    pub fn console(&self, granted: &Granted, question: &Question) -> Option<(Part, EngineId)> {
+    pub fn console(&self, granted: &Granted, request: &AuthzRequest) -> Option<(Part, EngineId)> {
         let target = match &granted.grant.target {
             Target::Container { id, .. } => id,
             Target::Data { .. } | Target::Exec { .. } => return None,
         };
-        let part = match PARTS.iter().find(|call| self.is(**call, granted, question))? {
+        let part = match PARTS.iter().find(|call| self.is(**call, granted, request))? {
             Call::AttachOutput => Part::Watch,
             Call::Wait(_) => Part::Wait,
             Call::AttachWebsocket
@@ -137,26 +137,26 @@ impl Policy {
         Some((part, target.clone()))
     }
 
-    fn is(&self, call: Call, granted: &Granted, question: &Question) -> bool {
+    fn is(&self, call: Call, granted: &Granted, request: &AuthzRequest) -> bool {
         let line = granted.grant.call(self.version, call);
-        line.is_some_and(|(method, uri)| method.as_str() == question.method && uri == question.uri)
+        line.is_some_and(|(method, uri)| method.as_str() == request.method && uri == request.uri)
     }
 
     /// Whether the engine can take the call only for what its target says. It takes values of a form in the body
     /// before those of the target, and which header it goes by is not told here: so there may be none. The start
     /// of an exec needs one and asks for no value of a form; where the engine goes by another than JSON, it
     /// refuses that itself.
-    fn is_as_its_target(&self, granted: &Granted, question: &Question) -> bool {
-        match question.content {
+    fn is_as_its_target(&self, granted: &Granted, request: &AuthzRequest) -> bool {
+        match request.content {
             Content::Untold => true,
-            Content::Json => self.is(Call::ExecStart, granted, question),
+            Content::Json => self.is(Call::ExecStart, granted, request),
             Content::Other => false,
         }
     }
 
-    fn read(&self, question: &Question) -> Result<Granted, Refusal> {
-        match question.leaf() {
-            Some(leaf) if question.auth_method == "TLS" => {
+    fn read(&self, request: &AuthzRequest) -> Result<Granted, Refusal> {
+        match request.leaf() {
+            Some(leaf) if request.auth_method == "TLS" => {
                 certificate::read(leaf, &self.authorities)
             }
             Some(_) | None => Err(Refusal::NoCertificate),
@@ -166,10 +166,10 @@ impl Policy {
     fn refusal(
         &self,
         granted: &Granted,
-        question: &Question,
+        request: &AuthzRequest,
         (phase, now): (Phase, i64),
     ) -> Option<Refusal> {
-        if granted.id != question.user {
+        if granted.id != request.user {
             return Some(Refusal::OtherUser);
         }
         if granted.grant.host != self.host {
@@ -178,10 +178,10 @@ impl Policy {
         if phase == Phase::Request && !granted.is_valid_at(now) {
             return Some(Refusal::OutOfTime);
         }
-        if !granted.grant.permits(self.version, &question.method, &question.uri) {
+        if !granted.grant.permits(self.version, &request.method, &request.uri) {
             return Some(Refusal::OtherCall);
         }
-        let bad = phase == Phase::Request && !self.is_as_its_target(granted, question);
+        let bad = phase == Phase::Request && !self.is_as_its_target(granted, request);
         bad.then_some(Refusal::OtherContent)
     }
 }

@@ -10,9 +10,9 @@ use x509_parser::parse_x509_certificate;
 use zun_common::units::TerminalSize;
 
 use super::*;
-use crate::authz::question::{Chain, Content};
+use crate::authz::request::{Chain, Content};
 use crate::authz::testing::{
-    HOST, NOW, Signer, container, grant, local, moment, question, uri, usual, wait_uri,
+    HOST, NOW, Signer, container, grant, local, moment, request, uri, usual, wait_uri,
 };
 
 /// The outer tag and length of a certificate between 256 bytes and 64 KiB.
@@ -21,24 +21,24 @@ const ENVELOPE: usize = 4;
 static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::new("ours"));
 static POLICY: LazyLock<Policy> = LazyLock::new(|| SIGNER.policy());
 
-fn decide(question: &Question) -> Decision {
-    POLICY.decide(question, Phase::Request, NOW)
+fn decide(request: &AuthzRequest) -> Decision {
+    POLICY.decide(request, Phase::Request, NOW)
 }
 
 /// The refusal, which both phases agree on.
-fn refusal(question: &Question) -> Refusal {
-    let answer = POLICY.decide(question, Phase::Answer, NOW);
-    match decide(question) {
+fn refusal(request: &AuthzRequest) -> Refusal {
+    let answer = POLICY.decide(request, Phase::Answer, NOW);
+    match decide(request) {
         Decision::Refused(refusal, id) => {
             assert_eq!(answer, Decision::Refused(refusal, id));
             refusal
         }
-        allowed @ (Decision::Local | Decision::Granted(_)) => panic!("{allowed:?} {question:?}"),
+        allowed @ (Decision::Local | Decision::Granted(_)) => panic!("{allowed:?} {request:?}"),
     }
 }
 
 fn changed(change: impl FnOnce(&mut CertificateParams)) -> Refusal {
-    refusal(&SIGNER.question(change))
+    refusal(&SIGNER.request(change))
 }
 
 fn named(names: &[&str]) -> DistinguishedName {
@@ -50,52 +50,52 @@ fn named(names: &[&str]) -> DistinguishedName {
 }
 
 #[test]
-fn a_local_question_is_allowed_in_both_phases() {
+fn a_local_request_is_allowed_in_both_phases() {
     assert_eq!(decide(&local()), Decision::Local);
     assert_eq!(POLICY.decide(&local(), Phase::Answer, NOW), Decision::Local);
 }
 
 #[test]
 fn an_exact_grant_is_allowed() {
-    assert_eq!(decide(&SIGNER.question(|_| {})), Decision::Granted(usual()));
+    assert_eq!(decide(&SIGNER.request(|_| {})), Decision::Granted(usual()));
 }
 
 #[test]
 fn any_sign_of_tls_without_a_certificate_is_refused() {
     for change in [
-        |question: &mut Question| question.user = "g1".to_owned(),
-        |question: &mut Question| question.auth_method = "TLS".to_owned(),
-        |question: &mut Question| question.auth_method = "Other".to_owned(),
-        |question: &mut Question| {
-            question.user = "g1".to_owned();
-            question.auth_method = "TLS".to_owned();
+        |request: &mut AuthzRequest| request.user = "g1".to_owned(),
+        |request: &mut AuthzRequest| request.auth_method = "TLS".to_owned(),
+        |request: &mut AuthzRequest| request.auth_method = "Other".to_owned(),
+        |request: &mut AuthzRequest| {
+            request.user = "g1".to_owned();
+            request.auth_method = "TLS".to_owned();
         },
     ] {
-        let mut question = local();
-        change(&mut question);
-        assert_eq!(refusal(&question), Refusal::NoCertificate);
+        let mut request = local();
+        change(&mut request);
+        assert_eq!(refusal(&request), Refusal::NoCertificate);
     }
 }
 
 #[test]
 fn another_method_than_tls_is_refused() {
     for method in ["", "tls", "TLS ", "Basic"] {
-        let question = Question { auth_method: method.to_owned(), ..SIGNER.question(|_| {}) };
-        assert_eq!(refusal(&question), Refusal::NoCertificate);
+        let request = AuthzRequest { auth_method: method.to_owned(), ..SIGNER.request(|_| {}) };
+        assert_eq!(refusal(&request), Refusal::NoCertificate);
     }
 }
 
 #[test]
 fn a_certificate_without_a_name_is_not_taken_for_local() {
-    let nameless = SIGNER.question(|params| params.distinguished_name = named(&[]));
+    let nameless = SIGNER.request(|params| params.distinguished_name = named(&[]));
     for method in ["", "TLS"] {
-        let question = Question {
+        let request = AuthzRequest {
             user: String::new(),
             auth_method: method.to_owned(),
             uri: "/v1.41/info".to_owned(),
             ..nameless.clone()
         };
-        refusal(&question);
+        refusal(&request);
     }
     assert_eq!(refusal(&nameless), Refusal::NoId);
 }
@@ -107,16 +107,17 @@ fn what_is_no_certificate_is_refused() {
     let other = leaf.pem.replace("CERTIFICATE", "TRUSTED CERTIFICATE");
     let (cut, _) = leaf.pem.split_at(leaf.pem.len() / 2);
     for bad in ["", "x", &twice, &other, cut, SIGNER.key_pem().as_str()] {
-        assert_eq!(refusal(&question(bad)), Refusal::NotACertificate, "{bad}");
+        assert_eq!(refusal(&request(bad)), Refusal::NotACertificate, "{bad}");
     }
-    let bare = Question { certificates: Chain { leaf: Some(leaf.pem) }, ..SIGNER.question(|_| {}) };
+    let bare =
+        AuthzRequest { certificates: Chain { leaf: Some(leaf.pem) }, ..SIGNER.request(|_| {}) };
     assert_eq!(refusal(&bare), Refusal::NotACertificate);
 }
 
 #[test]
 fn foreign_authorities_are_refused_even_under_our_name() {
     for name in ["theirs", "ours"] {
-        assert_eq!(refusal(&Signer::new(name).question(|_| {})), Refusal::NotOurs);
+        assert_eq!(refusal(&Signer::new(name).request(|_| {})), Refusal::NotOurs);
     }
 }
 
@@ -158,8 +159,8 @@ fn an_id_that_is_none_is_refused() {
 #[test]
 fn another_user_than_the_certificates_is_refused() {
     for user in ["", "g2", "G1", "g1 "] {
-        let question = Question { user: user.to_owned(), ..SIGNER.question(|_| {}) };
-        assert_eq!(refusal(&question), Refusal::OtherUser);
+        let request = AuthzRequest { user: user.to_owned(), ..SIGNER.request(|_| {}) };
+        assert_eq!(refusal(&request), Refusal::OtherUser);
     }
 }
 
@@ -207,15 +208,15 @@ fn another_hosts_grant_is_refused() {
 
 #[test]
 fn a_grant_is_dialled_with_in_its_time_and_its_session_may_last() {
-    let question = SIGNER.question(|_| {});
-    let until = |now| POLICY.decide(&question, Phase::Request, now);
+    let request = SIGNER.request(|_| {});
+    let until = |now| POLICY.decide(&request, Phase::Request, now);
     for good in [NOW - 60, NOW, NOW + 120] {
         assert_eq!(until(good), Decision::Granted(usual()));
     }
     for bad in [NOW - 61, NOW + 121, 0, -1, i64::MAX, i64::MIN] {
         let refused = Decision::Refused(Refusal::OutOfTime, Some("g1".to_owned()));
         assert_eq!(until(bad), refused);
-        let at_its_end = POLICY.decide(&question, Phase::Answer, bad);
+        let at_its_end = POLICY.decide(&request, Phase::Answer, bad);
         assert_eq!(at_its_end, Decision::Granted(usual()));
     }
 }
@@ -235,33 +236,30 @@ fn a_grant_that_is_good_for_longer_than_any_that_zun_signs_is_refused() {
 #[test]
 fn a_request_that_says_what_its_body_is_is_refused_unless_it_starts_an_exec_by_json() {
     let exec = format!("zun://{HOST}/exec/{}", container());
-    let executing = SIGNER.question(|params| params.subject_alt_names = vec![uri(&exec)]);
-    let line = |method: &str, tail: &str| Question {
+    let executing = SIGNER.request(|params| params.subject_alt_names = vec![uri(&exec)]);
+    let line = |method: &str, tail: &str| AuthzRequest {
         method: method.to_owned(),
         uri: format!("/v1.41/exec/{}/{tail}", container()),
         ..executing.clone()
     };
     let start = line("POST", "start");
-    for question in [
-        SIGNER.question(|_| {}),
-        line("GET", "json"),
-        line("POST", "resize?h=1&w=1"),
-        start.clone(),
-    ] {
+    for request in
+        [SIGNER.request(|_| {}), line("GET", "json"), line("POST", "resize?h=1&w=1"), start.clone()]
+    {
         for content in [Content::Untold, Content::Json, Content::Other] {
-            let question = Question { content, ..question.clone() };
+            let request = AuthzRequest { content, ..request.clone() };
             let good = content == Content::Untold
-                || (content == Content::Json && question.uri == start.uri);
-            match decide(&question) {
-                Decision::Granted(_) => assert!(good, "{question:?}"),
+                || (content == Content::Json && request.uri == start.uri);
+            match decide(&request) {
+                Decision::Granted(_) => assert!(good, "{request:?}"),
                 Decision::Refused(refusal, id) => {
-                    assert_eq!((good, refusal), (false, Refusal::OtherContent), "{question:?}");
+                    assert_eq!((good, refusal), (false, Refusal::OtherContent), "{request:?}");
                     assert_eq!(id.as_deref(), Some("g1"));
                 }
                 Decision::Local => panic!("local"),
             }
             // What was let through has its answer.
-            let answered = POLICY.decide(&question, Phase::Answer, NOW);
+            let answered = POLICY.decide(&request, Phase::Answer, NOW);
             assert!(matches!(answered, Decision::Granted(_)));
         }
     }
@@ -269,7 +267,7 @@ fn a_request_that_says_what_its_body_is_is_refused_unless_it_starts_an_exec_by_j
 
 #[test]
 fn every_call_that_is_not_the_grants_own_is_refused() {
-    let good = SIGNER.question(|_| {});
+    let good = SIGNER.request(|_| {});
     let id = container();
     for (method, target) in [
         ("GET", wait_uri()),
@@ -290,22 +288,23 @@ fn every_call_that_is_not_the_grants_own_is_refused() {
         ("GET", "/v1.41/info".to_owned()),
         ("HEAD", "/_ping".to_owned()),
     ] {
-        let question = Question { method: method.to_owned(), uri: target.clone(), ..good.clone() };
-        assert_eq!(refusal(&question), Refusal::OtherCall, "{method} {target}");
+        let request =
+            AuthzRequest { method: method.to_owned(), uri: target.clone(), ..good.clone() };
+        assert_eq!(refusal(&request), Refusal::OtherCall, "{method} {target}");
     }
 }
 
 #[test]
 fn an_attach_and_a_wait_are_parts_of_a_console() {
-    let question = SIGNER.question(|_| {});
-    let Decision::Granted(granted) = decide(&question) else { panic!("granted") };
+    let request = SIGNER.request(|_| {});
+    let Decision::Granted(granted) = decide(&request) else { panic!("granted") };
     let console = |call| {
         let (method, target) =
             granted.grant.call("1.41".parse().expect("a version"), call).expect("granted");
-        let question =
-            Question { method: method.as_str().to_owned(), uri: target, ..question.clone() };
-        assert!(matches!(decide(&question), Decision::Granted(_)));
-        POLICY.console(&granted, &question).map(|(part, id)| (part, String::from(id)))
+        let request =
+            AuthzRequest { method: method.as_str().to_owned(), uri: target, ..request.clone() };
+        assert!(matches!(decide(&request), Decision::Granted(_)));
+        POLICY.console(&granted, &request).map(|(part, id)| (part, String::from(id)))
     };
     for (call, part) in [
         (Call::AttachWebsocket, Part::Console),
@@ -320,12 +319,12 @@ fn an_attach_and_a_wait_are_parts_of_a_console() {
     assert_eq!(console(Call::Resize(TerminalSize { rows: 24, columns: 80 })), None);
 }
 
-fn noise() -> impl Strategy<Value = Question> {
+fn noise() -> impl Strategy<Value = AuthzRequest> {
     let text = || prop_oneof![Just(String::new()), Just("g1".to_owned()), "\\PC{0,20}"];
     let method = prop_oneof![Just(String::new()), Just("TLS".to_owned()), "\\PC{0,5}"];
     let leaf = proptest::option::of("[A-Za-z0-9+/=\\n-]{0,200}");
     (text(), method, "[A-Z]{0,7}", "\\PC{0,80}", leaf).prop_map(
-        |(user, auth_method, method, uri, leaf)| Question {
+        |(user, auth_method, method, uri, leaf)| AuthzRequest {
             user,
             auth_method,
             method,
@@ -338,11 +337,11 @@ fn noise() -> impl Strategy<Value = Question> {
 
 proptest! {
     #[test]
-    fn noise_is_allowed_only_where_nothing_speaks_of_tls(question in noise()) {
-        let nothing_of_tls = question.user.is_empty()
-            && question.auth_method.is_empty()
-            && question.certificates.leaf.is_none();
-        match decide(&question) {
+    fn noise_is_allowed_only_where_nothing_speaks_of_tls(request in noise()) {
+        let nothing_of_tls = request.user.is_empty()
+            && request.auth_method.is_empty()
+            && request.certificates.leaf.is_none();
+        match decide(&request) {
             Decision::Local => prop_assert!(nothing_of_tls),
             Decision::Granted(_) => prop_assert!(false, "granted"),
             Decision::Refused(..) => {}
@@ -352,10 +351,10 @@ proptest! {
     #[test]
     fn bytes_in_pem_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         let text = String::from_utf8_lossy(&bytes);
-        prop_assert!(matches!(decide(&question(&text)), Decision::Refused(..)));
+        prop_assert!(matches!(decide(&request(&text)), Decision::Refused(..)));
         let body = STANDARD.encode(&bytes);
         let pem = format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n");
-        prop_assert!(matches!(decide(&question(&pem)), Decision::Refused(..)));
+        prop_assert!(matches!(decide(&request(&pem)), Decision::Refused(..)));
     }
 
     #[test]
@@ -366,28 +365,28 @@ proptest! {
         der[ENVELOPE + at % signed] ^= 1 << bit;
         let body = STANDARD.encode(&der);
         let pem = format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n");
-        prop_assert!(matches!(decide(&question(&pem)), Decision::Refused(..)));
+        prop_assert!(matches!(decide(&request(&pem)), Decision::Refused(..)));
     }
 
     #[test]
     fn any_other_name_grants_nothing(text in "[ -~]{0,120}") {
         let names = vec![uri(&text)];
-        let question = SIGNER.question(|params| params.subject_alt_names = names);
-        prop_assert!(matches!(decide(&question), Decision::Refused(..)));
+        let request = SIGNER.request(|params| params.subject_alt_names = names);
+        prop_assert!(matches!(decide(&request), Decision::Refused(..)));
     }
 
     #[test]
     fn any_other_target_is_refused(tail in "[ -~]{0,60}") {
         let target = format!("/v1.41/containers/{}{tail}", container());
-        let question = Question { uri: target, ..SIGNER.question(|_| {}) };
-        prop_assume!(!question.uri.contains("/resize?h=") && question.uri != wait_uri());
-        prop_assert!(matches!(decide(&question), Decision::Refused(..)));
+        let request = AuthzRequest { uri: target, ..SIGNER.request(|_| {}) };
+        prop_assume!(!request.uri.contains("/resize?h=") && request.uri != wait_uri());
+        prop_assert!(matches!(decide(&request), Decision::Refused(..)));
     }
 
     #[test]
-    fn no_bytes_make_the_question_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-        if let Ok(question) = serde_json::from_slice::<Question>(&bytes) {
-            prop_assert!(!matches!(decide(&question), Decision::Granted(_)));
+    fn no_bytes_make_the_request_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        if let Ok(request) = serde_json::from_slice::<AuthzRequest>(&bytes) {
+            prop_assert!(!matches!(decide(&request), Decision::Granted(_)));
         }
     }
 }

@@ -111,9 +111,9 @@ async fn answer(request: Request<Incoming>, plugin: &Plugin) -> Response<Full<By
         (&Method::GET, STATS) => return reply(StatusCode::OK, plugin.stats()),
         _ => return reply(StatusCode::NOT_FOUND, UNKNOWN),
     };
-    let question = tokio::time::timeout(BODY, read(body)).await.ok().flatten();
-    let allowed = match question {
-        Some(question) => plugin.allows(phase, &question),
+    let request = tokio::time::timeout(BODY, read(body)).await.ok().flatten();
+    let allowed = match request {
+        Some(request) => plugin.allows(phase, &request),
         None => plugin.refuses(phase),
     };
     reply(StatusCode::OK, if allowed { ALLOWED } else { REFUSED })
@@ -126,7 +126,7 @@ fn reply(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     response
 }
 
-/// The question without its long strings, or `None` where it is broken off or too large.
+/// The request without its long strings, or `None` where it is broken off or too large.
 async fn read(mut body: Incoming) -> Option<Vec<u8>> {
     let (mut skim, mut kept, mut seen) = (Skim::default(), Vec::new(), 0_usize);
     while let Some(frame) = body.frame().await {

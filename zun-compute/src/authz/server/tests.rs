@@ -106,20 +106,20 @@ async fn it_tells_what_it_has_decided() {
 }
 
 #[tokio::test]
-async fn one_connection_carries_many_questions() {
+async fn one_connection_carries_many_requests() {
     let served = Served::start();
-    let question = post("/AuthZPlugin.AuthZReq", &local().to_string());
-    let answer = served.ask(&question.repeat(50)).await;
+    let request = post("/AuthZPlugin.AuthZReq", &local().to_string());
+    let answer = served.ask(&request.repeat(50)).await;
     assert_eq!(answer.matches(ALLOWED).count(), 50);
 }
 
 #[tokio::test]
 async fn an_answer_of_many_megabytes_sent_along_is_no_reason_to_refuse() {
     let served = Served::start();
-    let mut question = local();
-    question["ResponseBody"] = json!("QUJD".repeat(5 << 20));
-    question["ResponseStatusCode"] = json!(200);
-    let answer = served.ask(&post("/AuthZPlugin.AuthZRes", &question.to_string())).await;
+    let mut request = local();
+    request["ResponseBody"] = json!("QUJD".repeat(5 << 20));
+    request["ResponseStatusCode"] = json!(200);
+    let answer = served.ask(&post("/AuthZPlugin.AuthZRes", &request.to_string())).await;
     assert!(answer.ends_with(ALLOWED), "{answer}");
 }
 

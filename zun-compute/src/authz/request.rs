@@ -1,4 +1,4 @@
-//! The engine's question, of which only a few fields are kept.
+//! The engine's request, of which only a few fields are kept.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 /// What a decision is made from. Bodies are never looked at, and of the headers only what is said of the body.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Question {
+pub struct AuthzRequest {
     /// The certificate's common name; empty on the unix socket.
     #[serde(rename = "User")]
     pub user: String,
@@ -49,9 +49,9 @@ pub struct Chain {
     pub leaf: Option<String>,
 }
 
-impl Question {
+impl AuthzRequest {
     /// Whether it came by the unix socket: no sign of TLS at all. A certificate without a common name has no
-    /// user either, so an empty user alone says nothing. Without method and target it is no question.
+    /// user either, so an empty user alone says nothing. Without method and target it is no request.
     pub fn is_local(&self) -> bool {
         self.auth_method.is_empty()
             && self.certificates.leaf.is_none()
@@ -128,20 +128,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_question_keeps_what_matters_and_skips_the_rest() {
+    fn a_request_keeps_what_matters_and_skips_the_rest() {
         let text = r#"{"User":"u","UserAuthNMethod":"TLS","RequestMethod":"GET","RequestUri":"/x",
             "RequestBody":"AAAA","RequestHeaders":{"A":"b"},"RequestPeerCertificates":["QQ==","Qg=="],
             "ResponseBody":"AAAA","ResponseStatusCode":101,"Future":[{"x":1}]}"#;
-        let question: Question = serde_json::from_str(text).expect("a question");
-        assert_eq!(question.leaf(), Some("QQ=="));
-        assert_eq!((question.method.as_str(), question.uri.as_str()), ("GET", "/x"));
-        assert!(!question.is_local());
+        let request: AuthzRequest = serde_json::from_str(text).expect("a request");
+        assert_eq!(request.leaf(), Some("QQ=="));
+        assert_eq!((request.method.as_str(), request.uri.as_str()), ("GET", "/x"));
+        assert!(!request.is_local());
     }
 
     #[test]
-    fn local_is_a_question_without_any_sign_of_tls() {
+    fn local_is_a_request_without_any_sign_of_tls() {
         let local = r#"{"RequestMethod":"GET","RequestUri":"/_ping"}"#;
-        assert!(serde_json::from_str::<Question>(local).expect("a question").is_local());
+        assert!(serde_json::from_str::<AuthzRequest>(local).expect("a request").is_local());
         for (name, value) in [
             ("User", r#""u""#),
             ("UserAuthNMethod", r#""TLS""#),
@@ -149,8 +149,8 @@ mod tests {
             ("RequestPeerCertificates", r#"[""]"#),
         ] {
             let text = format!(r#"{{"RequestMethod":"GET","RequestUri":"/","{name}":{value}}}"#);
-            let question: Question = serde_json::from_str(&text).expect("a question");
-            assert!(!question.is_local(), "{text}");
+            let request: AuthzRequest = serde_json::from_str(&text).expect("a request");
+            assert!(!request.is_local(), "{text}");
         }
     }
 
@@ -171,13 +171,13 @@ mod tests {
             ),
         ] {
             let text = format!(r#"{{"RequestHeaders":{headers}}}"#);
-            let question: Question = serde_json::from_str(&text).expect("a question");
-            assert_eq!(question.content, content, "{headers}");
+            let request: AuthzRequest = serde_json::from_str(&text).expect("a request");
+            assert_eq!(request.content, content, "{headers}");
         }
     }
 
     #[test]
-    fn a_field_told_twice_or_of_another_kind_is_no_question() {
+    fn a_field_told_twice_or_of_another_kind_is_no_request() {
         for bad in [
             "{}x",
             "[]",
@@ -192,9 +192,9 @@ mod tests {
             r#"{"RequestPeerCertificates":null}"#,
             r#"{"RequestPeerCertificates":[null]}"#,
         ] {
-            let read = serde_json::from_str::<Question>(bad);
+            let read = serde_json::from_str::<AuthzRequest>(bad);
             assert!(read.is_err() || !read.expect("read").is_local(), "{bad}");
         }
-        assert!(!serde_json::from_str::<Question>("{}").expect("empty").is_local());
+        assert!(!serde_json::from_str::<AuthzRequest>("{}").expect("empty").is_local());
     }
 }
