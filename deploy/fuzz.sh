@@ -10,7 +10,7 @@ cd "$ROOT"
 seconds=${1:-60}
 shift || :
 targets=("$@")
-[ $# -gt 0 ] || targets=(request authorities certificate line)
+[ $# -gt 0 ] || targets=(request trusted_cas certificate line)
 work=$TARGET/fuzz
 # Coverage for libFuzzer, and overflow and debug checks on.
 export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

@@ -8,11 +8,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use zun_common::grant::{ApiVersion, Grant};
 use zun_compute::authz::{
-    Authorities, AuthzRequest, Decision, Granted, Phase, Policy, Skim, claims, read_certificate,
+    AuthzRequest, Decision, Granted, Phase, Policy, Skim, TrustedCas, claims, read_certificate,
 };
 
 /// An authority whose key is lost; the corpus has a grant that it signed.
-const AUTHORITY: &[u8] = include_bytes!("../authority.pem");
+const CA: &[u8] = include_bytes!("../ca.pem");
 /// When that grant is good.
 const NOW: i64 = 1_800_000_000;
 const HOST: &str = "compute1";
@@ -25,7 +25,7 @@ const LONGEST_STRING: usize = 20 << 10;
 static POLICY: LazyLock<Policy> = LazyLock::new(|| Policy {
     host: HOST.parse().expect("a host"),
     version: VERSION,
-    authorities: Authorities::from_pem(AUTHORITY).expect("an authority"),
+    cas: TrustedCas::from_pem(CA).expect("an authority"),
 });
 
 /// The body of the engine's request. The first byte says where it is cut in two on its way.
@@ -82,8 +82,8 @@ fn skimmed(chunks: &[&[u8]]) -> Vec<u8> {
 }
 
 /// The file of authorities.
-pub fn authorities(bytes: &[u8]) {
-    if let Some(all) = Authorities::from_pem(bytes) {
+pub fn trusted_cas(bytes: &[u8]) {
+    if let Some(all) = TrustedCas::from_pem(bytes) {
         assert!(all.count() > 0);
         let labels = String::from_utf8_lossy(bytes).matches("BEGIN CERTIFICATE").count();
         assert!(all.count() <= labels);
@@ -100,12 +100,12 @@ pub fn certificate(bytes: &[u8]) {
         STANDARD.encode(bytes)
     );
     for leaf in [STANDARD.encode(pem), STANDARD.encode(bytes)] {
-        if let Ok(granted) = read_certificate(&leaf, &POLICY.authorities) {
+        if let Ok(granted) = read_certificate(&leaf, &POLICY.cas) {
             is_whole(&granted);
         }
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
-        assert!(read_certificate(text, &POLICY.authorities).is_err() || text.len() > 400);
+        assert!(read_certificate(text, &POLICY.cas).is_err() || text.len() > 400);
     }
 }
 

@@ -13,7 +13,7 @@ fn replayed(name: &str, target: fn(&[u8])) -> usize {
 fn all_promises_hold_for_the_whole_corpus() {
     let inputs = [
         replayed("request", zun_fuzz::request),
-        replayed("authorities", zun_fuzz::authorities),
+        replayed("trusted_cas", zun_fuzz::trusted_cas),
         replayed("certificate", zun_fuzz::certificate),
         replayed("line", zun_fuzz::line),
     ];

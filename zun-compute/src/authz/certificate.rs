@@ -9,8 +9,8 @@ use x509_parser::pem::parse_x509_pem;
 use x509_parser::prelude::{ASN1Time, X509Certificate};
 use zun_common::grant::Grant;
 
-use super::authorities::Authorities;
 use super::decision::Refusal;
+use super::trusted_cas::TrustedCas;
 
 /// The longest grant id.
 const MAX_ID: usize = 64;
@@ -38,14 +38,14 @@ impl Granted {
 }
 
 /// Reads a leaf as the engine tells it: PEM in base64. The time is not looked at.
-pub fn read(leaf: &str, authorities: &Authorities) -> Result<Granted, Refusal> {
+pub fn read(leaf: &str, cas: &TrustedCas) -> Result<Granted, Refusal> {
     let pem = STANDARD.decode(leaf).or(Err(Refusal::NotACertificate))?;
     let pem = match parse_x509_pem(&pem) {
         Ok((rest, pem)) if pem.label == "CERTIFICATE" && rest.trim_ascii().is_empty() => pem,
         Ok(_) | Err(_) => return Err(Refusal::NotACertificate),
     };
     let certificate = parse(&pem.contents)?;
-    if !authorities.issued(&certificate) {
+    if !cas.issued(&certificate) {
         return Err(Refusal::NotOurs);
     }
     check(&certificate)

@@ -11,7 +11,6 @@
 //!                                       (re-reads --ca)                         └─▶ notify (the agent)
 //! ```
 
-mod authorities;
 mod certificate;
 mod counts;
 mod decision;
@@ -28,8 +27,8 @@ mod standing;
 mod stats;
 #[cfg(test)]
 mod testing;
+mod trusted_cas;
 
-pub use authorities::{Authorities, AuthoritiesError};
 pub use certificate::{Granted, claims, read as read_certificate};
 pub use decision::{Decision, Phase, Policy, Refusal};
 pub use listen::ListenError;
@@ -38,3 +37,4 @@ pub use request::{AuthzRequest, Chain, Content};
 pub use run::{Failure, Options, run};
 pub use skim::Skim;
 pub use stats::{StatsError, stats};
+pub use trusted_cas::{TrustedCas, TrustedCasError};

@@ -41,8 +41,8 @@ impl Plugin {
 
     /// What was decided so far, as JSON.
     pub(super) fn stats(&self) -> String {
-        let authorities = self.standing.policy(&self.record).authorities.count();
-        self.counts.show(authorities, self.record.lost_in_all())
+        let cas = self.standing.policy(&self.record).cas.count();
+        self.counts.show(cas, self.record.lost_in_all())
     }
 
     fn answers(&self, phase: Phase, request: &AuthzRequest) -> bool {

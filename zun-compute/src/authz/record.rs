@@ -86,7 +86,7 @@ impl Record {
     }
 
     pub(super) fn rotated(&self, policy: &Policy) {
-        let why = format!("{} authorities", policy.authorities.count());
+        let why = format!("{} authorities", policy.cas.count());
         self.line(Line { why: Some(why), ..plain("info", "the authorities were read anew") });
     }
 

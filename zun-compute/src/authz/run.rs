@@ -11,7 +11,6 @@ use zun_common::id::HostName;
 use zun_common::notify::{self, ServiceManager};
 use zun_common::shutdown::{self, Tasks};
 
-use super::authorities::AuthoritiesError;
 use super::counts::Counts;
 use super::health;
 use super::listen::{ListenError, Listener};
@@ -20,6 +19,7 @@ use super::plugin::Plugin;
 use super::record::Record;
 use super::server;
 use super::standing::Standing;
+use super::trusted_cas::TrustedCasError;
 
 /// How long answers under way may take at the end.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -46,7 +46,7 @@ pub struct Options {
 pub enum Failure {
     /// The authorities cannot be had.
     #[error("cannot read the authorities")]
-    Authorities(#[from] AuthoritiesError),
+    TrustedCas(#[from] TrustedCasError),
     /// There is no socket.
     #[error("cannot listen")]
     Listen(#[from] ListenError),

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use zun_common::grant::ApiVersion;
 use zun_common::id::HostName;
 
-use super::authorities::{Authorities, AuthoritiesError};
 use super::decision::Policy;
 use super::record::Record;
+use super::trusted_cas::{TrustedCas, TrustedCasError};
 
 /// A policy and the file of its authorities.
 pub(super) struct Standing {
@@ -40,11 +40,11 @@ impl Standing {
         file: PathBuf,
         host: HostName,
         version: ApiVersion,
-    ) -> Result<Self, AuthoritiesError> {
+    ) -> Result<Self, TrustedCasError> {
         // The stamp first: a file that is replaced in between is read once more.
         let seen = stamp(&file);
-        let authorities = Authorities::read(&file)?;
-        let policy = Arc::new(Policy { host, version, authorities });
+        let cas = TrustedCas::read(&file)?;
+        let policy = Arc::new(Policy { host, version, cas });
         Ok(Self { file, state: Mutex::new(State { seen, policy }) })
     }
 
@@ -54,11 +54,11 @@ impl Standing {
         let stamp = stamp(&self.file);
         if stamp != state.seen {
             state.seen = stamp;
-            match Authorities::read(&self.file) {
-                Ok(authorities) => {
+            match TrustedCas::read(&self.file) {
+                Ok(cas) => {
                     let Policy { host, version, .. } = &*state.policy;
                     let (host, version) = (host.clone(), *version);
-                    state.policy = Arc::new(Policy { host, version, authorities });
+                    state.policy = Arc::new(Policy { host, version, cas });
                     record.rotated(&state.policy);
                 }
                 Err(cause) => record.trouble("the former authorities stay", &cause),

@@ -8,10 +8,10 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
-use crate::authz::authorities::Authorities;
 use crate::authz::certificate::Granted;
 use crate::authz::decision::Policy;
 use crate::authz::request::{AuthzRequest, Chain, Content};
+use crate::authz::trusted_cas::TrustedCas;
 
 /// When the tests take place.
 pub(crate) const NOW: i64 = 1_800_000_000;
@@ -64,7 +64,7 @@ impl Signer {
         Policy {
             host: HOST.parse().expect("a host"),
             version: "1.41".parse().expect("a version"),
-            authorities: Authorities::from_pem(self.ca_pem.as_bytes()).expect("one"),
+            cas: TrustedCas::from_pem(self.ca_pem.as_bytes()).expect("one"),
         }
     }
 

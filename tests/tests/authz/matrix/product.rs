@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::Utc;
-use zun_compute::authz::{Authorities, AuthzRequest, Chain, Decision, Phase, Policy};
+use zun_compute::authz::{AuthzRequest, Chain, Decision, Phase, Policy, TrustedCas};
 use zun_tests::profile;
 
 use super::kinds::{self, Kind};
@@ -48,9 +48,9 @@ fn of_the_whole_product_exactly_the_granted_calls_are_allowed() {
         let directory = tempfile::tempdir().expect("a directory");
         let (mut scene, forge) = made_up(directory.path());
         scene.version = version.parse().expect("a version");
-        let authorities = Authorities::from_pem(forge.ca_pem().as_bytes()).expect("an authority");
+        let cas = TrustedCas::from_pem(forge.ca_pem().as_bytes()).expect("an authority");
         let host = scene.host.parse().expect("a host");
-        let policy = Policy { host, version: scene.version, authorities };
+        let policy = Policy { host, version: scene.version, cas };
         let bases = routes::bases(&scene);
         let lines: Vec<_> = bases.iter().flat_map(|base| spellings::all(&scene, base)).collect();
         let mut kinds = kinds::all(&scene, &forge);

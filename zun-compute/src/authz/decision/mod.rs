@@ -3,9 +3,9 @@
 use zun_common::grant::{ApiVersion, Call, Target, WaitCondition};
 use zun_common::id::{EngineId, HostName};
 
-use super::authorities::Authorities;
 use super::certificate::{self, Granted};
 use super::request::{AuthzRequest, Content};
+use super::trusted_cas::TrustedCas;
 
 /// What a host honours.
 pub struct Policy {
@@ -14,7 +14,7 @@ pub struct Policy {
     /// The one version of the API that grants are good for.
     pub version: ApiVersion,
     /// Whose grants.
-    pub authorities: Authorities,
+    pub cas: TrustedCas,
 }
 
 /// The engine asks twice: before a request is served and, for a stream at its end, before it is answered.
@@ -156,9 +156,7 @@ impl Policy {
 
     fn read(&self, request: &AuthzRequest) -> Result<Granted, Refusal> {
         match request.leaf() {
-            Some(leaf) if request.auth_method == "TLS" => {
-                certificate::read(leaf, &self.authorities)
-            }
+            Some(leaf) if request.auth_method == "TLS" => certificate::read(leaf, &self.cas),
             Some(_) | None => Err(Refusal::NoCertificate),
         }
     }

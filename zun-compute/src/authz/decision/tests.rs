@@ -138,10 +138,10 @@ fn a_certificate_for_anything_but_clients_is_refused() {
     ] {
         assert_eq!(changed(|params| params.extended_key_usages = purposes), Refusal::Purpose);
     }
-    let authority = |params: &mut CertificateParams| {
+    let ca = |params: &mut CertificateParams| {
         params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     };
-    assert_eq!(changed(authority), Refusal::Purpose);
+    assert_eq!(changed(ca), Refusal::Purpose);
 }
 
 #[test]

@@ -15,7 +15,7 @@ const LONGEST: u64 = 256 << 10;
 
 /// The file cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum AuthoritiesError {
+pub enum TrustedCasError {
     /// It cannot be read.
     #[error("cannot read `{}`", .file.display())]
     Read {
@@ -27,32 +27,32 @@ pub enum AuthoritiesError {
     },
     /// It holds something else, or nothing.
     #[error("`{}` must hold one or more certificates of authorities in PEM", .0.display())]
-    NoAuthority(PathBuf),
+    NoCa(PathBuf),
 }
 
 /// At least one authority.
-pub struct Authorities(Vec<Authority>);
+pub struct TrustedCas(Vec<Ca>);
 
-struct Authority {
+struct Ca {
     /// The name, in DER.
     subject: Vec<u8>,
     /// The public key, in DER.
     key: Vec<u8>,
 }
 
-impl Authorities {
+impl TrustedCas {
     /// Reads a file: a plain one and not a large one, for whoever may write there must not be able to make the plugin
     /// wait or grow.
-    pub fn read(file: &Path) -> Result<Self, AuthoritiesError> {
+    pub fn read(file: &Path) -> Result<Self, TrustedCasError> {
         let text = read_plain(file)
-            .map_err(|cause| AuthoritiesError::Read { file: file.to_path_buf(), cause })?;
-        Self::from_pem(&text).ok_or_else(|| AuthoritiesError::NoAuthority(file.to_path_buf()))
+            .map_err(|cause| TrustedCasError::Read { file: file.to_path_buf(), cause })?;
+        Self::from_pem(&text).ok_or_else(|| TrustedCasError::NoCa(file.to_path_buf()))
     }
 
     /// All blocks must be certificates of authorities, and there must be one.
     pub fn from_pem(text: &[u8]) -> Option<Self> {
         let found: Option<Vec<_>> =
-            Pem::iter_from_buffer(text).map(|pem| authority(&pem.ok()?)).collect();
+            Pem::iter_from_buffer(text).map(|pem| ca_from_pem(&pem.ok()?)).collect();
         found.filter(|found| !found.is_empty()).map(Self)
     }
 
@@ -63,13 +63,13 @@ impl Authorities {
 
     /// Whether one of them issued the certificate: by name, byte for byte, and by signature.
     pub fn issued(&self, certificate: &X509Certificate<'_>) -> bool {
-        self.0.iter().any(|authority| {
-            authority.subject == certificate.issuer().as_raw() && authority.signed(certificate)
-        })
+        self.0
+            .iter()
+            .any(|ca| ca.subject == certificate.issuer().as_raw() && ca.signed(certificate))
     }
 }
 
-impl Authority {
+impl Ca {
     fn signed(&self, certificate: &X509Certificate<'_>) -> bool {
         match SubjectPublicKeyInfo::from_der(&self.key) {
             Ok((_, key)) => certificate.verify_signature(Some(&key)).is_ok(),
@@ -91,12 +91,12 @@ fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-fn authority(pem: &Pem) -> Option<Authority> {
+fn ca_from_pem(pem: &Pem) -> Option<Ca> {
     if pem.label != "CERTIFICATE" {
         return None;
     }
     let (_, certificate) = parse_x509_certificate(&pem.contents).ok()?;
-    certificate.is_ca().then(|| Authority {
+    certificate.is_ca().then(|| Ca {
         subject: certificate.subject().as_raw().to_vec(),
         key: certificate.public_key().raw.to_vec(),
     })
@@ -111,12 +111,12 @@ mod tests {
     fn one_or_two_authorities_are_read_and_nothing_else() {
         let (one, other) = (Signer::new("a"), Signer::new("b"));
         let both = format!("{}\n{}", one.ca_pem(), other.ca_pem());
-        assert_eq!(Authorities::from_pem(one.ca_pem().as_bytes()).map(|all| all.0.len()), Some(1));
-        assert_eq!(Authorities::from_pem(both.as_bytes()).map(|all| all.0.len()), Some(2));
+        assert_eq!(TrustedCas::from_pem(one.ca_pem().as_bytes()).map(|all| all.0.len()), Some(1));
+        assert_eq!(TrustedCas::from_pem(both.as_bytes()).map(|all| all.0.len()), Some(2));
         let leaf = one.leaf(|_| {}).pem;
         let mixed = format!("{both}{leaf}");
         for bad in ["", "x", &leaf, &mixed, &one.key_pem()] {
-            assert!(Authorities::from_pem(bad.as_bytes()).is_none(), "{bad}");
+            assert!(TrustedCas::from_pem(bad.as_bytes()).is_none(), "{bad}");
         }
     }
 
@@ -130,10 +130,7 @@ mod tests {
         let text = Signer::new("a").ca_pem().repeat(1000);
         std::fs::write(&long, text).expect("written");
         for bad in [&pipe, Path::new("/dev/zero"), directory.path(), &long] {
-            assert!(
-                matches!(Authorities::read(bad), Err(AuthoritiesError::Read { .. })),
-                "{bad:?}"
-            );
+            assert!(matches!(TrustedCas::read(bad), Err(TrustedCasError::Read { .. })), "{bad:?}");
         }
     }
 
@@ -141,22 +138,22 @@ mod tests {
     fn while_one_authority_follows_another_both_are_honoured() {
         let (old, new) = (Signer::new("old"), Signer::new("new"));
         let both = format!("{}{}", old.ca_pem(), new.ca_pem());
-        let authorities = Authorities::from_pem(both.as_bytes()).expect("two");
+        let cas = TrustedCas::from_pem(both.as_bytes()).expect("two");
         for signer in [old, new] {
             let der = signer.leaf(|_| {}).der;
             let (_, leaf) = parse_x509_certificate(&der).expect("a certificate");
-            assert!(authorities.issued(&leaf));
+            assert!(cas.issued(&leaf));
         }
     }
 
     #[test]
     fn a_namesake_is_not_taken_for_the_authority() {
         let (ours, namesake) = (Signer::new("a"), Signer::new("a"));
-        let authorities = Authorities::from_pem(ours.ca_pem().as_bytes()).expect("one");
+        let cas = TrustedCas::from_pem(ours.ca_pem().as_bytes()).expect("one");
         for (signer, expected) in [(&ours, true), (&namesake, false)] {
             let der = signer.leaf(|_| {}).der;
             let (_, leaf) = parse_x509_certificate(&der).expect("a certificate");
-            assert_eq!(authorities.issued(&leaf), expected);
+            assert_eq!(cas.issued(&leaf), expected);
         }
     }
 }

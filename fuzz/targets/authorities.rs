@@ -1,4 +1,0 @@
-//! See `zun_fuzz::authorities`.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| zun_fuzz::authorities(bytes));
