@@ -8,7 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use zun_common::grant::{ApiVersion, Grant};
 use zun_compute::authz::{
-    AuthzRequest, Decision, Granted, Phase, Policy, Skim, TrustedCas, claims, read_certificate,
+    AuthzRequest, Decision, Granted, JsonTruncator, Phase, Policy, TrustedCas, claims,
+    read_certificate,
 };
 
 /// An authority whose key is lost; the corpus has a grant that it signed.
@@ -31,9 +32,9 @@ static POLICY: LazyLock<Policy> = LazyLock::new(|| Policy {
 /// The body of the engine's request. The first byte says where it is cut in two on its way.
 pub fn request(bytes: &[u8]) {
     let Some((cut, body)) = bytes.split_first() else { return };
-    let whole = skimmed(&[body]);
+    let whole = truncated(&[body]);
     let (first, second) = body.split_at(body.len() * usize::from(*cut) / 256);
-    assert_eq!(whole, skimmed(&[first, second]), "chunks matter");
+    assert_eq!(whole, truncated(&[first, second]), "chunks matter");
     assert!(whole.len() <= body.len());
     let Ok(request) = serde_json::from_slice::<AuthzRequest>(&whole) else { return };
     for text in [&request.user, &request.auth_method, &request.method, &request.uri] {
@@ -73,10 +74,10 @@ fn is_no_form(request: &[u8], target: &str) {
     }
 }
 
-fn skimmed(chunks: &[&[u8]]) -> Vec<u8> {
-    let (mut skim, mut kept) = (Skim::default(), Vec::new());
+fn truncated(chunks: &[&[u8]]) -> Vec<u8> {
+    let (mut truncator, mut kept) = (JsonTruncator::default(), Vec::new());
     for chunk in chunks {
-        skim.feed(chunk, &mut kept);
+        truncator.feed(chunk, &mut kept);
     }
     kept
 }

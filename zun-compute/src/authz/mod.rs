@@ -5,7 +5,7 @@
 //! the engine tells it, the authorities' certificates and the clock.
 //!
 //! ```text
-//! dockerd ──POST /AuthZPlugin.AuthZReq──▶ server ─▶ skim ─▶ request ─▶ decision ─▶ {"Allow": …}
+//! dockerd ──POST /AuthZPlugin.AuthZReq──▶ server ─▶ truncate ─▶ request ─▶ decision ─▶ {"Allow": …}
 //!                                                                  │            ├─▶ record (stderr)
 //!                                            standing ─▶ certificate            ├─▶ counts (--stats)
 //!                                       (re-reads --ca)                         └─▶ notify (the agent)
@@ -22,11 +22,11 @@ mod record;
 mod request;
 mod run;
 mod server;
-mod skim;
 mod standing;
 mod stats;
 #[cfg(test)]
 mod testing;
+mod truncate;
 mod trusted_cas;
 
 pub use certificate::{Granted, claims, read as read_certificate};
@@ -35,6 +35,6 @@ pub use listen::ListenError;
 pub use record::Record;
 pub use request::{AuthzRequest, Chain, Content};
 pub use run::{Failure, Options, run};
-pub use skim::Skim;
 pub use stats::{StatsError, stats};
+pub use truncate::JsonTruncator;
 pub use trusted_cas::{TrustedCas, TrustedCasError};

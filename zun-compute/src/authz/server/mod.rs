@@ -21,7 +21,7 @@ use zun_common::shutdown::Tasks;
 
 use super::decision::Phase;
 use super::plugin::Plugin;
-use super::skim::Skim;
+use super::truncate::JsonTruncator;
 
 /// Connections at once; the engine keeps two. More wait to be accepted.
 const CONNECTIONS: usize = 32;
@@ -128,11 +128,11 @@ fn reply(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
 
 /// The request without its long strings, or `None` where it is broken off or too large.
 async fn read(mut body: Incoming) -> Option<Vec<u8>> {
-    let (mut skim, mut kept, mut seen) = (Skim::default(), Vec::new(), 0_usize);
+    let (mut truncator, mut kept, mut seen) = (JsonTruncator::default(), Vec::new(), 0_usize);
     while let Some(frame) = body.frame().await {
         if let Ok(chunk) = frame.ok()?.into_data() {
             seen = seen.saturating_add(chunk.len());
-            skim.feed(&chunk, &mut kept);
+            truncator.feed(&chunk, &mut kept);
         }
         if seen > MAX_BODY || kept.len() > MAX_KEPT {
             return None;

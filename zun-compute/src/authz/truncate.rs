@@ -9,7 +9,7 @@ const ESCAPE: usize = 6;
 /// Takes chunks of JSON and gives them on with every string cut to about 16 KiB. What is no JSON stays none:
 /// only bytes between two quotes are left out.
 #[derive(Debug, Default)]
-pub struct Skim {
+pub struct JsonTruncator {
     /// Bytes of the current string so far; `None` outside.
     string: Option<usize>,
     /// The last byte was a backslash that begins an escape.
@@ -20,7 +20,7 @@ pub struct Skim {
     cutting: bool,
 }
 
-impl Skim {
+impl JsonTruncator {
     /// Takes a chunk and adds what is kept to `kept`.
     pub fn feed(&mut self, chunk: &[u8], kept: &mut Vec<u8>) {
         kept.extend(chunk.iter().copied().filter(|byte| self.keeps(*byte)));
@@ -60,10 +60,10 @@ mod tests {
 
     use super::*;
 
-    fn skimmed(chunks: &[&[u8]]) -> Vec<u8> {
-        let (mut skim, mut kept) = (Skim::default(), Vec::new());
+    fn truncated(chunks: &[&[u8]]) -> Vec<u8> {
+        let (mut truncator, mut kept) = (JsonTruncator::default(), Vec::new());
         for chunk in chunks {
-            skim.feed(chunk, &mut kept);
+            truncator.feed(chunk, &mut kept);
         }
         kept
     }
@@ -71,21 +71,21 @@ mod tests {
     proptest! {
         #[test]
         fn short_strings_and_whatever_else_pass_unchanged(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
-            prop_assert_eq!(skimmed(&[&bytes]), bytes);
+            prop_assert_eq!(truncated(&[&bytes]), bytes);
         }
 
         #[test]
         fn chunks_do_not_matter(cut in 0_usize..40_000, seed in "[a\"\\\\é\\n]{1,40}") {
             let text = json!({ "k": seed.repeat(1000), "l": [seed] }).to_string().into_bytes();
             let cut = cut.min(text.len());
-            prop_assert_eq!(skimmed(&[&text[..cut], &text[cut..]]), skimmed(&[&text]));
+            prop_assert_eq!(truncated(&[&text[..cut], &text[cut..]]), truncated(&[&text]));
         }
 
         #[test]
         fn a_cut_string_is_the_beginning_of_the_whole(seed in "[a\"\\\\\\n\u{1}]{1,40}", more in 0_usize..9) {
             let long = seed.repeat(1000 + more) + &"x".repeat(20_000);
             let text = json!({ "long": long, "after": "kept" }).to_string();
-            let value: Value = serde_json::from_slice(&skimmed(&[text.as_bytes()])).expect("json");
+            let value: Value = serde_json::from_slice(&truncated(&[text.as_bytes()])).expect("json");
             let kept = value["long"].as_str().expect("a string");
             prop_assert!(long.starts_with(kept) && kept.len() < long.len());
             prop_assert_eq!(&value["after"], "kept");
@@ -96,7 +96,7 @@ mod tests {
     fn a_long_body_takes_little_memory() {
         let body = "QUJD".repeat(1 << 20);
         let text = json!({ "RequestMethod": "GET", "ResponseBody": body, "z": 1 }).to_string();
-        let kept = skimmed(&[text.as_bytes()]);
+        let kept = truncated(&[text.as_bytes()]);
         assert!(kept.len() < MAX_STRING + 100, "{}", kept.len());
         let value: Value = serde_json::from_slice(&kept).expect("json");
         assert_eq!((&value["RequestMethod"], &value["z"]), (&json!("GET"), &json!(1)));
