@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! dockerd ──POST /AuthZPlugin.AuthZReq──▶ server ─▶ truncate ─▶ request ─▶ decision ─▶ {"Allow": …}
-//!                                                                  │            ├─▶ record (stderr)
+//!                                                                  │            ├─▶ decision_log (stderr)
 //!                                            standing ─▶ certificate            ├─▶ counts (--stats)
 //!                                       (re-reads --ca)                         └─▶ notify (the agent)
 //! ```
@@ -14,11 +14,11 @@
 mod certificate;
 mod counts;
 mod decision;
+mod decision_log;
 mod health;
 mod listen;
 mod notify;
 mod plugin;
-mod record;
 mod request;
 mod run;
 mod server;
@@ -31,8 +31,8 @@ mod trusted_cas;
 
 pub use certificate::{Granted, claims, read as read_certificate};
 pub use decision::{Decision, Phase, Policy, Refusal};
+pub use decision_log::DecisionLog;
 pub use listen::ListenError;
-pub use record::Record;
 pub use request::{AuthzRequest, Chain, Content};
 pub use run::{Failure, Options, run};
 pub use stats::{StatsError, stats};

@@ -5,8 +5,8 @@ use zun_common::id::EngineId;
 
 use super::counts::Counts;
 use super::decision::{Decision, Part, Phase, Refusal};
+use super::decision_log::DecisionLog;
 use super::notify::Notes;
-use super::record::Record;
 use super::request::AuthzRequest;
 use super::standing::Standing;
 
@@ -14,7 +14,7 @@ use super::standing::Standing;
 pub(super) struct Plugin {
     pub(super) standing: Standing,
     pub(super) notes: Option<Notes>,
-    pub(super) record: Record,
+    pub(super) log: DecisionLog,
     pub(super) counts: Counts,
     pub(super) log_local: bool,
 }
@@ -25,7 +25,7 @@ impl Plugin {
         match serde_json::from_slice::<AuthzRequest>(request) {
             Ok(request) => self.answers(phase, &request),
             Err(cause) => {
-                self.record.trouble("a request cannot be read", &cause);
+                self.log.warning("a request cannot be read", &cause);
                 self.refuses(phase)
             }
         }
@@ -35,14 +35,14 @@ impl Plugin {
     pub(super) fn refuses(&self, phase: Phase) -> bool {
         let unreadable = Decision::Refused(Refusal::Unreadable, None);
         self.counts.count(phase, &unreadable);
-        self.record.decided(phase, &AuthzRequest::default(), &unreadable);
+        self.log.decision(phase, &AuthzRequest::default(), &unreadable);
         false
     }
 
     /// What was decided so far, as JSON.
     pub(super) fn stats(&self) -> String {
-        let cas = self.standing.policy(&self.record).cas.count();
-        self.counts.show(cas, self.record.lost_in_all())
+        let cas = self.standing.policy(&self.log).cas.count();
+        self.counts.show(cas, self.log.lost_total())
     }
 
     fn answers(&self, phase: Phase, request: &AuthzRequest) -> bool {
@@ -51,7 +51,7 @@ impl Plugin {
             if request.is_local() { (Decision::Local, None) } else { self.decides(phase, request) };
         self.counts.count(phase, &decision);
         if self.log_local || decision != Decision::Local {
-            self.record.decided(phase, request, &decision);
+            self.log.decision(phase, request, &decision);
         }
         match (&decision, console) {
             (Decision::Granted(granted), Some(console)) => {
@@ -68,7 +68,7 @@ impl Plugin {
         phase: Phase,
         request: &AuthzRequest,
     ) -> (Decision, Option<(Part, EngineId)>) {
-        let policy = self.standing.policy(&self.record);
+        let policy = self.standing.policy(&self.log);
         let decision = policy.decide(request, phase, Utc::now().timestamp());
         let console = match &decision {
             Decision::Granted(granted) => policy.console(granted, request),
@@ -80,7 +80,7 @@ impl Plugin {
     fn tells(&self, grant: &str, console: (Part, EngineId), phase: Phase) {
         let sent = self.notes.as_ref().map(|notes| notes.send(grant, console, phase));
         if let Some(Err(cause)) = sent {
-            self.record.trouble("the agent was not told of a console", &cause);
+            self.log.warning("the agent was not told of a console", &cause);
         }
     }
 }

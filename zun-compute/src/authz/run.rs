@@ -12,11 +12,11 @@ use zun_common::notify::{self, ServiceManager};
 use zun_common::shutdown::{self, Tasks};
 
 use super::counts::Counts;
+use super::decision_log::DecisionLog;
 use super::health;
 use super::listen::{ListenError, Listener};
 use super::notify::Notes;
 use super::plugin::Plugin;
-use super::record::Record;
 use super::server;
 use super::standing::Standing;
 use super::trusted_cas::TrustedCasError;
@@ -62,22 +62,22 @@ pub enum Failure {
 }
 
 /// Decides until SIGTERM or SIGINT.
-pub fn run(options: Options, record: &Record) -> Result<(), Failure> {
+pub fn run(options: Options, log: &DecisionLog) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Failure::Runtime)?;
-    runtime.block_on(serve(options, record))
+    runtime.block_on(serve(options, log))
 }
 
-async fn serve(options: Options, record: &Record) -> Result<(), Failure> {
+async fn serve(options: Options, log: &DecisionLog) -> Result<(), Failure> {
     let Options { socket, ca, host, api_version, notify, log_local } = options;
     let standing = Standing::read(ca, host, api_version)?;
     let notes = notify.map(Notes::to).transpose().map_err(Failure::Notes)?;
     let listener = Listener::open(socket.as_deref())?;
-    record.started(&standing.policy(record), &listener.name());
+    log.started(&standing.policy(log), &listener.name());
     let counts = Counts::default();
-    let plugin = Plugin { standing, notes, record: record.clone(), counts, log_local };
+    let plugin = Plugin { standing, notes, log: log.clone(), counts, log_local };
     let tasks = Tasks::new();
     let (door, own) = mpsc::channel(1);
     let manager = ServiceManager::of_process();

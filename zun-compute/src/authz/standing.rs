@@ -10,7 +10,7 @@ use zun_common::grant::ApiVersion;
 use zun_common::id::HostName;
 
 use super::decision::Policy;
-use super::record::Record;
+use super::decision_log::DecisionLog;
 use super::trusted_cas::{TrustedCas, TrustedCasError};
 
 /// A policy and the file of its authorities.
@@ -49,7 +49,7 @@ impl Standing {
     }
 
     /// The policy now. A file that can no longer be used leaves the former authorities, and is told of once.
-    pub(super) fn policy(&self, record: &Record) -> Arc<Policy> {
+    pub(super) fn policy(&self, log: &DecisionLog) -> Arc<Policy> {
         let mut state = self.state();
         let stamp = stamp(&self.file);
         if stamp != state.seen {
@@ -59,9 +59,9 @@ impl Standing {
                     let Policy { host, version, .. } = &*state.policy;
                     let (host, version) = (host.clone(), *version);
                     state.policy = Arc::new(Policy { host, version, cas });
-                    record.rotated(&state.policy);
+                    log.cas_reloaded(&state.policy);
                 }
-                Err(cause) => record.trouble("the former authorities stay", &cause),
+                Err(cause) => log.warning("the former authorities stay", &cause),
             }
         }
         Arc::clone(&state.policy)
@@ -94,7 +94,7 @@ mod tests {
     /// A file of authorities, and what its directory keeps.
     struct Bench {
         standing: Standing,
-        record: Record,
+        log: DecisionLog,
         directory: tempfile::TempDir,
     }
 
@@ -105,7 +105,7 @@ mod tests {
             fs::write(&file, signer.ca_pem()).expect("written");
             let (host, version) = (HOST.parse().expect("a host"), "1.41".parse().expect("one"));
             let standing = Standing::read(file, host, version).expect("good");
-            Self { standing, record: Record::to(io::sink()), directory }
+            Self { standing, log: DecisionLog::to(io::sink()), directory }
         }
 
         fn replace(&self, text: &str) {
@@ -116,7 +116,7 @@ mod tests {
 
         fn honours(&self, signer: &Signer) -> bool {
             let request = signer.request(|_| {});
-            let decision = self.standing.policy(&self.record).decide(&request, Phase::Request, NOW);
+            let decision = self.standing.policy(&self.log).decide(&request, Phase::Request, NOW);
             match decision {
                 Decision::Granted(_) => true,
                 Decision::Refused(refusal, _) => {

@@ -71,7 +71,7 @@ pub(super) async fn serve(
 }
 
 async fn refuse_to_spin(plugin: &Plugin, cause: &io::Error) {
-    plugin.record.trouble("cannot accept a connection", cause);
+    plugin.log.warning("cannot accept a connection", cause);
     tokio::time::sleep(PAUSE).await;
 }
 

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::authz::counts::Counts;
-use crate::authz::record::Record;
+use crate::authz::decision_log::DecisionLog;
 use crate::authz::standing::Standing;
 use crate::authz::testing::{HOST, Signer};
 
@@ -34,7 +34,7 @@ impl Served {
         let plugin = Plugin {
             standing: Standing::read(ca, host, version).expect("an authority"),
             notes: None,
-            record: Record::to(io::sink()),
+            log: DecisionLog::to(io::sink()),
             counts: Counts::default(),
             log_local: false,
         };

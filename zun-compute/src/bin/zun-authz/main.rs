@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use zun_common::chain;
-use zun_compute::authz::{self, Options, Record};
+use zun_compute::authz::{self, DecisionLog, Options};
 
 use args::{Args, Task};
 
@@ -20,12 +20,12 @@ fn main() -> ExitCode {
 }
 
 fn run(options: Options) -> bool {
-    let record = Record::to_stderr();
-    let ran = authz::run(options, &record);
+    let log = DecisionLog::to_stderr();
+    let ran = authz::run(options, &log);
     if let Err(failure) = &ran {
-        record.failed(failure);
+        log.failed(failure);
     }
-    record.finish();
+    log.finish();
     ran.is_ok()
 }
 

@@ -14,19 +14,19 @@ use super::decision::{Decision, Phase, Policy};
 use super::request::AuthzRequest;
 
 /// Lines that wait for a slow reader.
-const WAITING: usize = 1024;
+const QUEUE_LENGTH: usize = 1024;
 /// How long the last lines are waited for.
-const FLUSH: Duration = Duration::from_millis(500);
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 /// The most that is shown of what a client chose. What it was let to do is shown whole, and is bounded by the grant.
-const SHOWN: usize = 300;
+const MAX_CLIENT_TEXT: usize = 300;
 
 /// Takes log lines. Clones write to the same place.
 #[derive(Clone)]
-pub struct Record {
+pub struct DecisionLog {
     lines: SyncSender<Item>,
     /// Since the last line that was written.
     lost: Arc<AtomicU64>,
-    lost_in_all: Arc<AtomicU64>,
+    lost_total: Arc<AtomicU64>,
 }
 
 enum Item {
@@ -60,20 +60,20 @@ const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-impl Record {
+impl DecisionLog {
     /// Writes to stderr from a thread of its own.
     pub fn to_stderr() -> Self {
         Self::to(std::io::stderr())
     }
 
     pub(super) fn to(mut out: impl Write + Send + 'static) -> Self {
-        let (lines, waiting) = sync_channel(WAITING);
+        let (lines, waiting) = sync_channel(QUEUE_LENGTH);
         let started = thread::Builder::new().name("log".to_owned()).spawn(move || {
             write_all(&waiting, &mut out);
         });
         // Without a thread the receiver is gone and every line counts as lost; answers go on.
         drop(started);
-        Self { lines, lost: Arc::default(), lost_in_all: Arc::default() }
+        Self { lines, lost: Arc::default(), lost_total: Arc::default() }
     }
 
     pub(super) fn started(&self, policy: &Policy, socket: &str) {
@@ -85,7 +85,7 @@ impl Record {
         });
     }
 
-    pub(super) fn rotated(&self, policy: &Policy) {
+    pub(super) fn cas_reloaded(&self, policy: &Policy) {
         let why = format!("{} authorities", policy.cas.count());
         self.line(Line { why: Some(why), ..plain("info", "the authorities were read anew") });
     }
@@ -98,11 +98,11 @@ impl Record {
         });
     }
 
-    pub(super) fn trouble(&self, message: &str, cause: &dyn std::error::Error) {
+    pub(super) fn warning(&self, message: &str, cause: &dyn std::error::Error) {
         self.line(Line { why: Some(zun_common::chain(cause)), ..plain("warn", message) });
     }
 
-    pub(super) fn decided(&self, phase: Phase, request: &AuthzRequest, decision: &Decision) {
+    pub(super) fn decision(&self, phase: Phase, request: &AuthzRequest, decision: &Decision) {
         let (level, message, grant, why) = match decision {
             Decision::Local => ("debug", "allowed local", None, None),
             Decision::Granted(granted) => ("info", "allowed", Some(granted.id.as_str()), None),
@@ -112,7 +112,7 @@ impl Record {
         };
         let uri = match decision {
             Decision::Granted(_) => request.uri.as_str(),
-            Decision::Local | Decision::Refused(..) => beginning(&request.uri),
+            Decision::Local | Decision::Refused(..) => shortened(&request.uri),
         };
         self.line(Line {
             phase: Some(match phase {
@@ -120,7 +120,7 @@ impl Record {
                 Phase::Answer => "answer",
             }),
             grant,
-            method: Some(beginning(&request.method)),
+            method: Some(shortened(&request.method)),
             uri: Some(uri),
             why,
             ..plain(level, message)
@@ -131,13 +131,13 @@ impl Record {
     pub fn finish(&self) {
         let (done, written) = sync_channel(1);
         if self.lines.try_send(Item::Flush(done)).is_ok() {
-            written.recv_timeout(FLUSH).unwrap_or_default();
+            written.recv_timeout(FLUSH_TIMEOUT).unwrap_or_default();
         }
     }
 
     /// How many lines a slow reader has cost.
-    pub(super) fn lost_in_all(&self) -> u64 {
-        self.lost_in_all.load(Ordering::Relaxed)
+    pub(super) fn lost_total(&self) -> u64 {
+        self.lost_total.load(Ordering::Relaxed)
     }
 
     fn line(&self, mut line: Line<'_>) {
@@ -147,7 +147,7 @@ impl Record {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 self.lost.fetch_add(line.lost_lines + 1, Ordering::Relaxed);
-                self.lost_in_all.fetch_add(1, Ordering::Relaxed);
+                self.lost_total.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
@@ -168,8 +168,8 @@ fn plain<'a>(level: &'static str, message: &'a str) -> Line<'a> {
     }
 }
 
-fn beginning(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(SHOWN)).unwrap_or(text)
+fn shortened(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(MAX_CLIENT_TEXT)).unwrap_or(text)
 }
 
 fn write_all(waiting: &Receiver<Item>, out: &mut impl Write) {
@@ -192,9 +192,9 @@ mod tests {
     use crate::authz::testing::usual;
 
     #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
+    struct Output(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Page {
+    impl Write for Output {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().expect("a page").extend_from_slice(bytes);
             Ok(bytes.len())
@@ -206,17 +206,17 @@ mod tests {
 
     #[test]
     fn a_decision_is_one_line_even_where_the_client_sends_newlines() {
-        let page = Page::default();
-        let record = Record::to(page.clone());
+        let output = Output::default();
+        let log = DecisionLog::to(output.clone());
         let request = AuthzRequest {
             method: "GET".to_owned(),
             uri: "/x\n\"y".to_owned() + &"é".repeat(1000),
             ..AuthzRequest::default()
         };
         let refused = Decision::Refused(Refusal::OtherCall, Some("g1".to_owned()));
-        record.decided(Phase::Request, &request, &refused);
-        record.finish();
-        let text = String::from_utf8(page.0.lock().expect("a page").clone()).expect("text");
+        log.decision(Phase::Request, &request, &refused);
+        log.finish();
+        let text = String::from_utf8(output.0.lock().expect("a page").clone()).expect("text");
         assert_eq!(text.matches('\n').count(), 1);
         let line: serde_json::Value = serde_json::from_str(&text).expect("json");
         assert_eq!(line["grant.id"], "g1");
@@ -228,13 +228,13 @@ mod tests {
 
     #[test]
     fn what_was_granted_is_shown_whole() {
-        let page = Page::default();
-        let record = Record::to(page.clone());
+        let output = Output::default();
+        let log = DecisionLog::to(output.clone());
         let uri = format!("/archive?path={}/etc/x", "/.".repeat(2000));
         let request = AuthzRequest { method: "PUT".to_owned(), uri, ..AuthzRequest::default() };
-        record.decided(Phase::Request, &request, &Decision::Granted(usual()));
-        record.finish();
-        let text = String::from_utf8(page.0.lock().expect("a page").clone()).expect("text");
+        log.decision(Phase::Request, &request, &Decision::Granted(usual()));
+        log.finish();
+        let text = String::from_utf8(output.0.lock().expect("a page").clone()).expect("text");
         let line: serde_json::Value = serde_json::from_str(&text).expect("json");
         assert_eq!(line["uri"], request.uri);
     }
@@ -254,10 +254,10 @@ mod tests {
     #[test]
     fn a_stuck_reader_costs_lines_and_holds_nothing_up() {
         let (_never, stuck) = sync_channel(0);
-        let record = Record::to(Stuck(stuck));
-        for _ in 0..WAITING * 2 {
-            record.decided(Phase::Request, &AuthzRequest::default(), &Decision::Local);
+        let log = DecisionLog::to(Stuck(stuck));
+        for _ in 0..QUEUE_LENGTH * 2 {
+            log.decision(Phase::Request, &AuthzRequest::default(), &Decision::Local);
         }
-        assert!(record.lost_in_all() >= WAITING as u64 - 1);
+        assert!(log.lost_total() >= QUEUE_LENGTH as u64 - 1);
     }
 }
