@@ -7,7 +7,7 @@
 //! ```text
 //! dockerd ──POST /AuthZPlugin.AuthZReq──▶ server ─▶ truncate ─▶ request ─▶ decision ─▶ {"Allow": …}
 //!                                                                  │            ├─▶ decision_log (stderr)
-//!                                            standing ─▶ certificate            ├─▶ counts (--stats)
+//!                                              reload ─▶ certificate            ├─▶ counts (--stats)
 //!                                       (re-reads --ca)                         └─▶ notify (the agent)
 //! ```
 
@@ -19,10 +19,10 @@ mod health;
 mod listen;
 mod notify;
 mod plugin;
+mod reload;
 mod request;
 mod run;
 mod server;
-mod standing;
 mod stats;
 #[cfg(test)]
 mod testing;

@@ -7,12 +7,12 @@ use super::counts::Counts;
 use super::decision::{Decision, Part, Phase, Refusal};
 use super::decision_log::DecisionLog;
 use super::notify::Notes;
+use super::reload::ReloadingPolicy;
 use super::request::AuthzRequest;
-use super::standing::Standing;
 
 /// The plugin without its socket.
 pub(super) struct Plugin {
-    pub(super) standing: Standing,
+    pub(super) policy: ReloadingPolicy,
     pub(super) notes: Option<Notes>,
     pub(super) log: DecisionLog,
     pub(super) counts: Counts,
@@ -41,7 +41,7 @@ impl Plugin {
 
     /// What was decided so far, as JSON.
     pub(super) fn stats(&self) -> String {
-        let cas = self.standing.policy(&self.log).cas.count();
+        let cas = self.policy.current(&self.log).cas.count();
         self.counts.show(cas, self.log.lost_total())
     }
 
@@ -68,7 +68,7 @@ impl Plugin {
         phase: Phase,
         request: &AuthzRequest,
     ) -> (Decision, Option<(Part, EngineId)>) {
-        let policy = self.standing.policy(&self.log);
+        let policy = self.policy.current(&self.log);
         let decision = policy.decide(request, phase, Utc::now().timestamp());
         let console = match &decision {
             Decision::Granted(granted) => policy.console(granted, request),

@@ -17,8 +17,8 @@ use super::health;
 use super::listen::{ListenError, Listener};
 use super::notify::Notes;
 use super::plugin::Plugin;
+use super::reload::ReloadingPolicy;
 use super::server;
-use super::standing::Standing;
 use super::trusted_cas::TrustedCasError;
 
 /// How long answers under way may take at the end.
@@ -72,12 +72,12 @@ pub fn run(options: Options, log: &DecisionLog) -> Result<(), Failure> {
 
 async fn serve(options: Options, log: &DecisionLog) -> Result<(), Failure> {
     let Options { socket, ca, host, api_version, notify, log_local } = options;
-    let standing = Standing::read(ca, host, api_version)?;
+    let policy = ReloadingPolicy::load(ca, host, api_version)?;
     let notes = notify.map(Notes::to).transpose().map_err(Failure::Notes)?;
     let listener = Listener::open(socket.as_deref())?;
-    log.started(&standing.policy(log), &listener.name());
+    log.started(&policy.current(log), &listener.name());
     let counts = Counts::default();
-    let plugin = Plugin { standing, notes, log: log.clone(), counts, log_local };
+    let plugin = Plugin { policy, notes, log: log.clone(), counts, log_local };
     let tasks = Tasks::new();
     let (door, own) = mpsc::channel(1);
     let manager = ServiceManager::of_process();

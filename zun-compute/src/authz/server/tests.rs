@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::authz::counts::Counts;
 use crate::authz::decision_log::DecisionLog;
-use crate::authz::standing::Standing;
+use crate::authz::reload::ReloadingPolicy;
 use crate::authz::testing::{HOST, Signer};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -32,7 +32,7 @@ impl Served {
         std::fs::write(&ca, Signer::new("ours").ca_pem()).expect("written");
         let (host, version) = (HOST.parse().expect("a host"), "1.41".parse().expect("a version"));
         let plugin = Plugin {
-            standing: Standing::read(ca, host, version).expect("an authority"),
+            policy: ReloadingPolicy::load(ca, host, version).expect("an authority"),
             notes: None,
             log: DecisionLog::to(io::sink()),
             counts: Counts::default(),

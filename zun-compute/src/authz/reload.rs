@@ -14,7 +14,7 @@ use super::decision_log::DecisionLog;
 use super::trusted_cas::{TrustedCas, TrustedCasError};
 
 /// A policy and the file of its authorities.
-pub(super) struct Standing {
+pub(super) struct ReloadingPolicy {
     file: PathBuf,
     state: Mutex<State>,
 }
@@ -34,9 +34,9 @@ struct Stamp {
     changed: (i64, i64),
 }
 
-impl Standing {
+impl ReloadingPolicy {
     /// With the authorities of this file, which must be good at the start.
-    pub(super) fn read(
+    pub(super) fn load(
         file: PathBuf,
         host: HostName,
         version: ApiVersion,
@@ -49,7 +49,7 @@ impl Standing {
     }
 
     /// The policy now. A file that can no longer be used leaves the former authorities, and is told of once.
-    pub(super) fn policy(&self, log: &DecisionLog) -> Arc<Policy> {
+    pub(super) fn current(&self, log: &DecisionLog) -> Arc<Policy> {
         let mut state = self.state();
         let stamp = stamp(&self.file);
         if stamp != state.seen {
@@ -93,7 +93,7 @@ mod tests {
 
     /// A file of authorities, and what its directory keeps.
     struct Bench {
-        standing: Standing,
+        policy: ReloadingPolicy,
         log: DecisionLog,
         directory: tempfile::TempDir,
     }
@@ -104,19 +104,19 @@ mod tests {
             let file = directory.path().join("ca.pem");
             fs::write(&file, signer.ca_pem()).expect("written");
             let (host, version) = (HOST.parse().expect("a host"), "1.41".parse().expect("one"));
-            let standing = Standing::read(file, host, version).expect("good");
-            Self { standing, log: DecisionLog::to(io::sink()), directory }
+            let policy = ReloadingPolicy::load(file, host, version).expect("good");
+            Self { policy, log: DecisionLog::to(io::sink()), directory }
         }
 
         fn replace(&self, text: &str) {
             let new = self.directory.path().join("new");
             fs::write(&new, text).expect("written");
-            fs::rename(new, &self.standing.file).expect("replaced");
+            fs::rename(new, &self.policy.file).expect("replaced");
         }
 
         fn honours(&self, signer: &Signer) -> bool {
             let request = signer.request(|_| {});
-            let decision = self.standing.policy(&self.log).decide(&request, Phase::Request, NOW);
+            let decision = self.policy.current(&self.log).decide(&request, Phase::Request, NOW);
             match decision {
                 Decision::Granted(_) => true,
                 Decision::Refused(refusal, _) => {
@@ -147,7 +147,7 @@ mod tests {
             bench.replace(text);
             assert_eq!((bench.honours(&ours), bench.honours(&theirs)), (true, false));
         }
-        fs::remove_file(&bench.standing.file).expect("removed");
+        fs::remove_file(&bench.policy.file).expect("removed");
         assert!(bench.honours(&ours));
         bench.replace(theirs.ca_pem());
         assert_eq!((bench.honours(&ours), bench.honours(&theirs)), (false, true));
