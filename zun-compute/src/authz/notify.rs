@@ -10,13 +10,13 @@ use zun_common::id::EngineId;
 use super::decision::{Part, Phase};
 
 /// The way to the agent.
-pub(super) struct Notes {
+pub(super) struct Notifier {
     socket: UnixDatagram,
     /// Named anew in each note, since the agent may have restarted.
     agent: PathBuf,
 }
 
-impl Notes {
+impl Notifier {
     pub(super) fn to(agent: PathBuf) -> io::Result<Self> {
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;
@@ -55,13 +55,13 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("notes");
         let agent = UnixDatagram::bind(&path).expect("a socket");
-        let notes = Notes::to(path).expect("notes");
+        let notifier = Notifier::to(path).expect("notes");
         for (part, kind, watches) in [
             (Part::Console, SessionNoteKind::End, false),
             (Part::Watch, SessionNoteKind::End, true),
             (Part::Wait, SessionNoteKind::WaitEnd, false),
         ] {
-            notes.send("g1", (part, id()), Phase::Answer).expect("sent");
+            notifier.send("g1", (part, id()), Phase::Answer).expect("sent");
             let mut bytes = [0; 1024];
             let length = agent.recv(&mut bytes).expect("a note");
             let note: SessionNote = serde_json::from_slice(&bytes[..length]).expect("json");
@@ -74,8 +74,8 @@ mod tests {
     fn an_absent_or_deaf_agent_holds_nothing_up() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("notes");
-        let notes = Notes::to(path.clone()).expect("notes");
-        let send = || notes.send("g1", (Part::Console, id()), Phase::Request);
+        let notifier = Notifier::to(path.clone()).expect("notes");
+        let send = || notifier.send("g1", (Part::Console, id()), Phase::Request);
         assert!(send().is_err());
         let _deaf = UnixDatagram::bind(&path).expect("a socket");
         let refused = (0..10_000).find_map(|_| send().err());

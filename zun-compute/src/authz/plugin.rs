@@ -6,14 +6,14 @@ use zun_common::id::EngineId;
 use super::counts::Counts;
 use super::decision::{Decision, Part, Phase, Refusal};
 use super::decision_log::DecisionLog;
-use super::notify::Notes;
+use super::notify::Notifier;
 use super::reload::ReloadingPolicy;
 use super::request::AuthzRequest;
 
 /// The plugin without its socket.
 pub(super) struct Plugin {
     pub(super) policy: ReloadingPolicy,
-    pub(super) notes: Option<Notes>,
+    pub(super) notifier: Option<Notifier>,
     pub(super) log: DecisionLog,
     pub(super) counts: Counts,
     pub(super) log_local: bool,
@@ -55,7 +55,7 @@ impl Plugin {
         }
         match (&decision, console) {
             (Decision::Granted(granted), Some(console)) => {
-                self.tells(&granted.id, console, phase);
+                self.notify_agent(&granted.id, console, phase);
                 true
             }
             (Decision::Granted(_) | Decision::Local, _) => true,
@@ -77,8 +77,8 @@ impl Plugin {
         (decision, console)
     }
 
-    fn tells(&self, grant: &str, console: (Part, EngineId), phase: Phase) {
-        let sent = self.notes.as_ref().map(|notes| notes.send(grant, console, phase));
+    fn notify_agent(&self, grant: &str, console: (Part, EngineId), phase: Phase) {
+        let sent = self.notifier.as_ref().map(|notifier| notifier.send(grant, console, phase));
         if let Some(Err(cause)) = sent {
             self.log.warning("the agent was not told of a console", &cause);
         }

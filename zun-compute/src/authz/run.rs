@@ -15,7 +15,7 @@ use super::counts::Counts;
 use super::decision_log::DecisionLog;
 use super::health;
 use super::listen::{ListenError, Listener};
-use super::notify::Notes;
+use super::notify::Notifier;
 use super::plugin::Plugin;
 use super::reload::ReloadingPolicy;
 use super::server;
@@ -52,7 +52,7 @@ pub enum Failure {
     Listen(#[from] ListenError),
     /// There is no way to the agent.
     #[error("cannot open a socket for session notes")]
-    Notes(#[source] std::io::Error),
+    Notifier(#[source] std::io::Error),
     /// Its end could not be asked for.
     #[error("cannot wait for signals")]
     Signals(#[source] std::io::Error),
@@ -73,11 +73,11 @@ pub fn run(options: Options, log: &DecisionLog) -> Result<(), Failure> {
 async fn serve(options: Options, log: &DecisionLog) -> Result<(), Failure> {
     let Options { socket, ca, host, api_version, notify, log_local } = options;
     let policy = ReloadingPolicy::load(ca, host, api_version)?;
-    let notes = notify.map(Notes::to).transpose().map_err(Failure::Notes)?;
+    let notifier = notify.map(Notifier::to).transpose().map_err(Failure::Notifier)?;
     let listener = Listener::open(socket.as_deref())?;
     log.started(&policy.current(log), &listener.name());
     let counts = Counts::default();
-    let plugin = Plugin { policy, notes, log: log.clone(), counts, log_local };
+    let plugin = Plugin { policy, notifier, log: log.clone(), counts, log_local };
     let tasks = Tasks::new();
     let (door, own) = mpsc::channel(1);
     let manager = ServiceManager::of_process();

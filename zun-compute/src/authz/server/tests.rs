@@ -33,7 +33,7 @@ impl Served {
         let (host, version) = (HOST.parse().expect("a host"), "1.41".parse().expect("a version"));
         let plugin = Plugin {
             policy: ReloadingPolicy::load(ca, host, version).expect("an authority"),
-            notes: None,
+            notifier: None,
             log: DecisionLog::to(io::sink()),
             counts: Counts::default(),
             log_local: false,
