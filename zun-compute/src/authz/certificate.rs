@@ -46,13 +46,13 @@ pub fn read(leaf: &str, cas: &TrustedCas) -> Result<Granted, Refusal> {
     };
     let certificate = parse(&pem.contents)?;
     if !cas.issued(&certificate) {
-        return Err(Refusal::NotOurs);
+        return Err(Refusal::UntrustedIssuer);
     }
     check(&certificate)
 }
 
-/// What a certificate in DER claims, whoever issued it: worth nothing by itself.
-pub fn claims(der: &[u8]) -> Result<Granted, Refusal> {
+/// What a certificate in DER read_unverified, whoever issued it: worth nothing by itself.
+pub fn read_unverified(der: &[u8]) -> Result<Granted, Refusal> {
     check(&parse(der)?)
 }
 
@@ -65,15 +65,15 @@ fn parse(der: &[u8]) -> Result<X509Certificate<'_>, Refusal> {
 
 fn check(certificate: &X509Certificate<'_>) -> Result<Granted, Refusal> {
     if certificate.is_ca() || !is_for_clients_only(certificate) {
-        return Err(Refusal::Purpose);
+        return Err(Refusal::NotClientOnly);
     }
-    let id = common_name(certificate).ok_or(Refusal::NoId)?;
+    let id = common_name(certificate).ok_or(Refusal::NoUsableName)?;
     let grant = uri(certificate).and_then(|uri| uri.parse().ok()).ok_or(Refusal::NotAGrant)?;
     let seconds = |time: ASN1Time| time.timestamp();
     let validity = certificate.validity();
     let (from, until) = (seconds(validity.not_before), seconds(validity.not_after));
     if until.saturating_sub(from) > LONGEST {
-        return Err(Refusal::TooLong);
+        return Err(Refusal::LifetimeTooLong);
     }
     Ok(Granted { id, grant, from, until })
 }

@@ -87,14 +87,15 @@ mod tests {
         for (phase, decision) in [
             (Phase::Request, Decision::Local),
             (Phase::Answer, Decision::Local),
-            (Phase::Request, refused(Refusal::NotOurs)),
-            (Phase::Request, refused(Refusal::NotOurs)),
+            (Phase::Request, refused(Refusal::UntrustedIssuer)),
+            (Phase::Request, refused(Refusal::UntrustedIssuer)),
             (Phase::Request, refused(Refusal::Unreadable)),
         ] {
             counts.count(phase, &decision);
         }
         let shown: Value = serde_json::from_str(&counts.show(2, 7)).expect("JSON");
-        let (why, unreadable) = (Refusal::NotOurs.to_string(), Refusal::Unreadable.to_string());
+        let (why, unreadable) =
+            (Refusal::UntrustedIssuer.to_string(), Refusal::Unreadable.to_string());
         assert_eq!(shown["requests"]["reasons"], json!({ why: 2, unreadable: 1 }));
         assert_eq!(
             (&shown["requests"]["refused"], &shown["requests"]["local"]),

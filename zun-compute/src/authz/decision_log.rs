@@ -213,7 +213,7 @@ mod tests {
             uri: "/x\n\"y".to_owned() + &"é".repeat(1000),
             ..AuthzRequest::default()
         };
-        let refused = Decision::Refused(Refusal::OtherCall, Some("g1".to_owned()));
+        let refused = Decision::Refused(Refusal::CallNotGranted, Some("g1".to_owned()));
         log.decision(Phase::Request, &request, &refused);
         log.finish();
         let text = String::from_utf8(output.0.lock().expect("a page").clone()).expect("text");

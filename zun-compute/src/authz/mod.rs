@@ -29,11 +29,11 @@ mod testing;
 mod truncate;
 mod trusted_cas;
 
-pub use certificate::{Granted, claims, read as read_certificate};
+pub use certificate::{Granted, read as read_certificate, read_unverified};
 pub use decision::{Decision, Phase, Policy, Refusal};
 pub use decision_log::DecisionLog;
 pub use listen::ListenError;
-pub use request::{AuthzRequest, Chain, Content};
+pub use request::{AuthzRequest, ContentType, PeerCertificates};
 pub use run::{Failure, Options, run};
 pub use stats::{StatsError, stats};
 pub use truncate::JsonTruncator;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use zun_common::grant::{SessionNote, SessionNoteKind};
 use zun_common::id::EngineId;
 
-use super::decision::{Part, Phase};
+use super::decision::{ConsoleCall, Phase};
 
 /// The way to the agent.
 pub(super) struct Notifier {
@@ -27,16 +27,20 @@ impl Notifier {
     pub(super) fn send(
         &self,
         grant: &str,
-        (part, container): (Part, EngineId),
+        (console_call, container): (ConsoleCall, EngineId),
         phase: Phase,
     ) -> io::Result<()> {
-        let kind = match (part, phase) {
-            (Part::Console | Part::Watch, Phase::Request) => SessionNoteKind::Begin,
-            (Part::Console | Part::Watch, Phase::Answer) => SessionNoteKind::End,
-            (Part::Wait, Phase::Request) => SessionNoteKind::WaitBegin,
-            (Part::Wait, Phase::Answer) => SessionNoteKind::WaitEnd,
+        let kind = match (console_call, phase) {
+            (ConsoleCall::Stream | ConsoleCall::ReadOnlyStream, Phase::Request) => {
+                SessionNoteKind::Begin
+            }
+            (ConsoleCall::Stream | ConsoleCall::ReadOnlyStream, Phase::Answer) => {
+                SessionNoteKind::End
+            }
+            (ConsoleCall::Wait, Phase::Request) => SessionNoteKind::WaitBegin,
+            (ConsoleCall::Wait, Phase::Answer) => SessionNoteKind::WaitEnd,
         };
-        let watches = part == Part::Watch;
+        let watches = console_call == ConsoleCall::ReadOnlyStream;
         let note = SessionNote { kind, watches, grant: grant.to_owned(), container };
         self.socket.send_to(&serde_json::to_vec(&note)?, &self.agent).map(drop)
     }
@@ -56,12 +60,12 @@ mod tests {
         let path = directory.path().join("notes");
         let agent = UnixDatagram::bind(&path).expect("a socket");
         let notifier = Notifier::to(path).expect("notes");
-        for (part, kind, watches) in [
-            (Part::Console, SessionNoteKind::End, false),
-            (Part::Watch, SessionNoteKind::End, true),
-            (Part::Wait, SessionNoteKind::WaitEnd, false),
+        for (console_call, kind, watches) in [
+            (ConsoleCall::Stream, SessionNoteKind::End, false),
+            (ConsoleCall::ReadOnlyStream, SessionNoteKind::End, true),
+            (ConsoleCall::Wait, SessionNoteKind::WaitEnd, false),
         ] {
-            notifier.send("g1", (part, id()), Phase::Answer).expect("sent");
+            notifier.send("g1", (console_call, id()), Phase::Answer).expect("sent");
             let mut bytes = [0; 1024];
             let length = agent.recv(&mut bytes).expect("a note");
             let note: SessionNote = serde_json::from_slice(&bytes[..length]).expect("json");
@@ -75,7 +79,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("notes");
         let notifier = Notifier::to(path.clone()).expect("notes");
-        let send = || notifier.send("g1", (Part::Console, id()), Phase::Request);
+        let send = || notifier.send("g1", (ConsoleCall::Stream, id()), Phase::Request);
         assert!(send().is_err());
         let _deaf = UnixDatagram::bind(&path).expect("a socket");
         let refused = (0..10_000).find_map(|_| send().err());

@@ -4,7 +4,7 @@ use chrono::Utc;
 use zun_common::id::EngineId;
 
 use super::counts::Counts;
-use super::decision::{Decision, Part, Phase, Refusal};
+use super::decision::{ConsoleCall, Decision, Phase, Refusal};
 use super::decision_log::DecisionLog;
 use super::notify::Notifier;
 use super::reload::ReloadingPolicy;
@@ -67,17 +67,17 @@ impl Plugin {
         &self,
         phase: Phase,
         request: &AuthzRequest,
-    ) -> (Decision, Option<(Part, EngineId)>) {
+    ) -> (Decision, Option<(ConsoleCall, EngineId)>) {
         let policy = self.policy.current(&self.log);
         let decision = policy.decide(request, phase, Utc::now().timestamp());
         let console = match &decision {
-            Decision::Granted(granted) => policy.console(granted, request),
+            Decision::Granted(granted) => policy.console_call(granted, request),
             Decision::Local | Decision::Refused(..) => None,
         };
         (decision, console)
     }
 
-    fn notify_agent(&self, grant: &str, console: (Part, EngineId), phase: Phase) {
+    fn notify_agent(&self, grant: &str, console: (ConsoleCall, EngineId), phase: Phase) {
         let sent = self.notifier.as_ref().map(|notifier| notifier.send(grant, console, phase));
         if let Some(Err(cause)) = sent {
             self.log.warning("the agent was not told of a console", &cause);

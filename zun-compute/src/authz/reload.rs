@@ -120,7 +120,7 @@ mod tests {
             match decision {
                 Decision::Granted(_) => true,
                 Decision::Refused(refusal, _) => {
-                    assert_eq!(refusal, Refusal::NotOurs);
+                    assert_eq!(refusal, Refusal::UntrustedIssuer);
                     false
                 }
                 Decision::Local => panic!("local"),

@@ -23,19 +23,19 @@ pub struct AuthzRequest {
     pub uri: String,
     /// What its headers say of its body.
     #[serde(rename = "RequestHeaders")]
-    pub content: Content,
+    pub content_type: ContentType,
     /// The client's certificates; absent on the unix socket.
     #[serde(rename = "RequestPeerCertificates")]
-    pub certificates: Chain,
+    pub certificates: PeerCertificates,
 }
 
 /// What the headers of a request say of its body. Of several such headers the engine tells only the last one here, and
 /// goes by the first one itself: all that is sure here is whether there is one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Content {
+pub enum ContentType {
     /// Nothing: then the engine takes it for no form.
     #[default]
-    Untold,
+    Absent,
     /// `application/json`; a header before that one may say something else.
     Json,
     /// Anything else, a form perhaps.
@@ -44,7 +44,7 @@ pub enum Content {
 
 /// A chain of certificates, of which only the leaf is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Chain {
+pub struct PeerCertificates {
     /// The first one: PEM in base64.
     pub leaf: Option<String>,
 }
@@ -66,60 +66,60 @@ impl AuthzRequest {
     }
 }
 
-impl<'de> Deserialize<'de> for Chain {
+impl<'de> Deserialize<'de> for PeerCertificates {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        input.deserialize_seq(LeafOnly)
+        input.deserialize_seq(LeafVisitor)
     }
 }
 
-struct LeafOnly;
+struct LeafVisitor;
 
-impl<'de> Visitor<'de> for LeafOnly {
-    type Value = Chain;
+impl<'de> Visitor<'de> for LeafVisitor {
+    type Value = PeerCertificates;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("a list of certificates")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Chain, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<PeerCertificates, A::Error> {
         let leaf = list.next_element()?;
         while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Chain { leaf })
+        Ok(PeerCertificates { leaf })
     }
 }
 
 const CONTENT_TYPE: &str = "content-type";
 const JSON: &str = "application/json";
 
-impl<'de> Deserialize<'de> for Content {
+impl<'de> Deserialize<'de> for ContentType {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        input.deserialize_map(ContentOnly)
+        input.deserialize_map(ContentTypeVisitor)
     }
 }
 
-struct ContentOnly;
+struct ContentTypeVisitor;
 
-impl<'de> Visitor<'de> for ContentOnly {
-    type Value = Content;
+impl<'de> Visitor<'de> for ContentTypeVisitor {
+    type Value = ContentType;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("headers")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut headers: A) -> Result<Content, A::Error> {
-        let mut content = Content::Untold;
+    fn visit_map<A: MapAccess<'de>>(self, mut headers: A) -> Result<ContentType, A::Error> {
+        let mut content_type = ContentType::Absent;
         while let Some(name) = headers.next_key::<String>()? {
             if !name.eq_ignore_ascii_case(CONTENT_TYPE) {
                 headers.next_value::<IgnoredAny>()?;
                 continue;
             }
             let value: String = headers.next_value()?;
-            content = match content {
-                Content::Untold if value == JSON => Content::Json,
-                Content::Untold | Content::Json | Content::Other => Content::Other,
+            content_type = match content_type {
+                ContentType::Absent if value == JSON => ContentType::Json,
+                ContentType::Absent | ContentType::Json | ContentType::Other => ContentType::Other,
             };
         }
-        Ok(content)
+        Ok(content_type)
     }
 }
 
@@ -156,23 +156,26 @@ mod tests {
 
     #[test]
     fn of_the_headers_only_what_is_said_of_the_body_is_kept() {
-        for (headers, content) in [
-            ("{}", Content::Untold),
-            (r#"{"A":"b","Accept":"application/json","X-Content-Type":"x"}"#, Content::Untold),
-            (r#"{"A":"b","Content-Type":"application/json","Z":""}"#, Content::Json),
-            (r#"{"content-TYPE":"application/json"}"#, Content::Json),
-            (r#"{"\u0043ontent-Type":"application/json"}"#, Content::Json),
-            (r#"{"Content-Type":""}"#, Content::Other),
-            (r#"{"Content-Type":"application/json; charset=utf-8"}"#, Content::Other),
-            (r#"{"Content-Type":"application/x-www-form-urlencoded"}"#, Content::Other),
+        for (headers, content_type) in [
+            ("{}", ContentType::Absent),
             (
-                r#"{"Content-Type":"application/json","content-type":"application/json"}"#,
-                Content::Other,
+                r#"{"A":"b","Accept":"application/json","X-ContentType-Type":"x"}"#,
+                ContentType::Absent,
+            ),
+            (r#"{"A":"b","ContentType-Type":"application/json","Z":""}"#, ContentType::Json),
+            (r#"{"content_type-TYPE":"application/json"}"#, ContentType::Json),
+            (r#"{"\u0043ontent-Type":"application/json"}"#, ContentType::Json),
+            (r#"{"ContentType-Type":""}"#, ContentType::Other),
+            (r#"{"ContentType-Type":"application/json; charset=utf-8"}"#, ContentType::Other),
+            (r#"{"ContentType-Type":"application/x-www-form-urlencoded"}"#, ContentType::Other),
+            (
+                r#"{"ContentType-Type":"application/json","content_type-type":"application/json"}"#,
+                ContentType::Other,
             ),
         ] {
             let text = format!(r#"{{"RequestHeaders":{headers}}}"#);
             let request: AuthzRequest = serde_json::from_str(&text).expect("a request");
-            assert_eq!(request.content, content, "{headers}");
+            assert_eq!(request.content_type, content_type, "{headers}");
         }
     }
 
@@ -186,8 +189,8 @@ mod tests {
             r#"{"User":"a","User":""}"#,
             r#"{"RequestHeaders":{},"RequestHeaders":{}}"#,
             r#"{"RequestHeaders":null}"#,
-            r#"{"RequestHeaders":["Content-Type"]}"#,
-            r#"{"RequestHeaders":{"Content-Type":["x"]}}"#,
+            r#"{"RequestHeaders":["ContentType-Type"]}"#,
+            r#"{"RequestHeaders":{"ContentType-Type":["x"]}}"#,
             r#"{"RequestPeerCertificates":"x"}"#,
             r#"{"RequestPeerCertificates":null}"#,
             r#"{"RequestPeerCertificates":[null]}"#,

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use crate::authz::certificate::Granted;
 use crate::authz::decision::Policy;
-use crate::authz::request::{AuthzRequest, Chain, Content};
+use crate::authz::request::{AuthzRequest, ContentType, PeerCertificates};
 use crate::authz::trusted_cas::TrustedCas;
 
 /// When the tests take place.
@@ -109,8 +109,8 @@ pub(crate) fn request(pem: &str) -> AuthzRequest {
         auth_method: "TLS".to_owned(),
         method: "POST".to_owned(),
         uri: wait_uri(),
-        content: Content::Untold,
-        certificates: Chain { leaf: Some(STANDARD.encode(pem)) },
+        content_type: ContentType::Absent,
+        certificates: PeerCertificates { leaf: Some(STANDARD.encode(pem)) },
     }
 }
 

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::Utc;
-use zun_compute::authz::{AuthzRequest, Chain, Decision, Phase, Policy, TrustedCas};
+use zun_compute::authz::{AuthzRequest, Decision, PeerCertificates, Phase, Policy, TrustedCas};
 use zun_tests::profile;
 
 use super::kinds::{self, Kind};
@@ -19,7 +19,7 @@ fn certified(kind: &Kind<'_>) -> AuthzRequest {
     AuthzRequest {
         user: if named { kind.id() } else { String::new() },
         auth_method: "TLS".to_owned(),
-        certificates: Chain { leaf },
+        certificates: PeerCertificates { leaf },
         ..AuthzRequest::default()
     }
 }

@@ -4,7 +4,7 @@ use zun_common::grant::{ApiVersion, Call, Target, WaitCondition};
 use zun_common::id::{EngineId, HostName};
 
 use super::certificate::{self, Granted};
-use super::request::{AuthzRequest, Content};
+use super::request::{AuthzRequest, ContentType};
 use super::trusted_cas::TrustedCas;
 
 /// What a host honours.
@@ -51,49 +51,49 @@ pub enum Refusal {
     NotACertificate,
     /// Another authority.
     #[error("the certificate is not issued by our authority")]
-    NotOurs,
+    UntrustedIssuer,
     /// Another purpose, or an authority.
     #[error("the certificate is not for clients, and for them alone")]
-    Purpose,
+    NotClientOnly,
     /// No grant id.
     #[error("the certificate has no usable common name")]
-    NoId,
+    NoUsableName,
     /// The engine names another user.
     #[error("the user is not the certificate's")]
-    OtherUser,
+    UserMismatch,
     /// No grant, or more than one.
     #[error("the certificate's only alternative name must be a grant")]
     NotAGrant,
     /// Zun signs none that is good for so long.
     #[error("the grant is good for longer than any that is signed")]
-    TooLong,
+    LifetimeTooLong,
     /// A grant for elsewhere.
     #[error("the grant is for another host")]
-    OtherHost,
+    HostMismatch,
     /// A grant that is not yet, or no longer, good to dial with.
     #[error("the grant is not valid now")]
-    OutOfTime,
+    NotValidNow,
     /// A call that it is not good for.
     #[error("the grant is not good for this call")]
-    OtherCall,
+    CallNotGranted,
     /// A body of a kind that could change the call.
     #[error("the request says of its body what could make it another call")]
-    OtherContent,
+    UnsafeContentType,
 }
 
 /// What a call is of a console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum ConsoleCall {
     /// Its stream, both ways.
-    Console,
+    Stream,
     /// Its stream, of one who only watches.
-    Watch,
+    ReadOnlyStream,
     /// The wait for the end of its process.
     Wait,
 }
 
 /// The calls that are parts of a console and last.
-const PARTS: [Call; 6] = [
+const CONSOLE_CALLS: [Call; 6] = [
     Call::AttachWebsocket,
     Call::Attach,
     Call::AttachOutput,
@@ -119,25 +119,30 @@ impl Policy {
     }
 
     /// What an allowed call is of a console, and whose.
-    pub fn console(&self, granted: &Granted, request: &AuthzRequest) -> Option<(Part, EngineId)> {
+    pub fn console_call(
+        &self,
+        granted: &Granted,
+        request: &AuthzRequest,
+    ) -> Option<(ConsoleCall, EngineId)> {
         let target = match &granted.grant.target {
             Target::Container { id, .. } => id,
             Target::Data { .. } | Target::Exec { .. } => return None,
         };
-        let part = match PARTS.iter().find(|call| self.is(**call, granted, request))? {
-            Call::AttachOutput => Part::Watch,
-            Call::Wait(_) => Part::Wait,
-            Call::AttachWebsocket
-            | Call::Attach
-            | Call::Resize(_)
-            | Call::ExecStart
-            | Call::ExecResize(_)
-            | Call::ExecInspect => Part::Console,
-        };
-        Some((part, target.clone()))
+        let console_call =
+            match CONSOLE_CALLS.iter().find(|call| self.is_call(**call, granted, request))? {
+                Call::AttachOutput => ConsoleCall::ReadOnlyStream,
+                Call::Wait(_) => ConsoleCall::Wait,
+                Call::AttachWebsocket
+                | Call::Attach
+                | Call::Resize(_)
+                | Call::ExecStart
+                | Call::ExecResize(_)
+                | Call::ExecInspect => ConsoleCall::Stream,
+            };
+        Some((console_call, target.clone()))
     }
 
-    fn is(&self, call: Call, granted: &Granted, request: &AuthzRequest) -> bool {
+    fn is_call(&self, call: Call, granted: &Granted, request: &AuthzRequest) -> bool {
         let line = granted.grant.call(self.version, call);
         line.is_some_and(|(method, uri)| method.as_str() == request.method && uri == request.uri)
     }
@@ -146,11 +151,11 @@ impl Policy {
     /// before those of the target, and which header it goes by is not told here: so there may be none. The start
     /// of an exec needs one and asks for no value of a form; where the engine goes by another than JSON, it
     /// refuses that itself.
-    fn is_as_its_target(&self, granted: &Granted, request: &AuthzRequest) -> bool {
-        match request.content {
-            Content::Untold => true,
-            Content::Json => self.is(Call::ExecStart, granted, request),
-            Content::Other => false,
+    fn has_safe_content_type(&self, granted: &Granted, request: &AuthzRequest) -> bool {
+        match request.content_type {
+            ContentType::Absent => true,
+            ContentType::Json => self.is_call(Call::ExecStart, granted, request),
+            ContentType::Other => false,
         }
     }
 
@@ -168,19 +173,19 @@ impl Policy {
         (phase, now): (Phase, i64),
     ) -> Option<Refusal> {
         if granted.id != request.user {
-            return Some(Refusal::OtherUser);
+            return Some(Refusal::UserMismatch);
         }
         if granted.grant.host != self.host {
-            return Some(Refusal::OtherHost);
+            return Some(Refusal::HostMismatch);
         }
         if phase == Phase::Request && !granted.is_valid_at(now) {
-            return Some(Refusal::OutOfTime);
+            return Some(Refusal::NotValidNow);
         }
         if !granted.grant.permits(self.version, &request.method, &request.uri) {
-            return Some(Refusal::OtherCall);
+            return Some(Refusal::CallNotGranted);
         }
-        let bad = phase == Phase::Request && !self.is_as_its_target(granted, request);
-        bad.then_some(Refusal::OtherContent)
+        let bad = phase == Phase::Request && !self.has_safe_content_type(granted, request);
+        bad.then_some(Refusal::UnsafeContentType)
     }
 }
 

@@ -10,7 +10,7 @@ use x509_parser::parse_x509_certificate;
 use zun_common::units::TerminalSize;
 
 use super::*;
-use crate::authz::request::{Chain, Content};
+use crate::authz::request::{ContentType, PeerCertificates};
 use crate::authz::testing::{
     HOST, NOW, Signer, container, grant, local, moment, request, uri, usual, wait_uri,
 };
@@ -97,7 +97,7 @@ fn a_certificate_without_a_name_is_not_taken_for_local() {
         };
         refusal(&request);
     }
-    assert_eq!(refusal(&nameless), Refusal::NoId);
+    assert_eq!(refusal(&nameless), Refusal::NoUsableName);
 }
 
 #[test]
@@ -109,15 +109,17 @@ fn what_is_no_certificate_is_refused() {
     for bad in ["", "x", &twice, &other, cut, SIGNER.key_pem().as_str()] {
         assert_eq!(refusal(&request(bad)), Refusal::NotACertificate, "{bad}");
     }
-    let bare =
-        AuthzRequest { certificates: Chain { leaf: Some(leaf.pem) }, ..SIGNER.request(|_| {}) };
+    let bare = AuthzRequest {
+        certificates: PeerCertificates { leaf: Some(leaf.pem) },
+        ..SIGNER.request(|_| {})
+    };
     assert_eq!(refusal(&bare), Refusal::NotACertificate);
 }
 
 #[test]
 fn foreign_authorities_are_refused_even_under_our_name() {
     for name in ["theirs", "ours"] {
-        assert_eq!(refusal(&Signer::new(name).request(|_| {})), Refusal::NotOurs);
+        assert_eq!(refusal(&Signer::new(name).request(|_| {})), Refusal::UntrustedIssuer);
     }
 }
 
@@ -136,31 +138,34 @@ fn a_certificate_for_anything_but_clients_is_refused() {
         vec![Purpose::Any],
         vec![Purpose::ClientAuth, Purpose::Other(vec![1, 2, 3])],
     ] {
-        assert_eq!(changed(|params| params.extended_key_usages = purposes), Refusal::Purpose);
+        assert_eq!(changed(|params| params.extended_key_usages = purposes), Refusal::NotClientOnly);
     }
     let ca = |params: &mut CertificateParams| {
         params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     };
-    assert_eq!(changed(ca), Refusal::Purpose);
+    assert_eq!(changed(ca), Refusal::NotClientOnly);
 }
 
 #[test]
 fn an_id_that_is_none_is_refused() {
     for name in ["", " ", "a b", "a\u{7f}", "ä", &"x".repeat(65)] {
-        assert_eq!(changed(|params| params.distinguished_name = named(&[name])), Refusal::NoId);
+        assert_eq!(
+            changed(|params| params.distinguished_name = named(&[name])),
+            Refusal::NoUsableName
+        );
     }
     let organisation = |params: &mut CertificateParams| {
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::OrganizationName, "g1");
     };
-    assert_eq!(changed(organisation), Refusal::NoId);
+    assert_eq!(changed(organisation), Refusal::NoUsableName);
 }
 
 #[test]
 fn another_user_than_the_certificates_is_refused() {
     for user in ["", "g2", "G1", "g1 "] {
         let request = AuthzRequest { user: user.to_owned(), ..SIGNER.request(|_| {}) };
-        assert_eq!(refusal(&request), Refusal::OtherUser);
+        assert_eq!(refusal(&request), Refusal::UserMismatch);
     }
 }
 
@@ -202,7 +207,7 @@ fn anything_but_one_grant_as_the_only_name_is_refused() {
 fn another_hosts_grant_is_refused() {
     for host in ["compute2", "compute1.example", "compute", "compute11"] {
         let other = uri(&grant().replace(HOST, host));
-        assert_eq!(changed(|params| params.subject_alt_names = vec![other]), Refusal::OtherHost);
+        assert_eq!(changed(|params| params.subject_alt_names = vec![other]), Refusal::HostMismatch);
     }
 }
 
@@ -214,7 +219,7 @@ fn a_grant_is_dialled_with_in_its_time_and_its_session_may_last() {
         assert_eq!(until(good), Decision::Granted(usual()));
     }
     for bad in [NOW - 61, NOW + 121, 0, -1, i64::MAX, i64::MIN] {
-        let refused = Decision::Refused(Refusal::OutOfTime, Some("g1".to_owned()));
+        let refused = Decision::Refused(Refusal::NotValidNow, Some("g1".to_owned()));
         assert_eq!(until(bad), refused);
         let at_its_end = POLICY.decide(&request, Phase::Answer, bad);
         assert_eq!(at_its_end, Decision::Granted(usual()));
@@ -229,7 +234,7 @@ fn a_grant_that_is_good_for_longer_than_any_that_zun_signs_is_refused() {
         let refused = changed(|params| {
             (params.not_before, params.not_after) = (moment(from), moment(until));
         });
-        assert_eq!(refused, Refusal::TooLong, "{from} {until}");
+        assert_eq!(refused, Refusal::LifetimeTooLong, "{from} {until}");
     }
 }
 
@@ -246,14 +251,14 @@ fn a_request_that_says_what_its_body_is_is_refused_unless_it_starts_an_exec_by_j
     for request in
         [SIGNER.request(|_| {}), line("GET", "json"), line("POST", "resize?h=1&w=1"), start.clone()]
     {
-        for content in [Content::Untold, Content::Json, Content::Other] {
-            let request = AuthzRequest { content, ..request.clone() };
-            let good = content == Content::Untold
-                || (content == Content::Json && request.uri == start.uri);
+        for content_type in [ContentType::Absent, ContentType::Json, ContentType::Other] {
+            let request = AuthzRequest { content_type, ..request.clone() };
+            let good = content_type == ContentType::Absent
+                || (content_type == ContentType::Json && request.uri == start.uri);
             match decide(&request) {
                 Decision::Granted(_) => assert!(good, "{request:?}"),
                 Decision::Refused(refusal, id) => {
-                    assert_eq!((good, refusal), (false, Refusal::OtherContent), "{request:?}");
+                    assert_eq!((good, refusal), (false, Refusal::UnsafeContentType), "{request:?}");
                     assert_eq!(id.as_deref(), Some("g1"));
                 }
                 Decision::Local => panic!("local"),
@@ -290,7 +295,7 @@ fn every_call_that_is_not_the_grants_own_is_refused() {
     ] {
         let request =
             AuthzRequest { method: method.to_owned(), uri: target.clone(), ..good.clone() };
-        assert_eq!(refusal(&request), Refusal::OtherCall, "{method} {target}");
+        assert_eq!(refusal(&request), Refusal::CallNotGranted, "{method} {target}");
     }
 }
 
@@ -304,17 +309,19 @@ fn an_attach_and_a_wait_are_parts_of_a_console() {
         let request =
             AuthzRequest { method: method.as_str().to_owned(), uri: target, ..request.clone() };
         assert!(matches!(decide(&request), Decision::Granted(_)));
-        POLICY.console(&granted, &request).map(|(part, id)| (part, String::from(id)))
+        POLICY
+            .console_call(&granted, &request)
+            .map(|(console_call, id)| (console_call, String::from(id)))
     };
-    for (call, part) in [
-        (Call::AttachWebsocket, Part::Console),
-        (Call::Attach, Part::Console),
-        (Call::AttachOutput, Part::Watch),
-        (Call::Wait(WaitCondition::Removed), Part::Wait),
-        (Call::Wait(WaitCondition::NextExit), Part::Wait),
-        (Call::Wait(WaitCondition::NotRunning), Part::Wait),
+    for (call, console_call) in [
+        (Call::AttachWebsocket, ConsoleCall::Stream),
+        (Call::Attach, ConsoleCall::Stream),
+        (Call::AttachOutput, ConsoleCall::ReadOnlyStream),
+        (Call::Wait(WaitCondition::Removed), ConsoleCall::Wait),
+        (Call::Wait(WaitCondition::NextExit), ConsoleCall::Wait),
+        (Call::Wait(WaitCondition::NotRunning), ConsoleCall::Wait),
     ] {
-        assert_eq!(console(call), Some((part, container())), "{call:?}");
+        assert_eq!(console(call), Some((console_call, container())), "{call:?}");
     }
     assert_eq!(console(Call::Resize(TerminalSize { rows: 24, columns: 80 })), None);
 }
@@ -329,8 +336,8 @@ fn noise() -> impl Strategy<Value = AuthzRequest> {
             auth_method,
             method,
             uri,
-            content: Content::Untold,
-            certificates: Chain { leaf },
+            content_type: ContentType::Absent,
+            certificates: PeerCertificates { leaf },
         },
     )
 }
