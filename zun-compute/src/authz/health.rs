@@ -16,21 +16,21 @@ use super::server::STATS;
 const LONGEST: u64 = 64 << 10;
 
 /// Looks and tells, until it is dropped. Connections go in by the door.
-pub(super) async fn tell(door: Sender<UnixStream>, mut manager: ServiceManager) {
+pub(super) async fn feed_watchdog(connections: Sender<UnixStream>, mut manager: ServiceManager) {
     let mut looks = interval(manager.period());
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
-        let asked = timeout(manager.period(), answers(&door)).await;
+        let asked = timeout(manager.period(), answer(&connections)).await;
         let alive = matches!(asked, Ok(Ok(true)));
         let words = if alive { "decides" } else { "has no answer for itself" };
         manager.tell(&Health { ready: alive, alive, words: words.to_owned() });
     }
 }
 
-async fn answers(door: &Sender<UnixStream>) -> io::Result<bool> {
+async fn answer(connections: &Sender<UnixStream>) -> io::Result<bool> {
     let (mut ours, theirs) = UnixStream::pair()?;
-    door.send(theirs).await.map_err(io::Error::other)?;
+    connections.send(theirs).await.map_err(io::Error::other)?;
     let request = format!("GET {STATS} HTTP/1.1\r\nHost: zun-authz\r\nConnection: close\r\n\r\n");
     ours.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();

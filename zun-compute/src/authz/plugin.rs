@@ -23,16 +23,16 @@ impl Plugin {
     /// Whether the engine may go on. What cannot be read may not.
     pub(super) fn allows(&self, phase: Phase, request: &[u8]) -> bool {
         match serde_json::from_slice::<AuthzRequest>(request) {
-            Ok(request) => self.answers(phase, &request),
+            Ok(request) => self.answer(phase, &request),
             Err(cause) => {
                 self.log.warning("a request cannot be read", &cause);
-                self.refuses(phase)
+                self.refuse(phase)
             }
         }
     }
 
     /// Refuses a request that could not be taken in whole. Always `false`.
-    pub(super) fn refuses(&self, phase: Phase) -> bool {
+    pub(super) fn refuse(&self, phase: Phase) -> bool {
         let unreadable = Decision::Refused(Refusal::Unreadable, None);
         self.counts.count(phase, &unreadable);
         self.log.decision(phase, &AuthzRequest::default(), &unreadable);
@@ -45,10 +45,10 @@ impl Plugin {
         self.counts.show(cas, self.log.lost_total())
     }
 
-    fn answers(&self, phase: Phase, request: &AuthzRequest) -> bool {
+    fn answer(&self, phase: Phase, request: &AuthzRequest) -> bool {
         // The engine's own socket does not depend on a file.
         let (decision, console) =
-            if request.is_local() { (Decision::Local, None) } else { self.decides(phase, request) };
+            if request.is_local() { (Decision::Local, None) } else { self.decide(phase, request) };
         self.counts.count(phase, &decision);
         if self.log_local || decision != Decision::Local {
             self.log.decision(phase, request, &decision);
@@ -63,7 +63,7 @@ impl Plugin {
         }
     }
 
-    fn decides(
+    fn decide(
         &self,
         phase: Phase,
         request: &AuthzRequest,

@@ -79,13 +79,13 @@ async fn serve(options: Options, log: &DecisionLog) -> Result<(), Failure> {
     let counts = Counts::default();
     let plugin = Plugin { policy, notifier, log: log.clone(), counts, log_local };
     let tasks = Tasks::new();
-    let (door, own) = mpsc::channel(1);
+    let (connections, own) = mpsc::channel(1);
     let manager = ServiceManager::of_process();
     let watched = manager.is_some();
     let serving = server::serve(listener.socket(), own, Arc::new(plugin), &tasks);
     let ended = tokio::select! {
         () = serving => Ok(()),
-        () = told(door, manager) => Ok(()),
+        () = watch_health(connections, manager) => Ok(()),
         signal = shutdown::signal() => signal.map_err(Failure::Signals),
     };
     if watched {
@@ -96,9 +96,9 @@ async fn serve(options: Options, log: &DecisionLog) -> Result<(), Failure> {
 }
 
 /// Never ends: without a service manager nobody is told.
-async fn told(door: mpsc::Sender<UnixStream>, manager: Option<ServiceManager>) {
+async fn watch_health(connections: mpsc::Sender<UnixStream>, manager: Option<ServiceManager>) {
     match manager {
-        Some(manager) => health::tell(door, manager).await,
+        Some(manager) => health::feed_watchdog(connections, manager).await,
         None => std::future::pending().await,
     }
 }

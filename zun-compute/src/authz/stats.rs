@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::server::STATS;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// The most that is read of an answer.
 const MAX_ANSWER: u64 = 1 << 20;
 
@@ -40,8 +40,8 @@ pub fn stats(socket: &Path) -> Result<String, StatsError> {
 
 fn ask(socket: &Path) -> io::Result<String> {
     let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     let request = format!("GET {STATS} HTTP/1.1\r\nHost: zun-authz\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut answer = String::new();

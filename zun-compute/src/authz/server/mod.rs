@@ -54,8 +54,8 @@ pub(super) async fn serve(
     plugin: Arc<Plugin>,
     tasks: &Tasks,
 ) {
-    let seats = Arc::new(Semaphore::new(CONNECTIONS));
-    while let Ok(seat) = Arc::clone(&seats).acquire_owned().await {
+    let permits = Arc::new(Semaphore::new(CONNECTIONS));
+    while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
         let accepted = tokio::select! {
             () = tasks.cancelled() => return,
             accepted = listener.accept() => accepted.map(|(stream, _)| stream),
@@ -63,21 +63,21 @@ pub(super) async fn serve(
         };
         match accepted {
             Ok(stream) => {
-                tasks.spawn(connection(stream, seat, Arc::clone(&plugin), tasks.clone()));
+                tasks.spawn(connection(stream, permit, Arc::clone(&plugin), tasks.clone()));
             }
-            Err(cause) => refuse_to_spin(&plugin, &cause).await,
+            Err(cause) => pause_after_failed_accept(&plugin, &cause).await,
         }
     }
 }
 
-async fn refuse_to_spin(plugin: &Plugin, cause: &io::Error) {
+async fn pause_after_failed_accept(plugin: &Plugin, cause: &io::Error) {
     plugin.log.warning("cannot accept a connection", cause);
     tokio::time::sleep(PAUSE).await;
 }
 
 async fn connection(
     stream: UnixStream,
-    _seat: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
     plugin: Arc<Plugin>,
     tasks: Tasks,
 ) {
@@ -114,7 +114,7 @@ async fn answer(request: Request<Incoming>, plugin: &Plugin) -> Response<Full<By
     let request = tokio::time::timeout(BODY, read(body)).await.ok().flatten();
     let allowed = match request {
         Some(request) => plugin.allows(phase, &request),
-        None => plugin.refuses(phase),
+        None => plugin.refuse(phase),
     };
     reply(StatusCode::OK, if allowed { ALLOWED } else { REFUSED })
 }

@@ -15,15 +15,15 @@ use crate::authz::decision_log::DecisionLog;
 use crate::authz::reload::ReloadingPolicy;
 use crate::authz::testing::{HOST, Signer};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-struct Served {
+struct TestServer {
     socket: PathBuf,
     tasks: Tasks,
     _directory: TempDir,
 }
 
-impl Served {
+impl TestServer {
     fn start() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let socket = directory.path().join("plugin.sock");
@@ -38,7 +38,7 @@ impl Served {
             counts: Counts::default(),
             log_local: false,
         };
-        let (tasks, (_door, nobody)) = (Tasks::new(), tokio::sync::mpsc::channel(1));
+        let (tasks, (_connections, nobody)) = (Tasks::new(), tokio::sync::mpsc::channel(1));
         let own = tasks.clone();
         tasks.spawn(async move { serve(&listener, nobody, Arc::new(plugin), &own).await });
         Self { socket, tasks, _directory: directory }
@@ -65,7 +65,7 @@ impl Served {
 
 async fn rest(stream: &mut UnixStream) -> String {
     let mut answer = Vec::new();
-    drop(timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("an end in time"));
+    drop(timeout(TIMEOUT, stream.read_to_end(&mut answer)).await.expect("an end in time"));
     String::from_utf8_lossy(&answer).into_owned()
 }
 
@@ -81,7 +81,7 @@ fn local() -> Value {
 
 #[tokio::test]
 async fn the_engine_learns_what_the_plugin_is_for() {
-    let served = Served::start();
+    let served = TestServer::start();
     let answer = served.ask(&post("/Plugin.Activate", "")).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.contains("application/vnd.docker.plugins.v1.1+json"), "{answer}");
@@ -90,7 +90,7 @@ async fn the_engine_learns_what_the_plugin_is_for() {
 
 #[tokio::test]
 async fn it_tells_what_it_has_decided() {
-    let served = Served::start();
+    let served = TestServer::start();
     served.is_alive().await;
     served.ask(&post("/AuthZPlugin.AuthZReq", "nonsense")).await;
     let socket = served.socket.clone();
@@ -107,7 +107,7 @@ async fn it_tells_what_it_has_decided() {
 
 #[tokio::test]
 async fn one_connection_carries_many_requests() {
-    let served = Served::start();
+    let served = TestServer::start();
     let request = post("/AuthZPlugin.AuthZReq", &local().to_string());
     let answer = served.ask(&request.repeat(50)).await;
     assert_eq!(answer.matches(ALLOWED).count(), 50);
@@ -115,7 +115,7 @@ async fn one_connection_carries_many_requests() {
 
 #[tokio::test]
 async fn an_answer_of_many_megabytes_sent_along_is_no_reason_to_refuse() {
-    let served = Served::start();
+    let served = TestServer::start();
     let mut request = local();
     request["ResponseBody"] = json!("QUJD".repeat(5 << 20));
     request["ResponseStatusCode"] = json!(200);
@@ -125,7 +125,7 @@ async fn an_answer_of_many_megabytes_sent_along_is_no_reason_to_refuse() {
 
 #[tokio::test]
 async fn garbage_is_refused_and_the_next_one_served() {
-    let served = Served::start();
+    let served = TestServer::start();
     for body in ["", "x", "{", "[]", "null", "{}", "\"\"", "[[[[", r#"{"RequestMethod":7}"#] {
         for path in ["/AuthZPlugin.AuthZReq", "/AuthZPlugin.AuthZRes"] {
             let answer = served.ask(&post(path, body)).await;
@@ -146,7 +146,7 @@ async fn garbage_is_refused_and_the_next_one_served() {
 
 #[tokio::test]
 async fn too_much_to_keep_is_refused() {
-    let served = Served::start();
+    let served = TestServer::start();
     let many =
         json!({ "RequestMethod": "GET", "RequestUri": "/", "X": vec!["x".repeat(100); 20_000] });
     let answer = served.ask(&post("/AuthZPlugin.AuthZReq", &many.to_string())).await;
@@ -156,7 +156,7 @@ async fn too_much_to_keep_is_refused() {
 
 #[tokio::test]
 async fn other_calls_and_methods_are_unknown() {
-    let served = Served::start();
+    let served = TestServer::start();
     for path in ["/", "/Plugin.Deactivate", "/AuthZPlugin.AuthZReq/", "/VolumeDriver.Create"] {
         assert!(served.ask(&post(path, "{}")).await.starts_with("HTTP/1.1 404"), "{path}");
     }
@@ -166,7 +166,7 @@ async fn other_calls_and_methods_are_unknown() {
 
 #[tokio::test]
 async fn a_body_that_is_broken_off_is_not_allowed() {
-    let served = Served::start();
+    let served = TestServer::start();
     let whole = post("/AuthZPlugin.AuthZReq", &local().to_string());
     let answer = served.ask(&whole[..whole.len() - 1]).await;
     assert!(!answer.contains("\"Allow\":true"), "{answer}");
@@ -174,7 +174,7 @@ async fn a_body_that_is_broken_off_is_not_allowed() {
 
 #[tokio::test]
 async fn slow_and_silent_peers_do_not_keep_others_from_their_answers() {
-    let served = Served::start();
+    let served = TestServer::start();
     let mut slow = Vec::new();
     for part in
         ["", "POST /AuthZ", "POST /AuthZPlugin.AuthZReq HTTP/1.1\r\nContent-Length: 9\r\n\r\n{"]
@@ -191,7 +191,7 @@ async fn slow_and_silent_peers_do_not_keep_others_from_their_answers() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_never_comes_is_refused_in_time() {
-    let served = Served::start();
+    let served = TestServer::start();
     let mut stream = served.dial().await;
     let head = b"POST /AuthZPlugin.AuthZReq HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{";
     stream.write_all(head).await.expect("sent");
@@ -200,7 +200,7 @@ async fn a_body_that_never_comes_is_refused_in_time() {
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_is_closed_at_last() {
-    let served = Served::start();
+    let served = TestServer::start();
     let mut stream = served.dial().await;
     let mut answer = Vec::new();
     let ended = timeout(HEAD * 2, stream.read_to_end(&mut answer)).await;
@@ -209,10 +209,10 @@ async fn an_idle_connection_is_closed_at_last() {
 
 #[tokio::test]
 async fn shutdown_ends_idle_connections() {
-    let served = Served::start();
+    let served = TestServer::start();
     let mut idle = served.dial().await;
     idle.write_all(&post("/Plugin.Activate", "")).await.expect("sent");
     let mut begun = [0; 16];
     idle.read_exact(&mut begun).await.expect("an answer");
-    assert!(served.tasks.finish(PATIENCE).await);
+    assert!(served.tasks.finish(TIMEOUT).await);
 }
