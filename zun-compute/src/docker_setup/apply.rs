@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use zun_common::bus::Bus;
 use zun_common::{chain, shutdown};
 
-use super::back::{self, Former, until_live_restore};
 use super::certificates;
 use super::daemon_json::with_live_restore;
 use super::error::SetupError;
@@ -23,6 +22,7 @@ use super::local;
 use super::plan::{Change, Found, Plan, Wanted};
 use super::proof;
 use super::record::{Place, Record};
+use super::rollback::{self, Snapshot, until_live_restore};
 use super::services::Order;
 use super::texts::{DOCKER_UNIT, PLUGIN_UNIT, SOCKET_UNIT};
 use super::{Machine, Summary};
@@ -39,7 +39,7 @@ pub(super) struct Attempt<'a> {
     pub(super) certificate: CertificateSettings,
     /// Why the host needs a certificate, where it does.
     pub(super) flaw: Option<Flaw>,
-    pub(super) docker_has_read: AtomicBool,
+    pub(super) docker_has_new_settings: AtomicBool,
     pub(super) told_to_end: AtomicBool,
 }
 
@@ -59,14 +59,14 @@ impl Attempt<'_> {
             Err(why) => why,
         };
         tracing::warn!(error = %chain(&why), "Docker is not set up; what was there is put back");
-        let former = Former {
+        let former = Snapshot {
             files: &before,
             daemon_json: &self.found.targets.daemon_json,
             drop_in: &self.found.targets.drop_in,
             plugin_was_active,
-            docker_has_read: self.docker_has_read.load(Ordering::Relaxed),
+            docker_has_new_settings: self.docker_has_new_settings.load(Ordering::Relaxed),
         };
-        if let Err(cause) = back::put_back(self.machine, &former).await {
+        if let Err(cause) = rollback::roll_back(self.machine, &former).await {
             let (why, cause) = (chain(&why), Box::new(cause));
             return Err(SetupError::Stuck {
                 why,
@@ -198,7 +198,7 @@ impl Attempt<'_> {
             return Ok(());
         }
         let path = &self.found.targets.daemon_json;
-        self.docker_has_read.store(true, Ordering::Relaxed);
+        self.docker_has_new_settings.store(true, Ordering::Relaxed);
         files::write(path, &with_live_restore(self.found.text(path), true)?)?;
         self.machine.services.order(Order::Reload, DOCKER_UNIT).await?;
         until_live_restore(&self.machine.engine, true).await
@@ -206,7 +206,7 @@ impl Attempt<'_> {
 
     /// Its settings and its command line belong together: nothing comes between the two.
     async fn restart_docker(&self) -> Result<(), SetupError> {
-        self.docker_has_read.store(true, Ordering::Relaxed);
+        self.docker_has_new_settings.store(true, Ordering::Relaxed);
         for Change { path, before: _, after } in
             self.plan.drop_in.iter().chain(&self.plan.daemon_json)
         {

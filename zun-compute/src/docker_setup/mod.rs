@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  facts ──> plan (pure) ──> apply ──> proof
-//!    │          │              └─ on failure ─> back
+//!    │          │              └─ on failure ─> rollback
 //!    │          └─ nothing differs ─> nothing is done
 //!    └─ an obstacle ─> an error, nothing is changed
 //! ```
@@ -11,7 +11,6 @@
 //! and a few files.
 
 mod apply;
-mod back;
 mod certificates;
 mod command_line;
 mod daemon_json;
@@ -22,6 +21,7 @@ mod local;
 mod plan;
 mod proof;
 mod record;
+mod rollback;
 mod services;
 mod show;
 #[cfg(test)]
@@ -219,7 +219,7 @@ async fn begin<'a>(
         wanted,
         certificate,
         flaw,
-        docker_has_read: AtomicBool::new(false),
+        docker_has_new_settings: AtomicBool::new(false),
         told_to_end: AtomicBool::new(false),
     })))
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::back::{self, Former};
 use super::daemon_json;
 use super::error::SetupError;
 use super::files::{self, Kept};
 use super::local;
 use super::record::{self, Place};
+use super::rollback::{self, Snapshot};
 use super::texts::DOCKER_UNIT;
 use super::{Machine, Undone};
 use crate::driver::docker::RUNTIME;
@@ -32,14 +32,14 @@ pub(super) async fn undo(machine: &Machine) -> Result<Undone, SetupError> {
     let drop_in =
         machine.paths.units.join(DOCKER_UNIT).with_extension("service.d").join("zun.conf");
     let daemon_json = record.daemon_json.clone();
-    back::put_back(
+    rollback::roll_back(
         machine,
-        &Former {
+        &Snapshot {
             files: &former,
             daemon_json: &daemon_json,
             drop_in: &drop_in,
             plugin_was_active: record.plugin_was_active,
-            docker_has_read: true,
+            docker_has_new_settings: true,
         },
     )
     .await?;

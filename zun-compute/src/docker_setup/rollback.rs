@@ -22,24 +22,24 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// What is to be put back.
-pub(super) struct Former<'a> {
+pub(super) struct Snapshot<'a> {
     pub(super) files: &'a BTreeMap<PathBuf, Option<Kept>>,
     pub(super) daemon_json: &'a Path,
     pub(super) drop_in: &'a Path,
     pub(super) plugin_was_active: bool,
     /// Docker runs, or may run, with what is to go.
-    pub(super) docker_has_read: bool,
+    pub(super) docker_has_new_settings: bool,
 }
 
 /// Puts it back.
-pub(super) async fn put_back(machine: &Machine, former: &Former<'_>) -> Result<(), SetupError> {
+pub(super) async fn roll_back(machine: &Machine, former: &Snapshot<'_>) -> Result<(), SetupError> {
     let services = machine.services.as_ref();
     let of = |path: &Path| former.files.get(path).and_then(Option::as_ref);
     if former.files.contains_key(former.drop_in) {
         files::restore(former.drop_in, of(former.drop_in))?;
     }
     let settings = of(former.daemon_json);
-    if former.docker_has_read {
+    if former.docker_has_new_settings {
         restart_with(machine, former.daemon_json, settings).await?;
     }
     if former.files.contains_key(former.daemon_json) {
