@@ -21,10 +21,10 @@ use super::files::{self, Kept};
 use super::local;
 use super::plan::{Change, Found, Plan, Wanted};
 use super::proof;
-use super::record::{Place, Record};
 use super::rollback::{self, Snapshot, until_live_restore};
 use super::services::Order;
 use super::texts::{DOCKER_UNIT, PLUGIN_UNIT, SOCKET_UNIT};
+use super::undo_record::{RecordStore, UndoRecord};
 use super::{Machine, Summary};
 use crate::certificate::{CertificateFiles, CertificateSettings, Flaw};
 use crate::probe::Listener;
@@ -45,7 +45,7 @@ pub(super) struct Attempt<'a> {
 
 impl Attempt<'_> {
     /// Carries it out.
-    pub(super) async fn run(self, place: &Place) -> Result<Summary, SetupError> {
+    pub(super) async fn run(self, store: &RecordStore) -> Result<Summary, SetupError> {
         let services = self.machine.services.as_ref();
         let plugin_was_active = services.is_active(SOCKET_UNIT).await?;
         let before = self.before()?;
@@ -53,7 +53,7 @@ impl Attempt<'_> {
         if self.found.record.is_none() {
             record.plugin_was_active = plugin_was_active;
         }
-        let outcome = self.carry_out_unless_told(place, &mut record, &before).await;
+        let outcome = self.carry_out_unless_told(store, &mut record, &before).await;
         let why = match outcome {
             Ok(summary) => return Ok(summary),
             Err(why) => why,
@@ -74,7 +74,7 @@ impl Attempt<'_> {
                 cause,
             });
         }
-        self.forget(place, &record)?;
+        self.forget(store, &record)?;
         Err(SetupError::RolledBack(Box::new(why)))
     }
 
@@ -96,11 +96,11 @@ impl Attempt<'_> {
     /// put back.
     async fn carry_out_unless_told(
         &self,
-        place: &Place,
-        record: &mut Record,
+        store: &RecordStore,
+        record: &mut UndoRecord,
         before: &BTreeMap<PathBuf, Option<Kept>>,
     ) -> Result<Summary, SetupError> {
-        let mut work = pin!(self.carry_out(place, record, before));
+        let mut work = pin!(self.carry_out(store, record, before));
         tokio::select! {
             outcome = &mut work => return outcome,
             _signal = shutdown::signal() => self.told_to_end.store(true, Ordering::Relaxed),
@@ -120,11 +120,11 @@ impl Attempt<'_> {
 
     async fn carry_out(
         &self,
-        place: &Place,
-        record: &mut Record,
+        store: &RecordStore,
+        record: &mut UndoRecord,
         before: &BTreeMap<PathBuf, Option<Kept>>,
     ) -> Result<Summary, SetupError> {
-        self.keep(place, record, before)?;
+        self.keep(store, record, before)?;
         if self.flaw.is_some() {
             certificates::ensure(self.bus, &self.certificate).await?;
         }
@@ -146,7 +146,7 @@ impl Attempt<'_> {
         self.prove().await?;
         self.go_on()?;
         record.proved = true;
-        place.write(record)?;
+        store.write(record)?;
         let after = local::processes(socket).await.unwrap_or_default();
         let kept = running.iter().filter(|(id, pid)| after.get(*id) == Some(pid)).count();
         let written = self.plan.changes().map(|change| change.path.clone()).collect();
@@ -157,8 +157,8 @@ impl Attempt<'_> {
     /// Before the first change: what is there, and what will be.
     fn keep(
         &self,
-        place: &Place,
-        record: &mut Record,
+        store: &RecordStore,
+        record: &mut UndoRecord,
         before: &BTreeMap<PathBuf, Option<Kept>>,
     ) -> Result<(), SetupError> {
         record.proved = false;
@@ -171,12 +171,12 @@ impl Attempt<'_> {
                 record.note(path, None, None);
             }
         }
-        place.write(record)?;
+        store.write(record)?;
         let written: Vec<_> = record.files.keys().cloned().collect();
         for path in written {
             record.directories.extend(files::make_way(&path)?);
         }
-        Ok(place.write(record)?)
+        Ok(store.write(record)?)
     }
 
     async fn start_plugin(&self) -> Result<(), SetupError> {
@@ -229,11 +229,11 @@ impl Attempt<'_> {
     }
 
     /// The record as it was before this attempt.
-    fn forget(&self, place: &Place, tried: &Record) -> Result<(), SetupError> {
+    fn forget(&self, store: &RecordStore, tried: &UndoRecord) -> Result<(), SetupError> {
         if let Some(former) = &self.found.record {
-            return Ok(place.write(former)?);
+            return Ok(store.write(former)?);
         }
         files::remove_empty(&tried.directories);
-        Ok(place.clear()?)
+        Ok(store.clear()?)
     }
 }

@@ -12,8 +12,8 @@ use super::daemon_json::BadSettings;
 use super::files::FileError;
 use super::plan::Obstacle;
 use super::proof::Unproved;
-use super::record::RecordError;
 use super::services::ServiceError;
+use super::undo_record::UndoRecordError;
 use crate::certificate::CertificateError;
 
 /// Why not.
@@ -125,7 +125,7 @@ pub enum SetupError {
     Service(#[from] ServiceError),
     /// The record for `--undo`.
     #[error("what was there before cannot be kept or read")]
-    Record(#[from] RecordError),
+    Record(#[from] UndoRecordError),
     /// Docker did not do it in time.
     #[error("Docker {0}")]
     Slow(&'static str),

@@ -13,9 +13,9 @@ use super::error::SetupError;
 use super::files::{self, FileError};
 use super::local::{self, Engine};
 use super::plan::{Found, OLDEST, Targets, Wanted};
-use super::record;
 use super::services::Services;
 use super::texts::{DOCKER_UNIT, PLUGIN_UNIT, SOCKET_UNIT};
+use super::undo_record;
 use super::{Machine, Paths};
 use crate::driver::docker::{PLAIN_RUNTIME, TAKES_SIZES};
 
@@ -39,7 +39,7 @@ pub(super) async fn gather(machine: &Machine, wanted: &Wanted) -> Result<Found, 
     let engine = local::engine(&machine.engine)
         .await
         .map_err(|cause| SetupError::EngineSilent { socket: machine.engine.clone(), cause })?;
-    let record = record::read(&paths.record)?;
+    let record = undo_record::read(&paths.record)?;
     let runtime = needs_runtime(&engine).then(|| paths.runtime.clone());
     if let Some(program) = &runtime {
         check_runtime(program)

@@ -20,7 +20,6 @@ mod files;
 mod local;
 mod plan;
 mod proof;
-mod record;
 mod rollback;
 mod services;
 mod show;
@@ -28,6 +27,7 @@ mod show;
 mod tests;
 mod texts;
 mod undo;
+mod undo_record;
 mod unit_file;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -43,14 +43,14 @@ pub use error::SetupError;
 pub use files::FileError;
 pub use plan::Obstacle;
 pub use proof::Unproved;
-pub use record::RecordError;
 pub use services::{Order, ServiceError, Services, Systemd};
+pub use undo_record::UndoRecordError;
 
 use crate::certificate::{self, CertificateFiles, CertificateSettings, Flaw, News};
 use crate::settings::Settings;
 use apply::Attempt;
 use plan::Wanted;
-use record::Place;
+use undo_record::RecordStore;
 
 /// The plugin's name, as Docker knows it by its socket.
 pub(crate) const PLUGIN: &str = "zun-authz";
@@ -177,14 +177,14 @@ pub async fn set_up(
 ) -> Result<Outcome, SetupError> {
     let (wanted, certificate) = wanted(settings, listen)?;
     // Before anything is looked at: what another run changes meanwhile would be taken for what was there.
-    let place = Place::hold(&machine.paths.record)?;
+    let store = RecordStore::lock(&machine.paths.record)?;
     let begun = begin(machine, (wanted, certificate), bus).await;
     let outcome = match begun {
-        Ok(Begun::Attempt(attempt)) => attempt.run(&place).await.map(Outcome::Done),
+        Ok(Begun::Attempt(attempt)) => attempt.run(&store).await.map(Outcome::Done),
         Ok(Begun::Ended(outcome)) => Ok(outcome),
         Err(error) => Err(error),
     };
-    let left = place.leave();
+    let left = store.release();
     let outcome = outcome?;
     left?;
     files::remove(&machine.paths.undone)?;

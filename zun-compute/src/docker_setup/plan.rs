@@ -11,8 +11,8 @@ use super::command_line::{BadCommand, CommandLine};
 use super::daemon_json::{self, BadSettings, Listening};
 use super::files::Kept;
 use super::local::Engine;
-use super::record::Record;
 use super::texts::{self, PluginOptions};
+use super::undo_record::UndoRecord;
 use crate::certificate::CertificateFiles;
 
 /// The oldest API that has all that grants are good for (Docker 20.10).
@@ -60,7 +60,7 @@ pub(super) struct Found {
     pub(super) engine: Engine,
     /// `zun-runtime`, where this engine needs it.
     pub(super) runtime: Option<PathBuf>,
-    pub(super) record: Option<Record>,
+    pub(super) record: Option<UndoRecord>,
 }
 
 /// One file to write.

@@ -10,7 +10,7 @@ use super::daemon_json::{self, Listening};
 use super::files;
 use super::local::Engine;
 use super::plan::{Found, Obstacle, Plan, Targets, Wanted, plan};
-use super::record::Record;
+use super::undo_record::UndoRecord;
 use super::*;
 
 const DOCKERD: &str =
@@ -273,7 +273,7 @@ proptest! {
 
         prop_assert!(plan(&after, &wanted()).expect("a plan").is_empty());
 
-        let record: Record = after.record.expect("a record");
+        let record: UndoRecord = after.record.expect("a record");
         prop_assert_eq!(record.changed_since().expect("read"), None);
         for (path, entry) in &record.files {
             files::restore(path, entry.former.as_ref()).expect("restored");

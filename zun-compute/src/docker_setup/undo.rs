@@ -7,26 +7,26 @@ use super::daemon_json;
 use super::error::SetupError;
 use super::files::{self, Kept};
 use super::local;
-use super::record::{self, Place};
 use super::rollback::{self, Snapshot};
 use super::texts::DOCKER_UNIT;
+use super::undo_record::{self, RecordStore};
 use super::{Machine, Undone};
 use crate::driver::docker::RUNTIME;
 
 /// Undoes, and says which files were put back or taken away: none where nothing was set up.
 pub(super) async fn undo(machine: &Machine) -> Result<Undone, SetupError> {
     let path = &machine.paths.record;
-    if record::read(path)?.is_none() {
-        record::mark_undone(&machine.paths.undone)?;
+    if undo_record::read(path)?.is_none() {
+        undo_record::mark_undone(&machine.paths.undone)?;
         return Ok(Undone::default());
     }
-    let place = Place::hold(path)?;
-    let Some(record) = record::read(path)? else { return Ok(Undone::default()) };
+    let store = RecordStore::lock(path)?;
+    let Some(record) = undo_record::read(path)? else { return Ok(Undone::default()) };
     if let Some(changed) = record.changed_since()? {
         return Err(SetupError::ChangedSince { path: changed.to_owned(), record: path.clone() });
     }
     // First: should this run be killed, the unit must not set up again what is half undone.
-    record::mark_undone(&machine.paths.undone)?;
+    undo_record::mark_undone(&machine.paths.undone)?;
     let former: BTreeMap<PathBuf, Option<Kept>> =
         record.files.iter().map(|(path, entry)| (path.clone(), entry.former.clone())).collect();
     let drop_in =
@@ -44,8 +44,8 @@ pub(super) async fn undo(machine: &Machine) -> Result<Undone, SetupError> {
     )
     .await?;
     files::remove_empty(&record.directories);
-    place.clear()?;
-    place.leave()?;
+    store.clear()?;
+    store.release()?;
     let settings = former.get(&daemon_json).and_then(Option::as_ref);
     let sized = if daemon_json::has_runtime(settings.map(|kept| kept.text.as_str())) {
         0
