@@ -16,15 +16,15 @@ use zun_common::{chain, shutdown};
 
 use super::certificates;
 use super::daemon_json::with_live_restore;
+use super::docker_api;
 use super::error::SetupError;
 use super::files::{self, Kept};
-use super::local;
 use super::plan::{Change, Found, Plan, Wanted};
-use super::proof;
 use super::rollback::{self, Snapshot, until_live_restore};
 use super::services::Order;
-use super::texts::{DOCKER_UNIT, PLUGIN_UNIT, SOCKET_UNIT};
 use super::undo_record::{RecordStore, UndoRecord};
+use super::units::{DOCKER_UNIT, PLUGIN_UNIT, SOCKET_UNIT};
+use super::verify;
 use super::{Machine, Summary};
 use crate::certificate::{CertificateFiles, CertificateSettings, Flaw};
 use crate::probe::Listener;
@@ -133,7 +133,7 @@ impl Attempt<'_> {
         self.start_plugin().await?;
         self.go_on()?;
         let socket = &self.machine.engine;
-        let running = local::processes(socket).await.unwrap_or_default();
+        let running = docker_api::running_pids(socket).await.unwrap_or_default();
         // A run that was killed may have written all and restarted nothing.
         let half = self.found.record.as_ref().is_some_and(|record| !record.proved);
         let restart = self.plan.restarts_docker() || self.must_be_read() || half;
@@ -147,7 +147,7 @@ impl Attempt<'_> {
         self.go_on()?;
         record.proved = true;
         store.write(record)?;
-        let after = local::processes(socket).await.unwrap_or_default();
+        let after = docker_api::running_pids(socket).await.unwrap_or_default();
         let kept = running.iter().filter(|(id, pid)| after.get(*id) == Some(pid)).count();
         let written = self.plan.changes().map(|change| change.path.clone()).collect();
         let signed = self.flaw.is_some();
@@ -189,7 +189,7 @@ impl Attempt<'_> {
         if !self.plan.plugin.is_empty() || self.must_be_read() {
             services.order(Order::Restart, PLUGIN_UNIT).await?;
         }
-        Ok(proof::of_plugin(&self.machine.paths.plugin_socket).await?)
+        Ok(verify::plugin(&self.machine.paths.plugin_socket).await?)
     }
 
     /// In the running Docker, by its settings as they are: hosts and TLS would be refused before its restart.
@@ -219,13 +219,13 @@ impl Attempt<'_> {
     }
 
     async fn prove(&self) -> Result<(), SetupError> {
-        proof::of_docker(&self.machine.engine).await?;
+        verify::docker(&self.machine.engine).await?;
         let identity = certificates::proof_grant(self.bus, &self.wanted.host).await?;
         let ca = &self.wanted.certificates.ca;
         let authority = files::read(ca)?.map(|kept| kept.text).unwrap_or_default();
         let listener =
-            Listener::new(&self.wanted.address, &authority).map_err(proof::Unproved::from)?;
-        Ok(proof::of_listener(&listener, &self.wanted, &identity).await?)
+            Listener::new(&self.wanted.address, &authority).map_err(verify::VerifyError::from)?;
+        Ok(verify::listener(&listener, &self.wanted, &identity).await?)
     }
 
     /// The record as it was before this attempt.

@@ -18,7 +18,7 @@ use zun_common::rpc::host::SignProof;
 
 use super::error::SetupError;
 use super::files::FileError;
-use super::proof::Unproved;
+use super::verify::VerifyError;
 use crate::certificate::{self, CertificateFiles, CertificateSettings, News};
 use crate::probe::{Identity, Unfit};
 
@@ -55,7 +55,7 @@ pub(super) async fn proof_grant(bus: &Bus, host: &HostName) -> Result<Identity, 
         .map_err(SetupError::NoGrant)?;
     compare(Utc::now(), grant.signed_at)?;
     Identity::from_pem(&grant.certificate, request.key.expose())
-        .map_err(|error| Unproved::from(Unfit::from(error)).into())
+        .map_err(|error| VerifyError::from(Unfit::from(error)).into())
 }
 
 fn compare(here: DateTime<Utc>, there: DateTime<Utc>) -> Result<(), SetupError> {

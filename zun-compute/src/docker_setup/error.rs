@@ -11,9 +11,9 @@ use super::command_line::BadCommand;
 use super::daemon_json::BadSettings;
 use super::files::FileError;
 use super::plan::Obstacle;
-use super::proof::Unproved;
 use super::services::ServiceError;
 use super::undo_record::UndoRecordError;
+use super::verify::VerifyError;
 use crate::certificate::CertificateError;
 
 /// Why not.
@@ -131,7 +131,7 @@ pub enum SetupError {
     Slow(&'static str),
     /// A proof.
     #[error("the proof failed")]
-    Unproved(#[from] Unproved),
+    Verify(#[from] VerifyError),
     /// A signal came.
     #[error("interrupted")]
     Interrupted,

@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 
 use super::command_line::{self, CommandLine};
 use super::daemon_json;
+use super::docker_api::{self, Engine};
 use super::error::SetupError;
 use super::files::{self, FileError};
-use super::local::{self, Engine};
 use super::plan::{Found, OLDEST, Targets, Wanted};
 use super::services::Services;
-use super::texts::{DOCKER_UNIT, PLUGIN_UNIT, SOCKET_UNIT};
 use super::undo_record;
+use super::units::{DOCKER_UNIT, PLUGIN_UNIT, SOCKET_UNIT};
 use super::{Machine, Paths};
 use crate::driver::docker::{PLAIN_RUNTIME, TAKES_SIZES};
 
@@ -36,7 +36,7 @@ pub(super) async fn gather(machine: &Machine, wanted: &Wanted) -> Result<Found, 
     for path in targets.all() {
         there.insert(path.clone(), files::read(path)?);
     }
-    let engine = local::engine(&machine.engine)
+    let engine = docker_api::engine(&machine.engine)
         .await
         .map_err(|cause| SetupError::EngineSilent { socket: machine.engine.clone(), cause })?;
     let record = undo_record::read(&paths.record)?;

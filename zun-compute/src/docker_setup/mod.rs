@@ -14,21 +14,21 @@ mod apply;
 mod certificates;
 mod command_line;
 mod daemon_json;
+mod docker_api;
 mod error;
 mod facts;
 mod files;
-mod local;
 mod plan;
-mod proof;
 mod rollback;
 mod services;
 mod show;
 #[cfg(test)]
 mod tests;
-mod texts;
 mod undo;
 mod undo_record;
 mod unit_file;
+mod units;
+mod verify;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -42,9 +42,9 @@ pub use daemon_json::BadSettings;
 pub use error::SetupError;
 pub use files::FileError;
 pub use plan::Obstacle;
-pub use proof::Unproved;
 pub use services::{Order, ServiceError, Services, Systemd};
 pub use undo_record::UndoRecordError;
+pub use verify::VerifyError;
 
 use crate::certificate::{self, CertificateFiles, CertificateSettings, Flaw, News};
 use crate::settings::Settings;

@@ -9,10 +9,10 @@ use zun_common::id::HostName;
 
 use super::command_line::{BadCommand, CommandLine};
 use super::daemon_json::{self, BadSettings, Listening};
+use super::docker_api::Engine;
 use super::files::Kept;
-use super::local::Engine;
-use super::texts::{self, PluginOptions};
 use super::undo_record::UndoRecord;
+use super::units::{self, PluginOptions};
 use crate::certificate::CertificateFiles;
 
 /// The oldest API that has all that grants are good for (Docker 20.10).
@@ -135,20 +135,20 @@ pub(super) fn plan(found: &Found, wanted: &Wanted) -> Result<Plan, Obstacle> {
     let last = found.record.as_ref().and_then(|record| record.written(daemon_json));
     let merged = daemon_json::merged(settings, &listening, last)
         .map_err(|cause| Obstacle::Settings { path: daemon_json.clone(), cause })?;
-    let host = texts::host(&PluginOptions {
+    let host = units::host(&PluginOptions {
         host: &wanted.host,
         api_version: wanted.api_version,
         authority: &wanted.certificates.ca,
         notify: wanted.notify.as_deref(),
     });
     let plugin = [
-        (socket_unit.as_ref(), texts::SOCKET.to_owned()),
-        (plugin_unit.as_ref(), texts::PLUGIN.to_owned()),
+        (socket_unit.as_ref(), units::SOCKET.to_owned()),
+        (plugin_unit.as_ref(), units::PLUGIN.to_owned()),
         (Some(plugin_host), host),
     ];
     Ok(Plan {
         daemon_json: found.change(daemon_json, merged),
-        drop_in: found.change(drop_in, texts::drop_in(&found.command.without_hosts())),
+        drop_in: found.change(drop_in, units::drop_in(&found.command.without_hosts())),
         plugin: plugin.into_iter().filter_map(|(path, text)| found.change(path?, text)).collect(),
     })
 }

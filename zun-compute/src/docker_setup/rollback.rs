@@ -11,11 +11,11 @@ use tokio::time::{Instant, sleep};
 
 use super::Machine;
 use super::daemon_json::{restores_live, with_live_restore};
+use super::docker_api;
 use super::error::SetupError;
 use super::files::{self, Kept};
-use super::local;
 use super::services::Order;
-use super::texts::{DOCKER_UNIT, PLUGIN_UNIT, SOCKET_UNIT};
+use super::units::{DOCKER_UNIT, PLUGIN_UNIT, SOCKET_UNIT};
 
 /// How long Docker has to answer after a restart or a reload.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -68,7 +68,7 @@ async fn restart_with(
     let text = settings.map(|kept| kept.text.as_str());
     files::write(path, &with_live_restore(text, true)?)?;
     // One that runs without it would end its containers already when it stops.
-    if local::engine(&machine.engine).await.is_ok_and(|engine| !engine.live_restore) {
+    if docker_api::engine(&machine.engine).await.is_ok_and(|engine| !engine.live_restore) {
         services.order(Order::Reload, DOCKER_UNIT).await?;
         until_live_restore(&machine.engine, true).await?;
     }
@@ -87,7 +87,7 @@ async fn restart_with(
 pub(super) async fn until_live_restore(engine: &Path, on: bool) -> Result<(), SetupError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let seen = local::engine(engine).await;
+        let seen = docker_api::engine(engine).await;
         if seen.as_ref().is_ok_and(|engine| engine.live_restore == on) {
             return Ok(());
         }

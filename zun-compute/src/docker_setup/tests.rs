@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::command_line::CommandLine;
 use super::daemon_json::{self, Listening};
+use super::docker_api::Engine;
 use super::files;
-use super::local::Engine;
 use super::plan::{Found, Obstacle, Plan, Targets, Wanted, plan};
 use super::undo_record::UndoRecord;
 use super::*;

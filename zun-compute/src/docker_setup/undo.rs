@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::daemon_json;
+use super::docker_api;
 use super::error::SetupError;
 use super::files::{self, Kept};
-use super::local;
 use super::rollback::{self, Snapshot};
-use super::texts::DOCKER_UNIT;
 use super::undo_record::{self, RecordStore};
+use super::units::DOCKER_UNIT;
 use super::{Machine, Undone};
 use crate::driver::docker::RUNTIME;
 
@@ -50,7 +50,7 @@ pub(super) async fn undo(machine: &Machine) -> Result<Undone, SetupError> {
     let sized = if daemon_json::has_runtime(settings.map(|kept| kept.text.as_str())) {
         0
     } else {
-        local::made_with(&machine.engine, RUNTIME).await.unwrap_or_default()
+        docker_api::count_with_runtime(&machine.engine, RUNTIME).await.unwrap_or_default()
     };
     let runtime = machine.paths.runtime.clone();
     Ok(Undone { files: former.into_keys().collect(), sized, runtime })

@@ -98,7 +98,7 @@ pub(super) async fn engine(socket: &Path) -> io::Result<Engine> {
 }
 
 /// The running containers and their processes.
-pub(super) async fn processes(socket: &Path) -> io::Result<BTreeMap<String, i64>> {
+pub(super) async fn running_pids(socket: &Path) -> io::Result<BTreeMap<String, i64>> {
     let listed: Vec<Listed> = get(socket, "/containers/json").await?;
     let mut found = BTreeMap::new();
     for Listed { id } in listed {
@@ -111,7 +111,7 @@ pub(super) async fn processes(socket: &Path) -> io::Result<BTreeMap<String, i64>
 }
 
 /// How many containers, running or not, were made with this runtime.
-pub(super) async fn made_with(socket: &Path, runtime: &str) -> io::Result<usize> {
+pub(super) async fn count_with_runtime(socket: &Path, runtime: &str) -> io::Result<usize> {
     let listed: Vec<Listed> = get(socket, "/containers/json?all=1").await?;
     let mut count = 0;
     for Listed { id } in listed {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use zun_common::grant::{Call, Grant, Method, Mode, Target, WaitCondition};
 
 use super::PLUGIN;
-use super::local::{self, ask};
+use super::docker_api::{self, ask};
 use super::plan::Wanted;
 use crate::probe::{Identity, Listener, Met, Unfit};
 
@@ -16,7 +16,7 @@ const DENIED: &str = "authorization denied by plugin zun-authz";
 
 /// A proof that failed.
 #[derive(Debug, thiserror::Error)]
-pub enum Unproved {
+pub enum VerifyError {
     /// The unix socket.
     #[error("Docker does not answer on its unix socket")]
     Local(#[source] io::Error),
@@ -54,17 +54,17 @@ pub enum Unproved {
     },
 }
 
-impl From<Unfit> for Unproved {
+impl From<Unfit> for VerifyError {
     fn from(unfit: Unfit) -> Self {
         Self::Unfit(Box::new(unfit))
     }
 }
 
 /// The plugin answers, lets local requests through and refuses one over TLS without a certificate.
-pub(super) async fn of_plugin(socket: &Path) -> Result<(), Unproved> {
-    let (_, text) = ask(socket, "POST /Plugin.Activate", "").await.map_err(Unproved::Plugin)?;
+pub(super) async fn plugin(socket: &Path) -> Result<(), VerifyError> {
+    let (_, text) = ask(socket, "POST /Plugin.Activate", "").await.map_err(VerifyError::Plugin)?;
     if !text.contains("authz") {
-        return Err(Unproved::Decision { asked: "what it is", answered: text });
+        return Err(VerifyError::Decision { asked: "what it is", answered: text });
     }
     let question = |method: &str| {
         json!({
@@ -80,31 +80,31 @@ async fn decides(
     socket: &Path,
     (asked, question): (&'static str, Value),
     wanted: bool,
-) -> Result<(), Unproved> {
+) -> Result<(), VerifyError> {
     let (_, answered) = ask(socket, "POST /AuthZPlugin.AuthZReq", &question.to_string())
         .await
-        .map_err(Unproved::Plugin)?;
+        .map_err(VerifyError::Plugin)?;
     let allowed = serde_json::from_str::<Value>(&answered)
         .ok()
         .and_then(|answer| answer.get("Allow").and_then(Value::as_bool));
-    if allowed == Some(wanted) { Ok(()) } else { Err(Unproved::Decision { asked, answered }) }
+    if allowed == Some(wanted) { Ok(()) } else { Err(VerifyError::Decision { asked, answered }) }
 }
 
 /// Docker as it must be after its restart.
-pub(super) async fn of_docker(socket: &Path) -> Result<(), Unproved> {
-    let engine = local::engine(socket).await.map_err(Unproved::Local)?;
+pub(super) async fn docker(socket: &Path) -> Result<(), VerifyError> {
+    let engine = docker_api::engine(socket).await.map_err(VerifyError::Local)?;
     if !engine.plugins.iter().any(|plugin| plugin == PLUGIN) {
-        return Err(Unproved::NoPlugin(engine.plugins));
+        return Err(VerifyError::NoPlugin(engine.plugins));
     }
-    if engine.live_restore { Ok(()) } else { Err(Unproved::NoLiveRestore) }
+    if engine.live_restore { Ok(()) } else { Err(VerifyError::NoLiveRestore) }
 }
 
 /// Strangers are cut off; a good grant gets one request to the engine, and five others get a refusal.
-pub(super) async fn of_listener(
+pub(super) async fn listener(
     listener: &Listener,
     wanted: &Wanted,
     identity: &Identity,
-) -> Result<(), Unproved> {
+) -> Result<(), VerifyError> {
     listener.refuses_strangers().await?;
     let (granted, others) = lines(wanted);
     let met = listener.ask(Some(identity), &granted).await?;
@@ -123,7 +123,7 @@ pub(super) async fn of_listener(
     Ok(())
 }
 
-fn unlike(line: String, whose: &'static str, (met, wanted): (&Met, &'static str)) -> Unproved {
+fn unlike(line: String, whose: &'static str, (met, wanted): (&Met, &'static str)) -> VerifyError {
     let met = match met {
         Met::Refused => "cut off at the handshake".to_owned(),
         Met::Answered { status, text } => {
@@ -131,7 +131,7 @@ fn unlike(line: String, whose: &'static str, (met, wanted): (&Met, &'static str)
             format!("answered {status} ({})", body.chars().take(120).collect::<String>())
         }
     };
-    Unproved::Answer { line, whose, met, wanted }
+    VerifyError::Answer { line, whose, met, wanted }
 }
 
 /// The request that a proof's grant is good for, and five that it is not.
