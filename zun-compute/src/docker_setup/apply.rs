@@ -18,7 +18,7 @@ use super::certificates;
 use super::daemon_json::with_live_restore;
 use super::docker_api;
 use super::error::SetupError;
-use super::files::{self, Kept};
+use super::files::{self, SavedFile};
 use super::plan::{Change, Found, Plan, Wanted};
 use super::rollback::{self, Snapshot, until_live_restore};
 use super::services::Order;
@@ -40,7 +40,7 @@ pub(super) struct Attempt<'a> {
     /// Why the host needs a certificate, where it does.
     pub(super) flaw: Option<Flaw>,
     pub(super) docker_has_new_settings: AtomicBool,
-    pub(super) told_to_end: AtomicBool,
+    pub(super) interrupted: AtomicBool,
 }
 
 impl Attempt<'_> {
@@ -53,7 +53,7 @@ impl Attempt<'_> {
         if self.found.record.is_none() {
             record.plugin_was_active = plugin_was_active;
         }
-        let outcome = self.carry_out_unless_told(store, &mut record, &before).await;
+        let outcome = self.apply_unless_signalled(store, &mut record, &before).await;
         let why = match outcome {
             Ok(summary) => return Ok(summary),
             Err(why) => why,
@@ -74,12 +74,12 @@ impl Attempt<'_> {
                 cause,
             });
         }
-        self.forget(store, &record)?;
+        self.restore_record(store, &record)?;
         Err(SetupError::RolledBack(Box::new(why)))
     }
 
     /// Every file that may be written, as it is now.
-    fn before(&self) -> Result<BTreeMap<PathBuf, Option<Kept>>, SetupError> {
+    fn before(&self) -> Result<BTreeMap<PathBuf, Option<SavedFile>>, SetupError> {
         let mut before = self.found.files.clone();
         for path in self.keys() {
             before.insert(path.clone(), files::read(path)?);
@@ -94,57 +94,57 @@ impl Attempt<'_> {
 
     /// A signal is heard between two steps: half a step, such as a restart that goes on without us, could not be
     /// put back.
-    async fn carry_out_unless_told(
+    async fn apply_unless_signalled(
         &self,
         store: &RecordStore,
         record: &mut UndoRecord,
-        before: &BTreeMap<PathBuf, Option<Kept>>,
+        before: &BTreeMap<PathBuf, Option<SavedFile>>,
     ) -> Result<Summary, SetupError> {
-        let mut work = pin!(self.carry_out(store, record, before));
+        let mut work = pin!(self.apply(store, record, before));
         tokio::select! {
             outcome = &mut work => return outcome,
-            _signal = shutdown::signal() => self.told_to_end.store(true, Ordering::Relaxed),
+            _signal = shutdown::signal() => self.interrupted.store(true, Ordering::Relaxed),
         }
         work.await
     }
 
     /// Docker must have the new certificate at once.
-    fn must_be_read(&self) -> bool {
+    fn needs_restart_now(&self) -> bool {
         self.flaw.as_ref().is_some_and(|flaw| !flaw.can_wait())
     }
 
-    fn go_on(&self) -> Result<(), SetupError> {
-        let told = self.told_to_end.load(Ordering::Relaxed);
+    fn check_interrupted(&self) -> Result<(), SetupError> {
+        let told = self.interrupted.load(Ordering::Relaxed);
         if told { Err(SetupError::Interrupted) } else { Ok(()) }
     }
 
-    async fn carry_out(
+    async fn apply(
         &self,
         store: &RecordStore,
         record: &mut UndoRecord,
-        before: &BTreeMap<PathBuf, Option<Kept>>,
+        before: &BTreeMap<PathBuf, Option<SavedFile>>,
     ) -> Result<Summary, SetupError> {
-        self.keep(store, record, before)?;
+        self.record_previous(store, record, before)?;
         if self.flaw.is_some() {
             certificates::ensure(self.bus, &self.certificate).await?;
         }
         certificates::open_to_plugin(&self.wanted.certificates.ca)?;
-        self.go_on()?;
+        self.check_interrupted()?;
         self.start_plugin().await?;
-        self.go_on()?;
+        self.check_interrupted()?;
         let socket = &self.machine.engine;
         let running = docker_api::running_pids(socket).await.unwrap_or_default();
         // A run that was killed may have written all and restarted nothing.
         let half = self.found.record.as_ref().is_some_and(|record| !record.proved);
-        let restart = self.plan.restarts_docker() || self.must_be_read() || half;
+        let restart = self.plan.restarts_docker() || self.needs_restart_now() || half;
         if restart {
             self.switch_live_restore_on().await?;
-            self.go_on()?;
+            self.check_interrupted()?;
             self.restart_docker().await?;
-            self.go_on()?;
+            self.check_interrupted()?;
         }
         self.prove().await?;
-        self.go_on()?;
+        self.check_interrupted()?;
         record.proved = true;
         store.write(record)?;
         let after = docker_api::running_pids(socket).await.unwrap_or_default();
@@ -155,11 +155,11 @@ impl Attempt<'_> {
     }
 
     /// Before the first change: what is there, and what will be.
-    fn keep(
+    fn record_previous(
         &self,
         store: &RecordStore,
         record: &mut UndoRecord,
-        before: &BTreeMap<PathBuf, Option<Kept>>,
+        before: &BTreeMap<PathBuf, Option<SavedFile>>,
     ) -> Result<(), SetupError> {
         record.proved = false;
         record.daemon_json.clone_from(&self.found.targets.daemon_json);
@@ -174,7 +174,7 @@ impl Attempt<'_> {
         store.write(record)?;
         let written: Vec<_> = record.files.keys().cloned().collect();
         for path in written {
-            record.directories.extend(files::make_way(&path)?);
+            record.directories.extend(files::create_parents(&path)?);
         }
         Ok(store.write(record)?)
     }
@@ -186,7 +186,7 @@ impl Attempt<'_> {
         }
         services.read_again().await?;
         services.order(Order::Start, SOCKET_UNIT).await?;
-        if !self.plan.plugin.is_empty() || self.must_be_read() {
+        if !self.plan.plugin.is_empty() || self.needs_restart_now() {
             services.order(Order::Restart, PLUGIN_UNIT).await?;
         }
         Ok(verify::plugin(&self.machine.paths.plugin_socket).await?)
@@ -229,7 +229,7 @@ impl Attempt<'_> {
     }
 
     /// The record as it was before this attempt.
-    fn forget(&self, store: &RecordStore, tried: &UndoRecord) -> Result<(), SetupError> {
+    fn restore_record(&self, store: &RecordStore, tried: &UndoRecord) -> Result<(), SetupError> {
         if let Some(former) = &self.found.record {
             return Ok(store.write(former)?);
         }

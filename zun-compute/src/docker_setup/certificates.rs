@@ -23,10 +23,10 @@ use crate::certificate::{self, CertificateFiles, CertificateSettings, News};
 use crate::probe::{Identity, Unfit};
 
 /// zun-api signs from a minute ago on, and for two minutes.
-const FARTHEST_CLOCK: i64 = 60;
+const MAX_CLOCK_SKEW: i64 = 60;
 
 /// Refuses a certificate that was copied from another host: its key is in two hands.
-pub(super) fn is_not_anothers(path: &Path, host: &HostName) -> Result<(), SetupError> {
+pub(super) fn check_host(path: &Path, host: &HostName) -> Result<(), SetupError> {
     let Ok(text) = fs::read(path) else { return Ok(()) };
     match subject(&text) {
         Some(found) if found != host.as_str() && found != "host" => {
@@ -53,14 +53,14 @@ pub(super) async fn proof_grant(bus: &Bus, host: &HostName) -> Result<Identity, 
         .ask_controller(&question, &CallContext::internal())
         .await
         .map_err(SetupError::NoGrant)?;
-    compare(Utc::now(), grant.signed_at)?;
+    check_clock(Utc::now(), grant.signed_at)?;
     Identity::from_pem(&grant.certificate, request.key.expose())
         .map_err(|error| VerifyError::from(Unfit::from(error)).into())
 }
 
-fn compare(here: DateTime<Utc>, there: DateTime<Utc>) -> Result<(), SetupError> {
+fn check_clock(here: DateTime<Utc>, there: DateTime<Utc>) -> Result<(), SetupError> {
     let ahead = (here - there).num_seconds();
-    if ahead.abs() < FARTHEST_CLOCK {
+    if ahead.abs() < MAX_CLOCK_SKEW {
         return Ok(());
     }
     let direction = if ahead > 0 { "ahead of" } else { "behind" };
@@ -116,7 +116,9 @@ mod tests {
     fn a_clock_that_is_a_minute_wrong_is_told_of_with_its_direction() {
         let there = Utc::now();
         let words = |seconds| {
-            compare(there + TimeDelta::seconds(seconds), there).err().map(|error| error.to_string())
+            check_clock(there + TimeDelta::seconds(seconds), there)
+                .err()
+                .map(|error| error.to_string())
         };
         assert_eq!(words(59), None);
         assert_eq!(words(-59), None);
@@ -148,14 +150,14 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("cert.pem");
         let host: HostName = "c1".parse().expect("a name");
-        is_not_anothers(&path, &host).expect("none is there");
+        check_host(&path, &host).expect("none is there");
         let mut params = rcgen::CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(rcgen::DnType::CommonName, "c2");
         let key = rcgen::KeyPair::generate().expect("a key");
         let pem = params.self_signed(&key).expect("signed").pem();
         fs::write(&path, pem).expect("written");
-        let words = is_not_anothers(&path, &host).expect_err("another's").to_string();
+        let words = check_host(&path, &host).expect_err("another's").to_string();
         assert!(words.contains("`c2`") && words.contains("`c1`"), "{words}");
     }
 }

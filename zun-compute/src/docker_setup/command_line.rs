@@ -13,16 +13,16 @@ const PLUGIN_FLAG: &str = "--authorization-plugin";
 
 /// A unit that is not understood, or a flag in the way.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadCommand {
+pub enum CommandLineError {
     /// None or more than one.
     #[error("it must have one ExecStart, and has {0}")]
-    Commands(usize),
+    ExecStartCount(usize),
     /// In the way of our own command.
     #[error(
         "{path} has an ExecStart, and systemd reads it after {ours}, which could say nothing then: give it a name that \
          comes before"
     )]
-    Behind {
+    LaterDropIn {
         /// The drop-in.
         path: PathBuf,
         /// Ours.
@@ -45,7 +45,7 @@ pub enum BadCommand {
 pub(super) struct CommandLine(Vec<String>);
 
 /// The last word on `ExecStart` in the unit's files, main file first.
-pub(super) fn of_unit(files: &[String]) -> Result<CommandLine, BadCommand> {
+pub(super) fn of_unit(files: &[String]) -> Result<CommandLine, CommandLineError> {
     let mut commands = Vec::new();
     for value in values(files, "ExecStart") {
         if value.is_empty() {
@@ -56,7 +56,7 @@ pub(super) fn of_unit(files: &[String]) -> Result<CommandLine, BadCommand> {
     }
     match commands.as_slice() {
         [command] => Ok(CommandLine::new(command)),
-        others => Err(BadCommand::Commands(others.len())),
+        others => Err(CommandLineError::ExecStartCount(others.len())),
     }
 }
 
@@ -85,12 +85,15 @@ pub(super) fn environment(unit: &[(PathBuf, String)], name: &str) -> Option<(Pat
 
 /// Refuses a drop-in behind ours with a command of its own: ours would say nothing. systemd reads drop-ins in the
 /// order of their names, wherever they lie.
-pub(super) fn is_last_word(unit: &[(PathBuf, String)], ours: &Path) -> Result<(), BadCommand> {
+pub(super) fn check_drop_in_order(
+    unit: &[(PathBuf, String)],
+    ours: &Path,
+) -> Result<(), CommandLineError> {
     for (path, text) in unit.iter().skip(1) {
         let behind = path.file_name() > ours.file_name();
         if behind && !values(std::slice::from_ref(text), "ExecStart").is_empty() {
             let (path, ours) = (path.clone(), ours.to_owned());
-            return Err(BadCommand::Behind { path, ours });
+            return Err(CommandLineError::LaterDropIn { path, ours });
         }
     }
     Ok(())
@@ -145,9 +148,9 @@ impl CommandLine {
     }
 
     /// Refuses flags for which there are keys. `-H` in a variable cannot be moved, so it counts there.
-    pub(super) fn check(&self, place: &str, variable: bool) -> Result<(), BadCommand> {
+    pub(super) fn check(&self, place: &str, variable: bool) -> Result<(), CommandLineError> {
         let refuse =
-            |flag: &str| BadCommand::Flag { place: place.to_owned(), flag: flag.to_owned() };
+            |flag: &str| CommandLineError::Flag { place: place.to_owned(), flag: flag.to_owned() };
         for word in &self.0 {
             let name = word.split_once('=').map_or(word.as_str(), |(name, _value)| name);
             if CONFLICTING.contains(&name) || name == PLUGIN_FLAG {
@@ -206,8 +209,8 @@ mod tests {
         assert_eq!(command.without_hosts(), "/bin/dockerd");
         let second = "[Service]\nExecStart=/bin/other\n";
         let two = of_unit(&[DEBIAN.to_owned(), second.to_owned()]);
-        assert_eq!(two, Err(BadCommand::Commands(2)));
-        assert_eq!(of_unit(&[]), Err(BadCommand::Commands(0)));
+        assert_eq!(two, Err(CommandLineError::ExecStartCount(2)));
+        assert_eq!(of_unit(&[]), Err(CommandLineError::ExecStartCount(0)));
     }
 
     #[test]
@@ -251,9 +254,13 @@ mod tests {
             [main, (PathBuf::from(name), text.to_owned())]
         };
         let command = "[Service]\nExecStart=\nExecStart=b\n";
-        assert_eq!(is_last_word(&unit("/run/d/a.conf", command), ours), Ok(()));
-        assert_eq!(is_last_word(&unit("/run/d/zz.conf", "[Service]\nNice=1\n"), ours), Ok(()));
-        let words = is_last_word(&unit("/run/d/zz.conf", command), ours).expect_err("behind");
+        assert_eq!(check_drop_in_order(&unit("/run/d/a.conf", command), ours), Ok(()));
+        assert_eq!(
+            check_drop_in_order(&unit("/run/d/zz.conf", "[Service]\nNice=1\n"), ours),
+            Ok(())
+        );
+        let words =
+            check_drop_in_order(&unit("/run/d/zz.conf", command), ours).expect_err("behind");
         assert!(words.to_string().starts_with("/run/d/zz.conf has an ExecStart"), "{words}");
     }
 

@@ -21,7 +21,7 @@ const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 
 /// What is to stand in it.
 #[derive(Debug, Clone)]
-pub(super) struct Listening {
+pub(super) struct ListenerSettings {
     /// Our TCP listener, such as `tcp://0.0.0.0:2376`.
     pub(super) socket: String,
     /// Server certificate, key, and what is trusted in clients.
@@ -29,16 +29,16 @@ pub(super) struct Listening {
     /// What the command line says with `-H`, which moves here.
     pub(super) command_hosts: Vec<String>,
     /// Docker is started without `-H` already, by our drop-in.
-    pub(super) moved: bool,
+    pub(super) hosts_moved: bool,
     /// The plugins that the running Docker asks.
-    pub(super) asked: Vec<String>,
+    pub(super) active_plugins: Vec<String>,
     /// `zun-runtime`, where Docker takes no first size of a terminal itself.
     pub(super) runtime: Option<PathBuf>,
 }
 
 /// Settings that ours cannot join.
 #[derive(Debug, thiserror::Error)]
-pub enum BadSettings {
+pub enum DaemonJsonError {
     /// Not JSON.
     #[error("it is not JSON")]
     NotJson(#[from] serde_json::Error),
@@ -69,22 +69,22 @@ pub enum BadSettings {
     #[error(
         "`hosts` is set while docker.service is started with `-H {0}`: Docker refuses both together; remove one"
     )]
-    HostsTwice(String),
+    HostsInBoth(String),
     /// A listener that is not ours.
     #[error(
         "`hosts` has the TCP listener `{0}` of somebody else: remove it first, for it would become ours"
     )]
-    OtherListener(String),
+    ForeignListener(String),
     /// Docker ends where it is told of a plugin that does not answer.
     #[error(
         "`authorization-plugins` has `{0}`, which the running Docker does not ask: restart Docker with it first, or remove it"
     )]
-    DeadPlugin(String),
+    InactivePlugin(String),
     /// A runtime of our name that is another one.
     #[error(
         "`runtimes` has {value} as `{RUNTIME}` already; it must be {wanted} or absent: call it otherwise"
     )]
-    OtherRuntime {
+    ForeignRuntime {
         /// What it is.
         value: String,
         /// What it must be.
@@ -92,20 +92,20 @@ pub enum BadSettings {
     },
     /// The same key twice.
     #[error("`{0}` stands there twice")]
-    Twice(String),
+    DuplicateKey(String),
 }
 
 /// The text with our keys. `last` is what was written by us the last time.
-pub(super) fn merged(
+pub(super) fn merge(
     text: Option<&str>,
-    wanted: &Listening,
+    wanted: &ListenerSettings,
     last: Option<&str>,
-) -> Result<String, BadSettings> {
+) -> Result<String, DaemonJsonError> {
     let known = parsed(text)?;
     let ours = parsed(last).unwrap_or_default();
     let mut keys = vec![
         (HOSTS, json!(hosts(&known, wanted, &ours)?)),
-        (PLUGINS, json!(plugins(&known, &wanted.asked)?)),
+        (PLUGINS, json!(plugins(&known, &wanted.active_plugins)?)),
         (LIVE_RESTORE, json!(true)),
     ];
     let CertificateFiles { ca, certificate, key } = &wanted.files;
@@ -116,17 +116,17 @@ pub(super) fn merged(
         ("tlskey", json!(key)),
     ];
     for (key, value) in tls {
-        is_free(&known, &ours, (key, &value))?;
+        check_unused(&known, &ours, (key, &value))?;
         keys.push((key, value));
     }
     if let Some(value) = known.get("tls").filter(|value| **value != json!(true)) {
         let (value, wanted) = (value.to_string(), "true".to_owned());
-        return Err(BadSettings::Taken { key: "tls", value, wanted });
+        return Err(DaemonJsonError::Taken { key: "tls", value, wanted });
     }
     let runtime = wanted.runtime.as_deref().map(|program| runtime(&known, &ours, program));
-    let text = put(text, &keys)?;
+    let text = set_keys(text, &keys)?;
     match runtime.transpose()? {
-        Some(entry) => put_runtime(text, &entry),
+        Some(entry) => set_runtime(text, &entry),
         None => Ok(text),
     }
 }
@@ -137,12 +137,12 @@ pub(super) fn has_runtime(text: Option<&str>) -> bool {
 }
 
 /// The text with live-restore on or off and nothing else changed.
-pub(super) fn with_live_restore(text: Option<&str>, on: bool) -> Result<String, BadSettings> {
-    put(text, &[(LIVE_RESTORE, json!(on))])
+pub(super) fn with_live_restore(text: Option<&str>, on: bool) -> Result<String, DaemonJsonError> {
+    set_keys(text, &[(LIVE_RESTORE, json!(on))])
 }
 
 /// Whether these settings keep containers over a restart.
-pub(super) fn restores_live(text: Option<&str>) -> Result<bool, BadSettings> {
+pub(super) fn has_live_restore(text: Option<&str>) -> Result<bool, DaemonJsonError> {
     Ok(parsed(text)?.get(LIVE_RESTORE) == Some(&json!(true)))
 }
 
@@ -154,7 +154,7 @@ pub(super) fn listens(text: Option<&str>, socket: &str) -> bool {
 }
 
 /// No file, and a blank one, are settings without a key.
-fn parsed(text: Option<&str>) -> Result<Map<String, Value>, BadSettings> {
+fn parsed(text: Option<&str>) -> Result<Map<String, Value>, DaemonJsonError> {
     match text.filter(|text| !text.trim().is_empty()) {
         None => Ok(Map::new()),
         Some(text) => match serde_json::from_str(text)? {
@@ -163,19 +163,19 @@ fn parsed(text: Option<&str>) -> Result<Map<String, Value>, BadSettings> {
             | Value::Bool(_)
             | Value::Number(_)
             | Value::String(_)
-            | Value::Array(_) => Err(BadSettings::NotAnObject),
+            | Value::Array(_) => Err(DaemonJsonError::NotAnObject),
         },
     }
 }
 
 fn hosts(
     known: &Map<String, Value>,
-    wanted: &Listening,
+    wanted: &ListenerSettings,
     ours: &Map<String, Value>,
-) -> Result<Vec<String>, BadSettings> {
+) -> Result<Vec<String>, DaemonJsonError> {
     let mut hosts = match (strings(known, HOSTS)?, wanted.command_hosts.first()) {
-        (Some(_), Some(host)) if !wanted.moved => {
-            return Err(BadSettings::HostsTwice(host.clone()));
+        (Some(_), Some(host)) if !wanted.hosts_moved => {
+            return Err(DaemonJsonError::HostsInBoth(host.clone()));
         }
         (Some(listed), _) => listed,
         (None, Some(_)) => wanted.command_hosts.clone(),
@@ -184,7 +184,7 @@ fn hosts(
     let before: Vec<String> = strings(ours, HOSTS).ok().flatten().unwrap_or_default();
     hosts.retain(|host| *host == wanted.socket || !(is_tcp(host) && before.contains(host)));
     if let Some(other) = hosts.iter().find(|host| is_tcp(host) && **host != wanted.socket) {
-        return Err(BadSettings::OtherListener(other.clone()));
+        return Err(DaemonJsonError::ForeignListener(other.clone()));
     }
     if !hosts.contains(&wanted.socket) {
         hosts.push(wanted.socket.clone());
@@ -197,10 +197,10 @@ fn is_tcp(host: &str) -> bool {
     !host.starts_with("unix://") && !host.starts_with("fd://")
 }
 
-fn plugins(known: &Map<String, Value>, asked: &[String]) -> Result<Vec<String>, BadSettings> {
+fn plugins(known: &Map<String, Value>, asked: &[String]) -> Result<Vec<String>, DaemonJsonError> {
     let mut plugins = strings(known, PLUGINS)?.unwrap_or_default();
     if let Some(dead) = plugins.iter().find(|plugin| *plugin != PLUGIN && !asked.contains(plugin)) {
-        return Err(BadSettings::DeadPlugin(dead.clone()));
+        return Err(DaemonJsonError::InactivePlugin(dead.clone()));
     }
     if !plugins.iter().any(|plugin| plugin == PLUGIN) {
         plugins.push(PLUGIN.to_owned());
@@ -211,23 +211,23 @@ fn plugins(known: &Map<String, Value>, asked: &[String]) -> Result<Vec<String>, 
 fn strings(
     known: &Map<String, Value>,
     key: &'static str,
-) -> Result<Option<Vec<String>>, BadSettings> {
+) -> Result<Option<Vec<String>>, DaemonJsonError> {
     let Some(value) = known.get(key) else { return Ok(None) };
     let listed = value.as_array().and_then(|list| {
         list.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
     });
-    listed.map(Some).ok_or(BadSettings::Type { key, rule: "a list of texts" })
+    listed.map(Some).ok_or(DaemonJsonError::Type { key, rule: "a list of texts" })
 }
 
-fn is_free(
+fn check_unused(
     known: &Map<String, Value>,
     ours: &Map<String, Value>,
     (key, wanted): (&'static str, &Value),
-) -> Result<(), BadSettings> {
+) -> Result<(), DaemonJsonError> {
     match known.get(key) {
         Some(value) if value != wanted && ours.get(key) != Some(value) => {
             let (value, wanted) = (value.to_string(), wanted.to_string());
-            Err(BadSettings::Taken { key, value, wanted })
+            Err(DaemonJsonError::Taken { key, value, wanted })
         }
         Some(_) | None => Ok(()),
     }
@@ -242,9 +242,9 @@ fn runtime(
     known: &Map<String, Value>,
     ours: &Map<String, Value>,
     program: &Path,
-) -> Result<Value, BadSettings> {
+) -> Result<Value, DaemonJsonError> {
     if known.get(RUNTIMES).is_some_and(|all| !all.is_object()) {
-        return Err(BadSettings::Type { key: RUNTIMES, rule: "an object" });
+        return Err(DaemonJsonError::Type { key: RUNTIMES, rule: "an object" });
     }
     // Without arguments: with them Docker would run a script of its own, which goes when the entry does, while
     // containers that run still need it.
@@ -252,20 +252,22 @@ fn runtime(
     match runtime_in(known) {
         Some(there) if *there != wanted && runtime_in(ours) != Some(there) => {
             let (value, wanted) = (there.to_string(), wanted.to_string());
-            Err(BadSettings::OtherRuntime { value, wanted })
+            Err(DaemonJsonError::ForeignRuntime { value, wanted })
         }
         Some(_) | None => Ok(wanted),
     }
 }
 
 /// Other runtimes stay as they are.
-fn put_runtime(text: String, entry: &Value) -> Result<String, BadSettings> {
+fn set_runtime(text: String, entry: &Value) -> Result<String, DaemonJsonError> {
     if runtime_in(&parsed(Some(&text))?) == Some(entry) {
         return Ok(text);
     }
     let root = CstRootNode::parse(&text, &ParseOptions::default()).ok();
     let object = root.as_ref().and_then(CstRootNode::object_value);
-    let (Some(root), Some(object)) = (root, object) else { return Err(BadSettings::NotAnObject) };
+    let (Some(root), Some(object)) = (root, object) else {
+        return Err(DaemonJsonError::NotAnObject);
+    };
     let runtimes = object.object_value_or_set(RUNTIMES);
     match runtimes.get(RUNTIME) {
         Some(there) => there.set_value(input(entry)),
@@ -273,17 +275,17 @@ fn put_runtime(text: String, entry: &Value) -> Result<String, BadSettings> {
     }
     let after = root.to_string();
     let taken = runtime_in(&parsed(Some(&after))?) == Some(entry);
-    if taken { Ok(after) } else { Err(BadSettings::Twice(RUNTIMES.to_owned())) }
+    if taken { Ok(after) } else { Err(DaemonJsonError::DuplicateKey(RUNTIMES.to_owned())) }
 }
 
-fn put(text: Option<&str>, keys: &[(&'static str, Value)]) -> Result<String, BadSettings> {
+fn set_keys(text: Option<&str>, keys: &[(&'static str, Value)]) -> Result<String, DaemonJsonError> {
     let known = parsed(text)?;
     let blank = text.is_none_or(|text| text.trim().is_empty());
     let start = text.filter(|_| !blank).unwrap_or("{}\n");
     let Ok(root) = CstRootNode::parse(start, &ParseOptions::default()) else {
-        return Err(BadSettings::NotAnObject);
+        return Err(DaemonJsonError::NotAnObject);
     };
-    let object = root.object_value().ok_or(BadSettings::NotAnObject)?;
+    let object = root.object_value().ok_or(DaemonJsonError::NotAnObject)?;
     if blank {
         object.ensure_multiline();
     }
@@ -296,7 +298,7 @@ fn put(text: Option<&str>, keys: &[(&'static str, Value)]) -> Result<String, Bad
     let after = root.to_string();
     let read = parsed(Some(&after))?;
     match keys.iter().find(|(key, value)| read.get(*key) != Some(value)) {
-        Some((key, _)) => Err(BadSettings::Twice((*key).to_owned())),
+        Some((key, _)) => Err(DaemonJsonError::DuplicateKey((*key).to_owned())),
         None => Ok(after),
     }
 }

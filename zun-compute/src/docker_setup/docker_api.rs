@@ -12,8 +12,8 @@ use tokio::net::UnixStream;
 use zun_common::grant::ApiVersion;
 
 /// Docker itself waits 15 s for a plugin that is away.
-const PATIENCE: Duration = Duration::from_secs(20);
-const LARGEST_ANSWER: u64 = 16 << 20;
+const TIMEOUT: Duration = Duration::from_secs(20);
+const MAX_ANSWER: u64 = 16 << 20;
 
 /// What is asked of Docker before anything is changed, and after.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,10 +140,10 @@ pub(super) async fn ask(socket: &Path, line: &str, body: &str) -> io::Result<(u1
         let mut stream = UnixStream::connect(socket).await?;
         stream.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
-        stream.take(LARGEST_ANSWER).read_to_end(&mut answer).await?;
+        stream.take(MAX_ANSWER).read_to_end(&mut answer).await?;
         Ok(String::from_utf8_lossy(&answer).into_owned())
     };
-    let answer: io::Result<String> = match tokio::time::timeout(PATIENCE, asking).await {
+    let answer: io::Result<String> = match tokio::time::timeout(TIMEOUT, asking).await {
         Ok(answer) => answer,
         Err(_elapsed) => Err(io::ErrorKind::TimedOut.into()),
     };

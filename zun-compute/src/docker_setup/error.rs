@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use zun_common::bus::CallError;
 use zun_common::pki::PkiError;
 
-use super::command_line::BadCommand;
-use super::daemon_json::BadSettings;
+use super::command_line::CommandLineError;
+use super::daemon_json::DaemonJsonError;
 use super::files::FileError;
-use super::plan::Obstacle;
+use super::plan::PlanError;
 use super::services::ServiceError;
 use super::undo_record::UndoRecordError;
 use super::verify::VerifyError;
@@ -59,18 +59,18 @@ pub enum SetupError {
     },
     /// What is there cannot be joined.
     #[error(transparent)]
-    Obstacle(#[from] Obstacle),
+    Plan(#[from] PlanError),
     /// docker.service cannot be read.
     #[error("docker.service cannot be used")]
-    Command(#[from] BadCommand),
+    Command(#[from] CommandLineError),
     /// Docker's settings cannot be changed.
     #[error("Docker's settings cannot be changed")]
-    Settings(#[from] BadSettings),
+    Settings(#[from] DaemonJsonError),
     /// Docker would run what is not there, or what others may change.
     #[error(
         "{program} cannot be used; this Docker gives a terminal no size before its first command, and that program does: install it"
     )]
-    NoRuntime {
+    RuntimeUnusable {
         /// The program.
         program: PathBuf,
         /// Why not.

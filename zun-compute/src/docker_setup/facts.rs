@@ -43,7 +43,7 @@ pub(super) async fn gather(machine: &Machine, wanted: &Wanted) -> Result<Found, 
     let runtime = needs_runtime(&engine).then(|| paths.runtime.clone());
     if let Some(program) = &runtime {
         check_runtime(program)
-            .map_err(|cause| SetupError::NoRuntime { program: program.clone(), cause })?;
+            .map_err(|cause| SetupError::RuntimeUnusable { program: program.clone(), cause })?;
     }
     let found = Found { targets, files: there, command, variables, engine, runtime, record };
     port_is_free(&found, wanted)?;
@@ -87,7 +87,7 @@ async fn how_docker_starts(
     if texts.is_empty() {
         return Err(SetupError::NoDocker);
     }
-    command_line::is_last_word(&unit, &ours)?;
+    command_line::check_drop_in_order(&unit, &ours)?;
     let command = command_line::of_unit(&texts)?;
     let mut variables = Vec::new();
     for name in command.variables() {

@@ -32,7 +32,7 @@ pub enum FileError {
 
 /// A text file with its mode and owner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Kept {
+pub(super) struct SavedFile {
     pub(super) text: String,
     mode: u32,
     owner: u32,
@@ -40,7 +40,7 @@ pub(super) struct Kept {
 }
 
 /// What is there; `None` where nothing is.
-pub(super) fn read(path: &Path) -> Result<Option<Kept>, FileError> {
+pub(super) fn read(path: &Path) -> Result<Option<SavedFile>, FileError> {
     let failed = |cause| FileError::Read { path: path.to_owned(), cause };
     let text = match fs::read(path) {
         Ok(bytes) => String::from_utf8(bytes)
@@ -50,11 +50,11 @@ pub(super) fn read(path: &Path) -> Result<Option<Kept>, FileError> {
     };
     let about = fs::metadata(path).map_err(failed)?;
     let mode = about.permissions().mode() & 0o7777;
-    Ok(Some(Kept { text, mode, owner: about.uid(), group: about.gid() }))
+    Ok(Some(SavedFile { text, mode, owner: about.uid(), group: about.gid() }))
 }
 
 /// Puts a former file back as it was, or takes away what was not there.
-pub(super) fn restore(path: &Path, former: Option<&Kept>) -> Result<(), FileError> {
+pub(super) fn restore(path: &Path, former: Option<&SavedFile>) -> Result<(), FileError> {
     match former {
         // One that is a link stays one.
         Some(kept) if read(path).is_ok_and(|now| now.as_ref() == Some(kept)) => Ok(()),
@@ -66,14 +66,14 @@ pub(super) fn restore(path: &Path, former: Option<&Kept>) -> Result<(), FileErro
 /// Writes a text at once, with mode and owner of what is there, or 0644.
 pub(super) fn write(path: &Path, text: &str) -> Result<(), FileError> {
     let there = read(path)?;
-    let fresh = Kept { text: text.to_owned(), mode: 0o644, owner: own().0, group: own().1 };
-    replace(path, &there.map_or(fresh, |there| Kept { text: text.to_owned(), ..there }))
+    let fresh = SavedFile { text: text.to_owned(), mode: 0o644, owner: own().0, group: own().1 };
+    replace(path, &there.map_or(fresh, |there| SavedFile { text: text.to_owned(), ..there }))
 }
 
 /// Writes a text at once, for its owner alone.
 pub(super) fn write_private(path: &Path, text: &str) -> Result<(), FileError> {
     let (owner, group) = own();
-    replace(path, &Kept { text: text.to_owned(), mode: 0o600, owner, group })
+    replace(path, &SavedFile { text: text.to_owned(), mode: 0o600, owner, group })
 }
 
 pub(super) fn remove(path: &Path) -> Result<(), FileError> {
@@ -85,7 +85,7 @@ pub(super) fn remove(path: &Path) -> Result<(), FileError> {
 }
 
 /// Makes the directories that are missing on the way to a file, and says which, outermost first.
-pub(super) fn make_way(path: &Path) -> Result<Vec<PathBuf>, FileError> {
+pub(super) fn create_parents(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     let missing: Vec<&Path> =
         path.ancestors().skip(1).take_while(|directory| !directory.exists()).collect();
     let mut made = Vec::new();
@@ -110,12 +110,12 @@ fn own() -> (u32, u32) {
     (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
 }
 
-fn replace(path: &Path, kept: &Kept) -> Result<(), FileError> {
+fn replace(path: &Path, kept: &SavedFile) -> Result<(), FileError> {
     let failed = |cause| FileError::Write { path: path.to_owned(), cause };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = path.with_file_name(format!(".{name}.zun-new"));
     let directory = path.parent().unwrap_or_else(|| Path::new("/"));
-    let written = fill(&beside, kept)
+    let written = write_new(&beside, kept)
         .and_then(|()| fs::rename(&beside, path))
         .and_then(|()| File::open(directory)?.sync_all())
         .map_err(failed);
@@ -125,7 +125,7 @@ fn replace(path: &Path, kept: &Kept) -> Result<(), FileError> {
     written
 }
 
-fn fill(path: &Path, kept: &Kept) -> io::Result<()> {
+fn write_new(path: &Path, kept: &SavedFile) -> io::Result<()> {
     // Made anew: what lies there, maybe as somebody's link, is not written into.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -148,7 +148,7 @@ mod tests {
     fn a_file_is_replaced_with_its_mode_and_put_back_as_it_was() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("a/b/file");
-        assert_eq!(make_way(&path).expect("made").len(), 2);
+        assert_eq!(create_parents(&path).expect("made").len(), 2);
         assert_eq!(read(&path).expect("read"), None);
         fs::write(&path, "one").expect("written");
         fs::set_permissions(&path, Permissions::from_mode(0o640)).expect("set");

@@ -37,11 +37,11 @@ use std::sync::atomic::AtomicBool;
 
 use zun_common::bus::Bus;
 
-pub use command_line::BadCommand;
-pub use daemon_json::BadSettings;
+pub use command_line::CommandLineError;
+pub use daemon_json::DaemonJsonError;
 pub use error::SetupError;
 pub use files::FileError;
-pub use plan::Obstacle;
+pub use plan::PlanError;
 pub use services::{Order, ServiceError, Services, Systemd};
 pub use undo_record::UndoRecordError;
 pub use verify::VerifyError;
@@ -160,7 +160,7 @@ pub async fn dry_run(
     let (wanted, certificate) = wanted(settings, listen)?;
     let found = facts::gather(machine, &wanted).await?;
     let plan = plan::plan(&found, &wanted)?;
-    certificates::is_not_anothers(&wanted.certificates.certificate, &wanted.host)?;
+    certificates::check_host(&wanted.certificates.certificate, &wanted.host)?;
     let flaw = certificate::flaw(&certificate);
     if plan.is_empty() && flaw.is_none() {
         return Ok(Outcome::Nothing);
@@ -178,10 +178,10 @@ pub async fn set_up(
     let (wanted, certificate) = wanted(settings, listen)?;
     // Before anything is looked at: what another run changes meanwhile would be taken for what was there.
     let store = RecordStore::lock(&machine.paths.record)?;
-    let begun = begin(machine, (wanted, certificate), bus).await;
-    let outcome = match begun {
-        Ok(Begun::Attempt(attempt)) => attempt.run(&store).await.map(Outcome::Done),
-        Ok(Begun::Ended(outcome)) => Ok(outcome),
+    let prepared = prepare(machine, (wanted, certificate), bus).await;
+    let outcome = match prepared {
+        Ok(Prepared::Attempt(attempt)) => attempt.run(&store).await.map(Outcome::Done),
+        Ok(Prepared::Ended(outcome)) => Ok(outcome),
         Err(error) => Err(error),
     };
     let left = store.release();
@@ -191,27 +191,27 @@ pub async fn set_up(
     Ok(outcome)
 }
 
-enum Begun<'a> {
+enum Prepared<'a> {
     Attempt(Box<Attempt<'a>>),
     Ended(Outcome),
 }
 
-async fn begin<'a>(
+async fn prepare<'a>(
     machine: &'a Machine,
     (wanted, certificate): (Wanted, CertificateSettings),
     bus: &'a Bus,
-) -> Result<Begun<'a>, SetupError> {
+) -> Result<Prepared<'a>, SetupError> {
     let found = facts::gather(machine, &wanted).await?;
     let plan = plan::plan(&found, &wanted)?;
-    certificates::is_not_anothers(&wanted.certificates.certificate, &wanted.host)?;
+    certificates::check_host(&wanted.certificates.certificate, &wanted.host)?;
     let flaw = certificate::flaw(&certificate);
     let proved = found.record.as_ref().is_some_and(|record| record.proved);
     if plan.is_empty() && flaw.as_ref().is_none_or(Flaw::can_wait) && proved {
-        return followed(bus, &certificate).await.map(Begun::Ended);
+        return update_certificate(bus, &certificate).await.map(Prepared::Ended);
     }
     // Nothing is begun that could not be proved.
     certificates::proof_grant(bus, &wanted.host).await?;
-    Ok(Begun::Attempt(Box::new(Attempt {
+    Ok(Prepared::Attempt(Box::new(Attempt {
         machine,
         bus,
         found,
@@ -220,12 +220,15 @@ async fn begin<'a>(
         certificate,
         flaw,
         docker_has_new_settings: AtomicBool::new(false),
-        told_to_end: AtomicBool::new(false),
+        interrupted: AtomicBool::new(false),
     })))
 }
 
 /// What is set up stays, but for what zun-api has signed or trusts since. The agent does the same from time to time.
-async fn followed(bus: &Bus, certificate: &CertificateSettings) -> Result<Outcome, SetupError> {
+async fn update_certificate(
+    bus: &Bus,
+    certificate: &CertificateSettings,
+) -> Result<Outcome, SetupError> {
     match certificates::ensure(bus, certificate).await? {
         News::Nothing => Ok(Outcome::Nothing),
         News::Unknown => {

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use zun_common::grant::ApiVersion;
 use zun_common::id::HostName;
 
-use super::command_line::{BadCommand, CommandLine};
-use super::daemon_json::{self, BadSettings, Listening};
+use super::command_line::{CommandLine, CommandLineError};
+use super::daemon_json::{self, DaemonJsonError, ListenerSettings};
 use super::docker_api::Engine;
-use super::files::Kept;
+use super::files::SavedFile;
 use super::undo_record::UndoRecord;
 use super::units::{self, PluginOptions};
 use crate::certificate::CertificateFiles;
@@ -52,7 +52,7 @@ pub(super) struct Targets {
 #[derive(Debug, Clone)]
 pub(super) struct Found {
     pub(super) targets: Targets,
-    pub(super) files: BTreeMap<PathBuf, Option<Kept>>,
+    pub(super) files: BTreeMap<PathBuf, Option<SavedFile>>,
     /// docker.service's, as it is without us.
     pub(super) command: CommandLine,
     /// Variables of it, by the file that they come from.
@@ -82,7 +82,7 @@ pub(super) struct Plan {
 
 /// Why it cannot be set up here.
 #[derive(Debug, thiserror::Error)]
-pub enum Obstacle {
+pub enum PlanError {
     /// Docker's settings.
     #[error("{path} cannot be used")]
     Settings {
@@ -90,14 +90,14 @@ pub enum Obstacle {
         path: PathBuf,
         /// Why.
         #[source]
-        cause: BadSettings,
+        cause: DaemonJsonError,
     },
     /// The way that Docker is started.
     #[error("docker.service cannot be used")]
-    Command(#[from] BadCommand),
+    Command(#[from] CommandLineError),
     /// An old Docker.
     #[error("Docker speaks API {0} at most; at least {OLDEST} (Docker 20.10) is needed")]
-    OldEngine(ApiVersion),
+    DockerTooOld(ApiVersion),
     /// Grants for a version that Docker does not speak.
     #[error("`console.api_version` is {wanted}, and Docker speaks {oldest} to {newest}")]
     ApiVersion {
@@ -116,7 +116,7 @@ pub enum Obstacle {
 }
 
 /// Decides.
-pub(super) fn plan(found: &Found, wanted: &Wanted) -> Result<Plan, Obstacle> {
+pub(super) fn plan(found: &Found, wanted: &Wanted) -> Result<Plan, PlanError> {
     check_engine(&found.engine, wanted.api_version)?;
     found.command.check("docker.service", false)?;
     for (file, variable) in &found.variables {
@@ -124,17 +124,17 @@ pub(super) fn plan(found: &Found, wanted: &Wanted) -> Result<Plan, Obstacle> {
     }
     let Targets { daemon_json, drop_in, plugin_host, socket_unit, plugin_unit } = &found.targets;
     let settings = found.text(daemon_json);
-    let listening = Listening {
+    let listening = ListenerSettings {
         socket: wanted.socket(),
         files: wanted.certificates.clone(),
         command_hosts: found.command.hosts(),
-        moved: found.text(drop_in).is_some(),
-        asked: found.engine.plugins.clone(),
+        hosts_moved: found.text(drop_in).is_some(),
+        active_plugins: found.engine.plugins.clone(),
         runtime: found.runtime.clone(),
     };
     let last = found.record.as_ref().and_then(|record| record.written(daemon_json));
-    let merged = daemon_json::merged(settings, &listening, last)
-        .map_err(|cause| Obstacle::Settings { path: daemon_json.clone(), cause })?;
+    let merged = daemon_json::merge(settings, &listening, last)
+        .map_err(|cause| PlanError::Settings { path: daemon_json.clone(), cause })?;
     let host = units::host(&PluginOptions {
         host: &wanted.host,
         api_version: wanted.api_version,
@@ -153,20 +153,20 @@ pub(super) fn plan(found: &Found, wanted: &Wanted) -> Result<Plan, Obstacle> {
     })
 }
 
-fn check_engine(engine: &Engine, wanted: ApiVersion) -> Result<(), Obstacle> {
+fn check_engine(engine: &Engine, wanted: ApiVersion) -> Result<(), PlanError> {
     let (oldest, newest) = (engine.oldest, engine.newest);
     if newest < OLDEST {
-        return Err(Obstacle::OldEngine(newest));
+        return Err(PlanError::DockerTooOld(newest));
     }
     if wanted < oldest || wanted > newest {
-        return Err(Obstacle::ApiVersion { wanted, oldest, newest });
+        return Err(PlanError::ApiVersion { wanted, oldest, newest });
     }
-    if engine.swarm { Err(Obstacle::Swarm) } else { Ok(()) }
+    if engine.swarm { Err(PlanError::Swarm) } else { Ok(()) }
 }
 
 impl Found {
     /// A file as it is.
-    pub(super) fn kept(&self, path: &Path) -> Option<&Kept> {
+    pub(super) fn kept(&self, path: &Path) -> Option<&SavedFile> {
         self.files.get(path).and_then(Option::as_ref)
     }
 

@@ -10,20 +10,20 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::Machine;
-use super::daemon_json::{restores_live, with_live_restore};
+use super::daemon_json::{has_live_restore, with_live_restore};
 use super::docker_api;
 use super::error::SetupError;
-use super::files::{self, Kept};
+use super::files::{self, SavedFile};
 use super::services::Order;
 use super::units::{DOCKER_UNIT, PLUGIN_UNIT, SOCKET_UNIT};
 
 /// How long Docker has to answer after a restart or a reload.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// What is to be put back.
 pub(super) struct Snapshot<'a> {
-    pub(super) files: &'a BTreeMap<PathBuf, Option<Kept>>,
+    pub(super) files: &'a BTreeMap<PathBuf, Option<SavedFile>>,
     pub(super) daemon_json: &'a Path,
     pub(super) drop_in: &'a Path,
     pub(super) plugin_was_active: bool,
@@ -62,7 +62,7 @@ pub(super) async fn roll_back(machine: &Machine, former: &Snapshot<'_>) -> Resul
 async fn restart_with(
     machine: &Machine,
     path: &Path,
-    settings: Option<&Kept>,
+    settings: Option<&SavedFile>,
 ) -> Result<(), SetupError> {
     let services = machine.services.as_ref();
     let text = settings.map(|kept| kept.text.as_str());
@@ -75,7 +75,7 @@ async fn restart_with(
     services.read_again().await?;
     services.order(Order::Restart, DOCKER_UNIT).await?;
     until_live_restore(&machine.engine, true).await?;
-    if restores_live(text)? {
+    if has_live_restore(text)? {
         return Ok(());
     }
     files::write(path, &with_live_restore(text, false)?)?;
@@ -85,7 +85,7 @@ async fn restart_with(
 
 /// Waits until Docker answers, and says so of live-restore.
 pub(super) async fn until_live_restore(engine: &Path, on: bool) -> Result<(), SetupError> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let seen = docker_api::engine(engine).await;
         if seen.as_ref().is_ok_and(|engine| engine.live_restore == on) {

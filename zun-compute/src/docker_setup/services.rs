@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tokio::process::Command;
 
 /// Docker's unit has no time-out of its own; this is ours.
-const PATIENCE: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(90);
 
 /// What a unit is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub enum ServiceError {
         words: String,
     },
     /// It did not end.
-    #[error("`systemctl {0}` did not end within {limit} s", limit = PATIENCE.as_secs())]
+    #[error("`systemctl {0}` did not end within {limit} s", limit = TIMEOUT.as_secs())]
     Slow(String),
 }
 
@@ -107,7 +107,7 @@ async fn run(arguments: &[&str]) -> Result<String, ServiceError> {
     let command = arguments.join(" ");
     let running =
         Command::new("systemctl").args(arguments).stdin(Stdio::null()).kill_on_drop(true).output();
-    let output = match tokio::time::timeout(PATIENCE, running).await {
+    let output = match tokio::time::timeout(TIMEOUT, running).await {
         Ok(output) => output.map_err(ServiceError::Unusable)?,
         Err(_elapsed) => return Err(ServiceError::Slow(command)),
     };

@@ -6,10 +6,10 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::command_line::CommandLine;
-use super::daemon_json::{self, Listening};
+use super::daemon_json::{self, ListenerSettings};
 use super::docker_api::Engine;
 use super::files;
-use super::plan::{Found, Obstacle, Plan, Targets, Wanted, plan};
+use super::plan::{Found, Plan, PlanError, Targets, Wanted, plan};
 use super::undo_record::UndoRecord;
 use super::*;
 
@@ -27,13 +27,13 @@ fn wanted() -> Wanted {
     }
 }
 
-fn listening(moved: bool) -> Listening {
-    Listening {
+fn listening(moved: bool) -> ListenerSettings {
+    ListenerSettings {
         socket: wanted().socket(),
         files: wanted().certificates,
         command_hosts: vec!["fd://".to_owned()],
-        moved,
-        asked: vec!["opa".to_owned()],
+        hosts_moved: moved,
+        active_plugins: vec!["opa".to_owned()],
         runtime: Some("/bin/zun-runtime".into()),
     }
 }
@@ -48,7 +48,7 @@ fn found(directory: &Path, daemon_json: Option<&str>) -> Found {
     };
     let mut there = BTreeMap::new();
     for path in targets.all() {
-        files::make_way(path).expect("a directory");
+        files::create_parents(path).expect("a directory");
         if let (Some(text), true) = (daemon_json, *path == targets.daemon_json) {
             files::write(path, text).expect("written");
         }
@@ -72,12 +72,12 @@ fn obstacle(found: &Found) -> String {
 }
 
 fn merged(text: &str) -> Result<String, String> {
-    daemon_json::merged(Some(text), &listening(false), None)
+    daemon_json::merge(Some(text), &listening(false), None)
         .map_err(|error| zun_common::chain(&error))
 }
 
 /// Writes a plan, and returns the host as it is found then.
-fn carried_out(found: &Found, plan: &Plan) -> Found {
+fn applied(found: &Found, plan: &Plan) -> Found {
     let mut after = found.clone();
     let mut record = found.record.clone().unwrap_or_default();
     for change in plan.changes() {
@@ -150,7 +150,7 @@ fn settings_that_ours_cannot_join_are_named_with_their_rule() {
         assert!(error.contains(words), "{text}: {error}");
     }
     let moved = listening(true);
-    let other = daemon_json::merged(Some(r#"{"hosts": ["tcp://127.0.0.1:2375"]}"#), &moved, None);
+    let other = daemon_json::merge(Some(r#"{"hosts": ["tcp://127.0.0.1:2375"]}"#), &moved, None);
     let words = other.expect_err("somebody else's").to_string();
     assert!(words.contains("`tcp://127.0.0.1:2375` of somebody else"), "{words}");
 }
@@ -163,13 +163,13 @@ fn other_runtimes_stay_and_an_engine_that_takes_sizes_gets_none_of_ours() {
         "{\n  \"runtimes\": {\n    \"crun\" : {\"path\":\"crun\"},\n    \"zun-sized\": {\n";
     assert!(after.starts_with(expected), "{after}");
     assert!(daemon_json::has_runtime(Some(&after)) && !daemon_json::has_runtime(Some(text)));
-    let none = Listening { runtime: None, ..listening(false) };
-    let after = daemon_json::merged(Some(text), &none, None).expect("merged");
+    let none = ListenerSettings { runtime: None, ..listening(false) };
+    let after = daemon_json::merge(Some(text), &none, None).expect("merged");
     assert!(!daemon_json::has_runtime(Some(&after)), "{after}");
     // One of ours that stood elsewhere moves.
     let before = merged("{}").expect("merged");
-    let moved = Listening { runtime: Some("/new/zun-runtime".into()), ..listening(true) };
-    let after = daemon_json::merged(Some(&before), &moved, Some(&before)).expect("merged");
+    let moved = ListenerSettings { runtime: Some("/new/zun-runtime".into()), ..listening(true) };
+    let after = daemon_json::merge(Some(&before), &moved, Some(&before)).expect("merged");
     let read: Value = serde_json::from_str(&after).expect("JSON");
     assert_eq!(read["runtimes"], json!({"zun-sized": {"path": "/new/zun-runtime"}}));
 }
@@ -177,8 +177,8 @@ fn other_runtimes_stay_and_an_engine_that_takes_sizes_gets_none_of_ours() {
 #[test]
 fn a_listener_of_ours_moves_to_another_port() {
     let first = merged("{}").expect("merged");
-    let other = Listening { socket: "tcp://0.0.0.0:2377".to_owned(), ..listening(true) };
-    let second = daemon_json::merged(Some(&first), &other, Some(&first)).expect("merged");
+    let other = ListenerSettings { socket: "tcp://0.0.0.0:2377".to_owned(), ..listening(true) };
+    let second = daemon_json::merge(Some(&first), &other, Some(&first)).expect("merged");
     let read: Value = serde_json::from_str(&second).expect("JSON");
     assert_eq!(read["hosts"], json!(["fd://", "tcp://0.0.0.0:2377"]));
 }
@@ -196,7 +196,7 @@ fn engines_flags_and_variables_in_the_way_are_named() {
     assert!(obstacle(&newer).contains("`console.api_version` is 1.41"), "{}", obstacle(&newer));
     let mut swarm = good.clone();
     swarm.engine.swarm = true;
-    assert!(matches!(plan(&swarm, &wanted()), Err(Obstacle::Swarm)));
+    assert!(matches!(plan(&swarm, &wanted()), Err(PlanError::Swarm)));
     let mut flag = good.clone();
     flag.command = CommandLine::new("dockerd -H fd:// --tlsverify");
     assert!(obstacle(&flag).contains("`--tlsverify`"), "{}", obstacle(&flag));
@@ -258,7 +258,7 @@ proptest! {
         let directory = tempfile::tempdir().expect("a directory");
         let before = found(directory.path(), text.as_deref());
         let first = plan(&before, &wanted()).expect("a plan");
-        let after = carried_out(&before, &first);
+        let after = applied(&before, &first);
 
         let settings = after.text(&after.targets.daemon_json).expect("a file");
         let read: Map<String, Value> = serde_json::from_str(settings).expect("JSON");
@@ -286,7 +286,7 @@ proptest! {
     #[test]
     fn live_restore_alone_is_switched_and_nothing_else(text in texts(), on in any::<bool>()) {
         let after = daemon_json::with_live_restore(text.as_deref(), on).expect("switched");
-        prop_assert_eq!(daemon_json::restores_live(Some(&after)).expect("read"), on);
+        prop_assert_eq!(daemon_json::has_live_restore(Some(&after)).expect("read"), on);
         let mut read: Map<String, Value> = serde_json::from_str(&after).expect("JSON");
         read.remove("live-restore");
         let foreign = match text.as_deref().map(str::trim) {
@@ -298,7 +298,7 @@ proptest! {
 
     #[test]
     fn no_text_makes_it_panic(text in "\\PC*") {
-        let merged = daemon_json::merged(Some(&text), &listening(false), Some(&text));
+        let merged = daemon_json::merge(Some(&text), &listening(false), Some(&text));
         prop_assert!(merged.is_ok() || merged.is_err());
     }
 }

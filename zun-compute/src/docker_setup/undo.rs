@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::daemon_json;
 use super::docker_api;
 use super::error::SetupError;
-use super::files::{self, Kept};
+use super::files::{self, SavedFile};
 use super::rollback::{self, Snapshot};
 use super::undo_record::{self, RecordStore};
 use super::units::DOCKER_UNIT;
@@ -27,7 +27,7 @@ pub(super) async fn undo(machine: &Machine) -> Result<Undone, SetupError> {
     }
     // First: should this run be killed, the unit must not set up again what is half undone.
     undo_record::mark_undone(&machine.paths.undone)?;
-    let former: BTreeMap<PathBuf, Option<Kept>> =
+    let former: BTreeMap<PathBuf, Option<SavedFile>> =
         record.files.iter().map(|(path, entry)| (path.clone(), entry.former.clone())).collect();
     let drop_in =
         machine.paths.units.join(DOCKER_UNIT).with_extension("service.d").join("zun.conf");

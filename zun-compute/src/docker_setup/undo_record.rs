@@ -9,7 +9,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::daemon_json::with_live_restore;
-use super::files::{self, FileError, Kept};
+use super::files::{self, FileError, SavedFile};
 
 /// The agent sees there whether it was undone.
 const DIRECTORY_MODE: u32 = 0o711;
@@ -18,7 +18,7 @@ const DIRECTORY_MODE: u32 = 0o711;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FileEntry {
     /// As it was; `None` where it was not there.
-    pub(super) former: Option<Kept>,
+    pub(super) former: Option<SavedFile>,
     /// What was written; `None` for keys and certificates, which nobody else needs to know.
     pub(super) written: Option<String>,
 }
@@ -154,7 +154,7 @@ impl UndoRecord {
     }
 
     /// A file is about to be written; the first time, what is there is kept.
-    pub(super) fn note(&mut self, path: &Path, now: Option<&Kept>, written: Option<&str>) {
+    pub(super) fn note(&mut self, path: &Path, now: Option<&SavedFile>, written: Option<&str>) {
         let entry = self
             .files
             .entry(path.to_owned())
