@@ -14,7 +14,7 @@ use zun_common::settings::{SettingsError, Sources};
 use zun_common::telemetry::LogSettings;
 
 use crate::console::Endpoint;
-use crate::docker_setup::UNDONE;
+use crate::docker_setup::UNDO_MARKER;
 
 /// Variables that override a key begin so, such as `ZUN_COMPUTE__BUS__URL`.
 pub const PREFIX: &str = "ZUN_COMPUTE";
@@ -126,7 +126,7 @@ impl ConsoleSettings {
             listener: ConsoleListener { address: address.0.clone(), api_version },
             authority: certificates.join("ca.pem"),
             every: Duration::from_secs(u64::from(self.check_interval)),
-            undone: UNDONE.into(),
+            undo_marker: UNDO_MARKER.into(),
         })
     }
 }

@@ -12,7 +12,7 @@ async fn a_host_is_set_up_once_and_undone_byte_for_byte_and_its_containers_go_on
     let (pid, files) = (host.pid(&container), host.files());
 
     let shown = dry_run(&host.machine, &host.settings, Some(host.address())).await.expect("shown");
-    let Outcome::Shown(text) = &shown else { panic!("{shown:?}") };
+    let Outcome::DryRun(text) = &shown else { panic!("{shown:?}") };
     let added = format!(
         "+  \"hosts\": [\"unix://{}\", \"tcp://{}\"]",
         host.layout.socket().display(),
@@ -36,7 +36,7 @@ async fn a_host_is_set_up_once_and_undone_byte_for_byte_and_its_containers_go_on
     );
     assert!(host.dialler().dial(None).await.is_err() || no_answer(&host).await);
 
-    assert_eq!(host.set_up().await.expect("set up"), Outcome::Nothing);
+    assert_eq!(host.set_up().await.expect("set up"), Outcome::Unchanged);
     assert_eq!(host.files(), after, "a second run changes nothing");
 
     let undone = undo(&host.machine).await.expect("undone");
@@ -45,7 +45,7 @@ async fn a_host_is_set_up_once_and_undone_byte_for_byte_and_its_containers_go_on
     assert_eq!(host.pid(&container), pid);
     assert_eq!(host.docker(&["info", "-f", "{{.LiveRestoreEnabled}}"]), "false");
     assert!(std::net::TcpStream::connect(host.address()).is_err(), "nobody listens");
-    let mark = &host.machine.paths.undone;
+    let mark = &host.machine.paths.undo_marker;
     assert!(mark.exists(), "no start of the agent sets it up again");
     host.set_up().await.expect("set up by hand");
     assert!(!mark.exists(), "from here on it is looked after again");
@@ -73,7 +73,7 @@ async fn a_file_that_somebody_changed_since_is_not_undone_over() {
     assert!(words.contains("daemon.json was changed since"), "{words}");
     assert_eq!(std::fs::read_to_string(host.layout.config()).expect("settings"), theirs);
     // A further set-up keeps the key, and changes nothing.
-    assert_eq!(host.set_up().await.expect("set up"), Outcome::Nothing);
+    assert_eq!(host.set_up().await.expect("set up"), Outcome::Unchanged);
     std::fs::write(host.layout.config(), &ours).expect("written");
     undo(&host.machine).await.expect("undone");
     let former = std::fs::read_to_string(host.layout.config()).expect("settings");

@@ -3,7 +3,7 @@
 use chrono::{TimeDelta, Utc};
 use zun_api::ca::{Authority, Hosts};
 use zun_common::pki::signing_request;
-use zun_compute::docker_setup::{Order, Outcome, Services, dry_run};
+use zun_compute::docker_setup::{Outcome, Services, UnitAction, dry_run};
 
 use super::host::{HOST, Host};
 
@@ -23,7 +23,7 @@ async fn signed_days_ago(host: &Host, days: i64) {
     std::fs::remove_file(&certificate).expect("removed");
     std::fs::write(&certificate, signed).expect("written");
     std::fs::write(&key, request.key.expose()).expect("written");
-    host.units.order(Order::Restart, "docker.service").await.expect("restarted");
+    host.units.control(UnitAction::Restart, "docker.service").await.expect("restarted");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -37,15 +37,15 @@ async fn it_is_replaced_without_a_restart_of_docker_and_one_that_is_over_with_on
     assert!(!shown.to_string().contains("would be restarted"), "{shown}");
 
     let taken = host.set_up().await.expect("set up");
-    assert!(matches!(&taken, Outcome::Taken(_)), "{taken:?}");
+    assert!(matches!(&taken, Outcome::CertificateUpdated(_)), "{taken:?}");
     assert!(taken.to_string().contains("Docker at its next restart"), "{taken}");
     assert_eq!(host.units.dockerd(), dockerd, "consoles go on");
     assert_ne!(std::fs::read(place.join("key.pem")).ok(), pair.ok(), "a new one is there");
     assert!(place.join("cert.pem").is_symlink(), "in one file");
     // Docker takes it when it is restarted.
-    host.units.order(Order::Restart, "docker.service").await.expect("restarted");
+    host.units.control(UnitAction::Restart, "docker.service").await.expect("restarted");
     assert!(std::net::TcpStream::connect(host.address()).is_ok());
-    assert_eq!(host.set_up().await.expect("set up"), Outcome::Nothing);
+    assert_eq!(host.set_up().await.expect("set up"), Outcome::Unchanged);
 
     signed_days_ago(&host, 400).await;
     let done = host.set_up().await.expect("set up");

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use zun_api::Service;
 use zun_common::chain;
 use zun_compute::docker_setup::{
-    Machine, Order, Outcome, ServiceError, Services, SetupError, undo,
+    Machine, Outcome, ServiceError, Services, SetupError, UnitAction, undo,
 };
 
 use super::host::{Host, SIGNALS};
@@ -36,7 +36,7 @@ enum Fault {
 
 struct Faulty {
     units: Arc<Units>,
-    at: Order,
+    at: UnitAction,
     fault: Fault,
     seen: AtomicUsize,
     /// Where the run is there no more.
@@ -44,7 +44,7 @@ struct Faulty {
 }
 
 impl Faulty {
-    fn on(host: &Host, at: Order, fault: Fault) -> (Machine, Arc<Self>) {
+    fn on(host: &Host, at: UnitAction, fault: Fault) -> (Machine, Arc<Self>) {
         let units = Arc::clone(&host.units);
         let faulty =
             Arc::new(Self { units, at, fault, seen: AtomicUsize::new(0), killed: Notify::new() });
@@ -52,7 +52,7 @@ impl Faulty {
         (Machine { services, ..host.machine.clone() }, faulty)
     }
 
-    async fn carried_out(&self, order: Order, unit: &str) -> Result<(), ServiceError> {
+    async fn carried_out(&self, order: UnitAction, unit: &str) -> Result<(), ServiceError> {
         let failed = |words: &str| {
             let (command, words) = (format!("{order:?} {unit}"), words.to_owned());
             Err(ServiceError::Failed { command, words })
@@ -66,15 +66,15 @@ impl Faulty {
             Fault::Refused if before == 0 => failed("not obeyed"),
             Fault::Terminated if before == 0 => {
                 kill_process(getpid(), Signal::TERM).expect("a signal");
-                self.units.order(order, unit).await
+                self.units.control(order, unit).await
             }
             Fault::KilledBefore => self.is_there_no_more().await,
             Fault::KilledAfter => {
-                self.units.order(order, unit).await?;
+                self.units.control(order, unit).await?;
                 self.is_there_no_more().await
             }
             Fault::LosesApi(api) => {
-                self.units.order(order, unit).await?;
+                self.units.control(order, unit).await?;
                 let api = api.lock().expect("no panic").take();
                 if let Some(api) = api {
                     api.stop().await;
@@ -82,7 +82,7 @@ impl Faulty {
                 Ok(())
             }
             Fault::DoesNotStart(_) | Fault::Refused | Fault::Terminated => {
-                self.units.order(order, unit).await
+                self.units.control(order, unit).await
             }
         }
     }
@@ -101,14 +101,14 @@ impl Services for Faulty {
     async fn is_active(&self, unit: &str) -> Result<bool, ServiceError> {
         self.units.is_active(unit).await
     }
-    async fn read_again(&self) -> Result<(), ServiceError> {
+    async fn daemon_reload(&self) -> Result<(), ServiceError> {
         Ok(())
     }
-    async fn order(&self, order: Order, unit: &str) -> Result<(), ServiceError> {
+    async fn control(&self, order: UnitAction, unit: &str) -> Result<(), ServiceError> {
         if order == self.at && unit == "docker.service" {
             return self.carried_out(order, unit).await;
         }
-        self.units.order(order, unit).await
+        self.units.control(order, unit).await
     }
 }
 
@@ -131,7 +131,7 @@ async fn rolled_back(host: &Host, machine: &Machine, expected: &str) {
 async fn a_docker_that_does_not_start_on_its_new_settings_starts_on_the_former_ones() {
     let host = Host::start(SETTINGS).await;
     let _no_signal = SIGNALS.read().await;
-    let (machine, _) = Faulty::on(&host, Order::Restart, Fault::DoesNotStart(1));
+    let (machine, _) = Faulty::on(&host, UnitAction::Restart, Fault::DoesNotStart(1));
     rolled_back(&host, &machine, "it does not start").await;
     host.stop().await;
 }
@@ -140,7 +140,7 @@ async fn a_docker_that_does_not_start_on_its_new_settings_starts_on_the_former_o
 async fn a_docker_that_does_not_reload_is_not_restarted_on_new_settings() {
     let host = Host::start(SETTINGS).await;
     let _no_signal = SIGNALS.read().await;
-    let (machine, _) = Faulty::on(&host, Order::Reload, Fault::Refused);
+    let (machine, _) = Faulty::on(&host, UnitAction::Reload, Fault::Refused);
     rolled_back(&host, &machine, "not obeyed").await;
     host.stop().await;
 }
@@ -149,7 +149,7 @@ async fn a_docker_that_does_not_reload_is_not_restarted_on_new_settings() {
 async fn a_run_that_is_told_to_end_half_way_goes_back() {
     let host = Host::start(SETTINGS).await;
     let _alone = SIGNALS.write().await;
-    for at in [Order::Reload, Order::Restart] {
+    for at in [UnitAction::Reload, UnitAction::Restart] {
         let (machine, _) = Faulty::on(&host, at, Fault::Terminated);
         rolled_back(&host, &machine, "interrupted").await;
     }
@@ -161,7 +161,7 @@ async fn without_zun_api_after_the_restart_nothing_is_proved_and_all_is_taken_ba
     let mut host = Host::start(SETTINGS).await;
     let _no_signal = SIGNALS.read().await;
     let api = Mutex::new(Some(host.take_api()));
-    let (machine, _) = Faulty::on(&host, Order::Restart, Fault::LosesApi(api));
+    let (machine, _) = Faulty::on(&host, UnitAction::Restart, Fault::LosesApi(api));
     rolled_back(&host, &machine, "zun-api gave no grant").await;
     host.stop().await;
 }
@@ -173,7 +173,7 @@ async fn after_a_run_that_was_killed_the_next_one_goes_on_and_undo_knows_what_wa
     let container = host.container();
     let (pid, files) = (host.pid(&container), host.files());
     let mut goes_on = true;
-    for at in [Order::Reload, Order::Restart] {
+    for at in [UnitAction::Reload, UnitAction::Restart] {
         for fault in [Fault::KilledBefore, Fault::KilledAfter] {
             let (machine, faulty) = Faulty::on(&host, at, fault);
             tokio::select! {
@@ -184,7 +184,7 @@ async fn after_a_run_that_was_killed_the_next_one_goes_on_and_undo_knows_what_wa
                 let done = host.set_up_on(&host.machine).await.expect("the next run");
                 assert!(matches!(&done, Outcome::Done(summary) if summary.restarted), "{done:?}");
                 let nothing = host.set_up_on(&host.machine).await.expect("once more");
-                assert_eq!(nothing, Outcome::Nothing);
+                assert_eq!(nothing, Outcome::Unchanged);
             }
             undo(&host.machine).await.expect("undone");
             assert_eq!(host.files(), files, "{at:?}: byte for byte");
@@ -201,7 +201,7 @@ async fn a_way_back_that_fails_too_says_where_what_was_there_stands_and_undo_end
     let _no_signal = SIGNALS.read().await;
     let container = host.container();
     let (pid, files) = (host.pid(&container), host.files());
-    let (machine, _) = Faulty::on(&host, Order::Restart, Fault::DoesNotStart(2));
+    let (machine, _) = Faulty::on(&host, UnitAction::Restart, Fault::DoesNotStart(2));
     let error = host.set_up_on(&machine).await.expect_err("it fails");
     assert!(matches!(&error, SetupError::Stuck { .. }), "{error:?}");
     let words = chain(&error);
@@ -211,7 +211,7 @@ async fn a_way_back_that_fails_too_says_where_what_was_there_stands_and_undo_end
     }
     assert!(std::net::TcpStream::connect(host.address()).is_err(), "nobody listens");
     // An operator has it start again.
-    host.units.order(Order::Restart, "docker.service").await.expect("started");
+    host.units.control(UnitAction::Restart, "docker.service").await.expect("started");
     undo(&host.machine).await.expect("undone");
     assert_eq!(host.files(), files, "byte for byte");
     assert_eq!(host.pid(&container), pid);

@@ -15,7 +15,9 @@ use zun_api::Service;
 use zun_api::ca::{Authority, Enrolled, Hosts};
 use zun_common::bus::{Bus, BusSettings, connect};
 use zun_common::shutdown::Tasks;
-use zun_compute::docker_setup::{Machine, Order, Outcome, Paths, Services, SetupError, set_up};
+use zun_compute::docker_setup::{
+    Machine, Outcome, Paths, Services, SetupError, UnitAction, set_up,
+};
 use zun_compute::driver::docker::{RUNTIME_PROGRAM, TAKES_SIZES};
 use zun_compute::settings::Settings;
 use zun_standalone::engine::{Layout, PrivateEngine};
@@ -62,7 +64,7 @@ impl Host {
             daemon_json: directory.path().join("never.json"),
             units,
             record: directory.path().join("record/former.json"),
-            undone: directory.path().join("undone/undone"),
+            undo_marker: directory.path().join("undone/undone"),
             plugin_socket: layout.plugin_socket(),
             runtime: directory.path().join("zun-runtime"),
         };
@@ -73,7 +75,7 @@ impl Host {
         let settings = settings(directory.path());
         let units = manager;
         let host = Self { machine, settings, bus, units, api: Some(api), tasks, layout, directory };
-        host.units.order(Order::Restart, "docker.service").await.expect("dockerd starts");
+        host.units.control(UnitAction::Restart, "docker.service").await.expect("dockerd starts");
         host.import();
         host
     }

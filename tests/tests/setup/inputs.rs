@@ -13,7 +13,7 @@ use rcgen::{CertificateParams, KeyPair};
 use zun_common::bus::{Incoming, Route, Router};
 use zun_common::chain;
 use zun_common::rpc::host::{ProofGrant, SignProof};
-use zun_compute::docker_setup::{Order, Services as _, undo};
+use zun_compute::docker_setup::{Services as _, UnitAction, undo};
 use zun_tests::bed::binary;
 use zun_tests::tls::common_name;
 
@@ -105,7 +105,7 @@ async fn another_authorization_plugin_is_kept_and_ours_comes_behind_it() {
     open_plugin(&host.layout.run_docker().join("plugins/other.sock"));
     let theirs = "{ \"authorization-plugins\" : [\"other\"] }\n";
     fs::write(host.layout.config(), theirs).expect("written");
-    host.units.order(Order::Restart, "docker.service").await.expect("it starts");
+    host.units.control(UnitAction::Restart, "docker.service").await.expect("it starts");
     let files = host.files();
     host.set_up().await.expect("set up");
     let asked = || host.docker(&["info", "-f", "{{.Plugins.Authorization}}"]);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use zun_common::chain;
-use zun_compute::docker_setup::{Order, ServiceError, Services, dry_run};
+use zun_compute::docker_setup::{ServiceError, Services, UnitAction, dry_run};
 
 use super::host::Host;
 use super::units::Units;
@@ -39,11 +39,11 @@ impl Services for Others {
     async fn is_active(&self, _unit: &str) -> Result<bool, ServiceError> {
         Ok(true)
     }
-    async fn read_again(&self) -> Result<(), ServiceError> {
+    async fn daemon_reload(&self) -> Result<(), ServiceError> {
         Ok(())
     }
-    async fn order(&self, order: Order, unit: &str) -> Result<(), ServiceError> {
-        if unit.starts_with("zun-authz") { Ok(()) } else { self.0.order(order, unit).await }
+    async fn control(&self, order: UnitAction, unit: &str) -> Result<(), ServiceError> {
+        if unit.starts_with("zun-authz") { Ok(()) } else { self.0.control(order, unit).await }
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::UnixStream;
-use zun_compute::docker_setup::{Order, ServiceError, Services};
+use zun_compute::docker_setup::{ServiceError, Services, UnitAction};
 use zun_standalone::engine::Layout;
 use zun_tests::bed::binary;
 
@@ -181,24 +181,24 @@ impl Services for Units {
         Ok(unit.starts_with("zun-authz") && locked(&self.plugin).is_some())
     }
 
-    async fn read_again(&self) -> Result<(), ServiceError> {
+    async fn daemon_reload(&self) -> Result<(), ServiceError> {
         Ok(())
     }
 
-    async fn order(&self, order: Order, unit: &str) -> Result<(), ServiceError> {
+    async fn control(&self, order: UnitAction, unit: &str) -> Result<(), ServiceError> {
         match (order, unit) {
-            (Order::Restart, "docker.service") => self.restart_docker().await,
-            (Order::Reload, "docker.service") => {
+            (UnitAction::Restart, "docker.service") => self.restart_docker().await,
+            (UnitAction::Reload, "docker.service") => {
                 self.reload_docker();
                 Ok(())
             }
-            (Order::Start, "zun-authz.socket") if locked(&self.plugin).is_some() => Ok(()),
-            (Order::Start, "zun-authz.socket") => self.start_plugin().await,
-            (Order::Restart, "zun-authz.service") => {
+            (UnitAction::Start, "zun-authz.socket") if locked(&self.plugin).is_some() => Ok(()),
+            (UnitAction::Start, "zun-authz.socket") => self.start_plugin().await,
+            (UnitAction::Restart, "zun-authz.service") => {
                 end(&self.plugin);
                 self.start_plugin().await
             }
-            (Order::Stop, "zun-authz.service" | "zun-authz.socket") => {
+            (UnitAction::Stop, "zun-authz.service" | "zun-authz.socket") => {
                 end(&self.plugin);
                 Ok(())
             }

@@ -34,7 +34,7 @@ pub(crate) struct Endpoint {
     /// How often one that is safe is looked at.
     pub(crate) every: Duration,
     /// There where somebody took the endpoint away and wants it so.
-    pub(crate) undone: PathBuf,
+    pub(crate) undo_marker: PathBuf,
 }
 
 /// Why an endpoint is not used.
@@ -101,7 +101,7 @@ fn set(host: &Host, endpoint: &Endpoint, trouble: Option<Trouble>) {
 
 async fn look(endpoint: &Endpoint, driver: &dyn ContainerDriver) -> Result<(), Trouble> {
     let looked = look_from_outside(endpoint, driver).await;
-    looked.map_err(|trouble| if endpoint.undone.exists() { Trouble::Undone } else { trouble })
+    looked.map_err(|trouble| if endpoint.undo_marker.exists() { Trouble::Undone } else { trouble })
 }
 
 async fn look_from_outside(

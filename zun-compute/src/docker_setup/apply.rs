@@ -21,7 +21,7 @@ use super::error::SetupError;
 use super::files::{self, SavedFile};
 use super::plan::{Change, Found, Plan, Wanted};
 use super::rollback::{self, Snapshot, until_live_restore};
-use super::services::Order;
+use super::services::UnitAction;
 use super::undo_record::{RecordStore, UndoRecord};
 use super::units::{DOCKER_UNIT, PLUGIN_UNIT, SOCKET_UNIT};
 use super::verify;
@@ -184,10 +184,10 @@ impl Attempt<'_> {
         for Change { path, before: _, after } in &self.plan.plugin {
             files::write(path, after)?;
         }
-        services.read_again().await?;
-        services.order(Order::Start, SOCKET_UNIT).await?;
+        services.daemon_reload().await?;
+        services.control(UnitAction::Start, SOCKET_UNIT).await?;
         if !self.plan.plugin.is_empty() || self.needs_restart_now() {
-            services.order(Order::Restart, PLUGIN_UNIT).await?;
+            services.control(UnitAction::Restart, PLUGIN_UNIT).await?;
         }
         Ok(verify::plugin(&self.machine.paths.plugin_socket).await?)
     }
@@ -200,7 +200,7 @@ impl Attempt<'_> {
         let path = &self.found.targets.daemon_json;
         self.docker_has_new_settings.store(true, Ordering::Relaxed);
         files::write(path, &with_live_restore(self.found.text(path), true)?)?;
-        self.machine.services.order(Order::Reload, DOCKER_UNIT).await?;
+        self.machine.services.control(UnitAction::Reload, DOCKER_UNIT).await?;
         until_live_restore(&self.machine.engine, true).await
     }
 
@@ -213,8 +213,8 @@ impl Attempt<'_> {
             files::write(path, after)?;
         }
         let services = self.machine.services.as_ref();
-        services.read_again().await?;
-        services.order(Order::Restart, DOCKER_UNIT).await?;
+        services.daemon_reload().await?;
+        services.control(UnitAction::Restart, DOCKER_UNIT).await?;
         until_live_restore(&self.machine.engine, true).await
     }
 

@@ -42,7 +42,7 @@ pub use daemon_json::DaemonJsonError;
 pub use error::SetupError;
 pub use files::FileError;
 pub use plan::PlanError;
-pub use services::{Order, ServiceError, Services, Systemd};
+pub use services::{ServiceError, Services, Systemd, UnitAction};
 pub use undo_record::UndoRecordError;
 pub use verify::VerifyError;
 
@@ -55,7 +55,7 @@ use undo_record::RecordStore;
 /// The plugin's name, as Docker knows it by its socket.
 pub(crate) const PLUGIN: &str = "zun-authz";
 /// The mark of an undo that is to last. zun-docker-setup.service names it too.
-pub(crate) const UNDONE: &str = "/var/lib/zun-docker-setup/undone";
+pub(crate) const UNDO_MARKER: &str = "/var/lib/zun-docker-setup/undone";
 /// Where certificates are where the settings say nothing.
 const CERTIFICATES: &str = "/etc/zun/pki";
 const PORT: u16 = 2376;
@@ -81,7 +81,7 @@ pub struct Paths {
     /// What was there before.
     pub record: PathBuf,
     /// There where it was undone: zun-docker-setup.service sets nothing up as long as it is.
-    pub undone: PathBuf,
+    pub undo_marker: PathBuf,
     /// Where Docker finds its plugin.
     pub plugin_socket: PathBuf,
     /// `zun-runtime`, for a Docker that takes no first size of a terminal itself.
@@ -94,7 +94,7 @@ impl Default for Paths {
             daemon_json: "/etc/docker/daemon.json".into(),
             units: "/etc/systemd/system".into(),
             record: "/var/lib/zun-docker-setup/former.json".into(),
-            undone: UNDONE.into(),
+            undo_marker: UNDO_MARKER.into(),
             plugin_socket: format!("/run/docker/plugins/{PLUGIN}.sock").into(),
             runtime: "/usr/local/bin/zun-runtime".into(),
         }
@@ -105,12 +105,12 @@ impl Default for Paths {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// Nothing differs, and nothing was done.
-    Nothing,
+    Unchanged,
     /// Nothing differs, but zun-api had another list of authorities, or certificate: it is here now, and Docker, which
     /// was not restarted, takes it at its next start.
-    Taken(News),
+    CertificateUpdated(News),
     /// What would be done, in words and diffs.
-    Shown(String),
+    DryRun(String),
     /// It is set up and proved.
     Done(Summary),
     /// It was undone.
@@ -163,9 +163,9 @@ pub async fn dry_run(
     certificates::check_host(&wanted.certificates.certificate, &wanted.host)?;
     let flaw = certificate::flaw(&certificate);
     if plan.is_empty() && flaw.is_none() {
-        return Ok(Outcome::Nothing);
+        return Ok(Outcome::Unchanged);
     }
-    Ok(Outcome::Shown(show::plan(&plan, flaw.as_ref(), &certificate)))
+    Ok(Outcome::DryRun(show::plan(&plan, flaw.as_ref(), &certificate)))
 }
 
 /// Sets the host up and proves it, or leaves it as it is.
@@ -187,7 +187,7 @@ pub async fn set_up(
     let left = store.release();
     let outcome = outcome?;
     left?;
-    files::remove(&machine.paths.undone)?;
+    files::remove(&machine.paths.undo_marker)?;
     Ok(outcome)
 }
 
@@ -230,14 +230,14 @@ async fn update_certificate(
     certificate: &CertificateSettings,
 ) -> Result<Outcome, SetupError> {
     match certificates::ensure(bus, certificate).await? {
-        News::Nothing => Ok(Outcome::Nothing),
+        News::Nothing => Ok(Outcome::Unchanged),
         News::Unknown => {
             tracing::warn!(
                 "zun-api did not say which authorities it trusts now: the agent asks again"
             );
-            Ok(Outcome::Nothing)
+            Ok(Outcome::Unchanged)
         }
-        news @ (News::Authorities | News::Certificate) => Ok(Outcome::Taken(news)),
+        news @ (News::Authorities | News::Certificate) => Ok(Outcome::CertificateUpdated(news)),
     }
 }
 

@@ -14,7 +14,7 @@ use super::daemon_json::{has_live_restore, with_live_restore};
 use super::docker_api;
 use super::error::SetupError;
 use super::files::{self, SavedFile};
-use super::services::Order;
+use super::services::UnitAction;
 use super::units::{DOCKER_UNIT, PLUGIN_UNIT, SOCKET_UNIT};
 
 /// How long Docker has to answer after a restart or a reload.
@@ -47,7 +47,7 @@ pub(super) async fn roll_back(machine: &Machine, former: &Snapshot<'_>) -> Resul
     }
     if !former.plugin_was_active {
         for unit in [PLUGIN_UNIT, SOCKET_UNIT] {
-            services.order(Order::Stop, unit).await?;
+            services.control(UnitAction::Stop, unit).await?;
         }
     }
     let dockers = |path: &Path| path == former.drop_in || path == former.daemon_json;
@@ -55,7 +55,7 @@ pub(super) async fn roll_back(machine: &Machine, former: &Snapshot<'_>) -> Resul
     for (path, kept) in former.files.iter().rev().filter(|(path, _)| !dockers(path)) {
         files::restore(path, kept.as_ref())?;
     }
-    Ok(services.read_again().await?)
+    Ok(services.daemon_reload().await?)
 }
 
 /// Restarts Docker on former settings; its containers stay.
@@ -69,17 +69,17 @@ async fn restart_with(
     files::write(path, &with_live_restore(text, true)?)?;
     // One that runs without it would end its containers already when it stops.
     if docker_api::engine(&machine.engine).await.is_ok_and(|engine| !engine.live_restore) {
-        services.order(Order::Reload, DOCKER_UNIT).await?;
+        services.control(UnitAction::Reload, DOCKER_UNIT).await?;
         until_live_restore(&machine.engine, true).await?;
     }
-    services.read_again().await?;
-    services.order(Order::Restart, DOCKER_UNIT).await?;
+    services.daemon_reload().await?;
+    services.control(UnitAction::Restart, DOCKER_UNIT).await?;
     until_live_restore(&machine.engine, true).await?;
     if has_live_restore(text)? {
         return Ok(());
     }
     files::write(path, &with_live_restore(text, false)?)?;
-    services.order(Order::Reload, DOCKER_UNIT).await?;
+    services.control(UnitAction::Reload, DOCKER_UNIT).await?;
     until_live_restore(&machine.engine, false).await
 }
 

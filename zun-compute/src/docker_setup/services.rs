@@ -13,7 +13,7 @@ const TIMEOUT: Duration = Duration::from_secs(90);
 
 /// What a unit is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub enum UnitAction {
     /// Start it, if it does not run.
     Start,
     /// Start it anew, also after failures that would count against it.
@@ -52,9 +52,9 @@ pub trait Services: Send + Sync {
     /// Whether it runs.
     async fn is_active(&self, unit: &str) -> Result<bool, ServiceError>;
     /// Reads the units' files again.
-    async fn read_again(&self) -> Result<(), ServiceError>;
+    async fn daemon_reload(&self) -> Result<(), ServiceError>;
     /// Gives an order, and returns when it is carried out.
-    async fn order(&self, order: Order, unit: &str) -> Result<(), ServiceError>;
+    async fn control(&self, action: UnitAction, unit: &str) -> Result<(), ServiceError>;
 }
 
 /// systemd.
@@ -84,20 +84,20 @@ impl Services for Systemd {
         Ok(matches!(shown.trim(), "ActiveState=active" | "ActiveState=reloading"))
     }
 
-    async fn read_again(&self) -> Result<(), ServiceError> {
+    async fn daemon_reload(&self) -> Result<(), ServiceError> {
         run(&["daemon-reload"]).await.map(drop)
     }
 
-    async fn order(&self, order: Order, unit: &str) -> Result<(), ServiceError> {
-        let verb = match order {
-            Order::Start => "start",
-            Order::Restart => {
+    async fn control(&self, action: UnitAction, unit: &str) -> Result<(), ServiceError> {
+        let verb = match action {
+            UnitAction::Start => "start",
+            UnitAction::Restart => {
                 // Docker's unit gives up after three starts in a minute.
                 run(&["reset-failed", unit]).await.map_or_else(drop, drop);
                 "restart"
             }
-            Order::Reload => "reload",
-            Order::Stop => "stop",
+            UnitAction::Reload => "reload",
+            UnitAction::Stop => "stop",
         };
         run(&[verb, unit]).await.map(drop)
     }

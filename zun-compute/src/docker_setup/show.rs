@@ -40,10 +40,10 @@ fn diff(change: &Change) -> String {
 impl fmt::Display for Outcome {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nothing => {
+            Self::Unchanged => {
                 writeln!(out, "Docker is set up already: nothing differs, nothing was changed")
             }
-            Self::Taken(news) => {
+            Self::CertificateUpdated(news) => {
                 let what = match news {
                     News::Certificate => "certificate, with its list of authorities",
                     News::Authorities | News::Nothing | News::Unknown => "list of authorities",
@@ -54,7 +54,7 @@ impl fmt::Display for Outcome {
                      Docker at its next restart (systemctl restart docker)"
                 )
             }
-            Self::Shown(text) => write!(out, "{text}"),
+            Self::DryRun(text) => write!(out, "{text}"),
             Self::Done(summary) => summary.fmt(out),
             Self::Undone(undone) => undone.fmt(out),
         }

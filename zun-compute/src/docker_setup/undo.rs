@@ -17,7 +17,7 @@ use crate::driver::docker::RUNTIME;
 pub(super) async fn undo(machine: &Machine) -> Result<Undone, SetupError> {
     let path = &machine.paths.record;
     if undo_record::read(path)?.is_none() {
-        undo_record::mark_undone(&machine.paths.undone)?;
+        undo_record::mark_undone(&machine.paths.undo_marker)?;
         return Ok(Undone::default());
     }
     let store = RecordStore::lock(path)?;
@@ -26,7 +26,7 @@ pub(super) async fn undo(machine: &Machine) -> Result<Undone, SetupError> {
         return Err(SetupError::ChangedSince { path: changed.to_owned(), record: path.clone() });
     }
     // First: should this run be killed, the unit must not set up again what is half undone.
-    undo_record::mark_undone(&machine.paths.undone)?;
+    undo_record::mark_undone(&machine.paths.undo_marker)?;
     let former: BTreeMap<PathBuf, Option<SavedFile>> =
         record.files.iter().map(|(path, entry)| (path.clone(), entry.former.clone())).collect();
     let drop_in =
