@@ -19,8 +19,8 @@ use zun_common::shutdown::Tasks;
 use crate::attached::Notes;
 use crate::console::{self, Console, ConsoleStatus, Endpoint};
 use crate::driver::ContainerDriver;
+use crate::health::AgentHealth;
 use crate::host::Host;
-use crate::pulse::Pulse;
 use crate::report::{self, Reports};
 use crate::settings::{LoadError, Settings};
 use crate::worker::Workers;
@@ -124,8 +124,8 @@ impl Agent {
     }
 
     /// What each heartbeat finds.
-    pub fn pulses(&self) -> Receiver<Pulse> {
-        self.host.pulse.subscribe()
+    pub fn health(&self) -> Receiver<AgentHealth> {
+        self.host.health.subscribe()
     }
 
     /// Takes no more, drains what was accepted, tells the last reports, and says that the host leaves.
@@ -211,7 +211,7 @@ fn host(
         limits: workers,
         engine_back: Notify::new(),
         doubts: Notify::new(),
-        pulse: Sender::default(),
+        health: Sender::default(),
     }
 }
 

@@ -10,7 +10,7 @@ use zun_common::id::{ContainerId, HostName};
 
 use crate::console::Console;
 use crate::driver::{ContainerDriver, DriverError, Seen};
-use crate::pulse::Pulse;
+use crate::health::AgentHealth;
 use crate::report::{Heed, Reports, Sight};
 use crate::settings::{HeartbeatSettings, WorkerSettings};
 
@@ -31,7 +31,7 @@ pub(crate) struct Host {
     /// zun-api must be asked what should be here.
     pub(crate) doubts: Notify,
     /// What the last heartbeat found.
-    pub(crate) pulse: watch::Sender<Pulse>,
+    pub(crate) health: watch::Sender<AgentHealth>,
 }
 
 impl Host {

@@ -12,7 +12,7 @@ pub mod certificate;
 pub mod console;
 pub mod docker_setup;
 pub mod driver;
-pub mod pulse;
+pub mod health;
 pub mod settings;
 
 mod agent;

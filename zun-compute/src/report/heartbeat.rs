@@ -11,8 +11,8 @@ use zun_common::rpc::host::{Heartbeat, Inventory};
 use zun_common::shutdown::Tasks;
 
 use crate::driver::EngineInfo;
+use crate::health::AgentHealth;
 use crate::host::Host;
-use crate::pulse::Pulse;
 
 const ENGINE_ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 const LEAVING_WITHIN: Duration = Duration::from_secs(2);
@@ -74,8 +74,8 @@ async fn beat_once(host: &Host, bus: &Bus) -> Beat {
 fn found(host: &Host, beat: &Beat, bus: &Bus) {
     let (engine, bus) = (beat.engine, bus.transport().is_serving());
     let no_console = host.console.required().err().map(|problem| problem.message);
-    host.pulse.send_modify(|pulse| {
-        *pulse = Pulse { beats: pulse.beats + 1, engine, bus, no_console };
+    host.health.send_modify(|health| {
+        *health = AgentHealth { beats: health.beats + 1, engine, bus, no_console };
     });
 }
 

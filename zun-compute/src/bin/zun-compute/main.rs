@@ -20,7 +20,7 @@ use zun_compute::certificate::{self, CertificateError, CertificateSettings};
 use zun_compute::docker_setup::SetupError;
 use zun_compute::driver::DriverError;
 use zun_compute::driver::docker::DockerDriver;
-use zun_compute::pulse;
+use zun_compute::health;
 use zun_compute::settings::{LoadError, Settings};
 use zun_compute::{Agent, StartError};
 
@@ -136,7 +136,7 @@ async fn run(settings: Settings) -> Result<bool, Failure> {
         agent = Agent::start(settings, bus.clone(), driver, &tasks) => agent?,
     };
     if let Some(manager) = ServiceManager::of_process() {
-        tasks.spawn(pulse::tell(agent.pulses(), every, manager, tasks.clone()));
+        tasks.spawn(health::report_to(agent.health(), every, manager, tasks.clone()));
     }
     signal.await.map_err(Failure::Runtime)?;
     notify::stopping();

@@ -11,7 +11,7 @@ use zun_common::shutdown::Tasks;
 
 /// What the last heartbeat found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Pulse {
+pub struct AgentHealth {
     /// How many there were.
     pub beats: u64,
     /// The engine answered.
@@ -22,8 +22,8 @@ pub struct Pulse {
     pub no_console: Option<String>,
 }
 
-impl Pulse {
-    fn health(&self) -> Health {
+impl AgentHealth {
+    fn summary(&self) -> Health {
         let Self { beats, engine, bus, no_console } = self;
         let mut words =
             vec![if *engine { "the engine answers" } else { "the engine does not answer" }];
@@ -36,8 +36,8 @@ impl Pulse {
 }
 
 /// Tells the service manager of each heartbeat, which come `every` so often, until shutdown.
-pub async fn tell(
-    mut pulses: watch::Receiver<Pulse>,
+pub async fn report_to(
+    mut changes: watch::Receiver<AgentHealth>,
     every: Duration,
     mut manager: ServiceManager,
     tasks: Tasks,
@@ -49,16 +49,16 @@ pub async fn tell(
              of WatchdogSec"
         );
     }
-    if pulses.borrow().beats > 0 {
+    if changes.borrow().beats > 0 {
         // The first one may have come before anybody listened.
-        pulses.mark_changed();
+        changes.mark_changed();
     }
     loop {
         tokio::select! {
             () = tasks.cancelled() => return,
-            changed = pulses.changed() => if changed.is_err() { return },
+            changed = changes.changed() => if changed.is_err() { return },
         }
-        let health = pulses.borrow_and_update().health();
+        let health = changes.borrow_and_update().summary();
         manager.tell(&health);
     }
 }
@@ -69,18 +69,20 @@ mod tests {
 
     #[test]
     fn an_agent_is_ready_when_engine_and_bus_are_there_and_lives_without_them() {
-        let health = |engine, bus| Pulse { beats: 1, engine, bus, no_console: None }.health();
+        let health =
+            |engine, bus| AgentHealth { beats: 1, engine, bus, no_console: None }.summary();
         assert!(health(true, true).ready);
         for (engine, bus) in [(true, false), (false, true), (false, false)] {
             let health = health(engine, bus);
             assert!(!health.ready && health.alive, "{health:?}");
         }
-        assert!(!Pulse::default().health().alive);
+        assert!(!AgentHealth::default().summary().alive);
     }
 
     #[test]
     fn a_person_is_told_why_consoles_cannot_be_dialled() {
-        let pulse = Pulse { no_console: Some("no listener".to_owned()), ..Pulse::default() };
-        assert!(pulse.health().words.ends_with("; no listener"));
+        let state =
+            AgentHealth { no_console: Some("no listener".to_owned()), ..AgentHealth::default() };
+        assert!(state.summary().words.ends_with("; no listener"));
     }
 }
