@@ -16,7 +16,7 @@ use zun_common::chain;
 use zun_common::id::HostName;
 use zun_common::shutdown::Tasks;
 
-use crate::attached::Notes;
+use crate::attached::NoteSocket;
 use crate::console::{self, Console, ConsoleStatus, Endpoint};
 use crate::driver::ContainerDriver;
 use crate::health::AgentHealth;
@@ -84,7 +84,7 @@ impl Agent {
         let bus = bus.speaking_as(name.as_str());
         let notes = match &settings.console.notify_socket {
             Some(path) => Some(
-                Notes::bind(path)
+                NoteSocket::bind(path)
                     .map_err(|cause| StartError::Notify { path: path.clone(), cause })?,
             ),
             None => None,
@@ -149,7 +149,7 @@ impl Agent {
         drained
     }
 
-    fn begin(&self, notes: Option<Notes>) {
+    fn begin(&self, notes: Option<NoteSocket>) {
         let (host, bus) = (&self.host, &self.bus);
         let (telling, watching) = (&self.telling, &self.watching);
         telling.spawn(report::send(Arc::clone(&host.reports), bus.clone(), telling.clone()));
@@ -216,7 +216,7 @@ fn host(
 }
 
 /// Counts consoles until shutdown.
-async fn count(mut notes: Notes, reports: Arc<Reports>, tasks: Tasks) {
+async fn count(mut notes: NoteSocket, reports: Arc<Reports>, tasks: Tasks) {
     loop {
         let note = tokio::select! {
             () = tasks.cancelled() => return,

@@ -13,21 +13,21 @@ use tokio::net::UnixDatagram;
 use zun_common::grant::{SessionNote, SessionNoteKind};
 use zun_common::id::EngineId;
 
-const LARGEST_NOTE: usize = 4096;
-const MOST_CONTAINERS: usize = 65_536;
+const MAX_NOTE: usize = 4096;
+const MAX_CONTAINERS: usize = 65_536;
 
 /// The open consoles of each container.
 #[derive(Debug, Default)]
-pub(crate) struct Consoles {
-    open: HashMap<EngineId, Open>,
+pub(crate) struct ConsoleCounter {
+    open: HashMap<EngineId, OpenConsoles>,
 }
 
 /// What is open of one container, by grant.
 #[derive(Debug, Default)]
-struct Open {
-    typing: Sessions,
-    watching: Sessions,
-    waiting: Sessions,
+struct OpenConsoles {
+    writers: Sessions,
+    viewers: Sessions,
+    waits: Sessions,
 }
 
 #[derive(Debug, Default)]
@@ -52,35 +52,35 @@ impl Sessions {
     }
 }
 
-impl Open {
+impl OpenConsoles {
     /// Every console has a wait open. An engine that has nothing for one who only watches does not notice that he
     /// has gone, but it notices that his wait has: so many watch as there are waits that are not of those who type.
     fn count(&self) -> u32 {
-        let typing = self.typing.count();
-        let others = self.waiting.count().saturating_sub(typing);
-        typing.saturating_add(self.watching.count().min(others))
+        let writers = self.writers.count();
+        let others = self.waits.count().saturating_sub(writers);
+        writers.saturating_add(self.viewers.count().min(others))
     }
 
     fn is_empty(&self) -> bool {
-        [&self.typing, &self.watching, &self.waiting].iter().all(|sessions| sessions.0.is_empty())
+        [&self.writers, &self.viewers, &self.waits].iter().all(|sessions| sessions.0.is_empty())
     }
 }
 
-impl Consoles {
+impl ConsoleCounter {
     /// One began or ended. Says whether the count changed.
     pub(crate) fn note(&mut self, note: SessionNote) -> bool {
         let SessionNote { kind, watches, grant, container } = note;
         let begins = matches!(kind, SessionNoteKind::Begin | SessionNoteKind::WaitBegin);
         let is_known = self.open.contains_key(&container);
-        if !is_known && (!begins || self.open.len() >= MOST_CONTAINERS) {
+        if !is_known && (!begins || self.open.len() >= MAX_CONTAINERS) {
             return false;
         }
         let open = self.open.entry(container.clone()).or_default();
         let before = open.count();
         let sessions = match kind {
-            SessionNoteKind::WaitBegin | SessionNoteKind::WaitEnd => &mut open.waiting,
-            SessionNoteKind::Begin | SessionNoteKind::End if watches => &mut open.watching,
-            SessionNoteKind::Begin | SessionNoteKind::End => &mut open.typing,
+            SessionNoteKind::WaitBegin | SessionNoteKind::WaitEnd => &mut open.waits,
+            SessionNoteKind::Begin | SessionNoteKind::End if watches => &mut open.viewers,
+            SessionNoteKind::Begin | SessionNoteKind::End => &mut open.writers,
         };
         if begins {
             sessions.begin(grant);
@@ -95,7 +95,7 @@ impl Consoles {
     }
 
     pub(crate) fn count(&self, container: &EngineId) -> u32 {
-        self.open.get(container).map_or(0, Open::count)
+        self.open.get(container).map_or(0, OpenConsoles::count)
     }
 
     /// Its process ended, and its consoles with it.
@@ -111,14 +111,14 @@ impl Consoles {
 
 /// The socket that notes come in on. The file goes when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Notes {
+pub(crate) struct NoteSocket {
     socket: UnixDatagram,
     path: PathBuf,
     /// The last datagram was malformed; more of them are not logged.
-    grumbled: bool,
+    warned: bool,
 }
 
-impl Notes {
+impl NoteSocket {
     /// Binds the socket, in the place of one that a killed agent left.
     pub(crate) fn bind(path: &Path) -> io::Result<Self> {
         match std::fs::remove_file(path) {
@@ -128,21 +128,21 @@ impl Notes {
         }
         let socket = UnixDatagram::bind(path)?;
         std::fs::set_permissions(path, Permissions::from_mode(0o660))?;
-        Ok(Self { socket, path: path.to_owned(), grumbled: false })
+        Ok(Self { socket, path: path.to_owned(), warned: false })
     }
 
     /// The next one. What is no note is passed over, with one log line for a row of them.
     pub(crate) async fn next(&mut self) -> io::Result<SessionNote> {
-        let mut buffer = [0; LARGEST_NOTE];
+        let mut buffer = [0; MAX_NOTE];
         loop {
             let length = self.socket.recv(&mut buffer).await?;
             match serde_json::from_slice(buffer.get(..length).unwrap_or_default()) {
                 Ok(note) => {
-                    self.grumbled = false;
+                    self.warned = false;
                     return Ok(note);
                 }
-                Err(error) if !self.grumbled => {
-                    self.grumbled = true;
+                Err(error) if !self.warned => {
+                    self.warned = true;
                     tracing::warn!(%error, "passed over a datagram that is no session note");
                 }
                 Err(_one_more_of_a_row) => {}
@@ -151,7 +151,7 @@ impl Notes {
     }
 }
 
-impl Drop for Notes {
+impl Drop for NoteSocket {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_file(&self.path) {
             tracing::debug!(%error, "the notify socket was gone already");
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn consoles_are_counted_and_never_below_none() {
-        let mut consoles = Consoles::default();
+        let mut consoles = ConsoleCounter::default();
         assert!(!consoles.note(note(SessionNoteKind::End, "a")));
         assert!(consoles.note(note(SessionNoteKind::Begin, "a")));
         assert!(consoles.note(note(SessionNoteKind::Begin, "a")));
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_late_end_of_an_earlier_run_leaves_the_new_console_counted() {
-        let mut consoles = Consoles::default();
+        let mut consoles = ConsoleCounter::default();
         consoles.note(note(SessionNoteKind::Begin, "old"));
         consoles.ended(&engine());
         consoles.note(note(SessionNoteKind::Begin, "new"));
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn who_only_watches_is_counted_for_as_long_as_his_wait_is_open() {
-        let mut consoles = Consoles::default();
+        let mut consoles = ConsoleCounter::default();
         let noted = [
             (note(SessionNoteKind::Begin, "types"), 1),
             (note(SessionNoteKind::WaitBegin, "types"), 1),
@@ -232,8 +232,8 @@ mod tests {
     async fn malformed_datagrams_are_passed_over() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("notify.sock");
-        drop(Notes::bind(&path).expect("bound"));
-        let mut notes = Notes::bind(&path).expect("bound again");
+        drop(NoteSocket::bind(&path).expect("bound"));
+        let mut notes = NoteSocket::bind(&path).expect("bound again");
         let sender = UnixDatagram::unbound().expect("a socket");
         let good = note(SessionNoteKind::Begin, "a");
         for datagram in [&b"junk"[..], b"{}", b"", &serde_json::to_vec(&good).expect("json")] {

@@ -11,7 +11,7 @@ use zun_common::status::{Status, TaskState};
 
 use super::entry::{Entry, Heed};
 use super::facts::{Ending, Sight, Ticket};
-use crate::attached::Consoles;
+use crate::attached::ConsoleCounter;
 
 /// As many containers as are kept; more are not reported.
 const MOST_CONTAINERS: usize = 65_536;
@@ -23,7 +23,7 @@ const MOST_REMOVED: usize = 1024;
 pub(super) struct Ledger {
     host: HostName,
     entries: HashMap<ContainerId, Entry>,
-    consoles: Consoles,
+    consoles: ConsoleCounter,
     /// Those with something to tell, in order; some may have been told meanwhile.
     line: VecDeque<ContainerId>,
     removed: VecDeque<ContainerId>,
@@ -35,7 +35,7 @@ impl Ledger {
         Self {
             host,
             entries: HashMap::new(),
-            consoles: Consoles::default(),
+            consoles: ConsoleCounter::default(),
             line: VecDeque::new(),
             removed: VecDeque::new(),
             tickets: 0,
