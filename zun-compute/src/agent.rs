@@ -210,7 +210,7 @@ fn host(
         heartbeat,
         limits: workers,
         engine_back: Notify::new(),
-        doubts: Notify::new(),
+        reconcile_needed: Notify::new(),
         health: Sender::default(),
     }
 }

@@ -15,7 +15,7 @@ use crate::report::{Heed, Reports, Sight};
 use crate::settings::{HeartbeatSettings, WorkerSettings};
 
 /// How long a look at one container may take. One whose console is stalled can hang in the engine.
-const LOOK_WITHIN: Duration = Duration::from_secs(5);
+const INSPECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The host, as the rooms of the agent see it.
 pub(crate) struct Host {
@@ -29,32 +29,35 @@ pub(crate) struct Host {
     /// The engine answers again.
     pub(crate) engine_back: Notify,
     /// zun-api must be asked what should be here.
-    pub(crate) doubts: Notify,
+    pub(crate) reconcile_needed: Notify,
     /// What the last heartbeat found.
     pub(crate) health: watch::Sender<AgentHealth>,
 }
 
 impl Host {
     /// Asks the engine, with a deadline, without telling anybody.
-    pub(crate) async fn peek(&self, container: ContainerId) -> Result<Seen, DriverError> {
-        within(LOOK_WITHIN, "look at the container", self.driver.inspect(container)).await
+    pub(crate) async fn inspect(&self, container: ContainerId) -> Result<Seen, DriverError> {
+        within(INSPECT_TIMEOUT, "look at the container", self.driver.inspect(container)).await
     }
 
     /// Looks at a container and tells what was seen.
-    pub(crate) async fn look(&self, container: ContainerId) -> Result<Option<Seen>, DriverError> {
+    pub(crate) async fn inspect_and_report(
+        &self,
+        container: ContainerId,
+    ) -> Result<Option<Seen>, DriverError> {
         let ticket = self.reports.ticket();
-        let sight = sight(self.peek(container).await)?;
+        let sight = sight(self.inspect(container).await)?;
         let seen = sight.seen().cloned();
         if self.reports.observe(ticket, container, sight) == Heed::Unsure {
-            self.doubt(container);
+            self.mark_for_reconcile(container);
         }
         Ok(seen)
     }
 
     /// zun-api is asked whether it should be there.
-    pub(crate) fn doubt(&self, container: ContainerId) {
+    pub(crate) fn mark_for_reconcile(&self, container: ContainerId) {
         tracing::info!(container.id = %container, "container {container} is not in the engine");
-        self.doubts.notify_one();
+        self.reconcile_needed.notify_one();
     }
 
     /// The time that the engine has for a change, beyond a grace.

@@ -17,7 +17,7 @@ use crate::worker::conflict;
 /// The engine is looked at, and the answer is the newest report.
 pub(super) async fn show(host: &Host, call: ShowContainer) -> Result<ContainerReport, Problem> {
     let ShowContainer { container } = call;
-    match host.look(container).await {
+    match host.inspect_and_report(container).await {
         Ok(_seen) => {}
         Err(error) => return Err(error.problem()),
     }
@@ -98,7 +98,7 @@ pub(super) async fn allowed(
     container: ContainerId,
     action: Action,
 ) -> Result<Seen, Problem> {
-    let seen = host.peek(container).await.map_err(|error| error.problem())?;
+    let seen = host.inspect(container).await.map_err(|error| error.problem())?;
     if seen.status.allows(action) {
         Ok(seen)
     } else {

@@ -46,7 +46,7 @@ pub(super) async fn resize(host: &Host, call: ResizeExec) -> Result<Done, Proble
 /// Also of one that has ended, and in whatever state its container is: its exit code is still to be read.
 pub(super) async fn locate(host: &Host, call: LocateExec) -> Result<ExecConsole, Problem> {
     let LocateExec { container, exec } = call;
-    let seen = host.peek(container).await.map_err(|error| error.problem())?;
+    let seen = host.inspect(container).await.map_err(|error| error.problem())?;
     let ExecSeen { tty, stdin, .. } = own(host, &seen, &exec).await?;
     Ok(ExecConsole { listener: host.console.required()?, tty, stdin })
 }

@@ -36,7 +36,7 @@ async fn again_and_again(host: &Host, looks: &Looks) {
                 tracing::info!(host.name = %host.name, "following the engine");
                 away = false;
                 backoff.reset();
-                host.doubts.notify_one();
+                host.reconcile_needed.notify_one();
                 host.engine_back.notify_one();
                 pass_on(events, looks).await;
                 tracing::warn!(host.name = %host.name, "the engine's events ended");

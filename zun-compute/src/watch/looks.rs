@@ -56,7 +56,7 @@ impl Looks {
     async fn try_to_look(&self, container: ContainerId) {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
         for tried in 1..=TRIES {
-            let Err(error) = self.host.look(container).await else { return };
+            let Err(error) = self.host.inspect_and_report(container).await else { return };
             if tried == TRIES {
                 tracing::warn!(
                     container.id = %container, error = %chain(&error),

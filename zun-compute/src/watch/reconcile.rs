@@ -29,7 +29,7 @@ pub(crate) async fn reconcile(workers: Workers, host: Arc<Host>, bus: Bus, tasks
     loop {
         tokio::select! {
             () = tasks.cancelled() => return,
-            () = host.doubts.notified() => {}
+            () = host.reconcile_needed.notified() => {}
         }
         let round = Round { workers: &workers, host: &host, bus: &bus, tasks: &tasks };
         tokio::select! {

@@ -31,7 +31,7 @@ pub(super) async fn create(
         host.reports.begin(*container, TaskState::Creating);
         let making = host.driver.create(*container, spec);
         within(host.engine_timeout(), "create the container", making).await?;
-        host.look(*container).await?;
+        host.inspect_and_report(*container).await?;
     }
     let never_ran = seen.is_none_or(|seen| {
         seen.started_at.is_none() && matches!(seen.status, Status::Created | Status::Error)

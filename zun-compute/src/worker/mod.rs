@@ -115,7 +115,7 @@ impl Workers {
         if self.boxes.is_busy(container) {
             return Ok(None);
         }
-        match self.host.peek(container).await {
+        match self.host.inspect(container).await {
             Ok(seen) => Ok(Some(Presence::Is(seen.status))),
             Err(DriverError::NoContainer(_)) => Ok(Some(Presence::Absent)),
             Err(_stuck) if kind == Kind::Remove(Removal::Force) => {

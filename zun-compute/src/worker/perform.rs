@@ -26,7 +26,7 @@ pub(super) struct Work<'a> {
 pub(super) async fn perform(work: &Work<'_>, command: &Command) -> Option<Presence> {
     let Work { host, container, .. } = *work;
     let began = Instant::now();
-    let outcome = match (host.look(container).await, command) {
+    let outcome = match (host.inspect_and_report(container).await, command) {
         (Ok(seen), Command::Create(make)) => create::create(work, make, seen.as_ref()).await,
         (Ok(Some(seen)), _) => existing(work, command, &seen).await,
         (Ok(None) | Err(_), Command::Remove(how)) => run::remove(host, container, *how).await,
@@ -60,14 +60,14 @@ async fn existing(work: &Work<'_>, command: &Command, seen: &Seen) -> Result<(),
 
 async fn end(host: &Host, container: ContainerId, failure: Option<Failure>) -> Option<Presence> {
     let ticket = host.reports.ticket();
-    let sight = sight(host.peek(container).await).ok();
+    let sight = sight(host.inspect(container).await).ok();
     let presence = match &sight {
         Some(Sight::Seen(seen)) => Some(Presence::Is(seen.status)),
         Some(Sight::Gone) => Some(Presence::Absent),
         None => None,
     };
     if host.reports.finish(container, Ending { ticket, sight, failure }) == Heed::Unsure {
-        host.doubt(container);
+        host.mark_for_reconcile(container);
     }
     presence
 }
