@@ -104,7 +104,7 @@ impl Agent {
         agent.begin(notes);
         if let Ok(endpoint) = endpoint {
             let (host, watching) = (Arc::clone(&agent.host), &agent.watching);
-            watching.spawn(console::keep(host, endpoint, watching.clone()));
+            watching.spawn(console::monitor(host, endpoint, watching.clone()));
         }
         agent.serve().await?;
         let (host, bus, telling) = (Arc::clone(&agent.host), agent.bus.clone(), &agent.telling);

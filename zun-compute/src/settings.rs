@@ -124,8 +124,8 @@ impl ConsoleSettings {
         let certificates = self.certificates.as_ref().ok_or("console.certificates")?;
         Ok(Endpoint {
             listener: ConsoleListener { address: address.0.clone(), api_version },
-            authority: certificates.join("ca.pem"),
-            every: Duration::from_secs(u64::from(self.check_interval)),
+            ca: certificates.join("ca.pem"),
+            interval: Duration::from_secs(u64::from(self.check_interval)),
             undo_marker: UNDO_MARKER.into(),
         })
     }
@@ -296,7 +296,7 @@ mod tests {
         let endpoint = load(text).expect("settings").console.endpoint().expect("an endpoint");
         let ConsoleListener { address, api_version } = endpoint.listener;
         assert_eq!((address.as_str(), api_version.minor), ("c1.example:2376", 41));
-        assert_eq!(endpoint.authority, Path::new("/p/ca.pem"));
+        assert_eq!(endpoint.ca, Path::new("/p/ca.pem"));
         let missing =
             |text| load(text).expect("settings").console.endpoint().expect_err("no endpoint");
         assert_eq!(missing(""), "console.address");

@@ -16,13 +16,13 @@ use zun_common::shutdown::Tasks;
 use super::ConsoleStatus;
 use crate::driver::{ContainerDriver, DriverError};
 use crate::host::{Host, within};
-use crate::probe::{Listener, Unfit};
+use crate::probe::{Listener, ProbeError};
 
 /// The plugin's name, as the engine knows it.
 const PLUGIN: &str = "zun-authz";
-const ENGINE_ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+const ENGINE_TIMEOUT: Duration = Duration::from_secs(5);
 /// One that is not up or not safe is looked at so often.
-const AGAIN_AFTER: Duration = Duration::from_secs(5);
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// An endpoint to look at.
 #[derive(Debug, Clone)]
@@ -30,28 +30,28 @@ pub(crate) struct Endpoint {
     /// What is advertised.
     pub(crate) listener: ConsoleListener,
     /// The file with the authority that it trusts in clients, and that signed its certificate.
-    pub(crate) authority: PathBuf,
+    pub(crate) ca: PathBuf,
     /// How often one that is safe is looked at.
-    pub(crate) every: Duration,
+    pub(crate) interval: Duration,
     /// There where somebody took the endpoint away and wants it so.
     pub(crate) undo_marker: PathBuf,
 }
 
 /// Why an endpoint is not used.
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+enum CheckError {
     #[error(
         "it was closed by `zun-compute docker-setup --undo`; `zun-compute docker-setup` opens it again"
     )]
     Undone,
     #[error("the authority {path} cannot be read")]
-    Authority {
+    UnreadableCa {
         path: PathBuf,
         #[source]
         cause: io::Error,
     },
     #[error("the console endpoint is not up or not safe")]
-    Unfit(#[from] Unfit),
+    Probe(#[from] ProbeError),
     #[error("the engine cannot be asked about its console endpoint")]
     Engine(#[from] DriverError),
     #[error(
@@ -63,15 +63,18 @@ enum Trouble {
 }
 
 /// Looks until shutdown, and sets the host's status.
-pub(crate) async fn keep(host: Arc<Host>, endpoint: Endpoint, tasks: Tasks) {
+pub(crate) async fn monitor(host: Arc<Host>, endpoint: Endpoint, tasks: Tasks) {
     loop {
-        let trouble = tokio::select! {
+        let failure = tokio::select! {
             () = tasks.cancelled() => return,
-            looked = look(&endpoint, host.driver.as_ref()) => looked.err(),
+            checked = check(&endpoint, host.driver.as_ref()) => checked.err(),
         };
-        let pause =
-            if trouble.is_some() { AGAIN_AFTER.min(endpoint.every) } else { endpoint.every };
-        set(&host, &endpoint, trouble);
+        let pause = if failure.is_some() {
+            RETRY_INTERVAL.min(endpoint.interval)
+        } else {
+            endpoint.interval
+        };
+        set(&host, &endpoint, failure);
         tokio::select! {
             () = tasks.cancelled() => return,
             () = host.engine_back.notified() => {}
@@ -80,10 +83,10 @@ pub(crate) async fn keep(host: Arc<Host>, endpoint: Endpoint, tasks: Tasks) {
     }
 }
 
-fn set(host: &Host, endpoint: &Endpoint, trouble: Option<Trouble>) {
-    let status = match trouble {
+fn set(host: &Host, endpoint: &Endpoint, failure: Option<CheckError>) {
+    let status = match failure {
         None => ConsoleStatus::Up(endpoint.listener.clone()),
-        Some(trouble) => ConsoleStatus::Down(chain(&trouble)),
+        Some(failure) => ConsoleStatus::Down(chain(&failure)),
     };
     let address = &endpoint.listener.address;
     if !host.console.set(status.clone()) {
@@ -99,28 +102,26 @@ fn set(host: &Host, endpoint: &Endpoint, trouble: Option<Trouble>) {
     }
 }
 
-async fn look(endpoint: &Endpoint, driver: &dyn ContainerDriver) -> Result<(), Trouble> {
-    let looked = look_from_outside(endpoint, driver).await;
-    looked.map_err(|trouble| if endpoint.undo_marker.exists() { Trouble::Undone } else { trouble })
+async fn check(endpoint: &Endpoint, driver: &dyn ContainerDriver) -> Result<(), CheckError> {
+    let checked = probe(endpoint, driver).await;
+    checked
+        .map_err(|failure| if endpoint.undo_marker.exists() { CheckError::Undone } else { failure })
 }
 
-async fn look_from_outside(
-    endpoint: &Endpoint,
-    driver: &dyn ContainerDriver,
-) -> Result<(), Trouble> {
-    let path = &endpoint.authority;
-    let authority = tokio::fs::read_to_string(path)
+async fn probe(endpoint: &Endpoint, driver: &dyn ContainerDriver) -> Result<(), CheckError> {
+    let path = &endpoint.ca;
+    let ca = tokio::fs::read_to_string(path)
         .await
-        .map_err(|cause| Trouble::Authority { path: path.clone(), cause })?;
+        .map_err(|cause| CheckError::UnreadableCa { path: path.clone(), cause })?;
     let ConsoleListener { address, api_version } = &endpoint.listener;
-    Listener::new(address, &authority)?.refuses_strangers().await?;
-    let engine = within(ENGINE_ANSWERS_WITHIN, "look at the engine", driver.engine()).await?;
+    Listener::new(address, &ca)?.refuses_strangers().await?;
+    let engine = within(ENGINE_TIMEOUT, "look at the engine", driver.engine()).await?;
     if !engine.authorization.iter().any(|plugin| plugin == PLUGIN) {
-        return Err(Trouble::NoPlugin);
+        return Err(CheckError::NoPlugin);
     }
     if engine.api_version < *api_version {
         let (engine, granted) = (engine.api_version, *api_version);
-        return Err(Trouble::OldEngine { engine, granted });
+        return Err(CheckError::OldEngine { engine, granted });
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use zun_common::rpc::container::ConsoleListener;
 use zun_common::rpc::{Code, Problem};
 
-pub(crate) use check::{Endpoint, keep};
+pub(crate) use check::{Endpoint, monitor};
 
 /// Whether this host's console listener is up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Console {
     }
 
     /// Why it is not dialled, if it is not.
-    pub(crate) fn trouble(&self) -> Option<String> {
+    pub(crate) fn unavailable_reason(&self) -> Option<String> {
         match &*self.0.borrow() {
             ConsoleStatus::Up(_) => None,
             ConsoleStatus::Down(why) => Some(why.clone()),

@@ -20,7 +20,7 @@ use super::error::SetupError;
 use super::files::FileError;
 use super::verify::VerifyError;
 use crate::certificate::{self, CertificateFiles, CertificateSettings, News};
-use crate::probe::{Identity, Unfit};
+use crate::probe::{Identity, ProbeError};
 
 /// zun-api signs from a minute ago on, and for two minutes.
 const MAX_CLOCK_SKEW: i64 = 60;
@@ -55,7 +55,7 @@ pub(super) async fn proof_grant(bus: &Bus, host: &HostName) -> Result<Identity, 
         .map_err(SetupError::NoGrant)?;
     check_clock(Utc::now(), grant.signed_at)?;
     Identity::from_pem(&grant.certificate, request.key.expose())
-        .map_err(|error| VerifyError::from(Unfit::from(error)).into())
+        .map_err(|error| VerifyError::from(ProbeError::from(error)).into())
 }
 
 fn check_clock(here: DateTime<Utc>, there: DateTime<Utc>) -> Result<(), SetupError> {

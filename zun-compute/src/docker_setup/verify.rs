@@ -9,7 +9,7 @@ use zun_common::grant::{Call, Grant, Method, Mode, Target, WaitCondition};
 use super::PLUGIN;
 use super::docker_api::{self, ask};
 use super::plan::Wanted;
-use crate::probe::{Identity, Listener, Met, Unfit};
+use crate::probe::{Identity, Listener, ProbeError, ProbeResult};
 
 /// What the engine says in the plugin's name.
 const DENIED: &str = "authorization denied by plugin zun-authz";
@@ -39,7 +39,7 @@ pub enum VerifyError {
     },
     /// Strangers.
     #[error("the listener is not safe")]
-    Unfit(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Listener(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A good grant.
     #[error("`{line}` with {whose} is {met}; it must be {wanted}")]
     Answer {
@@ -54,9 +54,9 @@ pub enum VerifyError {
     },
 }
 
-impl From<Unfit> for VerifyError {
-    fn from(unfit: Unfit) -> Self {
-        Self::Unfit(Box::new(unfit))
+impl From<ProbeError> for VerifyError {
+    fn from(unfit: ProbeError) -> Self {
+        Self::Listener(Box::new(unfit))
     }
 }
 
@@ -109,13 +109,14 @@ pub(super) async fn listener(
     let (granted, others) = lines(wanted);
     let met = listener.ask(Some(identity), &granted).await?;
     // The engine's own answer: there is no such container.
-    if !matches!(&met, Met::Answered { status: 404, text } if !text.contains("page not found")) {
+    if !matches!(&met, ProbeResult::Answered { status: 404, text } if !text.contains("page not found"))
+    {
         let whose = "a grant that is good for it";
         return Err(unlike(granted, whose, (&met, "answered 404 by the engine")));
     }
     for line in others {
         let met = listener.ask(Some(identity), &line).await?;
-        if !matches!(&met, Met::Answered { status: 403, text } if text.contains(DENIED)) {
+        if !matches!(&met, ProbeResult::Answered { status: 403, text } if text.contains(DENIED)) {
             let whose = "a grant that is not good for it";
             return Err(unlike(line, whose, (&met, "refused (403) by zun-authz")));
         }
@@ -123,10 +124,14 @@ pub(super) async fn listener(
     Ok(())
 }
 
-fn unlike(line: String, whose: &'static str, (met, wanted): (&Met, &'static str)) -> VerifyError {
+fn unlike(
+    line: String,
+    whose: &'static str,
+    (met, wanted): (&ProbeResult, &'static str),
+) -> VerifyError {
     let met = match met {
-        Met::Refused => "cut off at the handshake".to_owned(),
-        Met::Answered { status, text } => {
+        ProbeResult::Refused => "cut off at the handshake".to_owned(),
+        ProbeResult::Answered { status, text } => {
             let body = text.rsplit("\r\n\r\n").next().unwrap_or_default().trim();
             format!("answered {status} ({})", body.chars().take(120).collect::<String>())
         }

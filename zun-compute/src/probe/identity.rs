@@ -35,8 +35,8 @@ impl Identity {
     }
 
     /// Signed by an authority of the same name with another key.
-    pub(crate) fn foreign(authority: &str) -> Result<Self, IdentityError> {
-        let issuer = Issuer::from_ca_cert_pem(authority, KeyPair::generate()?)?;
+    pub(crate) fn foreign(ca: &str) -> Result<Self, IdentityError> {
+        let issuer = Issuer::from_ca_cert_pem(ca, KeyPair::generate()?)?;
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
@@ -47,7 +47,7 @@ impl Identity {
         Self::from_pem(&certificate.pem(), &key.serialize_pem())
     }
 
-    pub(super) fn shown_by(
+    pub(super) fn client_config(
         &self,
         builder: ConfigBuilder<ClientConfig, WantsClientCert>,
     ) -> Result<ClientConfig, IdentityError> {

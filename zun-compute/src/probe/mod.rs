@@ -21,10 +21,10 @@ use tokio_rustls::TlsConnector;
 pub(crate) use identity::{Identity, IdentityError};
 
 /// How long one dial and its answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// What is asked of a listener that should not even listen.
 const ANYTHING: &str = "GET /_ping";
-const LARGEST_ANSWER: usize = 64 << 10;
+const MAX_ANSWER: usize = 64 << 10;
 
 /// A listener that is to be dialled.
 #[derive(Debug, Clone)]
@@ -32,13 +32,13 @@ pub(crate) struct Listener {
     /// `host:port`, as it is advertised.
     address: String,
     name: ServerName<'static>,
-    authority: String,
+    ca: String,
     roots: Arc<RootCertStore>,
 }
 
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Met {
+pub(crate) enum ProbeResult {
     /// Cut before a byte of HTTP.
     Refused,
     /// Answered.
@@ -52,11 +52,11 @@ pub(crate) enum Met {
 
 /// A listener that is not as it should be.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unfit {
+pub(crate) enum ProbeError {
     #[error("the authority is not one or more certificates in PEM")]
-    Authority,
+    InvalidCa,
     #[error("`{0}` is no name or address that can be dialled")]
-    Name(String),
+    InvalidName(String),
     #[error("{address} cannot be reached")]
     Unreachable {
         address: String,
@@ -64,92 +64,104 @@ pub(crate) enum Unfit {
         cause: io::Error,
     },
     #[error("{address} does not speak TLS with a certificate of this host")]
-    NotOurs {
+    TlsFailed {
         address: String,
         #[source]
         cause: io::Error,
     },
     #[error("{0} does not answer")]
-    Silent(String),
+    NoAnswer(String),
     #[error("{0} answers something that is not HTTP")]
     NotHttp(String),
     #[error("{0} lets in a client without a certificate")]
-    Open(String),
+    AcceptsAnonymous(String),
     #[error("{0} lets in a client with a certificate of another authority")]
-    Foreign(String),
+    AcceptsOtherCa(String),
     #[error("no client certificate to dial with can be made")]
     Identity(#[from] IdentityError),
 }
 
 impl Listener {
     /// `address` is `host:port`; only the authority in PEM is trusted.
-    pub(crate) fn new(address: &str, authority: &str) -> Result<Self, Unfit> {
+    pub(crate) fn new(address: &str, ca: &str) -> Result<Self, ProbeError> {
         let host = address.rsplit_once(':').map_or(address, |(host, _port)| host);
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let Ok(name) = ServerName::try_from(host.clone()) else { return Err(Unfit::Name(host)) };
+        let Ok(name) = ServerName::try_from(host.clone()) else {
+            return Err(ProbeError::InvalidName(host));
+        };
         let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(authority.as_bytes()) {
+        for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
             let added = certificate.ok().and_then(|certificate| roots.add(certificate).ok());
-            added.ok_or(Unfit::Authority)?;
+            added.ok_or(ProbeError::InvalidCa)?;
         }
         if roots.is_empty() {
-            return Err(Unfit::Authority);
+            return Err(ProbeError::InvalidCa);
         }
-        let authority = authority.to_owned();
-        Ok(Self { address: address.to_owned(), name, authority, roots: Arc::new(roots) })
+        let ca = ca.to_owned();
+        Ok(Self { address: address.to_owned(), name, ca, roots: Arc::new(roots) })
     }
 
     /// A client without a certificate, and one whose certificate only looks like ours, must be cut off.
-    pub(crate) async fn refuses_strangers(&self) -> Result<(), Unfit> {
-        if self.ask(None, ANYTHING).await? != Met::Refused {
-            return Err(Unfit::Open(self.address.clone()));
+    pub(crate) async fn refuses_strangers(&self) -> Result<(), ProbeError> {
+        if self.ask(None, ANYTHING).await? != ProbeResult::Refused {
+            return Err(ProbeError::AcceptsAnonymous(self.address.clone()));
         }
-        let foreign = Identity::foreign(&self.authority)?;
-        if self.ask(Some(&foreign), ANYTHING).await? != Met::Refused {
-            return Err(Unfit::Foreign(self.address.clone()));
+        let foreign = Identity::foreign(&self.ca)?;
+        if self.ask(Some(&foreign), ANYTHING).await? != ProbeResult::Refused {
+            return Err(ProbeError::AcceptsOtherCa(self.address.clone()));
         }
         Ok(())
     }
 
     /// Dials and asks once: `line` is a method and a target.
-    pub(crate) async fn ask(&self, identity: Option<&Identity>, line: &str) -> Result<Met, Unfit> {
-        match tokio::time::timeout(PATIENCE, self.dial(identity, line)).await {
+    pub(crate) async fn ask(
+        &self,
+        identity: Option<&Identity>,
+        line: &str,
+    ) -> Result<ProbeResult, ProbeError> {
+        match tokio::time::timeout(TIMEOUT, self.dial(identity, line)).await {
             Ok(met) => met,
-            Err(_elapsed) => Err(Unfit::Silent(self.address.clone())),
+            Err(_elapsed) => Err(ProbeError::NoAnswer(self.address.clone())),
         }
     }
 
-    async fn dial(&self, identity: Option<&Identity>, line: &str) -> Result<Met, Unfit> {
+    async fn dial(
+        &self,
+        identity: Option<&Identity>,
+        line: &str,
+    ) -> Result<ProbeResult, ProbeError> {
         let config = self.config(identity)?;
         let socket = TcpStream::connect(&self.address)
             .await
-            .map_err(|cause| Unfit::Unreachable { address: self.address.clone(), cause })?;
+            .map_err(|cause| ProbeError::Unreachable { address: self.address.clone(), cause })?;
         let connecting = TlsConnector::from(Arc::new(config)).connect(self.name.clone(), socket);
         let stream = match connecting.await {
             Ok(stream) => stream,
-            Err(cause) if is_alert(&cause) => return Ok(Met::Refused),
-            Err(cause) => return Err(Unfit::NotOurs { address: self.address.clone(), cause }),
+            Err(cause) if is_alert(&cause) => return Ok(ProbeResult::Refused),
+            Err(cause) => {
+                return Err(ProbeError::TlsFailed { address: self.address.clone(), cause });
+            }
         };
         let read = exchange(stream, line).await;
         if read.is_empty() {
-            return Ok(Met::Refused);
+            return Ok(ProbeResult::Refused);
         }
         self.met(&read)
     }
 
-    fn met(&self, read: &[u8]) -> Result<Met, Unfit> {
+    fn met(&self, read: &[u8]) -> Result<ProbeResult, ProbeError> {
         let text = String::from_utf8_lossy(read).into_owned();
         let status = text
             .strip_prefix("HTTP/1.")
             .and_then(|rest| rest.split(' ').nth(1))
             .and_then(|status| status.parse().ok());
         match status {
-            Some(status) => Ok(Met::Answered { status, text }),
-            None => Err(Unfit::NotHttp(self.address.clone())),
+            Some(status) => Ok(ProbeResult::Answered { status, text }),
+            None => Err(ProbeError::NotHttp(self.address.clone())),
         }
     }
 
-    fn config(&self, identity: Option<&Identity>) -> Result<ClientConfig, Unfit> {
+    fn config(&self, identity: Option<&Identity>) -> Result<ClientConfig, ProbeError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let trusting = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -157,7 +169,7 @@ impl Listener {
             .with_root_certificates(Arc::clone(&self.roots));
         Ok(match identity {
             None => trusting.with_no_client_auth(),
-            Some(identity) => identity.shown_by(trusting)?,
+            Some(identity) => identity.client_config(trusting)?,
         })
     }
 }
@@ -177,7 +189,7 @@ async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, line: &str) -
     let _sent_or_refused = stream.write_all(request.as_bytes()).await.is_ok();
     let mut read = Vec::new();
     let mut chunk = [0; 4096];
-    while read.len() < LARGEST_ANSWER {
+    while read.len() < MAX_ANSWER {
         match stream.read(&mut chunk).await {
             Ok(0) | Err(_) => break,
             Ok(count) => read.extend_from_slice(chunk.get(..count).unwrap_or_default()),

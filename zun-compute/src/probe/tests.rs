@@ -15,12 +15,12 @@ use super::*;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK";
 
-struct Authority {
+struct TestCa {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
-impl Authority {
+impl TestCa {
     fn new() -> Self {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::default();
@@ -148,8 +148,8 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     }
 }
 
-async fn words(server: &Server, authority: &Authority) -> String {
-    let listener = Listener::new(&server.address, &authority.pem).expect("a listener");
+async fn words(server: &Server, ca: &TestCa) -> String {
+    let listener = Listener::new(&server.address, &ca.pem).expect("a listener");
     match listener.refuses_strangers().await {
         Ok(()) => "safe".to_owned(),
         Err(unfit) => chain(&unfit).replace(&server.address, "HOST"),
@@ -158,50 +158,53 @@ async fn words(server: &Server, authority: &Authority) -> String {
 
 #[tokio::test]
 async fn a_listener_that_takes_our_clients_alone_is_safe_and_they_get_in() {
-    let authority = Authority::new();
-    let server = serve(Some(authority.mutual())).await;
-    assert_eq!(words(&server, &authority).await, "safe");
-    let listener = Listener::new(&server.address, &authority.pem).expect("a listener");
-    let met = listener.ask(Some(&authority.client()), "GET /x").await.expect("an answer");
-    assert!(matches!(met, Met::Answered { status: 200, .. }), "{met:?}");
-    let foreign = Identity::foreign(&authority.pem).expect("an identity");
-    assert_eq!(listener.ask(Some(&foreign), "GET /x").await.expect("refused"), Met::Refused);
+    let ca = TestCa::new();
+    let server = serve(Some(ca.mutual())).await;
+    assert_eq!(words(&server, &ca).await, "safe");
+    let listener = Listener::new(&server.address, &ca.pem).expect("a listener");
+    let met = listener.ask(Some(&ca.client()), "GET /x").await.expect("an answer");
+    assert!(matches!(met, ProbeResult::Answered { status: 200, .. }), "{met:?}");
+    let foreign = Identity::foreign(&ca.pem).expect("an identity");
+    assert_eq!(
+        listener.ask(Some(&foreign), "GET /x").await.expect("refused"),
+        ProbeResult::Refused
+    );
 }
 
 #[tokio::test]
 async fn every_other_listener_is_told_apart() {
-    let authority = Authority::new();
-    let open = serve(Some(authority.server(None))).await;
-    assert_eq!(words(&open, &authority).await, "HOST lets in a client without a certificate");
-    let anybody = serve(Some(authority.server(Some(Arc::new(Anybody))))).await;
+    let ca = TestCa::new();
+    let open = serve(Some(ca.server(None))).await;
+    assert_eq!(words(&open, &ca).await, "HOST lets in a client without a certificate");
+    let anybody = serve(Some(ca.server(Some(Arc::new(Anybody))))).await;
     assert_eq!(
-        words(&anybody, &authority).await,
+        words(&anybody, &ca).await,
         "HOST lets in a client with a certificate of another authority"
     );
     let plain = serve(None).await;
-    let told = words(&plain, &authority).await;
+    let told = words(&plain, &ca).await;
     assert!(told.starts_with("HOST does not speak TLS with a certificate of this host"), "{told}");
-    let other = serve(Some(Authority::new().mutual())).await;
-    let told = words(&other, &authority).await;
+    let other = serve(Some(TestCa::new().mutual())).await;
+    let told = words(&other, &ca).await;
     assert!(told.starts_with("HOST does not speak TLS with a certificate of this host"), "{told}");
     let gone = Server { address: open.address.clone(), tasks: Tasks::new() };
     drop(open);
     // Its task ends soon; until then the port still answers.
-    let mut told = words(&gone, &authority).await;
+    let mut told = words(&gone, &ca).await;
     while told.contains("lets in") {
         tokio::task::yield_now().await;
-        told = words(&gone, &authority).await;
+        told = words(&gone, &ca).await;
     }
     assert!(told.starts_with("HOST cannot be reached"), "{told}");
 }
 
 #[test]
 fn what_cannot_be_dialled_is_named() {
-    let authority = Authority::new().pem;
+    let ca = TestCa::new().pem;
     for (address, good) in
         [("c1.example:2376", true), ("[::1]:2376", true), ("192.0.2.1:1", true), ("a b:1", false)]
     {
-        assert_eq!(Listener::new(address, &authority).is_ok(), good, "{address}");
+        assert_eq!(Listener::new(address, &ca).is_ok(), good, "{address}");
     }
-    assert!(matches!(Listener::new("c1:1", "no PEM"), Err(Unfit::Authority)));
+    assert!(matches!(Listener::new("c1:1", "no PEM"), Err(ProbeError::InvalidCa)));
 }

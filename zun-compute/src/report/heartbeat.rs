@@ -92,7 +92,7 @@ async fn heartbeat(host: &Host, leaving: bool) -> Heartbeat {
         host: host.name.clone(),
         inventory,
         console: if leaving { None } else { host.console.listener() },
-        console_trouble: host.console.trouble(),
+        console_trouble: host.console.unavailable_reason(),
         interval: host.heartbeat.interval,
         leaving,
         generation: super::now(),

@@ -20,7 +20,7 @@ pub(super) async fn create(host: &Host, call: CreateExec) -> Result<CreatedExec,
     allowed(host, container, Action::Execute).await?;
     let making = host.driver.exec_create(container, &spec);
     let exec = before(CreateExec::DEADLINE, "make the exec", making).await?;
-    let (listener, console_trouble) = (host.console.listener(), host.console.trouble());
+    let (listener, console_trouble) = (host.console.listener(), host.console.unavailable_reason());
     Ok(CreatedExec { exec, listener, console_trouble })
 }
 
