@@ -14,7 +14,7 @@ const PRIVATE: u32 = 0o600;
 const PUBLIC: u32 = 0o644;
 
 /// What the files hold.
-pub(super) struct Texts {
+pub(super) struct PemTexts {
     pub(super) ca: String,
     pub(super) certificate: String,
     pub(super) key: String,
@@ -27,12 +27,12 @@ enum Step<'a> {
 }
 
 /// Reads them, in one file or, as older versions wrote them, in two.
-pub(super) fn read(files: &CertificateFiles) -> Result<Texts, Flaw> {
+pub(super) fn read(files: &CertificateFiles) -> Result<PemTexts, Flaw> {
     let open = fs::metadata(&files.key).is_ok_and(|about| about.permissions().mode() & 0o077 != 0);
-    texts(files).and_then(|texts| if open { Err(Flaw::OpenKey) } else { Ok(texts) })
+    texts(files).and_then(|texts| if open { Err(Flaw::KeyReadableByOthers) } else { Ok(texts) })
 }
 
-fn texts(files: &CertificateFiles) -> Result<Texts, Flaw> {
+fn texts(files: &CertificateFiles) -> Result<PemTexts, Flaw> {
     let text = |path: &Path, what| match fs::read_to_string(path) {
         Ok(text) => Ok(text),
         Err(_missing) => Err(Flaw::Unreadable(what)),
@@ -42,7 +42,7 @@ fn texts(files: &CertificateFiles) -> Result<Texts, Flaw> {
     certificate.truncate(key_begins(&certificate));
     let mut key = text(&files.key, "the key")?;
     key.drain(..key_begins(&key));
-    Ok(Texts { ca, certificate, key })
+    Ok(PemTexts { ca, certificate, key })
 }
 
 /// Where the private key begins; the text's end where it has none.
@@ -58,21 +58,21 @@ fn key_begins(text: &str) -> usize {
 }
 
 /// Writes them all.
-pub(super) fn write(directory: &Path, texts: &Texts) -> Result<(), CertificateError> {
+pub(super) fn write(directory: &Path, texts: &PemTexts) -> Result<(), CertificateError> {
     let unwritable = |cause| CertificateError::Unwritable { path: directory.to_owned(), cause };
     let mut make = fs::DirBuilder::new();
     make.recursive(true).mode(0o755).create(directory).map_err(unwritable)?;
     let files = CertificateFiles::within(directory);
-    steps(&files, texts).iter().try_for_each(take)
+    steps(&files, texts).iter().try_for_each(perform)
 }
 
 /// Writes the list of authorities.
-pub(super) fn write_authorities(path: &Path, ca: &str) -> Result<(), CertificateError> {
-    take(&Step::Replace(path, ca.to_owned(), PUBLIC))
+pub(super) fn write_ca_list(path: &Path, ca: &str) -> Result<(), CertificateError> {
+    perform(&Step::Replace(path, ca.to_owned(), PUBLIC))
 }
 
 /// After each of these, key and certificate are two that fit, if they were.
-fn steps<'a>(files: &'a CertificateFiles, wanted: &Texts) -> Vec<Step<'a>> {
+fn steps<'a>(files: &'a CertificateFiles, wanted: &PemTexts) -> Vec<Step<'a>> {
     let CertificateFiles { ca, certificate, key } = files;
     let mut steps = Vec::new();
     let name = key.file_name().map(PathBuf::from);
@@ -88,13 +88,13 @@ fn steps<'a>(files: &'a CertificateFiles, wanted: &Texts) -> Vec<Step<'a>> {
     steps
 }
 
-fn pair(texts: &Texts) -> String {
-    let Texts { ca: _, certificate, key } = texts;
+fn pair(texts: &PemTexts) -> String {
+    let PemTexts { ca: _, certificate, key } = texts;
     format!("{}\n{key}", certificate.trim_end())
 }
 
 /// Beside its place first, so that a place never holds half a file; and on the disk before the next step.
-fn take(step: &Step<'_>) -> Result<(), CertificateError> {
+fn perform(step: &Step<'_>) -> Result<(), CertificateError> {
     let (Step::Replace(path, ..) | Step::Link(path, _)) = step;
     let beside = beside(path);
     let taken = || {
@@ -129,11 +129,11 @@ mod tests {
 
     use super::*;
 
-    fn fresh() -> Texts {
+    fn fresh() -> PemTexts {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new(vec!["compute1".to_owned()]).expect("parameters");
         let certificate = params.self_signed(&key).expect("a certificate").pem();
-        Texts { ca: certificate.clone(), certificate, key: key.serialize_pem() }
+        PemTexts { ca: certificate.clone(), certificate, key: key.serialize_pem() }
     }
 
     /// As an engine finds them that starts now.
@@ -146,7 +146,7 @@ mod tests {
     }
 
     /// A directory as an older version or this one leaves it.
-    fn written(in_two_files: bool, old: &Texts) -> tempfile::TempDir {
+    fn written(in_two_files: bool, old: &PemTexts) -> tempfile::TempDir {
         let home = tempfile::tempdir().expect("a directory");
         let CertificateFiles { ca, certificate, key } = CertificateFiles::within(home.path());
         if in_two_files {
@@ -159,12 +159,12 @@ mod tests {
         home
     }
 
-    fn cut_off_after(taken: usize, home: &Path, expected_steps: usize) {
+    fn interrupted_after(taken: usize, home: &Path, expected_steps: usize) {
         let (files, new) = (CertificateFiles::within(home), fresh());
         let steps = steps(&files, &new);
         assert_eq!(steps.len(), expected_steps);
         for step in steps.iter().take(taken) {
-            take(step).expect("taken");
+            perform(step).expect("taken");
             assert!(fit(&files), "{taken} of {expected_steps}");
         }
         write(home, &new).expect("the next time");
@@ -177,10 +177,10 @@ mod tests {
     #[test]
     fn wherever_it_is_cut_off_key_and_certificate_fit() {
         for taken in 0..=4 {
-            cut_off_after(taken, written(true, &fresh()).path(), 4);
+            interrupted_after(taken, written(true, &fresh()).path(), 4);
         }
         for taken in 0..=2 {
-            cut_off_after(taken, written(false, &fresh()).path(), 2);
+            interrupted_after(taken, written(false, &fresh()).path(), 2);
         }
     }
 }

@@ -20,10 +20,10 @@ use zun_common::rpc::host::{
     Authorities, HostCertificate, SignHostCertificate, TrustedAuthorities,
 };
 
-use files::Texts;
+use files::PemTexts;
 
 /// A certificate that expires sooner is replaced.
-const LEAST_LIFETIME: TimeDelta = TimeDelta::days(30);
+const MIN_LIFETIME: TimeDelta = TimeDelta::days(30);
 
 /// What certificate is wanted, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,11 +49,11 @@ pub struct CertificateFiles {
 
 /// What there was to take from zun-api.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum News {
+pub enum Renewal {
     /// Nothing.
-    Nothing,
+    Unchanged,
     /// Another list of authorities.
-    Authorities,
+    CaList,
     /// A certificate, with its list of authorities.
     Certificate,
     /// It did not say; what is here is good without it.
@@ -108,19 +108,19 @@ pub enum Flaw {
     Unreadable(&'static str),
     /// The key may be read by others.
     #[error("its key may be read by others")]
-    OpenKey,
+    KeyReadableByOthers,
     /// It is for another key.
     #[error("it is for another key")]
     OtherKey,
     /// Another authority signed it.
     #[error("another authority signed it")]
-    OtherAuthority,
+    OtherCa,
     /// It is not good for a name.
     #[error("it is not good for `{0}`")]
     OtherName(String),
     /// It is over, or not begun.
     #[error("it is not good now")]
-    Over,
+    NotValidNow,
     /// It is good, but not for long.
     #[error("it is not good for 30 more days")]
     Expiring,
@@ -165,13 +165,13 @@ pub async fn ensure(
 pub(crate) async fn renew(
     bus: &Bus,
     settings: &CertificateSettings,
-) -> Result<News, CertificateError> {
+) -> Result<Renewal, CertificateError> {
     let names = names(settings);
     let host = &settings.host;
     let found = files::read(&CertificateFiles::within(&settings.directory))
         .and_then(|texts| check(&texts, &names).map(|()| texts));
     let flaw = match found {
-        Ok(texts) => match follow(bus, settings, texts).await? {
+        Ok(texts) => match update_ca_list(bus, settings, texts).await? {
             Ok(news) => return Ok(news),
             Err(flaw) => flaw,
         },
@@ -187,41 +187,41 @@ pub(crate) async fn renew(
         .await
         .map_err(|cause| CertificateError::Unsigned { host: host.clone(), cause })?;
     let HostCertificate { certificate, ca } = signed;
-    let texts = Texts { ca, certificate, key: request.key.expose().clone() };
+    let texts = PemTexts { ca, certificate, key: request.key.expose().clone() };
     check(&texts, &names).map_err(|flaw| CertificateError::Bad { host: host.clone(), flaw })?;
     files::write(&settings.directory, &texts)?;
-    say_new(host, "certificate");
-    Ok(News::Certificate)
+    log_update(host, "certificate");
+    Ok(Renewal::Certificate)
 }
 
 /// Takes the authorities that zun-api trusts now, where they are others than those that are here and the good
 /// certificate is good with them too; else says what is wrong with it. Who does not answer changes nothing.
-async fn follow(
+async fn update_ca_list(
     bus: &Bus,
     settings: &CertificateSettings,
-    texts: Texts,
-) -> Result<Result<News, Flaw>, CertificateError> {
+    texts: PemTexts,
+) -> Result<Result<Renewal, Flaw>, CertificateError> {
     let host = &settings.host;
     let question = TrustedAuthorities { host: host.clone() };
     let asked =
         bus.speaking_as(host.as_str()).ask_controller(&question, &CallContext::internal()).await;
     let now = match asked {
-        Ok(Authorities { ca }) if ca != texts.ca => Texts { ca, ..texts },
-        Ok(_) => return Ok(Ok(News::Nothing)),
+        Ok(Authorities { ca }) if ca != texts.ca => PemTexts { ca, ..texts },
+        Ok(_) => return Ok(Ok(Renewal::Unchanged)),
         Err(error) => {
             tracing::debug!(host.name = %host, error = %chain(&error), "the authorities stay as they are");
-            return Ok(Ok(News::Unknown));
+            return Ok(Ok(Renewal::Unknown));
         }
     };
     if let Err(flaw) = check(&now, &names(settings)) {
         return Ok(Err(flaw));
     }
-    files::write_authorities(&CertificateFiles::within(&settings.directory).ca, &now.ca)?;
-    say_new(host, "list of authorities");
-    Ok(Ok(News::Authorities))
+    files::write_ca_list(&CertificateFiles::within(&settings.directory).ca, &now.ca)?;
+    log_update(host, "list of authorities");
+    Ok(Ok(Renewal::CaList))
 }
 
-fn say_new(host: &HostName, what: &str) {
+fn log_update(host: &HostName, what: &str) {
     tracing::info!(host.name = %host, "a new {what} is here; the engine takes it at its next restart");
 }
 
@@ -236,7 +236,7 @@ pub(crate) fn names(settings: &CertificateSettings) -> Vec<String> {
     names
 }
 
-fn check(texts: &Texts, names: &[String]) -> Result<(), Flaw> {
+fn check(texts: &PemTexts, names: &[String]) -> Result<(), Flaw> {
     let (ca, certificate) =
         (pem(&texts.ca, "the authority")?, pem(&texts.certificate, "the certificate")?);
     let ca = parse(&ca, "the authority")?;
@@ -246,19 +246,19 @@ fn check(texts: &Texts, names: &[String]) -> Result<(), Flaw> {
         return Err(Flaw::OtherKey);
     }
     if certificate.verify_signature(Some(ca.public_key())).is_err() {
-        return Err(Flaw::OtherAuthority);
+        return Err(Flaw::OtherCa);
     }
     let (now, validity) = (Utc::now(), certificate.validity());
     let (begin, end) = (validity.not_before.timestamp(), validity.not_after.timestamp());
     if begin > now.timestamp() || end < now.timestamp() {
-        return Err(Flaw::Over);
+        return Err(Flaw::NotValidNow);
     }
     let covered = covered(&certificate);
     if let Some(name) = names.iter().find(|name| !covered.contains(name)) {
         return Err(Flaw::OtherName(name.clone()));
     }
     // Last: any other flaw is one that cannot wait.
-    if end < (now + LEAST_LIFETIME).timestamp() { Err(Flaw::Expiring) } else { Ok(()) }
+    if end < (now + MIN_LIFETIME).timestamp() { Err(Flaw::Expiring) } else { Ok(()) }
 }
 
 fn pem(text: &str, what: &'static str) -> Result<Pem, Flaw> {

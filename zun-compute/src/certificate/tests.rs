@@ -13,7 +13,7 @@ use zun_common::shutdown::Tasks;
 use super::*;
 
 /// A zun-api that signs.
-struct Authority {
+struct TestApi {
     bus: Bus,
     signed: Arc<AtomicUsize>,
     now: Arc<Mutex<Signing>>,
@@ -43,14 +43,14 @@ impl Signing {
     }
 }
 
-impl Authority {
+impl TestApi {
     async fn start(days: i64) -> Self {
         let tasks = Tasks::new();
         let bus = connect(&BusSettings::at("memory://"), "zun-api", &tasks).expect("a bus");
         let now = Arc::new(Mutex::new(Signing::fresh()));
         let signed = Arc::new(AtomicUsize::new(0));
         let (counter, signing) = (Arc::clone(&signed), Arc::clone(&now));
-        let told = Arc::clone(&now);
+        let trusted = Arc::clone(&now);
         let router = Router::new()
             .on(move |call: SignHostCertificate, _: Incoming| {
                 counter.fetch_add(1, Ordering::SeqCst);
@@ -58,7 +58,7 @@ impl Authority {
                 async move { Ok::<_, Problem>(sign(&now, &call, days)) }
             })
             .on(move |_: TrustedAuthorities, _: Incoming| {
-                let ca = told.lock().expect("no panic").ca.clone();
+                let ca = trusted.lock().expect("no panic").ca.clone();
                 async move { Ok::<_, Problem>(Authorities { ca }) }
             });
         let deliveries = bus.transport().consume(Route::Controller, 8).await.expect("deliveries");
@@ -98,77 +98,73 @@ fn mode(path: &Path) -> u32 {
 
 #[tokio::test]
 async fn a_certificate_is_asked_for_once_and_kept_private() {
-    let (authority, home) =
-        (Authority::start(365).await, tempfile::tempdir().expect("a directory"));
+    let (api, home) = (TestApi::start(365).await, tempfile::tempdir().expect("a directory"));
     let wanted = wanted(home.path(), &["127.0.0.1", "::1", "compute1.example"]);
-    let files = ensure(&authority.bus, &wanted).await.expect("a certificate");
+    let files = ensure(&api.bus, &wanted).await.expect("a certificate");
     assert_eq!((mode(&files.key), mode(&wanted.directory)), (0o600, 0o755));
     assert_eq!((mode(&files.ca), mode(&files.certificate)), (0o644, 0o600));
-    assert_eq!(ensure(&authority.bus, &wanted).await.expect("the same"), files);
-    assert_eq!(authority.signed(), 1);
+    assert_eq!(ensure(&api.bus, &wanted).await.expect("the same"), files);
+    assert_eq!(api.signed(), 1);
     assert_eq!(fs::read_dir(&wanted.directory).expect("a directory").count(), 3);
 }
 
 #[tokio::test]
 async fn one_that_is_not_good_is_replaced() {
-    let (authority, home) =
-        (Authority::start(365).await, tempfile::tempdir().expect("a directory"));
+    let (api, home) = (TestApi::start(365).await, tempfile::tempdir().expect("a directory"));
     let first = wanted(home.path(), &["127.0.0.1"]);
-    let files = ensure(&authority.bus, &first).await.expect("a certificate");
+    let files = ensure(&api.bus, &first).await.expect("a certificate");
     let more = wanted(home.path(), &["127.0.0.1", "compute1.example"]);
-    ensure(&authority.bus, &more).await.expect("one for the new name");
-    assert_eq!(authority.signed(), 2);
+    ensure(&api.bus, &more).await.expect("one for the new name");
+    assert_eq!(api.signed(), 2);
     let other = signing_request("other", Vec::new()).expect("a key");
     fs::write(&files.key, other.key.expose()).expect("another key");
-    ensure(&authority.bus, &more).await.expect("one for a new key");
+    ensure(&api.bus, &more).await.expect("one for a new key");
     fs::set_permissions(&files.key, Permissions::from_mode(0o644)).expect("opened");
-    ensure(&authority.bus, &more).await.expect("one with a private key");
-    assert_eq!((authority.signed(), mode(&files.key)), (4, 0o600));
-    let stranger = Authority::start(365).await;
+    ensure(&api.bus, &more).await.expect("one with a private key");
+    assert_eq!((api.signed(), mode(&files.key)), (4, 0o600));
+    let stranger = TestApi::start(365).await;
     let elsewhere = wanted(&home.path().join("elsewhere"), &[]);
     let strange = ensure(&stranger.bus, &elsewhere).await.expect("another authority's");
     fs::copy(strange.ca, &files.ca).expect("another authority");
-    ensure(&authority.bus, &more).await.expect("one of this authority");
-    assert_eq!(authority.signed(), 5);
+    ensure(&api.bus, &more).await.expect("one of this authority");
+    assert_eq!(api.signed(), 5);
 }
 
 #[tokio::test]
 async fn one_that_expires_soon_is_never_written() {
-    let (authority, home) = (Authority::start(29).await, tempfile::tempdir().expect("a directory"));
+    let (api, home) = (TestApi::start(29).await, tempfile::tempdir().expect("a directory"));
     let wanted = wanted(home.path(), &[]);
-    let error = ensure(&authority.bus, &wanted).await.expect_err("a short one");
+    let error = ensure(&api.bus, &wanted).await.expect_err("a short one");
     assert!(matches!(error, CertificateError::Bad { flaw: Flaw::Expiring, .. }), "{error}");
     assert!(!wanted.directory.exists());
 }
 
 #[tokio::test]
 async fn through_a_rotation_the_list_follows_and_the_certificate_when_the_new_one_signs() {
-    let (authority, home) =
-        (Authority::start(365).await, tempfile::tempdir().expect("a directory"));
+    let (api, home) = (TestApi::start(365).await, tempfile::tempdir().expect("a directory"));
     let wanted = wanted(home.path(), &[]);
-    let files = ensure(&authority.bus, &wanted).await.expect("a certificate");
+    let files = ensure(&api.bus, &wanted).await.expect("a certificate");
     let ca = || fs::read_to_string(&files.ca).expect("a file");
-    let old = authority.now.lock().expect("no panic").clone();
+    let old = api.now.lock().expect("no panic").clone();
     let new = Signing::fresh();
     for (step, signed) in [
         (old.trusting(&[&old, &new]), 1),
         (new.trusting(&[&new, &old]), 2),
         (new.trusting(&[&new]), 2),
     ] {
-        authority.becomes(step.clone());
+        api.becomes(step.clone());
         for _again in 0..2 {
-            ensure(&authority.bus, &wanted).await.expect("a certificate");
-            assert_eq!((authority.signed(), ca()), (signed, step.ca.clone()));
+            ensure(&api.bus, &wanted).await.expect("a certificate");
+            assert_eq!((api.signed(), ca()), (signed, step.ca.clone()));
         }
     }
 }
 
 #[tokio::test]
 async fn a_good_certificate_is_kept_while_zun_api_is_away_or_older() {
-    let (authority, home) =
-        (Authority::start(365).await, tempfile::tempdir().expect("a directory"));
+    let (api, home) = (TestApi::start(365).await, tempfile::tempdir().expect("a directory"));
     let wanted = wanted(home.path(), &[]);
-    let files = ensure(&authority.bus, &wanted).await.expect("a certificate");
+    let files = ensure(&api.bus, &wanted).await.expect("a certificate");
     let tasks = Tasks::new();
     let older = connect(&BusSettings::at("memory://"), "zun-api", &tasks).expect("a bus");
     let deliveries = older.transport().consume(Route::Controller, 8).await.expect("deliveries");

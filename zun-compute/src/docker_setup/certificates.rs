@@ -19,7 +19,7 @@ use zun_common::rpc::host::SignProof;
 use super::error::SetupError;
 use super::files::FileError;
 use super::verify::VerifyError;
-use crate::certificate::{self, CertificateFiles, CertificateSettings, News};
+use crate::certificate::{self, CertificateFiles, CertificateSettings, Renewal};
 use crate::probe::{Identity, ProbeError};
 
 /// zun-api signs from a minute ago on, and for two minutes.
@@ -68,7 +68,7 @@ fn check_clock(here: DateTime<Utc>, there: DateTime<Utc>) -> Result<(), SetupErr
 }
 
 /// Makes sure of the certificate. Its files belong to whom the directory belongs: the agent renews them.
-pub(super) async fn ensure(bus: &Bus, wanted: &CertificateSettings) -> Result<News, SetupError> {
+pub(super) async fn ensure(bus: &Bus, wanted: &CertificateSettings) -> Result<Renewal, SetupError> {
     let news = certificate::renew(bus, wanted).await?;
     let CertificateFiles { ca, certificate, key } = CertificateFiles::within(&wanted.directory);
     let directory = &wanted.directory;

@@ -46,7 +46,7 @@ pub use services::{ServiceError, Services, Systemd, UnitAction};
 pub use undo_record::UndoRecordError;
 pub use verify::VerifyError;
 
-use crate::certificate::{self, CertificateFiles, CertificateSettings, Flaw, News};
+use crate::certificate::{self, CertificateFiles, CertificateSettings, Flaw, Renewal};
 use crate::settings::Settings;
 use apply::Attempt;
 use plan::Wanted;
@@ -108,7 +108,7 @@ pub enum Outcome {
     Unchanged,
     /// Nothing differs, but zun-api had another list of authorities, or certificate: it is here now, and Docker, which
     /// was not restarted, takes it at its next start.
-    CertificateUpdated(News),
+    CertificateUpdated(Renewal),
     /// What would be done, in words and diffs.
     DryRun(String),
     /// It is set up and proved.
@@ -230,14 +230,14 @@ async fn update_certificate(
     certificate: &CertificateSettings,
 ) -> Result<Outcome, SetupError> {
     match certificates::ensure(bus, certificate).await? {
-        News::Nothing => Ok(Outcome::Unchanged),
-        News::Unknown => {
+        Renewal::Unchanged => Ok(Outcome::Unchanged),
+        Renewal::Unknown => {
             tracing::warn!(
                 "zun-api did not say which authorities it trusts now: the agent asks again"
             );
             Ok(Outcome::Unchanged)
         }
-        news @ (News::Authorities | News::Certificate) => Ok(Outcome::CertificateUpdated(news)),
+        news @ (Renewal::CaList | Renewal::Certificate) => Ok(Outcome::CertificateUpdated(news)),
     }
 }
 

@@ -6,7 +6,7 @@ use similar::TextDiff;
 
 use super::plan::{Change, Plan};
 use super::{Outcome, Summary, Undone};
-use crate::certificate::{self, CertificateSettings, Flaw, News};
+use crate::certificate::{self, CertificateSettings, Flaw, Renewal};
 use crate::driver::docker::RUNTIME;
 
 /// What would be done. Keys are never shown: they are not even made.
@@ -45,8 +45,10 @@ impl fmt::Display for Outcome {
             }
             Self::CertificateUpdated(news) => {
                 let what = match news {
-                    News::Certificate => "certificate, with its list of authorities",
-                    News::Authorities | News::Nothing | News::Unknown => "list of authorities",
+                    Renewal::Certificate => "certificate, with its list of authorities",
+                    Renewal::CaList | Renewal::Unchanged | Renewal::Unknown => {
+                        "list of authorities"
+                    }
                 };
                 writeln!(
                     out,
