@@ -26,8 +26,8 @@ use crate::settings::{LoadError, Settings};
 use crate::worker::Workers;
 use crate::{rpc, watch};
 
-const FLUSHES_WITHIN: Duration = Duration::from_secs(5);
-const ENDS_WITHIN: Duration = Duration::from_secs(5);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+const TASK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why an agent did not start.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +67,7 @@ pub struct Agent {
     /// Sees what happens.
     watching: Tasks,
     /// Tells; ends last.
-    telling: Tasks,
+    reporting: Tasks,
 }
 
 impl Agent {
@@ -99,16 +99,16 @@ impl Agent {
             serving: tasks.child(),
             reconciling: tasks.child(),
             watching: Tasks::new(),
-            telling: Tasks::new(),
+            reporting: Tasks::new(),
         };
-        agent.begin(notes);
+        agent.spawn_tasks(notes);
         if let Ok(endpoint) = endpoint {
             let (host, watching) = (Arc::clone(&agent.host), &agent.watching);
             watching.spawn(console::monitor(host, endpoint, watching.clone()));
         }
         agent.serve().await?;
-        let (host, bus, telling) = (Arc::clone(&agent.host), agent.bus.clone(), &agent.telling);
-        telling.spawn(report::beat(host, bus, telling.clone()));
+        let (host, bus, reporting) = (Arc::clone(&agent.host), agent.bus.clone(), &agent.reporting);
+        reporting.spawn(report::beat(host, bus, reporting.clone()));
         tracing::info!(host.name = %agent.host.name, "the agent of host {} serves", agent.host.name);
         Ok(agent)
     }
@@ -133,26 +133,26 @@ impl Agent {
     pub async fn stop(self) -> bool {
         let deadline = Instant::now() + Duration::from_secs(self.host.limits.drain_timeout);
         self.serving.cancel();
-        self.reconciling.finish(ENDS_WITHIN).await;
+        self.reconciling.finish(TASK_TIMEOUT).await;
         let left = || deadline.saturating_duration_since(Instant::now());
         let served = self.serving.finish(left()).await;
         let drained = self.workers.drain(left()).await && served;
         if !drained {
             tracing::warn!(host.name = %self.host.name, "not all accepted work was done in time");
         }
-        if !self.host.reports.flushed(FLUSHES_WITHIN).await {
+        if !self.host.reports.flushed(FLUSH_TIMEOUT).await {
             tracing::warn!(host.name = %self.host.name, "not all reports were told in time");
         }
-        self.watching.finish(ENDS_WITHIN).await;
-        self.telling.finish(ENDS_WITHIN).await;
+        self.watching.finish(TASK_TIMEOUT).await;
+        self.reporting.finish(TASK_TIMEOUT).await;
         report::leave(&self.host, &self.bus).await;
         drained
     }
 
-    fn begin(&self, notes: Option<NoteSocket>) {
+    fn spawn_tasks(&self, notes: Option<NoteSocket>) {
         let (host, bus) = (&self.host, &self.bus);
-        let (telling, watching) = (&self.telling, &self.watching);
-        telling.spawn(report::send(Arc::clone(&host.reports), bus.clone(), telling.clone()));
+        let (reporting, watching) = (&self.reporting, &self.watching);
+        reporting.spawn(report::send(Arc::clone(&host.reports), bus.clone(), reporting.clone()));
         if let Some(notes) = notes {
             watching.spawn(count(notes, Arc::clone(&host.reports), watching.clone()));
         }
@@ -182,7 +182,7 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        for tasks in [&self.serving, &self.reconciling, &self.watching, &self.telling] {
+        for tasks in [&self.serving, &self.reconciling, &self.watching, &self.reporting] {
             tasks.cancel();
         }
         self.workers.abandon();

@@ -139,7 +139,7 @@ pub struct ConsoleAddress(String);
 /// A text that is no such address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no console address: it must be like compute1.example:2376 or [2001:db8::1]:2376")]
-pub struct NotAnAddress(String);
+pub struct InvalidAddress(String);
 
 impl ConsoleAddress {
     /// The name or address, without brackets.
@@ -161,14 +161,14 @@ impl fmt::Display for ConsoleAddress {
 }
 
 impl TryFrom<String> for ConsoleAddress {
-    type Error = NotAnAddress;
-    fn try_from(text: String) -> Result<Self, NotAnAddress> {
+    type Error = InvalidAddress;
+    fn try_from(text: String) -> Result<Self, InvalidAddress> {
         let good = text.rsplit_once(':').is_some_and(|(host, port)| {
             let bracketed = host.starts_with('[') && host.ends_with(']');
             let named = !host.is_empty() && !host.contains([':', '/', ' ', '@']);
             (bracketed || named) && port.parse::<u16>().is_ok_and(|port| port > 0)
         });
-        if good { Ok(Self(text)) } else { Err(NotAnAddress(text)) }
+        if good { Ok(Self(text)) } else { Err(InvalidAddress(text)) }
     }
 }
 
@@ -214,7 +214,7 @@ impl Settings {
             || settings.workers.commands == 0
             || settings.workers.questions == 0
         {
-            return Err(LoadError::NoRoom);
+            return Err(LoadError::ZeroLimit);
         }
         settings.host_name()?;
         Ok(settings)
@@ -254,7 +254,7 @@ pub enum LoadError {
     NoApiVersion,
     /// Nothing could be taken.
     #[error("`workers.mailbox`, `workers.commands` and `workers.questions` must be at least 1")]
-    NoRoom,
+    ZeroLimit,
 }
 
 fn at_least_one<'de, D: Deserializer<'de>>(input: D) -> Result<u32, D::Error> {

@@ -9,7 +9,7 @@ use zun_common::rpc::report::ContainerReport;
 use zun_common::rpc::{Call, Code, Done, Problem};
 use zun_common::status::Action;
 
-use super::before;
+use super::within_deadline;
 use crate::driver::{DriverError, Seen};
 use crate::host::Host;
 use crate::worker::conflict;
@@ -34,7 +34,7 @@ pub(super) async fn logs(host: &Host, call: ReadLogs) -> Result<Logs, Problem> {
 }
 
 async fn read(host: &Host, container: ContainerId, request: &LogRequest) -> Result<Logs, Problem> {
-    before(ReadLogs::DEADLINE, "read the logs", host.driver.logs(container, request)).await
+    within_deadline(ReadLogs::DEADLINE, "read the logs", host.driver.logs(container, request)).await
 }
 
 /// A console can be opened on a container that runs, or before it starts, so that no output is lost. One
@@ -63,20 +63,22 @@ pub(super) async fn top(host: &Host, call: TopContainer) -> Result<Top, Problem>
     let TopContainer { container, ps_args } = call;
     allowed(host, container, Action::Top).await?;
     let listing = host.driver.top(container, ps_args.as_deref());
-    before(TopContainer::DEADLINE, "list the processes", listing).await
+    within_deadline(TopContainer::DEADLINE, "list the processes", listing).await
 }
 
 pub(super) async fn stats(host: &Host, call: ReadStats) -> Result<Stats, Problem> {
     let ReadStats { container } = call;
     allowed(host, container, Action::Stats).await?;
-    before(ReadStats::DEADLINE, "measure the container", host.driver.stats(container)).await
+    within_deadline(ReadStats::DEADLINE, "measure the container", host.driver.stats(container))
+        .await
 }
 
 pub(super) async fn update(host: &Host, call: UpdateContainer) -> Result<Done, Problem> {
     let UpdateContainer { container, resources } = call;
     allowed(host, container, Action::Update).await?;
     let updating = host.driver.update(container, resources);
-    before(UpdateContainer::DEADLINE, "change what the container may use", updating).await?;
+    within_deadline(UpdateContainer::DEADLINE, "change what the container may use", updating)
+        .await?;
     Ok(Done {})
 }
 
@@ -88,7 +90,7 @@ pub(super) async fn resize(host: &Host, call: ResizeTerminal) -> Result<Done, Pr
         return Err(Problem::new(Code::Conflict, words));
     }
     let resizing = host.driver.resize(container, size);
-    before(ResizeTerminal::DEADLINE, "resize the terminal", resizing).await?;
+    within_deadline(ResizeTerminal::DEADLINE, "resize the terminal", resizing).await?;
     Ok(Done {})
 }
 

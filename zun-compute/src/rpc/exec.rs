@@ -8,38 +8,40 @@ use zun_common::rpc::exec::{
 use zun_common::rpc::{Call, Code, Done, Problem};
 use zun_common::status::Action;
 
-use super::before;
 use super::container::allowed;
+use super::within_deadline;
 use crate::driver::{DriverError, ExecSeen, Seen};
 use crate::host::Host;
 
 /// Made but not run: a client dials it.
 pub(super) async fn create(host: &Host, call: CreateExec) -> Result<CreatedExec, Problem> {
     let CreateExec { container, spec } = call;
-    has_words(&spec)?;
+    check_command(&spec)?;
     allowed(host, container, Action::Execute).await?;
     let making = host.driver.exec_create(container, &spec);
-    let exec = before(CreateExec::DEADLINE, "make the exec", making).await?;
+    let exec = within_deadline(CreateExec::DEADLINE, "make the exec", making).await?;
     let (listener, console_trouble) = (host.console.listener(), host.console.unavailable_reason());
     Ok(CreatedExec { exec, listener, console_trouble })
 }
 
 pub(super) async fn run(host: &Host, call: RunExec) -> Result<ExecOutput, Problem> {
     let RunExec { container, spec } = call;
-    has_words(&spec)?;
+    check_command(&spec)?;
     if spec.tty || spec.stdin {
         let words = "a command that is run to its end has neither terminal nor stdin";
         return Err(Problem::new(Code::BadRequest, words));
     }
     allowed(host, container, Action::Execute).await?;
-    before(RunExec::DEADLINE, "run the command", host.driver.exec_run(container, &spec)).await
+    within_deadline(RunExec::DEADLINE, "run the command", host.driver.exec_run(container, &spec))
+        .await
 }
 
 pub(super) async fn resize(host: &Host, call: ResizeExec) -> Result<Done, Problem> {
     let ResizeExec { container, exec, size } = call;
     let seen = allowed(host, container, Action::ExecuteResize).await?;
-    own(host, &seen, &exec).await?;
-    before(ResizeExec::DEADLINE, "resize the exec", host.driver.exec_resize(&exec, size)).await?;
+    exec_of(host, &seen, &exec).await?;
+    within_deadline(ResizeExec::DEADLINE, "resize the exec", host.driver.exec_resize(&exec, size))
+        .await?;
     Ok(Done {})
 }
 
@@ -47,23 +49,23 @@ pub(super) async fn resize(host: &Host, call: ResizeExec) -> Result<Done, Proble
 pub(super) async fn locate(host: &Host, call: LocateExec) -> Result<ExecConsole, Problem> {
     let LocateExec { container, exec } = call;
     let seen = host.inspect(container).await.map_err(|error| error.problem())?;
-    let ExecSeen { tty, stdin, .. } = own(host, &seen, &exec).await?;
+    let ExecSeen { tty, stdin, .. } = exec_of(host, &seen, &exec).await?;
     Ok(ExecConsole { listener: host.console.required()?, tty, stdin })
 }
 
 pub(super) async fn signal(host: &Host, call: SignalExec) -> Result<Done, Problem> {
     let SignalExec { container, exec, signal } = call;
     let seen = allowed(host, container, Action::Execute).await?;
-    own(host, &seen, &exec).await?;
+    exec_of(host, &seen, &exec).await?;
     let sending = host.driver.exec_signal(&exec, &signal);
-    before(SignalExec::DEADLINE, "send the exec a signal", sending).await?;
+    within_deadline(SignalExec::DEADLINE, "send the exec a signal", sending).await?;
     Ok(Done {})
 }
 
 /// Only an exec of this container: another's is not found.
-async fn own(host: &Host, container: &Seen, exec: &ExecId) -> Result<ExecSeen, Problem> {
+async fn exec_of(host: &Host, container: &Seen, exec: &ExecId) -> Result<ExecSeen, Problem> {
     let looking = host.driver.exec_inspect(exec);
-    let seen = before(ResizeExec::DEADLINE, "look at the exec", looking).await?;
+    let seen = within_deadline(ResizeExec::DEADLINE, "look at the exec", looking).await?;
     if seen.engine == container.engine {
         Ok(seen)
     } else {
@@ -71,7 +73,7 @@ async fn own(host: &Host, container: &Seen, exec: &ExecId) -> Result<ExecSeen, P
     }
 }
 
-fn has_words(spec: &ExecSpec) -> Result<(), Problem> {
+fn check_command(spec: &ExecSpec) -> Result<(), Problem> {
     if spec.command.is_empty() {
         return Err(Problem::new(Code::BadRequest, "the command must have at least one word"));
     }

@@ -46,27 +46,31 @@ pub(crate) fn commands(workers: &Workers) -> Router {
 /// Everything that is taken from the host's transient queue.
 pub(crate) fn questions(host: &Arc<Host>) -> Router {
     let router = Router::new();
-    let router = ask(router, host, |host, call| async move { container::show(&host, call).await });
-    let router = ask(router, host, |host, call| async move { container::logs(&host, call).await });
     let router =
-        ask(router, host, |host, call| async move { container::locate(&host, call).await });
+        answer(router, host, |host, call| async move { container::show(&host, call).await });
     let router =
-        ask(router, host, |host, call| async move { container::resize(&host, call).await });
+        answer(router, host, |host, call| async move { container::logs(&host, call).await });
     let router =
-        ask(router, host, |host, call| async move { container::locate_data(&host, call).await });
-    let router = ask(router, host, |host, call| async move { container::top(&host, call).await });
-    let router = ask(router, host, |host, call| async move { container::stats(&host, call).await });
+        answer(router, host, |host, call| async move { container::locate(&host, call).await });
     let router =
-        ask(router, host, |host, call| async move { container::update(&host, call).await });
-    let router = ask(router, host, |host, call| async move { exec::create(&host, call).await });
-    let router = ask(router, host, |host, call| async move { exec::run(&host, call).await });
-    let router = ask(router, host, |host, call: exec_calls::ResizeExec| async move {
+        answer(router, host, |host, call| async move { container::resize(&host, call).await });
+    let router =
+        answer(router, host, |host, call| async move { container::locate_data(&host, call).await });
+    let router =
+        answer(router, host, |host, call| async move { container::top(&host, call).await });
+    let router =
+        answer(router, host, |host, call| async move { container::stats(&host, call).await });
+    let router =
+        answer(router, host, |host, call| async move { container::update(&host, call).await });
+    let router = answer(router, host, |host, call| async move { exec::create(&host, call).await });
+    let router = answer(router, host, |host, call| async move { exec::run(&host, call).await });
+    let router = answer(router, host, |host, call: exec_calls::ResizeExec| async move {
         exec::resize(&host, call).await
     });
-    let router = ask(router, host, |host, call: exec_calls::LocateExec| async move {
+    let router = answer(router, host, |host, call: exec_calls::LocateExec| async move {
         exec::locate(&host, call).await
     });
-    ask(router, host, |host, call: exec_calls::SignalExec| async move {
+    answer(router, host, |host, call: exec_calls::SignalExec| async move {
         exec::signal(&host, call).await
     })
 }
@@ -88,7 +92,7 @@ where
     })
 }
 
-fn ask<C, H, F>(router: Router, host: &Arc<Host>, handler: H) -> Router
+fn answer<C, H, F>(router: Router, host: &Arc<Host>, handler: H) -> Router
 where
     C: zun_common::rpc::Call,
     H: Fn(Arc<Host>, C) -> F + Send + Sync + 'static,
@@ -103,7 +107,7 @@ fn seconds(grace: Option<u32>) -> Option<Duration> {
 }
 
 /// A little less than the caller waits, so that it gets the reason and not a silence.
-async fn before<T>(
+async fn within_deadline<T>(
     deadline: Duration,
     doing: &'static str,
     call: impl Future<Output = Result<T, DriverError>> + Send,

@@ -12,7 +12,7 @@ use zun_compute::settings::Settings;
 
 use crate::Failure;
 
-const CLOSES_WITHIN: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Let Docker listen on a TCP port for consoles, safely, and prove it; or leave it as it is.
 ///
@@ -60,7 +60,7 @@ pub(crate) async fn run(wanted: &DockerSetup, settings: &Settings) -> Result<boo
     } else {
         set_up(&machine, settings, wanted.listen).await?
     };
-    tell(&outcome);
+    print(&outcome);
     Ok(true)
 }
 
@@ -75,11 +75,11 @@ async fn set_up(
     let outcome: Result<Outcome, SetupError> =
         docker_setup::set_up(machine, settings, listen, &bus).await;
     bus.transport().close().await;
-    tasks.finish(CLOSES_WITHIN).await;
+    tasks.finish(CLOSE_TIMEOUT).await;
     Ok(outcome?)
 }
 
 #[expect(clippy::print_stdout, reason = "the command's output, for the one who called it")]
-fn tell(outcome: &Outcome) {
+fn print(outcome: &Outcome) {
     print!("{outcome}");
 }

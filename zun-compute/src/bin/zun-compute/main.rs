@@ -26,9 +26,9 @@ use zun_compute::{Agent, StartError};
 
 use docker_setup::DockerSetup;
 
-const ENDS_WITHIN: Duration = Duration::from_secs(5);
+const TASK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two looks at a good certificate.
-const LOOKS_AGAIN: Duration = Duration::from_hours(6);
+const CHECK_INTERVAL: Duration = Duration::from_hours(6);
 
 /// The agent of a compute host.
 ///
@@ -76,14 +76,14 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(failure) => {
-            complain(&failure);
+            print_error(&failure);
             ExitCode::FAILURE
         }
     }
 }
 
 #[expect(clippy::print_stderr, reason = "the log may not be set up yet")]
-fn complain(failure: &Failure) {
+fn print_error(failure: &Failure) {
     eprintln!("zun-compute: {}", chain(failure));
 }
 
@@ -92,7 +92,7 @@ fn begin(arguments: &Arguments) -> Result<bool, Failure> {
         (Ok(settings), _) => settings,
         // It needs Docker's socket alone, and must work when all else is gone.
         (Err(error), Some(Verb::DockerSetup(wanted))) if wanted.undoes() => {
-            complain(&error.into());
+            print_error(&error.into());
             Settings::default()
         }
         (Err(error), _) => return Err(error.into()),
@@ -143,7 +143,7 @@ async fn run(settings: Settings) -> Result<bool, Failure> {
     tracing::info!(host.name = %host, "shutting down");
     let drained = agent.stop().await;
     bus.transport().close().await;
-    let ended = tasks.finish(ENDS_WITHIN).await;
+    let ended = tasks.finish(TASK_TIMEOUT).await;
     Ok(drained && ended)
 }
 
@@ -152,10 +152,10 @@ async fn run(settings: Settings) -> Result<bool, Failure> {
 async fn keep_certificate(bus: &bus::Bus, wanted: &CertificateSettings) {
     loop {
         let next = match certificate::ensure(bus, wanted).await {
-            Ok(_files) => LOOKS_AGAIN,
+            Ok(_files) => CHECK_INTERVAL,
             Err(error) => {
                 warn(&wanted.host, &error);
-                ENDS_WITHIN
+                TASK_TIMEOUT
             }
         };
         tokio::time::sleep(next).await;
