@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 use zun_common::id::{ContainerId, HostName};
 
 use crate::console::Console;
-use crate::driver::{ContainerDriver, DriverError, Seen};
+use crate::driver::{ContainerDriver, ContainerInfo, DriverError};
 use crate::health::AgentHealth;
 use crate::report::{Heed, Reports, Sight};
 use crate::settings::{HeartbeatSettings, WorkerSettings};
@@ -36,7 +36,10 @@ pub(crate) struct Host {
 
 impl Host {
     /// Asks the engine, with a deadline, without telling anybody.
-    pub(crate) async fn inspect(&self, container: ContainerId) -> Result<Seen, DriverError> {
+    pub(crate) async fn inspect(
+        &self,
+        container: ContainerId,
+    ) -> Result<ContainerInfo, DriverError> {
         within(INSPECT_TIMEOUT, "look at the container", self.driver.inspect(container)).await
     }
 
@@ -44,7 +47,7 @@ impl Host {
     pub(crate) async fn inspect_and_report(
         &self,
         container: ContainerId,
-    ) -> Result<Option<Seen>, DriverError> {
+    ) -> Result<Option<ContainerInfo>, DriverError> {
         let ticket = self.reports.ticket();
         let sight = sight(self.inspect(container).await)?;
         let seen = sight.seen().cloned();
@@ -67,7 +70,7 @@ impl Host {
 }
 
 impl Sight {
-    pub(crate) fn seen(&self) -> Option<&Seen> {
+    pub(crate) fn seen(&self) -> Option<&ContainerInfo> {
         match self {
             Self::Seen(seen) => Some(seen),
             Self::Gone => None,
@@ -76,7 +79,7 @@ impl Sight {
 }
 
 /// That the engine has no such container is an answer, not an error.
-pub(crate) fn sight(answer: Result<Seen, DriverError>) -> Result<Sight, DriverError> {
+pub(crate) fn sight(answer: Result<ContainerInfo, DriverError>) -> Result<Sight, DriverError> {
     match answer {
         Ok(seen) => Ok(Sight::Seen(Box::new(seen))),
         Err(DriverError::NoContainer(_)) => Ok(Sight::Gone),

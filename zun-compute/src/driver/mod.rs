@@ -36,7 +36,7 @@ pub enum Change {
 /// A container as the engine shows it now.
 #[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub struct ContainerInfo {
     /// Ours.
     pub container: ContainerId,
     /// The engine's identifier.
@@ -118,7 +118,7 @@ pub struct EngineInfo {
 /// An exec as the engine shows it now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields are the engine's")]
-pub struct ExecSeen {
+pub struct ExecInfo {
     /// The container that it runs in.
     pub engine: EngineId,
     /// It runs.
@@ -171,9 +171,9 @@ pub trait Lifecycle: Send + Sync {
 #[async_trait]
 pub trait Inspect: Send + Sync {
     /// One of them.
-    async fn inspect(&self, container: ContainerId) -> Result<Seen, DriverError>;
+    async fn inspect(&self, container: ContainerId) -> Result<ContainerInfo, DriverError>;
     /// All that carry our label.
-    async fn list(&self) -> Result<Vec<Seen>, DriverError>;
+    async fn list(&self) -> Result<Vec<ContainerInfo>, DriverError>;
     /// Waits until its process has ended, and says how. One that does not run is answered at once.
     async fn wait(&self, container: ContainerId) -> Result<i64, DriverError>;
     /// What it printed: the last 4 MiB at most.
@@ -209,7 +209,7 @@ pub trait Sessions: Send + Sync {
         spec: &ExecSpec,
     ) -> Result<ExecOutput, DriverError>;
     /// An exec.
-    async fn exec_inspect(&self, exec: &ExecId) -> Result<ExecSeen, DriverError>;
+    async fn exec_inspect(&self, exec: &ExecId) -> Result<ExecInfo, DriverError>;
     /// Sends the process of an exec a signal, such as `SIGTERM`. One that does not run is a conflict.
     async fn exec_signal(&self, exec: &ExecId, signal: &str) -> Result<(), DriverError>;
     /// Sets the size of an exec's terminal.

@@ -8,7 +8,7 @@ use zun_common::status::{Status, TaskState};
 
 use super::facts::{Ending, Facts, Failure, Held, Sight, Ticket};
 use super::slot::Slot;
-use crate::driver::Seen;
+use crate::driver::ContainerInfo;
 
 /// What an observation came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,7 +165,7 @@ impl Entry {
         self.task == Some(TaskState::Deleting)
     }
 
-    fn settle(&mut self, seen: Seen) {
+    fn settle(&mut self, seen: ContainerInfo) {
         let held = self.held.take().filter(|held| held.still(&seen));
         self.facts = Facts::of(seen);
         let ran_not = matches!(self.facts.status, Status::Created | Status::Stopped);

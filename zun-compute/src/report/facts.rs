@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use zun_common::id::EngineId;
 use zun_common::status::Status;
 
-use crate::driver::Seen;
+use crate::driver::ContainerInfo;
 
 /// The part of a report that the engine is the truth of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +33,8 @@ impl Facts {
     }
 
     /// As the engine shows it.
-    pub(crate) fn of(seen: Seen) -> Self {
-        let Seen {
+    pub(crate) fn of(seen: ContainerInfo) -> Self {
+        let ContainerInfo {
             container: _,
             engine,
             status,
@@ -66,7 +66,7 @@ pub(crate) struct Ticket(pub(super) u64);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Sight {
     /// It has the container.
-    Seen(Box<Seen>),
+    Seen(Box<ContainerInfo>),
     /// It has no such container.
     Gone,
 }
@@ -101,11 +101,11 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn new(failure: Failure, seen: &Seen) -> Self {
+    pub(super) fn new(failure: Failure, seen: &ContainerInfo) -> Self {
         Self { failure, at: (seen.status, seen.started_at) }
     }
 
-    pub(super) fn still(&self, seen: &Seen) -> bool {
+    pub(super) fn still(&self, seen: &ContainerInfo) -> bool {
         self.at == (seen.status, seen.started_at)
     }
 

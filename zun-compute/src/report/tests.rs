@@ -9,7 +9,7 @@ use zun_common::status::{Status, TaskState};
 use super::entry::Heed;
 use super::facts::{Ending, Failure, Sight};
 use super::ledger::Ledger;
-use crate::driver::Seen;
+use crate::driver::ContainerInfo;
 
 struct Page {
     ledger: Ledger,
@@ -21,8 +21,8 @@ impl Page {
         Self { ledger: Ledger::new("h".parse().expect("a name")), container: ContainerId::fresh() }
     }
 
-    fn seen(&self, status: Status) -> Seen {
-        Seen {
+    fn seen(&self, status: Status) -> ContainerInfo {
+        ContainerInfo {
             container: self.container,
             engine: engine(),
             status,

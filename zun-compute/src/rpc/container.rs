@@ -10,7 +10,7 @@ use zun_common::rpc::{Call, Code, Done, Problem};
 use zun_common::status::Action;
 
 use super::within_deadline;
-use crate::driver::{DriverError, Seen};
+use crate::driver::{ContainerInfo, DriverError};
 use crate::host::Host;
 use crate::worker::conflict;
 
@@ -99,7 +99,7 @@ pub(super) async fn allowed(
     host: &Host,
     container: ContainerId,
     action: Action,
-) -> Result<Seen, Problem> {
+) -> Result<ContainerInfo, Problem> {
     let seen = host.inspect(container).await.map_err(|error| error.problem())?;
     if seen.status.allows(action) {
         Ok(seen)

@@ -10,7 +10,7 @@ use zun_common::status::Action;
 
 use super::container::allowed;
 use super::within_deadline;
-use crate::driver::{DriverError, ExecSeen, Seen};
+use crate::driver::{ContainerInfo, DriverError, ExecInfo};
 use crate::host::Host;
 
 /// Made but not run: a client dials it.
@@ -49,7 +49,7 @@ pub(super) async fn resize(host: &Host, call: ResizeExec) -> Result<Done, Proble
 pub(super) async fn locate(host: &Host, call: LocateExec) -> Result<ExecConsole, Problem> {
     let LocateExec { container, exec } = call;
     let seen = host.inspect(container).await.map_err(|error| error.problem())?;
-    let ExecSeen { tty, stdin, .. } = exec_of(host, &seen, &exec).await?;
+    let ExecInfo { tty, stdin, .. } = exec_of(host, &seen, &exec).await?;
     Ok(ExecConsole { listener: host.console.required()?, tty, stdin })
 }
 
@@ -63,7 +63,11 @@ pub(super) async fn signal(host: &Host, call: SignalExec) -> Result<Done, Proble
 }
 
 /// Only an exec of this container: another's is not found.
-async fn exec_of(host: &Host, container: &Seen, exec: &ExecId) -> Result<ExecSeen, Problem> {
+async fn exec_of(
+    host: &Host,
+    container: &ContainerInfo,
+    exec: &ExecId,
+) -> Result<ExecInfo, Problem> {
     let looking = host.driver.exec_inspect(exec);
     let seen = within_deadline(ResizeExec::DEADLINE, "look at the exec", looking).await?;
     if seen.engine == container.engine {

@@ -7,13 +7,13 @@ use zun_common::rpc::container::CreateContainer;
 use zun_common::rpc::host::AssignedContainer;
 use zun_common::status::Status;
 
-use crate::driver::Seen;
+use crate::driver::ContainerInfo;
 
 /// One thing to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     /// It is there: tell how it is. Nothing is done to it.
-    Tell(Box<Seen>),
+    Tell(Box<ContainerInfo>),
     /// Its making was ordered, and the order may be lost.
     Make(Box<CreateContainer>),
     /// It should be there and is not.
@@ -25,8 +25,8 @@ pub(super) enum Step {
 }
 
 /// What to do, in the order of what is assigned and then of what is seen.
-pub(super) fn plan(assigned: &[AssignedContainer], seen: &[Seen]) -> Vec<Step> {
-    let present: HashMap<ContainerId, &Seen> =
+pub(super) fn plan(assigned: &[AssignedContainer], seen: &[ContainerInfo]) -> Vec<Step> {
+    let present: HashMap<ContainerId, &ContainerInfo> =
         seen.iter().map(|seen| (seen.container, seen)).collect();
     let known: HashSet<ContainerId> = assigned.iter().map(|one| one.container).collect();
     let of_assigned = assigned.iter().filter_map(|one| match present.get(&one.container) {
@@ -97,8 +97,8 @@ mod tests {
         }
     }
 
-    fn seen(container: ContainerId, status: Status) -> Seen {
-        Seen {
+    fn seen(container: ContainerId, status: Status) -> ContainerInfo {
+        ContainerInfo {
             container,
             engine: engine(),
             status,

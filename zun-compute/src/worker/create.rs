@@ -9,7 +9,7 @@ use zun_common::status::{Status, TaskState};
 use super::perform::Work;
 use super::progress::Progress;
 use super::run;
-use crate::driver::{DriverError, Seen};
+use crate::driver::{ContainerInfo, DriverError};
 use crate::host::within;
 
 /// So many steps of a pull may wait; what is more is dropped.
@@ -20,7 +20,7 @@ const STEPS: usize = 256;
 pub(super) async fn create(
     work: &Work<'_>,
     make: &CreateContainer,
-    seen: Option<&Seen>,
+    seen: Option<&ContainerInfo>,
 ) -> Result<(), DriverError> {
     let host = work.host;
     let CreateContainer { container, spec, start } = make;

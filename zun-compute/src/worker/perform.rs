@@ -9,7 +9,7 @@ use zun_common::id::ContainerId;
 use super::accept::{Kind, Presence};
 use super::command::{Command, Origin};
 use super::{create, run};
-use crate::driver::{DriverError, Seen};
+use crate::driver::{ContainerInfo, DriverError};
 use crate::host::{Host, sight};
 use crate::report::{Ending, Failure, Heed, Sight};
 
@@ -46,7 +46,11 @@ pub(super) async fn panicked(host: &Host, container: ContainerId) -> Option<Pres
 }
 
 /// A command that waits behind one that failed, or whose container ended meanwhile, may fit no more.
-async fn existing(work: &Work<'_>, command: &Command, seen: &Seen) -> Result<(), DriverError> {
+async fn existing(
+    work: &Work<'_>,
+    command: &Command,
+    seen: &ContainerInfo,
+) -> Result<(), DriverError> {
     let kind = command.kind();
     if kind.fits(Presence::Is(seen.status)).is_ok() {
         return run::run(work, command, seen).await;

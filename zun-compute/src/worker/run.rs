@@ -10,7 +10,7 @@ use zun_common::status::{Status, TaskState};
 
 use super::command::Command;
 use super::perform::Work;
-use crate::driver::{Change, DriverError, Seen};
+use crate::driver::{Change, ContainerInfo, DriverError};
 use crate::host::{Host, within};
 
 /// The engine's own, where none is given.
@@ -22,7 +22,7 @@ const SLACK: Duration = Duration::from_secs(5);
 pub(super) async fn run(
     work: &Work<'_>,
     command: &Command,
-    seen: &Seen,
+    seen: &ContainerInfo,
 ) -> Result<(), DriverError> {
     let Work { host, container, origin, .. } = *work;
     let driver = &host.driver;
@@ -112,7 +112,7 @@ const fn done(change: Change) {
 /// A command that comes again is at most as old as its deadline. So if its container started within that
 /// time, it was this command's doing, and a process that ended since must not be run a second time. Both
 /// times are this host's.
-fn started_lately(seen: &Seen) -> bool {
+fn started_lately(seen: &ContainerInfo) -> bool {
     seen.started_at.is_some_and(|started| Utc::now() - started < lifetime())
 }
 
@@ -124,8 +124,8 @@ fn lifetime() -> chrono::TimeDelta {
 mod tests {
     use super::*;
 
-    fn seen(started_at: Option<chrono::DateTime<Utc>>) -> Seen {
-        Seen {
+    fn seen(started_at: Option<chrono::DateTime<Utc>>) -> ContainerInfo {
+        ContainerInfo {
             container: ContainerId::fresh(),
             engine: "ab".repeat(32).parse().expect("an id"),
             status: Status::Stopped,

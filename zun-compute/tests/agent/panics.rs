@@ -17,8 +17,8 @@ use zun_common::units::{Resources, TerminalSize};
 use zun_compute::Agent;
 use zun_compute::driver::fake::FakeDriver;
 use zun_compute::driver::{
-    Change, DriverError, EngineEvent, EngineInfo, ExecSeen, Images, Inspect, Lifecycle,
-    PullProgress, Seen, Sessions,
+    Change, ContainerInfo, DriverError, EngineEvent, EngineInfo, ExecInfo, Images, Inspect,
+    Lifecycle, PullProgress, Sessions,
 };
 
 use crate::world::World;
@@ -61,10 +61,10 @@ impl Lifecycle for Defective {
 
 #[async_trait]
 impl Inspect for Defective {
-    async fn inspect(&self, id: ContainerId) -> Outcome<Seen> {
+    async fn inspect(&self, id: ContainerId) -> Outcome<ContainerInfo> {
         self.0.inspect(id).await
     }
-    async fn list(&self) -> Outcome<Vec<Seen>> {
+    async fn list(&self) -> Outcome<Vec<ContainerInfo>> {
         self.0.list().await
     }
     async fn wait(&self, id: ContainerId) -> Outcome<i64> {
@@ -98,7 +98,7 @@ impl Sessions for Defective {
     async fn exec_run(&self, id: ContainerId, spec: &ExecSpec) -> Outcome<ExecOutput> {
         self.0.exec_run(id, spec).await
     }
-    async fn exec_inspect(&self, exec: &ExecId) -> Outcome<ExecSeen> {
+    async fn exec_inspect(&self, exec: &ExecId) -> Outcome<ExecInfo> {
         self.0.exec_inspect(exec).await
     }
     async fn exec_signal(&self, exec: &ExecId, signal: &str) -> Outcome<()> {

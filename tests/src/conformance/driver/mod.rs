@@ -24,7 +24,7 @@ use zun_common::rpc::container::{ConsoleSpec, ContainerSpec, LogRequest, PullPol
 use zun_common::rpc::exec::ExecSpec;
 use zun_common::status::Status;
 use zun_common::units::Resources;
-use zun_compute::driver::{ContainerDriver, Seen};
+use zun_compute::driver::{ContainerDriver, ContainerInfo};
 
 /// How long anything may take before a test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -85,7 +85,7 @@ impl Subject {
     }
 
     /// As the engine shows it now.
-    pub async fn seen(&self) -> Seen {
+    pub async fn seen(&self) -> ContainerInfo {
         self.driver.inspect(self.id).await.expect("it is there")
     }
 

@@ -8,14 +8,14 @@ use chrono::{DateTime, Utc};
 use zun_common::id::{ContainerId, EngineId};
 use zun_common::status::Status;
 
-use super::super::{DriverError, ExecSeen, Seen};
+use super::super::{ContainerInfo, DriverError, ExecInfo};
 use super::LABEL_CONTAINER;
 
 /// A container, as Docker shows it.
 pub(super) fn seen(
     container: ContainerId,
     shown: ContainerInspectResponse,
-) -> Result<Seen, DriverError> {
+) -> Result<ContainerInfo, DriverError> {
     let engine = engine_id(shown.id.as_deref())?;
     let config = shown.config.unwrap_or_default();
     let state = shown.state.unwrap_or_default();
@@ -24,7 +24,7 @@ pub(super) fn seen(
     let finished_at = time(state.finished_at.as_deref()).filter(|_| has_ended(status));
     let started_at = time(state.started_at.as_deref());
     let reason = state.error.clone().filter(|words| !words.is_empty());
-    Ok(Seen {
+    Ok(ContainerInfo {
         container,
         engine,
         status,
@@ -46,8 +46,8 @@ pub(super) fn is_ours(container: ContainerId, shown: &ContainerInspectResponse) 
 }
 
 /// An exec, as Docker shows it.
-pub(super) fn exec_seen(shown: &ExecInspectResponse) -> Result<ExecSeen, DriverError> {
-    Ok(ExecSeen {
+pub(super) fn exec_seen(shown: &ExecInspectResponse) -> Result<ExecInfo, DriverError> {
+    Ok(ExecInfo {
         engine: engine_id(shown.container_id.as_deref())?,
         running: shown.running.unwrap_or_default(),
         exit_code: shown.exit_code,
@@ -101,7 +101,7 @@ fn time(text: Option<&str>) -> Option<DateTime<Utc>> {
 mod tests {
     use super::*;
 
-    fn shown(state: &str) -> Seen {
+    fn shown(state: &str) -> ContainerInfo {
         let id = "ab".repeat(32);
         let text = format!(r#"{{"Id":"{id}","State":{state},"Config":{{"Tty":true}}}}"#);
         let container = ContainerId::fresh();

@@ -14,7 +14,7 @@ use zun_common::rpc::container::{LogRequest, Logs, Stats, Top};
 use super::deadline::{QUICK, within};
 use super::errors::Trouble;
 use super::{DockerDriver, LABEL_CONTAINER, from_docker};
-use crate::driver::{DriverError, EngineEvent, EngineInfo, Inspect, Seen};
+use crate::driver::{ContainerInfo, DriverError, EngineEvent, EngineInfo, Inspect};
 
 /// The exit code of a process that SIGKILL ended.
 const KILLED: i64 = 137;
@@ -23,7 +23,7 @@ const AT_ONCE: usize = 8;
 
 #[async_trait]
 impl Inspect for DockerDriver {
-    async fn inspect(&self, container: ContainerId) -> Result<Seen, DriverError> {
+    async fn inspect(&self, container: ContainerId) -> Result<ContainerInfo, DriverError> {
         let api = self.api().await?;
         let name = container.engine_name();
         let look = api.docker.inspect_container(&name, None::<InspectContainerOptions>);
@@ -37,7 +37,7 @@ impl Inspect for DockerDriver {
         Ok(seen)
     }
 
-    async fn list(&self) -> Result<Vec<Seen>, DriverError> {
+    async fn list(&self) -> Result<Vec<ContainerInfo>, DriverError> {
         let ours = self.ours().await?;
         let seen = stream::iter(ours).map(|container| async move {
             match self.inspect(container).await {
@@ -47,7 +47,7 @@ impl Inspect for DockerDriver {
                 Err(error) => Err(error),
             }
         });
-        let seen: Vec<Option<Seen>> = seen.buffer_unordered(AT_ONCE).try_collect().await?;
+        let seen: Vec<Option<ContainerInfo>> = seen.buffer_unordered(AT_ONCE).try_collect().await?;
         Ok(seen.into_iter().flatten().collect())
     }
 

@@ -8,7 +8,7 @@ use zun_common::units::TerminalSize;
 
 use super::deadline::{QUICK, within};
 use super::{DockerDriver, from_docker, to_docker};
-use crate::driver::{DriverError, ExecSeen, Sessions};
+use crate::driver::{DriverError, ExecInfo, Sessions};
 
 #[async_trait]
 impl Sessions for DockerDriver {
@@ -49,7 +49,7 @@ impl Sessions for DockerDriver {
         self.run(container, spec).await
     }
 
-    async fn exec_inspect(&self, exec: &ExecId) -> Result<ExecSeen, DriverError> {
+    async fn exec_inspect(&self, exec: &ExecId) -> Result<ExecInfo, DriverError> {
         let api = self.api().await?;
         let shown = within(QUICK, api.docker.inspect_exec(exec.as_str()))
             .await

@@ -10,17 +10,17 @@ use zun_common::status::Status;
 
 use super::lifecycle::end;
 use super::{FakeDriver, Operation};
-use crate::driver::{DriverError, EngineEvent, EngineInfo, Inspect, Seen};
+use crate::driver::{ContainerInfo, DriverError, EngineEvent, EngineInfo, Inspect};
 
 #[async_trait]
 impl Inspect for FakeDriver {
-    async fn inspect(&self, container: ContainerId) -> Result<Seen, DriverError> {
+    async fn inspect(&self, container: ContainerId) -> Result<ContainerInfo, DriverError> {
         let work =
             async { self.shared.state().record(container).map(|record| record.seen(container)) };
         self.shared.faults.perform(Operation::Inspect, Some(container), work).await
     }
 
-    async fn list(&self) -> Result<Vec<Seen>, DriverError> {
+    async fn list(&self) -> Result<Vec<ContainerInfo>, DriverError> {
         let work = async {
             let state = self.shared.state();
             Ok(state.containers.iter().map(|(container, record)| record.seen(*container)).collect())

@@ -10,7 +10,7 @@ use zun_common::units::TerminalSize;
 
 use super::shell::Surroundings;
 use super::signal::Signal;
-use crate::driver::{LARGEST_OUTPUT, Seen};
+use crate::driver::{ContainerInfo, LARGEST_OUTPUT};
 
 /// Where something is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,8 +100,8 @@ impl Record {
         }
     }
 
-    pub(super) fn seen(&self, container: ContainerId) -> Seen {
-        Seen {
+    pub(super) fn seen(&self, container: ContainerId) -> ContainerInfo {
+        ContainerInfo {
             container,
             engine: self.engine.clone(),
             status: self.status,

@@ -14,7 +14,7 @@ use super::shell::{NotRunnable, Step, Surroundings, program};
 use super::signal::Signal;
 use super::{FakeDriver, Operation};
 use crate::driver::docker::to_docker;
-use crate::driver::{DriverError, ExecSeen, LARGEST_OUTPUT, Sessions};
+use crate::driver::{DriverError, ExecInfo, LARGEST_OUTPUT, Sessions};
 
 #[async_trait]
 impl Sessions for FakeDriver {
@@ -65,11 +65,11 @@ impl Sessions for FakeDriver {
         self.shared.faults.perform(Operation::ExecRun, Some(container), work).await
     }
 
-    async fn exec_inspect(&self, exec: &ExecId) -> Result<ExecSeen, DriverError> {
+    async fn exec_inspect(&self, exec: &ExecId) -> Result<ExecInfo, DriverError> {
         let work = async {
             let mut state = self.shared.state();
             let record = state.exec(exec)?;
-            Ok(ExecSeen {
+            Ok(ExecInfo {
                 engine: record.engine.clone(),
                 running: record.running,
                 exit_code: record.exit_code,
