@@ -11,7 +11,7 @@ use tracing::{debug, warn};
 use zun_common::id::{ContainerId, EngineId};
 
 use super::deadline::{QUICK, within};
-use super::shortages::Shortages;
+use super::oom_events::OomEvents;
 use super::{Api, DockerDriver, LABEL_CONTAINER};
 use crate::driver::{DriverError, EngineEvent, EngineEventKind};
 
@@ -37,21 +37,21 @@ impl DockerDriver {
             let line = lines.next().await?;
             Some((read(&line), lines))
         });
-        let shortages = self.shortages.clone();
-        let forget = move |shortages: &Shortages, engine: &EngineId| {
-            shortages.forget(engine);
+        let oom_events = self.oom_events.clone();
+        let forget = move |oom_events: &OomEvents, engine: &EngineId| {
+            oom_events.forget(engine);
             if let Some(sizes) = &sizes {
                 sizes.forget(engine.as_str());
             }
         };
         let events = lines.filter_map(move |message| {
-            let shortage = message.as_ref().and_then(shortage);
+            let oom_at = message.as_ref().and_then(oom_time);
             let event = message.and_then(event);
-            if let (Some(EngineEvent { engine, .. }), Some(at)) = (&event, shortage) {
-                shortages.note(engine.clone(), at);
+            if let (Some(EngineEvent { engine, .. }), Some(at)) = (&event, oom_at) {
+                oom_events.note(engine.clone(), at);
             }
             if let Some(EngineEvent { engine, what: EngineEventKind::Removed, .. }) = &event {
-                forget(&shortages, engine);
+                forget(&oom_events, engine);
             }
             std::future::ready(event)
         });
@@ -113,7 +113,7 @@ fn event(message: EventMessage) -> Option<EngineEvent> {
 }
 
 /// When a container had too little memory, if that is what is told.
-fn shortage(message: &EventMessage) -> Option<DateTime<Utc>> {
+fn oom_time(message: &EventMessage) -> Option<DateTime<Utc>> {
     (message.action.as_deref() == Some("oom"))
         .then(|| message.time_nano.map_or_else(Utc::now, DateTime::from_timestamp_nanos))
 }

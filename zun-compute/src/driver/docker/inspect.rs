@@ -32,7 +32,7 @@ impl Inspect for DockerDriver {
             .map_err(|trouble| trouble.about_container("look at the container", container))?;
         let mut seen = from_docker::seen(container, shown)?;
         if let (Some(KILLED), Some(end)) = (seen.exit_code, seen.finished_at) {
-            seen.oom_killed |= self.shortages.explain(&seen.engine, (seen.started_at, end));
+            seen.oom_killed |= self.oom_events.explain(&seen.engine, (seen.started_at, end));
         }
         Ok(seen)
     }

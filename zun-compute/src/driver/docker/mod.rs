@@ -14,8 +14,8 @@ mod images;
 mod inspect;
 mod lifecycle;
 mod logs;
+mod oom_events;
 mod sessions;
-mod shortages;
 mod sizes;
 mod stats;
 pub(in crate::driver) mod to_docker;
@@ -32,7 +32,7 @@ use zun_common::grant::ApiVersion;
 use super::DriverError;
 use deadline::{QUICK, within};
 use errors::Trouble;
-use shortages::Shortages;
+use oom_events::OomEvents;
 use sizes::Sizes;
 use wire::Wire;
 
@@ -58,7 +58,7 @@ const NEWEST: ApiVersion = ApiVersion { major: 1, minor: 45 };
 pub struct DockerDriver {
     wire: Wire,
     agreed: Arc<RwLock<Option<Api>>>,
-    shortages: Shortages,
+    oom_events: OomEvents,
 }
 
 /// A client that speaks the agreed version.
@@ -80,7 +80,7 @@ impl DockerDriver {
         Ok(Self {
             wire: Wire::new(socket),
             agreed: Arc::default(),
-            shortages: Shortages::default(),
+            oom_events: OomEvents::default(),
         })
     }
 

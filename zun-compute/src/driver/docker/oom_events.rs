@@ -15,9 +15,9 @@ const LARGEST: usize = 4096;
 
 /// The last one of each container. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Shortages(Arc<Mutex<HashMap<EngineId, DateTime<Utc>>>>);
+pub(super) struct OomEvents(Arc<Mutex<HashMap<EngineId, DateTime<Utc>>>>);
 
-impl Shortages {
+impl OomEvents {
     /// A container had too little at this time.
     pub(super) fn note(&self, engine: EngineId, at: DateTime<Utc>) {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -59,14 +59,14 @@ mod tests {
 
     #[test]
     fn only_the_end_beside_a_shortage_is_explained_by_it() {
-        let (shortages, now) = (Shortages::default(), Utc::now());
+        let (oom_events, now) = (OomEvents::default(), Utc::now());
         let seconds = |count: i64| now + TimeDelta::seconds(count);
         let explains = |number: u64, started: i64, ended: i64| {
-            shortages.explain(&engine(number), (Some(seconds(started)), seconds(ended)))
+            oom_events.explain(&engine(number), (Some(seconds(started)), seconds(ended)))
         };
-        shortages.note(engine(1), now);
+        oom_events.note(engine(1), now);
         assert!(explains(1, -9, -1) && explains(1, -9, 0) && explains(1, -9, 1));
-        assert!(shortages.explain(&engine(1), (None, now)));
+        assert!(oom_events.explain(&engine(1), (None, now)));
         // Another run, a later death, another container.
         assert!(
             !explains(1, 1, 1)
@@ -74,18 +74,18 @@ mod tests {
                 && !explains(1, -9, -6)
                 && !explains(2, -9, 0)
         );
-        shortages.forget(&engine(1));
+        oom_events.forget(&engine(1));
         assert!(!explains(1, -9, 0));
     }
 
     #[test]
     fn a_bounded_number_is_remembered_the_newest() {
-        let (shortages, now) = (Shortages::default(), Utc::now());
+        let (oom_events, now) = (OomEvents::default(), Utc::now());
         for number in 0..=4096 {
             let at = now + TimeDelta::milliseconds(i64::try_from(number).expect("small"));
-            shortages.note(engine(number), at);
+            oom_events.note(engine(number), at);
         }
-        let explains = |number: u64| shortages.explain(&engine(number), (None, now));
+        let explains = |number: u64| oom_events.explain(&engine(number), (None, now));
         assert!(!explains(0) && explains(1) && explains(4096));
     }
 }
