@@ -18,7 +18,7 @@ use zun_common::shutdown::Tasks;
 use zun_compute::docker_setup::{
     Machine, Outcome, Paths, Services, SetupError, UnitAction, set_up,
 };
-use zun_compute::driver::docker::{RUNTIME_PROGRAM, TAKES_SIZES};
+use zun_compute::driver::docker::{CONSOLE_SIZE_API, RUNTIME_PROGRAM};
 use zun_compute::settings::Settings;
 use zun_standalone::engine::{Layout, PrivateEngine};
 use zun_tests::bed::binary;
@@ -130,7 +130,7 @@ impl Host {
 
     /// Whether its Docker takes no first size of a terminal itself.
     pub(super) fn needs_runtime(&self) -> bool {
-        self.settings.console.api_version.expect("a version") < TAKES_SIZES
+        self.settings.console.api_version.expect("a version") < CONSOLE_SIZE_API
     }
 
     /// What a client that trusts this authority finds.

@@ -17,7 +17,7 @@ use super::services::Services;
 use super::undo_record;
 use super::units::{DOCKER_UNIT, PLUGIN_UNIT, SOCKET_UNIT};
 use super::{Machine, Paths};
-use crate::driver::docker::{PLAIN_RUNTIME, TAKES_SIZES};
+use crate::driver::docker::{CONSOLE_SIZE_API, RUNC};
 
 /// Looks at everything that the plan is made from.
 pub(super) async fn gather(machine: &Machine, wanted: &Wanted) -> Result<Found, SetupError> {
@@ -52,7 +52,7 @@ pub(super) async fn gather(machine: &Machine, wanted: &Wanted) -> Result<Found, 
 
 /// Where runc is not what containers are run by, nothing is put before it.
 fn needs_runtime(engine: &Engine) -> bool {
-    (OLDEST..TAKES_SIZES).contains(&engine.newest) && engine.default_runtime == PLAIN_RUNTIME
+    (OLDEST..CONSOLE_SIZE_API).contains(&engine.newest) && engine.default_runtime == RUNC
 }
 
 /// Docker runs it as root.

@@ -26,7 +26,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 use zun_common::chain;
 use zun_common::grant::ApiVersion;
-use zun_compute::driver::docker::{RUNTIME_PROGRAM, TAKES_SIZES};
+use zun_compute::driver::docker::{CONSOLE_SIZE_API, RUNTIME_PROGRAM};
 
 pub use error::EngineError;
 pub use settings::{EngineSettings, Layout, Plugin, SafeListener};
@@ -124,7 +124,7 @@ impl PrivateEngine {
     /// lies beside the plugin; without it first sizes come late, and all else works.
     pub fn runtime_for(version: ApiVersion, plugin: &Path) -> Option<PathBuf> {
         let program = plugin.with_file_name(RUNTIME_PROGRAM);
-        (version < TAKES_SIZES && program.is_file()).then_some(program)
+        (version < CONSOLE_SIZE_API && program.is_file()).then_some(program)
     }
 
     /// Kills what runs of an engine in this directory, and removes what it made outside. Data stays.

@@ -9,7 +9,7 @@
 //!  zun-runtime [--sizes DIRECTORY] ARGUMENTS-OF-RUNC…      DIRECTORY/ID holds "ROWS COLUMNS"
 //! ```
 
-mod job;
+mod runc_call;
 mod sizes;
 
 use std::ffi::OsString;
@@ -17,25 +17,25 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use zun_compute::driver::docker::{PLAIN_RUNTIME, SIZES};
+use zun_compute::driver::docker::{RUNC, SIZES};
 
-use job::Job;
+use runc_call::RuncCall;
 
 fn main() -> ExitCode {
     let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let named = arguments.first().is_some_and(|first| first == "--sizes") && arguments.len() >= 2;
     let named: Vec<OsString> = arguments.drain(..if named { 2 } else { 0 }).collect();
     let directory = named.get(1).map_or(Path::new(SIZES), Path::new);
-    if let Some(job) = Job::of(&arguments) {
+    if let Some(call) = RuncCall::of(&arguments) {
         // Without a size the container runs all the same.
-        job.give_size(directory).unwrap_or_default();
+        call.write_size(directory).unwrap_or_default();
     }
     become_runc(&arguments)
 }
 
 #[expect(clippy::print_stderr, reason = "the engine shows what a runtime says there")]
 fn become_runc(arguments: &[OsString]) -> ExitCode {
-    let cause = Command::new(PLAIN_RUNTIME).args(arguments).exec();
+    let cause = Command::new(RUNC).args(arguments).exec();
     eprintln!("zun-runtime cannot run runc: {cause}");
     ExitCode::FAILURE
 }

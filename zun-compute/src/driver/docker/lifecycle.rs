@@ -84,7 +84,7 @@ impl Lifecycle for DockerDriver {
         let name = container.engine_name();
         let options = StopContainerOptions { signal: None, t: grace.map(to_docker::seconds) };
         let stop = api.docker.stop_container(&name, Some(options));
-        change(within(patience(grace), stop).await)
+        change(within(stop_timeout(grace), stop).await)
             .map_err(|trouble| trouble.about_container("stop the container", container))
     }
 
@@ -96,7 +96,7 @@ impl Lifecycle for DockerDriver {
         let api = self.api().await?;
         let name = container.engine_name();
         let options = RestartContainerOptions { signal: None, t: grace.map(to_docker::seconds) };
-        within(patience(grace), api.docker.restart_container(&name, Some(options)))
+        within(stop_timeout(grace), api.docker.restart_container(&name, Some(options)))
             .await
             .map_err(|trouble| trouble.about_start("restart the container", container))
     }
@@ -212,6 +212,6 @@ fn change(outcome: Result<(), Trouble>) -> Result<Change, Trouble> {
 }
 
 /// How long a stop may take: the grace, and what the engine needs to kill and to clean up.
-fn patience(grace: Option<Duration>) -> Duration {
+fn stop_timeout(grace: Option<Duration>) -> Duration {
     grace.unwrap_or(USUAL_GRACE).saturating_add(SLOW)
 }

@@ -36,7 +36,7 @@ use oom_events::OomEvents;
 use sizes::Sizes;
 use wire::Wire;
 
-pub use sizes::{PLAIN_RUNTIME, RUNTIME, RUNTIME_PROGRAM, SIZES, TAKES_SIZES};
+pub use sizes::{CONSOLE_SIZE_API, RUNC, RUNTIME, RUNTIME_PROGRAM, SIZES};
 
 /// The label that marks a container as ours. Its value is the container's id, and the engine's name of
 /// the container must agree with it.

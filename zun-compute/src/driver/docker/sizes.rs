@@ -19,13 +19,13 @@ pub const RUNTIME: &str = "zun-sized";
 pub const RUNTIME_PROGRAM: &str = "zun-runtime";
 
 /// What it becomes: the only runtime that it is put before.
-pub const PLAIN_RUNTIME: &str = "runc";
+pub const RUNC: &str = "runc";
 
 /// Where it looks for sizes, where it is told of no other directory.
 pub const SIZES: &str = "/var/lib/zun-compute/sizes";
 
 /// Engines from this version on take a first size themselves.
-pub const TAKES_SIZES: ApiVersion = ApiVersion { major: 1, minor: 42 };
+pub const CONSOLE_SIZE_API: ApiVersion = ApiVersion { major: 1, minor: 42 };
 
 /// The directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Sizes {
         docker: &bollard::Docker,
         version: ApiVersion,
     ) -> Result<Option<Self>, Trouble> {
-        if version >= TAKES_SIZES {
+        if version >= CONSOLE_SIZE_API {
             return Ok(None);
         }
         Ok(Self::told(&within(QUICK, docker.info()).await?))
@@ -46,7 +46,7 @@ impl Sizes {
     fn told(info: &SystemInfo) -> Option<Self> {
         let runtime = info.runtimes.as_ref()?.get(RUNTIME)?;
         // Containers that another one would run without us are left to it.
-        if info.default_runtime.as_ref().is_some_and(|usual| usual != PLAIN_RUNTIME) {
+        if info.default_runtime.as_ref().is_some_and(|usual| usual != RUNC) {
             return None;
         }
         let program = Path::new(runtime.path.as_ref()?).file_name()?;

@@ -12,7 +12,7 @@ use crate::sizes::Sizes;
 
 /// A process with a terminal is about to be made.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Job {
+pub(crate) struct RuncCall {
     /// The engine's identifier of the container or of the exec.
     id: OsString,
     /// Where the process is described.
@@ -21,7 +21,7 @@ pub(crate) struct Job {
     part: Option<&'static str>,
 }
 
-impl Job {
+impl RuncCall {
     /// From the arguments of runc. The id of an exec is told by the name of its file for the process id.
     pub(crate) fn of(arguments: &[OsString]) -> Option<Self> {
         let value = |name: &str| {
@@ -40,7 +40,7 @@ impl Job {
     }
 
     /// Writes the size that was left for it into the description.
-    pub(crate) fn give_size(&self, directory: &Path) -> io::Result<()> {
+    pub(crate) fn write_size(&self, directory: &Path) -> io::Result<()> {
         if !is_id(&self.id) {
             return Ok(());
         }
@@ -95,9 +95,9 @@ fn read_size(text: &str) -> Option<(u16, u16)> {
 mod tests {
     use super::*;
 
-    fn job(line: &str) -> Option<Job> {
+    fn call(line: &str) -> Option<RuncCall> {
         let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        Job::of(&words)
+        RuncCall::of(&words)
     }
 
     fn id() -> String {
@@ -108,13 +108,19 @@ mod tests {
     fn what_is_made_is_read_from_runcs_own_arguments() {
         let id = id();
         let create = format!("--root /r --log /l create --bundle /b --pid-file /b/init.pid {id}");
-        let expected =
-            Job { id: id.clone().into(), file: "/b/config.json".into(), part: Some("process") };
-        assert_eq!(job(&create), Some(expected));
+        let expected = RuncCall {
+            id: id.clone().into(),
+            file: "/b/config.json".into(),
+            part: Some("process"),
+        };
+        assert_eq!(call(&create), Some(expected));
         let exec = format!("--root /r exec --process /tmp/p --detach --pid-file /b/{id}.pid cc");
-        assert_eq!(job(&exec), Some(Job { id: id.into(), file: "/tmp/p".into(), part: None }));
+        assert_eq!(
+            call(&exec),
+            Some(RuncCall { id: id.into(), file: "/tmp/p".into(), part: None })
+        );
         for other in ["--root /r start x", "delete --force x", "--version", "exec x sh"] {
-            assert_eq!(job(other), None, "{other}");
+            assert_eq!(call(other), None, "{other}");
         }
     }
 
@@ -129,8 +135,8 @@ mod tests {
             let config =
                 json!({"process": {"terminal": terminal, "args": ["sh"]}, "big": u64::MAX});
             fs::write(&file, config.to_string()).expect("written");
-            let job = Job { id: id().into(), file: file.clone(), part: Some("process") };
-            job.give_size(here).expect("given");
+            let call = RuncCall { id: id().into(), file: file.clone(), part: Some("process") };
+            call.write_size(here).expect("given");
             let bytes = fs::read(&file).expect("there");
             let mut seen: Value = serde_json::from_slice(&bytes).expect("JSON");
             let process = seen["process"].as_object_mut().expect("a process");
@@ -146,17 +152,17 @@ mod tests {
         let file = here.join("process");
         fs::write(&file, r#"{"terminal":true}"#).expect("written");
         fs::write(here.join(id()), "33 101").expect("kept");
-        let job = |id: &str| Job { id: id.into(), file: file.clone(), part: None };
-        job("../process").give_size(here).expect("nothing");
+        let call = |id: &str| RuncCall { id: id.into(), file: file.clone(), part: None };
+        call("../process").write_size(here).expect("nothing");
         // Whoever may write beside it gets nothing written.
         let beside = here.join("process.sized");
         std::os::unix::fs::symlink("/nowhere", &beside).expect("a link");
-        job(&id()).give_size(here).expect_err("somebody's file is in the way");
+        call(&id()).write_size(here).expect_err("somebody's file is in the way");
         assert_eq!(fs::read_to_string(&file).expect("there"), r#"{"terminal":true}"#);
         fs::remove_file(&beside).expect("removed");
-        job(&id()).give_size(here).expect("given");
+        call(&id()).write_size(here).expect("given");
         assert!(fs::read_to_string(&file).expect("there").contains("consoleSize"));
-        assert!(job(&id()).give_size(here).is_err(), "it is gone");
+        assert!(call(&id()).write_size(here).is_err(), "it is gone");
         assert_eq!(read_size("0 x"), None);
     }
 }
