@@ -10,7 +10,7 @@ use zun_common::rpc::container::ContainerSpec;
 use zun_common::status::Status;
 use zun_common::units::Resources;
 
-use super::record::{Control, Process, Record};
+use super::record::{ContainerRecord, Control, Process};
 use super::signal::Signal;
 use super::{FakeDriver, Operation, shared};
 use crate::driver::docker::to_docker;
@@ -25,7 +25,7 @@ impl Lifecycle for FakeDriver {
         container: ContainerId,
         spec: &ContainerSpec,
     ) -> Result<(EngineId, Change), DriverError> {
-        let work = async { self.make(container, spec) };
+        let work = async { self.create_container(container, spec) };
         self.shared.faults.perform(Operation::Create, Some(container), work).await
     }
 
@@ -48,7 +48,7 @@ impl Lifecycle for FakeDriver {
         container: ContainerId,
         grace: Option<Duration>,
     ) -> Result<Change, DriverError> {
-        let work = self.halt(container, grace);
+        let work = self.stop_container(container, grace);
         self.shared.faults.perform(Operation::Stop, Some(container), work).await
     }
 
@@ -63,7 +63,7 @@ impl Lifecycle for FakeDriver {
                 let mut state = self.shared.state();
                 std::mem::take(&mut state.record(container)?.spec.auto_remove)
             };
-            self.halt(container, grace).await?;
+            self.stop_container(container, grace).await?;
             self.shared.state().record(container)?.spec.auto_remove = auto_remove;
             self.shared.launch(container).map(|_started| ())
         };
@@ -106,13 +106,13 @@ impl Lifecycle for FakeDriver {
     }
 
     async fn remove(&self, container: ContainerId, force: bool) -> Result<Change, DriverError> {
-        let work = async { self.discard(container, force) };
+        let work = async { self.remove_container(container, force) };
         self.shared.faults.perform(Operation::Remove, Some(container), work).await
     }
 }
 
 impl FakeDriver {
-    fn make(
+    fn create_container(
         &self,
         container: ContainerId,
         spec: &ContainerSpec,
@@ -131,9 +131,9 @@ impl FakeDriver {
             return Err(DriverError::NoImage(spec.image.clone()));
         }
         let engine = Self::engine_id()?;
-        state.containers.insert(container, Record::new(engine.clone(), spec.clone()));
+        state.containers.insert(container, ContainerRecord::new(engine.clone(), spec.clone()));
         drop(state);
-        self.shared.tell(container, EngineEventKind::Changed);
+        self.shared.emit(container, EngineEventKind::Changed);
         Ok((engine, Change::Done))
     }
 
@@ -146,7 +146,7 @@ impl FakeDriver {
         let mut state = self.shared.state();
         let record = state.record(container)?;
         let Some(process) = record.process.clone() else { return Ok(None) };
-        record.by_hand |= signal.deadly().is_some();
+        record.stopped_by_user |= signal.deadly().is_some();
         record.status = Status::Running;
         drop(state);
         process.frozen.send_replace(false);
@@ -156,7 +156,7 @@ impl FakeDriver {
         Ok(Some(process))
     }
 
-    async fn halt(
+    async fn stop_container(
         &self,
         container: ContainerId,
         grace: Option<Duration>,
@@ -182,7 +182,7 @@ impl FakeDriver {
             }
             end(&mut ended).await;
         }
-        self.shared.tell(container, EngineEventKind::Changed);
+        self.shared.emit(container, EngineEventKind::Changed);
         Ok(Change::Done)
     }
 
@@ -204,11 +204,11 @@ impl FakeDriver {
             process.frozen.send_replace(to == Status::Paused);
         }
         drop(state);
-        self.shared.tell(container, EngineEventKind::Changed);
+        self.shared.emit(container, EngineEventKind::Changed);
         Ok(Change::Done)
     }
 
-    fn discard(&self, container: ContainerId, force: bool) -> Result<Change, DriverError> {
+    fn remove_container(&self, container: ContainerId, force: bool) -> Result<Change, DriverError> {
         let mut state = self.shared.state();
         let Entry::Occupied(entry) = state.containers.entry(container) else {
             return Ok(Change::Already);
@@ -216,15 +216,15 @@ impl FakeDriver {
         if entry.get().is_active() && !force {
             return Err(conflict(&format!("You cannot remove a running container {container}")));
         }
-        let Record { engine, process, .. } = entry.remove();
+        let ContainerRecord { engine, process, .. } = entry.remove();
         state.execs.retain(|_, exec| exec.container != container);
         drop(state);
         if let Some(process) = process {
             let what = EngineEventKind::Changed;
-            self.shared.tell_of(EngineEvent { container, engine: engine.clone(), what });
+            self.shared.emit_event(EngineEvent { container, engine: engine.clone(), what });
             process.ended.send_replace(Signal::KILL.deadly());
         }
-        self.shared.tell_of(EngineEvent { container, engine, what: EngineEventKind::Removed });
+        self.shared.emit_event(EngineEvent { container, engine, what: EngineEventKind::Removed });
         Ok(Change::Done)
     }
 }

@@ -106,7 +106,7 @@ impl FakeDriver {
         if let Some(record) = self.shared.state().containers.get_mut(&container) {
             record.oom_killed = true;
         }
-        self.shared.tell(container, EngineEventKind::Changed);
+        self.shared.emit(container, EngineEventKind::Changed);
         self.shared.exit(container, 137)
     }
 

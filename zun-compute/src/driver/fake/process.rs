@@ -21,7 +21,7 @@ pub(super) struct Running {
 
 impl Running {
     /// Does the steps. Ends early, and tells nobody, when the engine is dropped.
-    pub(super) async fn live(mut self, engine: Weak<Shared>, steps: Vec<Step>) {
+    pub(super) async fn run_steps(mut self, engine: Weak<Shared>, steps: Vec<Step>) {
         let code = self.steps(&engine, steps).await;
         if let Some(engine) = engine.upgrade() {
             engine.ended(self.container, self.run, code);

@@ -8,7 +8,7 @@ use zun_common::rpc::exec::ExecSpec;
 use zun_common::status::Status;
 use zun_common::units::TerminalSize;
 
-use super::shell::Surroundings;
+use super::shell::ShellContext;
 use super::signal::Signal;
 use crate::driver::{ContainerInfo, LARGEST_OUTPUT};
 
@@ -54,7 +54,7 @@ pub(super) enum Control {
 }
 
 #[derive(Debug)]
-pub(super) struct Record {
+pub(super) struct ContainerRecord {
     pub(super) engine: EngineId,
     pub(super) spec: ContainerSpec,
     pub(super) status: Status,
@@ -66,7 +66,7 @@ pub(super) struct Record {
     pub(super) size: Option<TerminalSize>,
     pub(super) process: Option<Process>,
     /// It was stopped or killed on request, so the restart policy does not apply.
-    pub(super) by_hand: bool,
+    pub(super) stopped_by_user: bool,
     pub(super) restarts: u32,
     output: Vec<Printed>,
 }
@@ -81,7 +81,7 @@ pub(super) struct ExecRecord {
     pub(super) size: Option<TerminalSize>,
 }
 
-impl Record {
+impl ContainerRecord {
     pub(super) fn new(engine: EngineId, spec: ContainerSpec) -> Self {
         Self {
             engine,
@@ -94,7 +94,7 @@ impl Record {
             finished_at: None,
             size: None,
             process: None,
-            by_hand: false,
+            stopped_by_user: false,
             restarts: 0,
             output: Vec::new(),
         }
@@ -122,9 +122,9 @@ impl Record {
         if words.is_empty() { vec!["/bin/sh".to_owned()] } else { words }
     }
 
-    pub(super) fn surroundings(&self) -> Surroundings {
+    pub(super) fn shell_context(&self) -> ShellContext {
         let short: String = self.engine.as_str().chars().take(12).collect();
-        Surroundings {
+        ShellContext {
             environment: self.spec.environment.clone(),
             workdir: self.spec.workdir.clone(),
             hostname: self.spec.hostname.clone().unwrap_or(short),

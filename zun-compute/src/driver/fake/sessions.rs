@@ -10,7 +10,7 @@ use zun_common::units::TerminalSize;
 
 use super::process;
 use super::record::{ExecRecord, Stream};
-use super::shell::{NotRunnable, Step, Surroundings, program};
+use super::shell::{NotRunnable, ShellContext, Step, program};
 use super::signal::Signal;
 use super::{FakeDriver, Operation};
 use crate::driver::docker::to_docker;
@@ -37,7 +37,7 @@ impl Sessions for FakeDriver {
         container: ContainerId,
         spec: &ExecSpec,
     ) -> Result<ExecId, DriverError> {
-        let work = async { self.make_exec(container, spec) };
+        let work = async { self.create_exec(container, spec) };
         self.shared.faults.perform(Operation::ExecCreate, Some(container), work).await
     }
 
@@ -47,8 +47,8 @@ impl Sessions for FakeDriver {
         spec: &ExecSpec,
     ) -> Result<ExecOutput, DriverError> {
         let work = async {
-            let exec = self.make_exec(container, spec)?;
-            let around = self.surroundings(container, spec)?;
+            let exec = self.create_exec(container, spec)?;
+            let around = self.shell_context(container, spec)?;
             let output = match program(&spec.command, &around) {
                 Ok(steps) => self.follow(container, steps, exec.clone()).await,
                 Err(NotRunnable { code, words }) => ExecOutput {
@@ -112,7 +112,7 @@ impl Sessions for FakeDriver {
 }
 
 impl FakeDriver {
-    fn make_exec(&self, container: ContainerId, spec: &ExecSpec) -> Result<ExecId, DriverError> {
+    fn create_exec(&self, container: ContainerId, spec: &ExecSpec) -> Result<ExecId, DriverError> {
         to_docker::exec(spec)?;
         let mut state = self.shared.state();
         let record = state.record(container)?;
@@ -133,12 +133,12 @@ impl FakeDriver {
         Ok(exec)
     }
 
-    fn surroundings(
+    fn shell_context(
         &self,
         container: ContainerId,
         spec: &ExecSpec,
-    ) -> Result<Surroundings, DriverError> {
-        let mut around = self.shared.state().record(container)?.surroundings();
+    ) -> Result<ShellContext, DriverError> {
+        let mut around = self.shared.state().record(container)?.shell_context();
         let pairs = spec.environment.iter().filter_map(|pair| pair.split_once('='));
         around.environment.extend(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
         around.workdir = spec.workdir.clone().or(around.workdir);

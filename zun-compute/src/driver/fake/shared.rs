@@ -21,7 +21,7 @@ use zun_common::status::Status;
 use zun_common::units::{Cpus, Gibibytes, Mebibytes, Resources};
 
 use super::faults::Faults;
-use super::record::{Control, ExecRecord, Printed, Process, Record};
+use super::record::{ContainerRecord, Control, ExecRecord, Printed, Process};
 use super::shell::{NotRunnable, program};
 use super::{FakeDriver, process};
 use crate::driver::image_name::ImageName;
@@ -42,7 +42,7 @@ pub(super) struct Shared {
 
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) containers: HashMap<ContainerId, Record>,
+    pub(super) containers: HashMap<ContainerId, ContainerRecord>,
     pub(super) execs: HashMap<ExecId, ExecRecord>,
     pub(super) images: BTreeSet<String>,
     pub(super) registry: BTreeMap<String, Vec<PullProgress>>,
@@ -75,7 +75,10 @@ impl Default for State {
 }
 
 impl State {
-    pub(super) fn record(&mut self, container: ContainerId) -> Result<&mut Record, DriverError> {
+    pub(super) fn record(
+        &mut self,
+        container: ContainerId,
+    ) -> Result<&mut ContainerRecord, DriverError> {
         self.containers.get_mut(&container).ok_or(DriverError::NoContainer(container))
     }
 
@@ -100,14 +103,14 @@ impl Shared {
     }
 
     /// Tells of a container that is still there.
-    pub(super) fn tell(&self, container: ContainerId, what: EngineEventKind) {
+    pub(super) fn emit(&self, container: ContainerId, what: EngineEventKind) {
         let engine = self.state().containers.get(&container).map(|record| record.engine.clone());
         if let Some(engine) = engine {
-            self.tell_of(EngineEvent { container, engine, what });
+            self.emit_event(EngineEvent { container, engine, what });
         }
     }
 
-    pub(super) fn tell_of(&self, event: EngineEvent) {
+    pub(super) fn emit_event(&self, event: EngineEvent) {
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         if events.send(event).is_err() {
             tracing::trace!("nobody listens to the engine's events");
@@ -133,14 +136,14 @@ impl Shared {
         let Some(process) = record.process.take_if(|process| process.run == run) else { return };
         record.exit_code = Some(code);
         record.finished_at = Some(Utc::now());
-        let again = restarts_again(record, code);
+        let again = should_restart(record, code);
         record.status = if again { Status::Restarting } else { Status::Stopped };
         let removed = record.spec.auto_remove.then(|| record.engine.clone());
         drop(state);
-        self.tell(container, EngineEventKind::Changed);
+        self.emit(container, EngineEventKind::Changed);
         if let Some(engine) = removed {
             self.state().containers.remove(&container);
-            self.tell_of(EngineEvent { container, engine, what: EngineEventKind::Removed });
+            self.emit_event(EngineEvent { container, engine, what: EngineEventKind::Removed });
         }
         process.ended.send_replace(Some(code));
         if again {
@@ -153,7 +156,7 @@ impl Shared {
         self.tasks.spawn(async move {
             tokio::time::sleep(RESTART_AFTER).await;
             let Some(shared) = shared.upgrade() else { return };
-            let waits = |record: &Record| record.status == Status::Restarting;
+            let waits = |record: &ContainerRecord| record.status == Status::Restarting;
             let due = shared.state().containers.get(&container).is_some_and(waits);
             if due && let Err(error) = shared.launch(container) {
                 tracing::debug!(error = %error, "a restart failed");
@@ -167,7 +170,7 @@ impl Shared {
         state.runs += 1;
         let run = state.runs;
         let record = state.record(container)?;
-        let steps = match program(&record.words(), &record.surroundings()) {
+        let steps = match program(&record.words(), &record.shell_context()) {
             Ok(steps) => steps,
             Err(NotRunnable { code, words }) => {
                 (record.exit_code, record.reason) = (Some(code), Some(words.clone()));
@@ -180,12 +183,12 @@ impl Shared {
         record.process = Some(Process { run, control, frozen, ended: watch::Sender::new(None) });
         record.status = Status::Running;
         (record.exit_code, record.reason, record.oom_killed) = (None, None, false);
-        record.by_hand = false;
+        record.stopped_by_user = false;
         record.started_at = Some(Utc::now());
         record.finished_at = None;
         drop(state);
-        self.tell(container, EngineEventKind::Changed);
-        self.tasks.spawn(process.live(Arc::downgrade(self), steps));
+        self.emit(container, EngineEventKind::Changed);
+        self.tasks.spawn(process.run_steps(Arc::downgrade(self), steps));
         Ok(Change::Done)
     }
 }
@@ -212,7 +215,7 @@ pub(super) fn full_name(image: &str) -> String {
     image.parse::<ImageName>().map_or_else(|_invalid| image.to_owned(), |name| name.to_string())
 }
 
-fn restarts_again(record: &mut Record, code: i64) -> bool {
+fn should_restart(record: &mut ContainerRecord, code: i64) -> bool {
     let Some(policy) = record.spec.restart.as_ref() else { return false };
     let most = policy.maximum_retry_count.parse().unwrap_or(0);
     let again = match policy.name.as_str() {
@@ -220,10 +223,10 @@ fn restarts_again(record: &mut Record, code: i64) -> bool {
         "on-failure" => code != 0 && (most == 0 || record.restarts < most),
         _ => false,
     };
-    if again && !record.by_hand {
+    if again && !record.stopped_by_user {
         record.restarts += 1;
     }
-    again && !record.by_hand
+    again && !record.stopped_by_user
 }
 
 fn machine() -> EngineInfo {

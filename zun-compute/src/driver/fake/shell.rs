@@ -30,7 +30,7 @@ pub(super) enum Trap {
 
 /// What a process sees.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Surroundings {
+pub(super) struct ShellContext {
     pub(super) environment: BTreeMap<String, String>,
     pub(super) workdir: Option<String>,
     pub(super) hostname: String,
@@ -45,7 +45,7 @@ pub(super) struct NotRunnable {
 }
 
 /// What a command does.
-pub(super) fn program(words: &[String], around: &Surroundings) -> Result<Vec<Step>, NotRunnable> {
+pub(super) fn program(words: &[String], around: &ShellContext) -> Result<Vec<Step>, NotRunnable> {
     let first = words.first().map(String::as_str).unwrap_or_default();
     match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["sh" | "/bin/sh", "-c", script, ..] => Ok(run(script, around)),
@@ -69,7 +69,7 @@ struct Done {
     status: i64,
 }
 
-fn run(script: &str, around: &Surroundings) -> Vec<Step> {
+fn run(script: &str, around: &ShellContext) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut last = 0;
     for words in statements(script) {
@@ -86,7 +86,7 @@ fn run(script: &str, around: &Surroundings) -> Vec<Step> {
     steps
 }
 
-fn statement(words: &[String], around: &Surroundings) -> Option<Done> {
+fn statement(words: &[String], around: &ShellContext) -> Option<Done> {
     let done = |steps| Some(Done { steps, status: 0 });
     let say =
         |text: &str| done(vec![Step::Print(Stream::Stdout, format!("{text}\n").into_bytes())]);
@@ -131,7 +131,7 @@ fn trap(action: &str) -> Trap {
     }
 }
 
-fn expand(word: &str, around: &Surroundings) -> String {
+fn expand(word: &str, around: &ShellContext) -> String {
     match word.strip_prefix('$') {
         Some(name) => around.environment.get(name).cloned().unwrap_or_default(),
         None => word.to_owned(),
@@ -174,9 +174,9 @@ mod tests {
     use super::*;
 
     fn steps(script: &str) -> Vec<Step> {
-        let around = Surroundings {
+        let around = ShellContext {
             environment: BTreeMap::from([("A".to_owned(), "b c".to_owned())]),
-            ..Surroundings::default()
+            ..ShellContext::default()
         };
         let words = ["sh", "-c", script].map(str::to_owned);
         program(&words, &around).expect("a shell")
@@ -205,7 +205,7 @@ mod tests {
         let missing = Step::Print(Stream::Stderr, b"sh: frobnicate: not found\n".to_vec());
         assert_eq!(steps("frobnicate"), [missing, Step::Exit(127)]);
         let alone = |word: &str| {
-            program(&[word.to_owned()], &Surroundings::default()).expect_err("not runnable").code
+            program(&[word.to_owned()], &ShellContext::default()).expect_err("not runnable").code
         };
         assert_eq!((alone("frobnicate"), alone("/etc/passwd")), (127, 126));
     }
