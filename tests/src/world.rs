@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use zun_common::id::HostName;
 use zun_common::shutdown::Tasks;
 use zun_compute::certificate::{CertificateFiles, CertificateSettings, ensure};
-use zun_standalone::engine::{EngineSettings, Plugin, PrivateEngine, SafeListener};
+use zun_standalone::engine::{EngineSettings, Plugin, PrivateEngine, TlsListener};
 
 use crate::bed::{Bed, binary};
 use crate::eventually::eventually;
@@ -206,7 +206,7 @@ impl World {
             notify: Some(notify.clone()),
         };
         let CertificateFiles { ca, certificate, key } = files;
-        let listener = SafeListener { address, ca, certificate, key, plugin };
+        let listener = TlsListener { address, ca, certificate, key, plugin };
         let engine = EngineSettings {
             directory: directory.join("engine"),
             listener: Some(listener),

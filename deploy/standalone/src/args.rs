@@ -20,18 +20,18 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Run it until SIGTERM or SIGINT; `ready` on stdout once it is
-    Run(Start),
+    Run(StartArgs),
     /// Start it in the background and return once it is ready; nothing happens where it runs already
-    Up(Start),
+    Up(StartArgs),
     /// Stop it, also after a crash, and remove all of its state
-    Down(Place),
+    Down(StateArgs),
     /// Say whether it runs: exit 0 if it does, else 1
-    Status(Place),
+    Status(StateArgs),
 }
 
 /// Where its things are.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Place {
+pub(crate) struct StateArgs {
     /// The directory below which everything is
     #[arg(long, value_name = "DIR", default_value = "/var/lib/zun-standalone")]
     pub(crate) state: PathBuf,
@@ -42,9 +42,9 @@ pub(crate) struct Place {
 
 /// How it is started.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Start {
+pub(crate) struct StartArgs {
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub(crate) place: StateArgs,
     /// Where zun-api listens; a loopback address
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9517")]
     pub(crate) listen: SocketAddr,

@@ -7,21 +7,21 @@ use std::process::{Command, Stdio};
 
 use zun_standalone::state::{Lock, State};
 
-use crate::args::{Place, Start};
+use crate::args::{StartArgs, StateArgs};
 use crate::{Failure, say};
 
 /// How many lines of the log are shown where it does not start.
 const LAST_LINES: usize = 8;
 
 /// Starts it in a session of its own, so that closing the terminal does not end it.
-pub(crate) fn up(start: &Start) -> Result<(), Failure> {
+pub(crate) fn up(start: &StartArgs) -> Result<(), Failure> {
     let state = State::new(&start.place.state)?;
     if let Some(holder) = Lock::holder(&state)? {
         let pid = holder.pid.map(|pid| format!(" as process {pid}")).unwrap_or_default();
         say(&format!("zun-standalone runs already on {}{pid}", state.root().display()));
         return Ok(());
     }
-    state.make()?;
+    state.create()?;
     let log = OpenOptions::new()
         .append(true)
         .create(true)
@@ -44,8 +44,8 @@ pub(crate) fn up(start: &Start) -> Result<(), Failure> {
     Err(Failure::NotReady { log: state.log().display().to_string(), words: last_lines(&text) })
 }
 
-fn command(start: &Start) -> Result<Command, Failure> {
-    let Start { place: Place { state, env_file }, listen, authz, log } = start;
+fn command(start: &StartArgs) -> Result<Command, Failure> {
+    let StartArgs { place: StateArgs { state, env_file }, listen, authz, log } = start;
     let program = std::env::current_exe().map_err(Failure::system("find this program"))?;
     let mut command = Command::new("setsid");
     command.arg(program).arg("run").arg("--state").arg(state);

@@ -5,14 +5,14 @@ use std::time::Duration;
 use zun_standalone::engine::PrivateEngine;
 use zun_standalone::state::{Lock, State};
 
-use crate::args::Place;
+use crate::args::StateArgs;
 use crate::{Failure, say};
 
 /// How long it has to drain, and its containers to stop.
 const STOP: Duration = Duration::from_secs(90);
 
 /// Ends the running instance, if there is one, and removes what it, or a killed one, left.
-pub(crate) fn down(place: &Place) -> Result<(), Failure> {
+pub(crate) fn down(place: &StateArgs) -> Result<(), Failure> {
     let state = State::new(&place.state)?;
     if let Some(holder) = Lock::holder(&state)? {
         holder.end(STOP)?;
@@ -23,8 +23,8 @@ pub(crate) fn down(place: &Place) -> Result<(), Failure> {
     if !state.root().exists() {
         return Ok(());
     }
-    state.make()?;
-    let lock = Lock::take(&state)?;
+    state.create()?;
+    let lock = Lock::acquire(&state)?;
     PrivateEngine::clear(&state.engine())?;
     state.remove(&lock)?;
     say(&format!("zun-standalone is down, and {} is removed", state.root().display()));

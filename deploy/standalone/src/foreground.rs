@@ -9,17 +9,17 @@ use zun_standalone::service::{Settings, Standalone};
 use zun_standalone::state::{Environment, Lock, State};
 
 use crate::Failure;
-use crate::args::Start;
+use crate::args::StartArgs;
 
 /// Runs until a signal, or until the engine fails.
-pub(crate) fn run(start: &Start) -> Result<(), Failure> {
+pub(crate) fn run(start: &StartArgs) -> Result<(), Failure> {
     if !start.listen.ip().is_loopback() {
         return Err(Failure::NotLoopback(start.listen));
     }
     telemetry::init(&LogSettings { filter: start.log.clone(), ..LogSettings::default() })?;
     let state = State::new(&start.place.state)?;
-    state.make()?;
-    let _lock = Lock::take(&state)?;
+    state.create()?;
+    let _lock = Lock::acquire(&state)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -28,7 +28,7 @@ pub(crate) fn run(start: &Start) -> Result<(), Failure> {
     runtime.block_on(serve(start, state))
 }
 
-async fn serve(start: &Start, state: State) -> Result<(), Failure> {
+async fn serve(start: &StartArgs, state: State) -> Result<(), Failure> {
     let program = std::env::current_exe().map_err(Failure::system("find this program"))?;
     let programs = program.parent().unwrap_or(Path::new("/")).to_owned();
     let authz = start.authz.clone().unwrap_or_else(|| programs.join("zun-authz"));
@@ -37,7 +37,7 @@ async fn serve(start: &Start, state: State) -> Result<(), Failure> {
         started = Standalone::start(&settings) => started?,
         ended = signal() => return ended.map_err(Failure::system("wait for signals")),
     };
-    let ended = match tell(start, &standalone, programs) {
+    let ended = match announce(start, &standalone, programs) {
         Ok(()) => until_ended(&mut standalone).await,
         Err(failure) => Err(failure),
     };
@@ -57,8 +57,8 @@ async fn until_ended(standalone: &mut Standalone) -> Result<(), Failure> {
 
 /// Tells those who wait that it is ready: the file to be sourced, and a word on stdout.
 #[expect(clippy::print_stdout, reason = "the word that the caller waits for")]
-fn tell(
-    start: &Start,
+fn announce(
+    start: &StartArgs,
     standalone: &Standalone,
     programs: std::path::PathBuf,
 ) -> Result<(), Failure> {

@@ -4,6 +4,6 @@
 pub mod engine;
 mod hex;
 pub mod host_name;
-mod known;
+mod registration;
 pub mod service;
 pub mod state;

@@ -13,7 +13,7 @@ use zun_standalone::engine::EngineError;
 use zun_standalone::service::StartError;
 use zun_standalone::state::{Lock, LockError, State, StateError};
 
-use args::{Cli, Place, Verb};
+use args::{Cli, StateArgs, Verb};
 
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +74,7 @@ fn run(verb: Verb) -> Result<ExitCode, Failure> {
     }
 }
 
-fn status(place: &Place) -> Result<ExitCode, Failure> {
+fn status(place: &StateArgs) -> Result<ExitCode, Failure> {
     let state = State::new(&place.state)?;
     let Some(holder) = Lock::holder(&state)? else {
         say(&format!("zun-standalone does not run on {}", state.root().display()));

@@ -23,10 +23,10 @@ use zun_compute::certificate::{self, CertificateError, CertificateFiles, Certifi
 use zun_compute::driver::DriverError;
 use zun_compute::driver::docker::DockerDriver;
 
-use crate::engine::{EngineError, EngineSettings, Layout, Plugin, PrivateEngine, SafeListener};
+use crate::engine::{EngineError, EngineSettings, Layout, Plugin, PrivateEngine, TlsListener};
 use crate::host_name::this_host;
-pub use crate::known::Unheard;
-use crate::known::host_is_known;
+pub use crate::registration::NotRegistered;
+use crate::registration::wait_for_host;
 use crate::state::{State, StateError, Token};
 
 /// How long the bus's own tasks have at the end.
@@ -64,7 +64,7 @@ pub enum StartError {
     Agent(#[from] zun_compute::StartError),
     /// The agent's signs of life do not arrive.
     #[error(transparent)]
-    Unheard(#[from] Unheard),
+    NotRegistered(#[from] NotRegistered),
 }
 
 /// What the service is told.
@@ -100,12 +100,12 @@ impl Standalone {
 
     async fn start_with(settings: &Settings, tasks: &Tasks) -> Result<Self, StartError> {
         let state = &settings.state;
-        state.make()?;
+        state.create()?;
         let token = Token::fresh();
-        token.allow(state)?;
+        token.write_hash(state)?;
         let host = this_host();
         let bus = connect(&BusSettings::at("memory://"), "zun-api", tasks)?;
-        authority(state, &host)?;
+        set_up_ca(state, &host)?;
         let api = Service::start(api_settings(settings), bus.clone(), tasks).await?;
         let host_bus = bus.speaking_as(host.as_str());
         let (engine, console) = start_engine(settings, &host, &host_bus).await?;
@@ -113,7 +113,7 @@ impl Standalone {
         let dialled = console.address;
         let agent_settings = agent_settings(state, host, console);
         let agent = Agent::start(agent_settings, host_bus, driver, tasks).await?;
-        host_is_known(api.address(), &token, dialled).await?;
+        wait_for_host(api.address(), &token, dialled).await?;
         Ok(Self { api, agent, engine, tasks: tasks.clone(), token })
     }
 
@@ -141,19 +141,19 @@ impl Standalone {
         if !tasks.finish(LAST).await {
             warn!("some tasks did not end in time");
         }
-        tell_of_leftovers(removed);
+        log_leftovers(removed);
     }
 }
 
-fn tell_of_leftovers(removed: Result<(), EngineError>) {
+fn log_leftovers(removed: Result<(), EngineError>) {
     if let Err(error) = removed {
         warn!(error = %chain(&error), "not all of the private engine was removed");
     }
 }
 
 /// Makes the authority at the first start, and enrols this host.
-fn authority(state: &State, host: &HostName) -> Result<(), CaError> {
-    let directory = state.authority();
+fn set_up_ca(state: &State, host: &HostName) -> Result<(), CaError> {
+    let directory = state.ca();
     if !directory.join(zun_api::ca::KEY_FILE).exists() {
         Authority::init(&directory)?;
     }
@@ -174,7 +174,7 @@ fn api_settings(settings: &Settings) -> zun_api::settings::Settings {
     api.auth.token_file = Some(state.tokens());
     api.database.path = state.database();
     api.bus = BusSettings::at("memory://");
-    api.console.ca_directory = Some(state.authority());
+    api.console.ca_directory = Some(state.ca());
     api
 }
 
@@ -200,9 +200,9 @@ async fn start_engine(
         program: settings.authz.clone(),
         host: host.clone(),
         api_version,
-        notify: Some(state.notes()),
+        notify: Some(state.notify_socket()),
     };
-    let listener = SafeListener { address, ca, certificate, key, plugin };
+    let listener = TlsListener { address, ca, certificate, key, plugin };
     let runtime = PrivateEngine::runtime_for(api_version, &settings.authz);
     let engine = EngineSettings { directory: state.engine(), listener: Some(listener), runtime };
     Ok((PrivateEngine::start(&engine).await?, Console { address, api_version }))
@@ -224,7 +224,7 @@ fn agent_settings(
     agent.docker.socket = Layout::new(&state.engine()).socket();
     agent.console.address = Some(address);
     agent.console.api_version = Some(console.api_version);
-    agent.console.notify_socket = Some(state.notes());
+    agent.console.notify_socket = Some(state.notify_socket());
     agent.console.certificates = Some(state.host());
     agent
 }

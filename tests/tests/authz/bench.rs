@@ -15,7 +15,7 @@ use zun_api::ca::{Authority, Enrolled};
 use zun_common::grant::{ApiVersion, Grant, Mode, SessionNote, Target};
 use zun_common::id::HostName;
 use zun_common::pki::signing_request;
-use zun_standalone::engine::{EngineSettings, Plugin, PrivateEngine, SafeListener};
+use zun_standalone::engine::{EngineSettings, Plugin, PrivateEngine, TlsListener};
 use zun_tests::bed::binary;
 use zun_tests::tls::{Dialler, Forge, Identity};
 
@@ -187,7 +187,7 @@ impl Bench {
     }
 }
 
-fn listener(directory: &Path, authority: &Authority, plugin: Plugin) -> SafeListener {
+fn listener(directory: &Path, authority: &Authority, plugin: Plugin) -> TlsListener {
     let names = vec![HOST.to_owned(), "127.0.0.1".to_owned()];
     let request = signing_request(HOST, names).expect("a request");
     let enrolled = Enrolled::new(host(), ["127.0.0.1".parse().expect("an address")]);
@@ -198,7 +198,7 @@ fn listener(directory: &Path, authority: &Authority, plugin: Plugin) -> SafeList
         std::fs::write(&file, text).expect("written");
         file
     };
-    SafeListener {
+    TlsListener {
         address: free_address(),
         ca: write("ca.pem", authority.certificate_pem()),
         certificate: write("cert.pem", &certificate),

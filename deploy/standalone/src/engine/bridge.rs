@@ -20,7 +20,7 @@ const INTERFACES: &str = "/sys/class/net";
 const MOST_BRIDGES: u8 = 100;
 
 /// Makes a bridge with an address, up, and gives its name.
-pub(super) fn make(layout: &Layout) -> Result<String, EngineError> {
+pub(super) fn create(layout: &Layout) -> Result<String, EngineError> {
     let routes = network::taken(&run("ip", &["-4", "route", "show", "table", "all"])?);
     for number in 0..MOST_BRIDGES {
         let name = format!("zun{number}");
@@ -89,7 +89,7 @@ fn forward(layout: &Layout) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Removes what [`make`] made, as far as it is there.
+/// Removes what [`create`] made, as far as it is there.
 pub(super) fn remove(layout: &Layout) -> Result<(), EngineError> {
     for name in marked_interfaces(&layout.mark()) {
         // A container that was just being started: both ends of its pair are still here.

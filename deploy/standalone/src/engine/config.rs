@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use zun_compute::driver::docker::RUNTIME;
 
 use super::error::{EngineError, at};
-use super::settings::{EngineSettings, Layout, SafeListener};
+use super::settings::{EngineSettings, Layout, TlsListener};
 
 /// The plugin's name; its socket is `/run/docker/plugins/zun-authz.sock` in the engine's namespace.
 pub(super) const PLUGIN: &str = "zun-authz";
@@ -36,7 +36,7 @@ fn settings(layout: &Layout, bridge: &str, engine: &EngineSettings) -> Value {
         "ip-forward": false,
     });
     let Some(keys) = settings.as_object_mut() else { return settings };
-    if let Some(SafeListener { address, ca, certificate, key, plugin: _ }) = listener {
+    if let Some(TlsListener { address, ca, certificate, key, plugin: _ }) = listener {
         hosts.push(format!("tcp://{address}"));
         keys.insert("tlsverify".to_owned(), json!(true));
         keys.insert("tlscacert".to_owned(), json!(ca));
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn a_listener_is_never_without_tls_and_plugin() {
         let layout = Layout::new(Path::new("/s"));
-        let listener = SafeListener {
+        let listener = TlsListener {
             address: "127.0.0.1:2376".parse().expect("an address"),
             ca: "/c/ca.pem".into(),
             certificate: "/c/cert.pem".into(),

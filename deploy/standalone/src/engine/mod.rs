@@ -7,9 +7,9 @@
 //! Needs root and Debian's docker.io, iproute2 and iptables; needs no systemd and no running Docker.
 
 mod bridge;
+mod cleanup;
 mod config;
 mod error;
-mod leftover;
 mod network;
 mod plugin;
 mod process;
@@ -29,7 +29,7 @@ use zun_common::grant::ApiVersion;
 use zun_compute::driver::docker::{CONSOLE_SIZE_API, RUNTIME_PROGRAM};
 
 pub use error::EngineError;
-pub use settings::{EngineSettings, Layout, Plugin, SafeListener};
+pub use settings::{EngineSettings, Layout, Plugin, TlsListener};
 
 use error::at;
 use process::Process;
@@ -45,7 +45,7 @@ const PLUGIN_STARTS: u32 = 10;
 #[derive(Debug)]
 pub struct PrivateEngine {
     layout: Layout,
-    listener: Option<SafeListener>,
+    listener: Option<TlsListener>,
     daemon: Process,
     plugin: Option<Process>,
     bridge: String,
@@ -65,7 +65,7 @@ impl PrivateEngine {
                 Ok(Self { layout, listener, daemon, plugin, bridge, cleared: false })
             }
             Err(error) => {
-                told(blocking(&layout, leftover::clear).await);
+                log_failure(blocking(&layout, cleanup::clear).await);
                 Err(error)
             }
         }
@@ -110,7 +110,7 @@ impl PrivateEngine {
             plugin.terminate(STOP).await;
         }
         self.cleared = true;
-        blocking(&self.layout, leftover::clear).await
+        blocking(&self.layout, cleanup::clear).await
     }
 
     /// The version of the engine's API that grants are made for, known before the engine runs.
@@ -129,20 +129,20 @@ impl PrivateEngine {
 
     /// Kills what runs of an engine in this directory, and removes what it made outside. Data stays.
     pub fn clear(directory: &Path) -> Result<(), EngineError> {
-        leftover::clear(&Layout::new(directory))
+        cleanup::clear(&Layout::new(directory))
     }
 }
 
 impl Drop for PrivateEngine {
     fn drop(&mut self) {
         if !self.cleared {
-            told(leftover::clear(&self.layout));
+            log_failure(cleanup::clear(&self.layout));
         }
     }
 }
 
 /// Where nobody is left to be told of an error, the log is.
-fn told(cleared: Result<(), EngineError>) {
+fn log_failure(cleared: Result<(), EngineError>) {
     if let Err(error) = cleared {
         warn!(error = %chain(&error), "not all of the private engine was removed");
     }
@@ -162,21 +162,21 @@ fn check(settings: &EngineSettings) -> Result<(), EngineError> {
 
 /// Leftovers away, folders and bridge made.
 fn prepare(layout: &Layout) -> Result<String, EngineError> {
-    make_folder(layout.root())?;
-    leftover::clear(layout)?;
+    create_folder(layout.root())?;
+    cleanup::clear(layout)?;
     let plugins = layout.run_docker().join("plugins");
     for folder in [layout.data(), layout.sizes(), plugins, layout.run_containerd()] {
-        make_folder(&folder)?;
+        create_folder(&folder)?;
     }
     // Where the engine's own are mounted over, in its namespace alone. They may stay: removing a folder
     // unmounts it in every other namespace.
     for folder in ["/run/docker", "/run/containerd"] {
-        make_folder(Path::new(folder))?;
+        create_folder(Path::new(folder))?;
     }
-    bridge::make(layout)
+    bridge::create(layout)
 }
 
-fn make_folder(path: &Path) -> Result<(), EngineError> {
+fn create_folder(path: &Path) -> Result<(), EngineError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(at("create", path))
 }
 

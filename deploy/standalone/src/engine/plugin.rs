@@ -12,7 +12,7 @@ use zun_common::chain;
 use super::config::PLUGIN;
 use super::error::EngineError;
 use super::process::Process;
-use super::settings::{Layout, Plugin, SafeListener};
+use super::settings::{Layout, Plugin, TlsListener};
 
 /// How long it has to listen.
 const START: Duration = Duration::from_secs(10);
@@ -48,7 +48,7 @@ pub(super) async fn start(
 /// Starts it again after it ended.
 pub(super) async fn restart(
     layout: &Layout,
-    listener: &SafeListener,
+    listener: &TlsListener,
     ended: &EngineError,
 ) -> Result<Process, EngineError> {
     warn!(error = %chain(ended), "zun-authz is started anew");

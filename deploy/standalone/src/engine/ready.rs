@@ -21,7 +21,7 @@ pub(super) async fn start(layout: &Layout, within: Duration) -> Result<Process, 
     let mut daemon = Process::start(layout, "dockerd", set_up, Path::new("dockerd"))?;
     let ready = tokio::time::timeout(within, async {
         tokio::select! {
-            told = told_ready(&words) => told.map_err(at("read", &path)),
+            told = wait_ready(&words) => told.map_err(at("read", &path)),
             error = daemon.ended() => Err(error),
         }
     });
@@ -38,7 +38,7 @@ pub(super) async fn start(layout: &Layout, within: Duration) -> Result<Process, 
     Ok(daemon)
 }
 
-async fn told_ready(words: &UnixDatagram) -> std::io::Result<()> {
+async fn wait_ready(words: &UnixDatagram) -> std::io::Result<()> {
     let mut buffer = [0; 4096];
     loop {
         let length = words.recv(&mut buffer).await?;

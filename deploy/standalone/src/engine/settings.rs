@@ -18,14 +18,14 @@ pub struct EngineSettings {
     /// Everything of it is below this directory.
     pub directory: PathBuf,
     /// The TLS listener; without one there is only the unix socket.
-    pub listener: Option<SafeListener>,
+    pub listener: Option<TlsListener>,
     /// `zun-runtime`, for an engine that takes no first size of a terminal itself.
     pub runtime: Option<PathBuf>,
 }
 
 /// A TCP listener in the only form in which it may exist: TLS both ways, and our plugin.
 #[derive(Debug, Clone)]
-pub struct SafeListener {
+pub struct TlsListener {
     /// Where it listens.
     pub address: SocketAddr,
     /// The authority that clients and the server are signed by.

@@ -52,7 +52,7 @@ pub enum LockError {
     File(#[from] StateError),
     /// The other instance does not end.
     #[error("process {pid} does not end within {seconds} s")]
-    Stays {
+    DoesNotEnd {
         /// Its process.
         pid: i32,
         /// How long it had.
@@ -62,7 +62,7 @@ pub enum LockError {
 
 impl Lock {
     /// Takes the directory, which must exist, or says who has it.
-    pub fn take(state: &State) -> Result<Self, LockError> {
+    pub fn acquire(state: &State) -> Result<Self, LockError> {
         let path = path_of(state);
         loop {
             let mut file = open(&path)?;
@@ -115,7 +115,7 @@ impl Holder {
                 return Ok(());
             }
         }
-        Err(LockError::Stays { pid: pid.as_raw_nonzero().get(), seconds: within.as_secs() })
+        Err(LockError::DoesNotEnd { pid: pid.as_raw_nonzero().get(), seconds: within.as_secs() })
     }
 }
 
@@ -159,14 +159,14 @@ mod tests {
     fn a_second_instance_is_refused_by_name_and_the_next_is_not() {
         let folder = tempfile::tempdir().expect("a folder");
         let state = State::new(folder.path()).expect("a path");
-        let first = Lock::take(&state).expect("the first");
+        let first = Lock::acquire(&state).expect("the first");
         let own = i32::try_from(std::process::id()).expect("a pid");
-        let refusal = Lock::take(&state).expect_err("a second");
+        let refusal = Lock::acquire(&state).expect_err("a second");
         let words = refusal.to_string();
         assert!(words.contains("already runs on") && words.contains(&own.to_string()), "{words}");
         assert_eq!(Lock::holder(&state).expect("known"), Some(Holder { pid: Some(own) }));
         drop(first);
         assert_eq!(Lock::holder(&state).expect("known"), None);
-        drop(Lock::take(&state).expect("the next"));
+        drop(Lock::acquire(&state).expect("the next"));
     }
 }

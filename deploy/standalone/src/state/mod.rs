@@ -42,8 +42,8 @@ impl State {
     }
 
     /// Makes it, for root alone.
-    pub fn make(&self) -> Result<(), StateError> {
-        for folder in [&self.root, &self.authority(), &self.host()] {
+    pub fn create(&self) -> Result<(), StateError> {
+        for folder in [&self.root, &self.ca(), &self.host()] {
             DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
@@ -69,7 +69,7 @@ impl State {
     }
 
     /// The certificate authority.
-    pub fn authority(&self) -> PathBuf {
+    pub fn ca(&self) -> PathBuf {
         self.root.join("ca")
     }
 
@@ -79,7 +79,7 @@ impl State {
     }
 
     /// Where zun-authz tells the agent of sessions.
-    pub fn notes(&self) -> PathBuf {
+    pub fn notify_socket(&self) -> PathBuf {
         self.root.join("host/notes.sock")
     }
 

@@ -25,7 +25,7 @@ impl Token {
     }
 
     /// Writes the file by which zun-api knows it; earlier tokens are good no more.
-    pub fn allow(&self, state: &State) -> Result<(), StateError> {
+    pub fn write_hash(&self, state: &State) -> Result<(), StateError> {
         super::environment::write(&state.tokens(), &self.file())
     }
 

@@ -11,19 +11,19 @@ use tokio::time::{interval, timeout};
 use crate::state::Token;
 
 /// How long the first sign of life may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// zun-api did not hear from the agent in time.
 #[derive(Debug, thiserror::Error)]
-#[error("zun-api did not hear from this host within {} s", PATIENCE.as_secs())]
-pub struct Unheard;
+#[error("zun-api did not hear from this host within {} s", TIMEOUT.as_secs())]
+pub struct NotRegistered;
 
 /// Returns once zun-api shows the host with this console address.
-pub(crate) async fn host_is_known(
+pub(crate) async fn wait_for_host(
     api: SocketAddr,
     token: &Token,
     console: SocketAddr,
-) -> Result<(), Unheard> {
+) -> Result<(), NotRegistered> {
     let console = console.to_string();
     let shown = async {
         let mut tick = interval(Duration::from_millis(10));
@@ -34,9 +34,9 @@ pub(crate) async fn host_is_known(
             }
         }
     };
-    match timeout(PATIENCE, shown).await {
+    match timeout(TIMEOUT, shown).await {
         Ok(()) => Ok(()),
-        Err(_elapsed) => Err(Unheard),
+        Err(_elapsed) => Err(NotRegistered),
     }
 }
 

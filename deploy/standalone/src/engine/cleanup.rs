@@ -15,7 +15,7 @@ use super::error::{EngineError, at};
 use super::settings::Layout;
 
 /// How long killed processes have to be gone.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Removes everything but data and settings. An engine that runs is killed with its containers.
 pub(super) fn clear(layout: &Layout) -> Result<(), EngineError> {
@@ -51,7 +51,7 @@ fn containers(layout: &Layout) -> Vec<String> {
 
 /// Kills until none is left: what is killed may have been starting another.
 fn end_processes(layout: &Layout, containers: &[String]) -> Result<(), EngineError> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let ours = processes(layout, containers);
         if ours.is_empty() {
