@@ -14,7 +14,7 @@ use zun_common::shutdown::Tasks;
 use zun_common::status::Status;
 
 #[derive(Debug, Default)]
-struct Heard {
+struct Received {
     reports: HashMap<ContainerId, Vec<ContainerReport>>,
     heartbeats: Vec<Heartbeat>,
     strangers: Vec<UnknownContainer>,
@@ -24,30 +24,31 @@ struct Heard {
 /// The scripted zun-api.
 #[derive(Clone)]
 pub(crate) struct Controller {
-    heard: Arc<Mutex<Heard>>,
+    received: Arc<Mutex<Received>>,
     news: watch::Sender<()>,
 }
 
 impl Controller {
     /// Takes reports; what it is asked is answered from [`Controller::answers`] on.
     pub(crate) async fn start(bus: &Bus, tasks: &Tasks) -> Self {
-        let controller = Self { heard: Arc::default(), news: watch::Sender::new(()) };
+        let controller = Self { received: Arc::default(), news: watch::Sender::new(()) };
         let on_report = controller.clone();
         let on_beat = controller.clone();
         let on_stranger = controller.clone();
         let router = Router::new()
             .on(move |report: ContainerReport, incoming: Incoming| {
                 assert_eq!(incoming.sender, report.host.as_str());
-                on_report
-                    .hear(|heard| heard.reports.entry(report.container).or_default().push(report));
+                on_report.hear(|received| {
+                    received.reports.entry(report.container).or_default().push(report)
+                });
                 async { Ok::<_, Problem>(Done {}) }
             })
             .on(move |beat: Heartbeat, _: Incoming| {
-                on_beat.hear(|heard| heard.heartbeats.push(beat));
+                on_beat.hear(|received| received.heartbeats.push(beat));
                 async { Ok::<_, Problem>(Done {}) }
             })
             .on(move |stranger: UnknownContainer, _: Incoming| {
-                on_stranger.hear(|heard| heard.strangers.push(stranger));
+                on_stranger.hear(|received| received.strangers.push(stranger));
                 async { Ok::<_, Problem>(Done {}) }
             });
         let deliveries = bus.transport().consume(Route::Reports, 1).await.expect("deliveries");
@@ -59,7 +60,7 @@ impl Controller {
     pub(crate) async fn answers(&self, bus: &Bus, tasks: &Tasks) {
         let own = self.clone();
         let router = Router::new().on(move |_: AssignedContainers, _: Incoming| {
-            let containers = own.heard.lock().expect("a lock").assigned.clone();
+            let containers = own.received.lock().expect("a lock").assigned.clone();
             async move { Ok::<_, Problem>(Assigned { containers }) }
         });
         let deliveries = bus.transport().consume(Route::Controller, 8).await.expect("deliveries");
@@ -67,12 +68,12 @@ impl Controller {
     }
 
     pub(crate) fn assign(&self, assigned: Vec<AssignedContainer>) {
-        self.heard.lock().expect("a lock").assigned = assigned;
+        self.received.lock().expect("a lock").assigned = assigned;
     }
 
     /// All that was told of a container, in order.
     pub(crate) fn history(&self, container: ContainerId) -> Vec<ContainerReport> {
-        self.heard.lock().expect("a lock").reports.get(&container).cloned().unwrap_or_default()
+        self.received.lock().expect("a lock").reports.get(&container).cloned().unwrap_or_default()
     }
 
     /// What zun-api would have in its database.
@@ -98,13 +99,13 @@ impl Controller {
     }
 
     pub(crate) async fn until_heartbeat(&self, wanted: impl Fn(&Heartbeat) -> bool) -> Heartbeat {
-        let last = || self.heard.lock().expect("a lock").heartbeats.last().cloned();
+        let last = || self.received.lock().expect("a lock").heartbeats.last().cloned();
         self.eventually(|| last().filter(|beat| wanted(beat)), || format!("after {:?}", last()))
             .await
     }
 
     pub(crate) async fn until_stranger(&self) -> UnknownContainer {
-        let first = || self.heard.lock().expect("a lock").strangers.first().cloned();
+        let first = || self.received.lock().expect("a lock").strangers.first().cloned();
         self.eventually(first, || "a stranger".to_owned()).await
     }
 
@@ -124,8 +125,8 @@ impl Controller {
             .unwrap_or_else(|| panic!("waited for {}", what()))
     }
 
-    fn hear(&self, write: impl FnOnce(&mut Heard)) {
-        write(&mut self.heard.lock().expect("a lock"));
+    fn hear(&self, write: impl FnOnce(&mut Received)) {
+        write(&mut self.received.lock().expect("a lock"));
         self.news.send_replace(());
     }
 }

@@ -9,7 +9,7 @@ use crate::world::{World, create};
 #[tokio::test]
 async fn killed_between_making_and_acknowledging_there_is_exactly_one_container() {
     let world = World::new().await;
-    let agent = world.mortal_agent().await;
+    let agent = world.killable_agent().await;
     let mut create = create(&["/bin/sh"]);
     create.start = true;
     let stall = world.engine.stall(Operation::Start);
@@ -25,7 +25,7 @@ async fn killed_between_making_and_acknowledging_there_is_exactly_one_container(
 #[tokio::test]
 async fn killed_before_making_there_is_exactly_one_container() {
     let world = World::new().await;
-    let agent = world.mortal_agent().await;
+    let agent = world.killable_agent().await;
     let create = create(&["/bin/sh"]);
     let stall = world.engine.stall(Operation::Create);
     world.call(&create).await.expect("accepted");
@@ -53,7 +53,7 @@ async fn a_lost_answer_of_the_engine_leaves_one_container_and_the_truth() {
 #[tokio::test]
 async fn a_start_that_comes_again_does_not_run_an_ended_process_a_second_time() {
     let world = World::new().await;
-    let agent = world.mortal_agent().await;
+    let agent = world.killable_agent().await;
     let create = create(&["/bin/sh", "-c", "exit 3"]);
     let container = create.container;
     world.call(&create).await.expect("accepted");

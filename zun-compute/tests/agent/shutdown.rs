@@ -41,10 +41,10 @@ async fn work_that_does_not_end_in_time_is_done_by_the_next_agent() {
     world.settings.workers.drain_timeout = 0;
     let create = create(&["/bin/sh"]);
     let stall = world.engine.stall(Operation::Create);
-    let mortal = world.mortal_agent().await;
+    let agent = world.killable_agent().await;
     world.call(&create).await.expect("accepted");
     world.until_asked(Operation::Create, 1).await;
-    assert!(!mortal.stop().await, "not all was done");
+    assert!(!agent.stop().await, "not all was done");
     drop(stall);
     let _next = world.agent().await;
     world.controller.until(create.container, Status::Created).await;

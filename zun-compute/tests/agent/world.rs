@@ -69,7 +69,7 @@ impl World {
     }
 
     /// An agent that can be killed, as by SIGKILL.
-    pub(crate) async fn mortal_agent(&self) -> Mortal {
+    pub(crate) async fn killable_agent(&self) -> KillableAgent {
         let (settings, engine) = (self.settings.clone(), self.engine.clone());
         let line = Arc::clone(&self.line);
         let (end, ended) = oneshot::channel::<oneshot::Sender<bool>>();
@@ -86,7 +86,7 @@ impl World {
             });
         });
         is_up.await.expect("an agent");
-        Mortal { end, thread }
+        KillableAgent { end, thread }
     }
 
     pub(crate) async fn call<C: Call>(&self, call: &C) -> Result<C::Reply, CallError> {
@@ -161,12 +161,12 @@ async fn start(settings: Settings, line: Arc<Line>, engine: FakeDriver, tasks: T
 }
 
 /// An agent in a runtime of its own.
-pub(crate) struct Mortal {
+pub(crate) struct KillableAgent {
     end: oneshot::Sender<oneshot::Sender<bool>>,
     thread: JoinHandle<()>,
 }
 
-impl Mortal {
+impl KillableAgent {
     /// Ends it at once: nothing of it runs any more when this returns.
     pub(crate) fn kill(self) {
         drop(self.end);
