@@ -193,13 +193,20 @@ impl Drop for Name {
     }
 }
 
-/// A binary of this workspace, built beside the tests.
+/// Returns the path of a program of this workspace: in the directory that `ZUN_TEST_PROGRAMS` names, or else beside the
+/// tests.
 pub fn binary(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("the test's own path");
-    let directory = test.parent().and_then(Path::parent).expect("target/debug/deps/test");
+    let directory =
+        std::env::var_os("ZUN_TEST_PROGRAMS").map_or_else(beside_the_tests, PathBuf::from);
     let path = directory.join(name);
     assert!(path.exists(), "{} is not built: run the tests with `make test`", path.display());
     path
+}
+
+fn beside_the_tests() -> PathBuf {
+    let test = std::env::current_exe().expect("the path of the running test");
+    let directory = test.parent().and_then(Path::parent).expect("target/debug/deps/test");
+    directory.to_owned()
 }
 
 fn parse(text: &str) -> Vec<(String, String)> {
