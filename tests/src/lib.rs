@@ -1,6 +1,5 @@
 //! The harness of the tests: what they share, no test itself.
 
-pub mod bed;
 pub mod conditions;
 pub mod conformance;
 pub mod debian_registry;
@@ -14,3 +13,4 @@ pub mod scripted_agent;
 pub mod tls;
 pub mod tunnel;
 pub mod world;
+pub mod zun_cli;

@@ -15,11 +15,11 @@ use zun_common::shutdown::Tasks;
 use zun_compute::certificate::{CertificateFiles, CertificateSettings, ensure};
 use zun_standalone::engine::{EngineSettings, Plugin, PrivateEngine, TlsListener};
 
-use crate::bed::{Bed, binary};
 use crate::eventually::eventually;
 use crate::proxy::Proxy;
 use crate::rabbit::{Rabbit, VirtualHost};
 use crate::tunnel::Tunnel;
+use crate::zun_cli::{ZunCli, binary};
 
 /// So many lines of each log are shown of a failed test.
 const LAST_WORDS: usize = 60;
@@ -103,13 +103,13 @@ impl World {
     }
 
     /// The CLI with an administrator's token.
-    pub fn bed(&self) -> Bed {
-        Bed::at(&format!("http://{}/v1", self.endpoint), TOKEN)
+    pub fn zun(&self) -> ZunCli {
+        ZunCli::at(&format!("http://{}/v1", self.endpoint), TOKEN)
     }
 
     /// The CLI of somebody else, in a project of his own.
-    pub fn stranger(&self) -> Bed {
-        Bed::at(&format!("http://{}/v1", self.endpoint), STRANGERS_TOKEN)
+    pub fn stranger(&self) -> ZunCli {
+        ZunCli::at(&format!("http://{}/v1", self.endpoint), STRANGERS_TOKEN)
     }
 
     /// What stands before the first host's engine.
@@ -160,8 +160,8 @@ impl World {
         let log = self.directory.path().join(format!("zun-compute-{index}.log"));
         let host = &mut self.hosts[index];
         host.agent = Some(Running::spawn("zun-compute", &host.settings, &log));
-        let (bed, name) = (self.bed(), self.hosts[index].name.to_string());
-        eventually("the host is up", || is_up(&bed, &name));
+        let (zun, name) = (self.zun(), self.hosts[index].name.to_string());
+        eventually("the host is up", || is_up(&zun, &name));
     }
 
     /// Ends a host's agent with this signal and waits for its end.
@@ -361,8 +361,8 @@ fn copy_image(socket: &Path) {
     run(Command::new("sh").args(["-c", script]).arg(socket));
 }
 
-fn is_up(bed: &Bed, host: &str) -> bool {
-    let url = format!("{}/services", bed.variable("OS_ENDPOINT"));
+fn is_up(zun: &ZunCli, host: &str) -> bool {
+    let url = format!("{}/services", zun.variable("OS_ENDPOINT"));
     let header = format!("X-Auth-Token: {TOKEN}");
     let output = Command::new("curl")
         .args(["-sf", "-m", "5", "-H", &header, &url])

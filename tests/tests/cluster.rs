@@ -13,22 +13,22 @@ const SIZE: (u16, u16) = (24, 80);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn containers_are_placed_on_both_hosts_and_each_can_be_attached() {
     let world = World::start(2).await;
-    let bed = world.bed();
+    let zun = world.zun();
     for (index, name) in ["one", "two"].into_iter().enumerate() {
-        let mut term = bed.term(&["run", "-i", "--name", name, "cirros", "/bin/sh"], SIZE);
+        let mut term = zun.term(&["run", "-i", "--name", name, "cirros", "/bin/sh"], SIZE);
         term.shows("/ #");
         term.types("\x10\x11");
         assert_eq!(term.exit(), 0, "container {index}");
     }
-    let hosts = [bed.field("one", "host"), bed.field("two", "host")];
+    let hosts = [zun.field("one", "host"), zun.field("two", "host")];
     assert_ne!(hosts[0], hosts[1], "the least loaded host gets the next container");
     for name in ["one", "two"] {
-        let mut term = bed.term(&["attach", name], SIZE);
+        let mut term = zun.term(&["attach", name], SIZE);
         term.shows("/ #");
         term.types("echo her''e; exit 6\r");
         term.shows("here");
         assert_eq!(term.exit(), 6);
-        bed.must(&["delete", name]);
+        zun.must(&["delete", name]);
     }
     world.stop().await;
 }
@@ -37,12 +37,12 @@ async fn containers_are_placed_on_both_hosts_and_each_can_be_attached() {
 async fn c39_a_session_outlives_every_part_of_the_control_plane() {
     let _trial = trial!();
     let mut world = World::alone(1).await;
-    let bed = world.bed();
-    let mut term = bed.term(&["run", "-i", "--name", "steady", "cirros", "/bin/sh"], SIZE);
+    let zun = world.zun();
+    let mut term = zun.term(&["run", "-i", "--name", "steady", "cirros", "/bin/sh"], SIZE);
     term.shows("/ #");
-    eventually("it runs", || bed.field("steady", "status") == "Running");
+    eventually("it runs", || zun.field("steady", "status") == "Running");
     let counts = ["exec", "steady", "sh", "-c", COUNTS];
-    let mut counting = bed.command(&counts);
+    let mut counting = zun.command(&counts);
     counting.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut counting = counting.spawn().expect("zun runs");
     let mut lines = BufReader::new(counting.stdout.take().expect("a pipe"));
@@ -64,7 +64,7 @@ async fn c39_a_session_outlives_every_part_of_the_control_plane() {
     world.start_api();
     world.start_agent(0);
     still_works(&mut term, "all-at-once", 35);
-    assert_eq!(bed.field("steady", "status"), "Running");
+    assert_eq!(zun.field("steady", "status"), "Running");
     // The exit code is learnt while nobody can renew a grant, and not a line was lost.
     world.end_api(Signal::TERM);
     term.types("touch /tmp/enough\r");
@@ -80,9 +80,9 @@ async fn c39_a_session_outlives_every_part_of_the_control_plane() {
     assert!(count > 20 && lines.lines().eq((1..=count).map(|n| n.to_string())), "{lines}");
     term.types("exit 8\r");
     assert_eq!(term.exit(), 8);
-    eventually("the end is known", || bed.field("steady", "status") == "Stopped");
-    assert_eq!(bed.field("steady", "exit_code"), 8);
-    bed.must(&["delete", "steady"]);
+    eventually("the end is known", || zun.field("steady", "status") == "Stopped");
+    assert_eq!(zun.field("steady", "exit_code"), 8);
+    zun.must(&["delete", "steady"]);
     world.stop().await;
 }
 
@@ -108,15 +108,15 @@ fn still_works(term: &mut zun_tests::pty::Pty, word: &str, rows: u16) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_killed_while_it_creates_leaves_exactly_one_container() {
     let mut world = World::start(1).await;
-    let bed = world.bed();
+    let zun = world.zun();
     let names: Vec<String> = (0..8).map(|index| format!("once-{index}")).collect();
     let create = |name: &String| {
-        let mut command = bed.command(&["create", "--name", name, "cirros", "/bin/sh"]);
+        let mut command = zun.command(&["create", "--name", name, "cirros", "/bin/sh"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("zun runs")
     };
     let clients: Vec<_> = names.iter().map(create).collect();
     eventually("all of them are asked for", || {
-        bed.must(&["list", "--format", "json"]).matches("once-").count() >= 8
+        zun.must(&["list", "--format", "json"]).matches("once-").count() >= 8
     });
     world.end_agent(0, Signal::KILL);
     world.start_agent(0);
@@ -124,7 +124,7 @@ async fn an_agent_killed_while_it_creates_leaves_exactly_one_container() {
         assert!(client.wait().expect("zun ends").success(), "the client sees its container made");
     }
     for name in &names {
-        eventually("it is created", || bed.field(name, "status") == "Created");
+        eventually("it is created", || zun.field(name, "status") == "Created");
     }
     let socket = format!("unix://{}", world.engine_socket(0).display());
     let list = std::process::Command::new("docker")
@@ -133,7 +133,7 @@ async fn an_agent_killed_while_it_creates_leaves_exactly_one_container() {
         .expect("docker runs");
     assert_eq!(String::from_utf8_lossy(&list.stdout).lines().count(), names.len());
     for name in &names {
-        bed.must(&["delete", name]);
+        zun.must(&["delete", name]);
     }
     world.stop().await;
 }

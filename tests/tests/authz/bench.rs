@@ -15,9 +15,9 @@ use zun_api::ca::{Authority, Enrolled};
 use zun_common::grant::{ApiVersion, Grant, Mode, SessionNote, Target};
 use zun_common::id::HostName;
 use zun_common::pki::signing_request;
-use zun_standalone::engine::{EngineSettings, Plugin, PrivateEngine, TlsListener};
-use zun_tests::bed::binary;
+use zun_standalone::engine::{EngineSettings, Plugin, PrivateEngine, SafeListener};
 use zun_tests::tls::{Dialler, Forge, Identity};
+use zun_tests::zun_cli::binary;
 
 const HOST: &str = "compute1";
 const PATIENCE: Duration = Duration::from_secs(20);

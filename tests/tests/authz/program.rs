@@ -10,9 +10,9 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use zun_api::ca::{Authority, CERTIFICATE_FILE};
-use zun_tests::bed::binary;
 use zun_tests::eventually::eventually;
 use zun_tests::profile;
+use zun_tests::zun_cli::binary;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

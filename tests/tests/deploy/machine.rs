@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tempfile::TempDir;
-use zun_tests::bed::binary;
+use zun_tests::zun_cli::binary;
 
 /// A state directory, and the programs for it. What is left of it is taken down when this is dropped.
 pub(super) struct Machine {

@@ -75,7 +75,7 @@ fn sigterm_takes_down_what_runs_and_keeps_what_is_stored() {
 fn a_taken_port_is_named_and_nothing_is_left() {
     let machine = Machine::new();
     let (_listener, address) = taken_address();
-    let mut command = Command::new(zun_tests::bed::binary("zun-standalone"));
+    let mut command = Command::new(zun_tests::zun_cli::binary("zun-standalone"));
     command.arg("run").arg("--state").arg(machine.state()).stdin(Stdio::null());
     let output = command.args(["--listen", &address.to_string()]).output().expect("it runs");
     assert_eq!(output.status.code(), Some(1));
@@ -87,7 +87,7 @@ fn a_taken_port_is_named_and_nothing_is_left() {
 #[test]
 fn it_listens_on_loopback_alone() {
     let machine = Machine::new();
-    let mut command = Command::new(zun_tests::bed::binary("zun-standalone"));
+    let mut command = Command::new(zun_tests::zun_cli::binary("zun-standalone"));
     command.arg("run").arg("--state").arg(machine.state()).stdin(Stdio::null());
     let output = command.args(["--listen", "0.0.0.0:0"]).output().expect("it runs");
     assert_eq!(output.status.code(), Some(1));

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use zun_tests::bed::binary;
 use zun_tests::eventually::eventually;
 use zun_tests::rabbit::{Rabbit, VirtualHost};
+use zun_tests::zun_cli::binary;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -1,25 +1,25 @@
 //! Leaving and coming back.
 
-use zun_tests::bed::Bed;
 use zun_tests::eventually::eventually;
 use zun_tests::trial;
+use zun_tests::zun_cli::ZunCli;
 
 const SIZE: (u16, u16) = (24, 80);
 
 #[test]
 fn c18_a_detached_shell_goes_on_and_redraws_its_prompt_on_attach() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c18");
-    let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
+    let zun = ZunCli::shared();
+    let name = zun.name("c18");
+    let mut term = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
     term.shows("/ #");
-    eventually("one console is counted", || bed.field(name.as_str(), "attached") == 1);
+    eventually("one console is counted", || zun.field(name.as_str(), "attached") == 1);
     term.types("\x10\x11");
     term.shows(&format!("zun attach {}", name.as_str()));
     assert_eq!(term.exit(), 0);
-    eventually("it runs", || bed.field(name.as_str(), "status") == "Running");
-    eventually("no console is counted", || bed.field(name.as_str(), "attached") == 0);
-    let mut again = bed.term(&["attach", name.as_str()], SIZE);
+    eventually("it runs", || zun.field(name.as_str(), "status") == "Running");
+    eventually("no console is counted", || zun.field(name.as_str(), "attached") == 0);
+    let mut again = zun.term(&["attach", name.as_str()], SIZE);
     again.shows("/ #");
     again.types("echo ba''ck; exit 9\r");
     again.shows("back");
@@ -29,12 +29,12 @@ fn c18_a_detached_shell_goes_on_and_redraws_its_prompt_on_attach() {
 #[test]
 fn c18_a_program_that_listens_late_to_its_size_is_drawn_all_the_same() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c18-late");
+    let zun = ZunCli::shared();
+    let name = zun.name("c18-late");
     let script = "until [ -n \"$(stty size 2>/dev/null)\" ]; do sleep 0.05; done; \
         sleep 0.4; trap 'echo drawn; exit 6' WINCH; while :; do sleep 0.1; done";
-    bed.must(&["run", "-d", "-i", "-t", "--name", name.as_str(), "cirros", "sh", "-c", script]);
-    let mut term = bed.term(&["attach", name.as_str()], SIZE);
+    zun.must(&["run", "-d", "-i", "-t", "--name", name.as_str(), "cirros", "sh", "-c", script]);
+    let mut term = zun.term(&["attach", name.as_str()], SIZE);
     term.shows("drawn");
     assert_eq!(term.exit(), 6);
 }
@@ -42,12 +42,12 @@ fn c18_a_program_that_listens_late_to_its_size_is_drawn_all_the_same() {
 #[test]
 fn c24_attach_to_a_created_container_waits_for_its_start() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c24-created");
-    bed.must(&["create", "-i", "-t", "--name", name.as_str(), "cirros", "/bin/sh"]);
-    let mut term = bed.term(&["attach", name.as_str()], SIZE);
-    eventually("the console is open", || bed.field(name.as_str(), "attached") == 1);
-    bed.must(&["start", name.as_str()]);
+    let zun = ZunCli::shared();
+    let name = zun.name("c24-created");
+    zun.must(&["create", "-i", "-t", "--name", name.as_str(), "cirros", "/bin/sh"]);
+    let mut term = zun.term(&["attach", name.as_str()], SIZE);
+    eventually("the console is open", || zun.field(name.as_str(), "attached") == 1);
+    zun.must(&["start", name.as_str()]);
     term.shows("/ #");
     term.types("exit 4\r");
     assert_eq!(term.exit(), 4);
@@ -56,14 +56,14 @@ fn c24_attach_to_a_created_container_waits_for_its_start() {
 #[test]
 fn c24_a_quiet_program_that_was_waited_for_has_its_size_changed_once_at_most() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c24-quiet");
+    let zun = ZunCli::shared();
+    let name = zun.name("c24-quiet");
     let script = "n=0; trap 'n=$((n + 1))' WINCH; i=0; \
         while [ $i -lt 20 ]; do sleep 0.1; i=$((i + 1)); done; echo changed $n times to $(stty size); exit 6";
-    bed.must(&["create", "-i", "-t", "--name", name.as_str(), "cirros", "sh", "-c", script]);
-    let mut term = bed.term(&["attach", name.as_str()], SIZE);
+    zun.must(&["create", "-i", "-t", "--name", name.as_str(), "cirros", "sh", "-c", script]);
+    let mut term = zun.term(&["attach", name.as_str()], SIZE);
     term.shows("is not known to be started");
-    bed.must(&["start", name.as_str()]);
+    zun.must(&["start", name.as_str()]);
     term.shows("times to 24 80");
     let screen = term.transcript();
     assert!(
@@ -76,19 +76,19 @@ fn c24_a_quiet_program_that_was_waited_for_has_its_size_changed_once_at_most() {
 #[test]
 fn c24_attach_to_one_that_cannot_be_attached_is_a_clear_error_at_once() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c24-paused");
-    bed.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
-    bed.must(&["pause", name.as_str()]);
-    let paused = bed.zun(&["attach", name.as_str()]);
+    let zun = ZunCli::shared();
+    let name = zun.name("c24-paused");
+    zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
+    zun.must(&["pause", name.as_str()]);
+    let paused = zun.run(&["attach", name.as_str()]);
     assert_eq!(paused.code, 125, "{paused:?}");
     assert!(paused.stderr.contains("in Paused state"), "{paused:?}");
-    bed.must(&["unpause", name.as_str()]);
-    bed.must(&["stop", "-t", "0", name.as_str()]);
-    let stopped = bed.zun(&["attach", name.as_str()]);
+    zun.must(&["unpause", name.as_str()]);
+    zun.must(&["stop", "-t", "0", name.as_str()]);
+    let stopped = zun.run(&["attach", name.as_str()]);
     assert_eq!(stopped.code, 125, "{stopped:?}");
     assert!(stopped.stderr.contains("in Stopped state"), "{stopped:?}");
-    let missing = bed.zun(&["attach", "no-such-container"]);
+    let missing = zun.run(&["attach", "no-such-container"]);
     assert_eq!(missing.code, 125, "{missing:?}");
     assert!(missing.stderr.contains("no-such-container"), "{missing:?}");
 }
@@ -96,12 +96,12 @@ fn c24_attach_to_one_that_cannot_be_attached_is_a_clear_error_at_once() {
 #[test]
 fn c26_two_consoles_both_see_both() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c26");
-    let mut first = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
+    let zun = ZunCli::shared();
+    let name = zun.name("c26");
+    let mut first = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
     first.shows("/ #");
-    let mut second = bed.term(&["attach", name.as_str()], SIZE);
-    eventually("two consoles are counted", || bed.field(name.as_str(), "attached") == 2);
+    let mut second = zun.term(&["attach", name.as_str()], SIZE);
+    eventually("two consoles are counted", || zun.field(name.as_str(), "attached") == 2);
     first.types("echo from-fir''st\r");
     first.shows("from-first");
     second.shows("from-first");

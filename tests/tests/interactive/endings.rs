@@ -3,46 +3,46 @@
 use std::process::Command;
 
 use rustix::process::Signal;
-use zun_tests::bed::Bed;
 use zun_tests::eventually::eventually;
 use zun_tests::trial;
+use zun_tests::zun_cli::ZunCli;
 
 const SIZE: (u16, u16) = (24, 80);
 
 #[test]
 fn c03_a_killed_command_is_128_and_the_signal() {
     let _trial = trial!();
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     for (signal, code) in [("KILL", 137), ("TERM", 143)] {
         // A shell as process 1 ignores signals that it has no handler for, so a child of it dies.
         let script = format!("sh -c 'kill -{signal} $$'; exit $?");
-        let finished = bed.zun(&["run", "-i", "--rm", "cirros", "sh", "-c", &script]);
+        let finished = zun.run(&["run", "-i", "--rm", "cirros", "sh", "-c", &script]);
         assert_eq!(finished.code, code, "{finished:?}");
     }
     // And process 1 itself, by another.
-    let name = bed.name("c03");
+    let name = zun.name("c03");
     let script = "trap 'exit 143' TERM; echo re''ady; while :; do sleep 0.1; done";
     let run = ["run", "-i", "--name", name.as_str(), "cirros", "sh", "-c", script];
     for (signal, code) in [("KILL", 137), ("TERM", 143)] {
-        let mut term = bed.term(&run, SIZE);
+        let mut term = zun.term(&run, SIZE);
         term.shows("ready");
-        eventually("it runs", || bed.field(name.as_str(), "status") == "Running");
-        bed.must(&["kill", "--signal", signal, name.as_str()]);
+        eventually("it runs", || zun.field(name.as_str(), "status") == "Running");
+        zun.must(&["kill", "--signal", signal, name.as_str()]);
         assert_eq!(term.exit(), code, "{}", term.transcript());
-        bed.must(&["delete", "--force", name.as_str()]);
+        zun.must(&["delete", "--force", name.as_str()]);
     }
 }
 
 #[test]
 fn c04_what_cannot_run_is_127_126_or_125_with_one_line() {
     let _trial = trial!();
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     for (arguments, code) in [
         (vec!["run", "-i", "--rm", "cirros", "/no/such/program"], 127),
         (vec!["run", "-i", "--rm", "cirros", "/etc/passwd"], 126),
         (vec!["run", "-i", "--rm", "--cpu", "a-lot", "cirros"], 125),
     ] {
-        let finished = bed.zun(&arguments);
+        let finished = zun.run(&arguments);
         assert_eq!(finished.code, code, "{arguments:?}: {finished:?}");
         assert_eq!(finished.stdout, "");
         assert!(
@@ -50,8 +50,8 @@ fn c04_what_cannot_run_is_127_126_or_125_with_one_line() {
             "{finished:?}"
         );
     }
-    let nowhere = Bed::at("http://127.0.0.1:1/v1", "none");
-    let finished = nowhere.zun(&["run", "-i", "--rm", "cirros", "/bin/sh"]);
+    let nowhere = ZunCli::at("http://127.0.0.1:1/v1", "none");
+    let finished = nowhere.run(&["run", "-i", "--rm", "cirros", "/bin/sh"]);
     assert_eq!(finished.code, 125, "{finished:?}");
     assert!(finished.stderr.contains("127.0.0.1:1"), "{finished:?}");
     assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
@@ -60,71 +60,71 @@ fn c04_what_cannot_run_is_127_126_or_125_with_one_line() {
 #[test]
 fn c45_a_container_with_rm_is_gone_when_its_shell_exits() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c45");
+    let zun = ZunCli::shared();
+    let name = zun.name("c45");
     let mut term =
-        bed.term(&["run", "-i", "--rm", "--name", name.as_str(), "cirros", "/bin/sh"], (24, 80));
+        zun.term(&["run", "-i", "--rm", "--name", name.as_str(), "cirros", "/bin/sh"], (24, 80));
     term.shows("/ #");
     term.types("exit 5\r");
     assert_eq!(term.exit(), 5);
-    let gone = || bed.zun(&["show", name.as_str()]).code != 0;
+    let gone = || zun.run(&["show", name.as_str()]).code != 0;
     eventually("the container is gone", gone);
 }
 
 #[test]
 fn c44_a_container_removed_by_another_ends_the_session_with_137() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c44");
-    let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], (24, 80));
+    let zun = ZunCli::shared();
+    let name = zun.name("c44");
+    let mut term = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], (24, 80));
     term.shows("/ #");
-    bed.must(&["delete", "--force", name.as_str()]);
+    zun.must(&["delete", "--force", name.as_str()]);
     assert_eq!(term.exit(), 137);
 }
 
 #[test]
 fn c04_nothing_is_left_of_what_could_not_run() {
     let _trial = trial!();
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     for (command, code, words) in
         [("/no/such", 127, "no such file"), ("/etc/passwd", 126, "permission denied")]
     {
-        let name = bed.name("c04");
+        let name = zun.name("c04");
         let run = ["run", "-i", "--rm", "--name", name.as_str(), "cirros", command];
-        let finished = bed.zun(&run);
+        let finished = zun.run(&run);
         assert_eq!(finished.code, code, "{finished:?}");
         assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
         assert!(finished.stderr.contains(words), "{finished:?}");
-        eventually("nothing is left", || bed.zun(&["show", name.as_str()]).code != 0);
+        eventually("nothing is left", || zun.run(&["show", name.as_str()]).code != 0);
     }
 }
 
 #[test]
 fn c43_a_restart_while_attached_is_said_and_is_never_exit_0() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c43");
-    let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
+    let zun = ZunCli::shared();
+    let name = zun.name("c43");
+    let mut term = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
     term.shows("/ #");
-    bed.must(&["restart", "-t", "0", name.as_str()]);
+    zun.must(&["restart", "-t", "0", name.as_str()]);
     // An engine that starts it again at once may answer the wait with the new run's code, which is none yet: 0.
     let code = term.exit();
     let told_none = term.transcript().contains("ended with 0 and is run again");
     assert_eq!(code, if told_none { 125 } else { 137 }, "{}", term.transcript());
     assert!(term.transcript().contains("is run again"), "{}", term.transcript());
-    let name = bed.name("c43-policy");
+    let name = zun.name("c43-policy");
     let script = "echo once; sleep 1; exit 0";
     let policy = ["--restart", "always", "--name", name.as_str()];
     let run = [&["run", "-i"][..], &policy, &["cirros", "sh", "-c", script]].concat();
-    let finished = bed.zun(&run);
+    let finished = zun.run(&run);
     assert_eq!((finished.code, finished.stdout.as_str()), (125, "once\n"), "{finished:?}");
     assert!(finished.stderr.contains("is run again"), "{finished:?}");
 }
 
 /// Whether the engine shows that a container's process had too little memory.
-fn engine_knows(bed: &Bed, name: &str) -> bool {
-    let socket = format!("unix://{}", bed.engine_socket().display());
-    let container = format!("zun-{}", bed.field(name, "uuid").as_str().expect("an id"));
+fn engine_knows(zun: &ZunCli, name: &str) -> bool {
+    let socket = format!("unix://{}", zun.engine_socket().display());
+    let container = format!("zun-{}", zun.field(name, "uuid").as_str().expect("an id"));
     let inspect = ["-H", &socket, "inspect", "-f", "{{.State.OOMKilled}}", &container];
     let shown = Command::new("docker").args(inspect).output().expect("docker runs");
     assert!(shown.status.success(), "{shown:?}");
@@ -134,16 +134,16 @@ fn engine_knows(bed: &Bed, name: &str) -> bool {
 #[test]
 fn c44_a_process_that_was_killed_for_want_of_memory_says_so_in_one_line() {
     let _trial = trial!();
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     let says_so = |flag: &str| {
-        let name = bed.name("c44-oom");
+        let name = zun.name("c44-oom");
         let run = ["run", flag, "--memory", "16", "--name", name.as_str(), "cirros"];
-        let finished = bed.zun(&[&run[..], &["tail", "/dev/zero"]].concat());
+        let finished = zun.run(&[&run[..], &["tail", "/dev/zero"]].concat());
         assert_eq!(finished.code, 137, "{finished:?}");
         assert!(finished.stderr.lines().count() <= 1, "{finished:?}");
         let told = finished.stderr.contains("memory");
         // What is not told, the engine does not know of a container that is still there.
-        assert!(told || flag == "--rm" || !engine_knows(&bed, name.as_str()), "{finished:?}");
+        assert!(told || flag == "--rm" || !engine_knows(&zun, name.as_str()), "{finished:?}");
         told
     };
     // The engine misses one now and then, and may tell of one that removes itself when it is gone already.
@@ -155,11 +155,11 @@ fn c44_a_process_that_was_killed_for_want_of_memory_says_so_in_one_line() {
 #[test]
 fn c45_a_container_with_rm_is_kept_when_its_console_is_left_or_killed() {
     let _trial = trial!();
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     for way in ["left", "killed"] {
-        let name = bed.name("c45");
+        let name = zun.name("c45");
         let run = ["run", "-i", "--rm", "--name", name.as_str(), "cirros", "/bin/sh"];
-        let mut term = bed.term(&run, SIZE);
+        let mut term = zun.term(&run, SIZE);
         term.shows("/ #");
         if way == "left" {
             term.types("\x10\x11");
@@ -168,12 +168,12 @@ fn c45_a_container_with_rm_is_kept_when_its_console_is_left_or_killed() {
             term.signal(Signal::KILL);
             assert_eq!(term.exit(), 137);
         }
-        eventually("no console is open", || bed.field(name.as_str(), "attached") == 0);
-        eventually("it runs", || bed.field(name.as_str(), "status") == "Running");
-        let mut again = bed.term(&["attach", name.as_str()], SIZE);
+        eventually("no console is open", || zun.field(name.as_str(), "attached") == 0);
+        eventually("it runs", || zun.field(name.as_str(), "status") == "Running");
+        let mut again = zun.term(&["attach", name.as_str()], SIZE);
         again.shows("/ #");
         again.types("exit 3\r");
         assert_eq!(again.exit(), 3);
-        eventually("it is gone", || bed.zun(&["show", name.as_str()]).code != 0);
+        eventually("it is gone", || zun.run(&["show", name.as_str()]).code != 0);
     }
 }

@@ -4,25 +4,25 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use zun_tests::bed::{Bed, Finished, Name};
 use zun_tests::eventually::eventually;
 use zun_tests::profile::times;
 use zun_tests::trial;
+use zun_tests::zun_cli::{Finished, Name, ZunCli};
 
-fn idle(bed: &Bed, test: &str) -> Name {
-    let name = bed.name(test);
-    bed.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "1000"]);
+fn idle(zun: &ZunCli, test: &str) -> Name {
+    let name = zun.name(test);
+    zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "1000"]);
     name
 }
 
 #[test]
 fn c05_what_cannot_be_run_is_127_or_126_with_a_line_on_stderr() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = idle(&bed, "c05");
+    let zun = ZunCli::shared();
+    let name = idle(&zun, "c05");
     for flags in [&["exec"][..], &["exec", "-i"], &["exec", "-d"]] {
         for (command, code) in [("/no/such/program", 127), ("/etc/passwd", 126)] {
-            let finished = bed.zun(&[flags, &[name.as_str(), command]].concat());
+            let finished = zun.run(&[flags, &[name.as_str(), command]].concat());
             assert_eq!((finished.code, finished.stdout.as_str()), (code, ""), "{finished:?}");
             assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
         }
@@ -32,13 +32,13 @@ fn c05_what_cannot_be_run_is_127_or_126_with_a_line_on_stderr() {
 #[test]
 fn c09_a_file_comes_back_equal_each_time() {
     let mut trial = trial!();
-    let bed = Bed::shared();
-    let name = idle(&bed, "c09");
+    let zun = ZunCli::shared();
+    let name = idle(&zun, "c09");
     let mut bytes = (0..=255).cycle().take(300_000).collect::<Vec<u8>>();
     bytes.extend(b"\r\n\0\x04\x10\x11");
     let count = times(100);
     for time in 0..count {
-        let output = bed.piped(&["exec", "-i", name.as_str(), "cat"], &bytes);
+        let output = zun.piped(&["exec", "-i", name.as_str(), "cat"], &bytes);
         assert!(output.stdout == bytes && output.status.success(), "{time}: {:?}", output.stderr);
     }
     trial.measured(format!("{count} of {count}"));
@@ -47,8 +47,8 @@ fn c09_a_file_comes_back_equal_each_time() {
 #[test]
 fn c63_surroundings_are_those_that_were_asked_for() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = idle(&bed, "c63");
+    let zun = ZunCli::shared();
+    let name = idle(&zun, "c63");
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     writeln!(file, "# a comment\nFROM_FILE=file\nBOTH=file").expect("written");
     let path = file.path().to_str().expect("text");
@@ -56,11 +56,11 @@ fn c63_surroundings_are_those_that_were_asked_for() {
         ["-e", "A=b=c", "-e", "BOTH=flag", "--env-file", path, "-w", "/etc", "-u", "65534:65533"];
     let script = "echo $A $BOTH $FROM_FILE; pwd; id -u; id -g; grep CapEff /proc/self/status";
     let shown =
-        bed.must(&[&["exec"], &surroundings[..], &[name.as_str(), "sh", "-c", script]].concat());
+        zun.must(&[&["exec"], &surroundings[..], &[name.as_str(), "sh", "-c", script]].concat());
     let lines: Vec<&str> = shown.lines().collect();
     assert_eq!(lines[..4], ["b=c flag file", "/etc", "65534", "65533"], "{shown}");
-    let plain = bed.must(&["exec", name.as_str(), "sh", "-c", script]);
-    let privileged = bed.zun(&["exec", "--privileged", name.as_str(), "sh", "-c", script]);
+    let plain = zun.must(&["exec", name.as_str(), "sh", "-c", script]);
+    let privileged = zun.run(&["exec", "--privileged", name.as_str(), "sh", "-c", script]);
     let capabilities = |text: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix("CapEff:")).expect("a line");
         u64::from_str_radix(line.trim(), 16).expect("a mask").count_ones()
@@ -79,10 +79,10 @@ fn c63_surroundings_are_those_that_were_asked_for() {
 #[test]
 fn c64_output_streams_live_and_its_streams_are_apart() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = idle(&bed, "c64");
+    let zun = ZunCli::shared();
+    let name = idle(&zun, "c64");
     let script = "echo now; echo oops >&2; sleep 3; printf '\\377\\000'; exit 9";
-    let mut child = bed
+    let mut child = zun
         .command(&["exec", name.as_str(), "sh", "-c", script])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -106,43 +106,43 @@ fn c64_output_streams_live_and_its_streams_are_apart() {
 #[test]
 fn c64_more_than_the_control_plane_would_carry_comes_whole() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = idle(&bed, "c64b");
-    let count = bed.must(&["exec", name.as_str(), "sh", "-c", "yes | head -c 20000000"]).len();
+    let zun = ZunCli::shared();
+    let name = idle(&zun, "c64b");
+    let count = zun.must(&["exec", name.as_str(), "sh", "-c", "yes | head -c 20000000"]).len();
     assert_eq!(count, 20_000_000);
 }
 
 #[test]
 fn c64_a_program_gets_code_and_streams_in_one_piece() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = idle(&bed, "c64c");
+    let zun = ZunCli::shared();
+    let name = idle(&zun, "c64c");
     let script = "cat; echo oops >&2; exit 9";
     let exec = ["exec", "-i", "--format", "json", name.as_str(), "sh", "-c", script];
-    let finished = Finished::from(bed.piped(&exec, "grüße\n".as_bytes()));
+    let finished = Finished::from(zun.piped(&exec, "grüße\n".as_bytes()));
     assert_eq!((finished.code, finished.stderr.as_str()), (9, ""), "{finished:?}");
     let told: serde_json::Value = serde_json::from_str(&finished.stdout).expect("JSON");
     let expected = serde_json::json!({"exit_code": 9, "stdout": "grüße\n", "stderr": "oops\n"});
     assert_eq!(told, expected);
-    let refused = bed.zun(&["exec", "-t", "--format", "json", name.as_str(), "sh"]);
+    let refused = zun.run(&["exec", "-t", "--format", "json", name.as_str(), "sh"]);
     assert_eq!((refused.code, refused.stdout.as_str()), (125, ""), "{refused:?}");
 }
 
 #[test]
 fn a_detached_command_runs_on_behind_its_client() {
-    let bed = Bed::shared();
-    let name = idle(&bed, "detached");
+    let zun = ZunCli::shared();
+    let name = idle(&zun, "detached");
     let script = "sleep 1; echo done > /tmp/mark; echo nobody reads this";
-    let finished = bed.zun(&["exec", "-d", name.as_str(), "sh", "-c", script]);
+    let finished = zun.run(&["exec", "-d", name.as_str(), "sh", "-c", script]);
     assert_eq!(finished, Finished { code: 0, stdout: String::new(), stderr: String::new() });
     eventually("the command has done its work", || {
-        bed.zun(&["exec", name.as_str(), "cat", "/tmp/mark"]).stdout == "done\n"
+        zun.run(&["exec", name.as_str(), "cat", "/tmp/mark"]).stdout == "done\n"
     });
     // As with docker, -t gives it a terminal, and there is nobody to type.
     let script = "tty > /tmp/tty";
-    bed.must(&["exec", "-dit", name.as_str(), "sh", "-c", script]);
+    zun.must(&["exec", "-dit", name.as_str(), "sh", "-c", script]);
     eventually("it has a terminal", || {
-        let shown = bed.zun(&["exec", name.as_str(), "cat", "/tmp/tty"]);
+        let shown = zun.run(&["exec", name.as_str(), "cat", "/tmp/tty"]);
         shown.stdout.starts_with("/dev/")
     });
 }
@@ -153,16 +153,16 @@ const MARKED: &str = "echo $$ > /tmp/pid; echo begun; exec sleep 1000";
 #[test]
 fn c34_a_command_that_is_cut_off_is_kept_or_killed_as_asked_for() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = idle(&bed, "c34");
+    let zun = ZunCli::shared();
+    let name = idle(&zun, "c34");
     for (policy, runs) in [("keep", true), ("kill", false)] {
         let exec = ["exec", "-i", "--on-disconnect", policy, name.as_str(), "sh", "-c", MARKED];
-        let mut term = bed.term(&exec, (24, 80));
+        let mut term = zun.term(&exec, (24, 80));
         term.shows("begun");
         term.signal(rustix::process::Signal::HUP);
         assert_eq!(term.exit(), 129);
         let alive = "kill -0 $(cat /tmp/pid)";
-        let is_alive = || bed.zun(&["exec", name.as_str(), "sh", "-c", alive]).code == 0;
+        let is_alive = || zun.run(&["exec", name.as_str(), "sh", "-c", alive]).code == 0;
         eventually("the policy is applied", || is_alive() == runs);
         assert_eq!(is_alive(), runs, "{policy}");
     }

@@ -2,19 +2,19 @@
 
 use std::process::Stdio;
 
-use zun_tests::bed::{Bed, Finished};
 use zun_tests::profile::times;
 use zun_tests::trial;
+use zun_tests::zun_cli::{Finished, ZunCli};
 
 #[test]
 fn c13_an_execs_terminal_has_its_size_before_the_first_instruction() {
     let mut trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c13");
-    bed.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
+    let zun = ZunCli::shared();
+    let name = zun.name("c13");
+    zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
     let count = times(50);
     for _ in 0..count {
-        let mut term = bed.term(&["exec", "-i", name.as_str(), "stty", "size"], (33, 101));
+        let mut term = zun.term(&["exec", "-i", name.as_str(), "stty", "size"], (33, 101));
         assert_eq!(term.exit(), 0);
         assert_eq!(term.transcript().trim(), "33 101");
     }
@@ -24,10 +24,10 @@ fn c13_an_execs_terminal_has_its_size_before_the_first_instruction() {
 #[test]
 fn c25_an_exec_without_the_terminal_that_it_was_to_have_goes_on_with_a_warning() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c25");
-    bed.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
-    let output = bed.piped(&["exec", "-i", "-t", name.as_str(), "cat"], b"hi\n");
+    let zun = ZunCli::shared();
+    let name = zun.name("c25");
+    zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
+    let output = zun.piped(&["exec", "-i", "-t", name.as_str(), "cat"], b"hi\n");
     let finished = Finished::from(output);
     assert_eq!((finished.code, finished.stdout.as_str()), (0, "hi\n"), "{finished:?}");
     assert!(finished.stderr.contains("not a terminal"), "{finished:?}");
@@ -36,25 +36,25 @@ fn c25_an_exec_without_the_terminal_that_it_was_to_have_goes_on_with_a_warning()
 #[test]
 fn c34_an_exec_goes_on_when_its_window_is_closed() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c34-exec");
-    bed.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
+    let zun = ZunCli::shared();
+    let name = zun.name("c34-exec");
+    zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
     let script = "trap '' HUP; echo be''gun; exec sleep 7777";
-    let mut term = bed.term(&["exec", "-i", name.as_str(), "sh", "-c", script], (24, 80));
+    let mut term = zun.term(&["exec", "-i", name.as_str(), "sh", "-c", script], (24, 80));
     term.shows("begun");
     term.close();
     assert_eq!(term.exit(), 129);
-    let processes = bed.must(&["exec", name.as_str(), "ps"]);
+    let processes = zun.must(&["exec", name.as_str(), "ps"]);
     assert!(processes.contains("sleep 7777"), "{processes}");
 }
 
 #[test]
 fn c13_a_command_that_is_not_the_terminals_gets_none() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c13-none");
-    bed.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
+    let zun = ZunCli::shared();
+    let name = zun.name("c13-none");
+    zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
     let exec = ["exec", "-i", name.as_str(), "sh", "-c", "test -t 0 || echo none"];
-    let output = bed.command(&exec).stdin(Stdio::null()).output().expect("zun runs");
+    let output = zun.command(&exec).stdin(Stdio::null()).output().expect("zun runs");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "none\n");
 }

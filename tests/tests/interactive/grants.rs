@@ -5,10 +5,10 @@ use std::process::Command;
 use zun_common::grant::WaitCondition;
 use zun_common::pki::signing_request;
 use zun_common::shutdown::Tasks;
-use zun_tests::bed::Bed;
 use zun_tests::profile::is_long;
 use zun_tests::tls::Forge;
 use zun_tests::trial;
+use zun_tests::zun_cli::ZunCli;
 use zunclient::console::docker::address::Address;
 use zunclient::console::docker::dial::Dialer;
 use zunclient::console::docker::hijack::{Shape, hijack};
@@ -27,10 +27,10 @@ async fn refusal(dialer: &Dialer, url: &str) -> String {
 #[tokio::test]
 async fn c52_a_grant_is_good_for_its_own_container_verbs_and_key_alone() {
     let mut trial = trial!();
-    let bed = Bed::shared();
-    let (own, other) = (running(&bed, "c52-own"), running(&bed, "c52-other"));
-    let (ours, key) = endpoint(&bed, own.as_str()).await;
-    let (theirs, _) = endpoint(&bed, other.as_str()).await;
+    let zun = ZunCli::shared();
+    let (own, other) = (running(&zun, "c52-own"), running(&zun, "c52-other"));
+    let (ours, key) = endpoint(&zun, own.as_str()).await;
+    let (theirs, _) = endpoint(&zun, other.as_str()).await;
     let dialer = Dialer::new(&ours.tls, &key).expect("a dialer");
     let url = |endpoint: &zun_common::api::v1::console::ConsoleEndpoint| {
         endpoint.calls.attach.clone().expect("an address")
@@ -62,9 +62,9 @@ async fn c52_a_grant_is_good_for_its_own_container_verbs_and_key_alone() {
 #[tokio::test]
 async fn c55_the_address_without_the_key_gets_no_handshake() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let own = running(&bed, "c55");
-    let (endpoint, _) = endpoint(&bed, own.as_str()).await;
+    let zun = ZunCli::shared();
+    let own = running(&zun, "c55");
+    let (endpoint, _) = endpoint(&zun, own.as_str()).await;
     let url = endpoint.calls.attach.expect("an address");
     let output = Command::new("curl")
         .args(["-sSk", "-m", "10", "-X", "POST", &url])
@@ -78,9 +78,9 @@ async fn c55_the_address_without_the_key_gets_no_handshake() {
 #[tokio::test]
 async fn c57_a_host_of_another_authority_is_refused_before_a_byte_of_input() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let own = running(&bed, "c57");
-    let (mut endpoint, key) = endpoint(&bed, own.as_str()).await;
+    let zun = ZunCli::shared();
+    let own = running(&zun, "c57");
+    let (mut endpoint, key) = endpoint(&zun, own.as_str()).await;
     endpoint.tls.ca = Forge::named("another authority").ca_pem().to_owned();
     let dial = Dial {
         endpoint,
@@ -94,5 +94,5 @@ async fn c57_a_host_of_another_authority_is_refused_before_a_byte_of_input() {
     };
     let refused = connection(dial).expect("an endpoint").open().await.err().expect("a refusal");
     assert!(matches!(refused, ConsoleError::Handshake { .. }), "{refused}");
-    assert_eq!(bed.field(own.as_str(), "attached"), 0);
+    assert_eq!(zun.field(own.as_str(), "attached"), 0);
 }

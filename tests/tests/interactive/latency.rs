@@ -3,9 +3,9 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use zun_tests::bed::Bed;
 use zun_tests::pty::Pty;
 use zun_tests::trial;
+use zun_tests::zun_cli::ZunCli;
 
 const KEYS: usize = 300;
 const SIZE: (u16, u16) = (24, 80);
@@ -29,18 +29,18 @@ fn echoes(term: &mut Pty) -> Vec<Duration> {
 #[test]
 fn c68_a_keys_echo_is_about_as_fast_as_on_the_unix_socket() {
     let mut trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c68");
-    bed.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
-    let socket = bed.engine_socket();
+    let zun = ZunCli::shared();
+    let name = zun.name("c68");
+    zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
+    let socket = zun.engine_socket();
     let host = format!("unix://{}", socket.display());
-    let id = bed.field(name.as_str(), "uuid");
+    let id = zun.field(name.as_str(), "uuid");
     let engine_name = format!("zun-{}", id.as_str().expect("an id"));
     // The terminal echoes nothing itself: what comes back has been at the process.
     let script = ["sh", "-c", "stty raw -echo; echo ready; exec cat"];
     let ours = [&["exec", "-i", name.as_str()][..], &script].concat();
     let theirs = [&["-H", host.as_str(), "exec", "-i", "-t", engine_name.as_str()][..], &script];
-    let mut here = bed.term(&ours, SIZE);
+    let mut here = zun.term(&ours, SIZE);
     let mut there = Pty::spawn("docker", &theirs.concat(), &[], SIZE);
     let (ours, theirs) = (echoes(&mut here), echoes(&mut there));
     let (our, their) = (ours[KEYS / 2], theirs[KEYS / 2]);

@@ -3,26 +3,26 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
-use zun_tests::bed::{Bed, Finished};
 use zun_tests::eventually::eventually;
 use zun_tests::trial;
+use zun_tests::zun_cli::{Finished, ZunCli};
 
 const SIZE: (u16, u16) = (24, 80);
 
 #[test]
 fn c47_the_escape_at_a_line_start_leaves_and_elsewhere_is_typed() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c47-escape");
-    let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
+    let zun = ZunCli::shared();
+    let name = zun.name("c47-escape");
+    let mut term = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
     term.shows("/ #");
     term.types("echo a~.b''c\r");
     term.shows("a~.bc");
     term.shows("/ #");
     term.types("~.");
     assert_eq!(term.exit(), 0);
-    eventually("it runs", || bed.field(name.as_str(), "status") == "Running");
-    let mut term = bed.term(&["attach", "--escape", "none", name.as_str()], SIZE);
+    eventually("it runs", || zun.field(name.as_str(), "status") == "Running");
+    let mut term = zun.term(&["attach", "--escape", "none", name.as_str()], SIZE);
     term.shows("/ #");
     term.types("\r~.\r");
     term.shows("not found");
@@ -33,9 +33,9 @@ fn c47_the_escape_at_a_line_start_leaves_and_elsewhere_is_typed() {
 #[test]
 fn c18_a_half_typed_sequence_reaches_the_program() {
     let _trial = trial!();
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     let script = "stty raw -echo; echo ready; head -c 1 | od -An -tx1";
-    let mut term = bed.term(&["run", "-i", "--rm", "cirros", "sh", "-c", script], SIZE);
+    let mut term = zun.term(&["run", "-i", "--rm", "cirros", "sh", "-c", script], SIZE);
     term.shows("ready");
     term.types("\x10");
     term.shows("10");
@@ -45,11 +45,11 @@ fn c18_a_half_typed_sequence_reaches_the_program() {
 #[test]
 fn c34_a_reader_that_closes_its_pipe_ends_the_command_quietly() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c34-pipe");
-    bed.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
+    let zun = ZunCli::shared();
+    let name = zun.name("c34-pipe");
+    zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
     for start in [&["run", "--rm", "cirros"][..], &["exec", name.as_str()]] {
-        let mut child = bed
+        let mut child = zun
             .command(&[start, &["sh", "-c", "trap '' PIPE; yes | head -c 10000000"]].concat())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -68,11 +68,11 @@ fn c34_a_reader_that_closes_its_pipe_ends_the_command_quietly() {
 #[test]
 fn c08_a_container_that_is_started_with_its_input_reads_a_pipe_to_its_end() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c08-start");
+    let zun = ZunCli::shared();
+    let name = zun.name("c08-start");
     let script = "cat; sleep 1; echo late; exit 4";
-    bed.must(&["create", "-i", "--name", name.as_str(), "cirros", "sh", "-c", script]);
-    let output = bed.piped(&["start", "-a", "-i", name.as_str()], b"piped\n");
+    zun.must(&["create", "-i", "--name", name.as_str(), "cirros", "sh", "-c", script]);
+    let output = zun.piped(&["start", "-a", "-i", name.as_str()], b"piped\n");
     let finished = Finished::from(output);
     assert_eq!((finished.code, finished.stdout.as_str()), (4, "piped\nlate\n"), "{finished:?}");
 }

@@ -4,32 +4,32 @@ use zun_common::api::v1::console::{AttachRequest, ConsoleEndpoint};
 use zun_common::grant::Mode;
 use zun_common::pki::signing_request;
 use zun_common::secret::Secret;
-use zun_tests::bed::{Bed, Name};
+use zun_tests::zun_cli::{Name, ZunCli};
 use zunclient::api::Client;
 use zunclient::console::Proxies;
 use zunclient::settings::Settings;
 
 /// A container that echoes what is typed, on no terminal, and ends only when it is removed.
-pub(super) fn running(bed: &Bed, prefix: &str) -> Name {
-    let name = bed.name(prefix);
-    bed.must(&["create", "-i", "--name", name.as_str(), "cirros", "cat"]);
-    bed.must(&["start", name.as_str()]);
+pub(super) fn running(zun: &ZunCli, prefix: &str) -> Name {
+    let name = zun.name(prefix);
+    zun.must(&["create", "-i", "--name", name.as_str(), "cirros", "cat"]);
+    zun.must(&["start", name.as_str()]);
     name
 }
 
 /// A shell on a terminal.
-pub(super) fn shell(bed: &Bed, prefix: &str) -> Name {
-    let name = bed.name(prefix);
-    bed.must(&["create", "-i", "-t", "--name", name.as_str(), "cirros", "/bin/sh"]);
-    bed.must(&["start", name.as_str()]);
+pub(super) fn shell(zun: &ZunCli, prefix: &str) -> Name {
+    let name = zun.name(prefix);
+    zun.must(&["create", "-i", "-t", "--name", name.as_str(), "cirros", "/bin/sh"]);
+    zun.must(&["start", name.as_str()]);
     name
 }
 
 /// The service's client.
-pub(super) fn client(bed: &Bed) -> Client {
+pub(super) fn client(zun: &ZunCli) -> Client {
     let settings = Settings {
-        endpoint: bed.variable("OS_ENDPOINT").to_owned(),
-        token: Some(Secret::new(bed.variable("OS_TOKEN").to_owned())),
+        endpoint: zun.variable("OS_ENDPOINT").to_owned(),
+        token: Some(Secret::new(zun.variable("OS_TOKEN").to_owned())),
         authorities: None,
         proxies: Proxies::default(),
         debug: false,
@@ -38,7 +38,7 @@ pub(super) fn client(bed: &Bed) -> Client {
 }
 
 /// A console and the key to it.
-pub(super) async fn endpoint(bed: &Bed, name: &str) -> (ConsoleEndpoint, Secret<String>) {
+pub(super) async fn endpoint(zun: &ZunCli, name: &str) -> (ConsoleEndpoint, Secret<String>) {
     let request = signing_request("client", Vec::new()).expect("a request");
     let ask = AttachRequest {
         csr: request.csr,
@@ -46,5 +46,5 @@ pub(super) async fn endpoint(bed: &Bed, name: &str) -> (ConsoleEndpoint, Secret<
         mode: Mode::ReadWrite,
         before_start: false,
     };
-    (client(bed).attach(name, &ask).await.expect("a console"), request.key)
+    (client(zun).attach(name, &ask).await.expect("a console"), request.key)
 }

@@ -9,18 +9,23 @@ use bytes::Bytes;
 use tokio::time::timeout;
 use zun_common::grant::WaitCondition;
 use zun_common::shutdown::Tasks;
-use zun_tests::bed::Bed;
 use zun_tests::profile::is_long;
 use zun_tests::proxy::Proxy;
 use zun_tests::trial;
+use zun_tests::zun_cli::ZunCli;
 use zunclient::console::docker::address::Address;
 use zunclient::console::{Console, ConsoleError, Dial, Event, Link, Proxies, connection};
 
 use super::library::{endpoint, running, shell};
 
 /// A console that is dialled at another address than the engine's own.
-async fn dial(bed: &Bed, name: &str, instead: &str, link: Link) -> Result<Console, ConsoleError> {
-    let (mut endpoint, key) = endpoint(bed, name).await;
+async fn dial(
+    zun: &ZunCli,
+    name: &str,
+    instead: &str,
+    link: Link,
+) -> Result<Console, ConsoleError> {
+    let (mut endpoint, key) = endpoint(zun, name).await;
     let own = Address::parse(&endpoint.url).expect("an address").authority();
     let calls = &mut endpoint.calls;
     for url in [
@@ -48,8 +53,8 @@ async fn dial(bed: &Bed, name: &str, instead: &str, link: Link) -> Result<Consol
     connection(dial)?.open().await
 }
 
-async fn listener(bed: &Bed, name: &str) -> SocketAddr {
-    let (endpoint, _) = endpoint(bed, name).await;
+async fn listener(zun: &ZunCli, name: &str) -> SocketAddr {
+    let (endpoint, _) = endpoint(zun, name).await;
     let address = Address::parse(&endpoint.url).expect("an address");
     address.authority().parse().expect("the engine is dialled by its address")
 }
@@ -66,8 +71,8 @@ async fn echoes(console: &mut Console, word: &str) {
     }
 }
 
-async fn quiet_behind_an_impatient_proxy(name: &str, bed: &Bed) -> Duration {
-    let target = listener(bed, name).await;
+async fn quiet_behind_an_impatient_proxy(name: &str, zun: &ZunCli) -> Duration {
+    let target = listener(zun, name).await;
     let (patience, link, quiet) = if is_long() {
         (Duration::from_mins(1), Link::default(), Duration::from_mins(10))
     } else {
@@ -75,7 +80,7 @@ async fn quiet_behind_an_impatient_proxy(name: &str, bed: &Bed) -> Duration {
         (Duration::from_millis(900), link, Duration::from_secs(6))
     };
     let proxy = Proxy::impatient_to(target, patience).await;
-    let mut console = dial(bed, name, &proxy.address().to_string(), link).await.expect("a console");
+    let mut console = dial(zun, name, &proxy.address().to_string(), link).await.expect("a console");
     echoes(&mut console, "before").await;
     // Whatever the first words left behind may come late; then it is quiet for the whole time.
     while let Ok(event) = timeout(quiet, console.events.next()).await {
@@ -88,18 +93,18 @@ async fn quiet_behind_an_impatient_proxy(name: &str, bed: &Bed) -> Duration {
 #[tokio::test]
 async fn c46_a_quiet_terminal_lives_behind_a_proxy_that_cuts() {
     let mut trial = trial!();
-    let bed = Bed::shared();
-    let name = shell(&bed, "c46-tty");
-    let quiet = quiet_behind_an_impatient_proxy(name.as_str(), &bed).await;
+    let zun = ZunCli::shared();
+    let name = shell(&zun, "c46-tty");
+    let quiet = quiet_behind_an_impatient_proxy(name.as_str(), &zun).await;
     trial.measured(format!("terminal: quiet for {} s", quiet.as_secs()));
 }
 
 #[tokio::test]
 async fn c46_a_quiet_pipe_lives_behind_a_proxy_that_cuts() {
     let mut trial = trial!();
-    let bed = Bed::shared();
-    let name = running(&bed, "c46-pipe");
-    let quiet = quiet_behind_an_impatient_proxy(name.as_str(), &bed).await;
+    let zun = ZunCli::shared();
+    let name = running(&zun, "c46-pipe");
+    let quiet = quiet_behind_an_impatient_proxy(name.as_str(), &zun).await;
     trial.measured(format!("pipe: quiet for {} s", quiet.as_secs()));
 }
 
@@ -133,10 +138,10 @@ impl Drop for Dropped {
     }
 }
 
-async fn vanishes(bed: &Bed, name: &str, typing: bool) -> Duration {
-    let proxy = Proxy::to(listener(bed, name).await).await;
+async fn vanishes(zun: &ZunCli, name: &str, typing: bool) -> Duration {
+    let proxy = Proxy::to(listener(zun, name).await).await;
     let mut console =
-        dial(bed, name, &proxy.address().to_string(), Link::default()).await.expect("a console");
+        dial(zun, name, &proxy.address().to_string(), Link::default()).await.expect("a console");
     echoes(&mut console, "before").await;
     let _dropped = Dropped::packets_of(proxy.address().port());
     let begun = Instant::now();
@@ -159,11 +164,11 @@ async fn vanishes(bed: &Bed, name: &str, typing: bool) -> Duration {
 #[tokio::test]
 async fn c47_a_peer_that_vanishes_is_noticed_in_time() {
     let mut trial = trial!();
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     let mut slowest = Duration::ZERO;
     for (tty, typing) in [(true, false), (true, true), (false, false), (false, true)] {
-        let name = if tty { shell(&bed, "c47-tty") } else { running(&bed, "c47-pipe") };
-        let took = vanishes(&bed, name.as_str(), typing).await;
+        let name = if tty { shell(&zun, "c47-tty") } else { running(&zun, "c47-pipe") };
+        let took = vanishes(&zun, name.as_str(), typing).await;
         assert!(took < Duration::from_secs(15), "{took:?}, typing: {typing}");
         slowest = slowest.max(took);
     }
@@ -173,14 +178,14 @@ async fn c47_a_peer_that_vanishes_is_noticed_in_time() {
 #[tokio::test]
 async fn c47_a_process_that_does_not_read_is_no_peer_that_vanished() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c47-full");
+    let zun = ZunCli::shared();
+    let name = zun.name("c47-full");
     let script = "read first; echo sleeping; sleep 14; cat | wc -c";
-    bed.must(&["create", "-i", "--name", name.as_str(), "cirros", "sh", "-c", script]);
-    bed.must(&["start", name.as_str()]);
-    let target = listener(&bed, name.as_str()).await.to_string();
+    zun.must(&["create", "-i", "--name", name.as_str(), "cirros", "sh", "-c", script]);
+    zun.must(&["start", name.as_str()]);
+    let target = listener(&zun, name.as_str()).await.to_string();
     // Whoever waits for room does so for longer than a peer may be silent.
-    let mut console = dial(&bed, name.as_str(), &target, Link::default()).await.expect("a console");
+    let mut console = dial(&zun, name.as_str(), &target, Link::default()).await.expect("a console");
     console.input.write(Bytes::from_static(b"go\n")).await.expect("sent");
     let mut input = console.input;
     let size = 32 << 20;
@@ -210,14 +215,14 @@ async fn c47_a_process_that_does_not_read_is_no_peer_that_vanished() {
 #[tokio::test]
 async fn c58_ipv6_and_an_advertised_name_are_dialled_and_an_error_names_what_was_tried() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = shell(&bed, "c58");
-    let target = listener(&bed, name.as_str()).await;
+    let zun = ZunCli::shared();
+    let name = shell(&zun, "c58");
+    let target = listener(&zun, name.as_str()).await;
     let proxy = Proxy::on(std::net::Ipv6Addr::LOCALHOST.into(), target).await;
     let port = target.port();
     for instead in [proxy.address().to_string(), format!("localhost:{port}")] {
         let mut console =
-            dial(&bed, name.as_str(), &instead, Link::default()).await.expect("a console");
+            dial(&zun, name.as_str(), &instead, Link::default()).await.expect("a console");
         echoes(&mut console, "dialled").await;
     }
     for (nowhere, tried) in [
@@ -226,7 +231,7 @@ async fn c58_ipv6_and_an_advertised_name_are_dialled_and_an_error_names_what_was
         ("localhost:1", "localhost:1 (tried "),
         ("no-such-host.invalid:1", "no-such-host.invalid:1"),
     ] {
-        let refused = dial(&bed, name.as_str(), nowhere, Link::default()).await;
+        let refused = dial(&zun, name.as_str(), nowhere, Link::default()).await;
         let words = refused.err().expect("nobody is there").to_string();
         assert!(words.contains(tried), "{words}");
     }

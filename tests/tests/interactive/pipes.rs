@@ -6,25 +6,26 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use zun_tests::bed::{Bed, Finished};
 use zun_tests::profile::times;
 use zun_tests::trial;
+use zun_tests::zun_cli::{Finished, ZunCli};
 
 #[test]
 fn c06_the_end_of_a_pipe_ends_cat() {
     let mut trial = trial!();
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     // How long a container takes on a machine that does other things too is not the matter: the shortest of a few
     // is, beside what docker itself takes there.
-    let socket = format!("unix://{}", bed.engine_socket().display());
+    let socket = format!("unix://{}", zun.engine_socket().display());
     let (mut ours, mut dockers) = (Duration::MAX, Duration::MAX);
     for _ in 0..3 {
         let run = || {
             let begun = Instant::now();
-            let output = bed.piped(&["run", "-i", "--rm", "cirros", "cat"], b"hi\n");
+            let output = zun.piped(&["run", "-i", "--rm", "cirros", "cat"], b"hi\n");
             (Finished::from(output), begun.elapsed())
         };
-        let (finished, took) = bed.unless_lost(run, |(finished, _)| finished.stdout == "hi\n");
+        let (finished, took) =
+            zun.retry_if_engine_lost_output(run, |(finished, _)| finished.stdout == "hi\n");
         ours = ours.min(took);
         assert_eq!((finished.code, finished.stdout.as_str()), (0, "hi\n"), "{finished:?}");
         let begun = Instant::now();
@@ -41,7 +42,7 @@ fn c06_the_end_of_a_pipe_ends_cat() {
 #[test]
 fn c07_fifty_mebibytes_go_in_unharmed() {
     let _trial = trial!();
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     let mut input = vec![0_u8; 50 << 20];
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     for chunk in input.chunks_mut(8) {
@@ -56,7 +57,7 @@ fn c07_fifty_mebibytes_go_in_unharmed() {
         .expect("sha256sum runs");
     std::io::Write::write_all(&mut local.stdin.take().expect("a pipe"), &input).expect("written");
     let local = local.wait_with_output().expect("sha256sum ends").stdout;
-    let output = bed.piped(&["run", "-i", "--rm", "cirros", "sha256sum"], &input);
+    let output = zun.piped(&["run", "-i", "--rm", "cirros", "sha256sum"], &input);
     assert_eq!(String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&local));
     assert_eq!(output.status.code(), Some(0));
 }
@@ -64,23 +65,24 @@ fn c07_fifty_mebibytes_go_in_unharmed() {
 #[test]
 fn c08_output_after_the_end_of_the_input_still_arrives() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let finished = bed.zun(&["run", "-i", "--rm", "cirros", "sh", "-c", "cat; sleep 2; echo late"]);
+    let zun = ZunCli::shared();
+    let finished = zun.run(&["run", "-i", "--rm", "cirros", "sh", "-c", "cat; sleep 2; echo late"]);
     assert_eq!((finished.code, finished.stdout.as_str()), (0, "late\n"), "{finished:?}");
 }
 
 #[test]
 fn c10_each_stream_goes_where_it_belongs() {
     let _trial = trial!();
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     let run = ["run", "-i", "-T", "--rm", "cirros", "sh", "-c", "echo o; echo e >&2"];
     let expected = Finished { code: 0, stdout: "o\n".to_owned(), stderr: "e\n".to_owned() };
-    let finished = bed.unless_lost(|| bed.zun(&run), |finished| *finished == expected);
+    let finished =
+        zun.retry_if_engine_lost_output(|| zun.run(&run), |finished| *finished == expected);
     assert_eq!(finished, expected);
     let into_files = || {
         let file = || tempfile::tempfile().expect("a file");
         let (mut o, mut e) = (file(), file());
-        let code = bed
+        let code = zun
             .command(&run)
             .stdin(Stdio::null())
             .stdout(o.try_clone().expect("a file"))
@@ -93,17 +95,20 @@ fn c10_each_stream_goes_where_it_belongs() {
         });
         Finished { code: code.code().expect("an end of its own"), stdout, stderr }
     };
-    assert_eq!(bed.unless_lost(into_files, |finished| *finished == expected), expected);
+    assert_eq!(
+        zun.retry_if_engine_lost_output(into_files, |finished| *finished == expected),
+        expected
+    );
 }
 
 #[test]
 fn c08_a_stdin_that_is_closed_is_an_empty_one() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c08-closed");
-    bed.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
+    let zun = ZunCli::shared();
+    let name = zun.name("c08-closed");
+    zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
     for start in [&["run", "-i", "--rm", "cirros"][..], &["exec", "-i", name.as_str()]] {
-        let command = bed.command(&[start, &["sh", "-c", "cat; echo end"]].concat());
+        let command = zun.command(&[start, &["sh", "-c", "cat; echo end"]].concat());
         let run = || {
             let output = Command::new("sh")
                 .args(["-c", "exec \"$0\" \"$@\" <&-"])
@@ -114,7 +119,7 @@ fn c08_a_stdin_that_is_closed_is_an_empty_one() {
                 .expect("zun runs");
             Finished::from(output)
         };
-        let finished = bed.unless_lost(run, |finished| finished.stdout == "end\n");
+        let finished = zun.retry_if_engine_lost_output(run, |finished| finished.stdout == "end\n");
         assert_eq!((finished.code, finished.stdout.as_str()), (0, "end\n"), "{finished:?}");
         assert_eq!(finished.stderr, "", "{start:?}");
     }
@@ -123,19 +128,19 @@ fn c08_a_stdin_that_is_closed_is_an_empty_one() {
 #[test]
 fn c50_every_byte_comes_out_unharmed() {
     let _trial = trial!();
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     let script = "head -c 10485760 /dev/urandom > /tmp/x; sha256sum < /tmp/x >&2; cat /tmp/x";
-    let output = bed.piped(&["run", "-i", "-T", "--rm", "cirros", "sh", "-c", script], b"");
+    let output = zun.piped(&["run", "-i", "-T", "--rm", "cirros", "sh", "-c", script], b"");
     assert_eq!(output.stdout.len(), 10 << 20);
     let finished =
-        Finished::from(bed.piped(&["run", "-i", "--rm", "cirros", "sha256sum"], &output.stdout));
+        Finished::from(zun.piped(&["run", "-i", "--rm", "cirros", "sha256sum"], &output.stdout));
     assert_eq!(finished.stdout, String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
 fn c10_nothing_of_the_first_output_is_lost() {
     let mut trial = trial!();
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     let count = times(1000);
     let expected = Finished { code: 7, stdout: "first\n".to_owned(), stderr: "err\n".to_owned() };
     let run = ["run", "--rm", "cirros", "sh", "-c", "echo first; echo err >&2; exit 7"];
@@ -143,9 +148,9 @@ fn c10_nothing_of_the_first_output_is_lost() {
     let lost = AtomicUsize::new(0);
     let run_once = || {
         let since = Utc::now();
-        let finished = bed.zun(&run);
+        let finished = zun.run(&run);
         if finished != expected {
-            assert!(finished.code == 7 && bed.engine_lost_output(since), "{finished:?}");
+            assert!(finished.code == 7 && zun.engine_lost_output(since), "{finished:?}");
             lost.fetch_add(1, Ordering::Relaxed);
         }
     };
@@ -163,13 +168,16 @@ fn c10_nothing_of_the_first_output_is_lost() {
 #[test]
 fn c10_nothing_of_the_first_output_of_a_second_run_is_lost() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c10-again");
+    let zun = ZunCli::shared();
+    let name = zun.name("c10-again");
     let script = "echo first; echo err >&2; exit 7";
-    bed.must(&["create", "--name", name.as_str(), "cirros", "sh", "-c", script]);
+    zun.must(&["create", "--name", name.as_str(), "cirros", "sh", "-c", script]);
     let expected = Finished { code: 7, stdout: "first\n".to_owned(), stderr: "err\n".to_owned() };
     for _ in 0..5 {
-        let start = || bed.zun(&["start", "-a", name.as_str()]);
-        assert_eq!(bed.unless_lost(start, |finished| *finished == expected), expected);
+        let start = || zun.run(&["start", "-a", name.as_str()]);
+        assert_eq!(
+            zun.retry_if_engine_lost_output(start, |finished| *finished == expected),
+            expected
+        );
     }
 }

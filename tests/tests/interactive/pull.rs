@@ -3,11 +3,11 @@
 use std::process::Command;
 
 use rustix::process::Signal;
-use zun_tests::bed::{Bed, Name};
 use zun_tests::debian_registry::DebianRegistry;
 use zun_tests::eventually::eventually;
 use zun_tests::registry::{Pace, Registry};
 use zun_tests::trial;
+use zun_tests::zun_cli::{Name, ZunCli};
 
 /// Removes a test's image from the standalone's engine.
 struct Image(String);
@@ -39,7 +39,7 @@ fn engine(words: &[&str]) -> String {
 #[test]
 fn c65_debians_own_registry_serves_and_refuses() {
     let _trial = trial!();
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     let registry = DebianRegistry::start();
     let image = Image(format!("{}/shells/cirros:v2", registry.address));
     registry.holds(|| {
@@ -47,46 +47,46 @@ fn c65_debians_own_registry_serves_and_refuses() {
         engine(&["push", "-q", &image.0]);
         engine(&["rmi", &image.0]);
     });
-    let name = bed.name("c65-debian");
+    let name = zun.name("c65-debian");
     // Who is not let in is told so in the registry's words.
-    let refused = bed.zun(&["run", "--rm", "--name", name.as_str(), &image.0, "/bin/sh"]);
+    let refused = zun.run(&["run", "--rm", "--name", name.as_str(), &image.0, "/bin/sh"]);
     assert_eq!((refused.code, refused.stdout.as_str()), (125, ""), "{refused:?}");
     assert!(refused.stderr.contains("no basic auth credentials"), "{refused:?}");
-    eventually("nothing is left", || is_gone(&bed, &name));
+    eventually("nothing is left", || is_gone(&zun, &name));
     registry.opens();
-    let mut term = bed.term(&["run", "-i", "--rm", &image.0, "/bin/sh"], (24, 100));
+    let mut term = zun.term(&["run", "-i", "--rm", &image.0, "/bin/sh"], (24, 100));
     term.shows("/ #");
     term.types("exit 6\r");
     assert_eq!(term.exit(), 6);
     let unknown = format!("{}/shells/nobody:v1", registry.address);
-    let missing = bed.zun(&["run", "--rm", "-q", &unknown, "/bin/sh"]);
+    let missing = zun.run(&["run", "--rm", "-q", &unknown, "/bin/sh"]);
     assert_eq!(missing.code, 125, "{missing:?}");
     assert!(missing.stderr.contains("No such image"), "{missing:?}");
 }
 
-fn is_gone(bed: &Bed, name: &Name) -> bool {
-    let shown = bed.zun(&["show", name.as_str()]);
+fn is_gone(zun: &ZunCli, name: &Name) -> bool {
+    let shown = zun.run(&["show", name.as_str()]);
     shown.code == 1 && shown.stderr.contains("could not be found")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c65_each_layer_has_a_bar_until_the_shell_appears() {
     let _trial = trial!();
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     let registry = Registry::with_shell(Pace::Slow).await;
     let image = Image::of(&registry);
-    let name = bed.name("c65");
+    let name = zun.name("c65");
     let run = ["run", "-i", "--rm", "--name", name.as_str(), &image.0, "/bin/sh"];
-    let mut term = bed.term(&run, (24, 100));
+    let mut term = zun.term(&run, (24, 100));
     term.shows("pulling 127.0.0.1:");
     term.shows("Downloading");
     term.shows(" MiB");
-    let shown = bed.field(name.as_str(), "image_pull");
+    let shown = zun.field(name.as_str(), "image_pull");
     assert_eq!(shown["layers"].as_array().map(Vec::len), Some(3), "{shown}");
     term.shows("/ #");
     term.types("echo ready-$((40 + 2))\r");
     term.shows("ready-42");
-    let shown = bed.field(name.as_str(), "image_pull");
+    let shown = zun.field(name.as_str(), "image_pull");
     assert!(shown.is_null(), "{shown}");
     term.types("exit 6\r");
     assert_eq!(term.exit(), 6);
@@ -95,14 +95,14 @@ async fn c65_each_layer_has_a_bar_until_the_shell_appears() {
 #[tokio::test(flavor = "multi_thread")]
 async fn c65_a_script_sees_one_line_on_stderr_and_none_where_it_wants_quiet() {
     let _trial = trial!();
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     for (quiet, lines) in [(false, 1), (true, 0)] {
         let registry = Registry::with_shell(Pace::Slow).await;
         let image = Image::of(&registry);
         let mut run = vec!["run", "--rm"];
         run.extend(quiet.then_some("-q"));
         run.extend([image.0.as_str(), "/bin/sh", "-c", "echo out; sleep 0.5"]);
-        let finished = bed.zun(&run);
+        let finished = zun.run(&run);
         assert_eq!((finished.code, finished.stdout.as_str()), (0, "out\n"), "{finished:?}");
         assert_eq!(finished.stderr.lines().count(), lines, "{finished:?}");
     }
@@ -111,13 +111,13 @@ async fn c65_a_script_sees_one_line_on_stderr_and_none_where_it_wants_quiet() {
 #[tokio::test(flavor = "multi_thread")]
 async fn c65_ctrl_c_or_a_signal_cancels_the_pull_and_leaves_nothing() {
     let _trial = trial!();
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     for (verb, code) in [("run", 130), ("create", 143)] {
         let registry = Registry::with_shell(Pace::Stalled).await;
         let image = Image::of(&registry);
-        let name = bed.name("c65c");
+        let name = zun.name("c65c");
         let mut term =
-            bed.term(&[verb, "-i", "--name", name.as_str(), &image.0, "/bin/sh"], (24, 100));
+            zun.term(&[verb, "-i", "--name", name.as_str(), &image.0, "/bin/sh"], (24, 100));
         term.shows("Downloading");
         eventually("the registry gives layers", || registry.open() > 0);
         let before = term.modes();
@@ -128,7 +128,7 @@ async fn c65_ctrl_c_or_a_signal_cancels_the_pull_and_leaves_nothing() {
         }
         assert_eq!(term.exit(), code);
         assert_eq!(term.modes(), before);
-        eventually("the container is gone", || is_gone(&bed, &name));
+        eventually("the container is gone", || is_gone(&zun, &name));
         eventually("the engine has given the pull up", || registry.open() == 0);
         assert_eq!(engine(&["images", "-q", &image.0]), "");
         let held = engine(&["ps", "-aq", "--filter", &format!("label=zun.name={}", name.as_str())]);
@@ -139,17 +139,17 @@ async fn c65_ctrl_c_or_a_signal_cancels_the_pull_and_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn c65_a_registrys_refusal_is_told_in_words() {
     let _trial = trial!();
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     let registry = Registry::start().await;
     for (repository, words) in
         [("zun-conformance:v2", "No such image"), ("zun-forbidden:v1", "denied")]
     {
-        let name = bed.name("c65r");
+        let name = zun.name("c65r");
         let image = format!("{}/{repository}", registry.address);
-        let finished = bed.zun(&["run", "--rm", "-q", "--name", name.as_str(), &image, "/bin/sh"]);
+        let finished = zun.run(&["run", "--rm", "-q", "--name", name.as_str(), &image, "/bin/sh"]);
         assert_eq!((finished.code, finished.stdout.as_str()), (125, ""), "{finished:?}");
         assert!(finished.stderr.contains(words), "{finished:?}");
         assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
-        eventually("nothing is left", || is_gone(&bed, &name));
+        eventually("nothing is left", || is_gone(&zun, &name));
     }
 }

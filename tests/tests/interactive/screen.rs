@@ -1,29 +1,29 @@
 //! Programs that use the whole screen, windows that are closed, terminals that are stalled.
 
-use zun_tests::bed::Bed;
 use zun_tests::eventually::eventually;
 use zun_tests::profile::times;
 use zun_tests::trial;
+use zun_tests::zun_cli::ZunCli;
 
 const SIZE: (u16, u16) = (24, 80);
 
 /// What a terminal of 33 rows and 101 columns shows of a command that succeeds.
-fn shown(bed: &Bed, run: &[&str]) -> String {
+fn shown(zun: &ZunCli, run: &[&str]) -> String {
     let run = || {
-        let mut term = bed.term(run, (33, 101));
+        let mut term = zun.term(run, (33, 101));
         assert_eq!(term.exit(), 0, "{}", term.transcript());
         term.transcript().trim().to_owned()
     };
-    bed.unless_lost(run, |shown| !shown.is_empty())
+    zun.retry_if_engine_lost_output(run, |shown| !shown.is_empty())
 }
 
 #[test]
 fn c12_the_first_command_sees_the_terminals_size() {
     let mut trial = trial!();
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     let count = times(50);
     for _ in 0..count {
-        assert_eq!(shown(&bed, &["run", "-i", "--rm", "cirros", "stty", "size"]), "33 101");
+        assert_eq!(shown(&zun, &["run", "-i", "--rm", "cirros", "stty", "size"]), "33 101");
     }
     trial.measured(format!("{count} of {count}"));
 }
@@ -31,15 +31,15 @@ fn c12_the_first_command_sees_the_terminals_size() {
 #[test]
 fn c12_also_as_another_user_and_with_a_root_that_cannot_be_written() {
     let _trial = trial!();
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     for flags in [&["--user", "65534:65534"][..], &["--read-only"], &["--entrypoint", "stty"]] {
         let command: &[&str] =
             if flags[0] == "--entrypoint" { &["size"] } else { &["stty", "size"] };
         let run = [&["run", "-i", "--rm"][..], flags, &["cirros"], command].concat();
-        assert_eq!(shown(&bed, &run), "33 101", "{flags:?}");
+        assert_eq!(shown(&zun, &run), "33 101", "{flags:?}");
     }
     for (command, code) in [("/no/such", 127), ("/etc/passwd", 126)] {
-        let mut term = bed.term(&["run", "-i", "--rm", "cirros", command], SIZE);
+        let mut term = zun.term(&["run", "-i", "--rm", "cirros", command], SIZE);
         assert_eq!(term.exit(), code);
         assert!(term.transcript().contains(command), "{}", term.transcript());
         assert_eq!(term.transcript().trim().lines().count(), 1, "{}", term.transcript());
@@ -49,15 +49,15 @@ fn c12_also_as_another_user_and_with_a_root_that_cannot_be_written() {
 #[test]
 fn c16_a_resize_in_the_last_moment_is_no_error() {
     let mut trial = trial!();
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     let count = times(50);
-    let name = bed.name("c16");
-    bed.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
+    let name = zun.name("c16");
+    zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
     for round in 0..count {
         let script = "echo re''ady; read x; exit 6";
         let run = ["run", "-i", "--rm", "cirros", "sh", "-c", script];
         let exec = ["exec", "-i", name.as_str(), "sh", "-c", script];
-        let mut term = bed.term(if round % 2 == 0 { &run } else { &exec }, SIZE);
+        let mut term = zun.term(if round % 2 == 0 { &run } else { &exec }, SIZE);
         term.shows("ready");
         term.types("\r");
         term.resize(30, 90);
@@ -70,11 +70,11 @@ fn c16_a_resize_in_the_last_moment_is_no_error() {
 #[test]
 fn c17_a_program_on_the_whole_screen_is_drawn_resized_and_left() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c17");
-    bed.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
+    let zun = ZunCli::shared();
+    let name = zun.name("c17");
+    zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
     for start in [&["run", "-i", "--rm", "cirros"][..], &["exec", "-i", name.as_str()]] {
-        let mut term = bed.term(&[start, &["vi", "/etc/passwd"]].concat(), SIZE);
+        let mut term = zun.term(&[start, &["vi", "/etc/passwd"]].concat(), SIZE);
         let before = term.first_modes();
         term.shows("\x1b[?1049h");
         term.shows("root:x:0:0");
@@ -86,13 +86,13 @@ fn c17_a_program_on_the_whole_screen_is_drawn_resized_and_left() {
         term.shows("\x1b[?1049l");
         assert_eq!(term.exit(), 0);
         assert_eq!(term.modes(), before);
-        let mut term = bed.term(&[start, &["less", "/etc/passwd"]].concat(), SIZE);
+        let mut term = zun.term(&[start, &["less", "/etc/passwd"]].concat(), SIZE);
         term.shows("root:x:0:0");
         term.shows("\x1b[7m");
         term.types("q");
         assert_eq!(term.exit(), 0);
         assert_eq!(term.modes(), before);
-        let mut term = bed.term(&[start, &["top"]].concat(), SIZE);
+        let mut term = zun.term(&[start, &["top"]].concat(), SIZE);
         term.shows("Load average");
         term.types("q");
         assert_eq!(term.exit(), 0);
@@ -103,16 +103,16 @@ fn c17_a_program_on_the_whole_screen_is_drawn_resized_and_left() {
 #[test]
 fn c34_a_container_goes_on_when_its_window_is_closed() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c34");
-    let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
+    let zun = ZunCli::shared();
+    let name = zun.name("c34");
+    let mut term = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
     term.shows("/ #");
     term.close();
     assert_eq!(term.exit(), 129);
-    let is_running = || eventually("it runs", || bed.field(name.as_str(), "status") == "Running");
+    let is_running = || eventually("it runs", || zun.field(name.as_str(), "status") == "Running");
     is_running();
-    eventually("no console is counted", || bed.field(name.as_str(), "attached") == 0);
-    let mut again = bed.term(&["attach", name.as_str()], SIZE);
+    eventually("no console is counted", || zun.field(name.as_str(), "attached") == 0);
+    let mut again = zun.term(&["attach", name.as_str()], SIZE);
     again.shows("/ #");
     again.close();
     assert_eq!(again.exit(), 129);

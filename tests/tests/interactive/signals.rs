@@ -4,9 +4,9 @@ use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use zun_tests::bed::Bed;
 use zun_tests::eventually::eventually;
 use zun_tests::trial;
+use zun_tests::zun_cli::ZunCli;
 
 const SCRIPT: &str = "for s in INT HUP QUIT USR1 USR2; do trap \"echo got-$s\" $s; done; trap 'echo got-TERM; exit 9' TERM; \
                       echo ready; while :; do sleep 0.1; done";
@@ -18,8 +18,8 @@ struct Cli {
 }
 
 impl Cli {
-    fn run(bed: &Bed, arguments: &[&str]) -> Self {
-        let mut child = bed
+    fn run(zun: &ZunCli, arguments: &[&str]) -> Self {
+        let mut child = zun
             .command(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -65,10 +65,10 @@ impl Drop for Cli {
 #[test]
 fn c30_signals_to_a_run_are_its_processs() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c30-run");
+    let zun = ZunCli::shared();
+    let name = zun.name("c30-run");
     let mut cli =
-        Cli::run(&bed, &["run", "--rm", "--name", name.as_str(), "cirros", "sh", "-c", SCRIPT]);
+        Cli::run(&zun, &["run", "--rm", "--name", name.as_str(), "cirros", "sh", "-c", SCRIPT]);
     cli.says("ready");
     cli.passes_signals_on();
 }
@@ -76,44 +76,44 @@ fn c30_signals_to_a_run_are_its_processs() {
 #[test]
 fn c30_signals_to_an_attach_are_its_processs() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c30-attach");
+    let zun = ZunCli::shared();
+    let name = zun.name("c30-attach");
     for input in [&[][..], &["-i"]] {
         let create = [&["create"], input, &["--name", name.as_str(), "cirros"]].concat();
-        bed.must(&[&create[..], &["sh", "-c", SCRIPT]].concat());
-        let mut cli = Cli::run(&bed, &["attach", name.as_str()]);
-        eventually("the console is open", || bed.field(name.as_str(), "attached") == 1);
-        bed.must(&["start", name.as_str()]);
+        zun.must(&[&create[..], &["sh", "-c", SCRIPT]].concat());
+        let mut cli = Cli::run(&zun, &["attach", name.as_str()]);
+        eventually("the console is open", || zun.field(name.as_str(), "attached") == 1);
+        zun.must(&["start", name.as_str()]);
         cli.says("ready");
         cli.passes_signals_on();
-        bed.must(&["delete", "--force", name.as_str()]);
+        zun.must(&["delete", "--force", name.as_str()]);
     }
 }
 
 #[test]
 fn c30_signals_to_an_exec_are_its_processs_and_not_the_containers() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c30-exec");
-    bed.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
-    let mut cli = Cli::run(&bed, &["exec", "-i", name.as_str(), "sh", "-c", SCRIPT]);
+    let zun = ZunCli::shared();
+    let name = zun.name("c30-exec");
+    zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
+    let mut cli = Cli::run(&zun, &["exec", "-i", name.as_str(), "sh", "-c", SCRIPT]);
     cli.says("ready");
     cli.passes_signals_on();
-    assert_eq!(bed.field(name.as_str(), "status"), "Running");
+    assert_eq!(zun.field(name.as_str(), "status"), "Running");
 }
 
 #[test]
 fn c30_a_watcher_and_who_keeps_signals_leave_by_them() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c30-watch");
-    bed.must(&["run", "-d", "--name", name.as_str(), "cirros", "sh", "-c", SCRIPT]);
+    let zun = ZunCli::shared();
+    let name = zun.name("c30-watch");
+    zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sh", "-c", SCRIPT]);
     for flag in ["--no-stdin", "--no-sig-proxy"] {
-        let mut cli = Cli::run(&bed, &["attach", flag, name.as_str()]);
-        eventually("the console is open", || bed.field(name.as_str(), "attached") == 1);
+        let mut cli = Cli::run(&zun, &["attach", flag, name.as_str()]);
+        eventually("the console is open", || zun.field(name.as_str(), "attached") == 1);
         cli.signal(Signal::INT);
         assert_eq!(cli.child.wait().expect("zun ends").code(), Some(130), "{flag}");
-        eventually("no console is counted", || bed.field(name.as_str(), "attached") == 0);
-        assert_eq!(bed.field(name.as_str(), "status"), "Running");
+        eventually("no console is counted", || zun.field(name.as_str(), "attached") == 0);
+        assert_eq!(zun.field(name.as_str(), "status"), "Running");
     }
 }

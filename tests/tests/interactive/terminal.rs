@@ -3,20 +3,20 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use zun_tests::bed::{Bed, Finished};
 use zun_tests::eventually::eventually;
 use zun_tests::profile::is_long;
 use zun_tests::pty::Pty;
 use zun_tests::trial;
+use zun_tests::zun_cli::{Finished, ZunCli};
 
 const SIZE: (u16, u16) = (33, 101);
 
 #[test]
 fn c01_a_shell_prompts_without_enter_and_the_terminal_is_restored() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c01");
-    let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
+    let zun = ZunCli::shared();
+    let name = zun.name("c01");
+    let mut term = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
     let before = term.first_modes();
     term.shows("/ #");
     assert_ne!(term.modes(), before, "the terminal is raw while the shell runs");
@@ -30,9 +30,9 @@ fn c01_a_shell_prompts_without_enter_and_the_terminal_is_restored() {
 #[test]
 fn c02_the_shells_exit_code_is_the_clis() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c02");
-    let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
+    let zun = ZunCli::shared();
+    let name = zun.name("c02");
+    let mut term = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
     term.shows("/ #");
     term.types("exit 42\r");
     assert_eq!(term.exit(), 42);
@@ -41,11 +41,11 @@ fn c02_the_shells_exit_code_is_the_clis() {
 #[test]
 fn c14_a_resize_reaches_the_container_at_once() {
     let mut trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c14");
+    let zun = ZunCli::shared();
+    let name = zun.name("c14");
     let script = "trap 'stty size' WINCH; echo re''ady; while :; do sleep 0.01; done";
     let run = ["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh", "-c", script];
-    let mut term = bed.term(&run, SIZE);
+    let mut term = zun.term(&run, SIZE);
     term.shows("ready");
     let mut took: Vec<Duration> = (30..41)
         .map(|rows| {
@@ -73,9 +73,9 @@ fn c14_a_resize_reaches_the_container_at_once() {
 #[test]
 fn c15_of_many_resizes_the_last_wins_without_a_word() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c15");
-    let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
+    let zun = ZunCli::shared();
+    let name = zun.name("c15");
+    let mut term = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
     term.shows("/ #");
     for columns in 20..220 {
         term.resize(40, columns);
@@ -91,11 +91,11 @@ fn c15_of_many_resizes_the_last_wins_without_a_word() {
 #[test]
 fn c19_custom_detach_keys_leave_ctrl_p_to_the_shell() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c19");
+    let zun = ZunCli::shared();
+    let name = zun.name("c19");
     let keys =
         ["run", "-i", "--detach-keys", "ctrl-a,d", "--name", name.as_str(), "cirros", "/bin/sh"];
-    let mut term = bed.term(&keys, SIZE);
+    let mut term = zun.term(&keys, SIZE);
     term.shows("/ #");
     term.types("echo fir''st\r");
     term.shows("first");
@@ -103,14 +103,14 @@ fn c19_custom_detach_keys_leave_ctrl_p_to_the_shell() {
     term.shows("first");
     term.types("\x01d");
     assert_eq!(term.exit(), 0);
-    eventually("it runs", || bed.field(name.as_str(), "status") == "Running");
+    eventually("it runs", || zun.field(name.as_str(), "status") == "Running");
 }
 
 #[test]
 fn c20_without_detach_keys_both_reach_the_program() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c20");
+    let zun = ZunCli::shared();
+    let name = zun.name("c20");
     let script = "stty raw -echo; echo ready; head -c 2 | od -An -tx1";
     let run = [
         "run",
@@ -124,7 +124,7 @@ fn c20_without_detach_keys_both_reach_the_program() {
         "-c",
         script,
     ];
-    let mut term = bed.term(&run, SIZE);
+    let mut term = zun.term(&run, SIZE);
     term.shows("ready");
     term.types("\x10\x11");
     term.shows("10 11");
@@ -134,11 +134,11 @@ fn c20_without_detach_keys_both_reach_the_program() {
 #[test]
 fn c25_a_terminal_that_is_not_there_is_an_error_that_says_so() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let finished = bed.zun(&["run", "-i", "-t", "--rm", "cirros", "/bin/sh"]);
+    let zun = ZunCli::shared();
+    let finished = zun.run(&["run", "-i", "-t", "--rm", "cirros", "/bin/sh"]);
     assert_eq!(finished.code, 125, "{finished:?}");
     assert!(finished.stderr.contains("terminal"), "{finished:?}");
-    let output = bed.piped(&["run", "-i", "-t", "--rm", "cirros", "/bin/sh"], b"exit 0\n");
+    let output = zun.piped(&["run", "-i", "-t", "--rm", "cirros", "/bin/sh"], b"exit 0\n");
     let finished = Finished::from(output);
     assert_eq!((finished.code, finished.stdout.as_str()), (125, ""), "{finished:?}");
     assert!(finished.stderr.contains("terminal"), "{finished:?}");
@@ -147,9 +147,9 @@ fn c25_a_terminal_that_is_not_there_is_an_error_that_says_so() {
 #[test]
 fn c31_control_characters_go_to_the_program() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c31");
-    let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
+    let zun = ZunCli::shared();
+    let name = zun.name("c31");
+    let mut term = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
     term.shows("/ #");
     term.types("trap 'echo caug''ht' INT\r");
     term.shows("/ #");
@@ -164,12 +164,12 @@ fn c31_control_characters_go_to_the_program() {
 #[test]
 fn c31_each_control_character_reaches_a_program_that_reads_bytes() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c31-bytes");
+    let zun = ZunCli::shared();
+    let name = zun.name("c31-bytes");
     let script = "stty raw -echo; echo ready; head -c 5 | od -An -tx1";
-    bed.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
+    zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
     for start in [&["run", "-i", "--rm", "cirros"][..], &["exec", "-i", name.as_str()]] {
-        let mut term = bed.term(&[start, &["sh", "-c", script]].concat(), SIZE);
+        let mut term = zun.term(&[start, &["sh", "-c", script]].concat(), SIZE);
         term.shows("ready");
         term.types("\x03\x1a\x1c\x04\x11");
         term.shows("03 1a 1c 04 11");
@@ -180,15 +180,15 @@ fn c31_each_control_character_reaches_a_program_that_reads_bytes() {
 #[test]
 fn c31_the_terminal_turns_control_characters_into_signals_of_the_program() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c31-signals");
+    let zun = ZunCli::shared();
+    let name = zun.name("c31-signals");
     // A terminal throws away what is on its way when a signal is typed, unless it is told not to.
     // And a `read` that a signal interrupts fails as one at the end of the input does.
     let script = "stty noflsh; for s in INT QUIT TSTP; do trap \"echo got-$s; seen=1\" $s; done; echo ready; \
                   while :; do seen=; if read -r line; then echo \"line $line\"; \
                   elif [ -z \"$seen\" ]; then exit 6; fi; done";
     let run = ["run", "-i", "--name", name.as_str(), "cirros", "sh", "-c", script];
-    let mut term = bed.term(&run, SIZE);
+    let mut term = zun.term(&run, SIZE);
     term.shows("ready");
     for (key, word) in [("\x03", "got-INT"), ("\x1c", "got-QUIT"), ("\x1a", "got-TSTP")] {
         term.types(key);
@@ -205,12 +205,12 @@ fn c31_the_terminal_turns_control_characters_into_signals_of_the_program() {
 #[test]
 fn c32_a_terminated_cli_restores_the_terminal() {
     let _trial = trial!();
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::QUIT, 131)] {
-        let name = bed.name("c32");
+        let name = zun.name("c32");
         let run = ["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"];
         for verb in [&run[..], &["attach", name.as_str()], &["exec", "-i", name.as_str(), "sh"]] {
-            let mut term = bed.term(verb, SIZE);
+            let mut term = zun.term(verb, SIZE);
             let before = term.first_modes();
             term.shows("/ #");
             term.signal(signal);
@@ -223,9 +223,9 @@ fn c32_a_terminated_cli_restores_the_terminal() {
 #[test]
 fn c49_characters_arrive_whole_whatever_the_writes() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c49");
-    let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
+    let zun = ZunCli::shared();
+    let name = zun.name("c49");
+    let mut term = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
     term.shows("/ #");
     term.types("printf '\\xe6'; printf '\\x97'; printf '\\xa5'; printf '\\xf0\\x9f'; printf '\\x98\\x80'; echo\r");
     term.shows("日😀");
@@ -236,9 +236,9 @@ fn c49_characters_arrive_whole_whatever_the_writes() {
 #[test]
 fn c32_a_stopped_cli_gives_the_terminal_back_and_takes_it_again() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c32-stop");
-    let mut term = bed.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
+    let zun = ZunCli::shared();
+    let name = zun.name("c32-stop");
+    let mut term = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
     let before = term.first_modes();
     term.shows("/ #");
     let raw = term.modes();

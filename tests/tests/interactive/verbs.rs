@@ -4,47 +4,47 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use zun_tests::bed::{Bed, Finished, Name};
 use zun_tests::eventually::eventually;
+use zun_tests::zun_cli::{Finished, Name, ZunCli};
 
-fn run(bed: &Bed, test: &str, script: &str) -> Name {
-    let name = bed.name(test);
-    bed.must(&["run", "-d", "--name", name.as_str(), "cirros", "sh", "-c", script]);
+fn run(zun: &ZunCli, test: &str, script: &str) -> Name {
+    let name = zun.name(test);
+    zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sh", "-c", script]);
     name
 }
 
 #[test]
 fn logs_come_on_their_own_streams_byte_by_byte() {
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     // More than the control plane would carry.
     let line = "0123456789abcdef".repeat(4) + "\n";
     let flood = format!("yes {} | head -c 6500000", line.trim_end());
     let script = format!(
         "printf 'a\\303\\274\\000\\r\\033b\\n'; sleep 0.3; echo oops >&2; sleep 0.3; {flood}"
     );
-    let name = run(&bed, "logs", &script);
-    bed.must(&["wait", name.as_str()]);
+    let name = run(&zun, "logs", &script);
+    zun.must(&["wait", name.as_str()]);
     let first = b"a\xc3\xbc\0\r\x1bb\n";
-    let output = bed.piped(&["logs", name.as_str()], b"");
+    let output = zun.piped(&["logs", name.as_str()], b"");
     assert!(output.stdout.starts_with(first));
     assert_eq!(output.stdout.len(), first.len() + 6_500_000);
     assert_eq!(output.stderr, b"oops\n");
-    let only = bed.zun(&["logs", "--stderr", name.as_str()]);
+    let only = zun.run(&["logs", "--stderr", name.as_str()]);
     assert_eq!((only.stdout.as_str(), only.stderr.as_str()), ("", "oops\n"));
-    assert_eq!(bed.must(&["logs", "--stdout", "-n", "2", name.as_str()]), line.repeat(2));
-    let stamped = bed.zun(&["logs", "--stderr", "--timestamps", name.as_str()]).stderr;
+    assert_eq!(zun.must(&["logs", "--stdout", "-n", "2", name.as_str()]), line.repeat(2));
+    let stamped = zun.run(&["logs", "--stderr", "--timestamps", name.as_str()]).stderr;
     let (time, words) = stamped.split_once(' ').expect("a time");
     assert_eq!(words, "oops\n");
-    let before = bed.piped(&["logs", "--stdout", "--until", time, name.as_str()], b"");
+    let before = zun.piped(&["logs", "--stdout", "--until", time, name.as_str()], b"");
     assert_eq!(before.stdout, first);
-    assert_eq!(bed.must(&["logs", "--since", "1s", "--until", "0.5", name.as_str()]), "");
+    assert_eq!(zun.must(&["logs", "--since", "1s", "--until", "0.5", name.as_str()]), "");
 }
 
 #[test]
 fn logs_are_followed_as_they_come_until_the_end() {
-    let bed = Bed::shared();
-    let name = run(&bed, "follow", "echo first; sleep 2; echo second; sleep 2; echo last >&2");
-    let mut child = bed
+    let zun = ZunCli::shared();
+    let name = run(&zun, "follow", "echo first; sleep 2; echo second; sleep 2; echo last >&2");
+    let mut child = zun
         .command(&["logs", "-f", name.as_str()])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -68,8 +68,8 @@ fn logs_are_followed_as_they_come_until_the_end() {
 
 #[test]
 fn files_go_in_and_come_out_unharmed() {
-    let bed = Bed::shared();
-    let name = run(&bed, "cp", "sleep 1000");
+    let zun = ZunCli::shared();
+    let name = run(&zun, "cp", "sleep 1000");
     let place = tempfile::tempdir().expect("a folder");
     let path = |name: &str| place.path().join(name).to_str().expect("text").to_owned();
     let inside = |path: &str| format!("{}:{path}", name.as_str());
@@ -79,19 +79,19 @@ fn files_go_in_and_come_out_unharmed() {
     std::fs::write(path("tree/deep/er/ünï code"), b"x").expect("a file");
     std::os::unix::fs::symlink("deep/file", path("tree/link")).expect("a link");
     // A folder that is there takes it; one that is not, it becomes.
-    bed.must(&["cp", &path("tree"), &inside("/tmp")]);
-    bed.must(&["cp", &path("tree"), &inside("/tmp/other")]);
-    bed.must(&["cp", &path("tree/deep/file"), &inside("/tmp/renamed file")]);
+    zun.must(&["cp", &path("tree"), &inside("/tmp")]);
+    zun.must(&["cp", &path("tree"), &inside("/tmp/other")]);
+    zun.must(&["cp", &path("tree/deep/file"), &inside("/tmp/renamed file")]);
     let script = "cd /tmp && cmp tree/deep/file 'renamed file' && cmp tree/link other/deep/file && \
                   stat -c %u 'renamed file' && cat 'other/deep/er/ünï code'";
-    assert_eq!(bed.must(&["exec", name.as_str(), "sh", "-c", script]), "0\nx");
+    assert_eq!(zun.must(&["exec", name.as_str(), "sh", "-c", script]), "0\nx");
     // And back.
-    bed.must(&["cp", &inside("/tmp/tree"), &path("back")]);
+    zun.must(&["cp", &inside("/tmp/tree"), &path("back")]);
     assert!(std::fs::read(path("back/deep/file")).expect("a file") == bytes);
     assert_eq!(std::fs::read_link(path("back/link")).expect("a link").to_str(), Some("deep/file"));
-    bed.must(&["cp", &inside("/tmp/tree/."), &path("back/deep")]);
+    zun.must(&["cp", &inside("/tmp/tree/."), &path("back/deep")]);
     assert_eq!(std::fs::read(path("back/deep/deep/er/ünï code")).expect("a file"), b"x");
-    bed.must(&["cp", &inside("/tmp/renamed file"), &path("back/link2")]);
+    zun.must(&["cp", &inside("/tmp/renamed file"), &path("back/link2")]);
     assert!(std::fs::read(path("back/link2")).expect("a file") == bytes);
     for (source, destination) in [
         (inside("/no/such"), path("x")),
@@ -101,7 +101,7 @@ fn files_go_in_and_come_out_unharmed() {
         (inside("/tmp/tree"), path("back/link2")),
         (path("tree"), path("other")),
     ] {
-        let refused = bed.zun(&["cp", &source, &destination]);
+        let refused = zun.run(&["cp", &source, &destination]);
         assert_eq!((refused.code, refused.stdout.as_str()), (1, ""), "{source}: {refused:?}");
         assert_eq!(refused.stderr.lines().count(), 1, "{source}: {refused:?}");
     }
@@ -109,9 +109,9 @@ fn files_go_in_and_come_out_unharmed() {
 
 #[test]
 fn files_go_through_pipes_as_a_tar_stream() {
-    let bed = Bed::shared();
-    let name = bed.name("cptar");
-    bed.must(&["create", "--name", name.as_str(), "cirros", "sleep", "1000"]);
+    let zun = ZunCli::shared();
+    let name = zun.name("cptar");
+    zun.must(&["create", "--name", name.as_str(), "cirros", "sleep", "1000"]);
     let place = tempfile::tempdir().expect("a folder");
     std::fs::write(place.path().join("a"), b"content").expect("a file");
     let packed = std::process::Command::new("tar")
@@ -119,9 +119,9 @@ fn files_go_through_pipes_as_a_tar_stream() {
         .output()
         .expect("tar runs");
     let inside = format!("{}:/root", name.as_str());
-    let output = bed.piped(&["cp", "-", &inside], &packed.stdout);
+    let output = zun.piped(&["cp", "-", &inside], &packed.stdout);
     assert!(output.status.success(), "{:?}", Finished::from(output));
-    let output = bed.piped(&["cp", &format!("{inside}/a"), "-"], b"");
+    let output = zun.piped(&["cp", &format!("{inside}/a"), "-"], b"");
     assert!(output.status.success());
     std::fs::write(place.path().join("out.tar"), &output.stdout).expect("a file");
     let listed = std::process::Command::new("tar")
@@ -133,23 +133,23 @@ fn files_go_through_pipes_as_a_tar_stream() {
 
 #[test]
 fn processes_and_use_are_shown() {
-    let bed = Bed::shared();
-    let name = run(&bed, "top", "sleep 1000");
+    let zun = ZunCli::shared();
+    let name = run(&zun, "top", "sleep 1000");
     // An engine says that it runs a moment before the command has replaced the program that sets the container up.
-    eventually("the command is shown", || bed.must(&["top", name.as_str()]).contains("sleep 1000"));
-    let top = bed.must(&["top", "--format", "json", name.as_str(), "-eo", "pid,comm"]);
+    eventually("the command is shown", || zun.must(&["top", name.as_str()]).contains("sleep 1000"));
+    let top = zun.must(&["top", "--format", "json", name.as_str(), "-eo", "pid,comm"]);
     let top: serde_json::Value = serde_json::from_str(&top).expect("JSON");
     assert_eq!(top["Titles"], serde_json::json!(["PID", "COMMAND"]));
-    let table = bed.must(&["stats", "--no-stream", name.as_str()]);
+    let table = zun.must(&["stats", "--no-stream", name.as_str()]);
     assert!(table.contains(name.as_str()) && table.contains("512.0 MiB"), "{table}");
-    let stats = bed.must(&["stats", "--format", "json", name.as_str()]);
+    let stats = zun.must(&["stats", "--format", "json", name.as_str()]);
     let stats: serde_json::Value = serde_json::from_str(&stats).expect("JSON");
     assert!(stats[0]["PIDS"].as_u64().is_some_and(|count| count >= 1), "{stats}");
-    let mut live = bed.term(&["stats", name.as_str()], (24, 120));
+    let mut live = zun.term(&["stats", name.as_str()], (24, 120));
     live.shows("512.0 MiB");
     live.types("\x03");
     for flags in [&["stats", "--no-stream"][..], &["stats"]] {
-        let mut live = bed.term(&[flags, &["no-such-container"]].concat(), (24, 120));
+        let mut live = zun.term(&[flags, &["no-such-container"]].concat(), (24, 120));
         assert_eq!(live.exit(), 1, "{flags:?}: {}", live.transcript());
         live.shows("no-such-container");
     }
@@ -157,52 +157,52 @@ fn processes_and_use_are_shown() {
 
 #[test]
 fn a_container_is_renamed_and_its_limits_are_changed_while_it_runs() {
-    let bed = Bed::shared();
-    let name = run(&bed, "update", "sleep 1000");
-    bed.must(&["update", "--memory", "96m", "--cpu", "0.5", name.as_str()]);
-    assert_eq!(bed.field(name.as_str(), "memory"), "96");
-    let stats = bed.must(&["stats", "--no-stream", name.as_str()]);
+    let zun = ZunCli::shared();
+    let name = run(&zun, "update", "sleep 1000");
+    zun.must(&["update", "--memory", "96m", "--cpu", "0.5", name.as_str()]);
+    assert_eq!(zun.field(name.as_str(), "memory"), "96");
+    let stats = zun.must(&["stats", "--no-stream", name.as_str()]);
     assert!(stats.contains("96.0 MiB"), "{stats}");
-    let other = bed.name("renamed");
+    let other = zun.name("renamed");
     assert_eq!(
-        bed.must(&["rename", name.as_str(), other.as_str()]),
+        zun.must(&["rename", name.as_str(), other.as_str()]),
         format!("{}\n", other.as_str())
     );
-    assert_eq!(bed.field(other.as_str(), "status"), "Running");
-    assert_eq!(bed.zun(&["show", name.as_str()]).code, 1);
-    assert_eq!(bed.zun(&["update", other.as_str()]).code, 2);
-    assert_eq!(bed.zun(&["update", "--memory", "1", other.as_str()]).code, 1);
+    assert_eq!(zun.field(other.as_str(), "status"), "Running");
+    assert_eq!(zun.run(&["show", name.as_str()]).code, 1);
+    assert_eq!(zun.run(&["update", other.as_str()]).code, 2);
+    assert_eq!(zun.run(&["update", "--memory", "1", other.as_str()]).code, 1);
 }
 
 #[test]
 fn a_wait_for_several_prints_their_codes_in_order() {
-    let bed = Bed::shared();
-    let slow = run(&bed, "wait", "sleep 2; exit 3");
-    let quick = run(&bed, "wait", "exit 4");
-    let finished = bed.zun(&["wait", slow.as_str(), quick.as_str(), "no-such-container"]);
+    let zun = ZunCli::shared();
+    let slow = run(&zun, "wait", "sleep 2; exit 3");
+    let quick = run(&zun, "wait", "exit 4");
+    let finished = zun.run(&["wait", slow.as_str(), quick.as_str(), "no-such-container"]);
     assert_eq!((finished.code, finished.stdout.as_str()), (1, "3\n4\n"), "{finished:?}");
     assert!(finished.stderr.contains("no-such-container"), "{finished:?}");
 }
 
 #[test]
 fn programs_are_told_of_each_verb_in_their_format() {
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     // It lives until it is told: what it may use can be changed only while it is not about to end.
-    let name = run(&bed, "format", "until [ -e /end ]; do sleep 0.1; done; exit 3");
+    let name = run(&zun, "format", "until [ -e /end ]; do sleep 0.1; done; exit 3");
     let told = |words: &[&str]| -> serde_json::Value {
-        serde_json::from_str(&bed.must(&[&["--format", "json"], words].concat())).expect("JSON")
+        serde_json::from_str(&zun.must(&[&["--format", "json"], words].concat())).expect("JSON")
     };
-    let id = bed.field(name.as_str(), "uuid");
+    let id = zun.field(name.as_str(), "uuid");
     assert!(told(&["list", "-q", "--name", name.as_str()]) == serde_json::json!([id]));
     assert_eq!(told(&["list", "-q", "--name", "nobody"]), serde_json::json!([]));
     assert_eq!(
         told(&["update", "--cpu", "0.5", name.as_str()]),
         serde_json::json!([name.as_str()])
     );
-    let other = bed.name("format-renamed");
+    let other = zun.name("format-renamed");
     assert_eq!(told(&["rename", name.as_str(), other.as_str()])["name"], other.as_str());
-    bed.must(&["exec", other.as_str(), "touch", "/end"]);
-    let finished = bed.zun(&["wait", "--format", "json", other.as_str(), "nobody"]);
+    zun.must(&["exec", other.as_str(), "touch", "/end"]);
+    let finished = zun.run(&["wait", "--format", "json", other.as_str(), "nobody"]);
     let waited: serde_json::Value = serde_json::from_str(&finished.stdout).expect("JSON");
     let expected = serde_json::json!([
         {"container": other.as_str(), "exit_code": 3},
@@ -210,14 +210,14 @@ fn programs_are_told_of_each_verb_in_their_format() {
     ]);
     assert_eq!((finished.code, waited), (1, expected));
     assert_eq!(told(&["delete", other.as_str()]), serde_json::json!([other.as_str()]));
-    let third = bed.name("format-run");
+    let third = zun.name("format-run");
     let made = told(&["create", "-q", "--name", third.as_str(), "cirros"]);
-    assert_eq!(made["uuid"], bed.field(third.as_str(), "uuid"));
+    assert_eq!(made["uuid"], zun.field(third.as_str(), "uuid"));
 }
 
 #[test]
 fn the_environment_of_a_run_comes_from_files_flags_and_here() {
-    let bed = Bed::shared().with("FROM_HERE", "a b").with("OVERRIDDEN", "no");
+    let zun = ZunCli::shared().with("FROM_HERE", "a b").with("OVERRIDDEN", "no");
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     let lines = "# a comment\n\nFROM_FILE=c=d\nFROM_HERE\nUNSET_ANYWHERE\nBOTH=file\n";
     std::io::Write::write_all(&mut file, lines.as_bytes()).expect("written");
@@ -226,17 +226,17 @@ fn the_environment_of_a_run_comes_from_files_flags_and_here() {
     let script =
         "echo $FROM_FILE/$FROM_HERE/$BOTH/$OVERRIDDEN/${EMPTY-unset}/${UNSET_ANYWHERE-unset}";
     let run = [&["run", "--rm"][..], &flags, &["cirros", "sh", "-c", script]].concat();
-    let shown = bed.unless_lost(|| bed.must(&run), |shown| !shown.is_empty());
+    let shown = zun.retry_if_engine_lost_output(|| zun.must(&run), |shown| !shown.is_empty());
     assert_eq!(shown, "c=d/a b/flag/yes//unset\n");
     std::io::Write::write_all(&mut file, b"export A=b\n").expect("written");
-    let refused = bed.zun(&["run", "--rm", "--env-file", &path, "cirros"]);
+    let refused = zun.run(&["run", "--rm", "--env-file", &path, "cirros"]);
     assert_eq!((refused.code, refused.stderr.lines().count()), (125, 1), "{refused:?}");
     assert!(refused.stderr.contains("line 7"), "{refused:?}");
-    let missing = bed.zun(&["run", "--rm", "--env-file", "/no/such/file", "cirros"]);
+    let missing = zun.run(&["run", "--rm", "--env-file", "/no/such/file", "cirros"]);
     assert_eq!((missing.code, missing.stderr.lines().count()), (125, 1), "{missing:?}");
     let bytes = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"\xff");
     let output =
-        bed.command(&["run", "--rm", "-e", "BYTES", "cirros"]).env("BYTES", bytes).output();
+        zun.command(&["run", "--rm", "-e", "BYTES", "cirros"]).env("BYTES", bytes).output();
     let refused = Finished::from(output.expect("zun runs"));
     assert_eq!((refused.code, refused.stderr.lines().count()), (125, 1), "{refused:?}");
     assert!(refused.stderr.contains("`BYTES`"), "{refused:?}");
@@ -244,7 +244,7 @@ fn the_environment_of_a_run_comes_from_files_flags_and_here() {
 
 #[test]
 fn links_of_a_container_lead_nowhere_outside_of_it_or_of_the_destination() {
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     let place = tempfile::tempdir().expect("a folder");
     let outside = place.path().join("outside");
     let destination = place.path().join("destination");
@@ -256,11 +256,11 @@ fn links_of_a_container_lead_nowhere_outside_of_it_or_of_the_destination() {
          ln -s /etc /within; echo ready; sleep 1000",
         outside.display()
     );
-    let name = run(&bed, "cp-links", &script);
-    eventually("the links are there", || bed.zun(&["logs", name.as_str()]).stdout == "ready\n");
+    let name = run(&zun, "cp-links", &script);
+    eventually("the links are there", || zun.run(&["logs", name.as_str()]).stdout == "ready\n");
     let inside = |path: &str| format!("{}:{path}", name.as_str());
     // Links come as links.
-    bed.must(&["cp", &inside("/tree/."), &path(&destination)]);
+    zun.must(&["cp", &inside("/tree/."), &path(&destination)]);
     for (link, to) in [("link", outside.clone()), ("dangling", outside.join("new"))] {
         assert_eq!(std::fs::read_link(destination.join(link)).expect("a link"), to);
     }
@@ -269,7 +269,7 @@ fn links_of_a_container_lead_nowhere_outside_of_it_or_of_the_destination() {
     let planted = place.path().join("planted");
     std::fs::create_dir(&planted).expect("a folder");
     std::os::unix::fs::symlink(&outside, planted.join("down")).expect("a link");
-    let copied = bed.zun(&["cp", &inside("/tree/."), &path(&planted)]);
+    let copied = zun.run(&["cp", &inside("/tree/."), &path(&planted)]);
     let left: Vec<_> = std::fs::read_dir(&outside).expect("a folder").collect();
     assert!(left.is_empty(), "{left:?} after {copied:?}");
     let refused = copied.code == 1 && copied.stderr.contains("down");
@@ -279,15 +279,15 @@ fn links_of_a_container_lead_nowhere_outside_of_it_or_of_the_destination() {
     // In a container a link leads within it.
     let file = place.path().join("zun-was-here");
     std::fs::write(&file, "x").expect("a file");
-    bed.must(&["cp", &path(&file), &inside("/within/zun-was-here")]);
-    assert_eq!(bed.must(&["exec", name.as_str(), "cat", "/etc/zun-was-here"]), "x");
+    zun.must(&["cp", &path(&file), &inside("/within/zun-was-here")]);
+    assert_eq!(zun.must(&["exec", name.as_str(), "cat", "/etc/zun-was-here"]), "x");
     assert!(!std::path::Path::new("/etc/zun-was-here").exists());
 }
 
 #[test]
 fn every_flag_of_run_reaches_the_container_and_is_shown() {
-    let bed = Bed::shared();
-    let name = bed.name("flags");
+    let zun = ZunCli::shared();
+    let name = zun.name("flags");
     let mut flags = vec!["run", "-d", "--name", name.as_str(), "-e", "A=b c", "--workdir", "/etc"];
     flags.extend(["--hostname", "box", "--label", "role=demo", "--cpu", "0.5", "--memory", "64m"]);
     flags.extend(["--entrypoint", "sh -c", "--restart", "on-failure:2", "--user", "65534"]);
@@ -295,8 +295,8 @@ fn every_flag_of_run_reaches_the_container_and_is_shown() {
     flags.push(
         "echo $A; pwd; hostname; id -u; touch /x; trap 'exit 5' INT; while :; do sleep 0.1; done",
     );
-    bed.must(&flags);
-    let shown = bed.must(&["show", name.as_str(), "--format", "json"]);
+    zun.must(&flags);
+    let shown = zun.must(&["show", name.as_str(), "--format", "json"]);
     let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
     for (field, value) in [
         ("environment", serde_json::json!({"A": "b c"})),
@@ -318,11 +318,11 @@ fn every_flag_of_run_reaches_the_container_and_is_shown() {
         assert_eq!(shown[field], value, "{field}");
     }
     eventually("it has spoken", || {
-        bed.zun(&["logs", name.as_str()]).stderr.contains("Read-only file system")
+        zun.run(&["logs", name.as_str()]).stderr.contains("Read-only file system")
     });
-    assert_eq!(bed.must(&["logs", "--stdout", name.as_str()]), "b c\n/etc\nbox\n65534\n");
-    bed.must(&["stop", name.as_str()]);
-    assert_eq!(bed.must(&["wait", name.as_str()]), "5\n");
-    let missing = bed.zun(&["run", "--pull", "never", "no-such-image-at-all"]);
+    assert_eq!(zun.must(&["logs", "--stdout", name.as_str()]), "b c\n/etc\nbox\n65534\n");
+    zun.must(&["stop", name.as_str()]);
+    assert_eq!(zun.must(&["wait", name.as_str()]), "5\n");
+    let missing = zun.run(&["run", "--pull", "never", "no-such-image-at-all"]);
     assert_eq!((missing.code, missing.stdout.as_str()), (125, ""), "{missing:?}");
 }

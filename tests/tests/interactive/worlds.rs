@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-use zun_tests::bed::Bed;
 use zun_tests::eventually::eventually;
 use zun_tests::profile::is_long;
 use zun_tests::pty::Pty;
 use zun_tests::tls::Forge;
 use zun_tests::world::{Front, World};
+use zun_tests::zun_cli::ZunCli;
 use zun_tests::{tls, trial};
 
 use super::links::Dropped;
@@ -21,11 +21,11 @@ use super::links::Dropped;
 const SIZE: (u16, u16) = (24, 80);
 
 /// A shell on a terminal.
-fn shell(bed: &Bed, name: &str) -> Pty {
-    let mut term = bed.term(&["run", "-i", "--name", name, "cirros", "/bin/sh"], SIZE);
+fn shell(zun: &ZunCli, name: &str) -> Pty {
+    let mut term = zun.term(&["run", "-i", "--name", name, "cirros", "/bin/sh"], SIZE);
     term.shows("/ #");
     // The process speaks a moment before the service has heard that it runs.
-    eventually("it runs", || bed.field(name, "status") == "Running");
+    eventually("it runs", || zun.field(name, "status") == "Running");
     term
 }
 
@@ -33,8 +33,8 @@ fn shell(bed: &Bed, name: &str) -> Pty {
 struct Cat(Child, BufReader<ChildStdout>);
 
 impl Cat {
-    fn begin(bed: &Bed, name: &str) -> Self {
-        let mut command = bed.command(&["exec", "-i", name, "cat"]);
+    fn begin(zun: &ZunCli, name: &str) -> Self {
+        let mut command = zun.command(&["exec", "-i", name, "cat"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("zun runs");
         let lines = BufReader::new(child.stdout.take().expect("a pipe"));
@@ -67,15 +67,15 @@ fn says(term: &mut Pty, word: &str) {
 async fn c24_another_tenants_container_is_one_that_is_not_there() {
     let _trial = trial!();
     let world = World::start(1).await;
-    let (bed, stranger) = (world.bed(), world.stranger());
-    bed.must(&["run", "-d", "--name", "ours", "cirros", "sleep", "600"]);
-    let id = bed.field("ours", "uuid");
+    let (zun, stranger) = (world.zun(), world.stranger());
+    zun.must(&["run", "-d", "--name", "ours", "cirros", "sleep", "600"]);
+    let id = zun.field("ours", "uuid");
     let id = id.as_str().expect("an id");
     for verb in [&["attach"][..], &["exec"], &["exec", "-i"], &["logs"], &["show"]] {
         for container in ["ours", id] {
             let command: &[&str] = if verb[0] == "exec" { &["id"] } else { &[] };
-            let there = stranger.zun(&[verb, &[container], command].concat());
-            let missing = stranger.zun(&[verb, &["no-such"], command].concat());
+            let there = stranger.run(&[verb, &[container], command].concat());
+            let missing = stranger.run(&[verb, &["no-such"], command].concat());
             assert_eq!((there.code, there.stdout.as_str()), (missing.code, ""), "{there:?}");
             let words = |text: &str| text.split(" (request").next().unwrap_or_default().to_owned();
             let expected = words(&missing.stderr).replace("no-such", container);
@@ -83,7 +83,7 @@ async fn c24_another_tenants_container_is_one_that_is_not_there() {
         }
     }
     assert_eq!(stranger.must(&["list", "--format", "json"]).trim(), "[]");
-    bed.must(&["delete", "--force", "ours"]);
+    zun.must(&["delete", "--force", "ours"]);
     world.stop().await;
 }
 
@@ -91,9 +91,9 @@ async fn c24_another_tenants_container_is_one_that_is_not_there() {
 async fn c44_a_host_that_goes_down_ends_each_console_with_one_line() {
     let _trial = trial!();
     let mut world = World::start(1).await;
-    let bed = world.bed();
-    let mut term = shell(&bed, "down");
-    let mut cat = Cat::begin(&bed, "down");
+    let zun = world.zun();
+    let mut term = shell(&zun, "down");
+    let mut cat = Cat::begin(&zun, "down");
     cat.echoes("before");
     world.end_agent(0, Signal::KILL);
     world.kill_engine(0);
@@ -110,19 +110,19 @@ async fn c44_a_host_that_goes_down_ends_each_console_with_one_line() {
 async fn c45_a_container_with_rm_is_kept_when_its_link_is_lost() {
     let _trial = trial!();
     let world = World::behind(Front::Proxy).await;
-    let bed = world.bed();
+    let zun = world.zun();
     let run = ["run", "-i", "--rm", "--name", "kept", "cirros", "/bin/sh"];
-    let mut term = bed.term(&run, SIZE);
+    let mut term = zun.term(&run, SIZE);
     term.shows("/ #");
     world.proxy().cut();
     assert_eq!(term.exit(), 125);
     assert!(term.transcript().contains("come back with: zun attach kept"), "{}", term.transcript());
-    assert_eq!(bed.field("kept", "status"), "Running");
-    let mut again = bed.term(&["attach", "kept"], SIZE);
+    assert_eq!(zun.field("kept", "status"), "Running");
+    let mut again = zun.term(&["attach", "kept"], SIZE);
     again.shows("/ #");
     again.types("exit 3\r");
     assert_eq!(again.exit(), 3);
-    eventually("it is gone", || bed.zun(&["show", "kept"]).code != 0);
+    eventually("it is gone", || zun.run(&["show", "kept"]).code != 0);
     world.stop().await;
 }
 
@@ -132,9 +132,9 @@ async fn c46_quiet_sessions_of_the_command_live_behind_a_proxy_that_cuts() {
     // Something goes both ways every 40 seconds.
     let (patience, quiet) = if is_long() { (60, 600) } else { (45, 50) };
     let world = World::behind(Front::Impatient(Duration::from_secs(patience))).await;
-    let bed = world.bed();
-    let mut term = shell(&bed, "quiet");
-    let mut cat = Cat::begin(&bed, "quiet");
+    let zun = world.zun();
+    let mut term = shell(&zun, "quiet");
+    let mut cat = Cat::begin(&zun, "quiet");
     cat.echoes("before");
     says(&mut term, "before");
     // The time itself is the condition.
@@ -152,11 +152,11 @@ async fn c46_quiet_sessions_of_the_command_live_behind_a_proxy_that_cuts() {
 async fn c47_the_command_ends_when_its_peer_vanishes() {
     let mut trial = trial!();
     let world = World::behind(Front::Proxy).await;
-    let bed = world.bed();
-    let mut quiet = shell(&bed, "vanished");
-    let mut typing = bed.term(&["attach", "vanished"], SIZE);
+    let zun = world.zun();
+    let mut quiet = shell(&zun, "vanished");
+    let mut typing = zun.term(&["attach", "vanished"], SIZE);
     typing.shows("/ #");
-    let mut cat = Cat::begin(&bed, "vanished");
+    let mut cat = Cat::begin(&zun, "vanished");
     cat.echoes("before");
     let dropped = Dropped::packets_of(world.proxy().address().port());
     let begun = Instant::now();
@@ -177,9 +177,9 @@ async fn c47_the_command_ends_when_its_peer_vanishes() {
 async fn c57_the_command_sends_a_host_of_another_authority_nothing() {
     let _trial = trial!();
     let world = World::behind(Front::Proxy).await;
-    let bed = world.bed();
-    bed.must(&["create", "-i", "--name", "posed", "cirros", "cat"]);
-    bed.must(&["start", "posed"]);
+    let zun = world.zun();
+    zun.must(&["create", "-i", "--name", "posed", "cirros", "cat"]);
+    zun.must(&["start", "posed"]);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     world.proxy().lead_to(listener.local_addr().expect("an address"));
     let names = [dns_of("localhost"), address_of("127.0.0.1")];
@@ -193,7 +193,7 @@ async fn c57_the_command_sends_a_host_of_another_authority_nothing() {
         acceptor.accept(stream).await.err().map(|refusal| refusal.to_string())
     };
     let attach =
-        tokio::task::spawn_blocking(move || bed.piped(&["attach", "posed"], b"a secret\n"));
+        tokio::task::spawn_blocking(move || zun.piped(&["attach", "posed"], b"a secret\n"));
     let (refusal, output) = tokio::join!(posing, attach);
     let output = output.expect("zun ends");
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -216,8 +216,8 @@ fn address_of(address: &str) -> rcgen::SanType {
 async fn c58_the_command_dials_what_the_host_advertises_and_names_it() {
     let _trial = trial!();
     let world = World::behind(Front::Ipv6).await;
-    let bed = world.bed();
-    let mut term = shell(&bed, "six");
+    let zun = world.zun();
+    let mut term = shell(&zun, "six");
     says(&mut term, "over-six");
     let address = world.proxy().address().to_string();
     assert!(address.starts_with("[::1]:"), "{address}");
@@ -225,11 +225,11 @@ async fn c58_the_command_dials_what_the_host_advertises_and_names_it() {
     assert_eq!(term.exit(), 0);
     world.proxy().refuse();
     for verb in [&["attach", "six"][..], &["exec", "six", "id"]] {
-        let refused = bed.zun(verb);
+        let refused = zun.run(verb);
         assert_eq!((refused.code, refused.stderr.lines().count()), (125, 1), "{refused:?}");
         assert!(refused.stderr.contains(&address), "{refused:?}");
     }
-    bed.must(&["delete", "--force", "six"]);
+    zun.must(&["delete", "--force", "six"]);
     world.stop().await;
 }
 
@@ -237,11 +237,11 @@ async fn c58_the_command_dials_what_the_host_advertises_and_names_it() {
 async fn c58_the_command_goes_through_the_proxy_of_its_environment() {
     let _trial = trial!();
     let world = World::behind(Front::Tunnel).await;
-    let direct = world.bed();
-    let bed = world.bed().with("HTTPS_PROXY", &world.tunnel().url());
-    let mut term = shell(&bed, "tunnelled");
+    let direct = world.zun();
+    let zun = world.zun().with("HTTPS_PROXY", &world.tunnel().url());
+    let mut term = shell(&zun, "tunnelled");
     says(&mut term, "through-it");
-    let mut cat = Cat::begin(&bed, "tunnelled");
+    let mut cat = Cat::begin(&zun, "tunnelled");
     cat.echoes("also-this");
     assert_eq!(cat.ends(), (Some(0), String::new()));
     term.types("\x10\x11");
@@ -255,16 +255,16 @@ async fn c58_the_command_goes_through_the_proxy_of_its_environment() {
     let knows = |head: &String| head.to_lowercase().contains(&word.to_lowercase());
     assert!(asked.iter().all(|head| head.contains(&advertised) && knows(head)), "{asked:?}");
     // What is excepted is dialled straight.
-    let excepted = bed.clone().with("NO_PROXY", "near.example,10.0.0.0/8");
-    for bed in [&direct, &excepted] {
-        assert_eq!(bed.must(&["exec", "tunnelled", "echo", "straight"]), "straight\n");
+    let excepted = zun.clone().with("NO_PROXY", "near.example,10.0.0.0/8");
+    for zun in [&direct, &excepted] {
+        assert_eq!(zun.must(&["exec", "tunnelled", "echo", "straight"]), "straight\n");
     }
     assert_eq!(world.tunnel().asked().len(), asked.len());
     let nobody = direct.with("HTTPS_PROXY", "http://127.0.0.1:1");
-    let refused = nobody.zun(&["exec", "tunnelled", "id"]);
+    let refused = nobody.run(&["exec", "tunnelled", "id"]);
     assert_eq!((refused.code, refused.stderr.lines().count()), (125, 1), "{refused:?}");
     assert!(refused.stderr.contains("through the proxy 127.0.0.1:1"), "{refused:?}");
-    bed.must(&["delete", "--force", "tunnelled"]);
+    zun.must(&["delete", "--force", "tunnelled"]);
     world.stop().await;
 }
 
@@ -272,18 +272,18 @@ async fn c58_the_command_goes_through_the_proxy_of_its_environment() {
 async fn c39_a_wait_goes_on_when_the_service_is_back() {
     let _trial = trial!();
     let mut world = World::start(1).await;
-    let bed = world.bed();
+    let zun = world.zun();
     let script = "until [ -e /tmp/end ]; do sleep 0.1; done; exit 6";
-    bed.must(&["run", "-d", "--name", "awaited", "cirros", "sh", "-c", script]);
-    let mut waiting = bed.term(&["wait", "--debug", "awaited"], SIZE);
+    zun.must(&["run", "-d", "--name", "awaited", "cirros", "sh", "-c", script]);
+    let mut waiting = zun.term(&["wait", "--debug", "awaited"], SIZE);
     waiting.shows("-> 200 OK");
     world.end_api(Signal::KILL);
     waiting.shows("still waiting");
     world.start_api();
-    bed.must(&["exec", "awaited", "touch", "/tmp/end"]);
+    zun.must(&["exec", "awaited", "touch", "/tmp/end"]);
     assert_eq!(waiting.exit(), 0, "{}", waiting.transcript());
     assert!(waiting.transcript().lines().any(|line| line == "6"), "{}", waiting.transcript());
-    bed.must(&["delete", "awaited"]);
+    zun.must(&["delete", "awaited"]);
     world.stop().await;
 }
 
@@ -291,17 +291,18 @@ async fn c39_a_wait_goes_on_when_the_service_is_back() {
 #[test]
 fn c32_a_job_that_is_taken_up_again_has_the_terminals_size_of_now() {
     let _trial = trial!();
-    let bed = Bed::shared();
-    let name = bed.name("c32-job");
-    let program = zun_tests::bed::binary("zun");
-    let mut environment = bed.environment().to_vec();
+    let zun = ZunCli::shared();
+    let name = zun.name("c32-job");
+    let program = zun_tests::zun_cli::binary("zun");
+    let mut environment = zun.environment().to_vec();
     environment.push(("PS1".to_owned(), "job> ".to_owned()));
     let mut term = Pty::spawn("/bin/bash", &["--norc", "--noprofile", "-i"], &environment, SIZE);
     term.shows("job> ");
-    let zun = format!("{} run -i --name {} cirros /bin/sh", program.display(), name.as_str());
-    term.types(format!("{zun}\r"));
+    let command_line =
+        format!("{} run -i --name {} cirros /bin/sh", program.display(), name.as_str());
+    term.types(format!("{command_line}\r"));
     term.shows("/ #");
-    let jobs = Command::new("pgrep").args(["-f", "-n", &format!("^{zun}$")]).output();
+    let jobs = Command::new("pgrep").args(["-f", "-n", &format!("^{command_line}$")]).output();
     let pid = String::from_utf8(jobs.expect("pgrep runs").stdout).expect("text");
     let pid = pid.trim().parse().ok().and_then(rustix::process::Pid::from_raw).expect("a pid");
     rustix::process::kill_process(pid, Signal::TSTP).expect("it runs");

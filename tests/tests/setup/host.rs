@@ -21,8 +21,8 @@ use zun_compute::docker_setup::{
 use zun_compute::driver::docker::{CONSOLE_SIZE_API, RUNTIME_PROGRAM};
 use zun_compute::settings::Settings;
 use zun_standalone::engine::{Layout, PrivateEngine};
-use zun_tests::bed::binary;
 use zun_tests::tls::Dialler;
+use zun_tests::zun_cli::binary;
 
 use super::units::Units;
 

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::UnixStream;
 use zun_compute::docker_setup::{ServiceError, Services, UnitAction};
 use zun_standalone::engine::Layout;
-use zun_tests::bed::binary;
+use zun_tests::zun_cli::binary;
 
 const PATIENCE: Duration = Duration::from_secs(40);
 const PAUSE: Duration = Duration::from_millis(10);

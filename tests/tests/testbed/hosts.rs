@@ -2,7 +2,7 @@
 
 use zun_tests::eventually::eventually;
 
-use super::support::{COMPUTE1, COMPUTE2, CONTROLLER, Host, bed};
+use super::support::{COMPUTE1, COMPUTE2, CONTROLLER, Host, zun};
 
 const SERVICES: [(Host, &str); 3] =
     [(CONTROLLER, "zun-api"), (COMPUTE1, "zun-compute"), (COMPUTE2, "zun-compute")];
@@ -76,7 +76,7 @@ fn a_host_that_reboots_serves_again_and_has_nothing_to_set_up() {
             String::from_utf8_lossy(&host.run(&setup).stdout).contains("nothing was changed")
         });
         host.comes_up();
-        let greeting = bed().must(&["run", "--rm", "--host", host.0, "cirros", "echo", "again"]);
+        let greeting = zun().must(&["run", "--rm", "--host", host.0, "cirros", "echo", "again"]);
         assert_eq!(greeting, "again\n", "{host:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use zun_tests::eventually::eventually;
 
-use super::support::{COMPUTE1, COMPUTE2, CONTROLLER, Host, bed};
+use super::support::{COMPUTE1, COMPUTE2, CONTROLLER, Host, zun};
 
 const INSTALL: &str = "/root/zun/install.sh";
 const SETUP: &str = "/usr/local/bin/zun-compute --config /etc/zun/zun-compute.toml docker-setup";
@@ -27,7 +27,7 @@ impl Host {
     }
 
     fn opens_a_console(self) {
-        let greeting = bed().must(&["run", "--rm", "--host", self.0, "cirros", "echo", "open"]);
+        let greeting = zun().must(&["run", "--rm", "--host", self.0, "cirros", "echo", "open"]);
         assert_eq!(greeting, "open\n", "{self:?}");
     }
 

@@ -2,7 +2,7 @@
 
 use zun_tests::eventually::eventually;
 
-use super::support::{COMPUTE1, COMPUTE2, Host, bed};
+use super::support::{COMPUTE1, COMPUTE2, Host, zun};
 use super::watch::Watch;
 
 fn is_serving(host: Host) -> bool {
@@ -71,11 +71,11 @@ const KILLED: &str = "systemctl kill -s KILL zun-authz.service; a=$(date +%s%N);
 #[ignore = "needs `make testbed-up`"]
 fn a_killed_plugin_is_back_within_a_second_and_live_sessions_do_not_notice() {
     for host in [COMPUTE1, COMPUTE2] {
-        let bed = bed();
-        let name = bed.name("killed-plugin");
+        let zun = zun();
+        let name = zun.name("killed-plugin");
         let arguments =
             ["run", "-i", "--host", host.0, "--name", name.as_str(), "cirros", "/bin/sh"];
-        let mut term = bed.term(&arguments, (24, 80));
+        let mut term = zun.term(&arguments, (24, 80));
         term.shows("/ #");
         let mut times = Vec::new();
         for round in 0..7 {

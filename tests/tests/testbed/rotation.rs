@@ -10,7 +10,7 @@ use zun_common::grant::{Call, Grant, WaitCondition};
 use zun_tests::eventually::eventually;
 use zun_tests::tls::{Dialler, Identity};
 
-use super::support::{COMPUTE1, COMPUTE2, CONTROLLER, Host, bed};
+use super::support::{COMPUTE1, COMPUTE2, CONTROLLER, Host, zun};
 
 const HOSTS: [(Host, &str); 2] = [(COMPUTE1, "1.41"), (COMPUTE2, "1.45")];
 const LIST: &str = "/etc/zun/pki/ca.pem";
@@ -53,7 +53,7 @@ fn answered((host, version): (Host, &str), authority: &Authority) -> Option<u16>
 
 fn consoles_open() {
     for (host, _) in HOSTS {
-        let greeting = bed().must(&["run", "--rm", "--host", host.0, "cirros", "echo", "open"]);
+        let greeting = zun().must(&["run", "--rm", "--host", host.0, "cirros", "echo", "open"]);
         assert_eq!(greeting, "open\n", "{host:?}");
     }
 }

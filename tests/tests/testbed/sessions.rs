@@ -6,7 +6,7 @@ use std::process::Stdio;
 use rustix::process::{Pid, Signal, kill_process};
 use zun_tests::pty::Pty;
 
-use super::support::{COMPUTE1, COMPUTE2, CONTROLLER, Host, bed};
+use super::support::{COMPUTE1, COMPUTE2, CONTROLLER, Host, zun};
 
 const SIZE: (u16, u16) = (24, 80);
 
@@ -18,12 +18,12 @@ fn still_works(term: &mut Pty, word: &str) {
 
 fn shell_on(host: Host) {
     host.comes_up();
-    let bed = bed();
-    let name = bed.name("shell");
+    let zun = zun();
+    let name = zun.name("shell");
     let arguments = ["run", "-i", "--host", host.0, "--name", name.as_str(), "cirros", "/bin/sh"];
-    let mut term = bed.term(&arguments, SIZE);
+    let mut term = zun.term(&arguments, SIZE);
     term.shows("/ #");
-    assert_eq!(bed.field(name.as_str(), "host"), host.0);
+    assert_eq!(zun.field(name.as_str(), "host"), host.0);
     still_works(&mut term, "before");
     CONTROLLER.restart("zun-api.service");
     still_works(&mut term, "new-api");
@@ -59,11 +59,11 @@ fn a_shell_on_debian_13_is_dialled_directly_and_outlives_every_restart() {
 #[test]
 #[ignore = "needs `make testbed-up`"]
 fn a_pipe_goes_through_a_container_of_each_host() {
-    let bed = bed();
+    let zun = zun();
     for host in [COMPUTE1, COMPUTE2] {
         host.comes_up();
         let output =
-            bed.piped(&["run", "-i", "--rm", "--host", host.0, "cirros", "cat"], b"through\n");
+            zun.piped(&["run", "-i", "--rm", "--host", host.0, "cirros", "cat"], b"through\n");
         assert_eq!(String::from_utf8_lossy(&output.stdout), "through\n", "{host:?}: {output:?}");
         assert!(output.status.success(), "{host:?}");
     }
@@ -74,20 +74,20 @@ fn a_pipe_goes_through_a_container_of_each_host() {
 #[test]
 #[ignore = "needs `make testbed-up`"]
 fn the_first_command_of_a_terminal_on_each_host_sees_its_size() {
-    let bed = bed();
+    let zun = zun();
     for host in [COMPUTE1, COMPUTE2] {
         host.comes_up();
         let run = ["run", "-i", "--rm", "--host", host.0, "cirros", "stty", "size"];
         for _ in 0..5 {
-            let mut term = bed.term(&run, (33, 101));
+            let mut term = zun.term(&run, (33, 101));
             term.shows("33 101");
             assert_eq!(term.exit(), 0, "{host:?}");
         }
-        let name = bed.name("sized");
+        let name = zun.name("sized");
         let name = name.as_str();
-        bed.must(&["run", "-d", "--host", host.0, "--name", name, "cirros", "sleep", "600"]);
+        zun.must(&["run", "-d", "--host", host.0, "--name", name, "cirros", "sleep", "600"]);
         for _ in 0..5 {
-            let mut term = bed.term(&["exec", "-i", name, "stty", "size"], (33, 101));
+            let mut term = zun.term(&["exec", "-i", name, "stty", "size"], (33, 101));
             term.shows("33 101");
             assert_eq!(term.exit(), 0, "{host:?}");
         }
@@ -103,11 +103,11 @@ fn the_first_command_of_a_terminal_on_each_host_sees_its_size() {
 #[ignore = "needs `make testbed-up`"]
 fn a_signal_reaches_an_exec_of_each_host() {
     let script = "trap 'echo got; exit 9' TERM; echo ready; while :; do sleep 0.1; done";
-    let bed = bed();
+    let zun = zun();
     for host in [COMPUTE1, COMPUTE2] {
         host.comes_up();
-        let name = bed.name("signal");
-        bed.must(&[
+        let name = zun.name("signal");
+        zun.must(&[
             "run",
             "-d",
             "--host",
@@ -118,7 +118,7 @@ fn a_signal_reaches_an_exec_of_each_host() {
             "sleep",
             "600",
         ]);
-        let mut exec = bed
+        let mut exec = zun
             .command(&["exec", "-i", name.as_str(), "sh", "-c", script])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

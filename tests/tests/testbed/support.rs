@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
-use zun_tests::bed::Bed;
 use zun_tests::eventually::eventually;
+use zun_tests::zun_cli::ZunCli;
 
 /// A host of the testbed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,11 +18,11 @@ pub(super) const COMPUTE1: Host = Host("compute1");
 pub(super) const COMPUTE2: Host = Host("compute2");
 
 /// The CLI with the administrator's token.
-pub(super) fn bed() -> Bed {
-    Bed::of_file(Path::new(&variable("ZUN_TESTBED")))
+pub(super) fn zun() -> ZunCli {
+    ZunCli::from_file(Path::new(&variable("ZUN_TESTBED")))
 }
 
-/// The controller has made a new administrator's token: takes it into the file that `bed` reads.
+/// The controller has made a new administrator's token: takes it into the file that `zun` reads.
 pub(super) fn new_token() {
     let file = variable("ZUN_TESTBED");
     let former = std::fs::read_to_string(&file).expect("an environment file");
@@ -85,9 +85,9 @@ impl Host {
 
     /// Its agent, as zun-api shows it.
     fn service(self) -> Option<Value> {
-        let bed = bed();
-        let url = format!("{}/services", bed.variable("OS_ENDPOINT"));
-        let token = format!("X-Auth-Token: {}", bed.variable("OS_TOKEN"));
+        let zun = zun();
+        let url = format!("{}/services", zun.variable("OS_ENDPOINT"));
+        let token = format!("X-Auth-Token: {}", zun.variable("OS_TOKEN"));
         let asked = Command::new("curl").args(["-sf", "-m", "5", "-H", &token, &url]).output();
         let list: Value = serde_json::from_slice(&asked.expect("curl runs").stdout).ok()?;
         let services = list["services"].as_array()?;

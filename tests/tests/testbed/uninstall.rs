@@ -1,7 +1,7 @@
 //! Taking it away as docs/install.md says, and installing it again. Last by name: each of these leaves the hosts
 //! installed anew.
 
-use super::support::{COMPUTE1, COMPUTE2, CONTROLLER, Host, bed, new_token};
+use super::support::{COMPUTE1, COMPUTE2, CONTROLLER, Host, new_token, zun};
 
 const INSTALL: &str = "/root/zun/install.sh";
 /// All that may be there of us, with sums.
@@ -50,7 +50,7 @@ impl Host {
             self.address()
         ));
         self.comes_up();
-        let greeting = bed().must(&["run", "--rm", "--host", self.0, "cirros", "echo", "new"]);
+        let greeting = zun().must(&["run", "--rm", "--host", self.0, "cirros", "echo", "new"]);
         assert_eq!(greeting, "new\n", "{self:?}");
     }
 }
@@ -58,8 +58,8 @@ impl Host {
 fn compute_off_and_on(host: Host) {
     host.only_says("compute --uninstall");
     host.only_says("compute --uninstall --purge");
-    let name = bed().name("stays");
-    bed().must(&[
+    let name = zun().name("stays");
+    zun().must(&[
         "run",
         "-d",
         "--host",
@@ -96,7 +96,7 @@ fn compute_off_and_on(host: Host) {
     host.install("compute");
     host.comes_up();
     assert_eq!(process(), before, "containers go on");
-    assert_eq!(bed().must(&["exec", name.as_str(), "echo", "again"]), "again\n");
+    assert_eq!(zun().must(&["exec", name.as_str(), "echo", "again"]), "again\n");
     drop(name);
 
     let told = host.install("compute --uninstall --purge");
@@ -146,7 +146,7 @@ fn the_controller_is_taken_away_and_installed_again() {
     // Rows, authority, users and tokens stayed: the hosts are there again by themselves.
     for host in [COMPUTE1, COMPUTE2] {
         host.comes_up();
-        let greeting = bed().must(&["run", "--rm", "--host", host.0, "cirros", "echo", "kept"]);
+        let greeting = zun().must(&["run", "--rm", "--host", host.0, "cirros", "echo", "kept"]);
         assert_eq!(greeting, "kept\n", "{host:?}");
     }
     let (rows, after) = (

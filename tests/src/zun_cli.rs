@@ -13,7 +13,7 @@ use crate::pty::Pty;
 
 /// The shared standalone, as its environment file tells of it.
 #[derive(Debug, Clone)]
-pub struct Bed {
+pub struct ZunCli {
     environment: Vec<(String, String)>,
 }
 
@@ -31,21 +31,21 @@ pub struct Finished {
 /// A container's name that no other test has. The container is removed when this is dropped.
 #[derive(Debug)]
 pub struct Name {
-    bed: Bed,
+    zun: ZunCli,
     name: String,
 }
 
-impl Bed {
+impl ZunCli {
     /// The standalone of this run.
     pub fn shared() -> Self {
         let file = std::env::var_os("ZUN_TEST_STANDALONE").expect(
             "ZUN_TEST_STANDALONE names no environment file: run the tests with `make test`",
         );
-        Self::of_file(Path::new(&file))
+        Self::from_file(Path::new(&file))
     }
 
     /// The service that an environment file tells of.
-    pub fn of_file(file: &Path) -> Self {
+    pub fn from_file(file: &Path) -> Self {
         let text = std::fs::read_to_string(file).expect("an environment file");
         Self { environment: parse(&text) }
     }
@@ -88,7 +88,11 @@ impl Bed {
 
     /// What a process that prints and ends gives. Where that is not whole, and the engine has told meanwhile that it
     /// lost output itself, it is run a second time: no client can bring back what the engine did not read.
-    pub fn unless_lost<T>(&self, run: impl Fn() -> T, is_whole: impl Fn(&T) -> bool) -> T {
+    pub fn retry_if_engine_lost_output<T>(
+        &self,
+        run: impl Fn() -> T,
+        is_whole: impl Fn(&T) -> bool,
+    ) -> T {
         let since = Utc::now();
         let given = run();
         if is_whole(&given) || !self.engine_lost_output(since) {
@@ -107,7 +111,7 @@ impl Bed {
     pub fn name(&self, prefix: &str) -> Name {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        Name { bed: self.clone(), name: format!("{prefix}-{}-{count}", std::process::id()) }
+        Name { zun: self.clone(), name: format!("{prefix}-{}-{count}", std::process::id()) }
     }
 
     /// The CLI with these arguments, not yet run.
@@ -118,14 +122,14 @@ impl Bed {
     }
 
     /// Runs the CLI with an empty stdin to its end.
-    pub fn zun(&self, arguments: &[&str]) -> Finished {
+    pub fn run(&self, arguments: &[&str]) -> Finished {
         let output = self.command(arguments).stdin(Stdio::null()).output().expect("zun runs");
         Finished::from(output)
     }
 
     /// Runs the CLI and insists on success; its stdout.
     pub fn must(&self, arguments: &[&str]) -> String {
-        let finished = self.zun(arguments);
+        let finished = self.run(arguments);
         assert_eq!(finished.code, 0, "zun {arguments:?}: {finished:?}");
         finished.stdout
     }
@@ -183,7 +187,7 @@ impl Name {
 
 impl Drop for Name {
     fn drop(&mut self) {
-        let finished = self.bed.zun(&["delete", "--force", &self.name]);
+        let finished = self.zun.run(&["delete", "--force", &self.name]);
         if finished.code != 0
             && !finished.stderr.contains("404")
             && !finished.stderr.contains("found")
