@@ -1,5 +1,6 @@
 //! The harness of the tests: what they share, no test itself.
 
+pub mod cluster;
 pub mod conditions;
 pub mod conformance;
 pub mod debian_registry;
@@ -12,5 +13,4 @@ pub mod registry;
 pub mod scripted_agent;
 pub mod tls;
 pub mod tunnel;
-pub mod world;
 pub mod zun_cli;

@@ -46,7 +46,7 @@ impl Proxy {
     }
 
     /// The same, and cuts a connection on which nothing went either way for so long.
-    pub async fn impatient_to(target: SocketAddr, idle: Duration) -> Self {
+    pub async fn with_idle_timeout(target: SocketAddr, idle: Duration) -> Self {
         Self::over((Ipv4Addr::LOCALHOST, 0).into(), target, Some(idle)).await
     }
 
@@ -81,7 +81,7 @@ impl Proxy {
     }
 
     /// Leads new connections elsewhere.
-    pub fn lead_to(&self, target: SocketAddr) {
+    pub fn redirect_to(&self, target: SocketAddr) {
         self.state.send_modify(|state| state.target = target);
     }
 
@@ -140,7 +140,7 @@ async fn relay(client: TcpStream, idle: Idle, mut state: watch::Receiver<State>)
     let passed = state.clone();
     let (moved, mut seen) = watch::channel(());
     let (up, down) = (moved.clone(), moved);
-    let impatient = async {
+    let idle_timeout = async {
         let Some(idle) = idle else { return std::future::pending().await };
         while let Ok(Ok(())) = tokio::time::timeout(idle, seen.changed()).await {}
     };
@@ -155,7 +155,7 @@ async fn relay(client: TcpStream, idle: Idle, mut state: watch::Receiver<State>)
     };
     tokio::select! {
         () = pass => {}
-        () = impatient => {}
+        () = idle_timeout => {}
         _ = state.wait_for(|state| state.epoch != epoch) => {}
     }
 }

@@ -4,16 +4,16 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 use rustix::process::Signal;
+use zun_tests::cluster::Cluster;
 use zun_tests::eventually::eventually;
 use zun_tests::trial;
-use zun_tests::world::World;
 
 const SIZE: (u16, u16) = (24, 80);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn containers_are_placed_on_both_hosts_and_each_can_be_attached() {
-    let world = World::start(2).await;
-    let zun = world.zun();
+    let cluster = Cluster::start(2).await;
+    let zun = cluster.zun();
     for (index, name) in ["one", "two"].into_iter().enumerate() {
         let mut term = zun.term(&["run", "-i", "--name", name, "cirros", "/bin/sh"], SIZE);
         term.shows("/ #");
@@ -30,14 +30,14 @@ async fn containers_are_placed_on_both_hosts_and_each_can_be_attached() {
         assert_eq!(term.exit(), 6);
         zun.must(&["delete", name]);
     }
-    world.stop().await;
+    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c39_a_session_outlives_every_part_of_the_control_plane() {
     let _trial = trial!();
-    let mut world = World::alone(1).await;
-    let zun = world.zun();
+    let mut cluster = Cluster::alone(1).await;
+    let zun = cluster.zun();
     let mut term = zun.term(&["run", "-i", "--name", "steady", "cirros", "/bin/sh"], SIZE);
     term.shows("/ #");
     eventually("it runs", || zun.field("steady", "status") == "Running");
@@ -48,32 +48,32 @@ async fn c39_a_session_outlives_every_part_of_the_control_plane() {
     let mut lines = BufReader::new(counting.stdout.take().expect("a pipe"));
     let mut first = String::new();
     lines.read_line(&mut first).expect("it counts");
-    world.end_api(Signal::KILL);
+    cluster.end_api(Signal::KILL);
     still_works(&mut term, "no-api", 30);
-    world.end_agent(0, Signal::KILL);
+    cluster.end_agent(0, Signal::KILL);
     still_works(&mut term, "no-agent", 31);
-    world.restart_rabbit().await;
+    cluster.restart_rabbit().await;
     still_works(&mut term, "new-rabbit", 32);
-    world.start_api();
+    cluster.start_api();
     still_works(&mut term, "new-api", 33);
-    world.start_agent(0);
+    cluster.start_agent(0);
     still_works(&mut term, "new-agent", 34);
-    world.end_agent(0, Signal::TERM);
-    world.end_api(Signal::TERM);
-    world.restart_rabbit().await;
-    world.start_api();
-    world.start_agent(0);
+    cluster.end_agent(0, Signal::TERM);
+    cluster.end_api(Signal::TERM);
+    cluster.restart_rabbit().await;
+    cluster.start_api();
+    cluster.start_agent(0);
     still_works(&mut term, "all-at-once", 35);
     assert_eq!(zun.field("steady", "status"), "Running");
     // The exit code is learnt while nobody can renew a grant, and not a line was lost.
-    world.end_api(Signal::TERM);
+    cluster.end_api(Signal::TERM);
     term.types("touch /tmp/enough\r");
     let counted = tokio::task::spawn_blocking(move || {
         let rest = std::io::read_to_string(lines).expect("text");
         (first + &rest, counting.wait_with_output().expect("it ends"))
     });
     term.shows("/ #");
-    world.start_api();
+    cluster.start_api();
     let (lines, counted) = counted.await.expect("it ends");
     assert_eq!(counted.status.code(), Some(7), "{}", String::from_utf8_lossy(&counted.stderr));
     let count = lines.lines().count();
@@ -83,7 +83,7 @@ async fn c39_a_session_outlives_every_part_of_the_control_plane() {
     eventually("the end is known", || zun.field("steady", "status") == "Stopped");
     assert_eq!(zun.field("steady", "exit_code"), 8);
     zun.must(&["delete", "steady"]);
-    world.stop().await;
+    cluster.stop().await;
 }
 
 /// Numbers its lines until it is enough.
@@ -107,8 +107,8 @@ fn still_works(term: &mut zun_tests::pty::Pty, word: &str, rows: u16) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_killed_while_it_creates_leaves_exactly_one_container() {
-    let mut world = World::start(1).await;
-    let zun = world.zun();
+    let mut cluster = Cluster::start(1).await;
+    let zun = cluster.zun();
     let names: Vec<String> = (0..8).map(|index| format!("once-{index}")).collect();
     let create = |name: &String| {
         let mut command = zun.command(&["create", "--name", name, "cirros", "/bin/sh"]);
@@ -118,15 +118,15 @@ async fn an_agent_killed_while_it_creates_leaves_exactly_one_container() {
     eventually("all of them are asked for", || {
         zun.must(&["list", "--format", "json"]).matches("once-").count() >= 8
     });
-    world.end_agent(0, Signal::KILL);
-    world.start_agent(0);
+    cluster.end_agent(0, Signal::KILL);
+    cluster.start_agent(0);
     for mut client in clients {
         assert!(client.wait().expect("zun ends").success(), "the client sees its container made");
     }
     for name in &names {
         eventually("it is created", || zun.field(name, "status") == "Created");
     }
-    let socket = format!("unix://{}", world.engine_socket(0).display());
+    let socket = format!("unix://{}", cluster.engine_socket(0).display());
     let list = std::process::Command::new("docker")
         .args(["-H", &socket, "ps", "-aq"])
         .output()
@@ -135,5 +135,5 @@ async fn an_agent_killed_while_it_creates_leaves_exactly_one_container() {
     for name in &names {
         zun.must(&["delete", name]);
     }
-    world.stop().await;
+    cluster.stop().await;
 }

@@ -3,6 +3,7 @@
 
 mod interactive {
     mod attach;
+    mod clusters;
     mod endings;
     mod exec;
     mod exec_terminal;
@@ -17,5 +18,4 @@ mod interactive {
     mod signals;
     mod terminal;
     mod verbs;
-    mod worlds;
 }

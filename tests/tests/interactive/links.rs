@@ -79,7 +79,7 @@ async fn quiet_behind_an_impatient_proxy(name: &str, zun: &ZunCli) -> Duration {
         let link = Link { beat: Duration::from_millis(300), ..Link::default() };
         (Duration::from_millis(900), link, Duration::from_secs(6))
     };
-    let proxy = Proxy::impatient_to(target, patience).await;
+    let proxy = Proxy::with_idle_timeout(target, patience).await;
     let mut console = dial(zun, name, &proxy.address().to_string(), link).await.expect("a console");
     echoes(&mut console, "before").await;
     // Whatever the first words left behind may come late; then it is quiet for the whole time.

@@ -1,5 +1,5 @@
 //! A small cluster of real processes: zun-api, and one zun-compute with an engine of its own for each
-//! host, over the run's RabbitMQ. Each world has a virtual host of its own there, so worlds do not meet.
+//! host, over the run's RabbitMQ. Each cluster has a virtual host of its own there, so clusters do not meet.
 
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -24,14 +24,14 @@ use crate::zun_cli::{ZunCli, binary};
 /// So many lines of each log are shown of a failed test.
 const LAST_WORDS: usize = 60;
 const LOG_FILTER: &str = "info,zun_common::bus=debug";
-const TOKEN: &str = "a-token-of-this-world-and-of-no-other";
-const STRANGERS_TOKEN: &str = "a-token-of-a-stranger-in-this-world";
+const TOKEN: &str = "a-token-of-this-cluster-and-of-no-other";
+const STRANGERS_TOKEN: &str = "a-token-of-a-stranger-in-this-cluster";
 
 /// What stands before each host's engine, where clients dial it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Front {
     /// Nothing.
-    Itself,
+    Direct,
     /// A proxy, which can be broken.
     Proxy,
     /// The same, on IPv6: another address than the engine's own.
@@ -39,11 +39,11 @@ pub enum Front {
     /// The same, on an address that is not loopback's, and a tunnel that clients may go through.
     Tunnel,
     /// A proxy that cuts a connection on which nothing went for so long.
-    Impatient(Duration),
+    IdleTimeout(Duration),
 }
 
-/// The cluster. [`World::stop`] takes it down; dropped without, its processes are killed.
-pub struct World {
+/// The cluster. [`Cluster::stop`] takes it down; dropped without, its processes are killed.
+pub struct Cluster {
     rabbit: Rabbit,
     bus: VirtualHost,
     endpoint: SocketAddr,
@@ -66,10 +66,10 @@ struct Host {
 /// A process of ours. It is killed when this is dropped.
 struct Running(Child);
 
-impl World {
+impl Cluster {
     /// Starts zun-api and so many hosts, and waits until all of them are up.
     pub async fn start(hosts: usize) -> Self {
-        Self::over(Rabbit::shared().await, (hosts, Front::Itself)).await
+        Self::over(Rabbit::shared().await, (hosts, Front::Direct)).await
     }
 
     /// One host, with this before its engine.
@@ -77,14 +77,14 @@ impl World {
         Self::over(Rabbit::shared().await, (1, front)).await
     }
 
-    /// The same, with RabbitMQ for this world alone: it may be killed.
+    /// The same, with RabbitMQ for this cluster alone: it may be killed.
     pub async fn alone(hosts: usize) -> Self {
-        Self::over(Rabbit::alone().await, (hosts, Front::Itself)).await
+        Self::over(Rabbit::alone().await, (hosts, Front::Direct)).await
     }
 
     async fn over(rabbit: Rabbit, (hosts, front): (usize, Front)) -> Self {
         let directory =
-            tempfile::Builder::new().prefix("zun-world-").tempdir().expect("a directory");
+            tempfile::Builder::new().prefix("zun-cluster-").tempdir().expect("a directory");
         let bus = rabbit.virtual_host().await;
         let endpoint = free_address();
         write_api_settings(directory.path(), bus.url(), endpoint);
@@ -92,14 +92,14 @@ impl World {
             .args(["ca", "init", "--directory"])
             .arg(directory.path().join("ca")));
         let (api, none) = (None, Vec::new());
-        let mut world = Self { directory, rabbit, bus, endpoint, api, hosts: none, front };
-        world.start_api();
+        let mut cluster = Self { directory, rabbit, bus, endpoint, api, hosts: none, front };
+        cluster.start_api();
         for index in 0..hosts {
-            let host = world.make_host(index).await;
-            world.hosts.push(host);
-            world.start_agent(index);
+            let host = cluster.make_host(index).await;
+            cluster.hosts.push(host);
+            cluster.start_agent(index);
         }
-        world
+        cluster
     }
 
     /// The CLI with an administrator's token.
@@ -114,12 +114,12 @@ impl World {
 
     /// What stands before the first host's engine.
     pub fn proxy(&self) -> &Proxy {
-        self.hosts[0].proxy.as_ref().expect("a world behind a proxy")
+        self.hosts[0].proxy.as_ref().expect("a cluster behind a proxy")
     }
 
     /// The proxy on the way to the first host.
     pub fn tunnel(&self) -> &Tunnel {
-        self.hosts[0].tunnel.as_ref().expect("a world behind a tunnel")
+        self.hosts[0].tunnel.as_ref().expect("a cluster behind a tunnel")
     }
 
     /// Kills a host's engine, as if the machine had gone; its containers are not told.
@@ -215,16 +215,16 @@ impl World {
         let engine = PrivateEngine::start(&engine).await.expect("an engine of its own");
         copy_image(&engine.socket());
         let proxy = match self.front {
-            Front::Itself => None,
+            Front::Direct => None,
             Front::Proxy => Some(Proxy::to(address).await),
             Front::Ipv6 => Some(Proxy::on(Ipv6Addr::LOCALHOST.into(), address).await),
             Front::Tunnel => Some(Proxy::on(gateway(), address).await),
-            Front::Impatient(idle) => Some(Proxy::impatient_to(address, idle).await),
+            Front::IdleTimeout(idle) => Some(Proxy::with_idle_timeout(address, idle).await),
         };
         let address = proxy.as_ref().map_or(address, Proxy::address);
         let tunnel = match self.front {
             Front::Tunnel => Some(Tunnel::to(address).await),
-            Front::Itself | Front::Proxy | Front::Ipv6 | Front::Impatient(_) => None,
+            Front::Direct | Front::Proxy | Front::Ipv6 | Front::IdleTimeout(_) => None,
         };
         let settings = directory.join("zun-compute.toml");
         let text = format!(
@@ -270,7 +270,7 @@ impl World {
 }
 
 /// A failed test shows the last words of every service.
-impl Drop for World {
+impl Drop for Cluster {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             return;

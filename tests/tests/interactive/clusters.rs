@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
+use zun_tests::cluster::{Cluster, Front};
 use zun_tests::eventually::eventually;
 use zun_tests::profile::is_long;
 use zun_tests::pty::Pty;
 use zun_tests::tls::Forge;
-use zun_tests::world::{Front, World};
 use zun_tests::zun_cli::ZunCli;
 use zun_tests::{tls, trial};
 
@@ -66,8 +66,8 @@ fn says(term: &mut Pty, word: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c24_another_tenants_container_is_one_that_is_not_there() {
     let _trial = trial!();
-    let world = World::start(1).await;
-    let (zun, stranger) = (world.zun(), world.stranger());
+    let cluster = Cluster::start(1).await;
+    let (zun, stranger) = (cluster.zun(), cluster.stranger());
     zun.must(&["run", "-d", "--name", "ours", "cirros", "sleep", "600"]);
     let id = zun.field("ours", "uuid");
     let id = id.as_str().expect("an id");
@@ -84,19 +84,19 @@ async fn c24_another_tenants_container_is_one_that_is_not_there() {
     }
     assert_eq!(stranger.must(&["list", "--format", "json"]).trim(), "[]");
     zun.must(&["delete", "--force", "ours"]);
-    world.stop().await;
+    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c44_a_host_that_goes_down_ends_each_console_with_one_line() {
     let _trial = trial!();
-    let mut world = World::start(1).await;
-    let zun = world.zun();
+    let mut cluster = Cluster::start(1).await;
+    let zun = cluster.zun();
     let mut term = shell(&zun, "down");
     let mut cat = Cat::begin(&zun, "down");
     cat.echoes("before");
-    world.end_agent(0, Signal::KILL);
-    world.kill_engine(0);
+    cluster.end_agent(0, Signal::KILL);
+    cluster.kill_engine(0);
     assert_eq!(term.exit(), 125);
     let transcript = term.transcript();
     let told: Vec<&str> = transcript.lines().filter(|line| line.contains("zun: ")).collect();
@@ -109,12 +109,12 @@ async fn c44_a_host_that_goes_down_ends_each_console_with_one_line() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c45_a_container_with_rm_is_kept_when_its_link_is_lost() {
     let _trial = trial!();
-    let world = World::behind(Front::Proxy).await;
-    let zun = world.zun();
+    let cluster = Cluster::behind(Front::Proxy).await;
+    let zun = cluster.zun();
     let run = ["run", "-i", "--rm", "--name", "kept", "cirros", "/bin/sh"];
     let mut term = zun.term(&run, SIZE);
     term.shows("/ #");
-    world.proxy().cut();
+    cluster.proxy().cut();
     assert_eq!(term.exit(), 125);
     assert!(term.transcript().contains("come back with: zun attach kept"), "{}", term.transcript());
     assert_eq!(zun.field("kept", "status"), "Running");
@@ -123,7 +123,7 @@ async fn c45_a_container_with_rm_is_kept_when_its_link_is_lost() {
     again.types("exit 3\r");
     assert_eq!(again.exit(), 3);
     eventually("it is gone", || zun.run(&["show", "kept"]).code != 0);
-    world.stop().await;
+    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -131,8 +131,8 @@ async fn c46_quiet_sessions_of_the_command_live_behind_a_proxy_that_cuts() {
     let mut trial = trial!();
     // Something goes both ways every 40 seconds.
     let (patience, quiet) = if is_long() { (60, 600) } else { (45, 50) };
-    let world = World::behind(Front::Impatient(Duration::from_secs(patience))).await;
-    let zun = world.zun();
+    let cluster = Cluster::behind(Front::IdleTimeout(Duration::from_secs(patience))).await;
+    let zun = cluster.zun();
     let mut term = shell(&zun, "quiet");
     let mut cat = Cat::begin(&zun, "quiet");
     cat.echoes("before");
@@ -145,20 +145,20 @@ async fn c46_quiet_sessions_of_the_command_live_behind_a_proxy_that_cuts() {
     term.types("exit 3\r");
     assert_eq!(term.exit(), 3);
     trial.measured(format!("the command: quiet for {quiet} s, cut after {patience}"));
-    world.stop().await;
+    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c47_the_command_ends_when_its_peer_vanishes() {
     let mut trial = trial!();
-    let world = World::behind(Front::Proxy).await;
-    let zun = world.zun();
+    let cluster = Cluster::behind(Front::Proxy).await;
+    let zun = cluster.zun();
     let mut quiet = shell(&zun, "vanished");
     let mut typing = zun.term(&["attach", "vanished"], SIZE);
     typing.shows("/ #");
     let mut cat = Cat::begin(&zun, "vanished");
     cat.echoes("before");
-    let dropped = Dropped::packets_of(world.proxy().address().port());
+    let dropped = Dropped::packets_of(cluster.proxy().address().port());
     let begun = Instant::now();
     typing.types("into the void\r");
     let ends = [typing.exit(), quiet.exit()];
@@ -170,18 +170,18 @@ async fn c47_the_command_ends_when_its_peer_vanishes() {
     assert!(took < Duration::from_secs(15), "{took:?}");
     trial.measured(format!("the command: gone after {:.1} s", took.as_secs_f64()));
     drop(dropped);
-    world.stop().await;
+    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c57_the_command_sends_a_host_of_another_authority_nothing() {
     let _trial = trial!();
-    let world = World::behind(Front::Proxy).await;
-    let zun = world.zun();
+    let cluster = Cluster::behind(Front::Proxy).await;
+    let zun = cluster.zun();
     zun.must(&["create", "-i", "--name", "posed", "cirros", "cat"]);
     zun.must(&["start", "posed"]);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    world.proxy().lead_to(listener.local_addr().expect("an address"));
+    cluster.proxy().redirect_to(listener.local_addr().expect("an address"));
     let names = [dns_of("localhost"), address_of("127.0.0.1")];
     let poser = Forge::named("another authority").identity("zun://x", |params| {
         params.subject_alt_names = names.to_vec();
@@ -198,10 +198,10 @@ async fn c57_the_command_sends_a_host_of_another_authority_nothing() {
     let output = output.expect("zun ends");
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!((output.status.code(), words.lines().count()), (Some(125), 1), "{words}");
-    assert!(words.contains(&world.proxy().address().to_string()), "{words}");
+    assert!(words.contains(&cluster.proxy().address().to_string()), "{words}");
     let refusal = refusal.expect("no handshake, and so no byte");
     assert!(refusal.contains("UnknownCA") || refusal.contains("certificate"), "{refusal}");
-    world.stop().await;
+    cluster.stop().await;
 }
 
 fn dns_of(name: &str) -> rcgen::SanType {
@@ -215,30 +215,30 @@ fn address_of(address: &str) -> rcgen::SanType {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c58_the_command_dials_what_the_host_advertises_and_names_it() {
     let _trial = trial!();
-    let world = World::behind(Front::Ipv6).await;
-    let zun = world.zun();
+    let cluster = Cluster::behind(Front::Ipv6).await;
+    let zun = cluster.zun();
     let mut term = shell(&zun, "six");
     says(&mut term, "over-six");
-    let address = world.proxy().address().to_string();
+    let address = cluster.proxy().address().to_string();
     assert!(address.starts_with("[::1]:"), "{address}");
     term.types("\x10\x11");
     assert_eq!(term.exit(), 0);
-    world.proxy().refuse();
+    cluster.proxy().refuse();
     for verb in [&["attach", "six"][..], &["exec", "six", "id"]] {
         let refused = zun.run(verb);
         assert_eq!((refused.code, refused.stderr.lines().count()), (125, 1), "{refused:?}");
         assert!(refused.stderr.contains(&address), "{refused:?}");
     }
     zun.must(&["delete", "--force", "six"]);
-    world.stop().await;
+    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c58_the_command_goes_through_the_proxy_of_its_environment() {
     let _trial = trial!();
-    let world = World::behind(Front::Tunnel).await;
-    let direct = world.zun();
-    let zun = world.zun().with("HTTPS_PROXY", &world.tunnel().url());
+    let cluster = Cluster::behind(Front::Tunnel).await;
+    let direct = cluster.zun();
+    let zun = cluster.zun().with("HTTPS_PROXY", &cluster.tunnel().url());
     let mut term = shell(&zun, "tunnelled");
     says(&mut term, "through-it");
     let mut cat = Cat::begin(&zun, "tunnelled");
@@ -246,8 +246,8 @@ async fn c58_the_command_goes_through_the_proxy_of_its_environment() {
     assert_eq!(cat.ends(), (Some(0), String::new()));
     term.types("\x10\x11");
     assert_eq!(term.exit(), 0);
-    let advertised = world.proxy().address().to_string();
-    let asked = world.tunnel().asked();
+    let advertised = cluster.proxy().address().to_string();
+    let asked = cluster.tunnel().asked();
     let (first, _) = asked[0].split_once(' ').expect("a method");
     assert_eq!(first, "CONNECT", "{asked:?}");
     // Who it is for is said to the proxy alone.
@@ -259,32 +259,32 @@ async fn c58_the_command_goes_through_the_proxy_of_its_environment() {
     for zun in [&direct, &excepted] {
         assert_eq!(zun.must(&["exec", "tunnelled", "echo", "straight"]), "straight\n");
     }
-    assert_eq!(world.tunnel().asked().len(), asked.len());
+    assert_eq!(cluster.tunnel().asked().len(), asked.len());
     let nobody = direct.with("HTTPS_PROXY", "http://127.0.0.1:1");
     let refused = nobody.run(&["exec", "tunnelled", "id"]);
     assert_eq!((refused.code, refused.stderr.lines().count()), (125, 1), "{refused:?}");
     assert!(refused.stderr.contains("through the proxy 127.0.0.1:1"), "{refused:?}");
     zun.must(&["delete", "--force", "tunnelled"]);
-    world.stop().await;
+    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c39_a_wait_goes_on_when_the_service_is_back() {
     let _trial = trial!();
-    let mut world = World::start(1).await;
-    let zun = world.zun();
+    let mut cluster = Cluster::start(1).await;
+    let zun = cluster.zun();
     let script = "until [ -e /tmp/end ]; do sleep 0.1; done; exit 6";
     zun.must(&["run", "-d", "--name", "awaited", "cirros", "sh", "-c", script]);
     let mut waiting = zun.term(&["wait", "--debug", "awaited"], SIZE);
     waiting.shows("-> 200 OK");
-    world.end_api(Signal::KILL);
+    cluster.end_api(Signal::KILL);
     waiting.shows("still waiting");
-    world.start_api();
+    cluster.start_api();
     zun.must(&["exec", "awaited", "touch", "/tmp/end"]);
     assert_eq!(waiting.exit(), 0, "{}", waiting.transcript());
     assert!(waiting.transcript().lines().any(|line| line == "6"), "{}", waiting.transcript());
     zun.must(&["delete", "awaited"]);
-    world.stop().await;
+    cluster.stop().await;
 }
 
 /// A shell's own job control, as a person sees it.
