@@ -4,13 +4,13 @@ mod docker {
     mod engine;
     mod fake;
     mod proxy;
-    mod world;
+    mod real;
 
     mod conformance {
-        zun_tests::driver_conformance!(crate::docker::world::docker);
+        zun_tests::driver_conformance!(crate::docker::real::docker);
     }
 
     mod conformance_in_memory {
-        zun_tests::driver_conformance!(crate::docker::fake::world);
+        zun_tests::driver_conformance!(crate::docker::fake::in_memory);
     }
 }

@@ -18,12 +18,12 @@ use zun_tests::conformance::driver::starting::restart;
 use zun_tests::conformance::driver::{IDLE, Subject, spec, within};
 
 use super::proxy::Proxy;
-use super::world::{docker, docker_cli, raw};
+use super::real::{docker, docker_cli, raw};
 
 #[tokio::test]
 async fn every_field_of_a_spec_reaches_the_engine() {
-    let world = docker();
-    let mut spec = spec(&world, IDLE);
+    let engine = docker();
+    let mut spec = spec(&engine, IDLE);
     spec.labels.insert("mine".to_owned(), "yes".to_owned());
     spec.console = ConsoleSpec {
         tty: true,
@@ -35,9 +35,9 @@ async fn every_field_of_a_spec_reaches_the_engine() {
     spec.restart = Some(restart("on-failure", "3"));
     spec.read_only = true;
     spec.stop_signal = Some("SIGINT".to_owned());
-    let subject = Subject::created(&world, &spec).await;
+    let subject = Subject::created(&engine, &spec).await;
     let name = subject.id.engine_name();
-    let shown = raw(&world, &format!("/v1.41/containers/{name}/json")).await;
+    let shown = raw(&engine, &format!("/v1.41/containers/{name}/json")).await;
     let config = &shown["Config"];
     for (key, wanted) in [
         ("OpenStdin", json!(true)),
@@ -69,22 +69,22 @@ async fn every_field_of_a_spec_reaches_the_engine() {
 
 #[tokio::test]
 async fn changed_limits_reach_the_engine() {
-    let world = docker();
-    let mut spec = spec(&world, IDLE);
+    let engine = docker();
+    let mut spec = spec(&engine, IDLE);
     spec.resources = Resources { cpus: Cpus::from_millis(500), memory: Mebibytes(64) };
-    let subject = Subject::created(&world, &spec).await;
+    let subject = Subject::created(&engine, &spec).await;
     let more = Resources { cpus: Cpus::from_millis(1500), memory: Mebibytes(300) };
     subject.driver.update(subject.id, more).await.unwrap();
     let name = subject.id.engine_name();
-    let shown = raw(&world, &format!("/v1.41/containers/{name}/json")).await;
+    let shown = raw(&engine, &format!("/v1.41/containers/{name}/json")).await;
     let host = &shown["HostConfig"];
     assert_eq!((&host["NanoCpus"], &host["Memory"]), (&json!(1_500_000_000), &json!(300 << 20)));
 }
 
 #[tokio::test]
 async fn arguments_of_ps_that_it_does_not_know_are_refused_in_its_words() {
-    let world = docker();
-    let subject = Subject::running(&world, IDLE).await;
+    let engine = docker();
+    let subject = Subject::running(&engine, IDLE).await;
     for bad in ["-eo nonsense", "-eo comm"] {
         let error = subject.driver.top(subject.id, Some(bad)).await.unwrap_err();
         assert!(matches!(error, DriverError::Invalid { .. }), "{bad}: {error:?}");
@@ -93,19 +93,19 @@ async fn arguments_of_ps_that_it_does_not_know_are_refused_in_its_words() {
 
 #[tokio::test]
 async fn a_read_only_root_cannot_be_written() {
-    let world = docker();
-    let mut spec = spec(&world, "touch /x");
+    let engine = docker();
+    let mut spec = spec(&engine, "touch /x");
     spec.read_only = true;
-    let subject = Subject::started(&world, &spec).await;
+    let subject = Subject::started(&engine, &spec).await;
     assert_eq!(subject.exit_code().await, 1);
     assert!(subject.output().await.contains("Read-only file system"));
 }
 
 #[tokio::test]
 async fn too_little_memory_is_refused_in_the_engines_words() {
-    let world = docker();
-    let subject = Subject::new(&world);
-    let mut spec = spec(&world, IDLE);
+    let engine = docker();
+    let subject = Subject::new(&engine);
+    let mut spec = spec(&engine, IDLE);
     spec.resources.memory = Mebibytes(1);
     let error = subject.driver.create(subject.id, &spec).await.unwrap_err();
     assert!(matches!(error, DriverError::Invalid { .. }), "{error:?}");
@@ -132,10 +132,10 @@ async fn a_driver_is_made_before_its_engine_is_there() {
 
 #[tokio::test]
 async fn events_and_waits_end_when_the_engine_goes_and_the_driver_goes_on_when_it_is_back() {
-    let world = docker();
-    let mut proxy = Proxy::new(&world.socket);
+    let engine = docker();
+    let mut proxy = Proxy::new(&engine.socket);
     let driver = Arc::new(DockerDriver::connect(&proxy.socket()).unwrap());
-    let subject = Subject::running(&world, IDLE).await;
+    let subject = Subject::running(&engine, IDLE).await;
     assert_eq!(driver.inspect(subject.id).await.unwrap().status, Status::Running);
     let mut events = driver.events().await.unwrap();
     let wait = driver.wait(subject.id);
@@ -146,18 +146,18 @@ async fn events_and_waits_end_when_the_engine_goes_and_the_driver_goes_on_when_i
     within(ended).await;
     let error = driver.inspect(subject.id).await.unwrap_err();
     assert!(matches!(error, DriverError::Down { .. }), "{error:?}");
-    proxy.mend(&world.socket);
+    proxy.mend(&engine.socket);
     assert_eq!(driver.inspect(subject.id).await.unwrap().status, Status::Running);
     assert!(driver.events().await.is_ok());
 }
 
 #[tokio::test]
 async fn raw_terminal_output_is_kept_byte_for_byte() {
-    let world = docker();
+    let engine = docker();
     // What looks like the engine's own framing, a line without an end, and what is no text.
-    let mut spec = spec(&world, r"printf '\001\000\000\000\377\377\377\377tail\300'");
+    let mut spec = spec(&engine, r"printf '\001\000\000\000\377\377\377\377tail\300'");
     spec.console.tty = true;
-    let subject = Subject::started(&world, &spec).await;
+    let subject = Subject::started(&engine, &spec).await;
     subject.exit_code().await;
     let request = zun_tests::conformance::driver::all_logs();
     let logs = subject.driver.logs(subject.id, &request).await.unwrap();
@@ -168,17 +168,17 @@ async fn raw_terminal_output_is_kept_byte_for_byte() {
 
 #[tokio::test]
 async fn a_forged_container_of_somebody_else_is_not_ours() {
-    let world = docker();
-    let driver: Arc<dyn ContainerDriver> = Arc::new(DockerDriver::connect(&world.socket).unwrap());
+    let engine = docker();
+    let driver: Arc<dyn ContainerDriver> = Arc::new(DockerDriver::connect(&engine.socket).unwrap());
     let victim = ContainerId::fresh();
     let forged = format!("dev-forged-{}", ContainerId::fresh());
     let mut events = driver.events().await.unwrap();
     let label = format!("zun.container={victim}");
     let create = ["create", "--name", &forged, "--label", &label, "cirros", "true"];
-    assert!(docker_cli(&world.socket, &create));
+    assert!(docker_cli(&engine.socket, &create));
     let listed = driver.list().await;
-    let subject = Subject::created(&world, &spec(&world, IDLE)).await;
-    assert!(docker_cli(&world.socket, &["rm", "-f", &forged]));
+    let subject = Subject::created(&engine, &spec(&engine, IDLE)).await;
+    assert!(docker_cli(&engine.socket, &["rm", "-f", &forged]));
     assert!(listed.unwrap().iter().all(|seen| seen.container != victim));
     // The forged one was made first and is not told of.
     let told = events.by_ref().filter(|event| {
@@ -191,9 +191,9 @@ async fn a_forged_container_of_somebody_else_is_not_ours() {
 
 #[tokio::test]
 async fn an_image_is_pulled_by_its_digest_and_an_unknown_tag_is_no_image() {
-    let world = docker();
-    let registry = world.registry().await;
-    let driver = DockerDriver::connect(&world.socket).unwrap();
+    let engine = docker();
+    let registry = engine.registry().await;
+    let driver = DockerDriver::connect(&engine.socket).unwrap();
     let by_digest = format!("{}/zun-conformance@{}", registry.address, registry.digest);
     let (progress, _taken) = mpsc::channel(1000);
     within(driver.image_pull(&by_digest, progress)).await.unwrap();

@@ -10,11 +10,11 @@ use zun_common::id::ExecId;
 use zun_common::status::Status;
 use zun_compute::driver::fake::{FakeDriver, Operation, Stream};
 use zun_compute::driver::{Change, ContainerDriver, DriverError, Inspect, Lifecycle, PullProgress};
-use zun_tests::conformance::driver::{IDLE, Subject, World, spec, within};
+use zun_tests::conformance::driver::{IDLE, Subject, TestEngine, spec, within};
 
-pub(crate) struct InMemory(FakeDriver);
+pub(crate) struct InMemoryEngine(FakeDriver);
 
-pub(crate) fn world() -> InMemory {
+pub(crate) fn in_memory() -> InMemoryEngine {
     let engine = FakeDriver::new();
     let step = PullProgress {
         layer: "4f4fb700ef54".to_owned(),
@@ -22,11 +22,11 @@ pub(crate) fn world() -> InMemory {
         bytes: Some((1, 2)),
     };
     engine.offer_image("registry.example.org/team/app:v1", vec![step.clone(), step]);
-    InMemory(engine)
+    InMemoryEngine(engine)
 }
 
 #[async_trait]
-impl World for InMemory {
+impl TestEngine for InMemoryEngine {
     fn driver(&self) -> Arc<dyn ContainerDriver> {
         Arc::new(self.0.clone())
     }
@@ -51,13 +51,13 @@ fn failure() -> DriverError {
 
 #[tokio::test]
 async fn an_operation_fails_as_often_as_it_was_told_to() {
-    let world = world();
-    world.0.fail_next(Operation::Start, failure());
-    let subject = Subject::created(&world, &spec(&world, IDLE)).await;
-    let error = world.0.start(subject.id).await.unwrap_err();
+    let engine = in_memory();
+    engine.0.fail_next(Operation::Start, failure());
+    let subject = Subject::created(&engine, &spec(&engine, IDLE)).await;
+    let error = engine.0.start(subject.id).await.unwrap_err();
     assert_eq!(error.to_string(), "cannot test: no space left on device");
-    assert_eq!(world.0.start(subject.id).await.unwrap(), Change::Done);
-    let calls = world.0.calls();
+    assert_eq!(engine.0.start(subject.id).await.unwrap(), Change::Done);
+    let calls = engine.0.calls();
     assert_eq!(
         calls.iter().filter(|call| **call == (Operation::Start, Some(subject.id))).count(),
         2
@@ -66,21 +66,21 @@ async fn an_operation_fails_as_often_as_it_was_told_to() {
 
 #[tokio::test]
 async fn a_lost_answer_leaves_the_work_done() {
-    let world = world();
-    let subject = Subject::new(&world);
-    world.0.lose_next_answer(Operation::Create);
-    let error = world.0.create(subject.id, &spec(&world, IDLE)).await.unwrap_err();
+    let engine = in_memory();
+    let subject = Subject::new(&engine);
+    engine.0.lose_next_answer(Operation::Create);
+    let error = engine.0.create(subject.id, &spec(&engine, IDLE)).await.unwrap_err();
     assert!(matches!(error, DriverError::Down { .. }));
-    let again = world.0.create(subject.id, &spec(&world, IDLE)).await.unwrap();
+    let again = engine.0.create(subject.id, &spec(&engine, IDLE)).await.unwrap();
     assert_eq!(again.1, Change::Already);
 }
 
 #[tokio::test]
 async fn a_stalled_operation_goes_on_when_it_is_released() {
-    let world = world();
-    let subject = Subject::created(&world, &spec(&world, IDLE)).await;
-    let stall = world.0.stall(Operation::Start);
-    let mut start = std::pin::pin!(world.0.start(subject.id));
+    let engine = in_memory();
+    let subject = Subject::created(&engine, &spec(&engine, IDLE)).await;
+    let stall = engine.0.stall(Operation::Start);
+    let mut start = std::pin::pin!(engine.0.start(subject.id));
     let early = tokio::time::timeout(Duration::from_millis(50), &mut start).await;
     assert!(early.is_err());
     assert_eq!(subject.status().await, Status::Created);
@@ -90,30 +90,30 @@ async fn a_stalled_operation_goes_on_when_it_is_released() {
 
 #[tokio::test]
 async fn an_engine_that_goes_down_ends_events_and_waits_and_keeps_its_containers() {
-    let world = world();
-    let subject = Subject::running(&world, IDLE).await;
-    let mut events = world.0.events().await.unwrap();
-    let wait = world.0.wait(subject.id);
-    world.0.go_down();
+    let engine = in_memory();
+    let subject = Subject::running(&engine, IDLE).await;
+    let mut events = engine.0.events().await.unwrap();
+    let wait = engine.0.wait(subject.id);
+    engine.0.go_down();
     assert!(matches!(within(wait).await, Err(DriverError::Down { .. })));
     assert_eq!(within(events.next()).await, None);
-    assert!(matches!(world.0.engine().await, Err(DriverError::Down { .. })));
-    world.0.come_up();
+    assert!(matches!(engine.0.engine().await, Err(DriverError::Down { .. })));
+    engine.0.come_up();
     assert_eq!(subject.status().await, Status::Running);
 }
 
 #[tokio::test]
 async fn a_container_can_be_made_to_print_to_end_and_to_vanish() {
-    let world = world();
-    let subject = Subject::running(&world, IDLE).await;
-    world.0.print(subject.id, Stream::Stderr, b"half a line");
+    let engine = in_memory();
+    let subject = Subject::running(&engine, IDLE).await;
+    engine.0.print(subject.id, Stream::Stderr, b"half a line");
     subject.prints("half a line").await;
-    assert!(world.0.run_out_of_memory(subject.id));
+    assert!(engine.0.run_out_of_memory(subject.id));
     assert_eq!(subject.exit_code().await, 137);
     assert!(subject.seen().await.oom_killed);
     subject.driver.start(subject.id).await.unwrap();
-    assert!(world.0.exit(subject.id, 12));
+    assert!(engine.0.exit(subject.id, 12));
     assert_eq!(subject.exit_code().await, 12);
-    assert!(world.0.vanish(subject.id));
-    assert!(matches!(world.0.inspect(subject.id).await, Err(DriverError::NoContainer(_))));
+    assert!(engine.0.vanish(subject.id));
+    assert!(matches!(engine.0.inspect(subject.id).await, Err(DriverError::NoContainer(_))));
 }

@@ -7,7 +7,7 @@ use futures_util::stream::BoxStream;
 use zun_common::status::Status;
 use zun_compute::driver::{EngineEvent, EngineEventKind};
 
-use super::{IDLE, Subject, World, exec, spec, within};
+use super::{IDLE, Subject, TestEngine, exec, spec, within};
 
 type Events = BoxStream<'static, EngineEvent>;
 
@@ -28,9 +28,9 @@ async fn told(events: &mut Events, subject: &Subject, wanted: Status) {
     }
 }
 
-pub async fn every_change_is_told_from_the_moment_of_the_subscription(world: &dyn World) {
-    let mut events = world.driver().events().await.unwrap();
-    let subject = Subject::created(world, &spec(world, IDLE)).await;
+pub async fn every_change_is_told_from_the_moment_of_the_subscription(engine: &dyn TestEngine) {
+    let mut events = engine.driver().events().await.unwrap();
+    let subject = Subject::created(engine, &spec(engine, IDLE)).await;
     told(&mut events, &subject, Status::Created).await;
     let engine = subject.seen().await.engine;
     subject.driver.start(subject.id).await.unwrap();
@@ -51,18 +51,18 @@ pub async fn every_change_is_told_from_the_moment_of_the_subscription(world: &dy
     }
 }
 
-pub async fn an_end_is_told_at_once(world: &dyn World) {
-    let subject = Subject::running(world, IDLE).await;
-    let mut events = world.driver().events().await.unwrap();
+pub async fn an_end_is_told_at_once(engine: &dyn TestEngine) {
+    let subject = Subject::running(engine, IDLE).await;
+    let mut events = engine.driver().events().await.unwrap();
     let begun = Instant::now();
     subject.driver.kill(subject.id, "SIGKILL").await.unwrap();
     told(&mut events, &subject, Status::Stopped).await;
     assert!(begun.elapsed() < Duration::from_secs(5));
 }
 
-pub async fn commands_in_a_container_are_no_change(world: &dyn World) {
-    let subject = Subject::running(world, IDLE).await;
-    let mut events = world.driver().events().await.unwrap();
+pub async fn commands_in_a_container_are_no_change(engine: &dyn TestEngine) {
+    let subject = Subject::running(engine, IDLE).await;
+    let mut events = engine.driver().events().await.unwrap();
     subject.driver.exec_run(subject.id, &exec(&["true"])).await.unwrap();
     subject.driver.exec_create(subject.id, &exec(&["true"])).await.unwrap();
     subject.driver.remove(subject.id, true).await.unwrap();
@@ -72,18 +72,18 @@ pub async fn commands_in_a_container_are_no_change(world: &dyn World) {
     assert!(gone, "{first:?}");
 }
 
-pub async fn each_container_is_told_by_its_own_id(world: &dyn World) {
-    let mut events = world.driver().events().await.unwrap();
-    let one = Subject::created(world, &spec(world, IDLE)).await;
-    let other = Subject::created(world, &spec(world, IDLE)).await;
+pub async fn each_container_is_told_by_its_own_id(engine: &dyn TestEngine) {
+    let mut events = engine.driver().events().await.unwrap();
+    let one = Subject::created(engine, &spec(engine, IDLE)).await;
+    let other = Subject::created(engine, &spec(engine, IDLE)).await;
     let (first, second) = (one.seen().await.engine, other.seen().await.engine);
     assert_eq!(next(&mut events, &one).await.engine, first);
     assert_eq!(next(&mut events, &other).await.engine, second);
 }
 
-pub async fn every_subscriber_hears_everything(world: &dyn World) {
-    let mut one = world.driver().events().await.unwrap();
-    let mut other = world.driver().events().await.unwrap();
-    let subject = Subject::created(world, &spec(world, IDLE)).await;
+pub async fn every_subscriber_hears_everything(engine: &dyn TestEngine) {
+    let mut one = engine.driver().events().await.unwrap();
+    let mut other = engine.driver().events().await.unwrap();
+    let subject = Subject::created(engine, &spec(engine, IDLE)).await;
     assert_eq!(next(&mut one, &subject).await, next(&mut other, &subject).await);
 }

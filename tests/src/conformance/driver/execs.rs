@@ -5,14 +5,14 @@ use zun_common::rpc::container::ConsoleSpec;
 use zun_common::units::TerminalSize;
 use zun_compute::driver::{DriverError, LARGEST_OUTPUT};
 
-use super::{IDLE, Subject, World, eventually, exec, spec};
+use super::{IDLE, Subject, TestEngine, eventually, exec, spec};
 
 const SIZE: TerminalSize = TerminalSize { rows: 33, columns: 101 };
 
-pub async fn a_terminal_has_the_size_that_it_was_given(world: &dyn World) {
-    let mut asked = spec(world, IDLE);
+pub async fn a_terminal_has_the_size_that_it_was_given(engine: &dyn TestEngine) {
+    let mut asked = spec(engine, IDLE);
     asked.console = ConsoleSpec { tty: true, stdin_open: true, ..ConsoleSpec::default() };
-    let subject = Subject::started(world, &asked).await;
+    let subject = Subject::started(engine, &asked).await;
     for size in [SIZE, TerminalSize { rows: 5, columns: 500 }] {
         subject.driver.resize(subject.id, size).await.unwrap();
         let show = exec(&["stty", "-F", "/dev/console", "size"]);
@@ -22,10 +22,10 @@ pub async fn a_terminal_has_the_size_that_it_was_given(world: &dyn World) {
     }
 }
 
-pub async fn a_resize_is_refused_where_nothing_runs(world: &dyn World) {
-    let mut asked = spec(world, "exit 0");
+pub async fn a_resize_is_refused_where_nothing_runs(engine: &dyn TestEngine) {
+    let mut asked = spec(engine, "exit 0");
     asked.console.tty = true;
-    let subject = Subject::created(world, &asked).await;
+    let subject = Subject::created(engine, &asked).await;
     for _ in 0..2 {
         let error = subject.driver.resize(subject.id, SIZE).await.unwrap_err();
         assert!(matches!(error, DriverError::Conflict { .. }), "{error:?}");
@@ -35,8 +35,8 @@ pub async fn a_resize_is_refused_where_nothing_runs(world: &dyn World) {
     }
 }
 
-pub async fn a_command_comes_back_with_both_streams_and_its_code(world: &dyn World) {
-    let subject = Subject::running(world, IDLE).await;
+pub async fn a_command_comes_back_with_both_streams_and_its_code(engine: &dyn TestEngine) {
+    let subject = Subject::running(engine, IDLE).await;
     let script = exec(&["/bin/sh", "-c", "echo out; echo err >&2; exit 42"]);
     let output = subject.driver.exec_run(subject.id, &script).await.unwrap();
     assert_eq!(output.stdout, b"out\n");
@@ -50,8 +50,8 @@ pub async fn a_command_comes_back_with_both_streams_and_its_code(world: &dyn Wor
     assert_eq!(subject.output().await, "ready\n");
 }
 
-pub async fn a_command_sees_its_own_surroundings(world: &dyn World) {
-    let subject = Subject::running(world, IDLE).await;
+pub async fn a_command_sees_its_own_surroundings(engine: &dyn TestEngine) {
+    let subject = Subject::running(engine, IDLE).await;
     let mut asked = exec(&["/bin/sh", "-c", "echo $A; pwd; id -u"]);
     asked.environment = vec!["A=b=c".to_owned()];
     asked.workdir = Some("/etc".to_owned());
@@ -62,8 +62,8 @@ pub async fn a_command_sees_its_own_surroundings(world: &dyn World) {
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "b=c\n/etc\n65534\n");
 }
 
-pub async fn a_command_that_cannot_be_run_is_told_on_stderr(world: &dyn World) {
-    let subject = Subject::running(world, IDLE).await;
+pub async fn a_command_that_cannot_be_run_is_told_on_stderr(engine: &dyn TestEngine) {
+    let subject = Subject::running(engine, IDLE).await;
     for (command, code) in [("frobnicate", 127), ("/bin/frobnicate", 127), ("/etc", 126)] {
         let output = subject.driver.exec_run(subject.id, &exec(&[command])).await.unwrap();
         let words = String::from_utf8(output.stderr).unwrap();
@@ -72,8 +72,8 @@ pub async fn a_command_that_cannot_be_run_is_told_on_stderr(world: &dyn World) {
     }
 }
 
-pub async fn a_flood_is_cut_to_four_mebibytes(world: &dyn World) {
-    let subject = Subject::running(world, IDLE).await;
+pub async fn a_flood_is_cut_to_four_mebibytes(engine: &dyn TestEngine) {
+    let subject = Subject::running(engine, IDLE).await;
     let flood = "echo first; yes 0123456 | head -c 6000000; echo done >&2";
     let flood = exec(&["/bin/sh", "-c", flood]);
     let output = subject.driver.exec_run(subject.id, &flood).await.unwrap();
@@ -82,26 +82,26 @@ pub async fn a_flood_is_cut_to_four_mebibytes(world: &dyn World) {
     assert_eq!(output.stderr, b"done\n");
 }
 
-pub async fn an_exec_runs_once_it_is_dialled(world: &dyn World) {
-    let subject = Subject::running(world, IDLE).await;
+pub async fn an_exec_runs_once_it_is_dialled(engine: &dyn TestEngine) {
+    let subject = Subject::running(engine, IDLE).await;
     let mut asked = exec(&["sleep", "600"]);
     (asked.tty, asked.stdin, asked.size) = (true, true, Some(SIZE));
     let made = subject.driver.exec_create(subject.id, &asked).await.unwrap();
     let seen = subject.driver.exec_inspect(&made).await.unwrap();
     assert_eq!((seen.running, seen.exit_code), (false, None));
     assert_eq!(seen.engine, subject.seen().await.engine);
-    let _console = world.start_exec(&made).await;
+    let _console = engine.start_exec(&made).await;
     eventually("it runs", || async { subject.driver.exec_inspect(&made).await.unwrap().running })
         .await;
     subject.driver.exec_resize(&made, SIZE).await.unwrap();
 }
 
-pub async fn a_signal_reaches_the_process_of_an_exec(world: &dyn World) {
-    let subject = Subject::running(world, IDLE).await;
+pub async fn a_signal_reaches_the_process_of_an_exec(engine: &dyn TestEngine) {
+    let subject = Subject::running(engine, IDLE).await;
     let made = subject.driver.exec_create(subject.id, &exec(&["sleep", "600"])).await.unwrap();
     let error = subject.driver.exec_signal(&made, "SIGTERM").await.unwrap_err();
     assert!(matches!(error, DriverError::Conflict { .. }), "{error:?}");
-    let _console = world.start_exec(&made).await;
+    let _console = engine.start_exec(&made).await;
     eventually("it runs", || async { subject.driver.exec_inspect(&made).await.unwrap().running })
         .await;
     let error = subject.driver.exec_signal(&made, "SIGFOO").await.unwrap_err();
@@ -114,8 +114,8 @@ pub async fn a_signal_reaches_the_process_of_an_exec(world: &dyn World) {
     assert_eq!(subject.seen().await.status, zun_common::status::Status::Running);
 }
 
-pub async fn an_exec_that_does_not_run_is_not_resized(world: &dyn World) {
-    let subject = Subject::running(world, IDLE).await;
+pub async fn an_exec_that_does_not_run_is_not_resized(engine: &dyn TestEngine) {
+    let subject = Subject::running(engine, IDLE).await;
     let made = subject.driver.exec_create(subject.id, &exec(&["true"])).await.unwrap();
     let error = subject.driver.exec_resize(&made, SIZE).await.unwrap_err();
     assert!(matches!(error, DriverError::Conflict { .. }), "{error:?}");
@@ -124,11 +124,11 @@ pub async fn an_exec_that_does_not_run_is_not_resized(world: &dyn World) {
     assert!(matches!(error, DriverError::Conflict { .. }), "{error:?}");
 }
 
-pub async fn an_unknown_exec_is_told_by_its_id(world: &dyn World) {
+pub async fn an_unknown_exec_is_told_by_its_id(engine: &dyn TestEngine) {
     let unknown: ExecId = "0f".repeat(32).parse().unwrap();
     let errors = [
-        world.driver().exec_inspect(&unknown).await.err(),
-        world.driver().exec_resize(&unknown, SIZE).await.err(),
+        engine.driver().exec_inspect(&unknown).await.err(),
+        engine.driver().exec_resize(&unknown, SIZE).await.err(),
     ];
     for error in errors {
         let named = matches!(&error, Some(DriverError::NoExec(named)) if *named == unknown);
@@ -136,8 +136,8 @@ pub async fn an_unknown_exec_is_told_by_its_id(world: &dyn World) {
     }
 }
 
-pub async fn a_command_is_refused_where_nothing_runs(world: &dyn World) {
-    let subject = Subject::created(world, &spec(world, IDLE)).await;
+pub async fn a_command_is_refused_where_nothing_runs(engine: &dyn TestEngine) {
+    let subject = Subject::created(engine, &spec(engine, IDLE)).await;
     let errors = [
         subject.driver.exec_create(subject.id, &exec(&["true"])).await.err(),
         subject.driver.exec_run(subject.id, &exec(&["true"])).await.err(),
@@ -147,8 +147,8 @@ pub async fn a_command_is_refused_where_nothing_runs(world: &dyn World) {
     }
 }
 
-pub async fn an_empty_command_is_refused(world: &dyn World) {
-    let subject = Subject::running(world, IDLE).await;
+pub async fn an_empty_command_is_refused(engine: &dyn TestEngine) {
+    let subject = Subject::running(engine, IDLE).await;
     let error = subject.driver.exec_create(subject.id, &exec(&[])).await.unwrap_err();
     assert!(matches!(error, DriverError::Invalid { .. }), "{error:?}");
 }

@@ -3,11 +3,11 @@
 use tokio::sync::mpsc;
 use zun_compute::driver::DriverError;
 
-use super::{World, within};
+use super::{TestEngine, within};
 
-pub async fn an_image_is_there_or_not(world: &dyn World) {
-    let driver = world.driver();
-    let image = world.image();
+pub async fn an_image_is_there_or_not(engine: &dyn TestEngine) {
+    let driver = engine.driver();
+    let image = engine.image();
     assert!(driver.image_present(&image).await.unwrap());
     assert!(driver.image_present(&format!("{image}:latest")).await.unwrap());
     assert!(!driver.image_present(&format!("{image}:no-such-tag")).await.unwrap());
@@ -16,8 +16,8 @@ pub async fn an_image_is_there_or_not(world: &dyn World) {
     assert!(!driver.image_present(&digest).await.unwrap());
 }
 
-pub async fn a_name_that_is_not_valid_is_refused(world: &dyn World) {
-    let driver = world.driver();
+pub async fn a_name_that_is_not_valid_is_refused(engine: &dyn TestEngine) {
+    let driver = engine.driver();
     for name in ["", "a b", "../version", "a?b", "a#b", "a/../../x", "-a", "a@b"] {
         let (progress, _taken) = mpsc::channel(1);
         let errors =
@@ -28,9 +28,9 @@ pub async fn a_name_that_is_not_valid_is_refused(world: &dyn World) {
     }
 }
 
-pub async fn a_pull_brings_an_image_and_shows_its_progress(world: &dyn World) {
-    let Some(image) = world.pullable().await else { return };
-    let driver = world.driver();
+pub async fn a_pull_brings_an_image_and_shows_its_progress(engine: &dyn TestEngine) {
+    let Some(image) = engine.pullable().await else { return };
+    let driver = engine.driver();
     assert!(!driver.image_present(&image).await.unwrap());
     let (progress, mut taken) = mpsc::channel(1000);
     within(driver.image_pull(&image, progress)).await.unwrap();
@@ -47,9 +47,9 @@ pub async fn a_pull_brings_an_image_and_shows_its_progress(world: &dyn World) {
     within(driver.image_pull(&image, progress)).await.unwrap();
 }
 
-pub async fn a_pull_goes_on_where_nobody_takes_its_progress(world: &dyn World) {
-    let Some(image) = world.pullable().await else { return };
-    let driver = world.driver();
+pub async fn a_pull_goes_on_where_nobody_takes_its_progress(engine: &dyn TestEngine) {
+    let Some(image) = engine.pullable().await else { return };
+    let driver = engine.driver();
     let (progress, never_taken) = mpsc::channel(1);
     within(driver.image_pull(&image, progress)).await.unwrap();
     drop(never_taken);
@@ -59,11 +59,11 @@ pub async fn a_pull_goes_on_where_nobody_takes_its_progress(world: &dyn World) {
     within(driver.image_pull(&image, progress)).await.unwrap();
 }
 
-pub async fn an_image_that_nobody_has_is_an_error_in_words(world: &dyn World) {
-    let image = world.unpullable();
+pub async fn an_image_that_nobody_has_is_an_error_in_words(engine: &dyn TestEngine) {
+    let image = engine.unpullable();
     let (progress, _taken) = mpsc::channel(1000);
-    let error = within(world.driver().image_pull(&image, progress)).await.unwrap_err();
+    let error = within(engine.driver().image_pull(&image, progress)).await.unwrap_err();
     assert!(matches!(error, DriverError::NoImage(_) | DriverError::Engine { .. }), "{error:?}");
     assert!(error.to_string().contains(&image) || error.to_string().len() > 20, "{error}");
-    assert!(!world.driver().image_present(&image).await.unwrap());
+    assert!(!engine.driver().image_present(&image).await.unwrap());
 }

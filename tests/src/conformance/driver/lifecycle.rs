@@ -8,10 +8,10 @@ use zun_common::units::{Cpus, Mebibytes, Resources, TerminalSize};
 use zun_compute::driver::{Change, DriverError};
 
 use super::starting::restart;
-use super::{IDLE, POLITE, Subject, World, all_logs, eventually, exec, spec};
+use super::{IDLE, POLITE, Subject, TestEngine, all_logs, eventually, exec, spec};
 
-pub async fn a_restart_runs_it_anew(world: &dyn World) {
-    let subject = Subject::running(world, POLITE).await;
+pub async fn a_restart_runs_it_anew(engine: &dyn TestEngine) {
+    let subject = Subject::running(engine, POLITE).await;
     subject.prints("ready").await;
     let before = subject.seen().await;
     subject.driver.restart(subject.id, Some(Duration::from_secs(20))).await.unwrap();
@@ -21,8 +21,8 @@ pub async fn a_restart_runs_it_anew(world: &dyn World) {
     assert!(after.started_at > before.started_at);
 }
 
-pub async fn a_restart_starts_what_does_not_run(world: &dyn World) {
-    let subject = Subject::created(world, &spec(world, IDLE)).await;
+pub async fn a_restart_starts_what_does_not_run(engine: &dyn TestEngine) {
+    let subject = Subject::created(engine, &spec(engine, IDLE)).await;
     subject.driver.restart(subject.id, None).await.unwrap();
     assert_eq!(subject.status().await, Status::Running);
     subject.driver.kill(subject.id, "SIGKILL").await.unwrap();
@@ -31,10 +31,10 @@ pub async fn a_restart_starts_what_does_not_run(world: &dyn World) {
     assert_eq!(subject.status().await, Status::Running);
 }
 
-pub async fn its_limits_can_be_changed_in_any_state(world: &dyn World) {
-    let mut asked = spec(world, IDLE);
+pub async fn its_limits_can_be_changed_in_any_state(engine: &dyn TestEngine) {
+    let mut asked = spec(engine, IDLE);
     asked.resources = Resources { cpus: Cpus::from_millis(500), memory: Mebibytes(64) };
-    let subject = Subject::created(world, &asked).await;
+    let subject = Subject::created(engine, &asked).await;
     for memory in [Mebibytes(256), Mebibytes(32)] {
         let resources = Resources { cpus: Cpus::from_millis(250), memory };
         // The second time, it runs.
@@ -47,10 +47,10 @@ pub async fn its_limits_can_be_changed_in_any_state(world: &dyn World) {
     }
 }
 
-pub async fn a_failing_process_runs_again_as_often_as_the_policy_says(world: &dyn World) {
-    let mut spec = spec(world, "echo ran; exit 4");
+pub async fn a_failing_process_runs_again_as_often_as_the_policy_says(engine: &dyn TestEngine) {
+    let mut spec = spec(engine, "echo ran; exit 4");
     spec.restart = Some(restart("on-failure", "2"));
-    let subject = Subject::started(world, &spec).await;
+    let subject = Subject::started(engine, &spec).await;
     let thrice = "ran\nran\nran\n";
     eventually("three runs and an end", || async {
         subject.output().await == thrice && subject.status().await == Status::Stopped
@@ -60,24 +60,24 @@ pub async fn a_failing_process_runs_again_as_often_as_the_policy_says(world: &dy
     assert_eq!((seen.exit_code, subject.output().await.as_str()), (Some(4), thrice));
 }
 
-pub async fn a_stop_ends_what_its_policy_would_run_again(world: &dyn World) {
-    let mut spec = spec(world, POLITE);
+pub async fn a_stop_ends_what_its_policy_would_run_again(engine: &dyn TestEngine) {
+    let mut spec = spec(engine, POLITE);
     spec.restart = Some(restart("always", ""));
-    let subject = Subject::started(world, &spec).await;
+    let subject = Subject::started(engine, &spec).await;
     subject.prints("ready").await;
     subject.driver.stop(subject.id, Some(Duration::from_secs(20))).await.unwrap();
     assert_eq!(subject.status().await, Status::Stopped);
 
     spec.command = Some(super::shell("exit 1"));
-    let subject = Subject::started(world, &spec).await;
+    let subject = Subject::started(engine, &spec).await;
     eventually("a restart is under way", || async { subject.status().await == Status::Restarting })
         .await;
     subject.driver.stop(subject.id, None).await.unwrap();
     eventually("it stays stopped", || async { subject.status().await == Status::Stopped }).await;
 }
 
-pub async fn every_operation_on_nothing_says_that_there_is_no_container(world: &dyn World) {
-    let driver = world.driver();
+pub async fn every_operation_on_nothing_says_that_there_is_no_container(engine: &dyn TestEngine) {
+    let driver = engine.driver();
     let id = ContainerId::fresh();
     let size = TerminalSize { rows: 24, columns: 80 };
     let outcomes = [

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use zun_common::rpc::container::{ConsoleSpec, LogRequest};
 use zun_compute::driver::{DriverError, LARGEST_OUTPUT};
 
-use super::{Subject, World, all_logs, spec};
+use super::{Subject, TestEngine, all_logs, spec};
 
 async fn read(subject: &Subject, request: &LogRequest) -> String {
     let logs = subject.driver.logs(subject.id, request).await.unwrap();
@@ -15,14 +15,14 @@ async fn read(subject: &Subject, request: &LogRequest) -> String {
 /// The pauses keep the order of the two streams.
 const SPEECH: &str = "echo one; sleep 0.1; echo two >&2; sleep 0.1; echo three";
 
-async fn spoken(world: &dyn World) -> Subject {
-    let subject = Subject::running(world, SPEECH).await;
+async fn spoken(engine: &dyn TestEngine) -> Subject {
+    let subject = Subject::running(engine, SPEECH).await;
     assert_eq!(subject.exit_code().await, 0);
     subject
 }
 
-pub async fn both_streams_come_in_order_or_apart(world: &dyn World) {
-    let subject = spoken(world).await;
+pub async fn both_streams_come_in_order_or_apart(engine: &dyn TestEngine) {
+    let subject = spoken(engine).await;
     assert_eq!(read(&subject, &all_logs()).await, "one\ntwo\nthree\n");
     let stdout = LogRequest { stderr: false, ..all_logs() };
     assert_eq!(read(&subject, &stdout).await, "one\nthree\n");
@@ -30,8 +30,8 @@ pub async fn both_streams_come_in_order_or_apart(world: &dyn World) {
     assert_eq!(read(&subject, &stderr).await, "two\n");
 }
 
-pub async fn only_the_last_lines_come_where_a_tail_is_asked_for(world: &dyn World) {
-    let subject = spoken(world).await;
+pub async fn only_the_last_lines_come_where_a_tail_is_asked_for(engine: &dyn TestEngine) {
+    let subject = spoken(engine).await;
     for (tail, wanted) in
         [(0, ""), (1, "three\n"), (2, "two\nthree\n"), (u32::MAX, "one\ntwo\nthree\n")]
     {
@@ -40,9 +40,9 @@ pub async fn only_the_last_lines_come_where_a_tail_is_asked_for(world: &dyn Worl
     }
 }
 
-pub async fn each_line_begins_with_its_time_where_times_are_asked_for(world: &dyn World) {
+pub async fn each_line_begins_with_its_time_where_times_are_asked_for(engine: &dyn TestEngine) {
     let before = Utc::now();
-    let subject = spoken(world).await;
+    let subject = spoken(engine).await;
     let request = LogRequest { timestamps: true, ..all_logs() };
     let text = read(&subject, &request).await;
     let mut last = before;
@@ -56,8 +56,8 @@ pub async fn each_line_begins_with_its_time_where_times_are_asked_for(world: &dy
     assert_eq!(text.lines().count(), 3);
 }
 
-pub async fn only_what_is_new_comes_where_a_time_is_given(world: &dyn World) {
-    let subject = spoken(world).await;
+pub async fn only_what_is_new_comes_where_a_time_is_given(engine: &dyn TestEngine) {
+    let subject = spoken(engine).await;
     let stamped = read(&subject, &LogRequest { timestamps: true, ..all_logs() }).await;
     let last = stamped.lines().last().unwrap().split_once(' ').unwrap().0;
     let since = Some(DateTime::parse_from_rfc3339(last).unwrap().to_utc());
@@ -66,10 +66,10 @@ pub async fn only_what_is_new_comes_where_a_time_is_given(world: &dyn World) {
     assert_eq!(read(&subject, &LogRequest { since, ..all_logs() }).await, "");
 }
 
-pub async fn only_the_last_four_mebibytes_come_and_the_cut_is_told(world: &dyn World) {
+pub async fn only_the_last_four_mebibytes_come_and_the_cut_is_told(engine: &dyn TestEngine) {
     let line = "0123456789abcdef".repeat(8);
     let flood = format!("yes {line} | head -c 6000000; echo; echo the end");
-    let subject = Subject::running(world, &flood).await;
+    let subject = Subject::running(engine, &flood).await;
     assert_eq!(subject.exit_code().await, 0);
     let logs = subject.driver.logs(subject.id, &all_logs()).await.unwrap();
     assert!(logs.cut);
@@ -77,10 +77,10 @@ pub async fn only_the_last_four_mebibytes_come_and_the_cut_is_told(world: &dyn W
     assert!(logs.data.ends_with(b"\nthe end\n"));
 }
 
-pub async fn a_terminal_has_one_stream(world: &dyn World) {
-    let mut asked = spec(world, SPEECH);
+pub async fn a_terminal_has_one_stream(engine: &dyn TestEngine) {
+    let mut asked = spec(engine, SPEECH);
     asked.console = ConsoleSpec { tty: true, ..ConsoleSpec::default() };
-    let subject = Subject::started(world, &asked).await;
+    let subject = Subject::started(engine, &asked).await;
     subject.exit_code().await;
     // A real terminal ends lines with both characters.
     let text = read(&subject, &all_logs()).await.replace('\r', "");
@@ -89,15 +89,15 @@ pub async fn a_terminal_has_one_stream(world: &dyn World) {
     assert_eq!(read(&subject, &request).await.replace('\r', ""), "three\n");
 }
 
-pub async fn no_stream_at_all_is_refused(world: &dyn World) {
-    let subject = spoken(world).await;
+pub async fn no_stream_at_all_is_refused(engine: &dyn TestEngine) {
+    let subject = spoken(engine).await;
     let none = LogRequest { stdout: false, stderr: false, ..all_logs() };
     let error = subject.driver.logs(subject.id, &none).await.unwrap_err();
     assert!(matches!(error, DriverError::Invalid { .. }), "{error:?}");
 }
 
-pub async fn output_stays_after_the_end_and_over_a_restart(world: &dyn World) {
-    let subject = Subject::created(world, &spec(world, "echo again")).await;
+pub async fn output_stays_after_the_end_and_over_a_restart(engine: &dyn TestEngine) {
+    let subject = Subject::created(engine, &spec(engine, "echo again")).await;
     assert_eq!(read(&subject, &all_logs()).await, "");
     for wanted in ["again\n", "again\nagain\n"] {
         subject.driver.start(subject.id).await.unwrap();

@@ -1,12 +1,12 @@
 //! What every container driver must do. One line makes all of it tests:
-//! `driver_conformance!(world)`, where `world` is a function that makes a [`World`].
+//! `driver_conformance!(engine)`, where `engine` is a function that makes a [`TestEngine`].
 
 pub mod events;
 pub mod execs;
 pub mod images;
+pub mod inspecting;
 pub mod lifecycle;
 pub mod logs;
-pub mod looking;
 pub mod pausing;
 pub mod removal;
 pub mod starting;
@@ -31,7 +31,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What differs between the engines under test.
 #[async_trait]
-pub trait World: Send + Sync {
+pub trait TestEngine: Send + Sync {
     /// The driver under test.
     fn driver(&self) -> Arc<dyn ContainerDriver>;
 
@@ -61,27 +61,27 @@ pub struct Subject {
 
 impl Subject {
     /// One that is not made yet.
-    pub fn new(world: &dyn World) -> Self {
-        Self { id: ContainerId::fresh(), driver: world.driver() }
+    pub fn new(engine: &dyn TestEngine) -> Self {
+        Self { id: ContainerId::fresh(), driver: engine.driver() }
     }
 
     /// One that is made.
-    pub async fn created(world: &dyn World, spec: &ContainerSpec) -> Self {
-        let subject = Self::new(world);
+    pub async fn created(engine: &dyn TestEngine, spec: &ContainerSpec) -> Self {
+        let subject = Self::new(engine);
         subject.driver.create(subject.id, spec).await.expect("it can be made");
         subject
     }
 
     /// One that is made and started.
-    pub async fn started(world: &dyn World, spec: &ContainerSpec) -> Self {
-        let subject = Self::created(world, spec).await;
+    pub async fn started(engine: &dyn TestEngine, spec: &ContainerSpec) -> Self {
+        let subject = Self::created(engine, spec).await;
         subject.driver.start(subject.id).await.expect("it can be started");
         subject
     }
 
     /// One that runs a script of the shell.
-    pub async fn running(world: &dyn World, script: &str) -> Self {
-        Self::started(world, &spec(world, script)).await
+    pub async fn running(engine: &dyn TestEngine, script: &str) -> Self {
+        Self::started(engine, &spec(engine, script)).await
     }
 
     /// As the engine shows it now.
@@ -128,11 +128,11 @@ impl Drop for Subject {
 }
 
 /// A container that runs a script of the shell.
-pub fn spec(world: &dyn World, script: &str) -> ContainerSpec {
+pub fn spec(engine: &dyn TestEngine, script: &str) -> ContainerSpec {
     ContainerSpec {
         project: "conformance".parse().expect("a project"),
         name: "subject".to_owned(),
-        image: world.image(),
+        image: engine.image(),
         pull: PullPolicy::Never,
         command: Some(shell(script)),
         entrypoint: None,
@@ -198,8 +198,8 @@ pub async fn eventually<Fact: Future<Output = bool>>(what: &str, mut fact: impl 
 /// Makes a test of every case.
 #[macro_export]
 macro_rules! driver_conformance {
-    ($world:path) => {
-        $crate::driver_cases! { $world, starting {
+    ($engine:path) => {
+        $crate::driver_cases! { $engine, starting {
             a_created_container_is_shown_and_has_not_run
             making_one_twice_makes_one_and_says_so
             many_makers_at_once_make_one
@@ -212,7 +212,7 @@ macro_rules! driver_conformance {
             a_command_that_is_no_program_is_126
             a_terminal_and_stdin_are_shown
         }}
-        $crate::driver_cases! { $world, stopping {
+        $crate::driver_cases! { $engine, stopping {
             a_process_is_given_time_to_end_by_itself
             a_process_that_does_not_listen_is_killed_after_the_grace
             stopping_what_does_not_run_changes_nothing
@@ -221,7 +221,7 @@ macro_rules! driver_conformance {
             a_kill_sends_the_named_signal
             a_kill_is_refused_where_nothing_runs_and_where_no_signal_is_named
         }}
-        $crate::driver_cases! { $world, lifecycle {
+        $crate::driver_cases! { $engine, lifecycle {
             a_restart_runs_it_anew
             its_limits_can_be_changed_in_any_state
             a_restart_starts_what_does_not_run
@@ -229,21 +229,21 @@ macro_rules! driver_conformance {
             a_stop_ends_what_its_policy_would_run_again
             every_operation_on_nothing_says_that_there_is_no_container
         }}
-        $crate::driver_cases! { $world, pausing {
+        $crate::driver_cases! { $engine, pausing {
             a_paused_container_is_frozen_until_it_is_thawed
             pausing_and_thawing_twice_change_nothing
             only_a_running_container_is_paused_and_thawed
             a_paused_container_can_be_stopped_and_killed
             a_paused_container_is_neither_started_nor_entered_nor_removed
         }}
-        $crate::driver_cases! { $world, removal {
+        $crate::driver_cases! { $engine, removal {
             a_removed_container_is_gone_and_removing_it_again_changes_nothing
             a_running_container_is_removed_only_by_force
             two_removals_at_once_both_see_it_gone
             a_container_that_goes_by_itself_tells_its_exit_code
             a_removed_container_can_be_made_again
         }}
-        $crate::driver_cases! { $world, looking {
+        $crate::driver_cases! { $engine, inspecting {
             a_wait_ends_with_the_process_for_all_who_wait
             a_wait_for_what_does_not_run_is_answered_at_once
             times_and_codes_are_those_of_the_last_run
@@ -252,7 +252,7 @@ macro_rules! driver_conformance {
             what_runs_is_measured
             the_engine_tells_of_itself
         }}
-        $crate::driver_cases! { $world, logs {
+        $crate::driver_cases! { $engine, logs {
             both_streams_come_in_order_or_apart
             only_the_last_lines_come_where_a_tail_is_asked_for
             each_line_begins_with_its_time_where_times_are_asked_for
@@ -262,7 +262,7 @@ macro_rules! driver_conformance {
             no_stream_at_all_is_refused
             output_stays_after_the_end_and_over_a_restart
         }}
-        $crate::driver_cases! { $world, execs {
+        $crate::driver_cases! { $engine, execs {
             a_terminal_has_the_size_that_it_was_given
             a_resize_is_refused_where_nothing_runs
             a_command_comes_back_with_both_streams_and_its_code
@@ -276,14 +276,14 @@ macro_rules! driver_conformance {
             a_command_is_refused_where_nothing_runs
             an_empty_command_is_refused
         }}
-        $crate::driver_cases! { $world, images {
+        $crate::driver_cases! { $engine, images {
             an_image_is_there_or_not
             a_name_that_is_not_valid_is_refused
             a_pull_brings_an_image_and_shows_its_progress
             a_pull_goes_on_where_nobody_takes_its_progress
             an_image_that_nobody_has_is_an_error_in_words
         }}
-        $crate::driver_cases! { $world, events {
+        $crate::driver_cases! { $engine, events {
             every_change_is_told_from_the_moment_of_the_subscription
             an_end_is_told_at_once
             commands_in_a_container_are_no_change
@@ -296,13 +296,13 @@ macro_rules! driver_conformance {
 /// Makes a module of tests of cases.
 #[macro_export]
 macro_rules! driver_cases {
-    ($world:path, $room:ident { $($case:ident)* }) => {
+    ($engine:path, $room:ident { $($case:ident)* }) => {
         mod $room {
             $(
                 #[tokio::test]
                 async fn $case() {
-                    let world = $world();
-                    $crate::conformance::driver::$room::$case(&world).await;
+                    let engine = $engine();
+                    $crate::conformance::driver::$room::$case(&engine).await;
                 }
             )*
         }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use zun_common::status::Status;
 use zun_compute::driver::{Change, DriverError};
 
-use super::{IDLE, POLITE, Subject, World, exec, spec, within};
+use super::{IDLE, POLITE, Subject, TestEngine, exec, spec, within};
 
-pub async fn a_paused_container_is_frozen_until_it_is_thawed(world: &dyn World) {
-    let subject = Subject::running(world, "echo ready; sleep 1; echo awake; exit 2").await;
+pub async fn a_paused_container_is_frozen_until_it_is_thawed(engine: &dyn TestEngine) {
+    let subject = Subject::running(engine, "echo ready; sleep 1; echo awake; exit 2").await;
     subject.prints("ready").await;
     assert_eq!(subject.driver.pause(subject.id).await.unwrap(), Change::Done);
     let seen = subject.seen().await;
@@ -22,8 +22,8 @@ pub async fn a_paused_container_is_frozen_until_it_is_thawed(world: &dyn World) 
     assert_eq!(subject.output().await, "ready\nawake\n");
 }
 
-pub async fn pausing_and_thawing_twice_change_nothing(world: &dyn World) {
-    let subject = Subject::running(world, IDLE).await;
+pub async fn pausing_and_thawing_twice_change_nothing(engine: &dyn TestEngine) {
+    let subject = Subject::running(engine, IDLE).await;
     assert_eq!(subject.driver.unpause(subject.id).await.unwrap(), Change::Already);
     assert_eq!(subject.driver.pause(subject.id).await.unwrap(), Change::Done);
     assert_eq!(subject.driver.pause(subject.id).await.unwrap(), Change::Already);
@@ -33,8 +33,8 @@ pub async fn pausing_and_thawing_twice_change_nothing(world: &dyn World) {
     assert_eq!(subject.status().await, Status::Running);
 }
 
-pub async fn only_a_running_container_is_paused_and_thawed(world: &dyn World) {
-    let subject = Subject::created(world, &spec(world, "exit 0")).await;
+pub async fn only_a_running_container_is_paused_and_thawed(engine: &dyn TestEngine) {
+    let subject = Subject::created(engine, &spec(engine, "exit 0")).await;
     for _ in 0..2 {
         let error = subject.driver.pause(subject.id).await.unwrap_err();
         assert!(matches!(error, DriverError::Conflict { .. }), "{error:?}");
@@ -46,22 +46,24 @@ pub async fn only_a_running_container_is_paused_and_thawed(world: &dyn World) {
     }
 }
 
-pub async fn a_paused_container_can_be_stopped_and_killed(world: &dyn World) {
-    let subject = Subject::running(world, POLITE).await;
+pub async fn a_paused_container_can_be_stopped_and_killed(engine: &dyn TestEngine) {
+    let subject = Subject::running(engine, POLITE).await;
     subject.prints("ready").await;
     subject.driver.pause(subject.id).await.unwrap();
     let stop = subject.driver.stop(subject.id, Some(Duration::from_secs(2)));
     assert_eq!(within(stop).await.unwrap(), Change::Done);
     assert_eq!(subject.status().await, Status::Stopped);
 
-    let subject = Subject::running(world, IDLE).await;
+    let subject = Subject::running(engine, IDLE).await;
     subject.driver.pause(subject.id).await.unwrap();
     subject.driver.kill(subject.id, "SIGKILL").await.unwrap();
     assert_eq!(subject.exit_code().await, 137);
 }
 
-pub async fn a_paused_container_is_neither_started_nor_entered_nor_removed(world: &dyn World) {
-    let subject = Subject::running(world, IDLE).await;
+pub async fn a_paused_container_is_neither_started_nor_entered_nor_removed(
+    engine: &dyn TestEngine,
+) {
+    let subject = Subject::running(engine, IDLE).await;
     subject.driver.pause(subject.id).await.unwrap();
     let errors = [
         subject.driver.start(subject.id).await.err(),

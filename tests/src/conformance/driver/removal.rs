@@ -3,7 +3,7 @@
 use zun_common::status::Status;
 use zun_compute::driver::{Change, DriverError};
 
-use super::{IDLE, Subject, World, eventually, spec, within};
+use super::{IDLE, Subject, TestEngine, eventually, spec, within};
 
 async fn is_gone(subject: &Subject) -> bool {
     match subject.driver.inspect(subject.id).await {
@@ -15,16 +15,18 @@ async fn is_gone(subject: &Subject) -> bool {
     }
 }
 
-pub async fn a_removed_container_is_gone_and_removing_it_again_changes_nothing(world: &dyn World) {
-    let subject = Subject::running(world, "exit 0").await;
+pub async fn a_removed_container_is_gone_and_removing_it_again_changes_nothing(
+    engine: &dyn TestEngine,
+) {
+    let subject = Subject::running(engine, "exit 0").await;
     subject.exit_code().await;
     assert_eq!(subject.driver.remove(subject.id, false).await.unwrap(), Change::Done);
     assert!(is_gone(&subject).await);
     assert_eq!(subject.driver.remove(subject.id, false).await.unwrap(), Change::Already);
 }
 
-pub async fn a_running_container_is_removed_only_by_force(world: &dyn World) {
-    let subject = Subject::running(world, IDLE).await;
+pub async fn a_running_container_is_removed_only_by_force(engine: &dyn TestEngine) {
+    let subject = Subject::running(engine, IDLE).await;
     let error = subject.driver.remove(subject.id, false).await.unwrap_err();
     assert!(matches!(error, DriverError::Conflict { .. }), "{error:?}");
     assert_eq!(subject.status().await, Status::Running);
@@ -35,8 +37,8 @@ pub async fn a_running_container_is_removed_only_by_force(world: &dyn World) {
     assert!(is_gone(&subject).await);
 }
 
-pub async fn two_removals_at_once_both_see_it_gone(world: &dyn World) {
-    let subject = Subject::running(world, IDLE).await;
+pub async fn two_removals_at_once_both_see_it_gone(engine: &dyn TestEngine) {
+    let subject = Subject::running(engine, IDLE).await;
     let remove = || subject.driver.remove(subject.id, true);
     let (one, other) = within(async { tokio::join!(remove(), remove()) }).await;
     let outcomes = [one.unwrap(), other.unwrap()];
@@ -44,20 +46,20 @@ pub async fn two_removals_at_once_both_see_it_gone(world: &dyn World) {
     assert!(is_gone(&subject).await);
 }
 
-pub async fn a_container_that_goes_by_itself_tells_its_exit_code(world: &dyn World) {
-    let mut spec = spec(world, "sleep 0.5; exit 9");
+pub async fn a_container_that_goes_by_itself_tells_its_exit_code(engine: &dyn TestEngine) {
+    let mut spec = spec(engine, "sleep 0.5; exit 9");
     spec.auto_remove = true;
-    let subject = Subject::started(world, &spec).await;
+    let subject = Subject::started(engine, &spec).await;
     assert_eq!(subject.exit_code().await, 9);
     eventually("it is gone", || is_gone(&subject)).await;
     assert_eq!(subject.driver.remove(subject.id, false).await.unwrap(), Change::Already);
 }
 
-pub async fn a_removed_container_can_be_made_again(world: &dyn World) {
-    let subject = Subject::running(world, IDLE).await;
+pub async fn a_removed_container_can_be_made_again(engine: &dyn TestEngine) {
+    let subject = Subject::running(engine, IDLE).await;
     let first = subject.seen().await.engine;
     subject.driver.remove(subject.id, true).await.unwrap();
-    let (second, change) = subject.driver.create(subject.id, &spec(world, IDLE)).await.unwrap();
+    let (second, change) = subject.driver.create(subject.id, &spec(engine, IDLE)).await.unwrap();
     assert_eq!(change, Change::Done);
     assert_ne!(second, first);
 }

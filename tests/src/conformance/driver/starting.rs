@@ -5,11 +5,11 @@ use zun_common::rpc::container::ConsoleSpec;
 use zun_common::status::Status;
 use zun_compute::driver::{Change, DriverError};
 
-use super::{IDLE, Subject, World, exec, shell, spec};
+use super::{IDLE, Subject, TestEngine, exec, shell, spec};
 
-pub async fn a_created_container_is_shown_and_has_not_run(world: &dyn World) {
-    let subject = Subject::new(world);
-    let (engine, change) = subject.driver.create(subject.id, &spec(world, IDLE)).await.unwrap();
+pub async fn a_created_container_is_shown_and_has_not_run(engine: &dyn TestEngine) {
+    let subject = Subject::new(engine);
+    let (engine, change) = subject.driver.create(subject.id, &spec(engine, IDLE)).await.unwrap();
     assert_eq!(change, Change::Done);
     let seen = subject.seen().await;
     assert_eq!((seen.container, seen.engine, seen.status), (subject.id, engine, Status::Created));
@@ -17,9 +17,9 @@ pub async fn a_created_container_is_shown_and_has_not_run(world: &dyn World) {
     assert_eq!((seen.started_at, seen.finished_at), (None, None));
 }
 
-pub async fn making_one_twice_makes_one_and_says_so(world: &dyn World) {
-    let subject = Subject::new(world);
-    let spec = spec(world, IDLE);
+pub async fn making_one_twice_makes_one_and_says_so(engine: &dyn TestEngine) {
+    let subject = Subject::new(engine);
+    let spec = spec(engine, IDLE);
     let (first, _) = subject.driver.create(subject.id, &spec).await.unwrap();
     let again = subject.driver.create(subject.id, &spec).await.unwrap();
     assert_eq!(again, (first, Change::Already));
@@ -29,9 +29,9 @@ pub async fn making_one_twice_makes_one_and_says_so(world: &dyn World) {
     assert_eq!(subject.status().await, Status::Running);
 }
 
-pub async fn many_makers_at_once_make_one(world: &dyn World) {
-    let subject = Subject::new(world);
-    let spec = spec(world, IDLE);
+pub async fn many_makers_at_once_make_one(engine: &dyn TestEngine) {
+    let subject = Subject::new(engine);
+    let spec = spec(engine, IDLE);
     let make = || subject.driver.create(subject.id, &spec);
     let made: Vec<_> = futures_util::future::join_all((0..8).map(|_| make())).await;
     let made: Vec<_> = made.into_iter().map(Result::unwrap).collect();
@@ -40,37 +40,37 @@ pub async fn many_makers_at_once_make_one(world: &dyn World) {
     assert!(made.iter().all(|(engine, _)| *engine == made[0].0));
 }
 
-pub async fn what_a_spec_says_reaches_the_process(world: &dyn World) {
-    let mut spec = spec(world, "echo $GREETING; pwd; hostname; id -u");
+pub async fn what_a_spec_says_reaches_the_process(engine: &dyn TestEngine) {
+    let mut spec = spec(engine, "echo $GREETING; pwd; hostname; id -u");
     spec.environment.insert("GREETING".to_owned(), "hello=you there".to_owned());
     spec.workdir = Some("/tmp".to_owned());
     spec.hostname = Some("inside".to_owned());
     spec.user = Some("65534".to_owned());
-    let subject = Subject::started(world, &spec).await;
+    let subject = Subject::started(engine, &spec).await;
     assert_eq!(subject.exit_code().await, 0);
     assert_eq!(subject.output().await, "hello=you there\n/tmp\ninside\n65534\n");
 
     let mut split = spec;
     split.entrypoint = Some(vec!["echo".to_owned(), "one".to_owned()]);
     split.command = Some(vec!["two words".to_owned()]);
-    let subject = Subject::started(world, &split).await;
+    let subject = Subject::started(engine, &split).await;
     assert_eq!(subject.exit_code().await, 0);
     assert_eq!(subject.output().await, "one two words\n");
 }
 
-pub async fn a_container_without_its_image_is_not_made(world: &dyn World) {
-    let subject = Subject::new(world);
-    let mut spec = spec(world, IDLE);
-    spec.image = world.unpullable();
+pub async fn a_container_without_its_image_is_not_made(engine: &dyn TestEngine) {
+    let subject = Subject::new(engine);
+    let mut spec = spec(engine, IDLE);
+    spec.image = engine.unpullable();
     let error = subject.driver.create(subject.id, &spec).await.unwrap_err();
     assert!(matches!(&error, DriverError::NoImage(image) if *image == spec.image), "{error:?}");
     let error = subject.driver.inspect(subject.id).await.unwrap_err();
     assert!(matches!(error, DriverError::NoContainer(id) if id == subject.id), "{error:?}");
 }
 
-pub async fn what_is_not_valid_is_refused_by_name(world: &dyn World) {
-    let subject = Subject::new(world);
-    let good = spec(world, IDLE);
+pub async fn what_is_not_valid_is_refused_by_name(engine: &dyn TestEngine) {
+    let subject = Subject::new(engine);
+    let good = spec(engine, IDLE);
     let mut forged = good.clone();
     forged.labels.insert("zun.container".to_owned(), ContainerId::fresh().to_string());
     let mut image = good.clone();
@@ -89,8 +89,10 @@ pub async fn what_is_not_valid_is_refused_by_name(world: &dyn World) {
     assert!(matches!(error, DriverError::Invalid { .. }), "{error:?}");
 }
 
-pub async fn a_started_container_runs_and_starting_it_again_changes_nothing(world: &dyn World) {
-    let subject = Subject::created(world, &spec(world, IDLE)).await;
+pub async fn a_started_container_runs_and_starting_it_again_changes_nothing(
+    engine: &dyn TestEngine,
+) {
+    let subject = Subject::created(engine, &spec(engine, IDLE)).await;
     assert_eq!(subject.driver.start(subject.id).await.unwrap(), Change::Done);
     let seen = subject.seen().await;
     assert_eq!((seen.status, seen.exit_code, seen.finished_at), (Status::Running, None, None));
@@ -99,8 +101,8 @@ pub async fn a_started_container_runs_and_starting_it_again_changes_nothing(worl
     assert_eq!(subject.seen().await, seen);
 }
 
-pub async fn an_ended_container_runs_again(world: &dyn World) {
-    let subject = Subject::running(world, "echo once; exit 3").await;
+pub async fn an_ended_container_runs_again(engine: &dyn TestEngine) {
+    let subject = Subject::running(engine, "echo once; exit 3").await;
     assert_eq!(subject.exit_code().await, 3);
     let first = subject.seen().await;
     assert_eq!((first.status, first.exit_code), (Status::Stopped, Some(3)));
@@ -112,20 +114,20 @@ pub async fn an_ended_container_runs_again(world: &dyn World) {
     assert!(second.started_at > first.started_at);
 }
 
-pub async fn a_command_that_is_not_found_is_127(world: &dyn World) {
+pub async fn a_command_that_is_not_found_is_127(engine: &dyn TestEngine) {
     for command in ["frobnicate", "/bin/frobnicate"] {
-        cannot_run(world, command, 127).await;
+        cannot_run(engine, command, 127).await;
     }
 }
 
-pub async fn a_command_that_is_no_program_is_126(world: &dyn World) {
-    cannot_run(world, "/etc", 126).await;
+pub async fn a_command_that_is_no_program_is_126(engine: &dyn TestEngine) {
+    cannot_run(engine, "/etc", 126).await;
 }
 
-async fn cannot_run(world: &dyn World, command: &str, wanted: i64) {
-    let mut spec = spec(world, IDLE);
+async fn cannot_run(engine: &dyn TestEngine, command: &str, wanted: i64) {
+    let mut spec = spec(engine, IDLE);
     spec.command = Some(vec![command.to_owned()]);
-    let subject = Subject::created(world, &spec).await;
+    let subject = Subject::created(engine, &spec).await;
     let error = subject.driver.start(subject.id).await.unwrap_err();
     let DriverError::NotRunnable { code, words } = &error else { panic!("{error:?}") };
     assert_eq!(*code, wanted);
@@ -135,17 +137,17 @@ async fn cannot_run(world: &dyn World, command: &str, wanted: i64) {
     assert!(seen.reason.is_some_and(|reason| reason.contains(command)));
 }
 
-pub async fn a_terminal_and_stdin_are_shown(world: &dyn World) {
-    let mut asked = spec(world, IDLE);
+pub async fn a_terminal_and_stdin_are_shown(engine: &dyn TestEngine) {
+    let mut asked = spec(engine, IDLE);
     for (tty, stdin_open) in [(false, false), (true, true), (true, false), (false, true)] {
         asked.console = ConsoleSpec { tty, stdin_open, stdin_once: false, size: None };
-        let seen = Subject::created(world, &asked).await.seen().await;
+        let seen = Subject::created(engine, &asked).await.seen().await;
         assert_eq!((seen.tty, seen.stdin), (tty, stdin_open));
     }
     // A shell whose stdin is open waits for what is typed.
     asked.console = ConsoleSpec { tty: true, stdin_open: true, stdin_once: false, size: None };
     asked.command = Some(shell("echo ready; cat"));
-    let subject = Subject::started(world, &asked).await;
+    let subject = Subject::started(engine, &asked).await;
     subject.prints("ready").await;
     let output = subject.driver.exec_run(subject.id, &exec(&["true"])).await.unwrap();
     assert_eq!(output.exit_code, 0);

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use zun_common::status::Status;
 use zun_compute::driver::{Change, DriverError};
 
-use super::{IDLE, POLITE, STUBBORN, Subject, World, spec};
+use super::{IDLE, POLITE, STUBBORN, Subject, TestEngine, spec};
 
-pub async fn a_process_is_given_time_to_end_by_itself(world: &dyn World) {
-    let subject = Subject::running(world, POLITE).await;
+pub async fn a_process_is_given_time_to_end_by_itself(engine: &dyn TestEngine) {
+    let subject = Subject::running(engine, POLITE).await;
     subject.prints("ready").await;
     let begun = Instant::now();
     let grace = Some(Duration::from_secs(20));
@@ -20,8 +20,8 @@ pub async fn a_process_is_given_time_to_end_by_itself(world: &dyn World) {
     assert_eq!(subject.seen().await, seen);
 }
 
-pub async fn a_process_that_does_not_listen_is_killed_after_the_grace(world: &dyn World) {
-    let subject = Subject::running(world, STUBBORN).await;
+pub async fn a_process_that_does_not_listen_is_killed_after_the_grace(engine: &dyn TestEngine) {
+    let subject = Subject::running(engine, STUBBORN).await;
     subject.prints("ready").await;
     let begun = Instant::now();
     let grace = Some(Duration::from_secs(1));
@@ -33,16 +33,16 @@ pub async fn a_process_that_does_not_listen_is_killed_after_the_grace(world: &dy
     assert!(!seen.oom_killed);
 }
 
-pub async fn stopping_what_does_not_run_changes_nothing(world: &dyn World) {
-    let subject = Subject::created(world, &spec(world, IDLE)).await;
+pub async fn stopping_what_does_not_run_changes_nothing(engine: &dyn TestEngine) {
+    let subject = Subject::created(engine, &spec(engine, IDLE)).await;
     assert_eq!(subject.driver.stop(subject.id, None).await.unwrap(), Change::Already);
     assert_eq!(subject.status().await, Status::Created);
 }
 
-pub async fn the_stop_signal_of_the_container_is_sent(world: &dyn World) {
-    let mut spec = spec(world, STUBBORN);
+pub async fn the_stop_signal_of_the_container_is_sent(engine: &dyn TestEngine) {
+    let mut spec = spec(engine, STUBBORN);
     spec.stop_signal = Some("SIGKILL".to_owned());
-    let subject = Subject::started(world, &spec).await;
+    let subject = Subject::started(engine, &spec).await;
     subject.prints("ready").await;
     let begun = Instant::now();
     subject.driver.stop(subject.id, Some(Duration::from_secs(20))).await.unwrap();
@@ -50,25 +50,27 @@ pub async fn the_stop_signal_of_the_container_is_sent(world: &dyn World) {
     assert_eq!(subject.exit_code().await, 137);
 }
 
-pub async fn a_kill_ends_the_process_at_once(world: &dyn World) {
-    let subject = Subject::running(world, STUBBORN).await;
+pub async fn a_kill_ends_the_process_at_once(engine: &dyn TestEngine) {
+    let subject = Subject::running(engine, STUBBORN).await;
     subject.prints("ready").await;
     subject.driver.kill(subject.id, "SIGKILL").await.unwrap();
     assert_eq!(subject.exit_code().await, 137);
     assert_eq!(subject.status().await, Status::Stopped);
 }
 
-pub async fn a_kill_sends_the_named_signal(world: &dyn World) {
+pub async fn a_kill_sends_the_named_signal(engine: &dyn TestEngine) {
     for name in ["SIGTERM", "TERM", "15"] {
-        let subject = Subject::running(world, POLITE).await;
+        let subject = Subject::running(engine, POLITE).await;
         subject.prints("ready").await;
         subject.driver.kill(subject.id, name).await.unwrap();
         assert_eq!(subject.exit_code().await, 7, "{name}");
     }
 }
 
-pub async fn a_kill_is_refused_where_nothing_runs_and_where_no_signal_is_named(world: &dyn World) {
-    let subject = Subject::created(world, &spec(world, "exit 0")).await;
+pub async fn a_kill_is_refused_where_nothing_runs_and_where_no_signal_is_named(
+    engine: &dyn TestEngine,
+) {
+    let subject = Subject::created(engine, &spec(engine, "exit 0")).await;
     let error = subject.driver.kill(subject.id, "SIGTERM").await.unwrap_err();
     assert!(matches!(error, DriverError::Conflict { .. }), "{error:?}");
     subject.driver.start(subject.id).await.unwrap();
@@ -76,7 +78,7 @@ pub async fn a_kill_is_refused_where_nothing_runs_and_where_no_signal_is_named(w
     let error = subject.driver.kill(subject.id, "SIGTERM").await.unwrap_err();
     assert!(matches!(error, DriverError::Conflict { .. }), "{error:?}");
 
-    let subject = Subject::running(world, IDLE).await;
+    let subject = Subject::running(engine, IDLE).await;
     let error = subject.driver.kill(subject.id, "SIGNOTHING").await.unwrap_err();
     assert!(matches!(error, DriverError::Invalid { .. }), "{error:?}");
     assert_eq!(subject.status().await, Status::Running);

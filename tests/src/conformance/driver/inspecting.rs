@@ -4,27 +4,27 @@ use zun_common::status::Status;
 use zun_common::units::{Cpus, Mebibytes, Resources};
 use zun_compute::driver::DriverError;
 
-use super::{IDLE, Subject, World, spec, within};
+use super::{IDLE, Subject, TestEngine, spec, within};
 
-pub async fn a_wait_ends_with_the_process_for_all_who_wait(world: &dyn World) {
-    let subject = Subject::running(world, "sleep 0.7; exit 5").await;
+pub async fn a_wait_ends_with_the_process_for_all_who_wait(engine: &dyn TestEngine) {
+    let subject = Subject::running(engine, "sleep 0.7; exit 5").await;
     let wait = || subject.driver.wait(subject.id);
     let codes = within(async { tokio::join!(wait(), wait(), wait()) }).await;
     assert_eq!((codes.0.unwrap(), codes.1.unwrap(), codes.2.unwrap()), (5, 5, 5));
     assert_eq!(subject.status().await, Status::Stopped);
 }
 
-pub async fn a_wait_for_what_does_not_run_is_answered_at_once(world: &dyn World) {
-    let subject = Subject::created(world, &spec(world, "exit 6")).await;
+pub async fn a_wait_for_what_does_not_run_is_answered_at_once(engine: &dyn TestEngine) {
+    let subject = Subject::created(engine, &spec(engine, "exit 6")).await;
     assert_eq!(subject.exit_code().await, 0);
     subject.driver.start(subject.id).await.unwrap();
     assert_eq!(subject.exit_code().await, 6);
     assert_eq!(subject.exit_code().await, 6);
 }
 
-pub async fn times_and_codes_are_those_of_the_last_run(world: &dyn World) {
+pub async fn times_and_codes_are_those_of_the_last_run(engine: &dyn TestEngine) {
     let before = chrono::Utc::now();
-    let subject = Subject::running(world, "sleep 0.3; exit 1").await;
+    let subject = Subject::running(engine, "sleep 0.3; exit 1").await;
     subject.exit_code().await;
     let seen = subject.seen().await;
     let (started, finished) = (seen.started_at.unwrap(), seen.finished_at.unwrap());
@@ -32,24 +32,24 @@ pub async fn times_and_codes_are_those_of_the_last_run(world: &dyn World) {
     assert_eq!((seen.exit_code, seen.reason), (Some(1), None));
 }
 
-pub async fn all_of_ours_are_listed_as_they_are(world: &dyn World) {
-    let created = Subject::created(world, &spec(world, IDLE)).await;
-    let running = Subject::running(world, IDLE).await;
-    let ended = Subject::running(world, "exit 8").await;
+pub async fn all_of_ours_are_listed_as_they_are(engine: &dyn TestEngine) {
+    let created = Subject::created(engine, &spec(engine, IDLE)).await;
+    let running = Subject::running(engine, IDLE).await;
+    let ended = Subject::running(engine, "exit 8").await;
     ended.exit_code().await;
-    let listed = world.driver().list().await.unwrap();
+    let listed = engine.driver().list().await.unwrap();
     for subject in [&created, &running, &ended] {
         let seen = subject.seen().await;
         let found: Vec<_> = listed.iter().filter(|one| one.container == subject.id).collect();
         assert_eq!(found, [&seen]);
     }
     running.driver.remove(running.id, true).await.unwrap();
-    let listed = world.driver().list().await.unwrap();
+    let listed = engine.driver().list().await.unwrap();
     assert!(listed.iter().all(|one| one.container != running.id));
 }
 
-pub async fn the_engine_tells_of_itself(world: &dyn World) {
-    let engine = world.driver().engine().await.unwrap();
+pub async fn the_engine_tells_of_itself(engine: &dyn TestEngine) {
+    let engine = engine.driver().engine().await.unwrap();
     assert!(engine.total.cpus >= Cpus::from_millis(1000));
     assert!(engine.total.memory > Mebibytes(64));
     assert!(engine.disk.0 > 0);
@@ -59,8 +59,8 @@ pub async fn the_engine_tells_of_itself(world: &dyn World) {
     assert!(!engine.runtimes.is_empty());
 }
 
-pub async fn the_processes_of_what_runs_are_listed(world: &dyn World) {
-    let subject = Subject::running(world, "echo ready; sleep 1000").await;
+pub async fn the_processes_of_what_runs_are_listed(engine: &dyn TestEngine) {
+    let subject = Subject::running(engine, "echo ready; sleep 1000").await;
     subject.prints("ready").await;
     for ps_args in [None, Some("-eo pid,args")] {
         let top = subject.driver.top(subject.id, ps_args).await.unwrap();
@@ -69,20 +69,20 @@ pub async fn the_processes_of_what_runs_are_listed(world: &dyn World) {
         let shown = top.processes.concat().join(" ");
         assert!(shown.contains("sleep 1000"), "{top:?}");
     }
-    let ended = Subject::created(world, &spec(world, IDLE)).await;
+    let ended = Subject::created(engine, &spec(engine, IDLE)).await;
     let error = ended.driver.top(ended.id, None).await.unwrap_err();
     assert!(matches!(error, DriverError::Conflict { .. }), "{error:?}");
 }
 
-pub async fn what_runs_is_measured(world: &dyn World) {
-    let mut asked = spec(world, IDLE);
+pub async fn what_runs_is_measured(engine: &dyn TestEngine) {
+    let mut asked = spec(engine, IDLE);
     asked.resources = Resources { cpus: Cpus::from_millis(500), memory: Mebibytes(64) };
-    let subject = Subject::started(world, &asked).await;
+    let subject = Subject::started(engine, &asked).await;
     let stats = within(subject.driver.stats(subject.id)).await.unwrap();
     assert!(stats.cpu_percent >= 0.0 && stats.memory <= 64 << 20, "{stats:?}");
     assert_eq!(stats.memory_limit, 64 << 20, "{stats:?}");
     assert!(stats.processes >= 1, "{stats:?}");
-    let idle = Subject::created(world, &asked).await;
+    let idle = Subject::created(engine, &asked).await;
     let stats = within(idle.driver.stats(idle.id)).await.unwrap();
     assert_eq!((stats.memory, stats.processes), (0, 0));
 }

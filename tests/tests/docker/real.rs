@@ -12,22 +12,22 @@ use tokio::sync::OnceCell;
 use zun_common::id::ExecId;
 use zun_compute::driver::ContainerDriver;
 use zun_compute::driver::docker::DockerDriver;
-use zun_tests::conformance::driver::World;
+use zun_tests::conformance::driver::TestEngine;
 use zun_tests::registry::Registry;
 
-pub(crate) struct Real {
+pub(crate) struct RealEngine {
     pub(crate) socket: PathBuf,
     registry: OnceCell<Registry>,
 }
 
-impl Real {
+impl RealEngine {
     /// The registry of this test; its images are removed when the test ends.
     pub(crate) async fn registry(&self) -> &Registry {
         self.registry.get_or_init(Registry::start).await
     }
 }
 
-impl Drop for Real {
+impl Drop for RealEngine {
     fn drop(&mut self) {
         let Some(registry) = self.registry.get() else { return };
         let repository = format!("{}/zun-conformance", registry.address);
@@ -46,16 +46,16 @@ pub(crate) fn docker_cli(socket: &Path, words: &[&str]) -> bool {
     done.expect("the docker client").status.success()
 }
 
-pub(crate) fn docker() -> Real {
+pub(crate) fn docker() -> RealEngine {
     let address = std::env::var_os("ZUN_TEST_DOCKER")
         .expect("ZUN_TEST_DOCKER must name an engine, such as unix:///var/run/docker.sock");
     let address = address.into_string().expect("ZUN_TEST_DOCKER is text");
     let socket = address.strip_prefix("unix://").expect("ZUN_TEST_DOCKER begins with unix://");
-    Real { socket: socket.into(), registry: OnceCell::new() }
+    RealEngine { socket: socket.into(), registry: OnceCell::new() }
 }
 
 #[async_trait]
-impl World for Real {
+impl TestEngine for RealEngine {
     fn driver(&self) -> Arc<dyn ContainerDriver> {
         Arc::new(DockerDriver::connect(&self.socket).expect("an absolute path"))
     }
@@ -83,8 +83,8 @@ impl World for Real {
 }
 
 /// Sends a request and reads the head of its answer.
-async fn exchange(world: &Real, request: &str) -> (String, UnixStream) {
-    let mut stream = UnixStream::connect(&world.socket).await.expect("the engine listens");
+async fn exchange(engine: &RealEngine, request: &str) -> (String, UnixStream) {
+    let mut stream = UnixStream::connect(&engine.socket).await.expect("the engine listens");
     stream.write_all(request.as_bytes()).await.expect("sent");
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
@@ -94,9 +94,9 @@ async fn exchange(world: &Real, request: &str) -> (String, UnixStream) {
 }
 
 /// What the engine itself shows under a path.
-pub(crate) async fn raw(world: &Real, path: &str) -> serde_json::Value {
+pub(crate) async fn raw(engine: &RealEngine, path: &str) -> serde_json::Value {
     let request = format!("GET {path} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n");
-    let (head, mut stream) = exchange(world, &request).await;
+    let (head, mut stream) = exchange(engine, &request).await;
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
     let mut body = Vec::new();
     stream.read_to_end(&mut body).await.expect("a body");
