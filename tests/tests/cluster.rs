@@ -6,7 +6,7 @@ use std::process::Stdio;
 use rustix::process::Signal;
 use zun_tests::cluster::Cluster;
 use zun_tests::eventually::eventually;
-use zun_tests::trial;
+use zun_tests::recorder;
 
 const SIZE: (u16, u16) = (24, 80);
 
@@ -35,7 +35,7 @@ async fn containers_are_placed_on_both_hosts_and_each_can_be_attached() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c39_a_session_outlives_every_part_of_the_control_plane() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let mut cluster = Cluster::alone(1).await;
     let zun = cluster.zun();
     let mut term = zun.term(&["run", "-i", "--name", "steady", "cirros", "/bin/sh"], SIZE);

@@ -1,12 +1,12 @@
 //! The interactive conditions, the findings of test runs, and the table in docs/conditions.md.
 
+mod recorder;
 mod table;
-mod trial;
 
 use serde::{Deserialize, Serialize};
 
+pub use recorder::Recorder;
 pub use table::table;
-pub use trial::Trial;
 
 /// A condition that an interactive session must meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

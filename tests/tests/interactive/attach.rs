@@ -1,14 +1,14 @@
 //! Leaving and coming back.
 
 use zun_tests::eventually::eventually;
-use zun_tests::trial;
+use zun_tests::recorder;
 use zun_tests::zun_cli::ZunCli;
 
 const SIZE: (u16, u16) = (24, 80);
 
 #[test]
 fn c18_a_detached_shell_goes_on_and_redraws_its_prompt_on_attach() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c18");
     let mut term = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
@@ -28,7 +28,7 @@ fn c18_a_detached_shell_goes_on_and_redraws_its_prompt_on_attach() {
 
 #[test]
 fn c18_a_program_that_listens_late_to_its_size_is_drawn_all_the_same() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c18-late");
     let script = "until [ -n \"$(stty size 2>/dev/null)\" ]; do sleep 0.05; done; \
@@ -41,7 +41,7 @@ fn c18_a_program_that_listens_late_to_its_size_is_drawn_all_the_same() {
 
 #[test]
 fn c24_attach_to_a_created_container_waits_for_its_start() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c24-created");
     zun.must(&["create", "-i", "-t", "--name", name.as_str(), "cirros", "/bin/sh"]);
@@ -55,7 +55,7 @@ fn c24_attach_to_a_created_container_waits_for_its_start() {
 
 #[test]
 fn c24_a_quiet_program_that_was_waited_for_has_its_size_changed_once_at_most() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c24-quiet");
     let script = "n=0; trap 'n=$((n + 1))' WINCH; i=0; \
@@ -75,7 +75,7 @@ fn c24_a_quiet_program_that_was_waited_for_has_its_size_changed_once_at_most() {
 
 #[test]
 fn c24_attach_to_one_that_cannot_be_attached_is_a_clear_error_at_once() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c24-paused");
     zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
@@ -95,7 +95,7 @@ fn c24_attach_to_one_that_cannot_be_attached_is_a_clear_error_at_once() {
 
 #[test]
 fn c26_two_consoles_both_see_both() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c26");
     let mut first = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);

@@ -14,7 +14,7 @@ use zun_tests::profile::is_long;
 use zun_tests::pty::Pty;
 use zun_tests::tls::Forge;
 use zun_tests::zun_cli::ZunCli;
-use zun_tests::{tls, trial};
+use zun_tests::{recorder, tls};
 
 use super::links::Dropped;
 
@@ -65,7 +65,7 @@ fn says(term: &mut Pty, word: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c24_another_tenants_container_is_one_that_is_not_there() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let cluster = Cluster::start(1).await;
     let (zun, stranger) = (cluster.zun(), cluster.stranger());
     zun.must(&["run", "-d", "--name", "ours", "cirros", "sleep", "600"]);
@@ -89,7 +89,7 @@ async fn c24_another_tenants_container_is_one_that_is_not_there() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c44_a_host_that_goes_down_ends_each_console_with_one_line() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let mut cluster = Cluster::start(1).await;
     let zun = cluster.zun();
     let mut term = shell(&zun, "down");
@@ -108,7 +108,7 @@ async fn c44_a_host_that_goes_down_ends_each_console_with_one_line() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c45_a_container_with_rm_is_kept_when_its_link_is_lost() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let cluster = Cluster::behind(Front::Proxy).await;
     let zun = cluster.zun();
     let run = ["run", "-i", "--rm", "--name", "kept", "cirros", "/bin/sh"];
@@ -128,7 +128,7 @@ async fn c45_a_container_with_rm_is_kept_when_its_link_is_lost() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c46_quiet_sessions_of_the_command_live_behind_a_proxy_that_cuts() {
-    let mut trial = trial!();
+    let mut recorder = recorder!();
     // Something goes both ways every 40 seconds.
     let (patience, quiet) = if is_long() { (60, 600) } else { (45, 50) };
     let cluster = Cluster::behind(Front::IdleTimeout(Duration::from_secs(patience))).await;
@@ -144,13 +144,13 @@ async fn c46_quiet_sessions_of_the_command_live_behind_a_proxy_that_cuts() {
     assert_eq!(cat.ends(), (Some(0), String::new()));
     term.types("exit 3\r");
     assert_eq!(term.exit(), 3);
-    trial.measured(format!("the command: quiet for {quiet} s, cut after {patience}"));
+    recorder.measured(format!("the command: quiet for {quiet} s, cut after {patience}"));
     cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c47_the_command_ends_when_its_peer_vanishes() {
-    let mut trial = trial!();
+    let mut recorder = recorder!();
     let cluster = Cluster::behind(Front::Proxy).await;
     let zun = cluster.zun();
     let mut quiet = shell(&zun, "vanished");
@@ -168,14 +168,14 @@ async fn c47_the_command_ends_when_its_peer_vanishes() {
     let (code, words) = cat.ends();
     assert_eq!(code, Some(125), "{words}");
     assert!(took < Duration::from_secs(15), "{took:?}");
-    trial.measured(format!("the command: gone after {:.1} s", took.as_secs_f64()));
+    recorder.measured(format!("the command: gone after {:.1} s", took.as_secs_f64()));
     drop(dropped);
     cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c57_the_command_sends_a_host_of_another_authority_nothing() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let cluster = Cluster::behind(Front::Proxy).await;
     let zun = cluster.zun();
     zun.must(&["create", "-i", "--name", "posed", "cirros", "cat"]);
@@ -214,7 +214,7 @@ fn address_of(address: &str) -> rcgen::SanType {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c58_the_command_dials_what_the_host_advertises_and_names_it() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let cluster = Cluster::behind(Front::Ipv6).await;
     let zun = cluster.zun();
     let mut term = shell(&zun, "six");
@@ -235,7 +235,7 @@ async fn c58_the_command_dials_what_the_host_advertises_and_names_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c58_the_command_goes_through_the_proxy_of_its_environment() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let cluster = Cluster::behind(Front::Tunnel).await;
     let direct = cluster.zun();
     let zun = cluster.zun().with("HTTPS_PROXY", &cluster.tunnel().url());
@@ -270,7 +270,7 @@ async fn c58_the_command_goes_through_the_proxy_of_its_environment() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c39_a_wait_goes_on_when_the_service_is_back() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let mut cluster = Cluster::start(1).await;
     let zun = cluster.zun();
     let script = "until [ -e /tmp/end ]; do sleep 0.1; done; exit 6";
@@ -290,7 +290,7 @@ async fn c39_a_wait_goes_on_when_the_service_is_back() {
 /// A shell's own job control, as a person sees it.
 #[test]
 fn c32_a_job_that_is_taken_up_again_has_the_terminals_size_of_now() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c32-job");
     let program = zun_tests::zun_cli::binary("zun");

@@ -4,14 +4,14 @@ use std::process::Command;
 
 use rustix::process::Signal;
 use zun_tests::eventually::eventually;
-use zun_tests::trial;
+use zun_tests::recorder;
 use zun_tests::zun_cli::ZunCli;
 
 const SIZE: (u16, u16) = (24, 80);
 
 #[test]
 fn c03_a_killed_command_is_128_and_the_signal() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     for (signal, code) in [("KILL", 137), ("TERM", 143)] {
         // A shell as process 1 ignores signals that it has no handler for, so a child of it dies.
@@ -35,7 +35,7 @@ fn c03_a_killed_command_is_128_and_the_signal() {
 
 #[test]
 fn c04_what_cannot_run_is_127_126_or_125_with_one_line() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     for (arguments, code) in [
         (vec!["run", "-i", "--rm", "cirros", "/no/such/program"], 127),
@@ -59,7 +59,7 @@ fn c04_what_cannot_run_is_127_126_or_125_with_one_line() {
 
 #[test]
 fn c45_a_container_with_rm_is_gone_when_its_shell_exits() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c45");
     let mut term =
@@ -73,7 +73,7 @@ fn c45_a_container_with_rm_is_gone_when_its_shell_exits() {
 
 #[test]
 fn c44_a_container_removed_by_another_ends_the_session_with_137() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c44");
     let mut term = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], (24, 80));
@@ -84,7 +84,7 @@ fn c44_a_container_removed_by_another_ends_the_session_with_137() {
 
 #[test]
 fn c04_nothing_is_left_of_what_could_not_run() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     for (command, code, words) in
         [("/no/such", 127, "no such file"), ("/etc/passwd", 126, "permission denied")]
@@ -101,7 +101,7 @@ fn c04_nothing_is_left_of_what_could_not_run() {
 
 #[test]
 fn c43_a_restart_while_attached_is_said_and_is_never_exit_0() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c43");
     let mut term = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
@@ -133,7 +133,7 @@ fn engine_knows(zun: &ZunCli, name: &str) -> bool {
 
 #[test]
 fn c44_a_process_that_was_killed_for_want_of_memory_says_so_in_one_line() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let says_so = |flag: &str| {
         let name = zun.name("c44-oom");
@@ -154,7 +154,7 @@ fn c44_a_process_that_was_killed_for_want_of_memory_says_so_in_one_line() {
 
 #[test]
 fn c45_a_container_with_rm_is_kept_when_its_console_is_left_or_killed() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     for way in ["left", "killed"] {
         let name = zun.name("c45");

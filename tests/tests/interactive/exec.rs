@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use zun_tests::eventually::eventually;
 use zun_tests::profile::times;
-use zun_tests::trial;
+use zun_tests::recorder;
 use zun_tests::zun_cli::{Finished, Name, ZunCli};
 
 fn idle(zun: &ZunCli, test: &str) -> Name {
@@ -17,7 +17,7 @@ fn idle(zun: &ZunCli, test: &str) -> Name {
 
 #[test]
 fn c05_what_cannot_be_run_is_127_or_126_with_a_line_on_stderr() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = idle(&zun, "c05");
     for flags in [&["exec"][..], &["exec", "-i"], &["exec", "-d"]] {
@@ -31,7 +31,7 @@ fn c05_what_cannot_be_run_is_127_or_126_with_a_line_on_stderr() {
 
 #[test]
 fn c09_a_file_comes_back_equal_each_time() {
-    let mut trial = trial!();
+    let mut recorder = recorder!();
     let zun = ZunCli::shared();
     let name = idle(&zun, "c09");
     let mut bytes = (0..=255).cycle().take(300_000).collect::<Vec<u8>>();
@@ -41,12 +41,12 @@ fn c09_a_file_comes_back_equal_each_time() {
         let output = zun.piped(&["exec", "-i", name.as_str(), "cat"], &bytes);
         assert!(output.stdout == bytes && output.status.success(), "{time}: {:?}", output.stderr);
     }
-    trial.measured(format!("{count} of {count}"));
+    recorder.measured(format!("{count} of {count}"));
 }
 
 #[test]
 fn c63_surroundings_are_those_that_were_asked_for() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = idle(&zun, "c63");
     let mut file = tempfile::NamedTempFile::new().expect("a file");
@@ -78,7 +78,7 @@ fn c63_surroundings_are_those_that_were_asked_for() {
 
 #[test]
 fn c64_output_streams_live_and_its_streams_are_apart() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = idle(&zun, "c64");
     let script = "echo now; echo oops >&2; sleep 3; printf '\\377\\000'; exit 9";
@@ -105,7 +105,7 @@ fn c64_output_streams_live_and_its_streams_are_apart() {
 
 #[test]
 fn c64_more_than_the_control_plane_would_carry_comes_whole() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = idle(&zun, "c64b");
     let count = zun.must(&["exec", name.as_str(), "sh", "-c", "yes | head -c 20000000"]).len();
@@ -114,7 +114,7 @@ fn c64_more_than_the_control_plane_would_carry_comes_whole() {
 
 #[test]
 fn c64_a_program_gets_code_and_streams_in_one_piece() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = idle(&zun, "c64c");
     let script = "cat; echo oops >&2; exit 9";
@@ -152,7 +152,7 @@ const MARKED: &str = "echo $$ > /tmp/pid; echo begun; exec sleep 1000";
 
 #[test]
 fn c34_a_command_that_is_cut_off_is_kept_or_killed_as_asked_for() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = idle(&zun, "c34");
     for (policy, runs) in [("keep", true), ("kill", false)] {

@@ -3,12 +3,12 @@
 use std::process::Stdio;
 
 use zun_tests::profile::times;
-use zun_tests::trial;
+use zun_tests::recorder;
 use zun_tests::zun_cli::{Finished, ZunCli};
 
 #[test]
 fn c13_an_execs_terminal_has_its_size_before_the_first_instruction() {
-    let mut trial = trial!();
+    let mut recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c13");
     zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
@@ -18,12 +18,12 @@ fn c13_an_execs_terminal_has_its_size_before_the_first_instruction() {
         assert_eq!(term.exit(), 0);
         assert_eq!(term.transcript().trim(), "33 101");
     }
-    trial.measured(format!("{count} of {count}"));
+    recorder.measured(format!("{count} of {count}"));
 }
 
 #[test]
 fn c25_an_exec_without_the_terminal_that_it_was_to_have_goes_on_with_a_warning() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c25");
     zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
@@ -35,7 +35,7 @@ fn c25_an_exec_without_the_terminal_that_it_was_to_have_goes_on_with_a_warning()
 
 #[test]
 fn c34_an_exec_goes_on_when_its_window_is_closed() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c34-exec");
     zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
@@ -50,7 +50,7 @@ fn c34_an_exec_goes_on_when_its_window_is_closed() {
 
 #[test]
 fn c13_a_command_that_is_not_the_terminals_gets_none() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c13-none");
     zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);

@@ -6,8 +6,8 @@ use zun_common::grant::WaitCondition;
 use zun_common::pki::signing_request;
 use zun_common::shutdown::Tasks;
 use zun_tests::profile::is_long;
+use zun_tests::recorder;
 use zun_tests::tls::Forge;
-use zun_tests::trial;
 use zun_tests::zun_cli::ZunCli;
 use zunclient::console::docker::address::Address;
 use zunclient::console::docker::dial::Dialer;
@@ -26,7 +26,7 @@ async fn refusal(dialer: &Dialer, url: &str) -> String {
 
 #[tokio::test]
 async fn c52_a_grant_is_good_for_its_own_container_verbs_and_key_alone() {
-    let mut trial = trial!();
+    let mut recorder = recorder!();
     let zun = ZunCli::shared();
     let (own, other) = (running(&zun, "c52-own"), running(&zun, "c52-other"));
     let (ours, key) = endpoint(&zun, own.as_str()).await;
@@ -55,13 +55,13 @@ async fn c52_a_grant_is_good_for_its_own_container_verbs_and_key_alone() {
         // Go before 1.21 has one word for all that is wrong with a certificate.
         let told = ["BadCertificate", "CertificateExpired"];
         assert!(told.iter().any(|word| expired.contains(word)), "{expired}");
-        trial.measured("refused a second after its end");
+        recorder.measured("refused a second after its end");
     }
 }
 
 #[tokio::test]
 async fn c55_the_address_without_the_key_gets_no_handshake() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let own = running(&zun, "c55");
     let (endpoint, _) = endpoint(&zun, own.as_str()).await;
@@ -77,7 +77,7 @@ async fn c55_the_address_without_the_key_gets_no_handshake() {
 
 #[tokio::test]
 async fn c57_a_host_of_another_authority_is_refused_before_a_byte_of_input() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let own = running(&zun, "c57");
     let (mut endpoint, key) = endpoint(&zun, own.as_str()).await;

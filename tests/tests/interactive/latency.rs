@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use zun_tests::pty::Pty;
-use zun_tests::trial;
+use zun_tests::recorder;
 use zun_tests::zun_cli::ZunCli;
 
 const KEYS: usize = 300;
@@ -28,7 +28,7 @@ fn echoes(term: &mut Pty) -> Vec<Duration> {
 
 #[test]
 fn c68_a_keys_echo_is_about_as_fast_as_on_the_unix_socket() {
-    let mut trial = trial!();
+    let mut recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c68");
     zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
@@ -45,7 +45,7 @@ fn c68_a_keys_echo_is_about_as_fast_as_on_the_unix_socket() {
     let (ours, theirs) = (echoes(&mut here), echoes(&mut there));
     let (our, their) = (ours[KEYS / 2], theirs[KEYS / 2]);
     let ratio = our.as_secs_f64() / their.as_secs_f64();
-    trial.measured(format!(
+    recorder.measured(format!(
         "median {} µs against {} µs, {ratio:.2} times",
         our.as_micros(),
         their.as_micros()

@@ -4,14 +4,14 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 use zun_tests::eventually::eventually;
-use zun_tests::trial;
+use zun_tests::recorder;
 use zun_tests::zun_cli::{Finished, ZunCli};
 
 const SIZE: (u16, u16) = (24, 80);
 
 #[test]
 fn c47_the_escape_at_a_line_start_leaves_and_elsewhere_is_typed() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c47-escape");
     let mut term = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
@@ -32,7 +32,7 @@ fn c47_the_escape_at_a_line_start_leaves_and_elsewhere_is_typed() {
 
 #[test]
 fn c18_a_half_typed_sequence_reaches_the_program() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let script = "stty raw -echo; echo ready; head -c 1 | od -An -tx1";
     let mut term = zun.term(&["run", "-i", "--rm", "cirros", "sh", "-c", script], SIZE);
@@ -44,7 +44,7 @@ fn c18_a_half_typed_sequence_reaches_the_program() {
 
 #[test]
 fn c34_a_reader_that_closes_its_pipe_ends_the_command_quietly() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c34-pipe");
     zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
@@ -67,7 +67,7 @@ fn c34_a_reader_that_closes_its_pipe_ends_the_command_quietly() {
 
 #[test]
 fn c08_a_container_that_is_started_with_its_input_reads_a_pipe_to_its_end() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c08-start");
     let script = "cat; sleep 1; echo late; exit 4";

@@ -11,7 +11,7 @@ use zun_common::grant::WaitCondition;
 use zun_common::shutdown::Tasks;
 use zun_tests::profile::is_long;
 use zun_tests::proxy::Proxy;
-use zun_tests::trial;
+use zun_tests::recorder;
 use zun_tests::zun_cli::ZunCli;
 use zunclient::console::docker::address::Address;
 use zunclient::console::{Console, ConsoleError, Dial, Event, Link, Proxies, connection};
@@ -92,20 +92,20 @@ async fn quiet_behind_an_impatient_proxy(name: &str, zun: &ZunCli) -> Duration {
 
 #[tokio::test]
 async fn c46_a_quiet_terminal_lives_behind_a_proxy_that_cuts() {
-    let mut trial = trial!();
+    let mut recorder = recorder!();
     let zun = ZunCli::shared();
     let name = shell(&zun, "c46-tty");
     let quiet = quiet_behind_an_impatient_proxy(name.as_str(), &zun).await;
-    trial.measured(format!("terminal: quiet for {} s", quiet.as_secs()));
+    recorder.measured(format!("terminal: quiet for {} s", quiet.as_secs()));
 }
 
 #[tokio::test]
 async fn c46_a_quiet_pipe_lives_behind_a_proxy_that_cuts() {
-    let mut trial = trial!();
+    let mut recorder = recorder!();
     let zun = ZunCli::shared();
     let name = running(&zun, "c46-pipe");
     let quiet = quiet_behind_an_impatient_proxy(name.as_str(), &zun).await;
-    trial.measured(format!("pipe: quiet for {} s", quiet.as_secs()));
+    recorder.measured(format!("pipe: quiet for {} s", quiet.as_secs()));
 }
 
 /// All packets to and from a port of loopback are dropped while this lives.
@@ -163,7 +163,7 @@ async fn vanishes(zun: &ZunCli, name: &str, typing: bool) -> Duration {
 
 #[tokio::test]
 async fn c47_a_peer_that_vanishes_is_noticed_in_time() {
-    let mut trial = trial!();
+    let mut recorder = recorder!();
     let zun = ZunCli::shared();
     let mut slowest = Duration::ZERO;
     for (tty, typing) in [(true, false), (true, true), (false, false), (false, true)] {
@@ -172,12 +172,12 @@ async fn c47_a_peer_that_vanishes_is_noticed_in_time() {
         assert!(took < Duration::from_secs(15), "{took:?}, typing: {typing}");
         slowest = slowest.max(took);
     }
-    trial.measured(format!("{:.1} s at most", slowest.as_secs_f64()));
+    recorder.measured(format!("{:.1} s at most", slowest.as_secs_f64()));
 }
 
 #[tokio::test]
 async fn c47_a_process_that_does_not_read_is_no_peer_that_vanished() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c47-full");
     let script = "read first; echo sleeping; sleep 14; cat | wc -c";
@@ -214,7 +214,7 @@ async fn c47_a_process_that_does_not_read_is_no_peer_that_vanished() {
 
 #[tokio::test]
 async fn c58_ipv6_and_an_advertised_name_are_dialled_and_an_error_names_what_was_tried() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = shell(&zun, "c58");
     let target = listener(&zun, name.as_str()).await;

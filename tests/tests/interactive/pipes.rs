@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use zun_tests::profile::times;
-use zun_tests::trial;
+use zun_tests::recorder;
 use zun_tests::zun_cli::{Finished, ZunCli};
 
 #[test]
 fn c06_the_end_of_a_pipe_ends_cat() {
-    let mut trial = trial!();
+    let mut recorder = recorder!();
     let zun = ZunCli::shared();
     // How long a container takes on a machine that does other things too is not the matter: the shortest of a few
     // is, beside what docker itself takes there.
@@ -36,12 +36,12 @@ fn c06_the_end_of_a_pipe_ends_cat() {
         assert!(output.status.success(), "{output:?}");
     }
     assert!(ours < Duration::from_secs(2) + dockers, "{ours:?}; docker {dockers:?}");
-    trial.measured(format!("{} ms; docker {} ms", ours.as_millis(), dockers.as_millis()));
+    recorder.measured(format!("{} ms; docker {} ms", ours.as_millis(), dockers.as_millis()));
 }
 
 #[test]
 fn c07_fifty_mebibytes_go_in_unharmed() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let mut input = vec![0_u8; 50 << 20];
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
@@ -64,7 +64,7 @@ fn c07_fifty_mebibytes_go_in_unharmed() {
 
 #[test]
 fn c08_output_after_the_end_of_the_input_still_arrives() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let finished = zun.run(&["run", "-i", "--rm", "cirros", "sh", "-c", "cat; sleep 2; echo late"]);
     assert_eq!((finished.code, finished.stdout.as_str()), (0, "late\n"), "{finished:?}");
@@ -72,7 +72,7 @@ fn c08_output_after_the_end_of_the_input_still_arrives() {
 
 #[test]
 fn c10_each_stream_goes_where_it_belongs() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let run = ["run", "-i", "-T", "--rm", "cirros", "sh", "-c", "echo o; echo e >&2"];
     let expected = Finished { code: 0, stdout: "o\n".to_owned(), stderr: "e\n".to_owned() };
@@ -103,7 +103,7 @@ fn c10_each_stream_goes_where_it_belongs() {
 
 #[test]
 fn c08_a_stdin_that_is_closed_is_an_empty_one() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c08-closed");
     zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
@@ -127,7 +127,7 @@ fn c08_a_stdin_that_is_closed_is_an_empty_one() {
 
 #[test]
 fn c50_every_byte_comes_out_unharmed() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let script = "head -c 10485760 /dev/urandom > /tmp/x; sha256sum < /tmp/x >&2; cat /tmp/x";
     let output = zun.piped(&["run", "-i", "-T", "--rm", "cirros", "sh", "-c", script], b"");
@@ -139,7 +139,7 @@ fn c50_every_byte_comes_out_unharmed() {
 
 #[test]
 fn c10_nothing_of_the_first_output_is_lost() {
-    let mut trial = trial!();
+    let mut recorder = recorder!();
     let zun = ZunCli::shared();
     let count = times(1000);
     let expected = Finished { code: 7, stdout: "first\n".to_owned(), stderr: "err\n".to_owned() };
@@ -161,13 +161,13 @@ fn c10_nothing_of_the_first_output_is_lost() {
     });
     let lost = lost.into_inner();
     let whole = count - lost;
-    trial.measured(format!("first output whole in {whole} of {count}"));
+    recorder.measured(format!("first output whole in {whole} of {count}"));
     assert!(lost * 100 <= count, "the engine lost the output of {lost} of {count}");
 }
 
 #[test]
 fn c10_nothing_of_the_first_output_of_a_second_run_is_lost() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c10-again");
     let script = "echo first; echo err >&2; exit 7";

@@ -5,8 +5,8 @@ use std::process::Command;
 use rustix::process::Signal;
 use zun_tests::debian_registry::DebianRegistry;
 use zun_tests::eventually::eventually;
+use zun_tests::recorder;
 use zun_tests::registry::{Pace, Registry};
-use zun_tests::trial;
 use zun_tests::zun_cli::{Name, ZunCli};
 
 /// Removes a test's image from the standalone's engine.
@@ -38,7 +38,7 @@ fn engine(words: &[&str]) -> String {
 
 #[test]
 fn c65_debians_own_registry_serves_and_refuses() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let registry = DebianRegistry::start();
     let image = Image(format!("{}/shells/cirros:v2", registry.address));
@@ -71,7 +71,7 @@ fn is_gone(zun: &ZunCli, name: &Name) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c65_each_layer_has_a_bar_until_the_shell_appears() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let registry = Registry::with_shell(Pace::Slow).await;
     let image = Image::of(&registry);
@@ -94,7 +94,7 @@ async fn c65_each_layer_has_a_bar_until_the_shell_appears() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c65_a_script_sees_one_line_on_stderr_and_none_where_it_wants_quiet() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     for (quiet, lines) in [(false, 1), (true, 0)] {
         let registry = Registry::with_shell(Pace::Slow).await;
@@ -110,7 +110,7 @@ async fn c65_a_script_sees_one_line_on_stderr_and_none_where_it_wants_quiet() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c65_ctrl_c_or_a_signal_cancels_the_pull_and_leaves_nothing() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     for (verb, code) in [("run", 130), ("create", 143)] {
         let registry = Registry::with_shell(Pace::Stalled).await;
@@ -138,7 +138,7 @@ async fn c65_ctrl_c_or_a_signal_cancels_the_pull_and_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c65_a_registrys_refusal_is_told_in_words() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let registry = Registry::start().await;
     for (repository, words) in

@@ -2,7 +2,7 @@
 
 use zun_tests::eventually::eventually;
 use zun_tests::profile::times;
-use zun_tests::trial;
+use zun_tests::recorder;
 use zun_tests::zun_cli::ZunCli;
 
 const SIZE: (u16, u16) = (24, 80);
@@ -19,18 +19,18 @@ fn shown(zun: &ZunCli, run: &[&str]) -> String {
 
 #[test]
 fn c12_the_first_command_sees_the_terminals_size() {
-    let mut trial = trial!();
+    let mut recorder = recorder!();
     let zun = ZunCli::shared();
     let count = times(50);
     for _ in 0..count {
         assert_eq!(shown(&zun, &["run", "-i", "--rm", "cirros", "stty", "size"]), "33 101");
     }
-    trial.measured(format!("{count} of {count}"));
+    recorder.measured(format!("{count} of {count}"));
 }
 
 #[test]
 fn c12_also_as_another_user_and_with_a_root_that_cannot_be_written() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     for flags in [&["--user", "65534:65534"][..], &["--read-only"], &["--entrypoint", "stty"]] {
         let command: &[&str] =
@@ -48,7 +48,7 @@ fn c12_also_as_another_user_and_with_a_root_that_cannot_be_written() {
 
 #[test]
 fn c16_a_resize_in_the_last_moment_is_no_error() {
-    let mut trial = trial!();
+    let mut recorder = recorder!();
     let zun = ZunCli::shared();
     let count = times(50);
     let name = zun.name("c16");
@@ -64,12 +64,12 @@ fn c16_a_resize_in_the_last_moment_is_no_error() {
         assert_eq!(term.exit(), 6, "{}", term.transcript());
         assert!(!term.transcript().contains("zun:"), "{}", term.transcript());
     }
-    trial.measured(format!("{count} of {count}"));
+    recorder.measured(format!("{count} of {count}"));
 }
 
 #[test]
 fn c17_a_program_on_the_whole_screen_is_drawn_resized_and_left() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c17");
     zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
@@ -102,7 +102,7 @@ fn c17_a_program_on_the_whole_screen_is_drawn_resized_and_left() {
 
 #[test]
 fn c34_a_container_goes_on_when_its_window_is_closed() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c34");
     let mut term = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);

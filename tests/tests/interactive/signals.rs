@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdout, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use zun_tests::eventually::eventually;
-use zun_tests::trial;
+use zun_tests::recorder;
 use zun_tests::zun_cli::ZunCli;
 
 const SCRIPT: &str = "for s in INT HUP QUIT USR1 USR2; do trap \"echo got-$s\" $s; done; trap 'echo got-TERM; exit 9' TERM; \
@@ -64,7 +64,7 @@ impl Drop for Cli {
 
 #[test]
 fn c30_signals_to_a_run_are_its_processs() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c30-run");
     let mut cli =
@@ -75,7 +75,7 @@ fn c30_signals_to_a_run_are_its_processs() {
 
 #[test]
 fn c30_signals_to_an_attach_are_its_processs() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c30-attach");
     for input in [&[][..], &["-i"]] {
@@ -92,7 +92,7 @@ fn c30_signals_to_an_attach_are_its_processs() {
 
 #[test]
 fn c30_signals_to_an_exec_are_its_processs_and_not_the_containers() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c30-exec");
     zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
@@ -104,7 +104,7 @@ fn c30_signals_to_an_exec_are_its_processs_and_not_the_containers() {
 
 #[test]
 fn c30_a_watcher_and_who_keeps_signals_leave_by_them() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c30-watch");
     zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sh", "-c", SCRIPT]);

@@ -6,14 +6,14 @@ use rustix::process::Signal;
 use zun_tests::eventually::eventually;
 use zun_tests::profile::is_long;
 use zun_tests::pty::Pty;
-use zun_tests::trial;
+use zun_tests::recorder;
 use zun_tests::zun_cli::{Finished, ZunCli};
 
 const SIZE: (u16, u16) = (33, 101);
 
 #[test]
 fn c01_a_shell_prompts_without_enter_and_the_terminal_is_restored() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c01");
     let mut term = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
@@ -29,7 +29,7 @@ fn c01_a_shell_prompts_without_enter_and_the_terminal_is_restored() {
 
 #[test]
 fn c02_the_shells_exit_code_is_the_clis() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c02");
     let mut term = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
@@ -40,7 +40,7 @@ fn c02_the_shells_exit_code_is_the_clis() {
 
 #[test]
 fn c14_a_resize_reaches_the_container_at_once() {
-    let mut trial = trial!();
+    let mut recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c14");
     let script = "trap 'stty size' WINCH; echo re''ady; while :; do sleep 0.01; done";
@@ -57,14 +57,14 @@ fn c14_a_resize_reaches_the_container_at_once() {
         .collect();
     took.sort();
     let median = took[took.len() / 2];
-    trial.measured(format!("median {} ms", median.as_millis()));
+    recorder.measured(format!("median {} ms", median.as_millis()));
     assert!(median < Duration::from_millis(200), "{took:?}");
     if is_long() {
         // The grant is good for two minutes: it is renewed without a word.
         std::thread::park_timeout(Duration::from_secs(130));
         term.resize(50, 120);
         term.shows("50 120");
-        trial.measured(format!("median {} ms; also after 130 s", median.as_millis()));
+        recorder.measured(format!("median {} ms; also after 130 s", median.as_millis()));
     }
     assert!(!term.transcript().contains("zun:"), "{}", term.transcript());
     term.types("\x03");
@@ -72,7 +72,7 @@ fn c14_a_resize_reaches_the_container_at_once() {
 
 #[test]
 fn c15_of_many_resizes_the_last_wins_without_a_word() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c15");
     let mut term = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
@@ -90,7 +90,7 @@ fn c15_of_many_resizes_the_last_wins_without_a_word() {
 
 #[test]
 fn c19_custom_detach_keys_leave_ctrl_p_to_the_shell() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c19");
     let keys =
@@ -108,7 +108,7 @@ fn c19_custom_detach_keys_leave_ctrl_p_to_the_shell() {
 
 #[test]
 fn c20_without_detach_keys_both_reach_the_program() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c20");
     let script = "stty raw -echo; echo ready; head -c 2 | od -An -tx1";
@@ -133,7 +133,7 @@ fn c20_without_detach_keys_both_reach_the_program() {
 
 #[test]
 fn c25_a_terminal_that_is_not_there_is_an_error_that_says_so() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let finished = zun.run(&["run", "-i", "-t", "--rm", "cirros", "/bin/sh"]);
     assert_eq!(finished.code, 125, "{finished:?}");
@@ -146,7 +146,7 @@ fn c25_a_terminal_that_is_not_there_is_an_error_that_says_so() {
 
 #[test]
 fn c31_control_characters_go_to_the_program() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c31");
     let mut term = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
@@ -163,7 +163,7 @@ fn c31_control_characters_go_to_the_program() {
 
 #[test]
 fn c31_each_control_character_reaches_a_program_that_reads_bytes() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c31-bytes");
     let script = "stty raw -echo; echo ready; head -c 5 | od -An -tx1";
@@ -179,7 +179,7 @@ fn c31_each_control_character_reaches_a_program_that_reads_bytes() {
 
 #[test]
 fn c31_the_terminal_turns_control_characters_into_signals_of_the_program() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c31-signals");
     // A terminal throws away what is on its way when a signal is typed, unless it is told not to.
@@ -204,7 +204,7 @@ fn c31_the_terminal_turns_control_characters_into_signals_of_the_program() {
 
 #[test]
 fn c32_a_terminated_cli_restores_the_terminal() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::QUIT, 131)] {
         let name = zun.name("c32");
@@ -222,7 +222,7 @@ fn c32_a_terminated_cli_restores_the_terminal() {
 
 #[test]
 fn c49_characters_arrive_whole_whatever_the_writes() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c49");
     let mut term = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
@@ -235,7 +235,7 @@ fn c49_characters_arrive_whole_whatever_the_writes() {
 
 #[test]
 fn c32_a_stopped_cli_gives_the_terminal_back_and_takes_it_again() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c32-stop");
     let mut term = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
@@ -269,7 +269,7 @@ fn panics_with_a_raw_terminal() {
 
 #[test]
 fn c32_a_panic_restores_the_terminal_before_its_words() {
-    let _trial = trial!();
+    let _recorder = recorder!();
     let program = std::env::current_exe().expect("this program");
     let name = "interactive::terminal::panics_with_a_raw_terminal";
     let arguments = ["--ignored", "--exact", name, "--nocapture", "--test-threads=1"];

@@ -8,7 +8,7 @@ use crate::profile::is_long;
 
 /// One run of a test. Dropping it appends the finding to the file that `ZUN_TEST_RESULTS` names.
 #[derive(Debug)]
-pub struct Trial {
+pub struct Recorder {
     test: &'static str,
     begun: Instant,
     figure: Option<String>,
@@ -16,15 +16,15 @@ pub struct Trial {
 
 /// Begins the trial of the test that calls it.
 #[macro_export]
-macro_rules! trial {
+macro_rules! recorder {
     () => {{
         fn here() {}
-        $crate::conditions::Trial::of(std::any::type_name_of_val(&here))
+        $crate::conditions::Recorder::of(std::any::type_name_of_val(&here))
     }};
 }
 
-impl Trial {
-    /// Creates the trial of the test in this path, such as `…::c06_what_it_shows::here`.
+impl Recorder {
+    /// Of the function that this path leads through: `…::c06_what_it_shows::here`.
     pub fn of(path: &'static str) -> Self {
         let is_test = |word: &&str| {
             let bytes = word.as_bytes();
@@ -40,7 +40,7 @@ impl Trial {
     }
 }
 
-impl Drop for Trial {
+impl Drop for Recorder {
     fn drop(&mut self) {
         let Some(path) = std::env::var_os("ZUN_TEST_RESULTS") else { return };
         let engine = std::env::var_os("ZUN_TEST_ENGINE_VERSION").unwrap_or_default();
@@ -69,9 +69,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trial_knows_its_test() {
-        let trial = Trial::of("interactive::interactive::pipes::c06_the_end::here");
-        assert_eq!(trial.test, "c06_the_end");
-        std::mem::forget(trial);
+    fn a_recorder_takes_the_name_of_its_test() {
+        let recorder = Recorder::of("interactive::interactive::pipes::c06_the_end::here");
+        assert_eq!(recorder.test, "c06_the_end");
+        std::mem::forget(recorder);
     }
 }
