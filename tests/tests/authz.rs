@@ -1,13 +1,13 @@
 //! The safe direct dial against a real engine: TLS both ways, grants, `zun-authz` (C52, C55, C57).
 
 mod authz {
-    mod ask;
     mod bench;
     mod corpus;
     mod host_certificate;
     mod matrix;
     mod program;
     mod refusals;
+    mod request;
     mod sessions;
     mod time;
 }

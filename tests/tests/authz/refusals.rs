@@ -6,8 +6,8 @@ use zun_common::grant::{Call, Grant, Mode, WaitCondition};
 use zun_common::units::TerminalSize;
 use zun_tests::tls::{Forge, Identity, common_name, dns, uri};
 
-use super::ask::{Line, Outcome, outcome};
 use super::bench::{Bench, console, exec};
+use super::request::{Outcome, RequestLine, outcome};
 
 const SIZE: TerminalSize = TerminalSize { rows: 24, columns: 80 };
 
@@ -15,7 +15,7 @@ const SIZE: TerminalSize = TerminalSize { rows: 24, columns: 80 };
 struct Attempt {
     name: String,
     identity: Option<Identity>,
-    line: Line,
+    line: RequestLine,
     expected: Outcome,
 }
 
@@ -53,8 +53,8 @@ impl Table {
     }
 
     /// The harmless granted call that all bad certificates are tried on.
-    fn resize(&self) -> Line {
-        Line::of(&self.grant(), self.bench.version, Call::Resize(SIZE))
+    fn resize(&self) -> RequestLine {
+        RequestLine::of(&self.grant(), self.bench.version, Call::Resize(SIZE))
     }
 
     fn add(&mut self, name: impl Into<String>, identity: Option<Identity>, expected: Outcome) {
@@ -62,7 +62,7 @@ impl Table {
         self.attempts.push(Attempt { name: name.into(), identity, line, expected });
     }
 
-    fn line(&mut self, identity: &Identity, line: Line, expected: Outcome) {
+    fn line(&mut self, identity: &Identity, line: RequestLine, expected: Outcome) {
         let name = format!("{} {}", line.method, line.target);
         let identity = Some(identity.clone());
         self.attempts.push(Attempt { name, identity, line, expected });
@@ -213,7 +213,7 @@ impl Table {
             ("POST", format!("http://engine{v}/containers/{ours}/resize?h=24&w=80")),
             ("POST", format!("{v}/exec/{ours}/start")),
         ] {
-            self.line(&identity, Line::new(method, target), Outcome::Status(403));
+            self.line(&identity, RequestLine::new(method, target), Outcome::Status(403));
         }
         for (method, target) in [
             ("GET", format!("{v}/containers/{ours}/wait?condition=removed")),
@@ -221,7 +221,7 @@ impl Table {
             ("POST", format!("{v}/containers/{ours}/resize%3Fh=24&w=80")),
             ("POST", format!("{v}/containers/{ours}/resize/?h=24&w=80")),
         ] {
-            self.line(&identity, Line::new(method, target), Outcome::NoSuchCall);
+            self.line(&identity, RequestLine::new(method, target), Outcome::NoSuchCall);
         }
         // These are redirected before the plugin is asked; the place that they point to is refused.
         for (method, target) in [
@@ -230,7 +230,7 @@ impl Table {
             ("POST", format!("{v}/containers/{ours}/../{victim}/resize?h=24&w=80")),
             ("POST", format!("{v}/containers/{victim}/./kill")),
         ] {
-            self.line(&identity, Line::new(method, target), Outcome::Status(301));
+            self.line(&identity, RequestLine::new(method, target), Outcome::Status(301));
         }
     }
 
@@ -240,9 +240,10 @@ impl Table {
         let identity = self.bench.granted(&console(&self.ours, Mode::ReadOnly), "reader");
         let typing = self.grant();
         for call in [Call::AttachWebsocket, Call::Attach, Call::Resize(SIZE)] {
-            self.line(&identity, Line::of(&typing, version, call), Outcome::Status(403));
+            self.line(&identity, RequestLine::of(&typing, version, call), Outcome::Status(403));
         }
-        let output = Line::of(&console(&self.ours, Mode::ReadOnly), version, Call::AttachOutput);
+        let output =
+            RequestLine::of(&console(&self.ours, Mode::ReadOnly), version, Call::AttachOutput);
         for (method, from, to) in [
             ("POST", "stdin=0", "stdin=1"),
             ("POST", "&stdin=0", ""),
@@ -250,7 +251,7 @@ impl Table {
             ("GET", "/attach?", "/attach/ws?"),
         ] {
             let target = output.target.replace(from, to);
-            self.line(&identity, Line::new(method, target), Outcome::Status(403));
+            self.line(&identity, RequestLine::new(method, target), Outcome::Status(403));
         }
         self.line(&identity, output, Outcome::Status(101));
     }
@@ -261,15 +262,15 @@ impl Table {
         let [one, two] = ["a", "b"].map(|letter| letter.repeat(64));
         let identity = self.bench.granted(&exec(&one), "exec");
         for call in [Call::ExecStart, Call::ExecInspect, Call::ExecResize(SIZE)] {
-            self.line(&identity, Line::of(&exec(&two), version, call), Outcome::Status(403));
+            self.line(&identity, RequestLine::of(&exec(&two), version, call), Outcome::Status(403));
             // Its own does not exist, but it is let through to be told so.
-            self.line(&identity, Line::of(&exec(&one), version, call), Outcome::Status(404));
+            self.line(&identity, RequestLine::of(&exec(&one), version, call), Outcome::Status(404));
         }
         self.line(&identity, self.resize(), Outcome::Status(403));
         let container = self.good();
         self.line(
             &container,
-            Line::of(&exec(&one), version, Call::ExecStart),
+            RequestLine::of(&exec(&one), version, Call::ExecStart),
             Outcome::Status(403),
         );
     }
@@ -282,7 +283,8 @@ impl Table {
         self.add("a good grant with its authority", Some(chain), Outcome::Status(200));
         let missing = console(&"c".repeat(64), Mode::ReadWrite);
         let identity = self.bench.granted(&missing, "missing");
-        let wait = Line::of(&missing, self.bench.version, Call::Wait(WaitCondition::NextExit));
+        let wait =
+            RequestLine::of(&missing, self.bench.version, Call::Wait(WaitCondition::NextExit));
         self.line(&identity, wait, Outcome::Status(404));
     }
 
@@ -342,9 +344,9 @@ async fn the_asker_does_not_learn_why() {
     let mut words = Vec::new();
     for other in [grant.to_string().replace("compute1", "compute2"), "x:y".to_owned()] {
         let identity = forge.identity(&other, |_| {});
-        let line = Line::of(&grant, bench.version, Call::Attach);
+        let line = RequestLine::of(&grant, bench.version, Call::Attach);
         let answer =
-            super::ask::open(&bench.dialler, Some(&identity), &line).await.expect("an answer");
+            super::request::open(&bench.dialler, Some(&identity), &line).await.expect("an answer");
         assert_eq!(answer.status, 403);
         words.push(answer.body);
     }

@@ -4,14 +4,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zun_common::grant::{Call, Mode, SessionNoteKind, WaitCondition};
 use zun_common::units::TerminalSize;
 
-use super::ask::{Answer, Line, frame, open, until};
 use super::bench::{Bench, console, exec};
+use super::request::{Answer, RequestLine, frame, open, until};
 
 const SIZE: TerminalSize = TerminalSize { rows: 33, columns: 101 };
 
 impl Bench {
     async fn call(&self, grant: &zun_common::grant::Grant, id: &str, call: Call) -> Answer {
-        let line = Line::of(grant, self.version, call);
+        let line = RequestLine::of(grant, self.version, call);
         open(&self.dialler, Some(&self.granted(grant, id)), &line).await.expect("an answer")
     }
 
@@ -41,7 +41,7 @@ async fn a_terminal_over_websocket_types_resizes_and_tells_its_exit_code() {
     assert_eq!(shell.status, 101);
     bench.began("g1", &id);
     let wait = {
-        let line = Line::of(&grant, bench.version, Call::Wait(WaitCondition::NextExit));
+        let line = RequestLine::of(&grant, bench.version, Call::Wait(WaitCondition::NextExit));
         let (dialler, identity) = (bench.dialler.clone(), bench.granted(&grant, "g1"));
         async move { open(&dialler, Some(&identity), &line).await.expect("an answer") }
     };
@@ -186,7 +186,7 @@ async fn while_the_plugin_is_dead_nothing_gets_through() {
     assert_eq!(bench.call(&grant, "g1", Call::Resize(SIZE)).await.status, 200);
     bench.kill_plugin();
     let identity = bench.granted(&grant, "g1");
-    let forbidden = Line::new("GET", format!("/v{}/containers/{id}/json", bench.version));
+    let forbidden = RequestLine::new("GET", format!("/v{}/containers/{id}/json", bench.version));
     let (dialler, granted) = (&bench.dialler, bench.call(&grant, "g2", Call::Resize(SIZE)));
     let (granted, forbidden) = tokio::join!(granted, open(dialler, Some(&identity), &forbidden));
     assert_eq!(granted.status, 500);
@@ -194,5 +194,5 @@ async fn while_the_plugin_is_dead_nothing_gets_through() {
     assert_eq!(forbidden.status, 500);
     assert!(!forbidden.body.contains(&id), "{}", forbidden.body);
     // A client without a right does not even learn that.
-    assert!(open(dialler, None, &Line::new("GET", "/_ping")).await.is_none());
+    assert!(open(dialler, None, &RequestLine::new("GET", "/_ping")).await.is_none());
 }

@@ -10,8 +10,8 @@ use zun_common::grant::{Call, Mode, SessionNoteKind};
 use zun_common::units::TerminalSize;
 use zun_tests::tls::Identity;
 
-use super::ask::{Line, Outcome, ask, frame, open, outcome, until};
 use super::bench::{Bench, console};
+use super::request::{Outcome, RequestLine, frame, open, outcome, send, until};
 
 const SIZE: TerminalSize = TerminalSize { rows: 24, columns: 80 };
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,8 +25,8 @@ async fn after_its_time_a_grant_opens_nothing_and_its_session_goes_on() {
     // Three seconds are left of it.
     let signed = Utc::now() - TimeDelta::seconds(GRANT_SECONDS - 3);
     let identity = Identity::granted(&bench.authority, &grant, "short", signed);
-    let attach = Line::of(&grant, bench.version, Call::AttachWebsocket);
-    let resize = Line::of(&grant, bench.version, Call::Resize(SIZE));
+    let attach = RequestLine::of(&grant, bench.version, Call::AttachWebsocket);
+    let resize = RequestLine::of(&grant, bench.version, Call::Resize(SIZE));
     let mut shell = open(&bench.dialler, Some(&identity), &attach).await.expect("an answer");
     assert_eq!(shell.status, 101);
     assert_eq!(bench.note().kind, SessionNoteKind::Begin);
@@ -38,7 +38,7 @@ async fn after_its_time_a_grant_opens_nothing_and_its_session_goes_on() {
     while kept.status == 200 {
         assert!(begun.elapsed() < PATIENCE, "still allowed");
         tick.tick().await;
-        kept = ask(kept.stream, &resize).await.expect("an answer");
+        kept = send(kept.stream, &resize).await.expect("an answer");
     }
     assert_eq!(kept.status, 403);
     assert_eq!(outcome(&bench.dialler, Some(&identity), &attach).await, Outcome::Handshake);

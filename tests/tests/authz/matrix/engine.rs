@@ -7,12 +7,12 @@ use futures_util::future::join_all;
 use zun_tests::eventually::eventually;
 use zun_tests::profile;
 
-use super::keep::{Keep, Outcome};
-use super::kinds::{self, Kind};
+use super::callers::{self, Caller};
+use super::keep_alive::{KeepAliveClient, Outcome};
 use super::routes::{self, Base};
 use super::site::{Allowed, Site};
 use super::spellings;
-use crate::authz::ask::Line;
+use crate::authz::request::RequestLine;
 
 /// How far redirects are followed.
 const HOPS: usize = 4;
@@ -29,12 +29,12 @@ struct Counts {
     passed: usize,
 }
 
-/// All that one kind tried.
+/// All that one caller tried.
 #[derive(Default)]
 struct Tried {
     counts: Counts,
     /// What passed and its answer, to be found in the plugin's log.
-    passed: Vec<(Line, u16)>,
+    passed: Vec<(RequestLine, u16)>,
     wrong: Vec<String>,
 }
 
@@ -75,21 +75,21 @@ impl Counts {
 }
 
 /// Tries a base in these spellings, and wherever the engine redirects to.
-async fn try_all(site: &Site, kind: &Kind<'_>, lines: &[(&str, Line, bool)]) -> Tried {
-    let mut keep = Keep::new(&site.dialler, || kind.identity());
+async fn try_all(site: &Site, caller: &Caller<'_>, lines: &[(&str, RequestLine, bool)]) -> Tried {
+    let mut client = KeepAliveClient::new(&site.dialler, || caller.identity());
     let mut tried = Tried::default();
     for (name, line, known) in lines {
         let (mut line, mut hops) = (line.clone(), 0);
         loop {
-            let outcome = keep.ask(&line).await;
+            let outcome = client.send(&line).await;
             tried.counts.count(&outcome);
-            if let Some(wrong) = judged(kind, &line, *known && hops == 0, &outcome) {
-                tried.wrong.push(format!("{}, {name}: {wrong}", kind.name));
+            if let Some(wrong) = judged(caller, &line, *known && hops == 0, &outcome) {
+                tried.wrong.push(format!("{}, {name}: {wrong}", caller.name));
             }
             match outcome {
                 Outcome::Passed(status) => tried.passed.push((line.clone(), status)),
                 Outcome::Redirected(place) if hops < HOPS => {
-                    line = Line::new(&line.method, place);
+                    line = RequestLine::new(&line.method, place);
                     hops += 1;
                     continue;
                 }
@@ -106,33 +106,42 @@ async fn try_all(site: &Site, kind: &Kind<'_>, lines: &[(&str, Line, bool)]) -> 
 }
 
 /// What is wrong with an outcome. `known` says that the engine must know the line's route.
-fn judged(kind: &Kind<'_>, line: &Line, known: bool, outcome: &Outcome) -> Option<String> {
-    let granted = kind.granted.contains(line);
+fn judged(
+    caller: &Caller<'_>,
+    line: &RequestLine,
+    known: bool,
+    outcome: &Outcome,
+) -> Option<String> {
+    let granted = caller.granted.contains(line);
     let good = match outcome {
-        Outcome::Handshake => kind.handshake,
+        Outcome::Handshake => caller.handshake,
         Outcome::Passed(_) => granted,
-        Outcome::Refused => !kind.handshake && !granted,
+        Outcome::Refused => !caller.handshake && !granted,
         Outcome::Unknown | Outcome::Malformed | Outcome::Redirected(_) => {
-            !kind.handshake && !granted && !known
+            !caller.handshake && !granted && !known
         }
     };
     (!good).then(|| format!("{} {} came to {outcome:?}", line.method, line.target))
 }
 
-/// Which lines a kind tries: all of them in a long run. In a short one every route plainly, those about
+/// Which lines a caller tries: all of them in a long run. In a short one every route plainly, those about
 /// consoles in every spelling, and each other one in a few spellings, so that all have their turn.
-fn lines(site: &Site, kind: &Kind<'_>, bases: &[Base]) -> Vec<(&'static str, Line, bool)> {
+fn lines(
+    site: &Site,
+    caller: &Caller<'_>,
+    bases: &[Base],
+) -> Vec<(&'static str, RequestLine, bool)> {
     const FEW: usize = 2;
     // Everything that one may do is tried by each, or the refusals would prove nothing.
     let mut lines: Vec<_> =
-        kind.granted.iter().map(|line| ("granted", line.clone(), true)).collect();
+        caller.granted.iter().map(|line| ("granted", line.clone(), true)).collect();
     for (turn, base) in bases.iter().enumerate() {
-        let all = spellings::all(&site.scene, base);
+        let all = spellings::all(&site.fixture, base);
         let count = all.len();
         for (index, (name, line)) in all.into_iter().enumerate() {
             let has_turn = (index + turn * FEW) % count < FEW;
             // Each costs a handshake there.
-            let wanted = if kind.handshake {
+            let wanted = if caller.handshake {
                 index == 0 && (profile::is_long() || turn % 4 == 0)
             } else {
                 index == 0 || base.console || has_turn || profile::is_long()
@@ -145,13 +154,13 @@ fn lines(site: &Site, kind: &Kind<'_>, bases: &[Base]) -> Vec<(&'static str, Lin
     lines
 }
 
-/// What of its own a kind has not done: all of it passes, and the exec, which is there, is started and answers.
-fn undone(site: &Site, kind: &Kind<'_>, passed: &[(Line, u16)]) -> Vec<String> {
-    let answers = |line: &Line| {
+/// What of its own a caller has not done: all of it passes, and the exec, which is there, is started and answers.
+fn undone(site: &Site, caller: &Caller<'_>, passed: &[(RequestLine, u16)]) -> Vec<String> {
+    let answers = |line: &RequestLine| {
         let own = passed.iter().filter(|(done, _)| done == line);
         own.map(|(_, status)| *status).collect::<Vec<_>>()
     };
-    let good = |line: &Line| {
+    let good = |line: &RequestLine| {
         let answers = answers(line);
         let starts = line.target.ends_with("/start");
         let works = |status: &u16| match status {
@@ -159,36 +168,36 @@ fn undone(site: &Site, kind: &Kind<'_>, passed: &[(Line, u16)]) -> Vec<String> {
             // Begun already.
             status => starts && !site.has_new_exec() && *status != 404,
         };
-        !answers.is_empty() && (kind.name != kinds::EXEC || answers.iter().any(works))
+        !answers.is_empty() && (caller.name != callers::EXEC || answers.iter().any(works))
     };
-    let undone = kind.granted.iter().filter(|line| !good(line));
-    undone.map(|line| format!("{}: {line:?} came to {:?}", kind.name, answers(line))).collect()
+    let undone = caller.granted.iter().filter(|line| !good(line));
+    undone.map(|line| format!("{}: {line:?} came to {:?}", caller.name, answers(line))).collect()
 }
 
 #[tokio::test]
 async fn exactly_the_granted_calls_pass() {
     let site = Site::open().await;
-    let kinds = kinds::all(&site.scene, &site.forge);
-    let bases = routes::bases(&site.scene);
+    let callers = callers::all(&site.fixture, &site.forge);
+    let bases = routes::bases(&site.fixture);
     let before = site.allowed().len();
-    let all = join_all(kinds.iter().map(|kind| {
-        let lines = lines(&site, kind, &bases);
+    let all = join_all(callers.iter().map(|caller| {
+        let lines = lines(&site, caller, &bases);
         let site = &site;
-        async move { try_all(site, kind, &lines).await }
+        async move { try_all(site, caller, &lines).await }
     }))
     .await;
     let (mut counts, mut wrong) = (Counts::default(), Vec::new());
     let mut passed: HashMap<Allowed, usize> = HashMap::new();
-    for (kind, tried) in kinds.iter().zip(all) {
-        println!("{}: {}", kind.name, tried.counts);
+    for (caller, tried) in callers.iter().zip(all) {
+        println!("{}: {}", caller.name, tried.counts);
         counts.add(tried.counts);
         wrong.extend(tried.wrong);
-        wrong.extend(undone(&site, kind, &tried.passed));
-        for (Line { method, target }, _) in tried.passed {
-            *passed.entry(Allowed { grant: kind.id(), method, target }).or_default() += 1;
+        wrong.extend(undone(&site, caller, &tried.passed));
+        for (RequestLine { method, target }, _) in tried.passed {
+            *passed.entry(Allowed { grant: caller.id(), method, target }).or_default() += 1;
         }
     }
-    println!("API {}, {} routes and granted calls: {counts}", site.scene.version, bases.len());
+    println!("API {}, {} routes and granted calls: {counts}", site.fixture.version, bases.len());
     assert!(wrong.is_empty(), "{} are wrong: {wrong:#?}", wrong.len());
     // The plugin's own log says the same: so many, and these.
     let total: usize = passed.values().sum();
@@ -200,9 +209,9 @@ async fn exactly_the_granted_calls_pass() {
     passed.retain(|_, times| *times > 0);
     assert!(passed.is_empty(), "passed the engine and not the plugin: {passed:#?}");
     // All of it changed nothing.
-    for id in [&site.scene.ours, &site.scene.victim] {
+    for id in [&site.fixture.ours, &site.fixture.victim] {
         assert_eq!(site.docker(&["inspect", "-f", "{{.State.Running}}", id]), "true");
     }
-    drop(kinds);
+    drop(callers);
     site.close().await;
 }

@@ -72,11 +72,11 @@ fn forms(form: &str) -> Vec<Sent> {
 }
 
 fn grant(site: &Site, id: &str, what: &str) -> Identity {
-    site.forge.identity(&format!("zun://{}/containers/{id}/{what}", site.scene.host), |_| {})
+    site.forge.identity(&format!("zun://{}/containers/{id}/{what}", site.fixture.host), |_| {})
 }
 
 fn attach(site: &Site, id: &str, streams: &str) -> String {
-    format!("POST {}/containers/{id}/attach?logs=0&stream=1&{streams}", site.scene.prefix())
+    format!("POST {}/containers/{id}/attach?logs=0&stream=1&{streams}", site.fixture.prefix())
 }
 
 fn request(line: &str, headers: &str, rest: &str) -> String {
@@ -123,7 +123,7 @@ async fn a_form_lets_no_reader_type_nor_read_what_was_before() {
 #[tokio::test]
 async fn a_form_sets_no_other_size_and_ends_no_wait() {
     let site = Site::open().await;
-    let (prefix, ours) = (site.scene.prefix(), site.scene.ours.clone());
+    let (prefix, ours) = (site.fixture.prefix(), site.fixture.ours.clone());
     let idle = site.container(&["create"], "matrix-form", &["sh"]);
     let resize = format!("POST {prefix}/containers/{ours}/resize?h=24&w=80");
     let wait = format!("POST {prefix}/containers/{idle}/wait?condition=next-exit");
@@ -183,7 +183,7 @@ fn tar(name: &str) -> String {
 #[tokio::test]
 async fn a_form_puts_no_file_anywhere() {
     let site = Site::open().await;
-    let (prefix, ours) = (site.scene.prefix(), site.scene.ours.clone());
+    let (prefix, ours) = (site.fixture.prefix(), site.fixture.ours.clone());
     let line = format!("PUT {prefix}/containers/{ours}/archive?noOverwriteDirNonDir=1&path=/bin");
     let writer = || grant(&site, &ours, "archive?mode=rw");
     let files = || site.docker(&["exec", &ours, "sh", "-c", "echo /* /bin/form*"]);

@@ -10,9 +10,9 @@ use tokio::time::timeout;
 use zun_tests::profile;
 use zun_tests::tls::{Forge, Identity};
 
-use super::keep::{Keep, Outcome};
+use super::keep_alive::{KeepAliveClient, Outcome};
 use super::site::Site;
-use crate::authz::ask::Line;
+use crate::authz::request::RequestLine;
 
 /// The engine's own socket answers within this, whatever goes on outside.
 const USABLE: Duration = Duration::from_secs(10);
@@ -24,16 +24,16 @@ const MIB: usize = 1 << 20;
 struct Load {
     site: Site,
     grant: String,
-    resize: Line,
+    resize: RequestLine,
 }
 
 impl Load {
     async fn new() -> Self {
         let site = Site::open().await;
-        let scene = &site.scene;
-        let grant = format!("zun://{}/containers/{}/attach?mode=rw", scene.host, scene.ours);
-        let target = format!("{}/containers/{}/resize?h=24&w=80", scene.prefix(), scene.ours);
-        Self { site, grant, resize: Line::new("POST", target) }
+        let fixture = &site.fixture;
+        let grant = format!("zun://{}/containers/{}/attach?mode=rw", fixture.host, fixture.ours);
+        let target = format!("{}/containers/{}/resize?h=24&w=80", fixture.prefix(), fixture.ours);
+        Self { site, grant, resize: RequestLine::new("POST", target) }
     }
 
     /// A grant that is good from now on.
@@ -54,8 +54,8 @@ impl Load {
         let local = timeout(USABLE, local).await.expect("an answer in time").expect("no panic");
         let took = begun.elapsed();
         assert!(local, "the unix socket does not answer");
-        let mut keep = Keep::new(&self.site.dialler, || Some(self.good()));
-        assert_eq!(keep.ask(&self.resize).await, Outcome::Passed(200));
+        let mut client = KeepAliveClient::new(&self.site.dialler, || Some(self.good()));
+        assert_eq!(client.send(&self.resize).await, Outcome::Passed(200));
         took
     }
 
@@ -128,14 +128,14 @@ async fn slow_clients_keep_nobody_from_the_engine() {
 async fn handshakes_without_a_right_keep_nobody_from_the_engine() {
     let load = Load::new().await;
     let stranger = Forge::named("theirs").identity("zun://x/exec/x", |_| {});
-    let line = Line::new("GET", "/_ping");
+    let line = RequestLine::new("GET", "/_ping");
     let (many, mut slowest, begun) = (profile::times(10_000), Duration::ZERO, Instant::now());
     let mut refused = 0;
     while refused < many {
         let dials = (0..ABREAST).map(|number| {
             let identity = (number % 2 == 0).then_some(&stranger);
             let (dialler, line) = (&load.site.dialler, &line);
-            async move { Keep::new(dialler, || identity.cloned()).ask(line).await }
+            async move { KeepAliveClient::new(dialler, || identity.cloned()).send(line).await }
         });
         for outcome in join_all(dials).await {
             assert_eq!(outcome, Outcome::Handshake);
@@ -165,7 +165,7 @@ async fn garbage_keeps_nobody_from_the_engine() {
         format!("POST {target} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n")
             .into_bytes()
     };
-    let import = format!("{}/images/load", load.site.scene.prefix());
+    let import = format!("{}/images/load", load.site.fixture.prefix());
     while gone < most {
         let good = load.good();
         let plain = Load::pour(load.dial().await, b"", &piece, 8 * MIB).await;

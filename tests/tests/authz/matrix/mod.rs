@@ -4,15 +4,15 @@
 //! ```text
 //!  routes ─▶ spellings ─┐
 //!                       ├─▶ engine (a real one, over TLS)       ─▶ counts, and what passed without a right
-//!  kinds (who, with what right) ─┴─▶ product (the decision alone, all of it)
+//!  callers (who, with what right) ─┴─▶ product (the decision alone, all of it)
 //! ```
 //!
-//! What a kind may do is written out in `kinds`, not taken from the code that is tried here.
+//! What a caller may do is written out in `callers`, not taken from the code that is tried here.
 
+mod callers;
 mod engine;
 mod forms;
-mod keep;
-mod kinds;
+mod keep_alive;
 mod load;
 mod product;
 mod raw;

@@ -6,35 +6,39 @@ use chrono::Utc;
 use zun_compute::authz::{AuthzRequest, Decision, PeerCertificates, Phase, Policy, TrustedCas};
 use zun_tests::profile;
 
-use super::kinds::{self, Kind};
+use super::callers::{self, Caller};
 use super::routes;
 use super::site::made_up;
 use super::spellings;
-use crate::authz::ask::Line;
+use crate::authz::request::RequestLine;
 
-/// What the engine says of a kind's certificate, its line left out.
-fn certified(kind: &Kind<'_>) -> AuthzRequest {
-    let leaf = kind.identity().map(|identity| STANDARD.encode(identity.leaf_pem()));
-    let named = leaf.is_some() && kind.name != kinds::NAMELESS;
-    AuthzRequest {
-        user: if named { kind.id() } else { String::new() },
+/// What the engine says of a caller's certificate, its line left out.
+fn certified(caller: &Caller<'_>) -> Question {
+    let leaf = caller.identity().map(|identity| STANDARD.encode(identity.leaf_pem()));
+    let named = leaf.is_some() && caller.name != callers::NAMELESS;
+    Question {
+        user: if named { caller.id() } else { String::new() },
         auth_method: "TLS".to_owned(),
         certificates: PeerCertificates { leaf },
         ..AuthzRequest::default()
     }
 }
 
-/// Tries a kind on every line. How many, and how many were allowed.
-fn decided(policy: &Policy, kind: &Kind<'_>, lines: &[(&'static str, Line)]) -> (usize, usize) {
-    let (mut request, now) = (certified(kind), Utc::now().timestamp());
+/// Tries a caller on every line. How many, and how many were allowed.
+fn decided(
+    policy: &Policy,
+    caller: &Caller<'_>,
+    lines: &[(&'static str, RequestLine)],
+) -> (usize, usize) {
+    let (mut question, now) = (certified(caller), Utc::now().timestamp());
     let mut allowed = 0;
     for (name, line) in lines {
         (request.method, request.uri) = (line.method.clone(), line.target.clone());
         let decision = policy.decide(&request, Phase::Request, now);
         let passes = matches!(decision, Decision::Granted(_));
-        let granted = kind.granted.contains(line);
-        assert_eq!(passes, granted, "{}, {name}: {line:?} {decision:?}", kind.name);
-        assert_ne!(decision, Decision::Local, "{}: {line:?}", kind.name);
+        let granted = caller.granted.contains(line);
+        assert_eq!(passes, granted, "{}, {name}: {line:?} {decision:?}", caller.name);
+        assert_ne!(decision, Decision::Local, "{}: {line:?}", caller.name);
         allowed += usize::from(passes);
     }
     (lines.len(), allowed)
@@ -46,23 +50,23 @@ fn of_the_whole_product_exactly_the_granted_calls_are_allowed() {
     let versions: &[&str] = if profile::is_long() { &["1.41", "1.45"] } else { &["1.41"] };
     for version in versions {
         let directory = tempfile::tempdir().expect("a directory");
-        let (mut scene, forge) = made_up(directory.path());
-        scene.version = version.parse().expect("a version");
-        let cas = TrustedCas::from_pem(forge.ca_pem().as_bytes()).expect("an authority");
-        let host = scene.host.parse().expect("a host");
-        let policy = Policy { host, version: scene.version, cas };
-        let bases = routes::bases(&scene);
-        let lines: Vec<_> = bases.iter().flat_map(|base| spellings::all(&scene, base)).collect();
-        let mut kinds = kinds::all(&scene, &forge);
+        let (mut fixture, forge) = made_up(directory.path());
+        fixture.version = version.parse().expect("a version");
+        let authorities = Authorities::from_pem(forge.ca_pem().as_bytes()).expect("an authority");
+        let host = fixture.host.parse().expect("a host");
+        let policy = Policy { host, version: fixture.version, authorities };
+        let bases = routes::bases(&fixture);
+        let lines: Vec<_> = bases.iter().flat_map(|base| spellings::all(&fixture, base)).collect();
+        let mut callers = callers::all(&fixture, &forge);
         // A stolen certificate looks like the real one: its holder never gets past the handshake.
-        kinds.retain(|kind| kind.name != kinds::STOLEN);
+        callers.retain(|caller| caller.name != callers::STOLEN);
         let (policy, lines) = (&policy, &lines);
         let (tried, allowed) = std::thread::scope(|scope| {
-            let deciding: Vec<_> = kinds
+            let deciding: Vec<_> = callers
                 .iter()
-                .map(|kind| scope.spawn(move || decided(policy, kind, lines)))
+                .map(|caller| scope.spawn(move || decided(policy, caller, lines)))
                 .collect();
-            let decided = deciding.into_iter().map(|kind| kind.join().expect("no panic"));
+            let decided = deciding.into_iter().map(|caller| caller.join().expect("no panic"));
             decided.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
         });
         println!("API {version}: {tried} decided, {allowed} allowed, as many as are granted");

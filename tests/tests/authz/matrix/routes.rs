@@ -2,7 +2,7 @@
 
 use zun_common::grant::ApiVersion;
 
-use super::kinds::Scene;
+use super::callers::Fixture;
 
 const LIST: &str = include_str!("../../../data/engine-routes.txt");
 
@@ -49,23 +49,23 @@ fn route(line: &str) -> Route {
     route
 }
 
-/// Every route about the scene's container and exec, and every call that some grant of the scene is good for.
-pub(super) fn bases(scene: &Scene) -> Vec<Base> {
+/// Every route about the fixture's container and exec, and every call that some grant of the fixture is good for.
+pub(super) fn bases(fixture: &Fixture) -> Vec<Base> {
     let routes = all().into_iter().map(|route| {
         let target = route
             .path
-            .replace("{container}", &scene.ours)
-            .replace("{exec}", &scene.exec)
+            .replace("{container}", &fixture.ours)
+            .replace("{exec}", &fixture.exec)
             .replace("{name}", "some");
         let console = ["/attach", "/attach/ws", "/resize", "/wait", "/logs", "/archive"]
             .iter()
             .any(|end| route.path.ends_with(end))
             || route.path.contains("{exec}");
-        let known = !route.maybe && route.since <= scene.version;
+        let known = !route.maybe && route.since <= fixture.version;
         Base { method: route.method, target, known, console }
     });
-    let prefix = scene.prefix();
-    let granted = scene.granted().into_iter().map(|line| Base {
+    let prefix = fixture.prefix();
+    let granted = fixture.granted().into_iter().map(|line| Base {
         method: line.method,
         target: line.target.strip_prefix(&prefix).expect("a version").to_owned(),
         known: true,

@@ -20,14 +20,14 @@ use std::process::Command;
 use serde_json::Value;
 use zun_tests::tls::{Dialler, Forge};
 
-use super::kinds::Scene;
+use super::callers::Fixture;
 use crate::authz::bench::Bench;
 
 /// An engine with its plugin, and two running containers on it.
 pub(super) struct Site {
     pub(super) dialler: Dialler,
     pub(super) forge: Forge,
-    pub(super) scene: Scene,
+    pub(super) fixture: Fixture,
     docker: Vec<String>,
     image: String,
     log: Log,
@@ -62,10 +62,10 @@ impl Site {
         let log = Log::File(bench.log());
         let dialler = bench.dialler.clone();
         let forge = Forge::of(&bench.authority_directory());
-        let mut scene = scene(&docker, &dialler.name, &bench.version.to_string(), "small");
-        scene.exec = bench.exec(&scene.ours, &["sh"]).await;
+        let mut fixture = fixture(&docker, &dialler.name, &bench.version.to_string(), "small");
+        fixture.exec = bench.exec(&fixture.ours, &["sh"]).await;
         let image = "small".to_owned();
-        Self { dialler, forge, scene, docker, image, log, bench: Some(bench) }
+        Self { dialler, forge, fixture, docker, image, log, bench: Some(bench) }
     }
 
     fn given(address: &str) -> Self {
@@ -80,12 +80,12 @@ impl Site {
         };
         let (docker, log) = (words(&variable("_DOCKER")), Log::Words(words(&variable("_LOG"))));
         let image = variable("_IMAGE");
-        let mut scene = scene(&docker, &dialler.name, &variable("_API"), &image);
+        let mut fixture = fixture(&docker, &dialler.name, &variable("_API"), &image);
         // Docker's client makes none that is not begun.
-        self::docker(&docker, &["exec", "--detach", "--tty", &scene.ours, "sh"]);
-        let first = ["inspect", "-f", "{{index .ExecIDs 0}}", &scene.ours];
-        scene.exec = self::docker(&docker, &first);
-        Self { dialler, forge, scene, docker, image, log, bench: None }
+        self::docker(&docker, &["exec", "--detach", "--tty", &fixture.ours, "sh"]);
+        let first = ["inspect", "-f", "{{index .ExecIDs 0}}", &fixture.ours];
+        fixture.exec = self::docker(&docker, &first);
+        Self { dialler, forge, fixture, docker, image, log, bench: None }
     }
 
     /// Docker's client on the engine's unix socket; its stdout.
@@ -105,7 +105,7 @@ impl Site {
         self.docker(&[verb, &options, command].concat())
     }
 
-    /// The scene's exec is not begun yet.
+    /// The fixture's exec is not begun yet.
     pub(super) const fn has_new_exec(&self) -> bool {
         self.bench.is_some()
     }
@@ -133,7 +133,7 @@ impl Site {
     }
 
     pub(super) async fn close(self) {
-        self.docker(&["rm", "--force", &self.scene.ours, &self.scene.victim]);
+        self.docker(&["rm", "--force", &self.fixture.ours, &self.fixture.victim]);
         if let Some(bench) = self.bench {
             bench.stop().await;
         }
@@ -152,7 +152,7 @@ fn allowed(line: &Value) -> Option<Allowed> {
     Some(Allowed { grant: text("grant.id")?, method: text("method")?, target: text("uri")? })
 }
 
-fn scene(words: &[String], host: &str, version: &str, image: &str) -> Scene {
+fn fixture(words: &[String], host: &str, version: &str, image: &str) -> Fixture {
     let run = |name: &str| {
         let made = ["run", "--detach", "--interactive", "--tty", "--network", "none", "--name"];
         docker(words, &[&made[..], &[name, image, "sh"]].concat())
@@ -163,7 +163,7 @@ fn scene(words: &[String], host: &str, version: &str, image: &str) -> Scene {
     }
     let (ours, victim) = (run("matrix-ours"), run("matrix-victim"));
     let version = version.parse().expect("a version of the API");
-    Scene { host: host.to_owned(), version, ours, victim, exec: "e".repeat(64) }
+    Fixture { host: host.to_owned(), version, ours, victim, exec: "e".repeat(64) }
 }
 
 fn docker(words: &[String], arguments: &[&str]) -> String {
@@ -183,14 +183,14 @@ fn words(text: &str) -> Vec<String> {
 }
 
 /// Where the list of routes and everything else is judged without an engine.
-pub(super) fn made_up(directory: &Path) -> (Scene, Forge) {
+pub(super) fn made_up(directory: &Path) -> (Fixture, Forge) {
     zun_api::ca::Authority::init(directory).expect("an authority");
-    let scene = Scene {
+    let fixture = Fixture {
         host: "compute1".to_owned(),
         version: "1.41".parse().expect("a version"),
         ours: "0123456789abcdef".repeat(4),
         victim: "fedcba9876543210".repeat(4),
         exec: "e".repeat(64),
     };
-    (scene, Forge::of(directory))
+    (fixture, Forge::of(directory))
 }

@@ -29,10 +29,10 @@ struct Words {
 
 impl Words {
     fn of(site: &Site) -> Self {
-        let scene = &site.scene;
-        let version = scene.prefix();
-        let good_target = format!("{version}/containers/{}/resize?h=24&w=80", scene.ours);
-        let bad_target = format!("{version}/containers/{}/json", scene.victim);
+        let fixture = &site.fixture;
+        let version = fixture.prefix();
+        let good_target = format!("{version}/containers/{}/resize?h=24&w=80", fixture.ours);
+        let bad_target = format!("{version}/containers/{}/json", fixture.victim);
         Self {
             good: post(&good_target, ""),
             bad: format!("GET {bad_target} HTTP/1.1\r\nHost: x\r\n\r\n"),
@@ -246,7 +246,8 @@ fn other_protocols(words: &Words) -> Vec<Case> {
 }
 
 fn identity(site: &Site, id: &str) -> Identity {
-    let grant = format!("zun://{}/containers/{}/attach?mode=rw", site.scene.host, site.scene.ours);
+    let grant =
+        format!("zun://{}/containers/{}/attach?mode=rw", site.fixture.host, site.fixture.ours);
     site.forge.identity(&grant, |params| params.distinguished_name = common_name(id))
 }
 
@@ -290,7 +291,7 @@ async fn nothing_gets_through_hidden_in_a_granted_request() {
         if !exact || good != passed.len() || !(*least..=*most).contains(&good) {
             wrong.push(format!("{name}: {statuses:?}, passed {passed:?}"));
         }
-        if answer.contains(&site.scene.victim) {
+        if answer.contains(&site.fixture.victim) {
             wrong.push(format!("{name}: tells of the victim"));
         }
         answers += statuses.len();
@@ -317,7 +318,7 @@ async fn options_of_everything_is_answered_by_the_http_server_with_nothing() {
 async fn what_follows_a_granted_attach_goes_to_the_container() {
     let site = Site::open().await;
     let words = Words::of(&site);
-    let (version, ours) = (site.scene.prefix(), &site.scene.ours);
+    let (version, ours) = (site.fixture.prefix(), &site.fixture.ours);
     let streams = "logs=0&stream=1&stdin=1&stdout=1&stderr=1&detachKeys=%FF,%FE,%FD,%FC,%FB,%FA";
     let target = format!("{version}/containers/{ours}/attach?{streams}");
     let headers = "Connection: Upgrade\r\nUpgrade: tcp\r\n";

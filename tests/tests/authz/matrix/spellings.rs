@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::kinds::Scene;
+use super::callers::Fixture;
 use super::routes::Base;
-use crate::authz::ask::Line;
+use crate::authz::request::RequestLine;
 
 /// A way to write a target. Where it makes no difference the same line comes out, and is tried once.
-type Spelling = (&'static str, fn(&Scene, &str) -> String);
+type Spelling = (&'static str, fn(&Fixture, &str) -> String);
 
 /// Methods beside the route's own.
 const METHODS: [&str; 10] =
@@ -18,127 +18,138 @@ const SPELLINGS: &[Spelling] = &[
     ("an older version", |_, target| format!("/v1.40{target}")),
     ("the oldest version", |_, target| format!("/v1.12{target}")),
     ("a version to come", |_, target| format!("/v1.99{target}")),
-    ("a version with a zero", |scene, target| versioned("0", scene, target)),
-    ("the other engine's version", |scene, target| {
-        let other = if scene.version.minor == 41 { "1.45" } else { "1.41" };
+    ("a version with a zero", |fixture, target| versioned("0", fixture, target)),
+    ("the other engine's version", |fixture, target| {
+        let other = if fixture.version.minor == 41 { "1.45" } else { "1.41" };
         format!("/v{other}{target}")
     }),
-    ("the version twice", |scene, target| format!("{}{}{target}", scene.prefix(), scene.prefix())),
-    ("a large v", |scene, target| format!("{}{target}", scene.prefix().to_uppercase())),
-    ("a letter encoded", |scene, target| {
+    ("the version twice", |fixture, target| {
+        format!("{}{}{target}", fixture.prefix(), fixture.prefix())
+    }),
+    ("a large v", |fixture, target| format!("{}{target}", fixture.prefix().to_uppercase())),
+    ("a letter encoded", |fixture, target| {
         let letter = target.get(1..2).unwrap_or("x");
         let code = format!("/%{:02x}", letter.bytes().next().unwrap_or(b'x'));
-        scene.prefix() + &target.replacen(&format!("/{letter}"), &code, 1)
+        fixture.prefix() + &target.replacen(&format!("/{letter}"), &code, 1)
     }),
-    ("the last letter encoded", |scene, target| {
+    ("the last letter encoded", |fixture, target| {
         let (path, query) = split(target);
         let end = path.len() - 1;
-        format!("{}{}%{:02X}{query}", scene.prefix(), &path[..end], path.as_bytes()[end])
+        format!("{}{}%{:02X}{query}", fixture.prefix(), &path[..end], path.as_bytes()[end])
     }),
-    ("the id's first letter encoded", |scene, target| {
-        let code = format!("%{:02x}{}", scene.ours.as_bytes()[0], &scene.ours[1..]);
-        scene.prefix() + &target.replace(&scene.ours, &code)
+    ("the id's first letter encoded", |fixture, target| {
+        let code = format!("%{:02x}{}", fixture.ours.as_bytes()[0], &fixture.ours[1..]);
+        fixture.prefix() + &target.replace(&fixture.ours, &code)
     }),
-    ("slashes encoded", |scene, target| {
+    ("slashes encoded", |fixture, target| {
         let (path, query) = split(target);
-        format!("{}/{}{query}", scene.prefix(), path[1..].replace('/', "%2F"))
+        format!("{}/{}{query}", fixture.prefix(), path[1..].replace('/', "%2F"))
     }),
-    ("the query's mark encoded", |scene, target| scene.prefix() + &target.replace('?', "%3F")),
-    ("signs of the query encoded", |scene, target| {
-        scene.prefix() + &target.replace('=', "%3D").replace('&', "%26")
+    ("the query's mark encoded", |fixture, target| fixture.prefix() + &target.replace('?', "%3F")),
+    ("signs of the query encoded", |fixture, target| {
+        fixture.prefix() + &target.replace('=', "%3D").replace('&', "%26")
     }),
-    ("encoded twice", |scene, target| scene.prefix() + &target.replacen("/c", "/%2563", 1)),
-    ("a dot", |scene, target| format!("{}/.{target}", scene.prefix())),
-    ("dots", |scene, target| format!("{}/containers/..{target}", scene.prefix())),
-    ("dots before the version", |scene, target| format!("/x/..{}{target}", scene.prefix())),
-    ("dots encoded", |scene, target| format!("{}/containers/%2e%2e{target}", scene.prefix())),
-    ("dots and a slash encoded", |scene, target| {
-        format!("{}/containers/{}/%2e%2e%2f..{target}", scene.prefix(), scene.ours)
+    ("encoded twice", |fixture, target| fixture.prefix() + &target.replacen("/c", "/%2563", 1)),
+    ("a dot", |fixture, target| format!("{}/.{target}", fixture.prefix())),
+    ("dots", |fixture, target| format!("{}/containers/..{target}", fixture.prefix())),
+    ("dots before the version", |fixture, target| format!("/x/..{}{target}", fixture.prefix())),
+    ("dots encoded", |fixture, target| format!("{}/containers/%2e%2e{target}", fixture.prefix())),
+    ("dots and a slash encoded", |fixture, target| {
+        format!("{}/containers/{}/%2e%2e%2f..{target}", fixture.prefix(), fixture.ours)
     }),
-    ("from our container up", |scene, target| {
-        format!("{}/containers/{}/wait/../../..{target}", scene.prefix(), scene.ours)
+    ("from our container up", |fixture, target| {
+        format!("{}/containers/{}/wait/../../..{target}", fixture.prefix(), fixture.ours)
     }),
-    ("two slashes before", |scene, target| format!("/{}{target}", scene.prefix())),
-    ("two slashes within", |scene, target| format!("{}/{target}", scene.prefix())),
-    ("backslashes", |scene, target| scene.prefix() + &target.replace('/', "\\")),
-    ("absolute", |scene, target| format!("http://engine{}{target}", scene.prefix())),
-    ("absolute, by name and password", |scene, target| {
-        format!("https://root:x@{}:2376{}{target}", scene.host, scene.prefix())
+    ("two slashes before", |fixture, target| format!("/{}{target}", fixture.prefix())),
+    ("two slashes within", |fixture, target| format!("{}/{target}", fixture.prefix())),
+    ("backslashes", |fixture, target| fixture.prefix() + &target.replace('/', "\\")),
+    ("absolute", |fixture, target| format!("http://engine{}{target}", fixture.prefix())),
+    ("absolute, by name and password", |fixture, target| {
+        format!("https://root:x@{}:2376{}{target}", fixture.host, fixture.prefix())
     }),
-    ("a host's name before", |scene, target| format!("//{}{}{target}", scene.host, scene.prefix())),
-    ("a granted line in the query", |scene, target| {
+    ("a host's name before", |fixture, target| {
+        format!("//{}{}{target}", fixture.host, fixture.prefix())
+    }),
+    ("a granted line in the query", |fixture, target| {
         let join = if target.contains('?') { '&' } else { '?' };
-        format!("{}{target}{join}x={}", scene.prefix(), granted_line(scene))
+        format!("{}{target}{join}x={}", fixture.prefix(), granted_line(fixture))
     }),
-    ("a granted line as the query", |scene, target| {
-        format!("{}{}?{}", scene.prefix(), split(target).0, granted_line(scene))
+    ("a granted line as the query", |fixture, target| {
+        format!("{}{}?{}", fixture.prefix(), split(target).0, granted_line(fixture))
     }),
-    ("a granted line in the fragment", |scene, target| {
-        format!("{}{target}#{}", scene.prefix(), granted_line(scene))
+    ("a granted line in the fragment", |fixture, target| {
+        format!("{}{target}#{}", fixture.prefix(), granted_line(fixture))
     }),
-    ("a granted line before", |scene, target| {
-        format!("{}/../../../..{target}", granted_line(scene))
+    ("a granted line before", |fixture, target| {
+        format!("{}/../../../..{target}", granted_line(fixture))
     }),
-    ("our id in the query", |scene, target| {
+    ("our id in the query", |fixture, target| {
         let join = if target.contains('?') { '&' } else { '?' };
-        format!("{}{target}{join}id={}&name={}", scene.prefix(), scene.ours, scene.ours)
+        format!("{}{target}{join}id={}&name={}", fixture.prefix(), fixture.ours, fixture.ours)
     }),
-    ("the victim's id", |scene, target| {
-        scene.prefix() + &target.replace(&scene.ours, &scene.victim)
+    ("the victim's id", |fixture, target| {
+        fixture.prefix() + &target.replace(&fixture.ours, &fixture.victim)
     }),
-    ("the victim's id, ours behind it", |scene, target| {
-        let both = format!("{}%00{}", scene.victim, scene.ours);
-        scene.prefix() + &target.replace(&scene.ours, &both)
+    ("the victim's id, ours behind it", |fixture, target| {
+        let both = format!("{}%00{}", fixture.victim, fixture.ours);
+        fixture.prefix() + &target.replace(&fixture.ours, &both)
     }),
-    ("the beginning of the id", |scene, target| {
-        scene.prefix() + &target.replace(&scene.ours, &scene.ours[..12])
+    ("the beginning of the id", |fixture, target| {
+        fixture.prefix() + &target.replace(&fixture.ours, &fixture.ours[..12])
     }),
-    ("the name", |scene, target| scene.prefix() + &target.replace(&scene.ours, "matrix-ours")),
-    ("the id in large letters", |scene, target| {
-        scene.prefix() + &target.replace(&scene.ours, &scene.ours.to_uppercase())
+    ("the name", |fixture, target| {
+        fixture.prefix() + &target.replace(&fixture.ours, "matrix-ours")
     }),
-    ("a slash behind", |scene, target| {
+    ("the id in large letters", |fixture, target| {
+        fixture.prefix() + &target.replace(&fixture.ours, &fixture.ours.to_uppercase())
+    }),
+    ("a slash behind", |fixture, target| {
         let (path, query) = split(target);
-        format!("{}{path}/{query}", scene.prefix())
+        format!("{}{path}/{query}", fixture.prefix())
     }),
-    ("an empty query", |scene, target| format!("{}{target}?", scene.prefix())),
-    ("one more key", |scene, target| format!("{}{target}&x=1", scene.prefix())),
-    ("keys by semicolon", |scene, target| scene.prefix() + &target.replace('&', ";")),
-    ("a key twice", |scene, target| format!("{}{target}&stdin=1&h=1", scene.prefix())),
-    ("typing after all", |scene, target| scene.prefix() + &target.replace("stdin=0", "stdin=1")),
-    ("typing, said otherwise", |scene, target| {
-        scene.prefix() + &target.replace("stdin=0", "stdin=true")
+    ("an empty query", |fixture, target| format!("{}{target}?", fixture.prefix())),
+    ("one more key", |fixture, target| format!("{}{target}&x=1", fixture.prefix())),
+    ("keys by semicolon", |fixture, target| fixture.prefix() + &target.replace('&', ";")),
+    ("a key twice", |fixture, target| format!("{}{target}&stdin=1&h=1", fixture.prefix())),
+    ("typing after all", |fixture, target| {
+        fixture.prefix() + &target.replace("stdin=0", "stdin=1")
     }),
-    ("a path encoded", |scene, target| scene.prefix() + &target.replace("path=/", "path=%2F")),
-    ("any path", |scene, target| scene.prefix() + &target.replace("path=/bin", "path=")),
-    ("a path that is none", |scene, target| {
-        scene.prefix() + &target.replace("path=/bin", "path=bin")
+    ("typing, said otherwise", |fixture, target| {
+        fixture.prefix() + &target.replace("stdin=0", "stdin=true")
     }),
-    ("overwriting", |scene, target| {
-        scene.prefix() + &target.replace("noOverwriteDirNonDir=1&", "")
+    ("a path encoded", |fixture, target| fixture.prefix() + &target.replace("path=/", "path=%2F")),
+    ("any path", |fixture, target| fixture.prefix() + &target.replace("path=/bin", "path=")),
+    ("a path that is none", |fixture, target| {
+        fixture.prefix() + &target.replace("path=/bin", "path=bin")
     }),
-    ("a time otherwise", |scene, target| {
-        scene.prefix() + &target.replace("since=0", "since=00").replace("tail=10", "tail=010")
+    ("overwriting", |fixture, target| {
+        fixture.prefix() + &target.replace("noOverwriteDirNonDir=1&", "")
     }),
-    ("by websocket", |scene, target| scene.prefix() + &target.replace("/attach?", "/attach/ws?")),
-    ("small percents", |scene, target| scene.prefix() + &target.replace("%F", "%f")),
-    ("a nothing behind", |scene, target| format!("{}{target}%00", scene.prefix())),
-    ("a line end behind", |scene, target| format!("{}{target}%0d%0aX:%20y", scene.prefix())),
-    ("a long tail", |scene, target| format!("{}{target}#{}", scene.prefix(), "x".repeat(8000))),
+    ("a time otherwise", |fixture, target| {
+        fixture.prefix() + &target.replace("since=0", "since=00").replace("tail=10", "tail=010")
+    }),
+    ("by websocket", |fixture, target| {
+        fixture.prefix() + &target.replace("/attach?", "/attach/ws?")
+    }),
+    ("small percents", |fixture, target| fixture.prefix() + &target.replace("%F", "%f")),
+    ("a nothing behind", |fixture, target| format!("{}{target}%00", fixture.prefix())),
+    ("a line end behind", |fixture, target| format!("{}{target}%0d%0aX:%20y", fixture.prefix())),
+    ("a long tail", |fixture, target| format!("{}{target}#{}", fixture.prefix(), "x".repeat(8000))),
 ];
 
 /// The plain line of a base.
-pub(super) fn plain(scene: &Scene, base: &Base) -> Line {
-    Line::new(&base.method, format!("{}{}", scene.prefix(), base.target))
+pub(super) fn plain(fixture: &Fixture, base: &Base) -> RequestLine {
+    RequestLine::new(&base.method, format!("{}{}", fixture.prefix(), base.target))
 }
 
 /// Every spelling of a base, each line once, the plain one first.
-pub(super) fn all(scene: &Scene, base: &Base) -> Vec<(&'static str, Line)> {
-    let plain = plain(scene, base);
+pub(super) fn all(fixture: &Fixture, base: &Base) -> Vec<(&'static str, RequestLine)> {
+    let plain = plain(fixture, base);
     let others = SPELLINGS
         .iter()
-        .map(|(name, spell)| (*name, Line::new(&base.method, spell(scene, &base.target))));
-    let methods = METHODS.iter().map(|method| (*method, Line::new(method, plain.target.clone())));
+        .map(|(name, spell)| (*name, RequestLine::new(&base.method, spell(fixture, &base.target))));
+    let methods =
+        METHODS.iter().map(|method| (*method, RequestLine::new(method, plain.target.clone())));
     let mut seen = HashSet::new();
     std::iter::once(("plain", plain.clone()))
         .chain(others)
@@ -148,12 +159,12 @@ pub(super) fn all(scene: &Scene, base: &Base) -> Vec<(&'static str, Line)> {
 }
 
 /// A line that a read-write grant on our container is good for.
-fn granted_line(scene: &Scene) -> String {
-    format!("{}/containers/{}/resize?h=24&w=80", scene.prefix(), scene.ours)
+fn granted_line(fixture: &Fixture) -> String {
+    format!("{}/containers/{}/resize?h=24&w=80", fixture.prefix(), fixture.ours)
 }
 
-fn versioned(before_minor: &str, scene: &Scene, target: &str) -> String {
-    format!("/v{}.{before_minor}{}{target}", scene.version.major, scene.version.minor)
+fn versioned(before_minor: &str, fixture: &Fixture, target: &str) -> String {
+    format!("/v{}.{before_minor}{}{target}", fixture.version.major, fixture.version.minor)
 }
 
 /// The path, and the query with its mark.

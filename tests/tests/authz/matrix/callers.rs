@@ -6,11 +6,11 @@ use time::OffsetDateTime;
 use zun_common::grant::ApiVersion;
 use zun_tests::tls::{Forge, Identity, common_name, dns, uri};
 
-use crate::authz::ask::Line;
+use crate::authz::request::RequestLine;
 
 /// What everything is about: two containers and an exec on one host.
 #[derive(Debug, Clone)]
-pub(super) struct Scene {
+pub(super) struct Fixture {
     pub(super) host: String,
     pub(super) version: ApiVersion,
     pub(super) ours: String,
@@ -18,26 +18,26 @@ pub(super) struct Scene {
     pub(super) exec: String,
 }
 
-/// The kind whose certificate has no common name.
+/// The caller whose certificate has no common name.
 pub(super) const NAMELESS: &str = "no common name";
-/// The kind whose holder has not its key.
+/// The caller whose holder has not its key.
 pub(super) const STOLEN: &str = "a grant with another key";
-/// The kind that may do all with the scene's exec.
+/// The caller that may do all with the fixture's exec.
 pub(super) const EXEC: &str = "an exec's";
 
 type Make<'a> = Box<dyn Fn(&str) -> Identity + Send + Sync + 'a>;
 
 /// Somebody who comes.
-pub(super) struct Kind<'a> {
+pub(super) struct Caller<'a> {
     pub(super) name: &'static str,
     identity: Option<Make<'a>>,
     /// The engine itself cuts them off at the handshake.
     pub(super) handshake: bool,
     /// All that they may do.
-    pub(super) granted: Vec<Line>,
+    pub(super) granted: Vec<RequestLine>,
 }
 
-impl<'a> Kind<'a> {
+impl<'a> Caller<'a> {
     fn nobody(name: &'static str, make: impl Fn(&str) -> Identity + Send + Sync + 'a) -> Self {
         Self { name, identity: Some(Box::new(make)), handshake: false, granted: Vec::new() }
     }
@@ -53,17 +53,17 @@ impl<'a> Kind<'a> {
     }
 }
 
-impl Scene {
+impl Fixture {
     /// What the engine's own version looks like in a target.
     pub(super) fn prefix(&self) -> String {
         format!("/v{}", self.version)
     }
 
-    fn line(&self, method: &str, tail: &str) -> Line {
-        Line::new(method, format!("{}{tail}", self.prefix()))
+    fn line(&self, method: &str, tail: &str) -> RequestLine {
+        RequestLine::new(method, format!("{}{tail}", self.prefix()))
     }
 
-    fn typing(&self, container: &str) -> Vec<Line> {
+    fn typing(&self, container: &str) -> Vec<RequestLine> {
         let keys = "detachKeys=%FF,%FE,%FD,%FC,%FB,%FA";
         let streams = format!("logs=0&stream=1&stdin=1&stdout=1&stderr=1&{keys}");
         let mut lines = vec![
@@ -75,7 +75,7 @@ impl Scene {
         lines
     }
 
-    fn reading(&self, container: &str) -> Vec<Line> {
+    fn reading(&self, container: &str) -> Vec<RequestLine> {
         let output = "logs=0&stream=1&stdin=0&stdout=1&stderr=1";
         let mut lines =
             vec![self.line("POST", &format!("/containers/{container}/attach?{output}"))];
@@ -85,7 +85,7 @@ impl Scene {
         lines
     }
 
-    fn executing(&self, exec: &str) -> Vec<Line> {
+    fn exec_calls(&self, exec: &str) -> Vec<RequestLine> {
         vec![
             self.line("POST", &format!("/exec/{exec}/start")),
             self.line("POST", &format!("/exec/{exec}/resize?h=24&w=80")),
@@ -93,7 +93,7 @@ impl Scene {
         ]
     }
 
-    fn output(&self, container: &str) -> Vec<Line> {
+    fn output(&self, container: &str) -> Vec<RequestLine> {
         let all = "follow=0&stdout=1&stderr=1&timestamps=0&since=0&until=0&tail=all";
         let some =
             "follow=0&stdout=1&stderr=0&timestamps=1&since=1700000000.000000005&until=0&tail=10";
@@ -102,20 +102,20 @@ impl Scene {
             .to_vec()
     }
 
-    fn looking(&self, container: &str) -> Vec<Line> {
+    fn file_reads(&self, container: &str) -> Vec<RequestLine> {
         let tail = format!("/containers/{container}/archive?path=/bin");
         ["GET", "HEAD"].map(|method| self.line(method, &tail)).to_vec()
     }
 
-    fn writing(&self, container: &str) -> Vec<Line> {
+    fn writing(&self, container: &str) -> Vec<RequestLine> {
         let tail = format!("/containers/{container}/archive?noOverwriteDirNonDir=1&path=/bin");
-        [self.looking(container), vec![self.line("PUT", &tail)]].concat()
+        [self.file_reads(container), vec![self.line("PUT", &tail)]].concat()
     }
 
     /// All that any grant about our container and exec is good for.
-    pub(super) fn granted(&self) -> Vec<Line> {
+    pub(super) fn granted(&self) -> Vec<RequestLine> {
         let ours = &self.ours;
-        [self.typing(ours), self.output(ours), self.writing(ours), self.executing(&self.exec)]
+        [self.typing(ours), self.output(ours), self.writing(ours), self.exec_calls(&self.exec)]
             .concat()
     }
 
@@ -129,37 +129,37 @@ impl Scene {
 }
 
 /// Everybody. `forge` has our authority's key.
-pub(super) fn all<'a>(scene: &Scene, forge: &'a Forge) -> Vec<Kind<'a>> {
-    let grant = scene.console(&scene.ours, "rw");
-    let ours = &scene.ours;
-    let exec = |id: &str| format!("zun://{}/exec/{id}", scene.host);
-    let with = |name, uri: String, granted| Kind {
+pub(super) fn all<'a>(fixture: &Fixture, forge: &'a Forge) -> Vec<Caller<'a>> {
+    let grant = fixture.console(&fixture.ours, "rw");
+    let ours = &fixture.ours;
+    let exec = |id: &str| format!("zun://{}/exec/{id}", fixture.host);
+    let with = |name, uri: String, granted| Caller {
         granted,
-        ..Kind::nobody(name, move |id| forge.identity(&uri, |params| called(params, id)))
+        ..Caller::nobody(name, move |id| forge.identity(&uri, |params| called(params, id)))
     };
     let changed = |name, change: fn(&mut CertificateParams)| {
         let grant = grant.clone();
-        Kind::nobody(name, move |id| {
+        Caller::nobody(name, move |id| {
             forge.identity(&grant, |params| {
                 called(params, id);
                 change(params);
             })
         })
     };
-    let host = grant.replace(&scene.host, "elsewhere");
-    let mut kinds = vec![
-        with("read-write", grant.clone(), scene.typing(ours)),
-        with("read-only", scene.console(ours, "ro"), scene.reading(ours)),
-        with("its output", scene.data("logs"), scene.output(ours)),
-        with("its files", scene.data("archive?mode=ro"), scene.looking(ours)),
-        with("its files, to write", scene.data("archive?mode=rw"), scene.writing(ours)),
+    let host = grant.replace(&fixture.host, "elsewhere");
+    let mut callers = vec![
+        with("read-write", grant.clone(), fixture.typing(ours)),
+        with("read-only", fixture.console(ours, "ro"), fixture.reading(ours)),
+        with("its output", fixture.data("logs"), fixture.output(ours)),
+        with("its files", fixture.data("archive?mode=ro"), fixture.file_reads(ours)),
+        with("its files, to write", fixture.data("archive?mode=rw"), fixture.writing(ours)),
         with(
             "another container's",
-            scene.console(&scene.victim, "rw"),
-            scene.typing(&scene.victim),
+            fixture.console(&fixture.victim, "rw"),
+            fixture.typing(&fixture.victim),
         ),
-        with(EXEC, exec(&scene.exec), scene.executing(&scene.exec)),
-        with("an exec's of the container's id", exec(ours), scene.executing(ours)),
+        with(EXEC, exec(&fixture.exec), fixture.exec_calls(&fixture.exec)),
+        with("an exec's of the container's id", exec(ours), fixture.exec_calls(ours)),
         with("another host's", host, Vec::new()),
         changed(NAMELESS, |params| params.distinguished_name = common_name("")),
         changed("no grant", |params| params.subject_alt_names = vec![dns("compute1")]),
@@ -170,21 +170,21 @@ pub(super) fn all<'a>(scene: &Scene, forge: &'a Forge) -> Vec<Kind<'a>> {
             params.not_before = moment(-Duration::days(1));
             params.not_after = moment(Duration::days(1));
         }),
-        Kind::nobody("the authority itself", |_| forge.itself()),
+        Caller::nobody("the authority itself", |_| forge.itself()),
     ];
-    kinds.extend(refused_at_the_handshake(&grant, forge));
-    kinds
+    callers.extend(refused_at_the_handshake(&grant, forge));
+    callers
 }
 
 fn called(params: &mut CertificateParams, id: &str) {
     params.distinguished_name = common_name(id);
 }
 
-fn refused_at_the_handshake<'a>(grant: &str, forge: &'a Forge) -> Vec<Kind<'a>> {
+fn refused_at_the_handshake<'a>(grant: &str, forge: &'a Forge) -> Vec<Caller<'a>> {
     let hour = Duration::hours(1);
-    let kind = |name, make: fn(&Forge, &str) -> Identity| {
+    let caller = |name, make: fn(&Forge, &str) -> Identity| {
         let grant = grant.to_owned();
-        Kind { handshake: true, ..Kind::nobody(name, move |_| make(forge, &grant)) }
+        Caller { handshake: true, ..Caller::nobody(name, move |_| make(forge, &grant)) }
     };
     let valid = |name, from: Duration, until: Duration| {
         let grant = grant.to_owned();
@@ -193,25 +193,25 @@ fn refused_at_the_handshake<'a>(grant: &str, forge: &'a Forge) -> Vec<Kind<'a>> 
                 (params.not_before, params.not_after) = (moment(from), moment(until));
             })
         };
-        Kind { handshake: true, ..Kind::nobody(name, make) }
+        Caller { handshake: true, ..Caller::nobody(name, make) }
     };
     let minute = Duration::minutes(1);
-    let none = Kind { identity: None, ..kind("no certificate", |forge, _| forge.itself()) };
+    let none = Caller { identity: None, ..caller("no certificate", |forge, _| forge.itself()) };
     vec![
         none,
         valid("expired", -hour, minute - hour),
         valid("not yet valid", hour, hour + minute),
-        kind("another authority's", |_, grant| Forge::named("theirs").identity(grant, |_| {})),
-        kind("an authority's of our name", |forge, grant| {
+        caller("another authority's", |_, grant| Forge::named("theirs").identity(grant, |_| {})),
+        caller("an authority's of our name", |forge, grant| {
             forge.double_of().identity(grant, |_| {})
         }),
-        kind("a server's", |forge, grant| {
+        caller("a server's", |forge, grant| {
             forge.identity(grant, |params| {
                 params.extended_key_usages = vec![Purpose::ServerAuth];
                 params.subject_alt_names = vec![dns("compute1"), uri(grant)];
             })
         }),
-        kind(STOLEN, |forge, grant| forge.identity(grant, |_| {}).stolen()),
+        caller(STOLEN, |forge, grant| forge.identity(grant, |_| {}).stolen()),
     ]
 }
 

@@ -34,12 +34,12 @@ pub(super) struct Answer {
 
 /// A request line with what goes with it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Line {
+pub(super) struct RequestLine {
     pub(super) method: String,
     pub(super) target: String,
 }
 
-impl Line {
+impl RequestLine {
     pub(super) fn new(method: &str, target: impl Into<String>) -> Self {
         Self { method: method.to_owned(), target: target.into() }
     }
@@ -76,7 +76,7 @@ impl Line {
 pub(super) async fn outcome(
     dialler: &Dialler,
     identity: Option<&Identity>,
-    line: &Line,
+    line: &RequestLine,
 ) -> Outcome {
     match open(dialler, identity, line).await {
         Some(answer) if answer.body.contains("page not found") => Outcome::NoSuchCall,
@@ -89,14 +89,14 @@ pub(super) async fn outcome(
 pub(super) async fn open(
     dialler: &Dialler,
     identity: Option<&Identity>,
-    line: &Line,
+    line: &RequestLine,
 ) -> Option<Answer> {
     let stream = dialler.dial(identity).await.ok()?;
-    ask(stream, line).await
+    send(stream, line).await
 }
 
 /// Asks on an open connection.
-pub(super) async fn ask(mut stream: TlsStream<TcpStream>, line: &Line) -> Option<Answer> {
+pub(super) async fn send(mut stream: TlsStream<TcpStream>, line: &RequestLine) -> Option<Answer> {
     stream.write_all(line.head().as_bytes()).await.ok()?;
     let head = timeout(PATIENCE, head(&mut stream)).await.expect("an answer in time")?;
     let status = head.split(' ').nth(1)?.parse().expect("a status");

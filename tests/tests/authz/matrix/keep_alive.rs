@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 use zun_tests::tls::{Dialler, Identity};
 
-use crate::authz::ask::Line;
+use crate::authz::request::RequestLine;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A certificate is shown for so long, and then another one: they are good for two minutes.
@@ -37,7 +37,7 @@ pub(super) enum Outcome {
 }
 
 /// A client that dials where it must and asks.
-pub(super) struct Keep<'a> {
+pub(super) struct KeepAliveClient<'a> {
     dialler: &'a Dialler,
     make: Box<dyn Fn() -> Option<Identity> + Send + 'a>,
     identity: Option<Identity>,
@@ -52,7 +52,7 @@ struct Reply {
     reusable: bool,
 }
 
-impl<'a> Keep<'a> {
+impl<'a> KeepAliveClient<'a> {
     pub(super) fn new(
         dialler: &'a Dialler,
         make: impl Fn() -> Option<Identity> + Send + 'a,
@@ -61,25 +61,25 @@ impl<'a> Keep<'a> {
     }
 
     /// Asks. A kept connection that turns out to be closed is dialled anew, once.
-    pub(super) async fn ask(&mut self, line: &Line) -> Outcome {
+    pub(super) async fn send(&mut self, line: &RequestLine) -> Outcome {
         if self.made.is_none_or(|made| made.elapsed() > FRESH) {
             (self.identity, self.open) = ((self.make)(), None);
             self.made = Some(Instant::now());
         }
         let kept = self.open.take();
         if let Some(stream) = kept
-            && let Some(outcome) = self.ask_on(stream, line).await
+            && let Some(outcome) = self.send_on(stream, line).await
         {
             return outcome;
         }
         let Ok(stream) = self.dialler.dial(self.identity.as_ref()).await else {
             return Outcome::Handshake;
         };
-        self.ask_on(BufReader::new(stream), line).await.unwrap_or(Outcome::Handshake)
+        self.send_on(BufReader::new(stream), line).await.unwrap_or(Outcome::Handshake)
     }
 
     /// `None` where the connection ends before an answer.
-    async fn ask_on(&mut self, mut stream: Stream, line: &Line) -> Option<Outcome> {
+    async fn send_on(&mut self, mut stream: Stream, line: &RequestLine) -> Option<Outcome> {
         stream.write_all(line.head().as_bytes()).await.ok()?;
         let answering = reply(&mut stream, line.method == "HEAD");
         let reply = timeout(PATIENCE, answering).await.unwrap_or_else(|_| panic!("{line:?}"))?;
@@ -90,7 +90,7 @@ impl<'a> Keep<'a> {
     }
 }
 
-fn outcome(reply: Reply, line: &Line) -> Outcome {
+fn outcome(reply: Reply, line: &RequestLine) -> Outcome {
     let bodiless = line.method == "HEAD";
     match reply.status {
         403 if bodiless || reply.body.contains(DENIED) => Outcome::Refused,
