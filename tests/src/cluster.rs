@@ -385,7 +385,7 @@ fn free_address() -> SocketAddr {
 
 fn run(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output().expect("the program runs");
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{command:?}: {words}");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{command:?}: {message}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

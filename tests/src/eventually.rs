@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(90);
-const PAUSE: Duration = Duration::from_millis(20);
+const TIMEOUT: Duration = Duration::from_secs(90);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Asks until it is so. Blocks the thread, so it is for tests that have other threads for their tasks.
 ///
@@ -13,8 +13,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
-        assert!(begun.elapsed() < PATIENCE, "after {PATIENCE:?} it is still not so that {what}");
-        std::thread::park_timeout(PAUSE);
+        assert!(begun.elapsed() < TIMEOUT, "after {TIMEOUT:?} it is still not so that {what}");
+        std::thread::park_timeout(POLL_INTERVAL);
     }
 }
 
@@ -22,13 +22,16 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 ///
 /// # Panics
 /// After a minute and a half, with `what`.
-pub async fn soon<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+pub async fn eventually_some<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> T {
     let begun = Instant::now();
     loop {
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(begun.elapsed() < PATIENCE, "after {PATIENCE:?} it is still not so that {what}");
-        tokio::time::sleep(PAUSE).await;
+        assert!(begun.elapsed() < TIMEOUT, "after {TIMEOUT:?} it is still not so that {what}");
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

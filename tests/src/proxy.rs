@@ -68,7 +68,7 @@ impl Proxy {
     }
 
     /// Ends all connections; new ones are taken.
-    pub fn cut(&self) {
+    pub fn disconnect(&self) {
         self.state.send_modify(|state| state.epoch += 1);
     }
 

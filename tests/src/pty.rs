@@ -19,7 +19,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
 
 /// How long every wait lasts at most.
-const PATIENCE: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(90);
 
 /// How often it is looked whether the window is closed.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
@@ -94,7 +94,7 @@ impl Pty {
 
     /// Waits until the terminal shows this text, behind what earlier waits have found.
     pub fn shows(&mut self, text: &str) {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         let mut shown = self.screen.shown.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(at) = find(&shown.bytes[self.seen..], text.as_bytes()) {
@@ -174,7 +174,7 @@ impl Pty {
     }
 
     fn wait(&mut self) -> ExitStatus {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         // The watcher wakes this when the terminal's other end is closed, which the end of the binary does.
         let mut shown = self.screen.shown.lock().unwrap_or_else(PoisonError::into_inner);
         while !shown.ended {

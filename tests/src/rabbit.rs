@@ -19,7 +19,7 @@ use url::Url;
 use uuid::Uuid;
 use zun_common::bus::BusSettings;
 
-use crate::eventually::soon;
+use crate::eventually::eventually_some;
 
 /// The queue of messages that were kept aside for a person.
 pub const DEAD_LETTERS: &str = "zun.dead";
@@ -115,14 +115,14 @@ impl Rabbit {
         self.engine(&[control.as_slice(), eval.as_slice()].concat()).await;
         self.engine(&["kill", &self.container]).await;
         self.engine(&["start", &self.container]).await;
-        soon("the broker answers again", || greeted(self.address())).await;
+        eventually_some("the broker answers again", || greeted(self.address())).await;
     }
 
-    async fn engine(&self, words: &[&str]) {
+    async fn engine(&self, arguments: &[&str]) {
         let mut command = Command::new("docker");
-        command.args(["--host", &self.engine]).args(words).stdout(Stdio::null());
+        command.args(["--host", &self.engine]).args(arguments).stdout(Stdio::null());
         let status = command.status().await.expect("docker runs");
-        assert!(status.success(), "docker {words:?}: {status}");
+        assert!(status.success(), "docker {arguments:?}: {status}");
     }
 
     /// One request to the management API.

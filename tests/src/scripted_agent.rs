@@ -27,11 +27,11 @@ use zun_common::shutdown::Tasks;
 use zun_common::status::Status;
 use zun_common::units::{Cpus, Gibibytes, Mebibytes, Resources};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A call that came.
 #[derive(Debug, Clone)]
-pub struct Taken {
+pub struct ReceivedCall {
     /// Its name.
     pub method: &'static str,
     /// Its fields.
@@ -51,8 +51,8 @@ struct Script {
 #[derive(Debug, Default)]
 struct Shared {
     script: Mutex<Script>,
-    taken: Mutex<Vec<Taken>>,
-    came: Notify,
+    received: Mutex<Vec<ReceivedCall>>,
+    arrived: Notify,
 }
 
 /// The agent.
@@ -69,8 +69,8 @@ impl ScriptedAgent {
     /// # Panics
     /// Where the name or the bus is not good.
     pub async fn start(bus: &Bus, host: &str, tasks: &Tasks) -> Self {
-        let agent = Self::quiet(bus, host, tasks).await;
-        agent.beat(|_| {}).await;
+        let agent = Self::start_silent(bus, host, tasks).await;
+        agent.heartbeat(|_| {}).await;
         agent
     }
 
@@ -78,7 +78,7 @@ impl ScriptedAgent {
     ///
     /// # Panics
     /// Where the name or the bus is not good.
-    pub async fn quiet(bus: &Bus, host: &str, tasks: &Tasks) -> Self {
+    pub async fn start_silent(bus: &Bus, host: &str, tasks: &Tasks) -> Self {
         let name: HostName = host.parse().expect("a host name");
         let shared = Arc::new(Shared::default());
         let router = Arc::new(router(&shared));
@@ -93,7 +93,7 @@ impl ScriptedAgent {
     ///
     /// # Panics
     /// Where the bus does not take it.
-    pub async fn beat(&self, change: impl FnOnce(&mut Heartbeat)) {
+    pub async fn heartbeat(&self, change: impl FnOnce(&mut Heartbeat)) {
         let mut heartbeat = Heartbeat {
             host: self.host.clone(),
             inventory: Some(inventory()),
@@ -169,27 +169,27 @@ impl ScriptedAgent {
     ///
     /// # Panics
     /// After a panic of another thread.
-    pub fn taken(&self) -> Vec<Taken> {
-        self.shared.taken.lock().expect("what came").clone()
+    pub fn received(&self) -> Vec<ReceivedCall> {
+        self.shared.received.lock().expect("the received calls").clone()
     }
 
     /// The newest call of this kind, as soon as there is one.
     ///
     /// # Panics
     /// Where none comes.
-    pub async fn takes(&self, method: &'static str) -> Taken {
+    pub async fn receives(&self, method: &'static str) -> ReceivedCall {
         let waiting = async {
             loop {
-                let came = self.shared.came.notified();
-                let found = self.taken().into_iter().rev().find(|taken| taken.method == method);
+                let arrived = self.shared.arrived.notified();
+                let found = self.received().into_iter().rev().find(|call| call.method == method);
                 match found {
-                    Some(taken) => return taken,
-                    None => came.await,
+                    Some(call) => return call,
+                    None => arrived.await,
                 }
             }
         };
-        let Ok(taken) = tokio::time::timeout(PATIENCE, waiting).await else {
-            panic!("no {method} came; there came {:?}", self.taken());
+        let Ok(call) = tokio::time::timeout(TIMEOUT, waiting).await else {
+            panic!("no {method} arrived, only {:?}", self.received());
         };
         taken
     }
@@ -235,9 +235,9 @@ fn inventory() -> Inventory {
 impl Shared {
     fn note<C: Call>(&self, call: &C, incoming: Incoming) -> Result<(), Problem> {
         let body = serde_json::to_value(call).expect("a call is JSON");
-        let taken = Taken { method: C::METHOD, body, context: incoming.context };
-        self.taken.lock().expect("what came").push(taken);
-        self.came.notify_waiters();
+        let call = ReceivedCall { method: C::METHOD, body, context: incoming.context };
+        self.received.lock().expect("the received calls").push(call);
+        self.arrived.notify_waiters();
         let script = self.script.lock().expect("the script");
         script.refusals.get(C::METHOD).cloned().map_or(Ok(()), Err)
     }

@@ -2,7 +2,7 @@
 //! processes here; the testbed has the real one.
 
 mod setup {
-    mod done;
+    mod completed;
     mod expiring;
     mod faults;
     mod host;

@@ -3,8 +3,8 @@
 mod testbed {
     mod docker_setup;
     mod hosts;
-    mod later;
     mod lifecycle;
+    mod operations;
     mod rotation;
     mod sessions;
     mod support;

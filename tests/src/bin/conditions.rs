@@ -20,8 +20,8 @@ fn main() -> ExitCode {
             println!("{}: wrote the table of {count} runs", Path::new(document).display());
             ExitCode::SUCCESS
         }
-        Err(words) => {
-            eprintln!("{words}");
+        Err(text) => {
+            eprintln!("{text}");
             ExitCode::FAILURE
         }
     }

@@ -13,15 +13,15 @@ pub use table::table;
 pub struct Condition {
     /// The number, such as `C06`.
     pub id: &'static str,
-    /// The condition in a few words.
-    pub words: &'static str,
+    /// In a few words.
+    pub summary: &'static str,
 }
 
 macro_rules! conditions {
-    ($($id:ident $words:literal),+ $(,)?) => {
-        /// All conditions, in order.
+    ($($id:ident $summary:literal),+ $(,)?) => {
+        /// All of them, in order.
         pub const CONDITIONS: &[Condition] =
-            &[$(Condition { id: stringify!($id), words: $words }),+];
+            &[$(Condition { id: stringify!($id), summary: $summary }),+];
     };
 }
 

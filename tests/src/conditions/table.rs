@@ -21,7 +21,7 @@ pub fn table(findings: &[Finding]) -> String {
             format!(" {} |", cell(&of_cell))
         });
         let cells: Vec<String> = cells.collect();
-        lines.push(format!("| {} | {} |{}", condition.id, condition.words, cells.concat()));
+        lines.push(format!("| {} | {} |{}", condition.id, condition.summary, cells.concat()));
     }
     lines.join("\n") + "\n"
 }
@@ -38,13 +38,13 @@ fn cell(findings: &[&Finding]) -> String {
     else {
         return "not run".to_owned();
     };
-    let mut words = match (held, all) {
+    let mut text = match (held, all) {
         (held, all) if held < all => format!("**failed {} of {all}**", all - held),
         (1, _) => "holds".to_owned(),
         (_, all) => format!("holds, {all} of {all} runs"),
     };
     if findings.iter().all(|finding| finding.long) {
-        words.push_str(" (in full)");
+        text.push_str(" (in full)");
     }
     // Keep the last figure of each test; a run in full length wins.
     let mut figures: BTreeMap<&str, &str> = BTreeMap::new();
@@ -56,10 +56,10 @@ fn cell(findings: &[&Finding]) -> String {
         }
     }
     for figure in figures.values() {
-        words.push_str("; ");
-        words.push_str(figure);
+        text.push_str("; ");
+        text.push_str(figure);
     }
-    words
+    text
 }
 
 #[cfg(test)]

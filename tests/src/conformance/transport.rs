@@ -145,8 +145,8 @@ pub async fn where_nobody_ever_served_a_message_is_unroutable_at_once(broker: &i
     let begun = Instant::now();
     let asked = transport.request(message(nobody(), "?", LONG)).await;
     assert!(matches!(asked, Err(RequestError::Unroutable(route)) if route == nobody()));
-    let told = transport.publish(message(nobody(), "!", LONG)).await;
-    assert!(matches!(told, Err(RequestError::Unroutable(route)) if route == nobody()));
+    let sent = transport.publish(message(nobody(), "!", LONG)).await;
+    assert!(matches!(sent, Err(RequestError::Unroutable(route)) if route == nobody()));
     assert!(begun.elapsed() < LONG / 4, "it took {:?}", begun.elapsed());
     nothing_comes(&mut deliveries).await;
 }
@@ -323,8 +323,8 @@ pub async fn sixteen_mebibytes_are_carried_and_one_byte_more_is_refused(broker: 
     let body = Bytes::from(vec![b'x'; LARGEST_BODY + 1]);
     let asked = client.request(message(commands(), body.clone(), LONG)).await;
     assert!(matches!(asked, Err(RequestError::TooLarge(size)) if size == LARGEST_BODY + 1));
-    let told = client.publish(message(commands(), body, LONG)).await;
-    assert!(matches!(told, Err(RequestError::TooLarge(size)) if size == LARGEST_BODY + 1));
+    let sent = client.publish(message(commands(), body, LONG)).await;
+    assert!(matches!(sent, Err(RequestError::TooLarge(size)) if size == LARGEST_BODY + 1));
     tasks.cancel();
 }
 
@@ -367,8 +367,8 @@ pub async fn after_close_nothing_is_sent_and_nothing_comes(broker: &impl Broker)
     transport.close().await;
     assert!(!transport.is_connected());
     assert!(timeout(LONG, deliveries.recv()).await.expect("it ends").is_none());
-    let told = transport.publish(message(commands(), "!", LONG)).await;
-    assert!(matches!(told, Err(RequestError::Closed)), "{told:?}");
+    let sent = transport.publish(message(commands(), "!", LONG)).await;
+    assert!(matches!(sent, Err(RequestError::Closed)), "{sent:?}");
     let asked = transport.request(message(commands(), "?", LONG)).await;
     assert!(matches!(asked, Err(RequestError::Closed)), "{asked:?}");
     let consumed = transport.consume(commands(), 1).await;

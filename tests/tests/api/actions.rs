@@ -27,15 +27,15 @@ async fn each_action_reaches_the_host_with_its_parameters() {
         let answer = api.post(ANN, &format!("/v1/containers/{id}/{verb}"), Value::Null).await;
         let answer = answer.expect(202);
         assert_eq!(answer.text, "null");
-        let mut taken = agent.takes(method).await.body;
+        let mut taken = agent.receives(method).await.body;
         assert_eq!(taken["container"], json!(id));
         taken.as_object_mut().unwrap().remove("container");
         assert_eq!(taken, expected, "{verb}");
     }
     api.post(ANN, "/v1/containers/running/kill", json!({"signal": "USR1"})).await.expect(202);
-    assert_eq!(agent.takes("container.kill").await.body["signal"], json!("SIGUSR1"));
+    assert_eq!(agent.receives("container.kill").await.body["signal"], json!("SIGUSR1"));
     api.post(ANN, "/v1/containers/running/resize?w=80&h=24", Value::Null).await.expect(200);
-    let size = agent.takes("container.resize").await.body["size"].clone();
+    let size = agent.receives("container.resize").await.body["size"].clone();
     assert_eq!(size, json!({"rows": 24, "columns": 80}));
 }
 
@@ -102,7 +102,7 @@ async fn wrong_parameters_are_refused_before_anything_is_asked() {
     logs?since=yesterday: 400 container.schema-validation-error Invalid input for field 'since'. Value: 'yesterday'. It must be seconds since 1970, or a time as `2026-11-23 18:00:00,000` in UTC.
     logs?stdout=maybe: 400 container.schema-validation-error Invalid input for field 'stdout'. Value: 'maybe'. It must be true or false.
     "#);
-    assert!(agent.taken().iter().all(|call| call.method == "container.create"));
+    assert!(agent.received().iter().all(|call| call.method == "container.create"));
 }
 
 #[tokio::test]
@@ -110,10 +110,10 @@ async fn a_host_that_left_is_told_of_at_once_and_by_name() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
-    agent.beat(|heartbeat| heartbeat.leaving = true).await;
+    agent.heartbeat(|heartbeat| heartbeat.leaving = true).await;
     api.until_service("h1", "down").await;
     // One that was sent before it and comes after it changes nothing.
-    agent.beat(|heartbeat| heartbeat.generation -= 10_000_000).await;
+    agent.heartbeat(|heartbeat| heartbeat.generation -= 10_000_000).await;
     api.until_metric("zun_api_heartbeats_total", 3.0).await;
     let answer = api.post(ANN, &format!("/v1/containers/{id}/stop"), Value::Null).await;
     assert_eq!(
@@ -134,7 +134,7 @@ async fn a_host_without_a_sign_of_life_is_down() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
-    agent.beat(|heartbeat| heartbeat.interval = 0).await;
+    agent.heartbeat(|heartbeat| heartbeat.interval = 0).await;
     api.until_service("h1", "down").await;
     let answer = api.post(ANN, &format!("/v1/containers/{id}/stop"), Value::Null).await;
     assert!(answer.refusal().contains("Host h1 is down: no sign of life for"), "{}", answer.text);
@@ -169,7 +169,7 @@ async fn a_deleted_container_is_gone_once_its_host_says_so() {
     let path = format!("/v1/containers/{id}");
     let answer = api.delete(ANN, &format!("{path}?stop=True&all_projects=False")).await.expect(204);
     assert_eq!(answer.text, "");
-    assert_eq!(agent.takes("container.remove").await.body["how"], json!("stop_first"));
+    assert_eq!(agent.receives("container.remove").await.body["how"], json!("stop_first"));
     let shown = api.get(ANN, &path).await.expect(200).json();
     assert_eq!(shown["status"], json!("Deleting"));
     agent.report(id, Status::Deleted, |_| {}).await;
@@ -197,7 +197,7 @@ async fn logs_are_a_json_string_or_the_bytes_themselves() {
     let path = format!("/v1/containers/{id}/logs?stdout=True&stderr=False&tail=5&since=100");
     let answer = api.get(ANN, &path).await.expect(200);
     assert_eq!(answer.json(), json!("hi\u{fffd}\n"));
-    let asked = agent.takes("container.logs").await.body["request"].clone();
+    let asked = agent.receives("container.logs").await.body["request"].clone();
     assert_eq!(
         asked,
         json!({"stdout": true, "stderr": false, "timestamps": false, "tail": 5, "since": "1970-01-01T00:01:40Z"})
@@ -217,7 +217,7 @@ async fn the_request_id_travels_to_the_host_and_back() {
         .header("x-openstack-request-id", "req-from-the-client");
     let answer = send(request).await.expect(202);
     assert_eq!(answer.header("x-openstack-request-id"), "req-from-the-client");
-    let context = agent.takes("container.stop").await.context;
+    let context = agent.receives("container.stop").await.context;
     assert_eq!(context.request.as_str(), "req-from-the-client");
     assert_eq!(context.project.unwrap().as_str(), "blue");
 }
@@ -230,9 +230,9 @@ async fn processes_and_use_are_told_in_zuns_shapes() {
     let path = format!("/v1/containers/{id}");
     let top = api.get(ANN, &format!("{path}/top?ps_args=None")).await.expect(200).json();
     assert_eq!(top, json!({"Titles": ["PID", "CMD"], "Processes": [["1", "sleep 1000"]]}));
-    assert_eq!(agent.takes("container.top").await.body["ps_args"], Value::Null);
+    assert_eq!(agent.receives("container.top").await.body["ps_args"], Value::Null);
     api.get(ANN, &format!("{path}/top?ps_args=-eo+pid,comm")).await.expect(200);
-    assert_eq!(agent.takes("container.top").await.body["ps_args"], json!("-eo pid,comm"));
+    assert_eq!(agent.receives("container.top").await.body["ps_args"], json!("-eo pid,comm"));
     let refused = api.get(ANN, &format!("{path}/top?ps_args=$(id)")).await.refusal();
     assert!(refused.starts_with("400 ") && refused.contains("'ps_args'"), "{refused}");
     let stats = api.get(ANN, &format!("{path}/stats")).await.expect(200).json();
@@ -254,12 +254,12 @@ async fn a_name_is_changed_here_and_limits_on_the_host() {
     let shown = patch(json!({"name": "web"})).await.expect(200).json();
     assert_eq!((&shown["name"], &shown["uuid"]), (&json!("web"), &json!(id)));
     assert_eq!(api.get(ANN, "/v1/containers/web").await.expect(200).json()["uuid"], json!(id));
-    assert!(agent.taken().iter().all(|taken| taken.method != "container.update"));
+    assert!(agent.received().iter().all(|taken| taken.method != "container.update"));
     assert!(patch(json!({"name": "other"})).await.refusal().starts_with("409 "));
     let shown = patch(json!({"cpu": 0.5, "memory": "1024"})).await.expect(200).json();
     assert_eq!((&shown["cpu"], &shown["memory"]), (&json!(0.5), &json!("1024")));
-    let told = agent.takes("container.update").await.body["resources"].clone();
-    assert_eq!(told, json!({"cpus": 0.5, "memory": 1024}));
+    let body = agent.receives("container.update").await.body["resources"].clone();
+    assert_eq!(body, json!({"cpus": 0.5, "memory": 1024}));
     // The host has 4 GiB, of which the other one has claimed a part.
     let refused = patch(json!({"memory": 8192})).await.refusal();
     assert!(refused.starts_with("409 ") && refused.contains("without enough memory"), "{refused}");

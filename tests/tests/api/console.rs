@@ -67,7 +67,7 @@ async fn a_reader_is_granted_the_output_alone() {
     let id = api.container(&agent, "test", Status::Running).await;
     let ask = json!({"csr": csr(), "protocols": ["docker.attach"], "mode": "ro"});
     let answer = api.post(ANN, &format!("/v1/containers/{id}/attach"), ask).await.expect(200);
-    assert_eq!(agent.takes("container.attach").await.body["mode"], json!("ro"));
+    assert_eq!(agent.receives("container.attach").await.body["mode"], json!("ro"));
     insta::assert_json_snapshot!(plain(answer.json()), @r#"
     {
       "calls": {
@@ -134,8 +134,8 @@ async fn attaching_says_why_it_cannot_be() {
     let running = api.container(&agent, "running", Status::Running).await;
     agent.refuse("container.attach", Problem::new(Code::NoConsole, "the listener is not up"));
     let refused = api.post(ANN, &format!("/v1/containers/{running}/attach"), ask()).await.refusal();
-    let words = "Host h1 offers no console: the listener is not up";
-    assert_eq!(refused, format!("503 container.no-console {words}"));
+    let message = "Host h1 offers no console: the listener is not up";
+    assert_eq!(refused, format!("503 container.no-console {message}"));
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn output_and_files_are_granted_by_themselves() {
             ask["mode"] = json!(mode);
         }
         let answer = api.post(ANN, &format!("/v1/containers/{id}/{verb}"), ask).await.expect(200);
-        assert_eq!(agent.takes("container.data").await.body["action"], json!(action));
+        assert_eq!(agent.receives("container.data").await.body["action"], json!(action));
         let url = format!("https://192.0.2.7:2376/v1.41/containers/ENGINE/{verb}");
         let wanted = json!({
             "protocol": protocol, "url": url, "calls": {verb: url}, "tty": false, "stdin": false,
@@ -207,10 +207,13 @@ async fn a_command_is_run_to_its_end_in_the_form_of_each_client() {
         answer,
         json!({"output": "hi\noops\n", "exit_code": 7, "exec_id": null, "proxy_url": null, "stdout": "aGkK", "stderr": "b29wcwo="})
     );
-    assert_eq!(agent.takes("exec.run").await.body["spec"]["command"], json!(["sh", "-c", "ls /"]));
+    assert_eq!(
+        agent.receives("exec.run").await.body["spec"]["command"],
+        json!(["sh", "-c", "ls /"])
+    );
     let ours = json!({"command": ["env"], "run": true, "environment": ["A=1"], "user": "nobody", "workdir": "/"});
     api.post(ANN, &path, ours).await.expect(200);
-    let spec = agent.takes("exec.run").await.body["spec"].clone();
+    let spec = agent.receives("exec.run").await.body["spec"].clone();
     assert_eq!((&spec["environment"], &spec["user"]), (&json!(["A=1"]), &json!("nobody")));
     let privileged = json!({"command": ["id"], "run": true, "privileged": true});
     assert!(api.post(ANN, &path, privileged.clone()).await.refusal().starts_with("403 "));
@@ -227,7 +230,7 @@ async fn an_exec_is_made_and_granted_where_a_request_comes_along() {
         api.post(ANN, &format!("{path}?command=sh&run=False&interactive=True"), Value::Null).await;
     let made = made.expect(200).json();
     assert_eq!((&made["exec_id"], &made["proxy_url"]), (&json!(exec_id()), &Value::Null));
-    let spec = agent.takes("exec.create").await.body["spec"].clone();
+    let spec = agent.receives("exec.create").await.body["spec"].clone();
     assert_eq!((&spec["tty"], &spec["stdin"]), (&json!(true), &json!(true)));
     let ask = json!({"command": ["sh"], "interactive": true, "tty": true, "csr": csr()});
     let answer = api.post(ANN, &path, ask).await.expect(200).json();
@@ -252,10 +255,10 @@ async fn an_exec_is_made_and_granted_where_a_request_comes_along() {
     let exec = exec_id();
     let resize = format!("/v1/containers/{id}/execute_resize?exec_id={exec}&h=24&w=80");
     assert_eq!(api.post(ANN, &resize, Value::Null).await.expect(200).text, "null");
-    assert_eq!(agent.takes("exec.resize").await.body["exec"], json!(exec));
+    assert_eq!(agent.receives("exec.resize").await.body["exec"], json!(exec));
     let kill = format!("/v1/containers/{id}/execute_kill?exec_id={exec}&signal=term");
     assert_eq!(api.post(ANN, &kill, Value::Null).await.expect(200).text, "null");
-    assert_eq!(agent.takes("exec.kill").await.body["signal"], json!("SIGTERM"));
+    assert_eq!(agent.receives("exec.kill").await.body["signal"], json!("SIGTERM"));
 }
 
 #[tokio::test]
@@ -267,7 +270,7 @@ async fn an_exec_is_granted_anew_also_once_its_container_has_ended() {
         let exec = exec_id();
         let path = format!("/v1/containers/{id}/execute_attach?exec_id={exec}");
         let answer = api.post(ANN, &path, json!({"csr": csr()})).await.expect(200);
-        assert_eq!(agent.takes("exec.attach").await.body["exec"], json!(exec));
+        assert_eq!(agent.receives("exec.attach").await.body["exec"], json!(exec));
         let endpoint = plain(answer.json());
         assert_eq!(endpoint["calls"]["inspect"], "https://192.0.2.7:2376/v1.41/exec/EXEC/json");
         let none = api.post(ANN, &path, json!({})).await.refusal();
@@ -289,5 +292,5 @@ async fn the_console_of_an_ended_container_is_granted_only_before_its_start() {
     let mut before = ask;
     before["before_start"] = json!(true);
     api.post(ANN, &path, before).await.expect(200);
-    assert_eq!(agent.takes("container.attach").await.body["before_start"], json!(true));
+    assert_eq!(agent.receives("container.attach").await.body["before_start"], json!(true));
 }

@@ -24,7 +24,7 @@ async fn the_host_gets_the_whole_of_what_was_asked_for() {
         "restart_policy": {"Name": "on-failure", "MaximumRetryCount": "3"},
     });
     api.post(ANN, "/v1/containers?run=true", wanted).await.expect(202);
-    let mut body = agent.takes("container.create").await.body;
+    let mut body = agent.receives("container.create").await.body;
     body["container"] = json!("ID");
     insta::assert_json_snapshot!(body, @r#"
     {
@@ -87,7 +87,7 @@ async fn what_the_existing_client_always_sends_is_taken() {
     let answer = api.post(ANN, "/v1/containers?run=False", body).await.expect(202).json();
     let name = answer["name"].as_str().unwrap();
     assert!(name.ends_with("-container"), "{name}");
-    assert_eq!(agent.takes("container.create").await.body["start"], json!(false));
+    assert_eq!(agent.receives("container.create").await.body["start"], json!(false));
 }
 
 #[tokio::test]
@@ -223,12 +223,12 @@ async fn no_host_is_an_answer_in_error_with_the_reason_per_filter() {
     assert_eq!(answer["status_detail"], json!("No host has ever reported."));
 
     let small = api.agent("small").await;
-    small.beat(|heartbeat| heartbeat.inventory.as_mut().unwrap().total.memory.0 = 256).await;
+    small.heartbeat(|heartbeat| heartbeat.inventory.as_mut().unwrap().total.memory.0 = 256).await;
     let gone = api.agent("gone").await;
-    gone.beat(|heartbeat| heartbeat.leaving = true).await;
+    gone.heartbeat(|heartbeat| heartbeat.leaving = true).await;
     api.until_service("gone", "down").await;
     let mute = api.agent("mute").await;
-    mute.beat(|heartbeat| heartbeat.inventory = None).await;
+    mute.heartbeat(|heartbeat| heartbeat.inventory = None).await;
     api.until_metric("zun_api_heartbeats_total", 6.0).await;
     let answer = api.post(ANN, PATH, body).await.expect(202).json();
     assert_eq!(
@@ -248,7 +248,7 @@ async fn containers_go_where_there_is_most_room() {
         api.create(ANN, json!({"image": "cirros"})).await;
     }
     for agent in [one, two] {
-        let taken = agent.taken();
+        let taken = agent.received();
         assert_eq!(taken.iter().filter(|call| call.method == "container.create").count(), 2);
     }
 }
@@ -260,7 +260,7 @@ async fn only_administrators_choose_the_host() {
     let on = |host: &str| json!({"image": "cirros", "host": host});
     assert!(refusal(&api, on("h2")).await.starts_with("403 container.policy-not-authorized"));
     api.post(ADMIN, PATH, on("h2")).await.expect(202);
-    two.takes("container.create").await;
+    two.receives("container.create").await;
     let unknown = api.post(ADMIN, PATH, on("h9")).await.refusal();
     assert_eq!(unknown, "404 container.requested-host-not-found Host h9 could not be found.");
 }
@@ -279,7 +279,7 @@ async fn a_host_that_takes_no_messages_is_told_of_in_the_row() {
         leaving: false,
         generation: 0,
     };
-    agent.beat(|heartbeat| heartbeat.leaving = true).await;
+    agent.heartbeat(|heartbeat| heartbeat.leaving = true).await;
     let context = zun_common::rpc::envelope::CallContext::internal();
     let mut lively = ghost.clone();
     lively.inventory = Some(zun_common::rpc::host::Inventory {

@@ -126,7 +126,7 @@ async fn requests_are_bounded_and_those_who_look_after_the_service_are_not() {
     );
     api.get(ANN, "/healthz").await.expect(200);
     drop(slow);
-    crate::support::soon("there is room again", || async {
+    crate::support::eventually_some("there is room again", || async {
         (api.get(ANN, "/v1/containers").await.status == 200).then_some(())
     })
     .await;

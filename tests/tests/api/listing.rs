@@ -33,7 +33,7 @@ async fn another_projects_containers_are_neither_listed_nor_found() {
     }
     let answer = api.delete(BOB, &format!("/v1/containers/{id}?stop=true")).await;
     assert!(answer.refusal().starts_with("404 "));
-    assert_eq!(agent.taken().iter().filter(|call| call.method != "container.create").count(), 0);
+    assert_eq!(agent.received().iter().filter(|call| call.method != "container.create").count(), 0);
 }
 
 #[tokio::test]

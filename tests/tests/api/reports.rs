@@ -10,7 +10,7 @@ use zun_common::rpc::host::{
 };
 use zun_common::rpc::report::UnknownContainer;
 use zun_common::status::{Status, TaskState};
-use zun_tests::eventually::soon;
+use zun_tests::eventually::eventually_some;
 use zun_tests::scripted_agent::engine_id;
 
 use crate::support::{ANN, Api};
@@ -61,7 +61,7 @@ async fn why_a_process_was_killed_is_kept_for_as_long_as_that_end_is_the_last() 
     let end = chrono::Utc::now();
     // An agent that has started since then does not know it any more; and then the process runs and ends anew.
     let later = end + chrono::TimeDelta::seconds(1);
-    for (oom_killed, finished_at, attached, told) in
+    for (oom_killed, finished_at, attached, expected) in
         [(true, end, 1, true), (false, end, 2, true), (false, later, 3, false)]
     {
         agent
@@ -71,12 +71,12 @@ async fn why_a_process_was_killed_is_kept_for_as_long_as_that_end_is_the_last() 
             })
             .await;
         let path = format!("/v1/containers/{id}");
-        let shown = soon("the report is shown", || async {
+        let shown = eventually_some("the report is shown", || async {
             let shown = api.get(ANN, &path).await.json();
             (shown["attached"] == json!(attached)).then_some(shown)
         });
         let reason = shown.await["status_reason"].to_string();
-        assert_eq!(reason.contains("want of memory"), told, "{reason}");
+        assert_eq!(reason.contains("want of memory"), expected, "{reason}");
     }
 }
 
@@ -172,14 +172,14 @@ async fn the_service_shows_why_consoles_cannot_be_dialled() {
     };
     assert_eq!(shown().await, json!(null));
     agent
-        .beat(|heartbeat| {
+        .heartbeat(|heartbeat| {
             heartbeat.console = None;
             heartbeat.console_trouble = Some("it lets in clients without a certificate".to_owned());
         })
         .await;
     api.until_metric("zun_api_heartbeats_total", 2.0).await;
     assert_eq!(shown().await, json!("it lets in clients without a certificate"));
-    agent.beat(|_| {}).await;
+    agent.heartbeat(|_| {}).await;
     api.until_metric("zun_api_heartbeats_total", 3.0).await;
     assert_eq!(shown().await, json!(null));
 }
@@ -201,8 +201,8 @@ async fn a_container_without_a_row_is_counted() {
 async fn a_heartbeat_in_anothers_name_is_refused() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
-    agent.beat(|heartbeat| heartbeat.host = "h2".parse().unwrap()).await;
-    agent.beat(|_| {}).await;
+    agent.heartbeat(|heartbeat| heartbeat.host = "h2".parse().unwrap()).await;
+    agent.heartbeat(|_| {}).await;
     api.until_metric("zun_api_heartbeats_total", 2.0).await;
     let services = api.get(crate::support::ADMIN, "/v1/services").await.json();
     assert_eq!(services["services"].as_array().unwrap().len(), 1);

@@ -40,13 +40,13 @@ async fn rows_and_hosts_outlive_the_service_and_what_was_not_sent_is_sent() {
     let agent = api.agent("h1").await;
     let kept = api.container(&agent, "kept", Status::Running).await;
     let sent_later = api.create(ANN, json!({"image": "cirros", "name": "later"})).await;
-    assert!(agent.taken().is_empty());
+    assert!(agent.received().is_empty());
     api.stop().await;
     api.start_again().await;
     api.until(kept, Status::Running).await;
-    let again = agent.takes("container.create").await;
+    let again = agent.receives("container.create").await;
     assert_eq!(again.body["container"], json!(sent_later));
-    assert_eq!(agent.taken().len(), 1);
+    assert_eq!(agent.received().len(), 1);
 }
 
 /// A carrier that takes no commands, as a broker that is away.
@@ -124,7 +124,7 @@ async fn stopping_under_load_loses_no_work_that_was_accepted() {
     };
     let open = futures_util::future::join_all((0..40).map(post));
     let (answers, ()) = tokio::join!(open, async {
-        agent.takes("container.create").await;
+        agent.receives("container.create").await;
         api.stop().await;
     });
     // One that came too late finds the door closed; each other one is answered, and its row is there.
@@ -140,10 +140,10 @@ async fn refusal(settings: &Settings) -> String {
     let bus = connect(&BusSettings::at("memory://"), "zun-api", &tasks).unwrap();
     match Service::start(settings.clone(), bus, &tasks).await {
         Ok(_) => panic!("it started"),
-        Err(error) => words(&error),
+        Err(error) => chain_text(&error),
     }
 }
 
-fn words(error: &StartError) -> String {
+fn chain_text(error: &StartError) -> String {
     chain(error)
 }

@@ -151,7 +151,7 @@ impl Api {
     }
 
     pub async fn until_service(&self, host: &str, state: &str) {
-        soon(&format!("{host} is {state}"), || async {
+        eventually_some(&format!("{host} is {state}"), || async {
             let services = self.get(ADMIN, "/v1/services").await.json();
             let services = services["services"].as_array().unwrap().clone();
             services.iter().any(|one| one["host"] == host && one["state"] == state).then_some(())
@@ -211,7 +211,7 @@ impl Api {
     }
 
     pub async fn until_metric(&self, name: &str, value: f64) {
-        soon(&format!("{name} is {value}"), || async {
+        eventually_some(&format!("{name} is {value}"), || async {
             (self.metric(name).await >= value).then_some(())
         })
         .await;
@@ -225,7 +225,10 @@ pub async fn send(request: RequestBuilder) -> Answer {
 }
 
 /// Asks until there is an answer.
-pub async fn soon<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+pub async fn eventually_some<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> T {
     let begun = Instant::now();
     loop {
         if let Some(answer) = ask().await {

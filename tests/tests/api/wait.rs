@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use zun_common::status::Status;
 
-use crate::support::{ANN, Api, BOB, soon};
+use crate::support::{ANN, Api, BOB, eventually_some};
 
 #[tokio::test]
 async fn a_report_wakes_the_waiter() {
@@ -113,7 +113,7 @@ async fn whoever_has_seen_a_container_hears_of_any_change_such_as_how_its_image_
     };
     report(1).await;
     let path = format!("/v1/containers/{id}");
-    let first = soon("the first report is applied", || async {
+    let first = eventually_some("the first report is applied", || async {
         let shown = api.get(ANN, &path).await.json();
         (shown["image_pull"] == pull(1)).then_some(shown)
     })

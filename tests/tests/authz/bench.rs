@@ -20,7 +20,7 @@ use zun_tests::tls::{Dialler, Forge, Identity};
 use zun_tests::zun_cli::binary;
 
 const HOST: &str = "compute1";
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(super) struct Bench {
     engine: PrivateEngine,
@@ -40,7 +40,7 @@ impl Bench {
         let forge = Forge::of(&authority_directory);
         let notify = directory.path().join("notes");
         let notes = UnixDatagram::bind(&notify).expect("a socket");
-        notes.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        notes.set_read_timeout(Some(TIMEOUT)).expect("a time-out");
         let version: ApiVersion = engine_version();
         let plugin = Plugin {
             program: binary("zun-authz"),

@@ -14,7 +14,7 @@ use zun_tests::eventually::eventually;
 use zun_tests::profile;
 use zun_tests::zun_cli::binary;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A directory with an authority.
 struct Place(TempDir);
@@ -62,7 +62,7 @@ fn activate(socket: &Path) -> String {
         connected.is_some()
     });
     let mut stream = connected.expect("a connection");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a time-out");
     let request = b"POST /Plugin.Activate HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     stream.write_all(request).expect("sent");
     let mut answer = String::new();
@@ -108,7 +108,7 @@ impl Manager {
     fn start(place: &Place) -> Self {
         let path = place.0.path().join("notify");
         let socket = UnixDatagram::bind(&path).expect("a socket");
-        socket.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        socket.set_read_timeout(Some(TIMEOUT)).expect("a time-out");
         // The watchdog is for the process that it names.
         let script = "WATCHDOG_PID=$$ exec \"$@\"";
         let mut command = Command::new("/bin/sh");
@@ -121,16 +121,16 @@ impl Manager {
     }
 
     /// Reads until this is told, and says what was told until then.
-    fn hears(&self, wanted: &str) -> String {
-        let mut told = String::new();
-        while !told.contains(wanted) {
+    fn receives(&self, wanted: &str) -> String {
+        let mut received = String::new();
+        while !received.contains(wanted) {
             let mut bytes = [0; 1024];
             let length =
-                self.socket.recv(&mut bytes).unwrap_or_else(|_| panic!("{wanted}: {told}"));
-            told += &String::from_utf8_lossy(&bytes[..length]);
-            told.push('\n');
+                self.socket.recv(&mut bytes).unwrap_or_else(|_| panic!("{wanted}: {received}"));
+            received += &String::from_utf8_lossy(&bytes[..length]);
+            received.push('\n');
         }
-        told
+        received
     }
 }
 
@@ -138,19 +138,19 @@ impl Manager {
 fn it_is_ready_once_it_answers_and_lives_for_as_long_as_it_does() {
     let place = Place::new();
     let manager = Manager::start(&place);
-    let told = manager.hears("READY=1");
-    assert!(told.contains("STATUS=decides"), "{told}");
+    let received = manager.receives("READY=1");
+    assert!(received.contains("STATUS=decides"), "{received}");
     assert!(activate(&place.socket()).contains("authz"));
-    manager.hears("WATCHDOG=1");
-    manager.hears("WATCHDOG=1");
+    manager.receives("WATCHDOG=1");
+    manager.receives("WATCHDOG=1");
     // As many as it serves at once, and they say nothing: now the engine would have no answer either.
     let silent: Vec<_> =
         (0..32).map(|_| UnixStream::connect(place.socket()).expect("a connection")).collect();
-    manager.hears("STATUS=has no answer for itself");
+    manager.receives("STATUS=has no answer for itself");
     drop(silent);
     // The first that is told after that is that it decides again: the watchdog was not fed in between.
-    assert!(manager.hears("WATCHDOG=1").contains("STATUS=decides"));
-    manager.hears("WATCHDOG=1");
+    assert!(manager.receives("WATCHDOG=1").contains("STATUS=decides"));
+    manager.receives("WATCHDOG=1");
     let output = terminated(manager.child);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
 }
@@ -223,7 +223,7 @@ fn its_memory_stays_small_whatever_is_sent() {
             let body = beginnings[number % 4].to_owned() + &piece.repeat(size / piece.len());
             scope.spawn(move || {
                 let mut stream = UnixStream::connect(socket).expect("a connection");
-                stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+                stream.set_read_timeout(Some(TIMEOUT)).expect("a time-out");
                 let head = format!(
                     "POST /AuthZPlugin.AuthZRes HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
                     body.len()

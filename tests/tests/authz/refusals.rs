@@ -341,17 +341,17 @@ async fn the_asker_does_not_learn_why() {
     let id = bench.container(&["small", "sh"]);
     let grant = console(&id, Mode::ReadWrite);
     let forge = Forge::of(&bench.authority_directory());
-    let mut words = Vec::new();
+    let mut bodies = Vec::new();
     for other in [grant.to_string().replace("compute1", "compute2"), "x:y".to_owned()] {
         let identity = forge.identity(&other, |_| {});
         let line = RequestLine::of(&grant, bench.version, Call::Attach);
         let answer =
             super::request::open(&bench.dialler, Some(&identity), &line).await.expect("an answer");
         assert_eq!(answer.status, 403);
-        words.push(answer.body);
+        bodies.push(answer.body);
     }
-    assert_eq!(words[0], words[1]);
-    assert!(words[0].contains("not granted"), "{}", words[0]);
+    assert_eq!(bodies[0], bodies[1]);
+    assert!(bodies[0].contains("not granted"), "{}", bodies[0]);
     let log = bench.stop().await;
     assert!(log.contains("the grant is for another host"), "{log}");
     assert!(log.contains("the certificate's only alternative name must be a grant"), "{log}");

@@ -9,7 +9,7 @@ use tokio_rustls::client::TlsStream;
 use zun_common::grant::{ApiVersion, Call, Grant};
 use zun_tests::tls::{Dialler, Identity};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 const HIJACK: &str = "Connection: Upgrade\r\nUpgrade: tcp\r\n";
 const WEBSOCKET: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nOrigin: http://x\r\n";
@@ -98,7 +98,7 @@ pub(super) async fn open(
 /// Asks on an open connection.
 pub(super) async fn send(mut stream: TlsStream<TcpStream>, line: &RequestLine) -> Option<Answer> {
     stream.write_all(line.head().as_bytes()).await.ok()?;
-    let head = timeout(PATIENCE, head(&mut stream)).await.expect("an answer in time")?;
+    let head = timeout(TIMEOUT, head(&mut stream)).await.expect("an answer in time")?;
     let status = head.split(' ').nth(1)?.parse().expect("a status");
     let length = head
         .lines()
@@ -106,7 +106,7 @@ pub(super) async fn send(mut stream: TlsStream<TcpStream>, line: &RequestLine) -
         .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
         .map_or(0, |(_, value)| value.parse().expect("a length"));
     let mut body = vec![0; length];
-    timeout(PATIENCE, stream.read_exact(&mut body)).await.expect("a body in time").ok()?;
+    timeout(TIMEOUT, stream.read_exact(&mut body)).await.expect("a body in time").ok()?;
     Some(Answer { status, body: String::from_utf8_lossy(&body).into_owned(), stream })
 }
 
@@ -126,7 +126,7 @@ pub(super) async fn until(stream: &mut TlsStream<TcpStream>, text: &str) -> Stri
             seen.push(stream.read_u8().await.expect("more output"));
         }
     };
-    timeout(PATIENCE, reading).await.expect("the text in time");
+    timeout(TIMEOUT, reading).await.expect("the text in time");
     String::from_utf8_lossy(&seen).into_owned()
 }
 

@@ -14,7 +14,7 @@ use super::bench::{Bench, console};
 use super::request::{Outcome, RequestLine, frame, open, outcome, send, until};
 
 const SIZE: TerminalSize = TerminalSize { rows: 24, columns: 80 };
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn after_its_time_a_grant_opens_nothing_and_its_session_goes_on() {
@@ -36,7 +36,7 @@ async fn after_its_time_a_grant_opens_nothing_and_its_session_goes_on() {
     assert_eq!(kept.status, 200);
     let (begun, mut tick) = (Instant::now(), interval(Duration::from_millis(100)));
     while kept.status == 200 {
-        assert!(begun.elapsed() < PATIENCE, "still allowed");
+        assert!(begun.elapsed() < TIMEOUT, "still allowed");
         tick.tick().await;
         kept = send(kept.stream, &resize).await.expect("an answer");
     }

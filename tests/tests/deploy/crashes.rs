@@ -1,6 +1,6 @@
 //! Killed at any moment, nothing of it stays in the way.
 
-use super::machine::{Machine, engine_pid, kill, words};
+use super::machine::{Machine, engine_pid, kill, printed};
 
 #[test]
 fn what_a_killed_instance_left_is_cleaned_at_the_next_start() {
@@ -8,7 +8,7 @@ fn what_a_killed_instance_left_is_cleaned_at_the_next_start() {
     machine.up();
     machine.load_image();
     let made = machine.shell("zun run -d --name sleeper cirros sleep 1000");
-    assert!(made.status.success(), "{}", words(&made));
+    assert!(made.status.success(), "{}", printed(&made));
     kill(machine.pid());
     let former = engine_pid(&machine);
     assert!(!machine.processes().is_empty(), "the engine outlives its owner");
@@ -27,7 +27,7 @@ fn down_cleans_after_a_crash() {
     machine.up();
     machine.load_image();
     let made = machine.shell("zun run -d --name sleeper cirros sleep 1000");
-    assert!(made.status.success(), "{}", words(&made));
+    assert!(made.status.success(), "{}", printed(&made));
     kill(machine.pid());
     kill(engine_pid(&machine));
     machine.down();
@@ -41,7 +41,7 @@ fn an_engine_that_dies_ends_the_service_with_its_name() {
     kill(engine_pid(&machine));
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(1));
-    assert!(words(&output).contains("dockerd ended"), "{}", words(&output));
+    assert!(printed(&output).contains("dockerd ended"), "{}", printed(&output));
     assert_eq!(machine.processes(), Vec::<String>::new());
     assert!(!machine.env_file().exists());
 }

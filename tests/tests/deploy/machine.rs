@@ -58,8 +58,8 @@ impl Machine {
             .spawn()
             .expect("zun-standalone runs");
         let mut ready = [0; 6];
-        let words = child.stdout.as_mut().expect("a pipe");
-        std::io::Read::read_exact(words, &mut ready).expect("it becomes ready");
+        let stdout = child.stdout.as_mut().expect("a pipe");
+        std::io::Read::read_exact(stdout, &mut ready).expect("it becomes ready");
         assert_eq!(&ready, b"ready\n");
         child
     }
@@ -143,8 +143,8 @@ pub(super) fn marks() -> Vec<String> {
     }
     for table in ["filter", "nat"] {
         let rules = succeed(Command::new("iptables").args(["-w", "-t", table, "-S"]));
-        let words = rules.split_whitespace().map(|word| word.trim_matches('"'));
-        marks.extend(words.filter(|word| word.starts_with("zun-engine-")).map(str::to_owned));
+        let parts = rules.split_whitespace().map(|word| word.trim_matches('"'));
+        marks.extend(parts.filter(|word| word.starts_with("zun-engine-")).map(str::to_owned));
     }
     marks
 }
@@ -158,12 +158,12 @@ pub(super) fn test_engine() -> String {
 /// Runs it to its end; it must succeed. Its stdout.
 pub(super) fn succeed(command: &mut Command) -> String {
     let output = command.output().expect("it runs");
-    assert!(output.status.success(), "{command:?}: {}", words(&output));
+    assert!(output.status.success(), "{command:?}: {}", printed(&output));
     String::from_utf8(output.stdout).expect("text")
 }
 
 /// What it said on stderr.
-pub(super) fn words(output: &Output) -> String {
+pub(super) fn printed(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 

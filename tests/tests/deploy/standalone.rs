@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::machine::{Machine, marks, succeed, taken_address, test_engine, words};
+use super::machine::{Machine, marks, printed, succeed, taken_address, test_engine};
 
 #[test]
 fn it_starts_beside_another_engine_and_leaves_nothing_when_it_goes_down() {
@@ -17,7 +17,7 @@ fn it_starts_beside_another_engine_and_leaves_nothing_when_it_goes_down() {
     let mode = std::fs::metadata(machine.env_file()).expect("the file").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let listed = machine.shell("zun list");
-    assert!(listed.status.success(), "{}", words(&listed));
+    assert!(listed.status.success(), "{}", printed(&listed));
     let mark = machine.docker(&["network", "inspect", "bridge", "--format", "{{.Options}}"]);
     assert!(mark.contains("com.docker.network.bridge.name:zun"), "{mark}");
     // Nobody but root sees into it, and nobody without a certificate reaches the engine.
@@ -46,8 +46,8 @@ fn a_second_instance_is_refused_by_name_and_up_twice_is_one() {
     let pid = machine.pid();
     let second = machine.standalone("run").output().expect("it runs");
     assert_eq!(second.status.code(), Some(1));
-    let said = words(&second);
-    assert!(said.contains("already runs on") && said.contains(&pid.to_string()), "{said}");
+    let message = printed(&second);
+    assert!(message.contains("already runs on") && message.contains(&pid.to_string()), "{message}");
     machine.up();
     assert_eq!(machine.pid(), pid);
     assert!(machine.standalone("status").output().expect("it runs").status.success());
@@ -79,8 +79,8 @@ fn a_taken_port_is_named_and_nothing_is_left() {
     command.arg("run").arg("--state").arg(machine.state()).stdin(Stdio::null());
     let output = command.args(["--listen", &address.to_string()]).output().expect("it runs");
     assert_eq!(output.status.code(), Some(1));
-    let said = words(&output);
-    assert!(said.contains(&format!("cannot listen on {address}")), "{said}");
+    let message = printed(&output);
+    assert!(message.contains(&format!("cannot listen on {address}")), "{message}");
     assert_eq!(machine.processes(), Vec::<String>::new());
 }
 
@@ -91,7 +91,7 @@ fn it_listens_on_loopback_alone() {
     command.arg("run").arg("--state").arg(machine.state()).stdin(Stdio::null());
     let output = command.args(["--listen", "0.0.0.0:0"]).output().expect("it runs");
     assert_eq!(output.status.code(), Some(1));
-    assert!(words(&output).contains("not a loopback address"), "{}", words(&output));
+    assert!(printed(&output).contains("not a loopback address"), "{}", printed(&output));
 }
 
 /// The mark of the private engine of this machine.

@@ -24,8 +24,8 @@ fn no_unit_is_more_exposed_than_it_must_be() {
         let (file, most) = (units().join(format!("{unit}.service")), format!("--threshold={most}"));
         let file = file.to_str().expect("a path");
         let output = analyze(&["security", "--offline=true", &most, file]).expect("it runs");
-        let words = String::from_utf8_lossy(&output.stdout);
-        let overall = words.lines().last().unwrap_or_default();
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        let overall = stdout.lines().last().unwrap_or_default();
         assert!(output.status.success(), "{overall}");
     }
 }

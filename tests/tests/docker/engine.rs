@@ -139,14 +139,14 @@ async fn events_and_waits_end_when_the_engine_goes_and_the_driver_goes_on_when_i
     assert_eq!(driver.inspect(subject.id).await.unwrap().status, Status::Running);
     let mut events = driver.events().await.unwrap();
     let wait = driver.wait(subject.id);
-    let (waited, ()) = within(async { tokio::join!(wait, proxy.cut()) }).await;
+    let (waited, ()) = within(async { tokio::join!(wait, proxy.disconnect()) }).await;
     assert!(matches!(waited, Err(DriverError::Down { .. })), "{waited:?}");
     // What other tests did before may still come.
     let ended = async { while events.next().await.is_some() {} };
     within(ended).await;
     let error = driver.inspect(subject.id).await.unwrap_err();
     assert!(matches!(error, DriverError::Down { .. }), "{error:?}");
-    proxy.mend(&engine.socket);
+    proxy.reconnect(&engine.socket);
     assert_eq!(driver.inspect(subject.id).await.unwrap().status, Status::Running);
     assert!(driver.events().await.is_ok());
 }
@@ -181,11 +181,11 @@ async fn a_forged_container_of_somebody_else_is_not_ours() {
     assert!(docker_cli(&engine.socket, &["rm", "-f", &forged]));
     assert!(listed.unwrap().iter().all(|seen| seen.container != victim));
     // The forged one was made first and is not told of.
-    let told = events.by_ref().filter(|event| {
+    let events_of_ours = events.by_ref().filter(|event| {
         let ours = event.container == victim || event.container == subject.id;
         std::future::ready(ours)
     });
-    let first = within(std::pin::pin!(told).next()).await.unwrap();
+    let first = within(std::pin::pin!(events_of_ours).next()).await.unwrap();
     assert_eq!(first.container, subject.id);
 }
 

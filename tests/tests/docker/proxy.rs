@@ -29,13 +29,13 @@ impl Proxy {
     }
 
     /// The engine is gone: its socket and every connection.
-    pub(crate) async fn cut(&mut self) {
+    pub(crate) async fn disconnect(&mut self) {
         assert!(self.tasks.finish(std::time::Duration::from_secs(10)).await);
         std::fs::remove_file(self.socket()).expect("the socket is there");
     }
 
     /// The engine is back.
-    pub(crate) fn mend(&mut self, engine: &Path) {
+    pub(crate) fn reconnect(&mut self, engine: &Path) {
         self.tasks = Tasks::new();
         self.serve(engine);
     }

@@ -40,9 +40,9 @@ impl Drop for RealEngine {
 }
 
 /// Runs Docker's own client, as a person at the engine would. Says whether it was content.
-pub(crate) fn docker_cli(socket: &Path, words: &[&str]) -> bool {
+pub(crate) fn docker_cli(socket: &Path, arguments: &[&str]) -> bool {
     let host = format!("unix://{}", socket.display());
-    let done = Command::new("docker").arg("-H").arg(host).args(words).output();
+    let done = Command::new("docker").arg("-H").arg(host).args(arguments).output();
     done.expect("the docker client").status.success()
 }
 

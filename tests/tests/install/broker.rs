@@ -16,7 +16,7 @@ use zun_common::rpc::envelope::CallContext;
 use zun_common::rpc::host::Heartbeat;
 use zun_common::rpc::{Call, Done, Kind};
 use zun_common::shutdown::Tasks;
-use zun_tests::eventually::soon;
+use zun_tests::eventually::eventually_some;
 use zun_tests::rabbit::{Rabbit, VirtualHost};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,9 +44,9 @@ fn permissions(host: &str) -> Vec<String> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/install.sh");
     let output =
         Command::new(script).args(["permissions", host]).output().expect("install.sh runs");
-    let words = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{words}{}", String::from_utf8_lossy(&output.stderr));
-    words.split_whitespace().map(str::to_owned).collect()
+    let message = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{message}{}", String::from_utf8_lossy(&output.stderr));
+    message.split_whitespace().map(str::to_owned).collect()
 }
 
 /// A virtual host on which zun-api and two hosts have users of their own.
@@ -84,7 +84,10 @@ impl Broker {
 
     async fn bus(&self, url: &str, sender: &str) -> Bus {
         let bus = connect(&BusSettings::at(url), sender, &self.tasks).expect("good settings");
-        soon("the bus is connected", async || bus.transport().is_connected().then_some(())).await;
+        eventually_some("the bus is connected", async || {
+            bus.transport().is_connected().then_some(())
+        })
+        .await;
         bus
     }
 
@@ -125,7 +128,7 @@ fn context() -> CallContext {
     CallContext::internal()
 }
 
-fn beat(host: &Enrolled) -> Heartbeat {
+fn heartbeat(host: &Enrolled) -> Heartbeat {
     let beat = serde_json::json!({
         "host": host.name, "inventory": null, "console": null, "interval": 5, "leaving": false
     });
@@ -192,8 +195,8 @@ async fn a_host_cannot_command_another_one_nor_speak_for_it() {
     assert!(silent(asked), "a host does not answer a host");
     match thief.ask_controller(&Question(1), &context()).await {
         Err(CallError::Refused { problem, .. }) => {
-            let words = format!("`{}` may not speak as `{}`", stolen.name, honest.name);
-            assert_eq!(problem.message, words);
+            let message = format!("`{}` may not speak as `{}`", stolen.name, honest.name);
+            assert_eq!(problem.message, message);
         }
         other => panic!("{other:?}"),
     }
@@ -222,8 +225,8 @@ async fn the_broker_takes_no_message_in_the_name_of_another_user() {
         Ok(confirm) => confirm.await.map(drop),
         Err(error) => Err(error),
     };
-    let words = taken.expect_err("refused").to_string();
-    assert!(words.contains("PRECONDITION"), "{words}");
+    let message = taken.expect_err("refused").to_string();
+    assert!(message.contains("PRECONDITION"), "{message}");
 }
 
 #[test]
@@ -232,8 +235,8 @@ fn a_name_whose_queues_would_be_those_of_another_host_is_refused() {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/install.sh");
         let output = Command::new(script).args(["permissions", bad]).output().expect("it runs");
         assert!(!output.status.success(), "{bad}");
-        let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(words.contains("host name"), "{words}");
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(message.contains("host name"), "{message}");
     }
 }
 
@@ -242,6 +245,6 @@ async fn raw(url: &str) -> Connection {
 }
 
 fn refused(queue: &str, outcome: lapin::Result<()>) {
-    let words = outcome.expect_err(queue).to_string();
-    assert!(words.contains("ACCESS_REFUSED"), "{queue}: {words}");
+    let message = outcome.expect_err(queue).to_string();
+    assert!(message.contains("ACCESS_REFUSED"), "{queue}: {message}");
 }

@@ -11,13 +11,13 @@ use zun_tests::eventually::eventually;
 use zun_tests::rabbit::{Rabbit, VirtualHost};
 use zun_tests::zun_cli::binary;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A service under a service manager that is this test.
 struct Managed {
     child: Child,
     socket: UnixDatagram,
-    told: Vec<String>,
+    lines: Vec<String>,
     directory: TempDir,
 }
 
@@ -31,23 +31,23 @@ impl Managed {
         let path = directory.path().join("notify");
         let socket = UnixDatagram::bind(&path).expect("a socket");
         let child = spawn(program, &file, &path);
-        Self { child, socket, told: Vec::new(), directory }
+        Self { child, socket, lines: Vec::new(), directory }
     }
 
     /// Reads until a line like this was told since the last look, and says what was told until then.
-    fn tells(&mut self, wanted: &str) -> Vec<String> {
-        let deadline = Instant::now() + PATIENCE;
+    fn sends(&mut self, wanted: &str) -> Vec<String> {
+        let deadline = Instant::now() + TIMEOUT;
         loop {
-            if let Some(at) = self.told.iter().position(|line| line.contains(wanted)) {
-                return self.told.drain(..=at).collect();
+            if let Some(at) = self.lines.iter().position(|line| line.contains(wanted)) {
+                return self.lines.drain(..=at).collect();
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "`{wanted}` was not told, but {:?}", self.told);
+            assert!(!left.is_zero(), "`{wanted}` was not sent, only {:?}", self.lines);
             self.socket.set_read_timeout(Some(left)).expect("a time-out");
             let mut bytes = [0; 4096];
             if let Ok(length) = self.socket.recv(&mut bytes) {
                 let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
-                self.told.extend(text.lines().map(str::to_owned));
+                self.lines.extend(text.lines().map(str::to_owned));
             }
         }
     }
@@ -59,7 +59,7 @@ impl Managed {
     /// Ends it as the service manager does, and sees that it says so.
     fn stop(mut self) {
         self.signal(Signal::TERM);
-        self.tells("STOPPING=1");
+        self.sends("STOPPING=1");
         eventually("it has ended", || self.child.try_wait().expect("its status").is_some());
     }
 }
@@ -115,10 +115,10 @@ fn engine() -> PathBuf {
 async fn zun_api_is_ready_with_its_bus_feeds_the_watchdog_and_says_that_it_stops() {
     let rabbit = Rabbit::shared().await;
     let mut service = Managed::start("zun-api", &api(rabbit.virtual_host().await.url()));
-    service.tells("READY=1");
-    service.tells("STATUS=serves on 127.0.0.1:");
-    service.tells("WATCHDOG=1");
-    service.tells("WATCHDOG=1");
+    service.sends("READY=1");
+    service.sends("STATUS=serves on 127.0.0.1:");
+    service.sends("WATCHDOG=1");
+    service.sends("WATCHDOG=1");
     service.stop();
 }
 
@@ -126,9 +126,9 @@ async fn zun_api_is_ready_with_its_bus_feeds_the_watchdog_and_says_that_it_stops
 async fn zun_api_waits_for_its_bus_and_says_so() {
     let rabbit = Rabbit::shared().await;
     let mut service = Managed::start("zun-api", &api(&no_broker(&rabbit.virtual_host().await)));
-    let told =
-        [service.tells("the bus is not connected"), service.tells("EXTEND_TIMEOUT_USEC")].concat();
-    assert!(!told.iter().any(|line| line == "READY=1"), "{told:?}");
+    let lines =
+        [service.sends("the bus is not connected"), service.tells("EXTEND_TIMEOUT_USEC")].concat();
+    assert!(!lines.iter().any(|line| line == "READY=1"), "{lines:?}");
     service.stop();
 }
 
@@ -137,10 +137,10 @@ async fn zun_compute_is_ready_with_engine_and_bus_and_feeds_the_watchdog() {
     let rabbit = Rabbit::shared().await;
     let bus = rabbit.virtual_host().await;
     let mut service = Managed::start("zun-compute", &agent(bus.url(), &engine()));
-    service.tells("READY=1");
-    service.tells("STATUS=the engine answers; the bus is connected");
-    service.tells("WATCHDOG=1");
-    service.tells("WATCHDOG=1");
+    service.sends("READY=1");
+    service.sends("STATUS=the engine answers; the bus is connected");
+    service.sends("WATCHDOG=1");
+    service.sends("WATCHDOG=1");
     service.stop();
 }
 
@@ -149,8 +149,8 @@ async fn zun_compute_waits_for_its_engine_and_lives_meanwhile() {
     let rabbit = Rabbit::shared().await;
     let bus = rabbit.virtual_host().await;
     let mut service = Managed::start("zun-compute", &agent(bus.url(), Path::new("/nowhere.sock")));
-    let told = service.tells("the engine does not answer; the bus is connected");
-    assert!(!told.iter().any(|line| line == "READY=1"), "{told:?}");
-    service.tells("EXTEND_TIMEOUT_USEC");
+    let lines = service.sends("the engine does not answer; the bus is connected");
+    assert!(!lines.iter().any(|line| line == "READY=1"), "{lines:?}");
+    service.sends("EXTEND_TIMEOUT_USEC");
     service.stop();
 }

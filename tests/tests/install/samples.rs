@@ -32,9 +32,9 @@ fn read<T: DeserializeOwned>(text: &str) -> Result<T, SettingsError> {
 
 /// The keys of settings below a path, as their own refusal of an unknown key names them; none below a value.
 fn keys<T: DeserializeOwned>(path: &[String]) -> Vec<String> {
-    let mut words = path.to_vec();
-    words.push(NO_SUCH_KEY.to_owned());
-    let Err(refusal) = read::<T>(&format!("{} = 1", words.join("."))) else { return Vec::new() };
+    let mut key = path.to_vec();
+    key.push(NO_SUCH_KEY.to_owned());
+    let Err(refusal) = read::<T>(&format!("{} = 1", key.join("."))) else { return Vec::new() };
     let refusal = chain(&refusal);
     let unknown = format!("unknown field `{NO_SUCH_KEY}`, expected ");
     let Some((_, known)) = refusal.split_once(&unknown) else { return Vec::new() };

@@ -67,7 +67,7 @@ fn c24_a_quiet_program_that_was_waited_for_has_its_size_changed_once_at_most() {
     term.shows("times to 24 80");
     let screen = term.transcript();
     assert!(
-        ["changed 0 times", "changed 1 times"].iter().any(|told| screen.contains(told)),
+        ["changed 0 times", "changed 1 times"].iter().any(|message| screen.contains(message)),
         "{screen}"
     );
     assert_eq!(term.exit(), 6);

@@ -77,9 +77,10 @@ async fn c24_another_tenants_container_is_one_that_is_not_there() {
             let there = stranger.run(&[verb, &[container], command].concat());
             let missing = stranger.run(&[verb, &["no-such"], command].concat());
             assert_eq!((there.code, there.stdout.as_str()), (missing.code, ""), "{there:?}");
-            let words = |text: &str| text.split(" (request").next().unwrap_or_default().to_owned();
-            let expected = words(&missing.stderr).replace("no-such", container);
-            assert_eq!(words(&there.stderr), expected);
+            let message =
+                |text: &str| text.split(" (request").next().unwrap_or_default().to_owned();
+            let expected = message(&missing.stderr).replace("no-such", container);
+            assert_eq!(message(&there.stderr), expected);
         }
     }
     assert_eq!(stranger.must(&["list", "--format", "json"]).trim(), "[]");
@@ -99,11 +100,11 @@ async fn c44_a_host_that_goes_down_ends_each_console_with_one_line() {
     cluster.kill_engine(0);
     assert_eq!(term.exit(), 125);
     let transcript = term.transcript();
-    let told: Vec<&str> = transcript.lines().filter(|line| line.contains("zun: ")).collect();
-    assert_eq!(told.len(), 1, "{transcript}");
-    assert!(told[0].contains("the console of down ended"), "{transcript}");
-    let (code, words) = cat.ends();
-    assert_eq!((code, words.lines().count()), (Some(125), 1), "{words}");
+    let notes: Vec<&str> = transcript.lines().filter(|line| line.contains("zun: ")).collect();
+    assert_eq!(notes.len(), 1, "{transcript}");
+    assert!(notes[0].contains("the console of down ended"), "{transcript}");
+    let (code, message) = cat.ends();
+    assert_eq!((code, message.lines().count()), (Some(125), 1), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -114,7 +115,7 @@ async fn c45_a_container_with_rm_is_kept_when_its_link_is_lost() {
     let run = ["run", "-i", "--rm", "--name", "kept", "cirros", "/bin/sh"];
     let mut term = zun.term(&run, SIZE);
     term.shows("/ #");
-    cluster.proxy().cut();
+    cluster.proxy().disconnect();
     assert_eq!(term.exit(), 125);
     assert!(term.transcript().contains("come back with: zun attach kept"), "{}", term.transcript());
     assert_eq!(zun.field("kept", "status"), "Running");
@@ -165,8 +166,8 @@ async fn c47_the_command_ends_when_its_peer_vanishes() {
     let took = begun.elapsed();
     assert_eq!(ends, [125, 125]);
     assert!(quiet.transcript().contains("the console of vanished ended"), "{}", quiet.transcript());
-    let (code, words) = cat.ends();
-    assert_eq!(code, Some(125), "{words}");
+    let (code, message) = cat.ends();
+    assert_eq!(code, Some(125), "{message}");
     assert!(took < Duration::from_secs(15), "{took:?}");
     recorder.measured(format!("the command: gone after {:.1} s", took.as_secs_f64()));
     drop(dropped);
@@ -196,9 +197,9 @@ async fn c57_the_command_sends_a_host_of_another_authority_nothing() {
         tokio::task::spawn_blocking(move || zun.piped(&["attach", "posed"], b"a secret\n"));
     let (refusal, output) = tokio::join!(posing, attach);
     let output = output.expect("zun ends");
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!((output.status.code(), words.lines().count()), (Some(125), 1), "{words}");
-    assert!(words.contains(&cluster.proxy().address().to_string()), "{words}");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), message.lines().count()), (Some(125), 1), "{message}");
+    assert!(message.contains(&cluster.proxy().address().to_string()), "{message}");
     let refusal = refusal.expect("no handshake, and so no byte");
     assert!(refusal.contains("UnknownCA") || refusal.contains("certificate"), "{refusal}");
     cluster.stop().await;

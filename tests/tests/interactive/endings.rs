@@ -86,7 +86,7 @@ fn c44_a_container_removed_by_another_ends_the_session_with_137() {
 fn c04_nothing_is_left_of_what_could_not_run() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
-    for (command, code, words) in
+    for (command, code, message) in
         [("/no/such", 127, "no such file"), ("/etc/passwd", 126, "permission denied")]
     {
         let name = zun.name("c04");
@@ -94,7 +94,7 @@ fn c04_nothing_is_left_of_what_could_not_run() {
         let finished = zun.run(&run);
         assert_eq!(finished.code, code, "{finished:?}");
         assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
-        assert!(finished.stderr.contains(words), "{finished:?}");
+        assert!(finished.stderr.contains(message), "{finished:?}");
         eventually("nothing is left", || zun.run(&["show", name.as_str()]).code != 0);
     }
 }
@@ -141,10 +141,10 @@ fn c44_a_process_that_was_killed_for_want_of_memory_says_so_in_one_line() {
         let finished = zun.run(&[&run[..], &["tail", "/dev/zero"]].concat());
         assert_eq!(finished.code, 137, "{finished:?}");
         assert!(finished.stderr.lines().count() <= 1, "{finished:?}");
-        let told = finished.stderr.contains("memory");
+        let says_why = finished.stderr.contains("memory");
         // What is not told, the engine does not know of a container that is still there.
-        assert!(told || flag == "--rm" || !engine_knows(&zun, name.as_str()), "{finished:?}");
-        told
+        assert!(says_why || flag == "--rm" || !engine_knows(&zun, name.as_str()), "{finished:?}");
+        says_why
     };
     // The engine misses one now and then, and may tell of one that removes itself when it is gone already.
     for flag in ["-i", "--rm"] {

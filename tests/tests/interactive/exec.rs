@@ -98,9 +98,9 @@ fn c64_output_streams_live_and_its_streams_are_apart() {
     let mut rest = Vec::new();
     stdout.read_to_end(&mut rest).expect("the rest");
     assert_eq!(rest, b"\xff\0");
-    let mut words = String::new();
-    child.stderr.take().expect("a pipe").read_to_string(&mut words).expect("text");
-    assert_eq!((words.as_str(), child.wait().expect("its end").code()), ("oops\n", Some(9)));
+    let mut message = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut message).expect("text");
+    assert_eq!((message.as_str(), child.wait().expect("its end").code()), ("oops\n", Some(9)));
 }
 
 #[test]
@@ -121,9 +121,9 @@ fn c64_a_program_gets_code_and_streams_in_one_piece() {
     let exec = ["exec", "-i", "--format", "json", name.as_str(), "sh", "-c", script];
     let finished = Finished::from(zun.piped(&exec, "grüße\n".as_bytes()));
     assert_eq!((finished.code, finished.stderr.as_str()), (9, ""), "{finished:?}");
-    let told: serde_json::Value = serde_json::from_str(&finished.stdout).expect("JSON");
+    let printed: serde_json::Value = serde_json::from_str(&finished.stdout).expect("JSON");
     let expected = serde_json::json!({"exit_code": 9, "stdout": "grüße\n", "stderr": "oops\n"});
-    assert_eq!(told, expected);
+    assert_eq!(printed, expected);
     let refused = zun.run(&["exec", "-t", "--format", "json", name.as_str(), "sh"]);
     assert_eq!((refused.code, refused.stdout.as_str()), (125, ""), "{refused:?}");
 }

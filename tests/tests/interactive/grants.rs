@@ -53,8 +53,8 @@ async fn c52_a_grant_is_good_for_its_own_container_verbs_and_key_alone() {
         tokio::time::sleep(left.to_std().expect("in the future")).await;
         let expired = refusal(&dialer, &url(&ours)).await;
         // Go before 1.21 has one word for all that is wrong with a certificate.
-        let told = ["BadCertificate", "CertificateExpired"];
-        assert!(told.iter().any(|word| expired.contains(word)), "{expired}");
+        let alerts = ["BadCertificate", "CertificateExpired"];
+        assert!(alerts.iter().any(|word| expired.contains(word)), "{expired}");
         recorder.measured("refused a second after its end");
     }
 }
@@ -70,9 +70,9 @@ async fn c55_the_address_without_the_key_gets_no_handshake() {
         .args(["-sSk", "-m", "10", "-X", "POST", &url])
         .output()
         .expect("curl runs");
-    let words = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && output.stdout.is_empty(), "{words}");
-    assert!(words.contains("certificate"), "{words}");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && output.stdout.is_empty(), "{message}");
+    assert!(message.contains("certificate"), "{message}");
 }
 
 #[tokio::test]

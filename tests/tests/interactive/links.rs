@@ -71,7 +71,7 @@ async fn echoes(console: &mut Console, word: &str) {
     }
 }
 
-async fn quiet_behind_an_impatient_proxy(name: &str, zun: &ZunCli) -> Duration {
+async fn idle_behind_a_proxy_with_a_timeout(name: &str, zun: &ZunCli) -> Duration {
     let target = listener(zun, name).await;
     let (patience, link, quiet) = if is_long() {
         (Duration::from_mins(1), Link::default(), Duration::from_mins(10))
@@ -95,7 +95,7 @@ async fn c46_a_quiet_terminal_lives_behind_a_proxy_that_cuts() {
     let mut recorder = recorder!();
     let zun = ZunCli::shared();
     let name = shell(&zun, "c46-tty");
-    let quiet = quiet_behind_an_impatient_proxy(name.as_str(), &zun).await;
+    let quiet = idle_behind_a_proxy_with_a_timeout(name.as_str(), &zun).await;
     recorder.measured(format!("terminal: quiet for {} s", quiet.as_secs()));
 }
 
@@ -104,7 +104,7 @@ async fn c46_a_quiet_pipe_lives_behind_a_proxy_that_cuts() {
     let mut recorder = recorder!();
     let zun = ZunCli::shared();
     let name = running(&zun, "c46-pipe");
-    let quiet = quiet_behind_an_impatient_proxy(name.as_str(), &zun).await;
+    let quiet = idle_behind_a_proxy_with_a_timeout(name.as_str(), &zun).await;
     recorder.measured(format!("pipe: quiet for {} s", quiet.as_secs()));
 }
 
@@ -125,8 +125,8 @@ impl Dropped {
             let rule = ["INPUT", "-i", "lo", "-p", "tcp", side, &port];
             let rest = ["-m", "comment", "--comment", &own, "-j", "DROP"];
             let iptables = ["-w", "10", verb];
-            let words = [&iptables[..], &rule, &rest].concat();
-            let done = Command::new("iptables").args(words).status();
+            let message = [&iptables[..], &rule, &rest].concat();
+            let done = Command::new("iptables").args(message).status();
             assert!(done.expect("iptables runs").success(), "{verb} {rule:?}");
         }
     }
@@ -232,7 +232,7 @@ async fn c58_ipv6_and_an_advertised_name_are_dialled_and_an_error_names_what_was
         ("no-such-host.invalid:1", "no-such-host.invalid:1"),
     ] {
         let refused = dial(&zun, name.as_str(), nowhere, Link::default()).await;
-        let words = refused.err().expect("nobody is there").to_string();
-        assert!(words.contains(tried), "{words}");
+        let message = refused.err().expect("nobody is there").to_string();
+        assert!(message.contains(tried), "{message}");
     }
 }

@@ -28,11 +28,11 @@ impl Drop for Image {
 }
 
 /// Docker's own client at the standalone's engine, as its administrator would use it.
-fn engine(words: &[&str]) -> String {
+fn engine(arguments: &[&str]) -> String {
     let file = std::env::var_os("ZUN_TEST_STANDALONE").expect("the standalone's environment file");
     let state = std::path::PathBuf::from(file).with_extension("");
     let socket = format!("unix://{}/engine/docker.sock", state.display());
-    let output = Command::new("docker").args(["-H", &socket]).args(words).output();
+    let output = Command::new("docker").args(["-H", &socket]).args(arguments).output();
     String::from_utf8(output.expect("docker runs").stdout).expect("text")
 }
 
@@ -141,14 +141,14 @@ async fn c65_a_registrys_refusal_is_told_in_words() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let registry = Registry::start().await;
-    for (repository, words) in
+    for (repository, arguments) in
         [("zun-conformance:v2", "No such image"), ("zun-forbidden:v1", "denied")]
     {
         let name = zun.name("c65r");
         let image = format!("{}/{repository}", registry.address);
         let finished = zun.run(&["run", "--rm", "-q", "--name", name.as_str(), &image, "/bin/sh"]);
         assert_eq!((finished.code, finished.stdout.as_str()), (125, ""), "{finished:?}");
-        assert!(finished.stderr.contains(words), "{finished:?}");
+        assert!(finished.stderr.contains(arguments), "{finished:?}");
         assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
         eventually("nothing is left", || is_gone(&zun, &name));
     }

@@ -33,8 +33,8 @@ fn logs_come_on_their_own_streams_byte_by_byte() {
     assert_eq!((only.stdout.as_str(), only.stderr.as_str()), ("", "oops\n"));
     assert_eq!(zun.must(&["logs", "--stdout", "-n", "2", name.as_str()]), line.repeat(2));
     let stamped = zun.run(&["logs", "--stderr", "--timestamps", name.as_str()]).stderr;
-    let (time, words) = stamped.split_once(' ').expect("a time");
-    assert_eq!(words, "oops\n");
+    let (time, text) = stamped.split_once(' ').expect("a time");
+    assert_eq!(text, "oops\n");
     let before = zun.piped(&["logs", "--stdout", "--until", time, name.as_str()], b"");
     assert_eq!(before.stdout, first);
     assert_eq!(zun.must(&["logs", "--since", "1s", "--until", "0.5", name.as_str()]), "");
@@ -60,9 +60,9 @@ fn logs_are_followed_as_they_come_until_the_end() {
     assert!(begun.elapsed() < Duration::from_millis(3500), "{:?}", begun.elapsed());
     let mut rest = String::new();
     stdout.read_to_string(&mut rest).expect("text");
-    let mut words = String::new();
-    child.stderr.take().expect("a pipe").read_to_string(&mut words).expect("text");
-    assert_eq!((rest.as_str(), words.as_str()), ("", "last\n"));
+    let mut text = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut text).expect("text");
+    assert_eq!((rest.as_str(), text.as_str()), ("", "last\n"));
     assert_eq!(child.wait().expect("its end").code(), Some(0));
 }
 
@@ -189,18 +189,18 @@ fn programs_are_told_of_each_verb_in_their_format() {
     let zun = ZunCli::shared();
     // It lives until it is told: what it may use can be changed only while it is not about to end.
     let name = run(&zun, "format", "until [ -e /end ]; do sleep 0.1; done; exit 3");
-    let told = |words: &[&str]| -> serde_json::Value {
-        serde_json::from_str(&zun.must(&[&["--format", "json"], words].concat())).expect("JSON")
+    let json = |arguments: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&zun.must(&[&["--format", "json"], arguments].concat())).expect("JSON")
     };
     let id = zun.field(name.as_str(), "uuid");
-    assert!(told(&["list", "-q", "--name", name.as_str()]) == serde_json::json!([id]));
-    assert_eq!(told(&["list", "-q", "--name", "nobody"]), serde_json::json!([]));
+    assert!(json(&["list", "-q", "--name", name.as_str()]) == serde_json::json!([id]));
+    assert_eq!(json(&["list", "-q", "--name", "nobody"]), serde_json::json!([]));
     assert_eq!(
-        told(&["update", "--cpu", "0.5", name.as_str()]),
+        json(&["update", "--cpu", "0.5", name.as_str()]),
         serde_json::json!([name.as_str()])
     );
     let other = zun.name("format-renamed");
-    assert_eq!(told(&["rename", name.as_str(), other.as_str()])["name"], other.as_str());
+    assert_eq!(json(&["rename", name.as_str(), other.as_str()])["name"], other.as_str());
     zun.must(&["exec", other.as_str(), "touch", "/end"]);
     let finished = zun.run(&["wait", "--format", "json", other.as_str(), "nobody"]);
     let waited: serde_json::Value = serde_json::from_str(&finished.stdout).expect("JSON");
@@ -209,9 +209,9 @@ fn programs_are_told_of_each_verb_in_their_format() {
         {"container": "nobody", "exit_code": null},
     ]);
     assert_eq!((finished.code, waited), (1, expected));
-    assert_eq!(told(&["delete", other.as_str()]), serde_json::json!([other.as_str()]));
+    assert_eq!(json(&["delete", other.as_str()]), serde_json::json!([other.as_str()]));
     let third = zun.name("format-run");
-    let made = told(&["create", "-q", "--name", third.as_str(), "cirros"]);
+    let made = json(&["create", "-q", "--name", third.as_str(), "cirros"]);
     assert_eq!(made["uuid"], zun.field(third.as_str(), "uuid"));
 }
 

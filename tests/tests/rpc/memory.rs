@@ -7,7 +7,7 @@ use bytes::Bytes;
 use zun_common::bus::{MemoryTransport, Transport};
 use zun_common::shutdown::Tasks;
 use zun_tests::conformance::transport::Broker;
-use zun_tests::eventually::soon;
+use zun_tests::eventually::eventually_some;
 
 struct InProcess {
     first: MemoryTransport,
@@ -21,7 +21,7 @@ impl Broker for InProcess {
     }
 
     async fn dead_letters(&self, count: usize) -> Vec<Bytes> {
-        soon("the dead letters are there", async || {
+        eventually_some("the dead letters are there", async || {
             let letters = self.first.dead_letters();
             (letters.len() >= count)
                 .then(|| letters.into_iter().map(|letter| letter.body).collect())

@@ -7,11 +7,11 @@ use tokio::sync::{Notify, mpsc};
 use zun_common::bus::{Bus, BusSettings, CallError, Incoming, Router};
 use zun_common::rpc::Done;
 use zun_common::shutdown::Tasks;
-use zun_tests::eventually::soon;
+use zun_tests::eventually::eventually_some;
 use zun_tests::proxy::Proxy;
 use zun_tests::rabbit::{Rabbit, VirtualHost};
 
-use super::support::{Count, Work, bus, context, counting, heard, host, serve};
+use super::support::{Count, Work, bus, context, counting, host, next_attempt, serve};
 
 struct Outage {
     rabbit: Rabbit,
@@ -70,10 +70,10 @@ async fn a_call_whose_reply_is_cut_off_is_silent_at_once_and_the_next_one_works(
     serve(&outage.sure, &host("compute1"), router, &outage.tasks).await;
     let (bus, begun) = (outage.shaky.clone(), Instant::now());
     let cut = async {
-        heard(&mut attempts).await;
+        next_attempt(&mut attempts).await;
         // Its confirm is on its way, too; only then can no reply come any more.
         outage.count(&outage.shaky).await.expect("a reply");
-        outage.proxy.cut();
+        outage.proxy.disconnect();
     };
     let (called, work) = (host("compute1"), Work("a".to_owned()));
     let asked = context();
@@ -81,7 +81,7 @@ async fn a_call_whose_reply_is_cut_off_is_silent_at_once_and_the_next_one_works(
     assert!(matches!(reply, Err(CallError::Silent { .. })), "{reply:?}");
     assert!(begun.elapsed() < Duration::from_secs(10), "it took {:?}", begun.elapsed());
     release.notify_one();
-    soon("calls work again", async || outage.count(&outage.shaky).await).await;
+    eventually_some("calls work again", async || outage.count(&outage.shaky).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,14 +89,17 @@ async fn work_that_was_cut_off_from_the_broker_comes_again() {
     let outage = Outage::of(Rabbit::shared().await).await;
     let Held { router, mut attempts, release } = holding();
     serve(&outage.shaky, &host("compute1"), router, &outage.tasks).await;
-    let told = outage.sure.cast(&host("compute1"), &Work("a".to_owned()), &context()).await;
-    told.expect("sent");
-    assert_eq!(heard(&mut attempts).await, ("a".to_owned(), false));
-    outage.proxy.cut();
-    assert_eq!(heard(&mut attempts).await, ("a".to_owned(), true));
+    let sent = outage.sure.cast(&host("compute1"), &Work("a".to_owned()), &context()).await;
+    sent.expect("sent");
+    assert_eq!(next_attempt(&mut attempts).await, ("a".to_owned(), false));
+    outage.proxy.disconnect();
+    assert_eq!(next_attempt(&mut attempts).await, ("a".to_owned(), true));
     // The first attempt ends on a channel that is no more: quietly nothing.
     release.notify_one();
-    assert_eq!(soon("questions are served", async || outage.count(&outage.sure).await).await, 2);
+    assert_eq!(
+        eventually_some("questions are served", async || outage.count(&outage.sure).await).await,
+        2
+    );
     assert!(attempts.try_recv().is_err());
 }
 
@@ -107,16 +110,18 @@ async fn what_is_sent_during_an_outage_arrives_after_it() {
     release.notify_one();
     serve(&outage.sure, &host("compute1"), router, &outage.tasks).await;
     outage.proxy.refuse();
-    soon("the loss is known", async || (!outage.shaky.transport().is_connected()).then_some(()))
-        .await;
+    eventually_some("the loss is known", async || {
+        (!outage.shaky.transport().is_connected()).then_some(())
+    })
+    .await;
     let (called, work, asked) = (host("compute1"), Work("a".to_owned()), context());
     let restored = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         outage.proxy.restore();
     };
-    let (told, ()) = tokio::join!(outage.shaky.call(&called, &work, &asked), restored);
-    told.expect("a reply");
-    assert_eq!(heard(&mut attempts).await, ("a".to_owned(), false));
+    let (sent, ()) = tokio::join!(outage.shaky.call(&called, &work, &asked), restored);
+    sent.expect("a reply");
+    assert_eq!(next_attempt(&mut attempts).await, ("a".to_owned(), false));
     assert!(attempts.try_recv().is_err(), "it is sent once");
 }
 
@@ -128,17 +133,17 @@ async fn a_broker_that_says_nothing_is_noticed_by_its_missing_heartbeats() {
     let begun = Instant::now();
     let (called, work, asked) = (host("compute1"), Work("a".to_owned()), context());
     let noticed = async {
-        soon("the loss is known", async || {
+        eventually_some("the loss is known", async || {
             (!outage.shaky.transport().is_connected()).then_some(())
         })
         .await;
         assert!(begun.elapsed() < Duration::from_secs(15), "it took {:?}", begun.elapsed());
         // What the proxy still holds dies with its connections.
-        outage.proxy.cut();
+        outage.proxy.disconnect();
         outage.proxy.restore();
     };
-    let (told, ()) = tokio::join!(outage.shaky.cast(&called, &work, &asked), noticed);
-    told.expect("it is sent again over the next connection");
+    let (sent, ()) = tokio::join!(outage.shaky.cast(&called, &work, &asked), noticed);
+    sent.expect("it is sent again over the next connection");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -146,8 +151,10 @@ async fn a_broker_that_cannot_be_reached_until_the_deadline_is_not_silence() {
     let outage = Outage::of(Rabbit::shared().await).await;
     serve(&outage.sure, &host("compute1"), counting(), &outage.tasks).await;
     outage.proxy.refuse();
-    soon("the loss is known", async || (!outage.shaky.transport().is_connected()).then_some(()))
-        .await;
+    eventually_some("the loss is known", async || {
+        (!outage.shaky.transport().is_connected()).then_some(())
+    })
+    .await;
     let message = zun_common::bus::Outgoing {
         route: zun_common::bus::Route::Commands(host("compute1")),
         id: uuid::Uuid::new_v4(),
@@ -166,19 +173,23 @@ async fn a_killed_broker_loses_no_command_and_everything_works_after_it() {
     let (bus, called, asked) = (outage.sure.clone(), host("compute1"), context());
     let work = Work("a".to_owned());
     let kill = async {
-        heard(&mut attempts).await;
+        next_attempt(&mut attempts).await;
         outage.count(&outage.sure).await.expect("a reply");
         outage.rabbit.kill_and_start().await;
     };
     let (reply, ()) = tokio::join!(bus.call(&called, &work, &asked), kill);
     assert!(matches!(reply, Err(CallError::Silent { .. })), "{reply:?}");
-    assert_eq!(heard(&mut attempts).await, ("a".to_owned(), true), "it was not acknowledged");
+    assert_eq!(
+        next_attempt(&mut attempts).await,
+        ("a".to_owned(), true),
+        "it was not acknowledged"
+    );
     release.notify_one();
     for bus in [&outage.sure, &outage.shaky] {
-        assert_eq!(soon("calls work again", async || outage.count(bus).await).await, 2);
+        assert_eq!(eventually_some("calls work again", async || outage.count(bus).await).await, 2);
     }
     outage.shaky.cast(&called, &Work("b".to_owned()), &asked).await.expect("sent");
-    assert_eq!(heard(&mut attempts).await, ("b".to_owned(), false));
+    assert_eq!(next_attempt(&mut attempts).await, ("b".to_owned(), false));
     release.notify_one();
 }
 
@@ -187,7 +198,8 @@ async fn a_carrier_knows_whether_its_consumers_are_served() {
     let outage = Outage::of(Rabbit::shared().await).await;
     let transport = Arc::clone(outage.shaky.transport());
     let serving = async |wanted: bool| {
-        soon("it is known", async || (transport.is_serving() == wanted).then_some(())).await;
+        eventually_some("it is known", async || (transport.is_serving() == wanted).then_some(()))
+            .await;
     };
     serve(&outage.shaky, &host("compute1"), counting(), &outage.tasks).await;
     serving(true).await;
@@ -195,7 +207,7 @@ async fn a_carrier_knows_whether_its_consumers_are_served() {
     serving(false).await;
     outage.proxy.restore();
     serving(true).await;
-    assert_eq!(soon("calls arrive", async || outage.count(&outage.sure).await).await, 2);
+    assert_eq!(eventually_some("calls arrive", async || outage.count(&outage.sure).await).await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -203,7 +215,10 @@ async fn a_queue_that_was_removed_is_declared_again() {
     let outage = Outage::of(Rabbit::shared().await).await;
     serve(&outage.sure, &host("compute1"), counting(), &outage.tasks).await;
     outage.rabbit.remove_queue(&outage.virtual_host, "zun-compute.compute1.ask").await;
-    assert_eq!(soon("it is served again", async || outage.count(&outage.shaky).await).await, 2);
+    assert_eq!(
+        eventually_some("it is served again", async || outage.count(&outage.shaky).await).await,
+        2
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -215,5 +230,5 @@ async fn a_service_starts_without_a_broker_and_serves_once_it_is_there() {
     serve(&late, &host("compute1"), counting(), &outage.tasks).await;
     assert!(!late.transport().is_connected());
     outage.proxy.restore();
-    assert_eq!(soon("it serves", async || outage.count(&outage.sure).await).await, 2);
+    assert_eq!(eventually_some("it serves", async || outage.count(&outage.sure).await).await, 2);
 }

@@ -8,7 +8,7 @@ use zun_common::rpc::{Code, Done};
 use zun_common::shutdown::Tasks;
 use zun_tests::rabbit::{Rabbit, VirtualHost};
 
-use super::support::{Count, Work, bus, context, counting, heard, host, serve};
+use super::support::{Count, Work, bus, context, counting, host, next_attempt, serve};
 
 async fn send(channel: &Channel, queue: &str, body: &[u8]) {
     let options = BasicPublishOptions::default();
@@ -72,8 +72,8 @@ async fn a_command_whose_handler_panics_is_refused_and_does_not_come_again() {
         other => panic!("{other:?}"),
     }
     call("good").await.expect("the service goes on");
-    assert_eq!(heard(&mut attempts).await, "panic");
-    assert_eq!(heard(&mut attempts).await, "good");
+    assert_eq!(next_attempt(&mut attempts).await, "panic");
+    assert_eq!(next_attempt(&mut attempts).await, "good");
     assert!(attempts.try_recv().is_err());
 }
 

@@ -12,7 +12,7 @@ use zun_common::rpc::envelope::CallContext;
 use zun_common::rpc::{Call, Done, Kind};
 use zun_common::shutdown::Tasks;
 use zun_common::telemetry::{LogSettings, init};
-use zun_tests::eventually::soon;
+use zun_tests::eventually::eventually_some;
 
 /// Answered with the next number.
 #[derive(Debug, Serialize, Deserialize)]
@@ -45,9 +45,9 @@ pub(super) fn context() -> CallContext {
 }
 
 /// The next word of a worker, in time.
-pub(super) async fn heard<T>(words: &mut UnboundedReceiver<T>) -> T {
-    let word = tokio::time::timeout(Duration::from_mins(1), words.recv()).await;
-    word.expect("a word in time").expect("the worker is there")
+pub(super) async fn next_attempt<T>(attempts: &mut UnboundedReceiver<T>) -> T {
+    let attempt = tokio::time::timeout(Duration::from_mins(1), attempts.recv()).await;
+    attempt.expect("a word in time").expect("the worker is there")
 }
 
 /// A bus that is connected. `ZUN_TEST_LOG=zun_common=debug` shows what it does.
@@ -57,7 +57,8 @@ pub(super) async fn bus(settings: &BusSettings, tasks: &Tasks) -> Bus {
         init(&LogSettings { filter, ..LogSettings::default() }).expect("a filter");
     }
     let bus = connect(settings, "test", tasks).expect("good settings");
-    soon("the bus is connected", async || bus.transport().is_connected().then_some(())).await;
+    eventually_some("the bus is connected", async || bus.transport().is_connected().then_some(()))
+        .await;
     bus
 }
 

@@ -118,12 +118,12 @@ async fn rolled_back(host: &Host, machine: &Machine, expected: &str) {
     let (pid, files) = (host.pid(&container), host.files());
     let error = host.set_up_on(machine).await.expect_err("it fails");
     assert!(matches!(&error, SetupError::RolledBack(_)), "{error:?}");
-    let words = chain(&error);
-    assert!(words.contains("everything is as it was") && words.contains(expected), "{words}");
+    let message = chain(&error);
+    assert!(message.contains("everything is as it was") && message.contains(expected), "{message}");
     assert_eq!(host.files(), files, "byte for byte");
     assert_eq!(host.pid(&container), pid, "{expected}");
-    let told = host.docker(&["info", "-f", "{{.LiveRestoreEnabled}} {{.Plugins.Authorization}}"]);
-    assert_eq!(told, "false []");
+    let shown = host.docker(&["info", "-f", "{{.LiveRestoreEnabled}} {{.Plugins.Authorization}}"]);
+    assert_eq!(shown, "false []");
     assert!(std::net::TcpStream::connect(host.address()).is_err(), "nobody listens");
 }
 
@@ -204,10 +204,10 @@ async fn a_way_back_that_fails_too_says_where_what_was_there_stands_and_undo_end
     let (machine, _) = Faulty::on(&host, UnitAction::Restart, Fault::DoesNotStart(2));
     let error = host.set_up_on(&machine).await.expect_err("it fails");
     assert!(matches!(&error, SetupError::Stuck { .. }), "{error:?}");
-    let words = chain(&error);
+    let message = chain(&error);
     let record = host.machine.paths.record.display().to_string();
     for expected in [record.as_str(), "it does not start", "could not all be put back"] {
-        assert!(words.contains(expected), "{expected}: {words}");
+        assert!(message.contains(expected), "{expected}: {message}");
     }
     assert!(std::net::TcpStream::connect(host.address()).is_err(), "nobody listens");
     // An operator has it start again.

@@ -23,9 +23,9 @@ use super::refused::open_plugin;
 /// Insists that it is refused with all of these words, and that nothing was changed or restarted.
 async fn refused(host: &Host, expected: &[&str]) {
     let (dockerd, files) = (host.units.dockerd(), host.files());
-    let words = chain(&host.set_up().await.expect_err("refused"));
+    let message = chain(&host.set_up().await.expect_err("refused"));
     for part in expected {
-        assert!(words.contains(part), "`{part}` is not in: {words}");
+        assert!(message.contains(part), "`{part}` is not in: {message}");
     }
     assert_eq!(host.files(), files, "nothing was changed");
     assert_eq!(host.units.dockerd(), dockerd, "nothing was restarted");
@@ -124,14 +124,15 @@ fn without_systemd_or_without_root_nothing_is_begun() {
     fs::copy(binary("zun-compute"), &program).expect("copied");
     let says = |before: &str| {
         let script = format!("mount -t tmpfs tmpfs /run && {before} \"$0\" docker-setup");
-        let words = ["--mount", "--propagation", "private", "sh", "-c", &script];
-        let output = Command::new("unshare").args(words).arg(&program).output().expect("it runs");
+        let arguments = ["--mount", "--propagation", "private", "sh", "-c", &script];
+        let output =
+            Command::new("unshare").args(arguments).arg(&program).output().expect("it runs");
         assert!(!output.status.success(), "{before}");
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
-    let words = says("");
-    assert!(words.contains("docker-setup needs systemd"), "{words}");
+    let message = says("");
+    assert!(message.contains("docker-setup needs systemd"), "{message}");
     let nobody = "setpriv --reuid 65534 --clear-groups";
-    let words = says(&format!("mkdir -p /run/systemd/system && {nobody}"));
-    assert!(words.contains("run it as root"), "{words}");
+    let message = says(&format!("mkdir -p /run/systemd/system && {nobody}"));
+    assert!(message.contains("run it as root"), "{message}");
 }

@@ -54,8 +54,8 @@ async fn each_obstacle_is_one_clear_error_and_nothing_is_changed() {
     let refusal = async |host: &Host| chain(&host.set_up().await.expect_err("refused"));
 
     let taken = std::net::TcpListener::bind(host.address()).expect("the port");
-    let words = refusal(&host).await;
-    assert!(words.starts_with("Docker could not listen on 127.0.0.1:"), "{words}");
+    let message = refusal(&host).await;
+    assert!(message.starts_with("Docker could not listen on 127.0.0.1:"), "{message}");
     drop(taken);
 
     for (text, expected) in [
@@ -64,32 +64,32 @@ async fn each_obstacle_is_one_clear_error_and_nothing_is_changed() {
         ("{\"tlscert\": \"/mine.pem\"}", "`tlscert` is \"/mine.pem\" already"),
     ] {
         std::fs::write(host.layout.config(), text).expect("written");
-        let words = refusal(&host).await;
+        let message = refusal(&host).await;
         let place = host.layout.config().display().to_string();
-        assert!(words.contains(expected) && words.contains(&place), "{words}");
+        assert!(message.contains(expected) && message.contains(&place), "{message}");
         let shown = dry_run(&host.machine, &host.settings, Some(host.address())).await;
-        assert_eq!(chain(&shown.expect_err("refused")), words, "a dry run says the same");
+        assert_eq!(chain(&shown.expect_err("refused")), message, "a dry run says the same");
         assert_eq!(std::fs::read_to_string(host.layout.config()).expect("read"), text);
     }
     std::fs::write(host.layout.config(), [0xff]).expect("written");
-    let words = refusal(&host).await;
-    assert!(words.contains("cannot read") && words.contains("utf-8"), "{words}");
+    let message = refusal(&host).await;
+    assert!(message.contains("cannot read") && message.contains("utf-8"), "{message}");
     std::fs::write(host.layout.config(), "{}\n").expect("written");
 
     let good = host.settings.clone();
     host.settings.console.api_version = Some("1.99".parse().expect("a version"));
-    let words = refusal(&host).await;
-    assert!(words.contains("`console.api_version` is 1.99, and Docker speaks"), "{words}");
+    let message = refusal(&host).await;
+    assert!(message.contains("`console.api_version` is 1.99, and Docker speaks"), "{message}");
     host.settings = good;
 
     let socket = std::mem::replace(&mut host.machine.engine, "/nowhere/docker.sock".into());
-    let words = refusal(&host).await;
-    assert!(words.starts_with("Docker does not answer on /nowhere/docker.sock"), "{words}");
+    let message = refusal(&host).await;
+    assert!(message.starts_with("Docker does not answer on /nowhere/docker.sock"), "{message}");
     host.machine.engine = socket;
 
     host.stop_api().await;
-    let words = refusal(&host).await;
-    assert!(words.starts_with("zun-api gave no grant to prove the listener with"), "{words}");
+    let message = refusal(&host).await;
+    assert!(message.starts_with("zun-api gave no grant to prove the listener with"), "{message}");
 
     assert_eq!(host.files(), files, "nothing was changed");
     assert_eq!(host.units.dockerd(), dockerd, "nothing was restarted");
@@ -119,9 +119,10 @@ async fn what_other_drop_ins_of_docker_say_is_seen_before_anything_is_changed() 
         let path = place.join(name);
         std::fs::write(&path, text).expect("written");
         let files = host.files();
-        let words = chain(&host.set_up().await.expect_err("refused"));
-        let told = words.contains(expected) && words.contains(&path.display().to_string());
-        assert!(told, "{words}");
+        let message = chain(&host.set_up().await.expect_err("refused"));
+        let names_both =
+            message.contains(expected) && message.contains(&path.display().to_string());
+        assert!(names_both, "{message}");
         assert_eq!(host.files(), files, "nothing was changed");
         std::fs::remove_file(&path).expect("removed");
     }

@@ -16,8 +16,11 @@ async fn a_listener_that_cannot_be_proved_is_taken_back() {
     host.settings.console.address = Some(elsewhere);
     let error = host.set_up().await.expect_err("no proof");
     assert!(matches!(&error, SetupError::RolledBack(_)), "{error:?}");
-    let words = chain(&error);
-    assert!(words.contains("everything is as it was") && words.contains("127.0.0.2"), "{words}");
+    let message = chain(&error);
+    assert!(
+        message.contains("everything is as it was") && message.contains("127.0.0.2"),
+        "{message}"
+    );
     assert_eq!(host.files(), files, "byte for byte");
     assert_eq!(host.pid(&container), pid);
     assert_eq!(
@@ -39,8 +42,8 @@ async fn docker_is_not_touched_where_the_plugin_does_not_decide_as_it_must() {
     let no_signal = SIGNALS.read().await;
     let outcome = host.set_up_on(&machine).await;
     drop(no_signal);
-    let words = chain(&outcome.expect_err("no proof"));
-    assert!(words.contains("a request over TLS without a certificate"), "{words}");
+    let message = chain(&outcome.expect_err("no proof"));
+    assert!(message.contains("a request over TLS without a certificate"), "{message}");
     assert_eq!(host.files(), files, "byte for byte");
     assert_eq!(host.units.dockerd(), dockerd, "not even restarted");
     host.stop().await;

@@ -27,10 +27,10 @@ async fn a_container_made_with_the_runtime_can_be_used_and_stopped_after_undo_an
     host.docker(&[&made[..], &["/bin/busybox", "sleep", "100000"]].concat());
     let pid = host.pid("sized");
 
-    let told = undo(&host.machine).await.expect("undone").to_string();
+    let report = undo(&host.machine).await.expect("undone").to_string();
     let program = host.machine.paths.runtime.display().to_string();
-    assert!(told.contains("containers made with the runtime zun-sized: 1."), "{told}");
-    assert!(told.contains(&format!("leave {program}")), "{told}");
+    assert!(report.contains("containers made with the runtime zun-sized: 1."), "{report}");
+    assert!(report.contains(&format!("leave {program}")), "{report}");
     assert_eq!(host.files(), files, "byte for byte");
     assert_eq!(host.pid("sized"), pid, "it goes on");
     assert_eq!(host.docker(&["exec", "sized", "/bin/busybox", "echo", "usable"]), "usable");
@@ -45,8 +45,8 @@ async fn a_container_made_with_the_runtime_can_be_used_and_stopped_after_undo_an
     host.docker(&["start", "sized"]);
     assert!(host.pid("sized").starts_with("true "), "it can be started again");
     host.docker(&["rm", "-f", "sized"]);
-    let told = undo(&host.machine).await.expect("undone").to_string();
-    assert!(!told.contains("zun-sized"), "{told}");
+    let report = undo(&host.machine).await.expect("undone").to_string();
+    assert!(!report.contains("zun-sized"), "{report}");
     host.stop().await;
 }
 
@@ -56,12 +56,12 @@ async fn a_program_that_is_missing_or_that_others_may_change_is_not_given_to_doc
     if host.needs_runtime() {
         let (files, program) = (host.files(), host.machine.paths.runtime.clone());
         fs::set_permissions(&program, Permissions::from_mode(0o775)).expect("set");
-        let words = chain(&host.set_up().await.expect_err("refused"));
-        assert!(words.contains("others than root may write it"), "{words}");
+        let message = chain(&host.set_up().await.expect_err("refused"));
+        assert!(message.contains("others than root may write it"), "{message}");
         fs::remove_file(&program).expect("removed");
-        let words = chain(&host.set_up().await.expect_err("refused"));
+        let message = chain(&host.set_up().await.expect_err("refused"));
         let expected = format!("{} cannot be used", program.display());
-        assert!(words.starts_with(&expected) && words.contains("install it"), "{words}");
+        assert!(message.starts_with(&expected) && message.contains("install it"), "{message}");
         assert_eq!(host.files(), files, "nothing was changed");
     }
     host.stop().await;
@@ -73,8 +73,8 @@ async fn a_runtime_of_that_name_that_is_somebody_elses_is_an_error_and_stays() {
     let host = Host::start(text).await;
     if host.needs_runtime() {
         let files = host.files();
-        let words = chain(&host.set_up().await.expect_err("refused"));
-        assert!(words.contains(r#"has {"path":"runc"} as `zun-sized` already"#), "{words}");
+        let message = chain(&host.set_up().await.expect_err("refused"));
+        assert!(message.contains(r#"has {"path":"runc"} as `zun-sized` already"#), "{message}");
         assert_eq!(host.files(), files, "nothing was changed");
     }
     host.stop().await;

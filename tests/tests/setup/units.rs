@@ -13,8 +13,8 @@ use zun_compute::docker_setup::{ServiceError, Services, UnitAction};
 use zun_standalone::engine::Layout;
 use zun_tests::zun_cli::binary;
 
-const PATIENCE: Duration = Duration::from_secs(40);
-const PAUSE: Duration = Duration::from_millis(10);
+const TIMEOUT: Duration = Duration::from_secs(40);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// A mount namespace in which `/run/docker` and `/run/containerd` are this host's own, kept by a process.
 const HOLD: &str =
     r#"mount --bind "$1" /run/docker && mount --bind "$2" /run/containerd && exec sleep 1000000"#;
@@ -41,8 +41,8 @@ impl Units {
         let begun = Instant::now();
         // Both are mounted once the second one is.
         while !std::fs::read_to_string(&mounts).unwrap_or_default().contains(" /run/containerd ") {
-            assert!(begun.elapsed() < PATIENCE, "the namespace is not there");
-            std::thread::park_timeout(PAUSE);
+            assert!(begun.elapsed() < TIMEOUT, "the namespace is not there");
+            std::thread::park_timeout(POLL_INTERVAL);
         }
         let directory = directory.to_owned();
         Self { directory, layout, holder, dockerd: Mutex::default(), plugin: Mutex::default() }
@@ -100,12 +100,12 @@ impl Units {
                 .as_mut()
                 .and_then(|child| child.try_wait().expect("a child"))
                 .is_some();
-            if ended || begun.elapsed() > PATIENCE {
+            if ended || begun.elapsed() > TIMEOUT {
                 let words = std::fs::read_to_string(self.layout.log("dockerd")).unwrap_or_default();
                 let words = words.lines().last().unwrap_or_default().to_owned();
                 return Err(ServiceError::Failed { command: "restart docker".to_owned(), words });
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -133,8 +133,8 @@ impl Units {
         *locked(&self.plugin) = Some(child);
         let begun = Instant::now();
         while UnixStream::connect(self.layout.plugin_socket()).await.is_err() {
-            assert!(begun.elapsed() < PATIENCE, "the plugin does not listen");
-            tokio::time::sleep(PAUSE).await;
+            assert!(begun.elapsed() < TIMEOUT, "the plugin does not listen");
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         Ok(())
     }

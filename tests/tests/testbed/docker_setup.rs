@@ -16,9 +16,9 @@ impl Host {
     /// What a command says where it must fail.
     fn refusal(self, command: &str) -> String {
         let output = self.run(&["sh", "-c", &format!("({command}) 2>&1")]);
-        let words = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(!output.status.success(), "{self:?} {command}: {words}");
-        words
+        let message = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(!output.status.success(), "{self:?} {command}: {message}");
+        message
     }
 
     fn listens(self) -> bool {
@@ -48,8 +48,8 @@ fn set_up_and_back(host: Host) {
     assert!(host.shell(&format!("{SETUP} --dry-run")).contains("nothing differs"));
     assert_eq!(host.shell(FILES), begin);
 
-    let words = host.shell(&format!("{SETUP} --undo"));
-    assert!(words.contains("as it was: /etc/docker/daemon.json"), "{words}");
+    let message = host.shell(&format!("{SETUP} --undo"));
+    assert!(message.contains("as it was: /etc/docker/daemon.json"), "{message}");
     assert!(!host.listens());
     assert_eq!(process(), before, "containers outlive it");
     let undone = host.shell(FILES);
@@ -61,17 +61,17 @@ fn set_up_and_back(host: Host) {
     let unsigned = host.refusal(&elsewhere);
     assert!(unsigned.contains("zun-api did not sign"), "it is not enrolled so: {unsigned}");
     enrol(host, "--name controller");
-    let words = host.refusal(&elsewhere);
+    let message = host.refusal(&elsewhere);
     enrol(host, "");
-    assert!(words.contains("everything is as it was before: the proof failed"), "{words}");
+    assert!(message.contains("everything is as it was before: the proof failed"), "{message}");
     assert_eq!(host.shell(FILES), undone, "rolled back to the byte");
     assert!(!host.listens());
     assert_eq!(process(), before, "containers outlive a rollback");
 
-    let words = host.shell(SETUP);
+    let message = host.shell(SETUP);
     assert!(
-        words.contains("1 of 1 running containers went on") && words.contains("proved:"),
-        "{words}"
+        message.contains("1 of 1 running containers went on") && words.contains("proved:"),
+        "{message}"
     );
     assert!(host.listens());
     assert_eq!(process(), before);
@@ -96,10 +96,10 @@ fn debian_13_is_set_up_undone_and_rolled_back_to_the_byte_and_its_containers_go_
 #[test]
 #[ignore = "needs `make testbed-up`"]
 fn whoever_is_not_root_changes_nothing() {
-    let words = COMPUTE1.refusal(&format!(
+    let message = COMPUTE1.refusal(&format!(
         "cp /etc/zun/zun-compute.toml /tmp/c.toml; chmod 644 /tmp/c.toml; \
          setpriv --reuid 65534 --clear-groups {}; code=$?; rm /tmp/c.toml; exit $code",
         SETUP.replace("/etc/zun/zun-compute.toml", "/tmp/c.toml")
     ));
-    assert!(words.contains("run it as root"), "{words}");
+    assert!(message.contains("run it as root"), "{message}");
 }

@@ -15,8 +15,9 @@ fn the_services_run_as_users_of_their_own_and_say_how_they_fare() {
         assert_eq!(host.property(&unit, "ActiveState"), "active", "{host:?}");
         assert_eq!(host.property(&unit, "User"), service);
         eventually("it says that it serves", || {
-            let words = host.property(&unit, "StatusText");
-            words.starts_with("serves on") || words == "the engine answers; the bus is connected"
+            let message = host.property(&unit, "StatusText");
+            message.starts_with("serves on")
+                || message == "the engine answers; the bus is connected"
         });
     }
 }
@@ -57,8 +58,8 @@ fn installing_again_changes_nothing() {
         (COMPUTE2, "/root/zun/install.sh compute"),
     ];
     for (host, command) in again {
-        let words = host.must(&["sh", "-c", &format!("{command} --dry-run 2>&1")]);
-        let would: Vec<&str> = words.lines().filter(|line| line.contains("zun: would")).collect();
+        let message = host.must(&["sh", "-c", &format!("{command} --dry-run 2>&1")]);
+        let would: Vec<&str> = message.lines().filter(|line| line.contains("zun: would")).collect();
         // Docker's listener is looked at each time: what that would change, it says itself.
         let would: Vec<&&str> =
             would.iter().filter(|line| !line.contains("Docker's listener")).collect();

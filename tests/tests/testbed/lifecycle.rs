@@ -53,9 +53,9 @@ fn the_listener_is_never_open_without_the_plugin_over_a_boot() {
         coming.ends(host);
         host.comes_up();
         // A certificate and a listener that were good before are good after: nothing is set up anew.
-        let words =
+        let message =
             host.must(&["journalctl", "-b", "-u", "zun-docker-setup", "--no-pager", "-o", "cat"]);
-        assert!(words.contains("nothing differs, nothing was changed"), "{words}");
+        assert!(message.contains("nothing differs, nothing was changed"), "{message}");
     }
 }
 

@@ -59,11 +59,11 @@ fn consoles_open() {
 }
 
 /// One step on the controller; a console can be opened before any host knows of it.
-fn take(step: &str) {
+fn rotate(step: &str) {
     let place = "--directory /var/lib/zun/ca";
     let command = format!("runuser -u zun-api -- zun-api ca rotate {step} {place} 2>&1");
-    let told = CONTROLLER.must(&["sh", "-c", &command]);
-    assert!(told.contains("restart zun-api"), "{told}");
+    let output = CONTROLLER.must(&["sh", "-c", &command]);
+    assert!(output.contains("restart zun-api"), "{output}");
     CONTROLLER.restart("zun-api.service");
     for (host, _) in HOSTS {
         host.comes_up();
@@ -72,7 +72,7 @@ fn take(step: &str) {
 }
 
 /// The agent brings the new list on one host, docker-setup on the other; neither restarts Docker or the plugin.
-fn bring() {
+fn distribute() {
     let trusted = CONTROLLER.must(&["cat", "/var/lib/zun/ca/ca.pem"]);
     for (host, _) in HOSTS {
         let pids = || ["docker", "zun-authz"].map(|unit| host.property(unit, "MainPID"));
@@ -81,9 +81,9 @@ fn bring() {
             host.restart("zun-compute.service");
         } else {
             host.must(&["systemctl", "stop", "zun-compute.service"]);
-            let told = host.must(&["sh", "-c", SETUP]);
+            let output = host.must(&["sh", "-c", SETUP]);
             let expected = ["zun-api had a new", "Docker at its next restart"];
-            assert!(expected.iter().all(|words| told.contains(words)), "{told}");
+            assert!(expected.iter().all(|message| output.contains(message)), "{output}");
             let again = host.must(&["sh", "-c", SETUP]);
             assert!(again.contains("nothing differs"), "{again}");
             host.must(&["systemctl", "start", "zun-compute.service"]);
@@ -114,13 +114,13 @@ fn through_a_rotation_consoles_open_and_then_the_old_authority_is_good_for_nothi
     assert_eq!(answers(), [Some(404), Some(404)]);
     for step in ["prepare", "switch"] {
         take(step);
-        bring();
+        distribute();
         restart_docker();
         assert_eq!(answers(), [Some(404), Some(404)], "{step}");
     }
-    take("finish");
+    rotate("finish");
     assert_eq!(answers(), [Some(404), Some(404)], "the hosts do not know yet");
-    bring();
+    distribute();
     assert_eq!(answers(), [Some(403), Some(403)], "zun-authz knows, Docker does not yet");
     restart_docker();
     assert_eq!(answers(), [None, None], "refused at the handshake");

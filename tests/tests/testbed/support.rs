@@ -27,17 +27,17 @@ pub(super) fn new_token() {
     let file = variable("ZUN_TESTBED");
     let former = std::fs::read_to_string(&file).expect("an environment file");
     let path = former.lines().find(|line| line.starts_with("export PATH=")).unwrap_or_default();
-    let told = CONTROLLER.must(&["cat", "/etc/zun/admin.env"]);
+    let output = CONTROLLER.must(&["cat", "/etc/zun/admin.env"]);
     let told = told.replace("//controller:", &format!("//{}:", CONTROLLER.address()));
-    std::fs::write(file, format!("{told}\n{path}\n")).expect("written");
+    std::fs::write(file, format!("{output}\n{path}\n")).expect("written");
 }
 
 impl Host {
     /// Runs a command on the host and insists on success; its stdout.
-    pub(super) fn must(self, words: &[&str]) -> String {
-        let output = self.run(words);
+    pub(super) fn must(self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
         let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
-        assert!(output.status.success(), "{self:?} {words:?}: {out}{err}");
+        assert!(output.status.success(), "{self:?} {arguments:?}: {out}{err}");
         out.trim().to_owned()
     }
 
@@ -60,9 +60,9 @@ impl Host {
     }
 
     /// Runs a command on the host.
-    pub(super) fn run(self, words: &[&str]) -> Output {
+    pub(super) fn run(self, arguments: &[&str]) -> Output {
         let mut command = Command::new("docker");
-        command.args(["--host", &variable("ZUN_TESTBED_ENGINE"), "exec", self.0]).args(words);
+        command.args(["--host", &variable("ZUN_TESTBED_ENGINE"), "exec", self.0]).args(arguments);
         command.stdin(Stdio::null()).output().expect("docker runs")
     }
 
@@ -124,14 +124,14 @@ impl Host {
 }
 
 /// A command of the engine that the hosts run in.
-fn engine(words: &[&str]) -> String {
+fn engine(arguments: &[&str]) -> String {
     let output = Command::new("docker")
         .args(["--host", &variable("ZUN_TESTBED_ENGINE")])
-        .args(words)
+        .args(arguments)
         .stdin(Stdio::null())
         .output()
         .expect("docker runs");
-    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 

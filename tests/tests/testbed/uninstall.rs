@@ -27,9 +27,9 @@ impl Host {
 
     fn only_says(self, arguments: &str) {
         let before = self.tree();
-        let told = self.install(&format!("{arguments} --dry-run"));
-        assert!(told.contains("zun: would "), "{self:?} {arguments}: {told}");
-        assert!(!told.contains("zun: remove") && !told.contains("zun: stop"), "{told}");
+        let output = self.install(&format!("{arguments} --dry-run"));
+        assert!(output.contains("zun: would "), "{self:?} {arguments}: {output}");
+        assert!(!output.contains("zun: remove") && !output.contains("zun: stop"), "{output}");
         assert_eq!(self.tree(), before, "{self:?} {arguments}");
         if self == CONTROLLER {
             assert_eq!(self.property("zun-api.service", "ActiveState"), "active");
@@ -76,10 +76,10 @@ fn compute_off_and_on(host: Host) {
     let before = process();
     let sized = host == COMPUTE1;
 
-    let told = host.install("compute --uninstall");
-    assert_eq!(told.contains("kept: /usr/local/bin/zun-runtime"), sized, "{told}");
-    assert_eq!(told.contains("made with the runtime zun-sized"), sized, "{told}");
-    assert!(told.contains("kept: /etc/zun"), "{told}");
+    let output = host.install("compute --uninstall");
+    assert_eq!(output.contains("kept: /usr/local/bin/zun-runtime"), sized, "{output}");
+    assert_eq!(output.contains("made with the runtime zun-sized"), sized, "{output}");
+    assert!(output.contains("kept: /etc/zun"), "{output}");
     assert_eq!(process(), before, "containers go on");
     assert_eq!(host.must(&["docker", "exec", &id, "echo", "usable"]), "usable");
     let left = host.script(LEFT);
@@ -99,12 +99,12 @@ fn compute_off_and_on(host: Host) {
     assert_eq!(zun().must(&["exec", name.as_str(), "echo", "again"]), "again\n");
     drop(name);
 
-    let told = host.install("compute --uninstall --purge");
-    assert!(!told.contains("kept:"), "{told}");
+    let output = host.install("compute --uninstall --purge");
+    assert!(!output.contains("kept:"), "{output}");
     assert_eq!(host.script(LEFT), "", "{host:?}");
     assert_eq!(host.script("find /etc/docker -name daemon.json"), "", "as it was");
-    let told = host.install("compute --uninstall --purge");
-    assert!(!told.contains("zun: stop"), "twice is as good as once: {told}");
+    let output = host.install("compute --uninstall --purge");
+    assert!(!output.contains("zun: stop"), "twice is as good as once: {output}");
 
     CONTROLLER.only_says(&format!("host {} --uninstall", host.0));
     CONTROLLER.install(&format!("host {} --uninstall", host.0));
@@ -136,8 +136,8 @@ fn the_controller_is_taken_away_and_installed_again() {
     CONTROLLER.only_says("controller --uninstall --purge");
     let before = CONTROLLER.tree();
 
-    let told = CONTROLLER.install("controller --uninstall");
-    assert!(told.contains("kept: /etc/zun, /var/lib/zun"), "{told}");
+    let output = CONTROLLER.install("controller --uninstall");
+    assert!(output.contains("kept: /etc/zun, /var/lib/zun"), "{output}");
     let left = CONTROLLER.script(LEFT);
     assert!(!left.contains("bin/zun-api") && !left.contains("conf.d/zun.conf"), "{left}");
     assert!(left.contains("/etc/zun") && left.contains("/var/lib/zun"), "{left}");
@@ -157,8 +157,8 @@ fn the_controller_is_taken_away_and_installed_again() {
 
     CONTROLLER.install("controller --uninstall --purge");
     assert_eq!(CONTROLLER.script(LEFT), "");
-    let told = CONTROLLER.script("rabbitmqctl -q list_users; rabbitmqctl -q list_vhosts");
-    assert!(!told.contains("zun"), "{told}");
+    let output = CONTROLLER.script("rabbitmqctl -q list_users; rabbitmqctl -q list_vhosts");
+    assert!(!output.contains("zun"), "{output}");
     assert!(CONTROLLER.script("ls /usr/local/bin/zun").contains("zun"), "the command stays");
 
     // A new controller has another authority, other users and another token: hosts are installed anew.

@@ -19,19 +19,19 @@ use super::support::Host;
 
 const PLUGIN: &str = "/run/docker/plugins/zun-authz.sock";
 const PORT: u16 = 2376;
-const EVERY: Duration = Duration::from_millis(1);
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(1);
 /// Listening, as the kernel counts a socket's states.
 const LISTENING: u32 = 1 << 10;
 
 /// A thread that looks.
 pub(super) struct Watch {
     over: Arc<AtomicBool>,
-    looking: JoinHandle<Seen>,
+    sampling: JoinHandle<Samples>,
     first: bool,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct Samples {
     /// From look to look.
     gaps: Vec<Duration>,
     /// The listener was there.
@@ -44,15 +44,15 @@ impl Watch {
     /// Looks from now on: when this returns it has looked once.
     pub(super) fn on(host: Host) -> Self {
         let over = Arc::new(AtomicBool::new(false));
-        let (told, init) = (Arc::clone(&over), host.init());
-        let (first, looked) = channel();
-        let looking = std::thread::spawn(move || {
-            hurry();
-            let looker = Looker::within(init);
-            first.send(looker.is_open()).expect("somebody waits");
-            looker.look(&told)
+        let (stop, init) = (Arc::clone(&over), host.init());
+        let (first, sampled) = channel();
+        let sampling = std::thread::spawn(move || {
+            request_realtime_priority();
+            let sampler = Sampler::within(init);
+            first.send(sampler.is_open()).expect("somebody waits");
+            sampler.sample(&stop)
         });
-        Self { over, looking, first: once(&looked) }
+        Self { over, sampling, first: first_sample(&sampled) }
     }
 
     /// Whether the listener was there at the first look.
@@ -63,27 +63,27 @@ impl Watch {
     /// Ends it, and insists that it never saw the listener without the plugin.
     pub(super) fn ends(self, host: Host) {
         self.over.store(true, Ordering::Relaxed);
-        let Seen { mut gaps, open, open_alone } = self.looking.join().expect("it looked");
+        let Samples { mut gaps, open, open_alone } = self.sampling.join().expect("it looked");
         gaps.sort_unstable();
-        let (looks, at) = (gaps.len(), |share: usize| gaps[(gaps.len() - 1) * share / 1000]);
+        let (count, at) = (gaps.len(), |share: usize| gaps[(gaps.len() - 1) * share / 1000]);
         println!(
-            "{host:?}: {looks} looks, {open} with the listener open, {open_alone} with it open alone; from look to \
+            "{host:?}: {count} looks, {open} with the listener open, {open_alone} with it open alone; from look to \
              look {:?} (median), {:?} (99.9 %), {:?} (longest)",
             at(500),
             at(999),
             at(1000)
         );
         assert_eq!(open_alone, 0, "{host:?}");
-        assert!(open > 0 && looks > 100, "{host:?}");
+        assert!(open > 0 && count > 100, "{host:?}");
     }
 }
 
-fn once(looked: &Receiver<bool>) -> bool {
-    looked.recv_timeout(Duration::from_secs(10)).expect("the first look")
+fn first_sample(sampled: &Receiver<bool>) -> bool {
+    sampled.recv_timeout(Duration::from_secs(10)).expect("the first look")
 }
 
 /// Before whatever else this machine does, where that is permitted; else as it comes, which the gaps tell.
-fn hurry() {
+fn request_realtime_priority() {
     let thread = fs::read_link("/proc/thread-self").expect("a thread");
     let thread = thread.file_name().expect("its number").to_owned();
     let done = Command::new("chrt").args(["--fifo", "--pid", "50"]).arg(thread).output();
@@ -93,11 +93,11 @@ fn hurry() {
 }
 
 /// In the network of a host; it stays there when the host has gone.
-struct Looker {
+struct Sampler {
     kernel: OwnedFd,
 }
 
-impl Looker {
+impl Sampler {
     fn within(init: u32) -> Self {
         let network = File::open(format!("/proc/{init}/ns/net")).expect("a network");
         move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))
@@ -108,22 +108,22 @@ impl Looker {
         Self { kernel }
     }
 
-    fn look(&self, over: &AtomicBool) -> Seen {
-        let mut seen = Seen::default();
+    fn sample(&self, over: &AtomicBool) -> Samples {
+        let mut samples = Samples::default();
         let (mut last, mut next) = (Instant::now(), Instant::now());
         while !over.load(Ordering::Relaxed) {
-            next = (next + EVERY).max(Instant::now());
+            next = (next + SAMPLE_INTERVAL).max(Instant::now());
             park_timeout(next.saturating_duration_since(Instant::now()));
             let now = Instant::now();
-            seen.gaps.push(now - last);
+            samples.gaps.push(now - last);
             last = now;
             if self.is_open() {
-                seen.open += 1;
+                samples.open += 1;
                 // It may have gone between the two looks; then it was not open alone.
-                seen.open_alone += u32::from(!is_asked() && self.is_open());
+                samples.open_alone += u32::from(!plugin_listens() && self.is_open());
             }
         }
-        seen
+        samples
     }
 
     /// Whether anybody listens on Docker's port.
@@ -160,18 +160,18 @@ fn question(family: AddressFamily) -> Vec<u8> {
     const DUMP: u16 = 0x301;
     const SOCK_DIAG_BY_FAMILY: u16 = 20;
     const TCP: u8 = 6;
-    let mut words = LENGTH.to_ne_bytes().to_vec();
-    words.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
-    words.extend(DUMP.to_ne_bytes());
-    words.extend([0; 8]);
-    words.extend([u8::try_from(family.as_raw()).expect("small"), TCP, 0, 0]);
-    words.extend(LISTENING.to_ne_bytes());
-    words.resize(LENGTH as usize, 0);
-    words
+    let mut bytes = LENGTH.to_ne_bytes().to_vec();
+    bytes.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+    bytes.extend(DUMP.to_ne_bytes());
+    bytes.extend([0; 8]);
+    bytes.extend([u8::try_from(family.as_raw()).expect("small"), TCP, 0, 0]);
+    bytes.extend(LISTENING.to_ne_bytes());
+    bytes.resize(LENGTH as usize, 0);
+    bytes
 }
 
 /// Its flag says that it accepts connections.
-fn is_asked() -> bool {
+fn plugin_listens() -> bool {
     let text = fs::read_to_string("/proc/thread-self/net/unix").unwrap_or_default();
     text.lines().any(|line| line.ends_with(PLUGIN) && line.contains(" 00010000 "))
 }

@@ -18,7 +18,7 @@ async fn next(events: &mut Events, subject: &Subject) -> EngineEvent {
 }
 
 /// Waits until an event told of this status.
-async fn told(events: &mut Events, subject: &Subject, wanted: Status) {
+async fn wait_for_status(events: &mut Events, subject: &Subject, wanted: Status) {
     loop {
         let event = next(events, subject).await;
         assert_eq!(event.what, EngineEventKind::Changed);
@@ -31,16 +31,16 @@ async fn told(events: &mut Events, subject: &Subject, wanted: Status) {
 pub async fn every_change_is_told_from_the_moment_of_the_subscription(engine: &dyn TestEngine) {
     let mut events = engine.driver().events().await.unwrap();
     let subject = Subject::created(engine, &spec(engine, IDLE)).await;
-    told(&mut events, &subject, Status::Created).await;
+    wait_for_status(&mut events, &subject, Status::Created).await;
     let engine = subject.seen().await.engine;
     subject.driver.start(subject.id).await.unwrap();
-    told(&mut events, &subject, Status::Running).await;
+    wait_for_status(&mut events, &subject, Status::Running).await;
     subject.driver.pause(subject.id).await.unwrap();
-    told(&mut events, &subject, Status::Paused).await;
+    wait_for_status(&mut events, &subject, Status::Paused).await;
     subject.driver.unpause(subject.id).await.unwrap();
-    told(&mut events, &subject, Status::Running).await;
+    wait_for_status(&mut events, &subject, Status::Running).await;
     subject.driver.kill(subject.id, "SIGKILL").await.unwrap();
-    told(&mut events, &subject, Status::Stopped).await;
+    wait_for_status(&mut events, &subject, Status::Stopped).await;
     subject.driver.remove(subject.id, true).await.unwrap();
     loop {
         let event = next(&mut events, &subject).await;
@@ -56,7 +56,7 @@ pub async fn an_end_is_told_at_once(engine: &dyn TestEngine) {
     let mut events = engine.driver().events().await.unwrap();
     let begun = Instant::now();
     subject.driver.kill(subject.id, "SIGKILL").await.unwrap();
-    told(&mut events, &subject, Status::Stopped).await;
+    wait_for_status(&mut events, &subject, Status::Stopped).await;
     assert!(begun.elapsed() < Duration::from_secs(5));
 }
 

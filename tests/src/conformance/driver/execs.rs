@@ -66,9 +66,9 @@ pub async fn a_command_that_cannot_be_run_is_told_on_stderr(engine: &dyn TestEng
     let subject = Subject::running(engine, IDLE).await;
     for (command, code) in [("frobnicate", 127), ("/bin/frobnicate", 127), ("/etc", 126)] {
         let output = subject.driver.exec_run(subject.id, &exec(&[command])).await.unwrap();
-        let words = String::from_utf8(output.stderr).unwrap();
-        assert_eq!((output.exit_code, output.stdout.len()), (code, 0), "{command}: {words}");
-        assert!(words.contains(command) && words.ends_with('\n'), "{words}");
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.exit_code, output.stdout.len()), (code, 0), "{command}: {message}");
+        assert!(message.contains(command) && message.ends_with('\n'), "{message}");
     }
 }
 

@@ -54,8 +54,9 @@ pub async fn the_engine_tells_of_itself(engine: &dyn TestEngine) {
     assert!(engine.total.memory > Mebibytes(64));
     assert!(engine.disk.0 > 0);
     assert!(engine.api_version.major == 1 && engine.api_version.minor >= 41);
-    let words = [&engine.engine, &engine.architecture, &engine.os_type, &engine.os, &engine.kernel];
-    assert!(words.iter().all(|word| !word.is_empty()), "{engine:?}");
+    let fields =
+        [&engine.engine, &engine.architecture, &engine.os_type, &engine.os, &engine.kernel];
+    assert!(fields.iter().all(|word| !word.is_empty()), "{engine:?}");
     assert!(!engine.runtimes.is_empty());
 }
 

@@ -47,10 +47,10 @@ pub async fn each_line_begins_with_its_time_where_times_are_asked_for(engine: &d
     let text = read(&subject, &request).await;
     let mut last = before;
     for (line, wanted) in text.lines().zip(["one", "two", "three"]) {
-        let (time, words) = line.split_once(' ').unwrap();
+        let (time, text) = line.split_once(' ').unwrap();
         let time = DateTime::parse_from_rfc3339(time).unwrap().to_utc();
         assert!(last <= time && time <= Utc::now(), "{line}");
-        assert_eq!(words, wanted);
+        assert_eq!(text, wanted);
         last = time;
     }
     assert_eq!(text.lines().count(), 3);

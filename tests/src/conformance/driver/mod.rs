@@ -27,7 +27,7 @@ use zun_common::units::Resources;
 use zun_compute::driver::{ContainerDriver, ContainerInfo};
 
 /// How long anything may take before a test gives up.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What differs between the engines under test.
 #[async_trait]
@@ -183,13 +183,13 @@ pub const IDLE: &str = "echo ready; sleep 600";
 
 /// Fails a test rather than hang.
 pub async fn within<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, work).await.expect("it takes too long")
+    tokio::time::timeout(TIMEOUT, work).await.expect("it takes too long")
 }
 
 /// Waits for a fact.
 pub async fn eventually<Fact: Future<Output = bool>>(what: &str, mut fact: impl FnMut() -> Fact) {
     let mut looks = tokio::time::interval(Duration::from_millis(20));
-    let latest = tokio::time::Instant::now() + PATIENCE;
+    let latest = tokio::time::Instant::now() + TIMEOUT;
     while !fact().await {
         assert!(looks.tick().await < latest, "never: {what}");
     }

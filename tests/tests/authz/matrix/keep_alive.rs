@@ -10,7 +10,7 @@ use zun_tests::tls::{Dialler, Identity};
 
 use crate::authz::request::RequestLine;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// A certificate is shown for so long, and then another one: they are good for two minutes.
 const FRESH: Duration = Duration::from_secs(50);
 /// The words of an engine whose plugin says no.
@@ -82,7 +82,7 @@ impl<'a> KeepAliveClient<'a> {
     async fn send_on(&mut self, mut stream: Stream, line: &RequestLine) -> Option<Outcome> {
         stream.write_all(line.head().as_bytes()).await.ok()?;
         let answering = reply(&mut stream, line.method == "HEAD");
-        let reply = timeout(PATIENCE, answering).await.unwrap_or_else(|_| panic!("{line:?}"))?;
+        let reply = timeout(TIMEOUT, answering).await.unwrap_or_else(|_| panic!("{line:?}"))?;
         if reply.reusable {
             self.open = Some(stream);
         }

@@ -16,7 +16,7 @@ use crate::authz::request::RequestLine;
 
 /// The engine's own socket answers within this, whatever goes on outside.
 const USABLE: Duration = Duration::from_secs(10);
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// At a time.
 const ABREAST: usize = 20;
 const MIB: usize = 1 << 20;
@@ -44,10 +44,10 @@ impl Load {
     /// Both ways in still work: the unix socket for the machine, the granted call for its client. How long
     /// the first took.
     async fn is_usable(&self) -> Duration {
-        let words = self.site.client().to_vec();
+        let command = self.site.client().to_vec();
         let begun = Instant::now();
         let local = tokio::task::spawn_blocking(move || {
-            let (program, first) = words.split_first().expect("a program");
+            let (program, first) = command.split_first().expect("a program");
             let output = std::process::Command::new(program).args(first).arg("version").output();
             output.expect("docker runs").status.success()
         });
@@ -81,7 +81,7 @@ impl Load {
             }
         };
         // An engine that neither reads nor closes has what it has.
-        drop(timeout(PATIENCE, pouring).await);
+        drop(timeout(TIMEOUT, pouring).await);
         gone
     }
 }

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use zun_tests::tls::{Dialler, Identity};
 
 /// For the next bytes: a stream that the engine took over does not end by itself.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 const MOST: u64 = 1 << 20;
 
 /// Sends all, says that no more comes, and reads to the end. What ends early is no error.
@@ -22,7 +22,7 @@ pub(super) async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin, bytes:
     drop(stream.flush().await);
     drop(stream.shutdown().await);
     let (mut stream, mut answer) = (stream.take(MOST), Vec::new());
-    while matches!(timeout(PATIENCE, stream.read_buf(&mut answer)).await, Ok(Ok(1..))) {}
+    while matches!(timeout(TIMEOUT, stream.read_buf(&mut answer)).await, Ok(Ok(1..))) {}
     String::from_utf8_lossy(&answer).into_owned()
 }
 
@@ -44,7 +44,7 @@ pub(super) async fn type_in(
             }
         }
     };
-    drop(timeout(PATIENCE, answered).await);
+    drop(timeout(TIMEOUT, answered).await);
     String::from_utf8_lossy(&answer).into_owned() + &talk(stream, typed.as_bytes()).await
 }
 

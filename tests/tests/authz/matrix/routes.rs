@@ -35,11 +35,11 @@ pub(super) fn all() -> Vec<Route> {
 }
 
 fn route(line: &str) -> Route {
-    let mut words = line.split(' ');
-    let mut word = || words.next().unwrap_or_else(|| panic!("{line}")).to_owned();
+    let mut path_parts = line.split(' ');
+    let mut word = || path_parts.next().unwrap_or_else(|| panic!("{line}")).to_owned();
     let (method, path) = (word(), word());
     let mut route = Route { method, path, since: "1.41".parse().expect("a version"), maybe: false };
-    for word in words {
+    for word in path_parts {
         match word.split_once('=') {
             Some(("since", version)) => route.since = version.parse().expect("a version"),
             None if word == "maybe" => route.maybe = true,

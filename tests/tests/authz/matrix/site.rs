@@ -36,7 +36,7 @@ pub(super) struct Site {
 
 enum Log {
     File(PathBuf),
-    Words(Vec<String>),
+    Command(Vec<String>),
 }
 
 /// A line of the plugin's log that says that a request may pass.
@@ -78,7 +78,8 @@ impl Site {
             name: variable("_HOST"),
             ca: forge.ca_pem().to_owned(),
         };
-        let (docker, log) = (words(&variable("_DOCKER")), Log::Words(words(&variable("_LOG"))));
+        let (docker, log) =
+            (split_words(&variable("_DOCKER")), Log::Command(split_words(&variable("_LOG"))));
         let image = variable("_IMAGE");
         let mut fixture = fixture(&docker, &dialler.name, &variable("_API"), &image);
         // Docker's client makes none that is not begun.
@@ -126,7 +127,7 @@ impl Site {
     pub(super) fn log(&self) -> String {
         let text = match &self.log {
             Log::File(file) => std::fs::read_to_string(file).expect("the plugin's log"),
-            Log::Words(words) => run(words, &[]),
+            Log::Command(command) => run(command, &[]),
         };
         assert!(!text.contains("lost_lines"), "lines of the log are lost");
         text
@@ -152,33 +153,33 @@ fn allowed(line: &Value) -> Option<Allowed> {
     Some(Allowed { grant: text("grant.id")?, method: text("method")?, target: text("uri")? })
 }
 
-fn fixture(words: &[String], host: &str, version: &str, image: &str) -> Fixture {
+fn fixture(command: &[String], host: &str, version: &str, image: &str) -> Fixture {
     let run = |name: &str| {
         let made = ["run", "--detach", "--interactive", "--tty", "--network", "none", "--name"];
-        docker(words, &[&made[..], &[name, image, "sh"]].concat())
+        docker(command, &[&made[..], &[name, image, "sh"]].concat())
     };
     // What a run that was cut off left.
-    if !docker(words, &["ps", "--all", "--quiet", "--filter", "name=^matrix-"]).is_empty() {
-        docker(words, &["rm", "--force", "matrix-ours", "matrix-victim"]);
+    if !docker(command, &["ps", "--all", "--quiet", "--filter", "name=^matrix-"]).is_empty() {
+        docker(command, &["rm", "--force", "matrix-ours", "matrix-victim"]);
     }
     let (ours, victim) = (run("matrix-ours"), run("matrix-victim"));
     let version = version.parse().expect("a version of the API");
     Fixture { host: host.to_owned(), version, ours, victim, exec: "e".repeat(64) }
 }
 
-fn docker(words: &[String], arguments: &[&str]) -> String {
-    run(words, arguments).trim().to_owned()
+fn docker(command: &[String], arguments: &[&str]) -> String {
+    run(command, arguments).trim().to_owned()
 }
 
-fn run(words: &[String], arguments: &[&str]) -> String {
-    let (program, first) = words.split_first().expect("a program");
+fn run(command: &[String], arguments: &[&str]) -> String {
+    let (program, first) = command.split_first().expect("a program");
     let output = Command::new(program).args(first).args(arguments).output().expect("it runs");
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{words:?} {arguments:?}: {errors}");
+    assert!(output.status.success(), "{command:?} {arguments:?}: {errors}");
     String::from_utf8(output.stdout).expect("text")
 }
 
-fn words(text: &str) -> Vec<String> {
+fn split_words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 

@@ -19,7 +19,7 @@ struct Case {
 }
 
 /// The granted request of all cases, and forbidden ones.
-struct Words {
+struct Requests {
     good: String,
     good_target: String,
     bad: String,
@@ -27,7 +27,7 @@ struct Words {
     version: String,
 }
 
-impl Words {
+impl Requests {
     fn of(site: &Site) -> Self {
         let fixture = &site.fixture;
         let version = fixture.prefix();
@@ -61,8 +61,8 @@ fn case(name: impl Into<String>, bytes: impl Into<Vec<u8>>, passes: (usize, usiz
     Case { name: name.into(), bytes: bytes.into(), passes }
 }
 
-fn pipelines(words: &Words) -> Vec<Case> {
-    let Words { good, bad, .. } = words;
+fn pipelines(requests: &Requests) -> Vec<Case> {
+    let Requests { good, bad, .. } = requests;
     vec![
         case("good, bad, good", format!("{good}{bad}{good}"), (2, 2)),
         case("bad, good", format!("{bad}{good}"), (1, 1)),
@@ -71,10 +71,10 @@ fn pipelines(words: &Words) -> Vec<Case> {
     ]
 }
 
-fn bodies(words: &Words) -> Vec<Case> {
-    let bad = &words.bad;
+fn bodies(requests: &Requests) -> Vec<Case> {
+    let bad = &requests.bad;
     let (length, chunk) = (bad.len(), format!("{:x}\r\n{bad}\r\n0\r\n\r\n", bad.len()));
-    let with = |headers: &str, body: &str| words.with(headers, body);
+    let with = |headers: &str, body: &str| requests.with(headers, body);
     let mut cases = vec![
         case("a request as the body", with(&format!("Content-Length: {length}\r\n"), bad), (1, 1)),
         case("a request behind no body", with("Content-Length: 0\r\n", bad), (1, 1)),
@@ -138,9 +138,9 @@ fn bodies(words: &Words) -> Vec<Case> {
     cases
 }
 
-fn headers(words: &Words) -> Vec<Case> {
+fn headers(requests: &Requests) -> Vec<Case> {
     let mut cases = Vec::new();
-    let granted = &words.good_target;
+    let granted = &requests.good_target;
     for header in [
         "X-HTTP-Method-Override: POST",
         "X-Method-Override: POST",
@@ -166,20 +166,20 @@ fn headers(words: &Words) -> Vec<Case> {
         "X Y: z",
     ] {
         let headers = format!("{header}\r\n");
-        cases.push(case(format!("bad with {header:?}"), words.forbidden(&headers), (0, 0)));
+        cases.push(case(format!("bad with {header:?}"), requests.forbidden(&headers), (0, 0)));
         let good = post(granted, &headers);
         cases.push(case(format!("good with {header:?}"), good, (0, 1)));
     }
     let many = "X-Many: many\r\n".repeat(9_000);
-    cases.push(case("bad with thousands of headers", words.forbidden(&many), (0, 0)));
+    cases.push(case("bad with thousands of headers", requests.forbidden(&many), (0, 0)));
     cases.push(case("good with thousands of headers", post(granted, &many), (0, 1)));
     let long = format!("X: {}\r\n", "y".repeat(2 << 20));
-    cases.push(case("bad with a header of two MiB", words.forbidden(&long), (0, 0)));
+    cases.push(case("bad with a header of two MiB", requests.forbidden(&long), (0, 0)));
     cases
 }
 
-fn first_lines(words: &Words) -> Vec<Case> {
-    let (good, bad, version) = (&words.good_target, &words.bad_target, &words.version);
+fn first_lines(requests: &Requests) -> Vec<Case> {
+    let (good, bad, version) = (&requests.good_target, &requests.bad_target, &requests.version);
     let rest = "\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
     let mut cases = Vec::new();
     for line in [
@@ -212,7 +212,7 @@ fn first_lines(words: &Words) -> Vec<Case> {
         let bytes = format!("POST {good} {line}{rest}");
         cases.push(case(format!("good by {line}"), bytes, (0, most)));
     }
-    let unix = words.good.replace("\r\n", "\n");
+    let unix = requests.good.replace("\r\n", "\n");
     cases.push(case("good with bare line feeds", unix, (0, 1)));
     for host in ["", "Host: x\r\nHost: y\r\n", "Host: a b\r\n", "Host: http://y/info\r\n"] {
         let bytes = format!("GET {bad} HTTP/1.1\r\n{host}\r\n");
@@ -221,17 +221,17 @@ fn first_lines(words: &Words) -> Vec<Case> {
     cases
 }
 
-fn other_protocols(words: &Words) -> Vec<Case> {
+fn other_protocols(requests: &Requests) -> Vec<Case> {
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     let settings = "\0\0\0\u{4}\0\0\0\0\0";
     let h2c = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n";
     let upgraded = |request: String| format!("{request}{preface}{settings}");
-    let version = &words.version;
+    let version = &requests.version;
     let mut cases = vec![
         case("HTTP/2 at once", format!("{preface}{settings}"), (0, 0)),
-        case("HTTP/2 behind a good one", format!("{}{preface}{settings}", words.good), (1, 1)),
-        case("a good one to HTTP/2", upgraded(post(&words.good_target, h2c)), (0, 1)),
-        case("a bad one to HTTP/2", upgraded(words.forbidden(h2c)), (0, 0)),
+        case("HTTP/2 behind a good one", format!("{}{preface}{settings}", requests.good), (1, 1)),
+        case("a good one to HTTP/2", upgraded(post(&requests.good_target, h2c)), (0, 1)),
+        case("a bad one to HTTP/2", upgraded(requests.forbidden(h2c)), (0, 0)),
         case("TLS within TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(), (0, 0)),
         case("nothing", "", (0, 0)),
         case("zeroes", vec![0; 1 << 16], (0, 0)),
@@ -260,13 +260,13 @@ fn passed_by(site: &Site, id: &str) -> Vec<(String, String)> {
 #[tokio::test]
 async fn nothing_gets_through_hidden_in_a_granted_request() {
     let site = Site::open().await;
-    let words = Words::of(&site);
+    let requests = Requests::of(&site);
     let cases: Vec<_> = [
-        pipelines(&words),
-        bodies(&words),
-        headers(&words),
-        first_lines(&words),
-        other_protocols(&words),
+        pipelines(&requests),
+        bodies(&requests),
+        headers(&requests),
+        first_lines(&requests),
+        other_protocols(&requests),
     ]
     .into_iter()
     .flatten()
@@ -287,7 +287,7 @@ async fn nothing_gets_through_hidden_in_a_granted_request() {
         }
         let exact = passed
             .iter()
-            .all(|(method, target)| (method.as_str(), target) == ("POST", &words.good_target));
+            .all(|(method, target)| (method.as_str(), target) == ("POST", &requests.good_target));
         if !exact || good != passed.len() || !(*least..=*most).contains(&good) {
             wrong.push(format!("{name}: {statuses:?}, passed {passed:?}"));
         }
@@ -317,12 +317,12 @@ async fn options_of_everything_is_answered_by_the_http_server_with_nothing() {
 #[tokio::test]
 async fn what_follows_a_granted_attach_goes_to_the_container() {
     let site = Site::open().await;
-    let words = Words::of(&site);
+    let requests = Requests::of(&site);
     let (version, ours) = (site.fixture.prefix(), &site.fixture.ours);
     let streams = "logs=0&stream=1&stdin=1&stdout=1&stderr=1&detachKeys=%FF,%FE,%FD,%FC,%FB,%FA";
     let target = format!("{version}/containers/{ours}/attach?{streams}");
     let headers = "Connection: Upgrade\r\nUpgrade: tcp\r\n";
-    let bytes = format!("{}{}{}", post(&target, headers), words.bad, words.good);
+    let bytes = format!("{}{}{}", post(&target, headers), requests.bad, requests.good);
     let answer = raw::exchange(&site.dialler, &identity(&site, "attached"), bytes.as_bytes()).await;
     assert_eq!(raw::statuses(&answer).first(), Some(&101), "{answer}");
     eventually("the log has the attach", || !passed_by(&site, "attached").is_empty());
@@ -333,14 +333,14 @@ async fn what_follows_a_granted_attach_goes_to_the_container() {
 #[tokio::test]
 async fn http_2_is_not_to_be_had() {
     let site = Site::open().await;
-    let words = Words::of(&site);
+    let requests = Requests::of(&site);
     let identity = identity(&site, "h2");
     let protocols = [b"h2".to_vec(), b"http/1.1".to_vec()];
     let stream =
         site.dialler.dial_offering(Some(&identity), &protocols).await.expect("a handshake");
     let agreed = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
     assert_ne!(agreed, Some(b"h2".to_vec()));
-    let answer = raw::talk(stream, words.bad.as_bytes()).await;
+    let answer = raw::talk(stream, requests.bad.as_bytes()).await;
     assert_eq!(raw::statuses(&answer), [403], "{answer}");
     // A client that speaks nothing else is refused, or not understood.
     if let Ok(stream) = site.dialler.dial_offering(Some(&identity), &protocols[..1]).await {

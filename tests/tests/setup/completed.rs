@@ -18,8 +18,8 @@ async fn a_host_is_set_up_once_and_undone_byte_for_byte_and_its_containers_go_on
         host.layout.socket().display(),
         host.address()
     );
-    for words in [&added, "+++ ", "a certificate in", "docker.service would be restarted"] {
-        assert!(text.contains(words), "{words} is not in {text}");
+    for message in [&added, "+++ ", "a certificate in", "docker.service would be restarted"] {
+        assert!(text.contains(message), "{message} is not in {text}");
     }
     assert_eq!(host.files(), files, "a dry run changes nothing");
 
@@ -69,8 +69,8 @@ async fn a_file_that_somebody_changed_since_is_not_undone_over() {
     let ours = std::fs::read_to_string(host.layout.config()).expect("settings");
     let theirs = ours.replacen('{', "{\n  \"debug\": true,", 1);
     std::fs::write(host.layout.config(), &theirs).expect("written");
-    let words = undo(&host.machine).await.expect_err("changed").to_string();
-    assert!(words.contains("daemon.json was changed since"), "{words}");
+    let message = undo(&host.machine).await.expect_err("changed").to_string();
+    assert!(message.contains("daemon.json was changed since"), "{message}");
     assert_eq!(std::fs::read_to_string(host.layout.config()).expect("settings"), theirs);
     // A further set-up keeps the key, and changes nothing.
     assert_eq!(host.set_up().await.expect("set up"), Outcome::Unchanged);

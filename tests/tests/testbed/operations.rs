@@ -21,9 +21,9 @@ impl Host {
     /// What a command says where it must fail.
     fn fails(self, command: &str) -> String {
         let output = self.run(&["sh", "-c", &format!("({command}) 2>&1")]);
-        let words = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(!output.status.success(), "{self:?} {command}: {words}");
-        words
+        let message = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(!output.status.success(), "{self:?} {command}: {message}");
+        message
     }
 
     fn opens_a_console(self) {
@@ -47,8 +47,8 @@ fn a_new_zun_authz_runs_once_it_is_installed_and_docker_goes_on() {
         host.script("printf x >>/root/zun/bin/zun-authz");
         let units = ["docker.service", "zun-authz.socket"];
         let before = units.map(|unit| host.property(unit, "InvocationID"));
-        let told = host.script(&format!("{INSTALL} compute"));
-        assert!(told.contains("restart zun-authz.service"), "{told}");
+        let output = host.script(&format!("{INSTALL} compute"));
+        assert!(output.contains("restart zun-authz.service"), "{output}");
         let pid = host.property("zun-authz.service", "MainPID");
         assert_eq!(
             host.must(&["readlink", &format!("/proc/{pid}/exe")]),
@@ -57,8 +57,8 @@ fn a_new_zun_authz_runs_once_it_is_installed_and_docker_goes_on() {
         host.must(&["cmp", &format!("/proc/{pid}/exe"), "/root/zun/bin/zun-authz"]);
         assert_eq!(units.map(|unit| host.property(unit, "InvocationID")), before, "{host:?}");
         host.opens_a_console();
-        let told = host.script(&format!("{INSTALL} compute"));
-        assert!(!told.contains("restart zun-authz.service"), "{told}");
+        let output = host.script(&format!("{INSTALL} compute"));
+        assert!(!output.contains("restart zun-authz.service"), "{output}");
         assert_eq!(host.property("zun-authz.service", "MainPID"), pid);
     }
 }
@@ -67,8 +67,8 @@ fn a_new_zun_authz_runs_once_it_is_installed_and_docker_goes_on() {
 #[ignore = "needs `make testbed-up`"]
 fn what_was_undone_stays_so_over_restarts_until_somebody_sets_it_up() {
     for host in [COMPUTE1, COMPUTE2] {
-        let told = host.script(&format!("{SETUP} --undo"));
-        assert!(told.contains("until docker-setup is run by hand"), "{told}");
+        let output = host.script(&format!("{SETUP} --undo"));
+        assert!(output.contains("until docker-setup is run by hand"), "{output}");
         assert!(host.closed());
         host.restart("zun-compute.service");
         assert!(host.closed(), "{host:?} after a restart of the agent");
@@ -79,8 +79,8 @@ fn what_was_undone_stays_so_over_restarts_until_somebody_sets_it_up() {
         eventually("the agent says why", || {
             host.trouble().is_some_and(|why| why.contains("docker-setup --undo"))
         });
-        let told = host.script(&format!("{INSTALL} compute"));
-        assert!(told.contains("stays closed") && host.closed(), "{told}");
+        let output = host.script(&format!("{INSTALL} compute"));
+        assert!(output.contains("stays closed") && host.closed(), "{output}");
         host.script(SETUP);
         assert!(!host.closed());
         host.comes_up();
@@ -112,8 +112,8 @@ fn a_host_whose_settings_are_gone_is_taken_away_and_its_docker_still_starts() {
 fn without_the_record_of_what_was_there_the_plugins_units_stay_with_the_drop_in() {
     let record = "/var/lib/zun-docker-setup/former.json";
     COMPUTE1.script(&format!("mv {record} /root/former.json"));
-    let words = COMPUTE1.fails(&format!("{INSTALL} compute --uninstall"));
-    assert!(words.contains("docker.service.d/zun.conf is there"), "{words}");
+    let message = COMPUTE1.fails(&format!("{INSTALL} compute --uninstall"));
+    assert!(message.contains("docker.service.d/zun.conf is there"), "{message}");
     COMPUTE1.must(&["stat", "/etc/systemd/system/zun-authz.socket"]);
     COMPUTE1.restart("docker.service");
     COMPUTE1.script(&format!("mv /root/former.json {record}"));
@@ -135,8 +135,8 @@ fn a_hosts_password_of_the_bus_is_changed_on_both_sides_and_the_old_one_is_good_
         CONTROLLER.script(&format!("cp {file} {old}"));
         let authenticates = format!("rabbitmqctl -q authenticate_user {user} <{old}");
         CONTROLLER.script(&authenticates);
-        let told = CONTROLLER.script(&change);
-        assert!(told.contains("end its connections"), "{told}");
+        let output = CONTROLLER.script(&change);
+        assert!(output.contains("end its connections"), "{output}");
         CONTROLLER.fails(&authenticates);
         eventually("the old one's connection is gone", || {
             host.property("zun-compute.service", "StatusText").contains("bus")
@@ -145,8 +145,8 @@ fn a_hosts_password_of_the_bus_is_changed_on_both_sides_and_the_old_one_is_good_
 
         let tar = host.has_enrolment();
         host.script(&format!("head -c 1600 {tar} >/root/cut.tar"));
-        let words = host.fails(&format!("{INSTALL} compute --enrolment /root/cut.tar"));
-        assert!(words.contains("is no enrolment"), "{words}");
+        let message = host.fails(&format!("{INSTALL} compute --enrolment /root/cut.tar"));
+        assert!(message.contains("is no enrolment"), "{message}");
         assert_eq!(host.must(&["cat", SETTINGS]), before, "nothing was changed");
         host.script(&format!("{INSTALL} compute --enrolment {tar}"));
         host.comes_up();
@@ -159,8 +159,8 @@ fn a_hosts_password_of_the_bus_is_changed_on_both_sides_and_the_old_one_is_good_
     }
     let tar = CONTROLLER.run(&["cat", &format!("/etc/zun/enrolments/{}.tar", host.0)]).stdout;
     COMPUTE1.receives("/root/others.tar", &tar);
-    let words = COMPUTE1.fails(&format!("{INSTALL} compute --enrolment /root/others.tar"));
-    assert!(words.contains("is for compute2"), "{words}");
+    let message = COMPUTE1.fails(&format!("{INSTALL} compute --enrolment /root/others.tar"));
+    assert!(message.contains("is for compute2"), "{message}");
     COMPUTE1.script("rm /root/others.tar");
 }
 
@@ -170,8 +170,8 @@ fn zun_apis_password_of_the_bus_is_changed_too() {
     let before = CONTROLLER.must(&["cat", "/etc/zun/zun-api.toml"]);
     let address = CONTROLLER.address();
     let again = format!("controller --name controller --name {address} --new-password");
-    let told = CONTROLLER.script(&format!("{INSTALL} {again}"));
-    assert!(told.contains("change the password of the user zun-api"), "{told}");
+    let output = CONTROLLER.script(&format!("{INSTALL} {again}"));
+    assert!(output.contains("change the password of the user zun-api"), "{output}");
     assert_ne!(CONTROLLER.must(&["cat", "/etc/zun/zun-api.toml"]), before);
     for host in [COMPUTE1, COMPUTE2] {
         host.comes_up();
@@ -186,8 +186,8 @@ fn who_is_not_the_authoritys_owner_is_refused_before_anything_is_written() {
     let files = "ls -lR /var/lib/zun/ca";
     let before = CONTROLLER.script(files);
     for command in ["ca rotate prepare", "host enrol compute9", "host remove compute1"] {
-        let words = CONTROLLER.fails(&format!("/usr/local/bin/zun-api {command} {place}"));
-        assert!(words.contains("runuser -u zun-api"), "{words}");
+        let message = CONTROLLER.fails(&format!("/usr/local/bin/zun-api {command} {place}"));
+        assert!(message.contains("runuser -u zun-api"), "{message}");
     }
     assert_eq!(CONTROLLER.script(files), before);
 }
