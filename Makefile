@@ -1,54 +1,54 @@
-# The front door. Each of these works from a fresh clone on Debian 12 or 13 with Rust.
+# Each target works in a fresh clone on Debian 12 or 13 with Rust.
 
 .DEFAULT_GOAL := help
 .PHONY: help run up down test test-long matrix conditions fuzz check package testbed-up testbed-down test-testbed fmt clippy doc deny
 
-help: ## what can be made
+help: ## Print this help
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
-run: ## a shell in a container: builds, starts, runs `zun run -i --name test cirros /bin/sh`, takes all down
+run: ## Build and start everything, run `zun run -i --name test cirros /bin/sh`, then stop and remove everything
 	@deploy/run.sh
 
-up: ## the standalone service in the background; then: source target/zun.env
+up: ## Start the standalone service in the background, then: source target/zun.env
 	@deploy/up.sh
 
-down: ## stops it, also after a crash, and removes all of it
+down: ## Stop the standalone service and remove all its data, also after a crash
 	@deploy/down.sh
 
-test: ## all tests, with a private Docker engine and RabbitMQ
+test: ## Run all tests with a private Docker engine and RabbitMQ
 	@deploy/packages.sh test
 	@deploy/test.sh
 
-test-long: ## the same with all that takes long: whole matrices, thousands of handshakes, gigabytes, fuzzing
+test-long: ## Run all tests in full length, the authorization matrix on both engines, and the fuzzers
 	@deploy/packages.sh test
 	@ZUN_TEST_LONG=1 deploy/test.sh
 	@deploy/matrix.sh trixie
 	@deploy/fuzz.sh 30
 
-matrix: ## what strangers can send, in full, on both engines
+matrix: ## Run the authorization tests in full length on both engines
 	@deploy/packages.sh test
 	@deploy/matrix.sh
 
-fuzz: ## fuzzes what zun-authz reads from strangers, a minute each; deploy/fuzz.sh for longer
+fuzz: ## Fuzz the untrusted input of zun-authz, one minute per target (longer: deploy/fuzz.sh SECONDS)
 	@deploy/fuzz.sh
 
-package: ## target/zun.tar.gz, to install on hosts: docs/install.md
+package: ## Build target/zun.tar.gz for installing on hosts (docs/install.md)
 	@deploy/package.sh
 
-testbed-up: ## a controller and two compute hosts under systemd on this machine, installed by docs/install.md
+testbed-up: ## Start a controller and two compute hosts in containers with systemd, installed as in docs/install.md
 	@deploy/testbed/up.sh
 
-test-testbed: ## the tests of the testbed
+test-testbed: ## Run the tests of the testbed (first: make testbed-up)
 	@deploy/testbed/test.sh
 
-testbed-down: ## takes the testbed away
+testbed-down: ## Remove the testbed
 	@deploy/testbed/down.sh
 
-conditions: ## the interactive conditions on both engines, and the table of docs/conditions.md
+conditions: ## Run the interactive conditions on both engines and update the table in the docs
 	@deploy/packages.sh test
 	@deploy/conditions.sh
 
-check: fmt clippy doc deny ## format, lints, documentation, licences
+check: fmt clippy doc deny ## Check format, lints, documentation and licences
 
 fmt:
 	cargo fmt --all --check
@@ -61,4 +61,4 @@ doc:
 
 deny:
 	@if command -v cargo-deny >/dev/null; then cargo deny check; \
-	else echo 'cargo-deny is not installed: licences and advisories are not checked'; fi
+	else echo 'cargo-deny is not installed, so licences and advisories are not checked; install it with: cargo install cargo-deny'; fi

@@ -1,9 +1,9 @@
 #!/bin/bash
-# Stops the standalone service, also after a crash, and removes everything of it.
+# Stops the standalone service and removes all its data, also after a crash.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 if [ ! -x "$RELEASE/zun-standalone" ]; then
-  # Never built here, so never started from here; but another clone may have.
+  # This clone was never built, but another clone may have started the service.
   [ -e "$STATE" ] || exit 0
   build
 fi

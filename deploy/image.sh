@@ -1,17 +1,16 @@
 #!/bin/bash
-# Makes sure that an engine has the image `cirros`: from its registry where one answers within 5 seconds,
-# else made of this machine's busybox-static. Run as root.
-#   image.sh SOCKET
+# image.sh SOCKET: makes sure that the engine on SOCKET has the image `cirros`. It pulls the image if a registry answers
+# within 5 seconds, and otherwise builds it from this machine's busybox-static. Needs root.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 IMAGE=cirros:latest
-# A registry that answers has this long to send it.
+# Seconds for the whole pull, once a registry has answered.
 PULL=120
 
 engine() { docker --host "unix://$SOCKET" "$@"; }
 
-# Pulls. The client's first line from the registry must be there within 5 s.
+# pull: fails unless the client prints its first line from the registry within 5 s.
 pull() {
   local line answered= client code=0
   exec 3< <(exec timeout "$PULL" docker --host "unix://$SOCKET" pull "$IMAGE" 2>&1)
@@ -26,7 +25,7 @@ pull() {
   [ -n "$answered" ] && [ "$code" = 0 ]
 }
 
-# A root file system with nothing but busybox, as a tar.
+# busybox_root: writes a tar of a root file system that contains only busybox to stdout.
 busybox_root() (
   folder=$(mktemp -d)
   trap 'rm -rf "$folder"' EXIT
@@ -43,7 +42,7 @@ busybox_root() (
   tar --numeric-owner --owner=0 --group=0 -c .
 )
 
-SOCKET=${1:?which engine\'s socket\?}
+SOCKET=${1:?usage: image.sh SOCKET}
 if engine image inspect "$IMAGE" >/dev/null 2>&1; then exit 0; fi
 if pull; then
   say "pulled the image $IMAGE"
@@ -52,4 +51,4 @@ fi
 busybox_root | engine import \
   -c 'ENV PATH=/bin' -c 'ENV HOME=/root' -c 'CMD ["/bin/sh"]' -c 'LABEL org.openstack.zun.made-of=busybox-static' \
   - "$IMAGE" >/dev/null
-say "no registry answered within 5 s: made the image $IMAGE of this machine's busybox-static"
+say "no registry answered within 5 s: built an image from this machine's busybox and tagged it $IMAGE"

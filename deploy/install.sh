@@ -1,24 +1,27 @@
 #!/bin/bash
-# Installs Zun on this machine (Debian 12 or 13 with systemd). Doing it again changes what differs, and nothing else.
+# Installs Zun on this machine (Debian 12 or 13 with systemd). It can be run again: it changes only what differs.
 #
 #   install.sh controller [--name NAME]… [--listen ADDRESS:PORT]
-#       RabbitMQ with TLS, zun-api, the certificate authority and an administrator's token. NAME: what hosts call
-#       this machine, names or addresses, the first one first; its own name where none is given.
+#       Installs RabbitMQ with TLS and zun-api, and creates the CA and an administrator's token. NAME: a DNS name or
+#       IP address of this machine; hosts connect to the first one (default: the output of `hostname`).
+#       ADDRESS:PORT: where zun-api listens (default: 127.0.0.1:9517).
 #   install.sh host NAME [--name NAME]… [--new-password]
-#       on the controller: enrols a compute host. Writes /etc/zun/enrolments/NAME.tar, which is for that host alone.
-#       NAME: what its certificate may say beside its own name, names and addresses; all that clients dial it by.
+#       Run on the controller: enrols the compute host NAME and writes /etc/zun/enrolments/NAME.tar, a secret for
+#       that host only. --name: another DNS name or IP address for its certificate; give each one that clients dial.
 #   install.sh compute --enrolment FILE --address NAME:PORT [--name NAME]…
-#       on that host: Docker, zun-compute, zun-authz, zun-runtime. NAME:PORT: where clients dial its consoles; NAME: other names
-#       and addresses for its certificate. Where it is installed already, --enrolment gives it the new password alone.
+#       Run on the compute host: installs Docker, zun-compute, zun-authz and zun-runtime. NAME:PORT: where clients dial
+#       its consoles. --name: another DNS name or IP address for its certificate. On a host that is already installed,
+#       --enrolment only updates the URL, password and CA of RabbitMQ.
 #   install.sh client
-#       the command zun.
+#       Installs the command zun.
 #   install.sh permissions NAME
-#       what a host's user may do at RabbitMQ (configure, write, read), one a line.
+#       Prints the RabbitMQ permissions of the host's user: configure, write and read, one per line.
 #
-#   --new-password  for controller or host: its user of RabbitMQ gets another password, and connections by the old one end
-#   --dry-run    say what would be done, and do nothing
-#   --uninstall  take controller, compute or client off this machine; settings, keys and rows stay
-#   --purge      with --uninstall: those too
+#   --new-password  with controller or host: change the password of its RabbitMQ user and close that user's connections
+#   --dry-run       print what would be done, and change nothing
+#   --uninstall     remove controller, compute or client from this machine, or host NAME from the controller; keep
+#                   settings, keys and the database
+#   --purge         with --uninstall: remove settings, keys and the database too
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 PATH=$PATH:/usr/sbin:/sbin
@@ -26,18 +29,18 @@ BIN=${ZUN_BIN:-$HERE/bin}
 [ -d "$BIN" ] || BIN=$HERE/../target/release
 
 say() { printf 'zun: %s\n' "$*" >&2; }
-# told WORDS: what is so now; not in a dry run.
-told() { [ -n "$DRY" ] || say "$@"; }
+# report MESSAGE: prints a result; prints nothing in a dry run.
+report() { [ -n "$DRY" ] || say "$@"; }
 fail() { say "$*"; exit 1; }
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0" >&2; exit 2; }
 
-# act WORDS COMMAND…: says it, and does it unless this is a dry run.
+# act MESSAGE COMMAND…: prints the message, and runs the command unless this is a dry run.
 act() {
   say "${DRY:+would }$1"
   [ -n "$DRY" ] || "${@:2}" </dev/null
 }
 
-# place FILE MODE OWNER: writes stdin there where it differs. CHANGED tells that something did.
+# place FILE MODE OWNER: writes stdin to the file if content, mode or owner differ, and then sets CHANGED.
 place() {
   local file=$1 mode=$2 owner=$3 new
   new=$(mktemp)
@@ -51,7 +54,7 @@ place() {
   rm "$new"
 }
 
-# settle FILE OWNER: as place, for what is an operator's to change: it is written once.
+# settle FILE OWNER: like place, but never overwrites: the operator may have changed the file.
 settle() {
   if [ -e "$1" ]; then
     cat >/dev/null
@@ -61,7 +64,8 @@ settle() {
   fi
 }
 
-# set_bus_url FILE URL: in settings that are there. By no other program: a command line can be read by everybody.
+# set_bus_url FILE URL: replaces the URL in existing settings. It runs no other program: every user can read the
+# arguments of a process.
 set_bus_url() {
   local line section='' found='' text=''
   while IFS= read -r line || [ -n "$line" ]; do
@@ -72,14 +76,14 @@ set_bus_url() {
     fi
     text+=$line$'\n'
   done <"$1"
-  [ -n "$found" ] || fail "$1 has no url in [bus]: write it there by hand, and give the same command again"
+  [ -n "$found" ] || fail "cannot set the bus URL: $1 has no \`url\` in [bus]; add it by hand and run the same command again"
   place "$1" 600 root:root < <(printf %s "$text")
 }
 
 binary() {
   local name
   for name in "$@"; do
-    [ -x "$BIN/$name" ] || fail "$BIN/$name is missing: build it, or name the folder of the programs in ZUN_BIN"
+    [ -x "$BIN/$name" ] || fail "$BIN/$name is missing: build it, or set ZUN_BIN to the directory of the programs"
     place "/usr/local/bin/$name" 755 root:root <"$BIN/$name"
   done
 }
@@ -89,14 +93,14 @@ unit() {
   for name in "$@"; do place "/etc/systemd/system/$name" 644 root:root <"$HERE/systemd/$name"; done
 }
 
-# The service's user, its folders, the samples and the page that says all this.
-grounds() {
+# prepare PART: creates the service's user and directories, and installs the sample settings and the manual.
+prepare() {
   local part=$1
   place "/etc/sysusers.d/$part.conf" 644 root:root <"$HERE/systemd/sysusers.d/$part.conf"
   place "/etc/tmpfiles.d/$part.conf" 644 root:root <"$HERE/systemd/tmpfiles.d/$part.conf"
   place "/usr/local/share/zun/config/$part.toml" 644 root:root <"$HERE/config/$part.toml"
   page
-  getent passwd "$part" >/dev/null || act "make the user $part" systemd-sysusers "/etc/sysusers.d/$part.conf"
+  getent passwd "$part" >/dev/null || act "create the user $part" systemd-sysusers "/etc/sysusers.d/$part.conf"
   [ -n "$DRY" ] || systemd-tmpfiles --create "/etc/tmpfiles.d/$part.conf"
 }
 
@@ -106,22 +110,22 @@ page() {
   place /usr/local/share/doc/zun/install.md 644 root:root <"$page"
 }
 
-# start UNIT…: the last one is the service; ready when this returns.
+# start UNIT…: enables all, and starts the last one, which is the service. It is ready when this returns.
 start() {
   local service=${*: -1}
-  [ -z "$CHANGED" ] || act 'tell systemd of the units' systemctl daemon-reload
+  [ -z "$CHANGED" ] || act 'reload systemd' systemctl daemon-reload
   systemctl is-enabled -q "$@" 2>/dev/null || act "enable $*" systemctl enable -q "$@"
   if [ -n "$CHANGED" ] || ! systemctl is-active -q "$service"; then
-    act "start $service" systemctl restart "$service" || fail "$service does not start: journalctl -u $service"
+    act "start $service" systemctl restart "$service" || fail "$service did not start: see journalctl -u $service"
   fi
 }
 
-# need COMMAND:PACKAGE…
+# need COMMAND:PACKAGE…: installs the packages whose commands are missing.
 need() {
   local pair packages=()
   for pair in "$@"; do command -v "${pair%%:*}" >/dev/null || packages+=("${pair#*:}"); done
   [ ${#packages[@]} -gt 0 ] || return 0
-  command -v apt-get >/dev/null || fail "these packages are missing: ${packages[*]}"
+  command -v apt-get >/dev/null || fail "cannot install the packages ${packages[*]}: there is no apt-get on this machine; install them by hand"
   act "install the Debian packages ${packages[*]}" install_packages "${packages[@]}"
 }
 
@@ -132,11 +136,12 @@ install_packages() {
 
 random() { head -c 24 /dev/urandom | base64 | tr '+/' '-_'; }
 
-# As zun-common has it, and not one whose queues would be another host's: zun-compute.NAME and zun-compute.NAME.ask.
+# host_name NAME: fails unless it is a valid host name, by the same rules as in zun-common. A name that ends in .ask would
+# share a queue with another host: each host has the queues zun-compute.NAME and zun-compute.NAME.ask.
 host_name() {
   local label='[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?'
   if ! [[ $1 =~ ^$label(\.$label)*$ ]] || [ ${#1} -gt 253 ] || [[ $1 == *.ask ]]; then
-    fail "\`$1\` is no host name: it must be lower-case DNS labels joined by dots, and not end in .ask"
+    fail "invalid host name \`$1\`: use lower-case DNS labels joined by dots; the name must not end in .ask"
   fi
 }
 
@@ -144,12 +149,12 @@ permissions() {
   host_name "$1"
   local own="zun-compute\\.${1//./\\.}(\\.ask)?"
   echo "^$own\$"
-  # Replies and reports go through the default exchange; what the host refuses is kept aside behind zun.dead.
+  # Replies and reports go through the default exchange; rejected messages go to zun.dead.
   echo "^($own|amq\\.default|zun\\.dead)\$"
   echo "^$own\$"
 }
 
-# remove FILE…, and folders that are empty then
+# remove FILE…: also removes directories that are empty by then.
 remove() {
   local file
   for file in "$@"; do
@@ -161,8 +166,8 @@ remove() {
   done
 }
 
-# off PART UNIT…: stops and removes the units and the grounds of a part.
-off() {
+# uninstall_part PART UNIT…: stops and removes the units of a part, and what prepare created.
+uninstall_part() {
   local part=$1 name
   for name in "${@:2}"; do
     if [ -e "/etc/systemd/system/$name" ]; then
@@ -175,8 +180,9 @@ off() {
   if [ -n "$PURGE" ] && getent passwd "$part" >/dev/null; then act "remove the user $part" userdel "$part"; fi
 }
 
-# off_shared PROGRAM: what several parts have, once the last one is gone. PROGRAM: of the part that goes.
-off_shared() {
+# uninstall_shared PROGRAM: removes the files that several parts share, unless another part is still installed. PROGRAM
+# belongs to the part that is being removed.
+uninstall_shared() {
   local program
   for program in zun-api zun-compute; do
     [ "$program" = "$1" ] || [ ! -e "/usr/local/bin/$program" ] || return 0
@@ -188,12 +194,12 @@ off_shared() {
 client() {
   binary zun
   page
-  told "the command zun is there: set OS_ENDPOINT and OS_TOKEN, and see zun --help"
+  report "installed the command zun: set OS_ENDPOINT and OS_TOKEN, then see zun --help"
 }
 
 client_off() {
   remove /usr/local/bin/zun
-  off_shared zun
+  uninstall_shared zun
 }
 
 # --- the command line ----------------------------------------------------------------------------
@@ -207,7 +213,7 @@ while [ $# -gt 0 ]; do
     --purge) PURGE=yes ;;
     --new-password) NEW_PASSWORD=yes ;;
     --name | --listen | --enrolment | --address)
-      [ $# -gt 1 ] || fail "$1 wants a value"
+      [ $# -gt 1 ] || fail "option $1 needs a value"
       case $1 in
         --name) NAMES+=("$2") ;;
         --listen) LISTEN=$2 ;;
@@ -215,7 +221,7 @@ while [ $# -gt 0 ]; do
         --address) ADDRESS=$2 ;;
       esac
       shift ;;
-    *) fail "\`$1\` is not known here; see $0" ;;
+    *) fail "unknown argument \`$1\`: run $0 without arguments for help" ;;
   esac
   shift
 done
@@ -229,12 +235,12 @@ case $PART in
   permissions) permissions "$HOST"; exit ;;
   *) usage ;;
 esac
-[ "$(id -u)" = 0 ] || fail "this needs root: run it as root, or with sudo"
-[ -d /run/systemd/system ] || fail "systemd does not run here"
-[ -z "$PURGE" ] || [ -n "$OFF" ] || fail "--purge goes with --uninstall"
+[ "$(id -u)" = 0 ] || fail "this needs root: run it as root or with sudo"
+[ -d /run/systemd/system ] || fail "systemd does not run on this machine; the services need it"
+[ -z "$PURGE" ] || [ -n "$OFF" ] || fail "--purge can only be used with --uninstall"
 case $PART in
   controller | host) ;;
-  *) [ -z "$NEW_PASSWORD" ] || fail "--new-password goes with controller or host" ;;
+  *) [ -z "$NEW_PASSWORD" ] || fail "--new-password can only be used with controller or host" ;;
 esac
 umask 022
 case $PART in

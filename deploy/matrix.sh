@@ -1,7 +1,7 @@
 #!/bin/bash
-# What strangers can send, in full, on the installed engine and on Debian 13's: the matrix, forms, smuggling, load. What was
-# tried and what became of it is printed.
-#   matrix.sh [ENGINE…]   "" is the installed one, another is that of a Debian release
+# matrix.sh [ENGINE…]: runs the authorization tests (matrix, forms, smuggling, load) in full length and prints how many
+# requests they tried and how these ended. ENGINE is "" for the installed engine, or a Debian release for its engine
+# (default: both "" and trixie).
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT"
@@ -11,7 +11,7 @@ cargo build --locked --workspace --bins
 cargo test --locked -p zun-tests --test authz --no-run
 code=0
 for engine in "$@"; do
-  say "the matrix, engine ${engine:-as installed}"
+  say "authorization tests: engine ${engine:-installed}"
   as_root env "PATH=$PATH" "HOME=$HOME" "CARGO_TARGET_DIR=$TARGET" "ZUN_TEST_LONG=${ZUN_TEST_LONG:-1}" "ZUN_TEST_ENGINE=$engine" \
     tests/services/with-services.sh cargo test --locked -p zun-tests --no-fail-fast --test authz -- --nocapture --test-threads 2 || code=$?
 done

@@ -1,11 +1,11 @@
 #!/bin/bash
-# Installs the Debian packages that are missing, saying so first.
-#   packages.sh run    what building and running the standalone service needs
-#   packages.sh test   that, and what the tests need
+# Installs missing Debian packages, and prints their names first.
+#   packages.sh run    install what is needed to build and run the standalone service
+#   packages.sh test   install that and what the tests need
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-# A command, and the package that it comes from. A command that is there, however it came, is enough.
+# COMMAND:PACKAGE. The package is installed if the command is missing.
 RUN=(dockerd:docker.io docker:docker-cli containerd:containerd runc:runc iptables:iptables ip:iproute2
   mount:mount unshare:util-linux setsid:util-linux busybox:busybox-static tar:tar cc:gcc)
 TEST=(mmdebstrap:mmdebstrap python3:python3-minimal)
@@ -18,11 +18,11 @@ missing() {
   done
   [ -s /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
   [ -e /usr/include/stdlib.h ] || echo libc6-dev
-  # A busybox that is not static is of no use inside an image.
+  # Only a static busybox works inside an image.
   ! command -v busybox >/dev/null || ! ldd "$(command -v busybox)" >/dev/null 2>&1 || echo busybox-static
 }
 
-# Before Debian 13 the client is part of docker.io.
+# known PACKAGE: before Debian 13 there is no docker-cli, and the client is part of docker.io.
 known() { [ -n "$(apt-cache show --no-all-versions "$1" 2>/dev/null)" ]; }
 
 case ${1:-} in
@@ -32,9 +32,9 @@ case ${1:-} in
 esac
 [ -n "$wanted" ] || exit 0
 
-command -v apt-get >/dev/null || fail "these packages are missing, and there is no apt-get to install them: ${wanted//$'\n'/ }"
+command -v apt-get >/dev/null || fail "cannot install the packages ${wanted//$'\n'/ }: there is no apt-get on this machine; install them by hand"
 how=
-[ "$(id -u)" = 0 ] || how=' through sudo'
+[ "$(id -u)" = 0 ] || how=' with sudo'
 say "installing the missing Debian packages$how: ${wanted//$'\n'/ }"
 as_root apt-get update -q >&2
 packages=()
@@ -43,4 +43,4 @@ for package in $wanted; do
   packages+=("$package")
 done
 as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${packages[@]}" >&2 \
-  || fail "the packages could not be installed"
+  || fail "cannot install the packages: see the output of apt-get above"

@@ -1,14 +1,14 @@
 #!/bin/bash
-# A shell in a container, from nothing: packages, build, the standalone service, an image, and then
-# `zun run -i --name test cirros /bin/sh` on this terminal or pipe. What it started, it takes down.
-# Its exit code is the shell's.
+# Starts a shell in a container: installs packages, builds, starts the standalone service, gets an image, and runs
+# `zun run -i --name test cirros /bin/sh` on this terminal or pipe. It stops what it started, and exits with the exit code
+# of the shell.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 finish() {
   local code=$?
   trap - EXIT
-  if [ -n "$started" ]; then "$ROOT/deploy/down.sh" || say "not all was taken down: try make down"; fi
+  if [ -n "$started" ]; then "$ROOT/deploy/down.sh" || say "could not remove everything: run make down"; fi
   exit "$code"
 }
 
@@ -25,7 +25,7 @@ if [ -n "$started" ]; then
   say "zun run -i --name test cirros /bin/sh"
   zun run -i --name test cirros /bin/sh
 else
-  # The service was up before: leave nothing of ours in it.
+  # The service was already running: leave no container in it.
   say "zun run -i --rm --name test cirros /bin/sh"
   zun run -i --rm --name test cirros /bin/sh
 fi

@@ -1,18 +1,18 @@
 #!/bin/bash
-# All tests, with the services that they need. Arguments go to `cargo test`. With ZUN_TEST_LONG=1 what is tried
-# a tenth of the times is tried in full.
+# Runs all tests with the services that they need. Arguments go to `cargo test`. With ZUN_TEST_LONG=1, repeated tests run in
+# full length; the default is a tenth.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT"
 
-# The tests run the real binaries of this build.
+# The tests run the programs of this build.
 cargo build --locked --workspace --bins
 if [ "$(id -u)" = 0 ]; then
   exec tests/services/with-services.sh cargo test --locked --workspace "$@"
 fi
-# Built by the caller, run by root.
+# The caller builds, root runs.
 cargo test --locked --workspace --no-run
-say "the tests run container engines: they are run through sudo"
+say "the tests start container engines, which needs root: running them with sudo"
 code=0
 sudo env "PATH=$PATH" "HOME=$HOME" "CARGO_TARGET_DIR=$TARGET" "ZUN_TEST_LONG=${ZUN_TEST_LONG:-}" \
   tests/services/with-services.sh cargo test --locked --workspace "$@" || code=$?

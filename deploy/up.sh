@@ -1,5 +1,5 @@
 #!/bin/bash
-# Starts the standalone service in the background, with an image in it; nothing happens where it runs already.
+# Starts the standalone service in the background and gives it an image. Does nothing if it runs already.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 "$ROOT/deploy/packages.sh" run
@@ -7,4 +7,4 @@ build
 mkdir -p "$TARGET"
 standalone up --listen "$LISTEN" >&2
 as_root "$ROOT/deploy/image.sh" "$STATE/engine/docker.sock"
-say "source $ENV_FILE and use zun"
+say "ready; next: source $ENV_FILE, then use zun"

@@ -1,4 +1,4 @@
-# A compute host: Docker, zun-compute, zun-authz, zun-runtime. Sourced by install.sh.
+# Installs and uninstalls a compute host: Docker, zun-compute, zun-authz, zun-runtime. Sourced by install.sh.
 # shellcheck shell=bash
 
 DROP_IN=/etc/systemd/system/docker.service.d/zun.conf
@@ -7,68 +7,69 @@ SETUP=/var/lib/zun-docker-setup
 compute() {
   need dockerd:docker.io
   binary zun-compute zun-authz zun-runtime
-  grounds zun-compute
-  enrolled
+  prepare zun-compute
+  enrol_this_host
   local others=$CHANGED plugin
   CHANGED=
   unit zun-authz.socket zun-authz.service zun-authz.service.d/agent.conf
   plugin=$CHANGED
   unit zun-docker-setup.service zun-compute.service
   [ -z "$others" ] || CHANGED=yes
-  [ -z "$CHANGED" ] || act 'tell systemd of the units' systemctl daemon-reload
+  [ -z "$CHANGED" ] || act 'reload systemd' systemctl daemon-reload
   if [ -e "$SETUP/undone" ]; then
-    say "Docker's listener stays closed: \`docker-setup --undo\` was called here, and \`docker-setup\` ends that"
+    say "Docker's listener stays closed because somebody ran \`docker-setup --undo\`: run \`docker-setup\` to open it"
   else
     act "set up Docker's listener" /usr/local/bin/zun-compute --config /etc/zun/zun-compute.toml docker-setup \
-      || fail "Docker was left as it was; once that is mended, give the same command again"
+      || fail "Docker's listener was not set up and Docker was not changed: fix the error above and run the same command again"
   fi
   renew_plugin "$plugin"
   start zun-compute.service
-  told "the agent of this host serves"
+  report "the agent of this host is running"
 }
 
-# renew_plugin CHANGED: the plugin that runs is the one that is installed, by its unit as it is. Its socket stays, so
-# that Docker's questions wait meanwhile.
+# renew_plugin CHANGED: restarts the plugin if its unit changed or an older program runs. The socket stays, so Docker's
+# requests wait during the restart.
 renew_plugin() {
   local pid
   pid=$(systemctl show -P MainPID zun-authz.service 2>/dev/null || echo 0)
   [ "$pid" -gt 0 ] 2>/dev/null || return 0
   [ -n "$1" ] || ! [ "/proc/$pid/exe" -ef /usr/local/bin/zun-authz ] || return 0
-  act 'restart zun-authz.service; consoles go on' systemctl try-restart zun-authz.service \
-    || fail "zun-authz does not start, and Docker answers nobody without it: journalctl -u zun-authz"
+  act 'restart zun-authz.service; open consoles are not interrupted' systemctl try-restart zun-authz.service \
+    || fail "zun-authz did not start, and Docker refuses every request without it: see journalctl -u zun-authz"
   [ -n "$DRY" ] || timeout 20 /usr/local/bin/zun-authz --stats >/dev/null \
-    || fail "zun-authz does not answer, and Docker answers nobody without it: journalctl -u zun-authz"
+    || fail "zun-authz does not answer, and Docker refuses every request without it: see journalctl -u zun-authz"
 }
 
-# The settings, from what the controller gave; once. A later enrolment says how the bus is reached, and no more.
-enrolled() {
-  local file=/etc/zun/zun-compute.toml host url authority version
+# Writes the settings from the enrolment of the controller. If there are settings already, a new enrolment only changes
+# the URL and the CA of the bus.
+enrol_this_host() {
+  local file=/etc/zun/zun-compute.toml host url ca version
   if [ -e "$file" ] && [ -z "$ENROLMENT" ]; then
     say "keep $file as it is"
     return
   fi
-  [ -f "$ENROLMENT" ] || fail "--enrolment FILE is missing: the controller writes it (install.sh host NAME)"
-  # Each on its own: a failure inside of a longer line would not end this script.
+  [ -f "$ENROLMENT" ] || fail "--enrolment needs a file: write it on the controller with \`install.sh host NAME\`, and copy it here"
+  # One assignment a line: set -e does not see a failure inside a longer command.
   host=$(from_enrolment host)
   url=$(from_enrolment bus-url)
-  authority=$(from_enrolment bus-ca.pem)
+  ca=$(from_enrolment bus-ca.pem)
   host_name "$host"
-  [[ $url =~ ^amqps://[^[:space:]\"]+$ && $authority == *'END CERTIFICATE'* ]] || fail "$ENROLMENT is no enrolment"
+  [[ $url =~ ^amqps://[^[:space:]\"]+$ && $ca == *'END CERTIFICATE'* ]] || fail "$ENROLMENT is not an enrolment: write it again with \`install.sh host NAME\` on the controller"
   if [ -e "$file" ]; then
-    grep -qx "host = \"$host\"" "$file" || fail "$ENROLMENT is for $host, and $file is not"
-    place /etc/zun/bus-ca.pem 644 root:root <<<"$authority"
+    grep -qx "host = \"$host\"" "$file" || fail "$ENROLMENT is for $host, but $file is for another host"
+    place /etc/zun/bus-ca.pem 644 root:root <<<"$ca"
     set_bus_url "$file" "$url"
     return
   fi
   [[ $ADDRESS =~ ^[^:/]+:[0-9]+$|^\[[0-9a-f:]+\]:[0-9]+$ ]] \
-    || fail "--address \`$ADDRESS\` must be like compute1.example.org:2376: where clients dial this host's consoles"
+    || fail "invalid --address \`$ADDRESS\`: give the name and port where clients dial this host's consoles, such as compute1.example.org:2376"
   version=$(engine_version)
-  place /etc/zun/bus-ca.pem 644 root:root <<<"$authority"
+  place /etc/zun/bus-ca.pem 644 root:root <<<"$ca"
   settle "$file" root:root < <(compute_settings "$host" "$url" "$version")
-  told "$ENROLMENT has done its part: delete it here, and on the controller"
+  report "$ENROLMENT is no longer needed: delete it here and on the controller"
 }
 
-from_enrolment() { tar -xOf "$ENROLMENT" "$1" || fail "$ENROLMENT is no enrolment"; }
+from_enrolment() { tar -xOf "$ENROLMENT" "$1" || fail "$ENROLMENT is not an enrolment: it has no \`$1\`"; }
 
 # compute_settings HOST URL VERSION
 compute_settings() {
@@ -76,7 +77,7 @@ compute_settings() {
   names=$(printf ', "%s"' "${NAMES[@]}")
   [ ${#NAMES[@]} -gt 0 ] || names=
   cat <<TOML
-# Every key: /usr/local/share/zun/config/zun-compute.toml
+# All settings: /usr/local/share/zun/config/zun-compute.toml
 host = "$1"
 
 [bus]
@@ -92,14 +93,15 @@ names = [${names#, }]
 TOML
 }
 
-# The newest version of Docker's API that the engine speaks.
+# Prints the newest version of the Docker API that the engine speaks.
 engine_version() {
   docker version --format '{{.Server.APIVersion}}' 2>/dev/null || { [ -n "$DRY" ] && echo 1.41; } \
-    || fail "Docker does not answer: systemctl status docker"
+    || fail "Docker does not answer: see systemctl status docker"
 }
 
-# Whether containers were made with zun-runtime, which they need for as long as they are there; also where nobody can say.
-sized() {
+# has_sized_containers: succeeds if a container uses zun-runtime, or if Docker cannot say. Such a container needs the
+# program until it is removed.
+has_sized_containers() {
   local containers runtimes
   command -v docker >/dev/null || return 1
   containers=$(docker ps -aq --no-trunc 2>/dev/null) || return 0
@@ -109,40 +111,41 @@ sized() {
   grep -qx zun-sized <<<"$runtimes"
 }
 
-# Docker requires zun-authz.socket for as long as the drop-in says so: without it Docker would not start any more.
+# Closes Docker's listener. The drop-in makes Docker require zun-authz.socket, so it must go first: Docker would not
+# start without the socket.
 listener_off() {
   local program=/usr/local/bin/zun-compute
   [ -x "$program" ] || program=$BIN/zun-compute
   if [ -e "$SETUP/former.json" ]; then
-    [ -x "$program" ] || fail "$program is missing, and only it can put Docker's listener back as it was"
-    act "put Docker's listener back as it was" "$program" --config /etc/zun/zun-compute.toml docker-setup --undo \
-      || fail "nothing was taken away: Docker would not start without zun-authz"
+    [ -x "$program" ] || fail "cannot restore Docker's settings: $program is missing; install it again first"
+    act "restore Docker's former settings" "$program" --config /etc/zun/zun-compute.toml docker-setup --undo \
+      || fail "Docker's settings were not restored, so nothing was removed: fix the error above and run the same command again"
   fi
   if [ -e "$DROP_IN" ] && [ -z "$DRY" ]; then
-    fail "$DROP_IN is there, and $SETUP/former.json, which says what was there before, is not: remove it, put Docker's \
-settings right by hand, restart Docker, and give the same command again"
+    fail "cannot restore Docker's settings: $DROP_IN exists, but the record of the former settings $SETUP/former.json does not. \
+Remove the drop-in, correct Docker's settings by hand, restart Docker, and run the same command again"
   fi
-  # Whoever installs it again wants the listener again.
+  # A later installation opens the listener again.
   remove "$SETUP/undone" "$SETUP"
 }
 
 compute_off() {
-  # The agent first: it would ask for a certificate again.
+  # The agent goes first: it would request a new certificate.
   [ ! -e /etc/systemd/system/zun-compute.service ] || act 'stop zun-compute.service' systemctl stop zun-compute.service
   listener_off
   remove /etc/systemd/system/zun-authz.service.d/agent.conf /etc/systemd/system/zun-authz.service.d
-  off zun-compute zun-compute.service zun-docker-setup.service zun-authz.service zun-authz.socket
+  uninstall_part zun-compute zun-compute.service zun-docker-setup.service zun-authz.service zun-authz.socket
   remove /usr/local/bin/zun-compute /usr/local/bin/zun-authz
-  if sized; then
-    say "kept: /usr/local/bin/zun-runtime, which containers that were made with it need; once they are removed, give the same command again"
+  if has_sized_containers; then
+    say "kept: /usr/local/bin/zun-runtime, because containers use it: remove them and run the same command again"
   else
     remove /usr/local/bin/zun-runtime
   fi
   if [ -n "$PURGE" ]; then
-    act 'remove the settings, the certificate and the sizes of terminals' \
+    act 'remove the settings, the certificate and the state in /var/lib/zun-compute' \
       rm -rf /etc/zun/pki /etc/zun/zun-compute.toml /var/lib/zun-compute
   else
     say "kept: /etc/zun (--purge removes it)"
   fi
-  off_shared zun-compute
+  uninstall_shared zun-compute
 }

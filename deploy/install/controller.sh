@@ -1,4 +1,4 @@
-# The controller: RabbitMQ, zun-api, the authority, and the enrolment of hosts. Sourced by install.sh.
+# Installs and uninstalls the controller (RabbitMQ, zun-api, the CA), and enrols hosts. Sourced by install.sh.
 # shellcheck shell=bash
 BUS=/etc/zun/bus
 BROKER=/etc/rabbitmq/zun
@@ -8,39 +8,39 @@ controller() {
   need rabbitmqctl:rabbitmq-server openssl:openssl
   [ ${#NAMES[@]} -gt 0 ] || NAMES=("$(hostname)")
   binary zun-api zun
-  grounds zun-api
+  prepare zun-api
   local zun_changed=$CHANGED
   CHANGED=
   broker
   CHANGED=$zun_changed
-  place /etc/zun/bus-ca.pem 644 root:root <"$(now "$BUS/ca.pem")"
+  place /etc/zun/bus-ca.pem 644 root:root <"$(existing "$BUS/ca.pem")"
   bus_user zun-api '.*' '.*' '.*'
   if [ -e /etc/zun/zun-api.toml ] && [ -n "$RENEWED" ]; then
     set_bus_url /etc/zun/zun-api.toml "$(bus_url zun-api "${NAMES[0]}")"
   else
     settle /etc/zun/zun-api.toml root:root < <(api_settings)
   fi
-  authority
+  ca
   administrator
   unit zun-api.service
   start zun-api.service
-  told "zun-api serves; as root: . /etc/zun/admin.env && zun list; then: $0 host NAME for each compute host"
+  report "zun-api is running. Try it as root: . /etc/zun/admin.env && zun list. Next, for each compute host: $0 host NAME"
 }
 
-# What a dry run would read and is not there yet.
-now() { if [ -e "$1" ]; then echo "$1"; else echo /dev/null; fi; }
+# existing FILE: prints its path, or /dev/null if it does not exist yet, as in a dry run.
+existing() { if [ -e "$1" ]; then echo "$1"; else echo /dev/null; fi; }
 
-# RabbitMQ speaks TLS on 5671, with a certificate of an authority for this alone.
+# RabbitMQ listens with TLS on port 5671. Its certificate comes from a CA that is used for nothing else.
 broker() {
-  [ -e "$BUS/ca.pem" ] || act "make the authority of the bus in $BUS" bus_authority
+  [ -e "$BUS/ca.pem" ] || act "create the CA of the bus in $BUS" bus_ca
   local wanted="${NAMES[*]}"
   if [ "$(cat "$BROKER/names" 2>/dev/null)" != "$wanted" ] \
     || ! openssl x509 -checkend $((60 * 86400)) -noout -in "$BROKER/cert.pem" >/dev/null 2>&1; then
     CHANGED=yes
-    act "make the certificate of RabbitMQ for $wanted" broker_certificate
+    act "create the certificate of RabbitMQ for $wanted" broker_certificate
   fi
   place /etc/rabbitmq/conf.d/zun.conf 644 root:root <<CONF
-# TLS for Zun's services. The other listeners are as they were.
+# A TLS listener for Zun's services. The other listeners are unchanged.
 listeners.ssl.default = 5671
 ssl_options.cacertfile = $BROKER/ca.pem
 ssl_options.certfile = $BROKER/cert.pem
@@ -52,22 +52,22 @@ ssl_options.fail_if_no_peer_cert = false
 CONF
   start rabbitmq-server.service
   if ! rabbitmqctl -q list_vhosts 2>/dev/null | grep -qx "$VHOST"; then
-    act "make the virtual host $VHOST" rabbitmqctl -q add_vhost "$VHOST"
+    act "create the virtual host $VHOST" rabbitmqctl -q add_vhost "$VHOST"
   fi
 }
 
-bus_authority() (
+bus_ca() (
   umask 077
   mkdir -p "$BUS/users"
   openssl req -x509 -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 \
     -keyout "$BUS/ca.key" -out "$BUS/ca.pem" -config <(cat <<CONF
 [req]
 distinguished_name = name
-x509_extensions = authority
+x509_extensions = ca
 prompt = no
 [name]
 CN = Zun bus
-[authority]
+[ca]
 basicConstraints = critical, CA:TRUE
 keyUsage = critical, keyCertSign, cRLSign
 subjectKeyIdentifier = hash
@@ -100,21 +100,21 @@ CONF
   echo "${NAMES[*]}" >"$BROKER/names"
 )
 
-# bus_user NAME CONFIGURE WRITE READ: with the password in $BUS/users/NAME, which is made where it is missing or to be
-# another one. RENEWED tells that it was.
+# bus_user NAME CONFIGURE WRITE READ: creates the user with the password in $BUS/users/NAME. It creates a password if
+# there is none or with --new-password, and then sets RENEWED.
 bus_user() {
   local name=$1 file=$BUS/users/$1
   if [ ! -s "$file" ] || [ -n "$NEW_PASSWORD" ]; then
-    act "make a password for the user $name of RabbitMQ" new_password "$file"
+    act "create a password for the RabbitMQ user $name" new_password "$file"
     RENEWED=yes
   fi
   if ! rabbitmqctl -q list_users 2>/dev/null | cut -f1 | grep -qxF "$name"; then
-    act "make the user $name of RabbitMQ" add_user "$name"
+    act "create the RabbitMQ user $name" add_user "$name"
   elif [ -n "$RENEWED" ]; then
-    act "change the password of the user $name of RabbitMQ, and end its connections" change_password "$name"
+    act "change the password of the RabbitMQ user $name and close its connections" change_password "$name"
   fi
   if ! rabbitmqctl -q list_user_permissions "$name" 2>/dev/null | grep -qxF "$(printf '%s\t' "$VHOST" "$2" "$3")$4"; then
-    act "give $name its permissions" rabbitmqctl -q set_permissions -p "$VHOST" "$@"
+    act "set the permissions of the RabbitMQ user $name" rabbitmqctl -q set_permissions -p "$VHOST" "$@"
   fi
 }
 
@@ -124,18 +124,18 @@ new_password() (
   random >"$1"
 )
 
-# The password goes in by stdin: a command line can be read by everybody.
+# Passwords are passed on stdin: every user can read the arguments of a process.
 add_user() { rabbitmqctl -q add_user "$1" <"$BUS/users/$1" >/dev/null; }
 change_password() {
   rabbitmqctl -q change_password "$1" <"$BUS/users/$1" >/dev/null
   rabbitmqctl -q close_all_user_connections "$1" 'the password was changed' >/dev/null
 }
 
-bus_url() { echo "amqps://$1:$(cat "$(now "$BUS/users/$1")")@$2:5671/$VHOST"; }
+bus_url() { echo "amqps://$1:$(cat "$(existing "$BUS/users/$1")")@$2:5671/$VHOST"; }
 
 api_settings() {
   cat <<TOML
-# Every key: /usr/local/share/zun/config/zun-api.toml
+# All settings: /usr/local/share/zun/config/zun-api.toml
 [http]
 listen = "$LISTEN"
 
@@ -151,19 +151,19 @@ ca_directory = "/var/lib/zun/ca"
 TOML
 }
 
-authority() {
+ca() {
   [ ! -e /var/lib/zun/ca/ca.pem ] || return 0
-  act 'make the certificate authority in /var/lib/zun/ca' new_authority
+  act 'create the CA in /var/lib/zun/ca' new_ca
 }
 
-new_authority() {
+new_ca() {
   install -d -m 700 -o zun-api -g zun-api /var/lib/zun
-  authority_does ca init
+  as_ca_owner ca init
 }
 
 administrator() {
   [ ! -e /etc/zun/tokens.toml ] || return 0
-  act "make an administrator's token: /etc/zun/admin.env" new_administrator
+  act "create an administrator's token in /etc/zun/admin.env" new_administrator
 }
 
 new_administrator() (
@@ -172,7 +172,7 @@ new_administrator() (
   token=$(random)
   [[ $LISTEN != 0.0.0.0:* && $LISTEN != '[::]':* ]] || at=${NAMES[0]}:${LISTEN##*:}
   cat >/etc/zun/admin.env <<ENV
-# How to call zun-api as its administrator: source this.
+# Source this file to call zun-api as administrator.
 export OS_AUTH_TYPE=admin_token
 export OS_ENDPOINT=http://$at/v1
 export OS_TOKEN=$token
@@ -187,20 +187,20 @@ TOML
   chown zun-api:zun-api /etc/zun/tokens.toml
 )
 
-# Enrols a host: the names of its certificate, its user at RabbitMQ, and what it must know, in one file.
+# Enrols a host: records the names of its certificate, creates its RabbitMQ user, and writes its enrolment file.
 host() {
   host_name "$HOST"
-  [ -e "$BROKER/names" ] || fail "this is no controller yet: $0 controller"
+  [ -e "$BROKER/names" ] || fail "this machine is not a controller: run $0 controller first"
   local rules file=/etc/zun/enrolments/$HOST.tar user=zun-compute.$HOST
   enrol "${NAMES[@]}"
   mapfile -t rules < <(permissions "$HOST")
   bus_user "$user" "${rules[@]}"
   if [ -e "$file" ] && [ -z "$RENEWED" ]; then say "keep $file as it is"; else act "write $file" enrolment "$file"; fi
-  told "take $file to $HOST, by a way that nobody else reads, and there: install.sh compute --enrolment $HOST.tar …; \
-then delete it here and there"
+  report "next: copy $file to $HOST over a private channel, run there \`install.sh compute --enrolment $HOST.tar …\`, \
+and delete both copies"
 }
 
-# Once; later with names, to change them.
+# enrol NAME…: enrols the host for a certificate. A later call with names replaces them.
 enrol() {
   local name names=()
   if [ $# = 0 ] && [ -e "/var/lib/zun/ca/hosts/$HOST" ]; then
@@ -208,11 +208,11 @@ enrol() {
     return
   fi
   for name in "$@"; do names+=(--name "$name"); done
-  act "enrol $HOST for a certificate: $HOST $*" authority_does host enrol "$HOST" "${names[@]}"
+  act "enrol $HOST for a certificate: $HOST $*" as_ca_owner host enrol "$HOST" "${names[@]}"
 }
 
-# authority_does COMMAND…: zun-api as who owns the authority.
-authority_does() { runuser -u zun-api -- /usr/local/bin/zun-api "$@" --directory /var/lib/zun/ca; }
+# as_ca_owner COMMAND…: runs zun-api as the owner of the CA.
+as_ca_owner() { runuser -u zun-api -- /usr/local/bin/zun-api "$@" --directory /var/lib/zun/ca; }
 
 enrolment() (
   umask 077
@@ -230,34 +230,34 @@ enrolment() (
 host_off() {
   host_name "$HOST"
   if rabbitmqctl -q list_users 2>/dev/null | cut -f1 | grep -qxF "zun-compute.$HOST"; then
-    act "remove the user zun-compute.$HOST of RabbitMQ" rabbitmqctl -q delete_user "zun-compute.$HOST"
+    act "remove the RabbitMQ user zun-compute.$HOST" rabbitmqctl -q delete_user "zun-compute.$HOST"
   fi
   if [ -e "/var/lib/zun/ca/hosts/$HOST" ]; then
-    act "sign no certificate for $HOST any more" authority_does host remove "$HOST"
+    act "stop signing certificates for $HOST" as_ca_owner host remove "$HOST"
   fi
   remove "/etc/zun/enrolments/$HOST.tar" "$BUS/users/zun-compute.$HOST"
 }
 
 controller_off() {
-  off zun-api zun-api.service
+  uninstall_part zun-api zun-api.service
   remove /usr/local/bin/zun-api
   if [ -e /etc/rabbitmq/conf.d/zun.conf ]; then
     remove /etc/rabbitmq/conf.d/zun.conf
-    act 'restart RabbitMQ without it' systemctl restart rabbitmq-server.service
+    act 'restart RabbitMQ without the TLS listener' systemctl restart rabbitmq-server.service
   fi
   if [ -n "$PURGE" ]; then
     controller_purge
   else
-    say "kept: /etc/zun, /var/lib/zun, the virtual host $VHOST and the users of RabbitMQ (--purge removes them)"
+    say "kept: /etc/zun, /var/lib/zun, the virtual host $VHOST and the RabbitMQ users (--purge removes them)"
   fi
   say "kept: /usr/local/bin/zun (install.sh client --uninstall removes it)"
-  off_shared zun-api
+  uninstall_shared zun-api
 }
 
 controller_purge() {
   local user
   for user in $(rabbitmqctl -q list_users 2>/dev/null | cut -f1 | grep -E '^zun-(api$|compute\.)'); do
-    act "remove the user $user of RabbitMQ" rabbitmqctl -q delete_user "$user"
+    act "remove the RabbitMQ user $user" rabbitmqctl -q delete_user "$user"
   done
   if rabbitmqctl -q list_vhosts 2>/dev/null | grep -qx "$VHOST"; then
     act "remove the virtual host $VHOST" rabbitmqctl -q delete_vhost "$VHOST"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Takes the testbed away: hosts, engine, bridges, all of its state. The tars of the images stay in target/test-cache.
+# Removes the testbed: its hosts, engine, bridges and state. The tars of its images stay in target/test-cache.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 need_root "$@"
@@ -9,4 +9,4 @@ if engine version >/dev/null 2>&1; then
 fi
 stop_engine
 rm -f "$TARGET/testbed.env"
-say down
+say "removed"

@@ -1,24 +1,23 @@
 #!/bin/bash
-# The images of the hosts, in the engine of the testbed; made of Debian's own packages, without a registry.
-#   images.sh            into the engine
-# A root file system is kept as a tar under target/test-cache, and made once.
+# Builds the images of the hosts from Debian packages, without a registry, in the testbed's engine. Each root file system is
+# built once and kept as a tar in target/test-cache.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 BASE=systemd,systemd-sysv,dbus,iproute2,iptables,ca-certificates,procps,openssl,busybox-static,curl
-# What docs/install.md lets install.sh install; here it is in the image, since the hosts reach no mirror.
+# Packages that install.sh would install. The images contain them because the hosts cannot reach a mirror.
 CONTROLLER=$BASE,rabbitmq-server
 COMPUTE=$BASE,docker.io
 
-# `deb URI SUITE COMPONENT` lines for another suite of the same mirror.
+# sources_of SUITE: prints lines `deb URI SUITE COMPONENT` for another suite of this machine's mirror.
 sources_of() {
   local own
   own=$(suite)
   sources | awk -v own="$own" -v wanted="$1" '$3 == own || index($3, own "-") == 1 {sub("^" own, wanted, $3); print}' | sort -u
 }
 
-# What differs from a machine: PID 1 finds its control groups read-write, and what belongs to the whole machine
-# (its sysctls, modules, devices, the clock) is left alone. $1 is the root.
+# configure ROOT: adapts the root file system to a container. It makes the control groups writable for PID 1, and disables
+# units that would change the whole machine (sysctls, modules, devices, the clock).
 configure() {
   local root=$1 unit
   cat >"$root/sbin/testbed-init" <<'INIT'
@@ -40,7 +39,7 @@ INIT
   rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/var/lib/rabbitmq/mnesia
 }
 
-# bootstrap SUITE PACKAGES: a tar of the root file system on stdout. The mounts end with their name space.
+# bootstrap SUITE PACKAGES: writes a tar of the root file system to stdout. The mounts end with their namespace.
 bootstrap() {
   local via
   via=$(proxy)
@@ -58,17 +57,17 @@ bootstrap() {
         || { tail -20 "$work/log" >&2; exit 1; }'
 }
 
-# image NAME SUITE PACKAGES
+# image NAME SUITE PACKAGES: builds the image unless the engine has it.
 image() {
   local name=$1 hash tar
   hash=$({ sources_of "$2"; echo "$2 $3"; declare -f configure bootstrap; } | sha256sum | cut -c1-12)
   tar=$CACHE/$name-$hash.tar
   if ! engine image inspect "$name:$hash" >/dev/null 2>&1; then
     if [ ! -s "$tar" ]; then
-      say "making the image $name from Debian packages ($2; a minute or two, once)"
+      say "building the image $name from Debian packages ($2; takes a minute or two, only once)"
       mkdir -p "$CACHE"
       rm -f "$CACHE/$name"-*.tar
-      bootstrap "$2" "$3" >"$tar.part" || { rm -f "$tar.part"; fail "the image $name could not be made"; }
+      bootstrap "$2" "$3" >"$tar.part" || { rm -f "$tar.part"; fail "cannot build the image $name: see the output above"; }
       mv "$tar.part" "$tar"
     fi
     engine import -c 'ENV container=docker' -c 'ENV LANG=C.UTF-8' -c 'VOLUME /var/lib/docker' \

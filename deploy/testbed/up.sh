@@ -1,13 +1,13 @@
 #!/bin/bash
-# Several real hosts on this machine: a controller and two compute hosts (Debian 12 and 13), each a container with
-# systemd as PID 1, its own address and its own dockerd, installed as docs/install.md says. Beside the machine's own
-# Docker, if it has one. `down.sh` takes all of it away.
+# Starts a testbed on this machine: a controller and two compute hosts (Debian 12 and 13). Each is a container with systemd
+# as PID 1, its own address and its own dockerd, installed as docs/install.md says. The testbed has its own engine and does
+# not touch the machine's Docker. `down.sh` removes all of it.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 need_root "$@"
 
-# --privileged asks for every capability, and fails where this machine cannot give one. The clock and the modules are
-# the whole machine's, so no host gets those.
+# Prints the capabilities of a host. --privileged would request all of them, and fails if this machine lacks one. The
+# clock and the kernel modules belong to the whole machine, so no host gets those.
 capabilities() {
   local names=(CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE
     NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE
@@ -38,10 +38,10 @@ booted() {
   case $(on "$1" systemctl is-system-running 2>/dev/null </dev/null) in running | degraded) ;; *) return 1 ;; esac
 }
 
-# What install.md tells an operator to carry to each host.
+# carry HOST: unpacks the package on the host, as install.md says.
 carry() { on "$1" tar -C /root -xzf - <"$TARGET/zun.tar.gz"; }
 
-# An image for the host's Docker, without a registry.
+# image_on HOST: gives the host's Docker an image, without a registry.
 image_on() {
   tar -C "$ROOT" -c deploy/lib.sh deploy/image.sh | on "$1" tar -C /tmp -xf -
   on "$1" bash -c 'docker image inspect cirros:latest >/dev/null 2>&1 || /tmp/deploy/image.sh /var/run/docker.sock' </dev/null
@@ -57,11 +57,11 @@ engine network inspect "$NETWORK" >/dev/null 2>&1 || engine network create --sub
 for host in "${HOSTS[@]}"; do IFS=: read -r name image _ <<<"$host" && start_host "$name" "$image"; done
 for host in "${HOSTS[@]}"; do
   name=${host%%:*}
-  wait_for 90 "the boot of $name" booted "$name"
+  wait_for 90 "$name" booted "$name"
   carry "$name"
 done
 
-# From here on: docs/install.md.
+# The rest follows docs/install.md.
 on controller /root/zun/install.sh controller --name controller --name "$(address controller)" --listen 0.0.0.0:9517
 for name in compute1 compute2; do
   on controller /root/zun/install.sh host "$name" --name "$(address "$name")"
@@ -74,4 +74,4 @@ umask 077
 { on controller cat /etc/zun/admin.env </dev/null | sed "s#//controller:#//$(address controller):#"
   echo "export PATH=${ZUN_BIN:-$TARGET/release}:\$PATH"
 } >"$env"
-say "up after $SECONDS s: . $env && zun run -i --host compute2 --name test cirros /bin/sh"
+say "ready after $SECONDS s; next: . $env && zun run -i --host compute2 --name test cirros /bin/sh"

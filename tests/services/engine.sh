@@ -1,28 +1,28 @@
 #!/bin/bash
-# Makes another Debian release's Docker engine ready to run on this machine, beside the one that is installed,
-# and prints the directory with the `dockerd` that starts it, to be put first in PATH.
+# Unpacks the Docker engine of another Debian release, and prints the directory of a `dockerd` that starts it. Put that
+# directory first in PATH.
 #   engine.sh SUITE     such as trixie (Debian 13)
-# Its packages are only unpacked. The engine runs in a mount namespace in which they lie over /usr: its own programs
-# and libraries, and everything else (paths, sockets, network) as on this machine. The second time it is there.
+# Its packages are not installed, only unpacked (once, into the cache). The engine runs in a mount namespace where they
+# replace /usr. It uses its own programs and libraries, and the paths, sockets and network of this machine.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 PACKAGES=docker.io,iptables,procps,kmod,mount,util-linux,coreutils,dash,tar,xz-utils
 
-# The package sources of this machine, for that release.
+# sources_of SUITE: prints the package source of this machine for that release.
 sources_of() {
   local uri
   uri=$(sources | awk '$3 !~ /-/ && /main/ {print $2; exit}')
-  [ -n "$uri" ] || fail "this machine has no package source to take $1 from"
+  [ -n "$uri" ] || fail "cannot find a package mirror for $1: apt has no source on this machine"
   echo "deb $uri $1 main"
 }
 
-# The usr of that release, in the directory $2.
+# unpack SUITE DIRECTORY: unpacks /usr of that release into the directory.
 unpack() {
   local via
   via=$(proxy)
   work=$(mktemp -d "$CACHE/engine.XXXXXX")
-  # By its name: at the exit the variable is gone.
+  # Expanded now: the variable is local and unset at exit.
   trap "rm -rf --one-file-system '$work'" EXIT
   chmod 755 "$work"
   mmdebstrap --quiet --mode=root --variant=extract --format=directory --include="$PACKAGES" \
@@ -34,21 +34,21 @@ unpack() {
   mv "$work/root/usr" "$2/usr"
 }
 
-[ $# = 1 ] || { sed -n '2,7s/^# \?//p' "$0" >&2; exit 2; }
+[ $# = 1 ] || { sed -n '2,6s/^# \?//p' "$0" >&2; exit 2; }
 need_root
 suite=$1
 engine=$CACHE/engine-$suite
-[ "$(suite)" != "$suite" ] || fail "$suite is this machine's own release: its engine needs no making"
+[ "$(suite)" != "$suite" ] || fail "$suite is this machine's own release: use the installed engine"
 if [ ! -x "$engine/bin/dockerd" ]; then
-  command -v mmdebstrap >/dev/null || fail "mmdebstrap is missing; deploy/packages.sh test installs it"
-  say "unpacking the Docker engine of Debian's $suite (about a minute, once)"
+  command -v mmdebstrap >/dev/null || fail "cannot unpack the engine of $suite: mmdebstrap is missing; install it with deploy/packages.sh test"
+  say "unpacking the Docker engine of Debian $suite (takes about a minute, only once)"
   mkdir -p "$CACHE"
   rm -rf --one-file-system "$engine"
-  unpack "$suite" "$engine" || fail "the engine of $suite could not be made"
+  unpack "$suite" "$engine" || fail "cannot unpack the engine of $suite: see the output above"
   mkdir -p "$engine/bin"
   cat >"$engine/bin/dockerd" <<WRAPPER
 #!/bin/sh
-# dockerd of Debian's $suite.
+# dockerd of Debian $suite.
 exec unshare --mount --propagation slave -- /bin/sh -c 'mount --rbind "\$0" /usr && exec /usr/sbin/dockerd "\$@"' '$engine/usr' "\$@"
 WRAPPER
   chmod 755 "$engine/bin/dockerd"

@@ -1,14 +1,15 @@
 #!/bin/bash
-# Makes sure that the engine has the RabbitMQ image of the tests and prints its name.
-#   rabbitmq-image.sh          into the engine that DOCKER_HOST names
-#   rabbitmq-image.sh --cache  only makes the root file system, under target/test-cache
-# It is made of this machine's own Debian packages: no registry is needed. The second time it comes from the cache.
+# Makes sure that the engine has the tests' RabbitMQ image, and prints its name.
+#   rabbitmq-image.sh          import it into the engine that DOCKER_HOST names
+#   rabbitmq-image.sh --cache  only build the root file system, in target/test-cache
+# It is built once from this machine's Debian packages, without a registry.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 PACKAGES=rabbitmq-server,ca-certificates
 
-# What is done in the new root; $1 is its folder. Part of the recipe, and so of the image's name.
+# configure ROOT: configures RabbitMQ in the new root file system. It is part of the recipe, so the image's name depends
+# on it.
 configure() {
   local root=$1
   cat >"$root/etc/rabbitmq/rabbitmq.conf" <<'CONF'
@@ -38,9 +39,9 @@ recipe() {
   { sources; echo "$PACKAGES"; declare -f configure bootstrap; printf '%s\n' "${CHANGES[@]}"; } | sha256sum | cut -c1-12
 }
 
-# A tar of the root file system on stdout. The mounts live in a name space of their own and end with it.
+# bootstrap: writes a tar of the root file system to stdout. The mounts end with their namespace.
 bootstrap() {
-  command -v mmdebstrap >/dev/null || fail "mmdebstrap is missing; deploy/packages.sh test installs it"
+  command -v mmdebstrap >/dev/null || fail "cannot build the RabbitMQ image: mmdebstrap is missing; install it with deploy/packages.sh test"
   local via
   via=$(proxy)
   HOOK=$(declare -f configure) SOURCES=$(sources) SUITE=$(suite) PACKAGES=$PACKAGES VIA=$via \
@@ -63,9 +64,9 @@ image=zun-test-rabbitmq:$hash
 tar=$CACHE/zun-test-rabbitmq-$hash.tar
 if [ ! -s "$tar" ]; then
   mkdir -p "$CACHE"
-  say "making the RabbitMQ image from Debian packages (about a minute, once)"
+  say "building the RabbitMQ image from Debian packages (takes about a minute, only once)"
   rm -f "$CACHE"/zun-test-rabbitmq-*.tar
-  bootstrap >"$tar.part" || { rm -f "$tar.part"; fail "the RabbitMQ image could not be made"; }
+  bootstrap >"$tar.part" || { rm -f "$tar.part"; fail "cannot build the RabbitMQ image: see the output above"; }
   mv "$tar.part" "$tar"
 fi
 if [ "${1:-}" != --cache ] && ! docker image inspect "$image" >/dev/null 2>&1; then

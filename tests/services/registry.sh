@@ -1,5 +1,5 @@
 #!/bin/bash
-# Prints the path of Debian's docker-registry. Its package is only unpacked: installed, it would begin to serve.
+# Prints the path of Debian's docker-registry. Its package is only unpacked, because an installed one would start.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 if command -v docker-registry; then exit; fi
@@ -8,8 +8,8 @@ if [ ! -x "$place/usr/bin/docker-registry" ]; then
   mkdir -p "$CACHE"
   work=$(mktemp -d "$CACHE/registry.XXXXXX")
   trap 'rm -rf --one-file-system "$work"' EXIT
-  # The packager's own user may not write here, which is no error.
-  (cd "$work" && apt-get download -q docker-registry >&2) || fail "docker-registry could not be downloaded"
+  # apt warns that its user _apt cannot write here. That is harmless.
+  (cd "$work" && apt-get download -q docker-registry >&2) || fail "cannot download the package docker-registry: see the output of apt-get above"
   dpkg -x "$work"/docker-registry_*.deb "$work/root"
   rm -rf --one-file-system "$place"
   mv "$work/root" "$place"

@@ -1,17 +1,17 @@
 #!/bin/bash
-# with-services.sh COMMAND…: runs a command beside the services that the tests need, and takes them down after it.
+# with-services.sh COMMAND…: starts the services that the tests need, runs the command, and stops the services.
 #
-#   a container engine of its own   ZUN_TEST_DOCKER=unix://…   with busybox:latest and cirros:latest (the same image)
+#   a private container engine      ZUN_TEST_DOCKER=unix://…   with busybox:latest and cirros:latest (the same image)
 #   RabbitMQ in a container         ZUN_TEST_AMQP=amqp://…, ZUN_TEST_RABBIT_API=http://…, ZUN_TEST_RABBIT_CONTAINER=…,
-#                                   ZUN_TEST_RABBIT_LOCK=FILE, for who has it alone
+#                                   ZUN_TEST_RABBIT_LOCK=FILE, the lock for exclusive use
 #   the standalone, if it is built  ZUN_TEST_STANDALONE=FILE, its environment file
 #   Debian's docker-registry        ZUN_TEST_REGISTRY=FILE, the program, not started
 #
-# ZUN_TEST_ENGINE=SUITE in its environment: the engines are those of that Debian release, such as trixie; else the
-# installed one. ZUN_TEST_PROFILE=release: the standalone is that of a release build.
+# Options in the environment: ZUN_TEST_ENGINE=SUITE uses the engine of that Debian release, such as trixie (default: the
+# installed one). ZUN_TEST_PROFILE=release uses the standalone of a release build.
 #
-# Nothing of the machine's own engine is touched: data, runtime files, bridge and containerd name space are others.
-# What a killed former run left is cleaned first. Two runs of one tree wait for each other.
+# It does not touch the machine's own engine: data, runtime files, bridge and containerd namespace are separate. It first
+# removes what a killed run has left. Two runs in one tree wait for each other.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -28,7 +28,7 @@ start_engine() {
   mkdir -p "$STATE/data" "$STATE/run"
   bridge=$(make_bridge)
   echo '{}' >"$STATE/daemon.json"
-  # No iptables rules: the containers reach the machine over the bridge, and that is all that they need.
+  # No iptables rules: the containers only need to reach the machine, which works over the bridge.
   setsid dockerd --config-file "$STATE/daemon.json" --data-root "$STATE/data" --exec-root "$STATE/run" \
     --pidfile "$STATE/dockerd.pid" -H "unix://$SOCKET" --bridge "$bridge" --iptables=false --ip-masq=false \
     --ip-forward=false --containerd-namespace zun-test --containerd-plugins-namespace zun-test-plugins \
@@ -37,7 +37,7 @@ start_engine() {
   wait_for 60 dockerd docker version || { tail -20 "$STATE/dockerd.log" >&2; exit 1; }
 }
 
-# A bridge of our own, up, with an address; its name is kept for the taking down.
+# make_bridge: creates a bridge with an address, prints its name, and records it for clean.
 make_bridge() {
   local number
   for number in $(seq 0 9); do
@@ -49,7 +49,7 @@ make_bridge() {
     cat "$STATE/bridge"
     return
   done
-  fail "10.213.240.0/20 or the names zunt0 to zunt9 are in use on this machine; the test engine needs one of each"
+  fail "cannot create a bridge for the test engine: all of zunt0 to zunt9, or their networks in 10.213.240.0/20, are in use"
 }
 
 load_busybox() {
@@ -66,7 +66,7 @@ load_busybox() {
 }
 
 # --- RabbitMQ ------------------------------------------------------------------------------------
-# Four different ones, on which nothing answers.
+# free_ports: prints four different ports on which nothing answers.
 free_ports() {
   local port found=
   while [ "$(wc -w <<<"$found")" -lt 4 ]; do
@@ -77,7 +77,7 @@ free_ports() {
   echo $found
 }
 
-# Dials: the greeting "AMQP 0 0 9 1" is answered with a method frame, whose first byte is 1.
+# amqp_answers PORT: succeeds if the broker answers the AMQP greeting with a method frame, whose first byte is 1.
 amqp_answers() {
   exec 3<>"/dev/tcp/127.0.0.1/$1" || return 1
   printf 'AMQP\0\0\011\001' >&3
@@ -102,20 +102,20 @@ start_rabbitmq() {
   export ZUN_TEST_RABBIT_CONTAINER=$NAME ZUN_TEST_RABBIT_LOCK=$STATE/rabbitmq.lock
 }
 
-# --- the standalone service, where it is built ---------------------------------------------------
+# --- the standalone service, if it is built ---------------------------------------------------
 start_standalone() {
   local port socket=$STATE/standalone/engine/docker.sock
-  [ -x "$STANDALONE" ] || { say "zun-standalone is not built: no test of it can run"; return 0; }
+  [ -x "$STANDALONE" ] || { say "zun-standalone is not built, so its tests will fail; build it with: cargo build --workspace --bins"; return 0; }
   read -r port _ < <(free_ports)
   "$STANDALONE" up --state "$STATE/standalone" --listen "127.0.0.1:$port" --env-file "$STATE/standalone.env" \
     >"$STATE/standalone.log" 2>&1 9>&- \
-    || { tail -5 "$STATE/standalone.log" >&2; say "zun-standalone did not start: no test of it can run"; return 0; }
+    || { tail -5 "$STATE/standalone.log" >&2; say "zun-standalone did not start (see its output above), so its tests will fail"; return 0; }
   docker save cirros:latest | docker -H "unix://$socket" load -q >/dev/null
   export ZUN_TEST_STANDALONE=$STATE/standalone.env
 }
 
-# --- taking down, also what a killed run left ----------------------------------------------------
-# Processes whose command line names our folder: the engine, its containerd, the shims of its containers.
+# --- cleanup, also after a killed run ----------------------------------------------------
+# ours: prints the pids of the engine, its containerd and its shims. Their command line contains our directory.
 ours() {
   local line pid
   for line in /proc/[0-9]*/cmdline; do
@@ -163,7 +163,7 @@ clean() {
   rm -rf --one-file-system "$STATE"
 }
 
-# The rules of tests that were killed: each names its process.
+# undrop: removes the iptables rules of killed tests. Each rule names the process that added it.
 undrop() {
   local rule pid
   iptables -w 10 -S INPUT 2>/dev/null | grep -- '--comment zun-test-dropped-' | while read -r rule; do
@@ -174,13 +174,13 @@ undrop() {
   done || :
 }
 
-# --- the command, and its end --------------------------------------------------------------------
+# --- the command --------------------------------------------------------------------
 child=
 
-# Gone, or only not yet taken note of.
+# ended PID: succeeds if the process is gone or a zombie.
 ended() { [ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 
-# A signal ends the command with everything that it started, and then the services.
+# interrupted CODE: stops the command with everything that it started, and then the services.
 interrupted() {
   trap '' INT TERM HUP
   if [ -n "$child" ]; then
@@ -196,9 +196,9 @@ finish() {
   clean
 }
 
-[ $# -gt 0 ] || { sed -n '2,13s/^# \?//p' "$0" >&2; exit 2; }
+[ $# -gt 0 ] || { sed -n '2,14s/^# \?//p' "$0" >&2; exit 2; }
 need_root "$@"
-[ ${#SOCKET} -le 90 ] || fail "the path $SOCKET is too long for a socket; use a shorter CARGO_TARGET_DIR"
+[ ${#SOCKET} -le 90 ] || fail "the path $SOCKET is too long for a unix socket: use a shorter CARGO_TARGET_DIR"
 "$ROOT/deploy/packages.sh" test
 
 if [ -n "${ZUN_TEST_ENGINE:-}" ] && [ "$ZUN_TEST_ENGINE" != "$(suite)" ]; then
@@ -208,7 +208,7 @@ fi
 
 mkdir -p "$TARGET"
 exec 9>"$TARGET/test-services.lock"
-flock -n 9 || { say "another run of this tree has its services up; waiting for it"; flock 9; }
+flock -n 9 || { say "another run in this tree uses the services; waiting for it to end"; flock 9; }
 trap finish EXIT
 trap 'interrupted 130' INT
 trap 'interrupted 143' TERM HUP
@@ -221,7 +221,7 @@ start_standalone
 ZUN_TEST_REGISTRY=$("$(dirname "$0")/registry.sh")
 export ZUN_TEST_REGISTRY
 export ZUN_TEST_DOCKER=unix://$SOCKET
-# Where the tests of conditions write down what they found.
+# The tests of conditions append their results to this file.
 ZUN_TEST_ENGINE_VERSION=$(docker version --format '{{.Server.Version}} (API {{.Server.APIVersion}})')
 export ZUN_TEST_ENGINE_VERSION ZUN_TEST_RESULTS=${ZUN_TEST_RESULTS:-$TARGET/conditions.jsonl}
 unset DOCKER_HOST

@@ -1,14 +1,14 @@
--- Hosts, as their agents describe them, and containers, as clients asked for them and agents report them.
+-- Hosts as their agents describe them, and containers as clients request them and agents report them.
 CREATE TABLE hosts (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     uuid TEXT NOT NULL UNIQUE,
     name TEXT NOT NULL UNIQUE,
     cpu_millis BIGINT NOT NULL,
     memory_mib BIGINT NOT NULL,
-    -- JSON: the last inventory that was told; kept while the engine does not answer.
+    -- JSON: the last reported inventory. It is kept while the engine does not answer.
     inventory TEXT,
     engine_up BOOLEAN NOT NULL,
-    -- JSON: where consoles are dialled.
+    -- JSON: the address where clients dial consoles.
     console TEXT,
     interval_seconds INTEGER NOT NULL,
     leaving BOOLEAN NOT NULL,
@@ -33,14 +33,14 @@ CREATE TABLE containers (
     tty BOOLEAN NOT NULL,
     interactive BOOLEAN NOT NULL,
     auto_remove BOOLEAN NOT NULL,
-    -- JSON: all that the agent needs to make it.
+    -- JSON: everything that the agent needs to create the container.
     spec TEXT NOT NULL,
     start_wanted BOOLEAN NOT NULL,
     host TEXT REFERENCES hosts (name),
     engine_id TEXT,
-    -- The command to make it is safe with the bus.
+    -- The bus has confirmed the create command.
     dispatched BOOLEAN NOT NULL,
-    -- Of the last applied report; 0 before the first.
+    -- Generation of the last applied report, 0 before the first.
     generation BIGINT NOT NULL,
     status TEXT NOT NULL,
     status_reason TEXT,

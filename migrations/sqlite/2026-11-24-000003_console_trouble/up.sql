@@ -1,2 +1,2 @@
--- Why consoles on the host cannot be dialled, as its agent says; absent where they can.
+-- Why clients cannot dial consoles on the host, as its agent reports. NULL if they can.
 ALTER TABLE hosts ADD COLUMN console_trouble TEXT;

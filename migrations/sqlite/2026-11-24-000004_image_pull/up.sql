@@ -1,2 +1,2 @@
--- JSON: how the image of a container comes along, while it does.
+-- JSON: progress of the image pull, while it runs.
 ALTER TABLE containers ADD COLUMN image_pull TEXT;

@@ -70,7 +70,7 @@ fn set_up_and_back(host: Host) {
 
     let message = host.shell(SETUP);
     assert!(
-        message.contains("1 of 1 running containers went on") && words.contains("proved:"),
+        message.contains("1 of 1 running containers went on") && message.contains("proved:"),
         "{message}"
     );
     assert!(host.listens());

@@ -113,7 +113,7 @@ fn without_the_record_of_what_was_there_the_plugins_units_stay_with_the_drop_in(
     let record = "/var/lib/zun-docker-setup/former.json";
     COMPUTE1.script(&format!("mv {record} /root/former.json"));
     let message = COMPUTE1.fails(&format!("{INSTALL} compute --uninstall"));
-    assert!(message.contains("docker.service.d/zun.conf is there"), "{message}");
+    assert!(message.contains("docker.service.d/zun.conf exists"), "{message}");
     COMPUTE1.must(&["stat", "/etc/systemd/system/zun-authz.socket"]);
     COMPUTE1.restart("docker.service");
     COMPUTE1.script(&format!("mv /root/former.json {record}"));
@@ -136,7 +136,7 @@ fn a_hosts_password_of_the_bus_is_changed_on_both_sides_and_the_old_one_is_good_
         let authenticates = format!("rabbitmqctl -q authenticate_user {user} <{old}");
         CONTROLLER.script(&authenticates);
         let output = CONTROLLER.script(&change);
-        assert!(output.contains("end its connections"), "{output}");
+        assert!(output.contains("close its connections"), "{output}");
         CONTROLLER.fails(&authenticates);
         eventually("the old one's connection is gone", || {
             host.property("zun-compute.service", "StatusText").contains("bus")
@@ -146,7 +146,7 @@ fn a_hosts_password_of_the_bus_is_changed_on_both_sides_and_the_old_one_is_good_
         let tar = host.has_enrolment();
         host.script(&format!("head -c 1600 {tar} >/root/cut.tar"));
         let message = host.fails(&format!("{INSTALL} compute --enrolment /root/cut.tar"));
-        assert!(message.contains("is no enrolment"), "{message}");
+        assert!(message.contains("is not an enrolment"), "{message}");
         assert_eq!(host.must(&["cat", SETTINGS]), before, "nothing was changed");
         host.script(&format!("{INSTALL} compute --enrolment {tar}"));
         host.comes_up();
@@ -171,7 +171,7 @@ fn zun_apis_password_of_the_bus_is_changed_too() {
     let address = CONTROLLER.address();
     let again = format!("controller --name controller --name {address} --new-password");
     let output = CONTROLLER.script(&format!("{INSTALL} {again}"));
-    assert!(output.contains("change the password of the user zun-api"), "{output}");
+    assert!(output.contains("change the password of the RabbitMQ user zun-api"), "{output}");
     assert_ne!(CONTROLLER.must(&["cat", "/etc/zun/zun-api.toml"]), before);
     for host in [COMPUTE1, COMPUTE2] {
         host.comes_up();
