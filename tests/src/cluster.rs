@@ -1,5 +1,5 @@
-//! A small cluster of real processes: zun-api, and one zun-compute with an engine of its own for each
-//! host, over the run's RabbitMQ. Each cluster has a virtual host of its own there, so clusters do not meet.
+//! A small cluster of real processes: zun-api, and for each host a zun-compute and a private engine.
+//! All clusters use the RabbitMQ of the test run. Each has its own virtual host there, so that clusters are separate.
 
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -21,28 +21,28 @@ use crate::rabbit::{Rabbit, VirtualHost};
 use crate::tunnel::Tunnel;
 use crate::zun_cli::{ZunCli, binary};
 
-/// So many lines of each log are shown of a failed test.
+/// Number of lines of each log that a failed test prints.
 const LAST_WORDS: usize = 60;
 const LOG_FILTER: &str = "info,zun_common::bus=debug";
 const TOKEN: &str = "a-token-of-this-cluster-and-of-no-other";
 const STRANGERS_TOKEN: &str = "a-token-of-a-stranger-in-this-cluster";
 
-/// What stands before each host's engine, where clients dial it.
+/// What clients dial instead of a host's engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Front {
-    /// Nothing.
+    /// Nothing: clients dial the engine.
     Direct,
-    /// A proxy, which can be broken.
+    /// A proxy that a test can break.
     Proxy,
-    /// The same, on IPv6: another address than the engine's own.
+    /// A proxy on IPv6. The engine itself listens on IPv4.
     Ipv6,
-    /// The same, on an address that is not loopback's, and a tunnel that clients may go through.
+    /// A proxy on an address other than loopback, and an HTTP CONNECT tunnel that leads to it.
     Tunnel,
-    /// A proxy that cuts a connection on which nothing went for so long.
+    /// A proxy that closes a connection after this idle time.
     IdleTimeout(Duration),
 }
 
-/// The cluster. [`Cluster::stop`] takes it down; dropped without, its processes are killed.
+/// The cluster. [`Cluster::stop`] shuts it down. If it is dropped instead, its processes are killed.
 pub struct Cluster {
     rabbit: Rabbit,
     bus: VirtualHost,
@@ -50,7 +50,7 @@ pub struct Cluster {
     api: Option<Running>,
     hosts: Vec<Host>,
     front: Front,
-    /// Dropped last: an engine that is dropped finds its processes through files below it.
+    /// Must be dropped last: an engine finds its processes through files in it when it is dropped.
     directory: TempDir,
 }
 
@@ -63,21 +63,21 @@ struct Host {
     tunnel: Option<Tunnel>,
 }
 
-/// A process of ours. It is killed when this is dropped.
+/// A child process, killed on drop.
 struct Running(Child);
 
 impl Cluster {
-    /// Starts zun-api and so many hosts, and waits until all of them are up.
+    /// Starts zun-api and this number of hosts, and waits until all hosts are up.
     pub async fn start(hosts: usize) -> Self {
         Self::over(Rabbit::shared().await, (hosts, Front::Direct)).await
     }
 
-    /// One host, with this before its engine.
+    /// Starts zun-api and one host whose engine is behind `front`.
     pub async fn behind(front: Front) -> Self {
         Self::over(Rabbit::shared().await, (1, front)).await
     }
 
-    /// The same, with RabbitMQ for this cluster alone: it may be killed.
+    /// Like [`Self::start`], with exclusive use of RabbitMQ, so that the test can restart it.
     pub async fn alone(hosts: usize) -> Self {
         Self::over(Rabbit::alone().await, (hosts, Front::Direct)).await
     }
@@ -102,27 +102,27 @@ impl Cluster {
         cluster
     }
 
-    /// The CLI with an administrator's token.
+    /// Returns the CLI with an administrator's token.
     pub fn zun(&self) -> ZunCli {
         ZunCli::at(&format!("http://{}/v1", self.endpoint), TOKEN)
     }
 
-    /// The CLI of somebody else, in a project of his own.
+    /// Returns the CLI with the token of a user in another project.
     pub fn stranger(&self) -> ZunCli {
         ZunCli::at(&format!("http://{}/v1", self.endpoint), STRANGERS_TOKEN)
     }
 
-    /// What stands before the first host's engine.
+    /// Returns the proxy in front of the first host's engine.
     pub fn proxy(&self) -> &Proxy {
         self.hosts[0].proxy.as_ref().expect("a cluster behind a proxy")
     }
 
-    /// The proxy on the way to the first host.
+    /// Returns the tunnel to the first host.
     pub fn tunnel(&self) -> &Tunnel {
         self.hosts[0].tunnel.as_ref().expect("a cluster behind a tunnel")
     }
 
-    /// Kills a host's engine, as if the machine had gone; its containers are not told.
+    /// Kills a host's engine with SIGKILL. Its containers go on.
     pub fn kill_engine(&self, index: usize) {
         let directory = self.directory.path().join(format!("host{index}/engine"));
         let file = directory.join("dockerd.pid");
@@ -131,17 +131,17 @@ impl Cluster {
         kill_process(pid, Signal::KILL).expect("the engine runs");
     }
 
-    /// A host's name.
+    /// Returns the name of a host.
     pub fn host(&self, index: usize) -> &str {
         self.hosts[index].name.as_str()
     }
 
-    /// The unix socket of a host's engine.
+    /// Returns the unix socket of a host's engine.
     pub fn engine_socket(&self, index: usize) -> PathBuf {
         self.hosts[index].engine.socket()
     }
 
-    /// Starts zun-api and waits until it answers.
+    /// Starts zun-api and waits until it listens.
     pub fn start_api(&mut self) {
         let settings = self.directory.path().join("zun-api.toml");
         let log = self.directory.path().join("zun-api.log");
@@ -150,12 +150,12 @@ impl Cluster {
         eventually("zun-api listens", || std::net::TcpStream::connect(endpoint).is_ok());
     }
 
-    /// Ends zun-api with this signal and waits for its end.
+    /// Sends zun-api a signal and waits until it has ended.
     pub fn end_api(&mut self, signal: Signal) {
         self.api.take().expect("zun-api runs").end(signal);
     }
 
-    /// Starts a host's agent and waits until zun-api takes the host as up.
+    /// Starts a host's agent and waits until zun-api reports the host as up.
     pub fn start_agent(&mut self, index: usize) {
         let log = self.directory.path().join(format!("zun-compute-{index}.log"));
         let host = &mut self.hosts[index];
@@ -164,17 +164,17 @@ impl Cluster {
         eventually("the host is up", || is_up(&zun, &name));
     }
 
-    /// Ends a host's agent with this signal and waits for its end.
+    /// Sends a host's agent a signal and waits until it has ended.
     pub fn end_agent(&mut self, index: usize, signal: Signal) {
         self.hosts[index].agent.take().expect("the agent runs").end(signal);
     }
 
-    /// Kills RabbitMQ and starts it again: every connection is lost, what is durable stays.
+    /// Kills RabbitMQ and starts it again. All connections are lost; durable queues and messages are kept.
     pub async fn restart_rabbit(&self) {
         self.rabbit.kill_and_start().await;
     }
 
-    /// Takes everything down.
+    /// Stops everything.
     pub async fn stop(mut self) {
         for host in &mut self.hosts {
             if let Some(agent) = host.agent.take() {
@@ -240,7 +240,7 @@ impl Cluster {
         Host { name, engine, settings, agent: None, proxy, tunnel }
     }
 
-    /// What the hosts' certificates are good for.
+    /// Returns the names and addresses for the hosts' certificates.
     fn names(&self) -> Vec<String> {
         let mut names = ["127.0.0.1", "::1", "localhost"].map(str::to_owned).to_vec();
         if self.front == Front::Tunnel {
@@ -269,7 +269,7 @@ impl Cluster {
     }
 }
 
-/// A failed test shows the last words of every service.
+/// A failed test prints the end of every service's log.
 impl Drop for Cluster {
     fn drop(&mut self) {
         if !std::thread::panicking() {
@@ -346,7 +346,7 @@ fn write_private(path: &Path, text: &str) {
     std::io::Write::write_all(&mut file, text.as_bytes()).expect("written");
 }
 
-/// This machine's address on the bridge of the run's engine.
+/// Returns this machine's address on the bridge of the test run's engine.
 fn gateway() -> IpAddr {
     let format = "{{(index .IPAM.Config 0).Gateway}}";
     let script = "docker -H \"$ZUN_TEST_DOCKER\" network inspect bridge -f \"$0\"";
@@ -354,7 +354,7 @@ fn gateway() -> IpAddr {
     shown.trim().parse().expect("an address")
 }
 
-/// The image of the run's engine, copied into another engine.
+/// Copies the image `cirros` from the test run's engine into another engine.
 fn copy_image(socket: &Path) {
     let script =
         "docker -H \"$ZUN_TEST_DOCKER\" save cirros:latest | docker -H \"unix://$0\" load -q";

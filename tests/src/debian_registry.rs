@@ -1,4 +1,4 @@
-//! Debian's docker-registry on loopback, which lets nobody in, or everybody.
+//! Debian's docker-registry on loopback. It refuses every client or admits every client.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::eventually::eventually;
 
-/// The registry. Its process and what it holds go when it is dropped.
+/// The registry. Its process and its data are removed on drop.
 #[derive(Debug)]
 pub struct DebianRegistry {
     /// Its `host:port`.
@@ -19,10 +19,10 @@ pub struct DebianRegistry {
 }
 
 impl DebianRegistry {
-    /// Starts it; it lets nobody in.
+    /// Starts the registry. It refuses every client.
     ///
     /// # Panics
-    /// Where `ZUN_TEST_REGISTRY` does not name the program.
+    /// Panics if `ZUN_TEST_REGISTRY` does not name the program.
     pub fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("its address");
@@ -33,12 +33,12 @@ impl DebianRegistry {
         Self { address: address.to_string(), process, directory }
     }
 
-    /// From now on everybody is let in.
+    /// Admits every client from now on.
     pub fn opens(&self) {
         self.again("");
     }
 
-    /// Everybody is let in while this is done, and nobody after it.
+    /// Admits every client while `done` runs, and refuses every client afterwards.
     pub fn holds(&self, done: impl FnOnce()) {
         self.again("");
         done();

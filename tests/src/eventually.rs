@@ -1,4 +1,4 @@
-//! Waiting for a fact, with a deadline: never for a time.
+//! Functions that wait for a condition, with a deadline.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 const TIMEOUT: Duration = Duration::from_secs(90);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Asks until it is so. Blocks the thread, so it is for tests that have other threads for their tasks.
+/// Polls until the condition holds. It blocks the thread, so the test's tasks need other threads.
 ///
 /// # Panics
-/// After a minute and a half, with `what`.
+/// Panics with `what` after 90 seconds.
 pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
@@ -18,10 +18,10 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Asks until there is an answer, letting other tasks run.
+/// Polls until `ask` returns a value, and returns it. Other tasks run meanwhile.
 ///
 /// # Panics
-/// After a minute and a half, with `what`.
+/// Panics with `what` after 90 seconds.
 pub async fn eventually_some<T, F: Future<Output = Option<T>>>(
     what: &str,
     mut ask: impl FnMut() -> F,

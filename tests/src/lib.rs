@@ -1,4 +1,4 @@
-//! The harness of the tests: what they share, no test itself.
+//! The test harness: what the tests of `tests/tests` share.
 
 pub mod cluster;
 pub mod conditions;

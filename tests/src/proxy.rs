@@ -1,4 +1,4 @@
-//! A TCP proxy that can be broken: cut, refuse, stall, restore.
+//! A TCP proxy that a test can break: disconnect, refuse, stall, restore.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -19,14 +19,14 @@ enum Mode {
 struct State {
     mode: Mode,
     target: SocketAddr,
-    /// Connections of an older epoch are cut.
+    /// Connections of an older epoch are closed.
     epoch: u64,
 }
 
-/// When it loses patience.
+/// The idle time after which a connection is closed; `None` means never.
 type Idle = Option<Duration>;
 
-/// A proxy on a free loopback port. It ends when it is dropped.
+/// A proxy on a free port. It stops on drop.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -35,17 +35,17 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Passes everything on to `target`.
+    /// Starts a proxy on loopback that forwards to `target`.
     pub async fn to(target: SocketAddr) -> Self {
         Self::over((Ipv4Addr::LOCALHOST, 0).into(), target, None).await
     }
 
-    /// The same, listening on this address.
+    /// Starts a proxy that listens on this address.
     pub async fn on(address: IpAddr, target: SocketAddr) -> Self {
         Self::over((address, 0).into(), target, None).await
     }
 
-    /// The same, and cuts a connection on which nothing went either way for so long.
+    /// Starts a proxy on loopback that closes a connection when it was idle in both directions for this time.
     pub async fn with_idle_timeout(target: SocketAddr, idle: Duration) -> Self {
         Self::over((Ipv4Addr::LOCALHOST, 0).into(), target, Some(idle)).await
     }
@@ -62,17 +62,17 @@ impl Proxy {
         Self { address, state, tasks }
     }
 
-    /// Where to connect instead.
+    /// Returns the address on which the proxy listens.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Ends all connections; new ones are taken.
+    /// Closes all connections and accepts new ones.
     pub fn disconnect(&self) {
         self.state.send_modify(|state| state.epoch += 1);
     }
 
-    /// Ends all connections and takes no new ones.
+    /// Closes all connections and refuses new ones.
     pub fn refuse(&self) {
         self.state.send_modify(|state| {
             state.mode = Mode::Refuse;
@@ -80,17 +80,17 @@ impl Proxy {
         });
     }
 
-    /// Leads new connections elsewhere.
+    /// Forwards new connections to another target.
     pub fn redirect_to(&self, target: SocketAddr) {
         self.state.send_modify(|state| state.target = target);
     }
 
-    /// Passes nothing on any more; connections stay open, and new ones are taken and left alone.
+    /// Stops forwarding. Connections stay open, and new ones are accepted but not served.
     pub fn stall(&self) {
         self.state.send_modify(|state| state.mode = Mode::Stall);
     }
 
-    /// Works again. What was held while it stalled goes on.
+    /// Forwards again, including what arrived while the proxy was stalled.
     pub fn restore(&self) {
         self.state.send_modify(|state| state.mode = Mode::Pass);
     }
@@ -128,7 +128,7 @@ async fn accept(
     }
 }
 
-/// Ends when it is so; never once the proxy is dropped.
+/// Waits until the proxy is in this mode. Never returns once the proxy is dropped.
 async fn is(state: &mut watch::Receiver<State>, mode: Mode) {
     if state.wait_for(|state| state.mode == mode).await.is_err() {
         std::future::pending::<()>().await;
@@ -160,7 +160,7 @@ async fn relay(client: TcpStream, idle: Idle, mut state: watch::Receiver<State>)
     }
 }
 
-/// Until the source ends; then the sink is told so.
+/// Copies until the source ends, and then shuts down the sink.
 async fn pump(
     mut source: impl AsyncRead + Unpin,
     mut sink: impl AsyncWrite + Unpin,
@@ -180,6 +180,6 @@ async fn pump(
             return;
         }
     }
-    // A peer that is gone already needs no goodbye.
+    // Fails if the peer is already gone, which is fine.
     drop(sink.shutdown().await);
 }

@@ -1,7 +1,8 @@
-//! A real terminal for a real binary: what a person types and sees.
+//! A pseudo-terminal on which a test runs a program, types and reads the screen.
 //!
-//! The binary runs as leader of its own session with the pseudo-terminal as its controlling one (through
-//! `setsid --ctty`), so that resizes and ctrl-c reach it as signals, as under a terminal emulator.
+//! `setsid --ctty` makes the program leader of its own session with the pseudo-terminal as controlling terminal.
+//! Resizes and
+//! ctrl-c therefore reach it as signals, as under a terminal emulator.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -18,10 +19,10 @@ use rustix::process::{Pid, Signal};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
 
-/// How long every wait lasts at most.
+/// Timeout of every wait.
 const TIMEOUT: Duration = Duration::from_secs(90);
 
-/// How often it is looked whether the window is closed.
+/// How often the reader checks whether the window is closed.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 #[derive(Default)]
@@ -36,7 +37,7 @@ struct Shown {
     ended: bool,
 }
 
-/// A binary on a terminal. It is killed when this is dropped.
+/// A program on a terminal. It is killed on drop.
 pub struct Pty {
     /// None once the window is closed.
     keyboard: Option<File>,
@@ -86,13 +87,13 @@ impl Pty {
         Self { keyboard, watcher: Some(watcher), child, screen, seen: 0, first_modes }
     }
 
-    /// Types.
+    /// Types these keys.
     pub fn types(&mut self, keys: impl AsRef<[u8]>) {
         let mut keyboard = self.master();
         keyboard.write_all(keys.as_ref()).expect("typed");
     }
 
-    /// Waits until the terminal shows this text, behind what earlier waits have found.
+    /// Waits until the terminal shows this text after the text of earlier calls.
     pub fn shows(&mut self, text: &str) {
         let until = Instant::now() + TIMEOUT;
         let mut shown = self.screen.shown.lock().unwrap_or_else(PoisonError::into_inner);
@@ -116,28 +117,28 @@ impl Pty {
         }
     }
 
-    /// Everything shown so far.
+    /// Returns everything that the terminal has shown.
     pub fn transcript(&self) -> String {
         let shown = self.screen.shown.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&shown.bytes).into_owned()
     }
 
-    /// Gives the terminal another size.
+    /// Changes the size of the terminal.
     pub fn resize(&self, rows: u16, columns: u16) {
         set_size(self.master(), rows, columns);
     }
 
-    /// The terminal's modes, as `stty -g` would tell them.
+    /// Returns the terminal's modes, as `stty -g` prints them.
     pub fn modes(&self) -> String {
         modes_of(self.master())
     }
 
-    /// Those that it had before the binary ran.
+    /// Returns the modes that the terminal had before the program started.
     pub fn first_modes(&self) -> String {
         self.first_modes.clone()
     }
 
-    /// Closes the window: nobody holds this end of the terminal any more.
+    /// Closes the window, which means this end of the terminal.
     pub fn close(&mut self) {
         self.keyboard = None;
         let mut shown = self.screen.shown.lock().unwrap_or_else(PoisonError::into_inner);
@@ -152,22 +153,22 @@ impl Pty {
         self.keyboard.as_ref().expect("the window is open")
     }
 
-    /// Sends the binary a signal.
+    /// Sends the program a signal.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).expect("the binary runs");
     }
 
-    /// Whether the binary is stopped, as by ctrl-z at a shell.
+    /// Returns whether the program is stopped, as by ctrl-z in a shell.
     pub fn is_stopped(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
-        // Its name is in brackets and may hold anything; the state follows.
+        // The state follows the name, which is in brackets and may contain any character.
         stat.expect("the binary runs")
             .rsplit_once(") ")
             .is_some_and(|(_, rest)| rest.starts_with('T'))
     }
 
-    /// Waits for the binary's end: its exit code, or 128 and the signal.
+    /// Waits for the program to end. Returns its exit code, or 128 plus the signal.
     pub fn exit(&mut self) -> i32 {
         let status = self.wait();
         status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
@@ -175,7 +176,7 @@ impl Pty {
 
     fn wait(&mut self) -> ExitStatus {
         let until = Instant::now() + TIMEOUT;
-        // The watcher wakes this when the terminal's other end is closed, which the end of the binary does.
+        // The terminal's other end closes when the program ends. The reader notices and notifies this.
         let mut shown = self.screen.shown.lock().unwrap_or_else(PoisonError::into_inner);
         while !shown.ended {
             let left = until.saturating_duration_since(Instant::now());
@@ -222,7 +223,7 @@ fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
     text.windows(wanted.len()).position(|part| part == wanted)
 }
 
-/// Reads the screen in a thread of its own until the terminal's other end, or the window, is closed.
+/// Reads the screen in a thread until the terminal's other end or the window is closed.
 fn watch(mut master: File, screen: &Arc<Screen>) -> JoinHandle<()> {
     let screen = Arc::clone(screen);
     std::thread::spawn(move || {
@@ -237,7 +238,7 @@ fn watch(mut master: File, screen: &Arc<Screen>) -> JoinHandle<()> {
             if matches!(some, Ok(0)) {
                 continue;
             }
-            // There is something, or the end of it: this does not wait.
+            // There is output or the end of it, so this does not block.
             match master.read(&mut buffer) {
                 Ok(count) if count > 0 => shown.bytes.extend_from_slice(&buffer[..count]),
                 Ok(_) | Err(_) => shown.ended = true,

@@ -1,4 +1,5 @@
-//! The RabbitMQ container of this run. `tests/services/with-services.sh` starts it and names it in the
+//! The RabbitMQ of this test run. `tests/services/with-services.sh` starts it in a container and passes its address in
+//! the
 //! environment.
 
 use std::fs::File;
@@ -21,10 +22,10 @@ use zun_common::bus::BusSettings;
 
 use crate::eventually::eventually_some;
 
-/// The queue of messages that were kept aside for a person.
+/// The dead letter queue.
 pub const DEAD_LETTERS: &str = "zun.dead";
 
-/// The broker. While one test has it alone, no other test of the run has it.
+/// The broker. A test uses it shared with other tests, or exclusively.
 #[derive(Debug)]
 pub struct Rabbit {
     amqp: Url,
@@ -34,19 +35,19 @@ pub struct Rabbit {
     _lock: File,
 }
 
-/// A virtual host of the broker that no other test uses.
+/// A virtual host that no other test uses.
 #[derive(Debug, Clone)]
 pub struct VirtualHost {
     url: Url,
 }
 
 impl Rabbit {
-    /// Together with other tests.
+    /// Waits for shared use of the broker.
     pub async fn shared() -> Self {
         Self::locked(FlockOperation::LockShared).await
     }
 
-    /// Alone, for a test that kills it.
+    /// Waits for exclusive use of the broker, for a test that kills it.
     pub async fn alone() -> Self {
         Self::locked(FlockOperation::LockExclusive).await
     }
@@ -63,12 +64,12 @@ impl Rabbit {
         }
     }
 
-    /// Where it listens.
+    /// Returns the address on which the broker listens.
     pub fn address(&self) -> SocketAddr {
         address(&self.amqp)
     }
 
-    /// Makes a virtual host with nothing in it.
+    /// Creates an empty virtual host.
     pub async fn virtual_host(&self) -> VirtualHost {
         let name = format!("test-{}", Uuid::new_v4());
         let user = self.amqp.username();
@@ -80,7 +81,7 @@ impl Rabbit {
         VirtualHost { url }
     }
 
-    /// Makes a user with these permissions (configure, write, read) on a virtual host and says its URL.
+    /// Creates a user with these permissions (configure, write, read) on a virtual host, and returns the URL.
     pub async fn user(&self, on: &VirtualHost, name: &str, permissions: [&str; 3]) -> String {
         let password = Uuid::new_v4().to_string();
         let about = serde_json::json!({"password": password, "tags": ""});
@@ -95,19 +96,19 @@ impl Rabbit {
         url.to_string()
     }
 
-    /// Removes a virtual host. Each one that stays makes a restart of the broker longer.
+    /// Removes a virtual host. Every remaining one makes a restart of the broker slower.
     pub async fn remove(&self, virtual_host: &VirtualHost) {
         self.ask("DELETE", &format!("vhosts{}", virtual_host.url.path()), "").await;
     }
 
-    /// Removes a queue, with what is in it.
+    /// Removes a queue and its messages.
     pub async fn remove_queue(&self, on: &VirtualHost, queue: &str) {
         self.ask("DELETE", &format!("queues{}/{queue}", on.url.path()), "").await;
     }
 
-    /// Kills the broker and starts it again; what is on its disk stays. Before, its tables are written: it
-    /// holds the names of new quorum queues in memory for some seconds (RabbitMQ 3.10), and killed before
-    /// that, it comes back with a queue that has no leader, which no client can mend.
+    /// Kills the broker and starts it again with the same data.
+    /// Syncs its tables first: RabbitMQ 3.10 keeps the names of new quorum queues in memory for some seconds. If it is
+    /// killed before it writes them, the queue has no leader after the restart, and no client can repair that.
     pub async fn kill_and_start(&self) {
         let written = "[ok = dets:sync(Table) || Table <- dets:all()].";
         let control = ["exec", "-u", "rabbitmq", "-e", "HOME=/var/lib/rabbitmq", &self.container];
@@ -125,7 +126,7 @@ impl Rabbit {
         assert!(status.success(), "docker {arguments:?}: {status}");
     }
 
-    /// One request to the management API.
+    /// Sends a request to the management API.
     async fn ask(&self, method: &str, path: &str, body: &str) {
         let host = address(&self.api);
         let authorization = BasicAuthorization(&self.api);
@@ -144,17 +145,17 @@ impl Rabbit {
 }
 
 impl VirtualHost {
-    /// Its URL, with the password.
+    /// Returns its URL, with the password.
     pub fn url(&self) -> &str {
         self.url.as_str()
     }
 
-    /// Settings of a bus on it.
+    /// Returns settings for a bus on this virtual host.
     pub fn settings(&self) -> BusSettings {
         BusSettings::at(self.url.as_str())
     }
 
-    /// Settings of a bus on it, by another way.
+    /// Returns settings for a bus on this virtual host that connects to another address.
     pub fn settings_through(&self, way: SocketAddr) -> BusSettings {
         let mut url = self.url.clone();
         url.set_ip_host(way.ip()).expect("an address");
@@ -162,14 +163,14 @@ impl VirtualHost {
         BusSettings::at(url.as_str())
     }
 
-    /// A connection without anything of ours in between.
+    /// Opens a plain AMQP connection.
     pub async fn raw(&self) -> Connection {
         Connection::connect(self.url.as_str(), ConnectionProperties::default())
             .await
             .expect("a raw connection")
     }
 
-    /// Takes what was kept aside, until `count` of them are there.
+    /// Consumes dead letters until `count` of them have arrived.
     pub async fn dead_letters(&self, count: usize) -> Vec<Bytes> {
         let connection = self.raw().await;
         let channel = connection.create_channel().await.expect("a channel");
@@ -228,7 +229,7 @@ async fn lock(path: PathBuf, how: FlockOperation) -> File {
     locked.await.expect("locked")
 }
 
-/// Whether it answers AMQP's greeting with a method frame.
+/// Returns `Some` if the broker answers the AMQP greeting with a method frame.
 async fn greeted(at: SocketAddr) -> Option<()> {
     let mut stream = TcpStream::connect(at).await.ok()?;
     stream.write_all(b"AMQP\x00\x00\x09\x01").await.ok()?;

@@ -1,4 +1,4 @@
-//! A registry on loopback that gives one image, made at random, as fast or as slowly as a test wants it.
+//! A registry on loopback that serves one random image, at a pace that the test chooses.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -23,31 +23,31 @@ use tokio::net::TcpListener;
 use zun_common::shutdown::Tasks;
 
 const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
-/// Large enough for the engine to tell of its progress.
+/// Large enough that the engine reports progress.
 const LAYER: usize = 3 << 20;
 const PIECE: usize = 64 << 10;
 
-/// What a registry has: content by the end of its path.
+/// The content of a registry, by the end of the path.
 type Store = HashMap<String, Bytes>;
 type Body = StreamBody<BoxStream<'static, Result<Frame<Bytes>, Infallible>>>;
 
-/// How layers are given.
+/// How fast the registry sends layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
     /// At once.
     Fast,
-    /// Each in a few seconds.
+    /// Each layer takes a few seconds.
     Slow,
-    /// A beginning, and then nothing more.
+    /// It sends half of the layer and then nothing.
     Stalled,
 }
 
-/// A registry with the image `zun-conformance:v1`, and with `zun-forbidden`, which it gives to nobody.
+/// A registry with the image `zun-conformance:v1`. It answers 403 for `zun-forbidden`.
 #[derive(Debug)]
 pub struct Registry {
     /// Its `host:port`.
     pub address: String,
-    /// The digest of the image.
+    /// The digest of the image's manifest.
     pub digest: String,
     tasks: Tasks,
     open: Arc<AtomicUsize>,
@@ -61,18 +61,18 @@ struct Shelf {
 }
 
 impl Registry {
-    /// With an image of one layer, given at once.
+    /// Starts a registry with an image of one layer, sent at once.
     ///
     /// # Panics
-    /// Where there is no port.
+    /// Panics if there is no free port.
     pub async fn start() -> Self {
         Self::with(Pace::Fast, vec![random_layer()]).await
     }
 
-    /// With an image of three layers, of which one has a shell.
+    /// Starts a registry with an image of three layers; one contains a shell.
     ///
     /// # Panics
-    /// Where there is no port, or the machine has no busybox.
+    /// Panics if there is no free port or this machine has no busybox.
     pub async fn with_shell(pace: Pace) -> Self {
         Self::with(pace, vec![shell_layer(), random_layer(), random_layer()]).await
     }
@@ -88,7 +88,7 @@ impl Registry {
         Self { address, digest, tasks, open }
     }
 
-    /// How many layers are being given now.
+    /// Returns the number of layers that are being sent now.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
@@ -161,7 +161,7 @@ fn whole(content: Bytes) -> Body {
     StreamBody::new(futures_util::stream::iter([Ok(Frame::data(content))]).boxed())
 }
 
-/// Counts a layer that is being given.
+/// Counts a layer while it is being sent.
 struct Giving(Arc<AtomicUsize>);
 
 impl Drop for Giving {
@@ -188,7 +188,7 @@ fn slowly(content: Bytes, shelf: &Shelf) -> Body {
     StreamBody::new(stream.boxed())
 }
 
-/// One image, and the digest of its manifest.
+/// Builds one image. Returns its content and the digest of its manifest.
 fn store(layers: Vec<Vec<u8>>) -> (Store, String) {
     let layers: Vec<Bytes> = layers.into_iter().map(Bytes::from).collect();
     let digests: Vec<String> = layers.iter().map(|layer| digest(layer)).collect();
@@ -230,7 +230,7 @@ fn digest(content: &[u8]) -> String {
     text
 }
 
-/// An archive of one file that cannot be compressed.
+/// Returns a tar of one file that cannot be compressed.
 fn random_layer() -> Vec<u8> {
     let mut content = vec![0; LAYER];
     rand::rng().fill_bytes(&mut content);
@@ -240,7 +240,8 @@ fn random_layer() -> Vec<u8> {
     packed(directory.path())
 }
 
-/// A shell, and something that no other registry's has: an engine brings what several are asked for from one of them.
+/// Returns a tar of a shell and a random file. The random file makes the layer unique: an engine fetches a layer that
+/// several registries have from only one of them.
 fn shell_layer() -> Vec<u8> {
     let directory = tempfile::tempdir().expect("a folder");
     let bin = directory.path().join("bin");

@@ -1,5 +1,6 @@
-//! An agent without an engine: it takes what zun-api sends to its host, keeps it, answers as it is told
-//! to, and reports what a test wants reported.
+//! An agent without an engine. It records the calls that zun-api sends to its host, answers them as the test says, and
+//! sends
+//! the reports that the test wants.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -29,14 +30,14 @@ use zun_common::units::{Cpus, Gibibytes, Mebibytes, Resources};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A call that came.
+/// A call that the agent received.
 #[derive(Debug, Clone)]
 pub struct ReceivedCall {
-    /// Its name.
+    /// The method.
     pub method: &'static str,
-    /// Its fields.
+    /// The parameters.
     pub body: Value,
-    /// On whose behalf.
+    /// The caller.
     pub context: CallContext,
 }
 
@@ -47,7 +48,7 @@ struct Script {
     output: Vec<u8>,
 }
 
-/// What the agent and its handlers share.
+/// State that the agent shares with its handlers.
 #[derive(Debug, Default)]
 struct Shared {
     script: Mutex<Script>,
@@ -64,20 +65,20 @@ pub struct ScriptedAgent {
 }
 
 impl ScriptedAgent {
-    /// Takes what is sent to the host, and says that it is up, with 4 processors and 4 GiB.
+    /// Consumes the queues of the host and sends a heartbeat, with 4 processors and 4 GiB.
     ///
     /// # Panics
-    /// Where the name or the bus is not good.
+    /// Panics if the name is invalid or the bus is not connected.
     pub async fn start(bus: &Bus, host: &str, tasks: &Tasks) -> Self {
         let agent = Self::start_silent(bus, host, tasks).await;
         agent.heartbeat(|_| {}).await;
         agent
     }
 
-    /// The same, without a sign of life.
+    /// Consumes the queues of the host and sends no heartbeat.
     ///
     /// # Panics
-    /// Where the name or the bus is not good.
+    /// Panics if the name is invalid or the bus is not connected.
     pub async fn start_silent(bus: &Bus, host: &str, tasks: &Tasks) -> Self {
         let name: HostName = host.parse().expect("a host name");
         let shared = Arc::new(Shared::default());
@@ -89,10 +90,10 @@ impl ScriptedAgent {
         Self { host: name, bus: bus.speaking_as(host), shared }
     }
 
-    /// Sends a heartbeat, changed as wanted.
+    /// Sends a heartbeat after `change` has changed it.
     ///
     /// # Panics
-    /// Where the bus does not take it.
+    /// Panics if the bus does not accept it.
     pub async fn heartbeat(&self, change: impl FnOnce(&mut Heartbeat)) {
         let mut heartbeat = Heartbeat {
             host: self.host.clone(),
@@ -107,10 +108,10 @@ impl ScriptedAgent {
         self.bus.report(&heartbeat, &CallContext::internal()).await.expect("the heartbeat is sent");
     }
 
-    /// Reports a container, changed as wanted; the generation is the clock's.
+    /// Reports a container after `change` has changed the report. The generation is the current time.
     ///
     /// # Panics
-    /// Where the bus does not take it.
+    /// Panics if the bus does not accept it.
     pub async fn report(
         &self,
         container: ContainerId,
@@ -136,47 +137,47 @@ impl ScriptedAgent {
         self.bus.report(&report, &CallContext::internal()).await.expect("the report is sent");
     }
 
-    /// Asks zun-api.
+    /// Calls zun-api.
     pub async fn ask<C: Call>(&self, call: &C) -> Result<C::Reply, CallError> {
         self.bus.ask_controller(call, &CallContext::internal()).await
     }
 
-    /// From now on, calls of this kind are refused.
+    /// Refuses calls of this method from now on.
     ///
     /// # Panics
-    /// After a panic of another thread.
+    /// Panics after a panic of another thread.
     pub fn refuse(&self, method: &'static str, problem: Problem) {
         self.shared.script.lock().expect("the script").refusals.insert(method, problem);
     }
 
-    /// From now on, containers have a terminal.
+    /// Reports containers as having a terminal from now on.
     ///
     /// # Panics
-    /// After a panic of another thread.
+    /// Panics after a panic of another thread.
     pub fn with_terminal(&self) {
         self.shared.script.lock().expect("the script").tty = true;
     }
 
-    /// What containers and execs have printed.
+    /// Sets the output of containers and execs.
     ///
     /// # Panics
-    /// After a panic of another thread.
+    /// Panics after a panic of another thread.
     pub fn prints(&self, output: &[u8]) {
         self.shared.script.lock().expect("the script").output = output.to_vec();
     }
 
-    /// All that came so far.
+    /// Returns all calls received so far.
     ///
     /// # Panics
-    /// After a panic of another thread.
+    /// Panics after a panic of another thread.
     pub fn received(&self) -> Vec<ReceivedCall> {
         self.shared.received.lock().expect("the received calls").clone()
     }
 
-    /// The newest call of this kind, as soon as there is one.
+    /// Waits for a call of this method and returns the newest one.
     ///
     /// # Panics
-    /// Where none comes.
+    /// Panics if none arrives in time.
     pub async fn receives(&self, method: &'static str) -> ReceivedCall {
         let waiting = async {
             loop {
@@ -195,7 +196,7 @@ impl ScriptedAgent {
     }
 }
 
-/// The identifier that every container has here.
+/// Returns the engine's id of every container here.
 ///
 /// # Panics
 /// Never.
@@ -203,7 +204,7 @@ pub fn engine_id() -> EngineId {
     "ab".repeat(32).parse().expect("an engine id")
 }
 
-/// The identifier that every exec has here.
+/// Returns the id of every exec here.
 ///
 /// # Panics
 /// Never.
@@ -243,7 +244,7 @@ impl Shared {
     }
 }
 
-/// Accepts a command; nothing is done, and reporting is the test's part.
+/// Accepts a command and does nothing. The test sends the reports.
 fn command<C: Call<Reply = Done>>(router: Router, shared: &Arc<Shared>) -> Router {
     let shared = Arc::clone(shared);
     router.accept::<C, _, _>(move |call, incoming| {
@@ -252,7 +253,7 @@ fn command<C: Call<Reply = Done>>(router: Router, shared: &Arc<Shared>) -> Route
     })
 }
 
-/// Answers a question.
+/// Answers a question with `reply`.
 fn question<C: Call>(
     router: Router,
     shared: &Arc<Shared>,

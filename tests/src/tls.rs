@@ -1,4 +1,4 @@
-//! Client certificates, good ones and every bad kind, and what an engine's TLS listener does with them.
+//! Client certificates, valid and invalid, and a client that dials an engine's TLS listener with them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ use zun_api::ca::{Authority, GRANT_SECONDS};
 use zun_common::grant::Grant;
 use zun_common::pki::signing_request;
 
-/// What a client shows: its chain, leaf first, and the key that it signs with.
+/// What a client presents: its certificate chain, leaf first, and the key that it signs with.
 #[derive(Debug, Clone)]
 pub struct Identity {
     chain: Vec<CertificateDer<'static>>,
@@ -34,7 +34,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// From PEM, as a client holds it.
+    /// Reads a chain and a key from PEM.
     pub fn from_pem(chain: &str, key: &str) -> Self {
         let chain = CertificateDer::pem_slice_iter(chain.as_bytes())
             .collect::<Result<_, _>>()
@@ -43,21 +43,21 @@ impl Identity {
         Self { chain, key: Arc::new(key) }
     }
 
-    /// A grant as a client gets it: own key, signed by zun-api.
+    /// Issues a grant as zun-api does, for a new key.
     pub fn granted(authority: &Authority, grant: &Grant, id: &str, now: DateTime<Utc>) -> Self {
         let request = signing_request("client", Vec::new()).expect("a request");
         let issued = authority.grant(&request.csr, grant, id, now).expect("a grant");
         Self::from_pem(&issued.certificate, request.key.expose())
     }
 
-    /// The certificate itself, PEM.
+    /// Returns the leaf certificate as PEM.
     pub fn leaf_pem(&self) -> String {
         let leaf = self.chain.first().expect("a certificate");
         let lines = STANDARD.encode(leaf);
         format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n")
     }
 
-    /// The same certificate in the hands of one who has another key.
+    /// Returns the same certificate with another key, as somebody has who stole only the certificate.
     #[must_use]
     pub fn stolen(&self) -> Self {
         let own = KeyPair::generate().expect("a key");
@@ -65,7 +65,7 @@ impl Identity {
         Self { chain: self.chain.clone(), key: Arc::new(key) }
     }
 
-    /// Its holder in the place of an authority.
+    /// Returns a forge that signs with this certificate as if it were a CA.
     pub fn as_authority(&self) -> Forge {
         let key = KeyPair::try_from(self.key.secret_der()).expect("a key");
         let leaf = self.chain.first().expect("a certificate");
@@ -73,7 +73,7 @@ impl Identity {
         Forge { issuer: Issuer::from_ca_cert_der(leaf, key).expect("an issuer"), ca_pem }
     }
 
-    /// What a server that shows it is made of.
+    /// Returns a TLS server configuration that presents this identity.
     pub fn server(&self) -> rustls::ServerConfig {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         rustls::ServerConfig::builder_with_provider(provider)
@@ -84,14 +84,14 @@ impl Identity {
             .expect("a certificate and its key")
     }
 
-    /// With more certificates behind the leaf.
+    /// Appends another identity's certificates to the chain.
     #[must_use]
     pub fn followed_by(mut self, other: &Self) -> Self {
         self.chain.extend(other.chain.iter().cloned());
         self
     }
 
-    /// With another identity's certificates before its own, but its own key.
+    /// Puts another identity's certificates in front of the chain, and keeps its own key.
     #[must_use]
     pub fn behind(mut self, other: &Self) -> Self {
         self.chain.splice(0..0, other.chain.iter().cloned());
@@ -99,7 +99,7 @@ impl Identity {
     }
 }
 
-/// Shows an identity without a look at whether key and certificate belong together.
+/// Presents an identity without checking that key and certificate match.
 #[derive(Debug)]
 struct Shown(Arc<CertifiedKey>);
 
@@ -112,14 +112,14 @@ impl ResolvesClientCert for Shown {
     }
 }
 
-/// A key of an authority in the wrong hands: signs whatever it is told.
+/// A CA key in the wrong hands. It signs any certificate.
 pub struct Forge {
     issuer: Issuer<'static, KeyPair>,
     ca_pem: String,
 }
 
 impl Forge {
-    /// With the key of a real authority.
+    /// Reads the key of a real CA.
     pub fn of(directory: &Path) -> Self {
         let read =
             |name| std::fs::read_to_string(directory.join(name)).expect("an authority's file");
@@ -128,7 +128,7 @@ impl Forge {
         Self { issuer: Issuer::from_ca_cert_pem(&ca_pem, key).expect("an authority"), ca_pem }
     }
 
-    /// Another authority of this name.
+    /// Creates another CA with this name.
     pub fn named(name: &str) -> Self {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::default();
@@ -138,7 +138,7 @@ impl Forge {
         Self { issuer: Issuer::new(params, key), ca_pem }
     }
 
-    /// An authority that says of itself just what ours says, with a key of its own.
+    /// Creates a CA whose certificate equals ours except for the key.
     #[must_use]
     pub fn double_of(&self) -> Self {
         let key = KeyPair::generate().expect("a key");
@@ -146,12 +146,12 @@ impl Forge {
         Self { issuer, ca_pem: self.ca_pem.clone() }
     }
 
-    /// Its certificate.
+    /// Returns the CA certificate as PEM.
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
     }
 
-    /// A grant like zun-api's, as good as now, changed.
+    /// Signs a grant like those of zun-api, valid now, after `change` has changed it.
     pub fn identity(&self, grant: &str, change: impl FnOnce(&mut CertificateParams)) -> Identity {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::default();
@@ -169,47 +169,47 @@ impl Forge {
         Identity::from_pem(&certificate.pem(), &key.serialize_pem())
     }
 
-    /// The authority itself as a client.
+    /// Returns the CA certificate as a client identity.
     pub fn itself(&self) -> Identity {
         Identity::from_pem(&self.ca_pem, &self.issuer.key().serialize_pem())
     }
 }
 
-/// A subject with one common name.
+/// Returns a subject with one common name.
 pub fn common_name(name: &str) -> DistinguishedName {
     let mut subject = DistinguishedName::new();
     subject.push(DnType::CommonName, name);
     subject
 }
 
-/// A URI as an alternative name.
+/// Returns a URI as a subject alternative name.
 pub fn uri(text: &str) -> SanType {
     SanType::URI(text.try_into().expect("ascii"))
 }
 
-/// A DNS name as an alternative name.
+/// Returns a DNS name as a subject alternative name.
 pub fn dns(text: &str) -> SanType {
     SanType::DnsName(text.try_into().expect("ascii"))
 }
 
-/// Trusts one authority for one host, as a client does.
+/// Dials one host and trusts one CA, as a client does.
 #[derive(Debug, Clone)]
 pub struct Dialler {
-    /// Where to.
+    /// The address to dial.
     pub address: SocketAddr,
-    /// The name or address that the server's certificate must have.
+    /// The name or address that the server's certificate must contain.
     pub name: String,
-    /// The only trusted authority, PEM.
+    /// The only trusted CA, as PEM.
     pub ca: String,
 }
 
 impl Dialler {
-    /// Dials. Under TLS 1.3 a refused client learns of it only when it reads.
+    /// Dials. With TLS 1.3, a refused client only gets the error when it reads.
     pub async fn dial(&self, identity: Option<&Identity>) -> io::Result<TlsStream<TcpStream>> {
         self.dial_offering(identity, &[]).await
     }
 
-    /// Dials and offers these protocols (ALPN).
+    /// Dials and offers these ALPN protocols.
     pub async fn dial_offering(
         &self,
         identity: Option<&Identity>,

@@ -1,4 +1,4 @@
-//! A proxy that opens tunnels (HTTP CONNECT), as an organisation has one before its network.
+//! An HTTP CONNECT proxy, such as companies have in front of their network.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,10 +7,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use zun_common::shutdown::Tasks;
 
-/// The longest head that is taken.
+/// The longest accepted request head, in bytes.
 const LONGEST_HEAD: usize = 8192;
 
-/// It leads every name to one address, and keeps what it was asked for. It ends when it is dropped.
+/// The proxy. It connects every tunnel to one address and records the requests. It stops on drop.
 #[derive(Debug)]
 pub struct Tunnel {
     address: SocketAddr,
@@ -19,7 +19,7 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// On a free loopback port.
+    /// Starts the proxy on a free loopback port.
     pub async fn to(target: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -40,17 +40,17 @@ impl Tunnel {
         Self { address, asked, tasks }
     }
 
-    /// What clients take for `HTTPS_PROXY`, with a name and a word for it.
+    /// Returns the URL for `HTTPS_PROXY`, with a user and a password.
     pub fn url(&self) -> String {
         format!("http://user:word@{}", self.address)
     }
 
-    /// Where it listens.
+    /// Returns the address on which it listens.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The heads of all that it was asked for.
+    /// Returns the heads of all requests.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -74,7 +74,7 @@ async fn lead(mut stream: TcpStream, target: SocketAddr, asked: Arc<Mutex<Vec<St
     asked.lock().unwrap_or_else(PoisonError::into_inner).push(head);
     let Ok(mut there) = TcpStream::connect(target).await else { return };
     if stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.is_ok() {
-        // Either end may go.
+        // Either end may close the connection.
         drop(copy_bidirectional(&mut stream, &mut there).await);
     }
 }

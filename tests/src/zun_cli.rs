@@ -1,6 +1,6 @@
-//! A running standalone that all tests of a run share, and its CLI as a user runs it.
+//! The CLI as a user runs it, against the standalone service that all tests of a run share or another service.
 //!
-//! `tests/services/with-services.sh` starts it and names its environment file in `ZUN_TEST_STANDALONE`.
+//! `tests/services/with-services.sh` starts the standalone and names its environment file in `ZUN_TEST_STANDALONE`.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,16 @@ use chrono::{DateTime, Utc};
 
 use crate::pty::Pty;
 
-/// The shared standalone, as its environment file tells of it.
+/// The CLI with the environment variables that select a service and a user.
 #[derive(Debug, Clone)]
 pub struct ZunCli {
     environment: Vec<(String, String)>,
 }
 
-/// How a command ended and what it printed.
+/// The exit code and output of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
-    /// Its exit code; -1 where a signal ended it.
+    /// Its exit code; -1 if a signal killed it.
     pub code: i32,
     /// Its stdout, as text.
     pub stdout: String,
@@ -28,7 +28,7 @@ pub struct Finished {
     pub stderr: String,
 }
 
-/// A container's name that no other test has. The container is removed when this is dropped.
+/// A unique container name. The container of that name is removed on drop.
 #[derive(Debug)]
 pub struct Name {
     zun: ZunCli,
@@ -36,7 +36,7 @@ pub struct Name {
 }
 
 impl ZunCli {
-    /// The standalone of this run.
+    /// Returns the CLI for the standalone of this test run.
     pub fn shared() -> Self {
         let file = std::env::var_os("ZUN_TEST_STANDALONE").expect(
             "ZUN_TEST_STANDALONE names no environment file: run the tests with `make test`",
@@ -44,13 +44,13 @@ impl ZunCli {
         Self::from_file(Path::new(&file))
     }
 
-    /// The service that an environment file tells of.
+    /// Returns the CLI with the variables of an environment file.
     pub fn from_file(file: &Path) -> Self {
         let text = std::fs::read_to_string(file).expect("an environment file");
         Self { environment: parse(&text) }
     }
 
-    /// Another client of another service.
+    /// Returns the CLI for another service and token.
     pub fn at(endpoint: &str, token: &str) -> Self {
         let pairs =
             [("OS_AUTH_TYPE", "admin_token"), ("OS_ENDPOINT", endpoint), ("OS_TOKEN", token)];
@@ -59,25 +59,25 @@ impl ZunCli {
         }
     }
 
-    /// What a client finds in its environment.
+    /// Returns the environment variables.
     pub fn environment(&self) -> &[(String, String)] {
         &self.environment
     }
 
-    /// The same client with one thing more in its environment.
+    /// Adds an environment variable.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// The unix socket of its engine, which lies below its state.
+    /// Returns the unix socket of the standalone's engine.
     pub fn engine_socket(&self) -> PathBuf {
         let file = std::env::var_os("ZUN_TEST_STANDALONE").expect("the shared standalone's file");
         PathBuf::from(file).with_file_name("standalone/engine/docker.sock")
     }
 
-    /// Whether its engine has told since then that it closed the streams of a process before it had read them.
+    /// Returns whether the engine has logged since then that it closed a process's streams before it had read them.
     pub fn engine_lost_output(&self, since: DateTime<Utc>) -> bool {
         let log = self.engine_socket().with_file_name("dockerd.log");
         let log = std::fs::read_to_string(log).expect("the engine's log");
@@ -86,8 +86,8 @@ impl ZunCli {
         log.lines().rev().find(told).is_some_and(|line| *line >= *since)
     }
 
-    /// What a process that prints and ends gives. Where that is not whole, and the engine has told meanwhile that it
-    /// lost output itself, it is run a second time: no client can bring back what the engine did not read.
+    /// Runs a command whose process prints and ends. Runs it a second time if its output is incomplete and the engine
+    /// has logged that it lost output: no client can recover output that the engine did not read.
     pub fn retry_if_engine_lost_output<T>(
         &self,
         run: impl Fn() -> T,
@@ -101,40 +101,40 @@ impl ZunCli {
         run()
     }
 
-    /// One value of it, such as `OS_ENDPOINT`.
+    /// Returns the value of an environment variable, such as `OS_ENDPOINT`.
     pub fn variable(&self, name: &str) -> &str {
         let found = self.environment.iter().find(|(key, _)| key == name);
         &found.unwrap_or_else(|| panic!("{name} is not in the environment file")).1
     }
 
-    /// A name for a container of this test.
+    /// Returns a unique name for a container of this test.
     pub fn name(&self, prefix: &str) -> Name {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         Name { zun: self.clone(), name: format!("{prefix}-{}-{count}", std::process::id()) }
     }
 
-    /// The CLI with these arguments, not yet run.
+    /// Returns the command of the CLI with these arguments.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary("zun"));
         command.args(arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
-    /// Runs the CLI with an empty stdin to its end.
+    /// Runs the CLI with an empty stdin and waits for it.
     pub fn run(&self, arguments: &[&str]) -> Finished {
         let output = self.command(arguments).stdin(Stdio::null()).output().expect("zun runs");
         Finished::from(output)
     }
 
-    /// Runs the CLI and insists on success; its stdout.
+    /// Runs the CLI, asserts that it succeeds, and returns its stdout.
     pub fn must(&self, arguments: &[&str]) -> String {
         let finished = self.run(arguments);
         assert_eq!(finished.code, 0, "zun {arguments:?}: {finished:?}");
         finished.stdout
     }
 
-    /// Runs the CLI with this on a pipe as its stdin; its raw output.
+    /// Runs the CLI with `input` on its stdin, a pipe, and returns its raw output.
     pub fn piped(&self, arguments: &[&str], input: &[u8]) -> Output {
         let mut child = self
             .command(arguments)
@@ -160,7 +160,7 @@ impl ZunCli {
         Pty::spawn(&program.to_string_lossy(), arguments, &self.environment, size)
     }
 
-    /// One field of `zun show`, as JSON.
+    /// Returns one field of `zun show` as JSON.
     pub fn field(&self, container: &str, field: &str) -> serde_json::Value {
         let text = self.must(&["show", container, "--format", "json"]);
         let shown: serde_json::Value = serde_json::from_str(&text).expect("JSON");
@@ -179,7 +179,7 @@ impl From<Output> for Finished {
 }
 
 impl Name {
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.name
     }

@@ -1,5 +1,6 @@
-//! `conditions RESULTS… DOCUMENT`: writes the table of findings into a document, between its two markers.
-//! Each results file holds one finding per line, as JSON.
+//! `conditions RESULTS… DOCUMENT`: writes the table of results between the two marks of a document. A results file has
+//! one
+//! JSON object per line.
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! The interactive conditions, the findings of test runs, and the table in docs/conditions.md.
+//! The interactive conditions, the recorded results of their tests, and the table of the results.
 
 mod recorder;
 mod table;
@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 pub use recorder::Recorder;
 pub use table::table;
 
-/// A condition that an interactive session must meet.
+/// One condition that must hold for sessions that the CLI dials directly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Condition {
-    /// The number, such as `C06`.
+    /// Its number, such as `C06`.
     pub id: &'static str,
-    /// In a few words.
+    /// One line for the table.
     pub summary: &'static str,
 }
 
 macro_rules! conditions {
     ($($id:ident $summary:literal),+ $(,)?) => {
-        /// All of them, in order.
+        /// All conditions, in order.
         pub const CONDITIONS: &[Condition] =
             &[$(Condition { id: stringify!($id), summary: $summary }),+];
     };
@@ -81,10 +81,10 @@ pub struct Finding {
     pub engine: String,
     /// Whether the condition held.
     pub held: bool,
-    /// Whether the test ran in full length.
+    /// Whether the run had full length.
     pub long: bool,
-    /// How long the run took.
+    /// Duration of the run.
     pub seconds: f64,
-    /// What the test measured, if anything.
+    /// The measured value, if the test measures one.
     pub figure: Option<String>,
 }

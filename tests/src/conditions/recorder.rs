@@ -1,4 +1,4 @@
-//! Records one run of one test when it ends, whether it passed or not.
+//! Records the result of a test, whether it passes or panics.
 
 use std::io::Write;
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::Finding;
 use crate::profile::is_long;
 
-/// One run of a test. Dropping it appends the finding to the file that `ZUN_TEST_RESULTS` names.
+/// Appends the result to the file named by `ZUN_TEST_RESULTS` on drop.
 #[derive(Debug)]
 pub struct Recorder {
     test: &'static str,
@@ -14,7 +14,7 @@ pub struct Recorder {
     figure: Option<String>,
 }
 
-/// Begins the trial of the test that calls it.
+/// Creates the recorder of the test that calls this.
 #[macro_export]
 macro_rules! recorder {
     () => {{
@@ -24,7 +24,7 @@ macro_rules! recorder {
 }
 
 impl Recorder {
-    /// Of the function that this path leads through: `…::c06_what_it_shows::here`.
+    /// Creates the recorder of the test in this path: `…::c06_what_it_shows::here`.
     pub fn of(path: &'static str) -> Self {
         let is_test = |word: &&str| {
             let bytes = word.as_bytes();
@@ -34,7 +34,7 @@ impl Recorder {
         Self { test, begun: Instant::now(), figure: None }
     }
 
-    /// Records a measurement.
+    /// Sets the measured value.
     pub fn measured(&mut self, figure: impl Into<String>) {
         self.figure = Some(figure.into());
     }
@@ -55,7 +55,7 @@ impl Drop for Recorder {
         };
         let mut line = serde_json::to_string(&finding).expect("JSON");
         line.push('\n');
-        // One write per line, so that parallel runs do not mix their lines.
+        // One write per line, so that parallel tests do not mix their lines.
         let file = std::fs::File::options().create(true).append(true).open(&path);
         let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
         if let Err(cause) = written {

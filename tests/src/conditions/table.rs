@@ -1,10 +1,10 @@
-//! Renders the findings as a table: one row per condition, one column per engine.
+//! The table of results: one row per condition, one column per engine.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{CONDITIONS, Finding};
 
-/// Renders the table as Markdown.
+/// Returns the table as Markdown.
 pub fn table(findings: &[Finding]) -> String {
     let engines: BTreeSet<&str> = findings.iter().map(|one| one.engine.as_str()).collect();
     let heads: Vec<String> = engines.iter().map(|engine| format!(" Docker {engine} |")).collect();
@@ -26,7 +26,7 @@ pub fn table(findings: &[Finding]) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Summarises all runs of all tests of one condition.
+/// Returns the cell for all runs of all tests of a condition.
 fn cell(findings: &[&Finding]) -> String {
     let mut runs: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
     for finding in findings {
@@ -46,7 +46,7 @@ fn cell(findings: &[&Finding]) -> String {
     if findings.iter().all(|finding| finding.long) {
         text.push_str(" (in full)");
     }
-    // Keep the last figure of each test; a run in full length wins.
+    // The last value of each test. A run in full length wins over a short one.
     let mut figures: BTreeMap<&str, &str> = BTreeMap::new();
     for full in [false, true] {
         for finding in findings.iter().filter(|finding| finding.held && finding.long == full) {
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_shows_the_worst_test_and_what_was_measured() {
+    fn a_cell_shows_the_worst_test_and_the_measured_values() {
         let all = [
             finding("c06_a", "20 (API 1.41)", true, None),
             finding("c12_a", "20 (API 1.41)", true, Some("5 of 5")),

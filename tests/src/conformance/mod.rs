@@ -1,4 +1,4 @@
-//! Suites that each implementation of a seam passes.
+//! Conformance suites that every implementation of an interface must pass.
 
 pub mod driver;
 pub mod transport;

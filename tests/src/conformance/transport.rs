@@ -1,4 +1,4 @@
-//! What each carrier of the bus must do. A carrier's test file names how it is made and gets one test a case.
+//! The conformance suite of the bus transports. `transport_conformance!` creates one test per case for a transport.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,45 +14,45 @@ use zun_common::bus::{
 use zun_common::id::HostName;
 use zun_common::shutdown::Tasks;
 
-/// Long enough for anything that must happen.
+/// Timeout for what must happen.
 const LONG: Duration = Duration::from_secs(20);
-/// Long enough to see that something does not happen.
+/// How long a test waits to see that something does not happen.
 const SHORT: Duration = Duration::from_millis(300);
 
-/// A broker with nothing in it.
+/// An empty broker.
 #[async_trait]
 pub trait Broker: Send + Sync {
-    /// Another connection.
+    /// Opens another connection.
     async fn connect(&self) -> Arc<dyn Transport>;
 
-    /// What was kept aside, once it is so many.
+    /// Waits for this number of dead letters and returns them.
     async fn dead_letters(&self, count: usize) -> Vec<Bytes>;
 }
 
-/// One test for each case, of the broker that `$make` makes.
+/// Creates one test per case, with the broker that `$make` creates.
 #[macro_export]
 macro_rules! transport_conformance {
     ($make:path) => {
         $crate::transport_conformance! { $make =>
             a_request_is_answered
             a_cast_arrives_and_asks_for_no_reply
-            where_nobody_ever_served_a_message_is_unroutable_at_once
+            a_message_to_an_unknown_host_is_unroutable_at_once
             a_request_without_an_answer_is_silent
             an_answer_after_the_deadline_is_dropped
             an_expired_message_is_not_delivered
-            a_dropped_message_comes_again
-            a_message_is_kept_until_its_work_is_done
-            what_is_done_does_not_come_again
+            a_dropped_message_is_redelivered
+            a_message_is_kept_until_it_is_finished
+            a_finished_message_is_not_redelivered
             a_command_waits_for_its_host_to_come_back
-            no_more_than_the_prefetch_is_handed_out
-            a_dead_letter_is_kept_aside_and_does_not_come_again
-            what_is_never_finished_is_kept_aside_in_the_end
-            a_thousand_requests_at_a_time_are_all_answered
-            sixteen_mebibytes_are_carried_and_one_byte_more_is_refused
+            no_more_than_the_prefetch_is_delivered
+            a_dead_letter_is_kept_and_not_redelivered
+            a_message_that_is_never_finished_is_dead_lettered
+            a_thousand_concurrent_requests_are_all_answered
+            sixteen_mebibytes_are_delivered_and_one_byte_more_is_refused
             two_consumers_share_a_queue
-            routes_do_not_meet
-            after_close_nothing_is_sent_and_nothing_comes
-            a_consumer_that_nobody_reads_makes_room
+            routes_are_separate
+            after_close_nothing_is_sent_or_delivered
+            a_dropped_consumer_returns_its_messages
         }
     };
     ($make:path => $($case:ident)*) => {
@@ -109,7 +109,6 @@ async fn publish(transport: &Arc<dyn Transport>, route: Route, body: &'static st
     transport.publish(message(route, body, LONG)).await.expect("published");
 }
 
-/// The reply comes back to who asked.
 pub async fn a_request_is_answered(broker: &impl Broker) {
     let (server, client) = (broker.connect().await, broker.connect().await);
     for route in [commands(), questions(), Route::Reports, Route::Controller] {
@@ -126,7 +125,7 @@ pub async fn a_request_is_answered(broker: &impl Broker) {
     }
 }
 
-/// Who casts waits for no reply, and the other side can see that.
+/// The sender of a cast waits for no reply, and the receiver can see that.
 pub async fn a_cast_arrives_and_asks_for_no_reply(broker: &impl Broker) {
     let transport = broker.connect().await;
     let mut deliveries = transport.consume(commands(), 1).await.expect("deliveries");
@@ -137,8 +136,8 @@ pub async fn a_cast_arrives_and_asks_for_no_reply(broker: &impl Broker) {
     delivery.dispose(Disposal::Done);
 }
 
-/// No time-out: the sender knows that there is no such host.
-pub async fn where_nobody_ever_served_a_message_is_unroutable_at_once(broker: &impl Broker) {
+/// The sender gets an error at once, not a timeout.
+pub async fn a_message_to_an_unknown_host_is_unroutable_at_once(broker: &impl Broker) {
     let transport = broker.connect().await;
     let mut deliveries = transport.consume(questions(), 1).await.expect("deliveries");
     let nobody = || Route::Commands("nobody".parse().expect("a host name"));
@@ -151,7 +150,7 @@ pub async fn where_nobody_ever_served_a_message_is_unroutable_at_once(broker: &i
     nothing_comes(&mut deliveries).await;
 }
 
-/// It went out, and what became of it is not known.
+/// The request was sent, but its outcome is unknown.
 pub async fn a_request_without_an_answer_is_silent(broker: &impl Broker) {
     let transport = broker.connect().await;
     let mut deliveries = transport.consume(commands(), 1).await.expect("deliveries");
@@ -162,7 +161,7 @@ pub async fn a_request_without_an_answer_is_silent(broker: &impl Broker) {
     assert!(matches!(reply, Err(RequestError::Silent)), "{reply:?}");
 }
 
-/// And does not disturb the next request.
+/// It must not disturb the next request.
 pub async fn an_answer_after_the_deadline_is_dropped(broker: &impl Broker) {
     let transport = broker.connect().await;
     let mut deliveries = transport.consume(questions(), 1).await.expect("deliveries");
@@ -176,7 +175,7 @@ pub async fn an_answer_after_the_deadline_is_dropped(broker: &impl Broker) {
     assert_eq!(reply.expect("a reply"), "answer");
 }
 
-/// A message whose sender gave up is not worked on.
+/// The sender has given up, so nobody may work on it.
 pub async fn an_expired_message_is_not_delivered(broker: &impl Broker) {
     let transport = broker.connect().await;
     for route in [commands(), questions()] {
@@ -193,8 +192,8 @@ pub async fn an_expired_message_is_not_delivered(broker: &impl Broker) {
     }
 }
 
-/// Whoever drops a message did not work on it.
-pub async fn a_dropped_message_comes_again(broker: &impl Broker) {
+/// A consumer that drops a message did not work on it.
+pub async fn a_dropped_message_is_redelivered(broker: &impl Broker) {
     let transport = broker.connect().await;
     for route in [commands(), questions()] {
         let mut deliveries = transport.consume(route.clone(), 1).await.expect("deliveries");
@@ -211,8 +210,8 @@ pub async fn a_dropped_message_comes_again(broker: &impl Broker) {
     }
 }
 
-/// A host that dies at its work gets the work again.
-pub async fn a_message_is_kept_until_its_work_is_done(broker: &impl Broker) {
+/// A host that crashes during its work gets the message again.
+pub async fn a_message_is_kept_until_it_is_finished(broker: &impl Broker) {
     let (crashing, client) = (broker.connect().await, broker.connect().await);
     let mut deliveries = crashing.consume(commands(), 1).await.expect("deliveries");
     publish(&client, commands(), "work").await;
@@ -226,8 +225,8 @@ pub async fn a_message_is_kept_until_its_work_is_done(broker: &impl Broker) {
     again.dispose(Disposal::Done);
 }
 
-/// Neither to the same nor to another consumer.
-pub async fn what_is_done_does_not_come_again(broker: &impl Broker) {
+/// Neither the same nor another consumer gets it.
+pub async fn a_finished_message_is_not_redelivered(broker: &impl Broker) {
     let (leaving, client) = (broker.connect().await, broker.connect().await);
     let mut deliveries = leaving.consume(commands(), 1).await.expect("deliveries");
     for body in ["first", "second"] {
@@ -243,7 +242,6 @@ pub async fn what_is_done_does_not_come_again(broker: &impl Broker) {
     assert_eq!(next(&mut deliveries).await.body, "third");
 }
 
-/// Commands outlive the absence of their host.
 pub async fn a_command_waits_for_its_host_to_come_back(broker: &impl Broker) {
     let (leaving, client) = (broker.connect().await, broker.connect().await);
     drop(leaving.consume(commands(), 1).await.expect("deliveries"));
@@ -253,8 +251,7 @@ pub async fn a_command_waits_for_its_host_to_come_back(broker: &impl Broker) {
     assert_eq!(next(&mut deliveries).await.body, "work");
 }
 
-/// So much and no more is in hand.
-pub async fn no_more_than_the_prefetch_is_handed_out(broker: &impl Broker) {
+pub async fn no_more_than_the_prefetch_is_delivered(broker: &impl Broker) {
     let transport = broker.connect().await;
     let mut deliveries = transport.consume(commands(), 2).await.expect("deliveries");
     for body in ["1", "2", "3"] {
@@ -268,8 +265,8 @@ pub async fn no_more_than_the_prefetch_is_handed_out(broker: &impl Broker) {
     drop((second, third));
 }
 
-/// For a person to look at.
-pub async fn a_dead_letter_is_kept_aside_and_does_not_come_again(broker: &impl Broker) {
+/// It stays in the dead letter queue for an operator.
+pub async fn a_dead_letter_is_kept_and_not_redelivered(broker: &impl Broker) {
     let transport = broker.connect().await;
     for route in [commands(), questions()] {
         let mut deliveries = transport.consume(route.clone(), 1).await.expect("deliveries");
@@ -280,8 +277,8 @@ pub async fn a_dead_letter_is_kept_aside_and_does_not_come_again(broker: &impl B
     assert_eq!(broker.dead_letters(2).await, ["poison", "poison"]);
 }
 
-/// What kills its consumer each time must not do so for ever.
-pub async fn what_is_never_finished_is_kept_aside_in_the_end(broker: &impl Broker) {
+/// A message that crashes its consumer every time must not do so forever.
+pub async fn a_message_that_is_never_finished_is_dead_lettered(broker: &impl Broker) {
     let transport = broker.connect().await;
     for route in [commands(), questions()] {
         let mut deliveries = transport.consume(route.clone(), 1).await.expect("deliveries");
@@ -294,8 +291,8 @@ pub async fn what_is_never_finished_is_kept_aside_in_the_end(broker: &impl Broke
     assert_eq!(broker.dead_letters(2).await, ["poison", "poison"]);
 }
 
-/// None waits for the disk, the confirm or the reply of another.
-pub async fn a_thousand_requests_at_a_time_are_all_answered(broker: &impl Broker) {
+/// No request waits for the disk write, the confirm or the reply of another.
+pub async fn a_thousand_concurrent_requests_are_all_answered(broker: &impl Broker) {
     let (server, client) = (broker.connect().await, broker.connect().await);
     let tasks = Tasks::new();
     for route in [commands(), questions()] {
@@ -312,8 +309,7 @@ pub async fn a_thousand_requests_at_a_time_are_all_answered(broker: &impl Broker
     tasks.cancel();
 }
 
-/// Both ways.
-pub async fn sixteen_mebibytes_are_carried_and_one_byte_more_is_refused(broker: &impl Broker) {
+pub async fn sixteen_mebibytes_are_delivered_and_one_byte_more_is_refused(broker: &impl Broker) {
     let (server, client) = (broker.connect().await, broker.connect().await);
     let tasks = Tasks::new();
     echo(server.consume(commands(), 1).await.expect("deliveries"), &tasks);
@@ -328,7 +324,7 @@ pub async fn sixteen_mebibytes_are_carried_and_one_byte_more_is_refused(broker: 
     tasks.cancel();
 }
 
-/// Each message goes to one of them.
+/// Each message goes to one consumer.
 pub async fn two_consumers_share_a_queue(broker: &impl Broker) {
     let (one, other) = (broker.connect().await, broker.connect().await);
     for route in [Route::Reports, Route::Controller] {
@@ -345,8 +341,8 @@ pub async fn two_consumers_share_a_queue(broker: &impl Broker) {
     }
 }
 
-/// A host's commands are not its questions, nor another host's commands.
-pub async fn routes_do_not_meet(broker: &impl Broker) {
+/// A host's commands are separate from its questions and from another host's commands.
+pub async fn routes_are_separate(broker: &impl Broker) {
     let transport = broker.connect().await;
     let other = Route::Commands("compute2".parse().expect("a host name"));
     let mut mine = transport.consume(commands(), 5).await.expect("deliveries");
@@ -359,8 +355,8 @@ pub async fn routes_do_not_meet(broker: &impl Broker) {
     nothing_comes(&mut mine).await;
 }
 
-/// And says so.
-pub async fn after_close_nothing_is_sent_and_nothing_comes(broker: &impl Broker) {
+/// Both fail with an error.
+pub async fn after_close_nothing_is_sent_or_delivered(broker: &impl Broker) {
     let transport = broker.connect().await;
     let mut deliveries = transport.consume(commands(), 1).await.expect("deliveries");
     assert!(transport.is_connected());
@@ -375,8 +371,8 @@ pub async fn after_close_nothing_is_sent_and_nothing_comes(broker: &impl Broker)
     assert!(matches!(consumed, Err(RequestError::Closed)), "{consumed:?}");
 }
 
-/// What it took in advance goes to others.
-pub async fn a_consumer_that_nobody_reads_makes_room(broker: &impl Broker) {
+/// Its prefetched messages go to other consumers.
+pub async fn a_dropped_consumer_returns_its_messages(broker: &impl Broker) {
     let (leaving, staying) = (broker.connect().await, broker.connect().await);
     let deliveries = leaving.consume(commands(), 1).await.expect("deliveries");
     publish(&staying, commands(), "work").await;

@@ -40,7 +40,7 @@ async fn each_action_reaches_the_host_with_its_parameters() {
 }
 
 #[tokio::test]
-async fn what_the_status_does_not_allow_is_a_conflict_that_names_it() {
+async fn an_action_that_the_status_forbids_is_a_conflict_that_names_it() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Stopped).await;
@@ -61,7 +61,7 @@ async fn what_the_status_does_not_allow_is_a_conflict_that_names_it() {
 }
 
 #[tokio::test]
-async fn wrong_parameters_are_refused_before_anything_is_asked() {
+async fn wrong_parameters_are_refused_before_the_host_is_called() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
@@ -106,7 +106,7 @@ async fn wrong_parameters_are_refused_before_anything_is_asked() {
 }
 
 #[tokio::test]
-async fn a_host_that_left_is_told_of_at_once_and_by_name() {
+async fn a_call_to_a_host_that_left_fails_at_once_and_names_it() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
@@ -130,7 +130,7 @@ async fn a_host_that_left_is_told_of_at_once_and_by_name() {
 }
 
 #[tokio::test]
-async fn a_host_without_a_sign_of_life_is_down() {
+async fn a_host_without_heartbeats_is_down() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
@@ -141,7 +141,7 @@ async fn a_host_without_a_sign_of_life_is_down() {
 }
 
 #[tokio::test]
-async fn what_an_agent_refuses_is_told_in_its_words() {
+async fn an_agents_refusal_is_passed_on_with_its_message() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
@@ -179,7 +179,7 @@ async fn a_deleted_container_is_gone_once_its_host_says_so() {
 }
 
 #[tokio::test]
-async fn a_container_that_its_host_does_not_know_is_removed_all_the_same() {
+async fn a_container_unknown_to_its_host_can_be_removed() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Error).await;
@@ -189,7 +189,7 @@ async fn a_container_that_its_host_does_not_know_is_removed_all_the_same() {
 }
 
 #[tokio::test]
-async fn logs_are_a_json_string_or_the_bytes_themselves() {
+async fn logs_are_a_json_string_or_raw_bytes() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
@@ -223,7 +223,7 @@ async fn the_request_id_travels_to_the_host_and_back() {
 }
 
 #[tokio::test]
-async fn processes_and_use_are_told_in_zuns_shapes() {
+async fn processes_and_usage_have_zuns_json_format() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
@@ -244,7 +244,7 @@ async fn processes_and_use_are_told_in_zuns_shapes() {
 }
 
 #[tokio::test]
-async fn a_name_is_changed_here_and_limits_on_the_host() {
+async fn the_controller_changes_a_name_and_the_host_changes_limits() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;

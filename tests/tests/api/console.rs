@@ -61,7 +61,7 @@ async fn a_terminal_is_granted_with_all_its_calls() {
 }
 
 #[tokio::test]
-async fn a_reader_is_granted_the_output_alone() {
+async fn a_read_only_grant_allows_only_output() {
     let api = Api::with_consoles().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
@@ -124,7 +124,7 @@ async fn wrong_attaches_are_refused() {
 }
 
 #[tokio::test]
-async fn attaching_says_why_it_cannot_be() {
+async fn a_refused_attach_says_why() {
     let api = Api::with_consoles().await;
     let agent = api.agent("h1").await;
     let ask = || json!({"csr": csr(), "protocols": ["docker.attach"]});
@@ -139,7 +139,7 @@ async fn attaching_says_why_it_cannot_be() {
 }
 
 #[tokio::test]
-async fn output_and_files_are_granted_by_themselves() {
+async fn output_and_files_have_their_own_grants() {
     let api = Api::with_consoles().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
@@ -182,7 +182,7 @@ async fn output_and_files_are_granted_by_themselves() {
 }
 
 #[tokio::test]
-async fn without_an_authority_the_setting_is_named() {
+async fn without_a_ca_the_error_names_the_setting() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
@@ -195,7 +195,7 @@ async fn without_an_authority_the_setting_is_named() {
 }
 
 #[tokio::test]
-async fn a_command_is_run_to_its_end_in_the_form_of_each_client() {
+async fn a_command_runs_to_its_end_in_every_request_format() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
@@ -221,7 +221,7 @@ async fn a_command_is_run_to_its_end_in_the_form_of_each_client() {
 }
 
 #[tokio::test]
-async fn an_exec_is_made_and_granted_where_a_request_comes_along() {
+async fn an_exec_is_created_and_granted_if_the_request_has_a_csr() {
     let api = Api::with_consoles().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
@@ -262,7 +262,7 @@ async fn an_exec_is_made_and_granted_where_a_request_comes_along() {
 }
 
 #[tokio::test]
-async fn an_exec_is_granted_anew_also_once_its_container_has_ended() {
+async fn an_exec_is_granted_again_even_after_its_container_has_ended() {
     let api = Api::with_consoles().await;
     let agent = api.agent("h1").await;
     for status in [Status::Running, Status::Stopped] {
@@ -282,7 +282,7 @@ async fn an_exec_is_granted_anew_also_once_its_container_has_ended() {
 }
 
 #[tokio::test]
-async fn the_console_of_an_ended_container_is_granted_only_before_its_start() {
+async fn an_ended_containers_console_is_granted_only_for_its_next_start() {
     let api = Api::with_consoles().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Stopped).await;

@@ -12,7 +12,7 @@ async fn refusal(api: &Api, body: Value) -> String {
 }
 
 #[tokio::test]
-async fn the_host_gets_the_whole_of_what_was_asked_for() {
+async fn the_host_gets_the_complete_request() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let wanted = json!({
@@ -76,7 +76,7 @@ async fn the_host_gets_the_whole_of_what_was_asked_for() {
 }
 
 #[tokio::test]
-async fn what_the_existing_client_always_sends_is_taken() {
+async fn fields_that_the_openstack_client_always_sends_are_accepted() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let body = json!({
@@ -202,7 +202,7 @@ async fn an_unknown_field_and_a_missing_image_are_named() {
 }
 
 #[tokio::test]
-async fn a_name_is_taken_once_in_a_project_and_free_in_another() {
+async fn names_are_unique_within_a_project() {
     let api = Api::start().await;
     let _agent = api.agent("h1").await;
     api.create(ANN, json!({"image": "cirros", "name": "test"})).await;
@@ -214,7 +214,7 @@ async fn a_name_is_taken_once_in_a_project_and_free_in_another() {
 }
 
 #[tokio::test]
-async fn no_host_is_an_answer_in_error_with_the_reason_per_filter() {
+async fn without_a_host_the_container_is_in_error_with_the_reason_of_each_filter() {
     let api = Api::start().await;
     let body = json!({"image": "cirros"});
     let answer = api.post(ANN, PATH, body.clone()).await.expect(202).json();
@@ -241,7 +241,7 @@ async fn no_host_is_an_answer_in_error_with_the_reason_per_filter() {
 }
 
 #[tokio::test]
-async fn containers_go_where_there_is_most_room() {
+async fn containers_go_to_the_host_with_most_room() {
     let api = Api::start().await;
     let (one, two) = (api.agent("h1").await, api.agent("h2").await);
     for _ in 0..4 {
@@ -266,7 +266,7 @@ async fn only_administrators_choose_the_host() {
 }
 
 #[tokio::test]
-async fn a_host_that_takes_no_messages_is_told_of_in_the_row() {
+async fn an_unreachable_host_is_recorded_in_the_row() {
     let api = Api::start().await;
     // It says that it is up, and has no queue.
     let agent = api.agent("h1").await;

@@ -47,7 +47,7 @@ async fn every_refusal_has_the_same_body() {
 }
 
 #[tokio::test]
-async fn a_bearer_token_is_as_good_as_openstacks_header() {
+async fn a_bearer_token_works_like_openstacks_header() {
     let api = Api::start().await;
     let request = api.request(Method::GET, "", "/v1/containers");
     let request = request.header("authorization", format!("Bearer {ANN}"));
@@ -59,7 +59,7 @@ async fn a_bearer_token_is_as_good_as_openstacks_header() {
 }
 
 #[tokio::test]
-async fn bodies_that_cannot_be_read_are_refused() {
+async fn unreadable_bodies_are_refused() {
     let api = Api::start().await;
     let post = || api.request(Method::POST, ANN, "/v1/containers");
     let mut table = Vec::new();
@@ -86,7 +86,7 @@ async fn bodies_that_cannot_be_read_are_refused() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_given_up() {
+async fn a_body_that_does_not_arrive_times_out() {
     let api = Api::start_with(|settings| settings.http.client_timeout = 1).await;
     let address = api.request(Method::GET, ANN, "/").build().unwrap().url().clone();
     let reading = tokio::task::spawn_blocking(move || {
@@ -107,7 +107,7 @@ async fn a_body_that_does_not_come_is_given_up() {
 }
 
 #[tokio::test]
-async fn requests_are_bounded_and_those_who_look_after_the_service_are_not() {
+async fn requests_are_limited_except_health_and_metrics() {
     let api = Api::start_with(|settings| settings.http.requests = 1).await;
     let address = api.request(Method::GET, ANN, "/").build().unwrap().url().clone();
     let mut slow =

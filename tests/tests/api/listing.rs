@@ -37,7 +37,7 @@ async fn another_projects_containers_are_neither_listed_nor_found() {
 }
 
 #[tokio::test]
-async fn administrators_see_all_projects_only_where_they_ask_for_it() {
+async fn administrators_see_all_projects_only_on_request() {
     let api = Api::start().await;
     three(&api).await;
     assert_eq!(names(&api.get(ADMIN, "/v1/containers").await.json()), [""; 0]);

@@ -19,7 +19,7 @@ const FOREIGN: &str = "zun_api_reports_total{outcome=\"Foreign\"}";
 const STALE: &str = "zun_api_reports_total{outcome=\"Stale\"}";
 
 #[tokio::test]
-async fn all_that_a_report_says_is_shown() {
+async fn every_field_of_a_report_is_shown() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.create(ANN, json!({"image": "cirros"})).await;
@@ -54,7 +54,7 @@ async fn a_late_report_with_an_older_generation_changes_nothing() {
 }
 
 #[tokio::test]
-async fn why_a_process_was_killed_is_kept_for_as_long_as_that_end_is_the_last() {
+async fn the_reason_of_the_last_end_is_kept_until_the_next_start() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
@@ -81,7 +81,7 @@ async fn why_a_process_was_killed_is_kept_for_as_long_as_that_end_is_the_last() 
 }
 
 #[tokio::test]
-async fn a_host_cannot_speak_of_another_hosts_container() {
+async fn a_host_cannot_report_another_hosts_container() {
     let api = Api::start().await;
     let owner = api.agent("h1").await;
     let id = api.container(&owner, "test", Status::Running).await;
@@ -96,7 +96,7 @@ async fn a_host_cannot_speak_of_another_hosts_container() {
 }
 
 #[tokio::test]
-async fn a_host_is_told_its_own_containers_and_how_those_are_made_that_it_may_have_missed() {
+async fn a_host_can_list_its_containers_with_the_specs_it_may_have_missed() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let made = api.container(&agent, "made", Status::Running).await;
@@ -115,7 +115,7 @@ async fn a_host_is_told_its_own_containers_and_how_those_are_made_that_it_may_ha
 }
 
 #[tokio::test]
-async fn a_host_gets_a_certificate_for_itself_alone() {
+async fn a_host_gets_a_certificate_only_for_itself() {
     let api = Api::with_consoles().await;
     let agent = api.agent("h1").await;
     let csr = signing_request("h1", vec!["h1.example.org".to_owned()]).unwrap().csr;
@@ -144,7 +144,7 @@ async fn a_host_gets_a_certificate_for_itself_alone() {
 }
 
 #[tokio::test]
-async fn a_host_proves_itself_with_a_grant_for_a_container_that_no_host_has() {
+async fn a_host_tests_its_listener_with_a_grant_for_no_container() {
     let api = Api::with_consoles().await;
     let agent = api.agent("h1").await;
     let csr = signing_request("h1", Vec::new()).unwrap().csr;
@@ -198,7 +198,7 @@ async fn a_container_without_a_row_is_counted() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_in_anothers_name_is_refused() {
+async fn a_heartbeat_under_another_hosts_name_is_refused() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     agent.heartbeat(|heartbeat| heartbeat.host = "h2".parse().unwrap()).await;

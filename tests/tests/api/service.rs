@@ -33,7 +33,7 @@ async fn an_open_wait_is_answered_when_the_service_stops() {
 }
 
 #[tokio::test]
-async fn rows_and_hosts_outlive_the_service_and_what_was_not_sent_is_sent() {
+async fn a_restarted_service_keeps_its_rows_and_sends_unsent_commands() {
     let stalled =
         |bus: Bus| Bus::over(Arc::new(NoCommands(Arc::clone(bus.transport()))), "zun-api");
     let mut api = Api::start_over(|_| {}, stalled).await;
@@ -82,7 +82,7 @@ impl Transport for NoCommands {
 }
 
 #[tokio::test]
-async fn the_database_is_for_its_owner_alone() {
+async fn only_the_owner_can_read_the_database() {
     let api = Api::start().await;
     let file = api.directory.path().join("zun.sqlite");
     let mode = std::fs::metadata(file).unwrap().permissions().mode() & 0o777;
@@ -90,7 +90,7 @@ async fn the_database_is_for_its_owner_alone() {
 }
 
 #[tokio::test]
-async fn settings_that_cannot_be_started_with_are_named() {
+async fn invalid_settings_are_named() {
     let directory = tempfile::tempdir().unwrap();
     let mut settings = Settings::default();
     settings.http.listen = "127.0.0.1:0".parse().unwrap();
@@ -108,13 +108,13 @@ async fn settings_that_cannot_be_started_with_are_named() {
 }
 
 #[tokio::test]
-async fn without_authentication_everybody_on_this_machine_is_the_administrator() {
+async fn without_authentication_every_local_client_is_an_administrator() {
     let api = Api::start_with(|settings| settings.auth.strategy = Strategy::None).await;
     api.get("whatever", "/v1/hosts").await.expect(200);
 }
 
 #[tokio::test]
-async fn stopping_under_load_loses_no_work_that_was_accepted() {
+async fn stopping_under_load_loses_no_accepted_work() {
     let mut api = Api::start().await;
     let agent = api.agent("h1").await;
     let post = |number: usize| {

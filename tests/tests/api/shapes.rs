@@ -105,7 +105,7 @@ async fn the_document_of_v1_lists_the_collections() {
 }
 
 #[tokio::test]
-async fn a_container_is_shown_as_zun_shows_it() {
+async fn a_container_has_zuns_json_format() {
     let api = Api::start().await;
     let _agent = api.agent("h1").await;
     let wanted = json!({
@@ -177,7 +177,7 @@ async fn a_container_is_shown_as_zun_shows_it() {
 }
 
 #[tokio::test]
-async fn the_host_is_shown_to_administrators_alone() {
+async fn only_administrators_see_the_host() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
@@ -187,7 +187,7 @@ async fn the_host_is_shown_to_administrators_alone() {
 }
 
 #[tokio::test]
-async fn a_list_has_no_links_and_says_where_the_next_page_is() {
+async fn a_list_has_no_links_except_to_the_next_page() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     api.container(&agent, "first", Status::Running).await;
@@ -268,7 +268,7 @@ async fn hosts_and_services_are_shown_as_zun_shows_them() {
 }
 
 #[tokio::test]
-async fn the_life_of_a_container_is_told_in_words() {
+async fn every_status_of_a_container_is_explained() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Created).await;

@@ -24,7 +24,7 @@ async fn a_report_wakes_the_waiter() {
 }
 
 #[tokio::test]
-async fn a_wait_that_is_over_answers_the_container_as_it_is() {
+async fn a_wait_that_times_out_returns_the_container() {
     let api = Api::start().await;
     let _agent = api.agent("h1").await;
     let id = api.create(ANN, json!({"image": "cirros"})).await;
@@ -33,7 +33,7 @@ async fn a_wait_that_is_over_answers_the_container_as_it_is() {
 }
 
 #[tokio::test]
-async fn the_last_word_of_a_container_that_removes_itself_is_heard() {
+async fn the_last_report_of_a_self_removing_container_is_applied() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.create(ANN, json!({"image": "cirros", "auto_remove": true})).await;
@@ -52,7 +52,7 @@ async fn the_last_word_of_a_container_that_removes_itself_is_heard() {
 }
 
 #[tokio::test]
-async fn what_is_so_already_is_answered_at_once() {
+async fn a_wait_for_the_current_status_is_answered_at_once() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Stopped).await;
@@ -61,7 +61,7 @@ async fn what_is_so_already_is_answered_at_once() {
 }
 
 #[tokio::test]
-async fn wrong_waits_are_refused_and_foreign_ones_find_nothing() {
+async fn invalid_waits_are_refused_and_foreign_containers_are_not_found() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
@@ -101,7 +101,7 @@ async fn waiters_are_bounded_apart_from_other_requests() {
 }
 
 #[tokio::test]
-async fn whoever_has_seen_a_container_hears_of_any_change_such_as_how_its_image_comes_along() {
+async fn a_wait_for_any_change_sees_pull_progress() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.create(ANN, json!({"image": "cirros"})).await;

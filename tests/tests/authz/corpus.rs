@@ -10,7 +10,7 @@ fn replayed(name: &str, target: fn(&[u8])) -> usize {
 }
 
 #[test]
-fn all_promises_hold_for_the_whole_corpus() {
+fn all_checks_pass_for_the_whole_corpus() {
     let inputs = [
         replayed("request", zun_fuzz::request),
         replayed("trusted_cas", zun_fuzz::trusted_cas),
@@ -21,7 +21,7 @@ fn all_promises_hold_for_the_whole_corpus() {
 }
 
 #[test]
-fn the_corpus_reaches_what_is_granted() {
+fn the_corpus_contains_granted_requests() {
     // A corpus whose certificates went stale would try nothing behind them.
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/certificate/rw");
     let granted = zun_compute::authz::read_unverified(&std::fs::read(file).expect("a file"));

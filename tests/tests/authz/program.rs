@@ -75,7 +75,7 @@ fn text(output: &Output) -> String {
 }
 
 #[test]
-fn it_makes_its_socket_refuses_a_second_one_and_takes_it_away() {
+fn it_creates_its_socket_refuses_a_second_instance_and_removes_it() {
     let place = Place::new();
     let first = place.start(Some(&place.socket()), Stdio::null());
     assert!(activate(&place.socket()).ends_with(r#"{"Implements":["authz"]}"#));
@@ -89,7 +89,7 @@ fn it_makes_its_socket_refuses_a_second_one_and_takes_it_away() {
 }
 
 #[test]
-fn it_takes_the_socket_that_systemd_hands_over_and_leaves_it() {
+fn it_uses_the_socket_from_systemd_and_keeps_it() {
     let place = Place::new();
     let listener = UnixListener::bind(place.socket()).expect("a socket");
     let child = place.start(None, Stdio::from(OwnedFd::from(listener)));
@@ -135,7 +135,7 @@ impl Manager {
 }
 
 #[test]
-fn it_is_ready_once_it_answers_and_lives_for_as_long_as_it_does() {
+fn it_is_ready_when_it_answers_and_feeds_the_watchdog_while_it_does() {
     let place = Place::new();
     let manager = Manager::start(&place);
     let received = manager.receives("READY=1");
@@ -156,7 +156,7 @@ fn it_is_ready_once_it_answers_and_lives_for_as_long_as_it_does() {
 }
 
 #[test]
-fn without_its_authorities_it_is_never_ready() {
+fn without_a_ca_it_is_never_ready() {
     let place = Place::new();
     std::fs::remove_file(place.0.path().join(CERTIFICATE_FILE)).expect("removed");
     let manager = Manager::start(&place);
@@ -174,7 +174,7 @@ fn counts(socket: &Path) -> serde_json::Value {
 }
 
 #[test]
-fn a_changed_file_of_authorities_is_read_anew_and_a_broken_one_is_not() {
+fn a_changed_ca_file_is_reloaded_and_a_broken_one_is_ignored() {
     let place = Place::new();
     let child = place.start(Some(&place.socket()), Stdio::null());
     activate(&place.socket());
@@ -192,7 +192,7 @@ fn a_changed_file_of_authorities_is_read_anew_and_a_broken_one_is_not() {
 }
 
 #[test]
-fn counts_are_not_had_from_nobody() {
+fn stats_without_a_plugin_are_an_error() {
     let place = Place::new();
     let mut asking = Command::new(binary("zun-authz"));
     let output = asking.arg("--stats").arg("--socket").arg(place.socket()).output().expect("runs");
@@ -260,7 +260,7 @@ fn after_a_kill_the_next_one_replaces_the_socket() {
 }
 
 #[test]
-fn without_an_authority_it_does_not_start() {
+fn without_a_ca_it_does_not_start() {
     let place = Place::new();
     let ca = place.0.path().join(CERTIFICATE_FILE);
     for content in [Some("nonsense"), None] {

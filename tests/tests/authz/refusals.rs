@@ -336,7 +336,7 @@ async fn nothing_but_what_was_granted_gets_through() {
 }
 
 #[tokio::test]
-async fn the_asker_does_not_learn_why() {
+async fn a_refusal_does_not_say_why() {
     let bench = Bench::start().await;
     let id = bench.container(&["small", "sh"]);
     let grant = console(&id, Mode::ReadWrite);

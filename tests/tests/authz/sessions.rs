@@ -33,7 +33,7 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn a_terminal_over_websocket_types_resizes_and_tells_its_exit_code() {
+async fn a_terminal_over_websocket_types_resizes_and_returns_its_exit_code() {
     let bench = Bench::start().await;
     let id = bench.container(&["--interactive", "--tty", "small", "sh"]);
     let grant = console(&id, Mode::ReadWrite);
@@ -71,7 +71,7 @@ async fn a_terminal_over_websocket_types_resizes_and_tells_its_exit_code() {
 }
 
 #[tokio::test]
-async fn a_pipe_by_hijack_half_closes_and_keeps_streams_apart() {
+async fn a_hijacked_pipe_half_closes_and_separates_streams() {
     let bench = Bench::start().await;
     let script = "cat; echo later; echo apart >&2";
     let id = bench.container(&["--interactive", "small", "sh", "-c", script]);
@@ -102,7 +102,7 @@ fn told_apart(mut frames: &[u8]) -> [String; 2] {
 }
 
 #[tokio::test]
-async fn the_agent_is_told_of_the_end_however_a_console_ends() {
+async fn the_agent_learns_of_the_end_of_a_console_however_it_ends() {
     let bench = Bench::start().await;
     let id = bench.container(&["--interactive", "--tty", "small", "sh"]);
     bench.docker(&["start", &id]);
@@ -139,7 +139,7 @@ async fn the_agent_is_told_of_the_end_however_a_console_ends() {
 }
 
 #[tokio::test]
-async fn of_one_who_only_watches_the_agent_is_told_by_his_wait() {
+async fn the_agent_learns_of_a_read_only_viewer_by_its_wait() {
     let bench = Bench::start().await;
     let id = bench.container(&["small", "sleep", "600"]);
     bench.docker(&["start", &id]);

@@ -17,7 +17,7 @@ const SIZE: TerminalSize = TerminalSize { rows: 24, columns: 80 };
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[tokio::test]
-async fn after_its_time_a_grant_opens_nothing_and_its_session_goes_on() {
+async fn an_expired_grant_opens_nothing_but_its_session_goes_on() {
     let bench = Bench::start().await;
     let id = bench.container(&["--interactive", "--tty", "small", "sh"]);
     bench.docker(&["start", &id]);

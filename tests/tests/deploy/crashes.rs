@@ -3,7 +3,7 @@
 use super::machine::{Machine, engine_pid, kill, printed};
 
 #[test]
-fn what_a_killed_instance_left_is_cleaned_at_the_next_start() {
+fn the_next_start_cleans_up_after_a_killed_instance() {
     let machine = Machine::new();
     machine.up();
     machine.load_image();
@@ -35,7 +35,7 @@ fn down_cleans_after_a_crash() {
 }
 
 #[test]
-fn an_engine_that_dies_ends_the_service_with_its_name() {
+fn a_crashed_engine_ends_the_service_with_an_error_that_names_it() {
     let machine = Machine::new();
     let child = machine.run();
     kill(engine_pid(&machine));
@@ -47,7 +47,7 @@ fn an_engine_that_dies_ends_the_service_with_its_name() {
 }
 
 #[test]
-fn a_plugin_that_dies_is_started_anew() {
+fn a_plugin_that_crashes_is_restarted() {
     let machine = Machine::new();
     machine.up();
     let plugin = || {

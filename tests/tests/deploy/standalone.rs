@@ -40,7 +40,7 @@ fn it_starts_beside_another_engine_and_leaves_nothing_when_it_goes_down() {
 }
 
 #[test]
-fn a_second_instance_is_refused_by_name_and_up_twice_is_one() {
+fn a_second_instance_is_refused_and_up_twice_is_idempotent() {
     let machine = Machine::new();
     machine.up();
     let pid = machine.pid();
@@ -56,7 +56,7 @@ fn a_second_instance_is_refused_by_name_and_up_twice_is_one() {
 }
 
 #[test]
-fn sigterm_takes_down_what_runs_and_keeps_what_is_stored() {
+fn sigterm_stops_everything_and_keeps_stored_data() {
     let machine = Machine::new();
     let mut child = machine.run();
     let own_mark = mark_of(&machine);
@@ -72,7 +72,7 @@ fn sigterm_takes_down_what_runs_and_keeps_what_is_stored() {
 }
 
 #[test]
-fn a_taken_port_is_named_and_nothing_is_left() {
+fn a_port_in_use_is_named_and_nothing_is_left() {
     let machine = Machine::new();
     let (_listener, address) = taken_address();
     let mut command = Command::new(zun_tests::zun_cli::binary("zun-standalone"));
@@ -85,7 +85,7 @@ fn a_taken_port_is_named_and_nothing_is_left() {
 }
 
 #[test]
-fn it_listens_on_loopback_alone() {
+fn it_listens_only_on_loopback() {
     let machine = Machine::new();
     let mut command = Command::new(zun_tests::zun_cli::binary("zun-standalone"));
     command.arg("run").arg("--state").arg(machine.state()).stdin(Stdio::null());

@@ -13,7 +13,7 @@ fn units() -> std::path::PathBuf {
 }
 
 #[test]
-fn no_unit_is_more_exposed_than_it_must_be() {
+fn no_unit_is_more_exposed_than_its_ceiling() {
     let analyze = |arguments: &[&str]| Command::new("systemd-analyze").args(arguments).output();
     // Counting without a running systemd came with version 250.
     let Ok(asked) = analyze(&["security", "--help"]) else { return };
@@ -31,7 +31,7 @@ fn no_unit_is_more_exposed_than_it_must_be() {
 }
 
 #[test]
-fn every_unit_that_stays_has_a_ceiling_and_a_watchdog() {
+fn every_long_running_unit_has_a_ceiling_and_a_watchdog() {
     for entry in std::fs::read_dir(units()).expect("units").flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let Some(unit) = name.strip_suffix(".service") else { continue };

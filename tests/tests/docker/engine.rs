@@ -82,7 +82,7 @@ async fn changed_limits_reach_the_engine() {
 }
 
 #[tokio::test]
-async fn arguments_of_ps_that_it_does_not_know_are_refused_in_its_words() {
+async fn unknown_arguments_of_ps_are_refused_with_its_message() {
     let engine = docker();
     let subject = Subject::running(&engine, IDLE).await;
     for bad in ["-eo nonsense", "-eo comm"] {
@@ -102,7 +102,7 @@ async fn a_read_only_root_cannot_be_written() {
 }
 
 #[tokio::test]
-async fn too_little_memory_is_refused_in_the_engines_words() {
+async fn too_little_memory_is_refused_with_the_engines_message() {
     let engine = docker();
     let subject = Subject::new(&engine);
     let mut spec = spec(&engine, IDLE);
@@ -113,7 +113,7 @@ async fn too_little_memory_is_refused_in_the_engines_words() {
 }
 
 #[tokio::test]
-async fn a_driver_is_made_before_its_engine_is_there() {
+async fn a_driver_can_be_created_before_its_engine_runs() {
     let driver = DockerDriver::connect(Path::new("/nowhere/docker.sock")).unwrap();
     let id = ContainerId::fresh();
     let errors = [
@@ -167,7 +167,7 @@ async fn raw_terminal_output_is_kept_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn a_forged_container_of_somebody_else_is_not_ours() {
+async fn a_container_with_forged_labels_is_not_ours() {
     let engine = docker();
     let driver: Arc<dyn ContainerDriver> = Arc::new(DockerDriver::connect(&engine.socket).unwrap());
     let victim = ContainerId::fresh();

@@ -50,7 +50,7 @@ fn failure() -> DriverError {
 }
 
 #[tokio::test]
-async fn an_operation_fails_as_often_as_it_was_told_to() {
+async fn an_operation_fails_as_often_as_the_test_asks() {
     let engine = in_memory();
     engine.0.fail_next(Operation::Start, failure());
     let subject = Subject::created(&engine, &spec(&engine, IDLE)).await;

@@ -136,7 +136,7 @@ fn heartbeat(host: &Enrolled) -> Heartbeat {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hosts_user_can_all_that_an_agent_does() {
+async fn a_hosts_user_may_do_everything_an_agent_needs() {
     let broker = Broker::start().await;
     let api = broker.controller().await;
     let host = broker.enrol("compute1").await;
@@ -148,7 +148,7 @@ async fn a_hosts_user_can_all_that_an_agent_does() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hosts_user_cannot_read_what_is_not_its_own_nor_make_or_remove_it() {
+async fn a_hosts_user_cannot_read_create_or_delete_queues_of_others() {
     let broker = Broker::start().await;
     let _api = broker.controller().await;
     let (own, other) = (broker.enrol("compute1").await, broker.enrol("compute2").await);
@@ -183,7 +183,7 @@ async fn a_hosts_user_cannot_read_what_is_not_its_own_nor_make_or_remove_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_host_cannot_command_another_one_nor_speak_for_it() {
+async fn a_host_cannot_command_or_impersonate_another_host() {
     let broker = Broker::start().await;
     let api = broker.controller().await;
     let (stolen, honest) = (broker.enrol("compute1").await, broker.enrol("compute2").await);
@@ -208,7 +208,7 @@ async fn a_host_cannot_command_another_one_nor_speak_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_broker_takes_no_message_in_the_name_of_another_user() {
+async fn the_broker_rejects_messages_with_another_user_id() {
     let broker = Broker::start().await;
     let _api = broker.controller().await;
     let (stolen, honest) = (broker.enrol("compute1").await, broker.enrol("compute2").await);
@@ -230,7 +230,7 @@ async fn the_broker_takes_no_message_in_the_name_of_another_user() {
 }
 
 #[test]
-fn a_name_whose_queues_would_be_those_of_another_host_is_refused() {
+fn a_host_name_that_would_share_queues_is_refused() {
     for bad in ["compute1.ask", "Compute1", "a_b", "", "-a"] {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/install.sh");
         let output = Command::new(script).args(["permissions", bad]).output().expect("it runs");

@@ -112,7 +112,7 @@ fn engine() -> PathBuf {
 }
 
 #[tokio::test]
-async fn zun_api_is_ready_with_its_bus_feeds_the_watchdog_and_says_that_it_stops() {
+async fn zun_api_reports_ready_watchdog_and_stopping_to_systemd() {
     let rabbit = Rabbit::shared().await;
     let mut service = Managed::start("zun-api", &api(rabbit.virtual_host().await.url()));
     service.sends("READY=1");
@@ -123,7 +123,7 @@ async fn zun_api_is_ready_with_its_bus_feeds_the_watchdog_and_says_that_it_stops
 }
 
 #[tokio::test]
-async fn zun_api_waits_for_its_bus_and_says_so() {
+async fn zun_api_reports_that_it_waits_for_its_bus() {
     let rabbit = Rabbit::shared().await;
     let mut service = Managed::start("zun-api", &api(&no_broker(&rabbit.virtual_host().await)));
     let lines =
@@ -133,7 +133,7 @@ async fn zun_api_waits_for_its_bus_and_says_so() {
 }
 
 #[tokio::test]
-async fn zun_compute_is_ready_with_engine_and_bus_and_feeds_the_watchdog() {
+async fn zun_compute_reports_ready_and_watchdog_to_systemd() {
     let rabbit = Rabbit::shared().await;
     let bus = rabbit.virtual_host().await;
     let mut service = Managed::start("zun-compute", &agent(bus.url(), &engine()));
@@ -145,7 +145,7 @@ async fn zun_compute_is_ready_with_engine_and_bus_and_feeds_the_watchdog() {
 }
 
 #[tokio::test]
-async fn zun_compute_waits_for_its_engine_and_lives_meanwhile() {
+async fn zun_compute_feeds_the_watchdog_while_it_waits_for_its_engine() {
     let rabbit = Rabbit::shared().await;
     let bus = rabbit.virtual_host().await;
     let mut service = Managed::start("zun-compute", &agent(bus.url(), Path::new("/nowhere.sock")));

@@ -85,17 +85,17 @@ fn check<T: DeserializeOwned>(name: &str) {
 }
 
 #[test]
-fn the_sample_of_zun_api_has_every_key_and_is_good() {
+fn the_sample_of_zun_api_has_every_key_and_is_valid() {
     check::<zun_api::settings::Settings>("zun-api.toml");
 }
 
 #[test]
-fn the_sample_of_zun_compute_has_every_key_and_is_good() {
+fn the_sample_of_zun_compute_has_every_key_and_is_valid() {
     check::<zun_compute::settings::Settings>("zun-compute.toml");
 }
 
 #[test]
-fn a_key_that_a_sample_lacks_is_found() {
+fn a_key_missing_from_a_sample_is_found() {
     let without = sample("zun-compute.toml").replace("#pull_timeout", "# pull_timeout");
     let missing = missing::<zun_compute::settings::Settings>(&without);
     assert_eq!(missing, ["workers.pull_timeout"]);

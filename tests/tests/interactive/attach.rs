@@ -27,7 +27,7 @@ fn c18_a_detached_shell_goes_on_and_redraws_its_prompt_on_attach() {
 }
 
 #[test]
-fn c18_a_program_that_listens_late_to_its_size_is_drawn_all_the_same() {
+fn c18_a_program_that_handles_sigwinch_late_is_still_drawn() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c18-late");
@@ -54,7 +54,7 @@ fn c24_attach_to_a_created_container_waits_for_its_start() {
 }
 
 #[test]
-fn c24_a_quiet_program_that_was_waited_for_has_its_size_changed_once_at_most() {
+fn c24_the_size_of_a_quiet_program_changes_at_most_once() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c24-quiet");
@@ -74,7 +74,7 @@ fn c24_a_quiet_program_that_was_waited_for_has_its_size_changed_once_at_most() {
 }
 
 #[test]
-fn c24_attach_to_one_that_cannot_be_attached_is_a_clear_error_at_once() {
+fn c24_an_impossible_attach_fails_at_once_with_a_clear_error() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c24-paused");

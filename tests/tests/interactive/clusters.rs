@@ -64,7 +64,7 @@ fn says(term: &mut Pty, word: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn c24_another_tenants_container_is_one_that_is_not_there() {
+async fn c24_another_tenants_container_does_not_exist() {
     let _recorder = recorder!();
     let cluster = Cluster::start(1).await;
     let (zun, stranger) = (cluster.zun(), cluster.stranger());
@@ -128,7 +128,7 @@ async fn c45_a_container_with_rm_is_kept_when_its_link_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn c46_quiet_sessions_of_the_command_live_behind_a_proxy_that_cuts() {
+async fn c46_idle_sessions_of_the_cli_survive_a_proxy_with_an_idle_timeout() {
     let mut recorder = recorder!();
     // Something goes both ways every 40 seconds.
     let (patience, quiet) = if is_long() { (60, 600) } else { (45, 50) };
@@ -175,7 +175,7 @@ async fn c47_the_command_ends_when_its_peer_vanishes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn c57_the_command_sends_a_host_of_another_authority_nothing() {
+async fn c57_the_cli_sends_nothing_to_a_host_of_another_ca() {
     let _recorder = recorder!();
     let cluster = Cluster::behind(Front::Proxy).await;
     let zun = cluster.zun();
@@ -214,7 +214,7 @@ fn address_of(address: &str) -> rcgen::SanType {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn c58_the_command_dials_what_the_host_advertises_and_names_it() {
+async fn c58_the_cli_dials_the_advertised_address_and_names_it_in_errors() {
     let _recorder = recorder!();
     let cluster = Cluster::behind(Front::Ipv6).await;
     let zun = cluster.zun();
@@ -235,7 +235,7 @@ async fn c58_the_command_dials_what_the_host_advertises_and_names_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn c58_the_command_goes_through_the_proxy_of_its_environment() {
+async fn c58_the_cli_uses_the_proxy_of_its_environment() {
     let _recorder = recorder!();
     let cluster = Cluster::behind(Front::Tunnel).await;
     let direct = cluster.zun();
@@ -290,7 +290,7 @@ async fn c39_a_wait_goes_on_when_the_service_is_back() {
 
 /// A shell's own job control, as a person sees it.
 #[test]
-fn c32_a_job_that_is_taken_up_again_has_the_terminals_size_of_now() {
+fn c32_a_resumed_job_has_the_current_terminal_size() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c32-job");

@@ -34,7 +34,7 @@ fn c03_a_killed_command_is_128_and_the_signal() {
 }
 
 #[test]
-fn c04_what_cannot_run_is_127_126_or_125_with_one_line() {
+fn c04_a_run_that_fails_exits_with_127_126_or_125_and_one_line() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     for (arguments, code) in [
@@ -83,7 +83,7 @@ fn c44_a_container_removed_by_another_ends_the_session_with_137() {
 }
 
 #[test]
-fn c04_nothing_is_left_of_what_could_not_run() {
+fn c04_a_run_that_fails_leaves_no_container() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     for (command, code, message) in
@@ -100,7 +100,7 @@ fn c04_nothing_is_left_of_what_could_not_run() {
 }
 
 #[test]
-fn c43_a_restart_while_attached_is_said_and_is_never_exit_0() {
+fn c43_a_restart_while_attached_is_reported_and_never_exits_with_0() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c43");
@@ -132,7 +132,7 @@ fn engine_knows(zun: &ZunCli, name: &str) -> bool {
 }
 
 #[test]
-fn c44_a_process_that_was_killed_for_want_of_memory_says_so_in_one_line() {
+fn c44_a_process_killed_out_of_memory_gets_one_line_that_says_so() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let says_so = |flag: &str| {
@@ -153,7 +153,7 @@ fn c44_a_process_that_was_killed_for_want_of_memory_says_so_in_one_line() {
 }
 
 #[test]
-fn c45_a_container_with_rm_is_kept_when_its_console_is_left_or_killed() {
+fn c45_a_container_with_rm_is_kept_after_detach_or_a_killed_client() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     for way in ["left", "killed"] {

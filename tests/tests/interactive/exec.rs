@@ -16,7 +16,7 @@ fn idle(zun: &ZunCli, test: &str) -> Name {
 }
 
 #[test]
-fn c05_what_cannot_be_run_is_127_or_126_with_a_line_on_stderr() {
+fn c05_an_exec_that_fails_exits_with_127_or_126_and_a_line_on_stderr() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = idle(&zun, "c05");
@@ -45,7 +45,7 @@ fn c09_a_file_comes_back_equal_each_time() {
 }
 
 #[test]
-fn c63_surroundings_are_those_that_were_asked_for() {
+fn c63_the_environment_user_and_directory_are_as_requested() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = idle(&zun, "c63");
@@ -104,7 +104,7 @@ fn c64_output_streams_live_and_its_streams_are_apart() {
 }
 
 #[test]
-fn c64_more_than_the_control_plane_would_carry_comes_whole() {
+fn c64_output_beyond_the_control_planes_limit_is_complete() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = idle(&zun, "c64b");
@@ -151,7 +151,7 @@ fn a_detached_command_runs_on_behind_its_client() {
 const MARKED: &str = "echo $$ > /tmp/pid; echo begun; exec sleep 1000";
 
 #[test]
-fn c34_a_command_that_is_cut_off_is_kept_or_killed_as_asked_for() {
+fn c34_a_command_is_kept_or_killed_as_chosen_when_its_client_goes() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = idle(&zun, "c34");

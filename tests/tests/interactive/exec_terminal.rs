@@ -22,7 +22,7 @@ fn c13_an_execs_terminal_has_its_size_before_the_first_instruction() {
 }
 
 #[test]
-fn c25_an_exec_without_the_terminal_that_it_was_to_have_goes_on_with_a_warning() {
+fn c25_an_exec_without_a_terminal_warns_and_goes_on() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c25");
@@ -49,7 +49,7 @@ fn c34_an_exec_goes_on_when_its_window_is_closed() {
 }
 
 #[test]
-fn c13_a_command_that_is_not_the_terminals_gets_none() {
+fn c13_a_command_in_the_background_gets_no_terminal() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c13-none");

@@ -25,7 +25,7 @@ async fn refusal(dialer: &Dialer, url: &str) -> String {
 }
 
 #[tokio::test]
-async fn c52_a_grant_is_good_for_its_own_container_verbs_and_key_alone() {
+async fn c52_a_grant_covers_only_its_container_verbs_and_key() {
     let mut recorder = recorder!();
     let zun = ZunCli::shared();
     let (own, other) = (running(&zun, "c52-own"), running(&zun, "c52-other"));
@@ -76,7 +76,7 @@ async fn c55_the_address_without_the_key_gets_no_handshake() {
 }
 
 #[tokio::test]
-async fn c57_a_host_of_another_authority_is_refused_before_a_byte_of_input() {
+async fn c57_a_host_of_another_ca_is_refused_before_a_byte_of_input() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let own = running(&zun, "c57");

@@ -10,7 +10,7 @@ use zun_tests::zun_cli::{Finished, ZunCli};
 const SIZE: (u16, u16) = (24, 80);
 
 #[test]
-fn c47_the_escape_at_a_line_start_leaves_and_elsewhere_is_typed() {
+fn c47_the_escape_disconnects_at_a_line_start_and_is_typed_elsewhere() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c47-escape");
@@ -66,7 +66,7 @@ fn c34_a_reader_that_closes_its_pipe_ends_the_command_quietly() {
 }
 
 #[test]
-fn c08_a_container_that_is_started_with_its_input_reads_a_pipe_to_its_end() {
+fn c08_a_started_container_reads_a_pipe_to_its_end() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c08-start");

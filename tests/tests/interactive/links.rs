@@ -91,7 +91,7 @@ async fn idle_behind_a_proxy_with_a_timeout(name: &str, zun: &ZunCli) -> Duratio
 }
 
 #[tokio::test]
-async fn c46_a_quiet_terminal_lives_behind_a_proxy_that_cuts() {
+async fn c46_an_idle_terminal_survives_a_proxy_with_an_idle_timeout() {
     let mut recorder = recorder!();
     let zun = ZunCli::shared();
     let name = shell(&zun, "c46-tty");
@@ -100,7 +100,7 @@ async fn c46_a_quiet_terminal_lives_behind_a_proxy_that_cuts() {
 }
 
 #[tokio::test]
-async fn c46_a_quiet_pipe_lives_behind_a_proxy_that_cuts() {
+async fn c46_an_idle_pipe_survives_a_proxy_with_an_idle_timeout() {
     let mut recorder = recorder!();
     let zun = ZunCli::shared();
     let name = running(&zun, "c46-pipe");
@@ -176,7 +176,7 @@ async fn c47_a_peer_that_vanishes_is_noticed_in_time() {
 }
 
 #[tokio::test]
-async fn c47_a_process_that_does_not_read_is_no_peer_that_vanished() {
+async fn c47_a_process_that_does_not_read_is_not_a_vanished_peer() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c47-full");

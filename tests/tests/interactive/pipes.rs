@@ -102,7 +102,7 @@ fn c10_each_stream_goes_where_it_belongs() {
 }
 
 #[test]
-fn c08_a_stdin_that_is_closed_is_an_empty_one() {
+fn c08_a_closed_stdin_is_an_empty_stdin() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c08-closed");

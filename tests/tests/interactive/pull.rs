@@ -93,7 +93,7 @@ async fn c65_each_layer_has_a_bar_until_the_shell_appears() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn c65_a_script_sees_one_line_on_stderr_and_none_where_it_wants_quiet() {
+async fn c65_without_a_terminal_progress_is_one_line_and_none_with_quiet() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     for (quiet, lines) in [(false, 1), (true, 0)] {
@@ -137,7 +137,7 @@ async fn c65_ctrl_c_or_a_signal_cancels_the_pull_and_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn c65_a_registrys_refusal_is_told_in_words() {
+async fn c65_a_registrys_refusal_is_shown() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let registry = Registry::start().await;

@@ -29,7 +29,7 @@ fn c12_the_first_command_sees_the_terminals_size() {
 }
 
 #[test]
-fn c12_also_as_another_user_and_with_a_root_that_cannot_be_written() {
+fn c12_the_size_is_right_for_another_user_and_a_read_only_root() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     for flags in [&["--user", "65534:65534"][..], &["--read-only"], &["--entrypoint", "stty"]] {
@@ -47,7 +47,7 @@ fn c12_also_as_another_user_and_with_a_root_that_cannot_be_written() {
 }
 
 #[test]
-fn c16_a_resize_in_the_last_moment_is_no_error() {
+fn c16_a_resize_at_the_last_moment_is_no_error() {
     let mut recorder = recorder!();
     let zun = ZunCli::shared();
     let count = times(50);
@@ -68,7 +68,7 @@ fn c16_a_resize_in_the_last_moment_is_no_error() {
 }
 
 #[test]
-fn c17_a_program_on_the_whole_screen_is_drawn_resized_and_left() {
+fn c17_a_full_screen_program_draws_resizes_and_quits() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c17");

@@ -63,7 +63,7 @@ impl Drop for Cli {
 }
 
 #[test]
-fn c30_signals_to_a_run_are_its_processs() {
+fn c30_signals_to_a_run_reach_its_process() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c30-run");
@@ -74,7 +74,7 @@ fn c30_signals_to_a_run_are_its_processs() {
 }
 
 #[test]
-fn c30_signals_to_an_attach_are_its_processs() {
+fn c30_signals_to_an_attach_reach_its_process() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c30-attach");
@@ -91,7 +91,7 @@ fn c30_signals_to_an_attach_are_its_processs() {
 }
 
 #[test]
-fn c30_signals_to_an_exec_are_its_processs_and_not_the_containers() {
+fn c30_signals_to_an_exec_reach_its_process_but_not_the_containers() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c30-exec");
@@ -103,7 +103,7 @@ fn c30_signals_to_an_exec_are_its_processs_and_not_the_containers() {
 }
 
 #[test]
-fn c30_a_watcher_and_who_keeps_signals_leave_by_them() {
+fn c30_a_signal_ends_a_read_only_attach_and_one_that_keeps_signals() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c30-watch");

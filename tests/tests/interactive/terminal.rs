@@ -71,7 +71,7 @@ fn c14_a_resize_reaches_the_container_at_once() {
 }
 
 #[test]
-fn c15_of_many_resizes_the_last_wins_without_a_word() {
+fn c15_the_last_of_many_resizes_wins_silently() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c15");
@@ -132,7 +132,7 @@ fn c20_without_detach_keys_both_reach_the_program() {
 }
 
 #[test]
-fn c25_a_terminal_that_is_not_there_is_an_error_that_says_so() {
+fn c25_a_missing_terminal_is_a_clear_error() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let finished = zun.run(&["run", "-i", "-t", "--rm", "cirros", "/bin/sh"]);
@@ -268,7 +268,7 @@ fn panics_with_a_raw_terminal() {
 }
 
 #[test]
-fn c32_a_panic_restores_the_terminal_before_its_words() {
+fn c32_a_panic_restores_the_terminal_before_its_message() {
     let _recorder = recorder!();
     let program = std::env::current_exe().expect("this program");
     let name = "interactive::terminal::panics_with_a_raw_terminal";

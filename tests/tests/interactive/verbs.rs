@@ -132,7 +132,7 @@ fn files_go_through_pipes_as_a_tar_stream() {
 }
 
 #[test]
-fn processes_and_use_are_shown() {
+fn top_and_stats_show_processes_and_usage() {
     let zun = ZunCli::shared();
     let name = run(&zun, "top", "sleep 1000");
     // An engine says that it runs a moment before the command has replaced the program that sets the container up.
@@ -185,7 +185,7 @@ fn a_wait_for_several_prints_their_codes_in_order() {
 }
 
 #[test]
-fn programs_are_told_of_each_verb_in_their_format() {
+fn every_verb_can_print_json() {
     let zun = ZunCli::shared();
     // It lives until it is told: what it may use can be changed only while it is not about to end.
     let name = run(&zun, "format", "until [ -e /end ]; do sleep 0.1; done; exit 3");
@@ -216,7 +216,7 @@ fn programs_are_told_of_each_verb_in_their_format() {
 }
 
 #[test]
-fn the_environment_of_a_run_comes_from_files_flags_and_here() {
+fn the_environment_of_a_run_comes_from_files_flags_and_the_client() {
     let zun = ZunCli::shared().with("FROM_HERE", "a b").with("OVERRIDDEN", "no");
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     let lines = "# a comment\n\nFROM_FILE=c=d\nFROM_HERE\nUNSET_ANYWHERE\nBOTH=file\n";
@@ -243,7 +243,7 @@ fn the_environment_of_a_run_comes_from_files_flags_and_here() {
 }
 
 #[test]
-fn links_of_a_container_lead_nowhere_outside_of_it_or_of_the_destination() {
+fn symlinks_cannot_lead_outside_the_container_or_the_destination() {
     let zun = ZunCli::shared();
     let place = tempfile::tempdir().expect("a folder");
     let outside = place.path().join("outside");

@@ -38,7 +38,7 @@ async fn broker() -> OverRabbit {
 zun_tests::transport_conformance!(broker);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn among_many_calls_each_unknown_host_is_told_to_its_own_caller() {
+async fn among_many_calls_each_caller_learns_that_its_host_is_unknown() {
     let broker = broker().await;
     let bus = bus(&broker.virtual_host.settings(), &broker.tasks).await;
     serve(&bus, &host("known"), counting(), &broker.tasks).await;
@@ -72,7 +72,7 @@ async fn two_services_of_one_connection_are_told_apart_by_their_names() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn shutdown_lets_the_last_words_out_and_then_ends_everything() {
+async fn shutdown_sends_pending_messages_and_then_ends_everything() {
     let broker = broker().await;
     let staying = bus(&broker.virtual_host.settings(), &broker.tasks).await;
     serve(&staying, &host("known"), counting(), &broker.tasks).await;

@@ -85,7 +85,7 @@ async fn a_call_whose_reply_is_cut_off_is_silent_at_once_and_the_next_one_works(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn work_that_was_cut_off_from_the_broker_comes_again() {
+async fn work_is_redelivered_after_the_connection_to_the_broker_is_lost() {
     let outage = Outage::of(Rabbit::shared().await).await;
     let Held { router, mut attempts, release } = holding();
     serve(&outage.shaky, &host("compute1"), router, &outage.tasks).await;
@@ -104,7 +104,7 @@ async fn work_that_was_cut_off_from_the_broker_comes_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_sent_during_an_outage_arrives_after_it() {
+async fn messages_sent_during_an_outage_arrive_after_it() {
     let outage = Outage::of(Rabbit::shared().await).await;
     let Held { router, mut attempts, release } = holding();
     release.notify_one();
@@ -126,7 +126,7 @@ async fn what_is_sent_during_an_outage_arrives_after_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_says_nothing_is_noticed_by_its_missing_heartbeats() {
+async fn a_silent_broker_is_noticed_by_missing_heartbeats() {
     let outage = Outage::of(Rabbit::shared().await).await;
     serve(&outage.sure, &host("compute1"), holding().router, &outage.tasks).await;
     outage.proxy.stall();
@@ -147,7 +147,7 @@ async fn a_broker_that_says_nothing_is_noticed_by_its_missing_heartbeats() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_cannot_be_reached_until_the_deadline_is_not_silence() {
+async fn an_unreachable_broker_is_not_reported_as_silent() {
     let outage = Outage::of(Rabbit::shared().await).await;
     serve(&outage.sure, &host("compute1"), counting(), &outage.tasks).await;
     outage.proxy.refuse();
@@ -194,7 +194,7 @@ async fn a_killed_broker_loses_no_command_and_everything_works_after_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_carrier_knows_whether_its_consumers_are_served() {
+async fn a_transport_knows_whether_its_consumers_are_served() {
     let outage = Outage::of(Rabbit::shared().await).await;
     let transport = Arc::clone(outage.shaky.transport());
     let serving = async |wanted: bool| {

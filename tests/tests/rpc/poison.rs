@@ -23,7 +23,7 @@ async fn fresh() -> (Rabbit, VirtualHost, Tasks) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cannot_be_read_is_kept_aside_once_and_the_service_goes_on() {
+async fn an_unreadable_message_is_dead_lettered_once_and_the_service_goes_on() {
     let (_rabbit, virtual_host, tasks) = fresh().await;
     let bus = bus(&virtual_host.settings(), &tasks).await;
     serve(&bus, &host("compute1"), counting(), &tasks).await;
@@ -44,7 +44,7 @@ async fn what_cannot_be_read_is_kept_aside_once_and_the_service_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn more_than_sixteen_mebibytes_from_somebody_else_are_kept_aside() {
+async fn a_foreign_message_over_sixteen_mebibytes_is_dead_lettered() {
     let (_rabbit, virtual_host, tasks) = fresh().await;
     let bus = bus(&virtual_host.settings(), &tasks).await;
     serve(&bus, &host("compute1"), counting(), &tasks).await;
@@ -56,7 +56,7 @@ async fn more_than_sixteen_mebibytes_from_somebody_else_are_kept_aside() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_command_whose_handler_panics_is_refused_and_does_not_come_again() {
+async fn a_command_whose_handler_panics_is_refused_and_not_redelivered() {
     let (_rabbit, virtual_host, tasks) = fresh().await;
     let bus = bus(&virtual_host.settings(), &tasks).await;
     let (tell, mut attempts) = mpsc::unbounded_channel();

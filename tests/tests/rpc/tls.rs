@@ -77,7 +77,7 @@ fn secure(virtual_host: &VirtualHost, way: SocketAddr, ca_file: &Path) -> BusSet
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_go_over_tls_with_a_trusted_authority_only() {
+async fn calls_need_tls_with_a_trusted_ca() {
     let (rabbit, tasks) = (Rabbit::shared().await, Tasks::new());
     let virtual_host = rabbit.virtual_host().await;
     let (ours, foreign) = (Authority::fresh(), Authority::fresh());

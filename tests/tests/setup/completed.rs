@@ -63,7 +63,7 @@ async fn no_answer(host: &Host) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_somebody_changed_since_is_not_undone_over() {
+async fn undo_does_not_overwrite_a_file_that_changed_since() {
     let host = Host::start("{}").await;
     host.set_up().await.expect("set up");
     let ours = std::fs::read_to_string(host.layout.config()).expect("settings");

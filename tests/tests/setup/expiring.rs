@@ -27,7 +27,7 @@ async fn signed_days_ago(host: &Host, days: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_is_replaced_without_a_restart_of_docker_and_one_that_is_over_with_one() {
+async fn a_certificate_is_renewed_without_restarting_docker_unless_it_has_expired() {
     let host = Host::start("{}\n").await;
     host.set_up().await.expect("set up");
     let place = host.directory.path().join("pki");

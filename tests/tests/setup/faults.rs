@@ -128,7 +128,7 @@ async fn rolled_back(host: &Host, machine: &Machine, expected: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_docker_that_does_not_start_on_its_new_settings_starts_on_the_former_ones() {
+async fn docker_starts_with_its_former_settings_if_the_new_ones_fail() {
     let host = Host::start(SETTINGS).await;
     let _no_signal = SIGNALS.read().await;
     let (machine, _) = Faulty::on(&host, UnitAction::Restart, Fault::DoesNotStart(1));
@@ -137,7 +137,7 @@ async fn a_docker_that_does_not_start_on_its_new_settings_starts_on_the_former_o
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_docker_that_does_not_reload_is_not_restarted_on_new_settings() {
+async fn docker_is_not_restarted_with_new_settings_if_its_reload_fails() {
     let host = Host::start(SETTINGS).await;
     let _no_signal = SIGNALS.read().await;
     let (machine, _) = Faulty::on(&host, UnitAction::Reload, Fault::Refused);
@@ -146,7 +146,7 @@ async fn a_docker_that_does_not_reload_is_not_restarted_on_new_settings() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_that_is_told_to_end_half_way_goes_back() {
+async fn a_run_interrupted_half_way_rolls_back() {
     let host = Host::start(SETTINGS).await;
     let _alone = SIGNALS.write().await;
     for at in [UnitAction::Reload, UnitAction::Restart] {
@@ -157,7 +157,7 @@ async fn a_run_that_is_told_to_end_half_way_goes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_zun_api_after_the_restart_nothing_is_proved_and_all_is_taken_back() {
+async fn without_zun_api_for_the_test_the_setup_is_rolled_back() {
     let mut host = Host::start(SETTINGS).await;
     let _no_signal = SIGNALS.read().await;
     let api = Mutex::new(Some(host.take_api()));
@@ -167,7 +167,7 @@ async fn without_zun_api_after_the_restart_nothing_is_proved_and_all_is_taken_ba
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_run_that_was_killed_the_next_one_goes_on_and_undo_knows_what_was_there() {
+async fn after_a_killed_run_the_next_one_completes_and_undo_restores_the_original() {
     let host = Host::start(SETTINGS).await;
     let _no_signal = SIGNALS.read().await;
     let container = host.container();
@@ -196,7 +196,7 @@ async fn after_a_run_that_was_killed_the_next_one_goes_on_and_undo_knows_what_wa
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_way_back_that_fails_too_says_where_what_was_there_stands_and_undo_ends_it() {
+async fn a_failed_rollback_names_the_saved_files_and_undo_completes_it() {
     let host = Host::start(SETTINGS).await;
     let _no_signal = SIGNALS.read().await;
     let container = host.container();

@@ -51,7 +51,7 @@ fn old_engine(socket: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn settings_that_cannot_be_read_are_named() {
+async fn unreadable_settings_are_named() {
     let host = Host::start("{}\n").await;
     let path = host.layout.config();
     fs::remove_file(&path).expect("removed");
@@ -62,7 +62,7 @@ async fn settings_that_cannot_be_read_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clock_that_is_wrong_is_told_of() {
+async fn a_wrong_clock_is_an_error() {
     let mut host = Host::start("{}\n").await;
     host.stop_api().await;
     let slow = |_: SignProof, _: Incoming| async move {
@@ -76,7 +76,7 @@ async fn a_clock_that_is_wrong_is_told_of() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_certificate_for_another_host_is_told_of() {
+async fn a_certificate_for_another_host_is_an_error() {
     let host = Host::start("{}\n").await;
     let directory = host.settings.console.certificates.clone().expect("a directory");
     let mut params = CertificateParams::default();
@@ -89,7 +89,7 @@ async fn a_certificate_for_another_host_is_told_of() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_engine_that_is_too_old_is_told_of() {
+async fn an_engine_that_is_too_old_is_an_error() {
     let mut host = Host::start("{}\n").await;
     let socket = host.directory.path().join("old.sock");
     old_engine(&socket);
@@ -100,7 +100,7 @@ async fn an_engine_that_is_too_old_is_told_of() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_authorization_plugin_is_kept_and_ours_comes_behind_it() {
+async fn another_authorization_plugin_is_kept_in_front_of_ours() {
     let host = Host::start("{}\n").await;
     open_plugin(&host.layout.run_docker().join("plugins/other.sock"));
     let theirs = "{ \"authorization-plugins\" : [\"other\"] }\n";
@@ -117,7 +117,7 @@ async fn another_authorization_plugin_is_kept_and_ours_comes_behind_it() {
 }
 
 #[test]
-fn without_systemd_or_without_root_nothing_is_begun() {
+fn without_systemd_or_root_nothing_is_started() {
     let directory = tempfile::tempdir().expect("a directory");
     fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).expect("set");
     let program = directory.path().join("zun-compute");

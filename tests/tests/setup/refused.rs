@@ -48,7 +48,7 @@ impl Services for Others {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_obstacle_is_one_clear_error_and_nothing_is_changed() {
+async fn each_obstacle_is_a_clear_error_and_nothing_is_changed() {
     let mut host = Host::start("{}\n").await;
     let (dockerd, files) = (host.units.dockerd(), host.files());
     let refusal = async |host: &Host| chain(&host.set_up().await.expect_err("refused"));
@@ -97,7 +97,7 @@ async fn each_obstacle_is_one_clear_error_and_nothing_is_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_other_drop_ins_of_docker_say_is_seen_before_anything_is_changed() {
+async fn conflicting_drop_ins_of_docker_are_found_before_anything_is_changed() {
     let host = Host::start("{}\n").await;
     let (dockerd, place) =
         (host.units.dockerd(), host.machine.paths.units.join("docker.service.d"));

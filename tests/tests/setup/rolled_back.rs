@@ -7,7 +7,7 @@ use super::host::{Host, SIGNALS};
 use super::refused::{Others, open_plugin};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_listener_that_cannot_be_proved_is_taken_back() {
+async fn a_listener_that_fails_its_test_is_rolled_back() {
     let mut host = Host::start("{\n  \"debug\": true\n}\n").await;
     let container = host.container();
     let (pid, files, port) = (host.pid(&container), host.files(), host.address().port());
@@ -32,7 +32,7 @@ async fn a_listener_that_cannot_be_proved_is_taken_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn docker_is_not_touched_where_the_plugin_does_not_decide_as_it_must() {
+async fn docker_is_not_changed_if_the_plugin_decides_wrongly() {
     let host = Host::start("{}\n").await;
     let (dockerd, files) = (host.units.dockerd(), host.files());
     // Somebody's unit of this name is installed elsewhere and lets everybody in.

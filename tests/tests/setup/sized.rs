@@ -9,7 +9,7 @@ use zun_compute::docker_setup::undo;
 use super::host::Host;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_container_made_with_the_runtime_can_be_used_and_stopped_after_undo_and_not_started() {
+async fn a_container_of_the_runtime_runs_after_undo_until_it_stops() {
     let host = Host::start("{\n  \"runtimes\": { \"other\" : {\"path\":\"runc\"} }\n}\n").await;
     let files = host.files();
     host.set_up().await.expect("set up");
@@ -51,7 +51,7 @@ async fn a_container_made_with_the_runtime_can_be_used_and_stopped_after_undo_an
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_program_that_is_missing_or_that_others_may_change_is_not_given_to_docker() {
+async fn a_missing_or_writable_runtime_program_is_refused() {
     let host = Host::start("{}\n").await;
     if host.needs_runtime() {
         let (files, program) = (host.files(), host.machine.paths.runtime.clone());
@@ -68,7 +68,7 @@ async fn a_program_that_is_missing_or_that_others_may_change_is_not_given_to_doc
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_runtime_of_that_name_that_is_somebody_elses_is_an_error_and_stays() {
+async fn a_foreign_runtime_of_that_name_is_an_error_and_stays() {
     let text = "{ \"runtimes\": {\"zun-sized\": {\"path\": \"runc\"}} }\n";
     let host = Host::start(text).await;
     if host.needs_runtime() {

@@ -83,19 +83,19 @@ fn set_up_and_back(host: Host) {
 
 #[test]
 #[ignore = "needs `make testbed-up`"]
-fn debian_12_is_set_up_undone_and_rolled_back_to_the_byte_and_its_containers_go_on() {
+fn docker_setup_on_debian_12_can_be_undone_and_rolled_back_byte_for_byte() {
     set_up_and_back(COMPUTE1);
 }
 
 #[test]
 #[ignore = "needs `make testbed-up`"]
-fn debian_13_is_set_up_undone_and_rolled_back_to_the_byte_and_its_containers_go_on() {
+fn docker_setup_on_debian_13_can_be_undone_and_rolled_back_byte_for_byte() {
     set_up_and_back(COMPUTE2);
 }
 
 #[test]
 #[ignore = "needs `make testbed-up`"]
-fn whoever_is_not_root_changes_nothing() {
+fn without_root_nothing_is_changed() {
     let message = COMPUTE1.refusal(&format!(
         "cp /etc/zun/zun-compute.toml /tmp/c.toml; chmod 644 /tmp/c.toml; \
          setpriv --reuid 65534 --clear-groups {}; code=$?; rm /tmp/c.toml; exit $code",

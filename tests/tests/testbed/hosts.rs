@@ -9,7 +9,7 @@ const SERVICES: [(Host, &str); 3] =
 
 #[test]
 #[ignore = "needs `make testbed-up`"]
-fn the_services_run_as_users_of_their_own_and_say_how_they_fare() {
+fn the_services_run_as_their_own_users_and_report_their_status() {
     for (host, service) in SERVICES {
         let unit = format!("{service}.service");
         assert_eq!(host.property(&unit, "ActiveState"), "active", "{host:?}");
@@ -24,7 +24,7 @@ fn the_services_run_as_users_of_their_own_and_say_how_they_fare() {
 
 #[test]
 #[ignore = "needs `make testbed-up`"]
-fn the_hosts_have_nothing_that_failed() {
+fn no_unit_has_failed_on_any_host() {
     for host in [CONTROLLER, COMPUTE1, COMPUTE2] {
         assert_eq!(host.must(&["systemctl", "--failed", "--no-legend", "--plain"]), "", "{host:?}");
     }
@@ -32,7 +32,7 @@ fn the_hosts_have_nothing_that_failed() {
 
 #[test]
 #[ignore = "needs `make testbed-up`"]
-fn what_is_secret_is_for_its_owner_alone() {
+fn only_the_owner_can_read_secrets() {
     let secrets = [
         (CONTROLLER, "/etc/zun/zun-api.toml", "600 root"),
         (CONTROLLER, "/etc/zun/tokens.toml", "600 zun-api"),
@@ -84,7 +84,7 @@ fn a_host_that_reboots_serves_again_and_has_nothing_to_set_up() {
 
 #[test]
 #[ignore = "needs `make testbed-up`"]
-fn a_service_that_hangs_is_started_anew() {
+fn a_service_that_hangs_is_restarted() {
     let plugins = [(COMPUTE1, "zun-authz"), (COMPUTE2, "zun-authz")];
     for (host, service) in SERVICES.into_iter().chain(plugins) {
         let unit = format!("{service}.service");

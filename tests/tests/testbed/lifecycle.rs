@@ -32,7 +32,7 @@ fn docker_and_socket(host: Host) {
 
 #[test]
 #[ignore = "needs `make testbed-up`"]
-fn the_listener_is_never_open_without_the_plugin_over_dockers_restarts() {
+fn the_listener_is_never_open_without_the_plugin_while_docker_restarts() {
     for host in [COMPUTE1, COMPUTE2] {
         docker_and_socket(host);
     }
@@ -40,7 +40,7 @@ fn the_listener_is_never_open_without_the_plugin_over_dockers_restarts() {
 
 #[test]
 #[ignore = "needs `make testbed-up`"]
-fn the_listener_is_never_open_without_the_plugin_over_a_boot() {
+fn the_listener_is_never_open_without_the_plugin_during_boot() {
     for host in [COMPUTE1, COMPUTE2] {
         let going = Watch::on(host);
         host.boot();
@@ -69,7 +69,7 @@ const KILLED: &str = "systemctl kill -s KILL zun-authz.service; a=$(date +%s%N);
 
 #[test]
 #[ignore = "needs `make testbed-up`"]
-fn a_killed_plugin_is_back_within_a_second_and_live_sessions_do_not_notice() {
+fn a_killed_plugin_is_back_within_a_second_and_sessions_survive() {
     for host in [COMPUTE1, COMPUTE2] {
         let zun = zun();
         let name = zun.name("killed-plugin");

@@ -42,7 +42,7 @@ impl Host {
 
 #[test]
 #[ignore = "needs `make testbed-up`"]
-fn a_new_zun_authz_runs_once_it_is_installed_and_docker_goes_on() {
+fn installing_a_new_zun_authz_restarts_it_but_not_docker() {
     for host in [COMPUTE1, COMPUTE2] {
         host.script("printf x >>/root/zun/bin/zun-authz");
         let units = ["docker.service", "zun-authz.socket"];
@@ -65,7 +65,7 @@ fn a_new_zun_authz_runs_once_it_is_installed_and_docker_goes_on() {
 
 #[test]
 #[ignore = "needs `make testbed-up`"]
-fn what_was_undone_stays_so_over_restarts_until_somebody_sets_it_up() {
+fn an_undone_setup_stays_undone_over_restarts() {
     for host in [COMPUTE1, COMPUTE2] {
         let output = host.script(&format!("{SETUP} --undo"));
         assert!(output.contains("until docker-setup is run by hand"), "{output}");
@@ -92,7 +92,7 @@ fn what_was_undone_stays_so_over_restarts_until_somebody_sets_it_up() {
 
 #[test]
 #[ignore = "needs `make testbed-up`"]
-fn a_host_whose_settings_are_gone_is_taken_away_and_its_docker_still_starts() {
+fn a_host_without_settings_can_be_uninstalled_and_its_docker_still_starts() {
     for host in [COMPUTE1, COMPUTE2] {
         host.script(&format!("mv {SETTINGS} /root/kept.toml"));
         host.script(&format!("{INSTALL} compute --uninstall"));
@@ -109,7 +109,7 @@ fn a_host_whose_settings_are_gone_is_taken_away_and_its_docker_still_starts() {
 
 #[test]
 #[ignore = "needs `make testbed-up`"]
-fn without_the_record_of_what_was_there_the_plugins_units_stay_with_the_drop_in() {
+fn without_its_record_the_plugins_units_and_drop_in_are_kept() {
     let record = "/var/lib/zun-docker-setup/former.json";
     COMPUTE1.script(&format!("mv {record} /root/former.json"));
     let message = COMPUTE1.fails(&format!("{INSTALL} compute --uninstall"));
@@ -123,7 +123,7 @@ fn without_the_record_of_what_was_there_the_plugins_units_stay_with_the_drop_in(
 
 #[test]
 #[ignore = "needs `make testbed-up`"]
-fn a_hosts_password_of_the_bus_is_changed_on_both_sides_and_the_old_one_is_good_for_nothing() {
+fn a_hosts_rabbitmq_password_can_be_changed_and_the_old_one_stops_working() {
     let host = COMPUTE2;
     let user = format!("zun-compute.{}", host.0);
     let (file, old) = (format!("/etc/zun/bus/users/{user}"), "/root/old-password");
@@ -166,7 +166,7 @@ fn a_hosts_password_of_the_bus_is_changed_on_both_sides_and_the_old_one_is_good_
 
 #[test]
 #[ignore = "needs `make testbed-up`"]
-fn zun_apis_password_of_the_bus_is_changed_too() {
+fn the_rabbitmq_password_of_zun_api_can_be_changed() {
     let before = CONTROLLER.must(&["cat", "/etc/zun/zun-api.toml"]);
     let address = CONTROLLER.address();
     let again = format!("controller --name controller --name {address} --new-password");
@@ -181,7 +181,7 @@ fn zun_apis_password_of_the_bus_is_changed_too() {
 
 #[test]
 #[ignore = "needs `make testbed-up`"]
-fn who_is_not_the_authoritys_owner_is_refused_before_anything_is_written() {
+fn only_the_owner_of_the_ca_can_write_it() {
     let place = "--directory /var/lib/zun/ca";
     let files = "ls -lR /var/lib/zun/ca";
     let before = CONTROLLER.script(files);

@@ -106,7 +106,7 @@ fn restart_docker() {
 
 #[test]
 #[ignore = "needs `make testbed-up`"]
-fn through_a_rotation_consoles_open_and_then_the_old_authority_is_good_for_nothing() {
+fn consoles_open_during_a_ca_rotation_and_afterwards_the_old_ca_is_refused() {
     let directory = TempDir::new().expect("a directory");
     let old = stolen_authority(directory.path());
     let answers = || HOSTS.map(|host| answered(host, &old));

@@ -120,14 +120,14 @@ fn compute_off_and_on(host: Host) {
 
 #[test]
 #[ignore = "needs `make testbed-up`"]
-fn a_compute_host_is_taken_away_and_installed_again() {
+fn a_compute_host_can_be_uninstalled_and_installed_again() {
     compute_off_and_on(COMPUTE1);
     compute_off_and_on(COMPUTE2);
 }
 
 #[test]
 #[ignore = "needs `make testbed-up`"]
-fn the_controller_is_taken_away_and_installed_again() {
+fn the_controller_can_be_uninstalled_and_installed_again() {
     let install = format!(
         "controller --name controller --name {} --listen 0.0.0.0:9517",
         CONTROLLER.address()

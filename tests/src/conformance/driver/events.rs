@@ -1,4 +1,4 @@
-//! What the engine tells by itself.
+//! Events of the engine.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,13 @@ use super::{IDLE, Subject, TestEngine, exec, spec, within};
 
 type Events = BoxStream<'static, EngineEvent>;
 
-/// The next event of this container.
+/// Returns the next event of this container.
 async fn next(events: &mut Events, subject: &Subject) -> EngineEvent {
     let mut own = events.filter(|event| std::future::ready(event.container == subject.id));
     within(own.next()).await.expect("the subscription lives")
 }
 
-/// Waits until an event told of this status.
+/// Waits until the container has this status after an event.
 async fn wait_for_status(events: &mut Events, subject: &Subject, wanted: Status) {
     loop {
         let event = next(events, subject).await;
@@ -28,7 +28,7 @@ async fn wait_for_status(events: &mut Events, subject: &Subject, wanted: Status)
     }
 }
 
-pub async fn every_change_is_told_from_the_moment_of_the_subscription(engine: &dyn TestEngine) {
+pub async fn every_change_after_the_subscription_is_an_event(engine: &dyn TestEngine) {
     let mut events = engine.driver().events().await.unwrap();
     let subject = Subject::created(engine, &spec(engine, IDLE)).await;
     wait_for_status(&mut events, &subject, Status::Created).await;
@@ -51,7 +51,7 @@ pub async fn every_change_is_told_from_the_moment_of_the_subscription(engine: &d
     }
 }
 
-pub async fn an_end_is_told_at_once(engine: &dyn TestEngine) {
+pub async fn an_end_is_reported_at_once(engine: &dyn TestEngine) {
     let subject = Subject::running(engine, IDLE).await;
     let mut events = engine.driver().events().await.unwrap();
     let begun = Instant::now();
@@ -60,19 +60,19 @@ pub async fn an_end_is_told_at_once(engine: &dyn TestEngine) {
     assert!(begun.elapsed() < Duration::from_secs(5));
 }
 
-pub async fn commands_in_a_container_are_no_change(engine: &dyn TestEngine) {
+pub async fn execs_are_no_change(engine: &dyn TestEngine) {
     let subject = Subject::running(engine, IDLE).await;
     let mut events = engine.driver().events().await.unwrap();
     subject.driver.exec_run(subject.id, &exec(&["true"])).await.unwrap();
     subject.driver.exec_create(subject.id, &exec(&["true"])).await.unwrap();
     subject.driver.remove(subject.id, true).await.unwrap();
-    // The first that is told is the end.
+    // The first event is the removal.
     let first = next(&mut events, &subject).await;
     let gone = subject.driver.inspect(subject.id).await.is_err();
     assert!(gone, "{first:?}");
 }
 
-pub async fn each_container_is_told_by_its_own_id(engine: &dyn TestEngine) {
+pub async fn each_event_names_its_container(engine: &dyn TestEngine) {
     let mut events = engine.driver().events().await.unwrap();
     let one = Subject::created(engine, &spec(engine, IDLE)).await;
     let other = Subject::created(engine, &spec(engine, IDLE)).await;
@@ -81,7 +81,7 @@ pub async fn each_container_is_told_by_its_own_id(engine: &dyn TestEngine) {
     assert_eq!(next(&mut events, &other).await.engine, second);
 }
 
-pub async fn every_subscriber_hears_everything(engine: &dyn TestEngine) {
+pub async fn every_subscriber_gets_every_event(engine: &dyn TestEngine) {
     let mut one = engine.driver().events().await.unwrap();
     let mut other = engine.driver().events().await.unwrap();
     let subject = Subject::created(engine, &spec(engine, IDLE)).await;

@@ -1,4 +1,4 @@
-//! Terminal sizes and commands beside the container's own.
+//! Terminal sizes and execs.
 
 use zun_common::id::ExecId;
 use zun_common::rpc::container::ConsoleSpec;
@@ -9,7 +9,7 @@ use super::{IDLE, Subject, TestEngine, eventually, exec, spec};
 
 const SIZE: TerminalSize = TerminalSize { rows: 33, columns: 101 };
 
-pub async fn a_terminal_has_the_size_that_it_was_given(engine: &dyn TestEngine) {
+pub async fn a_terminal_has_the_requested_size(engine: &dyn TestEngine) {
     let mut asked = spec(engine, IDLE);
     asked.console = ConsoleSpec { tty: true, stdin_open: true, ..ConsoleSpec::default() };
     let subject = Subject::started(engine, &asked).await;
@@ -22,20 +22,20 @@ pub async fn a_terminal_has_the_size_that_it_was_given(engine: &dyn TestEngine) 
     }
 }
 
-pub async fn a_resize_is_refused_where_nothing_runs(engine: &dyn TestEngine) {
+pub async fn a_resize_is_refused_if_nothing_runs(engine: &dyn TestEngine) {
     let mut asked = spec(engine, "exit 0");
     asked.console.tty = true;
     let subject = Subject::created(engine, &asked).await;
     for _ in 0..2 {
         let error = subject.driver.resize(subject.id, SIZE).await.unwrap_err();
         assert!(matches!(error, DriverError::Conflict { .. }), "{error:?}");
-        // The second time, ended.
+        // The second time, the container has ended.
         subject.driver.start(subject.id).await.unwrap();
         subject.exit_code().await;
     }
 }
 
-pub async fn a_command_comes_back_with_both_streams_and_its_code(engine: &dyn TestEngine) {
+pub async fn a_command_returns_both_streams_and_its_exit_code(engine: &dyn TestEngine) {
     let subject = Subject::running(engine, IDLE).await;
     let script = exec(&["/bin/sh", "-c", "echo out; echo err >&2; exit 42"]);
     let output = subject.driver.exec_run(subject.id, &script).await.unwrap();
@@ -46,23 +46,23 @@ pub async fn a_command_comes_back_with_both_streams_and_its_code(engine: &dyn Te
     assert_eq!((seen.running, seen.exit_code), (false, Some(42)));
     assert_eq!(seen.engine, subject.seen().await.engine);
     subject.prints("ready").await;
-    // The container's own output is another matter.
+    // The container's own output does not contain it.
     assert_eq!(subject.output().await, "ready\n");
 }
 
-pub async fn a_command_sees_its_own_surroundings(engine: &dyn TestEngine) {
+pub async fn a_command_has_its_own_environment_user_and_directory(engine: &dyn TestEngine) {
     let subject = Subject::running(engine, IDLE).await;
     let mut asked = exec(&["/bin/sh", "-c", "echo $A; pwd; id -u"]);
     asked.environment = vec!["A=b=c".to_owned()];
     asked.workdir = Some("/etc".to_owned());
     asked.user = Some("65534".to_owned());
-    // Run to its end it has neither, whatever is asked.
+    // A command that the driver runs to its end has no terminal and no stdin, whatever the spec says.
     (asked.tty, asked.stdin) = (true, true);
     let output = subject.driver.exec_run(subject.id, &asked).await.unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "b=c\n/etc\n65534\n");
 }
 
-pub async fn a_command_that_cannot_be_run_is_told_on_stderr(engine: &dyn TestEngine) {
+pub async fn a_command_that_cannot_run_is_reported_on_stderr(engine: &dyn TestEngine) {
     let subject = Subject::running(engine, IDLE).await;
     for (command, code) in [("frobnicate", 127), ("/bin/frobnicate", 127), ("/etc", 126)] {
         let output = subject.driver.exec_run(subject.id, &exec(&[command])).await.unwrap();
@@ -72,7 +72,7 @@ pub async fn a_command_that_cannot_be_run_is_told_on_stderr(engine: &dyn TestEng
     }
 }
 
-pub async fn a_flood_is_cut_to_four_mebibytes(engine: &dyn TestEngine) {
+pub async fn output_is_truncated_to_four_mebibytes(engine: &dyn TestEngine) {
     let subject = Subject::running(engine, IDLE).await;
     let flood = "echo first; yes 0123456 | head -c 6000000; echo done >&2";
     let flood = exec(&["/bin/sh", "-c", flood]);
@@ -82,7 +82,7 @@ pub async fn a_flood_is_cut_to_four_mebibytes(engine: &dyn TestEngine) {
     assert_eq!(output.stderr, b"done\n");
 }
 
-pub async fn an_exec_runs_once_it_is_dialled(engine: &dyn TestEngine) {
+pub async fn an_exec_starts_when_it_is_dialled(engine: &dyn TestEngine) {
     let subject = Subject::running(engine, IDLE).await;
     let mut asked = exec(&["sleep", "600"]);
     (asked.tty, asked.stdin, asked.size) = (true, true, Some(SIZE));
@@ -124,7 +124,7 @@ pub async fn an_exec_that_does_not_run_is_not_resized(engine: &dyn TestEngine) {
     assert!(matches!(error, DriverError::Conflict { .. }), "{error:?}");
 }
 
-pub async fn an_unknown_exec_is_told_by_its_id(engine: &dyn TestEngine) {
+pub async fn an_unknown_exec_is_an_error_with_its_id(engine: &dyn TestEngine) {
     let unknown: ExecId = "0f".repeat(32).parse().unwrap();
     let errors = [
         engine.driver().exec_inspect(&unknown).await.err(),
@@ -136,7 +136,7 @@ pub async fn an_unknown_exec_is_told_by_its_id(engine: &dyn TestEngine) {
     }
 }
 
-pub async fn a_command_is_refused_where_nothing_runs(engine: &dyn TestEngine) {
+pub async fn a_command_is_refused_if_nothing_runs(engine: &dyn TestEngine) {
     let subject = Subject::created(engine, &spec(engine, IDLE)).await;
     let errors = [
         subject.driver.exec_create(subject.id, &exec(&["true"])).await.err(),

@@ -5,7 +5,7 @@ use zun_compute::driver::DriverError;
 
 use super::{TestEngine, within};
 
-pub async fn an_image_is_there_or_not(engine: &dyn TestEngine) {
+pub async fn an_image_exists_or_not(engine: &dyn TestEngine) {
     let driver = engine.driver();
     let image = engine.image();
     assert!(driver.image_present(&image).await.unwrap());
@@ -16,7 +16,7 @@ pub async fn an_image_is_there_or_not(engine: &dyn TestEngine) {
     assert!(!driver.image_present(&digest).await.unwrap());
 }
 
-pub async fn a_name_that_is_not_valid_is_refused(engine: &dyn TestEngine) {
+pub async fn an_invalid_image_name_is_refused(engine: &dyn TestEngine) {
     let driver = engine.driver();
     for name in ["", "a b", "../version", "a?b", "a#b", "a/../../x", "-a", "a@b"] {
         let (progress, _taken) = mpsc::channel(1);
@@ -28,7 +28,7 @@ pub async fn a_name_that_is_not_valid_is_refused(engine: &dyn TestEngine) {
     }
 }
 
-pub async fn a_pull_brings_an_image_and_shows_its_progress(engine: &dyn TestEngine) {
+pub async fn a_pull_fetches_an_image_and_reports_progress(engine: &dyn TestEngine) {
     let Some(image) = engine.pullable().await else { return };
     let driver = engine.driver();
     assert!(!driver.image_present(&image).await.unwrap());
@@ -42,12 +42,12 @@ pub async fn a_pull_brings_an_image_and_shows_its_progress(engine: &dyn TestEngi
     }
     assert!(!steps.is_empty());
     assert!(steps.iter().any(|step| step.bytes.is_some()), "{steps:?}");
-    // Once more, it is there already.
+    // The second time, the image is already there.
     let (progress, _taken) = mpsc::channel(1000);
     within(driver.image_pull(&image, progress)).await.unwrap();
 }
 
-pub async fn a_pull_goes_on_where_nobody_takes_its_progress(engine: &dyn TestEngine) {
+pub async fn a_pull_goes_on_if_nobody_reads_its_progress(engine: &dyn TestEngine) {
     let Some(image) = engine.pullable().await else { return };
     let driver = engine.driver();
     let (progress, never_taken) = mpsc::channel(1);
@@ -59,7 +59,7 @@ pub async fn a_pull_goes_on_where_nobody_takes_its_progress(engine: &dyn TestEng
     within(driver.image_pull(&image, progress)).await.unwrap();
 }
 
-pub async fn an_image_that_nobody_has_is_an_error_in_words(engine: &dyn TestEngine) {
+pub async fn an_unknown_image_is_an_error_with_a_message(engine: &dyn TestEngine) {
     let image = engine.unpullable();
     let (progress, _taken) = mpsc::channel(1000);
     let error = within(engine.driver().image_pull(&image, progress)).await.unwrap_err();

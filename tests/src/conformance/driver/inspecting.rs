@@ -1,4 +1,4 @@
-//! Looking and waiting.
+//! Inspecting and waiting.
 
 use zun_common::status::Status;
 use zun_common::units::{Cpus, Mebibytes, Resources};
@@ -6,7 +6,7 @@ use zun_compute::driver::DriverError;
 
 use super::{IDLE, Subject, TestEngine, spec, within};
 
-pub async fn a_wait_ends_with_the_process_for_all_who_wait(engine: &dyn TestEngine) {
+pub async fn a_wait_ends_with_the_process_for_every_waiter(engine: &dyn TestEngine) {
     let subject = Subject::running(engine, "sleep 0.7; exit 5").await;
     let wait = || subject.driver.wait(subject.id);
     let codes = within(async { tokio::join!(wait(), wait(), wait()) }).await;
@@ -14,7 +14,7 @@ pub async fn a_wait_ends_with_the_process_for_all_who_wait(engine: &dyn TestEngi
     assert_eq!(subject.status().await, Status::Stopped);
 }
 
-pub async fn a_wait_for_what_does_not_run_is_answered_at_once(engine: &dyn TestEngine) {
+pub async fn a_wait_for_a_stopped_container_is_answered_at_once(engine: &dyn TestEngine) {
     let subject = Subject::created(engine, &spec(engine, "exit 6")).await;
     assert_eq!(subject.exit_code().await, 0);
     subject.driver.start(subject.id).await.unwrap();
@@ -32,7 +32,7 @@ pub async fn times_and_codes_are_those_of_the_last_run(engine: &dyn TestEngine) 
     assert_eq!((seen.exit_code, seen.reason), (Some(1), None));
 }
 
-pub async fn all_of_ours_are_listed_as_they_are(engine: &dyn TestEngine) {
+pub async fn all_our_containers_are_listed_with_their_status(engine: &dyn TestEngine) {
     let created = Subject::created(engine, &spec(engine, IDLE)).await;
     let running = Subject::running(engine, IDLE).await;
     let ended = Subject::running(engine, "exit 8").await;
@@ -48,7 +48,7 @@ pub async fn all_of_ours_are_listed_as_they_are(engine: &dyn TestEngine) {
     assert!(listed.iter().all(|one| one.container != running.id));
 }
 
-pub async fn the_engine_tells_of_itself(engine: &dyn TestEngine) {
+pub async fn the_engine_describes_itself(engine: &dyn TestEngine) {
     let engine = engine.driver().engine().await.unwrap();
     assert!(engine.total.cpus >= Cpus::from_millis(1000));
     assert!(engine.total.memory > Mebibytes(64));
@@ -60,7 +60,7 @@ pub async fn the_engine_tells_of_itself(engine: &dyn TestEngine) {
     assert!(!engine.runtimes.is_empty());
 }
 
-pub async fn the_processes_of_what_runs_are_listed(engine: &dyn TestEngine) {
+pub async fn the_processes_of_a_running_container_are_listed(engine: &dyn TestEngine) {
     let subject = Subject::running(engine, "echo ready; sleep 1000").await;
     subject.prints("ready").await;
     for ps_args in [None, Some("-eo pid,args")] {
@@ -75,7 +75,7 @@ pub async fn the_processes_of_what_runs_are_listed(engine: &dyn TestEngine) {
     assert!(matches!(error, DriverError::Conflict { .. }), "{error:?}");
 }
 
-pub async fn what_runs_is_measured(engine: &dyn TestEngine) {
+pub async fn a_running_container_has_stats(engine: &dyn TestEngine) {
     let mut asked = spec(engine, IDLE);
     asked.resources = Resources { cpus: Cpus::from_millis(500), memory: Mebibytes(64) };
     let subject = Subject::started(engine, &asked).await;

@@ -1,4 +1,4 @@
-//! Restarts, restart policies, and containers that are not there.
+//! Restarts, restart policies, and containers that do not exist.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use zun_compute::driver::{Change, DriverError};
 use super::starting::restart;
 use super::{IDLE, POLITE, Subject, TestEngine, all_logs, eventually, exec, spec};
 
-pub async fn a_restart_runs_it_anew(engine: &dyn TestEngine) {
+pub async fn a_restart_runs_the_process_again(engine: &dyn TestEngine) {
     let subject = Subject::running(engine, POLITE).await;
     subject.prints("ready").await;
     let before = subject.seen().await;
@@ -21,7 +21,7 @@ pub async fn a_restart_runs_it_anew(engine: &dyn TestEngine) {
     assert!(after.started_at > before.started_at);
 }
 
-pub async fn a_restart_starts_what_does_not_run(engine: &dyn TestEngine) {
+pub async fn a_restart_starts_a_stopped_container(engine: &dyn TestEngine) {
     let subject = Subject::created(engine, &spec(engine, IDLE)).await;
     subject.driver.restart(subject.id, None).await.unwrap();
     assert_eq!(subject.status().await, Status::Running);
@@ -31,13 +31,13 @@ pub async fn a_restart_starts_what_does_not_run(engine: &dyn TestEngine) {
     assert_eq!(subject.status().await, Status::Running);
 }
 
-pub async fn its_limits_can_be_changed_in_any_state(engine: &dyn TestEngine) {
+pub async fn limits_can_be_changed_in_any_status(engine: &dyn TestEngine) {
     let mut asked = spec(engine, IDLE);
     asked.resources = Resources { cpus: Cpus::from_millis(500), memory: Mebibytes(64) };
     let subject = Subject::created(engine, &asked).await;
     for memory in [Mebibytes(256), Mebibytes(32)] {
         let resources = Resources { cpus: Cpus::from_millis(250), memory };
-        // The second time, it runs.
+        // The second time, the container is running.
         for _ in 0..2 {
             subject.driver.update(subject.id, resources).await.unwrap();
         }
@@ -60,7 +60,7 @@ pub async fn a_failing_process_runs_again_as_often_as_the_policy_says(engine: &d
     assert_eq!((seen.exit_code, subject.output().await.as_str()), (Some(4), thrice));
 }
 
-pub async fn a_stop_ends_what_its_policy_would_run_again(engine: &dyn TestEngine) {
+pub async fn a_stop_overrides_the_restart_policy(engine: &dyn TestEngine) {
     let mut spec = spec(engine, POLITE);
     spec.restart = Some(restart("always", ""));
     let subject = Subject::started(engine, &spec).await;
@@ -76,7 +76,7 @@ pub async fn a_stop_ends_what_its_policy_would_run_again(engine: &dyn TestEngine
     eventually("it stays stopped", || async { subject.status().await == Status::Stopped }).await;
 }
 
-pub async fn every_operation_on_nothing_says_that_there_is_no_container(engine: &dyn TestEngine) {
+pub async fn every_operation_on_a_missing_container_says_so(engine: &dyn TestEngine) {
     let driver = engine.driver();
     let id = ContainerId::fresh();
     let size = TerminalSize { rows: 24, columns: 80 };

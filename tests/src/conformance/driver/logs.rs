@@ -1,4 +1,4 @@
-//! Reading what was printed.
+//! Reading logs.
 
 use chrono::{DateTime, Utc};
 use zun_common::rpc::container::{ConsoleSpec, LogRequest};
@@ -21,7 +21,7 @@ async fn spoken(engine: &dyn TestEngine) -> Subject {
     subject
 }
 
-pub async fn both_streams_come_in_order_or_apart(engine: &dyn TestEngine) {
+pub async fn streams_can_be_read_together_or_separately(engine: &dyn TestEngine) {
     let subject = spoken(engine).await;
     assert_eq!(read(&subject, &all_logs()).await, "one\ntwo\nthree\n");
     let stdout = LogRequest { stderr: false, ..all_logs() };
@@ -30,7 +30,7 @@ pub async fn both_streams_come_in_order_or_apart(engine: &dyn TestEngine) {
     assert_eq!(read(&subject, &stderr).await, "two\n");
 }
 
-pub async fn only_the_last_lines_come_where_a_tail_is_asked_for(engine: &dyn TestEngine) {
+pub async fn a_tail_returns_only_the_last_lines(engine: &dyn TestEngine) {
     let subject = spoken(engine).await;
     for (tail, wanted) in
         [(0, ""), (1, "three\n"), (2, "two\nthree\n"), (u32::MAX, "one\ntwo\nthree\n")]
@@ -40,7 +40,7 @@ pub async fn only_the_last_lines_come_where_a_tail_is_asked_for(engine: &dyn Tes
     }
 }
 
-pub async fn each_line_begins_with_its_time_where_times_are_asked_for(engine: &dyn TestEngine) {
+pub async fn with_timestamps_each_line_begins_with_its_time(engine: &dyn TestEngine) {
     let before = Utc::now();
     let subject = spoken(engine).await;
     let request = LogRequest { timestamps: true, ..all_logs() };
@@ -56,7 +56,7 @@ pub async fn each_line_begins_with_its_time_where_times_are_asked_for(engine: &d
     assert_eq!(text.lines().count(), 3);
 }
 
-pub async fn only_what_is_new_comes_where_a_time_is_given(engine: &dyn TestEngine) {
+pub async fn since_returns_only_newer_output(engine: &dyn TestEngine) {
     let subject = spoken(engine).await;
     let stamped = read(&subject, &LogRequest { timestamps: true, ..all_logs() }).await;
     let last = stamped.lines().last().unwrap().split_once(' ').unwrap().0;
@@ -66,7 +66,7 @@ pub async fn only_what_is_new_comes_where_a_time_is_given(engine: &dyn TestEngin
     assert_eq!(read(&subject, &LogRequest { since, ..all_logs() }).await, "");
 }
 
-pub async fn only_the_last_four_mebibytes_come_and_the_cut_is_told(engine: &dyn TestEngine) {
+pub async fn only_the_last_four_mebibytes_are_returned_and_marked_as_cut(engine: &dyn TestEngine) {
     let line = "0123456789abcdef".repeat(8);
     let flood = format!("yes {line} | head -c 6000000; echo; echo the end");
     let subject = Subject::running(engine, &flood).await;
@@ -89,14 +89,14 @@ pub async fn a_terminal_has_one_stream(engine: &dyn TestEngine) {
     assert_eq!(read(&subject, &request).await.replace('\r', ""), "three\n");
 }
 
-pub async fn no_stream_at_all_is_refused(engine: &dyn TestEngine) {
+pub async fn a_request_for_no_stream_is_refused(engine: &dyn TestEngine) {
     let subject = spoken(engine).await;
     let none = LogRequest { stdout: false, stderr: false, ..all_logs() };
     let error = subject.driver.logs(subject.id, &none).await.unwrap_err();
     assert!(matches!(error, DriverError::Invalid { .. }), "{error:?}");
 }
 
-pub async fn output_stays_after_the_end_and_over_a_restart(engine: &dyn TestEngine) {
+pub async fn output_is_kept_after_the_end_and_a_restart(engine: &dyn TestEngine) {
     let subject = Subject::created(engine, &spec(engine, "echo again")).await;
     assert_eq!(read(&subject, &all_logs()).await, "");
     for wanted in ["again\n", "again\nagain\n"] {

@@ -1,4 +1,4 @@
-//! Freezing and thawing.
+//! Pausing and unpausing.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use zun_compute::driver::{Change, DriverError};
 
 use super::{IDLE, POLITE, Subject, TestEngine, exec, spec, within};
 
-pub async fn a_paused_container_is_frozen_until_it_is_thawed(engine: &dyn TestEngine) {
+pub async fn a_paused_container_is_frozen_until_it_is_unpaused(engine: &dyn TestEngine) {
     let subject = Subject::running(engine, "echo ready; sleep 1; echo awake; exit 2").await;
     subject.prints("ready").await;
     assert_eq!(subject.driver.pause(subject.id).await.unwrap(), Change::Done);
     let seen = subject.seen().await;
     assert_eq!((seen.status, seen.exit_code), (Status::Paused, None));
-    // Longer than it would have slept.
+    // Longer than the container's own sleep.
     let early = tokio::time::timeout(Duration::from_secs(2), subject.driver.wait(subject.id)).await;
     assert!(early.is_err(), "a frozen process ended: {early:?}");
     assert_eq!(subject.output().await, "ready\n");
@@ -22,7 +22,7 @@ pub async fn a_paused_container_is_frozen_until_it_is_thawed(engine: &dyn TestEn
     assert_eq!(subject.output().await, "ready\nawake\n");
 }
 
-pub async fn pausing_and_thawing_twice_change_nothing(engine: &dyn TestEngine) {
+pub async fn pausing_and_unpausing_twice_changes_nothing(engine: &dyn TestEngine) {
     let subject = Subject::running(engine, IDLE).await;
     assert_eq!(subject.driver.unpause(subject.id).await.unwrap(), Change::Already);
     assert_eq!(subject.driver.pause(subject.id).await.unwrap(), Change::Done);
@@ -33,14 +33,14 @@ pub async fn pausing_and_thawing_twice_change_nothing(engine: &dyn TestEngine) {
     assert_eq!(subject.status().await, Status::Running);
 }
 
-pub async fn only_a_running_container_is_paused_and_thawed(engine: &dyn TestEngine) {
+pub async fn only_a_running_container_can_be_paused_and_unpaused(engine: &dyn TestEngine) {
     let subject = Subject::created(engine, &spec(engine, "exit 0")).await;
     for _ in 0..2 {
         let error = subject.driver.pause(subject.id).await.unwrap_err();
         assert!(matches!(error, DriverError::Conflict { .. }), "{error:?}");
         let error = subject.driver.unpause(subject.id).await.unwrap_err();
         assert!(matches!(error, DriverError::Conflict { .. }), "{error:?}");
-        // The second time, ended.
+        // The second time, the container has ended.
         subject.driver.start(subject.id).await.unwrap();
         subject.exit_code().await;
     }
@@ -60,9 +60,7 @@ pub async fn a_paused_container_can_be_stopped_and_killed(engine: &dyn TestEngin
     assert_eq!(subject.exit_code().await, 137);
 }
 
-pub async fn a_paused_container_is_neither_started_nor_entered_nor_removed(
-    engine: &dyn TestEngine,
-) {
+pub async fn a_paused_container_cannot_be_started_entered_or_removed(engine: &dyn TestEngine) {
     let subject = Subject::running(engine, IDLE).await;
     subject.driver.pause(subject.id).await.unwrap();
     let errors = [

@@ -1,4 +1,4 @@
-//! Removing.
+//! Removing containers.
 
 use zun_common::status::Status;
 use zun_compute::driver::{Change, DriverError};
@@ -37,7 +37,7 @@ pub async fn a_running_container_is_removed_only_by_force(engine: &dyn TestEngin
     assert!(is_gone(&subject).await);
 }
 
-pub async fn two_removals_at_once_both_see_it_gone(engine: &dyn TestEngine) {
+pub async fn two_concurrent_removals_both_succeed(engine: &dyn TestEngine) {
     let subject = Subject::running(engine, IDLE).await;
     let remove = || subject.driver.remove(subject.id, true);
     let (one, other) = within(async { tokio::join!(remove(), remove()) }).await;
@@ -46,7 +46,7 @@ pub async fn two_removals_at_once_both_see_it_gone(engine: &dyn TestEngine) {
     assert!(is_gone(&subject).await);
 }
 
-pub async fn a_container_that_goes_by_itself_tells_its_exit_code(engine: &dyn TestEngine) {
+pub async fn a_container_with_auto_remove_returns_its_exit_code(engine: &dyn TestEngine) {
     let mut spec = spec(engine, "sleep 0.5; exit 9");
     spec.auto_remove = true;
     let subject = Subject::started(engine, &spec).await;
@@ -55,7 +55,7 @@ pub async fn a_container_that_goes_by_itself_tells_its_exit_code(engine: &dyn Te
     assert_eq!(subject.driver.remove(subject.id, false).await.unwrap(), Change::Already);
 }
 
-pub async fn a_removed_container_can_be_made_again(engine: &dyn TestEngine) {
+pub async fn a_removed_container_can_be_created_again(engine: &dyn TestEngine) {
     let subject = Subject::running(engine, IDLE).await;
     let first = subject.seen().await.engine;
     subject.driver.remove(subject.id, true).await.unwrap();

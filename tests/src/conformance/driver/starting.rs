@@ -1,4 +1,4 @@
-//! Making and starting.
+//! Creating and starting containers.
 
 use zun_common::id::ContainerId;
 use zun_common::rpc::container::ConsoleSpec;
@@ -7,7 +7,7 @@ use zun_compute::driver::{Change, DriverError};
 
 use super::{IDLE, Subject, TestEngine, exec, shell, spec};
 
-pub async fn a_created_container_is_shown_and_has_not_run(engine: &dyn TestEngine) {
+pub async fn a_created_container_is_shown_as_not_run(engine: &dyn TestEngine) {
     let subject = Subject::new(engine);
     let (engine, change) = subject.driver.create(subject.id, &spec(engine, IDLE)).await.unwrap();
     assert_eq!(change, Change::Done);
@@ -17,19 +17,19 @@ pub async fn a_created_container_is_shown_and_has_not_run(engine: &dyn TestEngin
     assert_eq!((seen.started_at, seen.finished_at), (None, None));
 }
 
-pub async fn making_one_twice_makes_one_and_says_so(engine: &dyn TestEngine) {
+pub async fn creating_a_container_twice_creates_one_and_says_so(engine: &dyn TestEngine) {
     let subject = Subject::new(engine);
     let spec = spec(engine, IDLE);
     let (first, _) = subject.driver.create(subject.id, &spec).await.unwrap();
     let again = subject.driver.create(subject.id, &spec).await.unwrap();
     assert_eq!(again, (first, Change::Already));
-    // Also while it runs.
+    // The same while it runs.
     subject.driver.start(subject.id).await.unwrap();
     assert_eq!(subject.driver.create(subject.id, &spec).await.unwrap(), again);
     assert_eq!(subject.status().await, Status::Running);
 }
 
-pub async fn many_makers_at_once_make_one(engine: &dyn TestEngine) {
+pub async fn concurrent_creates_create_one_container(engine: &dyn TestEngine) {
     let subject = Subject::new(engine);
     let spec = spec(engine, IDLE);
     let make = || subject.driver.create(subject.id, &spec);
@@ -40,7 +40,7 @@ pub async fn many_makers_at_once_make_one(engine: &dyn TestEngine) {
     assert!(made.iter().all(|(engine, _)| *engine == made[0].0));
 }
 
-pub async fn what_a_spec_says_reaches_the_process(engine: &dyn TestEngine) {
+pub async fn the_process_gets_what_the_spec_says(engine: &dyn TestEngine) {
     let mut spec = spec(engine, "echo $GREETING; pwd; hostname; id -u");
     spec.environment.insert("GREETING".to_owned(), "hello=you there".to_owned());
     spec.workdir = Some("/tmp".to_owned());
@@ -58,7 +58,7 @@ pub async fn what_a_spec_says_reaches_the_process(engine: &dyn TestEngine) {
     assert_eq!(subject.output().await, "one two words\n");
 }
 
-pub async fn a_container_without_its_image_is_not_made(engine: &dyn TestEngine) {
+pub async fn a_container_without_its_image_is_not_created(engine: &dyn TestEngine) {
     let subject = Subject::new(engine);
     let mut spec = spec(engine, IDLE);
     spec.image = engine.unpullable();
@@ -68,7 +68,7 @@ pub async fn a_container_without_its_image_is_not_made(engine: &dyn TestEngine) 
     assert!(matches!(error, DriverError::NoContainer(id) if id == subject.id), "{error:?}");
 }
 
-pub async fn what_is_not_valid_is_refused_by_name(engine: &dyn TestEngine) {
+pub async fn an_invalid_field_is_refused_by_name(engine: &dyn TestEngine) {
     let subject = Subject::new(engine);
     let good = spec(engine, IDLE);
     let mut forged = good.clone();
@@ -120,7 +120,7 @@ pub async fn a_command_that_is_not_found_is_127(engine: &dyn TestEngine) {
     }
 }
 
-pub async fn a_command_that_is_no_program_is_126(engine: &dyn TestEngine) {
+pub async fn a_command_that_is_not_executable_is_126(engine: &dyn TestEngine) {
     cannot_run(engine, "/etc", 126).await;
 }
 
@@ -144,7 +144,7 @@ pub async fn a_terminal_and_stdin_are_shown(engine: &dyn TestEngine) {
         let seen = Subject::created(engine, &asked).await.seen().await;
         assert_eq!((seen.tty, seen.stdin), (tty, stdin_open));
     }
-    // A shell whose stdin is open waits for what is typed.
+    // A shell with an open stdin waits for input.
     asked.console = ConsoleSpec { tty: true, stdin_open: true, stdin_once: false, size: None };
     asked.command = Some(shell("echo ready; cat"));
     let subject = Subject::started(engine, &asked).await;
@@ -154,7 +154,7 @@ pub async fn a_terminal_and_stdin_are_shown(engine: &dyn TestEngine) {
     assert_eq!(subject.status().await, Status::Running);
 }
 
-/// A restart policy.
+/// Returns a restart policy.
 pub fn restart(name: &str, count: &str) -> zun_common::api::v1::container::RestartPolicy {
     zun_common::api::v1::container::RestartPolicy {
         name: name.to_owned(),

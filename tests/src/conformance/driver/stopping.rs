@@ -1,4 +1,4 @@
-//! Stopping and killing.
+//! Stopping and killing containers.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use zun_compute::driver::{Change, DriverError};
 
 use super::{IDLE, POLITE, STUBBORN, Subject, TestEngine, spec};
 
-pub async fn a_process_is_given_time_to_end_by_itself(engine: &dyn TestEngine) {
+pub async fn a_process_gets_time_to_stop_by_itself(engine: &dyn TestEngine) {
     let subject = Subject::running(engine, POLITE).await;
     subject.prints("ready").await;
     let begun = Instant::now();
@@ -20,7 +20,9 @@ pub async fn a_process_is_given_time_to_end_by_itself(engine: &dyn TestEngine) {
     assert_eq!(subject.seen().await, seen);
 }
 
-pub async fn a_process_that_does_not_listen_is_killed_after_the_grace(engine: &dyn TestEngine) {
+pub async fn a_process_that_ignores_the_signal_is_killed_after_the_grace_period(
+    engine: &dyn TestEngine,
+) {
     let subject = Subject::running(engine, STUBBORN).await;
     subject.prints("ready").await;
     let begun = Instant::now();
@@ -33,7 +35,7 @@ pub async fn a_process_that_does_not_listen_is_killed_after_the_grace(engine: &d
     assert!(!seen.oom_killed);
 }
 
-pub async fn stopping_what_does_not_run_changes_nothing(engine: &dyn TestEngine) {
+pub async fn stopping_a_stopped_container_changes_nothing(engine: &dyn TestEngine) {
     let subject = Subject::created(engine, &spec(engine, IDLE)).await;
     assert_eq!(subject.driver.stop(subject.id, None).await.unwrap(), Change::Already);
     assert_eq!(subject.status().await, Status::Created);
@@ -67,9 +69,7 @@ pub async fn a_kill_sends_the_named_signal(engine: &dyn TestEngine) {
     }
 }
 
-pub async fn a_kill_is_refused_where_nothing_runs_and_where_no_signal_is_named(
-    engine: &dyn TestEngine,
-) {
+pub async fn a_kill_is_refused_if_nothing_runs_or_the_signal_is_unknown(engine: &dyn TestEngine) {
     let subject = Subject::created(engine, &spec(engine, "exit 0")).await;
     let error = subject.driver.kill(subject.id, "SIGTERM").await.unwrap_err();
     assert!(matches!(error, DriverError::Conflict { .. }), "{error:?}");

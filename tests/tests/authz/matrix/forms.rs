@@ -89,7 +89,7 @@ fn read_by(site: &Site, id: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_form_lets_no_reader_type_nor_read_what_was_before() {
+async fn a_form_cannot_make_a_reader_type_or_read_old_output() {
     let site = Site::open().await;
     let script = "echo hist''ory; cat >/got";
     let id = site.container(&["run", "--detach"], "matrix-form", &["sh", "-c", script]);
@@ -121,7 +121,7 @@ async fn a_form_lets_no_reader_type_nor_read_what_was_before() {
 }
 
 #[tokio::test]
-async fn a_form_sets_no_other_size_and_ends_no_wait() {
+async fn a_form_cannot_change_a_size_or_end_a_wait() {
     let site = Site::open().await;
     let (prefix, ours) = (site.fixture.prefix(), site.fixture.ours.clone());
     let idle = site.container(&["create"], "matrix-form", &["sh"]);
@@ -181,7 +181,7 @@ fn tar(name: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_form_puts_no_file_anywhere() {
+async fn a_form_cannot_write_a_file_elsewhere() {
     let site = Site::open().await;
     let (prefix, ours) = (site.fixture.prefix(), site.fixture.ours.clone());
     let line = format!("PUT {prefix}/containers/{ours}/archive?noOverwriteDirNonDir=1&path=/bin");
@@ -210,7 +210,7 @@ async fn a_form_puts_no_file_anywhere() {
 }
 
 #[tokio::test]
-async fn an_exec_starts_by_json_alone() {
+async fn an_exec_start_accepts_only_json() {
     let bench = Bench::start().await;
     let id = bench.container(&["--interactive", "small", "sh"]);
     bench.docker(&["start", &id]);

@@ -87,7 +87,7 @@ impl Load {
 }
 
 #[tokio::test]
-async fn slow_clients_keep_nobody_from_the_engine() {
+async fn slow_clients_do_not_block_the_engine() {
     let load = Load::new().await;
     let many = profile::times(3000);
     let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
@@ -125,7 +125,7 @@ async fn slow_clients_keep_nobody_from_the_engine() {
 }
 
 #[tokio::test]
-async fn handshakes_without_a_right_keep_nobody_from_the_engine() {
+async fn refused_handshakes_do_not_block_the_engine() {
     let load = Load::new().await;
     let stranger = Forge::named("theirs").identity("zun://x/exec/x", |_| {});
     let line = RequestLine::new("GET", "/_ping");
@@ -151,7 +151,7 @@ async fn handshakes_without_a_right_keep_nobody_from_the_engine() {
 }
 
 #[tokio::test]
-async fn garbage_keeps_nobody_from_the_engine() {
+async fn garbage_does_not_block_the_engine() {
     let load = Load::new().await;
     let most = profile::times(1024) * MIB;
     let mut piece = vec![0; MIB / 4];

@@ -45,7 +45,7 @@ fn decided(
 }
 
 #[test]
-fn of_the_whole_product_exactly_the_granted_calls_are_allowed() {
+fn exactly_the_granted_calls_of_the_whole_product_are_allowed() {
     // The version is one word in a target, and the engine's own is tried against the engine itself.
     let versions: &[&str] = if profile::is_long() { &["1.41", "1.45"] } else { &["1.41"] };
     for version in versions {

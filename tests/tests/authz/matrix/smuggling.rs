@@ -303,7 +303,7 @@ async fn nothing_gets_through_hidden_in_a_granted_request() {
 }
 
 #[tokio::test]
-async fn options_of_everything_is_answered_by_the_http_server_with_nothing() {
+async fn options_requests_get_an_empty_answer_from_the_http_server() {
     let site = Site::open().await;
     let bytes = b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n";
     let answer = raw::exchange(&site.dialler, &identity(&site, "star"), bytes).await;
@@ -315,7 +315,7 @@ async fn options_of_everything_is_answered_by_the_http_server_with_nothing() {
 }
 
 #[tokio::test]
-async fn what_follows_a_granted_attach_goes_to_the_container() {
+async fn bytes_after_a_granted_attach_go_to_the_container() {
     let site = Site::open().await;
     let requests = Requests::of(&site);
     let (version, ours) = (site.fixture.prefix(), &site.fixture.ours);
@@ -331,7 +331,7 @@ async fn what_follows_a_granted_attach_goes_to_the_container() {
 }
 
 #[tokio::test]
-async fn http_2_is_not_to_be_had() {
+async fn http_2_is_not_offered() {
     let site = Site::open().await;
     let requests = Requests::of(&site);
     let identity = identity(&site, "h2");
