@@ -192,7 +192,7 @@ impl ScriptedAgent {
         let Ok(call) = tokio::time::timeout(TIMEOUT, waiting).await else {
             panic!("no {method} arrived, only {:?}", self.received());
         };
-        taken
+        call
     }
 }
 

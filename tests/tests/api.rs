@@ -1,4 +1,4 @@
-//! zun-api over real HTTP, with a memory bus, an SQLite file, and agents that follow a script.
+//! Tests of zun-api over real HTTP, with a bus in memory, an SQLite file and scripted agents.
 
 #[path = "api/actions.rs"]
 mod actions;

@@ -1,4 +1,4 @@
-//! The safe direct dial against a real engine: TLS both ways, grants, `zun-authz` (C52, C55, C57).
+//! Tests of direct dialling against a real engine: mutual TLS, grants and `zun-authz` (C52, C55, C57).
 
 mod authz {
     mod bench;

@@ -1,4 +1,4 @@
-//! Several hosts with engines of their own, over a real RabbitMQ, as separate processes.
+//! Tests with several hosts as separate processes, each with its own engine, over a real RabbitMQ.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
@@ -65,7 +65,7 @@ async fn c39_a_session_outlives_every_part_of_the_control_plane() {
     cluster.start_agent(0);
     still_works(&mut term, "all-at-once", 35);
     assert_eq!(zun.field("steady", "status"), "Running");
-    // The exit code is learnt while nobody can renew a grant, and not a line was lost.
+    // The exit code arrives although no grant can be renewed, and no line is lost.
     cluster.end_api(Signal::TERM);
     term.types("touch /tmp/enough\r");
     let counted = tokio::task::spawn_blocking(move || {
@@ -86,11 +86,11 @@ async fn c39_a_session_outlives_every_part_of_the_control_plane() {
     cluster.stop().await;
 }
 
-/// Numbers its lines until it is enough.
+/// Prints numbered lines.
 const COUNTS: &str =
     "i=0; until [ -e /tmp/enough ]; do i=$((i + 1)); echo $i; sleep 0.1; done; exit 7";
 
-/// Output, a resize and ctrl-c go on working.
+/// Checks that output, a resize and ctrl-c still work.
 fn still_works(term: &mut zun_tests::pty::Pty, word: &str, rows: u16) {
     let (head, tail) = word.split_at(2);
     term.types(format!("echo {head}''{tail}\r"));
@@ -98,7 +98,7 @@ fn still_works(term: &mut zun_tests::pty::Pty, word: &str, rows: u16) {
     term.resize(rows, 90);
     term.types(format!("until [ \"$(stty size)\" = '{rows} 90' ]; do :; done; echo si''zed\r"));
     term.shows("sized");
-    // One process in the foreground from the word on: between two commands a shell may miss the key.
+    // One foreground process from the first output on: between two commands the shell could miss the key.
     term.types("sh -c \"echo sle''eping; exec sleep 1000\"\r");
     term.shows("sleeping");
     term.types("\x03");

@@ -1,5 +1,4 @@
-//! The standalone service as a machine sees it: what it starts, what it leaves alone, and what is left of
-//! it. Needs root.
+//! Tests of the standalone service: what it starts, and that it removes everything. They need root.
 
 mod deploy {
     mod crashes;

@@ -1,4 +1,5 @@
-//! Container drivers: the conformance suite on Docker and in memory, and what only one of them does.
+//! Tests of the container drivers: the conformance suite for Docker and the driver in memory, and tests for each
+//! alone.
 
 mod docker {
     mod engine;

@@ -1,4 +1,4 @@
-//! What an operator installs: the samples of the settings, what systemd is told, and the users of RabbitMQ.
+//! Tests of what `install.sh` installs: the sample settings, the notifications to systemd, and the RabbitMQ users.
 
 mod install {
     mod broker;

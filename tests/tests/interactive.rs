@@ -1,5 +1,5 @@
-//! The interactive conditions of the design, each with the real binaries, a real terminal or pipe and a
-//! real engine. The names begin with the condition's number; what each run finds is written down.
+//! Tests of the interactive conditions, with the real programs, a real terminal or pipe, and a real engine.
+//! A name begins with the number of its condition. Each run records its result.
 
 mod interactive {
     mod attach;

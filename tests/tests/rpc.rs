@@ -1,4 +1,4 @@
-//! The bus: both carriers against one suite, and RabbitMQ against everything that can befall it.
+//! Tests of the bus: the conformance suite for both transports, and outages of RabbitMQ.
 
 mod rpc {
     mod amqp;

@@ -1,5 +1,6 @@
-//! `docker-setup` on a real dockerd: set up, proved, undone, and rolled back. systemd's part is played by a few
-//! processes here; the testbed has the real one.
+//! Tests of `docker-setup` on a real dockerd: set up, test, undo and roll back. Simple processes stand in for systemd;
+//! the
+//! testbed has the real one.
 
 mod setup {
     mod completed;

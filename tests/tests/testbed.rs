@@ -1,4 +1,4 @@
-//! Real hosts under systemd, as `make testbed-up` makes them. `make test-testbed` runs these.
+//! Tests on hosts with systemd, which `make testbed-up` starts. `make test-testbed` runs them.
 
 mod testbed {
     mod docker_setup;

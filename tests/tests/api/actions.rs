@@ -1,4 +1,4 @@
-//! What is asked of containers: by status, by host, and what agents refuse.
+//! Actions on containers: what each status allows, what reaches the host, and refusals of agents.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -112,7 +112,7 @@ async fn a_call_to_a_host_that_left_fails_at_once_and_names_it() {
     let id = api.container(&agent, "test", Status::Running).await;
     agent.heartbeat(|heartbeat| heartbeat.leaving = true).await;
     api.until_service("h1", "down").await;
-    // One that was sent before it and comes after it changes nothing.
+    // A report that was sent earlier and arrives later changes nothing.
     agent.heartbeat(|heartbeat| heartbeat.generation -= 10_000_000).await;
     api.until_metric("zun_api_heartbeats_total", 3.0).await;
     let answer = api.post(ANN, &format!("/v1/containers/{id}/stop"), Value::Null).await;
@@ -260,7 +260,7 @@ async fn the_controller_changes_a_name_and_the_host_changes_limits() {
     assert_eq!((&shown["cpu"], &shown["memory"]), (&json!(0.5), &json!("1024")));
     let body = agent.receives("container.update").await.body["resources"].clone();
     assert_eq!(body, json!({"cpus": 0.5, "memory": 1024}));
-    // The host has 4 GiB, of which the other one has claimed a part.
+    // The host has 4 GiB, and the other container has claimed a part.
     let refused = patch(json!({"memory": 8192})).await.refusal();
     assert!(refused.starts_with("409 ") && refused.contains("without enough memory"), "{refused}");
     for bad in

@@ -1,4 +1,4 @@
-//! Consoles: what is granted, and what is not.
+//! Grants for consoles, execs, logs and files.
 
 use serde_json::{Value, json};
 use zun_common::pki::signing_request;
@@ -12,7 +12,7 @@ fn csr() -> String {
     signing_request("client", Vec::new()).unwrap().csr
 }
 
-/// The endpoint with its certificates and identifiers hidden, after a look at them.
+/// Checks the certificates and identifiers of an endpoint and replaces them with placeholders.
 fn plain(mut endpoint: Value) -> Value {
     for name in ["ca", "certificate"] {
         let pem = endpoint["tls"][name].as_str().unwrap();

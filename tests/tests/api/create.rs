@@ -1,4 +1,4 @@
-//! Making containers.
+//! Creating containers.
 
 use serde_json::{Value, json};
 use zun_common::status::Status;
@@ -268,7 +268,7 @@ async fn only_administrators_choose_the_host() {
 #[tokio::test]
 async fn an_unreachable_host_is_recorded_in_the_row() {
     let api = Api::start().await;
-    // It says that it is up, and has no queue.
+    // The host sends heartbeats but has no queue.
     let agent = api.agent("h1").await;
     let ghost = zun_common::rpc::host::Heartbeat {
         host: "ghost".parse().unwrap(),

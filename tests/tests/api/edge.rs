@@ -1,4 +1,4 @@
-//! What is around every request.
+//! Authentication, limits, headers and errors, which are the same for every request.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -51,7 +51,7 @@ async fn a_bearer_token_works_like_openstacks_header() {
     let api = Api::start().await;
     let request = api.request(Method::GET, "", "/v1/containers");
     let request = request.header("authorization", format!("Bearer {ANN}"));
-    // The first header wins, and it is empty.
+    // The first header counts, and it is empty.
     send(request).await.expect(401);
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = api.request(Method::GET, ANN, "/v1/containers").build().unwrap().url().clone();
@@ -116,7 +116,7 @@ async fn requests_are_limited_except_health_and_metrics() {
         "POST /v1/containers HTTP/1.1\r\nhost: x\r\nx-auth-token: {ANN}\r\ncontent-length: 10\r\n\r\n"
     );
     slow.write_all(head.as_bytes()).unwrap();
-    // The slow one, and the one that reads the counter.
+    // The slow request, and the one that reads the counter.
     api.until_metric("zun_api_requests_open", 2.0).await;
     let answer = api.get(ANN, "/v1/containers").await;
     assert_eq!(answer.header("retry-after"), "1");

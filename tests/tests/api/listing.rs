@@ -1,4 +1,4 @@
-//! Lists: whose, in which order, how many.
+//! Lists: visibility, order and paging.
 
 use serde_json::{Value, json};
 use zun_common::status::Status;

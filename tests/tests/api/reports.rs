@@ -1,4 +1,4 @@
-//! What agents tell and ask, and what they may not.
+//! Reports and calls of agents, and what they must not do.
 
 use serde_json::json;
 use zun_api::ca::Enrolled;
@@ -59,7 +59,7 @@ async fn the_reason_of_the_last_end_is_kept_until_the_next_start() {
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
     let end = chrono::Utc::now();
-    // An agent that has started since then does not know it any more; and then the process runs and ends anew.
+    // A restarted agent does not know the reason any more. Later the process runs and ends again.
     let later = end + chrono::TimeDelta::seconds(1);
     for (oom_killed, finished_at, attached, expected) in
         [(true, end, 1, true), (false, end, 2, true), (false, later, 3, false)]
@@ -86,10 +86,10 @@ async fn a_host_cannot_report_another_hosts_container() {
     let owner = api.agent("h1").await;
     let id = api.container(&owner, "test", Status::Running).await;
     let thief = api.agent("h2").await;
-    // As itself, of a container that is not its own.
+    // Under its own name, for a container of another host.
     thief.report(id, Status::Deleted, |_| {}).await;
     api.until_metric(FOREIGN, 1.0).await;
-    // In the owner's name.
+    // Under the name of the owner.
     thief.report(id, Status::Deleted, |report| report.host = "h1".parse().unwrap()).await;
     api.until_metric(FOREIGN, 2.0).await;
     api.until(id, Status::Running).await;

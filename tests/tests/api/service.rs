@@ -1,4 +1,4 @@
-//! Starting, stopping, and starting again.
+//! Starting, stopping and restarting the service.
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ async fn a_restarted_service_keeps_its_rows_and_sends_unsent_commands() {
     assert_eq!(agent.received().len(), 1);
 }
 
-/// A carrier that takes no commands, as a broker that is away.
+/// A transport that accepts no commands, like a broker that is down.
 #[derive(Debug)]
 struct NoCommands(Arc<dyn Transport>);
 
@@ -127,7 +127,7 @@ async fn stopping_under_load_loses_no_accepted_work() {
         agent.receives("container.create").await;
         api.stop().await;
     });
-    // One that came too late finds the door closed; each other one is answered, and its row is there.
+    // A request that comes too late finds the listener closed. Every other one is answered, and its row exists.
     let accepted = answers.into_iter().flatten().filter(|answer| answer.status() == 202).count();
     assert!(accepted > 0);
     api.start_again().await;

@@ -1,4 +1,4 @@
-//! The shapes that existing clients read.
+//! The JSON formats that existing clients read.
 
 use serde_json::json;
 use zun_common::status::Status;

@@ -1,4 +1,4 @@
-//! One zun-api for each test, and what is said to it.
+//! A zun-api per test, and requests to it.
 
 use std::fmt::Write as _;
 use std::future::Future;
@@ -20,11 +20,11 @@ use zun_common::shutdown::Tasks;
 use zun_common::status::Status;
 use zun_tests::scripted_agent::ScriptedAgent;
 
-/// An administrator.
+/// Token of an administrator.
 pub const ADMIN: &str = "admin-token";
-/// A user of the project `blue`.
+/// Token of a user in the project `blue`.
 pub const ANN: &str = "ann-token";
-/// A user of the project `red`.
+/// Token of a user in the project `red`.
 pub const BOB: &str = "bob-token";
 
 /// A running zun-api.
@@ -38,7 +38,7 @@ pub struct Api {
     pub directory: TempDir,
 }
 
-/// An answer.
+/// An HTTP response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -55,7 +55,7 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// Status, code and words of an error. Everything else of its body is checked here.
+    /// Returns status, code and message of an error, and checks the rest of its body.
     pub fn refusal(&self) -> String {
         assert_eq!(self.header("content-type"), "application/json");
         let body = self.json();
@@ -83,7 +83,7 @@ impl Api {
         Self::start_with(|_| {}).await
     }
 
-    /// With a certificate authority.
+    /// Starts a zun-api with a CA.
     pub async fn with_consoles() -> Self {
         Self::start_with(|settings| {
             let directory = settings.database.path.with_file_name("ca");
@@ -93,7 +93,7 @@ impl Api {
         .await
     }
 
-    /// The enrolled hosts of one with consoles.
+    /// Returns the directory of enrolled hosts.
     pub fn hosts(&self) -> Hosts {
         Hosts::beside(&self.directory.path().join("ca"))
     }
@@ -102,7 +102,7 @@ impl Api {
         Self::start_over(change, |bus| bus).await
     }
 
-    /// With something between it and the bus.
+    /// Starts a zun-api whose transport is wrapped.
     pub async fn start_over(
         change: impl FnOnce(&mut Settings),
         between: impl FnOnce(Bus) -> Bus,
@@ -128,14 +128,14 @@ impl Api {
         }
     }
 
-    /// Stops it without waiting here: what is open is answered meanwhile.
+    /// Starts to stop the service. It answers open requests meanwhile.
     pub fn begin_to_stop(&mut self) {
         if let Some(service) = self.service.take() {
             self.tasks.spawn(service.stop());
         }
     }
 
-    /// Starts it again on the same file and the same bus.
+    /// Restarts the service on the same file and bus.
     pub async fn start_again(&mut self) {
         let service =
             Service::start(self.settings.clone(), self.bus.clone(), &self.tasks).await.unwrap();
@@ -143,7 +143,7 @@ impl Api {
         self.service = Some(service);
     }
 
-    /// An agent on a host that zun-api knows to be up.
+    /// Starts an agent and waits until zun-api reports its host as up.
     pub async fn agent(&self, host: &str) -> ScriptedAgent {
         let agent = ScriptedAgent::start(&self.bus, host, &self.tasks).await;
         self.until_service(host, "up").await;
@@ -177,13 +177,13 @@ impl Api {
         send(self.request(Method::DELETE, token, path)).await
     }
 
-    /// A fresh container; its host has taken it and reported nothing.
+    /// Creates a container. Its host has received the command and reported nothing.
     pub async fn create(&self, token: &str, body: Value) -> ContainerId {
         let answer = self.post(token, "/v1/containers", body).await.expect(202);
         answer.json()["uuid"].as_str().unwrap().parse().unwrap()
     }
 
-    /// A container of Ann's in this status.
+    /// Creates a container of Ann in this status.
     pub async fn container(
         &self,
         agent: &ScriptedAgent,
@@ -203,7 +203,7 @@ impl Api {
         assert_eq!(shown["status"], json!(status.as_str()), "{shown}");
     }
 
-    /// The value of a counter, 0 where it is not there yet.
+    /// Returns the value of a counter, 0 if it does not exist yet.
     pub async fn metric(&self, name: &str) -> f64 {
         let text = self.get(ADMIN, "/metrics").await.text;
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -224,7 +224,7 @@ pub async fn send(request: RequestBuilder) -> Answer {
     Answer { status, headers, text: answer.text().await.expect("a body") }
 }
 
-/// Asks until there is an answer.
+/// Polls until there is an answer.
 pub async fn eventually_some<T, F: Future<Output = Option<T>>>(
     what: &str,
     mut ask: impl FnMut() -> F,
@@ -239,7 +239,7 @@ pub async fn eventually_some<T, F: Future<Output = Option<T>>>(
     }
 }
 
-/// Hides what differs from run to run, after a look at it.
+/// Checks values that differ between runs and replaces them with placeholders.
 pub fn steady(mut value: Value) -> Value {
     hide(&mut value, "");
     value
@@ -265,7 +265,7 @@ fn hide(value: &mut Value, name: &str) {
     }
 }
 
-/// An address without its port and identifiers.
+/// Returns an address without port and identifiers.
 pub fn plain_address(text: &str) -> String {
     let rest = text.strip_prefix("http://127.0.0.1:").expect("an address of ours");
     let path = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
@@ -290,7 +290,7 @@ fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
-/// The three tokens, hashed by `sha256sum`.
+/// Writes the three tokens, hashed by `sha256sum`.
 pub fn token_file(directory: &Path) -> std::path::PathBuf {
     use std::os::unix::fs::OpenOptionsExt;
     let mut text = String::new();

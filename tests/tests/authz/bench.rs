@@ -1,4 +1,5 @@
-//! A private engine with the TLS listener and `zun-authz`, and an authority to grant and to forge with.
+//! A test bench: a private engine with the TLS listener and `zun-authz`, and a CA that issues grants and forged
+//! certificates.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixDatagram;
@@ -65,9 +66,9 @@ impl Bench {
         bench
     }
 
-    /// Takes the engine down. Its log of decisions is returned.
+    /// Stops the engine. Returns the plugin's log of decisions.
     pub(super) async fn stop(self) -> String {
-        // Shells do not end at SIGTERM, and their grace is long.
+        // Shells ignore SIGTERM, and their grace period is long.
         let all = self.docker(&["ps", "--all", "--quiet"]);
         if !all.is_empty() {
             self.docker(&[&["rm", "--force"], all.lines().collect::<Vec<_>>().as_slice()].concat());
@@ -77,12 +78,12 @@ impl Bench {
         std::fs::read_to_string(log).expect("the plugin's log")
     }
 
-    /// Where the plugin's decisions are written.
+    /// Returns the path of the plugin's log.
     pub(super) fn log(&self) -> PathBuf {
         self.directory.path().join("engine/zun-authz.log")
     }
 
-    /// The words that run Docker's own client on the engine's unix socket.
+    /// Returns the command that runs Docker's client on the engine's unix socket.
     pub(super) fn client(&self) -> Vec<String> {
         let socket = format!("unix://{}", self.engine.socket().display());
         vec!["docker".to_owned(), "-H".to_owned(), socket]
@@ -92,7 +93,7 @@ impl Bench {
         self.directory.path().join("ca")
     }
 
-    /// Docker's own client on the engine's unix socket; its stdout.
+    /// Runs Docker's client on the engine's unix socket and returns its stdout.
     pub(super) fn docker(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments).output().expect("docker runs");
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -100,7 +101,7 @@ impl Bench {
         String::from_utf8(output.stdout).expect("text").trim().to_owned()
     }
 
-    /// Ends the plugin's process; nobody starts it anew here.
+    /// Kills the plugin. Nothing restarts it here.
     pub(super) fn kill_plugin(&self) {
         let own = self.directory.path().join("ca.pem").display().to_string();
         let all = std::fs::read_dir("/proc").expect("processes").flatten();
@@ -121,13 +122,13 @@ impl Bench {
         command
     }
 
-    /// A container of the small image without network; its id.
+    /// Starts a container of the small image without network and returns its id.
     pub(super) fn container(&self, arguments: &[&str]) -> String {
         let all = [&["create", "--network", "none"], arguments].concat();
         self.docker(&all)
     }
 
-    /// An exec on a terminal in a running container; its id.
+    /// Creates an exec with a terminal in a running container and returns its id.
     pub(super) async fn exec(&self, container: &str, command: &[&str]) -> String {
         let body = serde_json::json!({ "AttachStdin": true, "AttachStdout": true, "Tty": true, "Cmd": command });
         let body = body.to_string();
@@ -167,12 +168,12 @@ impl Bench {
         assert!(tar.wait().expect("tar ends").success());
     }
 
-    /// What zun-api would sign now.
+    /// Issues a grant as zun-api does.
     pub(super) fn granted(&self, grant: &Grant, id: &str) -> Identity {
         Identity::granted(&self.authority, grant, id, Utc::now())
     }
 
-    /// The next note, which must come soon.
+    /// Waits for the plugin's next notification.
     pub(super) fn note(&self) -> SessionNote {
         let mut bytes = [0; 1024];
         let length = self.notes.recv(&mut bytes).expect("a note");
@@ -212,7 +213,7 @@ fn free_address() -> SocketAddr {
     probe.local_addr().expect("an address")
 }
 
-/// The API version of the installed engine.
+/// Returns the API version of the installed engine.
 fn engine_version() -> ApiVersion {
     let output = Command::new("dockerd").arg("--version").output().expect("dockerd is installed");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -1,4 +1,4 @@
-//! What the fuzzers found worth keeping, replayed: it must still hold.
+//! Replays the fuzz corpus.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ fn all_checks_pass_for_the_whole_corpus() {
 
 #[test]
 fn the_corpus_contains_granted_requests() {
-    // A corpus whose certificates went stale would try nothing behind them.
+    // If the certificates of the corpus had expired, nothing behind them would be tested.
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/certificate/rw");
     let granted = zun_compute::authz::read_unverified(&std::fs::read(file).expect("a file"));
     let granted = granted.expect("a grant");

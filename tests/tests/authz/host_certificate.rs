@@ -1,4 +1,4 @@
-//! A client of ours trusts one authority for one host: whoever else answers learns nothing (C57).
+//! The client trusts one CA for one host. Any other server learns nothing from it (C57).
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use zunclient::console::docker::dial::Dialer;
 
 use super::bench::{console, host};
 
-/// The name by which the client dials.
+/// The name that the client dials.
 const HOST: &str = "localhost";
 
-/// A server with this certificate; the plain bytes that it got out of one client.
+/// Serves one client with this certificate and returns the plaintext that it received.
 async fn server(certificate: String, key: String) -> (u16, impl Future<Output = Vec<u8>>) {
     let chain = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("a certificate");
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
@@ -55,8 +55,9 @@ fn host_certificate(authority: &Authority, names: &[&str]) -> (String, String) {
     (certificate, request.key.expose().clone())
 }
 
-/// Whether the CLI's dialer with a good grant goes on past the handshake with such a server, and what it
-/// told it.
+/// Dials such a server with the CLI's dialer and a valid grant. Returns whether the handshake succeeded, and what the
+/// server
+/// received.
 async fn trusts(ours: &Authority, (certificate, key): (String, String)) -> (bool, Vec<u8>) {
     let (port, got) = server(certificate, key).await;
     let request = signing_request("client", Vec::new()).expect("a request");

@@ -1,4 +1,4 @@
-//! The plugin as a program: how it is started and ended.
+//! Tests of the program `zun-authz`: start, service manager, stop, memory.
 
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -16,7 +16,7 @@ use zun_tests::zun_cli::binary;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A directory with an authority.
+/// A directory with a CA.
 struct Place(TempDir);
 
 impl Place {
@@ -31,7 +31,7 @@ impl Place {
     }
 
     fn start(&self, socket: Option<&Path>, activated: Stdio) -> Child {
-        // As systemd does it: the socket is the third descriptor and is for this process.
+        // Like systemd: the socket is file descriptor 3, and the environment names this process.
         let enter = r#"exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@""#;
         let mut command = if socket.is_some() {
             Command::new(binary("zun-authz"))
@@ -54,7 +54,7 @@ fn terminated(child: Child) -> Output {
     child.wait_with_output().expect("an end")
 }
 
-/// Asks what the plugin is for, once its socket is there.
+/// Sends Docker's activation request as soon as the socket exists.
 fn activate(socket: &Path) -> String {
     let mut connected = None;
     eventually("the plugin listens", || {
@@ -98,7 +98,7 @@ fn it_uses_the_socket_from_systemd_and_keeps_it() {
     assert!(place.socket().exists());
 }
 
-/// A service manager that is this test, with a watchdog of 1.5 s.
+/// The plugin with this test as service manager, with a watchdog of 1.5 s.
 struct Manager {
     socket: UnixDatagram,
     child: Child,
@@ -109,7 +109,7 @@ impl Manager {
         let path = place.0.path().join("notify");
         let socket = UnixDatagram::bind(&path).expect("a socket");
         socket.set_read_timeout(Some(TIMEOUT)).expect("a time-out");
-        // The watchdog is for the process that it names.
+        // WATCHDOG_PID must name the process itself.
         let script = "WATCHDOG_PID=$$ exec \"$@\"";
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script, "watched"]).arg(binary("zun-authz"));
@@ -120,7 +120,7 @@ impl Manager {
         Self { socket, child }
     }
 
-    /// Reads until this is told, and says what was told until then.
+    /// Reads notifications until one contains this text, and returns them.
     fn receives(&self, wanted: &str) -> String {
         let mut received = String::new();
         while !received.contains(wanted) {
@@ -143,12 +143,12 @@ fn it_is_ready_when_it_answers_and_feeds_the_watchdog_while_it_does() {
     assert!(activate(&place.socket()).contains("authz"));
     manager.receives("WATCHDOG=1");
     manager.receives("WATCHDOG=1");
-    // As many as it serves at once, and they say nothing: now the engine would have no answer either.
+    // As many silent connections as it serves at once: the engine would get no answer either.
     let silent: Vec<_> =
         (0..32).map(|_| UnixStream::connect(place.socket()).expect("a connection")).collect();
     manager.receives("STATUS=has no answer for itself");
     drop(silent);
-    // The first that is told after that is that it decides again: the watchdog was not fed in between.
+    // The next notification says that it decides again, so the watchdog was not fed in between.
     assert!(manager.receives("WATCHDOG=1").contains("STATUS=decides"));
     manager.receives("WATCHDOG=1");
     let output = terminated(manager.child);
@@ -165,7 +165,7 @@ fn without_a_ca_it_is_never_ready() {
     assert!(manager.socket.recv(&mut [0; 64]).is_err());
 }
 
-/// What the running plugin says of itself.
+/// Returns the output of `zun-authz --stats`.
 fn counts(socket: &Path) -> serde_json::Value {
     let mut asking = Command::new(binary("zun-authz"));
     let output = asking.arg("--stats").arg("--socket").arg(socket).output().expect("it runs");
@@ -200,7 +200,7 @@ fn stats_without_a_plugin_are_an_error() {
     assert!(text(&output).contains("no zun-authz answers on"), "{}", text(&output));
 }
 
-/// The most memory that a process had so far, in KiB.
+/// Returns the peak memory of a process in KiB.
 fn most_memory(child: &Child) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("alive");
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a line");
@@ -214,7 +214,7 @@ fn its_memory_stays_small_whatever_is_sent() {
     let child = place.start(Some(&place.socket()), Stdio::null());
     activate(&place.socket());
     let before = most_memory(&child);
-    // One long string, many short ones, no JSON at all, nothing but depth.
+    // One long string, many short ones, no JSON, deep nesting.
     let pieces = ["x", "\"aaaaaaaaaaaaaaaa\",", "\\", "[{\"a\":"];
     let beginnings = ["{\"ResponseBody\":\"", "{\"X\":[", "", ""];
     std::thread::scope(|scope| {
@@ -228,7 +228,7 @@ fn its_memory_stays_small_whatever_is_sent() {
                     "POST /AuthZPlugin.AuthZRes HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
                     body.len()
                 );
-                // The plugin may answer and close before it has read all.
+                // The plugin may answer and close before it has read everything.
                 drop(
                     stream
                         .write_all(head.as_bytes())

@@ -1,4 +1,4 @@
-//! Everything that must not get through, in one table.
+//! Requests that must be refused, in one table.
 
 use chrono::{Duration, Utc};
 use rcgen::{ExtendedKeyUsagePurpose as Purpose, IsCa, SanType};
@@ -19,7 +19,7 @@ struct Attempt {
     expected: Outcome,
 }
 
-/// A bench with two running containers: ours, which the grants are for, and a victim.
+/// A bench with two running containers: `ours`, which the grants name, and `victim`.
 struct Table {
     bench: Bench,
     ours: String,
@@ -52,7 +52,7 @@ impl Table {
         self.bench.granted(&self.grant(), "good")
     }
 
-    /// The harmless granted call that all bad certificates are tried on.
+    /// Returns a harmless granted call. Every bad certificate is tried with it.
     fn resize(&self) -> RequestLine {
         RequestLine::of(&self.grant(), self.bench.version, Call::Resize(SIZE))
     }
@@ -68,7 +68,7 @@ impl Table {
         self.attempts.push(Attempt { name, identity, line, expected });
     }
 
-    /// Certificates that the engine itself refuses.
+    /// Returns attempts with certificates that the engine refuses.
     fn refused_at_the_handshake(&mut self) {
         let grant = self.grant().to_string();
         let forge = Forge::of(&self.bench.authority_directory());
@@ -115,7 +115,7 @@ impl Table {
         }
     }
 
-    /// Certificates of our authority that the engine takes and the plugin does not.
+    /// Returns attempts with certificates of our CA that the engine accepts and the plugin refuses.
     fn refused_by_the_plugin(&mut self) {
         let grant = self.grant().to_string();
         let forge = Forge::of(&self.bench.authority_directory());
@@ -173,7 +173,7 @@ impl Table {
         }
     }
 
-    /// A good read-write grant on what it is not good for.
+    /// Returns attempts with a valid read-write grant on calls that it does not cover.
     fn other_calls(&mut self) {
         let (identity, ours, victim) = (self.good(), self.ours.clone(), self.victim.clone());
         let v = format!("/v{}", self.bench.version);
@@ -223,7 +223,7 @@ impl Table {
         ] {
             self.line(&identity, RequestLine::new(method, target), Outcome::NoSuchCall);
         }
-        // These are redirected before the plugin is asked; the place that they point to is refused.
+        // The engine redirects these before it asks the plugin. The target of the redirect is refused.
         for (method, target) in [
             ("POST", format!("/{v}/containers/{ours}/resize?h=24&w=80")),
             ("POST", format!("{v}/containers//{ours}/resize?h=24&w=80")),
@@ -234,7 +234,7 @@ impl Table {
         }
     }
 
-    /// A read-only grant where one could type.
+    /// Returns attempts to type with a read-only grant.
     fn read_only(&mut self) {
         let version = self.bench.version;
         let identity = self.bench.granted(&console(&self.ours, Mode::ReadOnly), "reader");
@@ -256,14 +256,15 @@ impl Table {
         self.line(&identity, output, Outcome::Status(101));
     }
 
-    /// An exec's grant on another exec, on the container, and the container's on the exec.
+    /// Returns attempts with an exec's grant on another exec and on the container, and with the container's grant on
+    /// the exec.
     fn execs(&mut self) {
         let version = self.bench.version;
         let [one, two] = ["a", "b"].map(|letter| letter.repeat(64));
         let identity = self.bench.granted(&exec(&one), "exec");
         for call in [Call::ExecStart, Call::ExecInspect, Call::ExecResize(SIZE)] {
             self.line(&identity, RequestLine::of(&exec(&two), version, call), Outcome::Status(403));
-            // Its own does not exist, but it is let through to be told so.
+            // The grant's own exec does not exist. The request passes, and the engine says so.
             self.line(&identity, RequestLine::of(&exec(&one), version, call), Outcome::Status(404));
         }
         self.line(&identity, self.resize(), Outcome::Status(403));
@@ -275,7 +276,7 @@ impl Table {
         );
     }
 
-    /// What must pass, so that the refusals mean something.
+    /// Returns requests that must pass. Without them the refusals would prove nothing.
     fn passing(&mut self) {
         let identity = self.good();
         self.add("a good grant", Some(identity.clone()), Outcome::Status(200));
@@ -288,7 +289,7 @@ impl Table {
         self.line(&identity, wait, Outcome::Status(404));
     }
 
-    /// Tries all: the counts, and what came out otherwise than expected.
+    /// Tries all attempts. Returns the counts and the unexpected outcomes.
     async fn run(&self) -> (String, Vec<String>) {
         let (mut handshake, mut refused, mut elsewhere, mut passed) = (0, 0, 0, 0);
         let mut wrong = Vec::new();
@@ -325,7 +326,7 @@ async fn nothing_but_what_was_granted_gets_through() {
     let (counts, wrong) = table.run().await;
     println!("{counts}");
     assert!(wrong.is_empty(), "{wrong:#?}");
-    // All of it changed nothing, and local requests were never in the way.
+    // Nothing was changed, and local requests still work.
     for id in [&table.ours, &table.victim] {
         assert_eq!(table.bench.docker(&["inspect", "-f", "{{.State.Running}}", id]), "true");
     }

@@ -1,4 +1,4 @@
-//! One raw request over TLS, and what became of it.
+//! A raw HTTP request over TLS, and its outcome.
 
 use std::time::Duration;
 
@@ -14,25 +14,25 @@ const HIJACK: &str = "Connection: Upgrade\r\nUpgrade: tcp\r\n";
 const WEBSOCKET: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nOrigin: http://x\r\n";
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// Cut before a byte of HTTP.
+    /// The handshake was refused.
     Handshake,
-    /// The engine knows no such call, so the plugin was not even asked.
+    /// The engine does not know the route, so it did not ask the plugin.
     NoSuchCall,
-    /// Answered with this status.
+    /// The request was answered with this status.
     Status(u16),
 }
 
-/// An answer with its connection.
+/// An answer and its connection.
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: String,
     pub(super) stream: TlsStream<TcpStream>,
 }
 
-/// A request line with what goes with it.
+/// A request line.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct RequestLine {
     pub(super) method: String,
@@ -44,13 +44,13 @@ impl RequestLine {
         Self { method: method.to_owned(), target: target.into() }
     }
 
-    /// The line of a call that the grant is good for.
+    /// Returns the request line of a granted call.
     pub(super) fn of(grant: &Grant, version: ApiVersion, call: Call) -> Self {
         let (method, target) = grant.call(version, call).expect("a granted call");
         Self::new(method.as_str(), target)
     }
 
-    /// The whole request.
+    /// Returns the whole request.
     pub(super) fn head(&self) -> String {
         let upgrade = if self.target.contains("/attach/ws") {
             WEBSOCKET
@@ -59,7 +59,7 @@ impl RequestLine {
         } else {
             ""
         };
-        // An exec start reads its body, and must say that it is JSON; elsewhere it is ignored.
+        // The engine reads the body of an exec start and requires its content type. It ignores other bodies.
         let body = if self.method == "POST" { "{\"Detach\":false}" } else { "" };
         let content =
             if self.target.ends_with("/start") { "Content-Type: application/json\r\n" } else { "" };
@@ -72,7 +72,7 @@ impl RequestLine {
     }
 }
 
-/// Dials, asks once and drops the connection.
+/// Dials, sends one request and drops the connection.
 pub(super) async fn outcome(
     dialler: &Dialler,
     identity: Option<&Identity>,
@@ -85,7 +85,7 @@ pub(super) async fn outcome(
     }
 }
 
-/// Dials and asks. `None` where the server cuts the connection instead of answering.
+/// Dials and sends a request. Returns `None` if the server closes the connection without an answer.
 pub(super) async fn open(
     dialler: &Dialler,
     identity: Option<&Identity>,
@@ -95,7 +95,7 @@ pub(super) async fn open(
     send(stream, line).await
 }
 
-/// Asks on an open connection.
+/// Sends a request on an open connection.
 pub(super) async fn send(mut stream: TlsStream<TcpStream>, line: &RequestLine) -> Option<Answer> {
     stream.write_all(line.head().as_bytes()).await.ok()?;
     let head = timeout(TIMEOUT, head(&mut stream)).await.expect("an answer in time")?;
@@ -118,7 +118,7 @@ async fn head(stream: &mut TlsStream<TcpStream>) -> Option<String> {
     Some(String::from_utf8(head).expect("text"))
 }
 
-/// Reads until the text appears.
+/// Reads until the text appears, and returns everything read.
 pub(super) async fn until(stream: &mut TlsStream<TcpStream>, text: &str) -> String {
     let mut seen = Vec::new();
     let reading = async {
@@ -130,7 +130,7 @@ pub(super) async fn until(stream: &mut TlsStream<TcpStream>, text: &str) -> Stri
     String::from_utf8_lossy(&seen).into_owned()
 }
 
-/// A masked websocket frame of at most 125 bytes (the mask is zero).
+/// Returns a masked websocket frame of at most 125 bytes (the mask is zero).
 pub(super) fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let length = u8::try_from(payload.len()).expect("a short payload");
     let mut frame = vec![0x80 | opcode, 0x80 | length, 0, 0, 0, 0];

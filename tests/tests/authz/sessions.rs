@@ -1,4 +1,4 @@
-//! What a grant is good for really works, and the agent is told when a console begins and ends.
+//! Granted calls work, and the plugin notifies the agent when a console begins and ends.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zun_common::grant::{Call, Mode, SessionNoteKind, WaitCondition};
@@ -53,15 +53,15 @@ async fn a_terminal_over_websocket_types_resizes_and_returns_its_exit_code() {
     let end = async {
         shell.stream.write_all(&frame(2, b"exit 3\n")).await.expect("typed");
         let mut rest = Vec::new();
-        // The engine ends the connection without TLS's goodbye.
+        // The engine closes the connection without a TLS close_notify.
         drop(shell.stream.read_to_end(&mut rest).await);
     };
-    // Answered once it is registered: an end before that would not be told.
+    // The answer comes when the wait is registered. An earlier end would not be reported.
     let mut waited = wait.await;
     assert!(waited.status == 200, "{}", waited.body);
     end.await;
     until(&mut waited.stream, "\"StatusCode\":3").await;
-    // The ends of the two come in any order.
+    // The two ends come in any order.
     let mut notes =
         [bench.note(), bench.note(), bench.note()].map(|note| format!("{:?}", note.kind));
     notes.sort();
@@ -89,7 +89,7 @@ async fn a_hijacked_pipe_half_closes_and_separates_streams() {
     bench.stop().await;
 }
 
-/// Standard output and standard error out of the engine's frames, of which one may hold several lines.
+/// Splits the engine's frames into stdout and stderr. One frame may contain several lines.
 fn told_apart(mut frames: &[u8]) -> [String; 2] {
     let mut streams = [String::new(), String::new()];
     while let Some(([stream, 0, 0, 0, length @ ..], rest)) = frames.split_first_chunk::<8>() {
@@ -107,19 +107,19 @@ async fn the_agent_learns_of_the_end_of_a_console_however_it_ends() {
     let id = bench.container(&["--interactive", "--tty", "small", "sh"]);
     bench.docker(&["start", &id]);
     let grant = console(&id, Mode::ReadWrite);
-    // The client is cut, without a goodbye.
+    // The client closes the connection without a TLS close_notify.
     for call in [Call::AttachWebsocket, Call::Attach] {
         let shell = bench.call(&grant, "cut", call).await;
         bench.began("cut", &id);
         drop(shell);
         bench.ended("cut", &id);
     }
-    // The client says goodbye.
+    // The client sends a TLS close_notify.
     let mut shell = bench.call(&grant, "bye", Call::AttachWebsocket).await;
     bench.began("bye", &id);
     shell.stream.write_all(&frame(8, &[3, 232])).await.expect("sent");
     bench.ended("bye", &id);
-    // Two at once, ended by the container's end.
+    // Two at once. The end of the container ends both.
     let _one = bench.call(&grant, "one", Call::AttachWebsocket).await;
     bench.began("one", &id);
     let _two = bench.call(&console(&id, Mode::ReadOnly), "two", Call::AttachOutput).await;
@@ -129,7 +129,7 @@ async fn the_agent_learns_of_the_end_of_a_console_however_it_ends() {
     let mut ended = [bench.note(), bench.note()].map(|note| (note.kind, note.grant));
     ended.sort_by(|one, other| one.1.cmp(&other.1));
     assert_eq!(ended, ["one", "two"].map(|name| (SessionNoteKind::End, name.to_owned())));
-    // An attach that the engine refuses is told as well, both times.
+    // An attach that the engine refuses is also reported, with begin and end.
     let missing = "d".repeat(64);
     let grant = console(&missing, Mode::ReadWrite);
     assert_eq!(bench.call(&grant, "none", Call::Attach).await.status, 404);
@@ -150,7 +150,7 @@ async fn the_agent_learns_of_a_read_only_viewer_by_its_wait() {
     let wait = bench.call(&grant, "w1", Call::Wait(WaitCondition::NotRunning)).await;
     assert_eq!((output.status, wait.status), (101, 200));
     bench.noted(SessionNoteKind::WaitBegin, "w1", &id);
-    // The engine has nothing for the one who watched, and does not look whether he is there.
+    // The engine has nothing to send to the viewer, so it does not notice that the viewer is gone.
     drop((output, wait));
     bench.noted(SessionNoteKind::WaitEnd, "w1", &id);
     bench.no_note();
@@ -193,6 +193,6 @@ async fn while_the_plugin_is_dead_nothing_gets_through() {
     let forbidden = forbidden.expect("an answer");
     assert_eq!(forbidden.status, 500);
     assert!(!forbidden.body.contains(&id), "{}", forbidden.body);
-    // A client without a right does not even learn that.
+    // A client without a grant does not even learn that.
     assert!(open(dialler, None, &RequestLine::new("GET", "/_ping")).await.is_none());
 }

@@ -1,4 +1,4 @@
-//! A grant's time: it ends for dials and for requests on an open connection, never for a session.
+//! A grant expires for new dials and for requests on an open connection, but not for a session.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn an_expired_grant_opens_nothing_but_its_session_goes_on() {
     let id = bench.container(&["--interactive", "--tty", "small", "sh"]);
     bench.docker(&["start", &id]);
     let grant = console(&id, Mode::ReadWrite);
-    // Three seconds are left of it.
+    // The grant expires in three seconds.
     let signed = Utc::now() - TimeDelta::seconds(GRANT_SECONDS - 3);
     let identity = Identity::granted(&bench.authority, &grant, "short", signed);
     let attach = RequestLine::of(&grant, bench.version, Call::AttachWebsocket);
@@ -31,7 +31,7 @@ async fn an_expired_grant_opens_nothing_but_its_session_goes_on() {
     assert_eq!(shell.status, 101);
     assert_eq!(bench.note().kind, SessionNoteKind::Begin);
 
-    // On one kept connection, requests pass until the end and are refused after it.
+    // On a keep-alive connection, requests pass until the grant expires and are refused afterwards.
     let mut kept = open(&bench.dialler, Some(&identity), &resize).await.expect("an answer");
     assert_eq!(kept.status, 200);
     let (begun, mut tick) = (Instant::now(), interval(Duration::from_millis(100)));
@@ -43,7 +43,7 @@ async fn an_expired_grant_opens_nothing_but_its_session_goes_on() {
     assert_eq!(kept.status, 403);
     assert_eq!(outcome(&bench.dialler, Some(&identity), &attach).await, Outcome::Handshake);
 
-    // The session does not notice, and its end is told.
+    // The session goes on, and its end is reported.
     shell.stream.write_all(&frame(2, b"echo a$((1+1))b\n")).await.expect("typed");
     until(&mut shell.stream, "a2b").await;
     bench.no_note();

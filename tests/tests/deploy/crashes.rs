@@ -1,4 +1,4 @@
-//! Killed at any moment, nothing of it stays in the way.
+//! Crashes of the standalone at various moments. The next start must work.
 
 use super::machine::{Machine, engine_pid, kill, printed};
 
@@ -58,7 +58,7 @@ fn a_plugin_that_crashes_is_restarted() {
     };
     let former: i32 = plugin();
     kill(former);
-    // The engine asks the plugin for as long as 15 seconds.
+    // The engine tries to reach the plugin for 15 seconds.
     machine.docker(&["version"]);
     assert_ne!(plugin(), former);
 }

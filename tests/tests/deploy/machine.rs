@@ -1,4 +1,4 @@
-//! One standalone service of a test, and what this machine shows of it.
+//! A standalone service of a test, and what this machine shows of it.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
@@ -10,7 +10,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tempfile::TempDir;
 use zun_tests::zun_cli::binary;
 
-/// A state directory, and the programs for it. What is left of it is taken down when this is dropped.
+/// A state directory and the programs for it. On drop, the service is stopped and removed.
 pub(super) struct Machine {
     folder: TempDir,
 }
@@ -29,7 +29,7 @@ impl Machine {
         self.folder.path().join("zun.env")
     }
 
-    /// `zun-standalone VERB` on this state.
+    /// Returns the command `zun-standalone VERB` for this state directory.
     pub(super) fn standalone(&self, verb: &str) -> Command {
         let mut command = Command::new(binary("zun-standalone"));
         command.arg(verb).arg("--state").arg(self.state()).arg("--env-file").arg(self.env_file());
@@ -40,7 +40,7 @@ impl Machine {
         command
     }
 
-    /// Runs it in the background, ready.
+    /// Starts it in the background and waits until it is ready.
     pub(super) fn up(&self) {
         succeed(&mut self.standalone("up"));
     }
@@ -49,7 +49,7 @@ impl Machine {
         succeed(&mut self.standalone("down"));
     }
 
-    /// Starts it as a child of the test, ready; what it logs can be read from the child's stderr.
+    /// Starts it as a child of the test and waits until it is ready. Its log is the child's stderr.
     pub(super) fn run(&self) -> Child {
         let mut child = self
             .standalone("run")
@@ -64,13 +64,13 @@ impl Machine {
         child
     }
 
-    /// The process that has the state directory.
+    /// Returns the pid of the service.
     pub(super) fn pid(&self) -> i32 {
         let text = std::fs::read_to_string(self.state().join("lock")).expect("a lock");
         text.trim().parse().expect("a pid")
     }
 
-    /// Runs a line of shell with the environment file sourced and the built programs first in `PATH`.
+    /// Runs a shell command with the environment file sourced and the built programs first in `PATH`.
     pub(super) fn shell(&self, line: &str) -> Output {
         let script = format!(". '{}'; {line}", self.env_file().display());
         Command::new("/bin/sh")
@@ -80,20 +80,20 @@ impl Machine {
             .expect("a shell")
     }
 
-    /// The engine's answer to a docker command.
+    /// Runs a docker command on the private engine.
     pub(super) fn docker(&self, arguments: &[&str]) -> String {
         let socket = format!("unix://{}/engine/docker.sock", self.state().display());
         succeed(Command::new("docker").args(["--host", &socket]).args(arguments))
     }
 
-    /// Puts the image of the tests into the private engine.
+    /// Loads the image of the tests into the private engine.
     pub(super) fn load_image(&self) {
         let socket = self.state().join("engine/docker.sock");
         let script = r#"docker --host "$0" save cirros:latest | docker --host "unix://$1" load"#;
         succeed(Command::new("/bin/sh").args(["-c", script]).arg(test_engine()).arg(socket));
     }
 
-    /// The processes that live in the private engine's folders, or have them on their command line.
+    /// Returns the processes that run in the private engine's directories or name them on their command line.
     pub(super) fn processes(&self) -> Vec<String> {
         let state = self.state();
         let own = identity(&state.join("engine/run/docker"));
@@ -110,7 +110,7 @@ impl Machine {
             .collect()
     }
 
-    /// Bridges, mounts and rules of this state directory: none must be left.
+    /// Returns the bridges, mounts and rules of this state directory. None may be left.
     pub(super) fn traces(&self) -> Vec<String> {
         let mut traces = self.processes();
         let mounts = std::fs::read_to_string("/proc/self/mounts").expect("mounts");
@@ -134,7 +134,7 @@ impl Drop for Machine {
     }
 }
 
-/// What the kernel has of all private engines: bridges and rules that carry a mark.
+/// Returns the bridges and rules of all private engines, by their marks.
 pub(super) fn marks() -> Vec<String> {
     let mut marks: Vec<String> = Vec::new();
     for entry in std::fs::read_dir("/sys/class/net").expect("interfaces").flatten() {
@@ -149,25 +149,25 @@ pub(super) fn marks() -> Vec<String> {
     marks
 }
 
-/// The engine that the run's tests share.
+/// Returns the engine that all tests of the run share.
 pub(super) fn test_engine() -> String {
     let engine = std::env::var_os("ZUN_TEST_DOCKER").expect("run the tests with `make test`");
     engine.into_string().expect("text")
 }
 
-/// Runs it to its end; it must succeed. Its stdout.
+/// Runs a command, asserts that it succeeds, and returns its stdout.
 pub(super) fn succeed(command: &mut Command) -> String {
     let output = command.output().expect("it runs");
     assert!(output.status.success(), "{command:?}: {}", printed(&output));
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// What it said on stderr.
+/// Returns its stderr as text.
 pub(super) fn printed(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Kills a process and returns once it is gone.
+/// Kills a process and waits until it is gone.
 pub(super) fn kill(pid: i32) {
     let process =
         pidfd_open(Pid::from_raw(pid).expect("a pid"), PidfdFlags::empty()).expect("it runs");
@@ -177,13 +177,13 @@ pub(super) fn kill(pid: i32) {
     assert_eq!(poll(&mut wanted, Some(&time)), Ok(1), "process {pid} is gone");
 }
 
-/// The process of the private engine's dockerd.
+/// Returns the pid of the private engine's dockerd.
 pub(super) fn engine_pid(machine: &Machine) -> i32 {
     let file = machine.state().join("engine/dockerd.pid");
     std::fs::read_to_string(file).expect("a pid").trim().parse().expect("a number")
 }
 
-/// An address of loopback that somebody listens on already.
+/// Returns a loopback address that is in use.
 pub(super) fn taken_address() -> (std::net::TcpListener, SocketAddr) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("its address");

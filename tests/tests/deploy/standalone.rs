@@ -1,4 +1,4 @@
-//! Starting, being refused, and ending in order.
+//! Start, refusals and orderly stop of the standalone.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
@@ -20,7 +20,7 @@ fn it_starts_beside_another_engine_and_leaves_nothing_when_it_goes_down() {
     assert!(listed.status.success(), "{}", printed(&listed));
     let mark = machine.docker(&["network", "inspect", "bridge", "--format", "{{.Options}}"]);
     assert!(mark.contains("com.docker.network.bridge.name:zun"), "{mark}");
-    // Nobody but root sees into it, and nobody without a certificate reaches the engine.
+    // Only root can read it, and only a client with a certificate reaches the engine.
     let mode = std::fs::metadata(machine.state()).expect("the state").permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
     let containers_after =
@@ -94,7 +94,7 @@ fn it_listens_only_on_loopback() {
     assert!(printed(&output).contains("not a loopback address"), "{}", printed(&output));
 }
 
-/// The mark of the private engine of this machine.
+/// Returns the mark of this machine's private engine.
 fn mark_of(machine: &Machine) -> String {
     let bridge = machine.docker(&[
         "network",

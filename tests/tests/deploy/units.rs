@@ -1,10 +1,10 @@
-//! The units that are installed: how much of a host each of them could reach, as systemd itself counts it.
+//! Tests of the systemd units: their exposure, as `systemd-analyze security` computes it.
 
 use std::path::Path;
 use std::process::Command;
 
-/// The most that each unit may be exposed, in tenths. zun-compute may use Docker's socket and signal processes;
-/// zun-docker-setup is root and writes other services' settings.
+/// The highest allowed exposure of each unit, in tenths. zun-compute uses Docker's socket and signals processes.
+/// zun-docker-setup runs as root and writes settings of other services.
 const CEILINGS: [(&str, u32); 4] =
     [("zun-authz", 10), ("zun-api", 15), ("zun-compute", 20), ("zun-docker-setup", 25)];
 
@@ -15,7 +15,7 @@ fn units() -> std::path::PathBuf {
 #[test]
 fn no_unit_is_more_exposed_than_its_ceiling() {
     let analyze = |arguments: &[&str]| Command::new("systemd-analyze").args(arguments).output();
-    // Counting without a running systemd came with version 250.
+    // --offline exists since systemd 250.
     let Ok(asked) = analyze(&["security", "--help"]) else { return };
     if !String::from_utf8_lossy(&asked.stdout).contains("--offline") {
         return;

@@ -1,4 +1,4 @@
-//! What only a real engine does.
+//! Tests of the Docker driver that need a real engine.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -141,7 +141,7 @@ async fn events_and_waits_end_when_the_engine_goes_and_the_driver_goes_on_when_i
     let wait = driver.wait(subject.id);
     let (waited, ()) = within(async { tokio::join!(wait, proxy.disconnect()) }).await;
     assert!(matches!(waited, Err(DriverError::Down { .. })), "{waited:?}");
-    // What other tests did before may still come.
+    // Events of other tests may still arrive.
     let ended = async { while events.next().await.is_some() {} };
     within(ended).await;
     let error = driver.inspect(subject.id).await.unwrap_err();
@@ -154,14 +154,14 @@ async fn events_and_waits_end_when_the_engine_goes_and_the_driver_goes_on_when_i
 #[tokio::test]
 async fn raw_terminal_output_is_kept_byte_for_byte() {
     let engine = docker();
-    // What looks like the engine's own framing, a line without an end, and what is no text.
+    // Bytes that look like the engine's framing, a line without an end, and bytes that are not text.
     let mut spec = spec(&engine, r"printf '\001\000\000\000\377\377\377\377tail\300'");
     spec.console.tty = true;
     let subject = Subject::started(&engine, &spec).await;
     subject.exit_code().await;
     let request = zun_tests::conformance::driver::all_logs();
     let logs = subject.driver.logs(subject.id, &request).await.unwrap();
-    // The log file of the engine is JSON: it cannot keep what is no text.
+    // The engine's log file is JSON, which cannot store bytes that are not text.
     assert!(logs.data.starts_with(b"\x01\0\0\0"), "{:?}", logs.data);
     assert!(String::from_utf8_lossy(&logs.data).contains("tail"));
 }
@@ -180,7 +180,7 @@ async fn a_container_with_forged_labels_is_not_ours() {
     let subject = Subject::created(&engine, &spec(&engine, IDLE)).await;
     assert!(docker_cli(&engine.socket, &["rm", "-f", &forged]));
     assert!(listed.unwrap().iter().all(|seen| seen.container != victim));
-    // The forged one was made first and is not told of.
+    // The forged container was created first, and there is no event of it.
     let events_of_ours = events.by_ref().filter(|event| {
         let ours = event.container == victim || event.container == subject.id;
         std::future::ready(ours)
@@ -202,7 +202,7 @@ async fn an_image_is_pulled_by_its_digest_and_an_unknown_tag_is_no_image() {
     let (progress, _taken) = mpsc::channel(1000);
     let error = within(driver.image_pull(&unknown, progress)).await.unwrap_err();
     assert!(matches!(&error, DriverError::NoImage(image) if *image == unknown), "{error:?}");
-    // A name without a tag means one image, not all of them.
+    // A name without a tag means one image, not all tags.
     let bare = format!("{}/zun-conformance", registry.address);
     let (progress, _taken) = mpsc::channel(1000);
     let error = within(driver.image_pull(&bare, progress)).await.unwrap_err();

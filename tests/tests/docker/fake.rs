@@ -1,4 +1,4 @@
-//! The engine in memory: what a test can do to it.
+//! Tests of the engine in memory and its controls.
 
 use std::any::Any;
 use std::sync::Arc;

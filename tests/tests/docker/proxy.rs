@@ -1,11 +1,11 @@
-//! A way to the engine that can be cut.
+//! A proxy for an engine's unix socket that a test can disconnect.
 
 use std::path::{Path, PathBuf};
 
 use tokio::net::{UnixListener, UnixStream};
 use zun_common::shutdown::Tasks;
 
-/// A socket behind which the engine is, until it is cut.
+/// The proxy.
 pub(crate) struct Proxy {
     directory: tempfile::TempDir,
     tasks: Tasks,
@@ -28,13 +28,13 @@ impl Proxy {
         self.tasks.spawn(accept(listener, engine.to_owned(), self.tasks.clone()));
     }
 
-    /// The engine is gone: its socket and every connection.
+    /// Closes every connection and removes the socket, as if the engine had stopped.
     pub(crate) async fn disconnect(&mut self) {
         assert!(self.tasks.finish(std::time::Duration::from_secs(10)).await);
         std::fs::remove_file(self.socket()).expect("the socket is there");
     }
 
-    /// The engine is back.
+    /// Serves again.
     pub(crate) fn reconnect(&mut self, engine: &Path) {
         self.tasks = Tasks::new();
         self.serve(engine);

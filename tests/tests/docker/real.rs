@@ -1,4 +1,4 @@
-//! A real engine, named by `ZUN_TEST_DOCKER` (`unix:///path/of/its.sock`).
+//! A real engine. `ZUN_TEST_DOCKER` names its socket (`unix:///path/of/its.sock`).
 
 use std::any::Any;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ pub(crate) struct RealEngine {
 }
 
 impl RealEngine {
-    /// The registry of this test; its images are removed when the test ends.
+    /// Returns the registry of this test. Its images are removed when the test ends.
     pub(crate) async fn registry(&self) -> &Registry {
         self.registry.get_or_init(Registry::start).await
     }
@@ -39,7 +39,7 @@ impl Drop for RealEngine {
     }
 }
 
-/// Runs Docker's own client, as a person at the engine would. Says whether it was content.
+/// Runs Docker's client and returns whether it succeeded.
 pub(crate) fn docker_cli(socket: &Path, arguments: &[&str]) -> bool {
     let host = format!("unix://{}", socket.display());
     let done = Command::new("docker").arg("-H").arg(host).args(arguments).output();
@@ -64,7 +64,7 @@ impl TestEngine for RealEngine {
         Some(format!("{}/zun-conformance:v1", self.registry().await.address))
     }
 
-    /// Nobody listens there.
+    /// Nothing listens on this port.
     fn unpullable(&self) -> String {
         "127.0.0.1:1/no-such-image:latest".to_owned()
     }
@@ -93,7 +93,7 @@ async fn exchange(engine: &RealEngine, request: &str) -> (String, UnixStream) {
     (String::from_utf8(answer).expect("text"), stream)
 }
 
-/// What the engine itself shows under a path.
+/// Returns the engine's JSON answer to a GET request.
 pub(crate) async fn raw(engine: &RealEngine, path: &str) -> serde_json::Value {
     let request = format!("GET {path} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n");
     let (head, mut stream) = exchange(engine, &request).await;
@@ -101,7 +101,7 @@ pub(crate) async fn raw(engine: &RealEngine, path: &str) -> serde_json::Value {
     let mut body = Vec::new();
     stream.read_to_end(&mut body).await.expect("a body");
     let text = String::from_utf8(body).expect("text");
-    // Large answers come in chunks: the JSON is what is between the first and the last brace.
+    // The engine sends large answers in chunks.
     let plain = if head.to_lowercase().contains("transfer-encoding: chunked") {
         unchunk(&text)
     } else {

@@ -1,4 +1,4 @@
-//! The users of RabbitMQ as `deploy/install.sh` makes them: a host's serves its host, and nothing else.
+//! Tests of the RabbitMQ users that `deploy/install.sh` creates. A host's user can only serve its own host.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ impl Call for Order {
     type Reply = Done;
 }
 
-/// What `install.sh` would give the host's user, as it says itself.
+/// Returns the permissions that `install.sh` gives to the host's user.
 fn permissions(host: &str) -> Vec<String> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/install.sh");
     let output =
@@ -49,11 +49,11 @@ fn permissions(host: &str) -> Vec<String> {
     message.split_whitespace().map(str::to_owned).collect()
 }
 
-/// A virtual host on which zun-api and two hosts have users of their own.
+/// A virtual host with users for zun-api and two hosts.
 struct Broker {
     rabbit: Rabbit,
     own: VirtualHost,
-    /// Users are those of all virtual hosts, so the names are those of this test alone.
+    /// RabbitMQ users are global, so the host names are unique to this test.
     suffix: String,
     tasks: Tasks,
 }
@@ -72,7 +72,7 @@ impl Broker {
         Self { rabbit, own, suffix, tasks: Tasks::new() }
     }
 
-    /// A host's user, with the permissions that `install.sh` gives.
+    /// Creates a host's user with the permissions that `install.sh` gives.
     async fn enrol(&self, host: &str) -> Enrolled {
         let name: HostName = format!("{host}-{}", self.suffix).parse().expect("a host name");
         let permissions = permissions(name.as_str());
@@ -91,7 +91,7 @@ impl Broker {
         bus
     }
 
-    /// zun-api, which counts what it is told, and answers.
+    /// Starts a zun-api that counts reports and answers calls.
     async fn controller(&self) -> Bus {
         let bus = self.bus(self.own.url(), "zun-api").await;
         let router = || {
@@ -104,7 +104,7 @@ impl Broker {
         bus
     }
 
-    /// A host that answers, by its own user.
+    /// Starts a host that answers, with its own user.
     async fn serve(&self, host: &Enrolled) -> Bus {
         let Enrolled { name, url } = host;
         let bus = self.bus(url, name.as_str()).await;
@@ -188,7 +188,7 @@ async fn a_host_cannot_command_or_impersonate_another_host() {
     let api = broker.controller().await;
     let (stolen, honest) = (broker.enrol("compute1").await, broker.enrol("compute2").await);
     let _agent = broker.serve(&honest).await;
-    // It has what compute1 has, and tells all the lies that an envelope can tell.
+    // It has the credentials of compute1 and forges every field of the envelope.
     let thief = broker.bus(&stolen.url, honest.name.as_str()).await;
     let silent = |outcome: Result<u32, CallError>| matches!(outcome, Err(CallError::Silent { .. }));
     let asked = thief.call(&honest.name, &Question(1), &context()).await;

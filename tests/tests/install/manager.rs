@@ -1,4 +1,4 @@
-//! What the real services tell the service manager, and when.
+//! Tests of the services' notifications to the service manager.
 
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use zun_tests::zun_cli::binary;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A service under a service manager that is this test.
+/// A service with this test as service manager.
 struct Managed {
     child: Child,
     socket: UnixDatagram,
@@ -34,7 +34,7 @@ impl Managed {
         Self { child, socket, lines: Vec::new(), directory }
     }
 
-    /// Reads until a line like this was told since the last look, and says what was told until then.
+    /// Reads notifications until one contains this text. Returns those since the last call.
     fn sends(&mut self, wanted: &str) -> Vec<String> {
         let deadline = Instant::now() + TIMEOUT;
         loop {
@@ -56,7 +56,7 @@ impl Managed {
         kill_process(Pid::from_child(&self.child), signal).expect("the service runs");
     }
 
-    /// Ends it as the service manager does, and sees that it says so.
+    /// Stops it like a service manager, and checks that it notifies it.
     fn stop(mut self) {
         self.signal(Signal::TERM);
         self.sends("STOPPING=1");
@@ -72,7 +72,7 @@ impl Drop for Managed {
     }
 }
 
-/// The watchdog is meant for the process with the id that it names, so the id is put in by what becomes it.
+/// WATCHDOG_PID must be the pid of the service, so the shell sets it before it becomes the service.
 fn spawn(program: &str, settings: &Path, notify: &Path) -> Child {
     Command::new("sh")
         .args(["-c", "WATCHDOG_PID=$$ exec \"$0\" --config \"$1\""])
@@ -101,7 +101,7 @@ fn agent(bus: &str, engine: &Path) -> String {
     )
 }
 
-/// Nobody answers there.
+/// Nothing answers there.
 fn no_broker(broker: &VirtualHost) -> String {
     broker.settings_through("127.0.0.1:9".parse().expect("an address")).url
 }

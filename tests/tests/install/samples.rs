@@ -1,4 +1,4 @@
-//! The samples of the settings: good as they are, good with everything switched on, and complete.
+//! Tests of the sample settings: they are valid as they are and with every setting enabled, and they are complete.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ fn sample(name: &str) -> String {
     std::fs::read_to_string(path).expect("a sample")
 }
 
-/// The sample with all settings switched on: a `#` that no blank follows is taken away.
+/// Returns the sample with all settings enabled: removes every `#` that no blank follows.
 fn switched_on(sample: &str) -> String {
     let line = |line: &str| match line.strip_prefix('#') {
         Some(rest) if !rest.is_empty() && !rest.starts_with(' ') => format!("{rest}\n"),
@@ -30,7 +30,7 @@ fn read<T: DeserializeOwned>(text: &str) -> Result<T, SettingsError> {
     Sources::new(Some(file.path()), "ZUN_SAMPLE").read()
 }
 
-/// The keys of settings below a path, as their own refusal of an unknown key names them; none below a value.
+/// Returns the keys of the settings below a path, from the error for an unknown key. There are none below a value.
 fn keys<T: DeserializeOwned>(path: &[String]) -> Vec<String> {
     let mut key = path.to_vec();
     key.push(NO_SUCH_KEY.to_owned());
@@ -42,7 +42,7 @@ fn keys<T: DeserializeOwned>(path: &[String]) -> Vec<String> {
     known.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// All paths that end in a value.
+/// Returns all paths that end in a value.
 fn values<T: DeserializeOwned>(path: &[String]) -> Vec<Vec<String>> {
     let mut all = Vec::new();
     for key in keys::<T>(path) {

@@ -1,4 +1,4 @@
-//! Leaving and coming back.
+//! Detach and attach.
 
 use zun_tests::eventually::eventually;
 use zun_tests::recorder;

@@ -1,4 +1,4 @@
-//! Conditions that need a service of one's own, or something that breaks between the command and the host.
+//! Conditions that need a cluster of their own, or a fault between the CLI and the host.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -20,11 +20,11 @@ use super::links::Dropped;
 
 const SIZE: (u16, u16) = (24, 80);
 
-/// A shell on a terminal.
+/// Starts a shell on a terminal.
 fn shell(zun: &ZunCli, name: &str) -> Pty {
     let mut term = zun.term(&["run", "-i", "--name", name, "cirros", "/bin/sh"], SIZE);
     term.shows("/ #");
-    // The process speaks a moment before the service has heard that it runs.
+    // The process prints a moment before the service knows that it runs.
     eventually("it runs", || zun.field(name, "status") == "Running");
     term
 }
@@ -49,7 +49,7 @@ impl Cat {
         assert_eq!(came.trim_end(), line);
     }
 
-    /// Its exit code and its words.
+    /// Returns its exit code and its stderr.
     fn ends(mut self) -> (Option<i32>, String) {
         drop(self.0.stdin.take());
         let output = self.0.wait_with_output().expect("zun ends");
@@ -130,7 +130,7 @@ async fn c45_a_container_with_rm_is_kept_when_its_link_is_lost() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c46_idle_sessions_of_the_cli_survive_a_proxy_with_an_idle_timeout() {
     let mut recorder = recorder!();
-    // Something goes both ways every 40 seconds.
+    // Data goes both ways every 40 seconds.
     let (patience, quiet) = if is_long() { (60, 600) } else { (45, 50) };
     let cluster = Cluster::behind(Front::IdleTimeout(Duration::from_secs(patience))).await;
     let zun = cluster.zun();
@@ -138,7 +138,7 @@ async fn c46_idle_sessions_of_the_cli_survive_a_proxy_with_an_idle_timeout() {
     let mut cat = Cat::begin(&zun, "quiet");
     cat.echoes("before");
     says(&mut term, "before");
-    // The time itself is the condition.
+    // The condition is about this time.
     std::thread::park_timeout(Duration::from_secs(quiet));
     cat.echoes("after");
     says(&mut term, "after");
@@ -251,11 +251,11 @@ async fn c58_the_cli_uses_the_proxy_of_its_environment() {
     let asked = cluster.tunnel().asked();
     let (first, _) = asked[0].split_once(' ').expect("a method");
     assert_eq!(first, "CONNECT", "{asked:?}");
-    // Who it is for is said to the proxy alone.
+    // Only the request to the proxy names the host.
     let word = "Proxy-Authorization: Basic dXNlcjp3b3Jk";
     let knows = |head: &String| head.to_lowercase().contains(&word.to_lowercase());
     assert!(asked.iter().all(|head| head.contains(&advertised) && knows(head)), "{asked:?}");
-    // What is excepted is dialled straight.
+    // An address in NO_PROXY is dialled directly.
     let excepted = zun.clone().with("NO_PROXY", "near.example,10.0.0.0/8");
     for zun in [&direct, &excepted] {
         assert_eq!(zun.must(&["exec", "tunnelled", "echo", "straight"]), "straight\n");
@@ -288,7 +288,7 @@ async fn c39_a_wait_goes_on_when_the_service_is_back() {
     cluster.stop().await;
 }
 
-/// A shell's own job control, as a person sees it.
+/// Uses the job control of a shell.
 #[test]
 fn c32_a_resumed_job_has_the_current_terminal_size() {
     let _recorder = recorder!();

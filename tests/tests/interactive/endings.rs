@@ -1,4 +1,4 @@
-//! How a session ends, and what the CLI's exit code says of it.
+//! How a session ends, and the exit code of the CLI.
 
 use std::process::Command;
 
@@ -14,12 +14,12 @@ fn c03_a_killed_command_is_128_and_the_signal() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     for (signal, code) in [("KILL", 137), ("TERM", 143)] {
-        // A shell as process 1 ignores signals that it has no handler for, so a child of it dies.
+        // A shell as process 1 ignores signals without a handler, so a child is killed.
         let script = format!("sh -c 'kill -{signal} $$'; exit $?");
         let finished = zun.run(&["run", "-i", "--rm", "cirros", "sh", "-c", &script]);
         assert_eq!(finished.code, code, "{finished:?}");
     }
-    // And process 1 itself, by another.
+    // Process 1 itself, killed by another process.
     let name = zun.name("c03");
     let script = "trap 'exit 143' TERM; echo re''ady; while :; do sleep 0.1; done";
     let run = ["run", "-i", "--name", name.as_str(), "cirros", "sh", "-c", script];
@@ -107,7 +107,7 @@ fn c43_a_restart_while_attached_is_reported_and_never_exits_with_0() {
     let mut term = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
     term.shows("/ #");
     zun.must(&["restart", "-t", "0", name.as_str()]);
-    // An engine that starts it again at once may answer the wait with the new run's code, which is none yet: 0.
+    // An engine that restarts it at once may answer the wait with the exit code of the new run, which is still 0.
     let code = term.exit();
     let told_none = term.transcript().contains("ended with 0 and is run again");
     assert_eq!(code, if told_none { 125 } else { 137 }, "{}", term.transcript());
@@ -121,7 +121,7 @@ fn c43_a_restart_while_attached_is_reported_and_never_exits_with_0() {
     assert!(finished.stderr.contains("is run again"), "{finished:?}");
 }
 
-/// Whether the engine shows that a container's process had too little memory.
+/// Returns whether the engine reports that the container ran out of memory.
 fn engine_knows(zun: &ZunCli, name: &str) -> bool {
     let socket = format!("unix://{}", zun.engine_socket().display());
     let container = format!("zun-{}", zun.field(name, "uuid").as_str().expect("an id"));
@@ -142,11 +142,11 @@ fn c44_a_process_killed_out_of_memory_gets_one_line_that_says_so() {
         assert_eq!(finished.code, 137, "{finished:?}");
         assert!(finished.stderr.lines().count() <= 1, "{finished:?}");
         let says_why = finished.stderr.contains("memory");
-        // What is not told, the engine does not know of a container that is still there.
+        // If the CLI does not say it, the engine does not report it for the container, which still exists.
         assert!(says_why || flag == "--rm" || !engine_knows(&zun, name.as_str()), "{finished:?}");
         says_why
     };
-    // The engine misses one now and then, and may tell of one that removes itself when it is gone already.
+    // The engine sometimes misses it, and may report it for a container with auto-remove after the removal.
     for flag in ["-i", "--rm"] {
         assert!((0..5).any(|_| says_so(flag)), "{flag}");
     }

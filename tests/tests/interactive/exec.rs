@@ -1,4 +1,4 @@
-//! Other commands in a running container.
+//! Tests of `zun exec`.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::Stdio;
@@ -65,7 +65,7 @@ fn c63_the_environment_user_and_directory_are_as_requested() {
         let line = text.lines().find_map(|line| line.strip_prefix("CapEff:")).expect("a line");
         u64::from_str_radix(line.trim(), 16).expect("a mask").count_ones()
     };
-    // Where root itself has not all of them, an engine cannot give them, and says so; a newer one gives those that it has.
+    // If root lacks capabilities here, an old engine refuses --privileged, and a newer one grants those that it has.
     let own = std::fs::read_to_string("/proc/self/status").expect("our own state");
     let last = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").expect("the newest one");
     let lacks = capabilities(&own) <= last.trim().parse().expect("a number");
@@ -138,7 +138,7 @@ fn a_detached_command_runs_on_behind_its_client() {
     eventually("the command has done its work", || {
         zun.run(&["exec", name.as_str(), "cat", "/tmp/mark"]).stdout == "done\n"
     });
-    // As with docker, -t gives it a terminal, and there is nobody to type.
+    // Like docker, -t creates a terminal, but nobody can type.
     let script = "tty > /tmp/tty";
     zun.must(&["exec", "-dit", name.as_str(), "sh", "-c", script]);
     eventually("it has a terminal", || {
@@ -147,7 +147,7 @@ fn a_detached_command_runs_on_behind_its_client() {
     });
 }
 
-/// A command that says that it runs, and leaves a mark as long as it does.
+/// A command that prints a line when it runs and keeps a file while it runs.
 const MARKED: &str = "echo $$ > /tmp/pid; echo begun; exec sleep 1000";
 
 #[test]

@@ -1,4 +1,4 @@
-//! Another command with a terminal, or without the one that it was to have.
+//! Tests of `zun exec` with a terminal, and without one that it requested.
 
 use std::process::Stdio;
 

@@ -1,4 +1,4 @@
-//! What a grant is good for, on the engine itself, by the library that the CLI is made of.
+//! What a grant allows on the engine, with the CLI's library.
 
 use std::process::Command;
 
@@ -52,7 +52,7 @@ async fn c52_a_grant_covers_only_its_container_verbs_and_key() {
         let left = ours.expires_at - chrono::Utc::now() + chrono::TimeDelta::seconds(1);
         tokio::time::sleep(left.to_std().expect("in the future")).await;
         let expired = refusal(&dialer, &url(&ours)).await;
-        // Go before 1.21 has one word for all that is wrong with a certificate.
+        // Go before 1.21 has one alert for every certificate error.
         let alerts = ["BadCertificate", "CertificateExpired"];
         assert!(alerts.iter().any(|word| expired.contains(word)), "{expired}");
         recorder.measured("refused a second after its end");

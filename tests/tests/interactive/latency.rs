@@ -1,4 +1,4 @@
-//! How fast a key comes back.
+//! The latency of a key's echo.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use zun_tests::zun_cli::ZunCli;
 const KEYS: usize = 300;
 const SIZE: (u16, u16) = (24, 80);
 
-/// How long each key's echo took, sorted.
+/// Returns the latency of each key's echo, sorted.
 fn echoes(term: &mut Pty) -> Vec<Duration> {
     term.shows("ready");
     let mut took: Vec<Duration> = (0..KEYS)
@@ -36,7 +36,7 @@ fn c68_a_keys_echo_is_about_as_fast_as_on_the_unix_socket() {
     let host = format!("unix://{}", socket.display());
     let id = zun.field(name.as_str(), "uuid");
     let engine_name = format!("zun-{}", id.as_str().expect("an id"));
-    // The terminal echoes nothing itself: what comes back has been at the process.
+    // The terminal does not echo, so the process has sent what comes back.
     let script = ["sh", "-c", "stty raw -echo; echo ready; exec cat"];
     let ours = [&["exec", "-i", name.as_str()][..], &script].concat();
     let theirs = [&["-H", host.as_str(), "exec", "-i", "-t", engine_name.as_str()][..], &script];
@@ -51,7 +51,7 @@ fn c68_a_keys_echo_is_about_as_fast_as_on_the_unix_socket() {
         their.as_micros()
     ));
     assert!(our < Duration::from_millis(20), "a key takes {our:?}");
-    // Both hold a terminal until their process ends.
+    // Both keep a terminal until their process ends.
     let killed = Command::new("docker").args(["-H", &host, "kill", &engine_name]).output();
     assert!(killed.expect("docker runs").status.success());
 }

@@ -1,4 +1,4 @@
-//! Leaving a console by other ways than its keys, and coming to it by other verbs.
+//! Ways to leave a console without its keys, and to enter it with other verbs.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;

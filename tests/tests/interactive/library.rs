@@ -1,4 +1,4 @@
-//! What the conditions about links and grants need of the client's library.
+//! Helpers for the conditions that use the client's library.
 
 use zun_common::api::v1::console::{AttachRequest, ConsoleEndpoint};
 use zun_common::grant::Mode;
@@ -9,7 +9,7 @@ use zunclient::api::Client;
 use zunclient::console::Proxies;
 use zunclient::settings::Settings;
 
-/// A container that echoes what is typed, on no terminal, and ends only when it is removed.
+/// Starts a container without a terminal that echoes its input and runs until it is removed.
 pub(super) fn running(zun: &ZunCli, prefix: &str) -> Name {
     let name = zun.name(prefix);
     zun.must(&["create", "-i", "--name", name.as_str(), "cirros", "cat"]);
@@ -17,7 +17,7 @@ pub(super) fn running(zun: &ZunCli, prefix: &str) -> Name {
     name
 }
 
-/// A shell on a terminal.
+/// Starts a shell on a terminal.
 pub(super) fn shell(zun: &ZunCli, prefix: &str) -> Name {
     let name = zun.name(prefix);
     zun.must(&["create", "-i", "-t", "--name", name.as_str(), "cirros", "/bin/sh"]);
@@ -25,7 +25,7 @@ pub(super) fn shell(zun: &ZunCli, prefix: &str) -> Name {
     name
 }
 
-/// The service's client.
+/// Returns a client of the service.
 pub(super) fn client(zun: &ZunCli) -> Client {
     let settings = Settings {
         endpoint: zun.variable("OS_ENDPOINT").to_owned(),
@@ -37,7 +37,7 @@ pub(super) fn client(zun: &ZunCli) -> Client {
     Client::new(&settings, |_| {}).expect("a client")
 }
 
-/// A console and the key to it.
+/// Returns a console's endpoint and the key for it.
 pub(super) async fn endpoint(zun: &ZunCli, name: &str) -> (ConsoleEndpoint, Secret<String>) {
     let request = signing_request("client", Vec::new()).expect("a request");
     let ask = AttachRequest {

@@ -1,5 +1,6 @@
-//! Links that are quiet, dead, or lead elsewhere, by the library that the CLI is made of: its times are
-//! settings there, so that a minute can be a second.
+//! Links that are idle, dead or lead elsewhere, with the CLI's library. Its timeouts are settings there, so the tests
+//! can
+//! shorten them.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -18,7 +19,7 @@ use zunclient::console::{Console, ConsoleError, Dial, Event, Link, Proxies, conn
 
 use super::library::{endpoint, running, shell};
 
-/// A console that is dialled at another address than the engine's own.
+/// A console that is dialled at another address than the engine's.
 async fn dial(
     zun: &ZunCli,
     name: &str,
@@ -59,7 +60,7 @@ async fn listener(zun: &ZunCli, name: &str) -> SocketAddr {
     address.authority().parse().expect("the engine is dialled by its address")
 }
 
-/// What is typed comes back.
+/// Checks that input comes back.
 async fn echoes(console: &mut Console, word: &str) {
     console.input.write(Bytes::from(format!("echo {word}\n"))).await.expect("sent");
     let mut seen = String::new();
@@ -82,7 +83,7 @@ async fn idle_behind_a_proxy_with_a_timeout(name: &str, zun: &ZunCli) -> Duratio
     let proxy = Proxy::with_idle_timeout(target, patience).await;
     let mut console = dial(zun, name, &proxy.address().to_string(), link).await.expect("a console");
     echoes(&mut console, "before").await;
-    // Whatever the first words left behind may come late; then it is quiet for the whole time.
+    // Late data of the first input may still arrive. Then the link is idle for the whole time.
     while let Ok(event) = timeout(quiet, console.events.next()).await {
         assert!(matches!(event, Some(Event::Stdout(_))), "{event:?}");
     }
@@ -108,7 +109,7 @@ async fn c46_an_idle_pipe_survives_a_proxy_with_an_idle_timeout() {
     recorder.measured(format!("pipe: quiet for {} s", quiet.as_secs()));
 }
 
-/// All packets to and from a port of loopback are dropped while this lives.
+/// Drops all packets to and from a loopback port until it is dropped.
 pub(super) struct Dropped(u16);
 
 impl Dropped {
@@ -119,7 +120,7 @@ impl Dropped {
     }
 
     fn rules(&self, verb: &str) {
-        // Whose rule it is, for who cleans up behind one that was killed.
+        // The comment names this process, so that a later run can clean up after a killed one.
         let (port, own) = (self.0.to_string(), format!("zun-test-dropped-{}", std::process::id()));
         for side in ["--dport", "--sport"] {
             let rule = ["INPUT", "-i", "lo", "-p", "tcp", side, &port];
@@ -184,7 +185,7 @@ async fn c47_a_process_that_does_not_read_is_not_a_vanished_peer() {
     zun.must(&["create", "-i", "--name", name.as_str(), "cirros", "sh", "-c", script]);
     zun.must(&["start", name.as_str()]);
     let target = listener(&zun, name.as_str()).await.to_string();
-    // Whoever waits for room does so for longer than a peer may be silent.
+    // The writer is blocked for longer than a peer may be silent.
     let mut console = dial(&zun, name.as_str(), &target, Link::default()).await.expect("a console");
     console.input.write(Bytes::from_static(b"go\n")).await.expect("sent");
     let mut input = console.input;

@@ -1,4 +1,4 @@
-//! A clean pipe in a script.
+//! Pipes, as scripts use them.
 
 use std::io::Seek as _;
 use std::process::{Command, Stdio};
@@ -14,8 +14,8 @@ use zun_tests::zun_cli::{Finished, ZunCli};
 fn c06_the_end_of_a_pipe_ends_cat() {
     let mut recorder = recorder!();
     let zun = ZunCli::shared();
-    // How long a container takes on a machine that does other things too is not the matter: the shortest of a few
-    // is, beside what docker itself takes there.
+    // A busy machine makes single runs slow, so the test compares the fastest of a few runs with the fastest of
+    // docker.
     let socket = format!("unix://{}", zun.engine_socket().display());
     let (mut ours, mut dockers) = (Duration::MAX, Duration::MAX);
     for _ in 0..3 {
@@ -32,7 +32,7 @@ fn c06_the_end_of_a_pipe_ends_cat() {
         let run = "echo hi | docker -H \"$0\" run -i --rm cirros cat";
         let output = Command::new("sh").args(["-c", run, &socket]).output().expect("docker runs");
         dockers = dockers.min(begun.elapsed());
-        // Whether docker's own output is whole is not ours to judge.
+        // The test does not check docker's own output.
         assert!(output.status.success(), "{output:?}");
     }
     assert!(ours < Duration::from_secs(2) + dockers, "{ours:?}; docker {dockers:?}");
@@ -144,7 +144,7 @@ fn c10_nothing_of_the_first_output_is_lost() {
     let count = times(1000);
     let expected = Finished { code: 7, stdout: "first\n".to_owned(), stderr: "err\n".to_owned() };
     let run = ["run", "--rm", "cirros", "sh", "-c", "echo first; echo err >&2; exit 7"];
-    // dockerd may close the streams of a short process before it has read them; it says so in its log.
+    // dockerd may close the streams of a short process before it has read them, and logs it.
     let lost = AtomicUsize::new(0);
     let run_once = || {
         let since = Utc::now();

@@ -1,4 +1,4 @@
-//! C65: an image that the host does not have.
+//! C65: the host does not have the image.
 
 use std::process::Command;
 
@@ -27,7 +27,7 @@ impl Drop for Image {
     }
 }
 
-/// Docker's own client at the standalone's engine, as its administrator would use it.
+/// Runs Docker's client on the standalone's engine.
 fn engine(arguments: &[&str]) -> String {
     let file = std::env::var_os("ZUN_TEST_STANDALONE").expect("the standalone's environment file");
     let state = std::path::PathBuf::from(file).with_extension("");
@@ -48,7 +48,7 @@ fn c65_debians_own_registry_serves_and_refuses() {
         engine(&["rmi", &image.0]);
     });
     let name = zun.name("c65-debian");
-    // Who is not let in is told so in the registry's words.
+    // A refused user gets the registry's message.
     let refused = zun.run(&["run", "--rm", "--name", name.as_str(), &image.0, "/bin/sh"]);
     assert_eq!((refused.code, refused.stdout.as_str()), (125, ""), "{refused:?}");
     assert!(refused.stderr.contains("no basic auth credentials"), "{refused:?}");

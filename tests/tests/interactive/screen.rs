@@ -1,4 +1,4 @@
-//! Programs that use the whole screen, windows that are closed, terminals that are stalled.
+//! Full-screen programs, closed windows and stalled terminals.
 
 use zun_tests::eventually::eventually;
 use zun_tests::profile::times;
@@ -7,7 +7,7 @@ use zun_tests::zun_cli::ZunCli;
 
 const SIZE: (u16, u16) = (24, 80);
 
-/// What a terminal of 33 rows and 101 columns shows of a command that succeeds.
+/// Returns what a terminal of 33 rows and 101 columns shows of a command that succeeds.
 fn shown(zun: &ZunCli, run: &[&str]) -> String {
     let run = || {
         let mut term = zun.term(run, (33, 101));
@@ -79,7 +79,7 @@ fn c17_a_full_screen_program_draws_resizes_and_quits() {
         term.shows("\x1b[?1049h");
         term.shows("root:x:0:0");
         term.resize(12, 60);
-        // It draws the whole screen again, down to the new last line.
+        // The program redraws the whole screen, down to the new last line.
         term.shows("root:x:0:0");
         term.shows("\x1b[12;1H");
         term.types(":q\r");

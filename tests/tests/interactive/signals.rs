@@ -11,7 +11,7 @@ use zun_tests::zun_cli::ZunCli;
 const SCRIPT: &str = "for s in INT HUP QUIT USR1 USR2; do trap \"echo got-$s\" $s; done; trap 'echo got-TERM; exit 9' TERM; \
                       echo ready; while :; do sleep 0.1; done";
 
-/// A CLI with its output on a pipe.
+/// A CLI whose output is a pipe.
 struct Cli {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -37,7 +37,7 @@ impl Cli {
         kill_process(Pid::from_child(&self.child), signal).expect("zun runs");
     }
 
-    /// Each signal reaches the process; the last ends it.
+    /// Checks that each signal reaches the process. The last one ends it.
     fn passes_signals_on(mut self) {
         for (signal, line) in [
             (Signal::INT, "got-INT"),

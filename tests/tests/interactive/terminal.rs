@@ -60,7 +60,7 @@ fn c14_a_resize_reaches_the_container_at_once() {
     recorder.measured(format!("median {} ms", median.as_millis()));
     assert!(median < Duration::from_millis(200), "{took:?}");
     if is_long() {
-        // The grant is good for two minutes: it is renewed without a word.
+        // The grant is valid for two minutes and is renewed silently.
         std::thread::park_timeout(Duration::from_secs(130));
         term.resize(50, 120);
         term.shows("50 120");
@@ -155,7 +155,7 @@ fn c31_control_characters_go_to_the_program() {
     term.shows("/ #");
     term.types("\x03");
     term.shows("caught");
-    // Only at its prompt does the shell read keys, and not lines.
+    // The shell reads single keys only at its prompt.
     term.shows("/ #");
     term.types("\x04");
     assert_eq!(term.exit(), 0);
@@ -182,8 +182,9 @@ fn c31_the_terminal_turns_control_characters_into_signals_of_the_program() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c31-signals");
-    // A terminal throws away what is on its way when a signal is typed, unless it is told not to.
-    // And a `read` that a signal interrupts fails as one at the end of the input does.
+    // A terminal discards pending data when a signal key is typed, unless `noflsh` is set. A `read` that a signal
+    // interrupts
+    // fails like at the end of the input.
     let script = "stty noflsh; for s in INT QUIT TSTP; do trap \"echo got-$s; seen=1\" $s; done; echo ready; \
                   while :; do seen=; if read -r line; then echo \"line $line\"; \
                   elif [ -z \"$seen\" ]; then exit 6; fi; done";
@@ -192,7 +193,7 @@ fn c31_the_terminal_turns_control_characters_into_signals_of_the_program() {
     term.shows("ready");
     for (key, word) in [("\x03", "got-INT"), ("\x1c", "got-QUIT"), ("\x1a", "got-TSTP")] {
         term.types(key);
-        // Where the shell does not read just now, it sees the signal with the next line.
+        // If the shell is not reading now, it handles the signal with the next line.
         term.types("\r");
         term.shows(word);
         term.types("on\r");
@@ -244,7 +245,7 @@ fn c32_a_stopped_cli_gives_the_terminal_back_and_takes_it_again() {
     let raw = term.modes();
     term.signal(Signal::TSTP);
     eventually("the terminal is restored", || term.modes() == before);
-    // It restores the terminal before it stops, and a signal to go on in between would be lost.
+    // The CLI restores the terminal before it stops. A SIGCONT in between would be lost.
     eventually("it has stopped", || term.is_stopped());
     term.signal(Signal::CONT);
     eventually("the terminal is raw again", || term.modes() == raw);
@@ -254,7 +255,7 @@ fn c32_a_stopped_cli_gives_the_terminal_back_and_takes_it_again() {
     assert_eq!(term.modes(), before);
 }
 
-/// Not a test: what the one below runs on a terminal.
+/// Not a test: the test below runs it on a terminal.
 #[test]
 #[ignore = "it panics on purpose"]
 fn panics_with_a_raw_terminal() {
@@ -278,7 +279,7 @@ fn c32_a_panic_restores_the_terminal_before_its_message() {
     term.shows("it is raw");
     assert_ne!(term.modes(), before);
     term.types("x");
-    // A terminal that is whole again begins each line at its left.
+    // A restored terminal begins each line at the left margin.
     term.shows("injected\r\n");
     assert_eq!(term.exit(), 101);
     assert_eq!(term.modes(), before);

@@ -1,4 +1,4 @@
-//! Verbs beside the console, with the real binaries: output, files, processes, use, names and limits.
+//! Other verbs with the real programs: logs, cp, top, stats, rename and update.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::Stdio;
@@ -16,7 +16,7 @@ fn run(zun: &ZunCli, test: &str, script: &str) -> Name {
 #[test]
 fn logs_come_on_their_own_streams_byte_by_byte() {
     let zun = ZunCli::shared();
-    // More than the control plane would carry.
+    // More than the control plane can carry.
     let line = "0123456789abcdef".repeat(4) + "\n";
     let flood = format!("yes {} | head -c 6500000", line.trim_end());
     let script = format!(
@@ -78,14 +78,14 @@ fn files_go_in_and_come_out_unharmed() {
     std::fs::write(path("tree/deep/file"), &bytes).expect("a file");
     std::fs::write(path("tree/deep/er/ünï code"), b"x").expect("a file");
     std::os::unix::fs::symlink("deep/file", path("tree/link")).expect("a link");
-    // A folder that is there takes it; one that is not, it becomes.
+    // It is copied into an existing directory; a missing one is its new name.
     zun.must(&["cp", &path("tree"), &inside("/tmp")]);
     zun.must(&["cp", &path("tree"), &inside("/tmp/other")]);
     zun.must(&["cp", &path("tree/deep/file"), &inside("/tmp/renamed file")]);
     let script = "cd /tmp && cmp tree/deep/file 'renamed file' && cmp tree/link other/deep/file && \
                   stat -c %u 'renamed file' && cat 'other/deep/er/ünï code'";
     assert_eq!(zun.must(&["exec", name.as_str(), "sh", "-c", script]), "0\nx");
-    // And back.
+    // The way back.
     zun.must(&["cp", &inside("/tmp/tree"), &path("back")]);
     assert!(std::fs::read(path("back/deep/file")).expect("a file") == bytes);
     assert_eq!(std::fs::read_link(path("back/link")).expect("a link").to_str(), Some("deep/file"));
@@ -135,7 +135,7 @@ fn files_go_through_pipes_as_a_tar_stream() {
 fn top_and_stats_show_processes_and_usage() {
     let zun = ZunCli::shared();
     let name = run(&zun, "top", "sleep 1000");
-    // An engine says that it runs a moment before the command has replaced the program that sets the container up.
+    // The engine reports it as running a moment before the command has replaced the init of the runtime.
     eventually("the command is shown", || zun.must(&["top", name.as_str()]).contains("sleep 1000"));
     let top = zun.must(&["top", "--format", "json", name.as_str(), "-eo", "pid,comm"]);
     let top: serde_json::Value = serde_json::from_str(&top).expect("JSON");
@@ -187,7 +187,7 @@ fn a_wait_for_several_prints_their_codes_in_order() {
 #[test]
 fn every_verb_can_print_json() {
     let zun = ZunCli::shared();
-    // It lives until it is told: what it may use can be changed only while it is not about to end.
+    // The process runs until the test ends it: limits can only be changed while it is not ending.
     let name = run(&zun, "format", "until [ -e /end ]; do sleep 0.1; done; exit 3");
     let json = |arguments: &[&str]| -> serde_json::Value {
         serde_json::from_str(&zun.must(&[&["--format", "json"], arguments].concat())).expect("JSON")
@@ -259,13 +259,13 @@ fn symlinks_cannot_lead_outside_the_container_or_the_destination() {
     let name = run(&zun, "cp-links", &script);
     eventually("the links are there", || zun.run(&["logs", name.as_str()]).stdout == "ready\n");
     let inside = |path: &str| format!("{}:{path}", name.as_str());
-    // Links come as links.
+    // Symlinks are copied as symlinks.
     zun.must(&["cp", &inside("/tree/."), &path(&destination)]);
     for (link, to) in [("link", outside.clone()), ("dangling", outside.join("new"))] {
         assert_eq!(std::fs::read_link(destination.join(link)).expect("a link"), to);
     }
     assert_eq!(std::fs::read(destination.join("down/file")).expect("a file"), b"x\n");
-    // One that is there already is not gone through.
+    // An existing symlink is not followed.
     let planted = place.path().join("planted");
     std::fs::create_dir(&planted).expect("a folder");
     std::os::unix::fs::symlink(&outside, planted.join("down")).expect("a link");
@@ -276,7 +276,7 @@ fn symlinks_cannot_lead_outside_the_container_or_the_destination() {
     let replaced =
         copied.code == 0 && planted.join("down").symlink_metadata().is_ok_and(|it| it.is_dir());
     assert!(refused || replaced, "{copied:?}");
-    // In a container a link leads within it.
+    // In a container, a symlink is resolved within the container.
     let file = place.path().join("zun-was-here");
     std::fs::write(&file, "x").expect("a file");
     zun.must(&["cp", &path(&file), &inside("/within/zun-was-here")]);

@@ -1,4 +1,4 @@
-//! The carrier over a real RabbitMQ.
+//! Tests of the AMQP transport with a real RabbitMQ.
 
 use std::sync::Arc;
 

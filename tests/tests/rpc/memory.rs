@@ -1,4 +1,4 @@
-//! The carrier in process.
+//! Tests of the transport in memory.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The connection is cut, stalls, is refused; the broker is killed and comes back.
+//! Outages: the connection is lost, stalls or is refused, and the broker is killed and restarted.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,9 +18,9 @@ struct Outage {
     virtual_host: VirtualHost,
     proxy: Proxy,
     tasks: Tasks,
-    /// Straight to the broker.
+    /// Connected directly to the broker.
     sure: Bus,
-    /// Through the proxy.
+    /// Connected through the proxy.
     shaky: Bus,
 }
 
@@ -39,7 +39,7 @@ impl Outage {
     }
 }
 
-/// Accepts work, tells of each attempt, and holds the first one until it is let go.
+/// Accepts work, sends each attempt to the test, and holds the first one until the test releases it.
 struct Held {
     router: Router,
     attempts: mpsc::UnboundedReceiver<(String, bool)>,
@@ -71,7 +71,7 @@ async fn a_call_whose_reply_is_cut_off_is_silent_at_once_and_the_next_one_works(
     let (bus, begun) = (outage.shaky.clone(), Instant::now());
     let cut = async {
         next_attempt(&mut attempts).await;
-        // Its confirm is on its way, too; only then can no reply come any more.
+        // Its confirm is stalled as well. Only then can no reply arrive.
         outage.count(&outage.shaky).await.expect("a reply");
         outage.proxy.disconnect();
     };
@@ -94,7 +94,7 @@ async fn work_is_redelivered_after_the_connection_to_the_broker_is_lost() {
     assert_eq!(next_attempt(&mut attempts).await, ("a".to_owned(), false));
     outage.proxy.disconnect();
     assert_eq!(next_attempt(&mut attempts).await, ("a".to_owned(), true));
-    // The first attempt ends on a channel that is no more: quietly nothing.
+    // The first attempt ends on a channel that no longer exists, which has no effect.
     release.notify_one();
     assert_eq!(
         eventually_some("questions are served", async || outage.count(&outage.sure).await).await,
@@ -138,7 +138,7 @@ async fn a_silent_broker_is_noticed_by_missing_heartbeats() {
         })
         .await;
         assert!(begun.elapsed() < Duration::from_secs(15), "it took {:?}", begun.elapsed());
-        // What the proxy still holds dies with its connections.
+        // The proxy's pending data is lost with its connections.
         outage.proxy.disconnect();
         outage.proxy.restore();
     };

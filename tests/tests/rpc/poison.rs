@@ -1,4 +1,4 @@
-//! Messages that nobody of us would send.
+//! Messages that no Zun service sends.
 
 use lapin::options::BasicPublishOptions;
 use lapin::{BasicProperties, Channel};

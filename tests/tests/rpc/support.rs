@@ -1,4 +1,4 @@
-//! Calls that only these tests make, and a service that answers them.
+//! Calls for these tests, and a service that answers them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,13 +44,13 @@ pub(super) fn context() -> CallContext {
     CallContext::internal()
 }
 
-/// The next word of a worker, in time.
+/// Waits for the worker's next attempt.
 pub(super) async fn next_attempt<T>(attempts: &mut UnboundedReceiver<T>) -> T {
     let attempt = tokio::time::timeout(Duration::from_mins(1), attempts.recv()).await;
     attempt.expect("a word in time").expect("the worker is there")
 }
 
-/// A bus that is connected. `ZUN_TEST_LOG=zun_common=debug` shows what it does.
+/// Returns a connected bus. `ZUN_TEST_LOG=zun_common=debug` prints its log.
 pub(super) async fn bus(settings: &BusSettings, tasks: &Tasks) -> Bus {
     if let Some(filter) = std::env::var_os("ZUN_TEST_LOG") {
         let filter = filter.into_string().expect("a filter");
@@ -71,7 +71,7 @@ pub(super) async fn serve(bus: &Bus, host: &HostName, router: Router, tasks: &Ta
     }
 }
 
-/// A router that counts.
+/// Returns a router that answers `Count`.
 pub(super) fn counting() -> Router {
     Router::new().on(|Count(number), _| async move { Ok(number + 1) })
 }

@@ -1,4 +1,4 @@
-//! AMQPS: a TLS end in front of the broker, of an authority that the bus trusts, or does not.
+//! Tests of AMQPS: a TLS server in front of the broker, with a certificate from a trusted or an unknown CA.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -50,7 +50,7 @@ impl Authority {
     }
 }
 
-/// Takes TLS off and passes the rest on to the broker.
+/// Terminates TLS and forwards to the broker.
 async fn tls_end(acceptor: TlsAcceptor, broker: SocketAddr, tasks: &Tasks) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");

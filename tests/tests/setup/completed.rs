@@ -1,4 +1,4 @@
-//! From a host that nobody has set up to one whose listener is proved, and back.
+//! Set-up of a new host, its test, and undo.
 
 use zun_compute::docker_setup::{Outcome, dry_run, undo};
 
@@ -52,7 +52,7 @@ async fn a_host_is_set_up_once_and_undone_byte_for_byte_and_its_containers_go_on
     host.stop().await;
 }
 
-/// Under TLS 1.3 a client learns only when it reads that it was refused.
+/// With TLS 1.3, a refused client only gets the error when it reads.
 async fn no_answer(host: &Host) -> bool {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = host.dialler().dial(None).await.expect("a stream");
@@ -72,8 +72,8 @@ async fn undo_does_not_overwrite_a_file_that_changed_since() {
     let message = undo(&host.machine).await.expect_err("changed").to_string();
     assert!(message.contains("daemon.json was changed since"), "{message}");
     assert_eq!(std::fs::read_to_string(host.layout.config()).expect("settings"), theirs);
-    // A further set-up keeps the key, and changes nothing.
-    assert_eq!(host.set_up().await.expect("set up"), Outcome::Unchanged);
+    // Another set-up keeps the key and changes nothing.
+    assert_eq!(host.set_up().await.expect("set up"), Outcome::Nothing);
     std::fs::write(host.layout.config(), &ours).expect("written");
     undo(&host.machine).await.expect("undone");
     let former = std::fs::read_to_string(host.layout.config()).expect("settings");

@@ -1,4 +1,4 @@
-//! A certificate that is good for some days more only.
+//! A certificate that expires soon.
 
 use chrono::{TimeDelta, Utc};
 use zun_api::ca::{Authority, Hosts};
@@ -7,7 +7,7 @@ use zun_compute::docker_setup::{Outcome, Services, UnitAction, dry_run};
 
 use super::host::{HOST, Host};
 
-/// Gives the host one that was signed so many days ago, in two files as older versions wrote them, to its Docker.
+/// Gives the host's Docker a certificate signed this number of days ago, in two files as older versions wrote them.
 async fn signed_days_ago(host: &Host, days: i64) {
     let authority = host.directory.path().join("ca");
     let name = HOST.parse().expect("a name");
@@ -42,8 +42,8 @@ async fn a_certificate_is_renewed_without_restarting_docker_unless_it_has_expire
     assert_eq!(host.units.dockerd(), dockerd, "consoles go on");
     assert_ne!(std::fs::read(place.join("key.pem")).ok(), pair.ok(), "a new one is there");
     assert!(place.join("cert.pem").is_symlink(), "in one file");
-    // Docker takes it when it is restarted.
-    host.units.control(UnitAction::Restart, "docker.service").await.expect("restarted");
+    // Docker loads it at its next restart.
+    host.units.order(Order::Restart, "docker.service").await.expect("restarted");
     assert!(std::net::TcpStream::connect(host.address()).is_ok());
     assert_eq!(host.set_up().await.expect("set up"), Outcome::Unchanged);
 

@@ -1,4 +1,4 @@
-//! Something fails, or the run is ended, at each place where Docker is told something.
+//! Failures and interruptions at each order to Docker.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,19 +18,19 @@ use super::units::Units;
 
 const SETTINGS: &str = "{\n  \"debug\": true\n}\n";
 
-/// What happens at an order to Docker.
+/// The fault at an order to Docker.
 enum Fault {
-    /// Docker ends and does not start, so many times.
+    /// Docker stops and fails to start this number of times.
     DoesNotStart(usize),
-    /// It is not obeyed.
+    /// The order fails.
     Refused,
-    /// The run is told to end, while the order is carried out.
+    /// The run gets a signal while the order is carried out.
     Terminated,
-    /// The run is there no more before it is carried out.
+    /// The run is killed before the order.
     KilledBefore,
-    /// The run is there no more after it was carried out.
+    /// The run is killed after the order.
     KilledAfter,
-    /// zun-api is there no more after it was carried out.
+    /// zun-api stops after the order.
     LosesApi(Mutex<Option<Service>>),
 }
 
@@ -39,7 +39,7 @@ struct Faulty {
     at: UnitAction,
     fault: Fault,
     seen: AtomicUsize,
-    /// Where the run is there no more.
+    /// The points at which the run is killed.
     killed: Notify,
 }
 
@@ -112,7 +112,7 @@ impl Services for Faulty {
     }
 }
 
-/// The words of a run that fails; everything is as it was.
+/// Runs a set-up that fails, checks that everything was rolled back, and returns the error.
 async fn rolled_back(host: &Host, machine: &Machine, expected: &str) {
     let container = host.container();
     let (pid, files) = (host.pid(&container), host.files());
@@ -210,8 +210,8 @@ async fn a_failed_rollback_names_the_saved_files_and_undo_completes_it() {
         assert!(message.contains(expected), "{expected}: {message}");
     }
     assert!(std::net::TcpStream::connect(host.address()).is_err(), "nobody listens");
-    // An operator has it start again.
-    host.units.control(UnitAction::Restart, "docker.service").await.expect("started");
+    // The operator makes it start again.
+    host.units.order(Order::Restart, "docker.service").await.expect("started");
     undo(&host.machine).await.expect("undone");
     assert_eq!(host.files(), files, "byte for byte");
     assert_eq!(host.pid(&container), pid);

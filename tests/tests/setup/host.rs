@@ -1,4 +1,4 @@
-//! One small host with a dockerd that nobody has set up yet, and a zun-api in this process.
+//! A small host with a new dockerd, and a zun-api in this process.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -28,7 +28,7 @@ use super::units::Units;
 
 pub(super) const HOST: &str = "compute1";
 static NUMBER: AtomicU32 = AtomicU32::new(0);
-/// A signal is one to all set-ups of this process: who sends one writes here.
+/// A signal reaches every set-up of this process, so a test that sends one takes the write lock.
 pub(super) static SIGNALS: RwLock<()> = RwLock::const_new(());
 
 pub(super) struct Host {
@@ -43,7 +43,7 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// With these settings of Docker.
+    /// Starts a host with these Docker settings.
     pub(super) async fn start(daemon_json: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("zset").tempdir().expect("a directory");
         let layout = Layout::new(&directory.path().join("e"));
@@ -68,7 +68,7 @@ impl Host {
             plugin_socket: layout.plugin_socket(),
             runtime: directory.path().join("zun-runtime"),
         };
-        // Root's, whoever built it: Docker runs it as root.
+        // It must belong to root, because Docker runs it as root.
         std::fs::copy(binary(RUNTIME_PROGRAM), &paths.runtime).expect("copied");
         let services: Arc<dyn Services> = Arc::clone(&manager) as Arc<dyn Services>;
         let machine = Machine { paths, services, engine: layout.socket() };
@@ -80,7 +80,7 @@ impl Host {
         host
     }
 
-    /// The address at which consoles are to be dialled.
+    /// Returns the address where clients dial consoles.
     pub(super) fn address(&self) -> SocketAddr {
         let address = self.settings.console.address.as_ref().expect("an address");
         (Ipv4Addr::LOCALHOST, address.port().expect("a port")).into()
@@ -91,12 +91,12 @@ impl Host {
         self.set_up_on(&self.machine).await
     }
 
-    /// On a machine that is this host's, but for what fails there.
+    /// Runs the set-up with another `Machine`, which may have faults.
     pub(super) async fn set_up_on(&self, machine: &Machine) -> Result<Outcome, SetupError> {
         set_up(machine, &self.settings, Some(self.address()), &self.bus).await
     }
 
-    /// Docker's own client; its stdout.
+    /// Runs Docker's client and returns its stdout.
     pub(super) fn docker(&self, arguments: &[&str]) -> String {
         let output = Command::new("docker")
             .arg("-H")
@@ -109,7 +109,7 @@ impl Host {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    /// What Docker's own client says where it must fail.
+    /// Runs Docker's client, asserts that it fails, and returns its stderr.
     pub(super) fn refuses(&self, arguments: &[&str]) -> String {
         let socket = format!("unix://{}", self.layout.socket().display());
         let output = Command::new("docker").args(["-H", &socket]).args(arguments).output();
@@ -118,28 +118,28 @@ impl Host {
         String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
-    /// A running container; its id.
+    /// Starts a container and returns its id.
     pub(super) fn container(&self) -> String {
         self.docker(&["run", "-d", "--network", "none", "small", "/bin/busybox", "sleep", "100000"])
     }
 
-    /// The process of a running container.
+    /// Returns the pid of a running container.
     pub(super) fn pid(&self, container: &str) -> String {
         self.docker(&["inspect", "-f", "{{.State.Running}} {{.State.Pid}}", container])
     }
 
-    /// Whether its Docker takes no first size of a terminal itself.
+    /// Returns whether its Docker needs zun-runtime for the initial terminal size.
     pub(super) fn needs_runtime(&self) -> bool {
         self.settings.console.api_version.expect("a version") < CONSOLE_SIZE_API
     }
 
-    /// What a client that trusts this authority finds.
+    /// Returns a dialler that trusts the host's CA.
     pub(super) fn dialler(&self) -> Dialler {
         let ca = std::fs::read_to_string(self.directory.path().join("ca/ca.pem")).expect("a CA");
         Dialler { address: self.address(), name: "127.0.0.1".to_owned(), ca }
     }
 
-    /// Every file that could be set up, with its bytes: units, Docker's settings, keys, the record.
+    /// Returns the content of every file that the set-up may write: units, Docker's settings, keys and the record.
     pub(super) fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut found = BTreeMap::new();
         let place = self.directory.path();
@@ -160,12 +160,12 @@ impl Host {
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     }
 
-    /// Takes zun-api away.
+    /// Stops zun-api.
     pub(super) async fn stop_api(&mut self) {
         self.take_api().stop().await;
     }
 
-    /// zun-api, for one who will take it away later.
+    /// Takes zun-api out, so that the test can stop it later.
     pub(super) fn take_api(&mut self) -> Service {
         self.api.take().expect("zun-api runs")
     }
@@ -175,7 +175,7 @@ impl Host {
             api.stop().await;
         }
         self.tasks.finish(Duration::from_secs(5)).await;
-        // Whatever has this host's folder as its /run/docker goes, and the bridge.
+        // Ends every process in this host's namespace and removes the bridge.
         PrivateEngine::clear(self.layout.root()).expect("cleared");
     }
 }
@@ -199,7 +199,7 @@ fn collect(place: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
     }
 }
 
-/// Like Debian's, but for the places.
+/// Like Debian's unit, except for the paths.
 fn unit(layout: &Layout, bridge: &str) -> String {
     format!(
         "[Unit]\nDescription=Docker\n[Service]\nType=notify\n\
@@ -213,7 +213,7 @@ fn unit(layout: &Layout, bridge: &str) -> String {
     )
 }
 
-/// A bridge that carries this engine's mark, by which it is found and removed.
+/// Creates a bridge with this engine's mark, by which it is found and removed.
 fn bridge(layout: &Layout) -> String {
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let pid = std::process::id();

@@ -1,4 +1,4 @@
-//! What an operator can have wrong, each through the whole of docker-setup: one clear error, and nothing is changed.
+//! Mistakes of an operator, each with the whole docker-setup: one clear error, and nothing is changed.
 
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
@@ -20,7 +20,8 @@ use zun_tests::zun_cli::binary;
 use super::host::Host;
 use super::refused::open_plugin;
 
-/// Insists that it is refused with all of these words, and that nothing was changed or restarted.
+/// Asserts that the set-up fails with an error that contains all these texts, and that nothing was changed or
+/// restarted.
 async fn refused(host: &Host, expected: &[&str]) {
     let (dockerd, files) = (host.units.dockerd(), host.files());
     let message = chain(&host.set_up().await.expect_err("refused"));
@@ -31,7 +32,7 @@ async fn refused(host: &Host, expected: &[&str]) {
     assert_eq!(host.units.dockerd(), dockerd, "nothing was restarted");
 }
 
-/// An engine that says of itself that it is this old, and knows nothing else.
+/// Serves an engine that only reports an old API version.
 fn old_engine(socket: &Path) {
     let listener = UnixListener::bind(socket).expect("a socket");
     std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! What cannot be set up is told in one error, and nothing is changed.
+//! Obstacles to a set-up: one clear error, and nothing is changed.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
@@ -12,10 +12,10 @@ use zun_compute::docker_setup::{ServiceError, Services, UnitAction, dry_run};
 use super::host::Host;
 use super::units::Units;
 
-/// The units of a host, but for the plugin's.
+/// The units of a host, without the plugin's.
 pub(super) struct Others(pub(super) Arc<Units>);
 
-/// A plugin that allows everything.
+/// Serves a plugin that allows everything.
 pub(super) fn open_plugin(socket: &Path) {
     let listener = UnixListener::bind(socket).expect("a socket");
     std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! A proof that fails, at each of its places: everything is as it was.
+//! Set-ups whose test fails. Everything is rolled back.
 
 use zun_common::chain;
 use zun_compute::docker_setup::SetupError;
@@ -11,7 +11,7 @@ async fn a_listener_that_fails_its_test_is_rolled_back() {
     let mut host = Host::start("{\n  \"debug\": true\n}\n").await;
     let container = host.container();
     let (pid, files, port) = (host.pid(&container), host.files(), host.address().port());
-    // Clients would dial where Docker does not listen: only the proof, after the restart, finds it out.
+    // Clients would dial an address where Docker does not listen. Only the test after the restart detects it.
     let elsewhere = format!("127.0.0.2:{port}").try_into().expect("an address");
     host.settings.console.address = Some(elsewhere);
     let error = host.set_up().await.expect_err("no proof");
@@ -35,7 +35,7 @@ async fn a_listener_that_fails_its_test_is_rolled_back() {
 async fn docker_is_not_changed_if_the_plugin_decides_wrongly() {
     let host = Host::start("{}\n").await;
     let (dockerd, files) = (host.units.dockerd(), host.files());
-    // Somebody's unit of this name is installed elsewhere and lets everybody in.
+    // A foreign unit of this name is installed and admits every client.
     open_plugin(&host.machine.paths.plugin_socket);
     let mut machine = host.machine.clone();
     machine.services = std::sync::Arc::new(Others(std::sync::Arc::clone(&host.units)));

@@ -1,4 +1,4 @@
-//! `zun-runtime` in Docker's settings, where its engine gives a terminal no first size.
+//! `zun-runtime` in the settings of a Docker that sets no initial terminal size.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

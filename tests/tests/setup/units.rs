@@ -1,4 +1,4 @@
-//! The units of one small host, as processes: docker.service and zun-authz.
+//! The units docker.service and zun-authz of a small host, as plain processes.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -15,11 +15,11 @@ use zun_tests::zun_cli::binary;
 
 const TIMEOUT: Duration = Duration::from_secs(40);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
-/// A mount namespace in which `/run/docker` and `/run/containerd` are this host's own, kept by a process.
+/// A process that holds a mount namespace with private `/run/docker` and `/run/containerd`.
 const HOLD: &str =
     r#"mount --bind "$1" /run/docker && mount --bind "$2" /run/containerd && exec sleep 1000000"#;
 
-/// systemd's stand-in.
+/// The stand-in for systemd.
 pub(super) struct Units {
     pub(super) directory: PathBuf,
     layout: Layout,
@@ -39,7 +39,7 @@ impl Units {
             .expect("unshare runs");
         let mounts = format!("/proc/{}/mountinfo", holder.id());
         let begun = Instant::now();
-        // Both are mounted once the second one is.
+        // Both are mounted when the second one is.
         while !std::fs::read_to_string(&mounts).unwrap_or_default().contains(" /run/containerd ") {
             assert!(begun.elapsed() < TIMEOUT, "the namespace is not there");
             std::thread::park_timeout(POLL_INTERVAL);
@@ -48,12 +48,12 @@ impl Units {
         Self { directory, layout, holder, dockerd: Mutex::default(), plugin: Mutex::default() }
     }
 
-    /// dockerd's process.
+    /// Returns the pid of dockerd.
     pub(super) fn dockerd(&self) -> Option<u32> {
         locked(&self.dockerd).as_ref().map(Child::id)
     }
 
-    /// dockerd ends, and what its containers run goes on.
+    /// Stops dockerd. Its containers go on.
     pub(super) fn end_docker(&self) {
         end(&self.dockerd);
     }
@@ -62,7 +62,7 @@ impl Units {
         self.directory.join("docker.service.d/zun.conf")
     }
 
-    /// The words of the last `ExecStart`.
+    /// Returns the command of the last `ExecStart`.
     fn command(&self) -> Vec<String> {
         let main = std::fs::read_to_string(self.directory.join("docker.service")).expect("a unit");
         let all = main + &std::fs::read_to_string(self.drop_in()).unwrap_or_default();
@@ -144,7 +144,7 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// SIGTERM, and waits for the end.
+/// Sends SIGTERM and waits for the end.
 fn end(process: &Mutex<Option<Child>>) {
     let child = locked(process).take();
     if let Some(mut child) = child {

@@ -1,9 +1,9 @@
-//! `zun-compute docker-setup` on the real docker.service, on both generations of it.
+//! Tests of `zun-compute docker-setup` with the real docker.service, on both Debian releases.
 
 use super::support::{COMPUTE1, COMPUTE2, CONTROLLER, Host};
 
 const SETUP: &str = "/usr/local/bin/zun-compute --config /etc/zun/zun-compute.toml docker-setup";
-/// Files that it may write, with modes, owners and sums; the keys are new each time.
+/// Lists the files that it may write, with modes, owners and checksums. Keys are excluded: they are new each time.
 const FILES: &str = "cd / && find etc/docker etc/systemd/system var/lib/zun-docker-setup etc/zun/pki -xdev \
     ! -name lock -printf '%p %y %m %U:%G %l\\n' 2>/dev/null | sort; \
     find etc/docker etc/systemd/system -xdev -type f -exec sha256sum {} + 2>/dev/null | sort";
@@ -13,7 +13,7 @@ impl Host {
         self.must(&["sh", "-c", command])
     }
 
-    /// What a command says where it must fail.
+    /// Runs a command, asserts that it fails, and returns its output.
     fn refusal(self, command: &str) -> String {
         let output = self.run(&["sh", "-c", &format!("({command}) 2>&1")]);
         let message = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -26,7 +26,7 @@ impl Host {
     }
 }
 
-/// With the names that it has, and more.
+/// Enrols the host with its names and more.
 fn enrol(host: Host, more: &str) {
     let (name, address) = (host.0, host.address());
     let place = "--directory /var/lib/zun/ca";
@@ -56,7 +56,7 @@ fn set_up_and_back(host: Host) {
     let shown = host.shell(&format!("{SETUP} --dry-run"));
     assert!(shown.contains("+  \"hosts\": [\"fd://\", \"tcp://0.0.0.0:2376\"]"), "{shown}");
 
-    // Clients would be led to a host where nobody listens: found out by the proof, after Docker's restart.
+    // Clients would dial an address where nothing listens. The test after Docker's restart detects it.
     let elsewhere = format!("ZUN_COMPUTE__CONSOLE__ADDRESS=controller:2376 {SETUP}");
     let unsigned = host.refusal(&elsewhere);
     assert!(unsigned.contains("zun-api did not sign"), "it is not enrolled so: {unsigned}");

@@ -1,4 +1,4 @@
-//! The hosts as `install.sh` leaves them, and what systemd does for the services.
+//! Tests of the hosts as `install.sh` installs them, and of what systemd does for the services.
 
 use zun_tests::eventually::eventually;
 
@@ -60,7 +60,7 @@ fn installing_again_changes_nothing() {
     for (host, command) in again {
         let message = host.must(&["sh", "-c", &format!("{command} --dry-run 2>&1")]);
         let would: Vec<&str> = message.lines().filter(|line| line.contains("zun: would")).collect();
-        // Docker's listener is looked at each time: what that would change, it says itself.
+        // docker-setup runs each time and prints its own changes.
         let would: Vec<&&str> =
             would.iter().filter(|line| !line.contains("Docker's listener")).collect();
         assert!(would.is_empty(), "{host:?} {command}: {would:?}");
@@ -98,13 +98,13 @@ fn a_service_that_hangs_is_restarted() {
         let before = host.property(&unit, "MainPID");
         host.must(&["kill", "-STOP", &before]);
         eventually("it is started anew", || {
-            // Counted first: between two looks at one that is just being ended it is active and has no process.
+            // The restart count is read first: a service that is being stopped can be active without a process.
             host.property(&unit, "NRestarts") == "1"
                 && host.property(&unit, "ActiveState") == "active"
                 && host.property(&unit, "MainPID") != before
         });
         if service == "zun-authz" {
-            // Whoever waited for the one that hung has his answer from the next one.
+            // A request that waited for the hung service is answered by the next one.
             assert!(host.run(&["docker", "version"]).status.success(), "{host:?}");
         }
         host.must(&["rm", "-r", &drop_in]);

@@ -1,4 +1,4 @@
-//! Docker's listener and its plugin through kills, restarts and boots: order right, and never open alone.
+//! Docker's listener and its plugin during kills, restarts and boots. The listener is never open without the plugin.
 
 use zun_tests::eventually::eventually;
 
@@ -18,7 +18,7 @@ fn docker_and_socket(host: Host) {
     }
     host.must(&["systemctl", "kill", "-s", "KILL", "docker.service"]);
     eventually("Docker is back", || host.run(&["docker", "version"]).status.success());
-    // Who stops the socket stops Docker first. The agent would have it started again at once.
+    // Stopping the socket stops Docker first. The agent is stopped, because it would start Docker again at once.
     host.must(&["systemctl", "reset-failed", "docker.service"]);
     host.must(&["systemctl", "stop", "zun-compute.service"]);
     host.must(&["systemctl", "stop", "zun-authz.socket"]);
@@ -52,14 +52,14 @@ fn the_listener_is_never_open_without_the_plugin_during_boot() {
         going.ends(host);
         coming.ends(host);
         host.comes_up();
-        // A certificate and a listener that were good before are good after: nothing is set up anew.
+        // A valid certificate and listener are still valid, so nothing is set up again.
         let message =
             host.must(&["journalctl", "-b", "-u", "zun-docker-setup", "--no-pager", "-o", "cat"]);
         assert!(message.contains("nothing differs, nothing was changed"), "{message}");
     }
 }
 
-/// Kills the plugin, and says after how many milliseconds it answers itself, and Docker, which asks it, answers.
+/// Kills the plugin, and prints after how many milliseconds the plugin answers and Docker, which asks it, answers.
 const KILLED: &str = "systemctl kill -s KILL zun-authz.service; a=$(date +%s%N); \
     ( n=0; until curl -sf -m 5 --unix-socket /run/docker.sock http://docker/_ping >/dev/null; do \
     n=$((n + 1)); [ $n -lt 5000 ] || exit 1; done; date +%s%N >/run/docker-back ) & \
@@ -87,7 +87,7 @@ fn a_killed_plugin_is_back_within_a_second_and_sessions_survive() {
             term.shows(&format!("still{round}"));
         }
         println!("{host:?}: the plugin and Docker answer after {times:?} ms");
-        // dockerd asks again after a second of its own where its question was with the one that died.
+        // If its request was with the killed plugin, dockerd repeats it after one second.
         let in_time = |(plugin, docker): &(u32, u32)| *plugin < 1000 && *docker < 2000;
         assert!(times.iter().all(in_time), "{host:?}: {times:?}");
         assert!(

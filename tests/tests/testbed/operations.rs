@@ -1,4 +1,4 @@
-//! What an operator does with hosts that are installed: a new version, a new password, a listener that stays closed.
+//! Tests of operations on installed hosts: a new version, a new password, a listener that stays closed.
 
 use zun_tests::eventually::eventually;
 
@@ -14,11 +14,11 @@ impl Host {
     }
 
     fn active(self, unit: &str) -> bool {
-        // While a host boots nobody answers.
+        // systemd does not answer while a host boots.
         self.run(&["systemctl", "is-active", "-q", unit]).status.success()
     }
 
-    /// What a command says where it must fail.
+    /// Runs a command, asserts that it fails, and returns its output.
     fn fails(self, command: &str) -> String {
         let output = self.run(&["sh", "-c", &format!("({command}) 2>&1")]);
         let message = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -31,7 +31,7 @@ impl Host {
         assert_eq!(greeting, "open\n", "{self:?}");
     }
 
-    /// Carries this host's enrolment to it.
+    /// Copies the host's enrolment to it and returns its path.
     fn has_enrolment(self) -> String {
         let tar = CONTROLLER.run(&["cat", &format!("/etc/zun/enrolments/{}.tar", self.0)]).stdout;
         let place = format!("/root/{}.tar", self.0);
@@ -128,7 +128,7 @@ fn a_hosts_rabbitmq_password_can_be_changed_and_the_old_one_stops_working() {
     let user = format!("zun-compute.{}", host.0);
     let (file, old) = (format!("/etc/zun/bus/users/{user}"), "/root/old-password");
     for change in [format!("{INSTALL} host {} --new-password", host.0), {
-        // Lost on the controller: the broker has one that nobody knows.
+        // The controller has lost the password file, so nobody knows the broker's password.
         format!("rm {file} && {INSTALL} host {}", host.0)
     }] {
         let before = host.must(&["cat", SETTINGS]);

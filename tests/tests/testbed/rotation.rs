@@ -1,4 +1,4 @@
-//! One authority follows another on real hosts, as docs/security.md says.
+//! Rotation of the CA on real hosts, as docs/security.md describes.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ const LIST: &str = "/etc/zun/pki/ca.pem";
 const SETUP: &str =
     "/usr/local/bin/zun-compute --config /etc/zun/zun-compute.toml docker-setup 2>/dev/null";
 
-/// The authority in the hands of one who took its key before the rotation.
+/// Returns a copy of the CA, as somebody has who stole its key before the rotation.
 fn stolen_authority(directory: &Path) -> Authority {
     for name in [CERTIFICATE_FILE, KEY_FILE] {
         let text = CONTROLLER.must(&["cat", &format!("/var/lib/zun/ca/{name}")]);
@@ -28,7 +28,7 @@ fn stolen_authority(directory: &Path) -> Authority {
     Authority::load(directory).expect("an authority")
 }
 
-/// What a host's Docker answers to a grant that the authority signs now; `None` where the handshake is refused.
+/// Returns the status of a host's Docker for a grant that the CA signs now; `None` if the handshake is refused.
 fn answered((host, version): (Host, &str), authority: &Authority) -> Option<u16> {
     let grant = Grant::proof(host.0.parse().expect("a name"));
     let identity = Identity::granted(authority, &grant, "stolen", Utc::now());
@@ -58,7 +58,7 @@ fn consoles_open() {
     }
 }
 
-/// One step on the controller; a console can be opened before any host knows of it.
+/// Runs a rotation step on the controller. Consoles can be opened before any host knows of it.
 fn rotate(step: &str) {
     let place = "--directory /var/lib/zun/ca";
     let command = format!("runuser -u zun-api -- zun-api ca rotate {step} {place} 2>&1");
@@ -71,7 +71,8 @@ fn rotate(step: &str) {
     consoles_open();
 }
 
-/// The agent brings the new list on one host, docker-setup on the other; neither restarts Docker or the plugin.
+/// Distributes the new CA list: by the agent on one host, by docker-setup on the other. Neither restarts Docker or the
+/// plugin.
 fn distribute() {
     let trusted = CONTROLLER.must(&["cat", "/var/lib/zun/ca/ca.pem"]);
     for (host, _) in HOSTS {
@@ -110,7 +111,7 @@ fn consoles_open_during_a_ca_rotation_and_afterwards_the_old_ca_is_refused() {
     let directory = TempDir::new().expect("a directory");
     let old = stolen_authority(directory.path());
     let answers = || HOSTS.map(|host| answered(host, &old));
-    // The engine's own answer: it has no such container.
+    // The engine's own answer: no such container.
     assert_eq!(answers(), [Some(404), Some(404)]);
     for step in ["prepare", "switch"] {
         take(step);

@@ -1,4 +1,4 @@
-//! A shell on another host, dialled directly.
+//! Tests of sessions on another host, dialled directly.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
@@ -31,7 +31,7 @@ fn shell_on(host: Host) {
     still_works(&mut term, "new-agent");
     CONTROLLER.restart("rabbitmq-server.service");
     still_works(&mut term, "new-rabbit");
-    // Without any controller at all: the bytes cannot have gone through it.
+    // The controller is stopped, so the bytes cannot go through it.
     CONTROLLER.must(&["systemctl", "stop", "zun-api.service", "rabbitmq-server.service"]);
     still_works(&mut term, "no-controller");
     term.resize(30, 90);
@@ -69,8 +69,9 @@ fn a_pipe_goes_through_a_container_of_each_host() {
     }
 }
 
-/// The first command of a terminal sees its size: on Debian 12's Docker by zun-runtime, which reads as root what the
-/// agent, which is not, has left.
+/// The first command on a terminal sees its size. On Debian 12, zun-runtime sets it: it runs as root and reads the
+/// file that
+/// the agent, which is not root, has written.
 #[test]
 #[ignore = "needs `make testbed-up`"]
 fn the_first_command_of_a_terminal_on_each_host_sees_its_size() {
@@ -98,7 +99,7 @@ fn the_first_command_of_a_terminal_on_each_host_sees_its_size() {
     assert_eq!(sizes, "700 zun-compute");
 }
 
-/// The agent is not root there: it may send a signal to a container's process all the same, and to nothing else's.
+/// The agent is not root, but it may signal the processes of containers and no others.
 #[test]
 #[ignore = "needs `make testbed-up`"]
 fn a_signal_reaches_an_exec_of_each_host() {

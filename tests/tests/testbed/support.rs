@@ -1,4 +1,4 @@
-//! The testbed's hosts, and its service as a person calls it.
+//! The hosts of the testbed, and the CLI for its service.
 
 use std::io::Write;
 use std::net::IpAddr;
@@ -17,12 +17,12 @@ pub(super) const CONTROLLER: Host = Host("controller");
 pub(super) const COMPUTE1: Host = Host("compute1");
 pub(super) const COMPUTE2: Host = Host("compute2");
 
-/// The CLI with the administrator's token.
+/// Returns the CLI with the administrator's token.
 pub(super) fn zun() -> ZunCli {
     ZunCli::from_file(Path::new(&variable("ZUN_TESTBED")))
 }
 
-/// The controller has made a new administrator's token: takes it into the file that `zun` reads.
+/// Copies the controller's new administrator token into the file that `zun` reads.
 pub(super) fn new_token() {
     let file = variable("ZUN_TESTBED");
     let former = std::fs::read_to_string(&file).expect("an environment file");
@@ -33,7 +33,7 @@ pub(super) fn new_token() {
 }
 
 impl Host {
-    /// Runs a command on the host and insists on success; its stdout.
+    /// Runs a command on the host, asserts that it succeeds, and returns its stdout.
     pub(super) fn must(self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
@@ -41,12 +41,12 @@ impl Host {
         out.trim().to_owned()
     }
 
-    /// Runs a script on the host and insists on success; all that it says.
+    /// Runs a script on the host, asserts that it succeeds, and returns its stdout and stderr.
     pub(super) fn script(self, text: &str) -> String {
         self.must(&["sh", "-c", &format!("{{ {text}; }} 2>&1")])
     }
 
-    /// Writes a file on the host, for root alone.
+    /// Writes a file on the host that only root can read.
     pub(super) fn receives(self, file: &str, bytes: &[u8]) {
         let mut command = Command::new("docker");
         command.args(["--host", &variable("ZUN_TESTBED_ENGINE"), "exec", "-i", self.0]);
@@ -66,8 +66,9 @@ impl Host {
         command.stdin(Stdio::null()).output().expect("docker runs")
     }
 
-    /// Waits until zun-api hears from the host anew and takes it as up, with a console endpoint that is safe. One
-    /// that was heard a while ago may be up for a moment more only.
+    /// Waits for a new heartbeat of the host, until zun-api reports it as up and its console endpoint as safe. An old
+    /// heartbeat
+    /// does not count: the host may be about to be reported as down.
     pub(super) fn comes_up(self) {
         let mut heard = None;
         eventually("the host is up", || {
@@ -78,12 +79,12 @@ impl Host {
         });
     }
 
-    /// Why no console can be opened there, as zun-api knows it.
+    /// Returns the reason why no console can be opened, as zun-api reports it.
     pub(super) fn trouble(self) -> Option<String> {
         self.service()?["console_trouble"].as_str().map(str::to_owned)
     }
 
-    /// Its agent, as zun-api shows it.
+    /// Returns its agent, as zun-api shows it.
     fn service(self) -> Option<Value> {
         let zun = zun();
         let url = format!("{}/services", zun.variable("OS_ENDPOINT"));
@@ -94,36 +95,36 @@ impl Host {
         services.iter().find(|service| service["host"] == self.0).cloned()
     }
 
-    /// Its first process, as this machine counts it.
+    /// Returns the pid of its init on this machine.
     pub(super) fn init(self) -> u32 {
         let output = engine(&["inspect", "-f", "{{.State.Pid}}", self.0]);
         output.parse().expect("a process")
     }
 
-    /// Where it is reached from this machine.
+    /// Returns its address.
     pub(super) fn address(self) -> IpAddr {
         let template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
         engine(&["inspect", "-f", template, self.0]).parse().expect("an address")
     }
 
-    /// Boots it anew: the whole host, with all that runs on it.
+    /// Reboots the host.
     pub(super) fn boot(self) {
         engine(&["restart", "--time", "20", self.0]);
     }
 
-    /// One property of a unit.
+    /// Returns a property of a unit.
     pub(super) fn property(self, unit: &str, name: &str) -> String {
         self.must(&["systemctl", "show", "-P", name, unit])
     }
 
-    /// Restarts a unit; it is ready when this returns.
+    /// Restarts a unit and waits until it is active.
     pub(super) fn restart(self, unit: &str) {
         self.must(&["systemctl", "restart", unit]);
         eventually("the unit is active", || self.property(unit, "ActiveState") == "active");
     }
 }
 
-/// A command of the engine that the hosts run in.
+/// Runs Docker's client on the testbed's engine.
 fn engine(arguments: &[&str]) -> String {
     let output = Command::new("docker")
         .args(["--host", &variable("ZUN_TESTBED_ENGINE")])

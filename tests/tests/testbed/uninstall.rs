@@ -1,16 +1,17 @@
-//! Taking it away as docs/install.md says, and installing it again. Last by name: each of these leaves the hosts
-//! installed anew.
+//! Tests that uninstall as docs/install.md describes and install again. They run last, by name, because each
+//! reinstalls the
+//! hosts.
 
 use super::support::{COMPUTE1, COMPUTE2, CONTROLLER, Host, new_token, zun};
 
 const INSTALL: &str = "/root/zun/install.sh";
-/// All that may be there of us, with sums.
+/// Lists everything that Zun may have installed, with checksums.
 const TREE: &str = "cd / && find etc/zun etc/docker etc/rabbitmq etc/systemd/system etc/sysusers.d etc/tmpfiles.d \
     usr/local var/lib/zun var/lib/zun-compute var/lib/zun-docker-setup -xdev ! -name lock \
     -printf '%p %y %m %U:%G %l\\n' 2>/dev/null | sort; \
     find etc/zun etc/docker etc/rabbitmq etc/systemd/system usr/local -xdev -type f -exec sha256sum {} + 2>/dev/null | sort; \
     systemctl list-unit-files --no-legend 'zun*'; getent passwd | grep ^zun";
-/// What is there of us after a purge: nothing, in these places.
+/// Lists what a purge must have removed.
 const LEFT: &str = "ls -d /etc/zun /etc/rabbitmq/zun /etc/rabbitmq/conf.d/zun.conf /var/lib/zun /var/lib/zun-compute \
     /var/lib/zun-docker-setup /usr/local/bin/zun-* /usr/local/share/zun /usr/local/share/doc/zun \
     /etc/systemd/system/*zun* /etc/systemd/system/*/*zun* /etc/sysusers.d/zun* /etc/tmpfiles.d/zun* 2>/dev/null; \
@@ -38,7 +39,7 @@ impl Host {
         }
     }
 
-    /// What docs/install.md has an operator do for a host, on the controller and there.
+    /// Enrols and installs the host as docs/install.md says.
     fn is_installed_as_new(self) {
         CONTROLLER.install(&format!("host {} --name {}", self.0, self.address()));
         let tar = format!("/etc/zun/enrolments/{}.tar", self.0);
@@ -92,7 +93,7 @@ fn compute_off_and_on(host: Host) {
     assert_eq!(host.script("ss -Hltn 'sport = :2376'"), "", "the port is closed");
     host.must(&["stat", "/etc/zun/zun-compute.toml", "/etc/zun/bus-ca.pem"]);
 
-    // The settings stayed, so that the same without an enrolment is enough.
+    // The settings were kept, so no enrolment is needed.
     host.install("compute");
     host.comes_up();
     assert_eq!(process(), before, "containers go on");
@@ -143,7 +144,7 @@ fn the_controller_can_be_uninstalled_and_installed_again() {
     assert!(left.contains("/etc/zun") && left.contains("/var/lib/zun"), "{left}");
     assert_eq!(CONTROLLER.script("ss -Hltn '( sport = :5671 or sport = :9517 )'"), "");
     CONTROLLER.install(&install);
-    // Rows, authority, users and tokens stayed: the hosts are there again by themselves.
+    // The database, CA, users and tokens were kept, so the hosts come back by themselves.
     for host in [COMPUTE1, COMPUTE2] {
         host.comes_up();
         let greeting = zun().must(&["run", "--rm", "--host", host.0, "cirros", "echo", "kept"]);
@@ -161,7 +162,7 @@ fn the_controller_can_be_uninstalled_and_installed_again() {
     assert!(!output.contains("zun"), "{output}");
     assert!(CONTROLLER.script("ls /usr/local/bin/zun").contains("zun"), "the command stays");
 
-    // A new controller has another authority, other users and another token: hosts are installed anew.
+    // A new controller has another CA, other users and another token, so the hosts are reinstalled.
     CONTROLLER.install(&install);
     new_token();
     for host in [COMPUTE1, COMPUTE2] {

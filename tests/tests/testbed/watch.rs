@@ -1,5 +1,6 @@
-//! Looks each millisecond whether a host's Docker listens and whether there is somebody to be asked, from within the
-//! host's network and past every other process: by the kernel's own list of listeners, without a connection.
+//! Samples every millisecond whether a host's Docker listens and whether the plugin's socket exists. It reads the
+//! kernel's list
+//! of listeners in the host's network namespace, with real-time priority and without a connection.
 
 use std::fs::{self, File};
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,10 +21,10 @@ use super::support::Host;
 const PLUGIN: &str = "/run/docker/plugins/zun-authz.sock";
 const PORT: u16 = 2376;
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(1);
-/// Listening, as the kernel counts a socket's states.
+/// The bit of the state LISTEN in the kernel's mask of socket states.
 const LISTENING: u32 = 1 << 10;
 
-/// A thread that looks.
+/// A thread that samples.
 pub(super) struct Watch {
     over: Arc<AtomicBool>,
     sampling: JoinHandle<Samples>,
@@ -32,16 +33,16 @@ pub(super) struct Watch {
 
 #[derive(Debug, Default)]
 struct Samples {
-    /// From look to look.
+    /// Time between samples.
     gaps: Vec<Duration>,
-    /// The listener was there.
+    /// Samples with the listener open.
     open: u32,
-    /// It was there, and nobody to be asked.
+    /// Samples with the listener open and the plugin absent.
     open_alone: u32,
 }
 
 impl Watch {
-    /// Looks from now on: when this returns it has looked once.
+    /// Starts the thread and waits for its first sample.
     pub(super) fn on(host: Host) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let (stop, init) = (Arc::clone(&over), host.init());
@@ -55,12 +56,12 @@ impl Watch {
         Self { over, sampling, first: first_sample(&sampled) }
     }
 
-    /// Whether the listener was there at the first look.
+    /// Returns whether the first sample found the listener open.
     pub(super) const fn found_it_open(&self) -> bool {
         self.first
     }
 
-    /// Ends it, and insists that it never saw the listener without the plugin.
+    /// Stops the thread, and asserts that the listener was never open without the plugin.
     pub(super) fn ends(self, host: Host) {
         self.over.store(true, Ordering::Relaxed);
         let Samples { mut gaps, open, open_alone } = self.sampling.join().expect("it looked");
@@ -82,7 +83,7 @@ fn first_sample(sampled: &Receiver<bool>) -> bool {
     sampled.recv_timeout(Duration::from_secs(10)).expect("the first look")
 }
 
-/// Before whatever else this machine does, where that is permitted; else as it comes, which the gaps tell.
+/// Requests real-time priority for this thread. If this is not permitted, the gaps show it.
 fn request_realtime_priority() {
     let thread = fs::read_link("/proc/thread-self").expect("a thread");
     let thread = thread.file_name().expect("its number").to_owned();
@@ -92,7 +93,7 @@ fn request_realtime_priority() {
     }
 }
 
-/// In the network of a host; it stays there when the host has gone.
+/// A netlink socket in the network namespace of a host. It remains usable after the host has gone.
 struct Sampler {
     kernel: OwnedFd,
 }
@@ -119,14 +120,14 @@ impl Sampler {
             last = now;
             if self.is_open() {
                 samples.open += 1;
-                // It may have gone between the two looks; then it was not open alone.
+                // The listener may have closed between the two checks; then it was not open alone.
                 samples.open_alone += u32::from(!plugin_listens() && self.is_open());
             }
         }
         samples
     }
 
-    /// Whether anybody listens on Docker's port.
+    /// Returns whether something listens on Docker's port.
     fn is_open(&self) -> bool {
         [AddressFamily::INET, AddressFamily::INET6].into_iter().any(|family| self.listens(family))
     }
@@ -153,7 +154,7 @@ impl Sampler {
     }
 }
 
-/// `nlmsghdr` and `inet_diag_req_v2`: all TCP sockets of a family that listen.
+/// Builds a request (`nlmsghdr` and `inet_diag_req_v2`) for all listening TCP sockets of a family.
 fn question(family: AddressFamily) -> Vec<u8> {
     const LENGTH: u32 = 16 + 56;
     /// `NLM_F_REQUEST | NLM_F_DUMP`
@@ -170,7 +171,7 @@ fn question(family: AddressFamily) -> Vec<u8> {
     bytes
 }
 
-/// Its flag says that it accepts connections.
+/// Returns whether the plugin's socket accepts connections, by its flag.
 fn plugin_listens() -> bool {
     let text = fs::read_to_string("/proc/thread-self/net/unix").unwrap_or_default();
     text.lines().any(|line| line.ends_with(PLUGIN) && line.contains(" 00010000 "))

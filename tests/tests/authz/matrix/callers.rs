@@ -1,4 +1,4 @@
-//! Who comes, with which certificate, and what exactly each may do: written out by hand.
+//! The callers of the matrix: their certificates, and the calls that each may make, written by hand.
 
 use chrono::{Duration, Utc};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose as Purpose};
@@ -8,7 +8,7 @@ use zun_tests::tls::{Forge, Identity, common_name, dns, uri};
 
 use crate::authz::request::RequestLine;
 
-/// What everything is about: two containers and an exec on one host.
+/// The objects of all requests: two containers and an exec on one host.
 #[derive(Debug, Clone)]
 pub(super) struct Fixture {
     pub(super) host: String,
@@ -20,20 +20,20 @@ pub(super) struct Fixture {
 
 /// The caller whose certificate has no common name.
 pub(super) const NAMELESS: &str = "no common name";
-/// The caller whose holder has not its key.
+/// The caller with a stolen certificate but another key.
 pub(super) const STOLEN: &str = "a grant with another key";
-/// The caller that may do all with the fixture's exec.
+/// The caller with a grant for the fixture's exec.
 pub(super) const EXEC: &str = "an exec's";
 
 type Make<'a> = Box<dyn Fn(&str) -> Identity + Send + Sync + 'a>;
 
-/// Somebody who comes.
+/// A caller.
 pub(super) struct Caller<'a> {
     pub(super) name: &'static str,
     identity: Option<Make<'a>>,
-    /// The engine itself cuts them off at the handshake.
+    /// Whether the engine refuses the handshake.
     pub(super) handshake: bool,
-    /// All that they may do.
+    /// All calls that the caller may make.
     pub(super) granted: Vec<RequestLine>,
 }
 
@@ -42,19 +42,19 @@ impl<'a> Caller<'a> {
         Self { name, identity: Some(Box::new(make)), handshake: false, granted: Vec::new() }
     }
 
-    /// What it shows now: a grant is good for two minutes.
+    /// Issues a new certificate. A grant is valid for two minutes.
     pub(super) fn identity(&self) -> Option<Identity> {
         self.identity.as_ref().map(|make| make(&self.id()))
     }
 
-    /// Its grant's id.
+    /// Returns the id of its grant.
     pub(super) fn id(&self) -> String {
         self.name.replace(' ', "-")
     }
 }
 
 impl Fixture {
-    /// What the engine's own version looks like in a target.
+    /// Returns the prefix of a target with the engine's API version.
     pub(super) fn prefix(&self) -> String {
         format!("/v{}", self.version)
     }
@@ -112,7 +112,7 @@ impl Fixture {
         [self.file_reads(container), vec![self.line("PUT", &tail)]].concat()
     }
 
-    /// All that any grant about our container and exec is good for.
+    /// Returns all calls that any grant on our container and exec allows.
     pub(super) fn granted(&self) -> Vec<RequestLine> {
         let ours = &self.ours;
         [self.typing(ours), self.output(ours), self.writing(ours), self.exec_calls(&self.exec)]
@@ -128,7 +128,7 @@ impl Fixture {
     }
 }
 
-/// Everybody. `forge` has our authority's key.
+/// Returns all callers. `forge` has the key of our CA.
 pub(super) fn all<'a>(fixture: &Fixture, forge: &'a Forge) -> Vec<Caller<'a>> {
     let grant = fixture.console(&fixture.ours, "rw");
     let ours = &fixture.ours;

@@ -14,10 +14,10 @@ use super::site::{Allowed, Site};
 use super::spellings;
 use crate::authz::request::RequestLine;
 
-/// How far redirects are followed.
+/// Maximum number of redirects to follow.
 const HOPS: usize = 4;
 
-/// What became of how many.
+/// Number of requests by outcome.
 #[derive(Debug, Default, Clone, Copy)]
 struct Counts {
     tried: usize,
@@ -29,11 +29,11 @@ struct Counts {
     passed: usize,
 }
 
-/// All that one caller tried.
+/// The results of one caller.
 #[derive(Default)]
 struct Tried {
     counts: Counts,
-    /// What passed and its answer, to be found in the plugin's log.
+    /// Requests that passed, with their status. The plugin's log must contain them.
     passed: Vec<(RequestLine, u16)>,
     wrong: Vec<String>,
 }
@@ -74,7 +74,7 @@ impl Counts {
     }
 }
 
-/// Tries a base in these spellings, and wherever the engine redirects to.
+/// Sends all lines, and follows the engine's redirects.
 async fn try_all(site: &Site, caller: &Caller<'_>, lines: &[(&str, RequestLine, bool)]) -> Tried {
     let mut client = KeepAliveClient::new(&site.dialler, || caller.identity());
     let mut tried = Tried::default();
@@ -105,7 +105,7 @@ async fn try_all(site: &Site, caller: &Caller<'_>, lines: &[(&str, RequestLine, 
     tried
 }
 
-/// What is wrong with an outcome. `known` says that the engine must know the line's route.
+/// Returns what is wrong with an outcome. `known` means that the engine must know the route.
 fn judged(
     caller: &Caller<'_>,
     line: &RequestLine,
@@ -124,15 +124,16 @@ fn judged(
     (!good).then(|| format!("{} {} came to {outcome:?}", line.method, line.target))
 }
 
-/// Which lines a caller tries: all of them in a long run. In a short one every route plainly, those about
-/// consoles in every spelling, and each other one in a few spellings, so that all have their turn.
+/// Returns the lines that a caller sends. A long run has all of them. A short run has every route in its plain
+/// spelling,
+/// console routes in every spelling, and the others in a few spellings that rotate from route to route.
 fn lines(
     site: &Site,
     caller: &Caller<'_>,
     bases: &[Base],
 ) -> Vec<(&'static str, RequestLine, bool)> {
     const FEW: usize = 2;
-    // Everything that one may do is tried by each, or the refusals would prove nothing.
+    // Every caller sends all its granted calls. Otherwise the refusals would prove nothing.
     let mut lines: Vec<_> =
         caller.granted.iter().map(|line| ("granted", line.clone(), true)).collect();
     for (turn, base) in bases.iter().enumerate() {
@@ -140,7 +141,7 @@ fn lines(
         let count = all.len();
         for (index, (name, line)) in all.into_iter().enumerate() {
             let has_turn = (index + turn * FEW) % count < FEW;
-            // Each costs a handshake there.
+            // Each of these costs a handshake.
             let wanted = if caller.handshake {
                 index == 0 && (profile::is_long() || turn % 4 == 0)
             } else {
@@ -154,7 +155,7 @@ fn lines(
     lines
 }
 
-/// What of its own a caller has not done: all of it passes, and the exec, which is there, is started and answers.
+/// Returns the granted calls that did not pass. A call on the exec, which exists, must also succeed.
 fn undone(site: &Site, caller: &Caller<'_>, passed: &[(RequestLine, u16)]) -> Vec<String> {
     let answers = |line: &RequestLine| {
         let own = passed.iter().filter(|(done, _)| done == line);
@@ -165,7 +166,7 @@ fn undone(site: &Site, caller: &Caller<'_>, passed: &[(RequestLine, u16)]) -> Ve
         let starts = line.target.ends_with("/start");
         let works = |status: &u16| match status {
             101 | 200 => true,
-            // Begun already.
+            // The exec has already started.
             status => starts && !site.has_new_exec() && *status != 404,
         };
         !answers.is_empty() && (caller.name != callers::EXEC || answers.iter().any(works))
@@ -199,7 +200,7 @@ async fn exactly_the_granted_calls_pass() {
     }
     println!("API {}, {} routes and granted calls: {counts}", site.fixture.version, bases.len());
     assert!(wrong.is_empty(), "{} are wrong: {wrong:#?}", wrong.len());
-    // The plugin's own log says the same: so many, and these.
+    // The plugin's log has exactly these requests.
     let total: usize = passed.values().sum();
     eventually("the log has what passed", || site.allowed().len() - before >= total);
     for line in &site.allowed()[before..] {
@@ -208,7 +209,7 @@ async fn exactly_the_granted_calls_pass() {
     }
     passed.retain(|_, times| *times > 0);
     assert!(passed.is_empty(), "passed the engine and not the plugin: {passed:#?}");
-    // All of it changed nothing.
+    // Nothing was changed.
     for id in [&site.fixture.ours, &site.fixture.victim] {
         assert_eq!(site.docker(&["inspect", "-f", "{{.State.Running}}", id]), "true");
     }

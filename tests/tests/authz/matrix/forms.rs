@@ -1,6 +1,8 @@
-//! Forms in the body of a granted request. The engine takes a value of a form before the same one of the target, so
-//! a form could type where only reading is granted. Judged by what reached the container and by what came out
-//! of it, not by what the plugin says.
+//! URL-encoded forms in the body of a granted request. The engine prefers a form value over the same value in the
+//! target, so a
+//! form could type with a read-only grant. The tests check what reached the container and what came out of it, not
+//! what the
+//! plugin says.
 
 use zun_tests::eventually::eventually;
 use zun_tests::tls::Identity;
@@ -14,13 +16,13 @@ const TEXT: &str = "Content-Type: text/plain\r\n";
 const JSON: &str = "Content-Type: application/json\r\n";
 const HIJACK: &str = "Connection: Upgrade\r\nUpgrade: tcp\r\n";
 
-/// A form as it is sent: headers and body.
+/// A request with a form: the end of its headers, and its body.
 struct Sent {
     name: &'static str,
     rest: String,
 }
 
-/// The same form (`a=1&b=2`) in every way that a body can be told to be one, and in some that are none.
+/// Returns the form (`a=1&b=2`) in every encoding that marks a body as a form, and in some that do not.
 fn forms(form: &str) -> Vec<Sent> {
     let sized = |headers: &str, body: &str| {
         format!("{headers}Content-Length: {}\r\n\r\n{body}", body.len())
@@ -83,7 +85,7 @@ fn request(line: &str, headers: &str, rest: &str) -> String {
     format!("{line} HTTP/1.1\r\nHost: x\r\n{headers}{rest}")
 }
 
-/// What the container has read so far.
+/// Returns what the container has read.
 fn read_by(site: &Site, id: &str) -> String {
     site.docker(&["exec", id, "cat", "/got"])
 }
@@ -107,7 +109,7 @@ async fn a_form_cannot_make_a_reader_type_or_read_old_output() {
             }
         }
     }
-    // What is typed by right comes behind all of it.
+    // Text typed with a read-write grant comes after all attempts.
     let keys = "detachKeys=%FF,%FE,%FD,%FC,%FB,%FA";
     let line = attach(&site, &id, &format!("stdin=1&stdout=1&stderr=1&{keys}"));
     let request = request(&line, HIJACK, "Content-Length: 0\r\n\r\n");
@@ -147,7 +149,7 @@ async fn a_form_cannot_change_a_size_or_end_a_wait() {
         let reader = grant(&site, &idle, "attach?mode=ro");
         let bytes = request(&wait, "", &rest);
         let answer = raw::exchange(&site.dialler, &reader, bytes.as_bytes()).await;
-        // -1 where the wait ended with its client.
+        // The status code is -1 if the wait ended with its client.
         if answer.contains("StatusCode\":0") {
             wrong.push(format!("{name}: the wait ended"));
         }
@@ -157,7 +159,7 @@ async fn a_form_cannot_change_a_size_or_end_a_wait() {
     site.close().await;
 }
 
-/// A tar with one file of some bytes.
+/// Returns a tar with one small file.
 fn tar(name: &str) -> String {
     let mut head = vec![0_u8; 512];
     let mut put =
@@ -196,7 +198,7 @@ async fn a_form_cannot_write_a_file_elsewhere() {
         assert_eq!(files(), before, "{kind}");
     }
     for Sent { name, rest } in forms(form) {
-        // What follows the form may be a tar, behind as much as the engine reads ahead.
+        // A tar after the form, behind more bytes than the engine reads ahead.
         let gap = "\0".repeat(16 << 10);
         let bytes = request(&line, "", &rest) + &gap + &tar("form-behind");
         raw::exchange(&site.dialler, &writer(), bytes.as_bytes()).await;

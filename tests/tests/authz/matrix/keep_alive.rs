@@ -1,4 +1,4 @@
-//! A connection that is kept from request to request, as long as the engine keeps it.
+//! An HTTP client with keep-alive.
 
 use std::time::{Duration, Instant};
 
@@ -11,32 +11,32 @@ use zun_tests::tls::{Dialler, Identity};
 use crate::authz::request::RequestLine;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// A certificate is shown for so long, and then another one: they are good for two minutes.
+/// A certificate is used for this time and then replaced. It is valid for two minutes.
 const FRESH: Duration = Duration::from_secs(50);
-/// The words of an engine whose plugin says no.
+/// The engine's message if the plugin refuses a request.
 const DENIED: &str = "authorization denied by plugin";
 const MOST: u64 = 64 << 10;
 
 type Stream = BufReader<TlsStream<TcpStream>>;
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// Cut before a byte of HTTP.
+    /// The handshake was refused.
     Handshake,
-    /// 403 by the plugin.
+    /// The plugin refused the request (403).
     Refused,
-    /// The engine knows no such route, so the plugin was not asked.
+    /// The engine does not know the route, so it did not ask the plugin (404).
     Unknown,
-    /// The request line was no HTTP to the engine.
+    /// The engine could not parse the request line.
     Malformed,
-    /// Sent elsewhere before the plugin was asked.
+    /// The engine redirected the request before it asked the plugin.
     Redirected(String),
-    /// Anything else: it got through.
+    /// The request passed, with this status.
     Passed(u16),
 }
 
-/// A client that dials where it must and asks.
+/// A client that dials again if the connection was closed or its certificate is too old.
 pub(super) struct KeepAliveClient<'a> {
     dialler: &'a Dialler,
     make: Box<dyn Fn() -> Option<Identity> + Send + 'a>,
@@ -60,7 +60,7 @@ impl<'a> KeepAliveClient<'a> {
         Self { dialler, make: Box::new(make), identity: None, made: None, open: None }
     }
 
-    /// Asks. A kept connection that turns out to be closed is dialled anew, once.
+    /// Sends a request. Dials once more if the connection turns out to be closed.
     pub(super) async fn send(&mut self, line: &RequestLine) -> Outcome {
         if self.made.is_none_or(|made| made.elapsed() > FRESH) {
             (self.identity, self.open) = ((self.make)(), None);
@@ -78,7 +78,7 @@ impl<'a> KeepAliveClient<'a> {
         self.send_on(BufReader::new(stream), line).await.unwrap_or(Outcome::Handshake)
     }
 
-    /// `None` where the connection ends before an answer.
+    /// Returns `None` if the connection ends before an answer.
     async fn send_on(&mut self, mut stream: Stream, line: &RequestLine) -> Option<Outcome> {
         stream.write_all(line.head().as_bytes()).await.ok()?;
         let answering = reply(&mut stream, line.method == "HEAD");
@@ -95,7 +95,7 @@ fn outcome(reply: Reply, line: &RequestLine) -> Outcome {
     match reply.status {
         403 if bodiless || reply.body.contains(DENIED) => Outcome::Refused,
         404 if bodiless || reply.body.contains("page not found") => Outcome::Unknown,
-        // Written by the engine's HTTP server before anything of the engine is asked.
+        // The engine's HTTP server answers these itself.
         400 | 501 | 505 if reply.body.is_empty() || is_plain(&reply) => Outcome::Malformed,
         301 | 307 | 308 => Outcome::Redirected(reply.location.unwrap_or_default()),
         status => Outcome::Passed(status),
@@ -124,7 +124,7 @@ async fn reply(stream: &mut Stream, bodiless: bool) -> Option<Reply> {
     let most = match length {
         _ if ends || chunked => 0,
         Some(length) => length.min(MOST),
-        // Without a length the end is the connection's.
+        // Without a length, the body ends with the connection.
         None if close => MOST,
         None => 0,
     };

@@ -1,5 +1,5 @@
-//! The listener under load: whoever has no right keeps nobody else from the engine. A tenth in `make test`,
-//! all in `make test-long`; every loop is bounded by a count.
+//! The listener under load: clients without a grant must not block the engine for others. `make test` runs a tenth and
+//! `make test-long` runs all.
 
 use std::time::{Duration, Instant};
 
@@ -14,10 +14,10 @@ use super::keep_alive::{KeepAliveClient, Outcome};
 use super::site::Site;
 use crate::authz::request::RequestLine;
 
-/// The engine's own socket answers within this, whatever goes on outside.
+/// Time within which the engine's unix socket must answer.
 const USABLE: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// At a time.
+/// Concurrent clients.
 const ABREAST: usize = 20;
 const MIB: usize = 1 << 20;
 
@@ -36,13 +36,12 @@ impl Load {
         Self { site, grant, resize: RequestLine::new("POST", target) }
     }
 
-    /// A grant that is good from now on.
+    /// Issues a grant that is valid from now.
     fn good(&self) -> Identity {
         self.site.forge.identity(&self.grant, |_| {})
     }
 
-    /// Both ways in still work: the unix socket for the machine, the granted call for its client. How long
-    /// the first took.
+    /// Checks that the unix socket and a granted call over TLS still work. Returns how long the first took.
     async fn is_usable(&self) -> Duration {
         let command = self.site.client().to_vec();
         let begun = Instant::now();
@@ -63,8 +62,8 @@ impl Load {
         TcpStream::connect(self.site.dialler.address).await.expect("a connection")
     }
 
-    /// Writes the same piece until so many bytes are gone or the engine has cut the connection. How many
-    /// it took.
+    /// Writes `piece` until `most` bytes are written or the engine has closed the connection. Returns the number of
+    /// bytes.
     async fn pour(
         mut stream: impl AsyncWriteExt + Unpin,
         first: &[u8],
@@ -80,7 +79,7 @@ impl Load {
                 gone += piece.len();
             }
         };
-        // An engine that neither reads nor closes has what it has.
+        // An engine that neither reads nor closes the connection is fine.
         drop(timeout(TIMEOUT, pouring).await);
         gone
     }
@@ -94,7 +93,7 @@ async fn slow_clients_do_not_block_the_engine() {
     let mut held = Vec::new();
     for number in 0..many {
         let mut stream = load.dial().await;
-        // Nothing, a byte, the beginning of a greeting.
+        // Nothing, one byte, or the beginning of a TLS hello.
         let part = match number % 3 {
             0 => &hello[..0],
             1 => &hello[..1],
@@ -107,7 +106,7 @@ async fn slow_clients_do_not_block_the_engine() {
     let good = load.good();
     for number in 0..many / 10 {
         let mut stream = load.site.dialler.dial(Some(&good)).await.expect("a handshake");
-        // The beginning of a head, and of a body that never comes.
+        // Part of a head, or a head whose body never comes.
         let head = load.resize.head();
         let part = if number % 2 == 0 {
             head.split_at(head.len() / 2).0.to_owned()

@@ -1,5 +1,6 @@
-//! The matrix: every route of the engine, by everybody who may come, in every spelling. Exactly the granted
-//! calls pass, and the plugin's own log says the same.
+//! The authorization matrix: every route of the engine, in every spelling, by every caller. Exactly the granted calls
+//! pass,
+//! and the plugin's log confirms it.
 //!
 //! ```text
 //!  routes ─▶ spellings ─┐
@@ -7,7 +8,7 @@
 //!  callers (who, with what right) ─┴─▶ product (the decision alone, all of it)
 //! ```
 //!
-//! What a caller may do is written out in `callers`, not taken from the code that is tried here.
+//! The calls that a caller may make are listed in `callers`, independent of the tested code.
 
 mod callers;
 mod engine;

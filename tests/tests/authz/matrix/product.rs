@@ -1,4 +1,5 @@
-//! The whole product on the plugin's decision alone: also what an engine never lets come so far.
+//! The whole product of callers and lines against the plugin's decision function, including lines that no engine would
+//! pass on.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +13,7 @@ use super::site::made_up;
 use super::spellings;
 use crate::authz::request::RequestLine;
 
-/// What the engine says of a caller's certificate, its line left out.
+/// Returns the engine's question for a caller's certificate, without a request line.
 fn certified(caller: &Caller<'_>) -> Question {
     let leaf = caller.identity().map(|identity| STANDARD.encode(identity.leaf_pem()));
     let named = leaf.is_some() && caller.name != callers::NAMELESS;
@@ -24,7 +25,7 @@ fn certified(caller: &Caller<'_>) -> Question {
     }
 }
 
-/// Tries a caller on every line. How many, and how many were allowed.
+/// Decides every line for a caller. Returns the number of lines and the number of allowed ones.
 fn decided(
     policy: &Policy,
     caller: &Caller<'_>,
@@ -46,7 +47,7 @@ fn decided(
 
 #[test]
 fn exactly_the_granted_calls_of_the_whole_product_are_allowed() {
-    // The version is one word in a target, and the engine's own is tried against the engine itself.
+    // A version differs only in one part of the target. The engine's own version is also tested against the engine.
     let versions: &[&str] = if profile::is_long() { &["1.41", "1.45"] } else { &["1.41"] };
     for version in versions {
         let directory = tempfile::tempdir().expect("a directory");
@@ -58,7 +59,7 @@ fn exactly_the_granted_calls_of_the_whole_product_are_allowed() {
         let bases = routes::bases(&fixture);
         let lines: Vec<_> = bases.iter().flat_map(|base| spellings::all(&fixture, base)).collect();
         let mut callers = callers::all(&fixture, &forge);
-        // A stolen certificate looks like the real one: its holder never gets past the handshake.
+        // To the plugin, a stolen certificate looks like the real one. The handshake stops its holder.
         callers.retain(|caller| caller.name != callers::STOLEN);
         let (policy, lines) = (&policy, &lines);
         let (tried, allowed) = std::thread::scope(|scope| {

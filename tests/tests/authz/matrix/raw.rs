@@ -1,4 +1,4 @@
-//! Bytes as they come, and all that is answered.
+//! Sends raw bytes and reads the whole answer.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use zun_tests::tls::{Dialler, Identity};
 
-/// For the next bytes: a stream that the engine took over does not end by itself.
+/// Timeout for the next bytes. A hijacked stream does not end by itself.
 const TIMEOUT: Duration = Duration::from_secs(3);
 const MOST: u64 = 1 << 20;
 
-/// Sends all, says that no more comes, and reads to the end. What ends early is no error.
+/// Sends the bytes, shuts down the sending side and reads to the end. An early end is not an error.
 pub(super) async fn exchange(dialler: &Dialler, identity: &Identity, bytes: &[u8]) -> String {
     let stream = dialler.dial(Some(identity)).await.expect("a handshake");
     talk(stream, bytes).await
 }
 
-/// The same on an open connection.
+/// Does the same on an open connection.
 pub(super) async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin, bytes: &[u8]) -> String {
     drop(stream.write_all(bytes).await);
     drop(stream.flush().await);
@@ -26,8 +26,9 @@ pub(super) async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin, bytes:
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Sends a request and, once it is answered, what is typed: what comes along with a request is lost to the engine where
-/// it takes the connection over.
+/// Sends a request, waits for the answer, and then types. The engine loses bytes that arrive with a request that
+/// hijacks the
+/// connection.
 pub(super) async fn type_in(
     dialler: &Dialler,
     identity: &Identity,
@@ -48,7 +49,7 @@ pub(super) async fn type_in(
     String::from_utf8_lossy(&answer).into_owned() + &talk(stream, typed.as_bytes()).await
 }
 
-/// The statuses of all answers, in their order.
+/// Returns the status of every answer, in order.
 pub(super) fn statuses(answer: &str) -> Vec<u16> {
     let heads = answer.split("HTTP/1.").skip(1);
     heads.filter_map(|head| head.get(2..5)?.parse().ok()).collect()

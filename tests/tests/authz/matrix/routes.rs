@@ -1,4 +1,4 @@
-//! The list of the engine's routes, and the lines that they are tried with.
+//! The list of the engine's routes, and the request lines for them.
 
 use zun_common::grant::ApiVersion;
 
@@ -10,25 +10,25 @@ const LIST: &str = include_str!("../../../data/engine-routes.txt");
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Route {
     pub(super) method: String,
-    /// With the list's placeholders.
+    /// The path, with placeholders.
     pub(super) path: String,
     since: ApiVersion,
-    /// Not every build has it.
+    /// Whether some builds of the engine lack it.
     pub(super) maybe: bool,
 }
 
-/// A method and a target without the version before it.
+/// A method and a target without the API version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Base {
     pub(super) method: String,
     pub(super) target: String,
-    /// The engine must know it: plain, it is refused by the plugin and is not unknown.
+    /// The engine must know it: in its plain spelling the plugin refuses it, instead of a 404.
     pub(super) known: bool,
-    /// It is about a console: all spellings are tried in every run.
+    /// It is a console route, so every run tries all its spellings.
     pub(super) console: bool,
 }
 
-/// All routes of the list.
+/// Returns all routes of the list.
 pub(super) fn all() -> Vec<Route> {
     let lines = LIST.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.map(route).collect()
@@ -49,7 +49,7 @@ fn route(line: &str) -> Route {
     route
 }
 
-/// Every route about the fixture's container and exec, and every call that some grant of the fixture is good for.
+/// Returns every route with the fixture's container and exec, and every call that some grant of the fixture allows.
 pub(super) fn bases(fixture: &Fixture) -> Vec<Base> {
     let routes = all().into_iter().map(|route| {
         let target = route

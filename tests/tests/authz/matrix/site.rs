@@ -1,18 +1,19 @@
-//! The engine that the matrix is played on: a private one, or one that stands elsewhere.
+//! The engine that the matrix runs against: a private one, or an existing one.
 //!
-//! For one elsewhere, on whose host `zun-authz` guards a TLS listener, set
+//! For an existing engine with `zun-authz` and a TLS listener, set
 //!
 //! | variable | value |
 //! |---|---|
 //! | `ZUN_TEST_SITE` | `ADDRESS:PORT` of the listener |
 //! | `ZUN_TEST_SITE_HOST` | the host's name, in grants and in its certificate |
-//! | `ZUN_TEST_SITE_API` | the version of the API that its zun-authz is told, such as `1.45` |
-//! | `ZUN_TEST_SITE_CA` | a directory with the authority's `ca.pem` and `ca.key` |
-//! | `ZUN_TEST_SITE_DOCKER` | the words that run Docker's client there, such as `docker exec compute2 docker` |
-//! | `ZUN_TEST_SITE_LOG` | the words that print the plugin's log, such as `docker exec compute2 journalctl -u zun-authz -o cat` |
+//! | `ZUN_TEST_SITE_API` | the API version of its zun-authz, such as `1.45` |
+//! | `ZUN_TEST_SITE_CA` | a directory with the CA's `ca.pem` and `ca.key` |
+//! | `ZUN_TEST_SITE_DOCKER` | the command that runs Docker's client there, such as `docker exec compute2 docker` |
+//! | `ZUN_TEST_SITE_LOG` | the command that prints the plugin's log, such as `docker exec compute2 journalctl -u zun-authz -o cat` |
 //! | `ZUN_TEST_SITE_IMAGE` | an image there with `sh` |
 //!
-//! and run `cargo test --test authz matrix -- --test-threads 1`: all tests use the same two names there.
+//! and run `cargo test --test authz matrix -- --test-threads 1`, because all tests use the same two container names
+//! there.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -39,7 +40,7 @@ enum Log {
     Command(Vec<String>),
 }
 
-/// A line of the plugin's log that says that a request may pass.
+/// A line of the plugin's log about an allowed request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Allowed {
     pub(super) grant: String,
@@ -48,7 +49,7 @@ pub(super) struct Allowed {
 }
 
 impl Site {
-    /// The given one, or a private one.
+    /// Returns the existing engine that the environment names, or starts a private one.
     pub(super) async fn open() -> Self {
         match variable("") {
             Some(address) => Self::given(&address),
@@ -82,19 +83,19 @@ impl Site {
             (split_words(&variable("_DOCKER")), Log::Command(split_words(&variable("_LOG"))));
         let image = variable("_IMAGE");
         let mut fixture = fixture(&docker, &dialler.name, &variable("_API"), &image);
-        // Docker's client makes none that is not begun.
+        // Docker's client cannot create an exec without starting it.
         self::docker(&docker, &["exec", "--detach", "--tty", &fixture.ours, "sh"]);
         let first = ["inspect", "-f", "{{index .ExecIDs 0}}", &fixture.ours];
         fixture.exec = self::docker(&docker, &first);
         Self { dialler, forge, fixture, docker, image, log, bench: None }
     }
 
-    /// Docker's client on the engine's unix socket; its stdout.
+    /// Runs Docker's client on the engine's unix socket and returns its stdout.
     pub(super) fn docker(&self, arguments: &[&str]) -> String {
         docker(&self.docker, arguments)
     }
 
-    /// One more container of the site's image, without network; its id.
+    /// Starts another container of the site's image without network and returns its id.
     pub(super) fn container(&self, verb: &[&str], name: &str, command: &[&str]) -> String {
         if !self
             .docker(&["ps", "--all", "--quiet", "--filter", &format!("name=^{name}$")])
@@ -106,24 +107,24 @@ impl Site {
         self.docker(&[verb, &options, command].concat())
     }
 
-    /// The fixture's exec is not begun yet.
+    /// Returns whether the fixture's exec has not started yet.
     pub(super) const fn has_new_exec(&self) -> bool {
         self.bench.is_some()
     }
 
-    /// The words of Docker's client.
+    /// Returns the command of Docker's client.
     pub(super) fn client(&self) -> &[String] {
         &self.docker
     }
 
-    /// Every request by TLS that the plugin has let through.
+    /// Returns every request over TLS that the plugin has allowed.
     pub(super) fn allowed(&self) -> Vec<Allowed> {
         let lines = self.log();
         let lines = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         lines.filter_map(|line| allowed(&line)).collect()
     }
 
-    /// The plugin's log, of which no line may be lost.
+    /// Returns the plugin's log. No line may be missing.
     pub(super) fn log(&self) -> String {
         let text = match &self.log {
             Log::File(file) => std::fs::read_to_string(file).expect("the plugin's log"),
@@ -158,7 +159,7 @@ fn fixture(command: &[String], host: &str, version: &str, image: &str) -> Fixtur
         let made = ["run", "--detach", "--interactive", "--tty", "--network", "none", "--name"];
         docker(command, &[&made[..], &[name, image, "sh"]].concat())
     };
-    // What a run that was cut off left.
+    // Left over from an interrupted run.
     if !docker(command, &["ps", "--all", "--quiet", "--filter", "name=^matrix-"]).is_empty() {
         docker(command, &["rm", "--force", "matrix-ours", "matrix-victim"]);
     }
@@ -183,7 +184,7 @@ fn split_words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-/// Where the list of routes and everything else is judged without an engine.
+/// Returns a fixture for tests without an engine.
 pub(super) fn made_up(directory: &Path) -> (Fixture, Forge) {
     zun_api::ca::Authority::init(directory).expect("an authority");
     let fixture = Fixture {

@@ -1,5 +1,6 @@
-//! A good grant, and requests hidden in what goes with a granted one: in headers, bodies, pipelines and
-//! other protocols. The plugin's log says what passed, by each case's own grant.
+//! Request smuggling with a valid grant: requests hidden in headers, bodies, pipelines and other protocols of a
+//! granted one.
+//! Each case has its own grant, so the plugin's log shows what passed.
 
 use std::time::{Duration, Instant};
 
@@ -11,14 +12,14 @@ use super::site::Site;
 
 const LAG: Duration = Duration::from_secs(20);
 
-/// What is sent, and how many granted calls may pass by it: at least, at most.
+/// The bytes to send, and the minimum and maximum number of granted calls that may pass.
 struct Case {
     name: String,
     bytes: Vec<u8>,
     passes: (usize, usize),
 }
 
-/// The granted request of all cases, and forbidden ones.
+/// The granted request and the forbidden request of all cases.
 struct Requests {
     good: String,
     good_target: String,
@@ -42,12 +43,12 @@ impl Requests {
         }
     }
 
-    /// The granted request with other headers and a body.
+    /// Returns the granted request with other headers and a body.
     fn with(&self, headers: &str, body: &str) -> String {
         format!("POST {} HTTP/1.1\r\nHost: x\r\n{headers}\r\n{body}", self.good_target)
     }
 
-    /// The forbidden request with more headers.
+    /// Returns the forbidden request with more headers.
     fn forbidden(&self, headers: &str) -> String {
         format!("GET {} HTTP/1.1\r\nHost: x\r\n{headers}\r\n", self.bad_target)
     }
@@ -251,7 +252,7 @@ fn identity(site: &Site, id: &str) -> Identity {
     site.forge.identity(&grant, |params| params.distinguished_name = common_name(id))
 }
 
-/// What the plugin let through by this grant.
+/// Returns the requests that the plugin allowed with this grant.
 fn passed_by(site: &Site, id: &str) -> Vec<(String, String)> {
     let all = site.allowed().into_iter().filter(|line| line.grant == id);
     all.map(|line| (line.method, line.target)).collect()
@@ -277,11 +278,11 @@ async fn nothing_gets_through_hidden_in_a_granted_request() {
         let id = format!("hidden-{number}");
         let answer = raw::exchange(&site.dialler, &identity(&site, &id), bytes).await;
         let statuses = raw::statuses(&answer);
-        // 2xx and 3xx but the redirects that come before the plugin.
+        // 2xx and 3xx, except redirects that come before the plugin is asked.
         let good = statuses.iter().filter(|status| matches!(status, 101 | 200 | 204)).count();
         let begun = Instant::now();
         let mut passed = passed_by(&site, &id);
-        // The log may lag behind the answer.
+        // The log may be later than the answer.
         while passed.len() < good && begun.elapsed() < LAG {
             passed = passed_by(&site, &id);
         }
@@ -307,7 +308,7 @@ async fn options_requests_get_an_empty_answer_from_the_http_server() {
     let site = Site::open().await;
     let bytes = b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n";
     let answer = raw::exchange(&site.dialler, &identity(&site, "star"), bytes).await;
-    // The engine's own code, and so the plugin, is not reached.
+    // The request does not reach the engine's handlers, and so not the plugin.
     assert_eq!(raw::statuses(&answer), [200], "{answer}");
     assert!(answer.contains("Content-Length: 0\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
     assert!(passed_by(&site, "star").is_empty());
@@ -342,7 +343,7 @@ async fn http_2_is_not_offered() {
     assert_ne!(agreed, Some(b"h2".to_vec()));
     let answer = raw::talk(stream, requests.bad.as_bytes()).await;
     assert_eq!(raw::statuses(&answer), [403], "{answer}");
-    // A client that speaks nothing else is refused, or not understood.
+    // A client that speaks only HTTP/2 is refused or not understood.
     if let Ok(stream) = site.dialler.dial_offering(Some(&identity), &protocols[..1]).await {
         let bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
         let answer = raw::talk(stream, bytes).await;

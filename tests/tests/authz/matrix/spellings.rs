@@ -1,4 +1,4 @@
-//! All the ways to write a request line that might be taken for another one.
+//! Spellings of a request line that a server might mistake for another line.
 
 use std::collections::HashSet;
 
@@ -6,10 +6,10 @@ use super::callers::Fixture;
 use super::routes::Base;
 use crate::authz::request::RequestLine;
 
-/// A way to write a target. Where it makes no difference the same line comes out, and is tried once.
+/// A spelling of a target. If it makes no difference, the result is the same line and is tried once.
 type Spelling = (&'static str, fn(&Fixture, &str) -> String);
 
-/// Methods beside the route's own.
+/// Methods to try besides the route's own.
 const METHODS: [&str; 10] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "post", "XPOST"];
 
@@ -137,12 +137,12 @@ const SPELLINGS: &[Spelling] = &[
     ("a long tail", |fixture, target| format!("{}{target}#{}", fixture.prefix(), "x".repeat(8000))),
 ];
 
-/// The plain line of a base.
+/// Returns the plain line of a base.
 pub(super) fn plain(fixture: &Fixture, base: &Base) -> RequestLine {
     RequestLine::new(&base.method, format!("{}{}", fixture.prefix(), base.target))
 }
 
-/// Every spelling of a base, each line once, the plain one first.
+/// Returns every spelling of a base, the plain one first, without duplicates.
 pub(super) fn all(fixture: &Fixture, base: &Base) -> Vec<(&'static str, RequestLine)> {
     let plain = plain(fixture, base);
     let others = SPELLINGS
@@ -158,7 +158,7 @@ pub(super) fn all(fixture: &Fixture, base: &Base) -> Vec<(&'static str, RequestL
         .collect()
 }
 
-/// A line that a read-write grant on our container is good for.
+/// Returns a line that a read-write grant on our container allows.
 fn granted_line(fixture: &Fixture) -> String {
     format!("{}/containers/{}/resize?h=24&w=80", fixture.prefix(), fixture.ours)
 }
@@ -167,7 +167,7 @@ fn versioned(before_minor: &str, fixture: &Fixture, target: &str) -> String {
     format!("/v{}.{before_minor}{}{target}", fixture.version.major, fixture.version.minor)
 }
 
-/// The path, and the query with its mark.
+/// Splits a target into the path and the query with its `?`.
 fn split(target: &str) -> (&str, &str) {
     target.split_at(target.find('?').unwrap_or(target.len()))
 }
