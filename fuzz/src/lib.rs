@@ -1,5 +1,6 @@
-//! What must hold for whatever bytes come. Each function takes one input and panics where a promise is broken;
-//! `fuzz/targets` gives them to libFuzzer, and a test replays the corpus.
+//! Checks for untrusted input. Each function takes one input and panics if a check fails. `fuzz/targets` passes them
+//! to libFuzzer,
+//! and a test replays the corpus.
 
 use std::sync::LazyLock;
 
@@ -12,15 +13,15 @@ use zun_compute::authz::{
     read_unverified,
 };
 
-/// An authority whose key is lost; the corpus has a grant that it signed.
-const CA: &[u8] = include_bytes!("../ca.pem");
-/// When that grant is good.
+/// A CA certificate. Its key was deleted after it signed the grants of the corpus.
+const AUTHORITY: &[u8] = include_bytes!("../authority.pem");
+/// A time at which those grants are valid.
 const NOW: i64 = 1_800_000_000;
 const HOST: &str = "compute1";
 const VERSION: ApiVersion = ApiVersion { major: 1, minor: 41 };
-/// The longest that a grant is good for, in seconds.
+/// The longest lifetime of a grant, in seconds.
 const LONGEST_GRANT: i64 = 180;
-/// The most that one string may leave of itself.
+/// The longest string that may remain after filtering, in bytes.
 const LONGEST_STRING: usize = 20 << 10;
 
 static POLICY: LazyLock<Policy> = LazyLock::new(|| Policy {
@@ -29,8 +30,8 @@ static POLICY: LazyLock<Policy> = LazyLock::new(|| Policy {
     cas: TrustedCas::from_pem(CA).expect("an authority"),
 });
 
-/// The body of the engine's request. The first byte says where it is cut in two on its way.
-pub fn request(bytes: &[u8]) {
+/// Checks the body of an authorization request from the engine. The first byte says where to split it into two chunks.
+pub fn question(bytes: &[u8]) {
     let Some((cut, body)) = bytes.split_first() else { return };
     let whole = truncated(&[body]);
     let (first, second) = body.split_at(body.len() * usize::from(*cut) / 256);
@@ -60,12 +61,12 @@ pub fn request(bytes: &[u8]) {
     }
 }
 
-/// Nothing is said of the body, or it is the start of an exec and the word is JSON.
-fn is_no_form(request: &[u8], target: &str) {
-    // In what is left out, a request may have what is no text.
-    let text = String::from_utf8_lossy(request);
-    let Ok(request) = serde_json::from_str::<Value>(&text) else { return };
-    let headers = request.get("RequestHeaders").and_then(Value::as_object);
+/// Asserts that the request has no content type, except JSON at the start of an exec.
+fn is_no_form(question: &[u8], target: &str) {
+    // Omitted parts of the request may have left invalid UTF-8.
+    let text = String::from_utf8_lossy(question);
+    let Ok(question) = serde_json::from_str::<Value>(&text) else { return };
+    let headers = question.get("RequestHeaders").and_then(Value::as_object);
     for (name, value) in headers.into_iter().flatten() {
         if name.eq_ignore_ascii_case("content-type") {
             assert!(target.starts_with("/v1.41/exec/") && target.ends_with("/start"), "{target}");
@@ -82,16 +83,16 @@ fn truncated(chunks: &[&[u8]]) -> Vec<u8> {
     kept
 }
 
-/// The file of authorities.
-pub fn trusted_cas(bytes: &[u8]) {
-    if let Some(all) = TrustedCas::from_pem(bytes) {
+/// Checks the file of CA certificates.
+pub fn authorities(bytes: &[u8]) {
+    if let Some(all) = Authorities::from_pem(bytes) {
         assert!(all.count() > 0);
         let labels = String::from_utf8_lossy(bytes).matches("BEGIN CERTIFICATE").count();
         assert!(all.count() <= labels);
     }
 }
 
-/// A client's certificate: in DER, and in whatever the bytes are, as the engine tells it.
+/// Checks a client certificate: as DER, and in the encodings that the engine may send.
 pub fn certificate(bytes: &[u8]) {
     if let Ok(granted) = read_unverified(bytes) {
         is_whole(&granted);
@@ -117,7 +118,7 @@ fn is_whole(granted: &Granted) {
     assert_eq!(granted.grant.to_string().parse(), Ok(granted.grant.clone()));
 }
 
-/// Three lines: a grant, a method, a target.
+/// Checks three lines: a grant, a method and a target.
 pub fn line(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let mut lines = text.splitn(3, '\n');
@@ -130,7 +131,7 @@ pub fn line(bytes: &[u8]) {
     }
 }
 
-/// A line that may pass, checked by words written out here.
+/// Asserts that an allowed line is one of the lines listed here, independent of the tested code.
 fn is_exact(grant: &Grant, method: &str, target: &str) {
     let uri = grant.to_string();
     let (_, thing) = uri.strip_prefix("zun://").and_then(|rest| rest.split_once('/')).expect("one");
@@ -177,7 +178,7 @@ fn reads(path: &str, is: &impl Fn(&str) -> bool) -> bool {
             .any(|condition| is(&format!("POST {path}/wait?condition={condition}")))
 }
 
-/// Seven keys in their order, each with a value of its kind in its only spelling.
+/// Returns whether the query has the seven keys in order, each with a valid value in its canonical spelling.
 fn is_logs(query: &str) -> bool {
     let keys = ["follow", "stdout", "stderr", "timestamps", "since", "until", "tail"];
     let pairs: Vec<_> = query.split('&').filter_map(|pair| pair.split_once('=')).collect();
@@ -201,7 +202,8 @@ fn is_logs(query: &str) -> bool {
         && pairs.iter().enumerate().all(good)
 }
 
-/// An absolute path, of which only what must be is encoded, in large digits; no zero byte.
+/// Returns whether the text is an absolute path with canonical percent-encoding: only where needed, upper-case, no
+/// zero byte.
 fn is_path(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
     let digit = |byte: u8| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte);

@@ -212,7 +212,7 @@ impl Cluster {
             listener: Some(listener),
             runtime: PrivateEngine::runtime_for(version, &binary("zun-authz")),
         };
-        let engine = PrivateEngine::start(&engine).await.expect("an engine of its own");
+        let engine = PrivateEngine::start(&engine).await.expect("a private engine");
         copy_image(&engine.socket());
         let proxy = match self.front {
             Front::Direct => None,
@@ -310,7 +310,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if self.0.kill().is_ok() && self.0.wait().is_err() {
-            eprintln!("a service could not be waited for");
+            eprintln!("cannot wait for a service");
         }
     }
 }

@@ -65,7 +65,7 @@ const CLOSED: &str = "auth: { htpasswd: { realm: zun, path: nobody } }\n";
 
 fn serve(directory: &Path, address: SocketAddr, authorization: &str) -> Child {
     let program = std::env::var_os("ZUN_TEST_REGISTRY")
-        .expect("ZUN_TEST_REGISTRY names no program: run the tests with `make test`");
+        .expect("ZUN_TEST_REGISTRY names no program; run the tests with `make test`");
     let text = format!(
         "version: 0.1\nlog: {{ level: error }}\nstorage: {{ filesystem: {{ rootdirectory: held }} }}\n\
          http: {{ addr: '{address}' }}\n{authorization}"
@@ -85,6 +85,6 @@ fn serve(directory: &Path, address: SocketAddr, authorization: &str) -> Child {
 
 fn end(process: &mut Child) {
     if process.kill().is_ok() && process.wait().is_err() {
-        eprintln!("docker-registry could not be waited for");
+        eprintln!("cannot wait for docker-registry");
     }
 }

@@ -13,7 +13,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
-        assert!(begun.elapsed() < TIMEOUT, "after {TIMEOUT:?} it is still not so that {what}");
+        assert!(begun.elapsed() < TIMEOUT, "timed out after {TIMEOUT:?} waiting until {what}");
         std::thread::park_timeout(POLL_INTERVAL);
     }
 }
@@ -31,7 +31,7 @@ pub async fn eventually_some<T, F: Future<Output = Option<T>>>(
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(begun.elapsed() < TIMEOUT, "after {TIMEOUT:?} it is still not so that {what}");
+        assert!(begun.elapsed() < TIMEOUT, "timed out after {TIMEOUT:?} waiting until {what}");
         tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

@@ -79,7 +79,7 @@ impl Pty {
             .stdout(stdio())
             .stderr(stdio())
             .spawn()
-            .expect("setsid of util-linux runs the binary");
+            .expect("setsid of util-linux runs the program");
         drop(slave);
         let screen = Arc::new(Screen::default());
         let watcher = watch(File::from(master.try_clone().expect("another handle")), &screen);
@@ -145,7 +145,7 @@ impl Pty {
         shown.ended = true;
         drop(shown);
         if let Some(watcher) = self.watcher.take() {
-            watcher.join().expect("the watcher ends");
+            watcher.join().expect("the reader thread ends");
         }
     }
 
@@ -156,14 +156,14 @@ impl Pty {
     /// Sends the program a signal.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, signal).expect("the binary runs");
+        rustix::process::kill_process(pid, signal).expect("the program runs");
     }
 
     /// Returns whether the program is stopped, as by ctrl-z in a shell.
     pub fn is_stopped(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
         // The state follows the name, which is in brackets and may contain any character.
-        stat.expect("the binary runs")
+        stat.expect("the program runs")
             .rsplit_once(") ")
             .is_some_and(|(_, rest)| rest.starts_with('T'))
     }
@@ -181,7 +181,7 @@ impl Pty {
         while !shown.ended {
             let left = until.saturating_duration_since(Instant::now());
             let whole = String::from_utf8_lossy(&shown.bytes).into_owned();
-            assert!(!left.is_zero(), "the binary did not end; the terminal shows:\n{whole}");
+            assert!(!left.is_zero(), "the program did not end; the terminal shows:\n{whole}");
             shown = self
                 .screen
                 .changed
@@ -197,7 +197,7 @@ impl Pty {
 impl Drop for Pty {
     fn drop(&mut self) {
         if self.child.kill().is_ok() && self.child.wait().is_err() {
-            eprintln!("the binary on the terminal could not be waited for");
+            eprintln!("cannot wait for the program on the terminal");
         }
     }
 }

@@ -212,7 +212,7 @@ impl std::fmt::Display for BasicAuthorization<'_> {
 fn variable(name: &str) -> String {
     std::env::var_os(name)
         .and_then(|value| value.into_string().ok())
-        .unwrap_or_else(|| panic!("{name} is not set: run the tests through `make test`"))
+        .unwrap_or_else(|| panic!("{name} is not set: run the tests with `make test`"))
 }
 
 fn address(url: &Url) -> SocketAddr {

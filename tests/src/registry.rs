@@ -225,7 +225,7 @@ fn store(layers: Vec<Vec<u8>>) -> (Store, String) {
 fn digest(content: &[u8]) -> String {
     let mut text = "sha256:".to_owned();
     for byte in Sha256::digest(content) {
-        write!(text, "{byte:02x}").expect("a text takes all");
+        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
     }
     text
 }

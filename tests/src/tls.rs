@@ -44,9 +44,9 @@ impl Identity {
     }
 
     /// Issues a grant as zun-api does, for a new key.
-    pub fn granted(authority: &Authority, grant: &Grant, id: &str, now: DateTime<Utc>) -> Self {
+    pub fn granted(ca: &Authority, grant: &Grant, id: &str, now: DateTime<Utc>) -> Self {
         let request = signing_request("client", Vec::new()).expect("a request");
-        let issued = authority.grant(&request.csr, grant, id, now).expect("a grant");
+        let issued = ca.grant(&request.csr, grant, id, now).expect("a grant");
         Self::from_pem(&issued.certificate, request.key.expose())
     }
 
@@ -66,7 +66,7 @@ impl Identity {
     }
 
     /// Returns a forge that signs with this certificate as if it were a CA.
-    pub fn as_authority(&self) -> Forge {
+    pub fn as_ca(&self) -> Forge {
         let key = KeyPair::try_from(self.key.secret_der()).expect("a key");
         let leaf = self.chain.first().expect("a certificate");
         let ca_pem = String::new();
@@ -121,11 +121,10 @@ pub struct Forge {
 impl Forge {
     /// Reads the key of a real CA.
     pub fn of(directory: &Path) -> Self {
-        let read =
-            |name| std::fs::read_to_string(directory.join(name)).expect("an authority's file");
+        let read = |name| std::fs::read_to_string(directory.join(name)).expect("a CA file");
         let ca_pem = read(zun_api::ca::CERTIFICATE_FILE);
         let key = KeyPair::from_pem(&read(zun_api::ca::KEY_FILE)).expect("a key");
-        Self { issuer: Issuer::from_ca_cert_pem(&ca_pem, key).expect("an authority"), ca_pem }
+        Self { issuer: Issuer::from_ca_cert_pem(&ca_pem, key).expect("a CA"), ca_pem }
     }
 
     /// Creates another CA with this name.
@@ -142,7 +141,7 @@ impl Forge {
     #[must_use]
     pub fn double_of(&self) -> Self {
         let key = KeyPair::generate().expect("a key");
-        let issuer = Issuer::from_ca_cert_pem(&self.ca_pem, key).expect("an authority");
+        let issuer = Issuer::from_ca_cert_pem(&self.ca_pem, key).expect("a CA");
         Self { issuer, ca_pem: self.ca_pem.clone() }
     }
 
@@ -226,7 +225,7 @@ impl Dialler {
         let mut roots = RootCertStore::empty();
         roots
             .add(CertificateDer::from_pem_slice(self.ca.as_bytes()).expect("a certificate"))
-            .expect("an authority");
+            .expect("a CA");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let trusting = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()

@@ -39,7 +39,7 @@ impl ZunCli {
     /// Returns the CLI for the standalone of this test run.
     pub fn shared() -> Self {
         let file = std::env::var_os("ZUN_TEST_STANDALONE").expect(
-            "ZUN_TEST_STANDALONE names no environment file: run the tests with `make test`",
+            "ZUN_TEST_STANDALONE names no environment file; run the tests with `make test`",
         );
         Self::from_file(Path::new(&file))
     }
@@ -192,7 +192,7 @@ impl Drop for Name {
             && !finished.stderr.contains("404")
             && !finished.stderr.contains("found")
         {
-            eprintln!("{} was not removed: {}", self.name, finished.stderr);
+            eprintln!("cannot remove the container {}: {}", self.name, finished.stderr);
         }
     }
 }

@@ -115,13 +115,16 @@ async fn an_agent_killed_while_it_creates_leaves_exactly_one_container() {
         command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("zun runs")
     };
     let clients: Vec<_> = names.iter().map(create).collect();
-    eventually("all of them are asked for", || {
+    eventually("all of them are requested", || {
         zun.must(&["list", "--format", "json"]).matches("once-").count() >= 8
     });
     cluster.end_agent(0, Signal::KILL);
     cluster.start_agent(0);
     for mut client in clients {
-        assert!(client.wait().expect("zun ends").success(), "the client sees its container made");
+        assert!(
+            client.wait().expect("zun ends").success(),
+            "the client sees its container created"
+        );
     }
     for name in &names {
         eventually("it is created", || zun.field(name, "status") == "Created");

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     };
     match put(results.iter().map(Path::new), Path::new(document)) {
         Ok(count) => {
-            println!("{}: wrote the table of {count} runs", Path::new(document).display());
+            println!("wrote the results of {count} runs to {}", Path::new(document).display());
             ExitCode::SUCCESS
         }
         Err(text) => {
@@ -37,7 +37,7 @@ fn put<'a>(results: impl Iterator<Item = &'a Path>, document: &Path) -> Result<u
         }
     }
     let text = read(document)?;
-    let marked = || format!("{} lacks one of the two markers", document.display());
+    let marked = || format!("{} does not contain both marks", document.display());
     let (before, rest) = text.split_once(BEGIN).ok_or_else(marked)?;
     let (_former, after) = rest.split_once(END).ok_or_else(marked)?;
     let text = format!("{before}{BEGIN}\n{}\n{END}{after}", table(&findings));

@@ -59,7 +59,7 @@ impl Drop for Recorder {
         let file = std::fs::File::options().create(true).append(true).open(&path);
         let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
         if let Err(cause) = written {
-            eprintln!("cannot write the finding to {}: {cause}", path.display());
+            eprintln!("cannot append the result to {}: {cause}", path.display());
         }
     }
 }

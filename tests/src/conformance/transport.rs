@@ -86,12 +86,12 @@ async fn next(deliveries: &mut Deliveries) -> Delivery {
 
 async fn nothing_comes(deliveries: &mut Deliveries) {
     let came = timeout(SHORT, deliveries.recv()).await;
-    assert!(came.is_err(), "nothing should come, but {came:?}");
+    assert!(came.is_err(), "unexpected message: {came:?}");
 }
 
 fn answer(mut delivery: Delivery, body: impl Into<Bytes>) {
     let reply = delivery.reply.take().expect("a reply is asked for");
-    reply.send(body.into()).expect("the carrier takes the reply");
+    reply.send(body.into()).expect("the transport accepts the reply");
     delivery.dispose(Disposal::Done);
 }
 
@@ -235,7 +235,10 @@ pub async fn a_finished_message_is_not_redelivered(broker: &impl Broker) {
     }
     publish(&client, commands(), "third").await;
     let third = next(&mut deliveries).await;
-    assert_eq!(third.body, "third", "the second is settled: the third is within the prefetch");
+    assert_eq!(
+        third.body, "third",
+        "the second is acknowledged, so the third is within the prefetch"
+    );
     leaving.close().await;
     drop(third);
     let mut deliveries = client.consume(commands(), 5).await.expect("deliveries");

@@ -234,7 +234,7 @@ pub async fn eventually_some<T, F: Future<Output = Option<T>>>(
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(begun.elapsed() < Duration::from_secs(20), "it is not so that {what}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "timed out waiting until {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -255,7 +255,7 @@ fn hide(value: &mut Value, name: &str) {
                 "UUID".clone_into(text);
             } else if name.ends_with("_at") || name == "last_seen_up" {
                 chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.6f")
-                    .expect("Zun's form");
+                    .expect("Zun's JSON format");
                 "TIME".clone_into(text);
             } else if name == "href" || name == "next" {
                 *text = plain_address(text);

@@ -20,7 +20,7 @@ async fn a_report_wakes_the_waiter() {
         agent.report(id, Status::Running, |_| {}).await;
     });
     assert_eq!(shown.expect(200).json()["status"], json!("Running"));
-    assert!(begun.elapsed() < Duration::from_secs(10), "it was not the time that ended it");
+    assert!(begun.elapsed() < Duration::from_secs(10), "it must not end by timeout");
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn a_wait_for_any_change_sees_pull_progress() {
         report(5).await;
     });
     assert_eq!(shown.expect(200).json()["image_pull"], pull(5));
-    assert!(begun.elapsed() < Duration::from_secs(10), "it was not the time that ended it");
+    assert!(begun.elapsed() < Duration::from_secs(10), "it must not end by timeout");
     agent.report(id, Status::Created, |_| {}).await;
     api.until(id, Status::Created).await;
     let shown = api.get(ANN, &format!("/v1/containers/{id}")).await.json();

@@ -25,7 +25,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(super) struct Bench {
     engine: PrivateEngine,
-    pub(super) authority: Authority,
+    pub(super) ca: Authority,
     pub(super) forge: Forge,
     pub(super) dialler: Dialler,
     pub(super) version: ApiVersion,
@@ -36,9 +36,9 @@ pub(super) struct Bench {
 impl Bench {
     pub(super) async fn start() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let authority_directory = directory.path().join("ca");
-        let authority = Authority::init(&authority_directory).expect("an authority");
-        let forge = Forge::of(&authority_directory);
+        let ca_directory = directory.path().join("ca");
+        let ca = Authority::init(&ca_directory).expect("a CA");
+        let forge = Forge::of(&ca_directory);
         let notify = directory.path().join("notes");
         let notes = UnixDatagram::bind(&notify).expect("a socket");
         notes.set_read_timeout(Some(TIMEOUT)).expect("a time-out");
@@ -49,11 +49,11 @@ impl Bench {
             api_version: version,
             notify: Some(notify),
         };
-        let listener = listener(directory.path(), &authority, plugin);
+        let listener = listener(directory.path(), &ca, plugin);
         let dialler = Dialler {
             address: listener.address,
             name: HOST.to_owned(),
-            ca: authority.certificate_pem().to_owned(),
+            ca: ca.certificate_pem().to_owned(),
         };
         let settings = EngineSettings {
             directory: directory.path().join("engine"),
@@ -61,7 +61,7 @@ impl Bench {
             runtime: None,
         };
         let engine = PrivateEngine::start(&settings).await.expect("a private engine");
-        let bench = Self { engine, authority, forge, dialler, version, notes, directory };
+        let bench = Self { engine, ca, forge, dialler, version, notes, directory };
         bench.import();
         bench
     }
@@ -89,7 +89,7 @@ impl Bench {
         vec!["docker".to_owned(), "-H".to_owned(), socket]
     }
 
-    pub(super) fn authority_directory(&self) -> PathBuf {
+    pub(super) fn ca_directory(&self) -> PathBuf {
         self.directory.path().join("ca")
     }
 
@@ -170,7 +170,7 @@ impl Bench {
 
     /// Issues a grant as zun-api does.
     pub(super) fn granted(&self, grant: &Grant, id: &str) -> Identity {
-        Identity::granted(&self.authority, grant, id, Utc::now())
+        Identity::granted(&self.ca, grant, id, Utc::now())
     }
 
     /// Waits for the plugin's next notification.
@@ -188,12 +188,12 @@ impl Bench {
     }
 }
 
-fn listener(directory: &Path, authority: &Authority, plugin: Plugin) -> TlsListener {
+fn listener(directory: &Path, ca: &Authority, plugin: Plugin) -> SafeListener {
     let names = vec![HOST.to_owned(), "127.0.0.1".to_owned()];
     let request = signing_request(HOST, names).expect("a request");
     let enrolled = Enrolled::new(host(), ["127.0.0.1".parse().expect("an address")]);
     let certificate =
-        authority.host_certificate(&enrolled, &request.csr, Utc::now()).expect("a certificate");
+        ca.host_certificate(&enrolled, &request.csr, Utc::now()).expect("a certificate");
     let write = |name: &str, text: &str| {
         let file = directory.join(name);
         std::fs::write(&file, text).expect("written");
@@ -201,7 +201,7 @@ fn listener(directory: &Path, authority: &Authority, plugin: Plugin) -> TlsListe
     };
     TlsListener {
         address: free_address(),
-        ca: write("ca.pem", authority.certificate_pem()),
+        ca: write("ca.pem", ca.certificate_pem()),
         certificate: write("cert.pem", &certificate),
         key: write("key.pem", request.key.expose()),
         plugin,

@@ -45,13 +45,13 @@ async fn server(certificate: String, key: String) -> (u16, impl Future<Output = 
     (port, got)
 }
 
-fn host_certificate(authority: &Authority, names: &[&str]) -> (String, String) {
+fn host_certificate(ca: &Authority, names: &[&str]) -> (String, String) {
     let enrolled = names.iter().map(|name| name.parse().expect("a name or an address"));
     let enrolled = Enrolled::new(host(), enrolled);
     let names = names.iter().map(|name| (*name).to_owned()).collect();
     let request = signing_request("x", names).expect("a request");
     let certificate =
-        authority.host_certificate(&enrolled, &request.csr, Utc::now()).expect("a certificate");
+        ca.host_certificate(&enrolled, &request.csr, Utc::now()).expect("a certificate");
     (certificate, request.key.expose().clone())
 }
 
@@ -73,14 +73,14 @@ async fn trusts(ours: &Authority, (certificate, key): (String, String)) -> (bool
 #[tokio::test]
 async fn a_wrong_host_certificate_is_refused_before_a_byte_of_input() {
     let directory = tempfile::tempdir().expect("a directory");
-    let authority = |name| Authority::init(&directory.path().join(name)).expect("an authority");
-    let (ours, theirs) = (authority("ours"), authority("theirs"));
+    let new_ca = |name| Authority::init(&directory.path().join(name)).expect("a CA");
+    let (ours, theirs) = (new_ca("ours"), new_ca("theirs"));
     assert!(trusts(&ours, host_certificate(&ours, &[HOST])).await.0, "the right one");
     let request = signing_request("x", Vec::new()).expect("a request");
     let grant = console(&"a".repeat(64), Mode::ReadWrite);
     let client = ours.grant(&request.csr, &grant, HOST, Utc::now()).expect("a grant").certificate;
     for (name, wrong) in [
-        ("another authority's", host_certificate(&theirs, &[HOST])),
+        ("another CA's", host_certificate(&theirs, &[HOST])),
         ("another host's", host_certificate(&ours, &["compute2"])),
         ("an address", host_certificate(&ours, &["127.0.0.1"])),
         ("a client's", (client, request.key.expose().clone())),

@@ -22,7 +22,7 @@ struct Place(TempDir);
 impl Place {
     fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        Authority::init(directory.path()).expect("an authority");
+        Authority::init(directory.path()).expect("a CA");
         Self(directory)
     }
 

@@ -71,40 +71,29 @@ impl Table {
     /// Returns attempts with certificates that the engine refuses.
     fn refused_at_the_handshake(&mut self) {
         let grant = self.grant().to_string();
-        let forge = Forge::of(&self.bench.authority_directory());
+        let forge = Forge::of(&self.bench.ca_directory());
         let purposes = |all| forge.identity(&grant, |params| params.extended_key_usages = all);
         let now = Utc::now();
-        let early = Identity::granted(
-            &self.bench.authority,
-            &self.grant(),
-            "early",
-            now + Duration::hours(1),
-        );
-        let late = Identity::granted(
-            &self.bench.authority,
-            &self.grant(),
-            "late",
-            now - Duration::hours(1),
-        );
+        let early =
+            Identity::granted(&self.bench.ca, &self.grant(), "early", now + Duration::hours(1));
+        let late =
+            Identity::granted(&self.bench.ca, &self.grant(), "late", now - Duration::hours(1));
         let own = self.bench.forge.double_of().identity(&grant, |_| {});
         let below = self.good().behind(&own);
         let good = self.good();
-        let signed_by_a_grant = good.as_authority().identity(&grant, |_| {}).followed_by(&good);
+        let signed_by_a_grant = good.as_ca().identity(&grant, |_| {}).followed_by(&good);
         let stranger = Forge::named("theirs");
         for (name, identity) in [
             ("no certificate", None),
             ("expired", Some(late)),
             ("not valid yet", Some(early)),
             ("another key", Some(self.good().stolen())),
-            ("another authority", Some(stranger.identity(&grant, |_| {}))),
+            ("another CA", Some(stranger.identity(&grant, |_| {}))),
             (
-                "another authority, sent along",
+                "another CA, sent along",
                 Some(stranger.identity(&grant, |_| {}).followed_by(&stranger.itself())),
             ),
-            (
-                "an authority that is called like ours",
-                Some(forge.double_of().identity(&grant, |_| {})),
-            ),
+            ("a CA with the name of ours", Some(forge.double_of().identity(&grant, |_| {}))),
             ("signed by itself", Some(stranger.itself())),
             ("one that a grant's key is put behind", Some(below)),
             ("signed with a grant's key", Some(signed_by_a_grant)),
@@ -118,7 +107,7 @@ impl Table {
     /// Returns attempts with certificates of our CA that the engine accepts and the plugin refuses.
     fn refused_by_the_plugin(&mut self) {
         let grant = self.grant().to_string();
-        let forge = Forge::of(&self.bench.authority_directory());
+        let forge = Forge::of(&self.bench.ca_directory());
         let names =
             |names: Vec<SanType>| forge.identity(&grant, |params| params.subject_alt_names = names);
         let purposes =
@@ -154,19 +143,19 @@ impl Table {
                 forge.identity(&grant, |params| params.distinguished_name = common_name("a b")),
             ),
             (
-                "good for longer than any that is signed",
+                "valid for longer than any grant",
                 forge.identity(&grant, |params| params.not_after += time::Duration::SECOND * 5),
             ),
             ("no purpose", purposes(Vec::new())),
             ("any purpose", purposes(vec![Purpose::Any])),
             ("for clients and servers", purposes(vec![Purpose::ClientAuth, Purpose::ServerAuth])),
             (
-                "one that is an authority",
+                "a CA certificate",
                 forge.identity(&grant, |params| {
                     params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
                 }),
             ),
-            ("the authority itself", forge.itself()),
+            ("the CA itself", forge.itself()),
         ];
         for (name, identity) in rows {
             self.add(name, Some(identity), Outcome::Status(403));
@@ -281,7 +270,7 @@ impl Table {
         let identity = self.good();
         self.add("a good grant", Some(identity.clone()), Outcome::Status(200));
         let chain = identity.followed_by(&self.bench.forge.itself());
-        self.add("a good grant with its authority", Some(chain), Outcome::Status(200));
+        self.add("a valid grant with its CA", Some(chain), Outcome::Status(200));
         let missing = console(&"c".repeat(64), Mode::ReadWrite);
         let identity = self.bench.granted(&missing, "missing");
         let wait =
@@ -341,7 +330,7 @@ async fn a_refusal_does_not_say_why() {
     let bench = Bench::start().await;
     let id = bench.container(&["small", "sh"]);
     let grant = console(&id, Mode::ReadWrite);
-    let forge = Forge::of(&bench.authority_directory());
+    let forge = Forge::of(&bench.ca_directory());
     let mut bodies = Vec::new();
     for other in [grant.to_string().replace("compute1", "compute2"), "x:y".to_owned()] {
         let identity = forge.identity(&other, |_| {});

@@ -24,7 +24,7 @@ async fn an_expired_grant_opens_nothing_but_its_session_goes_on() {
     let grant = console(&id, Mode::ReadWrite);
     // The grant expires in three seconds.
     let signed = Utc::now() - TimeDelta::seconds(GRANT_SECONDS - 3);
-    let identity = Identity::granted(&bench.authority, &grant, "short", signed);
+    let identity = Identity::granted(&bench.ca, &grant, "short", signed);
     let attach = RequestLine::of(&grant, bench.version, Call::AttachWebsocket);
     let resize = RequestLine::of(&grant, bench.version, Call::Resize(SIZE));
     let mut shell = open(&bench.dialler, Some(&identity), &attach).await.expect("an answer");

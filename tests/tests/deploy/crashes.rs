@@ -18,7 +18,7 @@ fn the_next_start_cleans_up_after_a_killed_instance() {
     assert_eq!(engines.iter().filter(|line| line.contains(" dockerd ")).count(), 1, "one engine");
     let former = format!("{former} ");
     assert!(!engines.iter().any(|line| line.starts_with(&former)), "the former engine is gone");
-    assert_eq!(machine.docker(&["ps", "-q"]), "", "its containers were ended");
+    assert_eq!(machine.docker(&["ps", "-q"]), "", "its containers are removed");
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn it_starts_beside_another_engine_and_leaves_nothing_when_it_goes_down() {
     assert!(marks().contains(&own_mark), "{own_mark} is on its bridge");
     machine.down();
     assert_eq!(machine.traces(), Vec::<String>::new());
-    assert!(!marks().contains(&own_mark), "bridge and rules are gone");
+    assert!(!marks().contains(&own_mark), "the bridge and the rules are removed");
 }
 
 #[test]

@@ -83,7 +83,7 @@ impl Broker {
     }
 
     async fn bus(&self, url: &str, sender: &str) -> Bus {
-        let bus = connect(&BusSettings::at(url), sender, &self.tasks).expect("good settings");
+        let bus = connect(&BusSettings::at(url), sender, &self.tasks).expect("valid settings");
         eventually_some("the bus is connected", async || {
             bus.transport().is_connected().then_some(())
         })
@@ -200,7 +200,7 @@ async fn a_host_cannot_command_or_impersonate_another_host() {
         }
         other => panic!("{other:?}"),
     }
-    thief.report(&beat(&honest), &context()).await.expect("taken by the broker");
+    thief.report(&beat(&honest), &context()).await.expect("accepted by the broker");
     let kept = broker.own.dead_letters(2).await;
     assert!(kept.iter().any(|letter| String::from_utf8_lossy(letter).contains("test.question")));
     assert!(kept.iter().any(|letter| String::from_utf8_lossy(letter).contains(Heartbeat::METHOD)));

@@ -71,7 +71,7 @@ fn has(table: &Table, path: &[String]) -> bool {
 fn missing<T: DeserializeOwned>(sample: &str) -> Vec<String> {
     let table: Table = switched_on(sample).parse().expect("TOML");
     let mut all = values::<T>(&[]);
-    assert!(all.len() > 10, "the keys of the settings are found: {all:?}");
+    assert!(all.len() > 10, "too few keys: {all:?}");
     all.retain(|path| !has(&table, path));
     all.iter().map(|path| path.join(".")).collect()
 }
@@ -80,7 +80,7 @@ fn check<T: DeserializeOwned>(name: &str) {
     let sample = sample(name);
     read::<T>(&sample).unwrap_or_else(|error| panic!("{name} as it is: {}", chain(&error)));
     read::<T>(&switched_on(&sample))
-        .unwrap_or_else(|error| panic!("{name}, all switched on: {}", chain(&error)));
+        .unwrap_or_else(|error| panic!("{name}, all settings enabled: {}", chain(&error)));
     assert_eq!(missing::<T>(&sample), [""; 0], "{name} lacks keys");
 }
 

@@ -184,7 +184,7 @@ async fn c57_the_cli_sends_nothing_to_a_host_of_another_ca() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     cluster.proxy().redirect_to(listener.local_addr().expect("an address"));
     let names = [dns_of("localhost"), address_of("127.0.0.1")];
-    let poser = Forge::named("another authority").identity("zun://x", |params| {
+    let poser = Forge::named("another CA").identity("zun://x", |params| {
         params.subject_alt_names = names.to_vec();
         params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
     });

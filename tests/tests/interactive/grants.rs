@@ -81,7 +81,7 @@ async fn c57_a_host_of_another_ca_is_refused_before_a_byte_of_input() {
     let zun = ZunCli::shared();
     let own = running(&zun, "c57");
     let (mut endpoint, key) = endpoint(&zun, own.as_str()).await;
-    endpoint.tls.ca = Forge::named("another authority").ca_pem().to_owned();
+    endpoint.tls.ca = Forge::named("another CA").ca_pem().to_owned();
     let dial = Dial {
         endpoint,
         key,

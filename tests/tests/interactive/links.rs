@@ -158,7 +158,7 @@ async fn vanishes(zun: &ZunCli, name: &str, typing: bool) -> Duration {
         }
     };
     timeout(Duration::from_secs(30), ended).await.expect("noticed");
-    assert!(lost.is_some(), "it is said that the link broke");
+    assert!(lost.is_some(), "the lost link must be reported");
     begun.elapsed()
 }
 

@@ -93,7 +93,7 @@ fn c10_each_stream_goes_where_it_belongs() {
             file.rewind().expect("its beginning");
             std::io::read_to_string(file).expect("text")
         });
-        Finished { code: code.code().expect("an end of its own"), stdout, stderr }
+        Finished { code: code.code().expect("another handle"), stdout, stderr }
     };
     assert_eq!(
         zun.retry_if_engine_lost_output(into_files, |finished| *finished == expected),

@@ -119,7 +119,7 @@ async fn c65_ctrl_c_or_a_signal_cancels_the_pull_and_leaves_nothing() {
         let mut term =
             zun.term(&[verb, "-i", "--name", name.as_str(), &image.0, "/bin/sh"], (24, 100));
         term.shows("Downloading");
-        eventually("the registry gives layers", || registry.open() > 0);
+        eventually("the registry sends layers", || registry.open() > 0);
         let before = term.modes();
         if verb == "run" {
             term.types("\x03");
@@ -129,7 +129,7 @@ async fn c65_ctrl_c_or_a_signal_cancels_the_pull_and_leaves_nothing() {
         assert_eq!(term.exit(), code);
         assert_eq!(term.modes(), before);
         eventually("the container is gone", || is_gone(&zun, &name));
-        eventually("the engine has given the pull up", || registry.open() == 0);
+        eventually("the engine has cancelled the pull", || registry.open() == 0);
         assert_eq!(engine(&["images", "-q", &image.0]), "");
         let held = engine(&["ps", "-aq", "--filter", &format!("label=zun.name={}", name.as_str())]);
         assert_eq!(held, "");

@@ -57,7 +57,7 @@ impl Cli {
 impl Drop for Cli {
     fn drop(&mut self) {
         if self.child.kill().is_ok() && self.child.wait().is_err() {
-            eprintln!("zun could not be waited for");
+            eprintln!("cannot wait for zun");
         }
     }
 }

@@ -317,7 +317,7 @@ fn every_flag_of_run_reaches_the_container_and_is_shown() {
     ] {
         assert_eq!(shown[field], value, "{field}");
     }
-    eventually("it has spoken", || {
+    eventually("it has printed", || {
         zun.run(&["logs", name.as_str()]).stderr.contains("Read-only file system")
     });
     assert_eq!(zun.must(&["logs", "--stdout", name.as_str()]), "b c\n/etc\nbox\n65534\n");

@@ -226,7 +226,7 @@ async fn a_service_starts_without_a_broker_and_serves_once_it_is_there() {
     let outage = Outage::of(Rabbit::shared().await).await;
     outage.proxy.refuse();
     let way = outage.virtual_host.settings_through(outage.proxy.address());
-    let late = zun_common::bus::connect(&way, "late", &outage.tasks).expect("good settings");
+    let late = zun_common::bus::connect(&way, "late", &outage.tasks).expect("valid settings");
     serve(&late, &host("compute1"), counting(), &outage.tasks).await;
     assert!(!late.transport().is_connected());
     outage.proxy.restore();

@@ -47,7 +47,7 @@ pub(super) fn context() -> CallContext {
 /// Waits for the worker's next attempt.
 pub(super) async fn next_attempt<T>(attempts: &mut UnboundedReceiver<T>) -> T {
     let attempt = tokio::time::timeout(Duration::from_mins(1), attempts.recv()).await;
-    attempt.expect("a word in time").expect("the worker is there")
+    attempt.expect("an attempt in time").expect("the worker is there")
 }
 
 /// Returns a connected bus. `ZUN_TEST_LOG=zun_common=debug` prints its log.
@@ -56,7 +56,7 @@ pub(super) async fn bus(settings: &BusSettings, tasks: &Tasks) -> Bus {
         let filter = filter.into_string().expect("a filter");
         init(&LogSettings { filter, ..LogSettings::default() }).expect("a filter");
     }
-    let bus = connect(settings, "test", tasks).expect("good settings");
+    let bus = connect(settings, "test", tasks).expect("valid settings");
     eventually_some("the bus is connected", async || bus.transport().is_connected().then_some(()))
         .await;
     bus

@@ -16,16 +16,16 @@ use zun_tests::rabbit::{Rabbit, VirtualHost};
 
 use super::support::{Count, bus, context, counting, host, serve};
 
-struct Authority {
+struct TestCa {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
-impl Authority {
+impl TestCa {
     fn fresh() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
-        Self { issuer: CertifiedIssuer::self_signed(params, key).expect("an authority") }
+        Self { issuer: CertifiedIssuer::self_signed(params, key).expect("a CA") }
     }
 
     fn write(&self, path: &Path) {
@@ -80,7 +80,7 @@ fn secure(virtual_host: &VirtualHost, way: SocketAddr, ca_file: &Path) -> BusSet
 async fn calls_need_tls_with_a_trusted_ca() {
     let (rabbit, tasks) = (Rabbit::shared().await, Tasks::new());
     let virtual_host = rabbit.virtual_host().await;
-    let (ours, foreign) = (Authority::fresh(), Authority::fresh());
+    let (ours, foreign) = (TestCa::fresh(), TestCa::fresh());
     let directory = tempfile::tempdir().expect("a directory");
     let (trusted, wrong) = (directory.path().join("ca.pem"), directory.path().join("wrong.pem"));
     ours.write(&trusted);

@@ -41,14 +41,14 @@ async fn a_host_is_set_up_once_and_undone_byte_for_byte_and_its_containers_go_on
 
     let undone = undo(&host.machine).await.expect("undone");
     assert!(matches!(&undone, Outcome::Undone(undone) if undone.files.len() == 8), "{undone:?}");
-    assert_eq!(host.files(), files, "byte for byte");
+    assert_eq!(host.files(), files, "all files must be restored byte for byte");
     assert_eq!(host.pid(&container), pid);
     assert_eq!(host.docker(&["info", "-f", "{{.LiveRestoreEnabled}}"]), "false");
     assert!(std::net::TcpStream::connect(host.address()).is_err(), "nobody listens");
-    let mark = &host.machine.paths.undo_marker;
-    assert!(mark.exists(), "no start of the agent sets it up again");
+    let mark = &host.machine.paths.undone;
+    assert!(mark.exists(), "a start of the agent must not set it up again");
     host.set_up().await.expect("set up by hand");
-    assert!(!mark.exists(), "from here on it is looked after again");
+    assert!(!mark.exists(), "the set-up must be maintained again");
     host.stop().await;
 }
 

@@ -9,13 +9,13 @@ use super::host::{HOST, Host};
 
 /// Gives the host's Docker a certificate signed this number of days ago, in two files as older versions wrote them.
 async fn signed_days_ago(host: &Host, days: i64) {
-    let authority = host.directory.path().join("ca");
+    let ca = host.directory.path().join("ca");
     let name = HOST.parse().expect("a name");
-    let enrolled = Hosts::beside(&authority).find(&name).expect("enrolled");
+    let enrolled = Hosts::beside(&ca).find(&name).expect("enrolled");
     let names = vec![HOST.to_owned(), "127.0.0.1".to_owned()];
     let request = signing_request(HOST, names).expect("a request");
-    let signed = Authority::load(&authority)
-        .expect("an authority")
+    let signed = Authority::load(&ca)
+        .expect("a CA")
         .host_certificate(&enrolled, &request.csr, Utc::now() - TimeDelta::days(days))
         .expect("signed");
     let place = host.directory.path().join("pki");
@@ -39,8 +39,12 @@ async fn a_certificate_is_renewed_without_restarting_docker_unless_it_has_expire
     let taken = host.set_up().await.expect("set up");
     assert!(matches!(&taken, Outcome::CertificateUpdated(_)), "{taken:?}");
     assert!(taken.to_string().contains("Docker at its next restart"), "{taken}");
-    assert_eq!(host.units.dockerd(), dockerd, "consoles go on");
-    assert_ne!(std::fs::read(place.join("key.pem")).ok(), pair.ok(), "a new one is there");
+    assert_eq!(
+        host.units.dockerd(),
+        dockerd,
+        "Docker must not be restarted: it would end consoles"
+    );
+    assert_ne!(std::fs::read(place.join("key.pem")).ok(), pair.ok(), "there must be a new key");
     assert!(place.join("cert.pem").is_symlink(), "in one file");
     // Docker loads it at its next restart.
     host.units.order(Order::Restart, "docker.service").await.expect("restarted");
@@ -50,6 +54,6 @@ async fn a_certificate_is_renewed_without_restarting_docker_unless_it_has_expire
     signed_days_ago(&host, 400).await;
     let done = host.set_up().await.expect("set up");
     let Outcome::Done(summary) = &done else { panic!("{done:?}") };
-    assert!(summary.signed && summary.restarted, "nobody could dial it: {summary:?}");
+    assert!(summary.signed && summary.restarted, "nobody can dial it: {summary:?}");
     host.stop().await;
 }

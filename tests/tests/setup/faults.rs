@@ -120,7 +120,7 @@ async fn rolled_back(host: &Host, machine: &Machine, expected: &str) {
     assert!(matches!(&error, SetupError::RolledBack(_)), "{error:?}");
     let message = chain(&error);
     assert!(message.contains("everything is as it was") && message.contains(expected), "{message}");
-    assert_eq!(host.files(), files, "byte for byte");
+    assert_eq!(host.files(), files, "all files must be restored byte for byte");
     assert_eq!(host.pid(&container), pid, "{expected}");
     let shown = host.docker(&["info", "-f", "{{.LiveRestoreEnabled}} {{.Plugins.Authorization}}"]);
     assert_eq!(shown, "false []");
@@ -187,7 +187,7 @@ async fn after_a_killed_run_the_next_one_completes_and_undo_restores_the_origina
                 assert_eq!(nothing, Outcome::Unchanged);
             }
             undo(&host.machine).await.expect("undone");
-            assert_eq!(host.files(), files, "{at:?}: byte for byte");
+            assert_eq!(host.files(), files, "{at:?}: all files must be restored byte for byte");
             assert_eq!(host.pid(&container), pid, "{at:?}: the container goes on");
             goes_on = !goes_on;
         }
@@ -213,7 +213,7 @@ async fn a_failed_rollback_names_the_saved_files_and_undo_completes_it() {
     // The operator makes it start again.
     host.units.order(Order::Restart, "docker.service").await.expect("started");
     undo(&host.machine).await.expect("undone");
-    assert_eq!(host.files(), files, "byte for byte");
+    assert_eq!(host.files(), files, "all files must be restored byte for byte");
     assert_eq!(host.pid(&container), pid);
     host.stop().await;
 }

@@ -236,12 +236,12 @@ async fn api(directory: &Path, bus: Bus, tasks: &Tasks) -> Service {
     settings.http.listen = (Ipv4Addr::LOCALHOST, 0).into();
     settings.auth.strategy = zun_api::settings::Strategy::None;
     settings.database.path = directory.join("zun.sqlite");
-    let authority = directory.join("ca");
-    Authority::init(&authority).expect("an authority");
+    let ca = directory.join("ca");
+    Authority::init(&ca).expect("a CA");
     let names = ["127.0.0.1", "127.0.0.2"].map(|name| name.parse().expect("an address"));
     let enrolled = Enrolled::new(HOST.parse().expect("a name"), names);
-    Hosts::beside(&authority).enrol(&enrolled).expect("enrolled");
-    settings.console.ca_directory = Some(authority);
+    Hosts::beside(&ca).enrol(&enrolled).expect("enrolled");
+    settings.console.ca_directory = Some(ca);
     Service::start(settings, bus, tasks).await.expect("zun-api")
 }
 

@@ -28,8 +28,8 @@ async fn refused(host: &Host, expected: &[&str]) {
     for part in expected {
         assert!(message.contains(part), "`{part}` is not in: {message}");
     }
-    assert_eq!(host.files(), files, "nothing was changed");
-    assert_eq!(host.units.dockerd(), dockerd, "nothing was restarted");
+    assert_eq!(host.files(), files, "no file may change");
+    assert_eq!(host.units.dockerd(), dockerd, "Docker must not be restarted");
 }
 
 /// Serves an engine that only reports an old API version.
@@ -113,7 +113,7 @@ async fn another_authorization_plugin_is_kept_in_front_of_ours() {
     assert_eq!(asked(), "[other zun-authz]");
     undo(&host.machine).await.expect("undone");
     assert_eq!(asked(), "[other]");
-    assert_eq!(host.files(), files, "byte for byte");
+    assert_eq!(host.files(), files, "all files must be restored byte for byte");
     host.stop().await;
 }
 

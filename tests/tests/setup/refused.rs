@@ -91,8 +91,8 @@ async fn each_obstacle_is_a_clear_error_and_nothing_is_changed() {
     let message = refusal(&host).await;
     assert!(message.starts_with("zun-api gave no grant to prove the listener with"), "{message}");
 
-    assert_eq!(host.files(), files, "nothing was changed");
-    assert_eq!(host.units.dockerd(), dockerd, "nothing was restarted");
+    assert_eq!(host.files(), files, "no file may change");
+    assert_eq!(host.units.dockerd(), dockerd, "Docker must not be restarted");
     host.stop().await;
 }
 
@@ -123,9 +123,9 @@ async fn conflicting_drop_ins_of_docker_are_found_before_anything_is_changed() {
         let names_both =
             message.contains(expected) && message.contains(&path.display().to_string());
         assert!(names_both, "{message}");
-        assert_eq!(host.files(), files, "nothing was changed");
+        assert_eq!(host.files(), files, "no file may change");
         std::fs::remove_file(&path).expect("removed");
     }
-    assert_eq!(host.units.dockerd(), dockerd, "nothing was restarted");
+    assert_eq!(host.units.dockerd(), dockerd, "Docker must not be restarted");
     host.stop().await;
 }

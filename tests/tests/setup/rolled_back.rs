@@ -21,7 +21,7 @@ async fn a_listener_that_fails_its_test_is_rolled_back() {
         message.contains("everything is as it was") && message.contains("127.0.0.2"),
         "{message}"
     );
-    assert_eq!(host.files(), files, "byte for byte");
+    assert_eq!(host.files(), files, "all files must be restored byte for byte");
     assert_eq!(host.pid(&container), pid);
     assert_eq!(
         host.docker(&["info", "-f", "{{.LiveRestoreEnabled}} {{.Plugins.Authorization}}"]),
@@ -44,7 +44,7 @@ async fn docker_is_not_changed_if_the_plugin_decides_wrongly() {
     drop(no_signal);
     let message = chain(&outcome.expect_err("no proof"));
     assert!(message.contains("a request over TLS without a certificate"), "{message}");
-    assert_eq!(host.files(), files, "byte for byte");
-    assert_eq!(host.units.dockerd(), dockerd, "not even restarted");
+    assert_eq!(host.files(), files, "all files must be restored byte for byte");
+    assert_eq!(host.units.dockerd(), dockerd, "Docker must not be restarted");
     host.stop().await;
 }

@@ -31,7 +31,7 @@ async fn a_container_of_the_runtime_runs_after_undo_until_it_stops() {
     let program = host.machine.paths.runtime.display().to_string();
     assert!(report.contains("containers made with the runtime zun-sized: 1."), "{report}");
     assert!(report.contains(&format!("leave {program}")), "{report}");
-    assert_eq!(host.files(), files, "byte for byte");
+    assert_eq!(host.files(), files, "all files must be restored byte for byte");
     assert_eq!(host.pid("sized"), pid, "it goes on");
     assert_eq!(host.docker(&["exec", "sized", "/bin/busybox", "echo", "usable"]), "usable");
     host.docker(&["stop", "-t", "1", "sized"]);
@@ -62,7 +62,7 @@ async fn a_missing_or_writable_runtime_program_is_refused() {
         let message = chain(&host.set_up().await.expect_err("refused"));
         let expected = format!("{} cannot be used", program.display());
         assert!(message.starts_with(&expected) && message.contains("install it"), "{message}");
-        assert_eq!(host.files(), files, "nothing was changed");
+        assert_eq!(host.files(), files, "no file may change");
     }
     host.stop().await;
 }
@@ -75,7 +75,7 @@ async fn a_foreign_runtime_of_that_name_is_an_error_and_stays() {
         let files = host.files();
         let message = chain(&host.set_up().await.expect_err("refused"));
         assert!(message.contains(r#"has {"path":"runc"} as `zun-sized` already"#), "{message}");
-        assert_eq!(host.files(), files, "nothing was changed");
+        assert_eq!(host.files(), files, "no file may change");
     }
     host.stop().await;
 }

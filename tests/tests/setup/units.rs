@@ -41,7 +41,7 @@ impl Units {
         let begun = Instant::now();
         // Both are mounted when the second one is.
         while !std::fs::read_to_string(&mounts).unwrap_or_default().contains(" /run/containerd ") {
-            assert!(begun.elapsed() < TIMEOUT, "the namespace is not there");
+            assert!(begun.elapsed() < TIMEOUT, "the mount namespace is not ready");
             std::thread::park_timeout(POLL_INTERVAL);
         }
         let directory = directory.to_owned();

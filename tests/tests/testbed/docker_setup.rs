@@ -51,7 +51,7 @@ fn set_up_and_back(host: Host) {
     let message = host.shell(&format!("{SETUP} --undo"));
     assert!(message.contains("as it was: /etc/docker/daemon.json"), "{message}");
     assert!(!host.listens());
-    assert_eq!(process(), before, "containers outlive it");
+    assert_eq!(process(), before, "containers must go on");
     let undone = host.shell(FILES);
     let shown = host.shell(&format!("{SETUP} --dry-run"));
     assert!(shown.contains("+  \"hosts\": [\"fd://\", \"tcp://0.0.0.0:2376\"]"), "{shown}");
@@ -59,14 +59,17 @@ fn set_up_and_back(host: Host) {
     // Clients would dial an address where nothing listens. The test after Docker's restart detects it.
     let elsewhere = format!("ZUN_COMPUTE__CONSOLE__ADDRESS=controller:2376 {SETUP}");
     let unsigned = host.refusal(&elsewhere);
-    assert!(unsigned.contains("zun-api did not sign"), "it is not enrolled so: {unsigned}");
+    assert!(
+        unsigned.contains("zun-api did not sign"),
+        "it is not enrolled with this name: {unsigned}"
+    );
     enrol(host, "--name controller");
     let message = host.refusal(&elsewhere);
     enrol(host, "");
     assert!(message.contains("everything is as it was before: the proof failed"), "{message}");
-    assert_eq!(host.shell(FILES), undone, "rolled back to the byte");
+    assert_eq!(host.shell(FILES), undone, "rolled back byte for byte");
     assert!(!host.listens());
-    assert_eq!(process(), before, "containers outlive a rollback");
+    assert_eq!(process(), before, "containers must go on during a rollback");
 
     let message = host.shell(SETUP);
     assert!(

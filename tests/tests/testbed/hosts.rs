@@ -74,7 +74,7 @@ fn a_host_that_reboots_serves_again_and_has_nothing_to_set_up() {
         host.boot();
         let setup = ["journalctl", "-b", "-o", "cat", "-u", "zun-docker-setup.service"];
         eventually("Docker's listener needs nothing", || {
-            String::from_utf8_lossy(&host.run(&setup).stdout).contains("nothing was changed")
+            String::from_utf8_lossy(&host.run(&setup).stdout).contains("no file may change")
         });
         host.comes_up();
         let greeting = zun().must(&["run", "--rm", "--host", host.0, "cirros", "echo", "again"]);
@@ -97,7 +97,7 @@ fn a_service_that_hangs_is_restarted() {
         host.restart(&unit);
         let before = host.property(&unit, "MainPID");
         host.must(&["kill", "-STOP", &before]);
-        eventually("it is started anew", || {
+        eventually("it is restarted", || {
             // The restart count is read first: a service that is being stopped can be active without a process.
             host.property(&unit, "NRestarts") == "1"
                 && host.property(&unit, "ActiveState") == "active"

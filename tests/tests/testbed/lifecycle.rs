@@ -45,7 +45,7 @@ fn the_listener_is_never_open_without_the_plugin_during_boot() {
         let going = Watch::on(host);
         host.boot();
         let coming = Watch::on(host);
-        assert!(!coming.found_it_open(), "{host:?}: it was there before the watch");
+        assert!(!coming.found_it_open(), "{host:?}: the listener was open before the watch");
         eventually("the host serves", || {
             host.run(&["docker", "version"]).status.success() && is_serving(host)
         });

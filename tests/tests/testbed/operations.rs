@@ -147,7 +147,7 @@ fn a_hosts_rabbitmq_password_can_be_changed_and_the_old_one_stops_working() {
         host.script(&format!("head -c 1600 {tar} >/root/cut.tar"));
         let message = host.fails(&format!("{INSTALL} compute --enrolment /root/cut.tar"));
         assert!(message.contains("is not an enrolment"), "{message}");
-        assert_eq!(host.must(&["cat", SETTINGS]), before, "nothing was changed");
+        assert_eq!(host.must(&["cat", SETTINGS]), before, "no file may change");
         host.script(&format!("{INSTALL} compute --enrolment {tar}"));
         host.comes_up();
         let after = host.must(&["cat", SETTINGS]);

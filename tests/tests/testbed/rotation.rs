@@ -18,20 +18,20 @@ const SETUP: &str =
     "/usr/local/bin/zun-compute --config /etc/zun/zun-compute.toml docker-setup 2>/dev/null";
 
 /// Returns a copy of the CA, as somebody has who stole its key before the rotation.
-fn stolen_authority(directory: &Path) -> Authority {
+fn stolen_ca(directory: &Path) -> Authority {
     for name in [CERTIFICATE_FILE, KEY_FILE] {
         let text = CONTROLLER.must(&["cat", &format!("/var/lib/zun/ca/{name}")]);
         std::fs::write(directory.join(name), text + "\n").expect("written");
     }
     let key = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(directory.join(KEY_FILE), key).expect("set");
-    Authority::load(directory).expect("an authority")
+    Authority::load(directory).expect("a CA")
 }
 
 /// Returns the status of a host's Docker for a grant that the CA signs now; `None` if the handshake is refused.
-fn answered((host, version): (Host, &str), authority: &Authority) -> Option<u16> {
+fn answered((host, version): (Host, &str), ca: &Authority) -> Option<u16> {
     let grant = Grant::proof(host.0.parse().expect("a name"));
-    let identity = Identity::granted(authority, &grant, "stolen", Utc::now());
+    let identity = Identity::granted(ca, &grant, "stolen", Utc::now());
     let call = Call::Wait(WaitCondition::NextExit);
     let (method, target) = grant.call(version.parse().expect("a version"), call).expect("a call");
     let line =
@@ -89,7 +89,7 @@ fn distribute() {
             assert!(again.contains("nothing differs"), "{again}");
             host.must(&["systemctl", "start", "zun-compute.service"]);
         }
-        eventually("the new list is there", || host.must(&["cat", LIST]) == trusted);
+        eventually("the new CA list has arrived", || host.must(&["cat", LIST]) == trusted);
         assert_eq!(pids(), before, "{host:?}");
         host.comes_up();
     }
@@ -109,7 +109,7 @@ fn restart_docker() {
 #[ignore = "needs `make testbed-up`"]
 fn consoles_open_during_a_ca_rotation_and_afterwards_the_old_ca_is_refused() {
     let directory = TempDir::new().expect("a directory");
-    let old = stolen_authority(directory.path());
+    let old = stolen_ca(directory.path());
     let answers = || HOSTS.map(|host| answered(host, &old));
     // The engine's own answer: no such container.
     assert_eq!(answers(), [Some(404), Some(404)]);
@@ -120,9 +120,9 @@ fn consoles_open_during_a_ca_rotation_and_afterwards_the_old_ca_is_refused() {
         assert_eq!(answers(), [Some(404), Some(404)], "{step}");
     }
     rotate("finish");
-    assert_eq!(answers(), [Some(404), Some(404)], "the hosts do not know yet");
+    assert_eq!(answers(), [Some(404), Some(404)], "the hosts do not know the new CA yet");
     distribute();
-    assert_eq!(answers(), [Some(403), Some(403)], "zun-authz knows, Docker does not yet");
+    assert_eq!(answers(), [Some(403), Some(403)], "zun-authz has the new CA list, Docker not yet");
     restart_docker();
     assert_eq!(answers(), [None, None], "refused at the handshake");
 }

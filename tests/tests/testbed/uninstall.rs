@@ -81,7 +81,7 @@ fn compute_off_and_on(host: Host) {
     assert_eq!(output.contains("kept: /usr/local/bin/zun-runtime"), sized, "{output}");
     assert_eq!(output.contains("made with the runtime zun-sized"), sized, "{output}");
     assert!(output.contains("kept: /etc/zun"), "{output}");
-    assert_eq!(process(), before, "containers go on");
+    assert_eq!(process(), before, "containers must go on");
     assert_eq!(host.must(&["docker", "exec", &id, "echo", "usable"]), "usable");
     let left = host.script(LEFT);
     let expected = if sized { "/usr/local/bin/zun-runtime" } else { "/var/lib/zun-compute" };
@@ -96,7 +96,7 @@ fn compute_off_and_on(host: Host) {
     // The settings were kept, so no enrolment is needed.
     host.install("compute");
     host.comes_up();
-    assert_eq!(process(), before, "containers go on");
+    assert_eq!(process(), before, "containers must go on");
     assert_eq!(zun().must(&["exec", name.as_str(), "echo", "again"]), "again\n");
     drop(name);
 
@@ -105,7 +105,7 @@ fn compute_off_and_on(host: Host) {
     assert_eq!(host.script(LEFT), "", "{host:?}");
     assert_eq!(host.script("find /etc/docker -name daemon.json"), "", "as it was");
     let output = host.install("compute --uninstall --purge");
-    assert!(!output.contains("zun: stop"), "twice is as good as once: {output}");
+    assert!(!output.contains("zun: stop"), "the second call must do nothing: {output}");
 
     CONTROLLER.only_says(&format!("host {} --uninstall", host.0));
     CONTROLLER.install(&format!("host {} --uninstall", host.0));
@@ -160,7 +160,7 @@ fn the_controller_can_be_uninstalled_and_installed_again() {
     assert_eq!(CONTROLLER.script(LEFT), "");
     let output = CONTROLLER.script("rabbitmqctl -q list_users; rabbitmqctl -q list_vhosts");
     assert!(!output.contains("zun"), "{output}");
-    assert!(CONTROLLER.script("ls /usr/local/bin/zun").contains("zun"), "the command stays");
+    assert!(CONTROLLER.script("ls /usr/local/bin/zun").contains("zun"), "zun must stay");
 
     // A new controller has another CA, other users and another token, so the hosts are reinstalled.
     CONTROLLER.install(&install);

@@ -50,7 +50,7 @@ impl Watch {
         let sampling = std::thread::spawn(move || {
             request_realtime_priority();
             let sampler = Sampler::within(init);
-            first.send(sampler.is_open()).expect("somebody waits");
+            first.send(sampler.is_open()).expect("the test waits");
             sampler.sample(&stop)
         });
         Self { over, sampling, first: first_sample(&sampled) }
@@ -64,7 +64,8 @@ impl Watch {
     /// Stops the thread, and asserts that the listener was never open without the plugin.
     pub(super) fn ends(self, host: Host) {
         self.over.store(true, Ordering::Relaxed);
-        let Samples { mut gaps, open, open_alone } = self.sampling.join().expect("it looked");
+        let Samples { mut gaps, open, open_alone } =
+            self.sampling.join().expect("the sampling thread ends");
         gaps.sort_unstable();
         let (count, at) = (gaps.len(), |share: usize| gaps[(gaps.len() - 1) * share / 1000]);
         println!(
@@ -80,7 +81,7 @@ impl Watch {
 }
 
 fn first_sample(sampled: &Receiver<bool>) -> bool {
-    sampled.recv_timeout(Duration::from_secs(10)).expect("the first look")
+    sampled.recv_timeout(Duration::from_secs(10)).expect("the first sample")
 }
 
 /// Requests real-time priority for this thread. If this is not permitted, the gaps show it.
@@ -89,7 +90,7 @@ fn request_realtime_priority() {
     let thread = thread.file_name().expect("its number").to_owned();
     let done = Command::new("chrt").args(["--fifo", "--pid", "50"]).arg(thread).output();
     if !done.is_ok_and(|done| done.status.success()) {
-        println!("no real-time priority here");
+        println!("cannot get real-time priority here");
     }
 }
 
@@ -145,7 +146,7 @@ impl Sampler {
                     // NLMSG_DONE
                     3 => return found,
                     // NLMSG_ERROR
-                    2 => panic!("the kernel does not tell its listeners: {:?}", &rest[..whole]),
+                    2 => panic!("the kernel does not list its listeners: {:?}", &rest[..whole]),
                     _ => found |= rest[20..22] == PORT.to_be_bytes(),
                 }
                 rest = &rest[((whole + 3) & !3).min(rest.len())..];

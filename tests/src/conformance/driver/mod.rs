@@ -68,14 +68,14 @@ impl Subject {
     /// Creates a container.
     pub async fn created(engine: &dyn TestEngine, spec: &ContainerSpec) -> Self {
         let subject = Self::new(engine);
-        subject.driver.create(subject.id, spec).await.expect("it can be made");
+        subject.driver.create(subject.id, spec).await.expect("the container is created");
         subject
     }
 
     /// Creates and starts a container.
     pub async fn started(engine: &dyn TestEngine, spec: &ContainerSpec) -> Self {
         let subject = Self::created(engine, spec).await;
-        subject.driver.start(subject.id).await.expect("it can be started");
+        subject.driver.start(subject.id).await.expect("the container starts");
         subject
     }
 
@@ -86,7 +86,7 @@ impl Subject {
 
     /// Inspects the container.
     pub async fn seen(&self) -> Seen {
-        self.driver.inspect(self.id).await.expect("it is there")
+        self.driver.inspect(self.id).await.expect("the container exists")
     }
 
     /// Returns the current status.
@@ -183,7 +183,7 @@ pub const IDLE: &str = "echo ready; sleep 600";
 
 /// Fails the test if the work takes too long.
 pub async fn within<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(TIMEOUT, work).await.expect("it takes too long")
+    tokio::time::timeout(TIMEOUT, work).await.expect("the work must end in time")
 }
 
 /// Polls until the condition holds.

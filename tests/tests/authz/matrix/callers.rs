@@ -170,7 +170,7 @@ pub(super) fn all<'a>(fixture: &Fixture, forge: &'a Forge) -> Vec<Caller<'a>> {
             params.not_before = moment(-Duration::days(1));
             params.not_after = moment(Duration::days(1));
         }),
-        Caller::nobody("the authority itself", |_| forge.itself()),
+        Caller::nobody("the CA itself", |_| forge.itself()),
     ];
     callers.extend(refused_at_the_handshake(&grant, forge));
     callers
@@ -201,10 +201,8 @@ fn refused_at_the_handshake<'a>(grant: &str, forge: &'a Forge) -> Vec<Caller<'a>
         none,
         valid("expired", -hour, minute - hour),
         valid("not yet valid", hour, hour + minute),
-        caller("another authority's", |_, grant| Forge::named("theirs").identity(grant, |_| {})),
-        caller("an authority's of our name", |forge, grant| {
-            forge.double_of().identity(grant, |_| {})
-        }),
+        caller("another CA's", |_, grant| Forge::named("theirs").identity(grant, |_| {})),
+        caller("a CA's of our name", |forge, grant| forge.double_of().identity(grant, |_| {})),
         caller("a server's", |forge, grant| {
             forge.identity(grant, |params| {
                 params.extended_key_usages = vec![Purpose::ServerAuth];

@@ -121,7 +121,7 @@ fn judged(
             !caller.handshake && !granted && !known
         }
     };
-    (!good).then(|| format!("{} {} came to {outcome:?}", line.method, line.target))
+    (!good).then(|| format!("{} {} ended with {outcome:?}", line.method, line.target))
 }
 
 /// Returns the lines that a caller sends. A long run has all of them. A short run has every route in its plain
@@ -172,7 +172,7 @@ fn undone(site: &Site, caller: &Caller<'_>, passed: &[(RequestLine, u16)]) -> Ve
         !answers.is_empty() && (caller.name != callers::EXEC || answers.iter().any(works))
     };
     let undone = caller.granted.iter().filter(|line| !good(line));
-    undone.map(|line| format!("{}: {line:?} came to {:?}", caller.name, answers(line))).collect()
+    undone.map(|line| format!("{}: {line:?} ended with {:?}", caller.name, answers(line))).collect()
 }
 
 #[tokio::test]
@@ -202,13 +202,13 @@ async fn exactly_the_granted_calls_pass() {
     assert!(wrong.is_empty(), "{} are wrong: {wrong:#?}", wrong.len());
     // The plugin's log has exactly these requests.
     let total: usize = passed.values().sum();
-    eventually("the log has what passed", || site.allowed().len() - before >= total);
+    eventually("the log has all requests that passed", || site.allowed().len() - before >= total);
     for line in &site.allowed()[before..] {
         let times = passed.get_mut(line);
-        *times.unwrap_or_else(|| panic!("{line:?} passed unseen")) -= 1;
+        *times.unwrap_or_else(|| panic!("{line:?} is in the log, but no caller saw it pass")) -= 1;
     }
     passed.retain(|_, times| *times > 0);
-    assert!(passed.is_empty(), "passed the engine and not the plugin: {passed:#?}");
+    assert!(passed.is_empty(), "passed the engine but not the plugin: {passed:#?}");
     // Nothing was changed.
     for id in [&site.fixture.ours, &site.fixture.victim] {
         assert_eq!(site.docker(&["inspect", "-f", "{{.State.Running}}", id]), "true");

@@ -57,18 +57,21 @@ fn forms(form: &str) -> Vec<Sent> {
             sized("Content-Type:\r\n application/x-www-form-urlencoded\r\n", form),
         ),
         ("a form in chunks", chunked(FORM, "")),
-        ("a form that is waited for", sized(&format!("{FORM}Expect: 100-continue\r\n"), form)),
+        ("a form after 100-continue", sized(&format!("{FORM}Expect: 100-continue\r\n"), form)),
         ("a form of many parts", sized(multipart, &format!("{parts}--b--\r\n"))),
         ("parts, then text", sized(&format!("{multipart}{TEXT}"), &format!("{parts}--b--\r\n"))),
         (
             "mixed parts",
             sized(&multipart.replace("form-data;", "mixed;"), &format!("{parts}--b--\r\n")),
         ),
-        ("told behind the body", chunked("Trailer: Content-Type\r\n", FORM)),
-        ("another method's form", sized(&format!("X-HTTP-Method-Override: PUT\r\n{FORM}"), form)),
-        ("another header's form", sized(&FORM.replace("Content", "X-Content"), form)),
-        ("a form of no type", sized("", form)),
-        ("a form of no length", format!("{FORM}\r\n{form}")),
+        ("a content type in the trailer", chunked("Trailer: Content-Type\r\n", FORM)),
+        (
+            "a form with a method override",
+            sized(&format!("X-HTTP-Method-Override: PUT\r\n{FORM}"), form),
+        ),
+        ("a form type in another header", sized(&FORM.replace("Content", "X-Content"), form)),
+        ("a form without a type", sized("", form)),
+        ("a form without a length", format!("{FORM}\r\n{form}")),
     ];
     all.map(|(name, rest)| Sent { name, rest }).into()
 }
@@ -105,7 +108,7 @@ async fn a_form_cannot_make_a_reader_type_or_read_old_output() {
             let request = request(&line, HIJACK, &rest);
             let answer = raw::type_in(&site.dialler, &reader, (&request, &typed)).await;
             if answer.contains("history") {
-                wrong.push(format!("{name} ({form}) let out what was before"));
+                wrong.push(format!("{name} ({form}) returned earlier output"));
             }
         }
     }
@@ -114,11 +117,11 @@ async fn a_form_cannot_make_a_reader_type_or_read_old_output() {
     let line = attach(&site, &id, &format!("stdin=1&stdout=1&stderr=1&{keys}"));
     let request = request(&line, HIJACK, "Content-Length: 0\r\n\r\n");
     let writer = grant(&site, &id, "attach?mode=rw");
-    raw::type_in(&site.dialler, &writer, (&request, "by right\n")).await;
-    eventually("it was typed by right", || read_by(&site, &id).contains("by right"));
+    raw::type_in(&site.dialler, &writer, (&request, "authorized\n")).await;
+    eventually("the authorized text arrived", || read_by(&site, &id).contains("authorized"));
     wrong.extend(read_by(&site, &id).lines().map(str::to_owned));
     site.docker(&["rm", "--force", &id]);
-    assert_eq!(wrong, ["by right"]);
+    assert_eq!(wrong, ["authorized"]);
     site.close().await;
 }
 

@@ -53,7 +53,7 @@ fn exactly_the_granted_calls_of_the_whole_product_are_allowed() {
         let directory = tempfile::tempdir().expect("a directory");
         let (mut fixture, forge) = made_up(directory.path());
         fixture.version = version.parse().expect("a version");
-        let authorities = Authorities::from_pem(forge.ca_pem().as_bytes()).expect("an authority");
+        let authorities = Authorities::from_pem(forge.ca_pem().as_bytes()).expect("a CA");
         let host = fixture.host.parse().expect("a host");
         let policy = Policy { host, version: fixture.version, authorities };
         let bases = routes::bases(&fixture);
@@ -70,7 +70,9 @@ fn exactly_the_granted_calls_of_the_whole_product_are_allowed() {
             let decided = deciding.into_iter().map(|caller| caller.join().expect("no panic"));
             decided.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
         });
-        println!("API {version}: {tried} decided, {allowed} allowed, as many as are granted");
+        println!(
+            "API {version}: {tried} decided, {allowed} allowed, which are exactly the granted ones"
+        );
         assert!(tried > 50_000 && allowed > 10, "{tried} {allowed}");
     }
 }

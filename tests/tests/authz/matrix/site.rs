@@ -62,7 +62,7 @@ impl Site {
         let docker = bench.client();
         let log = Log::File(bench.log());
         let dialler = bench.dialler.clone();
-        let forge = Forge::of(&bench.authority_directory());
+        let forge = Forge::of(&bench.ca_directory());
         let mut fixture = fixture(&docker, &dialler.name, &bench.version.to_string(), "small");
         fixture.exec = bench.exec(&fixture.ours, &["sh"]).await;
         let image = "small".to_owned();
@@ -72,8 +72,8 @@ impl Site {
     fn given(address: &str) -> Self {
         let variable =
             |name: &str| variable(name).unwrap_or_else(|| panic!("ZUN_TEST_SITE{name} is not set"));
-        let authority = PathBuf::from(variable("_CA"));
-        let forge = Forge::of(&authority);
+        let ca = PathBuf::from(variable("_CA"));
+        let forge = Forge::of(&ca);
         let dialler = Dialler {
             address: address.parse().expect("an address with a port"),
             name: variable("_HOST"),
@@ -130,7 +130,7 @@ impl Site {
             Log::File(file) => std::fs::read_to_string(file).expect("the plugin's log"),
             Log::Command(command) => run(command, &[]),
         };
-        assert!(!text.contains("lost_lines"), "lines of the log are lost");
+        assert!(!text.contains("lost_lines"), "the log has lost lines");
         text
     }
 
@@ -186,7 +186,7 @@ fn split_words(text: &str) -> Vec<String> {
 
 /// Returns a fixture for tests without an engine.
 pub(super) fn made_up(directory: &Path) -> (Fixture, Forge) {
-    zun_api::ca::Authority::init(directory).expect("an authority");
+    zun_api::ca::Authority::init(directory).expect("a CA");
     let fixture = Fixture {
         host: "compute1".to_owned(),
         version: "1.41".parse().expect("a version"),

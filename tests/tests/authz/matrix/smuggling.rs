@@ -109,7 +109,7 @@ fn bodies(requests: &Requests) -> Vec<Case> {
             (0, 1),
         ),
         case(
-            "a request behind a body that is waited for",
+            "a request after a body with 100-continue",
             with("Expect: 100-continue\r\nContent-Length: 4\r\n", &format!("abcd{bad}")),
             (0, 1),
         ),
