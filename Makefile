@@ -44,7 +44,7 @@ test-testbed: ## Run the tests of the testbed (first: make testbed-up)
 testbed-down: ## Remove the testbed
 	@deploy/testbed/down.sh
 
-conditions: ## Run the interactive conditions on both engines and update the table in the docs
+conditions: ## Run the interactive conditions on both engines and write the table in docs/conditions.md
 	@deploy/packages.sh test
 	@deploy/conditions.sh
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Runs the tests of the interactive conditions with release builds, on the installed engine and on Debian 13's, and writes
-# the results into the table in the docs.
+# the table in docs/conditions.md.
 #   ZUN_TEST_LONG=1   run repeated tests in full length (default: a tenth)
 #   ZUN_RUNS=N        run the whole set N times on each engine (default: 1)
 set -euo pipefail

@@ -1,6 +1,5 @@
-//! Checks for untrusted input. Each function takes one input and panics if a check fails. `fuzz/targets` passes them
-//! to libFuzzer,
-//! and a test replays the corpus.
+//! Checks for untrusted input. Each function takes one input and panics if a check fails. `fuzz/targets` passes them to
+//! libFuzzer, and a test replays the corpus.
 
 use std::sync::LazyLock;
 

@@ -1,8 +1,7 @@
 //! A pseudo-terminal on which a test runs a program, types and reads the screen.
 //!
 //! `setsid --ctty` makes the program leader of its own session with the pseudo-terminal as controlling terminal.
-//! Resizes and
-//! ctrl-c therefore reach it as signals, as under a terminal emulator.
+//! Resizes and ctrl-c therefore reach it as signals, as under a terminal emulator.
 
 use std::fs::File;
 use std::io::{Read, Write};

@@ -1,6 +1,5 @@
 //! The RabbitMQ of this test run. `tests/services/with-services.sh` starts it in a container and passes its address in
-//! the
-//! environment.
+//! the environment.
 
 use std::fs::File;
 use std::net::SocketAddr;

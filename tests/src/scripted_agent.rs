@@ -1,6 +1,5 @@
 //! An agent without an engine. It records the calls that zun-api sends to its host, answers them as the test says, and
-//! sends
-//! the reports that the test wants.
+//! sends the reports that the test wants.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -1,6 +1,5 @@
 //! Tests of `docker-setup` on a real dockerd: set up, test, undo and roll back. Simple processes stand in for systemd;
-//! the
-//! testbed has the real one.
+//! the testbed has the real one.
 
 mod setup {
     mod completed;

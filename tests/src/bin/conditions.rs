@@ -1,6 +1,5 @@
 //! `conditions RESULTS… DOCUMENT`: writes the table of results between the two marks of a document. A results file has
-//! one
-//! JSON object per line.
+//! one JSON object per line.
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -56,8 +56,7 @@ fn host_certificate(ca: &Authority, names: &[&str]) -> (String, String) {
 }
 
 /// Dials such a server with the CLI's dialer and a valid grant. Returns whether the handshake succeeded, and what the
-/// server
-/// received.
+/// server received.
 async fn trusts(ours: &Authority, (certificate, key): (String, String)) -> (bool, Vec<u8>) {
     let (port, got) = server(certificate, key).await;
     let request = signing_request("client", Vec::new()).expect("a request");

@@ -1,6 +1,5 @@
 //! Links that are idle, dead or lead elsewhere, with the CLI's library. Its timeouts are settings there, so the tests
-//! can
-//! shorten them.
+//! can shorten them.
 
 use std::net::SocketAddr;
 use std::process::Command;

@@ -183,8 +183,7 @@ fn c31_the_terminal_turns_control_characters_into_signals_of_the_program() {
     let zun = ZunCli::shared();
     let name = zun.name("c31-signals");
     // A terminal discards pending data when a signal key is typed, unless `noflsh` is set. A `read` that a signal
-    // interrupts
-    // fails like at the end of the input.
+    // interrupts fails like at the end of the input.
     let script = "stty noflsh; for s in INT QUIT TSTP; do trap \"echo got-$s; seen=1\" $s; done; echo ready; \
                   while :; do seen=; if read -r line; then echo \"line $line\"; \
                   elif [ -z \"$seen\" ]; then exit 6; fi; done";

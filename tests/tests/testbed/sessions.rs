@@ -69,9 +69,8 @@ fn a_pipe_goes_through_a_container_of_each_host() {
     }
 }
 
-/// The first command on a terminal sees its size. On Debian 12, zun-runtime sets it: it runs as root and reads the
-/// file that
-/// the agent, which is not root, has written.
+/// The first command on a terminal sees its size. On Debian 12, zun-runtime sets it: it runs as root and reads the file
+/// that the agent, which is not root, has written.
 #[test]
 #[ignore = "needs `make testbed-up`"]
 fn the_first_command_of_a_terminal_on_each_host_sees_its_size() {

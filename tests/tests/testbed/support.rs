@@ -67,8 +67,7 @@ impl Host {
     }
 
     /// Waits for a new heartbeat of the host, until zun-api reports it as up and its console endpoint as safe. An old
-    /// heartbeat
-    /// does not count: the host may be about to be reported as down.
+    /// heartbeat does not count: the host may be about to be reported as down.
     pub(super) fn comes_up(self) {
         let mut heard = None;
         eventually("the host is up", || {

@@ -1,6 +1,5 @@
-//! Tests that uninstall as docs/install.md describes and install again. They run last, by name, because each
-//! reinstalls the
-//! hosts.
+//! Tests that uninstall as docs/install.md describes and install again. They run last, by name, because each reinstalls
+//! the hosts.
 
 use super::support::{COMPUTE1, COMPUTE2, CONTROLLER, Host, new_token, zun};
 

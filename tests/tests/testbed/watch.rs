@@ -1,6 +1,5 @@
 //! Samples every millisecond whether a host's Docker listens and whether the plugin's socket exists. It reads the
-//! kernel's list
-//! of listeners in the host's network namespace, with real-time priority and without a connection.
+//! kernel's list of listeners in the host's network namespace, with real-time priority and without a connection.
 
 use std::fs::{self, File};
 use std::os::fd::{AsFd, OwnedFd};

@@ -1,6 +1,5 @@
 //! The conformance suite of the container drivers. `driver_conformance!(engine)` creates a test for every case, where
-//! `engine`
-//! is a function that returns a [`TestEngine`].
+//! `engine` is a function that returns a [`TestEngine`].
 
 pub mod events;
 pub mod execs;

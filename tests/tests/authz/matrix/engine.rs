@@ -125,8 +125,7 @@ fn judged(
 }
 
 /// Returns the lines that a caller sends. A long run has all of them. A short run has every route in its plain
-/// spelling,
-/// console routes in every spelling, and the others in a few spellings that rotate from route to route.
+/// spelling, console routes in every spelling, and the others in a few spellings that rotate from route to route.
 fn lines(
     site: &Site,
     caller: &Caller<'_>,

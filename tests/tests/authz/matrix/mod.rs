@@ -1,6 +1,5 @@
 //! The authorization matrix: every route of the engine, in every spelling, by every caller. Exactly the granted calls
-//! pass,
-//! and the plugin's log confirms it.
+//! pass, and the plugin's log confirms it.
 //!
 //! ```text
 //!  routes ─▶ spellings ─┐

@@ -27,8 +27,7 @@ pub(super) async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin, bytes:
 }
 
 /// Sends a request, waits for the answer, and then types. The engine loses bytes that arrive with a request that
-/// hijacks the
-/// connection.
+/// hijacks the connection.
 pub(super) async fn type_in(
     dialler: &Dialler,
     identity: &Identity,

@@ -1,6 +1,5 @@
-//! Request smuggling with a valid grant: requests hidden in headers, bodies, pipelines and other protocols of a
-//! granted one.
-//! Each case has its own grant, so the plugin's log shows what passed.
+//! Request smuggling with a valid grant: requests hidden in headers, bodies, pipelines and other protocols of a granted
+//! one. Each case has its own grant, so the plugin's log shows what passed.
 
 use std::time::{Duration, Instant};
 
