@@ -191,7 +191,7 @@ impl VirtualHost {
         let mut letters = letters.take(count);
         while let Some(letter) = letters.next().await {
             let letter = letter.expect("a dead letter");
-            letter.ack(BasicAckOptions::default()).await.expect("taken");
+            letter.ack(BasicAckOptions::default()).await.expect("acknowledged");
             bodies.push(Bytes::from(letter.data));
         }
         bodies

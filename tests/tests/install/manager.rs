@@ -127,7 +127,7 @@ async fn zun_api_reports_that_it_waits_for_its_bus() {
     let rabbit = Rabbit::shared().await;
     let mut service = Managed::start("zun-api", &api(&no_broker(&rabbit.virtual_host().await)));
     let lines =
-        [service.sends("the bus is not connected"), service.tells("EXTEND_TIMEOUT_USEC")].concat();
+        [service.sends("the bus is not connected"), service.sends("EXTEND_TIMEOUT_USEC")].concat();
     assert!(!lines.iter().any(|line| line == "READY=1"), "{lines:?}");
     service.stop();
 }

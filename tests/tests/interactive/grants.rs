@@ -19,7 +19,7 @@ use super::library::{endpoint, running};
 async fn refusal(dialer: &Dialer, url: &str) -> String {
     let address = Address::parse(url).expect("an address");
     match hijack(dialer, &address, "", Shape::Raw).await {
-        Ok(_) => panic!("{url} was taken"),
+        Ok(_) => panic!("{url} was accepted"),
         Err(error) => zun_common::chain(&error),
     }
 }
@@ -47,7 +47,7 @@ async fn c52_a_grant_covers_only_its_container_verbs_and_key() {
     assert!(!other_key.contains("101"), "{other_key}");
     hijack(&dialer, &Address::parse(&url(&ours)).expect("an address"), "", Shape::Raw)
         .await
-        .expect("its own is taken");
+        .expect("the right key is accepted");
     if is_long() {
         let left = ours.expires_at - chrono::Utc::now() + chrono::TimeDelta::seconds(1);
         tokio::time::sleep(left.to_std().expect("in the future")).await;

@@ -146,7 +146,7 @@ async fn vanishes(zun: &ZunCli, name: &str, typing: bool) -> Duration {
     let _dropped = Dropped::packets_of(proxy.address().port());
     let begun = Instant::now();
     if typing {
-        console.input.write(Bytes::from_static(b"into the void\n")).await.expect("taken");
+        console.input.write(Bytes::from_static(b"into the void\n")).await.expect("accepted");
     }
     let mut lost = None;
     let ended = async {
@@ -232,7 +232,7 @@ async fn c58_ipv6_and_an_advertised_name_are_dialled_and_an_error_names_what_was
         ("no-such-host.invalid:1", "no-such-host.invalid:1"),
     ] {
         let refused = dial(&zun, name.as_str(), nowhere, Link::default()).await;
-        let message = refused.err().expect("nobody is there").to_string();
+        let message = refused.err().expect("nothing listens there").to_string();
         assert!(message.contains(tried), "{message}");
     }
 }

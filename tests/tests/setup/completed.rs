@@ -44,7 +44,7 @@ async fn a_host_is_set_up_once_and_undone_byte_for_byte_and_its_containers_go_on
     assert_eq!(host.files(), files, "all files must be restored byte for byte");
     assert_eq!(host.pid(&container), pid);
     assert_eq!(host.docker(&["info", "-f", "{{.LiveRestoreEnabled}}"]), "false");
-    assert!(std::net::TcpStream::connect(host.address()).is_err(), "nobody listens");
+    assert!(std::net::TcpStream::connect(host.address()).is_err(), "nothing may listen");
     let mark = &host.machine.paths.undone;
     assert!(mark.exists(), "a start of the agent must not set it up again");
     host.set_up().await.expect("set up by hand");

@@ -124,7 +124,7 @@ async fn rolled_back(host: &Host, machine: &Machine, expected: &str) {
     assert_eq!(host.pid(&container), pid, "{expected}");
     let shown = host.docker(&["info", "-f", "{{.LiveRestoreEnabled}} {{.Plugins.Authorization}}"]);
     assert_eq!(shown, "false []");
-    assert!(std::net::TcpStream::connect(host.address()).is_err(), "nobody listens");
+    assert!(std::net::TcpStream::connect(host.address()).is_err(), "nothing may listen");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -209,7 +209,7 @@ async fn a_failed_rollback_names_the_saved_files_and_undo_completes_it() {
     for expected in [record.as_str(), "it does not start", "could not all be put back"] {
         assert!(message.contains(expected), "{expected}: {message}");
     }
-    assert!(std::net::TcpStream::connect(host.address()).is_err(), "nobody listens");
+    assert!(std::net::TcpStream::connect(host.address()).is_err(), "nothing may listen");
     // The operator makes it start again.
     host.units.order(Order::Restart, "docker.service").await.expect("started");
     undo(&host.machine).await.expect("undone");

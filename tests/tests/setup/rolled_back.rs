@@ -27,7 +27,7 @@ async fn a_listener_that_fails_its_test_is_rolled_back() {
         host.docker(&["info", "-f", "{{.LiveRestoreEnabled}} {{.Plugins.Authorization}}"]),
         "false []"
     );
-    assert!(std::net::TcpStream::connect(host.address()).is_err(), "nobody listens");
+    assert!(std::net::TcpStream::connect(host.address()).is_err(), "nothing may listen");
     host.stop().await;
 }
 

@@ -166,7 +166,7 @@ pub(super) fn all<'a>(fixture: &Fixture, forge: &'a Forge) -> Vec<Caller<'a>> {
         changed("clients and servers", |params| {
             params.extended_key_usages = vec![Purpose::ClientAuth, Purpose::ServerAuth];
         }),
-        changed("longer than any", |params| {
+        changed("longer than any grant", |params| {
             params.not_before = moment(-Duration::days(1));
             params.not_after = moment(Duration::days(1));
         }),

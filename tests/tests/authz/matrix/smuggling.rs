@@ -67,7 +67,7 @@ fn pipelines(requests: &Requests) -> Vec<Case> {
         case("good, bad, good", format!("{good}{bad}{good}"), (2, 2)),
         case("bad, good", format!("{bad}{good}"), (1, 1)),
         case("fifty of each", format!("{good}{bad}").repeat(50), (50, 50)),
-        case("line ends between", format!("{good}\r\n\r\n{bad}\r\n{good}"), (1, 2)),
+        case("line breaks between requests", format!("{good}\r\n\r\n{bad}\r\n{good}"), (1, 2)),
     ]
 }
 
@@ -77,10 +77,10 @@ fn bodies(requests: &Requests) -> Vec<Case> {
     let with = |headers: &str, body: &str| requests.with(headers, body);
     let mut cases = vec![
         case("a request as the body", with(&format!("Content-Length: {length}\r\n"), bad), (1, 1)),
-        case("a request behind no body", with("Content-Length: 0\r\n", bad), (1, 1)),
+        case("a request after an empty body", with("Content-Length: 0\r\n", bad), (1, 1)),
         case("a request in a chunk", with("Transfer-Encoding: chunked\r\n", &chunk), (1, 1)),
         case(
-            "a request behind the last chunk",
+            "a request after the last chunk",
             with("Transfer-Encoding: chunked\r\n", &format!("0\r\n\r\n{bad}")),
             (1, 1),
         ),
@@ -90,7 +90,7 @@ fn bodies(requests: &Requests) -> Vec<Case> {
             (0, 1),
         ),
         case(
-            "a request as a chunk's extension",
+            "a request as a chunk extension",
             with("Transfer-Encoding: chunked\r\n", &format!("0;x=\"{}\r\n\r\n", bad.trim())),
             (0, 1),
         ),
@@ -228,10 +228,18 @@ fn other_protocols(requests: &Requests) -> Vec<Case> {
     let upgraded = |request: String| format!("{request}{preface}{settings}");
     let version = &requests.version;
     let mut cases = vec![
-        case("HTTP/2 at once", format!("{preface}{settings}"), (0, 0)),
-        case("HTTP/2 behind a good one", format!("{}{preface}{settings}", requests.good), (1, 1)),
-        case("a good one to HTTP/2", upgraded(post(&requests.good_target, h2c)), (0, 1)),
-        case("a bad one to HTTP/2", upgraded(requests.forbidden(h2c)), (0, 0)),
+        case("HTTP/2 with prior knowledge", format!("{preface}{settings}"), (0, 0)),
+        case(
+            "HTTP/2 after a good request",
+            format!("{}{preface}{settings}", requests.good),
+            (1, 1),
+        ),
+        case(
+            "a good request that upgrades to HTTP/2",
+            upgraded(post(&requests.good_target, h2c)),
+            (0, 1),
+        ),
+        case("a bad request that upgrades to HTTP/2", upgraded(requests.forbidden(h2c)), (0, 0)),
         case("TLS within TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(), (0, 0)),
         case("nothing", "", (0, 0)),
         case("zeroes", vec![0; 1 << 16], (0, 0)),
@@ -292,7 +300,7 @@ async fn nothing_gets_through_hidden_in_a_granted_request() {
             wrong.push(format!("{name}: {statuses:?}, passed {passed:?}"));
         }
         if answer.contains(&site.fixture.victim) {
-            wrong.push(format!("{name}: tells of the victim"));
+            wrong.push(format!("{name}: reveals the victim"));
         }
         answers += statuses.len();
         through += good;

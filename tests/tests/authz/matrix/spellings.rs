@@ -17,7 +17,7 @@ const SPELLINGS: &[Spelling] = &[
     ("no version", |_, target| target.to_owned()),
     ("an older version", |_, target| format!("/v1.40{target}")),
     ("the oldest version", |_, target| format!("/v1.12{target}")),
-    ("a version to come", |_, target| format!("/v1.99{target}")),
+    ("a future version", |_, target| format!("/v1.99{target}")),
     ("a version with a zero", |fixture, target| versioned("0", fixture, target)),
     ("the other engine's version", |fixture, target| {
         let other = if fixture.version.minor == 41 { "1.45" } else { "1.41" };
@@ -26,48 +26,48 @@ const SPELLINGS: &[Spelling] = &[
     ("the version twice", |fixture, target| {
         format!("{}{}{target}", fixture.prefix(), fixture.prefix())
     }),
-    ("a large v", |fixture, target| format!("{}{target}", fixture.prefix().to_uppercase())),
-    ("a letter encoded", |fixture, target| {
+    ("an upper-case V", |fixture, target| format!("{}{target}", fixture.prefix().to_uppercase())),
+    ("an encoded letter", |fixture, target| {
         let letter = target.get(1..2).unwrap_or("x");
         let code = format!("/%{:02x}", letter.bytes().next().unwrap_or(b'x'));
         fixture.prefix() + &target.replacen(&format!("/{letter}"), &code, 1)
     }),
-    ("the last letter encoded", |fixture, target| {
+    ("the last letter, encoded", |fixture, target| {
         let (path, query) = split(target);
         let end = path.len() - 1;
         format!("{}{}%{:02X}{query}", fixture.prefix(), &path[..end], path.as_bytes()[end])
     }),
-    ("the id's first letter encoded", |fixture, target| {
+    ("the first letter of the id, encoded", |fixture, target| {
         let code = format!("%{:02x}{}", fixture.ours.as_bytes()[0], &fixture.ours[1..]);
         fixture.prefix() + &target.replace(&fixture.ours, &code)
     }),
-    ("slashes encoded", |fixture, target| {
+    ("encoded slashes", |fixture, target| {
         let (path, query) = split(target);
         format!("{}/{}{query}", fixture.prefix(), path[1..].replace('/', "%2F"))
     }),
-    ("the query's mark encoded", |fixture, target| fixture.prefix() + &target.replace('?', "%3F")),
-    ("signs of the query encoded", |fixture, target| {
+    ("an encoded question mark", |fixture, target| fixture.prefix() + &target.replace('?', "%3F")),
+    ("encoded separators in the query", |fixture, target| {
         fixture.prefix() + &target.replace('=', "%3D").replace('&', "%26")
     }),
-    ("encoded twice", |fixture, target| fixture.prefix() + &target.replacen("/c", "/%2563", 1)),
+    ("double encoding", |fixture, target| fixture.prefix() + &target.replacen("/c", "/%2563", 1)),
     ("a dot", |fixture, target| format!("{}/.{target}", fixture.prefix())),
     ("dots", |fixture, target| format!("{}/containers/..{target}", fixture.prefix())),
     ("dots before the version", |fixture, target| format!("/x/..{}{target}", fixture.prefix())),
-    ("dots encoded", |fixture, target| format!("{}/containers/%2e%2e{target}", fixture.prefix())),
-    ("dots and a slash encoded", |fixture, target| {
+    ("encoded dots", |fixture, target| format!("{}/containers/%2e%2e{target}", fixture.prefix())),
+    ("encoded dots and slash", |fixture, target| {
         format!("{}/containers/{}/%2e%2e%2f..{target}", fixture.prefix(), fixture.ours)
     }),
-    ("from our container up", |fixture, target| {
+    ("up from our container", |fixture, target| {
         format!("{}/containers/{}/wait/../../..{target}", fixture.prefix(), fixture.ours)
     }),
-    ("two slashes before", |fixture, target| format!("/{}{target}", fixture.prefix())),
-    ("two slashes within", |fixture, target| format!("{}/{target}", fixture.prefix())),
+    ("two leading slashes", |fixture, target| format!("/{}{target}", fixture.prefix())),
+    ("two slashes inside", |fixture, target| format!("{}/{target}", fixture.prefix())),
     ("backslashes", |fixture, target| fixture.prefix() + &target.replace('/', "\\")),
-    ("absolute", |fixture, target| format!("http://engine{}{target}", fixture.prefix())),
-    ("absolute, by name and password", |fixture, target| {
+    ("an absolute URL", |fixture, target| format!("http://engine{}{target}", fixture.prefix())),
+    ("an absolute URL with user and password", |fixture, target| {
         format!("https://root:x@{}:2376{}{target}", fixture.host, fixture.prefix())
     }),
-    ("a host's name before", |fixture, target| {
+    ("a leading host name", |fixture, target| {
         format!("//{}{}{target}", fixture.host, fixture.prefix())
     }),
     ("a granted line in the query", |fixture, target| {
@@ -80,7 +80,7 @@ const SPELLINGS: &[Spelling] = &[
     ("a granted line in the fragment", |fixture, target| {
         format!("{}{target}#{}", fixture.prefix(), granted_line(fixture))
     }),
-    ("a granted line before", |fixture, target| {
+    ("a leading granted line", |fixture, target| {
         format!("{}/../../../..{target}", granted_line(fixture))
     }),
     ("our id in the query", |fixture, target| {
@@ -90,50 +90,52 @@ const SPELLINGS: &[Spelling] = &[
     ("the victim's id", |fixture, target| {
         fixture.prefix() + &target.replace(&fixture.ours, &fixture.victim)
     }),
-    ("the victim's id, ours behind it", |fixture, target| {
+    ("the victim's id followed by ours", |fixture, target| {
         let both = format!("{}%00{}", fixture.victim, fixture.ours);
         fixture.prefix() + &target.replace(&fixture.ours, &both)
     }),
-    ("the beginning of the id", |fixture, target| {
+    ("a prefix of the id", |fixture, target| {
         fixture.prefix() + &target.replace(&fixture.ours, &fixture.ours[..12])
     }),
     ("the name", |fixture, target| {
         fixture.prefix() + &target.replace(&fixture.ours, "matrix-ours")
     }),
-    ("the id in large letters", |fixture, target| {
+    ("the id in upper case", |fixture, target| {
         fixture.prefix() + &target.replace(&fixture.ours, &fixture.ours.to_uppercase())
     }),
-    ("a slash behind", |fixture, target| {
+    ("a trailing slash", |fixture, target| {
         let (path, query) = split(target);
         format!("{}{path}/{query}", fixture.prefix())
     }),
     ("an empty query", |fixture, target| format!("{}{target}?", fixture.prefix())),
-    ("one more key", |fixture, target| format!("{}{target}&x=1", fixture.prefix())),
-    ("keys by semicolon", |fixture, target| fixture.prefix() + &target.replace('&', ";")),
+    ("an additional key", |fixture, target| format!("{}{target}&x=1", fixture.prefix())),
+    ("keys separated by semicolons", |fixture, target| {
+        fixture.prefix() + &target.replace('&', ";")
+    }),
     ("a key twice", |fixture, target| format!("{}{target}&stdin=1&h=1", fixture.prefix())),
-    ("typing after all", |fixture, target| {
-        fixture.prefix() + &target.replace("stdin=0", "stdin=1")
-    }),
-    ("typing, said otherwise", |fixture, target| {
-        fixture.prefix() + &target.replace("stdin=0", "stdin=true")
-    }),
-    ("a path encoded", |fixture, target| fixture.prefix() + &target.replace("path=/", "path=%2F")),
+    ("stdin=1", |fixture, target| fixture.prefix() + &target.replace("stdin=0", "stdin=1")),
+    ("stdin=true", |fixture, target| fixture.prefix() + &target.replace("stdin=0", "stdin=true")),
+    ("an encoded path", |fixture, target| fixture.prefix() + &target.replace("path=/", "path=%2F")),
     ("any path", |fixture, target| fixture.prefix() + &target.replace("path=/bin", "path=")),
-    ("a path that is none", |fixture, target| {
+    ("a relative path", |fixture, target| {
         fixture.prefix() + &target.replace("path=/bin", "path=bin")
     }),
     ("overwriting", |fixture, target| {
         fixture.prefix() + &target.replace("noOverwriteDirNonDir=1&", "")
     }),
-    ("a time otherwise", |fixture, target| {
+    ("numbers with leading zeros", |fixture, target| {
         fixture.prefix() + &target.replace("since=0", "since=00").replace("tail=10", "tail=010")
     }),
-    ("by websocket", |fixture, target| {
+    ("the websocket route", |fixture, target| {
         fixture.prefix() + &target.replace("/attach?", "/attach/ws?")
     }),
-    ("small percents", |fixture, target| fixture.prefix() + &target.replace("%F", "%f")),
-    ("a nothing behind", |fixture, target| format!("{}{target}%00", fixture.prefix())),
-    ("a line end behind", |fixture, target| format!("{}{target}%0d%0aX:%20y", fixture.prefix())),
+    ("lower-case percent-encoding", |fixture, target| {
+        fixture.prefix() + &target.replace("%F", "%f")
+    }),
+    ("a trailing NUL", |fixture, target| format!("{}{target}%00", fixture.prefix())),
+    ("a trailing line break", |fixture, target| {
+        format!("{}{target}%0d%0aX:%20y", fixture.prefix())
+    }),
     ("a long tail", |fixture, target| format!("{}{target}#{}", fixture.prefix(), "x".repeat(8000))),
 ];
 
