@@ -82,11 +82,11 @@ impl ScriptedAgent {
         let name: HostName = host.parse().expect("a host name");
         let shared = Arc::new(Shared::default());
         let router = Arc::new(router(&shared));
-        for route in [Route::Commands(name.clone()), Route::Questions(name.clone())] {
+        for route in [Route::Commands(name.clone()), Route::Queries(name.clone())] {
             let deliveries = bus.transport().consume(route, 16).await.expect("a consumer");
             router.serve(deliveries, tasks);
         }
-        Self { host: name, bus: bus.speaking_as(host), shared }
+        Self { host: name, bus: bus.with_sender(host), shared }
     }
 
     /// Sends a heartbeat after `change` has changed it.
@@ -138,7 +138,7 @@ impl ScriptedAgent {
 
     /// Calls zun-api.
     pub async fn ask<C: Call>(&self, call: &C) -> Result<C::Reply, CallError> {
-        self.bus.ask_controller(call, &CallContext::internal()).await
+        self.bus.call_controller(call, &CallContext::internal()).await
     }
 
     /// Refuses calls of this method from now on.

@@ -32,7 +32,7 @@ impl Doctor {
     /// Tells the service manager of it until shutdown; often, until it is ready.
     pub async fn tell(self, mut manager: ServiceManager, tasks: Tasks) {
         loop {
-            manager.tell(&self.look().await);
+            manager.notify(&self.look().await);
             let pause = if manager.is_ready() { manager.period() } else { UNTIL_READY };
             if tasks.token().run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return;
@@ -48,7 +48,7 @@ impl Doctor {
             (true, false) => format!("serves on {}; the bus is not connected", self.address),
             (false, _) => "does not answer, or its database does not".to_owned(),
         };
-        Health { ready: answers && bus, alive: answers, words }
+        Health { ready: answers && bus, alive: answers, status: words }
     }
 }
 

@@ -121,7 +121,7 @@ text_id!(
 
 impl RequestId {
     /// A fresh one, in OpenStack's form `req-<uuid>`.
-    pub fn fresh() -> Self {
+    pub fn random() -> Self {
         Self(format!("req-{}", Uuid::new_v4()))
     }
 }
@@ -133,7 +133,7 @@ pub struct ContainerId(Uuid);
 
 impl ContainerId {
     /// A fresh random one.
-    pub fn fresh() -> Self {
+    pub fn random() -> Self {
         Self(Uuid::new_v4())
     }
 
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn an_engine_name_leads_back_to_its_container() {
-        let id = ContainerId::fresh();
+        let id = ContainerId::random();
         assert_eq!(ContainerId::from_engine_name(&id.engine_name()), Some(id));
         assert_eq!(ContainerId::from_engine_name(&format!("/{}", id.engine_name())), Some(id));
         assert_eq!(ContainerId::from_engine_name("zun-test"), None);

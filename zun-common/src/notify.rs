@@ -9,9 +9,9 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 
 /// How often a service looks at itself where no watchdog says so.
-const USUAL_PERIOD: Duration = Duration::from_secs(10);
+const DEFAULT_PERIOD: Duration = Duration::from_secs(10);
 /// Each look before the service is ready gives it so long until the next one.
-const UNTIL_NEXT_LOOK: Duration = Duration::from_mins(1);
+const STARTUP_EXTENSION: Duration = Duration::from_mins(1);
 
 /// How a service fares, as it found out itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct Health {
     /// It does its work. One that does not, for as long as the watchdog waits, is started anew.
     pub alive: bool,
     /// One line for a person.
-    pub words: String,
+    pub status: String,
 }
 
 /// The service manager, as one that was told something before.
@@ -29,23 +29,23 @@ pub struct Health {
 pub struct ServiceManager {
     watchdog: Option<Duration>,
     ready: bool,
-    words: String,
+    status: String,
 }
 
 impl ServiceManager {
     /// The one that started this process, if it listens.
-    pub fn of_process() -> Option<Self> {
+    pub fn from_env() -> Option<Self> {
         std::env::var_os("NOTIFY_SOCKET")?;
         Some(Self::new(sd_notify::watchdog_enabled()))
     }
 
     const fn new(watchdog: Option<Duration>) -> Self {
-        Self { watchdog, ready: false, words: String::new() }
+        Self { watchdog, ready: false, status: String::new() }
     }
 
     /// How often health is to be told: three times before the watchdog bites.
     pub fn period(&self) -> Duration {
-        self.watchdog.map_or(USUAL_PERIOD, |watchdog| watchdog / 3)
+        self.watchdog.map_or(DEFAULT_PERIOD, |watchdog| watchdog / 3)
     }
 
     /// Whether the service was ready once.
@@ -54,7 +54,7 @@ impl ServiceManager {
     }
 
     /// Tells how the service fares.
-    pub fn tell(&mut self, health: &Health) {
+    pub fn notify(&mut self, health: &Health) {
         send(&self.states(health));
     }
 
@@ -68,12 +68,12 @@ impl ServiceManager {
             states.push(NotifyState::Watchdog);
         }
         if health.alive && !self.ready {
-            let more = u32::try_from(UNTIL_NEXT_LOOK.as_micros()).unwrap_or(u32::MAX);
+            let more = u32::try_from(STARTUP_EXTENSION.as_micros()).unwrap_or(u32::MAX);
             states.push(NotifyState::ExtendTimeoutUsec(more));
         }
-        if self.words != health.words {
-            self.words.clone_from(&health.words);
-            states.push(NotifyState::Status(&health.words));
+        if self.status != health.status {
+            self.status.clone_from(&health.status);
+            states.push(NotifyState::Status(&health.status));
         }
         states
     }
@@ -97,15 +97,15 @@ fn send(states: &[NotifyState<'_>]) {
 mod tests {
     use super::*;
 
-    fn health(state: &str, words: &str) -> Health {
+    fn health(state: &str, status: &str) -> Health {
         Health {
             ready: state.contains("ready"),
             alive: state.contains("alive"),
-            words: words.to_owned(),
+            status: status.to_owned(),
         }
     }
 
-    fn told(manager: &mut ServiceManager, health: &Health) -> String {
+    fn sent(manager: &mut ServiceManager, health: &Health) -> String {
         let states = manager.states(health);
         states.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
     }
@@ -117,27 +117,27 @@ mod tests {
     #[test]
     fn ready_is_told_once_and_only_when_it_is_so() {
         let mut manager = watched();
-        let waiting = told(&mut manager, &health("alive", "waits"));
+        let waiting = sent(&mut manager, &health("alive", "waits"));
         assert_eq!(waiting, "EXTEND_TIMEOUT_USEC=60000000 STATUS=waits");
         assert_eq!(
-            told(&mut manager, &health("ready, alive", "serves")),
+            sent(&mut manager, &health("ready, alive", "serves")),
             "READY=1 WATCHDOG=1 STATUS=serves"
         );
-        assert_eq!(told(&mut manager, &health("ready, alive", "serves")), "WATCHDOG=1");
-        assert_eq!(told(&mut manager, &health("alive", "serves")), "WATCHDOG=1");
+        assert_eq!(sent(&mut manager, &health("ready, alive", "serves")), "WATCHDOG=1");
+        assert_eq!(sent(&mut manager, &health("alive", "serves")), "WATCHDOG=1");
     }
 
     #[test]
     fn a_service_that_does_not_work_feeds_no_watchdog_and_is_given_no_time() {
         let mut manager = watched();
-        assert_eq!(told(&mut manager, &health("", "")), "");
-        told(&mut manager, &health("ready, alive", ""));
-        assert_eq!(told(&mut manager, &health("ready", "hangs")), "STATUS=hangs");
+        assert_eq!(sent(&mut manager, &health("", "")), "");
+        sent(&mut manager, &health("ready, alive", ""));
+        assert_eq!(sent(&mut manager, &health("ready", "hangs")), "STATUS=hangs");
     }
 
     #[test]
     fn health_is_told_three_times_before_the_watchdog_bites() {
         assert_eq!(watched().period(), Duration::from_secs(20));
-        assert_eq!(ServiceManager::new(None).period(), USUAL_PERIOD);
+        assert_eq!(ServiceManager::new(None).period(), DEFAULT_PERIOD);
     }
 }

@@ -81,7 +81,7 @@ impl Agent {
         tasks: &Tasks,
     ) -> Result<Self, StartError> {
         let name = settings.host_name()?;
-        let bus = bus.speaking_as(name.as_str());
+        let bus = bus.with_sender(name.as_str());
         let notes = match &settings.console.notify_socket {
             Some(path) => Some(
                 NoteSocket::bind(path)
@@ -168,7 +168,7 @@ impl Agent {
     async fn serve(&self) -> Result<(), StartError> {
         let (name, limits) = (&self.host.name, &self.host.limits);
         let queues = [
-            (Route::Questions(name.clone()), limits.questions, rpc::questions(&self.host)),
+            (Route::Queries(name.clone()), limits.questions, rpc::questions(&self.host)),
             (Route::Commands(name.clone()), limits.commands, rpc::commands(&self.workers)),
         ];
         for (route, prefetch, router) in queues {

@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tokio::net::UnixDatagram;
-use zun_common::grant::{SessionNote, SessionNoteKind};
+use zun_common::grant::{SessionEvent, SessionEventKind};
 use zun_common::id::EngineId;
 
 const MAX_NOTE: usize = 4096;
@@ -68,9 +68,9 @@ impl OpenConsoles {
 
 impl ConsoleCounter {
     /// One began or ended. Says whether the count changed.
-    pub(crate) fn note(&mut self, note: SessionNote) -> bool {
-        let SessionNote { kind, watches, grant, container } = note;
-        let begins = matches!(kind, SessionNoteKind::Begin | SessionNoteKind::WaitBegin);
+    pub(crate) fn note(&mut self, note: SessionEvent) -> bool {
+        let SessionEvent { kind, watches, grant, container } = note;
+        let begins = matches!(kind, SessionEventKind::Begin | SessionEventKind::WaitBegin);
         let is_known = self.open.contains_key(&container);
         if !is_known && (!begins || self.open.len() >= MAX_CONTAINERS) {
             return false;
@@ -78,9 +78,9 @@ impl ConsoleCounter {
         let open = self.open.entry(container.clone()).or_default();
         let before = open.count();
         let sessions = match kind {
-            SessionNoteKind::WaitBegin | SessionNoteKind::WaitEnd => &mut open.waits,
-            SessionNoteKind::Begin | SessionNoteKind::End if watches => &mut open.viewers,
-            SessionNoteKind::Begin | SessionNoteKind::End => &mut open.writers,
+            SessionEventKind::WaitBegin | SessionEventKind::WaitEnd => &mut open.waits,
+            SessionEventKind::Begin | SessionEventKind::End if watches => &mut open.viewers,
+            SessionEventKind::Begin | SessionEventKind::End => &mut open.writers,
         };
         if begins {
             sessions.begin(grant);
@@ -132,7 +132,7 @@ impl NoteSocket {
     }
 
     /// The next one. What is no note is passed over, with one log line for a row of them.
-    pub(crate) async fn next(&mut self) -> io::Result<SessionNote> {
+    pub(crate) async fn next(&mut self) -> io::Result<SessionEvent> {
         let mut buffer = [0; MAX_NOTE];
         loop {
             let length = self.socket.recv(&mut buffer).await?;
@@ -167,27 +167,27 @@ mod tests {
         "ab".repeat(32).parse().expect("an id")
     }
 
-    fn note(kind: SessionNoteKind, grant: &str) -> SessionNote {
-        SessionNote { kind, watches: false, grant: grant.to_owned(), container: engine() }
+    fn note(kind: SessionEventKind, grant: &str) -> SessionEvent {
+        SessionEvent { kind, watches: false, grant: grant.to_owned(), container: engine() }
     }
 
-    fn watch(kind: SessionNoteKind, grant: &str) -> SessionNote {
-        SessionNote { watches: true, ..note(kind, grant) }
+    fn watch(kind: SessionEventKind, grant: &str) -> SessionEvent {
+        SessionEvent { watches: true, ..note(kind, grant) }
     }
 
     #[test]
     fn consoles_are_counted_and_never_below_none() {
         let mut consoles = ConsoleCounter::default();
-        assert!(!consoles.note(note(SessionNoteKind::End, "a")));
-        assert!(consoles.note(note(SessionNoteKind::Begin, "a")));
-        assert!(consoles.note(note(SessionNoteKind::Begin, "a")));
-        assert!(consoles.note(note(SessionNoteKind::Begin, "b")));
+        assert!(!consoles.note(note(SessionEventKind::End, "a")));
+        assert!(consoles.note(note(SessionEventKind::Begin, "a")));
+        assert!(consoles.note(note(SessionEventKind::Begin, "a")));
+        assert!(consoles.note(note(SessionEventKind::Begin, "b")));
         assert_eq!(consoles.count(&engine()), 3);
-        assert!(!consoles.note(note(SessionNoteKind::End, "never began")));
+        assert!(!consoles.note(note(SessionEventKind::End, "never began")));
         for grant in ["a", "b", "a"] {
-            assert!(consoles.note(note(SessionNoteKind::End, grant)));
+            assert!(consoles.note(note(SessionEventKind::End, grant)));
         }
-        assert!(!consoles.note(note(SessionNoteKind::End, "a")));
+        assert!(!consoles.note(note(SessionEventKind::End, "a")));
         assert_eq!(consoles.count(&engine()), 0);
         assert!(consoles.open.is_empty(), "nothing is kept of containers without consoles");
     }
@@ -195,10 +195,10 @@ mod tests {
     #[test]
     fn a_late_end_of_an_earlier_run_leaves_the_new_console_counted() {
         let mut consoles = ConsoleCounter::default();
-        consoles.note(note(SessionNoteKind::Begin, "old"));
+        consoles.note(note(SessionEventKind::Begin, "old"));
         consoles.ended(&engine());
-        consoles.note(note(SessionNoteKind::Begin, "new"));
-        consoles.note(note(SessionNoteKind::End, "old"));
+        consoles.note(note(SessionEventKind::Begin, "new"));
+        consoles.note(note(SessionEventKind::End, "old"));
         assert_eq!(consoles.count(&engine()), 1);
     }
 
@@ -206,17 +206,17 @@ mod tests {
     fn who_only_watches_is_counted_for_as_long_as_his_wait_is_open() {
         let mut consoles = ConsoleCounter::default();
         let noted = [
-            (note(SessionNoteKind::Begin, "types"), 1),
-            (note(SessionNoteKind::WaitBegin, "types"), 1),
-            (watch(SessionNoteKind::Begin, "watches"), 1),
-            (note(SessionNoteKind::WaitBegin, "watches"), 2),
+            (note(SessionEventKind::Begin, "types"), 1),
+            (note(SessionEventKind::WaitBegin, "types"), 1),
+            (watch(SessionEventKind::Begin, "watches"), 1),
+            (note(SessionEventKind::WaitBegin, "watches"), 2),
             // A wait that was cut is dialled again with a renewed grant.
-            (note(SessionNoteKind::WaitEnd, "watches"), 1),
-            (note(SessionNoteKind::WaitBegin, "renewed"), 2),
-            (note(SessionNoteKind::End, "types"), 1),
-            (note(SessionNoteKind::WaitEnd, "types"), 1),
+            (note(SessionEventKind::WaitEnd, "watches"), 1),
+            (note(SessionEventKind::WaitBegin, "renewed"), 2),
+            (note(SessionEventKind::End, "types"), 1),
+            (note(SessionEventKind::WaitEnd, "types"), 1),
             // He has gone; the engine says so of his wait alone.
-            (note(SessionNoteKind::WaitEnd, "renewed"), 0),
+            (note(SessionEventKind::WaitEnd, "renewed"), 0),
         ];
         for (note, count) in noted {
             let told = format!("{note:?}");
@@ -224,7 +224,7 @@ mod tests {
             assert_eq!(consoles.note(note), before != count, "{told}");
             assert_eq!(consoles.count(&engine()), count, "{told}");
         }
-        consoles.note(watch(SessionNoteKind::End, "watches"));
+        consoles.note(watch(SessionEventKind::End, "watches"));
         assert!(consoles.open.is_empty());
     }
 
@@ -235,7 +235,7 @@ mod tests {
         drop(NoteSocket::bind(&path).expect("bound"));
         let mut notes = NoteSocket::bind(&path).expect("bound again");
         let sender = UnixDatagram::unbound().expect("a socket");
-        let good = note(SessionNoteKind::Begin, "a");
+        let good = note(SessionEventKind::Begin, "a");
         for datagram in [&b"junk"[..], b"{}", b"", &serde_json::to_vec(&good).expect("json")] {
             sender.send_to(datagram, &path).await.expect("sent");
         }

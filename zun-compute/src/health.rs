@@ -31,7 +31,7 @@ impl AgentHealth {
         if let Some(why) = no_console {
             words.push(why);
         }
-        Health { ready: *engine && *bus, alive: *beats > 0, words: words.join("; ") }
+        Health { ready: *engine && *bus, alive: *beats > 0, status: words.join("; ") }
     }
 }
 
@@ -59,7 +59,7 @@ pub async fn report_to(
             changed = changes.changed() => if changed.is_err() { return },
         }
         let health = changes.borrow_and_update().summary();
-        manager.tell(&health);
+        manager.notify(&health);
     }
 }
 
@@ -83,6 +83,6 @@ mod tests {
     fn a_person_is_told_why_consoles_cannot_be_dialled() {
         let state =
             AgentHealth { no_console: Some("no listener".to_owned()), ..AgentHealth::default() };
-        assert!(state.summary().words.ends_with("; no listener"));
+        assert!(state.summary().status.ends_with("; no listener"));
     }
 }

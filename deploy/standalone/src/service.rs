@@ -107,7 +107,7 @@ impl Standalone {
         let bus = connect(&BusSettings::at("memory://"), "zun-api", tasks)?;
         set_up_ca(state, &host)?;
         let api = Service::start(api_settings(settings), bus.clone(), tasks).await?;
-        let host_bus = bus.speaking_as(host.as_str());
+        let host_bus = bus.with_sender(host.as_str());
         let (engine, console) = start_engine(settings, &host, &host_bus).await?;
         let driver = Arc::new(DockerDriver::connect(&engine.socket())?);
         let dialled = console.address;

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use tokio::time::timeout;
 use uuid::Uuid;
 use zun_common::bus::{
-    Deliveries, Delivery, Disposal, LARGEST_BODY, Outgoing, RequestError, Route, Transport,
+    Deliveries, Delivery, Disposition, MAX_BODY, Outgoing, RequestError, Route, Transport,
 };
 use zun_common::id::HostName;
 use zun_common::shutdown::Tasks;
@@ -73,7 +73,7 @@ fn commands() -> Route {
 }
 
 fn questions() -> Route {
-    Route::Questions(host())
+    Route::Queries(host())
 }
 
 fn message(route: Route, body: impl Into<Bytes>, within: Duration) -> Outgoing {
@@ -92,7 +92,7 @@ async fn nothing_comes(deliveries: &mut Deliveries) {
 fn answer(mut delivery: Delivery, body: impl Into<Bytes>) {
     let reply = delivery.reply.take().expect("a reply is asked for");
     reply.send(body.into()).expect("the transport accepts the reply");
-    delivery.dispose(Disposal::Done);
+    delivery.settle(Disposition::Ack);
 }
 
 /// Answers each message with its own body.
@@ -133,7 +133,7 @@ pub async fn a_cast_arrives_and_asks_for_no_reply(broker: &impl Broker) {
     let delivery = next(&mut deliveries).await;
     assert_eq!(delivery.body, "told");
     assert!(delivery.reply.is_none());
-    delivery.dispose(Disposal::Done);
+    delivery.settle(Disposition::Ack);
 }
 
 /// The sender gets an error at once, not a timeout.
@@ -156,9 +156,9 @@ pub async fn a_request_without_an_answer_is_silent(broker: &impl Broker) {
     let mut deliveries = transport.consume(commands(), 1).await.expect("deliveries");
     let asked = transport.request(message(commands(), "ask", 4 * SHORT));
     let (reply, ()) = tokio::join!(asked, async {
-        next(&mut deliveries).await.dispose(Disposal::Done);
+        next(&mut deliveries).await.settle(Disposition::Ack);
     });
-    assert!(matches!(reply, Err(RequestError::Silent)), "{reply:?}");
+    assert!(matches!(reply, Err(RequestError::NoReply)), "{reply:?}");
 }
 
 /// It must not disturb the next request.
@@ -166,7 +166,7 @@ pub async fn an_answer_after_the_deadline_is_dropped(broker: &impl Broker) {
     let transport = broker.connect().await;
     let mut deliveries = transport.consume(questions(), 1).await.expect("deliveries");
     let late = transport.request(message(questions(), "late", 3 * SHORT)).await;
-    assert!(matches!(late, Err(RequestError::Silent)), "{late:?}");
+    assert!(matches!(late, Err(RequestError::NoReply)), "{late:?}");
     let asked = transport.request(message(questions(), "ask", LONG));
     let (reply, ()) = tokio::join!(asked, async {
         answer(next(&mut deliveries).await, "too late");
@@ -183,12 +183,12 @@ pub async fn an_expired_message_is_not_delivered(broker: &impl Broker) {
         publish(&transport, route.clone(), "first").await;
         let first = next(&mut deliveries).await;
         let expired = transport.request(message(route.clone(), "expired", SHORT)).await;
-        assert!(matches!(expired, Err(RequestError::Silent)), "{expired:?}");
+        assert!(matches!(expired, Err(RequestError::NoReply)), "{expired:?}");
         publish(&transport, route.clone(), "second").await;
-        first.dispose(Disposal::Done);
+        first.settle(Disposition::Ack);
         let second = next(&mut deliveries).await;
         assert_eq!(second.body, "second");
-        second.dispose(Disposal::Done);
+        second.settle(Disposition::Ack);
     }
 }
 
@@ -221,8 +221,8 @@ pub async fn a_message_is_kept_until_it_is_finished(broker: &impl Broker) {
     let again = next(&mut deliveries).await;
     assert_eq!(again.body, "work");
     assert!(again.redelivered);
-    in_hand.dispose(Disposal::Done);
-    again.dispose(Disposal::Done);
+    in_hand.settle(Disposition::Ack);
+    again.settle(Disposition::Ack);
 }
 
 /// Neither the same nor another consumer gets it.
@@ -231,7 +231,7 @@ pub async fn a_finished_message_is_not_redelivered(broker: &impl Broker) {
     let mut deliveries = leaving.consume(commands(), 1).await.expect("deliveries");
     for body in ["first", "second"] {
         publish(&client, commands(), body).await;
-        next(&mut deliveries).await.dispose(Disposal::Done);
+        next(&mut deliveries).await.settle(Disposition::Ack);
     }
     publish(&client, commands(), "third").await;
     let third = next(&mut deliveries).await;
@@ -262,7 +262,7 @@ pub async fn no_more_than_the_prefetch_is_delivered(broker: &impl Broker) {
     }
     let (first, second) = (next(&mut deliveries).await, next(&mut deliveries).await);
     nothing_comes(&mut deliveries).await;
-    first.dispose(Disposal::Done);
+    first.settle(Disposition::Ack);
     let third = next(&mut deliveries).await;
     assert_eq!(third.body, "3");
     drop((second, third));
@@ -274,7 +274,7 @@ pub async fn a_dead_letter_is_kept_and_not_redelivered(broker: &impl Broker) {
     for route in [commands(), questions()] {
         let mut deliveries = transport.consume(route.clone(), 1).await.expect("deliveries");
         publish(&transport, route, "poison").await;
-        next(&mut deliveries).await.dispose(Disposal::DeadLetter);
+        next(&mut deliveries).await.settle(Disposition::DeadLetter);
         nothing_comes(&mut deliveries).await;
     }
     assert_eq!(broker.dead_letters(2).await, ["poison", "poison"]);
@@ -286,7 +286,7 @@ pub async fn a_message_that_is_never_finished_is_dead_lettered(broker: &impl Bro
     for route in [commands(), questions()] {
         let mut deliveries = transport.consume(route.clone(), 1).await.expect("deliveries");
         publish(&transport, route.clone(), "poison").await;
-        for _ in 0..=route.redeliveries() {
+        for _ in 0..=route.max_redeliveries() {
             assert_eq!(next(&mut deliveries).await.body, "poison");
         }
         nothing_comes(&mut deliveries).await;
@@ -316,14 +316,14 @@ pub async fn sixteen_mebibytes_are_delivered_and_one_byte_more_is_refused(broker
     let (server, client) = (broker.connect().await, broker.connect().await);
     let tasks = Tasks::new();
     echo(server.consume(commands(), 1).await.expect("deliveries"), &tasks);
-    let body = Bytes::from(vec![b'x'; LARGEST_BODY]);
+    let body = Bytes::from(vec![b'x'; MAX_BODY]);
     let reply = client.request(message(commands(), body.clone(), LONG)).await;
     assert!(reply.expect("a reply") == body, "the body is changed");
-    let body = Bytes::from(vec![b'x'; LARGEST_BODY + 1]);
+    let body = Bytes::from(vec![b'x'; MAX_BODY + 1]);
     let asked = client.request(message(commands(), body.clone(), LONG)).await;
-    assert!(matches!(asked, Err(RequestError::TooLarge(size)) if size == LARGEST_BODY + 1));
+    assert!(matches!(asked, Err(RequestError::TooLarge(size)) if size == MAX_BODY + 1));
     let sent = client.publish(message(commands(), body, LONG)).await;
-    assert!(matches!(sent, Err(RequestError::TooLarge(size)) if size == LARGEST_BODY + 1));
+    assert!(matches!(sent, Err(RequestError::TooLarge(size)) if size == MAX_BODY + 1));
     tasks.cancel();
 }
 
@@ -339,8 +339,8 @@ pub async fn two_consumers_share_a_queue(broker: &impl Broker) {
         let mut bodies = [first.body.clone(), second.body.clone()];
         bodies.sort();
         assert_eq!(bodies, ["a", "b"]);
-        first.dispose(Disposal::Done);
-        second.dispose(Disposal::Done);
+        first.settle(Disposition::Ack);
+        second.settle(Disposition::Ack);
     }
 }
 

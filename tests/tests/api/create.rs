@@ -296,7 +296,7 @@ async fn an_unreachable_host_is_recorded_in_the_row() {
         runtimes: Vec::new(),
         labels: std::collections::BTreeMap::new(),
     });
-    api.bus.speaking_as("ghost").report(&lively, &context).await.unwrap();
+    api.bus.with_sender("ghost").report(&lively, &context).await.unwrap();
     api.until_service("ghost", "up").await;
     api.until_service("h1", "down").await;
     let answer = api.post(ANN, PATH, json!({"image": "cirros"})).await.expect(202).json();

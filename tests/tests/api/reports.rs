@@ -5,9 +5,7 @@ use zun_api::ca::Enrolled;
 use zun_common::bus::CallError;
 use zun_common::pki::signing_request;
 use zun_common::rpc::Code;
-use zun_common::rpc::host::{
-    AssignedContainers, SignHostCertificate, SignProof, TrustedAuthorities,
-};
+use zun_common::rpc::host::{AssignedContainers, GetCaBundle, SignHostCertificate, SignProbe};
 use zun_common::rpc::report::UnknownContainer;
 use zun_common::status::{Status, TaskState};
 use zun_tests::eventually::eventually_some;
@@ -128,9 +126,9 @@ async fn a_host_gets_a_certificate_only_for_itself() {
     assert!(is_forbidden(agent.ask(&own).await.unwrap_err()));
     api.hosts().enrol(&Enrolled::new(host("h1"), ["h1.example.org".parse().unwrap()])).unwrap();
     let signed = agent.ask(&own).await.unwrap();
-    let trusted = agent.ask(&TrustedAuthorities { host: host("h1") }).await.unwrap();
+    let trusted = agent.ask(&GetCaBundle { host: host("h1") }).await.unwrap();
     assert_eq!(trusted.ca, signed.ca);
-    let others = agent.ask(&TrustedAuthorities { host: host("h2") }).await.unwrap_err();
+    let others = agent.ask(&GetCaBundle { host: host("h2") }).await.unwrap_err();
     assert!(is_forbidden(others));
     assert!(signed.certificate.starts_with("-----BEGIN CERTIFICATE-----"));
     assert!(signed.ca.starts_with("-----BEGIN CERTIFICATE-----"));
@@ -149,16 +147,16 @@ async fn a_host_tests_its_listener_with_a_grant_for_no_container() {
     let agent = api.agent("h1").await;
     let csr = signing_request("h1", Vec::new()).unwrap().csr;
     let host = |name: &str| name.parse().unwrap();
-    let own = SignProof { host: host("h1"), csr: csr.clone() };
+    let own = SignProbe { host: host("h1"), csr: csr.clone() };
     assert!(is_forbidden(agent.ask(&own).await.unwrap_err()), "not enrolled");
     api.hosts().enrol(&Enrolled::new(host("h1"), [])).unwrap();
     let signed = agent.ask(&own).await.unwrap();
     assert!(signed.certificate.starts_with("-----BEGIN CERTIFICATE-----"));
     assert_eq!(
-        zun_common::grant::Grant::proof(host("h1")).to_string(),
+        zun_common::grant::Grant::probe(host("h1")).to_string(),
         format!("zun://h1/containers/{}/attach?mode=ro", "0".repeat(64))
     );
-    let refused = agent.ask(&SignProof { host: host("h2"), csr }).await.unwrap_err();
+    let refused = agent.ask(&SignProbe { host: host("h2"), csr }).await.unwrap_err();
     assert!(is_forbidden(refused));
 }
 
@@ -188,12 +186,12 @@ async fn the_service_shows_why_consoles_cannot_be_dialled() {
 async fn a_container_without_a_row_is_counted() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
-    let container = zun_common::id::ContainerId::fresh();
+    let container = zun_common::id::ContainerId::random();
     agent.report(container, Status::Running, |_| {}).await;
     api.until_metric("zun_api_reports_total{outcome=\"Missing\"}", 1.0).await;
     let call = UnknownContainer { container, host: "h1".parse().unwrap(), engine: engine_id() };
     let context = zun_common::rpc::envelope::CallContext::internal();
-    api.bus.speaking_as("h1").report(&call, &context).await.unwrap();
+    api.bus.with_sender("h1").report(&call, &context).await.unwrap();
     api.until_metric("zun_api_unknown_containers_total", 1.0).await;
 }
 

@@ -34,8 +34,7 @@ async fn an_open_wait_is_answered_when_the_service_stops() {
 
 #[tokio::test]
 async fn a_restarted_service_keeps_its_rows_and_sends_unsent_commands() {
-    let stalled =
-        |bus: Bus| Bus::over(Arc::new(NoCommands(Arc::clone(bus.transport()))), "zun-api");
+    let stalled = |bus: Bus| Bus::new(Arc::new(NoCommands(Arc::clone(bus.transport()))), "zun-api");
     let mut api = Api::start_over(|_| {}, stalled).await;
     let agent = api.agent("h1").await;
     let kept = api.container(&agent, "kept", Status::Running).await;
@@ -58,9 +57,7 @@ impl Transport for NoCommands {
     async fn publish(&self, message: Outgoing) -> Result<(), RequestError> {
         match message.route {
             Route::Commands(_) => std::future::pending().await,
-            Route::Questions(_) | Route::Reports | Route::Controller => {
-                self.0.publish(message).await
-            }
+            Route::Queries(_) | Route::Reports | Route::Controller => self.0.publish(message).await,
         }
     }
 

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use zun_api::ca::{Authority, Enrolled};
-use zun_common::grant::{ApiVersion, Grant, Mode, SessionNote, Target};
+use zun_common::grant::{ApiVersion, Grant, Mode, SessionEvent, Target};
 use zun_common::id::HostName;
 use zun_common::pki::signing_request;
 use zun_standalone::engine::{EngineSettings, Plugin, PrivateEngine, SafeListener};
@@ -174,7 +174,7 @@ impl Bench {
     }
 
     /// Waits for the plugin's next notification.
-    pub(super) fn note(&self) -> SessionNote {
+    pub(super) fn note(&self) -> SessionEvent {
         let mut bytes = [0; 1024];
         let length = self.notes.recv(&mut bytes).expect("a note");
         serde_json::from_slice(bytes.get(..length).expect("a note")).expect("a note in JSON")

@@ -1,7 +1,7 @@
 //! Granted calls work, and the plugin notifies the agent when a console begins and ends.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use zun_common::grant::{Call, Mode, SessionNoteKind, WaitCondition};
+use zun_common::grant::{Call, Mode, SessionEventKind, WaitCondition};
 use zun_common::units::TerminalSize;
 
 use super::bench::{Bench, console, exec};
@@ -16,14 +16,14 @@ impl Bench {
     }
 
     fn began(&self, grant: &str, container: &str) {
-        self.noted(SessionNoteKind::Begin, grant, container);
+        self.noted(SessionEventKind::Begin, grant, container);
     }
 
     fn ended(&self, grant: &str, container: &str) {
-        self.noted(SessionNoteKind::End, grant, container);
+        self.noted(SessionEventKind::End, grant, container);
     }
 
-    fn noted(&self, kind: SessionNoteKind, grant: &str, container: &str) {
+    fn noted(&self, kind: SessionEventKind, grant: &str, container: &str) {
         let note = self.note();
         assert_eq!(
             (note.kind, note.grant.as_str(), note.container.as_str()),
@@ -128,7 +128,7 @@ async fn the_agent_learns_of_the_end_of_a_console_however_it_ends() {
     bench.docker(&["kill", &id]);
     let mut ended = [bench.note(), bench.note()].map(|note| (note.kind, note.grant));
     ended.sort_by(|one, other| one.1.cmp(&other.1));
-    assert_eq!(ended, ["one", "two"].map(|name| (SessionNoteKind::End, name.to_owned())));
+    assert_eq!(ended, ["one", "two"].map(|name| (SessionEventKind::End, name.to_owned())));
     // An attach that the engine refuses is also reported, with begin and end.
     let missing = "d".repeat(64);
     let grant = console(&missing, Mode::ReadWrite);
@@ -146,13 +146,13 @@ async fn the_agent_learns_of_a_read_only_viewer_by_its_wait() {
     let grant = console(&id, Mode::ReadOnly);
     let output = bench.call(&grant, "w1", Call::AttachOutput).await;
     let began = bench.note();
-    assert_eq!((began.kind, began.watches), (SessionNoteKind::Begin, true));
+    assert_eq!((began.kind, began.watches), (SessionEventKind::Begin, true));
     let wait = bench.call(&grant, "w1", Call::Wait(WaitCondition::NotRunning)).await;
     assert_eq!((output.status, wait.status), (101, 200));
-    bench.noted(SessionNoteKind::WaitBegin, "w1", &id);
+    bench.noted(SessionEventKind::WaitBegin, "w1", &id);
     // The engine has nothing to send to the viewer, so it does not notice that the viewer is gone.
     drop((output, wait));
-    bench.noted(SessionNoteKind::WaitEnd, "w1", &id);
+    bench.noted(SessionEventKind::WaitEnd, "w1", &id);
     bench.no_note();
     bench.stop().await;
 }

@@ -6,7 +6,7 @@ use chrono::{TimeDelta, Utc};
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, interval};
 use zun_api::ca::GRANT_SECONDS;
-use zun_common::grant::{Call, Mode, SessionNoteKind};
+use zun_common::grant::{Call, Mode, SessionEventKind};
 use zun_common::units::TerminalSize;
 use zun_tests::tls::Identity;
 
@@ -29,7 +29,7 @@ async fn an_expired_grant_opens_nothing_but_its_session_goes_on() {
     let resize = RequestLine::of(&grant, bench.version, Call::Resize(SIZE));
     let mut shell = open(&bench.dialler, Some(&identity), &attach).await.expect("an answer");
     assert_eq!(shell.status, 101);
-    assert_eq!(bench.note().kind, SessionNoteKind::Begin);
+    assert_eq!(bench.note().kind, SessionEventKind::Begin);
 
     // On a keep-alive connection, requests pass until the grant expires and are refused afterwards.
     let mut kept = open(&bench.dialler, Some(&identity), &resize).await.expect("an answer");
@@ -48,7 +48,7 @@ async fn an_expired_grant_opens_nothing_but_its_session_goes_on() {
     until(&mut shell.stream, "a2b").await;
     bench.no_note();
     shell.stream.write_all(&frame(2, b"exit\n")).await.expect("typed");
-    assert_eq!(bench.note().kind, SessionNoteKind::End);
+    assert_eq!(bench.note().kind, SessionEventKind::End);
     let log = bench.stop().await;
     assert!(log.contains("the grant is not valid now"), "{log}");
     assert!(

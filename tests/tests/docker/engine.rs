@@ -115,7 +115,7 @@ async fn too_little_memory_is_refused_with_the_engines_message() {
 #[tokio::test]
 async fn a_driver_can_be_created_before_its_engine_runs() {
     let driver = DockerDriver::connect(Path::new("/nowhere/docker.sock")).unwrap();
-    let id = ContainerId::fresh();
+    let id = ContainerId::random();
     let errors = [
         driver.engine().await.err(),
         driver.inspect(id).await.err(),
@@ -170,8 +170,8 @@ async fn raw_terminal_output_is_kept_byte_for_byte() {
 async fn a_container_with_forged_labels_is_not_ours() {
     let engine = docker();
     let driver: Arc<dyn ContainerDriver> = Arc::new(DockerDriver::connect(&engine.socket).unwrap());
-    let victim = ContainerId::fresh();
-    let forged = format!("dev-forged-{}", ContainerId::fresh());
+    let victim = ContainerId::random();
+    let forged = format!("dev-forged-{}", ContainerId::random());
     let mut events = driver.events().await.unwrap();
     let label = format!("zun.container={victim}");
     let create = ["create", "--name", &forged, "--label", &label, "cirros", "true"];

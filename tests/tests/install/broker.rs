@@ -24,7 +24,7 @@ struct Question(u32);
 
 impl Call for Question {
     const METHOD: &'static str = "test.question";
-    const KIND: Kind = Kind::Question;
+    const KIND: Kind = Kind::Query;
     const DEADLINE: std::time::Duration = std::time::Duration::from_secs(5);
     type Reply = u32;
 }
@@ -114,7 +114,7 @@ impl Broker {
                 .on(|Order(_), _: Incoming| async move { Ok(Done {}) })
         };
         serve(&bus, Route::Commands(name.clone()), router(), &self.tasks).await;
-        serve(&bus, Route::Questions(name.clone()), router(), &self.tasks).await;
+        serve(&bus, Route::Queries(name.clone()), router(), &self.tasks).await;
         bus
     }
 }
@@ -143,7 +143,7 @@ async fn a_hosts_user_may_do_everything_an_agent_needs() {
     let agent = broker.serve(&host).await;
     assert_eq!(api.call(&host.name, &Question(1), &context()).await.expect("answered"), 2);
     api.call(&host.name, &Order(1), &context()).await.expect("done");
-    assert_eq!(agent.ask_controller(&Question(4), &context()).await.expect("answered"), 8);
+    assert_eq!(agent.call_controller(&Question(4), &context()).await.expect("answered"), 8);
     agent.report(&beat(&host), &context()).await.expect("told");
 }
 
@@ -190,10 +190,11 @@ async fn a_host_cannot_command_or_impersonate_another_host() {
     let _agent = broker.serve(&honest).await;
     // It has the credentials of compute1 and forges every field of the envelope.
     let thief = broker.bus(&stolen.url, honest.name.as_str()).await;
-    let silent = |outcome: Result<u32, CallError>| matches!(outcome, Err(CallError::Silent { .. }));
+    let silent =
+        |outcome: Result<u32, CallError>| matches!(outcome, Err(CallError::NoReply { .. }));
     let asked = thief.call(&honest.name, &Question(1), &context()).await;
     assert!(silent(asked), "a host does not answer a host");
-    match thief.ask_controller(&Question(1), &context()).await {
+    match thief.call_controller(&Question(1), &context()).await {
         Err(CallError::Refused { problem, .. }) => {
             let message = format!("`{}` may not speak as `{}`", stolen.name, honest.name);
             assert_eq!(problem.message, message);

@@ -66,7 +66,7 @@ async fn two_services_of_one_connection_are_told_apart_by_their_names() {
         },
     );
     serve(&bus, &host("known"), router, &broker.tasks).await;
-    let agent = bus.speaking_as("compute7");
+    let agent = bus.with_sender("compute7");
     assert_eq!(agent.call(&host("known"), &Count(0), &context()).await.expect("a reply"), 1);
     assert_eq!(bus.call(&host("known"), &Count(0), &context()).await.expect("a reply"), 0);
 }

@@ -17,7 +17,7 @@ struct InProcess {
 #[async_trait]
 impl Broker for InProcess {
     async fn connect(&self) -> Arc<dyn Transport> {
-        Arc::new(self.first.again(&self.tasks))
+        Arc::new(self.first.reconnect(&self.tasks))
     }
 
     async fn dead_letters(&self, count: usize) -> Vec<Bytes> {

@@ -78,7 +78,7 @@ async fn a_call_whose_reply_is_cut_off_is_silent_at_once_and_the_next_one_works(
     let (called, work) = (host("compute1"), Work("a".to_owned()));
     let asked = context();
     let (reply, ()) = tokio::join!(bus.call(&called, &work, &asked), cut);
-    assert!(matches!(reply, Err(CallError::Silent { .. })), "{reply:?}");
+    assert!(matches!(reply, Err(CallError::NoReply { .. })), "{reply:?}");
     assert!(begun.elapsed() < Duration::from_secs(10), "it took {:?}", begun.elapsed());
     release.notify_one();
     eventually_some("calls work again", async || outage.count(&outage.shaky).await).await;
@@ -178,7 +178,7 @@ async fn a_killed_broker_loses_no_command_and_everything_works_after_it() {
         outage.rabbit.kill_and_start().await;
     };
     let (reply, ()) = tokio::join!(bus.call(&called, &work, &asked), kill);
-    assert!(matches!(reply, Err(CallError::Silent { .. })), "{reply:?}");
+    assert!(matches!(reply, Err(CallError::NoReply { .. })), "{reply:?}");
     assert_eq!(
         next_attempt(&mut attempts).await,
         ("a".to_owned(), true),

@@ -20,7 +20,7 @@ pub(super) struct Count(pub(super) u32);
 
 impl Call for Count {
     const METHOD: &'static str = "test.count";
-    const KIND: Kind = Kind::Question;
+    const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_secs(20);
     type Reply = u32;
 }
@@ -65,7 +65,7 @@ pub(super) async fn bus(settings: &BusSettings, tasks: &Tasks) -> Bus {
 /// Serves both queues of a host.
 pub(super) async fn serve(bus: &Bus, host: &HostName, router: Router, tasks: &Tasks) {
     let router = Arc::new(router);
-    for route in [Route::Commands(host.clone()), Route::Questions(host.clone())] {
+    for route in [Route::Commands(host.clone()), Route::Queries(host.clone())] {
         let deliveries = bus.transport().consume(route, 16).await.expect("deliveries");
         router.serve(deliveries, tasks);
     }

@@ -12,7 +12,7 @@ use chrono::{TimeDelta, Utc};
 use rcgen::{CertificateParams, KeyPair};
 use zun_common::bus::{Incoming, Route, Router};
 use zun_common::chain;
-use zun_common::rpc::host::{ProofGrant, SignProof};
+use zun_common::rpc::host::{ProbeGrant, SignProbe};
 use zun_compute::docker_setup::{Order, Services as _, undo};
 use zun_tests::tls::common_name;
 use zun_tests::zun_cli::binary;
@@ -66,9 +66,9 @@ async fn unreadable_settings_are_named() {
 async fn a_wrong_clock_is_an_error() {
     let mut host = Host::start("{}\n").await;
     host.stop_api().await;
-    let slow = |_: SignProof, _: Incoming| async move {
+    let slow = |_: SignProbe, _: Incoming| async move {
         let signed_at = Utc::now() - TimeDelta::hours(1);
-        Ok(ProofGrant { certificate: String::new(), signed_at })
+        Ok(ProbeGrant { certificate: String::new(), signed_at })
     };
     let questions = host.bus.transport().consume(Route::Controller, 8).await.expect("questions");
     Arc::new(Router::new().on(slow)).serve(questions, &host.tasks);

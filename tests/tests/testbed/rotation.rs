@@ -30,7 +30,7 @@ fn stolen_ca(directory: &Path) -> Authority {
 
 /// Returns the status of a host's Docker for a grant that the CA signs now; `None` if the handshake is refused.
 fn answered((host, version): (Host, &str), ca: &Authority) -> Option<u16> {
-    let grant = Grant::proof(host.0.parse().expect("a name"));
+    let grant = Grant::probe(host.0.parse().expect("a name"));
     let identity = Identity::granted(ca, &grant, "stolen", Utc::now());
     let call = Call::Wait(WaitCondition::NextExit);
     let (method, target) = grant.call(version.parse().expect("a version"), call).expect("a call");

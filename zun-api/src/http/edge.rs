@@ -78,7 +78,7 @@ impl Arrival {
         Self {
             request: header(REQUEST_ID.as_str())
                 .and_then(|id| id.parse().ok())
-                .unwrap_or_else(RequestId::fresh),
+                .unwrap_or_else(RequestId::random),
             traceparent: header("traceparent").filter(|text| known(text)).map(str::to_owned),
             version: microversion::asked(header(microversion::ASKED)),
             method: request.method().clone(),

@@ -120,7 +120,7 @@ fn agent(host: &HostName, cause: &CallError) -> Shown {
             "container.host-not-up",
             &format!("Host {host} takes no messages: its agent never came up."),
         ),
-        CallError::Silent { .. } => Shown::new(
+        CallError::NoReply { .. } => Shown::new(
             StatusCode::GATEWAY_TIMEOUT,
             "container.host-silent",
             &format!("Host {host} did not answer in time; the work may still happen."),
@@ -130,7 +130,7 @@ fn agent(host: &HostName, cause: &CallError) -> Shown {
             "container.bus-down",
             &format!("Host {host} could not be told: the message bus is not reachable."),
         ),
-        CallError::Garbled { .. } => Shown::defect(),
+        CallError::Malformed { .. } => Shown::defect(),
     }
 }
 
@@ -230,7 +230,7 @@ mod tests {
     fn silence_is_told_apart_from_a_refusal() {
         let host: HostName = "h1".parse().unwrap();
         let route = Route::Commands(host.clone());
-        let shown = agent(&host, &CallError::Silent { method: "container.start", route });
+        let shown = agent(&host, &CallError::NoReply { method: "container.start", route });
         assert_eq!(shown.status, StatusCode::GATEWAY_TIMEOUT);
         assert!(shown.words.contains("may still happen"));
     }

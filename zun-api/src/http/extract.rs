@@ -129,7 +129,7 @@ fn caller(request: &HttpRequest) -> Result<Caller, AppError> {
     let mut extensions = request.extensions_mut();
     let arrival = extensions.get::<Arrival>();
     let context = CallContext {
-        request: arrival.map_or_else(RequestId::fresh, |arrival| arrival.request.clone()),
+        request: arrival.map_or_else(RequestId::random, |arrival| arrival.request.clone()),
         project: Some(identity.project.clone()),
         traceparent: arrival.and_then(|arrival| arrival.traceparent.clone()),
     };

@@ -9,8 +9,8 @@ use zun_common::chain;
 use zun_common::grant::Grant;
 use zun_common::rpc::container::CreateContainer;
 use zun_common::rpc::host::{
-    Assigned, AssignedContainer, AssignedContainers, Authorities, HostCertificate, ProofGrant,
-    SignHostCertificate, SignProof, TrustedAuthorities,
+    Assigned, AssignedContainer, AssignedContainers, CaBundle, GetCaBundle, HostCertificate,
+    ProbeGrant, SignHostCertificate, SignProbe,
 };
 use zun_common::rpc::{Code, Problem};
 use zun_common::status::Status;
@@ -43,12 +43,12 @@ pub(super) async fn sign(
 /// Signs what a host proves its listener with.
 pub(super) async fn prove(
     app: Arc<App>,
-    call: SignProof,
+    call: SignProbe,
     incoming: Incoming,
-) -> Result<ProofGrant, Problem> {
+) -> Result<ProbeGrant, Problem> {
     own(&call.host, &incoming)?;
     let (id, signed_at) = (format!("proof-{}", Uuid::new_v4()), Utc::now());
-    let grant = Grant::proof(call.host.clone());
+    let grant = Grant::probe(call.host.clone());
     let authority = authority(&app)?;
     let issued = authority
         .enrolled(&call.host)
@@ -59,17 +59,17 @@ pub(super) async fn prove(
         { grant.id = %id, grant.uri = %grant, host.name = %call.host, request.id = %incoming.context.request },
         "granted {id} to host {} itself: {grant}", call.host
     );
-    Ok(ProofGrant { certificate: issued.certificate, signed_at })
+    Ok(ProbeGrant { certificate: issued.certificate, signed_at })
 }
 
 /// Tells a host which authorities to trust.
 pub(super) async fn authorities(
     app: Arc<App>,
-    call: TrustedAuthorities,
+    call: GetCaBundle,
     incoming: Incoming,
-) -> Result<Authorities, Problem> {
+) -> Result<CaBundle, Problem> {
     own(&call.host, &incoming)?;
-    Ok(Authorities { ca: authority(&app)?.certificate_pem().to_owned() })
+    Ok(CaBundle { ca: authority(&app)?.certificate_pem().to_owned() })
 }
 
 fn authority(app: &App) -> Result<&Authority, Problem> {

@@ -15,7 +15,7 @@ use zun_common::bus::{Incoming, RequestError, Route, Router};
 use zun_common::chain;
 use zun_common::id::HostName;
 use zun_common::rpc::host::{
-    AssignedContainers, Heartbeat, SignHostCertificate, SignProof, TrustedAuthorities,
+    AssignedContainers, GetCaBundle, Heartbeat, SignHostCertificate, SignProbe,
 };
 use zun_common::rpc::report::{ContainerReport, UnknownContainer};
 use zun_common::rpc::{Code, Done, Problem};
@@ -54,8 +54,8 @@ fn router(app: &Arc<App>) -> Router {
         .on::<UnknownContainer, _, _>(with_app!(container::unknown))
         .on::<Heartbeat, _, _>(with_app!(beat))
         .on::<SignHostCertificate, _, _>(with_app!(answers::sign))
-        .on::<SignProof, _, _>(with_app!(answers::prove))
-        .on::<TrustedAuthorities, _, _>(with_app!(answers::authorities))
+        .on::<SignProbe, _, _>(with_app!(answers::prove))
+        .on::<GetCaBundle, _, _>(with_app!(answers::authorities))
         .on::<AssignedContainers, _, _>(with_app!(answers::assigned))
 }
 

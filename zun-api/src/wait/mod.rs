@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn seats_are_bounded_and_freed_and_empty_rooms_go() {
         let hub = Hub::new(2, CancellationToken::new());
-        let container = ContainerId::fresh();
+        let container = ContainerId::random();
         let first = hub.listen(container).unwrap();
         let second = hub.listen(container).unwrap();
         assert!(matches!(hub.listen(container), Err(Crowded)));
@@ -166,7 +166,7 @@ mod tests {
     async fn closing_ends_every_wait() {
         let closing = CancellationToken::new();
         let hub = Hub::new(1, closing.clone());
-        let mut listener = hub.listen(ContainerId::fresh()).unwrap();
+        let mut listener = hub.listen(ContainerId::random()).unwrap();
         closing.cancel();
         assert!(matches!(listener.next().await, Heard::Closing));
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use chrono::Utc;
 use uuid::Uuid;
 
-use super::transport::{LARGEST_BODY, Outgoing, RequestError, Route, Transport};
+use super::transport::{MAX_BODY, Outgoing, RequestError, Route, Transport};
 use crate::id::HostName;
 use crate::rpc::code::Problem;
 use crate::rpc::envelope::{CallContext, Envelope, Outcome, Reply};
@@ -37,7 +37,7 @@ pub enum CallError {
     },
     /// It went out and no reply came: the work may still happen.
     #[error("{method}: {route} did not answer in time; the work may still happen")]
-    Silent {
+    NoReply {
         /// The call.
         method: &'static str,
         /// The queue.
@@ -56,7 +56,7 @@ pub enum CallError {
     },
     /// The reply is not of the call's type.
     #[error("{method}: the reply of {route} cannot be read")]
-    Garbled {
+    Malformed {
         /// The call.
         method: &'static str,
         /// The queue.
@@ -76,13 +76,13 @@ pub struct Bus {
 
 impl Bus {
     /// Over a carrier; `sender` is `zun-api` or an agent's host name.
-    pub fn over(transport: Arc<dyn Transport>, sender: &str) -> Self {
+    pub fn new(transport: Arc<dyn Transport>, sender: &str) -> Self {
         Self { transport, sender: sender.into() }
     }
 
     /// The same bus, for another service of this process: an agent's messages carry its host name.
     #[must_use]
-    pub fn speaking_as(&self, sender: &str) -> Self {
+    pub fn with_sender(&self, sender: &str) -> Self {
         Self { transport: Arc::clone(&self.transport), sender: sender.into() }
     }
 
@@ -112,7 +112,7 @@ impl Bus {
     }
 
     /// Asks one of the running zun-apis.
-    pub async fn ask_controller<C: Call>(
+    pub async fn call_controller<C: Call>(
         &self,
         call: &C,
         context: &CallContext,
@@ -134,7 +134,8 @@ impl Bus {
         let message = self.encode(route.clone(), call, context)?;
         let answer =
             self.transport.request(message).await.map_err(|cause| failed::<C>(&route, cause))?;
-        let garbled = |cause| CallError::Garbled { method: C::METHOD, route: route.clone(), cause };
+        let garbled =
+            |cause| CallError::Malformed { method: C::METHOD, route: route.clone(), cause };
         let reply: Reply = serde_json::from_slice(&answer).map_err(garbled)?;
         match reply.outcome {
             Outcome::Ok(value) => serde_json::from_value(value).map_err(garbled),
@@ -160,7 +161,8 @@ impl Bus {
         call: &C,
         context: &CallContext,
     ) -> Result<Outgoing, CallError> {
-        let garbled = |cause| CallError::Garbled { method: C::METHOD, route: route.clone(), cause };
+        let garbled =
+            |cause| CallError::Malformed { method: C::METHOD, route: route.clone(), cause };
         let id = Uuid::new_v4();
         let envelope = Envelope {
             v: PROTOCOL,
@@ -174,7 +176,7 @@ impl Bus {
             body: serde_json::to_value(call).map_err(garbled)?,
         };
         let body = Bytes::from(serde_json::to_vec(&envelope).map_err(garbled)?);
-        if body.len() > LARGEST_BODY {
+        if body.len() > MAX_BODY {
             return Err(failed::<C>(&route, RequestError::TooLarge(body.len())));
         }
         Ok(Outgoing {
@@ -189,7 +191,7 @@ impl Bus {
 fn host_route<C: Call>(host: &HostName) -> Route {
     match C::KIND {
         Kind::Command => Route::Commands(host.clone()),
-        Kind::Question => Route::Questions(host.clone()),
+        Kind::Query => Route::Queries(host.clone()),
     }
 }
 
@@ -197,7 +199,7 @@ fn failed<C: Call>(route: &Route, cause: RequestError) -> CallError {
     let (method, route) = (C::METHOD, route.clone());
     match cause {
         RequestError::Unroutable(_) => CallError::NoSuchHost { method, route },
-        RequestError::Silent => CallError::Silent { method, route },
+        RequestError::NoReply => CallError::NoReply { method, route },
         RequestError::Unreachable | RequestError::TooLarge(_) | RequestError::Closed => {
             CallError::Bus { method, route, cause }
         }

@@ -91,7 +91,7 @@ pub enum ConnectError {
 /// that is down is no error here. It lives until [`Transport::close`], or until `tasks` are cancelled and
 /// nothing is in hand any more.
 pub fn connect(settings: &BusSettings, sender: &str, tasks: &Tasks) -> Result<Bus, ConnectError> {
-    Ok(Bus::over(carrier(settings, sender, tasks)?, sender))
+    Ok(Bus::new(carrier(settings, sender, tasks)?, sender))
 }
 
 fn carrier(

@@ -25,5 +25,5 @@ pub use connect::{BusSettings, ConnectError, connect};
 pub use memory::{DeadLetter, MemoryTransport};
 pub use router::{Accepted, Incoming, Router};
 pub use transport::{
-    Deliveries, Delivery, Disposal, LARGEST_BODY, Outgoing, RequestError, Route, Transport,
+    Deliveries, Delivery, Disposition, MAX_BODY, Outgoing, RequestError, Route, Transport,
 };

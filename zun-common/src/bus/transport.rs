@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::id::HostName;
 
 /// The largest body that is taken, in bytes.
-pub const LARGEST_BODY: usize = 16 << 20;
+pub const MAX_BODY: usize = 16 << 20;
 
 /// Where a message goes, and where messages are taken from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -19,7 +19,7 @@ pub enum Route {
     /// What changes something on a host: durable, acknowledged after the work.
     Commands(HostName),
     /// What only asks a host: transient.
-    Questions(HostName),
+    Queries(HostName),
     /// What agents report: durable, to one of the running zun-apis.
     Reports,
     /// What agents ask: transient, to one of the running zun-apis.
@@ -31,7 +31,7 @@ impl Route {
     pub fn queue(&self) -> String {
         match self {
             Self::Commands(host) => format!("zun-compute.{host}"),
-            Self::Questions(host) => format!("zun-compute.{host}.ask"),
+            Self::Queries(host) => format!("zun-compute.{host}.ask"),
             Self::Reports => "zun-api.reports".to_owned(),
             Self::Controller => "zun-api.ask".to_owned(),
         }
@@ -44,7 +44,7 @@ impl Route {
 
     /// How often a message may come again before it is kept aside for a person: what kills its consumer each
     /// time must not do so for ever.
-    pub const fn redeliveries(&self) -> u32 {
+    pub const fn max_redeliveries(&self) -> u32 {
         if self.is_durable() { 20 } else { 1 }
     }
 }
@@ -79,7 +79,7 @@ pub enum RequestError {
     Unreachable,
     /// The message went out and no reply came before the deadline: the work may still happen.
     #[error("no reply came in time")]
-    Silent,
+    NoReply,
     /// Too large to send, in bytes.
     #[error("a message of {0} bytes is larger than 16 MiB")]
     TooLarge(usize),
@@ -90,16 +90,16 @@ pub enum RequestError {
 
 /// What becomes of a taken message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Disposal {
+pub enum Disposition {
     /// The work is done: it is gone.
-    Done,
+    Ack,
     /// It cannot be answered and must not come again: kept aside for a person.
     DeadLetter,
     /// It was not worked on: it comes again.
-    Again,
+    Requeue,
 }
 
-/// A message that was taken and is not yet disposed of. Dropping it is [`Disposal::Again`].
+/// A message that was taken and is not yet disposed of. Dropping it is [`Disposition::Requeue`].
 #[derive(Debug)]
 pub struct Delivery {
     /// The encoded envelope.
@@ -111,14 +111,14 @@ pub struct Delivery {
     /// Where a reply goes; `None` where nobody waits for one. A reply that cannot be delivered is dropped.
     pub reply: Option<oneshot::Sender<Bytes>>,
     /// Tells the carrier what becomes of the message.
-    pub dispose: Option<oneshot::Sender<Disposal>>,
+    pub settle: Option<oneshot::Sender<Disposition>>,
 }
 
 impl Delivery {
     /// Says what becomes of the message. A carrier that lost its connection delivers it again anyway.
-    pub fn dispose(mut self, disposal: Disposal) {
-        if let Some(dispose) = self.dispose.take()
-            && dispose.send(disposal).is_err()
+    pub fn settle(mut self, disposition: Disposition) {
+        if let Some(settle) = self.settle.take()
+            && settle.send(disposition).is_err()
         {
             tracing::debug!("the carrier is gone; the message will be delivered again");
         }

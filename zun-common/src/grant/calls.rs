@@ -30,25 +30,25 @@ impl fmt::Display for ApiVersion {
 /// A text that is no API version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no version of Docker's API: it must be like 1.41")]
-pub struct NotAVersion(String);
+pub struct InvalidApiVersion(String);
 
 impl FromStr for ApiVersion {
-    type Err = NotAVersion;
-    fn from_str(text: &str) -> Result<Self, NotAVersion> {
+    type Err = InvalidApiVersion;
+    fn from_str(text: &str) -> Result<Self, InvalidApiVersion> {
         let parts = || -> Option<Self> {
             let (major, minor) = text.split_once('.')?;
             Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
         };
         match parts() {
             Some(version) if version.to_string() == text => Ok(version),
-            Some(_) | None => Err(NotAVersion(text.chars().take(20).collect())),
+            Some(_) | None => Err(InvalidApiVersion(text.chars().take(20).collect())),
         }
     }
 }
 
 impl TryFrom<String> for ApiVersion {
-    type Error = NotAVersion;
-    fn try_from(text: String) -> Result<Self, NotAVersion> {
+    type Error = InvalidApiVersion;
+    fn try_from(text: String) -> Result<Self, InvalidApiVersion> {
         text.parse()
     }
 }

@@ -7,14 +7,14 @@ use super::{Method, Mode};
 
 /// What a grant that opens no console is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Data {
+pub enum DataKind {
     /// Its output, also as it comes.
     Logs,
     /// Its files: looking and copying out, or copying in too.
     Archive(Mode),
 }
 
-impl Data {
+impl DataKind {
     /// The end of a grant's URI.
     pub(super) const fn words(self) -> &'static str {
         match self {
@@ -61,7 +61,7 @@ const LOGS: &str = "/logs?";
 
 /// A time: seconds since 1970, and nanoseconds. Zero is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Stamp {
+pub struct LogTime {
     /// Whole seconds.
     pub seconds: u64,
     /// Less than a second.
@@ -81,9 +81,9 @@ pub struct LogsQuery {
     /// Each line begins with its time.
     pub timestamps: bool,
     /// Only what was printed since.
-    pub since: Stamp,
+    pub since: LogTime,
     /// Only what was printed before.
-    pub until: Stamp,
+    pub until: LogTime,
     /// Only the last lines.
     pub tail: Option<u32>,
 }
@@ -91,7 +91,7 @@ pub struct LogsQuery {
 impl LogsQuery {
     /// What a client adds to the address of the output.
     pub fn query(&self) -> String {
-        self.tail().split_off(Data::Logs.path().len())
+        self.tail().split_off(DataKind::Logs.path().len())
     }
 
     fn tail(&self) -> String {
@@ -117,7 +117,7 @@ impl LogsQuery {
             *bit = values.next()? == "1";
         }
         let [follow, stdout, stderr, timestamps] = bits;
-        let (since, until) = (Stamp::parse(values.next()?)?, Stamp::parse(values.next()?)?);
+        let (since, until) = (LogTime::parse(values.next()?)?, LogTime::parse(values.next()?)?);
         let tail = match values.next()? {
             "all" => None,
             lines => Some(lines.parse().ok()?),
@@ -126,7 +126,7 @@ impl LogsQuery {
     }
 }
 
-impl Stamp {
+impl LogTime {
     fn parse(text: &str) -> Option<Self> {
         if text == "0" {
             return Some(Self::default());
@@ -136,7 +136,7 @@ impl Stamp {
     }
 }
 
-impl fmt::Display for Stamp {
+impl fmt::Display for LogTime {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         if *self == Self::default() {
             return out.write_str("0");
@@ -149,7 +149,7 @@ impl fmt::Display for Stamp {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ArchiveCall {
     /// What is at a path.
-    Look,
+    Stat,
     /// The file or folder there, as a tar stream.
     Read,
     /// A tar stream, put into the folder there. A folder is never replaced by what is none.
@@ -160,12 +160,12 @@ pub enum ArchiveCall {
 const LONGEST_PATH: usize = 4096;
 
 impl ArchiveCall {
-    const ALL: [Self; 3] = [Self::Look, Self::Read, Self::Write];
+    const ALL: [Self; 3] = [Self::Stat, Self::Read, Self::Write];
 
     /// The method.
     pub const fn method(self) -> Method {
         match self {
-            Self::Look => Method::Head,
+            Self::Stat => Method::Head,
             Self::Read => Method::Get,
             Self::Write => Method::Put,
         }
@@ -173,7 +173,7 @@ impl ArchiveCall {
 
     /// What a client adds to the address of the files.
     pub fn query(self, path: &[u8]) -> String {
-        self.tail(path).split_off(Data::Archive(Mode::ReadOnly).path().len())
+        self.tail(path).split_off(DataKind::Archive(Mode::ReadOnly).path().len())
     }
 
     fn tail(self, path: &[u8]) -> String {
@@ -191,7 +191,7 @@ impl ArchiveCall {
 
     const fn prefix(self) -> &'static str {
         match self {
-            Self::Look | Self::Read => "/archive?path=",
+            Self::Stat | Self::Read => "/archive?path=",
             Self::Write => "/archive?noOverwriteDirNonDir=1&path=",
         }
     }
@@ -225,8 +225,8 @@ mod tests {
         stdout: true,
         stderr: false,
         timestamps: false,
-        since: Stamp { seconds: 1_700_000_000, nanoseconds: 5 },
-        until: Stamp { seconds: 0, nanoseconds: 0 },
+        since: LogTime { seconds: 1_700_000_000, nanoseconds: 5 },
+        until: LogTime { seconds: 0, nanoseconds: 0 },
         tail: Some(10),
     };
 
@@ -237,8 +237,8 @@ mod tests {
             good,
             "/logs?follow=1&stdout=1&stderr=0&timestamps=0&since=1700000000.000000005&until=0&tail=10"
         );
-        assert!(Data::Logs.permits("GET", &good));
-        assert!(!Data::Logs.permits("POST", &good));
+        assert!(DataKind::Logs.permits("GET", &good));
+        assert!(!DataKind::Logs.permits("POST", &good));
         for bad in [
             good.replace("tail=10", "tail=010"),
             good.replace("tail=10", "tail=+10"),
@@ -250,13 +250,14 @@ mod tests {
             good.replace("/logs?", "/logs/?"),
             "/json".to_owned(),
         ] {
-            assert!(!Data::Logs.permits("GET", &bad), "{bad}");
+            assert!(!DataKind::Logs.permits("GET", &bad), "{bad}");
         }
     }
 
     #[test]
     fn a_grant_for_files_is_good_for_one_path_a_call_and_for_its_own_direction() {
-        let (reads, writes) = (Data::Archive(Mode::ReadOnly), Data::Archive(Mode::ReadWrite));
+        let (reads, writes) =
+            (DataKind::Archive(Mode::ReadOnly), DataKind::Archive(Mode::ReadWrite));
         let path = "/srv/a b&path=/etc/ü".as_bytes();
         for call in ArchiveCall::ALL {
             let tail = call.tail(path);
@@ -285,7 +286,7 @@ mod tests {
         #[test]
         fn every_absolute_path_can_be_asked_for(path in "/[^\\x00]{0,200}") {
             let tail = ArchiveCall::Read.tail(path.as_bytes());
-            prop_assert!(Data::Archive(Mode::ReadOnly).permits("GET", &tail));
+            prop_assert!(DataKind::Archive(Mode::ReadOnly).permits("GET", &tail));
             prop_assert!(tail.bytes().all(|byte| byte.is_ascii_graphic()));
         }
 
@@ -293,15 +294,15 @@ mod tests {
         fn every_query_of_logs_can_be_asked(
             bits in any::<[bool; 4]>(), since in any::<(u64, u32)>(), tail in any::<Option<u32>>(),
         ) {
-            let since = Stamp { seconds: since.0, nanoseconds: since.1 % 1_000_000_000 };
+            let since = LogTime { seconds: since.0, nanoseconds: since.1 % 1_000_000_000 };
             let [follow, stdout, stderr, timestamps] = bits;
             let asked = LogsQuery { follow, stdout, stderr, timestamps, since, until: since, tail };
-            prop_assert!(Data::Logs.permits("GET", &asked.tail()));
+            prop_assert!(DataKind::Logs.permits("GET", &asked.tail()));
         }
 
         #[test]
         fn garbage_is_refused_or_is_what_would_be_written(tail in "/(logs|archive)\\?[ -~]{0,80}") {
-            for data in [Data::Logs, Data::Archive(Mode::ReadWrite)] {
+            for data in [DataKind::Logs, DataKind::Archive(Mode::ReadWrite)] {
                 for method in ["GET", "PUT", "HEAD"] {
                     if data.permits(method, &tail) {
                         prop_assert!(!tail.contains([' ', '#', ';']), "{}", tail);

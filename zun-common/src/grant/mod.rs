@@ -12,7 +12,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use calls::{ApiVersion, Call, Method, WaitCondition};
-pub use data::{ArchiveCall, Data, LogsQuery, Stamp};
+pub use data::{ArchiveCall, DataKind, LogTime, LogsQuery};
 
 use crate::id::{EngineId, ExecId, HostName};
 
@@ -53,7 +53,7 @@ pub enum Target {
         /// The engine's identifier of the container.
         id: EngineId,
         /// Which of the two.
-        data: Data,
+        data: DataKind,
     },
     /// One exec.
     Exec {
@@ -73,9 +73,9 @@ pub struct Grant {
 
 /// What `zun-authz` tells the agent, as one JSON datagram: a granted console, or the wait of one, began or ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionNote {
+pub struct SessionEvent {
     /// Which of them.
-    pub kind: SessionNoteKind,
+    pub kind: SessionEventKind,
     /// The console is for output alone. An engine notices that such a one has gone only when it next has something
     /// for it, but at once that its wait has.
     #[serde(default)]
@@ -89,7 +89,7 @@ pub struct SessionNote {
 /// What began or ended. An agent that is older passes over what it does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum SessionNoteKind {
+pub enum SessionEventKind {
     /// The attach was allowed.
     Begin,
     /// Its stream ended.
@@ -105,14 +105,14 @@ pub enum SessionNoteKind {
 #[error(
     "not a grant URI: it must be zun://HOST/containers/ID/attach?mode=rw|ro, …/logs, …/archive?mode=rw|ro or zun://HOST/exec/ID"
 )]
-pub struct NotAGrant;
+pub struct InvalidGrant;
 
 /// The identifier of a container that no engine has made.
 const NO_CONTAINER: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 impl Grant {
     /// What a host proves its own listener with: to read the output of a container that is not there.
-    pub fn proof(host: HostName) -> Self {
+    pub fn probe(host: HostName) -> Self {
         let id = NO_CONTAINER.parse().expect("64 hexadecimal digits");
         Self { host, target: Target::Container { id, mode: Mode::ReadOnly } }
     }
@@ -134,12 +134,12 @@ impl fmt::Display for Grant {
 }
 
 impl FromStr for Grant {
-    type Err = NotAGrant;
+    type Err = InvalidGrant;
 
     /// Strict: only what `Display` writes reads back.
-    fn from_str(uri: &str) -> Result<Self, NotAGrant> {
-        let grant = parse(uri).ok_or(NotAGrant)?;
-        if grant.to_string() == uri { Ok(grant) } else { Err(NotAGrant) }
+    fn from_str(uri: &str) -> Result<Self, InvalidGrant> {
+        let grant = parse(uri).ok_or(InvalidGrant)?;
+        if grant.to_string() == uri { Ok(grant) } else { Err(InvalidGrant) }
     }
 }
 
@@ -152,7 +152,7 @@ fn parse(uri: &str) -> Option<Grant> {
         match right {
             "attach?mode=rw" => Target::Container { id, mode: Mode::ReadWrite },
             "attach?mode=ro" => Target::Container { id, mode: Mode::ReadOnly },
-            other => Target::Data { id, data: Data::parse(other)? },
+            other => Target::Data { id, data: DataKind::parse(other)? },
         }
     } else {
         Target::Exec { id: path.strip_prefix("exec/")?.parse().ok()? }
@@ -172,10 +172,14 @@ mod tests {
             target: match kind {
                 0 => Target::Container { id: id.parse().expect("an id"), mode: Mode::ReadWrite },
                 1 => Target::Container { id: id.parse().expect("an id"), mode: Mode::ReadOnly },
-                2 => Target::Data { id: id.parse().expect("an id"), data: Data::Logs },
+                2 => Target::Data { id: id.parse().expect("an id"), data: DataKind::Logs },
                 3 | 4 => Target::Data {
                     id: id.parse().expect("an id"),
-                    data: Data::Archive(if kind == 3 { Mode::ReadOnly } else { Mode::ReadWrite }),
+                    data: DataKind::Archive(if kind == 3 {
+                        Mode::ReadOnly
+                    } else {
+                        Mode::ReadWrite
+                    }),
                 },
                 _ => Target::Exec { id: id.parse().expect("an id") },
             },
@@ -214,7 +218,7 @@ mod tests {
             "zun://h/exec/abc".to_owned(),
             String::new(),
         ] {
-            assert_eq!(bad.parse::<Grant>(), Err(NotAGrant), "{bad}");
+            assert_eq!(bad.parse::<Grant>(), Err(InvalidGrant), "{bad}");
         }
     }
 }

@@ -159,7 +159,7 @@ pub enum Removal {
 }
 
 /// Generates the questions about a container.
-macro_rules! question {
+macro_rules! query {
     ($(#[$doc:meta])* $name:ident, $method:literal -> $reply:ty, $seconds:literal { $($(#[$fdoc:meta])* $field:ident: $type:ty),* $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,25 +171,25 @@ macro_rules! question {
 
         impl Call for $name {
             const METHOD: &'static str = $method;
-            const KIND: Kind = Kind::Question;
+            const KIND: Kind = Kind::Query;
             const DEADLINE: Duration = Duration::from_secs($seconds);
             type Reply = $reply;
         }
     };
 }
 
-question!(
+query!(
     /// How is it now? The engine is asked, and the answer is a report like any other.
     ShowContainer, "container.show" -> ContainerReport, 10 {}
 );
-question!(
+query!(
     /// What did it print? At most the last 4 MiB.
     ReadLogs, "container.logs" -> Logs, 20 {
         /// Which part.
         request: LogRequest,
     }
 );
-question!(
+query!(
     /// Where is its console, and what is it?
     LocateConsole, "container.attach" -> Console, 10 {
         /// Whether the client wants to type.
@@ -199,32 +199,32 @@ question!(
         before_start: bool,
     }
 );
-question!(
+query!(
     /// Where are its output and its files, for this action?
     LocateData, "container.data" -> Console, 10 {
         /// `logs`, `get_archive` or `put_archive`.
         action: Action,
     }
 );
-question!(
+query!(
     /// Which processes run in it?
     TopContainer, "container.top" -> Top, 10 {
         /// What is told of each, as arguments of `ps`; the engine's own where none are given.
         ps_args: Option<String>,
     }
 );
-question!(
+query!(
     /// What does it use? The engine takes a second or two to measure.
     ReadStats, "container.stats" -> Stats, 15 {}
 );
-question!(
+query!(
     /// Change what it may use. Told twice, it is the same.
     UpdateContainer, "container.update" -> Done, 10 {
         /// What it may use from now on.
         resources: Resources,
     }
 );
-question!(
+query!(
     /// Set its terminal's size.
     ResizeTerminal, "container.resize" -> Done, 10 {
         /// The size.

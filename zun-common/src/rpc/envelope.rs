@@ -21,7 +21,7 @@ pub struct CallContext {
 impl CallContext {
     /// For work that nobody asked for, such as a heartbeat.
     pub fn internal() -> Self {
-        Self { request: RequestId::fresh(), project: None, traceparent: None }
+        Self { request: RequestId::random(), project: None, traceparent: None }
     }
 }
 

@@ -42,7 +42,7 @@ pub struct CreateExec {
 
 impl Call for CreateExec {
     const METHOD: &'static str = "exec.create";
-    const KIND: Kind = Kind::Question;
+    const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_secs(10);
     type Reply = CreatedExec;
 }
@@ -70,7 +70,7 @@ pub struct RunExec {
 
 impl Call for RunExec {
     const METHOD: &'static str = "exec.run";
-    const KIND: Kind = Kind::Question;
+    const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_mins(1);
     type Reply = ExecOutput;
 }
@@ -105,7 +105,7 @@ pub struct ResizeExec {
 
 impl Call for ResizeExec {
     const METHOD: &'static str = "exec.resize";
-    const KIND: Kind = Kind::Question;
+    const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_secs(10);
     type Reply = Done;
 }
@@ -122,7 +122,7 @@ pub struct LocateExec {
 
 impl Call for LocateExec {
     const METHOD: &'static str = "exec.attach";
-    const KIND: Kind = Kind::Question;
+    const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_secs(10);
     type Reply = ExecConsole;
 }
@@ -151,7 +151,7 @@ pub struct SignalExec {
 
 impl Call for SignalExec {
     const METHOD: &'static str = "exec.kill";
-    const KIND: Kind = Kind::Question;
+    const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_secs(10);
     type Reply = Done;
 }

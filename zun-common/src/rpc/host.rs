@@ -75,7 +75,7 @@ pub struct SignHostCertificate {
 
 impl Call for SignHostCertificate {
     const METHOD: &'static str = "host.certificate";
-    const KIND: Kind = Kind::Question;
+    const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_secs(10);
     type Reply = HostCertificate;
 }
@@ -91,21 +91,21 @@ pub struct HostCertificate {
 
 /// Asks which authorities the host should trust; they change during a rotation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TrustedAuthorities {
+pub struct GetCaBundle {
     /// The host; must be the sender.
     pub host: HostName,
 }
 
-impl Call for TrustedAuthorities {
+impl Call for GetCaBundle {
     const METHOD: &'static str = "host.authorities";
-    const KIND: Kind = Kind::Question;
+    const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_secs(5);
-    type Reply = Authorities;
+    type Reply = CaBundle;
 }
 
 /// The authorities that a host should trust.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Authorities {
+pub struct CaBundle {
     /// In PEM, the signing one first.
     pub ca: String,
 }
@@ -113,23 +113,23 @@ pub struct Authorities {
 /// Asks for a grant that is good for a container that no host has. With it a host proves that its own
 /// listener lets through what is granted and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SignProof {
+pub struct SignProbe {
     /// The host; must be the sender.
     pub host: HostName,
     /// A certificate signing request in PEM; zun-api takes its key alone.
     pub csr: String,
 }
 
-impl Call for SignProof {
+impl Call for SignProbe {
     const METHOD: &'static str = "host.proof";
-    const KIND: Kind = Kind::Question;
+    const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_secs(10);
-    type Reply = ProofGrant;
+    type Reply = ProbeGrant;
 }
 
 /// A host's grant to prove its listener with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProofGrant {
+pub struct ProbeGrant {
     /// The client certificate, PEM.
     pub certificate: String,
     /// When it was signed, by zun-api's clock.
@@ -145,7 +145,7 @@ pub struct AssignedContainers {
 
 impl Call for AssignedContainers {
     const METHOD: &'static str = "host.containers";
-    const KIND: Kind = Kind::Question;
+    const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_secs(20);
     type Reply = Assigned;
 }

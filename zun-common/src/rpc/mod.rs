@@ -23,7 +23,7 @@ pub enum Kind {
     /// is done and may be delivered again, so it must be idempotent.
     Command,
     /// It only asks: it goes through the host's transient queue and never waits for a disk.
-    Question,
+    Query,
 }
 
 /// A typed call. The reply to a command says that the work was accepted; its result comes as a report.

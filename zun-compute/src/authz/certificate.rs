@@ -68,7 +68,7 @@ fn check(certificate: &X509Certificate<'_>) -> Result<Granted, Refusal> {
         return Err(Refusal::NotClientOnly);
     }
     let id = common_name(certificate).ok_or(Refusal::NoUsableName)?;
-    let grant = uri(certificate).and_then(|uri| uri.parse().ok()).ok_or(Refusal::NotAGrant)?;
+    let grant = uri(certificate).and_then(|uri| uri.parse().ok()).ok_or(Refusal::InvalidGrant)?;
     let seconds = |time: ASN1Time| time.timestamp();
     let validity = certificate.validity();
     let (from, until) = (seconds(validity.not_before), seconds(validity.not_after));

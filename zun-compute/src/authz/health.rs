@@ -24,7 +24,7 @@ pub(super) async fn feed_watchdog(connections: Sender<UnixStream>, mut manager: 
         let asked = timeout(manager.period(), answer(&connections)).await;
         let alive = matches!(asked, Ok(Ok(true)));
         let words = if alive { "decides" } else { "has no answer for itself" };
-        manager.tell(&Health { ready: alive, alive, words: words.to_owned() });
+        manager.notify(&Health { ready: alive, alive, status: words.to_owned() });
     }
 }
 

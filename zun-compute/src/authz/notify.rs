@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 
-use zun_common::grant::{SessionNote, SessionNoteKind};
+use zun_common::grant::{SessionEvent, SessionEventKind};
 use zun_common::id::EngineId;
 
 use super::decision::{ConsoleCall, Phase};
@@ -32,16 +32,16 @@ impl Notifier {
     ) -> io::Result<()> {
         let kind = match (console_call, phase) {
             (ConsoleCall::Stream | ConsoleCall::ReadOnlyStream, Phase::Request) => {
-                SessionNoteKind::Begin
+                SessionEventKind::Begin
             }
             (ConsoleCall::Stream | ConsoleCall::ReadOnlyStream, Phase::Answer) => {
-                SessionNoteKind::End
+                SessionEventKind::End
             }
-            (ConsoleCall::Wait, Phase::Request) => SessionNoteKind::WaitBegin,
-            (ConsoleCall::Wait, Phase::Answer) => SessionNoteKind::WaitEnd,
+            (ConsoleCall::Wait, Phase::Request) => SessionEventKind::WaitBegin,
+            (ConsoleCall::Wait, Phase::Answer) => SessionEventKind::WaitEnd,
         };
         let watches = console_call == ConsoleCall::ReadOnlyStream;
-        let note = SessionNote { kind, watches, grant: grant.to_owned(), container };
+        let note = SessionEvent { kind, watches, grant: grant.to_owned(), container };
         self.socket.send_to(&serde_json::to_vec(&note)?, &self.agent).map(drop)
     }
 }
@@ -61,15 +61,15 @@ mod tests {
         let agent = UnixDatagram::bind(&path).expect("a socket");
         let notifier = Notifier::to(path).expect("notes");
         for (console_call, kind, watches) in [
-            (ConsoleCall::Stream, SessionNoteKind::End, false),
-            (ConsoleCall::ReadOnlyStream, SessionNoteKind::End, true),
-            (ConsoleCall::Wait, SessionNoteKind::WaitEnd, false),
+            (ConsoleCall::Stream, SessionEventKind::End, false),
+            (ConsoleCall::ReadOnlyStream, SessionEventKind::End, true),
+            (ConsoleCall::Wait, SessionEventKind::WaitEnd, false),
         ] {
             notifier.send("g1", (console_call, id()), Phase::Answer).expect("sent");
             let mut bytes = [0; 1024];
             let length = agent.recv(&mut bytes).expect("a note");
-            let note: SessionNote = serde_json::from_slice(&bytes[..length]).expect("json");
-            let expected = SessionNote { kind, watches, grant: "g1".to_owned(), container: id() };
+            let note: SessionEvent = serde_json::from_slice(&bytes[..length]).expect("json");
+            let expected = SessionEvent { kind, watches, grant: "g1".to_owned(), container: id() };
             assert_eq!(note, expected);
         }
     }

@@ -80,7 +80,7 @@ async fn serve(options: Options, log: &DecisionLog) -> Result<(), Failure> {
     let plugin = Plugin { policy, notifier, log: log.clone(), counts, log_local };
     let tasks = Tasks::new();
     let (connections, own) = mpsc::channel(1);
-    let manager = ServiceManager::of_process();
+    let manager = ServiceManager::from_env();
     let watched = manager.is_some();
     let serving = server::serve(listener.socket(), own, Arc::new(plugin), &tasks);
     let ended = tokio::select! {

@@ -16,9 +16,7 @@ use zun_common::chain;
 use zun_common::id::HostName;
 use zun_common::pki::{PkiError, signing_request};
 use zun_common::rpc::envelope::CallContext;
-use zun_common::rpc::host::{
-    Authorities, HostCertificate, SignHostCertificate, TrustedAuthorities,
-};
+use zun_common::rpc::host::{CaBundle, GetCaBundle, HostCertificate, SignHostCertificate};
 
 use files::PemTexts;
 
@@ -182,8 +180,8 @@ pub(crate) async fn renew(
         .map_err(|cause| CertificateError::Request { host: host.clone(), cause })?;
     let question = SignHostCertificate { host: host.clone(), csr: request.csr };
     let signed = bus
-        .speaking_as(host.as_str())
-        .ask_controller(&question, &CallContext::internal())
+        .with_sender(host.as_str())
+        .call_controller(&question, &CallContext::internal())
         .await
         .map_err(|cause| CertificateError::Unsigned { host: host.clone(), cause })?;
     let HostCertificate { certificate, ca } = signed;
@@ -202,11 +200,11 @@ async fn update_ca_list(
     texts: PemTexts,
 ) -> Result<Result<Renewal, Flaw>, CertificateError> {
     let host = &settings.host;
-    let question = TrustedAuthorities { host: host.clone() };
+    let question = GetCaBundle { host: host.clone() };
     let asked =
-        bus.speaking_as(host.as_str()).ask_controller(&question, &CallContext::internal()).await;
+        bus.with_sender(host.as_str()).call_controller(&question, &CallContext::internal()).await;
     let now = match asked {
-        Ok(Authorities { ca }) if ca != texts.ca => PemTexts { ca, ..texts },
+        Ok(CaBundle { ca }) if ca != texts.ca => PemTexts { ca, ..texts },
         Ok(_) => return Ok(Ok(Renewal::Unchanged)),
         Err(error) => {
             tracing::debug!(host.name = %host, error = %chain(&error), "the authorities stay as they are");

@@ -57,9 +57,9 @@ impl TestApi {
                 let now = signing.lock().expect("no panic").clone();
                 async move { Ok::<_, Problem>(sign(&now, &call, days)) }
             })
-            .on(move |_: TrustedAuthorities, _: Incoming| {
+            .on(move |_: GetCaBundle, _: Incoming| {
                 let ca = trusted.lock().expect("no panic").ca.clone();
-                async move { Ok::<_, Problem>(Authorities { ca }) }
+                async move { Ok::<_, Problem>(CaBundle { ca }) }
             });
         let deliveries = bus.transport().consume(Route::Controller, 8).await.expect("deliveries");
         Arc::new(router).serve(deliveries, &tasks);

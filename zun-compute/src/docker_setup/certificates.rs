@@ -14,7 +14,7 @@ use zun_common::bus::Bus;
 use zun_common::id::HostName;
 use zun_common::pki::signing_request;
 use zun_common::rpc::envelope::CallContext;
-use zun_common::rpc::host::SignProof;
+use zun_common::rpc::host::SignProbe;
 
 use super::error::SetupError;
 use super::files::FileError;
@@ -47,10 +47,10 @@ fn subject(text: &[u8]) -> Option<String> {
 /// Asks zun-api for a grant that fits no container, and compares the clocks by it.
 pub(super) async fn proof_grant(bus: &Bus, host: &HostName) -> Result<Identity, SetupError> {
     let request = signing_request(host.as_str(), Vec::new())?;
-    let question = SignProof { host: host.clone(), csr: request.csr };
+    let question = SignProbe { host: host.clone(), csr: request.csr };
     let grant = bus
-        .speaking_as(host.as_str())
-        .ask_controller(&question, &CallContext::internal())
+        .with_sender(host.as_str())
+        .call_controller(&question, &CallContext::internal())
         .await
         .map_err(SetupError::NoGrant)?;
     check_clock(Utc::now(), grant.signed_at)?;

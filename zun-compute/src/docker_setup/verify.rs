@@ -142,7 +142,7 @@ fn unlike(
 /// The request that a proof's grant is good for, and five that it is not.
 fn lines(wanted: &Wanted) -> (String, Vec<String>) {
     let version = wanted.api_version;
-    let proof = Grant::proof(wanted.host.clone());
+    let proof = Grant::probe(wanted.host.clone());
     let target = match &proof.target {
         Target::Container { id, .. } | Target::Data { id, .. } => {
             Target::Container { id: id.clone(), mode: Mode::ReadWrite }
@@ -185,7 +185,7 @@ mod tests {
             certificates,
             notify: None,
         };
-        let proof = Grant::proof(wanted.host.clone());
+        let proof = Grant::probe(wanted.host.clone());
         let permitted = |line: &str| {
             let (method, target) = line.split_once(' ').expect("a line");
             proof.permits(wanted.api_version, method, target)

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use zun_common::api::v1::container::ImagePull;
-use zun_common::grant::SessionNote;
+use zun_common::grant::SessionEvent;
 use zun_common::id::{ContainerId, EngineId, HostName};
 use zun_common::rpc::host::AssignedContainer;
 use zun_common::rpc::report::ContainerReport;
@@ -123,7 +123,7 @@ impl Ledger {
         self.put(container, now);
     }
 
-    pub(super) fn note(&mut self, note: SessionNote, now: i64) {
+    pub(super) fn note(&mut self, note: SessionEvent, now: i64) {
         let engine = note.container.clone();
         if self.consoles.note(note) {
             self.put_engine(&engine, now);

@@ -16,7 +16,7 @@ use std::time::Duration;
 use chrono::Utc;
 use tokio::sync::Notify;
 use zun_common::api::v1::container::ImagePull;
-use zun_common::grant::SessionNote;
+use zun_common::grant::SessionEvent;
 use zun_common::id::{ContainerId, HostName};
 use zun_common::rpc::host::AssignedContainer;
 use zun_common::rpc::report::ContainerReport;
@@ -96,7 +96,7 @@ impl Reports {
     }
 
     /// A console began or ended.
-    pub(crate) fn note(&self, note: SessionNote) {
+    pub(crate) fn note(&self, note: SessionEvent) {
         self.ledger().note(note, now());
         self.more.notify_one();
     }

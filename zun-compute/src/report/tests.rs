@@ -1,6 +1,6 @@
 //! What is told of a container, step by step, against a clock that is given.
 
-use zun_common::grant::{SessionNote, SessionNoteKind};
+use zun_common::grant::{SessionEvent, SessionEventKind};
 use zun_common::id::{ContainerId, EngineId};
 use zun_common::rpc::host::AssignedContainer;
 use zun_common::rpc::report::ContainerReport;
@@ -18,7 +18,7 @@ struct Page {
 
 impl Page {
     fn new() -> Self {
-        Self { ledger: Ledger::new("h".parse().expect("a name")), container: ContainerId::fresh() }
+        Self { ledger: Ledger::new("h".parse().expect("a name")), container: ContainerId::random() }
     }
 
     fn seen(&self, status: Status) -> ContainerInfo {
@@ -70,9 +70,9 @@ impl Page {
         self.tells().into_iter().map(|report| (report.status, report.task_state)).collect()
     }
 
-    fn note(&mut self, kind: SessionNoteKind, grant: &str) {
+    fn note(&mut self, kind: SessionEventKind, grant: &str) {
         let note =
-            SessionNote { kind, watches: false, grant: grant.to_owned(), container: engine() };
+            SessionEvent { kind, watches: false, grant: grant.to_owned(), container: engine() };
         self.ledger.note(note, 0);
     }
 }
@@ -222,17 +222,17 @@ fn generations_rise_above_what_zun_api_knows_although_the_clock_stands() {
 #[test]
 fn open_consoles_are_told_until_the_process_ends() {
     let mut page = Page::new();
-    page.note(SessionNoteKind::Begin, "before it was seen");
+    page.note(SessionEventKind::Begin, "before it was seen");
     page.sees(Status::Created);
     assert_eq!(page.tells()[0].attached, 1);
-    page.note(SessionNoteKind::Begin, "b");
+    page.note(SessionEventKind::Begin, "b");
     assert_eq!(page.tells()[0].attached, 2);
-    page.note(SessionNoteKind::End, "b");
-    page.note(SessionNoteKind::End, "b");
+    page.note(SessionEventKind::End, "b");
+    page.note(SessionEventKind::End, "b");
     assert_eq!(page.tells()[0].attached, 1);
     page.sees(Status::Stopped);
     assert_eq!(page.tells()[0].attached, 0);
-    page.note(SessionNoteKind::End, "before it was seen");
+    page.note(SessionEventKind::End, "before it was seen");
     assert_eq!(page.tells(), []);
 }
 
@@ -240,7 +240,7 @@ fn open_consoles_are_told_until_the_process_ends() {
 fn consoles_end_with_the_engine() {
     let mut page = Page::new();
     page.sees(Status::Running);
-    page.note(SessionNoteKind::Begin, "a");
+    page.note(SessionEventKind::Begin, "a");
     page.tells();
     page.ledger.consoles_ended(0);
     assert_eq!(page.tells()[0].attached, 0);

@@ -88,7 +88,7 @@ mod tests {
 
     fn assigned(status: Status) -> AssignedContainer {
         AssignedContainer {
-            container: ContainerId::fresh(),
+            container: ContainerId::random(),
             generation: 1,
             status,
             engine: Some(engine()),
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_stranger_with_our_label_is_told_of() {
-        let stranger = seen(ContainerId::fresh(), Status::Running);
+        let stranger = seen(ContainerId::random(), Status::Running);
         let step = Step::Unknown(stranger.container, engine());
         assert_eq!(plan(&[], &[stranger]), [step]);
     }

@@ -68,7 +68,7 @@ impl Round<'_> {
 
     async fn ask(&self) -> Result<Assigned, String> {
         let question = AssignedContainers { host: self.host.name.clone() };
-        let answer = self.bus.ask_controller(&question, &CallContext::internal()).await;
+        let answer = self.bus.call_controller(&question, &CallContext::internal()).await;
         answer.map_err(|error| chain(&error))
     }
 
@@ -124,7 +124,7 @@ impl Round<'_> {
             return;
         }
         tracing::info!(container.id = %container, "container {container} was ordered and is not there: it is made");
-        let origin = Origin { request: RequestId::fresh(), again: true };
+        let origin = Origin { request: RequestId::random(), again: true };
         match self.workers.accept(container, Command::Create(Box::new(create)), origin).await {
             Ok(accepted) => self.tasks.spawn({
                 let tasks = self.tasks.clone();

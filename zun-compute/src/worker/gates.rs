@@ -47,7 +47,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_gate_is_passed_one_at_a_time_and_is_gone_when_nobody_waits() {
-        let (gates, container) = (Gates::default(), ContainerId::fresh());
+        let (gates, container) = (Gates::default(), ContainerId::random());
         let first = gates.pass(container).await;
         let waiting = gates.pass(container);
         tokio::pin!(waiting);

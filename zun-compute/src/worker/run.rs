@@ -126,7 +126,7 @@ mod tests {
 
     fn seen(started_at: Option<chrono::DateTime<Utc>>) -> ContainerInfo {
         ContainerInfo {
-            container: ContainerId::fresh(),
+            container: ContainerId::random(),
             engine: "ab".repeat(32).parse().expect("an id"),
             status: Status::Stopped,
             reason: None,

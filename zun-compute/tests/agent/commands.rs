@@ -84,7 +84,7 @@ async fn the_wrong_state_and_the_missing_container_are_refused_in_words() {
     let _agent = world.agent().await;
     let container = world.running(&SHELL).await;
     let problem =
-        world.refusal(&UnpauseContainer { container: zun_common::id::ContainerId::fresh() }).await;
+        world.refusal(&UnpauseContainer { container: zun_common::id::ContainerId::random() }).await;
     assert_eq!(problem.code, Code::NotFound);
     world.call(&StopContainer { container, grace: Some(1) }).await.expect("accepted");
     world.controller.until(container, Status::Stopped).await;

@@ -1,7 +1,7 @@
 //! Consoles are counted as they are told of on the socket.
 
 use tokio::net::UnixDatagram;
-use zun_common::grant::{SessionNote, SessionNoteKind};
+use zun_common::grant::{SessionEvent, SessionEventKind};
 use zun_common::status::Status;
 
 use crate::world::World;
@@ -18,7 +18,7 @@ async fn open_consoles_are_counted_and_end_with_the_process() {
         world.controller.newest(container).and_then(|report| report.engine).expect("an id");
     let authz = UnixDatagram::unbound().expect("a socket");
     let tell = async |kind, grant: &str| {
-        let note = SessionNote {
+        let note = SessionEvent {
             kind,
             watches: false,
             grant: grant.to_owned(),
@@ -28,12 +28,12 @@ async fn open_consoles_are_counted_and_end_with_the_process() {
         authz.send_to(&bytes, &path).await.expect("sent");
     };
     let controller = &world.controller;
-    tell(SessionNoteKind::Begin, "a").await;
+    tell(SessionEventKind::Begin, "a").await;
     controller.until_report(container, |report| report.attached == 1).await;
     authz.send_to(b"junk", &path).await.expect("sent");
-    tell(SessionNoteKind::Begin, "b").await;
+    tell(SessionEventKind::Begin, "b").await;
     controller.until_report(container, |report| report.attached == 2).await;
-    tell(SessionNoteKind::End, "a").await;
+    tell(SessionEventKind::End, "a").await;
     controller.until_report(container, |report| report.attached == 1).await;
     world.engine.exit(container, 0);
     let last = controller.until(container, Status::Stopped).await;

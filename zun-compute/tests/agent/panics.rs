@@ -122,7 +122,7 @@ impl Images for Defective {
 #[tokio::test]
 async fn a_panic_in_a_driver_is_told_and_the_next_command_is_done() {
     let world = World::new().await;
-    let bus = Bus::over(Arc::clone(world.bus.transport()), "nobody");
+    let bus = Bus::new(Arc::clone(world.bus.transport()), "nobody");
     let driver = Arc::new(Defective(world.engine.clone()));
     let agent =
         Agent::start(world.settings.clone(), bus, driver, &world.tasks).await.expect("an agent");

@@ -129,6 +129,6 @@ async fn a_container_is_shown_and_its_output_read() {
     let none = LogRequest { stdout: false, stderr: false, ..request };
     let problem = world.refusal(&ReadLogs { container, request: none }).await;
     assert_eq!(problem.code, Code::BadRequest);
-    let missing = ContainerId::fresh();
+    let missing = ContainerId::random();
     assert_eq!(world.refusal(&ShowContainer { container: missing }).await.code, Code::NotFound);
 }

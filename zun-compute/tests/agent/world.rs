@@ -51,12 +51,12 @@ impl World {
         let tasks = Tasks::new();
         let transport = MemoryTransport::new(&tasks);
         let line = Arc::new(Line {
-            inner: transport.again(&tasks),
+            inner: transport.reconnect(&tasks),
             here: Handle::current(),
             cut: AtomicBool::new(false),
             lost: AtomicUsize::new(0),
         });
-        let bus = Bus::over(Arc::new(transport), "zun-api");
+        let bus = Bus::new(Arc::new(transport), "zun-api");
         let controller = Controller::start(&bus, &tasks).await;
         let settings = Settings { host: Some(host()), ..Settings::default() };
         Self { engine: FakeDriver::new(), controller, line, bus, tasks, settings }
@@ -156,7 +156,7 @@ impl Drop for World {
 }
 
 async fn start(settings: Settings, line: Arc<Line>, engine: FakeDriver, tasks: Tasks) -> Agent {
-    let bus = Bus::over(line, "nobody");
+    let bus = Bus::new(line, "nobody");
     Agent::start(settings, bus, Arc::new(engine), &tasks).await.expect("an agent")
 }
 
@@ -273,7 +273,7 @@ pub(crate) fn create(command: &[&str]) -> CreateContainer {
         read_only: false,
         stop_signal: None,
     };
-    CreateContainer { container: ContainerId::fresh(), spec, start: false }
+    CreateContainer { container: ContainerId::random(), spec, start: false }
 }
 
 /// As zun-api knows a container.

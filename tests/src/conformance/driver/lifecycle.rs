@@ -78,7 +78,7 @@ pub async fn a_stop_overrides_the_restart_policy(engine: &dyn TestEngine) {
 
 pub async fn every_operation_on_a_missing_container_says_so(engine: &dyn TestEngine) {
     let driver = engine.driver();
-    let id = ContainerId::fresh();
+    let id = ContainerId::random();
     let size = TerminalSize { rows: 24, columns: 80 };
     let outcomes = [
         ("start", driver.start(id).await.err()),

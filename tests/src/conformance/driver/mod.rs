@@ -61,7 +61,7 @@ pub struct Subject {
 impl Subject {
     /// Returns a container that does not exist yet.
     pub fn new(engine: &dyn TestEngine) -> Self {
-        Self { id: ContainerId::fresh(), driver: engine.driver() }
+        Self { id: ContainerId::random(), driver: engine.driver() }
     }
 
     /// Creates a container.

@@ -72,7 +72,7 @@ pub async fn an_invalid_field_is_refused_by_name(engine: &dyn TestEngine) {
     let subject = Subject::new(engine);
     let good = spec(engine, IDLE);
     let mut forged = good.clone();
-    forged.labels.insert("zun.container".to_owned(), ContainerId::fresh().to_string());
+    forged.labels.insert("zun.container".to_owned(), ContainerId::random().to_string());
     let mut image = good.clone();
     image.image = String::from("../containers/json?all=1#");
     let mut policy = good.clone();

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use zun_common::api::v1::console::{
     Calls, ConsoleEndpoint, DOCKER_ARCHIVE, DOCKER_ATTACH, DOCKER_EXEC, DOCKER_LOGS, Tls,
 };
-use zun_common::grant::{Call, Data, Grant, Mode, Target, WaitCondition};
+use zun_common::grant::{Call, DataKind, Grant, Mode, Target, WaitCondition};
 use zun_common::rpc::container::ConsoleListener;
 use zun_common::units::TerminalSize;
 
@@ -71,8 +71,8 @@ impl App {
 const fn protocol(grant: &Grant) -> &'static str {
     match grant.target {
         Target::Container { .. } => DOCKER_ATTACH,
-        Target::Data { data: Data::Logs, .. } => DOCKER_LOGS,
-        Target::Data { data: Data::Archive(_), .. } => DOCKER_ARCHIVE,
+        Target::Data { data: DataKind::Logs, .. } => DOCKER_LOGS,
+        Target::Data { data: DataKind::Archive(_), .. } => DOCKER_ARCHIVE,
         Target::Exec { .. } => DOCKER_EXEC,
     }
 }
@@ -96,7 +96,7 @@ fn calls(dialled: &Dialled) -> Calls {
         let url = address_of("https", call)?;
         Some(url.split_once('?').map_or(url.clone(), |(path, _query)| path.to_owned()))
     };
-    let data = |wanted: fn(Data) -> bool| match &dialled.grant.target {
+    let data = |wanted: fn(DataKind) -> bool| match &dialled.grant.target {
         Target::Data { data, .. } if wanted(*data) => {
             let prefix = dialled.grant.prefix(*api_version);
             Some(format!("https://{address}{prefix}{}", data.path()))
@@ -112,8 +112,8 @@ fn calls(dialled: &Dialled) -> Calls {
         resize: bare(Call::Resize(any_size)).or_else(|| bare(Call::ExecResize(any_size))),
         wait: bare(Call::Wait(WaitCondition::NextExit)),
         inspect: address_of("https", Call::ExecInspect),
-        logs: data(|data| data == Data::Logs),
-        archive: data(|data| matches!(data, Data::Archive(_))),
+        logs: data(|data| data == DataKind::Logs),
+        archive: data(|data| matches!(data, DataKind::Archive(_))),
     }
 }
 

@@ -117,7 +117,7 @@ fn write(
     let (outlook, left_out) = outlook(wanted.resources, &views, settings);
     let start_wanted = wanted.start;
     let fresh = Fresh {
-        id: ContainerId::fresh(),
+        id: ContainerId::random(),
         project: identity.project.clone(),
         user: identity.user.clone(),
         spec: wanted.into_spec(identity.project.clone(), name),

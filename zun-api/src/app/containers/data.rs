@@ -1,7 +1,7 @@
 //! Data that a client moves straight from or to the host: checked and granted here, dialled by the client.
 
 use zun_common::api::v1::console::ConsoleEndpoint;
-use zun_common::grant::{Data, Grant, Mode, Target};
+use zun_common::grant::{DataKind, Grant, Mode, Target};
 use zun_common::rpc::container::LocateData;
 use zun_common::status::Action;
 
@@ -16,12 +16,12 @@ impl App {
         caller: &Caller,
         ident: &Ident,
         csr: &str,
-        data: Data,
+        data: DataKind,
     ) -> Result<ConsoleEndpoint, AppError> {
         let action = match data {
-            Data::Logs => Action::Logs,
-            Data::Archive(Mode::ReadOnly) => Action::GetArchive,
-            Data::Archive(Mode::ReadWrite) => Action::PutArchive,
+            DataKind::Logs => Action::Logs,
+            DataKind::Archive(Mode::ReadOnly) => Action::GetArchive,
+            DataKind::Archive(Mode::ReadWrite) => Action::PutArchive,
         };
         let Placed { record, host } = self.ready(caller, ident, action).await?;
         self.require_authority()?;

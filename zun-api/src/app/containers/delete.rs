@@ -129,7 +129,7 @@ fn unreachable(refusal: &AppError) -> bool {
         AppError::HostDown { .. }
             | AppError::Agent {
                 cause: CallError::NoSuchHost { .. }
-                    | CallError::Silent { .. }
+                    | CallError::NoReply { .. }
                     | CallError::Bus { .. },
                 ..
             }

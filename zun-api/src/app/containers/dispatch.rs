@@ -98,10 +98,10 @@ fn warn(record: &Record, context: &CallContext, error: &CallError) {
 fn unsent(error: &CallError) -> String {
     match error {
         CallError::NoSuchHost { .. } => "The host of the container takes no messages.".to_owned(),
-        CallError::Silent { .. } | CallError::Bus { .. } => {
+        CallError::NoReply { .. } | CallError::Bus { .. } => {
             "The message bus could not be reached in time.".to_owned()
         }
         CallError::Refused { problem, .. } => problem.message.clone(),
-        CallError::Garbled { .. } => "The command could not be written.".to_owned(),
+        CallError::Malformed { .. } => "The command could not be written.".to_owned(),
     }
 }

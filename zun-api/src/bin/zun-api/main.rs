@@ -97,7 +97,7 @@ async fn run(settings: Settings) -> Result<(), Failure> {
     let carriers = Tasks::new();
     let bus = bus::connect(&settings.bus, "zun-api", &carriers)?;
     let service = Service::start(settings, bus.clone(), &tasks).await?;
-    if let Some(manager) = ServiceManager::of_process() {
+    if let Some(manager) = ServiceManager::from_env() {
         tasks.spawn(service.doctor().tell(manager, tasks.clone()));
     }
     shutdown::signal().await?;

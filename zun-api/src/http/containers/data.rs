@@ -35,7 +35,7 @@ pub(in crate::http) async fn logs_by_dial(
     ident: Ident,
     ask: Asked<LogsByDial>,
 ) -> Answer {
-    Ok(ok(&app.data(&caller, &ident, &ask.0.csr, grant::Data::Logs).await?))
+    Ok(ok(&app.data(&caller, &ident, &ask.0.csr, grant::DataKind::Logs).await?))
 }
 
 /// With which key, and in which direction.
@@ -67,5 +67,5 @@ pub(in crate::http) async fn archive_by_dial(
     ask: Asked<ArchiveByDial>,
 ) -> Answer {
     let ArchiveByDial { csr, mode } = ask.0;
-    Ok(ok(&app.data(&caller, &ident, &csr, grant::Data::Archive(mode)).await?))
+    Ok(ok(&app.data(&caller, &ident, &csr, grant::DataKind::Archive(mode)).await?))
 }

@@ -26,7 +26,7 @@ use super::link::{Ending, Up};
 use super::topology;
 use super::user::{Unheard, speaker};
 use crate::bus::backoff::Backoff;
-use crate::bus::transport::{Delivery, Disposal, Route};
+use crate::bus::transport::{Delivery, Disposition, Route};
 use crate::chain;
 
 /// Replies go only where direct reply-to says: a sender cannot make a host write into another queue.
@@ -172,7 +172,7 @@ impl Consumer {
 
     fn deliver(&self, channel: Channel, taken: Taken) -> BoxFuture<'static, ()> {
         let in_hand = self.ending.in_hand.token();
-        let (dispose, disposed) = oneshot::channel();
+        let (settle, settled) = oneshot::channel();
         let (reply, replied) = oneshot::channel();
         let answer = answer_to(&taken.properties, &self.user);
         let worn_out = taken.redelivered && !self.route.is_durable();
@@ -185,18 +185,22 @@ impl Consumer {
             body: Bytes::from(taken.data),
             redelivered: taken.redelivered,
             reply: answer.is_some().then_some(reply),
-            dispose: Some(dispose),
+            settle: Some(settle),
         };
         // There is room: the broker keeps to the prefetch. Where nobody takes it, it is dropped, and comes again.
         drop(self.out.try_send(delivery));
         let acker = taken.acker;
         Box::pin(async move {
             let reply = pass_on(channel, answer, replied);
-            let (disposal, ()) = join(disposed, reply).await;
-            let settled = match disposal.unwrap_or(Disposal::Again) {
-                Disposal::Done => acker.ack(BasicAckOptions::default()).await,
-                Disposal::Again => acker.reject(BasicRejectOptions { requeue: !worn_out }).await,
-                Disposal::DeadLetter => acker.reject(BasicRejectOptions { requeue: false }).await,
+            let (disposition, ()) = join(settled, reply).await;
+            let settled = match disposition.unwrap_or(Disposition::Requeue) {
+                Disposition::Ack => acker.ack(BasicAckOptions::default()).await,
+                Disposition::Requeue => {
+                    acker.reject(BasicRejectOptions { requeue: !worn_out }).await
+                }
+                Disposition::DeadLetter => {
+                    acker.reject(BasicRejectOptions { requeue: false }).await
+                }
             };
             if let Err(cause) = settled {
                 tracing::debug!(error = %chain(&cause), "settled after the channel was lost; it comes again");

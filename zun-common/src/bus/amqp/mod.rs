@@ -30,7 +30,7 @@ use self::link::{Ending, Link, Up};
 use self::orders::{Order, Wants};
 use self::target::Target;
 use super::connect::{BusSettings, ConnectError};
-use super::transport::{Deliveries, LARGEST_BODY, Outgoing, RequestError, Route, Transport};
+use super::transport::{Deliveries, MAX_BODY, Outgoing, RequestError, Route, Transport};
 use crate::shutdown::Tasks;
 
 /// Messages that wait for the link itself. More of them wait with their senders.
@@ -66,7 +66,7 @@ impl AmqpTransport {
     }
 
     async fn order(&self, message: Outgoing, wants: Wants) -> Result<Bytes, RequestError> {
-        if message.body.len() > LARGEST_BODY {
+        if message.body.len() > MAX_BODY {
             return Err(RequestError::TooLarge(message.body.len()));
         }
         let _in_hand = self.ending.in_hand.token();
@@ -81,7 +81,7 @@ impl AmqpTransport {
         });
         match answered.await {
             Ok(Some(outcome)) => outcome,
-            Ok(None) | Err(_) if sent.load(Ordering::Relaxed) => Err(RequestError::Silent),
+            Ok(None) | Err(_) if sent.load(Ordering::Relaxed) => Err(RequestError::NoReply),
             Ok(None) => Err(RequestError::Closed),
             Err(_elapsed) => Err(RequestError::Unreachable),
         }

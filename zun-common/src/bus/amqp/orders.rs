@@ -3,7 +3,7 @@
 //! ```text
 //!  added ──> Waiting ──sent──> Sent ──confirmed──> receipt wanted: done
 //!               ^               │                  reply wanted: Kept ──replied──> done
-//!               └── NACK, lost ─┘                                Kept ──lost─────> Silent
+//!               └── NACK, lost ─┘                                Kept ──lost─────> NoReply
 //! ```
 
 use std::collections::BTreeMap;
@@ -140,7 +140,7 @@ impl Orders {
         let kept = |(key, entry): (&Key, &Entry)| (entry.stage == Stage::Kept).then_some(*key);
         let kept: Vec<Key> = self.entries.iter().filter_map(kept).collect();
         for key in kept {
-            self.finish(key, Err(RequestError::Silent));
+            self.finish(key, Err(RequestError::NoReply));
         }
         for entry in self.entries.values_mut() {
             entry.stage = Stage::Waiting;
@@ -210,7 +210,7 @@ mod tests {
         let (mut orders, key, mut came) = added(Wants::Reply);
         orders.confirmed(key);
         orders.lost();
-        assert!(matches!(came.try_recv(), Ok(Err(RequestError::Silent))));
+        assert!(matches!(came.try_recv(), Ok(Err(RequestError::NoReply))));
         assert!(orders.is_empty());
     }
 

@@ -36,7 +36,7 @@ pub(super) async fn declare(channel: &Channel, route: &Route, user: &str) -> lap
     number(&mut arguments, "x-max-length", LONGEST_QUEUE);
     if route.is_durable() {
         text(&mut arguments, "x-queue-type", "quorum");
-        number(&mut arguments, "x-delivery-limit", i64::from(route.redeliveries()));
+        number(&mut arguments, "x-delivery-limit", i64::from(route.max_redeliveries()));
     } else {
         text(&mut arguments, "x-queue-type", "classic");
         number(&mut arguments, "x-expires", EXPIRES_MS);

@@ -43,7 +43,7 @@ pub(super) fn speaker(
         return if user == OF_THE_API && to_the_api { Err(Unheard::FromTheApi) } else { Ok(None) };
     };
     match route {
-        Route::Commands(_) | Route::Questions(_) => Err(Unheard::FromAHost(user.to_owned())),
+        Route::Commands(_) | Route::Queries(_) => Err(Unheard::FromAHost(user.to_owned())),
         Route::Reports | Route::Controller => {
             host.parse().map(Some).map_err(|_bad| Unheard::NoHost(user.to_owned()))
         }
@@ -67,7 +67,7 @@ mod tests {
         for route in [Route::Reports, Route::Controller] {
             assert_eq!(heard(&route, "zun-compute.compute1"), Ok(Some(host())));
         }
-        for route in [Route::Commands(host()), Route::Questions(host())] {
+        for route in [Route::Commands(host()), Route::Queries(host())] {
             assert!(matches!(heard(&route, "zun-compute.compute1"), Err(Unheard::FromAHost(_))));
             assert_eq!(heard(&route, "zun-api"), Ok(None));
         }

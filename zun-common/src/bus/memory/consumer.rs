@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::broker::{Broker, DeadLetter};
 use super::queue::{Message, Queue, ReplySlot};
-use crate::bus::transport::{Delivery, Disposal};
+use crate::bus::transport::{Delivery, Disposition};
 
 type Unsettled = FuturesUnordered<BoxFuture<'static, ()>>;
 
@@ -58,7 +58,7 @@ impl Consumer {
     }
 
     fn deliver(&self, mut in_hand: InHand) -> BoxFuture<'static, ()> {
-        let (dispose, disposed) = oneshot::channel();
+        let (settle, settled) = oneshot::channel();
         let (slot, reply, replied) = match in_hand.message.as_ref().and_then(|it| it.reply.clone())
         {
             Some(slot) => {
@@ -73,14 +73,14 @@ impl Consumer {
             body: message.map(|it| it.body.clone()).unwrap_or_default(),
             redelivered: message.is_some_and(|it| it.taken > 1),
             reply,
-            dispose: Some(dispose),
+            settle: Some(settle),
         };
         // There is room: at most `prefetch` are unsettled. Where nobody takes it, it is dropped, and goes back.
         drop(self.out.try_send(delivery));
         let broker = Arc::clone(&self.broker);
         Box::pin(async move {
-            let (disposal, ()) = join(disposed, pass_on(slot, replied)).await;
-            in_hand.settle(disposal.unwrap_or(Disposal::Again), &broker);
+            let (disposition, ()) = join(settled, pass_on(slot, replied)).await;
+            in_hand.settle(disposition.unwrap_or(Disposition::Requeue), &broker);
         })
     }
 
@@ -97,13 +97,13 @@ struct InHand {
 }
 
 impl InHand {
-    fn settle(&mut self, disposal: Disposal, broker: &Broker) {
+    fn settle(&mut self, disposition: Disposition, broker: &Broker) {
         let Some(message) = self.message.take() else { return };
-        let worn_out = message.taken > self.queue.route.redeliveries();
-        match disposal {
-            Disposal::Done => {}
-            Disposal::Again if !worn_out => self.queue.put_back(message),
-            Disposal::Again | Disposal::DeadLetter => {
+        let worn_out = message.taken > self.queue.route.max_redeliveries();
+        match disposition {
+            Disposition::Ack => {}
+            Disposition::Requeue if !worn_out => self.queue.put_back(message),
+            Disposition::Requeue | Disposition::DeadLetter => {
                 broker.bury(DeadLetter { route: self.queue.route.clone(), body: message.body });
             }
         }

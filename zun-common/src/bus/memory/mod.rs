@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use self::broker::Broker;
 use self::consumer::Consumer;
 use self::queue::{Message, ReplySlot};
-use super::transport::{Deliveries, LARGEST_BODY, Outgoing, RequestError, Route, Transport};
+use super::transport::{Deliveries, MAX_BODY, Outgoing, RequestError, Route, Transport};
 use crate::shutdown::Tasks;
 
 pub use self::broker::DeadLetter;
@@ -36,7 +36,7 @@ impl MemoryTransport {
 
     /// Another connection to the same broker.
     #[must_use]
-    pub fn again(&self, tasks: &Tasks) -> Self {
+    pub fn reconnect(&self, tasks: &Tasks) -> Self {
         Self::to(Arc::clone(&self.broker), tasks)
     }
 
@@ -54,7 +54,7 @@ impl MemoryTransport {
         if self.closed.is_cancelled() {
             return Err(RequestError::Closed);
         }
-        if sent.body.len() > LARGEST_BODY {
+        if sent.body.len() > MAX_BODY {
             return Err(RequestError::TooLarge(sent.body.len()));
         }
         let queue = self
@@ -86,7 +86,7 @@ impl Transport for MemoryTransport {
         match timeout_at(message.deadline.into(), replied).await {
             Ok(Ok(body)) => Ok(body),
             // The message is gone and was not answered, or its deadline has come.
-            Ok(Err(_)) | Err(_) => Err(RequestError::Silent),
+            Ok(Err(_)) | Err(_) => Err(RequestError::NoReply),
         }
     }
 

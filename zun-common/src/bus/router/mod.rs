@@ -24,7 +24,7 @@ use serde_json::Value;
 use tracing::Instrument;
 
 use self::open::{open, time_left};
-use super::transport::{Deliveries, Delivery, Disposal, LARGEST_BODY};
+use super::transport::{Deliveries, Delivery, Disposition, MAX_BODY};
 use crate::id::HostName;
 use crate::rpc::code::{Code, Problem};
 use crate::rpc::envelope::{CallContext, Envelope, Outcome, Reply};
@@ -169,12 +169,12 @@ impl Router {
                 }
                 let duration_ms = begun.elapsed().as_millis();
                 tracing::debug!(duration_ms, "done for {sender}");
-                delivery.dispose(Disposal::Done);
+                delivery.settle(Disposition::Ack);
             }
             Some(Handled::Replied(Ok(reply))) => {
                 tracing::debug!(duration_ms, "answered {sender}");
                 answer(&mut delivery, id, Ok(reply));
-                delivery.dispose(Disposal::Done);
+                delivery.settle(Disposition::Ack);
             }
             Some(Handled::Replied(Err(problem))) => {
                 tracing::info!(duration_ms, code = ?problem.code, "refused {sender}: {problem}");
@@ -186,7 +186,7 @@ impl Router {
             }
             None => {
                 tracing::info!(duration_ms, "the deadline of {sender} came before the answer");
-                delivery.dispose(Disposal::Done);
+                delivery.settle(Disposition::Ack);
             }
         }
     }
@@ -214,7 +214,7 @@ impl Router {
         });
         match method.kind {
             Kind::Command => Some(handled.await),
-            Kind::Question => tokio::time::timeout(left, handled).await.ok(),
+            Kind::Query => tokio::time::timeout(left, handled).await.ok(),
         }
     }
 }
@@ -243,17 +243,17 @@ fn encode<T: Serialize>(reply: T) -> Result<Value, Problem> {
 /// What cannot be used, now or later: gone if it could be answered, else kept aside.
 fn refuse(mut delivery: Delivery, to: Option<uuid::Uuid>, problem: Problem) {
     let answered = answer(&mut delivery, to, Err(problem));
-    delivery.dispose(if answered { Disposal::Done } else { Disposal::DeadLetter });
+    delivery.settle(if answered { Disposition::Ack } else { Disposition::DeadLetter });
 }
 
 /// What a handler says no to: gone, unless it is worth another try and nobody was told to make one.
 async fn refuse_by_choice(mut delivery: Delivery, to: Option<uuid::Uuid>, problem: Problem) {
     let again = matches!(problem.code, Code::Busy | Code::Closing);
     if answer(&mut delivery, to, Err(problem)) || !again {
-        delivery.dispose(Disposal::Done);
+        delivery.settle(Disposition::Ack);
     } else {
         tokio::time::sleep(BUSY_PAUSE).await;
-        delivery.dispose(Disposal::Again);
+        delivery.settle(Disposition::Requeue);
     }
 }
 
@@ -265,7 +265,7 @@ fn answer(
 ) -> bool {
     let Some(waiting) = delivery.reply.take() else { return false };
     let bytes = match encode_reply(to, outcome) {
-        Ok(bytes) if bytes.len() > LARGEST_BODY => {
+        Ok(bytes) if bytes.len() > MAX_BODY => {
             let words = format!("the reply of {} bytes is larger than 16 MiB", bytes.len());
             tracing::warn!("{words}");
             encode_reply(to, Err(Problem::new(Code::TooLarge, words)))

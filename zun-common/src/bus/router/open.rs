@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::bus::transport::LARGEST_BODY;
+use crate::bus::transport::MAX_BODY;
 use crate::rpc::PROTOCOL;
 use crate::rpc::code::{Code, Problem};
 use crate::rpc::envelope::Envelope;
@@ -25,7 +25,7 @@ struct Versioned {
 }
 
 pub(super) fn open(body: &[u8]) -> Result<Envelope, Problem> {
-    if body.len() > LARGEST_BODY {
+    if body.len() > MAX_BODY {
         let words = format!("a message of {} bytes is larger than 16 MiB", body.len());
         return Err(Problem::new(Code::TooLarge, words));
     }
@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(code(&sample(PROTOCOL + 1, later)), Code::Unsupported);
         assert_eq!(code(br#"{"v": 999, "all": "different"}"#), Code::Unsupported);
         assert_eq!(code(&sample(PROTOCOL, Utc::now() - TimeDelta::hours(1))), Code::Expired);
-        assert_eq!(code(&vec![b' '; LARGEST_BODY + 1]), Code::TooLarge);
+        assert_eq!(code(&vec![b' '; MAX_BODY + 1]), Code::TooLarge);
     }
 
     #[test]

@@ -11,7 +11,7 @@ struct Ask(u32);
 
 impl Call for Ask {
     const METHOD: &'static str = "test.ask";
-    const KIND: Kind = Kind::Question;
+    const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_secs(5);
     type Reply = u32;
 }
@@ -37,11 +37,11 @@ impl World {
         let tasks = Tasks::new();
         let transport = Arc::new(MemoryTransport::new(&tasks));
         let router = Arc::new(router);
-        for route in [Route::Commands(host()), Route::Questions(host())] {
+        for route in [Route::Commands(host()), Route::Queries(host())] {
             router.serve(transport.consume(route, 4).await.expect("deliveries"), &tasks);
         }
         let carrier: Arc<dyn Transport> = Arc::<MemoryTransport>::clone(&transport);
-        Self { bus: Bus::over(carrier, "test"), transport, tasks }
+        Self { bus: Bus::new(carrier, "test"), transport, tasks }
     }
 
     async fn publish(&self, body: &'static [u8]) {
@@ -68,9 +68,9 @@ fn code(outcome: Result<impl std::fmt::Debug, CallError>) -> Code {
     match error {
         CallError::Refused { problem, .. } => problem.code,
         CallError::NoSuchHost { .. }
-        | CallError::Silent { .. }
+        | CallError::NoReply { .. }
         | CallError::Bus { .. }
-        | CallError::Garbled { .. } => Code::Unknown,
+        | CallError::Malformed { .. } => Code::Unknown,
     }
 }
 
@@ -127,7 +127,7 @@ async fn what_is_refused_as_busy_comes_again_until_it_is_kept_aside() {
     let sent = world.bus.cast(&host(), &Tell(String::new()), &CallContext::internal()).await;
     sent.expect("sent");
     assert_eq!(told.recv().await, Some(false));
-    for _ in 0..Route::Reports.redeliveries() {
+    for _ in 0..Route::Reports.max_redeliveries() {
         assert_eq!(told.recv().await, Some(true));
     }
     tokio::time::sleep(BUSY_PAUSE * 2).await;
@@ -155,12 +155,11 @@ async fn a_reply_above_the_limit_is_a_refusal() {
     struct Big;
     impl Call for Big {
         const METHOD: &'static str = "test.big";
-        const KIND: Kind = Kind::Question;
+        const KIND: Kind = Kind::Query;
         const DEADLINE: Duration = Duration::from_secs(5);
         type Reply = String;
     }
-    let world =
-        World::serving(Router::new().on(|Big, _| async { Ok("x".repeat(LARGEST_BODY)) })).await;
+    let world = World::serving(Router::new().on(|Big, _| async { Ok("x".repeat(MAX_BODY)) })).await;
     let refused = world.bus.call(&host(), &Big, &CallContext::internal()).await;
     assert_eq!(code(refused), Code::TooLarge);
 }

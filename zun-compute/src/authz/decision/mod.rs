@@ -63,7 +63,7 @@ pub enum Refusal {
     UserMismatch,
     /// No grant, or more than one.
     #[error("the certificate's only alternative name must be a grant")]
-    NotAGrant,
+    InvalidGrant,
     /// Zun signs none that is good for so long.
     #[error("the grant is good for longer than any that is signed")]
     LifetimeTooLong,

@@ -197,7 +197,7 @@ fn anything_but_one_grant_as_the_only_name_is_refused() {
         let shown = format!("{names:?}");
         assert_eq!(
             changed(|params| params.subject_alt_names = names),
-            Refusal::NotAGrant,
+            Refusal::InvalidGrant,
             "{shown}"
         );
     }

@@ -135,7 +135,7 @@ async fn run(settings: Settings) -> Result<bool, Failure> {
         ended = &mut signal => return ended.map(|()| true).map_err(Failure::Runtime),
         agent = Agent::start(settings, bus.clone(), driver, &tasks) => agent?,
     };
-    if let Some(manager) = ServiceManager::of_process() {
+    if let Some(manager) = ServiceManager::from_env() {
         tasks.spawn(health::report_to(agent.health(), every, manager, tasks.clone()));
     }
     signal.await.map_err(Failure::Runtime)?;

@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_status_means_the_same_for_every_request() {
-        let container = ContainerId::fresh();
+        let container = ContainerId::random();
         let meaning = |status| refused(status, "words").about_container("do it", container);
         assert!(matches!(meaning(404), DriverError::NoContainer(id) if id == container));
         assert!(matches!(meaning(400), DriverError::Invalid { words } if words == "words"));
@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn a_command_that_cannot_be_run_is_told_apart_from_a_failing_engine() {
-        let started = |status, words| refused(status, words).about_start("s", ContainerId::fresh());
+        let started =
+            |status, words| refused(status, words).about_start("s", ContainerId::random());
         let missing = "OCI runtime create failed: exec: \"x\": executable file not found in $PATH";
         let said = "exec: \"x\": executable file not found in $PATH";
         let told = started(400, missing);
@@ -151,7 +152,7 @@ mod tests {
     fn a_late_answer_means_a_dead_engine_only_where_the_engine_itself_was_asked() {
         let late = || Trouble::Late(Duration::from_secs(3));
         assert!(matches!(late().about_engine("ask"), DriverError::Down { .. }));
-        let words = late().about_container("stop the container", ContainerId::fresh()).to_string();
+        let words = late().about_container("stop the container", ContainerId::random()).to_string();
         assert_eq!(words, "cannot stop the container: no answer within 3 s");
     }
 }

@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_label_alone_does_not_make_a_container_ours() {
-        let id = ContainerId::fresh();
+        let id = ContainerId::random();
         let line = |name: &str| {
             let engine = "ab".repeat(32);
             format!(

@@ -104,7 +104,7 @@ mod tests {
     fn shown(state: &str) -> ContainerInfo {
         let id = "ab".repeat(32);
         let text = format!(r#"{{"Id":"{id}","State":{state},"Config":{{"Tty":true}}}}"#);
-        let container = ContainerId::fresh();
+        let container = ContainerId::random();
         seen(container, serde_json::from_str(&text).expect("docker's json")).expect("a container")
     }
 

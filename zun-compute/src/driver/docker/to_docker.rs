@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_spec_arrives_in_dockers_words() {
-        let id = ContainerId::fresh();
+        let id = ContainerId::random();
         let body = container(id, &spec()).expect("a good spec");
         assert_eq!(body.image.as_deref(), Some("cirros:latest"));
         assert_eq!(body.env, Some(vec!["A=b=c".to_owned()]));
@@ -213,7 +213,7 @@ mod tests {
     fn a_label_that_could_be_taken_for_ours_is_refused_by_name() {
         let mut forged = spec();
         forged.labels.insert(LABEL_CONTAINER.to_owned(), "x".to_owned());
-        let error = container(ContainerId::fresh(), &forged).expect_err("a forged label");
+        let error = container(ContainerId::random(), &forged).expect_err("a forged label");
         assert!(error.to_string().contains("label `zun.container` is not valid"), "{error}");
     }
 

@@ -247,7 +247,7 @@ async fn landing(
 }
 
 async fn look(reached: &Reached, place: &Inside) -> Result<Option<Stat>, Failure> {
-    let address = reached.address.with(&ArchiveCall::Look.query(&place.path));
+    let address = reached.address.with(&ArchiveCall::Stat.query(&place.path));
     match reached.direct.get(Method::HEAD, &address).await {
         Ok(answer) => Ok(Stat::of(&answer)),
         Err(ConsoleError::Refused { status: 404, .. }) => Ok(None),

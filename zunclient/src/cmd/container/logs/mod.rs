@@ -4,7 +4,7 @@ mod time;
 
 use clap::Args;
 use hyper::Method;
-use zun_common::grant::{LogsQuery, Stamp};
+use zun_common::grant::{LogTime, LogsQuery};
 
 use super::data::{self, Reached};
 use crate::cmd::{Context, Failure};
@@ -57,10 +57,10 @@ struct Part {
     tail: Option<Lines>,
     /// Only what was printed since
     #[arg(long, value_name = "TIME", value_parser = time::stamp)]
-    since: Option<Stamp>,
+    since: Option<LogTime>,
     /// Only what was printed before
     #[arg(long, value_name = "TIME", value_parser = time::stamp)]
-    until: Option<Stamp>,
+    until: Option<LogTime>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

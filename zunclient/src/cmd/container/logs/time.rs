@@ -1,10 +1,10 @@
 //! A time as people write it.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
-use zun_common::grant::Stamp;
+use zun_common::grant::LogTime;
 
 /// Reads a time; one that is a length is so long ago.
-pub(super) fn stamp(text: &str) -> Result<Stamp, String> {
+pub(super) fn stamp(text: &str) -> Result<LogTime, String> {
     at(text, Utc::now()).and_then(exact).ok_or_else(|| {
         "it must be seconds since 1970, a time such as 2026-11-23T18:00:00Z, or a length such as 10m"
             .to_owned()
@@ -36,9 +36,9 @@ fn seconds(text: &str) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(whole.parse().ok()?, nanoseconds)
 }
 
-fn exact(time: DateTime<Utc>) -> Option<Stamp> {
+fn exact(time: DateTime<Utc>) -> Option<LogTime> {
     let seconds = u64::try_from(time.timestamp()).ok()?;
-    Some(Stamp { seconds, nanoseconds: time.timestamp_subsec_nanos() })
+    Some(LogTime { seconds, nanoseconds: time.timestamp_subsec_nanos() })
 }
 
 #[cfg(test)]
@@ -59,7 +59,7 @@ mod tests {
             ("1h30m", 994_600, 0),
         ] {
             let read = at(text, now).and_then(exact);
-            assert_eq!(read, Some(Stamp { seconds, nanoseconds }), "{text}");
+            assert_eq!(read, Some(LogTime { seconds, nanoseconds }), "{text}");
         }
         for bad in ["", "yesterday", "-5", "5.", "1.0000000001", "20000000y"] {
             let read = at(bad, now).and_then(exact);
