@@ -22,7 +22,7 @@ use time::OffsetDateTime;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use zun_api::ca::{Authority, GRANT_SECONDS};
+use zun_api::ca::{CertificateAuthority, GRANT_LIFETIME_SECONDS};
 use zun_common::grant::Grant;
 use zun_common::pki::signing_request;
 
@@ -44,7 +44,7 @@ impl Identity {
     }
 
     /// Issues a grant as zun-api does, for a new key.
-    pub fn granted(ca: &Authority, grant: &Grant, id: &str, now: DateTime<Utc>) -> Self {
+    pub fn granted(ca: &CertificateAuthority, grant: &Grant, id: &str, now: DateTime<Utc>) -> Self {
         let request = signing_request("client", Vec::new()).expect("a request");
         let issued = ca.grant(&request.csr, grant, id, now).expect("a grant");
         Self::from_pem(&issued.certificate, request.key.expose())
@@ -162,7 +162,7 @@ impl Forge {
             let seconds = Utc::now().timestamp() + from_now;
             OffsetDateTime::from_unix_timestamp(seconds).expect("a time")
         };
-        (params.not_before, params.not_after) = (moment(-60), moment(GRANT_SECONDS));
+        (params.not_before, params.not_after) = (moment(-60), moment(GRANT_LIFETIME_SECONDS));
         change(&mut params);
         let certificate = params.signed_by(&key, &self.issuer).expect("signed");
         Identity::from_pem(&certificate.pem(), &key.serialize_pem())

@@ -1,6 +1,6 @@
 //! The service: what is started, in which order, and how it ends.
 //!
-//! Start: database, tokens, authority, consumers of the bus, listener. Stop: the listener takes nothing
+//! Start: database, tokens, CA, consumers of the bus, listener. Stop: the listener takes nothing
 //! more, waits are answered, open requests end, what they left behind is done, consumers end. The bus is
 //! its owner's to close, after that.
 
@@ -14,7 +14,7 @@ use zun_common::shutdown::Tasks;
 
 use crate::app::App;
 use crate::auth::{AuthError, Authenticator};
-use crate::ca::{Authority, CaError};
+use crate::ca::{CaError, CertificateAuthority};
 use crate::db::{Db, DbError};
 use crate::health::Doctor;
 use crate::metrics::Metrics;
@@ -36,7 +36,7 @@ pub enum StartError {
     Database(#[from] DbFailure),
     /// The certificate authority cannot be read.
     #[error("the certificate authority in console.ca_directory cannot be used")]
-    Authority(#[from] CaError),
+    Ca(#[from] CaError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}")]
     Listen {
@@ -70,19 +70,19 @@ pub struct Service {
 /// Whether these settings can be started with, as far as that can be seen without starting.
 pub fn check(settings: &Settings) -> Result<(), StartError> {
     Authenticator::new(settings)?;
-    authority(settings)?;
+    load_ca(settings)?;
     Ok(())
 }
 
-fn authority(settings: &Settings) -> Result<Option<Authority>, CaError> {
-    settings.console.ca_directory.as_deref().map(Authority::load).transpose()
+fn load_ca(settings: &Settings) -> Result<Option<CertificateAuthority>, CaError> {
+    settings.console.ca_directory.as_deref().map(CertificateAuthority::load).transpose()
 }
 
 impl Service {
     /// Starts all of it. The address answers when this returns.
     pub async fn start(settings: Settings, bus: Bus, tasks: &Tasks) -> Result<Self, StartError> {
         let authenticator = Authenticator::new(&settings)?;
-        let authority = authority(&settings)?;
+        let ca = load_ca(&settings)?;
         let db = Db::open(&settings.database).await.map_err(DbFailure)?;
         let closing = tasks.token().child_token();
         let (listener, leftovers, consumers) = (tasks.child(), tasks.child(), tasks.child());
@@ -92,7 +92,7 @@ impl Service {
             hub: Hub::new(settings.http.waiters, closing.clone()),
             db,
             bus,
-            authority,
+            ca,
             tasks: leftovers.clone(),
             closing: closing.clone(),
             settings,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tracing::warn;
 use zun_api::Service;
-use zun_api::ca::{Authority, CaError, Enrolled, Hosts};
+use zun_api::ca::{CaError, CertificateAuthority, EnrolledHost, EnrolledHosts};
 use zun_common::bus::{Bus, BusSettings, ConnectError, connect};
 use zun_common::chain;
 use zun_common::grant::ApiVersion;
@@ -155,10 +155,10 @@ fn log_leftovers(removed: Result<(), EngineError>) {
 fn set_up_ca(state: &State, host: &HostName) -> Result<(), CaError> {
     let directory = state.ca();
     if !directory.join(zun_api::ca::KEY_FILE).exists() {
-        Authority::init(&directory)?;
+        CertificateAuthority::init(&directory)?;
     }
     let names = dialled().into_iter().filter_map(|name| name.parse().ok());
-    Hosts::beside(&directory).enrol(&Enrolled::new(host.clone(), names))
+    EnrolledHosts::of_ca(&directory).enrol(&EnrolledHost::new(host.clone(), names))
 }
 
 /// What this host is dialled by, beside its name.

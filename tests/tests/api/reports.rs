@@ -1,7 +1,7 @@
 //! Reports and calls of agents, and what they must not do.
 
 use serde_json::json;
-use zun_api::ca::Enrolled;
+use zun_api::ca::EnrolledHost;
 use zun_common::bus::CallError;
 use zun_common::pki::signing_request;
 use zun_common::rpc::Code;
@@ -121,10 +121,10 @@ async fn a_host_gets_a_certificate_only_for_itself() {
     let own = SignHostCertificate { host: host("h1"), csr: csr.clone() };
     let refused = agent.ask(&own).await.unwrap_err();
     assert!(is_forbidden(refused));
-    let other_name = Enrolled::new(host("h1"), ["h1.example.com".parse().unwrap()]);
+    let other_name = EnrolledHost::new(host("h1"), ["h1.example.com".parse().unwrap()]);
     api.hosts().enrol(&other_name).unwrap();
     assert!(is_forbidden(agent.ask(&own).await.unwrap_err()));
-    api.hosts().enrol(&Enrolled::new(host("h1"), ["h1.example.org".parse().unwrap()])).unwrap();
+    api.hosts().enrol(&EnrolledHost::new(host("h1"), ["h1.example.org".parse().unwrap()])).unwrap();
     let signed = agent.ask(&own).await.unwrap();
     let trusted = agent.ask(&GetCaBundle { host: host("h1") }).await.unwrap();
     assert_eq!(trusted.ca, signed.ca);
@@ -149,7 +149,7 @@ async fn a_host_tests_its_listener_with_a_grant_for_no_container() {
     let host = |name: &str| name.parse().unwrap();
     let own = SignProbe { host: host("h1"), csr: csr.clone() };
     assert!(is_forbidden(agent.ask(&own).await.unwrap_err()), "not enrolled");
-    api.hosts().enrol(&Enrolled::new(host("h1"), [])).unwrap();
+    api.hosts().enrol(&EnrolledHost::new(host("h1"), [])).unwrap();
     let signed = agent.ask(&own).await.unwrap();
     assert!(signed.certificate.starts_with("-----BEGIN CERTIFICATE-----"));
     assert_eq!(

@@ -12,7 +12,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use zun_api::Service;
-use zun_api::ca::{Authority, Hosts};
+use zun_api::ca::{CertificateAuthority, EnrolledHosts};
 use zun_api::settings::Settings;
 use zun_common::bus::{Bus, BusSettings, connect};
 use zun_common::id::ContainerId;
@@ -87,15 +87,15 @@ impl Api {
     pub async fn with_consoles() -> Self {
         Self::start_with(|settings| {
             let directory = settings.database.path.with_file_name("ca");
-            Authority::init(&directory).unwrap();
+            CertificateAuthority::init(&directory).unwrap();
             settings.console.ca_directory = Some(directory);
         })
         .await
     }
 
     /// Returns the directory of enrolled hosts.
-    pub fn hosts(&self) -> Hosts {
-        Hosts::beside(&self.directory.path().join("ca"))
+    pub fn hosts(&self) -> EnrolledHosts {
+        EnrolledHosts::of_ca(&self.directory.path().join("ca"))
     }
 
     pub async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {

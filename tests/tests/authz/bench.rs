@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use zun_api::ca::{Authority, Enrolled};
+use zun_api::ca::{CertificateAuthority, EnrolledHost};
 use zun_common::grant::{ApiVersion, Grant, Mode, SessionEvent, Target};
 use zun_common::id::HostName;
 use zun_common::pki::signing_request;
@@ -25,7 +25,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(super) struct Bench {
     engine: PrivateEngine,
-    pub(super) ca: Authority,
+    pub(super) ca: CertificateAuthority,
     pub(super) forge: Forge,
     pub(super) dialler: Dialler,
     pub(super) version: ApiVersion,
@@ -37,7 +37,7 @@ impl Bench {
     pub(super) async fn start() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let ca_directory = directory.path().join("ca");
-        let ca = Authority::init(&ca_directory).expect("a CA");
+        let ca = CertificateAuthority::init(&ca_directory).expect("a CA");
         let forge = Forge::of(&ca_directory);
         let notify = directory.path().join("notes");
         let notes = UnixDatagram::bind(&notify).expect("a socket");
@@ -188,10 +188,10 @@ impl Bench {
     }
 }
 
-fn listener(directory: &Path, ca: &Authority, plugin: Plugin) -> SafeListener {
+fn listener(directory: &Path, ca: &CertificateAuthority, plugin: Plugin) -> SafeListener {
     let names = vec![HOST.to_owned(), "127.0.0.1".to_owned()];
     let request = signing_request(HOST, names).expect("a request");
-    let enrolled = Enrolled::new(host(), ["127.0.0.1".parse().expect("an address")]);
+    let enrolled = EnrolledHost::new(host(), ["127.0.0.1".parse().expect("an address")]);
     let certificate =
         ca.host_certificate(&enrolled, &request.csr, Utc::now()).expect("a certificate");
     let write = |name: &str, text: &str| {

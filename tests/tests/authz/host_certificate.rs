@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-use zun_api::ca::{Authority, Enrolled};
+use zun_api::ca::{CertificateAuthority, EnrolledHost};
 use zun_common::api::v1::console::Tls;
 use zun_common::grant::Mode;
 use zun_common::pki::signing_request;
@@ -45,9 +45,9 @@ async fn server(certificate: String, key: String) -> (u16, impl Future<Output = 
     (port, got)
 }
 
-fn host_certificate(ca: &Authority, names: &[&str]) -> (String, String) {
+fn host_certificate(ca: &CertificateAuthority, names: &[&str]) -> (String, String) {
     let enrolled = names.iter().map(|name| name.parse().expect("a name or an address"));
-    let enrolled = Enrolled::new(host(), enrolled);
+    let enrolled = EnrolledHost::new(host(), enrolled);
     let names = names.iter().map(|name| (*name).to_owned()).collect();
     let request = signing_request("x", names).expect("a request");
     let certificate =
@@ -57,7 +57,10 @@ fn host_certificate(ca: &Authority, names: &[&str]) -> (String, String) {
 
 /// Dials such a server with the CLI's dialer and a valid grant. Returns whether the handshake succeeded, and what the
 /// server received.
-async fn trusts(ours: &Authority, (certificate, key): (String, String)) -> (bool, Vec<u8>) {
+async fn trusts(
+    ours: &CertificateAuthority,
+    (certificate, key): (String, String),
+) -> (bool, Vec<u8>) {
     let (port, got) = server(certificate, key).await;
     let request = signing_request("client", Vec::new()).expect("a request");
     let grant = console(&"a".repeat(64), Mode::ReadWrite);
@@ -72,7 +75,7 @@ async fn trusts(ours: &Authority, (certificate, key): (String, String)) -> (bool
 #[tokio::test]
 async fn a_wrong_host_certificate_is_refused_before_a_byte_of_input() {
     let directory = tempfile::tempdir().expect("a directory");
-    let new_ca = |name| Authority::init(&directory.path().join(name)).expect("a CA");
+    let new_ca = |name| CertificateAuthority::init(&directory.path().join(name)).expect("a CA");
     let (ours, theirs) = (new_ca("ours"), new_ca("theirs"));
     assert!(trusts(&ours, host_certificate(&ours, &[HOST])).await.0, "the right one");
     let request = signing_request("x", Vec::new()).expect("a request");

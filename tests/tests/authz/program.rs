@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use zun_api::ca::{Authority, CERTIFICATE_FILE};
+use zun_api::ca::{CERTIFICATE_FILE, CertificateAuthority};
 use zun_tests::eventually::eventually;
 use zun_tests::profile;
 use zun_tests::zun_cli::binary;
@@ -22,7 +22,7 @@ struct Place(TempDir);
 impl Place {
     fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        Authority::init(directory.path()).expect("a CA");
+        CertificateAuthority::init(directory.path()).expect("a CA");
         Self(directory)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, interval};
-use zun_api::ca::GRANT_SECONDS;
+use zun_api::ca::GRANT_LIFETIME_SECONDS;
 use zun_common::grant::{Call, Mode, SessionEventKind};
 use zun_common::units::TerminalSize;
 use zun_tests::tls::Identity;
@@ -23,7 +23,7 @@ async fn an_expired_grant_opens_nothing_but_its_session_goes_on() {
     bench.docker(&["start", &id]);
     let grant = console(&id, Mode::ReadWrite);
     // The grant expires in three seconds.
-    let signed = Utc::now() - TimeDelta::seconds(GRANT_SECONDS - 3);
+    let signed = Utc::now() - TimeDelta::seconds(GRANT_LIFETIME_SECONDS - 3);
     let identity = Identity::granted(&bench.ca, &grant, "short", signed);
     let attach = RequestLine::of(&grant, bench.version, Call::AttachWebsocket);
     let resize = RequestLine::of(&grant, bench.version, Call::Resize(SIZE));

@@ -1,7 +1,7 @@
 //! A certificate that expires soon.
 
 use chrono::{TimeDelta, Utc};
-use zun_api::ca::{Authority, Hosts};
+use zun_api::ca::{CertificateAuthority, EnrolledHosts};
 use zun_common::pki::signing_request;
 use zun_compute::docker_setup::{Outcome, Services, UnitAction, dry_run};
 
@@ -11,10 +11,10 @@ use super::host::{HOST, Host};
 async fn signed_days_ago(host: &Host, days: i64) {
     let ca = host.directory.path().join("ca");
     let name = HOST.parse().expect("a name");
-    let enrolled = Hosts::beside(&ca).find(&name).expect("enrolled");
+    let enrolled = EnrolledHosts::of_ca(&ca).find(&name).expect("enrolled");
     let names = vec![HOST.to_owned(), "127.0.0.1".to_owned()];
     let request = signing_request(HOST, names).expect("a request");
-    let signed = Authority::load(&ca)
+    let signed = CertificateAuthority::load(&ca)
         .expect("a CA")
         .host_certificate(&enrolled, &request.csr, Utc::now() - TimeDelta::days(days))
         .expect("signed");

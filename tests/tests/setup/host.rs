@@ -12,7 +12,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::RwLock;
 use zun_api::Service;
-use zun_api::ca::{Authority, Enrolled, Hosts};
+use zun_api::ca::{CertificateAuthority, EnrolledHost, EnrolledHosts};
 use zun_common::bus::{Bus, BusSettings, connect};
 use zun_common::shutdown::Tasks;
 use zun_compute::docker_setup::{
@@ -237,10 +237,10 @@ async fn api(directory: &Path, bus: Bus, tasks: &Tasks) -> Service {
     settings.auth.strategy = zun_api::settings::Strategy::None;
     settings.database.path = directory.join("zun.sqlite");
     let ca = directory.join("ca");
-    Authority::init(&ca).expect("a CA");
+    CertificateAuthority::init(&ca).expect("a CA");
     let names = ["127.0.0.1", "127.0.0.2"].map(|name| name.parse().expect("an address"));
-    let enrolled = Enrolled::new(HOST.parse().expect("a name"), names);
-    Hosts::beside(&ca).enrol(&enrolled).expect("enrolled");
+    let enrolled = EnrolledHost::new(HOST.parse().expect("a name"), names);
+    EnrolledHosts::of_ca(&ca).enrol(&enrolled).expect("enrolled");
     settings.console.ca_directory = Some(ca);
     Service::start(settings, bus, tasks).await.expect("zun-api")
 }

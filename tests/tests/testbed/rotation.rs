@@ -5,7 +5,7 @@ use std::path::Path;
 use chrono::Utc;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use zun_api::ca::{Authority, CERTIFICATE_FILE, KEY_FILE};
+use zun_api::ca::{CERTIFICATE_FILE, CertificateAuthority, KEY_FILE};
 use zun_common::grant::{Call, Grant, WaitCondition};
 use zun_tests::eventually::eventually;
 use zun_tests::tls::{Dialler, Identity};
@@ -18,18 +18,18 @@ const SETUP: &str =
     "/usr/local/bin/zun-compute --config /etc/zun/zun-compute.toml docker-setup 2>/dev/null";
 
 /// Returns a copy of the CA, as somebody has who stole its key before the rotation.
-fn stolen_ca(directory: &Path) -> Authority {
+fn stolen_ca(directory: &Path) -> CertificateAuthority {
     for name in [CERTIFICATE_FILE, KEY_FILE] {
         let text = CONTROLLER.must(&["cat", &format!("/var/lib/zun/ca/{name}")]);
         std::fs::write(directory.join(name), text + "\n").expect("written");
     }
     let key = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(directory.join(KEY_FILE), key).expect("set");
-    Authority::load(directory).expect("a CA")
+    CertificateAuthority::load(directory).expect("a CA")
 }
 
 /// Returns the status of a host's Docker for a grant that the CA signs now; `None` if the handshake is refused.
-fn answered((host, version): (Host, &str), ca: &Authority) -> Option<u16> {
+fn answered((host, version): (Host, &str), ca: &CertificateAuthority) -> Option<u16> {
     let grant = Grant::probe(host.0.parse().expect("a name"));
     let identity = Identity::granted(ca, &grant, "stolen", Utc::now());
     let call = Call::Wait(WaitCondition::NextExit);

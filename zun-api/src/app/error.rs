@@ -76,7 +76,7 @@ pub(crate) enum AppError {
         cause: CallError,
     },
     #[error("the certificate authority did not sign")]
-    Authority(#[from] CaError),
+    Ca(#[from] CaError),
     #[error("the database failed")]
     Db(#[from] DbError),
     #[error("Too many requests wait already; try again in a second.")]

@@ -13,7 +13,7 @@ pub(crate) use caller::{Caller, Right};
 pub(crate) use error::{AppError, Invalid};
 
 use crate::auth::Authenticator;
-use crate::ca::Authority;
+use crate::ca::CertificateAuthority;
 use crate::db::Db;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
@@ -28,7 +28,7 @@ pub(crate) struct App {
     pub(crate) db: Db,
     pub(crate) bus: Bus,
     /// Without one there are no consoles.
-    pub(crate) authority: Option<Authority>,
+    pub(crate) ca: Option<CertificateAuthority>,
     /// What goes on after its request was answered.
     pub(crate) tasks: Tasks,
     /// Cancelled when the service begins to stop.

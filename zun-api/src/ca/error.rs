@@ -1,19 +1,19 @@
-//! What can go wrong with the authority. [`CaError::Request`] is the asker's fault, all else is ours.
+//! What can go wrong with the CA. [`CaError::Request`] is the asker's fault, all else is ours.
 
 use std::io;
 use std::path::PathBuf;
 
 use zun_common::id::HostName;
 
-use super::hosts::Dialled;
-use super::request::BadRequest;
+use super::hosts::HostAddress;
+use super::request::InvalidCsr;
 
-/// The authority cannot be made, read, or used.
+/// The CA cannot be made, read, or used.
 #[derive(Debug, thiserror::Error)]
 pub enum CaError {
     /// The certificate signing request is refused.
     #[error("the certificate signing request is refused")]
-    Request(#[from] BadRequest),
+    Request(#[from] InvalidCsr),
     /// The grant's id cannot stand in a certificate.
     #[error("grant id `{0}` is not valid: it must be 1 to 64 printable ASCII characters")]
     GrantId(String),
@@ -25,11 +25,11 @@ pub enum CaError {
         "host `{host}` is not enrolled with `{name}`: `zun-api host enrol {host} --name {name}` does it, where \
          zun-api is"
     )]
-    NotEnrolledAs {
+    NameNotEnrolled {
         /// The host.
         host: HostName,
         /// The name or address that it asked for.
-        name: Dialled,
+        name: HostAddress,
     },
     /// More than a certificate should hold.
     #[error("host `{0}` has too many names: 31 beside its own at most")]
@@ -37,24 +37,24 @@ pub enum CaError {
     /// The step is not the next one.
     #[error("{0}")]
     Rotation(&'static str),
-    /// There is an authority already.
+    /// There is a CA already.
     #[error("`{}` exists already: an authority is never overwritten", .0.display())]
     Exists(PathBuf),
     /// Others could read the key.
     #[error("`{}` has mode {mode:04o}: only its owner may read it (chmod 0600)", .file.display())]
-    Exposed {
+    InsecureMode {
         /// The key file.
         file: PathBuf,
         /// Its mode.
         mode: u32,
     },
-    /// What is written would belong to another user than the authority.
+    /// What is written would belong to another user than the CA.
     #[error(
         "`{}` belongs to user {owner}, and this is user {own}: what was written now, its owner could not read; \
          say it as its owner (runuser -u zun-api -- zun-api …)", .directory.display()
     )]
     NotOwner {
-        /// The authority's directory.
+        /// The CA's directory.
         directory: PathBuf,
         /// Whose it is.
         owner: u32,
@@ -81,7 +81,7 @@ pub enum CaError {
     },
     /// A file does not hold what it should.
     #[error("`{}` cannot be used: {why}", .file.display())]
-    Unusable {
+    InvalidFile {
         /// The file.
         file: PathBuf,
         /// The rule that it breaks.

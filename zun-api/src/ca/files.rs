@@ -1,4 +1,4 @@
-//! The authority's two files.
+//! The CA's two files.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -10,7 +10,7 @@ use rcgen::{Issuer, KeyPair, PublicKeyData};
 use x509_parser::parse_x509_certificate;
 use x509_parser::pem::Pem;
 
-use super::issue::NewAuthority;
+use super::issue::NewCa;
 use super::{CERTIFICATE_FILE, CaError, KEY_FILE};
 
 /// What the files hold.
@@ -21,8 +21,8 @@ pub(super) struct Loaded {
 }
 
 /// Writes both files, or none.
-pub(super) fn write(directory: &Path, made: &NewAuthority) -> Result<(), CaError> {
-    as_owner(directory)?;
+pub(super) fn write(directory: &Path, made: &NewCa) -> Result<(), CaError> {
+    require_owner(directory)?;
     let key = directory.join(KEY_FILE);
     let certificate = directory.join(CERTIFICATE_FILE);
     DirBuilder::new()
@@ -57,7 +57,7 @@ fn create(file: &Path, mode: u32, text: &str) -> Result<(), CaError> {
 }
 
 /// Refuses to write where files of another user are: `zun-api` could not read what root wrote.
-pub(super) fn as_owner(directory: &Path) -> Result<(), CaError> {
+pub(super) fn require_owner(directory: &Path) -> Result<(), CaError> {
     let owner = match fs::metadata(directory) {
         Ok(about) => about.uid(),
         Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(()),
@@ -100,7 +100,7 @@ pub(super) fn read(directory: &Path) -> Result<Loaded, CaError> {
     let key = read_key(&key_file)?;
     let certificates = fs::read_to_string(&certificate_file)
         .map_err(|cause| CaError::Read { file: certificate_file.clone(), cause })?;
-    let unusable = |why| CaError::Unusable { file: certificate_file.clone(), why };
+    let unusable = |why| CaError::InvalidFile { file: certificate_file.clone(), why };
     let (der, expires_at) = matching(&certificates, &key).map_err(&unusable)?;
     let issuer = Issuer::from_ca_cert_der(&der.as_slice().into(), key)
         .or(Err(unusable("its certificate is not one of an authority")))?;
@@ -111,13 +111,13 @@ fn read_key(file: &Path) -> Result<KeyPair, CaError> {
     let unread = |cause| CaError::Read { file: file.to_path_buf(), cause };
     let mode = fs::metadata(file).map_err(unread)?.permissions().mode() & 0o7777;
     if mode & 0o077 != 0 {
-        return Err(CaError::Exposed { file: file.to_path_buf(), mode });
+        return Err(CaError::InsecureMode { file: file.to_path_buf(), mode });
     }
     let text = fs::read_to_string(file).map_err(unread)?;
     let why = "it must be a private key on P-256 in PEM (PKCS#8)";
     match KeyPair::from_pem(&text) {
         Ok(key) if key.is_compatible(&rcgen::PKCS_ECDSA_P256_SHA256) => Ok(key),
-        Ok(_) | Err(_) => Err(CaError::Unusable { file: file.to_path_buf(), why }),
+        Ok(_) | Err(_) => Err(CaError::InvalidFile { file: file.to_path_buf(), why }),
     }
 }
 
@@ -142,14 +142,14 @@ fn matching(certificates: &str, key: &KeyPair) -> Result<(Vec<u8>, DateTime<Utc>
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Authority, Enrolled, Hosts, Step, rotate};
+    use super::super::{CertificateAuthority, EnrolledHost, EnrolledHosts, Step, rotate};
     use super::*;
 
     #[test]
     fn another_user_than_the_owner_writes_nothing_there() {
         let home = tempfile::tempdir().expect("a directory");
         let here = home.path();
-        Authority::init(here).expect("an authority");
+        CertificateAuthority::init(here).expect("a CA");
         let other = rustix::process::geteuid().as_raw() + 1;
         if std::os::unix::fs::chown(here, Some(other), None).is_err() {
             // Only root gives files away.
@@ -157,11 +157,11 @@ mod tests {
         }
         let files = || fs::read_dir(here).expect("a directory").count();
         let before = files();
-        let host = Enrolled::new("compute1".parse().expect("a host"), []);
+        let host = EnrolledHost::new("compute1".parse().expect("a host"), []);
         for error in [
             rotate(here, Step::Prepare).expect_err("refused"),
-            Hosts::beside(here).enrol(&host).expect_err("refused"),
-            Hosts::beside(here).remove(host.host()).expect_err("refused"),
+            EnrolledHosts::of_ca(here).enrol(&host).expect_err("refused"),
+            EnrolledHosts::of_ca(here).remove(host.host()).expect_err("refused"),
         ] {
             assert!(matches!(error, CaError::NotOwner { .. }), "{error}");
             assert!(error.to_string().contains("say it as its owner"), "{error}");

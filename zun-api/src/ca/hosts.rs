@@ -1,5 +1,5 @@
 //! The enrolled hosts: whose server certificates are signed, and for which names. One file a host beside
-//! the authority, `hosts/NAME`, with a name or address on each line; its changes hold at once.
+//! the CA, `hosts/NAME`, with a name or address on each line; its changes hold at once.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,14 +14,14 @@ use zun_common::id::HostName;
 
 use super::{CaError, files};
 
-/// The directory beside the authority's files.
+/// The directory beside the CA's files.
 const DIRECTORY: &str = "hosts";
 /// The most names of one host.
 pub(super) const MAX_NAMES: usize = 32;
 
 /// What a host can be dialled by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Dialled {
+pub enum HostAddress {
     /// A DNS name.
     Name(HostName),
     /// An address.
@@ -31,18 +31,18 @@ pub enum Dialled {
 /// A text that no host is dialled by.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no DNS name in lower case without wildcard, and no address")]
-pub struct NotDialled(String);
+pub struct InvalidHostAddress(String);
 
-impl FromStr for Dialled {
-    type Err = NotDialled;
-    fn from_str(text: &str) -> Result<Self, NotDialled> {
+impl FromStr for HostAddress {
+    type Err = InvalidHostAddress;
+    fn from_str(text: &str) -> Result<Self, InvalidHostAddress> {
         let address = || text.parse().ok().map(Self::Address);
         let name = || text.parse().ok().map(Self::Name);
-        address().or_else(name).ok_or_else(|| NotDialled(text.chars().take(80).collect()))
+        address().or_else(name).ok_or_else(|| InvalidHostAddress(text.chars().take(80).collect()))
     }
 }
 
-impl fmt::Display for Dialled {
+impl fmt::Display for HostAddress {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(name) => name.fmt(out),
@@ -53,15 +53,15 @@ impl fmt::Display for Dialled {
 
 /// A host whose certificate may be signed, with all that may stand in it. Its own name is always among them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Enrolled {
+pub struct EnrolledHost {
     host: HostName,
-    names: BTreeSet<Dialled>,
+    names: BTreeSet<HostAddress>,
 }
 
-impl Enrolled {
+impl EnrolledHost {
     /// A host that may also be dialled by these.
-    pub fn new(host: HostName, names: impl IntoIterator<Item = Dialled>) -> Self {
-        let own = Dialled::Name(host.clone());
+    pub fn new(host: HostName, names: impl IntoIterator<Item = HostAddress>) -> Self {
+        let own = HostAddress::Name(host.clone());
         Self { host, names: names.into_iter().chain([own]).collect() }
     }
 
@@ -71,34 +71,34 @@ impl Enrolled {
     }
 
     /// All that may stand in its certificate.
-    pub fn names(&self) -> impl Iterator<Item = &Dialled> {
+    pub fn names(&self) -> impl Iterator<Item = &HostAddress> {
         self.names.iter()
     }
 
-    pub(super) fn covers(&self, name: &Dialled) -> Result<(), CaError> {
+    pub(super) fn covers(&self, name: &HostAddress) -> Result<(), CaError> {
         if self.names.contains(name) {
             return Ok(());
         }
-        Err(CaError::NotEnrolledAs { host: self.host.clone(), name: name.clone() })
+        Err(CaError::NameNotEnrolled { host: self.host.clone(), name: name.clone() })
     }
 }
 
-/// All enrolled hosts of an authority.
+/// All enrolled hosts of a CA.
 #[derive(Debug, Clone)]
-pub struct Hosts(PathBuf);
+pub struct EnrolledHosts(PathBuf);
 
-impl Hosts {
-    /// Those beside the authority in this directory.
-    pub fn beside(authority: &Path) -> Self {
-        Self(authority.join(DIRECTORY))
+impl EnrolledHosts {
+    /// Those beside the CA in this directory.
+    pub fn of_ca(ca: &Path) -> Self {
+        Self(ca.join(DIRECTORY))
     }
 
     /// Enrols a host, or changes what it may be dialled by.
-    pub fn enrol(&self, host: &Enrolled) -> Result<(), CaError> {
+    pub fn enrol(&self, host: &EnrolledHost) -> Result<(), CaError> {
         if host.names.len() > MAX_NAMES {
             return Err(CaError::TooManyNames(host.host.clone()));
         }
-        self.as_owner()?;
+        self.require_owner()?;
         DirBuilder::new()
             .recursive(true)
             .mode(0o755)
@@ -110,7 +110,7 @@ impl Hosts {
     }
 
     /// One that is enrolled.
-    pub fn find(&self, host: &HostName) -> Result<Enrolled, CaError> {
+    pub fn find(&self, host: &HostName) -> Result<EnrolledHost, CaError> {
         let file = self.file(host);
         let text = match fs::read_to_string(&file) {
             Ok(text) => text,
@@ -119,14 +119,14 @@ impl Hosts {
             }
             Err(cause) => return Err(CaError::Read { file, cause }),
         };
-        let names: Result<Vec<Dialled>, _> = text.lines().map(str::parse).collect();
+        let names: Result<Vec<HostAddress>, _> = text.lines().map(str::parse).collect();
         let why = "each line must be a DNS name in lower case or an address";
-        let names = names.or(Err(CaError::Unusable { file, why }))?;
-        Ok(Enrolled::new(host.clone(), names))
+        let names = names.or(Err(CaError::InvalidFile { file, why }))?;
+        Ok(EnrolledHost::new(host.clone(), names))
     }
 
     /// All of them, by name.
-    pub fn all(&self) -> Result<Vec<Enrolled>, CaError> {
+    pub fn all(&self) -> Result<Vec<EnrolledHost>, CaError> {
         let unread = |cause| CaError::Read { file: self.0.clone(), cause };
         let entries = match fs::read_dir(&self.0) {
             Ok(entries) => entries,
@@ -147,7 +147,7 @@ impl Hosts {
 
     /// Signs for it no more. The certificate that it has stays good until its end.
     pub fn remove(&self, host: &HostName) -> Result<(), CaError> {
-        self.as_owner()?;
+        self.require_owner()?;
         let file = self.file(host);
         fs::remove_file(&file).map_err(|cause| {
             if cause.kind() == ErrorKind::NotFound {
@@ -158,8 +158,8 @@ impl Hosts {
         })
     }
 
-    fn as_owner(&self) -> Result<(), CaError> {
-        self.0.parent().map_or(Ok(()), files::as_owner)
+    fn require_owner(&self) -> Result<(), CaError> {
+        self.0.parent().map_or(Ok(()), files::require_owner)
     }
 
     /// A host's name has neither slashes nor dots at its ends.

@@ -14,32 +14,32 @@ use zun_common::secret::Secret;
 use super::CaError;
 
 /// How long a grant can be dialled with, in seconds. A session that began within may last.
-pub const GRANT_SECONDS: i64 = 120;
+pub const GRANT_LIFETIME_SECONDS: i64 = 120;
 /// Clocks differ: all certificates are good from so many seconds ago.
-const SKEW_SECONDS: i64 = 60;
+const BACKDATE_SECONDS: i64 = 60;
 const HOST_DAYS: i64 = 365;
-const AUTHORITY_DAYS: i64 = 3650;
+const CA_DAYS: i64 = 3650;
 /// The longest common name that X.509 knows.
 const MAX_COMMON_NAME: usize = 64;
 
-/// A new authority's certificate and key, PEM.
-pub(super) struct NewAuthority {
+/// A new CA's certificate and key, PEM.
+pub(super) struct NewCa {
     pub(super) certificate: String,
     pub(super) key: Secret<String>,
 }
 
-/// Makes an authority that signs for itself.
-pub(super) fn authority(now: DateTime<Utc>) -> Result<NewAuthority, CaError> {
+/// Makes a CA that signs for itself.
+pub(super) fn new_ca(now: DateTime<Utc>) -> Result<NewCa, CaError> {
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(CaError::Sign)?;
-    // Two authorities stand side by side while one follows the other, so their names differ.
+    // Two CAs stand side by side while one follows the other, so their names differ.
     let mark: u32 = rand::rng().random();
     let subject = format!("Zun console authority {mark:08x}");
-    let mut params = base(&subject, (now, now + Duration::days(AUTHORITY_DAYS)))?;
+    let mut params = base(&subject, (now, now + Duration::days(CA_DAYS)))?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.use_authority_key_identifier_extension = false;
     let certificate = params.self_signed(&key).map_err(CaError::Sign)?;
-    Ok(NewAuthority { certificate: certificate.pem(), key: Secret::new(key.serialize_pem()) })
+    Ok(NewCa { certificate: certificate.pem(), key: Secret::new(key.serialize_pem()) })
 }
 
 /// A grant's certificate and when it ends.
@@ -52,7 +52,7 @@ pub(super) fn grant(
         return Err(CaError::GrantId(grant_id.chars().take(80).collect()));
     }
     // A certificate says whole seconds, so what is told to the client says them too.
-    let seconds = now.timestamp() + GRANT_SECONDS;
+    let seconds = now.timestamp() + GRANT_LIFETIME_SECONDS;
     let expires_at = DateTime::from_timestamp(seconds, 0).ok_or(CaError::Time(seconds))?;
     let mut params = base(grant_id, (now, expires_at))?;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -61,13 +61,13 @@ pub(super) fn grant(
     Ok((params, expires_at))
 }
 
-/// A host's server certificate; it ends with the authority at the latest.
+/// A host's server certificate; it ends with the CA at the latest.
 pub(super) fn host(
     host: &HostName,
     names: Vec<SanType>,
-    (now, authority_end): (DateTime<Utc>, DateTime<Utc>),
+    (now, ca_end): (DateTime<Utc>, DateTime<Utc>),
 ) -> Result<CertificateParams, CaError> {
-    let end = authority_end.min(now + Duration::days(HOST_DAYS));
+    let end = ca_end.min(now + Duration::days(HOST_DAYS));
     // A longer name stands in the alternative names alone.
     let subject = if is_common_name(host.as_str()) { host.as_str() } else { "host" };
     let mut params = base(subject, (now, end))?;
@@ -85,7 +85,7 @@ fn base(
     (now, end): (DateTime<Utc>, DateTime<Utc>),
 ) -> Result<CertificateParams, CaError> {
     let mut params = CertificateParams::default();
-    params.not_before = time(now.timestamp() - SKEW_SECONDS)?;
+    params.not_before = time(now.timestamp() - BACKDATE_SECONDS)?;
     params.not_after = time(end.timestamp())?;
     params.serial_number = Some(serial());
     params.distinguished_name = DistinguishedName::new();

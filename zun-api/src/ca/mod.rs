@@ -21,22 +21,22 @@ use zun_common::grant::Grant;
 use zun_common::id::HostName;
 
 pub use error::CaError;
-pub use hosts::{Dialled, Enrolled, Hosts, NotDialled};
-pub use issue::GRANT_SECONDS;
-pub use request::BadRequest;
-pub use rotation::{Role, Step, Trusted, rotate, trusted};
+pub use hosts::{EnrolledHost, EnrolledHosts, HostAddress, InvalidHostAddress};
+pub use issue::GRANT_LIFETIME_SECONDS;
+pub use request::InvalidCsr;
+pub use rotation::{Role, Step, TrustedCa, rotate, trusted_cas};
 
-/// The file with the authority's certificate, readable by all. During a rotation another one follows in it.
+/// The file with the CA's certificate, readable by all. During a rotation another one follows in it.
 pub const CERTIFICATE_FILE: &str = "ca.pem";
-/// The file with the authority's private key, for its owner alone.
+/// The file with the CA's private key, for its owner alone.
 pub const KEY_FILE: &str = "ca.key";
 
-/// During a rotation: the private key of the authority to come.
+/// During a rotation: the private key of the CA to come.
 pub const NEXT_KEY_FILE: &str = "ca.next.key";
 
-/// A loaded authority.
-pub struct Authority {
-    hosts: Hosts,
+/// A loaded CA.
+pub struct CertificateAuthority {
+    hosts: EnrolledHosts,
     issuer: Issuer<'static, KeyPair>,
     certificates: String,
     expires_at: DateTime<Utc>,
@@ -51,26 +51,28 @@ pub struct IssuedGrant {
     pub expires_at: DateTime<Utc>,
 }
 
-impl fmt::Debug for Authority {
+impl fmt::Debug for CertificateAuthority {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Authority").field("expires_at", &self.expires_at).finish_non_exhaustive()
+        out.debug_struct("CertificateAuthority")
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
     }
 }
 
-impl Authority {
-    /// Makes a new authority in a directory, which is made where it is missing. Existing files are never
+impl CertificateAuthority {
+    /// Makes a new CA in a directory, which is made where it is missing. Existing files are never
     /// overwritten.
     pub fn init(directory: &Path) -> Result<Self, CaError> {
-        let made = issue::authority(Utc::now())?;
+        let made = issue::new_ca(Utc::now())?;
         files::write(directory, &made)?;
         Self::load(directory)
     }
 
-    /// Reads an authority. A key that others may read is refused.
+    /// Reads a CA. A key that others may read is refused.
     pub fn load(directory: &Path) -> Result<Self, CaError> {
         let loaded = files::read(directory)?;
         Ok(Self {
-            hosts: Hosts::beside(directory),
+            hosts: EnrolledHosts::of_ca(directory),
             issuer: loaded.issuer,
             certificates: loaded.certificates,
             expires_at: loaded.expires_at,
@@ -83,7 +85,7 @@ impl Authority {
     }
 
     /// Signs a grant: a client certificate for the request's public key, good for one thing and dialled with
-    /// for at most [`GRANT_SECONDS`]. Names in the request are ignored.
+    /// for at most [`GRANT_LIFETIME_SECONDS`]. Names in the request are ignored.
     pub fn grant(
         &self,
         csr_pem: &str,
@@ -98,7 +100,7 @@ impl Authority {
     }
 
     /// A host that is enrolled now.
-    pub fn enrolled(&self, host: &HostName) -> Result<Enrolled, CaError> {
+    pub fn enrolled(&self, host: &HostName) -> Result<EnrolledHost, CaError> {
         self.hosts.find(host)
     }
 
@@ -106,7 +108,7 @@ impl Authority {
     /// which it must be enrolled with.
     pub fn host_certificate(
         &self,
-        host: &Enrolled,
+        host: &EnrolledHost,
         csr_pem: &str,
         now: DateTime<Utc>,
     ) -> Result<String, CaError> {
@@ -118,9 +120,11 @@ impl Authority {
     }
 }
 
-fn name(name: Dialled) -> Result<SanType, CaError> {
+fn name(name: HostAddress) -> Result<SanType, CaError> {
     Ok(match name {
-        Dialled::Name(name) => SanType::DnsName(name.as_str().try_into().map_err(CaError::Sign)?),
-        Dialled::Address(address) => SanType::IpAddress(address),
+        HostAddress::Name(name) => {
+            SanType::DnsName(name.as_str().try_into().map_err(CaError::Sign)?)
+        }
+        HostAddress::Address(address) => SanType::IpAddress(address),
     })
 }

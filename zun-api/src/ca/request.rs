@@ -10,20 +10,20 @@ use x509_parser::oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY};
 use x509_parser::pem::{Pem, parse_x509_pem};
 use x509_parser::prelude::FromDer;
 
-use super::hosts::{Dialled, MAX_NAMES};
+use super::hosts::{HostAddress, MAX_NAMES};
 
 /// The largest request that is looked at, in bytes.
-const MAX_REQUEST: usize = 16 * 1024;
+const MAX_CSR: usize = 16 * 1024;
 
 /// A certificate signing request that is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadRequest {
+pub enum InvalidCsr {
     /// Not one PEM block of the right kind, or too large.
     #[error("it must be one PEM block `CERTIFICATE REQUEST` of at most 16 KiB")]
     NotPem,
     /// The block holds something else.
     #[error("it is no PKCS#10 request")]
-    NotARequest,
+    NotPkcs10,
     /// Not signed by its own key.
     #[error("it must be signed with the key that it names")]
     Signature,
@@ -41,40 +41,40 @@ pub enum BadRequest {
 }
 
 /// The public key of a request that is signed with it.
-pub(super) fn public_key(csr_pem: &str) -> Result<SubjectPublicKeyInfo, BadRequest> {
+pub(super) fn public_key(csr_pem: &str) -> Result<SubjectPublicKeyInfo, InvalidCsr> {
     let pem = block(csr_pem)?;
     key_of(&request(&pem.contents)?)
 }
 
 /// The public key and the names of a host's request.
-pub(super) fn host(csr_pem: &str) -> Result<(SubjectPublicKeyInfo, Vec<Dialled>), BadRequest> {
+pub(super) fn host(csr_pem: &str) -> Result<(SubjectPublicKeyInfo, Vec<HostAddress>), InvalidCsr> {
     let pem = block(csr_pem)?;
     let request = request(&pem.contents)?;
     Ok((key_of(&request)?, names_of(&request)?))
 }
 
-fn block(csr_pem: &str) -> Result<Pem, BadRequest> {
-    if csr_pem.len() > MAX_REQUEST {
-        return Err(BadRequest::NotPem);
+fn block(csr_pem: &str) -> Result<Pem, InvalidCsr> {
+    if csr_pem.len() > MAX_CSR {
+        return Err(InvalidCsr::NotPem);
     }
     match parse_x509_pem(csr_pem.as_bytes()) {
         Ok((rest, pem)) if pem.label == "CERTIFICATE REQUEST" && rest.trim_ascii().is_empty() => {
             Ok(pem)
         }
-        Ok(_) | Err(_) => Err(BadRequest::NotPem),
+        Ok(_) | Err(_) => Err(InvalidCsr::NotPem),
     }
 }
 
-fn request(der: &[u8]) -> Result<X509CertificationRequest<'_>, BadRequest> {
+fn request(der: &[u8]) -> Result<X509CertificationRequest<'_>, InvalidCsr> {
     let Ok((&[], request)) = X509CertificationRequest::from_der(der) else {
-        return Err(BadRequest::NotARequest);
+        return Err(InvalidCsr::NotPkcs10);
     };
     // The kind of key first: other signatures are not worth a check.
     if !is_p256(&request) {
-        return Err(BadRequest::Key);
+        return Err(InvalidCsr::Key);
     }
     if request.verify_signature().is_err() {
-        return Err(BadRequest::Signature);
+        return Err(InvalidCsr::Signature);
     }
     Ok(request)
 }
@@ -85,12 +85,12 @@ fn is_p256(request: &X509CertificationRequest<'_>) -> bool {
     algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY && curve == Some(OID_EC_P256)
 }
 
-fn key_of(request: &X509CertificationRequest<'_>) -> Result<SubjectPublicKeyInfo, BadRequest> {
+fn key_of(request: &X509CertificationRequest<'_>) -> Result<SubjectPublicKeyInfo, InvalidCsr> {
     let raw = request.certification_request_info.subject_pki.raw;
-    SubjectPublicKeyInfo::from_der(raw).or(Err(BadRequest::Key))
+    SubjectPublicKeyInfo::from_der(raw).or(Err(InvalidCsr::Key))
 }
 
-fn names_of(request: &X509CertificationRequest<'_>) -> Result<Vec<Dialled>, BadRequest> {
+fn names_of(request: &X509CertificationRequest<'_>) -> Result<Vec<HostAddress>, InvalidCsr> {
     let mut names = Vec::new();
     for extension in request.requested_extensions().into_iter().flatten() {
         if let ParsedExtension::SubjectAlternativeName(asked) = extension {
@@ -98,7 +98,7 @@ fn names_of(request: &X509CertificationRequest<'_>) -> Result<Vec<Dialled>, BadR
         }
     }
     if names.is_empty() || names.len() > MAX_NAMES {
-        return Err(BadRequest::Names);
+        return Err(InvalidCsr::Names);
     }
     names.into_iter().map(name).collect()
 }
@@ -107,13 +107,13 @@ fn names_of(request: &X509CertificationRequest<'_>) -> Result<Vec<Dialled>, BadR
     clippy::wildcard_enum_match_arm,
     reason = "the kinds are the library's; all others are refused"
 )]
-fn name(name: &GeneralName<'_>) -> Result<Dialled, BadRequest> {
+fn name(name: &GeneralName<'_>) -> Result<HostAddress, InvalidCsr> {
     let good = match name {
-        GeneralName::DNSName(text) => text.parse().ok().map(Dialled::Name),
-        GeneralName::IPAddress(bytes) => address(bytes).map(Dialled::Address),
+        GeneralName::DNSName(text) => text.parse().ok().map(HostAddress::Name),
+        GeneralName::IPAddress(bytes) => address(bytes).map(HostAddress::Address),
         _ => None,
     };
-    good.ok_or_else(|| BadRequest::Name(name.to_string().chars().take(80).collect()))
+    good.ok_or_else(|| InvalidCsr::Name(name.to_string().chars().take(80).collect()))
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {

@@ -1,4 +1,4 @@
-//! One authority follows another in three steps, with hosts that restart in between.
+//! One CA follows another in three steps, with hosts that restart in between.
 //!
 //! ```text
 //!            ca.key   ca.pem (the first one signs)   ca.next.key
@@ -26,7 +26,7 @@ const PEM_LINE: usize = 64;
 /// A step of a rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// A new authority is made and trusted beside the old one.
+    /// A new CA is made and trusted beside the old one.
     Prepare,
     /// The new one signs.
     Switch,
@@ -34,20 +34,20 @@ pub enum Step {
     Finish,
 }
 
-/// What one of the trusted authorities is for.
+/// What one of the trusted CAs is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// It signs.
-    Signs,
+    Signing,
     /// It will sign after the switch.
     Next,
     /// It did sign.
-    Former,
+    Previous,
 }
 
-/// One of the trusted authorities.
+/// One of the trusted CAs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trusted {
+pub struct TrustedCa {
     /// What it is for.
     pub role: Role,
     /// Its name.
@@ -60,7 +60,7 @@ pub struct Trusted {
 
 /// Takes a step. A running zun-api signs as before until it is restarted.
 pub fn rotate(directory: &Path, step: Step) -> Result<(), CaError> {
-    files::as_owner(directory)?;
+    files::require_owner(directory)?;
     let all = read(directory)?;
     match step {
         Step::Prepare => prepare(directory, &all),
@@ -70,19 +70,19 @@ pub fn rotate(directory: &Path, step: Step) -> Result<(), CaError> {
 }
 
 /// All that are trusted, the signing one first.
-pub fn trusted(directory: &Path) -> Result<Vec<Trusted>, CaError> {
+pub fn trusted_cas(directory: &Path) -> Result<Vec<TrustedCa>, CaError> {
     let mut all: Vec<_> = read(directory)?.into_iter().map(|(trusted, _)| trusted).collect();
-    all.sort_by_key(|trusted| trusted.role != Role::Signs);
+    all.sort_by_key(|trusted| trusted.role != Role::Signing);
     Ok(all)
 }
 
-type All = Vec<(Trusted, Pem)>;
+type All = Vec<(TrustedCa, Pem)>;
 
 fn prepare(directory: &Path, all: &All) -> Result<(), CaError> {
-    if all.iter().any(|(trusted, _)| trusted.role != Role::Signs) {
+    if all.iter().any(|(trusted, _)| trusted.role != Role::Signing) {
         return Err(CaError::Rotation("a rotation is under way: see `zun-api ca show`"));
     }
-    let made = issue::authority(Utc::now())?;
+    let made = issue::new_ca(Utc::now())?;
     // A key that is in nobody's certificate is what a step that was cut off left.
     files::replace(&directory.join(NEXT_KEY_FILE), 0o600, made.key.expose())?;
     let file = directory.join(CERTIFICATE_FILE);
@@ -105,7 +105,7 @@ fn finish(directory: &Path, all: &All) -> Result<(), CaError> {
     if all.iter().any(|(trusted, _)| trusted.role == Role::Next) {
         return Err(CaError::Rotation("the new authority does not sign yet: `switch` comes first"));
     }
-    let last = text(all, |role| role == Role::Signs);
+    let last = text(all, |role| role == Role::Signing);
     files::replace(&directory.join(CERTIFICATE_FILE), 0o644, &last)
 }
 
@@ -135,29 +135,29 @@ fn read(directory: &Path) -> Result<All, CaError> {
     let file = directory.join(CERTIFICATE_FILE);
     let bytes = fs::read(&file).map_err(|cause| CaError::Read { file: file.clone(), cause })?;
     let unusable =
-        || CaError::Unusable { file: file.clone(), why: "it must hold certificates in PEM" };
+        || CaError::InvalidFile { file: file.clone(), why: "it must hold certificates in PEM" };
     let mut all = Vec::new();
     for pem in Pem::iter_from_buffer(&bytes) {
         let pem = pem.map_err(|_not_pem| unusable())?;
         let trusted = describe(&pem, &signing, next.as_deref()).ok_or_else(unusable)?;
         all.push((trusted, pem));
     }
-    if all.iter().any(|(trusted, _)| trusted.role == Role::Signs) {
+    if all.iter().any(|(trusted, _)| trusted.role == Role::Signing) {
         Ok(all)
     } else {
-        Err(CaError::Unusable { file, why: "none of its certificates belongs to ca.key" })
+        Err(CaError::InvalidFile { file, why: "none of its certificates belongs to ca.key" })
     }
 }
 
-fn describe(pem: &Pem, signing: &[u8], next: Option<&[u8]>) -> Option<Trusted> {
+fn describe(pem: &Pem, signing: &[u8], next: Option<&[u8]>) -> Option<TrustedCa> {
     let certificate = pem.parse_x509().ok()?;
     let key = certificate.public_key().raw;
     let role = match next {
-        _ if key == signing => Role::Signs,
+        _ if key == signing => Role::Signing,
         Some(next) if key == next => Role::Next,
-        Some(_) | None => Role::Former,
+        Some(_) | None => Role::Previous,
     };
-    Some(Trusted {
+    Some(TrustedCa {
         role,
         subject: certificate.subject().iter_common_name().next()?.as_str().ok()?.to_owned(),
         fingerprint: hexadecimal(&Sha256::digest(&pem.contents)),

@@ -1,4 +1,4 @@
-//! The authority against its files, good requests and bad ones.
+//! The CA against its files, good requests and bad ones.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -23,15 +23,15 @@ fn grant_of(id: &str) -> Grant {
     format!("zun://compute1/containers/{}/attach?mode=rw", id.repeat(32)).parse().expect("a grant")
 }
 
-fn authority() -> (TempDir, Authority) {
+fn new_ca() -> (TempDir, CertificateAuthority) {
     let directory = TempDir::new().expect("a directory");
-    let authority = Authority::init(directory.path()).expect("an authority");
-    (directory, authority)
+    let ca = CertificateAuthority::init(directory.path()).expect("a CA");
+    (directory, ca)
 }
 
-fn enrolled(host: &str, names: &[&str]) -> Enrolled {
+fn enrolled(host: &str, names: &[&str]) -> EnrolledHost {
     let names = names.iter().map(|name| name.parse().expect("a name or an address"));
-    Enrolled::new(host.parse().expect("a host"), names)
+    EnrolledHost::new(host.parse().expect("a host"), names)
 }
 
 fn mode(file: &Path) -> u32 {
@@ -42,8 +42,8 @@ fn block(pem: &str) -> Pem {
     parse_x509_pem(pem.as_bytes()).expect("pem").1
 }
 
-fn issuer_signed(certificate: &X509Certificate<'_>, authority: &Authority) -> bool {
-    let ca = block(authority.certificate_pem());
+fn issuer_signed(certificate: &X509Certificate<'_>, ca: &CertificateAuthority) -> bool {
+    let ca = block(ca.certificate_pem());
     let ca = ca.parse_x509().expect("a certificate");
     certificate.issuer().as_raw() == ca.subject().as_raw()
         && certificate.verify_signature(Some(ca.public_key())).is_ok()
@@ -58,12 +58,12 @@ fn request_with(change: impl FnOnce(&mut CertificateParams)) -> String {
 
 #[test]
 fn init_writes_a_key_for_its_owner_alone_and_never_overwrites() {
-    let (directory, first) = authority();
+    let (directory, first) = new_ca();
     assert_eq!(mode(&directory.path().join(KEY_FILE)), 0o600);
     assert_eq!(mode(&directory.path().join(CERTIFICATE_FILE)), 0o644);
-    let again = Authority::init(directory.path()).expect_err("files are there");
+    let again = CertificateAuthority::init(directory.path()).expect_err("files are there");
     assert!(matches!(again, CaError::Exists(_)), "{again}");
-    let loaded = Authority::load(directory.path()).expect("an authority");
+    let loaded = CertificateAuthority::load(directory.path()).expect("a CA");
     assert_eq!(loaded.certificate_pem(), first.certificate_pem());
     let ca = block(first.certificate_pem());
     assert!(ca.parse_x509().expect("a certificate").is_ca());
@@ -71,20 +71,22 @@ fn init_writes_a_key_for_its_owner_alone_and_never_overwrites() {
 
 #[test]
 fn a_lost_certificate_with_its_key_still_there_is_not_overwritten() {
-    let (directory, _authority) = authority();
+    let (directory, _ca) = new_ca();
     fs::remove_file(directory.path().join(CERTIFICATE_FILE)).expect("removed");
-    let again = Authority::init(directory.path()).expect_err("the key is there");
+    let again = CertificateAuthority::init(directory.path()).expect_err("the key is there");
     assert!(matches!(again, CaError::Exists(file) if file.ends_with(KEY_FILE)));
     assert!(!directory.path().join(CERTIFICATE_FILE).exists());
 }
 
 #[test]
 fn a_key_that_others_may_read_is_refused_by_file_and_mode() {
-    let (directory, _authority) = authority();
+    let (directory, _ca) = new_ca();
     let key = directory.path().join(KEY_FILE);
     for bad in [0o640, 0o604, 0o660, 0o644] {
         fs::set_permissions(&key, Permissions::from_mode(bad)).expect("a mode");
-        let error = Authority::load(directory.path()).expect_err("others can read it").to_string();
+        let error = CertificateAuthority::load(directory.path())
+            .expect_err("others can read it")
+            .to_string();
         assert!(error.contains("ca.key"), "{error}");
         assert!(error.contains(&format!("{bad:04o}")), "{error}");
     }
@@ -92,36 +94,36 @@ fn a_key_that_others_may_read_is_refused_by_file_and_mode() {
 
 #[test]
 fn a_certificate_of_another_key_is_refused_and_one_behind_it_is_found() {
-    let (directory, authority) = authority();
-    let (_, other) = self::authority();
+    let (directory, ca) = new_ca();
+    let (_, other) = new_ca();
     let file = directory.path().join(CERTIFICATE_FILE);
     fs::write(&file, other.certificate_pem()).expect("written");
-    let error = Authority::load(directory.path()).expect_err("another authority");
-    assert!(matches!(error, CaError::Unusable { .. }), "{error}");
-    let both = format!("{}{}", other.certificate_pem(), authority.certificate_pem());
+    let error = CertificateAuthority::load(directory.path()).expect_err("another CA");
+    assert!(matches!(error, CaError::InvalidFile { .. }), "{error}");
+    let both = format!("{}{}", other.certificate_pem(), ca.certificate_pem());
     fs::write(&file, &both).expect("written");
-    let loaded = Authority::load(directory.path()).expect("an authority");
+    let loaded = CertificateAuthority::load(directory.path()).expect("a CA");
     assert_eq!(loaded.certificate_pem(), both);
     let csr = signing_request("x", Vec::new()).expect("a request").csr;
     let issued = loaded.grant(&csr, &grant_of("ab"), "g", now()).expect("a grant");
     let pem = block(&issued.certificate);
-    assert!(issuer_signed(&pem.parse_x509().expect("a certificate"), &authority));
+    assert!(issuer_signed(&pem.parse_x509().expect("a certificate"), &ca));
 }
 
 #[test]
 fn a_missing_or_broken_file_is_named() {
     let empty = TempDir::new().expect("a directory");
-    let error = Authority::load(empty.path()).expect_err("nothing there");
+    let error = CertificateAuthority::load(empty.path()).expect_err("nothing there");
     assert!(error.to_string().contains(KEY_FILE), "{error}");
-    let (directory, _authority) = authority();
+    let (directory, _ca) = new_ca();
     fs::write(directory.path().join(KEY_FILE), "nonsense").expect("written");
-    let error = Authority::load(directory.path()).expect_err("no key");
+    let error = CertificateAuthority::load(directory.path()).expect_err("no key");
     assert!(error.to_string().contains("P-256"), "{error}");
 }
 
 #[test]
 fn a_grant_says_one_thing_for_two_minutes() {
-    let (_directory, authority) = authority();
+    let (_directory, ca) = new_ca();
     let asked = request_with(|params| {
         params.distinguished_name.push(DnType::CommonName, "admin");
         params.subject_alt_names = vec![
@@ -129,12 +131,12 @@ fn a_grant_says_one_thing_for_two_minutes() {
             SanType::DnsName("compute1".try_into().expect("ascii")),
         ];
     });
-    let issued = authority.grant(&asked, &grant_of("ab"), "grant-1", now()).expect("a grant");
-    assert_eq!(issued.expires_at.timestamp(), now().timestamp() + GRANT_SECONDS);
+    let issued = ca.grant(&asked, &grant_of("ab"), "grant-1", now()).expect("a grant");
+    assert_eq!(issued.expires_at.timestamp(), now().timestamp() + GRANT_LIFETIME_SECONDS);
     assert_eq!(issued.expires_at.timestamp_subsec_nanos(), 0);
     let pem = block(&issued.certificate);
     let leaf = pem.parse_x509().expect("a certificate");
-    assert!(issuer_signed(&leaf, &authority));
+    assert!(issuer_signed(&leaf, &ca));
     let names = leaf.subject_alternative_name().expect("once").expect("there");
     let uri = grant_of("ab").to_string();
     assert_eq!(names.value.general_names, [GeneralName::URI(&uri)]);
@@ -146,15 +148,15 @@ fn a_grant_says_one_thing_for_two_minutes() {
     assert!(leaf.key_usage().expect("once").expect("there").value.digital_signature());
     assert!(!leaf.is_ca());
     assert_eq!(leaf.validity().not_before.timestamp(), now().timestamp() - 60);
-    assert_eq!(leaf.validity().not_after.timestamp(), now().timestamp() + GRANT_SECONDS);
+    assert_eq!(leaf.validity().not_after.timestamp(), now().timestamp() + GRANT_LIFETIME_SECONDS);
 }
 
 #[test]
 fn two_grants_for_one_key_have_two_serials() {
-    let (_directory, authority) = authority();
+    let (_directory, ca) = new_ca();
     let csr = signing_request("x", Vec::new()).expect("a request").csr;
     let serial = || {
-        let issued = authority.grant(&csr, &grant_of("ab"), "g", now()).expect("a grant");
+        let issued = ca.grant(&csr, &grant_of("ab"), "g", now()).expect("a grant");
         block(&issued.certificate).parse_x509().expect("a certificate").raw_serial().to_vec()
     };
     assert_ne!(serial(), serial());
@@ -162,68 +164,68 @@ fn two_grants_for_one_key_have_two_serials() {
 
 #[test]
 fn a_bad_grant_id_is_refused() {
-    let (_directory, authority) = authority();
+    let (_directory, ca) = new_ca();
     let csr = signing_request("x", Vec::new()).expect("a request").csr;
     for bad in ["", " ", "a b", "ä", "a\n", &"x".repeat(65)] {
-        let error = authority.grant(&csr, &grant_of("ab"), bad, now()).expect_err("a bad id");
+        let error = ca.grant(&csr, &grant_of("ab"), bad, now()).expect_err("a bad id");
         assert!(matches!(error, CaError::GrantId(_)), "{bad}: {error}");
     }
 }
 
-fn why(error: CaError) -> BadRequest {
+fn why(error: CaError) -> InvalidCsr {
     let CaError::Request(why) = error else { panic!("{error}") };
     why
 }
 
-fn refusal(authority: &Authority, csr: &str) -> BadRequest {
-    why(authority.grant(csr, &grant_of("ab"), "g", now()).expect_err("a bad request"))
+fn refusal(ca: &CertificateAuthority, csr: &str) -> InvalidCsr {
+    why(ca.grant(csr, &grant_of("ab"), "g", now()).expect_err("a bad request"))
 }
 
 #[test]
 fn requests_that_are_none_are_refused() {
-    let (_directory, authority) = authority();
+    let (_directory, ca) = new_ca();
     let good = signing_request("x", Vec::new()).expect("a request").csr;
     let key = signing_request("x", Vec::new()).expect("a request").key.expose().clone();
-    for bad in ["", "x", &key, authority.certificate_pem(), &good.repeat(2), &"x".repeat(20_000)] {
-        assert_eq!(refusal(&authority, bad), BadRequest::NotPem);
+    for bad in ["", "x", &key, ca.certificate_pem(), &good.repeat(2), &"x".repeat(20_000)] {
+        assert_eq!(refusal(&ca, bad), InvalidCsr::NotPem);
     }
     let hollow = "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n";
-    assert_eq!(refusal(&authority, hollow), BadRequest::NotARequest);
+    assert_eq!(refusal(&ca, hollow), InvalidCsr::NotPkcs10);
 }
 
 #[test]
 fn a_request_signed_with_another_key_is_refused() {
-    let (_directory, authority) = authority();
+    let (_directory, ca) = new_ca();
     let csr = signing_request("x", Vec::new()).expect("a request").csr;
     let end = csr.find("\n-----END").expect("an end");
     // The signature stands last: one letter near the end changes it and nothing else.
     let (before, after) = csr.split_at(end - 9);
     let (letter, after) = after.split_at(1);
     let forged = format!("{before}{}{after}", if letter == "A" { "B" } else { "A" });
-    assert_eq!(refusal(&authority, &forged), BadRequest::Signature);
-    assert!(authority.grant(&csr, &grant_of("ab"), "g", now()).is_ok());
+    assert_eq!(refusal(&ca, &forged), InvalidCsr::Signature);
+    assert!(ca.grant(&csr, &grant_of("ab"), "g", now()).is_ok());
 }
 
 #[test]
 fn other_kinds_of_keys_are_refused() {
-    let (_directory, authority) = authority();
+    let (_directory, ca) = new_ca();
     for kind in [&rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_ED25519] {
         let key = KeyPair::generate_for(kind).expect("a key");
         let csr = CertificateParams::default().serialize_request(&key).expect("a request");
-        assert_eq!(refusal(&authority, &csr.pem().expect("pem")), BadRequest::Key);
+        assert_eq!(refusal(&ca, &csr.pem().expect("pem")), InvalidCsr::Key);
     }
 }
 
 #[test]
 fn a_host_gets_its_names_and_addresses_for_a_year() {
-    let (_directory, authority) = authority();
+    let (_directory, ca) = new_ca();
     let names = ["compute1.example", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
     let csr = signing_request("whoever", names).expect("a request").csr;
     let host = enrolled("compute1", &["compute1.example", "127.0.0.1", "::1"]);
-    let pem = authority.host_certificate(&host, &csr, Utc::now()).expect("a certificate");
+    let pem = ca.host_certificate(&host, &csr, Utc::now()).expect("a certificate");
     let pem = block(&pem);
     let leaf = pem.parse_x509().expect("a certificate");
-    assert!(issuer_signed(&leaf, &authority));
+    assert!(issuer_signed(&leaf, &ca));
     let usage = leaf.extended_key_usage().expect("once").expect("there");
     assert!(usage.value.server_auth && !usage.value.client_auth);
     let names = leaf.subject_alternative_name().expect("once").expect("there");
@@ -244,27 +246,27 @@ fn a_host_gets_its_names_and_addresses_for_a_year() {
 
 #[test]
 fn a_host_certificate_ends_with_the_authority() {
-    let (_directory, authority) = authority();
+    let (_directory, ca) = new_ca();
     let csr = signing_request("x", vec!["c1".to_owned()]).expect("a request").csr;
-    let late = authority.expires_at - chrono::Duration::days(3);
-    let pem = authority.host_certificate(&enrolled("c1", &[]), &csr, late).expect("one");
+    let late = ca.expires_at - chrono::Duration::days(3);
+    let pem = ca.host_certificate(&enrolled("c1", &[]), &csr, late).expect("one");
     let pem = block(&pem);
     let end = pem.parse_x509().expect("a certificate").validity().not_after.timestamp();
-    assert_eq!(end, authority.expires_at.timestamp());
+    assert_eq!(end, ca.expires_at.timestamp());
 }
 
 #[test]
 fn a_host_without_names_or_with_strange_ones_is_refused() {
-    let (_directory, authority) = authority();
+    let (_directory, ca) = new_ca();
     let ascii = |text: &str| text.try_into().expect("ascii");
     let host = enrolled("c1", &[]);
     let refused = |names: Vec<SanType>| {
         let csr = request_with(|params| params.subject_alt_names = names);
-        why(authority.host_certificate(&host, &csr, now()).expect_err("bad names"))
+        why(ca.host_certificate(&host, &csr, now()).expect_err("bad names"))
     };
-    assert_eq!(refused(Vec::new()), BadRequest::Names);
+    assert_eq!(refused(Vec::new()), InvalidCsr::Names);
     let many = (0..33).map(|number| SanType::DnsName(ascii(&format!("h{number}")))).collect();
-    assert_eq!(refused(many), BadRequest::Names);
+    assert_eq!(refused(many), InvalidCsr::Names);
     for strange in [
         SanType::DnsName(ascii("*.example")),
         SanType::DnsName(ascii("a b")),
@@ -273,21 +275,21 @@ fn a_host_without_names_or_with_strange_ones_is_refused() {
         SanType::Rfc822Name(ascii("root@c1")),
     ] {
         let why = refused(vec![SanType::DnsName(ascii("c1")), strange]);
-        assert!(matches!(why, BadRequest::Name(_)), "{why}");
+        assert!(matches!(why, InvalidCsr::Name(_)), "{why}");
     }
 }
 
 #[test]
 fn a_host_is_certified_for_what_it_is_enrolled_with_and_nothing_else() {
-    let (directory, authority) = authority();
-    let hosts = Hosts::beside(directory.path());
+    let (directory, ca) = new_ca();
+    let hosts = EnrolledHosts::of_ca(directory.path());
     let host: HostName = "c1".parse().expect("a host");
-    assert!(matches!(authority.enrolled(&host), Err(CaError::NotEnrolled(name)) if name == host));
+    assert!(matches!(ca.enrolled(&host), Err(CaError::NotEnrolled(name)) if name == host));
     hosts.enrol(&enrolled("c1", &["c1.example", "192.0.2.7", "2001:db8::7"])).expect("enrolled");
     let sign = |names: &[&str]| {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
         let csr = signing_request("c1", names).expect("a request").csr;
-        authority.host_certificate(&authority.enrolled(&host)?, &csr, Utc::now())
+        ca.host_certificate(&ca.enrolled(&host)?, &csr, Utc::now())
     };
     sign(&["c1"]).expect("its own name");
     sign(&["2001:db8:0:0::7", "c1.example", "c1", "192.0.2.7"]).expect("all of them");
@@ -295,7 +297,7 @@ fn a_host_is_certified_for_what_it_is_enrolled_with_and_nothing_else() {
         let error = sign(&["c1", other]).expect_err("a name of another").to_string();
         assert!(error.contains("`c1`") && error.contains("--name"), "{error}");
     }
-    // A change holds at once, for a loaded authority too.
+    // A change holds at once, for a loaded CA too.
     hosts.enrol(&enrolled("c1", &["192.0.2.8"])).expect("enrolled anew");
     sign(&["192.0.2.8"]).expect("the new one");
     assert!(sign(&["192.0.2.7"]).is_err());
@@ -306,8 +308,8 @@ fn a_host_is_certified_for_what_it_is_enrolled_with_and_nothing_else() {
 
 #[test]
 fn enrolled_hosts_are_listed_and_what_else_lies_there_is_told_or_ignored() {
-    let (directory, _authority) = authority();
-    let hosts = Hosts::beside(directory.path());
+    let (directory, _ca) = new_ca();
+    let hosts = EnrolledHosts::of_ca(directory.path());
     assert_eq!(hosts.all().expect("none yet"), []);
     let all = [enrolled("a", &["192.0.2.1"]), enrolled("b.example", &[])];
     all.iter().rev().for_each(|host| hosts.enrol(host).expect("enrolled"));
@@ -322,17 +324,17 @@ fn enrolled_hosts_are_listed_and_what_else_lies_there_is_told_or_ignored() {
 }
 
 fn roles(directory: &Path) -> Vec<Role> {
-    trusted(directory).expect("authorities").into_iter().map(|trusted| trusted.role).collect()
+    trusted_cas(directory).expect("CAs").into_iter().map(|trusted| trusted.role).collect()
 }
 
 #[test]
 fn an_authority_follows_another_in_three_steps() {
-    let (directory, old) = authority();
+    let (directory, old) = new_ca();
     let here = directory.path();
     let csr = signing_request("x", Vec::new()).expect("a request").csr;
-    // Which of the file's authorities signs, by its place.
+    // Which of the file's CAs signs, by its place.
     let signer = || {
-        let now = Authority::load(here).expect("an authority");
+        let now = CertificateAuthority::load(here).expect("a CA");
         let issued = now.grant(&csr, &grant_of("ab"), "g", Utc::now()).expect("a grant");
         let leaf = block(&issued.certificate);
         let leaf = leaf.parse_x509().expect("a certificate");
@@ -345,28 +347,28 @@ fn an_authority_follows_another_in_three_steps() {
         };
         (all.iter().position(signs), all.len())
     };
-    assert_eq!((roles(here), signer()), (vec![Role::Signs], (Some(0), 1)));
+    assert_eq!((roles(here), signer()), (vec![Role::Signing], (Some(0), 1)));
     assert!(matches!(rotate(here, Step::Switch), Err(CaError::Rotation(_))));
     rotate(here, Step::Prepare).expect("prepared");
-    assert_eq!((roles(here), signer()), (vec![Role::Signs, Role::Next], (Some(0), 2)));
+    assert_eq!((roles(here), signer()), (vec![Role::Signing, Role::Next], (Some(0), 2)));
     assert_eq!(mode(&here.join(NEXT_KEY_FILE)), 0o600);
     for early in [Step::Prepare, Step::Finish] {
         assert!(matches!(rotate(here, early), Err(CaError::Rotation(_))));
     }
     rotate(here, Step::Switch).expect("switched");
-    assert_eq!((roles(here), signer()), (vec![Role::Signs, Role::Former], (Some(0), 2)));
+    assert_eq!((roles(here), signer()), (vec![Role::Signing, Role::Previous], (Some(0), 2)));
     assert!(!here.join(NEXT_KEY_FILE).exists());
     assert!(matches!(rotate(here, Step::Prepare), Err(CaError::Rotation(_))));
     rotate(here, Step::Finish).expect("finished");
-    assert_eq!((roles(here), signer()), (vec![Role::Signs], (Some(0), 1)));
-    let new = Authority::load(here).expect("an authority");
+    assert_eq!((roles(here), signer()), (vec![Role::Signing], (Some(0), 1)));
+    let new = CertificateAuthority::load(here).expect("a CA");
     assert_ne!(new.certificate_pem(), old.certificate_pem());
     assert_eq!((mode(&here.join(KEY_FILE)), mode(&here.join(CERTIFICATE_FILE))), (0o600, 0o644));
 }
 
 #[test]
 fn a_step_that_was_cut_off_is_said_again() {
-    let (directory, _old) = authority();
+    let (directory, _old) = new_ca();
     let here = directory.path();
     // The key is written, the certificate is not.
     fs::write(here.join(NEXT_KEY_FILE), KeyPair::generate().expect("a key").serialize_pem())
@@ -379,9 +381,9 @@ fn a_step_that_was_cut_off_is_said_again() {
     let at = text.rfind("-----BEGIN").expect("two");
     let (first, second) = text.split_at(at);
     fs::write(here.join(CERTIFICATE_FILE), format!("{second}{first}")).expect("written");
-    assert_eq!(roles(here), [Role::Signs, Role::Next]);
+    assert_eq!(roles(here), [Role::Signing, Role::Next]);
     rotate(here, Step::Switch).expect("switched");
-    assert_eq!(roles(here), [Role::Signs, Role::Former]);
-    let now = Authority::load(here).expect("an authority");
+    assert_eq!(roles(here), [Role::Signing, Role::Previous]);
+    let now = CertificateAuthority::load(here).expect("a CA");
     assert!(now.certificate_pem().starts_with(second.trim_end()));
 }

@@ -92,11 +92,11 @@ pub(super) fn shown(error: &AppError) -> Shown {
         AppError::NotOffered { .. } => new(Http::NOT_IMPLEMENTED, "container.not-offered"),
         AppError::NoConsole { .. } => new(Http::SERVICE_UNAVAILABLE, "container.no-console"),
         AppError::Agent { host, cause } => agent(host, cause),
-        AppError::Authority(CaError::Request(bad)) => {
+        AppError::Ca(CaError::Request(bad)) => {
             let words = format!("Invalid input for field 'csr'. {}", chain(bad));
             Shown::new(Http::BAD_REQUEST, "container.schema-validation-error", &words)
         }
-        AppError::Authority(_) | AppError::Db(_) => Shown::defect(),
+        AppError::Ca(_) | AppError::Db(_) => Shown::defect(),
         AppError::Waiters(_) | AppError::Requests | AppError::Closing => {
             Shown::again(Http::SERVICE_UNAVAILABLE, "container.busy", error)
         }

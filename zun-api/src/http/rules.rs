@@ -87,7 +87,7 @@ pub(super) const USER: Rule = Rule {
             && !text.starts_with(':')
     },
 };
-/// A signing request. What is in it is for the authority to judge.
+/// A signing request. What is in it is for the CA to judge.
 pub(super) const CSR: Rule = Rule {
     words: "a certificate signing request in PEM of at most 8192 characters",
     holds: |text| {

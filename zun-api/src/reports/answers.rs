@@ -17,7 +17,7 @@ use zun_common::status::Status;
 
 use super::{own, stored};
 use crate::app::App;
-use crate::ca::{Authority, CaError};
+use crate::ca::{CaError, CertificateAuthority};
 use crate::db::container::{self, Record};
 
 /// Signs a host's server certificate.
@@ -27,17 +27,17 @@ pub(super) async fn sign(
     incoming: Incoming,
 ) -> Result<HostCertificate, Problem> {
     own(&call.host, &incoming)?;
-    let authority = authority(&app)?;
-    let certificate = authority
+    let ca = require_ca(&app)?;
+    let certificate = ca
         .enrolled(&call.host)
-        .and_then(|host| authority.host_certificate(&host, &call.csr, Utc::now()))
+        .and_then(|host| ca.host_certificate(&host, &call.csr, Utc::now()))
         .map_err(|error| refusal(&error))?;
     tracing::info!(
         target: "audit",
         { host.name = %call.host, request.id = %incoming.context.request },
         "signed a server certificate for host {}", call.host
     );
-    Ok(HostCertificate { certificate, ca: authority.certificate_pem().to_owned() })
+    Ok(HostCertificate { certificate, ca: ca.certificate_pem().to_owned() })
 }
 
 /// Signs what a host proves its listener with.
@@ -49,10 +49,10 @@ pub(super) async fn prove(
     own(&call.host, &incoming)?;
     let (id, signed_at) = (format!("proof-{}", Uuid::new_v4()), Utc::now());
     let grant = Grant::probe(call.host.clone());
-    let authority = authority(&app)?;
-    let issued = authority
+    let ca = require_ca(&app)?;
+    let issued = ca
         .enrolled(&call.host)
-        .and_then(|_enrolled| authority.grant(&call.csr, &grant, &id, signed_at))
+        .and_then(|_enrolled| ca.grant(&call.csr, &grant, &id, signed_at))
         .map_err(|error| refusal(&error))?;
     tracing::info!(
         target: "audit",
@@ -62,26 +62,26 @@ pub(super) async fn prove(
     Ok(ProbeGrant { certificate: issued.certificate, signed_at })
 }
 
-/// Tells a host which authorities to trust.
+/// Tells a host which CAs to trust.
 pub(super) async fn authorities(
     app: Arc<App>,
     call: GetCaBundle,
     incoming: Incoming,
 ) -> Result<CaBundle, Problem> {
     own(&call.host, &incoming)?;
-    Ok(CaBundle { ca: authority(&app)?.certificate_pem().to_owned() })
+    Ok(CaBundle { ca: require_ca(&app)?.certificate_pem().to_owned() })
 }
 
-fn authority(app: &App) -> Result<&Authority, Problem> {
+fn require_ca(app: &App) -> Result<&CertificateAuthority, Problem> {
     let words = "zun-api has no certificate authority: console.ca_directory is not set";
-    app.authority.as_ref().ok_or_else(|| Problem::new(Code::NoConsole, words))
+    app.ca.as_ref().ok_or_else(|| Problem::new(Code::NoConsole, words))
 }
 
 fn refusal(error: &CaError) -> Problem {
     if let CaError::Request(_) = error {
         return Problem::new(Code::BadRequest, chain(error));
     }
-    if let CaError::NotEnrolled(_) | CaError::NotEnrolledAs { .. } = error {
+    if let CaError::NotEnrolled(_) | CaError::NameNotEnrolled { .. } = error {
         tracing::warn!(error = %chain(error), "a host's certificate was not signed");
         return Problem::new(Code::Forbidden, chain(error));
     }

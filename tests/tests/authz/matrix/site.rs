@@ -186,7 +186,7 @@ fn split_words(text: &str) -> Vec<String> {
 
 /// Returns a fixture for tests without an engine.
 pub(super) fn made_up(directory: &Path) -> (Fixture, Forge) {
-    zun_api::ca::Authority::init(directory).expect("a CA");
+    zun_api::ca::CertificateAuthority::init(directory).expect("a CA");
     let fixture = Fixture {
         host: "compute1".to_owned(),
         version: "1.41".parse().expect("a version"),

@@ -33,7 +33,7 @@ impl App {
         let before_start = wanted.before_start;
         let action = if before_start { Action::Start } else { Action::Attach };
         let Placed { record, host } = self.ready(caller, ident, action).await?;
-        self.require_authority()?;
+        self.require_ca()?;
         let mode = wanted.mode;
         let locate = LocateConsole { container: record.id, mode, before_start };
         let console = self.ask(caller, &host, &locate).await?;

@@ -21,8 +21,8 @@ pub(super) struct Dialled {
 
 impl App {
     /// Refuses where no grant can ever be signed.
-    pub(super) fn require_authority(&self) -> Result<(), AppError> {
-        match self.authority {
+    pub(super) fn require_ca(&self) -> Result<(), AppError> {
+        match self.ca {
             Some(_) => Ok(()),
             None => Err(AppError::NotOffered {
                 what: "A console that is dialled directly",
@@ -38,10 +38,10 @@ impl App {
         csr: &str,
         dialled: &Dialled,
     ) -> Result<ConsoleEndpoint, AppError> {
-        self.require_authority()?;
-        let Some(authority) = &self.authority else { return Err(AppError::Closing) };
+        self.require_ca()?;
+        let Some(ca) = &self.ca else { return Err(AppError::Closing) };
         let id = format!("grant-{}", Uuid::new_v4());
-        let issued = authority.grant(csr, &dialled.grant, &id, Utc::now())?;
+        let issued = ca.grant(csr, &dialled.grant, &id, Utc::now())?;
         self.metrics.grants.inc();
         tracing::info!(
             target: "audit",
@@ -57,10 +57,7 @@ impl App {
             protocol: protocol(&dialled.grant).to_owned(),
             url: first(&calls, dialled.tty).unwrap_or_default(),
             calls,
-            tls: Tls {
-                ca: authority.certificate_pem().to_owned(),
-                certificate: issued.certificate,
-            },
+            tls: Tls { ca: ca.certificate_pem().to_owned(), certificate: issued.certificate },
             tty: dialled.tty,
             stdin: dialled.stdin && types(&dialled.grant),
             expires_at: issued.expires_at,

@@ -24,7 +24,7 @@ impl App {
             DataKind::Archive(Mode::ReadWrite) => Action::PutArchive,
         };
         let Placed { record, host } = self.ready(caller, ident, action).await?;
-        self.require_authority()?;
+        self.require_ca()?;
         let located = self.ask(caller, &host, &LocateData { container: record.id, action }).await?;
         let dialled = Dialled {
             grant: Grant { host, target: Target::Data { id: located.engine, data } },

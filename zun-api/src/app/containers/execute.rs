@@ -51,7 +51,7 @@ impl App {
             return Ok(Execution::Ran(self.ask(caller, &host, &call).await?));
         }
         if csr.is_some() {
-            self.require_authority()?;
+            self.require_ca()?;
         }
         let (tty, stdin) = (spec.tty, spec.stdin);
         let made = self.ask(caller, &host, &CreateExec { container: record.id, spec }).await?;
@@ -77,7 +77,7 @@ impl App {
         exec: ExecId,
         csr: &str,
     ) -> Result<ConsoleEndpoint, AppError> {
-        self.require_authority()?;
+        self.require_ca()?;
         let Placed { record, host } = self.placed(caller, ident, Action::Execute).await?;
         let call = LocateExec { container: record.id, exec: exec.clone() };
         let ExecConsole { listener, tty, stdin } = self.ask(caller, &host, &call).await?;

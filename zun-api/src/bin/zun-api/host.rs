@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use clap::Subcommand;
-use zun_api::ca::{Dialled, Enrolled, Hosts};
+use zun_api::ca::{EnrolledHost, EnrolledHosts, HostAddress};
 use zun_common::id::HostName;
 
-use crate::{Failure, Place, say};
+use crate::{CaDirectory, Failure, print_line};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -17,46 +17,46 @@ pub(crate) enum Command {
         host: HostName,
         /// Another DNS name or address that clients dial it by. May be given more than once.
         #[arg(long = "name", value_name = "NAME")]
-        names: Vec<Dialled>,
+        names: Vec<HostAddress>,
         #[command(flatten)]
-        place: Place,
+        location: CaDirectory,
     },
     /// Shows the enrolled hosts with their names and addresses.
-    List(Place),
+    List(CaDirectory),
     /// Signs no certificate for a host any more. The one that it has is good until its end.
     Remove {
         /// The host's name.
         host: HostName,
         #[command(flatten)]
-        place: Place,
+        location: CaDirectory,
     },
 }
 
 pub(crate) fn run(command: &Command, config: Option<&Path>) -> Result<(), Failure> {
     match command {
-        Command::Enrol { host, names, place } => {
-            let hosts = Hosts::beside(&place.directory(config)?);
-            let enrolled = Enrolled::new(host.clone(), names.iter().cloned());
+        Command::Enrol { host, names, location } => {
+            let hosts = EnrolledHosts::of_ca(&location.directory(config)?);
+            let enrolled = EnrolledHost::new(host.clone(), names.iter().cloned());
             hosts.enrol(&enrolled)?;
-            say(&format!("enrolled {}", line(&enrolled)));
+            print_line(&format!("enrolled {}", line(&enrolled)));
         }
-        Command::List(place) => show(&Hosts::beside(&place.directory(config)?).all()?),
-        Command::Remove { host, place } => {
-            Hosts::beside(&place.directory(config)?).remove(host)?;
-            say(&format!("{host} is no longer enrolled"));
+        Command::List(location) => show(&EnrolledHosts::of_ca(&location.directory(config)?).all()?),
+        Command::Remove { host, location } => {
+            EnrolledHosts::of_ca(&location.directory(config)?).remove(host)?;
+            print_line(&format!("{host} is no longer enrolled"));
         }
     }
     Ok(())
 }
 
 #[expect(clippy::print_stdout, reason = "it is what was asked for")]
-fn show(hosts: &[Enrolled]) {
+fn show(hosts: &[EnrolledHost]) {
     for host in hosts {
         println!("{}", line(host));
     }
 }
 
-fn line(host: &Enrolled) -> String {
+fn line(host: &EnrolledHost) -> String {
     let names: Vec<_> = host.names().map(ToString::to_string).collect();
     format!("{}: {}", host.host(), names.join(" "))
 }

@@ -39,15 +39,15 @@ enum Command {
     Host(host::Command),
 }
 
-/// Where the authority is.
+/// Where the CA is.
 #[derive(Debug, clap::Args)]
-struct Place {
-    /// The authority's directory; the setting `console.ca_directory` of --config where it is not given.
+struct CaDirectory {
+    /// The CA's directory; the setting `console.ca_directory` of --config where it is not given.
     #[arg(long, value_name = "DIRECTORY")]
     directory: Option<PathBuf>,
 }
 
-impl Place {
+impl CaDirectory {
     fn directory(&self, config: Option<&Path>) -> Result<PathBuf, Failure> {
         if let Some(directory) = &self.directory {
             return Ok(directory.clone());
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("zun-api: {}", chain(error.as_ref())));
+            print_line(&format!("zun-api: {}", chain(error.as_ref())));
             ExitCode::FAILURE
         }
     }
@@ -80,7 +80,7 @@ fn serve(arguments: &Arguments) -> Result<(), Failure> {
     let settings: Settings = Sources::new(arguments.config.as_deref(), "ZUN_API").read()?;
     if arguments.check_config {
         check(&settings)?;
-        say("the settings are good");
+        print_line("the settings are good");
         return Ok(());
     }
     telemetry::init(&settings.log)?;
@@ -111,6 +111,6 @@ async fn run(settings: Settings) -> Result<(), Failure> {
 }
 
 #[expect(clippy::print_stderr, reason = "there is no log yet, and a person reads it")]
-fn say(words: &str) {
+fn print_line(words: &str) {
     eprintln!("{words}");
 }
