@@ -11,59 +11,60 @@ use zun_common::bus::Bus;
 use zun_common::notify::{Health, ServiceManager};
 use zun_common::shutdown::Tasks;
 
-/// Longer than the database's own patience, so that its words are heard.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
+/// Longer than the database's own patience, so that its errors are seen.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Between two looks, until it is ready.
-const UNTIL_READY: Duration = Duration::from_millis(500);
-const LARGEST_ANSWER: u64 = 16 << 10;
+const STARTUP_INTERVAL: Duration = Duration::from_millis(500);
+const MAX_RESPONSE: u64 = 16 << 10;
 
 /// Looks after a running zun-api.
 #[derive(Debug)]
-pub struct Doctor {
+pub struct HealthMonitor {
     address: SocketAddr,
     bus: Bus,
 }
 
-impl Doctor {
+impl HealthMonitor {
     pub(crate) const fn new(address: SocketAddr, bus: Bus) -> Self {
         Self { address, bus }
     }
 
     /// Tells the service manager of it until shutdown; often, until it is ready.
-    pub async fn tell(self, mut manager: ServiceManager, tasks: Tasks) {
+    pub async fn run(self, mut manager: ServiceManager, tasks: Tasks) {
         loop {
-            manager.notify(&self.look().await);
-            let pause = if manager.is_ready() { manager.period() } else { UNTIL_READY };
+            manager.notify(&self.check().await);
+            let pause = if manager.is_ready() { manager.period() } else { STARTUP_INTERVAL };
             if tasks.token().run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return;
             }
         }
     }
 
-    async fn look(&self) -> Health {
+    async fn check(&self) -> Health {
         let bus = self.bus.transport().is_serving();
-        let answers = matches!(timeout(ANSWERS_WITHIN, ask(self.address)).await, Ok(Ok(true)));
-        let words = match (answers, bus) {
+        let responds =
+            matches!(timeout(RESPONSE_TIMEOUT, responds(self.address)).await, Ok(Ok(true)));
+        let status = match (responds, bus) {
             (true, true) => format!("serves on {}", self.address),
             (true, false) => format!("serves on {}; the bus is not connected", self.address),
             (false, _) => "does not answer, or its database does not".to_owned(),
         };
-        Health { ready: answers && bus, alive: answers, status: words }
+        Health { ready: responds && bus, alive: responds, status }
     }
 }
 
 /// Whether the listener says that all is well: it, a worker behind it, and the database answer.
-async fn ask(address: SocketAddr) -> io::Result<bool> {
-    let mut stream = TcpStream::connect(from_here(address)).await?;
+async fn responds(address: SocketAddr) -> io::Result<bool> {
+    let mut stream = TcpStream::connect(dialable(address)).await?;
     let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     stream.write_all(request).await?;
-    let mut answer = Vec::new();
-    stream.take(LARGEST_ANSWER).read_to_end(&mut answer).await?;
-    Ok(answer.starts_with(b"HTTP/1.1 200 "))
+    let mut response = Vec::new();
+    stream.take(MAX_RESPONSE).read_to_end(&mut response).await?;
+    Ok(response.starts_with(b"HTTP/1.1 200 "))
 }
 
 /// An address that is listened on, as one that can be dialled.
-fn from_here(address: SocketAddr) -> SocketAddr {
+fn dialable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -79,39 +80,39 @@ mod tests {
 
     use super::*;
 
-    /// What is found at a listener that answers every question with this, or with nothing.
-    async fn found(answer: Option<&'static str>) -> Health {
+    /// What is found at a listener that answers every request with this, or with nothing.
+    async fn health_of(response: Option<&'static str>) -> Health {
         let tasks = Tasks::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let own = tasks.clone();
         tasks.spawn(async move {
             let (mut stream, _) = listener.accept().await.expect("asked");
-            let mut question = [0; 4096];
-            assert!(stream.read(&mut question).await.expect("read") > 0, "a question");
-            match answer {
-                Some(answer) => stream.write_all(answer.as_bytes()).await.expect("answered"),
+            let mut request = [0; 4096];
+            assert!(stream.read(&mut request).await.expect("read") > 0, "a request");
+            match response {
+                Some(response) => stream.write_all(response.as_bytes()).await.expect("answered"),
                 None => own.cancelled().await,
             }
         });
         let bus = connect(&BusSettings::at("memory://"), "zun-api", &tasks).expect("a bus");
-        let health = Doctor::new(address, bus).look().await;
+        let health = HealthMonitor::new(address, bus).check().await;
         tasks.cancel();
         health
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_lives_where_its_listener_says_that_all_is_well_and_nowhere_else() {
-        assert!(found(Some("HTTP/1.1 200 OK\r\n\r\n")).await.alive);
-        for answer in [Some("HTTP/1.1 503 Service Unavailable\r\n\r\n"), Some(""), None] {
-            let health = found(answer).await;
-            assert!(!health.alive && !health.ready, "{answer:?}: {health:?}");
+        assert!(health_of(Some("HTTP/1.1 200 OK\r\n\r\n")).await.alive);
+        for response in [Some("HTTP/1.1 503 Service Unavailable\r\n\r\n"), Some(""), None] {
+            let health = health_of(response).await;
+            assert!(!health.alive && !health.ready, "{response:?}: {health:?}");
         }
     }
 
     #[test]
     fn a_listener_on_all_addresses_is_asked_over_the_loopback() {
-        let asked = |text: &str| from_here(text.parse().expect("an address")).to_string();
+        let asked = |text: &str| dialable(text.parse().expect("an address")).to_string();
         assert_eq!(asked("0.0.0.0:9517"), "127.0.0.1:9517");
         assert_eq!(asked("[::]:9517"), "[::1]:9517");
         assert_eq!(asked("192.0.2.7:9517"), "192.0.2.7:9517");

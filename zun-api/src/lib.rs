@@ -14,5 +14,5 @@ mod service;
 pub mod settings;
 mod wait;
 
-pub use health::Doctor;
+pub use health::HealthMonitor;
 pub use service::{DbFailure, Service, StartError, check};

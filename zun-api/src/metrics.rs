@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 
 /// One kind of answered request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Answered {
+pub(crate) struct RequestLabels {
     /// The method; `other` for those that no route has.
     pub(crate) method: &'static str,
     /// The pattern of the route, never the path.
@@ -34,16 +34,16 @@ pub(crate) enum ReportOutcome {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Reported {
+struct ReportLabels {
     outcome: ReportOutcome,
 }
 
 /// All that is counted.
 pub(crate) struct Metrics {
     registry: Registry,
-    requests: Family<Answered, Counter>,
+    requests: Family<RequestLabels, Counter>,
     durations: Histogram,
-    reports: Family<Reported, Counter>,
+    reports: Family<ReportLabels, Counter>,
     pub(crate) heartbeats: Counter,
     pub(crate) unknown_containers: Counter,
     pub(crate) grants: Counter,
@@ -91,7 +91,7 @@ impl Metrics {
     }
 
     /// Counts an answer. One that waited for a status says nothing of our speed.
-    pub(crate) fn answered(&self, kind: &Answered, took: Option<Duration>) {
+    pub(crate) fn count_request(&self, kind: &RequestLabels, took: Option<Duration>) {
         self.requests.get_or_create(kind).inc();
         if let Some(took) = took {
             self.durations.observe(took.as_secs_f64());
@@ -99,8 +99,8 @@ impl Metrics {
     }
 
     /// Counts a report.
-    pub(crate) fn reported(&self, outcome: ReportOutcome) {
-        self.reports.get_or_create(&Reported { outcome }).inc();
+    pub(crate) fn count_report(&self, outcome: ReportOutcome) {
+        self.reports.get_or_create(&ReportLabels { outcome }).inc();
     }
 
     /// All, as text.

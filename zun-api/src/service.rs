@@ -16,14 +16,14 @@ use crate::app::App;
 use crate::auth::{AuthError, Authenticator};
 use crate::ca::{CaError, CertificateAuthority};
 use crate::db::{Db, DbError};
-use crate::health::Doctor;
+use crate::health::HealthMonitor;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::wait::Hub;
 use crate::{http, reports};
 
 /// For what is left behind answered requests, once the listener is closed.
-const AFTERWARDS: Duration = Duration::from_secs(5);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why zun-api does not start.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +62,7 @@ pub struct Service {
     bus: Bus,
     closing: CancellationToken,
     listener: Tasks,
-    leftovers: Tasks,
+    background: Tasks,
     consumers: Tasks,
     drain: Duration,
 }
@@ -85,7 +85,7 @@ impl Service {
         let ca = load_ca(&settings)?;
         let db = Db::open(&settings.database).await.map_err(DbFailure)?;
         let closing = tasks.token().child_token();
-        let (listener, leftovers, consumers) = (tasks.child(), tasks.child(), tasks.child());
+        let (listener, background, consumers) = (tasks.child(), tasks.child(), tasks.child());
         let app = Arc::new(App {
             authenticator,
             metrics: Metrics::new(),
@@ -93,22 +93,22 @@ impl Service {
             db,
             bus,
             ca,
-            tasks: leftovers.clone(),
+            tasks: background.clone(),
             closing: closing.clone(),
             settings,
         });
         reports::serve(&app, &consumers).await?;
-        app.dispatch_leftovers().await.map_err(DbFailure)?;
-        let asked = app.settings.http.listen;
+        app.redispatch_pending().await.map_err(DbFailure)?;
+        let requested = app.settings.http.listen;
         let address = http::serve(&app, &listener).map_err(|cause| {
             consumers.cancel();
-            leftovers.cancel();
-            StartError::Listen { address: asked, cause }
+            background.cancel();
+            StartError::Listen { address: requested, cause }
         })?;
         let drain = Duration::from_secs(app.settings.http.drain);
         tracing::info!("zun-api listens on {address}");
         let bus = app.bus.clone();
-        Ok(Self { address, bus, closing, listener, leftovers, consumers, drain })
+        Ok(Self { address, bus, closing, listener, background, consumers, drain })
     }
 
     /// Where it listens.
@@ -117,8 +117,8 @@ impl Service {
     }
 
     /// Who looks after it.
-    pub fn doctor(&self) -> Doctor {
-        Doctor::new(self.address, self.bus.clone())
+    pub fn health_monitor(&self) -> HealthMonitor {
+        HealthMonitor::new(self.address, self.bus.clone())
     }
 
     /// Stops it in order. Ends when all has ended, or the time for it is over.
@@ -126,13 +126,17 @@ impl Service {
         self.closing.cancel();
         // A little longer than actix gives its connections, so that it is actix that cuts them.
         let listener = self.listener.finish(self.drain + Duration::from_secs(1)).await;
-        let leftovers = self.leftovers.finish(AFTERWARDS).await;
-        let consumers = self.consumers.finish(AFTERWARDS).await;
-        say_stopped(&[("listener", listener), ("leftovers", leftovers), ("consumers", consumers)]);
+        let background = self.background.finish(DRAIN_TIMEOUT).await;
+        let consumers = self.consumers.finish(DRAIN_TIMEOUT).await;
+        log_stopped(&[
+            ("listener", listener),
+            ("background", background),
+            ("consumers", consumers),
+        ]);
     }
 }
 
-fn say_stopped(ended: &[(&str, bool)]) {
+fn log_stopped(ended: &[(&str, bool)]) {
     let left: Vec<_> = ended.iter().filter(|(_, ended)| !ended).map(|(name, _)| *name).collect();
     tracing::info!(left = %left.join(", "), "zun-api has stopped");
 }

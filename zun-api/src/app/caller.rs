@@ -16,7 +16,7 @@ pub(crate) struct Caller {
 
 /// What only administrators may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Right {
+pub(crate) enum Permission {
     SeeAllProjects,
     SeeHosts,
     SeeServices,
@@ -26,7 +26,7 @@ pub(crate) enum Right {
     ExecutePrivileged,
 }
 
-impl Right {
+impl Permission {
     /// The name in Zun's policy.
     pub(crate) const fn policy(self) -> &'static str {
         match self {
@@ -43,17 +43,17 @@ impl Right {
 
 impl Caller {
     /// Refuses those who may not.
-    pub(crate) fn require(&self, right: Right) -> Result<(), AppError> {
-        if self.identity.is_admin() { Ok(()) } else { Err(AppError::Forbidden(right)) }
+    pub(crate) fn require(&self, permission: Permission) -> Result<(), AppError> {
+        if self.identity.is_admin() { Ok(()) } else { Err(AppError::Forbidden(permission)) }
     }
 
     /// What is this caller's own.
-    pub(crate) fn own(&self) -> Scope {
+    pub(crate) fn own_scope(&self) -> Scope {
         Scope::Project(self.identity.project.clone())
     }
 
     /// What this caller can name.
-    pub(crate) fn reach(&self) -> Scope {
-        if self.identity.is_admin() { Scope::All } else { self.own() }
+    pub(crate) fn visible_scope(&self) -> Scope {
+        if self.identity.is_admin() { Scope::All } else { self.own_scope() }
     }
 }

@@ -4,7 +4,7 @@ use zun_common::bus::CallError;
 use zun_common::id::{ContainerId, HostName};
 use zun_common::status::{Action, Status};
 
-use super::Right;
+use super::Permission;
 use crate::ca::CaError;
 use crate::db::DbError;
 use crate::wait::Crowded;
@@ -12,7 +12,7 @@ use crate::wait::Crowded;
 /// A value of a request that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("Invalid input for field '{field}'. Value: '{value}'. It must be {rule}.")]
-pub(crate) struct Invalid {
+pub(crate) struct InvalidField {
     pub(crate) field: String,
     /// Cut to 80 characters.
     pub(crate) value: String,
@@ -20,7 +20,7 @@ pub(crate) struct Invalid {
     pub(crate) rule: String,
 }
 
-impl Invalid {
+impl InvalidField {
     pub(crate) fn new(field: &str, value: &str, rule: impl Into<String>) -> Self {
         Self { field: field.to_owned(), value: value.chars().take(80).collect(), rule: rule.into() }
     }
@@ -30,7 +30,7 @@ impl Invalid {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AppError {
     #[error("{0}")]
-    Invalid(Invalid),
+    InvalidField(InvalidField),
     #[error("{0}")]
     Malformed(String),
     #[error("Unknown parameters: {0}")]
@@ -40,35 +40,35 @@ pub(crate) enum AppError {
     #[error("The request you have made requires authentication.")]
     Unauthenticated,
     #[error("Policy doesn't allow {} to be performed.", .0.policy())]
-    Forbidden(Right),
+    Forbidden(Permission),
     #[error("Not Found")]
-    NoRoute,
+    RouteNotFound,
     #[error("Container {0} could not be found.")]
-    NoContainer(String),
+    ContainerNotFound(String),
     #[error("Marker {0} could not be found.")]
-    NoMarker(ContainerId),
+    MarkerNotFound(ContainerId),
     #[error("Host {0} could not be found.")]
-    NoHost(String),
+    HostNotFound(String),
     #[error(
         "Multiple containers exist with the name '{0}'. Please use the container uuid instead."
     )]
-    Ambiguous(String),
+    AmbiguousName(String),
     #[error("A container with the name '{0}' already exists.")]
     NameTaken(String),
     #[error("Cannot {action} container {id} in {status} state")]
-    WrongState { action: Action, id: ContainerId, status: Status },
+    WrongStatus { action: Action, id: ContainerId, status: Status },
     #[error("Cannot {action} container {id}: it was never placed on a host")]
-    Unplaced { action: Action, id: ContainerId },
+    NotScheduled { action: Action, id: ContainerId },
     #[error("The container's host cannot give it so much. {0}")]
-    NoRoom(String),
+    InsufficientResources(String),
     #[error("Host {host} is down: {why}")]
     HostDown { host: HostName, why: String },
     #[error("The client speaks none of the offered console protocols: {0}")]
     NoCommonProtocol(&'static str),
     #[error("{what} is not offered here: the setting `{setting}` is not set")]
-    NotOffered { what: &'static str, setting: &'static str },
+    NotConfigured { what: &'static str, setting: &'static str },
     #[error("Host {host} offers no console: {why}")]
-    NoConsole { host: HostName, why: String },
+    ConsoleUnavailable { host: HostName, why: String },
     #[error("the agent of host {host} did not do it")]
     Agent {
         host: HostName,
@@ -80,25 +80,25 @@ pub(crate) enum AppError {
     #[error("the database failed")]
     Db(#[from] DbError),
     #[error("Too many requests wait already; try again in a second.")]
-    Waiters(#[from] Crowded),
+    TooManyWaiters(#[from] Crowded),
     #[error("Too many requests at a time; try again in a second.")]
-    Requests,
+    TooManyRequests,
     #[error("The service is stopping; try again in a second.")]
-    Closing,
+    ShuttingDown,
     #[error("The body is larger than {0} bytes.")]
-    LargeBody(usize),
+    BodyTooLarge(usize),
     #[error("The request line and headers are larger than {0} bytes.")]
-    LargeHead(usize),
+    HeadersTooLarge(usize),
     #[error("The body did not arrive in {0} seconds.")]
-    SlowBody(u64),
+    BodyTimeout(u64),
     #[error("The content type must be application/json.")]
-    MediaType,
+    UnsupportedMediaType,
     #[error("{0}")]
-    Version(String),
+    UnsupportedVersion(String),
 }
 
-impl From<Invalid> for AppError {
-    fn from(invalid: Invalid) -> Self {
-        Self::Invalid(invalid)
+impl From<InvalidField> for AppError {
+    fn from(invalid: InvalidField) -> Self {
+        Self::InvalidField(invalid)
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::{NaiveDateTime, Utc};
 use zun_common::id::HostName;
 
-use super::{App, AppError, Caller, Right};
+use super::{App, AppError, Caller, Permission};
 use crate::db::host::{Liveness, Record, Usage};
 use crate::db::{Conn, DbError, host};
 use crate::scheduler::HostView;
@@ -13,8 +13,8 @@ use crate::scheduler::HostView;
 impl App {
     /// All hosts and what is claimed on each.
     pub(crate) async fn hosts(&self, caller: &Caller) -> Result<Vec<(Record, Usage)>, AppError> {
-        caller.require(Right::SeeHosts)?;
-        Ok(self.db.run(described).await?)
+        caller.require(Permission::SeeHosts)?;
+        Ok(self.db.run(with_usage).await?)
     }
 
     /// One host, by its name or its identifier.
@@ -28,12 +28,12 @@ impl App {
         hosts
             .into_iter()
             .find(named)
-            .ok_or_else(|| AppError::NoHost(ident.chars().take(80).collect()))
+            .ok_or_else(|| AppError::HostNotFound(ident.chars().take(80).collect()))
     }
 
     /// All agents.
     pub(crate) async fn services(&self, caller: &Caller) -> Result<Vec<Record>, AppError> {
-        caller.require(Right::SeeServices)?;
+        caller.require(Permission::SeeServices)?;
         Ok(self.db.run(host::all).await?)
     }
 
@@ -52,7 +52,7 @@ impl App {
     }
 }
 
-fn described(conn: &mut Conn) -> Result<Vec<(Record, Usage)>, DbError> {
+fn with_usage(conn: &mut Conn) -> Result<Vec<(Record, Usage)>, DbError> {
     let hosts = host::all(conn)?;
     let mut usage = host::usage(conn)?;
     Ok(hosts

@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use zun_common::bus::Bus;
 use zun_common::shutdown::Tasks;
 
-pub(crate) use caller::{Caller, Right};
-pub(crate) use error::{AppError, Invalid};
+pub(crate) use caller::{Caller, Permission};
+pub(crate) use error::{AppError, InvalidField};
 
 use crate::auth::Authenticator;
 use crate::ca::CertificateAuthority;

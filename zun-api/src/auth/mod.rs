@@ -28,12 +28,12 @@ impl Identity {
 pub enum AuthError {
     /// The strategy `token` without a file.
     #[error("auth.token_file is missing: the strategy `token` needs it")]
-    NoTokenFile,
+    MissingTokenFile,
     /// The strategy `none` on an address that others can reach.
     #[error(
         "auth.strategy `none` lets everybody in, so http.listen must be a loopback address, not {0}"
     )]
-    OpenToAll(std::net::SocketAddr),
+    NotLoopback(std::net::SocketAddr),
     /// The token file cannot be used.
     #[error("the token file {path} cannot be used")]
     TokenFile {
@@ -41,7 +41,7 @@ pub enum AuthError {
         path: std::path::PathBuf,
         /// Why.
         #[source]
-        cause: token::BadTokenFile,
+        cause: token::TokenFileError,
     },
 }
 
@@ -50,7 +50,7 @@ pub(crate) enum Authenticator {
     /// By bearer token.
     Token(TokenFile),
     /// Everybody is this one.
-    Nobody(Identity),
+    Anonymous(Identity),
 }
 
 impl Authenticator {
@@ -58,12 +58,12 @@ impl Authenticator {
     pub(crate) fn new(settings: &Settings) -> Result<Self, AuthError> {
         match settings.auth.strategy {
             Strategy::Token => {
-                let path = settings.auth.token_file.as_ref().ok_or(AuthError::NoTokenFile)?;
+                let path = settings.auth.token_file.as_ref().ok_or(AuthError::MissingTokenFile)?;
                 TokenFile::read(path)
                     .map(Self::Token)
                     .map_err(|cause| AuthError::TokenFile { path: path.clone(), cause })
             }
-            Strategy::None => open_to_all(&settings.http).map(Self::Nobody),
+            Strategy::None => anonymous_admin(&settings.http).map(Self::Anonymous),
         }
     }
 
@@ -71,14 +71,14 @@ impl Authenticator {
     pub(crate) fn identify(&self, token: Option<&str>) -> Option<Identity> {
         match self {
             Self::Token(file) => file.identify(token?),
-            Self::Nobody(identity) => Some(identity.clone()),
+            Self::Anonymous(identity) => Some(identity.clone()),
         }
     }
 }
 
-fn open_to_all(settings: &HttpSettings) -> Result<Identity, AuthError> {
+fn anonymous_admin(settings: &HttpSettings) -> Result<Identity, AuthError> {
     if !settings.listen.ip().is_loopback() {
-        return Err(AuthError::OpenToAll(settings.listen));
+        return Err(AuthError::NotLoopback(settings.listen));
     }
     Ok(Identity {
         user: "admin".parse().expect("a valid user"),
@@ -97,11 +97,14 @@ mod tests {
         settings.auth.strategy = Strategy::None;
         assert!(Authenticator::new(&settings).is_ok());
         settings.http.listen = "0.0.0.0:9517".parse().unwrap();
-        assert!(matches!(Authenticator::new(&settings), Err(AuthError::OpenToAll(_))));
+        assert!(matches!(Authenticator::new(&settings), Err(AuthError::NotLoopback(_))));
     }
 
     #[test]
     fn the_default_is_token_and_asks_for_its_file() {
-        assert!(matches!(Authenticator::new(&Settings::default()), Err(AuthError::NoTokenFile)));
+        assert!(matches!(
+            Authenticator::new(&Settings::default()),
+            Err(AuthError::MissingTokenFile)
+        ));
     }
 }

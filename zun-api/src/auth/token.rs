@@ -14,36 +14,36 @@ use zun_common::id::{ProjectId, UserId};
 
 use super::Identity;
 
-/// How often the file is looked at, at most.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often the file is checked, at most.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A token file that cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum BadTokenFile {
+pub enum TokenFileError {
     /// It cannot be read.
     #[error("it cannot be read")]
     Unreadable(#[from] std::io::Error),
     /// Others than its owner can read it.
     #[error("its mode is {0:o}; only its owner may read it (0600)")]
-    TooOpen(u32),
+    InsecureMode(u32),
     /// It is not of the right form.
     #[error("it is not of the form `[[token]]` with sha256, user, project and roles")]
-    Form(#[from] toml::de::Error),
+    Malformed(#[from] toml::de::Error),
     /// A hash is not one.
     #[error("the sha256 of the token of user {0} is not 64 hexadecimal digits")]
-    Hash(UserId),
+    InvalidHash(UserId),
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
-    token: Vec<Line>,
+    token: Vec<TokenEntry>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+struct TokenEntry {
     sha256: String,
     user: UserId,
     project: ProjectId,
@@ -53,13 +53,13 @@ struct Line {
 
 /// Tells one state of the file from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+struct FileVersion {
     inode: u64,
     length: u64,
     changed: (i64, i64),
 }
 
-impl Stamp {
+impl FileVersion {
     fn of(metadata: &Metadata) -> Self {
         Self {
             inode: metadata.ino(),
@@ -71,8 +71,8 @@ impl Stamp {
 
 struct Loaded {
     tokens: Vec<([u8; 32], Identity)>,
-    stamp: Option<Stamp>,
-    looked: Instant,
+    version: Option<FileVersion>,
+    checked_at: Instant,
 }
 
 /// The tokens of a file.
@@ -83,9 +83,9 @@ pub(crate) struct TokenFile {
 
 impl TokenFile {
     /// Reads the file.
-    pub(crate) fn read(path: &Path) -> Result<Self, BadTokenFile> {
-        let (tokens, stamp) = load(path)?;
-        let loaded = Loaded { tokens, stamp: Some(stamp), looked: Instant::now() };
+    pub(crate) fn read(path: &Path) -> Result<Self, TokenFileError> {
+        let (tokens, version) = load(path)?;
+        let loaded = Loaded { tokens, version: Some(version), checked_at: Instant::now() };
         Ok(Self { path: path.to_owned(), loaded: Mutex::new(loaded) })
     }
 
@@ -93,7 +93,7 @@ impl TokenFile {
     pub(crate) fn identify(&self, token: &str) -> Option<Identity> {
         let presented: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let mut loaded = self.loaded.lock().expect("nobody panics with this lock");
-        self.look_again(&mut loaded);
+        self.reload_if_changed(&mut loaded);
         let mut found = None;
         for (hash, identity) in &loaded.tokens {
             if bool::from(hash.ct_eq(&presented)) {
@@ -105,33 +105,33 @@ impl TokenFile {
 
     /// A file that has become unusable is told of once, and lets nobody in until it is mended: somebody
     /// may have been about to take a token away.
-    fn look_again(&self, loaded: &mut Loaded) {
-        if loaded.looked.elapsed() < LOOK {
+    fn reload_if_changed(&self, loaded: &mut Loaded) {
+        if loaded.checked_at.elapsed() < CHECK_INTERVAL {
             return;
         }
-        loaded.looked = Instant::now();
-        let stamp = std::fs::metadata(&self.path).ok().map(|metadata| Stamp::of(&metadata));
-        if stamp.is_some() && stamp == loaded.stamp {
+        loaded.checked_at = Instant::now();
+        let version = std::fs::metadata(&self.path).ok().map(|metadata| FileVersion::of(&metadata));
+        if version.is_some() && version == loaded.version {
             return;
         }
         match load(&self.path) {
-            Ok((tokens, stamp)) => {
+            Ok((tokens, version)) => {
                 tracing::info!("the token file {} was read again", self.path.display());
                 loaded.tokens = tokens;
-                loaded.stamp = Some(stamp);
+                loaded.version = Some(version);
             }
             Err(error) => {
                 if !loaded.tokens.is_empty() {
-                    nobody_gets_in(&self.path, &error);
+                    log_unusable(&self.path, &error);
                 }
                 loaded.tokens.clear();
-                loaded.stamp = None;
+                loaded.version = None;
             }
         }
     }
 }
 
-fn nobody_gets_in(path: &Path, error: &BadTokenFile) {
+fn log_unusable(path: &Path, error: &TokenFileError) {
     tracing::error!(
         error = %chain(error),
         "the token file {} cannot be used: nobody is let in", path.display()
@@ -140,20 +140,20 @@ fn nobody_gets_in(path: &Path, error: &BadTokenFile) {
 
 type Tokens = Vec<([u8; 32], Identity)>;
 
-fn load(path: &Path) -> Result<(Tokens, Stamp), BadTokenFile> {
+fn load(path: &Path) -> Result<(Tokens, FileVersion), TokenFileError> {
     let metadata = std::fs::metadata(path)?;
     let mode = metadata.mode() & 0o777;
     if mode & 0o077 != 0 {
-        return Err(BadTokenFile::TooOpen(mode));
+        return Err(TokenFileError::InsecureMode(mode));
     }
     let file: File = toml::from_str(&std::fs::read_to_string(path)?)?;
     let tokens = file.token.into_iter().map(parse).collect::<Result<_, _>>()?;
-    Ok((tokens, Stamp::of(&metadata)))
+    Ok((tokens, FileVersion::of(&metadata)))
 }
 
-fn parse(line: Line) -> Result<([u8; 32], Identity), BadTokenFile> {
-    let Line { sha256, user, project, roles } = line;
-    let Some(hash) = unhex(&sha256) else { return Err(BadTokenFile::Hash(user)) };
+fn parse(line: TokenEntry) -> Result<([u8; 32], Identity), TokenFileError> {
+    let TokenEntry { sha256, user, project, roles } = line;
+    let Some(hash) = unhex(&sha256) else { return Err(TokenFileError::InvalidHash(user)) };
     Ok((hash, Identity { user, project, roles }))
 }
 
@@ -193,8 +193,9 @@ mod tests {
         file
     }
 
-    fn a_second_ago(tokens: &TokenFile) {
-        tokens.loaded.lock().unwrap().looked = Instant::now().checked_sub(LOOK).unwrap();
+    fn expire_check(tokens: &TokenFile) {
+        tokens.loaded.lock().unwrap().checked_at =
+            Instant::now().checked_sub(CHECK_INTERVAL).unwrap();
     }
 
     #[test]
@@ -214,7 +215,7 @@ mod tests {
         let tokens = TokenFile::read(file.path()).unwrap();
         file.as_file_mut().set_len(0).unwrap();
         std::fs::write(file.path(), line("brand-new", "ann-marie")).unwrap();
-        a_second_ago(&tokens);
+        expire_check(&tokens);
         assert!(tokens.identify("brand-new").is_some());
         assert!(tokens.identify("old").is_none());
     }
@@ -224,10 +225,10 @@ mod tests {
         let file = file(&line("token", "ann"));
         let tokens = TokenFile::read(file.path()).unwrap();
         std::fs::write(file.path(), "[[token]]\nsha256 = 'xyz'").unwrap();
-        a_second_ago(&tokens);
+        expire_check(&tokens);
         assert!(tokens.identify("token").is_none());
         std::fs::write(file.path(), line("token", "ann")).unwrap();
-        a_second_ago(&tokens);
+        expire_check(&tokens);
         assert!(tokens.identify("token").is_some());
     }
 
@@ -235,12 +236,12 @@ mod tests {
     fn a_file_that_others_can_read_is_refused() {
         let file = file(&line("token", "ann"));
         std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(TokenFile::read(file.path()), Err(BadTokenFile::TooOpen(0o644))));
+        assert!(matches!(TokenFile::read(file.path()), Err(TokenFileError::InsecureMode(0o644))));
     }
 
     #[test]
     fn a_hash_of_another_length_is_refused() {
         let file = file("[[token]]\nsha256 = 'abcd'\nuser = 'u'\nproject = 'p'");
-        assert!(matches!(TokenFile::read(file.path()), Err(BadTokenFile::Hash(_))));
+        assert!(matches!(TokenFile::read(file.path()), Err(TokenFileError::InvalidHash(_))));
     }
 }

@@ -17,30 +17,30 @@ use crate::ca::CaError;
 
 /// A refusal as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Shown {
+pub(super) struct ErrorResponse {
     pub(super) status: StatusCode,
     pub(super) code: &'static str,
-    pub(super) words: String,
+    pub(super) message: String,
     /// Seconds after which another try makes sense.
-    pub(super) retry: Option<u32>,
+    pub(super) retry_after: Option<u32>,
 }
 
-impl Shown {
+impl ErrorResponse {
     fn new(status: StatusCode, code: &'static str, words: &impl ToString) -> Self {
-        Self { status, code, words: words.to_string(), retry: None }
+        Self { status, code, message: words.to_string(), retry_after: None }
     }
 
-    fn again(status: StatusCode, code: &'static str, words: &impl ToString) -> Self {
-        Self { retry: Some(1), ..Self::new(status, code, words) }
+    fn retryable(status: StatusCode, code: &'static str, words: &impl ToString) -> Self {
+        Self { retry_after: Some(1), ..Self::new(status, code, words) }
     }
 
-    fn defect() -> Self {
+    fn internal() -> Self {
         let words = "Something went wrong here; the log of zun-api has it under this request's id.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "container.internal-error", &words)
     }
 
     /// An answer of actix itself, which has no error of ours.
-    pub(super) fn bare(status: StatusCode) -> Self {
+    pub(super) fn from_status(status: StatusCode) -> Self {
         let words = status.canonical_reason().unwrap_or("Refused");
         let code = if status.is_server_error() {
             "container.internal-error"
@@ -57,8 +57,8 @@ impl Shown {
                 request_id: request.to_string(),
                 code: self.code.to_owned(),
                 status: self.status.as_u16(),
-                title: self.words.clone(),
-                detail: self.words.clone(),
+                title: self.message.clone(),
+                detail: self.message.clone(),
                 links: Vec::new(),
             }],
         }
@@ -66,106 +66,120 @@ impl Shown {
 }
 
 /// The map.
-pub(super) fn shown(error: &AppError) -> Shown {
+pub(super) fn error_response(error: &AppError) -> ErrorResponse {
     use StatusCode as Http;
-    let new = |status, code| Shown::new(status, code, error);
+    let new = |status, code| ErrorResponse::new(status, code, error);
     match error {
-        AppError::Invalid(_) | AppError::UnknownField(_) | AppError::Malformed(_) => {
+        AppError::InvalidField(_) | AppError::UnknownField(_) | AppError::Malformed(_) => {
             new(Http::BAD_REQUEST, "container.schema-validation-error")
         }
         AppError::UnknownParameters(_) => new(Http::BAD_REQUEST, "container.unknown-parameters"),
         AppError::NoCommonProtocol(_) => new(Http::BAD_REQUEST, "container.invalid-value"),
         AppError::Unauthenticated => new(Http::UNAUTHORIZED, "container.unauthorized"),
         AppError::Forbidden(_) => new(Http::FORBIDDEN, "container.policy-not-authorized"),
-        AppError::NoRoute => new(Http::NOT_FOUND, "container.not-found"),
-        AppError::NoContainer(_) | AppError::NoMarker(_) => {
+        AppError::RouteNotFound => new(Http::NOT_FOUND, "container.not-found"),
+        AppError::ContainerNotFound(_) | AppError::MarkerNotFound(_) => {
             new(Http::NOT_FOUND, "container.container-not-found")
         }
-        AppError::NoHost(_) => new(Http::NOT_FOUND, "container.requested-host-not-found"),
-        AppError::Ambiguous(_) | AppError::NameTaken(_) | AppError::NoRoom(_) => {
-            new(Http::CONFLICT, "container.conflict")
-        }
-        AppError::WrongState { .. } | AppError::Unplaced { .. } => {
+        AppError::HostNotFound(_) => new(Http::NOT_FOUND, "container.requested-host-not-found"),
+        AppError::AmbiguousName(_)
+        | AppError::NameTaken(_)
+        | AppError::InsufficientResources(_) => new(Http::CONFLICT, "container.conflict"),
+        AppError::WrongStatus { .. } | AppError::NotScheduled { .. } => {
             new(Http::CONFLICT, "container.invalid-state-exception")
         }
         AppError::HostDown { .. } => new(Http::SERVICE_UNAVAILABLE, "container.host-not-up"),
-        AppError::NotOffered { .. } => new(Http::NOT_IMPLEMENTED, "container.not-offered"),
-        AppError::NoConsole { .. } => new(Http::SERVICE_UNAVAILABLE, "container.no-console"),
+        AppError::NotConfigured { .. } => new(Http::NOT_IMPLEMENTED, "container.not-offered"),
+        AppError::ConsoleUnavailable { .. } => {
+            new(Http::SERVICE_UNAVAILABLE, "container.no-console")
+        }
         AppError::Agent { host, cause } => agent(host, cause),
         AppError::Ca(CaError::Request(bad)) => {
             let words = format!("Invalid input for field 'csr'. {}", chain(bad));
-            Shown::new(Http::BAD_REQUEST, "container.schema-validation-error", &words)
+            ErrorResponse::new(Http::BAD_REQUEST, "container.schema-validation-error", &words)
         }
-        AppError::Ca(_) | AppError::Db(_) => Shown::defect(),
-        AppError::Waiters(_) | AppError::Requests | AppError::Closing => {
-            Shown::again(Http::SERVICE_UNAVAILABLE, "container.busy", error)
+        AppError::Ca(_) | AppError::Db(_) => ErrorResponse::internal(),
+        AppError::TooManyWaiters(_) | AppError::TooManyRequests | AppError::ShuttingDown => {
+            ErrorResponse::retryable(Http::SERVICE_UNAVAILABLE, "container.busy", error)
         }
-        AppError::LargeBody(_) => new(Http::PAYLOAD_TOO_LARGE, "container.body-too-large"),
-        AppError::LargeHead(_) => {
+        AppError::BodyTooLarge(_) => new(Http::PAYLOAD_TOO_LARGE, "container.body-too-large"),
+        AppError::HeadersTooLarge(_) => {
             new(Http::REQUEST_HEADER_FIELDS_TOO_LARGE, "container.head-too-large")
         }
-        AppError::SlowBody(_) => new(Http::REQUEST_TIMEOUT, "container.timeout"),
-        AppError::MediaType => {
+        AppError::BodyTimeout(_) => new(Http::REQUEST_TIMEOUT, "container.timeout"),
+        AppError::UnsupportedMediaType => {
             new(Http::UNSUPPORTED_MEDIA_TYPE, "container.unsupported-media-type")
         }
-        AppError::Version(_) => new(Http::NOT_ACCEPTABLE, "zun.microversion-unsupported"),
+        AppError::UnsupportedVersion(_) => {
+            new(Http::NOT_ACCEPTABLE, "zun.microversion-unsupported")
+        }
     }
 }
 
-fn agent(host: &HostName, cause: &CallError) -> Shown {
+fn agent(host: &HostName, cause: &CallError) -> ErrorResponse {
     match cause {
         CallError::Refused { problem, .. } => refused(host, problem),
-        CallError::NoSuchHost { .. } => Shown::new(
+        CallError::NoSuchHost { .. } => ErrorResponse::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "container.host-not-up",
             &format!("Host {host} takes no messages: its agent never came up."),
         ),
-        CallError::NoReply { .. } => Shown::new(
+        CallError::NoReply { .. } => ErrorResponse::new(
             StatusCode::GATEWAY_TIMEOUT,
             "container.host-silent",
             &format!("Host {host} did not answer in time; the work may still happen."),
         ),
-        CallError::Bus { .. } => Shown::again(
+        CallError::Bus { .. } => ErrorResponse::retryable(
             StatusCode::SERVICE_UNAVAILABLE,
             "container.bus-down",
             &format!("Host {host} could not be told: the message bus is not reachable."),
         ),
-        CallError::Malformed { .. } => Shown::defect(),
+        CallError::Malformed { .. } => ErrorResponse::internal(),
     }
 }
 
 /// What an agent's refusal means to a client.
-fn refused(host: &HostName, problem: &Problem) -> Shown {
+fn refused(host: &HostName, problem: &Problem) -> ErrorResponse {
     use StatusCode as Http;
     match problem.code {
-        Code::BadRequest => Shown::new(Http::BAD_REQUEST, "container.invalid-value", problem),
-        Code::NotFound => Shown::new(Http::NOT_FOUND, "container.resource-not-found", problem),
-        Code::Conflict => Shown::new(Http::CONFLICT, "container.conflict", problem),
-        Code::Busy | Code::Closing => {
-            Shown::again(Http::SERVICE_UNAVAILABLE, "container.busy", problem)
+        Code::BadRequest => {
+            ErrorResponse::new(Http::BAD_REQUEST, "container.invalid-value", problem)
         }
-        Code::Expired => Shown::again(Http::GATEWAY_TIMEOUT, "container.host-silent", problem),
+        Code::NotFound => {
+            ErrorResponse::new(Http::NOT_FOUND, "container.resource-not-found", problem)
+        }
+        Code::Conflict => ErrorResponse::new(Http::CONFLICT, "container.conflict", problem),
+        Code::Busy | Code::Closing => {
+            ErrorResponse::retryable(Http::SERVICE_UNAVAILABLE, "container.busy", problem)
+        }
+        Code::Expired => {
+            ErrorResponse::retryable(Http::GATEWAY_TIMEOUT, "container.host-silent", problem)
+        }
         Code::UnknownMethod | Code::Unsupported => {
             let words = format!("The agent of host {host} is older and cannot do this.");
-            Shown::new(Http::NOT_IMPLEMENTED, "container.not-offered", &words)
+            ErrorResponse::new(Http::NOT_IMPLEMENTED, "container.not-offered", &words)
         }
-        Code::TooLarge => Shown::new(Http::PAYLOAD_TOO_LARGE, "container.body-too-large", problem),
-        Code::Forbidden => Shown::new(Http::FORBIDDEN, "container.policy-not-authorized", problem),
+        Code::TooLarge => {
+            ErrorResponse::new(Http::PAYLOAD_TOO_LARGE, "container.body-too-large", problem)
+        }
+        Code::Forbidden => {
+            ErrorResponse::new(Http::FORBIDDEN, "container.policy-not-authorized", problem)
+        }
         Code::NoConsole => {
             let words = format!("Host {host} offers no console: {problem}");
-            Shown::new(Http::SERVICE_UNAVAILABLE, "container.no-console", &words)
+            ErrorResponse::new(Http::SERVICE_UNAVAILABLE, "container.no-console", &words)
         }
-        Code::Engine => Shown::new(Http::BAD_GATEWAY, "container.docker-error", problem),
+        Code::Engine => ErrorResponse::new(Http::BAD_GATEWAY, "container.docker-error", problem),
         Code::EngineDown => {
-            Shown::again(Http::SERVICE_UNAVAILABLE, "container.engine-down", problem)
+            ErrorResponse::retryable(Http::SERVICE_UNAVAILABLE, "container.engine-down", problem)
         }
-        Code::Internal | Code::Unknown => Shown::defect(),
+        Code::Internal | Code::Unknown => ErrorResponse::internal(),
     }
 }
 
 impl ResponseError for AppError {
     fn status_code(&self) -> StatusCode {
-        shown(self).status
+        error_response(self).status
     }
 
     /// Bare: `edge.rs` writes the body, since it knows the request's id.
@@ -204,7 +218,7 @@ mod tests {
             .into_iter()
             .map(|code| {
                 let shown = refused(&host, &Problem::new(code, "its words"));
-                format!("{code:?}: {} {} {}", shown.status.as_u16(), shown.code, shown.words)
+                format!("{code:?}: {} {} {}", shown.status.as_u16(), shown.code, shown.message)
             })
             .collect();
         insta::assert_snapshot!(table.join("\n"), @r"
@@ -232,6 +246,6 @@ mod tests {
         let route = Route::Commands(host.clone());
         let shown = agent(&host, &CallError::NoReply { method: "container.start", route });
         assert_eq!(shown.status, StatusCode::GATEWAY_TIMEOUT);
-        assert!(shown.words.contains("may still happen"));
+        assert!(shown.message.contains("may still happen"));
     }
 }

@@ -15,24 +15,24 @@ use serde_json::{Map, Value};
 use zun_common::id::RequestId;
 use zun_common::rpc::envelope::CallContext;
 
-use super::edge::{Arrival, OnBehalfOf};
 use super::fields::Fields;
-use super::links::Base;
-use super::view::Viewer;
+use super::links::BaseUrl;
+use super::middleware::{RequestInfo, RequestProject};
+use super::view::ViewContext;
 use crate::app::containers::Ident;
 use crate::app::{App, AppError, Caller};
 
 /// What a verb asks for, read out of the query and the body.
-pub(super) trait Ask: Sized + 'static {
+pub(super) trait FromFields: Sized + 'static {
     /// Reads it. What it does not take is refused afterwards.
     fn read(fields: &mut Fields) -> Result<Self, AppError>;
 }
 
 /// A verb that asks for nothing.
 #[derive(Debug)]
-pub(super) struct Nothing;
+pub(super) struct NoFields;
 
-impl Ask for Nothing {
+impl FromFields for NoFields {
     fn read(_fields: &mut Fields) -> Result<Self, AppError> {
         Ok(Self)
     }
@@ -40,9 +40,9 @@ impl Ask for Nothing {
 
 /// What was asked for, every value good.
 #[derive(Debug)]
-pub(super) struct Asked<T>(pub(super) T);
+pub(super) struct Parsed<T>(pub(super) T);
 
-impl<T: Ask> FromRequest for Asked<T> {
+impl<T: FromFields> FromRequest for Parsed<T> {
     type Error = AppError;
     type Future = LocalBoxFuture<'static, Result<Self, AppError>>;
 
@@ -73,7 +73,7 @@ async fn object(
     let reading = read(request.headers(), payload, settings.largest_body);
     let body = tokio::time::timeout(limit, reading)
         .await
-        .map_err(|_elapsed| AppError::SlowBody(settings.client_timeout))??;
+        .map_err(|_elapsed| AppError::BodyTimeout(settings.client_timeout))??;
     if body.is_empty() {
         return Ok(None);
     }
@@ -88,16 +88,17 @@ async fn read(
     mut payload: Payload,
     largest: usize,
 ) -> Result<BytesMut, AppError> {
-    let told = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if told.is_some_and(|length: usize| length > largest) {
-        return Err(AppError::LargeBody(largest));
+    let declared =
+        headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|length: usize| length > largest) {
+        return Err(AppError::BodyTooLarge(largest));
     }
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk
             .map_err(|cause| AppError::Malformed(format!("The body cannot be read: {cause}")))?;
         if body.len() + chunk.len() > largest {
-            return Err(AppError::LargeBody(largest));
+            return Err(AppError::BodyTooLarge(largest));
         }
         body.extend_from_slice(&chunk);
     }
@@ -105,12 +106,13 @@ async fn read(
 }
 
 fn require_json(headers: &HeaderMap) -> Result<(), AppError> {
-    let told = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let kind = told.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let declared =
+        headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match kind.as_str() {
         "application/json" => Ok(()),
         kind if kind.starts_with("application/") && kind.ends_with("+json") => Ok(()),
-        _ => Err(AppError::MediaType),
+        _ => Err(AppError::UnsupportedMediaType),
     }
 }
 
@@ -127,13 +129,13 @@ fn caller(request: &HttpRequest) -> Result<Caller, AppError> {
     let token = token(request.headers());
     let identity = app(request)?.authenticator.identify(token).ok_or(AppError::Unauthenticated)?;
     let mut extensions = request.extensions_mut();
-    let arrival = extensions.get::<Arrival>();
+    let info = extensions.get::<RequestInfo>();
     let context = CallContext {
-        request: arrival.map_or_else(RequestId::random, |arrival| arrival.request.clone()),
+        request: info.map_or_else(RequestId::random, |info| info.request.clone()),
         project: Some(identity.project.clone()),
-        traceparent: arrival.and_then(|arrival| arrival.traceparent.clone()),
+        traceparent: info.and_then(|info| info.traceparent.clone()),
     };
-    extensions.insert(OnBehalfOf(identity.project.clone()));
+    extensions.insert(RequestProject(identity.project.clone()));
     Ok(Caller { identity, context })
 }
 
@@ -155,19 +157,23 @@ impl FromRequest for Ident {
     }
 }
 
-impl FromRequest for Viewer {
+impl FromRequest for ViewContext {
     type Error = AppError;
     type Future = Ready<Result<Self, AppError>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
         let base = app(request).map(|app| {
             let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-            Base::new(app.settings.http.public_endpoint.as_deref(), host, app.settings.http.listen)
+            BaseUrl::new(
+                app.settings.http.public_endpoint.as_deref(),
+                host,
+                app.settings.http.listen,
+            )
         });
         ready(base.map(|base| Self { base, now: Utc::now().naive_utc() }))
     }
 }
 
 fn app(request: &HttpRequest) -> Result<&Data<App>, AppError> {
-    request.app_data::<Data<App>>().ok_or(AppError::Closing)
+    request.app_data::<Data<App>>().ok_or(AppError::ShuttingDown)
 }

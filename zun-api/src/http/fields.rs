@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-use crate::app::{AppError, Invalid};
+use crate::app::{AppError, InvalidField};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {
@@ -19,9 +19,9 @@ enum Origin {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rule {
     /// The words behind `It must be …`.
-    pub(super) words: &'static str,
+    pub(super) description: &'static str,
     /// Whether a text is so.
-    pub(super) holds: fn(&str) -> bool,
+    pub(super) is_valid: fn(&str) -> bool,
 }
 
 /// The values that were not taken yet.
@@ -57,11 +57,11 @@ impl Fields {
     }
 
     /// A text that keeps a rule.
-    pub(super) fn text(&mut self, name: &str, rule: &Rule) -> Result<Option<String>, Invalid> {
+    pub(super) fn text(&mut self, name: &str, rule: &Rule) -> Result<Option<String>, InvalidField> {
         let Some(value) = self.take(name) else { return Ok(None) };
         match value.as_str() {
-            Some(text) if (rule.holds)(text) => Ok(Some(text.to_owned())),
-            Some(_) | None => Err(wrong(name, &value, rule.words)),
+            Some(text) if (rule.is_valid)(text) => Ok(Some(text.to_owned())),
+            Some(_) | None => Err(invalid_value(name, &value, rule.description)),
         }
     }
 
@@ -69,15 +69,15 @@ impl Fields {
     pub(super) fn parsed<T: FromStr>(
         &mut self,
         name: &str,
-        words: &str,
-    ) -> Result<Option<T>, Invalid> {
+        rule: &str,
+    ) -> Result<Option<T>, InvalidField> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let parsed = value.as_str().and_then(|text| text.parse().ok());
-        parsed.map(Some).ok_or_else(|| wrong(name, &value, words))
+        parsed.map(Some).ok_or_else(|| invalid_value(name, &value, rule))
     }
 
     /// A boolean, also in Python's and in people's words.
-    pub(super) fn boolean(&mut self, name: &str) -> Result<Option<bool>, Invalid> {
+    pub(super) fn boolean(&mut self, name: &str) -> Result<Option<bool>, InvalidField> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let text = match &value {
             Value::Bool(value) => return Ok(Some(*value)),
@@ -88,7 +88,7 @@ impl Fields {
         match text.as_str() {
             "true" | "t" | "1" | "on" | "yes" | "y" => Ok(Some(true)),
             "false" | "f" | "0" | "off" | "no" | "n" => Ok(Some(false)),
-            _ => Err(wrong(name, &value, "true or false")),
+            _ => Err(invalid_value(name, &value, "true or false")),
         }
     }
 
@@ -97,7 +97,7 @@ impl Fields {
         &mut self,
         name: &str,
         range: RangeInclusive<u64>,
-    ) -> Result<Option<u64>, Invalid> {
+    ) -> Result<Option<u64>, InvalidField> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let number = match &value {
             Value::Number(number) => number.as_u64(),
@@ -111,8 +111,8 @@ impl Fields {
             | Value::Object(_) => None,
         };
         number.filter(|number| range.contains(number)).map(Some).ok_or_else(|| {
-            let words = format!("a whole number from {} to {}", range.start(), range.end());
-            wrong(name, &value, &words)
+            let rule = format!("a whole number from {} to {}", range.start(), range.end());
+            invalid_value(name, &value, &rule)
         })
     }
 
@@ -121,7 +121,7 @@ impl Fields {
         &mut self,
         name: &str,
         range: RangeInclusive<f64>,
-    ) -> Result<Option<f64>, Invalid> {
+    ) -> Result<Option<f64>, InvalidField> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         let number = match &value {
@@ -134,8 +134,8 @@ impl Fields {
             | Value::Object(_) => None,
         };
         number.filter(|number| range.contains(number)).map(Some).ok_or_else(|| {
-            let words = format!("a number from {} to {}", range.start(), range.end());
-            wrong(name, &value, &words)
+            let rule = format!("a number from {} to {}", range.start(), range.end());
+            invalid_value(name, &value, &rule)
         })
     }
 
@@ -144,14 +144,18 @@ impl Fields {
         &mut self,
         name: &str,
         rule: &Rule,
-    ) -> Result<Option<Vec<String>>, Invalid> {
+    ) -> Result<Option<Vec<String>>, InvalidField> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let Value::Array(items) = &value else {
-            return Err(wrong(name, &value, "a list of texts"));
+            return Err(invalid_value(name, &value, "a list of texts"));
         };
         let texts = items.iter().map(|item| match item.as_str() {
-            Some(text) if (rule.holds)(text) => Ok(text.to_owned()),
-            _ => Err(wrong(name, item, &format!("a list of texts, each {}", rule.words))),
+            Some(text) if (rule.is_valid)(text) => Ok(text.to_owned()),
+            _ => Err(invalid_value(
+                name,
+                item,
+                &format!("a list of texts, each {}", rule.description),
+            )),
         });
         texts.collect::<Result<_, _>>().map(Some)
     }
@@ -162,36 +166,38 @@ impl Fields {
         name: &str,
         names: &Rule,
         values: &Rule,
-    ) -> Result<BTreeMap<String, String>, Invalid> {
+    ) -> Result<BTreeMap<String, String>, InvalidField> {
         let Some(value) = self.take(name) else { return Ok(BTreeMap::new()) };
         let Value::Object(object) = value else {
-            return Err(wrong(name, &value, "an object of texts"));
+            return Err(invalid_value(name, &value, "an object of texts"));
         };
         let pair = |(key, value): (String, Value)| {
-            if !(names.holds)(&key) {
-                return Err(Invalid::new(
+            if !(names.is_valid)(&key) {
+                return Err(InvalidField::new(
                     name,
                     &key,
-                    format!("an object whose names are {}", names.words),
+                    format!("an object whose names are {}", names.description),
                 ));
             }
             match value.as_str() {
-                Some(text) if (values.holds)(text) => Ok((key, text.to_owned())),
-                Some(_) | None => Err(wrong(&format!("{name}.{key}"), &value, values.words)),
+                Some(text) if (values.is_valid)(text) => Ok((key, text.to_owned())),
+                Some(_) | None => {
+                    Err(invalid_value(&format!("{name}.{key}"), &value, values.description))
+                }
             }
         };
         object.into_iter().map(pair).collect()
     }
 
     /// Refuses what is not offered, unless its value says that it is not wanted either.
-    pub(super) fn not_offered(
+    pub(super) fn refuse_unsupported(
         &mut self,
         name: &str,
         unwanted: fn(&Value) -> bool,
-        words: &str,
-    ) -> Result<(), Invalid> {
+        rule: &str,
+    ) -> Result<(), InvalidField> {
         match self.take(name) {
-            Some(value) if !unwanted(&value) => Err(wrong(name, &value, words)),
+            Some(value) if !unwanted(&value) => Err(invalid_value(name, &value, rule)),
             Some(_) | None => Ok(()),
         }
     }
@@ -211,11 +217,11 @@ impl Fields {
 }
 
 /// A refusal of a value, shown as its text or as JSON.
-pub(super) fn wrong(name: &str, value: &Value, rule: &str) -> Invalid {
+pub(super) fn invalid_value(name: &str, value: &Value, rule: &str) -> InvalidField {
     match value {
-        Value::String(text) => Invalid::new(name, text, rule),
+        Value::String(text) => InvalidField::new(name, text, rule),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            Invalid::new(name, &value.to_string(), rule)
+            InvalidField::new(name, &value.to_string(), rule)
         }
     }
 }

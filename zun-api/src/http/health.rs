@@ -5,7 +5,7 @@ use actix_web::web::Data;
 use serde_json::json;
 use zun_common::chain;
 
-use super::answer::Answer;
+use super::response::ApiResult;
 use crate::app::App;
 use crate::db;
 
@@ -28,7 +28,7 @@ pub(super) async fn healthz(app: Data<App>) -> HttpResponse {
 }
 
 /// `GET /metrics`, in Prometheus' text form.
-pub(super) async fn metrics(app: Data<App>) -> Answer {
+pub(super) async fn metrics(app: Data<App>) -> ApiResult {
     app.metrics.waiting.set(i64::try_from(app.hub.waiting()).unwrap_or(i64::MAX));
     app.metrics.bus_connected.set(i64::from(app.bus.transport().is_connected()));
     let text = app.metrics.text().unwrap_or_default();

@@ -4,13 +4,13 @@ use actix_web::HttpRequest;
 use actix_web::web::{Data, Path};
 use zun_common::api::v1::host::HostList;
 
-use super::answer::{Answer, ok};
-use super::extract::{Ask, Asked};
+use super::extract::{FromFields, Parsed};
 use super::fields::Fields;
-use super::paging::{self, LARGEST_PAGE};
-use super::rules::WANTED;
-use super::view::{self, Viewer};
-use crate::app::{App, AppError, Caller, Invalid};
+use super::paging::{self, MAX_PAGE};
+use super::response::{ApiResult, ok};
+use super::rules::SHORT_TEXT;
+use super::view::{self, ViewContext};
+use crate::app::{App, AppError, Caller, InvalidField};
 
 /// Which part of the list.
 pub(super) struct HostPage {
@@ -19,16 +19,16 @@ pub(super) struct HostPage {
     descending: bool,
 }
 
-impl Ask for HostPage {
+impl FromFields for HostPage {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
-        if let Some(key) = fields.text("sort_key", &WANTED)?
+        if let Some(key) = fields.text("sort_key", &SHORT_TEXT)?
             && key != "hostname"
         {
-            return Err(Invalid::new("sort_key", &key, "`hostname`").into());
+            return Err(InvalidField::new("sort_key", &key, "`hostname`").into());
         }
         Ok(Self {
-            limit: paging::limit(fields)?.unwrap_or(LARGEST_PAGE),
-            marker: fields.text("marker", &WANTED)?,
+            limit: paging::limit(fields)?.unwrap_or(MAX_PAGE),
+            marker: fields.text("marker", &SHORT_TEXT)?,
             descending: paging::descending(fields)?,
         })
     }
@@ -38,11 +38,11 @@ impl Ask for HostPage {
 pub(super) async fn list(
     app: Data<App>,
     caller: Caller,
-    viewer: Viewer,
+    view_context: ViewContext,
     request: HttpRequest,
-    ask: Asked<HostPage>,
-) -> Answer {
-    let HostPage { limit, marker, descending } = ask.0;
+    input: Parsed<HostPage>,
+) -> ApiResult {
+    let HostPage { limit, marker, descending } = input.0;
     let mut hosts = app.hosts(&caller).await?;
     if descending {
         hosts.reverse();
@@ -50,13 +50,14 @@ pub(super) async fn list(
     let mut begin = 0;
     if let Some(marker) = marker {
         let found = hosts.iter().position(|(host, _)| host.uuid == marker);
-        begin = found.ok_or(AppError::NoHost(marker))? + 1;
+        begin = found.ok_or(AppError::HostNotFound(marker))? + 1;
     }
     let page: Vec<_> = hosts.iter().skip(begin).take(limit).collect();
     let next = page.last().filter(|_| page.len() == limit).map(|(last, _)| {
-        viewer.base.next_page("hosts", request.query_string(), (limit, &last.uuid))
+        view_context.base.next_page("hosts", request.query_string(), (limit, &last.uuid))
     });
-    let hosts = page.into_iter().map(|(host, usage)| view::host(host, usage, &viewer)).collect();
+    let hosts =
+        page.into_iter().map(|(host, usage)| view::host(host, usage, &view_context)).collect();
     Ok(ok(&HostList { hosts, next }))
 }
 
@@ -64,9 +65,9 @@ pub(super) async fn list(
 pub(super) async fn show(
     app: Data<App>,
     caller: Caller,
-    viewer: Viewer,
+    view_context: ViewContext,
     ident: Path<String>,
-) -> Answer {
+) -> ApiResult {
     let (host, usage) = app.host(&caller, &ident).await?;
-    Ok(ok(&view::host(&host, &usage, &viewer)))
+    Ok(ok(&view::host(&host, &usage, &view_context)))
 }

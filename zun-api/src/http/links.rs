@@ -7,9 +7,9 @@ use zun_common::api::v1::version::Link;
 
 /// What all addresses begin with, such as `http://127.0.0.1:9517`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Base(String);
+pub(super) struct BaseUrl(String);
 
-impl Base {
+impl BaseUrl {
     /// As it is set, else as the client names us, else as we listen.
     pub(super) fn new(set: Option<&str>, host: Option<&str>, listen: SocketAddr) -> Self {
         if let Some(set) = set {
@@ -71,14 +71,14 @@ mod tests {
 
     #[test]
     fn the_setting_comes_first_then_the_clients_word_then_the_listener() {
-        assert_eq!(Base::new(Some("https://zun/"), Some("x"), listen()).0, "https://zun");
-        assert_eq!(Base::new(None, Some("[::1]:80"), listen()).0, "http://[::1]:80");
-        assert_eq!(Base::new(None, Some("a\"b"), listen()).0, "http://127.0.0.1:9517");
+        assert_eq!(BaseUrl::new(Some("https://zun/"), Some("x"), listen()).0, "https://zun");
+        assert_eq!(BaseUrl::new(None, Some("[::1]:80"), listen()).0, "http://[::1]:80");
+        assert_eq!(BaseUrl::new(None, Some("a\"b"), listen()).0, "http://127.0.0.1:9517");
     }
 
     #[test]
     fn the_next_page_keeps_the_filters() {
-        let base = Base::new(None, Some("h"), listen());
+        let base = BaseUrl::new(None, Some("h"), listen());
         assert_eq!(
             base.next_page("containers", "limit=5&name=a%20b&marker=old", (2, "new")),
             "http://h/v1/containers?name=a+b&limit=2&marker=new"

@@ -3,13 +3,13 @@
 use std::fmt;
 
 /// The request's header.
-pub(super) const ASKED: &str = "openstack-api-version";
+pub(super) const REQUEST_HEADER: &str = "openstack-api-version";
 /// The answer's: which version it is of.
-pub(super) const ANSWERED: &str = "openstack-api-version";
+pub(super) const RESPONSE_HEADER: &str = "openstack-api-version";
 /// The answer's: the oldest that can be asked for.
-pub(super) const LEAST: &str = "openstack-api-minimum-version";
+pub(super) const MIN_HEADER: &str = "openstack-api-minimum-version";
 /// The answer's: the newest that can be asked for.
-pub(super) const MOST: &str = "openstack-api-maximum-version";
+pub(super) const MAX_HEADER: &str = "openstack-api-maximum-version";
 
 /// A microversion, `1.N`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,7 +27,7 @@ impl fmt::Display for Microversion {
 }
 
 /// The version that is asked for, or why there is none.
-pub(super) fn asked(header: Option<&str>) -> Result<Microversion, String> {
+pub(super) fn parse(header: Option<&str>) -> Result<Microversion, String> {
     let Some(header) = header else { return Ok(Microversion::OLDEST) };
     let mut words = header.split_ascii_whitespace();
     let (Some("container"), Some(version), None) = (words.next(), words.next(), words.next())
@@ -58,9 +58,9 @@ mod tests {
 
     #[test]
     fn a_version_between_the_oldest_and_the_newest_is_taken() {
-        assert_eq!(asked(None), Ok(Microversion(1)));
-        assert_eq!(asked(Some("container 1.36")), Ok(Microversion(36)));
-        assert_eq!(asked(Some("container latest")), Ok(Microversion(40)));
+        assert_eq!(parse(None), Ok(Microversion(1)));
+        assert_eq!(parse(Some("container 1.36")), Ok(Microversion(36)));
+        assert_eq!(parse(Some("container latest")), Ok(Microversion(40)));
         for bad in [
             "1.1",
             "compute 1.1",
@@ -72,7 +72,7 @@ mod tests {
             "container 1.1 x",
             "",
         ] {
-            assert!(asked(Some(bad)).is_err(), "{bad}");
+            assert!(parse(Some(bad)).is_err(), "{bad}");
         }
     }
 }

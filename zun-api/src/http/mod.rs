@@ -1,10 +1,8 @@
-//! The REST API. A handler is three moves: take apart, ask, show. Each resource has a folder, each verb
+//! The REST API. A handler is three moves: take apart, input, show. Each resource has a folder, each verb
 //! a file; extractors parse, so that a handler cannot see a bad value; `error.rs` alone says what a
 //! refusal looks like.
 
-mod answer;
 mod containers;
-mod edge;
 mod error;
 mod extract;
 mod fields;
@@ -12,7 +10,9 @@ mod health;
 mod hosts;
 mod links;
 mod microversion;
+mod middleware;
 mod paging;
+mod response;
 mod root;
 mod routes;
 mod rules;
@@ -41,15 +41,15 @@ const GOODBYE: Duration = Duration::from_secs(3);
 /// Listens, and serves until the tasks are told to end; then open requests may end. Says where.
 pub(crate) fn serve(app: &Arc<App>, tasks: &Tasks) -> io::Result<SocketAddr> {
     let settings = app.settings.http.clone();
-    let doors = Data::new(edge::Doors::new(settings.requests));
+    let limit = Data::new(middleware::RequestLimit::new(settings.requests));
     let data = Data::from(Arc::clone(app));
     let server = HttpServer::new(move || {
         Actix::new()
             .app_data(data.clone())
-            .app_data(doors.clone())
+            .app_data(limit.clone())
             .configure(routes::all)
             .wrap(NormalizePath::trim())
-            .wrap(from_fn(edge::edge))
+            .wrap(from_fn(middleware::handle))
     })
     .workers(settings.workers.max(1))
     .max_connections(CONNECTIONS)

@@ -3,17 +3,17 @@
 use serde_json::{Value, json};
 use zun_common::api::v1::version::{Root, Version};
 
-use super::answer::{Answer, ok};
-use super::links::{Base, link};
+use super::links::{BaseUrl, link};
 use super::microversion::Microversion;
-use super::view::Viewer;
+use super::response::{ApiResult, ok};
+use super::view::ViewContext;
 use crate::app::{AppError, Caller};
 
 /// `GET /`: every client asks it first.
-pub(super) async fn versions(viewer: Viewer) -> Answer {
+pub(super) async fn versions(view_context: ViewContext) -> ApiResult {
     let version = Version {
         id: "v1".to_owned(),
-        links: vec![link(viewer.base.join("/v1/"), "self")],
+        links: vec![link(view_context.base.join("/v1/"), "self")],
         status: "CURRENT".to_owned(),
         max_version: Microversion::NEWEST.to_string(),
         min_version: Microversion::OLDEST.to_string(),
@@ -27,8 +27,8 @@ pub(super) async fn versions(viewer: Viewer) -> Answer {
 }
 
 /// `GET /v1`.
-pub(super) async fn v1(viewer: Viewer) -> Answer {
-    let base = &viewer.base;
+pub(super) async fn v1(view_context: ViewContext) -> ApiResult {
+    let base = &view_context.base;
     let mut described = link(base.join("/"), "describedby");
     described.media_type = Some("text/html".to_owned());
     Ok(ok(&json!({
@@ -41,7 +41,7 @@ pub(super) async fn v1(viewer: Viewer) -> Answer {
     })))
 }
 
-fn collection(base: &Base, name: &str) -> Value {
+fn collection(base: &BaseUrl, name: &str) -> Value {
     json!([
         link(base.join(&format!("/v1/{name}/")), "self"),
         link(base.join(&format!("/{name}/")), "bookmark"),
@@ -49,11 +49,11 @@ fn collection(base: &Base, name: &str) -> Value {
 }
 
 /// No route outside `/v1`.
-pub(super) async fn nothing() -> Answer {
-    Err(AppError::NoRoute)
+pub(super) async fn not_found() -> ApiResult {
+    Err(AppError::RouteNotFound)
 }
 
 /// No route within `/v1`. Zun answers a wrong verb in the same way.
-pub(super) async fn unknown(_caller: Caller) -> Answer {
-    Err(AppError::NoRoute)
+pub(super) async fn not_found_in_v1(_caller: Caller) -> ApiResult {
+    Err(AppError::RouteNotFound)
 }

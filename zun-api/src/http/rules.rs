@@ -35,21 +35,21 @@ fn is_hostname(text: &str) -> bool {
 
 /// A container's name.
 pub(super) const NAME: Rule = Rule {
-    words: "2 to 255 letters, digits, `_`, `.` or `-`, of which the first is a letter or a digit",
-    holds: is_name,
+    description: "2 to 255 letters, digits, `_`, `.` or `-`, of which the first is a letter or a digit",
+    is_valid: is_name,
 };
 /// An image.
 pub(super) const IMAGE: Rule = Rule {
-    words: "an image such as `cirros` or `registry/name:tag`, of 2 to 255 characters",
-    holds: is_image,
+    description: "an image such as `cirros` or `registry/name:tag`, of 2 to 255 characters",
+    is_valid: is_image,
 };
 /// A word of a command.
-pub(super) const WORD: Rule =
-    Rule { words: "a text without NUL", holds: |text| !text.contains('\0') };
+pub(super) const ARGUMENT: Rule =
+    Rule { description: "a text without NUL", is_valid: |text| !text.contains('\0') };
 /// The name of a variable.
-pub(super) const VARIABLE: Rule = Rule {
-    words: "texts of 1 to 255 characters without `=`, blanks or control characters",
-    holds: |text| {
+pub(super) const VARIABLE_NAME: Rule = Rule {
+    description: "texts of 1 to 255 characters without `=`, blanks or control characters",
+    is_valid: |text| {
         (1..=255).contains(&text.len())
             && printable(text)
             && !text.contains(|character: char| character == '=' || character.is_whitespace())
@@ -57,31 +57,34 @@ pub(super) const VARIABLE: Rule = Rule {
 };
 /// `NAME=VALUE`.
 pub(super) const ASSIGNMENT: Rule = Rule {
-    words: "NAME=VALUE without NUL",
-    holds: |text| {
-        !text.contains('\0') && text.split_once('=').is_some_and(|(name, _)| (VARIABLE.holds)(name))
+    description: "NAME=VALUE without NUL",
+    is_valid: |text| {
+        !text.contains('\0')
+            && text.split_once('=').is_some_and(|(name, _)| (VARIABLE_NAME.is_valid)(name))
     },
 };
 /// The name of a label. Zun's own begin with `zun.`.
-pub(super) const LABEL: Rule = Rule {
-    words: "texts of 1 to 255 printable characters that do not begin with `zun.`",
-    holds: |text| (1..=255).contains(&text.len()) && printable(text) && !text.starts_with("zun."),
+pub(super) const LABEL_NAME: Rule = Rule {
+    description: "texts of 1 to 255 printable characters that do not begin with `zun.`",
+    is_valid: |text| {
+        (1..=255).contains(&text.len()) && printable(text) && !text.starts_with("zun.")
+    },
 };
 /// A working directory.
 pub(super) const DIRECTORY: Rule = Rule {
-    words: "an absolute path of at most 4096 characters",
-    holds: |text| text.starts_with('/') && text.len() <= 4096 && printable(text),
+    description: "an absolute path of at most 4096 characters",
+    is_valid: |text| text.starts_with('/') && text.len() <= 4096 && printable(text),
 };
 /// A host name inside a container.
 pub(super) const HOSTNAME: Rule =
-    Rule { words: "1 to 255 letters, digits, `_`, `.` or `-`", holds: is_hostname };
+    Rule { description: "1 to 255 letters, digits, `_`, `.` or `-`", is_valid: is_hostname };
 /// What a compute host's name must be.
-pub(super) const HOST_NAME: &str =
+pub(super) const HOST_NAME_RULE: &str =
     "a host's name: lower-case letters, digits and inner hyphens, with dots between the parts";
 /// A user, and a group.
 pub(super) const USER: Rule = Rule {
-    words: "a user such as `nobody`, `1000` or `1000:1000`, of at most 255 characters",
-    holds: |text| {
+    description: "a user such as `nobody`, `1000` or `1000:1000`, of at most 255 characters",
+    is_valid: |text| {
         (1..=255).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_graphic())
             && !text.starts_with(':')
@@ -89,22 +92,22 @@ pub(super) const USER: Rule = Rule {
 };
 /// A signing request. What is in it is for the CA to judge.
 pub(super) const CSR: Rule = Rule {
-    words: "a certificate signing request in PEM of at most 8192 characters",
-    holds: |text| {
+    description: "a certificate signing request in PEM of at most 8192 characters",
+    is_valid: |text| {
         text.len() <= 8192 && text.trim_start().starts_with("-----BEGIN CERTIFICATE REQUEST-----")
     },
 };
 /// The name of a connection function.
 pub(super) const PROTOCOL: Rule = Rule {
-    words: "a name of 1 to 64 characters",
-    holds: |text| {
+    description: "a name of 1 to 64 characters",
+    is_valid: |text| {
         (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
     },
 };
 /// Arguments of `ps`.
 pub(super) const PS_ARGUMENTS: Rule = Rule {
-    words: "at most 255 letters, blanks, `-`, `,` or `+`",
-    holds: |text| {
+    description: "at most 255 letters, blanks, `-`, `,` or `+`",
+    is_valid: |text| {
         text.len() <= 255
             && text
                 .bytes()
@@ -112,11 +115,11 @@ pub(super) const PS_ARGUMENTS: Rule = Rule {
     },
 };
 /// What a list is narrowed by.
-pub(super) const WANTED: Rule =
-    Rule { words: "a text of at most 255 characters", holds: |text| text.len() <= 255 };
+pub(super) const SHORT_TEXT: Rule =
+    Rule { description: "a text of at most 255 characters", is_valid: |text| text.len() <= 255 };
 
 /// What a signal must be.
-pub(super) const SIGNAL_WORDS: &str = "a signal such as `SIGTERM`, `term` or `15`";
+pub(super) const SIGNAL_RULE: &str = "a signal such as `SIGTERM`, `term` or `15`";
 
 /// A signal in the form that agents take: `SIGTERM`, or the number of a real-time one.
 pub(super) fn signal(text: &str) -> Option<String> {
@@ -156,22 +159,22 @@ mod tests {
     #[test]
     fn names_and_images_keep_their_rules() {
         for good in ["ab", "test", "a.b_c-1"] {
-            assert!((NAME.holds)(good), "{good}");
+            assert!((NAME.is_valid)(good), "{good}");
         }
         for bad in ["a", "-a", "_a", "a b", "ä1", ""] {
-            assert!(!(NAME.holds)(bad), "{bad}");
+            assert!(!(NAME.is_valid)(bad), "{bad}");
         }
         for good in ["cirros", "docker.io/library/busybox:1.36", "host:5000/x@sha256:abc"] {
-            assert!((IMAGE.holds)(good), "{good}");
+            assert!((IMAGE.is_valid)(good), "{good}");
         }
         for bad in ["c", "-x", "a b", "a\nb", "$(x)"] {
-            assert!(!(IMAGE.holds)(bad), "{bad}");
+            assert!(!(IMAGE.is_valid)(bad), "{bad}");
         }
     }
 
     #[test]
     fn our_own_labels_cannot_be_set() {
-        assert!((LABEL.holds)("zunder"));
-        assert!(!(LABEL.holds)("zun.container"));
+        assert!((LABEL_NAME.is_valid)("zunder"));
+        assert!(!(LABEL_NAME.is_valid)("zun.container"));
     }
 }

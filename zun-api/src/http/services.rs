@@ -3,19 +3,19 @@
 use actix_web::web::Data;
 use zun_common::api::v1::host::ServiceList;
 
-use super::answer::{Answer, ok};
-use super::extract::{Asked, Nothing};
-use super::view::{self, Viewer};
+use super::extract::{NoFields, Parsed};
+use super::response::{ApiResult, ok};
+use super::view::{self, ViewContext};
 use crate::app::{App, Caller};
 
 /// `GET /v1/services`
 pub(super) async fn list(
     app: Data<App>,
     caller: Caller,
-    viewer: Viewer,
-    _ask: Asked<Nothing>,
-) -> Answer {
+    view_context: ViewContext,
+    _input: Parsed<NoFields>,
+) -> ApiResult {
     let hosts = app.services(&caller).await?;
-    let services = hosts.iter().map(|host| view::service(host, &viewer)).collect();
+    let services = hosts.iter().map(|host| view::service(host, &view_context)).collect();
     Ok(ok(&ServiceList { services }))
 }

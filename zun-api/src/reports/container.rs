@@ -20,13 +20,13 @@ pub(super) async fn reported(
     incoming: Incoming,
 ) -> Result<Done, Problem> {
     own(&report.host, &incoming)
-        .inspect_err(|_refusal| app.metrics.reported(ReportOutcome::Foreign))?;
+        .inspect_err(|_refusal| app.metrics.count_report(ReportOutcome::Foreign))?;
     let (id, host) = (report.container, report.host.clone());
     let applied = stored(&app, move |conn| container::apply(conn, &report))
         .await
-        .inspect_err(|_failure| app.metrics.reported(ReportOutcome::Failed))?;
+        .inspect_err(|_failure| app.metrics.count_report(ReportOutcome::Failed))?;
     let (outcome, answer) = concluded(&app, applied, (id, &host));
-    app.metrics.reported(outcome);
+    app.metrics.count_report(outcome);
     answer
 }
 

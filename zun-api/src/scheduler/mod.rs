@@ -41,7 +41,7 @@ impl HostView {
 
 /// Why a host was left out. The order is that of the filters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum LeftOut {
+pub(crate) enum FilterReason {
     Down,
     Disabled,
     EngineDown,
@@ -49,8 +49,8 @@ pub(crate) enum LeftOut {
     Memory,
 }
 
-impl LeftOut {
-    const fn words(self) -> &'static str {
+impl FilterReason {
+    const fn as_str(self) -> &'static str {
         match self {
             Self::Down => "down",
             Self::Disabled => "disabled",
@@ -63,35 +63,35 @@ impl LeftOut {
 
 /// No host can take it, and why each cannot. Its words name no host: they are shown to tenants.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NoHost {
-    pub(crate) reasons: Vec<(HostName, LeftOut)>,
+pub(crate) struct NoValidHost {
+    pub(crate) reasons: Vec<(HostName, FilterReason)>,
 }
 
-impl fmt::Display for NoHost {
+impl fmt::Display for NoValidHost {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.reasons.is_empty() {
             return out.write_str("No host has ever reported.");
         }
-        let mut counts: BTreeMap<LeftOut, usize> = BTreeMap::new();
+        let mut counts: BTreeMap<FilterReason, usize> = BTreeMap::new();
         for (_host, reason) in &self.reasons {
             *counts.entry(*reason).or_default() += 1;
         }
         let words: Vec<String> =
-            counts.iter().map(|(reason, count)| format!("{count} {}", reason.words())).collect();
+            counts.iter().map(|(reason, count)| format!("{count} {}", reason.as_str())).collect();
         write!(out, "Of {} host(s): {}.", self.reasons.len(), words.join(", "))
     }
 }
 
 /// Chooses a host for what a container asks for.
-pub(crate) fn place(
-    want: Resources,
+pub(crate) fn select_host(
+    requested: Resources,
     hosts: &[HostView],
     settings: &SchedulerSettings,
-) -> Result<HostName, NoHost> {
+) -> Result<HostName, NoValidHost> {
     let mut best: Option<(f64, &HostView)> = None;
     let mut reasons = Vec::new();
     for host in hosts {
-        match fits(want, host, settings) {
+        match load_with(requested, host, settings) {
             Err(reason) => reasons.push((host.name.clone(), reason)),
             Ok(load) => {
                 let better = best.is_none_or(|(least, chosen)| {
@@ -103,41 +103,54 @@ pub(crate) fn place(
             }
         }
     }
-    best.map(|(_load, host)| host.name.clone()).ok_or(NoHost { reasons })
+    best.map(|(_load, host)| host.name.clone()).ok_or(NoValidHost { reasons })
 }
 
 /// How loaded the host would be with it, from 0 to 1, or why it cannot take it.
-fn fits(want: Resources, host: &HostView, settings: &SchedulerSettings) -> Result<f64, LeftOut> {
+fn load_with(
+    requested: Resources,
+    host: &HostView,
+    settings: &SchedulerSettings,
+) -> Result<f64, FilterReason> {
     if !host.up {
-        return Err(LeftOut::Down);
+        return Err(FilterReason::Down);
     }
     if !host.enabled {
-        return Err(LeftOut::Disabled);
+        return Err(FilterReason::Disabled);
     }
     if !host.engine_up {
-        return Err(LeftOut::EngineDown);
+        return Err(FilterReason::EngineDown);
     }
-    let cpus = share(want.cpus, host.claimed.cpus, host.total.cpus, settings.cpu_ratio)
-        .ok_or(LeftOut::Cpus)?;
-    let memory =
-        share_memory(want.memory, host.claimed.memory, host.total.memory, settings.memory_ratio)
-            .ok_or(LeftOut::Memory)?;
+    let cpus = share(requested.cpus, host.claimed.cpus, host.total.cpus, settings.cpu_ratio)
+        .ok_or(FilterReason::Cpus)?;
+    let memory = share_memory(
+        requested.memory,
+        host.claimed.memory,
+        host.total.memory,
+        settings.memory_ratio,
+    )
+    .ok_or(FilterReason::Memory)?;
     Ok(cpus.max(memory))
 }
 
 /// The part of what can be given away that would be taken. One container never gets more than there is,
 /// whatever the ratio: the engine would refuse it.
-fn share(want: Cpus, claimed: Cpus, total: Cpus, ratio: f64) -> Option<f64> {
+fn share(requested: Cpus, claimed: Cpus, total: Cpus, ratio: f64) -> Option<f64> {
     let offered = total.as_f64() * ratio;
-    let taken = claimed.as_f64() + want.as_f64();
-    (want <= total && taken <= offered).then(|| fraction(taken, offered))
+    let taken = claimed.as_f64() + requested.as_f64();
+    (requested <= total && taken <= offered).then(|| fraction(taken, offered))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "no host has 2^52 MiB")]
-fn share_memory(want: Mebibytes, claimed: Mebibytes, total: Mebibytes, ratio: f64) -> Option<f64> {
+fn share_memory(
+    requested: Mebibytes,
+    claimed: Mebibytes,
+    total: Mebibytes,
+    ratio: f64,
+) -> Option<f64> {
     let offered = total.0 as f64 * ratio;
-    let taken = (claimed.0 + want.0) as f64;
-    (want <= total && taken <= offered).then(|| fraction(taken, offered))
+    let taken = (claimed.0 + requested.0) as f64;
+    (requested <= total && taken <= offered).then(|| fraction(taken, offered))
 }
 
 fn fraction(taken: f64, offered: f64) -> f64 {
@@ -173,7 +186,7 @@ mod tests {
             host("a", resources(4000, 4096), resources(2000, 512)),
             host("b", resources(4000, 4096), resources(1000, 512)),
         ];
-        assert_eq!(place(resources(1000, 512), &hosts, &EXACT).unwrap().as_str(), "b");
+        assert_eq!(select_host(resources(1000, 512), &hosts, &EXACT).unwrap().as_str(), "b");
     }
 
     #[test]
@@ -182,7 +195,7 @@ mod tests {
             host("b", resources(4000, 4096), resources(0, 0)),
             host("a", resources(4000, 4096), resources(0, 0)),
         ];
-        assert_eq!(place(resources(1000, 512), &hosts, &EXACT).unwrap().as_str(), "a");
+        assert_eq!(select_host(resources(1000, 512), &hosts, &EXACT).unwrap().as_str(), "a");
     }
 
     #[test]
@@ -197,17 +210,17 @@ mod tests {
             host("e", room, resources(0, 4000)),
             host("f", room, resources(0, 4000)),
         ];
-        let refusal = place(resources(1000, 512), &hosts, &EXACT).unwrap_err();
+        let refusal = select_host(resources(1000, 512), &hosts, &EXACT).unwrap_err();
         insta::assert_snapshot!(refusal, @"Of 6 host(s): 1 down, 1 disabled, 1 without an answering engine, 1 without enough processors, 2 without enough memory.");
-        insta::assert_snapshot!(place(none, &[], &EXACT).unwrap_err(), @"No host has ever reported.");
+        insta::assert_snapshot!(select_host(none, &[], &EXACT).unwrap_err(), @"No host has ever reported.");
     }
 
     #[test]
     fn a_ratio_gives_away_more_but_never_more_than_there_is_to_one() {
         let ratio = SchedulerSettings { cpu_ratio: 2.0, memory_ratio: 1.0 };
         let full = host("a", resources(1000, 4096), resources(1000, 0));
-        assert!(place(resources(1000, 4), std::slice::from_ref(&full), &ratio).is_ok());
-        assert!(place(resources(1001, 4), &[full], &ratio).is_err());
+        assert!(select_host(resources(1000, 4), std::slice::from_ref(&full), &ratio).is_ok());
+        assert!(select_host(resources(1001, 4), &[full], &ratio).is_err());
     }
 
     fn some_resources() -> impl Strategy<Value = Resources> {
@@ -218,20 +231,20 @@ mod tests {
         #[test]
         fn no_host_is_ever_given_more_than_it_offers(
             totals in proptest::collection::vec(some_resources(), 0..5),
-            wants in proptest::collection::vec(some_resources(), 0..40),
+            requests in proptest::collection::vec(some_resources(), 0..40),
         ) {
             let mut hosts: Vec<HostView> = totals
                 .iter()
                 .enumerate()
                 .map(|(number, total)| host(&format!("h{number}"), *total, resources(0, 0)))
                 .collect();
-            for want in wants {
-                match place(want, &hosts, &EXACT) {
+            for requested in requests {
+                match select_host(requested, &hosts, &EXACT) {
                     Ok(name) => {
                         let chosen = hosts.iter_mut().find(|host| host.name == name).unwrap();
                         chosen.claimed.cpus =
-                            Cpus::from_millis(chosen.claimed.cpus.millis() + want.cpus.millis());
-                        chosen.claimed.memory.0 += want.memory.0;
+                            Cpus::from_millis(chosen.claimed.cpus.millis() + requested.cpus.millis());
+                        chosen.claimed.memory.0 += requested.memory.0;
                         prop_assert!(chosen.claimed.cpus <= chosen.total.cpus);
                         prop_assert!(chosen.claimed.memory <= chosen.total.memory);
                     }

@@ -5,7 +5,7 @@ use zun_common::grant::{Grant, Mode, Target};
 use zun_common::rpc::container::LocateConsole;
 use zun_common::status::Action;
 
-use super::console::Dialled;
+use super::console::ConsoleTarget;
 use super::{Ident, Placed};
 use crate::app::{App, AppError, Caller};
 
@@ -32,12 +32,12 @@ impl App {
         }
         let before_start = wanted.before_start;
         let action = if before_start { Action::Start } else { Action::Attach };
-        let Placed { record, host } = self.ready(caller, ident, action).await?;
+        let Placed { record, host } = self.require_ready(caller, ident, action).await?;
         self.require_ca()?;
         let mode = wanted.mode;
         let locate = LocateConsole { container: record.id, mode, before_start };
-        let console = self.ask(caller, &host, &locate).await?;
-        let dialled = Dialled {
+        let console = self.call_agent(caller, &host, &locate).await?;
+        let dialled = ConsoleTarget {
             grant: Grant { host, target: Target::Container { id: console.engine, mode } },
             listener: console.listener,
             tty: console.tty,

@@ -12,7 +12,7 @@ use zun_common::units::TerminalSize;
 use crate::app::{App, AppError, Caller};
 
 /// What is dialled, and how it is talked to.
-pub(super) struct Dialled {
+pub(super) struct ConsoleTarget {
     pub(super) grant: Grant,
     pub(super) listener: ConsoleListener,
     pub(super) tty: bool,
@@ -24,7 +24,7 @@ impl App {
     pub(super) fn require_ca(&self) -> Result<(), AppError> {
         match self.ca {
             Some(_) => Ok(()),
-            None => Err(AppError::NotOffered {
+            None => Err(AppError::NotConfigured {
                 what: "A console that is dialled directly",
                 setting: "console.ca_directory",
             }),
@@ -36,10 +36,10 @@ impl App {
         &self,
         caller: &Caller,
         csr: &str,
-        dialled: &Dialled,
+        dialled: &ConsoleTarget,
     ) -> Result<ConsoleEndpoint, AppError> {
         self.require_ca()?;
-        let Some(ca) = &self.ca else { return Err(AppError::Closing) };
+        let Some(ca) = &self.ca else { return Err(AppError::ShuttingDown) };
         let id = format!("grant-{}", Uuid::new_v4());
         let issued = ca.grant(csr, &dialled.grant, &id, Utc::now())?;
         self.metrics.grants.inc();
@@ -82,7 +82,7 @@ const fn types(grant: &Grant) -> bool {
     }
 }
 
-fn calls(dialled: &Dialled) -> Calls {
+fn calls(dialled: &ConsoleTarget) -> Calls {
     let ConsoleListener { address, api_version } = &dialled.listener;
     let address_of = |scheme: &str, call: Call| {
         let (_method, target) = dialled.grant.call(*api_version, call)?;
@@ -125,8 +125,8 @@ fn first(calls: &Calls, tty: bool) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn dialled(uri: &str, tty: bool) -> Dialled {
-        Dialled {
+    fn dialled(uri: &str, tty: bool) -> ConsoleTarget {
+        ConsoleTarget {
             grant: uri.parse().unwrap(),
             listener: ConsoleListener {
                 address: "[::1]:2376".to_owned(),

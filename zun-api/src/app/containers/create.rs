@@ -9,7 +9,7 @@ use zun_common::rpc::container::{ConsoleSpec, ContainerSpec, PullPolicy};
 use zun_common::units::Resources;
 
 use super::name;
-use crate::app::{App, AppError, Caller, Right, hosts};
+use crate::app::{App, AppError, Caller, Permission, hosts};
 use crate::db::container::{self, Fresh, Outlook, Record};
 use crate::db::{Conn, DbError, host, transaction};
 use crate::scheduler::{self, HostView};
@@ -19,7 +19,7 @@ use crate::settings::SchedulerSettings;
 const NO_HOST: &str = "There are not enough hosts available.";
 
 /// Random names that are tried before giving up.
-const TRIES: usize = 16;
+const MAX_NAME_ATTEMPTS: usize = 16;
 
 /// What a client asks for, every value already checked.
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ pub(crate) struct NewContainer {
 }
 
 enum Claim {
-    Made(Box<Record>, Vec<(HostName, scheduler::LeftOut)>),
+    Created(Box<Record>, Vec<(HostName, scheduler::FilterReason)>),
     NameTaken(String),
     NoSuchHost,
 }
@@ -59,7 +59,7 @@ impl App {
         wanted: NewContainer,
     ) -> Result<Record, AppError> {
         if wanted.host.is_some() {
-            caller.require(Right::ChooseHost)?;
+            caller.require(Permission::ChooseHost)?;
         }
         let record = self.claim(caller, wanted).await?;
         tracing::info!(
@@ -70,7 +70,7 @@ impl App {
         if record.host.is_none() {
             return Ok(record);
         }
-        Ok(self.dispatch_shortly(record, caller.context.clone()).await)
+        Ok(self.dispatch_or_defer(record, caller.context.clone()).await)
     }
 
     async fn claim(&self, caller: &Caller, wanted: NewContainer) -> Result<Record, AppError> {
@@ -82,7 +82,7 @@ impl App {
             .run(move |conn| transaction(conn, |conn| write(conn, &caller, wanted, &scheduler)))
             .await?;
         match (claim, named) {
-            (Claim::Made(record, left_out), _) => {
+            (Claim::Created(record, left_out), _) => {
                 for (host, reason) in left_out {
                     tracing::info!(request.id = %request, host.name = %host, ?reason, "host left out");
                 }
@@ -90,7 +90,7 @@ impl App {
             }
             (Claim::NameTaken(name), _) => Err(AppError::NameTaken(name)),
             (Claim::NoSuchHost, named) => {
-                Err(AppError::NoHost(named.map(String::from).unwrap_or_default()))
+                Err(AppError::HostNotFound(named.map(String::from).unwrap_or_default()))
             }
         }
     }
@@ -114,7 +114,7 @@ fn write(
         }
         views.retain(|view| view.name == *only);
     }
-    let (outlook, left_out) = outlook(wanted.resources, &views, settings);
+    let (outlook, left_out) = schedule(wanted.resources, &views, settings);
     let start_wanted = wanted.start;
     let fresh = Fresh {
         id: ContainerId::random(),
@@ -124,15 +124,15 @@ fn write(
         start_wanted,
         outlook,
     };
-    Ok(Claim::Made(Box::new(container::insert(conn, fresh)?), left_out))
+    Ok(Claim::Created(Box::new(container::insert(conn, fresh)?), left_out))
 }
 
-fn outlook(
-    want: Resources,
+fn schedule(
+    requested: Resources,
     views: &[HostView],
     settings: &SchedulerSettings,
-) -> (Outlook, Vec<(HostName, scheduler::LeftOut)>) {
-    match scheduler::place(want, views, settings) {
+) -> (Outlook, Vec<(HostName, scheduler::FilterReason)>) {
+    match scheduler::select_host(requested, views, settings) {
         Ok(host) => (Outlook::Placed(host), Vec::new()),
         Err(refusal) => {
             let detail = refusal.to_string();
@@ -152,7 +152,7 @@ fn free_name(
         return Ok(if taken { Err(name.to_owned()) } else { Ok(name.to_owned()) });
     }
     let mut name = name::random();
-    for _ in 0..TRIES {
+    for _ in 0..MAX_NAME_ATTEMPTS {
         if !container::name_taken(conn, project, &name)? {
             return Ok(Ok(name));
         }

@@ -5,7 +5,7 @@ use zun_common::grant::{DataKind, Grant, Mode, Target};
 use zun_common::rpc::container::LocateData;
 use zun_common::status::Action;
 
-use super::console::Dialled;
+use super::console::ConsoleTarget;
 use super::{Ident, Placed};
 use crate::app::{App, AppError, Caller};
 
@@ -23,10 +23,11 @@ impl App {
             DataKind::Archive(Mode::ReadOnly) => Action::GetArchive,
             DataKind::Archive(Mode::ReadWrite) => Action::PutArchive,
         };
-        let Placed { record, host } = self.ready(caller, ident, action).await?;
+        let Placed { record, host } = self.require_ready(caller, ident, action).await?;
         self.require_ca()?;
-        let located = self.ask(caller, &host, &LocateData { container: record.id, action }).await?;
-        let dialled = Dialled {
+        let located =
+            self.call_agent(caller, &host, &LocateData { container: record.id, action }).await?;
+        let dialled = ConsoleTarget {
             grant: Grant { host, target: Target::Data { id: located.engine, data } },
             listener: located.listener,
             tty: located.tty,

@@ -7,7 +7,7 @@ use zun_common::rpc::{Code, Done};
 use zun_common::status::{Action, Status};
 
 use super::Ident;
-use crate::app::{App, AppError, Caller, Right};
+use crate::app::{App, AppError, Caller, Permission};
 use crate::db::container::{self, Record};
 
 /// What is done about a container that runs.
@@ -48,15 +48,15 @@ impl App {
         how: Deletion,
     ) -> Result<(), AppError> {
         if how == Deletion::Force {
-            caller.require(Right::ForceDelete)?;
+            caller.require(Permission::ForceDelete)?;
         }
         let record = self.find(caller, ident).await?;
         if !record.status.allows(how.action()) {
             let (action, id, status) = (Action::Delete, record.id, record.status);
-            return Err(AppError::WrongState { action, id, status });
+            return Err(AppError::WrongStatus { action, id, status });
         }
         let Some(host) = record.host.clone() else {
-            return self.forget(record, "it was never placed").await;
+            return self.delete_row(record, "it was never placed").await;
         };
         match self.remove_on(caller, &host, &record, how).await {
             Ok(()) => self.mark_deleting(record).await,
@@ -73,7 +73,7 @@ impl App {
     ) -> Result<(), AppError> {
         self.require_up(host).await?;
         let call = RemoveContainer { container: record.id, how: how.removal() };
-        let Done {} = self.ask(caller, host, &call).await?;
+        let Done {} = self.call_agent(caller, host, &call).await?;
         Ok(())
     }
 
@@ -84,13 +84,14 @@ impl App {
         refusal: AppError,
     ) -> Result<(), AppError> {
         let never_made = record.engine.is_none() && record.status == Status::Error;
-        if gone(&refusal) {
-            self.forget(record, "its host does not know it").await
-        } else if unreachable(&refusal) && never_made {
-            self.forget(record, "it was never made").await
-        } else if unreachable(&refusal) && how == Deletion::Force {
+        if is_not_found(&refusal) {
+            self.delete_row(record, "its host does not know it").await
+        } else if is_unreachable(&refusal) && never_made {
+            self.delete_row(record, "it was never made").await
+        } else if is_unreachable(&refusal) && how == Deletion::Force {
             // Should the host come back, its agent tells of a container that nobody knows.
-            self.forget(record, "it was forced while its host is down; it may still be there").await
+            self.delete_row(record, "it was forced while its host is down; it may still be there")
+                .await
         } else {
             Err(refusal)
         }
@@ -106,7 +107,7 @@ impl App {
         Ok(())
     }
 
-    async fn forget(&self, record: Record, why: &str) -> Result<(), AppError> {
+    async fn delete_row(&self, record: Record, why: &str) -> Result<(), AppError> {
         let id = record.id;
         self.db.run(move |conn| container::remove(conn, id)).await?;
         tracing::info!(container.id = %id, "the row of container {id} was removed: {why}");
@@ -115,7 +116,7 @@ impl App {
     }
 }
 
-fn gone(refusal: &AppError) -> bool {
+fn is_not_found(refusal: &AppError) -> bool {
     matches!(
         refusal,
         AppError::Agent { cause: CallError::Refused { problem, .. }, .. }
@@ -123,7 +124,7 @@ fn gone(refusal: &AppError) -> bool {
     )
 }
 
-fn unreachable(refusal: &AppError) -> bool {
+fn is_unreachable(refusal: &AppError) -> bool {
     matches!(
         refusal,
         AppError::HostDown { .. }

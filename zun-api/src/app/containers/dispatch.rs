@@ -14,11 +14,11 @@ use crate::db::DbError;
 use crate::db::container::{self, Record};
 
 /// How long a client waits for the bus to take its command, before it is answered `Creating`.
-const SHORTLY: Duration = Duration::from_secs(1);
+const DISPATCH_WAIT: Duration = Duration::from_secs(1);
 
 impl App {
     /// Sends the command, and goes on trying behind the answer where the bus does not take it at once.
-    pub(super) async fn dispatch_shortly(
+    pub(super) async fn dispatch_or_defer(
         self: &Arc<Self>,
         record: Record,
         context: CallContext,
@@ -30,7 +30,7 @@ impl App {
                 tracing::trace!(container.id = %unheard.id, "dispatched after the answer");
             }
         });
-        match tokio::time::timeout(SHORTLY, outcome).await {
+        match tokio::time::timeout(DISPATCH_WAIT, outcome).await {
             Ok(Ok(record)) => record,
             Ok(Err(_)) | Err(_) => record,
         }
@@ -38,7 +38,7 @@ impl App {
 
     /// Sends again what may never have gone out before the last end of zun-api. Agents make each
     /// container once, however often they are told.
-    pub(crate) async fn dispatch_leftovers(self: &Arc<Self>) -> Result<(), DbError> {
+    pub(crate) async fn redispatch_pending(self: &Arc<Self>) -> Result<(), DbError> {
         for record in self.db.run(container::undispatched).await? {
             tracing::info!(container.id = %record.id, "container {} is sent again", record.id);
             let app = Arc::clone(self);
@@ -65,14 +65,14 @@ impl App {
             }
             Err(error) => {
                 warn(&record, &context, &error);
-                let reason = unsent(&error);
+                let reason = failure_reason(&error);
                 self.db.run(move |conn| container::give_up(conn, id, &reason)).await
             }
         };
-        self.told(record, noted)
+        self.publish_change(record, noted)
     }
 
-    fn told(&self, record: Record, noted: Result<Option<Record>, DbError>) -> Record {
+    fn publish_change(&self, record: Record, noted: Result<Option<Record>, DbError>) -> Record {
         match noted {
             Ok(Some(changed)) => {
                 self.hub.tell(&changed);
@@ -95,7 +95,7 @@ fn warn(record: &Record, context: &CallContext, error: &CallError) {
     );
 }
 
-fn unsent(error: &CallError) -> String {
+fn failure_reason(error: &CallError) -> String {
     match error {
         CallError::NoSuchHost { .. } => "The host of the container takes no messages.".to_owned(),
         CallError::NoReply { .. } | CallError::Bus { .. } => {

@@ -10,9 +10,9 @@ use zun_common::rpc::exec::{
 use zun_common::status::Action;
 use zun_common::units::TerminalSize;
 
-use super::console::Dialled;
+use super::console::ConsoleTarget;
 use super::{Ident, Placed};
-use crate::app::{App, AppError, Caller, Right};
+use crate::app::{App, AppError, Caller, Permission};
 
 /// What a client asks for.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ pub(crate) enum Execution {
     /// It ran to its end.
     Ran(ExecOutput),
     /// It was made.
-    Made { exec: ExecId, console: Option<Box<ConsoleEndpoint>> },
+    Created { exec: ExecId, console: Option<Box<ConsoleEndpoint>> },
 }
 
 impl App {
@@ -42,30 +42,31 @@ impl App {
         wanted: Exec,
     ) -> Result<Execution, AppError> {
         if wanted.spec.privileged {
-            caller.require(Right::ExecutePrivileged)?;
+            caller.require(Permission::ExecutePrivileged)?;
         }
-        let Placed { record, host } = self.ready(caller, ident, Action::Execute).await?;
+        let Placed { record, host } = self.require_ready(caller, ident, Action::Execute).await?;
         let Exec { spec, run, csr } = wanted;
         if run {
             let call = RunExec { container: record.id, spec };
-            return Ok(Execution::Ran(self.ask(caller, &host, &call).await?));
+            return Ok(Execution::Ran(self.call_agent(caller, &host, &call).await?));
         }
         if csr.is_some() {
             self.require_ca()?;
         }
         let (tty, stdin) = (spec.tty, spec.stdin);
-        let made = self.ask(caller, &host, &CreateExec { container: record.id, spec }).await?;
+        let made =
+            self.call_agent(caller, &host, &CreateExec { container: record.id, spec }).await?;
         let Some(csr) = csr else {
-            return Ok(Execution::Made { exec: made.exec, console: None });
+            return Ok(Execution::Created { exec: made.exec, console: None });
         };
         let Some(listener) = made.listener else {
             let why = made.console_trouble.unwrap_or_else(|| "its listener is not up".to_owned());
-            return Err(AppError::NoConsole { host, why });
+            return Err(AppError::ConsoleUnavailable { host, why });
         };
         let target = Target::Exec { id: made.exec.clone() };
-        let dialled = Dialled { grant: Grant { host, target }, listener, tty, stdin };
+        let dialled = ConsoleTarget { grant: Grant { host, target }, listener, tty, stdin };
         let console = self.grant(caller, &csr, &dialled)?;
-        Ok(Execution::Made { exec: made.exec, console: Some(Box::new(console)) })
+        Ok(Execution::Created { exec: made.exec, console: Some(Box::new(console)) })
     }
 
     /// Grants the console of an exec anew, for a session that outlives its grant. It may have ended: its
@@ -78,11 +79,11 @@ impl App {
         csr: &str,
     ) -> Result<ConsoleEndpoint, AppError> {
         self.require_ca()?;
-        let Placed { record, host } = self.placed(caller, ident, Action::Execute).await?;
+        let Placed { record, host } = self.require_placed(caller, ident, Action::Execute).await?;
         let call = LocateExec { container: record.id, exec: exec.clone() };
-        let ExecConsole { listener, tty, stdin } = self.ask(caller, &host, &call).await?;
+        let ExecConsole { listener, tty, stdin } = self.call_agent(caller, &host, &call).await?;
         let grant = Grant { host, target: Target::Exec { id: exec } };
-        self.grant(caller, csr, &Dialled { grant, listener, tty, stdin })
+        self.grant(caller, csr, &ConsoleTarget { grant, listener, tty, stdin })
     }
 
     /// Sends the process of an exec a signal.
@@ -93,9 +94,9 @@ impl App {
         exec: ExecId,
         signal: String,
     ) -> Result<(), AppError> {
-        let Placed { record, host } = self.ready(caller, ident, Action::Execute).await?;
+        let Placed { record, host } = self.require_ready(caller, ident, Action::Execute).await?;
         let call = SignalExec { container: record.id, exec, signal };
-        let Done {} = self.ask(caller, &host, &call).await?;
+        let Done {} = self.call_agent(caller, &host, &call).await?;
         Ok(())
     }
 
@@ -107,9 +108,10 @@ impl App {
         exec: ExecId,
         size: TerminalSize,
     ) -> Result<(), AppError> {
-        let Placed { record, host } = self.ready(caller, ident, Action::ExecuteResize).await?;
+        let Placed { record, host } =
+            self.require_ready(caller, ident, Action::ExecuteResize).await?;
         let call = ResizeExec { container: record.id, exec, size };
-        let Done {} = self.ask(caller, &host, &call).await?;
+        let Done {} = self.call_agent(caller, &host, &call).await?;
         Ok(())
     }
 }

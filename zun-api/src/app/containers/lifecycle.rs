@@ -72,8 +72,8 @@ impl App {
         action: Action,
         call: impl FnOnce(ContainerId) -> C,
     ) -> Result<(), AppError> {
-        let Placed { record, host } = self.ready(caller, ident, action).await?;
-        let Done {} = self.ask(caller, &host, &call(record.id)).await?;
+        let Placed { record, host } = self.require_ready(caller, ident, action).await?;
+        let Done {} = self.call_agent(caller, &host, &call(record.id)).await?;
         tracing::info!(
             container.id = %record.id, host.name = %host, request.id = %caller.context.request,
             "{action} of container {} was accepted", record.id

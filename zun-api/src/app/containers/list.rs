@@ -1,6 +1,6 @@
 //! Lists of containers.
 
-use super::super::{App, AppError, Caller, Right};
+use super::super::{App, AppError, Caller, Permission};
 use crate::db::container::{self, Filter, Page, Record};
 
 /// Which containers are asked for.
@@ -19,20 +19,20 @@ impl App {
         query: ListQuery,
     ) -> Result<Vec<Record>, AppError> {
         if query.filter.host.is_some() {
-            caller.require(Right::FilterByHost)?;
+            caller.require(Permission::FilterByHost)?;
         }
         let scope = if query.all_projects {
-            caller.require(Right::SeeAllProjects)?;
-            caller.reach()
+            caller.require(Permission::SeeAllProjects)?;
+            caller.visible_scope()
         } else {
-            caller.own()
+            caller.own_scope()
         };
         let marker = query.page.marker;
         let ListQuery { all_projects: _, filter, page } = query;
         let listed = self.db.run(move |conn| container::page(conn, &scope, &filter, &page)).await?;
         match (listed, marker) {
             (Some(records), _) => Ok(records),
-            (None, Some(marker)) => Err(AppError::NoMarker(marker)),
+            (None, Some(marker)) => Err(AppError::MarkerNotFound(marker)),
             (None, None) => Ok(Vec::new()),
         }
     }

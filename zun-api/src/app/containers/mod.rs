@@ -51,16 +51,16 @@ pub(super) struct Placed {
 impl App {
     /// The container of this identifier or name. Another project's is as good as none.
     pub(crate) async fn find(&self, caller: &Caller, ident: &Ident) -> Result<Record, AppError> {
-        let (own, reach, wanted) = (caller.own(), caller.reach(), ident.clone());
-        match self.db.run(move |conn| look_up(conn, &own, &reach, &wanted)).await? {
+        let (own, reach, wanted) = (caller.own_scope(), caller.visible_scope(), ident.clone());
+        match self.db.run(move |conn| find_record(conn, &own, &reach, &wanted)).await? {
             Lookup::Found(record) => Ok(*record),
-            Lookup::Missing => Err(AppError::NoContainer(ident.0.chars().take(80).collect())),
-            Lookup::Ambiguous => Err(AppError::Ambiguous(ident.0.clone())),
+            Lookup::Missing => Err(AppError::ContainerNotFound(ident.0.chars().take(80).collect())),
+            Lookup::Ambiguous => Err(AppError::AmbiguousName(ident.0.clone())),
         }
     }
 
     /// The container, where this action may begin on it and its host is there.
-    pub(super) async fn ready(
+    pub(super) async fn require_ready(
         &self,
         caller: &Caller,
         ident: &Ident,
@@ -69,13 +69,13 @@ impl App {
         let record = self.find(caller, ident).await?;
         let id = record.id;
         if !record.status.allows(action) {
-            return Err(AppError::WrongState { action, id, status: record.status });
+            return Err(AppError::WrongStatus { action, id, status: record.status });
         }
         self.on_its_host(record, action).await
     }
 
     /// The same in whatever state the container is.
-    pub(super) async fn placed(
+    pub(super) async fn require_placed(
         &self,
         caller: &Caller,
         ident: &Ident,
@@ -87,13 +87,13 @@ impl App {
 
     async fn on_its_host(&self, record: Record, action: Action) -> Result<Placed, AppError> {
         let id = record.id;
-        let host = record.host.clone().ok_or(AppError::Unplaced { action, id })?;
+        let host = record.host.clone().ok_or(AppError::NotScheduled { action, id })?;
         self.require_up(&host).await?;
         Ok(Placed { record, host })
     }
 
     /// Calls a host's agent.
-    pub(super) async fn ask<C: Call>(
+    pub(super) async fn call_agent<C: Call>(
         &self,
         caller: &Caller,
         host: &HostName,
@@ -107,7 +107,12 @@ impl App {
 }
 
 /// By identifier first; then by name, the caller's own first.
-fn look_up(conn: &mut Conn, own: &Scope, reach: &Scope, ident: &Ident) -> Result<Lookup, DbError> {
+fn find_record(
+    conn: &mut Conn,
+    own: &Scope,
+    reach: &Scope,
+    ident: &Ident,
+) -> Result<Lookup, DbError> {
     if let Ok(id) = ContainerId::from_str(&ident.0)
         && let Some(record) = container::by_id(conn, reach, id)?
     {

@@ -18,8 +18,8 @@ impl App {
         ident: &Ident,
         request: LogRequest,
     ) -> Result<Logs, AppError> {
-        let Placed { record, host } = self.ready(caller, ident, Action::Logs).await?;
-        self.ask(caller, &host, &ReadLogs { container: record.id, request }).await
+        let Placed { record, host } = self.require_ready(caller, ident, Action::Logs).await?;
+        self.call_agent(caller, &host, &ReadLogs { container: record.id, request }).await
     }
 
     /// Its processes.
@@ -29,8 +29,8 @@ impl App {
         ident: &Ident,
         ps_args: Option<String>,
     ) -> Result<Top, AppError> {
-        let Placed { record, host } = self.ready(caller, ident, Action::Top).await?;
-        self.ask(caller, &host, &TopContainer { container: record.id, ps_args }).await
+        let Placed { record, host } = self.require_ready(caller, ident, Action::Top).await?;
+        self.call_agent(caller, &host, &TopContainer { container: record.id, ps_args }).await
     }
 
     /// Its name, and what it uses.
@@ -39,8 +39,8 @@ impl App {
         caller: &Caller,
         ident: &Ident,
     ) -> Result<(String, Stats), AppError> {
-        let Placed { record, host } = self.ready(caller, ident, Action::Stats).await?;
-        let stats = self.ask(caller, &host, &ReadStats { container: record.id }).await?;
+        let Placed { record, host } = self.require_ready(caller, ident, Action::Stats).await?;
+        let stats = self.call_agent(caller, &host, &ReadStats { container: record.id }).await?;
         Ok((record.spec.name, stats))
     }
 
@@ -51,9 +51,9 @@ impl App {
         ident: &Ident,
         size: TerminalSize,
     ) -> Result<(), AppError> {
-        let Placed { record, host } = self.ready(caller, ident, Action::Resize).await?;
+        let Placed { record, host } = self.require_ready(caller, ident, Action::Resize).await?;
         let Done {} =
-            self.ask(caller, &host, &ResizeTerminal { container: record.id, size }).await?;
+            self.call_agent(caller, &host, &ResizeTerminal { container: record.id, size }).await?;
         Ok(())
     }
 }

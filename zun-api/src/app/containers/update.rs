@@ -52,16 +52,16 @@ impl App {
             .await?;
         let record = match claimed {
             Claimed::Done(record) => *record,
-            Claimed::Gone => return Err(AppError::NoContainer(was.id.to_string())),
+            Claimed::Gone => return Err(AppError::ContainerNotFound(was.id.to_string())),
             Claimed::NameTaken => return Err(AppError::NameTaken(name.unwrap_or_default())),
-            Claimed::NoRoom(why) => return Err(AppError::NoRoom(why)),
+            Claimed::NoRoom(why) => return Err(AppError::InsufficientResources(why)),
         };
         let Some(host) = host else { return Ok(record) };
         let call = UpdateContainer { container: was.id, resources: new };
-        match self.ask(caller, &host, &call).await {
+        match self.call_agent(caller, &host, &call).await {
             Ok(Done {}) => Ok(record),
             Err(refusal) => {
-                if is_certain(&refusal) {
+                if is_definite_refusal(&refusal) {
                     let (id, name) = (was.id, was.spec.name);
                     self.db
                         .run(move |conn| container::amend(conn, id, &name, old).map(drop))
@@ -75,16 +75,16 @@ impl App {
     async fn limits_host(&self, record: &Record) -> Result<HostName, AppError> {
         let (action, id) = (Action::Update, record.id);
         if !record.status.allows(action) {
-            return Err(AppError::WrongState { action, id, status: record.status });
+            return Err(AppError::WrongStatus { action, id, status: record.status });
         }
-        let host = record.host.clone().ok_or(AppError::Unplaced { action, id })?;
+        let host = record.host.clone().ok_or(AppError::NotScheduled { action, id })?;
         self.require_up(&host).await?;
         Ok(host)
     }
 }
 
 /// Nothing was changed on the host; a silence may mean anything.
-const fn is_certain(error: &AppError) -> bool {
+const fn is_definite_refusal(error: &AppError) -> bool {
     matches!(error, AppError::Agent { cause: CallError::Refused { .. }, .. })
 }
 
@@ -112,7 +112,7 @@ fn claim(
     if let Some(host) = &change.host {
         let views = hosts::views(conn)?.into_iter().filter(|view| view.name == *host);
         let views: Vec<_> = views.map(|view| view.without(old)).collect();
-        if let Err(refusal) = scheduler::place(change.resources, &views, settings) {
+        if let Err(refusal) = scheduler::select_host(change.resources, &views, settings) {
             return Ok(Claimed::NoRoom(refusal.to_string()));
         }
     }

@@ -13,7 +13,7 @@ use crate::wait::Heard;
 
 /// Reports are told at once by the zun-api that applies them. Where several share one database, another
 /// may apply them, and the row has to be looked at for that; so seldom that it costs nothing.
-const LOOK: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Which statuses end the wait, and what does otherwise.
 #[derive(Debug, Clone)]
@@ -35,23 +35,23 @@ impl App {
     ) -> Result<Record, AppError> {
         let first = match self.find(caller, ident).await {
             Ok(record) => record,
-            Err(error) => return self.just_gone(caller, ident).ok_or(error),
+            Err(error) => return self.recently_deleted(caller, ident).ok_or(error),
         };
         let mut listener = self.hub.listen(first.id)?;
         // Once more, for what came between the first look and the listening.
-        let mut last = self.look(&first).await?;
+        let mut last = self.reload(&first).await?;
         let end = Instant::now() + wanted.timeout;
-        let mut look = Instant::now() + LOOK;
+        let mut next_poll = Instant::now() + POLL_INTERVAL;
         while !wanted.is_met(&last) {
             tokio::select! {
                 () = sleep_until(end) => break,
-                () = sleep_until(look) => {
-                    last = self.look(&last).await?;
-                    look = Instant::now() + LOOK;
+                () = sleep_until(next_poll) => {
+                    last = self.reload(&last).await?;
+                    next_poll = Instant::now() + POLL_INTERVAL;
                 }
                 heard = listener.next() => match heard {
                     Heard::Changed(record) => last = Record::clone(&record),
-                    Heard::Missed => last = self.look(&last).await?,
+                    Heard::Missed => last = self.reload(&last).await?,
                     Heard::Closing => break,
                 },
             }
@@ -60,9 +60,9 @@ impl App {
     }
 
     /// How a container was last that has just gone, if it is named by its identifier and the caller's to see.
-    fn just_gone(&self, caller: &Caller, ident: &Ident) -> Option<Record> {
+    fn recently_deleted(&self, caller: &Caller, ident: &Ident) -> Option<Record> {
         let last = self.hub.last_of(ident.0.parse().ok()?)?;
-        let seen = match caller.reach() {
+        let seen = match caller.visible_scope() {
             Scope::All => true,
             Scope::Project(project) => project == last.project,
         };
@@ -70,7 +70,7 @@ impl App {
     }
 
     /// How it is now; one whose row is gone is as it was last, and deleted.
-    async fn look(&self, last: &Record) -> Result<Record, AppError> {
+    async fn reload(&self, last: &Record) -> Result<Record, AppError> {
         let id = last.id;
         let now = self.db.run(move |conn| container::by_id(conn, &Scope::All, id)).await?;
         Ok(now.unwrap_or_else(|| Record {

@@ -98,7 +98,7 @@ async fn run(settings: Settings) -> Result<(), Failure> {
     let bus = bus::connect(&settings.bus, "zun-api", &carriers)?;
     let service = Service::start(settings, bus.clone(), &tasks).await?;
     if let Some(manager) = ServiceManager::from_env() {
-        tasks.spawn(service.doctor().tell(manager, tasks.clone()));
+        tasks.spawn(service.health_monitor().run(manager, tasks.clone()));
     }
     shutdown::signal().await?;
     tracing::info!("stopping");

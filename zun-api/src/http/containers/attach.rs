@@ -5,16 +5,17 @@ use serde_json::Value;
 use zun_common::grant::Mode;
 
 use crate::app::containers::{Attach, Ident};
-use crate::app::{App, AppError, Caller, Invalid};
-use crate::http::answer::{Answer, ok};
-use crate::http::extract::{Ask, Asked, Nothing};
-use crate::http::fields::{Fields, wrong};
+use crate::app::{App, AppError, Caller, InvalidField};
+use crate::http::extract::{FromFields, NoFields, Parsed};
+use crate::http::fields::{Fields, invalid_value};
+use crate::http::response::{ApiResult, ok};
 use crate::http::rules::{CSR, PROTOCOL};
 
-impl Ask for Attach {
+impl FromFields for Attach {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
-        let missing = |name: &str, rule: &str| Invalid::new(name, "", format!("given: {rule}"));
-        let csr = fields.text("csr", &CSR)?.ok_or_else(|| missing("csr", CSR.words))?;
+        let missing =
+            |name: &str, rule: &str| InvalidField::new(name, "", format!("given: {rule}"));
+        let csr = fields.text("csr", &CSR)?.ok_or_else(|| missing("csr", CSR.description))?;
         let protocols = fields
             .texts("protocols", &PROTOCOL)?
             .filter(|protocols| !protocols.is_empty())
@@ -23,7 +24,7 @@ impl Ask for Attach {
             None => Mode::default(),
             Some(Value::String(text)) if text == "rw" => Mode::ReadWrite,
             Some(Value::String(text)) if text == "ro" => Mode::ReadOnly,
-            Some(other) => Err(wrong("mode", &other, "`rw` or `ro`"))?,
+            Some(other) => Err(invalid_value("mode", &other, "`rw` or `ro`"))?,
         };
         let before_start = fields.boolean("before_start")?.unwrap_or(false);
         Ok(Self { csr, protocols, mode, before_start })
@@ -35,20 +36,20 @@ pub(in crate::http) async fn attach(
     app: Data<App>,
     caller: Caller,
     ident: Ident,
-    ask: Asked<Attach>,
-) -> Answer {
-    Ok(ok(&app.attach(&caller, &ident, &ask.0).await?))
+    input: Parsed<Attach>,
+) -> ApiResult {
+    Ok(ok(&app.attach(&caller, &ident, &input.0).await?))
 }
 
 /// Zun's own form is served by a console gate, which this service does not have yet.
-pub(in crate::http) async fn attach_by_gate(
+pub(in crate::http) async fn attach_websocket(
     app: Data<App>,
     caller: Caller,
     ident: Ident,
-    _ask: Asked<Nothing>,
-) -> Answer {
+    _input: Parsed<NoFields>,
+) -> ApiResult {
     app.find(&caller, &ident).await?;
-    Err(AppError::NotOffered {
+    Err(AppError::NotConfigured {
         what: "Attaching by a websocket address (GET), which a console gate serves,",
         setting: "console.gate_url",
     })

@@ -6,45 +6,45 @@ use serde_json::Value;
 use zun_common::grant::{self, Mode};
 
 use crate::app::containers::Ident;
-use crate::app::{App, AppError, Caller, Invalid};
-use crate::http::answer::{Answer, ok};
-use crate::http::extract::{Ask, Asked};
-use crate::http::fields::{Fields, wrong};
+use crate::app::{App, AppError, Caller, InvalidField};
+use crate::http::extract::{FromFields, Parsed};
+use crate::http::fields::{Fields, invalid_value};
+use crate::http::response::{ApiResult, ok};
 use crate::http::rules::CSR;
 
-fn csr(fields: &mut Fields) -> Result<String, Invalid> {
+fn csr(fields: &mut Fields) -> Result<String, InvalidField> {
     let csr = fields.text("csr", &CSR)?;
-    csr.ok_or_else(|| Invalid::new("csr", "", format!("given: {}", CSR.words)))
+    csr.ok_or_else(|| InvalidField::new("csr", "", format!("given: {}", CSR.description)))
 }
 
 /// With which key.
-pub(in crate::http) struct LogsByDial {
+pub(in crate::http) struct GrantLogs {
     csr: String,
 }
 
-impl Ask for LogsByDial {
+impl FromFields for GrantLogs {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         Ok(Self { csr: csr(fields)? })
     }
 }
 
 /// Grants the output.
-pub(in crate::http) async fn logs_by_dial(
+pub(in crate::http) async fn grant_logs(
     app: Data<App>,
     caller: Caller,
     ident: Ident,
-    ask: Asked<LogsByDial>,
-) -> Answer {
-    Ok(ok(&app.data(&caller, &ident, &ask.0.csr, grant::DataKind::Logs).await?))
+    input: Parsed<GrantLogs>,
+) -> ApiResult {
+    Ok(ok(&app.data(&caller, &ident, &input.0.csr, grant::DataKind::Logs).await?))
 }
 
 /// With which key, and in which direction.
-pub(in crate::http) struct ArchiveByDial {
+pub(in crate::http) struct GrantArchive {
     csr: String,
     mode: Mode,
 }
 
-impl Ask for ArchiveByDial {
+impl FromFields for GrantArchive {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         let csr = csr(fields)?;
         let mode = match fields.take("mode") {
@@ -52,7 +52,7 @@ impl Ask for ArchiveByDial {
             Some(Value::String(text)) if text == "rw" => Mode::ReadWrite,
             other => {
                 let rule = "`ro` to copy out, or `rw` to copy in";
-                Err(wrong("mode", &other.unwrap_or_default(), rule))?
+                Err(invalid_value("mode", &other.unwrap_or_default(), rule))?
             }
         };
         Ok(Self { csr, mode })
@@ -60,12 +60,12 @@ impl Ask for ArchiveByDial {
 }
 
 /// Grants the files.
-pub(in crate::http) async fn archive_by_dial(
+pub(in crate::http) async fn grant_archive(
     app: Data<App>,
     caller: Caller,
     ident: Ident,
-    ask: Asked<ArchiveByDial>,
-) -> Answer {
-    let ArchiveByDial { csr, mode } = ask.0;
+    input: Parsed<GrantArchive>,
+) -> ApiResult {
+    let GrantArchive { csr, mode } = input.0;
     Ok(ok(&app.data(&caller, &ident, &csr, grant::DataKind::Archive(mode)).await?))
 }

@@ -6,16 +6,16 @@ use actix_web::web::Data;
 use super::ignore_all_projects;
 use crate::app::containers::{Deletion, Ident};
 use crate::app::{App, AppError, Caller};
-use crate::http::answer::Answer;
-use crate::http::extract::{Ask, Asked};
+use crate::http::extract::{FromFields, Parsed};
 use crate::http::fields::Fields;
+use crate::http::response::ApiResult;
 
 /// What is done about one that runs.
 pub(in crate::http) struct Delete {
     how: Deletion,
 }
 
-impl Ask for Delete {
+impl FromFields for Delete {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         ignore_all_projects(fields)?;
         let force = fields.boolean("force")?.unwrap_or(false);
@@ -34,8 +34,8 @@ pub(in crate::http) async fn delete(
     app: Data<App>,
     caller: Caller,
     ident: Ident,
-    ask: Asked<Delete>,
-) -> Answer {
-    app.delete(&caller, &ident, ask.0.how).await?;
+    input: Parsed<Delete>,
+) -> ApiResult {
+    app.delete(&caller, &ident, input.0.how).await?;
     Ok(HttpResponse::NoContent().finish())
 }

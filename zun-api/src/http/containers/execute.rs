@@ -13,17 +13,17 @@ use zun_common::id::ExecId;
 use zun_common::rpc::exec::{ExecOutput, ExecSpec};
 use zun_common::units::TerminalSize;
 
-use super::{first_size, signal, size};
+use super::{initial_size, signal, size};
 use crate::app::containers::{Exec, Execution, Ident};
-use crate::app::{App, AppError, Caller, Invalid};
-use crate::http::answer::{Answer, done, ok};
-use crate::http::extract::{Ask, Asked};
-use crate::http::fields::{Fields, wrong};
+use crate::app::{App, AppError, Caller, InvalidField};
+use crate::http::extract::{FromFields, Parsed};
+use crate::http::fields::{Fields, invalid_value};
+use crate::http::response::{ApiResult, done, ok};
 use crate::http::rules::{ASSIGNMENT, CSR, DIRECTORY, USER};
 
 const COMMAND: &str = "a command of at least one word";
 
-impl Ask for Exec {
+impl FromFields for Exec {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         let run_unless_said = !fields.has_body();
         let run = fields.boolean("run")?.unwrap_or(run_unless_said);
@@ -38,20 +38,20 @@ impl Ask for Exec {
             user: fields.text("user", &USER)?,
             workdir: fields.text("workdir", &DIRECTORY)?,
             privileged: fields.boolean("privileged")?.unwrap_or(false),
-            size: first_size(fields)?,
+            size: initial_size(fields)?,
         };
         let csr = fields.text("csr", &CSR)?;
         if run && csr.is_some() {
             let rule = "left out where `run` is true: nothing is dialled then";
-            return Err(Invalid::new("csr", "…", rule).into());
+            return Err(InvalidField::new("csr", "…", rule).into());
         }
         Ok(Self { spec, run, csr })
     }
 }
 
 /// A list of words, or one text that is split as a shell splits it.
-fn command(fields: &mut Fields) -> Result<Vec<String>, Invalid> {
-    let value = fields.take("command").ok_or_else(|| Invalid::new("command", "", COMMAND))?;
+fn command(fields: &mut Fields) -> Result<Vec<String>, InvalidField> {
+    let value = fields.take("command").ok_or_else(|| InvalidField::new("command", "", COMMAND))?;
     let words = match &value {
         Value::String(text) => shlex::split(text),
         Value::Array(words) => {
@@ -63,7 +63,7 @@ fn command(fields: &mut Fields) -> Result<Vec<String>, Invalid> {
         words.first().is_some_and(|first| !first.is_empty())
             && words.iter().all(|word| !word.contains('\0'))
     };
-    words.filter(plain).ok_or_else(|| wrong("command", &value, COMMAND))
+    words.filter(plain).ok_or_else(|| invalid_value("command", &value, COMMAND))
 }
 
 /// Runs or makes an exec.
@@ -71,9 +71,9 @@ pub(in crate::http) async fn execute(
     app: Data<App>,
     caller: Caller,
     ident: Ident,
-    ask: Asked<Exec>,
-) -> Answer {
-    Ok(ok(&shown(app.execute(&caller, &ident, ask.0).await?)))
+    input: Parsed<Exec>,
+) -> ApiResult {
+    Ok(ok(&shown(app.execute(&caller, &ident, input.0).await?)))
 }
 
 fn shown(execution: Execution) -> Executed {
@@ -92,7 +92,7 @@ fn shown(execution: Execution) -> Executed {
                 console: None,
             }
         }
-        Execution::Made { exec, console } => Executed {
+        Execution::Created { exec, console } => Executed {
             output: None,
             exit_code: None,
             exec_id: Some(exec.to_string()),
@@ -110,16 +110,16 @@ pub(in crate::http) struct ExecuteResize {
     size: TerminalSize,
 }
 
-impl Ask for ExecuteResize {
+impl FromFields for ExecuteResize {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         Ok(Self { exec: exec(fields)?, size: size(fields)? })
     }
 }
 
 /// `exec_id`: which exec.
-fn exec(fields: &mut Fields) -> Result<ExecId, Invalid> {
+fn exec(fields: &mut Fields) -> Result<ExecId, InvalidField> {
     let rule = "64 lower-case hexadecimal digits";
-    fields.parsed("exec_id", rule)?.ok_or_else(|| Invalid::new("exec_id", "", rule))
+    fields.parsed("exec_id", rule)?.ok_or_else(|| InvalidField::new("exec_id", "", rule))
 }
 
 /// Sets the size of an exec's terminal.
@@ -127,9 +127,9 @@ pub(in crate::http) async fn execute_resize(
     app: Data<App>,
     caller: Caller,
     ident: Ident,
-    ask: Asked<ExecuteResize>,
-) -> Answer {
-    let ExecuteResize { exec, size } = ask.0;
+    input: Parsed<ExecuteResize>,
+) -> ApiResult {
+    let ExecuteResize { exec, size } = input.0;
     app.execute_resize(&caller, &ident, exec, size).await?;
     Ok(done())
 }
@@ -140,10 +140,11 @@ pub(in crate::http) struct ExecuteAttach {
     csr: String,
 }
 
-impl Ask for ExecuteAttach {
+impl FromFields for ExecuteAttach {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         let csr = fields.text("csr", &CSR)?;
-        let csr = csr.ok_or_else(|| Invalid::new("csr", "", format!("given: {}", CSR.words)))?;
+        let csr =
+            csr.ok_or_else(|| InvalidField::new("csr", "", format!("given: {}", CSR.description)))?;
         Ok(Self { exec: exec(fields)?, csr })
     }
 }
@@ -153,9 +154,9 @@ pub(in crate::http) async fn execute_attach(
     app: Data<App>,
     caller: Caller,
     ident: Ident,
-    ask: Asked<ExecuteAttach>,
-) -> Answer {
-    let ExecuteAttach { exec, csr } = ask.0;
+    input: Parsed<ExecuteAttach>,
+) -> ApiResult {
+    let ExecuteAttach { exec, csr } = input.0;
     Ok(ok(&app.execute_attach(&caller, &ident, exec, &csr).await?))
 }
 
@@ -165,7 +166,7 @@ pub(in crate::http) struct ExecuteKill {
     signal: String,
 }
 
-impl Ask for ExecuteKill {
+impl FromFields for ExecuteKill {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         Ok(Self { exec: exec(fields)?, signal: signal(fields)? })
     }
@@ -176,9 +177,9 @@ pub(in crate::http) async fn execute_kill(
     app: Data<App>,
     caller: Caller,
     ident: Ident,
-    ask: Asked<ExecuteKill>,
-) -> Answer {
-    let ExecuteKill { exec, signal } = ask.0;
+    input: Parsed<ExecuteKill>,
+) -> ApiResult {
+    let ExecuteKill { exec, signal } = input.0;
     app.execute_kill(&caller, &ident, exec, signal).await?;
     Ok(done())
 }

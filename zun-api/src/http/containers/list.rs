@@ -5,16 +5,16 @@ use actix_web::web::Data;
 use zun_common::api::v1::container::ContainerList;
 
 use crate::app::containers::ListQuery;
-use crate::app::{App, AppError, Caller, Invalid};
+use crate::app::{App, AppError, Caller, InvalidField};
 use crate::db::container::{Filter, Page, SortKey};
-use crate::http::answer::{Answer, ok};
-use crate::http::extract::{Ask, Asked};
+use crate::http::extract::{FromFields, Parsed};
 use crate::http::fields::Fields;
-use crate::http::paging::{self, LARGEST_PAGE};
-use crate::http::rules::{HOST_NAME, WANTED};
-use crate::http::view::{self, Viewer};
+use crate::http::paging::{self, MAX_PAGE};
+use crate::http::response::{ApiResult, ok};
+use crate::http::rules::{HOST_NAME_RULE, SHORT_TEXT};
+use crate::http::view::{self, ViewContext};
 
-impl Ask for ListQuery {
+impl FromFields for ListQuery {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         Ok(Self {
             all_projects: fields.boolean("all_projects")?.unwrap_or(false),
@@ -24,16 +24,16 @@ impl Ask for ListQuery {
     }
 }
 
-fn filter(fields: &mut Fields) -> Result<Filter, Invalid> {
+fn filter(fields: &mut Fields) -> Result<Filter, InvalidField> {
     let memory = fields.whole("memory", 0..=u64::from(u32::MAX))?;
     Ok(Filter {
-        name: fields.text("name", &WANTED)?,
-        image: fields.text("image", &WANTED)?,
+        name: fields.text("name", &SHORT_TEXT)?,
+        image: fields.text("image", &SHORT_TEXT)?,
         status: fields.parsed("status", "a status such as `Running`")?,
         task_state: fields.parsed("task_state", "a task state such as `container_creating`")?,
-        host: fields.parsed("host", HOST_NAME)?,
-        project: fields.text("project_id", &WANTED)?,
-        user: fields.text("user_id", &WANTED)?,
+        host: fields.parsed("host", HOST_NAME_RULE)?,
+        project: fields.text("project_id", &SHORT_TEXT)?,
+        user: fields.text("user_id", &SHORT_TEXT)?,
         memory: memory.and_then(|memory| i64::try_from(memory).ok()),
         auto_remove: fields.boolean("auto_remove")?,
     })
@@ -41,19 +41,19 @@ fn filter(fields: &mut Fields) -> Result<Filter, Invalid> {
 
 fn page(fields: &mut Fields) -> Result<Page, AppError> {
     Ok(Page {
-        limit: paging::limit(fields)?.unwrap_or(LARGEST_PAGE),
+        limit: paging::limit(fields)?.unwrap_or(MAX_PAGE),
         descending: paging::descending(fields)?,
         key: key(fields)?,
         marker: fields.parsed("marker", "a container's uuid")?,
     })
 }
 
-fn key(fields: &mut Fields) -> Result<SortKey, Invalid> {
-    let Some(name) = fields.text("sort_key", &WANTED)? else { return Ok(SortKey::default()) };
+fn key(fields: &mut Fields) -> Result<SortKey, InvalidField> {
+    let Some(name) = fields.text("sort_key", &SHORT_TEXT)? else { return Ok(SortKey::default()) };
     let known = SortKey::NAMES.into_iter().find(|(known, _)| *known == name);
     known.map(|(_, key)| key).ok_or_else(|| {
         let names = SortKey::NAMES.map(|(known, _)| known).join(", ");
-        Invalid::new("sort_key", &name, format!("one of {names}"))
+        InvalidField::new("sort_key", &name, format!("one of {names}"))
     })
 }
 
@@ -61,17 +61,21 @@ fn key(fields: &mut Fields) -> Result<SortKey, Invalid> {
 pub(in crate::http) async fn list(
     app: Data<App>,
     caller: Caller,
-    viewer: Viewer,
+    view_context: ViewContext,
     request: HttpRequest,
-    ask: Asked<ListQuery>,
-) -> Answer {
-    let limit = ask.0.page.limit;
-    let records = app.list(&caller, ask.0).await?;
+    input: Parsed<ListQuery>,
+) -> ApiResult {
+    let limit = input.0.page.limit;
+    let records = app.list(&caller, input.0).await?;
     let next =
         records.last().filter(|_| records.len() == limit).map(|last| last.id.to_string()).map(
-            |last| viewer.base.next_page("containers", request.query_string(), (limit, &last)),
+            |last| {
+                view_context.base.next_page("containers", request.query_string(), (limit, &last))
+            },
         );
-    let containers =
-        records.iter().map(|record| view::container_in_list(record, &caller, &viewer)).collect();
+    let containers = records
+        .iter()
+        .map(|record| view::container_in_list(record, &caller, &view_context))
+        .collect();
     Ok(ok(&ContainerList { containers, next }))
 }

@@ -8,10 +8,10 @@ use serde_json::Value;
 use zun_common::rpc::container::LogRequest;
 
 use crate::app::containers::Ident;
-use crate::app::{App, AppError, Caller, Invalid};
-use crate::http::answer::{Answer, ok};
-use crate::http::extract::{Ask, Asked};
-use crate::http::fields::{Fields, wrong};
+use crate::app::{App, AppError, Caller, InvalidField};
+use crate::http::extract::{FromFields, Parsed};
+use crate::http::fields::{Fields, invalid_value};
+use crate::http::response::{ApiResult, ok};
 
 /// Says that the beginning was left out.
 const CUT: (&str, &str) = ("x-zun-logs-cut", "true");
@@ -21,7 +21,7 @@ pub(in crate::http) struct Logs {
     request: LogRequest,
 }
 
-impl Ask for Logs {
+impl FromFields for Logs {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         let request = LogRequest {
             stdout: fields.boolean("stdout")?.unwrap_or(true),
@@ -34,19 +34,21 @@ impl Ask for Logs {
     }
 }
 
-fn tail(fields: &mut Fields) -> Result<Option<u32>, Invalid> {
+fn tail(fields: &mut Fields) -> Result<Option<u32>, InvalidField> {
     match fields.take("tail") {
         None => Ok(None),
         Some(Value::String(text)) if text == "all" => Ok(None),
         Some(value) => {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             let lines = text.parse().ok().filter(|_| !text.starts_with('+'));
-            lines.map(Some).ok_or_else(|| wrong("tail", &value, "`all` or a number of lines"))
+            lines
+                .map(Some)
+                .ok_or_else(|| invalid_value("tail", &value, "`all` or a number of lines"))
         }
     }
 }
 
-fn since(fields: &mut Fields) -> Result<Option<DateTime<Utc>>, Invalid> {
+fn since(fields: &mut Fields) -> Result<Option<DateTime<Utc>>, InvalidField> {
     let Some(value) = fields.take("since") else { return Ok(None) };
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let seconds = text.parse::<i64>().ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
@@ -56,7 +58,11 @@ fn since(fields: &mut Fields) -> Result<Option<DateTime<Utc>>, Invalid> {
         Some(time.and_utc())
     };
     seconds.or_else(time).map(Some).ok_or_else(|| {
-        wrong("since", &value, "seconds since 1970, or a time as `2026-11-23 18:00:00,000` in UTC")
+        invalid_value(
+            "since",
+            &value,
+            "seconds since 1970, or a time as `2026-11-23 18:00:00,000` in UTC",
+        )
     })
 }
 
@@ -66,9 +72,9 @@ pub(in crate::http) async fn logs(
     caller: Caller,
     ident: Ident,
     request: HttpRequest,
-    ask: Asked<Logs>,
-) -> Answer {
-    let logs = app.logs(&caller, &ident, ask.0.request).await?;
+    input: Parsed<Logs>,
+) -> ApiResult {
+    let logs = app.logs(&caller, &ident, input.0.request).await?;
     let mut answer = if wants_bytes(&request) {
         HttpResponse::Ok().content_type("application/octet-stream").body(logs.data)
     } else {

@@ -18,9 +18,9 @@ mod stop;
 mod top;
 mod update;
 
-pub(super) use attach::{attach, attach_by_gate};
+pub(super) use attach::{attach, attach_websocket};
 pub(super) use create::create;
-pub(super) use data::{archive_by_dial, logs_by_dial};
+pub(super) use data::{grant_archive, grant_logs};
 pub(super) use delete::delete;
 pub(super) use execute::{execute, execute_attach, execute_kill, execute_resize};
 pub(super) use kill::kill;
@@ -39,32 +39,32 @@ pub(super) use update::update;
 use serde_json::Value;
 use zun_common::units::TerminalSize;
 
-use super::fields::{Fields, wrong};
+use super::fields::{Fields, invalid_value};
 use super::rules;
-use crate::app::Invalid;
+use crate::app::InvalidField;
 
 /// The longest grace of a stop: a day.
-const LONGEST_GRACE: u64 = 86_400;
+const MAX_GRACE: u64 = 86_400;
 
 /// `timeout`: the grace of a stop, in seconds.
-fn grace(fields: &mut Fields) -> Result<Option<u32>, Invalid> {
-    let grace = fields.whole("timeout", 0..=LONGEST_GRACE)?;
+fn grace(fields: &mut Fields) -> Result<Option<u32>, InvalidField> {
+    let grace = fields.whole("timeout", 0..=MAX_GRACE)?;
     Ok(grace.and_then(|seconds| u32::try_from(seconds).ok()))
 }
 
 /// `h` and `w`: a terminal's size.
-fn size(fields: &mut Fields) -> Result<TerminalSize, Invalid> {
+fn size(fields: &mut Fields) -> Result<TerminalSize, InvalidField> {
     let mut side = |name: &str| {
         let given = fields.whole(name, 1..=u64::from(u16::MAX))?;
         given
             .and_then(|side| u16::try_from(side).ok())
-            .ok_or_else(|| Invalid::new(name, "", "given: a whole number from 1 to 65535"))
+            .ok_or_else(|| InvalidField::new(name, "", "given: a whole number from 1 to 65535"))
     };
     Ok(TerminalSize { rows: side("h")?, columns: side("w")? })
 }
 
 /// `console_size`: a terminal's first size, `[rows, columns]`.
-fn first_size(fields: &mut Fields) -> Result<Option<TerminalSize>, Invalid> {
+fn initial_size(fields: &mut Fields) -> Result<Option<TerminalSize>, InvalidField> {
     let Some(value) = fields.take("console_size") else { return Ok(None) };
     let side = |side: &Value| side.as_u64().and_then(|side| u16::try_from(side).ok());
     let sides = value.as_array().map(Vec::as_slice).unwrap_or_default();
@@ -73,18 +73,18 @@ fn first_size(fields: &mut Fields) -> Result<Option<TerminalSize>, Invalid> {
     {
         return Ok(Some(TerminalSize { rows, columns }));
     }
-    Err(wrong("console_size", &value, "[rows, columns], each from 1 to 65535"))
+    Err(invalid_value("console_size", &value, "[rows, columns], each from 1 to 65535"))
 }
 
 /// `signal`: its name; SIGKILL where none is given.
-fn signal(fields: &mut Fields) -> Result<String, Invalid> {
+fn signal(fields: &mut Fields) -> Result<String, InvalidField> {
     let Some(value) = fields.take("signal") else { return Ok("SIGKILL".to_owned()) };
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    rules::signal(&text).ok_or_else(|| wrong("signal", &value, rules::SIGNAL_WORDS))
+    rules::signal(&text).ok_or_else(|| invalid_value("signal", &value, rules::SIGNAL_RULE))
 }
 
 /// `all_projects`, which the existing client always sends along; a container is found by its name or
 /// identifier all the same.
-fn ignore_all_projects(fields: &mut Fields) -> Result<(), Invalid> {
+fn ignore_all_projects(fields: &mut Fields) -> Result<(), InvalidField> {
     fields.boolean("all_projects").map(drop)
 }

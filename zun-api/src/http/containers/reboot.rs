@@ -5,16 +5,16 @@ use actix_web::web::Data;
 use super::grace;
 use crate::app::containers::Ident;
 use crate::app::{App, AppError, Caller};
-use crate::http::answer::{Answer, accepted};
-use crate::http::extract::{Ask, Asked};
+use crate::http::extract::{FromFields, Parsed};
 use crate::http::fields::Fields;
+use crate::http::response::{ApiResult, accepted};
 
 /// With how much grace.
 pub(in crate::http) struct Reboot {
     grace: Option<u32>,
 }
 
-impl Ask for Reboot {
+impl FromFields for Reboot {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         Ok(Self { grace: grace(fields)? })
     }
@@ -25,8 +25,8 @@ pub(in crate::http) async fn reboot(
     app: Data<App>,
     caller: Caller,
     ident: Ident,
-    ask: Asked<Reboot>,
-) -> Answer {
-    app.reboot(&caller, &ident, ask.0.grace).await?;
+    input: Parsed<Reboot>,
+) -> ApiResult {
+    app.reboot(&caller, &ident, input.0.grace).await?;
     Ok(accepted())
 }

@@ -6,16 +6,16 @@ use zun_common::units::TerminalSize;
 use super::size;
 use crate::app::containers::Ident;
 use crate::app::{App, AppError, Caller};
-use crate::http::answer::{Answer, done};
-use crate::http::extract::{Ask, Asked};
+use crate::http::extract::{FromFields, Parsed};
 use crate::http::fields::Fields;
+use crate::http::response::{ApiResult, done};
 
 /// To which size.
 pub(in crate::http) struct Resize {
     size: TerminalSize,
 }
 
-impl Ask for Resize {
+impl FromFields for Resize {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         Ok(Self { size: size(fields)? })
     }
@@ -26,8 +26,8 @@ pub(in crate::http) async fn resize(
     app: Data<App>,
     caller: Caller,
     ident: Ident,
-    ask: Asked<Resize>,
-) -> Answer {
-    app.resize(&caller, &ident, ask.0.size).await?;
+    input: Parsed<Resize>,
+) -> ApiResult {
+    app.resize(&caller, &ident, input.0.size).await?;
     Ok(done())
 }

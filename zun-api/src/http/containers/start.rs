@@ -4,16 +4,16 @@ use actix_web::web::Data;
 
 use crate::app::containers::Ident;
 use crate::app::{App, Caller};
-use crate::http::answer::{Answer, accepted};
-use crate::http::extract::{Asked, Nothing};
+use crate::http::extract::{NoFields, Parsed};
+use crate::http::response::{ApiResult, accepted};
 
 /// Runs a container.
 pub(in crate::http) async fn start(
     app: Data<App>,
     caller: Caller,
     ident: Ident,
-    _ask: Asked<Nothing>,
-) -> Answer {
+    _input: Parsed<NoFields>,
+) -> ApiResult {
     app.start(&caller, &ident).await?;
     Ok(accepted())
 }

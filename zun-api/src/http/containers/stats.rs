@@ -4,8 +4,8 @@ use actix_web::web::Data;
 
 use crate::app::containers::Ident;
 use crate::app::{App, Caller};
-use crate::http::answer::{Answer, ok};
-use crate::http::extract::{Asked, Nothing};
+use crate::http::extract::{NoFields, Parsed};
+use crate::http::response::{ApiResult, ok};
 use zun_common::api::v1::container::ContainerStats;
 use zun_common::rpc::container::Stats;
 
@@ -14,8 +14,8 @@ pub(in crate::http) async fn stats(
     app: Data<App>,
     caller: Caller,
     ident: Ident,
-    _ask: Asked<Nothing>,
-) -> Answer {
+    _input: Parsed<NoFields>,
+) -> ApiResult {
     let (name, stats) = app.stats(&caller, &ident).await?;
     Ok(ok(&shown(name, &stats)))
 }

@@ -5,16 +5,16 @@ use actix_web::web::Data;
 use super::grace;
 use crate::app::containers::Ident;
 use crate::app::{App, AppError, Caller};
-use crate::http::answer::{Answer, accepted};
-use crate::http::extract::{Ask, Asked};
+use crate::http::extract::{FromFields, Parsed};
 use crate::http::fields::Fields;
+use crate::http::response::{ApiResult, accepted};
 
 /// With how much grace.
 pub(in crate::http) struct Stop {
     grace: Option<u32>,
 }
 
-impl Ask for Stop {
+impl FromFields for Stop {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         Ok(Self { grace: grace(fields)? })
     }
@@ -25,8 +25,8 @@ pub(in crate::http) async fn stop(
     app: Data<App>,
     caller: Caller,
     ident: Ident,
-    ask: Asked<Stop>,
-) -> Answer {
-    app.stop(&caller, &ident, ask.0.grace).await?;
+    input: Parsed<Stop>,
+) -> ApiResult {
+    app.stop(&caller, &ident, input.0.grace).await?;
     Ok(accepted())
 }

@@ -6,17 +6,17 @@ use zun_common::rpc::container::Top;
 
 use crate::app::containers::Ident;
 use crate::app::{App, AppError, Caller};
-use crate::http::answer::{Answer, ok};
-use crate::http::extract::{Ask, Asked};
+use crate::http::extract::{FromFields, Parsed};
 use crate::http::fields::Fields;
+use crate::http::response::{ApiResult, ok};
 use crate::http::rules::PS_ARGUMENTS;
 
 /// What is told of each process.
-pub(in crate::http) struct TopAsked {
+pub(in crate::http) struct TopRequest {
     ps_args: Option<String>,
 }
 
-impl Ask for TopAsked {
+impl FromFields for TopRequest {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         let ps_args = fields.text("ps_args", &PS_ARGUMENTS)?;
         Ok(Self { ps_args: ps_args.filter(|text| !text.trim().is_empty()) })
@@ -28,8 +28,8 @@ pub(in crate::http) async fn top(
     app: Data<App>,
     caller: Caller,
     ident: Ident,
-    ask: Asked<TopAsked>,
-) -> Answer {
-    let Top { titles, processes } = app.top(&caller, &ident, ask.0.ps_args).await?;
+    input: Parsed<TopRequest>,
+) -> ApiResult {
+    let Top { titles, processes } = app.top(&caller, &ident, input.0.ps_args).await?;
     Ok(ok(&ContainerTop { titles, processes }))
 }

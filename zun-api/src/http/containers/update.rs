@@ -6,13 +6,13 @@ use zun_common::units::{Cpus, Mebibytes};
 use super::create::{cpu, memory};
 use crate::app::containers::{Ident, Update};
 use crate::app::{App, AppError, Caller};
-use crate::http::answer::{Answer, ok};
-use crate::http::extract::{Ask, Asked};
+use crate::http::extract::{FromFields, Parsed};
 use crate::http::fields::Fields;
+use crate::http::response::{ApiResult, ok};
 use crate::http::rules;
-use crate::http::view::{self, Viewer};
+use crate::http::view::{self, ViewContext};
 
-impl Ask for Update {
+impl FromFields for Update {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         let wanted = Self {
             name: fields.text("name", &rules::NAME)?,
@@ -20,7 +20,7 @@ impl Ask for Update {
             memory: memory(fields)?.map(Mebibytes),
         };
         let off = |value: &serde_json::Value| value.as_bool() == Some(false);
-        fields.not_offered("auto_heal", off, "left out or false: it is not offered yet")?;
+        fields.refuse_unsupported("auto_heal", off, "left out or false: it is not offered yet")?;
         Ok(wanted)
     }
 }
@@ -29,10 +29,10 @@ impl Ask for Update {
 pub(in crate::http) async fn update(
     app: Data<App>,
     caller: Caller,
-    viewer: Viewer,
+    view_context: ViewContext,
     ident: Ident,
-    ask: Asked<Update>,
-) -> Answer {
-    let record = app.update(&caller, &ident, ask.0).await?;
-    Ok(ok(&view::container(&record, &caller, &viewer.later())))
+    input: Parsed<Update>,
+) -> ApiResult {
+    let record = app.update(&caller, &ident, input.0).await?;
+    Ok(ok(&view::container(&record, &caller, &view_context.refreshed())))
 }

@@ -3,21 +3,25 @@
 use zun_common::api::v1::container::Container;
 use zun_common::status::Status;
 
-use super::{Viewer, detail};
+use super::{ViewContext, detail};
 use crate::app::Caller;
 use crate::db::container::Record;
 
 /// One container, with links.
-pub(in crate::http) fn container(record: &Record, caller: &Caller, viewer: &Viewer) -> Container {
-    let links = viewer.base.links("containers", &record.id.to_string());
-    Container { links, ..container_in_list(record, caller, viewer) }
+pub(in crate::http) fn container(
+    record: &Record,
+    caller: &Caller,
+    view_context: &ViewContext,
+) -> Container {
+    let links = view_context.base.links("containers", &record.id.to_string());
+    Container { links, ..container_in_list(record, caller, view_context) }
 }
 
 /// One of a list, without links.
 pub(in crate::http) fn container_in_list(
     record: &Record,
     caller: &Caller,
-    viewer: &Viewer,
+    view_context: &ViewContext,
 ) -> Container {
     let spec = record.spec.clone();
     Container {
@@ -34,7 +38,7 @@ pub(in crate::http) fn container_in_list(
         entrypoint: spec.entrypoint,
         status: record.status,
         status_reason: reason(record),
-        status_detail: detail::words(record, viewer.now),
+        status_detail: detail::status_detail(record, view_context.now),
         task_state: record.task_state,
         environment: spec.environment,
         workdir: spec.workdir,

@@ -6,8 +6,8 @@ use zun_common::status::Status;
 use crate::db::container::Record;
 
 /// The words for a container now.
-pub(super) fn words(record: &Record, now: NaiveDateTime) -> Option<String> {
-    let since = |time: Option<NaiveDateTime>| time.map(|time| length(now - time));
+pub(super) fn status_detail(record: &Record, now: NaiveDateTime) -> Option<String> {
+    let since = |time: Option<NaiveDateTime>| time.map(|time| rounded_duration(now - time));
     match record.status {
         Status::Running => since(record.started_at).map(|up| format!("Up {up}")),
         Status::Paused => since(record.started_at).map(|up| format!("Up {up} (paused)")),
@@ -31,7 +31,7 @@ pub(super) fn words(record: &Record, now: NaiveDateTime) -> Option<String> {
     }
 }
 
-fn length(time: TimeDelta) -> String {
+fn rounded_duration(time: TimeDelta) -> String {
     let seconds = time.num_seconds().max(0);
     let (count, unit) = match seconds {
         0..60 => (seconds, "second"),
@@ -58,7 +58,7 @@ mod tests {
             (3 * 3600 + 5, "3 hours"),
             (2 * 86_400, "2 days"),
         ] {
-            assert_eq!(length(TimeDelta::seconds(seconds)), words);
+            assert_eq!(rounded_duration(TimeDelta::seconds(seconds)), words);
         }
     }
 }

@@ -4,29 +4,29 @@ use std::collections::BTreeMap;
 
 use zun_common::api::v1::host::{Host, Service};
 
-use super::Viewer;
+use super::ViewContext;
 use crate::db::host::{Liveness, Record, Usage};
 
 /// A host.
-pub(in crate::http) fn host(record: &Record, usage: &Usage, viewer: &Viewer) -> Host {
+pub(in crate::http) fn host(record: &Record, usage: &Usage, view_context: &ViewContext) -> Host {
     let inventory = record.inventory.clone();
-    let told = |of: fn(&zun_common::rpc::host::Inventory) -> &String| {
+    let reported = |of: fn(&zun_common::rpc::host::Inventory) -> &String| {
         record.inventory.as_ref().map(of).cloned().unwrap_or_default()
     };
     Host {
         uuid: record.uuid.clone(),
-        links: viewer.base.links("hosts", &record.uuid),
+        links: view_context.base.links("hosts", &record.uuid),
         hostname: record.name.to_string(),
         mem_total: record.total.memory.0,
         mem_used: usage.claimed.memory.0,
         total_containers: usage.containers,
         cpus: record.total.cpus.as_f64(),
         cpu_used: usage.claimed.cpus.as_f64(),
-        architecture: told(|inventory| &inventory.architecture),
-        os_type: told(|inventory| &inventory.os_type),
-        os: told(|inventory| &inventory.os),
-        kernel_version: told(|inventory| &inventory.kernel),
-        engine: told(|inventory| &inventory.engine),
+        architecture: reported(|inventory| &inventory.architecture),
+        os_type: reported(|inventory| &inventory.os_type),
+        os: reported(|inventory| &inventory.os),
+        kernel_version: reported(|inventory| &inventory.kernel),
+        engine: reported(|inventory| &inventory.engine),
         disk_total: inventory.as_ref().map(|inventory| inventory.disk.0).unwrap_or_default(),
         runtimes: inventory
             .as_ref()
@@ -41,8 +41,8 @@ pub(in crate::http) fn host(record: &Record, usage: &Usage, viewer: &Viewer) -> 
 }
 
 /// The agent on a host.
-pub(in crate::http) fn service(record: &Record, viewer: &Viewer) -> Service {
-    let up = record.liveness(viewer.now) == Liveness::Up;
+pub(in crate::http) fn service(record: &Record, view_context: &ViewContext) -> Service {
+    let up = record.liveness(view_context.now) == Liveness::Up;
     Service {
         id: record.number,
         host: record.name.to_string(),

@@ -9,18 +9,18 @@ use chrono::{NaiveDateTime, Utc};
 pub(super) use container::{container, container_in_list};
 pub(super) use host::{host, service};
 
-use super::links::Base;
+use super::links::BaseUrl;
 
-/// Where the viewer looks from, and when.
+/// The base address of links and the time of the view.
 #[derive(Debug, Clone)]
-pub(super) struct Viewer {
-    pub(super) base: Base,
+pub(super) struct ViewContext {
+    pub(super) base: BaseUrl,
     pub(super) now: NaiveDateTime,
 }
 
-impl Viewer {
+impl ViewContext {
     /// The same, once the request has taken its time.
-    pub(super) fn later(self) -> Self {
+    pub(super) fn refreshed(self) -> Self {
         Self { now: Utc::now().naive_utc(), ..self }
     }
 }

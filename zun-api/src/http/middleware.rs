@@ -15,27 +15,27 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zun_common::chain;
 use zun_common::id::{ProjectId, RequestId};
 
-use super::error::{Shown, shown};
+use super::error::{ErrorResponse, error_response};
 use super::microversion::{self, Microversion};
 use crate::app::{App, AppError};
-use crate::metrics::Answered;
+use crate::metrics::RequestLabels;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
 
 /// How many requests are worked on at a time.
-pub(super) struct Doors {
-    seats: Arc<Semaphore>,
+pub(super) struct RequestLimit {
+    permits: Arc<Semaphore>,
 }
 
-impl Doors {
-    pub(super) fn new(seats: usize) -> Self {
-        Self { seats: Arc::new(Semaphore::new(seats.min(Semaphore::MAX_PERMITS))) }
+impl RequestLimit {
+    pub(super) fn new(permits: usize) -> Self {
+        Self { permits: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))) }
     }
 }
 
 /// What is known of a request from its beginning.
 #[derive(Debug, Clone)]
-pub(super) struct Arrival {
+pub(super) struct RequestInfo {
     pub(super) request: RequestId,
     pub(super) traceparent: Option<String>,
     version: Result<Microversion, String>,
@@ -47,30 +47,30 @@ pub(super) struct Arrival {
 
 /// On whose behalf, once that is known; for the log line.
 #[derive(Debug, Clone)]
-pub(super) struct OnBehalfOf(pub(super) ProjectId);
+pub(super) struct RequestProject(pub(super) ProjectId);
 
 /// The middleware.
-pub(super) async fn edge<B: MessageBody + 'static>(
+pub(super) async fn handle<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let arrival = Arrival::of(&request);
+    let info = RequestInfo::of(&request);
     let app = request.app_data::<Data<App>>().cloned();
-    request.extensions_mut().insert(arrival.clone());
-    let _open = app.as_ref().map(|app| Open::one(&app.metrics.open));
-    let response = match admit(&request, &arrival) {
+    request.extensions_mut().insert(info.clone());
+    let _open = app.as_ref().map(|app| OpenRequest::one(&app.metrics.open));
+    let response = match admit(&request, &info) {
         Err(refusal) => request.error_response(refusal),
-        Ok(_seat) => next.call(request).await?.map_into_boxed_body(),
+        Ok(_permit) => next.call(request).await?.map_into_boxed_body(),
     };
-    let response = finish(response, &arrival);
+    let response = finish(response, &info);
     if let Some(app) = app {
-        count(&app, &response, &arrival);
+        count(&app, &response, &info);
     }
-    log(&response, &arrival);
+    log(&response, &info);
     Ok(response)
 }
 
-impl Arrival {
+impl RequestInfo {
     fn of(request: &ServiceRequest) -> Self {
         let header = |name: &str| request.headers().get(name)?.to_str().ok();
         let known =
@@ -80,7 +80,7 @@ impl Arrival {
                 .and_then(|id| id.parse().ok())
                 .unwrap_or_else(RequestId::random),
             traceparent: header("traceparent").filter(|text| known(text)).map(str::to_owned),
-            version: microversion::asked(header(microversion::ASKED)),
+            version: microversion::parse(header(microversion::REQUEST_HEADER)),
             method: request.method().clone(),
             path: request.path().to_owned(),
             waits: request.query_string().contains("wait_for="),
@@ -93,33 +93,33 @@ impl Arrival {
         self.path == "/v1" || self.path.starts_with("/v1/")
     }
 
-    /// Whether it is answered also when all doors are taken: by those who look after the service, and by
+    /// Whether it is answered also when all limit are taken: by those who look after the service, and by
     /// the waiters' own bound.
-    fn needs_no_seat(&self) -> bool {
+    fn bypasses_limit(&self) -> bool {
         self.waits || matches!(self.path.as_str(), "/healthz" | "/metrics")
     }
 }
 
 fn admit(
     request: &ServiceRequest,
-    arrival: &Arrival,
+    info: &RequestInfo,
 ) -> Result<Option<OwnedSemaphorePermit>, AppError> {
     let largest =
         request.app_data::<Data<App>>().map_or(usize::MAX, |app| app.settings.http.largest_head);
     if head_size(request) > largest {
-        return Err(AppError::LargeHead(largest));
+        return Err(AppError::HeadersTooLarge(largest));
     }
-    if arrival.is_versioned()
-        && let Err(words) = &arrival.version
+    if info.is_versioned()
+        && let Err(words) = &info.version
     {
-        return Err(AppError::Version(words.clone()));
+        return Err(AppError::UnsupportedVersion(words.clone()));
     }
-    if arrival.needs_no_seat() {
+    if info.bypasses_limit() {
         return Ok(None);
     }
-    let Some(doors) = request.app_data::<Data<Doors>>() else { return Ok(None) };
-    let seat = Arc::clone(&doors.seats).try_acquire_owned();
-    seat.map(Some).map_err(|_full_or_closed| AppError::Requests)
+    let Some(limit) = request.app_data::<Data<RequestLimit>>() else { return Ok(None) };
+    let permit = Arc::clone(&limit.permits).try_acquire_owned();
+    permit.map(Some).map_err(|_full_or_closed| AppError::TooManyRequests)
 }
 
 fn head_size(request: &ServiceRequest) -> usize {
@@ -128,52 +128,56 @@ fn head_size(request: &ServiceRequest) -> usize {
     request.path().len() + request.query_string().len() + fields
 }
 
-fn finish(response: ServiceResponse, arrival: &Arrival) -> ServiceResponse {
+fn finish(response: ServiceResponse, info: &RequestInfo) -> ServiceResponse {
     let mut response = match refusal(&response) {
         Some(shown) => {
-            let mut body = HttpResponse::build(shown.status).json(shown.body(&arrival.request));
-            if let Some(seconds) = shown.retry {
+            let mut body = HttpResponse::build(shown.status).json(shown.body(&info.request));
+            if let Some(seconds) = shown.retry_after {
                 body.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
             }
             response.into_response(body)
         }
         None => response,
     };
-    mark(response.headers_mut(), arrival);
+    set_headers(response.headers_mut(), info);
     response
 }
 
 /// How the answer is shown if it is a refusal. The log line of a defect is written here: nobody else knows
 /// its causes.
-fn refusal(response: &ServiceResponse) -> Option<Shown> {
+fn refusal(response: &ServiceResponse) -> Option<ErrorResponse> {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
         return None;
     }
-    let Some(error) = response.response().error() else { return Some(Shown::bare(status)) };
-    let Some(error) = error.as_error::<AppError>() else { return Some(Shown::bare(status)) };
+    let Some(error) = response.response().error() else {
+        return Some(ErrorResponse::from_status(status));
+    };
+    let Some(error) = error.as_error::<AppError>() else {
+        return Some(ErrorResponse::from_status(status));
+    };
     if status.is_server_error() {
         let request = response.request();
-        let id = request.extensions().get::<Arrival>().map(|arrival| arrival.request.to_string());
+        let id = request.extensions().get::<RequestInfo>().map(|info| info.request.to_string());
         tracing::warn!(
             request.id = id, error = %chain(error), "{} {} failed", request.method(), request.path()
         );
     }
-    Some(shown(error))
+    Some(error_response(error))
 }
 
-fn mark(headers: &mut HeaderMap, arrival: &Arrival) {
-    if let Ok(id) = HeaderValue::from_str(arrival.request.as_str()) {
+fn set_headers(headers: &mut HeaderMap, info: &RequestInfo) {
+    if let Ok(id) = HeaderValue::from_str(info.request.as_str()) {
         headers.insert(REQUEST_ID, id);
     }
-    if !arrival.is_versioned() {
+    if !info.is_versioned() {
         return;
     }
-    let version = arrival.version.as_ref().copied().unwrap_or(Microversion::OLDEST);
+    let version = info.version.as_ref().copied().unwrap_or(Microversion::OLDEST);
     for (name, version) in [
-        (microversion::ANSWERED, version),
-        (microversion::LEAST, Microversion::OLDEST),
-        (microversion::MOST, Microversion::NEWEST),
+        (microversion::RESPONSE_HEADER, version),
+        (microversion::MIN_HEADER, Microversion::OLDEST),
+        (microversion::MAX_HEADER, Microversion::NEWEST),
     ] {
         if let Ok(value) = HeaderValue::from_str(&format!("container {version}")) {
             headers.insert(HeaderName::from_static(name), value);
@@ -182,48 +186,49 @@ fn mark(headers: &mut HeaderMap, arrival: &Arrival) {
     headers.append(VARY, HeaderValue::from_static("OpenStack-API-Version"));
 }
 
-fn count(app: &App, response: &ServiceResponse, arrival: &Arrival) {
+fn count(app: &App, response: &ServiceResponse, info: &RequestInfo) {
     let route = response.request().match_pattern();
-    let method = match arrival.method {
+    let method = match info.method {
         Method::GET => "GET",
         Method::POST => "POST",
         Method::DELETE => "DELETE",
         _ => "other",
     };
-    let kind = Answered {
+    let kind = RequestLabels {
         method,
         route: route.unwrap_or_else(|| "none".to_owned()),
         status: u32::from(response.status().as_u16()),
     };
-    let took = (!arrival.waits).then(|| arrival.began.elapsed());
-    app.metrics.answered(&kind, took);
+    let took = (!info.waits).then(|| info.began.elapsed());
+    app.metrics.count_request(&kind, took);
 }
 
 /// One line an answer. The query stays out: commands of tenants are in it.
-fn log(response: &ServiceResponse, arrival: &Arrival) {
-    if arrival.needs_no_seat() && !arrival.waits && response.status() == StatusCode::OK {
+fn log(response: &ServiceResponse, info: &RequestInfo) {
+    if info.bypasses_limit() && !info.waits && response.status() == StatusCode::OK {
         return;
     }
     let extensions = response.request().extensions();
-    let project = extensions.get::<OnBehalfOf>().map(|OnBehalfOf(project)| project.as_str());
-    let took = u64::try_from(arrival.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let project =
+        extensions.get::<RequestProject>().map(|RequestProject(project)| project.as_str());
+    let took = u64::try_from(info.began.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(
-        request.id = %arrival.request, project.id = project, duration_ms = took,
-        "{} {} {}", arrival.method, arrival.path, response.status().as_u16()
+        request.id = %info.request, project.id = project, duration_ms = took,
+        "{} {} {}", info.method, info.path, response.status().as_u16()
     );
 }
 
 /// Counts a request as open for as long as it lives, also when its client goes away.
-struct Open(Gauge);
+struct OpenRequest(Gauge);
 
-impl Open {
+impl OpenRequest {
     fn one(gauge: &Gauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenRequest {
     fn drop(&mut self) {
         self.0.dec();
     }

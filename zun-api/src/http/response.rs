@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::app::AppError;
 
 /// What a handler gives back.
-pub(super) type Answer = Result<HttpResponse, AppError>;
+pub(super) type ApiResult = Result<HttpResponse, AppError>;
 
 /// 200 with a body.
 pub(super) fn ok(body: &impl Serialize) -> HttpResponse {
