@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-const FIRST: Duration = Duration::from_millis(100);
-const LONGEST: Duration = Duration::from_secs(5);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// The pauses of one row of tries.
 #[derive(Debug, Default, Clone, Copy)]
@@ -15,9 +15,9 @@ pub(super) struct Backoff {
 impl Backoff {
     /// The next pause: between a half and the whole of what it would be without jitter.
     pub(super) fn next(&mut self) -> Duration {
-        let whole = whole(self.tries);
+        let full_pause = full_pause(self.tries);
         self.tries = self.tries.saturating_add(1);
-        whole.mul_f64(rand::random_range(0.5..=1.0))
+        full_pause.mul_f64(rand::random_range(0.5..=1.0))
     }
 
     /// Begins anew: a try succeeded.
@@ -31,8 +31,8 @@ impl Backoff {
     }
 }
 
-fn whole(tries: u32) -> Duration {
-    FIRST.saturating_mul(1 << tries.min(16)).min(LONGEST)
+fn full_pause(tries: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(1 << tries.min(16)).min(MAX_PAUSE)
 }
 
 #[cfg(test)]
@@ -44,10 +44,13 @@ mod tests {
         let mut backoff = Backoff::default();
         for tries in 0..100 {
             let pause = backoff.next();
-            assert!(pause <= whole(tries) && pause >= whole(tries) / 2, "try {tries}: {pause:?}");
+            assert!(
+                pause <= full_pause(tries) && pause >= full_pause(tries) / 2,
+                "try {tries}: {pause:?}"
+            );
         }
-        assert_eq!(whole(99), LONGEST);
+        assert_eq!(full_pause(99), MAX_PAUSE);
         backoff.reset();
-        assert!(backoff.next() <= FIRST);
+        assert!(backoff.next() <= FIRST_PAUSE);
     }
 }

@@ -132,13 +132,13 @@ impl Bus {
         context: &CallContext,
     ) -> Result<C::Reply, CallError> {
         let message = self.encode(route.clone(), call, context)?;
-        let answer =
+        let response =
             self.transport.request(message).await.map_err(|cause| failed::<C>(&route, cause))?;
-        let garbled =
+        let malformed =
             |cause| CallError::Malformed { method: C::METHOD, route: route.clone(), cause };
-        let reply: Reply = serde_json::from_slice(&answer).map_err(garbled)?;
+        let reply: Reply = serde_json::from_slice(&response).map_err(malformed)?;
         match reply.outcome {
-            Outcome::Ok(value) => serde_json::from_value(value).map_err(garbled),
+            Outcome::Ok(value) => serde_json::from_value(value).map_err(malformed),
             Outcome::Problem(problem) => {
                 Err(CallError::Refused { method: C::METHOD, route, problem })
             }
@@ -161,7 +161,7 @@ impl Bus {
         call: &C,
         context: &CallContext,
     ) -> Result<Outgoing, CallError> {
-        let garbled =
+        let malformed =
             |cause| CallError::Malformed { method: C::METHOD, route: route.clone(), cause };
         let id = Uuid::new_v4();
         let envelope = Envelope {
@@ -173,9 +173,9 @@ impl Bus {
             sender: self.sender.to_string(),
             deadline: Utc::now() + C::DEADLINE,
             traceparent: context.traceparent.clone(),
-            body: serde_json::to_value(call).map_err(garbled)?,
+            body: serde_json::to_value(call).map_err(malformed)?,
         };
-        let body = Bytes::from(serde_json::to_vec(&envelope).map_err(garbled)?);
+        let body = Bytes::from(serde_json::to_vec(&envelope).map_err(malformed)?);
         if body.len() > MAX_BODY {
             return Err(failed::<C>(&route, RequestError::TooLarge(body.len())));
         }

@@ -91,10 +91,10 @@ pub enum ConnectError {
 /// that is down is no error here. It lives until [`Transport::close`], or until `tasks` are cancelled and
 /// nothing is in hand any more.
 pub fn connect(settings: &BusSettings, sender: &str, tasks: &Tasks) -> Result<Bus, ConnectError> {
-    Ok(Bus::new(carrier(settings, sender, tasks)?, sender))
+    Ok(Bus::new(transport(settings, sender, tasks)?, sender))
 }
 
-fn carrier(
+fn transport(
     settings: &BusSettings,
     sender: &str,
     tasks: &Tasks,

@@ -16,7 +16,7 @@ pub enum DataKind {
 
 impl DataKind {
     /// The end of a grant's URI.
-    pub(super) const fn words(self) -> &'static str {
+    pub(super) const fn uri_suffix(self) -> &'static str {
         match self {
             Self::Logs => "logs",
             Self::Archive(Mode::ReadOnly) => "archive?mode=ro",
@@ -24,10 +24,10 @@ impl DataKind {
         }
     }
 
-    pub(super) fn parse(words: &str) -> Option<Self> {
+    pub(super) fn parse(uri_suffix: &str) -> Option<Self> {
         [Self::Logs, Self::Archive(Mode::ReadOnly), Self::Archive(Mode::ReadWrite)]
             .into_iter()
-            .find(|data| data.words() == words)
+            .find(|data| data.uri_suffix() == uri_suffix)
     }
 
     /// The path of its calls behind the container's identifier; their queries are the client's choice.
@@ -42,8 +42,8 @@ impl DataKind {
     pub(super) fn permits(self, method: &str, tail: &str) -> bool {
         match self {
             Self::Logs => {
-                let asked = tail.strip_prefix(LOGS).and_then(LogsQuery::parse);
-                method == "GET" && asked.is_some_and(|asked| asked.tail() == tail)
+                let parsed = tail.strip_prefix(LOGS_PREFIX).and_then(LogsQuery::parse);
+                method == "GET" && parsed.is_some_and(|parsed| parsed.tail() == tail)
             }
             Self::Archive(mode) => ArchiveCall::ALL
                 .into_iter()
@@ -57,7 +57,7 @@ impl DataKind {
     }
 }
 
-const LOGS: &str = "/logs?";
+const LOGS_PREFIX: &str = "/logs?";
 
 /// A time: seconds since 1970, and nanoseconds. Zero is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -99,7 +99,7 @@ impl LogsQuery {
         let bit = u8::from;
         let tail = tail.map_or_else(|| "all".to_owned(), |lines| lines.to_string());
         format!(
-            "{LOGS}follow={}&stdout={}&stderr={}&timestamps={}&since={}&until={}&tail={tail}",
+            "{LOGS_PREFIX}follow={}&stdout={}&stderr={}&timestamps={}&since={}&until={}&tail={tail}",
             bit(follow),
             bit(stdout),
             bit(stderr),
@@ -157,7 +157,7 @@ pub enum ArchiveCall {
 }
 
 /// The longest path.
-const LONGEST_PATH: usize = 4096;
+const MAX_PATH: usize = 4096;
 
 impl ArchiveCall {
     const ALL: [Self; 3] = [Self::Stat, Self::Read, Self::Write];
@@ -210,7 +210,7 @@ fn decode(text: &str) -> Option<Vec<u8>> {
             plain => plain,
         });
     }
-    let good = path.first() == Some(&b'/') && path.len() <= LONGEST_PATH && !path.contains(&0);
+    let good = path.first() == Some(&b'/') && path.len() <= MAX_PATH && !path.contains(&0);
     good.then_some(path)
 }
 
@@ -296,8 +296,8 @@ mod tests {
         ) {
             let since = LogTime { seconds: since.0, nanoseconds: since.1 % 1_000_000_000 };
             let [follow, stdout, stderr, timestamps] = bits;
-            let asked = LogsQuery { follow, stdout, stderr, timestamps, since, until: since, tail };
-            prop_assert!(DataKind::Logs.permits("GET", &asked.tail()));
+            let parsed = LogsQuery { follow, stdout, stderr, timestamps, since, until: since, tail };
+            prop_assert!(DataKind::Logs.permits("GET", &parsed.tail()));
         }
 
         #[test]

@@ -126,7 +126,7 @@ impl fmt::Display for Grant {
                 write!(out, "zun://{host}/containers/{id}/attach?mode={}", mode.as_str())
             }
             Target::Data { id, data } => {
-                write!(out, "zun://{host}/containers/{id}/{}", data.words())
+                write!(out, "zun://{host}/containers/{id}/{}", data.uri_suffix())
             }
             Target::Exec { id } => write!(out, "zun://{host}/exec/{id}"),
         }

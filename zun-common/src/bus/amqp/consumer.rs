@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, join};
 use futures_util::stream::FuturesUnordered;
-use lapin::message::Delivery as Taken;
+use lapin::message::Delivery as AmqpDelivery;
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
     BasicRejectOptions,
@@ -22,9 +22,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::link::{Ending, Up};
+use super::link::{CurrentConnection, ShutdownState};
 use super::topology;
-use super::user::{Unheard, speaker};
+use super::user::{SenderError, sending_host};
 use crate::bus::backoff::Backoff;
 use crate::bus::transport::{Delivery, Disposition, Route};
 use crate::chain;
@@ -33,27 +33,27 @@ use crate::chain;
 const DIRECT_REPLY: &str = "amq.rabbitmq.reply-to.";
 
 /// For the declarations: a broker that is still recovering a queue may not answer them at all.
-const SET_UP: Duration = Duration::from_secs(20);
+const SETUP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How many consumers of a carrier take nothing now.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Interruptions(Arc<AtomicUsize>);
+pub(super) struct InactiveConsumers(Arc<AtomicUsize>);
 
 /// Counted until it is dropped.
-struct Interruption(Arc<AtomicUsize>);
+struct InactiveConsumer(Arc<AtomicUsize>);
 
-impl Interruptions {
-    pub(super) fn are_none(&self) -> bool {
+impl InactiveConsumers {
+    pub(super) fn is_zero(&self) -> bool {
         self.0.load(Ordering::Relaxed) == 0
     }
 
-    fn begin(&self) -> Interruption {
+    fn mark_inactive(&self) -> InactiveConsumer {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Interruption(Arc::clone(&self.0))
+        InactiveConsumer(Arc::clone(&self.0))
     }
 }
 
-impl Drop for Interruption {
+impl Drop for InactiveConsumer {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -67,9 +67,9 @@ pub(super) struct Consumer {
     pub(super) user: Arc<str>,
     pub(super) prefetch: u16,
     pub(super) out: mpsc::Sender<Delivery>,
-    pub(super) up: watch::Receiver<Up>,
-    pub(super) interruptions: Interruptions,
-    pub(super) ending: Ending,
+    pub(super) connections: watch::Receiver<CurrentConnection>,
+    pub(super) inactive_consumers: InactiveConsumers,
+    pub(super) shutdown_state: ShutdownState,
     /// Told once, when messages can come for the first time.
     pub(super) ready: Option<oneshot::Sender<()>>,
 }
@@ -77,21 +77,21 @@ pub(super) struct Consumer {
 impl Consumer {
     /// Takes messages until shutdown begins, `close` is called, or nobody takes deliveries any more.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let closed = self.ending.closed.clone();
-        closed.run_until_cancelled(self.keep(&stop)).await;
+        let closed = self.shutdown_state.closed.clone();
+        closed.run_until_cancelled(self.run_until_stopped(&stop)).await;
     }
 
-    async fn keep(&mut self, stop: &CancellationToken) {
+    async fn run_until_stopped(&mut self, stop: &CancellationToken) {
         let mut backoff = Backoff::default();
         loop {
-            let interruption = self.interruptions.begin();
+            let inactive = self.inactive_consumers.mark_inactive();
             let connection = tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.out.closed() => return,
-                connection = connection(&mut self.up) => connection,
+                connection = connection(&mut self.connections) => connection,
             };
             let Some(connection) = connection else { return };
-            match self.take(&connection, (interruption, &mut backoff), stop).await {
+            match self.consume_over(&connection, (inactive, &mut backoff), stop).await {
                 Ok(()) => return,
                 Err(cause) if connection.status().connected() => {
                     tracing::warn!(error = %chain(&cause), "cannot take messages from {}", self.route);
@@ -107,15 +107,16 @@ impl Consumer {
         }
     }
 
-    async fn take(
+    async fn consume_over(
         &mut self,
         connection: &Connection,
-        (interruption, backoff): (Interruption, &mut Backoff),
+        (inactive, backoff): (InactiveConsumer, &mut Backoff),
         stop: &CancellationToken,
     ) -> lapin::Result<()> {
-        let (channel, messages) =
-            timeout(SET_UP, self.set_up(connection)).await.map_err(|_elapsed| unserved())??;
-        drop(interruption);
+        let (channel, messages) = timeout(SETUP_TIMEOUT, self.set_up(connection))
+            .await
+            .map_err(|_elapsed| queue_not_served())??;
+        drop(inactive);
         backoff.reset();
         tracing::debug!("messages are taken from {}", self.route);
         if let Some(ready) = self.ready.take()
@@ -125,7 +126,7 @@ impl Consumer {
         }
         let mut unsettled = Unsettled::new();
         let tag = messages.tag();
-        self.hand_out(&channel, messages, &mut unsettled, stop).await?;
+        self.forward(&channel, messages, &mut unsettled, stop).await?;
         self.drain(&channel, tag, unsettled).await;
         Ok(())
     }
@@ -141,7 +142,7 @@ impl Consumer {
         Ok((channel, messages))
     }
 
-    async fn hand_out(
+    async fn forward(
         &self,
         channel: &Channel,
         mut messages: lapin::Consumer,
@@ -154,8 +155,8 @@ impl Consumer {
                 () = stop.cancelled() => return Ok(()),
                 () = self.out.closed() => return Ok(()),
                 Some(()) = unsettled.next() => {}
-                taken = messages.next() => match taken {
-                    Some(taken) => unsettled.push(self.deliver(channel.clone(), taken?)),
+                delivery = messages.next() => match delivery {
+                    Some(delivery) => unsettled.push(self.deliver(channel.clone(), delivery?)),
                     None => return Err(cancelled()),
                 },
             }
@@ -170,33 +171,33 @@ impl Consumer {
         unsettled.collect::<()>().await;
     }
 
-    fn deliver(&self, channel: Channel, taken: Taken) -> BoxFuture<'static, ()> {
-        let in_hand = self.ending.in_hand.token();
+    fn deliver(&self, channel: Channel, received: AmqpDelivery) -> BoxFuture<'static, ()> {
+        let in_flight = self.shutdown_state.in_flight.token();
         let (settle, settled) = oneshot::channel();
         let (reply, replied) = oneshot::channel();
-        let answer = answer_to(&taken.properties, &self.user);
-        let worn_out = taken.redelivered && !self.route.is_durable();
-        let from = match speaker(&self.route, taken.properties.user_id().as_ref()) {
+        let answer = reply_properties(&received.properties, &self.user);
+        let exhausted = received.redelivered && !self.route.is_durable();
+        let from = match sending_host(&self.route, received.properties.user_id().as_ref()) {
             Ok(from) => from,
-            Err(why) => return refuse(&self.route, &why, taken, in_hand),
+            Err(why) => return refuse(&self.route, &why, received, in_flight),
         };
         let delivery = Delivery {
             from,
-            body: Bytes::from(taken.data),
-            redelivered: taken.redelivered,
+            body: Bytes::from(received.data),
+            redelivered: received.redelivered,
             reply: answer.is_some().then_some(reply),
             settle: Some(settle),
         };
         // There is room: the broker keeps to the prefetch. Where nobody takes it, it is dropped, and comes again.
         drop(self.out.try_send(delivery));
-        let acker = taken.acker;
+        let acker = received.acker;
         Box::pin(async move {
-            let reply = pass_on(channel, answer, replied);
+            let reply = send_reply(channel, answer, replied);
             let (disposition, ()) = join(settled, reply).await;
             let settled = match disposition.unwrap_or(Disposition::Requeue) {
                 Disposition::Ack => acker.ack(BasicAckOptions::default()).await,
                 Disposition::Requeue => {
-                    acker.reject(BasicRejectOptions { requeue: !worn_out }).await
+                    acker.reject(BasicRejectOptions { requeue: !exhausted }).await
                 }
                 Disposition::DeadLetter => {
                     acker.reject(BasicRejectOptions { requeue: false }).await
@@ -205,17 +206,19 @@ impl Consumer {
             if let Err(cause) = settled {
                 tracing::debug!(error = %chain(&cause), "settled after the channel was lost; it comes again");
             }
-            drop(in_hand);
+            drop(in_flight);
         })
     }
 }
 
-async fn connection(up: &mut watch::Receiver<Up>) -> Option<Arc<Connection>> {
-    up.wait_for(Option::is_some).await.ok().and_then(|up| up.clone())
+async fn connection(
+    connections: &mut watch::Receiver<CurrentConnection>,
+) -> Option<Arc<Connection>> {
+    connections.wait_for(Option::is_some).await.ok().and_then(|current| current.clone())
 }
 
 /// The address of a reply, and what goes along with it.
-fn answer_to(asked: &BasicProperties, user: &str) -> Option<(ShortString, BasicProperties)> {
+fn reply_properties(asked: &BasicProperties, user: &str) -> Option<(ShortString, BasicProperties)> {
     let address = asked.reply_to().clone().filter(|to| to.as_str().starts_with(DIRECT_REPLY))?;
     let mut properties = BasicProperties::default()
         .with_content_type("application/json".into())
@@ -230,21 +233,21 @@ fn answer_to(asked: &BasicProperties, user: &str) -> Option<(ShortString, BasicP
 /// Keeps aside, for a person, what comes from somebody who has no business here.
 fn refuse(
     route: &Route,
-    why: &Unheard,
-    taken: Taken,
-    in_hand: TaskTrackerToken,
+    why: &SenderError,
+    delivery: AmqpDelivery,
+    in_flight: TaskTrackerToken,
 ) -> BoxFuture<'static, ()> {
     tracing::warn!(error = %chain(why), "a message to {route} was refused");
     Box::pin(async move {
-        let refused = taken.acker.reject(BasicRejectOptions { requeue: false }).await;
+        let refused = delivery.acker.reject(BasicRejectOptions { requeue: false }).await;
         if let Err(cause) = refused {
             tracing::debug!(error = %chain(&cause), "refused after the channel was lost; it comes again");
         }
-        drop(in_hand);
+        drop(in_flight);
     })
 }
 
-async fn pass_on(
+async fn send_reply(
     channel: Channel,
     answer: Option<(ShortString, BasicProperties)>,
     replied: oneshot::Receiver<Bytes>,
@@ -258,7 +261,7 @@ async fn pass_on(
 }
 
 /// Seen of RabbitMQ 3.10 when it was killed right after the queue was made: it then had forgotten the queue's log.
-fn unserved() -> lapin::Error {
+fn queue_not_served() -> lapin::Error {
     let words = "the broker does not serve the queue; a quorum queue without a leader, which a restart of the \
                  broker gives it, does this";
     io::Error::new(io::ErrorKind::TimedOut, words).into()

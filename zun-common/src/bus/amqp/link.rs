@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::orders::{Order, Orders};
+use super::pending::{PendingMessage, PendingMessages};
 use super::publisher::{Ended, Publisher};
 use super::target::Target;
 use crate::bus::backoff::Backoff;
@@ -17,46 +17,46 @@ use crate::chain;
 use crate::shutdown::Tasks;
 
 /// A connection that held so long was a good one: the next pause is short again.
-const GOOD: Duration = Duration::from_secs(5);
+const STABLE_AFTER: Duration = Duration::from_secs(5);
 /// For the goodbye to the broker.
-const GOODBYE: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// After shutdown has begun: until the connection is closed though something is in hand.
-const LINGER: Duration = Duration::from_secs(5);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// After shutdown has begun: without a new message for so long, the connection is closed.
-const QUIET: Duration = Duration::from_millis(300);
+const QUIET_PERIOD: Duration = Duration::from_millis(300);
 
 /// The connection, while there is one.
-pub(super) type Up = Option<Arc<Connection>>;
+pub(super) type CurrentConnection = Option<Arc<Connection>>;
 
 /// When the connection may end.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Ending {
+pub(super) struct ShutdownState {
     /// `close` was called.
     pub(super) closed: CancellationToken,
     /// Holds a token for each message that is under way, in or out.
-    pub(super) in_hand: TaskTracker,
+    pub(super) in_flight: TaskTracker,
     /// Rung at each message that is sent.
     pub(super) sent: Arc<Notify>,
 }
 
-impl Ending {
+impl ShutdownState {
     /// Ends at `close`, or when shutdown has begun and the last words are said.
-    async fn reached(&self, tasks: &Tasks) {
+    async fn wait_until_closable(&self, tasks: &Tasks) {
         tokio::select! {
             () = self.closed.cancelled() => return,
             () = tasks.cancelled() => {}
         }
-        self.in_hand.close();
+        self.in_flight.close();
         tokio::select! {
             () = self.closed.cancelled() => {}
-            _ = timeout(LINGER, self.last_words()) => {}
+            _ = timeout(DRAIN_TIMEOUT, self.drained()) => {}
         }
     }
 
-    async fn last_words(&self) {
-        self.in_hand.wait().await;
-        while timeout(QUIET, self.sent.notified()).await.is_ok() {
-            self.in_hand.wait().await;
+    async fn drained(&self) {
+        self.in_flight.wait().await;
+        while timeout(QUIET_PERIOD, self.sent.notified()).await.is_ok() {
+            self.in_flight.wait().await;
         }
     }
 }
@@ -64,28 +64,28 @@ impl Ending {
 pub(super) struct Link {
     pub(super) target: Target,
     pub(super) sender: Arc<str>,
-    pub(super) incoming: mpsc::Receiver<Order>,
-    pub(super) up: watch::Sender<Up>,
+    pub(super) incoming: mpsc::Receiver<PendingMessage>,
+    pub(super) connections: watch::Sender<CurrentConnection>,
 }
 
 impl Link {
     /// Keeps the connection until the end is reached.
-    pub(super) async fn run(mut self, ending: Ending, tasks: Tasks) {
+    pub(super) async fn run(mut self, shutdown_state: ShutdownState, tasks: Tasks) {
         tokio::select! {
-            () = self.keep() => {}
-            () = ending.reached(&tasks) => {}
+            () = self.keep_connected() => {}
+            () = shutdown_state.wait_until_closable(&tasks) => {}
         }
-        ending.closed.cancel();
-        if let Some(connection) = self.up.send_replace(None) {
-            goodbye(&connection).await;
+        shutdown_state.closed.cancel();
+        if let Some(connection) = self.connections.send_replace(None) {
+            close(&connection).await;
         }
     }
 
-    async fn keep(&mut self) {
-        let (mut orders, mut backoff) = (Orders::default(), Backoff::default());
+    async fn keep_connected(&mut self) {
+        let (mut pending, mut backoff) = (PendingMessages::default(), Backoff::default());
         loop {
             let first = backoff.tries() == 0;
-            match self.once(&mut orders, &mut backoff).await {
+            match self.connect_and_publish(&mut pending, &mut backoff).await {
                 Ok(Ended::Closed) => return,
                 Ok(Ended::Lost(cause)) => {
                     tracing::warn!(error = %chain(&cause), "the connection to {} is lost", self.target);
@@ -98,30 +98,34 @@ impl Link {
                 }
             }
             tokio::time::sleep(backoff.next()).await;
-            orders.forget_abandoned();
+            pending.drop_abandoned();
         }
     }
 
-    async fn once(&mut self, orders: &mut Orders, backoff: &mut Backoff) -> std::io::Result<Ended> {
+    async fn connect_and_publish(
+        &mut self,
+        pending: &mut PendingMessages,
+        backoff: &mut Backoff,
+    ) -> std::io::Result<Ended> {
         let connection = Arc::new(self.target.connect().await?);
-        let publisher = Publisher::open(&connection, orders, (&self.sender, self.target.user()))
+        let publisher = Publisher::open(&connection, pending, (&self.sender, self.target.user()))
             .await
             .map_err(std::io::Error::other)?;
         tracing::info!(tries = backoff.tries() + 1, "connected to {}", self.target);
-        self.up.send_replace(Some(Arc::clone(&connection)));
+        self.connections.send_replace(Some(Arc::clone(&connection)));
         let begun = Instant::now();
         let ended = publisher.run(&mut self.incoming).await;
-        if begun.elapsed() > GOOD {
+        if begun.elapsed() > STABLE_AFTER {
             backoff.reset();
         }
-        self.up.send_replace(None);
-        goodbye(&connection).await;
+        self.connections.send_replace(None);
+        close(&connection).await;
         Ok(ended)
     }
 }
 
-async fn goodbye(connection: &Connection) {
-    match timeout(GOODBYE, connection.close(200, "goodbye".into())).await {
+async fn close(connection: &Connection) {
+    match timeout(CLOSE_TIMEOUT, connection.close(200, "goodbye".into())).await {
         Ok(Ok(())) => {}
         Ok(Err(cause)) => {
             tracing::debug!(error = %chain(&cause), "the connection was gone already");

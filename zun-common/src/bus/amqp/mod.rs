@@ -1,7 +1,7 @@
 //! The carrier over RabbitMQ (3.10 or newer).
 //!
 //! ```text
-//!  publish, request ──orders──> Link ── one connection ── Publisher: one channel, confirms, replies
+//!  publish, request ──pending──> Link ── one connection ── Publisher: one channel, confirms, replies
 //!                                 │ the connection, while there is one
 //!                                 ├──> Consumer: a channel of its own, a queue
 //!                                 └──> Consumer …
@@ -9,7 +9,7 @@
 
 mod consumer;
 mod link;
-mod orders;
+mod pending;
 mod publisher;
 mod target;
 mod topology;
@@ -25,28 +25,28 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{timeout, timeout_at};
 
-use self::consumer::{Consumer, Interruptions};
-use self::link::{Ending, Link, Up};
-use self::orders::{Order, Wants};
+use self::consumer::{Consumer, InactiveConsumers};
+use self::link::{CurrentConnection, Link, ShutdownState};
+use self::pending::{Expects, PendingMessage};
 use self::target::Target;
 use super::connect::{BusSettings, ConnectError};
 use super::transport::{Deliveries, MAX_BODY, Outgoing, RequestError, Route, Transport};
 use crate::shutdown::Tasks;
 
 /// Messages that wait for the link itself. More of them wait with their senders.
-const ORDERS: usize = 64;
+const SEND_BUFFER: usize = 64;
 /// How long `consume` waits for the broker before it leaves the rest to the background.
-const PATIENCE: Duration = Duration::from_secs(5);
+const CONSUME_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection to RabbitMQ, made and made again in the background.
 pub struct AmqpTransport {
     name: String,
     /// Whom the broker knows us as.
     user: Arc<str>,
-    orders: mpsc::Sender<Order>,
-    up: watch::Receiver<Up>,
-    interruptions: Interruptions,
-    ending: Ending,
+    pending: mpsc::Sender<PendingMessage>,
+    connections: watch::Receiver<CurrentConnection>,
+    inactive_consumers: InactiveConsumers,
+    shutdown_state: ShutdownState,
     tasks: Tasks,
 }
 
@@ -56,27 +56,35 @@ impl AmqpTransport {
         let target = Target::new(settings, sender)?;
         let name = target.to_string();
         let user: Arc<str> = target.user().into();
-        let (orders, incoming) = mpsc::channel(ORDERS);
-        let (up_sender, up) = watch::channel(None);
-        let ending = Ending::default();
-        let link = Link { target, sender: sender.into(), incoming, up: up_sender };
-        tasks.spawn(link.run(ending.clone(), tasks.clone()));
-        let interruptions = Interruptions::default();
-        Ok(Self { name, user, orders, up, interruptions, ending, tasks: tasks.clone() })
+        let (pending, incoming) = mpsc::channel(SEND_BUFFER);
+        let (connection_sender, connections) = watch::channel(None);
+        let shutdown_state = ShutdownState::default();
+        let link = Link { target, sender: sender.into(), incoming, connections: connection_sender };
+        tasks.spawn(link.run(shutdown_state.clone(), tasks.clone()));
+        let inactive_consumers = InactiveConsumers::default();
+        Ok(Self {
+            name,
+            user,
+            pending,
+            connections,
+            inactive_consumers,
+            shutdown_state,
+            tasks: tasks.clone(),
+        })
     }
 
-    async fn order(&self, message: Outgoing, wants: Wants) -> Result<Bytes, RequestError> {
+    async fn send(&self, message: Outgoing, expects: Expects) -> Result<Bytes, RequestError> {
         if message.body.len() > MAX_BODY {
             return Err(RequestError::TooLarge(message.body.len()));
         }
-        let _in_hand = self.ending.in_hand.token();
-        self.ending.sent.notify_one();
+        let _in_flight = self.shutdown_state.in_flight.token();
+        self.shutdown_state.sent.notify_one();
         let deadline = message.deadline.into();
         let sent = Arc::new(AtomicBool::new(false));
         let (outcome, came) = oneshot::channel();
-        let order = Order { message, wants, sent: Arc::clone(&sent), outcome };
+        let message = PendingMessage { message, expects, sent: Arc::clone(&sent), outcome };
         let answered = timeout_at(deadline, async {
-            self.orders.send(order).await.ok()?;
+            self.pending.send(message).await.ok()?;
             came.await.ok()
         });
         match answered.await {
@@ -97,15 +105,15 @@ impl fmt::Debug for AmqpTransport {
 #[async_trait]
 impl Transport for AmqpTransport {
     async fn publish(&self, message: Outgoing) -> Result<(), RequestError> {
-        self.order(message, Wants::Receipt).await.map(drop)
+        self.send(message, Expects::Confirm).await.map(drop)
     }
 
     async fn request(&self, message: Outgoing) -> Result<Bytes, RequestError> {
-        self.order(message, Wants::Reply).await
+        self.send(message, Expects::Reply).await
     }
 
     async fn consume(&self, route: Route, prefetch: u16) -> Result<Deliveries, RequestError> {
-        if self.ending.closed.is_cancelled() || self.tasks.is_cancelled() {
+        if self.shutdown_state.closed.is_cancelled() || self.tasks.is_cancelled() {
             return Err(RequestError::Closed);
         }
         let prefetch = prefetch.max(1);
@@ -116,28 +124,28 @@ impl Transport for AmqpTransport {
             user: Arc::clone(&self.user),
             prefetch,
             out,
-            up: self.up.clone(),
-            interruptions: self.interruptions.clone(),
-            ending: self.ending.clone(),
+            connections: self.connections.clone(),
+            inactive_consumers: self.inactive_consumers.clone(),
+            shutdown_state: self.shutdown_state.clone(),
             ready: Some(ready),
         };
         self.tasks.spawn(consumer.run(self.tasks.token().clone()));
-        if timeout(PATIENCE, is_ready).await.is_err() {
+        if timeout(CONSUME_TIMEOUT, is_ready).await.is_err() {
             tracing::warn!("{route} is not served yet: {} cannot be reached; trying on", self.name);
         }
         Ok(deliveries)
     }
 
     fn is_connected(&self) -> bool {
-        self.up.borrow().is_some()
+        self.connections.borrow().is_some()
     }
 
     fn is_serving(&self) -> bool {
-        self.is_connected() && self.interruptions.are_none()
+        self.is_connected() && self.inactive_consumers.is_zero()
     }
 
     async fn close(&self) {
-        self.ending.closed.cancel();
-        self.orders.closed().await;
+        self.shutdown_state.closed.cancel();
+        self.pending.closed().await;
     }
 }

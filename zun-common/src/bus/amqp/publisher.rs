@@ -1,5 +1,5 @@
 //! The sending half of one connection: one channel, on which messages go out, confirms and returned messages
-//! come in, and replies are consumed (direct reply-to wants both on the same channel). Many messages are under
+//! come in, and replies are consumed (direct reply-to expects both on the same channel). Many messages are under
 //! way at a time; none waits for the confirm of another.
 
 use std::time::{Duration, Instant};
@@ -17,14 +17,14 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use uuid::Uuid;
 
-use super::orders::{Key, Order, Orders, Wants};
+use super::pending::{Expects, Key, PendingMessage, PendingMessages};
 use crate::bus::transport::Outgoing;
 
 /// The pseudo queue of replies. The broker turns it into an address of this channel.
 const DIRECT_REPLY: &str = "amq.rabbitmq.reply-to";
 /// Under way at a time, on all routes together.
-const MOST_UNDER_WAY: usize = 4_096;
-const SWEEP: Duration = Duration::from_secs(1);
+const MAX_IN_FLIGHT: usize = 4_096;
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 type Confirmed = (Key, lapin::Result<Confirmation>);
 
@@ -45,18 +45,18 @@ impl From<lapin::Error> for Ended {
 pub(super) struct Publisher<'a> {
     channel: Channel,
     replies: Consumer,
-    orders: &'a mut Orders,
+    pending: &'a mut PendingMessages,
     sender: &'a str,
     user: &'a str,
     confirms: FuturesUnordered<BoxFuture<'static, Confirmed>>,
-    again: FuturesUnordered<BoxFuture<'static, Key>>,
+    retries: FuturesUnordered<BoxFuture<'static, Key>>,
 }
 
 impl<'a> Publisher<'a> {
     /// Sends as this service, and as this user.
     pub(super) async fn open(
         connection: &Connection,
-        orders: &'a mut Orders,
+        pending: &'a mut PendingMessages,
         (sender, user): (&'a str, &'a str),
     ) -> lapin::Result<Self> {
         let channel = connection.create_channel().await?;
@@ -65,40 +65,43 @@ impl<'a> Publisher<'a> {
         let replies = channel
             .basic_consume(DIRECT_REPLY.into(), "".into(), no_ack, FieldTable::default())
             .await?;
-        let (confirms, again) = (FuturesUnordered::new(), FuturesUnordered::new());
-        Ok(Self { channel, replies, orders, sender, user, confirms, again })
+        let (confirms, retries) = (FuturesUnordered::new(), FuturesUnordered::new());
+        Ok(Self { channel, replies, pending, sender, user, confirms, retries })
     }
 
     /// Sends what is left from a former connection, then what comes, until the connection is lost.
-    pub(super) async fn run(mut self, incoming: &mut mpsc::Receiver<Order>) -> Ended {
+    pub(super) async fn run(mut self, incoming: &mut mpsc::Receiver<PendingMessage>) -> Ended {
         let Err(ended) = self.work(incoming).await;
-        self.orders.lost();
+        self.pending.connection_lost();
         ended
     }
 
-    async fn work(&mut self, incoming: &mut mpsc::Receiver<Order>) -> Result<Never, Ended> {
-        for key in self.orders.waiting() {
+    async fn work(
+        &mut self,
+        incoming: &mut mpsc::Receiver<PendingMessage>,
+    ) -> Result<Never, Ended> {
+        for key in self.pending.waiting() {
             self.send(key).await?;
         }
-        let mut sweep = interval(SWEEP);
+        let mut sweep = interval(SWEEP_INTERVAL);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 reply = self.replies.next() => self.take_reply(reply)?,
                 Some(first) = self.confirms.next() => self.settle(first)?,
-                Some(key) = self.again.next() => self.send(key).await?,
-                order = incoming.recv(), if self.orders.len() < MOST_UNDER_WAY => {
-                    let key = self.orders.add(order.ok_or(Ended::Closed)?);
+                Some(key) = self.retries.next() => self.send(key).await?,
+                message = incoming.recv(), if self.pending.len() < MAX_IN_FLIGHT => {
+                    let key = self.pending.add(message.ok_or(Ended::Closed)?);
                     self.send(key).await?;
                 }
-                _ = sweep.tick(), if !self.orders.is_empty() => self.orders.forget_abandoned(),
+                _ = sweep.tick(), if !self.pending.is_empty() => self.pending.drop_abandoned(),
             }
         }
     }
 
     async fn send(&mut self, key: Key) -> lapin::Result<()> {
-        let Some((message, wants)) = self.orders.take_turn(key) else { return Ok(()) };
-        let Some(properties) = self.properties(key, &message, wants) else {
+        let Some((message, expects)) = self.pending.start_sending(key) else { return Ok(()) };
+        let Some(properties) = self.properties(key, &message, expects) else {
             // Its deadline has come; who sent it knows.
             return Ok(());
         };
@@ -109,13 +112,18 @@ impl<'a> Publisher<'a> {
             .basic_publish("".into(), queue.as_str().into(), mandatory, &message.body, properties)
             .await;
         if !matches!(&published, Err(error) if was_not_written(error)) {
-            self.orders.sent(key);
+            self.pending.sent(key);
         }
         self.confirms.push(confirm(key, published?));
         Ok(())
     }
 
-    fn properties(&self, key: Key, message: &Outgoing, wants: Wants) -> Option<BasicProperties> {
+    fn properties(
+        &self,
+        key: Key,
+        message: &Outgoing,
+        expects: Expects,
+    ) -> Option<BasicProperties> {
         let left = message.deadline.checked_duration_since(Instant::now())?.as_millis();
         let properties = BasicProperties::default()
             .with_content_type("application/json".into())
@@ -125,9 +133,9 @@ impl<'a> Publisher<'a> {
             .with_correlation_id(number(key, &message.id).as_str().into())
             .with_user_id(self.user.into())
             .with_app_id(self.sender.into());
-        Some(match wants {
-            Wants::Receipt => properties,
-            Wants::Reply => properties.with_reply_to(DIRECT_REPLY.into()),
+        Some(match expects {
+            Expects::Confirm => properties,
+            Expects::Reply => properties.with_reply_to(DIRECT_REPLY.into()),
         })
     }
 
@@ -135,14 +143,14 @@ impl<'a> Publisher<'a> {
         &mut self,
         reply: Option<lapin::Result<lapin::message::Delivery>>,
     ) -> lapin::Result<()> {
-        let Some(reply) = reply else { return Err(gone()) };
+        let Some(reply) = reply else { return Err(consumer_ended()) };
         let reply = reply?;
         let known = key_of(&reply.properties).filter(|key| {
-            let id = self.orders.message(*key);
-            id.is_none_or(|id| is_number_of(&reply.properties, *key, &id))
+            let id = self.pending.message(*key);
+            id.is_none_or(|id| has_correlation_id(&reply.properties, *key, &id))
         });
         if let Some(key) = known {
-            self.orders.replied(key, Bytes::from(reply.data));
+            self.pending.replied(key, Bytes::from(reply.data));
         } else {
             tracing::warn!("a reply without the number of its call was dropped");
         }
@@ -164,14 +172,14 @@ impl<'a> Publisher<'a> {
             if let Some(key) =
                 confirmation.take_message().and_then(|returned| key_of(&returned.properties))
             {
-                self.orders.unroutable(key);
+                self.pending.unroutable(key);
             }
         }
         for (key, kept) in outcomes {
             if kept {
-                self.orders.confirmed(key);
-            } else if let Some(pause) = self.orders.refused(key) {
-                self.again.push(Box::pin(tokio::time::sleep(pause).map(move |()| key)));
+                self.pending.confirmed(key);
+            } else if let Some(pause) = self.pending.nacked(key) {
+                self.retries.push(Box::pin(tokio::time::sleep(pause).map(move |()| key)));
             }
         }
         Ok(())
@@ -194,7 +202,7 @@ fn key_of(properties: &BasicProperties) -> Option<Key> {
     properties.correlation_id().as_ref()?.as_str().split_once('.')?.0.parse().ok()
 }
 
-fn is_number_of(properties: &BasicProperties, key: Key, id: &Uuid) -> bool {
+fn has_correlation_id(properties: &BasicProperties, key: Key, id: &Uuid) -> bool {
     properties.correlation_id().as_ref().is_some_and(|told| told.as_str() == number(key, id))
 }
 
@@ -205,6 +213,6 @@ fn was_not_written(error: &lapin::Error) -> bool {
     )
 }
 
-fn gone() -> lapin::Error {
+fn consumer_ended() -> lapin::Error {
     std::io::Error::new(std::io::ErrorKind::ConnectionReset, "the broker ended the consumer").into()
 }

@@ -15,11 +15,11 @@ use tokio::time::timeout;
 use crate::bus::connect::{BusSettings, ConnectError};
 
 /// To the broker's first byte of TCP.
-const DIAL: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// To the end of the AMQP handshake. A broker that accepts and then says nothing is left after it.
-const HANDSHAKE: Duration = Duration::from_secs(20);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 /// The library keeps buffers of 32 frames each way; a smaller frame keeps a small process small.
-const FRAME: u32 = 32 << 10;
+const MAX_FRAME: u32 = 32 << 10;
 
 /// A broker.
 pub(super) struct Target {
@@ -33,11 +33,11 @@ impl Target {
     pub(super) fn new(settings: &BusSettings, name: &str) -> Result<Self, ConnectError> {
         let mut uri: AMQPUri = settings.url.parse().map_err(|why| ConnectError::Url { why })?;
         uri.query.heartbeat.get_or_insert(settings.heartbeat);
-        uri.query.frame_max.get_or_insert(FRAME);
+        uri.query.frame_max.get_or_insert(MAX_FRAME);
         let tls = match uri.scheme {
             AMQPScheme::AMQP => OwnedTLSConfig::default(),
             AMQPScheme::AMQPS => {
-                OwnedTLSConfig { identity: None, cert_chain: Some(authority(settings)?) }
+                OwnedTLSConfig { identity: None, cert_chain: Some(read_ca_file(settings)?) }
             }
         };
         Ok(Self { uri, tls, name: name.to_owned() })
@@ -60,7 +60,7 @@ impl Target {
             runtime,
             async move |uri: AMQPUri, runtime| {
                 let host = (uri.authority.host.clone(), uri.authority.port);
-                let dialled = timeout(DIAL, async {
+                let dialled = timeout(CONNECT_TIMEOUT, async {
                     AsyncTcpStream::connect(&runtime, runtime.to_socket_addrs(host)).await
                 });
                 let stream = dialled.await.map_err(io::Error::from)??;
@@ -81,7 +81,7 @@ impl Target {
             },
             properties,
         );
-        match timeout(HANDSHAKE, connected).await {
+        match timeout(HANDSHAKE_TIMEOUT, connected).await {
             Ok(connection) => connection.map_err(io::Error::other),
             Err(_elapsed) => {
                 socket.shut();
@@ -102,7 +102,7 @@ impl fmt::Display for Target {
     }
 }
 
-fn authority(settings: &BusSettings) -> Result<String, ConnectError> {
+fn read_ca_file(settings: &BusSettings) -> Result<String, ConnectError> {
     let path = settings.ca_file.clone().ok_or(ConnectError::NoCaFile)?;
     let pem = match std::fs::read_to_string(&path) {
         Ok(pem) => pem,

@@ -14,26 +14,26 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ExchangeKind};
 
-use super::user::is_of_a_host;
+use super::user::is_host_user;
 use crate::bus::transport::Route;
 
 /// The exchange and the queue of what is kept aside for a person.
 pub(super) const DEAD_LETTERS: &str = "zun.dead";
 
-const LONGEST_QUEUE: i64 = 50_000;
-const MOST_DEAD_LETTERS: i64 = 10_000;
+const MAX_QUEUE_LENGTH: i64 = 50_000;
+const MAX_DEAD_LETTERS: i64 = 10_000;
 const EXPIRES_MS: i64 = 300_000;
 
 /// Makes sure that the queue is there. A host's user may not touch what is kept aside for a person; zun-api
 /// has made that.
 pub(super) async fn declare(channel: &Channel, route: &Route, user: &str) -> lapin::Result<()> {
-    if !is_of_a_host(user) {
+    if !is_host_user(user) {
         dead_letters(channel).await?;
     }
     let mut arguments = FieldTable::default();
     text(&mut arguments, "x-dead-letter-exchange", DEAD_LETTERS);
     text(&mut arguments, "x-overflow", "reject-publish");
-    number(&mut arguments, "x-max-length", LONGEST_QUEUE);
+    number(&mut arguments, "x-max-length", MAX_QUEUE_LENGTH);
     if route.is_durable() {
         text(&mut arguments, "x-queue-type", "quorum");
         number(&mut arguments, "x-delivery-limit", i64::from(route.max_redeliveries()));
@@ -52,7 +52,7 @@ async fn dead_letters(channel: &Channel) -> lapin::Result<()> {
     let mut arguments = FieldTable::default();
     text(&mut arguments, "x-queue-type", "quorum");
     text(&mut arguments, "x-overflow", "drop-head");
-    number(&mut arguments, "x-max-length", MOST_DEAD_LETTERS);
+    number(&mut arguments, "x-max-length", MAX_DEAD_LETTERS);
     queue(channel, DEAD_LETTERS, arguments).await?;
     channel
         .queue_bind(

@@ -40,7 +40,7 @@ impl Broker {
         Arc::clone(queue)
     }
 
-    pub(super) fn bury(&self, letter: DeadLetter) {
+    pub(super) fn dead_letter(&self, letter: DeadLetter) {
         let mut dead = lock(&self.dead);
         if dead.len() >= DEAD_LETTERS {
             dead.pop_front();

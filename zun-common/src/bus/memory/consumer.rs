@@ -28,12 +28,12 @@ impl Consumer {
     /// hand. What is not settled when `closed` is cancelled goes back.
     pub(super) async fn run(self, stop: CancellationToken, closed: CancellationToken) {
         let mut unsettled = Unsettled::new();
-        closed.run_until_cancelled(self.hand_out(&mut unsettled, &stop)).await;
+        closed.run_until_cancelled(self.forward(&mut unsettled, &stop)).await;
         drop(self);
         closed.run_until_cancelled(unsettled.collect::<()>()).await;
     }
 
-    async fn hand_out(&self, unsettled: &mut Unsettled, stop: &CancellationToken) {
+    async fn forward(&self, unsettled: &mut Unsettled, stop: &CancellationToken) {
         loop {
             tokio::select! {
                 biased;
@@ -41,37 +41,37 @@ impl Consumer {
                 () = self.out.closed() => return,
                 Some(()) = unsettled.next() => {}
                 message = self.queue.pop(), if unsettled.len() < self.prefetch => {
-                    if let Some(in_hand) = self.still_good(message) {
-                        unsettled.push(self.deliver(in_hand));
+                    if let Some(in_flight) = self.unexpired(message) {
+                        unsettled.push(self.deliver(in_flight));
                     }
                 }
             }
         }
     }
 
-    fn still_good(&self, message: Message) -> Option<InHand> {
+    fn unexpired(&self, message: Message) -> Option<InFlight> {
         if message.deadline <= Instant::now() {
-            self.bury(&message);
+            self.dead_letter(&message);
             return None;
         }
-        Some(InHand { queue: Arc::clone(&self.queue), message: Some(message) })
+        Some(InFlight { queue: Arc::clone(&self.queue), message: Some(message) })
     }
 
-    fn deliver(&self, mut in_hand: InHand) -> BoxFuture<'static, ()> {
+    fn deliver(&self, mut in_flight: InFlight) -> BoxFuture<'static, ()> {
         let (settle, settled) = oneshot::channel();
-        let (slot, reply, replied) = match in_hand.message.as_ref().and_then(|it| it.reply.clone())
-        {
-            Some(slot) => {
-                let (reply, replied) = oneshot::channel();
-                (Some(slot), Some(reply), Some(replied))
-            }
-            None => (None, None, None),
-        };
-        let message = in_hand.message.as_ref();
+        let (slot, reply, replied) =
+            match in_flight.message.as_ref().and_then(|it| it.reply.clone()) {
+                Some(slot) => {
+                    let (reply, replied) = oneshot::channel();
+                    (Some(slot), Some(reply), Some(replied))
+                }
+                None => (None, None, None),
+            };
+        let message = in_flight.message.as_ref();
         let delivery = Delivery {
             from: None,
             body: message.map(|it| it.body.clone()).unwrap_or_default(),
-            redelivered: message.is_some_and(|it| it.taken > 1),
+            redelivered: message.is_some_and(|it| it.deliveries > 1),
             reply,
             settle: Some(settle),
         };
@@ -79,38 +79,43 @@ impl Consumer {
         drop(self.out.try_send(delivery));
         let broker = Arc::clone(&self.broker);
         Box::pin(async move {
-            let (disposition, ()) = join(settled, pass_on(slot, replied)).await;
-            in_hand.settle(disposition.unwrap_or(Disposition::Requeue), &broker);
+            let (disposition, ()) = join(settled, send_reply(slot, replied)).await;
+            in_flight.settle(disposition.unwrap_or(Disposition::Requeue), &broker);
         })
     }
 
-    fn bury(&self, message: &Message) {
-        self.broker
-            .bury(DeadLetter { route: self.queue.route.clone(), body: message.body.clone() });
+    fn dead_letter(&self, message: &Message) {
+        self.broker.dead_letter(DeadLetter {
+            route: self.queue.route.clone(),
+            body: message.body.clone(),
+        });
     }
 }
 
 /// A taken message; it goes back to its queue when this is dropped unsettled.
-struct InHand {
+struct InFlight {
     queue: Arc<Queue>,
     message: Option<Message>,
 }
 
-impl InHand {
+impl InFlight {
     fn settle(&mut self, disposition: Disposition, broker: &Broker) {
         let Some(message) = self.message.take() else { return };
-        let worn_out = message.taken > self.queue.route.max_redeliveries();
+        let exhausted = message.deliveries > self.queue.route.max_redeliveries();
         match disposition {
             Disposition::Ack => {}
-            Disposition::Requeue if !worn_out => self.queue.put_back(message),
+            Disposition::Requeue if !exhausted => self.queue.put_back(message),
             Disposition::Requeue | Disposition::DeadLetter => {
-                broker.bury(DeadLetter { route: self.queue.route.clone(), body: message.body });
+                broker.dead_letter(DeadLetter {
+                    route: self.queue.route.clone(),
+                    body: message.body,
+                });
             }
         }
     }
 }
 
-impl Drop for InHand {
+impl Drop for InFlight {
     fn drop(&mut self) {
         if let Some(message) = self.message.take() {
             self.queue.put_back(message);
@@ -118,7 +123,7 @@ impl Drop for InHand {
     }
 }
 
-async fn pass_on(slot: Option<ReplySlot>, replied: Option<oneshot::Receiver<Bytes>>) {
+async fn send_reply(slot: Option<ReplySlot>, replied: Option<oneshot::Receiver<Bytes>>) {
     let (Some(slot), Some(replied)) = (slot, replied) else { return };
     let Ok(body) = replied.await else { return };
     let waiting = slot.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -61,7 +61,8 @@ impl MemoryTransport {
             .broker
             .queue(&sent.route)
             .ok_or_else(|| RequestError::Unroutable(sent.route.clone()))?;
-        let message = Message { body: sent.body.clone(), deadline: sent.deadline, reply, taken: 0 };
+        let message =
+            Message { body: sent.body.clone(), deadline: sent.deadline, reply, deliveries: 0 };
         timeout_at(sent.deadline.into(), queue.push(message))
             .await
             .map_err(|_full_until_the_deadline| RequestError::Unreachable)

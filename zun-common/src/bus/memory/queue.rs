@@ -21,8 +21,8 @@ pub(super) struct Message {
     pub(super) body: Bytes,
     pub(super) deadline: Instant,
     pub(super) reply: Option<ReplySlot>,
-    /// How often it was taken.
-    pub(super) taken: u32,
+    /// How often it was delivered.
+    pub(super) deliveries: u32,
 }
 
 /// Messages of one route, oldest first.
@@ -82,7 +82,7 @@ impl Queue {
     fn pop_now(&self) -> Option<Message> {
         let mut message = self.lock().pop_front()?;
         self.freed.notify_one();
-        message.taken += 1;
+        message.deliveries += 1;
         Some(message)
     }
 

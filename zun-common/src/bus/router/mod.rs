@@ -8,7 +8,7 @@
 //! | refused as busy or closing, and nobody waits for an answer | | no: it comes again after a pause |
 //! | its handler panics | `Internal` | yes, or dead-lettered where nobody waits for an answer |
 
-mod open;
+mod parse;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -23,7 +23,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tracing::Instrument;
 
-use self::open::{open, time_left};
+use self::parse::{parse_envelope, time_until};
 use super::transport::{Deliveries, Delivery, Disposition, MAX_BODY};
 use crate::id::HostName;
 use crate::rpc::code::{Code, Problem};
@@ -58,7 +58,7 @@ enum Handled {
     Replied(Result<Value, Problem>),
     Accepted(BoxFuture<'static, ()>),
     /// No handler can make anything of it, now or later.
-    Unusable(Problem),
+    Rejected(Problem),
 }
 
 type Handler = Box<dyn Fn(Value, Incoming) -> BoxFuture<'static, Handled> + Send + Sync>;
@@ -94,7 +94,7 @@ impl Router {
                 let reply = handler(call, incoming);
                 Box::pin(async move { Handled::Replied(reply.await.and_then(encode)) })
             }
-            Err(problem) => Box::pin(std::future::ready(Handled::Unusable(problem))),
+            Err(problem) => Box::pin(std::future::ready(Handled::Rejected(problem))),
         }))
     }
 
@@ -117,7 +117,7 @@ impl Router {
                     }
                 })
             }
-            Err(problem) => Box::pin(std::future::ready(Handled::Unusable(problem))),
+            Err(problem) => Box::pin(std::future::ready(Handled::Rejected(problem))),
         }))
     }
 
@@ -135,12 +135,14 @@ impl Router {
     async fn take(self: Arc<Self>, mut deliveries: Deliveries, tasks: Tasks) {
         while let Some(Some(delivery)) = tasks.token().run_until_cancelled(deliveries.recv()).await
         {
-            tasks.spawn(Arc::clone(&self).work_on(delivery));
+            tasks.spawn(Arc::clone(&self).process(delivery));
         }
     }
 
-    async fn work_on(self: Arc<Self>, delivery: Delivery) {
-        match open(&delivery.body).and_then(|envelope| own(envelope, delivery.from.as_ref())) {
+    async fn process(self: Arc<Self>, delivery: Delivery) {
+        match parse_envelope(&delivery.body)
+            .and_then(|envelope| check_sender(envelope, delivery.from.as_ref()))
+        {
             Ok(envelope) => {
                 let span = tracing::info_span!(
                     "call", method = %envelope.method, request.id = %envelope.request_id,
@@ -158,12 +160,12 @@ impl Router {
     async fn handle(&self, mut delivery: Delivery, envelope: Envelope) {
         let (begun, sender) = (Instant::now(), envelope.sender.clone());
         let id = Some(envelope.id);
-        let handled = self.ask(envelope, delivery.redelivered).await;
+        let handled = self.call_handler(envelope, delivery.redelivered).await;
         let duration_ms = begun.elapsed().as_millis();
         match handled {
             Some(Handled::Accepted(work)) => {
                 tracing::debug!(duration_ms, "accepted from {sender}");
-                answer(&mut delivery, id, encode(Done {}));
+                send_reply(&mut delivery, id, encode(Done {}));
                 if AssertUnwindSafe(work).catch_unwind().await.is_err() {
                     tracing::error!("the work of a command from {sender} panicked");
                 }
@@ -173,14 +175,14 @@ impl Router {
             }
             Some(Handled::Replied(Ok(reply))) => {
                 tracing::debug!(duration_ms, "answered {sender}");
-                answer(&mut delivery, id, Ok(reply));
+                send_reply(&mut delivery, id, Ok(reply));
                 delivery.settle(Disposition::Ack);
             }
             Some(Handled::Replied(Err(problem))) => {
                 tracing::info!(duration_ms, code = ?problem.code, "refused {sender}: {problem}");
-                refuse_by_choice(delivery, id, problem).await;
+                refuse_or_requeue(delivery, id, problem).await;
             }
-            Some(Handled::Unusable(problem)) => {
+            Some(Handled::Rejected(problem)) => {
                 tracing::warn!(duration_ms, code = ?problem.code, "refused {sender}: {problem}");
                 refuse(delivery, id, problem);
             }
@@ -192,12 +194,12 @@ impl Router {
     }
 
     /// `None` where a question's deadline came first.
-    async fn ask(&self, envelope: Envelope, redelivered: bool) -> Option<Handled> {
+    async fn call_handler(&self, envelope: Envelope, redelivered: bool) -> Option<Handled> {
         let Some(method) = self.methods.get(envelope.method.as_str()) else {
             let words = format!("the method `{}` is not known here", envelope.method);
-            return Some(Handled::Unusable(Problem::new(Code::UnknownMethod, words)));
+            return Some(Handled::Rejected(Problem::new(Code::UnknownMethod, words)));
         };
-        let left = time_left(envelope.deadline, Utc::now());
+        let left = time_until(envelope.deadline, Utc::now());
         let context = CallContext {
             request: envelope.request_id,
             project: envelope.project,
@@ -209,7 +211,7 @@ impl Router {
         let handled = async move { (method.handler)(envelope.body, incoming).await };
         let handled = AssertUnwindSafe(handled).catch_unwind().map(|handled| {
             handled.unwrap_or_else(|_panic| {
-                Handled::Unusable(Problem::new(Code::Internal, "the handler panicked"))
+                Handled::Rejected(Problem::new(Code::Internal, "the handler panicked"))
             })
         });
         match method.kind {
@@ -220,7 +222,7 @@ impl Router {
 }
 
 /// A sender that the carrier vouches for must be the one that the envelope names.
-fn own(envelope: Envelope, from: Option<&HostName>) -> Result<Envelope, Problem> {
+fn check_sender(envelope: Envelope, from: Option<&HostName>) -> Result<Envelope, Problem> {
     match from {
         Some(host) if envelope.sender != host.as_str() => {
             let words = format!("`{host}` may not speak as `{}`", envelope.sender);
@@ -242,14 +244,14 @@ fn encode<T: Serialize>(reply: T) -> Result<Value, Problem> {
 
 /// What cannot be used, now or later: gone if it could be answered, else kept aside.
 fn refuse(mut delivery: Delivery, to: Option<uuid::Uuid>, problem: Problem) {
-    let answered = answer(&mut delivery, to, Err(problem));
+    let answered = send_reply(&mut delivery, to, Err(problem));
     delivery.settle(if answered { Disposition::Ack } else { Disposition::DeadLetter });
 }
 
 /// What a handler says no to: gone, unless it is worth another try and nobody was told to make one.
-async fn refuse_by_choice(mut delivery: Delivery, to: Option<uuid::Uuid>, problem: Problem) {
+async fn refuse_or_requeue(mut delivery: Delivery, to: Option<uuid::Uuid>, problem: Problem) {
     let again = matches!(problem.code, Code::Busy | Code::Closing);
-    if answer(&mut delivery, to, Err(problem)) || !again {
+    if send_reply(&mut delivery, to, Err(problem)) || !again {
         delivery.settle(Disposition::Ack);
     } else {
         tokio::time::sleep(BUSY_PAUSE).await;
@@ -258,7 +260,7 @@ async fn refuse_by_choice(mut delivery: Delivery, to: Option<uuid::Uuid>, proble
 }
 
 /// Whether somebody waited for the answer.
-fn answer(
+fn send_reply(
     delivery: &mut Delivery,
     to: Option<uuid::Uuid>,
     outcome: Result<Value, Problem>,

@@ -20,24 +20,24 @@ const TOLERATED_SKEW: Duration = Duration::from_secs(30);
 
 /// Reads the version first: the rest of a newer envelope may look different.
 #[derive(serde::Deserialize)]
-struct Versioned {
+struct VersionOnly {
     v: u32,
 }
 
-pub(super) fn open(body: &[u8]) -> Result<Envelope, Problem> {
+pub(super) fn parse_envelope(body: &[u8]) -> Result<Envelope, Problem> {
     if body.len() > MAX_BODY {
         let words = format!("a message of {} bytes is larger than 16 MiB", body.len());
         return Err(Problem::new(Code::TooLarge, words));
     }
     let unreadable =
         |cause| Problem::new(Code::BadRequest, format!("the message cannot be read: {cause}"));
-    let Versioned { v } = serde_json::from_slice(body).map_err(unreadable)?;
+    let VersionOnly { v } = serde_json::from_slice(body).map_err(unreadable)?;
     if v > PROTOCOL {
         let words = format!("protocol version {v} is newer than {PROTOCOL}, the newest known here");
         return Err(Problem::new(Code::Unsupported, words));
     }
     let envelope: Envelope = serde_json::from_slice(body).map_err(unreadable)?;
-    if time_left(envelope.deadline, Utc::now()).is_zero() {
+    if time_until(envelope.deadline, Utc::now()).is_zero() {
         let words = format!(
             "the deadline of {} from {} has passed (request {})",
             envelope.method, envelope.sender, envelope.request_id
@@ -48,7 +48,7 @@ pub(super) fn open(body: &[u8]) -> Result<Envelope, Problem> {
 }
 
 /// Until the deadline, by a clock that may be behind the sender's or ahead of it.
-pub(super) fn time_left(deadline: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
+pub(super) fn time_until(deadline: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
     let skew = TimeDelta::from_std(TOLERATED_SKEW).unwrap_or_default();
     (deadline + skew - now).to_std().unwrap_or_default()
 }
@@ -70,13 +70,13 @@ mod tests {
     }
 
     fn code(body: &[u8]) -> Code {
-        open(body).expect_err("refused").code
+        parse_envelope(body).expect_err("refused").code
     }
 
     #[test]
     fn what_cannot_be_worked_on_is_refused_with_a_code() {
         let later = Utc::now() + TimeDelta::seconds(60);
-        assert!(open(&sample(PROTOCOL, later)).is_ok());
+        assert!(parse_envelope(&sample(PROTOCOL, later)).is_ok());
         assert_eq!(code(b"\xff\x00"), Code::BadRequest);
         assert_eq!(code(b"{}"), Code::BadRequest);
         assert_eq!(code(&sample(PROTOCOL + 1, later)), Code::Unsupported);
@@ -88,14 +88,14 @@ mod tests {
     #[test]
     fn clocks_may_be_half_a_minute_apart() {
         let now = Utc::now();
-        assert!(!time_left(now - TimeDelta::seconds(29), now).is_zero());
-        assert!(time_left(now - TimeDelta::seconds(31), now).is_zero());
+        assert!(!time_until(now - TimeDelta::seconds(29), now).is_zero());
+        assert!(time_until(now - TimeDelta::seconds(31), now).is_zero());
     }
 
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-            prop_assert!(open(&body).is_err());
+            prop_assert!(parse_envelope(&body).is_err());
         }
     }
 }
