@@ -51,7 +51,7 @@ pub fn read(leaf: &str, cas: &TrustedCas) -> Result<Granted, Refusal> {
     check(&certificate)
 }
 
-/// What a certificate in DER read_unverified, whoever issued it: worth nothing by itself.
+/// Reads a certificate in DER without checking who issued it. The result alone proves nothing.
 pub fn read_unverified(der: &[u8]) -> Result<Granted, Refusal> {
     check(&parse(der)?)
 }
