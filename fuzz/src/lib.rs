@@ -13,7 +13,7 @@ use zun_compute::authz::{
 };
 
 /// A CA certificate. Its key was deleted after it signed the grants of the corpus.
-const AUTHORITY: &[u8] = include_bytes!("../authority.pem");
+const CA: &[u8] = include_bytes!("../ca.pem");
 /// A time at which those grants are valid.
 const NOW: i64 = 1_800_000_000;
 const HOST: &str = "compute1";
@@ -30,7 +30,7 @@ static POLICY: LazyLock<Policy> = LazyLock::new(|| Policy {
 });
 
 /// Checks the body of an authorization request from the engine. The first byte says where to split it into two chunks.
-pub fn question(bytes: &[u8]) {
+pub fn request(bytes: &[u8]) {
     let Some((cut, body)) = bytes.split_first() else { return };
     let whole = truncated(&[body]);
     let (first, second) = body.split_at(body.len() * usize::from(*cut) / 256);
@@ -61,11 +61,11 @@ pub fn question(bytes: &[u8]) {
 }
 
 /// Asserts that the request has no content type, except JSON at the start of an exec.
-fn is_no_form(question: &[u8], target: &str) {
+fn is_no_form(request: &[u8], target: &str) {
     // Omitted parts of the request may have left invalid UTF-8.
-    let text = String::from_utf8_lossy(question);
-    let Ok(question) = serde_json::from_str::<Value>(&text) else { return };
-    let headers = question.get("RequestHeaders").and_then(Value::as_object);
+    let text = String::from_utf8_lossy(request);
+    let Ok(request) = serde_json::from_str::<Value>(&text) else { return };
+    let headers = request.get("RequestHeaders").and_then(Value::as_object);
     for (name, value) in headers.into_iter().flatten() {
         if name.eq_ignore_ascii_case("content-type") {
             assert!(target.starts_with("/v1.41/exec/") && target.ends_with("/start"), "{target}");
@@ -83,8 +83,8 @@ fn truncated(chunks: &[&[u8]]) -> Vec<u8> {
 }
 
 /// Checks the file of CA certificates.
-pub fn authorities(bytes: &[u8]) {
-    if let Some(all) = Authorities::from_pem(bytes) {
+pub fn trusted_cas(bytes: &[u8]) {
+    if let Some(all) = TrustedCas::from_pem(bytes) {
         assert!(all.count() > 0);
         let labels = String::from_utf8_lossy(bytes).matches("BEGIN CERTIFICATE").count();
         assert!(all.count() <= labels);

@@ -16,7 +16,7 @@ use zun_api::ca::{CertificateAuthority, EnrolledHost};
 use zun_common::grant::{ApiVersion, Grant, Mode, SessionEvent, Target};
 use zun_common::id::HostName;
 use zun_common::pki::signing_request;
-use zun_standalone::engine::{EngineSettings, Plugin, PrivateEngine, SafeListener};
+use zun_standalone::engine::{EngineSettings, Plugin, PrivateEngine, TlsListener};
 use zun_tests::tls::{Dialler, Forge, Identity};
 use zun_tests::zun_cli::binary;
 
@@ -188,7 +188,7 @@ impl Bench {
     }
 }
 
-fn listener(directory: &Path, ca: &CertificateAuthority, plugin: Plugin) -> SafeListener {
+fn listener(directory: &Path, ca: &CertificateAuthority, plugin: Plugin) -> TlsListener {
     let names = vec![HOST.to_owned(), "127.0.0.1".to_owned()];
     let request = signing_request(HOST, names).expect("a request");
     let enrolled = EnrolledHost::new(host(), ["127.0.0.1".parse().expect("an address")]);

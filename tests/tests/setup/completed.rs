@@ -45,7 +45,7 @@ async fn a_host_is_set_up_once_and_undone_byte_for_byte_and_its_containers_go_on
     assert_eq!(host.pid(&container), pid);
     assert_eq!(host.docker(&["info", "-f", "{{.LiveRestoreEnabled}}"]), "false");
     assert!(std::net::TcpStream::connect(host.address()).is_err(), "nothing may listen");
-    let mark = &host.machine.paths.undone;
+    let mark = &host.machine.paths.undo_marker;
     assert!(mark.exists(), "a start of the agent must not set it up again");
     host.set_up().await.expect("set up by hand");
     assert!(!mark.exists(), "the set-up must be maintained again");
@@ -73,7 +73,7 @@ async fn undo_does_not_overwrite_a_file_that_changed_since() {
     assert!(message.contains("daemon.json was changed since"), "{message}");
     assert_eq!(std::fs::read_to_string(host.layout.config()).expect("settings"), theirs);
     // Another set-up keeps the key and changes nothing.
-    assert_eq!(host.set_up().await.expect("set up"), Outcome::Nothing);
+    assert_eq!(host.set_up().await.expect("set up"), Outcome::Unchanged);
     std::fs::write(host.layout.config(), &ours).expect("written");
     undo(&host.machine).await.expect("undone");
     let former = std::fs::read_to_string(host.layout.config()).expect("settings");

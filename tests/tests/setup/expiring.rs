@@ -47,7 +47,7 @@ async fn a_certificate_is_renewed_without_restarting_docker_unless_it_has_expire
     assert_ne!(std::fs::read(place.join("key.pem")).ok(), pair.ok(), "there must be a new key");
     assert!(place.join("cert.pem").is_symlink(), "in one file");
     // Docker loads it at its next restart.
-    host.units.order(Order::Restart, "docker.service").await.expect("restarted");
+    host.units.control(UnitAction::Restart, "docker.service").await.expect("restarted");
     assert!(std::net::TcpStream::connect(host.address()).is_ok());
     assert_eq!(host.set_up().await.expect("set up"), Outcome::Unchanged);
 

@@ -211,7 +211,7 @@ async fn a_failed_rollback_names_the_saved_files_and_undo_completes_it() {
     }
     assert!(std::net::TcpStream::connect(host.address()).is_err(), "nothing may listen");
     // The operator makes it start again.
-    host.units.order(Order::Restart, "docker.service").await.expect("started");
+    host.units.control(UnitAction::Restart, "docker.service").await.expect("started");
     undo(&host.machine).await.expect("undone");
     assert_eq!(host.files(), files, "all files must be restored byte for byte");
     assert_eq!(host.pid(&container), pid);

@@ -13,7 +13,7 @@ use rcgen::{CertificateParams, KeyPair};
 use zun_common::bus::{Incoming, Route, Router};
 use zun_common::chain;
 use zun_common::rpc::host::{ProbeGrant, SignProbe};
-use zun_compute::docker_setup::{Order, Services as _, undo};
+use zun_compute::docker_setup::{Services as _, UnitAction, undo};
 use zun_tests::tls::common_name;
 use zun_tests::zun_cli::binary;
 

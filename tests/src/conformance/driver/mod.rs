@@ -84,7 +84,7 @@ impl Subject {
     }
 
     /// Inspects the container.
-    pub async fn seen(&self) -> Seen {
+    pub async fn seen(&self) -> ContainerInfo {
         self.driver.inspect(self.id).await.expect("the container exists")
     }
 

@@ -13,11 +13,11 @@ use super::site::made_up;
 use super::spellings;
 use crate::authz::request::RequestLine;
 
-/// Returns the engine's question for a caller's certificate, without a request line.
-fn certified(caller: &Caller<'_>) -> Question {
+/// Returns the engine's request for a caller's certificate, without a request line.
+fn certified(caller: &Caller<'_>) -> AuthzRequest {
     let leaf = caller.identity().map(|identity| STANDARD.encode(identity.leaf_pem()));
     let named = leaf.is_some() && caller.name != callers::NAMELESS;
-    Question {
+    AuthzRequest {
         user: if named { caller.id() } else { String::new() },
         auth_method: "TLS".to_owned(),
         certificates: PeerCertificates { leaf },
@@ -31,7 +31,7 @@ fn decided(
     caller: &Caller<'_>,
     lines: &[(&'static str, RequestLine)],
 ) -> (usize, usize) {
-    let (mut question, now) = (certified(caller), Utc::now().timestamp());
+    let (mut request, now) = (certified(caller), Utc::now().timestamp());
     let mut allowed = 0;
     for (name, line) in lines {
         (request.method, request.uri) = (line.method.clone(), line.target.clone());
@@ -53,9 +53,9 @@ fn exactly_the_granted_calls_of_the_whole_product_are_allowed() {
         let directory = tempfile::tempdir().expect("a directory");
         let (mut fixture, forge) = made_up(directory.path());
         fixture.version = version.parse().expect("a version");
-        let authorities = Authorities::from_pem(forge.ca_pem().as_bytes()).expect("a CA");
+        let cas = TrustedCas::from_pem(forge.ca_pem().as_bytes()).expect("a CA");
         let host = fixture.host.parse().expect("a host");
-        let policy = Policy { host, version: fixture.version, authorities };
+        let policy = Policy { host, version: fixture.version, cas };
         let bases = routes::bases(&fixture);
         let lines: Vec<_> = bases.iter().flat_map(|base| spellings::all(&fixture, base)).collect();
         let mut callers = callers::all(&fixture, &forge);
