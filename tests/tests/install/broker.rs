@@ -144,7 +144,7 @@ async fn a_hosts_user_may_do_everything_an_agent_needs() {
     assert_eq!(api.call(&host.name, &Question(1), &context()).await.expect("answered"), 2);
     api.call(&host.name, &Order(1), &context()).await.expect("done");
     assert_eq!(agent.call_controller(&Question(4), &context()).await.expect("answered"), 8);
-    agent.report(&beat(&host), &context()).await.expect("told");
+    agent.report(&heartbeat(&host), &context()).await.expect("told");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -201,7 +201,7 @@ async fn a_host_cannot_command_or_impersonate_another_host() {
         }
         other => panic!("{other:?}"),
     }
-    thief.report(&beat(&honest), &context()).await.expect("accepted by the broker");
+    thief.report(&heartbeat(&honest), &context()).await.expect("accepted by the broker");
     let kept = broker.own.dead_letters(2).await;
     assert!(kept.iter().any(|letter| String::from_utf8_lossy(letter).contains("test.question")));
     assert!(kept.iter().any(|letter| String::from_utf8_lossy(letter).contains(Heartbeat::METHOD)));
