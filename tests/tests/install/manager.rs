@@ -72,7 +72,7 @@ impl Drop for Managed {
     }
 }
 
-/// WATCHDOG_PID must be the pid of the service, so the shell sets it before it becomes the service.
+/// `WATCHDOG_PID` must be the pid of the service, so the shell sets it before it becomes the service.
 fn spawn(program: &str, settings: &Path, notify: &Path) -> Child {
     Command::new("sh")
         .args(["-c", "WATCHDOG_PID=$$ exec \"$0\" --config \"$1\""])

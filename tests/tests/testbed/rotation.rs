@@ -114,15 +114,19 @@ fn consoles_open_during_a_ca_rotation_and_afterwards_the_old_ca_is_refused() {
     // The engine's own answer: no such container.
     assert_eq!(answers(), [Some(404), Some(404)]);
     for step in ["prepare", "switch"] {
-        take(step);
+        rotate(step);
         distribute();
         restart_docker();
         assert_eq!(answers(), [Some(404), Some(404)], "{step}");
     }
     rotate("finish");
-    assert_eq!(answers(), [Some(404), Some(404)], "the hosts do not know the new CA yet");
+    assert_eq!(answers(), [Some(404), Some(404)], "the hosts still trust the old CA");
     distribute();
-    assert_eq!(answers(), [Some(403), Some(403)], "zun-authz has the new CA list, Docker not yet");
+    assert_eq!(
+        answers(),
+        [Some(403), Some(403)],
+        "zun-authz has dropped the old CA, Docker not yet"
+    );
     restart_docker();
     assert_eq!(answers(), [None, None], "refused at the handshake");
 }

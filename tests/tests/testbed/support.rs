@@ -28,7 +28,7 @@ pub(super) fn new_token() {
     let former = std::fs::read_to_string(&file).expect("an environment file");
     let path = former.lines().find(|line| line.starts_with("export PATH=")).unwrap_or_default();
     let output = CONTROLLER.must(&["cat", "/etc/zun/admin.env"]);
-    let told = told.replace("//controller:", &format!("//{}:", CONTROLLER.address()));
+    let output = output.replace("//controller:", &format!("//{}:", CONTROLLER.address()));
     std::fs::write(file, format!("{output}\n{path}\n")).expect("written");
 }
 
