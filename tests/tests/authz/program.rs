@@ -82,7 +82,7 @@ fn it_creates_its_socket_refuses_a_second_instance_and_removes_it() {
     let second = place.start(Some(&place.socket()), Stdio::null()).wait_with_output();
     let second = second.expect("an end");
     assert_eq!(second.status.code(), Some(1));
-    assert!(text(&second).contains("is in use by another process"), "{}", text(&second));
+    assert!(text(&second).contains("another process listens on"), "{}", text(&second));
     let first = terminated(first);
     assert_eq!(first.status.code(), Some(0), "{}", text(&first));
     assert!(!place.socket().exists());
@@ -139,7 +139,7 @@ fn it_is_ready_when_it_answers_and_feeds_the_watchdog_while_it_does() {
     let place = Place::new();
     let manager = Manager::start(&place);
     let received = manager.receives("READY=1");
-    assert!(received.contains("STATUS=decides"), "{received}");
+    assert!(received.contains("STATUS=answering authorization requests"), "{received}");
     assert!(activate(&place.socket()).contains("authz"));
     manager.receives("WATCHDOG=1");
     manager.receives("WATCHDOG=1");
@@ -149,7 +149,7 @@ fn it_is_ready_when_it_answers_and_feeds_the_watchdog_while_it_does() {
     manager.receives("STATUS=has no answer for itself");
     drop(silent);
     // The next notification says that it decides again, so the watchdog was not fed in between.
-    assert!(manager.receives("WATCHDOG=1").contains("STATUS=decides"));
+    assert!(manager.receives("WATCHDOG=1").contains("STATUS=answering authorization requests"));
     manager.receives("WATCHDOG=1");
     let output = terminated(manager.child);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
@@ -187,7 +187,7 @@ fn a_changed_ca_file_is_reloaded_and_a_broken_one_is_ignored() {
     assert_eq!(counts(&place.socket())["authorities"], 2);
     let output = terminated(child);
     let log = text(&output);
-    assert!(log.contains("the authorities were read anew"), "{log}");
+    assert!(log.contains("reloaded the CA file"), "{log}");
     assert_eq!(log.matches("the former authorities stay").count(), 1, "{log}");
 }
 
@@ -197,7 +197,7 @@ fn stats_without_a_plugin_are_an_error() {
     let mut asking = Command::new(binary("zun-authz"));
     let output = asking.arg("--stats").arg("--socket").arg(place.socket()).output().expect("runs");
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output).contains("no zun-authz answers on"), "{}", text(&output));
+    assert!(text(&output).contains("zun-authz does not answer on"), "{}", text(&output));
 }
 
 /// Returns the peak memory of a process in KiB.

@@ -344,5 +344,8 @@ async fn a_refusal_does_not_say_why() {
     assert!(bodies[0].contains("not granted"), "{}", bodies[0]);
     let log = bench.stop().await;
     assert!(log.contains("the grant is for another host"), "{log}");
-    assert!(log.contains("the certificate's only alternative name must be a grant"), "{log}");
+    assert!(
+        log.contains("the only subject alternative name of the certificate must be a grant URI"),
+        "{log}"
+    );
 }

@@ -50,7 +50,7 @@ async fn an_expired_grant_opens_nothing_but_its_session_goes_on() {
     shell.stream.write_all(&frame(2, b"exit\n")).await.expect("typed");
     assert_eq!(bench.note().kind, SessionEventKind::End);
     let log = bench.stop().await;
-    assert!(log.contains("the grant is not valid now"), "{log}");
+    assert!(log.contains("the grant has expired or is not valid yet"), "{log}");
     assert!(
         log.lines().all(|line| !line.contains("\"answer\"") || line.contains("\"allowed\"")),
         "{log}"

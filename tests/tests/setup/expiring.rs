@@ -34,11 +34,11 @@ async fn a_certificate_is_renewed_without_restarting_docker_unless_it_has_expire
     signed_days_ago(&host, 350).await;
     let (dockerd, pair) = (host.units.dockerd(), std::fs::read(place.join("key.pem")));
     let shown = dry_run(&host.machine, &host.settings, Some(host.address())).await.expect("shown");
-    assert!(!shown.to_string().contains("would be restarted"), "{shown}");
+    assert!(!shown.to_string().contains("would restart"), "{shown}");
 
     let taken = host.set_up().await.expect("set up");
     assert!(matches!(&taken, Outcome::CertificateUpdated(_)), "{taken:?}");
-    assert!(taken.to_string().contains("Docker at its next restart"), "{taken}");
+    assert!(taken.to_string().contains("Docker uses it after its next restart"), "{taken}");
     assert_eq!(
         host.units.dockerd(),
         dockerd,

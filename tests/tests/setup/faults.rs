@@ -119,7 +119,10 @@ async fn rolled_back(host: &Host, machine: &Machine, expected: &str) {
     let error = host.set_up_on(machine).await.expect_err("it fails");
     assert!(matches!(&error, SetupError::RolledBack(_)), "{error:?}");
     let message = chain(&error);
-    assert!(message.contains("everything is as it was") && message.contains(expected), "{message}");
+    assert!(
+        message.contains("every change was rolled back") && message.contains(expected),
+        "{message}"
+    );
     assert_eq!(host.files(), files, "all files must be restored byte for byte");
     assert_eq!(host.pid(&container), pid, "{expected}");
     let shown = host.docker(&["info", "-f", "{{.LiveRestoreEnabled}} {{.Plugins.Authorization}}"]);
@@ -206,7 +209,7 @@ async fn a_failed_rollback_names_the_saved_files_and_undo_completes_it() {
     assert!(matches!(&error, SetupError::Stuck { .. }), "{error:?}");
     let message = chain(&error);
     let record = host.machine.paths.record.display().to_string();
-    for expected in [record.as_str(), "it does not start", "could not all be put back"] {
+    for expected in [record.as_str(), "it does not start", "the rollback failed too"] {
         assert!(message.contains(expected), "{expected}: {message}");
     }
     assert!(std::net::TcpStream::connect(host.address()).is_err(), "nothing may listen");

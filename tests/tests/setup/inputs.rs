@@ -85,7 +85,11 @@ async fn a_certificate_for_another_host_is_an_error() {
     let pem = params.self_signed(&KeyPair::generate().expect("a key")).expect("signed").pem();
     fs::create_dir(&directory).expect("made");
     fs::write(directory.join("cert.pem"), pem).expect("written");
-    refused(&host, &["is for host `compute2`, and this is `compute1`", "remove it"]).await;
+    refused(
+        &host,
+        &["is for host `compute2`, and this host is `compute1`", "remove the certificate"],
+    )
+    .await;
     host.stop().await;
 }
 
@@ -95,8 +99,7 @@ async fn an_engine_that_is_too_old_is_an_error() {
     let socket = host.directory.path().join("old.sock");
     old_engine(&socket);
     host.machine.engine = socket;
-    refused(&host, &["Docker speaks API 1.39 at most; at least 1.41 (Docker 20.10) is needed"])
-        .await;
+    refused(&host, &["Docker supports API 1.39 at most", "at least API 1.41 (Docker 20.10)"]).await;
     host.stop().await;
 }
 

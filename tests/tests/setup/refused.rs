@@ -55,13 +55,13 @@ async fn each_obstacle_is_a_clear_error_and_nothing_is_changed() {
 
     let taken = std::net::TcpListener::bind(host.address()).expect("the port");
     let message = refusal(&host).await;
-    assert!(message.starts_with("Docker could not listen on 127.0.0.1:"), "{message}");
+    assert!(message.starts_with("Docker cannot listen on 127.0.0.1:"), "{message}");
     drop(taken);
 
     for (text, expected) in [
         ("{\"debug\":", "it is not JSON"),
         ("{\"hosts\": [\"fd://\"]}", "Docker refuses both together"),
-        ("{\"tlscert\": \"/mine.pem\"}", "`tlscert` is \"/mine.pem\" already"),
+        ("{\"tlscert\": \"/mine.pem\"}", "`tlscert` is already \"/mine.pem\""),
     ] {
         std::fs::write(host.layout.config(), text).expect("written");
         let message = refusal(&host).await;
@@ -79,7 +79,7 @@ async fn each_obstacle_is_a_clear_error_and_nothing_is_changed() {
     let good = host.settings.clone();
     host.settings.console.api_version = Some("1.99".parse().expect("a version"));
     let message = refusal(&host).await;
-    assert!(message.contains("`console.api_version` is 1.99, and Docker speaks"), "{message}");
+    assert!(message.contains("`console.api_version` is 1.99, but Docker supports"), "{message}");
     host.settings = good;
 
     let socket = std::mem::replace(&mut host.machine.engine, "/nowhere/docker.sock".into());
@@ -89,7 +89,10 @@ async fn each_obstacle_is_a_clear_error_and_nothing_is_changed() {
 
     host.stop_api().await;
     let message = refusal(&host).await;
-    assert!(message.starts_with("zun-api gave no grant to prove the listener with"), "{message}");
+    assert!(
+        message.starts_with("zun-api did not sign a grant to verify the listener with"),
+        "{message}"
+    );
 
     assert_eq!(host.files(), files, "no file may change");
     assert_eq!(host.units.dockerd(), dockerd, "Docker must not be restarted");
@@ -108,12 +111,12 @@ async fn conflicting_drop_ins_of_docker_are_found_before_anything_is_changed() {
         (
             "opts.conf",
             format!("[Service]\n{command}Environment=\"DOCKER_OPTS=-H tcp://0.0.0.0:2375\"\n"),
-            "has `-H`",
+            "has the flag `-H`",
         ),
         (
             "tls.conf",
             format!("[Service]\n{command}Environment=DOCKER_OPTS=--tlsverify\n"),
-            "has `--tlsverify`",
+            "has the flag `--tlsverify`",
         ),
     ] {
         let path = place.join(name);

@@ -18,7 +18,7 @@ async fn a_listener_that_fails_its_test_is_rolled_back() {
     assert!(matches!(&error, SetupError::RolledBack(_)), "{error:?}");
     let message = chain(&error);
     assert!(
-        message.contains("everything is as it was") && message.contains("127.0.0.2"),
+        message.contains("every change was rolled back") && message.contains("127.0.0.2"),
         "{message}"
     );
     assert_eq!(host.files(), files, "all files must be restored byte for byte");

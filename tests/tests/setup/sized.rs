@@ -29,8 +29,8 @@ async fn a_container_of_the_runtime_runs_after_undo_until_it_stops() {
 
     let report = undo(&host.machine).await.expect("undone").to_string();
     let program = host.machine.paths.runtime.display().to_string();
-    assert!(report.contains("containers made with the runtime zun-sized: 1."), "{report}");
-    assert!(report.contains(&format!("leave {program}")), "{report}");
+    assert!(report.contains("containers created with the runtime zun-sized: 1."), "{report}");
+    assert!(report.contains(&format!("Keep {program}")), "{report}");
     assert_eq!(host.files(), files, "all files must be restored byte for byte");
     assert_eq!(host.pid("sized"), pid, "it goes on");
     assert_eq!(host.docker(&["exec", "sized", "/bin/busybox", "echo", "usable"]), "usable");
@@ -57,10 +57,10 @@ async fn a_missing_or_writable_runtime_program_is_refused() {
         let (files, program) = (host.files(), host.machine.paths.runtime.clone());
         fs::set_permissions(&program, Permissions::from_mode(0o775)).expect("set");
         let message = chain(&host.set_up().await.expect_err("refused"));
-        assert!(message.contains("others than root may write it"), "{message}");
+        assert!(message.contains("users other than root may write it"), "{message}");
         fs::remove_file(&program).expect("removed");
         let message = chain(&host.set_up().await.expect_err("refused"));
-        let expected = format!("{} cannot be used", program.display());
+        let expected = format!("cannot use {}", program.display());
         assert!(message.starts_with(&expected) && message.contains("install it"), "{message}");
         assert_eq!(host.files(), files, "no file may change");
     }
@@ -74,7 +74,7 @@ async fn a_foreign_runtime_of_that_name_is_an_error_and_stays() {
     if host.needs_runtime() {
         let files = host.files();
         let message = chain(&host.set_up().await.expect_err("refused"));
-        assert!(message.contains(r#"has {"path":"runc"} as `zun-sized` already"#), "{message}");
+        assert!(message.contains(r#"already has `zun-sized` as {"path":"runc"}"#), "{message}");
         assert_eq!(host.files(), files, "no file may change");
     }
     host.stop().await;

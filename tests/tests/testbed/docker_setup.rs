@@ -44,12 +44,12 @@ fn set_up_and_back(host: Host) {
     let before = process();
     assert!(before.starts_with("true "), "{before}");
 
-    assert!(host.shell(SETUP).contains("nothing differs, nothing was changed"));
-    assert!(host.shell(&format!("{SETUP} --dry-run")).contains("nothing differs"));
+    assert!(host.shell(SETUP).contains("nothing was changed"));
+    assert!(host.shell(&format!("{SETUP} --dry-run")).contains("nothing was changed"));
     assert_eq!(host.shell(FILES), begin);
 
     let message = host.shell(&format!("{SETUP} --undo"));
-    assert!(message.contains("as it was: /etc/docker/daemon.json"), "{message}");
+    assert!(message.contains("restored: /etc/docker/daemon.json"), "{message}");
     assert!(!host.listens());
     assert_eq!(process(), before, "containers must go on");
     let undone = host.shell(FILES);
@@ -66,14 +66,14 @@ fn set_up_and_back(host: Host) {
     enrol(host, "--name controller");
     let message = host.refusal(&elsewhere);
     enrol(host, "");
-    assert!(message.contains("everything is as it was before: the proof failed"), "{message}");
+    assert!(message.contains("every change was rolled back: verification failed"), "{message}");
     assert_eq!(host.shell(FILES), undone, "rolled back byte for byte");
     assert!(!host.listens());
     assert_eq!(process(), before, "containers must go on during a rollback");
 
     let message = host.shell(SETUP);
     assert!(
-        message.contains("1 of 1 running containers went on") && message.contains("proved:"),
+        message.contains("1 of 1 running containers kept running") && message.contains("verified:"),
         "{message}"
     );
     assert!(host.listens());

@@ -74,7 +74,7 @@ fn a_host_that_reboots_serves_again_and_has_nothing_to_set_up() {
         host.boot();
         let setup = ["journalctl", "-b", "-o", "cat", "-u", "zun-docker-setup.service"];
         eventually("Docker's listener needs nothing", || {
-            String::from_utf8_lossy(&host.run(&setup).stdout).contains("no file may change")
+            String::from_utf8_lossy(&host.run(&setup).stdout).contains("nothing was changed")
         });
         host.comes_up();
         let greeting = zun().must(&["run", "--rm", "--host", host.0, "cirros", "echo", "again"]);

@@ -68,7 +68,7 @@ fn installing_a_new_zun_authz_restarts_it_but_not_docker() {
 fn an_undone_setup_stays_undone_over_restarts() {
     for host in [COMPUTE1, COMPUTE2] {
         let output = host.script(&format!("{SETUP} --undo"));
-        assert!(output.contains("until docker-setup is run by hand"), "{output}");
+        assert!(output.contains("until you run it by hand"), "{output}");
         assert!(host.closed());
         host.restart("zun-compute.service");
         assert!(host.closed(), "{host:?} after a restart of the agent");

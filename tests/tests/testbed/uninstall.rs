@@ -78,7 +78,7 @@ fn compute_off_and_on(host: Host) {
 
     let output = host.install("compute --uninstall");
     assert_eq!(output.contains("kept: /usr/local/bin/zun-runtime"), sized, "{output}");
-    assert_eq!(output.contains("made with the runtime zun-sized"), sized, "{output}");
+    assert_eq!(output.contains("created with the runtime zun-sized"), sized, "{output}");
     assert!(output.contains("kept: /etc/zun"), "{output}");
     assert_eq!(process(), before, "containers must go on");
     assert_eq!(host.must(&["docker", "exec", &id, "echo", "usable"]), "usable");

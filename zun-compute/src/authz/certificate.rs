@@ -1,5 +1,5 @@
-//! What a client certificate grants: all its rules in one place. Whatever is not exactly as zun-api signs it
-//! grants nothing.
+//! Reads the grant in a client certificate. A certificate that differs in any way from what zun-api signs grants
+//! nothing.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,32 +12,34 @@ use zun_common::grant::Grant;
 use super::decision::Refusal;
 use super::trusted_cas::TrustedCas;
 
-/// The longest grant id.
+/// The longest grant id, in bytes.
 const MAX_ID: usize = 64;
-/// The longest that a grant is good for, in seconds: zun-api signs for 120, from 60 before, for clocks that differ.
+/// The longest validity of a grant, in seconds. zun-api signs for 120 s, and dates the start back by 60 s to allow for
+/// clock skew.
 const LONGEST: i64 = 180;
 
-/// A certificate's grant and when it can be used.
+/// The grant in a certificate, with its id and validity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Granted {
     /// The grant's id.
     pub id: String,
-    /// What it is good for.
+    /// What it permits.
     pub grant: Grant,
-    /// The first second at which it is valid, since 1970.
+    /// The first second of its validity, since 1970.
     pub from: i64,
-    /// The last one.
+    /// The last second of its validity, since 1970.
     pub until: i64,
 }
 
 impl Granted {
-    /// Whether it can be dialled with at that time.
+    /// Whether the grant is valid at `now`, in seconds since 1970.
     pub fn is_valid_at(&self, now: i64) -> bool {
         (self.from..=self.until).contains(&now)
     }
 }
 
-/// Reads a leaf as the engine tells it: PEM in base64. The time is not looked at.
+/// Reads a client certificate as Docker passes it: PEM, encoded in base64. A trusted CA must have issued it. The validity
+/// is not checked.
 pub fn read(leaf: &str, cas: &TrustedCas) -> Result<Granted, Refusal> {
     let pem = STANDARD.decode(leaf).or(Err(Refusal::NotACertificate))?;
     let pem = match parse_x509_pem(&pem) {
@@ -51,7 +53,7 @@ pub fn read(leaf: &str, cas: &TrustedCas) -> Result<Granted, Refusal> {
     check(&certificate)
 }
 
-/// Reads a certificate in DER without checking who issued it. The result alone proves nothing.
+/// Reads the grant of a certificate in DER without checking who issued it. The result authorizes nothing.
 pub fn read_unverified(der: &[u8]) -> Result<Granted, Refusal> {
     check(&parse(der)?)
 }
@@ -94,7 +96,7 @@ fn is_for_clients_only(certificate: &X509Certificate<'_>) -> bool {
     *client_auth && !others.into_iter().any(|other| *other) && other.is_empty()
 }
 
-/// The only common name, where it can be an id.
+/// The common name, if there is exactly one and it is a valid id.
 fn common_name(certificate: &X509Certificate<'_>) -> Option<String> {
     let mut names = certificate.subject().iter_common_name();
     let (name, None) = (names.next()?, names.next()) else { return None };
@@ -103,7 +105,7 @@ fn common_name(certificate: &X509Certificate<'_>) -> Option<String> {
     good.then(|| id.to_owned())
 }
 
-/// The only alternative name, where it is a URI.
+/// The subject alternative name, if there is exactly one and it is a URI.
 fn uri<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a str> {
     let names = certificate.subject_alternative_name().ok()??;
     match names.value.general_names.as_slice() {

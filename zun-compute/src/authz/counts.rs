@@ -1,4 +1,4 @@
-//! What was decided since the start, in numbers.
+//! Counts of decisions since the start, for `zun-authz --stats`.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -25,7 +25,7 @@ struct Tally {
     local: u64,
     granted: u64,
     refused: u64,
-    /// The refused ones, by reason.
+    /// The refused requests, by reason.
     reasons: BTreeMap<String, u64>,
 }
 
@@ -58,7 +58,7 @@ impl Counts {
         }
     }
 
-    /// As JSON.
+    /// The counts as JSON, with the number of trusted CAs and of lost log lines.
     pub(super) fn show(&self, authorities: usize, lost_lines: u64) -> String {
         let all = self.all.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let since = self.since.to_rfc3339_opts(SecondsFormat::Secs, true);
@@ -67,7 +67,7 @@ impl Counts {
 }
 
 impl Tally {
-    /// The reasons are an enum's words, so the map is bounded.
+    /// Counts a refusal. The reasons are the texts of an enum, so the map is bounded.
     fn refuse(&mut self, refusal: Refusal) {
         self.refused += 1;
         *self.reasons.entry(refusal.to_string()).or_default() += 1;

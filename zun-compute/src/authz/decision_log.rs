@@ -1,4 +1,4 @@
-//! The log: one JSON line a decision on stderr. A reader that stalls costs lines, never an answer.
+//! The decision log: one JSON line per decision on stderr. A slow reader loses lines but never delays an answer.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -13,18 +13,19 @@ use serde::Serialize;
 use super::decision::{Decision, Phase, Policy};
 use super::request::AuthzRequest;
 
-/// Lines that wait for a slow reader.
+/// How many lines may wait for a slow reader.
 const QUEUE_LENGTH: usize = 1024;
-/// How long the last lines are waited for.
+/// How long to wait at exit until the last lines are written.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
-/// The most that is shown of what a client chose. What it was let to do is shown whole, and is bounded by the grant.
+/// The most bytes that are logged of a text that a client chose. The target of an allowed request is logged whole: the
+/// grant bounds it.
 const MAX_CLIENT_TEXT: usize = 300;
 
-/// Takes log lines. Clones write to the same place.
+/// Writes log lines from a thread of its own. Clones write to the same output.
 #[derive(Clone)]
 pub struct DecisionLog {
     lines: SyncSender<Item>,
-    /// Since the last line that was written.
+    /// Lines lost since the last line that was queued.
     lost: Arc<AtomicU64>,
     lost_total: Arc<AtomicU64>,
 }
@@ -61,7 +62,7 @@ const fn is_zero(number: &u64) -> bool {
 }
 
 impl DecisionLog {
-    /// Writes to stderr from a thread of its own.
+    /// Writes to stderr.
     pub fn to_stderr() -> Self {
         Self::to(std::io::stderr())
     }
@@ -71,7 +72,7 @@ impl DecisionLog {
         let started = thread::Builder::new().name("log".to_owned()).spawn(move || {
             write_all(&waiting, &mut out);
         });
-        // Without a thread the receiver is gone and every line counts as lost; answers go on.
+        // If the thread cannot start, every line counts as lost and the plugin still answers.
         drop(started);
         Self { lines, lost: Arc::default(), lost_total: Arc::default() }
     }
@@ -81,20 +82,20 @@ impl DecisionLog {
         self.line(Line {
             host: Some(policy.host.as_str()),
             why: Some(why),
-            ..plain("info", "zun-authz decides")
+            ..plain("info", "zun-authz is ready")
         });
     }
 
     pub(super) fn cas_reloaded(&self, policy: &Policy) {
-        let why = format!("{} authorities", policy.cas.count());
-        self.line(Line { why: Some(why), ..plain("info", "the authorities were read anew") });
+        let why = format!("{} trusted CAs", policy.cas.count());
+        self.line(Line { why: Some(why), ..plain("info", "reloaded the CA file") });
     }
 
-    /// Says why the plugin does not run.
+    /// Logs why the plugin exits.
     pub fn failed(&self, failure: &dyn std::error::Error) {
         self.line(Line {
             why: Some(zun_common::chain(failure)),
-            ..plain("error", "zun-authz does not run")
+            ..plain("error", "zun-authz cannot run")
         });
     }
 
@@ -127,7 +128,7 @@ impl DecisionLog {
         });
     }
 
-    /// Waits a moment for the lines that are still to be written.
+    /// Waits up to half a second until the queued lines are written.
     pub fn finish(&self) {
         let (done, written) = sync_channel(1);
         if self.lines.try_send(Item::Flush(done)).is_ok() {
@@ -135,7 +136,7 @@ impl DecisionLog {
         }
     }
 
-    /// How many lines a slow reader has cost.
+    /// How many lines were lost since the start because the reader was slow.
     pub(super) fn lost_total(&self) -> u64 {
         self.lost_total.load(Ordering::Relaxed)
     }
@@ -175,7 +176,7 @@ fn shortened(text: &str) -> &str {
 fn write_all(waiting: &Receiver<Item>, out: &mut impl Write) {
     for item in waiting {
         match item {
-            // A log that cannot be written is no reason to stop deciding.
+            // If stderr is closed, the plugin still decides.
             Item::Line(line) => drop(writeln!(out, "{line}")),
             Item::Flush(done) => drop(done.send(())),
         }
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decision_is_one_line_even_where_the_client_sends_newlines() {
+    fn a_decision_is_one_line_even_if_the_client_sends_newlines() {
         let output = Output::default();
         let log = DecisionLog::to(output.clone());
         let request = AuthzRequest {
@@ -221,13 +222,13 @@ mod tests {
         let line: serde_json::Value = serde_json::from_str(&text).expect("json");
         assert_eq!(line["grant.id"], "g1");
         assert_eq!(line["message"], "refused");
-        assert_eq!(line["why"], "the grant is not good for this call");
+        assert_eq!(line["why"], "the grant does not permit this call");
         assert!(line["uri"].as_str().expect("text").starts_with("/x\n\"yé"));
         assert!(text.len() < 700, "{text}");
     }
 
     #[test]
-    fn what_was_granted_is_shown_whole() {
+    fn the_target_of_an_allowed_request_is_logged_whole() {
         let output = Output::default();
         let log = DecisionLog::to(output.clone());
         let uri = format!("/archive?path={}/etc/x", "/.".repeat(2000));
@@ -252,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stuck_reader_costs_lines_and_holds_nothing_up() {
+    fn a_stuck_reader_loses_lines_and_blocks_nothing() {
         let (_never, stuck) = sync_channel(0);
         let log = DecisionLog::to(Stuck(stuck));
         for _ in 0..QUEUE_LENGTH * 2 {

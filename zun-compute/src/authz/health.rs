@@ -1,6 +1,8 @@
-//! The plugin's own look at itself, of which the service manager is told. dockerd waits for a plugin for ever, so one
-//! that hangs must be started anew: it feeds the watchdog only with answers that it had from itself, over a connection
-//! that is served like the engine's. (By its own path it could not dial itself: the socket is for root alone.)
+//! Feeds systemd's watchdog while the plugin answers requests.
+//!
+//! dockerd waits for a plugin without a time limit, so systemd must restart a plugin that hangs. The plugin sends
+//! itself a request over a socket pair that it serves like one of dockerd's connections. It cannot dial its own
+//! socket path, because only root may connect there.
 
 use std::io;
 
@@ -12,10 +14,11 @@ use zun_common::notify::{Health, ServiceManager};
 
 use super::server::STATS;
 
-/// More than its counts.
+/// The most bytes of the answer that are read; the counts are shorter.
 const LONGEST: u64 = 64 << 10;
 
-/// Looks and tells, until it is dropped. Connections go in by the door.
+/// Checks the plugin once a watchdog period and reports the result to the service manager, until it is dropped.
+/// Sends the server's end of each test connection to `connections`.
 pub(super) async fn feed_watchdog(connections: Sender<UnixStream>, mut manager: ServiceManager) {
     let mut looks = interval(manager.period());
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -23,7 +26,11 @@ pub(super) async fn feed_watchdog(connections: Sender<UnixStream>, mut manager: 
         looks.tick().await;
         let asked = timeout(manager.period(), answer(&connections)).await;
         let alive = matches!(asked, Ok(Ok(true)));
-        let words = if alive { "decides" } else { "has no answer for itself" };
+        let words = if alive {
+            "answering authorization requests"
+        } else {
+            "does not answer its own check"
+        };
         manager.notify(&Health { ready: alive, alive, status: words.to_owned() });
     }
 }

@@ -1,4 +1,4 @@
-//! The plugin's socket: handed over by systemd, or made here for root alone.
+//! The plugin's socket: passed by systemd, or created here for root alone.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -10,23 +10,25 @@ use listenfd::ListenFd;
 use rustix::fs::Mode;
 use tokio::net::UnixListener;
 
-/// No socket.
+/// Why the plugin has no socket to listen on.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// No socket was named or handed over.
-    #[error("name a socket with --socket, or start by systemd socket activation")]
+    /// `--socket` is missing, and systemd passed no socket.
+    #[error(
+        "there is no socket: give --socket PATH, or start zun-authz by systemd socket activation"
+    )]
     Nowhere,
-    /// Another kind of socket was handed over.
-    #[error("systemd handed over something else than one unix stream socket")]
+    /// systemd passed another kind of socket.
+    #[error("systemd must pass one unix stream socket; check zun-authz.socket")]
     Activation(#[source] io::Error),
-    /// Another process listens there.
-    #[error("`{}` is in use by another process", .0.display())]
+    /// Another process listens on the path.
+    #[error("another process listens on `{}`: stop it, or give another --socket", .0.display())]
     InUse(PathBuf),
-    /// The path is taken by something else.
-    #[error("`{}` is there and is no socket", .0.display())]
+    /// The path exists and is not a socket.
+    #[error("`{}` exists and is not a socket: remove it, or give another --socket", .0.display())]
     NotASocket(PathBuf),
-    /// It cannot be made.
-    #[error("cannot make socket `{}`", .path.display())]
+    /// The socket cannot be created.
+    #[error("cannot create socket `{}`", .path.display())]
     Bind {
         /// The socket.
         path: PathBuf,
@@ -34,12 +36,12 @@ pub enum ListenError {
         #[source]
         cause: io::Error,
     },
-    /// It cannot be listened on.
-    #[error("the socket cannot be used")]
+    /// The socket cannot be used with tokio.
+    #[error("cannot use the socket")]
     Unusable(#[source] io::Error),
 }
 
-/// A socket that is taken away at the end if it was made here and is still the same.
+/// The listening socket. Dropping it removes the file, if this process created the file and it is still the same.
 pub(super) struct Listener {
     socket: UnixListener,
     made: Option<Made>,
@@ -51,7 +53,7 @@ struct Made {
 }
 
 impl Listener {
-    /// Takes systemd's socket where there is one, else makes one.
+    /// Uses the socket that systemd passed, or else creates one at `path`.
     pub(super) fn open(path: Option<&Path>) -> Result<Self, ListenError> {
         let activated =
             ListenFd::from_env().take_unix_listener(0).map_err(ListenError::Activation)?;
@@ -72,7 +74,7 @@ impl Listener {
         &self.socket
     }
 
-    /// For the log.
+    /// Where the socket came from, for the log.
     pub(super) fn name(&self) -> String {
         match &self.made {
             Some(made) => made.path.display().to_string(),
@@ -97,7 +99,7 @@ fn make(path: &Path) -> Result<(StdListener, Made), ListenError> {
         DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(bind)?;
     }
     clear(path)?;
-    // No moment in which others could connect. Nothing else runs yet that makes files.
+    // The umask leaves no moment in which others could connect. No other thread creates files yet.
     let before = rustix::process::umask(Mode::from_raw_mode(0o177));
     let bound = StdListener::bind(path);
     rustix::process::umask(before);
@@ -106,7 +108,7 @@ fn make(path: &Path) -> Result<(StdListener, Made), ListenError> {
     Ok((listener, Made { path: path.to_path_buf(), inode }))
 }
 
-/// Takes away a socket that nobody listens on.
+/// Removes a stale socket that nobody listens on.
 fn clear(path: &Path) -> Result<(), ListenError> {
     let bind = |cause| ListenError::Bind { path: path.to_path_buf(), cause };
     match fs::symlink_metadata(path) {
@@ -133,7 +135,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_socket_is_for_its_owner_alone_and_goes_with_the_listener() {
+    async fn only_the_owner_can_use_the_socket_and_it_is_removed_with_the_listener() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("below/plugin.sock");
         let listener = Listener::open(Some(&path)).expect("a listener");
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stale_socket_is_replaced_a_live_one_and_a_file_are_not() {
+    async fn a_stale_socket_is_replaced_but_a_live_socket_and_a_file_are_not() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("plugin.sock");
         drop(StdListener::bind(&path).expect("a socket"));
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_successors_socket_is_left_alone() {
+    async fn the_socket_of_a_later_process_is_not_removed() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("plugin.sock");
         let first = Listener::open(Some(&path)).expect("a listener");

@@ -1,8 +1,8 @@
-//! Docker's authorization plugin: what the binary `zun-authz` is made of.
+//! Docker's authorization plugin, which the program `zun-authz` runs.
 //!
-//! The engine's own unix socket stays as it was; whoever comes over TLS may do what the grant in the client
-//! certificate says and nothing else. The plugin keeps no state and needs no network: it decides from what
-//! the engine tells it, the authorities' certificates and the clock.
+//! Requests over Docker's unix socket are allowed as before. A client that connects over TLS may make only the
+//! requests that the grant in its certificate permits. The plugin keeps no state and needs no network: it decides from
+//! Docker's request, the CA certificates and the clock.
 //!
 //! ```text
 //! dockerd ──POST /AuthZPlugin.AuthZReq──▶ server ─▶ truncate ─▶ request ─▶ decision ─▶ {"Allow": …}

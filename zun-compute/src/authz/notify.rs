@@ -1,4 +1,4 @@
-//! Telling the agent that a console began or ended: best effort, never waited for.
+//! Notifies the agent when a console session begins or ends. Notes are best effort and never block a decision.
 
 use std::io;
 use std::os::unix::net::UnixDatagram;
@@ -9,10 +9,10 @@ use zun_common::id::EngineId;
 
 use super::decision::{ConsoleCall, Phase};
 
-/// The way to the agent.
+/// Sends session notes to the agent.
 pub(super) struct Notifier {
     socket: UnixDatagram,
-    /// Named anew in each note, since the agent may have restarted.
+    /// The agent's socket. Each note is sent to the path, because the agent may have restarted and bound it again.
     agent: PathBuf,
 }
 
@@ -23,7 +23,7 @@ impl Notifier {
         Ok(Self { socket, agent })
     }
 
-    /// Sends a note, or says why it could not be sent.
+    /// Sends one note without blocking. Fails if the agent does not listen or its buffer is full.
     pub(super) fn send(
         &self,
         grant: &str,
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_or_deaf_agent_holds_nothing_up() {
+    fn an_agent_that_is_absent_or_does_not_read_never_blocks_the_plugin() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("notes");
         let notifier = Notifier::to(path.clone()).expect("notes");
@@ -83,6 +83,6 @@ mod tests {
         assert!(send().is_err());
         let _deaf = UnixDatagram::bind(&path).expect("a socket");
         let refused = (0..10_000).find_map(|_| send().err());
-        assert_eq!(refused.expect("full at last").kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(refused.expect("the buffer fills up").kind(), io::ErrorKind::WouldBlock);
     }
 }

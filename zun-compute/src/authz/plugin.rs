@@ -1,4 +1,4 @@
-//! One request answered: decided, counted, recorded, and told to the agent where a console begins or ends.
+//! Answers one request of Docker's: decides, counts, logs, and notifies the agent if a console session begins or ends.
 
 use chrono::Utc;
 use zun_common::id::EngineId;
@@ -10,7 +10,7 @@ use super::notify::Notifier;
 use super::reload::ReloadingPolicy;
 use super::request::AuthzRequest;
 
-/// The plugin without its socket.
+/// Everything of the plugin but its socket.
 pub(super) struct Plugin {
     pub(super) policy: ReloadingPolicy,
     pub(super) notifier: Option<Notifier>,
@@ -20,18 +20,18 @@ pub(super) struct Plugin {
 }
 
 impl Plugin {
-    /// Whether the engine may go on. What cannot be read may not.
+    /// Whether Docker may serve the request. A request that cannot be parsed is refused.
     pub(super) fn allows(&self, phase: Phase, request: &[u8]) -> bool {
         match serde_json::from_slice::<AuthzRequest>(request) {
             Ok(request) => self.answer(phase, &request),
             Err(cause) => {
-                self.log.warning("a request cannot be read", &cause);
+                self.log.warning("cannot parse an authorization request of Docker's", &cause);
                 self.refuse(phase)
             }
         }
     }
 
-    /// Refuses a request that could not be taken in whole. Always `false`.
+    /// Refuses a request that was not read completely. Always returns `false`.
     pub(super) fn refuse(&self, phase: Phase) -> bool {
         let unreadable = Decision::Refused(Refusal::Unreadable, None);
         self.counts.count(phase, &unreadable);
@@ -39,14 +39,14 @@ impl Plugin {
         false
     }
 
-    /// What was decided so far, as JSON.
+    /// The counts of all decisions since the start, as JSON.
     pub(super) fn stats(&self) -> String {
         let cas = self.policy.current(&self.log).cas.count();
         self.counts.show(cas, self.log.lost_total())
     }
 
     fn answer(&self, phase: Phase, request: &AuthzRequest) -> bool {
-        // The engine's own socket does not depend on a file.
+        // A local request is allowed even if the CA file is broken, so the policy is not read for it.
         let (decision, console) =
             if request.is_local() { (Decision::Local, None) } else { self.decide(phase, request) };
         self.counts.count(phase, &decision);
@@ -80,7 +80,7 @@ impl Plugin {
     fn notify_agent(&self, grant: &str, console: (ConsoleCall, EngineId), phase: Phase) {
         let sent = self.notifier.as_ref().map(|notifier| notifier.send(grant, console, phase));
         if let Some(Err(cause)) = sent {
-            self.log.warning("the agent was not told of a console", &cause);
+            self.log.warning("cannot notify the agent of a console session", &cause);
         }
     }
 }

@@ -1,5 +1,4 @@
-//! The policy that stands now: the authorities are read anew when their file changes, so that during a
-//! rotation a second one is honoured, and later the first no more, without a restart.
+//! The current policy. The CA file is read again when it changes, so that a CA rotation needs no restart.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -13,19 +12,19 @@ use super::decision::Policy;
 use super::decision_log::DecisionLog;
 use super::trusted_cas::{TrustedCas, TrustedCasError};
 
-/// A policy and the file of its authorities.
+/// A policy whose CAs are reloaded from a file.
 pub(super) struct ReloadingPolicy {
     file: PathBuf,
     state: Mutex<State>,
 }
 
 struct State {
-    /// The file when it was last read, whether it was good or not; `None` where it was missing.
+    /// The stamp of the file when it was last read, valid or not. `None` if it was missing.
     seen: Option<Stamp>,
     policy: Arc<Policy>,
 }
 
-/// What changes whenever a file is written or replaced.
+/// Metadata that changes whenever a file is written or replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     inode: u64,
@@ -35,20 +34,21 @@ struct Stamp {
 }
 
 impl ReloadingPolicy {
-    /// With the authorities of this file, which must be good at the start.
+    /// Reads the CA file, which must be valid at the start.
     pub(super) fn load(
         file: PathBuf,
         host: HostName,
         version: ApiVersion,
     ) -> Result<Self, TrustedCasError> {
-        // The stamp first: a file that is replaced in between is read once more.
+        // The stamp is read first, so that a file that is replaced in between is read again.
         let seen = stamp(&file);
         let cas = TrustedCas::read(&file)?;
         let policy = Arc::new(Policy { host, version, cas });
         Ok(Self { file, state: Mutex::new(State { seen, policy }) })
     }
 
-    /// The policy now. A file that can no longer be used leaves the former authorities, and is told of once.
+    /// Returns the current policy, and reloads the CA file if it changed. If the file is invalid, the previous CAs stay and
+    /// one warning is logged.
     pub(super) fn current(&self, log: &DecisionLog) -> Arc<Policy> {
         let mut state = self.state();
         let stamp = stamp(&self.file);
@@ -61,14 +61,16 @@ impl ReloadingPolicy {
                     state.policy = Arc::new(Policy { host, version, cas });
                     log.cas_reloaded(&state.policy);
                 }
-                Err(cause) => log.warning("the former authorities stay", &cause),
+                Err(cause) => {
+                    log.warning("cannot reload the CA file; keeping the previous CAs", &cause)
+                }
             }
         }
         Arc::clone(&state.policy)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Whatever a panic left is whole: fields are only replaced.
+        // A panic cannot leave half a state: fields are only replaced.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -91,7 +93,7 @@ mod tests {
     use crate::authz::decision::{Decision, Phase, Refusal};
     use crate::authz::testing::{HOST, NOW, Signer};
 
-    /// A file of authorities, and what its directory keeps.
+    /// A CA file in a temporary directory.
     struct Bench {
         policy: ReloadingPolicy,
         log: DecisionLog,
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn through_a_rotation_both_are_honoured_and_then_the_new_one_alone() {
+    fn during_a_rotation_both_cas_are_accepted_and_afterwards_only_the_new_one() {
         let (old, new) = (Signer::new("old"), Signer::new("new"));
         let bench = Bench::of(&old);
         assert_eq!((bench.honours(&old), bench.honours(&new)), (true, false));
@@ -140,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_broken_or_gone_leaves_the_former_authorities() {
+    fn if_the_file_is_invalid_or_missing_the_previous_cas_stay() {
         let (ours, theirs) = (Signer::new("ours"), Signer::new("theirs"));
         let bench = Bench::of(&ours);
         for text in ["", "nonsense", ours.key_pem().as_str()] {

@@ -1,11 +1,11 @@
-//! The engine's request, of which only a few fields are kept.
+//! The request that Docker sends to its authorization plugins, parsed for the few fields that a decision needs.
 
 use std::fmt;
 
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// What a decision is made from. Bodies are never looked at, and of the headers only what is said of the body.
+/// The fields that a decision needs. Bodies are never read, and of the headers only the content type is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct AuthzRequest {
@@ -21,7 +21,7 @@ pub struct AuthzRequest {
     /// The raw target of the request line.
     #[serde(rename = "RequestUri")]
     pub uri: String,
-    /// What its headers say of its body.
+    /// The content type of its body.
     #[serde(rename = "RequestHeaders")]
     pub content_type: ContentType,
     /// The client's certificates; absent on the unix socket.
@@ -29,29 +29,31 @@ pub struct AuthzRequest {
     pub certificates: PeerCertificates,
 }
 
-/// What the headers of a request say of its body. Of several such headers the engine tells only the last one here, and
-/// goes by the first one itself: all that is sure here is whether there is one.
+/// The content type of a request's body.
+///
+/// If a request repeats the header, Docker passes only the last value to the plugin but uses the first value itself. So
+/// the plugin can rely only on whether the header is present.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ContentType {
-    /// Nothing: then the engine takes it for no form.
+    /// No such header: Docker does not parse the body as a form.
     #[default]
     Absent,
-    /// `application/json`; a header before that one may say something else.
+    /// `application/json`. An earlier header of the same name may have another value.
     Json,
-    /// Anything else, a form perhaps.
+    /// Any other type, such as a form.
     Other,
 }
 
-/// A chain of certificates, of which only the leaf is kept.
+/// The client's certificate chain, of which only the leaf is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PeerCertificates {
-    /// The first one: PEM in base64.
+    /// The client's own certificate: PEM, encoded in base64.
     pub leaf: Option<String>,
 }
 
 impl AuthzRequest {
-    /// Whether it came by the unix socket: no sign of TLS at all. A certificate without a common name has no
-    /// user either, so an empty user alone says nothing. Without method and target it is no request.
+    /// Whether the request came over the unix socket, so that no field mentions TLS. An empty user is not enough: a
+    /// certificate without a common name has no user either. A request without method or target is not local.
     pub fn is_local(&self) -> bool {
         self.auth_method.is_empty()
             && self.certificates.leaf.is_none()
@@ -128,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_keeps_what_matters_and_skips_the_rest() {
+    fn only_the_needed_fields_of_a_request_are_kept() {
         let text = r#"{"User":"u","UserAuthNMethod":"TLS","RequestMethod":"GET","RequestUri":"/x",
             "RequestBody":"AAAA","RequestHeaders":{"A":"b"},"RequestPeerCertificates":["QQ==","Qg=="],
             "ResponseBody":"AAAA","ResponseStatusCode":101,"Future":[{"x":1}]}"#;
@@ -139,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn local_is_a_request_without_any_sign_of_tls() {
+    fn a_request_is_local_only_if_no_field_mentions_tls() {
         let local = r#"{"RequestMethod":"GET","RequestUri":"/_ping"}"#;
         assert!(serde_json::from_str::<AuthzRequest>(local).expect("a request").is_local());
         for (name, value) in [
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn of_the_headers_only_what_is_said_of_the_body_is_kept() {
+    fn only_the_content_type_is_kept_of_the_headers() {
         for (headers, content_type) in [
             ("{}", ContentType::Absent),
             (
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_told_twice_or_of_another_kind_is_no_request() {
+    fn a_repeated_field_or_a_field_of_the_wrong_type_is_never_a_local_request() {
         for bad in [
             "{}x",
             "[]",

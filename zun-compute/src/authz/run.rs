@@ -1,4 +1,4 @@
-//! The plugin from its start to its end.
+//! Runs the plugin from its start to its shutdown.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,47 +21,47 @@ use super::reload::ReloadingPolicy;
 use super::server;
 use super::trusted_cas::TrustedCasError;
 
-/// How long answers under way may take at the end.
+/// How long open requests may take at shutdown.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// How it decides and where it listens.
+/// The plugin's options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// The unix socket to make; systemd's is taken where it hands one over.
+    /// The unix socket to create, unless systemd passes one.
     pub socket: Option<PathBuf>,
-    /// The authorities whose grants are honoured, PEM; read anew when the file changes.
+    /// The PEM file of the CAs whose grants are accepted. It is read again when it changes.
     pub ca: PathBuf,
-    /// This host.
+    /// This host's name; a grant must name it.
     pub host: HostName,
-    /// The one version of Docker's API that grants are good for.
+    /// The only version of Docker's API that grants permit.
     pub api_version: ApiVersion,
-    /// The agent's datagram socket.
+    /// The agent's datagram socket for session notes; without it no notes are sent.
     pub notify: Option<PathBuf>,
-    /// Whether local requests are logged.
+    /// Whether local requests are logged too.
     pub log_local: bool,
 }
 
-/// The plugin does not run.
+/// Why the plugin cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The authorities cannot be had.
-    #[error("cannot read the authorities")]
+    /// The CA file cannot be read.
+    #[error("cannot read the CA file")]
     TrustedCas(#[from] TrustedCasError),
-    /// There is no socket.
-    #[error("cannot listen")]
+    /// The plugin has no socket.
+    #[error("cannot listen for Docker's requests")]
     Listen(#[from] ListenError),
-    /// There is no way to the agent.
-    #[error("cannot open a socket for session notes")]
+    /// The socket for notes cannot be created.
+    #[error("cannot create the socket that notifies the agent")]
     Notifier(#[source] std::io::Error),
-    /// Its end could not be asked for.
-    #[error("cannot wait for signals")]
+    /// Signal handlers cannot be installed.
+    #[error("cannot install signal handlers")]
     Signals(#[source] std::io::Error),
-    /// There are no threads or descriptors.
+    /// The tokio runtime cannot be started.
     #[error("cannot start the runtime")]
     Runtime(#[source] std::io::Error),
 }
 
-/// Decides until SIGTERM or SIGINT.
+/// Answers Docker's requests until SIGTERM or SIGINT.
 pub fn run(options: Options, log: &DecisionLog) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -95,7 +95,7 @@ async fn serve(options: Options, log: &DecisionLog) -> Result<(), Failure> {
     ended
 }
 
-/// Never ends: without a service manager nobody is told.
+/// Never returns. It does nothing if no service manager started the process.
 async fn watch_health(connections: mpsc::Sender<UnixStream>, manager: Option<ServiceManager>) {
     match manager {
         Some(manager) => health::feed_watchdog(connections, manager).await,

@@ -1,4 +1,4 @@
-//! Asking a running plugin for its counts, over the socket that the engine asks it on.
+//! Asks a running plugin for its counts, over the socket that Docker uses.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -8,14 +8,14 @@ use std::time::Duration;
 use super::server::STATS;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// The most that is read of an answer.
+/// The most bytes of an answer that are read.
 const MAX_ANSWER: u64 = 1 << 20;
 
-/// There are no counts.
+/// Why the counts cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum StatsError {
-    /// Nobody answers there.
-    #[error("no zun-authz answers on `{}`", .socket.display())]
+    /// Nothing answers on the socket.
+    #[error("zun-authz does not answer on `{}`", .socket.display())]
     Unreachable {
         /// The socket.
         socket: PathBuf,
@@ -23,12 +23,12 @@ pub enum StatsError {
         #[source]
         cause: io::Error,
     },
-    /// Something else listens there.
-    #[error("what answers on `{}` is no zun-authz of this version", .0.display())]
+    /// Something else answers on the socket.
+    #[error("`{}` is not the socket of a zun-authz of this version", .0.display())]
     Stranger(PathBuf),
 }
 
-/// The counts of the plugin that listens on this socket, as JSON.
+/// Returns the counts of the plugin that listens on `socket`, as JSON. Waits at most 5 s for each read and write.
 pub fn stats(socket: &Path) -> Result<String, StatsError> {
     let answer = ask(socket)
         .map_err(|cause| StatsError::Unreachable { socket: socket.to_path_buf(), cause })?;

@@ -1,4 +1,4 @@
-//! An authority for the tests, and requests as the engine asks them.
+//! A CA for the tests, and requests as Docker sends them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +13,7 @@ use crate::authz::decision::Policy;
 use crate::authz::request::{AuthzRequest, ContentType, PeerCertificates};
 use crate::authz::trusted_cas::TrustedCas;
 
-/// When the tests take place.
+/// The time in all tests, in seconds since 1970.
 pub(crate) const NOW: i64 = 1_800_000_000;
 pub(crate) const HOST: &str = "compute1";
 
@@ -29,7 +29,7 @@ pub(crate) fn wait_uri() -> String {
     format!("/v1.41/containers/{}/wait?condition=next-exit", container())
 }
 
-/// An authority with its key.
+/// A CA with its key.
 pub(crate) struct Signer {
     issuer: Issuer<'static, KeyPair>,
     ca_pem: String,
@@ -68,7 +68,7 @@ impl Signer {
         }
     }
 
-    /// A good grant, changed.
+    /// Signs a valid grant after `change` has modified it.
     pub(crate) fn leaf(&self, change: impl FnOnce(&mut CertificateParams)) -> Leaf {
         let key = KeyPair::generate().expect("a key");
         let mut params = good();
@@ -77,7 +77,7 @@ impl Signer {
         Leaf { pem: certificate.pem(), der: certificate.der().to_vec() }
     }
 
-    /// A request with a good grant, changed.
+    /// A request with a valid grant that `change` has modified.
     pub(crate) fn request(&self, change: impl FnOnce(&mut CertificateParams)) -> AuthzRequest {
         request(&self.leaf(change).pem)
     }
@@ -102,7 +102,7 @@ pub(crate) fn uri(text: &str) -> SanType {
     SanType::URI(text.try_into().expect("ascii"))
 }
 
-/// A request by TLS with this certificate, for a call that the usual grant is good for.
+/// A request over TLS with this certificate, for a call that the usual grant permits.
 pub(crate) fn request(pem: &str) -> AuthzRequest {
     AuthzRequest {
         user: "g1".to_owned(),

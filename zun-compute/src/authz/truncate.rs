@@ -1,27 +1,27 @@
-//! JSON with its long strings cut: the engine sends whole bodies of answers along, which nobody reads here.
-//! So the memory for a request is bounded, however long the list of containers that the engine answers.
+//! Truncates long strings in a stream of JSON. Docker sends whole response bodies to its plugins, which nobody reads here,
+//! so the truncation bounds the memory for a request.
 
-/// The longest string that is kept whole, in bytes: more than any certificate or granted target has.
+/// The longest string that is kept whole, in bytes: longer than any certificate or granted target.
 const MAX_STRING: usize = 16 * 1024;
-/// The longest escape (`\uXXXX`); none is cut in two.
+/// The longest escape sequence (`\uXXXX`). The truncator never splits one.
 const ESCAPE: usize = 6;
 
-/// Takes chunks of JSON and gives them on with every string cut to about 16 KiB. What is no JSON stays none:
-/// only bytes between two quotes are left out.
+/// Copies chunks of JSON and truncates every string to about 16 KiB. It leaves out only bytes between two quotes, so
+/// invalid JSON stays invalid.
 #[derive(Debug, Default)]
 pub struct JsonTruncator {
-    /// Bytes of the current string so far; `None` outside.
+    /// Bytes of the current string so far; `None` outside a string.
     string: Option<usize>,
-    /// The last byte was a backslash that begins an escape.
+    /// Whether the last byte was a backslash that begins an escape.
     escaped: bool,
-    /// Where in the current string the last escape began.
+    /// The offset in the current string at which the last escape began.
     last_escape: usize,
-    /// The rest of the current string is left out.
+    /// Whether the rest of the current string is left out.
     cutting: bool,
 }
 
 impl JsonTruncator {
-    /// Takes a chunk and adds what is kept to `kept`.
+    /// Appends the bytes of `chunk` that are kept to `kept`.
     pub fn feed(&mut self, chunk: &[u8], kept: &mut Vec<u8>) {
         kept.extend(chunk.iter().copied().filter(|byte| self.keeps(*byte)));
     }
@@ -47,7 +47,7 @@ impl JsonTruncator {
         !self.cutting
     }
 
-    /// Whether a cut before this byte of the string leaves no half escape behind.
+    /// Whether the string can be cut before this byte without splitting an escape.
     fn is_between_escapes(&self, length: usize) -> bool {
         self.last_escape == length || self.last_escape + ESCAPE <= length || self.last_escape == 0
     }
@@ -70,19 +70,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn short_strings_and_whatever_else_pass_unchanged(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
+        fn input_without_long_strings_passes_unchanged(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
             prop_assert_eq!(truncated(&[&bytes]), bytes);
         }
 
         #[test]
-        fn chunks_do_not_matter(cut in 0_usize..40_000, seed in "[a\"\\\\é\\n]{1,40}") {
+        fn the_result_does_not_depend_on_the_chunks(cut in 0_usize..40_000, seed in "[a\"\\\\é\\n]{1,40}") {
             let text = json!({ "k": seed.repeat(1000), "l": [seed] }).to_string().into_bytes();
             let cut = cut.min(text.len());
             prop_assert_eq!(truncated(&[&text[..cut], &text[cut..]]), truncated(&[&text]));
         }
 
         #[test]
-        fn a_cut_string_is_the_beginning_of_the_whole(seed in "[a\"\\\\\\n\u{1}]{1,40}", more in 0_usize..9) {
+        fn a_truncated_string_is_a_prefix_of_the_original(seed in "[a\"\\\\\\n\u{1}]{1,40}", more in 0_usize..9) {
             let long = seed.repeat(1000 + more) + &"x".repeat(20_000);
             let text = json!({ "long": long, "after": "kept" }).to_string();
             let value: Value = serde_json::from_slice(&truncated(&[text.as_bytes()])).expect("json");
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_body_takes_little_memory() {
+    fn a_long_body_needs_little_memory() {
         let body = "QUJD".repeat(1 << 20);
         let text = json!({ "RequestMethod": "GET", "ResponseBody": body, "z": 1 }).to_string();
         let kept = truncated(&[text.as_bytes()]);

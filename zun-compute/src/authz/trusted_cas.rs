@@ -1,4 +1,4 @@
-//! The authorities whose grants are honoured.
+//! The CAs whose grants the plugin accepts.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read as _};
@@ -10,13 +10,13 @@ use x509_parser::parse_x509_certificate;
 use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo, X509Certificate};
 
-/// A list of a few authorities is a few kilobytes.
+/// The largest CA file that is read, in bytes. A few certificates are a few kilobytes.
 const LONGEST: u64 = 256 << 10;
 
-/// The file cannot be used.
+/// Why a CA file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustedCasError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot read `{}`", .file.display())]
     Read {
         /// The file.
@@ -25,43 +25,43 @@ pub enum TrustedCasError {
         #[source]
         cause: io::Error,
     },
-    /// It holds something else, or nothing.
-    #[error("`{}` must hold one or more certificates of authorities in PEM", .0.display())]
+    /// The file has no certificate, or something that is not a CA certificate.
+    #[error("`{}` must contain one or more CA certificates in PEM and nothing else", .0.display())]
     NoCa(PathBuf),
 }
 
-/// At least one authority.
+/// One or more CAs.
 pub struct TrustedCas(Vec<Ca>);
 
 struct Ca {
-    /// The name, in DER.
+    /// The subject name, in DER.
     subject: Vec<u8>,
     /// The public key, in DER.
     key: Vec<u8>,
 }
 
 impl TrustedCas {
-    /// Reads a file: a plain one and not a large one, for whoever may write there must not be able to make the plugin
-    /// wait or grow.
+    /// Reads a PEM file. The file must be regular and at most 256 KiB, so that another user who may write it cannot make the
+    /// plugin block or use much memory.
     pub fn read(file: &Path) -> Result<Self, TrustedCasError> {
         let text = read_plain(file)
             .map_err(|cause| TrustedCasError::Read { file: file.to_path_buf(), cause })?;
         Self::from_pem(&text).ok_or_else(|| TrustedCasError::NoCa(file.to_path_buf()))
     }
 
-    /// All blocks must be certificates of authorities, and there must be one.
+    /// Parses PEM text. `None` unless there is at least one block and every block is a CA certificate.
     pub fn from_pem(text: &[u8]) -> Option<Self> {
         let found: Option<Vec<_>> =
             Pem::iter_from_buffer(text).map(|pem| ca_from_pem(&pem.ok()?)).collect();
         found.filter(|found| !found.is_empty()).map(Self)
     }
 
-    /// How many there are.
+    /// The number of CAs.
     pub const fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether one of them issued the certificate: by name, byte for byte, and by signature.
+    /// Whether one of the CAs issued the certificate. The issuer name must match byte for byte, and the signature too.
     pub fn issued(&self, certificate: &X509Certificate<'_>) -> bool {
         self.0
             .iter()
@@ -82,7 +82,7 @@ fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no plain file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     let mut text = Vec::new();
     if file.take(LONGEST + 1).read_to_end(&mut text)? as u64 > LONGEST {
@@ -108,7 +108,7 @@ mod tests {
     use crate::authz::testing::Signer;
 
     #[test]
-    fn one_or_two_authorities_are_read_and_nothing_else() {
+    fn one_or_two_cas_are_accepted_and_nothing_else() {
         let (one, other) = (Signer::new("a"), Signer::new("b"));
         let both = format!("{}\n{}", one.ca_pem(), other.ca_pem());
         assert_eq!(TrustedCas::from_pem(one.ca_pem().as_bytes()).map(|all| all.0.len()), Some(1));
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_an_endless_file_and_a_long_one_are_refused_at_once() {
+    fn a_pipe_a_device_and_a_long_file_are_refused_without_waiting() {
         let directory = tempfile::tempdir().expect("a directory");
         let pipe = directory.path().join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("it runs");
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn while_one_authority_follows_another_both_are_honoured() {
+    fn during_a_rotation_both_cas_are_accepted() {
         let (old, new) = (Signer::new("old"), Signer::new("new"));
         let both = format!("{}{}", old.ca_pem(), new.ca_pem());
         let cas = TrustedCas::from_pem(both.as_bytes()).expect("two");
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_namesake_is_not_taken_for_the_authority() {
+    fn a_ca_with_the_same_name_and_another_key_is_not_accepted() {
         let (ours, namesake) = (Signer::new("a"), Signer::new("a"));
         let cas = TrustedCas::from_pem(ours.ca_pem().as_bytes()).expect("one");
         for (signer, expected) in [(&ours, true), (&namesake, false)] {

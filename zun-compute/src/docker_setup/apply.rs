@@ -1,9 +1,9 @@
-//! Carrying a plan out, and proving it; whatever goes wrong, all is put back.
+//! Applies a plan and verifies the result. If a step fails, everything is rolled back.
 //!
 //! ```text
-//!  keep what is there ─> certificate ─> units ─> plugin up and probed ─> live-restore on (reload)
-//!     ─> settings ─> restart ─> proof ─> done
-//!                                  └─ fails ─> put back, restart on that
+//!  save the undo record ─> certificate ─> units ─> start and check zun-authz ─> live-restore on (reload)
+//!     ─> settings ─> restart Docker ─> verify ─> done
+//!                                        └─ on failure ─> roll back, restart Docker
 //! ```
 
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ use super::{Machine, Summary};
 use crate::certificate::{CertificateFiles, CertificateSettings, Flaw};
 use crate::probe::Listener;
 
-/// All that an attempt needs.
+/// One attempt to set the host up.
 pub(super) struct Attempt<'a> {
     pub(super) machine: &'a Machine,
     pub(super) bus: &'a Bus,
@@ -37,14 +37,14 @@ pub(super) struct Attempt<'a> {
     pub(super) plan: Plan,
     pub(super) wanted: Wanted,
     pub(super) certificate: CertificateSettings,
-    /// Why the host needs a certificate, where it does.
+    /// Why the host needs a new certificate; `None` if it needs none.
     pub(super) flaw: Option<Flaw>,
     pub(super) docker_has_new_settings: AtomicBool,
     pub(super) interrupted: AtomicBool,
 }
 
 impl Attempt<'_> {
-    /// Carries it out.
+    /// Applies the plan, or rolls everything back.
     pub(super) async fn run(self, store: &RecordStore) -> Result<Summary, SetupError> {
         let services = self.machine.services.as_ref();
         let plugin_was_active = services.is_active(SOCKET_UNIT).await?;
@@ -58,7 +58,7 @@ impl Attempt<'_> {
             Ok(summary) => return Ok(summary),
             Err(why) => why,
         };
-        tracing::warn!(error = %chain(&why), "Docker is not set up; what was there is put back");
+        tracing::warn!(error = %chain(&why), "cannot set Docker up; rolling back");
         let former = Snapshot {
             files: &before,
             daemon_json: &self.found.targets.daemon_json,
@@ -78,7 +78,7 @@ impl Attempt<'_> {
         Err(SetupError::RolledBack(Box::new(why)))
     }
 
-    /// Every file that may be written, as it is now.
+    /// Reads every file that may be written, as it is now.
     fn before(&self) -> Result<BTreeMap<PathBuf, Option<SavedFile>>, SetupError> {
         let mut before = self.found.files.clone();
         for path in self.keys() {
@@ -92,8 +92,8 @@ impl Attempt<'_> {
         [ca, certificate, key]
     }
 
-    /// A signal is heard between two steps: half a step, such as a restart that goes on without us, could not be
-    /// put back.
+    /// Applies the plan. A signal takes effect only between two steps, because half a step, such as a restart of Docker that
+    /// goes on by itself, cannot be rolled back.
     async fn apply_unless_signalled(
         &self,
         store: &RecordStore,
@@ -108,7 +108,7 @@ impl Attempt<'_> {
         work.await
     }
 
-    /// Docker must have the new certificate at once.
+    /// Whether Docker must load the new certificate now.
     fn needs_restart_now(&self) -> bool {
         self.flaw.as_ref().is_some_and(|flaw| !flaw.can_wait())
     }
@@ -134,7 +134,7 @@ impl Attempt<'_> {
         self.check_interrupted()?;
         let socket = &self.machine.engine;
         let running = docker_api::running_pids(socket).await.unwrap_or_default();
-        // A run that was killed may have written all and restarted nothing.
+        // An earlier run that was killed may have written all files and restarted nothing.
         let half = self.found.record.as_ref().is_some_and(|record| !record.proved);
         let restart = self.plan.restarts_docker() || self.needs_restart_now() || half;
         if restart {
@@ -154,7 +154,7 @@ impl Attempt<'_> {
         Ok(Summary { written, restarted: restart, signed, running: running.len(), kept })
     }
 
-    /// Before the first change: what is there, and what will be.
+    /// Writes the undo record before the first change: the files as they are, and as they will be.
     fn record_previous(
         &self,
         store: &RecordStore,
@@ -192,7 +192,8 @@ impl Attempt<'_> {
         Ok(verify::plugin(&self.machine.paths.plugin_socket).await?)
     }
 
-    /// In the running Docker, by its settings as they are: hosts and TLS would be refused before its restart.
+    /// Switches live-restore on in the running Docker. The other new settings wait for the restart: Docker refuses to reload
+    /// hosts and TLS.
     async fn switch_live_restore_on(&self) -> Result<(), SetupError> {
         if self.found.engine.live_restore {
             return Ok(());
@@ -204,7 +205,7 @@ impl Attempt<'_> {
         until_live_restore(&self.machine.engine, true).await
     }
 
-    /// Its settings and its command line belong together: nothing comes between the two.
+    /// Writes Docker's settings and command line together, then restarts Docker.
     async fn restart_docker(&self) -> Result<(), SetupError> {
         self.docker_has_new_settings.store(true, Ordering::Relaxed);
         for Change { path, before: _, after } in
@@ -228,7 +229,7 @@ impl Attempt<'_> {
         Ok(verify::listener(&listener, &self.wanted, &identity).await?)
     }
 
-    /// The record as it was before this attempt.
+    /// Restores the undo record as it was before this attempt.
     fn restore_record(&self, store: &RecordStore, tried: &UndoRecord) -> Result<(), SetupError> {
         if let Some(former) = &self.found.record {
             return Ok(store.write(former)?);

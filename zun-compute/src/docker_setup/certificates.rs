@@ -1,4 +1,4 @@
-//! The host's certificate and its grant for the proof, over the bus.
+//! Requests the host's certificate and the proof grant from zun-api, over the bus.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -22,10 +22,11 @@ use super::verify::VerifyError;
 use crate::certificate::{self, CertificateFiles, CertificateSettings, Renewal};
 use crate::probe::{Identity, ProbeError};
 
-/// zun-api signs from a minute ago on, and for two minutes.
+/// The largest clock difference to zun-api, in seconds. zun-api dates certificates back by a minute, and grants expire
+/// after two.
 const MAX_CLOCK_SKEW: i64 = 60;
 
-/// Refuses a certificate that was copied from another host: its key is in two hands.
+/// Refuses a certificate that was copied from another host, because then two hosts have its key.
 pub(super) fn check_host(path: &Path, host: &HostName) -> Result<(), SetupError> {
     let Ok(text) = fs::read(path) else { return Ok(()) };
     match subject(&text) {
@@ -44,7 +45,7 @@ fn subject(text: &[u8]) -> Option<String> {
     Some(name)
 }
 
-/// Asks zun-api for a grant that fits no container, and compares the clocks by it.
+/// Requests a grant that matches no container, and checks this host's clock against zun-api's.
 pub(super) async fn proof_grant(bus: &Bus, host: &HostName) -> Result<Identity, SetupError> {
     let request = signing_request(host.as_str(), Vec::new())?;
     let question = SignProbe { host: host.clone(), csr: request.csr };
@@ -67,7 +68,7 @@ fn check_clock(here: DateTime<Utc>, there: DateTime<Utc>) -> Result<(), SetupErr
     Err(SetupError::Clock { seconds: ahead.abs(), direction })
 }
 
-/// Makes sure of the certificate. Its files belong to whom the directory belongs: the agent renews them.
+/// Renews the certificate if needed. The files get the owner of the directory, because the agent renews them later.
 pub(super) async fn ensure(bus: &Bus, wanted: &CertificateSettings) -> Result<Renewal, SetupError> {
     let news = certificate::renew(bus, wanted).await?;
     let CertificateFiles { ca, certificate, key } = CertificateFiles::within(&wanted.directory);
@@ -75,14 +76,14 @@ pub(super) async fn ensure(bus: &Bus, wanted: &CertificateSettings) -> Result<Re
     let about = fs::metadata(directory)
         .map_err(|cause| FileError::Read { path: directory.clone(), cause })?;
     for path in [ca, certificate, key] {
-        // Not what a link leads to: the directory is not root's.
+        // lchown does not follow links: the directory does not belong to root.
         lchown(&path, Some(about.uid()), Some(about.gid()))
             .map_err(|cause| FileError::Write { path, cause })?;
     }
     Ok(news)
 }
 
-/// Lets zun-authz, which is a user of its own, read the list of authorities; nobody needs to hide it.
+/// Lets zun-authz, which runs as another user, read the CA file. The file is not secret.
 pub(super) fn open_to_plugin(ca: &Path) -> Result<(), FileError> {
     let directory = ca.parent().unwrap_or_else(|| Path::new("/"));
     for (path, needed) in [(directory, 0o111), (ca, 0o444)] {
@@ -92,7 +93,7 @@ pub(super) fn open_to_plugin(ca: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
-/// What a link leads to is left as it is: whoever the directory belongs to could have put it there.
+/// Adds the permission bits. Links are not followed, because the directory's owner could have created them.
 fn open(path: &Path, needed: u32) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = match rustix::fs::open(path, flags, Mode::empty()) {
@@ -113,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_is_a_minute_wrong_is_told_of_with_its_direction() {
+    fn a_clock_that_is_a_minute_off_is_reported_with_its_direction() {
         let there = Utc::now();
         let words = |seconds| {
             check_clock(there + TimeDelta::seconds(seconds), there)
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_is_opened_to_the_plugin_and_what_a_link_leads_to_is_not() {
+    fn the_ca_file_becomes_readable_and_the_target_of_a_link_does_not() {
         let directory = tempfile::tempdir().expect("a directory");
         let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
         let (list, secret) = (directory.path().join("ca.pem"), directory.path().join("secret"));
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_of_another_host_is_refused_and_no_certificate_is_not() {
+    fn a_certificate_of_another_host_is_refused_and_a_missing_one_is_not() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("cert.pem");
         let host: HostName = "c1".parse().expect("a name");

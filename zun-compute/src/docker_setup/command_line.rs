@@ -1,50 +1,50 @@
-//! How docker.service starts Docker: the command line of its unit, taken apart word by word.
+//! Parses the command line with which docker.service starts Docker.
 //!
-//! Pure. Words are kept as they stand, quotes and variables too.
+//! Pure. Words are kept as written, with quotes and variables.
 
 use std::path::{Path, PathBuf};
 
 use super::unit_file::{values, words};
 
-/// Flags that Docker refuses together with the keys that are written.
+/// Flags that Docker refuses together with the keys that docker-setup writes.
 const CONFLICTING: [&str; 6] =
     ["--tls", "--tlsverify", "--tlscacert", "--tlscert", "--tlskey", "--live-restore"];
 const PLUGIN_FLAG: &str = "--authorization-plugin";
 
-/// A unit that is not understood, or a flag in the way.
+/// Why docker.service cannot be set up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommandLineError {
-    /// None or more than one.
-    #[error("it must have one ExecStart, and has {0}")]
+    /// The unit has no `ExecStart`, or more than one.
+    #[error("it must have exactly one ExecStart and has {0}")]
     ExecStartCount(usize),
-    /// In the way of our own command.
+    /// A drop-in that systemd reads after ours sets the command.
     #[error(
-        "{path} has an ExecStart, and systemd reads it after {ours}, which could say nothing then: give it a name that \
-         comes before"
+        "{path} sets ExecStart, and systemd reads it after {ours}, which it would override: rename it so that its name \
+        sorts before zun.conf"
     )]
     LaterDropIn {
-        /// The drop-in.
+        /// The other drop-in.
         path: PathBuf,
-        /// Ours.
+        /// Our drop-in.
         ours: PathBuf,
     },
-    /// In the way of a key.
+    /// A flag conflicts with a key.
     #[error(
-        "{place} has `{flag}`, which Docker refuses together with the same key in its settings file: remove the flag"
+        "{place} has the flag `{flag}`, which Docker refuses together with the same key in daemon.json: remove the flag"
     )]
     Flag {
-        /// Where.
+        /// Where the flag is.
         place: String,
         /// The flag.
         flag: String,
     },
 }
 
-/// A command line.
+/// A command line, split into words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CommandLine(Vec<String>);
 
-/// The last word on `ExecStart` in the unit's files, main file first.
+/// Returns the effective `ExecStart` of the unit's files, main file first.
 pub(super) fn of_unit(files: &[String]) -> Result<CommandLine, CommandLineError> {
     let mut commands = Vec::new();
     for value in values(files, "ExecStart") {
@@ -60,7 +60,7 @@ pub(super) fn of_unit(files: &[String]) -> Result<CommandLine, CommandLineError>
     }
 }
 
-/// The files that variables of the command line come from.
+/// Returns the unit's environment files.
 pub(super) fn environment_files(files: &[String]) -> Vec<PathBuf> {
     values(files, "EnvironmentFile")
         .iter()
@@ -68,7 +68,7 @@ pub(super) fn environment_files(files: &[String]) -> Vec<PathBuf> {
         .collect()
 }
 
-/// What `Environment=` says of a variable, and where: the last one counts.
+/// Returns the value that `Environment=` sets for a variable, and the file that sets it. The last setting wins.
 pub(super) fn environment(unit: &[(PathBuf, String)], name: &str) -> Option<(PathBuf, String)> {
     let mut found = None;
     for (path, text) in unit {
@@ -83,8 +83,8 @@ pub(super) fn environment(unit: &[(PathBuf, String)], name: &str) -> Option<(Pat
     found
 }
 
-/// Refuses a drop-in behind ours with a command of its own: ours would say nothing. systemd reads drop-ins in the
-/// order of their names, wherever they lie.
+/// Refuses a drop-in that sets `ExecStart` and is read after ours. systemd reads drop-ins in the order of their names,
+/// whatever their directory.
 pub(super) fn check_drop_in_order(
     unit: &[(PathBuf, String)],
     ours: &Path,
@@ -99,7 +99,7 @@ pub(super) fn check_drop_in_order(
     Ok(())
 }
 
-/// What an environment file (of lines `NAME="value"`) says of a variable.
+/// Returns the value of a variable in an environment file (lines of `NAME="value"`).
 pub(super) fn variable(text: &str, name: &str) -> Option<String> {
     let value = text.lines().rev().find_map(|line| {
         let (key, value) = line.trim().split_once('=')?;
@@ -114,17 +114,17 @@ impl CommandLine {
         Self(text.split_whitespace().map(str::to_owned).collect())
     }
 
-    /// What `-H` says.
+    /// The hosts that `-H` and `--host` name.
     pub(super) fn hosts(&self) -> Vec<String> {
         self.split().0
     }
 
-    /// The same without `-H`.
+    /// The command line without `-H` and `--host`.
     pub(super) fn without_hosts(&self) -> String {
         self.split().1.join(" ")
     }
 
-    /// The settings file, where another one is named.
+    /// The settings file that `--config-file` names, if any.
     pub(super) fn settings_file(&self) -> Option<PathBuf> {
         let mut words = self.0.iter();
         while let Some(word) = words.next() {
@@ -138,7 +138,7 @@ impl CommandLine {
         None
     }
 
-    /// The names of its variables.
+    /// The names of the variables in the command line.
     pub(super) fn variables(&self) -> Vec<String> {
         self.0
             .iter()
@@ -147,7 +147,8 @@ impl CommandLine {
             .collect()
     }
 
-    /// Refuses flags for which there are keys. `-H` in a variable cannot be moved, so it counts there.
+    /// Refuses flags that conflict with keys in daemon.json. `-H` is refused only in a variable: docker-setup can remove it
+    /// from the unit, but not from a variable.
     pub(super) fn check(&self, place: &str, variable: bool) -> Result<(), CommandLineError> {
         let refuse =
             |flag: &str| CommandLineError::Flag { place: place.to_owned(), flag: flag.to_owned() };
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drop_in_and_a_continued_line_are_heard() {
+    fn drop_ins_and_continued_lines_are_read() {
         let over = "[Service]\nExecStart=\n# a comment\nExecStart=/bin/dockerd --host tcp://x \\\n  -H=unix:///a -Hfd://\n";
         let command = of_unit(&[DEBIAN.to_owned(), over.to_owned()]).expect("a command");
         assert_eq!(command.hosts(), ["tcp://x", "unix:///a", "fd://"]);
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_with_keys_are_refused_where_they_stand() {
+    fn conflicting_flags_are_refused_with_their_place() {
         let words = |text: &str, variable| {
             CommandLine::new(text).check("here", variable).err().map(|bad| bad.to_string())
         };
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_drop_in_sets_is_found_where_it_stands() {
+    fn the_variables_of_a_drop_in_are_found_with_their_file() {
         let unit = [
             ("/u/docker.service", "[Service]\nEnvironment=A=1 DOCKER_OPTS=--debug\nExecStart=x\n"),
             (
@@ -247,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_behind_ours_is_refused_by_its_place() {
+    fn an_exec_start_in_a_later_drop_in_is_refused() {
         let ours = Path::new("/etc/systemd/system/docker.service.d/zun.conf");
         let unit = |name: &str, text: &str| {
             let main = (PathBuf::from("/lib/zz.service"), "[Service]\nExecStart=a\n".to_owned());
@@ -261,7 +262,7 @@ mod tests {
         );
         let words =
             check_drop_in_order(&unit("/run/d/zz.conf", command), ours).expect_err("behind");
-        assert!(words.to_string().starts_with("/run/d/zz.conf has an ExecStart"), "{words}");
+        assert!(words.to_string().starts_with("/run/d/zz.conf sets ExecStart"), "{words}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Docker's settings file: our keys are put in, all others stay as they are, in their order and form.
+//! Merges our keys into Docker's settings file. All other keys keep their order and formatting.
 //!
-//! Pure: from a text to a text, or to the reason why not.
+//! Pure: from text to text, or to an error.
 
 use std::path::{Path, PathBuf};
 
@@ -16,86 +16,86 @@ const HOSTS: &str = "hosts";
 const LIVE_RESTORE: &str = "live-restore";
 const PLUGINS: &str = "authorization-plugins";
 const RUNTIMES: &str = "runtimes";
-/// Where Docker listens if nobody says anything.
+/// Where Docker listens by default.
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 
-/// What is to stand in it.
+/// The settings to merge.
 #[derive(Debug, Clone)]
 pub(super) struct ListenerSettings {
     /// Our TCP listener, such as `tcp://0.0.0.0:2376`.
     pub(super) socket: String,
-    /// Server certificate, key, and what is trusted in clients.
+    /// The server certificate, its key, and the CAs of clients.
     pub(super) files: CertificateFiles,
-    /// What the command line says with `-H`, which moves here.
+    /// The hosts that the command line sets with `-H`; they move to daemon.json.
     pub(super) command_hosts: Vec<String>,
-    /// Docker is started without `-H` already, by our drop-in.
+    /// Whether our drop-in already starts Docker without `-H`.
     pub(super) hosts_moved: bool,
-    /// The plugins that the running Docker asks.
+    /// The authorization plugins that the running Docker asks.
     pub(super) active_plugins: Vec<String>,
-    /// `zun-runtime`, where Docker takes no first size of a terminal itself.
+    /// The path of `zun-runtime`, if this Docker cannot set the first terminal size itself.
     pub(super) runtime: Option<PathBuf>,
 }
 
-/// Settings that ours cannot join.
+/// Why our settings cannot be merged.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonJsonError {
-    /// Not JSON.
+    /// The file is not JSON.
     #[error("it is not JSON")]
     NotJson(#[from] serde_json::Error),
-    /// JSON, but no object.
+    /// The file is JSON, but not an object.
     #[error("it must be a JSON object")]
     NotAnObject,
-    /// A key of another type.
+    /// A key has the wrong type.
     #[error("`{key}` must be {rule}")]
     Type {
         /// The key.
         key: &'static str,
-        /// What it must be.
+        /// The required value.
         rule: &'static str,
     },
-    /// Docker listens by TLS for somebody else.
+    /// A TLS key is in use with another value.
     #[error(
-        "`{key}` is {value} already; it must be {wanted} or absent, for all TLS listeners share it"
+        "`{key}` is already {value}: all TLS listeners share it, so change it to {wanted} or remove it"
     )]
     Taken {
         /// The key.
         key: &'static str,
-        /// What it is.
+        /// The current value.
         value: String,
-        /// What it must be.
+        /// The required value.
         wanted: String,
     },
-    /// Docker would not start with both.
+    /// Docker does not start if both the command line and daemon.json set hosts.
     #[error(
-        "`hosts` is set while docker.service is started with `-H {0}`: Docker refuses both together; remove one"
+        "`hosts` is set, and docker.service starts Docker with `-H {0}`: Docker refuses both together, so remove one"
     )]
     HostsInBoth(String),
-    /// A listener that is not ours.
+    /// `hosts` has a TCP listener that is not ours.
     #[error(
-        "`hosts` has the TCP listener `{0}` of somebody else: remove it first, for it would become ours"
+        "`hosts` has another TCP listener `{0}`: remove it first, because the TLS settings of Zun would apply to it"
     )]
     ForeignListener(String),
-    /// Docker ends where it is told of a plugin that does not answer.
+    /// Docker does not start with a plugin that does not answer.
     #[error(
-        "`authorization-plugins` has `{0}`, which the running Docker does not ask: restart Docker with it first, or remove it"
+        "`authorization-plugins` has `{0}`, which the running Docker does not use: restart Docker first, or remove the plugin"
     )]
     InactivePlugin(String),
-    /// A runtime of our name that is another one.
+    /// Another runtime has the name of ours.
     #[error(
-        "`runtimes` has {value} as `{RUNTIME}` already; it must be {wanted} or absent: call it otherwise"
+        "`runtimes` already has `{RUNTIME}` as {value}; it must be {wanted}: rename or remove the runtime"
     )]
     ForeignRuntime {
-        /// What it is.
+        /// The current value.
         value: String,
-        /// What it must be.
+        /// The required value.
         wanted: String,
     },
-    /// The same key twice.
-    #[error("`{0}` stands there twice")]
+    /// A key occurs twice.
+    #[error("`{0}` occurs twice: remove one")]
     DuplicateKey(String),
 }
 
-/// The text with our keys. `last` is what was written by us the last time.
+/// Returns the text with our keys. `last` is the text that docker-setup wrote last time.
 pub(super) fn merge(
     text: Option<&str>,
     wanted: &ListenerSettings,
@@ -131,29 +131,29 @@ pub(super) fn merge(
     }
 }
 
-/// Whether Docker is told of `zun-runtime`, or of anything else by its name.
+/// Whether the settings have a runtime with the name of ours.
 pub(super) fn has_runtime(text: Option<&str>) -> bool {
     parsed(text).is_ok_and(|known| runtime_in(&known).is_some())
 }
 
-/// The text with live-restore on or off and nothing else changed.
+/// Returns the text with live-restore switched on or off, and nothing else changed.
 pub(super) fn with_live_restore(text: Option<&str>, on: bool) -> Result<String, DaemonJsonError> {
     set_keys(text, &[(LIVE_RESTORE, json!(on))])
 }
 
-/// Whether these settings keep containers over a restart.
+/// Whether these settings switch live-restore on, so that containers survive a restart of Docker.
 pub(super) fn has_live_restore(text: Option<&str>) -> Result<bool, DaemonJsonError> {
     Ok(parsed(text)?.get(LIVE_RESTORE) == Some(&json!(true)))
 }
 
-/// Whether Docker is told to listen there.
+/// Whether the settings have this listener.
 pub(super) fn listens(text: Option<&str>, socket: &str) -> bool {
     let known = parsed(text).unwrap_or_default();
     let hosts = known.get(HOSTS).and_then(Value::as_array);
     hosts.into_iter().flatten().any(|host| host == socket)
 }
 
-/// No file, and a blank one, are settings without a key.
+/// Parses the text. A missing or blank file has no keys.
 fn parsed(text: Option<&str>) -> Result<Map<String, Value>, DaemonJsonError> {
     match text.filter(|text| !text.trim().is_empty()) {
         None => Ok(Map::new()),
@@ -192,7 +192,7 @@ fn hosts(
     Ok(hosts)
 }
 
-/// Docker takes an address without a scheme as TCP.
+/// Whether a host is a TCP listener. Docker treats an address without a scheme as TCP.
 fn is_tcp(host: &str) -> bool {
     !host.starts_with("unix://") && !host.starts_with("fd://")
 }
@@ -216,7 +216,7 @@ fn strings(
     let listed = value.as_array().and_then(|list| {
         list.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
     });
-    listed.map(Some).ok_or(DaemonJsonError::Type { key, rule: "a list of texts" })
+    listed.map(Some).ok_or(DaemonJsonError::Type { key, rule: "a list of strings" })
 }
 
 fn check_unused(
@@ -237,7 +237,7 @@ fn runtime_in(known: &Map<String, Value>) -> Option<&Value> {
     known.get(RUNTIMES)?.get(RUNTIME)
 }
 
-/// What is to stand there of our runtime, where nobody else has its name.
+/// Returns the entry for our runtime, unless another runtime has its name.
 fn runtime(
     known: &Map<String, Value>,
     ours: &Map<String, Value>,
@@ -246,8 +246,8 @@ fn runtime(
     if known.get(RUNTIMES).is_some_and(|all| !all.is_object()) {
         return Err(DaemonJsonError::Type { key: RUNTIMES, rule: "an object" });
     }
-    // Without arguments: with them Docker would run a script of its own, which goes when the entry does, while
-    // containers that run still need it.
+    // No arguments: with arguments Docker would run a generated script. Docker deletes the script together with the
+    // entry, but running containers still need it.
     let wanted = json!({ "path": program });
     match runtime_in(known) {
         Some(there) if *there != wanted && runtime_in(ours) != Some(there) => {
@@ -258,7 +258,7 @@ fn runtime(
     }
 }
 
-/// Other runtimes stay as they are.
+/// Adds our runtime to the text. Other runtimes stay as they are.
 fn set_runtime(text: String, entry: &Value) -> Result<String, DaemonJsonError> {
     if runtime_in(&parsed(Some(&text))?) == Some(entry) {
         return Ok(text);

@@ -1,4 +1,4 @@
-//! Short questions over a unix socket: to Docker, and to its plugin.
+//! Short HTTP requests over a unix socket, to Docker and to its plugin.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,11 +11,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use zun_common::grant::ApiVersion;
 
-/// Docker itself waits 15 s for a plugin that is away.
+/// The time limit of a request. Docker itself waits 15 s for a plugin that does not answer.
 const TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_ANSWER: u64 = 16 << 20;
 
-/// What is asked of Docker before anything is changed, and after.
+/// What docker-setup needs to know about Docker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Engine {
     pub(super) newest: ApiVersion,
@@ -83,7 +83,7 @@ struct State {
     pid: i64,
 }
 
-/// Asks Docker about itself.
+/// Asks Docker for its version and settings.
 pub(super) async fn engine(socket: &Path) -> io::Result<Engine> {
     let version: Version = get(socket, "/version").await?;
     let info: Info = get(socket, "/info").await?;
@@ -97,12 +97,12 @@ pub(super) async fn engine(socket: &Path) -> io::Result<Engine> {
     })
 }
 
-/// The running containers and their processes.
+/// Returns the running containers and the ids of their processes.
 pub(super) async fn running_pids(socket: &Path) -> io::Result<BTreeMap<String, i64>> {
     let listed: Vec<Listed> = get(socket, "/containers/json").await?;
     let mut found = BTreeMap::new();
     for Listed { id } in listed {
-        // One that ended in between is not there any more.
+        // A container that has exited in the meantime is skipped.
         if let Ok(seen) = get::<Inspected>(socket, &format!("/containers/{id}/json")).await {
             found.insert(id, seen.state.pid);
         }
@@ -110,7 +110,7 @@ pub(super) async fn running_pids(socket: &Path) -> io::Result<BTreeMap<String, i
     Ok(found)
 }
 
-/// How many containers, running or not, were made with this runtime.
+/// Counts the containers, running or not, that were created with this runtime.
 pub(super) async fn count_with_runtime(socket: &Path, runtime: &str) -> io::Result<usize> {
     let listed: Vec<Listed> = get(socket, "/containers/json?all=1").await?;
     let mut count = 0;
@@ -121,16 +121,19 @@ pub(super) async fn count_with_runtime(socket: &Path, runtime: &str) -> io::Resu
     Ok(count)
 }
 
-/// A GET whose answer is good and JSON.
+/// Sends a GET and parses the JSON answer. Fails on any status but 200.
 async fn get<T: DeserializeOwned>(socket: &Path, target: &str) -> io::Result<T> {
     let (status, body) = ask(socket, &format!("GET {target}"), "").await?;
     if status != 200 {
-        return Err(io::Error::other(format!("{target} is answered {status}: {}", body.trim())));
+        return Err(io::Error::other(format!(
+            "Docker answered {target} with {status}: {}",
+            body.trim()
+        )));
     }
     serde_json::from_str(&body).map_err(io::Error::other)
 }
 
-/// Status and body. HTTP/1.0, so that the answer ends with the connection.
+/// Sends a request and returns status and body. Uses HTTP/1.0, so that the answer ends with the connection.
 pub(super) async fn ask(socket: &Path, line: &str, body: &str) -> io::Result<(u16, String)> {
     let request = format!(
         "{line} HTTP/1.0\r\nHost: docker\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",

@@ -1,4 +1,4 @@
-//! Why Docker is not set up. Each says what is in the way; unless it says otherwise, nothing was changed.
+//! The errors of docker-setup. Unless an error says otherwise, nothing was changed.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,27 +16,31 @@ use super::undo_record::UndoRecordError;
 use super::verify::VerifyError;
 use crate::certificate::CertificateError;
 
-/// Why not.
+/// The cause.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// Not root.
-    #[error("docker-setup changes Docker's settings: run it as root")]
+    /// The process does not run as root.
+    #[error(
+        "docker-setup needs root, because it changes Docker's settings: run it as root or with sudo"
+    )]
     NotRoot,
-    /// Another init.
-    #[error("docker-setup needs systemd, and /run/systemd/system is not there")]
+    /// The host does not run systemd.
+    #[error(
+        "docker-setup needs systemd, and this host does not run it (/run/systemd/system does not exist)"
+    )]
     NoSystemd,
-    /// No unit.
-    #[error("systemd knows no docker.service: is Docker installed?")]
+    /// There is no docker.service.
+    #[error("systemd has no docker.service: install Docker first")]
     NoDocker,
-    /// A missing setting.
-    #[error("the setting `{key}` of zun-compute is missing; it must be {rule}")]
+    /// A setting of zun-compute is missing.
+    #[error("the zun-compute setting `{key}` is missing: set it to {rule}")]
     Missing {
-        /// The setting.
+        /// The name of the setting.
         key: &'static str,
-        /// What it must be.
+        /// What the setting must be.
         rule: &'static str,
     },
-    /// Listened on, and dialled, at different ports.
+    /// Docker would listen on another port than clients dial.
     #[error(
         "`--listen {listen}` and the setting `console.address = \"{address}\"` must name the same port"
     )]
@@ -46,119 +50,118 @@ pub enum SetupError {
         /// Where clients would dial.
         address: String,
     },
-    /// Docker is away.
-    #[error(
-        "Docker does not answer on {socket}; it must run before it is set up (systemctl start docker)"
-    )]
+    /// Docker does not answer.
+    #[error("Docker does not answer on {socket}: start it first (systemctl start docker)")]
     EngineSilent {
-        /// Its socket.
+        /// Docker's socket.
         socket: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         cause: io::Error,
     },
-    /// What is there cannot be joined.
+    /// The host's Docker cannot be set up.
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// docker.service cannot be read.
-    #[error("docker.service cannot be used")]
+    #[error("cannot use docker.service")]
     Command(#[from] CommandLineError),
     /// Docker's settings cannot be changed.
-    #[error("Docker's settings cannot be changed")]
+    #[error("cannot change Docker's settings")]
     Settings(#[from] DaemonJsonError),
-    /// Docker would run what is not there, or what others may change.
+    /// `zun-runtime` is missing, or users other than root may change it.
     #[error(
-        "{program} cannot be used; this Docker gives a terminal no size before its first command, and that program does: install it"
+        "cannot use {program}, which sets the first terminal size on Docker before version 23: install it as root"
     )]
     RuntimeUnusable {
         /// The program.
         program: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         cause: io::Error,
     },
-    /// The port is in use, or the address not this host's.
-    #[error("Docker could not listen on {listen}")]
+    /// The port is in use, or the address is not one of this host.
+    #[error("Docker cannot listen on {listen}: free the port or choose another with --listen")]
     PortTaken {
-        /// Where it would.
+        /// The address.
         listen: SocketAddr,
-        /// Why not.
+        /// The cause.
         #[source]
         cause: io::Error,
     },
-    /// A certificate of another host lies there.
+    /// The certificate belongs to another host.
     #[error(
-        "the certificate in {path} is for host `{found}`, and this is `{host}`: remove it with its key, so that this host gets its own"
+        "the certificate in {path} is for host `{found}`, and this host is `{host}`: remove the certificate and its key, and run docker-setup again to get a new one"
     )]
     OtherHost {
         /// The file.
         path: PathBuf,
-        /// Whose it is.
+        /// The host in the certificate.
         found: String,
-        /// Whose it should be.
+        /// This host.
         host: String,
     },
-    /// zun-api's clock and this one.
+    /// This host's clock differs too much from zun-api's.
     #[error(
-        "this host's clock is {seconds} s {direction} zun-api's; certificates need less than a minute: set the clock"
+        "this host's clock is {seconds} s {direction} zun-api's, and grants allow less than a minute: set the clock"
     )]
     Clock {
-        /// How far.
+        /// The difference in seconds.
         seconds: i64,
         /// `ahead of` or `behind`.
         direction: &'static str,
     },
-    /// No grant.
-    #[error("zun-api gave no grant to prove the listener with")]
+    /// zun-api did not sign the proof grant.
+    #[error("zun-api did not sign a grant to verify the listener with")]
     NoGrant(#[source] CallError),
-    /// No key.
-    #[error("no key can be made")]
+    /// A key cannot be created.
+    #[error("cannot create a key")]
     Key(#[from] PkiError),
-    /// No certificate.
+    /// The host's certificate cannot be renewed.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
-    /// A file.
+    /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A unit.
+    /// A unit cannot be inspected or controlled.
     #[error(transparent)]
     Service(#[from] ServiceError),
-    /// The record for `--undo`.
-    #[error("what was there before cannot be kept or read")]
+    /// The undo record cannot be used.
+    #[error("cannot use the undo record")]
     Record(#[from] UndoRecordError),
-    /// Docker did not do it in time.
+    /// Docker did not do something in time.
     #[error("Docker {0}")]
     Slow(&'static str),
-    /// A proof.
-    #[error("the proof failed")]
+    /// The result is not as it must be.
+    #[error("verification failed")]
     Verify(#[from] VerifyError),
-    /// A signal came.
+    /// A signal arrived.
     #[error("interrupted")]
     Interrupted,
-    /// Everything is as it was.
-    #[error("Docker was not set up; everything is as it was before")]
+    /// The setup failed, and everything was rolled back.
+    #[error("cannot set Docker up; every change was rolled back")]
     RolledBack(#[source] Box<Self>),
-    /// Not everything is as it was.
+    /// The setup failed, and the rollback failed too.
     #[error(
-        "Docker was not set up ({why}), and what was there could not all be put back: what it was stands in {record}"
+        "cannot set Docker up ({why}), and the rollback failed too: {record} has the previous files; restore them, or run \
+    docker-setup --undo once Docker runs"
     )]
     Stuck {
-        /// Why it was not set up.
+        /// Why the setup failed.
         why: String,
-        /// What was there.
+        /// The undo record.
         record: PathBuf,
-        /// Why it could not be put back.
+        /// Why the rollback failed.
         #[source]
         cause: Box<Self>,
     },
-    /// Somebody else changed a file.
+    /// A file was changed by somebody else after the setup.
     #[error(
-        "{path} was changed since it was set up; put it right by hand (what it was before stands in {record}), then undo again"
+        "{path} was changed after docker-setup wrote it: restore it by hand ({record} has the previous text), then run docker-setup --undo again"
     )]
     ChangedSince {
         /// The file.
         path: PathBuf,
-        /// What was there.
+        /// The undo record.
         record: PathBuf,
     },
 }

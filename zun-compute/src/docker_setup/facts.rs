@@ -1,4 +1,4 @@
-//! What is on the host before anything is changed.
+//! Gathers the state of the host before anything is changed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,13 +19,13 @@ use super::units::{DOCKER_UNIT, PLUGIN_UNIT, SOCKET_UNIT};
 use super::{Machine, Paths};
 use crate::driver::docker::{CONSOLE_SIZE_API, RUNC};
 
-/// Looks at everything that the plan is made from.
+/// Gathers everything that the plan depends on.
 pub(super) async fn gather(machine: &Machine, wanted: &Wanted) -> Result<Found, SetupError> {
     let (services, paths) = (machine.services.as_ref(), &machine.paths);
     let (command, variables) = how_docker_starts(services, paths).await?;
     let settings = command.settings_file().unwrap_or_else(|| paths.daemon_json.clone());
     let targets = Targets {
-        // A link is followed, so that it stays one.
+        // Resolve a symbolic link, so that the file behind it is replaced and the link stays.
         daemon_json: settings.canonicalize().unwrap_or(settings),
         drop_in: drop_in(paths),
         plugin_host: paths.units.join(PLUGIN_UNIT).with_extension("service.d").join("host.conf"),
@@ -50,20 +50,20 @@ pub(super) async fn gather(machine: &Machine, wanted: &Wanted) -> Result<Found, 
     Ok(found)
 }
 
-/// Where runc is not what containers are run by, nothing is put before it.
+/// Whether this Docker needs `zun-runtime`. It wraps only runc, so it is not set up if another runtime is the default.
 fn needs_runtime(engine: &Engine) -> bool {
     (OLDEST..CONSOLE_SIZE_API).contains(&engine.newest) && engine.default_runtime == RUNC
 }
 
-/// Docker runs it as root.
+/// Checks that only root may write the program, because Docker runs it as root.
 fn check_runtime(program: &Path) -> io::Result<()> {
     let about = fs::metadata(program)?;
     let (mode, owner) = (about.mode(), about.uid());
     if !about.is_file() || mode & 0o111 == 0 {
-        return Err(io::Error::other("it is no program"));
+        return Err(io::Error::other("it is not an executable file"));
     }
     if mode & 0o022 != 0 || owner != 0 {
-        return Err(io::Error::other("others than root may write it"));
+        return Err(io::Error::other("users other than root may write it"));
     }
     Ok(())
 }
@@ -72,7 +72,7 @@ fn drop_in(paths: &Paths) -> PathBuf {
     paths.units.join(DOCKER_UNIT).with_extension("service.d").join("zun.conf")
 }
 
-/// docker.service without our drop-in, and what its variables say.
+/// Returns the command line of docker.service without our drop-in, and the values of its variables.
 async fn how_docker_starts(
     services: &dyn Services,
     paths: &Paths,
@@ -92,7 +92,7 @@ async fn how_docker_starts(
     let mut variables = Vec::new();
     for name in command.variables() {
         let files = from_files(&texts, &name)?;
-        // A file that has the variable has the last word.
+        // An environment file overrides `Environment=`.
         if files.is_empty() {
             let set = command_line::environment(&unit, &name);
             variables.extend(set.map(|(path, value)| (path, CommandLine::new(&value))));
@@ -102,7 +102,7 @@ async fn how_docker_starts(
     Ok((command, variables))
 }
 
-/// What files that the unit names say of a variable.
+/// Returns the values of a variable in the unit's environment files.
 fn from_files(texts: &[String], name: &str) -> Result<Vec<(PathBuf, CommandLine)>, FileError> {
     let mut found = Vec::new();
     for path in command_line::environment_files(texts) {
@@ -113,7 +113,7 @@ fn from_files(texts: &[String], name: &str) -> Result<Vec<(PathBuf, CommandLine)
     Ok(found)
 }
 
-/// Where we write a unit; not where it is installed elsewhere.
+/// Returns where to write a unit; `None` if a package has installed it elsewhere.
 async fn own_unit(
     services: &dyn Services,
     paths: &Paths,
@@ -124,7 +124,7 @@ async fn own_unit(
     Ok(installed.first().is_none_or(|path| *path == ours).then_some(ours))
 }
 
-/// Where Docker does not listen yet, it must be able to.
+/// Checks that the port is free, unless Docker already listens on it.
 fn port_is_free(found: &Found, wanted: &Wanted) -> Result<(), SetupError> {
     let settings = found.text(&found.targets.daemon_json);
     if daemon_json::listens(settings, &wanted.socket()) {
@@ -135,7 +135,7 @@ fn port_is_free(found: &Found, wanted: &Wanted) -> Result<(), SetupError> {
 }
 
 impl Targets {
-    /// All of them.
+    /// All paths.
     pub(super) fn all(&self) -> impl Iterator<Item = &PathBuf> {
         let Self { daemon_json, drop_in, plugin_host, socket_unit, plugin_unit } = self;
         [daemon_json, drop_in, plugin_host].into_iter().chain(socket_unit).chain(plugin_unit)

@@ -1,4 +1,4 @@
-//! Text files as they were, and as they are to be: read whole, replaced at once.
+//! Reads text files with mode and owner, and replaces them atomically.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// A file that cannot be read or written.
+/// Why a file cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// Not read.
+    /// The file cannot be read.
     #[error("cannot read {path}")]
     Read {
         /// The file.
@@ -19,7 +19,7 @@ pub enum FileError {
         #[source]
         cause: io::Error,
     },
-    /// Not written.
+    /// The file cannot be written.
     #[error("cannot write {path}")]
     Write {
         /// The file.
@@ -39,7 +39,7 @@ pub(super) struct SavedFile {
     group: u32,
 }
 
-/// What is there; `None` where nothing is.
+/// Reads a file; `None` if it does not exist.
 pub(super) fn read(path: &Path) -> Result<Option<SavedFile>, FileError> {
     let failed = |cause| FileError::Read { path: path.to_owned(), cause };
     let text = match fs::read(path) {
@@ -53,24 +53,24 @@ pub(super) fn read(path: &Path) -> Result<Option<SavedFile>, FileError> {
     Ok(Some(SavedFile { text, mode, owner: about.uid(), group: about.gid() }))
 }
 
-/// Puts a former file back as it was, or takes away what was not there.
+/// Restores a file, or removes it if it did not exist before.
 pub(super) fn restore(path: &Path, former: Option<&SavedFile>) -> Result<(), FileError> {
     match former {
-        // One that is a link stays one.
+        // An unchanged file is not replaced, so that a symbolic link stays one.
         Some(kept) if read(path).is_ok_and(|now| now.as_ref() == Some(kept)) => Ok(()),
         Some(kept) => replace(path, kept),
         None => remove(path),
     }
 }
 
-/// Writes a text at once, with mode and owner of what is there, or 0644.
+/// Writes a file atomically, with the mode and owner of the existing file, or else with mode 0644.
 pub(super) fn write(path: &Path, text: &str) -> Result<(), FileError> {
     let there = read(path)?;
     let fresh = SavedFile { text: text.to_owned(), mode: 0o644, owner: own().0, group: own().1 };
     replace(path, &there.map_or(fresh, |there| SavedFile { text: text.to_owned(), ..there }))
 }
 
-/// Writes a text at once, for its owner alone.
+/// Writes a file atomically with mode 0600.
 pub(super) fn write_private(path: &Path, text: &str) -> Result<(), FileError> {
     let (owner, group) = own();
     replace(path, &SavedFile { text: text.to_owned(), mode: 0o600, owner, group })
@@ -84,7 +84,7 @@ pub(super) fn remove(path: &Path) -> Result<(), FileError> {
     }
 }
 
-/// Makes the directories that are missing on the way to a file, and says which, outermost first.
+/// Creates the missing parent directories of a file and returns them, outermost first.
 pub(super) fn create_parents(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     let missing: Vec<&Path> =
         path.ancestors().skip(1).take_while(|directory| !directory.exists()).collect();
@@ -97,11 +97,14 @@ pub(super) fn create_parents(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     Ok(made)
 }
 
-/// Removes directories that are empty, innermost first; others stay.
+/// Removes the directories that are empty, innermost first.
 pub(super) fn remove_empty(directories: &[PathBuf]) {
     for directory in directories.iter().rev() {
         if fs::remove_dir(directory).is_err() {
-            tracing::debug!("{} stays: it is not empty, or gone", directory.display());
+            tracing::debug!(
+                "directory {} stays: it is not empty, or already gone",
+                directory.display()
+            );
         }
     }
 }
@@ -126,7 +129,7 @@ fn replace(path: &Path, kept: &SavedFile) -> Result<(), FileError> {
 }
 
 fn write_new(path: &Path, kept: &SavedFile) -> io::Result<()> {
-    // Made anew: what lies there, maybe as somebody's link, is not written into.
+    // Remove what exists under this name, which may be somebody's link, and create the file.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
@@ -145,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_replaced_with_its_mode_and_put_back_as_it_was() {
+    fn a_file_is_replaced_with_its_mode_and_restored() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("a/b/file");
         assert_eq!(create_parents(&path).expect("made").len(), 2);
@@ -166,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_lies_where_a_file_is_written_first_is_not_followed() {
+    fn a_link_at_the_temporary_name_is_not_followed() {
         let directory = tempfile::tempdir().expect("a directory");
         let (path, victim) = (directory.path().join("file"), directory.path().join("victim"));
         fs::write(&victim, "mine").expect("written");
@@ -178,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_to_what_is_to_be_there_stays_one() {
+    fn restoring_keeps_a_symbolic_link() {
         let directory = tempfile::tempdir().expect("a directory");
         let (path, link) = (directory.path().join("file"), directory.path().join("link"));
         fs::write(&path, "one").expect("written");
@@ -193,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_named() {
+    fn a_file_that_is_not_text_is_named_in_the_error() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("file");
         fs::write(&path, [0xff, 0xfe]).expect("written");

@@ -1,14 +1,14 @@
-//! `zun-compute docker-setup`: Docker listens on a TCP port, by TLS both ways, and asks `zun-authz`; or it does
-//! not listen there at all.
+//! `zun-compute docker-setup`: lets Docker listen on a TCP port with mutual TLS and `zun-authz`, or leaves Docker as it
+//! was.
 //!
 //! ```text
-//!  facts ──> plan (pure) ──> apply ──> proof
+//!  facts ──> plan (pure) ──> apply ──> verify
 //!    │          │              └─ on failure ─> rollback
-//!    │          └─ nothing differs ─> nothing is done
-//!    └─ an obstacle ─> an error, nothing is changed
+//!    │          └─ no difference ─> nothing is done
+//!    └─ something is in the way ─> error, nothing is changed
 //! ```
-//! What decides is pure: `daemon_json`, `command_line`, `plan`. What acts goes through [`Services`], a unix socket
-//! and a few files.
+//! The modules that decide are pure: `daemon_json`, `command_line` and `plan`. The others act through [`Services`], a unix
+//! socket and a few files.
 
 mod apply;
 mod certificates;
@@ -52,39 +52,40 @@ use apply::Attempt;
 use plan::Wanted;
 use undo_record::RecordStore;
 
-/// The plugin's name, as Docker knows it by its socket.
+/// The plugin's name; Docker takes it from the name of the plugin's socket.
 pub(crate) const PLUGIN: &str = "zun-authz";
-/// The mark of an undo that is to last. zun-docker-setup.service names it too.
+/// The file that marks an undo, so that the next boot does not set Docker up again. zun-docker-setup.service names it
+/// too.
 pub(crate) const UNDO_MARKER: &str = "/var/lib/zun-docker-setup/undone";
-/// Where certificates are where the settings say nothing.
+/// The default directory of certificates.
 const CERTIFICATES: &str = "/etc/zun/pki";
 const PORT: u16 = 2376;
 
-/// The host that is set up.
+/// The host to set up.
 #[derive(Clone)]
 pub struct Machine {
-    /// Where files are.
+    /// The paths of files on the host.
     pub paths: Paths,
-    /// Its units.
+    /// Controls systemd units.
     pub services: Arc<dyn Services>,
     /// Docker's unix socket.
     pub engine: PathBuf,
 }
 
-/// Where files are.
+/// The paths of files on the host.
 #[derive(Debug, Clone)]
 pub struct Paths {
-    /// Docker's settings, where its command line names no others.
+    /// Docker's settings file, unless Docker's command line names another.
     pub daemon_json: PathBuf,
-    /// Units and drop-ins of this host.
+    /// The directory of this host's units and drop-ins.
     pub units: PathBuf,
-    /// What was there before.
+    /// The undo record.
     pub record: PathBuf,
-    /// There where it was undone: zun-docker-setup.service sets nothing up as long as it is.
+    /// Exists after an undo. While it exists, zun-docker-setup.service does nothing.
     pub undo_marker: PathBuf,
-    /// Where Docker finds its plugin.
+    /// The socket on which Docker asks the plugin.
     pub plugin_socket: PathBuf,
-    /// `zun-runtime`, for a Docker that takes no first size of a terminal itself.
+    /// The program `zun-runtime`, for a Docker that cannot set the first terminal size itself.
     pub runtime: PathBuf,
 }
 
@@ -101,49 +102,49 @@ impl Default for Paths {
     }
 }
 
-/// What became of it.
+/// The result of docker-setup. It displays as text for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Nothing differs, and nothing was done.
+    /// Everything was already set up, and nothing was done.
     Unchanged,
-    /// Nothing differs, but zun-api had another list of authorities, or certificate: it is here now, and Docker, which
-    /// was not restarted, takes it at its next start.
+    /// Everything was already set up, but zun-api had a new certificate or CA list, which is now installed. Docker was not
+    /// restarted and loads it at its next start.
     CertificateUpdated(Renewal),
-    /// What would be done, in words and diffs.
+    /// The changes that would be made, as text and diffs.
     DryRun(String),
-    /// It is set up and proved.
+    /// Docker is set up and verified.
     Done(Summary),
-    /// It was undone.
+    /// The setup was undone.
     Undone(Undone),
 }
 
-/// What was undone.
+/// What an undo did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Undone {
-    /// These files are as they were.
+    /// The files that were restored or removed.
     pub files: Vec<PathBuf>,
-    /// So many containers were made with the runtime that Docker does not know any more.
+    /// How many containers were created with the runtime that Docker no longer knows.
     pub sized: usize,
-    /// Its program, which those that run still need.
+    /// The program of that runtime; running containers still need it.
     pub runtime: PathBuf,
 }
 
-/// What was done.
+/// What a setup did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
     /// The files that were written.
     pub written: Vec<PathBuf>,
-    /// Docker was restarted.
+    /// Whether Docker was restarted.
     pub restarted: bool,
-    /// The host has a new certificate.
+    /// Whether the host got a new certificate.
     pub signed: bool,
-    /// So many containers ran before.
+    /// How many containers ran before.
     pub running: usize,
-    /// So many of them have the same process still.
+    /// How many of them still have the same process.
     pub kept: usize,
 }
 
-/// Fails where the host cannot be set up by this process at all.
+/// Checks that this process may set the host up: the host runs systemd, and the process runs as root.
 pub fn check_process() -> Result<(), SetupError> {
     if !Path::new("/run/systemd/system").is_dir() {
         return Err(SetupError::NoSystemd);
@@ -151,7 +152,7 @@ pub fn check_process() -> Result<(), SetupError> {
     if rustix::process::geteuid().is_root() { Ok(()) } else { Err(SetupError::NotRoot) }
 }
 
-/// Shows what would be changed, and changes nothing.
+/// Returns what would be changed, and changes nothing.
 pub async fn dry_run(
     machine: &Machine,
     settings: &Settings,
@@ -168,7 +169,7 @@ pub async fn dry_run(
     Ok(Outcome::DryRun(show::plan(&plan, flaw.as_ref(), &certificate)))
 }
 
-/// Sets the host up and proves it, or leaves it as it is.
+/// Sets the host up and verifies it. On failure everything is rolled back.
 pub async fn set_up(
     machine: &Machine,
     settings: &Settings,
@@ -176,7 +177,7 @@ pub async fn set_up(
     bus: &Bus,
 ) -> Result<Outcome, SetupError> {
     let (wanted, certificate) = wanted(settings, listen)?;
-    // Before anything is looked at: what another run changes meanwhile would be taken for what was there.
+    // Lock before reading anything: changes of a concurrent run would be recorded as the previous state.
     let store = RecordStore::lock(&machine.paths.record)?;
     let prepared = prepare(machine, (wanted, certificate), bus).await;
     let outcome = match prepared {
@@ -209,7 +210,7 @@ async fn prepare<'a>(
     if plan.is_empty() && flaw.as_ref().is_none_or(Flaw::can_wait) && proved {
         return update_certificate(bus, &certificate).await.map(Prepared::Ended);
     }
-    // Nothing is begun that could not be proved.
+    // Nothing is changed unless zun-api can sign the grant that verifies the result.
     certificates::proof_grant(bus, &wanted.host).await?;
     Ok(Prepared::Attempt(Box::new(Attempt {
         machine,
@@ -224,7 +225,8 @@ async fn prepare<'a>(
     })))
 }
 
-/// What is set up stays, but for what zun-api has signed or trusts since. The agent does the same from time to time.
+/// Installs a new certificate or CA list of zun-api's on a host that is already set up. The agent does the same
+/// periodically.
 async fn update_certificate(
     bus: &Bus,
     certificate: &CertificateSettings,
@@ -233,7 +235,7 @@ async fn update_certificate(
         Renewal::Unchanged => Ok(Outcome::Unchanged),
         Renewal::Unknown => {
             tracing::warn!(
-                "zun-api did not say which authorities it trusts now: the agent asks again"
+                "zun-api did not answer which CAs it trusts now; the agent will ask again"
             );
             Ok(Outcome::Unchanged)
         }
@@ -241,7 +243,7 @@ async fn update_certificate(
     }
 }
 
-/// Takes away what was set up, until somebody calls [`set_up`] again.
+/// Restores every file as it was before the first setup. The undo lasts until [`set_up`] is called again.
 pub async fn undo(machine: &Machine) -> Result<Outcome, SetupError> {
     undo::undo(machine).await.map(Outcome::Undone)
 }
@@ -252,9 +254,9 @@ fn wanted(
 ) -> Result<(Wanted, CertificateSettings), SetupError> {
     let console = &settings.console;
     let missing = |key, rule| SetupError::Missing { key, rule };
-    let rule = "where clients dial this host, such as compute1.example.org:2376";
+    let rule = "the address at which clients dial this host, such as compute1.example.org:2376";
     let address = console.address.as_ref().ok_or(missing("console.address", rule))?;
-    let rule = "the version of Docker's API that grants are for, such as 1.41";
+    let rule = "the version of Docker's API that grants permit, such as 1.41";
     let api_version = console.api_version.ok_or(missing("console.api_version", rule))?;
     let rule = "the host's name in the cluster";
     let Ok(host) = settings.host_name() else { return Err(missing("host", rule)) };

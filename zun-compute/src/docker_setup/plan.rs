@@ -1,4 +1,4 @@
-//! What has to be changed: pure, from what was found and what is wanted.
+//! Plans the changes. The plan is a pure function of the state of the host and the wanted settings.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,15 +15,15 @@ use super::undo_record::UndoRecord;
 use super::units::{self, PluginOptions};
 use crate::certificate::CertificateFiles;
 
-/// The oldest API that has all that grants are good for (Docker 20.10).
+/// The oldest version of Docker's API that has every call that grants permit (Docker 20.10).
 pub(super) const OLDEST: ApiVersion = ApiVersion { major: 1, minor: 41 };
 
-/// What the host's settings ask for.
+/// The state that the host's settings ask for.
 #[derive(Debug, Clone)]
 pub(super) struct Wanted {
     pub(super) host: HostName,
     pub(super) listen: SocketAddr,
-    /// What clients dial.
+    /// The address that clients dial.
     pub(super) address: String,
     pub(super) api_version: ApiVersion,
     pub(super) certificates: CertificateFiles,
@@ -31,34 +31,34 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// The listener, as Docker's settings name it.
+    /// The listener, as daemon.json names it.
     pub(super) fn socket(&self) -> String {
         format!("tcp://{}", self.listen)
     }
 }
 
-/// The files that are set up.
+/// The files to write.
 #[derive(Debug, Clone)]
 pub(super) struct Targets {
     pub(super) daemon_json: PathBuf,
     pub(super) drop_in: PathBuf,
     pub(super) plugin_host: PathBuf,
-    /// Not where they are installed elsewhere already.
+    /// `None` if a package has installed the unit elsewhere.
     pub(super) socket_unit: Option<PathBuf>,
     pub(super) plugin_unit: Option<PathBuf>,
 }
 
-/// What was found on the host.
+/// The state of the host.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
     pub(super) targets: Targets,
     pub(super) files: BTreeMap<PathBuf, Option<SavedFile>>,
-    /// docker.service's, as it is without us.
+    /// The command line of docker.service without our drop-in.
     pub(super) command: CommandLine,
-    /// Variables of it, by the file that they come from.
+    /// Variables of the command line, with the files that set them.
     pub(super) variables: Vec<(PathBuf, CommandLine)>,
     pub(super) engine: Engine,
-    /// `zun-runtime`, where this engine needs it.
+    /// The path of `zun-runtime`, if this Docker needs it.
     pub(super) runtime: Option<PathBuf>,
     pub(super) record: Option<UndoRecord>,
 }
@@ -71,20 +71,20 @@ pub(super) struct Change {
     pub(super) after: String,
 }
 
-/// All that has to be changed; empty where nothing differs.
+/// All changes; empty if nothing differs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Plan {
     pub(super) daemon_json: Option<Change>,
     pub(super) drop_in: Option<Change>,
-    /// Units of the plugin.
+    /// The units of zun-authz.
     pub(super) plugin: Vec<Change>,
 }
 
-/// Why it cannot be set up here.
+/// Why this host cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// Docker's settings.
-    #[error("{path} cannot be used")]
+    /// Our keys cannot be merged into Docker's settings.
+    #[error("cannot use {path}")]
     Settings {
         /// The file.
         path: PathBuf,
@@ -92,30 +92,35 @@ pub enum PlanError {
         #[source]
         cause: DaemonJsonError,
     },
-    /// The way that Docker is started.
-    #[error("docker.service cannot be used")]
+    /// The command line of docker.service conflicts with our settings.
+    #[error("cannot use docker.service")]
     Command(#[from] CommandLineError),
-    /// An old Docker.
-    #[error("Docker speaks API {0} at most; at least {OLDEST} (Docker 20.10) is needed")]
+    /// Docker is too old.
+    #[error(
+        "Docker supports API {0} at most: upgrade Docker, Zun needs at least API {OLDEST} (Docker 20.10)"
+    )]
     DockerTooOld(ApiVersion),
-    /// Grants for a version that Docker does not speak.
-    #[error("`console.api_version` is {wanted}, and Docker speaks {oldest} to {newest}")]
+    /// Docker does not support the version that grants permit.
+    #[error(
+        "`console.api_version` is {wanted}, but Docker supports {oldest} to {newest}: change the setting"
+    )]
     ApiVersion {
-        /// As set.
+        /// The setting.
         wanted: ApiVersion,
-        /// The oldest that it speaks.
+        /// The oldest version that Docker supports.
         oldest: ApiVersion,
-        /// The newest that it speaks.
+        /// The newest version that Docker supports.
         newest: ApiVersion,
     },
     /// live-restore and a swarm exclude each other.
     #[error(
-        "Docker is part of a swarm, in which containers cannot outlive its restart (live-restore)"
+        "Docker is part of a swarm, and a swarm does not allow live-restore, which keeps containers running while Docker \
+        restarts: leave the swarm first (docker swarm leave)"
     )]
     Swarm,
 }
 
-/// Decides.
+/// Plans the changes, or returns why the host cannot be set up.
 pub(super) fn plan(found: &Found, wanted: &Wanted) -> Result<Plan, PlanError> {
     check_engine(&found.engine, wanted.api_version)?;
     found.command.check("docker.service", false)?;
@@ -165,7 +170,7 @@ fn check_engine(engine: &Engine, wanted: ApiVersion) -> Result<(), PlanError> {
 }
 
 impl Found {
-    /// A file as it is.
+    /// The file as it is now.
     pub(super) fn kept(&self, path: &Path) -> Option<&SavedFile> {
         self.files.get(path).and_then(Option::as_ref)
     }
@@ -189,7 +194,7 @@ impl Plan {
         self.changes().next().is_none()
     }
 
-    /// Docker reads hosts and TLS at its start alone.
+    /// Whether Docker must be restarted. Docker reads hosts and TLS settings only at its start.
     pub(super) const fn restarts_docker(&self) -> bool {
         self.daemon_json.is_some() || self.drop_in.is_some()
     }

@@ -1,7 +1,7 @@
-//! Putting back what was there, over a restart of Docker that its containers outlive.
+//! Restores the previous files and restarts Docker without stopping containers.
 //!
-//! A Docker that starts without live-restore ends the containers that it finds. So it is started once more
-//! with it, whatever the former settings say, and told afterwards that it is off.
+//! Docker stops running containers when it starts without live-restore. So the rollback starts Docker with live-restore
+//! on, and afterwards reloads the previous settings if they switch it off.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,21 +17,21 @@ use super::files::{self, SavedFile};
 use super::services::UnitAction;
 use super::units::{DOCKER_UNIT, PLUGIN_UNIT, SOCKET_UNIT};
 
-/// How long Docker has to answer after a restart or a reload.
+/// How long to wait for Docker's answer after a restart or a reload.
 const TIMEOUT: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What is to be put back.
+/// The state to restore.
 pub(super) struct Snapshot<'a> {
     pub(super) files: &'a BTreeMap<PathBuf, Option<SavedFile>>,
     pub(super) daemon_json: &'a Path,
     pub(super) drop_in: &'a Path,
     pub(super) plugin_was_active: bool,
-    /// Docker runs, or may run, with what is to go.
+    /// Whether Docker runs, or may run, with the new settings.
     pub(super) docker_has_new_settings: bool,
 }
 
-/// Puts it back.
+/// Restores the snapshot.
 pub(super) async fn roll_back(machine: &Machine, former: &Snapshot<'_>) -> Result<(), SetupError> {
     let services = machine.services.as_ref();
     let of = |path: &Path| former.files.get(path).and_then(Option::as_ref);
@@ -51,14 +51,14 @@ pub(super) async fn roll_back(machine: &Machine, former: &Snapshot<'_>) -> Resul
         }
     }
     let dockers = |path: &Path| path == former.drop_in || path == former.daemon_json;
-    // From the last: the key, to which the certificate is a link, comes before it.
+    // In reverse order: the certificate is a link to the key, which must be restored first.
     for (path, kept) in former.files.iter().rev().filter(|(path, _)| !dockers(path)) {
         files::restore(path, kept.as_ref())?;
     }
     Ok(services.daemon_reload().await?)
 }
 
-/// Restarts Docker on former settings; its containers stay.
+/// Restarts Docker with the previous settings. Containers keep running.
 async fn restart_with(
     machine: &Machine,
     path: &Path,
@@ -67,7 +67,7 @@ async fn restart_with(
     let services = machine.services.as_ref();
     let text = settings.map(|kept| kept.text.as_str());
     files::write(path, &with_live_restore(text, true)?)?;
-    // One that runs without it would end its containers already when it stops.
+    // Without live-restore Docker would stop its containers when it stops.
     if docker_api::engine(&machine.engine).await.is_ok_and(|engine| !engine.live_restore) {
         services.control(UnitAction::Reload, DOCKER_UNIT).await?;
         until_live_restore(&machine.engine, true).await?;
@@ -83,7 +83,7 @@ async fn restart_with(
     until_live_restore(&machine.engine, false).await
 }
 
-/// Waits until Docker answers, and says so of live-restore.
+/// Waits until Docker answers and reports that live-restore is `on` or off.
 pub(super) async fn until_live_restore(engine: &Path, on: bool) -> Result<(), SetupError> {
     let deadline = Instant::now() + TIMEOUT;
     loop {
@@ -94,7 +94,7 @@ pub(super) async fn until_live_restore(engine: &Path, on: bool) -> Result<(), Se
         if Instant::now() > deadline {
             return match seen {
                 Ok(_) => {
-                    Err(SetupError::Slow("did not take live-restore from its settings in time"))
+                    Err(SetupError::Slow("did not apply the live-restore setting within 60 s"))
                 }
                 Err(cause) => Err(SetupError::EngineSilent { socket: engine.to_owned(), cause }),
             };

@@ -1,4 +1,4 @@
-//! Units: asked about, and given orders. systemd on a real host, something smaller in a test.
+//! Inspects and controls systemd units. Tests use another implementation.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,52 +8,51 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::process::Command;
 
-/// Docker's unit has no time-out of its own; this is ours.
+/// The time limit of a systemctl command. Docker's unit has no start timeout of its own.
 const TIMEOUT: Duration = Duration::from_secs(90);
 
-/// What a unit is told.
+/// An action on a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnitAction {
-    /// Start it, if it does not run.
+    /// Start the unit, if it is not active.
     Start,
-    /// Start it anew, also after failures that would count against it.
+    /// Restart the unit, even if it has reached its start limit.
     Restart,
-    /// Read its settings again.
+    /// Reload the unit's settings.
     Reload,
-    /// Stop it.
+    /// Stop the unit.
     Stop,
 }
 
-/// A unit that cannot be asked or does not obey.
+/// Why a unit cannot be inspected or controlled.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
-    /// The manager cannot be run.
-    #[error("systemctl cannot be run")]
+    /// systemctl cannot be run.
+    #[error("cannot run systemctl")]
     Unusable(#[source] io::Error),
-    /// It refused or failed.
+    /// systemctl failed.
     #[error("`systemctl {command}` failed: {words}")]
     Failed {
-        /// What was asked.
+        /// The arguments.
         command: String,
-        /// What it said.
+        /// Its output on stderr.
         words: String,
     },
-    /// It did not end.
+    /// systemctl did not end in time.
     #[error("`systemctl {0}` did not end within {limit} s", limit = TIMEOUT.as_secs())]
     Slow(String),
 }
 
-/// Manages units.
+/// Inspects and controls units.
 #[async_trait]
 pub trait Services: Send + Sync {
-    /// The files of a unit, the main one first, then the drop-ins in their order; none where it is not
-    /// known.
+    /// The files of a unit: the main file first, then the drop-ins in order. Empty if the unit does not exist.
     async fn files(&self, unit: &str) -> Result<Vec<PathBuf>, ServiceError>;
-    /// Whether it runs.
+    /// Whether the unit is active.
     async fn is_active(&self, unit: &str) -> Result<bool, ServiceError>;
-    /// Reads the units' files again.
+    /// Makes the manager read the unit files again.
     async fn daemon_reload(&self) -> Result<(), ServiceError>;
-    /// Gives an order, and returns when it is carried out.
+    /// Performs an action, and returns after it is done.
     async fn control(&self, action: UnitAction, unit: &str) -> Result<(), ServiceError>;
 }
 
@@ -92,7 +91,7 @@ impl Services for Systemd {
         let verb = match action {
             UnitAction::Start => "start",
             UnitAction::Restart => {
-                // Docker's unit gives up after three starts in a minute.
+                // Docker's unit refuses to start more than three times a minute.
                 run(&["reset-failed", unit]).await.map_or_else(drop, drop);
                 "restart"
             }

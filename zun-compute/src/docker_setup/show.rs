@@ -1,4 +1,4 @@
-//! A plan in words, for people.
+//! The text that docker-setup prints.
 
 use std::fmt::{self, Write};
 
@@ -9,7 +9,7 @@ use super::{Outcome, Summary, Undone};
 use crate::certificate::{self, CertificateSettings, Flaw, Renewal};
 use crate::driver::docker::RUNTIME;
 
-/// What would be done. Keys are never shown: they are not even made.
+/// Describes the changes of a plan. Keys are never shown: a dry run does not create them.
 pub(super) fn plan(plan: &Plan, flaw: Option<&Flaw>, wanted: &CertificateSettings) -> String {
     let mut text = String::new();
     for change in plan.changes() {
@@ -18,13 +18,14 @@ pub(super) fn plan(plan: &Plan, flaw: Option<&Flaw>, wanted: &CertificateSetting
     if let Some(flaw) = flaw {
         let names = certificate::names(wanted).join(", ");
         let place = wanted.directory.display();
-        let line =
-            format!("zun-api would be asked for a certificate in {place} for {names}: {flaw}");
+        let line = format!(
+            "would request a certificate for {names} from zun-api into {place}, because {flaw}"
+        );
         writeln!(text, "{line}").unwrap_or_default();
     }
     if plan.restarts_docker() || flaw.is_some_and(|flaw| !flaw.can_wait()) {
         text.push_str(
-            "docker.service would be restarted, with live-restore on: containers go on\n",
+            "would restart docker.service with live-restore on; running containers keep running\n",
         );
     }
     text
@@ -41,19 +42,17 @@ impl fmt::Display for Outcome {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unchanged => {
-                writeln!(out, "Docker is set up already: nothing differs, nothing was changed")
+                writeln!(out, "Docker is already set up; nothing was changed")
             }
             Self::CertificateUpdated(news) => {
                 let what = match news {
-                    Renewal::Certificate => "certificate, with its list of authorities",
-                    Renewal::CaList | Renewal::Unchanged | Renewal::Unknown => {
-                        "list of authorities"
-                    }
+                    Renewal::Certificate => "certificate and CA list",
+                    Renewal::CaList | Renewal::Unchanged | Renewal::Unknown => "CA list",
                 };
                 writeln!(
                     out,
-                    "Docker is set up already. zun-api had a new {what}: it is here now. zun-authz takes it by itself, \
-                     Docker at its next restart (systemctl restart docker)"
+                    "Docker is already set up. Installed a new {what} from zun-api. zun-authz uses it now; Docker uses it \
+                    after its next restart (systemctl restart docker)"
                 )
             }
             Self::DryRun(text) => write!(out, "{text}"),
@@ -69,21 +68,21 @@ impl fmt::Display for Undone {
         if files.is_empty() {
             return writeln!(
                 out,
-                "there is nothing to undo: docker-setup has set up nothing here, and will not until it is run by hand"
+                "nothing to undo: docker-setup has changed nothing on this host. It will not set Docker up at boot until \
+                you run it by hand"
             );
         }
         for file in files {
-            writeln!(out, "as it was: {}", file.display())?;
+            writeln!(out, "restored: {}", file.display())?;
         }
-        writeln!(out, "Docker was restarted on its former settings")?;
-        writeln!(out, "it stays so, also when the host boots, until docker-setup is run by hand")?;
+        writeln!(out, "restarted Docker with its previous settings")?;
+        writeln!(out, "docker-setup will not set Docker up at boot until you run it by hand")?;
         if *sized > 0 {
             let program = runtime.display();
             writeln!(
                 out,
-                "containers made with the runtime {RUNTIME}: {sized}. As long as they are there leave {program} \
-                 where it is, for those that run need it to be stopped; none can be started again until docker-setup \
-                 is run again"
+                "containers created with the runtime {RUNTIME}: {sized}. Keep {program} while they exist: Docker needs it \
+                to stop them. They cannot be started again until docker-setup is run again"
             )?;
         }
         Ok(())
@@ -97,18 +96,18 @@ impl fmt::Display for Summary {
             writeln!(out, "written: {}", file.display())?;
         }
         if *signed {
-            writeln!(out, "zun-api signed this host's certificate")?;
+            writeln!(out, "zun-api signed a new certificate for this host")?;
         }
         if *signed && !restarted {
-            writeln!(out, "Docker takes it at its next restart (systemctl restart docker)")?;
+            writeln!(out, "Docker uses it after its next restart (systemctl restart docker)")?;
         }
         if *restarted {
-            writeln!(out, "Docker was restarted; {kept} of {running} running containers went on")?;
+            writeln!(out, "restarted Docker; {kept} of {running} running containers kept running")?;
         }
         writeln!(
             out,
-            "proved: the unix socket works; without a certificate, and with a foreign one, the handshake is refused; \
-             a grant is good for its one request and for none of five others"
+            "verified: the unix socket works; the TLS handshake fails without a certificate and with one of another CA; a \
+            grant permits its own request and none of five others"
         )
     }
 }

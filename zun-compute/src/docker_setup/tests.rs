@@ -1,4 +1,4 @@
-//! The pure part as a whole: what is found and wanted makes the plan.
+//! Tests of the pure parts together: from the state of the host to the plan.
 
 use std::collections::BTreeMap;
 
@@ -76,7 +76,7 @@ fn merged(text: &str) -> Result<String, String> {
         .map_err(|error| zun_common::chain(&error))
 }
 
-/// Writes a plan, and returns the host as it is found then.
+/// Writes the files of a plan, and returns the state of the host afterwards.
 fn applied(found: &Found, plan: &Plan) -> Found {
     let mut after = found.clone();
     let mut record = found.record.clone().unwrap_or_default();
@@ -119,7 +119,7 @@ fn debians_fresh_host_gets_five_files() {
 }
 
 #[test]
-fn other_keys_keep_their_order_and_form_and_another_plugin_stays_first() {
+fn other_keys_keep_their_order_and_formatting_and_another_plugin_stays_first() {
     let text = "{\n    \"debug\" : true,\n\n    \"authorization-plugins\": [\"opa\"],\n    \"log-opts\": {\"max-size\":\"1m\"}\n}";
     let after = merged(text).expect("merged");
     let start = "{\n    \"debug\" : true,\n\n    \"authorization-plugins\": [\"opa\", \"zun-authz\"],\n    \"log-opts\": {\"max-size\":\"1m\"},\n    \"hosts\"";
@@ -127,23 +127,23 @@ fn other_keys_keep_their_order_and_form_and_another_plugin_stays_first() {
 }
 
 #[test]
-fn settings_that_ours_cannot_join_are_named_with_their_rule() {
+fn conflicting_settings_are_named_with_what_they_must_be() {
     let told = [
         ("{", "it is not JSON"),
         ("[]", "must be a JSON object"),
-        (r#"{"hosts": ["fd://"]}"#, "started with `-H fd://`"),
-        (r#"{"hosts": "fd://"}"#, "`hosts` must be a list of texts"),
-        (r#"{"authorization-plugins": 1}"#, "`authorization-plugins` must be a list of texts"),
-        (r#"{"authorization-plugins": ["dead"]}"#, "`dead`, which the running Docker does not ask"),
-        (r#"{"tlscacert": "/other.pem"}"#, "`tlscacert` is \"/other.pem\" already"),
-        (r#"{"tlsverify": false}"#, "`tlsverify` is false already"),
-        (r#"{"tls": false}"#, "`tls` is false already"),
+        (r#"{"hosts": ["fd://"]}"#, "starts Docker with `-H fd://`"),
+        (r#"{"hosts": "fd://"}"#, "`hosts` must be a list of strings"),
+        (r#"{"authorization-plugins": 1}"#, "`authorization-plugins` must be a list of strings"),
+        (r#"{"authorization-plugins": ["dead"]}"#, "`dead`, which the running Docker does not use"),
+        (r#"{"tlscacert": "/other.pem"}"#, "`tlscacert` is already \"/other.pem\""),
+        (r#"{"tlsverify": false}"#, "`tlsverify` is already false"),
+        (r#"{"tls": false}"#, "`tls` is already false"),
         (r#"{"runtimes": []}"#, "`runtimes` must be an object"),
         (
             r#"{"runtimes": {"zun-sized": {"path": "/mine"}}}"#,
-            r#"has {"path":"/mine"} as `zun-sized` already; it must be {"path":"/bin/zun-runtime"}"#,
+            r#"has `zun-sized` as {"path":"/mine"}; it must be {"path":"/bin/zun-runtime"}"#,
         ),
-        (r#"{"live-restore": false, "live-restore": false}"#, "`live-restore` stands there twice"),
+        (r#"{"live-restore": false, "live-restore": false}"#, "`live-restore` occurs twice"),
     ];
     for (text, words) in told {
         let error = merged(text).expect_err(text);
@@ -152,11 +152,11 @@ fn settings_that_ours_cannot_join_are_named_with_their_rule() {
     let moved = listening(true);
     let other = daemon_json::merge(Some(r#"{"hosts": ["tcp://127.0.0.1:2375"]}"#), &moved, None);
     let words = other.expect_err("somebody else's").to_string();
-    assert!(words.contains("`tcp://127.0.0.1:2375` of somebody else"), "{words}");
+    assert!(words.contains("another TCP listener `tcp://127.0.0.1:2375`"), "{words}");
 }
 
 #[test]
-fn other_runtimes_stay_and_an_engine_that_takes_sizes_gets_none_of_ours() {
+fn other_runtimes_stay_and_a_docker_that_sets_sizes_itself_gets_no_runtime() {
     let text = "{\n  \"runtimes\": { \"crun\" : {\"path\":\"crun\"} }\n}\n";
     let after = merged(text).expect("merged");
     let expected =
@@ -166,7 +166,7 @@ fn other_runtimes_stay_and_an_engine_that_takes_sizes_gets_none_of_ours() {
     let none = ListenerSettings { runtime: None, ..listening(false) };
     let after = daemon_json::merge(Some(text), &none, None).expect("merged");
     assert!(!daemon_json::has_runtime(Some(&after)), "{after}");
-    // One of ours that stood elsewhere moves.
+    // Our own entry is updated if the program has moved.
     let before = merged("{}").expect("merged");
     let moved = ListenerSettings { runtime: Some("/new/zun-runtime".into()), ..listening(true) };
     let after = daemon_json::merge(Some(&before), &moved, Some(&before)).expect("merged");
@@ -184,7 +184,7 @@ fn a_listener_of_ours_moves_to_another_port() {
 }
 
 #[test]
-fn engines_flags_and_variables_in_the_way_are_named() {
+fn conflicting_engines_flags_and_variables_are_named() {
     let directory = tempfile::tempdir().expect("a directory");
     let good = found(directory.path(), None);
     let mut old = good.clone();
@@ -203,14 +203,14 @@ fn engines_flags_and_variables_in_the_way_are_named() {
     let mut variable = good;
     variable.variables = vec![("/etc/default/docker".into(), CommandLine::new("-H tcp://x"))];
     assert!(
-        obstacle(&variable).contains("/etc/default/docker has `-H`"),
+        obstacle(&variable).contains("/etc/default/docker has the flag `-H`"),
         "{}",
         obstacle(&variable)
     );
 }
 
 #[test]
-fn a_missing_setting_and_another_port_are_named() {
+fn a_missing_setting_and_a_different_port_are_named() {
     let words = |settings: &Settings, listen: Option<&str>| {
         let listen = listen.map(|listen| listen.parse().expect("an address"));
         super::wanted(settings, listen).err().map(|error| error.to_string()).unwrap_or_default()
@@ -227,7 +227,7 @@ fn a_missing_setting_and_another_port_are_named() {
     assert_eq!(certificate.names, ["c1.example"]);
 }
 
-/// Any settings of somebody else.
+/// Random settings with other keys than ours.
 fn settings() -> impl Strategy<Value = Map<String, Value>> {
     let value = prop_oneof![
         any::<bool>().prop_map(Value::from),
@@ -240,7 +240,7 @@ fn settings() -> impl Strategy<Value = Map<String, Value>> {
         .prop_map(|keys| keys.into_iter().collect())
 }
 
-/// Settings as a text, close or spread out, or no file at all.
+/// Settings as compact or pretty text, blank text, or no file at all.
 fn texts() -> impl Strategy<Value = Option<String>> {
     (settings(), 0..4).prop_map(|(keys, form)| match form {
         0 => None,
@@ -254,7 +254,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn foreign_keys_stay_a_second_run_is_empty_and_undo_is_the_inverse(text in texts()) {
+    fn other_keys_stay_a_second_run_changes_nothing_and_undo_restores_every_file(text in texts()) {
         let directory = tempfile::tempdir().expect("a directory");
         let before = found(directory.path(), text.as_deref());
         let first = plan(&before, &wanted()).expect("a plan");
@@ -284,7 +284,7 @@ proptest! {
     }
 
     #[test]
-    fn live_restore_alone_is_switched_and_nothing_else(text in texts(), on in any::<bool>()) {
+    fn switching_live_restore_changes_nothing_else(text in texts(), on in any::<bool>()) {
         let after = daemon_json::with_live_restore(text.as_deref(), on).expect("switched");
         prop_assert_eq!(daemon_json::has_live_restore(Some(&after)).expect("read"), on);
         let mut read: Map<String, Value> = serde_json::from_str(&after).expect("JSON");
@@ -297,7 +297,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_it_panic(text in "\\PC*") {
+    fn random_text_never_panics_the_merge(text in "\\PC*") {
         let merged = daemon_json::merge(Some(&text), &listening(false), Some(&text));
         prop_assert!(merged.is_ok() || merged.is_err());
     }

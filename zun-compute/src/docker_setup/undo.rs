@@ -1,4 +1,4 @@
-//! Taking away what was set up: every file is as it was before the first set-up.
+//! Undoes the setup: restores every file as it was before the first setup.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use super::units::DOCKER_UNIT;
 use super::{Machine, Undone};
 use crate::driver::docker::RUNTIME;
 
-/// Undoes, and says which files were put back or taken away: none where nothing was set up.
+/// Undoes the setup, and returns the files that were restored or removed. It returns none if nothing was set up.
 pub(super) async fn undo(machine: &Machine) -> Result<Undone, SetupError> {
     let path = &machine.paths.record;
     if undo_record::read(path)?.is_none() {
@@ -25,7 +25,7 @@ pub(super) async fn undo(machine: &Machine) -> Result<Undone, SetupError> {
     if let Some(changed) = record.changed_since()? {
         return Err(SetupError::ChangedSince { path: changed.to_owned(), record: path.clone() });
     }
-    // First: should this run be killed, the unit must not set up again what is half undone.
+    // Create the marker first: if this run is killed, the next boot must not set Docker up again.
     undo_record::mark_undone(&machine.paths.undo_marker)?;
     let former: BTreeMap<PathBuf, Option<SavedFile>> =
         record.files.iter().map(|(path, entry)| (path.clone(), entry.former.clone())).collect();

@@ -1,4 +1,4 @@
-//! What was there before the first set-up, and what was written since: for `--undo`.
+//! The undo record: the files as they were before the first setup, and what docker-setup wrote since. `--undo` uses it.
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
@@ -11,51 +11,51 @@ use serde::{Deserialize, Serialize};
 use super::daemon_json::with_live_restore;
 use super::files::{self, FileError, SavedFile};
 
-/// The agent sees there whether it was undone.
+/// The mode of the directory. The agent, which runs as another user, must be able to see the undo marker in it.
 const DIRECTORY_MODE: u32 = 0o711;
 
-/// One file that was set up.
+/// One file that docker-setup wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FileEntry {
-    /// As it was; `None` where it was not there.
+    /// The file before the first setup; `None` if it did not exist.
     pub(super) former: Option<SavedFile>,
-    /// What was written; `None` for keys and certificates, which nobody else needs to know.
+    /// The text that docker-setup wrote; `None` for keys and certificates, which are not copied into the record.
     pub(super) written: Option<String>,
 }
 
-/// The record.
+/// The undo record, as it is stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct UndoRecord {
     pub(super) files: BTreeMap<PathBuf, FileEntry>,
     /// Docker's settings file.
     pub(super) daemon_json: PathBuf,
-    /// Made on the way, outermost first.
+    /// The directories that were created, outermost first.
     pub(super) directories: Vec<PathBuf>,
-    /// The plugin's socket was there before.
+    /// Whether the plugin's socket was active before.
     pub(super) plugin_was_active: bool,
-    /// What is set up now was proved. Not so after a run that was killed.
+    /// Whether the current setup was verified. It is false after a run that was killed.
     pub(super) proved: bool,
 }
 
-/// Why there is no record to work with.
+/// Why the undo record cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum UndoRecordError {
-    /// It cannot be read or written.
+    /// The file cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// It is not what was written.
-    #[error("{path} cannot be understood")]
+    /// The file is not an undo record.
+    #[error("cannot parse {path}")]
     Invalid {
-        /// The record.
+        /// The file.
         path: PathBuf,
         /// Why.
         #[source]
         cause: serde_json::Error,
     },
-    /// Another run holds it.
-    #[error("another docker-setup runs: {0} is locked")]
+    /// Another docker-setup has the lock.
+    #[error("another docker-setup is running (it has locked {0}): wait until it ends")]
     Busy(PathBuf),
-    /// The directory cannot be made or locked.
+    /// The directory cannot be created or locked.
     #[error("cannot use {path}")]
     Directory {
         /// The directory.
@@ -66,20 +66,20 @@ pub enum UndoRecordError {
     },
 }
 
-/// The record's place, held against other runs until it is dropped.
+/// Access to the stored record, locked against other runs until it is dropped.
 #[derive(Debug)]
 pub(super) struct RecordStore {
     file: PathBuf,
     _lock: File,
 }
 
-/// The former settings with live-restore alone: what a run that was killed half way leaves.
+/// Whether the text is the previous one with only live-restore switched, as a run that was killed leaves it.
 fn only_live_restore_differs(entry: &FileEntry, text: &str) -> bool {
     let former = entry.former.as_ref().map(|former| former.text.as_str());
     [true, false].into_iter().any(|on| with_live_restore(former, on).is_ok_and(|made| made == text))
 }
 
-/// Reads the record without holding its place.
+/// Reads the record without locking it.
 pub(super) fn read(path: &Path) -> Result<Option<UndoRecord>, UndoRecordError> {
     let Some(kept) = files::read(path)? else { return Ok(None) };
     let record = serde_json::from_str(&kept.text)
@@ -87,7 +87,7 @@ pub(super) fn read(path: &Path) -> Result<Option<UndoRecord>, UndoRecordError> {
     Ok(Some(record))
 }
 
-/// Leaves a mark that it was undone, which the agent, another user, can see; what stands in it is for people.
+/// Creates the undo marker. Its text is for people.
 pub(super) fn mark_undone(mark: &Path) -> Result<(), UndoRecordError> {
     let directory = mark.parent().unwrap_or_else(|| Path::new("/"));
     let failed = |cause| UndoRecordError::Directory { path: directory.to_owned(), cause };
@@ -95,12 +95,12 @@ pub(super) fn mark_undone(mark: &Path) -> Result<(), UndoRecordError> {
     std::fs::set_permissions(directory, Permissions::from_mode(DIRECTORY_MODE)).map_err(failed)?;
     Ok(files::write(
         mark,
-        "docker-setup --undo was called here; docker-setup by hand ends this.\n",
+        "docker-setup --undo was run on this host. Run docker-setup by hand to set Docker up again.\n",
     )?)
 }
 
 impl RecordStore {
-    /// Makes the directory, in which its owner alone can look around, and holds it.
+    /// Creates the directory, which only its owner can list, and locks it.
     pub(super) fn lock(file: &Path) -> Result<Self, UndoRecordError> {
         let directory = file.parent().unwrap_or_else(|| Path::new("/")).to_owned();
         let failed = |cause| UndoRecordError::Directory { path: directory.clone(), cause };
@@ -129,12 +129,12 @@ impl RecordStore {
         Ok(files::write_private(&self.file, &text)?)
     }
 
-    /// Nothing is set up any more.
+    /// Deletes the record, after everything was rolled back.
     pub(super) fn clear(&self) -> Result<(), UndoRecordError> {
         Ok(files::remove(&self.file)?)
     }
 
-    /// The end of a run. Where nothing is set up, nothing stays.
+    /// Ends the run. If there is no record, the lock file and the directory are removed too.
     pub(super) fn release(self) -> Result<(), UndoRecordError> {
         if self.file.exists() {
             return Ok(());
@@ -148,12 +148,12 @@ impl RecordStore {
 }
 
 impl UndoRecord {
-    /// What was written into a file the last time.
+    /// The text that docker-setup last wrote to a file.
     pub(super) fn written(&self, path: &Path) -> Option<&str> {
         self.files.get(path)?.written.as_deref()
     }
 
-    /// A file is about to be written; the first time, what is there is kept.
+    /// Records that a file is about to be written. The first time, its current content is saved.
     pub(super) fn note(&mut self, path: &Path, now: Option<&SavedFile>, written: Option<&str>) {
         let entry = self
             .files
@@ -162,7 +162,7 @@ impl UndoRecord {
         entry.written = written.map(str::to_owned);
     }
 
-    /// A file that somebody else has changed since.
+    /// Returns a file that somebody else has changed since docker-setup wrote it.
     pub(super) fn changed_since(&self) -> Result<Option<&Path>, FileError> {
         for (path, entry) in &self.files {
             let Some(written) = &entry.written else { continue };

@@ -1,6 +1,6 @@
-//! Files of units, as systemd reads them: keys of a section, and the words of a value.
+//! Parses systemd unit files: the keys of a section, and the words of a value.
 
-/// The values of a key of the section `[Service]`, in order.
+/// Returns the values of a key in the section `[Service]`, in order.
 pub(super) fn values(files: &[String], key: &str) -> Vec<String> {
     let mut found = Vec::new();
     for file in files {
@@ -20,7 +20,7 @@ pub(super) fn values(files: &[String], key: &str) -> Vec<String> {
     found
 }
 
-/// The lines without comments; a line that ends in a backslash goes on in the next.
+/// Returns the lines without comments. Lines that end in a backslash are joined with the next one.
 fn joined(file: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut open = String::new();
@@ -40,7 +40,7 @@ fn joined(file: &str) -> Vec<String> {
     lines
 }
 
-/// The words of a value: quotes hold words together, a backslash takes the next letter as it is.
+/// Splits a value into words. Quotes keep words together, and a backslash escapes the next character.
 pub(super) fn words(value: &str) -> Vec<String> {
     let mut found = Vec::new();
     let (mut word, mut begun, mut quote) = (String::new(), false, None);
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quotes_hold_a_word_together() {
+    fn quotes_keep_a_word_together() {
         assert_eq!(words(r#"A=1 "B=2 3"  'C="'  D=\"x "#), ["A=1", "B=2 3", "C=\"", "D=\"x"]);
         assert_eq!(words("  "), Vec::<String>::new());
     }

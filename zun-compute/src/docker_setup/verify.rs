@@ -1,4 +1,4 @@
-//! The proof that the listener is open for what is granted and for nothing else.
+//! Verifies that the listener serves what a grant permits and nothing else.
 
 use std::io;
 use std::path::Path;
@@ -11,45 +11,45 @@ use super::docker_api::{self, ask};
 use super::plan::Wanted;
 use crate::probe::{Identity, Listener, ProbeError, ProbeResult};
 
-/// What the engine says in the plugin's name.
+/// Docker's message if the plugin refuses a request.
 const DENIED: &str = "authorization denied by plugin zun-authz";
 
-/// A proof that failed.
+/// Why the verification failed.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// The unix socket.
+    /// Docker does not answer on its unix socket.
     #[error("Docker does not answer on its unix socket")]
     Local(#[source] io::Error),
-    /// Not asked.
-    #[error("Docker does not ask {PLUGIN}; it asks {0:?}")]
+    /// Docker does not use the plugin.
+    #[error("Docker does not use the authorization plugin {PLUGIN}; it uses {0:?}")]
     NoPlugin(Vec<String>),
-    /// Containers would end with Docker.
+    /// live-restore is off, so containers would stop with Docker.
     #[error("live-restore is off")]
     NoLiveRestore,
-    /// The plugin.
+    /// The plugin does not answer.
     #[error("{PLUGIN} does not answer on its socket")]
     Plugin(#[source] io::Error),
-    /// The plugin decides otherwise.
-    #[error("{PLUGIN} answers {asked} with {answered}")]
+    /// The plugin's decision is wrong.
+    #[error("{PLUGIN} gave the wrong answer to {asked}: {answered}")]
     Decision {
-        /// What was asked.
+        /// The request.
         asked: &'static str,
-        /// What it answered.
+        /// The answer.
         answered: String,
     },
-    /// Strangers.
+    /// The listener accepts unauthorized clients, or does not answer.
     #[error("the listener is not safe")]
     Listener(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A good grant.
-    #[error("`{line}` with {whose} is {met}; it must be {wanted}")]
+    /// The listener's answer to a request with a grant is wrong.
+    #[error("`{line}` with {whose} was {met}; it must be {wanted}")]
     Answer {
         /// The request.
         line: String,
-        /// Who asked.
+        /// The grant.
         whose: &'static str,
-        /// What came.
+        /// The answer.
         met: String,
-        /// What should come.
+        /// The expected answer.
         wanted: &'static str,
     },
 }
@@ -60,11 +60,11 @@ impl From<ProbeError> for VerifyError {
     }
 }
 
-/// The plugin answers, lets local requests through and refuses one over TLS without a certificate.
+/// Verifies that the plugin answers, allows local requests, and refuses a TLS request without a certificate.
 pub(super) async fn plugin(socket: &Path) -> Result<(), VerifyError> {
     let (_, text) = ask(socket, "POST /Plugin.Activate", "").await.map_err(VerifyError::Plugin)?;
     if !text.contains("authz") {
-        return Err(VerifyError::Decision { asked: "what it is", answered: text });
+        return Err(VerifyError::Decision { asked: "its activation", answered: text });
     }
     let question = |method: &str| {
         json!({
@@ -90,7 +90,7 @@ async fn decides(
     if allowed == Some(wanted) { Ok(()) } else { Err(VerifyError::Decision { asked, answered }) }
 }
 
-/// Docker as it must be after its restart.
+/// Verifies Docker's settings after its restart.
 pub(super) async fn docker(socket: &Path) -> Result<(), VerifyError> {
     let engine = docker_api::engine(socket).await.map_err(VerifyError::Local)?;
     if !engine.plugins.iter().any(|plugin| plugin == PLUGIN) {
@@ -99,7 +99,8 @@ pub(super) async fn docker(socket: &Path) -> Result<(), VerifyError> {
     if engine.live_restore { Ok(()) } else { Err(VerifyError::NoLiveRestore) }
 }
 
-/// Strangers are cut off; a good grant gets one request to the engine, and five others get a refusal.
+/// Verifies that unauthorized clients are rejected, that a grant permits its request, and that it does not permit five
+/// others.
 pub(super) async fn listener(
     listener: &Listener,
     wanted: &Wanted,
@@ -108,16 +109,16 @@ pub(super) async fn listener(
     listener.refuses_strangers().await?;
     let (granted, others) = lines(wanted);
     let met = listener.ask(Some(identity), &granted).await?;
-    // The engine's own answer: there is no such container.
+    // Docker's own answer: no such container.
     if !matches!(&met, ProbeResult::Answered { status: 404, text } if !text.contains("page not found"))
     {
-        let whose = "a grant that is good for it";
-        return Err(unlike(granted, whose, (&met, "answered 404 by the engine")));
+        let whose = "a grant that permits it";
+        return Err(unlike(granted, whose, (&met, "answered 404 by Docker")));
     }
     for line in others {
         let met = listener.ask(Some(identity), &line).await?;
         if !matches!(&met, ProbeResult::Answered { status: 403, text } if text.contains(DENIED)) {
-            let whose = "a grant that is not good for it";
+            let whose = "a grant that does not permit it";
             return Err(unlike(line, whose, (&met, "refused (403) by zun-authz")));
         }
     }
@@ -130,7 +131,7 @@ fn unlike(
     (met, wanted): (&ProbeResult, &'static str),
 ) -> VerifyError {
     let met = match met {
-        ProbeResult::Refused => "cut off at the handshake".to_owned(),
+        ProbeResult::Refused => "rejected in the TLS handshake".to_owned(),
         ProbeResult::Answered { status, text } => {
             let body = text.rsplit("\r\n\r\n").next().unwrap_or_default().trim();
             format!("answered {status} ({})", body.chars().take(120).collect::<String>())
@@ -139,7 +140,7 @@ fn unlike(
     VerifyError::Answer { line, whose, met, wanted }
 }
 
-/// The request that a proof's grant is good for, and five that it is not.
+/// Returns the request that the proof grant permits, and five that it does not.
 fn lines(wanted: &Wanted) -> (String, Vec<String>) {
     let version = wanted.api_version;
     let proof = Grant::probe(wanted.host.clone());

@@ -1,4 +1,4 @@
-//! The decision: pure, from the engine's request, the policy and the time.
+//! Decides a request. The decision is a pure function of Docker's request, the policy and the time.
 
 use zun_common::grant::{ApiVersion, Call, Target, WaitCondition};
 use zun_common::id::{EngineId, HostName};
@@ -7,92 +7,93 @@ use super::certificate::{self, Granted};
 use super::request::{AuthzRequest, ContentType};
 use super::trusted_cas::TrustedCas;
 
-/// What a host honours.
+/// Which grants this host accepts.
 pub struct Policy {
-    /// This host.
+    /// This host; a grant must name it.
     pub host: HostName,
-    /// The one version of the API that grants are good for.
+    /// The only version of Docker's API that grants permit.
     pub version: ApiVersion,
-    /// Whose grants.
+    /// The CAs whose grants are accepted.
     pub cas: TrustedCas,
 }
 
-/// The engine asks twice: before a request is served and, for a stream at its end, before it is answered.
+/// Docker asks twice per request: before it serves the request, and before it sends the response. For a stream the
+/// second time is the end of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Before.
+    /// Before Docker serves the request.
     Request,
-    /// After. The grant may have expired meanwhile: a session outlives the time to dial.
+    /// Before Docker sends the response. The grant may have expired by now: only the dial must fall into its validity.
     Answer,
 }
 
-/// What is answered.
+/// The decision on a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// Allowed: somebody on this machine, by the unix socket.
+    /// Allowed: the request came over the unix socket.
     Local,
-    /// Allowed: exactly what was granted.
+    /// Allowed: the grant permits exactly this request.
     Granted(Granted),
-    /// Refused. The grant's id is there as soon as the certificate is known to be ours.
+    /// Refused, with the grant's id if a trusted CA issued the certificate.
     Refused(Refusal, Option<String>),
 }
 
-/// Why a request is refused. These words go to the log, never to the asker.
+/// Why a request is refused. The text is logged and never sent to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// It is no request.
-    #[error("the request cannot be read")]
+    /// The request cannot be parsed.
+    #[error("cannot parse the authorization request")]
     Unreadable,
-    /// TLS, but nobody.
-    #[error("neither local nor by TLS with a certificate")]
+    /// The request is not local, and there is no client certificate.
+    #[error("the request is not local and has no TLS client certificate")]
     NoCertificate,
-    /// Not one certificate in PEM.
-    #[error("the certificate cannot be read")]
+    /// The certificate is not exactly one certificate in PEM.
+    #[error("cannot parse the client certificate")]
     NotACertificate,
-    /// Another authority.
-    #[error("the certificate is not issued by our authority")]
+    /// No trusted CA issued the certificate.
+    #[error("the client certificate is not issued by a trusted CA")]
     UntrustedIssuer,
-    /// Another purpose, or an authority.
-    #[error("the certificate is not for clients, and for them alone")]
+    /// The certificate is a CA, or its extended key usage is not exactly `clientAuth`.
+    #[error("the certificate must be a client certificate with no other key usage")]
     NotClientOnly,
-    /// No grant id.
-    #[error("the certificate has no usable common name")]
+    /// The common name is not usable as a grant id.
+    #[error("the certificate has no common name that is a valid grant id")]
     NoUsableName,
-    /// The engine names another user.
-    #[error("the user is not the certificate's")]
+    /// Docker names another user than the certificate.
+    #[error("the user is not the common name of the certificate")]
     UserMismatch,
-    /// No grant, or more than one.
-    #[error("the certificate's only alternative name must be a grant")]
+    /// The certificate does not have exactly one grant.
+    #[error("the only subject alternative name of the certificate must be a grant URI")]
     InvalidGrant,
-    /// Zun signs none that is good for so long.
-    #[error("the grant is good for longer than any that is signed")]
+    /// The certificate is valid for longer than zun-api ever signs.
+    #[error("the grant is valid for longer than zun-api signs grants")]
     LifetimeTooLong,
-    /// A grant for elsewhere.
+    /// The grant names another host.
     #[error("the grant is for another host")]
     HostMismatch,
-    /// A grant that is not yet, or no longer, good to dial with.
-    #[error("the grant is not valid now")]
+    /// The grant is not valid yet, or has expired.
+    #[error("the grant has expired or is not valid yet")]
     NotValidNow,
-    /// A call that it is not good for.
-    #[error("the grant is not good for this call")]
+    /// The grant does not permit the method and target.
+    #[error("the grant does not permit this call")]
     CallNotGranted,
-    /// A body of a kind that could change the call.
-    #[error("the request says of its body what could make it another call")]
+    /// The body could override the target's parameters.
+    #[error("the content type of the request could change the meaning of the call")]
     UnsafeContentType,
 }
 
-/// What a call is of a console.
+/// Which of a console's requests a call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConsoleCall {
-    /// Its stream, both ways.
+    /// The stream in both directions.
     Stream,
-    /// Its stream, of one who only watches.
+    /// The stream of a read-only viewer.
     ReadOnlyStream,
-    /// The wait for the end of its process.
+    /// The wait for the exit of the container's process.
     Wait,
 }
 
-/// The calls that are parts of a console and last.
+/// The calls that last as long as a console session.
 const CONSOLE_CALLS: [Call; 6] = [
     Call::AttachWebsocket,
     Call::Attach,
@@ -103,7 +104,7 @@ const CONSOLE_CALLS: [Call; 6] = [
 ];
 
 impl Policy {
-    /// Decides. `now` is in seconds since 1970.
+    /// Decides a request. `now` is in seconds since 1970.
     pub fn decide(&self, request: &AuthzRequest, phase: Phase, now: i64) -> Decision {
         if request.is_local() {
             return Decision::Local;
@@ -118,7 +119,7 @@ impl Policy {
         }
     }
 
-    /// What an allowed call is of a console, and whose.
+    /// Which console call an allowed request is, and of which container. `None` if it does not belong to a console.
     pub fn console_call(
         &self,
         granted: &Granted,
@@ -147,10 +148,11 @@ impl Policy {
         line.is_some_and(|(method, uri)| method.as_str() == request.method && uri == request.uri)
     }
 
-    /// Whether the engine can take the call only for what its target says. It takes values of a form in the body
-    /// before those of the target, and which header it goes by is not told here: so there may be none. The start
-    /// of an exec needs one and asks for no value of a form; where the engine goes by another than JSON, it
-    /// refuses that itself.
+    /// Whether the body cannot change what the target says.
+    ///
+    /// Docker prefers values of a form in the body to those of the target, and the plugin does not see which of several
+    /// content types Docker uses. So the header must be absent. Only the start of an exec needs it: that call reads no form
+    /// values, and Docker itself refuses any type but JSON there.
     fn has_safe_content_type(&self, granted: &Granted, request: &AuthzRequest) -> bool {
         match request.content_type {
             ContentType::Absent => true,

@@ -1,4 +1,4 @@
-//! Every rule of the decision broken alone, and noise.
+//! Tests that break each rule of the decision alone, and tests with random input.
 
 use std::sync::LazyLock;
 
@@ -25,7 +25,7 @@ fn decide(request: &AuthzRequest) -> Decision {
     POLICY.decide(request, Phase::Request, NOW)
 }
 
-/// The refusal, which both phases agree on.
+/// The refusal, which must be the same in both phases.
 fn refusal(request: &AuthzRequest) -> Refusal {
     let answer = POLICY.decide(request, Phase::Answer, NOW);
     match decide(request) {
@@ -56,12 +56,12 @@ fn a_local_request_is_allowed_in_both_phases() {
 }
 
 #[test]
-fn an_exact_grant_is_allowed() {
+fn a_request_that_the_grant_permits_is_allowed() {
     assert_eq!(decide(&SIGNER.request(|_| {})), Decision::Granted(usual()));
 }
 
 #[test]
-fn any_sign_of_tls_without_a_certificate_is_refused() {
+fn a_request_that_mentions_tls_without_a_certificate_is_refused() {
     for change in [
         |request: &mut AuthzRequest| request.user = "g1".to_owned(),
         |request: &mut AuthzRequest| request.auth_method = "TLS".to_owned(),
@@ -78,7 +78,7 @@ fn any_sign_of_tls_without_a_certificate_is_refused() {
 }
 
 #[test]
-fn another_method_than_tls_is_refused() {
+fn an_authentication_method_other_than_tls_is_refused() {
     for method in ["", "tls", "TLS ", "Basic"] {
         let request = AuthzRequest { auth_method: method.to_owned(), ..SIGNER.request(|_| {}) };
         assert_eq!(refusal(&request), Refusal::NoCertificate);
@@ -86,7 +86,7 @@ fn another_method_than_tls_is_refused() {
 }
 
 #[test]
-fn a_certificate_without_a_name_is_not_taken_for_local() {
+fn a_certificate_without_a_common_name_does_not_make_a_request_local() {
     let nameless = SIGNER.request(|params| params.distinguished_name = named(&[]));
     for method in ["", "TLS"] {
         let request = AuthzRequest {
@@ -101,7 +101,7 @@ fn a_certificate_without_a_name_is_not_taken_for_local() {
 }
 
 #[test]
-fn what_is_no_certificate_is_refused() {
+fn anything_but_one_pem_certificate_is_refused() {
     let leaf = SIGNER.leaf(|_| {});
     let twice = leaf.pem.repeat(2);
     let other = leaf.pem.replace("CERTIFICATE", "TRUSTED CERTIFICATE");
@@ -117,7 +117,7 @@ fn what_is_no_certificate_is_refused() {
 }
 
 #[test]
-fn foreign_authorities_are_refused_even_under_our_name() {
+fn certificates_of_another_ca_are_refused_even_with_our_name() {
     for name in ["theirs", "ours"] {
         assert_eq!(refusal(&Signer::new(name).request(|_| {})), Refusal::UntrustedIssuer);
     }
@@ -147,7 +147,7 @@ fn a_certificate_for_anything_but_clients_is_refused() {
 }
 
 #[test]
-fn an_id_that_is_none_is_refused() {
+fn an_invalid_grant_id_is_refused() {
     for name in ["", " ", "a b", "a\u{7f}", "ä", &"x".repeat(65)] {
         assert_eq!(
             changed(|params| params.distinguished_name = named(&[name])),
@@ -162,7 +162,7 @@ fn an_id_that_is_none_is_refused() {
 }
 
 #[test]
-fn another_user_than_the_certificates_is_refused() {
+fn a_user_other_than_the_common_name_is_refused() {
     for user in ["", "g2", "G1", "g1 "] {
         let request = AuthzRequest { user: user.to_owned(), ..SIGNER.request(|_| {}) };
         assert_eq!(refusal(&request), Refusal::UserMismatch);
@@ -170,7 +170,7 @@ fn another_user_than_the_certificates_is_refused() {
 }
 
 #[test]
-fn anything_but_one_grant_as_the_only_name_is_refused() {
+fn anything_but_one_grant_as_the_only_alternative_name_is_refused() {
     let name = |text: &str| SanType::DnsName(text.try_into().expect("ascii"));
     let id = container();
     for names in [
@@ -204,7 +204,7 @@ fn anything_but_one_grant_as_the_only_name_is_refused() {
 }
 
 #[test]
-fn another_hosts_grant_is_refused() {
+fn a_grant_for_another_host_is_refused() {
     for host in ["compute2", "compute1.example", "compute", "compute11"] {
         let other = uri(&grant().replace(HOST, host));
         assert_eq!(changed(|params| params.subject_alt_names = vec![other]), Refusal::HostMismatch);
@@ -212,7 +212,7 @@ fn another_hosts_grant_is_refused() {
 }
 
 #[test]
-fn a_grant_is_dialled_with_in_its_time_and_its_session_may_last() {
+fn a_grant_must_be_valid_at_the_dial_but_not_at_the_end_of_the_session() {
     let request = SIGNER.request(|_| {});
     let until = |now| POLICY.decide(&request, Phase::Request, now);
     for good in [NOW - 60, NOW, NOW + 120] {
@@ -227,7 +227,7 @@ fn a_grant_is_dialled_with_in_its_time_and_its_session_may_last() {
 }
 
 #[test]
-fn a_grant_that_is_good_for_longer_than_any_that_zun_signs_is_refused() {
+fn a_grant_that_is_valid_for_longer_than_zun_signs_is_refused() {
     for (from, until) in
         [(NOW - 60, NOW + 121), (NOW - 61, NOW + 120), (0, NOW - 1), (NOW, 4_000_000_000)]
     {
@@ -239,7 +239,7 @@ fn a_grant_that_is_good_for_longer_than_any_that_zun_signs_is_refused() {
 }
 
 #[test]
-fn a_request_that_says_what_its_body_is_is_refused_unless_it_starts_an_exec_by_json() {
+fn a_request_with_a_content_type_is_refused_unless_it_starts_an_exec_with_json() {
     let exec = format!("zun://{HOST}/exec/{}", container());
     let executing = SIGNER.request(|params| params.subject_alt_names = vec![uri(&exec)]);
     let line = |method: &str, tail: &str| AuthzRequest {
@@ -263,7 +263,7 @@ fn a_request_that_says_what_its_body_is_is_refused_unless_it_starts_an_exec_by_j
                 }
                 Decision::Local => panic!("local"),
             }
-            // What was let through has its answer.
+            // The response of an allowed request is allowed too.
             let answered = POLICY.decide(&request, Phase::Answer, NOW);
             assert!(matches!(answered, Decision::Granted(_)));
         }
@@ -271,7 +271,7 @@ fn a_request_that_says_what_its_body_is_is_refused_unless_it_starts_an_exec_by_j
 }
 
 #[test]
-fn every_call_that_is_not_the_grants_own_is_refused() {
+fn every_call_that_the_grant_does_not_permit_is_refused() {
     let good = SIGNER.request(|_| {});
     let id = container();
     for (method, target) in [
@@ -300,7 +300,7 @@ fn every_call_that_is_not_the_grants_own_is_refused() {
 }
 
 #[test]
-fn an_attach_and_a_wait_are_parts_of_a_console() {
+fn attach_and_wait_are_console_calls() {
     let request = SIGNER.request(|_| {});
     let Decision::Granted(granted) = decide(&request) else { panic!("granted") };
     let console = |call| {
@@ -344,7 +344,7 @@ fn noise() -> impl Strategy<Value = AuthzRequest> {
 
 proptest! {
     #[test]
-    fn noise_is_allowed_only_where_nothing_speaks_of_tls(request in noise()) {
+    fn random_input_is_allowed_only_if_no_field_mentions_tls(request in noise()) {
         let nothing_of_tls = request.user.is_empty()
             && request.auth_method.is_empty()
             && request.certificates.leaf.is_none();
@@ -356,7 +356,7 @@ proptest! {
     }
 
     #[test]
-    fn bytes_in_pem_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+    fn random_bytes_in_pem_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         let text = String::from_utf8_lossy(&bytes);
         prop_assert!(matches!(decide(&request(&text)), Decision::Refused(..)));
         let body = STANDARD.encode(&bytes);
@@ -367,7 +367,7 @@ proptest! {
     #[test]
     fn a_certificate_with_any_signed_byte_changed_is_refused(at in 0_usize..4096, bit in 0_u8..8) {
         let mut der = SIGNER.leaf(|_| {}).der;
-        // The signed part follows the outer sequence's tag and length; behind it is only the signature.
+        // The signed part follows the tag and length of the outer sequence. Only the signature comes after it.
         let signed = parse_x509_certificate(&der).expect("one").1.tbs_certificate.as_ref().len();
         der[ENVELOPE + at % signed] ^= 1 << bit;
         let body = STANDARD.encode(&der);
@@ -376,14 +376,14 @@ proptest! {
     }
 
     #[test]
-    fn any_other_name_grants_nothing(text in "[ -~]{0,120}") {
+    fn a_random_alternative_name_grants_nothing(text in "[ -~]{0,120}") {
         let names = vec![uri(&text)];
         let request = SIGNER.request(|params| params.subject_alt_names = names);
         prop_assert!(matches!(decide(&request), Decision::Refused(..)));
     }
 
     #[test]
-    fn any_other_target_is_refused(tail in "[ -~]{0,60}") {
+    fn a_random_target_is_refused(tail in "[ -~]{0,60}") {
         let target = format!("/v1.41/containers/{}{tail}", container());
         let request = AuthzRequest { uri: target, ..SIGNER.request(|_| {}) };
         prop_assume!(!request.uri.contains("/resize?h=") && request.uri != wait_uri());
@@ -391,7 +391,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_the_request_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn random_bytes_never_panic_the_request_parser(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         if let Ok(request) = serde_json::from_slice::<AuthzRequest>(&bytes) {
             prop_assert!(!matches!(decide(&request), Decision::Granted(_)));
         }

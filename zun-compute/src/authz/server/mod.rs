@@ -1,5 +1,5 @@
-//! Docker's plugin protocol: HTTP/1.1 on a unix socket, spoken by the engine alone. Connections, sizes and
-//! times are bounded; whatever is asked is answered with a refusal where it cannot be understood.
+//! Serves Docker's plugin protocol: HTTP/1.1 on a unix socket to which only dockerd connects. Connections, sizes and
+//! times are limited. A request that cannot be parsed is refused.
 
 use std::convert::Infallible;
 use std::io;
@@ -23,22 +23,22 @@ use super::decision::Phase;
 use super::plugin::Plugin;
 use super::truncate::JsonTruncator;
 
-/// Connections at once; the engine keeps two. More wait to be accepted.
+/// The most connections at a time. dockerd keeps two; more connections wait in the backlog.
 const CONNECTIONS: usize = 32;
-/// How long the head of a request may take, or a connection stand idle.
+/// How long the head of a request may take, and how long a connection may be idle.
 const HEAD: Duration = Duration::from_mins(1);
 /// How long a body may take.
 const BODY: Duration = Duration::from_secs(10);
-/// The largest body that is read, long strings and all.
+/// The largest body that is read, in bytes, before truncation.
 const MAX_BODY: usize = 256 << 20;
-/// The most that is kept of it.
+/// The most bytes of a body that are kept after truncation.
 const MAX_KEPT: usize = 256 << 10;
-/// The largest head, in bytes (the least that hyper takes).
+/// The largest request head, in bytes (hyper accepts no lower limit).
 const MAX_HEAD: usize = 8 << 10;
-/// A pause after a failed accept, so that a lack of descriptors does not spin.
+/// The pause after a failed accept, so that a lack of file descriptors does not cause a busy loop.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Where the counts are asked for.
+/// The path of the counts, for `zun-authz --stats`.
 pub(super) const STATS: &str = "/ZunAuthz.Stats";
 const PLUGIN_JSON: HeaderValue =
     HeaderValue::from_static("application/vnd.docker.plugins.v1.1+json");
@@ -47,7 +47,7 @@ const ALLOWED: &str = r#"{"Allow":true}"#;
 const REFUSED: &str = r#"{"Allow":false,"Msg":"not granted"}"#;
 const UNKNOWN: &str = r#"{"Err":"unknown plugin call"}"#;
 
-/// Serves until the tasks are cancelled. The plugin's own connections take their turn among the engine's.
+/// Serves until the tasks are cancelled. `own` brings the plugin's own test connections.
 pub(super) async fn serve(
     listener: &UnixListener,
     mut own: Receiver<UnixStream>,
@@ -92,7 +92,7 @@ async fn connection(
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service);
     let mut serving = std::pin::pin!(serving);
-    // A peer that speaks no HTTP or is gone: nothing is lost and nobody is there to be told.
+    // An error means that the peer is gone or does not speak HTTP, and there is nobody to report it to.
     tokio::select! {
         ended = serving.as_mut() => drop(ended),
         () = tasks.cancelled() => {
@@ -126,7 +126,7 @@ fn reply(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     response
 }
 
-/// The request without its long strings, or `None` where it is broken off or too large.
+/// Reads the request with its long strings truncated. `None` if it is incomplete or too large.
 async fn read(mut body: Incoming) -> Option<Vec<u8>> {
     let (mut truncator, mut kept, mut seen) = (JsonTruncator::default(), Vec::new(), 0_usize);
     while let Some(frame) = body.frame().await {

@@ -1,4 +1,4 @@
-//! The plugin over its socket, spoken to in bytes.
+//! Tests of the plugin through its socket, with raw bytes.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -80,7 +80,7 @@ fn local() -> Value {
 }
 
 #[tokio::test]
-async fn the_engine_learns_what_the_plugin_is_for() {
+async fn activation_declares_an_authorization_plugin() {
     let served = TestServer::start();
     let answer = served.ask(&post("/Plugin.Activate", "")).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
@@ -89,7 +89,7 @@ async fn the_engine_learns_what_the_plugin_is_for() {
 }
 
 #[tokio::test]
-async fn it_tells_what_it_has_decided() {
+async fn the_counts_can_be_read_through_the_socket() {
     let served = TestServer::start();
     served.is_alive().await;
     served.ask(&post("/AuthZPlugin.AuthZReq", "nonsense")).await;
@@ -114,7 +114,7 @@ async fn one_connection_carries_many_requests() {
 }
 
 #[tokio::test]
-async fn an_answer_of_many_megabytes_sent_along_is_no_reason_to_refuse() {
+async fn a_response_body_of_many_megabytes_is_not_refused() {
     let served = TestServer::start();
     let mut request = local();
     request["ResponseBody"] = json!("QUJD".repeat(5 << 20));
@@ -124,7 +124,7 @@ async fn an_answer_of_many_megabytes_sent_along_is_no_reason_to_refuse() {
 }
 
 #[tokio::test]
-async fn garbage_is_refused_and_the_next_one_served() {
+async fn garbage_is_refused_and_the_next_request_is_served() {
     let served = TestServer::start();
     for body in ["", "x", "{", "[]", "null", "{}", "\"\"", "[[[[", r#"{"RequestMethod":7}"#] {
         for path in ["/AuthZPlugin.AuthZReq", "/AuthZPlugin.AuthZRes"] {
@@ -145,7 +145,7 @@ async fn garbage_is_refused_and_the_next_one_served() {
 }
 
 #[tokio::test]
-async fn too_much_to_keep_is_refused() {
+async fn a_request_that_stays_too_large_after_truncation_is_refused() {
     let served = TestServer::start();
     let many =
         json!({ "RequestMethod": "GET", "RequestUri": "/", "X": vec!["x".repeat(100); 20_000] });
@@ -155,7 +155,7 @@ async fn too_much_to_keep_is_refused() {
 }
 
 #[tokio::test]
-async fn other_calls_and_methods_are_unknown() {
+async fn unknown_paths_and_methods_are_answered_with_404() {
     let served = TestServer::start();
     for path in ["/", "/Plugin.Deactivate", "/AuthZPlugin.AuthZReq/", "/VolumeDriver.Create"] {
         assert!(served.ask(&post(path, "{}")).await.starts_with("HTTP/1.1 404"), "{path}");
@@ -165,7 +165,7 @@ async fn other_calls_and_methods_are_unknown() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_broken_off_is_not_allowed() {
+async fn an_incomplete_body_is_not_allowed() {
     let served = TestServer::start();
     let whole = post("/AuthZPlugin.AuthZReq", &local().to_string());
     let answer = served.ask(&whole[..whole.len() - 1]).await;
@@ -173,7 +173,7 @@ async fn a_body_that_is_broken_off_is_not_allowed() {
 }
 
 #[tokio::test]
-async fn slow_and_silent_peers_do_not_keep_others_from_their_answers() {
+async fn slow_and_silent_peers_do_not_block_other_requests() {
     let served = TestServer::start();
     let mut slow = Vec::new();
     for part in
@@ -190,7 +190,7 @@ async fn slow_and_silent_peers_do_not_keep_others_from_their_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_never_comes_is_refused_in_time() {
+async fn a_body_that_never_arrives_is_refused_after_the_time_limit() {
     let served = TestServer::start();
     let mut stream = served.dial().await;
     let head = b"POST /AuthZPlugin.AuthZReq HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{";
@@ -199,7 +199,7 @@ async fn a_body_that_never_comes_is_refused_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_connection_is_closed_at_last() {
+async fn an_idle_connection_is_closed_after_the_time_limit() {
     let served = TestServer::start();
     let mut stream = served.dial().await;
     let mut answer = Vec::new();
@@ -208,7 +208,7 @@ async fn an_idle_connection_is_closed_at_last() {
 }
 
 #[tokio::test]
-async fn shutdown_ends_idle_connections() {
+async fn shutdown_closes_idle_connections() {
     let served = TestServer::start();
     let mut idle = served.dial().await;
     idle.write_all(&post("/Plugin.Activate", "")).await.expect("sent");

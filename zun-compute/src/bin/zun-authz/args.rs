@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line of zun-authz.
 
 use std::path::PathBuf;
 
@@ -7,44 +7,46 @@ use zun_common::grant::ApiVersion;
 use zun_common::id::HostName;
 use zun_compute::authz::Options;
 
-/// Where the engine looks for its plugin.
+/// Where Docker looks for the plugin.
 const SOCKET: &str = "/run/docker/plugins/zun-authz.sock";
 
-/// Docker authorization plugin of a Zun compute host: local requests are let through, those over TLS only as
-/// far as the grant in their client certificate goes.
+/// Docker authorization plugin for a Zun compute host
+///
+/// Allows every request over Docker's unix socket. Allows a request over TLS only if the grant in the client
+/// certificate permits it.
 #[derive(Debug, Parser)]
 #[command(name = "zun-authz", version)]
 pub(crate) struct Args {
-    /// The unix socket to make and listen on; not needed where systemd hands one over
+    /// Unix socket to create and listen on; not needed if systemd passes one
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
-    /// The authority (or authorities, while one follows another) whose grants are honoured, PEM; read anew
-    /// when the file changes
+    /// PEM file with the CA certificates whose grants are accepted (two or more during a rotation); read again when it
+    /// changes
     #[arg(long, value_name = "FILE", required_unless_present = "stats")]
     ca: Option<PathBuf>,
-    /// This host's name: grants for another one are refused
+    /// Name of this host; grants for another host are refused
     #[arg(long, value_name = "NAME", required_unless_present = "stats")]
     host: Option<HostName>,
-    /// The one version of Docker's API that grants are good for
+    /// Only version of Docker's API that grants permit
     #[arg(long, value_name = "VERSION", default_value = "1.41")]
     api_version: ApiVersion,
-    /// The agent's datagram socket, to be told when a console begins and ends
+    /// Datagram socket of the agent, notified when a console session begins or ends
     #[arg(long, value_name = "PATH")]
     notify: Option<PathBuf>,
     /// Log local requests too
     #[arg(long)]
     log_local: bool,
-    /// Only ask the running zun-authz (on --socket, or where Docker looks for it) what it has decided so
-    /// far, and print its counts as JSON
+    /// Print the decision counts of the running zun-authz as JSON and exit (asks on --socket, by default where Docker
+    /// looks for the plugin)
     #[arg(long, conflicts_with_all = ["ca", "host", "notify", "log_local"])]
     stats: bool,
 }
 
-/// What is to be done.
+/// What to do.
 pub(crate) enum Task {
-    /// Decide.
+    /// Serve Docker's requests.
     Run(Options),
-    /// Ask the one that listens on this socket for its counts.
+    /// Print the counts of the plugin that listens on this socket.
     Stats(PathBuf),
 }
 
@@ -69,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn it_decides_or_is_asked_and_never_both() {
+    fn the_program_either_serves_or_prints_counts() {
         assert!(matches!(task(&["--ca", "ca.pem", "--host", "h"]), Some(Task::Run(_))));
         let asked = |words, socket: &str| matches!(task(words), Some(Task::Stats(path)) if path.as_os_str() == socket);
         assert!(asked(&["--stats"], SOCKET));

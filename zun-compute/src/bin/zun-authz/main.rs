@@ -1,4 +1,4 @@
-//! `zun-authz`: Docker's authorization plugin of a compute host. What it does is in `zun_compute::authz`.
+//! `zun-authz`: Docker's authorization plugin on a compute host. See `zun_compute::authz`.
 
 mod args;
 
