@@ -1,7 +1,7 @@
-//! The agent as a whole: what it begins, and in which order it ends.
+//! Starts the agent's tasks, and stops them in order.
 //!
 //! ```text
-//!  stop: take no more ──> drain accepted work ──> tell the last reports ──> say that the host leaves
+//!  stop: accept no more ──> drain accepted commands ──> send the last reports ──> announce that the host leaves
 //! ```
 
 use std::io;
@@ -29,14 +29,14 @@ use crate::{rpc, watch};
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 const TASK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why an agent did not start.
+/// Why the agent did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The host has no name.
+    /// The host has no valid name.
     #[error(transparent)]
     Settings(#[from] LoadError),
-    /// Its queues cannot be served.
-    #[error("cannot serve {route}")]
+    /// A queue cannot be consumed.
+    #[error("cannot consume the queue of {route}")]
     Bus {
         /// The queue.
         route: Route,
@@ -44,7 +44,7 @@ pub enum StartError {
         #[source]
         cause: RequestError,
     },
-    /// The socket that consoles are told on cannot be bound.
+    /// The socket for zun-authz's notes cannot be bound.
     #[error("cannot bind the notify socket {path}")]
     Notify {
         /// The socket.
@@ -55,25 +55,25 @@ pub enum StartError {
     },
 }
 
-/// A running agent. Dropping it without [`Agent::stop`] ends it without draining.
+/// A running agent. Dropping it without [`Agent::stop`] stops it without draining accepted commands.
 pub struct Agent {
     host: Arc<Host>,
     bus: Bus,
     workers: Workers,
-    /// Takes messages; ends first.
+    /// Serve the bus; these tasks end first.
     serving: Tasks,
-    /// Asks zun-api and orders what is missing; ends first too.
+    /// Reconcile with zun-api; these tasks end first too.
     reconciling: Tasks,
-    /// Sees what happens.
+    /// Watch Docker, the console endpoint and session notes.
     watching: Tasks,
-    /// Tells; ends last.
+    /// Send reports and heartbeats; these tasks end last.
     reporting: Tasks,
 }
 
 impl Agent {
-    /// Starts to serve, to follow the engine and to tell. It does not wait for the engine or zun-api.
-    /// The agent also stops taking messages when shutdown of `tasks` begins, but only [`Agent::stop`]
-    /// drains.
+    /// Starts all tasks, without waiting for Docker or zun-api.
+    ///
+    /// The agent also stops serving the bus when `tasks` is cancelled, but only [`Agent::stop`] drains accepted commands.
     pub async fn start(
         settings: Settings,
         bus: Bus,
@@ -109,7 +109,7 @@ impl Agent {
         agent.serve().await?;
         let (host, bus, reporting) = (Arc::clone(&agent.host), agent.bus.clone(), &agent.reporting);
         reporting.spawn(report::beat(host, bus, reporting.clone()));
-        tracing::info!(host.name = %agent.host.name, "the agent of host {} serves", agent.host.name);
+        tracing::info!(host.name = %agent.host.name, "the agent of host {} is serving", agent.host.name);
         Ok(agent)
     }
 
@@ -118,18 +118,19 @@ impl Agent {
         &self.host.name
     }
 
-    /// The console listener came up or went; the next heartbeat, at once, says so.
+    /// Sets the console status. A heartbeat reports the change at once.
     pub fn set_console(&self, status: ConsoleStatus) {
         let _changed = self.host.console.set(status);
     }
 
-    /// What each heartbeat finds.
+    /// Subscribes to the health that each heartbeat finds.
     pub fn health(&self) -> Receiver<AgentHealth> {
         self.host.health.subscribe()
     }
 
-    /// Takes no more, drains what was accepted, tells the last reports, and says that the host leaves.
-    /// Says whether all accepted work was done; what was not is delivered again.
+    /// Stops serving, drains accepted commands, sends the last reports, and announces that the host leaves.
+    ///
+    /// Returns whether all accepted commands were done. The bus delivers the others again.
     pub async fn stop(self) -> bool {
         let deadline = Instant::now() + Duration::from_secs(self.host.limits.drain_timeout);
         self.serving.cancel();
@@ -138,10 +139,10 @@ impl Agent {
         let served = self.serving.finish(left()).await;
         let drained = self.workers.drain(left()).await && served;
         if !drained {
-            tracing::warn!(host.name = %self.host.name, "not all accepted work was done in time");
+            tracing::warn!(host.name = %self.host.name, "some accepted commands were not done before the drain timeout; the bus will deliver them again");
         }
         if !self.host.reports.flushed(FLUSH_TIMEOUT).await {
-            tracing::warn!(host.name = %self.host.name, "not all reports were told in time");
+            tracing::warn!(host.name = %self.host.name, "some reports were not sent before the time limit");
         }
         self.watching.finish(TASK_TIMEOUT).await;
         self.reporting.finish(TASK_TIMEOUT).await;
@@ -198,8 +199,8 @@ fn host(
     let Settings { host: _, bus: _, docker: _, heartbeat, labels, console: _, workers, log: _ } =
         settings;
     let why = match endpoint {
-        Ok(_) => "its endpoint has not been looked at yet".to_owned(),
-        Err(key) => format!("the setting `{key}` of zun-compute is missing there"),
+        Ok(_) => "the console endpoint has not been checked yet".to_owned(),
+        Err(key) => format!("the zun-compute setting `{key}` is missing on the host"),
     };
     Host {
         reports: Arc::new(Reports::new(name.clone())),
@@ -215,7 +216,7 @@ fn host(
     }
 }
 
-/// Counts consoles until shutdown.
+/// Counts console sessions until shutdown.
 async fn count(mut notes: NoteSocket, reports: Arc<Reports>, tasks: Tasks) {
     loop {
         let note = tokio::select! {
@@ -225,7 +226,7 @@ async fn count(mut notes: NoteSocket, reports: Arc<Reports>, tasks: Tasks) {
         match note {
             Ok(note) => reports.note(note),
             Err(error) => {
-                tracing::error!(error = %chain(&error), "the notify socket failed: consoles are counted no more");
+                tracing::error!(error = %chain(&error), "the notify socket failed; console sessions are no longer counted");
                 return;
             }
         }

@@ -1,7 +1,7 @@
-//! How many consoles are open: told by `zun-authz` as datagrams on a local socket, counted here.
+//! Counts open consoles from the notes that `zun-authz` sends as datagrams to a local socket.
 //!
-//! Best effort on purpose: counts begin at 0 after a restart of the agent or of the engine, a note that
-//! is lost is lost, and an end without a beginning counts for nothing.
+//! The count is best effort. It starts at 0 after a restart of the agent or of Docker, lost notes are not sent again, and
+//! an end without a begin is ignored.
 
 use std::collections::HashMap;
 use std::fs::Permissions;
@@ -16,13 +16,13 @@ use zun_common::id::EngineId;
 const MAX_NOTE: usize = 4096;
 const MAX_CONTAINERS: usize = 65_536;
 
-/// The open consoles of each container.
+/// Counts the open consoles of each container.
 #[derive(Debug, Default)]
 pub(crate) struct ConsoleCounter {
     open: HashMap<EngineId, OpenConsoles>,
 }
 
-/// What is open of one container, by grant.
+/// The open sessions of one container, by grant.
 #[derive(Debug, Default)]
 struct OpenConsoles {
     writers: Sessions,
@@ -53,8 +53,10 @@ impl Sessions {
 }
 
 impl OpenConsoles {
-    /// Every console has a wait open. An engine that has nothing for one who only watches does not notice that he
-    /// has gone, but it notices that his wait has: so many watch as there are waits that are not of those who type.
+    /// Counts writers by their stream, and read-only viewers by their wait request.
+    ///
+    /// Docker does not notice that a viewer has disconnected while there is no output for it, but it does notice the end of
+    /// the viewer's wait. Every console has a wait open, so the waits that do not belong to writers belong to viewers.
     fn count(&self) -> u32 {
         let writers = self.writers.count();
         let others = self.waits.count().saturating_sub(writers);
@@ -67,7 +69,7 @@ impl OpenConsoles {
 }
 
 impl ConsoleCounter {
-    /// One began or ended. Says whether the count changed.
+    /// Counts a session that began or ended. Returns whether the container's count changed.
     pub(crate) fn note(&mut self, note: SessionEvent) -> bool {
         let SessionEvent { kind, watches, grant, container } = note;
         let begins = matches!(kind, SessionEventKind::Begin | SessionEventKind::WaitBegin);
@@ -98,28 +100,28 @@ impl ConsoleCounter {
         self.open.get(container).map_or(0, OpenConsoles::count)
     }
 
-    /// Its process ended, and its consoles with it.
+    /// Forgets a container's consoles after its process has exited.
     pub(crate) fn ended(&mut self, container: &EngineId) {
         self.open.remove(container);
     }
 
-    /// The engine went, and all consoles with it. Says whose.
+    /// Forgets all consoles after Docker has stopped. Returns the containers that had some.
     pub(crate) fn clear(&mut self) -> Vec<EngineId> {
         std::mem::take(&mut self.open).into_keys().collect()
     }
 }
 
-/// The socket that notes come in on. The file goes when it is dropped.
+/// The socket that receives notes. Dropping it removes the file.
 #[derive(Debug)]
 pub(crate) struct NoteSocket {
     socket: UnixDatagram,
     path: PathBuf,
-    /// The last datagram was malformed; more of them are not logged.
+    /// Whether the last datagram was malformed and logged. Only the first of several in a row is logged.
     warned: bool,
 }
 
 impl NoteSocket {
-    /// Binds the socket, in the place of one that a killed agent left.
+    /// Binds the socket, and replaces the file that a killed agent left.
     pub(crate) fn bind(path: &Path) -> io::Result<Self> {
         match std::fs::remove_file(path) {
             Ok(()) => {}
@@ -131,7 +133,7 @@ impl NoteSocket {
         Ok(Self { socket, path: path.to_owned(), warned: false })
     }
 
-    /// The next one. What is no note is passed over, with one log line for a row of them.
+    /// Receives the next note. Malformed datagrams are skipped.
     pub(crate) async fn next(&mut self) -> io::Result<SessionEvent> {
         let mut buffer = [0; MAX_NOTE];
         loop {
@@ -143,7 +145,7 @@ impl NoteSocket {
                 }
                 Err(error) if !self.warned => {
                     self.warned = true;
-                    tracing::warn!(%error, "passed over a datagram that is no session note");
+                    tracing::warn!(%error, "skipped a datagram on the notify socket that is not a session note");
                 }
                 Err(_one_more_of_a_row) => {}
             }
@@ -154,7 +156,7 @@ impl NoteSocket {
 impl Drop for NoteSocket {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_file(&self.path) {
-            tracing::debug!(%error, "the notify socket was gone already");
+            tracing::debug!(%error, "cannot remove the notify socket");
         }
     }
 }
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn consoles_are_counted_and_never_below_none() {
+    fn consoles_are_counted_and_the_count_is_never_negative() {
         let mut consoles = ConsoleCounter::default();
         assert!(!consoles.note(note(SessionEventKind::End, "a")));
         assert!(consoles.note(note(SessionEventKind::Begin, "a")));
@@ -189,11 +191,11 @@ mod tests {
         }
         assert!(!consoles.note(note(SessionEventKind::End, "a")));
         assert_eq!(consoles.count(&engine()), 0);
-        assert!(consoles.open.is_empty(), "nothing is kept of containers without consoles");
+        assert!(consoles.open.is_empty(), "containers without consoles must be forgotten");
     }
 
     #[test]
-    fn a_late_end_of_an_earlier_run_leaves_the_new_console_counted() {
+    fn a_late_end_of_an_earlier_run_does_not_count_against_the_new_console() {
         let mut consoles = ConsoleCounter::default();
         consoles.note(note(SessionEventKind::Begin, "old"));
         consoles.ended(&engine());
@@ -203,19 +205,19 @@ mod tests {
     }
 
     #[test]
-    fn who_only_watches_is_counted_for_as_long_as_his_wait_is_open() {
+    fn a_viewer_counts_as_long_as_its_wait_is_open() {
         let mut consoles = ConsoleCounter::default();
         let noted = [
             (note(SessionEventKind::Begin, "types"), 1),
             (note(SessionEventKind::WaitBegin, "types"), 1),
             (watch(SessionEventKind::Begin, "watches"), 1),
             (note(SessionEventKind::WaitBegin, "watches"), 2),
-            // A wait that was cut is dialled again with a renewed grant.
+            // A wait whose link is lost is dialled again with a renewed grant.
             (note(SessionEventKind::WaitEnd, "watches"), 1),
             (note(SessionEventKind::WaitBegin, "renewed"), 2),
             (note(SessionEventKind::End, "types"), 1),
             (note(SessionEventKind::WaitEnd, "types"), 1),
-            // He has gone; the engine says so of his wait alone.
+            // The viewer has disconnected: Docker ends only its wait.
             (note(SessionEventKind::WaitEnd, "renewed"), 0),
         ];
         for (note, count) in noted {
@@ -229,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn malformed_datagrams_are_passed_over() {
+    async fn malformed_datagrams_are_skipped() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("notify.sock");
         drop(NoteSocket::bind(&path).expect("bound"));

@@ -1,9 +1,9 @@
-//! How long to wait before another try: doubling, bounded, and jittered so that hosts do not try at once.
+//! Exponential backoff with an upper bound. Jitter keeps the hosts from retrying at the same time.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-/// The waits of one row of tries.
+/// The waits between retries.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     first: Duration,
@@ -16,12 +16,12 @@ impl Backoff {
         Self { first, longest, next: first }
     }
 
-    /// A try went well: begin anew.
+    /// Starts again with the first wait, after a success.
     pub(crate) const fn reset(&mut self) {
         self.next = self.first;
     }
 
-    /// The next wait: between half and all of the bound, which doubles each time.
+    /// Returns the next wait: between half and all of the bound, which doubles each time.
     pub(crate) fn step(&mut self) -> Duration {
         let bound = self.next;
         self.next = (bound * 2).min(self.longest);
@@ -29,7 +29,7 @@ impl Backoff {
         bound * (50 + percent) / 100
     }
 
-    /// Waits that long.
+    /// Sleeps for the next wait.
     pub(crate) async fn wait(&mut self) {
         tokio::time::sleep(self.step()).await;
     }
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_the_longest_and_begin_anew_after_a_reset() {
+    fn waits_double_up_to_the_longest_and_restart_after_a_reset() {
         let (first, longest) = (Duration::from_millis(100), Duration::from_millis(300));
         let mut backoff = Backoff::new(first, longest);
         for bound in [100, 200, 300, 300] {

@@ -1,7 +1,7 @@
-//! What each heartbeat finds out about the agent itself, and the service manager that is told of it.
+//! The agent's health, as each heartbeat finds it, and its report to the service manager.
 //!
-//! A heartbeat asks the engine and tells the bus, each with a deadline. So an agent whose beats end is one
-//! that works, also while the engine or the bus is away; one whose beats no longer end hangs.
+//! A heartbeat asks Docker and sends to the bus, each with a deadline. So heartbeats go on while Docker or the bus is
+//! down. If they stop, the agent hangs, and the watchdog restarts it.
 
 use std::time::Duration;
 
@@ -12,21 +12,20 @@ use zun_common::shutdown::Tasks;
 /// What the last heartbeat found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AgentHealth {
-    /// How many there were.
+    /// The number of heartbeats so far.
     pub beats: u64,
-    /// The engine answered.
+    /// Whether Docker answered.
     pub engine: bool,
-    /// The bus is connected, and brings this host's messages.
+    /// Whether the bus is connected and delivers this host's messages.
     pub bus: bool,
-    /// Why consoles cannot be dialled, where they cannot.
+    /// Why consoles are not available; `None` if they are.
     pub no_console: Option<String>,
 }
 
 impl AgentHealth {
     fn summary(&self) -> Health {
         let Self { beats, engine, bus, no_console } = self;
-        let mut words =
-            vec![if *engine { "the engine answers" } else { "the engine does not answer" }];
+        let mut words = vec![if *engine { "Docker answers" } else { "Docker does not answer" }];
         words.push(if *bus { "the bus is connected" } else { "the bus is not connected" });
         if let Some(why) = no_console {
             words.push(why);
@@ -35,7 +34,7 @@ impl AgentHealth {
     }
 }
 
-/// Tells the service manager of each heartbeat, which come `every` so often, until shutdown.
+/// Reports each heartbeat to the service manager, until shutdown. `every` is the heartbeat interval.
 pub async fn report_to(
     mut changes: watch::Receiver<AgentHealth>,
     every: Duration,
@@ -45,12 +44,12 @@ pub async fn report_to(
     if every > manager.period() {
         let (every, third) = (every.as_secs(), manager.period().as_secs());
         tracing::warn!(
-            "heartbeat.interval is {every} s; heartbeats feed the watchdog, so it must be at most {third} s, a third \
-             of WatchdogSec"
+            "heartbeat.interval is {every} s, but heartbeats feed the watchdog: set it to at most {third} s, a third of \
+            WatchdogSec"
         );
     }
     if changes.borrow().beats > 0 {
-        // The first one may have come before anybody listened.
+        // The first heartbeat may have come before this task subscribed.
         changes.mark_changed();
     }
     loop {
@@ -68,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_agent_is_ready_when_engine_and_bus_are_there_and_lives_without_them() {
+    fn an_agent_is_ready_with_docker_and_bus_and_alive_without_them() {
         let health =
             |engine, bus| AgentHealth { beats: 1, engine, bus, no_console: None }.summary();
         assert!(health(true, true).ready);
@@ -80,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_is_told_why_consoles_cannot_be_dialled() {
+    fn the_status_says_why_consoles_are_not_available() {
         let state =
             AgentHealth { no_console: Some("no listener".to_owned()), ..AgentHealth::default() };
         assert!(state.summary().status.ends_with("; no listener"));

@@ -1,4 +1,4 @@
-//! What all rooms of the agent share: the engine, the reports, and what is set.
+//! The state that all parts of the agent share: the driver, the reports and the settings.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -14,10 +14,10 @@ use crate::health::AgentHealth;
 use crate::report::{Heed, Reports, Sight};
 use crate::settings::{HeartbeatSettings, WorkerSettings};
 
-/// How long a look at one container may take. One whose console is stalled can hang in the engine.
+/// The time limit to inspect one container. Docker can hang on a container whose console is stalled.
 const INSPECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The host, as the rooms of the agent see it.
+/// The host, as the parts of the agent see it.
 pub(crate) struct Host {
     pub(crate) name: HostName,
     pub(crate) driver: Arc<dyn ContainerDriver>,
@@ -26,24 +26,24 @@ pub(crate) struct Host {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) heartbeat: HeartbeatSettings,
     pub(crate) limits: WorkerSettings,
-    /// The engine answers again.
+    /// Notified when Docker answers again.
     pub(crate) engine_back: Notify,
-    /// zun-api must be asked what should be here.
+    /// Notified when the agent must reconcile with zun-api.
     pub(crate) reconcile_needed: Notify,
-    /// What the last heartbeat found.
+    /// The health that the last heartbeat found.
     pub(crate) health: watch::Sender<AgentHealth>,
 }
 
 impl Host {
-    /// Asks the engine, with a deadline, without telling anybody.
+    /// Inspects a container, with a deadline, without reporting it.
     pub(crate) async fn inspect(
         &self,
         container: ContainerId,
     ) -> Result<ContainerInfo, DriverError> {
-        within(INSPECT_TIMEOUT, "look at the container", self.driver.inspect(container)).await
+        within(INSPECT_TIMEOUT, "inspect the container", self.driver.inspect(container)).await
     }
 
-    /// Looks at a container and tells what was seen.
+    /// Inspects a container and reports the result. `None` if Docker has no such container.
     pub(crate) async fn inspect_and_report(
         &self,
         container: ContainerId,
@@ -57,13 +57,13 @@ impl Host {
         Ok(seen)
     }
 
-    /// zun-api is asked whether it should be there.
+    /// Marks the host for reconciliation: zun-api knows whether the missing container should exist.
     pub(crate) fn mark_for_reconcile(&self, container: ContainerId) {
-        tracing::info!(container.id = %container, "container {container} is not in the engine");
+        tracing::info!(container.id = %container, "Docker has no container {container}; asking zun-api whether it should exist");
         self.reconcile_needed.notify_one();
     }
 
-    /// The time that the engine has for a change, beyond a grace.
+    /// The time limit for a change in Docker, without the grace period.
     pub(crate) const fn engine_timeout(&self) -> Duration {
         Duration::from_secs(self.limits.engine_timeout)
     }
@@ -78,7 +78,7 @@ impl Sight {
     }
 }
 
-/// That the engine has no such container is an answer, not an error.
+/// Converts the answer: a missing container is an observation and not an error.
 pub(crate) fn sight(answer: Result<ContainerInfo, DriverError>) -> Result<Sight, DriverError> {
     match answer {
         Ok(seen) => Ok(Sight::Seen(Box::new(seen))),
@@ -87,7 +87,7 @@ pub(crate) fn sight(answer: Result<ContainerInfo, DriverError>) -> Result<Sight,
     }
 }
 
-/// Gives a call to the engine a deadline.
+/// Runs a call to Docker with a deadline.
 pub(crate) async fn within<T>(
     limit: Duration,
     doing: &'static str,
@@ -96,7 +96,7 @@ pub(crate) async fn within<T>(
     match tokio::time::timeout(limit, call).await {
         Ok(answer) => answer,
         Err(_elapsed) => {
-            let words = format!("the engine did not answer within {} s", limit.as_secs());
+            let words = format!("Docker did not answer within {} s", limit.as_secs());
             Err(DriverError::Engine { doing, words })
         }
     }

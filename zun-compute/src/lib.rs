@@ -1,4 +1,4 @@
-//! The agent of a compute host: it drives the container engine, answers calls and reports what it sees.
+//! The agent of a compute host: it drives Docker, answers calls over the bus and reports the state of containers.
 //!
 //! ```text
 //!  bus ──commands──> rpc ──> worker (one a container) ──> driver ──> engine

@@ -138,7 +138,7 @@ async fn zun_compute_reports_ready_and_watchdog_to_systemd() {
     let bus = rabbit.virtual_host().await;
     let mut service = Managed::start("zun-compute", &agent(bus.url(), &engine()));
     service.sends("READY=1");
-    service.sends("STATUS=the engine answers; the bus is connected");
+    service.sends("STATUS=Docker answers; the bus is connected");
     service.sends("WATCHDOG=1");
     service.sends("WATCHDOG=1");
     service.stop();
@@ -149,7 +149,7 @@ async fn zun_compute_feeds_the_watchdog_while_it_waits_for_its_engine() {
     let rabbit = Rabbit::shared().await;
     let bus = rabbit.virtual_host().await;
     let mut service = Managed::start("zun-compute", &agent(bus.url(), Path::new("/nowhere.sock")));
-    let lines = service.sends("the engine does not answer; the bus is connected");
+    let lines = service.sends("Docker does not answer; the bus is connected");
     assert!(!lines.iter().any(|line| line == "READY=1"), "{lines:?}");
     service.sends("EXTEND_TIMEOUT_USEC");
     service.stop();

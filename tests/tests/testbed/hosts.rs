@@ -17,7 +17,7 @@ fn the_services_run_as_their_own_users_and_report_their_status() {
         eventually("it says that it serves", || {
             let message = host.property(&unit, "StatusText");
             message.starts_with("serves on")
-                || message == "the engine answers; the bus is connected"
+                || message == "Docker answers; the bus is connected"
         });
     }
 }

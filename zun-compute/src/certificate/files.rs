@@ -1,5 +1,5 @@
-//! The files of a certificate. Key and certificate stand in one file, which is replaced at once, and the
-//! certificate's own name is a link to it: an engine that starts after a power cut finds two that fit.
+//! Reads and writes the files of the host's certificate. Key and certificate are in one file that is replaced atomically,
+//! and `cert.pem` is a link to it. So Docker finds a key that matches the certificate even after a power failure.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -8,25 +8,25 @@ use std::path::{Path, PathBuf};
 
 use super::{CertificateError, CertificateFiles, Flaw};
 
-/// For the owner alone.
+/// Readable by the owner only.
 const PRIVATE: u32 = 0o600;
-/// For all: `zun-authz`, another user, reads the authorities.
+/// Readable by everybody: `zun-authz`, which runs as another user, reads the CA file.
 const PUBLIC: u32 = 0o644;
 
-/// What the files hold.
+/// The contents of the files, in PEM.
 pub(super) struct PemTexts {
     pub(super) ca: String,
     pub(super) certificate: String,
     pub(super) key: String,
 }
 
-/// One change of one name in the directory.
+/// One atomic change in the directory.
 enum Step<'a> {
     Replace(&'a Path, String, u32),
     Link(&'a Path, &'a Path),
 }
 
-/// Reads them, in one file or, as older versions wrote them, in two.
+/// Reads the files. Key and certificate may be in one file, or in two as older versions wrote them.
 pub(super) fn read(files: &CertificateFiles) -> Result<PemTexts, Flaw> {
     let open = fs::metadata(&files.key).is_ok_and(|about| about.permissions().mode() & 0o077 != 0);
     texts(files).and_then(|texts| if open { Err(Flaw::KeyReadableByOthers) } else { Ok(texts) })
@@ -37,7 +37,7 @@ fn texts(files: &CertificateFiles) -> Result<PemTexts, Flaw> {
         Ok(text) => Ok(text),
         Err(_missing) => Err(Flaw::Unreadable(what)),
     };
-    let ca = text(&files.ca, "the authority")?;
+    let ca = text(&files.ca, "the CA certificate")?;
     let mut certificate = text(&files.certificate, "the certificate")?;
     certificate.truncate(key_begins(&certificate));
     let mut key = text(&files.key, "the key")?;
@@ -45,7 +45,7 @@ fn texts(files: &CertificateFiles) -> Result<PemTexts, Flaw> {
     Ok(PemTexts { ca, certificate, key })
 }
 
-/// Where the private key begins; the text's end where it has none.
+/// The offset at which the private key begins, or the end of the text if it has none.
 fn key_begins(text: &str) -> usize {
     let mut place = 0;
     for line in text.split_inclusive('\n') {
@@ -57,7 +57,7 @@ fn key_begins(text: &str) -> usize {
     place
 }
 
-/// Writes them all.
+/// Writes all files.
 pub(super) fn write(directory: &Path, texts: &PemTexts) -> Result<(), CertificateError> {
     let unwritable = |cause| CertificateError::Unwritable { path: directory.to_owned(), cause };
     let mut make = fs::DirBuilder::new();
@@ -66,18 +66,18 @@ pub(super) fn write(directory: &Path, texts: &PemTexts) -> Result<(), Certificat
     steps(&files, texts).iter().try_for_each(perform)
 }
 
-/// Writes the list of authorities.
+/// Writes the CA list.
 pub(super) fn write_ca_list(path: &Path, ca: &str) -> Result<(), CertificateError> {
     perform(&Step::Replace(path, ca.to_owned(), PUBLIC))
 }
 
-/// After each of these, key and certificate are two that fit, if they were.
+/// Returns the steps to write all files. If key and certificate match before a step, they match after it too.
 fn steps<'a>(files: &'a CertificateFiles, wanted: &PemTexts) -> Vec<Step<'a>> {
     let CertificateFiles { ca, certificate, key } = files;
     let mut steps = Vec::new();
     let name = key.file_name().map(PathBuf::from);
     if fs::read_link(certificate).ok() != name {
-        // Two files of an older version: they become one as they are.
+        // An older version wrote two files: first join them unchanged.
         if let Ok(former) = texts(files) {
             steps.push(Step::Replace(key, pair(&former), PRIVATE));
         }
@@ -93,7 +93,8 @@ fn pair(texts: &PemTexts) -> String {
     format!("{}\n{key}", certificate.trim_end())
 }
 
-/// Beside its place first, so that a place never holds half a file; and on the disk before the next step.
+/// Performs a step: writes a temporary file and renames it, so that no file is ever incomplete. The step is on disk before
+/// the next one begins.
 fn perform(step: &Step<'_>) -> Result<(), CertificateError> {
     let (Step::Replace(path, ..) | Step::Link(path, _)) = step;
     let beside = beside(path);
@@ -136,7 +137,7 @@ mod tests {
         PemTexts { ca: certificate.clone(), certificate, key: key.serialize_pem() }
     }
 
-    /// As an engine finds them that starts now.
+    /// Whether key and certificate match, as a starting Docker checks.
     fn fit(files: &CertificateFiles) -> bool {
         let texts = read(files).expect("readable");
         let key = KeyPair::from_pem(&texts.key).expect("a key");
@@ -145,7 +146,7 @@ mod tests {
         certificate.public_key().raw == key.subject_public_key_info().as_slice()
     }
 
-    /// A directory as an older version or this one leaves it.
+    /// A directory as an older version or this version writes it.
     fn written(in_two_files: bool, old: &PemTexts) -> tempfile::TempDir {
         let home = tempfile::tempdir().expect("a directory");
         let CertificateFiles { ca, certificate, key } = CertificateFiles::within(home.path());
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn wherever_it_is_cut_off_key_and_certificate_fit() {
+    fn key_and_certificate_match_after_an_interruption_at_any_step() {
         for taken in 0..=4 {
             interrupted_after(taken, written(true, &fresh()).path(), 4);
         }

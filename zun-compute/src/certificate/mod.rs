@@ -1,4 +1,4 @@
-//! The host's server certificate: its key is made here and stays here, zun-api signs the request.
+//! Manages the host's server certificate. The key is created here and never leaves the host; zun-api signs the request.
 
 mod files;
 
@@ -20,49 +20,49 @@ use zun_common::rpc::host::{CaBundle, GetCaBundle, HostCertificate, SignHostCert
 
 use files::PemTexts;
 
-/// A certificate that expires sooner is replaced.
+/// A certificate that expires sooner than this is replaced.
 const MIN_LIFETIME: TimeDelta = TimeDelta::days(30);
 
-/// What certificate is wanted, and where.
+/// Which certificate the host needs, and where to store it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateSettings {
-    /// Made if it is not there. Only the key in it is for its owner alone.
+    /// The directory of the files; it is created if missing. Only the key file is private.
     pub directory: PathBuf,
-    /// The host; stands in the certificate too.
+    /// The host's name. The certificate names it too.
     pub host: HostName,
-    /// DNS names and IP addresses that the host is dialled by.
+    /// The other DNS names and IP addresses at which clients dial the host.
     pub names: Vec<String>,
 }
 
-/// Where the files are.
+/// The paths of the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateFiles {
-    /// The authority: what the host trusts in clients.
+    /// The CA certificates that sign clients' certificates.
     pub ca: PathBuf,
-    /// The host's certificate: a link to the file of the key.
+    /// The host's certificate: a link to the key file.
     pub certificate: PathBuf,
-    /// Its private key, behind the certificate.
+    /// The private key, after the certificate in the same file.
     pub key: PathBuf,
 }
 
-/// What there was to take from zun-api.
+/// What a renewal changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renewal {
-    /// Nothing.
+    /// Nothing changed.
     Unchanged,
-    /// Another list of authorities.
+    /// zun-api had another CA list.
     CaList,
-    /// A certificate, with its list of authorities.
+    /// zun-api signed a new certificate, and the CA list came with it.
     Certificate,
-    /// It did not say; what is here is good without it.
+    /// zun-api did not answer. The certificate is valid as it is.
     Unknown,
 }
 
-/// Why there is no certificate.
+/// Why the host has no valid certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    /// No key or request could be made.
-    #[error("cannot make a certificate request for host {host}")]
+    /// The key or the request cannot be created.
+    #[error("cannot create a certificate request for host {host}")]
     Request {
         /// The host.
         host: HostName,
@@ -70,7 +70,7 @@ pub enum CertificateError {
         #[source]
         cause: PkiError,
     },
-    /// zun-api did not sign it.
+    /// zun-api did not sign the request.
     #[error("zun-api did not sign a certificate for host {host}")]
     Unsigned {
         /// The host.
@@ -79,15 +79,15 @@ pub enum CertificateError {
         #[source]
         cause: CallError,
     },
-    /// What zun-api answered is not what was asked for.
-    #[error("the certificate that zun-api signed for host {host} is not good: {flaw}")]
+    /// zun-api signed a certificate that does not match the request.
+    #[error("the certificate that zun-api signed for host {host} cannot be used: {flaw}")]
     Bad {
         /// The host.
         host: HostName,
         /// What is wrong with it.
         flaw: Flaw,
     },
-    /// A file could not be written.
+    /// A file cannot be written.
     #[error("cannot write {path}")]
     Unwritable {
         /// The file.
@@ -98,34 +98,34 @@ pub enum CertificateError {
     },
 }
 
-/// What is wrong with a certificate.
+/// What is wrong with the host's certificate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Flaw {
     /// A file is missing or cannot be read.
-    #[error("{0} cannot be read")]
+    #[error("{0} is missing or cannot be read")]
     Unreadable(&'static str),
-    /// The key may be read by others.
-    #[error("its key may be read by others")]
+    /// Other users can read the key.
+    #[error("other users can read its key")]
     KeyReadableByOthers,
-    /// It is for another key.
+    /// The certificate is for another key.
     #[error("it is for another key")]
     OtherKey,
-    /// Another authority signed it.
-    #[error("another authority signed it")]
+    /// Another CA signed the certificate.
+    #[error("it is signed by another CA")]
     OtherCa,
-    /// It is not good for a name.
-    #[error("it is not good for `{0}`")]
+    /// A name or address is missing in the certificate.
+    #[error("it does not name `{0}`")]
     OtherName(String),
-    /// It is over, or not begun.
-    #[error("it is not good now")]
+    /// The certificate has expired or is not valid yet.
+    #[error("it has expired or is not valid yet")]
     NotValidNow,
-    /// It is good, but not for long.
-    #[error("it is not good for 30 more days")]
+    /// The certificate is valid, but expires soon.
+    #[error("it expires within 30 days")]
     Expiring,
 }
 
 impl Flaw {
-    /// Whether the certificate does its part until the engine's next restart, whenever that is planned.
+    /// Whether the certificate still works, so that the new one can wait until Docker's next restart.
     pub(crate) const fn can_wait(&self) -> bool {
         matches!(self, Self::Expiring)
     }
@@ -142,15 +142,16 @@ impl CertificateFiles {
     }
 }
 
-/// What is wrong with the certificate that is there, if anything is.
+/// Checks the stored certificate. `None` if it is valid.
 pub(crate) fn flaw(settings: &CertificateSettings) -> Option<Flaw> {
     let files = CertificateFiles::within(&settings.directory);
     files::read(&files).and_then(|texts| check(&texts, &names(settings))).err()
 }
 
-/// Makes sure that a good certificate is there: one that is good is kept, any other is replaced. During a rotation
-/// the authorities change too, and a certificate of one that signs no more is replaced. The engine takes what
-/// is new at its next restart.
+/// Ensures that the host has a valid certificate and the current CA list.
+///
+/// Keeps a valid certificate and requests a new one otherwise. During a CA rotation it also updates the CA list, and
+/// replaces a certificate of a CA that no longer signs. Docker loads new files at its next restart.
 pub async fn ensure(
     bus: &Bus,
     settings: &CertificateSettings,
@@ -159,7 +160,7 @@ pub async fn ensure(
     Ok(CertificateFiles::within(&settings.directory))
 }
 
-/// As [`ensure`], and says what was new.
+/// Does the same as [`ensure`], and returns what changed.
 pub(crate) async fn renew(
     bus: &Bus,
     settings: &CertificateSettings,
@@ -175,7 +176,7 @@ pub(crate) async fn renew(
         },
         Err(flaw) => flaw,
     };
-    tracing::info!(host.name = %host, %flaw, "asking zun-api for this host's certificate");
+    tracing::info!(host.name = %host, %flaw, "requesting a certificate for this host from zun-api");
     let request = signing_request(host.as_str(), names.clone())
         .map_err(|cause| CertificateError::Request { host: host.clone(), cause })?;
     let question = SignHostCertificate { host: host.clone(), csr: request.csr };
@@ -192,8 +193,8 @@ pub(crate) async fn renew(
     Ok(Renewal::Certificate)
 }
 
-/// Takes the authorities that zun-api trusts now, where they are others than those that are here and the good
-/// certificate is good with them too; else says what is wrong with it. Who does not answer changes nothing.
+/// Updates the CA list if zun-api has another one. Returns a flaw if the certificate is not valid with the new list. If
+/// zun-api does not answer, nothing changes.
 async fn update_ca_list(
     bus: &Bus,
     settings: &CertificateSettings,
@@ -207,7 +208,7 @@ async fn update_ca_list(
         Ok(CaBundle { ca }) if ca != texts.ca => PemTexts { ca, ..texts },
         Ok(_) => return Ok(Ok(Renewal::Unchanged)),
         Err(error) => {
-            tracing::debug!(host.name = %host, error = %chain(&error), "the authorities stay as they are");
+            tracing::debug!(host.name = %host, error = %chain(&error), "cannot ask zun-api for the CA list; keeping the current one");
             return Ok(Ok(Renewal::Unknown));
         }
     };
@@ -215,15 +216,15 @@ async fn update_ca_list(
         return Ok(Err(flaw));
     }
     files::write_ca_list(&CertificateFiles::within(&settings.directory).ca, &now.ca)?;
-    log_update(host, "list of authorities");
+    log_update(host, "CA list");
     Ok(Ok(Renewal::CaList))
 }
 
 fn log_update(host: &HostName, what: &str) {
-    tracing::info!(host.name = %host, "a new {what} is here; the engine takes it at its next restart");
+    tracing::info!(host.name = %host, "installed a new {what}; Docker uses it after its next restart");
 }
 
-/// What the certificate is for: the host's own name first, each name once.
+/// The names in the certificate: the host's own name first, each name once.
 pub(crate) fn names(settings: &CertificateSettings) -> Vec<String> {
     let mut names = vec![settings.host.as_str().to_owned()];
     for name in &settings.names {
@@ -236,8 +237,8 @@ pub(crate) fn names(settings: &CertificateSettings) -> Vec<String> {
 
 fn check(texts: &PemTexts, names: &[String]) -> Result<(), Flaw> {
     let (ca, certificate) =
-        (pem(&texts.ca, "the authority")?, pem(&texts.certificate, "the certificate")?);
-    let ca = parse(&ca, "the authority")?;
+        (pem(&texts.ca, "the CA certificate")?, pem(&texts.certificate, "the certificate")?);
+    let ca = parse(&ca, "the CA certificate")?;
     let certificate = parse(&certificate, "the certificate")?;
     let Ok(key) = KeyPair::from_pem(&texts.key) else { return Err(Flaw::Unreadable("the key")) };
     if certificate.public_key().raw != key.subject_public_key_info().as_slice() {
@@ -255,7 +256,7 @@ fn check(texts: &PemTexts, names: &[String]) -> Result<(), Flaw> {
     if let Some(name) = names.iter().find(|name| !covered.contains(name)) {
         return Err(Flaw::OtherName(name.clone()));
     }
-    // Last: any other flaw is one that cannot wait.
+    // This check is last: every other flaw needs a new certificate now.
     if end < (now + MIN_LIFETIME).timestamp() { Err(Flaw::Expiring) } else { Ok(()) }
 }
 

@@ -12,7 +12,7 @@ use zun_common::shutdown::Tasks;
 
 use super::*;
 
-/// A zun-api that signs.
+/// A stub of zun-api that signs certificates.
 struct TestApi {
     bus: Bus,
     signed: Arc<AtomicUsize>,
@@ -20,7 +20,7 @@ struct TestApi {
     _tasks: Tasks,
 }
 
-/// Who signs, and who is trusted.
+/// The CA that signs, and the CA list.
 #[derive(Clone)]
 struct Signing {
     issuer: Arc<Issuer<'static, KeyPair>>,
@@ -36,7 +36,7 @@ impl Signing {
         Self { issuer: Arc::new(Issuer::new(params, key)), ca }
     }
 
-    /// With another list of authorities.
+    /// The same CA with another CA list.
     fn trusting(&self, all: &[&Self]) -> Self {
         let ca = all.iter().map(|signing| signing.ca.as_str()).collect();
         Self { issuer: Arc::clone(&self.issuer), ca }
@@ -97,7 +97,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[tokio::test]
-async fn a_certificate_is_asked_for_once_and_kept_private() {
+async fn a_certificate_is_requested_once_and_its_key_is_private() {
     let (api, home) = (TestApi::start(365).await, tempfile::tempdir().expect("a directory"));
     let wanted = wanted(home.path(), &["127.0.0.1", "::1", "compute1.example"]);
     let files = ensure(&api.bus, &wanted).await.expect("a certificate");
@@ -109,7 +109,7 @@ async fn a_certificate_is_asked_for_once_and_kept_private() {
 }
 
 #[tokio::test]
-async fn one_that_is_not_good_is_replaced() {
+async fn an_invalid_certificate_is_replaced() {
     let (api, home) = (TestApi::start(365).await, tempfile::tempdir().expect("a directory"));
     let first = wanted(home.path(), &["127.0.0.1"]);
     let files = ensure(&api.bus, &first).await.expect("a certificate");
@@ -124,14 +124,14 @@ async fn one_that_is_not_good_is_replaced() {
     assert_eq!((api.signed(), mode(&files.key)), (4, 0o600));
     let stranger = TestApi::start(365).await;
     let elsewhere = wanted(&home.path().join("elsewhere"), &[]);
-    let strange = ensure(&stranger.bus, &elsewhere).await.expect("another authority's");
-    fs::copy(strange.ca, &files.ca).expect("another authority");
-    ensure(&api.bus, &more).await.expect("one of this authority");
+    let strange = ensure(&stranger.bus, &elsewhere).await.expect("a certificate of another CA");
+    fs::copy(strange.ca, &files.ca).expect("another CA");
+    ensure(&api.bus, &more).await.expect("a certificate of this CA");
     assert_eq!(api.signed(), 5);
 }
 
 #[tokio::test]
-async fn one_that_expires_soon_is_never_written() {
+async fn a_signed_certificate_that_expires_soon_is_not_written() {
     let (api, home) = (TestApi::start(29).await, tempfile::tempdir().expect("a directory"));
     let wanted = wanted(home.path(), &[]);
     let error = ensure(&api.bus, &wanted).await.expect_err("a short one");
@@ -140,7 +140,7 @@ async fn one_that_expires_soon_is_never_written() {
 }
 
 #[tokio::test]
-async fn through_a_rotation_the_list_follows_and_the_certificate_when_the_new_one_signs() {
+async fn a_rotation_updates_the_ca_list_and_replaces_the_certificate_when_the_new_ca_signs() {
     let (api, home) = (TestApi::start(365).await, tempfile::tempdir().expect("a directory"));
     let wanted = wanted(home.path(), &[]);
     let files = ensure(&api.bus, &wanted).await.expect("a certificate");
@@ -161,7 +161,7 @@ async fn through_a_rotation_the_list_follows_and_the_certificate_when_the_new_on
 }
 
 #[tokio::test]
-async fn a_good_certificate_is_kept_while_zun_api_is_away_or_older() {
+async fn a_valid_certificate_is_kept_while_zun_api_is_down_or_older() {
     let (api, home) = (TestApi::start(365).await, tempfile::tempdir().expect("a directory"));
     let wanted = wanted(home.path(), &[]);
     let files = ensure(&api.bus, &wanted).await.expect("a certificate");

@@ -1,7 +1,7 @@
-//! Whether the console endpoint is up and safe: it is dialled at its advertised address, as clients dial it,
-//! and the engine is asked whether it asks `zun-authz`.
+//! Checks that the console endpoint is reachable and safe. The check dials the advertised address as clients do, and asks
+//! Docker whether it uses `zun-authz`.
 //!
-//! Looked at when the agent starts, whenever the engine is back, and from time to time.
+//! It runs when the agent starts, when Docker comes back, and periodically.
 
 use std::io;
 use std::path::PathBuf;
@@ -18,51 +18,53 @@ use crate::driver::{ContainerDriver, DriverError};
 use crate::host::{Host, within};
 use crate::probe::{Listener, ProbeError};
 
-/// The plugin's name, as the engine knows it.
+/// The plugin's name in Docker's settings.
 const PLUGIN: &str = "zun-authz";
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(5);
-/// One that is not up or not safe is looked at so often.
+/// How often to check an endpoint that failed the last check.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
-/// An endpoint to look at.
+/// An endpoint to check.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
-    /// What is advertised.
+    /// The advertised listener.
     pub(crate) listener: ConsoleListener,
-    /// The file with the authority that it trusts in clients, and that signed its certificate.
+    /// The file with the CAs that sign the certificates of clients and of this host.
     pub(crate) ca: PathBuf,
-    /// How often one that is safe is looked at.
+    /// How often to check an endpoint that passed the last check.
     pub(crate) interval: Duration,
-    /// There where somebody took the endpoint away and wants it so.
+    /// The file that exists after `docker-setup --undo`.
     pub(crate) undo_marker: PathBuf,
 }
 
-/// Why an endpoint is not used.
+/// Why an endpoint is not advertised.
 #[derive(Debug, thiserror::Error)]
 enum CheckError {
     #[error(
-        "it was closed by `zun-compute docker-setup --undo`; `zun-compute docker-setup` opens it again"
+        "consoles are closed by `zun-compute docker-setup --undo`: run `zun-compute docker-setup` to open them again"
     )]
     Undone,
-    #[error("the authority {path} cannot be read")]
+    #[error("cannot read the CA file {path}: run `zun-compute docker-setup`")]
     UnreadableCa {
         path: PathBuf,
         #[source]
         cause: io::Error,
     },
-    #[error("the console endpoint is not up or not safe")]
+    #[error("the console endpoint is not reachable or not safe")]
     Probe(#[from] ProbeError),
-    #[error("the engine cannot be asked about its console endpoint")]
+    #[error("cannot ask Docker about its authorization plugins")]
     Engine(#[from] DriverError),
     #[error(
-        "the engine does not ask {PLUGIN}: it is not in `authorization-plugins` of its settings"
+        "Docker does not use the authorization plugin {PLUGIN}: run `zun-compute docker-setup`"
     )]
     NoPlugin,
-    #[error("the engine speaks API {engine} at most, and grants are for {granted}")]
+    #[error(
+        "Docker supports API {engine} at most, but grants are for {granted}: change `console.api_version`"
+    )]
     OldEngine { engine: ApiVersion, granted: ApiVersion },
 }
 
-/// Looks until shutdown, and sets the host's status.
+/// Checks the endpoint until shutdown, and sets the host's console status.
 pub(crate) async fn monitor(host: Arc<Host>, endpoint: Endpoint, tasks: Tasks) {
     loop {
         let failure = tokio::select! {
@@ -94,10 +96,10 @@ fn set(host: &Host, endpoint: &Endpoint, failure: Option<CheckError>) {
     }
     match status {
         ConsoleStatus::Up(_) => {
-            tracing::info!(host.name = %host.name, "consoles are dialled at {address}: up and safe");
+            tracing::info!(host.name = %host.name, "consoles are available at {address}");
         }
         ConsoleStatus::Down(why) => {
-            tracing::warn!(host.name = %host.name, error = %why, "consoles cannot be dialled at {address}");
+            tracing::warn!(host.name = %host.name, error = %why, "consoles are not available at {address}");
         }
     }
 }
@@ -115,7 +117,7 @@ async fn probe(endpoint: &Endpoint, driver: &dyn ContainerDriver) -> Result<(), 
         .map_err(|cause| CheckError::UnreadableCa { path: path.clone(), cause })?;
     let ConsoleListener { address, api_version } = &endpoint.listener;
     Listener::new(address, &ca)?.refuses_strangers().await?;
-    let engine = within(ENGINE_TIMEOUT, "look at the engine", driver.engine()).await?;
+    let engine = within(ENGINE_TIMEOUT, "inspect Docker", driver.engine()).await?;
     if !engine.authorization.iter().any(|plugin| plugin == PLUGIN) {
         return Err(CheckError::NoPlugin);
     }

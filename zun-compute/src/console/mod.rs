@@ -1,4 +1,4 @@
-//! Whether this host's consoles can be dialled, and where.
+//! Whether clients can open consoles on this host, and at which address.
 
 mod check;
 
@@ -8,17 +8,17 @@ use zun_common::rpc::{Code, Problem};
 
 pub(crate) use check::{Endpoint, monitor};
 
-/// Whether this host's console listener is up.
+/// The state of this host's console listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConsoleStatus {
-    /// It is up and safe, and dialled there.
+    /// The listener is reachable and safe.
     Up(ConsoleListener),
-    /// It is not, and why.
+    /// The listener is not usable, with the reason.
     Down(String),
 }
 
 impl ConsoleStatus {
-    /// Where it is dialled, if it is.
+    /// The listener to dial, if it is usable.
     pub fn listener(&self) -> Option<ConsoleListener> {
         match self {
             Self::Up(listener) => Some(listener.clone()),
@@ -27,7 +27,7 @@ impl ConsoleStatus {
     }
 }
 
-/// The status as it is now, for those who tell it, and a way to set it.
+/// The current status, which tasks can set and watch.
 #[derive(Debug)]
 pub(crate) struct Console(watch::Sender<ConsoleStatus>);
 
@@ -36,7 +36,7 @@ impl Console {
         Self(watch::Sender::new(status))
     }
 
-    /// Says whether it changed.
+    /// Sets the status. Returns whether it changed.
     pub(crate) fn set(&self, status: ConsoleStatus) -> bool {
         self.0.send_if_modified(|known| {
             let changed = *known != status;
@@ -49,7 +49,7 @@ impl Console {
         self.0.borrow().listener()
     }
 
-    /// Why it is not dialled, if it is not.
+    /// Why the listener is not usable, if it is not.
     pub(crate) fn unavailable_reason(&self) -> Option<String> {
         match &*self.0.borrow() {
             ConsoleStatus::Up(_) => None,
@@ -57,7 +57,7 @@ impl Console {
         }
     }
 
-    /// Where it is dialled, or why it is not.
+    /// The listener to dial, or a problem that says why there is none.
     pub(crate) fn required(&self) -> Result<ConsoleListener, Problem> {
         match &*self.0.borrow() {
             ConsoleStatus::Up(listener) => Ok(listener.clone()),

@@ -1,4 +1,4 @@
-//! What a dialling client shows: a granted certificate, or one that only looks like it.
+//! The certificate that the probe presents: a real grant, or a forged one.
 
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair,
@@ -15,26 +15,26 @@ pub(crate) struct Identity {
     key: PrivateKeyDer<'static>,
 }
 
-/// A client certificate that cannot be made or used.
+/// Why a client certificate cannot be created or used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IdentityError {
-    #[error("it cannot be signed")]
+    #[error("cannot sign a client certificate")]
     Unsigned(#[from] rcgen::Error),
-    #[error("it is not PEM")]
+    #[error("the client certificate is not PEM")]
     NotPem(#[from] rustls::pki_types::pem::Error),
-    #[error("it cannot be used")]
+    #[error("cannot use the client certificate")]
     Unusable(#[from] rustls::Error),
 }
 
 impl Identity {
-    /// From PEM, as it was signed.
+    /// Parses a certificate and its key in PEM.
     pub(crate) fn from_pem(certificate: &str, key: &str) -> Result<Self, IdentityError> {
         let chain = CertificateDer::pem_slice_iter(certificate.as_bytes())
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self { chain, key: PrivateKeyDer::from_pem_slice(key.as_bytes())? })
     }
 
-    /// Signed by an authority of the same name with another key.
+    /// Forges a certificate: signs it with a new key under the name of the CA `authority`.
     pub(crate) fn foreign(ca: &str) -> Result<Self, IdentityError> {
         let issuer = Issuer::from_ca_cert_pem(ca, KeyPair::generate()?)?;
         let key = KeyPair::generate()?;

@@ -1,7 +1,7 @@
-//! What an engine's TLS listener does with a client, seen from outside: it is dialled as clients dial it.
+//! Probes Docker's TLS listener from outside, as clients dial it.
 //!
-//! Under TLS 1.3 a client learns only when it reads that it was refused, so each dial asks something and
-//! looks at what comes back: an alert, an end, or an answer.
+//! Under TLS 1.3 a rejected client gets the alert only when it reads. So each probe sends a request and checks whether
+//! it gets an alert, the end of the stream, or an answer.
 
 mod identity;
 #[cfg(test)]
@@ -20,69 +20,69 @@ use tokio_rustls::TlsConnector;
 
 pub(crate) use identity::{Identity, IdentityError};
 
-/// How long one dial and its answer may take.
+/// The time limit of one probe.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// What is asked of a listener that should not even listen.
+/// The request that must be rejected in the handshake.
 const ANYTHING: &str = "GET /_ping";
 const MAX_ANSWER: usize = 64 << 10;
 
-/// A listener that is to be dialled.
+/// A listener to probe.
 #[derive(Debug, Clone)]
 pub(crate) struct Listener {
-    /// `host:port`, as it is advertised.
+    /// The advertised `host:port`.
     address: String,
     name: ServerName<'static>,
     ca: String,
     roots: Arc<RootCertStore>,
 }
 
-/// What became of a request.
+/// The result of one probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ProbeResult {
-    /// Cut before a byte of HTTP.
+    /// The listener closed the connection before it sent a byte of HTTP.
     Refused,
-    /// Answered.
+    /// The listener answered.
     Answered {
-        /// The status.
+        /// The HTTP status.
         status: u16,
-        /// Head and body, as far as they were read.
+        /// Head and body, at most 64 KiB.
         text: String,
     },
 }
 
-/// A listener that is not as it should be.
+/// Why a listener is not usable or not safe.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProbeError {
-    #[error("the authority is not one or more certificates in PEM")]
+    #[error("the CA file must contain one or more certificates in PEM")]
     InvalidCa,
-    #[error("`{0}` is no name or address that can be dialled")]
+    #[error("`{0}` is not a valid host name or IP address")]
     InvalidName(String),
-    #[error("{address} cannot be reached")]
+    #[error("cannot connect to {address}")]
     Unreachable {
         address: String,
         #[source]
         cause: io::Error,
     },
-    #[error("{address} does not speak TLS with a certificate of this host")]
+    #[error("{address} does not present a valid TLS certificate of this host")]
     TlsFailed {
         address: String,
         #[source]
         cause: io::Error,
     },
-    #[error("{0} does not answer")]
+    #[error("{0} does not answer within 10 s")]
     NoAnswer(String),
-    #[error("{0} answers something that is not HTTP")]
+    #[error("the answer of {0} is not HTTP")]
     NotHttp(String),
-    #[error("{0} lets in a client without a certificate")]
+    #[error("{0} accepts clients without a certificate")]
     AcceptsAnonymous(String),
-    #[error("{0} lets in a client with a certificate of another authority")]
+    #[error("{0} accepts client certificates of another CA")]
     AcceptsOtherCa(String),
-    #[error("no client certificate to dial with can be made")]
+    #[error("cannot create a client certificate for the probe")]
     Identity(#[from] IdentityError),
 }
 
 impl Listener {
-    /// `address` is `host:port`; only the authority in PEM is trusted.
+    /// Creates a probe of `address` (`host:port`) that trusts only the CAs in `ca` (PEM).
     pub(crate) fn new(address: &str, ca: &str) -> Result<Self, ProbeError> {
         let host = address.rsplit_once(':').map_or(address, |(host, _port)| host);
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
@@ -101,7 +101,7 @@ impl Listener {
         Ok(Self { address: address.to_owned(), name, ca, roots: Arc::new(roots) })
     }
 
-    /// A client without a certificate, and one whose certificate only looks like ours, must be cut off.
+    /// Checks that the listener rejects a client without a certificate and a client with a forged one.
     pub(crate) async fn refuses_strangers(&self) -> Result<(), ProbeError> {
         if self.ask(None, ANYTHING).await? != ProbeResult::Refused {
             return Err(ProbeError::AcceptsAnonymous(self.address.clone()));
@@ -113,7 +113,7 @@ impl Listener {
         Ok(())
     }
 
-    /// Dials and asks once: `line` is a method and a target.
+    /// Dials the listener and sends one request. `line` is a method and a target.
     pub(crate) async fn ask(
         &self,
         identity: Option<&Identity>,
@@ -174,18 +174,18 @@ impl Listener {
     }
 }
 
-/// Whether the peer said why it ends the connection, as it does where it refuses a client.
+/// Whether the error is a TLS alert from the peer, which rejects a client with one.
 fn is_alert(error: &io::Error) -> bool {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     matches!(inner, Some(rustls::Error::AlertReceived(_)))
 }
 
-/// What is answered before the connection ends, in whatever way; nothing where the client is refused.
+/// Sends the request and reads until the connection ends. Returns nothing if the listener rejects the client.
 async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, line: &str) -> Vec<u8> {
     let request = format!(
         "{line} HTTP/1.1\r\nHost: docker\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     );
-    // One that is refused may not be able to send it all; what was said to it can still be read.
+    // A rejected client may fail to send, but it can still read the alert.
     let _sent_or_refused = stream.write_all(request.as_bytes()).await.is_ok();
     let mut read = Vec::new();
     let mut chunk = [0; 4096];

@@ -64,7 +64,7 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// Takes a certificate of anybody.
+/// Accepts every client certificate.
 #[derive(Debug)]
 struct Anybody;
 
@@ -114,7 +114,7 @@ impl Drop for Server {
     }
 }
 
-/// Answers each request that gets through; without a configuration it speaks no TLS.
+/// Answers every request. Without a configuration it does not use TLS.
 async fn serve(config: Option<ServerConfig>) -> Server {
     let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = socket.local_addr().expect("an address").to_string();
@@ -157,7 +157,7 @@ async fn words(server: &Server, ca: &TestCa) -> String {
 }
 
 #[tokio::test]
-async fn a_listener_that_takes_our_clients_alone_is_safe_and_they_get_in() {
+async fn a_listener_that_accepts_only_our_clients_is_safe() {
     let ca = TestCa::new();
     let server = serve(Some(ca.mutual())).await;
     assert_eq!(words(&server, &ca).await, "safe");
@@ -172,15 +172,12 @@ async fn a_listener_that_takes_our_clients_alone_is_safe_and_they_get_in() {
 }
 
 #[tokio::test]
-async fn every_other_listener_is_told_apart() {
+async fn every_unsafe_or_absent_listener_has_its_own_error() {
     let ca = TestCa::new();
     let open = serve(Some(ca.server(None))).await;
-    assert_eq!(words(&open, &ca).await, "HOST lets in a client without a certificate");
+    assert_eq!(words(&open, &ca).await, "HOST accepts clients without a certificate");
     let anybody = serve(Some(ca.server(Some(Arc::new(Anybody))))).await;
-    assert_eq!(
-        words(&anybody, &ca).await,
-        "HOST lets in a client with a certificate of another authority"
-    );
+    assert_eq!(words(&anybody, &ca).await, "HOST accepts client certificates of another CA");
     let plain = serve(None).await;
     let told = words(&plain, &ca).await;
     assert!(told.starts_with("HOST does not speak TLS with a certificate of this host"), "{told}");
@@ -189,17 +186,17 @@ async fn every_other_listener_is_told_apart() {
     assert!(told.starts_with("HOST does not speak TLS with a certificate of this host"), "{told}");
     let gone = Server { address: open.address.clone(), tasks: Tasks::new() };
     drop(open);
-    // Its task ends soon; until then the port still answers.
+    // The task of the first server ends soon; until then the port still answers.
     let mut told = words(&gone, &ca).await;
-    while told.contains("lets in") {
+    while told.contains("accepts") {
         tokio::task::yield_now().await;
         told = words(&gone, &ca).await;
     }
-    assert!(told.starts_with("HOST cannot be reached"), "{told}");
+    assert!(told.starts_with("cannot connect to HOST"), "{told}");
 }
 
 #[test]
-fn what_cannot_be_dialled_is_named() {
+fn an_invalid_address_or_ca_is_refused() {
     let ca = TestCa::new().pem;
     for (address, good) in
         [("c1.example:2376", true), ("[::1]:2376", true), ("192.0.2.1:1", true), ("a b:1", false)]

@@ -1,4 +1,4 @@
-//! Questions about a container.
+//! Answers calls about a container that are not commands.
 
 use zun_common::id::ContainerId;
 use zun_common::rpc::container::{
@@ -14,7 +14,7 @@ use crate::driver::{ContainerInfo, DriverError};
 use crate::host::Host;
 use crate::worker::conflict;
 
-/// The engine is looked at, and the answer is the newest report.
+/// Inspects the container, and answers with the newest report.
 pub(super) async fn show(host: &Host, call: ShowContainer) -> Result<ContainerReport, Problem> {
     let ShowContainer { container } = call;
     match host.inspect_and_report(container).await {
@@ -27,7 +27,7 @@ pub(super) async fn show(host: &Host, call: ShowContainer) -> Result<ContainerRe
 pub(super) async fn logs(host: &Host, call: ReadLogs) -> Result<Logs, Problem> {
     let ReadLogs { container, request } = call;
     if !request.stdout && !request.stderr {
-        let words = "one of stdout and stderr must be asked for";
+        let words = "the request for logs must select stdout, stderr or both";
         return Err(Problem::new(Code::BadRequest, words));
     }
     read(host, container, &request).await
@@ -37,8 +37,8 @@ async fn read(host: &Host, container: ContainerId, request: &LogRequest) -> Resu
     within_deadline(ReadLogs::DEADLINE, "read the logs", host.driver.logs(container, request)).await
 }
 
-/// A console can be opened on a container that runs, or before it starts, so that no output is lost. One
-/// that is opened on a container that has ended waits for its next start: only who asks for that may.
+/// Locates a console. It can be opened on a running container, or before the first start so that no output is lost. On a
+/// container that has exited it waits for the next start, so the caller must ask for that with `before_start`.
 pub(super) async fn locate(host: &Host, call: LocateConsole) -> Result<Console, Problem> {
     let LocateConsole { container, mode: _, before_start } = call;
     let action = if before_start { Action::Start } else { Action::Attach };
@@ -47,11 +47,11 @@ pub(super) async fn locate(host: &Host, call: LocateConsole) -> Result<Console, 
     Ok(Console { engine: seen.engine, listener, tty: seen.tty, stdin: seen.stdin })
 }
 
-/// The same for its output and its files.
+/// Locates the endpoint for a container's logs or files.
 pub(super) async fn locate_data(host: &Host, call: LocateData) -> Result<Console, Problem> {
     let LocateData { container, action } = call;
     if !matches!(action, Action::Logs | Action::GetArchive | Action::PutArchive) {
-        let words = format!("`{action}` moves no data");
+        let words = format!("action `{action}` transfers no data");
         return Err(Problem::new(Code::BadRequest, words));
     }
     let seen = allowed(host, container, action).await?;
@@ -77,7 +77,7 @@ pub(super) async fn update(host: &Host, call: UpdateContainer) -> Result<Done, P
     let UpdateContainer { container, resources } = call;
     allowed(host, container, Action::Update).await?;
     let updating = host.driver.update(container, resources);
-    within_deadline(UpdateContainer::DEADLINE, "change what the container may use", updating)
+    within_deadline(UpdateContainer::DEADLINE, "change the limits of the container", updating)
         .await?;
     Ok(Done {})
 }
@@ -94,7 +94,7 @@ pub(super) async fn resize(host: &Host, call: ResizeTerminal) -> Result<Done, Pr
     Ok(Done {})
 }
 
-/// Looks at it, and refuses what its state does not allow.
+/// Inspects the container, and refuses an action that its state does not allow.
 pub(super) async fn allowed(
     host: &Host,
     container: ContainerId,

@@ -1,4 +1,4 @@
-//! Commands beside a container's own.
+//! Answers calls about execs.
 
 use zun_common::id::ExecId;
 use zun_common::rpc::exec::{
@@ -13,13 +13,13 @@ use super::within_deadline;
 use crate::driver::{ContainerInfo, DriverError, ExecInfo};
 use crate::host::Host;
 
-/// Made but not run: a client dials it.
+/// Creates an exec without starting it: the client starts it when it dials.
 pub(super) async fn create(host: &Host, call: CreateExec) -> Result<CreatedExec, Problem> {
     let CreateExec { container, spec } = call;
     check_command(&spec)?;
     allowed(host, container, Action::Execute).await?;
     let making = host.driver.exec_create(container, &spec);
-    let exec = within_deadline(CreateExec::DEADLINE, "make the exec", making).await?;
+    let exec = within_deadline(CreateExec::DEADLINE, "create the exec", making).await?;
     let (listener, console_trouble) = (host.console.listener(), host.console.unavailable_reason());
     Ok(CreatedExec { exec, listener, console_trouble })
 }
@@ -28,7 +28,7 @@ pub(super) async fn run(host: &Host, call: RunExec) -> Result<ExecOutput, Proble
     let RunExec { container, spec } = call;
     check_command(&spec)?;
     if spec.tty || spec.stdin {
-        let words = "a command that is run to its end has neither terminal nor stdin";
+        let words = "a non-interactive exec cannot have a terminal or stdin";
         return Err(Problem::new(Code::BadRequest, words));
     }
     allowed(host, container, Action::Execute).await?;
@@ -45,7 +45,8 @@ pub(super) async fn resize(host: &Host, call: ResizeExec) -> Result<Done, Proble
     Ok(Done {})
 }
 
-/// Also of one that has ended, and in whatever state its container is: its exit code is still to be read.
+/// Locates an exec, even if it has exited and whatever the container's state, because the client still reads its exit
+/// code.
 pub(super) async fn locate(host: &Host, call: LocateExec) -> Result<ExecConsole, Problem> {
     let LocateExec { container, exec } = call;
     let seen = host.inspect(container).await.map_err(|error| error.problem())?;
@@ -62,14 +63,14 @@ pub(super) async fn signal(host: &Host, call: SignalExec) -> Result<Done, Proble
     Ok(Done {})
 }
 
-/// Only an exec of this container: another's is not found.
+/// Returns the exec, if it belongs to this container. An exec of another container is not found.
 async fn exec_of(
     host: &Host,
     container: &ContainerInfo,
     exec: &ExecId,
 ) -> Result<ExecInfo, Problem> {
     let looking = host.driver.exec_inspect(exec);
-    let seen = within_deadline(ResizeExec::DEADLINE, "look at the exec", looking).await?;
+    let seen = within_deadline(ResizeExec::DEADLINE, "inspect the exec", looking).await?;
     if seen.engine == container.engine {
         Ok(seen)
     } else {
@@ -79,7 +80,7 @@ async fn exec_of(
 
 fn check_command(spec: &ExecSpec) -> Result<(), Problem> {
     if spec.command.is_empty() {
-        return Err(Problem::new(Code::BadRequest, "the command must have at least one word"));
+        return Err(Problem::new(Code::BadRequest, "the command must not be empty"));
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Which call is answered by what. Commands are accepted by the workers; questions go to the engine at
-//! once, each with a deadline.
+//! Routes calls to their handlers. Commands go to the workers; all other calls are answered at once, each with a
+//! deadline.
 
 mod container;
 mod exec;
@@ -17,7 +17,7 @@ use crate::driver::DriverError;
 use crate::host::{Host, within};
 use crate::worker::{Command, Origin, Workers};
 
-/// Everything that is taken from the host's durable queue.
+/// The calls from the host's durable queue.
 pub(crate) fn commands(workers: &Workers) -> Router {
     let router = Router::new();
     let router = accept(router, workers, |call: calls::CreateContainer| {
@@ -43,7 +43,7 @@ pub(crate) fn commands(workers: &Workers) -> Router {
     })
 }
 
-/// Everything that is taken from the host's transient queue.
+/// The calls from the host's transient queue.
 pub(crate) fn questions(host: &Arc<Host>) -> Router {
     let router = Router::new();
     let router =
@@ -106,7 +106,7 @@ fn seconds(grace: Option<u32>) -> Option<Duration> {
     grace.map(|seconds| Duration::from_secs(u64::from(seconds)))
 }
 
-/// A little less than the caller waits, so that it gets the reason and not a silence.
+/// Runs a call with nine tenths of the caller's deadline, so that the caller gets the reason and not only a timeout.
 async fn within_deadline<T>(
     deadline: Duration,
     doing: &'static str,

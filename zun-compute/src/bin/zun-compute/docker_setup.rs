@@ -1,4 +1,4 @@
-//! `zun-compute docker-setup`: flags in, words out.
+//! `zun-compute docker-setup`: parses the flags and prints the result.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use crate::Failure;
 
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Let Docker listen on a TCP port for consoles, safely, and prove it; or leave it as it is.
+/// Set Docker up to serve consoles on a TCP port, and verify that the port is safe
 ///
-/// TLS both ways with certificates of zun-api's authority, and zun-authz as authorization plugin. Settings of
-/// Docker that are there are kept. Running containers go on over Docker's restart. Where nothing differs nothing
-/// is changed; where the proof fails everything is put back as it was.
+/// Configures mutual TLS with certificates of zun-api's CA, and zun-authz as Docker's authorization plugin. Keeps
+/// Docker's other settings. Running containers keep running while Docker restarts. Changes nothing if Docker is already
+/// set up. Rolls every change back if the verification fails.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -26,26 +26,26 @@ Examples:
   zun-compute docker-setup --config /etc/zun/zun-compute.toml
   zun-compute docker-setup --undo")]
 pub(crate) struct DockerSetup {
-    /// Where Docker is to listen [default: 0.0.0.0, with the port of console.address].
+    /// Address on which Docker listens [default: 0.0.0.0, with the port of console.address]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// Show what would be changed, and change nothing.
+    /// Print the changes without making them
     #[arg(long, conflicts_with = "undo")]
     dry_run: bool,
-    /// Put everything back as it was before the first set-up, until this is run by hand without --undo. Works
-    /// without a settings file too.
+    /// Restore everything as it was before the first setup, and do not set Docker up at boot again until docker-setup is
+    /// run by hand (needs no settings file)
     #[arg(long, conflicts_with = "listen")]
     undo: bool,
 }
 
 impl DockerSetup {
-    /// Whether it takes away.
+    /// Whether `--undo` is given.
     pub(crate) const fn undoes(&self) -> bool {
         self.undo
     }
 }
 
-/// Sets up, shows or undoes.
+/// Runs docker-setup. Always returns `true` on success.
 pub(crate) async fn run(wanted: &DockerSetup, settings: &Settings) -> Result<bool, Failure> {
     let machine = Machine {
         paths: Paths::default(),

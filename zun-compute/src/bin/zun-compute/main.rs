@@ -1,4 +1,4 @@
-//! The agent's binary: settings, signals and exit code.
+//! `zun-compute`: the agent of a compute host. This file handles settings, signals and the exit code.
 
 mod docker_setup;
 
@@ -27,19 +27,19 @@ use zun_compute::{Agent, StartError};
 use docker_setup::DockerSetup;
 
 const TASK_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two looks at a good certificate.
+/// The time between two checks of a valid certificate.
 const CHECK_INTERVAL: Duration = Duration::from_hours(6);
 
-/// The agent of a compute host.
+/// Agent of a Zun compute host
 ///
-/// Any key of the settings file can be set by the environment, such as `ZUN_COMPUTE__BUS__URL`.
+/// Environment variables override keys of the settings file, such as `ZUN_COMPUTE__BUS__URL` for `bus.url`.
 #[derive(Debug, Parser)]
 #[command(name = "zun-compute", version)]
 struct Arguments {
-    /// The settings file.
+    /// Settings file (TOML)
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// Check the settings and end.
+    /// Check the settings and exit
     #[arg(long)]
     check_config: bool,
     #[command(subcommand)]
@@ -51,20 +51,20 @@ enum Verb {
     DockerSetup(DockerSetup),
 }
 
-/// Why the agent cannot run.
+/// Why zun-compute failed.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("the settings cannot be used")]
+    #[error("cannot use the settings")]
     Settings(#[from] LoadError),
-    #[error("the log cannot be set up")]
+    #[error("cannot set up logging")]
     Log(#[from] BadFilter),
-    #[error("cannot begin")]
+    #[error("cannot start the runtime")]
     Runtime(#[source] std::io::Error),
-    #[error("cannot reach the container engine")]
+    #[error("cannot use Docker")]
     Engine(#[from] DriverError),
     #[error("cannot connect to the bus")]
     Bus(#[from] ConnectError),
-    #[error("the agent cannot start")]
+    #[error("cannot start the agent")]
     Start(#[from] StartError),
     #[error(transparent)]
     Setup(#[from] SetupError),
@@ -90,7 +90,7 @@ fn print_error(failure: &Failure) {
 fn begin(arguments: &Arguments) -> Result<bool, Failure> {
     let settings = match (Settings::load(arguments.config.as_deref()), &arguments.verb) {
         (Ok(settings), _) => settings,
-        // It needs Docker's socket alone, and must work when all else is gone.
+        // An undo needs only Docker's socket, and must work even if the settings file is broken.
         (Err(error), Some(Verb::DockerSetup(wanted))) if wanted.undoes() => {
             print_error(&error.into());
             Settings::default()
@@ -108,7 +108,7 @@ fn begin(arguments: &Arguments) -> Result<bool, Failure> {
     }
 }
 
-/// Says whether it ended as it should.
+/// Runs the agent until a signal. Returns whether it drained all accepted commands and ended in time.
 async fn run(settings: Settings) -> Result<bool, Failure> {
     let tasks = Tasks::new();
     let driver = Arc::new(DockerDriver::connect(&settings.docker.socket)?);
@@ -147,8 +147,8 @@ async fn run(settings: Settings) -> Result<bool, Failure> {
     Ok(drained && ended)
 }
 
-/// Tries until zun-api signs; consoles are refused by the engine's own listener until then. Looks again from
-/// time to time: certificates end, and authorities follow one another.
+/// Requests the host's certificate until zun-api signs it, and then checks it periodically, because certificates expire
+/// and CAs are rotated. Without a certificate no console can be opened.
 async fn keep_certificate(bus: &bus::Bus, wanted: &CertificateSettings) {
     loop {
         let next = match certificate::ensure(bus, wanted).await {
@@ -163,5 +163,5 @@ async fn keep_certificate(bus: &bus::Bus, wanted: &CertificateSettings) {
 }
 
 fn warn(host: &HostName, error: &CertificateError) {
-    tracing::warn!(host.name = %host, error = %chain(error), "no certificate for host {host} yet");
+    tracing::warn!(host.name = %host, error = %chain(error), "host {host} has no certificate yet; trying again in {} s", TASK_TIMEOUT.as_secs());
 }

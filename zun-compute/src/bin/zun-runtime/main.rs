@@ -1,9 +1,9 @@
-//! `zun-runtime`: `runc`, with a terminal that has its size before the first instruction.
+//! `zun-runtime`: a wrapper of `runc` that sets the terminal size before the command starts.
 //!
-//! Engines below API 1.42 (Docker 23) take no size at creation: the first command sees a terminal of 0 by
-//! 0. But the runtime beneath them can set one. So on such an engine containers are run through this
-//! program: where the agent has left a size for a container or an exec, it is written into what runc is about to
-//! read; then this becomes runc. Whatever goes wrong with the size, runc runs as it would have.
+//! Docker before 23 (API 1.42) accepts no terminal size at creation, so the command would first see a terminal of 0 by 0.
+//! On such a Docker, containers run through this program. If the agent has left a size for a container or an exec,
+//! the program writes the size into the file that runc is about to read. Then it executes runc. If anything fails, runc
+//! runs without a size.
 //!
 //! ```text
 //!  zun-runtime [--sizes DIRECTORY] ARGUMENTS-OF-RUNC…      DIRECTORY/ID holds "ROWS COLUMNS"
@@ -27,15 +27,15 @@ fn main() -> ExitCode {
     let named: Vec<OsString> = arguments.drain(..if named { 2 } else { 0 }).collect();
     let directory = named.get(1).map_or(Path::new(SIZES), Path::new);
     if let Some(call) = RuncCall::of(&arguments) {
-        // Without a size the container runs all the same.
+        // On failure the container runs without a first size.
         call.write_size(directory).unwrap_or_default();
     }
     become_runc(&arguments)
 }
 
-#[expect(clippy::print_stderr, reason = "the engine shows what a runtime says there")]
+#[expect(clippy::print_stderr, reason = "Docker shows what a runtime prints to stderr")]
 fn become_runc(arguments: &[OsString]) -> ExitCode {
     let cause = Command::new(RUNC).args(arguments).exec();
-    eprintln!("zun-runtime cannot run runc: {cause}");
+    eprintln!("zun-runtime: cannot run runc: {cause}");
     ExitCode::FAILURE
 }

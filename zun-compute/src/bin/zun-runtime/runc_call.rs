@@ -1,4 +1,4 @@
-//! What runc is about to do, as far as a size matters to it.
+//! The call of runc, parsed for what is needed to set a terminal size.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
@@ -10,19 +10,19 @@ use serde_json::{Value, json};
 
 use crate::sizes::Sizes;
 
-/// A process with a terminal is about to be made.
+/// A call of runc that creates a container or an exec.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct RuncCall {
-    /// The engine's identifier of the container or of the exec.
+    /// Docker's id of the container or the exec.
     id: OsString,
-    /// Where the process is described.
+    /// The file that describes the process.
     file: PathBuf,
-    /// The process is a part of the description, or all of it.
+    /// The key of the process in the file; `None` if the whole file describes the process.
     part: Option<&'static str>,
 }
 
 impl RuncCall {
-    /// From the arguments of runc. The id of an exec is told by the name of its file for the process id.
+    /// Parses runc's arguments. `None` for other calls. The id of an exec is the name of its pid file.
     pub(crate) fn of(arguments: &[OsString]) -> Option<Self> {
         let value = |name: &str| {
             let at = arguments.iter().position(|argument| argument == name)?;
@@ -39,7 +39,7 @@ impl RuncCall {
         Some(Self { id, file: value("--process")?.into(), part: None })
     }
 
-    /// Writes the size that was left for it into the description.
+    /// Writes the size that the agent has left for the process into the file.
     pub(crate) fn write_size(&self, directory: &Path) -> io::Result<()> {
         if !is_id(&self.id) {
             return Ok(());
@@ -57,15 +57,15 @@ impl RuncCall {
             replace(&self.file, &serde_json::to_vec(&whole)?)?;
         }
         if self.part.is_none() {
-            // An exec runs once.
+            // An exec starts only once.
             sizes.forget(&self.id)?;
         }
         Ok(())
     }
 }
 
-/// At once: runc must never read a half. An exec is described in `/tmp`, where others may write: what is
-/// there by our name already is nobody's that we would write into.
+/// Replaces a file atomically, so that runc never reads half of it. The file of an exec is in `/tmp`, where other users
+/// may create files, so an existing temporary file is an error and is never written to.
 fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut beside = file.as_os_str().to_owned();
     beside.push(".sized");
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_is_read_from_runcs_own_arguments() {
+    fn the_id_and_the_file_come_from_runcs_arguments() {
         let id = id();
         let create = format!("--root /r --log /l create --bundle /b --pid-file /b/init.pid {id}");
         let expected = RuncCall {
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_is_written_only_for_a_terminal_and_everything_else_stays() {
+    fn a_size_is_written_only_for_a_terminal_and_nothing_else_changes() {
         let directory = tempfile::tempdir().expect("a directory");
         let here = directory.path();
         fs::write(here.join(id()), "33 101\n").expect("kept");
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn an_execs_size_is_used_once_and_a_foreign_name_never() {
+    fn the_size_of_an_exec_is_used_once_and_an_invalid_id_never() {
         let directory = tempfile::tempdir().expect("a directory");
         let here = directory.path();
         let file = here.join("process");
@@ -154,7 +154,7 @@ mod tests {
         fs::write(here.join(id()), "33 101").expect("kept");
         let call = |id: &str| RuncCall { id: id.into(), file: file.clone(), part: None };
         call("../process").write_size(here).expect("nothing");
-        // Whoever may write beside it gets nothing written.
+        // A link that another user created at the temporary name is not followed.
         let beside = here.join("process.sized");
         std::os::unix::fs::symlink("/nowhere", &beside).expect("a link");
         call(&id()).write_size(here).expect_err("somebody's file is in the way");

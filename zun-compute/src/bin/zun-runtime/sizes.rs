@@ -1,5 +1,5 @@
-//! Sizes that the agent has left. This program is run as root, and the agent is not: whatever lies there is read
-//! as two numbers or not at all, and nothing outside the directory can be reached through it.
+//! Reads the sizes that the agent has left. This program runs as root and the agent does not. So a file is read only as two
+//! numbers, and nothing outside the directory can be reached through it.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -9,43 +9,43 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, openat, unlinkat};
 
-/// `65535 65535` and the end of the line.
+/// The length of `65535 65535` and a newline, in bytes.
 const LONGEST: u64 = 12;
 
-/// The directory, and whose it is.
+/// The directory with the sizes, and its owner.
 pub(crate) struct Sizes {
     directory: OwnedFd,
     owner: u32,
 }
 
 impl Sizes {
-    /// A directory that nobody but its owner writes to.
+    /// Opens a directory that only its owner may write.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = openat(CWD, path, flags, Mode::empty())?;
         let about = fstat(&directory)?;
         if about.st_mode & 0o022 != 0 {
-            return Err(io::Error::other("others may write there"));
+            return Err(io::Error::other("users other than the owner may write to the directory"));
         }
         Ok(Self { directory, owner: about.st_uid })
     }
 
-    /// What was left for an id: a short plain file of the directory's owner. No link is followed, and nothing is
-    /// waited for.
+    /// Reads the file of an id. It must be a regular file of the directory's owner. Links are not followed, and the call never
+    /// blocks.
     pub(crate) fn read(&self, id: &OsStr) -> io::Result<String> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = openat(&self.directory, id, flags, Mode::empty())?;
         let about = fstat(&file)?;
         let plain = FileType::from_raw_mode(about.st_mode) == FileType::RegularFile;
         if !plain || about.st_uid != self.owner {
-            return Err(io::Error::other("it is no plain file of the directory's owner"));
+            return Err(io::Error::other("it is not a regular file of the directory's owner"));
         }
         let mut text = String::new();
         File::from(file).take(LONGEST).read_to_string(&mut text)?;
         Ok(text)
     }
 
-    /// It is not needed any more.
+    /// Removes the file of an id.
     pub(crate) fn forget(&self, id: &OsStr) -> io::Result<()> {
         Ok(unlinkat(&self.directory, id, AtFlags::empty())?)
     }
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_plain_short_file_of_the_owner_is_read() {
+    fn only_a_short_regular_file_of_the_owner_is_read() {
         let directory = tempfile::tempdir().expect("a directory");
         let here = directory.path();
         fs::write(here.join("good"), "33 101\n").expect("written");
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_others_write_to_or_that_is_a_link_is_not_looked_into() {
+    fn a_directory_that_others_may_write_or_that_is_a_link_is_not_opened() {
         let directory = tempfile::tempdir().expect("a directory");
         let (real, link) = (directory.path().join("real"), directory.path().join("link"));
         fs::create_dir(&real).expect("a folder");
