@@ -1,14 +1,14 @@
-//! The command line.
+//! The command line of zun-standalone.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-/// The whole of Zun in one process, for one machine, with a Docker engine of its own.
+/// Run all of Zun in one process on one machine, with a private Docker engine
 ///
-/// It needs root and Debian's packages docker.io, iproute2 and iptables; it needs no configuration, no
-/// RabbitMQ, no systemd, and leaves the machine's own Docker alone.
+/// Needs root and the Debian packages docker.io, iproute2 and iptables. Needs no configuration, no RabbitMQ and no
+/// systemd. Does not touch the machine's own Docker.
 #[derive(Debug, Parser)]
 #[command(name = "zun-standalone", version)]
 pub(crate) struct Cli {
@@ -16,42 +16,42 @@ pub(crate) struct Cli {
     pub(crate) verb: Verb,
 }
 
-/// What to do.
+/// The subcommand.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Run it until SIGTERM or SIGINT; `ready` on stdout once it is
+    /// Run in the foreground until SIGTERM or SIGINT, and print `ready` to stdout when the service is ready
     Run(StartArgs),
-    /// Start it in the background and return once it is ready; nothing happens where it runs already
+    /// Start in the background and wait until the service is ready; do nothing if it is already running
     Up(StartArgs),
-    /// Stop it, also after a crash, and remove all of its state
+    /// Stop the service, or clean up after a crash, and remove all its state
     Down(StateArgs),
-    /// Say whether it runs: exit 0 if it does, else 1
+    /// Print whether the service is running; exit with 0 if it is and with 1 if not
     Status(StateArgs),
 }
 
-/// Where its things are.
+/// Where the service keeps its state.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct StateArgs {
-    /// The directory below which everything is
+    /// State directory
     #[arg(long, value_name = "DIR", default_value = "/var/lib/zun-standalone")]
     pub(crate) state: PathBuf,
-    /// The file to be sourced by shells; it is there while the service is ready
+    /// File with environment variables for a shell to source; exists while the service is ready
     #[arg(long, value_name = "FILE")]
     pub(crate) env_file: Option<PathBuf>,
 }
 
-/// How it is started.
+/// How to start the service.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct StartArgs {
     #[command(flatten)]
     pub(crate) place: StateArgs,
-    /// Where zun-api listens; a loopback address
+    /// Address of zun-api; must be a loopback address
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9517")]
     pub(crate) listen: SocketAddr,
-    /// The authorization plugin; zun-authz beside this program by default
+    /// Authorization plugin [default: zun-authz in the directory of this program]
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) authz: Option<PathBuf>,
-    /// What is logged, such as `info` or `info,zun_common::bus=debug`
+    /// Log filter, such as `info` or `info,zun_common::bus=debug`
     #[arg(long, value_name = "FILTER", default_value = "info,actix_server=warn")]
     pub(crate) log: String,
 }

@@ -1,4 +1,4 @@
-//! `zun-standalone up`: the same in the background, ready when the command returns.
+//! `zun-standalone up`: starts the service in the background and waits until it is ready.
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader};
@@ -10,15 +10,15 @@ use zun_standalone::state::{Lock, State};
 use crate::args::{StartArgs, StateArgs};
 use crate::{Failure, say};
 
-/// How many lines of the log are shown where it does not start.
+/// How many lines of the log to print if the service does not start.
 const LAST_LINES: usize = 8;
 
-/// Starts it in a session of its own, so that closing the terminal does not end it.
+/// Starts the service in a new session, so that closing the terminal does not stop it.
 pub(crate) fn up(start: &StartArgs) -> Result<(), Failure> {
     let state = State::new(&start.place.state)?;
     if let Some(holder) = Lock::holder(&state)? {
         let pid = holder.pid.map(|pid| format!(" as process {pid}")).unwrap_or_default();
-        say(&format!("zun-standalone runs already on {}{pid}", state.root().display()));
+        say(&format!("zun-standalone is already running on {}{pid}", state.root().display()));
         return Ok(());
     }
     state.create()?;
@@ -33,13 +33,15 @@ pub(crate) fn up(start: &StartArgs) -> Result<(), Failure> {
         .stdout(Stdio::piped())
         .stderr(log)
         .spawn()
-        .map_err(Failure::system("start it in the background"))?;
+        .map_err(Failure::system("start zun-standalone in the background"))?;
     let words = child.stdout.take().map(BufReader::new);
     let first = words.and_then(|words| words.lines().next()).transpose();
-    if first.map_err(Failure::system("hear from it"))?.as_deref() == Some("ready") {
+    if first.map_err(Failure::system("read the output of zun-standalone"))?.as_deref()
+        == Some("ready")
+    {
         return Ok(());
     }
-    child.wait().map_err(Failure::system("wait for it"))?;
+    child.wait().map_err(Failure::system("wait for zun-standalone"))?;
     let text = std::fs::read_to_string(state.log()).unwrap_or_default();
     Err(Failure::NotReady { log: state.log().display().to_string(), words: last_lines(&text) })
 }

@@ -1,4 +1,4 @@
-//! `zun-standalone down`: nothing of it is left, however it ended.
+//! `zun-standalone down`: stops the service and removes everything that it created, even after a crash.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use zun_standalone::state::{Lock, State};
 use crate::args::StateArgs;
 use crate::{Failure, say};
 
-/// How long it has to drain, and its containers to stop.
+/// How long the service may take to drain and to stop its containers.
 const STOP: Duration = Duration::from_secs(90);
 
-/// Ends the running instance, if there is one, and removes what it, or a killed one, left.
+/// Stops the running instance, if there is one, and removes what this or a killed instance has left.
 pub(crate) fn down(place: &StateArgs) -> Result<(), Failure> {
     let state = State::new(&place.state)?;
     if let Some(holder) = Lock::holder(&state)? {
@@ -27,6 +27,6 @@ pub(crate) fn down(place: &StateArgs) -> Result<(), Failure> {
     let lock = Lock::acquire(&state)?;
     PrivateEngine::clear(&state.engine())?;
     state.remove(&lock)?;
-    say(&format!("zun-standalone is down, and {} is removed", state.root().display()));
+    say(&format!("stopped zun-standalone and removed {}", state.root().display()));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `zun-standalone run`: from the lock to the last socket removed.
+//! `zun-standalone run`: runs the service in the foreground.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use zun_standalone::state::{Environment, Lock, State};
 use crate::Failure;
 use crate::args::StartArgs;
 
-/// Runs until a signal, or until the engine fails.
+/// Runs the service until a signal arrives or the engine fails.
 pub(crate) fn run(start: &StartArgs) -> Result<(), Failure> {
     if !start.listen.ip().is_loopback() {
         return Err(Failure::NotLoopback(start.listen));
@@ -55,8 +55,8 @@ async fn until_ended(standalone: &mut Standalone) -> Result<(), Failure> {
     }
 }
 
-/// Tells those who wait that it is ready: the file to be sourced, and a word on stdout.
-#[expect(clippy::print_stdout, reason = "the word that the caller waits for")]
+/// Announces that the service is ready: writes the environment file and prints `ready`.
+#[expect(clippy::print_stdout, reason = "the caller waits for this line")]
 fn announce(
     start: &StartArgs,
     standalone: &Standalone,

@@ -1,17 +1,17 @@
-//! This machine's name, as a host's name may be.
+//! Derives a valid host name from the machine's name.
 
 use zun_common::id::HostName;
 
-/// The name of a machine whose own cannot be used.
+/// The host name if the machine's name cannot be used.
 const FALLBACK: &str = "standalone";
 
-/// This machine's.
+/// Returns the host name of this machine.
 pub fn this_host() -> HostName {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     normalised(name.trim())
 }
 
-/// Lower case; what a label may not have becomes a hyphen; without hyphens at the ends of labels.
+/// Converts to lower case, replaces invalid characters with hyphens, and removes hyphens at the ends of labels.
 fn normalised(name: &str) -> HostName {
     let allowed = |letter: char| match letter {
         'a'..='z' | '0'..='9' => letter,

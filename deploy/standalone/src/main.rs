@@ -1,4 +1,4 @@
-//! `zun-standalone`: the whole of Zun in one process, for one machine.
+//! `zun-standalone`: all of Zun in one process on one machine.
 
 mod args;
 mod background;
@@ -15,26 +15,26 @@ use zun_standalone::state::{Lock, LockError, State, StateError};
 
 use args::{Cli, StateArgs, Verb};
 
-/// Why a verb failed.
+/// Why a subcommand failed.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(
-        "zun-standalone needs root: it runs a Docker engine of its own. Run it as root or through sudo"
+        "zun-standalone needs root, because it runs a private Docker engine: run it as root or with sudo"
     )]
     NotRoot,
     #[error(
-        "{0} is not a loopback address: whoever reaches the API of the standalone service is root here"
+        "{0} is not a loopback address: access to this API is equivalent to root on this machine, so use --listen 127.0.0.1:PORT"
     )]
     NotLoopback(std::net::SocketAddr),
-    #[error("the log filter cannot be used")]
+    #[error("cannot use the log filter")]
     Log(#[from] zun_common::telemetry::BadFilter),
     #[error(transparent)]
     Lock(#[from] LockError),
     #[error(transparent)]
     State(#[from] StateError),
-    #[error("zun-standalone does not start")]
+    #[error("cannot start the standalone service")]
     Start(#[from] StartError),
-    #[error("the private engine failed")]
+    #[error("the private Docker engine failed")]
     Engine(#[from] EngineError),
     #[error("cannot {doing}")]
     System {
@@ -42,7 +42,7 @@ enum Failure {
         #[source]
         cause: std::io::Error,
     },
-    #[error("zun-standalone did not become ready; the end of {log}:\n{words}")]
+    #[error("zun-standalone did not become ready; the last lines of {log}:\n{words}")]
     NotReady { log: String, words: String },
 }
 
@@ -77,15 +77,15 @@ fn run(verb: Verb) -> Result<ExitCode, Failure> {
 fn status(place: &StateArgs) -> Result<ExitCode, Failure> {
     let state = State::new(&place.state)?;
     let Some(holder) = Lock::holder(&state)? else {
-        say(&format!("zun-standalone does not run on {}", state.root().display()));
+        say(&format!("zun-standalone is not running on {}", state.root().display()));
         return Ok(ExitCode::from(1));
     };
     let pid = holder.pid.map(|pid| format!(" as process {pid}")).unwrap_or_default();
-    say(&format!("zun-standalone runs on {}{pid}", state.root().display()));
+    say(&format!("zun-standalone is running on {}{pid}", state.root().display()));
     Ok(ExitCode::SUCCESS)
 }
 
-#[expect(clippy::print_stderr, reason = "a program's words to the person who called it")]
+#[expect(clippy::print_stderr, reason = "messages for the person who runs the program")]
 fn say(words: &str) {
     eprintln!("{words}");
 }

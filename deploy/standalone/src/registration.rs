@@ -1,4 +1,4 @@
-//! Whether zun-api knows this host as it is now: the last fact before the service is ready.
+//! Waits until zun-api knows this host, which is the last condition before the service is ready.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use tokio::time::{interval, timeout};
 
 use crate::state::Token;
 
-/// How long the first sign of life may take.
+/// How long the first heartbeat may take.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// zun-api did not hear from the agent in time.
+/// The first heartbeat of the agent did not reach zun-api in time.
 #[derive(Debug, thiserror::Error)]
-#[error("zun-api did not hear from this host within {} s", TIMEOUT.as_secs())]
+#[error("zun-api got no heartbeat from this host within {} s", TIMEOUT.as_secs())]
 pub struct NotRegistered;
 
-/// Returns once zun-api shows the host with this console address.
+/// Waits until zun-api lists the host with this console address.
 pub(crate) async fn wait_for_host(
     api: SocketAddr,
     token: &Token,
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_of_an_earlier_start_is_not_this_one() {
+    fn a_host_of_an_earlier_start_does_not_count() {
         let hosts = json!({"hosts": [{"console": "127.0.0.1:1", "cpus": 2.0}]});
         assert!(shows(&hosts, "127.0.0.1:1"));
         assert!(!shows(&hosts, "127.0.0.1:2"));

@@ -1,8 +1,8 @@
-//! The service: what is started, in which order, and how it ends.
+//! Starts and stops all parts of the service in order.
 //!
 //! ```text
-//!  token, authority → bus → zun-api → host's certificate → private engine → agent → ready
-//!  agent drained → zun-api drained → engine stopped, bridge and sockets removed
+//!  start: token, CA → bus → zun-api → host's certificate → private engine → agent → ready
+//!  stop:  drain agent → drain zun-api → stop engine, remove bridge and sockets
 //! ```
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -29,52 +29,52 @@ pub use crate::registration::NotRegistered;
 use crate::registration::wait_for_host;
 use crate::state::{State, StateError, Token};
 
-/// How long the bus's own tasks have at the end.
+/// How long the bus's tasks may take to end.
 const LAST: Duration = Duration::from_secs(5);
 
-/// Why the standalone service does not start.
+/// Why the standalone service cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The state directory cannot be used.
-    #[error("the state directory cannot be used")]
+    #[error("cannot use the state directory")]
     State(#[from] StateError),
-    /// The authority cannot be made or read.
-    #[error("the certificate authority cannot be used")]
+    /// The CA cannot be created or read.
+    #[error("cannot use the CA")]
     Authority(#[from] CaError),
-    /// The bus in this process cannot be made.
-    #[error("the bus cannot be made")]
+    /// The in-memory bus cannot be created.
+    #[error("cannot create the in-memory bus")]
     Bus(#[from] ConnectError),
-    /// zun-api does not start.
-    #[error("zun-api does not start")]
+    /// zun-api cannot start.
+    #[error("cannot start zun-api")]
     Api(#[from] zun_api::StartError),
-    /// The host has no certificate.
-    #[error("the host's certificate cannot be had")]
+    /// The host's certificate cannot be created.
+    #[error("cannot create the host's certificate")]
     Certificate(#[from] CertificateError),
-    /// The private engine does not start.
-    #[error("the private engine does not start")]
+    /// The private engine cannot start.
+    #[error("cannot start the private Docker engine")]
     Engine(#[from] EngineError),
-    /// There is no port for the engine.
-    #[error("no free port on loopback")]
+    /// There is no free port for the engine.
+    #[error("cannot find a free port on 127.0.0.1")]
     Port(#[source] std::io::Error),
-    /// The engine cannot be driven.
-    #[error("the private engine cannot be driven")]
+    /// The driver cannot use the engine.
+    #[error("cannot use the private Docker engine")]
     Driver(#[from] DriverError),
-    /// The agent does not start.
-    #[error("zun-compute does not start")]
+    /// The agent cannot start.
+    #[error("cannot start zun-compute")]
     Agent(#[from] zun_compute::StartError),
-    /// The agent's signs of life do not arrive.
+    /// The agent's heartbeats do not reach zun-api.
     #[error(transparent)]
     NotRegistered(#[from] NotRegistered),
 }
 
-/// What the service is told.
+/// The settings of the service.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where everything is.
+    /// The state directory.
     pub state: State,
-    /// Where zun-api listens.
+    /// The address of zun-api.
     pub listen: SocketAddr,
-    /// The authorization plugin.
+    /// The program of the authorization plugin.
     pub authz: PathBuf,
 }
 
@@ -88,7 +88,7 @@ pub struct Standalone {
 }
 
 impl Standalone {
-    /// Starts all of it. The state's lock must be held.
+    /// Starts all parts. The caller must hold the lock of the state directory.
     pub async fn start(settings: &Settings) -> Result<Self, StartError> {
         let tasks = Tasks::new();
         let started = Self::start_with(settings, &tasks).await;
@@ -117,29 +117,29 @@ impl Standalone {
         Ok(Self { api, agent, engine, tasks: tasks.clone(), token })
     }
 
-    /// Where zun-api listens.
+    /// The address of zun-api.
     pub const fn address(&self) -> SocketAddr {
         self.api.address()
     }
 
-    /// What zun-api asks for.
+    /// The admin token.
     pub const fn token(&self) -> &Token {
         &self.token
     }
 
-    /// Returns when the engine has ended although nobody asked.
+    /// Waits until the engine exits unexpectedly, and returns why.
     pub async fn watch(&mut self) -> EngineError {
         self.engine.watch().await
     }
 
-    /// Takes all of it down. Rows, images and containers stay in the state directory.
+    /// Stops all parts. The database, images and containers stay in the state directory.
     pub async fn stop(self) {
         let Self { api, agent, engine, tasks, token: _ } = self;
         agent.stop().await;
         api.stop().await;
         let removed = engine.stop().await;
         if !tasks.finish(LAST).await {
-            warn!("some tasks did not end in time");
+            warn!("some tasks did not end before the time limit");
         }
         log_leftovers(removed);
     }
@@ -147,11 +147,11 @@ impl Standalone {
 
 fn log_leftovers(removed: Result<(), EngineError>) {
     if let Err(error) = removed {
-        warn!(error = %chain(&error), "not all of the private engine was removed");
+        warn!(error = %chain(&error), "cannot remove everything of the private engine");
     }
 }
 
-/// Makes the authority at the first start, and enrols this host.
+/// Creates the CA at the first start, and enrols this host.
 fn set_up_ca(state: &State, host: &HostName) -> Result<(), CaError> {
     let directory = state.ca();
     if !directory.join(zun_api::ca::KEY_FILE).exists() {
@@ -161,7 +161,7 @@ fn set_up_ca(state: &State, host: &HostName) -> Result<(), CaError> {
     EnrolledHosts::of_ca(&directory).enrol(&EnrolledHost::new(host.clone(), names))
 }
 
-/// What this host is dialled by, beside its name.
+/// The addresses at which clients dial this host, besides its name.
 fn dialled() -> Vec<String> {
     let addresses = [Ipv4Addr::LOCALHOST.to_string(), Ipv6Addr::LOCALHOST.to_string()];
     addresses.into_iter().chain(["localhost".to_owned()]).collect()
@@ -178,7 +178,7 @@ fn api_settings(settings: &Settings) -> zun_api::settings::Settings {
     api
 }
 
-/// Where the engine's consoles are dialled.
+/// The address of the engine's consoles.
 #[derive(Debug, Clone, Copy)]
 struct Console {
     address: SocketAddr,
@@ -208,7 +208,7 @@ async fn start_engine(
     Ok((PrivateEngine::start(&engine).await?, Console { address, api_version }))
 }
 
-/// A port of loopback that nobody listens on now.
+/// Finds a free port on the loopback address.
 fn free_port() -> std::io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }

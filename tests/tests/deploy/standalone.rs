@@ -47,7 +47,10 @@ fn a_second_instance_is_refused_and_up_twice_is_idempotent() {
     let second = machine.standalone("run").output().expect("it runs");
     assert_eq!(second.status.code(), Some(1));
     let message = printed(&second);
-    assert!(message.contains("already runs on") && message.contains(&pid.to_string()), "{message}");
+    assert!(
+        message.contains("already running on") && message.contains(&pid.to_string()),
+        "{message}"
+    );
     machine.up();
     assert_eq!(machine.pid(), pid);
     assert!(machine.standalone("status").output().expect("it runs").status.success());

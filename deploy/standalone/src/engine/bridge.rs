@@ -1,7 +1,7 @@
-//! The engine's bridge and its way out.
+//! Creates and removes the engine's network bridge with its packet filter rules.
 //!
-//! dockerd is told to leave packet filter and forwarding alone (its chains are shared by all engines of a
-//! machine); what the bridge needs is three rules, made and removed here, each marked as ours.
+//! The private dockerd does not manage iptables or forwarding, because all engines of a machine would share its chains.
+//! The bridge needs three rules, which are added and removed here. Each carries the engine's mark.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ const INTERFACES: &str = "/sys/class/net";
 /// Bridges are called `zun0`, `zun1`, …
 const MOST_BRIDGES: u8 = 100;
 
-/// Makes a bridge with an address, up, and gives its name.
+/// Creates a bridge with an address, brings it up, and returns its name.
 pub(super) fn create(layout: &Layout) -> Result<String, EngineError> {
     let routes = network::taken(&run("ip", &["-4", "route", "show", "table", "all"])?);
     for number in 0..MOST_BRIDGES {
@@ -29,7 +29,7 @@ pub(super) fn create(layout: &Layout) -> Result<String, EngineError> {
         }
         let Some(network) = network::choose(number, &routes) else { continue };
         match run("ip", &["link", "add", &name, "type", "bridge"]) {
-            // Another engine took the name in between.
+            // Another engine created the bridge in the meantime: try the next name.
             Err(EngineError::Command { words, .. }) if words.contains("exists") => {}
             Err(other) => return Err(other),
             Ok(_) => {
@@ -46,7 +46,7 @@ fn set_up(layout: &Layout, name: &str, network: Network) -> Result<(), EngineErr
     run("ip", &["address", "add", &network.gateway(), "dev", name])?;
     run("ip", &["link", "set", name, "up"])?;
     if let Err(error) = open_way_out(layout, name, network) {
-        warn!(error = %chain(&error), "containers on {name} will not reach other networks");
+        warn!(error = %chain(&error), "cannot set up NAT: containers on {name} cannot reach other networks");
     }
     Ok(())
 }
@@ -89,10 +89,10 @@ fn forward(layout: &Layout) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Removes what [`create`] made, as far as it is there.
+/// Removes what [`create`] created, as far as it exists.
 pub(super) fn remove(layout: &Layout) -> Result<(), EngineError> {
     for name in marked_interfaces(&layout.mark()) {
-        // A container that was just being started: both ends of its pair are still here.
+        // If a container was just starting, both ends of its veth pair are still in this namespace.
         for port in ports(&name) {
             delete_port(&port)?;
         }
@@ -101,7 +101,7 @@ pub(super) fn remove(layout: &Layout) -> Result<(), EngineError> {
     close_way_out(&layout.mark())?;
     let note = layout.forwarding_was_off();
     if note.exists() {
-        // Whoever made a bridge meanwhile counts on forwarding.
+        // Forwarding stays on if there is any other bridge, because that bridge may need it.
         if !any_bridge() {
             let path = Path::new(FORWARDING);
             std::fs::write(path, "0").map_err(at("write", path))?;
@@ -150,7 +150,7 @@ fn ports(bridge: &str) -> Vec<String> {
     folder.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
 }
 
-/// A pair goes by itself once its container's end is gone: then there is nothing to delete.
+/// Deletes an interface. It is no error if the kernel has removed it with the container's end of the pair.
 fn delete_port(port: &str) -> Result<(), EngineError> {
     let deleted = run("ip", &["link", "delete", port]);
     if Path::new(INTERFACES).join(port).exists() { deleted.map(drop) } else { Ok(()) }

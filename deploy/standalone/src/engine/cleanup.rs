@@ -1,6 +1,7 @@
-//! Finding and removing what an engine left behind, whether it was stopped or killed: processes, containers,
-//! control groups, the bridge, rules, sockets. Nothing is taken from a record that could be stale: each
-//! thing is known by a fact about itself.
+//! Finds and removes what an engine has left, whether it was stopped or killed: processes, control groups, the bridge,
+//! packet filter rules and sockets.
+//!
+//! The search does not use a saved list, which could be outdated. Each object is identified by a property of its own.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -14,10 +15,10 @@ use super::bridge;
 use super::error::{EngineError, at};
 use super::settings::Layout;
 
-/// How long killed processes have to be gone.
+/// How long to wait for killed processes to end.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Removes everything but data and settings. An engine that runs is killed with its containers.
+/// Removes everything but data and settings. Kills a running engine and its containers.
 pub(super) fn clear(layout: &Layout) -> Result<(), EngineError> {
     let containers = containers(layout);
     end_processes(layout, &containers)?;
@@ -40,7 +41,7 @@ fn remove(path: &Path, outcome: std::io::Result<()>) -> Result<(), EngineError> 
     }
 }
 
-/// The engine's identifiers of all its containers: 64 hexadecimal digits, so they are nobody else's.
+/// Returns the ids of all containers of the engine: 64 hexadecimal digits each, so they are unique on the machine.
 fn containers(layout: &Layout) -> Vec<String> {
     let Ok(folder) = std::fs::read_dir(layout.data().join("containers")) else { return Vec::new() };
     folder
@@ -49,7 +50,7 @@ fn containers(layout: &Layout) -> Vec<String> {
         .collect()
 }
 
-/// Kills until none is left: what is killed may have been starting another.
+/// Kills processes until none is left, because a killed process may just have started another.
 fn end_processes(layout: &Layout, containers: &[String]) -> Result<(), EngineError> {
     let deadline = Instant::now() + TIMEOUT;
     loop {
@@ -58,7 +59,7 @@ fn end_processes(layout: &Layout, containers: &[String]) -> Result<(), EngineErr
             return Ok(());
         }
         for (_, process) in &ours {
-            // It may have ended meanwhile.
+            // The process may have ended in the meantime.
             pidfd_send_signal(process, Signal::KILL).unwrap_or_default();
         }
         for (pid, process) in &ours {
@@ -81,7 +82,7 @@ fn gone_within(process: &OwnedFd, within: Duration) -> bool {
     matches!(poll(&mut wanted, Some(&time)), Ok(1..))
 }
 
-/// The live processes of the engine and of its containers, each held by a descriptor.
+/// Returns the live processes of the engine and of its containers, each with a pidfd.
 fn processes(layout: &Layout, containers: &[String]) -> Vec<(i32, OwnedFd)> {
     let Ok(folder) = std::fs::read_dir("/proc") else { return Vec::new() };
     let own = identity(&layout.run_docker());
@@ -90,7 +91,7 @@ fn processes(layout: &Layout, containers: &[String]) -> Vec<(i32, OwnedFd)> {
         .filter_map(Pid::from_raw)
         .filter(|pid| *pid != getpid() && !pid.is_init())
         .filter_map(|pid| {
-            // Opened before it is looked at: a number that is used anew is another process.
+            // Open the pidfd before the check, because the kernel may reuse the id for another process.
             let process = pidfd_open(pid, PidfdFlags::empty()).ok()?;
             let number = pid.as_raw_nonzero().get();
             is_ours(number, own, containers).then_some((number, process))
@@ -108,7 +109,7 @@ fn is_ours(pid: i32, run_docker: Option<(u64, u64)>, containers: &[String]) -> b
         return false;
     }
     let groups = std::fs::read_to_string(process.join("cgroup")).unwrap_or_default();
-    // A zombie keeps its groups and cannot be killed again.
+    // A zombie still has its control groups, but cannot be killed again.
     containers.iter().any(|id| groups.contains(id.as_str())) && !is_zombie(&process)
 }
 
@@ -122,7 +123,7 @@ fn is_zombie(process: &Path) -> bool {
     status.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']))
 }
 
-/// runc removes them, unless it was killed. Those that systemd made go by themselves.
+/// Removes the containers' control groups. runc removes them itself unless it was killed, and systemd removes its own.
 fn remove_control_groups(containers: &[String]) {
     let root = PathBuf::from("/sys/fs/cgroup");
     let mut hierarchies = vec![root.clone()];
@@ -131,7 +132,7 @@ fn remove_control_groups(containers: &[String]) {
     }
     for group in hierarchies.iter().map(|hierarchy| hierarchy.join("docker")) {
         for id in containers {
-            // Most are not there, and one that stays costs nothing.
+            // Most do not exist, and one that stays does no harm.
             drop(std::fs::remove_dir(group.join(id)));
         }
     }

@@ -1,4 +1,4 @@
-//! dockerd's settings file. All is said in it, so that the command line is one flag.
+//! Writes dockerd's settings file. It has all settings, so the command line needs only one flag.
 
 use serde_json::{Value, json};
 use zun_compute::driver::docker::RUNTIME;
@@ -6,10 +6,10 @@ use zun_compute::driver::docker::RUNTIME;
 use super::error::{EngineError, at};
 use super::settings::{EngineSettings, Layout, TlsListener};
 
-/// The plugin's name; its socket is `/run/docker/plugins/zun-authz.sock` in the engine's namespace.
+/// The plugin's name. Its socket is `/run/docker/plugins/zun-authz.sock` in the engine's mount namespace.
 pub(super) const PLUGIN: &str = "zun-authz";
 
-/// Writes it.
+/// Writes the settings file.
 pub(super) fn write(
     layout: &Layout,
     bridge: &str,
@@ -27,10 +27,10 @@ fn settings(layout: &Layout, bridge: &str, engine: &EngineSettings) -> Value {
         "data-root": layout.data(),
         "exec-root": "/run/docker",
         "pidfile": layout.pidfile(),
-        // The socket is root on the machine: for root alone.
+        // Access to the socket is equivalent to root, so only root may use it.
         "group": "root",
         "bridge": bridge,
-        // Rules and forwarding are made by us; see `bridge`.
+        // The module `bridge` manages rules and forwarding.
         "iptables": false,
         "ip6tables": false,
         "ip-forward": false,
@@ -61,7 +61,7 @@ mod tests {
     use crate::engine::Plugin;
 
     #[test]
-    fn a_listener_is_never_without_tls_and_plugin() {
+    fn a_tcp_listener_always_has_tls_and_the_plugin() {
         let layout = Layout::new(Path::new("/s"));
         let listener = TlsListener {
             address: "127.0.0.1:2376".parse().expect("an address"),

@@ -1,34 +1,34 @@
-//! What can go wrong with the private engine.
+//! The errors of the private engine.
 
 use std::path::PathBuf;
 
 use super::settings::LONGEST_DIRECTORY;
 
-/// The private engine could not be started, kept up or taken down.
+/// Why the private engine cannot be started, has failed, or cannot be removed.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// Only root may make bridges, mounts and containers.
+    /// The process does not run as root.
     #[error(
-        "the private engine needs root (it makes a bridge, mounts and containers): run it as root or through sudo"
+        "the private Docker engine needs root, because it creates a bridge, mounts and containers: run it as root or with sudo"
     )]
     NotRoot,
     /// A program is not installed.
-    #[error("`{program}` is not installed: it comes with Debian's package {package}")]
+    #[error("`{program}` is not installed: install the Debian package {package}")]
     Missing {
         /// The program.
         program: &'static str,
-        /// Where it comes from.
+        /// The Debian package.
         package: &'static str,
     },
-    /// Unix sockets have short names.
+    /// The path is too long for unix sockets.
     #[error(
-        "the directory {directory} is too long for the sockets in it: at most {LONGEST_DIRECTORY} bytes"
+        "the path {directory} is too long for unix sockets: choose one of at most {LONGEST_DIRECTORY} bytes"
     )]
     TooLong {
         /// The directory.
         directory: PathBuf,
     },
-    /// A file or directory could not be made, read or removed.
+    /// A file or directory cannot be created, read or removed.
     #[error("cannot {doing} {path}")]
     File {
         /// Such as `write`.
@@ -39,18 +39,18 @@ pub enum EngineError {
         #[source]
         cause: std::io::Error,
     },
-    /// A program did not do what it was told.
+    /// A program failed.
     #[error("`{line}` failed: {words}")]
     Command {
-        /// What was run.
+        /// The command line.
         line: String,
-        /// What it said.
+        /// Its output on stderr.
         words: String,
     },
-    /// Every candidate is taken by a route of this machine.
-    #[error("no free private /24 network is left for the bridge")]
+    /// The machine's routes overlap all candidates.
+    #[error("no private /24 network is free for the bridge: remove a route (ip -4 route)")]
     NoFreeNetwork,
-    /// A program could not be started at all.
+    /// A program cannot be started.
     #[error("cannot start `{program}`")]
     Spawn {
         /// Which.
@@ -59,44 +59,44 @@ pub enum EngineError {
         #[source]
         cause: std::io::Error,
     },
-    /// It ended before it was told to.
-    #[error("{program} ended ({status}); its last words:\n{words}")]
+    /// A program exited unexpectedly.
+    #[error("{program} ended ({status}); its last log lines:\n{words}")]
     Ended {
         /// Which.
         program: &'static str,
-        /// How.
+        /// The exit status.
         status: String,
         /// The last lines of its log.
         words: String,
     },
-    /// It was not ready in time.
-    #[error("{program} was not ready within {seconds} s; its last words:\n{words}")]
+    /// A program was not ready in time.
+    #[error("{program} was not ready within {seconds} s; its last log lines:\n{words}")]
     NotReady {
         /// Which.
         program: &'static str,
-        /// How long it had.
+        /// The time limit, in seconds.
         seconds: u64,
         /// The last lines of its log.
         words: String,
     },
-    /// It says that it is ready and does not answer.
+    /// dockerd announced that it is ready, but does not answer.
     #[error("the engine does not answer on {socket}")]
     NoAnswer {
-        /// Where it was asked.
+        /// The engine's socket.
         socket: PathBuf,
         /// Why.
         #[source]
         cause: std::io::Error,
     },
-    /// Some of its processes cannot be ended.
-    #[error("processes of the private engine do not end: {pids:?}")]
+    /// Some processes do not end after SIGKILL.
+    #[error("these processes of the private engine did not end after SIGKILL: {pids:?}")]
     Unkillable {
         /// Which.
         pids: Vec<i32>,
     },
 }
 
-/// Names the file in an I/O error.
+/// Adds the path to an I/O error.
 pub(super) fn at(
     doing: &'static str,
     path: &std::path::Path,

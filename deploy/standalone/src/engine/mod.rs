@@ -1,10 +1,10 @@
-//! A private Docker engine: its own dockerd from the installed package, with its own data, sockets,
-//! containerd and bridge, so that the machine's own Docker, images and containers are left alone.
+//! A private Docker engine: a separate dockerd of the installed package with its own data, sockets, containerd and bridge.
+//! It does not touch the machine's own Docker.
 //!
 //! ```text
-//!  clear leftovers → folders → bridge → zun-authz → dockerd (→ its containerd) → ready → … → stop → clear
+//!  clean up → create directories → bridge → zun-authz → dockerd (→ its containerd) → ready → … → stop → clean up
 //! ```
-//! Needs root and Debian's docker.io, iproute2 and iptables; needs no systemd and no running Docker.
+//! It needs root and the Debian packages docker.io, iproute2 and iptables. It needs no systemd and no running Docker.
 
 mod bridge;
 mod cleanup;
@@ -34,14 +34,14 @@ pub use settings::{EngineSettings, Layout, Plugin, TlsListener};
 use error::at;
 use process::Process;
 
-/// How long dockerd has to be ready.
+/// How long dockerd may take to become ready.
 const START: Duration = Duration::from_mins(1);
-/// How long dockerd has to stop its containers and itself: their grace is 10 s.
+/// How long dockerd may take to stop. Its containers have a grace period of 10 s.
 const STOP: Duration = Duration::from_secs(25);
-/// How often the plugin is started anew before the engine is given up.
+/// How many times to restart the plugin before the engine counts as failed.
 const PLUGIN_STARTS: u32 = 10;
 
-/// A running private engine. Dropped without [`PrivateEngine::stop`], it is killed with its containers.
+/// A running private engine. Dropping it without [`PrivateEngine::stop`] kills it and its containers.
 #[derive(Debug)]
 pub struct PrivateEngine {
     layout: Layout,
@@ -53,7 +53,7 @@ pub struct PrivateEngine {
 }
 
 impl PrivateEngine {
-    /// Removes what a killed one left, starts, and returns once the engine answers.
+    /// Cleans up after a killed engine, starts the engine, and waits until it answers.
     pub async fn start(settings: &EngineSettings) -> Result<Self, EngineError> {
         check(settings)?;
         let layout = Layout::new(&settings.directory);
@@ -71,17 +71,17 @@ impl PrivateEngine {
         }
     }
 
-    /// Where it answers.
+    /// The engine's unix socket.
     pub fn socket(&self) -> PathBuf {
         self.layout.socket()
     }
 
-    /// The name of its bridge.
+    /// The name of the engine's bridge.
     pub fn bridge(&self) -> &str {
         &self.bridge
     }
 
-    /// Keeps the plugin up, and returns when the engine has ended although nobody asked.
+    /// Restarts the plugin when it exits. Returns when the engine has failed.
     pub async fn watch(&mut self) -> EngineError {
         for _ in 0..PLUGIN_STARTS {
             let (Some(plugin), Some(listener)) = (&mut self.plugin, &self.listener) else {
@@ -102,8 +102,8 @@ impl PrivateEngine {
         }
     }
 
-    /// Stops the containers with their grace, then the engine, and removes bridge, rules and sockets.
-    /// Images, containers and volumes stay in the directory.
+    /// Stops the containers with their grace period, then the engine, and removes bridge, rules and sockets. Images,
+    /// containers and volumes stay in the directory.
     pub async fn stop(mut self) -> Result<(), EngineError> {
         self.daemon.terminate(STOP).await;
         if let Some(plugin) = &mut self.plugin {
@@ -113,21 +113,21 @@ impl PrivateEngine {
         blocking(&self.layout, cleanup::clear).await
     }
 
-    /// The version of the engine's API that grants are made for, known before the engine runs.
+    /// Returns the version of the engine's API for grants. It is known before the engine runs.
     pub async fn api_version() -> Result<ApiVersion, EngineError> {
         run::check_programs()?;
         let asking = tokio::task::spawn_blocking(version::installed);
-        asking.await.expect("the work neither panics nor is it aborted")
+        asking.await.expect("the work must not panic")
     }
 
-    /// The program that gives terminals their first size, where an engine of this version needs one. It
-    /// lies beside the plugin; without it first sizes come late, and all else works.
+    /// Returns the program that sets the first terminal size, if an engine of this version needs it. The program must be in the
+    /// plugin's directory. Without it a command may start before its terminal has a size.
     pub fn runtime_for(version: ApiVersion, plugin: &Path) -> Option<PathBuf> {
         let program = plugin.with_file_name(RUNTIME_PROGRAM);
         (version < CONSOLE_SIZE_API && program.is_file()).then_some(program)
     }
 
-    /// Kills what runs of an engine in this directory, and removes what it made outside. Data stays.
+    /// Kills an engine that runs in this directory, and removes what it created outside. Data stays.
     pub fn clear(directory: &Path) -> Result<(), EngineError> {
         cleanup::clear(&Layout::new(directory))
     }
@@ -141,10 +141,10 @@ impl Drop for PrivateEngine {
     }
 }
 
-/// Where nobody is left to be told of an error, the log is.
+/// Logs a failed cleanup that no caller can handle.
 fn log_failure(cleared: Result<(), EngineError>) {
     if let Err(error) = cleared {
-        warn!(error = %chain(&error), "not all of the private engine was removed");
+        warn!(error = %chain(&error), "cannot remove everything of the private engine");
     }
 }
 
@@ -160,7 +160,7 @@ fn check(settings: &EngineSettings) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Leftovers away, folders and bridge made.
+/// Cleans up, and creates the directories and the bridge.
 fn prepare(layout: &Layout) -> Result<String, EngineError> {
     create_folder(layout.root())?;
     cleanup::clear(layout)?;
@@ -168,8 +168,8 @@ fn prepare(layout: &Layout) -> Result<String, EngineError> {
     for folder in [layout.data(), layout.sizes(), plugins, layout.run_containerd()] {
         create_folder(&folder)?;
     }
-    // Where the engine's own are mounted over, in its namespace alone. They may stay: removing a folder
-    // unmounts it in every other namespace.
+    // The mount points for the engine's own directories in its mount namespace. They are never removed, because removing a
+    // directory unmounts it in all other namespaces.
     for folder in ["/run/docker", "/run/containerd"] {
         create_folder(Path::new(folder))?;
     }
@@ -194,12 +194,12 @@ async fn start_processes(
     Ok((plugin, daemon))
 }
 
-/// Runs short programs and looks through `/proc`, off the runtime's threads.
+/// Runs blocking work outside the runtime's threads.
 async fn blocking<T: Send + 'static>(
     layout: &Layout,
     work: fn(&Layout) -> Result<T, EngineError>,
 ) -> Result<T, EngineError> {
     let layout = layout.clone();
     let doing = tokio::task::spawn_blocking(move || work(&layout));
-    doing.await.expect("the work neither panics nor is it aborted")
+    doing.await.expect("the work must not panic")
 }

@@ -1,4 +1,4 @@
-//! Which private /24 network the bridge gets: one that no route of the machine touches. Pure.
+//! Chooses a private /24 network for the bridge that no route of the machine overlaps. Pure.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -11,7 +11,7 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// From text such as `10.0.0.0/8`; a bare address is a network of one.
+    /// Parses text such as `10.0.0.0/8`. A bare address is a /32 network.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, bits.parse().ok().filter(|bits| *bits <= 32)?),
@@ -21,13 +21,13 @@ impl Network {
         Some(Self { base: u32::from(address) & mask(bits), bits })
     }
 
-    /// The /24 that holds these three bytes.
+    /// The /24 network with these first three bytes.
     const fn of_three(bytes: [u8; 3]) -> Self {
         let [first, second, third] = bytes;
         Self { base: u32::from_be_bytes([first, second, third, 0]), bits: 24 }
     }
 
-    /// The bridge's own address with the network's length, as `ip address add` takes it.
+    /// The bridge's own address with the prefix length, as `ip address add` expects it.
     pub(super) fn gateway(self) -> String {
         format!("{}/{}", Ipv4Addr::from(self.base + 1), self.bits)
     }
@@ -48,7 +48,7 @@ const fn mask(bits: u8) -> u32 {
     if bits == 0 { 0 } else { u32::MAX << (32 - bits) }
 }
 
-/// Every network that `ip -4 route show table all` names, but for the default routes.
+/// Parses the networks in the output of `ip -4 route show table all`, except the default routes.
 pub(super) fn taken(routes: &str) -> Vec<Network> {
     routes
         .lines()
@@ -57,7 +57,7 @@ pub(super) fn taken(routes: &str) -> Vec<Network> {
         .collect()
 }
 
-/// A free network for the bridge with this number, so that two bridges never share one.
+/// Chooses a free network for the bridge with this number, so that two bridges never share a network.
 pub(super) fn choose(number: u8, taken: &[Network]) -> Option<Network> {
     [[10, 213, number], [172, 30, number], [192, 168, 255 - number]]
         .map(Network::of_three)
@@ -75,13 +75,13 @@ mod tests {
         broadcast 10.213.1.255 dev zun1 table local proto kernel scope link\n";
 
     #[test]
-    fn routes_are_read_and_the_default_is_none_of_them() {
+    fn routes_are_parsed_without_the_default_route() {
         let taken: Vec<String> = taken(ROUTES).iter().map(Network::to_string).collect();
         assert_eq!(taken, ["192.0.2.1/32", "172.17.0.0/16", "127.0.0.0/8", "10.213.1.255/32"]);
     }
 
     #[test]
-    fn a_network_that_a_route_touches_is_passed_over() {
+    fn a_network_that_a_route_overlaps_is_skipped() {
         let taken = taken(ROUTES);
         assert_eq!(choose(0, &taken).expect("free").to_string(), "10.213.0.0/24");
         assert_eq!(choose(1, &taken).expect("free").to_string(), "172.30.1.0/24");
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn where_all_are_taken_there_is_none() {
+    fn if_all_networks_are_taken_there_is_no_choice() {
         let all = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"].map(Network::parse);
         let all: Vec<Network> = all.into_iter().flatten().collect();
         assert_eq!(choose(3, &all), None);

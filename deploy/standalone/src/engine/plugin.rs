@@ -1,4 +1,4 @@
-//! `zun-authz` for the private engine.
+//! Runs `zun-authz` for the private engine.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use super::error::EngineError;
 use super::process::Process;
 use super::settings::{Layout, Plugin, TlsListener};
 
-/// How long it has to listen.
+/// How long zun-authz may take to listen.
 const START: Duration = Duration::from_secs(10);
 
-/// Starts it and returns once its socket takes a connection: dockerd does not start without it.
+/// Starts zun-authz and waits until its socket accepts connections, because dockerd does not start without it.
 pub(super) async fn start(
     layout: &Layout,
     plugin: &Plugin,
@@ -45,13 +45,13 @@ pub(super) async fn start(
     }
 }
 
-/// Starts it again after it ended.
+/// Starts zun-authz again after it exited.
 pub(super) async fn restart(
     layout: &Layout,
     listener: &TlsListener,
     ended: &EngineError,
 ) -> Result<Process, EngineError> {
-    warn!(error = %chain(ended), "zun-authz is started anew");
+    warn!(error = %chain(ended), "zun-authz exited; restarting it");
     start(layout, &listener.plugin, &listener.ca).await
 }
 

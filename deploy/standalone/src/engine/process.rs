@@ -1,9 +1,8 @@
-//! The engine's processes: how they are started, listened to, and ended.
+//! Starts and stops the engine's processes.
 //!
-//! Each runs in a mount namespace of its own, in which `/run/docker` and `/run/containerd` are folders of
-//! this engine. So the fixed names in there (plugins, shims' sockets, the machine's own containerd) cannot
-//! meet those of another engine, mounts vanish with the last process, and whoever sees our folder as its
-//! `/run/docker` is ours.
+//! Each process runs in its own mount namespace, in which `/run/docker` and `/run/containerd` are directories of this
+//! engine. So fixed paths such as plugin sockets do not collide with those of another engine. The mounts disappear with
+//! the last process. A process belongs to this engine if it sees the engine's directory as `/run/docker`.
 
 use std::fs::File;
 use std::path::Path;
@@ -17,7 +16,7 @@ use super::error::{EngineError, at};
 use super::run::path;
 use super::settings::Layout;
 
-/// Mounts the engine's folders over the machine's, then becomes the program.
+/// Mounts the engine's directories over the machine's, then executes the program.
 const ENTER: &str =
     r#"mount --bind "$1" /run/docker && mount --bind "$2" /run/containerd && shift 2 && exec "$@""#;
 
@@ -30,8 +29,8 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts `program` in the engine's namespace; its output goes to the engine's log of that name.
-    /// It is in a process group of its own, so that ctrl-c on a terminal does not reach it.
+    /// Starts `program` in a new mount namespace, with its output in the log `name`. The process gets its own process group, so
+    /// that Ctrl-C in a terminal does not reach it.
     pub(super) fn start(
         layout: &Layout,
         name: &'static str,
@@ -61,7 +60,7 @@ impl Process {
         Ok(Self { name, log, child })
     }
 
-    /// Waits for its end, which nobody asked for.
+    /// Waits until the process exits unexpectedly, and returns the error.
     pub(super) async fn ended(&mut self) -> EngineError {
         let status = match self.child.wait().await {
             Ok(status) => status.to_string(),
@@ -70,11 +69,11 @@ impl Process {
         EngineError::Ended { program: self.name, status, words: self.last_words() }
     }
 
-    /// SIGTERM, and SIGKILL if that does not help in time.
+    /// Sends SIGTERM, and SIGKILL if the process does not end in time.
     pub(super) async fn terminate(&mut self, within: Duration) -> Option<ExitStatus> {
         let pid = self.child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
         if let Some(pid) = pid {
-            // It may have ended by itself: then the wait below says so.
+            // The process may already have ended; the wait below handles that.
             kill_process(pid, Signal::TERM).unwrap_or_default();
         }
         if let Ok(status) = tokio::time::timeout(within, self.child.wait()).await {
@@ -84,7 +83,7 @@ impl Process {
         self.child.wait().await.ok()
     }
 
-    /// The error of one that was not ready in time.
+    /// The error if the process was not ready in time.
     pub(super) fn not_ready(&self, within: Duration) -> EngineError {
         EngineError::NotReady {
             program: self.name,

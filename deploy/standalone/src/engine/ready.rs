@@ -1,4 +1,4 @@
-//! dockerd from its start to its first answer.
+//! Starts dockerd and waits for its first answer.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::error::{EngineError, at};
 use super::process::Process;
 use super::settings::Layout;
 
-/// Starts dockerd and returns once it says that it is ready, as it says to systemd, and has answered.
+/// Starts dockerd and waits until it announces that it is ready, as it does to systemd, and answers a ping.
 pub(super) async fn start(layout: &Layout, within: Duration) -> Result<Process, EngineError> {
     let path = layout.ready_socket();
     let words = UnixDatagram::bind(&path).map_err(at("bind", &path))?;
@@ -49,7 +49,7 @@ async fn wait_ready(words: &UnixDatagram) -> std::io::Result<()> {
     }
 }
 
-/// Asks the engine for its sign of life.
+/// Pings the engine.
 async fn ping(socket: &Path) -> std::io::Result<()> {
     let mut stream = UnixStream::connect(socket).await?;
     stream.write_all(b"GET /_ping HTTP/1.0\r\nHost: engine\r\n\r\n").await?;

@@ -1,4 +1,4 @@
-//! Running other programs: short ones to their end, and looking for installed ones.
+//! Runs short programs, and finds installed programs.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::error::EngineError;
 
-/// What the engine cannot do without, and where Debian keeps it.
+/// The programs that the engine needs, and their Debian packages.
 const NEEDED: [(&str, &str); 6] = [
     ("dockerd", "docker.io"),
     ("containerd", "containerd"),
@@ -16,10 +16,10 @@ const NEEDED: [(&str, &str); 6] = [
     ("mount", "mount"),
 ];
 
-/// Where programs are looked for besides `PATH`, which often lacks the `sbin`s.
+/// Where to look for programs besides `PATH`, which often lacks the `sbin` directories.
 const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Whether all needed programs are here.
+/// Checks that all needed programs are installed.
 pub(super) fn check_programs() -> Result<(), EngineError> {
     for (program, package) in NEEDED {
         if find(program).is_none() {
@@ -29,7 +29,7 @@ pub(super) fn check_programs() -> Result<(), EngineError> {
     Ok(())
 }
 
-/// `PATH` for the engine and its helpers.
+/// The `PATH` for the engine and its helpers.
 pub(super) fn path() -> std::ffi::OsString {
     let mut path = std::env::var_os("PATH").unwrap_or_default();
     if !path.is_empty() {
@@ -39,7 +39,7 @@ pub(super) fn path() -> std::ffi::OsString {
     path
 }
 
-/// Runs a program to its end and gives what it printed.
+/// Runs a program to its end and returns its output.
 pub(super) fn run(program: &'static str, arguments: &[&str]) -> Result<String, EngineError> {
     let line = || format!("{program} {}", arguments.join(" "));
     let output = Command::new(program)
@@ -56,7 +56,7 @@ pub(super) fn run(program: &'static str, arguments: &[&str]) -> Result<String, E
     Err(EngineError::Command { line: line(), words })
 }
 
-/// Where a program is.
+/// Returns the path of an installed program.
 pub(super) fn find(program: impl AsRef<OsStr>) -> Option<PathBuf> {
     let program = program.as_ref();
     std::env::split_paths(&path()).map(|folder| folder.join(program)).find(|file| file.is_file())

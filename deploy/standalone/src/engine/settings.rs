@@ -1,4 +1,4 @@
-//! What a private engine is told, and where its things are.
+//! The settings of a private engine, and the layout of its directory.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,26 +9,27 @@ use zun_common::id::HostName;
 
 use crate::hex::hex;
 
-/// The longest directory: a unix socket has a name of at most 107 bytes, and the plugin's is the longest here.
+/// The longest path of the directory, in bytes. The path of a unix socket has at most 107 bytes, and the plugin's is the
+/// longest here.
 pub(super) const LONGEST_DIRECTORY: usize = 107 - "/run/docker/plugins/zun-authz.sock".len();
 
-/// How the private engine is run.
+/// The settings of the private engine.
 #[derive(Debug, Clone)]
 pub struct EngineSettings {
-    /// Everything of it is below this directory.
+    /// The directory of everything that belongs to the engine.
     pub directory: PathBuf,
-    /// The TLS listener; without one there is only the unix socket.
+    /// The TLS listener; without it the engine has only its unix socket.
     pub listener: Option<TlsListener>,
-    /// `zun-runtime`, for an engine that takes no first size of a terminal itself.
+    /// The program `zun-runtime`, for an engine that cannot set the first terminal size itself.
     pub runtime: Option<PathBuf>,
 }
 
-/// A TCP listener in the only form in which it may exist: TLS both ways, and our plugin.
+/// A TCP listener, which always has mutual TLS and the authorization plugin.
 #[derive(Debug, Clone)]
 pub struct TlsListener {
-    /// Where it listens.
+    /// The address.
     pub address: SocketAddr,
-    /// The authority that clients and the server are signed by.
+    /// The CA that signs the certificates of clients and of the server.
     pub ca: PathBuf,
     /// The server's certificate.
     pub certificate: PathBuf,
@@ -38,7 +39,7 @@ pub struct TlsListener {
     pub plugin: Plugin,
 }
 
-/// How `zun-authz` is run.
+/// The settings of `zun-authz`.
 #[derive(Debug, Clone)]
 pub struct Plugin {
     /// The program.
@@ -47,83 +48,83 @@ pub struct Plugin {
     pub host: HostName,
     /// The version of the engine's API that grants name.
     pub api_version: ApiVersion,
-    /// The agent's datagram socket, told of sessions.
+    /// The agent's datagram socket for session notes.
     pub notify: Option<PathBuf>,
 }
 
-/// Where the things of a private engine are.
+/// The layout of a private engine's directory.
 #[derive(Debug, Clone)]
 pub struct Layout {
     root: PathBuf,
 }
 
 impl Layout {
-    /// Below this directory.
+    /// The layout below this directory.
     pub fn new(root: &Path) -> Self {
         Self { root: root.to_owned() }
     }
 
-    /// All of it.
+    /// The directory itself.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Images, containers, volumes.
+    /// The directory of images, containers and volumes.
     pub fn data(&self) -> PathBuf {
         self.root.join("data")
     }
 
-    /// First sizes of terminals.
+    /// The directory of first terminal sizes.
     pub fn sizes(&self) -> PathBuf {
         self.root.join("sizes")
     }
 
-    /// What the engine's processes see as `/run/docker`.
+    /// The directory that the engine's processes see as `/run/docker`.
     pub fn run_docker(&self) -> PathBuf {
         self.root.join("run/docker")
     }
 
-    /// What the engine's processes see as `/run/containerd`.
+    /// The directory that the engine's processes see as `/run/containerd`.
     pub fn run_containerd(&self) -> PathBuf {
         self.root.join("run/containerd")
     }
 
-    /// The plugin's socket, seen from outside.
+    /// The plugin's socket, as seen from outside the namespace.
     pub fn plugin_socket(&self) -> PathBuf {
         self.root.join("run/docker/plugins/zun-authz.sock")
     }
 
-    /// The engine's settings.
+    /// The engine's settings file.
     pub fn config(&self) -> PathBuf {
         self.root.join("daemon.json")
     }
 
-    /// The engine's process.
+    /// The file with dockerd's process id.
     pub fn pidfile(&self) -> PathBuf {
         self.root.join("dockerd.pid")
     }
 
-    /// Where the engine answers.
+    /// The engine's unix socket.
     pub fn socket(&self) -> PathBuf {
         self.root.join("docker.sock")
     }
 
-    /// Where the engine tells that it is ready.
+    /// The socket on which dockerd announces that it is ready.
     pub fn ready_socket(&self) -> PathBuf {
         self.root.join("ready.sock")
     }
 
-    /// The log of one of the engine's programs.
+    /// The log file of one of the engine's programs.
     pub fn log(&self, program: &str) -> PathBuf {
         self.root.join(format!("{program}.log"))
     }
 
-    /// Present where forwarding was off on this machine before the engine switched it on.
+    /// The file that exists if IP forwarding was off before the engine switched it on.
     pub fn forwarding_was_off(&self) -> PathBuf {
         self.root.join("forwarding-was-off")
     }
 
-    /// Marks what this engine made in the kernel: its bridge and its packet filter rules.
+    /// The mark on this engine's bridge and packet filter rules.
     pub fn mark(&self) -> String {
         let digest = Sha256::digest(self.root.as_os_str().as_encoded_bytes());
         format!("zun-engine-{}", hex(digest.get(..8).unwrap_or_default()))

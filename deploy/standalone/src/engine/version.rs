@@ -1,22 +1,22 @@
-//! Which version of the engine's API the installed engine speaks, known before it runs.
+//! Finds the API version of the installed engine before it runs.
 
 use zun_common::grant::ApiVersion;
 
 use super::error::EngineError;
 use super::run::run;
 
-/// The newest version that the installed dockerd is known to speak.
+/// Returns the newest API version that the installed dockerd is known to support.
 pub(super) fn installed() -> Result<ApiVersion, EngineError> {
     let words = run("dockerd", &["--version"])?;
     Ok(of_engine(major(&words).unwrap_or_default()))
 }
 
-/// From words such as `Docker version 20.10.24+dfsg1, build 5d6db84`.
+/// Parses the major version of output such as `Docker version 20.10.24+dfsg1, build 5d6db84`.
 fn major(words: &str) -> Option<u32> {
     words.strip_prefix("Docker version ")?.split('.').next()?.parse().ok()
 }
 
-/// A newer engine still speaks the version of 26.
+/// Returns the API version of an engine. Engines newer than 26 still support the version of 26.
 const fn of_engine(major: u32) -> ApiVersion {
     let minor = match major {
         0..=22 => 41,

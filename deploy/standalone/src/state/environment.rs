@@ -1,4 +1,4 @@
-//! The file to be sourced by a shell: how the standalone service is called.
+//! The environment file that a shell sources to use the standalone service.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -8,19 +8,19 @@ use std::path::{Path, PathBuf};
 
 use super::{StateError, Token, at};
 
-/// What a shell must know.
+/// The content of the environment file.
 #[derive(Debug)]
 pub struct Environment<'a> {
-    /// Where zun-api listens.
+    /// The address of zun-api.
     pub address: SocketAddr,
-    /// What it asks for.
+    /// The admin token.
     pub token: &'a Token,
-    /// The folder of the built `zun`.
+    /// The directory of the program `zun`.
     pub programs: PathBuf,
 }
 
 impl Environment<'_> {
-    /// Writes it, in one step, for the one to whom the folder belongs and for nobody else.
+    /// Writes the file atomically, readable only by the owner of its directory.
     pub fn write(&self, path: &Path) -> Result<(), StateError> {
         write(path, &self.text())
     }
@@ -28,7 +28,7 @@ impl Environment<'_> {
     fn text(&self) -> String {
         let Self { address, token, programs } = self;
         format!(
-            "# How to call the standalone Zun of this machine. Made by zun-standalone at its start.\n\
+            "# Environment for the standalone Zun on this machine. Written by zun-standalone at its start.\n\
              export OS_AUTH_TYPE=admin_token\n\
              export OS_TOKEN={}\n\
              export OS_ENDPOINT=http://{address}/v1\n\
@@ -39,12 +39,12 @@ impl Environment<'_> {
     }
 }
 
-/// As one word of a shell.
+/// Quotes a text as one word of a shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// Writes a secret: nobody else can read it at any moment, and it is there whole or not at all.
+/// Writes a secret atomically. Nobody else can read it at any moment.
 pub(super) fn write(path: &Path, text: &str) -> Result<(), StateError> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -59,7 +59,7 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), StateError> {
         .mode(0o600)
         .open(&new)
         .map_err(at("create", &new))?;
-    // Where root writes into another's clone.
+    // Root may write into another user's directory: the file belongs to that user.
     std::os::unix::fs::fchown(&file, Some(owner.uid()), Some(owner.gid()))
         .map_err(at("give away", &new))?;
     file.write_all(text.as_bytes()).map_err(at("write", &new))?;
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shell_can_source_it_and_nobody_else_can_read_it() {
+    fn a_shell_can_source_the_file_and_nobody_else_can_read_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("zun.env");
         let token = Token::fresh();

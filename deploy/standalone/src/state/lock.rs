@@ -1,4 +1,5 @@
-//! One instance a state directory. The kernel's lock says whether one runs; the file's text says which.
+//! The lock that allows one instance per state directory. The kernel's file lock shows whether an instance is running, and
+//! the file's text is its process id.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
@@ -13,55 +14,55 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::{State, StateError, at};
 
-/// A directory that is this process's alone until it is dropped.
+/// The lock of a state directory, held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
 }
 
 impl Drop for Lock {
-    /// A child that is just being spawned has the file open until its program begins: unlocked here, the
-    /// directory is free at once all the same.
+    /// Unlocks explicitly, because a child process that is just being spawned still has the file open until it executes its
+    /// program.
     fn drop(&mut self) {
         if let Err(errno) = flock(&self.file, FlockOperation::Unlock) {
-            tracing::debug!(error = %errno, "the lock goes with the process");
+            tracing::debug!(error = %errno, "cannot unlock the state directory; the lock ends with the process");
         }
     }
 }
 
-/// Who has the directory.
+/// The instance that has locked the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// Its process, as far as it has written it.
+    /// Its process id; `None` if it has not written it yet.
     pub pid: Option<i32>,
 }
 
-/// The directory is not ours.
+/// Why the directory cannot be locked.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another instance has it.
-    #[error("zun-standalone already runs on {}{}", state.display(), pid.map(|pid| format!(" as process {pid}")).unwrap_or_default())]
+    /// Another instance has locked it.
+    #[error("zun-standalone is already running on {}{}", state.display(), pid.map(|pid| format!(" as process {pid}")).unwrap_or_default())]
     Held {
         /// The directory.
         state: PathBuf,
         /// Its process.
         pid: Option<i32>,
     },
-    /// The lock's file cannot be used.
+    /// The lock file cannot be used.
     #[error(transparent)]
     File(#[from] StateError),
-    /// The other instance does not end.
-    #[error("process {pid} does not end within {seconds} s")]
+    /// The other instance did not end, not even after SIGKILL.
+    #[error("process {pid} did not end within {seconds} s, and SIGKILL did not help")]
     DoesNotEnd {
         /// Its process.
         pid: i32,
-        /// How long it had.
+        /// The time limit, in seconds.
         seconds: u64,
     },
 }
 
 impl Lock {
-    /// Takes the directory, which must exist, or says who has it.
+    /// Locks the directory, which must exist. Fails if another instance has locked it.
     pub fn acquire(state: &State) -> Result<Self, LockError> {
         let path = path_of(state);
         loop {
@@ -74,7 +75,7 @@ impl Lock {
                 }
                 Err(errno) => return Err(LockError::File(at("lock", &path)(errno.into()))),
             }
-            // Its former holder may have removed it, and another instance made it anew.
+            // The previous holder may have removed the file, and another instance may have created it again.
             if !is_still(&file, &path) {
                 continue;
             }
@@ -83,7 +84,7 @@ impl Lock {
         }
     }
 
-    /// Who has the directory, if anybody.
+    /// Returns the instance that has locked the directory, if any.
     pub fn holder(state: &State) -> Result<Option<Holder>, LockError> {
         let path = path_of(state);
         let mut file = match File::open(&path) {
@@ -99,10 +100,10 @@ impl Lock {
 }
 
 impl Holder {
-    /// Tells it to end, waits for that, and kills it if it does not.
+    /// Stops the instance with SIGTERM, and kills it after `within`.
     pub fn end(&self, within: Duration) -> Result<(), LockError> {
         let Some(pid) = self.pid.and_then(Pid::from_raw) else { return Ok(()) };
-        // It may have ended by itself.
+        // The process may already have ended.
         let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(()) };
         for (signal, within) in [(Signal::TERM, within), (Signal::KILL, Duration::from_secs(5))] {
             pidfd_send_signal(&process, signal).unwrap_or_default();
@@ -156,14 +157,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_instance_is_refused_by_name_and_the_next_is_not() {
+    fn a_second_instance_is_refused_until_the_first_has_ended() {
         let folder = tempfile::tempdir().expect("a folder");
         let state = State::new(folder.path()).expect("a path");
         let first = Lock::acquire(&state).expect("the first");
         let own = i32::try_from(std::process::id()).expect("a pid");
         let refusal = Lock::acquire(&state).expect_err("a second");
         let words = refusal.to_string();
-        assert!(words.contains("already runs on") && words.contains(&own.to_string()), "{words}");
+        assert!(
+            words.contains("already running on") && words.contains(&own.to_string()),
+            "{words}"
+        );
         assert_eq!(Lock::holder(&state).expect("known"), Some(Holder { pid: Some(own) }));
         drop(first);
         assert_eq!(Lock::holder(&state).expect("known"), None);

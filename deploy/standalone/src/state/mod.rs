@@ -1,4 +1,4 @@
-//! The state directory: one instance at a time, everything below it, nothing readable by others.
+//! The state directory. One instance uses it at a time, and only root can read it.
 
 mod environment;
 mod lock;
@@ -12,7 +12,7 @@ pub use environment::Environment;
 pub use lock::{Holder, Lock, LockError};
 pub use token::Token;
 
-/// A file of the state directory could not be written, read or removed.
+/// A file of the state directory cannot be written, read or removed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {doing} {path}")]
 pub struct StateError {
@@ -22,26 +22,26 @@ pub struct StateError {
     cause: std::io::Error,
 }
 
-/// Names the file in an I/O error.
+/// Adds the path to an I/O error.
 fn at(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> StateError {
     let path = path.to_owned();
     move |cause| StateError { doing, path, cause }
 }
 
-/// Where things are.
+/// The layout of the state directory.
 #[derive(Debug, Clone)]
 pub struct State {
     root: PathBuf,
 }
 
 impl State {
-    /// Below this directory, made absolute.
+    /// The layout below this directory, whose path is made absolute.
     pub fn new(root: &Path) -> Result<Self, StateError> {
         let root = std::path::absolute(root).map_err(at("find", root))?;
         Ok(Self { root })
     }
 
-    /// Makes it, for root alone.
+    /// Creates the directories, accessible only to root.
     pub fn create(&self) -> Result<(), StateError> {
         for folder in [&self.root, &self.ca(), &self.host()] {
             DirBuilder::new()
@@ -53,7 +53,7 @@ impl State {
         Ok(())
     }
 
-    /// Removes all of it. The lock is held meanwhile.
+    /// Removes the directory. The caller holds the lock.
     pub fn remove(&self, _lock: &Lock) -> Result<(), StateError> {
         match std::fs::remove_dir_all(&self.root) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -68,37 +68,37 @@ impl State {
         &self.root
     }
 
-    /// The certificate authority.
+    /// The directory of the CA.
     pub fn ca(&self) -> PathBuf {
         self.root.join("ca")
     }
 
-    /// The host's certificate and key, and the agent's socket.
+    /// The directory of the host's certificate and key, and of the agent's socket.
     pub fn host(&self) -> PathBuf {
         self.root.join("host")
     }
 
-    /// Where zun-authz tells the agent of sessions.
+    /// The agent's datagram socket for session notes.
     pub fn notify_socket(&self) -> PathBuf {
         self.root.join("host/notes.sock")
     }
 
-    /// The database.
+    /// The database file.
     pub fn database(&self) -> PathBuf {
         self.root.join("zun.sqlite")
     }
 
-    /// The hashed tokens.
+    /// The file with the hash of the admin token.
     pub fn tokens(&self) -> PathBuf {
         self.root.join("tokens.toml")
     }
 
-    /// The private engine.
+    /// The directory of the private engine.
     pub fn engine(&self) -> PathBuf {
         self.root.join("engine")
     }
 
-    /// What a background instance logs.
+    /// The log file of a background instance.
     pub fn log(&self) -> PathBuf {
         self.root.join("zun-standalone.log")
     }

@@ -1,4 +1,4 @@
-//! The admin token: random at each start, since whoever can call the API is root on the machine.
+//! The admin token. It is random at each start, because access to the API is equivalent to root on the machine.
 
 use rand::Rng;
 use sha2::{Digest, Sha256};
@@ -12,7 +12,7 @@ use crate::hex::hex;
 pub struct Token(Secret<String>);
 
 impl Token {
-    /// 32 random bytes.
+    /// Creates a token of 32 random bytes.
     pub fn fresh() -> Self {
         let mut bytes = [0; 32];
         rand::rng().fill_bytes(&mut bytes);
@@ -24,7 +24,7 @@ impl Token {
         self.0.expose()
     }
 
-    /// Writes the file by which zun-api knows it; earlier tokens are good no more.
+    /// Writes the token's hash to the file that zun-api reads. Earlier tokens become invalid.
     pub fn write_hash(&self, state: &State) -> Result<(), StateError> {
         super::environment::write(&state.tokens(), &self.file())
     }
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_tokens_differ_and_their_file_does_not_tell_them() {
+    fn tokens_differ_and_the_file_does_not_contain_them() {
         let token = Token::fresh();
         assert_ne!(token.expose(), Token::fresh().expose());
         assert_eq!(token.expose().len(), 64);
