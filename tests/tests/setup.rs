@@ -1,4 +1,4 @@
-//! Tests of `docker-setup` on a real dockerd: set up, test, undo and roll back. Simple processes stand in for systemd;
+//! Tests of `docker-setup` on a real dockerd: set up, probe, undo and roll back. Simple processes stand in for systemd;
 //! the testbed has the real one.
 
 mod setup {

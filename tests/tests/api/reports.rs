@@ -142,7 +142,7 @@ async fn a_host_gets_a_certificate_only_for_itself() {
 }
 
 #[tokio::test]
-async fn a_host_tests_its_listener_with_a_grant_for_no_container() {
+async fn a_host_probes_its_listener_with_a_grant_for_no_container() {
     let api = Api::with_consoles().await;
     let agent = api.agent("h1").await;
     let csr = signing_request("h1", Vec::new()).unwrap().csr;

@@ -1,4 +1,4 @@
-//! Set-up of a new host, its test, and undo.
+//! Set-up of a new host, its probe, and undo.
 
 use zun_compute::docker_setup::{Outcome, dry_run, undo};
 

@@ -160,7 +160,7 @@ async fn a_run_interrupted_half_way_rolls_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_zun_api_for_the_test_the_setup_is_rolled_back() {
+async fn without_zun_api_for_the_probe_the_setup_is_rolled_back() {
     let mut host = Host::start(SETTINGS).await;
     let _no_signal = SIGNALS.read().await;
     let api = Mutex::new(Some(host.take_api()));

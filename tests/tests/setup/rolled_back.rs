@@ -1,4 +1,4 @@
-//! Set-ups whose test fails. Everything is rolled back.
+//! Set-ups whose probe fails. Everything is rolled back.
 
 use zun_common::chain;
 use zun_compute::docker_setup::SetupError;
@@ -7,14 +7,14 @@ use super::host::{Host, SIGNALS};
 use super::refused::{Others, open_plugin};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_listener_that_fails_its_test_is_rolled_back() {
+async fn a_listener_that_fails_its_probe_is_rolled_back() {
     let mut host = Host::start("{\n  \"debug\": true\n}\n").await;
     let container = host.container();
     let (pid, files, port) = (host.pid(&container), host.files(), host.address().port());
-    // Clients would dial an address where Docker does not listen. Only the test after the restart detects it.
+    // Clients would dial an address where Docker does not listen. only the probe after the restart detects it.
     let elsewhere = format!("127.0.0.2:{port}").try_into().expect("an address");
     host.settings.console.address = Some(elsewhere);
-    let error = host.set_up().await.expect_err("no proof");
+    let error = host.set_up().await.expect_err("the probe fails");
     assert!(matches!(&error, SetupError::RolledBack(_)), "{error:?}");
     let message = chain(&error);
     assert!(
@@ -42,7 +42,7 @@ async fn docker_is_not_changed_if_the_plugin_decides_wrongly() {
     let no_signal = SIGNALS.read().await;
     let outcome = host.set_up_on(&machine).await;
     drop(no_signal);
-    let message = chain(&outcome.expect_err("no proof"));
+    let message = chain(&outcome.expect_err("the probe fails"));
     assert!(message.contains("a request over TLS without a certificate"), "{message}");
     assert_eq!(host.files(), files, "all files must be restored byte for byte");
     assert_eq!(host.units.dockerd(), dockerd, "Docker must not be restarted");

@@ -56,7 +56,7 @@ fn set_up_and_back(host: Host) {
     let shown = host.shell(&format!("{SETUP} --dry-run"));
     assert!(shown.contains("+  \"hosts\": [\"fd://\", \"tcp://0.0.0.0:2376\"]"), "{shown}");
 
-    // Clients would dial an address where nothing listens. The test after Docker's restart detects it.
+    // Clients would dial an address where nothing listens. The probe after Docker's restart detects it.
     let elsewhere = format!("ZUN_COMPUTE__CONSOLE__ADDRESS=controller:2376 {SETUP}");
     let unsigned = host.refusal(&elsewhere);
     assert!(
