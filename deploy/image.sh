@@ -42,7 +42,8 @@ busybox_root() (
   tar --numeric-owner --owner=0 --group=0 -c .
 )
 
-SOCKET=${1:?usage: image.sh SOCKET}
+[ $# = 1 ] || fail "usage: image.sh SOCKET"
+SOCKET=$1
 if engine image inspect "$IMAGE" >/dev/null 2>&1; then exit 0; fi
 if pull; then
   say "pulled the image $IMAGE"

@@ -28,7 +28,7 @@ known() { [ -n "$(apt-cache show --no-all-versions "$1" 2>/dev/null)" ]; }
 case ${1:-} in
   run) wanted=$(missing "${RUN[@]}" | sort -u) ;;
   test) wanted=$(missing "${RUN[@]}" "${TEST[@]}" | sort -u) ;;
-  *) sed -n 3,4p "$0" >&2; exit 2 ;;
+  *) sed -n "3,4s/^# *//p" "$0" >&2; exit 2 ;;
 esac
 [ -n "$wanted" ] || exit 0
 

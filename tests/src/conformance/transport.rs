@@ -129,9 +129,9 @@ pub async fn a_request_is_answered(broker: &impl Broker) {
 pub async fn a_cast_arrives_and_asks_for_no_reply(broker: &impl Broker) {
     let transport = broker.connect().await;
     let mut deliveries = transport.consume(commands(), 1).await.expect("deliveries");
-    publish(&transport, commands(), "told").await;
+    publish(&transport, commands(), "cast").await;
     let delivery = next(&mut deliveries).await;
-    assert_eq!(delivery.body, "told");
+    assert_eq!(delivery.body, "cast");
     assert!(delivery.reply.is_none());
     delivery.settle(Disposition::Ack);
 }

@@ -226,10 +226,10 @@ async fn an_exec_is_created_and_granted_if_the_request_has_a_csr() {
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
     let path = format!("/v1/containers/{id}/execute");
-    let made =
+    let created =
         api.post(ANN, &format!("{path}?command=sh&run=False&interactive=True"), Value::Null).await;
-    let made = made.expect(200).json();
-    assert_eq!((&made["exec_id"], &made["proxy_url"]), (&json!(exec_id()), &Value::Null));
+    let created = created.expect(200).json();
+    assert_eq!((&created["exec_id"], &created["proxy_url"]), (&json!(exec_id()), &Value::Null));
     let spec = agent.receives("exec.create").await.body["spec"].clone();
     assert_eq!((&spec["tty"], &spec["stdin"]), (&json!(true), &json!(true)));
     let ask = json!({"command": ["sh"], "interactive": true, "tty": true, "csr": csr()});

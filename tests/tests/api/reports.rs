@@ -97,15 +97,15 @@ async fn a_host_cannot_report_another_hosts_container() {
 async fn a_host_can_list_its_containers_with_the_specs_it_may_have_missed() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
-    let made = api.container(&agent, "made", Status::Running).await;
+    let created = api.container(&agent, "made", Status::Running).await;
     let lost =
         api.create(ANN, json!({"image": "cirros", "name": "lost", "auto_remove": true})).await;
     let host = "h1".parse().unwrap();
     let assigned = agent.ask(&AssignedContainers { host }).await.unwrap().containers;
     let of = |id| assigned.iter().find(|one| one.container == id).unwrap();
-    assert_eq!(of(made).create, None);
-    assert_eq!(of(made).engine, Some(engine_id()));
-    assert!(of(made).generation > 0);
+    assert_eq!(of(created).create, None);
+    assert_eq!(of(created).engine, Some(engine_id()));
+    assert!(of(created).generation > 0);
     assert_eq!(of(lost).create.as_ref().unwrap().spec.name, "lost");
     assert!(of(lost).auto_remove);
     let other = AssignedContainers { host: "h2".parse().unwrap() };

@@ -7,8 +7,8 @@ fn the_next_start_cleans_up_after_a_killed_instance() {
     let machine = Machine::new();
     machine.up();
     machine.load_image();
-    let made = machine.shell("zun run -d --name sleeper cirros sleep 1000");
-    assert!(made.status.success(), "{}", printed(&made));
+    let created = machine.shell("zun run -d --name sleeper cirros sleep 1000");
+    assert!(created.status.success(), "{}", printed(&created));
     kill(machine.pid());
     let former = engine_pid(&machine);
     assert!(!machine.processes().is_empty(), "the engine outlives its owner");
@@ -26,8 +26,8 @@ fn down_cleans_after_a_crash() {
     let machine = Machine::new();
     machine.up();
     machine.load_image();
-    let made = machine.shell("zun run -d --name sleeper cirros sleep 1000");
-    assert!(made.status.success(), "{}", printed(&made));
+    let created = machine.shell("zun run -d --name sleeper cirros sleep 1000");
+    assert!(created.status.success(), "{}", printed(&created));
     kill(machine.pid());
     kill(engine_pid(&machine));
     machine.down();

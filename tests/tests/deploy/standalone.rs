@@ -64,7 +64,7 @@ fn sigterm_stops_everything_and_keeps_stored_data() {
     let mut child = machine.run();
     let own_mark = mark_of(&machine);
     let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid")).expect("a pid");
-    kill_process(pid, Signal::TERM).expect("told");
+    kill_process(pid, Signal::TERM).expect("signalled");
     assert!(child.wait().expect("it ends").success());
     assert_eq!(machine.processes(), Vec::<String>::new());
     assert!(!marks().contains(&own_mark));

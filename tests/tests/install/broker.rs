@@ -144,7 +144,7 @@ async fn a_hosts_user_may_do_everything_an_agent_needs() {
     assert_eq!(api.call(&host.name, &Question(1), &context()).await.expect("answered"), 2);
     api.call(&host.name, &Order(1), &context()).await.expect("done");
     assert_eq!(agent.call_controller(&Question(4), &context()).await.expect("answered"), 8);
-    agent.report(&heartbeat(&host), &context()).await.expect("told");
+    agent.report(&heartbeat(&host), &context()).await.expect("the report is sent");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -211,8 +211,8 @@ fn every_verb_can_print_json() {
     assert_eq!((finished.code, waited), (1, expected));
     assert_eq!(json(&["delete", other.as_str()]), serde_json::json!([other.as_str()]));
     let third = zun.name("format-run");
-    let made = json(&["create", "-q", "--name", third.as_str(), "cirros"]);
-    assert_eq!(made["uuid"], zun.field(third.as_str(), "uuid"));
+    let created = json(&["create", "-q", "--name", third.as_str(), "cirros"]);
+    assert_eq!(created["uuid"], zun.field(third.as_str(), "uuid"));
 }
 
 #[test]

@@ -49,7 +49,11 @@ impl Host {
         let layout = Layout::new(&directory.path().join("e"));
         for folder in [layout.data(), layout.run_docker().join("plugins"), layout.run_containerd()]
         {
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).expect("made");
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .expect("a directory");
         }
         let units = directory.path().join("units");
         std::fs::create_dir(&units).expect("a directory");

@@ -83,7 +83,7 @@ async fn a_certificate_for_another_host_is_an_error() {
     let mut params = CertificateParams::default();
     params.distinguished_name = common_name("compute2");
     let pem = params.self_signed(&KeyPair::generate().expect("a key")).expect("signed").pem();
-    fs::create_dir(&directory).expect("made");
+    fs::create_dir(&directory).expect("a directory");
     fs::write(directory.join("cert.pem"), pem).expect("written");
     refused(
         &host,

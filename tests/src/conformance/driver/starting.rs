@@ -33,11 +33,11 @@ pub async fn concurrent_creates_create_one_container(engine: &dyn TestEngine) {
     let subject = Subject::new(engine);
     let spec = spec(engine, IDLE);
     let make = || subject.driver.create(subject.id, &spec);
-    let made: Vec<_> = futures_util::future::join_all((0..8).map(|_| make())).await;
-    let made: Vec<_> = made.into_iter().map(Result::unwrap).collect();
-    let news = made.iter().filter(|(_, change)| *change == Change::Done).count();
+    let created: Vec<_> = futures_util::future::join_all((0..8).map(|_| make())).await;
+    let created: Vec<_> = created.into_iter().map(Result::unwrap).collect();
+    let news = created.iter().filter(|(_, change)| *change == Change::Done).count();
     assert_eq!(news, 1);
-    assert!(made.iter().all(|(engine, _)| *engine == made[0].0));
+    assert!(created.iter().all(|(engine, _)| *engine == created[0].0));
 }
 
 pub async fn the_process_gets_what_the_spec_says(engine: &dyn TestEngine) {
