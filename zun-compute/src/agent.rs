@@ -73,7 +73,8 @@ pub struct Agent {
 impl Agent {
     /// Starts all tasks, without waiting for Docker or zun-api.
     ///
-    /// The agent also stops serving the bus when `tasks` is cancelled, but only [`Agent::stop`] drains accepted commands.
+    /// The agent also stops serving the bus when `tasks` is cancelled, but only [`Agent::stop`] drains accepted
+    /// commands.
     pub async fn start(
         settings: Settings,
         bus: Bus,
@@ -139,7 +140,10 @@ impl Agent {
         let served = self.serving.finish(left()).await;
         let drained = self.workers.drain(left()).await && served;
         if !drained {
-            tracing::warn!(host.name = %self.host.name, "some accepted commands were not done before the drain timeout; the bus will deliver them again");
+            tracing::warn!(
+                host.name = %self.host.name,
+                "some accepted commands were not done before the drain timeout; the bus will deliver them again"
+            );
         }
         if !self.host.reports.flushed(FLUSH_TIMEOUT).await {
             tracing::warn!(host.name = %self.host.name, "some reports were not sent before the time limit");

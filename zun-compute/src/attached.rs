@@ -1,7 +1,7 @@
 //! Counts open consoles from the notes that `zun-authz` sends as datagrams to a local socket.
 //!
-//! The count is best effort. It starts at 0 after a restart of the agent or of Docker, lost notes are not sent again, and
-//! an end without a begin is ignored.
+//! The count is best effort. It starts at 0 after a restart of the agent or of Docker, lost notes are not sent again,
+//! and an end without a begin is ignored.
 
 use std::collections::HashMap;
 use std::fs::Permissions;
@@ -55,8 +55,9 @@ impl Sessions {
 impl OpenConsoles {
     /// Counts writers by their stream, and read-only viewers by their wait request.
     ///
-    /// Docker does not notice that a viewer has disconnected while there is no output for it, but it does notice the end of
-    /// the viewer's wait. Every console has a wait open, so the waits that do not belong to writers belong to viewers.
+    /// Docker does not notice that a viewer has disconnected while there is no output for it, but it does notice the
+    /// end of the viewer's wait. Every console has a wait open, so the waits that do not belong to writers belong to
+    /// viewers.
     fn count(&self) -> u32 {
         let writers = self.writers.count();
         let others = self.waits.count().saturating_sub(writers);

@@ -59,7 +59,10 @@ impl Host {
 
     /// Marks the host for reconciliation: zun-api knows whether the missing container should exist.
     pub(crate) fn mark_for_reconcile(&self, container: ContainerId) {
-        tracing::info!(container.id = %container, "Docker has no container {container}; asking zun-api whether it should exist");
+        tracing::info!(
+            container.id = %container,
+            "Docker has no container {container}; asking zun-api whether it should exist"
+        );
         self.reconcile_needed.notify_one();
     }
 

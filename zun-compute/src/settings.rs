@@ -1,4 +1,4 @@
-//! The agent's settings: a TOML file, overridden by `ZUN_COMPUTE__…` variables.
+//! The agent's settings: a TOML file, with overrides from `ZUN_COMPUTE__…` environment variables.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,36 +16,36 @@ use zun_common::telemetry::LogSettings;
 use crate::console::Endpoint;
 use crate::docker_setup::UNDO_MARKER;
 
-/// Variables that override a key begin so, such as `ZUN_COMPUTE__BUS__URL`.
+/// The prefix of variables that override keys, such as `ZUN_COMPUTE__BUS__URL`.
 pub const PREFIX: &str = "ZUN_COMPUTE";
 
-/// Everything that can be set.
+/// All settings of the agent.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The host's name in the cluster; the machine's own where none is given.
+    /// The host's name in the cluster; by default the machine's name.
     pub host: Option<HostName>,
-    /// Where the bus is.
+    /// How to connect to the bus.
     pub bus: BusSettings,
-    /// The engine.
+    /// The Docker engine.
     pub docker: DockerSettings,
-    /// Signs of life.
+    /// Heartbeats to zun-api.
     pub heartbeat: HeartbeatSettings,
-    /// What the scheduler may choose the host by.
+    /// The labels by which the scheduler can choose the host.
     pub labels: BTreeMap<String, String>,
-    /// Where consoles are dialled.
+    /// The console endpoint.
     pub console: ConsoleSettings,
-    /// How much is done at once, and for how long.
+    /// Limits on concurrent work, and time limits.
     pub workers: WorkerSettings,
-    /// What is logged and how.
+    /// What to log, and in which format.
     pub log: LogSettings,
 }
 
-/// The engine.
+/// The Docker engine.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DockerSettings {
-    /// Its unix socket.
+    /// Docker's unix socket.
     pub socket: PathBuf,
 }
 
@@ -55,11 +55,11 @@ impl Default for DockerSettings {
     }
 }
 
-/// Signs of life.
+/// Heartbeats to zun-api.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HeartbeatSettings {
-    /// Seconds between two.
+    /// Seconds between two heartbeats.
     #[serde(deserialize_with = "at_least_one")]
     pub interval: u32,
 }
@@ -76,21 +76,21 @@ impl HeartbeatSettings {
     }
 }
 
-/// Where consoles are dialled.
+/// The console endpoint.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConsoleSettings {
-    /// The advertised `host:port` of the engine's TLS listener; no consoles where none is given.
+    /// The advertised `host:port` of Docker's TLS listener; without it the host offers no consoles.
     pub address: Option<ConsoleAddress>,
-    /// The version of the engine's API that grants name, such as 1.41; needed with `address`.
+    /// The version of Docker's API that grants name, such as 1.41; required with `address`.
     pub api_version: Option<ApiVersion>,
-    /// Where `zun-authz` tells of consoles that begin and end; not counted where none is given.
+    /// The socket on which `zun-authz` reports console sessions; without it they are not counted.
     pub notify_socket: Option<PathBuf>,
-    /// The directory of the host's server certificate; none is asked for where none is given.
+    /// The directory of the host's server certificate; without it no certificate is requested.
     pub certificates: Option<PathBuf>,
-    /// DNS names and IP addresses in that certificate; the host's name where none are given.
+    /// Additional DNS names and IP addresses in the certificate.
     pub names: Vec<String>,
-    /// Seconds between two looks at the listener, from outside, as a client dials it.
+    /// Seconds between two checks of the listener, which dial it as a client does.
     #[serde(deserialize_with = "at_least_one")]
     pub check_interval: u32,
 }
@@ -109,7 +109,8 @@ impl Default for ConsoleSettings {
 }
 
 impl ConsoleSettings {
-    /// What the host's certificate is for, beside the host's own name: what is set, and what clients dial.
+    /// The names in the host's certificate besides the host's own name: those in the settings, and the one that clients
+    /// dial.
     pub fn certificate_names(&self) -> Vec<String> {
         let mut names = self.names.clone();
         let dialled = self.address.as_ref().map(|address| address.host().to_owned());
@@ -117,7 +118,7 @@ impl ConsoleSettings {
         names
     }
 
-    /// The endpoint to look at, or the setting that is missing for it.
+    /// Returns the endpoint to check, or the name of the setting that is missing.
     pub(crate) fn endpoint(&self) -> Result<Endpoint, &'static str> {
         let address = self.address.as_ref().ok_or("console.address")?;
         let api_version = self.api_version.ok_or("console.api_version")?;
@@ -131,18 +132,20 @@ impl ConsoleSettings {
     }
 }
 
-/// An advertised `host:port`; an IPv6 address stands in brackets.
+/// An advertised `host:port`. An IPv6 address must be in brackets.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ConsoleAddress(String);
 
-/// A text that is no such address.
+/// The text is not a valid address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no console address: it must be like compute1.example:2376 or [2001:db8::1]:2376")]
+#[error(
+    "`{0}` is not a console address: write it like compute1.example:2376 or [2001:db8::1]:2376"
+)]
 pub struct InvalidAddress(String);
 
 impl ConsoleAddress {
-    /// The name or address, without brackets.
+    /// The host name or address, without brackets.
     pub fn host(&self) -> &str {
         let host = self.0.rsplit_once(':').map_or(self.0.as_str(), |(host, _port)| host);
         host.trim_start_matches('[').trim_end_matches(']')
@@ -172,21 +175,21 @@ impl TryFrom<String> for ConsoleAddress {
     }
 }
 
-/// How much is done at once, and for how long.
+/// Limits on concurrent work, and time limits.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WorkerSettings {
-    /// How many commands may wait for one container.
+    /// The most commands that may wait for one container.
     pub mailbox: usize,
-    /// How many commands the host takes at a time.
+    /// The most commands that the host accepts at a time.
     pub commands: u16,
-    /// How many questions the host takes at a time.
+    /// The most other calls that the host answers at a time.
     pub questions: u16,
-    /// Seconds that the engine has for one change, beyond a stop's grace.
+    /// Seconds that Docker may take for one change, in addition to the grace period of a stop.
     pub engine_timeout: u64,
-    /// Seconds that an image may take to come.
+    /// Seconds that a pull may take.
     pub pull_timeout: u64,
-    /// Seconds that accepted work has to end at shutdown. What does not is delivered again.
+    /// Seconds that accepted commands may take at shutdown. The bus delivers unfinished commands again.
     pub drain_timeout: u64,
 }
 
@@ -204,7 +207,7 @@ impl Default for WorkerSettings {
 }
 
 impl Settings {
-    /// Reads the file (which must exist where it is named) and the environment, and checks them.
+    /// Reads and checks the file and the environment. The file must exist if it is given.
     pub fn load(file: Option<&Path>) -> Result<Self, LoadError> {
         let settings: Self = Sources::new(file, PREFIX).read()?;
         if settings.console.address.is_some() && settings.console.api_version.is_none() {
@@ -220,7 +223,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The host's name: the set one, or the machine's own in lower case.
+    /// The host's name: the setting, or the machine's name in lower case.
     pub fn host_name(&self) -> Result<HostName, LoadError> {
         if let Some(host) = &self.host {
             return Ok(host.clone());
@@ -234,25 +237,25 @@ impl Settings {
     }
 }
 
-/// Settings that cannot be used.
+/// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// They cannot be read, or a key or value is wrong.
+    /// The settings cannot be read, or a key or value is invalid.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// The machine's name is none of a host.
-    #[error("`host` is not set, and the machine's own name cannot be taken")]
+    /// `host` is not set, and the machine's name is not a valid host name.
+    #[error("`host` is not set, and the machine's name is not a valid host name: set `host`")]
     NoHostName {
         /// Why.
         #[source]
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A console address without a version.
+    /// The console address is set without an API version.
     #[error(
-        "`console.api_version` is missing; it must be like 1.41 where `console.address` is set"
+        "`console.address` is set without `console.api_version`: set the version too, such as 1.41"
     )]
     NoApiVersion,
-    /// Nothing could be taken.
+    /// A limit is 0, so that nothing could be accepted.
     #[error("`workers.mailbox`, `workers.commands` and `workers.questions` must be at least 1")]
     ZeroLimit,
 }
@@ -260,7 +263,7 @@ pub enum LoadError {
 fn at_least_one<'de, D: Deserializer<'de>>(input: D) -> Result<u32, D::Error> {
     let seconds = u32::deserialize(input)?;
     if seconds == 0 {
-        return Err(serde::de::Error::custom("it must be at least 1 second"));
+        return Err(serde::de::Error::custom("must be at least 1 (second)"));
     }
     Ok(seconds)
 }
@@ -290,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_console_is_told_with_its_address_and_version() {
+    fn a_console_endpoint_needs_address_version_and_certificates() {
         let text =
             "[console]\naddress = 'c1.example:2376'\napi_version = '1.41'\ncertificates = '/p'";
         let endpoint = load(text).expect("settings").console.endpoint().expect("an endpoint");

@@ -23,7 +23,8 @@ enum Failure {
     )]
     NotRoot,
     #[error(
-        "{0} is not a loopback address: access to this API is equivalent to root on this machine, so use --listen 127.0.0.1:PORT"
+        "{0} is not a loopback address: access to this API is equivalent to root on this machine, so use \
+         --listen 127.0.0.1:PORT"
     )]
     NotLoopback(std::net::SocketAddr),
     #[error("cannot use the log filter")]

@@ -47,8 +47,8 @@ impl ReloadingPolicy {
         Ok(Self { file, state: Mutex::new(State { seen, policy }) })
     }
 
-    /// Returns the current policy, and reloads the CA file if it changed. If the file is invalid, the previous CAs stay and
-    /// one warning is logged.
+    /// Returns the current policy, and reloads the CA file if it changed. If the file is invalid, the previous CAs stay
+    /// and one warning is logged.
     pub(super) fn current(&self, log: &DecisionLog) -> Arc<Policy> {
         let mut state = self.state();
         let stamp = stamp(&self.file);

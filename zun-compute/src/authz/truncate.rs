@@ -1,5 +1,5 @@
-//! Truncates long strings in a stream of JSON. Docker sends whole response bodies to its plugins, which nobody reads here,
-//! so the truncation bounds the memory for a request.
+//! Truncates long strings in a stream of JSON. Docker sends whole response bodies to its plugins, which nobody reads
+//! here, so the truncation bounds the memory for a request.
 
 /// The longest string that is kept whole, in bytes: longer than any certificate or granted target.
 const MAX_STRING: usize = 16 * 1024;

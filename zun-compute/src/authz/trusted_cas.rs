@@ -41,8 +41,8 @@ struct Ca {
 }
 
 impl TrustedCas {
-    /// Reads a PEM file. The file must be regular and at most 256 KiB, so that another user who may write it cannot make the
-    /// plugin block or use much memory.
+    /// Reads a PEM file. The file must be regular and at most 256 KiB, so that another user who may write it cannot
+    /// make the plugin block or use much memory.
     pub fn read(file: &Path) -> Result<Self, TrustedCasError> {
         let text = read_plain(file)
             .map_err(|cause| TrustedCasError::Read { file: file.to_path_buf(), cause })?;

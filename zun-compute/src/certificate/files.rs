@@ -1,5 +1,6 @@
-//! Reads and writes the files of the host's certificate. Key and certificate are in one file that is replaced atomically,
-//! and `cert.pem` is a link to it. So Docker finds a key that matches the certificate even after a power failure.
+//! Reads and writes the files of the host's certificate. Key and certificate are in one file that is replaced
+//! atomically, and `cert.pem` is a link to it. So Docker finds a key that matches the certificate even after a power
+//! failure.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -93,8 +94,8 @@ fn pair(texts: &PemTexts) -> String {
     format!("{}\n{key}", certificate.trim_end())
 }
 
-/// Performs a step: writes a temporary file and renames it, so that no file is ever incomplete. The step is on disk before
-/// the next one begins.
+/// Performs a step: writes a temporary file and renames it, so that no file is ever incomplete. The step is on disk
+/// before the next one begins.
 fn perform(step: &Step<'_>) -> Result<(), CertificateError> {
     let (Step::Replace(path, ..) | Step::Link(path, _)) = step;
     let beside = beside(path);

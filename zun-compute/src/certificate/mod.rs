@@ -208,7 +208,11 @@ async fn update_ca_list(
         Ok(CaBundle { ca }) if ca != texts.ca => PemTexts { ca, ..texts },
         Ok(_) => return Ok(Ok(Renewal::Unchanged)),
         Err(error) => {
-            tracing::debug!(host.name = %host, error = %chain(&error), "cannot ask zun-api for the CA list; keeping the current one");
+            tracing::debug!(
+                host.name = %host,
+                error = %chain(&error),
+                "cannot ask zun-api for the CA list; keeping the current one"
+            );
             return Ok(Ok(Renewal::Unknown));
         }
     };

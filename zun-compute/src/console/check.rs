@@ -1,5 +1,5 @@
-//! Checks that the console endpoint is reachable and safe. The check dials the advertised address as clients do, and asks
-//! Docker whether it uses `zun-authz`.
+//! Checks that the console endpoint is reachable and safe. The check dials the advertised address as clients do, and
+//! asks Docker whether it uses `zun-authz`.
 //!
 //! It runs when the agent starts, when Docker comes back, and periodically.
 

@@ -92,8 +92,8 @@ impl Attempt<'_> {
         [ca, certificate, key]
     }
 
-    /// Applies the plan. A signal takes effect only between two steps, because half a step, such as a restart of Docker that
-    /// goes on by itself, cannot be rolled back.
+    /// Applies the plan. A signal takes effect only between two steps, because half a step, such as a restart of Docker
+    /// that goes on by itself, cannot be rolled back.
     async fn apply_unless_signalled(
         &self,
         store: &RecordStore,
@@ -192,8 +192,8 @@ impl Attempt<'_> {
         Ok(verify::plugin(&self.machine.paths.plugin_socket).await?)
     }
 
-    /// Switches live-restore on in the running Docker. The other new settings wait for the restart: Docker refuses to reload
-    /// hosts and TLS.
+    /// Switches live-restore on in the running Docker. The other new settings wait for the restart: Docker refuses to
+    /// reload hosts and TLS.
     async fn switch_live_restore_on(&self) -> Result<(), SetupError> {
         if self.found.engine.live_restore {
             return Ok(());

@@ -147,8 +147,8 @@ impl CommandLine {
             .collect()
     }
 
-    /// Refuses flags that conflict with keys in daemon.json. `-H` is refused only in a variable: docker-setup can remove it
-    /// from the unit, but not from a variable.
+    /// Refuses flags that conflict with keys in daemon.json. `-H` is refused only in a variable: docker-setup can
+    /// remove it from the unit, but not from a variable.
     pub(super) fn check(&self, place: &str, variable: bool) -> Result<(), CommandLineError> {
         let refuse =
             |flag: &str| CommandLineError::Flag { place: place.to_owned(), flag: flag.to_owned() };

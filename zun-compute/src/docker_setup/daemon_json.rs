@@ -77,7 +77,8 @@ pub enum DaemonJsonError {
     ForeignListener(String),
     /// Docker does not start with a plugin that does not answer.
     #[error(
-        "`authorization-plugins` has `{0}`, which the running Docker does not use: restart Docker first, or remove the plugin"
+        "`authorization-plugins` has `{0}`, which the running Docker does not use: restart Docker first, or \
+         remove the plugin"
     )]
     InactivePlugin(String),
     /// Another runtime has the name of ours.

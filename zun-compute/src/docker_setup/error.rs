@@ -90,7 +90,8 @@ pub enum SetupError {
     },
     /// The certificate belongs to another host.
     #[error(
-        "the certificate in {path} is for host `{found}`, and this host is `{host}`: remove the certificate and its key, and run docker-setup again to get a new one"
+        "the certificate in {path} is for host `{found}`, and this host is `{host}`: remove the certificate \
+         and its key, and run docker-setup again to get a new one"
     )]
     OtherHost {
         /// The file.
@@ -156,7 +157,8 @@ pub enum SetupError {
     },
     /// A file was changed by somebody else after the setup.
     #[error(
-        "{path} was changed after docker-setup wrote it: restore it by hand ({record} has the previous text), then run docker-setup --undo again"
+        "{path} was changed after docker-setup wrote it: restore it by hand ({record} has the previous text), then \
+         run docker-setup --undo again"
     )]
     ChangedSince {
         /// The file.

@@ -7,8 +7,8 @@
 //!    │          └─ no difference ─> nothing is done
 //!    └─ something is in the way ─> error, nothing is changed
 //! ```
-//! The modules that decide are pure: `daemon_json`, `command_line` and `plan`. The others act through [`Services`], a unix
-//! socket and a few files.
+//! The modules that decide are pure: `daemon_json`, `command_line` and `plan`. The others act through [`Services`], a
+//! unix socket and a few files.
 
 mod apply;
 mod certificates;
@@ -107,8 +107,8 @@ impl Default for Paths {
 pub enum Outcome {
     /// Everything was already set up, and nothing was done.
     Unchanged,
-    /// Everything was already set up, but zun-api had a new certificate or CA list, which is now installed. Docker was not
-    /// restarted and loads it at its next start.
+    /// Everything was already set up, but zun-api had a new certificate or CA list, which is now installed. Docker was
+    /// not restarted and loads it at its next start.
     CertificateUpdated(Renewal),
     /// The changes that would be made, as text and diffs.
     DryRun(String),

@@ -1,9 +1,9 @@
-//! Why an engine did not do what it was asked.
+//! The errors of drivers.
 
 use zun_common::id::{ContainerId, ExecId};
 use zun_common::rpc::{Code, Problem};
 
-/// What a driver says instead of a result. The words may be shown to the user.
+/// Why the engine did not do what the driver asked. The text may be shown to users.
 #[derive(Debug, thiserror::Error)]
 pub enum DriverError {
     /// The engine has no such container.
@@ -12,19 +12,19 @@ pub enum DriverError {
     /// The engine has no such exec.
     #[error("No such exec: {0}")]
     NoExec(ExecId),
-    /// The image is not there, neither on the host nor in its registry.
+    /// Neither the host nor the registry has the image.
     #[error("No such image: {0}")]
     NoImage(String),
-    /// Not in this state, such as a pause of a stopped one.
+    /// The state does not allow the action, such as a pause of a stopped container.
     #[error("{words}")]
     Conflict {
-        /// The engine's words.
+        /// The engine's message.
         words: String,
     },
-    /// The engine says that a value is wrong.
+    /// The engine rejects a value.
     #[error("{words}")]
     Invalid {
-        /// The engine's words.
+        /// The engine's message.
         words: String,
     },
     /// The command cannot be run: `code` is 127 (not found) or 126 (not executable).
@@ -32,7 +32,7 @@ pub enum DriverError {
     NotRunnable {
         /// The exit code that a shell would give.
         code: i64,
-        /// The engine's words.
+        /// The engine's message.
         words: String,
     },
     /// The engine does not answer.
@@ -45,15 +45,15 @@ pub enum DriverError {
     /// The engine failed.
     #[error("cannot {doing}: {words}")]
     Engine {
-        /// What was being done.
+        /// The action, such as `start the container`.
         doing: &'static str,
-        /// The engine's words.
+        /// The engine's message.
         words: String,
     },
 }
 
 impl DriverError {
-    /// What is said of it over the bus.
+    /// Converts the error to a problem for the bus.
     pub fn problem(&self) -> Problem {
         let code = match self {
             Self::NoContainer(_) | Self::NoExec(_) | Self::NoImage(_) => Code::NotFound,

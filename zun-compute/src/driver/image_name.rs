@@ -1,11 +1,11 @@
-//! The name of an image, safe to stand in a path and never a name of all tags at once.
+//! Parses image names. A parsed name is safe in a URL path, and always has a tag or a digest.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::DriverError;
 
-/// A repository and what is meant of it.
+/// The name of one image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ImageName {
     /// Such as `cirros` or `registry:5000/team/app`.
@@ -41,11 +41,11 @@ impl fmt::Display for ImageName {
 impl FromStr for ImageName {
     type Err = DriverError;
 
-    /// A name without a tag means `latest`; a digest outdoes a tag.
+    /// Parses a name. The default tag is `latest`, and a digest overrides a tag.
     fn from_str(text: &str) -> Result<Self, DriverError> {
         parse(text).ok_or_else(|| DriverError::Invalid {
             words: format!(
-                "image `{}` is not valid: it must be like `name`, `name:tag`, `host:port/name:tag` or `name@sha256:…`",
+                "image `{}` is not valid: write it like `name`, `name:tag`, `host:port/name:tag` or `name@sha256:…`",
                 text.chars().take(80).collect::<String>()
             ),
         })
@@ -60,7 +60,7 @@ fn parse(text: &str) -> Option<ImageName> {
         Some((named, digest)) => (named, Some(digest)),
         None => (text, None),
     };
-    // A colon behind the last slash begins a tag; one before it, a port.
+    // A colon after the last slash begins a tag. A colon before it begins a port.
     let (repository, tag) = match named.rsplit_once(':') {
         Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag)),
         Some(_) | None => (named, None),
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_without_a_tag_means_latest_and_a_port_is_no_tag() {
+    fn the_default_tag_is_latest_and_a_port_is_not_a_tag() {
         let digest = format!("sha256:{}", "ab".repeat(32));
         for (text, whole) in [
             ("cirros", "cirros:latest".to_owned()),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_could_change_a_path_is_a_name() {
+    fn text_that_could_change_a_path_is_not_a_name() {
         for bad in [
             "",
             ":",

@@ -1,5 +1,5 @@
-//! The common ground of container engines: small traits, of which a driver is the sum. Every driver
-//! passes the same conformance suite.
+//! The interface to container engines: small traits that a driver implements together. Every driver passes the same
+//! conformance suite.
 
 pub mod docker;
 mod error;
@@ -21,72 +21,72 @@ use zun_common::units::{Gibibytes, Resources, TerminalSize};
 
 pub use error::DriverError;
 
-/// The most bytes of output that are kept, of the logs or of each stream of a command.
+/// The most bytes of output that are kept, for logs and for each stream of a command.
 pub const LARGEST_OUTPUT: usize = 4 << 20;
 
-/// What became of a request that may have been done before.
+/// The result of an idempotent change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// It was done now.
+    /// The driver made the change.
     Done,
-    /// It was so already.
+    /// There was nothing to change.
     Already,
 }
 
-/// A container as the engine shows it now.
+/// A container, as the engine shows it now.
 #[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerInfo {
-    /// Ours.
+    /// Zun's id of the container.
     pub container: ContainerId,
-    /// The engine's identifier.
+    /// The engine's id of the container.
     pub engine: EngineId,
-    /// What it is. The engine's words are already translated.
+    /// The status, converted from the engine's.
     pub status: Status,
-    /// The engine's own words on an error, such as why it did not start.
+    /// The engine's message about an error, such as why the container did not start.
     pub reason: Option<String>,
-    /// The exit code, once its process ended.
+    /// The exit code, after the process has exited.
     pub exit_code: Option<i64>,
-    /// The kernel killed it for want of memory.
+    /// Whether the kernel killed the process because it was out of memory.
     pub oom_killed: bool,
-    /// It has a terminal.
+    /// Whether it has a terminal.
     pub tty: bool,
-    /// Its stdin is open.
+    /// Whether its stdin is open.
     pub stdin: bool,
     /// When its process started.
     pub started_at: Option<DateTime<Utc>>,
-    /// When its process ended.
+    /// When its process exited.
     pub finished_at: Option<DateTime<Utc>>,
 }
 
-/// Something happened to one of our containers.
+/// An event of one of Zun's containers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineEvent {
-    /// Which.
+    /// Zun's id of the container.
     pub container: ContainerId,
     /// The engine's identifier.
     pub engine: EngineId,
-    /// What.
+    /// What happened.
     pub what: EngineEventKind,
 }
 
-/// What happened.
+/// The kind of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EngineEventKind {
-    /// It changed (created, started, died, paused, …): look at it again.
+    /// The container changed (created, started, died, paused, …), so it must be inspected again.
     Changed,
-    /// It is gone from the engine.
+    /// The container was removed.
     Removed,
 }
 
-/// How an image comes along.
+/// The progress of a pull.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PullProgress {
     /// The layer, or the image itself.
     pub layer: String,
-    /// The engine's word, such as `Downloading`.
+    /// The engine's status text, such as `Downloading`.
     pub state: String,
-    /// Bytes so far and in all, where known.
+    /// Bytes so far and in total, if known.
     pub bytes: Option<(u64, u64)>,
 }
 
@@ -95,11 +95,11 @@ pub struct PullProgress {
 pub struct EngineInfo {
     /// Such as `docker 20.10.24`.
     pub engine: String,
-    /// The newest version of its API.
+    /// The newest version of its API that the engine supports.
     pub api_version: ApiVersion,
-    /// Processors and memory.
+    /// Processors and memory of the machine.
     pub total: Resources,
-    /// The disk that containers are on.
+    /// The size of the disk with the containers.
     pub disk: Gibibytes,
     /// Such as `x86_64`.
     pub architecture: String,
@@ -109,93 +109,95 @@ pub struct EngineInfo {
     pub os: String,
     /// The kernel's release.
     pub kernel: String,
-    /// Its runtimes.
+    /// The names of its runtimes.
     pub runtimes: Vec<String>,
-    /// The authorization plugins that it asks.
+    /// The authorization plugins that it uses.
     pub authorization: Vec<String>,
 }
 
-/// An exec as the engine shows it now.
+/// An exec, as the engine shows it now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields are the engine's")]
 pub struct ExecInfo {
-    /// The container that it runs in.
+    /// The engine's id of its container.
     pub engine: EngineId,
-    /// It runs.
+    /// Whether it is running.
     pub running: bool,
-    /// Its exit code, once it ended.
+    /// Its exit code, after it has exited.
     pub exit_code: Option<i64>,
     /// It has a terminal.
     pub tty: bool,
-    /// It reads stdin.
+    /// Whether it reads stdin.
     pub stdin: bool,
 }
 
-/// From the making of a container to its removal. Each is idempotent.
+/// The life cycle of containers. Every operation is idempotent.
 #[async_trait]
 pub trait Lifecycle: Send + Sync {
-    /// Makes it from an image that is present. One that is there already is taken as made.
+    /// Creates a container from an image that is present. An existing container of this id is returned as
+    /// [`Change::Already`].
     async fn create(
         &self,
         container: ContainerId,
         spec: &ContainerSpec,
     ) -> Result<(EngineId, Change), DriverError>;
-    /// Starts it.
+    /// Starts a container.
     async fn start(&self, container: ContainerId) -> Result<Change, DriverError>;
-    /// Stops it: the stop signal, and SIGKILL after the grace (the engine's own where none is given).
+    /// Stops a container: sends the stop signal, and SIGKILL after the grace period (by default the engine's).
     async fn stop(
         &self,
         container: ContainerId,
         grace: Option<Duration>,
     ) -> Result<Change, DriverError>;
-    /// Stops and starts it.
+    /// Stops and starts a container.
     async fn restart(
         &self,
         container: ContainerId,
         grace: Option<Duration>,
     ) -> Result<(), DriverError>;
-    /// Sends it a signal, such as `SIGTERM`.
+    /// Sends a container a signal, such as `SIGTERM`.
     async fn kill(&self, container: ContainerId, signal: &str) -> Result<(), DriverError>;
-    /// Freezes it.
+    /// Pauses a container.
     async fn pause(&self, container: ContainerId) -> Result<Change, DriverError>;
-    /// Thaws it.
+    /// Unpauses a container.
     async fn unpause(&self, container: ContainerId) -> Result<Change, DriverError>;
-    /// Changes what it may use, also while it runs.
+    /// Changes the resource limits of a container, even while it runs.
     async fn update(&self, container: ContainerId, resources: Resources)
     -> Result<(), DriverError>;
-    /// Removes it; with `force` whatever it does.
+    /// Removes a container; with `force` even if it is running.
     async fn remove(&self, container: ContainerId, force: bool) -> Result<Change, DriverError>;
 }
 
-/// Looking at containers and at the engine.
+/// Inspection of containers and of the engine.
 #[async_trait]
 pub trait Inspect: Send + Sync {
-    /// One of them.
+    /// Inspects one container.
     async fn inspect(&self, container: ContainerId) -> Result<ContainerInfo, DriverError>;
-    /// All that carry our label.
+    /// Inspects all containers of Zun.
     async fn list(&self) -> Result<Vec<ContainerInfo>, DriverError>;
-    /// Waits until its process has ended, and says how. One that does not run is answered at once.
+    /// Waits until the process has exited, and returns its exit code. Returns at once if the container is not running.
     async fn wait(&self, container: ContainerId) -> Result<i64, DriverError>;
-    /// What it printed: the last 4 MiB at most.
+    /// Returns the container's output: at most the last 4 MiB.
     async fn logs(&self, container: ContainerId, request: &LogRequest)
     -> Result<Logs, DriverError>;
-    /// Its processes, told of by `ps` with these arguments. One that does not run has none: a conflict.
+    /// Lists the processes of a container with `ps` and these arguments. It is a conflict if the container is not
+    /// running.
     async fn top(&self, container: ContainerId, ps_args: Option<&str>) -> Result<Top, DriverError>;
-    /// What it uses, measured for a second or two. One that does not run uses nothing.
+    /// Measures the resource usage for a second or two. A container that is not running uses nothing.
     async fn stats(&self, container: ContainerId) -> Result<Stats, DriverError>;
-    /// What happens to our containers from now on. The stream is live when this returns, and it ends
-    /// when the engine goes; then look at all of them again.
+    /// Subscribes to the events of Zun's containers. The subscription is active when this returns. The stream ends when
+    /// the engine stops; then all containers must be inspected again.
     async fn events(&self) -> Result<BoxStream<'static, EngineEvent>, DriverError>;
-    /// The engine and its machine. Also the way to see whether it answers.
+    /// Inspects the engine and its machine. This is also the way to check whether the engine answers.
     async fn engine(&self) -> Result<EngineInfo, DriverError>;
 }
 
 /// Consoles and execs.
 #[async_trait]
 pub trait Sessions: Send + Sync {
-    /// Sets the size of its terminal.
+    /// Sets the size of a container's terminal.
     async fn resize(&self, container: ContainerId, size: TerminalSize) -> Result<(), DriverError>;
-    /// Makes an exec that a client then dials.
+    /// Creates an exec, which a client then starts.
     async fn exec_create(
         &self,
         container: ContainerId,
@@ -208,9 +210,9 @@ pub trait Sessions: Send + Sync {
         container: ContainerId,
         spec: &ExecSpec,
     ) -> Result<ExecOutput, DriverError>;
-    /// An exec.
+    /// Inspects an exec.
     async fn exec_inspect(&self, exec: &ExecId) -> Result<ExecInfo, DriverError>;
-    /// Sends the process of an exec a signal, such as `SIGTERM`. One that does not run is a conflict.
+    /// Sends the process of an exec a signal, such as `SIGTERM`. It is a conflict if the exec is not running.
     async fn exec_signal(&self, exec: &ExecId, signal: &str) -> Result<(), DriverError>;
     /// Sets the size of an exec's terminal.
     async fn exec_resize(&self, exec: &ExecId, size: TerminalSize) -> Result<(), DriverError>;
@@ -219,9 +221,9 @@ pub trait Sessions: Send + Sync {
 /// Images.
 #[async_trait]
 pub trait Images: Send + Sync {
-    /// Whether the host has it.
+    /// Whether the host has the image.
     async fn image_present(&self, image: &str) -> Result<bool, DriverError>;
-    /// Brings it from its registry. Progress that nobody takes in time is dropped.
+    /// Pulls the image from its registry. Progress that the receiver does not read in time is dropped.
     async fn image_pull(
         &self,
         image: &str,
@@ -229,7 +231,7 @@ pub trait Images: Send + Sync {
     ) -> Result<(), DriverError>;
 }
 
-/// A driver is all of these.
+/// A complete driver.
 pub trait ContainerDriver: Lifecycle + Inspect + Sessions + Images + 'static {}
 
 impl<T: Lifecycle + Inspect + Sessions + Images + 'static> ContainerDriver for T {}

@@ -37,8 +37,8 @@ async fn read(host: &Host, container: ContainerId, request: &LogRequest) -> Resu
     within_deadline(ReadLogs::DEADLINE, "read the logs", host.driver.logs(container, request)).await
 }
 
-/// Locates a console. It can be opened on a running container, or before the first start so that no output is lost. On a
-/// container that has exited it waits for the next start, so the caller must ask for that with `before_start`.
+/// Locates a console. It can be opened on a running container, or before the first start so that no output is lost. On
+/// a container that has exited it waits for the next start, so the caller must ask for that with `before_start`.
 pub(super) async fn locate(host: &Host, call: LocateConsole) -> Result<Console, Problem> {
     let LocateConsole { container, mode: _, before_start } = call;
     let action = if before_start { Action::Start } else { Action::Attach };

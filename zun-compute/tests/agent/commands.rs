@@ -1,4 +1,4 @@
-//! Commands: accepted, done, and told.
+//! Commands are accepted, done and reported.
 
 use zun_common::rpc::Code;
 use zun_common::rpc::container::{
@@ -14,7 +14,7 @@ use crate::world::{World, create};
 const SHELL: [&str; 1] = ["/bin/sh"];
 
 #[tokio::test]
-async fn a_container_is_made_started_and_known_when_it_dies() {
+async fn a_container_is_created_and_started_and_its_exit_is_reported() {
     let world = World::new().await;
     let agent = world.agent().await;
     let container = world.running(&SHELL).await;
@@ -29,7 +29,7 @@ async fn a_container_is_made_started_and_known_when_it_dies() {
 }
 
 #[tokio::test]
-async fn a_task_is_told_while_the_engine_works() {
+async fn the_task_state_is_reported_while_the_engine_works() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let create = create(&SHELL);
@@ -45,7 +45,7 @@ async fn a_task_is_told_while_the_engine_works() {
 }
 
 #[tokio::test]
-async fn every_command_leads_where_it_should() {
+async fn every_command_leads_to_its_status() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let (container, controller) = (world.running(&SHELL).await, &world.controller);
@@ -63,12 +63,12 @@ async fn every_command_leads_where_it_should() {
     let remove = RemoveContainer { container, how: Removal::OnlyStopped };
     world.call(&remove).await.expect("accepted");
     controller.until(container, Status::Deleted).await;
-    world.call(&remove).await.expect("one that is gone is removed");
+    world.call(&remove).await.expect("removing a removed container succeeds");
     assert_eq!(world.containers().await, 0);
 }
 
 #[tokio::test]
-async fn what_is_so_already_is_no_error() {
+async fn a_command_without_effect_succeeds() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let container = world.running(&SHELL).await;
@@ -79,7 +79,7 @@ async fn what_is_so_already_is_no_error() {
 }
 
 #[tokio::test]
-async fn the_wrong_state_and_the_missing_container_are_refused_in_words() {
+async fn a_wrong_state_and_a_missing_container_are_refused_with_a_message() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let container = world.running(&SHELL).await;
@@ -94,7 +94,7 @@ async fn the_wrong_state_and_the_missing_container_are_refused_in_words() {
 }
 
 #[tokio::test]
-async fn a_container_that_cannot_be_made_is_in_error_with_the_reason() {
+async fn a_container_that_cannot_be_created_is_in_error_with_the_reason() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let mut lacking = create(&SHELL);
@@ -112,7 +112,7 @@ async fn a_container_that_cannot_be_made_is_in_error_with_the_reason() {
 }
 
 #[tokio::test]
-async fn a_command_that_cannot_be_run_is_told_with_the_exit_code_of_a_shell() {
+async fn a_command_that_cannot_be_run_is_reported_with_the_exit_code_of_a_shell() {
     let world = World::new().await;
     let _agent = world.agent().await;
     for (command, code) in [("frobnicate", 127), ("/etc/passwd", 126)] {
@@ -126,7 +126,7 @@ async fn a_command_that_cannot_be_run_is_told_with_the_exit_code_of_a_shell() {
 }
 
 #[tokio::test]
-async fn a_failed_stop_leaves_the_truth_with_the_reason() {
+async fn after_a_failed_stop_the_true_status_is_reported_with_the_reason() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let container = world.running(&SHELL).await;
@@ -139,7 +139,7 @@ async fn a_failed_stop_leaves_the_truth_with_the_reason() {
 }
 
 #[tokio::test]
-async fn commands_on_one_container_wait_for_each_other_and_a_full_mailbox_says_busy() {
+async fn commands_on_one_container_are_serialized_and_a_full_mailbox_answers_busy() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let create = create(&SHELL);
@@ -160,7 +160,7 @@ async fn commands_on_one_container_wait_for_each_other_and_a_full_mailbox_says_b
 }
 
 #[tokio::test]
-async fn commands_on_other_containers_do_not_wait() {
+async fn commands_on_different_containers_run_concurrently() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let slow = create(&SHELL);
@@ -172,7 +172,7 @@ async fn commands_on_other_containers_do_not_wait() {
 }
 
 #[tokio::test]
-async fn an_image_need_not_come_any_more_once_its_container_is_removed() {
+async fn a_removal_cancels_the_pull_of_the_containers_image() {
     let world = World::new().await;
     let _agent = world.agent().await;
     world.engine.offer_image("big", Vec::new());
@@ -192,7 +192,7 @@ async fn an_image_need_not_come_any_more_once_its_container_is_removed() {
 }
 
 #[tokio::test]
-async fn one_that_goes_by_itself_is_deleted_when_its_process_ends() {
+async fn a_container_with_auto_remove_is_deleted_when_its_process_exits() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let mut create = create(&SHELL);

@@ -1,4 +1,4 @@
-//! Consoles are counted as they are told of on the socket.
+//! Console sessions are counted from the notes on the socket.
 
 use tokio::net::UnixDatagram;
 use zun_common::grant::{SessionEvent, SessionEventKind};
@@ -7,7 +7,7 @@ use zun_common::status::Status;
 use crate::world::World;
 
 #[tokio::test]
-async fn open_consoles_are_counted_and_end_with_the_process() {
+async fn open_consoles_are_counted_until_the_process_exits() {
     let home = tempfile::tempdir().expect("a directory");
     let path = home.path().join("notify.sock");
     let mut world = World::new().await;
@@ -39,5 +39,5 @@ async fn open_consoles_are_counted_and_end_with_the_process() {
     let last = controller.until(container, Status::Stopped).await;
     assert_eq!(last.attached, 0);
     assert!(agent.stop().await);
-    assert!(!path.exists(), "the socket goes with the agent");
+    assert!(!path.exists(), "the agent must remove its socket");
 }

@@ -1,4 +1,4 @@
-//! A zun-api that writes down what it is told and answers what it is asked.
+//! A scripted zun-api that records messages and answers calls.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -29,7 +29,7 @@ pub(crate) struct Controller {
 }
 
 impl Controller {
-    /// Takes reports; what it is asked is answered from [`Controller::answers`] on.
+    /// Starts to receive reports. Calls are answered only after [`Controller::answers`].
     pub(crate) async fn start(bus: &Bus, tasks: &Tasks) -> Self {
         let controller = Self { received: Arc::default(), news: watch::Sender::new(()) };
         let on_report = controller.clone();
@@ -56,7 +56,7 @@ impl Controller {
         controller
     }
 
-    /// Answers questions from now on.
+    /// Starts to answer calls.
     pub(crate) async fn answers(&self, bus: &Bus, tasks: &Tasks) {
         let own = self.clone();
         let router = Router::new().on(move |_: AssignedContainers, _: Incoming| {
@@ -71,17 +71,17 @@ impl Controller {
         self.received.lock().expect("a lock").assigned = assigned;
     }
 
-    /// All that was told of a container, in order.
+    /// Returns all reports about a container, in order.
     pub(crate) fn history(&self, container: ContainerId) -> Vec<ContainerReport> {
         self.received.lock().expect("a lock").reports.get(&container).cloned().unwrap_or_default()
     }
 
-    /// What zun-api would have in its database.
+    /// Returns the report that zun-api would have in its database.
     pub(crate) fn newest(&self, container: ContainerId) -> Option<ContainerReport> {
         self.history(container).into_iter().max_by_key(|report| report.generation)
     }
 
-    /// Waits until the newest report is in this status with nothing being done.
+    /// Waits until the newest report has this status and no task state.
     pub(crate) async fn until(&self, container: ContainerId, status: Status) -> ContainerReport {
         let settled =
             |report: &ContainerReport| report.status == status && report.task_state.is_none();

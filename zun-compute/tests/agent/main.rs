@@ -1,4 +1,4 @@
-//! The agent over the bus in process, an engine in memory and a scripted zun-api.
+//! Tests of the agent with the in-memory bus, the in-memory engine and a scripted zun-api.
 
 #[cfg(test)]
 mod commands;

@@ -1,4 +1,4 @@
-//! The bus or the engine is away for a while.
+//! The bus or the engine is down for a while.
 
 use zun_common::rpc::container::ShowContainer;
 use zun_common::rpc::{Code, container::StartContainer};
@@ -7,7 +7,7 @@ use zun_common::status::Status;
 use crate::world::{World, assigned};
 
 #[tokio::test]
-async fn the_newest_report_survives_an_outage_of_the_bus_and_older_ones_are_not_sent() {
+async fn after_an_outage_of_the_bus_only_the_newest_report_is_sent() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let container = world.running(&["/bin/sh"]).await;
@@ -15,7 +15,7 @@ async fn the_newest_report_survives_an_outage_of_the_bus_and_older_ones_are_not_
     world.line.cut();
     assert!(world.engine.exit(container, 1));
     world.line.loses(1).await;
-    world.call(&StartContainer { container }).await.expect("commands still come");
+    world.call(&StartContainer { container }).await.expect("commands still arrive");
     world.until_asked(zun_compute::driver::fake::Operation::Start, 2).await;
     assert!(world.engine.exit(container, 42));
     world.line.loses(2).await;
@@ -28,7 +28,7 @@ async fn the_newest_report_survives_an_outage_of_the_bus_and_older_ones_are_not_
 }
 
 #[tokio::test]
-async fn nothing_is_told_twice() {
+async fn no_report_is_sent_twice() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let container = world.running(&["/bin/sh"]).await;
@@ -47,7 +47,7 @@ async fn nothing_is_told_twice() {
 }
 
 #[tokio::test]
-async fn what_happened_while_the_engine_was_away_is_told_when_it_is_back() {
+async fn changes_while_the_engine_was_down_are_reported_when_it_is_up_again() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let ended = world.running(&["/bin/sh"]).await;
@@ -68,7 +68,7 @@ async fn what_happened_while_the_engine_was_away_is_told_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_has_no_inventory_while_the_engine_is_away() {
+async fn a_heartbeat_has_no_inventory_while_the_engine_is_down() {
     let mut world = World::new().await;
     world.settings.heartbeat.interval = 1;
     let _agent = world.agent().await;

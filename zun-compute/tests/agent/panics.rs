@@ -1,4 +1,4 @@
-//! A defect in a driver is told of, and ends neither the agent nor the container's worker.
+//! A panic in a driver is reported, and ends neither the agent nor the container's worker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use zun_compute::driver::{
 
 use crate::world::World;
 
-/// Panics when it is asked to pause.
+/// A driver whose `pause` panics.
 struct Defective(FakeDriver);
 
 type Outcome<T> = Result<T, DriverError>;
@@ -120,7 +120,7 @@ impl Images for Defective {
 }
 
 #[tokio::test]
-async fn a_panic_in_a_driver_is_told_and_the_next_command_is_done() {
+async fn a_panic_in_a_driver_is_reported_and_the_next_command_is_done() {
     let world = World::new().await;
     let bus = Bus::new(Arc::clone(world.bus.transport()), "nobody");
     let driver = Arc::new(Defective(world.engine.clone()));

@@ -1,4 +1,4 @@
-//! Questions: answered from the engine, or refused in words.
+//! Calls that are not commands are answered from the engine, or refused with a message.
 
 use zun_common::grant::Mode;
 use zun_common::id::ContainerId;
@@ -39,7 +39,7 @@ fn words(command: &[&str]) -> ExecSpec {
 }
 
 #[tokio::test]
-async fn a_console_is_located_on_a_created_or_running_container_while_the_listener_is_up() {
+async fn a_console_is_located_for_a_created_or_running_container_while_the_listener_is_up() {
     let world = World::new().await;
     let agent = world.agent().await;
     let container = world.running(&["/bin/sh"]).await;
@@ -64,7 +64,7 @@ async fn a_console_is_located_on_a_created_or_running_container_while_the_listen
 }
 
 #[tokio::test]
-async fn a_terminal_is_resized_and_a_missing_one_is_not() {
+async fn a_terminal_is_resized_and_a_container_without_one_is_refused() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let container = world.running(&["/bin/sh"]).await;
@@ -80,7 +80,7 @@ async fn a_terminal_is_resized_and_a_missing_one_is_not() {
 }
 
 #[tokio::test]
-async fn an_exec_is_made_run_and_resized_only_through_its_own_container() {
+async fn an_exec_is_created_run_and_resized_only_through_its_own_container() {
     let world = World::new().await;
     let agent = world.agent().await;
     let container = world.running(&["/bin/sh"]).await;
@@ -114,7 +114,7 @@ async fn an_exec_is_made_run_and_resized_only_through_its_own_container() {
 }
 
 #[tokio::test]
-async fn a_container_is_shown_and_its_output_read() {
+async fn a_container_is_shown_and_its_logs_are_read() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let container = world.running(&["/bin/sh", "-c", "echo hello; sleep 1000"]).await;

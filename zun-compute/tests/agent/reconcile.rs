@@ -1,4 +1,4 @@
-//! What the agent finds when it begins, and what zun-api thinks.
+//! Reconciliation: what the agent finds in the engine, and what zun-api expects.
 
 use zun_common::rpc::container::ShowContainer;
 use zun_common::rpc::host::AssignedContainer;
@@ -8,7 +8,7 @@ use zun_compute::driver::{Inspect, Lifecycle};
 use crate::world::{World, assigned, create};
 
 #[tokio::test]
-async fn those_that_are_there_are_told_and_those_that_are_not_are_set_right() {
+async fn existing_containers_are_reported_and_missing_ones_are_corrected() {
     let world = World::new().await;
     let there = create(&["/bin/sh"]);
     world.engine.create(there.container, &there.spec).await.expect("made");
@@ -32,7 +32,7 @@ async fn those_that_are_there_are_told_and_those_that_are_not_are_set_right() {
     let report = controller.until(vanished.container, Status::Error).await;
     let words = format!("No such container: {}", vanished.container);
     assert_eq!(report.status_reason, Some(words));
-    assert!(report.engine.is_some(), "what zun-api knew of it is kept");
+    assert!(report.engine.is_some(), "the engine's id from zun-api must be kept");
     controller.until(leaving.container, Status::Deleted).await;
     controller.until(went.container, Status::Deleted).await;
     controller.until(ordered.container, Status::Created).await;
@@ -40,7 +40,7 @@ async fn those_that_are_there_are_told_and_those_that_are_not_are_set_right() {
 }
 
 #[tokio::test]
-async fn a_stranger_is_told_of_and_left_alone() {
+async fn a_stray_is_reported_and_not_changed() {
     let world = World::new().await;
     let stranger = create(&["/bin/sh"]);
     world.engine.create(stranger.container, &stranger.spec).await.expect("made");
@@ -53,7 +53,7 @@ async fn a_stranger_is_told_of_and_left_alone() {
 }
 
 #[tokio::test]
-async fn the_agent_serves_before_zun_api_answers_and_sets_right_when_it_does() {
+async fn the_agent_serves_before_zun_api_answers_and_reconciles_afterwards() {
     let world = World::with_mute_controller().await;
     let _agent = world.agent().await;
     let container = world.running(&["/bin/sh"]).await;
@@ -68,7 +68,7 @@ async fn the_agent_serves_before_zun_api_answers_and_sets_right_when_it_does() {
 }
 
 #[tokio::test]
-async fn one_that_a_person_removed_at_the_engine_is_in_error() {
+async fn a_container_that_was_removed_by_hand_is_in_error() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let container = world.running(&["/bin/sh"]).await;

@@ -1,4 +1,4 @@
-//! An agent that is killed at a bad moment, and the next one.
+//! An agent is killed at a bad moment, and the next agent recovers.
 
 use zun_common::rpc::container::StartContainer;
 use zun_common::status::Status;
@@ -7,7 +7,7 @@ use zun_compute::driver::fake::Operation;
 use crate::world::{World, create};
 
 #[tokio::test]
-async fn killed_between_making_and_acknowledging_there_is_exactly_one_container() {
+async fn an_agent_killed_between_creation_and_acknowledgement_leaves_exactly_one_container() {
     let world = World::new().await;
     let agent = world.killable_agent().await;
     let mut create = create(&["/bin/sh"]);
@@ -23,7 +23,7 @@ async fn killed_between_making_and_acknowledging_there_is_exactly_one_container(
 }
 
 #[tokio::test]
-async fn killed_before_making_there_is_exactly_one_container() {
+async fn an_agent_killed_before_the_creation_leaves_exactly_one_container() {
     let world = World::new().await;
     let agent = world.killable_agent().await;
     let create = create(&["/bin/sh"]);
@@ -38,7 +38,7 @@ async fn killed_before_making_there_is_exactly_one_container() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_of_the_engine_leaves_one_container_and_the_truth() {
+async fn after_a_lost_answer_of_the_engine_there_is_one_container_with_its_true_status() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let create = create(&["/bin/sh"]);
@@ -51,7 +51,7 @@ async fn a_lost_answer_of_the_engine_leaves_one_container_and_the_truth() {
 }
 
 #[tokio::test]
-async fn a_start_that_comes_again_does_not_run_an_ended_process_a_second_time() {
+async fn a_redelivered_start_does_not_run_the_process_again() {
     let world = World::new().await;
     let agent = world.killable_agent().await;
     let create = create(&["/bin/sh", "-c", "exit 3"]);
@@ -72,7 +72,7 @@ async fn a_start_that_comes_again_does_not_run_an_ended_process_a_second_time() 
 }
 
 #[tokio::test]
-async fn running_containers_do_not_notice_that_the_agent_restarts() {
+async fn a_restart_of_the_agent_does_not_affect_running_containers() {
     let world = World::new().await;
     let first = world.agent().await;
     let container = world.running(&["/bin/sh"]).await;

@@ -1,4 +1,4 @@
-//! The end of an agent.
+//! The shutdown of an agent.
 
 use futures_util::future::join_all;
 use zun_common::status::Status;
@@ -8,7 +8,7 @@ use zun_compute::driver::fake::Operation;
 use crate::world::{World, create};
 
 #[tokio::test]
-async fn shutdown_under_load_loses_no_accepted_work() {
+async fn shutdown_under_load_loses_no_accepted_command() {
     let world = World::new().await;
     let agent = world.agent().await;
     let creates: Vec<_> = (0..40)
@@ -36,7 +36,7 @@ async fn shutdown_under_load_loses_no_accepted_work() {
 }
 
 #[tokio::test]
-async fn work_that_does_not_end_in_time_is_done_by_the_next_agent() {
+async fn a_command_that_does_not_end_in_time_is_done_by_the_next_agent() {
     let mut world = World::new().await;
     world.settings.workers.drain_timeout = 0;
     let create = create(&["/bin/sh"]);
@@ -52,7 +52,7 @@ async fn work_that_does_not_end_in_time_is_done_by_the_next_agent() {
 }
 
 #[tokio::test]
-async fn a_new_command_waits_in_its_queue_for_the_next_agent() {
+async fn a_new_command_waits_in_the_queue_for_the_next_agent() {
     let world = World::new().await;
     let agent = world.agent().await;
     assert!(agent.stop().await);

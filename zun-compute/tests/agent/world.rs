@@ -1,4 +1,4 @@
-//! A bus in process, an engine in memory, a scripted zun-api, and agents that can be killed.
+//! The test environment: an in-memory bus, an in-memory engine, a scripted zun-api, and agents that can be killed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ impl World {
         world
     }
 
-    /// zun-api takes reports and answers nothing.
+    /// An environment in which zun-api receives reports but answers no calls.
     pub(crate) async fn with_mute_controller() -> Self {
         let tasks = Tasks::new();
         let transport = MemoryTransport::new(&tasks);
@@ -62,13 +62,13 @@ impl World {
         Self { engine: FakeDriver::new(), controller, line, bus, tasks, settings }
     }
 
-    /// An agent in this runtime.
+    /// Starts an agent in this runtime.
     pub(crate) async fn agent(&self) -> Agent {
         let line = Arc::clone(&self.line);
         start(self.settings.clone(), line, self.engine.clone(), self.tasks.clone()).await
     }
 
-    /// An agent that can be killed, as by SIGKILL.
+    /// Starts an agent that can be killed, as by SIGKILL.
     pub(crate) async fn killable_agent(&self) -> KillableAgent {
         let (settings, engine) = (self.settings.clone(), self.engine.clone());
         let line = Arc::clone(&self.line);
@@ -93,7 +93,7 @@ impl World {
         self.bus.call(&host(), call, &CallContext::internal()).await
     }
 
-    /// What a call was refused with.
+    /// Makes a call that must be refused, and returns the problem.
     pub(crate) async fn refusal<C: Call>(&self, call: &C) -> Problem
     where
         C::Reply: std::fmt::Debug,
@@ -104,7 +104,7 @@ impl World {
         }
     }
 
-    /// A container of this command that runs.
+    /// Creates and starts a container with this command.
     pub(crate) async fn running(&self, command: &[&str]) -> ContainerId {
         let create = create(command);
         let container = create.container;
@@ -115,12 +115,12 @@ impl World {
         container
     }
 
-    /// How often the engine was asked to do this.
+    /// Returns how often the driver got this operation.
     pub(crate) fn count(&self, operation: Operation) -> usize {
         self.engine.calls().iter().filter(|(asked, _)| *asked == operation).count()
     }
 
-    /// Waits until the engine was asked to do this so often.
+    /// Waits until the driver got this operation `times` times.
     pub(crate) async fn until_asked(&self, operation: Operation, times: usize) {
         let asked = async {
             while self.count(operation) < times {
@@ -130,7 +130,7 @@ impl World {
         tokio::time::timeout(Duration::from_secs(20), asked).await.expect("the engine is asked");
     }
 
-    /// Waits until the engine has it so, whatever the agent knows.
+    /// Waits until the engine shows this status, whatever the agent knows.
     pub(crate) async fn until_engine_shows(&self, container: ContainerId, status: Status) {
         let is_so = async || {
             let listed = self.engine.list().await.expect("a list");
@@ -160,20 +160,20 @@ async fn start(settings: Settings, line: Arc<Line>, engine: FakeDriver, tasks: T
     Agent::start(settings, bus, Arc::new(engine), &tasks).await.expect("an agent")
 }
 
-/// An agent in a runtime of its own.
+/// An agent in its own runtime and thread.
 pub(crate) struct KillableAgent {
     end: oneshot::Sender<oneshot::Sender<bool>>,
     thread: JoinHandle<()>,
 }
 
 impl KillableAgent {
-    /// Ends it at once: nothing of it runs any more when this returns.
+    /// Kills the agent. Nothing of it runs any more when this returns.
     pub(crate) fn kill(self) {
         drop(self.end);
         self.thread.join().expect("it ends");
     }
 
-    /// Stops it as SIGTERM does. Says whether all accepted work was done.
+    /// Stops the agent as SIGTERM does. Returns whether all accepted commands were done.
     pub(crate) async fn stop(self) -> bool {
         let (drained, is_drained) = oneshot::channel();
         self.end.send(drained).expect("it lives");
@@ -183,11 +183,11 @@ impl KillableAgent {
     }
 }
 
-/// The agent's line to the bus, which can be cut for what it sends.
+/// The agent's link to the bus. Tests can interrupt what the agent sends.
 #[derive(Debug)]
 pub(crate) struct Line {
     inner: MemoryTransport,
-    /// Where the carrier's own tasks run, which a killed agent does not take along.
+    /// The runtime of the transport's own tasks, which outlive a killed agent.
     here: Handle,
     cut: AtomicBool,
     lost: AtomicUsize,
@@ -202,7 +202,7 @@ impl Line {
         self.cut.store(false, Ordering::SeqCst);
     }
 
-    /// Waits until so many messages more were lost.
+    /// Waits until `more` further messages were lost.
     pub(crate) async fn loses(&self, more: usize) {
         let enough = self.lost.load(Ordering::SeqCst) + more;
         let lost = async {
@@ -276,7 +276,7 @@ pub(crate) fn create(command: &[&str]) -> CreateContainer {
     CreateContainer { container: ContainerId::random(), spec, start: false }
 }
 
-/// As zun-api knows a container.
+/// A container as zun-api knows it.
 pub(crate) fn assigned(container: ContainerId, status: Status) -> AssignedContainer {
     AssignedContainer {
         container,

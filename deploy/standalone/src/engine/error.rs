@@ -9,7 +9,8 @@ use super::settings::LONGEST_DIRECTORY;
 pub enum EngineError {
     /// The process does not run as root.
     #[error(
-        "the private Docker engine needs root, because it creates a bridge, mounts and containers: run it as root or with sudo"
+        "the private Docker engine needs root, because it creates a bridge, mounts and containers: run it as root or \
+         with sudo"
     )]
     NotRoot,
     /// A program is not installed.

@@ -1,5 +1,5 @@
-//! A private Docker engine: a separate dockerd of the installed package with its own data, sockets, containerd and bridge.
-//! It does not touch the machine's own Docker.
+//! A private Docker engine: a separate dockerd of the installed package with its own data, sockets, containerd and
+//! bridge. It does not touch the machine's own Docker.
 //!
 //! ```text
 //!  clean up → create directories → bridge → zun-authz → dockerd (→ its containerd) → ready → … → stop → clean up
@@ -120,8 +120,8 @@ impl PrivateEngine {
         asking.await.expect("the work must not panic")
     }
 
-    /// Returns the program that sets the first terminal size, if an engine of this version needs it. The program must be in the
-    /// plugin's directory. Without it a command may start before its terminal has a size.
+    /// Returns the program that sets the first terminal size, if an engine of this version needs it. The program must
+    /// be in the plugin's directory. Without it a command may start before its terminal has a size.
     pub fn runtime_for(version: ApiVersion, plugin: &Path) -> Option<PathBuf> {
         let program = plugin.with_file_name(RUNTIME_PROGRAM);
         (version < CONSOLE_SIZE_API && program.is_file()).then_some(program)
@@ -168,8 +168,8 @@ fn prepare(layout: &Layout) -> Result<String, EngineError> {
     for folder in [layout.data(), layout.sizes(), plugins, layout.run_containerd()] {
         create_folder(&folder)?;
     }
-    // The mount points for the engine's own directories in its mount namespace. They are never removed, because removing a
-    // directory unmounts it in all other namespaces.
+    // The mount points for the engine's own directories in its mount namespace. They are never removed, because
+    // removing a directory unmounts it in all other namespaces.
     for folder in ["/run/docker", "/run/containerd"] {
         create_folder(Path::new(folder))?;
     }

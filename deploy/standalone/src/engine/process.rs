@@ -29,8 +29,8 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts `program` in a new mount namespace, with its output in the log `name`. The process gets its own process group, so
-    /// that Ctrl-C in a terminal does not reach it.
+    /// Starts `program` in a new mount namespace, with its output in the log `name`. The process gets its own process
+    /// group, so that Ctrl-C in a terminal does not reach it.
     pub(super) fn start(
         layout: &Layout,
         name: &'static str,

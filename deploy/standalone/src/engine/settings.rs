@@ -9,8 +9,8 @@ use zun_common::id::HostName;
 
 use crate::hex::hex;
 
-/// The longest path of the directory, in bytes. The path of a unix socket has at most 107 bytes, and the plugin's is the
-/// longest here.
+/// The longest path of the directory, in bytes. The path of a unix socket has at most 107 bytes, and the plugin's is
+/// the longest here.
 pub(super) const LONGEST_DIRECTORY: usize = 107 - "/run/docker/plugins/zun-authz.sock".len();
 
 /// The settings of the private engine.

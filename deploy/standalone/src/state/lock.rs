@@ -1,5 +1,5 @@
-//! The lock that allows one instance per state directory. The kernel's file lock shows whether an instance is running, and
-//! the file's text is its process id.
+//! The lock that allows one instance per state directory. The kernel's file lock shows whether an instance is running,
+//! and the file's text is its process id.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
@@ -21,8 +21,8 @@ pub struct Lock {
 }
 
 impl Drop for Lock {
-    /// Unlocks explicitly, because a child process that is just being spawned still has the file open until it executes its
-    /// program.
+    /// Unlocks explicitly, because a child process that is just being spawned still has the file open until it executes
+    /// its program.
     fn drop(&mut self) {
         if let Err(errno) = flock(&self.file, FlockOperation::Unlock) {
             tracing::debug!(error = %errno, "cannot unlock the state directory; the lock ends with the process");

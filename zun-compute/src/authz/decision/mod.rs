@@ -151,8 +151,8 @@ impl Policy {
     /// Whether the body cannot change what the target says.
     ///
     /// Docker prefers values of a form in the body to those of the target, and the plugin does not see which of several
-    /// content types Docker uses. So the header must be absent. Only the start of an exec needs it: that call reads no form
-    /// values, and Docker itself refuses any type but JSON there.
+    /// content types Docker uses. So the header must be absent. Only the start of an exec needs it: that call reads no
+    /// form values, and Docker itself refuses any type but JSON there.
     fn has_safe_content_type(&self, granted: &Granted, request: &AuthzRequest) -> bool {
         match request.content_type {
             ContentType::Absent => true,

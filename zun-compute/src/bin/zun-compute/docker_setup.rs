@@ -32,8 +32,8 @@ pub(crate) struct DockerSetup {
     /// Print the changes without making them
     #[arg(long, conflicts_with = "undo")]
     dry_run: bool,
-    /// Restore everything as it was before the first setup, and do not set Docker up at boot again until docker-setup is
-    /// run by hand (needs no settings file)
+    /// Restore everything as it was before the first setup, and do not set Docker up at boot again until docker-setup
+    /// is run by hand (needs no settings file)
     #[arg(long, conflicts_with = "listen")]
     undo: bool,
 }

@@ -163,5 +163,10 @@ async fn keep_certificate(bus: &bus::Bus, wanted: &CertificateSettings) {
 }
 
 fn warn(host: &HostName, error: &CertificateError) {
-    tracing::warn!(host.name = %host, error = %chain(error), "host {host} has no certificate yet; trying again in {} s", TASK_TIMEOUT.as_secs());
+    let seconds = TASK_TIMEOUT.as_secs();
+    tracing::warn!(
+        host.name = %host,
+        error = %chain(error),
+        "host {host} has no certificate yet; trying again in {seconds} s"
+    );
 }

@@ -1,7 +1,7 @@
 //! `zun-runtime`: a wrapper of `runc` that sets the terminal size before the command starts.
 //!
-//! Docker before 23 (API 1.42) accepts no terminal size at creation, so the command would first see a terminal of 0 by 0.
-//! On such a Docker, containers run through this program. If the agent has left a size for a container or an exec,
+//! Docker before 23 (API 1.42) accepts no terminal size at creation, so the command would first see a terminal of 0 by
+//! 0. On such a Docker, containers run through this program. If the agent has left a size for a container or an exec,
 //! the program writes the size into the file that runc is about to read. Then it executes runc. If anything fails, runc
 //! runs without a size.
 //!

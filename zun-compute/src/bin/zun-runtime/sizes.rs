@@ -1,5 +1,5 @@
-//! Reads the sizes that the agent has left. This program runs as root and the agent does not. So a file is read only as two
-//! numbers, and nothing outside the directory can be reached through it.
+//! Reads the sizes that the agent has left. This program runs as root and the agent does not. So a file is read only as
+//! two numbers, and nothing outside the directory can be reached through it.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -30,8 +30,8 @@ impl Sizes {
         Ok(Self { directory, owner: about.st_uid })
     }
 
-    /// Reads the file of an id. It must be a regular file of the directory's owner. Links are not followed, and the call never
-    /// blocks.
+    /// Reads the file of an id. It must be a regular file of the directory's owner. Links are not followed, and the
+    /// call never blocks.
     pub(crate) fn read(&self, id: &OsStr) -> io::Result<String> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = openat(&self.directory, id, flags, Mode::empty())?;

@@ -1,18 +1,18 @@
-//! No request waits for ever.
+//! Time limits for requests to Docker.
 
 use std::future::Future;
 use std::time::Duration;
 
 use super::errors::Trouble;
 
-/// For what an engine answers from memory.
+/// The limit for requests that Docker answers from memory.
 pub(super) const QUICK: Duration = Duration::from_secs(15);
-/// For what touches disks, networks and processes.
+/// The limit for requests that involve disks, networks or processes.
 pub(super) const SLOW: Duration = Duration::from_mins(1);
-/// For the client library, whose own deadline is not used.
+/// The limit of the client library, in seconds. It is practically unlimited, because the limits here apply.
 pub(super) const UNBOUNDED_SECONDS: u64 = 366 * 24 * 3600;
 
-/// Ends work that is not done in time.
+/// Runs work with a time limit.
 pub(super) async fn within<T, E>(
     limit: Duration,
     work: impl Future<Output = Result<T, E>> + Send,

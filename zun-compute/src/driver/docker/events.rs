@@ -1,4 +1,4 @@
-//! What happens to our containers, as Docker tells it.
+//! Subscribes to Docker's events about Zun's containers.
 
 use bollard::models::EventMessage;
 use bytes::{Buf as _, BytesMut};
@@ -15,15 +15,15 @@ use super::oom_events::OomEvents;
 use super::{Api, DockerDriver, LABEL_CONTAINER};
 use crate::driver::{DriverError, EngineEvent, EngineEventKind};
 
-/// The longest event that is taken.
+/// The longest event that is accepted, in bytes.
 const LONGEST_EVENT: usize = 4 << 20;
 /// `{"type":["container"],"label":["zun.container"]}`
 const FILTERS: &str =
     "%7B%22type%22%3A%5B%22container%22%5D%2C%22label%22%3A%5B%22zun.container%22%5D%7D";
 
 impl DockerDriver {
-    /// Docker answers before it subscribes; asking for what happened since before the request closes that
-    /// gap, for both clocks are the same one.
+    /// Subscribes to events. Docker answers before it has subscribed, so the request asks for the events since just
+    /// before the request. Docker and the agent use the same clock.
     pub(super) async fn subscribe(&self) -> Result<BoxStream<'static, EngineEvent>, DriverError> {
         let Api { version, sizes, .. } = self.api().await?;
         let now = Utc::now();
@@ -59,7 +59,7 @@ impl DockerDriver {
     }
 }
 
-/// The lines of an answer that does not end.
+/// Splits an endless answer into lines.
 struct Lines {
     body: Incoming,
     held: BytesMut,
@@ -74,13 +74,13 @@ impl Lines {
                 return Some(line);
             }
             if self.held.len() > LONGEST_EVENT {
-                warn!("an event of the engine has no end: the subscription is given up");
+                warn!("an event of Docker's is longer than 4 MiB; ending the subscription");
                 return None;
             }
             match self.body.frame().await? {
                 Ok(frame) => self.held.extend(frame.into_data().ok()),
                 Err(error) => {
-                    debug!(error = %error, "the engine's events ended");
+                    debug!(error = %error, "the stream of Docker's events ended");
                     return None;
                 }
             }
@@ -92,14 +92,13 @@ fn read(line: &[u8]) -> Option<EventMessage> {
     match serde_json::from_slice(line) {
         Ok(message) => Some(message),
         Err(error) => {
-            warn!(error = %error, "an event of the engine cannot be read");
+            warn!(error = %error, "cannot parse an event of Docker's");
             None
         }
     }
 }
 
-/// `None` for what does not change a container, and for containers whose name does not agree with the
-/// label.
+/// Converts an event. `None` if it does not change a container, or if the container's name does not match its label.
 fn event(message: EventMessage) -> Option<EngineEvent> {
     let action = message.action?;
     let what = what(&action)?;
@@ -112,13 +111,13 @@ fn event(message: EventMessage) -> Option<EngineEvent> {
     Some(EngineEvent { container, engine: actor.id?.parse().ok()?, what })
 }
 
-/// When a container had too little memory, if that is what is told.
+/// The time of an out-of-memory event; `None` for other events.
 fn oom_time(message: &EventMessage) -> Option<DateTime<Utc>> {
     (message.action.as_deref() == Some("oom"))
         .then(|| message.time_nano.map_or_else(Utc::now, DateTime::from_timestamp_nanos))
 }
 
-/// An action that a newer engine has invented is a change.
+/// Classifies an action. An unknown action of a newer Docker counts as a change.
 fn what(action: &str) -> Option<EngineEventKind> {
     let verb = action.split(':').next().unwrap_or_default();
     match verb {
@@ -135,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_execs_and_consoles_do_is_no_change_and_the_unknown_is_one() {
+    fn exec_and_console_actions_are_no_change_and_unknown_actions_are() {
         for quiet in ["exec_create: sh -c ls", "exec_die", "exec_start: sh", "attach", "resize"] {
             assert_eq!(what(quiet), None, "{quiet}");
         }
@@ -146,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_alone_does_not_make_a_container_ours() {
+    fn a_container_is_ours_only_if_its_name_matches_the_label() {
         let id = ContainerId::random();
         let line = |name: &str| {
             let engine = "ab".repeat(32);

@@ -1,8 +1,8 @@
-//! A signal for an exec's process. Docker has no such call; the kernel has. The agent is on the engine's
-//! own machine, so the process id that the engine tells is one of this machine.
+//! Sends a signal to an exec's process. Docker has no call for this, so the agent sends the signal itself: it runs on
+//! the same machine and sees the same process ids.
 //!
-//! The id could be another process's by the time that it is used. So a handle of the process is taken
-//! first, and it is used only if the exec then still runs and the process is one of its container.
+//! The kernel may reuse the process id for another process. So the agent first opens a pidfd, and uses it only if the
+//! exec is still running afterwards and the process belongs to its container.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use super::deadline::{QUICK, within};
 use super::{Api, DockerDriver};
 use crate::driver::DriverError;
 
-/// How long an exec may have no process after the engine said that it runs.
+/// How long an exec may have no process after Docker reports that it is running.
 const BEGINS_WITHIN: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(10);
 const DOING: &str = "send the exec a signal";
@@ -27,7 +27,9 @@ impl DockerDriver {
     pub(super) async fn signal_exec(&self, exec: &ExecId, name: &str) -> Result<(), DriverError> {
         let signal = zun_common::signal::number(name).and_then(Signal::from_named_raw);
         let signal = signal.ok_or_else(|| DriverError::Invalid {
-            words: format!("signal `{name}` cannot be sent to an exec: it must be named"),
+            words: format!(
+                "cannot send signal `{name}` to an exec: use the name of a signal, such as SIGTERM"
+            ),
         })?;
         let api = self.api().await?;
         let pid = begun(&api, exec).await?;
@@ -46,7 +48,7 @@ async fn look(api: &Api, exec: &ExecId) -> Result<ExecInspectResponse, DriverErr
     looking.await.map_err(|trouble| trouble.about_exec(DOING, exec))
 }
 
-/// Its process id. The engine says that an exec runs a moment before it has a process.
+/// Returns the process id of a running exec. Docker reports that an exec is running a moment before it has a process.
 async fn begun(api: &Api, exec: &ExecId) -> Result<Pid, DriverError> {
     let deadline = Instant::now() + BEGINS_WITHIN;
     loop {
@@ -67,7 +69,7 @@ fn running(exec: &ExecId, shown: &ExecInspectResponse) -> Result<Pid, DriverErro
     }
 }
 
-/// Whether the process has the same process ids around it as the container's own first process.
+/// Whether the process is in the same pid namespace as the container's main process.
 async fn in_container(
     api: &Api,
     shown: &ExecInspectResponse,

@@ -1,4 +1,4 @@
-//! Docker's words in ours.
+//! Converts Docker's answers to the driver's types.
 
 use bollard::models::{
     ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as State,
@@ -11,7 +11,7 @@ use zun_common::status::Status;
 use super::super::{ContainerInfo, DriverError, ExecInfo};
 use super::LABEL_CONTAINER;
 
-/// A container, as Docker shows it.
+/// Converts a container.
 pub(super) fn seen(
     container: ContainerId,
     shown: ContainerInspectResponse,
@@ -20,7 +20,7 @@ pub(super) fn seen(
     let config = shown.config.unwrap_or_default();
     let state = shown.state.unwrap_or_default();
     let status = status(&state)?;
-    // Docker keeps the end of the run before; and it notes a start so late that a short run has ended.
+    // Docker keeps the exit time of the previous run. It may also record a start only after a short run has ended.
     let finished_at = time(state.finished_at.as_deref()).filter(|_| has_ended(status));
     let started_at = time(state.started_at.as_deref());
     let reason = state.error.clone().filter(|words| !words.is_empty());
@@ -38,14 +38,14 @@ pub(super) fn seen(
     })
 }
 
-/// Whether this is the container of ours that its name says.
+/// Whether the label of a container matches its name.
 pub(super) fn is_ours(container: ContainerId, shown: &ContainerInspectResponse) -> bool {
     let labels = shown.config.as_ref().and_then(|config| config.labels.as_ref());
     let label = labels.and_then(|labels| labels.get(LABEL_CONTAINER));
     label.and_then(|text| text.parse().ok()) == Some(container)
 }
 
-/// An exec, as Docker shows it.
+/// Converts an exec.
 pub(super) fn exec_seen(shown: &ExecInspectResponse) -> Result<ExecInfo, DriverError> {
     Ok(ExecInfo {
         engine: engine_id(shown.container_id.as_deref())?,
@@ -56,7 +56,7 @@ pub(super) fn exec_seen(shown: &ExecInspectResponse) -> Result<ExecInfo, DriverE
     })
 }
 
-/// The engine's identifier, in its own full form.
+/// Parses Docker's id in full length.
 pub(super) fn engine_id(text: Option<&str>) -> Result<EngineId, DriverError> {
     text.unwrap_or_default().parse().map_err(|error: zun_common::id::InvalidId| {
         DriverError::Engine { doing: "read the engine's answer", words: error.to_string() }
@@ -74,7 +74,7 @@ fn status(state: &ContainerState) -> Result<Status, DriverError> {
         Some(State::DEAD) => Ok(Status::Dead),
         Some(State::EMPTY) | None => Err(DriverError::Engine {
             doing: "read the engine's answer",
-            words: "it shows no state of the container".to_owned(),
+            words: "the container has no state".to_owned(),
         }),
     }
 }
@@ -84,14 +84,14 @@ const fn has_ended(status: Status) -> bool {
     matches!(status, Status::Stopped | Status::Restarting | Status::Dead | Status::Deleting)
 }
 
-/// Docker shows 0 for a process that never ran or still runs. One that could not be started is shown as
-/// created, with the code that a shell would give.
+/// The exit code. Docker shows 0 for a process that has never run or is still running. A container that could not start
+/// is shown as created, with the exit code that a shell would return.
 fn exit_code(status: Status, state: &ContainerState) -> Option<i64> {
     let unstarted = status == Status::Created;
     state.exit_code.filter(|code| has_ended(status) || (unstarted && *code != 0))
 }
 
-/// Docker's zero time, in the year 1, is no time.
+/// Parses a time. Docker's zero time, in the year 1, means that there is none.
 fn time(text: Option<&str>) -> Option<DateTime<Utc>> {
     let time = DateTime::parse_from_rfc3339(text?).ok()?.to_utc();
     (time.timestamp() > 0).then_some(time)
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn every_state_of_dockers_has_a_status() {
+    fn every_state_of_docker_has_a_status() {
         for (state, status) in [
             ("created", Status::Created),
             ("running", Status::Running),
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_that_could_not_start_is_created_with_reason_and_code() {
+    fn a_container_that_could_not_start_is_created_with_reason_and_exit_code() {
         let seen = shown(
             r#"{"Status":"created","ExitCode":127,"Error":"no such file",
                 "StartedAt":"0001-01-01T00:00:00Z"}"#,
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_running_one_has_no_exit_code_and_an_ended_one_has() {
+    fn only_a_container_that_has_exited_has_an_exit_code() {
         let times = r#""StartedAt":"2026-01-02T03:04:05.123456789Z","ExitCode":0"#;
         let running = shown(&format!(r#"{{"Status":"running",{times}}}"#));
         assert_eq!((running.exit_code, running.reason), (None, None));

@@ -1,4 +1,4 @@
-//! The engine and its machine.
+//! Inspects Docker and its machine.
 
 use bollard::models::SystemInfo;
 use zun_common::units::{Cpus, Gibibytes, Mebibytes, Resources};
@@ -8,12 +8,12 @@ use super::{DockerDriver, api_version};
 use crate::driver::{DriverError, EngineInfo};
 
 impl DockerDriver {
-    /// Also agrees anew upon the version of the API, for the engine may have been replaced.
+    /// Inspects Docker. It also negotiates the API version again, because Docker may have been upgraded.
     pub(super) async fn look_at_engine(&self) -> Result<EngineInfo, DriverError> {
         let (api, version) = self.agree().await?;
         let info = within(QUICK, api.docker.info())
             .await
-            .map_err(|trouble| trouble.about_engine("look at the engine"))?;
+            .map_err(|trouble| trouble.about_engine("inspect Docker"))?;
         let disk = disk(info.docker_root_dir.clone().unwrap_or_default()).await;
         let mut runtimes: Vec<String> =
             info.runtimes.iter().flatten().map(|(name, _)| name.clone()).collect();
@@ -45,7 +45,7 @@ fn total(info: &SystemInfo) -> Resources {
     }
 }
 
-/// The size of the file system that a directory is on; 0 where it cannot be seen from here.
+/// Returns the size of the file system of a directory, or 0 if the agent cannot access it.
 async fn disk(directory: String) -> Gibibytes {
     let size = tokio::task::spawn_blocking(move || {
         rustix::fs::statvfs(&directory).map(|disk| disk.f_frsize.saturating_mul(disk.f_blocks))

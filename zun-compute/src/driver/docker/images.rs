@@ -1,4 +1,4 @@
-//! Images: there or not, and bringing them.
+//! Inspects and pulls images.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::driver::image_name::ImageName;
 use crate::driver::{DriverError, Images, PullProgress};
 
 const DOING: &str = "pull the image";
-/// A pull that says nothing for so long is given up.
+/// How long a pull may report no progress before it counts as failed.
 const LONGEST_SILENCE: Duration = Duration::from_mins(5);
 
 #[async_trait]
@@ -27,7 +27,7 @@ impl Images for DockerDriver {
         match within(QUICK, api.docker.inspect_image(&name.to_string())).await {
             Ok(_shown) => Ok(true),
             Err(trouble) if trouble.is(404) => Ok(false),
-            Err(trouble) => Err(trouble.about("look for the image")),
+            Err(trouble) => Err(trouble.about("inspect the image")),
         }
     }
 
@@ -49,14 +49,14 @@ impl Images for DockerDriver {
         {
             let line = line.map_err(|error| refused(&name, error.into()))?;
             if let Err(TrySendError::Full(dropped)) = progress.try_send(step(&name, line)) {
-                tracing::trace!(layer = dropped.layer, "nobody takes the progress of a pull");
+                tracing::trace!(layer = dropped.layer, "dropped the progress of a pull");
             }
         }
-        // A stream that breaks may look like one that ended.
+        // A lost link may look like the end of the stream.
         if self.image_present(image).await? {
             Ok(())
         } else {
-            let words = "the pull ended and the image is not there".to_owned();
+            let words = "the pull ended, but the image is missing".to_owned();
             Err(DriverError::Engine { doing: DOING, words })
         }
     }
@@ -73,10 +73,10 @@ fn step(name: &ImageName, line: CreateImageInfo) -> PullProgress {
     }
 }
 
-/// Whether the registry does not have it, or something else is wrong.
+/// Converts the failure of a pull: the registry does not have the image, or something else failed.
 fn refused(name: &ImageName, trouble: Trouble) -> DriverError {
     let words = match &trouble {
-        // It may be there, for somebody else: the registry's own words say more.
+        // The image may exist and need a login, so pass on the registry's message.
         Trouble::Refused { words, .. } if words.contains("denied") => {
             return DriverError::Engine { doing: DOING, words: words.clone() };
         }
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_image_is_told_apart_from_a_registry_that_does_not_answer() {
+    fn a_missing_image_differs_from_a_registry_that_does_not_answer() {
         let name: ImageName = "127.0.0.1:5000/x".parse().expect("a name");
         let meaning = |status, words: &str| {
             refused(&name, Trouble::Refused { status, words: words.to_owned() })

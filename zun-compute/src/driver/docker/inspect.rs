@@ -1,4 +1,4 @@
-//! Looking at containers.
+//! Inspects containers.
 
 use async_trait::async_trait;
 use bollard::errors::Error;
@@ -18,7 +18,7 @@ use crate::driver::{ContainerInfo, DriverError, EngineEvent, EngineInfo, Inspect
 
 /// The exit code of a process that SIGKILL ended.
 const KILLED: i64 = 137;
-/// How many containers are looked at at a time.
+/// How many containers to inspect at a time.
 const AT_ONCE: usize = 8;
 
 #[async_trait]
@@ -29,7 +29,7 @@ impl Inspect for DockerDriver {
         let look = api.docker.inspect_container(&name, None::<InspectContainerOptions>);
         let shown = within(QUICK, look)
             .await
-            .map_err(|trouble| trouble.about_container("look at the container", container))?;
+            .map_err(|trouble| trouble.about_container("inspect the container", container))?;
         let mut seen = from_docker::seen(container, shown)?;
         if let (Some(KILLED), Some(end)) = (seen.exit_code, seen.finished_at) {
             seen.oom_killed |= self.oom_events.explain(&seen.engine, (seen.started_at, end));
@@ -42,7 +42,7 @@ impl Inspect for DockerDriver {
         let seen = stream::iter(ours).map(|container| async move {
             match self.inspect(container).await {
                 Ok(seen) => Ok(Some(seen)),
-                // It went in between.
+                // It was removed in the meantime.
                 Err(DriverError::NoContainer(_)) => Ok(None),
                 Err(error) => Err(error),
             }
@@ -57,7 +57,9 @@ impl Inspect for DockerDriver {
         let mut answer = api.docker.wait_container(&container.engine_name(), Some(options));
         match answer.next().await {
             Some(answer) => waited(container, answer),
-            None => Err(DriverError::Down { cause: "it went while it was waited for".into() }),
+            None => {
+                Err(DriverError::Down { cause: "the link to Docker was lost during a wait".into() })
+            }
         }
     }
 
@@ -87,7 +89,7 @@ impl Inspect for DockerDriver {
 }
 
 impl DockerDriver {
-    /// All containers whose label and name agree that they are ours.
+    /// Lists the containers of Zun: those whose label and name match.
     async fn ours(&self) -> Result<Vec<ContainerId>, DriverError> {
         let api = self.api().await?;
         let options = ListContainersOptions {
@@ -108,7 +110,7 @@ impl DockerDriver {
     }
 }
 
-/// The client library makes an error of every exit code but 0.
+/// Converts the answer of a wait. The client library returns every exit code but 0 as an error.
 fn waited(
     container: ContainerId,
     answer: Result<ContainerWaitResponse, Error>,

@@ -1,4 +1,4 @@
-//! From the making of a container to its removal.
+//! The life cycle of containers.
 
 use std::time::Duration;
 
@@ -20,9 +20,9 @@ use super::errors::Trouble;
 use super::{Api, DockerDriver, RUNTIME, from_docker, to_docker};
 use crate::driver::{Change, DriverError, Inspect as _, Lifecycle};
 
-/// The engine's own grace, where none is given.
+/// Docker's default grace period.
 const USUAL_GRACE: Duration = Duration::from_secs(10);
-/// How often a name that is taken by nothing is tried again.
+/// How often to retry a name that is in use although no container has it.
 const TRY_EVERY: Duration = Duration::from_millis(50);
 const CREATING: &str = "create the container";
 
@@ -60,7 +60,7 @@ impl Lifecycle for DockerDriver {
             if let Some(engine) = adopt(&api, container).await? {
                 return Ok((engine, Change::Already));
             }
-            // The name is taken and nothing has it: it is just being made, or just being removed.
+            // The name is in use but no container has it: one is just being created or removed.
             if now >= latest {
                 return Err(trouble.about(CREATING));
             }
@@ -123,7 +123,7 @@ impl Lifecycle for DockerDriver {
         let api = self.api().await?;
         match within(SLOW, api.docker.unpause_container(&container.engine_name())).await {
             Ok(()) => Ok(Change::Done),
-            // The same words come for one that runs and for one that does not.
+            // Docker's message is the same for a running and a stopped container.
             Err(trouble) if trouble.says(500, "is not paused") || trouble.is(409) => {
                 let status = self.inspect(container).await?.status;
                 if status == Status::Running {
@@ -144,9 +144,9 @@ impl Lifecycle for DockerDriver {
         let api = self.api().await?;
         let name = container.engine_name();
         let update = api.docker.update_container(&name, to_docker::update(resources));
-        within(SLOW, update)
-            .await
-            .map_err(|trouble| trouble.about_container("change what it may use", container))
+        within(SLOW, update).await.map_err(|trouble| {
+            trouble.about_container("change the limits of the container", container)
+        })
     }
 
     async fn remove(&self, container: ContainerId, force: bool) -> Result<Change, DriverError> {
@@ -175,8 +175,7 @@ async fn make(
     within(SLOW, api.docker.create_container(Some(options), body)).await
 }
 
-/// Takes the container that has our name as made, if it carries our label too. `None` where there is
-/// none.
+/// Returns the existing container with this name, if it has our label too. `None` if there is no container.
 async fn adopt(api: &Api, container: ContainerId) -> Result<Option<EngineId>, DriverError> {
     let name = container.engine_name();
     let look = api.docker.inspect_container(&name, None::<InspectContainerOptions>);
@@ -185,21 +184,23 @@ async fn adopt(api: &Api, container: ContainerId) -> Result<Option<EngineId>, Dr
             from_docker::engine_id(shown.id.as_deref()).map(Some)
         }
         Ok(_foreign) => Err(DriverError::Conflict {
-            words: format!("the name {name} is taken by a container that is not Zun's"),
+            words: format!(
+                "the name {name} is in use by a container that Zun did not create: rename or remove that container"
+            ),
         }),
         Err(trouble) if trouble.is(404) => Ok(None),
-        Err(trouble) => Err(trouble.about("look at the container that has the name")),
+        Err(trouble) => Err(trouble.about("inspect the container with this name")),
     }
 }
 
-/// Waits until a removal that somebody else began is done.
+/// Waits until a removal that is already in progress is done.
 async fn gone(api: &Api, container: ContainerId) -> Result<(), DriverError> {
     let options = WaitContainerOptions { condition: "removed".to_owned() };
     let mut answer = api.docker.wait_container(&container.engine_name(), Some(options));
-    // Whatever is answered (also "no such container"), an answer means that it is gone.
+    // Any answer, even "no such container", means that the container is removed.
     match tokio::time::timeout(SLOW, answer.next()).await {
         Ok(_answered) => Ok(()),
-        Err(_elapsed) => Err(Trouble::Late(SLOW).about("see the container go")),
+        Err(_elapsed) => Err(Trouble::Late(SLOW).about("wait for the removal of the container")),
     }
 }
 
@@ -211,7 +212,7 @@ fn change(outcome: Result<(), Trouble>) -> Result<Change, Trouble> {
     }
 }
 
-/// How long a stop may take: the grace, and what the engine needs to kill and to clean up.
+/// The time limit of a stop: the grace period, and the time that Docker needs to kill and to clean up.
 fn stop_timeout(grace: Option<Duration>) -> Duration {
     grace.unwrap_or(USUAL_GRACE).saturating_add(SLOW)
 }

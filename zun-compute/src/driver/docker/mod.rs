@@ -1,7 +1,7 @@
-//! Docker, over its unix socket.
+//! The driver for Docker, over its unix socket.
 //!
-//! The version of the engine's API is agreed upon at the first request, and again with each look at the
-//! engine, so an agent starts before its engine does and outlives an upgrade of it.
+//! The driver negotiates the API version at the first request, and again whenever it inspects Docker. So the agent can
+//! start before Docker, and keeps working after an upgrade of Docker.
 
 mod deadline;
 mod errors;
@@ -38,22 +38,21 @@ use wire::Wire;
 
 pub use sizes::{CONSOLE_SIZE_API, RUNC, RUNTIME, RUNTIME_PROGRAM, SIZES};
 
-/// The label that marks a container as ours. Its value is the container's id, and the engine's name of
-/// the container must agree with it.
+/// The label that marks a container as Zun's. Its value is the container's id, and the container's name must match it.
 pub const LABEL_CONTAINER: &str = "zun.container";
 /// The label with the project that a container belongs to.
 pub const LABEL_PROJECT: &str = "zun.project";
 /// The label with the name that the user gave.
 pub const LABEL_NAME: &str = "zun.name";
-/// What all labels of ours begin with; a user's label may not.
+/// The prefix of Zun's labels. A user's label may not have it.
 pub const LABEL_PREFIX: &str = "zun.";
 
-/// The oldest version of Docker's API that has everything that is needed (Docker 20.10).
+/// The oldest version of Docker's API that the driver supports (Docker 20.10).
 const OLDEST: ApiVersion = ApiVersion { major: 1, minor: 41 };
-/// The newest version that is asked for; engines that speak newer ones speak this too.
+/// The newest version that the driver uses. Newer versions of Docker still support it.
 const NEWEST: ApiVersion = ApiVersion { major: 1, minor: 45 };
 
-/// Drives one Docker engine. Clones share the agreed version.
+/// Drives one Docker engine. Clones share the negotiated version.
 #[derive(Debug, Clone)]
 pub struct DockerDriver {
     wire: Wire,
@@ -61,20 +60,21 @@ pub struct DockerDriver {
     oom_events: OomEvents,
 }
 
-/// A client that speaks the agreed version.
+/// A client for the negotiated version.
 #[derive(Debug, Clone)]
 struct Api {
     docker: Docker,
     version: ApiVersion,
-    /// Where first sizes of terminals are left, on an engine that takes none itself.
+    /// Where to leave first terminal sizes, if this Docker cannot set them itself.
     sizes: Option<Sizes>,
 }
 
 impl DockerDriver {
-    /// Drives the engine behind a unix socket. Nothing is sent yet: the engine may start later.
+    /// Creates a driver for the unix socket. It sends nothing yet, so Docker may start later.
     pub fn connect(socket: &Path) -> Result<Self, DriverError> {
         if !socket.is_absolute() {
-            let words = format!("the engine's socket `{}` must be absolute", socket.display());
+            let words =
+                format!("`docker.socket` is `{}`: it must be an absolute path", socket.display());
             return Err(DriverError::Invalid { words });
         }
         Ok(Self {
@@ -84,7 +84,7 @@ impl DockerDriver {
         })
     }
 
-    /// The client, in the version that was agreed upon.
+    /// Returns the client for the negotiated version.
     async fn api(&self) -> Result<Api, DriverError> {
         let agreed = self.agreed.read().unwrap_or_else(PoisonError::into_inner).clone();
         match agreed {
@@ -93,22 +93,24 @@ impl DockerDriver {
         }
     }
 
-    /// Asks the engine for its version and agrees upon one with it.
+    /// Asks Docker for its version, and negotiates the API version.
     async fn agree(&self) -> Result<(Api, SystemVersion), DriverError> {
-        const DOING: &str = "ask the container engine for its version";
+        const DOING: &str = "ask Docker for its version";
         let answer: SystemVersion = within(QUICK, self.wire.get_json("/version"))
             .await
             .map_err(|trouble| trouble.about_engine(DOING))?;
         let newest = api_version(&answer)?;
         let version = newest.min(NEWEST);
         if version < OLDEST {
-            let words = format!("the engine speaks API {newest}; at least {OLDEST} is needed");
+            let words = format!(
+                "Docker supports API {newest} at most: upgrade it, Zun needs at least API {OLDEST} (Docker 20.10)"
+            );
             return Err(DriverError::Engine { doing: DOING, words });
         }
         let docker = self.client(version)?;
         let sizes = Sizes::of_engine(&docker, version)
             .await
-            .map_err(|trouble| trouble.about_engine("ask the container engine for its runtimes"))?;
+            .map_err(|trouble| trouble.about_engine("ask Docker for its runtimes"))?;
         let api = Api { docker, version, sizes };
         *self.agreed.write().unwrap_or_else(PoisonError::into_inner) = Some(api.clone());
         Ok((api, answer))
@@ -128,15 +130,15 @@ impl DockerDriver {
                 minor_version: version.minor.into(),
             },
         )
-        .map_err(|error| Trouble::from(error).about_engine("set up the engine's client"))
+        .map_err(|error| Trouble::from(error).about_engine("create the client for Docker"))
     }
 }
 
-/// The newest version that the engine speaks.
+/// The newest API version that Docker supports.
 fn api_version(answer: &SystemVersion) -> Result<ApiVersion, DriverError> {
     let text = answer.api_version.as_deref().unwrap_or_default();
     text.parse::<ApiVersion>().map_err(|error| DriverError::Engine {
-        doing: "read the engine's version",
+        doing: "parse Docker's version",
         words: error.to_string(),
     })
 }

@@ -1,5 +1,5 @@
-//! Wants of memory that Docker tells by an event alone: where the event comes behind the end of the process that it
-//! explains, what Docker shows of the container never says so.
+//! Remembers Docker's out-of-memory events. If the event arrives after the process has exited, an inspection never
+//! shows that the process was out of memory.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,18 +7,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use zun_common::id::EngineId;
 
-/// How long before the end of a process its event may be, and how long behind it. All times are the engine's.
+/// How long before and after the exit of a process its event may be. All times are Docker's.
 const BEFORE: TimeDelta = TimeDelta::seconds(1);
 const BEHIND: TimeDelta = TimeDelta::seconds(5);
-/// So many containers are remembered, the newest.
+/// The most containers that are remembered.
 const LARGEST: usize = 4096;
 
-/// The last one of each container. Clones share it.
+/// The last out-of-memory event of each container. Clones share the events.
 #[derive(Debug, Clone, Default)]
 pub(super) struct OomEvents(Arc<Mutex<HashMap<EngineId, DateTime<Utc>>>>);
 
 impl OomEvents {
-    /// A container had too little at this time.
+    /// Records an event of a container. If there are too many, the oldest is dropped.
     pub(super) fn note(&self, engine: EngineId, at: DateTime<Utc>) {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if held.len() >= LARGEST
@@ -29,12 +29,12 @@ impl OomEvents {
         held.insert(engine, at);
     }
 
-    /// It is gone.
+    /// Forgets a container that was removed.
     pub(super) fn forget(&self, engine: &EngineId) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(engine);
     }
 
-    /// Whether it is why a process that ran from one time to the other was killed.
+    /// Whether an event explains why a process that ran between these times was killed.
     pub(super) fn explain(
         &self,
         engine: &EngineId,
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_end_beside_a_shortage_is_explained_by_it() {
+    fn an_event_explains_only_an_exit_close_to_it() {
         let (oom_events, now) = (OomEvents::default(), Utc::now());
         let seconds = |count: i64| now + TimeDelta::seconds(count);
         let explains = |number: u64, started: i64, ended: i64| {
@@ -67,7 +67,7 @@ mod tests {
         oom_events.note(engine(1), now);
         assert!(explains(1, -9, -1) && explains(1, -9, 0) && explains(1, -9, 1));
         assert!(oom_events.explain(&engine(1), (None, now)));
-        // Another run, a later death, another container.
+        // Another run, a later exit, another container.
         assert!(
             !explains(1, 1, 1)
                 && !explains(1, -9, 3)
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bounded_number_is_remembered_the_newest() {
+    fn only_the_newest_events_are_remembered() {
         let (oom_events, now) = (OomEvents::default(), Utc::now());
         for number in 0..=4096 {
             let at = now + TimeDelta::milliseconds(i64::try_from(number).expect("small"));

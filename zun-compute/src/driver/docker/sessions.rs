@@ -1,4 +1,4 @@
-//! Terminal sizes and execs.
+//! Resizes terminals, and manages execs.
 
 use async_trait::async_trait;
 use bollard::query_parameters::{ResizeContainerTTYOptions, ResizeExecOptions};
@@ -31,12 +31,12 @@ impl Sessions for DockerDriver {
         let api = self.api().await?;
         let made = within(QUICK, api.docker.create_exec(&container.engine_name(), config))
             .await
-            .map_err(|trouble| trouble.about_container("make the exec", container))?;
+            .map_err(|trouble| trouble.about_container("create the exec", container))?;
         if let Some(sizes) = &api.sizes {
             sizes.leave(&made.id, spec.size.filter(|_| spec.tty)).await;
         }
         made.id.parse().map_err(|error: zun_common::id::InvalidId| DriverError::Engine {
-            doing: "make the exec",
+            doing: "create the exec",
             words: error.to_string(),
         })
     }
@@ -53,7 +53,7 @@ impl Sessions for DockerDriver {
         let api = self.api().await?;
         let shown = within(QUICK, api.docker.inspect_exec(exec.as_str()))
             .await
-            .map_err(|trouble| trouble.about_exec("look at the exec", exec))?;
+            .map_err(|trouble| trouble.about_exec("inspect the exec", exec))?;
         from_docker::exec_seen(&shown)
     }
 
@@ -62,7 +62,7 @@ impl Sessions for DockerDriver {
     }
 
     async fn exec_resize(&self, exec: &ExecId, size: TerminalSize) -> Result<(), DriverError> {
-        // Docker keeps the request waiting for ten seconds where the exec does not run.
+        // Docker would block the request for ten seconds if the exec is not running.
         if !self.exec_inspect(exec).await?.running {
             return Err(DriverError::Conflict { words: format!("Exec {exec} is not running") });
         }

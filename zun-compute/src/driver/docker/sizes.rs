@@ -1,7 +1,8 @@
-//! First sizes of terminals on an engine that takes none itself (below API 1.42): left in a directory where
-//! `zun-runtime`, which runs the containers there, finds them. An engine that is set up so says so in its list of
-//! runtimes, with the directory where it is not the usual one; on any other the first size is set right after the
-//! start.
+//! Sets the first terminal size on Docker before 23 (API 1.42), which cannot set it itself.
+//!
+//! The driver writes the size to a file, and `zun-runtime`, which runs the containers there, reads it. Docker's list of
+//! runtimes shows whether `zun-runtime` is set up, and with which directory. If it is not, the size is set right after
+//! the start.
 
 use std::path::{Path, PathBuf};
 
@@ -12,27 +13,28 @@ use zun_common::units::TerminalSize;
 use super::deadline::{QUICK, within};
 use super::errors::Trouble;
 
-/// The name under which `zun-runtime` is set up.
+/// The name of the runtime in Docker's settings.
 pub const RUNTIME: &str = "zun-sized";
 
-/// The program.
+/// The program of the runtime.
 pub const RUNTIME_PROGRAM: &str = "zun-runtime";
 
-/// What it becomes: the only runtime that it is put before.
+/// The runtime that `zun-runtime` wraps.
 pub const RUNC: &str = "runc";
 
-/// Where it looks for sizes, where it is told of no other directory.
+/// The default directory of sizes.
 pub const SIZES: &str = "/var/lib/zun-compute/sizes";
 
-/// Engines from this version on take a first size themselves.
+/// The API version since which Docker accepts a terminal size at creation.
 pub const CONSOLE_SIZE_API: ApiVersion = ApiVersion { major: 1, minor: 42 };
 
-/// The directory.
+/// The directory of sizes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sizes(PathBuf);
 
 impl Sizes {
-    /// Where this engine's runtime looks for sizes; `None` where it takes them itself, or has none.
+    /// Returns the directory in which this Docker's runtime looks for sizes. `None` if Docker sets sizes itself or has
+    /// no such runtime.
     pub(super) async fn of_engine(
         docker: &bollard::Docker,
         version: ApiVersion,
@@ -45,7 +47,7 @@ impl Sizes {
 
     fn told(info: &SystemInfo) -> Option<Self> {
         let runtime = info.runtimes.as_ref()?.get(RUNTIME)?;
-        // Containers that another one would run without us are left to it.
+        // If another runtime is the default, containers use that one.
         if info.default_runtime.as_ref().is_some_and(|usual| usual != RUNC) {
             return None;
         }
@@ -57,19 +59,19 @@ impl Sizes {
         }
     }
 
-    /// Leaves a size for a container or an exec. Without it all else works, so a failure is only logged.
+    /// Writes the size of a container or an exec. A failure is only logged, because everything else works without it.
     pub(super) async fn leave(&self, id: &str, size: Option<TerminalSize>) {
         let Some(TerminalSize { rows, columns }) = size else { return };
         let file = self.0.join(id);
         if let Err(cause) = tokio::fs::write(&file, format!("{rows} {columns}\n")).await {
             let file = file.display();
-            tracing::warn!(error = %cause, "the terminal of {id} has no first size: cannot write {file}");
+            tracing::warn!(error = %cause, "cannot write {file}: the terminal of {id} has no size at first");
         }
     }
 
-    /// The container is gone.
+    /// Removes the size of a container that was removed.
     pub(super) fn forget(&self, id: &str) {
-        // Most have left no size.
+        // Most containers have no size file.
         std::fs::remove_file(self.0.join(Path::new(id))).unwrap_or_default();
     }
 }
@@ -79,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_engine_says_where_its_runtime_looks() {
+    fn the_directory_comes_from_the_list_of_runtimes() {
         let told = |runtimes: &str| {
             let info = serde_json::from_str(&format!(r#"{{"Runtimes":{runtimes}}}"#));
             Sizes::told(&info.expect("docker's json"))

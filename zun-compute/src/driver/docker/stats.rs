@@ -1,4 +1,4 @@
-//! What a container uses, as Docker's own client reckons it.
+//! Measures resource usage, and computes it as Docker's own client does.
 
 use bollard::models::{ContainerCpuStats, ContainerMemoryStats, ContainerStatsResponse};
 use bollard::query_parameters::StatsOptions;
@@ -14,7 +14,7 @@ use crate::driver::DriverError;
 const DOING: &str = "measure the container";
 
 impl DockerDriver {
-    /// Docker measures twice, a second apart.
+    /// Measures a container. Docker measures twice, a second apart.
     pub(super) async fn measure(&self, container: ContainerId) -> Result<Stats, DriverError> {
         let api = self.api().await?;
         let options = StatsOptions { stream: false, one_shot: false };
@@ -24,7 +24,8 @@ impl DockerDriver {
             .await
             .map_err(|trouble| trouble.about_container(DOING, container))?;
         shown.map(|shown| reckon(&shown)).ok_or_else(|| {
-            Trouble::Odd("the engine told nothing".to_owned()).about_container(DOING, container)
+            Trouble::Odd("Docker returned no statistics".to_owned())
+                .about_container(DOING, container)
         })
     }
 }
@@ -45,7 +46,7 @@ fn reckon(shown: &ContainerStatsResponse) -> Stats {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a share needs no more precision")]
+#[expect(clippy::cast_precision_loss, reason = "a percentage needs no more precision")]
 fn cpu_percent(before: Option<&ContainerCpuStats>, now: Option<&ContainerCpuStats>) -> f64 {
     let usage = |stats: Option<&ContainerCpuStats>| {
         let usage = stats?.cpu_usage.as_ref()?.total_usage?;
@@ -63,7 +64,7 @@ fn cpu_percent(before: Option<&ContainerCpuStats>, now: Option<&ContainerCpuStat
     now_own.saturating_sub(before_own) as f64 / all as f64 * f64::from(processors) * 100.0
 }
 
-/// The kernel drops what it only caches where it is needed.
+/// Memory in use without the file cache, which the kernel frees when needed.
 fn in_use(memory: &ContainerMemoryStats) -> u64 {
     let usage = memory.usage.unwrap_or(0);
     let cached = memory.stats.as_ref().and_then(|stats| {
@@ -86,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_measurement_is_reckoned_as_dockers_client_does() {
+    fn usage_is_computed_as_dockers_client_does() {
         let shown = serde_json::json!({
             "cpu_stats": {"cpu_usage": {"total_usage": 300}, "system_cpu_usage": 3000, "online_cpus": 4},
             "precpu_stats": {"cpu_usage": {"total_usage": 200}, "system_cpu_usage": 2000},
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_run_uses_nothing() {
+    fn a_container_that_is_not_running_uses_nothing() {
         let stats = reckon(&ContainerStatsResponse::default());
         assert!(stats.cpu_percent.abs() < f64::EPSILON);
         assert_eq!((stats.memory, stats.processes), (0, 0));

@@ -1,4 +1,4 @@
-//! Our words in Docker's. Every field of ours is named, so that a new one cannot be forgotten.
+//! Converts the driver's types to Docker's. Every field is destructured, so that the compiler finds a new one.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::super::DriverError;
 use super::{LABEL_CONTAINER, LABEL_NAME, LABEL_PREFIX, LABEL_PROJECT};
 use crate::driver::image_name::ImageName;
 
-/// What Docker is told to make.
+/// Converts the specification of a container.
 pub(in crate::driver) fn container(
     container: ContainerId,
     spec: &ContainerSpec,
@@ -76,11 +76,11 @@ pub(in crate::driver) fn container(
     })
 }
 
-/// What Docker is told to run in a container.
+/// Converts the specification of an exec.
 pub(in crate::driver) fn exec(spec: &ExecSpec) -> Result<ExecConfig, DriverError> {
     let ExecSpec { command, tty, stdin, environment, user, workdir, privileged, size } = spec;
     if command.is_empty() {
-        return Err(DriverError::Invalid { words: "a command must have a word".to_owned() });
+        return Err(DriverError::Invalid { words: "the command must not be empty".to_owned() });
     }
     Ok(ExecConfig {
         attach_stdin: Some(*stdin),
@@ -97,17 +97,17 @@ pub(in crate::driver) fn exec(spec: &ExecSpec) -> Result<ExecConfig, DriverError
     })
 }
 
-/// Whole seconds, rounded up, as Docker takes them.
+/// Converts to whole seconds, rounded up.
 pub(super) fn seconds(grace: Duration) -> i32 {
     let whole = grace.as_secs().saturating_add(u64::from(grace.subsec_nanos() > 0));
     i32::try_from(whole).unwrap_or(i32::MAX)
 }
 
-/// The user's labels; one that could be taken for ours is refused.
+/// Returns the user's labels. Refuses a label with Zun's prefix.
 fn user_labels(labels: &BTreeMap<String, String>) -> Result<HashMap<String, String>, DriverError> {
     if let Some(forged) = labels.keys().find(|name| name.starts_with(LABEL_PREFIX)) {
         let words =
-            format!("label `{forged}` is not valid: it must not begin with `{LABEL_PREFIX}`");
+            format!("label `{forged}` is not valid: the prefix `{LABEL_PREFIX}` is reserved");
         return Err(DriverError::Invalid { words });
     }
     Ok(labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect())
@@ -134,7 +134,7 @@ fn policy(policy: &RestartPolicy) -> Result<DockerPolicy, DriverError> {
     Ok(DockerPolicy { name: Some(kind), maximum_retry_count: Some(retries.into()) })
 }
 
-/// Nothing asked for is no limit.
+/// Converts resource limits. 0 means no limit.
 fn limits(Resources { cpus, memory }: Resources) -> HostConfig {
     let nano_cpus = i64::from(cpus.millis()).saturating_mul(1_000_000);
     let bytes = i64::try_from(memory.bytes()).unwrap_or(i64::MAX);
@@ -145,7 +145,7 @@ fn limits(Resources { cpus, memory }: Resources) -> HostConfig {
     }
 }
 
-/// What Docker is told to change. Swap is as much as memory, as where a container is made.
+/// Converts new resource limits. The swap limit equals the memory limit, as when a container is created.
 pub(super) fn update(resources: Resources) -> ContainerUpdateBody {
     let HostConfig { nano_cpus, memory, .. } = limits(resources);
     let memory_swap = memory.map(|memory| memory.saturating_mul(2));
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spec_arrives_in_dockers_words() {
+    fn a_specification_is_converted_to_docker() {
         let id = ContainerId::random();
         let body = container(id, &spec()).expect("a good spec");
         assert_eq!(body.image.as_deref(), Some("cirros:latest"));
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_could_be_taken_for_ours_is_refused_by_name() {
+    fn a_label_with_the_reserved_prefix_is_refused() {
         let mut forged = spec();
         forged.labels.insert(LABEL_CONTAINER.to_owned(), "x".to_owned());
         let error = container(ContainerId::random(), &forged).expect_err("a forged label");
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grace_is_rounded_up() {
+    fn a_grace_period_is_rounded_up() {
         assert_eq!(seconds(Duration::from_millis(1)), 1);
         assert_eq!(seconds(Duration::from_secs(3)), 3);
         assert_eq!(seconds(Duration::ZERO), 0);

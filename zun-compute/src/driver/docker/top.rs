@@ -1,4 +1,4 @@
-//! The processes of a container.
+//! Lists the processes of a container.
 
 use bollard::query_parameters::TopOptions;
 use zun_common::id::ContainerId;
@@ -32,7 +32,7 @@ impl DockerDriver {
     }
 }
 
-/// Docker runs `ps` for it, and tells its refusals as failures of its own.
+/// Converts an error. Docker runs `ps`, and returns the failures of `ps` with status 500.
 fn refused(trouble: Trouble, container: ContainerId) -> DriverError {
     let says = |part| trouble.says(500, part);
     if says("is not running") {

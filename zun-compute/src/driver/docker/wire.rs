@@ -1,8 +1,8 @@
-//! The way to the engine: one connection a request, over a unix socket.
+//! HTTP over Docker's unix socket, with one connection per request.
 //!
-//! The client library goes through it too, so that it need not find the socket there at the start, and so
-//! that the engine's "not modified" is not lost. What the library would buffer without bound (raw log
-//! output) or send late (a subscription) is asked for here directly.
+//! The client library uses this transport too, so that the socket need not exist at the start, and "304 Not Modified"
+//! is not lost. Requests that the library would buffer without limit (raw logs) or send late (subscriptions) are sent
+//! here directly.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,20 +22,20 @@ use serde::de::DeserializeOwned;
 
 use super::errors::Trouble;
 
-/// The largest answer that is read as a whole.
+/// The largest answer that is read into memory, in bytes.
 const LARGEST_ANSWER: usize = 16 << 20;
 
 /// The body type of the client library.
 type Body = Either<Full<Bytes>, StreamBody<BoxStream<'static, io::Result<Frame<Bytes>>>>>;
 
-/// A way to one engine. Clones share the client.
+/// The transport to one engine. Clones share the client.
 #[derive(Debug, Clone)]
 pub(super) struct Wire {
     socket: PathBuf,
     client: Client<UnixConnector, Body>,
 }
 
-/// The engine's words for a refusal.
+/// Docker's error message.
 #[derive(Deserialize)]
 struct Refusal {
     message: String,
@@ -50,13 +50,13 @@ impl Wire {
         Self { socket: socket.to_owned(), client }
     }
 
-    /// The address that leads requests of the client library here.
+    /// The address for the client library's requests.
     pub(super) fn address(&self) -> String {
         let uri: hyper::Uri = hyperlocal::Uri::new(&self.socket, "/").into();
         format!("unix://{}", uri.host().unwrap_or_default())
     }
 
-    /// Carries a request of the client library. "Not modified" is an error to it.
+    /// Sends a request of the client library. Returns "304 Not Modified" as an error.
     pub(super) async fn carry(&self, request: BollardRequest) -> Result<Response<Incoming>, Error> {
         let response = self.client.request(request).await?;
         if response.status() == StatusCode::NOT_MODIFIED {
@@ -66,7 +66,7 @@ impl Wire {
         Ok(response)
     }
 
-    /// Sends a GET, and returns once the head of a good answer is there.
+    /// Sends a GET, and returns the body after the head of a successful answer has arrived.
     pub(super) async fn get(&self, path_and_query: &str) -> Result<Incoming, Trouble> {
         let request = Request::builder()
             .method(Method::GET)
@@ -91,7 +91,7 @@ impl Wire {
         Err(Trouble::Refused { status: status.as_u16(), words })
     }
 
-    /// Sends a GET and reads its whole answer.
+    /// Sends a GET, and parses the answer as JSON.
     pub(super) async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, Trouble> {
         let answer = whole(self.get(path).await?).await?;
         serde_json::from_slice(&answer).map_err(|error| Trouble::Odd(error.to_string()))

@@ -1,4 +1,4 @@
-//! What goes wrong on purpose, and the list of what was asked.
+//! Injected faults, and the list of calls.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::Future;
@@ -9,7 +9,7 @@ use zun_common::id::ContainerId;
 
 use crate::driver::DriverError;
 
-/// What can be asked of an engine.
+/// An operation of the driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names are those of the driver's operations")]
 pub enum Operation {
@@ -40,9 +40,9 @@ pub enum Operation {
     ImagePull,
 }
 
-/// Operations wait until this is dropped.
+/// A guard that stalls operations until it is dropped.
 #[derive(Debug)]
-#[must_use = "operations go on when this is dropped"]
+#[must_use = "operations continue when this is dropped"]
 pub struct Stall {
     _released: watch::Sender<()>,
 }
@@ -90,8 +90,7 @@ impl Faults {
         self.up.send_replace(up);
     }
 
-    /// Does an operation, or what was planned instead. One that is under way when the engine goes down
-    /// fails then.
+    /// Runs an operation, or the fault that is planned for it. If the engine goes down meanwhile, the operation fails.
     pub(super) async fn perform<T>(
         &self,
         operation: Operation,
@@ -113,7 +112,7 @@ impl Faults {
     ) -> Result<T, DriverError> {
         let stalled = self.plans().stalled.get(&operation).cloned();
         if let Some(mut stalled) = stalled {
-            // It never changes: an error says that the guard was dropped.
+            // The value never changes: an error means that the guard was dropped.
             while stalled.changed().await.is_ok() {}
         }
         let failure = self.plans().failures.get_mut(&operation).and_then(VecDeque::pop_front);

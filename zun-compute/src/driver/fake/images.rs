@@ -1,4 +1,4 @@
-//! Images: there or not, and bringing them.
+//! Images of the in-memory engine.
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
@@ -29,7 +29,7 @@ impl Images for FakeDriver {
             let Some(steps) = offered else { return Err(DriverError::NoImage(name)) };
             for step in steps {
                 if let Err(TrySendError::Full(_)) = progress.try_send(step) {
-                    tracing::trace!("nobody takes the progress of a pull");
+                    tracing::trace!("dropped the progress of a pull");
                 }
             }
             self.shared.state().images.insert(name);

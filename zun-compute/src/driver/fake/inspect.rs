@@ -1,4 +1,4 @@
-//! Looking at containers and at the engine.
+//! Inspection of containers and of the in-memory engine.
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
@@ -104,7 +104,7 @@ impl Inspect for FakeDriver {
                 loop {
                     match events.recv().await {
                         Ok(event) => return Some((event, events)),
-                        // As with a real engine, what nobody takes in time is lost.
+                        // As with a real engine, events that are not read in time are lost.
                         Err(RecvError::Lagged(_)) => {}
                         Err(RecvError::Closed) => return None,
                     }

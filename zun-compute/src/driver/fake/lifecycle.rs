@@ -1,4 +1,4 @@
-//! From the making of a container to its removal.
+//! The life cycle of containers in the in-memory engine.
 
 use std::collections::hash_map::Entry;
 use std::time::Duration;
@@ -58,7 +58,7 @@ impl Lifecycle for FakeDriver {
         grace: Option<Duration>,
     ) -> Result<(), DriverError> {
         let work = async {
-            // A restart is no end that an automatic removal follows.
+            // A restart does not trigger the automatic removal.
             let auto_remove = {
                 let mut state = self.shared.state();
                 std::mem::take(&mut state.record(container)?.spec.auto_remove)
@@ -117,7 +117,7 @@ impl FakeDriver {
         container: ContainerId,
         spec: &ContainerSpec,
     ) -> Result<(EngineId, Change), DriverError> {
-        // The same fields are refused as by the driver of Docker.
+        // The conversion refuses the same fields as the Docker driver.
         to_docker::container(container, spec)?;
         if spec.auto_remove && spec.restart.as_ref().is_some_and(|policy| policy.name != "no") {
             let words = "can't create 'AutoRemove' container with restart policy".to_owned();
@@ -137,7 +137,7 @@ impl FakeDriver {
         Ok((engine, Change::Done))
     }
 
-    /// Sends a running process a signal, which also thaws it. `None` where nothing runs.
+    /// Sends a running process a signal, which also unpauses it. `None` if no process is running.
     fn signal(
         &self,
         container: ContainerId,
@@ -151,7 +151,7 @@ impl FakeDriver {
         drop(state);
         process.frozen.send_replace(false);
         if process.control.send(Control::Signal(signal)).is_err() {
-            tracing::trace!("a signal came too late");
+            tracing::trace!("a signal arrived after the process exited");
         }
         Ok(Some(process))
     }
@@ -178,7 +178,7 @@ impl FakeDriver {
         let grace = grace.unwrap_or(USUAL_GRACE);
         if tokio::time::timeout(grace, end(&mut ended)).await.is_err() {
             if process.control.send(Control::Signal(Signal::KILL)).is_err() {
-                tracing::trace!("a kill came too late");
+                tracing::trace!("a SIGKILL arrived after the process exited");
             }
             end(&mut ended).await;
         }
@@ -229,7 +229,7 @@ impl FakeDriver {
     }
 }
 
-/// Waits for the end of a process.
+/// Waits until a process has exited, and returns its exit code.
 pub(super) async fn end(ended: &mut watch::Receiver<Option<i64>>) -> Option<i64> {
     ended.wait_for(Option::is_some).await.ok().and_then(|code| *code)
 }

@@ -1,7 +1,7 @@
-//! An engine in memory, for tests: it keeps Docker's rules, runs a few shell words as processes, and can
-//! be told to fail, to stall, to go down, and to do to a container what a person at the engine could do.
+//! An in-memory engine for tests. It follows Docker's rules and runs a few shell commands as processes. Tests can make
+//! it fail, stall or go down, and change containers behind the agent's back.
 //!
-//! Unlike a first process under Linux, one of its processes ends at SIGTERM unless it traps it.
+//! Unlike the first process of a Linux container, its processes end at SIGTERM unless they trap it.
 
 mod faults;
 mod images;
@@ -28,80 +28,80 @@ use shared::Shared;
 pub use faults::{Operation, Stall};
 pub use record::Stream;
 
-/// The engine in memory. Clones are the same engine.
+/// The in-memory engine. Clones share the same engine.
 #[derive(Debug, Clone, Default)]
 pub struct FakeDriver {
     shared: Arc<Shared>,
 }
 
 impl FakeDriver {
-    /// An engine with the images `cirros:latest` and `busybox:latest` and no container.
+    /// Creates an engine with the images `cirros:latest` and `busybox:latest` and no container.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Every operation so far, in the order in which they began.
+    /// Returns every operation so far, in the order in which they began.
     pub fn calls(&self) -> Vec<(Operation, Option<ContainerId>)> {
         self.shared.faults.calls()
     }
 
-    /// The next such operation fails, and does nothing.
+    /// Makes the next operation of this kind fail without effect.
     pub fn fail_next(&self, operation: Operation, error: DriverError) {
         self.shared.faults.fail_next(operation, error);
     }
 
-    /// The next such operation does its work, and its answer is lost.
+    /// Makes the next operation of this kind take effect and then lose its answer.
     pub fn lose_next_answer(&self, operation: Operation) {
         self.shared.faults.lose_next_answer(operation);
     }
 
-    /// Such operations wait before their work until the guard is dropped.
+    /// Stalls operations of this kind before they take effect, until the guard is dropped.
     pub fn stall(&self, operation: Operation) -> Stall {
         self.shared.faults.stall(operation)
     }
 
-    /// The engine answers nothing and its events end. Containers go on.
+    /// Takes the engine down: it does not answer, and its event streams end. Containers keep running.
     pub fn go_down(&self) {
         self.shared.faults.set_up(false);
         self.shared.end_events();
     }
 
-    /// The engine answers again.
+    /// Brings the engine up again.
     pub fn come_up(&self) {
         self.shared.faults.set_up(true);
     }
 
-    /// What the engine says of itself and its machine from now on.
+    /// Sets what the engine reports about itself and its machine.
     pub fn set_engine(&self, info: EngineInfo) {
         self.shared.state().engine = info;
     }
 
-    /// The engine has this image.
+    /// Adds an image to the engine.
     pub fn add_image(&self, image: &str) {
         self.shared.state().images.insert(shared::full_name(image));
     }
 
-    /// The engine has this image no more.
+    /// Removes an image from the engine.
     pub fn remove_image(&self, image: &str) {
         self.shared.state().images.remove(&shared::full_name(image));
     }
 
-    /// A registry has this image; a pull shows these steps.
+    /// Adds an image to the registry. A pull reports these steps.
     pub fn offer_image(&self, image: &str, steps: Vec<PullProgress>) {
         self.shared.state().registry.insert(shared::full_name(image), steps);
     }
 
-    /// A running container prints something.
+    /// Makes a container print something.
     pub fn print(&self, container: ContainerId, stream: Stream, bytes: &[u8]) {
         self.shared.print(container, Printed::now(stream, bytes));
     }
 
-    /// A running container's process ends by itself. Says whether there was one.
+    /// Ends a running container's process. Returns whether there was one.
     pub fn exit(&self, container: ContainerId, code: i64) -> bool {
         self.shared.exit(container, code)
     }
 
-    /// The kernel kills a running container's process for want of memory. Says whether there was one.
+    /// Kills a running container's process as out of memory. Returns whether there was one.
     pub fn run_out_of_memory(&self, container: ContainerId) -> bool {
         if let Some(record) = self.shared.state().containers.get_mut(&container) {
             record.oom_killed = true;
@@ -110,27 +110,27 @@ impl FakeDriver {
         self.shared.exit(container, 137)
     }
 
-    /// A container is gone, and nobody tells of it.
+    /// Removes a container without an event. Returns whether it existed.
     pub fn vanish(&self, container: ContainerId) -> bool {
         self.shared.state().containers.remove(&container).is_some()
     }
 
-    /// What a container was made of.
+    /// Returns the specification of a container.
     pub fn spec(&self, container: ContainerId) -> Option<ContainerSpec> {
         self.shared.state().containers.get(&container).map(|record| record.spec.clone())
     }
 
-    /// The size that a container's terminal has.
+    /// Returns the size of a container's terminal.
     pub fn terminal_size(&self, container: ContainerId) -> Option<TerminalSize> {
         self.shared.state().containers.get(&container).and_then(|record| record.size)
     }
 
-    /// What an exec was made of.
+    /// Returns the specification of an exec.
     pub fn exec_spec(&self, exec: &ExecId) -> Option<ExecSpec> {
         self.shared.state().execs.get(exec).map(|record| record.spec.clone())
     }
 
-    /// A client dials an exec: it runs from now on. Says whether it could.
+    /// Starts an exec, as a client that dials it. Returns whether it could be started.
     pub fn start_exec(&self, exec: &ExecId) -> bool {
         match self.shared.state().execs.get_mut(exec) {
             Some(record) if record.exit_code.is_none() => {
@@ -141,7 +141,7 @@ impl FakeDriver {
         }
     }
 
-    /// An exec that runs ends.
+    /// Ends a running exec.
     pub fn end_exec(&self, exec: &ExecId, code: i64) {
         if let Some(record) = self.shared.state().execs.get_mut(exec) {
             record.running = false;

@@ -1,4 +1,4 @@
-//! A process of the engine in memory: its steps, until they end or something ends it.
+//! A process of the in-memory engine. It performs its steps until they are done or something ends it.
 
 use std::future::Future;
 use std::sync::Weak;
@@ -20,7 +20,7 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Does the steps. Ends early, and tells nobody, when the engine is dropped.
+    /// Performs the steps. Ends early and without an event when the engine is dropped.
     pub(super) async fn run_steps(mut self, engine: Weak<Shared>, steps: Vec<Step>) {
         let code = self.steps(&engine, steps).await;
         if let Some(engine) = engine.upgrade() {
@@ -53,7 +53,8 @@ impl Running {
         }
     }
 
-    /// Waits, and then until it is not frozen; or says the exit code of what ended it before.
+    /// Waits for `wait` and then until the process is not paused. Returns the exit code if something ends the process
+    /// before.
     async fn uninterrupted(
         &mut self,
         trap: Trap,

@@ -1,4 +1,4 @@
-//! What the engine in memory keeps of a container and of an exec.
+//! The in-memory engine's records of containers and execs.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use tokio::sync::{mpsc, watch};
@@ -12,7 +12,7 @@ use super::shell::ShellContext;
 use super::signal::Signal;
 use crate::driver::{ContainerInfo, LARGEST_OUTPUT};
 
-/// Where something is printed.
+/// An output stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
     /// Stdout.
@@ -21,7 +21,7 @@ pub enum Stream {
     Stderr,
 }
 
-/// Something that was printed.
+/// A piece of output.
 #[derive(Debug, Clone)]
 pub(super) struct Printed {
     at: DateTime<Utc>,
@@ -35,18 +35,18 @@ impl Printed {
     }
 }
 
-/// The way to a running process.
+/// The handle of a running process.
 #[derive(Debug, Clone)]
 pub(super) struct Process {
-    /// Tells this run from others of the same container.
+    /// Distinguishes this run from others of the same container.
     pub(super) run: u64,
     pub(super) control: mpsc::UnboundedSender<Control>,
     pub(super) frozen: watch::Sender<bool>,
-    /// The exit code, once it ended.
+    /// The exit code, after the process has exited.
     pub(super) ended: watch::Sender<Option<i64>>,
 }
 
-/// What is done to a process.
+/// An order to a process.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Control {
     Signal(Signal),
@@ -65,7 +65,7 @@ pub(super) struct ContainerRecord {
     pub(super) finished_at: Option<DateTime<Utc>>,
     pub(super) size: Option<TerminalSize>,
     pub(super) process: Option<Process>,
-    /// It was stopped or killed on request, so the restart policy does not apply.
+    /// Whether it was stopped or killed on request, so that the restart policy does not apply.
     pub(super) stopped_by_user: bool,
     pub(super) restarts: u32,
     output: Vec<Printed>,
@@ -115,7 +115,7 @@ impl ContainerRecord {
         }
     }
 
-    /// The command as the engine runs it.
+    /// The command that the engine runs.
     pub(super) fn words(&self) -> Vec<String> {
         let mut words = self.spec.entrypoint.clone().unwrap_or_default();
         words.extend(self.spec.command.clone().unwrap_or_default());
@@ -132,12 +132,12 @@ impl ContainerRecord {
         }
     }
 
-    /// Whether it counts as running for the engine.
+    /// Whether the engine counts the container as running.
     pub(super) const fn is_active(&self) -> bool {
         matches!(self.status, Status::Running | Status::Paused | Status::Restarting)
     }
 
-    /// Keeps what was printed, line by line. A terminal has one stream.
+    /// Stores output line by line. A terminal has only stdout.
     pub(super) fn print(&mut self, printed: Printed) {
         let Printed { at, stream, bytes } = printed;
         let stream = if self.spec.console.tty { Stream::Stdout } else { stream };

@@ -1,4 +1,4 @@
-//! Terminal sizes and execs.
+//! Terminal sizes and execs of the in-memory engine.
 
 use std::sync::Arc;
 
@@ -146,7 +146,7 @@ impl FakeDriver {
         Ok(around)
     }
 
-    /// Runs steps to their end. Input that does not come has ended.
+    /// Runs steps to their end. Stdin is empty.
     async fn follow(&self, container: ContainerId, steps: Vec<Step>, exec: ExecId) -> ExecOutput {
         let mut output =
             ExecOutput { exec, stdout: Vec::new(), stderr: Vec::new(), exit_code: 0, cut: false };

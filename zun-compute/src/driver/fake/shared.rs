@@ -1,8 +1,8 @@
-//! The engine's state and its changes.
+//! The state of the in-memory engine, and its transitions.
 //!
 //! ```text
 //!   create ─▶ Created ─start─▶ Running ◀─pause/unpause─▶ Paused
-//!                                │ exit, stop, kill         │ any signal thaws
+//!                                │ exit, stop, kill         │ any signal unpauses
 //!                                ▼                          ▼
 //!               Restarting ◀─policy─ Stopped ─start─▶ Running
 //! ```
@@ -27,9 +27,9 @@ use super::{FakeDriver, process};
 use crate::driver::image_name::ImageName;
 use crate::driver::{Change, DriverError, EngineEvent, EngineEventKind, EngineInfo, PullProgress};
 
-/// So many events may wait for a slow reader.
+/// The most events that may wait for a slow reader.
 const EVENTS_HELD: usize = 4096;
-/// How long the restart policy waits.
+/// How long the restart policy waits before a restart.
 const RESTART_AFTER: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl Shared {
             broadcast::Sender::new(EVENTS_HELD);
     }
 
-    /// Tells of a container that is still there.
+    /// Emits an event of a container, if it still exists.
     pub(super) fn emit(&self, container: ContainerId, what: EngineEventKind) {
         let engine = self.state().containers.get(&container).map(|record| record.engine.clone());
         if let Some(engine) = engine {
@@ -113,7 +113,7 @@ impl Shared {
     pub(super) fn emit_event(&self, event: EngineEvent) {
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         if events.send(event).is_err() {
-            tracing::trace!("nobody listens to the engine's events");
+            tracing::trace!("nobody has subscribed to the engine's events");
         }
     }
 
@@ -123,13 +123,13 @@ impl Shared {
         }
     }
 
-    /// Lets a running process end by itself.
+    /// Makes a running process exit. Returns whether there was one.
     pub(super) fn exit(&self, container: ContainerId, code: i64) -> bool {
         let process = self.state().containers.get(&container).and_then(|r| r.process.clone());
         process.is_some_and(|process| process.control.send(Control::Exit(code)).is_ok())
     }
 
-    /// Takes note that a process ended, and does what becomes of its container.
+    /// Records the exit of a process, and then restarts, removes or stops its container.
     pub(super) fn ended(self: &Arc<Self>, container: ContainerId, run: u64, code: i64) {
         let mut state = self.state();
         let Ok(record) = state.record(container) else { return };
@@ -200,7 +200,7 @@ impl FakeDriver {
     {
         let hex = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
         hex.parse().map_err(|error: T::Err| DriverError::Engine {
-            doing: "make an identifier",
+            doing: "create an id",
             words: error.to_string(),
         })
     }
@@ -210,7 +210,7 @@ impl FakeDriver {
     }
 }
 
-/// The name with its tag; as it is, where it is not valid.
+/// Returns the name with its tag, or the text itself if it is not a valid name.
 pub(super) fn full_name(image: &str) -> String {
     image.parse::<ImageName>().map_or_else(|_invalid| image.to_owned(), |name| name.to_string())
 }

@@ -1,17 +1,17 @@
-//! The few shell words that the processes of the engine in memory understand, so that one script does the
-//! same there as in a real container.
+//! The few shell commands that processes of the in-memory engine understand, so that a script does the same there as in
+//! a real container.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::record::Stream;
 
-/// What a process does.
+/// One step of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     Print(Stream, Vec<u8>),
     Sleep(Duration),
-    /// Waits for input that does not come.
+    /// Waits for input that never comes.
     Forever,
     Trap(Trap),
     /// Prints the terminal's size.
@@ -19,7 +19,7 @@ pub(super) enum Step {
     Exit(i64),
 }
 
-/// What SIGTERM does.
+/// The effect of SIGTERM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Trap {
     #[default]
@@ -28,7 +28,7 @@ pub(super) enum Trap {
     Exit(i64),
 }
 
-/// What a process sees.
+/// The environment of a process.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ShellContext {
     pub(super) environment: BTreeMap<String, String>,
@@ -44,7 +44,7 @@ pub(super) struct NotRunnable {
     pub(super) words: String,
 }
 
-/// What a command does.
+/// Returns the steps of a command.
 pub(super) fn program(words: &[String], around: &ShellContext) -> Result<Vec<Step>, NotRunnable> {
     let first = words.first().map(String::as_str).unwrap_or_default();
     match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
@@ -63,7 +63,7 @@ pub(super) fn program(words: &[String], around: &ShellContext) -> Result<Vec<Ste
     }
 }
 
-/// The steps of one statement, and its status.
+/// The steps of one statement, and its exit status.
 struct Done {
     steps: Vec<Step>,
     status: i64,
@@ -138,7 +138,7 @@ fn expand(word: &str, around: &ShellContext) -> String {
     }
 }
 
-/// Splits at semicolons and newlines, then at blanks; quotes hold together.
+/// Splits a script at semicolons and newlines, and statements at blanks. Quotes keep words together.
 fn statements(script: &str) -> Vec<Vec<String>> {
     let mut all = vec![Vec::new()];
     let mut word: Option<String> = None;
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_is_its_steps_and_the_status_of_the_last() {
+    fn a_script_returns_the_steps_and_the_status_of_the_last_statement() {
         assert_eq!(steps("echo hi; false"), [out("hi\n"), Step::Exit(1)]);
         assert_eq!(
             steps("echo $A; echo 'x;  y' z"),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_word_is_127_in_a_script_and_not_runnable_alone() {
+    fn an_unknown_command_is_127_in_a_script_and_not_runnable_alone() {
         let missing = Step::Print(Stream::Stderr, b"sh: frobnicate: not found\n".to_vec());
         assert_eq!(steps("frobnicate"), [missing, Step::Exit(127)]);
         let alone = |word: &str| {

@@ -1,4 +1,4 @@
-//! Signals by name or number.
+//! Parses signals by name or number.
 
 use crate::driver::DriverError;
 
@@ -23,7 +23,7 @@ impl Signal {
     pub(super) const KILL: Self = Self(9);
     pub(super) const TERM: Self = Self(15);
 
-    /// Such as `SIGTERM`, `term` or `15`.
+    /// Parses a signal such as `SIGTERM`, `term` or `15`.
     pub(super) fn parse(text: &str) -> Result<Self, DriverError> {
         let upper = text.to_uppercase();
         let name = upper.strip_prefix("SIG").unwrap_or(&upper);
@@ -34,7 +34,7 @@ impl Signal {
             .ok_or_else(|| DriverError::Invalid { words: format!("Invalid signal: {text}") })
     }
 
-    /// The exit code of a process that ended by it; `None` where it ends no process.
+    /// The exit code of a process that the signal ends; `None` if the signal does not end processes.
     pub(super) fn deadly(self) -> Option<i64> {
         (!matches!(self.0, 18 | 19 | 28)).then(|| 128 + i64::from(self.0))
     }
