@@ -1,5 +1,5 @@
-//! What two parts of Zun must agree on: identifiers, units, statuses, API and RPC messages, the bus,
-//! and grants. No rule of one side alone, no database, no web server, no engine.
+//! What the programs of Zun share: identifiers, units, statuses, API and RPC messages, the bus, and grants. It
+//! contains no rule that only one program needs, and no database, web server or engine.
 #![warn(missing_docs)]
 
 pub mod grant;
@@ -26,7 +26,7 @@ pub mod shutdown;
 #[cfg(feature = "service")]
 pub mod telemetry;
 
-/// The words of an error and of all its causes, joined by `: `, for a log line.
+/// Formats an error and all its causes, joined by `: `, for a log line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut cause = error.source();

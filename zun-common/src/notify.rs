@@ -1,30 +1,30 @@
-//! What a service tells the service manager (systemd's notify protocol): that it is ready, how it fares,
-//! that it lives, and that it ends. Where no service manager listens, nothing is told.
+//! Notifies the service manager (systemd's notify protocol) when the service is ready, alive and stopping. Does
+//! nothing without a service manager.
 //!
-//! The watchdog is fed by what the service found out about itself, and not by a timer: a service that no
-//! longer finds out anything is started anew.
+//! The service's own health checks feed the watchdog, not a timer. If the checks hang, systemd restarts the
+//! service.
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// How often a service looks at itself where no watchdog says so.
+/// Interval of the health checks without a watchdog.
 const DEFAULT_PERIOD: Duration = Duration::from_secs(10);
-/// Each look before the service is ready gives it so long until the next one.
+/// Each check before the service is ready extends systemd's start timeout by this.
 const STARTUP_EXTENSION: Duration = Duration::from_mins(1);
 
-/// How a service fares, as it found out itself.
+/// The result of a health check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
-    /// What it needs is there. Looked at until it was so once: later, it waits for what goes away.
+    /// Everything that the service needs is there. Reported once; later outages are waited out.
     pub ready: bool,
-    /// It does its work. One that does not, for as long as the watchdog waits, is started anew.
+    /// The service works. systemd restarts a service that is not alive for as long as the watchdog waits.
     pub alive: bool,
-    /// One line for a person.
+    /// One line for `systemctl status`.
     pub status: String,
 }
 
-/// The service manager, as one that was told something before.
+/// The service manager and what it was last sent.
 #[derive(Debug)]
 pub struct ServiceManager {
     watchdog: Option<Duration>,
@@ -33,7 +33,7 @@ pub struct ServiceManager {
 }
 
 impl ServiceManager {
-    /// The one that started this process, if it listens.
+    /// Returns the service manager that started this process, if it listens.
     pub fn from_env() -> Option<Self> {
         std::env::var_os("NOTIFY_SOCKET")?;
         Some(Self::new(sd_notify::watchdog_enabled()))
@@ -43,17 +43,17 @@ impl ServiceManager {
         Self { watchdog, ready: false, status: String::new() }
     }
 
-    /// How often health is to be told: three times before the watchdog bites.
+    /// How often to notify: three times within the watchdog's timeout.
     pub fn period(&self) -> Duration {
         self.watchdog.map_or(DEFAULT_PERIOD, |watchdog| watchdog / 3)
     }
 
-    /// Whether the service was ready once.
+    /// Whether the service has ever been ready.
     pub const fn is_ready(&self) -> bool {
         self.ready
     }
 
-    /// Tells how the service fares.
+    /// Sends the result of a health check.
     pub fn notify(&mut self, health: &Health) {
         send(&self.states(health));
     }
@@ -79,7 +79,7 @@ impl ServiceManager {
     }
 }
 
-/// Tells the service manager, if one listens, that the service ends.
+/// Tells the service manager, if there is one, that the service is stopping.
 pub fn stopping() {
     send(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
 }
@@ -89,7 +89,7 @@ fn send(states: &[NotifyState<'_>]) {
         return;
     }
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "the service manager could not be told");
+        tracing::warn!(%error, "cannot notify the service manager");
     }
 }
 
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn ready_is_told_once_and_only_when_it_is_so() {
+    fn ready_is_sent_once_and_only_when_the_service_is_ready() {
         let mut manager = watched();
         let waiting = sent(&mut manager, &health("alive", "waits"));
         assert_eq!(waiting, "EXTEND_TIMEOUT_USEC=60000000 STATUS=waits");
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_does_not_work_feeds_no_watchdog_and_is_given_no_time() {
+    fn a_service_that_is_not_alive_neither_feeds_the_watchdog_nor_gets_more_time() {
         let mut manager = watched();
         assert_eq!(sent(&mut manager, &health("", "")), "");
         sent(&mut manager, &health("ready, alive", ""));
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn health_is_told_three_times_before_the_watchdog_bites() {
+    fn health_is_sent_three_times_within_the_watchdog_timeout() {
         assert_eq!(watched().period(), Duration::from_secs(20));
         assert_eq!(ServiceManager::new(None).period(), DEFAULT_PERIOD);
     }

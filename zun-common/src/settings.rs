@@ -1,24 +1,24 @@
-//! Settings: a TOML file, overridden by the environment (`ZUN_API__BUS__URL=…`), overridden by flags.
+//! Reads settings from a TOML file. Environment variables (`ZUN_API__BUS__URL=…`) override the file.
 
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-/// Settings that cannot be used. The words name the file or the variable, and the key.
+/// Why settings cannot be used. The message names the file or the variable, and the key.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// The file cannot be read.
-    #[error("cannot read the settings file {path}")]
+    #[error("cannot read the settings file `{path}`")]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         cause: std::io::Error,
     },
-    /// The file is not TOML.
-    #[error("the settings file {path} is not TOML")]
+    /// The file is not valid TOML.
+    #[error("the settings file `{path}` is not valid TOML")]
     NotToml {
         /// The file.
         path: PathBuf,
@@ -26,24 +26,24 @@ pub enum SettingsError {
         #[source]
         cause: Box<toml::de::Error>,
     },
-    /// A variable names a key below one that is not a table.
-    #[error("the environment variable {name} names a key below one that is not a table")]
+    /// A variable names a key below a value.
+    #[error("the environment variable `{name}` names a key below a setting that is not a table")]
     NotATable {
         /// The variable.
         name: String,
     },
-    /// An unknown key or a bad value.
-    #[error("the settings{} are not valid", from.as_ref().map(|path| format!(" in {}", path.display())).unwrap_or_default())]
+    /// A key is unknown or a value is not valid.
+    #[error("the settings{} are not valid", from.as_ref().map(|path| format!(" in `{}`", path.display())).unwrap_or_default())]
     Invalid {
-        /// The file, where one was read.
+        /// The file, if one was read.
         from: Option<PathBuf>,
-        /// Which key and why.
+        /// Which key, and why.
         #[source]
         cause: Box<toml::de::Error>,
     },
 }
 
-/// Where settings come from.
+/// The sources of settings.
 #[derive(Debug, Default)]
 pub struct Sources {
     file: Option<PathBuf>,
@@ -51,8 +51,7 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The file (which must exist where it is named), and all variables that begin with `prefix` and two
-    /// underscores.
+    /// Collects the file, if one is named, and all variables that start with `prefix` and two underscores.
     pub fn new(file: Option<&Path>, prefix: &str) -> Self {
         let start = format!("{prefix}__");
         let variables = std::env::vars_os()
@@ -63,7 +62,7 @@ impl Sources {
         Self { file: file.map(Path::to_owned), variables }
     }
 
-    /// Reads, merges, and checks every key.
+    /// Reads and merges the sources, and checks every key.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, SettingsError> {
         let mut table = match &self.file {
             Some(path) => read_file(path)?,
@@ -88,7 +87,7 @@ fn read_file(path: &Path) -> Result<Table, SettingsError> {
         .map_err(|cause| SettingsError::NotToml { path: path.to_owned(), cause: Box::new(cause) })
 }
 
-/// Numbers and booleans are read as such, everything else is text.
+/// Parses a number or a boolean; everything else is text.
 fn scalar(text: &str) -> Value {
     if let Ok(number) = text.parse::<i64>() {
         return Value::Integer(number);

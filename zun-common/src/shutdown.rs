@@ -1,4 +1,4 @@
-//! Tasks have an owner: they are spawned here, told to end here, and waited for here.
+//! Owns the tasks of a service: spawns them, cancels them, and waits for them.
 
 use std::future::Future;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tokio_util::task::TaskTracker;
 
-/// The tasks of one service and the token that ends them.
+/// The tasks of a service, and the token that cancels them.
 #[derive(Debug, Clone, Default)]
 pub struct Tasks {
     tracker: TaskTracker,
@@ -14,12 +14,12 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// None yet.
+    /// Creates an empty group.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Spawns a task that must end soon after [`Tasks::cancelled`].
+    /// Spawns a task. It must end soon after [`Tasks::cancelled`].
     pub fn spawn<F>(&self, task: F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -27,7 +27,7 @@ impl Tasks {
         self.tracker.spawn(task);
     }
 
-    /// Ends when shutdown begins.
+    /// Completes when shutdown begins.
     pub fn cancelled(&self) -> WaitForCancellationFuture<'_> {
         self.token.cancelled()
     }
@@ -37,12 +37,12 @@ impl Tasks {
         self.token.is_cancelled()
     }
 
-    /// The token, for what wants one.
+    /// The cancellation token.
     pub const fn token(&self) -> &CancellationToken {
         &self.token
     }
 
-    /// A group of tasks that ends with this one, or alone before.
+    /// Creates a group that is cancelled with this one, or separately before.
     #[must_use]
     pub fn child(&self) -> Self {
         Self { tracker: TaskTracker::new(), token: self.token.child_token() }
@@ -53,7 +53,7 @@ impl Tasks {
         self.token.cancel();
     }
 
-    /// Begins the shutdown and waits for every task, at most so long. Says whether all ended.
+    /// Begins the shutdown and waits for all tasks, at most `within`. Returns whether all ended.
     pub async fn finish(&self, within: Duration) -> bool {
         self.token.cancel();
         self.tracker.close();
@@ -61,7 +61,7 @@ impl Tasks {
     }
 }
 
-/// Ends at SIGTERM or SIGINT.
+/// Completes at SIGTERM or SIGINT.
 pub async fn signal() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_that_does_not_end_is_told_of() {
+    async fn finish_returns_false_if_a_task_does_not_end() {
         let tasks = Tasks::new();
         tasks.spawn(std::future::pending());
         assert!(!tasks.finish(Duration::from_millis(10)).await);

@@ -1,26 +1,26 @@
-//! Logs: one line an event on stderr, text for people or JSON for collectors.
+//! Sets up logging to stderr: one line per event, as text or JSON.
 
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For people.
+    /// Readable text.
     #[default]
     Text,
-    /// For collectors.
+    /// JSON objects, for log collectors.
     Json,
 }
 
-/// What is logged and how.
+/// Settings of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogSettings {
     /// `text` or `json`.
     pub format: LogFormat,
-    /// Such as `info` or `info,zun_common::bus=debug`.
+    /// Filter such as `info` or `info,zun_common::bus=debug`.
     pub filter: String,
 }
 
@@ -30,10 +30,10 @@ impl Default for LogSettings {
     }
 }
 
-/// A log filter that cannot be read.
+/// The log filter is not valid.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "log.filter `{filter}` cannot be read: it must be like `info` or `info,zun_common::bus=debug`"
+    "log.filter `{filter}` is not valid: use a filter such as `info` or `info,zun_common::bus=debug`"
 )]
 pub struct BadFilter {
     filter: String,
@@ -41,10 +41,10 @@ pub struct BadFilter {
     cause: tracing_subscriber::filter::ParseError,
 }
 
-/// Sends all log lines of this process to stderr. A second call changes nothing.
+/// Sends all log lines of this process to stderr. A second call has no effect.
 pub fn init(settings: &LogSettings) -> Result<(), BadFilter> {
-    // What the AMQP library meets, the bus tells in its own words; and the library logs a returned message
-    // with its whole body, which may hold a user's secrets.
+    // The bus logs lapin's errors itself. lapin would also log returned messages with their bodies, which may
+    // contain users' secrets.
     let words = format!("lapin=off,{},lapin::returned_messages=off", settings.filter);
     let filter = EnvFilter::try_new(words)
         .map_err(|cause| BadFilter { filter: settings.filter.clone(), cause })?;
@@ -57,7 +57,7 @@ pub fn init(settings: &LogSettings) -> Result<(), BadFilter> {
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
     };
     if set.is_err() {
-        tracing::debug!("logs were set up before");
+        tracing::debug!("logging was already set up");
     }
     Ok(())
 }

@@ -1,31 +1,31 @@
-//! How long to wait before another try: doubling, with a ceiling, and with jitter, so that a hundred agents
-//! do not come back in the same moment.
+//! Pauses between retries: they double up to a maximum and have jitter, so that a hundred agents do not
+//! reconnect at the same moment.
 
 use std::time::Duration;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// The pauses of one row of tries.
+/// The pauses of one series of retries.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Backoff {
     tries: u32,
 }
 
 impl Backoff {
-    /// The next pause: between a half and the whole of what it would be without jitter.
+    /// Returns the next pause: 50 to 100 per cent of the pause without jitter.
     pub(super) fn next(&mut self) -> Duration {
         let full_pause = full_pause(self.tries);
         self.tries = self.tries.saturating_add(1);
         full_pause.mul_f64(rand::random_range(0.5..=1.0))
     }
 
-    /// Begins anew: a try succeeded.
+    /// Starts over after a success.
     pub(super) const fn reset(&mut self) {
         self.tries = 0;
     }
 
-    /// How many pauses there were since the last success.
+    /// Number of pauses since the last success.
     pub(super) const fn tries(self) -> u32 {
         self.tries
     }
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_a_ceiling_and_begin_anew_after_a_success() {
+    fn pauses_double_up_to_a_maximum_and_restart_after_a_success() {
         let mut backoff = Backoff::default();
         for tries in 0..100 {
             let pause = backoff.next();

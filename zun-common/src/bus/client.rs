@@ -1,4 +1,4 @@
-//! The calling side: typed calls and casts.
+//! The calling side of the bus: typed calls and casts.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,51 +13,53 @@ use crate::rpc::code::Problem;
 use crate::rpc::envelope::{CallContext, Envelope, Outcome, Reply};
 use crate::rpc::{Call, Kind, PROTOCOL};
 
-/// Why a call gave no reply of its type.
+/// Why a call returned no reply of its type.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// The other side said no.
-    #[error("{method} was refused by {route}")]
+    /// The receiver refused the call.
+    #[error("{route} refused {method}")]
     Refused {
-        /// The call.
+        /// The call's method.
         method: &'static str,
-        /// Who refused.
+        /// The queue of the receiver.
         route: Route,
-        /// Why.
+        /// The reason.
         #[source]
         problem: Problem,
     },
-    /// Nobody serves that queue: no such host, or it never came up.
-    #[error("{method}: nobody serves {route}")]
+    /// The queue does not exist: the host's agent has never connected.
+    #[error(
+        "cannot send {method}: the queue {route} does not exist; its agent has never connected"
+    )]
     NoSuchHost {
-        /// The call.
+        /// The call's method.
         method: &'static str,
         /// The queue.
         route: Route,
     },
-    /// It went out and no reply came: the work may still happen.
-    #[error("{method}: {route} did not answer in time; the work may still happen")]
+    /// The message was sent, but no reply came before the deadline. The work may still happen.
+    #[error("no reply to {method} from {route} in time; the work may still happen")]
     NoReply {
-        /// The call.
+        /// The call's method.
         method: &'static str,
         /// The queue.
         route: Route,
     },
-    /// It did not go out.
-    #[error("{method} could not be sent to {route}")]
+    /// The message was not sent.
+    #[error("cannot send {method} to {route}")]
     Bus {
-        /// The call.
+        /// The call's method.
         method: &'static str,
         /// The queue.
         route: Route,
-        /// Why.
+        /// The cause.
         #[source]
         cause: RequestError,
     },
-    /// The reply is not of the call's type.
-    #[error("{method}: the reply of {route} cannot be read")]
+    /// The request or the reply cannot be encoded or decoded.
+    #[error("cannot encode {method} for {route}, or decode its reply")]
     Malformed {
-        /// The call.
+        /// The call's method.
         method: &'static str,
         /// The queue.
         route: Route,
@@ -67,7 +69,7 @@ pub enum CallError {
     },
 }
 
-/// The bus, as a service uses it. Cloning it is cheap.
+/// The bus as a service uses it. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Bus {
     transport: Arc<dyn Transport>,
@@ -75,23 +77,23 @@ pub struct Bus {
 }
 
 impl Bus {
-    /// Over a carrier; `sender` is `zun-api` or an agent's host name.
+    /// Creates a bus over a transport. `sender` is `zun-api` or an agent's host name.
     pub fn new(transport: Arc<dyn Transport>, sender: &str) -> Self {
         Self { transport, sender: sender.into() }
     }
 
-    /// The same bus, for another service of this process: an agent's messages carry its host name.
+    /// Returns the same bus with another sender, for another service in this process.
     #[must_use]
     pub fn with_sender(&self, sender: &str) -> Self {
         Self { transport: Arc::clone(&self.transport), sender: sender.into() }
     }
 
-    /// The carrier.
+    /// The transport.
     pub fn transport(&self) -> &Arc<dyn Transport> {
         &self.transport
     }
 
-    /// Calls a host, through the queue of the call's kind, and waits for the reply.
+    /// Calls a host on the queue for the call's kind and waits for the reply.
     pub async fn call<C: Call>(
         &self,
         host: &HostName,
@@ -101,7 +103,7 @@ impl Bus {
         self.call_route(host_route::<C>(host), call, context).await
     }
 
-    /// Sends a call to a host and returns once the carrier has it safe; no reply is asked for.
+    /// Sends a call to a host without asking for a reply. Returns once the transport has stored it.
     pub async fn cast<C: Call>(
         &self,
         host: &HostName,
@@ -111,7 +113,7 @@ impl Bus {
         self.cast_route(host_route::<C>(host), call, context).await
     }
 
-    /// Asks one of the running zun-apis.
+    /// Calls one of the running zun-api processes.
     pub async fn call_controller<C: Call>(
         &self,
         call: &C,
@@ -120,7 +122,7 @@ impl Bus {
         self.call_route(Route::Controller, call, context).await
     }
 
-    /// Sends a report to one of the running zun-apis and returns once the carrier has it safe.
+    /// Sends a report to one of the running zun-api processes. Returns once the transport has stored it.
     pub async fn report<C: Call>(&self, call: &C, context: &CallContext) -> Result<(), CallError> {
         self.cast_route(Route::Reports, call, context).await
     }

@@ -1,4 +1,4 @@
-//! Which carrier, chosen by a URL.
+//! Chooses the transport by the URL of the bus.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,36 +11,36 @@ use super::memory::MemoryTransport;
 use super::transport::Transport;
 use crate::shutdown::Tasks;
 
-/// Where the bus is.
+/// Settings of the bus.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BusSettings {
-    /// `amqp://user:password@host:5672/%2f`, `amqps://…`, or `memory://` for a fresh broker in this process.
+    /// `amqp://user:password@host:5672/%2f`, `amqps://…`, or `memory://` for a new broker in this process.
     pub url: String,
-    /// The authority that the broker's certificate must come from, in PEM; for `amqps://` only.
+    /// PEM file with the CA that must have signed the broker's certificate. Only with `amqps://`.
     pub ca_file: Option<PathBuf>,
-    /// How many messages of a queue are worked on at a time; for those who call `Transport::consume`.
+    /// Messages of a queue that a service processes at a time, for callers of `Transport::consume`.
     pub prefetch: u16,
-    /// Seconds between signs of life on the connection; two of them missed, and it is lost.
+    /// Seconds between heartbeats. The connection is lost after two missed ones.
     pub heartbeat: u16,
 }
 
 impl BusSettings {
-    /// This URL, and the defaults for everything else.
+    /// These defaults with another URL.
     pub fn at(url: impl Into<String>) -> Self {
         Self { url: url.into(), ca_file: None, prefetch: 64, heartbeat: 10 }
     }
 }
 
 impl Default for BusSettings {
-    /// RabbitMQ on this machine, as it is installed.
+    /// RabbitMQ on this machine with its default user.
     fn default() -> Self {
         Self::at("amqp://guest:guest@127.0.0.1:5672/%2f")
     }
 }
 
 impl fmt::Debug for BusSettings {
-    /// The URL is not shown: it holds the password.
+    /// Hides the URL, because it contains the password.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { url: _, ca_file, prefetch, heartbeat } = self;
         out.debug_struct("BusSettings")
@@ -52,44 +52,48 @@ impl fmt::Debug for BusSettings {
     }
 }
 
-/// Bus settings that cannot be used.
+/// Why the bus settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The URL is of no known form. It is not shown: it may hold a password.
+    /// The URL is malformed. The message does not show it, because it may contain a password.
     #[error(
-        "bus.url cannot be used: {why}; it must be like amqp://user:password@host:5672/%2f, \
+        "bus.url is not valid: {why}; use a URL such as amqp://user:password@host:5672/%2f, \
          amqps://user:password@host:5671/%2f or memory://"
     )]
     Url {
-        /// Which rule it breaks.
+        /// The rule that it breaks.
         why: String,
     },
-    /// The authority's certificate cannot be read.
-    #[error("bus.ca_file {path} cannot be read")]
+    /// The CA file cannot be read.
+    #[error("cannot read bus.ca_file `{path}`")]
     CaFile {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         cause: std::io::Error,
     },
-    /// The file has no certificate.
-    #[error("bus.ca_file {path} holds no certificate in PEM")]
+    /// The CA file contains no certificate.
+    #[error("bus.ca_file `{path}` contains no PEM certificate")]
     NoCertificate {
         /// The file.
         path: PathBuf,
     },
-    /// `amqps` without an authority.
-    #[error("bus.ca_file is missing: bus.url is amqps://, so it must name the authority to trust")]
+    /// `amqps` without a CA file.
+    #[error(
+        "bus.ca_file is missing: with an amqps:// URL it must name the CA that signed the broker's certificate"
+    )]
     NoCaFile,
-    /// An authority without `amqps`.
-    #[error("bus.ca_file is set, but bus.url is not amqps://, so nothing would be checked")]
+    /// A CA file without `amqps`.
+    #[error(
+        "bus.ca_file is set, but bus.url is not amqps://, so the broker would not be verified; use amqps:// or remove bus.ca_file"
+    )]
     CaFileUnused,
 }
 
-/// A bus over the carrier of the URL. The connection is made, and made again, in the background, so a broker
-/// that is down is no error here. It lives until [`Transport::close`], or until `tasks` are cancelled and
-/// nothing is in hand any more.
+/// Creates a bus over the transport for the URL. It connects and reconnects in the background, so an
+/// unreachable broker is not an error here. The bus lives until [`Transport::close`], or until `tasks` are
+/// cancelled and nothing is in flight.
 pub fn connect(settings: &BusSettings, sender: &str, tasks: &Tasks) -> Result<Bus, ConnectError> {
     Ok(Bus::new(transport(settings, sender, tasks)?, sender))
 }
@@ -106,7 +110,7 @@ fn transport(
     match scheme {
         Some("memory") => Ok(Arc::new(MemoryTransport::new(tasks))),
         Some("amqp" | "amqps") => amqp(settings, sender, tasks),
-        Some(other) => Err(ConnectError::Url { why: format!("`{other}` is not a carrier") }),
+        Some(other) => Err(ConnectError::Url { why: format!("unknown scheme `{other}`") }),
         None => Err(ConnectError::Url { why: "it has no scheme".to_owned() }),
     }
 }
@@ -122,7 +126,7 @@ fn amqp(
 
 #[cfg(not(feature = "amqp"))]
 fn amqp(_: &BusSettings, _: &str, _: &Tasks) -> Result<Arc<dyn Transport>, ConnectError> {
-    Err(ConnectError::Url { why: "this build has no AMQP carrier".to_owned() })
+    Err(ConnectError::Url { why: "this build has no AMQP support".to_owned() })
 }
 
 #[cfg(test)]
@@ -136,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_the_setting_and_never_the_password() {
+    fn an_error_names_the_setting_and_never_the_password() {
         for url in ["http://u:hunter2@x", "u:hunter2@x", "amqp://u:hunter2@x:port", ""] {
             let words = refusal(url, None);
             assert!(words.starts_with("bus.url"), "{words}");
@@ -154,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn memory_is_a_fresh_broker_each_time() {
+    async fn a_memory_url_connects_at_once() {
         let tasks = Tasks::new();
         let bus = connect(&BusSettings::at("memory://"), "test", &tasks).expect("a bus");
         assert!(bus.transport().is_connected());

@@ -1,12 +1,12 @@
-//! The bus: typed calls between zun-api and the agents over one of two carriers, AMQP or memory.
+//! The bus carries typed calls between zun-api and the agents. It has two transports: AMQP and in-memory.
 //!
 //! ```text
-//!  Bus::call ── envelope ──> Transport::request ══ carrier ══> Deliveries ──> Router ──> handler
+//!  Bus::call ── envelope ──> Transport::request ═ transport ═> Deliveries ──> Router ──> handler
 //!      ^                                                                        │
 //!      └────────────── reply: Ok | Problem ═════════════════════════════════════┘   then the work, then ack
 //! ```
-//! A [`Transport`] moves bytes and knows nothing of calls; [`Bus`] and [`Router`] know calls and nothing
-//! of carriers. [`connect`] chooses the carrier by a URL.
+//! A [`Transport`] moves bytes and does not know calls. [`Bus`] and [`Router`] know calls and not how they are
+//! transported. [`connect`] chooses the transport by the URL.
 
 #[cfg(feature = "amqp")]
 mod amqp;

@@ -1,4 +1,4 @@
-//! The seam between calls and carriers.
+//! The interface between calls and transports.
 
 use std::fmt;
 use std::time::Instant;
@@ -10,24 +10,24 @@ use uuid::Uuid;
 
 use crate::id::HostName;
 
-/// The largest body that is taken, in bytes.
+/// Largest message body, in bytes.
 pub const MAX_BODY: usize = 16 << 20;
 
-/// Where a message goes, and where messages are taken from.
+/// A queue: where a message goes, and where a consumer takes it from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Route {
-    /// What changes something on a host: durable, acknowledged after the work.
+    /// Calls that change something on a host: durable, acknowledged after the work.
     Commands(HostName),
-    /// What only asks a host: transient.
+    /// Calls that only read from a host: transient.
     Queries(HostName),
-    /// What agents report: durable, to one of the running zun-apis.
+    /// Reports of agents: durable, consumed by one of the running zun-api processes.
     Reports,
-    /// What agents ask: transient, to one of the running zun-apis.
+    /// Queries of agents: transient, consumed by one of the running zun-api processes.
     Controller,
 }
 
 impl Route {
-    /// The queue's name.
+    /// The name of the queue.
     pub fn queue(&self) -> String {
         match self {
             Self::Commands(host) => format!("zun-compute.{host}"),
@@ -37,13 +37,13 @@ impl Route {
         }
     }
 
-    /// Whether messages outlive the broker and the consumer.
+    /// Whether messages survive a restart of the broker and of the consumer.
     pub const fn is_durable(&self) -> bool {
         matches!(self, Self::Commands(_) | Self::Reports)
     }
 
-    /// How often a message may come again before it is kept aside for a person: what kills its consumer each
-    /// time must not do so for ever.
+    /// Redeliveries of a message before it is dead-lettered, so that a message that crashes its consumer does
+    /// not do so for ever.
     pub const fn max_redeliveries(&self) -> u32 {
         if self.is_durable() { 20 } else { 1 }
     }
@@ -55,32 +55,32 @@ impl fmt::Display for Route {
     }
 }
 
-/// A message on its way out.
+/// An outgoing message.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
-    /// Where to.
+    /// The destination.
     pub route: Route,
-    /// Its identity, also across retries.
+    /// The message's id; it stays the same across retries.
     pub id: Uuid,
     /// The encoded envelope.
     pub body: Bytes,
-    /// Not delivered afterwards, and not retried.
+    /// The message is neither delivered nor retried after this time.
     pub deadline: Instant,
 }
 
-/// Why a message did not go out, or no reply came.
+/// Why a message was not sent, or got no reply.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// Nobody has ever taken messages there: there is no such queue.
-    #[error("nobody serves {0}")]
+    /// The queue does not exist: no consumer has ever declared it.
+    #[error("the queue {0} does not exist")]
     Unroutable(Route),
-    /// The carrier could not be reached before the deadline; the message did not go out.
-    #[error("the bus could not be reached in time")]
+    /// The transport could not be reached before the deadline. The message was not sent.
+    #[error("cannot reach the bus in time")]
     Unreachable,
-    /// The message went out and no reply came before the deadline: the work may still happen.
-    #[error("no reply came in time")]
+    /// The message was sent, but no reply came before the deadline. The work may still happen.
+    #[error("no reply in time; the work may still happen")]
     NoReply,
-    /// Too large to send, in bytes.
+    /// The message is too large, in bytes.
     #[error("a message of {0} bytes is larger than 16 MiB")]
     TooLarge(usize),
     /// The bus was closed.
@@ -88,63 +88,66 @@ pub enum RequestError {
     Closed,
 }
 
-/// What becomes of a taken message.
+/// What happens to a delivered message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disposition {
-    /// The work is done: it is gone.
+    /// The work is done: the message is removed.
     Ack,
-    /// It cannot be answered and must not come again: kept aside for a person.
+    /// The message cannot be processed: it is kept for a person to inspect.
     DeadLetter,
-    /// It was not worked on: it comes again.
+    /// The message was not processed: it is delivered again.
     Requeue,
 }
 
-/// A message that was taken and is not yet disposed of. Dropping it is [`Disposition::Requeue`].
+/// A delivered, unsettled message. Dropping it means [`Disposition::Requeue`].
 #[derive(Debug)]
 pub struct Delivery {
     /// The encoded envelope.
     pub body: Bytes,
-    /// It was taken before, and not disposed of.
+    /// Whether the message was delivered before and not settled.
     pub redelivered: bool,
-    /// The one host that it can come from, by the carrier's word; `None` where the sender may speak for all.
+    /// The only host that may have sent it, as the transport vouches; `None` if the sender may speak for every
+    /// host.
     pub from: Option<HostName>,
-    /// Where a reply goes; `None` where nobody waits for one. A reply that cannot be delivered is dropped.
+    /// Where the reply goes; `None` if no reply is expected. An undeliverable reply is dropped.
     pub reply: Option<oneshot::Sender<Bytes>>,
-    /// Tells the carrier what becomes of the message.
+    /// Tells the transport what to do with the message.
     pub settle: Option<oneshot::Sender<Disposition>>,
 }
 
 impl Delivery {
-    /// Says what becomes of the message. A carrier that lost its connection delivers it again anyway.
+    /// Settles the message. A transport that lost its connection redelivers it anyway.
     pub fn settle(mut self, disposition: Disposition) {
         if let Some(settle) = self.settle.take()
             && settle.send(disposition).is_err()
         {
-            tracing::debug!("the carrier is gone; the message will be delivered again");
+            tracing::debug!(
+                "cannot settle a message: the transport is closed; it will be delivered again"
+            );
         }
     }
 }
 
-/// Taken messages, bounded by the prefetch. It goes on over lost connections and ends at shutdown.
+/// A bounded stream of deliveries. It continues across reconnects and ends at shutdown.
 pub type Deliveries = mpsc::Receiver<Delivery>;
 
-/// A carrier.
+/// Moves messages between services.
 #[async_trait]
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
-    /// Sends a message and returns once the carrier has it safe. Retries until the deadline.
+    /// Sends a message and returns once the transport has stored it. Retries until the deadline.
     async fn publish(&self, message: Outgoing) -> Result<(), RequestError>;
 
     /// Sends a message and waits for the reply until the deadline.
     async fn request(&self, message: Outgoing) -> Result<Bytes, RequestError>;
 
-    /// Begins to take messages, at most `prefetch` not disposed of at a time.
+    /// Starts to consume, with at most `prefetch` unsettled messages at a time.
     async fn consume(&self, route: Route, prefetch: u16) -> Result<Deliveries, RequestError>;
 
-    /// Whether the carrier is connected now.
+    /// Whether the transport is connected.
     fn is_connected(&self) -> bool;
 
-    /// Whether it is connected, and every consumer that was asked for takes messages. A broker may be there
-    /// and not serve a queue: one that is still recovering, or whose log it lost.
+    /// Whether it is connected and all its consumers are consuming. A broker may be reachable but not serve a
+    /// queue, for example while it recovers.
     fn is_serving(&self) -> bool {
         self.is_connected()
     }

@@ -1,5 +1,6 @@
-//! One consumer of a queue: over each new connection it declares the queue again, takes messages, and settles
-//! them. What was taken over a lost connection comes again; settling it is quietly nothing.
+//! One consumer of a queue. On each new connection it declares the queue, consumes messages and settles them.
+//! The broker redelivers messages that were unsettled when a connection was lost; settling those late has no
+//! effect.
 
 use std::io;
 use std::sync::Arc;
@@ -29,17 +30,18 @@ use crate::bus::backoff::Backoff;
 use crate::bus::transport::{Delivery, Disposition, Route};
 use crate::chain;
 
-/// Replies go only where direct reply-to says: a sender cannot make a host write into another queue.
+/// Prefix of the only reply addresses that are accepted. A sender therefore cannot make a host write to another
+/// queue.
 const DIRECT_REPLY: &str = "amq.rabbitmq.reply-to.";
 
-/// For the declarations: a broker that is still recovering a queue may not answer them at all.
+/// Time limit for declaring the queue. A broker that is still recovering a queue may not answer at all.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How many consumers of a carrier take nothing now.
+/// Counts the consumers of a transport that are not consuming.
 #[derive(Debug, Clone, Default)]
 pub(super) struct InactiveConsumers(Arc<AtomicUsize>);
 
-/// Counted until it is dropped.
+/// Counts one inactive consumer until it is dropped.
 struct InactiveConsumer(Arc<AtomicUsize>);
 
 impl InactiveConsumers {
@@ -63,19 +65,19 @@ type Unsettled = FuturesUnordered<BoxFuture<'static, ()>>;
 
 pub(super) struct Consumer {
     pub(super) route: Route,
-    /// Whom the broker knows us as.
+    /// The user that this service has at the broker.
     pub(super) user: Arc<str>,
     pub(super) prefetch: u16,
     pub(super) out: mpsc::Sender<Delivery>,
     pub(super) connections: watch::Receiver<CurrentConnection>,
     pub(super) inactive_consumers: InactiveConsumers,
     pub(super) shutdown_state: ShutdownState,
-    /// Told once, when messages can come for the first time.
+    /// Fires once, when the first subscription is in place.
     pub(super) ready: Option<oneshot::Sender<()>>,
 }
 
 impl Consumer {
-    /// Takes messages until shutdown begins, `close` is called, or nobody takes deliveries any more.
+    /// Consumes until shutdown begins, `close` is called, or the receiver of the deliveries is dropped.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let closed = self.shutdown_state.closed.clone();
         closed.run_until_cancelled(self.run_until_stopped(&stop)).await;
@@ -94,10 +96,10 @@ impl Consumer {
             match self.consume_over(&connection, (inactive, &mut backoff), stop).await {
                 Ok(()) => return,
                 Err(cause) if connection.status().connected() => {
-                    tracing::warn!(error = %chain(&cause), "cannot take messages from {}", self.route);
+                    tracing::warn!(error = %chain(&cause), "cannot consume from {}; will retry", self.route);
                 }
                 Err(cause) => {
-                    tracing::debug!(error = %chain(&cause), "{} is interrupted", self.route);
+                    tracing::debug!(error = %chain(&cause), "stopped consuming from {}: the connection was lost", self.route);
                 }
             }
             drop(connection);
@@ -118,11 +120,11 @@ impl Consumer {
             .map_err(|_elapsed| queue_not_served())??;
         drop(inactive);
         backoff.reset();
-        tracing::debug!("messages are taken from {}", self.route);
+        tracing::debug!("consuming from {}", self.route);
         if let Some(ready) = self.ready.take()
             && ready.send(()).is_err()
         {
-            tracing::debug!("{} is ready after nobody waited for it any more", self.route);
+            tracing::debug!("{} became ready after its caller stopped waiting", self.route);
         }
         let mut unsettled = Unsettled::new();
         let tag = messages.tag();
@@ -163,10 +165,10 @@ impl Consumer {
         }
     }
 
-    /// Takes no more, and waits for what is in hand.
+    /// Cancels the subscription and waits until the messages in flight are settled.
     async fn drain(&self, channel: &Channel, tag: ShortString, unsettled: Unsettled) {
         if let Err(cause) = channel.basic_cancel(tag, BasicCancelOptions::default()).await {
-            tracing::debug!(error = %chain(&cause), "{} was interrupted already", self.route);
+            tracing::debug!(error = %chain(&cause), "cannot cancel the consumer of {}: the channel is gone", self.route);
         }
         unsettled.collect::<()>().await;
     }
@@ -188,7 +190,8 @@ impl Consumer {
             reply: answer.is_some().then_some(reply),
             settle: Some(settle),
         };
-        // There is room: the broker keeps to the prefetch. Where nobody takes it, it is dropped, and comes again.
+        // The channel has room because the broker respects the prefetch. If the receiver is gone, the message
+        // is requeued.
         drop(self.out.try_send(delivery));
         let acker = received.acker;
         Box::pin(async move {
@@ -204,7 +207,7 @@ impl Consumer {
                 }
             };
             if let Err(cause) = settled {
-                tracing::debug!(error = %chain(&cause), "settled after the channel was lost; it comes again");
+                tracing::debug!(error = %chain(&cause), "cannot settle a message: the channel was lost; the broker redelivers it");
             }
             drop(in_flight);
         })
@@ -217,7 +220,7 @@ async fn connection(
     connections.wait_for(Option::is_some).await.ok().and_then(|current| current.clone())
 }
 
-/// The address of a reply, and what goes along with it.
+/// Returns the reply address and the properties of the reply, if the sender wants a reply.
 fn reply_properties(asked: &BasicProperties, user: &str) -> Option<(ShortString, BasicProperties)> {
     let address = asked.reply_to().clone().filter(|to| to.as_str().starts_with(DIRECT_REPLY))?;
     let mut properties = BasicProperties::default()
@@ -230,18 +233,18 @@ fn reply_properties(asked: &BasicProperties, user: &str) -> Option<(ShortString,
     Some((address, properties))
 }
 
-/// Keeps aside, for a person, what comes from somebody who has no business here.
+/// Dead-letters a message whose sender may not send it, so that a person can inspect it.
 fn refuse(
     route: &Route,
     why: &SenderError,
     delivery: AmqpDelivery,
     in_flight: TaskTrackerToken,
 ) -> BoxFuture<'static, ()> {
-    tracing::warn!(error = %chain(why), "a message to {route} was refused");
+    tracing::warn!(error = %chain(why), "dead-lettered a message to {route}: its sender may not send it");
     Box::pin(async move {
         let refused = delivery.acker.reject(BasicRejectOptions { requeue: false }).await;
         if let Err(cause) = refused {
-            tracing::debug!(error = %chain(&cause), "refused after the channel was lost; it comes again");
+            tracing::debug!(error = %chain(&cause), "cannot dead-letter a message: the channel was lost; the broker redelivers it");
         }
         drop(in_flight);
     })
@@ -256,14 +259,14 @@ async fn send_reply(
     let options = BasicPublishOptions::default();
     let sent = channel.basic_publish("".into(), address, options, &body, properties).await;
     if let Err(cause) = sent {
-        tracing::debug!(error = %chain(&cause), "a reply could not be sent; the caller hears nothing");
+        tracing::debug!(error = %chain(&cause), "cannot send a reply; the caller will time out");
     }
 }
 
-/// Seen of RabbitMQ 3.10 when it was killed right after the queue was made: it then had forgotten the queue's log.
+/// Seen on RabbitMQ 3.10 when it was killed right after it created the queue: the queue's log was lost.
 fn queue_not_served() -> lapin::Error {
-    let words = "the broker does not serve the queue; a quorum queue without a leader, which a restart of the \
-                 broker gives it, does this";
+    let words = "the broker does not serve the queue; a quorum queue may have lost its leader, and restarting the \
+                 broker elects one";
     io::Error::new(io::ErrorKind::TimedOut, words).into()
 }
 

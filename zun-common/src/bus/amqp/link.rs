@@ -1,4 +1,4 @@
-//! The one connection to the broker: made, kept, made again with growing pauses.
+//! Keeps the one connection to the broker. Reconnects with growing pauses.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,31 +16,31 @@ use crate::bus::backoff::Backoff;
 use crate::chain;
 use crate::shutdown::Tasks;
 
-/// A connection that held so long was a good one: the next pause is short again.
+/// A connection that lasts this long resets the backoff.
 const STABLE_AFTER: Duration = Duration::from_secs(5);
-/// For the goodbye to the broker.
+/// Time limit for closing the connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// After shutdown has begun: until the connection is closed though something is in hand.
+/// Time limit for messages in flight after shutdown has begun.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
-/// After shutdown has begun: without a new message for so long, the connection is closed.
+/// After shutdown has begun, the connection closes once no message was sent for this long.
 const QUIET_PERIOD: Duration = Duration::from_millis(300);
 
 /// The connection, while there is one.
 pub(super) type CurrentConnection = Option<Arc<Connection>>;
 
-/// When the connection may end.
+/// Decides when the connection may close.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ShutdownState {
-    /// `close` was called.
+    /// Cancelled by `close`.
     pub(super) closed: CancellationToken,
-    /// Holds a token for each message that is under way, in or out.
+    /// Holds a token for each message in flight, in either direction.
     pub(super) in_flight: TaskTracker,
-    /// Rung at each message that is sent.
+    /// Notified for each message that is sent.
     pub(super) sent: Arc<Notify>,
 }
 
 impl ShutdownState {
-    /// Ends at `close`, or when shutdown has begun and the last words are said.
+    /// Returns after `close`, or when shutdown has begun and nothing is in flight.
     async fn wait_until_closable(&self, tasks: &Tasks) {
         tokio::select! {
             () = self.closed.cancelled() => return,
@@ -69,7 +69,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Keeps the connection until the end is reached.
+    /// Keeps the connection until the transport may close.
     pub(super) async fn run(mut self, shutdown_state: ShutdownState, tasks: Tasks) {
         tokio::select! {
             () = self.keep_connected() => {}
@@ -88,13 +88,13 @@ impl Link {
             match self.connect_and_publish(&mut pending, &mut backoff).await {
                 Ok(Ended::Closed) => return,
                 Ok(Ended::Lost(cause)) => {
-                    tracing::warn!(error = %chain(&cause), "the connection to {} is lost", self.target);
+                    tracing::warn!(error = %chain(&cause), "lost the connection to {}; reconnecting", self.target);
                 }
                 Err(cause) if first => {
-                    tracing::warn!(error = %chain(&cause), "{} cannot be reached; trying on", self.target);
+                    tracing::warn!(error = %chain(&cause), "cannot connect to {}; will keep trying", self.target);
                 }
                 Err(cause) => {
-                    tracing::debug!(error = %chain(&cause), "{} still cannot be reached", self.target);
+                    tracing::debug!(error = %chain(&cause), "still cannot connect to {}", self.target);
                 }
             }
             tokio::time::sleep(backoff.next()).await;
@@ -128,8 +128,8 @@ async fn close(connection: &Connection) {
     match timeout(CLOSE_TIMEOUT, connection.close(200, "goodbye".into())).await {
         Ok(Ok(())) => {}
         Ok(Err(cause)) => {
-            tracing::debug!(error = %chain(&cause), "the connection was gone already");
+            tracing::debug!(error = %chain(&cause), "the connection was already closed");
         }
-        Err(_elapsed) => tracing::debug!("the broker did not say goodbye"),
+        Err(_elapsed) => tracing::debug!("the broker did not confirm the close in time"),
     }
 }

@@ -1,4 +1,4 @@
-//! The carrier over RabbitMQ (3.10 or newer).
+//! The transport over RabbitMQ (3.10 or newer).
 //!
 //! ```text
 //!  publish, request ──pending──> Link ── one connection ── Publisher: one channel, confirms, replies
@@ -33,15 +33,15 @@ use super::connect::{BusSettings, ConnectError};
 use super::transport::{Deliveries, MAX_BODY, Outgoing, RequestError, Route, Transport};
 use crate::shutdown::Tasks;
 
-/// Messages that wait for the link itself. More of them wait with their senders.
+/// Messages that the link can queue. Senders wait if the queue is full.
 const SEND_BUFFER: usize = 64;
-/// How long `consume` waits for the broker before it leaves the rest to the background.
+/// How long `consume` waits for the broker. After that, the consumer keeps trying in the background.
 const CONSUME_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A connection to RabbitMQ, made and made again in the background.
+/// A connection to RabbitMQ that reconnects in the background.
 pub struct AmqpTransport {
     name: String,
-    /// Whom the broker knows us as.
+    /// The user that this service has at the broker.
     user: Arc<str>,
     pending: mpsc::Sender<PendingMessage>,
     connections: watch::Receiver<CurrentConnection>,
@@ -51,7 +51,7 @@ pub struct AmqpTransport {
 }
 
 impl AmqpTransport {
-    /// Begins to connect. `sender` names the connection to the broker.
+    /// Starts to connect in the background. `sender` is the name that the broker shows for the connection.
     pub fn new(settings: &BusSettings, sender: &str, tasks: &Tasks) -> Result<Self, ConnectError> {
         let target = Target::new(settings, sender)?;
         let name = target.to_string();
@@ -131,7 +131,10 @@ impl Transport for AmqpTransport {
         };
         self.tasks.spawn(consumer.run(self.tasks.token().clone()));
         if timeout(CONSUME_TIMEOUT, is_ready).await.is_err() {
-            tracing::warn!("{route} is not served yet: {} cannot be reached; trying on", self.name);
+            tracing::warn!(
+                "not consuming from {route} yet: cannot connect to {}; will keep trying",
+                self.name
+            );
         }
         Ok(deliveries)
     }

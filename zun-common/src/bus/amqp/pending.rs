@@ -1,9 +1,9 @@
-//! What is on its way out, over all connections: a pure table, no socket.
+//! The table of outgoing messages, across reconnects. It has no socket.
 //!
 //! ```text
-//!  added ──> Waiting ──sent──> Sent ──confirmed──> receipt wanted: done
-//!               ^               │                  reply wanted: Confirmed ──replied──> done
-//!               └── NACK, lost ─┘                                Confirmed ──lost─────> NoReply
+//!  added ──> Waiting ──sent──> Sent ──confirmed──> expects a confirm: done
+//!               ^               │                  expects a reply: Confirmed ──replied──> done
+//!               └── NACK, lost ─┘                                   Confirmed ──lost─────> NoReply
 //! ```
 
 use std::collections::BTreeMap;
@@ -18,24 +18,24 @@ use uuid::Uuid;
 use crate::bus::backoff::Backoff;
 use crate::bus::transport::{Outgoing, RequestError};
 
-/// Identifies an message over all connections; it is the message's correlation id.
+/// Identifies a message across reconnects. It is part of the message's correlation id.
 pub(super) type Key = u64;
 
 /// What the sender waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expects {
-    /// That the broker has it safe.
+    /// The broker's confirm that it stored the message.
     Confirm,
-    /// The reply.
+    /// The receiver's reply.
     Reply,
 }
 
-/// A message, and who waits for what becomes of it.
+/// An outgoing message and the channel for its outcome.
 #[derive(Debug)]
 pub(super) struct PendingMessage {
     pub(super) message: Outgoing,
     pub(super) expects: Expects,
-    /// Set once it may have reached the broker.
+    /// Set once the message may have reached the broker.
     pub(super) sent: Arc<AtomicBool>,
     pub(super) outcome: oneshot::Sender<Result<Bytes, RequestError>>,
 }
@@ -54,7 +54,7 @@ struct Entry {
     refusals: Backoff,
 }
 
-/// All pending that are not done.
+/// All messages that have no outcome yet.
 #[derive(Debug, Default)]
 pub(super) struct PendingMessages {
     entries: BTreeMap<Key, Entry>,
@@ -77,19 +77,19 @@ impl PendingMessages {
         self.last
     }
 
-    /// The identity of a message that is not done.
+    /// Returns the id of a pending message.
     pub(super) fn message(&self, key: Key) -> Option<Uuid> {
         self.entries.get(&key).map(|entry| entry.pending.message.id)
     }
 
-    /// What is to be sent, oldest first.
+    /// Returns the keys of the messages to send, oldest first.
     pub(super) fn waiting(&self) -> Vec<Key> {
         let waiting =
             |(key, entry): (&Key, &Entry)| (entry.stage == Stage::Waiting).then_some(*key);
         self.entries.iter().filter_map(waiting).collect()
     }
 
-    /// The message to send now, if somebody still waits for it.
+    /// Marks a message as sent and returns it. Drops it instead if its sender stopped waiting.
     pub(super) fn start_sending(&mut self, key: Key) -> Option<(Outgoing, Expects)> {
         let entry = self.entries.get_mut(&key).filter(|entry| entry.stage == Stage::Waiting)?;
         if entry.pending.outcome.is_closed() {
@@ -100,14 +100,14 @@ impl PendingMessages {
         Some((entry.pending.message.clone(), entry.pending.expects))
     }
 
-    /// It may have reached the broker.
+    /// Records that the message may have reached the broker.
     pub(super) fn sent(&self, key: Key) {
         if let Some(entry) = self.entries.get(&key) {
             entry.pending.sent.store(true, Ordering::Relaxed);
         }
     }
 
-    /// The broker has it safe.
+    /// Records that the broker stored the message.
     pub(super) fn confirmed(&mut self, key: Key) {
         let Some(entry) = self.entries.get_mut(&key) else { return };
         match entry.pending.expects {
@@ -116,14 +116,14 @@ impl PendingMessages {
         }
     }
 
-    /// The broker did not take it: when to send it again.
+    /// Records that the broker rejected the message. Returns the pause before it is sent again.
     pub(super) fn nacked(&mut self, key: Key) -> Option<Duration> {
         let entry = self.entries.get_mut(&key)?;
         entry.stage = Stage::Waiting;
         Some(entry.refusals.next())
     }
 
-    /// There is no such queue.
+    /// Fails a message whose queue does not exist.
     pub(super) fn unroutable(&mut self, key: Key) {
         if let Some(route) = self.entries.get(&key).map(|entry| entry.pending.message.route.clone())
         {
@@ -135,8 +135,8 @@ impl PendingMessages {
         self.finish(key, Ok(body));
     }
 
-    /// The connection was lost. What was not confirmed is sent again over the next one; a reply to what was
-    /// confirmed had nowhere else to go and will not come.
+    /// Handles the loss of the connection. Unconfirmed messages are sent again on the next connection.
+    /// Confirmed messages fail, because their reply address died with the connection.
     pub(super) fn connection_lost(&mut self) {
         let kept = |(key, entry): (&Key, &Entry)| (entry.stage == Stage::Confirmed).then_some(*key);
         let kept: Vec<Key> = self.entries.iter().filter_map(kept).collect();
@@ -148,7 +148,7 @@ impl PendingMessages {
         }
     }
 
-    /// Forgets what nobody waits for any more.
+    /// Drops the messages whose senders stopped waiting.
     pub(super) fn drop_abandoned(&mut self) {
         self.entries.retain(|_, entry| !entry.pending.outcome.is_closed());
     }
@@ -157,7 +157,7 @@ impl PendingMessages {
         if let Some(entry) = self.entries.remove(&key)
             && entry.pending.outcome.send(outcome).is_err()
         {
-            tracing::debug!("nobody waits for this message any more");
+            tracing::debug!("the sender of a message stopped waiting for its outcome");
         }
     }
 }

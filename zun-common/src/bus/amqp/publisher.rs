@@ -1,6 +1,6 @@
-//! The sending half of one connection: one channel, on which messages go out, confirms and returned messages
-//! come in, and replies are consumed (direct reply-to expects both on the same channel). Many messages are under
-//! way at a time; none waits for the confirm of another.
+//! The sending half of a connection. One channel publishes messages and receives confirms, returned messages
+//! and replies (direct reply-to requires the same channel for both). Many messages are in flight at a time;
+//! none waits for another's confirm.
 
 use std::time::{Duration, Instant};
 
@@ -20,9 +20,9 @@ use uuid::Uuid;
 use super::pending::{Expects, Key, PendingMessage, PendingMessages};
 use crate::bus::transport::Outgoing;
 
-/// The pseudo queue of replies. The broker turns it into an address of this channel.
+/// The pseudo-queue of direct reply-to. The broker replaces it with an address of this channel.
 const DIRECT_REPLY: &str = "amq.rabbitmq.reply-to";
-/// Under way at a time, on all routes together.
+/// Most messages in flight, on all routes together.
 const MAX_IN_FLIGHT: usize = 4_096;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -30,9 +30,9 @@ type Confirmed = (Key, lapin::Result<Confirmation>);
 
 /// Why a publisher ended.
 pub(super) enum Ended {
-    /// The channel or the connection is lost.
+    /// The channel or the connection was lost.
     Lost(lapin::Error),
-    /// Nobody can send any more.
+    /// All senders are gone.
     Closed,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Publisher<'a> {
 }
 
 impl<'a> Publisher<'a> {
-    /// Sends as this service, and as this user.
+    /// Opens the channel. Messages carry this sender and this broker user.
     pub(super) async fn open(
         connection: &Connection,
         pending: &'a mut PendingMessages,
@@ -69,7 +69,7 @@ impl<'a> Publisher<'a> {
         Ok(Self { channel, replies, pending, sender, user, confirms, retries })
     }
 
-    /// Sends what is left from a former connection, then what comes, until the connection is lost.
+    /// Sends the messages left from the previous connection, then new ones, until the connection is lost.
     pub(super) async fn run(mut self, incoming: &mut mpsc::Receiver<PendingMessage>) -> Ended {
         let Err(ended) = self.work(incoming).await;
         self.pending.connection_lost();
@@ -102,7 +102,7 @@ impl<'a> Publisher<'a> {
     async fn send(&mut self, key: Key) -> lapin::Result<()> {
         let Some((message, expects)) = self.pending.start_sending(key) else { return Ok(()) };
         let Some(properties) = self.properties(key, &message, expects) else {
-            // Its deadline has come; who sent it knows.
+            // The deadline has passed. The sender sees that by its own timeout.
             return Ok(());
         };
         let mandatory = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
@@ -152,14 +152,14 @@ impl<'a> Publisher<'a> {
         if let Some(key) = known {
             self.pending.replied(key, Bytes::from(reply.data));
         } else {
-            tracing::warn!("a reply without the number of its call was dropped");
+            tracing::warn!("dropped a reply with an unknown correlation id");
         }
         Ok(())
     }
 
-    /// The library hands a returned message to whichever confirm it resolves next, not to that of the message
-    /// itself, and never to a later one. So all confirms that are ready are looked at together: first what
-    /// came back, by its own number, then who was confirmed.
+    /// lapin attaches a returned message to the next confirm that it resolves, which may be another message's,
+    /// but never to a later one. This function therefore handles all confirms that are ready together: first
+    /// the returned messages, by their own correlation id, then the confirms.
     fn settle(&mut self, first: Confirmed) -> lapin::Result<()> {
         let mut ready = vec![first];
         while let Some(Some(next)) = self.confirms.next().now_or_never() {
@@ -186,14 +186,15 @@ impl<'a> Publisher<'a> {
     }
 }
 
-/// What `Publisher::work` gives back when it ends well: it does not.
+/// The success type of `Publisher::work`, which never ends successfully.
 enum Never {}
 
 fn confirm(key: Key, confirm: PublisherConfirm) -> BoxFuture<'static, Confirmed> {
     Box::pin(confirm.map(move |confirmation| (key, confirmation)))
 }
 
-/// The number of a message: its key, and what only its receiver knows, so that nobody else can answer it.
+/// Returns the correlation id of a message: its key and its id. Only the receiver knows the id, so nobody else
+/// can forge a reply.
 fn number(key: Key, id: &Uuid) -> String {
     format!("{key}.{id}")
 }

@@ -1,4 +1,4 @@
-//! Where the broker is, and how it is dialled.
+//! The broker's address, and how to connect to it.
 
 use std::fmt;
 use std::io;
@@ -14,18 +14,18 @@ use tokio::time::timeout;
 
 use crate::bus::connect::{BusSettings, ConnectError};
 
-/// To the broker's first byte of TCP.
+/// Time limit for the TCP connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// To the end of the AMQP handshake. A broker that accepts and then says nothing is left after it.
+/// Time limit for the connection including the AMQP handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
-/// The library keeps buffers of 32 frames each way; a smaller frame keeps a small process small.
+/// lapin keeps buffers of 32 frames each way. Smaller frames keep the process small.
 const MAX_FRAME: u32 = 32 << 10;
 
 /// A broker.
 pub(super) struct Target {
     uri: AMQPUri,
     tls: OwnedTLSConfig,
-    /// What the broker shows as the connection's name.
+    /// The name that the broker shows for the connection.
     name: String,
 }
 
@@ -43,12 +43,12 @@ impl Target {
         Ok(Self { uri, tls, name: name.to_owned() })
     }
 
-    /// Whom the broker knows us as.
+    /// The user that this service has at the broker.
     pub(super) fn user(&self) -> &str {
         &self.uri.authority.userinfo.username
     }
 
-    /// Dials and shakes hands once.
+    /// Connects once.
     pub(super) async fn connect(&self) -> io::Result<Connection> {
         let socket = Socket::default();
         let properties =
@@ -71,10 +71,10 @@ impl Target {
                     return Ok(stream);
                 }
                 let stream = stream.into_tls(&uri.authority.host, tls.as_ref()).await?;
-                // A library that was built without TLS goes on in the clear, and would send the password so.
+                // A lapin built without TLS continues in the clear and would send the password.
                 if matches!(stream, AsyncTcpStream::Plain(_)) {
                     return Err(
-                        io::Error::other("this build cannot speak TLS to the broker").into()
+                        io::Error::other("this build has no TLS support for the bus").into()
                     );
                 }
                 Ok(stream)
@@ -87,7 +87,7 @@ impl Target {
                 socket.shut();
                 Err(io::Error::new(
                     io::ErrorKind::TimedOut,
-                    "the broker did not finish the handshake",
+                    "the broker did not finish the AMQP handshake in time",
                 ))
             }
         }
@@ -95,7 +95,7 @@ impl Target {
 }
 
 impl fmt::Display for Target {
-    /// Never the user or the password.
+    /// Shows the address without user and password.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let AMQPUri { scheme, authority, vhost, query: _ } = &self.uri;
         write!(out, "{scheme}://{}:{}/{vhost}", authority.host, authority.port)
@@ -114,8 +114,8 @@ fn read_ca_file(settings: &BusSettings) -> Result<String, ConnectError> {
     Ok(pem)
 }
 
-/// A second handle to the connection's socket: the library's own thread waits on the first one, and ends
-/// when the socket is shut.
+/// A second handle to the connection's socket. lapin's own thread blocks on the first one; shutting the socket
+/// down ends it.
 #[derive(Clone, Default)]
 struct Socket(Arc<Mutex<Option<TcpStream>>>);
 
@@ -129,7 +129,7 @@ impl Socket {
     fn shut(&self) {
         let socket = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Err(cause)) = socket.map(|socket| socket.shutdown(Shutdown::Both)) {
-            tracing::debug!(error = %cause, "the socket was gone already");
+            tracing::debug!(error = %cause, "the socket was already closed");
         }
     }
 }

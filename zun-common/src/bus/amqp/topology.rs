@@ -1,14 +1,14 @@
-//! The queues, as they are declared. Declaring one again changes nothing, so it is done after each reconnect.
+//! Declares the queues. Declaring a queue again changes nothing, so this happens after each reconnect.
 //!
-//! | queue | kind | messages | goes away |
+//! | queue | kind | messages | removed |
 //! |---|---|---|---|
 //! | commands of a host, reports | quorum | on disk, replicated, delivered at most 21 times | never |
-//! | questions of a host, of zun-api | classic, with `x-expires` | in memory | five minutes after its last consumer |
+//! | queries of a host, of zun-api | classic, with `x-expires` | in memory | five minutes after its last consumer |
 //! | `zun.dead` | quorum, behind the exchange `zun.dead` | the newest ten thousand | never |
 //!
-//! The queues of questions are durable, their messages are not: RabbitMQ 4 gives up transient queues, and a
-//! broker that comes back must not answer "no such host" until the host has come back, too. Each queue is
-//! bounded and refuses what is too much; the sender then tries again until the deadline.
+//! The queues of queries are durable, although their messages are not: RabbitMQ 4 deprecates transient queues,
+//! and after a broker restart a call must not fail with "no such host" until the host has reconnected. Each queue
+//! is bounded and rejects messages when it is full; senders retry until the deadline.
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
@@ -17,15 +17,15 @@ use lapin::{Channel, ExchangeKind};
 use super::user::is_host_user;
 use crate::bus::transport::Route;
 
-/// The exchange and the queue of what is kept aside for a person.
+/// Name of the dead-letter exchange and of its queue.
 pub(super) const DEAD_LETTERS: &str = "zun.dead";
 
 const MAX_QUEUE_LENGTH: i64 = 50_000;
 const MAX_DEAD_LETTERS: i64 = 10_000;
 const EXPIRES_MS: i64 = 300_000;
 
-/// Makes sure that the queue is there. A host's user may not touch what is kept aside for a person; zun-api
-/// has made that.
+/// Declares the queue. Also declares the dead-letter queue, unless the user is a host's: hosts may not touch it,
+/// and zun-api has already declared it.
 pub(super) async fn declare(channel: &Channel, route: &Route, user: &str) -> lapin::Result<()> {
     if !is_host_user(user) {
         dead_letters(channel).await?;

@@ -1,9 +1,9 @@
-//! Whom a message comes from. The broker vouches for the user of a message (`user-id`), and the user's name
-//! says for whom it may speak: `zun-compute.HOST` for that host alone, `zun-api` for no host, any other one
-//! (where all have one user) for everybody.
+//! Checks who sent a message. The broker vouches for the user of a message (`user-id`). The user's name says
+//! which host it may speak for: `zun-compute.HOST` for that host only, `zun-api` for none, and any other user
+//! (if all services share one) for every host.
 //!
-//! The broker's permissions keep a host's user from reading what is not its own. They cannot keep it from
-//! writing: replies and reports go through the default exchange, which leads to every queue.
+//! The broker's permissions keep a host's user from reading other queues. They cannot keep it from writing,
+//! because replies and reports use the default exchange, which reaches every queue.
 
 use lapin::types::ShortString;
 
@@ -11,28 +11,30 @@ use crate::bus::transport::Route;
 use crate::id::HostName;
 
 const HOST_USER_PREFIX: &str = "zun-compute.";
-/// The user that `install.sh` makes for zun-api, beside one for each host.
+/// The user that `install.sh` creates for zun-api. Each host has its own.
 const API_USER: &str = "zun-api";
 
-/// Why a message is not heard.
+/// Why a message is refused because of its sender.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum SenderError {
-    #[error("it does not say which user sent it")]
+    #[error("it names no user")]
     NoUser,
-    #[error("the user `{0}` of a host may not command or ask a host")]
+    #[error("`{0}` is a host's user and may not send commands or queries to hosts")]
     HostUser(String),
-    #[error("the user `{API_USER}` is no host's, and hosts have users of their own")]
+    #[error("`{API_USER}` is not a host's user and may not send reports")]
     ApiUser,
-    #[error("the user `{0}` is named like a host's, and there is no such host name")]
+    #[error(
+        "`{0}` is named like a host's user, but what follows `zun-compute.` is not a valid host name"
+    )]
     BadHostName(String),
 }
 
-/// Whether a user speaks for one host alone.
+/// Whether the user belongs to one host.
 pub(super) fn is_host_user(user: &str) -> bool {
     user.starts_with(HOST_USER_PREFIX)
 }
 
-/// The host that a message can only come from; `None` where its user may speak for all.
+/// Returns the only host that the message may come from, or `None` if its user may speak for every host.
 pub(super) fn sending_host(
     route: &Route,
     user: Option<&ShortString>,
@@ -63,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hosts_user_speaks_for_its_host_and_to_zun_api_alone() {
+    fn a_hosts_user_may_send_to_zun_api_and_only_for_its_host() {
         for route in [Route::Reports, Route::Controller] {
             assert_eq!(check_sender(&route, "zun-compute.compute1"), Ok(Some(host())));
         }
@@ -81,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn zun_apis_own_user_asks_for_nothing_in_a_hosts_name_and_a_user_of_all_does() {
+    fn zun_apis_user_may_not_send_for_a_host_but_a_shared_user_may() {
         for route in [Route::Reports, Route::Controller] {
             assert_eq!(check_sender(&route, "zun-api"), Err(SenderError::ApiUser));
             assert_eq!(check_sender(&route, "zun"), Ok(None));
@@ -89,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_names_no_user_is_not_heard() {
+    fn a_message_without_a_user_is_refused() {
         assert_eq!(sending_host(&Route::Reports, None), Err(SenderError::NoUser));
     }
 }

@@ -1,4 +1,4 @@
-//! What all transports of one broker in process share.
+//! The state that all connections to one in-memory broker share.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,13 +8,13 @@ use bytes::Bytes;
 use super::queue::Queue;
 use crate::bus::transport::Route;
 
-/// More dead letters than this are not kept; the oldest goes.
+/// Dead letters that are kept. The oldest goes first.
 const DEAD_LETTERS: usize = 1_000;
 
-/// A message that was kept aside for a person.
+/// A message that was dead-lettered for a person to inspect.
 #[derive(Debug, Clone)]
 pub struct DeadLetter {
-    /// Where it was taken from.
+    /// The queue that it came from.
     pub route: Route,
     /// The message.
     pub body: Bytes,
@@ -27,12 +27,12 @@ pub(super) struct Broker {
 }
 
 impl Broker {
-    /// The queue, if anybody ever took messages from it.
+    /// Returns the queue if a consumer has declared it.
     pub(super) fn queue(&self, route: &Route) -> Option<Arc<Queue>> {
         lock(&self.queues).get(route).map(Arc::clone)
     }
 
-    /// The queue; it is there from now on.
+    /// Returns the queue and creates it if necessary.
     pub(super) fn declare(&self, route: &Route) -> Arc<Queue> {
         let mut queues = lock(&self.queues);
         let queue =

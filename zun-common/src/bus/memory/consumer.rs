@@ -1,4 +1,4 @@
-//! One consumer of a queue in process: hands messages out, at most `prefetch` at a time, and settles them.
+//! One consumer of an in-memory queue. Delivers at most `prefetch` unsettled messages at a time.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -24,8 +24,8 @@ pub(super) struct Consumer {
 }
 
 impl Consumer {
-    /// Hands out until `stop` is cancelled or nobody takes deliveries any more, then waits for what is in
-    /// hand. What is not settled when `closed` is cancelled goes back.
+    /// Delivers until `stop` is cancelled or the receiver is dropped, then waits for the messages in flight.
+    /// Those that are unsettled when `closed` is cancelled are requeued.
     pub(super) async fn run(self, stop: CancellationToken, closed: CancellationToken) {
         let mut unsettled = Unsettled::new();
         closed.run_until_cancelled(self.forward(&mut unsettled, &stop)).await;
@@ -75,7 +75,8 @@ impl Consumer {
             reply,
             settle: Some(settle),
         };
-        // There is room: at most `prefetch` are unsettled. Where nobody takes it, it is dropped, and goes back.
+        // The channel has room: at most `prefetch` are unsettled. If the receiver is gone, the message is
+        // requeued.
         drop(self.out.try_send(delivery));
         let broker = Arc::clone(&self.broker);
         Box::pin(async move {
@@ -92,7 +93,7 @@ impl Consumer {
     }
 }
 
-/// A taken message; it goes back to its queue when this is dropped unsettled.
+/// A delivered message. It is requeued if this is dropped unsettled.
 struct InFlight {
     queue: Arc<Queue>,
     message: Option<Message>,
@@ -128,6 +129,6 @@ async fn send_reply(slot: Option<ReplySlot>, replied: Option<oneshot::Receiver<B
     let Ok(body) = replied.await else { return };
     let waiting = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
     if waiting.is_none_or(|waiting| waiting.send(body).is_err()) {
-        tracing::debug!("nobody waits for this reply any more");
+        tracing::debug!("dropped a reply: the caller stopped waiting");
     }
 }

@@ -1,4 +1,4 @@
-//! The carrier in process: a small broker with the rules of the big one. The standalone runs on it.
+//! The in-memory transport: a small broker with the same rules as RabbitMQ. zun-standalone uses it.
 
 mod broker;
 mod consumer;
@@ -21,7 +21,7 @@ use crate::shutdown::Tasks;
 
 pub use self::broker::DeadLetter;
 
-/// A connection to a broker in process. Closing one leaves the others of the same broker open.
+/// A connection to an in-memory broker. Closing it leaves other connections to the broker open.
 pub struct MemoryTransport {
     broker: Arc<Broker>,
     tasks: Tasks,
@@ -29,18 +29,18 @@ pub struct MemoryTransport {
 }
 
 impl MemoryTransport {
-    /// A connection to a fresh broker. Its consumers end with `tasks`.
+    /// Connects to a new broker. The connection's consumers end with `tasks`.
     pub fn new(tasks: &Tasks) -> Self {
         Self::to(Arc::default(), tasks)
     }
 
-    /// Another connection to the same broker.
+    /// Opens another connection to the same broker.
     #[must_use]
     pub fn reconnect(&self, tasks: &Tasks) -> Self {
         Self::to(Arc::clone(&self.broker), tasks)
     }
 
-    /// The messages that were kept aside, oldest first; only the newest thousand.
+    /// The dead-lettered messages, oldest first; at most the newest thousand.
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
         self.broker.dead_letters()
     }
@@ -49,7 +49,7 @@ impl MemoryTransport {
         Self { broker, tasks: tasks.clone(), closed: CancellationToken::new() }
     }
 
-    /// Only `close` ends it for senders: the last reports go out after shutdown has begun.
+    /// Only `close` stops senders, because agents send their last reports after shutdown has begun.
     async fn push(&self, sent: &Outgoing, reply: Option<ReplySlot>) -> Result<(), RequestError> {
         if self.closed.is_cancelled() {
             return Err(RequestError::Closed);
@@ -86,7 +86,7 @@ impl Transport for MemoryTransport {
         self.push(&message, Some(Arc::new(Mutex::new(Some(reply))))).await?;
         match timeout_at(message.deadline.into(), replied).await {
             Ok(Ok(body)) => Ok(body),
-            // The message is gone and was not answered, or its deadline has come.
+            // The message was dropped without a reply, or its deadline has passed.
             Ok(Err(_)) | Err(_) => Err(RequestError::NoReply),
         }
     }

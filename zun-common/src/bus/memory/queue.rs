@@ -1,4 +1,4 @@
-//! One queue of the broker in process.
+//! One queue of the in-memory broker.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,23 +9,23 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::bus::transport::Route;
 
-/// More messages than this wait nowhere: who sends another one waits.
+/// Most messages in a queue. Senders wait if it is full.
 pub(super) const CAPACITY: usize = 10_000;
 
-/// Where the first reply goes. It is shared by all deliveries of one message.
+/// Where the first reply goes. All deliveries of a message share it.
 pub(super) type ReplySlot = Arc<Mutex<Option<oneshot::Sender<Bytes>>>>;
 
-/// A message that waits, or was taken and is not disposed of.
+/// A message that is queued, or delivered and unsettled.
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) body: Bytes,
     pub(super) deadline: Instant,
     pub(super) reply: Option<ReplySlot>,
-    /// How often it was delivered.
+    /// Number of deliveries so far.
     pub(super) deliveries: u32,
 }
 
-/// Messages of one route, oldest first.
+/// The messages of one route, oldest first.
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) route: Route,
@@ -39,7 +39,7 @@ impl Queue {
         Self { route, waiting: Mutex::default(), filled: Notify::new(), freed: Notify::new() }
     }
 
-    /// Adds a message, once there is room.
+    /// Adds a message, as soon as there is room.
     pub(super) async fn push(&self, message: Message) {
         let mut message = Some(message);
         loop {
@@ -51,13 +51,13 @@ impl Queue {
         }
     }
 
-    /// Puts a message that was taken back to where it was.
+    /// Puts a delivered message back at the front.
     pub(super) fn put_back(&self, message: Message) {
         self.lock().push_front(message);
         self.filled.notify_one();
     }
 
-    /// Takes the oldest message, once there is one. Dropping the future loses none.
+    /// Takes the oldest message, as soon as there is one. Dropping the future loses no message.
     pub(super) async fn pop(&self) -> Message {
         loop {
             let filled = self.filled.notified();

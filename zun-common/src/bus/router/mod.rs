@@ -1,12 +1,12 @@
-//! The serving side: which method is answered by what, and when a message is acknowledged.
+//! The serving side of the bus: dispatches messages to handlers and decides when each is acknowledged.
 //!
-//! | message | answered | acknowledged |
+//! | message | reply | acknowledged |
 //! |---|---|---|
-//! | a call whose handler ends | with its reply or problem | then |
-//! | an accepted command | at once | when the work ends |
-//! | unreadable, too new, expired, too large, unknown method | with a code | yes, or dead-lettered where nobody waits for an answer |
-//! | refused as busy or closing, and nobody waits for an answer | | no: it comes again after a pause |
-//! | its handler panics | `Internal` | yes, or dead-lettered where nobody waits for an answer |
+//! | a call whose handler ends | its result or problem | after the handler |
+//! | an accepted command | at once | when its work ends |
+//! | unreadable, too new, expired, too large, unknown method | a code | yes, but dead-lettered if no reply is expected |
+//! | refused as busy or closing, without an expected reply | | no: requeued after a pause |
+//! | its handler panics | `Internal` | yes, but dead-lettered if no reply is expected |
 
 mod parse;
 
@@ -31,33 +31,33 @@ use crate::rpc::envelope::{CallContext, Envelope, Outcome, Reply};
 use crate::rpc::{Call, Done, Kind, PROTOCOL};
 use crate::shutdown::Tasks;
 
-/// Before a message that nobody waits for is given back as busy.
+/// Pause before a message that was refused as busy is requeued.
 const BUSY_PAUSE: Duration = Duration::from_millis(500);
 
-/// A command that was accepted. The reply goes out at once, the message is acknowledged when `work` ends.
+/// An accepted command. The router replies at once and acknowledges the message when `work` ends.
 pub struct Accepted {
-    /// Ends when the work is done, well or badly; what came of it is reported elsewhere.
+    /// Ends when the work has succeeded or failed. A report carries its result.
     pub work: BoxFuture<'static, ()>,
 }
 
-/// A call as a handler is given it: who sent it, on whose behalf, and whether it came before.
+/// What a handler learns about a call besides its fields.
 #[derive(Debug, Clone)]
 pub struct Incoming {
     /// The client's request, project and trace.
     pub context: CallContext,
-    /// The sending service.
+    /// The service that sent the call.
     pub sender: String,
-    /// It may have been worked on before.
+    /// Whether the message was delivered before, so the work may be partly done.
     pub redelivered: bool,
-    /// By the sender's clock.
+    /// The call's deadline, by the sender's clock.
     pub deadline: DateTime<Utc>,
 }
 
-/// What a handler made of a call.
+/// The outcome of a handler.
 enum Handled {
     Replied(Result<Value, Problem>),
     Accepted(BoxFuture<'static, ()>),
-    /// No handler can make anything of it, now or later.
+    /// No retry can succeed.
     Rejected(Problem),
 }
 
@@ -68,20 +68,20 @@ struct Method {
     handler: Handler,
 }
 
-/// The methods that a service answers.
+/// The methods that a service serves.
 #[derive(Default)]
 pub struct Router {
     methods: HashMap<&'static str, Method>,
 }
 
 impl Router {
-    /// Answers nothing yet.
+    /// Creates a router without methods.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Answers a call: the reply goes out when the handler ends, and then the message is acknowledged.
-    /// The handler of a question is dropped at the deadline; that of a command never is.
+    /// Serves a call. The router sends the reply when the handler ends, then acknowledges the message. It drops
+    /// the handler of a query at the deadline, but never the handler of a command.
     #[must_use]
     pub fn on<C, H, F>(self, handler: H) -> Self
     where
@@ -98,7 +98,7 @@ impl Router {
         }))
     }
 
-    /// Accepts a command: the reply goes out when the handler ends, and the message is acknowledged when
+    /// Accepts a command. The router sends the reply when the handler ends, and acknowledges the message when
     /// the accepted work ends.
     #[must_use]
     pub fn accept<C, H, F>(self, handler: H) -> Self
@@ -126,8 +126,8 @@ impl Router {
         self
     }
 
-    /// Serves until the deliveries end or shutdown begins. Each message is worked on in a task of its own;
-    /// how many at a time is bounded by the prefetch that the deliveries were asked for with.
+    /// Serves until the deliveries end or shutdown begins. Each message has a task of its own. The prefetch of
+    /// the deliveries limits how many run at a time.
     pub fn serve(self: &Arc<Self>, deliveries: Deliveries, tasks: &Tasks) {
         tasks.spawn(Arc::clone(self).take(deliveries, tasks.clone()));
     }
@@ -151,7 +151,7 @@ impl Router {
                 self.handle(delivery, envelope).instrument(span).await;
             }
             Err(problem) => {
-                tracing::warn!(code = ?problem.code, "a message was refused: {problem}");
+                tracing::warn!(code = ?problem.code, "refused a message: {problem}");
                 refuse(delivery, None, problem);
             }
         }
@@ -164,39 +164,39 @@ impl Router {
         let duration_ms = begun.elapsed().as_millis();
         match handled {
             Some(Handled::Accepted(work)) => {
-                tracing::debug!(duration_ms, "accepted from {sender}");
+                tracing::debug!(duration_ms, "accepted a command from {sender}");
                 send_reply(&mut delivery, id, encode(Done {}));
                 if AssertUnwindSafe(work).catch_unwind().await.is_err() {
                     tracing::error!("the work of a command from {sender} panicked");
                 }
                 let duration_ms = begun.elapsed().as_millis();
-                tracing::debug!(duration_ms, "done for {sender}");
+                tracing::debug!(duration_ms, "finished a command from {sender}");
                 delivery.settle(Disposition::Ack);
             }
             Some(Handled::Replied(Ok(reply))) => {
-                tracing::debug!(duration_ms, "answered {sender}");
+                tracing::debug!(duration_ms, "replied to {sender}");
                 send_reply(&mut delivery, id, Ok(reply));
                 delivery.settle(Disposition::Ack);
             }
             Some(Handled::Replied(Err(problem))) => {
-                tracing::info!(duration_ms, code = ?problem.code, "refused {sender}: {problem}");
+                tracing::info!(duration_ms, code = ?problem.code, "refused a call from {sender}: {problem}");
                 refuse_or_requeue(delivery, id, problem).await;
             }
             Some(Handled::Rejected(problem)) => {
-                tracing::warn!(duration_ms, code = ?problem.code, "refused {sender}: {problem}");
+                tracing::warn!(duration_ms, code = ?problem.code, "refused a call from {sender}: {problem}");
                 refuse(delivery, id, problem);
             }
             None => {
-                tracing::info!(duration_ms, "the deadline of {sender} came before the answer");
+                tracing::info!(duration_ms, "dropped a query from {sender}: its deadline passed");
                 delivery.settle(Disposition::Ack);
             }
         }
     }
 
-    /// `None` where a question's deadline came first.
+    /// Returns `None` if a query's deadline passed first.
     async fn call_handler(&self, envelope: Envelope, redelivered: bool) -> Option<Handled> {
         let Some(method) = self.methods.get(envelope.method.as_str()) else {
-            let words = format!("the method `{}` is not known here", envelope.method);
+            let words = format!("unknown method `{}`", envelope.method);
             return Some(Handled::Rejected(Problem::new(Code::UnknownMethod, words)));
         };
         let left = time_until(envelope.deadline, Utc::now());
@@ -207,7 +207,7 @@ impl Router {
         };
         let incoming =
             Incoming { context, sender: envelope.sender, redelivered, deadline: envelope.deadline };
-        // The handler itself may panic before it gives a future, so it is called inside.
+        // The handler may panic before it returns a future, so it is called inside.
         let handled = async move { (method.handler)(envelope.body, incoming).await };
         let handled = AssertUnwindSafe(handled).catch_unwind().map(|handled| {
             handled.unwrap_or_else(|_panic| {
@@ -221,11 +221,11 @@ impl Router {
     }
 }
 
-/// A sender that the carrier vouches for must be the one that the envelope names.
+/// Checks that the envelope names the sender that the transport vouches for.
 fn check_sender(envelope: Envelope, from: Option<&HostName>) -> Result<Envelope, Problem> {
     match from {
         Some(host) if envelope.sender != host.as_str() => {
-            let words = format!("`{host}` may not speak as `{}`", envelope.sender);
+            let words = format!("host `{host}` may not send messages as `{}`", envelope.sender);
             Err(Problem::new(Code::Forbidden, words))
         }
         Some(_) | None => Ok(envelope),
@@ -233,22 +233,23 @@ fn check_sender(envelope: Envelope, from: Option<&HostName>) -> Result<Envelope,
 }
 
 fn decode<C: Call>(body: Value) -> Result<C, Problem> {
-    serde_json::from_value(body)
-        .map_err(|cause| Problem::new(Code::BadRequest, format!("{}: {cause}", C::METHOD)))
+    serde_json::from_value(body).map_err(|cause| {
+        Problem::new(Code::BadRequest, format!("cannot decode {}: {cause}", C::METHOD))
+    })
 }
 
 fn encode<T: Serialize>(reply: T) -> Result<Value, Problem> {
     serde_json::to_value(reply)
-        .map_err(|cause| Problem::new(Code::Internal, format!("the reply: {cause}")))
+        .map_err(|cause| Problem::new(Code::Internal, format!("cannot encode the reply: {cause}")))
 }
 
-/// What cannot be used, now or later: gone if it could be answered, else kept aside.
+/// Refuses a message that no retry can fix: acknowledges it if a reply was sent, dead-letters it otherwise.
 fn refuse(mut delivery: Delivery, to: Option<uuid::Uuid>, problem: Problem) {
     let answered = send_reply(&mut delivery, to, Err(problem));
     delivery.settle(if answered { Disposition::Ack } else { Disposition::DeadLetter });
 }
 
-/// What a handler says no to: gone, unless it is worth another try and nobody was told to make one.
+/// Refuses a message that a handler rejected. Requeues it if it is worth a retry and nobody got a reply.
 async fn refuse_or_requeue(mut delivery: Delivery, to: Option<uuid::Uuid>, problem: Problem) {
     let again = matches!(problem.code, Code::Busy | Code::Closing);
     if send_reply(&mut delivery, to, Err(problem)) || !again {
@@ -259,7 +260,7 @@ async fn refuse_or_requeue(mut delivery: Delivery, to: Option<uuid::Uuid>, probl
     }
 }
 
-/// Whether somebody waited for the answer.
+/// Sends the reply. Returns whether the caller was waiting for one.
 fn send_reply(
     delivery: &mut Delivery,
     to: Option<uuid::Uuid>,
@@ -277,7 +278,7 @@ fn send_reply(
     match bytes {
         Ok(bytes) => waiting.send(bytes.into()).is_ok(),
         Err(cause) => {
-            tracing::error!(error = %cause, "a reply cannot be encoded");
+            tracing::error!(error = %cause, "cannot encode a reply");
             false
         }
     }

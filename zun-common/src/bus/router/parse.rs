@@ -1,4 +1,4 @@
-//! From bytes to an envelope that can be worked on, or a refusal with a code.
+//! Decodes an envelope, or refuses it with a code.
 
 use std::time::Duration;
 
@@ -9,16 +9,15 @@ use crate::rpc::PROTOCOL;
 use crate::rpc::code::{Code, Problem};
 use crate::rpc::envelope::Envelope;
 
-/// How far the clocks of two hosts may be apart.
+/// Tolerated clock difference between two hosts.
 ///
-/// The carrier expires messages by its own clock, from the time that was left when they were sent, so two
-/// clocks are compared here only for what the carrier had already handed out: what waited in a prefetch, or
-/// comes again after a crash. So a late refusal costs little, and an early one, because a clock is ahead,
-/// would make every call to a host fail. Half a minute is far more than hosts with NTP differ, and less than
-/// anybody waits before asking why.
+/// The transport expires messages by its own clock. Clocks are compared here only for messages that it had
+/// already delivered: those in a prefetch buffer, and redeliveries after a crash. Refusing such a message late
+/// costs little. Refusing one early because a clock is ahead would make every call to a host fail. Hosts with
+/// NTP differ by far less than 30 seconds.
 const TOLERATED_SKEW: Duration = Duration::from_secs(30);
 
-/// Reads the version first: the rest of a newer envelope may look different.
+/// Only the version. The rest of a newer envelope may have another shape.
 #[derive(serde::Deserialize)]
 struct VersionOnly {
     v: u32,
@@ -29,11 +28,12 @@ pub(super) fn parse_envelope(body: &[u8]) -> Result<Envelope, Problem> {
         let words = format!("a message of {} bytes is larger than 16 MiB", body.len());
         return Err(Problem::new(Code::TooLarge, words));
     }
-    let unreadable =
-        |cause| Problem::new(Code::BadRequest, format!("the message cannot be read: {cause}"));
+    let unreadable = |cause| Problem::new(Code::BadRequest, format!("malformed message: {cause}"));
     let VersionOnly { v } = serde_json::from_slice(body).map_err(unreadable)?;
     if v > PROTOCOL {
-        let words = format!("protocol version {v} is newer than {PROTOCOL}, the newest known here");
+        let words = format!(
+            "protocol version {v} is not supported: the newest supported version is {PROTOCOL}"
+        );
         return Err(Problem::new(Code::Unsupported, words));
     }
     let envelope: Envelope = serde_json::from_slice(body).map_err(unreadable)?;
@@ -47,7 +47,7 @@ pub(super) fn parse_envelope(body: &[u8]) -> Result<Envelope, Problem> {
     Ok(envelope)
 }
 
-/// Until the deadline, by a clock that may be behind the sender's or ahead of it.
+/// Time left until the deadline, tolerating the clock difference.
 pub(super) fn time_until(deadline: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
     let skew = TimeDelta::from_std(TOLERATED_SKEW).unwrap_or_default();
     (deadline + skew - now).to_std().unwrap_or_default()
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_worked_on_is_refused_with_a_code() {
+    fn a_message_that_cannot_be_processed_is_refused_with_a_code() {
         let later = Utc::now() + TimeDelta::seconds(60);
         assert!(parse_envelope(&sample(PROTOCOL, later)).is_ok());
         assert_eq!(code(b"\xff\x00"), Code::BadRequest);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn clocks_may_be_half_a_minute_apart() {
+    fn clocks_may_differ_by_30_seconds() {
         let now = Utc::now();
         assert!(!time_until(now - TimeDelta::seconds(29), now).is_zero());
         assert!(time_until(now - TimeDelta::seconds(31), now).is_zero());
@@ -94,7 +94,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn arbitrary_bytes_never_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
             prop_assert!(parse_envelope(&body).is_err());
         }
     }

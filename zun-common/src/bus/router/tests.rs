@@ -1,4 +1,4 @@
-//! Each kind of message against a router over the broker in process.
+//! Tests of the router over the in-memory broker, by kind of message.
 
 use serde::Deserialize;
 
@@ -51,7 +51,7 @@ impl Harness {
         self.transport.publish(message).await.expect("published");
     }
 
-    /// Ends the service and says how many messages were kept aside.
+    /// Stops the service and returns the number of dead letters.
     async fn dead_letters(self) -> usize {
         assert!(self.tasks.finish(Duration::from_secs(5)).await);
         self.transport.dead_letters().len()
@@ -75,7 +75,7 @@ fn code(outcome: Result<impl std::fmt::Debug, CallError>) -> Code {
 }
 
 #[tokio::test]
-async fn a_handler_is_given_who_asks_and_its_reply_comes_back() {
+async fn a_handler_learns_the_sender_and_its_reply_is_returned() {
     let router = Router::new().on(|Increment(number), incoming: Incoming| async move {
         assert_eq!(incoming.sender, "test");
         Ok(number + 1)
@@ -86,7 +86,7 @@ async fn a_handler_is_given_who_asks_and_its_reply_comes_back() {
 }
 
 #[tokio::test]
-async fn a_panic_is_answered_and_does_not_come_again() {
+async fn a_panicking_handler_sends_an_error_reply_and_is_not_retried() {
     let router = Router::new().on(|Increment(_), _| async { panic!("a defect") });
     let harness = Harness::serving(router).await;
     let refused = harness.bus.call(&host(), &Increment(1), &CallContext::internal()).await;
@@ -103,7 +103,7 @@ async fn an_unknown_method_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn what_nobody_waits_for_and_nobody_can_use_is_kept_aside_once() {
+async fn an_unusable_message_without_expected_reply_is_dead_lettered_once() {
     let router = Router::new().on(|Notify(word), _| async move {
         if word == "flush" { Ok(Done {}) } else { panic!("a defect") }
     });
@@ -117,7 +117,7 @@ async fn what_nobody_waits_for_and_nobody_can_use_is_kept_aside_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_as_busy_comes_again_until_it_is_kept_aside() {
+async fn a_message_refused_as_busy_is_redelivered_until_it_is_dead_lettered() {
     let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
     let router = Router::new().on(move |Notify(_), incoming: Incoming| {
         sender.send(incoming.redelivered).expect("the test listens");
@@ -135,7 +135,7 @@ async fn what_is_refused_as_busy_comes_again_until_it_is_kept_aside() {
 }
 
 #[tokio::test]
-async fn an_accepted_command_is_answered_before_its_work_is_done() {
+async fn an_accepted_command_gets_its_reply_before_its_work_is_done() {
     let gate = Arc::new(tokio::sync::Notify::new());
     let opened = Arc::clone(&gate);
     let router = Router::new().accept(move |Notify(_), _| {
@@ -151,7 +151,7 @@ async fn an_accepted_command_is_answered_before_its_work_is_done() {
 }
 
 #[tokio::test]
-async fn a_reply_above_the_limit_is_a_refusal() {
+async fn a_reply_above_the_size_limit_becomes_an_error() {
     #[derive(Debug, Serialize, Deserialize)]
     struct Big;
     impl Call for Big {
