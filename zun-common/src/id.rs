@@ -1,4 +1,4 @@
-//! Identifiers. Each is parsed once, at the edge, into a type that cannot hold a bad value.
+//! Identifiers. Each has a type whose values are valid by construction.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,13 +6,13 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// A text that is not a valid identifier: which kind, the text, and the rule it breaks.
+/// The text is not a valid identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} `{value}` is not valid: {rule}")]
 pub struct InvalidId {
-    /// The kind of identifier, as a user knows it.
+    /// The kind of identifier, for people.
     pub kind: &'static str,
-    /// The refused text, cut to 80 characters.
+    /// The text, truncated to 80 characters.
     pub value: String,
     /// The rule that was broken.
     pub rule: &'static str,
@@ -22,7 +22,7 @@ fn refuse(kind: &'static str, value: &str, rule: &'static str) -> InvalidId {
     InvalidId { kind, value: value.chars().take(80).collect(), rule }
 }
 
-/// Generates a newtype over `String` whose only way in is `FromStr`.
+/// Generates a newtype over `String` that only `FromStr` can create.
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $rule:literal, $check:path) => {
         $(#[$doc])*
@@ -76,7 +76,8 @@ fn is_host_name(text: &str) -> bool {
             && !label.ends_with('-')
             && label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
     };
-    // The queues of `NAME` are `zun-compute.NAME` and `zun-compute.NAME.ask`: no host's may be another's.
+    // The queues of host `NAME` are `zun-compute.NAME` and `zun-compute.NAME.ask`. No two hosts may share a
+    // queue.
     let asked = text.rsplit_once('.').is_some_and(|(_, last)| last == "ask");
     text.len() <= 253 && text.split('.').all(label) && !asked
 }
@@ -91,19 +92,19 @@ fn is_request(text: &str) -> bool {
 }
 
 text_id!(
-    /// A compute host's name: lower-case DNS labels joined by dots, so that it can stand in a queue
-    /// name, in a certificate and in a grant.
+    /// A compute host's name: lower-case DNS labels joined by dots. It is valid in queue names, certificates
+    /// and grants.
     HostName, "host name",
-    "it must be DNS labels of 1 to 63 lower-case letters, digits or inner hyphens, joined by dots, 253 in all, \
-     and not end in `.ask`, for its queue would be another host's",
+    "it must be DNS labels of 1 to 63 lower-case letters, digits or inner hyphens, joined by dots, at most 253 characters, \
+     and must not end in `.ask`, because its queue would clash with another host's",
     is_host_name
 );
 text_id!(
-    /// The engine's own identifier of a container: 64 lower-case hexadecimal digits.
+    /// The engine's id of a container: 64 lower-case hexadecimal digits.
     EngineId, "engine id", "it must be 64 lower-case hexadecimal digits", is_hex64
 );
 text_id!(
-    /// The engine's identifier of an exec: 64 lower-case hexadecimal digits.
+    /// The engine's id of an exec: 64 lower-case hexadecimal digits.
     ExecId, "exec id", "it must be 64 lower-case hexadecimal digits", is_hex64
 );
 text_id!(
@@ -115,34 +116,34 @@ text_id!(
     UserId, "user id", "it must be 1 to 255 printable ASCII characters without blanks", is_owner
 );
 text_id!(
-    /// One request of one client; it travels over the bus into the agent's log.
+    /// The id of a client's request. It travels over the bus into the agent's log.
     RequestId, "request id", "it must be 1 to 64 letters, digits, hyphens or underscores", is_request
 );
 
 impl RequestId {
-    /// A fresh one, in OpenStack's form `req-<uuid>`.
+    /// Returns a random id in OpenStack's form `req-<uuid>`.
     pub fn random() -> Self {
         Self(format!("req-{}", Uuid::new_v4()))
     }
 }
 
-/// A container, as Zun knows it.
+/// Zun's id of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ContainerId(Uuid);
 
 impl ContainerId {
-    /// A fresh random one.
+    /// Returns a random id.
     pub fn random() -> Self {
         Self(Uuid::new_v4())
     }
 
-    /// The name that the container has in the engine; it makes creation idempotent.
+    /// The container's name in the engine. It makes creation idempotent.
     pub fn engine_name(self) -> String {
         format!("zun-{}", self.0)
     }
 
-    /// The container whose engine name this is, if it is one of ours.
+    /// Returns the id of the container with this engine name, if Zun created it.
     pub fn from_engine_name(name: &str) -> Option<Self> {
         name.strip_prefix('/').unwrap_or(name).strip_prefix("zun-")?.parse().ok()
     }
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_whose_queue_would_be_anothers_is_refused_with_the_reason() {
+    fn a_host_name_whose_queue_would_clash_is_refused_with_the_reason() {
         for bad in ["a.ask", "compute1.example.ask"] {
             let words = bad.parse::<HostName>().expect_err(bad).to_string();
             assert!(words.contains(bad) && words.contains("not end in `.ask`"), "{words}");
@@ -190,14 +191,14 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_id_is_full_and_lower_case() {
+    fn an_engine_id_is_unabbreviated_and_lower_case() {
         assert!("ab".repeat(32).parse::<EngineId>().is_ok());
         assert!("AB".repeat(32).parse::<EngineId>().is_err());
         assert!("ab".repeat(31).parse::<EngineId>().is_err());
     }
 
     #[test]
-    fn an_engine_name_leads_back_to_its_container() {
+    fn a_container_id_round_trips_through_its_engine_name() {
         let id = ContainerId::random();
         assert_eq!(ContainerId::from_engine_name(&id.engine_name()), Some(id));
         assert_eq!(ContainerId::from_engine_name(&format!("/{}", id.engine_name())), Some(id));
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_kind_value_and_rule() {
+    fn an_error_names_kind_value_and_rule() {
         let refusal = "Bad!".parse::<HostName>().expect_err("an upper-case letter");
         assert!(refusal.to_string().starts_with("host name `Bad!` is not valid: it must be"));
     }

@@ -1,21 +1,21 @@
-//! Values that must never be seen in a log, a URL or a command line.
+//! Values that must never appear in a log, a URL or a command line.
 
 use std::fmt;
 
 use serde::Deserialize;
 
-/// A value whose `Debug` shows nothing. It has no `Display` and no `Serialize`.
+/// A value that `Debug` hides. It has no `Display` and no `Serialize`.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret<T>(T);
 
 impl<T> Secret<T> {
-    /// Hides a value.
+    /// Wraps a value.
     pub const fn new(value: T) -> Self {
         Self(value)
     }
 
-    /// The value itself, for the one place that needs it.
+    /// Returns the value, for the one place that needs it.
     pub const fn expose(&self) -> &T {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! Signals by name and number, as Linux has them on the machines that Docker runs on.
+//! Linux signals by name and number.
 
 const NAMES: [&str; 31] = [
     "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
@@ -6,13 +6,13 @@ const NAMES: [&str; 31] = [
     "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
 ];
 
-/// The full name of a number, such as `SIGTERM` of 15.
+/// Returns the full name of a signal, such as `SIGTERM` for 15.
 pub fn name(number: usize) -> Option<String> {
     let name = NAMES.get(number.checked_sub(1)?)?;
     Some(format!("SIG{name}"))
 }
 
-/// The number of a name, with or without `SIG`, in upper case.
+/// Returns the number of a signal. The name is in upper case, with or without `SIG`.
 pub fn number(name: &str) -> Option<i32> {
     let short = name.strip_prefix("SIG").unwrap_or(name);
     let index = NAMES.iter().position(|known| *known == short)?;
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_numbers_are_linuxs() {
+    fn names_and_numbers_match_linux() {
         for (full, value) in [("SIGHUP", 1), ("SIGKILL", 9), ("SIGTERM", 15), ("SIGSYS", 31)] {
             assert_eq!(number(full), Some(value));
             assert_eq!(name(usize::try_from(value).expect("small")).as_deref(), Some(full));

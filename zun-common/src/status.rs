@@ -1,14 +1,14 @@
-//! A container's status, and the table of what is allowed in each.
+//! The status of a container, and the table of the actions that each status allows.
 //!
-//! The table follows Zun's `VALID_STATES`, with one difference on purpose: `attach` is also allowed on
-//! a created container, because a client attaches before it starts, so that no output is lost.
+//! The table follows Zun's `VALID_STATES`, except that `attach` is also allowed on a created container: a
+//! client attaches before it starts the container, so that it misses no output.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Generates an enum whose variants have one text each, used on the wire and in the database.
+/// Generates an enum with one text for each variant, for the wire and the database.
 macro_rules! named_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
@@ -16,7 +16,7 @@ macro_rules! named_enum {
         pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant),+ }
 
         impl $name {
-            /// Every value, in order.
+            /// All values, in order.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
             /// The text on the wire and in the database.
@@ -43,40 +43,40 @@ macro_rules! named_enum {
     };
 }
 
-/// A text that names no value of an enumeration.
+/// The text is not a value of the enum.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{value}` is no {kind}")]
+#[error("`{value}` is not a valid {kind}")]
 pub struct UnknownName {
-    /// The enumeration.
+    /// The enum.
     pub kind: &'static str,
-    /// The text, cut to 80 characters.
+    /// The text, truncated to 80 characters.
     pub value: String,
 }
 
 named_enum!(
-    /// What a container is now. The words are Zun's.
+    /// The status of a container, with Zun's names.
     Status {
-        /// Accepted; the engine has no container yet.
+        /// Accepted. The engine does not have the container yet.
         Creating = "Creating",
-        /// The engine has it; it never ran.
+        /// The engine has created it. It has never run.
         Created = "Created",
-        /// Its process runs.
+        /// Its process is running.
         Running = "Running",
-        /// Its process ended.
+        /// Its process has ended.
         Stopped = "Stopped",
         /// Its processes are frozen.
         Paused = "Paused",
-        /// The engine's restart policy, or a reboot, is about to run it again.
+        /// It is about to run again, by the engine's restart policy or a reboot.
         Restarting = "Restarting",
-        /// It is being made anew from an image.
+        /// It is being recreated from an image.
         Rebuilding = "Rebuilding",
         /// It is being removed.
         Deleting = "Deleting",
-        /// It is gone; its row goes next.
+        /// It has been removed. Its row is deleted next.
         Deleted = "Deleted",
-        /// The engine could not remove it whole.
+        /// The engine could not remove it completely.
         Dead = "Dead",
-        /// It could not be made or started, or it vanished; the reason says why.
+        /// It could not be created or started, or it vanished. The status reason says why.
         Error = "Error",
         /// Its host does not answer.
         Unknown = "Unknown",
@@ -84,37 +84,37 @@ named_enum!(
 );
 
 named_enum!(
-    /// What is being done to a container now. The words are Zun's.
+    /// The operation in progress on a container, with Zun's names.
     TaskState {
-        /// Its image is on the way.
+        /// The engine is pulling its image.
         ImagePulling = "image_pulling",
-        /// The engine makes it.
+        /// The engine is creating it.
         Creating = "container_creating",
-        /// The engine starts it.
+        /// The engine is starting it.
         Starting = "container_starting",
-        /// The engine removes it.
+        /// The engine is removing it.
         Deleting = "container_deleting",
-        /// The engine stops it.
+        /// The engine is stopping it.
         Stopping = "container_stopping",
-        /// The engine restarts it.
+        /// The engine is restarting it.
         Rebooting = "container_rebooting",
-        /// The engine freezes it.
+        /// The engine is freezing it.
         Pausing = "container_pausing",
-        /// The engine thaws it.
+        /// The engine is thawing it.
         Unpausing = "container_unpausing",
-        /// The engine sends it a signal.
+        /// The engine is sending it a signal.
         Killing = "container_killing",
     }
 );
 
 named_enum!(
-    /// What can be asked of a container.
+    /// An action on a container.
     Action {
-        /// Run it.
+        /// Start it.
         Start = "start",
         /// Stop it with a grace period.
         Stop = "stop",
-        /// Stop and start it.
+        /// Stop it and start it again.
         Reboot = "reboot",
         /// Freeze it.
         Pause = "pause",
@@ -124,35 +124,35 @@ named_enum!(
         Kill = "kill",
         /// Run another command in it.
         Execute = "execute",
-        /// Set the terminal size of such a command.
+        /// Set the terminal size of an exec.
         ExecuteResize = "execute_resize",
         /// Open its console.
         Attach = "attach",
-        /// Set its terminal's size.
+        /// Set the size of its terminal.
         Resize = "resize",
         /// Read its output.
         Logs = "logs",
         /// List its processes.
         Top = "top",
-        /// See what it uses.
+        /// Read its resource usage.
         Stats = "stats",
         /// Copy files out of it.
         GetArchive = "get_archive",
         /// Copy files into it.
         PutArchive = "put_archive",
-        /// Change what it may use, or its name.
+        /// Change its limits or its name.
         Update = "update",
         /// Remove it.
         Delete = "delete",
         /// Stop it, then remove it.
         DeleteStop = "delete_stop",
-        /// Remove it whatever it does.
+        /// Remove it in any status.
         DeleteForce = "delete_force",
     }
 );
 
 impl Status {
-    /// Whether this action may begin on a container in this status.
+    /// Whether the action may begin on a container in this status.
     pub const fn allows(self, action: Action) -> bool {
         match action {
             Action::Start => matches!(self, Self::Created | Self::Stopped | Self::Error),
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_allowed_in_each_status() {
+    fn the_table_of_allowed_actions() {
         insta::assert_snapshot!(grid(), @r"
         Creating   delete_force
         Created    start reboot attach resize logs get_archive put_archive update delete delete_stop delete_force
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn every_name_reads_back() {
+    fn every_name_round_trips() {
         for status in Status::ALL {
             assert_eq!(status.as_str().parse::<Status>().as_ref(), Ok(status));
         }

@@ -1,31 +1,31 @@
-//! Quantities with their units.
+//! Quantities with units.
 
 use serde::{Deserialize, Serialize};
 
-/// A share of processors, in thousandths of one. On the wire a decimal number of processors.
+/// CPUs, in thousandths. On the wire a decimal number of CPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(from = "f64", into = "f64")]
 pub struct Cpus(u32);
 
 impl Cpus {
-    /// From thousandths of a processor.
+    /// Creates a value from thousandths of a CPU.
     pub const fn from_millis(millis: u32) -> Self {
         Self(millis)
     }
 
-    /// In thousandths of a processor.
+    /// The number of thousandths of a CPU.
     pub const fn millis(self) -> u32 {
         self.0
     }
 
-    /// As a number of processors.
+    /// The number of CPUs.
     pub fn as_f64(self) -> f64 {
         f64::from(self.0) / 1000.0
     }
 }
 
 impl From<f64> for Cpus {
-    /// Negative and not-a-number become 0; more than four million processors are cut.
+    /// Negative values and NaN become 0. Values above four million CPUs are capped.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -48,12 +48,12 @@ impl From<Cpus> for f64 {
 pub struct Mebibytes(pub u64);
 
 impl Mebibytes {
-    /// In bytes.
+    /// The number of bytes.
     pub const fn bytes(self) -> u64 {
         self.0.saturating_mul(1 << 20)
     }
 
-    /// From bytes, rounded down.
+    /// Converts from bytes, rounding down.
     pub const fn from_bytes(bytes: u64) -> Self {
         Self(bytes >> 20)
     }
@@ -64,21 +64,21 @@ impl Mebibytes {
 #[serde(transparent)]
 pub struct Gibibytes(pub u64);
 
-/// What a container asks for, or a host has.
+/// The resources that a container requests or a host has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Resources {
-    /// Processors.
+    /// CPUs.
     pub cpus: Cpus,
     /// Memory.
     pub memory: Mebibytes,
 }
 
-/// A terminal's size in characters; both between 1 and 65535.
+/// The size of a terminal in characters. Both sides are 1 to 65535.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TerminalSize {
-    /// Lines.
+    /// Number of lines.
     pub rows: u16,
-    /// Characters in a line.
+    /// Number of characters in a line.
     pub columns: u16,
 }
 
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cpus_travel_as_a_decimal_number_of_processors() {
+    fn cpus_serialize_as_a_decimal_number() {
         assert_eq!(serde_json::to_string(&Cpus::from_millis(1500)).expect("a number"), "1.5");
         assert_eq!(serde_json::from_str::<Cpus>("0.1").expect("a number"), Cpus::from_millis(100));
         assert_eq!(Cpus::from(-1.0), Cpus::from_millis(0));

@@ -196,7 +196,8 @@ async fn a_host_cannot_command_or_impersonate_another_host() {
     assert!(silent(asked), "a host does not answer a host");
     match thief.call_controller(&Question(1), &context()).await {
         Err(CallError::Refused { problem, .. }) => {
-            let message = format!("host `{}` may not send messages as `{}`", stolen.name, honest.name);
+            let message =
+                format!("host `{}` may not send messages as `{}`", stolen.name, honest.name);
             assert_eq!(problem.message, message);
         }
         other => panic!("{other:?}"),

@@ -1,7 +1,7 @@
-//! The exact request lines that a grant is good for.
+//! The exact request lines that a grant allows.
 //!
-//! [`Grant::permits`] takes a raw request apart only far enough to build the line that it should be,
-//! and compares the two for equality: nothing is decoded, normalised or searched.
+//! [`Grant::permits`] parses a raw request only far enough to build the expected line, and compares the two for
+//! equality. Nothing is decoded, normalised or searched.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 use super::{Grant, Mode, Target};
 use crate::units::TerminalSize;
 
-/// The version of Docker's API in the path, such as 1.41.
+/// A version of Docker's API, such as 1.41.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ApiVersion {
-    /// The part before the dot.
+    /// The number before the dot.
     pub major: u16,
-    /// The part after it.
+    /// The number after the dot.
     pub minor: u16,
 }
 
@@ -27,9 +27,9 @@ impl fmt::Display for ApiVersion {
     }
 }
 
-/// A text that is no API version.
+/// The text is not an API version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no version of Docker's API: it must be like 1.41")]
+#[error("`{0}` is not a version of Docker's API: it must be a version such as 1.41")]
 pub struct InvalidApiVersion(String);
 
 impl FromStr for ApiVersion {
@@ -59,7 +59,7 @@ impl From<ApiVersion> for String {
     }
 }
 
-/// The HTTP method of a granted call.
+/// HTTP method of a granted call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// `GET`
@@ -73,7 +73,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// The word in the request line.
+    /// The method as it stands in the request line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -84,21 +84,21 @@ impl Method {
     }
 }
 
-/// What a `wait` waits for.
+/// What a wait call waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitCondition {
-    /// The container does not run (at once, if it does not).
+    /// The container does not run. Returns at once if it is not running.
     NotRunning,
-    /// The next end of its process, also of a container that has not started.
+    /// The next end of its process, even if the container has not started yet.
     NextExit,
-    /// It is gone from the engine; the exit code is still told.
+    /// The engine has removed the container. The response still has the exit code.
     Removed,
 }
 
 impl WaitCondition {
     const ALL: [Self; 3] = [Self::NotRunning, Self::NextExit, Self::Removed];
 
-    /// The word in the query.
+    /// The condition as it stands in the query.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NotRunning => "not-running",
@@ -108,21 +108,21 @@ impl WaitCondition {
     }
 }
 
-/// One call that a grant can be good for.
+/// A call that a grant can allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
-    /// Attach by websocket: one merged stream, for a terminal. Read-write grants only, since engines
-    /// below API 1.42 let every websocket type.
+    /// Attach by websocket: one merged stream, for a terminal. Only in read-write grants, because engines below
+    /// API 1.42 let every websocket type.
     AttachWebsocket,
-    /// Attach by hijack, with stdin: stdout and stderr apart, a real half-close.
+    /// Attach by a hijacked connection, with stdin: separate stdout and stderr, and half-close.
     Attach,
-    /// Attach by hijack, output only.
+    /// Attach by a hijacked connection, output only.
     AttachOutput,
     /// Set the size of the container's terminal.
     Resize(TerminalSize),
-    /// Wait for the container's end and its exit code.
+    /// Wait for the container's exit code.
     Wait(WaitCondition),
-    /// Start the exec, by hijack.
+    /// Start the exec by a hijacked connection.
     ExecStart,
     /// Set the size of the exec's terminal.
     ExecResize(TerminalSize),
@@ -130,12 +130,12 @@ pub enum Call {
     ExecInspect,
 }
 
-/// Six keys that no keyboard sends in a row: the engine's own detection of detach keys is off, so that
-/// the client does it and no typed key is held back.
+/// Turns off the engine's detection of detach keys with six keys that no keyboard sends in a row. The client
+/// detects them itself, so no typed key is delayed.
 const NO_DETACH_KEYS: &str = "detachKeys=%FF,%FE,%FD,%FC,%FB,%FA";
 
 impl Grant {
-    /// The method and the raw request target of a console's call, or `None` where this grant is not good for it.
+    /// Returns the method and the raw request target of a call, or `None` if the grant does not allow it.
     pub fn call(&self, version: ApiVersion, call: Call) -> Option<(Method, String)> {
         let (method, tail) = match &self.target {
             Target::Container { mode, .. } => container_call(*mode, call)?,
@@ -145,7 +145,7 @@ impl Grant {
         Some((method, format!("{}{tail}", self.prefix(version))))
     }
 
-    /// Whether this method and this raw request target are exactly one of the granted calls.
+    /// Whether the method and the raw request target are exactly one of the allowed calls.
     pub fn permits(&self, version: ApiVersion, method: &str, target: &str) -> bool {
         let Some(tail) = target.strip_prefix(&self.prefix(version)) else { return false };
         if let Target::Data { data, .. } = self.target {
@@ -158,7 +158,7 @@ impl Grant {
         )
     }
 
-    /// The raw request target of all its calls up to the identifier.
+    /// Returns the start of the raw request target of all allowed calls, up to and including the id.
     pub fn prefix(&self, version: ApiVersion) -> String {
         match &self.target {
             Target::Container { id, .. } | Target::Data { id, .. } => {
@@ -213,7 +213,7 @@ fn resize_tail(size: TerminalSize) -> String {
     format!("/resize?h={}&w={}", size.rows, size.columns)
 }
 
-/// Every call that the part behind the identifier could be, sizes taken from it.
+/// Returns every call that could have this tail. A resize takes its size from the tail.
 fn candidates(tail: &str) -> Vec<Call> {
     if let Some(size) = tail.strip_prefix("/resize?").and_then(size) {
         return vec![Call::Resize(size), Call::ExecResize(size)];
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn each_granted_call_is_permitted_and_no_other_grant_takes_it() {
+    fn each_granted_call_is_permitted_by_its_grant_only() {
         for (grant, count) in [(grant("rw"), 7), (grant("ro"), 4), (exec(), 3)] {
             let granted: Vec<_> =
                 all_calls().into_iter().filter_map(|call| grant.call(V, call)).collect();
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn tricks_with_the_target_are_refused() {
+    fn manipulated_request_targets_are_refused() {
         let grant = grant("rw");
         let id = "ab".repeat(32);
         for target in [
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_reads_back_exactly() {
+    fn only_a_canonical_version_parses() {
         assert_eq!("1.41".parse(), Ok(V));
         for bad in ["1.041", "v1.41", "1", "1.", "1.41 ", "+1.41"] {
             assert!(bad.parse::<ApiVersion>().is_err(), "{bad}");

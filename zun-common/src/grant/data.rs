@@ -1,21 +1,21 @@
-//! What of a container is moved straight between client and host without a console: its output, and its
-//! files. As with consoles, a raw request is compared with the line that it should be.
+//! The calls that move a container's output or files directly between client and host. As for consoles, a raw
+//! request is compared with the expected line.
 
 use std::fmt::{self, Write as _};
 
 use super::{Method, Mode};
 
-/// What a grant that opens no console is good for.
+/// What a grant without a console allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DataKind {
-    /// Its output, also as it comes.
+    /// Reading the container's output, also while it is written.
     Logs,
-    /// Its files: looking and copying out, or copying in too.
+    /// The container's files: inspecting and copying out, and with read-write also copying in.
     Archive(Mode),
 }
 
 impl DataKind {
-    /// The end of a grant's URI.
+    /// The last part of the grant's URI.
     pub(super) const fn uri_suffix(self) -> &'static str {
         match self {
             Self::Logs => "logs",
@@ -30,7 +30,7 @@ impl DataKind {
             .find(|data| data.uri_suffix() == uri_suffix)
     }
 
-    /// The path of its calls behind the container's identifier; their queries are the client's choice.
+    /// The path of its calls after the container's id. The client adds the query.
     pub const fn path(self) -> &'static str {
         match self {
             Self::Logs => "/logs",
@@ -38,7 +38,7 @@ impl DataKind {
         }
     }
 
-    /// Whether this is exactly one of its calls; `tail` is what follows the container's identifier.
+    /// Whether this is exactly one of its calls. `tail` is the request target after the container's id.
     pub(super) fn permits(self, method: &str, tail: &str) -> bool {
         match self {
             Self::Logs => {
@@ -59,37 +59,37 @@ impl DataKind {
 
 const LOGS_PREFIX: &str = "/logs?";
 
-/// A time: seconds since 1970, and nanoseconds. Zero is none.
+/// A time since 1970. Zero means no time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct LogTime {
     /// Whole seconds.
     pub seconds: u64,
-    /// Less than a second.
+    /// Nanoseconds within the second.
     pub nanoseconds: u32,
 }
 
-/// Which part of the output is read.
+/// Selects a part of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields are those of the engine's call")]
 pub struct LogsQuery {
-    /// Also what is still to come, until the end.
+    /// Keep reading new output until the container ends.
     pub follow: bool,
-    /// With stdout.
+    /// Include stdout.
     pub stdout: bool,
-    /// With stderr.
+    /// Include stderr.
     pub stderr: bool,
-    /// Each line begins with its time.
+    /// Start each line with its time.
     pub timestamps: bool,
-    /// Only what was printed since.
+    /// Only output from this time on.
     pub since: LogTime,
-    /// Only what was printed before.
+    /// Only output before this time.
     pub until: LogTime,
-    /// Only the last lines.
+    /// Only this many lines at the end; all if `None`.
     pub tail: Option<u32>,
 }
 
 impl LogsQuery {
-    /// What a client adds to the address of the output.
+    /// The query to add to the address of the output.
     pub fn query(&self) -> String {
         self.tail().split_off(DataKind::Logs.path().len())
     }
@@ -109,7 +109,7 @@ impl LogsQuery {
         )
     }
 
-    /// What a query could be; only what is written the same is it.
+    /// Parses a query loosely. The caller compares the result's text with the query.
     fn parse(query: &str) -> Option<Self> {
         let mut values = query.split('&').filter_map(|pair| Some(pair.split_once('=')?.1));
         let mut bits = [false; 4];
@@ -145,24 +145,24 @@ impl fmt::Display for LogTime {
     }
 }
 
-/// One call about files.
+/// A call about files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ArchiveCall {
-    /// What is at a path.
+    /// Inspect the file or folder at a path.
     Stat,
-    /// The file or folder there, as a tar stream.
+    /// Read the file or folder as a tar stream.
     Read,
-    /// A tar stream, put into the folder there. A folder is never replaced by what is none.
+    /// Unpack a tar stream into the folder. A file never replaces a folder.
     Write,
 }
 
-/// The longest path.
+/// Longest path, in bytes.
 const MAX_PATH: usize = 4096;
 
 impl ArchiveCall {
     const ALL: [Self; 3] = [Self::Stat, Self::Read, Self::Write];
 
-    /// The method.
+    /// The HTTP method.
     pub const fn method(self) -> Method {
         match self {
             Self::Stat => Method::Head,
@@ -171,7 +171,7 @@ impl ArchiveCall {
         }
     }
 
-    /// What a client adds to the address of the files.
+    /// The query to add to the address of the files.
     pub fn query(self, path: &[u8]) -> String {
         self.tail(path).split_off(DataKind::Archive(Mode::ReadOnly).path().len())
     }
@@ -182,7 +182,7 @@ impl ArchiveCall {
             if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/') {
                 tail.push(char::from(*byte));
             } else {
-                // A text takes all.
+                // Writing to a String cannot fail.
                 write!(tail, "%{byte:02X}").unwrap_or_default();
             }
         }
@@ -197,7 +197,7 @@ impl ArchiveCall {
     }
 }
 
-/// The absolute path that a text could stand for.
+/// Decodes an absolute path; `None` if the text cannot be one.
 fn decode(text: &str) -> Option<Vec<u8>> {
     let mut path = Vec::new();
     let mut bytes = text.bytes();
@@ -231,7 +231,7 @@ mod tests {
     };
 
     #[test]
-    fn a_query_of_logs_is_compared_as_a_whole() {
+    fn a_logs_query_must_match_exactly() {
         let good = ALL.tail();
         assert_eq!(
             good,
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_for_files_is_good_for_one_path_a_call_and_for_its_own_direction() {
+    fn a_grant_for_files_permits_one_path_per_call_in_its_direction() {
         let (reads, writes) =
             (DataKind::Archive(Mode::ReadOnly), DataKind::Archive(Mode::ReadWrite));
         let path = "/srv/a b&path=/etc/ü".as_bytes();
@@ -284,14 +284,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_absolute_path_can_be_asked_for(path in "/[^\\x00]{0,200}") {
+        fn every_absolute_path_is_permitted(path in "/[^\\x00]{0,200}") {
             let tail = ArchiveCall::Read.tail(path.as_bytes());
             prop_assert!(DataKind::Archive(Mode::ReadOnly).permits("GET", &tail));
             prop_assert!(tail.bytes().all(|byte| byte.is_ascii_graphic()));
         }
 
         #[test]
-        fn every_query_of_logs_can_be_asked(
+        fn every_logs_query_is_permitted(
             bits in any::<[bool; 4]>(), since in any::<(u64, u32)>(), tail in any::<Option<u32>>(),
         ) {
             let since = LogTime { seconds: since.0, nanoseconds: since.1 % 1_000_000_000 };
@@ -301,7 +301,7 @@ mod tests {
         }
 
         #[test]
-        fn garbage_is_refused_or_is_what_would_be_written(tail in "/(logs|archive)\\?[ -~]{0,80}") {
+        fn a_permitted_random_target_has_no_unencoded_characters(tail in "/(logs|archive)\\?[ -~]{0,80}") {
             for data in [DataKind::Logs, DataKind::Archive(Mode::ReadWrite)] {
                 for method in ["GET", "PUT", "HEAD"] {
                     if data.permits(method, &tail) {

@@ -1,7 +1,8 @@
-//! Grants: what a short-lived client certificate is good for, said in one SAN URI that it carries.
+//! Grants: short-lived client certificates that each allow access to one thing. A SAN URI in the certificate
+//! names it.
 //!
-//! zun-api signs it, the client dials with it, `zun-authz` on the host decides by it, and nothing else
-//! has to be told to the host. All three build the same request lines from [`Grant::call`].
+//! zun-api signs the certificate, the client connects with it, and `zun-authz` on the host checks it. The host
+//! needs no other message. All three build the same request lines with [`Grant::call`].
 
 mod calls;
 mod data;
@@ -16,10 +17,10 @@ pub use data::{ArchiveCall, DataKind, LogTime, LogsQuery};
 
 use crate::id::{EngineId, ExecId, HostName};
 
-/// Whether a console may type.
+/// Whether access is read-only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Mode {
-    /// Read and type.
+    /// Read and write.
     #[default]
     #[serde(rename = "rw")]
     ReadWrite,
@@ -29,7 +30,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// The word in a grant's URI.
+    /// The mode as it stands in a grant's URI.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ReadWrite => "rw",
@@ -38,80 +39,82 @@ impl Mode {
     }
 }
 
-/// The one thing that a grant is good for.
+/// The one thing that a grant gives access to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// A container's console.
     Container {
-        /// The engine's identifier of the container.
+        /// The engine's id of the container.
         id: EngineId,
-        /// Whether it may type.
+        /// Whether the client may type.
         mode: Mode,
     },
     /// A container's output or files.
     Data {
-        /// The engine's identifier of the container.
+        /// The engine's id of the container.
         id: EngineId,
-        /// Which of the two.
+        /// Output or files.
         data: DataKind,
     },
-    /// One exec.
+    /// An exec.
     Exec {
-        /// The engine's identifier of the exec.
+        /// The engine's id of the exec.
         id: ExecId,
     },
 }
 
-/// A right to one thing on one host.
+/// Access to one thing on one host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// The host that it is good on.
+    /// The host.
     pub host: HostName,
-    /// What it is good for.
+    /// The thing.
     pub target: Target,
 }
 
-/// What `zun-authz` tells the agent, as one JSON datagram: a granted console, or the wait of one, began or ended.
+/// A JSON datagram that `zun-authz` sends to the agent when a granted console or its wait request begins or
+/// ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionEvent {
-    /// Which of them.
+    /// What began or ended.
     pub kind: SessionEventKind,
-    /// The console is for output alone. An engine notices that such a one has gone only when it next has something
-    /// for it, but at once that its wait has.
+    /// Whether the console is read-only. The engine notices the end of such a console only at its next output,
+    /// but notices the end of its wait request at once.
     #[serde(default)]
     pub watches: bool,
-    /// The grant's id: the certificate's common name.
+    /// The grant's id: the common name of the certificate.
     pub grant: String,
-    /// The engine's identifier of the container.
+    /// The engine's id of the container.
     pub container: EngineId,
 }
 
-/// What began or ended. An agent that is older passes over what it does not know.
+/// What began or ended. An older agent ignores kinds that it does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionEventKind {
-    /// The attach was allowed.
+    /// An attach was allowed.
     Begin,
-    /// Its stream ended.
+    /// The attach stream ended.
     End,
-    /// A wait for the container's end was allowed; each console has one open.
+    /// A wait request was allowed. Each console has one open.
     WaitBegin,
-    /// It was answered, or whoever waited has gone.
+    /// The wait request was answered, or the client closed it.
     WaitEnd,
 }
 
-/// A URI that is no grant.
+/// The URI is not a grant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "not a grant URI: it must be zun://HOST/containers/ID/attach?mode=rw|ro, …/logs, …/archive?mode=rw|ro or zun://HOST/exec/ID"
 )]
 pub struct InvalidGrant;
 
-/// The identifier of a container that no engine has made.
+/// The engine's id of a container that does not exist.
 const NO_CONTAINER: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 impl Grant {
-    /// What a host proves its own listener with: to read the output of a container that is not there.
+    /// Returns the grant with which a host checks its own listener: read-only access to a container that does
+    /// not exist.
     pub fn probe(host: HostName) -> Self {
         let id = NO_CONTAINER.parse().expect("64 hexadecimal digits");
         Self { host, target: Target::Container { id, mode: Mode::ReadOnly } }
@@ -136,7 +139,7 @@ impl fmt::Display for Grant {
 impl FromStr for Grant {
     type Err = InvalidGrant;
 
-    /// Strict: only what `Display` writes reads back.
+    /// Parses strictly: accepts only what `Display` writes.
     fn from_str(uri: &str) -> Result<Self, InvalidGrant> {
         let grant = parse(uri).ok_or(InvalidGrant)?;
         if grant.to_string() == uri { Ok(grant) } else { Err(InvalidGrant) }
@@ -188,12 +191,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_grant_reads_back_from_its_uri(grant in grants()) {
+        fn a_grant_round_trips_through_its_uri(grant in grants()) {
             prop_assert_eq!(grant.to_string().parse::<Grant>(), Ok(grant));
         }
 
         #[test]
-        fn only_what_is_written_reads_back(text in "\\PC*") {
+        fn only_canonical_uris_parse(text in "\\PC*") {
             if let Ok(grant) = text.parse::<Grant>() {
                 prop_assert_eq!(grant.to_string(), text);
             }
@@ -201,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn tails_case_and_other_modes_are_no_grants() {
+    fn uris_with_extra_parts_other_case_or_unknown_modes_are_refused() {
         let id = "ab".repeat(32);
         for bad in [
             format!("zun://h/containers/{id}/attach?mode=rw&x=1"),

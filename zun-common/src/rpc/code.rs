@@ -1,56 +1,57 @@
-//! What is said over the bus when a call is refused: a code that a program acts on, and words.
+//! The reply to a refused call: a code for programs and a message for people.
 
 use serde::{Deserialize, Serialize};
 
-/// Why a call was refused. A peer may be newer than this build, so a code can be [`Code::Unknown`].
+/// Why a call was refused. A newer peer may send codes that this build does not know; they become
+/// [`Code::Unknown`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
-    /// A field of the call is wrong.
+    /// A field of the call is not valid.
     BadRequest,
-    /// The container, exec or image is not there.
+    /// The container, exec or image does not exist.
     NotFound,
-    /// Not in this status.
+    /// The container's status does not allow the call.
     Conflict,
-    /// The mailbox or the queue is full; worth another try.
+    /// A queue is full. A retry may succeed.
     Busy,
-    /// The agent is shutting down; worth another try.
+    /// The agent is shutting down. A retry may succeed.
     Closing,
-    /// The deadline had passed before the work began.
+    /// The deadline passed before the work began.
     Expired,
-    /// The method is not known here.
+    /// The receiver does not know the method.
     UnknownMethod,
-    /// The protocol version is newer than this build's.
+    /// The protocol version is newer than the receiver's.
     Unsupported,
-    /// Larger than 16 MiB.
+    /// The message is larger than 16 MiB.
     TooLarge,
     /// The caller may not do this.
     Forbidden,
-    /// The console endpoint is not up or not safe.
+    /// The console endpoint is not up, or not safe.
     NoConsole,
-    /// The engine refused or failed.
+    /// The engine refused the request or failed.
     Engine,
     /// The engine does not answer.
     EngineDown,
-    /// A defect; the log of the refusing side says more.
+    /// A bug. The log of the refusing service has details.
     Internal,
     /// A code that this build does not know.
     #[serde(other)]
     Unknown,
 }
 
-/// A refusal, with words that may be shown to the caller.
+/// A refusal. The message may be shown to the caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Problem {
-    /// For programs.
+    /// The code, for programs.
     pub code: Code,
-    /// For people.
+    /// The message, for people.
     pub message: String,
 }
 
 impl Problem {
-    /// A refusal.
+    /// Creates a refusal.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
@@ -61,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_from_the_future_is_unknown_and_not_an_error() {
+    fn an_unknown_code_parses_as_unknown() {
         let problem: Problem =
             serde_json::from_str(r#"{"code":"quantum_entangled","message":"?","more":1}"#)
                 .expect("a problem");

@@ -1,4 +1,4 @@
-//! Calls about one container. All are idempotent by its id.
+//! Calls about one container. All are idempotent per container.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,22 +14,22 @@ use crate::id::{ContainerId, EngineId, ProjectId};
 use crate::status::Action;
 use crate::units::{Resources, TerminalSize};
 
-/// Everything that a driver needs to make a container.
+/// Everything that a driver needs to create a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerSpec {
-    /// Its project; becomes a label.
+    /// Its project, stored as a label.
     pub project: ProjectId,
-    /// Its name, for people; becomes a label.
+    /// Its name for people, stored as a label.
     pub name: String,
     /// The image.
     pub image: String,
-    /// When it is pulled.
+    /// When the image is pulled.
     pub pull: PullPolicy,
-    /// The command; the image's own where none is given.
+    /// Command and arguments; the image's own if `None`.
     pub command: Option<Vec<String>>,
-    /// The entry point; the image's own where none is given.
+    /// Entry point; the image's own if `None`.
     pub entrypoint: Option<Vec<String>>,
-    /// Environment.
+    /// Environment variables.
     pub environment: BTreeMap<String, String>,
     /// The user's labels.
     pub labels: BTreeMap<String, String>,
@@ -37,43 +37,43 @@ pub struct ContainerSpec {
     pub workdir: Option<String>,
     /// The host name inside.
     pub hostname: Option<String>,
-    /// The user (and group) to run as.
+    /// User, and optionally group, to run as.
     pub user: Option<String>,
-    /// How it is talked to.
+    /// Its terminal and stdin.
     pub console: ConsoleSpec,
-    /// What it may use.
+    /// Its limits.
     pub resources: Resources,
-    /// When the engine runs it again.
+    /// When the engine restarts it.
     pub restart: Option<RestartPolicy>,
-    /// What becomes of it when it ends.
+    /// Whether it is removed when its process ends.
     pub auto_remove: bool,
-    /// The root file system cannot be written.
+    /// Whether the root file system is read-only.
     pub read_only: bool,
-    /// The signal that a stop begins with.
+    /// The first signal of a stop.
     pub stop_signal: Option<String>,
 }
 
-/// How a container is talked to.
+/// A container's terminal and stdin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields are those of the wire")]
 pub struct ConsoleSpec {
-    /// It has a terminal.
+    /// Whether it has a terminal.
     pub tty: bool,
-    /// Its stdin is kept open.
+    /// Whether stdin stays open.
     pub stdin_open: bool,
-    /// The end of the first console's input is the end of its stdin.
+    /// Whether the end of the first console's input closes stdin.
     pub stdin_once: bool,
-    /// The terminal's first size.
+    /// Initial size of the terminal.
     pub size: Option<TerminalSize>,
 }
 
-/// Generates the calls that only name a container.
+/// Generates the commands on a container.
 macro_rules! command {
     ($(#[$doc:meta])* $name:ident, $method:literal { $($(#[$fdoc:meta])* $field:ident: $type:ty),* $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         pub struct $name {
-            /// Which container.
+            /// The container.
             pub container: ContainerId,
             $($(#[$fdoc])* pub $field: $type),*
         }
@@ -87,14 +87,14 @@ macro_rules! command {
     };
 }
 
-/// Make it, and start it if asked.
+/// Creates a container, and optionally starts it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreateContainer {
-    /// Which container.
+    /// The container.
     pub container: ContainerId,
-    /// What it is.
+    /// Its specification.
     pub spec: ContainerSpec,
-    /// Start it once it is made.
+    /// Whether to start it after it is created.
     pub start: bool,
 }
 
@@ -106,65 +106,65 @@ impl Call for CreateContainer {
 }
 
 command!(
-    /// Start it. Starting a running one is not an error.
+    /// Starts a container. Starting a running one is not an error.
     StartContainer, "container.start" {}
 );
 command!(
-    /// Stop it. Stopping a stopped one is not an error.
+    /// Stops a container. Stopping a stopped one is not an error.
     StopContainer, "container.stop" {
-        /// Seconds between the stop signal and SIGKILL; the engine's own (10) where none is given.
+        /// Seconds between the stop signal and SIGKILL; the engine's default of 10 if `None`.
         grace: Option<u32>,
     }
 );
 command!(
-    /// Stop it and start it.
+    /// Stops a container and starts it again.
     RebootContainer, "container.reboot" {
-        /// As for a stop.
+        /// Seconds between the stop signal and SIGKILL, as for a stop.
         grace: Option<u32>,
     }
 );
 command!(
-    /// Freeze it.
+    /// Freezes a container's processes.
     PauseContainer, "container.pause" {}
 );
 command!(
-    /// Thaw it.
+    /// Thaws a container's processes.
     UnpauseContainer, "container.unpause" {}
 );
 command!(
-    /// Send it a signal. A redelivery may send it twice.
+    /// Sends a container a signal. A redelivered call may send it twice.
     KillContainer, "container.kill" {
-        /// Such as `SIGTERM`.
+        /// Name such as `SIGTERM`.
         signal: String,
     }
 );
 command!(
-    /// Remove it. Removing one that is gone is not an error.
+    /// Removes a container. Removing one that does not exist is not an error.
     RemoveContainer, "container.remove" {
-        /// What is done about its process.
+        /// What to do if it is running.
         how: Removal,
     }
 );
 
-/// What is done about the process of a container that is removed.
+/// What to do if the container to remove is running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Removal {
-    /// Nothing: a running one is refused.
+    /// Refuse to remove it.
     OnlyStopped,
-    /// It is stopped first, with the usual grace.
+    /// Stop it first, with the default grace period.
     StopFirst,
-    /// It is killed.
+    /// Kill it.
     Force,
 }
 
-/// Generates the questions about a container.
+/// Generates the queries about a container.
 macro_rules! query {
     ($(#[$doc:meta])* $name:ident, $method:literal -> $reply:ty, $seconds:literal { $($(#[$fdoc:meta])* $field:ident: $type:ty),* $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         pub struct $name {
-            /// Which container.
+            /// The container.
             pub container: ContainerId,
             $($(#[$fdoc])* pub $field: $type),*
         }
@@ -179,55 +179,55 @@ macro_rules! query {
 }
 
 query!(
-    /// How is it now? The engine is asked, and the answer is a report like any other.
+    /// Returns a report of the container's state in the engine.
     ShowContainer, "container.show" -> ContainerReport, 10 {}
 );
 query!(
-    /// What did it print? At most the last 4 MiB.
+    /// Returns the container's output, at most the last 4 MiB.
     ReadLogs, "container.logs" -> Logs, 20 {
-        /// Which part.
+        /// The part to read.
         request: LogRequest,
     }
 );
 query!(
-    /// Where is its console, and what is it?
+    /// Returns where to connect to the container's console.
     LocateConsole, "container.attach" -> Console, 10 {
         /// Whether the client wants to type.
         mode: Mode,
-        /// The start is asked for next: one that has ended will do.
+        /// Whether the client starts the container next, so that a stopped one is acceptable.
         #[serde(default)]
         before_start: bool,
     }
 );
 query!(
-    /// Where are its output and its files, for this action?
+    /// Returns where to connect for the container's output or files.
     LocateData, "container.data" -> Console, 10 {
         /// `logs`, `get_archive` or `put_archive`.
         action: Action,
     }
 );
 query!(
-    /// Which processes run in it?
+    /// Returns the processes in the container.
     TopContainer, "container.top" -> Top, 10 {
-        /// What is told of each, as arguments of `ps`; the engine's own where none are given.
+        /// Arguments for `ps`, which select the columns; the engine's own if `None`.
         ps_args: Option<String>,
     }
 );
 query!(
-    /// What does it use? The engine takes a second or two to measure.
+    /// Returns the container's resource usage. The engine takes one to two seconds to measure it.
     ReadStats, "container.stats" -> Stats, 15 {}
 );
 query!(
-    /// Change what it may use. Told twice, it is the same.
+    /// Changes the container's limits. Repeating the call has no further effect.
     UpdateContainer, "container.update" -> Done, 10 {
-        /// What it may use from now on.
+        /// The new limits.
         resources: Resources,
     }
 );
 query!(
-    /// Set its terminal's size.
+    /// Sets the size of the container's terminal.
     ResizeTerminal, "container.resize" -> Done, 10 {
-        /// The size.
+        /// The new size.
         size: TerminalSize,
     }
 );
@@ -235,73 +235,73 @@ query!(
 /// The processes of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Top {
-    /// The columns.
+    /// Column titles.
     pub titles: Vec<String>,
-    /// A row each.
+    /// One row for each process.
     pub processes: Vec<Vec<String>>,
 }
 
-/// What a container uses now.
+/// The current resource usage of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Stats {
-    /// Processor time over the time of the measurement; 100 is one processor.
+    /// CPU usage over the measuring time; 100 is one CPU.
     pub cpu_percent: f64,
-    /// Memory in bytes, without what the kernel could drop.
+    /// Memory in bytes, without caches that the kernel could drop.
     pub memory: u64,
-    /// The limit of it in bytes.
+    /// Memory limit in bytes.
     pub memory_limit: u64,
-    /// Bytes read from disks, and written.
+    /// Bytes read from disks, and bytes written.
     pub block: (u64, u64),
-    /// Bytes received from networks, and sent.
+    /// Bytes received from networks, and bytes sent.
     pub network: (u64, u64),
-    /// How many processes and threads.
+    /// Number of processes and threads.
     pub processes: u64,
 }
 
-/// Which part of the output.
+/// Selects a part of the output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields are those of the wire")]
 pub struct LogRequest {
-    /// With stdout.
+    /// Include stdout.
     pub stdout: bool,
-    /// With stderr.
+    /// Include stderr.
     pub stderr: bool,
-    /// Each line begins with its time.
+    /// Start each line with its time.
     pub timestamps: bool,
-    /// Only the last lines; all where none is given.
+    /// Only this many lines at the end; all if `None`.
     pub tail: Option<u32>,
-    /// Only what was printed since.
+    /// Only output from this time on.
     pub since: Option<DateTime<Utc>>,
 }
 
-/// Output of a container; both streams in the order in which the engine had them.
+/// Output of a container, with both streams in the engine's order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Logs {
     /// The bytes.
     #[serde(with = "super::exec::base64_bytes")]
     pub data: Vec<u8>,
-    /// The beginning was left out, because it was too much for one reply.
+    /// Whether the beginning was dropped to fit into one reply.
     pub cut: bool,
 }
 
-/// Where a host's consoles are dialled. Part of every heartbeat.
+/// The listener for a host's consoles. Part of every heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsoleListener {
-    /// The advertised `host:port`; an IPv6 address stands in brackets.
+    /// The advertised `host:port`, with an IPv6 address in brackets.
     pub address: String,
-    /// The version of the engine's API that grants name.
+    /// The version of the engine's API in granted calls.
     pub api_version: ApiVersion,
 }
 
 /// A container's console.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Console {
-    /// The engine's identifier of the container.
+    /// The engine's id of the container.
     pub engine: EngineId,
-    /// Where it is dialled.
+    /// The listener to connect to.
     pub listener: ConsoleListener,
-    /// It has a terminal.
+    /// Whether it has a terminal.
     pub tty: bool,
-    /// It reads stdin.
+    /// Whether it reads stdin.
     pub stdin: bool,
 }

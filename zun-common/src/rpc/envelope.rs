@@ -1,4 +1,4 @@
-//! What is around each message on the bus.
+//! The envelope around each message on the bus.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -7,68 +7,68 @@ use uuid::Uuid;
 use super::code::Problem;
 use crate::id::{ProjectId, RequestId};
 
-/// Who asks and until when. It goes along with a call through all layers.
+/// The origin of a call. It travels with the call through all layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallContext {
     /// The client's request.
     pub request: RequestId,
-    /// On whose behalf, if on anybody's.
+    /// The project on whose behalf the call is made, if any.
     pub project: Option<ProjectId>,
     /// W3C trace context, if the client sent one.
     pub traceparent: Option<String>,
 }
 
 impl CallContext {
-    /// For work that nobody asked for, such as a heartbeat.
+    /// Creates the context for internal work, such as a heartbeat.
     pub fn internal() -> Self {
         Self { request: RequestId::random(), project: None, traceparent: None }
     }
 }
 
-/// A request, as it is on the wire.
+/// A request on the wire.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Envelope {
     /// The protocol version of the sender.
     pub v: u32,
-    /// This message. A redelivery has the same.
+    /// Id of the message. Redeliveries keep it.
     pub id: Uuid,
-    /// The call.
+    /// Method of the call.
     pub method: String,
     /// The client's request.
     pub request_id: RequestId,
-    /// On whose behalf.
+    /// The project on whose behalf the call is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<ProjectId>,
     /// The sending service: `zun-api`, or the host name of an agent.
     pub sender: String,
-    /// Refused afterwards.
+    /// The receiver refuses the message after this time.
     pub deadline: DateTime<Utc>,
     /// W3C trace context.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
-    /// The call's own fields.
+    /// The fields of the call.
     pub body: serde_json::Value,
 }
 
-/// A reply, as it is on the wire.
+/// A reply on the wire.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Reply {
     /// The protocol version of the sender.
     pub v: u32,
-    /// The message that it answers; absent where that could not be read.
+    /// Id of the request; absent if it could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_reply_to: Option<Uuid>,
-    /// What came of it.
+    /// The outcome of the call.
     #[serde(flatten)]
     pub outcome: Outcome,
 }
 
-/// What came of a call.
+/// The outcome of a call.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Done, or accepted.
+    /// The call was done or accepted.
     Ok(serde_json::Value),
-    /// Refused.
+    /// The call was refused.
     Problem(Problem),
 }

@@ -1,4 +1,4 @@
-//! Calls about commands that are run in a container beside its own.
+//! Calls about execs: additional commands in a container.
 
 use std::time::Duration;
 
@@ -9,34 +9,34 @@ use super::{Call, Done, Kind};
 use crate::id::{ContainerId, ExecId};
 use crate::units::TerminalSize;
 
-/// What to run and how.
+/// A command and how to run it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields are those of the wire")]
 pub struct ExecSpec {
-    /// The command and its arguments; at least one word.
+    /// Command and arguments; at least one word.
     pub command: Vec<String>,
-    /// Its terminal and stdin.
+    /// Whether it gets a terminal.
     pub tty: bool,
-    /// Its stdin is open.
+    /// Whether its stdin is open.
     pub stdin: bool,
-    /// Environment, each `NAME=VALUE`.
+    /// Environment variables, each `NAME=VALUE`.
     pub environment: Vec<String>,
-    /// The user (and group) to run as.
+    /// User, and optionally group, to run as.
     pub user: Option<String>,
     /// The working directory.
     pub workdir: Option<String>,
-    /// With all capabilities.
+    /// Whether it gets all capabilities.
     pub privileged: bool,
-    /// The terminal's first size.
+    /// Initial size of the terminal.
     pub size: Option<TerminalSize>,
 }
 
-/// Make an exec that a client then dials.
+/// Creates an exec. The client connects to it to start it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreateExec {
-    /// Where.
+    /// The container.
     pub container: ContainerId,
-    /// What.
+    /// The command.
     pub spec: ExecSpec,
 }
 
@@ -47,24 +47,24 @@ impl Call for CreateExec {
     type Reply = CreatedExec;
 }
 
-/// An exec that was made, and where it is dialled.
+/// A created exec and its listener.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreatedExec {
-    /// The engine's identifier of it.
+    /// The engine's id of the exec.
     pub exec: ExecId,
-    /// Where it is dialled; absent where the host's listener is not up.
+    /// The listener to connect to; absent if the host's listener is not up.
     pub listener: Option<ConsoleListener>,
-    /// Why there is none to dial; absent where there is one, and from older agents.
+    /// Why there is no listener; absent if there is one, and from older agents.
     #[serde(default)]
     pub console_trouble: Option<String>,
 }
 
-/// Run a command to its end, without stdin or terminal. At most 4 MiB of each stream come back.
+/// Runs a command to its end, without stdin or terminal. Returns at most 4 MiB of each stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunExec {
-    /// Where.
+    /// The container.
     pub container: ContainerId,
-    /// What.
+    /// The command.
     pub spec: ExecSpec,
 }
 
@@ -75,10 +75,10 @@ impl Call for RunExec {
     type Reply = ExecOutput;
 }
 
-/// What a command printed and how it ended.
+/// The result of a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecOutput {
-    /// The engine's identifier of it.
+    /// The engine's id of the exec.
     pub exec: ExecId,
     /// Its stdout.
     #[serde(with = "base64_bytes")]
@@ -86,20 +86,20 @@ pub struct ExecOutput {
     /// Its stderr.
     #[serde(with = "base64_bytes")]
     pub stderr: Vec<u8>,
-    /// Its exit code; 126 or 127 where it could not be run.
+    /// Exit code; 126 or 127 if the command could not be run.
     pub exit_code: i64,
-    /// More was printed than comes back.
+    /// Whether output was dropped because it exceeded the limit.
     pub cut: bool,
 }
 
-/// Set the size of an exec's terminal. The exec must be of this container.
+/// Sets the size of an exec's terminal. The exec must belong to the container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResizeExec {
-    /// Where.
+    /// The container.
     pub container: ContainerId,
-    /// Which.
+    /// The exec.
     pub exec: ExecId,
-    /// The size.
+    /// The new size.
     pub size: TerminalSize,
 }
 
@@ -110,13 +110,13 @@ impl Call for ResizeExec {
     type Reply = Done;
 }
 
-/// Where is an exec's console? Asked when a session that goes on needs a new grant. The exec must be of
-/// this container.
+/// Returns the console of an existing exec, for a session that needs a new grant. The exec must belong to the
+/// container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LocateExec {
-    /// Where.
+    /// The container.
     pub container: ContainerId,
-    /// Which.
+    /// The exec.
     pub exec: ExecId,
 }
 
@@ -130,22 +130,22 @@ impl Call for LocateExec {
 /// An exec's console.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecConsole {
-    /// Where it is dialled.
+    /// The listener to connect to.
     pub listener: ConsoleListener,
-    /// It has a terminal.
+    /// Whether it has a terminal.
     pub tty: bool,
-    /// It reads stdin.
+    /// Whether it reads stdin.
     pub stdin: bool,
 }
 
-/// Send the process of an exec a signal. The exec must be of this container.
+/// Sends a signal to the process of an exec. The exec must belong to the container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignalExec {
-    /// Where.
+    /// The container.
     pub container: ContainerId,
-    /// Which.
+    /// The exec.
     pub exec: ExecId,
-    /// Such as `SIGTERM`.
+    /// Name such as `SIGTERM`.
     pub signal: String,
 }
 
@@ -156,18 +156,18 @@ impl Call for SignalExec {
     type Reply = Done;
 }
 
-/// Bytes as base64 text.
+/// Serializes bytes as base64 text.
 pub mod base64_bytes {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
     use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 
-    /// Writes bytes.
+    /// Serializes bytes.
     pub fn serialize<S: Serializer>(bytes: &[u8], out: S) -> Result<S::Ok, S::Error> {
         out.serialize_str(&STANDARD.encode(bytes))
     }
 
-    /// Reads bytes.
+    /// Deserializes bytes.
     pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<u8>, D::Error> {
         STANDARD.decode(String::deserialize(input)?).map_err(D::Error::custom)
     }

@@ -1,4 +1,4 @@
-//! What a host says of itself, and what it asks of zun-api.
+//! Reports of a host about itself, and its queries to zun-api.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,47 +12,47 @@ use crate::id::{ContainerId, EngineId, HostName};
 use crate::status::Status;
 use crate::units::{Gibibytes, Resources};
 
-/// What a host has.
+/// The resources and properties of a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inventory {
-    /// Processors and memory in all.
+    /// CPUs and memory in total.
     pub total: Resources,
-    /// The disk that containers are on.
+    /// Size of the disk that holds the containers.
     pub disk: Gibibytes,
-    /// Such as `x86_64`.
+    /// CPU architecture, such as `x86_64`.
     pub architecture: String,
-    /// Such as `linux`.
+    /// Operating system type, such as `linux`.
     pub os_type: String,
-    /// Such as `Debian GNU/Linux 12 (bookworm)`.
+    /// Operating system, such as `Debian GNU/Linux 12 (bookworm)`.
     pub os: String,
-    /// The kernel's release.
+    /// Release of the kernel.
     pub kernel: String,
-    /// Such as `docker 20.10.24`.
+    /// Engine and version, such as `docker 20.10.24`.
     pub engine: String,
-    /// The engine's runtimes.
+    /// Runtimes of the engine.
     pub runtimes: Vec<String>,
-    /// The host's labels.
+    /// Labels of the host.
     pub labels: BTreeMap<String, String>,
 }
 
-/// A sign of life, every few seconds. `inventory` is absent while the engine does not answer.
+/// A heartbeat, sent every few seconds. `inventory` is absent while the engine does not answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
     /// The host.
     pub host: HostName,
-    /// What it has.
+    /// Its resources and properties.
     pub inventory: Option<Inventory>,
-    /// Where consoles are dialled; absent where the listener is not up and safe.
+    /// The listener for consoles; absent if it is not up or not safe.
     pub console: Option<ConsoleListener>,
-    /// Why the listener is not up and safe; absent where it is, and from older agents.
+    /// Why there is no listener; absent if there is one, and from older agents.
     #[serde(default)]
     pub console_trouble: Option<String>,
-    /// Seconds until the next one.
+    /// Seconds until the next heartbeat.
     pub interval: u32,
-    /// It is shutting down: no more will come.
+    /// Whether the agent is shutting down, so that this is its last heartbeat.
     pub leaving: bool,
-    /// When it was made, by the host's clock, in microseconds since 1970: tells which of two that arrive
-    /// together is newer. 0 from older agents.
+    /// When the heartbeat was created, by the host's clock, in microseconds since 1970. It orders two that
+    /// arrive together. 0 from older agents.
     #[serde(default)]
     pub generation: i64,
 }
@@ -64,12 +64,12 @@ impl Call for Heartbeat {
     type Reply = Done;
 }
 
-/// Asks for the host's server certificate. The key is made on the host and stays there.
+/// Requests the host's server certificate. The key is created on the host and stays there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignHostCertificate {
-    /// The host; must be the sender.
+    /// The host. It must be the sender.
     pub host: HostName,
-    /// A certificate signing request in PEM; zun-api takes its key and its alternative names.
+    /// Certificate signing request in PEM. zun-api uses its key and its subject alternative names.
     pub csr: String,
 }
 
@@ -83,16 +83,16 @@ impl Call for SignHostCertificate {
 /// A host's server certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostCertificate {
-    /// In PEM.
+    /// The certificate in PEM.
     pub certificate: String,
-    /// The authorities, in PEM, the signing one first: what the host trusts in clients.
+    /// The CAs in PEM, the signing one first. The host trusts client certificates that they signed.
     pub ca: String,
 }
 
-/// Asks which authorities the host should trust; they change during a rotation.
+/// Requests the CAs that the host should trust. They change during a rotation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GetCaBundle {
-    /// The host; must be the sender.
+    /// The host. It must be the sender.
     pub host: HostName,
 }
 
@@ -103,20 +103,20 @@ impl Call for GetCaBundle {
     type Reply = CaBundle;
 }
 
-/// The authorities that a host should trust.
+/// The CAs that a host should trust.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaBundle {
-    /// In PEM, the signing one first.
+    /// The CAs in PEM, the signing one first.
     pub ca: String,
 }
 
-/// Asks for a grant that is good for a container that no host has. With it a host proves that its own
-/// listener lets through what is granted and nothing else.
+/// Requests a grant for a container that does not exist. With it a host checks that its own listener lets
+/// through granted calls and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignProbe {
-    /// The host; must be the sender.
+    /// The host. It must be the sender.
     pub host: HostName,
-    /// A certificate signing request in PEM; zun-api takes its key alone.
+    /// Certificate signing request in PEM. zun-api uses only its key.
     pub csr: String,
 }
 
@@ -127,19 +127,19 @@ impl Call for SignProbe {
     type Reply = ProbeGrant;
 }
 
-/// A host's grant to prove its listener with.
+/// The grant with which a host checks its listener.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeGrant {
-    /// The client certificate, PEM.
+    /// The client certificate in PEM.
     pub certificate: String,
-    /// When it was signed, by zun-api's clock.
+    /// When zun-api signed it, by zun-api's clock.
     pub signed_at: DateTime<Utc>,
 }
 
-/// Asks which containers should be on the host.
+/// Requests the containers that should be on the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssignedContainers {
-    /// The host; must be the sender.
+    /// The host. It must be the sender.
     pub host: HostName,
 }
 
@@ -153,23 +153,23 @@ impl Call for AssignedContainers {
 /// The containers that should be on a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assigned {
-    /// All of them.
+    /// All containers.
     pub containers: Vec<AssignedContainer>,
 }
 
-/// One of them.
+/// A container that should be on a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssignedContainer {
-    /// Which container.
+    /// The container.
     pub container: ContainerId,
-    /// The last applied generation.
+    /// The last generation that zun-api applied.
     pub generation: i64,
-    /// As zun-api knows it.
+    /// The status in zun-api's database.
     pub status: Status,
-    /// The engine's identifier, if one was ever reported.
+    /// The engine's id, if the host ever reported one.
     pub engine: Option<EngineId>,
-    /// It goes when its process ends, so its absence is not an error.
+    /// Whether the container is removed when its process ends. Its absence is then not an error.
     pub auto_remove: bool,
-    /// How it is made, while its status is `Creating`: the command may have been lost.
+    /// The command to create it, while its status is `Creating`. The first command may have been lost.
     pub create: Option<CreateContainer>,
 }

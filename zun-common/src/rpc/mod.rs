@@ -1,4 +1,4 @@
-//! The calls and reports that travel over the bus, and the envelope they travel in.
+//! The calls and reports on the bus, and their envelope.
 
 pub mod code;
 pub mod container;
@@ -13,31 +13,31 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use code::{Code, Problem};
 
-/// The version of the protocol that this build speaks. An agent refuses a newer one by name.
+/// The version of the protocol. Receivers refuse newer ones with a code.
 pub const PROTOCOL: u32 = 1;
 
 /// Whether a call changes something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// It changes something: it goes through the host's durable queue, is acknowledged after the work
-    /// is done and may be delivered again, so it must be idempotent.
+    /// The call changes something. It goes through the host's durable queue and is acknowledged after the work.
+    /// It may be delivered again, so it must be idempotent.
     Command,
-    /// It only asks: it goes through the host's transient queue and never waits for a disk.
+    /// The call only reads. It goes through the host's transient queue and never waits for a disk.
     Query,
 }
 
-/// A typed call. The reply to a command says that the work was accepted; its result comes as a report.
+/// A typed call. The reply to a command says that the work was accepted; a report carries the result.
 pub trait Call: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// The name on the wire, such as `container.start`.
+    /// The method on the wire, such as `container.start`.
     const METHOD: &'static str;
-    /// Which queue carries it.
+    /// Whether it is a command or a query, which decides the queue.
     const KIND: Kind;
-    /// How long the caller waits for the reply, unless its own deadline is nearer.
+    /// How long the caller waits for the reply.
     const DEADLINE: Duration;
-    /// What comes back.
+    /// The type of the reply.
     type Reply: Serialize + DeserializeOwned + Send + 'static;
 }
 
-/// The empty reply of a call that only confirms.
+/// The empty reply of a call that has no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Done {}

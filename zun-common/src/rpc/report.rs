@@ -1,5 +1,4 @@
-//! What agents tell zun-api. A report is the agent's whole knowledge of a container, so the newest is
-//! enough and an older one can be dropped.
+//! Reports of agents to zun-api. A report has the whole state of a container, so only the newest one matters.
 
 use std::time::Duration;
 
@@ -11,35 +10,35 @@ use crate::api::v1::container::ImagePull;
 use crate::id::{ContainerId, EngineId, HostName};
 use crate::status::{Status, TaskState};
 
-/// How a container is now.
+/// The state of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerReport {
-    /// Which container.
+    /// The container.
     pub container: ContainerId,
-    /// The reporting host; refused where the container is another host's.
+    /// The reporting host. zun-api refuses reports about another host's containers.
     pub host: HostName,
-    /// Rises with each report of a container, also over restarts of the agent: microseconds since 1970,
-    /// or one more than the last where the clock stands. Only a newer one is applied.
+    /// Increases with each report of the container, also across restarts of the agent: microseconds since 1970,
+    /// or the last value plus one if the clock has not advanced. zun-api applies only newer reports.
     pub generation: i64,
-    /// What it is.
+    /// Status.
     pub status: Status,
-    /// What is being done to it.
+    /// The operation in progress.
     pub task_state: Option<TaskState>,
-    /// Why it is so, where that needs words.
+    /// Reason for the status, if it needs one.
     pub status_reason: Option<String>,
-    /// The engine's identifier, once it has one.
+    /// The engine's id, once it has one.
     pub engine: Option<EngineId>,
-    /// The exit code of the last run.
+    /// Exit code of the last run.
     pub exit_code: Option<i64>,
-    /// The kernel killed it for want of memory.
+    /// Whether the process was killed because the container ran out of memory.
     pub oom_killed: bool,
     /// When its process started.
     pub started_at: Option<DateTime<Utc>>,
     /// When its process ended.
     pub finished_at: Option<DateTime<Utc>>,
-    /// How many consoles are open.
+    /// Number of open consoles.
     pub attached: u32,
-    /// How its image comes along, while it does.
+    /// Progress of the image pull while it runs.
     #[serde(default)]
     pub image_pull: Option<ImagePull>,
 }
@@ -51,14 +50,14 @@ impl Call for ContainerReport {
     type Reply = Done;
 }
 
-/// A container that carries our label and that zun-api does not know.
+/// A container with Zun's label that zun-api may not know: a stray.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnknownContainer {
-    /// The id in its name.
+    /// The id from the container's name.
     pub container: ContainerId,
     /// The host.
     pub host: HostName,
-    /// The engine's identifier.
+    /// The engine's id.
     pub engine: EngineId,
 }
 

@@ -1,5 +1,5 @@
 //! `POST /v1/containers/{ident}/logs` and `…/archive`: where our own client dials for output and files.
-//! Beside Zun's API.
+//! Not in Zun's API.
 
 use actix_web::web::Data;
 use serde_json::Value;

@@ -1,105 +1,105 @@
-//! The console endpoint: where a client dials, and with what.
+//! Types of the console endpoints: the addresses and the certificates that a client connects with.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::grant::Mode;
 
-/// The connection function for a container over Docker's own API.
+/// Connection function: attach to a container over Docker's API.
 pub const DOCKER_ATTACH: &str = "docker.attach";
-/// The connection function for an exec over Docker's own API.
+/// Connection function: start an exec over Docker's API.
 pub const DOCKER_EXEC: &str = "docker.exec";
 
-/// Reading a container's output over Docker's own API.
+/// Connection function: read a container's output over Docker's API.
 pub const DOCKER_LOGS: &str = "docker.logs";
-/// Moving a container's files over Docker's own API.
+/// Connection function: copy a container's files over Docker's API.
 pub const DOCKER_ARCHIVE: &str = "docker.archive";
 
-/// The body of `POST /v1/containers/{id}/logs` and of `POST /v1/containers/{id}/archive`.
+/// Body of `POST /v1/containers/{id}/logs` and of `POST /v1/containers/{id}/archive`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataRequest {
-    /// A certificate signing request in PEM; its key never leaves the client.
+    /// Certificate signing request in PEM. Its key never leaves the client.
     pub csr: String,
-    /// Of files: `ro` copies out, `rw` copies in too.
+    /// For files only: `ro` to copy out, `rw` to copy in as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
 }
 
-/// The body of `POST /v1/containers/{id}/attach`.
+/// Body of `POST /v1/containers/{id}/attach`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttachRequest {
-    /// A certificate signing request in PEM; its key never leaves the client.
+    /// Certificate signing request in PEM. Its key never leaves the client.
     pub csr: String,
-    /// The connection functions that the client speaks, best first.
+    /// Connection functions that the client supports, the preferred one first.
     pub protocols: Vec<String>,
-    /// Whether it wants to type.
+    /// Whether the client wants to type.
     #[serde(default)]
     pub mode: Mode,
-    /// The start is asked for next: also the console of a container that has ended is opened then, and
-    /// shows its next run from the first byte.
+    /// Whether the client starts the container next. The console of a stopped container is then available too,
+    /// and shows its next run from the first byte.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub before_start: bool,
 }
 
-/// Where and how a console is dialled. No part of the control plane is on that way.
+/// How to connect to a console. No part of the control plane is on the way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsoleEndpoint {
     /// The connection function to use.
     pub protocol: String,
-    /// The first address to dial: the websocket of a terminal, the hijack of anything else.
+    /// The first address to connect to: the websocket for a terminal, otherwise the hijacked HTTP connection.
     pub url: String,
     /// All addresses, by purpose.
     pub calls: Calls,
-    /// What to dial with.
+    /// The certificates to connect with.
     pub tls: Tls,
-    /// The container or exec has a terminal.
+    /// Whether the container or exec has a terminal.
     pub tty: bool,
-    /// It reads stdin.
+    /// Whether it reads stdin.
     pub stdin: bool,
-    /// The grant cannot be dialled with after this.
+    /// New connections are refused after this time.
     pub expires_at: DateTime<Utc>,
 }
 
-/// Addresses of the calls that the grant is good for; those that it is not good for are absent.
+/// The addresses of the calls that the grant allows. All others are absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Calls {
     /// Attach by websocket (`GET`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub websocket: Option<String>,
-    /// Attach by hijack, with stdin (`POST`).
+    /// Attach by a hijacked connection, with stdin (`POST`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attach: Option<String>,
-    /// Attach by hijack, output only (`POST`).
+    /// Attach by a hijacked connection, output only (`POST`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
-    /// Start the exec by hijack (`POST`).
+    /// Start the exec by a hijacked connection (`POST`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
-    /// Set the terminal's size (`POST`); the client adds `?h=ROWS&w=COLUMNS`.
+    /// Set the terminal's size (`POST`). The client adds `?h=ROWS&w=COLUMNS`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resize: Option<String>,
-    /// Wait for the end (`POST`); the client adds `?condition=not-running|next-exit|removed`.
+    /// Wait for the exit code (`POST`). The client adds `?condition=not-running|next-exit|removed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<String>,
-    /// The exec's state and exit code (`GET`).
+    /// Read the exec's state and exit code (`GET`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inspect: Option<String>,
-    /// Read the output (`GET`); the client adds the query as grants spell it.
+    /// Read the output (`GET`). The client adds the query of [`crate::grant::LogsQuery`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logs: Option<String>,
-    /// Look at files, copy them out or in (`HEAD`, `GET`, `PUT`); the client adds the query as grants spell
-    /// it.
+    /// Inspect files, copy them out or in (`HEAD`, `GET`, `PUT`). The client adds the query of
+    /// [`crate::grant::ArchiveCall`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<String>,
 }
 
-/// The two certificates of a dial.
+/// The two certificates for a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tls {
-    /// The only authority to trust for this host, in PEM.
+    /// The only CA to trust for this host, in PEM.
     pub ca: String,
-    /// The grant, in PEM.
+    /// The grant: a client certificate in PEM.
     pub certificate: String,
 }

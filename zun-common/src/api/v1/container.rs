@@ -1,4 +1,4 @@
-//! Containers: what a client asks for and what it is shown.
+//! Requests and responses about containers.
 
 use std::collections::BTreeMap;
 
@@ -9,41 +9,41 @@ use super::version::Link;
 use crate::id::{ContainerId, HostName};
 use crate::status::{Status, TaskState};
 
-/// When the engine runs a container again by itself. The names are Zun's (and Docker's).
+/// When the engine restarts a container. The field names are Zun's and Docker's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestartPolicy {
     /// `no`, `always`, `on-failure` or `unless-stopped`.
     #[serde(rename = "Name")]
     pub name: String,
-    /// At most so many times, with `on-failure`; "0" is for ever.
+    /// Maximum number of restarts with `on-failure`; "0" is unlimited.
     #[serde(rename = "MaximumRetryCount", default)]
     pub maximum_retry_count: String,
 }
 
-/// The body of `POST /v1/containers`, as our own client writes it. zun-api reads the body itself, field
-/// by field, so that each refusal names the field, the value and the rule.
+/// Body of `POST /v1/containers`, as our own client writes it. zun-api parses the body field by field, so that
+/// each error names the field, the value and the rule.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields are those of the wire")]
 pub struct CreateContainer {
     /// The image, such as `cirros` or `host/name:tag`.
     pub image: String,
-    /// A name; a random one is made where none is given.
+    /// Name; random if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The command and its arguments; the image's own where none is given.
+    /// Command and arguments; the image's own if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Vec<String>>,
-    /// Replaces the image's entry point.
+    /// Replacement for the image's entry point.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entrypoint: Option<Vec<String>>,
-    /// Processors, 0.1 to 16; 1 where none is given.
+    /// CPUs, 0.1 to 16; 1 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<f64>,
-    /// Memory in MiB, 4 to 8192; 512 where none is given.
+    /// Memory in MiB, 4 to 8192; 512 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<u64>,
-    /// Environment.
+    /// Environment variables.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
     /// Labels.
@@ -55,112 +55,112 @@ pub struct CreateContainer {
     /// The host name inside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
-    /// Keep stdin open.
+    /// Whether stdin stays open.
     #[serde(default)]
     pub interactive: bool,
-    /// Allocate a terminal.
+    /// Whether the container gets a terminal.
     #[serde(default)]
     pub tty: bool,
-    /// The end of the first console's input is the end of the process's input. Beside Zun's API.
+    /// Whether the end of the first console's input also closes the process's stdin. Not in Zun's API.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stdin_once: bool,
-    /// The terminal's first size, `[rows, columns]`. Beside Zun's API.
+    /// Initial size of the terminal, `[rows, columns]`. Not in Zun's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub console_size: Option<[u16; 2]>,
-    /// The user (and group) to run as. Beside Zun's API.
+    /// User, and optionally group, to run as. Not in Zun's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// The root file system cannot be written. Beside Zun's API.
+    /// Whether the root file system is read-only. Not in Zun's API.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub read_only: bool,
-    /// The signal that `stop` begins with. Beside Zun's API.
+    /// The first signal of a stop. Not in Zun's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_signal: Option<String>,
-    /// Removed when its process ends.
+    /// Whether the container is removed when its process ends.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub auto_remove: bool,
-    /// When the engine runs it again.
+    /// When the engine restarts the container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart_policy: Option<RestartPolicy>,
     /// `always`, `ifnotpresent` or `never`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pull_policy: Option<String>,
-    /// The host to run on; administrators only.
+    /// Host to run on; administrators only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<HostName>,
 }
 
-/// When an image is pulled.
+/// When the engine pulls an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PullPolicy {
-    /// Each time.
+    /// Always.
     Always,
-    /// When the host has none.
+    /// If the host does not have the image.
     #[default]
     IfNotPresent,
-    /// Not at all: no image is an error.
+    /// Never. A missing image is an error.
     Never,
 }
 
-/// How an image comes along.
+/// Progress of an image pull.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ImagePull {
-    /// Its layers, in the order in which the engine told of them.
+    /// The image's layers, in the engine's order.
     pub layers: Vec<PulledLayer>,
 }
 
 /// One layer of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PulledLayer {
-    /// The engine's short identifier of it.
+    /// The engine's short id of the layer.
     pub id: String,
-    /// The engine's word, such as `Downloading`.
+    /// The engine's word for its state, such as `Downloading`.
     pub state: String,
-    /// Bytes so far, of what the state is about.
+    /// Bytes done in this state.
     #[serde(default)]
     pub current: u64,
-    /// Bytes in all; 0 where they are not known.
+    /// Bytes in total; 0 if unknown.
     #[serde(default)]
     pub total: u64,
 }
 
-/// A container as the API shows it.
+/// A container in the API's responses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields are those of the wire")]
 pub struct Container {
-    /// Its identifier.
+    /// Id.
     pub uuid: ContainerId,
     /// Links; absent in lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Link>,
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// Its project.
+    /// Project that owns it.
     pub project_id: String,
-    /// Who made it.
+    /// User who created it.
     pub user_id: String,
-    /// Its image.
+    /// Image.
     pub image: String,
-    /// Processors.
+    /// CPUs.
     pub cpu: f64,
-    /// `shared`.
+    /// Always `shared`.
     pub cpu_policy: String,
-    /// Memory in MiB, as a text (Zun's way).
+    /// Memory in MiB, as text like in Zun.
     pub memory: String,
-    /// The command.
+    /// Command and arguments.
     pub command: Option<Vec<String>>,
-    /// The entry point.
+    /// Entry point.
     pub entrypoint: Option<Vec<String>>,
-    /// What it is now.
+    /// Current status.
     pub status: Status,
-    /// Why.
+    /// Reason for the status.
     pub status_reason: Option<String>,
-    /// More words, such as `Exited(0) 8 mins ago`.
+    /// Detail such as `Exited(0) 8 mins ago`.
     pub status_detail: Option<String>,
-    /// What is being done to it.
+    /// The operation in progress.
     pub task_state: Option<TaskState>,
-    /// Environment.
+    /// Environment variables.
     pub environment: BTreeMap<String, String>,
     /// The working directory.
     pub workdir: Option<String>,
@@ -168,80 +168,80 @@ pub struct Container {
     pub hostname: Option<String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
-    /// Stdin is kept open.
+    /// Whether stdin stays open.
     pub interactive: bool,
-    /// It has a terminal.
+    /// Whether it has a terminal.
     pub tty: bool,
-    /// How many consoles are open. Beside Zun's API.
+    /// Number of open consoles. Not in Zun's API.
     pub attached: u32,
-    /// The exit code of its last run. Beside Zun's API.
+    /// Exit code of the last run. Not in Zun's API.
     pub exit_code: Option<i64>,
-    /// Removed when its process ends.
+    /// Whether the container is removed when its process ends.
     pub auto_remove: bool,
-    /// Not offered yet; always false.
+    /// Not supported yet; always false.
     pub auto_heal: bool,
-    /// When the engine runs it again.
+    /// When the engine restarts the container.
     pub restart_policy: Option<RestartPolicy>,
-    /// The user (and group) that it runs as, where one was asked for. Beside Zun's API.
+    /// User, and optionally group, that it runs as, if one was given. Not in Zun's API.
     #[serde(default)]
     pub user: Option<String>,
-    /// The root file system cannot be written. Beside Zun's API.
+    /// Whether the root file system is read-only. Not in Zun's API.
     #[serde(default)]
     pub read_only: bool,
-    /// The signal that a stop begins with, where one was asked for. Beside Zun's API.
+    /// The first signal of a stop, if one was given. Not in Zun's API.
     #[serde(default)]
     pub stop_signal: Option<String>,
-    /// When its image is pulled: `always`, `ifnotpresent` or `never`; administrators only.
+    /// When the image is pulled: `always`, `ifnotpresent` or `never`; administrators only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pull_policy: Option<PullPolicy>,
-    /// How its image comes along, while it does. Beside Zun's API.
+    /// Progress of the image pull while it runs. Not in Zun's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pull: Option<ImagePull>,
-    /// `docker`.
+    /// Always `docker`.
     pub image_driver: String,
-    /// Ports; none yet.
+    /// Not supported yet; always empty.
     pub ports: Vec<u16>,
-    /// Addresses by network; none yet.
+    /// Not supported yet; always empty.
     pub addresses: BTreeMap<String, Vec<serde_json::Value>>,
-    /// None yet.
+    /// Not supported yet; always null.
     pub security_groups: Option<Vec<String>>,
-    /// Disk in GiB; 0 is no limit.
+    /// Disk in GiB; 0 means no limit.
     pub disk: u64,
-    /// None yet.
+    /// Not supported yet; always null.
     pub healthcheck: Option<serde_json::Value>,
-    /// None yet.
+    /// Not supported yet; always null.
     pub registry_id: Option<String>,
-    /// When it was asked for.
+    /// When it was created.
     #[serde(with = "super::time")]
     pub created_at: Option<NaiveDateTime>,
-    /// When it was last changed.
+    /// When it last changed.
     #[serde(with = "super::time")]
     pub updated_at: Option<NaiveDateTime>,
-    /// When its process last started. Beside Zun's API.
+    /// When its process last started. Not in Zun's API.
     #[serde(with = "super::time", default)]
     pub started_at: Option<NaiveDateTime>,
-    /// Its host; administrators only.
+    /// Host; administrators only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<HostName>,
 }
 
-/// The body of `GET /v1/containers`.
+/// Response of `GET /v1/containers`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ContainerList {
-    /// One page of them.
+    /// One page of containers.
     pub containers: Vec<Container>,
-    /// The address of the next page, if the page is full.
+    /// Address of the next page, if this one is full.
     pub next: Option<String>,
 }
 
-/// The body of `PATCH /v1/containers/{id}`: what is to be different.
+/// Body of `PATCH /v1/containers/{id}`. Absent fields stay as they are.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateContainer {
-    /// Another name.
+    /// New name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Processors, 0.1 to 16.
+    /// CPUs, 0.1 to 16.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<f64>,
     /// Memory in MiB, 4 to 8192.
@@ -249,42 +249,42 @@ pub struct UpdateContainer {
     pub memory: Option<u64>,
 }
 
-/// The answer of `GET /v1/containers/{id}/stats`. The names are Zun's.
+/// Response of `GET /v1/containers/{id}/stats`. The field names are Zun's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ContainerStats {
-    /// Its name.
+    /// Name of the container.
     #[serde(rename = "CONTAINER")]
     pub container: String,
-    /// 100 is one processor.
+    /// CPU usage; 100 is one CPU.
     #[serde(rename = "CPU %")]
     pub cpu_percent: f64,
-    /// Memory.
+    /// Memory usage in MiB.
     #[serde(rename = "MEM USAGE(MiB)")]
     pub memory_usage: f64,
-    /// Its limit.
+    /// Memory limit in MiB.
     #[serde(rename = "MEM LIMIT(MiB)")]
     pub memory_limit: f64,
-    /// Of the limit.
+    /// Memory usage in per cent of the limit.
     #[serde(rename = "MEM %")]
     pub memory_percent: f64,
-    /// Bytes read from disks and written, `read/written`.
+    /// Bytes read from and written to disks, `read/written`.
     #[serde(rename = "BLOCK I/O(B)")]
     pub block: String,
-    /// Bytes received from networks and sent, `received/sent`.
+    /// Bytes received from and sent to networks, `received/sent`.
     #[serde(rename = "NET I/O(B)")]
     pub network: String,
-    /// Processes and threads. Beside Zun's API.
+    /// Number of processes and threads. Not in Zun's API.
     #[serde(rename = "PIDS", default)]
     pub processes: u64,
 }
 
-/// The answer of `GET /v1/containers/{id}/top`. The names are Zun's (and Docker's).
+/// Response of `GET /v1/containers/{id}/top`. The field names are Zun's and Docker's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerTop {
-    /// The columns.
+    /// Column titles.
     #[serde(rename = "Titles")]
     pub titles: Vec<String>,
-    /// A row each.
+    /// One row for each process.
     #[serde(rename = "Processes")]
     pub processes: Vec<Vec<String>>,
 }

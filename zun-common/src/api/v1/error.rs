@@ -1,25 +1,25 @@
-//! The error body. OpenStack's clients index `errors[0]["title"]` without asking, so it is never empty.
+//! The error body. OpenStack's clients read `errors[0]["title"]` unchecked, so the list is never empty.
 
 use serde::{Deserialize, Serialize};
 
 /// One error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiProblem {
-    /// The request, as in the header `x-openstack-request-id`.
+    /// Id of the request, as in the header `x-openstack-request-id`.
     pub request_id: String,
-    /// A machine's word, such as `container.container-not-found`.
+    /// Code for programs, such as `container.container-not-found`.
     pub code: String,
     /// The HTTP status.
     pub status: u16,
-    /// The words for a person.
+    /// Message for people.
     pub title: String,
-    /// The same, or more.
+    /// The same message, or a longer one.
     pub detail: String,
-    /// Never used by Zun; always there.
+    /// Always present and empty, as in Zun.
     pub links: Vec<String>,
 }
 
-/// The body of every answer that is not a success.
+/// Body of every response that is not a success.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {
     /// One or more errors.

@@ -1,64 +1,64 @@
-//! Running another command in a container.
+//! Requests and responses for running another command in a container.
 
 use serde::{Deserialize, Serialize};
 
 use super::console::ConsoleEndpoint;
 
-/// The answer of `POST /v1/containers/{id}/execute`.
+/// Response of `POST /v1/containers/{id}/execute`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Executed {
-    /// Stdout and stderr merged, as text, when it was run to its end (Zun's shape).
+    /// Stdout and stderr merged, as text, if the command ran to its end. Zun's shape.
     pub output: Option<String>,
-    /// Its exit code, when it was run to its end.
+    /// Exit code, if the command ran to its end.
     pub exit_code: Option<i64>,
-    /// The engine's identifier of the exec, when it was only made.
+    /// The engine's id of the exec, if the exec was only created.
     pub exec_id: Option<String>,
-    /// The console gate's address for existing clients; null where no gate runs.
+    /// Websocket address for the existing clients; always null, since there is no websocket proxy yet.
     pub proxy_url: Option<String>,
-    /// Stdout alone, base64, when it was run to its end. Beside Zun's API.
+    /// Stdout in base64, if the command ran to its end. Not in Zun's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdout: Option<String>,
-    /// Stderr alone, base64, when it was run to its end. Beside Zun's API.
+    /// Stderr in base64, if the command ran to its end. Not in Zun's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stderr: Option<String>,
-    /// Where to dial it, when a signing request came with the request. Beside Zun's API.
+    /// How to connect to the exec, if the request had a signing request. Not in Zun's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub console: Option<ConsoleEndpoint>,
 }
 
-/// The body of `POST /v1/containers/{id}/execute`, as our own client writes it. The existing clients
-/// put `command` (one text), `run` and `interactive` into the query instead.
+/// Body of `POST /v1/containers/{id}/execute`, as our own client writes it. The existing clients send `command`
+/// (one text), `run` and `interactive` in the query.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields are those of the wire")]
 pub struct Execute {
     /// The command and its arguments.
     pub command: Vec<String>,
-    /// Run it to its end and answer its output; else only make it.
+    /// Run the command to its end and return its output; otherwise only create the exec.
     #[serde(default)]
     pub run: bool,
-    /// Keep its stdin open.
+    /// Keep stdin open.
     #[serde(default)]
     pub interactive: bool,
-    /// Allocate a terminal; as `interactive` where absent.
+    /// Allocate a terminal; the value of `interactive` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tty: Option<bool>,
-    /// Environment, each `NAME=VALUE`.
+    /// Environment variables, each `NAME=VALUE`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub environment: Vec<String>,
-    /// The user (and group) to run as.
+    /// User, and optionally group, to run as.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The working directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workdir: Option<String>,
-    /// With all capabilities.
+    /// Run with all capabilities.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub privileged: bool,
-    /// The terminal's first size, `[rows, columns]`.
+    /// Initial size of the terminal, `[rows, columns]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub console_size: Option<[u16; 2]>,
-    /// A certificate signing request in PEM: the exec is dialled directly.
+    /// Certificate signing request in PEM, to connect to the exec directly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csr: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Hosts and services.
+//! Responses about compute hosts and their agents.
 
 use std::collections::BTreeMap;
 
@@ -7,97 +7,97 @@ use serde::{Deserialize, Serialize};
 
 use super::version::Link;
 
-/// A compute host as the API shows it.
+/// A compute host in the API's responses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Host {
-    /// Its identifier.
+    /// Id.
     pub uuid: String,
     /// Links.
     pub links: Vec<Link>,
-    /// Its name.
+    /// Name.
     pub hostname: String,
-    /// MiB.
+    /// Memory in MiB.
     pub mem_total: u64,
-    /// MiB claimed by containers.
+    /// Memory claimed by containers, in MiB.
     pub mem_used: u64,
-    /// Containers on it.
+    /// Number of containers on the host.
     pub total_containers: u64,
-    /// Processors.
+    /// CPUs.
     pub cpus: f64,
-    /// Processors claimed by containers.
+    /// CPUs claimed by containers.
     pub cpu_used: f64,
-    /// Such as `x86_64`.
+    /// CPU architecture, such as `x86_64`.
     pub architecture: String,
-    /// `linux`.
+    /// Always `linux`.
     pub os_type: String,
-    /// Such as `Debian GNU/Linux 12 (bookworm)`.
+    /// Operating system, such as `Debian GNU/Linux 12 (bookworm)`.
     pub os: String,
-    /// The kernel's release.
+    /// Release of the kernel.
     pub kernel_version: String,
     /// Labels.
     pub labels: BTreeMap<String, String>,
-    /// GiB.
+    /// Disk in GiB.
     pub disk_total: u64,
-    /// GiB claimed by containers.
+    /// Disk claimed by containers, in GiB.
     pub disk_used: u64,
-    /// The engine can limit a container's disk.
+    /// Whether the engine can limit a container's disk.
     pub disk_quota_supported: bool,
-    /// The engine's runtimes.
+    /// Runtimes of the engine.
     pub runtimes: Vec<String>,
-    /// Not offered yet; always false.
+    /// Not supported yet; always false.
     pub enable_cpu_pinning: bool,
-    /// The engine and its version. Beside Zun's API.
+    /// Engine and version. Not in Zun's API.
     pub engine: String,
-    /// Where consoles are dialled; null where that is not possible. Beside Zun's API.
+    /// Address for console connections; null if the host has none. Not in Zun's API.
     pub console: Option<String>,
 }
 
-/// The body of `GET /v1/hosts`.
+/// Response of `GET /v1/hosts`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HostList {
-    /// One page of them.
+    /// One page of hosts.
     pub hosts: Vec<Host>,
-    /// The address of the next page, if the page is full.
+    /// Address of the next page, if this one is full.
     pub next: Option<String>,
 }
 
-/// An agent as the API shows it.
+/// An agent in the API's responses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
-    /// A number.
+    /// Sequence number.
     pub id: i32,
-    /// Its host.
+    /// The agent's host.
     pub host: String,
-    /// `zun-compute`.
+    /// Always `zun-compute`.
     pub binary: String,
     /// `up` or `down`.
     pub state: String,
-    /// No new containers go there.
+    /// Whether new containers are kept off the host.
     pub disabled: bool,
-    /// Why.
+    /// Reason for disabling.
     pub disabled_reason: Option<String>,
-    /// Taken as down whatever it says.
+    /// Whether an administrator has marked it as down, whatever it reports.
     pub forced_down: bool,
-    /// `nova`, as Zun's default.
+    /// Always `nova`, Zun's default.
     pub availability_zone: String,
-    /// Why consoles on its host cannot be dialled; null where they can. Beside Zun's API.
+    /// Why nobody can connect to consoles on the host; null if they work. Not in Zun's API.
     pub console_trouble: Option<String>,
-    /// Heartbeats so far.
+    /// Number of heartbeats.
     pub report_count: i64,
-    /// The last heartbeat.
+    /// Time of the last heartbeat.
     #[serde(with = "super::time")]
     pub last_seen_up: Option<NaiveDateTime>,
-    /// The first heartbeat.
+    /// Time of the first heartbeat.
     #[serde(with = "super::time")]
     pub created_at: Option<NaiveDateTime>,
-    /// The last change.
+    /// Time of the last change.
     #[serde(with = "super::time")]
     pub updated_at: Option<NaiveDateTime>,
 }
 
-/// The body of `GET /v1/services`.
+/// Response of `GET /v1/services`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceList {
-    /// All of them.
+    /// All agents.
     pub services: Vec<Service>,
 }

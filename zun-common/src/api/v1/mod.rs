@@ -1,4 +1,4 @@
-//! Version 1 of the REST API: OpenStack Zun's shapes, and beside them what our own client needs.
+//! Version 1 of the REST API: OpenStack Zun's requests and responses, and those that our own client needs.
 
 pub mod console;
 pub mod container;

@@ -1,4 +1,4 @@
-//! Times as Zun writes them: `YYYY-MM-DD HH:MM:SS.ffffff`, in UTC, without a zone.
+//! Times in Zun's format: `YYYY-MM-DD HH:MM:SS.ffffff`, in UTC, without a zone.
 
 use chrono::NaiveDateTime;
 use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
@@ -6,12 +6,12 @@ use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 const FORMAT: &str = "%Y-%m-%d %H:%M:%S%.6f";
 const READ: &str = "%Y-%m-%d %H:%M:%S%.f";
 
-/// A time as it is written.
+/// Formats a time.
 pub fn text(time: NaiveDateTime) -> String {
     time.format(FORMAT).to_string()
 }
 
-/// Writes an optional time.
+/// Serializes an optional time.
 pub fn serialize<S: Serializer>(time: &Option<NaiveDateTime>, out: S) -> Result<S::Ok, S::Error> {
     match time {
         Some(time) => out.collect_str(&time.format(FORMAT)),
@@ -19,7 +19,7 @@ pub fn serialize<S: Serializer>(time: &Option<NaiveDateTime>, out: S) -> Result<
     }
 }
 
-/// Reads an optional time.
+/// Deserializes an optional time.
 pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Option<NaiveDateTime>, D::Error> {
     Option::<String>::deserialize(input)?
         .map(|text| NaiveDateTime::parse_from_str(&text, READ).map_err(D::Error::custom))

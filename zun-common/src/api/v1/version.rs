@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 /// A link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
-    /// Where to.
+    /// Address.
     pub href: String,
-    /// What for: `self`, `bookmark`, `describedby`.
+    /// Relation: `self`, `bookmark` or `describedby`.
     pub rel: String,
-    /// The media type, where it is told.
+    /// Media type, if known.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
 }
@@ -17,27 +17,27 @@ pub struct Link {
 /// One version of the API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
-    /// Its name, `v1`.
+    /// Id, `v1`.
     pub id: String,
-    /// Where it is.
+    /// Its links.
     pub links: Vec<Link>,
-    /// `CURRENT`.
+    /// Always `CURRENT`.
     pub status: String,
-    /// The newest microversion.
+    /// Newest microversion.
     pub max_version: String,
-    /// The oldest microversion.
+    /// Oldest microversion.
     pub min_version: String,
 }
 
 /// The document at `/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Root {
-    /// The service's name.
+    /// Name of the service.
     pub name: String,
-    /// What it is.
+    /// Description of the service.
     pub description: String,
     /// All versions.
     pub versions: Vec<Version>,
-    /// The one to use.
+    /// The version to use.
     pub default_version: Version,
 }
