@@ -1,4 +1,4 @@
-//! How the service fares, asked where its callers ask: at its own listener.
+//! Checks the service's health over its own listener, like a client.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,13 +11,13 @@ use zun_common::bus::Bus;
 use zun_common::notify::{Health, ServiceManager};
 use zun_common::shutdown::Tasks;
 
-/// Longer than the database's own patience, so that its errors are seen.
+/// Longer than the database's timeout, so that a database error is reported as such.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(15);
-/// Between two looks, until it is ready.
+/// Interval of the checks until the service is ready.
 const STARTUP_INTERVAL: Duration = Duration::from_millis(500);
 const MAX_RESPONSE: u64 = 16 << 10;
 
-/// Looks after a running zun-api.
+/// Checks the health of a running zun-api.
 #[derive(Debug)]
 pub struct HealthMonitor {
     address: SocketAddr,
@@ -29,7 +29,7 @@ impl HealthMonitor {
         Self { address, bus }
     }
 
-    /// Tells the service manager of it until shutdown; often, until it is ready.
+    /// Notifies the service manager until shutdown, and more often until the service is ready.
     pub async fn run(self, mut manager: ServiceManager, tasks: Tasks) {
         loop {
             manager.notify(&self.check().await);
@@ -47,13 +47,13 @@ impl HealthMonitor {
         let status = match (responds, bus) {
             (true, true) => format!("serves on {}", self.address),
             (true, false) => format!("serves on {}; the bus is not connected", self.address),
-            (false, _) => "does not answer, or its database does not".to_owned(),
+            (false, _) => "zun-api or its database does not answer".to_owned(),
         };
         Health { ready: responds && bus, alive: responds, status }
     }
 }
 
-/// Whether the listener says that all is well: it, a worker behind it, and the database answer.
+/// Whether `/healthz` reports success, which involves the listener, a worker and the database.
 async fn responds(address: SocketAddr) -> io::Result<bool> {
     let mut stream = TcpStream::connect(dialable(address)).await?;
     let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
@@ -63,7 +63,7 @@ async fn responds(address: SocketAddr) -> io::Result<bool> {
     Ok(response.starts_with(b"HTTP/1.1 200 "))
 }
 
-/// An address that is listened on, as one that can be dialled.
+/// Returns an address to connect to the listener.
 fn dialable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -80,7 +80,7 @@ mod tests {
 
     use super::*;
 
-    /// What is found at a listener that answers every request with this, or with nothing.
+    /// Returns the health that a listener with this response leads to. `None` never responds.
     async fn health_of(response: Option<&'static str>) -> Health {
         let tasks = Tasks::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_lives_where_its_listener_says_that_all_is_well_and_nowhere_else() {
+    async fn the_service_is_alive_only_if_its_listener_reports_success() {
         assert!(health_of(Some("HTTP/1.1 200 OK\r\n\r\n")).await.alive);
         for response in [Some("HTTP/1.1 503 Service Unavailable\r\n\r\n"), Some(""), None] {
             let health = health_of(response).await;
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_on_all_addresses_is_asked_over_the_loopback() {
+    fn a_listener_on_all_addresses_is_checked_over_loopback() {
         let asked = |text: &str| dialable(text.parse().expect("an address")).to_string();
         assert_eq!(asked("0.0.0.0:9517"), "127.0.0.1:9517");
         assert_eq!(asked("[::]:9517"), "[::1]:9517");

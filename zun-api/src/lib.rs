@@ -1,5 +1,5 @@
-//! zun-api: the REST API, who may do what, where containers go, the database, the granting of consoles,
-//! and the consumer of what agents report.
+//! zun-api: the REST API with authentication and permissions, the scheduler, the database, the CA for console
+//! grants, and the consumer of agents' reports.
 
 mod app;
 mod auth;

@@ -1,4 +1,4 @@
-//! What is counted, in Prometheus' text form. No label holds anything of a tenant.
+//! Metrics in Prometheus' text format. Labels contain no data of tenants.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,18 +11,18 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-/// One kind of answered request.
+/// Labels of an answered request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct RequestLabels {
-    /// The method; `other` for those that no route has.
+    /// Method; `other` if no route uses it.
     pub(crate) method: &'static str,
-    /// The pattern of the route, never the path.
+    /// Pattern of the route, never the path.
     pub(crate) route: String,
-    /// The HTTP status.
+    /// HTTP status.
     pub(crate) status: u32,
 }
 
-/// What came of a report.
+/// Outcome of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub(crate) enum ReportOutcome {
     Applied,
@@ -38,7 +38,7 @@ struct ReportLabels {
     outcome: ReportOutcome,
 }
 
-/// All that is counted.
+/// All metrics.
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
@@ -53,7 +53,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// All at zero.
+    /// Creates all metrics at zero.
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("zun_api");
         let requests = Family::default();
@@ -90,7 +90,8 @@ impl Metrics {
         }
     }
 
-    /// Counts an answer. One that waited for a status says nothing of our speed.
+    /// Counts a response. `took` is `None` if the request waited for a status, which says nothing about
+    /// latency.
     pub(crate) fn count_request(&self, kind: &RequestLabels, took: Option<Duration>) {
         self.requests.get_or_create(kind).inc();
         if let Some(took) = took {
@@ -103,7 +104,7 @@ impl Metrics {
         self.reports.get_or_create(&ReportLabels { outcome }).inc();
     }
 
-    /// All, as text.
+    /// Encodes all metrics.
     pub(crate) fn text(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;

@@ -1,8 +1,8 @@
-//! The service: what is started, in which order, and how it ends.
+//! Starts and stops the service.
 //!
-//! Start: database, tokens, CA, consumers of the bus, listener. Stop: the listener takes nothing
-//! more, waits are answered, open requests end, what they left behind is done, consumers end. The bus is
-//! its owner's to close, after that.
+//! Start order: database, tokens, CA, bus consumers, listener. Stop order: the listener stops accepting,
+//! waiting requests are answered, open requests finish, background work finishes, consumers end. The owner of
+//! the bus closes it afterwards.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,36 +22,36 @@ use crate::settings::Settings;
 use crate::wait::Hub;
 use crate::{http, reports};
 
-/// For what is left behind answered requests, once the listener is closed.
+/// Time for background work after the listener is closed.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why zun-api does not start.
+/// Why zun-api cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Nobody, or everybody, would be let in.
-    #[error("callers cannot be told apart")]
+    /// The authentication settings are not valid.
+    #[error("cannot set up authentication")]
     Auth(#[from] AuthError),
     /// The database cannot be opened.
-    #[error("the database cannot be opened")]
+    #[error("cannot open the database")]
     Database(#[from] DbFailure),
-    /// The certificate authority cannot be read.
-    #[error("the certificate authority in console.ca_directory cannot be used")]
+    /// The CA cannot be read.
+    #[error("cannot use the CA in console.ca_directory")]
     Ca(#[from] CaError),
-    /// The address cannot be listened on.
+    /// The address cannot be bound.
     #[error("cannot listen on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         #[source]
         cause: std::io::Error,
     },
     /// The bus is closed.
-    #[error("the bus cannot be used")]
+    #[error("cannot use the message bus")]
     Bus(#[from] RequestError),
 }
 
-/// The database's failure; what it was is in the causes.
+/// A database error. Its causes say more.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct DbFailure(#[from] DbError);
@@ -67,7 +67,7 @@ pub struct Service {
     drain: Duration,
 }
 
-/// Whether these settings can be started with, as far as that can be seen without starting.
+/// Checks whether zun-api could start with these settings, without starting it.
 pub fn check(settings: &Settings) -> Result<(), StartError> {
     Authenticator::new(settings)?;
     load_ca(settings)?;
@@ -79,7 +79,7 @@ fn load_ca(settings: &Settings) -> Result<Option<CertificateAuthority>, CaError>
 }
 
 impl Service {
-    /// Starts all of it. The address answers when this returns.
+    /// Starts the service. It accepts requests when this returns.
     pub async fn start(settings: Settings, bus: Bus, tasks: &Tasks) -> Result<Self, StartError> {
         let authenticator = Authenticator::new(&settings)?;
         let ca = load_ca(&settings)?;
@@ -111,20 +111,20 @@ impl Service {
         Ok(Self { address, bus, closing, listener, background, consumers, drain })
     }
 
-    /// Where it listens.
+    /// The listen address.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Who looks after it.
+    /// Returns a health monitor for this service.
     pub fn health_monitor(&self) -> HealthMonitor {
         HealthMonitor::new(self.address, self.bus.clone())
     }
 
-    /// Stops it in order. Ends when all has ended, or the time for it is over.
+    /// Stops the service. Returns when everything has ended or timed out.
     pub async fn stop(self) {
         self.closing.cancel();
-        // A little longer than actix gives its connections, so that it is actix that cuts them.
+        // Slightly longer than actix gives its connections, so that actix closes them.
         let listener = self.listener.finish(self.drain + Duration::from_secs(1)).await;
         let background = self.background.finish(DRAIN_TIMEOUT).await;
         let consumers = self.consumers.finish(DRAIN_TIMEOUT).await;

@@ -1,4 +1,4 @@
-//! Settings of zun-api. Every key has a default that works, or is named as missing at the start.
+//! Settings of zun-api. Every key has a default, or the error at start names it as missing.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -7,23 +7,23 @@ use serde::Deserialize;
 use zun_common::bus::BusSettings;
 use zun_common::telemetry::LogSettings;
 
-/// All of them.
+/// All settings.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Where and how the API listens.
     pub http: HttpSettings,
-    /// Who may call it.
+    /// Authentication.
     pub auth: AuthSettings,
-    /// Where the rows are.
+    /// The database.
     pub database: DatabaseSettings,
-    /// How the agents are reached.
+    /// The message bus to the agents.
     pub bus: BusSettings,
-    /// How hosts are chosen.
+    /// The scheduler.
     pub scheduler: SchedulerSettings,
-    /// How consoles are granted.
+    /// Console access.
     pub console: ConsoleSettings,
-    /// What is logged.
+    /// Logging.
     pub log: LogSettings,
 }
 
@@ -31,23 +31,23 @@ pub struct Settings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpSettings {
-    /// The address; port 0 takes a free one.
+    /// Listen address. Port 0 selects a free port.
     pub listen: SocketAddr,
-    /// What links begin with, such as `https://zun.example.org`; from the request's `Host` where absent.
+    /// Base of all links, such as `https://zun.example.org`. Taken from the request's `Host` if absent.
     pub public_endpoint: Option<String>,
-    /// Threads that serve requests.
+    /// Number of threads that serve requests.
     pub workers: usize,
-    /// Requests at a time, beyond which 503 is answered. Waiting ones are counted apart.
+    /// Most concurrent requests; more get 503. Requests that wait are not counted.
     pub requests: usize,
-    /// Requests at a time that wait for a status (`wait_for`), beyond which 503 is answered.
+    /// Most concurrent requests that wait for a status (`wait_for`); more get 503.
     pub waiters: usize,
-    /// The largest body, in bytes.
+    /// Largest body, in bytes.
     pub largest_body: usize,
-    /// The largest head (request line and headers), in bytes.
+    /// Largest request line and headers together, in bytes.
     pub largest_head: usize,
-    /// Seconds for a client to send its head, and then its body.
+    /// Seconds for a client to send the headers, and again for the body.
     pub client_timeout: u64,
-    /// Seconds for open requests to end when the service stops.
+    /// Seconds for open requests to finish at shutdown.
     pub drain: u64,
 }
 
@@ -67,34 +67,34 @@ impl Default for HttpSettings {
     }
 }
 
-/// How callers prove who they are.
+/// How callers authenticate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Strategy {
-    /// By a bearer token whose hash is in `auth.token_file`.
+    /// By a bearer token. Its hash is in `auth.token_file`.
     #[default]
     Token,
-    /// Not at all: every caller is an administrator. Only on a loopback listener.
+    /// Not at all: every caller is an administrator. Only with a loopback address.
     None,
 }
 
-/// Who may call the API.
+/// Authentication.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthSettings {
     /// `token` or `none`.
     pub strategy: Strategy,
-    /// The file of hashed tokens (0600); must be given with `token`.
+    /// File with hashed tokens, mode 0600. Required for `token`.
     pub token_file: Option<PathBuf>,
 }
 
-/// Where the rows are.
+/// The database.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DatabaseSettings {
-    /// The SQLite file; made where it is missing.
+    /// The SQLite file. Created if it does not exist.
     pub path: PathBuf,
-    /// Connections at a time.
+    /// Most concurrent connections.
     pub connections: u32,
 }
 
@@ -104,27 +104,27 @@ impl Default for DatabaseSettings {
     }
 }
 
-/// How hosts are chosen.
+/// The scheduler.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SchedulerSettings {
-    /// How many times a host's processors are given away. A single container never gets more than there are.
+    /// Overcommit ratio for CPUs. A single container never gets more CPUs than the host has.
     pub cpu_ratio: f64,
-    /// How many times a host's memory is given away.
+    /// Overcommit ratio for memory.
     pub memory_ratio: f64,
 }
 
 impl Default for SchedulerSettings {
-    /// Zun's (Placement's) defaults.
+    /// Zun's defaults, from Placement.
     fn default() -> Self {
         Self { cpu_ratio: 16.0, memory_ratio: 1.5 }
     }
 }
 
-/// How consoles are granted.
+/// Console access.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConsoleSettings {
-    /// The certificate authority's directory, made by `zun-api ca init`. Without it there are no consoles.
+    /// Directory of the CA, created by `zun-api ca init`. Without a CA there is no console access.
     pub ca_directory: Option<PathBuf>,
 }

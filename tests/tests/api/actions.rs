@@ -91,15 +91,15 @@ async fn wrong_parameters_are_refused_before_the_host_is_called() {
     stop?timeout=-1: 400 container.schema-validation-error Invalid input for field 'timeout'. Value: '-1'. It must be a whole number from 0 to 86400.
     kill?signal=SIGFOO: 400 container.schema-validation-error Invalid input for field 'signal'. Value: 'SIGFOO'. It must be a signal such as `SIGTERM`, `term` or `15`.
     start?x=1: 400 container.unknown-parameters Unknown parameters: x
-    resize?h=24: 400 container.schema-validation-error Invalid input for field 'w'. Value: ''. It must be given: a whole number from 1 to 65535.
+    resize?h=24: 400 container.schema-validation-error Missing field 'w'. It must be a whole number from 1 to 65535.
     resize?h=0&w=80: 400 container.schema-validation-error Invalid input for field 'h'. Value: '0'. It must be a whole number from 1 to 65535.
     resize?h=24&w=65536: 400 container.schema-validation-error Invalid input for field 'w'. Value: '65536'. It must be a whole number from 1 to 65535.
-    execute: 400 container.schema-validation-error Invalid input for field 'command'. Value: ''. It must be a command of at least one word.
+    execute: 400 container.schema-validation-error Missing field 'command'. It must be a command of at least one word.
     execute?command=: 400 container.schema-validation-error Invalid input for field 'command'. Value: ''. It must be a command of at least one word.
     execute?command=%22: 400 container.schema-validation-error Invalid input for field 'command'. Value: '"'. It must be a command of at least one word.
     execute_resize?exec_id=abc&h=1&w=1: 400 container.schema-validation-error Invalid input for field 'exec_id'. Value: 'abc'. It must be 64 lower-case hexadecimal digits.
     logs?tail=some: 400 container.schema-validation-error Invalid input for field 'tail'. Value: 'some'. It must be `all` or a number of lines.
-    logs?since=yesterday: 400 container.schema-validation-error Invalid input for field 'since'. Value: 'yesterday'. It must be seconds since 1970, or a time as `2026-11-23 18:00:00,000` in UTC.
+    logs?since=yesterday: 400 container.schema-validation-error Invalid input for field 'since'. Value: 'yesterday'. It must be seconds since 1970, or a UTC time such as `2026-11-23 18:00:00,000`.
     logs?stdout=maybe: 400 container.schema-validation-error Invalid input for field 'stdout'. Value: 'maybe'. It must be true or false.
     "#);
     assert!(agent.received().iter().all(|call| call.method == "container.create"));
@@ -137,7 +137,7 @@ async fn a_host_without_heartbeats_is_down() {
     agent.heartbeat(|heartbeat| heartbeat.interval = 0).await;
     api.until_service("h1", "down").await;
     let answer = api.post(ANN, &format!("/v1/containers/{id}/stop"), Value::Null).await;
-    assert!(answer.refusal().contains("Host h1 is down: no sign of life for"), "{}", answer.text);
+    assert!(answer.refusal().contains("Host h1 is down: no heartbeat for"), "{}", answer.text);
 }
 
 #[tokio::test]

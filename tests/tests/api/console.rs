@@ -106,11 +106,11 @@ async fn wrong_attaches_are_refused() {
         table.push(api.post(ANN, &path, ask).await.refusal());
     }
     insta::assert_snapshot!(table.join("\n"), @r"
-    400 container.schema-validation-error Invalid input for field 'csr'. Value: ''. It must be given: a certificate signing request in PEM of at most 8192 characters.
+    400 container.schema-validation-error Missing field 'csr'. It must be a certificate signing request in PEM of at most 8192 characters.
     400 container.schema-validation-error Invalid input for field 'csr'. Value: 'no request'. It must be a certificate signing request in PEM of at most 8192 characters.
-    400 container.schema-validation-error Invalid input for field 'protocols'. Value: ''. It must be given: the console protocols that the client speaks.
-    400 container.schema-validation-error Invalid input for field 'protocols'. Value: ''. It must be given: the console protocols that the client speaks.
-    400 container.invalid-value The client speaks none of the offered console protocols: docker.attach
+    400 container.schema-validation-error Missing field 'protocols'. It must be a non-empty list of console protocols.
+    400 container.schema-validation-error Missing field 'protocols'. It must be a non-empty list of console protocols.
+    400 container.invalid-value Invalid input for field 'protocols'. It must contain the supported console protocol 'docker.attach'.
     400 container.schema-validation-error Invalid input for field 'mode'. Value: 'root'. It must be `rw` or `ro`.
     400 container.schema-validation-error Additional properties are not allowed ('more' was unexpected)
     ");
@@ -134,7 +134,7 @@ async fn a_refused_attach_says_why() {
     let running = api.container(&agent, "running", Status::Running).await;
     agent.refuse("container.attach", Problem::new(Code::NoConsole, "the listener is not up"));
     let refused = api.post(ANN, &format!("/v1/containers/{running}/attach"), ask()).await.refusal();
-    let message = "Host h1 offers no console: the listener is not up";
+    let message = "No console access on host h1: the listener is not up";
     assert_eq!(refused, format!("503 container.no-console {message}"));
 }
 
@@ -171,9 +171,9 @@ async fn output_and_files_have_their_own_grants() {
         table.push(api.post(ANN, &format!("/v1/containers/{id}/{verb}"), ask).await.refusal());
     }
     insta::assert_snapshot!(table.join("\n"), @r"
-    400 container.schema-validation-error Invalid input for field 'csr'. Value: ''. It must be given: a certificate signing request in PEM of at most 8192 characters.
+    400 container.schema-validation-error Missing field 'csr'. It must be a certificate signing request in PEM of at most 8192 characters.
     400 container.schema-validation-error Additional properties are not allowed ('mode' was unexpected)
-    400 container.schema-validation-error Invalid input for field 'mode'. Value: 'null'. It must be `ro` to copy out, or `rw` to copy in.
+    400 container.schema-validation-error Missing field 'mode'. It must be `ro` to copy out, or `rw` to copy in.
     400 container.schema-validation-error Invalid input for field 'mode'. Value: 'root'. It must be `ro` to copy out, or `rw` to copy in.
     ");
     let path = format!("/v1/containers/{id}/archive");
@@ -191,7 +191,7 @@ async fn without_a_ca_the_error_names_the_setting() {
     let refused = api.post(ANN, &path, ask).await.refusal();
     assert!(refused.starts_with("501 ") && refused.contains("`console.ca_directory`"), "{refused}");
     let refused = api.get(ANN, &path).await.refusal();
-    assert!(refused.starts_with("501 ") && refused.contains("`console.gate_url`"), "{refused}");
+    assert!(refused.starts_with("501 ") && refused.contains("not supported"), "{refused}");
 }
 
 #[tokio::test]

@@ -142,21 +142,21 @@ async fn each_wrong_field_is_named_with_its_value_and_its_rule() {
     insta::assert_snapshot!(table.join("\n"), @r#"
     400 container.schema-validation-error Invalid input for field 'image'. Value: '-bad image'. It must be an image such as `cirros` or `registry/name:tag`, of 2 to 255 characters.
     400 container.schema-validation-error Invalid input for field 'image'. Value: '7'. It must be an image such as `cirros` or `registry/name:tag`, of 2 to 255 characters.
-    400 container.schema-validation-error Invalid input for field 'name'. Value: '-x'. It must be 2 to 255 letters, digits, `_`, `.` or `-`, of which the first is a letter or a digit.
-    400 container.schema-validation-error Invalid input for field 'name'. Value: 'x'. It must be 2 to 255 letters, digits, `_`, `.` or `-`, of which the first is a letter or a digit.
-    400 container.schema-validation-error Invalid input for field 'command'. Value: 'sh -c ls'. It must be a list of texts.
-    400 container.schema-validation-error Invalid input for field 'command'. Value: '1'. It must be a list of texts, each a text without NUL.
-    400 container.schema-validation-error Invalid input for field 'entrypoint'. Value: '{}'. It must be a list of texts.
+    400 container.schema-validation-error Invalid input for field 'name'. Value: '-x'. It must be 2 to 255 letters, digits, `_`, `.` or `-`, starting with a letter or digit.
+    400 container.schema-validation-error Invalid input for field 'name'. Value: 'x'. It must be 2 to 255 letters, digits, `_`, `.` or `-`, starting with a letter or digit.
+    400 container.schema-validation-error Invalid input for field 'command'. Value: 'sh -c ls'. It must be a list of strings.
+    400 container.schema-validation-error Invalid input for field 'command'. Value: '1'. It must be a list of strings, each of them a string without NUL characters.
+    400 container.schema-validation-error Invalid input for field 'entrypoint'. Value: '{}'. It must be a list of strings.
     400 container.schema-validation-error Invalid input for field 'cpu'. Value: '99'. It must be a number from 0.1 to 16.
     400 container.schema-validation-error Invalid input for field 'cpu'. Value: '0.05'. It must be a number from 0.1 to 16.
     400 container.schema-validation-error Invalid input for field 'cpu'. Value: 'many'. It must be a number from 0.1 to 16.
     400 container.schema-validation-error Invalid input for field 'memory'. Value: '3'. It must be a whole number from 4 to 8192.
     400 container.schema-validation-error Invalid input for field 'memory'. Value: '9000'. It must be a whole number from 4 to 8192.
     400 container.schema-validation-error Invalid input for field 'memory'. Value: '512M'. It must be a whole number from 4 to 8192.
-    400 container.schema-validation-error Invalid input for field 'environment'. Value: '["A=1"]'. It must be an object of texts.
-    400 container.schema-validation-error Invalid input for field 'environment'. Value: 'A=B'. It must be an object whose names are texts of 1 to 255 characters without `=`, blanks or control characters.
-    400 container.schema-validation-error Invalid input for field 'environment.A'. Value: '1'. It must be a text without NUL.
-    400 container.schema-validation-error Invalid input for field 'labels'. Value: 'zun.container'. It must be an object whose names are texts of 1 to 255 printable characters that do not begin with `zun.`.
+    400 container.schema-validation-error Invalid input for field 'environment'. Value: '["A=1"]'. It must be an object with string values.
+    400 container.schema-validation-error Invalid input for field 'environment'. Value: 'A=B'. It must be an object whose keys are strings of 1 to 255 characters without `=`, blanks or control characters.
+    400 container.schema-validation-error Invalid input for field 'environment.A'. Value: '1'. It must be a string without NUL characters.
+    400 container.schema-validation-error Invalid input for field 'labels'. Value: 'zun.container'. It must be an object whose keys are strings of 1 to 255 printable characters that do not start with `zun.`.
     400 container.schema-validation-error Invalid input for field 'workdir'. Value: 'relative'. It must be an absolute path of at most 4096 characters.
     400 container.schema-validation-error Invalid input for field 'hostname'. Value: 'no spaces'. It must be 1 to 255 letters, digits, `_`, `.` or `-`.
     400 container.schema-validation-error Invalid input for field 'interactive'. Value: 'perhaps'. It must be true or false.
@@ -167,15 +167,15 @@ async fn each_wrong_field_is_named_with_its_value_and_its_rule() {
     400 container.schema-validation-error Invalid input for field 'read_only'. Value: '?'. It must be true or false.
     400 container.schema-validation-error Invalid input for field 'stop_signal'. Value: 'SIGFOO'. It must be a signal such as `SIGTERM`, `term` or `15`.
     400 container.schema-validation-error Invalid input for field 'image_pull_policy'. Value: 'sometimes'. It must be `always`, `ifnotpresent` or `never`.
-    400 container.schema-validation-error Invalid input for field 'restart_policy'. Value: '{"Name":"often"}'. It must be an object with a Name (no, always, on-failure or unless-stopped) and, for on-failure alone, a MaximumRetryCount.
-    400 container.schema-validation-error Invalid input for field 'restart_policy'. Value: '{"MaximumRetryCount":"1"}'. It must be an object with a Name (no, always, on-failure or unless-stopped) and, for on-failure alone, a MaximumRetryCount.
-    400 container.schema-validation-error Invalid input for field 'restart_policy'. Value: '{"MaximumRetryCount":2,"Name":"always"}'. It must be an object with a Name (no, always, on-failure or unless-stopped) and, for on-failure alone, a MaximumRetryCount.
-    400 container.schema-validation-error Invalid input for field 'host'. Value: 'Not_A_Host'. It must be a host's name: lower-case letters, digits and inner hyphens, with dots between the parts.
-    400 container.schema-validation-error Invalid input for field 'nets'. Value: '[{"network":"x"}]'. It must be left out or empty: it is not offered yet.
-    400 container.schema-validation-error Invalid input for field 'mounts'. Value: '[{"source":"x"}]'. It must be left out or empty: it is not offered yet.
-    400 container.schema-validation-error Invalid input for field 'privileged'. Value: 'true'. It must be left out or false: it is not offered yet.
-    400 container.schema-validation-error Invalid input for field 'disk'. Value: '10'. It must be left out: it is not offered yet.
-    400 container.schema-validation-error Invalid input for field 'runtime'. Value: 'kata'. It must be left out: it is not offered yet.
+    400 container.schema-validation-error Invalid input for field 'restart_policy'. Value: '{"Name":"often"}'. It must be an object with a Name (no, always, on-failure or unless-stopped) and, only for on-failure, a MaximumRetryCount.
+    400 container.schema-validation-error Invalid input for field 'restart_policy'. Value: '{"MaximumRetryCount":"1"}'. It must be an object with a Name (no, always, on-failure or unless-stopped) and, only for on-failure, a MaximumRetryCount.
+    400 container.schema-validation-error Invalid input for field 'restart_policy'. Value: '{"MaximumRetryCount":2,"Name":"always"}'. It must be an object with a Name (no, always, on-failure or unless-stopped) and, only for on-failure, a MaximumRetryCount.
+    400 container.schema-validation-error Invalid input for field 'host'. Value: 'Not_A_Host'. It must be a host name of lower-case letters, digits and inner hyphens, with dots between the parts.
+    400 container.schema-validation-error Invalid input for field 'nets'. Value: '[{"network":"x"}]'. It must be left out or empty: it is not supported yet.
+    400 container.schema-validation-error Invalid input for field 'mounts'. Value: '[{"source":"x"}]'. It must be left out or empty: it is not supported yet.
+    400 container.schema-validation-error Invalid input for field 'privileged'. Value: 'true'. It must be left out or false: it is not supported yet.
+    400 container.schema-validation-error Invalid input for field 'disk'. Value: '10'. It must be left out: it is not supported yet.
+    400 container.schema-validation-error Invalid input for field 'runtime'. Value: 'kata'. It must be left out: it is not supported yet.
     400 container.schema-validation-error Invalid input for field 'availability_zone'. Value: 'elsewhere'. It must be `nova`.
     400 container.schema-validation-error Invalid input for field 'image_driver'. Value: 'glance'. It must be `docker`.
     400 container.schema-validation-error Invalid input for field 'run'. Value: 'perhaps'. It must be true or false.
@@ -220,7 +220,7 @@ async fn without_a_host_the_container_is_in_error_with_the_reason_of_each_filter
     let answer = api.post(ANN, PATH, body.clone()).await.expect(202).json();
     assert_eq!(answer["status"], json!("Error"));
     assert_eq!(answer["status_reason"], json!("There are not enough hosts available."));
-    assert_eq!(answer["status_detail"], json!("No host has ever reported."));
+    assert_eq!(answer["status_detail"], json!("No host has ever connected."));
 
     let small = api.agent("small").await;
     small.heartbeat(|heartbeat| heartbeat.inventory.as_mut().unwrap().total.memory.0 = 256).await;
@@ -233,7 +233,7 @@ async fn without_a_host_the_container_is_in_error_with_the_reason_of_each_filter
     let answer = api.post(ANN, PATH, body).await.expect(202).json();
     assert_eq!(
         answer["status_detail"],
-        json!("Of 3 host(s): 1 down, 1 without an answering engine, 1 without enough memory.")
+        json!("Of 3 host(s): 1 down, 1 without a running Docker, 1 without enough free memory.")
     );
     let id = answer["uuid"].as_str().unwrap();
     api.delete(ANN, &format!("{PATH}/{id}")).await.expect(204);
@@ -301,5 +301,8 @@ async fn an_unreachable_host_is_recorded_in_the_row() {
     api.until_service("h1", "down").await;
     let answer = api.post(ANN, PATH, json!({"image": "cirros"})).await.expect(202).json();
     assert_eq!(answer["status"], json!(Status::Error));
-    assert_eq!(answer["status_reason"], json!("The host of the container takes no messages."));
+    assert_eq!(
+        answer["status_reason"],
+        json!("The container's host has never connected to the message bus.")
+    );
 }

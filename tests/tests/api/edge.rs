@@ -122,7 +122,7 @@ async fn requests_are_limited_except_health_and_metrics() {
     assert_eq!(answer.header("retry-after"), "1");
     assert_eq!(
         answer.refusal(),
-        "503 container.busy Too many requests at a time; try again in a second."
+        "503 container.busy Too many concurrent requests; try again in a second."
     );
     api.get(ANN, "/healthz").await.expect(200);
     drop(slow);

@@ -90,9 +90,9 @@ async fn wrong_parameters_of_a_list_are_named() {
     }
     insta::assert_snapshot!(table.join("\n"), @r"
     400 container.unknown-parameters Unknown parameters: foo
-    400 container.schema-validation-error Limit must be positive integer
-    400 container.schema-validation-error Limit must be positive integer
-    400 container.schema-validation-error Limit must be positive integer
+    400 container.schema-validation-error Invalid input for field 'limit'. Value: '0'. It must be a positive whole number.
+    400 container.schema-validation-error Invalid input for field 'limit'. Value: '-1'. It must be a positive whole number.
+    400 container.schema-validation-error Invalid input for field 'limit'. Value: 'abc'. It must be a positive whole number.
     400 container.schema-validation-error Invalid input for field 'sort_key'. Value: 'x'. It must be one of id, uuid, name, image, status, memory, cpu, created_at, updated_at.
     400 container.schema-validation-error Invalid input for field 'sort_dir'. Value: 'up'. It must be `asc` or `desc`.
     400 container.schema-validation-error Invalid input for field 'status'. Value: 'Happy'. It must be a status such as `Running`.

@@ -74,7 +74,7 @@ async fn the_reason_of_the_last_end_is_kept_until_the_next_start() {
             (shown["attached"] == json!(attached)).then_some(shown)
         });
         let reason = shown.await["status_reason"].to_string();
-        assert_eq!(reason.contains("want of memory"), expected, "{reason}");
+        assert_eq!(reason.contains("out of memory"), expected, "{reason}");
     }
 }
 

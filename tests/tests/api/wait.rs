@@ -92,7 +92,7 @@ async fn waiters_are_bounded_apart_from_other_requests() {
         assert_eq!(second.header("retry-after"), "1");
         assert_eq!(
             second.refusal(),
-            "503 container.busy Too many requests wait already; try again in a second."
+            "503 container.busy Too many requests are waiting for containers; try again in a second."
         );
         api.get(ANN, "/v1/containers").await.expect(200);
         agent.report(id, Status::Running, |_| {}).await;

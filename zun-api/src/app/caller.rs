@@ -1,4 +1,4 @@
-//! Who asks, and what only some may ask.
+//! The caller of a request, and the actions that only administrators may perform.
 
 use zun_common::rpc::envelope::CallContext;
 
@@ -6,15 +6,15 @@ use super::AppError;
 use crate::auth::Identity;
 use crate::db::container::Scope;
 
-/// The one on whose behalf a request is worked on.
+/// The caller of a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) identity: Identity,
-    /// Goes along over the bus.
+    /// Travels with the calls over the bus.
     pub(crate) context: CallContext,
 }
 
-/// What only administrators may do.
+/// A permission that only administrators have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Permission {
     SeeAllProjects,
@@ -27,7 +27,7 @@ pub(crate) enum Permission {
 }
 
 impl Permission {
-    /// The name in Zun's policy.
+    /// Its name in Zun's policy.
     pub(crate) const fn policy(self) -> &'static str {
         match self {
             Self::SeeAllProjects => "container:get_all_all_projects",
@@ -42,17 +42,17 @@ impl Permission {
 }
 
 impl Caller {
-    /// Refuses those who may not.
+    /// Returns an error unless the caller has the permission.
     pub(crate) fn require(&self, permission: Permission) -> Result<(), AppError> {
         if self.identity.is_admin() { Ok(()) } else { Err(AppError::Forbidden(permission)) }
     }
 
-    /// What is this caller's own.
+    /// The containers of the caller's project.
     pub(crate) fn own_scope(&self) -> Scope {
         Scope::Project(self.identity.project.clone())
     }
 
-    /// What this caller can name.
+    /// The containers that the caller can address.
     pub(crate) fn visible_scope(&self) -> Scope {
         if self.identity.is_admin() { Scope::All } else { self.own_scope() }
     }

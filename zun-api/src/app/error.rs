@@ -1,4 +1,4 @@
-//! Why a request is refused. `http/error.rs` turns each into a status, a code and a body.
+//! Why a request fails. `http/error.rs` maps each error to a status, a code and a body.
 
 use zun_common::bus::CallError;
 use zun_common::id::{ContainerId, HostName};
@@ -9,24 +9,30 @@ use crate::ca::CaError;
 use crate::db::DbError;
 use crate::wait::Crowded;
 
-/// A value of a request that is wrong.
+/// A field of a request that is missing or not valid. The rule continues the sentence `It must be …`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("Invalid input for field '{field}'. Value: '{value}'. It must be {rule}.")]
-pub(crate) struct InvalidField {
-    pub(crate) field: String,
-    /// Cut to 80 characters.
-    pub(crate) value: String,
-    /// What it must be.
-    pub(crate) rule: String,
+pub(crate) enum InvalidField {
+    #[error("Missing field '{field}'. It must be {rule}.")]
+    Missing { field: String, rule: String },
+    /// The value is truncated to 80 characters.
+    #[error("Invalid input for field '{field}'. Value: '{value}'. It must be {rule}.")]
+    Value { field: String, value: String, rule: String },
 }
 
 impl InvalidField {
+    /// The field has a value that is not valid.
     pub(crate) fn new(field: &str, value: &str, rule: impl Into<String>) -> Self {
-        Self { field: field.to_owned(), value: value.chars().take(80).collect(), rule: rule.into() }
+        let value = value.chars().take(80).collect();
+        Self::Value { field: field.to_owned(), value, rule: rule.into() }
+    }
+
+    /// The field is required.
+    pub(crate) fn missing(field: &str, rule: impl Into<String>) -> Self {
+        Self::Missing { field: field.to_owned(), rule: rule.into() }
     }
 }
 
-/// A refusal. Its words are for the caller; causes are for the log.
+/// An error. Its message is for the caller; its source is for the log.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AppError {
     #[error("{0}")]
@@ -57,39 +63,43 @@ pub(crate) enum AppError {
     NameTaken(String),
     #[error("Cannot {action} container {id} in {status} state")]
     WrongStatus { action: Action, id: ContainerId, status: Status },
-    #[error("Cannot {action} container {id}: it was never placed on a host")]
+    #[error("Cannot {action} container {id}: it was never scheduled to a host")]
     NotScheduled { action: Action, id: ContainerId },
-    #[error("The container's host cannot give it so much. {0}")]
+    #[error("The host does not have enough free resources for these limits. {0}")]
     InsufficientResources(String),
     #[error("Host {host} is down: {why}")]
     HostDown { host: HostName, why: String },
-    #[error("The client speaks none of the offered console protocols: {0}")]
+    #[error(
+        "Invalid input for field 'protocols'. It must contain the supported console protocol '{0}'."
+    )]
     NoCommonProtocol(&'static str),
-    #[error("{what} is not offered here: the setting `{setting}` is not set")]
+    #[error("{what} is not available: the administrator has not set `{setting}` for zun-api.")]
     NotConfigured { what: &'static str, setting: &'static str },
-    #[error("Host {host} offers no console: {why}")]
+    #[error("{0}")]
+    NotSupported(&'static str),
+    #[error("No console access on host {host}: {why}")]
     ConsoleUnavailable { host: HostName, why: String },
-    #[error("the agent of host {host} did not do it")]
+    #[error("the agent on host {host} did not carry out the request")]
     Agent {
         host: HostName,
         #[source]
         cause: CallError,
     },
-    #[error("the certificate authority did not sign")]
+    #[error("the CA did not sign the certificate")]
     Ca(#[from] CaError),
-    #[error("the database failed")]
+    #[error("a database operation failed")]
     Db(#[from] DbError),
-    #[error("Too many requests wait already; try again in a second.")]
+    #[error("Too many requests are waiting for containers; try again in a second.")]
     TooManyWaiters(#[from] Crowded),
-    #[error("Too many requests at a time; try again in a second.")]
+    #[error("Too many concurrent requests; try again in a second.")]
     TooManyRequests,
-    #[error("The service is stopping; try again in a second.")]
+    #[error("zun-api is shutting down; try again in a second.")]
     ShuttingDown,
     #[error("The body is larger than {0} bytes.")]
     BodyTooLarge(usize),
     #[error("The request line and headers are larger than {0} bytes.")]
     HeadersTooLarge(usize),
-    #[error("The body did not arrive in {0} seconds.")]
+    #[error("The body did not arrive within {0} seconds.")]
     BodyTimeout(u64),
     #[error("The content type must be application/json.")]
     UnsupportedMediaType,

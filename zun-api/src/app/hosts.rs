@@ -1,4 +1,4 @@
-//! Hosts and the agents on them, as administrators see them, and the scheduler's view of them.
+//! Hosts and agents for administrators and for the scheduler.
 
 use std::collections::HashMap;
 
@@ -11,13 +11,13 @@ use crate::db::{Conn, DbError, host};
 use crate::scheduler::HostView;
 
 impl App {
-    /// All hosts and what is claimed on each.
+    /// Returns all hosts with their claimed resources.
     pub(crate) async fn hosts(&self, caller: &Caller) -> Result<Vec<(Record, Usage)>, AppError> {
         caller.require(Permission::SeeHosts)?;
         Ok(self.db.run(with_usage).await?)
     }
 
-    /// One host, by its name or its identifier.
+    /// Returns one host, by name or id.
     pub(crate) async fn host(
         &self,
         caller: &Caller,
@@ -31,22 +31,22 @@ impl App {
             .ok_or_else(|| AppError::HostNotFound(ident.chars().take(80).collect()))
     }
 
-    /// All agents.
+    /// Returns all agents.
     pub(crate) async fn services(&self, caller: &Caller) -> Result<Vec<Record>, AppError> {
         caller.require(Permission::SeeServices)?;
         Ok(self.db.run(host::all).await?)
     }
 
-    /// Refuses at once where the host's agent is not there.
+    /// Returns an error if the host is down.
     pub(super) async fn require_up(&self, name: &HostName) -> Result<(), AppError> {
         let wanted = name.clone();
         let known = self.db.run(move |conn| host::by_name(conn, &wanted)).await?;
         let why = match known.map(|host| host.liveness(Utc::now().naive_utc())) {
             Some(Liveness::Up) => return Ok(()),
-            Some(Liveness::Silent(seconds)) => format!("no sign of life for {seconds} s"),
+            Some(Liveness::Silent(seconds)) => format!("no heartbeat for {seconds} s"),
             Some(Liveness::Left) => "its agent has shut down".to_owned(),
             Some(Liveness::Forced) => "an administrator has marked it as down".to_owned(),
-            None => "it has never reported".to_owned(),
+            None => "its agent has never reported".to_owned(),
         };
         Err(AppError::HostDown { host: name.clone(), why })
     }
@@ -64,7 +64,7 @@ fn with_usage(conn: &mut Conn) -> Result<Vec<(Record, Usage)>, DbError> {
         .collect())
 }
 
-/// What the scheduler sees; read in the transaction of the claim.
+/// Returns what the scheduler needs to know. Must run in the transaction of the claim.
 pub(super) fn views(conn: &mut Conn) -> Result<Vec<HostView>, DbError> {
     let now = Utc::now().naive_utc();
     let hosts = host::all(conn)?;

@@ -1,4 +1,4 @@
-//! What zun-api does, without HTTP and without SQL: who may, when it may, and what follows.
+//! What zun-api does, without HTTP and SQL: permissions, preconditions and effects.
 
 mod caller;
 pub(crate) mod containers;
@@ -19,7 +19,7 @@ use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::wait::Hub;
 
-/// Everything that a request needs.
+/// The state that all requests share.
 pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) authenticator: Authenticator,
@@ -27,10 +27,10 @@ pub(crate) struct App {
     pub(crate) hub: Hub,
     pub(crate) db: Db,
     pub(crate) bus: Bus,
-    /// Without one there are no consoles.
+    /// Without a CA there is no console access.
     pub(crate) ca: Option<CertificateAuthority>,
-    /// What goes on after its request was answered.
+    /// Work that continues after its request was answered.
     pub(crate) tasks: Tasks,
-    /// Cancelled when the service begins to stop.
+    /// Cancelled when the service begins to shut down.
     pub(crate) closing: CancellationToken,
 }

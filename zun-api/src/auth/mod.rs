@@ -1,4 +1,4 @@
-//! Who is calling: one strategy is chosen at the start.
+//! Identifies callers with the strategy from the settings.
 
 mod token;
 
@@ -8,7 +8,7 @@ pub(crate) use token::TokenFile;
 
 use crate::settings::{HttpSettings, Settings, Strategy};
 
-/// Who calls, and as what.
+/// An authenticated user in a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) user: UserId,
@@ -17,44 +17,44 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Whether this is an administrator.
+    /// Whether the user is an administrator.
     pub(crate) fn is_admin(&self) -> bool {
         self.roles.iter().any(|role| role == "admin")
     }
 }
 
-/// Settings that let nobody in, or everybody.
+/// Authentication settings that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
-    /// The strategy `token` without a file.
-    #[error("auth.token_file is missing: the strategy `token` needs it")]
+    /// The strategy `token` has no token file.
+    #[error("auth.token_file is missing: auth.strategy `token` needs a file of hashed tokens")]
     MissingTokenFile,
-    /// The strategy `none` on an address that others can reach.
+    /// The strategy `none` with an address that others can reach.
     #[error(
-        "auth.strategy `none` lets everybody in, so http.listen must be a loopback address, not {0}"
+        "auth.strategy `none` accepts every caller, so http.listen must be a loopback address, not {0}"
     )]
     NotLoopback(std::net::SocketAddr),
     /// The token file cannot be used.
-    #[error("the token file {path} cannot be used")]
+    #[error("cannot use the token file `{path}`")]
     TokenFile {
         /// The file.
         path: std::path::PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         cause: token::TokenFileError,
     },
 }
 
-/// The chosen strategy.
+/// The authentication strategy.
 pub(crate) enum Authenticator {
     /// By bearer token.
     Token(TokenFile),
-    /// Everybody is this one.
+    /// Every caller has this identity.
     Anonymous(Identity),
 }
 
 impl Authenticator {
-    /// Sets up the strategy, or says why it cannot be.
+    /// Creates the strategy from the settings.
     pub(crate) fn new(settings: &Settings) -> Result<Self, AuthError> {
         match settings.auth.strategy {
             Strategy::Token => {
@@ -67,7 +67,7 @@ impl Authenticator {
         }
     }
 
-    /// Who presents this token, if anybody does.
+    /// Returns the identity of the token's owner, if the token is valid.
     pub(crate) fn identify(&self, token: Option<&str>) -> Option<Identity> {
         match self {
             Self::Token(file) => file.identify(token?),
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_in_particular_is_let_in_from_the_loopback_alone() {
+    fn strategy_none_requires_a_loopback_address() {
         let mut settings = Settings::default();
         settings.auth.strategy = Strategy::None;
         assert!(Authenticator::new(&settings).is_ok());
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_token_and_asks_for_its_file() {
+    fn the_default_strategy_is_token_and_requires_a_file() {
         assert!(matches!(
             Authenticator::new(&Settings::default()),
             Err(AuthError::MissingTokenFile)

@@ -1,4 +1,4 @@
-//! Bearer tokens: a file holds their hashes, and is read again when it changes.
+//! Bearer tokens. A file holds their hashes and is reloaded when it changes.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -14,23 +14,23 @@ use zun_common::id::{ProjectId, UserId};
 
 use super::Identity;
 
-/// How often the file is checked, at most.
+/// Shortest interval between two checks for changes.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A token file that cannot be used.
+/// The token file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenFileError {
     /// It cannot be read.
-    #[error("it cannot be read")]
+    #[error("cannot read it")]
     Unreadable(#[from] std::io::Error),
-    /// Others than its owner can read it.
-    #[error("its mode is {0:o}; only its owner may read it (0600)")]
+    /// Users other than its owner can read it.
+    #[error("its mode is {0:o}, but only its owner may read it; run chmod 0600")]
     InsecureMode(u32),
-    /// It is not of the right form.
-    #[error("it is not of the form `[[token]]` with sha256, user, project and roles")]
+    /// It does not have the expected format.
+    #[error("it must contain `[[token]]` entries with sha256, user, project and roles")]
     Malformed(#[from] toml::de::Error),
-    /// A hash is not one.
-    #[error("the sha256 of the token of user {0} is not 64 hexadecimal digits")]
+    /// A hash is not valid.
+    #[error("the sha256 of user {0} must be 64 hexadecimal digits")]
     InvalidHash(UserId),
 }
 
@@ -51,7 +51,7 @@ struct TokenEntry {
     roles: Vec<String>,
 }
 
-/// Tells one state of the file from another.
+/// Identifies a version of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FileVersion {
     inode: u64,
@@ -89,7 +89,7 @@ impl TokenFile {
         Ok(Self { path: path.to_owned(), loaded: Mutex::new(loaded) })
     }
 
-    /// Whose token this is. Every hash is compared, so the time tells nothing.
+    /// Returns the owner of a token. Compares with every hash, so that the time reveals nothing.
     pub(crate) fn identify(&self, token: &str) -> Option<Identity> {
         let presented: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let mut loaded = self.loaded.lock().expect("nobody panics with this lock");
@@ -103,8 +103,8 @@ impl TokenFile {
         found.cloned()
     }
 
-    /// A file that has become unusable is told of once, and lets nobody in until it is mended: somebody
-    /// may have been about to take a token away.
+    /// Reloads a changed file. If it is not valid, logs that once and accepts no token until it is fixed: the
+    /// administrator may have been about to revoke one.
     fn reload_if_changed(&self, loaded: &mut Loaded) {
         if loaded.checked_at.elapsed() < CHECK_INTERVAL {
             return;
@@ -116,7 +116,7 @@ impl TokenFile {
         }
         match load(&self.path) {
             Ok((tokens, version)) => {
-                tracing::info!("the token file {} was read again", self.path.display());
+                tracing::info!("reloaded the token file `{}`", self.path.display());
                 loaded.tokens = tokens;
                 loaded.version = Some(version);
             }
@@ -134,7 +134,7 @@ impl TokenFile {
 fn log_unusable(path: &Path, error: &TokenFileError) {
     tracing::error!(
         error = %chain(error),
-        "the token file {} cannot be used: nobody is let in", path.display()
+        "cannot use the token file `{}`; every request is refused until it is fixed", path.display()
     );
 }
 
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_names_its_user_and_another_nobody() {
+    fn a_valid_token_identifies_its_user() {
         let file = file(&(line("s3cret", "ann") + &line("other", "bob")));
         let tokens = TokenFile::read(file.path()).unwrap();
         assert_eq!(tokens.identify("s3cret").unwrap().user.as_str(), "ann");
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_file_is_read_again() {
+    fn a_changed_file_is_reloaded() {
         let mut file = file(&line("old", "ann"));
         let tokens = TokenFile::read(file.path()).unwrap();
         file.as_file_mut().set_len(0).unwrap();
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_became_unusable_lets_nobody_in_until_it_is_mended() {
+    fn an_invalid_file_accepts_no_token_until_it_is_fixed() {
         let file = file(&line("token", "ann"));
         let tokens = TokenFile::read(file.path()).unwrap();
         std::fs::write(file.path(), "[[token]]\nsha256 = 'xyz'").unwrap();

@@ -1,4 +1,4 @@
-//! What can go wrong with the CA. [`CaError::Request`] is the asker's fault, all else is ours.
+//! Errors of the CA. [`CaError::Request`] is the requester's fault, all others are ours.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,57 +8,57 @@ use zun_common::id::HostName;
 use super::hosts::HostAddress;
 use super::request::InvalidCsr;
 
-/// The CA cannot be made, read, or used.
+/// Why the CA cannot be created, read or used.
 #[derive(Debug, thiserror::Error)]
 pub enum CaError {
-    /// The certificate signing request is refused.
-    #[error("the certificate signing request is refused")]
+    /// The certificate signing request is not acceptable.
+    #[error("the certificate signing request is not valid")]
     Request(#[from] InvalidCsr),
-    /// The grant's id cannot stand in a certificate.
+    /// The grant's id is not valid in a certificate.
     #[error("grant id `{0}` is not valid: it must be 1 to 64 printable ASCII characters")]
     GrantId(String),
-    /// Nobody said that this host is one of ours.
-    #[error("host `{0}` is not enrolled: `zun-api host enrol {0}` does it, where zun-api is")]
+    /// The host is not enrolled.
+    #[error("host `{0}` is not enrolled; run `zun-api host enrol {0}` on the machine of zun-api")]
     NotEnrolled(HostName),
-    /// It may not be dialled by this.
+    /// The host is not enrolled with this name.
     #[error(
-        "host `{host}` is not enrolled with `{name}`: `zun-api host enrol {host} --name {name}` does it, where \
-         zun-api is"
+        "host `{host}` is not enrolled with the name `{name}`; run `zun-api host enrol {host} --name {name}` \
+         on the machine of zun-api"
     )]
     NameNotEnrolled {
         /// The host.
         host: HostName,
-        /// The name or address that it asked for.
+        /// The requested name or address.
         name: HostAddress,
     },
-    /// More than a certificate should hold.
-    #[error("host `{0}` has too many names: 31 beside its own at most")]
+    /// Too many names for one certificate.
+    #[error("host `{0}` has too many names: the limit is 31 in addition to its own")]
     TooManyNames(HostName),
-    /// The step is not the next one.
+    /// The rotation step is not the next one.
     #[error("{0}")]
     Rotation(&'static str),
-    /// There is a CA already.
-    #[error("`{}` exists already: an authority is never overwritten", .0.display())]
+    /// The CA already exists.
+    #[error("`{}` already exists, and a CA is never overwritten", .0.display())]
     Exists(PathBuf),
-    /// Others could read the key.
-    #[error("`{}` has mode {mode:04o}: only its owner may read it (chmod 0600)", .file.display())]
+    /// Users other than the owner can read the key.
+    #[error("`{}` has mode {mode:04o}, but only its owner may read it; run chmod 0600", .file.display())]
     InsecureMode {
         /// The key file.
         file: PathBuf,
         /// Its mode.
         mode: u32,
     },
-    /// What is written would belong to another user than the CA.
+    /// The CA belongs to another user, who could not read new files.
     #[error(
-        "`{}` belongs to user {owner}, and this is user {own}: what was written now, its owner could not read; \
-         say it as its owner (runuser -u zun-api -- zun-api …)", .directory.display()
+        "`{}` belongs to user {owner}, but this process runs as user {own}, whose files the owner could not read; \
+         run the command as the owner (runuser -u zun-api -- zun-api …)", .directory.display()
     )]
     NotOwner {
         /// The CA's directory.
         directory: PathBuf,
-        /// Whose it is.
+        /// The user id of its owner.
         owner: u32,
-        /// Whose this process is.
+        /// The user id of this process.
         own: u32,
     },
     /// A file cannot be read.
@@ -66,7 +66,7 @@ pub enum CaError {
     Read {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         cause: io::Error,
     },
@@ -75,22 +75,22 @@ pub enum CaError {
     Write {
         /// The file or directory.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         cause: io::Error,
     },
-    /// A file does not hold what it should.
-    #[error("`{}` cannot be used: {why}", .file.display())]
+    /// The content of a file is not valid.
+    #[error("`{}` is not valid: {why}", .file.display())]
     InvalidFile {
         /// The file.
         file: PathBuf,
         /// The rule that it breaks.
         why: &'static str,
     },
-    /// A key or a certificate cannot be made.
-    #[error("cannot make or sign a certificate")]
+    /// A key or a certificate cannot be created.
+    #[error("cannot create or sign a certificate")]
     Sign(#[source] rcgen::Error),
-    /// A time is outside what a certificate can say.
-    #[error("time {0} cannot stand in a certificate")]
+    /// The time cannot be represented in a certificate.
+    #[error("time {0} cannot be represented in a certificate")]
     Time(i64),
 }

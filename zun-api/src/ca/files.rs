@@ -1,4 +1,4 @@
-//! The CA's two files.
+//! Reads and writes the files of the CA.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -13,14 +13,14 @@ use x509_parser::pem::Pem;
 use super::issue::NewCa;
 use super::{CERTIFICATE_FILE, CaError, KEY_FILE};
 
-/// What the files hold.
+/// The content of the files.
 pub(super) struct Loaded {
     pub(super) issuer: Issuer<'static, KeyPair>,
     pub(super) certificates: String,
     pub(super) expires_at: DateTime<Utc>,
 }
 
-/// Writes both files, or none.
+/// Writes both files, or neither.
 pub(super) fn write(directory: &Path, made: &NewCa) -> Result<(), CaError> {
     require_owner(directory)?;
     let key = directory.join(KEY_FILE);
@@ -35,7 +35,7 @@ pub(super) fn write(directory: &Path, made: &NewCa) -> Result<(), CaError> {
     }
     create(&key, 0o600, made.key.expose())?;
     create(&certificate, 0o644, &made.certificate).inspect_err(|_| {
-        // The key is of no use alone, and would stand in the way of the next attempt.
+        // A key without a certificate is useless and would block the next attempt.
         drop(fs::remove_file(&key));
     })
 }
@@ -56,7 +56,7 @@ fn create(file: &Path, mode: u32, text: &str) -> Result<(), CaError> {
     })
 }
 
-/// Refuses to write where files of another user are: `zun-api` could not read what root wrote.
+/// Returns an error if the files belong to another user: zun-api could not read what root wrote.
 pub(super) fn require_owner(directory: &Path) -> Result<(), CaError> {
     let owner = match fs::metadata(directory) {
         Ok(about) => about.uid(),
@@ -70,10 +70,10 @@ pub(super) fn require_owner(directory: &Path) -> Result<(), CaError> {
     Err(CaError::NotOwner { directory: directory.to_path_buf(), owner, own })
 }
 
-/// Replaces a file in one go: it is never there in part.
+/// Replaces a file atomically.
 pub(super) fn replace(file: &Path, mode: u32, text: &str) -> Result<(), CaError> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    // No host is called so.
+    // No host name starts with a dot.
     let beside = file.with_file_name(format!(".{name}.new"));
     let replaced = || {
         match fs::remove_file(&beside) {
@@ -88,12 +88,12 @@ pub(super) fn replace(file: &Path, mode: u32, text: &str) -> Result<(), CaError>
     replaced().map_err(|cause| CaError::Write { file: file.to_path_buf(), cause })
 }
 
-/// The public key of a key file, in DER.
+/// Returns the public key of a key file, in DER.
 pub(super) fn public_key(file: &Path) -> Result<Vec<u8>, CaError> {
     Ok(read_key(file)?.subject_public_key_info())
 }
 
-/// Reads both files. The signing certificate is the one of `ca.pem` that the key belongs to.
+/// Reads both files. Of the certificates in `ca.pem`, the one that matches the key signs.
 pub(super) fn read(directory: &Path) -> Result<Loaded, CaError> {
     let key_file = directory.join(KEY_FILE);
     let certificate_file = directory.join(CERTIFICATE_FILE);
@@ -103,7 +103,7 @@ pub(super) fn read(directory: &Path) -> Result<Loaded, CaError> {
     let unusable = |why| CaError::InvalidFile { file: certificate_file.clone(), why };
     let (der, expires_at) = matching(&certificates, &key).map_err(&unusable)?;
     let issuer = Issuer::from_ca_cert_der(&der.as_slice().into(), key)
-        .or(Err(unusable("its certificate is not one of an authority")))?;
+        .or(Err(unusable("its certificate is not a CA certificate")))?;
     Ok(Loaded { issuer, certificates, expires_at })
 }
 
@@ -114,7 +114,7 @@ fn read_key(file: &Path) -> Result<KeyPair, CaError> {
         return Err(CaError::InsecureMode { file: file.to_path_buf(), mode });
     }
     let text = fs::read_to_string(file).map_err(unread)?;
-    let why = "it must be a private key on P-256 in PEM (PKCS#8)";
+    let why = "it must be a P-256 private key in PEM (PKCS#8)";
     match KeyPair::from_pem(&text) {
         Ok(key) if key.is_compatible(&rcgen::PKCS_ECDSA_P256_SHA256) => Ok(key),
         Ok(_) | Err(_) => Err(CaError::InvalidFile { file: file.to_path_buf(), why }),
@@ -124,20 +124,20 @@ fn read_key(file: &Path) -> Result<KeyPair, CaError> {
 fn matching(certificates: &str, key: &KeyPair) -> Result<(Vec<u8>, DateTime<Utc>), &'static str> {
     let public = key.subject_public_key_info();
     for pem in Pem::iter_from_buffer(certificates.as_bytes()) {
-        let der = pem.or(Err("it must hold certificates in PEM"))?.contents;
+        let der = pem.or(Err("it must contain certificates in PEM"))?.contents;
         let (_, certificate) =
-            parse_x509_certificate(&der).or(Err("it must hold certificates in PEM"))?;
+            parse_x509_certificate(&der).or(Err("it must contain certificates in PEM"))?;
         if certificate.public_key().raw != public {
             continue;
         }
         if !certificate.is_ca() {
-            return Err("the certificate of the key is not one of an authority");
+            return Err("the certificate that matches ca.key is not a CA certificate");
         }
         let end = certificate.validity().not_after.timestamp();
-        let end = DateTime::from_timestamp(end, 0).ok_or("its end is no time")?;
+        let end = DateTime::from_timestamp(end, 0).ok_or("its expiry time is out of range")?;
         return Ok((der.clone(), end));
     }
-    Err("none of its certificates belongs to ca.key")
+    Err("none of its certificates matches ca.key")
 }
 
 #[cfg(test)]
@@ -146,13 +146,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_user_than_the_owner_writes_nothing_there() {
+    fn only_the_owner_may_change_the_ca() {
         let home = tempfile::tempdir().expect("a directory");
         let here = home.path();
         CertificateAuthority::init(here).expect("a CA");
         let other = rustix::process::geteuid().as_raw() + 1;
         if std::os::unix::fs::chown(here, Some(other), None).is_err() {
-            // Only root gives files away.
+            // Only root can change the owner of a file.
             return;
         }
         let files = || fs::read_dir(here).expect("a directory").count();
@@ -164,7 +164,7 @@ mod tests {
             EnrolledHosts::of_ca(here).remove(host.host()).expect_err("refused"),
         ] {
             assert!(matches!(error, CaError::NotOwner { .. }), "{error}");
-            assert!(error.to_string().contains("say it as its owner"), "{error}");
+            assert!(error.to_string().contains("run the command as the owner"), "{error}");
         }
         assert_eq!(files(), before);
     }

@@ -1,5 +1,5 @@
-//! The enrolled hosts: whose server certificates are signed, and for which names. One file a host beside
-//! the CA, `hosts/NAME`, with a name or address on each line; its changes hold at once.
+//! The enrolled hosts: those that get server certificates, and for which names. The CA's directory has a file
+//! `hosts/NAME` for each, with a name or address on each line. Changes take effect at once.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,23 +14,23 @@ use zun_common::id::HostName;
 
 use super::{CaError, files};
 
-/// The directory beside the CA's files.
+/// The directory of enrolled hosts, within the CA's directory.
 const DIRECTORY: &str = "hosts";
-/// The most names of one host.
+/// Most names of one host.
 pub(super) const MAX_NAMES: usize = 32;
 
-/// What a host can be dialled by.
+/// A name or address that clients connect to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HostAddress {
-    /// A DNS name.
+    /// DNS name.
     Name(HostName),
-    /// An address.
+    /// IP address.
     Address(IpAddr),
 }
 
-/// A text that no host is dialled by.
+/// The text is neither a DNS name nor an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no DNS name in lower case without wildcard, and no address")]
+#[error("`{0}` is not valid: it must be a lower-case DNS name without wildcard, or an IP address")]
 pub struct InvalidHostAddress(String);
 
 impl FromStr for HostAddress {
@@ -51,7 +51,7 @@ impl fmt::Display for HostAddress {
     }
 }
 
-/// A host whose certificate may be signed, with all that may stand in it. Its own name is always among them.
+/// A host that gets certificates, and the names that they may contain. Its own name is always included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnrolledHost {
     host: HostName,
@@ -59,18 +59,18 @@ pub struct EnrolledHost {
 }
 
 impl EnrolledHost {
-    /// A host that may also be dialled by these.
+    /// Creates a host with additional names and addresses.
     pub fn new(host: HostName, names: impl IntoIterator<Item = HostAddress>) -> Self {
         let own = HostAddress::Name(host.clone());
         Self { host, names: names.into_iter().chain([own]).collect() }
     }
 
-    /// The host.
+    /// The host's name.
     pub const fn host(&self) -> &HostName {
         &self.host
     }
 
-    /// All that may stand in its certificate.
+    /// All names and addresses that its certificate may contain.
     pub fn names(&self) -> impl Iterator<Item = &HostAddress> {
         self.names.iter()
     }
@@ -83,17 +83,17 @@ impl EnrolledHost {
     }
 }
 
-/// All enrolled hosts of a CA.
+/// The enrolled hosts of a CA.
 #[derive(Debug, Clone)]
 pub struct EnrolledHosts(PathBuf);
 
 impl EnrolledHosts {
-    /// Those beside the CA in this directory.
+    /// Opens the enrolled hosts of the CA in this directory.
     pub fn of_ca(ca: &Path) -> Self {
         Self(ca.join(DIRECTORY))
     }
 
-    /// Enrols a host, or changes what it may be dialled by.
+    /// Enrols a host, or replaces its names.
     pub fn enrol(&self, host: &EnrolledHost) -> Result<(), CaError> {
         if host.names.len() > MAX_NAMES {
             return Err(CaError::TooManyNames(host.host.clone()));
@@ -109,7 +109,7 @@ impl EnrolledHosts {
         files::replace(&self.file(&host.host), 0o644, &lines)
     }
 
-    /// One that is enrolled.
+    /// Returns an enrolled host.
     pub fn find(&self, host: &HostName) -> Result<EnrolledHost, CaError> {
         let file = self.file(host);
         let text = match fs::read_to_string(&file) {
@@ -120,12 +120,12 @@ impl EnrolledHosts {
             Err(cause) => return Err(CaError::Read { file, cause }),
         };
         let names: Result<Vec<HostAddress>, _> = text.lines().map(str::parse).collect();
-        let why = "each line must be a DNS name in lower case or an address";
+        let why = "each line must be a lower-case DNS name or an IP address";
         let names = names.or(Err(CaError::InvalidFile { file, why }))?;
         Ok(EnrolledHost::new(host.clone(), names))
     }
 
-    /// All of them, by name.
+    /// Returns all enrolled hosts, by name.
     pub fn all(&self) -> Result<Vec<EnrolledHost>, CaError> {
         let unread = |cause| CaError::Read { file: self.0.clone(), cause };
         let entries = match fs::read_dir(&self.0) {
@@ -135,7 +135,7 @@ impl EnrolledHosts {
         };
         let mut hosts = BTreeSet::new();
         for entry in entries {
-            // What is no host's name is what a broken write left.
+            // Files that are not named like a host are left from interrupted writes.
             if let Ok(host) =
                 entry.map_err(unread)?.file_name().to_string_lossy().parse::<HostName>()
             {
@@ -145,7 +145,7 @@ impl EnrolledHosts {
         hosts.iter().map(|host| self.find(host)).collect()
     }
 
-    /// Signs for it no more. The certificate that it has stays good until its end.
+    /// Removes a host. Its current certificate stays valid until it expires.
     pub fn remove(&self, host: &HostName) -> Result<(), CaError> {
         self.require_owner()?;
         let file = self.file(host);
@@ -162,7 +162,7 @@ impl EnrolledHosts {
         self.0.parent().map_or(Ok(()), files::require_owner)
     }
 
-    /// A host's name has neither slashes nor dots at its ends.
+    /// Host names contain no slashes and do not start or end with a dot.
     fn file(&self, host: &HostName) -> PathBuf {
         self.0.join(host.as_str())
     }

@@ -1,4 +1,4 @@
-//! What each kind of certificate says.
+//! The contents of each kind of certificate.
 
 use chrono::{DateTime, Duration, Utc};
 use rand::RngExt;
@@ -13,25 +13,25 @@ use zun_common::secret::Secret;
 
 use super::CaError;
 
-/// How long a grant can be dialled with, in seconds. A session that began within may last.
+/// Validity of a grant, in seconds. Sessions that are open by then continue.
 pub const GRANT_LIFETIME_SECONDS: i64 = 120;
-/// Clocks differ: all certificates are good from so many seconds ago.
+/// All certificates are valid from this many seconds ago, because clocks differ.
 const BACKDATE_SECONDS: i64 = 60;
 const HOST_DAYS: i64 = 365;
 const CA_DAYS: i64 = 3650;
-/// The longest common name that X.509 knows.
+/// Longest common name in X.509.
 const MAX_COMMON_NAME: usize = 64;
 
-/// A new CA's certificate and key, PEM.
+/// The certificate and key of a new CA, in PEM.
 pub(super) struct NewCa {
     pub(super) certificate: String,
     pub(super) key: Secret<String>,
 }
 
-/// Makes a CA that signs for itself.
+/// Creates a self-signed CA.
 pub(super) fn new_ca(now: DateTime<Utc>) -> Result<NewCa, CaError> {
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(CaError::Sign)?;
-    // Two CAs stand side by side while one follows the other, so their names differ.
+    // During a rotation two CAs exist, so their names must differ.
     let mark: u32 = rand::rng().random();
     let subject = format!("Zun console authority {mark:08x}");
     let mut params = base(&subject, (now, now + Duration::days(CA_DAYS)))?;
@@ -42,7 +42,7 @@ pub(super) fn new_ca(now: DateTime<Utc>) -> Result<NewCa, CaError> {
     Ok(NewCa { certificate: certificate.pem(), key: Secret::new(key.serialize_pem()) })
 }
 
-/// A grant's certificate and when it ends.
+/// Returns the contents of a grant's certificate, and its expiry time.
 pub(super) fn grant(
     grant: &Grant,
     grant_id: &str,
@@ -51,7 +51,7 @@ pub(super) fn grant(
     if !is_common_name(grant_id) {
         return Err(CaError::GrantId(grant_id.chars().take(80).collect()));
     }
-    // A certificate says whole seconds, so what is told to the client says them too.
+    // Certificates have whole seconds, so the time for the client is rounded too.
     let seconds = now.timestamp() + GRANT_LIFETIME_SECONDS;
     let expires_at = DateTime::from_timestamp(seconds, 0).ok_or(CaError::Time(seconds))?;
     let mut params = base(grant_id, (now, expires_at))?;
@@ -61,14 +61,14 @@ pub(super) fn grant(
     Ok((params, expires_at))
 }
 
-/// A host's server certificate; it ends with the CA at the latest.
+/// Returns the contents of a host's server certificate. It expires with the CA at the latest.
 pub(super) fn host(
     host: &HostName,
     names: Vec<SanType>,
     (now, ca_end): (DateTime<Utc>, DateTime<Utc>),
 ) -> Result<CertificateParams, CaError> {
     let end = ca_end.min(now + Duration::days(HOST_DAYS));
-    // A longer name stands in the alternative names alone.
+    // Longer names are only in the subject alternative names.
     let subject = if is_common_name(host.as_str()) { host.as_str() } else { "host" };
     let mut params = base(subject, (now, end))?;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -99,7 +99,7 @@ fn time(seconds: i64) -> Result<OffsetDateTime, CaError> {
     OffsetDateTime::from_unix_timestamp(seconds).or(Err(CaError::Time(seconds)))
 }
 
-/// Random, positive and never zero.
+/// Returns a random, positive, non-zero serial number.
 fn serial() -> SerialNumber {
     let mut bytes: [u8; 16] = rand::rng().random();
     bytes[0] = bytes[0] & 0x7f | 0x40;

@@ -1,7 +1,7 @@
-//! The certificate authority: signs grants for clients and server certificates for hosts.
+//! The certificate authority. It signs grants for clients and server certificates for hosts.
 //!
-//! Its key is held by zun-api alone. What it signs is decided here; from a request it takes the public key
-//! and, for a host, the names.
+//! Only zun-api has its key. It decides the contents of every certificate; from a signing request it takes only
+//! the public key and, for a host, the names.
 
 mod error;
 mod files;
@@ -26,15 +26,15 @@ pub use issue::GRANT_LIFETIME_SECONDS;
 pub use request::InvalidCsr;
 pub use rotation::{Role, Step, TrustedCa, rotate, trusted_cas};
 
-/// The file with the CA's certificate, readable by all. During a rotation another one follows in it.
+/// The file with the CA's certificate, readable by all. During a rotation it also contains another CA's.
 pub const CERTIFICATE_FILE: &str = "ca.pem";
-/// The file with the CA's private key, for its owner alone.
+/// The file with the CA's private key, readable only by its owner.
 pub const KEY_FILE: &str = "ca.key";
 
-/// During a rotation: the private key of the CA to come.
+/// The file with the next CA's private key, during a rotation.
 pub const NEXT_KEY_FILE: &str = "ca.next.key";
 
-/// A loaded CA.
+/// A CA that is ready to sign.
 pub struct CertificateAuthority {
     hosts: EnrolledHosts,
     issuer: Issuer<'static, KeyPair>,
@@ -45,9 +45,9 @@ pub struct CertificateAuthority {
 /// A signed grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuedGrant {
-    /// The client certificate, PEM.
+    /// The client certificate in PEM.
     pub certificate: String,
-    /// It cannot be dialled with after this.
+    /// New connections are refused after this time.
     pub expires_at: DateTime<Utc>,
 }
 
@@ -60,15 +60,14 @@ impl fmt::Debug for CertificateAuthority {
 }
 
 impl CertificateAuthority {
-    /// Makes a new CA in a directory, which is made where it is missing. Existing files are never
-    /// overwritten.
+    /// Creates a CA in a directory. Creates the directory if necessary, and never overwrites files.
     pub fn init(directory: &Path) -> Result<Self, CaError> {
         let made = issue::new_ca(Utc::now())?;
         files::write(directory, &made)?;
         Self::load(directory)
     }
 
-    /// Reads a CA. A key that others may read is refused.
+    /// Reads a CA. Returns an error if users other than the owner can read its key.
     pub fn load(directory: &Path) -> Result<Self, CaError> {
         let loaded = files::read(directory)?;
         Ok(Self {
@@ -79,13 +78,13 @@ impl CertificateAuthority {
         })
     }
 
-    /// What hosts and clients trust, PEM.
+    /// The trusted CA certificates in PEM, for hosts and clients.
     pub fn certificate_pem(&self) -> &str {
         &self.certificates
     }
 
-    /// Signs a grant: a client certificate for the request's public key, good for one thing and dialled with
-    /// for at most [`GRANT_LIFETIME_SECONDS`]. Names in the request are ignored.
+    /// Signs a grant: a client certificate for the request's public key. It allows one thing, and is valid for
+    /// [`GRANT_LIFETIME_SECONDS`]. Names in the request are ignored.
     pub fn grant(
         &self,
         csr_pem: &str,
@@ -99,13 +98,13 @@ impl CertificateAuthority {
         Ok(IssuedGrant { certificate: certificate.pem(), expires_at })
     }
 
-    /// A host that is enrolled now.
+    /// Returns a host if it is enrolled.
     pub fn enrolled(&self, host: &HostName) -> Result<EnrolledHost, CaError> {
         self.hosts.find(host)
     }
 
-    /// Signs a host's server certificate for the request's public key and its DNS names and addresses, all of
-    /// which it must be enrolled with.
+    /// Signs a server certificate for the request's public key and names. The host must be enrolled with all of
+    /// the names.
     pub fn host_certificate(
         &self,
         host: &EnrolledHost,

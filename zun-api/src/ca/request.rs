@@ -1,5 +1,4 @@
-//! Certificate signing requests, taken apart: the public key, and for a host the names. Nothing else that a
-//! request says is heard.
+//! Parses certificate signing requests: the public key and, for a host, the names. Everything else is ignored.
 
 use std::net::IpAddr;
 
@@ -12,41 +11,41 @@ use x509_parser::prelude::FromDer;
 
 use super::hosts::{HostAddress, MAX_NAMES};
 
-/// The largest request that is looked at, in bytes.
+/// Largest signing request, in bytes.
 const MAX_CSR: usize = 16 * 1024;
 
-/// A certificate signing request that is refused.
+/// Why a certificate signing request is not acceptable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCsr {
-    /// Not one PEM block of the right kind, or too large.
+    /// It is not a single PEM block of the right kind, or it is too large.
     #[error("it must be one PEM block `CERTIFICATE REQUEST` of at most 16 KiB")]
     NotPem,
-    /// The block holds something else.
-    #[error("it is no PKCS#10 request")]
+    /// The block is not a PKCS#10 request.
+    #[error("it must be a PKCS#10 request")]
     NotPkcs10,
-    /// Not signed by its own key.
-    #[error("it must be signed with the key that it names")]
+    /// It is not signed with its own key.
+    #[error("it must be signed with its own key")]
     Signature,
-    /// Another kind of key.
-    #[error("its key must be ECDSA on P-256")]
+    /// The key has another type.
+    #[error("its key must be an ECDSA key on P-256")]
     Key,
-    /// A host without names.
-    #[error("it must name 1 to 32 DNS names and addresses of the host")]
+    /// A host's request has no names, or too many.
+    #[error("it must contain 1 to 32 DNS names and IP addresses of the host")]
     Names,
-    /// A name that no host has.
+    /// A name is not valid for a host.
     #[error(
-        "name `{0}` is not valid: it must be a DNS name in lower case without wildcard, or an address"
+        "name `{0}` is not valid: it must be a lower-case DNS name without wildcard, or an IP address"
     )]
     Name(String),
 }
 
-/// The public key of a request that is signed with it.
+/// Returns the public key of a client's request.
 pub(super) fn public_key(csr_pem: &str) -> Result<SubjectPublicKeyInfo, InvalidCsr> {
     let pem = block(csr_pem)?;
     key_of(&request(&pem.contents)?)
 }
 
-/// The public key and the names of a host's request.
+/// Returns the public key and the names of a host's request.
 pub(super) fn host(csr_pem: &str) -> Result<(SubjectPublicKeyInfo, Vec<HostAddress>), InvalidCsr> {
     let pem = block(csr_pem)?;
     let request = request(&pem.contents)?;
@@ -69,7 +68,7 @@ fn request(der: &[u8]) -> Result<X509CertificationRequest<'_>, InvalidCsr> {
     let Ok((&[], request)) = X509CertificationRequest::from_der(der) else {
         return Err(InvalidCsr::NotPkcs10);
     };
-    // The kind of key first: other signatures are not worth a check.
+    // Check the type of the key first; verifying other signatures is not worth the effort.
     if !is_p256(&request) {
         return Err(InvalidCsr::Key);
     }

@@ -1,13 +1,13 @@
-//! One CA follows another in three steps, with hosts that restart in between.
+//! Replaces the CA in three steps. Hosts restart between the steps.
 //!
 //! ```text
 //!            ca.key   ca.pem (the first one signs)   ca.next.key
 //!            A        A
 //!  prepare   A        A B                            B            hosts and clients trust both, A signs
-//!  switch    B        B A                                         B signs, what A signed is still good
-//!  finish    B        B                                           A is good for nothing
+//!  switch    B        B A                                         B signs, certificates from A stay valid
+//!  finish    B        B                                           A is no longer trusted
 //! ```
-//! Each file is replaced in one go. A step that was cut off is said again.
+//! Each file is replaced atomically. An interrupted step can be repeated.
 
 use std::fs;
 use std::path::Path;
@@ -20,45 +20,45 @@ use x509_parser::pem::Pem;
 
 use super::{CERTIFICATE_FILE, CaError, KEY_FILE, NEXT_KEY_FILE, files, issue};
 
-/// Letters in a line of PEM.
+/// Characters in a line of PEM.
 const PEM_LINE: usize = 64;
 
 /// A step of a rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// A new CA is made and trusted beside the old one.
+    /// Create a new CA and trust it as well.
     Prepare,
-    /// The new one signs.
+    /// Sign with the new CA.
     Switch,
-    /// The old one is trusted no more.
+    /// Stop trusting the old CA.
     Finish,
 }
 
-/// What one of the trusted CAs is for.
+/// The role of a trusted CA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// It signs.
     Signing,
     /// It will sign after the switch.
     Next,
-    /// It did sign.
+    /// It signed before the switch.
     Previous,
 }
 
-/// One of the trusted CAs.
+/// A trusted CA.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedCa {
-    /// What it is for.
+    /// Its role.
     pub role: Role,
-    /// Its name.
+    /// Its common name.
     pub subject: String,
     /// SHA-256 of its certificate, in hexadecimal digits.
     pub fingerprint: String,
-    /// Nothing that it signed is good after this.
+    /// When it expires, and with it all certificates that it signed.
     pub expires_at: DateTime<Utc>,
 }
 
-/// Takes a step. A running zun-api signs as before until it is restarted.
+/// Performs a step. A running zun-api uses the result after a restart.
 pub fn rotate(directory: &Path, step: Step) -> Result<(), CaError> {
     files::require_owner(directory)?;
     let all = read(directory)?;
@@ -69,7 +69,7 @@ pub fn rotate(directory: &Path, step: Step) -> Result<(), CaError> {
     }
 }
 
-/// All that are trusted, the signing one first.
+/// Returns all trusted CAs, the signing one first.
 pub fn trusted_cas(directory: &Path) -> Result<Vec<TrustedCa>, CaError> {
     let mut all: Vec<_> = read(directory)?.into_iter().map(|(trusted, _)| trusted).collect();
     all.sort_by_key(|trusted| trusted.role != Role::Signing);
@@ -80,10 +80,12 @@ type All = Vec<(TrustedCa, Pem)>;
 
 fn prepare(directory: &Path, all: &All) -> Result<(), CaError> {
     if all.iter().any(|(trusted, _)| trusted.role != Role::Signing) {
-        return Err(CaError::Rotation("a rotation is under way: see `zun-api ca show`"));
+        return Err(CaError::Rotation(
+            "a rotation is already in progress; `zun-api ca show` prints the next step",
+        ));
     }
     let made = issue::new_ca(Utc::now())?;
-    // A key that is in nobody's certificate is what a step that was cut off left.
+    // A key without a certificate is left from an interrupted step.
     files::replace(&directory.join(NEXT_KEY_FILE), 0o600, made.key.expose())?;
     let file = directory.join(CERTIFICATE_FILE);
     files::replace(&file, 0o644, &(text(all, |_| true) + &made.certificate))
@@ -92,7 +94,7 @@ fn prepare(directory: &Path, all: &All) -> Result<(), CaError> {
 fn switch(directory: &Path, all: &All) -> Result<(), CaError> {
     if !all.iter().any(|(trusted, _)| trusted.role == Role::Next) {
         return Err(CaError::Rotation(
-            "nothing is prepared: `zun-api ca rotate prepare` comes first",
+            "there is no new CA yet; run `zun-api ca rotate prepare` first",
         ));
     }
     let next = text(all, |role| role == Role::Next) + &text(all, |role| role != Role::Next);
@@ -103,13 +105,15 @@ fn switch(directory: &Path, all: &All) -> Result<(), CaError> {
 
 fn finish(directory: &Path, all: &All) -> Result<(), CaError> {
     if all.iter().any(|(trusted, _)| trusted.role == Role::Next) {
-        return Err(CaError::Rotation("the new authority does not sign yet: `switch` comes first"));
+        return Err(CaError::Rotation(
+            "the new CA does not sign yet; run `zun-api ca rotate switch` first",
+        ));
     }
     let last = text(all, |role| role == Role::Signing);
     files::replace(&directory.join(CERTIFICATE_FILE), 0o644, &last)
 }
 
-/// The wanted ones as a file holds them.
+/// Returns the selected certificates as PEM.
 fn text(all: &All, wanted: impl Fn(Role) -> bool) -> String {
     all.iter().filter(|(trusted, _)| wanted(trusted.role)).map(|(_, pem)| encode(pem)).collect()
 }
@@ -135,7 +139,7 @@ fn read(directory: &Path) -> Result<All, CaError> {
     let file = directory.join(CERTIFICATE_FILE);
     let bytes = fs::read(&file).map_err(|cause| CaError::Read { file: file.clone(), cause })?;
     let unusable =
-        || CaError::InvalidFile { file: file.clone(), why: "it must hold certificates in PEM" };
+        || CaError::InvalidFile { file: file.clone(), why: "it must contain certificates in PEM" };
     let mut all = Vec::new();
     for pem in Pem::iter_from_buffer(&bytes) {
         let pem = pem.map_err(|_not_pem| unusable())?;
@@ -145,7 +149,7 @@ fn read(directory: &Path) -> Result<All, CaError> {
     if all.iter().any(|(trusted, _)| trusted.role == Role::Signing) {
         Ok(all)
     } else {
-        Err(CaError::InvalidFile { file, why: "none of its certificates belongs to ca.key" })
+        Err(CaError::InvalidFile { file, why: "none of its certificates matches ca.key" })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The CA against its files, good requests and bad ones.
+//! Tests of the CA: its files, valid and invalid requests, enrolment and rotation.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -57,7 +57,7 @@ fn request_with(change: impl FnOnce(&mut CertificateParams)) -> String {
 }
 
 #[test]
-fn init_writes_a_key_for_its_owner_alone_and_never_overwrites() {
+fn init_writes_a_key_that_only_its_owner_can_read_and_never_overwrites() {
     let (directory, first) = new_ca();
     assert_eq!(mode(&directory.path().join(KEY_FILE)), 0o600);
     assert_eq!(mode(&directory.path().join(CERTIFICATE_FILE)), 0o644);
@@ -70,7 +70,7 @@ fn init_writes_a_key_for_its_owner_alone_and_never_overwrites() {
 }
 
 #[test]
-fn a_lost_certificate_with_its_key_still_there_is_not_overwritten() {
+fn init_refuses_a_directory_with_a_key_but_no_certificate() {
     let (directory, _ca) = new_ca();
     fs::remove_file(directory.path().join(CERTIFICATE_FILE)).expect("removed");
     let again = CertificateAuthority::init(directory.path()).expect_err("the key is there");
@@ -79,7 +79,7 @@ fn a_lost_certificate_with_its_key_still_there_is_not_overwritten() {
 }
 
 #[test]
-fn a_key_that_others_may_read_is_refused_by_file_and_mode() {
+fn the_error_for_a_key_that_others_can_read_names_file_and_mode() {
     let (directory, _ca) = new_ca();
     let key = directory.path().join(KEY_FILE);
     for bad in [0o640, 0o604, 0o660, 0o644] {
@@ -93,7 +93,7 @@ fn a_key_that_others_may_read_is_refused_by_file_and_mode() {
 }
 
 #[test]
-fn a_certificate_of_another_key_is_refused_and_one_behind_it_is_found() {
+fn the_certificate_that_matches_the_key_is_found_among_others() {
     let (directory, ca) = new_ca();
     let (_, other) = new_ca();
     let file = directory.path().join(CERTIFICATE_FILE);
@@ -111,7 +111,7 @@ fn a_certificate_of_another_key_is_refused_and_one_behind_it_is_found() {
 }
 
 #[test]
-fn a_missing_or_broken_file_is_named() {
+fn the_error_for_a_missing_or_invalid_file_names_it() {
     let empty = TempDir::new().expect("a directory");
     let error = CertificateAuthority::load(empty.path()).expect_err("nothing there");
     assert!(error.to_string().contains(KEY_FILE), "{error}");
@@ -122,7 +122,7 @@ fn a_missing_or_broken_file_is_named() {
 }
 
 #[test]
-fn a_grant_says_one_thing_for_two_minutes() {
+fn a_grant_allows_one_thing_for_two_minutes() {
     let (_directory, ca) = new_ca();
     let asked = request_with(|params| {
         params.distinguished_name.push(DnType::CommonName, "admin");
@@ -182,7 +182,7 @@ fn refusal(ca: &CertificateAuthority, csr: &str) -> InvalidCsr {
 }
 
 #[test]
-fn requests_that_are_none_are_refused() {
+fn texts_that_are_not_signing_requests_are_refused() {
     let (_directory, ca) = new_ca();
     let good = signing_request("x", Vec::new()).expect("a request").csr;
     let key = signing_request("x", Vec::new()).expect("a request").key.expose().clone();
@@ -198,7 +198,7 @@ fn a_request_signed_with_another_key_is_refused() {
     let (_directory, ca) = new_ca();
     let csr = signing_request("x", Vec::new()).expect("a request").csr;
     let end = csr.find("\n-----END").expect("an end");
-    // The signature stands last: one letter near the end changes it and nothing else.
+    // The signature is at the end, so changing a character there changes nothing else.
     let (before, after) = csr.split_at(end - 9);
     let (letter, after) = after.split_at(1);
     let forged = format!("{before}{}{after}", if letter == "A" { "B" } else { "A" });
@@ -207,7 +207,7 @@ fn a_request_signed_with_another_key_is_refused() {
 }
 
 #[test]
-fn other_kinds_of_keys_are_refused() {
+fn other_types_of_keys_are_refused() {
     let (_directory, ca) = new_ca();
     for kind in [&rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_ED25519] {
         let key = KeyPair::generate_for(kind).expect("a key");
@@ -217,7 +217,7 @@ fn other_kinds_of_keys_are_refused() {
 }
 
 #[test]
-fn a_host_gets_its_names_and_addresses_for_a_year() {
+fn a_host_certificate_has_the_requested_names_for_a_year() {
     let (_directory, ca) = new_ca();
     let names = ["compute1.example", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
     let csr = signing_request("whoever", names).expect("a request").csr;
@@ -245,7 +245,7 @@ fn a_host_gets_its_names_and_addresses_for_a_year() {
 }
 
 #[test]
-fn a_host_certificate_ends_with_the_authority() {
+fn a_host_certificate_expires_with_the_ca() {
     let (_directory, ca) = new_ca();
     let csr = signing_request("x", vec!["c1".to_owned()]).expect("a request").csr;
     let late = ca.expires_at - chrono::Duration::days(3);
@@ -256,7 +256,7 @@ fn a_host_certificate_ends_with_the_authority() {
 }
 
 #[test]
-fn a_host_without_names_or_with_strange_ones_is_refused() {
+fn a_host_request_without_names_or_with_invalid_ones_is_refused() {
     let (_directory, ca) = new_ca();
     let ascii = |text: &str| text.try_into().expect("ascii");
     let host = enrolled("c1", &[]);
@@ -280,7 +280,7 @@ fn a_host_without_names_or_with_strange_ones_is_refused() {
 }
 
 #[test]
-fn a_host_is_certified_for_what_it_is_enrolled_with_and_nothing_else() {
+fn a_host_certificate_contains_only_enrolled_names() {
     let (directory, ca) = new_ca();
     let hosts = EnrolledHosts::of_ca(directory.path());
     let host: HostName = "c1".parse().expect("a host");
@@ -297,7 +297,7 @@ fn a_host_is_certified_for_what_it_is_enrolled_with_and_nothing_else() {
         let error = sign(&["c1", other]).expect_err("a name of another").to_string();
         assert!(error.contains("`c1`") && error.contains("--name"), "{error}");
     }
-    // A change holds at once, for a loaded CA too.
+    // A change takes effect at once, also for a CA that is already loaded.
     hosts.enrol(&enrolled("c1", &["192.0.2.8"])).expect("enrolled anew");
     sign(&["192.0.2.8"]).expect("the new one");
     assert!(sign(&["192.0.2.7"]).is_err());
@@ -307,7 +307,7 @@ fn a_host_is_certified_for_what_it_is_enrolled_with_and_nothing_else() {
 }
 
 #[test]
-fn enrolled_hosts_are_listed_and_what_else_lies_there_is_told_or_ignored() {
+fn enrolled_hosts_are_listed_and_invalid_files_are_reported() {
     let (directory, _ca) = new_ca();
     let hosts = EnrolledHosts::of_ca(directory.path());
     assert_eq!(hosts.all().expect("none yet"), []);
@@ -328,11 +328,11 @@ fn roles(directory: &Path) -> Vec<Role> {
 }
 
 #[test]
-fn an_authority_follows_another_in_three_steps() {
+fn a_rotation_replaces_the_ca_in_three_steps() {
     let (directory, old) = new_ca();
     let here = directory.path();
     let csr = signing_request("x", Vec::new()).expect("a request").csr;
-    // Which of the file's CAs signs, by its place.
+    // The position of the signing CA in the file, and the number of CAs.
     let signer = || {
         let now = CertificateAuthority::load(here).expect("a CA");
         let issued = now.grant(&csr, &grant_of("ab"), "g", Utc::now()).expect("a grant");
@@ -367,16 +367,16 @@ fn an_authority_follows_another_in_three_steps() {
 }
 
 #[test]
-fn a_step_that_was_cut_off_is_said_again() {
+fn an_interrupted_step_can_be_repeated() {
     let (directory, _old) = new_ca();
     let here = directory.path();
-    // The key is written, the certificate is not.
+    // Interrupted after the key was written and before the certificate.
     fs::write(here.join(NEXT_KEY_FILE), KeyPair::generate().expect("a key").serialize_pem())
         .expect("written");
     fs::set_permissions(here.join(NEXT_KEY_FILE), Permissions::from_mode(0o600)).expect("a mode");
     assert!(matches!(rotate(here, Step::Switch), Err(CaError::Rotation(_))));
     rotate(here, Step::Prepare).expect("prepared");
-    // The certificates change places, the keys do not.
+    // Interrupted after the certificates were swapped and before the keys.
     let text = fs::read_to_string(here.join(CERTIFICATE_FILE)).expect("a file");
     let at = text.rfind("-----BEGIN").expect("two");
     let (first, second) = text.split_at(at);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
     /// The file cannot be made or opened.
-    #[error("cannot open the database file {path}")]
+    #[error("cannot open the database file `{path}`")]
     File {
         /// The file.
         path: PathBuf,
@@ -15,16 +15,16 @@ pub enum DbError {
         cause: std::io::Error,
     },
     /// No connection can be made, or none came free in time.
-    #[error("no connection to the database came free")]
+    #[error("no database connection became available in time")]
     Connection(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The migrations do not run.
-    #[error("cannot bring the database to the newest form")]
+    #[error("cannot migrate the database to the newest schema")]
     Migration(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A query failed.
     #[error("the database refused a query")]
     Query(#[from] diesel::result::Error),
     /// A row holds what this build cannot read.
-    #[error("the {column} of row {row} cannot be read")]
+    #[error("cannot read column {column} of row {row}")]
     Unreadable {
         /// The column.
         column: &'static str,
@@ -35,10 +35,10 @@ pub enum DbError {
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A value cannot be written.
-    #[error("a value for the database cannot be encoded")]
+    #[error("cannot encode a value for the database")]
     Encoding(#[from] serde_json::Error),
     /// The work on the blocking pool was given up.
-    #[error("the work on the database was given up")]
+    #[error("a database operation was aborted")]
     GivenUp(#[source] tokio::task::JoinError),
 }
 

@@ -1,7 +1,7 @@
-//! What each refusal looks like: the one map from errors to status, code and words.
+//! Maps each error to an HTTP status, a code and a message. There is no other such map.
 //!
-//! The words of a 4xx, and of a 5xx that says which part does not do its duty, are for the caller. Those of
-//! a defect or of the database stay in the log.
+//! Messages of 4xx responses are for the caller, and so are those of 5xx responses that name a failing part.
+//! Details of bugs and of database errors stay in the log.
 
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
@@ -15,13 +15,13 @@ use zun_common::rpc::{Code, Problem};
 use crate::app::AppError;
 use crate::ca::CaError;
 
-/// A refusal as it is shown.
+/// An error as the response shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ErrorResponse {
     pub(super) status: StatusCode,
     pub(super) code: &'static str,
     pub(super) message: String,
-    /// Seconds after which another try makes sense.
+    /// Seconds after which a retry makes sense.
     pub(super) retry_after: Option<u32>,
 }
 
@@ -35,11 +35,11 @@ impl ErrorResponse {
     }
 
     fn internal() -> Self {
-        let words = "Something went wrong here; the log of zun-api has it under this request's id.";
+        let words = "Internal error in zun-api. Its log has the details under this request id.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "container.internal-error", &words)
     }
 
-    /// An answer of actix itself, which has no error of ours.
+    /// Creates the response for an error that actix itself returned.
     pub(super) fn from_status(status: StatusCode) -> Self {
         let words = status.canonical_reason().unwrap_or("Refused");
         let code = if status.is_server_error() {
@@ -50,7 +50,7 @@ impl ErrorResponse {
         Self::new(status, code, &words)
     }
 
-    /// The body.
+    /// Creates the body.
     pub(super) fn body(&self, request: &RequestId) -> ErrorBody {
         ErrorBody {
             errors: vec![ApiProblem {
@@ -65,7 +65,7 @@ impl ErrorResponse {
     }
 }
 
-/// The map.
+/// Maps an error.
 pub(super) fn error_response(error: &AppError) -> ErrorResponse {
     use StatusCode as Http;
     let new = |status, code| ErrorResponse::new(status, code, error);
@@ -89,7 +89,9 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
             new(Http::CONFLICT, "container.invalid-state-exception")
         }
         AppError::HostDown { .. } => new(Http::SERVICE_UNAVAILABLE, "container.host-not-up"),
-        AppError::NotConfigured { .. } => new(Http::NOT_IMPLEMENTED, "container.not-offered"),
+        AppError::NotConfigured { .. } | AppError::NotSupported(_) => {
+            new(Http::NOT_IMPLEMENTED, "container.not-offered")
+        }
         AppError::ConsoleUnavailable { .. } => {
             new(Http::SERVICE_UNAVAILABLE, "container.no-console")
         }
@@ -122,7 +124,9 @@ fn agent(host: &HostName, cause: &CallError) -> ErrorResponse {
         CallError::NoSuchHost { .. } => ErrorResponse::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "container.host-not-up",
-            &format!("Host {host} takes no messages: its agent never came up."),
+            &format!(
+                "Host {host} has never connected to the message bus. Start zun-compute there."
+            ),
         ),
         CallError::NoReply { .. } => ErrorResponse::new(
             StatusCode::GATEWAY_TIMEOUT,
@@ -132,13 +136,13 @@ fn agent(host: &HostName, cause: &CallError) -> ErrorResponse {
         CallError::Bus { .. } => ErrorResponse::retryable(
             StatusCode::SERVICE_UNAVAILABLE,
             "container.bus-down",
-            &format!("Host {host} could not be told: the message bus is not reachable."),
+            &format!("Cannot reach host {host}: zun-api has no connection to the message bus."),
         ),
         CallError::Malformed { .. } => ErrorResponse::internal(),
     }
 }
 
-/// What an agent's refusal means to a client.
+/// Maps the refusal of an agent.
 fn refused(host: &HostName, problem: &Problem) -> ErrorResponse {
     use StatusCode as Http;
     match problem.code {
@@ -156,7 +160,9 @@ fn refused(host: &HostName, problem: &Problem) -> ErrorResponse {
             ErrorResponse::retryable(Http::GATEWAY_TIMEOUT, "container.host-silent", problem)
         }
         Code::UnknownMethod | Code::Unsupported => {
-            let words = format!("The agent of host {host} is older and cannot do this.");
+            let words = format!(
+                "The agent on host {host} does not support this request. Upgrade zun-compute there."
+            );
             ErrorResponse::new(Http::NOT_IMPLEMENTED, "container.not-offered", &words)
         }
         Code::TooLarge => {
@@ -166,7 +172,7 @@ fn refused(host: &HostName, problem: &Problem) -> ErrorResponse {
             ErrorResponse::new(Http::FORBIDDEN, "container.policy-not-authorized", problem)
         }
         Code::NoConsole => {
-            let words = format!("Host {host} offers no console: {problem}");
+            let words = format!("No console access on host {host}: {problem}");
             ErrorResponse::new(Http::SERVICE_UNAVAILABLE, "container.no-console", &words)
         }
         Code::Engine => ErrorResponse::new(Http::BAD_GATEWAY, "container.docker-error", problem),
@@ -182,7 +188,7 @@ impl ResponseError for AppError {
         error_response(self).status
     }
 
-    /// Bare: `edge.rs` writes the body, since it knows the request's id.
+    /// Without a body: `middleware.rs` writes it, because it knows the request id.
     fn error_response(&self) -> HttpResponse<BoxBody> {
         HttpResponse::new(self.status_code())
     }
@@ -195,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_agents_refuse_with() {
+    fn the_map_of_agent_refusals() {
         let host: HostName = "h1".parse().unwrap();
         let all = [
             Code::BadRequest,
@@ -228,20 +234,20 @@ mod tests {
         Busy: 503 container.busy its words
         Closing: 503 container.busy its words
         Expired: 504 container.host-silent its words
-        UnknownMethod: 501 container.not-offered The agent of host h1 is older and cannot do this.
-        Unsupported: 501 container.not-offered The agent of host h1 is older and cannot do this.
+        UnknownMethod: 501 container.not-offered The agent on host h1 does not support this request. Upgrade zun-compute there.
+        Unsupported: 501 container.not-offered The agent on host h1 does not support this request. Upgrade zun-compute there.
         TooLarge: 413 container.body-too-large its words
         Forbidden: 403 container.policy-not-authorized its words
-        NoConsole: 503 container.no-console Host h1 offers no console: its words
+        NoConsole: 503 container.no-console No console access on host h1: its words
         Engine: 502 container.docker-error its words
         EngineDown: 503 container.engine-down its words
-        Internal: 500 container.internal-error Something went wrong here; the log of zun-api has it under this request's id.
-        Unknown: 500 container.internal-error Something went wrong here; the log of zun-api has it under this request's id.
+        Internal: 500 container.internal-error Internal error in zun-api. Its log has the details under this request id.
+        Unknown: 500 container.internal-error Internal error in zun-api. Its log has the details under this request id.
         ");
     }
 
     #[test]
-    fn silence_is_told_apart_from_a_refusal() {
+    fn a_missing_reply_is_not_reported_as_a_refusal() {
         let host: HostName = "h1".parse().unwrap();
         let route = Route::Commands(host.clone());
         let shown = agent(&host, &CallError::NoReply { method: "container.start", route });

@@ -1,4 +1,4 @@
-//! Extractors: a handler is given parsed values, or is not called.
+//! Extractors. Handlers run only with valid values.
 
 use std::future::{Ready, ready};
 use std::time::Duration;
@@ -22,13 +22,13 @@ use super::view::ViewContext;
 use crate::app::containers::Ident;
 use crate::app::{App, AppError, Caller};
 
-/// What a verb asks for, read out of the query and the body.
+/// Builds the input of a handler from the query and the body.
 pub(super) trait FromFields: Sized + 'static {
-    /// Reads it. What it does not take is refused afterwards.
+    /// Takes its fields and validates them. Fields that it does not take are refused afterwards.
     fn read(fields: &mut Fields) -> Result<Self, AppError>;
 }
 
-/// A verb that asks for nothing.
+/// The input of a handler without fields.
 #[derive(Debug)]
 pub(super) struct NoFields;
 
@@ -38,7 +38,7 @@ impl FromFields for NoFields {
     }
 }
 
-/// What was asked for, every value good.
+/// A validated input.
 #[derive(Debug)]
 pub(super) struct Parsed<T>(pub(super) T);
 
@@ -50,7 +50,9 @@ impl<T: FromFields> FromRequest for Parsed<T> {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let query = Query::<Vec<(String, String)>>::from_query(request.query_string())
-                .map_err(|_cause| AppError::Malformed("The query cannot be read.".to_owned()))?;
+                .map_err(|_cause| {
+                    AppError::Malformed("The query string is malformed.".to_owned())
+                })?;
             let body = match *request.method() {
                 Method::POST | Method::PATCH => object(&request, payload).await?,
                 _ => None,
@@ -63,7 +65,7 @@ impl<T: FromFields> FromRequest for Parsed<T> {
     }
 }
 
-/// The JSON object in the body, if there is a body.
+/// Returns the JSON object in the body, or `None` if there is no body.
 async fn object(
     request: &HttpRequest,
     payload: Payload,
@@ -80,7 +82,7 @@ async fn object(
     require_json(request.headers())?;
     serde_json::from_slice(&body)
         .map(Some)
-        .map_err(|cause| AppError::Malformed(format!("The body is not a JSON object: {cause}")))
+        .map_err(|cause| AppError::Malformed(format!("The body must be a JSON object: {cause}")))
 }
 
 async fn read(
@@ -95,8 +97,8 @@ async fn read(
     }
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk
-            .map_err(|cause| AppError::Malformed(format!("The body cannot be read: {cause}")))?;
+        let chunk =
+            chunk.map_err(|cause| AppError::Malformed(format!("Cannot read the body: {cause}")))?;
         if body.len() + chunk.len() > largest {
             return Err(AppError::BodyTooLarge(largest));
         }
@@ -139,7 +141,7 @@ fn caller(request: &HttpRequest) -> Result<Caller, AppError> {
     Ok(Caller { identity, context })
 }
 
-/// OpenStack's header, or the usual one.
+/// Reads the token from OpenStack's header or from `Authorization`.
 fn token(headers: &HeaderMap) -> Option<&str> {
     if let Some(token) = headers.get("x-auth-token") {
         return token.to_str().ok();
@@ -151,7 +153,7 @@ impl FromRequest for Ident {
     type Error = AppError;
     type Future = Ready<Result<Self, AppError>>;
 
-    /// Any text is taken: one that cannot be a name names no container.
+    /// Accepts any text. A text that cannot be a name matches no container.
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
         ready(Ok(Self(request.match_info().query("ident").to_owned())))
     }

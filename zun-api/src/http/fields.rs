@@ -1,5 +1,5 @@
-//! The values of a request by name, from its query and its JSON body alike (as Zun merges them). Each is
-//! taken out once, by its rule; what is left at the end is refused by name.
+//! The fields of a request, from its query and its JSON body (merged, as in Zun). Each field is taken once and
+//! validated. Fields that remain at the end are refused by name.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -15,16 +15,16 @@ enum Origin {
     Body,
 }
 
-/// What a text must be.
+/// A rule for a string.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rule {
-    /// The words behind `It must be …`.
+    /// Continues the sentence `It must be …`.
     pub(super) description: &'static str,
-    /// Whether a text is so.
+    /// Whether a string satisfies the rule.
     pub(super) is_valid: fn(&str) -> bool,
 }
 
-/// The values that were not taken yet.
+/// The fields that were not taken yet.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
     values: BTreeMap<String, (Origin, Value)>,
@@ -32,7 +32,7 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// From a query and, where there is one, a body. The body's value wins.
+    /// Merges a query and a body. Fields of the body take precedence.
     pub(super) fn new(query: Vec<(String, String)>, body: Option<Map<String, Value>>) -> Self {
         let has_body = body.as_ref().is_some_and(|body| !body.is_empty());
         let query =
@@ -42,12 +42,12 @@ impl Fields {
         Self { values: query.chain(body).collect(), has_body }
     }
 
-    /// Whether anything came in a body.
+    /// Whether the body had any fields.
     pub(super) const fn has_body(&self) -> bool {
         self.has_body
     }
 
-    /// Takes a value; null is none, and so is Python's `None` in a query.
+    /// Takes a field. JSON `null`, and Python's `None` in a query, count as absent.
     pub(super) fn take(&mut self, name: &str) -> Option<Value> {
         match self.values.remove(name)? {
             (_, Value::Null) => None,
@@ -56,7 +56,7 @@ impl Fields {
         }
     }
 
-    /// A text that keeps a rule.
+    /// Takes a string that satisfies a rule.
     pub(super) fn text(&mut self, name: &str, rule: &Rule) -> Result<Option<String>, InvalidField> {
         let Some(value) = self.take(name) else { return Ok(None) };
         match value.as_str() {
@@ -65,7 +65,7 @@ impl Fields {
         }
     }
 
-    /// A text that parses.
+    /// Takes a string that parses as `T`.
     pub(super) fn parsed<T: FromStr>(
         &mut self,
         name: &str,
@@ -76,7 +76,7 @@ impl Fields {
         parsed.map(Some).ok_or_else(|| invalid_value(name, &value, rule))
     }
 
-    /// A boolean, also in Python's and in people's words.
+    /// Takes a boolean, in JSON or in one of the usual texts.
     pub(super) fn boolean(&mut self, name: &str) -> Result<Option<bool>, InvalidField> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let text = match &value {
@@ -92,11 +92,22 @@ impl Fields {
         }
     }
 
-    /// A whole number in a range, also as text.
+    /// Takes a whole number in a range, as number or text.
     pub(super) fn whole(
         &mut self,
         name: &str,
         range: RangeInclusive<u64>,
+    ) -> Result<Option<u64>, InvalidField> {
+        let rule = format!("a whole number from {} to {}", range.start(), range.end());
+        self.whole_number(name, range, &rule)
+    }
+
+    /// Takes a whole number in a range, with a rule of its own for the error.
+    pub(super) fn whole_number(
+        &mut self,
+        name: &str,
+        range: RangeInclusive<u64>,
+        rule: &str,
     ) -> Result<Option<u64>, InvalidField> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let number = match &value {
@@ -110,13 +121,11 @@ impl Fields {
             | Value::Array(_)
             | Value::Object(_) => None,
         };
-        number.filter(|number| range.contains(number)).map(Some).ok_or_else(|| {
-            let rule = format!("a whole number from {} to {}", range.start(), range.end());
-            invalid_value(name, &value, &rule)
-        })
+        let number = number.filter(|number| range.contains(number));
+        number.map(Some).ok_or_else(|| invalid_value(name, &value, rule))
     }
 
-    /// A decimal number in a range, also as text.
+    /// Takes a decimal number in a range, as number or text.
     pub(super) fn decimal(
         &mut self,
         name: &str,
@@ -139,7 +148,7 @@ impl Fields {
         })
     }
 
-    /// A list of texts that each keep a rule.
+    /// Takes a list of strings that all satisfy a rule.
     pub(super) fn texts(
         &mut self,
         name: &str,
@@ -147,20 +156,20 @@ impl Fields {
     ) -> Result<Option<Vec<String>>, InvalidField> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let Value::Array(items) = &value else {
-            return Err(invalid_value(name, &value, "a list of texts"));
+            return Err(invalid_value(name, &value, "a list of strings"));
         };
         let texts = items.iter().map(|item| match item.as_str() {
             Some(text) if (rule.is_valid)(text) => Ok(text.to_owned()),
             _ => Err(invalid_value(
                 name,
                 item,
-                &format!("a list of texts, each {}", rule.description),
+                &format!("a list of strings, each of them {}", rule.description),
             )),
         });
         texts.collect::<Result<_, _>>().map(Some)
     }
 
-    /// Texts by name; names and values each keep a rule.
+    /// Takes an object of strings. Keys and values satisfy a rule each.
     pub(super) fn pairs(
         &mut self,
         name: &str,
@@ -169,14 +178,14 @@ impl Fields {
     ) -> Result<BTreeMap<String, String>, InvalidField> {
         let Some(value) = self.take(name) else { return Ok(BTreeMap::new()) };
         let Value::Object(object) = value else {
-            return Err(invalid_value(name, &value, "an object of texts"));
+            return Err(invalid_value(name, &value, "an object with string values"));
         };
         let pair = |(key, value): (String, Value)| {
             if !(names.is_valid)(&key) {
                 return Err(InvalidField::new(
                     name,
                     &key,
-                    format!("an object whose names are {}", names.description),
+                    format!("an object whose keys are {}", names.description),
                 ));
             }
             match value.as_str() {
@@ -189,7 +198,7 @@ impl Fields {
         object.into_iter().map(pair).collect()
     }
 
-    /// Refuses what is not offered, unless its value says that it is not wanted either.
+    /// Refuses a field that is not supported, unless `unwanted` says that its value has no effect.
     pub(super) fn refuse_unsupported(
         &mut self,
         name: &str,
@@ -202,7 +211,7 @@ impl Fields {
         }
     }
 
-    /// Refuses what nobody took, by name.
+    /// Refuses the remaining fields by name.
     pub(super) fn finish(self) -> Result<(), AppError> {
         let named = |origin: Origin| {
             let of = self.values.iter().filter(move |(_, (from, _))| *from == origin);
@@ -216,7 +225,7 @@ impl Fields {
     }
 }
 
-/// A refusal of a value, shown as its text or as JSON.
+/// Creates an error about a value.
 pub(super) fn invalid_value(name: &str, value: &Value, rule: &str) -> InvalidField {
     match value {
         Value::String(text) => InvalidField::new(name, text, rule),
@@ -243,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn booleans_are_read_in_every_usual_form() {
+    fn booleans_are_accepted_in_every_usual_form() {
         for (text, value) in [
             ("True", true),
             ("yes", true),
@@ -260,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_read_also_as_text_and_stay_in_their_range() {
+    fn numbers_are_accepted_as_text_and_checked_against_their_range() {
         assert_eq!(body(json!({"memory": "512"})).whole("memory", 4..=8192), Ok(Some(512)));
         for bad in [json!("+5"), json!(5.5), json!(-5), json!(3), json!(true), json!("")] {
             assert!(body(json!({"memory": bad})).whole("memory", 4..=8192).is_err());
@@ -272,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_took_is_named() {
+    fn remaining_fields_are_refused_by_name() {
         let refusal = query(&[("foo", "1"), ("bar", "2")]).finish().unwrap_err();
         assert_eq!(refusal.to_string(), "Unknown parameters: bar,foo");
         let refusal = body(json!({"foo": 1})).finish().unwrap_err();
@@ -283,14 +292,14 @@ mod tests {
     }
 
     #[test]
-    fn the_body_wins_over_the_query() {
+    fn the_body_takes_precedence_over_the_query() {
         let Value::Object(object) = json!({"signal": "HUP"}) else { panic!("not an object") };
         let mut fields = Fields::new(vec![("signal".to_owned(), "TERM".to_owned())], Some(object));
         assert_eq!(fields.take("signal"), Some(json!("HUP")));
     }
 
     #[test]
-    fn a_refusal_names_field_value_and_rule_and_cuts_the_value() {
+    fn an_error_names_field_value_and_rule_and_truncates_the_value() {
         let long = "x".repeat(200);
         let refusal = body(json!({"cpu": long})).decimal("cpu", 0.1..=16.0).unwrap_err();
         assert_eq!(

@@ -12,7 +12,7 @@ use super::rules::SHORT_TEXT;
 use super::view::{self, ViewContext};
 use crate::app::{App, AppError, Caller, InvalidField};
 
-/// Which part of the list.
+/// Selects a part of the list.
 pub(super) struct HostPage {
     limit: usize,
     marker: Option<String>,

@@ -1,16 +1,16 @@
-//! The addresses in answers.
+//! The links in responses.
 
 use std::net::SocketAddr;
 
 use url::form_urlencoded;
 use zun_common::api::v1::version::Link;
 
-/// What all addresses begin with, such as `http://127.0.0.1:9517`.
+/// The start of all links, such as `http://127.0.0.1:9517`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BaseUrl(String);
 
 impl BaseUrl {
-    /// As it is set, else as the client names us, else as we listen.
+    /// Uses the setting, or else the request's `Host`, or else the listen address.
     pub(super) fn new(set: Option<&str>, host: Option<&str>, listen: SocketAddr) -> Self {
         if let Some(set) = set {
             return Self(set.trim_end_matches('/').to_owned());
@@ -28,12 +28,12 @@ impl BaseUrl {
         }
     }
 
-    /// An address below it.
+    /// Appends a path.
     pub(super) fn join(&self, path: &str) -> String {
         format!("{}{path}", self.0)
     }
 
-    /// The two links of a thing of a collection.
+    /// Returns the two links of an item in a collection.
     pub(super) fn links(&self, collection: &str, id: &str) -> Vec<Link> {
         vec![
             link(self.join(&format!("/v1/{collection}/{id}")), "self"),
@@ -41,7 +41,7 @@ impl BaseUrl {
         ]
     }
 
-    /// The next page of a list: the same query behind another marker.
+    /// Returns the link to the next page: the same query with another marker.
     pub(super) fn next_page(&self, collection: &str, query: &str, page: (usize, &str)) -> String {
         let (limit, marker) = page;
         let mut next = form_urlencoded::Serializer::new(String::new());
@@ -56,7 +56,7 @@ impl BaseUrl {
     }
 }
 
-/// A link without a media type.
+/// Creates a link without a media type.
 pub(super) fn link(href: String, rel: &str) -> Link {
     Link { href, rel: rel.to_owned(), media_type: None }
 }
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn the_setting_comes_first_then_the_clients_word_then_the_listener() {
+    fn links_start_with_the_setting_or_the_host_header_or_the_listen_address() {
         assert_eq!(BaseUrl::new(Some("https://zun/"), Some("x"), listen()).0, "https://zun");
         assert_eq!(BaseUrl::new(None, Some("[::1]:80"), listen()).0, "http://[::1]:80");
         assert_eq!(BaseUrl::new(None, Some("a\"b"), listen()).0, "http://127.0.0.1:9517");

@@ -1,14 +1,14 @@
-//! The header `OpenStack-API-Version: container 1.N`, in and out.
+//! The header `OpenStack-API-Version: container 1.N` of requests and responses.
 
 use std::fmt;
 
-/// The request's header.
+/// The header of requests.
 pub(super) const REQUEST_HEADER: &str = "openstack-api-version";
-/// The answer's: which version it is of.
+/// The header of responses: the version used.
 pub(super) const RESPONSE_HEADER: &str = "openstack-api-version";
-/// The answer's: the oldest that can be asked for.
+/// The header of responses: the oldest supported version.
 pub(super) const MIN_HEADER: &str = "openstack-api-minimum-version";
-/// The answer's: the newest that can be asked for.
+/// The header of responses: the newest supported version.
 pub(super) const MAX_HEADER: &str = "openstack-api-maximum-version";
 
 /// A microversion, `1.N`.
@@ -26,13 +26,13 @@ impl fmt::Display for Microversion {
     }
 }
 
-/// The version that is asked for, or why there is none.
+/// Parses the requested version. The error is a message for the caller.
 pub(super) fn parse(header: Option<&str>) -> Result<Microversion, String> {
     let Some(header) = header else { return Ok(Microversion::OLDEST) };
     let mut words = header.split_ascii_whitespace();
     let (Some("container"), Some(version), None) = (words.next(), words.next(), words.next())
     else {
-        return Err("Invalid service type for OpenStack-API-Version header".to_owned());
+        return Err("Invalid OpenStack-API-Version header: it must be `container 1.N` or `container latest`.".to_owned());
     };
     if version == "latest" {
         return Ok(Microversion::NEWEST);
@@ -48,7 +48,7 @@ pub(super) fn parse(header: Option<&str>) -> Result<Microversion, String> {
             Microversion::OLDEST,
             Microversion::NEWEST
         )),
-        None => Err("Invalid value for OpenStack-API-Version header".to_owned()),
+        None => Err("Invalid OpenStack-API-Version header: it must be `container 1.N` or `container latest`.".to_owned()),
     }
 }
 
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_between_the_oldest_and_the_newest_is_taken() {
+    fn only_supported_versions_are_accepted() {
         assert_eq!(parse(None), Ok(Microversion(1)));
         assert_eq!(parse(Some("container 1.36")), Ok(Microversion(36)));
         assert_eq!(parse(Some("container latest")), Ok(Microversion(40)));

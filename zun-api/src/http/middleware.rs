@@ -1,4 +1,4 @@
-//! Around every request: its id, its version, the limits, the error body, the log line, the counters.
+//! Wraps every request: request id, microversion, limits, error body, log line and metrics.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,7 +22,7 @@ use crate::metrics::RequestLabels;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
 
-/// How many requests are worked on at a time.
+/// Limits the number of concurrent requests.
 pub(super) struct RequestLimit {
     permits: Arc<Semaphore>,
 }
@@ -33,7 +33,7 @@ impl RequestLimit {
     }
 }
 
-/// What is known of a request from its beginning.
+/// What is known about a request when it arrives.
 #[derive(Debug, Clone)]
 pub(super) struct RequestInfo {
     pub(super) request: RequestId,
@@ -45,11 +45,11 @@ pub(super) struct RequestInfo {
     began: Instant,
 }
 
-/// On whose behalf, once that is known; for the log line.
+/// The project of the caller, for the log line.
 #[derive(Debug, Clone)]
 pub(super) struct RequestProject(pub(super) ProjectId);
 
-/// The middleware.
+/// Handles a request.
 pub(super) async fn handle<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -88,13 +88,13 @@ impl RequestInfo {
         }
     }
 
-    /// Whether its answer carries the headers of a microversion.
+    /// Whether the response has the microversion headers.
     fn is_versioned(&self) -> bool {
         self.path == "/v1" || self.path.starts_with("/v1/")
     }
 
-    /// Whether it is answered also when all limit are taken: by those who look after the service, and by
-    /// the waiters' own bound.
+    /// Whether the request is served even if the limit is reached. Monitoring is; requests that wait have a
+    /// limit of their own.
     fn bypasses_limit(&self) -> bool {
         self.waits || matches!(self.path.as_str(), "/healthz" | "/metrics")
     }
@@ -143,8 +143,8 @@ fn finish(response: ServiceResponse, info: &RequestInfo) -> ServiceResponse {
     response
 }
 
-/// How the answer is shown if it is a refusal. The log line of a defect is written here: nobody else knows
-/// its causes.
+/// Returns the error response, if the response is an error. Logs server errors here, where their causes are
+/// known.
 fn refusal(response: &ServiceResponse) -> Option<ErrorResponse> {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
@@ -203,7 +203,7 @@ fn count(app: &App, response: &ServiceResponse, info: &RequestInfo) {
     app.metrics.count_request(&kind, took);
 }
 
-/// One line an answer. The query stays out: commands of tenants are in it.
+/// Logs one line for each request. Omits the query, which may contain tenants' commands.
 fn log(response: &ServiceResponse, info: &RequestInfo) {
     if info.bypasses_limit() && !info.waits && response.status() == StatusCode::OK {
         return;
@@ -218,7 +218,7 @@ fn log(response: &ServiceResponse, info: &RequestInfo) {
     );
 }
 
-/// Counts a request as open for as long as it lives, also when its client goes away.
+/// Counts a request as open until it is dropped, even if its client disconnects.
 struct OpenRequest(Gauge);
 
 impl OpenRequest {

@@ -1,6 +1,5 @@
-//! The REST API. A handler is three moves: take apart, input, show. Each resource has a folder, each verb
-//! a file; extractors parse, so that a handler cannot see a bad value; `error.rs` alone says what a
-//! refusal looks like.
+//! The REST API. Each resource has a folder and each verb a file. A handler takes validated input from the
+//! extractors, calls the app, and returns a view. Only `error.rs` decides how errors look.
 
 mod containers;
 mod error;
@@ -32,13 +31,14 @@ use zun_common::shutdown::Tasks;
 
 use crate::app::App;
 
-/// Connections at a time, of one of actix's workers.
+/// Most connections of one actix worker.
 const CONNECTIONS: usize = 4096;
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// For a client to take the end of a connection.
+/// Time for a client to close its connection.
 const GOODBYE: Duration = Duration::from_secs(3);
 
-/// Listens, and serves until the tasks are told to end; then open requests may end. Says where.
+/// Starts to listen, and serves until the tasks are cancelled; open requests may then finish. Returns the
+/// address.
 pub(crate) fn serve(app: &Arc<App>, tasks: &Tasks) -> io::Result<SocketAddr> {
     let settings = app.settings.http.clone();
     let limit = Data::new(middleware::RequestLimit::new(settings.requests));
@@ -71,7 +71,7 @@ pub(crate) fn serve(app: &Arc<App>, tasks: &Tasks) -> io::Result<SocketAddr> {
             }
         };
         if let Err(error) = ended {
-            tracing::error!(error = %chain(&error), "the listener failed");
+            tracing::error!(error = %chain(&error), "the HTTP server failed");
         }
     });
     Ok(address)

@@ -1,21 +1,19 @@
-//! Which part of a list: what all lists have in common.
+//! The paging fields that all lists share.
 
 use super::fields::Fields;
 use super::rules::SHORT_TEXT;
-use crate::app::{AppError, InvalidField};
+use crate::app::InvalidField;
 
-/// As many as a page can have, and has where nothing is said.
+/// Largest page, and the default.
 pub(super) const MAX_PAGE: usize = 1000;
 
-/// `limit`
-pub(super) fn limit(fields: &mut Fields) -> Result<Option<usize>, AppError> {
-    let limit = fields
-        .whole("limit", 1..=u64::MAX)
-        .map_err(|_invalid| AppError::Malformed("Limit must be positive integer".to_owned()))?;
+/// Reads the field `limit`.
+pub(super) fn limit(fields: &mut Fields) -> Result<Option<usize>, InvalidField> {
+    let limit = fields.whole_number("limit", 1..=u64::MAX, "a positive whole number")?;
     Ok(limit.map(|limit| usize::try_from(limit).unwrap_or(MAX_PAGE).min(MAX_PAGE)))
 }
 
-/// `sort_dir`
+/// Reads the field `sort_dir`.
 pub(super) fn descending(fields: &mut Fields) -> Result<bool, InvalidField> {
     match fields.text("sort_dir", &SHORT_TEXT)?.as_deref() {
         None | Some("asc") => Ok(false),

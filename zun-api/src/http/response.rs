@@ -1,11 +1,11 @@
-//! How successes look.
+//! Successful responses.
 
 use actix_web::HttpResponse;
 use serde::Serialize;
 
 use crate::app::AppError;
 
-/// What a handler gives back.
+/// The result of a handler.
 pub(super) type ApiResult = Result<HttpResponse, AppError>;
 
 /// 200 with a body.
@@ -13,12 +13,12 @@ pub(super) fn ok(body: &impl Serialize) -> HttpResponse {
     HttpResponse::Ok().json(body)
 }
 
-/// 200 with `null`, as Zun answers a question that has no answer.
+/// 200 with `null`, Zun's response to a call without a result.
 pub(super) fn done() -> HttpResponse {
     HttpResponse::Ok().json(())
 }
 
-/// 202 with `null`, as Zun answers a command.
+/// 202 with `null`, Zun's response to a command.
 pub(super) fn accepted() -> HttpResponse {
     HttpResponse::Accepted().json(())
 }

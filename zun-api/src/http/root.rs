@@ -1,4 +1,4 @@
-//! The version documents, and what has no route.
+//! The version documents, and the responses for unknown routes.
 
 use serde_json::{Value, json};
 use zun_common::api::v1::version::{Root, Version};
@@ -9,7 +9,7 @@ use super::response::{ApiResult, ok};
 use super::view::ViewContext;
 use crate::app::{AppError, Caller};
 
-/// `GET /`: every client asks it first.
+/// `GET /`: the first request of every client.
 pub(super) async fn versions(view_context: ViewContext) -> ApiResult {
     let version = Version {
         id: "v1".to_owned(),
@@ -48,12 +48,12 @@ fn collection(base: &BaseUrl, name: &str) -> Value {
     ])
 }
 
-/// No route outside `/v1`.
+/// An unknown route outside `/v1`.
 pub(super) async fn not_found() -> ApiResult {
     Err(AppError::RouteNotFound)
 }
 
-/// No route within `/v1`. Zun answers a wrong verb in the same way.
+/// An unknown route within `/v1`. Like Zun, returns the same for an unsupported method.
 pub(super) async fn not_found_in_v1(_caller: Caller) -> ApiResult {
     Err(AppError::RouteNotFound)
 }

@@ -1,4 +1,4 @@
-//! Which path and verb is answered by what.
+//! Maps paths and methods to handlers.
 
 use actix_web::web::{self, ServiceConfig, get, post, resource, scope};
 
@@ -87,7 +87,7 @@ fn all_containers(config: &mut ServiceConfig) {
     );
 }
 
-/// No such route, or a verb that it has not. Within `/v1` only those who may call hear even that.
+/// Handles unknown routes and methods. Within `/v1` the caller must be authenticated first.
 fn not_found_in_v1() -> actix_web::Route {
     web::route().to(root::not_found_in_v1)
 }

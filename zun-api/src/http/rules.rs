@@ -1,4 +1,4 @@
-//! What single values must be.
+//! Rules for single fields.
 
 use super::fields::Rule;
 
@@ -33,55 +33,55 @@ fn is_hostname(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
 }
 
-/// A container's name.
+/// Name of a container.
 pub(super) const NAME: Rule = Rule {
-    description: "2 to 255 letters, digits, `_`, `.` or `-`, of which the first is a letter or a digit",
+    description: "2 to 255 letters, digits, `_`, `.` or `-`, starting with a letter or digit",
     is_valid: is_name,
 };
-/// An image.
+/// Name of an image.
 pub(super) const IMAGE: Rule = Rule {
     description: "an image such as `cirros` or `registry/name:tag`, of 2 to 255 characters",
     is_valid: is_image,
 };
-/// A word of a command.
+/// Word of a command.
 pub(super) const ARGUMENT: Rule =
-    Rule { description: "a text without NUL", is_valid: |text| !text.contains('\0') };
-/// The name of a variable.
+    Rule { description: "a string without NUL characters", is_valid: |text| !text.contains('\0') };
+/// Name of an environment variable.
 pub(super) const VARIABLE_NAME: Rule = Rule {
-    description: "texts of 1 to 255 characters without `=`, blanks or control characters",
+    description: "strings of 1 to 255 characters without `=`, blanks or control characters",
     is_valid: |text| {
         (1..=255).contains(&text.len())
             && printable(text)
             && !text.contains(|character: char| character == '=' || character.is_whitespace())
     },
 };
-/// `NAME=VALUE`.
+/// Environment variable, `NAME=VALUE`.
 pub(super) const ASSIGNMENT: Rule = Rule {
-    description: "NAME=VALUE without NUL",
+    description: "NAME=VALUE without NUL characters",
     is_valid: |text| {
         !text.contains('\0')
             && text.split_once('=').is_some_and(|(name, _)| (VARIABLE_NAME.is_valid)(name))
     },
 };
-/// The name of a label. Zun's own begin with `zun.`.
+/// Key of a label. Zun's own labels start with `zun.`.
 pub(super) const LABEL_NAME: Rule = Rule {
-    description: "texts of 1 to 255 printable characters that do not begin with `zun.`",
+    description: "strings of 1 to 255 printable characters that do not start with `zun.`",
     is_valid: |text| {
         (1..=255).contains(&text.len()) && printable(text) && !text.starts_with("zun.")
     },
 };
-/// A working directory.
+/// Working directory.
 pub(super) const DIRECTORY: Rule = Rule {
     description: "an absolute path of at most 4096 characters",
     is_valid: |text| text.starts_with('/') && text.len() <= 4096 && printable(text),
 };
-/// A host name inside a container.
+/// Host name inside a container.
 pub(super) const HOSTNAME: Rule =
     Rule { description: "1 to 255 letters, digits, `_`, `.` or `-`", is_valid: is_hostname };
-/// What a compute host's name must be.
+/// Name of a compute host.
 pub(super) const HOST_NAME_RULE: &str =
-    "a host's name: lower-case letters, digits and inner hyphens, with dots between the parts";
-/// A user, and a group.
+    "a host name of lower-case letters, digits and inner hyphens, with dots between the parts";
+/// User, and optionally group.
 pub(super) const USER: Rule = Rule {
     description: "a user such as `nobody`, `1000` or `1000:1000`, of at most 255 characters",
     is_valid: |text| {
@@ -90,21 +90,21 @@ pub(super) const USER: Rule = Rule {
             && !text.starts_with(':')
     },
 };
-/// A signing request. What is in it is for the CA to judge.
+/// Certificate signing request. The CA checks its content.
 pub(super) const CSR: Rule = Rule {
     description: "a certificate signing request in PEM of at most 8192 characters",
     is_valid: |text| {
         text.len() <= 8192 && text.trim_start().starts_with("-----BEGIN CERTIFICATE REQUEST-----")
     },
 };
-/// The name of a connection function.
+/// Name of a connection function.
 pub(super) const PROTOCOL: Rule = Rule {
     description: "a name of 1 to 64 characters",
     is_valid: |text| {
         (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
     },
 };
-/// Arguments of `ps`.
+/// Arguments for `ps`.
 pub(super) const PS_ARGUMENTS: Rule = Rule {
     description: "at most 255 letters, blanks, `-`, `,` or `+`",
     is_valid: |text| {
@@ -114,14 +114,14 @@ pub(super) const PS_ARGUMENTS: Rule = Rule {
                 .all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b' ' | b'-' | b',' | b'+'))
     },
 };
-/// What a list is narrowed by.
+/// Value of a filter.
 pub(super) const SHORT_TEXT: Rule =
-    Rule { description: "a text of at most 255 characters", is_valid: |text| text.len() <= 255 };
+    Rule { description: "a string of at most 255 characters", is_valid: |text| text.len() <= 255 };
 
-/// What a signal must be.
+/// Rule for signals.
 pub(super) const SIGNAL_RULE: &str = "a signal such as `SIGTERM`, `term` or `15`";
 
-/// A signal in the form that agents take: `SIGTERM`, or the number of a real-time one.
+/// Normalises a signal for agents: `SIGTERM`, or the number of a real-time signal.
 pub(super) fn signal(text: &str) -> Option<String> {
     if let Ok(number) = text.parse::<usize>() {
         return match number {
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_signal_is_read_in_every_usual_form() {
+    fn signals_are_accepted_in_every_usual_form() {
         for (text, signal_name) in [
             ("HUP", "SIGHUP"),
             ("SIGHUP", "SIGHUP"),
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_images_keep_their_rules() {
+    fn names_and_images_are_validated() {
         for good in ["ab", "test", "a.b_c-1"] {
             assert!((NAME.is_valid)(good), "{good}");
         }
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_labels_cannot_be_set() {
+    fn labels_reserved_for_zun_are_refused() {
         assert!((LABEL_NAME.is_valid)("zunder"));
         assert!(!(LABEL_NAME.is_valid)("zun.container"));
     }

@@ -73,7 +73,7 @@ pub(super) async fn authorities(
 }
 
 fn require_ca(app: &App) -> Result<&CertificateAuthority, Problem> {
-    let words = "zun-api has no certificate authority: console.ca_directory is not set";
+    let words = "zun-api has no CA: set console.ca_directory in its settings";
     app.ca.as_ref().ok_or_else(|| Problem::new(Code::NoConsole, words))
 }
 
@@ -82,11 +82,11 @@ fn refusal(error: &CaError) -> Problem {
         return Problem::new(Code::BadRequest, chain(error));
     }
     if let CaError::NotEnrolled(_) | CaError::NameNotEnrolled { .. } = error {
-        tracing::warn!(error = %chain(error), "a host's certificate was not signed");
+        tracing::warn!(error = %chain(error), "refused to sign a certificate for a host");
         return Problem::new(Code::Forbidden, chain(error));
     }
-    tracing::error!(error = %chain(error), "a host's certificate could not be signed");
-    Problem::new(Code::Internal, "the certificate could not be signed")
+    tracing::error!(error = %chain(error), "cannot sign a certificate for a host");
+    Problem::new(Code::Internal, "zun-api cannot sign the certificate; its log has the cause")
 }
 
 /// Tells a host which containers should be on it.

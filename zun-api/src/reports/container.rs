@@ -49,7 +49,8 @@ fn concluded(app: &App, applied: Applied, about: (ContainerId, &HostName)) -> Co
         Applied::Stale => (ReportOutcome::Stale, Ok(Done {})),
         Applied::Missing => {
             log(about, "not known here");
-            let problem = Problem::new(Code::NotFound, format!("no container {id} is known"));
+            let problem =
+                Problem::new(Code::NotFound, format!("container {id} is not in the database"));
             (ReportOutcome::Missing, Err(problem))
         }
         Applied::Foreign { host: owner } => {
@@ -67,7 +68,7 @@ fn log((id, host): (ContainerId, &HostName), state: &str) {
 fn warn((id, host): (ContainerId, &HostName), owner: Option<&HostName>) {
     tracing::warn!(
         container.id = %id, host.name = %host, owner = ?owner,
-        "host {host} reports container {id}, which is not its own: refused"
+        "refused a report of host {host} about container {id}, which belongs to another host"
     );
 }
 
@@ -83,7 +84,7 @@ pub(super) async fn unknown(
     let UnknownContainer { container, host, engine } = call;
     tracing::warn!(
         container.id = %container, host.name = %host, engine.id = %engine,
-        "host {host} has the container {container}, which has no row"
+        "host {host} has a stray container {container}: it is not in the database"
     );
     Ok(Done {})
 }

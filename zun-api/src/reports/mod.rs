@@ -64,7 +64,7 @@ async fn beat(app: Arc<App>, heartbeat: Heartbeat, incoming: Incoming) -> Result
     let (host, leaving) = (heartbeat.host.clone(), heartbeat.leaving);
     let counts = stored(&app, move |conn| host::beat(conn, &heartbeat)).await?;
     if counts && leaving {
-        tracing::info!(host.name = %host, "host {host} leaves");
+        tracing::info!(host.name = %host, "the agent on host {host} is shutting down");
     }
     app.metrics.heartbeats.inc();
     Ok(Done {})
@@ -77,9 +77,9 @@ fn own(host: &HostName, incoming: &Incoming) -> Result<(), Problem> {
     }
     tracing::warn!(
         host.name = %host, request.id = %incoming.context.request,
-        "{} speaks for host {host}: refused", incoming.sender
+        "refused a message of {} for host {host}", incoming.sender
     );
-    let words = format!("`{}` may not speak for host `{host}`", incoming.sender);
+    let words = format!("`{}` may not send messages for host `{host}`", incoming.sender);
     Err(Problem::new(Code::Forbidden, words))
 }
 
@@ -96,14 +96,14 @@ where
             Err(error) => error,
         };
         if tried == 0 {
-            tracing::error!(error = %chain(&error), "a message of an agent could not be stored");
+            tracing::error!(error = %chain(&error), "cannot store a message of an agent");
         }
         if !error.may_pass() {
-            return Err(Problem::new(Code::Internal, "the database failed"));
+            return Err(Problem::new(Code::Internal, "a database operation of zun-api failed"));
         }
         tried += 1;
         if tried >= TRIES || app.closing.run_until_cancelled(sleep(pause)).await.is_none() {
-            return Err(Problem::new(Code::Busy, "the database does not answer"));
+            return Err(Problem::new(Code::Busy, "the database of zun-api does not answer"));
         }
         pause = (pause * 2).min(LAST_PAUSE);
     }

@@ -1,6 +1,6 @@
-//! Where a container goes: a pure function over what is known of the hosts.
+//! The scheduler: a pure function that selects a host for a container.
 //!
-//! Filters in order (up, enabled, engine, processors, memory); of what is left, the least loaded.
+//! It filters the hosts (up, enabled, engine up, CPUs, memory), then selects the least loaded one.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,25 +10,25 @@ use zun_common::units::{Cpus, Mebibytes, Resources};
 
 use crate::settings::SchedulerSettings;
 
-/// What the scheduler knows of a host.
+/// What the scheduler knows about a host.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a filter of its own")]
 pub(crate) struct HostView {
     pub(crate) name: HostName,
-    /// Its agent is there.
+    /// Whether its agent is up.
     pub(crate) up: bool,
-    /// New containers may go there.
+    /// Whether it accepts new containers.
     pub(crate) enabled: bool,
-    /// Its engine answers.
+    /// Whether its engine answers.
     pub(crate) engine_up: bool,
-    /// What it has.
+    /// Its total resources.
     pub(crate) total: Resources,
-    /// What its containers have claimed.
+    /// The resources claimed by its containers.
     pub(crate) claimed: Resources,
 }
 
 impl HostView {
-    /// As it is for a container that is there already: a disabled host keeps what it has.
+    /// Returns the view for a container that is already on the host. A disabled host keeps its containers.
     pub(crate) fn without(self, held: Resources) -> Self {
         let Resources { cpus, memory } = self.claimed;
         let claimed = Resources {
@@ -39,7 +39,7 @@ impl HostView {
     }
 }
 
-/// Why a host was left out. The order is that of the filters.
+/// Why a host was filtered out, in the order of the filters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum FilterReason {
     Down,
@@ -54,14 +54,14 @@ impl FilterReason {
         match self {
             Self::Down => "down",
             Self::Disabled => "disabled",
-            Self::EngineDown => "without an answering engine",
-            Self::Cpus => "without enough processors",
-            Self::Memory => "without enough memory",
+            Self::EngineDown => "without a running Docker",
+            Self::Cpus => "without enough free CPUs",
+            Self::Memory => "without enough free memory",
         }
     }
 }
 
-/// No host can take it, and why each cannot. Its words name no host: they are shown to tenants.
+/// No host fits. The message is for tenants, so it names no hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NoValidHost {
     pub(crate) reasons: Vec<(HostName, FilterReason)>,
@@ -70,7 +70,7 @@ pub(crate) struct NoValidHost {
 impl fmt::Display for NoValidHost {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.reasons.is_empty() {
-            return out.write_str("No host has ever reported.");
+            return out.write_str("No host has ever connected.");
         }
         let mut counts: BTreeMap<FilterReason, usize> = BTreeMap::new();
         for (_host, reason) in &self.reasons {
@@ -82,7 +82,7 @@ impl fmt::Display for NoValidHost {
     }
 }
 
-/// Chooses a host for what a container asks for.
+/// Selects a host for the requested resources.
 pub(crate) fn select_host(
     requested: Resources,
     hosts: &[HostView],
@@ -106,7 +106,7 @@ pub(crate) fn select_host(
     best.map(|(_load, host)| host.name.clone()).ok_or(NoValidHost { reasons })
 }
 
-/// How loaded the host would be with it, from 0 to 1, or why it cannot take it.
+/// Returns the load of the host with the container added, from 0 to 1, or why the container does not fit.
 fn load_with(
     requested: Resources,
     host: &HostView,
@@ -133,8 +133,8 @@ fn load_with(
     Ok(cpus.max(memory))
 }
 
-/// The part of what can be given away that would be taken. One container never gets more than there is,
-/// whatever the ratio: the engine would refuse it.
+/// Returns the share of the overcommitted CPUs that would be claimed. A single container may not request more
+/// than the host has, because the engine would refuse it.
 fn share(requested: Cpus, claimed: Cpus, total: Cpus, ratio: f64) -> Option<f64> {
     let offered = total.as_f64() * ratio;
     let taken = claimed.as_f64() + requested.as_f64();
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn equally_loaded_hosts_are_taken_by_name() {
+    fn equally_loaded_hosts_are_selected_by_name() {
         let hosts = [
             host("b", resources(4000, 4096), resources(0, 0)),
             host("a", resources(4000, 4096), resources(0, 0)),
@@ -211,12 +211,12 @@ mod tests {
             host("f", room, resources(0, 4000)),
         ];
         let refusal = select_host(resources(1000, 512), &hosts, &EXACT).unwrap_err();
-        insta::assert_snapshot!(refusal, @"Of 6 host(s): 1 down, 1 disabled, 1 without an answering engine, 1 without enough processors, 2 without enough memory.");
-        insta::assert_snapshot!(select_host(none, &[], &EXACT).unwrap_err(), @"No host has ever reported.");
+        insta::assert_snapshot!(refusal, @"Of 6 host(s): 1 down, 1 disabled, 1 without a running Docker, 1 without enough free CPUs, 2 without enough free memory.");
+        insta::assert_snapshot!(select_host(none, &[], &EXACT).unwrap_err(), @"No host has ever connected.");
     }
 
     #[test]
-    fn a_ratio_gives_away_more_but_never_more_than_there_is_to_one() {
+    fn a_ratio_overcommits_but_one_container_cannot_exceed_the_total() {
         let ratio = SchedulerSettings { cpu_ratio: 2.0, memory_ratio: 1.0 };
         let full = host("a", resources(1000, 4096), resources(1000, 0));
         assert!(select_host(resources(1000, 4), std::slice::from_ref(&full), &ratio).is_ok());
@@ -229,7 +229,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_host_is_ever_given_more_than_it_offers(
+        fn no_host_is_overcommitted(
             totals in proptest::collection::vec(some_resources(), 0..5),
             requests in proptest::collection::vec(some_resources(), 0..40),
         ) {

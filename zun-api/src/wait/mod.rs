@@ -34,7 +34,7 @@ pub(crate) struct Hub {
 
 /// There are too many listeners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many requests wait already")]
+#[error("too many requests are waiting")]
 pub(crate) struct Crowded;
 
 /// What a listener hears.

@@ -1,4 +1,4 @@
-//! Opening a container's console: checked and granted here, dialled by the client itself.
+//! Grants access to a container's console. The client then connects to the host itself.
 
 use zun_common::api::v1::console::{ConsoleEndpoint, DOCKER_ATTACH};
 use zun_common::grant::{Grant, Mode, Target};
@@ -9,18 +9,18 @@ use super::console::ConsoleTarget;
 use super::{Ident, Placed};
 use crate::app::{App, AppError, Caller};
 
-/// What a client asks for.
+/// An attach request.
 #[derive(Debug, Clone)]
 pub(crate) struct Attach {
     pub(crate) csr: String,
     pub(crate) protocols: Vec<String>,
     pub(crate) mode: Mode,
-    /// Its start is asked for next.
+    /// Whether the client starts the container next.
     pub(crate) before_start: bool,
 }
 
 impl App {
-    /// Grants a console.
+    /// Grants access to a container's console.
     pub(crate) async fn attach(
         &self,
         caller: &Caller,

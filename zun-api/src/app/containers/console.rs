@@ -1,4 +1,4 @@
-//! The console endpoint: a signed grant, and the addresses of exactly the calls that it is good for.
+//! Creates console endpoints: a signed grant, and the addresses of the calls that it allows.
 
 use chrono::Utc;
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use zun_common::units::TerminalSize;
 
 use crate::app::{App, AppError, Caller};
 
-/// What is dialled, and how it is talked to.
+/// What to connect to, and its streams.
 pub(super) struct ConsoleTarget {
     pub(super) grant: Grant,
     pub(super) listener: ConsoleListener,
@@ -20,18 +20,18 @@ pub(super) struct ConsoleTarget {
 }
 
 impl App {
-    /// Refuses where no grant can ever be signed.
+    /// Returns an error if there is no CA to sign grants.
     pub(super) fn require_ca(&self) -> Result<(), AppError> {
         match self.ca {
             Some(_) => Ok(()),
             None => Err(AppError::NotConfigured {
-                what: "A console that is dialled directly",
+                what: "Console access",
                 setting: "console.ca_directory",
             }),
         }
     }
 
-    /// Signs a grant for the client's key, and leaves a trace of it for an audit.
+    /// Signs a grant for the client's key, and writes an audit log line.
     pub(super) fn grant(
         &self,
         caller: &Caller,
@@ -88,7 +88,7 @@ fn calls(dialled: &ConsoleTarget) -> Calls {
         let (_method, target) = dialled.grant.call(*api_version, call)?;
         Some(format!("{scheme}://{address}{target}"))
     };
-    // The client adds the query of these two.
+    // The client adds the query to these two.
     let bare = |call: Call| {
         let url = address_of("https", call)?;
         Some(url.split_once('?').map_or(url.clone(), |(path, _query)| path.to_owned()))
@@ -114,7 +114,7 @@ fn calls(dialled: &ConsoleTarget) -> Calls {
     }
 }
 
-/// The first address to dial: the websocket of a terminal, the hijack of anything else.
+/// Returns the first address to connect to: the websocket for a terminal, otherwise the hijacked connection.
 fn first(calls: &Calls, tty: bool) -> Option<String> {
     let websocket = calls.websocket.as_ref().filter(|_| tty);
     let others = [&calls.attach, &calls.output, &calls.start, &calls.logs, &calls.archive];
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_is_dialled_by_websocket() {
+    fn a_terminal_is_attached_by_websocket() {
         let uri = format!("zun://h/containers/{}/attach?mode=rw", "ab".repeat(32));
         insta::assert_snapshot!(shown(&uri, true), @r#"
         Calls {
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_gets_output_alone() {
+    fn a_read_only_grant_gives_access_to_output_only() {
         let uri = format!("zun://h/containers/{}/attach?mode=ro", "ab".repeat(32));
         insta::assert_snapshot!(shown(&uri, true), @r#"
         Calls {
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn data_has_the_one_address_that_its_grant_is_good_for() {
+    fn a_data_grant_has_one_address() {
         let id = "ab".repeat(32);
         for (right, logs) in [("logs", true), ("archive?mode=ro", false)] {
             let dialled = dialled(&format!("zun://h/containers/{id}/{right}"), true);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exec_is_started_by_its_dial() {
+    fn an_exec_starts_by_a_hijacked_connection() {
         let uri = format!("zun://h/exec/{}", "ab".repeat(32));
         insta::assert_snapshot!(shown(&uri, false), @r#"
         Calls {

@@ -1,4 +1,4 @@
-//! Making a container: its row and its claim on a host in one transaction, then the command to the host.
+//! Creates containers. One transaction writes the row and claims the resources; then the host gets the command.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use crate::db::{Conn, DbError, host, transaction};
 use crate::scheduler::{self, HostView};
 use crate::settings::SchedulerSettings;
 
-/// Zun's words where no host can take a container.
+/// Zun's message if no host fits.
 const NO_HOST: &str = "There are not enough hosts available.";
 
-/// Random names that are tried before giving up.
+/// Number of random names to try.
 const MAX_NAME_ATTEMPTS: usize = 16;
 
-/// What a client asks for, every value already checked.
+/// A create request with validated values.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields are those of the wire")]
 pub(crate) struct NewContainer {
@@ -52,7 +52,7 @@ enum Claim {
 }
 
 impl App {
-    /// Makes a container. It is told of at once: where no host can take it, it is in error.
+    /// Creates a container. If no host fits, the container is in status `Error`.
     pub(crate) async fn create(
         self: &Arc<Self>,
         caller: &Caller,
@@ -65,7 +65,7 @@ impl App {
         tracing::info!(
             container.id = %record.id, request.id = %caller.context.request,
             host.name = record.host.as_ref().map(tracing::field::display),
-            "container {} was asked for", record.id
+            "accepted the creation of container {}", record.id
         );
         if record.host.is_none() {
             return Ok(record);
@@ -84,7 +84,7 @@ impl App {
         match (claim, named) {
             (Claim::Created(record, left_out), _) => {
                 for (host, reason) in left_out {
-                    tracing::info!(request.id = %request, host.name = %host, ?reason, "host left out");
+                    tracing::info!(request.id = %request, host.name = %host, ?reason, "the scheduler skipped a host");
                 }
                 Ok(*record)
             }
@@ -141,7 +141,7 @@ fn schedule(
     }
 }
 
-/// The wanted name if it is free, or a random one; `Err` is the name that is taken.
+/// Returns the requested name if it is free, or a random one. `Err` holds a name that is taken.
 fn free_name(
     conn: &mut Conn,
     project: &ProjectId,

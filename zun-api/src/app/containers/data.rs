@@ -1,4 +1,4 @@
-//! Data that a client moves straight from or to the host: checked and granted here, dialled by the client.
+//! Grants access to a container's output or files. The client then connects to the host itself.
 
 use zun_common::api::v1::console::ConsoleEndpoint;
 use zun_common::grant::{DataKind, Grant, Mode, Target};
@@ -10,7 +10,7 @@ use super::{Ident, Placed};
 use crate::app::{App, AppError, Caller};
 
 impl App {
-    /// Grants a container's output or files.
+    /// Grants access to a container's output or files.
     pub(crate) async fn data(
         &self,
         caller: &Caller,

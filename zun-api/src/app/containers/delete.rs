@@ -1,4 +1,4 @@
-//! Removing a container: its host removes it, and the row goes when that is reported.
+//! Removes containers. The host removes the container, and the row is deleted when the host reports that.
 
 use zun_common::bus::CallError;
 use zun_common::id::HostName;
@@ -10,14 +10,14 @@ use super::Ident;
 use crate::app::{App, AppError, Caller, Permission};
 use crate::db::container::{self, Record};
 
-/// What is done about a container that runs.
+/// What to do if the container to remove is running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Deletion {
-    /// It is refused.
+    /// Refuse to remove it.
     OnlyStopped,
-    /// It is stopped first.
+    /// Stop it first.
     StopFirst,
-    /// It is killed; where its host is down, its row goes all the same. Administrators only.
+    /// Kill it. If its host is down, delete its row anyway. Administrators only.
     Force,
 }
 
@@ -56,7 +56,7 @@ impl App {
             return Err(AppError::WrongStatus { action, id, status });
         }
         let Some(host) = record.host.clone() else {
-            return self.delete_row(record, "it was never placed").await;
+            return self.delete_row(record, "it was never scheduled to a host").await;
         };
         match self.remove_on(caller, &host, &record, how).await {
             Ok(()) => self.mark_deleting(record).await,
@@ -87,11 +87,14 @@ impl App {
         if is_not_found(&refusal) {
             self.delete_row(record, "its host does not know it").await
         } else if is_unreachable(&refusal) && never_made {
-            self.delete_row(record, "it was never made").await
+            self.delete_row(record, "it was never created").await
         } else if is_unreachable(&refusal) && how == Deletion::Force {
-            // Should the host come back, its agent tells of a container that nobody knows.
-            self.delete_row(record, "it was forced while its host is down; it may still be there")
-                .await
+            // If the host comes back, its agent reports the container as a stray.
+            self.delete_row(
+                record,
+                "forced while its host is down; the container may still exist there",
+            )
+            .await
         } else {
             Err(refusal)
         }
@@ -110,7 +113,7 @@ impl App {
     async fn delete_row(&self, record: Record, why: &str) -> Result<(), AppError> {
         let id = record.id;
         self.db.run(move |conn| container::remove(conn, id)).await?;
-        tracing::info!(container.id = %id, "the row of container {id} was removed: {why}");
+        tracing::info!(container.id = %id, "deleted the row of container {id}: {why}");
         self.hub.tell(&Record { status: Status::Deleted, task_state: None, ..record });
         Ok(())
     }

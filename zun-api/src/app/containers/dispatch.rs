@@ -1,4 +1,4 @@
-//! Bringing the command to make a container to its host, also when the bus is away for a while.
+//! Sends the create command of a container to its host. Keeps trying while the bus is unavailable.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use crate::app::App;
 use crate::db::DbError;
 use crate::db::container::{self, Record};
 
-/// How long a client waits for the bus to take its command, before it is answered `Creating`.
+/// How long a create request waits for the bus before it is answered with status `Creating`.
 const DISPATCH_WAIT: Duration = Duration::from_secs(1);
 
 impl App {
-    /// Sends the command, and goes on trying behind the answer where the bus does not take it at once.
+    /// Sends the command. If the bus does not accept it at once, keeps trying after the response.
     pub(super) async fn dispatch_or_defer(
         self: &Arc<Self>,
         record: Record,
@@ -27,7 +27,7 @@ impl App {
         let (app, sent) = (Arc::clone(self), record.clone());
         self.tasks.spawn(async move {
             if let Err(unheard) = done.send(app.dispatch(sent, context).await) {
-                tracing::trace!(container.id = %unheard.id, "dispatched after the answer");
+                tracing::trace!(container.id = %unheard.id, "sent the create command after the response");
             }
         });
         match tokio::time::timeout(DISPATCH_WAIT, outcome).await {
@@ -36,11 +36,11 @@ impl App {
         }
     }
 
-    /// Sends again what may never have gone out before the last end of zun-api. Agents make each
-    /// container once, however often they are told.
+    /// Sends again the create commands that may not have been sent before zun-api last ended. Agents create
+    /// each container only once.
     pub(crate) async fn redispatch_pending(self: &Arc<Self>) -> Result<(), DbError> {
         for record in self.db.run(container::undispatched).await? {
-            tracing::info!(container.id = %record.id, "container {} is sent again", record.id);
+            tracing::info!(container.id = %record.id, "sending the create command of container {} again", record.id);
             let app = Arc::clone(self);
             self.tasks.spawn(async move {
                 app.dispatch(record, CallContext::internal()).await;
@@ -49,7 +49,8 @@ impl App {
         Ok(())
     }
 
-    /// Sends the command; says how the row is then. Left as it is at shutdown: the next start sends it.
+    /// Sends the command and returns the updated row. At shutdown the row stays as it is, and the next start
+    /// resends.
     async fn dispatch(&self, record: Record, mut context: CallContext) -> Record {
         let Some(host) = record.host.clone() else { return record };
         context.project = Some(record.project.clone());
@@ -81,7 +82,7 @@ impl App {
             Ok(None) => record,
             Err(error) => {
                 let id = record.id;
-                tracing::error!(container.id = %id, error = %chain(&error), "the row of {id} is behind");
+                tracing::error!(container.id = %id, error = %chain(&error), "cannot update the row of container {id}; it is out of date");
                 record
             }
         }
@@ -91,17 +92,19 @@ impl App {
 fn warn(record: &Record, context: &CallContext, error: &CallError) {
     tracing::warn!(
         container.id = %record.id, request.id = %context.request, error = %chain(error),
-        "container {} could not be sent to its host", record.id
+        "cannot send the create command of container {} to its host", record.id
     );
 }
 
 fn failure_reason(error: &CallError) -> String {
     match error {
-        CallError::NoSuchHost { .. } => "The host of the container takes no messages.".to_owned(),
+        CallError::NoSuchHost { .. } => {
+            "The container's host has never connected to the message bus.".to_owned()
+        }
         CallError::NoReply { .. } | CallError::Bus { .. } => {
-            "The message bus could not be reached in time.".to_owned()
+            "zun-api could not reach the message bus in time.".to_owned()
         }
         CallError::Refused { problem, .. } => problem.message.clone(),
-        CallError::Malformed { .. } => "The command could not be written.".to_owned(),
+        CallError::Malformed { .. } => "zun-api could not encode the create command.".to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! Running another command in a container: to its end, or made here and dialled by the client.
+//! Runs additional commands in a container: either to the end, or as an exec that the client connects to.
 
 use zun_common::api::v1::console::ConsoleEndpoint;
 use zun_common::grant::{Grant, Target};
@@ -14,27 +14,27 @@ use super::console::ConsoleTarget;
 use super::{Ident, Placed};
 use crate::app::{App, AppError, Caller, Permission};
 
-/// What a client asks for.
+/// An exec request.
 #[derive(Debug, Clone)]
 pub(crate) struct Exec {
     pub(crate) spec: ExecSpec,
-    /// To its end; else it is only made.
+    /// Run the command to its end; otherwise only create the exec.
     pub(crate) run: bool,
-    /// A client that dials it.
+    /// The signing request of a client that connects to the exec.
     pub(crate) csr: Option<String>,
 }
 
-/// What came of it.
+/// The result of an exec request.
 #[derive(Debug)]
 pub(crate) enum Execution {
-    /// It ran to its end.
+    /// The command ran to its end.
     Ran(ExecOutput),
-    /// It was made.
+    /// The exec was created.
     Created { exec: ExecId, console: Option<Box<ConsoleEndpoint>> },
 }
 
 impl App {
-    /// Runs or makes an exec.
+    /// Runs a command, or creates an exec.
     pub(crate) async fn execute(
         &self,
         caller: &Caller,
@@ -60,7 +60,8 @@ impl App {
             return Ok(Execution::Created { exec: made.exec, console: None });
         };
         let Some(listener) = made.listener else {
-            let why = made.console_trouble.unwrap_or_else(|| "its listener is not up".to_owned());
+            let why =
+                made.console_trouble.unwrap_or_else(|| "the console listener is not up".to_owned());
             return Err(AppError::ConsoleUnavailable { host, why });
         };
         let target = Target::Exec { id: made.exec.clone() };
@@ -69,8 +70,8 @@ impl App {
         Ok(Execution::Created { exec: made.exec, console: Some(Box::new(console)) })
     }
 
-    /// Grants the console of an exec anew, for a session that outlives its grant. It may have ended: its
-    /// exit code is told all the same.
+    /// Grants access to an existing exec again, for a session that outlives its grant. The exec may have ended;
+    /// the client can still read its exit code.
     pub(crate) async fn execute_attach(
         &self,
         caller: &Caller,
@@ -86,7 +87,7 @@ impl App {
         self.grant(caller, csr, &ConsoleTarget { grant, listener, tty, stdin })
     }
 
-    /// Sends the process of an exec a signal.
+    /// Sends a signal to the process of an exec.
     pub(crate) async fn execute_kill(
         &self,
         caller: &Caller,

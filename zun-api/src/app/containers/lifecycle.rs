@@ -1,6 +1,5 @@
-//! The commands on a container. Each is checked here, accepted by the agent, and done behind the answer:
-//! what came of it is reported. The task state is the agent's to tell, so that no answer of ours can
-//! overwrite a newer report.
+//! Commands on existing containers. zun-api checks the command, the agent accepts it, and a report carries the
+//! result. Only reports change the task state, so that a response never overwrites a newer report.
 
 use zun_common::id::ContainerId;
 use zun_common::rpc::container::{
@@ -13,12 +12,12 @@ use super::{Ident, Placed};
 use crate::app::{App, AppError, Caller};
 
 impl App {
-    /// Runs it.
+    /// Starts a container.
     pub(crate) async fn start(&self, caller: &Caller, ident: &Ident) -> Result<(), AppError> {
         self.command(caller, ident, Action::Start, |container| StartContainer { container }).await
     }
 
-    /// Stops it, with so many seconds of grace.
+    /// Stops a container. `grace` is in seconds.
     pub(crate) async fn stop(
         &self,
         caller: &Caller,
@@ -29,7 +28,7 @@ impl App {
             .await
     }
 
-    /// Stops and runs it.
+    /// Stops a container and starts it again. `grace` is in seconds.
     pub(crate) async fn reboot(
         &self,
         caller: &Caller,
@@ -43,18 +42,18 @@ impl App {
         .await
     }
 
-    /// Freezes it.
+    /// Freezes a container.
     pub(crate) async fn pause(&self, caller: &Caller, ident: &Ident) -> Result<(), AppError> {
         self.command(caller, ident, Action::Pause, |container| PauseContainer { container }).await
     }
 
-    /// Thaws it.
+    /// Thaws a container.
     pub(crate) async fn unpause(&self, caller: &Caller, ident: &Ident) -> Result<(), AppError> {
         self.command(caller, ident, Action::Unpause, |container| UnpauseContainer { container })
             .await
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to a container.
     pub(crate) async fn kill(
         &self,
         caller: &Caller,
@@ -76,7 +75,7 @@ impl App {
         let Done {} = self.call_agent(caller, &host, &call(record.id)).await?;
         tracing::info!(
             container.id = %record.id, host.name = %host, request.id = %caller.context.request,
-            "{action} of container {} was accepted", record.id
+            "the agent accepted {action} of container {}", record.id
         );
         Ok(())
     }

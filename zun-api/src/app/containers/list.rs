@@ -3,7 +3,7 @@
 use super::super::{App, AppError, Caller, Permission};
 use crate::db::container::{self, Filter, Page, Record};
 
-/// Which containers are asked for.
+/// Which containers to list.
 #[derive(Debug, Clone)]
 pub(crate) struct ListQuery {
     pub(crate) all_projects: bool,
@@ -12,7 +12,7 @@ pub(crate) struct ListQuery {
 }
 
 impl App {
-    /// One page of the caller's containers, or of everybody's where an administrator asks for all.
+    /// Returns one page of the caller's containers, or of all projects' if an administrator asks for them.
     pub(crate) async fn list(
         &self,
         caller: &Caller,

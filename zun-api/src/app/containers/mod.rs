@@ -1,4 +1,4 @@
-//! What can be done with containers.
+//! The operations on containers.
 
 mod attach;
 mod console;
@@ -32,7 +32,7 @@ use super::{App, AppError, Caller};
 use crate::db::container::{self, Record, Scope};
 use crate::db::{Conn, DbError};
 
-/// How a container is named in a path.
+/// A container's id or name in a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ident(pub(crate) String);
 
@@ -42,14 +42,14 @@ enum Lookup {
     Ambiguous,
 }
 
-/// A container that something can be asked of now, and where.
+/// A container and its host, which is up.
 pub(super) struct Placed {
     pub(super) record: Record,
     pub(super) host: HostName,
 }
 
 impl App {
-    /// The container of this identifier or name. Another project's is as good as none.
+    /// Finds a container by id or name. Containers that the caller may not see are not found.
     pub(crate) async fn find(&self, caller: &Caller, ident: &Ident) -> Result<Record, AppError> {
         let (own, reach, wanted) = (caller.own_scope(), caller.visible_scope(), ident.clone());
         match self.db.run(move |conn| find_record(conn, &own, &reach, &wanted)).await? {
@@ -59,7 +59,7 @@ impl App {
         }
     }
 
-    /// The container, where this action may begin on it and its host is there.
+    /// Finds a container. Its status must allow the action, and its host must be up.
     pub(super) async fn require_ready(
         &self,
         caller: &Caller,
@@ -74,7 +74,7 @@ impl App {
         self.on_its_host(record, action).await
     }
 
-    /// The same in whatever state the container is.
+    /// Finds a container in any status. Its host must be up.
     pub(super) async fn require_placed(
         &self,
         caller: &Caller,
@@ -92,7 +92,7 @@ impl App {
         Ok(Placed { record, host })
     }
 
-    /// Calls a host's agent.
+    /// Calls the agent on a host.
     pub(super) async fn call_agent<C: Call>(
         &self,
         caller: &Caller,
@@ -106,7 +106,7 @@ impl App {
     }
 }
 
-/// By identifier first; then by name, the caller's own first.
+/// Looks up the id first, then the name, and the caller's own containers before others.
 fn find_record(
     conn: &mut Conn,
     own: &Scope,

@@ -1,4 +1,4 @@
-//! Names for containers that were given none, in Zun's form: `<greek>-<n>-container`.
+//! Random container names in Zun's form: `<greek>-<n>-container`.
 
 use rand::RngExt;
 use rand::seq::IndexedRandom;
@@ -9,7 +9,7 @@ const LETTERS: [&str; 24] = [
     "psi", "omega",
 ];
 
-/// A random name. It may be taken already.
+/// Returns a random name, which may be taken.
 pub(super) fn random() -> String {
     let mut rng = rand::rng();
     let letter = LETTERS.choose(&mut rng).copied().unwrap_or("alpha");

@@ -1,4 +1,4 @@
-//! What a container printed, what runs in it and what that uses, and its terminal's size.
+//! Reads a container's output, processes and resource usage, and resizes its terminal.
 
 use zun_common::rpc::Done;
 use zun_common::rpc::container::{
@@ -11,7 +11,7 @@ use super::{Ident, Placed};
 use crate::app::{App, AppError, Caller};
 
 impl App {
-    /// What it printed, the last 4 MiB at most.
+    /// Returns the container's output, at most the last 4 MiB.
     pub(crate) async fn logs(
         &self,
         caller: &Caller,
@@ -22,7 +22,7 @@ impl App {
         self.call_agent(caller, &host, &ReadLogs { container: record.id, request }).await
     }
 
-    /// Its processes.
+    /// Returns the processes in the container.
     pub(crate) async fn top(
         &self,
         caller: &Caller,
@@ -33,7 +33,7 @@ impl App {
         self.call_agent(caller, &host, &TopContainer { container: record.id, ps_args }).await
     }
 
-    /// Its name, and what it uses.
+    /// Returns the container's name and resource usage.
     pub(crate) async fn stats(
         &self,
         caller: &Caller,
@@ -44,7 +44,7 @@ impl App {
         Ok((record.spec.name, stats))
     }
 
-    /// Sets its terminal's size.
+    /// Sets the size of the container's terminal.
     pub(crate) async fn resize(
         &self,
         caller: &Caller,

@@ -1,4 +1,4 @@
-//! Another name, which is the service's own matter; other limits, which are claimed first and then set.
+//! Renames containers and changes their limits. New limits are claimed first, then set on the host.
 
 use zun_common::bus::CallError;
 use zun_common::id::{ContainerId, HostName};
@@ -14,7 +14,7 @@ use crate::db::{Conn, DbError, transaction};
 use crate::scheduler;
 use crate::settings::SchedulerSettings;
 
-/// What is to be different.
+/// The fields to change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Update {
     pub(crate) name: Option<String>,
@@ -22,7 +22,7 @@ pub(crate) struct Update {
     pub(crate) memory: Option<Mebibytes>,
 }
 
-/// What came of the claim.
+/// The result of the claim.
 enum Claimed {
     Done(Box<Record>),
     Gone,
@@ -31,7 +31,7 @@ enum Claimed {
 }
 
 impl App {
-    /// Changes a container. Where its host refuses, it stays as it was.
+    /// Changes a container. If its host refuses the change, nothing is changed.
     pub(crate) async fn update(
         &self,
         caller: &Caller,
@@ -83,7 +83,7 @@ impl App {
     }
 }
 
-/// Nothing was changed on the host; a silence may mean anything.
+/// Whether the host certainly changed nothing. Without a reply, it may have.
 const fn is_definite_refusal(error: &AppError) -> bool {
     matches!(error, AppError::Agent { cause: CallError::Refused { .. }, .. })
 }
@@ -92,7 +92,7 @@ struct Change {
     id: ContainerId,
     name: Option<String>,
     resources: Resources,
-    /// Where the limits are to be set, if they change.
+    /// The host on which to set the limits, if they change.
     host: Option<HostName>,
 }
 

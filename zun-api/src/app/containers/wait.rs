@@ -1,4 +1,4 @@
-//! Waiting for a container to be in one of some statuses, without polling.
+//! Waits until a container has one of several statuses, without polling by the client.
 
 use std::time::Duration;
 
@@ -11,22 +11,22 @@ use crate::app::{App, AppError, Caller};
 use crate::db::container::{self, Record, Scope};
 use crate::wait::Heard;
 
-/// Reports are told at once by the zun-api that applies them. Where several share one database, another
-/// may apply them, and the row has to be looked at for that; so seldom that it costs nothing.
+/// This process learns at once of the reports that it applies. If several processes share a database, another
+/// may apply a report, so the row is read again at this interval.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Which statuses end the wait, and what does otherwise.
+/// When the wait ends.
 #[derive(Debug, Clone)]
 pub(crate) struct WaitFor {
     pub(crate) statuses: Vec<Status>,
     pub(crate) timeout: Duration,
-    /// Any change since the time that was shown then (`updated_at`) ends the wait too.
+    /// The `updated_at` that the client last saw. Any later change ends the wait too.
     pub(crate) unless_updated: Option<String>,
 }
 
 impl App {
-    /// Waits until the container is in one of the statuses, or gone, or the time is over; answers how it
-    /// is then.
+    /// Waits until the container has one of the statuses, is gone, or the timeout passes. Returns its state at
+    /// that time.
     pub(crate) async fn wait_for(
         &self,
         caller: &Caller,
@@ -38,7 +38,7 @@ impl App {
             Err(error) => return self.recently_deleted(caller, ident).ok_or(error),
         };
         let mut listener = self.hub.listen(first.id)?;
-        // Once more, for what came between the first look and the listening.
+        // Read again: the container may have changed before this request subscribed.
         let mut last = self.reload(&first).await?;
         let end = Instant::now() + wanted.timeout;
         let mut next_poll = Instant::now() + POLL_INTERVAL;
@@ -59,7 +59,7 @@ impl App {
         Ok(last)
     }
 
-    /// How a container was last that has just gone, if it is named by its identifier and the caller's to see.
+    /// Returns the last state of a container that was deleted a moment ago, if the caller may see it.
     fn recently_deleted(&self, caller: &Caller, ident: &Ident) -> Option<Record> {
         let last = self.hub.last_of(ident.0.parse().ok()?)?;
         let seen = match caller.visible_scope() {
@@ -69,7 +69,7 @@ impl App {
         seen.then(|| Record::clone(&last))
     }
 
-    /// How it is now; one whose row is gone is as it was last, and deleted.
+    /// Reads the container again. If its row is gone, returns the last state with status `Deleted`.
     async fn reload(&self, last: &Record) -> Result<Record, AppError> {
         let id = last.id;
         let now = self.db.run(move |conn| container::by_id(conn, &Scope::All, id)).await?;

@@ -1,4 +1,4 @@
-//! `zun-api ca …`: the certificate authority, by hand.
+//! `zun-api ca …` manages the certificate authority.
 
 use std::path::Path;
 
@@ -9,14 +9,15 @@ use crate::{CaDirectory, Failure, print_line};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Makes the CA's key and certificate. Existing ones are never overwritten.
+    /// Create the CA's key and certificate; never overwrites existing ones
     Init(CaDirectory),
-    /// Shows which CAs are trusted, which one signs, and what is next in a rotation.
+    /// List the trusted CAs, which one signs, and the next step of a rotation
     Show(CaDirectory),
-    /// Lets one CA follow another: prepare, switch, finish. zun-api is restarted after each step, and
-    /// every host's zun-compute and Docker.
+    /// Replace the CA in three steps: prepare, switch, finish
+    ///
+    /// After each step restart zun-api, then zun-compute and Docker on every host.
     Rotate {
-        /// The step.
+        /// Step of the rotation
         #[arg(value_enum)]
         step: StepName,
         #[command(flatten)]
@@ -26,11 +27,11 @@ pub(crate) enum Command {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum StepName {
-    /// A new CA is made, and trusted beside the old one, which signs.
+    /// Create a new CA and trust it as well; the old one still signs
     Prepare,
-    /// The new one signs; what the old one signed is still good.
+    /// Sign with the new CA; certificates from the old one stay valid
     Switch,
-    /// The old one is trusted no more.
+    /// Stop trusting the old CA
     Finish,
 }
 
@@ -49,7 +50,7 @@ pub(crate) fn run(command: &Command, config: Option<&Path>) -> Result<(), Failur
         Command::Init(location) => {
             let directory = location.directory(config)?;
             CertificateAuthority::init(&directory)?;
-            print_line(&format!("made a certificate authority in {}", directory.display()));
+            print_line(&format!("created a CA in {}", directory.display()));
         }
         Command::Show(location) => show(&trusted_cas(&location.directory(config)?)?),
         Command::Rotate { step, location } => {
@@ -68,30 +69,30 @@ pub(crate) fn run(command: &Command, config: Option<&Path>) -> Result<(), Failur
 fn show(all: &[TrustedCa]) {
     for TrustedCa { role, subject, fingerprint, expires_at } in all {
         let role = match role {
-            Role::Signing => "signs",
-            Role::Next => "signs after the switch",
-            Role::Previous => "signed before",
+            Role::Signing => "signing",
+            Role::Next => "next, signs after `switch`",
+            Role::Previous => "previous, trusted until `finish`",
         };
         println!(
-            "{subject}: {role}, until {}, SHA-256 {fingerprint}",
+            "{subject}: {role}, expires {}, SHA-256 {fingerprint}",
             expires_at.format("%F %T UTC")
         );
     }
     println!("{}", next_step(all));
 }
 
-const FINISHED: &str = "restart zun-api, then zun-compute and Docker on every host: a host trusts the former authority until then";
+const FINISHED: &str = "restart zun-api, then zun-compute and Docker on every host; until then a host still trusts the old CA";
 
-/// What an operator does next.
+/// Returns the operator's next step.
 fn next_step(all: &[TrustedCa]) -> &'static str {
     let is = |role| all.iter().any(|trusted| trusted.role == role);
     if is(Role::Next) {
-        "restart zun-api; once every host has the new list of authorities and its Docker was restarted: \
+        "restart zun-api; when every host has the new list of CAs and Docker was restarted there, run: \
          zun-api ca rotate switch"
     } else if is(Role::Previous) {
-        "restart zun-api; once every host has a new certificate and its Docker was restarted: \
+        "restart zun-api; when every host has a new certificate and Docker was restarted there, run: \
          zun-api ca rotate finish"
     } else {
-        "no rotation is under way"
+        "no rotation in progress"
     }
 }

@@ -1,4 +1,4 @@
-//! `zun-api host …`: which hosts are enrolled.
+//! `zun-api host …` manages the enrolled hosts.
 
 use std::path::Path;
 
@@ -10,22 +10,24 @@ use crate::{CaDirectory, Failure, print_line};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Enrols a host, or changes what it may be dialled by; a running zun-api takes it at once. What is not
-    /// named here never stands in a host's certificate.
+    /// Enrol a host, or replace the names in its certificate
+    ///
+    /// A running zun-api uses the change at once. A host certificate contains only names and addresses given
+    /// here.
     Enrol {
-        /// The host's name in the cluster; it may always be dialled by it.
+        /// Host name in the cluster, which the certificate may always contain
         host: HostName,
-        /// Another DNS name or address that clients dial it by. May be given more than once.
+        /// Another DNS name or address that clients connect to; may be repeated
         #[arg(long = "name", value_name = "NAME")]
         names: Vec<HostAddress>,
         #[command(flatten)]
         location: CaDirectory,
     },
-    /// Shows the enrolled hosts with their names and addresses.
+    /// List the enrolled hosts with their names and addresses
     List(CaDirectory),
-    /// Signs no certificate for a host any more. The one that it has is good until its end.
+    /// Stop signing certificates for a host; its current one stays valid until it expires
     Remove {
-        /// The host's name.
+        /// Host name in the cluster
         host: HostName,
         #[command(flatten)]
         location: CaDirectory,
@@ -43,7 +45,9 @@ pub(crate) fn run(command: &Command, config: Option<&Path>) -> Result<(), Failur
         Command::List(location) => show(&EnrolledHosts::of_ca(&location.directory(config)?).all()?),
         Command::Remove { host, location } => {
             EnrolledHosts::of_ca(&location.directory(config)?).remove(host)?;
-            print_line(&format!("{host} is no longer enrolled"));
+            print_line(&format!(
+                "removed {host}; its current certificate stays valid until it expires"
+            ));
         }
     }
     Ok(())

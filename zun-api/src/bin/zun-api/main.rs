@@ -15,14 +15,14 @@ use zun_common::settings::Sources;
 use zun_common::shutdown::{self, Tasks};
 use zun_common::{bus, chain, telemetry};
 
-/// The REST API of Zun: who may do what, where containers go, and what became of them.
+/// Serve the REST API of Zun, schedule containers, and sign console grants
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// The settings file; each key can be overridden by the environment (`ZUN_API__HTTP__LISTEN=…`).
+    /// Settings file; environment variables such as `ZUN_API__HTTP__LISTEN` override its keys
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// Only say whether the settings can be started with.
+    /// Check the settings and exit
     #[arg(long)]
     check_config: bool,
     #[command(subcommand)]
@@ -31,18 +31,18 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// The certificate authority that signs grants and hosts' certificates.
+    /// Manage the CA that signs console grants and host certificates
     #[command(subcommand)]
     Ca(ca::Command),
-    /// The compute hosts whose certificates are signed.
+    /// Manage the hosts that get certificates
     #[command(subcommand)]
     Host(host::Command),
 }
 
-/// Where the CA is.
+/// The directory of the CA.
 #[derive(Debug, clap::Args)]
 struct CaDirectory {
-    /// The CA's directory; the setting `console.ca_directory` of --config where it is not given.
+    /// Directory of the CA [default: `console.ca_directory` from --config]
     #[arg(long, value_name = "DIRECTORY")]
     directory: Option<PathBuf>,
 }
@@ -53,7 +53,7 @@ impl CaDirectory {
             return Ok(directory.clone());
         }
         let settings: Settings = Sources::new(config, "ZUN_API").read()?;
-        let missing = "name the authority's directory with --directory, or by console.ca_directory in --config";
+        let missing = "no CA directory given: use --directory, or set console.ca_directory in the file for --config";
         Ok(settings.console.ca_directory.ok_or(missing)?)
     }
 }
@@ -80,11 +80,11 @@ fn serve(arguments: &Arguments) -> Result<(), Failure> {
     let settings: Settings = Sources::new(arguments.config.as_deref(), "ZUN_API").read()?;
     if arguments.check_config {
         check(&settings)?;
-        print_line("the settings are good");
+        print_line("the settings are valid");
         return Ok(());
     }
     telemetry::init(&settings.log)?;
-    // Requests are served by actix's own threads; this one drives the bus and the reports.
+    // actix serves requests on its own threads. This one runs the bus and the reports.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(8)
@@ -101,7 +101,7 @@ async fn run(settings: Settings) -> Result<(), Failure> {
         tasks.spawn(service.health_monitor().run(manager, tasks.clone()));
     }
     shutdown::signal().await?;
-    tracing::info!("stopping");
+    tracing::info!("shutting down");
     notify::stopping();
     service.stop().await;
     bus.transport().close().await;

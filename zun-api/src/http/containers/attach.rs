@@ -1,4 +1,4 @@
-//! `POST /v1/containers/{ident}/attach` for our own client, `GET` for the existing ones
+//! `POST /v1/containers/{ident}/attach` for our own client, `GET` for the existing clients.
 
 use actix_web::web::Data;
 use serde_json::Value;
@@ -13,13 +13,15 @@ use crate::http::rules::{CSR, PROTOCOL};
 
 impl FromFields for Attach {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
-        let missing =
-            |name: &str, rule: &str| InvalidField::new(name, "", format!("given: {rule}"));
-        let csr = fields.text("csr", &CSR)?.ok_or_else(|| missing("csr", CSR.description))?;
+        let csr = fields
+            .text("csr", &CSR)?
+            .ok_or_else(|| InvalidField::missing("csr", CSR.description))?;
         let protocols = fields
             .texts("protocols", &PROTOCOL)?
             .filter(|protocols| !protocols.is_empty())
-            .ok_or_else(|| missing("protocols", "the console protocols that the client speaks"))?;
+            .ok_or_else(|| {
+                InvalidField::missing("protocols", "a non-empty list of console protocols")
+            })?;
         let mode = match fields.take("mode") {
             None => Mode::default(),
             Some(Value::String(text)) if text == "rw" => Mode::ReadWrite,
@@ -31,7 +33,7 @@ impl FromFields for Attach {
     }
 }
 
-/// Grants a console.
+/// Grants access to a container's console.
 pub(in crate::http) async fn attach(
     app: Data<App>,
     caller: Caller,
@@ -41,7 +43,7 @@ pub(in crate::http) async fn attach(
     Ok(ok(&app.attach(&caller, &ident, &input.0).await?))
 }
 
-/// Zun's own form is served by a console gate, which this service does not have yet.
+/// Zun's own form needs a websocket proxy, which does not exist yet.
 pub(in crate::http) async fn attach_websocket(
     app: Data<App>,
     caller: Caller,
@@ -49,8 +51,7 @@ pub(in crate::http) async fn attach_websocket(
     _input: Parsed<NoFields>,
 ) -> ApiResult {
     app.find(&caller, &ident).await?;
-    Err(AppError::NotConfigured {
-        what: "Attaching by a websocket address (GET), which a console gate serves,",
-        setting: "console.gate_url",
-    })
+    Err(AppError::NotSupported(
+        "Attaching by a websocket address (GET) is not supported. Use POST with a certificate signing request.",
+    ))
 }

@@ -90,11 +90,11 @@ pub(super) fn memory(fields: &mut Fields) -> Result<Option<u64>, InvalidField> {
 
 fn restart(fields: &mut Fields, auto_remove: bool) -> Result<Option<RestartPolicy>, InvalidField> {
     let Some(value) = fields.take("restart_policy") else { return Ok(None) };
-    let rule = "an object with a Name (no, always, on-failure or unless-stopped) and, for on-failure \
-                alone, a MaximumRetryCount";
+    let rule = "an object with a Name (no, always, on-failure or unless-stopped) and, only for \
+                on-failure, a MaximumRetryCount";
     let policy = policy(&value).ok_or_else(|| invalid_value("restart_policy", &value, rule))?;
     if auto_remove && policy.name != "no" {
-        let rule = "`no` where `auto_remove` is true: one that is removed cannot be run again";
+        let rule = "`no` if `auto_remove` is true, because a removed container cannot restart";
         return Err(invalid_value("restart_policy", &value, rule));
     }
     Ok(Some(policy))
@@ -119,7 +119,7 @@ fn stop_signal(fields: &mut Fields) -> Result<Option<String>, InvalidField> {
     signal.map(Some).ok_or_else(|| invalid_value("stop_signal", &value, rules::SIGNAL_RULE))
 }
 
-/// What Zun has and this service has not. The existing client sends some of it along, empty.
+/// Refuses fields of Zun's API that are not supported. The existing client sends some of them empty.
 fn refuse_unsupported_fields(fields: &mut Fields) -> Result<(), InvalidField> {
     let empty: fn(&Value) -> bool = |value| match value {
         Value::Array(items) => items.is_empty(),
@@ -133,13 +133,13 @@ fn refuse_unsupported_fields(fields: &mut Fields) -> Result<(), InvalidField> {
         Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_) => false,
     };
     for name in ["hints", "nets", "mounts", "security_groups", "exposed_ports", "healthcheck"] {
-        fields.refuse_unsupported(name, empty, "left out or empty: it is not offered yet")?;
+        fields.refuse_unsupported(name, empty, "left out or empty: it is not supported yet")?;
     }
     for name in ["privileged", "auto_heal"] {
-        fields.refuse_unsupported(name, off, "left out or false: it is not offered yet")?;
+        fields.refuse_unsupported(name, off, "left out or false: it is not supported yet")?;
     }
     for name in ["disk", "runtime", "registry"] {
-        fields.refuse_unsupported(name, |_| false, "left out: it is not offered yet")?;
+        fields.refuse_unsupported(name, |_| false, "left out: it is not supported yet")?;
     }
     fields.refuse_unsupported(
         "availability_zone",
@@ -155,7 +155,7 @@ fn refuse_unsupported_fields(fields: &mut Fields) -> Result<(), InvalidField> {
     fields.refuse_unsupported("image_driver", docker, "`docker`")
 }
 
-/// Makes a container.
+/// Creates a container.
 pub(in crate::http) async fn create(
     app: Data<App>,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! `POST /v1/containers/{ident}/logs` and `…/archive`: where our own client dials for output and files.
+//! `POST /v1/containers/{ident}/logs` and `…/archive`: direct access to output and files for our own client.
 //! Not in Zun's API.
 
 use actix_web::web::Data;
@@ -12,12 +12,14 @@ use crate::http::fields::{Fields, invalid_value};
 use crate::http::response::{ApiResult, ok};
 use crate::http::rules::CSR;
 
+const MODE: &str = "`ro` to copy out, or `rw` to copy in";
+
 fn csr(fields: &mut Fields) -> Result<String, InvalidField> {
     let csr = fields.text("csr", &CSR)?;
-    csr.ok_or_else(|| InvalidField::new("csr", "", format!("given: {}", CSR.description)))
+    csr.ok_or_else(|| InvalidField::missing("csr", CSR.description))
 }
 
-/// With which key.
+/// A request for access to output.
 pub(in crate::http) struct GrantLogs {
     csr: String,
 }
@@ -28,7 +30,7 @@ impl FromFields for GrantLogs {
     }
 }
 
-/// Grants the output.
+/// Grants access to a container's output.
 pub(in crate::http) async fn grant_logs(
     app: Data<App>,
     caller: Caller,
@@ -38,7 +40,7 @@ pub(in crate::http) async fn grant_logs(
     Ok(ok(&app.data(&caller, &ident, &input.0.csr, grant::DataKind::Logs).await?))
 }
 
-/// With which key, and in which direction.
+/// A request for access to files.
 pub(in crate::http) struct GrantArchive {
     csr: String,
     mode: Mode,
@@ -50,16 +52,14 @@ impl FromFields for GrantArchive {
         let mode = match fields.take("mode") {
             Some(Value::String(text)) if text == "ro" => Mode::ReadOnly,
             Some(Value::String(text)) if text == "rw" => Mode::ReadWrite,
-            other => {
-                let rule = "`ro` to copy out, or `rw` to copy in";
-                Err(invalid_value("mode", &other.unwrap_or_default(), rule))?
-            }
+            None => Err(InvalidField::missing("mode", MODE))?,
+            Some(other) => Err(invalid_value("mode", &other, MODE))?,
         };
         Ok(Self { csr, mode })
     }
 }
 
-/// Grants the files.
+/// Grants access to a container's files.
 pub(in crate::http) async fn grant_archive(
     app: Data<App>,
     caller: Caller,

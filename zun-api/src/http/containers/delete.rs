@@ -10,7 +10,7 @@ use crate::http::extract::{FromFields, Parsed};
 use crate::http::fields::Fields;
 use crate::http::response::ApiResult;
 
-/// What is done about one that runs.
+/// A delete request.
 pub(in crate::http) struct Delete {
     how: Deletion,
 }

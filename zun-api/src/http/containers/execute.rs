@@ -1,7 +1,7 @@
-//! `POST /v1/containers/{ident}/execute`, and `…/execute_resize`, `…/execute_attach`, `…/execute_kill`
-//! of an exec that was made. The last two are beside Zun's API.
+//! `POST /v1/containers/{ident}/execute`, and `…/execute_resize`, `…/execute_attach` and `…/execute_kill` for
+//! an existing exec. The last two are not in Zun's API.
 //!
-//! The existing clients put `command` (one text), `run` and `interactive` into the query; ours sends a
+//! The existing clients send `command` (one text), `run` and `interactive` in the query. Our client sends a
 //! JSON object.
 
 use actix_web::web::Data;
@@ -31,7 +31,7 @@ impl FromFields for Exec {
         let tty = fields.boolean("tty")?.unwrap_or(interactive);
         let spec = ExecSpec {
             command: command(fields)?,
-            // One that is run to its end has neither.
+            // A command that runs to its end has neither.
             tty: tty && !run,
             stdin: interactive && !run,
             environment: fields.texts("environment", &ASSIGNMENT)?.unwrap_or_default(),
@@ -42,16 +42,16 @@ impl FromFields for Exec {
         };
         let csr = fields.text("csr", &CSR)?;
         if run && csr.is_some() {
-            let rule = "left out where `run` is true: nothing is dialled then";
+            let rule = "left out if `run` is true, because there is no exec to connect to";
             return Err(InvalidField::new("csr", "…", rule).into());
         }
         Ok(Self { spec, run, csr })
     }
 }
 
-/// A list of words, or one text that is split as a shell splits it.
+/// A list of words, or one text that is split like in a shell.
 fn command(fields: &mut Fields) -> Result<Vec<String>, InvalidField> {
-    let value = fields.take("command").ok_or_else(|| InvalidField::new("command", "", COMMAND))?;
+    let value = fields.take("command").ok_or_else(|| InvalidField::missing("command", COMMAND))?;
     let words = match &value {
         Value::String(text) => shlex::split(text),
         Value::Array(words) => {
@@ -66,7 +66,7 @@ fn command(fields: &mut Fields) -> Result<Vec<String>, InvalidField> {
     words.filter(plain).ok_or_else(|| invalid_value("command", &value, COMMAND))
 }
 
-/// Runs or makes an exec.
+/// Runs a command, or creates an exec.
 pub(in crate::http) async fn execute(
     app: Data<App>,
     caller: Caller,
@@ -104,7 +104,7 @@ fn shown(execution: Execution) -> Executed {
     }
 }
 
-/// Which exec, and to which size.
+/// A resize request.
 pub(in crate::http) struct ExecuteResize {
     exec: ExecId,
     size: TerminalSize,
@@ -116,10 +116,10 @@ impl FromFields for ExecuteResize {
     }
 }
 
-/// `exec_id`: which exec.
+/// Reads the field `exec_id`.
 fn exec(fields: &mut Fields) -> Result<ExecId, InvalidField> {
     let rule = "64 lower-case hexadecimal digits";
-    fields.parsed("exec_id", rule)?.ok_or_else(|| InvalidField::new("exec_id", "", rule))
+    fields.parsed("exec_id", rule)?.ok_or_else(|| InvalidField::missing("exec_id", rule))
 }
 
 /// Sets the size of an exec's terminal.
@@ -134,7 +134,7 @@ pub(in crate::http) async fn execute_resize(
     Ok(done())
 }
 
-/// Which exec, and the new key.
+/// A request for access to an existing exec.
 pub(in crate::http) struct ExecuteAttach {
     exec: ExecId,
     csr: String,
@@ -143,13 +143,12 @@ pub(in crate::http) struct ExecuteAttach {
 impl FromFields for ExecuteAttach {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         let csr = fields.text("csr", &CSR)?;
-        let csr =
-            csr.ok_or_else(|| InvalidField::new("csr", "", format!("given: {}", CSR.description)))?;
+        let csr = csr.ok_or_else(|| InvalidField::missing("csr", CSR.description))?;
         Ok(Self { exec: exec(fields)?, csr })
     }
 }
 
-/// Grants an exec's console anew.
+/// Grants access to an existing exec.
 pub(in crate::http) async fn execute_attach(
     app: Data<App>,
     caller: Caller,
@@ -160,7 +159,7 @@ pub(in crate::http) async fn execute_attach(
     Ok(ok(&app.execute_attach(&caller, &ident, exec, &csr).await?))
 }
 
-/// Which exec, and with which signal.
+/// A signal for an exec.
 pub(in crate::http) struct ExecuteKill {
     exec: ExecId,
     signal: String,
@@ -172,7 +171,7 @@ impl FromFields for ExecuteKill {
     }
 }
 
-/// Sends the process of an exec a signal.
+/// Sends a signal to the process of an exec.
 pub(in crate::http) async fn execute_kill(
     app: Data<App>,
     caller: Caller,

@@ -9,7 +9,7 @@ use crate::http::extract::{FromFields, Parsed};
 use crate::http::fields::Fields;
 use crate::http::response::{ApiResult, accepted};
 
-/// With which signal.
+/// A kill request.
 pub(in crate::http) struct Kill {
     signal: String,
 }
@@ -20,7 +20,7 @@ impl FromFields for Kill {
     }
 }
 
-/// Sends a container a signal.
+/// Sends a signal to a container.
 pub(in crate::http) async fn kill(
     app: Data<App>,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! `GET /v1/containers/{ident}/logs`: a JSON string for Zun's clients, the bytes themselves for ours
+//! `GET /v1/containers/{ident}/logs`: a JSON string for Zun's clients, raw bytes for ours.
 
 use actix_web::http::header::ACCEPT;
 use actix_web::web::Data;
@@ -13,10 +13,10 @@ use crate::http::extract::{FromFields, Parsed};
 use crate::http::fields::{Fields, invalid_value};
 use crate::http::response::{ApiResult, ok};
 
-/// Says that the beginning was left out.
+/// The header for output whose beginning was dropped.
 const CUT: (&str, &str) = ("x-zun-logs-cut", "true");
 
-/// Which part of the output.
+/// Selects a part of the output.
 pub(in crate::http) struct Logs {
     request: LogRequest,
 }
@@ -61,12 +61,12 @@ fn since(fields: &mut Fields) -> Result<Option<DateTime<Utc>>, InvalidField> {
         invalid_value(
             "since",
             &value,
-            "seconds since 1970, or a time as `2026-11-23 18:00:00,000` in UTC",
+            "seconds since 1970, or a UTC time such as `2026-11-23 18:00:00,000`",
         )
     })
 }
 
-/// Shows what a container printed.
+/// Returns a container's output.
 pub(in crate::http) async fn logs(
     app: Data<App>,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! `/v1/containers`: one file a verb.
+//! `/v1/containers`, with one file for each verb.
 
 mod attach;
 mod create;
@@ -43,27 +43,27 @@ use super::fields::{Fields, invalid_value};
 use super::rules;
 use crate::app::InvalidField;
 
-/// The longest grace of a stop: a day.
+/// Longest grace period of a stop: one day.
 const MAX_GRACE: u64 = 86_400;
 
-/// `timeout`: the grace of a stop, in seconds.
+/// Reads the field `timeout`: the grace period in seconds.
 fn grace(fields: &mut Fields) -> Result<Option<u32>, InvalidField> {
     let grace = fields.whole("timeout", 0..=MAX_GRACE)?;
     Ok(grace.and_then(|seconds| u32::try_from(seconds).ok()))
 }
 
-/// `h` and `w`: a terminal's size.
+/// Reads the fields `h` and `w`: the size of a terminal.
 fn size(fields: &mut Fields) -> Result<TerminalSize, InvalidField> {
     let mut side = |name: &str| {
         let given = fields.whole(name, 1..=u64::from(u16::MAX))?;
         given
             .and_then(|side| u16::try_from(side).ok())
-            .ok_or_else(|| InvalidField::new(name, "", "given: a whole number from 1 to 65535"))
+            .ok_or_else(|| InvalidField::missing(name, "a whole number from 1 to 65535"))
     };
     Ok(TerminalSize { rows: side("h")?, columns: side("w")? })
 }
 
-/// `console_size`: a terminal's first size, `[rows, columns]`.
+/// Reads the field `console_size`: the initial size of a terminal, `[rows, columns]`.
 fn initial_size(fields: &mut Fields) -> Result<Option<TerminalSize>, InvalidField> {
     let Some(value) = fields.take("console_size") else { return Ok(None) };
     let side = |side: &Value| side.as_u64().and_then(|side| u16::try_from(side).ok());
@@ -76,15 +76,14 @@ fn initial_size(fields: &mut Fields) -> Result<Option<TerminalSize>, InvalidFiel
     Err(invalid_value("console_size", &value, "[rows, columns], each from 1 to 65535"))
 }
 
-/// `signal`: its name; SIGKILL where none is given.
+/// Reads the field `signal`; the default is SIGKILL.
 fn signal(fields: &mut Fields) -> Result<String, InvalidField> {
     let Some(value) = fields.take("signal") else { return Ok("SIGKILL".to_owned()) };
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     rules::signal(&text).ok_or_else(|| invalid_value("signal", &value, rules::SIGNAL_RULE))
 }
 
-/// `all_projects`, which the existing client always sends along; a container is found by its name or
-/// identifier all the same.
+/// Accepts `all_projects`, which the existing client always sends. It does not affect how a container is found.
 fn ignore_all_projects(fields: &mut Fields) -> Result<(), InvalidField> {
     fields.boolean("all_projects").map(drop)
 }

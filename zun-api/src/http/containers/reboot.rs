@@ -9,7 +9,7 @@ use crate::http::extract::{FromFields, Parsed};
 use crate::http::fields::Fields;
 use crate::http::response::{ApiResult, accepted};
 
-/// With how much grace.
+/// A reboot request.
 pub(in crate::http) struct Reboot {
     grace: Option<u32>,
 }
@@ -20,7 +20,7 @@ impl FromFields for Reboot {
     }
 }
 
-/// Stops and runs a container.
+/// Stops a container and starts it again.
 pub(in crate::http) async fn reboot(
     app: Data<App>,
     caller: Caller,

@@ -10,7 +10,7 @@ use crate::http::extract::{FromFields, Parsed};
 use crate::http::fields::Fields;
 use crate::http::response::{ApiResult, done};
 
-/// To which size.
+/// A resize request.
 pub(in crate::http) struct Resize {
     size: TerminalSize,
 }

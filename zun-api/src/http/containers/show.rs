@@ -1,4 +1,4 @@
-//! `GET /v1/containers/{ident}`, at once or when it is in a wanted status
+//! `GET /v1/containers/{ident}`, at once or after the container has reached a status.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::http::view::{self, ViewContext};
 const DEFAULT_WAIT: u64 = 30;
 const MAX_WAIT: u64 = 300;
 
-/// Whether to wait.
+/// A show request.
 pub(in crate::http) struct Show {
     wait: Option<WaitFor>,
 }
@@ -43,7 +43,7 @@ impl FromFields for Show {
     }
 }
 
-/// Shows a container.
+/// Returns a container.
 pub(in crate::http) async fn show(
     app: Data<App>,
     caller: Caller,

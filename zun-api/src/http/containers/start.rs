@@ -7,7 +7,7 @@ use crate::app::{App, Caller};
 use crate::http::extract::{NoFields, Parsed};
 use crate::http::response::{ApiResult, accepted};
 
-/// Runs a container.
+/// Starts a container.
 pub(in crate::http) async fn start(
     app: Data<App>,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! `GET /v1/containers/{ident}/stats`, in Zun's shape
+//! `GET /v1/containers/{ident}/stats`, in Zun's shape.
 
 use actix_web::web::Data;
 
@@ -9,7 +9,7 @@ use crate::http::response::{ApiResult, ok};
 use zun_common::api::v1::container::ContainerStats;
 use zun_common::rpc::container::Stats;
 
-/// Shows what a container uses.
+/// Returns a container's resource usage.
 pub(in crate::http) async fn stats(
     app: Data<App>,
     caller: Caller,

@@ -9,7 +9,7 @@ use crate::http::extract::{FromFields, Parsed};
 use crate::http::fields::Fields;
 use crate::http::response::{ApiResult, accepted};
 
-/// With how much grace.
+/// A stop request.
 pub(in crate::http) struct Stop {
     grace: Option<u32>,
 }

@@ -1,4 +1,4 @@
-//! `GET /v1/containers/{ident}/top`, in Zun's shape
+//! `GET /v1/containers/{ident}/top`, in Zun's shape.
 
 use actix_web::web::Data;
 use zun_common::api::v1::container::ContainerTop;
@@ -11,7 +11,7 @@ use crate::http::fields::Fields;
 use crate::http::response::{ApiResult, ok};
 use crate::http::rules::PS_ARGUMENTS;
 
-/// What is told of each process.
+/// A top request.
 pub(in crate::http) struct TopRequest {
     ps_args: Option<String>,
 }
@@ -23,7 +23,7 @@ impl FromFields for TopRequest {
     }
 }
 
-/// Shows the processes of a container.
+/// Returns the processes in a container.
 pub(in crate::http) async fn top(
     app: Data<App>,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! `PATCH /v1/containers/{ident}`: another name, or other limits
+//! `PATCH /v1/containers/{ident}`: a new name or new limits.
 
 use actix_web::web::Data;
 use zun_common::units::{Cpus, Mebibytes};
@@ -20,7 +20,11 @@ impl FromFields for Update {
             memory: memory(fields)?.map(Mebibytes),
         };
         let off = |value: &serde_json::Value| value.as_bool() == Some(false);
-        fields.refuse_unsupported("auto_heal", off, "left out or false: it is not offered yet")?;
+        fields.refuse_unsupported(
+            "auto_heal",
+            off,
+            "left out or false: it is not supported yet",
+        )?;
         Ok(wanted)
     }
 }

@@ -1,4 +1,4 @@
-//! A container as the API shows it.
+//! Containers in the API's responses.
 
 use zun_common::api::v1::container::Container;
 use zun_common::status::Status;
@@ -7,7 +7,7 @@ use super::{ViewContext, detail};
 use crate::app::Caller;
 use crate::db::container::Record;
 
-/// One container, with links.
+/// A container with links.
 pub(in crate::http) fn container(
     record: &Record,
     caller: &Caller,
@@ -17,7 +17,7 @@ pub(in crate::http) fn container(
     Container { links, ..container_in_list(record, caller, view_context) }
 }
 
-/// One of a list, without links.
+/// A container without links, for lists.
 pub(in crate::http) fn container_in_list(
     record: &Record,
     caller: &Caller,
@@ -70,12 +70,10 @@ pub(in crate::http) fn container_in_list(
     }
 }
 
-/// The engine tells that the memory was not enough beside its other words, of which it then has none.
+/// Returns the reason for the status. If a container ran out of memory, the engine gives no reason of its own.
 fn reason(record: &Record) -> Option<String> {
     let ended = !matches!(record.status, Status::Running | Status::Paused);
     let killed = record.oom_killed && ended && record.exit_code != Some(0);
-    let memory = || {
-        format!("killed for want of memory: its limit is {} MiB", record.spec.resources.memory.0)
-    };
+    let memory = || format!("killed: out of memory (limit {} MiB)", record.spec.resources.memory.0);
     record.status_reason.clone().or_else(|| killed.then(memory))
 }

@@ -1,11 +1,11 @@
-//! `status_detail`, in Docker's (and Zun's) words.
+//! The field `status_detail`, with Docker's and Zun's wording.
 
 use chrono::{NaiveDateTime, TimeDelta};
 use zun_common::status::Status;
 
 use crate::db::container::Record;
 
-/// The words for a container now.
+/// Returns the detail at this time.
 pub(super) fn status_detail(record: &Record, now: NaiveDateTime) -> Option<String> {
     let since = |time: Option<NaiveDateTime>| time.map(|time| rounded_duration(now - time));
     match record.status {
@@ -14,7 +14,7 @@ pub(super) fn status_detail(record: &Record, now: NaiveDateTime) -> Option<Strin
         Status::Stopped => {
             let code = record.exit_code?;
             Some(match since(record.finished_at) {
-                // The blank at the end is Zun's.
+                // Zun has a blank at the end.
                 Some(ago) => format!("Exited({code}) {ago} ago "),
                 None => format!("Exited({code})"),
             })
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_are_in_the_largest_whole_unit() {
+    fn durations_use_the_largest_whole_unit() {
         for (seconds, words) in [
             (-5, "0 seconds"),
             (1, "1 second"),

@@ -1,4 +1,4 @@
-//! A host, and the agent on it, as the API shows them.
+//! Hosts and agents in the API's responses.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use zun_common::api::v1::host::{Host, Service};
 use super::ViewContext;
 use crate::db::host::{Liveness, Record, Usage};
 
-/// A host.
+/// A host with its claimed resources.
 pub(in crate::http) fn host(record: &Record, usage: &Usage, view_context: &ViewContext) -> Host {
     let inventory = record.inventory.clone();
     let reported = |of: fn(&zun_common::rpc::host::Inventory) -> &String| {

@@ -1,4 +1,4 @@
-//! How things are shown.
+//! Converts database records to the API's responses.
 
 mod container;
 mod detail;
@@ -11,7 +11,7 @@ pub(super) use host::{host, service};
 
 use super::links::BaseUrl;
 
-/// The base address of links and the time of the view.
+/// The base URL and the current time for a response.
 #[derive(Debug, Clone)]
 pub(super) struct ViewContext {
     pub(super) base: BaseUrl,
@@ -19,7 +19,7 @@ pub(super) struct ViewContext {
 }
 
 impl ViewContext {
-    /// The same, once the request has taken its time.
+    /// Returns the context with the time of now, for requests that waited.
     pub(super) fn refreshed(self) -> Self {
         Self { now: Utc::now().naive_utc(), ..self }
     }
