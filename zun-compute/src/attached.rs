@@ -222,10 +222,10 @@ mod tests {
             (note(SessionEventKind::WaitEnd, "renewed"), 0),
         ];
         for (note, count) in noted {
-            let told = format!("{note:?}");
+            let shown = format!("{note:?}");
             let before = consoles.count(&engine());
-            assert_eq!(consoles.note(note), before != count, "{told}");
-            assert_eq!(consoles.count(&engine()), count, "{told}");
+            assert_eq!(consoles.note(note), before != count, "{shown}");
+            assert_eq!(consoles.count(&engine()), count, "{shown}");
         }
         consoles.note(watch(SessionEventKind::End, "watches"));
         assert!(consoles.open.is_empty());

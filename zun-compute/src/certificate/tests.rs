@@ -32,7 +32,7 @@ impl Signing {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let ca = params.self_signed(&key).expect("an authority").pem();
+        let ca = params.self_signed(&key).expect("a CA").pem();
         Self { issuer: Arc::new(Issuer::new(params, key)), ca }
     }
 

@@ -222,10 +222,10 @@ impl Attempt<'_> {
     async fn prove(&self) -> Result<(), SetupError> {
         verify::docker(&self.machine.engine).await?;
         let identity = certificates::proof_grant(self.bus, &self.wanted.host).await?;
-        let ca = &self.wanted.certificates.ca;
-        let authority = files::read(ca)?.map(|kept| kept.text).unwrap_or_default();
+        let path = &self.wanted.certificates.ca;
+        let ca = files::read(path)?.map(|kept| kept.text).unwrap_or_default();
         let listener =
-            Listener::new(&self.wanted.address, &authority).map_err(verify::VerifyError::from)?;
+            Listener::new(&self.wanted.address, &ca).map_err(verify::VerifyError::from)?;
         Ok(verify::listener(&listener, &self.wanted, &identity).await?)
     }
 

@@ -223,8 +223,10 @@ mod tests {
         assert!(words("--debug -H tcp://0.0.0.0:2375", true).expect("refused").contains("`-H`"));
         for flag in ["--tlsverify", "--tlscacert=/x", "--authorization-plugin=a", "--live-restore"]
         {
-            let told = words(&format!("dockerd {flag}"), false).expect("refused");
-            assert!(told.contains("here") && told.contains(flag.split('=').next().expect("one")));
+            let message = words(&format!("dockerd {flag}"), false).expect("refused");
+            assert!(
+                message.contains("here") && message.contains(flag.split('=').next().expect("one"))
+            );
         }
     }
 

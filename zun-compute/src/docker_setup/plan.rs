@@ -143,7 +143,7 @@ pub(super) fn plan(found: &Found, wanted: &Wanted) -> Result<Plan, PlanError> {
     let host = units::host(&PluginOptions {
         host: &wanted.host,
         api_version: wanted.api_version,
-        authority: &wanted.certificates.ca,
+        ca: &wanted.certificates.ca,
         notify: wanted.notify.as_deref(),
     });
     let plugin = [

@@ -23,7 +23,7 @@ const DEBIANS: &str = "/usr/sbin/dockerd --containerd=/run/containerd/containerd
 pub(super) struct PluginOptions<'a> {
     pub(super) host: &'a HostName,
     pub(super) api_version: ApiVersion,
-    pub(super) authority: &'a Path,
+    pub(super) ca: &'a Path,
     pub(super) notify: Option<&'a Path>,
 }
 
@@ -34,13 +34,13 @@ pub(super) fn drop_in(command: &str) -> String {
 
 /// Returns the plugin's drop-in.
 pub(super) fn host(options: &PluginOptions<'_>) -> String {
-    let PluginOptions { host, api_version, authority, notify } = options;
-    let authority = authority.display();
+    let PluginOptions { host, api_version, ca, notify } = options;
+    let ca = ca.display();
     let notify = notify.map(|path| format!(" --notify {}", path.display())).unwrap_or_default();
     format!(
         "# Options of this host. Written by `zun-compute docker-setup`; `docker-setup --undo` removes this file.\n\
          [Service]\n\
-         Environment=\"ZUN_AUTHZ_OPTIONS=--host {host} --api-version {api_version} --ca {authority}{notify}\"\n"
+         Environment=\"ZUN_AUTHZ_OPTIONS=--host {host} --api-version {api_version} --ca {ca}{notify}\"\n"
     )
 }
 
@@ -62,7 +62,7 @@ mod tests {
         let options = PluginOptions {
             host: &host_name,
             api_version: "1.41".parse().expect("a version"),
-            authority: Path::new("/etc/zun/pki/ca.pem"),
+            ca: Path::new("/etc/zun/pki/ca.pem"),
             notify: Some(Path::new("/run/n.sock")),
         };
         let text = host(&options);

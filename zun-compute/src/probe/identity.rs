@@ -34,7 +34,7 @@ impl Identity {
         Ok(Self { chain, key: PrivateKeyDer::from_pem_slice(key.as_bytes())? })
     }
 
-    /// Forges a certificate: signs it with a new key under the name of the CA `authority`.
+    /// Forges a certificate: signs it with a new key under the name of `ca` (PEM).
     pub(crate) fn foreign(ca: &str) -> Result<Self, IdentityError> {
         let issuer = Issuer::from_ca_cert_pem(ca, KeyPair::generate()?)?;
         let key = KeyPair::generate()?;

@@ -179,20 +179,26 @@ async fn every_unsafe_or_absent_listener_has_its_own_error() {
     let anybody = serve(Some(ca.server(Some(Arc::new(Anybody))))).await;
     assert_eq!(words(&anybody, &ca).await, "HOST accepts client certificates of another CA");
     let plain = serve(None).await;
-    let told = words(&plain, &ca).await;
-    assert!(told.starts_with("HOST does not speak TLS with a certificate of this host"), "{told}");
+    let message = words(&plain, &ca).await;
+    assert!(
+        message.starts_with("HOST does not present a valid TLS certificate of this host"),
+        "{message}"
+    );
     let other = serve(Some(TestCa::new().mutual())).await;
-    let told = words(&other, &ca).await;
-    assert!(told.starts_with("HOST does not speak TLS with a certificate of this host"), "{told}");
+    let message = words(&other, &ca).await;
+    assert!(
+        message.starts_with("HOST does not present a valid TLS certificate of this host"),
+        "{message}"
+    );
     let gone = Server { address: open.address.clone(), tasks: Tasks::new() };
     drop(open);
     // The task of the first server ends soon; until then the port still answers.
-    let mut told = words(&gone, &ca).await;
-    while told.contains("accepts") {
+    let mut message = words(&gone, &ca).await;
+    while message.contains("accepts") {
         tokio::task::yield_now().await;
-        told = words(&gone, &ca).await;
+        message = words(&gone, &ca).await;
     }
-    assert!(told.starts_with("cannot connect to HOST"), "{told}");
+    assert!(message.starts_with("cannot connect to HOST"), "{message}");
 }
 
 #[test]

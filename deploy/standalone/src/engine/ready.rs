@@ -13,7 +13,7 @@ use super::settings::Layout;
 /// Starts dockerd and waits until it announces that it is ready, as it does to systemd, and answers a ping.
 pub(super) async fn start(layout: &Layout, within: Duration) -> Result<Process, EngineError> {
     let path = layout.ready_socket();
-    let words = UnixDatagram::bind(&path).map_err(at("bind", &path))?;
+    let notifications = UnixDatagram::bind(&path).map_err(at("bind", &path))?;
     let config = layout.config();
     let set_up = |command: &mut tokio::process::Command| {
         command.arg("--config-file").arg(&config).env("NOTIFY_SOCKET", &path);
@@ -21,7 +21,7 @@ pub(super) async fn start(layout: &Layout, within: Duration) -> Result<Process, 
     let mut daemon = Process::start(layout, "dockerd", set_up, Path::new("dockerd"))?;
     let ready = tokio::time::timeout(within, async {
         tokio::select! {
-            told = wait_ready(&words) => told.map_err(at("read", &path)),
+            ready = wait_ready(&notifications) => ready.map_err(at("read", &path)),
             error = daemon.ended() => Err(error),
         }
     });
@@ -38,10 +38,10 @@ pub(super) async fn start(layout: &Layout, within: Duration) -> Result<Process, 
     Ok(daemon)
 }
 
-async fn wait_ready(words: &UnixDatagram) -> std::io::Result<()> {
+async fn wait_ready(notifications: &UnixDatagram) -> std::io::Result<()> {
     let mut buffer = [0; 4096];
     loop {
-        let length = words.recv(&mut buffer).await?;
+        let length = notifications.recv(&mut buffer).await?;
         let text = String::from_utf8_lossy(buffer.get(..length).unwrap_or_default()).into_owned();
         if text.lines().any(|line| line == "READY=1") {
             return Ok(());

@@ -32,7 +32,7 @@ impl TestServer {
         std::fs::write(&ca, Signer::new("ours").ca_pem()).expect("written");
         let (host, version) = (HOST.parse().expect("a host"), "1.41".parse().expect("a version"));
         let plugin = Plugin {
-            policy: ReloadingPolicy::load(ca, host, version).expect("an authority"),
+            policy: ReloadingPolicy::load(ca, host, version).expect("a CA"),
             notifier: None,
             log: DecisionLog::to(io::sink()),
             counts: Counts::default(),

@@ -153,9 +153,9 @@ mod tests {
                 r#"{{"Action":"die","Actor":{{"ID":"{engine}","Attributes":{{"zun.container":"{id}","name":"{name}"}}}}}}"#
             )
         };
-        let told = |line: &str| read(line.as_bytes()).and_then(event);
-        assert!(told(&line(&id.engine_name())).is_some());
-        assert!(told(&line("forged")).is_none());
+        let parsed = |line: &str| read(line.as_bytes()).and_then(event);
+        assert!(parsed(&line(&id.engine_name())).is_some());
+        assert!(parsed(&line("forged")).is_none());
         assert!(read(b"not json").is_none());
     }
 }

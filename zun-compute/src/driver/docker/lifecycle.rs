@@ -157,7 +157,7 @@ impl Lifecycle for DockerDriver {
             Ok(()) => Ok(Change::Done),
             Err(trouble) if trouble.is(404) => Ok(Change::Already),
             Err(trouble) if trouble.says(409, "is already in progress") => {
-                gone(&api, container).await?;
+                wait_removed(&api, container).await?;
                 Ok(Change::Already)
             }
             Err(trouble) => Err(trouble.about("remove the container")),
@@ -194,7 +194,7 @@ async fn adopt(api: &Api, container: ContainerId) -> Result<Option<EngineId>, Dr
 }
 
 /// Waits until a removal that is already in progress is done.
-async fn gone(api: &Api, container: ContainerId) -> Result<(), DriverError> {
+async fn wait_removed(api: &Api, container: ContainerId) -> Result<(), DriverError> {
     let options = WaitContainerOptions { condition: "removed".to_owned() };
     let mut answer = api.docker.wait_container(&container.engine_name(), Some(options));
     // Any answer, even "no such container", means that the container is removed.

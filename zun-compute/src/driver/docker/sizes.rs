@@ -42,10 +42,10 @@ impl Sizes {
         if version >= CONSOLE_SIZE_API {
             return Ok(None);
         }
-        Ok(Self::told(&within(QUICK, docker.info()).await?))
+        Ok(Self::from_info(&within(QUICK, docker.info()).await?))
     }
 
-    fn told(info: &SystemInfo) -> Option<Self> {
+    fn from_info(info: &SystemInfo) -> Option<Self> {
         let runtime = info.runtimes.as_ref()?.get(RUNTIME)?;
         // If another runtime is the default, containers use that one.
         if info.default_runtime.as_ref().is_some_and(|usual| usual != RUNC) {
@@ -82,19 +82,19 @@ mod tests {
 
     #[test]
     fn the_directory_comes_from_the_list_of_runtimes() {
-        let told = |runtimes: &str| {
+        let directory = |runtimes: &str| {
             let info = serde_json::from_str(&format!(r#"{{"Runtimes":{runtimes}}}"#));
-            Sizes::told(&info.expect("docker's json"))
+            Sizes::from_info(&info.expect("docker's json"))
         };
         let set_up =
             r#"{"runc":{"path":"runc"},"zun-sized":{"path":"/p","runtimeArgs":["--sizes","/d"]}}"#;
-        assert_eq!(told(set_up), Some(Sizes("/d".into())));
+        assert_eq!(directory(set_up), Some(Sizes("/d".into())));
         let usual = r#"{"zun-sized":{"path":"/usr/local/bin/zun-runtime"}}"#;
-        assert_eq!(told(usual), Some(Sizes(SIZES.into())));
+        assert_eq!(directory(usual), Some(Sizes(SIZES.into())));
         for none in [r#"{"runc":{"path":"runc"}}"#, r#"{"zun-sized":{"path":"/p"}}"#] {
-            assert_eq!(told(none), None, "{none}");
+            assert_eq!(directory(none), None, "{none}");
         }
         let other = format!(r#"{{"Runtimes":{usual},"DefaultRuntime":"nvidia"}}"#);
-        assert_eq!(Sizes::told(&serde_json::from_str(&other).expect("docker's json")), None);
+        assert_eq!(Sizes::from_info(&serde_json::from_str(&other).expect("docker's json")), None);
     }
 }
