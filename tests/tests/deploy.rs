@@ -4,5 +4,6 @@ mod deploy {
     mod crashes;
     mod machine;
     mod standalone;
+    mod troubleshooting;
     mod units;
 }
