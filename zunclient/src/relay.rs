@@ -78,6 +78,8 @@ pub enum Passing {
 pub enum Ended {
     /// The process exited.
     Exited(i64),
+    /// Docker could not start the process. The exit code that stands for that, and Docker's reason.
+    NotStarted(i64, String),
     /// The console ended without an exit code, and why where that is known.
     Cut(Option<String>),
     /// The process exited, but the link broke before all of its output had come.
@@ -136,10 +138,12 @@ const fn left(leave: Leave) -> Ended {
 /// Everything printed reaches the screen, unless the person left or its reader is gone.
 async fn finish(ended: Ended, screen: Screen, signals: &mut Signals) -> Ended {
     match ended {
-        Ended::Exited(_) | Ended::Cut(_) | Ended::Broken(..) => tokio::select! {
-            written = screen.finish() => if written == Err(Closed) { Ended::Closed } else { ended },
-            number = signals.ended() => Ended::Signal(number),
-        },
+        Ended::Exited(_) | Ended::NotStarted(..) | Ended::Cut(_) | Ended::Broken(..) => {
+            tokio::select! {
+                written = screen.finish() => if written == Err(Closed) { Ended::Closed } else { ended },
+                number = signals.ended() => Ended::Signal(number),
+            }
+        }
         Ended::Left(_) | Ended::Signal(_) => {
             drop(timeout(LEAVING, screen.finish()).await);
             ended
@@ -157,6 +161,7 @@ async fn print(events: &mut dyn Events, screen: &Screen, begun: &Notify, count: 
             Some(Event::Exit(code)) => {
                 return lost.map_or(Ended::Exited(code), |why| Ended::Broken(code, why));
             }
+            Some(Event::NotStarted { code, reason }) => return Ended::NotStarted(code, reason),
             Some(Event::Lost(why)) => {
                 lost = Some(why);
                 continue;

@@ -100,6 +100,54 @@ fn c04_a_run_that_fails_leaves_no_container() {
 }
 
 #[test]
+fn c04_what_docker_cannot_start_says_why_in_one_line_each_time() {
+    let _recorder = recorder!();
+    let zun = ZunCli::shared();
+    let long = "h".repeat(70);
+    let host = ["--hostname", long.as_str()];
+    for (flags, words) in [
+        (&["-u", "nobody-such"][..], "unable to find user nobody-such"),
+        (&host, "sethostname: invalid argument"),
+        (&["-u", "root:nogroup-such"], "unable to find group nogroup-such"),
+        (&["-w", "/etc/passwd/x"], "lstat /etc/passwd/x: not a directory"),
+    ] {
+        for ways in [&["--rm"][..], &["--rm", "-i"], &["--rm", "-d"], &[]] {
+            for _ in 0..4 {
+                let finished = zun.run(&[&["run"], ways, flags, &["cirros", "true"]].concat());
+                assert_eq!((finished.code, finished.stdout.as_str()), (125, ""), "{finished:?}");
+                assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
+                assert!(finished.stderr.contains(words), "{finished:?}");
+                for inner in ["runc", "overlay2", "unknown"] {
+                    assert!(!finished.stderr.contains(inner), "{finished:?}");
+                }
+            }
+        }
+    }
+    // A code of the command's own stays.
+    for code in [125, 126, 127, 128] {
+        let script = format!("exit {code}");
+        let finished = zun.run(&["run", "--rm", "cirros", "sh", "-c", &script]);
+        assert_eq!(finished.code, code, "{finished:?}");
+    }
+}
+
+#[test]
+fn c04_a_container_that_docker_cannot_start_is_in_error_with_the_reason() {
+    let _recorder = recorder!();
+    let zun = ZunCli::shared();
+    let name = zun.name("c04-error");
+    zun.must(&["create", "-u", "nobody-such", "--name", name.as_str(), "cirros", "true"]);
+    for (verb, code) in [(&["start"][..], 1), (&["start", "-a"], 125), (&["start"], 1)] {
+        let finished = zun.run(&[verb, &[name.as_str()]].concat());
+        assert_eq!((finished.code, finished.stderr.lines().count()), (code, 1), "{finished:?}");
+        assert!(finished.stderr.contains("unable to find user nobody-such"), "{finished:?}");
+        assert_eq!(zun.field(name.as_str(), "status"), "Error");
+        let reason = zun.field(name.as_str(), "status_reason");
+        assert!(reason.as_str().is_some_and(|words| words.contains("nobody-such")), "{reason}");
+    }
+}
+
+#[test]
 fn c43_a_restart_while_attached_is_reported_and_never_exits_with_0() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();

@@ -30,6 +30,55 @@ fn c05_an_exec_that_fails_exits_with_127_or_126_and_a_line_on_stderr() {
 }
 
 #[test]
+fn c05_what_docker_cannot_begin_is_one_line_on_stderr_and_nothing_on_stdout() {
+    let _recorder = recorder!();
+    let zun = ZunCli::shared();
+    let name = idle(&zun, "c05b");
+    for (flags, command, code, words) in [
+        (&["-u", "nobody-such"][..], "id", 126, "unable to find user nobody-such"),
+        (&["-u", "root:nogroup-such"], "id", 126, "unable to find group nogroup-such"),
+        (&["-u", "99999999999"], "id", 126, "uids and gids must be in range"),
+        (&["-w", "/no/such"], "id", 126, "/no/such"),
+        (&["-w", "/etc/passwd"], "id", 126, "not a directory"),
+        (&[], "no-such", 127, "executable file not found"),
+        (&[], "/etc", 126, "permission denied"),
+    ] {
+        for ways in [&[][..], &["-i"], &["-t"], &["-d"], &["--format", "json"]] {
+            let exec = [&["exec"], ways, flags, &[name.as_str(), command]].concat();
+            let finished = zun.run(&exec);
+            assert_eq!((finished.code, finished.stdout.as_str()), (code, ""), "{finished:?}");
+            assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
+            assert!(finished.stderr.starts_with("zun: "), "{finished:?}");
+            assert!(finished.stderr.contains(words), "{finished:?}");
+            for inner in ["OCI runtime", "unknown", "\r"] {
+                assert!(!finished.stderr.contains(inner), "{finished:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn c05_a_command_that_prints_dockers_words_itself_keeps_them() {
+    let _recorder = recorder!();
+    let zun = ZunCli::shared();
+    let name = idle(&zun, "c05c");
+    for words in ["OCI runtime exec failed: exec failed: x\r\n", "unable to find user x\r\n"] {
+        for code in [126, 127] {
+            let script = format!("printf '{}'; exit {code}", words.escape_default());
+            let finished = zun.run(&["exec", name.as_str(), "sh", "-c", &script]);
+            let expected = Finished { code, stdout: words.to_owned(), stderr: String::new() };
+            assert_eq!(finished, expected);
+        }
+    }
+    // It is not held until the end.
+    let script = "printf 'ready\\r\\n'; exec sleep 1000";
+    let mut term = zun.term(&["exec", name.as_str(), "sh", "-c", script], (24, 80));
+    term.shows("ready");
+    term.signal(rustix::process::Signal::KILL);
+    term.exit();
+}
+
+#[test]
 fn c09_a_file_comes_back_equal_each_time() {
     let mut recorder = recorder!();
     let zun = ZunCli::shared();

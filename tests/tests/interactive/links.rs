@@ -200,7 +200,7 @@ async fn c47_a_process_that_does_not_read_is_not_a_vanished_peer() {
             match event {
                 Event::Stdout(bytes) => seen.push_str(&String::from_utf8_lossy(&bytes)),
                 Event::Lost(why) => panic!("{why}"),
-                Event::Stderr(_) | Event::Exit(_) => {}
+                Event::Stderr(_) | Event::Exit(_) | Event::NotStarted { .. } => {}
             }
             if seen.contains(&size.to_string()) {
                 return;

@@ -108,6 +108,32 @@ fn files_go_in_and_come_out_unharmed() {
 }
 
 #[test]
+fn a_copy_that_docker_refuses_gives_the_reason_with_the_containers_own_path() {
+    let zun = ZunCli::shared();
+    let name = run(&zun, "cpfile", "sleep 1000");
+    let place = tempfile::tempdir().expect("a folder");
+    let file = place.path().join("file").to_str().expect("text").to_owned();
+    std::fs::write(&file, b"x").expect("a file");
+    let inside = |path: &str| format!("{}:{path}", name.as_str());
+    for (source, destination) in [
+        (inside("/etc/passwd/"), file.clone()),
+        (inside("/etc/passwd/x/y"), file.clone()),
+        (inside("/etc/passwd/x"), "-".to_owned()),
+        (file.clone(), inside("/etc/passwd/sub")),
+        (file.clone(), inside("/etc/passwd/sub/x")),
+        ("-".to_owned(), inside("/etc/passwd")),
+    ] {
+        let refused = zun.run(&["cp", &source, &destination]);
+        let words = refused.stderr.as_str();
+        assert_eq!((refused.code, refused.stdout.as_str()), (1, ""), "{source}: {refused:?}");
+        assert_eq!(words.lines().count(), 1, "{source}: {refused:?}");
+        assert!(words.contains("/etc/passwd"), "{source}: {refused:?}");
+        assert!(words.contains("not a directory"), "{source}: {refused:?}");
+        assert!(!words.contains("merged") && !words.contains("overlay"), "{source}: {refused:?}");
+    }
+}
+
+#[test]
 fn files_go_through_pipes_as_a_tar_stream() {
     let zun = ZunCli::shared();
     let name = zun.name("cptar");

@@ -123,6 +123,8 @@ pub struct ExecInfo {
     pub engine: EngineId,
     /// Whether it is running.
     pub running: bool,
+    /// Whether it is not running and never had a process. This holds before its start, and if it could not start.
+    pub never_began: bool,
     /// Its exit code, after it has exited.
     pub exit_code: Option<i64>,
     /// It has a terminal.

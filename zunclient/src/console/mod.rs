@@ -32,6 +32,13 @@ pub enum Event {
     Stderr(Bytes),
     /// The process ended with this exit code. All of its output came before.
     Exit(i64),
+    /// Docker could not start the process.
+    NotStarted {
+        /// The exit code that stands for that.
+        code: i64,
+        /// Docker's reason.
+        reason: String,
+    },
     /// The connection broke, and why.
     Lost(String),
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bollard::errors::Error;
+use zun_common::engine_words::{exit_code_of_start, plain};
 use zun_common::id::{ContainerId, ExecId};
 
 use super::super::DriverError;
@@ -25,14 +26,14 @@ impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
         match error {
             Error::DockerResponseServerError { status_code, message } => {
-                Self::Refused { status: status_code, words: message }
+                Self::Refused { status: status_code, words: plain(&message) }
             }
             Error::HyperLegacyError { .. }
             | Error::HyperResponseError { .. }
             | Error::IOError { .. }
             | Error::SocketNotFoundError(_) => Self::Unreachable(Box::new(error)),
-            Error::DockerStreamError { error } => Self::Odd(error),
-            other => Self::Odd(other.to_string()),
+            Error::DockerStreamError { error } => Self::Odd(plain(&error)),
+            other => Self::Odd(plain(&other.to_string())),
         }
     }
 }
@@ -63,9 +64,9 @@ impl Trouble {
     /// For the start of a process: a command that cannot be run is told apart.
     pub(super) fn about_start(self, doing: &'static str, container: ContainerId) -> DriverError {
         if let Self::Refused { status: 400 | 500, words } = &self
-            && let Some(code) = not_runnable(words)
+            && let Some(code) = exit_code_of_start(words)
         {
-            return DriverError::NotRunnable { code, words: plain(words).to_owned() };
+            return DriverError::NotRunnable { code, words: words.clone() };
         }
         self.about_container(doing, container)
     }
@@ -92,26 +93,6 @@ impl Trouble {
     }
 }
 
-/// The exit code that a shell would give to a command that the runtime could not run.
-pub(super) fn not_runnable(words: &str) -> Option<i64> {
-    const NOT_FOUND: [&str; 2] = ["executable file not found", "no such file or directory"];
-    const NOT_EXECUTABLE: [&str; 3] = ["permission denied", "is a directory", "exec format error"];
-    let holds = |part: &&str| words.contains(*part);
-    if NOT_FOUND.iter().any(holds) {
-        Some(127)
-    } else if NOT_EXECUTABLE.iter().any(holds) {
-        Some(126)
-    } else {
-        None
-    }
-}
-
-/// The words of the process's own failure, without the names of all that handed them on.
-fn plain(words: &str) -> &str {
-    let from = words.find("exec: \"").unwrap_or_default();
-    words.get(from..).unwrap_or(words).trim_end_matches(": unknown")
-}
-
 fn late(limit: Duration) -> String {
     format!("no answer within {} s", limit.as_secs())
 }
@@ -121,7 +102,7 @@ mod tests {
     use super::*;
 
     fn refused(status: u16, words: &str) -> Trouble {
-        Trouble::Refused { status, words: words.to_owned() }
+        Error::DockerResponseServerError { status_code: status, message: words.to_owned() }.into()
     }
 
     #[test]
@@ -145,6 +126,12 @@ mod tests {
         let forbidden = "OCI runtime create failed: exec: \"/etc\": permission denied: unknown";
         assert!(matches!(started(400, forbidden), DriverError::NotRunnable { code: 126, .. }));
         assert!(matches!(started(500, "no space left"), DriverError::Engine { .. }));
+        let user = "unable to find user nobody-such: no matching entries in passwd file";
+        assert_eq!(started(500, user).to_string(), format!("cannot s: {user}"));
+        assert_eq!(started(500, "").to_string(), "cannot s: Docker gave no reason");
+        let (id, path) = ("ab".repeat(32), "/etc/passwd/x: not a directory");
+        let of_host = format!("lstat /srv/engine/data/overlay2/{id}/merged{path}");
+        assert_eq!(started(500, &of_host).to_string(), format!("cannot s: lstat {path}"));
         assert!(matches!(started(409, "permission denied"), DriverError::Conflict { .. }));
     }
 

@@ -7,13 +7,14 @@ use bollard::errors::Error;
 use bollard::exec::{StartExecOptions, StartExecResults};
 use futures_util::{Stream, StreamExt as _};
 use tokio::time::Instant;
+use zun_common::engine_words::{exit_code_of_exec, plain};
 use zun_common::id::{ContainerId, ExecId};
 use zun_common::rpc::exec::{ExecOutput, ExecSpec};
 
 use super::DockerDriver;
 use super::deadline::{SLOW, within};
-use super::errors::{Trouble, not_runnable};
-use crate::driver::{DriverError, LARGEST_OUTPUT, Sessions as _};
+use super::errors::Trouble;
+use crate::driver::{DriverError, ExecInfo, LARGEST_OUTPUT, Sessions as _};
 
 const DOING: &str = "run the command";
 /// How long after the end of its output a command may take to end.
@@ -42,25 +43,21 @@ impl DockerDriver {
         };
         let printed = match within(SLOW, run).await {
             Ok(printed) => printed,
-            Err(Trouble::Refused { status: 400 | 500, words })
-                if not_runnable(&words).is_some() =>
-            {
-                return Ok(refused(exec, words));
-            }
+            Err(Trouble::Refused { status: 400 | 500, words }) => return Ok(refused(exec, &words)),
             Err(trouble) => return Err(trouble.about_exec(DOING, &exec)),
         };
-        let exit_code = self.exec_end(&exec).await?;
-        Ok(printed.finish(exec, exit_code))
+        let (seen, exit_code) = self.exec_end(&exec).await?;
+        Ok(printed.finish(exec, seen.never_began, exit_code))
     }
 
-    /// The exit code. Docker may close the output a moment before it knows the end.
-    async fn exec_end(&self, exec: &ExecId) -> Result<i64, DriverError> {
+    /// How it ended. Docker may close the output a moment before it knows the end.
+    async fn exec_end(&self, exec: &ExecId) -> Result<(ExecInfo, i64), DriverError> {
         let mut looks = tokio::time::interval(LOOK_EVERY);
         let latest = Instant::now() + LINGER;
         while looks.tick().await < latest {
             let seen = self.exec_inspect(exec).await?;
             if let (false, Some(code)) = (seen.running, seen.exit_code) {
-                return Ok(code);
+                return Ok((seen, code));
             }
         }
         let words = "it closed its output and still runs".to_owned();
@@ -89,11 +86,11 @@ impl Collected {
         kept.extend_from_slice(message.get(..room).unwrap_or(message));
     }
 
-    fn finish(self, exec: ExecId, exit_code: i64) -> ExecOutput {
+    /// If the command never began, the output is Docker's reason.
+    fn finish(self, exec: ExecId, never_began: bool, exit_code: i64) -> ExecOutput {
         let Self { stdout, stderr, cut } = self;
-        // What cannot be run is an exit code, and the runtime's words on stdout.
-        if matches!(exit_code, 126 | 127) && stdout.starts_with(b"OCI runtime exec failed") {
-            return refused(exec, String::from_utf8_lossy(&stdout).trim_end().to_owned());
+        if never_began {
+            return refused(exec, &plain(&String::from_utf8_lossy(&[stdout, stderr].concat())));
         }
         ExecOutput { exec, stdout, stderr, exit_code, cut }
     }
@@ -110,10 +107,9 @@ async fn collect(
 }
 
 /// The answer for a command that could not be run.
-fn refused(exec: ExecId, words: String) -> ExecOutput {
-    let exit_code = not_runnable(&words).unwrap_or(126);
-    let mut stderr = words.into_bytes();
-    stderr.push(b'\n');
+fn refused(exec: ExecId, reason: &str) -> ExecOutput {
+    let exit_code = exit_code_of_exec(reason);
+    let stderr = format!("{reason}\n").into_bytes();
     ExecOutput { exec, stdout: Vec::new(), stderr, exit_code, cut: false }
 }
 
@@ -132,23 +128,31 @@ mod tests {
             collected.take(&LogOutput::StdOut { message: vec![b'x'; 1 << 20].into() });
         }
         collected.take(&LogOutput::StdErr { message: "oops".into() });
-        let output = collected.finish(exec(), 0);
+        let output = collected.finish(exec(), false, 0);
         assert_eq!((output.stdout.len(), output.stderr.as_slice()), (LARGEST_OUTPUT, &b"oops"[..]));
         assert!(output.cut);
     }
 
     #[test]
-    fn the_runtimes_words_go_to_stderr_and_a_programs_own_126_stays() {
+    fn dockers_reason_goes_to_stderr_and_a_programs_own_words_stay() {
         let printed = |text: &'static str| Collected {
             stdout: text.as_bytes().to_vec(),
             ..Collected::default()
         };
         let missing =
             "OCI runtime exec failed: exec: \"x\": executable file not found in $PATH\r\n";
-        let output = printed(missing).finish(exec(), 126);
-        assert_eq!((output.exit_code, output.stdout.len()), (127, 0));
-        assert!(output.stderr.starts_with(b"OCI runtime exec failed"));
-        let own = printed("sorry\n").finish(exec(), 126);
-        assert_eq!((own.exit_code, own.stdout.as_slice()), (126, &b"sorry\n"[..]));
+        let user = "unable to find user nobody: no matching entries in passwd file\r\n";
+        for (words, code, reason) in [
+            (missing, 127, "exec: \"x\": executable file not found in $PATH\n"),
+            (user, 126, "unable to find user nobody: no matching entries in passwd file\n"),
+            ("", 126, "Docker gave no reason\n"),
+        ] {
+            let output = printed(words).finish(exec(), true, 126);
+            assert_eq!((output.exit_code, output.stdout.len()), (code, 0));
+            assert_eq!(String::from_utf8_lossy(&output.stderr), reason);
+            let own = printed(words).finish(exec(), false, 126);
+            assert_eq!((own.exit_code, own.stdout.as_slice()), (126, words.as_bytes()));
+            assert_eq!(own.stderr.len(), 0);
+        }
     }
 }

@@ -5,6 +5,7 @@ use bollard::models::{
     ExecInspectResponse,
 };
 use chrono::{DateTime, Utc};
+use zun_common::engine_words::plain;
 use zun_common::id::{ContainerId, EngineId};
 use zun_common::status::Status;
 
@@ -23,7 +24,7 @@ pub(super) fn seen(
     // Docker keeps the exit time of the previous run. It may also record a start only after a short run has ended.
     let finished_at = time(state.finished_at.as_deref()).filter(|_| has_ended(status));
     let started_at = time(state.started_at.as_deref());
-    let reason = state.error.clone().filter(|words| !words.is_empty());
+    let reason = state.error.as_deref().filter(|words| !words.is_empty()).map(plain);
     Ok(ContainerInfo {
         container,
         engine,
@@ -50,6 +51,7 @@ pub(super) fn exec_seen(shown: &ExecInspectResponse) -> Result<ExecInfo, DriverE
     Ok(ExecInfo {
         engine: engine_id(shown.container_id.as_deref())?,
         running: shown.running.unwrap_or_default(),
+        never_began: shown.running == Some(false) && shown.pid == Some(0),
         exit_code: shown.exit_code,
         tty: shown.process_config.as_ref().and_then(|config| config.tty).unwrap_or_default(),
         stdin: shown.open_stdin.unwrap_or_default(),

@@ -72,6 +72,7 @@ impl Sessions for FakeDriver {
             Ok(ExecInfo {
                 engine: record.engine.clone(),
                 running: record.running,
+                never_began: false,
                 exit_code: record.exit_code,
                 tty: record.spec.tty,
                 stdin: record.spec.stdin,

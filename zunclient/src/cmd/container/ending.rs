@@ -8,7 +8,7 @@ use zun_common::api::v1::container::Container;
 use zun_common::status::{Status, TaskState};
 
 use super::session::{Before, Unfinished};
-use super::starting::{failed, is_news};
+use super::starting::{failed, has_failed, is_news};
 use crate::api::{ApiError, Client};
 use crate::cmd::Failure;
 use crate::exit::Exit;
@@ -57,8 +57,8 @@ pub(super) async fn exited(
     if runs_again(&now, before) || (by_policy && unheard) {
         return Err(Unfinished::Later(restarted(&now, code)));
     }
-    let never_ran = matches!(now.exit_code, Some(125..=127) | None) && before.bytes == 0;
-    if now.status == Status::Error && never_ran {
+    let never_ran = matches!(now.exit_code, Some(125..=128) | None) && before.bytes == 0;
+    if never_ran && has_failed(&now) {
         return Err(Unfinished::NeverBegan(failed(&now)));
     }
     if now.status == Status::Error && code == 0 {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -69,8 +69,8 @@ pub(super) struct Session<'a> {
     pub(super) passing: Passing,
 }
 
-/// How long the reason may take why a command could not be run.
-const REASON: Duration = Duration::from_millis(300);
+/// How long the service may take to say whether the process began.
+const REASON: Duration = Duration::from_secs(5);
 
 /// What is done once the console is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,7 +127,7 @@ impl Session<'_> {
         let wants = Wants { tty: self.container.tty, input: self.input };
         let mut terminal = set_up(wants, self.leaving, (self.context, signals))?;
         terminal.redraws = matches!(begin, Begin::Redraw | Begin::RedrawUnheard);
-        let since = OnceLock::new();
+        let started = starting::Start::default();
         let begun = Notify::new();
         let remote = ByApi { api, container: &id };
         let outside = Outside { signals, passing: self.passing, remote: &remote, begun: &begun };
@@ -146,7 +146,7 @@ impl Session<'_> {
         let starts = async {
             tokio::select! {
                 biased;
-                failure = starting::watch(api, self.container, &since) => failure,
+                failure = starting::watch(api, self.container, &started) => failure,
                 failure = start => failure,
             }
         };
@@ -156,14 +156,20 @@ impl Session<'_> {
             ended = relay(console, terminal, outside) => ended,
             failure = &mut starts, if to_begin => return Err(Unfinished::NeverBegan(failure)),
         };
-        let never_ran = bytes == 0 && matches!(ended, Ended::Exited(125..=127));
-        if to_begin
-            && never_ran
-            && let Ok(failure) = timeout(REASON, starts).await
-        {
-            return Err(Unfinished::NeverBegan(failure));
+        // With --rm, Docker answers the wait with these codes if it could not start the process.
+        let in_doubt = to_begin && bytes == 0 && matches!(ended, Ended::Exited(125..=128));
+        if in_doubt {
+            let said = async {
+                tokio::select! {
+                    failure = starts => Some(failure),
+                    () = started.settled.notified() => None,
+                }
+            };
+            if let Ok(Some(failure)) = timeout(REASON, said).await {
+                return Err(Unfinished::NeverBegan(failure));
+            }
         }
-        self.conclude(ended, self.before(begin, &since, bytes)).await
+        self.conclude(ended, self.before(begin, &started, bytes)).await
     }
 
     /// It is not known to be started; somebody else does that.
@@ -172,10 +178,10 @@ impl Session<'_> {
             && self.container.status == Status::Created
     }
 
-    fn before(&self, begin: Begin, since: &OnceLock<Option<NaiveDateTime>>, bytes: u64) -> Before {
+    fn before(&self, begin: Begin, start: &starting::Start, bytes: u64) -> Before {
         let waited = self.waits(begin);
         let began = if begin == Begin::Start || waited {
-            since.get().copied().flatten()
+            start.began.get().copied().flatten()
         } else {
             self.container.started_at
         };
@@ -195,6 +201,10 @@ impl Session<'_> {
             }
             Ended::Exited(code) => {
                 ending::exited(&self.context.api, self.container, code, before).await
+            }
+            Ended::NotStarted(code, reason) => {
+                let words = format!("{name}: {reason}");
+                Err(Unfinished::NeverBegan(Failure::with(words, Exit::of_process(code))))
             }
             Ended::Broken(code, why) => Err(Unfinished::Later(ending::torn(name, code, &why))),
             Ended::Cut(why) => {

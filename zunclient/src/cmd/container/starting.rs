@@ -5,8 +5,10 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use chrono::NaiveDateTime;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use zun_common::api::v1::container::{Container, CreateContainer};
+use zun_common::engine_words::exit_code_of_start;
 use zun_common::status::Status;
 
 use super::pulling::Pulling;
@@ -100,7 +102,7 @@ pub(super) async fn start(api: &Client, was: &Container) -> Result<(), Failure> 
             Err(error) if may_have_come(&error) && was_heard(api, was).await => return Ok(()),
             Err(error) => {
                 let exit = match api.show(&id).await {
-                    Ok(container) => not_runnable(container.exit_code),
+                    Ok(container) => not_runnable(&container),
                     Err(_no_more_known) => Exit::ZUN,
                 };
                 return Err(Failure { exit: Some(exit), ..error.into() });
@@ -168,7 +170,7 @@ pub(super) fn is_news(now: &Container, was: &Container) -> bool {
 }
 
 /// It could not be started; one that removes itself is gone then, and its last word is the reason.
-fn has_failed(now: &Container) -> bool {
+pub(super) fn has_failed(now: &Container) -> bool {
     let never_ran = now.started_at.is_none() && now.status_reason.is_some();
     now.status == Status::Error || (now.status == Status::Deleted && never_ran)
 }
@@ -195,13 +197,25 @@ async fn next_word(
     api.wait_for_news(last, &[Status::Deleted], NEWS).await
 }
 
+/// What the service has said of a start.
+#[derive(Default)]
+pub(super) struct Start {
+    /// When the process began.
+    pub(super) began: OnceLock<Option<NaiveDateTime>>,
+    /// Notified when the service will not say that the start failed.
+    pub(super) settled: Notify,
+}
+
+impl Start {
+    fn settle(&self, began: Option<NaiveDateTime>) {
+        self.began.set(began).ok();
+        self.settled.notify_one();
+    }
+}
+
 /// Watches a start: ends only when it failed. It notes when the process began. The session goes on
 /// without the service, so its silence is no failure.
-pub(super) async fn watch(
-    api: &Client,
-    was: &Container,
-    begun: &OnceLock<Option<NaiveDateTime>>,
-) -> Failure {
+pub(super) async fn watch(api: &Client, was: &Container, start: &Start) -> Failure {
     let id = was.uuid.to_string();
     let mut pause = Duration::from_millis(200);
     let mut last = None;
@@ -209,16 +223,19 @@ pub(super) async fn watch(
         match next_word(api, &id, last.as_ref()).await {
             // Also while something else is done to it already: a restart would have another beginning.
             Ok(now) if now.status == Status::Running && now.started_at > was.started_at => {
-                begun.set(now.started_at).ok();
+                start.settle(now.started_at);
                 return std::future::pending().await;
             }
             Ok(now) if !is_news(&now, was) || !BEGUN.contains(&now.status) => last = Some(now),
             Ok(now) if has_failed(&now) => return failed(&now),
             Ok(now) => {
-                begun.set(now.started_at).ok();
+                start.settle(now.started_at);
                 return std::future::pending().await;
             }
-            Err(ApiError::Refused { .. }) => return std::future::pending().await,
+            Err(ApiError::Refused { .. }) => {
+                start.settled.notify_one();
+                return std::future::pending().await;
+            }
             Err(_not_there_now) => {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_secs(10));
@@ -252,14 +269,15 @@ pub(super) fn failed(container: &Container) -> Failure {
     let why = container.status_reason.clone().filter(|why| !why.is_empty());
     let why = why.unwrap_or_else(|| format!("is {}", container.status));
     let words = format!("{}: {}", container.name, why.replace('\n', " "));
-    Failure::with(words, not_runnable(container.exit_code))
+    Failure::with(words, not_runnable(container))
 }
 
-/// 126 and 127 are told as they are; any other code is not the command's.
-fn not_runnable(code: Option<i64>) -> Exit {
-    match code {
-        Some(code @ (126 | 127)) => Exit::of_process(code),
-        Some(_) | None => Exit::ZUN,
+/// Docker shows 126 and 127 also where the command is not the reason.
+fn not_runnable(container: &Container) -> Exit {
+    let reason = container.status_reason.as_deref().unwrap_or_default();
+    match (container.exit_code, exit_code_of_start(reason)) {
+        (Some(126 | 127), Some(code)) => Exit::of_process(code),
+        (_, _) => Exit::ZUN,
     }
 }
 

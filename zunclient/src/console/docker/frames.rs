@@ -88,7 +88,9 @@ mod tests {
             match event {
                 Event::Stdout(bytes) => out[0].extend(bytes),
                 Event::Stderr(bytes) => out[1].extend(bytes),
-                Event::Exit(_) | Event::Lost(_) => panic!("no such frame"),
+                Event::Exit(_) | Event::NotStarted { .. } | Event::Lost(_) => {
+                    panic!("no such frame")
+                }
             }
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hyper::header::HeaderValue;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
+use zun_common::engine_words::plain;
 
 use crate::console::ConsoleError;
 
@@ -96,16 +97,9 @@ where
     }
 }
 
-/// The words of an error body: Docker's `{"message": …}`, or the text itself.
+/// The reason in an error body.
 pub fn words(body: &[u8]) -> String {
-    #[derive(serde::Deserialize)]
-    struct Message {
-        message: String,
-    }
-    match serde_json::from_slice::<Message>(body) {
-        Ok(body) => body.message,
-        Err(_not_json) => String::from_utf8_lossy(body).trim().chars().take(500).collect(),
-    }
+    plain(&String::from_utf8_lossy(body))
 }
 
 struct Head {

@@ -98,7 +98,12 @@ impl OutputThenExit {
             (Some(next), _) => self.phase = next,
             (None, None) => self.end(EXIT),
             (None, Some(Event::Lost(_))) => self.end(EXIT_WHEN_LOST),
-            (None, Some(Event::Stdout(_) | Event::Stderr(_) | Event::Exit(_))) => {}
+            (
+                None,
+                Some(
+                    Event::Stdout(_) | Event::Stderr(_) | Event::Exit(_) | Event::NotStarted { .. },
+                ),
+            ) => {}
         }
         event
     }

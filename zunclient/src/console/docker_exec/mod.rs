@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hyper::Method;
 use serde::Deserialize;
+use zun_common::engine_words::exit_code_of_exec;
 use zun_common::units::TerminalSize;
 
 use super::docker::address::Address;
@@ -41,8 +42,9 @@ pub async fn begin(dial: &Dial) -> Result<Begun, ConsoleError> {
     let direct = Direct::new(dial)?;
     match direct.post(&Address::parse(start)?, body).await {
         Ok(()) => Ok(Begun::Running),
-        Err(ConsoleError::Refused { words, .. }) if refusal::is_of_command(&words) => {
-            Ok(Begun::NotRunnable { code: refusal::code_of(&words), words })
+        // Any other status is about the exec or the grant.
+        Err(ConsoleError::Refused { status: 400 | 500, words }) => {
+            Ok(Begun::NotRunnable { code: exit_code_of_exec(&words), words })
         }
         Err(error) => Err(error),
     }
@@ -118,6 +120,14 @@ struct ExecEvents {
 struct Inspected {
     running: bool,
     exit_code: Option<i64>,
+    pid: Option<i64>,
+}
+
+impl Inspected {
+    /// Docker notes the process of every command that it could start, and keeps it behind the end.
+    const fn has_begun(&self) -> bool {
+        self.running || !matches!(self.pid, Some(0))
+    }
 }
 
 #[async_trait]
@@ -125,18 +135,10 @@ impl Events for ExecEvents {
     async fn next(&mut self) -> Option<Event> {
         while self.ready.is_empty() {
             match self.phase {
-                Phase::Output => match self.output.next().await {
-                    Some(event) => {
-                        if matches!(event, Event::Lost(_)) {
-                            self.phase = Phase::Inspect;
-                        }
-                        self.ready.extend(self.refusal.take(event));
-                    }
-                    None => self.phase = Phase::Inspect,
-                },
+                Phase::Output => self.output().await,
                 Phase::Inspect => {
-                    let code = self.exit_code().await;
-                    self.ready.extend(self.refusal.end(code));
+                    let end = self.end().await;
+                    self.ready.extend(self.refusal.end(end));
                     self.phase = Phase::Over;
                 }
                 Phase::Over => return None,
@@ -147,23 +149,42 @@ impl Events for ExecEvents {
 }
 
 impl ExecEvents {
+    async fn output(&mut self) {
+        let next = if self.refusal.holds() {
+            let Self { output, side, inspect, .. } = self;
+            tokio::select! {
+                biased;
+                next = output.next() => Some(next),
+                () = has_begun(side, inspect) => None,
+            }
+        } else {
+            Some(self.output.next().await)
+        };
+        match next {
+            Some(Some(event)) => {
+                if matches!(event, Event::Lost(_)) {
+                    self.phase = Phase::Inspect;
+                }
+                self.ready.extend(self.refusal.take(event));
+            }
+            Some(None) => self.phase = Phase::Inspect,
+            None => self.ready.extend(self.refusal.release()),
+        }
+    }
+
     async fn inspected(&self) -> Result<Inspected, ConsoleError> {
-        let body = self.side.whole(Method::GET, &self.inspect).await?;
-        serde_json::from_slice(&body).map_err(|_not_json| ConsoleError::Garbled {
-            address: self.inspect.authority(),
-            what: "it does not tell of the command",
-        })
+        inspected(&self.side, &self.inspect).await
     }
 
     /// The engine closes the stream a moment before it notes the exit code. Who renews a grant may be away for
     /// longer: it restarts.
-    async fn exit_code(&self) -> Option<i64> {
+    async fn end(&self) -> Option<Inspected> {
         let begun = Instant::now();
         let (mut pause, mut within) = (Duration::from_millis(5), NOTED);
         loop {
             match self.inspected().await {
-                Ok(Inspected { running: false, exit_code }) => return exit_code,
-                Ok(Inspected { running: true, .. }) => {}
+                Ok(found) if !found.running => return Some(found),
+                Ok(_) => {}
                 Err(ConsoleError::Refused { .. } | ConsoleError::Unreachable { .. }) => {
                     return None;
                 }
@@ -176,6 +197,26 @@ impl ExecEvents {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(2));
         }
+    }
+}
+
+async fn inspected(side: &Side, inspect: &Address) -> Result<Inspected, ConsoleError> {
+    let body = side.whole(Method::GET, inspect).await?;
+    serde_json::from_slice(&body).map_err(|_not_json| ConsoleError::Garbled {
+        address: inspect.authority(),
+        what: "it does not tell of the command",
+    })
+}
+
+/// How long output is held that may be Docker's reason, before Docker is asked. Docker ends the stream behind a reason.
+const HELD: Duration = Duration::from_millis(50);
+
+/// Returns once the command has begun, or if that cannot be known.
+async fn has_begun(side: &Side, inspect: &Address) {
+    tokio::time::sleep(HELD).await;
+    match inspected(side, inspect).await {
+        Ok(found) if !found.has_begun() => std::future::pending().await,
+        Ok(_) | Err(_) => {}
     }
 }
 

@@ -1,96 +1,130 @@
-//! A command that cannot be run: Docker says so on stdout and exits with 126 whatever the reason. A shell
-//! says so on stderr, with 127 where there is no such command.
+//! Tells Docker's reason for a command that could not start from the command's own output: Docker writes it to the
+//! stream of the output, as one line.
 
 use bytes::Bytes;
+use zun_common::engine_words::{NO_REASON, exit_code_of_exec, plain};
 
+use super::Inspected;
 use crate::console::Event;
 
-const WORDS: &[u8] = b"OCI runtime exec failed: ";
-const CANNOT_RUN: i64 = 126;
-const NOT_FOUND: i64 = 127;
+/// A reason is not longer than this.
+const LONGEST: usize = 8 << 10;
 
-/// Holds back the first output while it may be Docker's refusal.
+/// Holds back the first output while it may be Docker's reason.
 #[derive(Debug, Default)]
 pub(super) struct Refusal {
-    held: Option<Bytes>,
+    held: Option<Event>,
     passed: bool,
 }
 
 impl Refusal {
-    /// Takes output; gives back what is surely the command's own, in order.
+    /// Takes an event, and returns what is surely the command's own, in order.
     pub(super) fn take(&mut self, event: Event) -> Vec<Event> {
-        match event {
-            Event::Stdout(bytes) if !self.passed && self.held.is_none() && begins(&bytes) => {
-                self.held = Some(bytes);
-                Vec::new()
-            }
-            Event::Stdout(_) | Event::Stderr(_) | Event::Exit(_) | Event::Lost(_) => {
-                self.passed = true;
-                let held = self.held.take().map(Event::Stdout);
-                held.into_iter().chain([event]).collect()
-            }
+        if !self.passed && self.held.is_none() && may_be_reason(&event) {
+            self.held = Some(event);
+            return Vec::new();
         }
+        self.release().into_iter().chain([event]).collect()
     }
 
-    /// The last events, once the exit code is known.
-    pub(super) fn end(&mut self, code: Option<i64>) -> Vec<Event> {
-        let exit = |code| Event::Exit(code);
+    pub(super) const fn holds(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// The command has begun: all output is its own.
+    pub(super) fn release(&mut self) -> Option<Event> {
+        self.passed = true;
+        self.held.take()
+    }
+
+    /// Returns the last events, once Docker has shown how the command ended.
+    pub(super) fn end(&mut self, end: Option<Inspected>) -> Vec<Event> {
+        let never_began = end.as_ref().is_some_and(|end| !end.has_begun());
+        let code = end.and_then(|end| end.exit_code);
         match (self.held.take(), code) {
-            (Some(words), Some(CANNOT_RUN)) => {
-                let told = code_of(&String::from_utf8_lossy(&words));
-                vec![Event::Stderr(words), exit(told)]
+            (Some(Event::Stdout(words) | Event::Stderr(words)), Some(_)) if never_began => {
+                vec![not_started(plain(&String::from_utf8_lossy(&words)))]
             }
-            (held, code) => held.map(Event::Stdout).into_iter().chain(code.map(exit)).collect(),
+            (None, Some(_)) if never_began && !self.passed => {
+                vec![not_started(NO_REASON.to_owned())]
+            }
+            (held, code) => held.into_iter().chain(code.map(Event::Exit)).collect(),
         }
     }
 }
 
-fn begins(bytes: &[u8]) -> bool {
-    bytes.starts_with(WORDS)
+fn not_started(reason: String) -> Event {
+    Event::NotStarted { code: exit_code_of_exec(&reason), reason }
 }
 
-/// Whether the words are about the command, and not about the engine.
-pub(super) fn is_of_command(words: &str) -> bool {
-    words.contains("OCI runtime exec failed")
+fn may_be_reason(event: &Event) -> bool {
+    match event {
+        Event::Stdout(bytes) | Event::Stderr(bytes) => is_one_line(bytes),
+        Event::Exit(_) | Event::NotStarted { .. } | Event::Lost(_) => false,
+    }
 }
 
-/// As a shell would exit.
-pub(super) fn code_of(words: &str) -> i64 {
-    let missing = ["executable file not found", "no such file or directory"];
-    if missing.iter().any(|part| words.contains(part)) { NOT_FOUND } else { CANNOT_RUN }
+fn is_one_line(bytes: &Bytes) -> bool {
+    let first_end = bytes.windows(2).position(|pair| pair == b"\r\n");
+    bytes.len() <= LONGEST && first_end.is_some_and(|at| at + 2 == bytes.len())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const MISSING: &[u8] =
-        b"OCI runtime exec failed: exec: \"x\": executable file not found in $PATH";
-    const DENIED: &[u8] = b"OCI runtime exec failed: exec: \"/etc/passwd\": permission denied";
+    const MISSING: &str = "OCI runtime exec failed: exec failed: unable to start container process: \
+                           exec: \"x\": executable file not found in $PATH: unknown\r\n";
+    const USER: &str = "unable to find user nobody: no matching entries in passwd file\r\n";
 
-    fn stdout(bytes: &'static [u8]) -> Event {
-        Event::Stdout(Bytes::from_static(bytes))
+    fn stdout(words: &'static str) -> Event {
+        Event::Stdout(Bytes::from_static(words.as_bytes()))
+    }
+
+    fn ended(pid: i64) -> Option<Inspected> {
+        Some(Inspected { running: false, exit_code: Some(126), pid: Some(pid) })
     }
 
     #[test]
-    fn a_missing_command_is_127_with_its_words_on_stderr() {
-        for (words, code) in [(MISSING, 127), (DENIED, 126)] {
+    fn what_docker_says_of_a_command_without_a_process_is_the_reason() {
+        for (words, code, reason) in [
+            (MISSING, 127, "exec: \"x\": executable file not found in $PATH"),
+            (USER, 126, "unable to find user nobody: no matching entries in passwd file"),
+        ] {
             let mut refusal = Refusal::default();
             assert_eq!(refusal.take(stdout(words)), []);
-            let expected = [Event::Stderr(Bytes::from_static(words)), Event::Exit(code)];
-            assert_eq!(refusal.end(Some(126)), expected);
+            let reason = reason.to_owned();
+            assert_eq!(refusal.end(ended(0)), [Event::NotStarted { code, reason }]);
         }
+        let nothing = [not_started(NO_REASON.to_owned())];
+        assert_eq!(Refusal::default().end(ended(0)), nothing);
     }
 
     #[test]
     fn a_command_that_prints_such_words_keeps_them() {
+        for words in [MISSING, USER] {
+            let mut refusal = Refusal::default();
+            assert_eq!(refusal.take(stdout(words)), []);
+            assert_eq!(refusal.end(ended(7)), [stdout(words), Event::Exit(126)]);
+            let mut refusal = Refusal::default();
+            assert_eq!(refusal.take(stdout(words)), []);
+            assert_eq!(refusal.take(stdout("more\r\n")), [stdout(words), stdout("more\r\n")]);
+            assert_eq!(refusal.end(ended(7)), [Event::Exit(126)]);
+        }
+    }
+
+    #[test]
+    fn only_one_whole_line_is_held_and_not_for_ever() {
+        for words in ["", "/ # ", "one\n", "one\r\ntwo\r\n", "\r\n\r\n"] {
+            let mut refusal = Refusal::default();
+            assert_eq!(refusal.take(stdout(words)), [stdout(words)]);
+            assert_eq!(refusal.take(stdout(USER)), [stdout(USER)]);
+        }
         let mut refusal = Refusal::default();
-        assert_eq!(refusal.take(stdout(MISSING)), []);
-        assert_eq!(refusal.take(stdout(b"more")), [stdout(MISSING), stdout(b"more")]);
-        assert_eq!(refusal.end(Some(126)), [Event::Exit(126)]);
-        let mut refusal = Refusal::default();
-        assert_eq!(refusal.take(stdout(MISSING)), []);
-        assert_eq!(refusal.end(Some(0)), [stdout(MISSING), Event::Exit(0)]);
-        assert_eq!(Refusal::default().end(None), []);
+        assert_eq!(refusal.take(stdout(USER)), []);
+        assert!(refusal.holds());
+        assert_eq!(refusal.release(), Some(stdout(USER)));
+        assert!(!refusal.holds());
+        assert_eq!(refusal.end(None), []);
     }
 }

@@ -251,6 +251,8 @@ async fn look(reached: &Reached, place: &Inside) -> Result<Option<Stat>, Failure
     match reached.direct.get(Method::HEAD, &address).await {
         Ok(answer) => Ok(Stat::of(&answer)),
         Err(ConsoleError::Refused { status: 404, .. }) => Ok(None),
+        // An answer to HEAD has no body, and so no reason. The same question with GET has one.
+        Err(ConsoleError::Refused { .. }) => read(reached, place).await.map(|(stat, _)| Some(stat)),
         Err(error) => Err(told(error, place)),
     }
 }

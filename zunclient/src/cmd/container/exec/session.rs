@@ -70,7 +70,7 @@ impl ExecSession<'_> {
         if self.context.printer.format() == Format::Table {
             let (ended, _) = relay(console, terminal, outside).await;
             self.cut_off(&exec, &ended).await;
-            return concluded(ended);
+            return concluded(self.container, ended);
         }
         let (pieces, taken) = mpsc::channel(16);
         let terminal = Terminal { screen: Screen::to_channel(pieces), ..terminal };
@@ -78,12 +78,15 @@ impl ExecSession<'_> {
             tokio::join!(relay(console, terminal, outside), collected::collect(taken));
         self.cut_off(&exec, &ended).await;
         let code = match ended {
+            // There is no output of a command that never began.
+            Ended::NotStarted(..) => return concluded(self.container, ended),
             Ended::Exited(code) | Ended::Broken(code, _) => Some(Exit::of_process(code)),
             Ended::Cut(_) | Ended::Left(_) | Ended::Closed | Ended::Signal(_) => None,
         };
         let collected = collected.map_err(|too_much| match ended {
             Ended::Signal(number) => Failure::silent(Exit(number.exit_code())),
             Ended::Exited(_)
+            | Ended::NotStarted(..)
             | Ended::Broken(..)
             | Ended::Cut(_)
             | Ended::Left(_)
@@ -91,7 +94,7 @@ impl ExecSession<'_> {
         })?;
         // What has come is told also where the rest was cut off.
         self.context.printer.show(&collected.shown(code), || Table::new(Vec::new()))?;
-        concluded(ended)
+        concluded(self.container, ended)
     }
 
     /// Begins it without its streams.
@@ -109,7 +112,7 @@ impl ExecSession<'_> {
             }
             (_, Begun::Running) => Ok(Exit::OK),
             (_, Begun::NotRunnable { code, words }) => {
-                Err(Failure::with(words, Exit::of_process(code)))
+                Err(not_started(self.container, code, &words))
             }
         }
     }
@@ -140,7 +143,7 @@ impl ExecSession<'_> {
     /// We go and the command does not: what was asked for is done. Who leaves by keys wants it to go on.
     async fn cut_off(&self, exec: &OfExec, ended: &Ended) {
         let goes_on = match ended {
-            Ended::Exited(_) | Ended::Broken(..) | Ended::Left(_) => false,
+            Ended::Exited(_) | Ended::NotStarted(..) | Ended::Broken(..) | Ended::Left(_) => false,
             Ended::Cut(_) | Ended::Closed | Ended::Signal(_) => true,
         };
         if goes_on && self.on_disconnect == OnDisconnect::Kill {
@@ -182,9 +185,14 @@ impl Remote for OfExec {
     }
 }
 
-fn concluded(ended: Ended) -> Result<Exit, Failure> {
+fn not_started(container: &str, code: i64, reason: &str) -> Failure {
+    Failure::with(format!("{container}: {reason}"), Exit::of_process(code))
+}
+
+fn concluded(container: &str, ended: Ended) -> Result<Exit, Failure> {
     match ended {
         Ended::Exited(code) => Ok(Exit::of_process(code)),
+        Ended::NotStarted(code, reason) => Err(not_started(container, code, &reason)),
         Ended::Left(_) => {
             out::note("left the command running; an exec cannot be come back to");
             Ok(Exit::OK)

@@ -130,7 +130,9 @@ async fn show(frames: &mut Frames, screen: &Screen) -> Result<Result<(), Closed>
         let written = match next {
             Some(Event::Stdout(bytes)) => screen.write(Output::Stdout, bytes).await,
             Some(Event::Stderr(bytes)) => screen.write(Output::Stderr, bytes).await,
-            Some(Event::Exit(_) | Event::Lost(_)) | None => return Ok(Ok(())),
+            Some(Event::Exit(_) | Event::NotStarted { .. } | Event::Lost(_)) | None => {
+                return Ok(Ok(()));
+            }
         };
         if written.is_err() {
             return Ok(written);

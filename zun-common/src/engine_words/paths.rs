@@ -1,0 +1,148 @@
+//! Hides paths of the host and Docker's ids in an error text.
+
+/// Returns the text with paths as the container knows them.
+///
+/// A path to a container's file system keeps only its part inside the container. Other paths of Docker keep their
+/// last name. 64-digit ids go, except digests.
+pub(super) fn hidden(line: &str) -> String {
+    let mut shown = String::with_capacity(line.len());
+    let mut rest = without_via(line);
+    while let Some(first) = rest.chars().next() {
+        let ends_word = shown.chars().next_back().is_none_or(|last| !is_of_name(last));
+        if ends_word && first == '/' {
+            let (path, behind) = split_path(&rest);
+            shown.push_str(&inside(path, shown.ends_with("dial unix ")));
+            rest = behind.to_owned();
+        } else if ends_word && is_id(rest.get(..ID).unwrap_or_default()) && !is_longer(&rest) {
+            shown.push_str(
+                rest.get(..ID).filter(|_| shown.ends_with("sha256:")).unwrap_or_default(),
+            );
+            rest = rest.get(ID..).unwrap_or_default().to_owned();
+        } else {
+            shown.push(first);
+            rest.drain(..first.len_utf8());
+        }
+    }
+    tidy(&shown)
+}
+
+/// The number of digits in an id of Docker.
+const ID: usize = 64;
+/// The fewest digits that make a name a storage id.
+const SHORT_ID: usize = 12;
+
+/// Docker keeps its files below these, unless told otherwise.
+const OF_DOCKER: [&str; 8] = [
+    "/var/lib/docker/",
+    "/var/lib/containerd/",
+    "/run/docker/",
+    "/run/containerd/",
+    "/var/run/docker/",
+    "/var/run/containerd/",
+    "/proc/self/fd/",
+    "/proc/thread-self/",
+];
+
+/// The directory of a container's file system, below a directory that is named by an id.
+const ROOTS: [&str; 5] = ["merged", "rootfs", "diff", "fs", "mnt"];
+/// Directories that hold a container's file system under its id.
+const HOLD_ROOTS: [&str; 4] = ["subvolumes", "graph", "mnt", "overlayfs"];
+
+fn is_of_name(character: char) -> bool {
+    character.is_alphanumeric() || "/._-~".contains(character)
+}
+
+fn is_id(name: &str) -> bool {
+    name.len() == ID && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn is_longer(text: &str) -> bool {
+    text.get(ID..).and_then(|behind| behind.chars().next()).is_some_and(is_of_name)
+}
+
+fn is_storage_id(name: &str) -> bool {
+    let name = name.strip_suffix("-init").unwrap_or(name);
+    name.len() >= SHORT_ID && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The path that the text begins with, and what is behind it.
+fn split_path(text: &str) -> (&str, &str) {
+    let ends = |c: char| c.is_whitespace() || "\"'`:,;()[]".contains(c);
+    let path = text.split(ends).next().unwrap_or_default();
+    (path, text.get(path.len()..).unwrap_or_default())
+}
+
+fn inside(path: &str, is_socket: bool) -> String {
+    if is_socket {
+        return String::new();
+    }
+    let names: Vec<&str> = path.split('/').collect();
+    if let Some(root) = (1..names.len()).find(|at| is_root(&names, *at)) {
+        return format!("/{}", names.get(root + 1..).unwrap_or_default().join("/"));
+    }
+    if let Some(volume) = names.iter().position(|name| *name == "_data").filter(|at| *at > 1) {
+        return format!("/{}", names.get(volume + 1..).unwrap_or_default().join("/"));
+    }
+    let of_docker = OF_DOCKER.iter().any(|place| path.starts_with(place))
+        || names.iter().any(|name| holds_id(name))
+        || names.windows(2).any(|pair| is_layer(pair));
+    if !of_docker {
+        return path.to_owned();
+    }
+    let last = names.iter().rev().find(|name| !name.is_empty()).copied().unwrap_or_default();
+    let is_number = last.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number || is_storage_id(last) || holds_id(last) {
+        "a file of Docker".to_owned()
+    } else {
+        last.to_owned()
+    }
+}
+
+/// Whether the name at this place is the root of a container's file system.
+fn is_root(names: &[&str], at: usize) -> bool {
+    let name = |at: usize| names.get(at).copied().unwrap_or_default();
+    let (this, before) = (name(at), name(at - 1));
+    let is_snapshot = at > 1 && name(at - 2) == "snapshots";
+    if ROOTS.contains(&this) && (is_storage_id(before) || is_snapshot) {
+        return true;
+    }
+    let is_under_id = is_storage_id(this) && (HOLD_ROOTS.contains(&before) || before == "dir");
+    is_under_id && !ROOTS.contains(&name(at + 1))
+}
+
+/// Whether a name is an id of Docker with something around it, such as `docker-<id>.scope`.
+fn holds_id(name: &str) -> bool {
+    name.split(|c: char| !c.is_ascii_alphanumeric()).any(is_id)
+}
+
+fn is_layer(pair: &[&str]) -> bool {
+    matches!(pair, ["overlay2" | "tmp" | "buildkit", name]
+        if is_storage_id(name) || *name == "l" || name.starts_with("GetImageBlob") || name.starts_with("docker-"))
+}
+
+/// The runtime says by which descriptor it mounted, and with which flags.
+fn without_via(line: &str) -> String {
+    let Some((before, behind)) = line.split_once(" (via /proc/") else { return line.to_owned() };
+    let behind = behind.split_once(')').map_or("", |(_, behind)| behind);
+    let behind = match behind.strip_prefix(", flags: ") {
+        Some(flags) => flags.find(':').and_then(|at| flags.get(at..)).unwrap_or_default(),
+        None => behind,
+    };
+    format!("{before}{behind}")
+}
+
+/// Mends what ids leave behind.
+fn tidy(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (left, mended) in
+        [(" \"\"", ""), (" ''", ""), ("()", ""), (" in container ", " in the container ")]
+    {
+        text = text.replace(left, mended);
+    }
+    let text = text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    let text = text.replace(" :", ":").replace(": :", ":");
+    match text.strip_suffix(" in container") {
+        Some(before) => format!("{before} in the container"),
+        None => text,
+    }
+}
