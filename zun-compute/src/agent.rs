@@ -40,7 +40,7 @@ pub enum StartError {
     Bus {
         /// The queue.
         route: Route,
-        /// Why.
+        /// The cause.
         #[source]
         cause: RequestError,
     },
@@ -49,7 +49,7 @@ pub enum StartError {
     Notify {
         /// The socket.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         cause: io::Error,
     },

@@ -1,7 +1,7 @@
 //! The agent of a compute host: it drives Docker, answers calls over the bus and reports the state of containers.
 //!
 //! ```text
-//!  bus ──commands──> rpc ──> worker (one a container) ──> driver ──> engine
+//!  bus ──commands──> rpc ──> worker (per container) ────> driver ──> engine
 //!  bus ──questions─> rpc ───────────────────────────────> driver       │ events
 //!  bus <──reports─── report (newest of each container) <── watch <─────┘
 //! ```

@@ -246,7 +246,7 @@ pub enum LoadError {
     /// `host` is not set, and the machine's name is not a valid host name.
     #[error("`host` is not set, and the machine's name is not a valid host name: set `host`")]
     NoHostName {
-        /// Why.
+        /// The cause.
         #[source]
         cause: Box<dyn std::error::Error + Send + Sync>,
     },

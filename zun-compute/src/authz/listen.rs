@@ -32,7 +32,7 @@ pub enum ListenError {
     Bind {
         /// The socket.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         cause: io::Error,
     },
@@ -86,7 +86,7 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         let Some(made) = &self.made else { return };
-        // A successor may have replaced it.
+        // A later process may have replaced the file.
         if fs::symlink_metadata(&made.path).is_ok_and(|file| file.ino() == made.inode) {
             drop(fs::remove_file(&made.path));
         }

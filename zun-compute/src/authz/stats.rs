@@ -19,7 +19,7 @@ pub enum StatsError {
     Unreachable {
         /// The socket.
         socket: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         cause: io::Error,
     },

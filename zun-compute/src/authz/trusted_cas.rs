@@ -21,7 +21,7 @@ pub enum TrustedCasError {
     Read {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         cause: io::Error,
     },

@@ -66,7 +66,7 @@ pub enum CertificateError {
     Request {
         /// The host.
         host: HostName,
-        /// Why.
+        /// The cause.
         #[source]
         cause: PkiError,
     },
@@ -75,7 +75,7 @@ pub enum CertificateError {
     Unsigned {
         /// The host.
         host: HostName,
-        /// Why.
+        /// The cause.
         #[source]
         cause: CallError,
     },
@@ -84,7 +84,7 @@ pub enum CertificateError {
     Bad {
         /// The host.
         host: HostName,
-        /// What is wrong with it.
+        /// What is wrong with the certificate.
         flaw: Flaw,
     },
     /// A file cannot be written.
@@ -92,7 +92,7 @@ pub enum CertificateError {
     Unwritable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         cause: io::Error,
     },

@@ -116,7 +116,7 @@ async fn probe(endpoint: &Endpoint, driver: &dyn ContainerDriver) -> Result<(), 
         .await
         .map_err(|cause| CheckError::UnreadableCa { path: path.clone(), cause })?;
     let ConsoleListener { address, api_version } = &endpoint.listener;
-    Listener::new(address, &ca)?.refuses_strangers().await?;
+    Listener::new(address, &ca)?.rejects_unauthorized().await?;
     let engine = within(ENGINE_TIMEOUT, "inspect Docker", driver.engine()).await?;
     if !engine.authorization.iter().any(|plugin| plugin == PLUGIN) {
         return Err(CheckError::NoPlugin);

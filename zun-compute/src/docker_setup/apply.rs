@@ -114,8 +114,8 @@ impl Attempt<'_> {
     }
 
     fn check_interrupted(&self) -> Result<(), SetupError> {
-        let told = self.interrupted.load(Ordering::Relaxed);
-        if told { Err(SetupError::Interrupted) } else { Ok(()) }
+        let interrupted = self.interrupted.load(Ordering::Relaxed);
+        if interrupted { Err(SetupError::Interrupted) } else { Ok(()) }
     }
 
     async fn apply(
@@ -135,15 +135,15 @@ impl Attempt<'_> {
         let socket = &self.machine.engine;
         let running = docker_api::running_pids(socket).await.unwrap_or_default();
         // An earlier run that was killed may have written all files and restarted nothing.
-        let half = self.found.record.as_ref().is_some_and(|record| !record.proved);
-        let restart = self.plan.restarts_docker() || self.needs_restart_now() || half;
+        let incomplete = self.found.record.as_ref().is_some_and(|record| !record.proved);
+        let restart = self.plan.restarts_docker() || self.needs_restart_now() || incomplete;
         if restart {
             self.switch_live_restore_on().await?;
             self.check_interrupted()?;
             self.restart_docker().await?;
             self.check_interrupted()?;
         }
-        self.prove().await?;
+        self.verify().await?;
         self.check_interrupted()?;
         record.proved = true;
         store.write(record)?;
@@ -219,7 +219,7 @@ impl Attempt<'_> {
         until_live_restore(&self.machine.engine, true).await
     }
 
-    async fn prove(&self) -> Result<(), SetupError> {
+    async fn verify(&self) -> Result<(), SetupError> {
         verify::docker(&self.machine.engine).await?;
         let identity = certificates::proof_grant(self.bus, &self.wanted.host).await?;
         let path = &self.wanted.certificates.ca;

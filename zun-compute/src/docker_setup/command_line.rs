@@ -191,7 +191,7 @@ mod tests {
         ExecStart=/usr/sbin/dockerd -H fd:// --containerd=/run/c.sock $DOCKER_OPTS\nExecReload=/bin/kill\n";
 
     #[test]
-    fn debians_command_line_loses_its_host_and_nothing_else() {
+    fn only_the_host_is_removed_from_debians_command_line() {
         let command = of_unit(&[DEBIAN.to_owned()]).expect("a command");
         assert_eq!(command.hosts(), ["fd://"]);
         assert_eq!(

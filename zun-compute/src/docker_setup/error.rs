@@ -45,9 +45,9 @@ pub enum SetupError {
         "`--listen {listen}` and the setting `console.address = \"{address}\"` must name the same port"
     )]
     Port {
-        /// Where Docker would listen.
+        /// The address on which Docker would listen.
         listen: SocketAddr,
-        /// Where clients would dial.
+        /// The address that clients would dial.
         address: String,
     },
     /// Docker does not answer.
@@ -62,7 +62,7 @@ pub enum SetupError {
     /// The host's Docker cannot be set up.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// docker.service cannot be read.
+    /// docker.service cannot be used.
     #[error("cannot use docker.service")]
     Command(#[from] CommandLineError),
     /// Docker's settings cannot be changed.
@@ -108,7 +108,7 @@ pub enum SetupError {
     Clock {
         /// The difference in seconds.
         seconds: i64,
-        /// `ahead of` or `behind`.
+        /// The direction: `ahead of` or `behind`.
         direction: &'static str,
     },
     /// zun-api did not sign the proof grant.

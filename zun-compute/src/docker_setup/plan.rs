@@ -88,7 +88,7 @@ pub enum PlanError {
     Settings {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         cause: DaemonJsonError,
     },
@@ -112,7 +112,7 @@ pub enum PlanError {
         /// The newest version that Docker supports.
         newest: ApiVersion,
     },
-    /// live-restore and a swarm exclude each other.
+    /// Docker is part of a swarm, which does not allow live-restore.
     #[error(
         "Docker is part of a swarm, and a swarm does not allow live-restore, which keeps containers running while Docker \
         restarts: leave the swarm first (docker swarm leave)"

@@ -56,7 +56,7 @@ pub trait Services: Send + Sync {
     async fn control(&self, action: UnitAction, unit: &str) -> Result<(), ServiceError>;
 }
 
-/// systemd.
+/// Controls units through systemctl.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Systemd;
 

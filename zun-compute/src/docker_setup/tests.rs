@@ -90,7 +90,7 @@ fn applied(found: &Found, plan: &Plan) -> Found {
 }
 
 #[test]
-fn debians_fresh_host_gets_five_files() {
+fn a_fresh_debian_host_gets_five_files() {
     let directory = tempfile::tempdir().expect("a directory");
     let found = found(directory.path(), None);
     let plan = plan(&found, &wanted()).expect("a plan");
@@ -175,7 +175,7 @@ fn other_runtimes_stay_and_a_docker_that_sets_sizes_itself_gets_no_runtime() {
 }
 
 #[test]
-fn a_listener_of_ours_moves_to_another_port() {
+fn our_listener_can_move_to_another_port() {
     let first = merged("{}").expect("merged");
     let other = ListenerSettings { socket: "tcp://0.0.0.0:2377".to_owned(), ..listening(true) };
     let second = daemon_json::merge(Some(&first), &other, Some(&first)).expect("merged");

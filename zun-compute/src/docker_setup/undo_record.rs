@@ -48,7 +48,7 @@ pub enum UndoRecordError {
     Invalid {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         cause: serde_json::Error,
     },
@@ -60,7 +60,7 @@ pub enum UndoRecordError {
     Directory {
         /// The directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         cause: std::io::Error,
     },

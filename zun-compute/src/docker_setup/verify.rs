@@ -106,7 +106,7 @@ pub(super) async fn listener(
     wanted: &Wanted,
     identity: &Identity,
 ) -> Result<(), VerifyError> {
-    listener.refuses_strangers().await?;
+    listener.rejects_unauthorized().await?;
     let (granted, others) = lines(wanted);
     let met = listener.ask(Some(identity), &granted).await?;
     // Docker's own answer: no such container.
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_request_is_granted_and_five_others_are_not() {
+    fn the_proof_grant_permits_one_request_and_none_of_five_others() {
         let certificates = crate::certificate::CertificateFiles {
             ca: "/c".into(),
             certificate: "/c".into(),

@@ -30,7 +30,7 @@ pub enum DriverError {
     /// The command cannot be run: `code` is 127 (not found) or 126 (not executable).
     #[error("{words}")]
     NotRunnable {
-        /// The exit code that a shell would give.
+        /// The exit code that a shell would return.
         code: i64,
         /// The engine's message.
         words: String,
@@ -38,11 +38,11 @@ pub enum DriverError {
     /// The engine does not answer.
     #[error("the container engine does not answer")]
     Down {
-        /// Why.
+        /// The cause.
         #[source]
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The engine failed.
+    /// The engine failed at an action.
     #[error("cannot {doing}: {words}")]
     Engine {
         /// The action, such as `start the container`.

@@ -8,7 +8,7 @@ use super::DriverError;
 /// The name of one image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ImageName {
-    /// Such as `cirros` or `registry:5000/team/app`.
+    /// The repository, such as `cirros` or `registry:5000/team/app`.
     pub(crate) repository: String,
     /// A tag, or a digest such as `sha256:…`.
     pub(crate) version: Version,

@@ -93,7 +93,7 @@ pub struct PullProgress {
 /// The engine and its machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineInfo {
-    /// Such as `docker 20.10.24`.
+    /// The name and version, such as `docker 20.10.24`.
     pub engine: String,
     /// The newest version of its API that the engine supports.
     pub api_version: ApiVersion,
@@ -101,11 +101,11 @@ pub struct EngineInfo {
     pub total: Resources,
     /// The size of the disk with the containers.
     pub disk: Gibibytes,
-    /// Such as `x86_64`.
+    /// The architecture, such as `x86_64`.
     pub architecture: String,
-    /// Such as `linux`.
+    /// The type of the operating system, such as `linux`.
     pub os_type: String,
-    /// Such as `Debian GNU/Linux 12 (bookworm)`.
+    /// The name of the operating system, such as `Debian GNU/Linux 12 (bookworm)`.
     pub os: String,
     /// The kernel's release.
     pub kernel: String,
@@ -127,7 +127,7 @@ pub struct ExecInfo {
     pub never_began: bool,
     /// Its exit code, after it has exited.
     pub exit_code: Option<i64>,
-    /// It has a terminal.
+    /// Whether it has a terminal.
     pub tty: bool,
     /// Whether it reads stdin.
     pub stdin: bool,
@@ -205,8 +205,8 @@ pub trait Sessions: Send + Sync {
         container: ContainerId,
         spec: &ExecSpec,
     ) -> Result<ExecId, DriverError>;
-    /// Runs a command to its end. At most 4 MiB of each stream are kept. One that cannot be run is
-    /// 127 (not found) or 126 (not executable), with the words on stderr.
+    /// Runs a command to its end. At most 4 MiB of each stream are kept. If the command cannot be run, the exit code is
+    /// 127 (not found) or 126 (not executable), with the engine's message on stderr.
     async fn exec_run(
         &self,
         container: ContainerId,
@@ -220,7 +220,7 @@ pub trait Sessions: Send + Sync {
     async fn exec_resize(&self, exec: &ExecId, size: TerminalSize) -> Result<(), DriverError>;
 }
 
-/// Images.
+/// Inspects and pulls images.
 #[async_trait]
 pub trait Images: Send + Sync {
     /// Whether the host has the image.

@@ -102,7 +102,7 @@ impl Listener {
     }
 
     /// Checks that the listener rejects a client without a certificate and a client with a forged one.
-    pub(crate) async fn refuses_strangers(&self) -> Result<(), ProbeError> {
+    pub(crate) async fn rejects_unauthorized(&self) -> Result<(), ProbeError> {
         if self.ask(None, ANYTHING).await? != ProbeResult::Refused {
             return Err(ProbeError::AcceptsAnonymous(self.address.clone()));
         }

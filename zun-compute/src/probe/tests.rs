@@ -150,7 +150,7 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
 
 async fn words(server: &Server, ca: &TestCa) -> String {
     let listener = Listener::new(&server.address, &ca.pem).expect("a listener");
-    match listener.refuses_strangers().await {
+    match listener.rejects_unauthorized().await {
         Ok(()) => "safe".to_owned(),
         Err(unfit) => chain(&unfit).replace(&server.address, "HOST"),
     }

@@ -16,7 +16,7 @@ use zun_common::chain;
 const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 const INTERFACES: &str = "/sys/class/net";
 
-/// Bridges are called `zun0`, `zun1`, …
+/// The most bridges, which are named `zun0`, `zun1`, …
 const MOST_BRIDGES: u8 = 100;
 
 /// Creates a bridge with an address, brings it up, and returns its name.
@@ -143,7 +143,7 @@ fn marked_interfaces(mark: &str) -> Vec<String> {
         .collect()
 }
 
-/// The interfaces on a bridge.
+/// Returns the interfaces of a bridge.
 fn ports(bridge: &str) -> Vec<String> {
     let folder = Path::new(INTERFACES).join(bridge).join("brif");
     let Ok(folder) = std::fs::read_dir(folder) else { return Vec::new() };

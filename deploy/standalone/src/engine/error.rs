@@ -32,11 +32,11 @@ pub enum EngineError {
     /// A file or directory cannot be created, read or removed.
     #[error("cannot {doing} {path}")]
     File {
-        /// Such as `write`.
+        /// The action, such as `write`.
         doing: &'static str,
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         cause: std::io::Error,
     },
@@ -54,16 +54,16 @@ pub enum EngineError {
     /// A program cannot be started.
     #[error("cannot start `{program}`")]
     Spawn {
-        /// Which.
+        /// The program.
         program: String,
-        /// Why.
+        /// The cause.
         #[source]
         cause: std::io::Error,
     },
     /// A program exited unexpectedly.
     #[error("{program} ended ({status}); its last log lines:\n{words}")]
     Ended {
-        /// Which.
+        /// The program.
         program: &'static str,
         /// The exit status.
         status: String,
@@ -73,7 +73,7 @@ pub enum EngineError {
     /// A program was not ready in time.
     #[error("{program} was not ready within {seconds} s; its last log lines:\n{words}")]
     NotReady {
-        /// Which.
+        /// The program.
         program: &'static str,
         /// The time limit, in seconds.
         seconds: u64,
@@ -85,14 +85,14 @@ pub enum EngineError {
     NoAnswer {
         /// The engine's socket.
         socket: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         cause: std::io::Error,
     },
     /// Some processes do not end after SIGKILL.
     #[error("these processes of the private engine did not end after SIGKILL: {pids:?}")]
     Unkillable {
-        /// Which.
+        /// The process ids.
         pids: Vec<i32>,
     },
 }

@@ -45,7 +45,7 @@ pub enum LockError {
     Held {
         /// The directory.
         state: PathBuf,
-        /// Its process.
+        /// Its process id.
         pid: Option<i32>,
     },
     /// The lock file cannot be used.
@@ -54,7 +54,7 @@ pub enum LockError {
     /// The other instance did not end, not even after SIGKILL.
     #[error("process {pid} did not end within {seconds} s, and SIGKILL did not help")]
     DoesNotEnd {
-        /// Its process.
+        /// Its process id.
         pid: i32,
         /// The time limit, in seconds.
         seconds: u64,

@@ -7,7 +7,7 @@ use zun_common::secret::Secret;
 use super::{State, StateError};
 use crate::hex::hex;
 
-/// A bearer token. Only its hash is stored.
+/// The admin bearer token. Only its hash is stored.
 #[derive(Debug)]
 pub struct Token(Secret<String>);
 

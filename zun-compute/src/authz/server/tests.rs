@@ -51,7 +51,7 @@ impl TestServer {
     /// Sends bytes, half-closes and reads to the end.
     async fn ask(&self, bytes: &[u8]) -> String {
         let mut stream = self.dial().await;
-        // The peer may close before it has read all.
+        // The plugin may close the connection before it has read everything.
         drop(stream.write_all(bytes).await);
         drop(stream.shutdown().await);
         rest(&mut stream).await

@@ -81,7 +81,7 @@ fn status(state: &ContainerState) -> Result<Status, DriverError> {
     }
 }
 
-/// Whether the last run is over.
+/// Whether the last run of a container has ended.
 const fn has_ended(status: Status) -> bool {
     matches!(status, Status::Stopped | Status::Restarting | Status::Dead | Status::Deleting)
 }
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_times_are_those_of_one_run_in_order() {
+    fn start_and_exit_times_belong_to_the_same_run() {
         let at = |state: &str, started: u8, finished: u8| {
             let times = format!(
                 r#""StartedAt":"2026-01-02T03:04:0{started}Z","FinishedAt":"2026-01-02T03:04:0{finished}Z""#

@@ -17,7 +17,7 @@ use super::errors::Trouble;
 use super::{DockerDriver, LABEL_CONTAINER, from_docker};
 use crate::driver::{ContainerInfo, DriverError, EngineEvent, EngineInfo, Inspect};
 
-/// The exit code of a process that SIGKILL ended.
+/// The exit code of a process that was killed by SIGKILL.
 const KILLED: i64 = 137;
 /// How many containers to inspect at a time.
 const AT_ONCE: usize = 8;

@@ -75,7 +75,7 @@ impl Running {
     }
 }
 
-/// The time that a step takes.
+/// Waits for as long as a step takes.
 async fn wait(step: &Step) {
     match step {
         Step::Sleep(length) => tokio::time::sleep(*length).await,
@@ -84,7 +84,7 @@ async fn wait(step: &Step) {
     }
 }
 
-/// The exit code of whatever ends the process.
+/// Waits for an order that ends the process, and returns the exit code.
 async fn end(orders: &mut mpsc::UnboundedReceiver<Control>, trap: Trap) -> i64 {
     loop {
         let code = match orders.recv().await {
@@ -103,7 +103,7 @@ async fn end(orders: &mut mpsc::UnboundedReceiver<Control>, trap: Trap) -> i64 {
     }
 }
 
-/// A terminal's size as `stty size` prints it.
+/// Returns a terminal's size as `stty size` prints it.
 pub(super) fn size(engine: &Weak<Shared>, container: ContainerId) -> String {
     let size = engine.upgrade().and_then(|engine| {
         engine.state().containers.get(&container).and_then(|record| record.size)
