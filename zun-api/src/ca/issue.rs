@@ -13,7 +13,7 @@ use zun_common::secret::Secret;
 
 use super::CaError;
 
-/// Validity of a grant, in seconds. Sessions that are open by then continue.
+/// Validity of a grant, in seconds. Open sessions continue afterwards.
 pub const GRANT_LIFETIME_SECONDS: i64 = 120;
 /// All certificates are valid from this many seconds ago, because clocks differ.
 const BACKDATE_SECONDS: i64 = 60;
@@ -33,7 +33,7 @@ pub(super) fn new_ca(now: DateTime<Utc>) -> Result<NewCa, CaError> {
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(CaError::Sign)?;
     // During a rotation two CAs exist, so their names must differ.
     let mark: u32 = rand::rng().random();
-    let subject = format!("Zun console authority {mark:08x}");
+    let subject = format!("Zun console CA {mark:08x}");
     let mut params = base(&subject, (now, now + Duration::days(CA_DAYS)))?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
