@@ -92,8 +92,8 @@ fn key_of(request: &X509CertificationRequest<'_>) -> Result<SubjectPublicKeyInfo
 fn names_of(request: &X509CertificationRequest<'_>) -> Result<Vec<HostAddress>, InvalidCsr> {
     let mut names = Vec::new();
     for extension in request.requested_extensions().into_iter().flatten() {
-        if let ParsedExtension::SubjectAlternativeName(asked) = extension {
-            names.extend(asked.general_names.iter());
+        if let ParsedExtension::SubjectAlternativeName(requested) = extension {
+            names.extend(requested.general_names.iter());
         }
     }
     if names.is_empty() || names.len() > MAX_NAMES {

@@ -25,24 +25,24 @@ impl App {
         &self,
         caller: &Caller,
         ident: &Ident,
-        wanted: &Attach,
+        request: &Attach,
     ) -> Result<ConsoleEndpoint, AppError> {
-        if !wanted.protocols.iter().any(|protocol| protocol == DOCKER_ATTACH) {
+        if !request.protocols.iter().any(|protocol| protocol == DOCKER_ATTACH) {
             return Err(AppError::NoCommonProtocol(DOCKER_ATTACH));
         }
-        let before_start = wanted.before_start;
+        let before_start = request.before_start;
         let action = if before_start { Action::Start } else { Action::Attach };
         let Placed { record, host } = self.require_ready(caller, ident, action).await?;
         self.require_ca()?;
-        let mode = wanted.mode;
+        let mode = request.mode;
         let locate = LocateConsole { container: record.id, mode, before_start };
         let console = self.call_agent(caller, &host, &locate).await?;
-        let dialled = ConsoleTarget {
+        let console_target = ConsoleTarget {
             grant: Grant { host, target: Target::Container { id: console.engine, mode } },
             listener: console.listener,
             tty: console.tty,
             stdin: console.stdin,
         };
-        self.grant(caller, &wanted.csr, &dialled)
+        self.grant(caller, &request.csr, &console_target)
     }
 }

@@ -36,30 +36,30 @@ impl App {
         &self,
         caller: &Caller,
         csr: &str,
-        dialled: &ConsoleTarget,
+        console_target: &ConsoleTarget,
     ) -> Result<ConsoleEndpoint, AppError> {
         self.require_ca()?;
         let Some(ca) = &self.ca else { return Err(AppError::ShuttingDown) };
         let id = format!("grant-{}", Uuid::new_v4());
-        let issued = ca.grant(csr, &dialled.grant, &id, Utc::now())?;
+        let issued = ca.grant(csr, &console_target.grant, &id, Utc::now())?;
         self.metrics.grants.inc();
         tracing::info!(
             target: "audit",
             {
-                grant.id = %id, grant.uri = %dialled.grant,
+                grant.id = %id, grant.uri = %console_target.grant,
                 user.id = %caller.identity.user, project.id = %caller.identity.project,
                 request.id = %caller.context.request
             },
-            "granted {id}: {}", dialled.grant
+            "granted {id}: {}", console_target.grant
         );
-        let calls = calls(dialled);
+        let calls = calls(console_target);
         Ok(ConsoleEndpoint {
-            protocol: protocol(&dialled.grant).to_owned(),
-            url: first(&calls, dialled.tty).unwrap_or_default(),
+            protocol: protocol(&console_target.grant).to_owned(),
+            url: first(&calls, console_target.tty).unwrap_or_default(),
             calls,
             tls: Tls { ca: ca.certificate_pem().to_owned(), certificate: issued.certificate },
-            tty: dialled.tty,
-            stdin: dialled.stdin && types(&dialled.grant),
+            tty: console_target.tty,
+            stdin: console_target.stdin && types(&console_target.grant),
             expires_at: issued.expires_at,
         })
     }
@@ -82,10 +82,10 @@ const fn types(grant: &Grant) -> bool {
     }
 }
 
-fn calls(dialled: &ConsoleTarget) -> Calls {
-    let ConsoleListener { address, api_version } = &dialled.listener;
+fn calls(console_target: &ConsoleTarget) -> Calls {
+    let ConsoleListener { address, api_version } = &console_target.listener;
     let address_of = |scheme: &str, call: Call| {
-        let (_method, target) = dialled.grant.call(*api_version, call)?;
+        let (_method, target) = console_target.grant.call(*api_version, call)?;
         Some(format!("{scheme}://{address}{target}"))
     };
     // The client adds the query to these two.
@@ -93,9 +93,9 @@ fn calls(dialled: &ConsoleTarget) -> Calls {
         let url = address_of("https", call)?;
         Some(url.split_once('?').map_or(url.clone(), |(path, _query)| path.to_owned()))
     };
-    let data = |wanted: fn(DataKind) -> bool| match &dialled.grant.target {
+    let data = |wanted: fn(DataKind) -> bool| match &console_target.grant.target {
         Target::Data { data, .. } if wanted(*data) => {
-            let prefix = dialled.grant.prefix(*api_version);
+            let prefix = console_target.grant.prefix(*api_version);
             Some(format!("https://{address}{prefix}{}", data.path()))
         }
         Target::Container { .. } | Target::Data { .. } | Target::Exec { .. } => None,
@@ -125,7 +125,7 @@ fn first(calls: &Calls, tty: bool) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn dialled(uri: &str, tty: bool) -> ConsoleTarget {
+    fn console_target(uri: &str, tty: bool) -> ConsoleTarget {
         ConsoleTarget {
             grant: uri.parse().unwrap(),
             listener: ConsoleListener {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     fn shown(uri: &str, tty: bool) -> String {
-        let calls = calls(&dialled(uri, tty));
+        let calls = calls(&console_target(uri, tty));
         let id = "ab".repeat(32);
         format!("{:#?}\nfirst: {:?}", calls, first(&calls, tty).unwrap()).replace(&id, "ID")
     }
@@ -199,8 +199,8 @@ mod tests {
     fn a_data_grant_has_one_address() {
         let id = "ab".repeat(32);
         for (right, logs) in [("logs", true), ("archive?mode=ro", false)] {
-            let dialled = dialled(&format!("zun://h/containers/{id}/{right}"), true);
-            let calls = calls(&dialled);
+            let console_target = console_target(&format!("zun://h/containers/{id}/{right}"), true);
+            let calls = calls(&console_target);
             let path = right.split('?').next().unwrap_or_default();
             let url = format!("https://[::1]:2376/v1.41/containers/{id}/{path}");
             assert_eq!(first(&calls, true).as_ref(), Some(&url));

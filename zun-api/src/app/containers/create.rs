@@ -56,12 +56,12 @@ impl App {
     pub(crate) async fn create(
         self: &Arc<Self>,
         caller: &Caller,
-        wanted: NewContainer,
+        requested: NewContainer,
     ) -> Result<Record, AppError> {
-        if wanted.host.is_some() {
+        if requested.host.is_some() {
             caller.require(Permission::ChooseHost)?;
         }
-        let record = self.claim(caller, wanted).await?;
+        let record = self.claim(caller, requested).await?;
         tracing::info!(
             container.id = %record.id, request.id = %caller.context.request,
             host.name = record.host.as_ref().map(tracing::field::display),
@@ -73,13 +73,13 @@ impl App {
         Ok(self.dispatch_or_defer(record, caller.context.clone()).await)
     }
 
-    async fn claim(&self, caller: &Caller, wanted: NewContainer) -> Result<Record, AppError> {
+    async fn claim(&self, caller: &Caller, requested: NewContainer) -> Result<Record, AppError> {
         let (caller, scheduler) = (caller.clone(), self.settings.scheduler);
-        let named = wanted.host.clone();
+        let named = requested.host.clone();
         let request = caller.context.request.clone();
         let claim = self
             .db
-            .run(move |conn| transaction(conn, |conn| write(conn, &caller, wanted, &scheduler)))
+            .run(move |conn| transaction(conn, |conn| write(conn, &caller, requested, &scheduler)))
             .await?;
         match (claim, named) {
             (Claim::Created(record, left_out), _) => {
@@ -99,28 +99,28 @@ impl App {
 fn write(
     conn: &mut Conn,
     caller: &Caller,
-    wanted: NewContainer,
+    requested: NewContainer,
     settings: &SchedulerSettings,
 ) -> Result<Claim, DbError> {
     let identity = &caller.identity;
-    let name = match free_name(conn, &identity.project, wanted.name.as_deref())? {
+    let name = match free_name(conn, &identity.project, requested.name.as_deref())? {
         Ok(name) => name,
         Err(taken) => return Ok(Claim::NameTaken(taken)),
     };
     let mut views = hosts::views(conn)?;
-    if let Some(only) = &wanted.host {
+    if let Some(only) = &requested.host {
         if host::by_name(conn, only)?.is_none() {
             return Ok(Claim::NoSuchHost);
         }
         views.retain(|view| view.name == *only);
     }
-    let (outlook, left_out) = schedule(wanted.resources, &views, settings);
-    let start_wanted = wanted.start;
+    let (outlook, left_out) = schedule(requested.resources, &views, settings);
+    let start_wanted = requested.start;
     let fresh = Fresh {
         id: ContainerId::random(),
         project: identity.project.clone(),
         user: identity.user.clone(),
-        spec: wanted.into_spec(identity.project.clone(), name),
+        spec: requested.into_spec(identity.project.clone(), name),
         start_wanted,
         outlook,
     };
@@ -145,9 +145,9 @@ fn schedule(
 fn free_name(
     conn: &mut Conn,
     project: &ProjectId,
-    wanted: Option<&str>,
+    requested: Option<&str>,
 ) -> Result<Result<String, String>, DbError> {
-    if let Some(name) = wanted {
+    if let Some(name) = requested {
         let taken = container::name_taken(conn, project, name)?;
         return Ok(if taken { Err(name.to_owned()) } else { Ok(name.to_owned()) });
     }

@@ -27,12 +27,12 @@ impl App {
         self.require_ca()?;
         let located =
             self.call_agent(caller, &host, &LocateData { container: record.id, action }).await?;
-        let dialled = ConsoleTarget {
+        let console_target = ConsoleTarget {
             grant: Grant { host, target: Target::Data { id: located.engine, data } },
             listener: located.listener,
             tty: located.tty,
             stdin: false,
         };
-        self.grant(caller, csr, &dialled)
+        self.grant(caller, csr, &console_target)
     }
 }

@@ -39,13 +39,13 @@ impl App {
         &self,
         caller: &Caller,
         ident: &Ident,
-        wanted: Exec,
+        request: Exec,
     ) -> Result<Execution, AppError> {
-        if wanted.spec.privileged {
+        if request.spec.privileged {
             caller.require(Permission::ExecutePrivileged)?;
         }
         let Placed { record, host } = self.require_ready(caller, ident, Action::Execute).await?;
-        let Exec { spec, run, csr } = wanted;
+        let Exec { spec, run, csr } = request;
         if run {
             let call = RunExec { container: record.id, spec };
             return Ok(Execution::Ran(self.call_agent(caller, &host, &call).await?));
@@ -65,8 +65,8 @@ impl App {
             return Err(AppError::ConsoleUnavailable { host, why });
         };
         let target = Target::Exec { id: made.exec.clone() };
-        let dialled = ConsoleTarget { grant: Grant { host, target }, listener, tty, stdin };
-        let console = self.grant(caller, &csr, &dialled)?;
+        let console_target = ConsoleTarget { grant: Grant { host, target }, listener, tty, stdin };
+        let console = self.grant(caller, &csr, &console_target)?;
         Ok(Execution::Created { exec: made.exec, console: Some(Box::new(console)) })
     }
 

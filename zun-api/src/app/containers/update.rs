@@ -27,7 +27,7 @@ enum Claimed {
     Done(Box<Record>),
     Gone,
     NameTaken,
-    NoRoom(String),
+    InsufficientResources(String),
 }
 
 impl App {
@@ -36,15 +36,16 @@ impl App {
         &self,
         caller: &Caller,
         ident: &Ident,
-        wanted: Update,
+        request: Update,
     ) -> Result<Record, AppError> {
-        let was = self.find(caller, ident).await?;
-        let Update { name, cpus, memory } = wanted;
-        let old = was.spec.resources;
+        let before = self.find(caller, ident).await?;
+        let Update { name, cpus, memory } = request;
+        let old = before.spec.resources;
         let new =
             Resources { cpus: cpus.unwrap_or(old.cpus), memory: memory.unwrap_or(old.memory) };
-        let host = if new == old { None } else { Some(self.limits_host(&was).await?) };
-        let change = Change { id: was.id, name: name.clone(), resources: new, host: host.clone() };
+        let host = if new == old { None } else { Some(self.limits_host(&before).await?) };
+        let change =
+            Change { id: before.id, name: name.clone(), resources: new, host: host.clone() };
         let settings = self.settings.scheduler;
         let claimed = self
             .db
@@ -52,17 +53,19 @@ impl App {
             .await?;
         let record = match claimed {
             Claimed::Done(record) => *record,
-            Claimed::Gone => return Err(AppError::ContainerNotFound(was.id.to_string())),
+            Claimed::Gone => return Err(AppError::ContainerNotFound(before.id.to_string())),
             Claimed::NameTaken => return Err(AppError::NameTaken(name.unwrap_or_default())),
-            Claimed::NoRoom(why) => return Err(AppError::InsufficientResources(why)),
+            Claimed::InsufficientResources(why) => {
+                return Err(AppError::InsufficientResources(why));
+            }
         };
         let Some(host) = host else { return Ok(record) };
-        let call = UpdateContainer { container: was.id, resources: new };
+        let call = UpdateContainer { container: before.id, resources: new };
         match self.call_agent(caller, &host, &call).await {
             Ok(Done {}) => Ok(record),
             Err(refusal) => {
                 if is_definite_refusal(&refusal) {
-                    let (id, name) = (was.id, was.spec.name);
+                    let (id, name) = (before.id, before.spec.name);
                     self.db
                         .run(move |conn| container::amend(conn, id, &name, old).map(drop))
                         .await?;
@@ -113,7 +116,7 @@ fn claim(
         let views = hosts::views(conn)?.into_iter().filter(|view| view.name == *host);
         let views: Vec<_> = views.map(|view| view.without(old)).collect();
         if let Err(refusal) = scheduler::select_host(change.resources, &views, settings) {
-            return Ok(Claimed::NoRoom(refusal.to_string()));
+            return Ok(Claimed::InsufficientResources(refusal.to_string()));
         }
     }
     Ok(match container::amend(conn, change.id, &name, change.resources)? {

@@ -31,7 +31,7 @@ impl App {
         &self,
         caller: &Caller,
         ident: &Ident,
-        wanted: &WaitFor,
+        condition: &WaitFor,
     ) -> Result<Record, AppError> {
         let first = match self.find(caller, ident).await {
             Ok(record) => record,
@@ -40,9 +40,9 @@ impl App {
         let mut listener = self.hub.listen(first.id)?;
         // Read again: the container may have changed before this request subscribed.
         let mut last = self.reload(&first).await?;
-        let end = Instant::now() + wanted.timeout;
+        let end = Instant::now() + condition.timeout;
         let mut next_poll = Instant::now() + POLL_INTERVAL;
-        while !wanted.is_met(&last) {
+        while !condition.is_met(&last) {
             tokio::select! {
                 () = sleep_until(end) => break,
                 () = sleep_until(next_poll) => {
@@ -62,11 +62,11 @@ impl App {
     /// Returns the last state of a container that was deleted a moment ago, if the caller may see it.
     fn recently_deleted(&self, caller: &Caller, ident: &Ident) -> Option<Record> {
         let last = self.hub.last_of(ident.0.parse().ok()?)?;
-        let seen = match caller.visible_scope() {
+        let visible = match caller.visible_scope() {
             Scope::All => true,
             Scope::Project(project) => project == last.project,
         };
-        seen.then(|| Record::clone(&last))
+        visible.then(|| Record::clone(&last))
     }
 
     /// Reads the container again. If its row is gone, returns the last state with status `Deleted`.
