@@ -2,6 +2,7 @@
 
 mod deploy {
     mod crashes;
+    mod documents;
     mod machine;
     mod standalone;
     mod troubleshooting;

@@ -1,0 +1,181 @@
+//! The project's documents, read as Markdown: their links, the headings that links can name, and the commands that
+//! are marked `sh runnable`.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
+
+/// The info string of a code block whose commands a test runs.
+const RUNNABLE: &str = "sh runnable";
+
+/// One Markdown file.
+#[derive(Debug)]
+pub struct Document {
+    /// Where it is, relative to the root of the repository.
+    pub path: PathBuf,
+    /// The target of each link and image, with its line.
+    pub links: Vec<(usize, String)>,
+    /// The text of each code span, with its line.
+    pub code: Vec<(usize, String)>,
+    /// The blocks that are marked runnable, with their line.
+    pub runnable: Vec<(usize, String)>,
+    anchors: HashSet<String>,
+}
+
+/// The root of the repository.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is a folder of the repository")
+}
+
+/// Every document in the root and in `docs/`, sorted by path.
+pub fn all() -> Vec<Document> {
+    let files = [root().to_owned(), root().join("docs")].into_iter().flat_map(|folder| {
+        let entries = std::fs::read_dir(folder).expect("a readable folder");
+        entries.map(|entry| entry.expect("an entry").path())
+    });
+    let mut files: Vec<_> =
+        files.filter(|file| file.extension().is_some_and(|end| end == "md")).collect();
+    files.sort();
+    files.iter().map(|file| Document::read(file)).collect()
+}
+
+impl Document {
+    fn read(file: &Path) -> Self {
+        let text = std::fs::read_to_string(file).expect("a readable document");
+        let path = file.strip_prefix(root()).expect("a file of the repository").to_owned();
+        Self::parse(path, &text)
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most of Markdown is of no interest here")]
+    fn parse(path: PathBuf, text: &str) -> Self {
+        let mut document = Self {
+            path,
+            links: Vec::new(),
+            code: Vec::new(),
+            runnable: Vec::new(),
+            anchors: HashSet::new(),
+        };
+        let line = |at: &Range<usize>| text[..at.start].matches('\n').count() + 1;
+        let mut headings = Headings::default();
+        let mut in_runnable = false;
+        for (event, at) in Parser::new_ext(text, Options::ENABLE_TABLES).into_offset_iter() {
+            match event {
+                Event::Start(Tag::Heading { .. }) => headings.begin(),
+                Event::End(TagEnd::Heading(_)) => {
+                    document.anchors.extend(headings.end());
+                }
+                Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
+                    document.links.push((line(&at), dest_url.into_string()));
+                }
+                Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => {
+                    in_runnable = info.as_ref() == RUNNABLE;
+                }
+                Event::End(TagEnd::CodeBlock) => in_runnable = false,
+                Event::Code(code) => {
+                    headings.add(&code);
+                    document.code.push((line(&at), code.into_string()));
+                }
+                Event::Text(words) if in_runnable => {
+                    document.runnable.push((line(&at), words.into_string()));
+                }
+                Event::Text(words) => headings.add(&words),
+                _ => {}
+            }
+        }
+        document
+    }
+
+    /// Why a link of this document leads nowhere, or `None` if it resolves. Links to other sites are not followed.
+    pub fn broken(&self, link: &str) -> Option<String> {
+        if link.starts_with("https://") || link.starts_with("http://") {
+            return url::Url::parse(link).err().map(|error| error.to_string());
+        }
+        let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+        let here = root().join(&self.path);
+        let target = match file {
+            "" => here,
+            file => here.parent().expect("a folder").join(file),
+        };
+        if !target.exists() {
+            return Some(format!("there is no file {file}"));
+        }
+        let found = anchor.is_empty() || Self::read_anchors(&target).contains(anchor);
+        (!found).then(|| format!("{} has no heading #{anchor}", target.display()))
+    }
+
+    fn read_anchors(file: &Path) -> HashSet<String> {
+        let text = std::fs::read_to_string(file).expect("a readable document");
+        Self::parse(file.to_owned(), &text).anchors
+    }
+}
+
+/// Collects headings and makes their anchors as GitHub does: lower case, no punctuation, hyphens for spaces, and a
+/// number behind the second one of the same text.
+#[derive(Default)]
+struct Headings {
+    open: Option<String>,
+    seen: HashMap<String, usize>,
+}
+
+impl Headings {
+    fn begin(&mut self) {
+        self.open = Some(String::new());
+    }
+
+    fn add(&mut self, text: &str) {
+        if let Some(open) = &mut self.open {
+            open.push_str(text);
+        }
+    }
+
+    fn end(&mut self) -> Option<String> {
+        let text = self.open.take()?.to_lowercase();
+        let kept = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        let anchor: String = kept.map(|c| if c == ' ' { '-' } else { c }).collect();
+        let count = self.seen.entry(anchor.clone()).or_default();
+        *count += 1;
+        Some(if *count == 1 { anchor } else { format!("{anchor}-{}", *count - 1) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "\
+# A title: with `code`
+[a](#a-title-with-code) ![b](picture.svg)
+## Twice
+## Twice
+```sh runnable
+echo one
+echo two
+```
+```sh
+echo not run
+```
+";
+
+    #[test]
+    fn a_document_has_links_anchors_and_runnable_blocks() {
+        let document = Document::parse("README.md".into(), TEXT);
+        let links: Vec<_> = document.links.iter().map(|(_, link)| link.as_str()).collect();
+        assert_eq!(links, ["#a-title-with-code", "picture.svg"]);
+        for anchor in ["a-title-with-code", "twice", "twice-1"] {
+            assert!(document.anchors.contains(anchor), "{anchor}: {:?}", document.anchors);
+        }
+        assert_eq!(document.runnable, [(6, "echo one\necho two\n".to_owned())]);
+    }
+
+    #[test]
+    fn a_link_to_a_missing_file_or_heading_is_broken() {
+        let document = Document::parse("README.md".into(), TEXT);
+        assert!(document.broken("no-such-file.md").is_some());
+        assert!(document.broken("ARCHITECTURE.md#no-such-heading").is_some());
+        assert!(document.broken("http://").is_some());
+        assert!(document.broken("ARCHITECTURE.md#architecture").is_none());
+        assert!(document.broken("docs").is_none());
+    }
+}
