@@ -160,18 +160,15 @@ mod tests {
     fn only_the_content_type_is_kept_of_the_headers() {
         for (headers, content_type) in [
             ("{}", ContentType::Absent),
-            (
-                r#"{"A":"b","Accept":"application/json","X-ContentType-Type":"x"}"#,
-                ContentType::Absent,
-            ),
-            (r#"{"A":"b","ContentType-Type":"application/json","Z":""}"#, ContentType::Json),
-            (r#"{"content_type-TYPE":"application/json"}"#, ContentType::Json),
+            (r#"{"A":"b","Accept":"application/json","X-Content-Type":"x"}"#, ContentType::Absent),
+            (r#"{"A":"b","Content-Type":"application/json","Z":""}"#, ContentType::Json),
+            (r#"{"content-TYPE":"application/json"}"#, ContentType::Json),
             (r#"{"\u0043ontent-Type":"application/json"}"#, ContentType::Json),
-            (r#"{"ContentType-Type":""}"#, ContentType::Other),
-            (r#"{"ContentType-Type":"application/json; charset=utf-8"}"#, ContentType::Other),
-            (r#"{"ContentType-Type":"application/x-www-form-urlencoded"}"#, ContentType::Other),
+            (r#"{"Content-Type":""}"#, ContentType::Other),
+            (r#"{"Content-Type":"application/json; charset=utf-8"}"#, ContentType::Other),
+            (r#"{"Content-Type":"application/x-www-form-urlencoded"}"#, ContentType::Other),
             (
-                r#"{"ContentType-Type":"application/json","content_type-type":"application/json"}"#,
+                r#"{"Content-Type":"application/json","content-type":"application/json"}"#,
                 ContentType::Other,
             ),
         ] {
@@ -191,8 +188,8 @@ mod tests {
             r#"{"User":"a","User":""}"#,
             r#"{"RequestHeaders":{},"RequestHeaders":{}}"#,
             r#"{"RequestHeaders":null}"#,
-            r#"{"RequestHeaders":["ContentType-Type"]}"#,
-            r#"{"RequestHeaders":{"ContentType-Type":["x"]}}"#,
+            r#"{"RequestHeaders":["Content-Type"]}"#,
+            r#"{"RequestHeaders":{"Content-Type":["x"]}}"#,
             r#"{"RequestPeerCertificates":"x"}"#,
             r#"{"RequestPeerCertificates":null}"#,
             r#"{"RequestPeerCertificates":[null]}"#,
