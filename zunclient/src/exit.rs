@@ -14,7 +14,7 @@ impl Exit {
     /// The command line is wrong.
     pub const USAGE: Self = Self(2);
     /// Zun could not do it; the container's command never gave its own code.
-    pub const ZUN: Self = Self(125);
+    pub const ZUN_FAILED: Self = Self(125);
     /// The reader of our output is gone: as for any program that SIGPIPE ends.
     pub const PIPE: Self = Self(141);
 

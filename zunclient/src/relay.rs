@@ -14,24 +14,24 @@ use crate::tty::escape::{EscapeScanner, Leave, Typed};
 use crate::tty::keys::Keys;
 use crate::tty::raw::RawMode;
 use crate::tty::screen::{Closed, Output, Screen};
-use crate::tty::signals::{Number, Sent, Signals, stop_process};
+use crate::tty::signals::{Caught, Number, Signals, stop_process};
 use crate::tty::size::Sizes;
 
 /// How long a viewer that leaves waits for output that its terminal does not take.
-const LEAVING: Duration = Duration::from_millis(200);
+const DETACH_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// How long a half-typed sequence is held when no other key comes.
-const HELD: Duration = Duration::from_secs(1);
+const PARTIAL_SEQUENCE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long it may take to pass a signal on. Whom nobody answers must be able to leave.
-const PASSING: Duration = Duration::from_secs(10);
+const SIGNAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a call may take that only makes the process draw its screen again.
-const REDRAWING: Duration = Duration::from_secs(1);
+const REDRAW_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// When nothing was drawn for so long, it is asked for once more. A shell prints its prompt before it listens to
 /// changes of the size, and one that falls in between is lost.
-const UNANSWERED: [Duration; 4] = [
+const REDRAW_RETRIES: [Duration; 4] = [
     Duration::from_millis(250),
     Duration::from_millis(500),
     Duration::from_secs(1),
@@ -39,7 +39,7 @@ const UNANSWERED: [Duration; 4] = [
 ];
 
 /// How many reads of a person's keys may wait for a connection that takes none.
-const TYPED_AHEAD: usize = 256;
+const KEY_QUEUE: usize = 256;
 
 /// The terminal side.
 pub struct Terminal {
@@ -66,11 +66,11 @@ pub trait Remote: Send + Sync {
 
 /// What becomes of signals that are sent to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Passing {
+pub enum SignalRouting {
     /// They are the process's.
     ToProcess,
     /// They are ours: we leave, and the process goes on.
-    Nowhere,
+    ToClient,
 }
 
 /// How a session ended.
@@ -81,46 +81,50 @@ pub enum Ended {
     /// Docker could not start the process. The exit code that stands for that, and Docker's reason.
     NotStarted(i64, String),
     /// The console ended without an exit code, and why where that is known.
-    Cut(Option<String>),
+    WithoutExitCode(Option<String>),
     /// The process exited, but the link broke before all of its output had come.
-    Broken(i64, String),
+    ExitedLinkLost(i64, String),
     /// The person left.
-    Left(Leave),
+    Detached(Leave),
     /// The output's reader is gone.
-    Closed,
+    OutputClosed,
     /// A signal ended us.
     Signal(Number),
 }
 
 /// What else a session listens to.
-pub struct Outside<'a> {
+pub struct RelayContext<'a> {
     /// The signals of this process.
     pub signals: &'a mut Signals,
     /// What becomes of them. In raw mode they never are the process's: it has the terminal for that.
-    pub passing: Passing,
+    pub signal_routing: SignalRouting,
     /// The control plane.
     pub remote: &'a dyn Remote,
     /// Told when the process has begun: its terminal can take a size from now on.
-    pub begun: &'a Notify,
+    pub process_started: &'a Notify,
 }
 
 /// Relays until one side ends, and says how much was printed. The terminal is restored when this returns.
-pub async fn relay(console: Console, terminal: Terminal, outside: Outside<'_>) -> (Ended, u64) {
+pub async fn relay(
+    console: Console,
+    terminal: Terminal,
+    relay_context: RelayContext<'_>,
+) -> (Ended, u64) {
     let Console { mut events, mut input, control } = console;
     let Terminal { mut keys, mut scanner, screen, sizes, raw, redraws } = terminal;
-    let Outside { signals, passing, remote, begun } = outside;
-    let passing = if raw.is_some() { Passing::Nowhere } else { passing };
+    let RelayContext { signals, signal_routing, remote, process_started } = relay_context;
+    let signal_routing = if raw.is_some() { SignalRouting::ToClient } else { signal_routing };
     let mut bytes = 0;
     let ended = tokio::select! {
-        ended = print(events.as_mut(), &screen, begun, &mut bytes) => ended,
+        ended = pump_output(events.as_mut(), &screen, process_started, &mut bytes) => ended,
         leave = send_typed(keys.as_mut(), scanner.as_mut(), input.as_mut()) => left(leave),
-        number = obey(signals, passing, (control.as_ref(), remote), raw.as_ref()) => Ended::Signal(number),
-        () = follow_size(control.as_ref(), sizes, begun, redraws) => Ended::Cut(None),
+        number = handle_signals(signals, signal_routing, (control.as_ref(), remote), raw.as_ref()) => Ended::Signal(number),
+        () = follow_size(control.as_ref(), sizes, process_started, redraws) => Ended::WithoutExitCode(None),
     };
     drop(keys);
-    if matches!(ended, Ended::Left(_) | Ended::Closed | Ended::Signal(_)) {
+    if matches!(ended, Ended::Detached(_) | Ended::OutputClosed | Ended::Signal(_)) {
         // A stalled host must not hold up one who leaves.
-        drop(timeout(LEAVING, input.detach()).await);
+        drop(timeout(DETACH_TIMEOUT, input.detach()).await);
     }
     let ended = finish(ended, screen, signals).await;
     drop(raw);
@@ -130,50 +134,58 @@ pub async fn relay(console: Console, terminal: Terminal, outside: Outside<'_>) -
 /// A terminal that goes sends SIGHUP; which of the two is seen first makes no difference.
 const fn left(leave: Leave) -> Ended {
     match leave {
-        Leave::Detach | Leave::Dead => Ended::Left(leave),
-        Leave::Gone => Ended::Signal(Number(1)),
+        Leave::Detach | Leave::Escape => Ended::Detached(leave),
+        Leave::Hangup => Ended::Signal(Number(1)),
     }
 }
 
 /// Everything printed reaches the screen, unless the person left or its reader is gone.
 async fn finish(ended: Ended, screen: Screen, signals: &mut Signals) -> Ended {
     match ended {
-        Ended::Exited(_) | Ended::NotStarted(..) | Ended::Cut(_) | Ended::Broken(..) => {
+        Ended::Exited(_)
+        | Ended::NotStarted(..)
+        | Ended::WithoutExitCode(_)
+        | Ended::ExitedLinkLost(..) => {
             tokio::select! {
-                written = screen.finish() => if written == Err(Closed) { Ended::Closed } else { ended },
+                written = screen.finish() => if written == Err(Closed) { Ended::OutputClosed } else { ended },
                 number = signals.ended() => Ended::Signal(number),
             }
         }
-        Ended::Left(_) | Ended::Signal(_) => {
-            drop(timeout(LEAVING, screen.finish()).await);
+        Ended::Detached(_) | Ended::Signal(_) => {
+            drop(timeout(DETACH_TIMEOUT, screen.finish()).await);
             ended
         }
-        Ended::Closed => ended,
+        Ended::OutputClosed => ended,
     }
 }
 
-async fn print(events: &mut dyn Events, screen: &Screen, begun: &Notify, count: &mut u64) -> Ended {
+async fn pump_output(
+    events: &mut dyn Events,
+    screen: &Screen,
+    process_started: &Notify,
+    count: &mut u64,
+) -> Ended {
     let mut lost = None;
     loop {
         let (output, bytes) = match events.next().await {
             Some(Event::Stdout(bytes)) => (Output::Stdout, bytes),
             Some(Event::Stderr(bytes)) => (Output::Stderr, bytes),
             Some(Event::Exit(code)) => {
-                return lost.map_or(Ended::Exited(code), |why| Ended::Broken(code, why));
+                return lost.map_or(Ended::Exited(code), |why| Ended::ExitedLinkLost(code, why));
             }
             Some(Event::NotStarted { code, reason }) => return Ended::NotStarted(code, reason),
             Some(Event::Lost(why)) => {
                 lost = Some(why);
                 continue;
             }
-            None => return Ended::Cut(lost),
+            None => return Ended::WithoutExitCode(lost),
         };
         if *count == 0 {
-            begun.notify_one();
+            process_started.notify_one();
         }
         *count += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if screen.write(output, bytes).await == Err(Closed) {
-            return Ended::Closed;
+            return Ended::OutputClosed;
         }
     }
 }
@@ -209,7 +221,7 @@ async fn send_from_person(
     scanner: &mut EscapeScanner,
     input: &mut dyn Input,
 ) -> Leave {
-    let (queue, mut queued) = mpsc::channel::<Vec<u8>>(TYPED_AHEAD);
+    let (queue, mut queued) = mpsc::channel::<Vec<u8>>(KEY_QUEUE);
     let (written, all_written) = oneshot::channel::<()>();
     let scan = async {
         while let Some(typed) = next_typed(keys, scanner).await {
@@ -220,12 +232,12 @@ async fn send_from_person(
             push(&queue, send).await;
             if let Some(leave) = leave {
                 drop(queue);
-                drop(timeout(LEAVING, all_written).await);
+                drop(timeout(DETACH_TIMEOUT, all_written).await);
                 return Some(leave);
             }
         }
         if keys.of_terminal() {
-            return Some(Leave::Gone);
+            return Some(Leave::Hangup);
         }
         push(&queue, scanner.flush()).await;
         // Nothing typed: the end of the input, which leaving is not.
@@ -263,7 +275,7 @@ async fn next_typed(keys: &mut Keys, scanner: &EscapeScanner) -> Option<Option<B
     if !scanner.holds() {
         return keys.next().await.map(Some);
     }
-    match timeout(HELD, keys.next()).await {
+    match timeout(PARTIAL_SEQUENCE_TIMEOUT, keys.next()).await {
         Ok(typed) => typed.map(Some),
         Err(_no_other_key) => Some(None),
     }
@@ -277,21 +289,21 @@ async fn push(queue: &mpsc::Sender<Vec<u8>>, typed: Vec<u8>) {
 }
 
 /// Signals: they are the process's own, or they end us.
-async fn obey(
+async fn handle_signals(
     signals: &mut Signals,
-    passing: Passing,
+    signal_routing: SignalRouting,
     (control, remote): (&dyn Control, &dyn Remote),
     raw: Option<&RawMode>,
 ) -> Number {
     loop {
-        let number = match (signals.next().await, passing) {
-            (Sent::End(number), Passing::Nowhere) => return number,
-            (Sent::Stop, _) => {
+        let number = match (signals.next().await, signal_routing) {
+            (Caught::Terminate(number), SignalRouting::ToClient) => return number,
+            (Caught::Suspend, _) => {
                 stop(raw);
                 continue;
             }
-            (Sent::User(_), Passing::Nowhere) => continue,
-            (Sent::End(number) | Sent::User(number), Passing::ToProcess) => number,
+            (Caught::User(_), SignalRouting::ToClient) => continue,
+            (Caught::Terminate(number) | Caught::User(number), SignalRouting::ToProcess) => number,
         };
         let pass = async {
             match control.signal(number.name()).await {
@@ -299,7 +311,7 @@ async fn obey(
                 Err(_not_by_the_console) => remote.signal(number.name()).await,
             }
         };
-        if timeout(PASSING, pass).await != Ok(true) {
+        if timeout(SIGNAL_TIMEOUT, pass).await != Ok(true) {
             return number;
         }
     }
@@ -315,11 +327,16 @@ fn stop(raw: Option<&RawMode>) {
 
 /// The newest size reaches the container. Before its process runs it cannot take one: it is tried again,
 /// and at once when something is printed. Where the screen is to be drawn again, the size changes until it is.
-async fn follow_size(control: &dyn Control, mut sizes: Sizes, begun: &Notify, redraws: bool) {
+async fn follow_size(
+    control: &dyn Control,
+    mut sizes: Sizes,
+    process_started: &Notify,
+    redraws: bool,
+) {
     let mut pause = Duration::from_millis(10);
     let (mut due, mut followed) = (true, true);
-    let mut unanswered = UNANSWERED.iter().copied();
-    let mut blank = if redraws { unanswered.next() } else { None };
+    let mut retries = REDRAW_RETRIES.iter().copied();
+    let mut redraw_after = if redraws { retries.next() } else { None };
     if redraws {
         redraw(control, *sizes.borrow()).await;
     }
@@ -330,20 +347,20 @@ async fn follow_size(control: &dyn Control, mut sizes: Sizes, begun: &Notify, re
             due = !resize(control, size).await;
         }
         let again = sleep_for(due.then_some(pause));
-        let redraw_again = sleep_for(if due { None } else { blank });
+        let redraw_again = sleep_for(if due { None } else { redraw_after });
         tokio::select! {
             changed = sizes.changed(), if followed => match changed {
                 Ok(()) => due = true,
                 Err(_no_more) => followed = false,
             },
             () = again => pause = (pause * 2).min(Duration::from_secs(5)),
-            () = begun.notified(), if due || blank.is_some() => {
+            () = process_started.notified(), if due || redraw_after.is_some() => {
                 pause = Duration::from_millis(10);
-                blank = None;
+                redraw_after = None;
             }
             () = redraw_again => {
                 redraw(control, *sizes.borrow()).await;
-                blank = unanswered.next();
+                redraw_after = retries.next();
                 due = true;
             }
         }
@@ -363,7 +380,7 @@ async fn sleep_for(time: Option<Duration>) {
 pub(crate) async fn redraw(control: &dyn Control, size: Option<TerminalSize>) -> bool {
     let Some(size) = size else { return false };
     let smaller = TerminalSize { rows: size.rows.saturating_sub(1).max(1), ..size };
-    matches!(timeout(REDRAWING, control.resize(smaller)).await, Ok(Ok(())))
+    matches!(timeout(REDRAW_TIMEOUT, control.resize(smaller)).await, Ok(Ok(())))
 }
 
 /// Whether nothing more is to be tried for this size.

@@ -23,7 +23,7 @@ pub struct Settings {
     /// The token, where one is used.
     pub token: Option<Secret<String>>,
     /// A file with the authorities to trust for the service, in PEM, where not the system's.
-    pub authorities: Option<std::path::PathBuf>,
+    pub ca_file: Option<std::path::PathBuf>,
     /// The proxies on the way to consoles.
     pub proxies: Proxies,
     /// Each request is told on stderr.
@@ -66,11 +66,11 @@ pub fn settings(
             Some(Secret::new(token))
         }
     };
-    let authorities = std::env::var_os("OS_CACERT").filter(|path| !path.is_empty());
+    let ca_file = std::env::var_os("OS_CACERT").filter(|path| !path.is_empty());
     Ok(Settings {
         endpoint: endpoint.to_owned(),
         token,
-        authorities: authorities.map(Into::into),
+        ca_file: ca_file.map(Into::into),
         proxies: Proxies::of_environment(),
         debug,
     })

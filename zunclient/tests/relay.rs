@@ -9,7 +9,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 use zun_common::units::TerminalSize;
 use zunclient::console::{Console, ConsoleError, Control, Event, Events, Input};
-use zunclient::relay::{Ended, Outside, Passing, Remote, Terminal, relay};
+use zunclient::relay::{Ended, RelayContext, Remote, SignalRouting, Terminal, relay};
 use zunclient::tty::escape::{EscapeScanner, Leave};
 use zunclient::tty::keys::Keys;
 use zunclient::tty::screen::{Output, Screen};
@@ -70,7 +70,7 @@ impl Control for Sizing {
         let mut refusals = self.refusals.lock().expect("whole");
         if *refusals > 0 {
             *refusals -= 1;
-            return Err(ConsoleError::Refused { status: 409, words: "not running".to_owned() });
+            return Err(ConsoleError::Refused { status: 409, message: "not running".to_owned() });
         }
         self.sent.send(Sent::Size(size.rows, size.columns)).expect("the test listens");
         Ok(())
@@ -144,13 +144,13 @@ impl Bench {
         async move {
             let mut signals = Signals::catch().expect("signals");
             let begun = Notify::new();
-            let outside = Outside {
+            let relay_context = RelayContext {
                 signals: &mut signals,
-                passing: Passing::ToProcess,
+                signal_routing: SignalRouting::ToProcess,
                 remote: &Nobody,
-                begun: &begun,
+                process_started: &begun,
             };
-            relay(console, terminal, outside).await.0
+            relay(console, terminal, relay_context).await.0
         }
     }
 
@@ -204,7 +204,7 @@ async fn keys_still_flow_while_the_screen_is_stalled() {
         bench.types(b"\x10\x11").await;
     };
     let (ended, ()) = tokio::join!(session, person);
-    assert_eq!(ended, Ended::Left(Leave::Detach));
+    assert_eq!(ended, Ended::Detached(Leave::Detach));
     assert_eq!(bench.sent().await, Sent::Detached);
 }
 
@@ -218,7 +218,7 @@ async fn a_dead_link_is_left_though_it_takes_no_keys() {
     };
     let (ended, ()) =
         timeout(PATIENCE, async { tokio::join!(session, person) }).await.expect("left");
-    assert_eq!(ended, Ended::Left(Leave::Dead));
+    assert_eq!(ended, Ended::Detached(Leave::Escape));
 }
 
 #[tokio::test]
@@ -290,7 +290,7 @@ async fn a_closed_screen_ends_the_session_and_leaves_the_container() {
         bench.prints.send(out("lost")).await.expect("somebody reads");
     };
     let (ended, ()) = tokio::join!(session, script);
-    assert_eq!(ended, Ended::Closed);
+    assert_eq!(ended, Ended::OutputClosed);
     assert_eq!(bench.sent().await, Sent::Detached);
 }
 
@@ -303,7 +303,7 @@ async fn a_console_that_breaks_says_why() {
         prints.send(Event::Lost("reset by peer".to_owned())).await.expect("somebody reads");
     };
     let (ended, ()) = tokio::join!(session, script);
-    assert_eq!(ended, Ended::Cut(Some("reset by peer".to_owned())));
+    assert_eq!(ended, Ended::WithoutExitCode(Some("reset by peer".to_owned())));
 }
 
 #[tokio::test]
@@ -319,7 +319,7 @@ async fn a_half_typed_sequence_reaches_the_program_without_another_key() {
         bench.types(b"\x10\x11").await;
     };
     let (ended, ()) = tokio::join!(session, person);
-    assert_eq!(ended, Ended::Left(Leave::Detach));
+    assert_eq!(ended, Ended::Detached(Leave::Detach));
 }
 
 #[tokio::test]
@@ -333,5 +333,5 @@ async fn an_exit_code_behind_a_link_that_broke_is_no_plain_exit() {
         while bench.shown.recv().await.is_some() {}
     };
     let ((), ended) = tokio::join!(script, session);
-    assert_eq!(ended, Ended::Broken(0, "timed out".to_owned()));
+    assert_eq!(ended, Ended::ExitedLinkLost(0, "timed out".to_owned()));
 }

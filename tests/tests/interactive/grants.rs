@@ -11,14 +11,14 @@ use zun_tests::tls::Forge;
 use zun_tests::zun_cli::ZunCli;
 use zunclient::console::docker::address::Address;
 use zunclient::console::docker::dial::Dialer;
-use zunclient::console::docker::hijack::{Shape, hijack};
-use zunclient::console::{ConsoleError, Dial, Link, Proxies, connection};
+use zunclient::console::docker::hijack::{Framing, hijack};
+use zunclient::console::{ConsoleError, Dial, LinkTimeouts, Proxies, connection};
 
 use super::library::{endpoint, running};
 
 async fn refusal(dialer: &Dialer, url: &str) -> String {
     let address = Address::parse(url).expect("an address");
-    match hijack(dialer, &address, "", Shape::Raw).await {
+    match hijack(dialer, &address, "", Framing::Raw).await {
         Ok(_) => panic!("{url} was accepted"),
         Err(error) => zun_common::chain(&error),
     }
@@ -45,7 +45,7 @@ async fn c52_a_grant_covers_only_its_container_verbs_and_key() {
         Err(error) => error.to_string(),
     };
     assert!(!other_key.contains("101"), "{other_key}");
-    hijack(&dialer, &Address::parse(&url(&ours)).expect("an address"), "", Shape::Raw)
+    hijack(&dialer, &Address::parse(&url(&ours)).expect("an address"), "", Framing::Raw)
         .await
         .expect("the right key is accepted");
     if is_long() {
@@ -88,7 +88,7 @@ async fn c57_a_host_of_another_ca_is_refused_before_a_byte_of_input() {
         input: true,
         until: WaitCondition::NotRunning,
         renewal: None,
-        link: Link::default(),
+        link: LinkTimeouts::default(),
         proxies: Proxies::default(),
         tasks: Tasks::new(),
     };

@@ -30,7 +30,7 @@ pub(super) fn client(zun: &ZunCli) -> Client {
     let settings = Settings {
         endpoint: zun.variable("OS_ENDPOINT").to_owned(),
         token: Some(Secret::new(zun.variable("OS_TOKEN").to_owned())),
-        authorities: None,
+        ca_file: None,
         proxies: Proxies::default(),
         debug: false,
     };

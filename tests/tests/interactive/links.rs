@@ -14,7 +14,7 @@ use zun_tests::proxy::Proxy;
 use zun_tests::recorder;
 use zun_tests::zun_cli::ZunCli;
 use zunclient::console::docker::address::Address;
-use zunclient::console::{Console, ConsoleError, Dial, Event, Link, Proxies, connection};
+use zunclient::console::{Console, ConsoleError, Dial, Event, LinkTimeouts, Proxies, connection};
 
 use super::library::{endpoint, running, shell};
 
@@ -23,7 +23,7 @@ async fn dial(
     zun: &ZunCli,
     name: &str,
     instead: &str,
-    link: Link,
+    link: LinkTimeouts,
 ) -> Result<Console, ConsoleError> {
     let (mut endpoint, key) = endpoint(zun, name).await;
     let own = Address::parse(&endpoint.url).expect("an address").authority();
@@ -74,9 +74,10 @@ async fn echoes(console: &mut Console, word: &str) {
 async fn idle_behind_a_proxy_with_a_timeout(name: &str, zun: &ZunCli) -> Duration {
     let target = listener(zun, name).await;
     let (patience, link, quiet) = if is_long() {
-        (Duration::from_mins(1), Link::default(), Duration::from_mins(10))
+        (Duration::from_mins(1), LinkTimeouts::default(), Duration::from_mins(10))
     } else {
-        let link = Link { beat: Duration::from_millis(300), ..Link::default() };
+        let link =
+            LinkTimeouts { keepalive: Duration::from_millis(300), ..LinkTimeouts::default() };
         (Duration::from_millis(900), link, Duration::from_secs(6))
     };
     let proxy = Proxy::with_idle_timeout(target, patience).await;
@@ -140,8 +141,9 @@ impl Drop for Dropped {
 
 async fn vanishes(zun: &ZunCli, name: &str, typing: bool) -> Duration {
     let proxy = Proxy::to(listener(zun, name).await).await;
-    let mut console =
-        dial(zun, name, &proxy.address().to_string(), Link::default()).await.expect("a console");
+    let mut console = dial(zun, name, &proxy.address().to_string(), LinkTimeouts::default())
+        .await
+        .expect("a console");
     echoes(&mut console, "before").await;
     let _dropped = Dropped::packets_of(proxy.address().port());
     let begun = Instant::now();
@@ -185,7 +187,8 @@ async fn c47_a_process_that_does_not_read_is_not_a_vanished_peer() {
     zun.must(&["start", name.as_str()]);
     let target = listener(&zun, name.as_str()).await.to_string();
     // The writer is blocked for longer than a peer may be silent.
-    let mut console = dial(&zun, name.as_str(), &target, Link::default()).await.expect("a console");
+    let mut console =
+        dial(&zun, name.as_str(), &target, LinkTimeouts::default()).await.expect("a console");
     console.input.write(Bytes::from_static(b"go\n")).await.expect("sent");
     let mut input = console.input;
     let size = 32 << 20;
@@ -222,7 +225,7 @@ async fn c58_ipv6_and_an_advertised_name_are_dialled_and_an_error_names_what_was
     let port = target.port();
     for instead in [proxy.address().to_string(), format!("localhost:{port}")] {
         let mut console =
-            dial(&zun, name.as_str(), &instead, Link::default()).await.expect("a console");
+            dial(&zun, name.as_str(), &instead, LinkTimeouts::default()).await.expect("a console");
         echoes(&mut console, "dialled").await;
     }
     for (nowhere, tried) in [
@@ -231,7 +234,7 @@ async fn c58_ipv6_and_an_advertised_name_are_dialled_and_an_error_names_what_was
         ("localhost:1", "localhost:1 (tried "),
         ("no-such-host.invalid:1", "no-such-host.invalid:1"),
     ] {
-        let refused = dial(&zun, name.as_str(), nowhere, Link::default()).await;
+        let refused = dial(&zun, name.as_str(), nowhere, LinkTimeouts::default()).await;
         let message = refused.err().expect("nothing listens there").to_string();
         assert!(message.contains(tried), "{message}");
     }

@@ -14,22 +14,22 @@ use crate::settings::Settings;
 /// The newest microversion that this client knows.
 pub(super) const MICROVERSION: &str = "1.40";
 
-const DEADLINE: Duration = Duration::from_secs(30);
-const CONNECT: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a container is made with may take as long as its image takes to come.
-pub(super) const LONG: Duration = Duration::from_secs(90);
+pub(super) const LONG_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A client of one service.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
     base: Url,
-    tell: Option<fn(&str)>,
+    log: Option<fn(&str)>,
 }
 
 impl Client {
-    /// Makes one; connects to nothing yet. With `debug`, `tell` is told of each request.
-    pub fn new(settings: &Settings, tell: fn(&str)) -> Result<Self, ApiError> {
+    /// Makes one; connects to nothing yet. With `debug`, `log` is told of each request.
+    pub fn new(settings: &Settings, log: fn(&str)) -> Result<Self, ApiError> {
         let bad = || ApiError::BadEndpoint(settings.endpoint.clone());
         let base = Url::parse(&settings.endpoint).map_err(|_not_a_url| bad())?;
         if !matches!(base.scheme(), "http" | "https") || base.host().is_none() {
@@ -40,7 +40,7 @@ impl Client {
         let mut builder = reqwest::Client::builder()
             .default_headers(headers(settings))
             .user_agent(concat!("zun/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT)
+            .connect_timeout(CONNECT_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none());
         if is_loopback(&base) {
             builder = builder.no_proxy();
@@ -48,11 +48,11 @@ impl Client {
         if base.scheme() == "http" {
             // No certificates are needed, and a machine that has none must do.
             builder = builder.tls_certs_only([]);
-        } else if let Some(path) = &settings.authorities {
-            builder = builder.tls_certs_only(authorities(path)?);
+        } else if let Some(path) = &settings.ca_file {
+            builder = builder.tls_certs_only(ca_certificates(path)?);
         }
         let http = builder.build().map_err(ApiError::Setup)?;
-        Ok(Self { http, base, tell: settings.debug.then_some(tell) })
+        Ok(Self { http, base, log: settings.debug.then_some(log) })
     }
 
     /// The service's address.
@@ -66,7 +66,7 @@ impl Client {
         let path = root.path().trim_end_matches('/').trim_end_matches("/v1").to_owned();
         root.set_path(&format!("{path}/"));
         let request = self.http.get(root);
-        json(self.send(request, DEADLINE).await?).await
+        json(self.send(request, REQUEST_TIMEOUT).await?).await
     }
 
     /// A request to `/v1/…`; no part of the path is empty or a dot.
@@ -93,17 +93,17 @@ impl Client {
         deadline: Duration,
     ) -> Result<Response, ApiError> {
         let request = request.timeout(deadline).build().map_err(ApiError::Setup)?;
-        let line = self.tell.map(|_| format!("{} {}", request.method(), request.url()));
+        let line = self.log.map(|_| format!("{} {}", request.method(), request.url()));
         let begun = Instant::now();
         let outcome = self.http.execute(request).await;
-        if let (Some(tell), Some(line)) = (self.tell, line) {
+        if let (Some(log), Some(line)) = (self.log, line) {
             let took = begun.elapsed().as_millis();
             match &outcome {
                 Ok(answer) => {
                     let request = request_of(answer).unwrap_or_default();
-                    tell(&format!("{line} -> {} in {took} ms {request}", answer.status()));
+                    log(&format!("{line} -> {} in {took} ms {request}", answer.status()));
                 }
-                Err(cause) => tell(&format!("{line} -> {cause} in {took} ms")),
+                Err(cause) => log(&format!("{line} -> {cause} in {took} ms")),
             }
         }
         let answer = outcome.map_err(|cause| self.failed(cause))?;
@@ -112,7 +112,7 @@ impl Client {
 
     /// Sends a request whose answer says nothing more than that it went well.
     pub(super) async fn done(&self, request: RequestBuilder) -> Result<(), ApiError> {
-        self.send(request, LONG).await.map(drop)
+        self.send(request, LONG_TIMEOUT).await.map(drop)
     }
 
     fn failed(&self, cause: reqwest::Error) -> ApiError {
@@ -121,7 +121,7 @@ impl Client {
         if cause.is_connect() {
             ApiError::Unreachable { address, cause }
         } else {
-            ApiError::Silent { address, cause }
+            ApiError::NoAnswer { address, cause }
         }
     }
 }
@@ -131,7 +131,7 @@ pub(super) async fn json<T: DeserializeOwned>(answer: Response) -> Result<T, Api
     let request = request_of(&answer);
     match answer.json().await {
         Ok(value) => Ok(value),
-        Err(cause) => Err(ApiError::Garbled { cause: Box::new(cause.without_url()), request }),
+        Err(cause) => Err(ApiError::BadAnswer { cause: Box::new(cause.without_url()), request }),
     }
 }
 
@@ -164,26 +164,26 @@ fn is_loopback(base: &Url) -> bool {
     }
 }
 
-fn authorities(path: &std::path::Path) -> Result<Vec<reqwest::Certificate>, ApiError> {
-    let pem = std::fs::read(path).map_err(|cause| ApiError::BadAuthorities(Box::new(cause)))?;
+fn ca_certificates(path: &std::path::Path) -> Result<Vec<reqwest::Certificate>, ApiError> {
+    let pem = std::fs::read(path).map_err(|cause| ApiError::BadCaFile(Box::new(cause)))?;
     reqwest::Certificate::from_pem_bundle(&pem)
-        .map_err(|cause| ApiError::BadAuthorities(Box::new(cause)))
+        .map_err(|cause| ApiError::BadCaFile(Box::new(cause)))
 }
 
 async fn refused(answer: Response) -> ApiError {
     let status = answer.status();
     let request = request_of(&answer);
     let body = answer.bytes().await.unwrap_or_default();
-    let told: Option<ErrorBody> = serde_json::from_slice(&body).ok();
-    let first = told.and_then(|body| body.errors.into_iter().next());
-    let (words, told_request) = match first {
+    let error_body: Option<ErrorBody> = serde_json::from_slice(&body).ok();
+    let first = error_body.and_then(|body| body.errors.into_iter().next());
+    let (message, body_request) = match first {
         Some(problem) if status.is_server_error() && !problem.detail.is_empty() => {
             (problem.detail, problem.request_id)
         }
         Some(problem) => (problem.title, problem.request_id),
         None => (format!("the service answered {status}"), String::new()),
     };
-    let request = request.or_else(|| Some(told_request).filter(|told| !told.is_empty()));
-    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    ApiError::Refused { status: status.as_u16(), words, request }
+    let request = request.or_else(|| Some(body_request).filter(|id| !id.is_empty()));
+    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    ApiError::Refused { status: status.as_u16(), message, request }
 }

@@ -11,10 +11,10 @@ use zun_common::api::v1::container::{
 use zun_common::api::v1::exec::{Execute, Executed};
 use zun_common::status::Status;
 
-use super::client::{LONG, json};
+use super::client::{LONG_TIMEOUT, json};
 use super::{ApiError, Client};
 
-const SHORT: Duration = Duration::from_secs(30);
+const SHORT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What is done about the process of a container that is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,13 +38,13 @@ impl Client {
     /// Makes a container; it is not started.
     pub async fn create(&self, ask: &CreateContainer) -> Result<Container, ApiError> {
         let request = self.request(Method::POST, &["containers"])?;
-        json(self.send(request.query(&[("run", "false")]).json(ask), LONG).await?).await
+        json(self.send(request.query(&[("run", "false")]).json(ask), LONG_TIMEOUT).await?).await
     }
 
     /// One container.
     pub async fn show(&self, container: &str) -> Result<Container, ApiError> {
         let request = self.request(Method::GET, &["containers", container])?;
-        json(self.send(request, SHORT).await?).await
+        json(self.send(request, SHORT_TIMEOUT).await?).await
     }
 
     /// One container, once it is in one of these statuses, or as it is after so long.
@@ -59,7 +59,7 @@ impl Client {
         let request = self
             .request(Method::GET, &["containers", container])?
             .query(&[("wait_for", names.join(",")), ("timeout", seconds.to_string())]);
-        json(self.send(request, Duration::from_secs(seconds) + SHORT).await?).await
+        json(self.send(request, Duration::from_secs(seconds) + SHORT_TIMEOUT).await?).await
     }
 
     /// The same, and whatever else changes ends the wait too: any `updated_at` but this one.
@@ -76,7 +76,7 @@ impl Client {
             .request(Method::GET, &["containers", &last.uuid.to_string()])?
             .query(&[("wait_for", names.join(",")), ("timeout", seconds.to_string())])
             .query(&[("unless_updated", seen)]);
-        json(self.send(request, Duration::from_secs(seconds) + SHORT).await?).await
+        json(self.send(request, Duration::from_secs(seconds) + SHORT_TIMEOUT).await?).await
     }
 
     /// All of them, over as many pages as there are.
@@ -88,7 +88,7 @@ impl Client {
             if let Some(marker) = &marker {
                 request = request.query(&[("marker", marker)]);
             }
-            let page: ContainerList = json(self.send(request, SHORT).await?).await?;
+            let page: ContainerList = json(self.send(request, SHORT_TIMEOUT).await?).await?;
             let last = page.containers.last().map(|container| container.uuid.to_string());
             all.extend(page.containers);
             match (page.next, last) {
@@ -142,7 +142,7 @@ impl Client {
         ask: &DataRequest,
     ) -> Result<ConsoleEndpoint, ApiError> {
         let request = self.request(Method::POST, &["containers", container, "logs"])?;
-        json(self.send(request.json(ask), SHORT).await?).await
+        json(self.send(request.json(ask), SHORT_TIMEOUT).await?).await
     }
 
     /// Where its files are dialled.
@@ -152,7 +152,7 @@ impl Client {
         ask: &DataRequest,
     ) -> Result<ConsoleEndpoint, ApiError> {
         let request = self.request(Method::POST, &["containers", container, "archive"])?;
-        json(self.send(request.json(ask), SHORT).await?).await
+        json(self.send(request.json(ask), SHORT_TIMEOUT).await?).await
     }
 
     /// Its processes.
@@ -166,13 +166,13 @@ impl Client {
             Some(ps_args) => request.query(&[("ps_args", ps_args)]),
             None => request,
         };
-        json(self.send(request, SHORT).await?).await
+        json(self.send(request, SHORT_TIMEOUT).await?).await
     }
 
     /// What it uses now; the host measures for a second or two.
     pub async fn stats(&self, container: &str) -> Result<ContainerStats, ApiError> {
         let request = self.request(Method::GET, &["containers", container, "stats"])?;
-        json(self.send(request, SHORT).await?).await
+        json(self.send(request, SHORT_TIMEOUT).await?).await
     }
 
     /// Changes its name or its limits.
@@ -182,7 +182,7 @@ impl Client {
         ask: &UpdateContainer,
     ) -> Result<Container, ApiError> {
         let request = self.request(Method::PATCH, &["containers", container])?;
-        json(self.send(request.json(ask), SHORT).await?).await
+        json(self.send(request.json(ask), SHORT_TIMEOUT).await?).await
     }
 
     /// Where its console is dialled.
@@ -192,13 +192,13 @@ impl Client {
         ask: &AttachRequest,
     ) -> Result<ConsoleEndpoint, ApiError> {
         let request = self.request(Method::POST, &["containers", container, "attach"])?;
-        json(self.send(request.json(ask), SHORT).await?).await
+        json(self.send(request.json(ask), SHORT_TIMEOUT).await?).await
     }
 
     /// Runs another command, or makes an exec that is then dialled.
     pub async fn execute(&self, container: &str, ask: &Execute) -> Result<Executed, ApiError> {
         let request = self.request(Method::POST, &["containers", container, "execute"])?;
-        json(self.send(request.json(ask), LONG).await?).await
+        json(self.send(request.json(ask), LONG_TIMEOUT).await?).await
     }
     /// Where the console of an exec is dialled, with another grant.
     pub async fn execute_attach(
@@ -209,7 +209,7 @@ impl Client {
     ) -> Result<ConsoleEndpoint, ApiError> {
         let request = self.request(Method::POST, &["containers", container, "execute_attach"])?;
         let request = request.query(&[("exec_id", exec)]).json(&value!({ "csr": csr }));
-        json(self.send(request, SHORT).await?).await
+        json(self.send(request, SHORT_TIMEOUT).await?).await
     }
 
     /// Sends the process of an exec a signal.

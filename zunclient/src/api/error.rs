@@ -8,7 +8,7 @@ pub enum ApiError {
     BadEndpoint(String),
     /// The file of authorities cannot be used.
     #[error("cannot use the authorities of OS_CACERT")]
-    BadAuthorities(#[source] Box<dyn std::error::Error + Send + Sync>),
+    BadCaFile(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The client cannot be made.
     #[error("cannot set up the connection to the service")]
     Setup(#[source] reqwest::Error),
@@ -26,7 +26,7 @@ pub enum ApiError {
     },
     /// The service did not answer in time, or hung up: the work may still happen.
     #[error("the service at {address} did not answer; the work may still happen")]
-    Silent {
+    NoAnswer {
         /// Where.
         address: String,
         /// Why.
@@ -34,18 +34,18 @@ pub enum ApiError {
         cause: reqwest::Error,
     },
     /// The service refused.
-    #[error("{words}")]
+    #[error("{message}")]
     Refused {
         /// The HTTP status.
         status: u16,
         /// The service's words.
-        words: String,
+        message: String,
         /// The request, as the service's log knows it.
         request: Option<String>,
     },
     /// The answer cannot be read.
     #[error("the service's answer cannot be read")]
-    Garbled {
+    BadAnswer {
         /// Why.
         #[source]
         cause: Box<dyn std::error::Error + Send + Sync>,
@@ -58,13 +58,13 @@ impl ApiError {
     /// The request, where the service told it.
     pub fn request(&self) -> Option<&str> {
         match self {
-            Self::Refused { request, .. } | Self::Garbled { request, .. } => request.as_deref(),
+            Self::Refused { request, .. } | Self::BadAnswer { request, .. } => request.as_deref(),
             Self::BadEndpoint(_)
-            | Self::BadAuthorities(_)
+            | Self::BadCaFile(_)
             | Self::Setup(_)
             | Self::BadName(_)
             | Self::Unreachable { .. }
-            | Self::Silent { .. } => None,
+            | Self::NoAnswer { .. } => None,
         }
     }
 
@@ -73,12 +73,12 @@ impl ApiError {
         match self {
             Self::Refused { status, .. } => Some(*status),
             Self::BadEndpoint(_)
-            | Self::BadAuthorities(_)
+            | Self::BadCaFile(_)
             | Self::Setup(_)
             | Self::BadName(_)
             | Self::Unreachable { .. }
-            | Self::Silent { .. }
-            | Self::Garbled { .. } => None,
+            | Self::NoAnswer { .. }
+            | Self::BadAnswer { .. } => None,
         }
     }
 

@@ -25,7 +25,7 @@ impl Context {
     pub(super) fn new(global: &Global) -> Result<Self, Failure> {
         let settings = settings(global.os_endpoint.as_deref(), global.os_auth_type, global.debug)?;
         Ok(Self {
-            api: Client::new(&settings, out::note)?,
+            api: Client::new(&settings, out::notice)?,
             printer: Printer::new(global.format),
             proxies: settings.proxies,
             tasks: Tasks::new(),

@@ -12,41 +12,41 @@ use crate::settings::BadSettings;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The words; none where there is nobody to read them.
-    pub words: Option<String>,
+    pub message: Option<String>,
     /// The exit code, where it is not the verb's usual one.
     pub exit: Option<Exit>,
 }
 
 impl Failure {
     /// With the verb's usual exit code.
-    pub fn new(words: impl Into<String>) -> Self {
-        Self { words: Some(words.into()), exit: None }
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: Some(message.into()), exit: None }
     }
 
     /// With this exit code.
-    pub fn with(words: impl Into<String>, exit: Exit) -> Self {
-        Self { words: Some(words.into()), exit: Some(exit) }
+    pub fn with_exit(message: impl Into<String>, exit: Exit) -> Self {
+        Self { message: Some(message.into()), exit: Some(exit) }
     }
 
     /// Without words: whoever sent the signal, or closed the pipe, knows.
     pub const fn silent(exit: Exit) -> Self {
-        Self { words: None, exit: Some(exit) }
+        Self { message: None, exit: Some(exit) }
     }
 
     /// The same, and what it was about before the words.
     #[must_use]
-    pub fn about(mut self, what: &str) -> Self {
-        self.words = self.words.map(|words| format!("{what}: {words}"));
+    pub fn context(mut self, what: &str) -> Self {
+        self.message = self.message.map(|message| format!("{what}: {message}"));
         self
     }
 }
 
 impl From<&ApiError> for Failure {
     fn from(error: &ApiError) -> Self {
-        let words = chain(error);
+        let message = chain(error);
         Self::new(match error.request() {
-            Some(request) => format!("{words} (request {request})"),
-            None => words,
+            Some(request) => format!("{message} (request {request})"),
+            None => message,
         })
     }
 }

@@ -99,7 +99,7 @@ impl Verb {
     /// What a failure of zun itself exits with: verbs whose exit code is the command's keep it apart.
     const fn exit_when_failed(&self) -> Exit {
         match self {
-            Self::Run(_) | Self::Attach(_) | Self::Exec(_) => Exit::ZUN,
+            Self::Run(_) | Self::Attach(_) | Self::Exec(_) => Exit::ZUN_FAILED,
             Self::Start(start) => start.exit_when_failed(),
             Self::Create(_)
             | Self::Stop(_)
@@ -153,7 +153,7 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
     let parsed = Cli::command().try_get_matches_from(arguments);
     match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => execute(cli).into(),
-        Err(error) => misused(&error, arguments).into(),
+        Err(error) => report_usage_error(&error, arguments).into(),
     }
 }
 
@@ -162,7 +162,7 @@ fn execute(cli: Cli) -> Exit {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(cause) => {
-            out::note(&format!("cannot begin: {cause}"));
+            out::notice(&format!("cannot begin: {cause}"));
             return usual;
         }
     };
@@ -175,15 +175,15 @@ fn execute(cli: Cli) -> Exit {
     // A name that is still being looked up must not hold up the end.
     runtime.shutdown_background();
     outcome.unwrap_or_else(|failure| {
-        if let Some(words) = failure.words {
-            out::note(&words);
+        if let Some(message) = failure.message {
+            out::notice(&message);
         }
         failure.exit.unwrap_or(usual)
     })
 }
 
 /// Help goes to stdout; a wrong command line is one line on stderr.
-fn misused(error: &clap::Error, arguments: &[OsString]) -> Exit {
+fn report_usage_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
     if !error.use_stderr() {
         // Whoever closed the pipe has read enough.
         drop(error.print());
@@ -194,20 +194,20 @@ fn misused(error: &clap::Error, arguments: &[OsString]) -> Exit {
         return Exit::USAGE;
     }
     let text = error.to_string();
-    let told: Vec<&str> = text
+    let problem: Vec<&str> = text
         .lines()
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with("tip:"))
         .collect();
-    let words = told.join(" ");
+    let message = problem.join(" ");
     let verb = arguments.iter().skip(1).find_map(|word| {
         word.to_str().filter(|word| Cli::command().find_subcommand(word).is_some())
     });
     let help = verb.map_or("zun --help".to_owned(), |verb| format!("zun {verb} --help"));
-    out::note(&format!("{}; see `{help}`", words.trim_start_matches("error: ")));
+    out::notice(&format!("{}; see `{help}`", message.trim_start_matches("error: ")));
     match verb {
-        Some("run" | "attach" | "exec") => Exit::ZUN,
+        Some("run" | "attach" | "exec") => Exit::ZUN_FAILED,
         Some(_) | None => Exit::USAGE,
     }
 }

@@ -29,7 +29,7 @@ pub enum ConsoleError {
     },
     /// The host did not answer in time.
     #[error("the console at {address} does not answer")]
-    Silent {
+    NoAnswer {
         /// The address.
         address: String,
     },
@@ -43,24 +43,24 @@ pub enum ConsoleError {
         cause: std::io::Error,
     },
     /// The host refused a call.
-    #[error("the host refused ({status}): {words}")]
+    #[error("the host refused ({status}): {message}")]
     Refused {
         /// The HTTP status.
         status: u16,
         /// The host's words.
-        words: String,
+        message: String,
     },
     /// The answer is no HTTP, or not the one that was asked for.
-    #[error("the console at {address} does not speak as it should: {what}")]
-    Garbled {
+    #[error("the console at {address} does not speak as it should: {problem}")]
+    BadAnswer {
         /// The address.
         address: String,
         /// What is wrong.
-        what: &'static str,
+        problem: &'static str,
     },
     /// The connection broke.
     #[error("the connection to the console broke")]
-    Broken(#[source] std::io::Error),
+    LinkLost(#[source] std::io::Error),
     /// The grant can no longer be dialled with.
     #[error("the grant has expired")]
     Expired,

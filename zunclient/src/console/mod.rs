@@ -5,7 +5,7 @@ pub mod docker;
 pub mod docker_attach;
 pub mod docker_exec;
 mod error;
-mod link;
+mod link_timeouts;
 mod proxies;
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use zun_common::shutdown::Tasks;
 use zun_common::units::TerminalSize;
 
 pub use error::ConsoleError;
-pub use link::Link;
+pub use link_timeouts::LinkTimeouts;
 pub use proxies::Proxies;
 
 /// What comes out of a console. After the last one there is nothing more.
@@ -117,7 +117,7 @@ pub struct Dial {
     /// Where other grants come from; a session without lasts as long as its first one.
     pub renewal: Option<Arc<dyn Renewal>>,
     /// The times of the link.
-    pub link: Link,
+    pub link: LinkTimeouts,
     /// The proxies on the way.
     pub proxies: Proxies,
     /// Owns what runs beside.
@@ -125,7 +125,7 @@ pub struct Dial {
 }
 
 /// The connection functions that attach to a container, best first.
-pub const TO_CONTAINERS: [&str; 1] = [DOCKER_ATTACH];
+pub const ATTACH_PROTOCOLS: [&str; 1] = [DOCKER_ATTACH];
 
 /// Picks the connection function that the endpoint names.
 pub fn connection(dial: Dial) -> Result<Box<dyn Connection>, ConsoleError> {

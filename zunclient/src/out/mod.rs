@@ -82,13 +82,13 @@ impl Printer {
 }
 
 /// How long a line for people may wait for a terminal that takes nothing.
-const NOTE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+const STALLED_TERMINAL_TIMEOUT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// A line for people, on stderr. What others wrote in it does not drive the terminal, which must not be raw. One that is stalled holds nobody up.
-pub fn note(line: &str) {
+pub fn notice(line: &str) {
     let stderr = std::io::stderr();
     let mut room = [PollFd::new(&stderr, PollFlags::OUT)];
-    if poll(&mut room, Some(&NOTE)) != Ok(0) {
+    if poll(&mut room, Some(&STALLED_TERMINAL_TIMEOUT)) != Ok(0) {
         error_bytes(format!("zun: {}\n", table::clean(line)).as_bytes());
     }
 }

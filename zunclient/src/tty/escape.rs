@@ -9,9 +9,9 @@ pub enum Leave {
     /// With the detach keys: the container runs on.
     Detach,
     /// With the escape character and a dot at a line start: the link is dead.
-    Dead,
+    Escape,
     /// With the terminal, such as by closing its window.
-    Gone,
+    Hangup,
 }
 
 /// What came of some typed bytes.
@@ -78,7 +78,7 @@ impl EscapeScanner {
         if !self.detach.is_empty() && self.held == self.detach {
             Some(Leave::Detach)
         } else if self.line_start && self.escape.is_some_and(|escape| self.held == escape) {
-            Some(Leave::Dead)
+            Some(Leave::Escape)
         } else {
             None
         }
@@ -142,9 +142,9 @@ mod tests {
 
     #[test]
     fn a_dead_link_is_left_only_at_a_line_start() {
-        assert_eq!(scanner("", "~").feed(b"~.").leave, Some(Leave::Dead));
+        assert_eq!(scanner("", "~").feed(b"~.").leave, Some(Leave::Escape));
         assert_eq!(scanner("", "~").feed(b"x~.").leave, None);
-        assert_eq!(scanner("", "~").feed(b"x\r~.").leave, Some(Leave::Dead));
+        assert_eq!(scanner("", "~").feed(b"x\r~.").leave, Some(Leave::Escape));
         assert_eq!(scanner("", "none").feed(b"~.").leave, None);
         assert_eq!(scanner("", "~").feed(b"~/bin\r").send, b"~/bin\r");
     }

@@ -12,21 +12,24 @@ use std::io::IsTerminal as _;
 
 /// Which of the standard streams are terminals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Streams {
+pub struct Stdio {
     /// Keys come from a terminal.
-    pub input: bool,
+    pub stdin_is_terminal: bool,
     /// Output goes to a terminal.
-    pub output: bool,
+    pub stdout_is_terminal: bool,
 }
 
-impl Streams {
+impl Stdio {
     /// Those of this process.
     pub fn of_process() -> Self {
-        Self { input: std::io::stdin().is_terminal(), output: std::io::stdout().is_terminal() }
+        Self {
+            stdin_is_terminal: std::io::stdin().is_terminal(),
+            stdout_is_terminal: std::io::stdout().is_terminal(),
+        }
     }
 
     /// Both are terminals: a person sits there.
-    pub const fn both(self) -> bool {
-        self.input && self.output
+    pub const fn both_are_terminals(self) -> bool {
+        self.stdin_is_terminal && self.stdout_is_terminal
     }
 }

@@ -25,18 +25,18 @@ pub struct Closed;
 /// Where output goes.
 #[derive(Debug)]
 pub struct Screen {
-    pieces: mpsc::Sender<(Output, Bytes)>,
+    chunks: mpsc::Sender<(Output, Bytes)>,
     ended: oneshot::Receiver<Result<(), Closed>>,
 }
 
 impl Screen {
     /// Writes to these two descriptors, in order.
     pub fn write_to(stdout: OwnedFd, stderr: OwnedFd) -> std::io::Result<Self> {
-        let (pieces, mut taken) = mpsc::channel::<(Output, Bytes)>(16);
+        let (chunks, mut received) = mpsc::channel::<(Output, Bytes)>(16);
         let (end, ended) = oneshot::channel();
         std::thread::Builder::new().name("screen".to_owned()).spawn(move || {
             let mut outcome = Ok(());
-            while let (Ok(()), Some((output, bytes))) = (outcome, taken.blocking_recv()) {
+            while let (Ok(()), Some((output, bytes))) = (outcome, received.blocking_recv()) {
                 outcome = match output {
                     Output::Stdout => write_all(stdout.as_fd(), &bytes),
                     Output::Stderr => write_all(stderr.as_fd(), &bytes),
@@ -45,24 +45,24 @@ impl Screen {
             // Nobody waits any more when the session was left.
             end.send(outcome).ok();
         })?;
-        Ok(Self { pieces, ended })
+        Ok(Self { chunks, ended })
     }
 
     /// Output that goes elsewhere.
-    pub fn to_channel(pieces: mpsc::Sender<(Output, Bytes)>) -> Self {
+    pub fn to_channel(chunks: mpsc::Sender<(Output, Bytes)>) -> Self {
         let (end, ended) = oneshot::channel();
         end.send(Ok(())).ok();
-        Self { pieces, ended }
+        Self { chunks, ended }
     }
 
     /// Hands over a piece; waits while too much is not yet written.
     pub async fn write(&self, output: Output, bytes: Bytes) -> Result<(), Closed> {
-        if self.pieces.send((output, bytes)).await.is_ok() { Ok(()) } else { Err(Closed) }
+        if self.chunks.send((output, bytes)).await.is_ok() { Ok(()) } else { Err(Closed) }
     }
 
     /// Waits until everything is written.
     pub async fn finish(self) -> Result<(), Closed> {
-        drop(self.pieces);
+        drop(self.chunks);
         self.ended.await.unwrap_or(Err(Closed))
     }
 }
@@ -111,8 +111,8 @@ mod tests {
         drop(reader);
         let err = out.try_clone().expect("a copy");
         let screen = Screen::write_to(out, err).expect("a thread");
-        let piece = Bytes::from_static(b"lost");
-        while screen.write(Output::Stdout, piece.clone()).await.is_ok() {}
+        let chunk = Bytes::from_static(b"lost");
+        while screen.write(Output::Stdout, chunk.clone()).await.is_ok() {}
         assert_eq!(screen.finish().await, Err(Closed));
     }
 }

@@ -4,13 +4,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A signal that was sent to this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sent {
+pub enum Caught {
     /// It ends a session; without a terminal it is passed on to the process in the container.
-    End(Number),
+    Terminate(Number),
     /// It only means something to the process in the container.
     User(Number),
     /// The process is to be stopped (SIGTSTP).
-    Stop,
+    Suspend,
 }
 
 /// A signal's number.
@@ -72,15 +72,15 @@ impl Signals {
     }
 
     /// The next one.
-    pub async fn next(&mut self) -> Sent {
+    pub async fn next(&mut self) -> Caught {
         tokio::select! {
-            Some(()) = self.hangup.recv() => Sent::End(Number(1)),
-            Some(()) = self.interrupt.recv() => Sent::End(Number(2)),
-            Some(()) = self.quit.recv() => Sent::End(Number(3)),
-            Some(()) = self.terminate.recv() => Sent::End(Number(15)),
-            Some(()) = self.user1.recv() => Sent::User(Number(10)),
-            Some(()) = self.user2.recv() => Sent::User(Number(12)),
-            Some(()) = maybe(self.stop.as_mut()) => Sent::Stop,
+            Some(()) = self.hangup.recv() => Caught::Terminate(Number(1)),
+            Some(()) = self.interrupt.recv() => Caught::Terminate(Number(2)),
+            Some(()) = self.quit.recv() => Caught::Terminate(Number(3)),
+            Some(()) = self.terminate.recv() => Caught::Terminate(Number(15)),
+            Some(()) = self.user1.recv() => Caught::User(Number(10)),
+            Some(()) = self.user2.recv() => Caught::User(Number(12)),
+            Some(()) = maybe(self.stop.as_mut()) => Caught::Suspend,
             else => std::future::pending().await,
         }
     }
@@ -89,8 +89,8 @@ impl Signals {
     pub async fn ended(&mut self) -> Number {
         loop {
             match self.next().await {
-                Sent::End(number) => return number,
-                Sent::User(_) | Sent::Stop => {}
+                Caught::Terminate(number) => return number,
+                Caught::User(_) | Caught::Suspend => {}
             }
         }
     }

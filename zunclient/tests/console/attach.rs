@@ -209,8 +209,8 @@ async fn output_whose_end_does_not_come_is_told_before_the_exit_code() {
     })
     .await;
     let mut dial = engine.dial(false, "127.0.0.1");
-    dial.link.silence = Duration::from_secs(1);
-    dial.link.idle = Duration::from_secs(1);
+    dial.link.give_up_after = Duration::from_secs(1);
+    dial.link.probe_after = Duration::from_secs(1);
     let mut console = connection(dial).expect("usable").open().await.expect("a console");
     assert_eq!(next(&mut console).await, Some(Event::Stdout(Bytes::from_static(b"last"))));
     assert!(matches!(next(&mut console).await, Some(Event::Lost(_))));

@@ -18,7 +18,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 use zunclient::console::docker::address::Address;
 use zunclient::console::docker::direct::Direct;
-use zunclient::console::{ConsoleError, Link};
+use zunclient::console::{ConsoleError, LinkTimeouts};
 
 use crate::fake::service::Service;
 use crate::fake::{Asked, Engine, Server};
@@ -278,8 +278,8 @@ async fn a_host_that_does_not_read_for_long_still_gets_all_of_it() {
     });
     let engine = engine.await;
     let mut dial = engine.dial(false, "127.0.0.1");
-    let (idle, silence) = (Duration::from_millis(500), Duration::from_millis(500));
-    dial.link = Link { idle, silence, ..Link::default() };
+    let (probe_after, give_up_after) = (Duration::from_millis(500), Duration::from_millis(500));
+    dial.link = LinkTimeouts { probe_after, give_up_after, ..LinkTimeouts::default() };
     let address = Address::parse(&format!("https://127.0.0.1:{}/c/data", engine.port));
     let direct = Direct::new(&dial).expect("certificates");
     let stream = Full::new(Bytes::from(vec![0; SIZE]));

@@ -13,7 +13,7 @@ use zun_common::pki::signing_request;
 use zun_common::shutdown::Tasks;
 use zun_common::units::TerminalSize;
 use zunclient::console::{
-    Console, ConsoleError, Dial, Event, Link, Proxies, Renewal, Renewed, connection,
+    Console, ConsoleError, Dial, Event, LinkTimeouts, Proxies, Renewal, Renewed, connection,
 };
 
 use crate::fake::{Asked, Engine};
@@ -172,7 +172,7 @@ async fn a_quiet_session_beats_and_its_bytes_stay_whole() {
     for url in [&mut calls.attach, &mut calls.wait].into_iter().flatten() {
         *url = url.replace(&format!(":{}/", engine.port), &format!(":{}/", proxy.port));
     }
-    dial.link = Link { beat: Duration::from_millis(20), ..Link::default() };
+    dial.link = LinkTimeouts { keepalive: Duration::from_millis(20), ..LinkTimeouts::default() };
     let mut console = open(dial).await.expect("a console");
     echoes(&mut console, "before").await;
     let before = proxy.client_bytes.load(Ordering::Relaxed);
@@ -196,7 +196,7 @@ async fn a_quiet_session_beats_and_its_bytes_stay_whole() {
 async fn beats_end_before_tls_takes_them_for_an_attack() {
     let engine = Engine::start(&["127.0.0.1"], echo).await;
     let mut dial = dial(&engine);
-    dial.link = Link { beat: Duration::from_millis(1), ..Link::default() };
+    dial.link = LinkTimeouts { keepalive: Duration::from_millis(1), ..LinkTimeouts::default() };
     let mut console = open(dial).await.expect("a console");
     let quiet = timeout(Duration::from_millis(500), console.events.next()).await;
     assert!(quiet.is_err(), "{quiet:?}");

@@ -4,12 +4,12 @@ use clap::Args;
 use zun_common::grant::{self, WaitCondition};
 use zun_common::status::Status;
 
-use super::session::{Begin, LeavingFlags, Session, own_size};
+use super::session::{ConsoleFlags, OnOpen, Session, own_size};
 use super::starting::unless_ended;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::out;
-use crate::relay::{Passing, redraw};
+use crate::relay::{SignalRouting, redraw};
 use crate::tty::signals::Signals;
 
 /// Connect this terminal to a container
@@ -28,7 +28,7 @@ pub(in crate::cmd) struct Attach {
     #[arg(long)]
     read_only: bool,
     #[command(flatten)]
-    leaving: LeavingFlags,
+    console_flags: ConsoleFlags,
     /// Name or id
     container: String,
 }
@@ -40,14 +40,14 @@ impl Attach {
         let session = Session {
             context,
             container: &container,
-            leaving: &self.leaving,
+            console_flags: &self.console_flags,
             input: container.interactive && !self.no_stdin && !self.read_only,
             mode: if self.read_only { grant::Mode::ReadOnly } else { grant::Mode::ReadWrite },
             // Who only watches leaves by a signal.
-            passing: if self.no_stdin || self.read_only {
-                Passing::Nowhere
+            signal_routing: if self.no_stdin || self.read_only {
+                SignalRouting::ToClient
             } else {
-                self.leaving.passing(container.tty)
+                self.console_flags.signal_routing(container.tty)
             },
         };
         let waits = container.status == Status::Created;
@@ -57,16 +57,16 @@ impl Attach {
             // One that stops between our look and our dial is told at once.
             (false, false) => WaitCondition::NotRunning,
         };
-        let mut begin = if waits || self.read_only { Begin::Nothing } else { Begin::Redraw };
+        let mut begin = if waits || self.read_only { OnOpen::Nothing } else { OnOpen::Redraw };
         let console = unless_ended(&mut signals, session.dial(until, begin)).await?;
         // The service may not have heard of a start yet: a process that is there has printed its prompt already.
         if waits {
             let control = console.control.as_ref();
             let runs = async { Ok(container.tty && redraw(control, own_size()).await) };
             if unless_ended(&mut signals, runs).await? {
-                begin = Begin::RedrawUnheard;
+                begin = OnOpen::RedrawUnconfirmed;
             } else {
-                out::note(&format!("{} is not known to be started; waiting", container.name));
+                out::notice(&format!("{} is not known to be started; waiting", container.name));
             }
         }
         Ok(session.hold(console, begin, &mut signals).await?)

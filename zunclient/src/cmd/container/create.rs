@@ -5,13 +5,13 @@ use std::sync::OnceLock;
 use clap::Args;
 use serde_json::json;
 
+use super::container_flags::ContainerFlags;
 use super::session::own_size;
 use super::show::table;
-use super::spec::Spec;
 use super::starting::{self, Progress};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
-use crate::tty::Streams;
+use crate::tty::Stdio;
 use crate::tty::signals::Signals;
 
 /// Make a container without starting it
@@ -28,17 +28,17 @@ pub(in crate::cmd) struct Create {
     #[arg(short, long)]
     quiet: bool,
     #[command(flatten)]
-    spec: Spec,
+    container_flags: ContainerFlags,
 }
 
 impl Create {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         let mut signals = Signals::catch()?;
-        let mode = self.spec.terminal.decide(Streams::of_process(), false)?;
+        let mode = self.container_flags.terminal.decide(Stdio::of_process(), false)?;
         let size = if mode.tty { own_size() } else { None };
-        let mut ask = self.spec.request(mode, size)?;
+        let mut ask = self.container_flags.request(mode, size)?;
         ask.stdin_once = mode.interactive && !mode.tty;
-        let progress = if self.quiet { Progress::Silent } else { Progress::Told };
+        let progress = if self.quiet { Progress::Hidden } else { Progress::Shown };
         let made = OnceLock::new();
         match starting::create(&context.api, &ask, (&mut signals, progress), &made).await {
             Ok(container) if self.quiet => {
@@ -47,7 +47,7 @@ impl Create {
             }
             Ok(container) => context.printer.show(&container, || table(&container))?,
             Err(failure) => {
-                let cancelled = failure.words.is_none();
+                let cancelled = failure.message.is_none();
                 if let Some(container) = made.get().filter(|_| cancelled) {
                     starting::discard(&context.api, container, &mut signals).await;
                 }

@@ -8,10 +8,10 @@ use crate::api::{ApiError, Client};
 use crate::cmd::{Context, Failure};
 use crate::console::docker::address::Address;
 use crate::console::docker::direct::Direct;
-use crate::console::{Dial, Link};
+use crate::console::{Dial, LinkTimeouts};
 
 /// What is dialled, and with what.
-pub(super) struct Reached {
+pub(super) struct DataChannel {
     pub(super) direct: Direct,
     pub(super) address: Address,
     /// The container has a terminal.
@@ -19,26 +19,26 @@ pub(super) struct Reached {
 }
 
 /// To its output.
-pub(super) async fn to_logs(context: &Context, container: &str) -> Result<Reached, Failure> {
+pub(super) async fn open_logs(context: &Context, container: &str) -> Result<DataChannel, Failure> {
     let ask = async |api: &Client, ask: DataRequest| api.logs(container, &ask).await;
-    reach(context, None, ask).await
+    open(context, None, ask).await
 }
 
 /// To its files.
-pub(super) async fn to_files(
+pub(super) async fn open_files(
     context: &Context,
     container: &str,
     mode: Mode,
-) -> Result<Reached, Failure> {
+) -> Result<DataChannel, Failure> {
     let ask = async |api: &Client, ask: DataRequest| api.archive(container, &ask).await;
-    reach(context, Some(mode), ask).await
+    open(context, Some(mode), ask).await
 }
 
-async fn reach(
+async fn open(
     context: &Context,
     mode: Option<Mode>,
     ask: impl AsyncFnOnce(&Client, DataRequest) -> Result<ConsoleEndpoint, ApiError>,
-) -> Result<Reached, Failure> {
+) -> Result<DataChannel, Failure> {
     let request = signing_request("zun", Vec::new())
         .map_err(|error| Failure::new(zun_common::chain(&error)))?;
     let endpoint = ask(&context.api, DataRequest { csr: request.csr, mode }).await?;
@@ -50,9 +50,9 @@ async fn reach(
         input: false,
         until: WaitCondition::NextExit,
         renewal: None,
-        link: Link::default(),
+        link: LinkTimeouts::default(),
         proxies: context.proxies.clone(),
         tasks: context.tasks.clone(),
     })?;
-    Ok(Reached { direct, address, tty })
+    Ok(DataChannel { direct, address, tty })
 }

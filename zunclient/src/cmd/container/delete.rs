@@ -6,7 +6,7 @@ use clap::Args;
 use zun_common::api::v1::container::Container;
 use zun_common::status::Status;
 
-use super::each::each;
+use super::for_each::for_each_container;
 use crate::api;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
@@ -33,7 +33,7 @@ impl Delete {
             (false, true) => api::Delete::StopFirst,
             (false, false) => api::Delete::OnlyStopped,
         };
-        each(context, &self.containers, async |name: String| {
+        for_each_container(context, &self.containers, async |name: String| {
             // The id outlives a name that is taken again at once.
             let was = context.api.show(&name).await?;
             context.api.delete(&was.uuid.to_string(), how).await?;

@@ -66,7 +66,7 @@ pub(super) async fn exited(
     }
     let now = if code == KILLED { Box::pin(why_killed(api, now)).await } else { now };
     if let Some(why) = now.status_reason.filter(|why| code != 0 && !why.is_empty()) {
-        crate::out::note(&format!("{}: {}", container.name, why.replace('\n', " ")));
+        crate::out::notice(&format!("{}: {}", container.name, why.replace('\n', " ")));
         return Ok(Exit::of_process(code));
     }
     if now.status == Status::Deleted {
@@ -137,7 +137,7 @@ fn gone(container: &Container, code: i64, before: Before) -> Result<Exit, Unfini
     if container.auto_remove {
         return Ok(plain(container, code, before));
     }
-    crate::out::note(&format!("{} was removed; its process ended with {code}", container.name));
+    crate::out::notice(&format!("{} was removed; its process ended with {code}", container.name));
     Ok(Exit::of_process(code))
 }
 
@@ -148,9 +148,9 @@ fn plain(container: &Container, code: i64, before: Before) -> Exit {
         (0, 126) => "not executable",
         (_, _) => return Exit::of_process(code),
     };
-    let command = container.command.as_ref().and_then(|words| words.first());
+    let command = container.command.as_ref().and_then(|message| message.first());
     let command = command.map_or("the image's command", String::as_str);
-    crate::out::note(&format!("{}: {command}: {why}, by its exit code {code}", container.name));
+    crate::out::notice(&format!("{}: {command}: {why}, by its exit code {code}", container.name));
     Exit::of_process(code)
 }
 
@@ -175,19 +175,19 @@ fn runs_again(now: &Container, before: Before) -> bool {
 
 fn restarted(now: &Container, code: i64) -> Failure {
     let name = &now.name;
-    let words = format!(
+    let message = format!(
         "{name} ended with {code} and is run again by its restart policy or a restart; \
          come back with: zun attach {name}"
     );
-    Failure::with(words, if code == 0 { Exit::ZUN } else { Exit::of_process(code) })
+    Failure::with_exit(message, if code == 0 { Exit::ZUN_FAILED } else { Exit::of_process(code) })
 }
 
 /// What a script must not take for a success: the process ended, and its output did not come whole.
 pub(super) fn torn(name: &str, code: i64, why: &str) -> Failure {
-    let words = format!(
+    let message = format!(
         "the link to {name} broke ({why}), so the end of its output is missing; it ended with {code}"
     );
-    Failure::with(words, if code == 0 { Exit::ZUN } else { Exit::of_process(code) })
+    Failure::with_exit(message, if code == 0 { Exit::ZUN_FAILED } else { Exit::of_process(code) })
 }
 
 /// The console ended without an exit code.
@@ -207,12 +207,14 @@ pub(super) async fn cut(
         Ok(Ok(now)) => now,
         Ok(Err(error)) if error.is_not_found() => return Err(removed(name, &why)),
         Ok(Err(error)) => {
-            let words = format!("the console of {name} ended{why}, and its exit code is not known");
-            return Err(Failure { exit: Some(Exit::ZUN), ..unknown(&words, &error) });
+            let message =
+                format!("the console of {name} ended{why}, and its exit code is not known");
+            return Err(Failure { exit: Some(Exit::ZUN_FAILED), ..unknown(&message, &error) });
         }
         Err(_elapsed) => {
-            let words = format!("the console of {name} ended{why}, and its exit code is not known");
-            return Err(Failure::with(words, Exit::ZUN));
+            let message =
+                format!("the console of {name} ended{why}, and its exit code is not known");
+            return Err(Failure::with_exit(message, Exit::ZUN_FAILED));
         }
     };
     match (now.status, now.exit_code) {
@@ -223,18 +225,21 @@ pub(super) async fn cut(
         (Status::Error | Status::Dead, _) => Err(failed(&now)),
         (Status::Restarting, _) => Err(restarted(&now, now.exit_code.unwrap_or_default())),
         (status, _) => {
-            let words = format!(
+            let message = format!(
                 "the console of {name} ended{why}, and it is {status}; come back with: zun attach {name}"
             );
-            Err(Failure::with(words, Exit::ZUN))
+            Err(Failure::with_exit(message, Exit::ZUN_FAILED))
         }
     }
 }
 
 fn removed(name: &str, why: &str) -> Failure {
-    Failure::with(format!("{name} was removed{why}; its exit code is not known"), Exit::ZUN)
+    Failure::with_exit(
+        format!("{name} was removed{why}; its exit code is not known"),
+        Exit::ZUN_FAILED,
+    )
 }
 
-fn unknown(words: &str, error: &ApiError) -> Failure {
-    Failure::new(format!("{words}: {}", zun_common::chain(error)))
+fn unknown(message: &str, error: &ApiError) -> Failure {
+    Failure::new(format!("{message}: {}", zun_common::chain(error)))
 }

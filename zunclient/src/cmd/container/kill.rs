@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use zun_common::status::Status;
 
-use super::each::each;
+use super::for_each::for_each_container;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
@@ -23,7 +23,7 @@ pub(in crate::cmd) struct Kill {
 
 impl Kill {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        each(context, &self.containers, async |name: String| {
+        for_each_container(context, &self.containers, async |name: String| {
             context.api.kill(&name, &self.signal).await?;
             if matches!(self.signal.to_ascii_uppercase().as_str(), "SIGKILL" | "KILL" | "9") {
                 return ended(context, &name).await;

@@ -1,24 +1,24 @@
 //! Verbs about containers.
 
 pub(super) mod attach;
+mod container_flags;
 pub(super) mod cp;
 pub(super) mod create;
 mod data;
 pub(super) mod delete;
-mod each;
 mod ending;
 pub(super) mod exec;
+mod for_each;
 pub(super) mod kill;
 pub(super) mod list;
 pub(super) mod logs;
 pub(super) mod pause;
-mod pulling;
+mod pull_progress;
 pub(super) mod rename;
 pub(super) mod restart;
 pub(super) mod run;
 mod session;
 pub(super) mod show;
-mod spec;
 pub(super) mod start;
 mod starting;
 pub(super) mod stats;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::each::each;
+use super::for_each::for_each_container;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
@@ -20,7 +20,7 @@ pub(in crate::cmd) struct Restart {
 
 impl Restart {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        each(context, &self.containers, async |name: String| {
+        for_each_container(context, &self.containers, async |name: String| {
             Ok(context.api.act_with_grace(&name, "reboot", self.time).await?)
         })
         .await

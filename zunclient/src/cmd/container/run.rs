@@ -7,12 +7,12 @@ use serde_json::json;
 use zun_common::api::v1::container::Container;
 use zun_common::grant::{self, WaitCondition};
 
-use super::session::{Begin, LeavingFlags, Session, Unfinished, own_size};
-use super::spec::Spec;
+use super::container_flags::ContainerFlags;
+use super::session::{ConsoleFlags, OnOpen, Session, Unfinished, own_size};
 use super::starting::{self, Progress, unless_ended};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
-use crate::tty::Streams;
+use crate::tty::Stdio;
 use crate::tty::signals::Signals;
 
 /// Run a command in a new container
@@ -36,19 +36,19 @@ pub(in crate::cmd) struct Run {
     #[arg(short, long)]
     quiet: bool,
     #[command(flatten)]
-    leaving: LeavingFlags,
+    console_flags: ConsoleFlags,
     #[command(flatten)]
-    spec: Spec,
+    container_flags: ContainerFlags,
 }
 
 impl Run {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         let mut signals = Signals::catch()?;
-        let mode = self.spec.terminal.decide(Streams::of_process(), !self.detach)?;
+        let mode = self.container_flags.terminal.decide(Stdio::of_process(), !self.detach)?;
         let size = if mode.tty { own_size() } else { None };
-        let mut ask = self.spec.request(mode, size)?;
+        let mut ask = self.container_flags.request(mode, size)?;
         ask.stdin_once = mode.interactive && !mode.tty && !self.detach;
-        let progress = if self.quiet { Progress::Silent } else { Progress::Told };
+        let progress = if self.quiet { Progress::Hidden } else { Progress::Shown };
         let made = OnceLock::new();
         let create = starting::create(&context.api, &ask, (&mut signals, progress), &made);
         let outcome = match create.await {
@@ -59,8 +59,8 @@ impl Run {
         match (outcome, made.get()) {
             (Ok(outcome), _) => outcome,
             (Err(Unbegun(failure)), made) => {
-                let cancelled = failure.words.is_none();
-                if let Some(container) = made.filter(|_| self.spec.rm || cancelled) {
+                let cancelled = failure.message.is_none();
+                if let Some(container) = made.filter(|_| self.container_flags.rm || cancelled) {
                     starting::discard(&context.api, container, &mut signals).await;
                 }
                 Err(failure)
@@ -74,18 +74,19 @@ impl Run {
         container: &Container,
         signals: &mut Signals,
     ) -> Result<Result<Exit, Failure>, Unbegun> {
-        let until = if self.spec.rm { WaitCondition::Removed } else { WaitCondition::NextExit };
+        let until =
+            if self.container_flags.rm { WaitCondition::Removed } else { WaitCondition::NextExit };
         let session = Session {
             context,
             container,
-            leaving: &self.leaving,
+            console_flags: &self.console_flags,
             input: container.interactive,
             mode: grant::Mode::ReadWrite,
-            passing: self.leaving.passing(container.tty),
+            signal_routing: self.console_flags.signal_routing(container.tty),
         };
-        let dialling = session.dial(until, Begin::Start);
+        let dialling = session.dial(until, OnOpen::Start);
         let console = unless_ended(signals, dialling).await.map_err(Unbegun)?;
-        match session.hold(console, Begin::Start, signals).await {
+        match session.hold(console, OnOpen::Start, signals).await {
             Ok(exit) => Ok(Ok(exit)),
             // The command could not be run: with --rm nothing is left of it.
             Err(Unfinished::NeverBegan(failure)) => Err(Unbegun(failure)),

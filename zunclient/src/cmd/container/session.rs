@@ -22,11 +22,11 @@ use super::ending;
 use super::starting;
 use crate::api::Client;
 use crate::cmd::{Context, Failure};
-use crate::console::{Console, Dial, Link, Renewal, Renewed, TO_CONTAINERS, connection};
+use crate::console::{ATTACH_PROTOCOLS, Console, Dial, LinkTimeouts, Renewal, Renewed, connection};
 use crate::exit::Exit;
 use crate::out;
-use crate::relay::{Ended, Outside, Passing, Remote, Terminal, relay};
-use crate::tty::Streams;
+use crate::relay::{Ended, RelayContext, Remote, SignalRouting, Terminal, relay};
+use crate::tty::Stdio;
 use crate::tty::detach_keys::{DetachKeys, EscapeCharacter};
 use crate::tty::escape::EscapeScanner;
 use crate::tty::keys::Keys;
@@ -37,7 +37,7 @@ use crate::tty::size;
 
 /// Flags about leaving a console.
 #[derive(Debug, Clone, Args)]
-pub(super) struct LeavingFlags {
+pub(super) struct ConsoleFlags {
     /// Keys that leave and let it run on; "" for none
     #[arg(long, value_name = "KEYS", env = "ZUN_DETACH_KEYS", default_value = "ctrl-p,ctrl-q")]
     detach_keys: DetachKeys,
@@ -49,10 +49,10 @@ pub(super) struct LeavingFlags {
     no_sig_proxy: bool,
 }
 
-impl LeavingFlags {
+impl ConsoleFlags {
     /// What becomes of signals, with or without a terminal in the container.
-    pub(super) const fn passing(&self, tty: bool) -> Passing {
-        if tty || self.no_sig_proxy { Passing::Nowhere } else { Passing::ToProcess }
+    pub(super) const fn signal_routing(&self, tty: bool) -> SignalRouting {
+        if tty || self.no_sig_proxy { SignalRouting::ToClient } else { SignalRouting::ToProcess }
     }
 }
 
@@ -60,13 +60,13 @@ impl LeavingFlags {
 pub(super) struct Session<'a> {
     pub(super) context: &'a Context,
     pub(super) container: &'a Container,
-    pub(super) leaving: &'a LeavingFlags,
+    pub(super) console_flags: &'a ConsoleFlags,
     /// Our input goes to it.
     pub(super) input: bool,
     /// Whether the grant may type.
     pub(super) mode: Mode,
     /// What becomes of signals.
-    pub(super) passing: Passing,
+    pub(super) signal_routing: SignalRouting,
 }
 
 /// How long the service may take to say whether the process began.
@@ -74,13 +74,13 @@ const REASON: Duration = Duration::from_secs(5);
 
 /// What is done once the console is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Begin {
+pub(super) enum OnOpen {
     /// The container is started.
     Start,
     /// It runs: its screen is drawn again.
     Redraw,
     /// It runs, and the service has not heard of that yet: its screen is drawn again too.
-    RedrawUnheard,
+    RedrawUnconfirmed,
     /// It is left as it is.
     Nothing,
 }
@@ -94,13 +94,13 @@ impl Session<'_> {
     pub(super) async fn dial(
         &self,
         until: WaitCondition,
-        begin: Begin,
+        begin: OnOpen,
     ) -> Result<Console, Failure> {
         let Context { api, tasks, proxies, .. } = self.context;
         let renewal = OfContainer { api: api.clone(), container: self.id(), mode: self.mode };
-        let (endpoint, key) = renewal.grant(begin == Begin::Start).await?;
+        let (endpoint, key) = renewal.grant(begin == OnOpen::Start).await?;
         if self.input && !endpoint.stdin {
-            out::note(&format!("{} reads no input; its output follows", self.container.name));
+            out::notice(&format!("{} reads no input; its output follows", self.container.name));
         }
         let dial = Dial {
             endpoint,
@@ -108,7 +108,7 @@ impl Session<'_> {
             input: self.input,
             until,
             renewal: Some(Arc::new(renewal)),
-            link: Link::default(),
+            link: LinkTimeouts::default(),
             proxies: proxies.clone(),
             tasks: tasks.clone(),
         };
@@ -119,20 +119,25 @@ impl Session<'_> {
     pub(super) async fn hold(
         &self,
         console: Console,
-        begin: Begin,
+        begin: OnOpen,
         signals: &mut Signals,
     ) -> Result<Exit, Unfinished> {
         let api = &self.context.api;
         let id = self.id();
-        let wants = Wants { tty: self.container.tty, input: self.input };
-        let mut terminal = set_up(wants, self.leaving, (self.context, signals))?;
-        terminal.redraws = matches!(begin, Begin::Redraw | Begin::RedrawUnheard);
+        let needs = TerminalNeeds { tty: self.container.tty, input: self.input };
+        let mut terminal = set_up(needs, self.console_flags, (self.context, signals))?;
+        terminal.redraws = matches!(begin, OnOpen::Redraw | OnOpen::RedrawUnconfirmed);
         let started = starting::Start::default();
         let begun = Notify::new();
         let remote = ByApi { api, container: &id };
-        let outside = Outside { signals, passing: self.passing, remote: &remote, begun: &begun };
+        let relay_context = RelayContext {
+            signals,
+            signal_routing: self.signal_routing,
+            remote: &remote,
+            process_started: &begun,
+        };
         let start = async {
-            if begin != Begin::Start {
+            if begin != OnOpen::Start {
                 return std::future::pending().await;
             }
             if let Err(failure) = starting::start(api, self.container).await {
@@ -141,7 +146,7 @@ impl Session<'_> {
             begun.notify_one();
             std::future::pending().await
         };
-        let to_begin = begin == Begin::Start || self.waits(begin);
+        let to_begin = begin == OnOpen::Start || self.waits(begin);
         // Watched from before the start: with `--rm` the reason of a failure is gone with the container.
         let starts = async {
             tokio::select! {
@@ -153,7 +158,7 @@ impl Session<'_> {
         tokio::pin!(starts);
         // The pumps work while it starts: a service that stalls can be left.
         let (ended, bytes) = tokio::select! {
-            ended = relay(console, terminal, outside) => ended,
+            ended = relay(console, terminal, relay_context) => ended,
             failure = &mut starts, if to_begin => return Err(Unfinished::NeverBegan(failure)),
         };
         // With --rm, Docker answers the wait with these codes if it could not start the process.
@@ -173,14 +178,14 @@ impl Session<'_> {
     }
 
     /// It is not known to be started; somebody else does that.
-    fn waits(&self, begin: Begin) -> bool {
-        matches!(begin, Begin::Nothing | Begin::RedrawUnheard)
+    fn waits(&self, begin: OnOpen) -> bool {
+        matches!(begin, OnOpen::Nothing | OnOpen::RedrawUnconfirmed)
             && self.container.status == Status::Created
     }
 
-    fn before(&self, begin: Begin, start: &starting::Start, bytes: u64) -> Before {
+    fn before(&self, begin: OnOpen, start: &starting::Start, bytes: u64) -> Before {
         let waited = self.waits(begin);
-        let began = if begin == Begin::Start || waited {
+        let began = if begin == OnOpen::Start || waited {
             start.began.get().copied().flatten()
         } else {
             self.container.started_at
@@ -191,11 +196,11 @@ impl Session<'_> {
     async fn conclude(&self, ended: Ended, before: Before) -> Result<Exit, Unfinished> {
         let name = &self.container.name;
         match ended {
-            Ended::Left(_) => {
-                out::note(&format!("left {name} running; come back with: zun attach {name}"));
+            Ended::Detached(_) => {
+                out::notice(&format!("left {name} running; come back with: zun attach {name}"));
                 Ok(Exit::OK)
             }
-            Ended::Closed => Ok(Exit::PIPE),
+            Ended::OutputClosed => Ok(Exit::PIPE),
             Ended::Signal(number) => {
                 Err(Unfinished::Later(Failure::silent(Exit(number.exit_code()))))
             }
@@ -203,11 +208,13 @@ impl Session<'_> {
                 ending::exited(&self.context.api, self.container, code, before).await
             }
             Ended::NotStarted(code, reason) => {
-                let words = format!("{name}: {reason}");
-                Err(Unfinished::NeverBegan(Failure::with(words, Exit::of_process(code))))
+                let message = format!("{name}: {reason}");
+                Err(Unfinished::NeverBegan(Failure::with_exit(message, Exit::of_process(code))))
             }
-            Ended::Broken(code, why) => Err(Unfinished::Later(ending::torn(name, code, &why))),
-            Ended::Cut(why) => {
+            Ended::ExitedLinkLost(code, why) => {
+                Err(Unfinished::Later(ending::torn(name, code, &why)))
+            }
+            Ended::WithoutExitCode(why) => {
                 let cut = ending::cut(&self.context.api, self.container, why).await;
                 cut.map_err(Unfinished::Later)
             }
@@ -245,7 +252,7 @@ pub(super) struct Before {
 
 /// What a session wants of the terminal side.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Wants {
+pub(super) struct TerminalNeeds {
     /// The process has a terminal.
     pub(super) tty: bool,
     /// Our input goes to it.
@@ -254,11 +261,11 @@ pub(super) struct Wants {
 
 /// Sets up the terminal side of a session that has not begun yet.
 fn set_up(
-    wants: Wants,
-    leaving: &LeavingFlags,
+    needs: TerminalNeeds,
+    console_flags: &ConsoleFlags,
     (context, signals): (&Context, &mut Signals),
 ) -> Result<Terminal, Unfinished> {
-    let terminal = terminal(wants, leaving, context);
+    let terminal = terminal(needs, console_flags, context);
     let never = |error: io::Error| Unfinished::NeverBegan(Failure::from(error));
     let terminal = terminal.map_err(never)?;
     if terminal.raw.is_some() {
@@ -269,23 +276,28 @@ fn set_up(
 
 /// Sets up the terminal side. Only a person's terminal becomes raw.
 pub(super) fn terminal(
-    wants: Wants,
-    leaving: &LeavingFlags,
+    needs: TerminalNeeds,
+    console_flags: &ConsoleFlags,
     context: &Context,
 ) -> io::Result<Terminal> {
-    let Wants { tty, input } = wants;
-    let streams = Streams::of_process();
+    let TerminalNeeds { tty, input } = needs;
+    let stdio = Stdio::of_process();
     let (stdin, stdout) = (copy(io::stdin())?, copy(io::stdout())?);
-    let person = tty && input && streams.input;
-    let sizes = match (tty, streams) {
-        (true, Streams { output: true, .. }) => size::follow(copy(&stdout)?, &context.tasks)?,
-        (true, Streams { input: true, .. }) => size::follow(copy(&stdin)?, &context.tasks)?,
+    let person = tty && input && stdio.stdin_is_terminal;
+    let sizes = match (tty, stdio) {
+        (true, Stdio { stdout_is_terminal: true, .. }) => {
+            size::follow(copy(&stdout)?, &context.tasks)?
+        }
+        (true, Stdio { stdin_is_terminal: true, .. }) => {
+            size::follow(copy(&stdin)?, &context.tasks)?
+        }
         (true | false, _) => size::none(),
     };
     Ok(Terminal {
         raw: if person { Some(RawMode::enter(copy(&stdin)?)?) } else { None },
         keys: if input { Some(Keys::read(stdin)?) } else { None },
-        scanner: person.then(|| EscapeScanner::new(&leaving.detach_keys, leaving.escape)),
+        scanner: person
+            .then(|| EscapeScanner::new(&console_flags.detach_keys, console_flags.escape)),
         screen: Screen::write_to(stdout, copy(io::stderr())?)?,
         sizes,
         redraws: false,
@@ -322,7 +334,7 @@ impl OfContainer {
     ) -> Result<(ConsoleEndpoint, Secret<String>), Failure> {
         let request = signing_request("zun", Vec::new())
             .map_err(|error| Failure::new(zun_common::chain(&error)))?;
-        let protocols = TO_CONTAINERS.map(str::to_owned).to_vec();
+        let protocols = ATTACH_PROTOCOLS.map(str::to_owned).to_vec();
         let ask = AttachRequest { csr: request.csr, protocols, mode: self.mode, before_start };
         Ok((self.api.attach(&self.container, &ask).await?, request.key))
     }
@@ -332,7 +344,7 @@ impl OfContainer {
 impl Renewal for OfContainer {
     async fn renew(&self) -> Result<Renewed, String> {
         let (endpoint, key) =
-            self.grant(false).await.map_err(|failure| failure.words.unwrap_or_default())?;
+            self.grant(false).await.map_err(|failure| failure.message.unwrap_or_default())?;
         Ok(Renewed { tls: endpoint.tls, key, expires_at: endpoint.expires_at })
     }
 }

@@ -4,8 +4,8 @@ use clap::Args;
 use zun_common::grant::{self, WaitCondition};
 use zun_common::status::Status;
 
-use super::each::each;
-use super::session::{Begin, LeavingFlags, Session};
+use super::for_each::for_each_container;
+use super::session::{ConsoleFlags, OnOpen, Session};
 use super::starting::{self, unless_ended};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
@@ -25,7 +25,7 @@ pub(in crate::cmd) struct Start {
     #[arg(short, long)]
     interactive: bool,
     #[command(flatten)]
-    leaving: LeavingFlags,
+    console_flags: ConsoleFlags,
     /// Names or ids; only one to attach to
     #[arg(required = true, value_name = "CONTAINER")]
     containers: Vec<String>,
@@ -33,14 +33,14 @@ pub(in crate::cmd) struct Start {
 
 impl Start {
     pub(in crate::cmd) const fn exit_when_failed(&self) -> Exit {
-        if self.attach || self.interactive { Exit::ZUN } else { Exit::FAILED }
+        if self.attach || self.interactive { Exit::ZUN_FAILED } else { Exit::FAILED }
     }
 
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         if self.attach || self.interactive {
             return self.attached(context).await;
         }
-        each(context, &self.containers, async |name: String| {
+        for_each_container(context, &self.containers, async |name: String| {
             let container = context.api.show(&name).await?;
             if container.status == Status::Running {
                 return Ok(());
@@ -59,16 +59,16 @@ impl Start {
         let session = Session {
             context,
             container: &container,
-            leaving: &self.leaving,
+            console_flags: &self.console_flags,
             input: self.interactive,
             mode: grant::Mode::ReadWrite,
-            passing: self.leaving.passing(container.tty),
+            signal_routing: self.console_flags.signal_routing(container.tty),
         };
         // Also one that has run before is attached before it starts, so that nothing is missed.
         let (begin, condition) = if container.status == Status::Running {
-            (Begin::Redraw, WaitCondition::NotRunning)
+            (OnOpen::Redraw, WaitCondition::NotRunning)
         } else {
-            (Begin::Start, WaitCondition::NextExit)
+            (OnOpen::Start, WaitCondition::NextExit)
         };
         let until = if container.auto_remove { WaitCondition::Removed } else { condition };
         let console = unless_ended(&mut signals, session.dial(until, begin)).await?;

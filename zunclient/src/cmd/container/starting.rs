@@ -11,7 +11,7 @@ use zun_common::api::v1::container::{Container, CreateContainer};
 use zun_common::engine_words::exit_code_of_start;
 use zun_common::status::Status;
 
-use super::pulling::Pulling;
+use super::pull_progress::PullProgress;
 use crate::api::{ApiError, Client, Delete};
 use crate::cmd::Failure;
 use crate::exit::Exit;
@@ -22,9 +22,9 @@ use crate::tty::signals::Signals;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
     /// On stderr, where that is a terminal or something takes long.
-    Told,
+    Shown,
     /// Not at all.
-    Silent,
+    Hidden,
 }
 
 /// How long one request waits for news.
@@ -48,14 +48,14 @@ pub(super) async fn create(
     };
     tokio::pin!(asking);
     let container = match unless_ended(signals, &mut asking).await {
-        Err(ended) if ended.words.is_none() => {
+        Err(ended) if ended.message.is_none() => {
             // It may be made all the same. Another signal does not wait for that.
             let answered = tokio::select! {
                 answered = timeout(ANSWER, asking) => answered.is_ok(),
                 _again = signals.ended() => false,
             };
             if !answered {
-                out::note(
+                out::notice(
                     "the service has not answered yet; it may make the container all the same",
                 );
             }
@@ -72,11 +72,11 @@ async fn made_by_its_host(
     progress: Progress,
 ) -> Result<Container, Failure> {
     const ENDED: [Status; 4] = [Status::Created, Status::Error, Status::Deleted, Status::Dead];
-    let mut pulling = Pulling::default();
+    let mut pull_progress = PullProgress::default();
     let mut absence = Absence::default();
     while !ENDED.contains(&container.status) {
-        if progress == Progress::Told {
-            pulling.show(&container);
+        if progress == Progress::Shown {
+            pull_progress.show(&container);
         }
         container = match api.wait_for_news(&container, &ENDED, NEWS).await {
             Ok(container) => {
@@ -103,7 +103,7 @@ pub(super) async fn start(api: &Client, was: &Container) -> Result<(), Failure> 
             Err(error) => {
                 let exit = match api.show(&id).await {
                     Ok(container) => not_runnable(&container),
-                    Err(_no_more_known) => Exit::ZUN,
+                    Err(_no_more_known) => Exit::ZUN_FAILED,
                 };
                 return Err(Failure { exit: Some(exit), ..error.into() });
             }
@@ -133,10 +133,12 @@ async fn was_heard(api: &Client, was: &Container) -> bool {
 /// Whether the service is not there now: nothing is known of what was asked.
 pub(super) fn is_away(error: &ApiError) -> bool {
     match error {
-        ApiError::Unreachable { .. } | ApiError::Silent { .. } | ApiError::Garbled { .. } => true,
+        ApiError::Unreachable { .. } | ApiError::NoAnswer { .. } | ApiError::BadAnswer { .. } => {
+            true
+        }
         ApiError::Refused { status, .. } => matches!(status, 502 | 504),
         ApiError::BadEndpoint(_)
-        | ApiError::BadAuthorities(_)
+        | ApiError::BadCaFile(_)
         | ApiError::Setup(_)
         | ApiError::BadName(_) => false,
     }
@@ -268,8 +270,8 @@ pub(super) async fn start_and_see(api: &Client, was: &Container) -> Result<(), F
 pub(super) fn failed(container: &Container) -> Failure {
     let why = container.status_reason.clone().filter(|why| !why.is_empty());
     let why = why.unwrap_or_else(|| format!("is {}", container.status));
-    let words = format!("{}: {}", container.name, why.replace('\n', " "));
-    Failure::with(words, not_runnable(container))
+    let message = format!("{}: {}", container.name, why.replace('\n', " "));
+    Failure::with_exit(message, not_runnable(container))
 }
 
 /// Docker shows 126 and 127 also where the command is not the reason.
@@ -277,7 +279,7 @@ fn not_runnable(container: &Container) -> Exit {
     let reason = container.status_reason.as_deref().unwrap_or_default();
     match (container.exit_code, exit_code_of_start(reason)) {
         (Some(126 | 127), Some(code)) => Exit::of_process(code),
-        (_, _) => Exit::ZUN,
+        (_, _) => Exit::ZUN_FAILED,
     }
 }
 
@@ -287,7 +289,7 @@ pub(super) async fn discard(api: &Client, container: &Container, signals: &mut S
     let id = container.uuid.to_string();
     tokio::select! {
         () = remove(api, &id) => {}
-        _again = signals.ended() => out::note(&format!("{} may be left", container.name)),
+        _again = signals.ended() => out::notice(&format!("{} may be left", container.name)),
     }
 }
 
@@ -295,7 +297,7 @@ async fn remove(api: &Client, id: &str) {
     const RUNS: [Status; 3] = [Status::Running, Status::Paused, Status::Restarting];
     match api.show(id).await {
         Ok(now) if RUNS.contains(&now.status) => {
-            out::note(&format!(
+            out::notice(&format!(
                 "{0} is {1} and stays; come back with: zun attach {0}",
                 now.name, now.status
             ));
@@ -312,8 +314,8 @@ async fn remove(api: &Client, id: &str) {
         Ok(()) => {}
         Err(error) if error.is_not_found() => {}
         Err(error) => {
-            let failure = Failure::from(error).about(&format!("cannot remove {id}"));
-            out::note(&failure.words.unwrap_or_default());
+            let failure = Failure::from(error).context(&format!("cannot remove {id}"));
+            out::notice(&failure.message.unwrap_or_default());
         }
     }
 }

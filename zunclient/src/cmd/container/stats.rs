@@ -39,8 +39,8 @@ impl Stats {
         if !live {
             let (measured, refusals) = self.measure(context).await?;
             for (name, refusal) in &refusals {
-                let failure = Failure::from(refusal).about(name);
-                out::note(&failure.words.unwrap_or_default());
+                let failure = Failure::from(refusal).context(name);
+                out::notice(&failure.message.unwrap_or_default());
             }
             context.printer.show(&measured, || table(&measured))?;
             return Ok(if refusals.is_empty() { Exit::OK } else { Exit::FAILED });
@@ -53,7 +53,7 @@ impl Stats {
             let enough = first || measured.is_empty();
             first = false;
             if let (true, Some((name, refusal))) = (enough, refusals.first()) {
-                return Err(Failure::from(refusal).about(name));
+                return Err(Failure::from(refusal).context(name));
             }
             context.printer.bytes(AGAIN.as_bytes())?;
             context.printer.show(&measured, || table(&measured))?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use zun_common::status::Status;
 
-use super::each::each;
+use super::for_each::for_each_container;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
@@ -24,7 +24,7 @@ pub(in crate::cmd) struct Stop {
 impl Stop {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         let within = Duration::from_secs(u64::from(self.time.unwrap_or(10)) + 20);
-        each(context, &self.containers, async |name: String| {
+        for_each_container(context, &self.containers, async |name: String| {
             context.api.act_with_grace(&name, "stop", self.time).await?;
             settle(context, &name, within).await
         })

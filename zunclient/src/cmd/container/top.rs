@@ -19,7 +19,7 @@ pub(in crate::cmd) struct Top {
 
 impl Top {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let ps_args = Some(self.ps_arguments.join(" ")).filter(|words| !words.is_empty());
+        let ps_args = Some(self.ps_arguments.join(" ")).filter(|message| !message.is_empty());
         let top = context.api.top(&self.container, ps_args.as_deref()).await?;
         context.printer.show(&top, || {
             let mut table = Table::titled(&top.titles);

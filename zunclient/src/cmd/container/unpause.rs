@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use zun_common::status::Status;
 
-use super::each::each;
+use super::for_each::for_each_container;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
@@ -20,7 +20,7 @@ pub(in crate::cmd) struct Unpause {
 
 impl Unpause {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        each(context, &self.containers, async |name: String| {
+        for_each_container(context, &self.containers, async |name: String| {
             context.api.act(&name, "unpause").await?;
             let statuses = [Status::Running, Status::Stopped, Status::Error, Status::Deleted];
             let container = context.api.wait_for(&name, &statuses, Duration::from_secs(20)).await?;

@@ -3,8 +3,8 @@
 use clap::Args;
 use zun_common::api::v1::container::UpdateContainer;
 
-use super::each::each;
-use super::spec::mebibytes;
+use super::container_flags::mebibytes;
+use super::for_each::for_each_container;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
@@ -34,7 +34,7 @@ impl Update {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         let Limits { cpu, memory } = self.limits;
         let ask = UpdateContainer { name: None, cpu, memory };
-        each(context, &self.containers, async |name: String| {
+        for_each_container(context, &self.containers, async |name: String| {
             context.api.update(&name, &ask).await?;
             Ok(())
         })

@@ -27,25 +27,25 @@ pub(in crate::cmd) struct Wait {
 
 impl Wait {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let people = context.printer.format() == Format::Table;
+        let as_table = context.printer.format() == Format::Table;
         let mut all = Vec::new();
         let mut exit = Exit::OK;
         for container in &self.containers {
             let exit_code = match ended(context, container).await {
-                Ok(code) if people => {
+                Ok(code) if as_table => {
                     context.printer.line(&code.to_string())?;
                     continue;
                 }
                 Ok(code) => Some(code),
                 Err(failure) => {
-                    out::note(&failure.about(container).words.unwrap_or_default());
+                    out::notice(&failure.context(container).message.unwrap_or_default());
                     exit = Exit::FAILED;
                     None
                 }
             };
             all.push(Ended { container, exit_code });
         }
-        if !people {
+        if !as_table {
             context.printer.value(&all, String::new)?;
         }
         Ok(exit)
@@ -68,7 +68,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 
 /// It may be well again by itself.
 fn passes(error: &ApiError) -> bool {
-    matches!(error, ApiError::Unreachable { .. } | ApiError::Silent { .. })
+    matches!(error, ApiError::Unreachable { .. } | ApiError::NoAnswer { .. })
         || error.status().is_some_and(|status| status >= 500)
 }
 
@@ -83,8 +83,8 @@ async fn ended(context: &Context, name: &str) -> Result<i64, Failure> {
             // A wait is for hours, and the service is started anew meanwhile.
             Err(error) if passes(&error) => {
                 if !told {
-                    let words = Failure::from(error).about(name).words.unwrap_or_default();
-                    out::note(&format!("{words}; still waiting"));
+                    let message = Failure::from(error).context(name).message.unwrap_or_default();
+                    out::notice(&format!("{message}; still waiting"));
                     told = true;
                 }
                 tokio::time::sleep(pause).await;

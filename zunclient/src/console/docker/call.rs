@@ -15,12 +15,12 @@ use zun_common::shutdown::Tasks;
 
 use super::address::Address;
 use super::stream::Stream;
-use super::upgrade::words;
+use super::upgrade::error_message;
 use crate::console::ConsoleError;
 
 /// How long the words of a refusal may take; less than any caller waits for the answer.
-const WORDS: Duration = Duration::from_secs(2);
-const LARGEST_BODY: usize = 1 << 20;
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
+const MAX_BODY: usize = 1 << 20;
 
 /// Makes the call and returns as soon as the head of a good answer is there; one that is not good is an error with
 /// its words. The connection runs on these tasks. How long the head may take is for the caller to say.
@@ -35,8 +35,9 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: std::error::Error + Send + Sync + 'static,
 {
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|cause| broken(address, cause))?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|cause| handshake_failed(address, cause))?;
     let own = tasks.clone();
     tasks.spawn(async move {
         tokio::select! {
@@ -50,27 +51,28 @@ where
         .header(HOST, address.authority())
         .body(content)
         .map_err(|_bad| ConsoleError::BadAddress(address.target.clone()))?;
-    let answer = sender.send_request(request).await.map_err(|cause| broken(address, cause))?;
+    let answer =
+        sender.send_request(request).await.map_err(|cause| handshake_failed(address, cause))?;
     if answer.status().is_success() {
         return Ok(answer);
     }
     let status = answer.status().as_u16();
-    let told = timeout(WORDS, body(answer)).await.unwrap_or_default();
-    Err(ConsoleError::Refused { status, words: words(&told.unwrap_or_default()) })
+    let refusal = timeout(ERROR_BODY_TIMEOUT, body(answer)).await.unwrap_or_default();
+    Err(ConsoleError::Refused { status, message: error_message(&refusal.unwrap_or_default()) })
 }
 
 /// The whole body, if it comes and is not too large.
 pub(super) async fn body(answer: Response<Incoming>) -> Option<Bytes> {
-    let collected = Limited::new(answer.into_body(), LARGEST_BODY).collect().await;
+    let collected = Limited::new(answer.into_body(), MAX_BODY).collect().await;
     Some(collected.ok()?.to_bytes())
 }
 
 /// It did not answer in time.
-pub(super) fn silent(address: &Address) -> ConsoleError {
-    ConsoleError::Silent { address: address.authority() }
+pub(super) fn no_answer(address: &Address) -> ConsoleError {
+    ConsoleError::NoAnswer { address: address.authority() }
 }
 
 /// With TLS 1.3 a host refuses a certificate only after the handshake; that is what it is then.
-fn broken(address: &Address, cause: hyper::Error) -> ConsoleError {
+fn handshake_failed(address: &Address, cause: hyper::Error) -> ConsoleError {
     ConsoleError::Handshake { address: address.authority(), cause: std::io::Error::other(cause) }
 }

@@ -18,11 +18,11 @@ use zun_common::api::v1::console::Tls;
 use zun_common::secret::Secret;
 
 use super::address::Address;
-use super::patience::milliseconds;
+use super::liveness::milliseconds;
 use super::stream::Stream;
 use super::upgrade::tunnel;
 use crate::console::proxies::{Tunnel, UnknownKind};
-use crate::console::{ConsoleError, Link, Proxies};
+use crate::console::{ConsoleError, LinkTimeouts, Proxies};
 
 /// How long one address is waited for before the next one is tried beside it (RFC 8305, section 8).
 const NEXT_ATTEMPT: Duration = Duration::from_millis(250);
@@ -33,7 +33,7 @@ const PROBES: u32 = 3;
 #[derive(Clone)]
 pub struct Dialer {
     connector: TlsConnector,
-    link: Link,
+    link: LinkTimeouts,
     proxies: Proxies,
 }
 
@@ -54,17 +54,17 @@ impl Dialer {
             .with_client_auth_cert(certificates(&tls.certificate)?, key)
             .map_err(ConsoleError::BadCertificates)?;
         let connector = TlsConnector::from(Arc::new(config));
-        Ok(Self { connector, link: Link::default(), proxies: Proxies::default() })
+        Ok(Self { connector, link: LinkTimeouts::default(), proxies: Proxies::default() })
     }
 
     /// The same with these times and through these proxies.
     #[must_use]
-    pub fn over(self, link: Link, proxies: Proxies) -> Self {
+    pub fn with_options(self, link: LinkTimeouts, proxies: Proxies) -> Self {
         Self { link, proxies, ..self }
     }
 
     /// The times of its links.
-    pub const fn link(&self) -> Link {
+    pub const fn link(&self) -> LinkTimeouts {
         self.link
     }
 
@@ -75,24 +75,24 @@ impl Dialer {
         let stream = self.connect(address).await?;
         keep_alive(&stream, &self.link).map_err(|cause| unreachable(address.authority(), cause))?;
         match timeout(self.link.handshake, self.connector.connect(name, stream)).await {
-            Ok(Ok(stream)) => Ok(Stream::new(stream, self.link.beat)),
+            Ok(Ok(stream)) => Ok(Stream::new(stream, self.link.keepalive)),
             Ok(Err(cause)) => Err(ConsoleError::Handshake { address: address.authority(), cause }),
-            Err(_elapsed) => Err(ConsoleError::Silent { address: address.authority() }),
+            Err(_elapsed) => Err(ConsoleError::NoAnswer { address: address.authority() }),
         }
     }
 
     /// Whether the host takes a connection now.
-    pub(super) async fn reaches(&self, address: &Address) -> bool {
+    pub(super) async fn can_connect(&self, address: &Address) -> bool {
         self.connect(address).await.is_ok()
     }
 
     /// Straight, or through the proxy on the way.
     async fn connect(&self, address: &Address) -> Result<TcpStream, ConsoleError> {
         let asked = address.authority();
-        let way = self.proxies.to(&address.host, &asked).map_err(|UnknownKind(kind)| {
+        let proxy_route = self.proxies.to(&address.host, &asked).map_err(|UnknownKind(kind)| {
             ConsoleError::UnknownProxy { address: asked.clone(), kind }
         })?;
-        let Some(Tunnel { host, port, authorization }) = way else {
+        let Some(Tunnel { host, port, authorization }) = proxy_route else {
             let connected = connect(address, self.link.connect).await;
             return connected.map_err(|Failed { tried, cause }| unreachable(tried, cause));
         };
@@ -182,15 +182,15 @@ const fn unreachable(address: String, cause: io::Error) -> ConsoleError {
 
 /// No delay for keys; and a peer that vanished is noticed, whether nothing is sent or something that it does
 /// not acknowledge.
-fn keep_alive(stream: &TcpStream, link: &Link) -> io::Result<()> {
+fn keep_alive(stream: &TcpStream, link: &LinkTimeouts) -> io::Result<()> {
     use rustix::net::sockopt;
     let second = Duration::from_secs(1);
     stream.set_nodelay(true)?;
     sockopt::set_socket_keepalive(stream, true)?;
-    sockopt::set_tcp_keepidle(stream, link.idle.max(second))?;
-    sockopt::set_tcp_keepintvl(stream, (link.silence / PROBES).max(second))?;
+    sockopt::set_tcp_keepidle(stream, link.probe_after.max(second))?;
+    sockopt::set_tcp_keepintvl(stream, (link.give_up_after / PROBES).max(second))?;
     sockopt::set_tcp_keepcnt(stream, PROBES)?;
-    sockopt::set_tcp_user_timeout(stream, milliseconds(link.patience()))?;
+    sockopt::set_tcp_user_timeout(stream, milliseconds(link.peer_timeout()))?;
     Ok(())
 }
 

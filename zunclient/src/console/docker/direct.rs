@@ -17,13 +17,13 @@ use tokio::time::timeout;
 use zun_common::shutdown::Tasks;
 
 use super::address::Address;
-use super::call::{call, silent};
+use super::call::{call, no_answer};
 use super::dial::Dialer;
-use super::patience::Patience;
+use super::liveness::LivenessProbe;
 use crate::console::{ConsoleError, Dial};
 
 /// How long the head of an answer may take that does not wait for a body of ours.
-const ANSWER: Duration = Duration::from_secs(30);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Makes calls with one grant, each on a connection of its own.
 #[derive(Clone)]
@@ -36,7 +36,7 @@ impl Direct {
     /// With the grant of this dial; connections run on its tasks.
     pub fn new(dial: &Dial) -> Result<Self, ConsoleError> {
         let Dial { endpoint, key, link, proxies, tasks, .. } = dial;
-        let dialer = Dialer::new(&endpoint.tls, key)?.over(*link, proxies.clone());
+        let dialer = Dialer::new(&endpoint.tls, key)?.with_options(*link, proxies.clone());
         Ok(Self { dialer, tasks: tasks.clone() })
     }
 
@@ -48,7 +48,7 @@ impl Direct {
     ) -> Result<Response<Incoming>, ConsoleError> {
         let request = Request::builder().method(method);
         let call = self.dial_and_call(address, request, Empty::<Bytes>::new());
-        timeout(ANSWER, call).await.unwrap_or_else(|_elapsed| Err(silent(address)))
+        timeout(ANSWER_TIMEOUT, call).await.unwrap_or_else(|_elapsed| Err(no_answer(address)))
     }
 
     /// Puts a stream. The answer comes when the host has taken all of it; it may take its time, for as long as it
@@ -59,31 +59,31 @@ impl Direct {
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let dialled = self.dialer.dial(address).await?;
-        let mut patience =
-            Patience::with(&dialled, &self.dialer, address).map_err(ConsoleError::Broken)?;
-        let sent = Arc::new(Sent::default());
-        let stream = Counted { stream, sent: Arc::clone(&sent) };
+        let mut liveness =
+            LivenessProbe::new(&dialled, &self.dialer, address).map_err(ConsoleError::LinkLost)?;
+        let progress = Arc::new(UploadProgress::default());
+        let stream = Counted { stream, progress: Arc::clone(&progress) };
         let request = Request::builder().method(Method::PUT);
         let call = call(dialled, &self.tasks, address, request, stream);
         tokio::pin!(call);
-        let (mut before, mut asked) = (0, false);
+        let (mut before, mut probed) = (0, false);
         let outcome = loop {
             tokio::select! {
                 biased;
                 outcome = &mut call => break outcome,
-                () = tokio::time::sleep(patience.long()) => {}
+                () = tokio::time::sleep(liveness.slow_after()) => {}
             }
-            let now = sent.count.load(Ordering::Relaxed);
+            let now = progress.count.load(Ordering::Relaxed);
             if now != before {
-                patience.over();
-                (before, asked) = (now, false);
-            } else if !asked || !sent.wanting.load(Ordering::Relaxed) {
+                liveness.write_finished();
+                (before, probed) = (now, false);
+            } else if !probed || !progress.waiting_for_data.load(Ordering::Relaxed) {
                 // Where we are waited for, what is still under way is asked about once.
-                patience.ask().await;
-                asked = true;
+                liveness.probe().await;
+                probed = true;
             }
         };
-        outcome.map(drop).map_err(|error| sent.broken(error))
+        outcome.map(drop).map_err(|error| progress.explain(error))
     }
 
     /// Posts JSON; the answer says no more than that it went well.
@@ -91,7 +91,10 @@ impl Direct {
         let request =
             Request::builder().method(Method::POST).header(CONTENT_TYPE, "application/json");
         let call = self.dial_and_call(address, request, Full::new(Bytes::from(json)));
-        timeout(ANSWER, call).await.unwrap_or_else(|_elapsed| Err(silent(address))).map(drop)
+        timeout(ANSWER_TIMEOUT, call)
+            .await
+            .unwrap_or_else(|_elapsed| Err(no_answer(address)))
+            .map(drop)
     }
 
     async fn dial_and_call<B>(
@@ -111,16 +114,16 @@ impl Direct {
 
 /// How far a stream that is put has come.
 #[derive(Debug, Default)]
-struct Sent {
+struct UploadProgress {
     /// Bytes that were handed over.
     count: AtomicU64,
     /// The connection waits for more; else it is the host that is waited for.
-    wanting: AtomicBool,
+    waiting_for_data: AtomicBool,
 }
 
-impl Sent {
+impl UploadProgress {
     /// A connection that carried something was a safe one; but for what TLS itself says, it broke.
-    fn broken(&self, error: ConsoleError) -> ConsoleError {
+    fn explain(&self, error: ConsoleError) -> ConsoleError {
         let bytes = self.count.load(Ordering::Relaxed);
         if bytes == 0 {
             return error;
@@ -129,7 +132,7 @@ impl Sent {
             return if is_of_tls(&cause) {
                 ConsoleError::Handshake { address, cause }
             } else {
-                ConsoleError::Broken(std::io::Error::other(After { bytes, cause }))
+                ConsoleError::LinkLost(std::io::Error::other(AfterBytes { bytes, cause }))
             };
         }
         error
@@ -139,7 +142,7 @@ impl Sent {
 /// After how much a connection broke.
 #[derive(Debug, thiserror::Error)]
 #[error("after {bytes} bytes")]
-struct After {
+struct AfterBytes {
     bytes: u64,
     #[source]
     cause: std::io::Error,
@@ -162,7 +165,7 @@ fn is_of_tls(cause: &std::io::Error) -> bool {
 /// A stream that tells how far it has come.
 struct Counted<B> {
     stream: B,
-    sent: Arc<Sent>,
+    progress: Arc<UploadProgress>,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for Counted<B> {
@@ -174,10 +177,10 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Counted<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let polled = Pin::new(&mut self.stream).poll_frame(context);
-        self.sent.wanting.store(polled.is_pending(), Ordering::Relaxed);
+        self.progress.waiting_for_data.store(polled.is_pending(), Ordering::Relaxed);
         if let Poll::Ready(Some(Ok(frame))) = &polled {
             let count = frame.data_ref().map_or(0, Bytes::len) as u64;
-            self.sent.count.fetch_add(count, Ordering::Relaxed);
+            self.progress.count.fetch_add(count, Ordering::Relaxed);
         }
         polled
     }
@@ -192,7 +195,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Counted<B> {
 }
 
 /// The next piece of a body; `None` at its end. Dropping the future loses nothing.
-pub async fn piece(body: &mut Incoming) -> Option<Result<Bytes, ConsoleError>> {
+pub async fn next_chunk(body: &mut Incoming) -> Option<Result<Bytes, ConsoleError>> {
     loop {
         match body.frame().await? {
             Ok(frame) => {
@@ -200,7 +203,7 @@ pub async fn piece(body: &mut Incoming) -> Option<Result<Bytes, ConsoleError>> {
                     return Some(Ok(bytes));
                 }
             }
-            Err(cause) => return Some(Err(ConsoleError::Broken(std::io::Error::other(cause)))),
+            Err(cause) => return Some(Err(ConsoleError::LinkLost(std::io::Error::other(cause)))),
         }
     }
 }

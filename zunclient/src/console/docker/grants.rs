@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Mutex;
 
 use super::dial::Dialer;
-use crate::console::{ConsoleError, Dial, Link, Proxies, Renewal, Renewed};
+use crate::console::{ConsoleError, Dial, LinkTimeouts, Proxies, Renewal, Renewed};
 
 /// No call is begun with a grant that ends within this time.
 const MARGIN: TimeDelta = TimeDelta::seconds(3);
@@ -17,7 +17,7 @@ const MARGIN: TimeDelta = TimeDelta::seconds(3);
 pub struct Grants {
     held: Arc<Mutex<Held>>,
     renewal: Option<Arc<dyn Renewal>>,
-    link: Link,
+    link: LinkTimeouts,
     proxies: Proxies,
 }
 
@@ -30,7 +30,7 @@ impl Grants {
     /// The first one, and the way to others.
     pub fn new(dial: &Dial) -> Result<Self, ConsoleError> {
         let Dial { endpoint, key, renewal, link, proxies, .. } = dial;
-        let dialer = Dialer::new(&endpoint.tls, key)?.over(*link, proxies.clone());
+        let dialer = Dialer::new(&endpoint.tls, key)?.with_options(*link, proxies.clone());
         let held = Held { dialer, expires_at: endpoint.expires_at };
         Ok(Self {
             held: Arc::new(Mutex::new(held)),
@@ -61,7 +61,7 @@ impl Grants {
         let renewal = self.renewal.as_ref().ok_or(ConsoleError::Expired)?;
         let Renewed { tls, key, expires_at } =
             renewal.renew().await.map_err(ConsoleError::NotRenewed)?;
-        let dialer = Dialer::new(&tls, &key)?.over(self.link, self.proxies.clone());
+        let dialer = Dialer::new(&tls, &key)?.with_options(self.link, self.proxies.clone());
         Ok(Held { dialer, expires_at })
     }
 }

@@ -5,28 +5,28 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 
 use super::address::Address;
+use super::demux::Demux;
 use super::dial::Dialer;
-use super::frames::Frames;
-use super::patience::Patience;
+use super::liveness::LivenessProbe;
 use super::stream::Stream;
 use super::upgrade::{Upgraded, upgrade};
 use crate::console::{ConsoleError, Event};
 
-const READ: usize = 32 << 10;
+const READ_SIZE: usize = 32 << 10;
 
 /// How output is told apart.
 #[derive(Debug)]
-pub enum Shape {
+pub enum Framing {
     /// One stream: a terminal's.
     Raw,
     /// Multiplexed frames.
-    Frames(Frames),
+    Multiplexed(Demux),
 }
 
-impl Shape {
+impl Framing {
     /// That of a process with or without a terminal.
     pub fn of(tty: bool) -> Self {
-        if tty { Self::Raw } else { Self::Frames(Frames::default()) }
+        if tty { Self::Raw } else { Self::Multiplexed(Demux::default()) }
     }
 }
 
@@ -35,14 +35,14 @@ impl Shape {
 pub struct HijackOutput {
     read: ReadHalf<Stream>,
     first: Vec<u8>,
-    shape: Shape,
+    framing: Framing,
     buffer: BytesMut,
 }
 
 /// Our half of a hijacked connection that writes.
 pub struct HijackInput {
     write: WriteHalf<Stream>,
-    patience: Patience,
+    liveness: LivenessProbe,
 }
 
 /// Dials, posts this body (JSON, or nothing), and takes the connection over. Only of a body it is said what it is:
@@ -51,7 +51,7 @@ pub async fn hijack(
     dialer: &Dialer,
     address: &Address,
     body: &str,
-    shape: Shape,
+    framing: Framing,
 ) -> Result<(HijackOutput, HijackInput), ConsoleError> {
     let stream = dialer.dial(address).await?;
     let authority = address.authority();
@@ -63,10 +63,10 @@ pub async fn hijack(
         body.len(),
     );
     let Upgraded { stream, first, .. } = upgrade(stream, &authority, request.as_bytes()).await?;
-    let patience = Patience::with(&stream, dialer, address).map_err(ConsoleError::Broken)?;
+    let liveness = LivenessProbe::new(&stream, dialer, address).map_err(ConsoleError::LinkLost)?;
     let (read, write) = tokio::io::split(stream);
-    let output = HijackOutput { read, first, shape, buffer: BytesMut::new() };
-    Ok((output, HijackInput { write, patience }))
+    let output = HijackOutput { read, first, framing, buffer: BytesMut::new() };
+    Ok((output, HijackInput { write, liveness }))
 }
 
 impl HijackOutput {
@@ -78,11 +78,11 @@ impl HijackOutput {
                 return Some(event);
             }
         }
-        if let Some(event) = self.held() {
+        if let Some(event) = self.next_buffered() {
             return Some(event);
         }
         loop {
-            self.buffer.reserve(READ);
+            self.buffer.reserve(READ_SIZE);
             match self.read.read_buf(&mut self.buffer).await {
                 Ok(0) => return self.ended(None),
                 Ok(_) => {}
@@ -102,25 +102,26 @@ impl HijackOutput {
 
     /// An end within a frame is none, whatever it looks like.
     fn ended(&mut self, why: Option<String>) -> Option<Event> {
-        let is_cut = matches!(&self.shape, Shape::Frames(frames) if frames.is_cut_here());
+        let mid_frame =
+            matches!(&self.framing, Framing::Multiplexed(demux) if demux.is_mid_frame());
         // Told once: after it there is nothing more.
-        self.shape = Shape::Raw;
-        why.or_else(|| is_cut.then(|| "it ended in the middle of a piece of output".to_owned()))
+        self.framing = Framing::Raw;
+        why.or_else(|| mid_frame.then(|| "it ended in the middle of a piece of output".to_owned()))
             .map(Event::Lost)
     }
 
     fn take(&mut self, bytes: &[u8]) -> Option<Event> {
-        match &mut self.shape {
-            Shape::Raw => return Some(Event::Stdout(Bytes::copy_from_slice(bytes))),
-            Shape::Frames(frames) => frames.feed(bytes),
+        match &mut self.framing {
+            Framing::Raw => return Some(Event::Stdout(Bytes::copy_from_slice(bytes))),
+            Framing::Multiplexed(demux) => demux.feed(bytes),
         }
-        self.held()
+        self.next_buffered()
     }
 
-    fn held(&mut self) -> Option<Event> {
-        match &mut self.shape {
-            Shape::Raw => None,
-            Shape::Frames(frames) => match frames.piece() {
+    fn next_buffered(&mut self) -> Option<Event> {
+        match &mut self.framing {
+            Framing::Raw => None,
+            Framing::Multiplexed(demux) => match demux.next_chunk() {
                 Ok(event) => event,
                 Err(unknown) => Some(Event::Lost(unknown.to_string())),
             },
@@ -131,16 +132,16 @@ impl HijackOutput {
 impl HijackInput {
     /// Sends bytes; waits for as long as the process does not read them and its host is there.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), ConsoleError> {
-        let Self { write, patience } = self;
+        let Self { write, liveness } = self;
         let writing = async {
             write.write_all(bytes).await?;
             write.flush().await
         };
-        patience.with_write(writing).await.map_err(ConsoleError::Broken)
+        liveness.while_writing(writing).await.map_err(ConsoleError::LinkLost)
     }
 
     /// Ends our half.
     pub async fn shutdown(&mut self) -> Result<(), ConsoleError> {
-        self.write.shutdown().await.map_err(ConsoleError::Broken)
+        self.write.shutdown().await.map_err(ConsoleError::LinkLost)
     }
 }

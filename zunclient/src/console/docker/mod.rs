@@ -3,13 +3,13 @@
 
 pub mod address;
 mod call;
+pub mod control_calls;
+pub mod demux;
 pub mod dial;
 pub mod direct;
 pub mod exit;
-pub mod frames;
 pub mod grants;
 pub mod hijack;
-pub(in crate::console) mod patience;
-pub mod side;
+pub(in crate::console) mod liveness;
 pub mod stream;
 pub mod upgrade;

@@ -15,28 +15,28 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_rustls::client::TlsStream;
 
 /// How many beats there are between two pieces of output. Our own TLS takes 32 answers, and no more.
-const BEATS: u32 = 30;
+const MAX_KEEPALIVES: u32 = 30;
 
 /// A connection to a host.
 #[derive(Debug)]
 pub struct Stream {
     tls: TlsStream<TcpStream>,
-    beat: Interval,
+    keepalive: Interval,
     /// Beats since something was said. There are none before that: answers to them could come behind the first
     /// words, where our own TLS counts them anew.
-    beats: Option<u32>,
+    keepalives: Option<u32>,
     /// A beat waits to be sent.
     due: bool,
     /// Whoever writes waits for room. Then something is under way anyhow, and its waker must stay.
-    full: bool,
+    waiting_for_room: bool,
 }
 
 impl Stream {
     /// Beats so often.
     pub(super) fn new(tls: TlsStream<TcpStream>, every: Duration) -> Self {
-        let mut beat = interval_at(Instant::now() + every, every);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { tls, beat, beats: None, due: false, full: false }
+        let mut keepalive = interval_at(Instant::now() + every, every);
+        keepalive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { tls, keepalive, keepalives: None, due: false, waiting_for_room: false }
     }
 
     /// Another handle of its socket.
@@ -44,24 +44,24 @@ impl Stream {
         self.tls.get_ref().0.as_fd().try_clone_to_owned()
     }
 
-    fn poll_beat(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(beats) = &mut self.beats else { return Poll::Ready(Ok(())) };
-        while self.beat.poll_tick(context).is_ready() {
+    fn poll_keepalive(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(keepalives) = &mut self.keepalives else { return Poll::Ready(Ok(())) };
+        while self.keepalive.poll_tick(context).is_ready() {
             // Before TLS 1.3 there is no such update, and no beat.
-            if *beats < BEATS && self.tls.get_mut().1.refresh_traffic_keys().is_ok() {
-                *beats += 1;
+            if *keepalives < MAX_KEEPALIVES && self.tls.get_mut().1.refresh_traffic_keys().is_ok() {
+                *keepalives += 1;
                 self.due = true;
             }
         }
-        if self.due && !self.full {
+        if self.due && !self.waiting_for_room {
             ready!(Pin::new(&mut self.tls).poll_flush(context))?;
             self.due = false;
         }
         Poll::Ready(Ok(()))
     }
 
-    fn note<T>(&mut self, outcome: Poll<T>) -> Poll<T> {
-        self.full = outcome.is_pending();
+    fn track_room<T>(&mut self, outcome: Poll<T>) -> Poll<T> {
+        self.waiting_for_room = outcome.is_pending();
         outcome
     }
 }
@@ -72,13 +72,13 @@ impl AsyncRead for Stream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Poll::Ready(Err(broken)) = self.poll_beat(context) {
+        if let Poll::Ready(Err(broken)) = self.poll_keepalive(context) {
             return Poll::Ready(Err(broken));
         }
         let before = buffer.filled().len();
         let outcome = Pin::new(&mut self.tls).poll_read(context, buffer);
         if buffer.filled().len() > before {
-            self.beats = Some(0);
+            self.keepalives = Some(0);
         }
         outcome
     }
@@ -91,16 +91,16 @@ impl AsyncWrite for Stream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.tls).poll_write(context, bytes);
-        self.note(outcome)
+        self.track_room(outcome)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.tls).poll_flush(context);
-        self.note(outcome)
+        self.track_room(outcome)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.tls).poll_shutdown(context);
-        self.note(outcome)
+        self.track_room(outcome)
     }
 }

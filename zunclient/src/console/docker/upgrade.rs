@@ -10,9 +10,9 @@ use zun_common::engine_words::plain;
 
 use crate::console::ConsoleError;
 
-const ANSWER: Duration = Duration::from_secs(10);
-const LARGEST_HEAD: usize = 64 << 10;
-const LARGEST_WORDS: usize = 64 << 10;
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const MAX_HEAD: usize = 64 << 10;
+const MAX_ERROR_BODY: usize = 64 << 10;
 
 /// What was answered.
 #[derive(Debug)]
@@ -45,8 +45,8 @@ where
         return Ok(Upgraded { stream, first: rest, headers: head.headers });
     }
     // Whatever part of the words comes in time will do.
-    drop(timeout(Duration::from_secs(2), read_words(&mut stream, &head, &mut rest)).await);
-    Err(ConsoleError::Refused { status: head.status, words: words(&rest) })
+    drop(timeout(Duration::from_secs(2), read_error_body(&mut stream, &head, &mut rest)).await);
+    Err(ConsoleError::Refused { status: head.status, message: error_message(&rest) })
 }
 
 /// Has a proxy open a way to a host.
@@ -72,9 +72,11 @@ where
         (200..=299, true) => Ok(stream),
         (200..=299, false) => {
             let what = "the proxy speaks before the host";
-            Err(ConsoleError::Garbled { address, what })
+            Err(ConsoleError::BadAnswer { address, problem: what })
         }
-        (status, _) => Err(ConsoleError::Refused { status, words: format!("no way to {address}") }),
+        (status, _) => {
+            Err(ConsoleError::Refused { status, message: format!("no way to {address}") })
+        }
     }
 }
 
@@ -87,18 +89,18 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let exchange = async {
-        stream.write_all(request).await.map_err(ConsoleError::Broken)?;
-        stream.flush().await.map_err(ConsoleError::Broken)?;
+        stream.write_all(request).await.map_err(ConsoleError::LinkLost)?;
+        stream.flush().await.map_err(ConsoleError::LinkLost)?;
         read_head(stream, address).await
     };
-    match timeout(ANSWER, exchange).await {
+    match timeout(ANSWER_TIMEOUT, exchange).await {
         Ok(answer) => answer,
-        Err(_elapsed) => Err(ConsoleError::Silent { address: address.to_owned() }),
+        Err(_elapsed) => Err(ConsoleError::NoAnswer { address: address.to_owned() }),
     }
 }
 
 /// The reason in an error body.
-pub fn words(body: &[u8]) -> String {
+pub fn error_message(body: &[u8]) -> String {
     plain(&String::from_utf8_lossy(body))
 }
 
@@ -111,19 +113,19 @@ async fn read_head<S>(stream: &mut S, address: &str) -> Result<(Head, Vec<u8>), 
 where
     S: AsyncRead + Unpin,
 {
-    let garbled = |what| ConsoleError::Garbled { address: address.to_owned(), what };
+    let bad_answer = |what| ConsoleError::BadAnswer { address: address.to_owned(), problem: what };
     let mut bytes = Vec::with_capacity(1024);
     loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
             let rest = bytes.split_off(end + 4);
-            let head = parse_head(&bytes).ok_or_else(|| garbled("its answer is no HTTP"))?;
+            let head = parse_head(&bytes).ok_or_else(|| bad_answer("its answer is no HTTP"))?;
             return Ok((head, rest));
         }
-        if bytes.len() > LARGEST_HEAD {
-            return Err(garbled("the head of its answer is too long"));
+        if bytes.len() > MAX_HEAD {
+            return Err(bad_answer("the head of its answer is too long"));
         }
-        if stream.read_buf(&mut bytes).await.map_err(ConsoleError::Broken)? == 0 {
-            return Err(garbled("it hung up without an answer"));
+        if stream.read_buf(&mut bytes).await.map_err(ConsoleError::LinkLost)? == 0 {
+            return Err(bad_answer("it hung up without an answer"));
         }
     }
 }
@@ -143,13 +145,13 @@ fn parse_head(bytes: &[u8]) -> Option<Head> {
     Some(Head { status, headers })
 }
 
-async fn read_words<S>(stream: &mut S, head: &Head, body: &mut Vec<u8>) -> std::io::Result<()>
+async fn read_error_body<S>(stream: &mut S, head: &Head, body: &mut Vec<u8>) -> std::io::Result<()>
 where
     S: AsyncRead + Unpin,
 {
     let length = head.headers.iter().find(|(name, _)| name == "content-length");
-    let wanted = length.and_then(|(_, value)| value.parse().ok()).unwrap_or(LARGEST_WORDS);
-    while body.len() < wanted.min(LARGEST_WORDS) {
+    let wanted = length.and_then(|(_, value)| value.parse().ok()).unwrap_or(MAX_ERROR_BODY);
+    while body.len() < wanted.min(MAX_ERROR_BODY) {
         if stream.read_buf(body).await? == 0 {
             break;
         }

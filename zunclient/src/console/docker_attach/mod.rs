@@ -17,10 +17,10 @@ use zun_common::api::v1::console::Calls;
 use zun_common::units::TerminalSize;
 
 use super::docker::address::Address;
+use super::docker::control_calls::ControlCalls;
 use super::docker::exit;
 use super::docker::grants::Grants;
-use super::docker::hijack::{HijackInput, Shape, hijack};
-use super::docker::side::Side;
+use super::docker::hijack::{Framing, HijackInput, hijack};
 use super::{Connection, Console, ConsoleError, Control, Dial, Input};
 use output::{Output, OutputThenExit};
 
@@ -28,11 +28,11 @@ use output::{Output, OutputThenExit};
 pub struct DockerAttach {
     dial: Dial,
     grants: Grants,
-    way: Way,
+    attach_call: AttachCall,
 }
 
 /// Which of the attach calls is used.
-enum Way {
+enum AttachCall {
     Websocket(Address),
     Hijack(Address),
     OutputOnly(Address),
@@ -42,25 +42,25 @@ impl DockerAttach {
     /// Checks the endpoint; dials nothing yet.
     pub fn new(dial: Dial) -> Result<Self, ConsoleError> {
         let grants = Grants::new(&dial)?;
-        let way = way(&dial)?;
-        Ok(Self { dial, grants, way })
+        let attach_call = attach_call(&dial)?;
+        Ok(Self { dial, grants, attach_call })
     }
 }
 
-fn way(dial: &Dial) -> Result<Way, ConsoleError> {
+fn attach_call(dial: &Dial) -> Result<AttachCall, ConsoleError> {
     let Calls { websocket, attach, output, .. } = &dial.endpoint.calls;
     let typed = dial.input && dial.endpoint.stdin;
     match (websocket, attach, output) {
         (Some(websocket), _, _) if typed && dial.endpoint.tty => {
-            Ok(Way::Websocket(Address::parse(websocket)?))
+            Ok(AttachCall::Websocket(Address::parse(websocket)?))
         }
         // An engine notices at once that one who could type has gone, and only late that one who watches
         // has. But of a process without a terminal that reads stdin, it would be the end of the input.
         (_, Some(attach), _) if typed || (dial.endpoint.tty && dial.endpoint.stdin) => {
-            Ok(Way::Hijack(Address::parse(attach)?))
+            Ok(AttachCall::Hijack(Address::parse(attach)?))
         }
-        (_, _, Some(output)) => Ok(Way::OutputOnly(Address::parse(output)?)),
-        (_, Some(attach), None) => Ok(Way::Hijack(Address::parse(attach)?)),
+        (_, _, Some(output)) => Ok(AttachCall::OutputOnly(Address::parse(output)?)),
+        (_, Some(attach), None) => Ok(AttachCall::Hijack(Address::parse(attach)?)),
         (_, None, None) => Err(ConsoleError::NoAddress("attach")),
     }
 }
@@ -68,32 +68,33 @@ fn way(dial: &Dial) -> Result<Way, ConsoleError> {
 #[async_trait]
 impl Connection for DockerAttach {
     async fn open(self: Box<Self>) -> Result<Console, ConsoleError> {
-        let Self { dial, grants, way } = *self;
+        let Self { dial, grants, attach_call } = *self;
         let dialer = grants.dialer().await?;
         let calls = &dial.endpoint.calls;
-        let shape = Shape::of(dial.endpoint.tty);
-        let (output, input): (Output, Box<dyn Input>) = match &way {
-            Way::Websocket(address) => {
+        let framing = Framing::of(dial.endpoint.tty);
+        let (output, input): (Output, Box<dyn Input>) = match &attach_call {
+            AttachCall::Websocket(address) => {
                 let (output, input) = ws::open(&dialer, address, &dial.tasks).await?;
                 (Output::Websocket(output), Box::new(input))
             }
-            Way::Hijack(address) => {
-                let (output, input) = hijack(&dialer, address, "", shape).await?;
+            AttachCall::Hijack(address) => {
+                let (output, input) = hijack(&dialer, address, "", framing).await?;
                 (Output::Hijack(output), Box::new(AttachInput(input, dial.endpoint.tty)))
             }
-            Way::OutputOnly(address) => {
-                let (output, input) = hijack(&dialer, address, "", shape).await?;
+            AttachCall::OutputOnly(address) => {
+                let (output, input) = hijack(&dialer, address, "", framing).await?;
                 (Output::Hijack(output), Box::new(NoInput(input)))
             }
         };
-        let side = Side::new(grants, dial.tasks.clone());
+        let control_calls = ControlCalls::new(grants, dial.tasks.clone());
         let wait = calls.wait.as_deref().ok_or(ConsoleError::NoAddress("wait"))?;
-        let exit = exit::wait(&side, &Address::parse(wait)?, dial.until, &dial.tasks).await?;
+        let exit =
+            exit::wait(&control_calls, &Address::parse(wait)?, dial.until, &dial.tasks).await?;
         let resize = calls.resize.as_deref().map(Address::parse).transpose()?;
         Ok(Console {
-            events: Box::new(OutputThenExit::new(output, exit, dial.link.patience())),
+            events: Box::new(OutputThenExit::new(output, exit, dial.link.peer_timeout())),
             input,
-            control: Box::new(Calling { side, resize }),
+            control: Box::new(AttachControl { control_calls, resize }),
         })
     }
 }
@@ -138,17 +139,17 @@ impl Input for NoInput {
     }
 }
 
-struct Calling {
-    side: Side,
+struct AttachControl {
+    control_calls: ControlCalls,
     resize: Option<Address>,
 }
 
 #[async_trait]
-impl Control for Calling {
+impl Control for AttachControl {
     async fn resize(&self, size: TerminalSize) -> Result<(), ConsoleError> {
         let resize = self.resize.as_ref().ok_or(ConsoleError::Unsupported("a resize"))?;
         let address = resize.with(&format!("?h={}&w={}", size.rows, size.columns));
-        self.side.whole(Method::POST, &address).await.map(drop)
+        self.control_calls.fetch(Method::POST, &address).await.map(drop)
     }
 
     async fn signal(&self, _name: &str) -> Result<(), ConsoleError> {

@@ -12,15 +12,15 @@ use crate::console::{Event, Events};
 
 /// How long the stream may be quiet once the process is known to have ended, where nothing was ever said. A
 /// container that stopped between check and dial is attached until its next start: its stream would never end.
-const QUIET: Duration = Duration::from_secs(2);
+const QUIET_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long the exit code may take once the stream has ended; a removal comes before it with `--rm`.
-const EXIT: Duration = Duration::from_secs(10);
+const EXIT_CODE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The same once the link broke: then its answer is as far away.
-const EXIT_WHEN_LOST: Duration = Duration::from_millis(500);
+const EXIT_CODE_TIMEOUT_AFTER_LOSS: Duration = Duration::from_millis(500);
 
-const UNENDED: &str = "the process ended, and the end of its output did not come";
+const END_MISSING: &str = "the process ended, and the end of its output did not come";
 
 /// Either stream.
 pub(super) enum Output {
@@ -56,14 +56,14 @@ pub(super) struct OutputThenExit {
     output: Output,
     phase: Phase,
     /// Something was printed.
-    spoke: bool,
+    printed: bool,
     /// How long the last output may then be on its way: the exit code came on another connection.
-    last_words: Duration,
+    drain_timeout: Duration,
 }
 
 impl OutputThenExit {
-    pub(super) const fn new(output: Output, exit: ExitCode, last_words: Duration) -> Self {
-        Self { output, phase: Phase::Running(exit), spoke: false, last_words }
+    pub(super) const fn new(output: Output, exit: ExitCode, drain_timeout: Duration) -> Self {
+        Self { output, phase: Phase::Running(exit), printed: false, drain_timeout }
     }
 
     /// What comes next, if anything: `None` is a change of phase.
@@ -76,12 +76,12 @@ impl OutputThenExit {
             },
             Phase::Draining(None) => (self.output.next().await, None),
             Phase::Draining(Some(code)) => {
-                let within = if self.spoke { self.last_words } else { QUIET };
+                let within = if self.printed { self.drain_timeout } else { QUIET_TIMEOUT };
                 let exit = Phase::Exited(*code);
                 match timeout(within, self.output.next()).await {
                     Ok(None) => (None, Some(exit)),
-                    Err(_) if !self.spoke => (None, Some(exit)),
-                    Err(_) => (Some(Event::Lost(UNENDED.to_owned())), Some(exit)),
+                    Err(_) if !self.printed => (None, Some(exit)),
+                    Err(_) => (Some(Event::Lost(END_MISSING.to_owned())), Some(exit)),
                     Ok(Some(Event::Lost(why))) => (Some(Event::Lost(why)), Some(exit)),
                     Ok(Some(event)) => (Some(event), None),
                 }
@@ -93,11 +93,11 @@ impl OutputThenExit {
             },
             Phase::Over => (None, None),
         };
-        self.spoke |= matches!(event, Some(Event::Stdout(_) | Event::Stderr(_)));
+        self.printed |= matches!(event, Some(Event::Stdout(_) | Event::Stderr(_)));
         match (next, &event) {
             (Some(next), _) => self.phase = next,
-            (None, None) => self.end(EXIT),
-            (None, Some(Event::Lost(_))) => self.end(EXIT_WHEN_LOST),
+            (None, None) => self.end(EXIT_CODE_TIMEOUT),
+            (None, Some(Event::Lost(_))) => self.end(EXIT_CODE_TIMEOUT_AFTER_LOSS),
             (
                 None,
                 Some(

@@ -19,7 +19,7 @@ use zun_common::shutdown::Tasks;
 use super::END_OF_TRANSMISSION;
 use crate::console::docker::address::Address;
 use crate::console::docker::dial::Dialer;
-use crate::console::docker::patience::Patience;
+use crate::console::docker::liveness::LivenessProbe;
 use crate::console::docker::stream::Stream;
 use crate::console::docker::upgrade::upgrade;
 use crate::console::{ConsoleError, Event, Input};
@@ -32,7 +32,7 @@ pub(super) struct WsOutput(SplitStream<Socket>);
 type Sink = Mutex<SplitSink<Socket, Message>>;
 
 /// What is typed.
-pub(super) struct WsInput(Arc<Sink>, Patience);
+pub(super) struct WsInput(Arc<Sink>, LivenessProbe);
 
 /// Dials and upgrades.
 pub(super) async fn open(
@@ -51,17 +51,17 @@ pub(super) async fn open(
     let upgraded = upgrade(stream, &authority, request.as_bytes()).await?;
     if upgraded.header("sec-websocket-accept") != Some(&derive_accept_key(key.as_bytes())) {
         let what = "its answer is no websocket's";
-        return Err(ConsoleError::Garbled { address: authority, what });
+        return Err(ConsoleError::BadAnswer { address: authority, problem: what });
     }
-    let patience =
-        Patience::with(&upgraded.stream, dialer, address).map_err(ConsoleError::Broken)?;
+    let liveness =
+        LivenessProbe::new(&upgraded.stream, dialer, address).map_err(ConsoleError::LinkLost)?;
     let socket =
         Socket::from_partially_read(upgraded.stream, upgraded.first, Role::Client, None).await;
     let (sink, stream) = socket.split();
     let sink = Arc::new(Mutex::new(sink));
-    let every = dialer.link().beat;
+    let every = dialer.link().keepalive;
     tasks.spawn(keep_alive(Arc::downgrade(&sink), every, tasks.clone()));
-    Ok((WsOutput(stream), WsInput(sink, patience)))
+    Ok((WsOutput(stream), WsInput(sink, liveness)))
 }
 
 /// Pings until the console is dropped: unlike the stream's own beats they have no end. That no pong comes means
@@ -102,10 +102,10 @@ impl WsOutput {
 
 impl WsInput {
     async fn send(&mut self, message: Message) -> Result<(), ConsoleError> {
-        let Self(sink, patience) = self;
+        let Self(sink, liveness) = self;
         let sending = async { sink.lock().await.send(message).await };
-        let sent = patience.with_write(sending).await;
-        sent.map_err(|cause| ConsoleError::Broken(std::io::Error::other(cause)))
+        let sent = liveness.while_writing(sending).await;
+        sent.map_err(|cause| ConsoleError::LinkLost(std::io::Error::other(cause)))
     }
 }
 

@@ -14,16 +14,16 @@ use zun_common::engine_words::exit_code_of_exec;
 use zun_common::units::TerminalSize;
 
 use super::docker::address::Address;
+use super::docker::control_calls::ControlCalls;
 use super::docker::direct::Direct;
 use super::docker::grants::Grants;
-use super::docker::hijack::{HijackInput, HijackOutput, Shape, hijack};
-use super::docker::side::Side;
+use super::docker::hijack::{Framing, HijackInput, HijackOutput, hijack};
 use super::{Connection, Console, ConsoleError, Control, Dial, Event, Events, Input};
 use refusal::Refusal;
 
 /// What came of an exec that is begun without its streams.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Begun {
+pub enum DetachedStart {
     /// It runs.
     Running,
     /// The command cannot be run.
@@ -31,20 +31,20 @@ pub enum Begun {
         /// As a shell would exit.
         code: i64,
         /// The host's words.
-        words: String,
+        message: String,
     },
 }
 
 /// Begins an exec and leaves it alone: nobody reads what it prints.
-pub async fn begin(dial: &Dial) -> Result<Begun, ConsoleError> {
+pub async fn start_detached(dial: &Dial) -> Result<DetachedStart, ConsoleError> {
     let start = dial.endpoint.calls.start.as_deref().ok_or(ConsoleError::NoAddress("start"))?;
     let body = serde_json::json!({ "Detach": true, "Tty": dial.endpoint.tty }).to_string();
     let direct = Direct::new(dial)?;
     match direct.post(&Address::parse(start)?, body).await {
-        Ok(()) => Ok(Begun::Running),
+        Ok(()) => Ok(DetachedStart::Running),
         // Any other status is about the exec or the grant.
-        Err(ConsoleError::Refused { status: 400 | 500, words }) => {
-            Ok(Begun::NotRunnable { code: exit_code_of_exec(&words), words })
+        Err(ConsoleError::Refused { status: 400 | 500, message }) => {
+            Ok(DetachedStart::NotRunnable { code: exit_code_of_exec(&message), message })
         }
         Err(error) => Err(error),
     }
@@ -77,28 +77,28 @@ impl Connection for DockerExec {
         let resize = endpoint.calls.resize.as_deref().map(Address::parse).transpose()?;
         let body = serde_json::json!({ "Detach": false, "Tty": endpoint.tty }).to_string();
         let dialer = grants.dialer().await?;
-        let (output, input) = hijack(&dialer, &start, &body, Shape::of(endpoint.tty)).await?;
-        let side = Side::new(grants, dial.tasks.clone());
+        let (output, input) = hijack(&dialer, &start, &body, Framing::of(endpoint.tty)).await?;
+        let control_calls = ControlCalls::new(grants, dial.tasks.clone());
         Ok(Console {
             events: Box::new(ExecEvents {
                 output,
-                side: side.clone(),
+                control_calls: control_calls.clone(),
                 inspect,
                 phase: Phase::Output,
                 refusal: Refusal::default(),
                 ready: VecDeque::new(),
             }),
             input: Box::new(ExecInput { input, tty: endpoint.tty }),
-            control: Box::new(ExecCalls { side, resize }),
+            control: Box::new(ExecControl { control_calls, resize }),
         })
     }
 }
 
 /// How long the engine may take to note an exit code once the output has ended.
-const NOTED: Duration = Duration::from_secs(5);
+const EXIT_CODE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The same while nobody renews the grant that it is read with.
-const RENEWED: Duration = Duration::from_mins(2);
+const EXIT_CODE_TIMEOUT_WITHOUT_RENEWAL: Duration = Duration::from_mins(2);
 
 enum Phase {
     Output,
@@ -108,7 +108,7 @@ enum Phase {
 
 struct ExecEvents {
     output: HijackOutput,
-    side: Side,
+    control_calls: ControlCalls,
     inspect: Address,
     phase: Phase,
     refusal: Refusal,
@@ -151,11 +151,11 @@ impl Events for ExecEvents {
 impl ExecEvents {
     async fn output(&mut self) {
         let next = if self.refusal.holds() {
-            let Self { output, side, inspect, .. } = self;
+            let Self { output, control_calls, inspect, .. } = self;
             tokio::select! {
                 biased;
                 next = output.next() => Some(next),
-                () = has_begun(side, inspect) => None,
+                () = has_begun(control_calls, inspect) => None,
             }
         } else {
             Some(self.output.next().await)
@@ -173,14 +173,14 @@ impl ExecEvents {
     }
 
     async fn inspected(&self) -> Result<Inspected, ConsoleError> {
-        inspected(&self.side, &self.inspect).await
+        inspected(&self.control_calls, &self.inspect).await
     }
 
     /// The engine closes the stream a moment before it notes the exit code. Who renews a grant may be away for
     /// longer: it restarts.
     async fn end(&self) -> Option<Inspected> {
         let begun = Instant::now();
-        let (mut pause, mut within) = (Duration::from_millis(5), NOTED);
+        let (mut pause, mut within) = (Duration::from_millis(5), EXIT_CODE_TIMEOUT);
         loop {
             match self.inspected().await {
                 Ok(found) if !found.running => return Some(found),
@@ -188,7 +188,7 @@ impl ExecEvents {
                 Err(ConsoleError::Refused { .. } | ConsoleError::Unreachable { .. }) => {
                     return None;
                 }
-                Err(ConsoleError::NotRenewed(_)) => within = RENEWED,
+                Err(ConsoleError::NotRenewed(_)) => within = EXIT_CODE_TIMEOUT_WITHOUT_RENEWAL,
                 Err(_not_now) => {}
             }
             if begun.elapsed() >= within {
@@ -200,11 +200,14 @@ impl ExecEvents {
     }
 }
 
-async fn inspected(side: &Side, inspect: &Address) -> Result<Inspected, ConsoleError> {
-    let body = side.whole(Method::GET, inspect).await?;
-    serde_json::from_slice(&body).map_err(|_not_json| ConsoleError::Garbled {
+async fn inspected(
+    control_calls: &ControlCalls,
+    inspect: &Address,
+) -> Result<Inspected, ConsoleError> {
+    let body = control_calls.fetch(Method::GET, inspect).await?;
+    serde_json::from_slice(&body).map_err(|_not_json| ConsoleError::BadAnswer {
         address: inspect.authority(),
-        what: "it does not tell of the command",
+        problem: "it does not tell of the command",
     })
 }
 
@@ -212,9 +215,9 @@ async fn inspected(side: &Side, inspect: &Address) -> Result<Inspected, ConsoleE
 const HELD: Duration = Duration::from_millis(50);
 
 /// Returns once the command has begun, or if that cannot be known.
-async fn has_begun(side: &Side, inspect: &Address) {
+async fn has_begun(control_calls: &ControlCalls, inspect: &Address) {
     tokio::time::sleep(HELD).await;
-    match inspected(side, inspect).await {
+    match inspected(control_calls, inspect).await {
         Ok(found) if !found.has_begun() => std::future::pending().await,
         Ok(_) | Err(_) => {}
     }
@@ -241,17 +244,17 @@ impl Input for ExecInput {
     }
 }
 
-struct ExecCalls {
-    side: Side,
+struct ExecControl {
+    control_calls: ControlCalls,
     resize: Option<Address>,
 }
 
 #[async_trait]
-impl Control for ExecCalls {
+impl Control for ExecControl {
     async fn resize(&self, size: TerminalSize) -> Result<(), ConsoleError> {
         let resize = self.resize.as_ref().ok_or(ConsoleError::Unsupported("a resize"))?;
         let address = resize.with(&format!("?h={}&w={}", size.rows, size.columns));
-        self.side.whole(Method::POST, &address).await.map(drop)
+        self.control_calls.fetch(Method::POST, &address).await.map(drop)
     }
 
     async fn signal(&self, _name: &str) -> Result<(), ConsoleError> {

@@ -42,8 +42,8 @@ impl Refusal {
         let never_began = end.as_ref().is_some_and(|end| !end.has_begun());
         let code = end.and_then(|end| end.exit_code);
         match (self.held.take(), code) {
-            (Some(Event::Stdout(words) | Event::Stderr(words)), Some(_)) if never_began => {
-                vec![not_started(plain(&String::from_utf8_lossy(&words)))]
+            (Some(Event::Stdout(message) | Event::Stderr(message)), Some(_)) if never_began => {
+                vec![not_started(plain(&String::from_utf8_lossy(&message)))]
             }
             (None, Some(_)) if never_began && !self.passed => {
                 vec![not_started(NO_REASON.to_owned())]
@@ -77,8 +77,8 @@ mod tests {
                            exec: \"x\": executable file not found in $PATH: unknown\r\n";
     const USER: &str = "unable to find user nobody: no matching entries in passwd file\r\n";
 
-    fn stdout(words: &'static str) -> Event {
-        Event::Stdout(Bytes::from_static(words.as_bytes()))
+    fn stdout(message: &'static str) -> Event {
+        Event::Stdout(Bytes::from_static(message.as_bytes()))
     }
 
     fn ended(pid: i64) -> Option<Inspected> {
@@ -87,12 +87,12 @@ mod tests {
 
     #[test]
     fn what_docker_says_of_a_command_without_a_process_is_the_reason() {
-        for (words, code, reason) in [
+        for (message, code, reason) in [
             (MISSING, 127, "exec: \"x\": executable file not found in $PATH"),
             (USER, 126, "unable to find user nobody: no matching entries in passwd file"),
         ] {
             let mut refusal = Refusal::default();
-            assert_eq!(refusal.take(stdout(words)), []);
+            assert_eq!(refusal.take(stdout(message)), []);
             let reason = reason.to_owned();
             assert_eq!(refusal.end(ended(0)), [Event::NotStarted { code, reason }]);
         }
@@ -102,22 +102,22 @@ mod tests {
 
     #[test]
     fn a_command_that_prints_such_words_keeps_them() {
-        for words in [MISSING, USER] {
+        for message in [MISSING, USER] {
             let mut refusal = Refusal::default();
-            assert_eq!(refusal.take(stdout(words)), []);
-            assert_eq!(refusal.end(ended(7)), [stdout(words), Event::Exit(126)]);
+            assert_eq!(refusal.take(stdout(message)), []);
+            assert_eq!(refusal.end(ended(7)), [stdout(message), Event::Exit(126)]);
             let mut refusal = Refusal::default();
-            assert_eq!(refusal.take(stdout(words)), []);
-            assert_eq!(refusal.take(stdout("more\r\n")), [stdout(words), stdout("more\r\n")]);
+            assert_eq!(refusal.take(stdout(message)), []);
+            assert_eq!(refusal.take(stdout("more\r\n")), [stdout(message), stdout("more\r\n")]);
             assert_eq!(refusal.end(ended(7)), [Event::Exit(126)]);
         }
     }
 
     #[test]
     fn only_one_whole_line_is_held_and_not_for_ever() {
-        for words in ["", "/ # ", "one\n", "one\r\ntwo\r\n", "\r\n\r\n"] {
+        for message in ["", "/ # ", "one\n", "one\r\ntwo\r\n", "\r\n\r\n"] {
             let mut refusal = Refusal::default();
-            assert_eq!(refusal.take(stdout(words)), [stdout(words)]);
+            assert_eq!(refusal.take(stdout(message)), [stdout(message)]);
             assert_eq!(refusal.take(stdout(USER)), [stdout(USER)]);
         }
         let mut refusal = Refusal::default();

@@ -22,7 +22,7 @@ use zun_common::api::v1::console::{Calls, ConsoleEndpoint, DOCKER_ATTACH, Tls};
 use zun_common::grant::WaitCondition;
 use zun_common::pki::signing_request;
 use zun_common::shutdown::Tasks;
-use zunclient::console::{Dial, Link, Proxies};
+use zunclient::console::{Dial, LinkTimeouts, Proxies};
 
 pub(crate) type Server = TlsStream<TcpStream>;
 
@@ -121,7 +121,7 @@ impl Engine {
             input: true,
             until: WaitCondition::NextExit,
             renewal: None,
-            link: Link::default(),
+            link: LinkTimeouts::default(),
             proxies: Proxies::default(),
             tasks: self.tasks.child(),
         }

@@ -1,10 +1,10 @@
 //! `zun cp`: a tar stream straight to or from the host; the control plane only grants it.
 
+mod chunks;
+mod copy_path;
 mod pack;
-mod pieces;
-mod place;
-mod sending;
 mod unpack;
+mod upload;
 
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsFd;
@@ -18,18 +18,18 @@ use hyper::{Method, Response};
 use serde::Deserialize;
 use zun_common::grant::{ArchiveCall, Mode};
 
-use super::data::{Reached, to_files};
+use super::data::{DataChannel, open_files};
 use super::starting::unless_ended;
 use crate::cmd::{Context, Failure};
 use crate::console::ConsoleError;
-use crate::console::docker::direct::piece;
+use crate::console::docker::direct::next_chunk;
 use crate::exit::Exit;
 use crate::out;
 use crate::tty::screen::{Output, Screen};
 use crate::tty::signals::Signals;
-use pieces::Reader;
-use place::{Inside, Place};
-use sending::send;
+use chunks::Reader;
+use copy_path::{ContainerPath, CopyPath};
+use upload::upload;
 
 /// Copy files out of a container, or into it
 #[derive(Debug, Args)]
@@ -49,31 +49,31 @@ A relative path in a container begins at its root. A local file with a colon: ./
 )]
 pub(in crate::cmd) struct Cp {
     /// CONTAINER:PATH, a local path, or - for a tar stream on stdin
-    source: Place,
+    source: CopyPath,
     /// CONTAINER:PATH, a local path, or - for a tar stream on stdout
-    destination: Place,
+    destination: CopyPath,
 }
 
 impl Cp {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         let mut signals = Signals::catch()?;
         match (self.source, self.destination) {
-            (Place::Inside(source), Place::Local(destination)) => {
+            (CopyPath::Container(source), CopyPath::Local(destination)) => {
                 Box::pin(out_of(context, &source, &destination, &mut signals)).await?;
             }
-            (Place::Inside(source), Place::Stream) => {
+            (CopyPath::Container(source), CopyPath::Stdio) => {
                 unless_ended(&mut signals, Box::pin(to_stdout(context, &source))).await?;
             }
-            (Place::Local(source), Place::Inside(destination)) => {
+            (CopyPath::Local(source), CopyPath::Container(destination)) => {
                 unless_ended(&mut signals, Box::pin(into(context, source, &destination))).await?;
             }
-            (Place::Stream, Place::Inside(destination)) => {
+            (CopyPath::Stdio, CopyPath::Container(destination)) => {
                 unless_ended(&mut signals, Box::pin(from_stdin(context, &destination))).await?;
             }
-            (Place::Inside(_), Place::Inside(_)) => {
+            (CopyPath::Container(_), CopyPath::Container(_)) => {
                 return Err(Failure::new("one of the two must be local, or -"));
             }
-            (Place::Local(_) | Place::Stream, Place::Local(_) | Place::Stream) => {
+            (CopyPath::Local(_) | CopyPath::Stdio, CopyPath::Local(_) | CopyPath::Stdio) => {
                 return Err(Failure::new("one of the two must be CONTAINER:PATH"));
             }
         }
@@ -82,10 +82,10 @@ impl Cp {
 }
 
 /// Pieces that may wait between the two ends.
-const WAITING: usize = 16;
+const QUEUED_CHUNKS: usize = 16;
 
 /// The end of them that is written to.
-type Pieces = tokio::sync::mpsc::Sender<std::io::Result<bytes::Bytes>>;
+type ChunkSender = tokio::sync::mpsc::Sender<std::io::Result<bytes::Bytes>>;
 
 /// What the engine tells of a path. The bits of the mode are Go's.
 #[derive(Debug, Clone, Deserialize)]
@@ -113,10 +113,13 @@ impl Stat {
     }
 }
 
-async fn read(reached: &Reached, source: &Inside) -> Result<(Stat, Incoming), Failure> {
-    let address = reached.address.with(&ArchiveCall::Read.query(&source.path));
-    let answer =
-        reached.direct.get(Method::GET, &address).await.map_err(|error| told(error, source))?;
+async fn read(channel: &DataChannel, source: &ContainerPath) -> Result<(Stat, Incoming), Failure> {
+    let address = channel.address.with(&ArchiveCall::Read.query(&source.path));
+    let answer = channel
+        .direct
+        .get(Method::GET, &address)
+        .await
+        .map_err(|error| path_error(error, source))?;
     let stat =
         Stat::of(&answer).ok_or_else(|| Failure::new("the host told nothing of the file"))?;
     Ok((stat, answer.into_body()))
@@ -124,21 +127,21 @@ async fn read(reached: &Reached, source: &Inside) -> Result<(Stat, Incoming), Fa
 
 async fn out_of(
     context: &Context,
-    source: &Inside,
+    source: &ContainerPath,
     destination: &Path,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
     let begin = async {
-        let reached = to_files(context, &source.container, Mode::ReadOnly).await?;
-        read(&reached, source).await
+        let channel = open_files(context, &source.container, Mode::ReadOnly).await?;
+        read(&channel, source).await
     };
     let (stat, body) = unless_ended(signals, begin).await?;
-    let goal = unpack::goal(destination, source, stat.is_folder())?;
-    let (pieces, reader) = Reader::new(WAITING);
-    let cut = pieces.clone();
-    let mut unpacking = tokio::task::spawn_blocking(move || unpack::unpack(reader, &goal));
+    let target = unpack::target(destination, source, stat.is_folder())?;
+    let (chunks, reader) = Reader::new(QUEUED_CHUNKS);
+    let abort = chunks.clone();
+    let mut unpacking = tokio::task::spawn_blocking(move || unpack::unpack(reader, &target));
     let work = async {
-        feed(body, pieces).await;
+        forward(body, chunks).await;
         Ok(finished((&mut unpacking).await))
     };
     match unless_ended(signals, work).await {
@@ -146,7 +149,7 @@ async fn out_of(
         Err(ended) => {
             // What is half there is taken away again. Another signal ends that too.
             let undoing = async {
-                cut.send(Err(std::io::Error::other("ended by a signal"))).await.ok();
+                abort.send(Err(std::io::Error::other("ended by a signal"))).await.ok();
                 unpacking.await.map(drop).map_err(|panic| Failure::new(panic.to_string()))
             };
             unless_ended(signals, undoing).await.ok();
@@ -156,61 +159,66 @@ async fn out_of(
 }
 
 /// Hands on what comes. Where it ends early, it is said after how much.
-async fn feed(mut body: Incoming, pieces: Pieces) {
+async fn forward(mut body: Incoming, chunks: ChunkSender) {
     let mut count = 0;
-    while let Some(outcome) = piece(&mut body).await {
+    while let Some(outcome) = next_chunk(&mut body).await {
         count += outcome.as_ref().map_or(0, bytes::Bytes::len);
-        let outcome = outcome.map_err(|error| std::io::Error::other(cut(&error, count)));
-        if pieces.send(outcome).await.is_err() {
+        let outcome =
+            outcome.map_err(|error| std::io::Error::other(link_lost_after(&error, count)));
+        if chunks.send(outcome).await.is_err() {
             return;
         }
     }
 }
 
-fn cut(error: &ConsoleError, count: usize) -> String {
+fn link_lost_after(error: &ConsoleError, count: usize) -> String {
     let cause = std::error::Error::source(error).unwrap_or(error);
     format!("the connection broke after {count} bytes: {}", zun_common::chain(cause))
 }
 
-async fn to_stdout(context: &Context, source: &Inside) -> Result<(), Failure> {
+async fn to_stdout(context: &Context, source: &ContainerPath) -> Result<(), Failure> {
     if std::io::IsTerminal::is_terminal(&std::io::stdout()) {
         return Err(Failure::new(
             "a tar stream is not for a terminal; send it to a file or a pipe",
         ));
     }
-    let reached = to_files(context, &source.container, Mode::ReadOnly).await?;
-    let (_stat, mut body) = read(&reached, source).await?;
+    let channel = open_files(context, &source.container, Mode::ReadOnly).await?;
+    let (_stat, mut body) = read(&channel, source).await?;
     let own = |stream: &dyn AsFd| stream.as_fd().try_clone_to_owned();
     let screen = Screen::write_to(own(&std::io::stdout())?, own(&std::io::stderr())?)?;
     let mut count = 0;
     let mut outcome = Ok(());
-    while let Some(piece) = piece(&mut body).await {
-        match piece {
+    while let Some(chunk) = next_chunk(&mut body).await {
+        match chunk {
             Ok(bytes) => {
                 count += bytes.len();
                 if screen.write(Output::Stdout, bytes).await.is_err() {
                     break;
                 }
             }
-            Err(error) => outcome = Err(Failure::new(cut(&error, count))),
+            Err(error) => outcome = Err(Failure::new(link_lost_after(&error, count))),
         }
     }
     screen.finish().await.map_err(|_reader_is_gone| Failure::silent(Exit::PIPE))?;
     outcome
 }
 
-async fn into(context: &Context, source: PathBuf, destination: &Inside) -> Result<(), Failure> {
-    let parcel = pack::Parcel::of(source)?;
-    let reached = to_files(context, &destination.container, Mode::ReadWrite).await?;
-    let (folder, name) = landing(&reached, destination, &parcel).await?;
-    send(&reached, &folder, move |to| pack::pack(&parcel, &name, to)).await
+async fn into(
+    context: &Context,
+    source: PathBuf,
+    destination: &ContainerPath,
+) -> Result<(), Failure> {
+    let local = pack::LocalSource::of(source)?;
+    let channel = open_files(context, &destination.container, Mode::ReadWrite).await?;
+    let (folder, name) = resolve_destination(&channel, destination, &local).await?;
+    upload(&channel, &folder, move |to| pack::pack(&local, &name, to)).await
 }
 
-async fn from_stdin(context: &Context, destination: &Inside) -> Result<(), Failure> {
-    let reached = to_files(context, &destination.container, Mode::ReadWrite).await?;
-    send(&reached, destination, |mut to| {
+async fn from_stdin(context: &Context, destination: &ContainerPath) -> Result<(), Failure> {
+    let channel = open_files(context, &destination.container, Mode::ReadWrite).await?;
+    upload(&channel, destination, |mut to| {
         let mut from = std::io::stdin().lock();
-        let mut buffer = vec![0; pieces::LARGEST];
+        let mut buffer = vec![0; chunks::MAX_CHUNK];
         loop {
             let count = from.read(&mut buffer)?;
             if count == 0 {
@@ -223,37 +231,39 @@ async fn from_stdin(context: &Context, destination: &Inside) -> Result<(), Failu
 }
 
 /// The folder that takes it, and the name that it has there.
-async fn landing(
-    reached: &Reached,
-    destination: &Inside,
-    parcel: &pack::Parcel,
-) -> Result<(Inside, Vec<u8>), Failure> {
-    let mut place = destination.clone();
-    let mut found = look(reached, &place).await?;
+async fn resolve_destination(
+    channel: &DataChannel,
+    destination: &ContainerPath,
+    local: &pack::LocalSource,
+) -> Result<(ContainerPath, Vec<u8>), Failure> {
+    let mut copy_path = destination.clone();
+    let mut found = stat(channel, &copy_path).await?;
     if let Some(link) = found.as_ref().filter(|stat| stat.is_link()) {
-        place.path = link.link_target.clone().into_bytes();
-        found = look(reached, &place).await?;
+        copy_path.path = link.link_target.clone().into_bytes();
+        found = stat(channel, &copy_path).await?;
     }
     match found {
-        Some(stat) if stat.is_folder() => Ok((place, parcel.name()?)),
-        Some(_) if parcel.is_folder() => {
-            Err(Failure::new(format!("{destination} is no folder, and {parcel} is one")))
+        Some(stat) if stat.is_folder() => Ok((copy_path, local.name()?)),
+        Some(_) if local.is_folder() => {
+            Err(Failure::new(format!("{destination} is no folder, and {local} is one")))
         }
-        None if place.wants_folder() && !parcel.is_folder() => {
+        None if copy_path.wants_folder() && !local.is_folder() => {
             Err(Failure::new(format!("{destination}: there is no such folder")))
         }
-        Some(_) | None => place.split(),
+        Some(_) | None => copy_path.split(),
     }
 }
 
-async fn look(reached: &Reached, place: &Inside) -> Result<Option<Stat>, Failure> {
-    let address = reached.address.with(&ArchiveCall::Stat.query(&place.path));
-    match reached.direct.get(Method::HEAD, &address).await {
+async fn stat(channel: &DataChannel, copy_path: &ContainerPath) -> Result<Option<Stat>, Failure> {
+    let address = channel.address.with(&ArchiveCall::Stat.query(&copy_path.path));
+    match channel.direct.get(Method::HEAD, &address).await {
         Ok(answer) => Ok(Stat::of(&answer)),
         Err(ConsoleError::Refused { status: 404, .. }) => Ok(None),
         // An answer to HEAD has no body, and so no reason. The same question with GET has one.
-        Err(ConsoleError::Refused { .. }) => read(reached, place).await.map(|(stat, _)| Some(stat)),
-        Err(error) => Err(told(error, place)),
+        Err(ConsoleError::Refused { .. }) => {
+            read(channel, copy_path).await.map(|(stat, _)| Some(stat))
+        }
+        Err(error) => Err(path_error(error, copy_path)),
     }
 }
 
@@ -266,14 +276,14 @@ fn finished(outcome: Result<std::io::Result<()>, tokio::task::JoinError>) -> Res
 }
 
 /// Docker's words name its own identifier of the container.
-fn told(error: ConsoleError, place: &Inside) -> Failure {
+fn path_error(error: ConsoleError, copy_path: &ContainerPath) -> Failure {
     if matches!(error, ConsoleError::Refused { status: 404, .. }) {
-        return Failure::new(format!("{place}: there is no such file or folder"));
+        return Failure::new(format!("{copy_path}: there is no such file or folder"));
     }
-    Failure::from(error).about(&place.to_string())
+    Failure::from(error).context(&copy_path.to_string())
 }
 
 /// A line about something that is left out.
-fn skipped(words: &str) {
-    out::note(words);
+fn skipped(message: &str) {
+    out::notice(message);
 }

@@ -9,18 +9,18 @@ use std::path::{Path, PathBuf};
 
 use tar::{Builder, EntryType, Header};
 
-use super::pieces::Writer;
+use super::chunks::Writer;
 use super::skipped;
 use crate::cmd::Failure;
 
 /// What is sent.
 #[derive(Debug, Clone)]
-pub(super) struct Parcel {
+pub(super) struct LocalSource {
     path: PathBuf,
     metadata: Metadata,
 }
 
-impl Parcel {
+impl LocalSource {
     /// What is there; a link that is named itself is followed.
     pub(super) fn of(path: PathBuf) -> Result<Self, Failure> {
         match fs::metadata(&path) {
@@ -45,18 +45,18 @@ impl Parcel {
     }
 }
 
-impl fmt::Display for Parcel {
+impl fmt::Display for LocalSource {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.path.display().fmt(out)
     }
 }
 
 /// Packs it under this name.
-pub(super) fn pack(parcel: &Parcel, name: &[u8], to: Writer) -> io::Result<()> {
+pub(super) fn pack(local: &LocalSource, name: &[u8], to: Writer) -> io::Result<()> {
     let mut builder = Builder::new(to);
     let name = PathBuf::from(OsStr::from_bytes(name));
     // A list and not a call for each folder: folders may be as deep as they like.
-    let mut left = vec![(parcel.path.clone(), name, parcel.metadata.clone())];
+    let mut left = vec![(local.path.clone(), name, local.metadata.clone())];
     while let Some((path, name, metadata)) = left.pop() {
         let named =
             |cause: io::Error| io::Error::new(cause.kind(), format!("{}: {cause}", path.display()));
@@ -102,10 +102,10 @@ fn add(
 
 /// So much is read before a file's length is believed: those of /proc say that they are empty, and those of /sys
 /// that they are longer than they are.
-const UNBELIEVED: u64 = 64 << 10;
+const LENGTH_CHECK: u64 = 64 << 10;
 
 /// The longest file that is taken though it says that it is empty.
-const UNTOLD: u64 = 64 << 20;
+const MAX_UNDECLARED: u64 = 64 << 20;
 
 /// What is in a file: exactly as many bytes as are announced. What it grows by meanwhile is left.
 struct Content {
@@ -117,18 +117,18 @@ struct Content {
 
 impl Content {
     /// Of a file that says that it is so long.
-    fn of(mut file: File, told: u64) -> io::Result<Self> {
+    fn of(mut file: File, declared: u64) -> io::Result<Self> {
         let mut first = Vec::new();
-        let mut read = (&mut file).take(UNBELIEVED).read_to_end(&mut first)? as u64;
-        if told == 0 && read == UNBELIEVED {
-            read += (&mut file).take(UNTOLD).read_to_end(&mut first)? as u64;
-            if read > UNTOLD {
-                let words = "it does not tell its length, and is too long to be read first";
-                return Err(io::Error::other(words));
+        let mut read = (&mut file).take(LENGTH_CHECK).read_to_end(&mut first)? as u64;
+        if declared == 0 && read == LENGTH_CHECK {
+            read += (&mut file).take(MAX_UNDECLARED).read_to_end(&mut first)? as u64;
+            if read > MAX_UNDECLARED {
+                let message = "it does not tell its length, and is too long to be read first";
+                return Err(io::Error::other(message));
             }
         }
-        let whole = read < UNBELIEVED || told < read;
-        let left = if whole { 0 } else { told - read };
+        let whole = read < LENGTH_CHECK || declared < read;
+        let left = if whole { 0 } else { declared - read };
         Ok(Self { first: io::Cursor::new(first), rest: file, left })
     }
 
@@ -145,8 +145,8 @@ impl io::Read for Content {
         }
         let count = (&mut self.rest).take(self.left).read(buffer)?;
         if count == 0 {
-            let words = "it became shorter while it was read";
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, words));
+            let message = "it became shorter while it was read";
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
         }
         self.left -= count as u64;
         Ok(count)
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_file_is_as_long_as_was_announced_or_it_is_an_error() {
-        for (size, told, sent) in [
+        for (size, declared, sent) in [
             (10, 10, 10),
             (10, 4096, 10),
             (10, 0, 10),
@@ -183,11 +183,11 @@ mod tests {
             (300_000, 200_000, 200_000),
             (65_536, 65_536, 65_536),
         ] {
-            let content = Content::of(file(size), told).expect("readable");
-            assert_eq!(read(content).expect("all of it"), sent, "{size} of {told}");
+            let content = Content::of(file(size), declared).expect("readable");
+            assert_eq!(read(content).expect("all of it"), sent, "{size} of {declared}");
         }
-        for (size, told) in [(300_000, 300_001), (65_536, 65_537)] {
-            let content = Content::of(file(size), told).expect("readable");
+        for (size, declared) in [(300_000, 300_001), (65_536, 65_537)] {
+            let content = Content::of(file(size), declared).expect("readable");
             let refusal = read(content).expect_err("shorter");
             assert_eq!(refusal.to_string(), "it became shorter while it was read");
         }

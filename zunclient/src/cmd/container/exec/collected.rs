@@ -8,12 +8,12 @@ use crate::exit::Exit;
 use crate::tty::screen::Output;
 
 /// The most that is kept of each stream.
-const LARGEST: usize = 64 << 20;
+const MAX_OUTPUT: usize = 64 << 20;
 
 /// More was printed than can be told in one piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the command printed more than 64 MiB; leave out --format, and it comes as it is printed")]
-pub(super) struct TooMuch;
+pub(super) struct OutputTooLarge;
 
 /// Both streams.
 #[derive(Debug, Default)]
@@ -32,16 +32,16 @@ pub(super) struct Shown {
 
 /// Takes all output. Where it is too much, the one who sends it finds the way closed.
 pub(super) async fn collect(
-    mut pieces: mpsc::Receiver<(Output, Bytes)>,
-) -> Result<Collected, TooMuch> {
+    mut chunks: mpsc::Receiver<(Output, Bytes)>,
+) -> Result<Collected, OutputTooLarge> {
     let mut collected = Collected::default();
-    while let Some((output, bytes)) = pieces.recv().await {
+    while let Some((output, bytes)) = chunks.recv().await {
         let stream = match output {
             Output::Stdout => &mut collected.stdout,
             Output::Stderr => &mut collected.stderr,
         };
-        if bytes.len() > LARGEST - stream.len() {
-            return Err(TooMuch);
+        if bytes.len() > MAX_OUTPUT - stream.len() {
+            return Err(OutputTooLarge);
         }
         stream.extend_from_slice(&bytes);
     }
@@ -66,17 +66,17 @@ mod tests {
 
     #[tokio::test]
     async fn streams_come_apart_and_a_character_that_was_cut_is_whole_again() {
-        let (send, pieces) = mpsc::channel(8);
+        let (send, chunks) = mpsc::channel(8);
         let euro = "€".as_bytes();
-        for (output, piece) in [
+        for (output, chunk) in [
             (Output::Stdout, euro[..1].to_vec()),
             (Output::Stderr, b"oops\xff".to_vec()),
             (Output::Stdout, euro[1..].to_vec()),
         ] {
-            send.send((output, piece.into())).await.expect("it takes");
+            send.send((output, chunk.into())).await.expect("it takes");
         }
         drop(send);
-        let shown = collect(pieces).await.expect("little").shown(Some(Exit(3)));
+        let shown = collect(chunks).await.expect("little").shown(Some(Exit(3)));
         let expected =
             Shown {
                 exit_code: Some(3), stdout: "€".to_owned(), stderr: "oops\u{fffd}".to_owned()
@@ -86,13 +86,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_flood_is_refused_in_words() {
-        let (send, pieces) = mpsc::channel(1);
-        let (outcome, ()) = tokio::join!(collect(pieces), flood(send));
+        let (send, chunks) = mpsc::channel(1);
+        let (outcome, ()) = tokio::join!(collect(chunks), flood(send));
         assert!(outcome.expect_err("too much").to_string().contains("64 MiB"));
     }
 
     async fn flood(send: mpsc::Sender<(Output, Bytes)>) {
-        let piece = Bytes::from(vec![0; 1 << 20]);
-        while send.send((Output::Stdout, piece.clone())).await.is_ok() {}
+        let chunk = Bytes::from(vec![0; 1 << 20]);
+        while send.send((Output::Stdout, chunk.clone())).await.is_ok() {}
     }
 }

@@ -6,12 +6,12 @@ mod session;
 use clap::Args;
 use zun_common::api::v1::exec::Execute;
 
-use super::session::{LeavingFlags, own_size};
-use super::spec::{Mode, TerminalFlags, variables};
+use super::container_flags::{TerminalFlags, TerminalMode, variables};
+use super::session::{ConsoleFlags, own_size};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::{self, Format};
-use crate::tty::Streams;
+use crate::tty::Stdio;
 use session::{ExecSession, OnDisconnect};
 
 /// Run another command in a running container
@@ -61,50 +61,50 @@ pub(in crate::cmd) struct Exec {
     #[arg(long, value_name = "WHAT", value_enum, default_value_t, hide_possible_values = true)]
     on_disconnect: OnDisconnect,
     #[command(flatten)]
-    leaving: LeavingFlags,
+    console_flags: ConsoleFlags,
     /// The container, and the command with its arguments; what follows the container is not for zun
     #[arg(required = true, num_args = 2.., trailing_var_arg = true, value_name = "CONTAINER")]
-    words: Vec<String>,
+    container_and_command: Vec<String>,
 }
 
 impl Exec {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         let mode = self.mode(context)?;
         let (container, command) =
-            self.words.split_first().ok_or_else(|| Failure::new("no container"))?;
+            self.container_and_command.split_first().ok_or_else(|| Failure::new("no container"))?;
         let ask = self.request(command, mode)?;
         let session = ExecSession {
             context,
             container,
-            leaving: &self.leaving,
+            console_flags: &self.console_flags,
             on_disconnect: self.on_disconnect,
         };
-        if self.detach { session.begin(ask).await } else { session.run(ask).await }
+        if self.detach { session.start_detached(ask).await } else { session.run(ask).await }
     }
 
     /// Only a person has a terminal by itself, and output that is collected has none.
-    fn mode(&self, context: &Context) -> Result<Mode, Failure> {
+    fn mode(&self, context: &Context) -> Result<TerminalMode, Failure> {
         if self.detach {
             // As with docker: there is a terminal, and nobody to type.
-            return Ok(Mode { interactive: false, tty: self.terminal.insists() });
+            return Ok(TerminalMode { interactive: false, tty: self.terminal.is_forced() });
         }
-        let streams = Streams::of_process();
-        let mut mode = self.terminal.decide(streams, false)?;
+        let stdio = Stdio::of_process();
+        let mut mode = self.terminal.decide(stdio, false)?;
         if context.printer.format() != Format::Table {
-            if self.terminal.insists() {
-                let words = "-t was given and the output is collected (--format); leave out one";
-                return Err(Failure::new(words));
+            if self.terminal.is_forced() {
+                let message = "-t was given and the output is collected (--format); leave out one";
+                return Err(Failure::new(message));
             }
             mode.tty = false;
         }
-        if mode.tty && mode.interactive && !streams.input {
-            out::note("stdin is not a terminal; going on without one");
+        if mode.tty && mode.interactive && !stdio.stdin_is_terminal {
+            out::notice("stdin is not a terminal; going on without one");
             mode.tty = false;
         }
         Ok(mode)
     }
 
-    fn request(&self, command: &[String], mode: Mode) -> Result<Execute, Failure> {
+    fn request(&self, command: &[String], mode: TerminalMode) -> Result<Execute, Failure> {
         Ok(Execute {
             command: command.to_vec(),
             run: false,

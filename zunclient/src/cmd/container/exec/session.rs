@@ -13,16 +13,16 @@ use zun_common::grant::WaitCondition;
 use zun_common::pki::signing_request;
 
 use super::super::ending;
-use super::super::session::{LeavingFlags, Wants, terminal};
+use super::super::session::{ConsoleFlags, TerminalNeeds, terminal};
 use super::super::starting::unless_ended;
 use super::collected;
 use crate::api::Client;
 use crate::cmd::{Context, Failure};
-use crate::console::docker_exec::{self, Begun};
-use crate::console::{Dial, Link, Renewal, Renewed, connection};
+use crate::console::docker_exec::{self, DetachedStart};
+use crate::console::{Dial, LinkTimeouts, Renewal, Renewed, connection};
 use crate::exit::Exit;
 use crate::out::{self, Format, Table};
-use crate::relay::{Ended, Outside, Remote, Terminal, relay};
+use crate::relay::{Ended, RelayContext, Remote, Terminal, relay};
 use crate::tty::screen::Screen;
 use crate::tty::signals::Signals;
 
@@ -37,13 +37,13 @@ pub(super) enum OnDisconnect {
 }
 
 /// How long the service may take to have it killed.
-const KILLING: Duration = Duration::from_secs(5);
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a session is for.
 pub(super) struct ExecSession<'a> {
     pub(super) context: &'a Context,
     pub(super) container: &'a str,
-    pub(super) leaving: &'a LeavingFlags,
+    pub(super) console_flags: &'a ConsoleFlags,
     pub(super) on_disconnect: OnDisconnect,
 }
 
@@ -51,46 +51,49 @@ impl ExecSession<'_> {
     /// Runs it to its end, or until the person leaves.
     pub(super) async fn run(&self, ask: Execute) -> Result<Exit, Failure> {
         let mut signals = Signals::catch()?;
-        let wants = Wants { tty: ask.tty == Some(true), input: ask.interactive };
+        let needs = TerminalNeeds { tty: ask.tty == Some(true), input: ask.interactive };
         let open = async {
-            let (exec, dial) = self.make(ask).await?;
+            let (exec, dial) = self.create(ask).await?;
             Ok((exec, connection(dial)?.open().await?))
         };
         let (exec, console) = unless_ended(&mut signals, open).await?;
-        let terminal = terminal(wants, self.leaving, self.context)?;
+        let terminal = terminal(needs, self.console_flags, self.context)?;
         if terminal.raw.is_some() {
             signals.catch_stop()?;
         }
-        let outside = Outside {
+        let relay_context = RelayContext {
             signals: &mut signals,
-            passing: self.leaving.passing(wants.tty),
+            signal_routing: self.console_flags.signal_routing(needs.tty),
             remote: &exec,
-            begun: &Notify::new(),
+            process_started: &Notify::new(),
         };
         if self.context.printer.format() == Format::Table {
-            let (ended, _) = relay(console, terminal, outside).await;
-            self.cut_off(&exec, &ended).await;
+            let (ended, _) = relay(console, terminal, relay_context).await;
+            self.kill_if_requested(&exec, &ended).await;
             return concluded(self.container, ended);
         }
-        let (pieces, taken) = mpsc::channel(16);
-        let terminal = Terminal { screen: Screen::to_channel(pieces), ..terminal };
+        let (chunks, received) = mpsc::channel(16);
+        let terminal = Terminal { screen: Screen::to_channel(chunks), ..terminal };
         let ((ended, _), collected) =
-            tokio::join!(relay(console, terminal, outside), collected::collect(taken));
-        self.cut_off(&exec, &ended).await;
+            tokio::join!(relay(console, terminal, relay_context), collected::collect(received));
+        self.kill_if_requested(&exec, &ended).await;
         let code = match ended {
             // There is no output of a command that never began.
             Ended::NotStarted(..) => return concluded(self.container, ended),
-            Ended::Exited(code) | Ended::Broken(code, _) => Some(Exit::of_process(code)),
-            Ended::Cut(_) | Ended::Left(_) | Ended::Closed | Ended::Signal(_) => None,
+            Ended::Exited(code) | Ended::ExitedLinkLost(code, _) => Some(Exit::of_process(code)),
+            Ended::WithoutExitCode(_)
+            | Ended::Detached(_)
+            | Ended::OutputClosed
+            | Ended::Signal(_) => None,
         };
-        let collected = collected.map_err(|too_much| match ended {
+        let collected = collected.map_err(|too_large| match ended {
             Ended::Signal(number) => Failure::silent(Exit(number.exit_code())),
             Ended::Exited(_)
             | Ended::NotStarted(..)
-            | Ended::Broken(..)
-            | Ended::Cut(_)
-            | Ended::Left(_)
-            | Ended::Closed => Failure::new(too_much.to_string()),
+            | Ended::ExitedLinkLost(..)
+            | Ended::WithoutExitCode(_)
+            | Ended::Detached(_)
+            | Ended::OutputClosed => Failure::new(too_large.to_string()),
         })?;
         // What has come is told also where the rest was cut off.
         self.context.printer.show(&collected.shown(code), || Table::new(Vec::new()))?;
@@ -98,26 +101,28 @@ impl ExecSession<'_> {
     }
 
     /// Begins it without its streams.
-    pub(super) async fn begin(&self, ask: Execute) -> Result<Exit, Failure> {
+    pub(super) async fn start_detached(&self, ask: Execute) -> Result<Exit, Failure> {
         let mut signals = Signals::catch()?;
         let begin = async {
-            let (exec, dial) = self.make(ask).await?;
-            Ok((exec, docker_exec::begin(&dial).await?))
+            let (exec, dial) = self.create(ask).await?;
+            Ok((exec, docker_exec::start_detached(&dial).await?))
         };
         let printer = self.context.printer;
         match unless_ended(&mut signals, begin).await? {
-            (OfExec { exec, .. }, Begun::Running) if printer.format() != Format::Table => {
+            (ExecHandle { exec, .. }, DetachedStart::Running)
+                if printer.format() != Format::Table =>
+            {
                 printer.show(&json!({ "exec_id": exec }), || Table::new(Vec::new()))?;
                 Ok(Exit::OK)
             }
-            (_, Begun::Running) => Ok(Exit::OK),
-            (_, Begun::NotRunnable { code, words }) => {
-                Err(not_started(self.container, code, &words))
+            (_, DetachedStart::Running) => Ok(Exit::OK),
+            (_, DetachedStart::NotRunnable { code, message }) => {
+                Err(not_started(self.container, code, &message))
             }
         }
     }
 
-    async fn make(&self, ask: Execute) -> Result<(OfExec, Dial), Failure> {
+    async fn create(&self, ask: Execute) -> Result<(ExecHandle, Dial), Failure> {
         let Context { api, tasks, proxies, .. } = self.context;
         let request = signing_request("zun", Vec::new())
             .map_err(|error| Failure::new(zun_common::chain(&error)))?;
@@ -126,14 +131,14 @@ impl ExecSession<'_> {
         let (Some(endpoint), Some(exec)) = (executed.console, executed.exec_id) else {
             return Err(Failure::new("the service told no console for this command"));
         };
-        let exec = OfExec { api: api.clone(), container: self.container.to_owned(), exec };
+        let exec = ExecHandle { api: api.clone(), container: self.container.to_owned(), exec };
         let dial = Dial {
             endpoint,
             key: request.key,
             input: ask.interactive,
             until: WaitCondition::NextExit,
             renewal: Some(Arc::new(exec.clone())),
-            link: Link::default(),
+            link: LinkTimeouts::default(),
             proxies: proxies.clone(),
             tasks: tasks.clone(),
         };
@@ -141,15 +146,18 @@ impl ExecSession<'_> {
     }
 
     /// We go and the command does not: what was asked for is done. Who leaves by keys wants it to go on.
-    async fn cut_off(&self, exec: &OfExec, ended: &Ended) {
-        let goes_on = match ended {
-            Ended::Exited(_) | Ended::NotStarted(..) | Ended::Broken(..) | Ended::Left(_) => false,
-            Ended::Cut(_) | Ended::Closed | Ended::Signal(_) => true,
+    async fn kill_if_requested(&self, exec: &ExecHandle, ended: &Ended) {
+        let still_runs = match ended {
+            Ended::Exited(_)
+            | Ended::NotStarted(..)
+            | Ended::ExitedLinkLost(..)
+            | Ended::Detached(_) => false,
+            Ended::WithoutExitCode(_) | Ended::OutputClosed | Ended::Signal(_) => true,
         };
-        if goes_on && self.on_disconnect == OnDisconnect::Kill {
-            let killed = timeout(KILLING, exec.signal("SIGKILL")).await;
+        if still_runs && self.on_disconnect == OnDisconnect::Kill {
+            let killed = timeout(KILL_TIMEOUT, exec.signal("SIGKILL")).await;
             if killed != Ok(true) {
-                out::note("the command could not be killed; it may still run");
+                out::notice("the command could not be killed; it may still run");
             }
         }
     }
@@ -157,25 +165,25 @@ impl ExecSession<'_> {
 
 /// The command, as the service knows it.
 #[derive(Clone)]
-struct OfExec {
+struct ExecHandle {
     api: Client,
     container: String,
     exec: String,
 }
 
 #[async_trait]
-impl Renewal for OfExec {
+impl Renewal for ExecHandle {
     async fn renew(&self) -> Result<Renewed, String> {
-        let words = |error: &dyn std::error::Error| zun_common::chain(error);
-        let request = signing_request("zun", Vec::new()).map_err(|error| words(&error))?;
+        let message = |error: &dyn std::error::Error| zun_common::chain(error);
+        let request = signing_request("zun", Vec::new()).map_err(|error| message(&error))?;
         let asked = self.api.execute_attach(&self.container, &self.exec, &request.csr);
-        let endpoint = asked.await.map_err(|error| words(&error))?;
+        let endpoint = asked.await.map_err(|error| message(&error))?;
         Ok(Renewed { tls: endpoint.tls, key: request.key, expires_at: endpoint.expires_at })
     }
 }
 
 #[async_trait]
-impl Remote for OfExec {
+impl Remote for ExecHandle {
     async fn signal(&self, name: &str) -> bool {
         match self.api.execute_kill(&self.container, &self.exec, name).await {
             Ok(()) => true,
@@ -186,25 +194,25 @@ impl Remote for OfExec {
 }
 
 fn not_started(container: &str, code: i64, reason: &str) -> Failure {
-    Failure::with(format!("{container}: {reason}"), Exit::of_process(code))
+    Failure::with_exit(format!("{container}: {reason}"), Exit::of_process(code))
 }
 
 fn concluded(container: &str, ended: Ended) -> Result<Exit, Failure> {
     match ended {
         Ended::Exited(code) => Ok(Exit::of_process(code)),
         Ended::NotStarted(code, reason) => Err(not_started(container, code, &reason)),
-        Ended::Left(_) => {
-            out::note("left the command running; an exec cannot be come back to");
+        Ended::Detached(_) => {
+            out::notice("left the command running; an exec cannot be come back to");
             Ok(Exit::OK)
         }
-        Ended::Closed => Ok(Exit::PIPE),
+        Ended::OutputClosed => Ok(Exit::PIPE),
         Ended::Signal(number) => Err(Failure::silent(Exit(number.exit_code()))),
-        Ended::Broken(code, why) => Err(ending::torn("the command", code, &why)),
-        Ended::Cut(why) => {
+        Ended::ExitedLinkLost(code, why) => Err(ending::torn("the command", code, &why)),
+        Ended::WithoutExitCode(why) => {
             let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
-            let words =
+            let message =
                 format!("the console of the command ended{why}; its exit code is not known");
-            Err(Failure::with(words, Exit::ZUN))
+            Err(Failure::with_exit(message, Exit::ZUN_FAILED))
         }
     }
 }

@@ -6,11 +6,11 @@ use clap::Args;
 use hyper::Method;
 use zun_common::grant::{LogTime, LogsQuery};
 
-use super::data::{self, Reached};
+use super::data::{self, DataChannel};
 use crate::cmd::{Context, Failure};
 use crate::console::Event;
-use crate::console::docker::direct::piece;
-use crate::console::docker::frames::Frames;
+use crate::console::docker::demux::Demux;
+use crate::console::docker::direct::next_chunk;
 use crate::exit::Exit;
 use crate::tty::screen::{Closed, Output, Screen};
 
@@ -27,15 +27,15 @@ It comes as the engine kept it: Docker's usual log keeps text, and replaces byte
 A time is seconds since 1970, a date and time, or how long ago: 90s, 10m, 1h30m.")]
 pub(in crate::cmd) struct Logs {
     #[command(flatten)]
-    streams: Streams,
+    outputs: OutputFlags,
     #[command(flatten)]
-    part: Part,
+    range: RangeFlags,
     /// Name or id
     container: String,
 }
 
 #[derive(Debug, Args)]
-struct Streams {
+struct OutputFlags {
     /// Its stdout; without --stderr only that
     #[arg(long)]
     stdout: bool,
@@ -45,7 +45,7 @@ struct Streams {
 }
 
 #[derive(Debug, Args)]
-struct Part {
+struct RangeFlags {
     /// Go on with what it prints, until it ends
     #[arg(short, long)]
     follow: bool,
@@ -81,19 +81,20 @@ fn lines(text: &str) -> Result<Lines, String> {
 
 impl Logs {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let Reached { direct, address, tty } = data::to_logs(context, &self.container).await?;
+        let DataChannel { direct, address, tty } =
+            data::open_logs(context, &self.container).await?;
         let answer = direct.get(Method::GET, &address.with(&self.query().query())).await?;
         let mut body = answer.into_body();
         let own = |stream: &dyn std::os::fd::AsFd| stream.as_fd().try_clone_to_owned();
         let screen = Screen::write_to(own(&std::io::stdout())?, own(&std::io::stderr())?)?;
-        let mut frames = Frames::default();
+        let mut demux = Demux::default();
         let mut outcome = Ok(Ok(()));
-        while let (Ok(Ok(())), Some(bytes)) = (&outcome, piece(&mut body).await) {
+        while let (Ok(Ok(())), Some(bytes)) = (&outcome, next_chunk(&mut body).await) {
             outcome = match bytes {
                 Ok(bytes) if tty => Ok(screen.write(Output::Stdout, bytes).await),
                 Ok(bytes) => {
-                    frames.feed(&bytes);
-                    show(&mut frames, &screen).await
+                    demux.feed(&bytes);
+                    show(&mut demux, &screen).await
                 }
                 Err(broken) => Err(broken.into()),
             };
@@ -107,15 +108,15 @@ impl Logs {
     }
 
     fn query(&self) -> LogsQuery {
-        let Self { streams, part, container: _ } = self;
+        let Self { outputs, range, container: _ } = self;
         LogsQuery {
-            follow: part.follow,
-            stdout: streams.stdout || !streams.stderr,
-            stderr: streams.stderr || !streams.stdout,
-            timestamps: part.timestamps,
-            since: part.since.unwrap_or_default(),
-            until: part.until.unwrap_or_default(),
-            tail: match part.tail {
+            follow: range.follow,
+            stdout: outputs.stdout || !outputs.stderr,
+            stderr: outputs.stderr || !outputs.stdout,
+            timestamps: range.timestamps,
+            since: range.since.unwrap_or_default(),
+            until: range.until.unwrap_or_default(),
+            tail: match range.tail {
                 Some(Lines::Last(lines)) => Some(lines),
                 Some(Lines::All) | None => None,
             },
@@ -124,9 +125,9 @@ impl Logs {
 }
 
 /// Shows all that has come whole or in part.
-async fn show(frames: &mut Frames, screen: &Screen) -> Result<Result<(), Closed>, Failure> {
+async fn show(demux: &mut Demux, screen: &Screen) -> Result<Result<(), Closed>, Failure> {
     loop {
-        let next = frames.piece().map_err(|unknown| Failure::new(unknown.to_string()))?;
+        let next = demux.next_chunk().map_err(|unknown| Failure::new(unknown.to_string()))?;
         let written = match next {
             Some(Event::Stdout(bytes)) => screen.write(Output::Stdout, bytes).await,
             Some(Event::Stderr(bytes)) => screen.write(Output::Stderr, bytes).await,

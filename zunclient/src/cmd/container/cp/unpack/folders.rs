@@ -37,8 +37,8 @@ impl Folders {
                 Ok(())
             }
             Ok(_) => {
-                let words = format!("{} is there, and is no folder", path.display());
-                Err(io::Error::other(words))
+                let message = format!("{} is there, and is no folder", path.display());
+                Err(io::Error::other(message))
             }
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
                 DirBuilder::new().mode(mode).create(path)

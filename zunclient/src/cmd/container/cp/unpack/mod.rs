@@ -13,32 +13,36 @@ use std::path::{Component, Path, PathBuf};
 
 use tar::{Archive, Entry, EntryType};
 
-use super::pieces::Reader;
-use super::place::Inside;
+use super::chunks::Reader;
+use super::copy_path::ContainerPath;
 use super::skipped;
 use crate::cmd::Failure;
 use folders::Folders;
 
 /// Where it goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Goal {
+pub(super) enum Target {
     /// Into this folder, under the names that it comes with.
     Into(PathBuf),
     /// To become this; there is nothing yet, or a file that is replaced.
-    Become(PathBuf),
+    As(PathBuf),
 }
 
 /// Where it goes, from what is there now. A link that is the destination is followed.
-pub(super) fn goal(destination: &Path, source: &Inside, is_folder: bool) -> Result<Goal, Failure> {
-    let refuse = |words: &str| Err(Failure::new(format!("{}: {words}", destination.display())));
+pub(super) fn target(
+    destination: &Path,
+    source: &ContainerPath,
+    is_folder: bool,
+) -> Result<Target, Failure> {
+    let refuse = |message: &str| Err(Failure::new(format!("{}: {message}", destination.display())));
     match fs::metadata(destination) {
-        Ok(there) if there.is_dir() => Ok(Goal::Into(destination.to_owned())),
+        Ok(there) if there.is_dir() => Ok(Target::Into(destination.to_owned())),
         Ok(_) if is_folder => refuse("it is no folder, and what is copied is one"),
         Ok(there) if !there.is_file() => {
             refuse("it is neither file nor folder; what is copied can go to stdout: -")
         }
         Ok(_) => match destination.canonicalize() {
-            Ok(path) => Ok(Goal::Become(path)),
+            Ok(path) => Ok(Target::As(path)),
             Err(cause) => refuse(&cause.to_string()),
         },
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
@@ -50,26 +54,26 @@ pub(super) fn goal(destination: &Path, source: &Inside, is_folder: bool) -> Resu
             }
             if is_folder && source.is_contents() {
                 return match fs::create_dir(destination) {
-                    Ok(()) => Ok(Goal::Into(destination.to_owned())),
+                    Ok(()) => Ok(Target::Into(destination.to_owned())),
                     Err(cause) => refuse(&cause.to_string()),
                 };
             }
-            Ok(Goal::Become(destination.to_owned()))
+            Ok(Target::As(destination.to_owned()))
         }
         Err(cause) => refuse(&cause.to_string()),
     }
 }
 
 /// Unpacks all of it.
-pub(super) fn unpack(from: Reader, goal: &Goal) -> io::Result<()> {
-    match goal {
-        Goal::Into(folder) => {
+pub(super) fn unpack(from: Reader, target: &Target) -> io::Result<()> {
+    match target {
+        Target::Into(folder) => {
             let mut unpacking = Unpacking::into(folder);
             let outcome = unpacking.all(from);
             // Also where it failed: a folder that was there gets back what it needs.
             outcome.and(unpacking.folders.finish())
         }
-        Goal::Become(path) => {
+        Target::As(path) => {
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
             let parent = parent.unwrap_or_else(|| Path::new("."));
             // Beside its place first: what is cut off leaves nothing half there.
@@ -104,14 +108,14 @@ impl<'a> Unpacking<'a> {
     fn all(&mut self, from: Reader) -> io::Result<()> {
         for entry in Archive::new(from).entries()? {
             let mut entry = entry?;
-            let told = entry.path()?.into_owned();
-            let name = inner(&told)?;
-            let placed = self.place(&mut entry, &name);
+            let entry_path = entry.path()?.into_owned();
+            let name = inner(&entry_path)?;
+            let placed = self.copy_path(&mut entry, &name);
             let named = |cause: io::Error| {
-                let words = format!("{}: {}", told.display(), zun_common::chain(&cause));
-                io::Error::new(cause.kind(), words)
+                let message = format!("{}: {}", entry_path.display(), zun_common::chain(&cause));
+                io::Error::new(cause.kind(), message)
             };
-            if placed.map_err(named)? == Placed::There && self.top.is_none() {
+            if placed.map_err(named)? == Outcome::Written && self.top.is_none() {
                 self.top = name.iter().next().map(PathBuf::from);
             }
         }
@@ -123,9 +127,9 @@ impl<'a> Unpacking<'a> {
         clippy::wildcard_enum_match_arm,
         reason = "whatever kind there is now or later, it is left out"
     )]
-    fn place(&mut self, entry: &mut Entry<'_, Reader>, name: &Path) -> io::Result<Placed> {
+    fn copy_path(&mut self, entry: &mut Entry<'_, Reader>, name: &Path) -> io::Result<Outcome> {
         if name.as_os_str().is_empty() {
-            return Ok(Placed::Nowhere);
+            return Ok(Outcome::Skipped);
         }
         let path = self.folder.join(name);
         match entry.header().entry_type() {
@@ -136,8 +140,8 @@ impl<'a> Unpacking<'a> {
             | EntryType::Continuous
             | EntryType::GNUSparse
             | EntryType::Symlink => {
-                self.make_way(name)?;
-                entry.unpack(&path).map(|_| Placed::There)
+                self.clear_path(name)?;
+                entry.unpack(&path).map(|_| Outcome::Written)
             }
             EntryType::Link => {
                 let to = link_of(entry)?;
@@ -145,26 +149,26 @@ impl<'a> Unpacking<'a> {
                     return Ok(self.leave_out(name, "what it is another name of is left out"));
                 }
                 let to = self.linked(&to)?;
-                self.make_way(name)?;
-                fs::hard_link(to, &path).map(|()| Placed::There)
+                self.clear_path(name)?;
+                fs::hard_link(to, &path).map(|()| Outcome::Written)
             }
-            EntryType::XGlobalHeader => Ok(Placed::Nowhere),
+            EntryType::XGlobalHeader => Ok(Outcome::Skipped),
             _ => Ok(self.leave_out(name, "it is neither file, folder nor link")),
         }
     }
 
-    fn folder(&mut self, entry: &Entry<'_, Reader>, name: &Path) -> io::Result<Placed> {
+    fn folder(&mut self, entry: &Entry<'_, Reader>, name: &Path) -> io::Result<Outcome> {
         self.parents_of(name)?;
         let path = self.folder.join(name);
         self.folders.make(&path, 0o700)?;
         self.folders.later(&path, entry.header())?;
-        Ok(Placed::There)
+        Ok(Outcome::Written)
     }
 
-    fn leave_out(&mut self, name: &Path, why: &str) -> Placed {
+    fn leave_out(&mut self, name: &Path, why: &str) -> Outcome {
         skipped(&format!("{}: {why}; it is left out", name.display()));
         self.skipped.insert(name.to_owned());
-        Placed::Nowhere
+        Outcome::Skipped
     }
 
     /// The folders above it are there, and are folders: nothing goes through a link.
@@ -178,9 +182,9 @@ impl<'a> Unpacking<'a> {
     }
 
     /// Its folder is there, and whatever has its name is not.
-    fn make_way(&mut self, name: &Path) -> io::Result<()> {
+    fn clear_path(&mut self, name: &Path) -> io::Result<()> {
         self.parents_of(name)?;
-        make_room(&self.folder.join(name))
+        remove_existing(&self.folder.join(name))
     }
 
     /// What a hard link is another name of: something in the destination, with no symlink on the way.
@@ -201,20 +205,21 @@ impl<'a> Unpacking<'a> {
 
 /// What became of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Placed {
-    There,
-    Nowhere,
+enum Outcome {
+    Written,
+    Skipped,
 }
 
 /// A name as one inside the destination: its root is the destination.
-fn inner(told: &Path) -> io::Result<PathBuf> {
+fn inner(entry_path: &Path) -> io::Result<PathBuf> {
     let mut name = PathBuf::new();
-    for part in told.components() {
+    for part in entry_path.components() {
         match part {
             Component::Normal(part) => name.push(part),
             Component::ParentDir => {
-                let words = format!("`{}` leads out of the destination; refused", told.display());
-                return Err(io::Error::other(words));
+                let message =
+                    format!("`{}` leads out of the destination; refused", entry_path.display());
+                return Err(io::Error::other(message));
             }
             Component::Prefix(_) | Component::RootDir | Component::CurDir => {}
         }
@@ -230,7 +235,7 @@ fn link_of(entry: &Entry<'_, Reader>) -> io::Result<PathBuf> {
 }
 
 /// A file or a link that is there makes room; nothing else does.
-fn make_room(path: &Path) -> io::Result<()> {
+fn remove_existing(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(there) if there.is_file() || there.is_symlink() => fs::remove_file(path),
         Ok(there) if there.is_dir() => Err(io::Error::other("there is a folder of this name")),

@@ -26,11 +26,11 @@ fn link(builder: &mut Builder<Vec<u8>>, name: &str, to: &str) {
     builder.append_link(&mut header, name, to).expect("a vector takes all");
 }
 
-fn unpacked(builder: Builder<Vec<u8>>, goal: &Goal) -> io::Result<()> {
+fn unpacked(builder: Builder<Vec<u8>>, target: &Target) -> io::Result<()> {
     let bytes = builder.into_inner().expect("a vector takes all");
-    let (pieces, reader) = Reader::new(1);
-    let feeding = std::thread::spawn(move || pieces.blocking_send(Ok(Bytes::from(bytes))));
-    let outcome = unpack(reader, goal);
+    let (chunks, reader) = Reader::new(1);
+    let feeding = std::thread::spawn(move || chunks.blocking_send(Ok(Bytes::from(bytes))));
+    let outcome = unpack(reader, target);
     feeding.join().expect("no panic").ok();
     outcome
 }
@@ -39,7 +39,7 @@ fn unpacked(builder: Builder<Vec<u8>>, goal: &Goal) -> io::Result<()> {
 fn nothing_leads_out_of_the_destination() {
     let outside = tempfile::tempdir().expect("a folder");
     let place = tempfile::tempdir().expect("a folder");
-    let into = Goal::Into(place.path().to_owned());
+    let into = Target::Into(place.path().to_owned());
     let mut dots = Builder::new(Vec::new());
     file(&mut dots, b"../escaped", b"x");
     unpacked(dots, &into).expect_err("refused");
@@ -61,15 +61,15 @@ fn what_is_to_become_something_is_there_as_a_whole_or_not_at_all() {
     let path = place.path().join("new");
     let mut good = Builder::new(Vec::new());
     file(&mut good, b"old", b"content");
-    unpacked(good, &Goal::Become(path.clone())).expect("good");
+    unpacked(good, &Target::As(path.clone())).expect("good");
     assert_eq!(fs::read(&path).expect("a file"), b"content");
-    let (pieces, reader) = Reader::new(2);
+    let (chunks, reader) = Reader::new(2);
     let mut cut = Builder::new(Vec::new());
     file(&mut cut, b"old", &[7; 5000]);
     let bytes = cut.into_inner().expect("a vector takes all")[..2000].to_vec();
-    pieces.blocking_send(Ok(bytes.into())).expect("room");
-    pieces.blocking_send(Err(io::Error::other("cut"))).expect("room");
-    unpack(reader, &Goal::Become(path.clone())).expect_err("cut");
+    chunks.blocking_send(Ok(bytes.into())).expect("room");
+    chunks.blocking_send(Err(io::Error::other("cut"))).expect("room");
+    unpack(reader, &Target::As(path.clone())).expect_err("cut");
     assert_eq!(fs::read(&path).expect("the old one"), b"content");
     assert_eq!(fs::read_dir(place.path()).expect("a folder").count(), 1);
 }
@@ -98,7 +98,7 @@ fn no_hard_link_leads_out_of_the_destination() {
         let mut stream = Builder::new(Vec::new());
         link(&mut stream, "door", outside.path().to_str().expect("text"));
         hard_link(&mut stream, "stolen", to);
-        let outcome = unpacked(stream, &Goal::Into(place.path().to_owned()));
+        let outcome = unpacked(stream, &Target::Into(place.path().to_owned()));
         // Another name of a symlink is a symlink.
         assert_eq!(outcome.is_ok(), to == "door", "{to}: {outcome:?}");
         let stolen = fs::symlink_metadata(place.path().join("stolen"));
@@ -111,7 +111,7 @@ fn no_hard_link_leads_out_of_the_destination() {
 fn a_second_copy_replaces_files_and_links_and_nothing_else() {
     let place = tempfile::tempdir().expect("a folder");
     let outside = tempfile::tempdir().expect("a folder");
-    let into = Goal::Into(place.path().to_owned());
+    let into = Target::Into(place.path().to_owned());
     let stream = || {
         let mut stream = Builder::new(Vec::new());
         file(&mut stream, b"a", b"content");
@@ -152,12 +152,12 @@ fn devices_and_fifos_are_left_out_and_become_no_files() {
     special(&mut stream, "pipe", EntryType::Fifo);
     hard_link(&mut stream, "same", "pipe");
     file(&mut stream, b"file", b"x");
-    unpacked(stream, &Goal::Into(place.path().to_owned())).expect("the rest of it");
+    unpacked(stream, &Target::Into(place.path().to_owned())).expect("the rest of it");
     let names: Vec<_> = fs::read_dir(place.path()).expect("a folder").collect();
     assert_eq!(names.len(), 1, "{names:?}");
     let mut alone = Builder::new(Vec::new());
     special(&mut alone, "null", EntryType::Char);
-    let become_it = Goal::Become(place.path().join("new"));
+    let become_it = Target::As(place.path().join("new"));
     unpacked(alone, &become_it).expect_err("nothing of it can be copied");
     assert_eq!(fs::read_dir(place.path()).expect("a folder").count(), 1);
 }
@@ -181,9 +181,9 @@ fn folders_get_their_modes_and_times_when_everything_is_in_them() {
         stream
     };
     let become_it = place.path().join("new");
-    unpacked(stream(), &Goal::Become(become_it.clone())).expect("unpacked");
+    unpacked(stream(), &Target::As(become_it.clone())).expect("unpacked");
     for _ in 0..2 {
-        unpacked(stream(), &Goal::Into(place.path().to_owned())).expect("unpacked");
+        unpacked(stream(), &Target::Into(place.path().to_owned())).expect("unpacked");
     }
     for path in [become_it.clone(), become_it.join("deep"), place.path().join("tree/deep")] {
         let there = fs::metadata(&path).expect("there");
@@ -206,12 +206,16 @@ fn a_destination_that_is_a_link_is_followed_and_one_that_is_no_file_is_refused()
         path
     };
     fs::write(&file, b"x").expect("a file");
-    let source = Inside { container: "c".to_owned(), path: b"/f".to_vec() };
-    let followed = goal(&symlink("link", &file), &source, false).expect("a goal");
-    assert_eq!(followed, Goal::Become(file.canonicalize().expect("there")));
+    let source = ContainerPath { container: "c".to_owned(), path: b"/f".to_vec() };
+    let followed = target(&symlink("link", &file), &source, false).expect("a goal");
+    assert_eq!(followed, Target::As(file.canonicalize().expect("there")));
     let nowhere = symlink("nowhere", &place.path().join("no-such"));
     for refused in [Path::new("/dev/null"), &nowhere] {
-        let failure = goal(refused, &source, false).expect_err("refused");
-        assert!(failure.words.is_some_and(|words| words.starts_with(refused.to_str().expect("t"))));
+        let failure = target(refused, &source, false).expect_err("refused");
+        assert!(
+            failure
+                .message
+                .is_some_and(|message| message.starts_with(refused.to_str().expect("t")))
+        );
     }
 }

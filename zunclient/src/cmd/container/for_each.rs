@@ -6,27 +6,27 @@ use crate::out::{self, Format};
 
 /// Does something to each and prints the names of those to which it was done: one by one, or as a list at the end for
 /// a program.
-pub(super) async fn each(
+pub(super) async fn for_each_container(
     context: &Context,
     names: &[String],
     act: impl AsyncFn(String) -> Result<(), Failure>,
 ) -> Result<Exit, Failure> {
-    let people = context.printer.format() == Format::Table;
+    let as_table = context.printer.format() == Format::Table;
     let mut done = Vec::new();
     let mut exit = Exit::OK;
     for name in names {
         match act(name.clone()).await {
-            Ok(()) if people => context.printer.line(name)?,
+            Ok(()) if as_table => context.printer.line(name)?,
             Ok(()) => done.push(name),
             Err(failure) => {
-                if let Some(words) = failure.about(name).words {
-                    out::note(&words);
+                if let Some(message) = failure.context(name).message {
+                    out::notice(&message);
                 }
                 exit = Exit::FAILED;
             }
         }
     }
-    if !people {
+    if !as_table {
         context.printer.value(&done, String::new)?;
     }
     Ok(exit)

@@ -8,30 +8,30 @@ use crate::cmd::Failure;
 
 /// Where something is copied from or to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum CopyPath {
     /// Stdin or stdout.
-    Stream,
+    Stdio,
     /// Here.
     Local(PathBuf),
     /// In a container.
-    Inside(Inside),
+    Container(ContainerPath),
 }
 
 /// A path in a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Inside {
+pub(super) struct ContainerPath {
     /// Its name or id.
     pub(super) container: String,
     /// Absolute.
     pub(super) path: Vec<u8>,
 }
 
-impl FromStr for Place {
+impl FromStr for CopyPath {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text == "-" {
-            return Ok(Self::Stream);
+            return Ok(Self::Stdio);
         }
         match text.split_once(':') {
             Some((container, path)) if !container.contains('/') && !container.is_empty() => {
@@ -42,7 +42,7 @@ impl FromStr for Place {
                     return Err("the path is too long, or holds a NUL".to_owned());
                 }
                 let path = format!("/{}", path.trim_start_matches('/')).into_bytes();
-                Ok(Self::Inside(Inside { container: container.to_owned(), path }))
+                Ok(Self::Container(ContainerPath { container: container.to_owned(), path }))
             }
             Some(_) | None if text.is_empty() => Err("it is empty".to_owned()),
             Some(_) | None => Ok(Self::Local(PathBuf::from(text))),
@@ -50,7 +50,7 @@ impl FromStr for Place {
     }
 }
 
-impl Inside {
+impl ContainerPath {
     /// It is written as a folder.
     pub(super) fn wants_folder(&self) -> bool {
         self.path.ends_with(b"/") || self.is_contents()
@@ -80,7 +80,7 @@ impl Inside {
     }
 }
 
-impl fmt::Display for Inside {
+impl fmt::Display for ContainerPath {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}:{}", self.container, String::from_utf8_lossy(&self.path))
     }
@@ -90,23 +90,23 @@ impl fmt::Display for Inside {
 mod tests {
     use super::*;
 
-    fn inside(text: &str) -> Inside {
+    fn in_container(text: &str) -> ContainerPath {
         match text.parse() {
-            Ok(Place::Inside(inside)) => inside,
+            Ok(CopyPath::Container(in_container)) => in_container,
             other => panic!("{text}: {other:?}"),
         }
     }
 
     #[test]
     fn a_colon_names_a_container_unless_a_slash_comes_first() {
-        assert_eq!("-".parse(), Ok(Place::Stream));
-        assert_eq!("./a:b".parse(), Ok(Place::Local("./a:b".into())));
-        assert_eq!("/x/a:b".parse(), Ok(Place::Local("/x/a:b".into())));
-        assert_eq!("file".parse(), Ok(Place::Local("file".into())));
-        assert_eq!(inside("test:tmp/x").path, b"/tmp/x");
-        assert_eq!(inside("test:/a:b").path, b"/a:b");
-        assert!("test:".parse::<Place>().is_err());
-        assert!("".parse::<Place>().is_err());
+        assert_eq!("-".parse(), Ok(CopyPath::Stdio));
+        assert_eq!("./a:b".parse(), Ok(CopyPath::Local("./a:b".into())));
+        assert_eq!("/x/a:b".parse(), Ok(CopyPath::Local("/x/a:b".into())));
+        assert_eq!("file".parse(), Ok(CopyPath::Local("file".into())));
+        assert_eq!(in_container("test:tmp/x").path, b"/tmp/x");
+        assert_eq!(in_container("test:/a:b").path, b"/a:b");
+        assert!("test:".parse::<CopyPath>().is_err());
+        assert!("".parse::<CopyPath>().is_err());
     }
 
     #[test]
@@ -117,14 +117,14 @@ mod tests {
             ("c:/a/b/", "/a/", "b"),
             ("c:/a/b/.", "/a/", "b"),
         ] {
-            let (inside, told) = inside(text).split().expect("a name");
+            let (in_container, last) = in_container(text).split().expect("a name");
             assert_eq!(
-                (inside.path.as_slice(), told.as_slice()),
+                (in_container.path.as_slice(), last.as_slice()),
                 (folder.as_bytes(), name.as_bytes())
             );
         }
         for nameless in ["c:/", "c:/..", "c:/."] {
-            assert!(inside(nameless).split().is_err(), "{nameless}");
+            assert!(in_container(nameless).split().is_err(), "{nameless}");
         }
     }
 }

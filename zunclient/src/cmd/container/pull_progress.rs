@@ -15,19 +15,19 @@ const KNOWN: &str = "  {prefix} {msg:18} [{bar:30}] {bytes}/{total_bytes}";
 
 /// What is shown of a pull.
 #[derive(Default)]
-pub(super) struct Pulling {
+pub(super) struct PullProgress {
     told: bool,
     bars: Option<Bars>,
 }
 
-impl Pulling {
+impl PullProgress {
     /// Shows how it is now.
     pub(super) fn show(&mut self, container: &Container) {
         if container.task_state != Some(TaskState::ImagePulling) {
             return;
         }
         if !self.told {
-            out::note(&format!("pulling {} …", container.image));
+            out::notice(&format!("pulling {} …", container.image));
             self.told = true;
         }
         let Some(pull) = container.image_pull.as_ref().filter(|_| std::io::stderr().is_terminal())

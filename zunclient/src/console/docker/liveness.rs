@@ -14,25 +14,25 @@ use super::dial::Dialer;
 use super::stream::Stream;
 
 /// Watches over writes that take long.
-pub(in crate::console) struct Patience {
+pub(in crate::console) struct LivenessProbe {
     socket: OwnedFd,
     dialer: Dialer,
     host: Address,
-    lifted: bool,
+    suspended: bool,
 }
 
-impl Patience {
-    pub(in crate::console) fn with(
+impl LivenessProbe {
+    pub(in crate::console) fn new(
         stream: &Stream,
         dialer: &Dialer,
         host: &Address,
     ) -> io::Result<Self> {
         let (dialer, host) = (dialer.clone(), host.clone());
-        Ok(Self { socket: stream.socket()?, dialer, host, lifted: false })
+        Ok(Self { socket: stream.socket()?, dialer, host, suspended: false })
     }
 
     /// Writes, for as long as the process does not read and its host is there.
-    pub(in crate::console) async fn with_write<T>(
+    pub(in crate::console) async fn while_writing<T>(
         &mut self,
         writing: impl Future<Output = T>,
     ) -> T {
@@ -41,36 +41,36 @@ impl Patience {
             tokio::select! {
                 biased;
                 outcome = &mut writing => break outcome,
-                () = tokio::time::sleep(self.long()) => self.ask().await,
+                () = tokio::time::sleep(self.slow_after()) => self.probe().await,
             }
         };
-        self.over();
+        self.write_finished();
         outcome
     }
 
     /// It is written.
-    pub(super) fn over(&mut self) {
-        if self.lifted {
-            self.lift(false);
+    pub(super) fn write_finished(&mut self) {
+        if self.suspended {
+            self.suspend_timeout(false);
         }
     }
 
     /// When a write counts as one that takes long: well before the kernel gives the connection up.
-    pub(super) fn long(&self) -> Duration {
-        self.dialer.link().patience() / 3
+    pub(super) fn slow_after(&self) -> Duration {
+        self.dialer.link().peer_timeout() / 3
     }
 
     /// A write takes long: the kernel waits for as long as the host takes new connections, on the same way.
-    pub(super) async fn ask(&mut self) {
-        let answered = timeout(self.long(), self.dialer.reaches(&self.host)).await;
-        self.lift(answered == Ok(true));
+    pub(super) async fn probe(&mut self) {
+        let answered = timeout(self.slow_after(), self.dialer.can_connect(&self.host)).await;
+        self.suspend_timeout(answered == Ok(true));
     }
 
-    fn lift(&mut self, lifted: bool) {
-        let limit = if lifted { 0 } else { milliseconds(self.dialer.link().patience()) };
+    fn suspend_timeout(&mut self, suspended: bool) {
+        let limit = if suspended { 0 } else { milliseconds(self.dialer.link().peer_timeout()) };
         // Where it cannot be set, the link is given up later than it could be.
         set_tcp_user_timeout(&self.socket, limit).unwrap_or_default();
-        self.lifted = lifted;
+        self.suspended = suspended;
     }
 }
 

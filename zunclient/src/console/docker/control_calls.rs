@@ -10,28 +10,28 @@ use tokio::time::timeout;
 use zun_common::shutdown::Tasks;
 
 use super::address::Address;
-use super::call::{body, call, silent};
+use super::call::{body, call, no_answer};
 use super::grants::Grants;
 use super::stream::Stream;
 use crate::console::ConsoleError;
 
-const ANSWER: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Makes side calls.
 #[derive(Clone)]
-pub struct Side {
+pub struct ControlCalls {
     grants: Grants,
     tasks: Tasks,
 }
 
-impl Side {
+impl ControlCalls {
     /// With this grant; connections run on these tasks.
     pub const fn new(grants: Grants, tasks: Tasks) -> Self {
         Self { grants, tasks }
     }
 
     /// Makes a call and returns as soon as the head of a good answer is there.
-    pub async fn begin(
+    pub async fn send(
         &self,
         method: Method,
         address: &Address,
@@ -58,17 +58,19 @@ impl Side {
     ) -> Result<Response<Incoming>, ConsoleError> {
         let request = Request::builder().method(method.clone());
         let call = call(stream, &self.tasks, address, request, Empty::<Bytes>::new());
-        timeout(ANSWER, call).await.unwrap_or_else(|_elapsed| Err(silent(address)))
+        timeout(ANSWER_TIMEOUT, call).await.unwrap_or_else(|_elapsed| Err(no_answer(address)))
     }
 
     /// Makes a call and takes its whole answer.
-    pub async fn whole(&self, method: Method, address: &Address) -> Result<Bytes, ConsoleError> {
-        let answer = self.begin(method, address).await?;
-        let garbled =
-            || ConsoleError::Garbled { address: address.authority(), what: "its answer is cut" };
-        match timeout(ANSWER, body(answer)).await {
-            Ok(body) => body.ok_or_else(garbled),
-            Err(_elapsed) => Err(silent(address)),
+    pub async fn fetch(&self, method: Method, address: &Address) -> Result<Bytes, ConsoleError> {
+        let answer = self.send(method, address).await?;
+        let bad_answer = || ConsoleError::BadAnswer {
+            address: address.authority(),
+            problem: "its answer is cut",
+        };
+        match timeout(ANSWER_TIMEOUT, body(answer)).await {
+            Ok(body) => body.ok_or_else(bad_answer),
+            Err(_elapsed) => Err(no_answer(address)),
         }
     }
 }

@@ -5,7 +5,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 
 use crate::console::Event;
 
-const HEAD: usize = 8;
+const HEADER_SIZE: usize = 8;
 
 /// A frame that Docker never sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -14,20 +14,20 @@ pub struct UnknownStream(u8);
 
 /// The state between two reads.
 #[derive(Debug, Default)]
-pub struct Frames {
+pub struct Demux {
     unread: BytesMut,
     current: Option<(u8, usize)>,
 }
 
-impl Frames {
+impl Demux {
     /// Adds bytes from the connection.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.unread.extend_from_slice(bytes);
     }
 
     /// The next piece of output, as far as it has come; a frame may be given in pieces.
-    pub fn piece(&mut self) -> Result<Option<Event>, UnknownStream> {
-        while let Some((stream, missing)) = self.current.or_else(|| self.head()) {
+    pub fn next_chunk(&mut self) -> Result<Option<Event>, UnknownStream> {
+        while let Some((stream, missing)) = self.current.or_else(|| self.read_header()) {
             if missing > 0 && self.unread.is_empty() {
                 self.current = Some((stream, missing));
                 return Ok(None);
@@ -43,12 +43,12 @@ impl Frames {
     }
 
     /// Whether an end of the stream here would be in the middle of a frame.
-    pub fn is_cut_here(&self) -> bool {
+    pub fn is_mid_frame(&self) -> bool {
         self.current.is_some() || !self.unread.is_empty()
     }
 
-    fn head(&mut self) -> Option<(u8, usize)> {
-        if self.unread.len() < HEAD {
+    fn read_header(&mut self) -> Option<(u8, usize)> {
+        if self.unread.len() < HEADER_SIZE {
             return None;
         }
         let stream = self.unread.get_u8();
@@ -83,8 +83,8 @@ mod tests {
         wire
     }
 
-    fn drain(frames: &mut Frames, out: &mut [Vec<u8>; 2]) {
-        while let Some(event) = frames.piece().expect("known streams") {
+    fn drain(frames: &mut Demux, out: &mut [Vec<u8>; 2]) {
+        while let Some(event) = frames.next_chunk().expect("known streams") {
             match event {
                 Event::Stdout(bytes) => out[0].extend(bytes),
                 Event::Stderr(bytes) => out[1].extend(bytes),
@@ -101,13 +101,13 @@ mod tests {
             sent in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u8>(), 0..40)), 0..12),
             piece in 1_usize..30,
         ) {
-            let mut frames = Frames::default();
+            let mut frames = Demux::default();
             let mut got = [Vec::new(), Vec::new()];
             for piece in encode(&sent).chunks(piece) {
                 frames.feed(piece);
                 drain(&mut frames, &mut got);
             }
-            prop_assert!(!frames.is_cut_here());
+            prop_assert!(!frames.is_mid_frame());
             for (index, is_error) in [(0, false), (1, true)] {
                 let of_stream = sent.iter().filter(|(error, _)| *error == is_error);
                 let expected: Vec<u8> = of_stream.flat_map(|(_, bytes)| bytes.clone()).collect();
@@ -118,17 +118,17 @@ mod tests {
         #[test]
         fn an_end_within_a_frame_is_known(bytes in 1_usize..40, missing in 1_usize..40) {
             let wire = encode(&[(false, vec![7; bytes])]);
-            let mut frames = Frames::default();
+            let mut frames = Demux::default();
             frames.feed(wire.get(..wire.len().saturating_sub(missing).max(1)).expect("shorter"));
             drain(&mut frames, &mut [Vec::new(), Vec::new()]);
-            prop_assert!(frames.is_cut_here());
+            prop_assert!(frames.is_mid_frame());
         }
 
         #[test]
         fn garbage_is_an_error_or_bytes_and_never_a_panic(garbage in prop::collection::vec(any::<u8>(), 0..200)) {
-            let mut frames = Frames::default();
+            let mut frames = Demux::default();
             frames.feed(&garbage);
-            while let Ok(Some(_)) = frames.piece() {}
+            while let Ok(Some(_)) = frames.next_chunk() {}
         }
     }
 }

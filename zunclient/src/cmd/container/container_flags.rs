@@ -9,7 +9,7 @@ use zun_common::units::TerminalSize;
 
 use crate::cmd::Failure;
 use crate::exit::Exit;
-use crate::tty::Streams;
+use crate::tty::Stdio;
 
 /// How the container is talked to.
 #[derive(Debug, Args)]
@@ -28,7 +28,7 @@ pub(super) struct TerminalFlags {
 
 /// What was decided about the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mode {
+pub(super) struct TerminalMode {
     /// It keeps its stdin open.
     pub(super) interactive: bool,
     /// It has a terminal.
@@ -37,30 +37,30 @@ pub(super) struct Mode {
 
 impl TerminalFlags {
     /// A terminal is wanted whatever the streams are.
-    pub(super) const fn insists(&self) -> bool {
+    pub(super) const fn is_forced(&self) -> bool {
         self.tty
     }
 
     /// Decides; `attached` is whether this very command will be its terminal.
-    pub(super) fn decide(&self, streams: Streams, attached: bool) -> Result<Mode, Failure> {
-        if self.tty && self.interactive && attached && !streams.input {
-            let words = "-t was given and stdin is not a terminal; leave out -t, or give -T";
-            return Err(Failure::with(words, Exit::ZUN));
+    pub(super) fn decide(&self, stdio: Stdio, attached: bool) -> Result<TerminalMode, Failure> {
+        if self.tty && self.interactive && attached && !stdio.stdin_is_terminal {
+            let message = "-t was given and stdin is not a terminal; leave out -t, or give -T";
+            return Err(Failure::with_exit(message, Exit::ZUN_FAILED));
         }
-        let by_itself = self.interactive && streams.both() && !self.no_tty;
-        Ok(Mode { interactive: self.interactive, tty: self.tty || by_itself })
+        let by_itself = self.interactive && stdio.both_are_terminals() && !self.no_tty;
+        Ok(TerminalMode { interactive: self.interactive, tty: self.tty || by_itself })
     }
 }
 
 /// What the container is.
 #[derive(Debug, Args)]
-pub(super) struct Spec {
+pub(super) struct ContainerFlags {
     #[command(flatten)]
     pub(super) terminal: TerminalFlags,
     #[command(flatten)]
-    process: Process,
+    process: ProcessFlags,
     #[command(flatten)]
-    placing: Placing,
+    placement: PlacementFlags,
     /// Remove it when its process ends
     #[arg(long)]
     pub(super) rm: bool,
@@ -69,11 +69,11 @@ pub(super) struct Spec {
     pub(super) name: Option<String>,
     /// The image, and the command with its arguments; what follows the image is not for zun
     #[arg(required = true, trailing_var_arg = true, value_name = "IMAGE")]
-    words: Vec<String>,
+    image_and_command: Vec<String>,
 }
 
 #[derive(Debug, Args)]
-struct Process {
+struct ProcessFlags {
     /// Environment, NAME=VALUE, or NAME to take it from here; may be repeated
     #[arg(short, long, value_name = "NAME=VALUE")]
     env: Vec<String>,
@@ -98,7 +98,7 @@ struct Process {
 }
 
 #[derive(Debug, Args)]
-struct Placing {
+struct PlacementFlags {
     /// The host name inside
     #[arg(long, value_name = "NAME")]
     hostname: Option<String>,
@@ -122,26 +122,27 @@ struct Placing {
     host: Option<HostName>,
 }
 
-impl Spec {
+impl ContainerFlags {
     /// The request, as this mode wants it.
     pub(super) fn request(
         &self,
-        mode: Mode,
+        mode: TerminalMode,
         size: Option<TerminalSize>,
     ) -> Result<CreateContainer, Failure> {
-        let Self { terminal: _, process, placing, rm, name, words } = self;
-        let (image, command) = words.split_first().ok_or_else(|| Failure::new("no image"))?;
+        let Self { terminal: _, process, placement, rm, name, image_and_command } = self;
+        let (image, command) =
+            image_and_command.split_first().ok_or_else(|| Failure::new("no image"))?;
         Ok(CreateContainer {
             image: image.clone(),
             name: name.clone(),
             command: (!command.is_empty()).then(|| command.to_vec()),
             entrypoint: process.entrypoint.as_deref().map(split_words).transpose()?,
-            cpu: placing.cpu,
-            memory: placing.memory,
+            cpu: placement.cpu,
+            memory: placement.memory,
             environment: environment(&process.env_file, &process.env)?,
-            labels: labels(&placing.label)?,
+            labels: labels(&placement.label)?,
             workdir: process.workdir.clone(),
-            hostname: placing.hostname.clone(),
+            hostname: placement.hostname.clone(),
             interactive: mode.interactive,
             tty: mode.tty,
             stdin_once: false,
@@ -150,15 +151,15 @@ impl Spec {
             read_only: process.read_only,
             stop_signal: process.stop_signal.clone(),
             auto_remove: *rm,
-            restart_policy: placing.restart.clone(),
-            image_pull_policy: placing.pull.clone(),
-            host: placing.host.clone(),
+            restart_policy: placement.restart.clone(),
+            image_pull_policy: placement.pull.clone(),
+            host: placement.host.clone(),
         })
     }
 }
 
 fn split_words(text: &str) -> Result<Vec<String>, Failure> {
-    shlex::split(text).filter(|words| !words.is_empty()).ok_or_else(|| {
+    shlex::split(text).filter(|message| !message.is_empty()).ok_or_else(|| {
         Failure::new(format!("--entrypoint `{text}` has no words, or an open quote"))
     })
 }
@@ -173,8 +174,8 @@ fn environment(
             .map_err(|cause| Failure::new(format!("cannot read {}: {cause}", file.display())))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let lines = (1..).zip(text.lines().map(str::trim_start));
-        let told = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
-        for (number, line) in told {
+        let assignments = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+        for (number, line) in assignments {
             add_variable(&mut all, line).map_err(|rule| {
                 Failure::new(format!("{}, line {number}: {rule}", file.display()))
             })?;
@@ -282,12 +283,12 @@ mod tests {
         }
     }
 
-    const PERSON: Streams = Streams { input: true, output: true };
-    const PIPE: Streams = Streams { input: false, output: true };
+    const PERSON: Stdio = Stdio { stdin_is_terminal: true, stdout_is_terminal: true };
+    const PIPE: Stdio = Stdio { stdin_is_terminal: false, stdout_is_terminal: true };
 
     #[test]
     fn interactive_makes_a_terminal_by_itself_only_for_a_person() {
-        let tty = |letters, streams| flags(letters).decide(streams, true).expect("fits").tty;
+        let tty = |letters, stdio| flags(letters).decide(stdio, true).expect("fits").tty;
         assert!(tty("i", PERSON));
         assert!(!tty("i", PIPE));
         assert!(!tty("iT", PERSON));
@@ -298,7 +299,7 @@ mod tests {
     #[test]
     fn a_terminal_on_a_pipe_is_refused() {
         let refusal = flags("it").decide(PIPE, true).expect_err("no terminal");
-        assert_eq!(refusal.exit, Some(Exit::ZUN));
+        assert_eq!(refusal.exit, Some(Exit::ZUN_FAILED));
         assert!(flags("it").decide(PIPE, false).is_ok());
     }
 
@@ -307,9 +308,9 @@ mod tests {
         let read = |text: &[u8]| {
             let file = tempfile::NamedTempFile::new().expect("a file");
             std::fs::write(file.path(), text).expect("written");
-            let words = |failure: Failure| failure.words.unwrap_or_default();
+            let message = |failure: Failure| failure.message.unwrap_or_default();
             let path = format!("{}, ", file.path().display());
-            variables(&[file.path().to_owned()], &[]).map_err(|it| words(it).replace(&path, ""))
+            variables(&[file.path().to_owned()], &[]).map_err(|it| message(it).replace(&path, ""))
         };
         let good = b"\xef\xbb\xbfA=b c\r\n\n# no\n  B=\nZUN_TEST_THAT_IS_NOT_SET\nC==d\n";
         assert_eq!(read(good), Ok(["A=b c", "B=", "C==d"].map(str::to_owned).to_vec()));

@@ -6,27 +6,27 @@ use bytes::{Buf as _, Bytes};
 use tokio::sync::mpsc;
 
 /// The largest piece that is sent.
-pub(super) const LARGEST: usize = 64 << 10;
+pub(super) const MAX_CHUNK: usize = 64 << 10;
 
 /// Reads what comes; an error that comes is an error of reading.
 pub(super) struct Reader {
-    pieces: mpsc::Receiver<io::Result<Bytes>>,
+    chunks: mpsc::Receiver<io::Result<Bytes>>,
     current: Bytes,
 }
 
 impl Reader {
     /// With so many pieces that may wait.
     pub(super) fn new(waiting: usize) -> (mpsc::Sender<io::Result<Bytes>>, Self) {
-        let (sender, pieces) = mpsc::channel(waiting);
-        (sender, Self { pieces, current: Bytes::new() })
+        let (sender, chunks) = mpsc::channel(waiting);
+        (sender, Self { chunks, current: Bytes::new() })
     }
 }
 
 impl Read for Reader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.current.is_empty() {
-            match self.pieces.blocking_recv() {
-                Some(piece) => self.current = piece?,
+            match self.chunks.blocking_recv() {
+                Some(chunk) => self.current = chunk?,
                 None => return Ok(0),
             }
         }
@@ -38,22 +38,22 @@ impl Read for Reader {
 
 /// Sends what is written, in large pieces.
 pub(super) struct Writer {
-    pieces: mpsc::Sender<io::Result<Bytes>>,
+    chunks: mpsc::Sender<io::Result<Bytes>>,
     gathered: Vec<u8>,
 }
 
 impl Writer {
-    pub(super) fn new(pieces: mpsc::Sender<io::Result<Bytes>>) -> Self {
-        Self { pieces, gathered: Vec::with_capacity(LARGEST) }
+    pub(super) fn new(chunks: mpsc::Sender<io::Result<Bytes>>) -> Self {
+        Self { chunks, gathered: Vec::with_capacity(MAX_CHUNK) }
     }
 }
 
 impl Write for Writer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.gathered.len() >= LARGEST {
+        if self.gathered.len() >= MAX_CHUNK {
             self.flush()?;
         }
-        let count = bytes.len().min(LARGEST - self.gathered.len());
+        let count = bytes.len().min(MAX_CHUNK - self.gathered.len());
         self.gathered.extend_from_slice(bytes.get(..count).unwrap_or_default());
         Ok(count)
     }
@@ -62,9 +62,9 @@ impl Write for Writer {
         if self.gathered.is_empty() {
             return Ok(());
         }
-        let piece = std::mem::replace(&mut self.gathered, Vec::with_capacity(LARGEST));
+        let chunk = std::mem::replace(&mut self.gathered, Vec::with_capacity(MAX_CHUNK));
         let gone = |_gone| io::Error::new(io::ErrorKind::BrokenPipe, "the host takes no more");
-        self.pieces.blocking_send(Ok(piece.into())).map_err(gone)
+        self.chunks.blocking_send(Ok(chunk.into())).map_err(gone)
     }
 }
 
@@ -74,11 +74,11 @@ mod tests {
 
     #[test]
     fn what_is_written_is_what_is_read() {
-        let (pieces, mut reader) = Reader::new(2);
-        let sent: Vec<u8> = (0..=255).cycle().take(5 * LARGEST + 7).collect();
+        let (chunks, mut reader) = Reader::new(2);
+        let sent: Vec<u8> = (0..=255).cycle().take(5 * MAX_CHUNK + 7).collect();
         let expected = sent.clone();
         let writing = std::thread::spawn(move || {
-            let mut writer = Writer::new(pieces);
+            let mut writer = Writer::new(chunks);
             writer.write_all(&sent).and_then(|()| writer.flush())
         });
         let mut read = Vec::new();
@@ -89,10 +89,10 @@ mod tests {
 
     #[test]
     fn a_failure_on_the_way_is_no_end() {
-        let (pieces, mut reader) = Reader::new(2);
-        pieces.blocking_send(Ok(Bytes::from_static(b"half"))).expect("room");
-        pieces.blocking_send(Err(io::Error::other("cut"))).expect("room");
-        drop(pieces);
+        let (chunks, mut reader) = Reader::new(2);
+        chunks.blocking_send(Ok(Bytes::from_static(b"half"))).expect("room");
+        chunks.blocking_send(Err(io::Error::other("cut"))).expect("room");
+        drop(chunks);
         let mut read = Vec::new();
         assert!(reader.read_to_end(&mut read).is_err());
     }
