@@ -1,4 +1,4 @@
-//! What the engine or the way to it says, and what that means for what was being done.
+//! Converts failures of requests to Docker into driver errors.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use zun_common::id::{ContainerId, ExecId};
 
 use super::super::DriverError;
 
-/// What went wrong with a request, before it is known what that means.
+/// The failure of a request. What it means depends on the request.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// The engine answered with this status (also 304) and these words.
+    /// Docker answered with this error status (or with 304) and message.
     Refused { status: u16, words: String },
-    /// The engine could not be reached, or it went while it was asked.
+    /// Docker cannot be reached, or the link was lost.
     Unreachable(Box<dyn std::error::Error + Send + Sync>),
-    /// No answer in time.
+    /// Docker did not answer in time.
     Late(Duration),
-    /// The engine reported a failure in the middle of an answer, or the answer cannot be read.
+    /// Docker reported a failure in the middle of an answer, or the answer cannot be parsed.
     Odd(String),
 }
 
@@ -39,7 +39,7 @@ impl From<Error> for Trouble {
 }
 
 impl Trouble {
-    /// For a request about the engine as a whole: one that is late means that the engine is down.
+    /// Converts the failure of a request about the engine as a whole. A timeout means that Docker is down.
     pub(super) fn about_engine(self, doing: &'static str) -> DriverError {
         match self {
             Self::Late(limit) => DriverError::Down { cause: late(limit).into() },
@@ -47,7 +47,7 @@ impl Trouble {
         }
     }
 
-    /// For a request about a container.
+    /// Converts the failure of a request about a container.
     pub(super) fn about_container(
         self,
         doing: &'static str,
@@ -56,12 +56,12 @@ impl Trouble {
         if self.is(404) { DriverError::NoContainer(container) } else { self.about(doing) }
     }
 
-    /// For a request about an exec.
+    /// Converts the failure of a request about an exec.
     pub(super) fn about_exec(self, doing: &'static str, exec: &ExecId) -> DriverError {
         if self.is(404) { DriverError::NoExec(exec.clone()) } else { self.about(doing) }
     }
 
-    /// For the start of a process: a command that cannot be run is told apart.
+    /// Converts the failure of a start. A command that cannot be run has its own error.
     pub(super) fn about_start(self, doing: &'static str, container: ContainerId) -> DriverError {
         if let Self::Refused { status: 400 | 500, words } = &self
             && let Some(code) = exit_code_of_start(words)
@@ -71,17 +71,17 @@ impl Trouble {
         self.about_container(doing, container)
     }
 
-    /// Whether the engine answered with this status.
+    /// Whether Docker answered with this status.
     pub(super) const fn is(&self, wanted: u16) -> bool {
         matches!(self, Self::Refused { status, .. } if *status == wanted)
     }
 
-    /// Whether the engine answered with this status and words that hold these.
+    /// Whether Docker answered with this status, and its message contains `part`.
     pub(super) fn says(&self, wanted: u16, part: &str) -> bool {
         matches!(self, Self::Refused { status, words } if *status == wanted && words.contains(part))
     }
 
-    /// The general meaning.
+    /// Converts any other failure.
     pub(super) fn about(self, doing: &'static str) -> DriverError {
         match self {
             Self::Refused { status: 400, words } => DriverError::Invalid { words },
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_means_the_same_for_every_request() {
+    fn a_status_has_the_same_meaning_for_every_request() {
         let container = ContainerId::random();
         let meaning = |status| refused(status, "words").about_container("do it", container);
         assert!(matches!(meaning(404), DriverError::NoContainer(id) if id == container));
@@ -116,13 +116,13 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_cannot_be_run_is_told_apart_from_a_failing_engine() {
+    fn a_command_that_cannot_be_run_differs_from_a_failing_engine() {
         let started =
             |status, words| refused(status, words).about_start("s", ContainerId::random());
         let missing = "OCI runtime create failed: exec: \"x\": executable file not found in $PATH";
         let said = "exec: \"x\": executable file not found in $PATH";
-        let told = started(400, missing);
-        assert!(matches!(told, DriverError::NotRunnable { code: 127, words } if words == said));
+        let error = started(400, missing);
+        assert!(matches!(error, DriverError::NotRunnable { code: 127, words } if words == said));
         let forbidden = "OCI runtime create failed: exec: \"/etc\": permission denied: unknown";
         assert!(matches!(started(400, forbidden), DriverError::NotRunnable { code: 126, .. }));
         assert!(matches!(started(500, "no space left"), DriverError::Engine { .. }));
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_answer_means_a_dead_engine_only_where_the_engine_itself_was_asked() {
+    fn a_timeout_means_that_docker_is_down_only_for_requests_about_the_engine() {
         let late = || Trouble::Late(Duration::from_secs(3));
         assert!(matches!(late().about_engine("ask"), DriverError::Down { .. }));
         let words = late().about_container("stop the container", ContainerId::random()).to_string();

@@ -1,4 +1,4 @@
-//! Running a command in a container to its end.
+//! Runs a command in a container to its end.
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ use super::errors::Trouble;
 use crate::driver::{DriverError, ExecInfo, LARGEST_OUTPUT, Sessions as _};
 
 const DOING: &str = "run the command";
-/// How long after the end of its output a command may take to end.
+/// How long a command may keep running after it has closed its output.
 const LINGER: Duration = Duration::from_secs(10);
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+const CHECK_EVERY: Duration = Duration::from_millis(10);
 
 impl DockerDriver {
-    /// Neither stdin nor a terminal: both streams come apart and to their end.
+    /// Runs a command without stdin and terminal, so that stdout and stderr arrive separately and completely.
     pub(super) async fn run(
         &self,
         container: ContainerId,
@@ -50,22 +50,22 @@ impl DockerDriver {
         Ok(printed.finish(exec, seen.never_began, exit_code))
     }
 
-    /// How it ended. Docker may close the output a moment before it knows the end.
+    /// Waits for the exit. Docker may close the output a moment before it knows the exit code.
     async fn exec_end(&self, exec: &ExecId) -> Result<(ExecInfo, i64), DriverError> {
-        let mut looks = tokio::time::interval(LOOK_EVERY);
+        let mut checks = tokio::time::interval(CHECK_EVERY);
         let latest = Instant::now() + LINGER;
-        while looks.tick().await < latest {
+        while checks.tick().await < latest {
             let seen = self.exec_inspect(exec).await?;
             if let (false, Some(code)) = (seen.running, seen.exit_code) {
                 return Ok((seen, code));
             }
         }
-        let words = "it closed its output and still runs".to_owned();
+        let words = "the command closed its output but is still running".to_owned();
         Err(DriverError::Engine { doing: DOING, words })
     }
 }
 
-/// Both streams, each up to its bound.
+/// The output of both streams, each up to the limit.
 #[derive(Debug, Default)]
 struct Collected {
     stdout: Vec<u8>,
@@ -86,7 +86,7 @@ impl Collected {
         kept.extend_from_slice(message.get(..room).unwrap_or(message));
     }
 
-    /// If the command never began, the output is Docker's reason.
+    /// Returns the result. If the command never started, the output is Docker's reason.
     fn finish(self, exec: ExecId, never_began: bool, exit_code: i64) -> ExecOutput {
         let Self { stdout, stderr, cut } = self;
         if never_began {
@@ -106,7 +106,7 @@ async fn collect(
     Ok(collected)
 }
 
-/// The answer for a command that could not be run.
+/// Returns the result of a command that could not be run.
 fn refused(exec: ExecId, reason: &str) -> ExecOutput {
     let exit_code = exit_code_of_exec(reason);
     let stderr = format!("{reason}\n").into_bytes();
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn each_stream_is_bounded_by_itself() {
+    fn each_stream_has_its_own_limit() {
         let mut collected = Collected::default();
         for _ in 0..5 {
             collected.take(&LogOutput::StdOut { message: vec![b'x'; 1 << 20].into() });
