@@ -1,4 +1,4 @@
-//! How the command ends.
+//! The exit codes of `zun`.
 
 use std::process::ExitCode;
 
@@ -7,18 +7,18 @@ use std::process::ExitCode;
 pub struct Exit(pub u8);
 
 impl Exit {
-    /// All is well.
+    /// Success.
     pub const OK: Self = Self(0);
-    /// A plain verb failed.
+    /// A verb failed that runs no command.
     pub const FAILED: Self = Self(1);
     /// The command line is wrong.
     pub const USAGE: Self = Self(2);
-    /// Zun could not do it; the container's command never gave its own code.
+    /// `zun` failed, so there is no exit code of the container's command. Docker uses the same code.
     pub const ZUN_FAILED: Self = Self(125);
-    /// The reader of our output is gone: as for any program that SIGPIPE ends.
+    /// The reader of stdout is gone. It is the code of a program that SIGPIPE ends.
     pub const PIPE: Self = Self(141);
 
-    /// That of a process in a container. What no process can exit with is 255.
+    /// Returns the exit code of a process in a container; 255 if the code is not in 0 to 255.
     pub fn of_process(code: i64) -> Self {
         Self(u8::try_from(code).unwrap_or(255))
     }

@@ -1,5 +1,4 @@
-//! Between a terminal and a console: what is typed goes one way, what is printed the other, and nothing
-//! that one direction needs is ever awaited in the other. They are joined once, at the end.
+//! Relays between a terminal and a console. Input and output run independently: neither ever waits for the other.
 
 use std::time::Duration;
 
@@ -17,20 +16,20 @@ use crate::tty::screen::{Closed, Output, Screen};
 use crate::tty::signals::{Caught, Number, Signals, stop_process};
 use crate::tty::size::Sizes;
 
-/// How long a viewer that leaves waits for output that its terminal does not take.
+/// How long detaching waits for a stalled terminal or host.
 const DETACH_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// How long a half-typed sequence is held when no other key comes.
+/// How long a half-typed sequence is held back if no other key follows.
 const PARTIAL_SEQUENCE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long it may take to pass a signal on. Whom nobody answers must be able to leave.
+/// How long forwarding a signal may take. After that the signal ends zun itself.
 const SIGNAL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a call may take that only makes the process draw its screen again.
+/// How long a call may take that only makes the process redraw its screen.
 const REDRAW_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// When nothing was drawn for so long, it is asked for once more. A shell prints its prompt before it listens to
-/// changes of the size, and one that falls in between is lost.
+/// When to ask for a redraw again if nothing was printed. A shell prints its prompt before it handles size changes, so
+/// a change in between is lost.
 const REDRAW_RETRIES: [Duration; 4] = [
     Duration::from_millis(250),
     Duration::from_millis(500),
@@ -38,38 +37,38 @@ const REDRAW_RETRIES: [Duration; 4] = [
     Duration::from_secs(2),
 ];
 
-/// How many reads of a person's keys may wait for a connection that takes none.
+/// How many reads of typed keys may wait for a stalled connection.
 const KEY_QUEUE: usize = 256;
 
 /// The terminal side.
 pub struct Terminal {
-    /// What is typed, where the input is wanted.
+    /// The input, if it is wanted.
     pub keys: Option<Keys>,
-    /// Finds the keys that leave; only where a person types.
+    /// Finds the detach keys; only if the input is a terminal.
     pub scanner: Option<EscapeScanner>,
     /// Where output goes.
     pub screen: Screen,
     /// The terminal's size.
     pub sizes: Sizes,
-    /// Raw mode, where the terminal is in it.
+    /// Raw mode, if the terminal is in it.
     pub raw: Option<RawMode>,
-    /// What the process printed before is not on this screen: it is asked to draw it again.
+    /// Whether to ask the process to redraw its screen.
     pub redraws: bool,
 }
 
-/// What a session can ask of the control plane where the console itself has no such call.
+/// Calls to the control plane that the console itself does not have.
 #[async_trait]
 pub trait Remote: Send + Sync {
-    /// Sends the process a signal; says whether it was passed on.
+    /// Sends the process a signal. Returns `false` if that failed.
     async fn signal(&self, name: &str) -> bool;
 }
 
-/// What becomes of signals that are sent to us.
+/// Who handles the signals that zun receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignalRouting {
-    /// They are the process's.
+    /// The process in the container: zun forwards them.
     ToProcess,
-    /// They are ours: we leave, and the process goes on.
+    /// Zun itself: it exits, and the process keeps running.
     ToClient,
 }
 
@@ -80,31 +79,32 @@ pub enum Ended {
     Exited(i64),
     /// Docker could not start the process. The exit code that stands for that, and Docker's reason.
     NotStarted(i64, String),
-    /// The console ended without an exit code, and why where that is known.
+    /// The console ended without an exit code, and why if that is known.
     WithoutExitCode(Option<String>),
-    /// The process exited, but the link broke before all of its output had come.
+    /// The process exited, but the link was lost before all of its output had arrived.
     ExitedLinkLost(i64, String),
-    /// The person left.
+    /// The user detached.
     Detached(Leave),
-    /// The output's reader is gone.
+    /// The reader of the output is gone.
     OutputClosed,
-    /// A signal ended us.
+    /// A signal ended zun.
     Signal(Number),
 }
 
-/// What else a session listens to.
+/// What a relay needs besides the console and the terminal.
 pub struct RelayContext<'a> {
     /// The signals of this process.
     pub signals: &'a mut Signals,
-    /// What becomes of them. In raw mode they never are the process's: it has the terminal for that.
+    /// Who handles them. In raw mode it is always zun, because ctrl-c reaches the process as a key.
     pub signal_routing: SignalRouting,
     /// The control plane.
     pub remote: &'a dyn Remote,
-    /// Told when the process has begun: its terminal can take a size from now on.
+    /// Notified when the process has started, so its terminal can be resized.
     pub process_started: &'a Notify,
 }
 
-/// Relays until one side ends, and says how much was printed. The terminal is restored when this returns.
+/// Relays until one side ends. Returns how it ended and how many bytes were printed. The terminal is restored when this
+/// returns.
 pub async fn relay(
     console: Console,
     terminal: Terminal,

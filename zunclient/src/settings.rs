@@ -1,52 +1,54 @@
-//! Where the service is and who we are, from flags and the environment. The token comes from the
-//! environment alone: a command line can be read by everybody on the machine.
+//! The address of the API and the caller's token, from flags and the environment. The token comes from the
+//! environment only, because every user of the machine can read command lines.
 
 use zun_common::secret::Secret;
 
 use crate::console::Proxies;
 
-/// How requests say who they come from.
+/// How requests are authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum AuthType {
-    /// With the token of `OS_TOKEN`.
+    /// With the token in `OS_TOKEN`.
     AdminToken,
-    /// Not at all.
+    /// Without a token.
     None,
 }
 
-/// What a client needs to know.
+/// The settings of a client.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The service's address, such as `http://127.0.0.1:9517/v1`.
+    /// The address of the API, such as `http://127.0.0.1:9517/v1`.
     pub endpoint: String,
-    /// The token, where one is used.
+    /// The token, if one is used.
     pub token: Option<Secret<String>>,
-    /// A file with the authorities to trust for the service, in PEM, where not the system's.
+    /// A PEM file of the CA certificates to trust for the API; `None` means those of the system.
     pub ca_file: Option<std::path::PathBuf>,
-    /// The proxies on the way to consoles.
+    /// The proxies for connections to hosts.
     pub proxies: Proxies,
-    /// Each request is told on stderr.
+    /// Whether each request is printed to stderr.
     pub debug: bool,
 }
 
-/// Settings that cannot be used.
+/// Why the settings cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadSettings {
-    /// No address.
+    /// There is no address.
     #[error(
-        "no address of the service: set OS_ENDPOINT, such as http://127.0.0.1:9517/v1, or give --os-endpoint"
+        "cannot find the API: set OS_ENDPOINT, such as http://127.0.0.1:9517/v1, or use --os-endpoint"
     )]
     NoEndpoint,
-    /// No token.
-    #[error("no token: set OS_TOKEN, or OS_AUTH_TYPE=none where the service asks for none")]
+    /// There is no token.
+    #[error(
+        "cannot authenticate: OS_TOKEN is not set; read it from the file that the installation wrote (target/zun.env or /etc/zun/admin.env), or set OS_AUTH_TYPE=none if the service needs no token"
+    )]
     NoToken,
-    /// A token that no header can carry.
-    #[error("OS_TOKEN holds characters that a token cannot have")]
+    /// The token cannot be sent in a header.
+    #[error("cannot use OS_TOKEN: it contains characters that a token cannot have; set it again")]
     BadToken,
 }
 
-/// Reads what is not a flag, and checks that it is enough.
+/// Reads the environment, combines it with the flags, and checks that nothing is missing.
 pub fn settings(
     endpoint: Option<&str>,
     auth: Option<AuthType>,

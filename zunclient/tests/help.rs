@@ -1,11 +1,19 @@
-//! The words of `--help`, and the one line of a wrong command line, of the real binary.
+//! The help texts of the real binary, and its one-line errors about a wrong command line.
 
 use std::process::{Command, Output};
 
+const VERBS: [&str; 21] = [
+    "attach", "cp", "create", "delete", "exec", "kill", "list", "logs", "pause", "rename",
+    "restart", "run", "show", "start", "stats", "stop", "top", "unpause", "update", "version",
+    "wait",
+];
+
+/// Runs `zun` on a terminal of 80 columns.
 fn zun(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_zun"))
         .args(arguments)
         .env_clear()
+        .env("COLUMNS", "80")
         .output()
         .expect("the binary runs")
 }
@@ -13,32 +21,68 @@ fn zun(arguments: &[&str]) -> Output {
 fn help(arguments: &[&str]) -> String {
     let shown = zun(arguments);
     assert!(shown.status.success() && shown.stderr.is_empty());
-    String::from_utf8(shown.stdout).expect("text")
+    String::from_utf8(shown.stdout).expect("UTF-8")
 }
 
 #[test]
-fn zun_help() {
-    insta::assert_snapshot!(help(&["--help"]));
+fn the_help_of_zun_is_as_recorded() {
+    insta::assert_snapshot!("zun", help(&["--help"]));
 }
 
 #[test]
-fn zun_run_help() {
-    insta::assert_snapshot!(help(&["run", "--help"]));
-}
-
-#[test]
-fn every_verb_shows_an_example() {
-    for verb in [
-        "run", "create", "start", "stop", "restart", "pause", "unpause", "kill", "delete", "rm",
-        "list", "ls", "ps", "show", "logs", "top", "stats", "cp", "rename", "update", "attach",
-        "exec", "wait", "version",
-    ] {
-        assert!(help(&[verb, "--help"]).contains("Example"), "{verb}");
+fn the_help_of_every_verb_is_as_recorded() {
+    for verb in VERBS {
+        insta::assert_snapshot!(verb, help(&[verb, "--help"]));
     }
 }
 
 #[test]
-fn a_wrong_command_line_is_one_line_and_its_exit_code_is_told_apart() {
+fn the_help_of_zun_lists_every_verb() {
+    let text = help(&["--help"]);
+    for verb in VERBS {
+        assert!(text.lines().any(|line| line.starts_with(&format!("  {verb} "))), "{verb}");
+    }
+}
+
+#[test]
+fn every_verb_shows_an_example_and_ends_its_options_with_the_global_ones() {
+    for verb in VERBS {
+        let text = help(&[verb, "--help"]);
+        assert!(text.contains("Examples:\n") || text.contains("Example:\n"), "{verb}");
+        let headings: Vec<&str> = text
+            .lines()
+            .filter(|line| line.ends_with("ptions:") && !line.starts_with(' '))
+            .collect();
+        assert_eq!(headings.last(), Some(&"Global options:"), "{verb}");
+        assert_eq!(text.matches("--os-endpoint").count(), 1, "{verb}");
+    }
+}
+
+#[test]
+fn no_line_of_help_is_wider_than_80_columns() {
+    for arguments in std::iter::once(vec!["--help"]).chain(VERBS.map(|verb| vec![verb, "--help"])) {
+        for line in help(&arguments).lines() {
+            assert!(line.chars().count() <= 80, "{arguments:?}: {line}");
+        }
+    }
+}
+
+#[test]
+fn an_alias_shows_the_help_of_its_verb() {
+    for (alias, verb) in [("rm", "delete"), ("ls", "list"), ("ps", "list"), ("inspect", "show")] {
+        assert_eq!(help(&[alias, "--help"]), help(&[verb, "--help"]));
+    }
+}
+
+#[test]
+fn zun_without_a_verb_prints_its_help_to_stderr() {
+    let shown = zun(&[]);
+    assert_eq!(shown.status.code(), Some(2));
+    assert_eq!(String::from_utf8(shown.stderr).expect("UTF-8"), help(&["--help"]));
+}
+
+#[test]
+fn a_wrong_command_line_is_one_line_with_exit_code_2_or_125() {
     for (arguments, code) in [
         (&["run", "--bogus", "cirros"][..], 125),
         (&["run"], 125),
@@ -50,15 +94,15 @@ fn a_wrong_command_line_is_one_line_and_its_exit_code_is_told_apart() {
         (&["nonsense"], 2),
     ] {
         let shown = zun(arguments);
-        let words = String::from_utf8(shown.stderr).expect("text");
-        assert_eq!(shown.status.code(), Some(code), "{arguments:?}: {words}");
-        assert!(words.starts_with("zun: ") && words.lines().count() == 1, "{words}");
+        let message = String::from_utf8(shown.stderr).expect("UTF-8");
+        assert_eq!(shown.status.code(), Some(code), "{arguments:?}: {message}");
+        assert!(message.starts_with("zun: ") && message.lines().count() == 1, "{message}");
         assert!(shown.stdout.is_empty());
     }
 }
 
 #[test]
-fn a_service_that_is_not_there_is_one_line_and_125_for_run() {
+fn an_unreachable_service_is_one_line_with_exit_code_1_or_125() {
     for (verb, code) in
         [(&["run", "cirros"][..], 125), (&["list"], 1), (&["start", "-a", "x"], 125)]
     {
@@ -68,18 +112,18 @@ fn a_service_that_is_not_there_is_one_line_and_125_for_run() {
             .env("OS_ENDPOINT", "http://127.0.0.1:1/v1")
             .output()
             .expect("the binary runs");
-        let words = String::from_utf8(shown.stderr).expect("text");
-        assert_eq!(shown.status.code(), Some(code), "{words}");
+        let message = String::from_utf8(shown.stderr).expect("UTF-8");
+        assert_eq!(shown.status.code(), Some(code), "{message}");
         assert!(
-            words.starts_with("zun: cannot reach the service at http://127.0.0.1:1/v1"),
-            "{words}"
+            message.starts_with("zun: cannot reach the service at http://127.0.0.1:1/v1"),
+            "{message}"
         );
-        assert_eq!(words.lines().count(), 1, "{words}");
+        assert_eq!(message.lines().count(), 1, "{message}");
     }
 }
 
 #[test]
-fn the_token_is_no_flag_and_is_never_shown() {
+fn the_token_has_no_option_and_is_never_printed() {
     let shown = Command::new(env!("CARGO_BIN_EXE_zun"))
         .args(["--debug", "list"])
         .env_clear()
@@ -87,7 +131,7 @@ fn the_token_is_no_flag_and_is_never_shown() {
         .env("OS_TOKEN", "verysecret")
         .output()
         .expect("the binary runs");
-    let words = String::from_utf8(shown.stderr).expect("text");
-    assert!(!words.contains("verysecret"), "{words}");
+    let message = String::from_utf8(shown.stderr).expect("UTF-8");
+    assert!(!message.contains("verysecret"), "{message}");
     assert!(!help(&["--help"]).contains("--os-token"));
 }

@@ -62,7 +62,7 @@ fn c24_the_size_of_a_quiet_program_changes_at_most_once() {
         while [ $i -lt 20 ]; do sleep 0.1; i=$((i + 1)); done; echo changed $n times to $(stty size); exit 6";
     zun.must(&["create", "-i", "-t", "--name", name.as_str(), "cirros", "sh", "-c", script]);
     let mut term = zun.term(&["attach", name.as_str()], SIZE);
-    term.shows("is not known to be started");
+    term.shows("waiting for ");
     zun.must(&["start", name.as_str()]);
     term.shows("times to 24 80");
     let screen = term.transcript();

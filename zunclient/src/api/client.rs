@@ -1,4 +1,5 @@
-//! One HTTP client: its connection is kept, every request has a deadline, every error names its request.
+//! The HTTP client of the API. It keeps its connection, limits the time of every request, and names the request in
+//! every error.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ pub(super) const MICROVERSION: &str = "1.40";
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// What a container is made with may take as long as its image takes to come.
+/// For requests that wait for a host.
 pub(super) const LONG_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A client of one service.
@@ -28,7 +29,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Makes one; connects to nothing yet. With `debug`, `log` is told of each request.
+    /// Creates a client; connects to nothing yet. With `settings.debug`, it calls `log` with a line about each request.
     pub fn new(settings: &Settings, log: fn(&str)) -> Result<Self, ApiError> {
         let bad = || ApiError::BadEndpoint(settings.endpoint.clone());
         let base = Url::parse(&settings.endpoint).map_err(|_not_a_url| bad())?;
@@ -46,7 +47,7 @@ impl Client {
             builder = builder.no_proxy();
         }
         if base.scheme() == "http" {
-            // No certificates are needed, and a machine that has none must do.
+            // Loading the system's certificates fails on a machine that has none.
             builder = builder.tls_certs_only([]);
         } else if let Some(path) = &settings.ca_file {
             builder = builder.tls_certs_only(ca_certificates(path)?);
@@ -55,12 +56,12 @@ impl Client {
         Ok(Self { http, base, log: settings.debug.then_some(log) })
     }
 
-    /// The service's address.
+    /// Returns the address of the API.
     pub fn endpoint(&self) -> &Url {
         &self.base
     }
 
-    /// The version document.
+    /// Gets the version document.
     pub async fn versions(&self) -> Result<Root, ApiError> {
         let mut root = self.base.clone();
         let path = root.path().trim_end_matches('/').trim_end_matches("/v1").to_owned();
@@ -69,7 +70,7 @@ impl Client {
         json(self.send(request, REQUEST_TIMEOUT).await?).await
     }
 
-    /// A request to `/v1/…`; no part of the path is empty or a dot.
+    /// Builds a request below the address of the API. No part of the path may be empty, `.` or `..`.
     pub(super) fn request(
         &self,
         method: Method,
@@ -86,7 +87,7 @@ impl Client {
         Ok(self.http.request(method, url))
     }
 
-    /// Sends a request; only a success is returned.
+    /// Sends a request and returns a successful answer; any other status is an error.
     pub(super) async fn send(
         &self,
         request: RequestBuilder,
@@ -110,7 +111,7 @@ impl Client {
         if answer.status().is_success() { Ok(answer) } else { Err(refused(answer).await) }
     }
 
-    /// Sends a request whose answer says nothing more than that it went well.
+    /// Sends a request and ignores the body of the answer.
     pub(super) async fn done(&self, request: RequestBuilder) -> Result<(), ApiError> {
         self.send(request, LONG_TIMEOUT).await.map(drop)
     }
@@ -126,7 +127,7 @@ impl Client {
     }
 }
 
-/// Reads a JSON answer.
+/// Reads an answer as JSON.
 pub(super) async fn json<T: DeserializeOwned>(answer: Response) -> Result<T, ApiError> {
     let request = request_of(&answer);
     match answer.json().await {
@@ -135,7 +136,7 @@ pub(super) async fn json<T: DeserializeOwned>(answer: Response) -> Result<T, Api
     }
 }
 
-/// The request, as the service's log knows it.
+/// Returns the request id, as in the log of the service.
 fn request_of(answer: &Response) -> Option<String> {
     let header = answer.headers().get("x-openstack-request-id")?;
     Some(header.to_str().ok()?.to_owned())

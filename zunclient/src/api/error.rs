@@ -1,61 +1,63 @@
-//! Why the service did not do what it was asked.
+//! Why a request to the service failed.
 
-/// What went wrong with a request.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// The address is none.
-    #[error("`{0}` is no address of the service: it must be like http://127.0.0.1:9517/v1")]
+    /// The address is not an HTTP URL.
+    #[error(
+        "cannot use the API address `{0}`: it must look like http://127.0.0.1:9517/v1; set OS_ENDPOINT or --os-endpoint"
+    )]
     BadEndpoint(String),
-    /// The file of authorities cannot be used.
-    #[error("cannot use the authorities of OS_CACERT")]
+    /// The file of CA certificates cannot be used.
+    #[error("cannot use the CA certificates in OS_CACERT")]
     BadCaFile(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The client cannot be made.
+    /// The HTTP client cannot be created.
     #[error("cannot set up the connection to the service")]
     Setup(#[source] reqwest::Error),
     /// A name that no container can have.
-    #[error("`{0}` is no name of a container")]
+    #[error("`{0}` is not a container name")]
     BadName(String),
     /// The service cannot be reached.
     #[error("cannot reach the service at {address}")]
     Unreachable {
-        /// Where.
+        /// The address of the API.
         address: String,
-        /// Why.
+        /// The cause.
         #[source]
         cause: reqwest::Error,
     },
-    /// The service did not answer in time, or hung up: the work may still happen.
-    #[error("the service at {address} did not answer; the work may still happen")]
+    /// The service did not answer in time, or closed the connection. It may still carry out the request.
+    #[error("no answer from the service at {address}; it may still carry out the request")]
     NoAnswer {
-        /// Where.
+        /// The address of the API.
         address: String,
-        /// Why.
+        /// The cause.
         #[source]
         cause: reqwest::Error,
     },
-    /// The service refused.
+    /// The service refused the request.
     #[error("{message}")]
     Refused {
         /// The HTTP status.
         status: u16,
-        /// The service's words.
+        /// The service's message.
         message: String,
-        /// The request, as the service's log knows it.
+        /// The request id, as in the log of the service.
         request: Option<String>,
     },
     /// The answer cannot be read.
-    #[error("the service's answer cannot be read")]
+    #[error("cannot read the service's answer")]
     BadAnswer {
-        /// Why.
+        /// The cause.
         #[source]
         cause: Box<dyn std::error::Error + Send + Sync>,
-        /// The request, as the service's log knows it.
+        /// The request id, as in the log of the service.
         request: Option<String>,
     },
 }
 
 impl ApiError {
-    /// The request, where the service told it.
+    /// Returns the request id, if the service sent one.
     pub fn request(&self) -> Option<&str> {
         match self {
             Self::Refused { request, .. } | Self::BadAnswer { request, .. } => request.as_deref(),
@@ -68,7 +70,7 @@ impl ApiError {
         }
     }
 
-    /// The HTTP status of a refusal.
+    /// Returns the HTTP status of a refusal.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Refused { status, .. } => Some(*status),
@@ -82,7 +84,22 @@ impl ApiError {
         }
     }
 
-    /// The container is not there.
+    /// Returns what the user can do about it, if that is known.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreachable { .. } => Some("check OS_ENDPOINT, and that zun-api is running"),
+            Self::Refused { status: 401, .. } => Some("set OS_TOKEN to a valid token"),
+            Self::Refused { .. }
+            | Self::BadAnswer { .. }
+            | Self::BadEndpoint(_)
+            | Self::BadCaFile(_)
+            | Self::Setup(_)
+            | Self::BadName(_)
+            | Self::NoAnswer { .. } => None,
+        }
+    }
+
+    /// Returns `true` if there is no such container.
     pub fn is_not_found(&self) -> bool {
         self.status() == Some(404)
     }

@@ -1,4 +1,4 @@
-//! What every verb is given.
+//! What every verb gets.
 
 use zun_common::shutdown::Tasks;
 
@@ -8,20 +8,20 @@ use crate::console::Proxies;
 use crate::out::{self, Printer};
 use crate::settings::settings;
 
-/// The client, the printer, and the owner of all that runs beside.
+/// What every verb gets: the API client, the printer and the background tasks.
 pub struct Context {
-    /// The service.
+    /// The API client.
     pub api: Client,
-    /// The output.
+    /// Prints results.
     pub printer: Printer,
-    /// The proxies on the way to consoles.
+    /// The proxies for connections to hosts.
     pub proxies: Proxies,
-    /// Owns tasks.
+    /// Owns the background tasks.
     pub tasks: Tasks,
 }
 
 impl Context {
-    /// From the flags and the environment.
+    /// Creates it from the flags and the environment.
     pub(super) fn new(global: &Global) -> Result<Self, Failure> {
         let settings = settings(global.os_endpoint.as_deref(), global.os_auth_type, global.debug)?;
         Ok(Self {

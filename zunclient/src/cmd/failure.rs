@@ -1,4 +1,4 @@
-//! One line on stderr, and an exit code.
+//! The error of a verb: a line on stderr and an exit code.
 
 use zun_common::chain;
 
@@ -8,32 +8,32 @@ use crate::exit::Exit;
 use crate::out::Closed;
 use crate::settings::BadSettings;
 
-/// Why a verb did not do what it was asked.
+/// Why a verb failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// The words; none where there is nobody to read them.
+    /// The message; `None` if nothing is to be printed.
     pub message: Option<String>,
-    /// The exit code, where it is not the verb's usual one.
+    /// The exit code; `None` means the usual one of the verb.
     pub exit: Option<Exit>,
 }
 
 impl Failure {
-    /// With the verb's usual exit code.
+    /// Creates a failure with the usual exit code of the verb.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: Some(message.into()), exit: None }
     }
 
-    /// With this exit code.
+    /// Creates a failure with this exit code.
     pub fn with_exit(message: impl Into<String>, exit: Exit) -> Self {
         Self { message: Some(message.into()), exit: Some(exit) }
     }
 
-    /// Without words: whoever sent the signal, or closed the pipe, knows.
+    /// Creates a failure without a message, for a signal or a closed pipe.
     pub const fn silent(exit: Exit) -> Self {
         Self { message: None, exit: Some(exit) }
     }
 
-    /// The same, and what it was about before the words.
+    /// Puts `what` and a colon before the message.
     #[must_use]
     pub fn context(mut self, what: &str) -> Self {
         self.message = self.message.map(|message| format!("{what}: {message}"));
@@ -43,11 +43,14 @@ impl Failure {
 
 impl From<&ApiError> for Failure {
     fn from(error: &ApiError) -> Self {
-        let message = chain(error);
-        Self::new(match error.request() {
-            Some(request) => format!("{message} (request {request})"),
-            None => message,
-        })
+        let mut message = chain(error);
+        if let Some(advice) = error.advice() {
+            message = format!("{message}; {advice}");
+        }
+        if let Some(request) = error.request() {
+            message = format!("{message} (request {request})");
+        }
+        Self::new(message)
     }
 }
 

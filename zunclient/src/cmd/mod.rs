@@ -1,14 +1,15 @@
-//! The `zun` command: one verb a file.
+//! The `zun` command: each verb has a file of its own.
 
 mod container;
 mod context;
 mod failure;
+mod help;
 mod version;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::exit::Exit;
 use crate::out::{self, Format};
@@ -16,29 +17,52 @@ use crate::settings::AuthType;
 pub use context::Context;
 pub use failure::Failure;
 
-/// Containers on many hosts, and a shell in each.
+/// Run containers on many hosts and connect to them from this terminal
 #[derive(Debug, Parser)]
-#[command(name = "zun", version, disable_help_subcommand = true, max_term_width = 100, after_help = EXAMPLES)]
+#[command(
+    name = "zun",
+    version,
+    disable_help_subcommand = true,
+    disable_help_flag = true,
+    disable_version_flag = true,
+    max_term_width = 100,
+    after_help = EXAMPLES
+)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
+    /// Print the version of this client
+    #[arg(short = 'V', long, action = ArgAction::Version, help_heading = GLOBAL_OPTIONS)]
+    version: Option<bool>,
     #[command(subcommand)]
     verb: Verb,
 }
 
 const EXAMPLES: &str = "\
-Examples:
-  zun run -i --name test cirros /bin/sh   a shell in a new container
-  zun attach test                         come back to it
-  zun list                                all containers
-  zun logs test                           what it printed
-  zun delete --force test                 away with it
+Environment:
+  OS_ENDPOINT      API address, if --os-endpoint is not given
+  OS_TOKEN         Token for the API (there is no option for it)
+  OS_AUTH_TYPE     admin_token or none, if --os-auth-type is not given
+  OS_CACERT        File of CA certificates to trust for the API, in PEM
+  ZUN_DETACH_KEYS  Key sequence for detaching, if --detach-keys is not given
+  HTTPS_PROXY, ALL_PROXY, NO_PROXY
+                   Proxies for connections to the API and to hosts
+  NO_COLOR         Disables colors, if it is not empty
 
-Environment: OS_ENDPOINT, OS_TOKEN (never a flag), OS_AUTH_TYPE, OS_CACERT, NO_COLOR.";
+Examples:
+  zun run -i --name test cirros /bin/sh   Open a shell in a new container
+  zun attach test                         Connect to it again
+  zun list                                List all containers
+  zun logs test                           Show its output
+  zun delete --stop test                  Stop and remove it
+
+Run `zun COMMAND --help` for the options of a command.";
+
+const GLOBAL_OPTIONS: &str = "Global options";
 
 /// Flags of every verb.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Global options")]
+#[command(next_help_heading = GLOBAL_OPTIONS)]
 pub struct Global {
     #[arg(
         long,
@@ -46,7 +70,7 @@ pub struct Global {
         env = "OS_ENDPOINT",
         hide_env_values = true,
         value_name = "URL",
-        help = "The service's address, such as http://127.0.0.1:9517/v1"
+        help = "API address, such as http://127.0.0.1:9517/v1"
     )]
     os_endpoint: Option<String>,
     #[arg(
@@ -56,15 +80,25 @@ pub struct Global {
         hide_env_values = true,
         hide_possible_values = true,
         value_name = "TYPE",
-        help = "admin_token (the one in OS_TOKEN) or none"
+        help = "Authentication: admin_token (sends OS_TOKEN) or none"
     )]
     os_auth_type: Option<AuthType>,
-    /// How results are shown: table, json or yaml
-    #[arg(long, global = true, value_enum, default_value_t, hide_possible_values = true)]
+    /// Output format: table, json or yaml (default table)
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        hide_default_value = true
+    )]
     format: Format,
-    /// Tell each request on stderr
+    /// Print each API request to stderr
     #[arg(long, global = true)]
     debug: bool,
+    /// Print help
+    #[arg(short, long, global = true, action = ArgAction::Help)]
+    help: Option<bool>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -150,7 +184,7 @@ impl Verb {
 
 /// Runs the command with these arguments, the first being its own name.
 pub fn main(arguments: &[OsString]) -> ExitCode {
-    let parsed = Cli::command().try_get_matches_from(arguments);
+    let parsed = help::with_groups(Cli::command()).try_get_matches_from(arguments);
     match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => execute(cli).into(),
         Err(error) => report_usage_error(&error, arguments).into(),
@@ -162,7 +196,7 @@ fn execute(cli: Cli) -> Exit {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(cause) => {
-            out::notice(&format!("cannot begin: {cause}"));
+            out::notice(&format!("cannot start: {cause}"));
             return usual;
         }
     };
@@ -218,6 +252,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        help::with_groups(Cli::command()).debug_assert();
     }
 }

@@ -7,9 +7,12 @@ use super::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::Table;
 
-/// Show the versions of this client and of the service
+/// Show the versions of the client and the service
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  zun version --format json")]
+#[command(after_help = "\
+Examples:
+  zun version
+  zun version --format json")]
 pub(super) struct Version {}
 
 impl Version {

@@ -1,25 +1,27 @@
-//! Why a console did not open, or ended.
+//! Why a console did not open, or was lost.
 
-/// What went wrong between this client and a host.
+/// Why a connection to a host failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConsoleError {
-    /// The endpoint names a connection function of another age.
-    #[error("the console speaks `{0}`, which this client does not know")]
+    /// The endpoint names a protocol that this client does not know.
+    #[error(
+        "cannot open the console: this zun does not know the protocol `{0}`; install the version of zun-api"
+    )]
     UnknownProtocol(String),
     /// The endpoint lacks an address.
-    #[error("the console endpoint has no address to {0}")]
+    #[error("cannot open the console: the service sent no address for `{0}`")]
     NoAddress(&'static str),
     /// An address cannot be read.
-    #[error("the console's address `{0}` cannot be read")]
+    #[error("cannot open the console: the service sent a bad address, `{0}`")]
     BadAddress(String),
     /// The certificates cannot be used.
-    #[error("the console endpoint's certificates cannot be used")]
+    #[error("cannot use the certificates that the service sent")]
     BadCertificates(#[source] rustls::Error),
     /// A certificate or the key is not PEM.
-    #[error("the console endpoint's certificates are not PEM")]
+    #[error("cannot read the certificates that the service sent: they are not PEM")]
     NotPem(#[source] rustls::pki_types::pem::Error),
     /// The host cannot be reached.
-    #[error("cannot reach the console at {address}")]
+    #[error("cannot reach the host at {address}")]
     Unreachable {
         /// All addresses that were tried.
         address: String,
@@ -28,13 +30,13 @@ pub enum ConsoleError {
         cause: std::io::Error,
     },
     /// The host did not answer in time.
-    #[error("the console at {address} does not answer")]
+    #[error("no answer from the host at {address}")]
     NoAnswer {
         /// The address.
         address: String,
     },
     /// TLS failed: the host is not the one that it should be, or it refuses us.
-    #[error("no safe connection to the console at {address}")]
+    #[error("cannot open a TLS connection to the host at {address}")]
     Handshake {
         /// The address.
         address: String,
@@ -47,35 +49,37 @@ pub enum ConsoleError {
     Refused {
         /// The HTTP status.
         status: u16,
-        /// The host's words.
+        /// The host's message.
         message: String,
     },
-    /// The answer is no HTTP, or not the one that was asked for.
-    #[error("the console at {address} does not speak as it should: {problem}")]
+    /// The answer is not HTTP, or not an answer to this request.
+    #[error("unexpected answer from the host at {address}: {problem}")]
     BadAnswer {
         /// The address.
         address: String,
         /// What is wrong.
         problem: &'static str,
     },
-    /// The connection broke.
-    #[error("the connection to the console broke")]
+    /// The link was lost.
+    #[error("lost the connection to the host")]
     LinkLost(#[source] std::io::Error),
-    /// The grant can no longer be dialled with.
-    #[error("the grant has expired")]
+    /// The grant has expired.
+    #[error("the grant has expired; run the command again")]
     Expired,
-    /// There is no other one.
-    #[error("the grant has expired and there is no new one: {0}")]
+    /// The grant has expired, and there is no new one.
+    #[error("cannot renew the grant: {0}")]
     NotRenewed(String),
     /// The environment names a proxy that cannot be used.
-    #[error("the proxy on the way to {address} is `{kind}`: it must be http, with CONNECT")]
+    #[error(
+        "cannot use the proxy for {address}: `{kind}` is not supported; set an http proxy, or add the host to NO_PROXY"
+    )]
     UnknownProxy {
         /// Where the way leads.
         address: String,
         /// The kind.
         kind: String,
     },
-    /// This connection function has no such call.
-    #[error("this console cannot pass on {0}")]
+    /// This protocol has no such call.
+    #[error("this console does not support {0}")]
     Unsupported(&'static str),
 }

@@ -1,21 +1,21 @@
-//! How a link to a host is kept alive, and when it is given up.
+//! The timeouts of a link to a host.
 
 use std::time::Duration;
 
-/// The times of a link. The usual ones keep a quiet session alive behind whatever cuts after a minute, and
-/// notice within 15 seconds that the peer is gone.
+/// The timeouts of a link. The defaults keep an idle session open behind a proxy that closes idle connections after a
+/// minute, and detect within 15 seconds that the peer is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinkTimeouts {
     /// How long a connection may take to open.
     pub connect: Duration,
     /// How long TLS may take.
     pub handshake: Duration,
-    /// How often something goes both ways, so that nothing between takes a quiet session for a dead one. A
-    /// terminal's goes on for ever; where there is no terminal it ends after thirty times without output.
+    /// How often a keepalive goes both ways. With a terminal it never stops; without one it stops after thirty times
+    /// without output.
     pub keepalive: Duration,
-    /// How long a peer may be silent before it is probed.
+    /// How long the peer may be silent before the kernel probes it.
     pub probe_after: Duration,
-    /// How long it may then go on being silent; also how long what was sent may go unacknowledged.
+    /// How long the peer may then stay silent.
     pub give_up_after: Duration,
 }
 
@@ -32,7 +32,7 @@ impl Default for LinkTimeouts {
 }
 
 impl LinkTimeouts {
-    /// How long after its last sign a peer is taken for gone.
+    /// Returns how long data may stay unacknowledged before the link counts as lost.
     pub fn peer_timeout(&self) -> Duration {
         self.probe_after + self.give_up_after
     }

@@ -1,5 +1,5 @@
-//! Consoles: how a terminal is connected to a process in a container. One trait, and a folder for each
-//! connection function; the terminal side knows none of them.
+//! Consoles: streams between a terminal and a process in a container. Each protocol is a folder that implements
+//! [`Connection`]; the terminal side knows none of them.
 
 pub mod docker;
 pub mod docker_attach;
@@ -23,7 +23,7 @@ pub use error::ConsoleError;
 pub use link_timeouts::LinkTimeouts;
 pub use proxies::Proxies;
 
-/// What comes out of a console. After the last one there is nothing more.
+/// An event of a console. The exit code is the last one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// The process wrote to its standard output, or to its terminal.
@@ -39,29 +39,29 @@ pub enum Event {
         /// Docker's reason.
         reason: String,
     },
-    /// The connection broke, and why.
+    /// The link was lost, and why.
     Lost(String),
 }
 
 /// The output of a console.
 #[async_trait]
 pub trait Events: Send {
-    /// The next event; `None` when the console has ended. Dropping the future loses nothing.
+    /// Returns the next event, or `None` after the last one. Dropping the future loses nothing.
     async fn next(&mut self) -> Option<Event>;
 }
 
 /// The input of a console.
 #[async_trait]
 pub trait Input: Send {
-    /// Sends typed bytes; waits while the process does not read.
+    /// Sends bytes; waits while the process does not read them.
     async fn write(&mut self, typed: Bytes) -> Result<(), ConsoleError>;
-    /// Ends the input. Output goes on.
+    /// Closes the input. Output continues.
     async fn eof(&mut self) -> Result<(), ConsoleError>;
-    /// Leaves; the process goes on.
+    /// Disconnects; the process keeps running.
     async fn detach(&mut self);
 }
 
-/// What is said beside the stream.
+/// Calls outside of the stream.
 #[async_trait]
 pub trait Control: Send + Sync {
     /// Sets the size of the terminal.
@@ -70,64 +70,64 @@ pub trait Control: Send + Sync {
     async fn signal(&self, name: &str) -> Result<(), ConsoleError>;
 }
 
-/// An open console: three parts, none of which ever waits for another.
+/// An open console. None of its three parts ever waits for another.
 pub struct Console {
-    /// What comes out.
+    /// The output.
     pub events: Box<dyn Events>,
-    /// What goes in.
+    /// The input.
     pub input: Box<dyn Input>,
-    /// What is said beside.
+    /// Calls outside of the stream.
     pub control: Box<dyn Control>,
 }
 
-/// A way to a console that is not yet dialled.
+/// A console that is not yet connected.
 #[async_trait]
 pub trait Connection: Send {
-    /// Dials. When this returns, all that the process prints from now on will come, and its exit code too.
+    /// Connects. After this returns, no output of the process is missed, nor its exit code.
     async fn open(self: Box<Self>) -> Result<Console, ConsoleError>;
 }
 
-/// Gets another grant for a session that outlives its first one.
+/// Gets a new grant for a session that lasts longer than its first one.
 #[async_trait]
 pub trait Renewal: Send + Sync {
-    /// Another grant for the same; the words say why there is none.
+    /// Returns a new grant for the same console, or why there is none.
     async fn renew(&self) -> Result<Renewed, String>;
 }
 
-/// Another grant.
+/// A new grant.
 pub struct Renewed {
-    /// What to dial with.
+    /// The certificates to connect with.
     pub tls: Tls,
     /// The certificate's key.
     pub key: Secret<String>,
-    /// It cannot be dialled with after this.
+    /// When the grant expires: no connection can be opened after that.
     pub expires_at: DateTime<Utc>,
 }
 
-/// What is needed to dial.
+/// What is needed to connect to a console.
 pub struct Dial {
-    /// Where and with which certificate.
+    /// The addresses and the certificates.
     pub endpoint: ConsoleEndpoint,
     /// The certificate's key.
     pub key: Secret<String>,
-    /// The input is wanted too.
+    /// Whether input is sent too.
     pub input: bool,
-    /// What the exit code is waited for with.
+    /// When the wait for the exit code ends.
     pub until: WaitCondition,
-    /// Where other grants come from; a session without lasts as long as its first one.
+    /// Where new grants come from. Without it, calls fail after the first grant has expired.
     pub renewal: Option<Arc<dyn Renewal>>,
-    /// The times of the link.
+    /// The timeouts of the link.
     pub link: LinkTimeouts,
-    /// The proxies on the way.
+    /// The proxies for the connection.
     pub proxies: Proxies,
-    /// Owns what runs beside.
+    /// Owns the background tasks.
     pub tasks: Tasks,
 }
 
-/// The connection functions that attach to a container, best first.
+/// The protocols for attaching to a container, best first.
 pub const ATTACH_PROTOCOLS: [&str; 1] = [DOCKER_ATTACH];
 
-/// Picks the connection function that the endpoint names.
+/// Returns the connection for the protocol of the endpoint.
 pub fn connection(dial: Dial) -> Result<Box<dyn Connection>, ConsoleError> {
     match dial.endpoint.protocol.as_str() {
         DOCKER_ATTACH => Ok(Box::new(docker_attach::DockerAttach::new(dial)?)),

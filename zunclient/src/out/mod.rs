@@ -1,5 +1,5 @@
-//! All that is printed: tables, JSON, YAML and bytes on stdout, one line for people on stderr. Colours
-//! only on a terminal, and never with `NO_COLOR`.
+//! Everything that `zun` prints: tables, JSON, YAML and bytes on stdout, and one-line messages on stderr. Colours are
+//! used only on a terminal, and never with `NO_COLOR`.
 
 mod table;
 
@@ -81,10 +81,11 @@ impl Printer {
     }
 }
 
-/// How long a line for people may wait for a terminal that takes nothing.
+/// How long a message waits for a stalled terminal before it is dropped.
 const STALLED_TERMINAL_TIMEOUT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
-/// A line for people, on stderr. What others wrote in it does not drive the terminal, which must not be raw. One that is stalled holds nobody up.
+/// Prints a message of one line to stderr, after `zun: `. Control characters are replaced. The terminal must not be in
+/// raw mode. If stderr is stalled for a second, the message is dropped.
 pub fn notice(line: &str) {
     let stderr = std::io::stderr();
     let mut room = [PollFd::new(&stderr, PollFlags::OUT)];
@@ -93,8 +94,8 @@ pub fn notice(line: &str) {
     }
 }
 
-/// Bytes for stderr, as they are.
+/// Writes bytes to stderr, unchanged.
 pub fn error_bytes(bytes: &[u8]) {
-    // There is nobody to tell.
+    // If stderr is closed, there is nowhere to report it.
     drop(std::io::stderr().lock().write_all(bytes));
 }

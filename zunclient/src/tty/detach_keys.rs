@@ -9,7 +9,7 @@ pub struct DetachKeys(Vec<u8>);
 /// A text that names no keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no key: keys are single ASCII characters or ctrl- and one of a-z @ [ \\ ] ^ _, joined by commas"
+    "`{0}` is not a key: use single ASCII characters or ctrl- with one of a-z @ [ \\ ] ^ _, separated by commas"
 )]
 pub struct NotAKey(String);
 
@@ -59,7 +59,7 @@ pub struct EscapeCharacter(pub Option<u8>);
 
 /// A text that is no escape character.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no escape character: it must be one ASCII character, or `none`")]
+#[error("`{0}` is not an escape character: use one ASCII character, or `none`")]
 pub struct NotAnEscape(String);
 
 impl Default for EscapeCharacter {

@@ -1,25 +1,25 @@
-//! Finds the keys that leave a console among all typed ones. Pure: how the bytes are cut into reads
-//! makes no difference, and no byte is held longer than a half-typed sequence.
+//! Finds the detach keys and the escape sequence in typed input. The result does not depend on how the bytes are split
+//! into reads, and only a half-typed sequence is held back.
 
 use super::detach_keys::{DetachKeys, EscapeCharacter};
 
-/// How a person leaves.
+/// How the user ends a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leave {
-    /// With the detach keys: the container runs on.
+    /// With the detach keys.
     Detach,
-    /// With the escape character and a dot at a line start: the link is dead.
+    /// With the escape character and a dot at a line start, such as on a dead link.
     Escape,
-    /// With the terminal, such as by closing its window.
+    /// By closing the terminal.
     Hangup,
 }
 
-/// What came of some typed bytes.
+/// The result of scanning typed bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Typed {
-    /// To be sent, in this order.
+    /// The bytes to send.
     pub send: Vec<u8>,
-    /// The person leaves after them; what was typed behind the sequence is not sent.
+    /// The session ends after them. Bytes after the sequence are not sent.
     pub leave: Option<Leave>,
 }
 

@@ -10,17 +10,17 @@ pub mod size;
 
 use std::io::IsTerminal as _;
 
-/// Which of the standard streams are terminals.
+/// Which of stdin and stdout are terminals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stdio {
-    /// Keys come from a terminal.
+    /// Stdin is a terminal.
     pub stdin_is_terminal: bool,
-    /// Output goes to a terminal.
+    /// Stdout is a terminal.
     pub stdout_is_terminal: bool,
 }
 
 impl Stdio {
-    /// Those of this process.
+    /// Returns those of this process.
     pub fn of_process() -> Self {
         Self {
             stdin_is_terminal: std::io::stdin().is_terminal(),
@@ -28,7 +28,7 @@ impl Stdio {
         }
     }
 
-    /// Both are terminals: a person sits there.
+    /// Returns `true` if a person uses `zun` interactively.
     pub const fn both_are_terminals(self) -> bool {
         self.stdin_is_terminal && self.stdout_is_terminal
     }

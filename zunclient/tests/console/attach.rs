@@ -163,7 +163,7 @@ async fn a_host_that_is_not_there_is_named() {
     let mut dial = engine.dial(true, "127.0.0.1");
     dial.endpoint.calls.websocket = Some("wss://127.0.0.1:1/x".to_owned());
     let refusal = connection(dial).expect("usable").open().await.err().expect("nobody there");
-    assert_eq!(refusal.to_string(), "cannot reach the console at 127.0.0.1:1");
+    assert_eq!(refusal.to_string(), "cannot reach the host at 127.0.0.1:1");
 }
 
 #[tokio::test]

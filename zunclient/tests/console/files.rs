@@ -148,13 +148,13 @@ async fn a_connection_that_breaks_leaves_nothing_and_says_after_how_much() {
     let child = start(unprivileged(&place), &service, &["cp", "test:/tree", &new]);
     let (code, _, words) = end(child).await;
     assert_eq!(code, Some(1), "{words}");
-    assert!(words.contains("the connection broke after 50000 bytes"), "{words}");
+    assert!(words.contains("lost the connection after 50000 bytes"), "{words}");
     assert_eq!(words.lines().count(), 1, "{words}");
     assert_eq!(names(place.path()), [""; 0]);
     let child = start(unprivileged(&place), &service, &["cp", "test:/tree", "-"]);
     let (code, came, words) = end(child).await;
     assert_eq!((code, came.len()), (Some(1), 50_000), "{words}");
-    assert!(words.contains("the connection broke after 50000 bytes"), "{words}");
+    assert!(words.contains("lost the connection after 50000 bytes"), "{words}");
 }
 
 /// Ends once a file of the tree is there, beside its place.
@@ -212,7 +212,7 @@ async fn nothing_but_files_and_folders_is_a_destination_and_a_link_is_followed()
     assert!(made.success());
     let (code, _, words) = copy(&at("fifo")).await;
     assert_eq!(code, Some(1), "{words}");
-    assert!(words.contains("fifo: it is neither file nor folder"), "{words}");
+    assert!(words.contains("fifo: it is not a file or folder"), "{words}");
     assert!(std::fs::metadata(at("fifo")).expect("kept").file_type().is_fifo());
     std::fs::write(at("file"), b"former").expect("a file");
     std::os::unix::fs::symlink("file", at("link")).expect("a link");
@@ -236,7 +236,7 @@ async fn a_hosts_refusal_ends_a_copy_whose_input_never_ends() {
     let _open = child.stdin.take().expect("a pipe");
     let (code, _, words) = end(child).await;
     assert_eq!(code, Some(1));
-    assert_eq!(words, "zun: test:/nope: there is no such file or folder\n");
+    assert_eq!(words, "zun: test:/nope: no such file or folder\n");
 }
 
 #[tokio::test]
@@ -256,9 +256,12 @@ async fn an_upload_that_breaks_is_told_as_one_that_broke() {
     };
     let ((code, _, words), ()) = tokio::join!(end(child), feeding);
     assert_eq!(code, Some(1));
-    let told = "zun: test:/tmp: the connection to the console broke: after ";
+    let told = "zun: test:/tmp: lost the connection to the host: after ";
     assert!(words.starts_with(told), "{words}");
-    assert!(words.lines().count() == 1 && !words.contains("no safe connection"), "{words}");
+    assert!(
+        words.lines().count() == 1 && !words.contains("cannot open a TLS connection"),
+        "{words}"
+    );
 }
 
 #[tokio::test]
@@ -309,7 +312,7 @@ async fn what_came_of_a_log_before_its_link_broke_is_printed() {
         let (code, printed, words) = end(start(command, &service, flags)).await;
         assert_eq!((code, printed.as_str()), (Some(1), stdout), "{words}");
         assert!(words.starts_with(stderr), "{words}");
-        assert!(words.contains("zun: the connection to the console broke"), "{words}");
+        assert!(words.contains("zun: lost the connection to the host"), "{words}");
     }
 }
 

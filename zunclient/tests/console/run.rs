@@ -196,7 +196,7 @@ async fn a_command_that_cannot_be_run_is_told_with_its_own_code_and_removed() {
 async fn tells_of_the_next_run(service: &Service) {
     let ran = zun(service, &["run", "-i", "--restart", "always", "cirros"], "").await;
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
-    assert!(ran.stderr.contains("is run again"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("was restarted"), "{}", ran.stderr);
 }
 
 #[tokio::test]

@@ -16,21 +16,24 @@ use crate::tty::signals::Signals;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  zun attach test
-  zun attach --no-stdin test | tee log
+  zun attach test                       Connect to it; ctrl-p ctrl-q detaches
+  zun attach --no-stdin test | tee log  Save its output
 
-Leave with ctrl-p ctrl-q; it runs on. Exit code: the container's own when it ends.")]
+If the container is not started yet, zun waits until it is.
+
+Exit status: the exit code of the container's command, 0 after detaching, 125
+if zun failed.")]
 pub(in crate::cmd) struct Attach {
-    /// Its output only
+    /// Name or UUID of the container
+    container: String,
+    /// Do not attach stdin
     #[arg(long)]
     no_stdin: bool,
-    /// With a grant that cannot type
+    /// Show output only, with a grant that does not allow input
     #[arg(long)]
     read_only: bool,
     #[command(flatten)]
     console_flags: ConsoleFlags,
-    /// Name or id
-    container: String,
 }
 
 impl Attach {
@@ -66,7 +69,7 @@ impl Attach {
             if unless_ended(&mut signals, runs).await? {
                 begin = OnOpen::RedrawUnconfirmed;
             } else {
-                out::notice(&format!("{} is not known to be started; waiting", container.name));
+                out::notice(&format!("waiting for {} to start", container.name));
             }
         }
         Ok(session.hold(console, begin, &mut signals).await?)

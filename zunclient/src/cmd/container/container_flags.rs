@@ -11,18 +11,23 @@ use crate::cmd::Failure;
 use crate::exit::Exit;
 use crate::tty::Stdio;
 
-/// How the container is talked to.
+/// The heading of the options that most command lines need. `display_order` sorts them: first the terminal (0 to 2),
+/// then -d, --rm, --name, -e and -q (3 to 7).
+pub(super) const COMMON_OPTIONS: &str = "Common options";
+
+/// Whether the process gets stdin and a terminal.
 #[derive(Debug, Args)]
+#[command(next_help_heading = COMMON_OPTIONS)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(super) struct TerminalFlags {
-    /// Keep stdin open; with a terminal where stdin and stdout are one
-    #[arg(short, long)]
+    /// Keep stdin open; use a terminal if stdin and stdout are terminals
+    #[arg(short, long, display_order = 0)]
     pub(super) interactive: bool,
-    /// With a terminal; `run -i` wants stdin to be one
-    #[arg(short, long)]
+    /// Allocate a terminal
+    #[arg(short, long, display_order = 1)]
     tty: bool,
-    /// Without a terminal
-    #[arg(short = 'T', long, conflicts_with = "tty")]
+    /// Do not allocate a terminal
+    #[arg(short = 'T', long, conflicts_with = "tty", display_order = 2)]
     no_tty: bool,
 }
 
@@ -44,7 +49,7 @@ impl TerminalFlags {
     /// Decides; `attached` is whether this very command will be its terminal.
     pub(super) fn decide(&self, stdio: Stdio, attached: bool) -> Result<TerminalMode, Failure> {
         if self.tty && self.interactive && attached && !stdio.stdin_is_terminal {
-            let message = "-t was given and stdin is not a terminal; leave out -t, or give -T";
+            let message = "cannot use -t: stdin is not a terminal; remove -t, or use -T";
             return Err(Failure::with_exit(message, Exit::ZUN_FAILED));
         }
         let by_itself = self.interactive && stdio.both_are_terminals() && !self.no_tty;
@@ -55,71 +60,92 @@ impl TerminalFlags {
 /// What the container is.
 #[derive(Debug, Args)]
 pub(super) struct ContainerFlags {
+    /// Image to run, then the command and its arguments (zun options go before the image)
+    #[arg(required = true, trailing_var_arg = true, value_name = "IMAGE")]
+    image_and_command: Vec<String>,
     #[command(flatten)]
     pub(super) terminal: TerminalFlags,
     #[command(flatten)]
     process: ProcessFlags,
     #[command(flatten)]
+    resources: ResourceFlags,
+    #[command(flatten)]
     placement: PlacementFlags,
-    /// Remove it when its process ends
-    #[arg(long)]
+    /// Remove the container after its process exits
+    #[arg(long, help_heading = COMMON_OPTIONS, display_order = 4)]
     pub(super) rm: bool,
-    /// Its name; a random one where none is given
-    #[arg(long, short = 'n')]
+    /// Container name (default random)
+    #[arg(
+        long,
+        short = 'n',
+        value_name = "NAME",
+        help_heading = COMMON_OPTIONS,
+        display_order = 5
+    )]
     pub(super) name: Option<String>,
-    /// The image, and the command with its arguments; what follows the image is not for zun
-    #[arg(required = true, trailing_var_arg = true, value_name = "IMAGE")]
-    image_and_command: Vec<String>,
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Process")]
 struct ProcessFlags {
-    /// Environment, NAME=VALUE, or NAME to take it from here; may be repeated
-    #[arg(short, long, value_name = "NAME=VALUE")]
+    /// Environment variable, or NAME alone to pass it on from here (repeatable)
+    #[arg(
+        short,
+        long,
+        value_name = "NAME[=VALUE]",
+        help_heading = COMMON_OPTIONS,
+        display_order = 6
+    )]
     env: Vec<String>,
-    /// A file of such lines
+    /// File of environment variables, one NAME[=VALUE] per line (repeatable)
     #[arg(long, value_name = "FILE")]
     env_file: Vec<std::path::PathBuf>,
-    /// The working directory
+    /// Working directory, an absolute path (default from the image)
     #[arg(short, long, value_name = "DIR")]
     workdir: Option<String>,
-    /// The user (and group) to run as
+    /// User to run as, by name or number (default from the image)
     #[arg(short, long, value_name = "USER[:GROUP]")]
     user: Option<String>,
-    /// Replaces the image's entry point; words as in a shell
+    /// Program and arguments that replace the image's entrypoint
     #[arg(long, value_name = "COMMAND")]
     entrypoint: Option<String>,
-    /// The signal that a stop begins with
+    /// Host name inside the container
+    #[arg(long, value_name = "NAME")]
+    hostname: Option<String>,
+    /// Signal that stops the container (default from the image, or SIGTERM)
     #[arg(long, value_name = "SIGNAL")]
     stop_signal: Option<String>,
-    /// The root file system cannot be written
+    /// Mount the root file system read-only
     #[arg(long)]
     read_only: bool,
 }
 
 #[derive(Debug, Args)]
-struct PlacementFlags {
-    /// The host name inside
-    #[arg(long, value_name = "NAME")]
-    hostname: Option<String>,
-    /// A label, NAME=VALUE; may be repeated
-    #[arg(short, long, value_name = "NAME=VALUE")]
-    label: Vec<String>,
-    /// Processors, such as 0.5
+#[command(next_help_heading = "Resources")]
+struct ResourceFlags {
+    /// CPUs, such as 0.5 (default 1, 0.1 to 16)
     #[arg(long, value_name = "NUMBER")]
     cpu: Option<f64>,
-    /// Memory in MiB, or with k, m or g behind it
+    /// Memory limit in MiB, or with unit k, m or g (default 512m, 4m to 8g)
     #[arg(short, long, value_name = "SIZE", value_parser = mebibytes)]
     memory: Option<u64>,
-    /// When it is run again: no, on-failure[:N], always or unless-stopped
-    #[arg(long, value_name = "POLICY", value_parser = restart_policy)]
-    restart: Option<RestartPolicy>,
-    /// When the image is pulled: always, missing or never
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Placement")]
+struct PlacementFlags {
+    /// Host to run on (administrators only; default the scheduler's choice)
+    #[arg(long, value_name = "HOST")]
+    host: Option<HostName>,
+    /// When to pull the image: always, missing or never (default missing)
     #[arg(long, value_name = "WHEN", value_parser = pull_policy)]
     pull: Option<String>,
-    /// The host to run on; for administrators
-    #[arg(long, value_name = "NAME")]
-    host: Option<HostName>,
+    /// Restart policy: no, on-failure[:N], always or unless-stopped (default no)
+    #[arg(long, value_name = "POLICY", value_parser = restart_policy)]
+    restart: Option<RestartPolicy>,
+    /// Label (repeatable)
+    #[arg(short, long, value_name = "NAME=VALUE")]
+    label: Vec<String>,
 }
 
 impl ContainerFlags {
@@ -129,7 +155,7 @@ impl ContainerFlags {
         mode: TerminalMode,
         size: Option<TerminalSize>,
     ) -> Result<CreateContainer, Failure> {
-        let Self { terminal: _, process, placement, rm, name, image_and_command } = self;
+        let Self { terminal: _, process, resources, placement, rm, name, image_and_command } = self;
         let (image, command) =
             image_and_command.split_first().ok_or_else(|| Failure::new("no image"))?;
         Ok(CreateContainer {
@@ -137,12 +163,12 @@ impl ContainerFlags {
             name: name.clone(),
             command: (!command.is_empty()).then(|| command.to_vec()),
             entrypoint: process.entrypoint.as_deref().map(split_words).transpose()?,
-            cpu: placement.cpu,
-            memory: placement.memory,
+            cpu: resources.cpu,
+            memory: resources.memory,
             environment: environment(&process.env_file, &process.env)?,
             labels: labels(&placement.label)?,
             workdir: process.workdir.clone(),
-            hostname: placement.hostname.clone(),
+            hostname: process.hostname.clone(),
             interactive: mode.interactive,
             tty: mode.tty,
             stdin_once: false,
@@ -160,7 +186,9 @@ impl ContainerFlags {
 
 fn split_words(text: &str) -> Result<Vec<String>, Failure> {
     shlex::split(text).filter(|message| !message.is_empty()).ok_or_else(|| {
-        Failure::new(format!("--entrypoint `{text}` has no words, or an open quote"))
+        Failure::new(format!(
+            "cannot use --entrypoint `{text}`: it is empty or has an unclosed quote"
+        ))
     })
 }
 
@@ -193,10 +221,10 @@ fn add_variable(all: &mut BTreeMap<String, String>, given: &str) -> Result<(), S
         None => (given, None),
     };
     if name.is_empty() {
-        return Err("there is no name: it must be NAME=VALUE".to_owned());
+        return Err("the name is missing: use NAME=VALUE".to_owned());
     }
     if name.contains(char::is_whitespace) {
-        return Err(format!("the name `{name}` has a blank in it: it must be NAME=VALUE"));
+        return Err(format!("the name `{name}` contains a blank: use NAME=VALUE"));
     }
     // What is not set here is not set there.
     let value = match value {
@@ -204,7 +232,7 @@ fn add_variable(all: &mut BTreeMap<String, String>, given: &str) -> Result<(), S
         None => std::env::var_os(name)
             .map(std::ffi::OsString::into_string)
             .transpose()
-            .map_err(|_bytes| format!("the value of `{name}` in this environment is no UTF-8"))?,
+            .map_err(|_bytes| format!("the value of `{name}` in this environment is not UTF-8"))?,
     };
     if let Some(value) = value {
         all.insert(name.to_owned(), value);
@@ -228,7 +256,7 @@ fn labels(given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
         let (name, value) = given.split_once('=').unwrap_or((given, ""));
         if name.is_empty() {
             return Err(Failure::new(format!(
-                "--label `{given}` has no name: it must be NAME=VALUE"
+                "cannot use --label `{given}`: the name is missing; use NAME=VALUE"
             )));
         }
         Ok((name.to_owned(), value.to_owned()))
@@ -237,7 +265,7 @@ fn labels(given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
 }
 
 pub(super) fn mebibytes(text: &str) -> Result<u64, String> {
-    let rule = || "it must be a number of MiB, or one with k, m or g behind it".to_owned();
+    let rule = || "use a number of MiB, or a number with unit k, m or g".to_owned();
     let digits = text.trim_end_matches(|last: char| last.is_ascii_alphabetic());
     let number: u64 = digits.parse().map_err(|_not_a_number| rule())?;
     let unit = text.strip_prefix(digits).unwrap_or_default().to_ascii_lowercase();
@@ -257,7 +285,7 @@ fn restart_policy(text: &str) -> Result<RestartPolicy, String> {
         _ => false,
     };
     if !known {
-        return Err("it must be no, on-failure[:N], always or unless-stopped".to_owned());
+        return Err("use no, on-failure[:N], always or unless-stopped".to_owned());
     }
     Ok(RestartPolicy { name: name.to_owned(), maximum_retry_count: count.to_owned() })
 }
@@ -266,7 +294,7 @@ fn pull_policy(text: &str) -> Result<String, String> {
     match text {
         "always" | "never" | "ifnotpresent" => Ok(text.to_owned()),
         "missing" => Ok("ifnotpresent".to_owned()),
-        _ => Err("it must be always, missing or never".to_owned()),
+        _ => Err("use always, missing or never".to_owned()),
     }
 }
 
@@ -314,11 +342,11 @@ mod tests {
         };
         let good = b"\xef\xbb\xbfA=b c\r\n\n# no\n  B=\nZUN_TEST_THAT_IS_NOT_SET\nC==d\n";
         assert_eq!(read(good), Ok(["A=b c", "B=", "C==d"].map(str::to_owned).to_vec()));
-        let rule = "it must be NAME=VALUE";
-        let blank = |name| Err(format!("line 2: the name `{name}` has a blank in it: {rule}"));
+        let rule = "use NAME=VALUE";
+        let blank = |name| Err(format!("line 2: the name `{name}` contains a blank: {rule}"));
         assert_eq!(read(b"A=b\nexport A=b\n"), blank("export A"));
         assert_eq!(read(b"A=b\nA =b\n"), blank("A "));
-        assert_eq!(read(b"=b\n"), Err(format!("line 1: there is no name: {rule}")));
+        assert_eq!(read(b"=b\n"), Err(format!("line 1: the name is missing: {rule}")));
     }
 
     #[test]

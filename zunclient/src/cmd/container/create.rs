@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use clap::Args;
 use serde_json::json;
 
-use super::container_flags::ContainerFlags;
+use super::container_flags::{COMMON_OPTIONS, ContainerFlags};
 use super::session::own_size;
 use super::show::table;
 use super::starting::{self, Progress};
@@ -14,21 +14,21 @@ use crate::exit::Exit;
 use crate::tty::Stdio;
 use crate::tty::signals::Signals;
 
-/// Make a container without starting it
+/// Create a container without starting it
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "zun create [OPTIONS] IMAGE [COMMAND [ARGUMENT…]]",
+    override_usage = "zun create [OPTIONS] IMAGE [COMMAND] [ARGUMENT]...",
     after_help = "\
 Examples:
   zun create -i --name test cirros /bin/sh
   zun start -a -i test"
 )]
 pub(in crate::cmd) struct Create {
-    /// Print only its id, and tell no progress
-    #[arg(short, long)]
-    quiet: bool,
     #[command(flatten)]
     container_flags: ContainerFlags,
+    /// Print only the container's UUID, and no pull progress
+    #[arg(short, long, help_heading = COMMON_OPTIONS, display_order = 7)]
+    quiet: bool,
 }
 
 impl Create {

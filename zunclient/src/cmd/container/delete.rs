@@ -13,15 +13,19 @@ use crate::exit::Exit;
 
 /// Remove containers
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  zun delete test\n  zun rm --force test")]
+#[command(after_help = "\
+Examples:
+  zun delete test
+  zun delete --stop web1 web2   Stop and remove both
+  zun rm --force test           Kill and remove it (administrators)")]
 pub(in crate::cmd) struct Delete {
-    /// Kill running ones
+    /// Kill running containers first (administrators only)
     #[arg(short, long, conflicts_with = "stop")]
     force: bool,
-    /// Stop running ones first
+    /// Stop running containers first, with 10 seconds before SIGKILL
     #[arg(short, long)]
     stop: bool,
-    /// Names or ids
+    /// Names or UUIDs of the containers
     #[arg(required = true, value_name = "CONTAINER")]
     containers: Vec<String>,
 }

@@ -137,7 +137,7 @@ fn gone(container: &Container, code: i64, before: Before) -> Result<Exit, Unfini
     if container.auto_remove {
         return Ok(plain(container, code, before));
     }
-    crate::out::notice(&format!("{} was removed; its process ended with {code}", container.name));
+    crate::out::notice(&format!("{} was removed; its process exited with {code}", container.name));
     Ok(Exit::of_process(code))
 }
 
@@ -150,7 +150,10 @@ fn plain(container: &Container, code: i64, before: Before) -> Exit {
     };
     let command = container.command.as_ref().and_then(|message| message.first());
     let command = command.map_or("the image's command", String::as_str);
-    crate::out::notice(&format!("{}: {command}: {why}, by its exit code {code}", container.name));
+    crate::out::notice(&format!(
+        "{}: cannot run `{command}`: {why} (exit code {code})",
+        container.name
+    ));
     Exit::of_process(code)
 }
 
@@ -175,17 +178,15 @@ fn runs_again(now: &Container, before: Before) -> bool {
 
 fn restarted(now: &Container, code: i64) -> Failure {
     let name = &now.name;
-    let message = format!(
-        "{name} ended with {code} and is run again by its restart policy or a restart; \
-         come back with: zun attach {name}"
-    );
+    let message =
+        format!("{name} exited with {code} and was restarted; come back with `zun attach {name}`");
     Failure::with_exit(message, if code == 0 { Exit::ZUN_FAILED } else { Exit::of_process(code) })
 }
 
 /// What a script must not take for a success: the process ended, and its output did not come whole.
 pub(super) fn torn(name: &str, code: i64, why: &str) -> Failure {
     let message = format!(
-        "the link to {name} broke ({why}), so the end of its output is missing; it ended with {code}"
+        "lost the link to {name} ({why}); it exited with {code}, but the end of its output is missing"
     );
     Failure::with_exit(message, if code == 0 { Exit::ZUN_FAILED } else { Exit::of_process(code) })
 }
@@ -207,13 +208,11 @@ pub(super) async fn cut(
         Ok(Ok(now)) => now,
         Ok(Err(error)) if error.is_not_found() => return Err(removed(name, &why)),
         Ok(Err(error)) => {
-            let message =
-                format!("the console of {name} ended{why}, and its exit code is not known");
+            let message = format!("the console of {name} ended{why}; its exit code is not known");
             return Err(Failure { exit: Some(Exit::ZUN_FAILED), ..unknown(&message, &error) });
         }
         Err(_elapsed) => {
-            let message =
-                format!("the console of {name} ended{why}, and its exit code is not known");
+            let message = format!("the console of {name} ended{why}; its exit code is not known");
             return Err(Failure::with_exit(message, Exit::ZUN_FAILED));
         }
     };
@@ -226,7 +225,7 @@ pub(super) async fn cut(
         (Status::Restarting, _) => Err(restarted(&now, now.exit_code.unwrap_or_default())),
         (status, _) => {
             let message = format!(
-                "the console of {name} ended{why}, and it is {status}; come back with: zun attach {name}"
+                "the console of {name} ended{why}; the container is {status}; come back with `zun attach {name}`"
             );
             Err(Failure::with_exit(message, Exit::ZUN_FAILED))
         }

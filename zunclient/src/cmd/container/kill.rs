@@ -9,14 +9,23 @@ use super::for_each::for_each_container;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
-/// Send containers a signal
+/// Send a signal to containers
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  zun kill test\n  zun kill --signal HUP web")]
+#[command(after_help = "\
+Examples:
+  zun kill test               Kill its process
+  zun kill --signal HUP web   Send SIGHUP")]
 pub(in crate::cmd) struct Kill {
-    /// The signal, by name or number
-    #[arg(short, long, value_name = "SIGNAL", default_value = "SIGKILL")]
+    /// Signal name or number (default SIGKILL)
+    #[arg(
+        short,
+        long,
+        value_name = "SIGNAL",
+        default_value = "SIGKILL",
+        hide_default_value = true
+    )]
     signal: String,
-    /// Names or ids
+    /// Names or UUIDs of the containers
     #[arg(required = true, value_name = "CONTAINER")]
     containers: Vec<String>,
 }

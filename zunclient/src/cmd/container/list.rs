@@ -9,29 +9,32 @@ use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::{Format, Table};
 
-/// List containers
+/// List containers, running or not
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  zun list\n  zun ps --status Running --format json")]
+#[command(after_help = "\
+Examples:
+  zun list
+  zun ps --status Running --format json")]
 pub(in crate::cmd) struct List {
-    /// Those of all projects; for administrators
+    /// List the containers of all projects (administrators only)
     #[arg(long)]
     all_projects: bool,
-    /// Only the one of this name
-    #[arg(long)]
+    /// Show only the container with this name
+    #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Only those of this image
-    #[arg(long)]
+    /// Show only containers of this image
+    #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
-    /// Only those in this status, such as Running
-    #[arg(long)]
+    /// Show only containers with this status, such as Running
+    #[arg(long, value_name = "STATUS")]
     status: Option<Status>,
-    /// Only those on this host; for administrators
-    #[arg(long)]
+    /// Show only containers on this host (administrators only)
+    #[arg(long, value_name = "HOST")]
     host: Option<String>,
-    /// At most so many a request; all are shown anyway
+    /// Containers per request; all are shown anyway
     #[arg(long, hide = true)]
     limit: Option<u32>,
-    /// Ids only
+    /// Print only UUIDs
     #[arg(short, long)]
     quiet: bool,
 }

@@ -9,11 +9,11 @@ use super::for_each::for_each_container;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
-/// Freeze the processes of containers
+/// Suspend all processes in containers
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  zun pause test")]
 pub(in crate::cmd) struct Pause {
-    /// Names or ids
+    /// Names or UUIDs of the containers
     #[arg(required = true, value_name = "CONTAINER")]
     containers: Vec<String>,
 }

@@ -6,13 +6,13 @@ use zun_common::api::v1::container::UpdateContainer;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
-/// Give a container another name
+/// Rename a container
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  zun rename test web")]
 pub(in crate::cmd) struct Rename {
-    /// Name or id
+    /// Name or UUID of the container
     container: String,
-    /// The new name
+    /// New name: 2 to 255 letters, digits, `_`, `.` or `-`
     name: String,
 }
 

@@ -6,14 +6,17 @@ use super::for_each::for_each_container;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
-/// Stop containers and start them again
+/// Restart containers
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  zun restart --time 1 test")]
+#[command(after_help = "\
+Examples:
+  zun restart test
+  zun restart --time 1 test   Kill it after one second if it does not stop")]
 pub(in crate::cmd) struct Restart {
-    /// Seconds before SIGKILL
+    /// Seconds to wait before SIGKILL (default 10, at most 86400)
     #[arg(short, long, value_name = "SECONDS")]
     time: Option<u32>,
-    /// Names or ids
+    /// Names or UUIDs of the containers
     #[arg(required = true, value_name = "CONTAINER")]
     containers: Vec<String>,
 }

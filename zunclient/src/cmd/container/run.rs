@@ -7,7 +7,7 @@ use serde_json::json;
 use zun_common::api::v1::container::Container;
 use zun_common::grant::{self, WaitCondition};
 
-use super::container_flags::ContainerFlags;
+use super::container_flags::{COMMON_OPTIONS, ContainerFlags};
 use super::session::{ConsoleFlags, OnOpen, Session, Unfinished, own_size};
 use super::starting::{self, Progress, unless_ended};
 use crate::cmd::{Context, Failure};
@@ -18,27 +18,29 @@ use crate::tty::signals::Signals;
 /// Run a command in a new container
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "zun run [OPTIONS] IMAGE [COMMAND [ARGUMENT…]]",
+    override_usage = "zun run [OPTIONS] IMAGE [COMMAND] [ARGUMENT]...",
     after_help = "\
 Examples:
-  zun run -i --name test cirros /bin/sh      a shell
-  zun run --rm cirros echo hello             its output, and away with it
-  echo hello | zun run -i --rm cirros cat    a pipe through it
-  zun run -d --name web cirros sleep 1000    in the background
+  zun run -i --name test cirros /bin/sh     Open a shell
+  zun run --rm cirros echo hello            Run it, then remove the container
+  echo hello | zun run -i --rm cirros cat   Pipe data through a command
+  zun run -d --name web cirros sleep 1000   Run in the background
 
-Exit code: the command's own; 125 zun failed, 126 not executable, 127 not found, 128+n signal n."
+Exit status: the exit code of the command (128+N if signal N killed it), 0
+after detaching, 125 if zun failed, 126 if the command is not executable, 127
+if it was not found."
 )]
 pub(in crate::cmd) struct Run {
-    /// Leave it running in the background and print its id
-    #[arg(short, long)]
+    #[command(flatten)]
+    container_flags: ContainerFlags,
+    /// Run in the background and print the container's UUID
+    #[arg(short, long, help_heading = COMMON_OPTIONS, display_order = 3)]
     detach: bool,
-    /// Tell no progress
-    #[arg(short, long)]
+    /// Suppress pull progress
+    #[arg(short, long, help_heading = COMMON_OPTIONS, display_order = 7)]
     quiet: bool,
     #[command(flatten)]
     console_flags: ConsoleFlags,
-    #[command(flatten)]
-    container_flags: ContainerFlags,
 }
 
 impl Run {

@@ -35,16 +35,24 @@ use crate::tty::screen::Screen;
 use crate::tty::signals::Signals;
 use crate::tty::size;
 
-/// Flags about leaving a console.
+/// Flags of a session with a console.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Session")]
 pub(super) struct ConsoleFlags {
-    /// Keys that leave and let it run on; "" for none
-    #[arg(long, value_name = "KEYS", env = "ZUN_DETACH_KEYS", default_value = "ctrl-p,ctrl-q")]
+    /// Key sequence for detaching; "" disables it (default ctrl-p,ctrl-q)
+    #[arg(
+        long,
+        value_name = "KEYS",
+        env = "ZUN_DETACH_KEYS",
+        hide_env_values = true,
+        default_value = "ctrl-p,ctrl-q",
+        hide_default_value = true
+    )]
     detach_keys: DetachKeys,
-    /// Typed at a line start and followed by a dot, it leaves a dead link; none for off
-    #[arg(long, value_name = "CHARACTER", default_value = "~")]
+    /// Character that disconnects, typed at a line start and followed by a dot; none disables it (default ~)
+    #[arg(long, value_name = "CHAR", default_value = "~", hide_default_value = true)]
     escape: EscapeCharacter,
-    /// Without a terminal: signals end zun and are not passed on to the process
+    /// Do not forward signals to the process; they end zun (without a terminal)
     #[arg(long)]
     no_sig_proxy: bool,
 }
@@ -100,7 +108,7 @@ impl Session<'_> {
         let renewal = OfContainer { api: api.clone(), container: self.id(), mode: self.mode };
         let (endpoint, key) = renewal.grant(begin == OnOpen::Start).await?;
         if self.input && !endpoint.stdin {
-            out::notice(&format!("{} reads no input; its output follows", self.container.name));
+            out::notice(&format!("{} has no stdin; showing its output only", self.container.name));
         }
         let dial = Dial {
             endpoint,
@@ -197,7 +205,9 @@ impl Session<'_> {
         let name = &self.container.name;
         match ended {
             Ended::Detached(_) => {
-                out::notice(&format!("left {name} running; come back with: zun attach {name}"));
+                out::notice(&format!(
+                    "{name} is still running; come back with `zun attach {name}`"
+                ));
                 Ok(Exit::OK)
             }
             Ended::OutputClosed => Ok(Exit::PIPE),

@@ -8,11 +8,14 @@ use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::Table;
 
-/// Show all that is known of a container
+/// Show the details of a container
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  zun show test\n  zun show test --format yaml")]
+#[command(after_help = "\
+Examples:
+  zun show test
+  zun show test --format json")]
 pub(in crate::cmd) struct Show {
-    /// Name or id
+    /// Name or UUID of the container
     container: String,
 }
 

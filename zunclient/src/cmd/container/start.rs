@@ -16,19 +16,22 @@ use crate::tty::signals::Signals;
 #[command(after_help = "\
 Examples:
   zun start web1 web2
-  zun start -a -i test     and attach to it")]
+  zun start -a -i test   Start it and connect this terminal
+
+Exit status: with -a or -i, the exit code of the container's command, 0 after
+detaching, 125 if zun failed. Otherwise 0, or 1 if any container did not start.")]
 pub(in crate::cmd) struct Start {
-    /// Attach to its output; its exit code becomes zun's
+    /// Names or UUIDs of the containers (only one with -a or -i)
+    #[arg(required = true, value_name = "CONTAINER")]
+    containers: Vec<String>,
+    /// Attach to the output, and exit with the exit code of the command
     #[arg(short, long)]
     attach: bool,
-    /// Attach to its input too
+    /// Attach to stdin and the output
     #[arg(short, long)]
     interactive: bool,
     #[command(flatten)]
     console_flags: ConsoleFlags,
-    /// Names or ids; only one to attach to
-    #[arg(required = true, value_name = "CONTAINER")]
-    containers: Vec<String>,
 }
 
 impl Start {
@@ -52,7 +55,9 @@ impl Start {
 
     async fn attached(&self, context: &Context) -> Result<Exit, Failure> {
         let [name] = self.containers.as_slice() else {
-            return Err(Failure::new("only one container can be attached to"));
+            return Err(Failure::new(
+                "cannot attach to several containers: give one name with -a or -i",
+            ));
         };
         let mut signals = Signals::catch()?;
         let container = context.api.show(name).await?;

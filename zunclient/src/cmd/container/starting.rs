@@ -55,9 +55,7 @@ pub(super) async fn create(
                 _again = signals.ended() => false,
             };
             if !answered {
-                out::notice(
-                    "the service has not answered yet; it may make the container all the same",
-                );
+                out::notice("the service has not answered yet; it may still create the container");
             }
             return Err(ended);
         }
@@ -289,7 +287,7 @@ pub(super) async fn discard(api: &Client, container: &Container, signals: &mut S
     let id = container.uuid.to_string();
     tokio::select! {
         () = remove(api, &id) => {}
-        _again = signals.ended() => out::notice(&format!("{} may be left", container.name)),
+        _again = signals.ended() => out::notice(&format!("{} may not be removed; check with `zun list`", container.name)),
     }
 }
 
@@ -298,7 +296,7 @@ async fn remove(api: &Client, id: &str) {
     match api.show(id).await {
         Ok(now) if RUNS.contains(&now.status) => {
             out::notice(&format!(
-                "{0} is {1} and stays; come back with: zun attach {0}",
+                "{0} is {1}, so it was not removed; come back with `zun attach {0}`",
                 now.name, now.status
             ));
             return;

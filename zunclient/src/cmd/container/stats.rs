@@ -12,18 +12,18 @@ use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::{self, Format, Table};
 
-/// Show what running containers use
+/// Show the resource usage of running containers
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  zun stats                       all that run, until ctrl-c
-  zun stats --no-stream web db
-  zun stats --format json web     once, for a program")]
+  zun stats                      Follow all running containers; ctrl-c ends it
+  zun stats --no-stream web db   Measure two containers once
+  zun stats --format json web    Measure one container once, as JSON")]
 pub(in crate::cmd) struct Stats {
-    /// Once, and not again and again
+    /// Measure once instead of updating the table
     #[arg(long)]
     no_stream: bool,
-    /// Names or ids; all that run where none is given
+    /// Names or UUIDs of the containers (default all running ones)
     #[arg(value_name = "CONTAINER")]
     containers: Vec<String>,
 }

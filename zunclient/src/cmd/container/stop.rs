@@ -9,14 +9,20 @@ use super::for_each::for_each_container;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
-/// Stop containers: the stop signal, and SIGKILL after a grace
+/// Stop containers
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  zun stop test\n  zun stop --time 1 web1 web2")]
+#[command(after_help = "\
+Examples:
+  zun stop test
+  zun stop --time 1 web1 web2
+
+Zun sends the stop signal of the container (SIGTERM, if neither the image nor
+--stop-signal sets another), and SIGKILL if its process does not end in time.")]
 pub(in crate::cmd) struct Stop {
-    /// Seconds before SIGKILL
+    /// Seconds to wait before SIGKILL (default 10, at most 86400)
     #[arg(short, long, value_name = "SECONDS")]
     time: Option<u32>,
-    /// Names or ids
+    /// Names or UUIDs of the containers
     #[arg(required = true, value_name = "CONTAINER")]
     containers: Vec<String>,
 }

@@ -8,12 +8,15 @@ use crate::out::Table;
 
 /// List the processes of a running container
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  zun top test\n  zun top test -eo pid,comm")]
+#[command(after_help = "\
+Examples:
+  zun top test
+  zun top test -eo pid,comm")]
 pub(in crate::cmd) struct Top {
-    /// Name or id
+    /// Name or UUID of the container
     container: String,
-    /// What is told of each, as arguments of ps
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "PS-ARGUMENTS")]
+    /// Options for ps on the host, such as -eo pid,comm
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "PS_OPTIONS")]
     ps_arguments: Vec<String>,
 }
 

@@ -9,11 +9,11 @@ use super::for_each::for_each_container;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
-/// Thaw the processes of containers
+/// Resume all processes in paused containers
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  zun unpause test")]
 pub(in crate::cmd) struct Unpause {
-    /// Names or ids
+    /// Names or UUIDs of the containers
     #[arg(required = true, value_name = "CONTAINER")]
     containers: Vec<String>,
 }

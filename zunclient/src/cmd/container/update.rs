@@ -8,13 +8,16 @@ use super::for_each::for_each_container;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
-/// Change what containers may use, also while they run
+/// Change the resource limits of containers, running or not
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  zun update --memory 1g web\n  zun update --cpu 0.5 web1 web2")]
+#[command(after_help = "\
+Examples:
+  zun update --memory 1g web
+  zun update --cpu 0.5 web1 web2")]
 pub(in crate::cmd) struct Update {
     #[command(flatten)]
     limits: Limits,
-    /// Names or ids
+    /// Names or UUIDs of the containers
     #[arg(required = true, value_name = "CONTAINER")]
     containers: Vec<String>,
 }
@@ -22,10 +25,10 @@ pub(in crate::cmd) struct Update {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
 struct Limits {
-    /// Processors, such as 0.5
+    /// CPUs, such as 0.5 (0.1 to 16)
     #[arg(long, value_name = "NUMBER")]
     cpu: Option<f64>,
-    /// Memory in MiB, or with k, m or g behind it
+    /// Memory limit in MiB, or with unit k, m or g (4m to 8g)
     #[arg(short, long, value_name = "SIZE", value_parser = mebibytes)]
     memory: Option<u64>,
 }

@@ -11,16 +11,18 @@ use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::{self, Format};
 
-/// Wait until containers end, and print their exit codes
+/// Wait until containers stop, then print their exit codes
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   zun wait test
-  zun wait --format json test web  [{container, exit_code}], when all have ended
+  zun wait --format json test web   Print [{container, exit_code}] at the end
 
-A service that goes away meanwhile is waited for, with a line.")]
+If the API does not answer, zun prints a notice and keeps waiting.
+
+Exit status: 0, or 1 if the exit code of any container is not known.")]
 pub(in crate::cmd) struct Wait {
-    /// Names or ids
+    /// Names or UUIDs of the containers
     #[arg(required = true, value_name = "CONTAINER")]
     containers: Vec<String>,
 }
@@ -98,7 +100,8 @@ async fn ended(context: &Context, name: &str) -> Result<i64, Failure> {
             continue;
         }
         return container.exit_code.ok_or_else(|| {
-            let why = container.status_reason.unwrap_or_else(|| "it told no exit code".to_owned());
+            let why =
+                container.status_reason.unwrap_or_else(|| "it reported no exit code".to_owned());
             Failure::new(format!("is {}: {why}", container.status))
         });
     }

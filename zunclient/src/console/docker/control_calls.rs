@@ -1,4 +1,4 @@
-//! Side calls of a grant: each on a fresh connection, so that a stream that stalls never holds them up.
+//! Calls beside the stream of a session. Each has a connection of its own, so a stalled stream never delays them.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::console::ConsoleError;
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Makes side calls.
+/// Makes the calls of one session.
 #[derive(Clone)]
 pub struct ControlCalls {
     grants: Grants,
@@ -25,12 +25,12 @@ pub struct ControlCalls {
 }
 
 impl ControlCalls {
-    /// With this grant; connections run on these tasks.
+    /// Creates it for a grant. The connections run on `tasks`.
     pub const fn new(grants: Grants, tasks: Tasks) -> Self {
         Self { grants, tasks }
     }
 
-    /// Makes a call and returns as soon as the head of a good answer is there.
+    /// Sends a call and returns as soon as the headers of a successful answer have arrived.
     pub async fn send(
         &self,
         method: Method,
@@ -41,7 +41,7 @@ impl ControlCalls {
             Err(error) => Err(error),
         };
         match outcome {
-            // What should still be good is not taken any more: it is tried once with another grant.
+            // The grant should still be valid, but the host refuses it: try once with a new one.
             Err(ConsoleError::Handshake { .. }) => {
                 let stream = self.grants.another().await?.dial(address).await?;
                 self.call(stream, &method, address).await
@@ -61,12 +61,12 @@ impl ControlCalls {
         timeout(ANSWER_TIMEOUT, call).await.unwrap_or_else(|_elapsed| Err(no_answer(address)))
     }
 
-    /// Makes a call and takes its whole answer.
+    /// Sends a call and returns the whole body of its answer.
     pub async fn fetch(&self, method: Method, address: &Address) -> Result<Bytes, ConsoleError> {
         let answer = self.send(method, address).await?;
         let bad_answer = || ConsoleError::BadAnswer {
             address: address.authority(),
-            problem: "its answer is cut",
+            problem: "the answer ends early",
         };
         match timeout(ANSWER_TIMEOUT, body(answer)).await {
             Ok(body) => body.ok_or_else(bad_answer),

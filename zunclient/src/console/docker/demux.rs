@@ -1,5 +1,6 @@
-//! Docker's multiplexed stream of a process without a terminal: 8 bytes of head (the stream, three zeros,
-//! the length big-endian) and the bytes. Pure: how the stream is cut into reads makes no difference.
+//! Docker's multiplexed stream of a process without a terminal. A frame has a header of 8 bytes (the stream, three
+//! zeros, the length in big-endian order) and the data. The result does not depend on how the bytes are split into
+//! reads.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
@@ -7,12 +8,12 @@ use crate::console::Event;
 
 const HEADER_SIZE: usize = 8;
 
-/// A frame that Docker never sends.
+/// A frame of a stream that Docker does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a frame of the unknown stream {0}")]
+#[error("received a frame of the unknown stream {0}")]
 pub struct UnknownStream(u8);
 
-/// The state between two reads.
+/// Splits a multiplexed stream into stdout and stderr.
 #[derive(Debug, Default)]
 pub struct Demux {
     unread: BytesMut,
@@ -25,7 +26,7 @@ impl Demux {
         self.unread.extend_from_slice(bytes);
     }
 
-    /// The next piece of output, as far as it has come; a frame may be given in pieces.
+    /// Returns the next output that has arrived, or `None` if more bytes are needed. A frame may come in several parts.
     pub fn next_chunk(&mut self) -> Result<Option<Event>, UnknownStream> {
         while let Some((stream, missing)) = self.current.or_else(|| self.read_header()) {
             if missing > 0 && self.unread.is_empty() {
@@ -42,7 +43,7 @@ impl Demux {
         Ok(None)
     }
 
-    /// Whether an end of the stream here would be in the middle of a frame.
+    /// Returns `true` if the stream must not end here, because a frame is incomplete.
     pub fn is_mid_frame(&self) -> bool {
         self.current.is_some() || !self.unread.is_empty()
     }

@@ -1,5 +1,5 @@
-//! A hijacked HTTP connection: raw bytes of a terminal, or multiplexed frames without one. The end of
-//! our half (TLS `close_notify`) is the end of the process's input, and output goes on.
+//! A hijacked HTTP connection: raw bytes of a terminal, or multiplexed frames without one. Closing our half (TLS
+//! `close_notify`) closes the process's input; output continues.
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
@@ -14,23 +14,23 @@ use crate::console::{ConsoleError, Event};
 
 const READ_SIZE: usize = 32 << 10;
 
-/// How output is told apart.
+/// How output is encoded.
 #[derive(Debug)]
 pub enum Framing {
-    /// One stream: a terminal's.
+    /// One stream, of a terminal.
     Raw,
     /// Multiplexed frames.
     Multiplexed(Demux),
 }
 
 impl Framing {
-    /// That of a process with or without a terminal.
+    /// Returns the framing of a process with or without a terminal.
     pub fn of(tty: bool) -> Self {
         if tty { Self::Raw } else { Self::Multiplexed(Demux::default()) }
     }
 }
 
-/// Our half of a hijacked connection that reads.
+/// The reading half of a hijacked connection.
 #[derive(Debug)]
 pub struct HijackOutput {
     read: ReadHalf<Stream>,
@@ -39,14 +39,14 @@ pub struct HijackOutput {
     buffer: BytesMut,
 }
 
-/// Our half of a hijacked connection that writes.
+/// The writing half of a hijacked connection.
 pub struct HijackInput {
     write: WriteHalf<Stream>,
     liveness: LivenessProbe,
 }
 
-/// Dials, posts this body (JSON, or nothing), and takes the connection over. Only of a body it is said what it is:
-/// a host takes no such word where it needs none.
+/// Connects, posts `body` (JSON or empty) and takes the connection over. The host refuses a `Content-Type` on an
+/// empty body.
 pub async fn hijack(
     dialer: &Dialer,
     address: &Address,
@@ -70,7 +70,7 @@ pub async fn hijack(
 }
 
 impl HijackOutput {
-    /// The next output; `None` at its end. Dropping the future loses nothing.
+    /// Returns the next output, or `None` at its end. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Event> {
         if !self.first.is_empty() {
             let first = std::mem::take(&mut self.first);
@@ -106,7 +106,7 @@ impl HijackOutput {
             matches!(&self.framing, Framing::Multiplexed(demux) if demux.is_mid_frame());
         // Told once: after it there is nothing more.
         self.framing = Framing::Raw;
-        why.or_else(|| mid_frame.then(|| "it ended in the middle of a piece of output".to_owned()))
+        why.or_else(|| mid_frame.then(|| "the stream ended in the middle of a frame".to_owned()))
             .map(Event::Lost)
     }
 
@@ -130,7 +130,7 @@ impl HijackOutput {
 }
 
 impl HijackInput {
-    /// Sends bytes; waits for as long as the process does not read them and its host is there.
+    /// Sends bytes; waits while the process does not read them, as long as its host is reachable.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), ConsoleError> {
         let Self { write, liveness } = self;
         let writing = async {
@@ -140,7 +140,7 @@ impl HijackInput {
         liveness.while_writing(writing).await.map_err(ConsoleError::LinkLost)
     }
 
-    /// Ends our half.
+    /// Closes our half.
     pub async fn shutdown(&mut self) -> Result<(), ConsoleError> {
         self.write.shutdown().await.map_err(ConsoleError::LinkLost)
     }

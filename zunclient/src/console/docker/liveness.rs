@@ -1,5 +1,5 @@
-//! What was sent and is not acknowledged for long means that the peer is gone; but also, where it still
-//! answers, that the process does not read its input. The two are told apart by asking the host anew.
+//! Tells a lost host from a process that does not read its input. In both cases sent data stays unacknowledged, so a
+//! new connection to the host is tried.
 
 use std::future::Future;
 use std::io;
@@ -13,7 +13,7 @@ use super::address::Address;
 use super::dial::Dialer;
 use super::stream::Stream;
 
-/// Watches over writes that take long.
+/// Watches slow writes, and suspends the kernel's timeout while the host is still reachable.
 pub(in crate::console) struct LivenessProbe {
     socket: OwnedFd,
     dialer: Dialer,
@@ -31,7 +31,7 @@ impl LivenessProbe {
         Ok(Self { socket: stream.socket()?, dialer, host, suspended: false })
     }
 
-    /// Writes, for as long as the process does not read and its host is there.
+    /// Runs a write, and probes the host while it takes long.
     pub(in crate::console) async fn while_writing<T>(
         &mut self,
         writing: impl Future<Output = T>,
@@ -48,19 +48,19 @@ impl LivenessProbe {
         outcome
     }
 
-    /// It is written.
+    /// Restores the timeout after a write.
     pub(super) fn write_finished(&mut self) {
         if self.suspended {
             self.suspend_timeout(false);
         }
     }
 
-    /// When a write counts as one that takes long: well before the kernel gives the connection up.
+    /// Returns after what time a write is slow. It is well below the kernel's timeout.
     pub(super) fn slow_after(&self) -> Duration {
         self.dialer.link().peer_timeout() / 3
     }
 
-    /// A write takes long: the kernel waits for as long as the host takes new connections, on the same way.
+    /// Suspends the kernel's timeout if the host accepts a new connection, and restores it if not.
     pub(super) async fn probe(&mut self) {
         let answered = timeout(self.slow_after(), self.dialer.can_connect(&self.host)).await;
         self.suspend_timeout(answered == Ok(true));
@@ -68,13 +68,13 @@ impl LivenessProbe {
 
     fn suspend_timeout(&mut self, suspended: bool) {
         let limit = if suspended { 0 } else { milliseconds(self.dialer.link().peer_timeout()) };
-        // Where it cannot be set, the link is given up later than it could be.
+        // If this fails, a lost link is only detected later.
         set_tcp_user_timeout(&self.socket, limit).unwrap_or_default();
         self.suspended = suspended;
     }
 }
 
-/// As the kernel takes it.
+/// Converts a duration to milliseconds, as the kernel expects.
 pub(super) fn milliseconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }

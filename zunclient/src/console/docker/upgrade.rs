@@ -71,11 +71,11 @@ where
     match (head.status, rest.is_empty()) {
         (200..=299, true) => Ok(stream),
         (200..=299, false) => {
-            let what = "the proxy speaks before the host";
+            let what = "the proxy sent data before the host did";
             Err(ConsoleError::BadAnswer { address, problem: what })
         }
         (status, _) => {
-            Err(ConsoleError::Refused { status, message: format!("no way to {address}") })
+            Err(ConsoleError::Refused { status, message: format!("no connection to {address}") })
         }
     }
 }
@@ -118,14 +118,14 @@ where
     loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
             let rest = bytes.split_off(end + 4);
-            let head = parse_head(&bytes).ok_or_else(|| bad_answer("its answer is no HTTP"))?;
+            let head = parse_head(&bytes).ok_or_else(|| bad_answer("it is not HTTP"))?;
             return Ok((head, rest));
         }
         if bytes.len() > MAX_HEAD {
-            return Err(bad_answer("the head of its answer is too long"));
+            return Err(bad_answer("its headers are too long"));
         }
         if stream.read_buf(&mut bytes).await.map_err(ConsoleError::LinkLost)? == 0 {
-            return Err(bad_answer("it hung up without an answer"));
+            return Err(bad_answer("the connection closed before the answer"));
         }
     }
 }
@@ -198,6 +198,6 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_http_is_said_to_be_none() {
         let refusal = answered(b"SSH-2.0-x\r\n\r\n").await.expect_err("no HTTP");
-        assert!(refusal.to_string().contains("no HTTP"), "{refusal}");
+        assert!(refusal.to_string().contains("not HTTP"), "{refusal}");
     }
 }

@@ -147,7 +147,7 @@ struct AttachControl {
 #[async_trait]
 impl Control for AttachControl {
     async fn resize(&self, size: TerminalSize) -> Result<(), ConsoleError> {
-        let resize = self.resize.as_ref().ok_or(ConsoleError::Unsupported("a resize"))?;
+        let resize = self.resize.as_ref().ok_or(ConsoleError::Unsupported("resizing"))?;
         let address = resize.with(&format!("?h={}&w={}", size.rows, size.columns));
         self.control_calls.fetch(Method::POST, &address).await.map(drop)
     }

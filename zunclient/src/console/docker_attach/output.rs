@@ -20,7 +20,7 @@ const EXIT_CODE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same once the link broke: then its answer is as far away.
 const EXIT_CODE_TIMEOUT_AFTER_LOSS: Duration = Duration::from_millis(500);
 
-const END_MISSING: &str = "the process ended, and the end of its output did not come";
+const END_MISSING: &str = "the process exited, but the end of its output did not arrive";
 
 /// Either stream.
 pub(super) enum Output {

@@ -50,7 +50,7 @@ pub(super) async fn open(
     );
     let upgraded = upgrade(stream, &authority, request.as_bytes()).await?;
     if upgraded.header("sec-websocket-accept") != Some(&derive_accept_key(key.as_bytes())) {
-        let what = "its answer is no websocket's";
+        let what = "it does not accept the WebSocket";
         return Err(ConsoleError::BadAnswer { address: authority, problem: what });
     }
     let liveness =

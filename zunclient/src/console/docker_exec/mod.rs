@@ -207,7 +207,7 @@ async fn inspected(
     let body = control_calls.fetch(Method::GET, inspect).await?;
     serde_json::from_slice(&body).map_err(|_not_json| ConsoleError::BadAnswer {
         address: inspect.authority(),
-        problem: "it does not tell of the command",
+        problem: "it does not describe the command",
     })
 }
 
@@ -252,7 +252,7 @@ struct ExecControl {
 #[async_trait]
 impl Control for ExecControl {
     async fn resize(&self, size: TerminalSize) -> Result<(), ConsoleError> {
-        let resize = self.resize.as_ref().ok_or(ConsoleError::Unsupported("a resize"))?;
+        let resize = self.resize.as_ref().ok_or(ConsoleError::Unsupported("resizing"))?;
         let address = resize.with(&format!("?h={}&w={}", size.rows, size.columns));
         self.control_calls.fetch(Method::POST, &address).await.map(drop)
     }

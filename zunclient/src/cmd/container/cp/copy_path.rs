@@ -36,10 +36,10 @@ impl FromStr for CopyPath {
         match text.split_once(':') {
             Some((container, path)) if !container.contains('/') && !container.is_empty() => {
                 if path.is_empty() {
-                    return Err("there is no path behind the container".to_owned());
+                    return Err("the path after the colon is missing".to_owned());
                 }
                 if path.contains('\0') || path.len() > 4000 {
-                    return Err("the path is too long, or holds a NUL".to_owned());
+                    return Err("the path is longer than 4000 bytes or contains NUL".to_owned());
                 }
                 let path = format!("/{}", path.trim_start_matches('/')).into_bytes();
                 Ok(Self::Container(ContainerPath { container: container.to_owned(), path }))
@@ -70,7 +70,7 @@ impl ContainerPath {
     /// The folder that it is in, and its name there.
     pub(super) fn split(self) -> Result<(Self, Vec<u8>), Failure> {
         let named = self.name().filter(|name| name != b"..");
-        let name = named.ok_or_else(|| Failure::new(format!("{self} names no file")))?;
+        let name = named.ok_or_else(|| Failure::new(format!("{self} does not name a file")))?;
         let mut path = self.path;
         while path.ends_with(b"/") || path.ends_with(b"/.") {
             path.pop();

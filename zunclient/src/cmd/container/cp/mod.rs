@@ -31,21 +31,26 @@ use chunks::Reader;
 use copy_path::{ContainerPath, CopyPath};
 use upload::upload;
 
-/// Copy files out of a container, or into it
+/// Copy files between a container and this machine
 #[derive(Debug, Args)]
 #[command(
     override_usage = "zun cp CONTAINER:PATH DESTINATION|-\n       zun cp SOURCE|- CONTAINER:PATH",
     after_help = "\
 Examples:
   zun cp test:/etc/hosts .
-  zun cp site/. web:/srv            what is in site
-  zun cp test:/var/log - | tar t    as a tar stream
-  tar c . | zun cp - test:/tmp
+  zun cp site/. web:/srv           Copy the contents of site
+  zun cp test:/var/log - | tar t   Write a tar stream to stdout
+  tar c . | zun cp - test:/tmp     Read a tar stream from stdin
 
-The container may run or not. What comes in belongs to root there; what comes out, to you.
-Symlinks are made as they are, and nothing is written through one. Devices and FIFOs are left out, with a line.
-A destination that is a symlink is followed. A second copy replaces files and links, and nothing else.
-A relative path in a container begins at its root. A local file with a colon: ./a:b"
+Notes:
+  - The container may be running or stopped.
+  - Relative paths in a container start at its root directory.
+  - Write ./a:b for a local file with a colon in its name.
+  - Copied files belong to root in the container, and to you on this machine.
+  - Symlinks are copied as symlinks; zun never writes through a copied symlink.
+    A destination that is itself a symlink is followed.
+  - Files and symlinks at the destination are replaced; folders are merged.
+  - Devices, sockets and FIFOs are skipped with a notice."
 )]
 pub(in crate::cmd) struct Cp {
     /// CONTAINER:PATH, a local path, or - for a tar stream on stdin
@@ -71,10 +76,12 @@ impl Cp {
                 unless_ended(&mut signals, Box::pin(from_stdin(context, &destination))).await?;
             }
             (CopyPath::Container(_), CopyPath::Container(_)) => {
-                return Err(Failure::new("one of the two must be local, or -"));
+                return Err(Failure::new(
+                    "cannot copy between two containers: one side must be a local path or -",
+                ));
             }
             (CopyPath::Local(_) | CopyPath::Stdio, CopyPath::Local(_) | CopyPath::Stdio) => {
-                return Err(Failure::new("one of the two must be CONTAINER:PATH"));
+                return Err(Failure::new("one side must be CONTAINER:PATH"));
             }
         }
         Ok(Exit::OK)
@@ -120,8 +127,8 @@ async fn read(channel: &DataChannel, source: &ContainerPath) -> Result<(Stat, In
         .get(Method::GET, &address)
         .await
         .map_err(|error| path_error(error, source))?;
-    let stat =
-        Stat::of(&answer).ok_or_else(|| Failure::new("the host told nothing of the file"))?;
+    let stat = Stat::of(&answer)
+        .ok_or_else(|| Failure::new("the host sent no information about the file"))?;
     Ok((stat, answer.into_body()))
 }
 
@@ -173,13 +180,13 @@ async fn forward(mut body: Incoming, chunks: ChunkSender) {
 
 fn link_lost_after(error: &ConsoleError, count: usize) -> String {
     let cause = std::error::Error::source(error).unwrap_or(error);
-    format!("the connection broke after {count} bytes: {}", zun_common::chain(cause))
+    format!("lost the connection after {count} bytes: {}", zun_common::chain(cause))
 }
 
 async fn to_stdout(context: &Context, source: &ContainerPath) -> Result<(), Failure> {
     if std::io::IsTerminal::is_terminal(&std::io::stdout()) {
         return Err(Failure::new(
-            "a tar stream is not for a terminal; send it to a file or a pipe",
+            "cannot write a tar stream to a terminal; redirect stdout to a file or a pipe",
         ));
     }
     let channel = open_files(context, &source.container, Mode::ReadOnly).await?;
@@ -244,11 +251,11 @@ async fn resolve_destination(
     }
     match found {
         Some(stat) if stat.is_folder() => Ok((copy_path, local.name()?)),
-        Some(_) if local.is_folder() => {
-            Err(Failure::new(format!("{destination} is no folder, and {local} is one")))
-        }
+        Some(_) if local.is_folder() => Err(Failure::new(format!(
+            "cannot copy the folder {local} to {destination}: that is not a folder"
+        ))),
         None if copy_path.wants_folder() && !local.is_folder() => {
-            Err(Failure::new(format!("{destination}: there is no such folder")))
+            Err(Failure::new(format!("{destination}: no such folder")))
         }
         Some(_) | None => copy_path.split(),
     }
@@ -278,7 +285,7 @@ fn finished(outcome: Result<std::io::Result<()>, tokio::task::JoinError>) -> Res
 /// Docker's words name its own identifier of the container.
 fn path_error(error: ConsoleError, copy_path: &ContainerPath) -> Failure {
     if matches!(error, ConsoleError::Refused { status: 404, .. }) {
-        return Failure::new(format!("{copy_path}: there is no such file or folder"));
+        return Failure::new(format!("{copy_path}: no such file or folder"));
     }
     Failure::from(error).context(&copy_path.to_string())
 }

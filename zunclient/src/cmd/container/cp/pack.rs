@@ -40,7 +40,7 @@ impl LocalSource {
         }
         let whole = || Some(self.path.canonicalize().ok()?.file_name()?.to_owned());
         let name = self.path.file_name().map(OsStr::to_owned).or_else(whole);
-        let name = name.ok_or_else(|| Failure::new(format!("{self} has no name")))?;
+        let name = name.ok_or_else(|| Failure::new(format!("{self} has no file name")))?;
         Ok(name.into_vec())
     }
 }
@@ -92,7 +92,7 @@ fn add(
         return builder.append_data(&mut header, name, io::empty());
     }
     if !metadata.is_file() {
-        skipped(&format!("{} is neither file, folder nor link; it is left out", path.display()));
+        skipped(&format!("skipped {}: it is not a file, folder or symlink", path.display()));
         return Ok(());
     }
     let mut content = Content::of(File::open(path)?, metadata.len())?;
@@ -123,7 +123,7 @@ impl Content {
         if declared == 0 && read == LENGTH_CHECK {
             read += (&mut file).take(MAX_UNDECLARED).read_to_end(&mut first)? as u64;
             if read > MAX_UNDECLARED {
-                let message = "it does not tell its length, and is too long to be read first";
+                let message = "its size is not known, and it is larger than 64 MiB";
                 return Err(io::Error::other(message));
             }
         }

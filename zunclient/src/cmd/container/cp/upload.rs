@@ -33,7 +33,7 @@ pub(super) async fn upload(
     let (error_slot, failure) = (Arc::clone(&write_error), chunks.clone());
     let writing = tokio::task::spawn_blocking(move || {
         if let Err(cause) = write(Writer::new(chunks)) {
-            // Where the host takes no more, it is the host that says why.
+            // Where the host accepts no more data, it is the host that says why.
             if cause.kind() != io::ErrorKind::BrokenPipe {
                 error_slot.set(zun_common::chain(&cause)).ok();
             }

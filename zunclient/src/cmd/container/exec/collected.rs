@@ -12,7 +12,7 @@ const MAX_OUTPUT: usize = 64 << 20;
 
 /// More was printed than can be told in one piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the command printed more than 64 MiB; leave out --format, and it comes as it is printed")]
+#[error("cannot collect the output: the command printed more than 64 MiB; run it without --format")]
 pub(super) struct OutputTooLarge;
 
 /// Both streams.

@@ -6,7 +6,7 @@ mod session;
 use clap::Args;
 use zun_common::api::v1::exec::Execute;
 
-use super::container_flags::{TerminalFlags, TerminalMode, variables};
+use super::container_flags::{COMMON_OPTIONS, TerminalFlags, TerminalMode, variables};
 use super::session::{ConsoleFlags, own_size};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
@@ -14,57 +14,81 @@ use crate::out::{self, Format};
 use crate::tty::Stdio;
 use session::{ExecSession, OnDisconnect};
 
-/// Run another command in a running container
+const PROCESS: &str = "Process";
+
+/// Run a command in a running container
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "zun exec [OPTIONS] CONTAINER COMMAND [ARGUMENT…]",
+    override_usage = "zun exec [OPTIONS] CONTAINER COMMAND [ARGUMENT]...",
     after_help = "\
 Examples:
   zun exec test ls -l /
   zun exec -e A=1 -w /tmp test env
-  zun exec -i test sh                 with this terminal
-  zun exec -i test cat < file > copy  a pipe through it, byte by byte
-  zun exec -d test sleep 1000         in the background
-  zun exec --format json test uptime  {exit_code, stdout, stderr}, as text; null for a code that is not known
-  zun exec test uptime --format json  is the command's own flag; zun's stand before the container
+  zun exec -i test sh                  Open a shell
+  zun exec -i test cat < file > copy   Pipe a file through it, byte by byte
+  zun exec -d test sleep 1000          Run it in the background
+  zun exec --format json test uptime   Print {exit_code, stdout, stderr}
 
-Output comes as it is printed, stdout and stderr apart, without a limit of size or time.
+With --format json or yaml, zun prints one result at the end, with at most
+64 MiB of each stream. An exit code that is not known is null.
 
-When this zun goes (its terminal is closed, a signal ends it, the link is lost) the engine lets the command run on.
-With --on-disconnect kill, zun has it killed with SIGKILL before it goes itself. Where zun is killed itself, or its
-machine dies, nobody is left to ask for that, and the command runs on. Leaving by detach keys keeps it too.
+The command keeps running if zun loses its terminal or the link, or is ended by
+a signal. With --on-disconnect kill, zun then asks the service to kill it. Zun
+cannot do that if it is killed with SIGKILL or if its machine goes down.
+Detaching never kills the command.
 
-Exit code: the command's own; 125 zun failed, 126 not executable, 127 not found."
+Exit status: the exit code of the command (128+N if signal N killed it), 0
+after detaching, 125 if zun failed, 126 if the command is not executable, 127
+if it was not found."
 )]
 pub(in crate::cmd) struct Exec {
+    /// Container, then the command and its arguments (zun options go before the container)
+    #[arg(
+        required = true,
+        num_args = 2..,
+        trailing_var_arg = true,
+        value_names = ["CONTAINER", "COMMAND"]
+    )]
+    container_and_command: Vec<String>,
     #[command(flatten)]
     terminal: TerminalFlags,
-    /// Environment, NAME=VALUE, or NAME to take it from here; may be repeated
-    #[arg(short, long, value_name = "NAME=VALUE")]
-    env: Vec<String>,
-    /// A file of such lines
-    #[arg(long, value_name = "FILE")]
-    env_file: Vec<std::path::PathBuf>,
-    /// The working directory
-    #[arg(short, long, value_name = "DIR")]
-    workdir: Option<String>,
-    /// The user (and group) to run as
-    #[arg(short, long, value_name = "USER[:GROUP]")]
-    user: Option<String>,
-    /// With all capabilities
-    #[arg(long)]
-    privileged: bool,
-    /// Begin it and leave it running in the background, without input
-    #[arg(short, long)]
+    /// Run in the background, without input or output
+    #[arg(short, long, help_heading = COMMON_OPTIONS, display_order = 3)]
     detach: bool,
-    /// What becomes of it when this zun is cut off: keep or kill
-    #[arg(long, value_name = "WHAT", value_enum, default_value_t, hide_possible_values = true)]
-    on_disconnect: OnDisconnect,
+    /// Environment variable, or NAME alone to pass it on from here (repeatable)
+    #[arg(
+        short,
+        long,
+        value_name = "NAME[=VALUE]",
+        help_heading = COMMON_OPTIONS,
+        display_order = 6
+    )]
+    env: Vec<String>,
+    /// File of environment variables, one NAME[=VALUE] per line (repeatable)
+    #[arg(long, value_name = "FILE", help_heading = PROCESS)]
+    env_file: Vec<std::path::PathBuf>,
+    /// Working directory, an absolute path (default the container's)
+    #[arg(short, long, value_name = "DIR", help_heading = PROCESS)]
+    workdir: Option<String>,
+    /// User to run as, by name or number (default the container's)
+    #[arg(short, long, value_name = "USER[:GROUP]", help_heading = PROCESS)]
+    user: Option<String>,
+    /// Grant all capabilities (administrators only)
+    #[arg(long, help_heading = PROCESS)]
+    privileged: bool,
     #[command(flatten)]
     console_flags: ConsoleFlags,
-    /// The container, and the command with its arguments; what follows the container is not for zun
-    #[arg(required = true, num_args = 2.., trailing_var_arg = true, value_name = "CONTAINER")]
-    container_and_command: Vec<String>,
+    /// If zun ends first, keep or kill the command (default keep)
+    #[arg(
+        long,
+        value_name = "WHAT",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        hide_default_value = true,
+        help_heading = "Session"
+    )]
+    on_disconnect: OnDisconnect,
 }
 
 impl Exec {
@@ -92,13 +116,13 @@ impl Exec {
         let mut mode = self.terminal.decide(stdio, false)?;
         if context.printer.format() != Format::Table {
             if self.terminal.is_forced() {
-                let message = "-t was given and the output is collected (--format); leave out one";
+                let message = "cannot use -t with --format json or yaml: remove one of them";
                 return Err(Failure::new(message));
             }
             mode.tty = false;
         }
         if mode.tty && mode.interactive && !stdio.stdin_is_terminal {
-            out::notice("stdin is not a terminal; going on without one");
+            out::notice("stdin is not a terminal; continuing without a terminal");
             mode.tty = false;
         }
         Ok(mode)

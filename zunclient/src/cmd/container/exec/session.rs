@@ -129,7 +129,7 @@ impl ExecSession<'_> {
         let ask = Execute { csr: Some(request.csr), ..ask };
         let executed = api.execute(self.container, &ask).await?;
         let (Some(endpoint), Some(exec)) = (executed.console, executed.exec_id) else {
-            return Err(Failure::new("the service told no console for this command"));
+            return Err(Failure::new("the service sent no console for this command"));
         };
         let exec = ExecHandle { api: api.clone(), container: self.container.to_owned(), exec };
         let dial = Dial {
@@ -157,7 +157,9 @@ impl ExecSession<'_> {
         if still_runs && self.on_disconnect == OnDisconnect::Kill {
             let killed = timeout(KILL_TIMEOUT, exec.signal("SIGKILL")).await;
             if killed != Ok(true) {
-                out::notice("the command could not be killed; it may still run");
+                out::notice(
+                    "cannot kill the command: the service did not confirm it; the command may still be running",
+                );
             }
         }
     }
@@ -202,7 +204,9 @@ fn concluded(container: &str, ended: Ended) -> Result<Exit, Failure> {
         Ended::Exited(code) => Ok(Exit::of_process(code)),
         Ended::NotStarted(code, reason) => Err(not_started(container, code, &reason)),
         Ended::Detached(_) => {
-            out::notice("left the command running; an exec cannot be come back to");
+            out::notice(
+                "detached; the command is still running, but zun cannot attach to it again",
+            );
             Ok(Exit::OK)
         }
         Ended::OutputClosed => Ok(Exit::PIPE),
@@ -211,7 +215,7 @@ fn concluded(container: &str, ended: Ended) -> Result<Exit, Failure> {
         Ended::WithoutExitCode(why) => {
             let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
             let message =
-                format!("the console of the command ended{why}; its exit code is not known");
+                format!("the console of the command ended{why}; the exit code is not known");
             Err(Failure::with_exit(message, Exit::ZUN_FAILED))
         }
     }

@@ -14,7 +14,7 @@ use crate::console::docker::direct::next_chunk;
 use crate::exit::Exit;
 use crate::tty::screen::{Closed, Output, Screen};
 
-/// Show what a container printed, byte by byte, on stdout and stderr as it did
+/// Show the output of a container
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -23,42 +23,45 @@ Examples:
   zun logs --since 10m --until 2026-11-23T18:00:00Z web
   zun logs --stderr web
 
-It comes as the engine kept it: Docker's usual log keeps text, and replaces bytes that are no UTF-8.
-A time is seconds since 1970, a date and time, or how long ago: 90s, 10m, 1h30m.")]
+TIME is a date, a date and time, Unix seconds, or how long ago (90s, 10m,
+1h30m). Without a time zone it is UTC.
+
+The output is what Docker logged. Its default log driver replaces bytes that are
+not UTF-8.")]
 pub(in crate::cmd) struct Logs {
     #[command(flatten)]
     outputs: OutputFlags,
     #[command(flatten)]
     range: RangeFlags,
-    /// Name or id
+    /// Name or UUID of the container
     container: String,
 }
 
 #[derive(Debug, Args)]
 struct OutputFlags {
-    /// Its stdout; without --stderr only that
+    /// Show only stdout (with --stderr: both)
     #[arg(long)]
     stdout: bool,
-    /// Its stderr; without --stdout only that
+    /// Show only stderr (with --stdout: both)
     #[arg(long)]
     stderr: bool,
 }
 
 #[derive(Debug, Args)]
 struct RangeFlags {
-    /// Go on with what it prints, until it ends
+    /// Follow the output until the container stops
     #[arg(short, long)]
     follow: bool,
-    /// Each line begins with its time
+    /// Show the time of each line
     #[arg(short, long)]
     timestamps: bool,
-    /// Only the last lines
+    /// Show only the last lines: a number or all (default all)
     #[arg(short = 'n', long, value_name = "LINES", value_parser = lines)]
     tail: Option<Lines>,
-    /// Only what was printed since
+    /// Show only output since this time
     #[arg(long, value_name = "TIME", value_parser = time::stamp)]
     since: Option<LogTime>,
-    /// Only what was printed before
+    /// Show only output before this time
     #[arg(long, value_name = "TIME", value_parser = time::stamp)]
     until: Option<LogTime>,
 }
@@ -75,7 +78,7 @@ fn lines(text: &str) -> Result<Lines, String> {
         text => text
             .parse()
             .map(Lines::Last)
-            .map_err(|_not_a_number| "it must be a number of lines, or all".to_owned()),
+            .map_err(|_not_a_number| "use a number of lines, or all".to_owned()),
     }
 }
 

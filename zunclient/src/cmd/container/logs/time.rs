@@ -6,7 +6,7 @@ use zun_common::grant::LogTime;
 /// Reads a time; one that is a length is so long ago.
 pub(super) fn stamp(text: &str) -> Result<LogTime, String> {
     at(text, Utc::now()).and_then(exact).ok_or_else(|| {
-        "it must be seconds since 1970, a time such as 2026-11-23T18:00:00Z, or a length such as 10m"
+        "use Unix seconds, a time such as 2026-11-23T18:00:00Z, or a duration such as 10m"
             .to_owned()
     })
 }

@@ -37,7 +37,7 @@ impl Folders {
                 Ok(())
             }
             Ok(_) => {
-                let message = format!("{} is there, and is no folder", path.display());
+                let message = format!("{} exists and is not a folder", path.display());
                 Err(io::Error::other(message))
             }
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
@@ -84,7 +84,10 @@ impl Folders {
         // What is in a folder sorts behind it.
         for (path, due) in self.due.iter().rev() {
             let done = give(path, *due).map_err(|cause| {
-                io::Error::new(cause.kind(), format!("the mode of {}: {cause}", path.display()))
+                io::Error::new(
+                    cause.kind(),
+                    format!("cannot set the mode of {}: {cause}", path.display()),
+                )
             });
             outcome = outcome.and(done);
         }

@@ -37,9 +37,9 @@ pub(super) fn target(
     let refuse = |message: &str| Err(Failure::new(format!("{}: {message}", destination.display())));
     match fs::metadata(destination) {
         Ok(there) if there.is_dir() => Ok(Target::Into(destination.to_owned())),
-        Ok(_) if is_folder => refuse("it is no folder, and what is copied is one"),
+        Ok(_) if is_folder => refuse("it is not a folder, but the source is"),
         Ok(there) if !there.is_file() => {
-            refuse("it is neither file nor folder; what is copied can go to stdout: -")
+            refuse("it is not a file or folder; use - to copy to stdout")
         }
         Ok(_) => match destination.canonicalize() {
             Ok(path) => Ok(Target::As(path)),
@@ -47,10 +47,10 @@ pub(super) fn target(
         },
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
             if fs::symlink_metadata(destination).is_ok() {
-                return refuse("it is a link that leads nowhere");
+                return refuse("it is a broken symlink");
             }
             if destination.as_os_str().as_bytes().ends_with(b"/") && !is_folder {
-                return refuse("there is no such folder");
+                return refuse("no such folder");
             }
             if is_folder && source.is_contents() {
                 return match fs::create_dir(destination) {
@@ -81,7 +81,7 @@ pub(super) fn unpack(from: Reader, target: &Target) -> io::Result<()> {
             let mut unpacking = Unpacking::into(beside.path());
             unpacking.all(from)?;
             let Unpacking { top, folders, .. } = unpacking;
-            let top = top.ok_or_else(|| io::Error::other("there is nothing that can be copied"))?;
+            let top = top.ok_or_else(|| io::Error::other("there is nothing to copy"))?;
             let made = beside.path().join(top);
             fs::rename(&made, path)?;
             // Only now: a folder that may not be written cannot be moved.
@@ -146,14 +146,14 @@ impl<'a> Unpacking<'a> {
             EntryType::Link => {
                 let to = link_of(entry)?;
                 if self.skipped.contains(&to) {
-                    return Ok(self.leave_out(name, "what it is another name of is left out"));
+                    return Ok(self.leave_out(name, "it is a hard link to a skipped file"));
                 }
                 let to = self.linked(&to)?;
                 self.clear_path(name)?;
                 fs::hard_link(to, &path).map(|()| Outcome::Written)
             }
             EntryType::XGlobalHeader => Ok(Outcome::Skipped),
-            _ => Ok(self.leave_out(name, "it is neither file, folder nor link")),
+            _ => Ok(self.leave_out(name, "it is not a file, folder or symlink")),
         }
     }
 
@@ -166,7 +166,7 @@ impl<'a> Unpacking<'a> {
     }
 
     fn leave_out(&mut self, name: &Path, why: &str) -> Outcome {
-        skipped(&format!("{}: {why}; it is left out", name.display()));
+        skipped(&format!("skipped {}: {why}", name.display()));
         self.skipped.insert(name.to_owned());
         Outcome::Skipped
     }
@@ -189,7 +189,8 @@ impl<'a> Unpacking<'a> {
 
     /// What a hard link is another name of: something in the destination, with no symlink on the way.
     fn linked(&self, name: &Path) -> io::Result<PathBuf> {
-        let refused = || io::Error::other("it is another name of what is not there; refused");
+        let refused =
+            || io::Error::other("refused: it is a hard link to a file that was not copied");
         let mut path = self.folder.to_owned();
         for part in name.parent().into_iter().flat_map(Path::iter) {
             path.push(part);
@@ -218,7 +219,7 @@ fn inner(entry_path: &Path) -> io::Result<PathBuf> {
             Component::Normal(part) => name.push(part),
             Component::ParentDir => {
                 let message =
-                    format!("`{}` leads out of the destination; refused", entry_path.display());
+                    format!("refused: `{}` leads out of the destination", entry_path.display());
                 return Err(io::Error::other(message));
             }
             Component::Prefix(_) | Component::RootDir | Component::CurDir => {}
@@ -230,7 +231,7 @@ fn inner(entry_path: &Path) -> io::Result<PathBuf> {
 fn link_of(entry: &Entry<'_, Reader>) -> io::Result<PathBuf> {
     match entry.link_name()? {
         Some(name) => inner(&name),
-        None => Err(io::Error::other("it is a link to nothing")),
+        None => Err(io::Error::other("the link has no target")),
     }
 }
 
@@ -238,8 +239,8 @@ fn link_of(entry: &Entry<'_, Reader>) -> io::Result<PathBuf> {
 fn remove_existing(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(there) if there.is_file() || there.is_symlink() => fs::remove_file(path),
-        Ok(there) if there.is_dir() => Err(io::Error::other("there is a folder of this name")),
-        Ok(_) => Err(io::Error::other("there is something that is neither file nor folder")),
+        Ok(there) if there.is_dir() => Err(io::Error::other("a folder with this name exists")),
+        Ok(_) => Err(io::Error::other("something that is not a file or folder has this name")),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(cause) => Err(cause),
     }
