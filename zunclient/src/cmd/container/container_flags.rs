@@ -1,4 +1,4 @@
-//! Flags that say what a container is; the same for `run` and `create`.
+//! The options of `run` and `create` that describe the container.
 
 use std::collections::BTreeMap;
 
@@ -31,22 +31,22 @@ pub(super) struct TerminalFlags {
     no_tty: bool,
 }
 
-/// What was decided about the terminal.
+/// Whether the process gets stdin and a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TerminalMode {
-    /// It keeps its stdin open.
+    /// Stdin stays open.
     pub(super) interactive: bool,
     /// It has a terminal.
     pub(super) tty: bool,
 }
 
 impl TerminalFlags {
-    /// A terminal is wanted whatever the streams are.
+    /// Returns `true` if `-t` was given.
     pub(super) const fn is_forced(&self) -> bool {
         self.tty
     }
 
-    /// Decides; `attached` is whether this very command will be its terminal.
+    /// Decides from the flags and from stdin and stdout. `attached` says whether this command connects to the container.
     pub(super) fn decide(&self, stdio: Stdio, attached: bool) -> Result<TerminalMode, Failure> {
         if self.tty && self.interactive && attached && !stdio.stdin_is_terminal {
             let message = "cannot use -t: stdin is not a terminal; remove -t, or use -T";
@@ -57,7 +57,7 @@ impl TerminalFlags {
     }
 }
 
-/// What the container is.
+/// The options that describe the container.
 #[derive(Debug, Args)]
 pub(super) struct ContainerFlags {
     /// Image to run, then the command and its arguments (zun options go before the image)
@@ -149,7 +149,7 @@ struct PlacementFlags {
 }
 
 impl ContainerFlags {
-    /// The request, as this mode wants it.
+    /// Returns the request to create the container.
     pub(super) fn request(
         &self,
         mode: TerminalMode,
@@ -226,7 +226,7 @@ fn add_variable(all: &mut BTreeMap<String, String>, given: &str) -> Result<(), S
     if name.contains(char::is_whitespace) {
         return Err(format!("the name `{name}` contains a blank: use NAME=VALUE"));
     }
-    // What is not set here is not set there.
+    // A variable that is not set here is not set in the container.
     let value = match value {
         Some(value) => Some(value.to_owned()),
         None => std::env::var_os(name)
@@ -240,7 +240,7 @@ fn add_variable(all: &mut BTreeMap<String, String>, given: &str) -> Result<(), S
     Ok(())
 }
 
-/// All variables as `NAME=VALUE`; those that are only named are taken from here.
+/// Returns all variables as `NAME=VALUE`. The value of a bare name comes from the environment of zun.
 pub(super) fn variables(
     files: &[std::path::PathBuf],
     given: &[String],

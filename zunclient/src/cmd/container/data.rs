@@ -1,4 +1,4 @@
-//! The way to a container's output and files: granted by the service, dialled on the host.
+//! Connections to the logs and files of a container. The service grants them; the host serves them.
 
 use zun_common::api::v1::console::{ConsoleEndpoint, DataRequest};
 use zun_common::grant::{Mode, WaitCondition};
@@ -10,21 +10,21 @@ use crate::console::docker::address::Address;
 use crate::console::docker::direct::Direct;
 use crate::console::{Dial, LinkTimeouts};
 
-/// What is dialled, and with what.
+/// A granted connection to the logs or files of a container.
 pub(super) struct DataChannel {
     pub(super) direct: Direct,
     pub(super) address: Address,
-    /// The container has a terminal.
+    /// Whether the container has a terminal.
     pub(super) tty: bool,
 }
 
-/// To its output.
+/// Gets a grant for the logs.
 pub(super) async fn open_logs(context: &Context, container: &str) -> Result<DataChannel, Failure> {
     let ask = async |api: &Client, ask: DataRequest| api.logs(container, &ask).await;
     open(context, None, ask).await
 }
 
-/// To its files.
+/// Gets a grant for the files.
 pub(super) async fn open_files(
     context: &Context,
     container: &str,

@@ -38,7 +38,7 @@ impl Delete {
             (false, false) => api::Delete::OnlyStopped,
         };
         for_each_container(context, &self.containers, async |name: String| {
-            // The id outlives a name that is taken again at once.
+            // The name may be taken again at once, so the UUID is used.
             let was = context.api.show(&name).await?;
             context.api.delete(&was.uuid.to_string(), how).await?;
             gone(context, &was).await
@@ -47,7 +47,7 @@ impl Delete {
     }
 }
 
-/// Waits until it is gone, so that its name is free for the next one.
+/// Waits until the container is removed, so its name is free.
 async fn gone(context: &Context, was: &Container) -> Result<(), Failure> {
     let id = was.uuid.to_string();
     let deadline = Instant::now() + Duration::from_mins(1);

@@ -1,11 +1,11 @@
-//! The same for each named container: one that fails does not keep the others from their turn.
+//! Runs an action on each named container. If one fails, the others still get their turn.
 
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::{self, Format};
 
-/// Does something to each and prints the names of those to which it was done: one by one, or as a list at the end for
-/// a program.
+/// Runs `act` on each container and prints the names of those on which it succeeded: one by one, or as a list at the
+/// end with `--format json` or `yaml`.
 pub(super) async fn for_each_container(
     context: &Context,
     names: &[String],

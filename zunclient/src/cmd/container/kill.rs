@@ -43,7 +43,7 @@ impl Kill {
     }
 }
 
-/// No process survives SIGKILL: its end is waited for, so that the next command finds it so.
+/// Waits until the container has stopped, because no process survives SIGKILL.
 async fn ended(context: &Context, name: &str) -> Result<(), Failure> {
     let statuses =
         [Status::Stopped, Status::Restarting, Status::Error, Status::Deleted, Status::Dead];

@@ -1,5 +1,5 @@
-//! How an image comes along: a bar for each layer on a terminal, a line elsewhere. All on stderr, and gone when
-//! the container is there.
+//! The progress of an image pull, on stderr: a bar for each layer on a terminal, a line otherwise. The bars disappear
+//! at the end.
 
 use std::io::IsTerminal as _;
 
@@ -9,11 +9,11 @@ use zun_common::status::TaskState;
 
 use crate::out;
 
-/// Bytes of a layer that are not known yet.
+/// The line of a layer whose size is not known yet.
 const UNKNOWN: &str = "  {prefix} {msg}";
 const KNOWN: &str = "  {prefix} {msg:18} [{bar:30}] {bytes}/{total_bytes}";
 
-/// What is shown of a pull.
+/// Shows the progress of a pull.
 #[derive(Default)]
 pub(super) struct PullProgress {
     told: bool,
@@ -21,7 +21,7 @@ pub(super) struct PullProgress {
 }
 
 impl PullProgress {
-    /// Shows how it is now.
+    /// Shows the current state.
     pub(super) fn show(&mut self, container: &Container) {
         if container.task_state != Some(TaskState::ImagePulling) {
             return;
@@ -38,7 +38,7 @@ impl PullProgress {
     }
 }
 
-/// The bars. They are wiped when this is dropped, so that nothing of them is left around the shell.
+/// The bars. Dropping it removes them from the terminal.
 struct Bars {
     all: MultiProgress,
     layers: Vec<(String, ProgressBar)>,
@@ -92,12 +92,12 @@ impl Bars {
 
 impl Drop for Bars {
     fn drop(&mut self) {
-        // A terminal that is gone needs no wiping.
+        // If the terminal is gone, there is nothing to remove.
         drop(self.all.clear());
     }
 }
 
-/// What an engine wrote must not drive the terminal.
+/// Removes control characters, which Docker must not send to the terminal.
 fn clean(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).collect()
 }

@@ -27,7 +27,7 @@ impl Show {
     }
 }
 
-/// One row a field, as they are in the API. Links are for programs.
+/// Returns a table with a row for each field of the API, without the links.
 pub(super) fn table(container: &Container) -> Table {
     let mut table = Table::new(vec!["property", "value"]);
     let fields = match serde_json::to_value(container) {

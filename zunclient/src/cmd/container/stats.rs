@@ -1,4 +1,4 @@
-//! `zun stats`: what containers use; on a terminal again and again, in place.
+//! `zun stats`: resource usage, updated in place on a terminal.
 
 use std::io::IsTerminal as _;
 
@@ -28,7 +28,7 @@ pub(in crate::cmd) struct Stats {
     containers: Vec<String>,
 }
 
-/// To the upper left corner, and away with what was there.
+/// Moves the cursor to the upper left corner and clears the screen.
 const AGAIN: &str = "\x1b[H\x1b[2J";
 
 impl Stats {
@@ -45,11 +45,11 @@ impl Stats {
             context.printer.show(&measured, || table(&measured))?;
             return Ok(if refusals.is_empty() { Exit::OK } else { Exit::FAILED });
         }
-        // The host takes a second or two to measure, and that is the pace.
+        // There is no pause: measuring takes the host a second or two.
         let mut first = true;
         loop {
             let (measured, refusals) = self.measure(context).await?;
-            // A name that is wrong is wrong from the beginning; later one may end, and the others go on.
+            // A wrong name fails in the first round. Later a container may stop while others run.
             let enough = first || measured.is_empty();
             first = false;
             if let (true, Some((name, refusal))) = (enough, refusals.first()) {
@@ -63,7 +63,7 @@ impl Stats {
         }
     }
 
-    /// All at a time; one that cannot be measured does not keep the others from it.
+    /// Measures all containers at the same time, and returns the refusals separately.
     async fn measure(
         &self,
         context: &Context,
@@ -81,7 +81,7 @@ impl Stats {
         for (name, outcome) in names.iter().zip(join_all(asked).await) {
             match outcome {
                 Ok(stats) => measured.push(stats),
-                // One of all that ran has ended meanwhile.
+                // The container has stopped since it was listed.
                 Err(_ended) if self.containers.is_empty() => {}
                 Err(refusal) => refusals.push((name.clone(), refusal)),
             }

@@ -38,7 +38,7 @@ impl Stop {
     }
 }
 
-/// Waits until the stop shows. One that is gone has stopped too.
+/// Waits until the container has stopped or is gone.
 async fn settle(context: &Context, name: &str, within: Duration) -> Result<(), Failure> {
     let ended = [Status::Stopped, Status::Error, Status::Deleted, Status::Dead];
     match context.api.wait_for(name, &ended, within).await {

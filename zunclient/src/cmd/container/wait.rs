@@ -54,35 +54,35 @@ impl Wait {
     }
 }
 
-/// What a program is told of one.
+/// The result for one container.
 #[derive(Serialize)]
 struct Ended<'a> {
     container: &'a str,
-    /// `null` where it is not known.
+    /// `null` if it is not known.
     exit_code: Option<i64>,
 }
 
 const ENDED: [Status; 4] = [Status::Stopped, Status::Error, Status::Deleted, Status::Dead];
 
-/// The pauses between two questions to a service that does not answer.
+/// The pauses between requests while the service does not answer.
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// It may be well again by itself.
+/// Returns `true` if a later request may succeed.
 fn passes(error: &ApiError) -> bool {
     matches!(error, ApiError::Unreachable { .. } | ApiError::NoAnswer { .. })
         || error.status().is_some_and(|status| status >= 500)
 }
 
 async fn ended(context: &Context, name: &str) -> Result<i64, Failure> {
-    // The id outlives a name that is taken again.
+    // The name may be taken again, so the UUID is used.
     let id = context.api.show(name).await?.uuid.to_string();
     let mut pause = FIRST;
     let mut told = false;
     loop {
         let container = match context.api.wait_for(&id, &ENDED, Duration::from_mins(1)).await {
             Ok(container) => container,
-            // A wait is for hours, and the service is started anew meanwhile.
+            // A wait may take hours, and the service may restart meanwhile.
             Err(error) if passes(&error) => {
                 if !told {
                     let message = Failure::from(error).context(name).message.unwrap_or_default();

@@ -1,21 +1,21 @@
-//! Between what blocks (files, the tar format) and what does not (the connection): pieces in a bounded queue.
+//! A bounded queue of chunks between blocking code (files, tar) and the asynchronous connection.
 
 use std::io::{self, Read, Write};
 
 use bytes::{Buf as _, Bytes};
 use tokio::sync::mpsc;
 
-/// The largest piece that is sent.
+/// The largest chunk, in bytes.
 pub(super) const MAX_CHUNK: usize = 64 << 10;
 
-/// Reads what comes; an error that comes is an error of reading.
+/// Reads chunks as one stream. An error in the queue is an error of reading.
 pub(super) struct Reader {
     chunks: mpsc::Receiver<io::Result<Bytes>>,
     current: Bytes,
 }
 
 impl Reader {
-    /// With so many pieces that may wait.
+    /// Creates a queue for so many chunks, and its reader.
     pub(super) fn new(waiting: usize) -> (mpsc::Sender<io::Result<Bytes>>, Self) {
         let (sender, chunks) = mpsc::channel(waiting);
         (sender, Self { chunks, current: Bytes::new() })
@@ -36,7 +36,7 @@ impl Read for Reader {
     }
 }
 
-/// Sends what is written, in large pieces.
+/// Sends what is written, in large chunks.
 pub(super) struct Writer {
     chunks: mpsc::Sender<io::Result<Bytes>>,
     gathered: Vec<u8>,

@@ -1,4 +1,4 @@
-//! The two ends of a copy, as they are written on the command line.
+//! The source and the destination of a copy, as written on the command line.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,23 +6,23 @@ use std::str::FromStr;
 
 use crate::cmd::Failure;
 
-/// Where something is copied from or to.
+/// A source or a destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum CopyPath {
     /// Stdin or stdout.
     Stdio,
-    /// Here.
+    /// A path on this machine.
     Local(PathBuf),
-    /// In a container.
+    /// A path in a container.
     Container(ContainerPath),
 }
 
 /// A path in a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ContainerPath {
-    /// Its name or id.
+    /// The name or UUID of the container.
     pub(super) container: String,
-    /// Absolute.
+    /// The absolute path.
     pub(super) path: Vec<u8>,
 }
 
@@ -51,23 +51,23 @@ impl FromStr for CopyPath {
 }
 
 impl ContainerPath {
-    /// It is written as a folder.
+    /// Returns `true` if the path names a folder, by `/` or `/.` at its end.
     pub(super) fn wants_folder(&self) -> bool {
         self.path.ends_with(b"/") || self.is_contents()
     }
 
-    /// What is in it is meant, and not itself.
+    /// Returns `true` if the contents of a folder are meant, by `/.` at the end.
     pub(super) fn is_contents(&self) -> bool {
         self.path.ends_with(b"/.")
     }
 
-    /// Its last name; none of the root.
+    /// Returns the last part of the path; `None` for the root.
     pub(super) fn name(&self) -> Option<Vec<u8>> {
         let mut parts = self.path.split(|byte| *byte == b'/');
         parts.rfind(|part| !matches!(*part, b"" | b".")).map(<[u8]>::to_vec)
     }
 
-    /// The folder that it is in, and its name there.
+    /// Returns the parent folder and the name in it.
     pub(super) fn split(self) -> Result<(Self, Vec<u8>), Failure> {
         let named = self.name().filter(|name| name != b"..");
         let name = named.ok_or_else(|| Failure::new(format!("{self} does not name a file")))?;

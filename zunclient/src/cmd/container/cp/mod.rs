@@ -1,4 +1,4 @@
-//! `zun cp`: a tar stream straight to or from the host; the control plane only grants it.
+//! `zun cp`: a tar stream directly to or from the host. The control plane only grants it.
 
 mod chunks;
 mod copy_path;
@@ -88,13 +88,13 @@ impl Cp {
     }
 }
 
-/// Pieces that may wait between the two ends.
+/// How many chunks may wait between the reader and the writer.
 const QUEUED_CHUNKS: usize = 16;
 
-/// The end of them that is written to.
+/// The sending end of a stream of chunks.
 type ChunkSender = tokio::sync::mpsc::Sender<std::io::Result<bytes::Bytes>>;
 
-/// What the engine tells of a path. The bits of the mode are Go's.
+/// What Docker reports about a path. The mode has the bits of Go's `os.FileMode`.
 #[derive(Debug, Clone, Deserialize)]
 struct Stat {
     mode: u32,
@@ -154,7 +154,7 @@ async fn out_of(
     match unless_ended(signals, work).await {
         Ok(outcome) => outcome,
         Err(ended) => {
-            // What is half there is taken away again. Another signal ends that too.
+            // Partial files are removed. Another signal ends that too.
             let undoing = async {
                 abort.send(Err(std::io::Error::other("ended by a signal"))).await.ok();
                 unpacking.await.map(drop).map_err(|panic| Failure::new(panic.to_string()))
@@ -165,7 +165,7 @@ async fn out_of(
     }
 }
 
-/// Hands on what comes. Where it ends early, it is said after how much.
+/// Forwards the body. If the link is lost, the error says after how many bytes.
 async fn forward(mut body: Incoming, chunks: ChunkSender) {
     let mut count = 0;
     while let Some(outcome) = next_chunk(&mut body).await {
@@ -237,7 +237,7 @@ async fn from_stdin(context: &Context, destination: &ContainerPath) -> Result<()
     .await
 }
 
-/// The folder that takes it, and the name that it has there.
+/// Returns the folder of the destination and the name in it.
 async fn resolve_destination(
     channel: &DataChannel,
     destination: &ContainerPath,
@@ -282,7 +282,7 @@ fn finished(outcome: Result<std::io::Result<()>, tokio::task::JoinError>) -> Res
     }
 }
 
-/// Docker's words name its own identifier of the container.
+/// Replaces Docker's message, which names its own id of the container.
 fn path_error(error: ConsoleError, copy_path: &ContainerPath) -> Failure {
     if matches!(error, ConsoleError::Refused { status: 404, .. }) {
         return Failure::new(format!("{copy_path}: no such file or folder"));
@@ -290,7 +290,7 @@ fn path_error(error: ConsoleError, copy_path: &ContainerPath) -> Failure {
     Failure::from(error).context(&copy_path.to_string())
 }
 
-/// A line about something that is left out.
+/// Prints a notice about a skipped file.
 fn skipped(message: &str) {
     out::notice(message);
 }

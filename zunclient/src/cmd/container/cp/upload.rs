@@ -1,4 +1,4 @@
-//! What is written here as a stream to the host.
+//! Uploads a tar stream to the host.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -17,7 +17,7 @@ use super::{DataChannel, QUEUED_CHUNKS, finished, path_error};
 use crate::cmd::Failure;
 use crate::console::ConsoleError;
 
-/// Sends what is written to the stream. Where writing fails, the host is not told that it ended well.
+/// Uploads what `write` writes. If it fails, the stream to the host is aborted, never ended normally.
 pub(super) async fn upload(
     channel: &DataChannel,
     folder: &ContainerPath,
@@ -33,18 +33,18 @@ pub(super) async fn upload(
     let (error_slot, failure) = (Arc::clone(&write_error), chunks.clone());
     let writing = tokio::task::spawn_blocking(move || {
         if let Err(cause) = write(Writer::new(chunks)) {
-            // Where the host accepts no more data, it is the host that says why.
+            // If the host stops reading, its answer says why.
             if cause.kind() != io::ErrorKind::BrokenPipe {
                 error_slot.set(zun_common::chain(&cause)).ok();
             }
-            // Whoever is gone need not be told.
+            // If the receiver is gone, nothing needs to be aborted.
             failure.blocking_send(Err(io::Error::other("cut"))).ok();
         }
         Ok(())
     });
     let put = channel.direct.put(&address, StreamBody::new(stream.boxed())).await;
     match put {
-        // The writer is not waited for: it may hang on an input to which nobody writes.
+        // The writer may block on an idle stdin, so it is not waited for.
         Ok(()) if !writing.is_finished() => Ok(()),
         Ok(()) => finished(writing.await),
         // A file that cannot be read is why the host was cut off; the host's refusal, why nothing more could be

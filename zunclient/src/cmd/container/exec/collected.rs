@@ -1,4 +1,4 @@
-//! Output that is not shown as it comes, but told in one piece at the end.
+//! Output that is collected and printed as one result at the end.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -7,22 +7,22 @@ use tokio::sync::mpsc;
 use crate::exit::Exit;
 use crate::tty::screen::Output;
 
-/// The most that is kept of each stream.
+/// The most bytes of each stream that are kept.
 const MAX_OUTPUT: usize = 64 << 20;
 
-/// More was printed than can be told in one piece.
+/// The output is larger than what can be collected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("cannot collect the output: the command printed more than 64 MiB; run it without --format")]
 pub(super) struct OutputTooLarge;
 
-/// Both streams.
+/// The output of a command.
 #[derive(Debug, Default)]
 pub(super) struct Collected {
     stdout: Vec<u8>,
     stderr: Vec<u8>,
 }
 
-/// As it is shown: text, in which bytes that are no UTF-8 are replaced.
+/// The printed result. Bytes that are not UTF-8 are replaced.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Shown {
     exit_code: Option<u8>,
@@ -30,7 +30,7 @@ pub(super) struct Shown {
     stderr: String,
 }
 
-/// Takes all output. Where it is too much, the one who sends it finds the way closed.
+/// Collects all output. If it is too large, the channel is closed.
 pub(super) async fn collect(
     mut chunks: mpsc::Receiver<(Output, Bytes)>,
 ) -> Result<Collected, OutputTooLarge> {
@@ -49,7 +49,7 @@ pub(super) async fn collect(
 }
 
 impl Collected {
-    /// With the exit code of the command, where it is known.
+    /// Returns the result with the exit code of the command, if it is known.
     pub(super) fn shown(&self, exit: Option<Exit>) -> Shown {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Shown {

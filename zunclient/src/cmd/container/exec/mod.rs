@@ -106,10 +106,10 @@ impl Exec {
         if self.detach { session.start_detached(ask).await } else { session.run(ask).await }
     }
 
-    /// Only a person has a terminal by itself, and output that is collected has none.
+    /// Decides whether the command gets stdin and a terminal. Collected output never comes from a terminal.
     fn mode(&self, context: &Context) -> Result<TerminalMode, Failure> {
         if self.detach {
-            // As with docker: there is a terminal, and nobody to type.
+            // As in Docker, -d with -t gives a terminal without input.
             return Ok(TerminalMode { interactive: false, tty: self.terminal.is_forced() });
         }
         let stdio = Stdio::of_process();

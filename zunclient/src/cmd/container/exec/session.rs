@@ -1,4 +1,4 @@
-//! One session with a command that is run in a container: made, dialled, held, and brought to its end.
+//! A session with a command in a container: created, connected, relayed and concluded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,20 +26,20 @@ use crate::relay::{Ended, RelayContext, Remote, Terminal, relay};
 use crate::tty::screen::Screen;
 use crate::tty::signals::Signals;
 
-/// What becomes of the command when its client is cut off.
+/// What happens to the command if its client ends first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(super) enum OnDisconnect {
-    /// It runs on.
+    /// It keeps running.
     #[default]
     Keep,
-    /// It is killed, as far as somebody is left to ask for it.
+    /// It is killed, if zun can still ask for it.
     Kill,
 }
 
-/// How long the service may take to have it killed.
+/// How long the request to kill it may take.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a session is for.
+/// What a session needs.
 pub(super) struct ExecSession<'a> {
     pub(super) context: &'a Context,
     pub(super) container: &'a str,
@@ -48,7 +48,7 @@ pub(super) struct ExecSession<'a> {
 }
 
 impl ExecSession<'_> {
-    /// Runs it to its end, or until the person leaves.
+    /// Runs the command until it exits or the user detaches.
     pub(super) async fn run(&self, ask: Execute) -> Result<Exit, Failure> {
         let mut signals = Signals::catch()?;
         let needs = TerminalNeeds { tty: ask.tty == Some(true), input: ask.interactive };
@@ -95,12 +95,12 @@ impl ExecSession<'_> {
             | Ended::Detached(_)
             | Ended::OutputClosed => Failure::new(too_large.to_string()),
         })?;
-        // What has come is told also where the rest was cut off.
+        // Output that arrived is printed even if the rest was lost.
         self.context.printer.show(&collected.shown(code), || Table::new(Vec::new()))?;
         concluded(self.container, ended)
     }
 
-    /// Begins it without its streams.
+    /// Starts the command in the background, without its streams.
     pub(super) async fn start_detached(&self, ask: Execute) -> Result<Exit, Failure> {
         let mut signals = Signals::catch()?;
         let begin = async {
@@ -145,7 +145,7 @@ impl ExecSession<'_> {
         Ok((exec, dial))
     }
 
-    /// We go and the command does not: what was asked for is done. Who leaves by keys wants it to go on.
+    /// Kills the command with `--on-disconnect kill`, unless it has exited or the user detached.
     async fn kill_if_requested(&self, exec: &ExecHandle, ended: &Ended) {
         let still_runs = match ended {
             Ended::Exited(_)
