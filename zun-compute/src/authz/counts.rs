@@ -17,7 +17,7 @@ pub(super) struct Counts {
 #[derive(Default, Clone, Serialize)]
 struct Both {
     requests: Tally,
-    answer: Tally,
+    answers: Tally,
 }
 
 #[derive(Default, Clone, Serialize)]
@@ -49,7 +49,7 @@ impl Counts {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let tally = match phase {
             Phase::Request => &mut all.requests,
-            Phase::Answer => &mut all.answer,
+            Phase::Answer => &mut all.answers,
         };
         match decision {
             Decision::Local => tally.local += 1,
