@@ -262,7 +262,10 @@ async fn the_controller_changes_a_name_and_the_host_changes_limits() {
     assert_eq!(body, json!({"cpus": 0.5, "memory": 1024}));
     // The host has 4 GiB, and the other container has claimed a part.
     let refused = patch(json!({"memory": 8192})).await.refusal();
-    assert!(refused.starts_with("409 ") && refused.contains("without enough memory"), "{refused}");
+    assert!(
+        refused.starts_with("409 ") && refused.contains("without enough free memory"),
+        "{refused}"
+    );
     for bad in
         [json!({"memory": 1}), json!({"cpu": "many"}), json!({"name": "-"}), json!({"image": "x"})]
     {

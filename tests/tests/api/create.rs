@@ -198,7 +198,7 @@ async fn an_unknown_field_and_a_missing_image_are_named() {
     assert_eq!(missing, "400 container.schema-validation-error 'image' is a required property");
     let both =
         json!({"image": "cirros", "auto_remove": true, "restart_policy": {"Name": "always"}});
-    assert!(refusal(&api, both).await.contains("`no` where `auto_remove` is true"));
+    assert!(refusal(&api, both).await.contains("`no` if `auto_remove` is true"));
 }
 
 #[tokio::test]

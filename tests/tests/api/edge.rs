@@ -74,8 +74,8 @@ async fn unreadable_bodies_are_refused() {
         table.push(send(request).await.refusal());
     }
     insta::assert_snapshot!(table.join("\n"), @r"
-    400 container.schema-validation-error The body is not a JSON object: EOF while parsing an object at line 1 column 1
-    400 container.schema-validation-error The body is not a JSON object: invalid type: sequence, expected a map at line 1 column 0
+    400 container.schema-validation-error The body must be a JSON object: EOF while parsing an object at line 1 column 1
+    400 container.schema-validation-error The body must be a JSON object: invalid type: sequence, expected a map at line 1 column 0
     415 container.unsupported-media-type The content type must be application/json.
     415 container.unsupported-media-type The content type must be application/json.
     413 container.body-too-large The body is larger than 1048576 bytes.
