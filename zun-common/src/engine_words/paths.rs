@@ -85,7 +85,7 @@ fn inside(path: &str, is_socket: bool) -> String {
     }
     let of_docker = OF_DOCKER.iter().any(|place| path.starts_with(place))
         || names.iter().any(|name| holds_id(name))
-        || names.windows(2).any(|pair| is_layer(pair));
+        || names.windows(2).any(is_layer);
     if !of_docker {
         return path.to_owned();
     }

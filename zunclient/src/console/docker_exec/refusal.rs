@@ -81,8 +81,8 @@ mod tests {
         Event::Stdout(Bytes::from_static(message.as_bytes()))
     }
 
-    fn ended(pid: i64) -> Option<Inspected> {
-        Some(Inspected { running: false, exit_code: Some(126), pid: Some(pid) })
+    fn ended(pid: i64) -> Inspected {
+        Inspected { running: false, exit_code: Some(126), pid: Some(pid) }
     }
 
     #[test]
@@ -94,10 +94,10 @@ mod tests {
             let mut refusal = Refusal::default();
             assert_eq!(refusal.take(stdout(message)), []);
             let reason = reason.to_owned();
-            assert_eq!(refusal.end(ended(0)), [Event::NotStarted { code, reason }]);
+            assert_eq!(refusal.end(Some(ended(0))), [Event::NotStarted { code, reason }]);
         }
         let nothing = [not_started(NO_REASON.to_owned())];
-        assert_eq!(Refusal::default().end(ended(0)), nothing);
+        assert_eq!(Refusal::default().end(Some(ended(0))), nothing);
     }
 
     #[test]
@@ -105,11 +105,11 @@ mod tests {
         for message in [MISSING, USER] {
             let mut refusal = Refusal::default();
             assert_eq!(refusal.take(stdout(message)), []);
-            assert_eq!(refusal.end(ended(7)), [stdout(message), Event::Exit(126)]);
+            assert_eq!(refusal.end(Some(ended(7))), [stdout(message), Event::Exit(126)]);
             let mut refusal = Refusal::default();
             assert_eq!(refusal.take(stdout(message)), []);
             assert_eq!(refusal.take(stdout("more\r\n")), [stdout(message), stdout("more\r\n")]);
-            assert_eq!(refusal.end(ended(7)), [Event::Exit(126)]);
+            assert_eq!(refusal.end(Some(ended(7))), [Event::Exit(126)]);
         }
     }
 
