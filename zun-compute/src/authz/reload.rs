@@ -62,7 +62,7 @@ impl ReloadingPolicy {
                     log.cas_reloaded(&state.policy);
                 }
                 Err(cause) => {
-                    log.warning("cannot reload the CA file; keeping the previous CAs", &cause)
+                    log.warning("cannot reload the CA file; keeping the previous CAs", &cause);
                 }
             }
         }
