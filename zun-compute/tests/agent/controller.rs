@@ -39,7 +39,7 @@ impl Controller {
             .on(move |report: ContainerReport, incoming: Incoming| {
                 assert_eq!(incoming.sender, report.host.as_str());
                 on_report.hear(|received| {
-                    received.reports.entry(report.container).or_default().push(report)
+                    received.reports.entry(report.container).or_default().push(report);
                 });
                 async { Ok::<_, Problem>(Done {}) }
             })
