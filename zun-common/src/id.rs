@@ -18,7 +18,7 @@ pub struct InvalidId {
     pub rule: &'static str,
 }
 
-fn refuse(kind: &'static str, value: &str, rule: &'static str) -> InvalidId {
+fn invalid(kind: &'static str, value: &str, rule: &'static str) -> InvalidId {
     InvalidId { kind, value: value.chars().take(80).collect(), rule }
 }
 
@@ -40,7 +40,7 @@ macro_rules! text_id {
         impl FromStr for $name {
             type Err = InvalidId;
             fn from_str(text: &str) -> Result<Self, InvalidId> {
-                if $check(text) { Ok(Self(text.to_owned())) } else { Err(refuse($kind, text, $rule)) }
+                if $check(text) { Ok(Self(text.to_owned())) } else { Err(invalid($kind, text, $rule)) }
             }
         }
 
@@ -78,11 +78,11 @@ fn is_host_name(text: &str) -> bool {
     };
     // The queues of host `NAME` are `zun-compute.NAME` and `zun-compute.NAME.ask`. No two hosts may share a
     // queue.
-    let asked = text.rsplit_once('.').is_some_and(|(_, last)| last == "ask");
-    text.len() <= 253 && text.split('.').all(label) && !asked
+    let is_query_queue = text.rsplit_once('.').is_some_and(|(_, last)| last == "ask");
+    text.len() <= 253 && text.split('.').all(label) && !is_query_queue
 }
 
-fn is_owner(text: &str) -> bool {
+fn is_printable_id(text: &str) -> bool {
     (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
@@ -109,11 +109,11 @@ text_id!(
 );
 text_id!(
     /// A project (tenant): 1 to 255 printable ASCII characters without blanks.
-    ProjectId, "project id", "it must be 1 to 255 printable ASCII characters without blanks", is_owner
+    ProjectId, "project id", "it must be 1 to 255 printable ASCII characters without blanks", is_printable_id
 );
 text_id!(
     /// A user: 1 to 255 printable ASCII characters without blanks.
-    UserId, "user id", "it must be 1 to 255 printable ASCII characters without blanks", is_owner
+    UserId, "user id", "it must be 1 to 255 printable ASCII characters without blanks", is_printable_id
 );
 text_id!(
     /// The id of a client's request. It travels over the bus into the agent's log.
@@ -154,7 +154,7 @@ impl FromStr for ContainerId {
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         match Uuid::try_parse(text) {
             Ok(uuid) => Ok(Self(uuid)),
-            Err(_not_a_uuid) => Err(refuse("container id", text, "it must be a UUID")),
+            Err(_not_a_uuid) => Err(invalid("container id", text, "it must be a UUID")),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! contains no rule that only one program needs, and no database, web server or engine.
 #![warn(missing_docs)]
 
-pub mod engine_words;
+pub mod docker_errors;
 pub mod grant;
 pub mod id;
 pub mod secret;

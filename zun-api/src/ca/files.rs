@@ -21,7 +21,7 @@ pub(super) struct Loaded {
 }
 
 /// Writes both files, or neither.
-pub(super) fn write(directory: &Path, made: &NewCa) -> Result<(), CaError> {
+pub(super) fn write(directory: &Path, new: &NewCa) -> Result<(), CaError> {
     require_owner(directory)?;
     let key = directory.join(KEY_FILE);
     let certificate = directory.join(CERTIFICATE_FILE);
@@ -33,8 +33,8 @@ pub(super) fn write(directory: &Path, made: &NewCa) -> Result<(), CaError> {
     if certificate.exists() {
         return Err(CaError::Exists(certificate));
     }
-    create(&key, 0o600, made.key.expose())?;
-    create(&certificate, 0o644, &made.certificate).inspect_err(|_| {
+    create(&key, 0o600, new.key.expose())?;
+    create(&certificate, 0o644, &new.certificate).inspect_err(|_| {
         // A key without a certificate is useless and would block the next attempt.
         drop(fs::remove_file(&key));
     })
@@ -74,16 +74,17 @@ pub(super) fn require_owner(directory: &Path) -> Result<(), CaError> {
 pub(super) fn replace(file: &Path, mode: u32, text: &str) -> Result<(), CaError> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     // No host name starts with a dot.
-    let beside = file.with_file_name(format!(".{name}.new"));
+    let temporary = file.with_file_name(format!(".{name}.new"));
     let replaced = || {
-        match fs::remove_file(&beside) {
+        match fs::remove_file(&temporary) {
             Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(cause),
             Ok(()) | Err(_) => {}
         }
-        let mut open = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
+        let mut open =
+            OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
         open.write_all(text.as_bytes())?;
         open.sync_all()?;
-        fs::rename(&beside, file)
+        fs::rename(&temporary, file)
     };
     replaced().map_err(|cause| CaError::Write { file: file.to_path_buf(), cause })
 }

@@ -62,8 +62,8 @@ impl fmt::Debug for CertificateAuthority {
 impl CertificateAuthority {
     /// Creates a CA in a directory. Creates the directory if necessary, and never overwrites files.
     pub fn init(directory: &Path) -> Result<Self, CaError> {
-        let made = issue::new_ca(Utc::now())?;
-        files::write(directory, &made)?;
+        let new = issue::new_ca(Utc::now())?;
+        files::write(directory, &new)?;
         Self::load(directory)
     }
 

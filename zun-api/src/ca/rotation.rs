@@ -84,11 +84,11 @@ fn prepare(directory: &Path, all: &All) -> Result<(), CaError> {
             "a rotation is already in progress; `zun-api ca show` prints the next step",
         ));
     }
-    let made = issue::new_ca(Utc::now())?;
+    let new = issue::new_ca(Utc::now())?;
     // A key without a certificate is left from an interrupted step.
-    files::replace(&directory.join(NEXT_KEY_FILE), 0o600, made.key.expose())?;
+    files::replace(&directory.join(NEXT_KEY_FILE), 0o600, new.key.expose())?;
     let file = directory.join(CERTIFICATE_FILE);
-    files::replace(&file, 0o644, &(text(all, |_| true) + &made.certificate))
+    files::replace(&file, 0o644, &(text(all, |_| true) + &new.certificate))
 }
 
 fn switch(directory: &Path, all: &All) -> Result<(), CaError> {

@@ -58,9 +58,9 @@ impl<T: FromFields> FromRequest for Parsed<T> {
                 _ => None,
             };
             let mut fields = Fields::new(query.into_inner(), body);
-            let asked = T::read(&mut fields)?;
+            let input = T::read(&mut fields)?;
             fields.finish()?;
-            Ok(Self(asked))
+            Ok(Self(input))
         })
     }
 }

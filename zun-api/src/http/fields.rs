@@ -198,15 +198,15 @@ impl Fields {
         object.into_iter().map(pair).collect()
     }
 
-    /// Refuses a field that is not supported, unless `unwanted` says that its value has no effect.
+    /// Refuses a field that is not supported, unless `has_no_effect` says that its value has no effect.
     pub(super) fn refuse_unsupported(
         &mut self,
         name: &str,
-        unwanted: fn(&Value) -> bool,
+        has_no_effect: fn(&Value) -> bool,
         rule: &str,
     ) -> Result<(), InvalidField> {
         match self.take(name) {
-            Some(value) if !unwanted(&value) => Err(invalid_value(name, &value, rule)),
+            Some(value) if !has_no_effect(&value) => Err(invalid_value(name, &value, rule)),
             Some(_) | None => Ok(()),
         }
     }

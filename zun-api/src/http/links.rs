@@ -15,14 +15,14 @@ impl BaseUrl {
         if let Some(set) = set {
             return Self(set.trim_end_matches('/').to_owned());
         }
-        let usual = |host: &&str| {
-            let known = |byte: u8| {
+        let is_valid = |host: &&str| {
+            let is_allowed = |byte: u8| {
                 byte.is_ascii_alphanumeric()
                     || matches!(byte, b'.' | b':' | b'-' | b'_' | b'[' | b']')
             };
-            (1..=300).contains(&host.len()) && host.bytes().all(known)
+            (1..=300).contains(&host.len()) && host.bytes().all(is_allowed)
         };
-        match host.filter(usual) {
+        match host.filter(is_valid) {
             Some(host) => Self(format!("http://{host}")),
             None => Self(format!("http://{listen}")),
         }

@@ -57,7 +57,7 @@ pub(super) async fn handle<B: MessageBody + 'static>(
     let info = RequestInfo::of(&request);
     let app = request.app_data::<Data<App>>().cloned();
     request.extensions_mut().insert(info.clone());
-    let _open = app.as_ref().map(|app| OpenRequest::one(&app.metrics.open));
+    let _open = app.as_ref().map(|app| OpenRequest::new(&app.metrics.open));
     let response = match admit(&request, &info) {
         Err(refusal) => request.error_response(refusal),
         Ok(_permit) => next.call(request).await?.map_into_boxed_body(),
@@ -73,13 +73,15 @@ pub(super) async fn handle<B: MessageBody + 'static>(
 impl RequestInfo {
     fn of(request: &ServiceRequest) -> Self {
         let header = |name: &str| request.headers().get(name)?.to_str().ok();
-        let known =
+        let is_traceparent =
             |text: &str| text.len() == 55 && text.bytes().all(|byte| byte.is_ascii_graphic());
         Self {
             request: header(REQUEST_ID.as_str())
                 .and_then(|id| id.parse().ok())
                 .unwrap_or_else(RequestId::random),
-            traceparent: header("traceparent").filter(|text| known(text)).map(str::to_owned),
+            traceparent: header("traceparent")
+                .filter(|text| is_traceparent(text))
+                .map(str::to_owned),
             version: microversion::parse(header(microversion::REQUEST_HEADER)),
             method: request.method().clone(),
             path: request.path().to_owned(),
@@ -222,7 +224,7 @@ fn log(response: &ServiceResponse, info: &RequestInfo) {
 struct OpenRequest(Gauge);
 
 impl OpenRequest {
-    fn one(gauge: &Gauge) -> Self {
+    fn new(gauge: &Gauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }

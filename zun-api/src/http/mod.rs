@@ -35,7 +35,7 @@ use crate::app::App;
 const CONNECTIONS: usize = 4096;
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Time for a client to close its connection.
-const GOODBYE: Duration = Duration::from_secs(3);
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Starts to listen, and serves until the tasks are cancelled; open requests may then finish. Returns the
 /// address.
@@ -55,7 +55,7 @@ pub(crate) fn serve(app: &Arc<App>, tasks: &Tasks) -> io::Result<SocketAddr> {
     .max_connections(CONNECTIONS)
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(Duration::from_secs(settings.client_timeout))
-    .client_disconnect_timeout(GOODBYE)
+    .client_disconnect_timeout(DISCONNECT_TIMEOUT)
     .shutdown_timeout(settings.drain)
     .disable_signals()
     .bind(settings.listen)?;

@@ -170,20 +170,20 @@ impl Grant {
 }
 
 fn container_call(mode: Mode, call: Call) -> Option<(Method, String)> {
-    let types = mode == Mode::ReadWrite;
+    let can_write = mode == Mode::ReadWrite;
     match call {
-        Call::AttachWebsocket if types => Some((
+        Call::AttachWebsocket if can_write => Some((
             Method::Get,
             format!("/attach/ws?logs=0&stream=1&stdin=1&stdout=1&stderr=1&{NO_DETACH_KEYS}"),
         )),
-        Call::Attach if types => Some((
+        Call::Attach if can_write => Some((
             Method::Post,
             format!("/attach?logs=0&stream=1&stdin=1&stdout=1&stderr=1&{NO_DETACH_KEYS}"),
         )),
         Call::AttachOutput => {
             Some((Method::Post, "/attach?logs=0&stream=1&stdin=0&stdout=1&stderr=1".to_owned()))
         }
-        Call::Resize(size) if types => Some((Method::Post, resize_tail(size))),
+        Call::Resize(size) if can_write => Some((Method::Post, resize_tail(size))),
         Call::Wait(condition) => {
             Some((Method::Post, format!("/wait?condition={}", condition.as_str())))
         }

@@ -210,8 +210,8 @@ fn decode(text: &str) -> Option<Vec<u8>> {
             plain => plain,
         });
     }
-    let good = path.first() == Some(&b'/') && path.len() <= MAX_PATH && !path.contains(&0);
-    good.then_some(path)
+    let is_valid = path.first() == Some(&b'/') && path.len() <= MAX_PATH && !path.contains(&0);
+    is_valid.then_some(path)
 }
 
 #[cfg(test)]

@@ -150,9 +150,9 @@ fn parse(uri: &str) -> Option<Grant> {
     let (host, path) = uri.strip_prefix("zun://")?.split_once('/')?;
     let host = host.parse().ok()?;
     let target = if let Some(rest) = path.strip_prefix("containers/") {
-        let (id, right) = rest.split_once('/')?;
+        let (id, suffix) = rest.split_once('/')?;
         let id = id.parse().ok()?;
-        match right {
+        match suffix {
             "attach?mode=rw" => Target::Container { id, mode: Mode::ReadWrite },
             "attach?mode=ro" => Target::Container { id, mode: Mode::ReadOnly },
             other => Target::Data { id, data: DataKind::parse(other)? },

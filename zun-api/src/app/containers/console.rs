@@ -55,11 +55,11 @@ impl App {
         let calls = calls(console_target);
         Ok(ConsoleEndpoint {
             protocol: protocol(&console_target.grant).to_owned(),
-            url: first(&calls, console_target.tty).unwrap_or_default(),
+            url: first_url(&calls, console_target.tty).unwrap_or_default(),
             calls,
             tls: Tls { ca: ca.certificate_pem().to_owned(), certificate: issued.certificate },
             tty: console_target.tty,
-            stdin: console_target.stdin && types(&console_target.grant),
+            stdin: console_target.stdin && allows_stdin(&console_target.grant),
             expires_at: issued.expires_at,
         })
     }
@@ -74,7 +74,7 @@ const fn protocol(grant: &Grant) -> &'static str {
     }
 }
 
-const fn types(grant: &Grant) -> bool {
+const fn allows_stdin(grant: &Grant) -> bool {
     match grant.target {
         Target::Container { mode, .. } => matches!(mode, Mode::ReadWrite),
         Target::Data { .. } => false,
@@ -89,7 +89,7 @@ fn calls(console_target: &ConsoleTarget) -> Calls {
         Some(format!("{scheme}://{address}{target}"))
     };
     // The client adds the query to these two.
-    let bare = |call: Call| {
+    let without_query = |call: Call| {
         let url = address_of("https", call)?;
         Some(url.split_once('?').map_or(url.clone(), |(path, _query)| path.to_owned()))
     };
@@ -106,8 +106,9 @@ fn calls(console_target: &ConsoleTarget) -> Calls {
         attach: address_of("https", Call::Attach),
         output: address_of("https", Call::AttachOutput),
         start: address_of("https", Call::ExecStart),
-        resize: bare(Call::Resize(any_size)).or_else(|| bare(Call::ExecResize(any_size))),
-        wait: bare(Call::Wait(WaitCondition::NextExit)),
+        resize: without_query(Call::Resize(any_size))
+            .or_else(|| without_query(Call::ExecResize(any_size))),
+        wait: without_query(Call::Wait(WaitCondition::NextExit)),
         inspect: address_of("https", Call::ExecInspect),
         logs: data(|data| data == DataKind::Logs),
         archive: data(|data| matches!(data, DataKind::Archive(_))),
@@ -115,7 +116,7 @@ fn calls(console_target: &ConsoleTarget) -> Calls {
 }
 
 /// Returns the first address to connect to: the websocket for a terminal, otherwise the hijacked connection.
-fn first(calls: &Calls, tty: bool) -> Option<String> {
+fn first_url(calls: &Calls, tty: bool) -> Option<String> {
     let websocket = calls.websocket.as_ref().filter(|_| tty);
     let others = [&calls.attach, &calls.output, &calls.start, &calls.logs, &calls.archive];
     others.into_iter().fold(websocket, |first, other| first.or(other.as_ref())).cloned()
@@ -140,7 +141,7 @@ mod tests {
     fn shown(uri: &str, tty: bool) -> String {
         let calls = calls(&console_target(uri, tty));
         let id = "ab".repeat(32);
-        format!("{:#?}\nfirst: {:?}", calls, first(&calls, tty).unwrap()).replace(&id, "ID")
+        format!("{:#?}\nfirst: {:?}", calls, first_url(&calls, tty).unwrap()).replace(&id, "ID")
     }
 
     #[test]
@@ -198,12 +199,12 @@ mod tests {
     #[test]
     fn a_data_grant_has_one_address() {
         let id = "ab".repeat(32);
-        for (right, logs) in [("logs", true), ("archive?mode=ro", false)] {
-            let console_target = console_target(&format!("zun://h/containers/{id}/{right}"), true);
+        for (suffix, logs) in [("logs", true), ("archive?mode=ro", false)] {
+            let console_target = console_target(&format!("zun://h/containers/{id}/{suffix}"), true);
             let calls = calls(&console_target);
-            let path = right.split('?').next().unwrap_or_default();
+            let path = suffix.split('?').next().unwrap_or_default();
             let url = format!("https://[::1]:2376/v1.41/containers/{id}/{path}");
-            assert_eq!(first(&calls, true).as_ref(), Some(&url));
+            assert_eq!(first_url(&calls, true).as_ref(), Some(&url));
             let only = if logs {
                 Calls { logs: Some(url), ..Calls::default() }
             } else {

@@ -83,10 +83,10 @@ impl App {
         how: Deletion,
         refusal: AppError,
     ) -> Result<(), AppError> {
-        let never_made = record.engine.is_none() && record.status == Status::Error;
+        let never_created = record.engine.is_none() && record.status == Status::Error;
         if is_not_found(&refusal) {
             self.delete_row(record, "its host does not know it").await
-        } else if is_unreachable(&refusal) && never_made {
+        } else if is_unreachable(&refusal) && never_created {
             self.delete_row(record, "it was never created").await
         } else if is_unreachable(&refusal) && how == Deletion::Force {
             // If the host comes back, its agent reports the container as a stray.

@@ -26,8 +26,8 @@ impl App {
         let (done, outcome) = oneshot::channel();
         let (app, sent) = (Arc::clone(self), record.clone());
         self.tasks.spawn(async move {
-            if let Err(unheard) = done.send(app.dispatch(sent, context).await) {
-                tracing::trace!(container.id = %unheard.id, "sent the create command after the response");
+            if let Err(record) = done.send(app.dispatch(sent, context).await) {
+                tracing::trace!(container.id = %record.id, "sent the create command after the response");
             }
         });
         match tokio::time::timeout(DISPATCH_WAIT, outcome).await {
@@ -60,7 +60,7 @@ impl App {
             sent = self.bus.cast(&host, &call, &context) => sent,
             () = self.tasks.cancelled() => return record,
         };
-        let noted = match sent {
+        let updated = match sent {
             Ok(()) => {
                 self.db.run(move |conn| container::mark_dispatched(conn, id)).await.map(|()| None)
             }
@@ -70,11 +70,11 @@ impl App {
                 self.db.run(move |conn| container::give_up(conn, id, &reason)).await
             }
         };
-        self.publish_change(record, noted)
+        self.publish_change(record, updated)
     }
 
-    fn publish_change(&self, record: Record, noted: Result<Option<Record>, DbError>) -> Record {
-        match noted {
+    fn publish_change(&self, record: Record, updated: Result<Option<Record>, DbError>) -> Record {
+        match updated {
             Ok(Some(changed)) => {
                 self.hub.tell(&changed);
                 changed

@@ -54,20 +54,21 @@ impl App {
             self.require_ca()?;
         }
         let (tty, stdin) = (spec.tty, spec.stdin);
-        let made =
+        let created =
             self.call_agent(caller, &host, &CreateExec { container: record.id, spec }).await?;
         let Some(csr) = csr else {
-            return Ok(Execution::Created { exec: made.exec, console: None });
+            return Ok(Execution::Created { exec: created.exec, console: None });
         };
-        let Some(listener) = made.listener else {
-            let why =
-                made.console_trouble.unwrap_or_else(|| "the console listener is not up".to_owned());
+        let Some(listener) = created.listener else {
+            let why = created
+                .console_trouble
+                .unwrap_or_else(|| "the console listener is not up".to_owned());
             return Err(AppError::ConsoleUnavailable { host, why });
         };
-        let target = Target::Exec { id: made.exec.clone() };
+        let target = Target::Exec { id: created.exec.clone() };
         let console_target = ConsoleTarget { grant: Grant { host, target }, listener, tty, stdin };
         let console = self.grant(caller, &csr, &console_target)?;
-        Ok(Execution::Created { exec: made.exec, console: Some(Box::new(console)) })
+        Ok(Execution::Created { exec: created.exec, console: Some(Box::new(console)) })
     }
 
     /// Grants access to an existing exec again, for a session that outlives its grant. The exec may have ended;

@@ -51,8 +51,8 @@ pub(super) struct Placed {
 impl App {
     /// Finds a container by id or name. Containers that the caller may not see are not found.
     pub(crate) async fn find(&self, caller: &Caller, ident: &Ident) -> Result<Record, AppError> {
-        let (own, reach, wanted) = (caller.own_scope(), caller.visible_scope(), ident.clone());
-        match self.db.run(move |conn| find_record(conn, &own, &reach, &wanted)).await? {
+        let (own, visible, wanted) = (caller.own_scope(), caller.visible_scope(), ident.clone());
+        match self.db.run(move |conn| find_record(conn, &own, &visible, &wanted)).await? {
             Lookup::Found(record) => Ok(*record),
             Lookup::Missing => Err(AppError::ContainerNotFound(ident.0.chars().take(80).collect())),
             Lookup::Ambiguous => Err(AppError::AmbiguousName(ident.0.clone())),
@@ -110,15 +110,15 @@ impl App {
 fn find_record(
     conn: &mut Conn,
     own: &Scope,
-    reach: &Scope,
+    visible: &Scope,
     ident: &Ident,
 ) -> Result<Lookup, DbError> {
     if let Ok(id) = ContainerId::from_str(&ident.0)
-        && let Some(record) = container::by_id(conn, reach, id)?
+        && let Some(record) = container::by_id(conn, visible, id)?
     {
         return Ok(Lookup::Found(Box::new(record)));
     }
-    for scope in [own, reach] {
+    for scope in [own, visible] {
         let mut found = container::by_name(conn, scope, &ident.0)?;
         if found.len() > 1 {
             return Ok(Lookup::Ambiguous);

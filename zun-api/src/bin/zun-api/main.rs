@@ -94,8 +94,8 @@ fn serve(arguments: &Arguments) -> Result<(), Failure> {
 
 async fn run(settings: Settings) -> Result<(), Failure> {
     let tasks = Tasks::new();
-    let carriers = Tasks::new();
-    let bus = bus::connect(&settings.bus, "zun-api", &carriers)?;
+    let bus_tasks = Tasks::new();
+    let bus = bus::connect(&settings.bus, "zun-api", &bus_tasks)?;
     let service = Service::start(settings, bus.clone(), &tasks).await?;
     if let Some(manager) = ServiceManager::from_env() {
         tasks.spawn(service.health_monitor().run(manager, tasks.clone()));
@@ -106,7 +106,7 @@ async fn run(settings: Settings) -> Result<(), Failure> {
     service.stop().await;
     bus.transport().close().await;
     tasks.finish(Duration::from_secs(1)).await;
-    carriers.finish(Duration::from_secs(5)).await;
+    bus_tasks.finish(Duration::from_secs(5)).await;
     Ok(())
 }
 

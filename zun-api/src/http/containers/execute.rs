@@ -25,8 +25,8 @@ const COMMAND: &str = "a command of at least one word";
 
 impl FromFields for Exec {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
-        let run_unless_said = !fields.has_body();
-        let run = fields.boolean("run")?.unwrap_or(run_unless_said);
+        let run_by_default = !fields.has_body();
+        let run = fields.boolean("run")?.unwrap_or(run_by_default);
         let interactive = fields.boolean("interactive")?.unwrap_or(false);
         let tty = fields.boolean("tty")?.unwrap_or(interactive);
         let spec = ExecSpec {

@@ -221,13 +221,16 @@ async fn connection(
 }
 
 /// Returns the reply address and the properties of the reply, if the sender wants a reply.
-fn reply_properties(asked: &BasicProperties, user: &str) -> Option<(ShortString, BasicProperties)> {
-    let address = asked.reply_to().clone().filter(|to| to.as_str().starts_with(DIRECT_REPLY))?;
+fn reply_properties(
+    request: &BasicProperties,
+    user: &str,
+) -> Option<(ShortString, BasicProperties)> {
+    let address = request.reply_to().clone().filter(|to| to.as_str().starts_with(DIRECT_REPLY))?;
     let mut properties = BasicProperties::default()
         .with_content_type("application/json".into())
         .with_user_id(user.into())
         .with_delivery_mode(1);
-    if let Some(number) = asked.correlation_id().clone() {
+    if let Some(number) = request.correlation_id().clone() {
         properties = properties.with_correlation_id(number);
     }
     Some((address, properties))

@@ -81,11 +81,11 @@ impl AmqpTransport {
         self.shutdown_state.sent.notify_one();
         let deadline = message.deadline.into();
         let sent = Arc::new(AtomicBool::new(false));
-        let (outcome, came) = oneshot::channel();
+        let (outcome, receiver) = oneshot::channel();
         let message = PendingMessage { message, expects, sent: Arc::clone(&sent), outcome };
         let answered = timeout_at(deadline, async {
             self.pending.send(message).await.ok()?;
-            came.await.ok()
+            receiver.await.ok()
         });
         match answered.await {
             Ok(Some(outcome)) => outcome,

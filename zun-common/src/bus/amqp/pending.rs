@@ -51,7 +51,7 @@ enum Stage {
 struct Entry {
     pending: PendingMessage,
     stage: Stage,
-    refusals: Backoff,
+    nacks: Backoff,
 }
 
 /// All messages that have no outcome yet.
@@ -72,7 +72,7 @@ impl PendingMessages {
 
     pub(super) fn add(&mut self, message: PendingMessage) -> Key {
         self.last += 1;
-        let entry = Entry { pending: message, stage: Stage::Waiting, refusals: Backoff::default() };
+        let entry = Entry { pending: message, stage: Stage::Waiting, nacks: Backoff::default() };
         self.entries.insert(self.last, entry);
         self.last
     }
@@ -120,7 +120,7 @@ impl PendingMessages {
     pub(super) fn nacked(&mut self, key: Key) -> Option<Duration> {
         let entry = self.entries.get_mut(&key)?;
         entry.stage = Stage::Waiting;
-        Some(entry.refusals.next())
+        Some(entry.nacks.next())
     }
 
     /// Fails a message whose queue does not exist.
@@ -138,9 +138,10 @@ impl PendingMessages {
     /// Handles the loss of the connection. Unconfirmed messages are sent again on the next connection.
     /// Confirmed messages fail, because their reply address died with the connection.
     pub(super) fn connection_lost(&mut self) {
-        let kept = |(key, entry): (&Key, &Entry)| (entry.stage == Stage::Confirmed).then_some(*key);
-        let kept: Vec<Key> = self.entries.iter().filter_map(kept).collect();
-        for key in kept {
+        let confirmed =
+            |(key, entry): (&Key, &Entry)| (entry.stage == Stage::Confirmed).then_some(*key);
+        let confirmed: Vec<Key> = self.entries.iter().filter_map(confirmed).collect();
+        for key in confirmed {
             self.finish(key, Err(RequestError::NoReply));
         }
         for entry in self.entries.values_mut() {
@@ -178,60 +179,60 @@ mod tests {
             body: Bytes::from_static(b"{}"),
             deadline: Instant::now() + Duration::from_mins(1),
         };
-        let (outcome, came) = oneshot::channel();
-        (PendingMessage { message, expects, sent: Arc::default(), outcome }, came)
+        let (outcome, receiver) = oneshot::channel();
+        (PendingMessage { message, expects, sent: Arc::default(), outcome }, receiver)
     }
 
     fn added(expects: Expects) -> (PendingMessages, Key, Outcome) {
         let mut pending = PendingMessages::default();
-        let (message, came) = message(expects);
+        let (message, receiver) = message(expects);
         let key = pending.add(message);
         assert!(pending.start_sending(key).is_some());
-        (pending, key, came)
+        (pending, key, receiver)
     }
 
     #[test]
-    fn a_receipt_is_given_when_the_broker_confirms() {
-        let (mut pending, key, mut came) = added(Expects::Confirm);
+    fn a_publish_succeeds_when_the_broker_confirms_it() {
+        let (mut pending, key, mut receiver) = added(Expects::Confirm);
         pending.confirmed(key);
-        assert!(matches!(came.try_recv(), Ok(Ok(_))));
+        assert!(matches!(receiver.try_recv(), Ok(Ok(_))));
         assert!(pending.is_empty());
     }
 
     #[test]
-    fn what_was_not_confirmed_is_sent_again_after_a_loss() {
-        let (mut pending, key, mut came) = added(Expects::Reply);
+    fn an_unconfirmed_message_is_sent_again_after_the_connection_is_lost() {
+        let (mut pending, key, mut receiver) = added(Expects::Reply);
         pending.connection_lost();
-        assert!(came.try_recv().is_err());
+        assert!(receiver.try_recv().is_err());
         assert_eq!(pending.waiting(), [key]);
     }
 
     #[test]
-    fn a_reply_that_was_awaited_is_silent_after_a_loss() {
-        let (mut pending, key, mut came) = added(Expects::Reply);
+    fn a_confirmed_request_fails_with_no_reply_after_the_connection_is_lost() {
+        let (mut pending, key, mut receiver) = added(Expects::Reply);
         pending.confirmed(key);
         pending.connection_lost();
-        assert!(matches!(came.try_recv(), Ok(Err(RequestError::NoReply))));
+        assert!(matches!(receiver.try_recv(), Ok(Err(RequestError::NoReply))));
         assert!(pending.is_empty());
     }
 
     #[test]
-    fn a_reply_that_is_faster_than_its_confirm_is_taken() {
-        let (mut pending, key, mut came) = added(Expects::Reply);
+    fn a_reply_may_arrive_before_the_confirm() {
+        let (mut pending, key, mut receiver) = added(Expects::Reply);
         pending.replied(key, Bytes::from_static(b"!"));
         pending.confirmed(key);
-        assert!(matches!(came.try_recv(), Ok(Ok(body)) if body == "!"));
+        assert!(matches!(receiver.try_recv(), Ok(Ok(body)) if body == "!"));
     }
 
     #[test]
-    fn what_nobody_waits_for_is_not_sent_and_is_forgotten() {
-        let (mut pending, key, came) = added(Expects::Confirm);
+    fn a_message_whose_sender_stopped_waiting_is_dropped() {
+        let (mut pending, key, receiver) = added(Expects::Confirm);
         pending.connection_lost();
-        drop(came);
+        drop(receiver);
         assert!(pending.start_sending(key).is_none());
-        let (message, came) = message(Expects::Confirm);
+        let (message, receiver) = message(Expects::Confirm);
         pending.add(message);
-        drop(came);
+        drop(receiver);
         pending.drop_abandoned();
         assert_eq!(pending.len(), 0);
     }

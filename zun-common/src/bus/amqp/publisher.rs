@@ -87,7 +87,7 @@ impl<'a> Publisher<'a> {
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                reply = self.replies.next() => self.take_reply(reply)?,
+                reply = self.replies.next() => self.handle_reply(reply)?,
                 Some(first) = self.confirms.next() => self.settle(first)?,
                 Some(key) = self.retries.next() => self.send(key).await?,
                 message = incoming.recv(), if self.pending.len() < MAX_IN_FLIGHT => {
@@ -130,7 +130,7 @@ impl<'a> Publisher<'a> {
             .with_delivery_mode(if message.route.is_durable() { 2 } else { 1 })
             .with_expiration(left.max(1).to_string().as_str().into())
             .with_message_id(message.id.to_string().as_str().into())
-            .with_correlation_id(number(key, &message.id).as_str().into())
+            .with_correlation_id(correlation_id(key, &message.id).as_str().into())
             .with_user_id(self.user.into())
             .with_app_id(self.sender.into());
         Some(match expects {
@@ -139,7 +139,7 @@ impl<'a> Publisher<'a> {
         })
     }
 
-    fn take_reply(
+    fn handle_reply(
         &mut self,
         reply: Option<lapin::Result<lapin::message::Delivery>>,
     ) -> lapin::Result<()> {
@@ -195,7 +195,7 @@ fn confirm(key: Key, confirm: PublisherConfirm) -> BoxFuture<'static, Confirmed>
 
 /// Returns the correlation id of a message: its key and its id. Only the receiver knows the id, so nobody else
 /// can forge a reply.
-fn number(key: Key, id: &Uuid) -> String {
+fn correlation_id(key: Key, id: &Uuid) -> String {
     format!("{key}.{id}")
 }
 
@@ -204,7 +204,10 @@ fn key_of(properties: &BasicProperties) -> Option<Key> {
 }
 
 fn has_correlation_id(properties: &BasicProperties, key: Key, id: &Uuid) -> bool {
-    properties.correlation_id().as_ref().is_some_and(|told| told.as_str() == number(key, id))
+    properties
+        .correlation_id()
+        .as_ref()
+        .is_some_and(|actual| actual.as_str() == correlation_id(key, id))
 }
 
 fn was_not_written(error: &lapin::Error) -> bool {

@@ -60,10 +60,10 @@ impl Target {
             runtime,
             async move |uri: AMQPUri, runtime| {
                 let host = (uri.authority.host.clone(), uri.authority.port);
-                let dialled = timeout(CONNECT_TIMEOUT, async {
+                let stream = timeout(CONNECT_TIMEOUT, async {
                     AsyncTcpStream::connect(&runtime, runtime.to_socket_addrs(host)).await
                 });
-                let stream = dialled.await.map_err(io::Error::from)??;
+                let stream = stream.await.map_err(io::Error::from)??;
                 if let AsyncTcpStream::Plain(plain) = &stream {
                     own.keep(plain.get_ref())?;
                 }
@@ -84,7 +84,7 @@ impl Target {
         match timeout(HANDSHAKE_TIMEOUT, connected).await {
             Ok(connection) => connection.map_err(io::Error::other),
             Err(_elapsed) => {
-                socket.shut();
+                socket.shut_down();
                 Err(io::Error::new(
                     io::ErrorKind::TimedOut,
                     "the broker did not finish the AMQP handshake in time",
@@ -126,7 +126,7 @@ impl Socket {
         Ok(())
     }
 
-    fn shut(&self) {
+    fn shut_down(&self) {
         let socket = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Err(cause)) = socket.map(|socket| socket.shutdown(Shutdown::Both)) {
             tracing::debug!(error = %cause, "the socket was already closed");

@@ -129,10 +129,10 @@ impl Router {
     /// Serves until the deliveries end or shutdown begins. Each message has a task of its own. The prefetch of
     /// the deliveries limits how many run at a time.
     pub fn serve(self: &Arc<Self>, deliveries: Deliveries, tasks: &Tasks) {
-        tasks.spawn(Arc::clone(self).take(deliveries, tasks.clone()));
+        tasks.spawn(Arc::clone(self).dispatch(deliveries, tasks.clone()));
     }
 
-    async fn take(self: Arc<Self>, mut deliveries: Deliveries, tasks: Tasks) {
+    async fn dispatch(self: Arc<Self>, mut deliveries: Deliveries, tasks: Tasks) {
         while let Some(Some(delivery)) = tasks.token().run_until_cancelled(deliveries.recv()).await
         {
             tasks.spawn(Arc::clone(&self).process(delivery));
@@ -251,8 +251,8 @@ fn refuse(mut delivery: Delivery, to: Option<uuid::Uuid>, problem: Problem) {
 
 /// Refuses a message that a handler rejected. Requeues it if it is worth a retry and nobody got a reply.
 async fn refuse_or_requeue(mut delivery: Delivery, to: Option<uuid::Uuid>, problem: Problem) {
-    let again = matches!(problem.code, Code::Busy | Code::Closing);
-    if send_reply(&mut delivery, to, Err(problem)) || !again {
+    let is_retryable = matches!(problem.code, Code::Busy | Code::Closing);
+    if send_reply(&mut delivery, to, Err(problem)) || !is_retryable {
         delivery.settle(Disposition::Ack);
     } else {
         tokio::time::sleep(BUSY_PAUSE).await;

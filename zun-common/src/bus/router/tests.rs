@@ -40,8 +40,8 @@ impl Harness {
         for route in [Route::Commands(host()), Route::Queries(host())] {
             router.serve(transport.consume(route, 4).await.expect("deliveries"), &tasks);
         }
-        let carrier: Arc<dyn Transport> = Arc::<MemoryTransport>::clone(&transport);
-        Self { bus: Bus::new(carrier, "test"), transport, tasks }
+        let bus_transport: Arc<dyn Transport> = Arc::<MemoryTransport>::clone(&transport);
+        Self { bus: Bus::new(bus_transport, "test"), transport, tasks }
     }
 
     async fn publish(&self, body: &'static [u8]) {
@@ -75,7 +75,7 @@ fn code(outcome: Result<impl std::fmt::Debug, CallError>) -> Code {
 }
 
 #[tokio::test]
-async fn a_handler_learns_the_sender_and_its_reply_is_returned() {
+async fn a_handler_receives_the_sender_and_its_reply_is_returned() {
     let router = Router::new().on(|Increment(number), incoming: Incoming| async move {
         assert_eq!(incoming.sender, "test");
         Ok(number + 1)

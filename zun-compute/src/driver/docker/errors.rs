@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bollard::errors::Error;
-use zun_common::engine_words::{exit_code_of_start, plain};
+use zun_common::docker_errors::{exit_code_of_start, user_message};
 use zun_common::id::{ContainerId, ExecId};
 
 use super::super::DriverError;
@@ -26,14 +26,14 @@ impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
         match error {
             Error::DockerResponseServerError { status_code, message } => {
-                Self::Refused { status: status_code, words: plain(&message) }
+                Self::Refused { status: status_code, words: user_message(&message) }
             }
             Error::HyperLegacyError { .. }
             | Error::HyperResponseError { .. }
             | Error::IOError { .. }
             | Error::SocketNotFoundError(_) => Self::Unreachable(Box::new(error)),
-            Error::DockerStreamError { error } => Self::Odd(plain(&error)),
-            other => Self::Odd(plain(&other.to_string())),
+            Error::DockerStreamError { error } => Self::Odd(user_message(&error)),
+            other => Self::Odd(user_message(&other.to_string())),
         }
     }
 }

@@ -7,7 +7,7 @@ use bollard::errors::Error;
 use bollard::exec::{StartExecOptions, StartExecResults};
 use futures_util::{Stream, StreamExt as _};
 use tokio::time::Instant;
-use zun_common::engine_words::{exit_code_of_exec, plain};
+use zun_common::docker_errors::{exit_code_of_exec, user_message};
 use zun_common::id::{ContainerId, ExecId};
 use zun_common::rpc::exec::{ExecOutput, ExecSpec};
 
@@ -90,7 +90,10 @@ impl Collected {
     fn finish(self, exec: ExecId, never_began: bool, exit_code: i64) -> ExecOutput {
         let Self { stdout, stderr, cut } = self;
         if never_began {
-            return refused(exec, &plain(&String::from_utf8_lossy(&[stdout, stderr].concat())));
+            return refused(
+                exec,
+                &user_message(&String::from_utf8_lossy(&[stdout, stderr].concat())),
+            );
         }
         ExecOutput { exec, stdout, stderr, exit_code, cut }
     }

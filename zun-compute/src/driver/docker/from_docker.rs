@@ -5,7 +5,7 @@ use bollard::models::{
     ExecInspectResponse,
 };
 use chrono::{DateTime, Utc};
-use zun_common::engine_words::plain;
+use zun_common::docker_errors::user_message;
 use zun_common::id::{ContainerId, EngineId};
 use zun_common::status::Status;
 
@@ -24,7 +24,7 @@ pub(super) fn seen(
     // Docker keeps the exit time of the previous run. It may also record a start only after a short run has ended.
     let finished_at = time(state.finished_at.as_deref()).filter(|_| has_ended(status));
     let started_at = time(state.started_at.as_deref());
-    let reason = state.error.as_deref().filter(|words| !words.is_empty()).map(plain);
+    let reason = state.error.as_deref().filter(|words| !words.is_empty()).map(user_message);
     Ok(ContainerInfo {
         container,
         engine,

@@ -8,7 +8,7 @@ use bollard::query_parameters::{
 };
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use zun_common::engine_words::plain;
+use zun_common::docker_errors::user_message;
 use zun_common::id::ContainerId;
 use zun_common::rpc::container::{LogRequest, Logs, Stats, Top};
 
@@ -129,6 +129,6 @@ fn waited(
     if words.is_empty() {
         Ok(code)
     } else {
-        Err(DriverError::Engine { doing: "wait for the container", words: plain(&words) })
+        Err(DriverError::Engine { doing: "wait for the container", words: user_message(&words) })
     }
 }

@@ -8,7 +8,7 @@ use chrono::NaiveDateTime;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use zun_common::api::v1::container::{Container, CreateContainer};
-use zun_common::engine_words::exit_code_of_start;
+use zun_common::docker_errors::exit_code_of_start;
 use zun_common::status::Status;
 
 use super::pull_progress::PullProgress;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hyper::header::HeaderValue;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
-use zun_common::engine_words::plain;
+use zun_common::docker_errors::user_message;
 
 use crate::console::ConsoleError;
 
@@ -101,7 +101,7 @@ where
 
 /// The reason in an error body.
 pub fn error_message(body: &[u8]) -> String {
-    plain(&String::from_utf8_lossy(body))
+    user_message(&String::from_utf8_lossy(body))
 }
 
 struct Head {

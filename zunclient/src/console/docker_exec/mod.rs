@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hyper::Method;
 use serde::Deserialize;
-use zun_common::engine_words::exit_code_of_exec;
+use zun_common::docker_errors::exit_code_of_exec;
 use zun_common::units::TerminalSize;
 
 use super::docker::address::Address;

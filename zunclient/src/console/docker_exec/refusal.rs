@@ -2,7 +2,7 @@
 //! stream of the output, as one line.
 
 use bytes::Bytes;
-use zun_common::engine_words::{NO_REASON, exit_code_of_exec, plain};
+use zun_common::docker_errors::{NO_REASON, exit_code_of_exec, user_message};
 
 use super::Inspected;
 use crate::console::Event;
@@ -43,7 +43,7 @@ impl Refusal {
         let code = end.and_then(|end| end.exit_code);
         match (self.held.take(), code) {
             (Some(Event::Stdout(message) | Event::Stderr(message)), Some(_)) if never_began => {
-                vec![not_started(plain(&String::from_utf8_lossy(&message)))]
+                vec![not_started(user_message(&String::from_utf8_lossy(&message)))]
             }
             (None, Some(_)) if never_began && !self.passed => {
                 vec![not_started(NO_REASON.to_owned())]

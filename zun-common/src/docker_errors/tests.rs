@@ -5,7 +5,7 @@ use super::*;
 const ID: &str = "50a2219fbdc5d53b557ab37f8595f30a01c7a3825cacbe0122cd325db6e00485";
 
 fn shown(text: &str) -> String {
-    plain(&text.replace("ID", ID))
+    user_message(&text.replace("ID", ID))
 }
 
 #[test]

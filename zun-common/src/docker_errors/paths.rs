@@ -4,15 +4,15 @@
 ///
 /// A path to a container's file system keeps only its part inside the container. Other paths of Docker keep their
 /// last name. 64-digit ids go, except digests.
-pub(super) fn hidden(line: &str) -> String {
+pub(super) fn hide_host_paths(line: &str) -> String {
     let mut shown = String::with_capacity(line.len());
-    let mut rest = without_via(line);
+    let mut rest = without_mount_note(line);
     while let Some(first) = rest.chars().next() {
-        let ends_word = shown.chars().next_back().is_none_or(|last| !is_of_name(last));
+        let ends_word = shown.chars().next_back().is_none_or(|last| !is_path_char(last));
         if ends_word && first == '/' {
-            let (path, behind) = split_path(&rest);
+            let (path, after) = split_path(&rest);
             shown.push_str(&inside(path, shown.ends_with("dial unix ")));
-            rest = behind.to_owned();
+            rest = after.to_owned();
         } else if ends_word && is_id(rest.get(..ID).unwrap_or_default()) && !is_longer(&rest) {
             shown.push_str(
                 rest.get(..ID).filter(|_| shown.ends_with("sha256:")).unwrap_or_default(),
@@ -29,10 +29,10 @@ pub(super) fn hidden(line: &str) -> String {
 /// The number of digits in an id of Docker.
 const ID: usize = 64;
 /// The fewest digits that make a name a storage id.
-const SHORT_ID: usize = 12;
+const MIN_STORAGE_ID: usize = 12;
 
 /// Docker keeps its files below these, unless told otherwise.
-const OF_DOCKER: [&str; 8] = [
+const DOCKER_DIRECTORIES: [&str; 8] = [
     "/var/lib/docker/",
     "/var/lib/containerd/",
     "/run/docker/",
@@ -46,9 +46,9 @@ const OF_DOCKER: [&str; 8] = [
 /// The directory of a container's file system, below a directory that is named by an id.
 const ROOTS: [&str; 5] = ["merged", "rootfs", "diff", "fs", "mnt"];
 /// Directories that hold a container's file system under its id.
-const HOLD_ROOTS: [&str; 4] = ["subvolumes", "graph", "mnt", "overlayfs"];
+const ROOT_PARENTS: [&str; 4] = ["subvolumes", "graph", "mnt", "overlayfs"];
 
-fn is_of_name(character: char) -> bool {
+fn is_path_char(character: char) -> bool {
     character.is_alphanumeric() || "/._-~".contains(character)
 }
 
@@ -57,12 +57,12 @@ fn is_id(name: &str) -> bool {
 }
 
 fn is_longer(text: &str) -> bool {
-    text.get(ID..).and_then(|behind| behind.chars().next()).is_some_and(is_of_name)
+    text.get(ID..).and_then(|after| after.chars().next()).is_some_and(is_path_char)
 }
 
 fn is_storage_id(name: &str) -> bool {
     let name = name.strip_suffix("-init").unwrap_or(name);
-    name.len() >= SHORT_ID && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+    name.len() >= MIN_STORAGE_ID && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The path that the text begins with, and what is behind it.
@@ -83,15 +83,15 @@ fn inside(path: &str, is_socket: bool) -> String {
     if let Some(volume) = names.iter().position(|name| *name == "_data").filter(|at| *at > 1) {
         return format!("/{}", names.get(volume + 1..).unwrap_or_default().join("/"));
     }
-    let of_docker = OF_DOCKER.iter().any(|place| path.starts_with(place))
-        || names.iter().any(|name| holds_id(name))
-        || names.windows(2).any(is_layer);
+    let of_docker = DOCKER_DIRECTORIES.iter().any(|place| path.starts_with(place))
+        || names.iter().any(|name| contains_id(name))
+        || names.windows(2).any(is_layer_directory);
     if !of_docker {
         return path.to_owned();
     }
     let last = names.iter().rev().find(|name| !name.is_empty()).copied().unwrap_or_default();
     let is_number = last.bytes().all(|byte| byte.is_ascii_digit());
-    if is_number || is_storage_id(last) || holds_id(last) {
+    if is_number || is_storage_id(last) || contains_id(last) {
         "a file of Docker".to_owned()
     } else {
         last.to_owned()
@@ -106,38 +106,38 @@ fn is_root(names: &[&str], at: usize) -> bool {
     if ROOTS.contains(&this) && (is_storage_id(before) || is_snapshot) {
         return true;
     }
-    let is_under_id = is_storage_id(this) && (HOLD_ROOTS.contains(&before) || before == "dir");
+    let is_under_id = is_storage_id(this) && (ROOT_PARENTS.contains(&before) || before == "dir");
     is_under_id && !ROOTS.contains(&name(at + 1))
 }
 
 /// Whether a name is an id of Docker with something around it, such as `docker-<id>.scope`.
-fn holds_id(name: &str) -> bool {
+fn contains_id(name: &str) -> bool {
     name.split(|c: char| !c.is_ascii_alphanumeric()).any(is_id)
 }
 
-fn is_layer(pair: &[&str]) -> bool {
+fn is_layer_directory(pair: &[&str]) -> bool {
     matches!(pair, ["overlay2" | "tmp" | "buildkit", name]
         if is_storage_id(name) || *name == "l" || name.starts_with("GetImageBlob") || name.starts_with("docker-"))
 }
 
 /// The runtime says by which descriptor it mounted, and with which flags.
-fn without_via(line: &str) -> String {
-    let Some((before, behind)) = line.split_once(" (via /proc/") else { return line.to_owned() };
-    let behind = behind.split_once(')').map_or("", |(_, behind)| behind);
-    let behind = match behind.strip_prefix(", flags: ") {
+fn without_mount_note(line: &str) -> String {
+    let Some((before, after)) = line.split_once(" (via /proc/") else { return line.to_owned() };
+    let after = after.split_once(')').map_or("", |(_, after)| after);
+    let after = match after.strip_prefix(", flags: ") {
         Some(flags) => flags.find(':').and_then(|at| flags.get(at..)).unwrap_or_default(),
-        None => behind,
+        None => after,
     };
-    format!("{before}{behind}")
+    format!("{before}{after}")
 }
 
 /// Mends what ids leave behind.
 fn tidy(text: &str) -> String {
     let mut text = text.to_owned();
-    for (left, mended) in
+    for (left, tidied) in
         [(" \"\"", ""), (" ''", ""), ("()", ""), (" in container ", " in the container ")]
     {
-        text = text.replace(left, mended);
+        text = text.replace(left, tidied);
     }
     let text = text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     let text = text.replace(" :", ":").replace(": :", ":");

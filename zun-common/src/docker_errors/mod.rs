@@ -7,12 +7,12 @@ mod paths;
 pub const NO_REASON: &str = "Docker gave no reason";
 
 /// A reason longer than this is cut.
-const LONGEST: usize = 1000;
+const MAX_REASON: usize = 1000;
 /// No more of a text than this is looked at.
-const READ: usize = 16_000;
+const MAX_TEXT: usize = 16_000;
 
 /// What the layers below Docker put before the reason. Each is followed by the next one or by the reason.
-const RELAYED: [&str; 14] = [
+const PREFIXES: [&str; 14] = [
     "Error response from daemon: ",
     "failed to create task for container: ",
     "failed to start task for container: ",
@@ -36,13 +36,13 @@ const NOT_FOUND: [&str; 2] = ["executable file not found", "no such file or dire
 const NOT_EXECUTABLE: [&str; 2] = ["permission denied", "is a directory"];
 
 /// Returns the reason in an error text of Docker.
-pub fn plain(text: &str) -> String {
-    let line: String = one_line(&message(text)).chars().take(READ).collect();
+pub fn user_message(text: &str) -> String {
+    let line: String = one_line(&message(text)).chars().take(MAX_TEXT).collect();
     let reason = line.split(MOUNT_HINT).next().unwrap_or_default();
-    let reason = without_unknown(without_relays(reason));
-    let shown = paths::hidden(&reason);
+    let reason = without_unknown(without_prefixes(reason));
+    let shown = paths::hide_host_paths(&reason);
     let shown = shown.trim().trim_end_matches([':', ',']).trim_end();
-    if shown.is_empty() { NO_REASON.to_owned() } else { shown.chars().take(LONGEST).collect() }
+    if shown.is_empty() { NO_REASON.to_owned() } else { shown.chars().take(MAX_REASON).collect() }
 }
 
 /// Returns the exit code for a container that could not start for this reason, as `docker run` does: 127, 126, or
@@ -84,9 +84,9 @@ fn one_line(text: &str) -> String {
     words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-fn without_relays(mut text: &str) -> &str {
+fn without_prefixes(mut text: &str) -> &str {
     loop {
-        let shorter = RELAYED.iter().find_map(|relay| text.strip_prefix(relay));
+        let shorter = PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix));
         match shorter.or_else(|| without_source_line(text)) {
             Some(rest) => text = rest,
             None => return text,
