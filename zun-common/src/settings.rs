@@ -26,7 +26,7 @@ pub enum SettingsError {
         #[source]
         cause: Box<toml::de::Error>,
     },
-    /// A variable names a key below a value.
+    /// A variable names a key below a setting that is not a table.
     #[error("the environment variable `{name}` names a key below a setting that is not a table")]
     NotATable {
         /// The variable.
@@ -47,6 +47,8 @@ pub enum SettingsError {
 #[derive(Debug, Default)]
 pub struct Sources {
     file: Option<PathBuf>,
+    /// The start of the names of all variables.
+    start: String,
     variables: Vec<(String, String)>,
 }
 
@@ -57,9 +59,8 @@ impl Sources {
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .filter(|(name, _)| name.starts_with(&start))
-            .map(|(name, value)| (name.trim_start_matches(&start).to_owned(), value))
             .collect();
-        Self { file: file.map(Path::to_owned), variables }
+        Self { file: file.map(Path::to_owned), start, variables }
     }
 
     /// Reads and merges the sources, and checks every key.
@@ -69,7 +70,8 @@ impl Sources {
             None => Table::new(),
         };
         for (name, value) in &self.variables {
-            let keys: Vec<String> = name.split("__").map(str::to_lowercase).collect();
+            let keys = name.strip_prefix(&self.start).unwrap_or(name);
+            let keys: Vec<String> = keys.split("__").map(str::to_lowercase).collect();
             insert(&mut table, &keys, scalar(value))
                 .ok_or_else(|| SettingsError::NotATable { name: name.clone() })?;
         }
@@ -137,7 +139,8 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        let sources = Sources { file: Some(file.path().to_owned()), variables };
+        let start = "ZUN__".to_owned();
+        let sources = Sources { file: Some(file.path().to_owned()), start, variables };
         (file, sources)
     }
 
@@ -145,7 +148,7 @@ mod tests {
     fn the_environment_overrides_the_file() {
         let (_file, sources) = sources(
             "port = 1\n[bus]\nurl = 'memory://'",
-            &[("BUS__URL", "amqp://x"), ("PORT", "2")],
+            &[("ZUN__BUS__URL", "amqp://x"), ("ZUN__PORT", "2")],
         );
         let sample: Sample = sources.read().expect("valid settings");
         assert_eq!(sample, Sample { port: 2, bus: Bus { url: "amqp://x".to_owned() } });
@@ -163,7 +166,14 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_is_named() {
+    fn an_error_about_a_variable_contains_its_full_name() {
+        let (_file, sources) = sources("port = 1\n[bus]\nurl = 'x'", &[("ZUN__PORT__X", "1")]);
+        let error = sources.read::<Sample>().expect_err("`port` is not a table");
+        assert!(error.to_string().contains("`ZUN__PORT__X`"), "{error}");
+    }
+
+    #[test]
+    fn the_error_for_a_missing_file_names_it() {
         let sources = Sources::new(Some(Path::new("/nowhere/zun.toml")), "ZUN_NOTHING");
         let error = sources.read::<Sample>().expect_err("no such file");
         assert!(crate::chain(&error).contains("/nowhere/zun.toml"));
