@@ -80,7 +80,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns the health that a listener with this response leads to. `None` never responds.
+    /// Returns the health if the listener sends this response, or never responds if it is `None`.
     async fn health_of(response: Option<&'static str>) -> Health {
         let tasks = Tasks::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");

@@ -1,4 +1,4 @@
-//! Metrics in Prometheus' text format. Labels contain no data of tenants.
+//! Metrics in Prometheus' text format. Labels contain no tenant data.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 /// Labels of an answered request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct RequestLabels {
-    /// Method; `other` if no route uses it.
+    /// `GET`, `POST`, `DELETE` or `other`.
     pub(crate) method: &'static str,
     /// Pattern of the route, never the path.
     pub(crate) route: String,
@@ -64,16 +64,16 @@ impl Metrics {
         let grants = Counter::default();
         let (open, waiting, bus_connected) = (Gauge::default(), Gauge::default(), Gauge::default());
         registry.register("requests", "Answered requests", requests.clone());
-        registry.register("request_seconds", "Time to an answer", durations.clone());
+        registry.register("request_seconds", "Time to the response", durations.clone());
         registry.register("reports", "Reports about containers", reports.clone());
         registry.register("heartbeats", "Heartbeats of hosts", heartbeats.clone());
         registry.register(
             "unknown_containers",
-            "Containers on hosts that no row is known of",
+            "Reports of containers that are not in the database",
             unknown_containers.clone(),
         );
         registry.register("grants", "Signed grants", grants.clone());
-        registry.register("requests_open", "Requests that are worked on", open.clone());
+        registry.register("requests_open", "Requests in progress", open.clone());
         registry.register("requests_waiting", "Requests that wait for a status", waiting.clone());
         registry.register("bus_connected", "Whether the bus is connected", bus_connected.clone());
         Self {

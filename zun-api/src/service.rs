@@ -51,7 +51,7 @@ pub enum StartError {
     Bus(#[from] RequestError),
 }
 
-/// A database error. Its causes say more.
+/// A database error.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct DbFailure(#[from] DbError);

@@ -1,4 +1,4 @@
-//! Settings of zun-api. Every key has a default, or the error at start names it as missing.
+//! Settings of zun-api. zun-api does not start if a required key is missing, and the error names the key.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -37,13 +37,13 @@ pub struct HttpSettings {
     pub public_endpoint: Option<String>,
     /// Number of threads that serve requests.
     pub workers: usize,
-    /// Most concurrent requests; more get 503. Requests that wait are not counted.
+    /// Maximum number of concurrent requests; others get 503. Requests with `wait_for` are not counted.
     pub requests: usize,
-    /// Most concurrent requests that wait for a status (`wait_for`); more get 503.
+    /// Maximum number of concurrent requests that wait for a status (`wait_for`); others get 503.
     pub waiters: usize,
-    /// Largest body, in bytes.
+    /// Maximum size of a body, in bytes.
     pub largest_body: usize,
-    /// Largest request line and headers together, in bytes.
+    /// Maximum size of the request line and headers together, in bytes.
     pub largest_head: usize,
     /// Seconds for a client to send the headers, and again for the body.
     pub client_timeout: u64,
@@ -74,7 +74,7 @@ pub enum Strategy {
     /// By a bearer token. Its hash is in `auth.token_file`.
     #[default]
     Token,
-    /// Not at all: every caller is an administrator. Only with a loopback address.
+    /// No authentication: every caller is an administrator. Requires a loopback listen address.
     None,
 }
 
@@ -94,7 +94,7 @@ pub struct AuthSettings {
 pub struct DatabaseSettings {
     /// The SQLite file. Created if it does not exist.
     pub path: PathBuf,
-    /// Most concurrent connections.
+    /// Maximum number of connections.
     pub connections: u32,
 }
 
@@ -115,7 +115,7 @@ pub struct SchedulerSettings {
 }
 
 impl Default for SchedulerSettings {
-    /// Zun's defaults, from Placement.
+    /// OpenStack Zun's default ratios.
     fn default() -> Self {
         Self { cpu_ratio: 16.0, memory_ratio: 1.5 }
     }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} `{value}` is not valid: {rule}")]
 pub struct InvalidId {
-    /// The kind of identifier, for people.
+    /// The kind of identifier, for the message.
     pub kind: &'static str,
     /// The text, truncated to 80 characters.
     pub value: String,
@@ -92,8 +92,8 @@ fn is_request(text: &str) -> bool {
 }
 
 text_id!(
-    /// A compute host's name: lower-case DNS labels joined by dots. It is valid in queue names, certificates
-    /// and grants.
+    /// A compute host's name: lower-case DNS labels joined by dots. It can be part of queue names,
+    /// certificates and grants.
     HostName, "host name",
     "it must be DNS labels of 1 to 63 lower-case letters, digits or inner hyphens, joined by dots, at most 253 characters, \
      and must not end in `.ask`, because its queue would clash with another host's",
@@ -108,12 +108,12 @@ text_id!(
     ExecId, "exec id", "it must be 64 lower-case hexadecimal digits", is_hex64
 );
 text_id!(
-    /// A project (tenant): 1 to 255 printable ASCII characters without blanks.
-    ProjectId, "project id", "it must be 1 to 255 printable ASCII characters without blanks", is_printable_id
+    /// A project (tenant): 1 to 255 printable ASCII characters without spaces.
+    ProjectId, "project id", "it must be 1 to 255 printable ASCII characters without spaces", is_printable_id
 );
 text_id!(
-    /// A user: 1 to 255 printable ASCII characters without blanks.
-    UserId, "user id", "it must be 1 to 255 printable ASCII characters without blanks", is_printable_id
+    /// A user: 1 to 255 printable ASCII characters without spaces.
+    UserId, "user id", "it must be 1 to 255 printable ASCII characters without spaces", is_printable_id
 );
 text_id!(
     /// The id of a client's request. It travels over the bus into the agent's log.
@@ -138,7 +138,7 @@ impl ContainerId {
         Self(Uuid::new_v4())
     }
 
-    /// The container's name in the engine. It makes creation idempotent.
+    /// Returns the container's name in the engine. Docker refuses duplicates, which makes creation idempotent.
     pub fn engine_name(self) -> String {
         format!("zun-{}", self.0)
     }

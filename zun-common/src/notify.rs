@@ -1,8 +1,8 @@
 //! Notifies the service manager (systemd's notify protocol) when the service is ready, alive and stopping. Does
 //! nothing without a service manager.
 //!
-//! The service's own health checks feed the watchdog, not a timer. If the checks hang, systemd restarts the
-//! service.
+//! The watchdog depends on the service's health checks, not on a timer: if the checks hang, systemd restarts
+//! the service.
 
 use std::time::Duration;
 
@@ -16,15 +16,16 @@ const STARTUP_EXTENSION: Duration = Duration::from_mins(1);
 /// The result of a health check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
-    /// Everything that the service needs is there. Reported once; later outages are waited out.
+    /// Everything that the service needs is available. Sent to systemd only once: the service waits for the end
+    /// of later outages.
     pub ready: bool,
-    /// The service works. systemd restarts a service that is not alive for as long as the watchdog waits.
+    /// The service works. systemd restarts it if it is not alive for the watchdog's timeout.
     pub alive: bool,
     /// One line for `systemctl status`.
     pub status: String,
 }
 
-/// The service manager and what it was last sent.
+/// The service manager, and the state last sent to it.
 #[derive(Debug)]
 pub struct ServiceManager {
     watchdog: Option<Duration>,
@@ -33,7 +34,7 @@ pub struct ServiceManager {
 }
 
 impl ServiceManager {
-    /// Returns the service manager that started this process, if it listens.
+    /// Returns the service manager that started this process, if it set `NOTIFY_SOCKET`.
     pub fn from_env() -> Option<Self> {
         std::env::var_os("NOTIFY_SOCKET")?;
         Some(Self::new(sd_notify::watchdog_enabled()))
@@ -79,7 +80,7 @@ impl ServiceManager {
     }
 }
 
-/// Tells the service manager, if there is one, that the service is stopping.
+/// Notifies the service manager, if there is one, that the service is stopping.
 pub fn stopping() {
     send(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
 }

@@ -42,7 +42,7 @@ impl Tasks {
         &self.token
     }
 
-    /// Creates a group that is cancelled with this one, or separately before.
+    /// Creates a group that is cancelled with this one, or earlier on its own.
     #[must_use]
     pub fn child(&self) -> Self {
         Self { tracker: TaskTracker::new(), token: self.token.child_token() }

@@ -1,7 +1,7 @@
 //! The status of a container, and the table of the actions that each status allows.
 //!
-//! The table follows Zun's `VALID_STATES`, except that `attach` is also allowed on a created container: a
-//! client attaches before it starts the container, so that it misses no output.
+//! The table is based on OpenStack Zun's `VALID_STATES` and allows more. For example, it allows `attach` on a
+//! created container: a client attaches before it starts the container, so that it misses no output.
 
 use std::fmt;
 use std::str::FromStr;
@@ -54,7 +54,7 @@ pub struct UnknownName {
 }
 
 named_enum!(
-    /// The status of a container, with Zun's names.
+    /// The status of a container, with OpenStack Zun's names.
     Status {
         /// Accepted. The engine does not have the container yet.
         Creating = "Creating",
@@ -66,9 +66,9 @@ named_enum!(
         Stopped = "Stopped",
         /// Its processes are frozen.
         Paused = "Paused",
-        /// It is about to run again, by the engine's restart policy or a reboot.
+        /// Its process has ended, and the engine will start it again by its restart policy.
         Restarting = "Restarting",
-        /// It is being recreated from an image.
+        /// It is being recreated from an image. Part of the API; this version never sets it.
         Rebuilding = "Rebuilding",
         /// It is being removed.
         Deleting = "Deleting",
@@ -78,13 +78,13 @@ named_enum!(
         Dead = "Dead",
         /// It could not be created or started, or it vanished. The status reason says why.
         Error = "Error",
-        /// Its host does not answer.
+        /// Its state is not known.
         Unknown = "Unknown",
     }
 );
 
 named_enum!(
-    /// The operation in progress on a container, with Zun's names.
+    /// The operation in progress on a container, with OpenStack Zun's names.
     TaskState {
         /// The engine is pulling its image.
         ImagePulling = "image_pulling",

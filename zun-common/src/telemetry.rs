@@ -1,4 +1,4 @@
-//! Sets up logging to stderr: one line per event, as text or JSON.
+//! Configures logging to stderr: one line per event, as text or JSON.
 
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;

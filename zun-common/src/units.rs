@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// CPUs, in thousandths. On the wire a decimal number of CPUs.
+/// A number of CPUs, stored in thousandths. Serialized as a decimal number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(from = "f64", into = "f64")]
 pub struct Cpus(u32);
@@ -73,7 +73,7 @@ pub struct Resources {
     pub memory: Mebibytes,
 }
 
-/// The size of a terminal in characters. Both sides are 1 to 65535.
+/// The size of a terminal in characters. zun-api accepts 1 to 65535 rows and columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TerminalSize {
     /// Number of lines.

@@ -27,7 +27,7 @@ pub(crate) enum Permission {
 }
 
 impl Permission {
-    /// Its name in Zun's policy.
+    /// Its name in OpenStack Zun's policy.
     pub(crate) const fn policy(self) -> &'static str {
         match self {
             Self::SeeAllProjects => "container:get_all_all_projects",

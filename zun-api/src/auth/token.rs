@@ -14,7 +14,7 @@ use zun_common::id::{ProjectId, UserId};
 
 use super::Identity;
 
-/// Shortest interval between two checks for changes.
+/// Minimum interval between two checks for changes.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The token file cannot be used.
@@ -89,7 +89,7 @@ impl TokenFile {
         Ok(Self { path: path.to_owned(), loaded: Mutex::new(loaded) })
     }
 
-    /// Returns the owner of a token. Compares with every hash, so that the time reveals nothing.
+    /// Returns the owner of a token. Compares it with every hash in constant time.
     pub(crate) fn identify(&self, token: &str) -> Option<Identity> {
         let presented: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let mut loaded = self.loaded.lock().expect("nobody panics with this lock");

@@ -1,4 +1,4 @@
-//! Errors of the CA. [`CaError::Request`] is the requester's fault, all others are ours.
+//! Errors of the CA. In the REST API, [`CaError::Request`] is a client error and all others are server errors.
 
 use std::io;
 use std::path::PathBuf;
@@ -18,12 +18,14 @@ pub enum CaError {
     #[error("grant id `{0}` is not valid: it must be 1 to 64 printable ASCII characters")]
     GrantId(String),
     /// The host is not enrolled.
-    #[error("host `{0}` is not enrolled; run `zun-api host enrol {0}` on the machine of zun-api")]
+    #[error(
+        "host `{0}` is not enrolled; run `zun-api host enrol {0}` on the machine that runs zun-api"
+    )]
     NotEnrolled(HostName),
     /// The host is not enrolled with this name.
     #[error(
         "host `{host}` is not enrolled with the name `{name}`; run `zun-api host enrol {host} --name {name}` \
-         on the machine of zun-api"
+         on the machine that runs zun-api"
     )]
     NameNotEnrolled {
         /// The host.
@@ -50,7 +52,7 @@ pub enum CaError {
     },
     /// The CA belongs to another user, who could not read new files.
     #[error(
-        "`{}` belongs to user {owner}, but this process runs as user {own}, whose files the owner could not read; \
+        "`{}` belongs to user {owner}, but this process runs as user {own}, so the owner could not read its new files; \
          run the command as the owner (runuser -u zun-api -- zun-api …)", .directory.display()
     )]
     NotOwner {

@@ -56,7 +56,7 @@ fn create(file: &Path, mode: u32, text: &str) -> Result<(), CaError> {
     })
 }
 
-/// Returns an error if the files belong to another user: zun-api could not read what root wrote.
+/// Returns an error if the files belong to another user: zun-api could not read files written by root.
 pub(super) fn require_owner(directory: &Path) -> Result<(), CaError> {
     let owner = match fs::metadata(directory) {
         Ok(about) => about.uid(),
@@ -73,7 +73,7 @@ pub(super) fn require_owner(directory: &Path) -> Result<(), CaError> {
 /// Replaces a file atomically.
 pub(super) fn replace(file: &Path, mode: u32, text: &str) -> Result<(), CaError> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    // No host name starts with a dot.
+    // The dot distinguishes it from the files of hosts: no host name starts with one.
     let temporary = file.with_file_name(format!(".{name}.new"));
     let replaced = || {
         match fs::remove_file(&temporary) {
@@ -94,7 +94,7 @@ pub(super) fn public_key(file: &Path) -> Result<Vec<u8>, CaError> {
     Ok(read_key(file)?.subject_public_key_info())
 }
 
-/// Reads both files. Of the certificates in `ca.pem`, the one that matches the key signs.
+/// Reads both files. The certificate in `ca.pem` that matches the key is the signing one.
 pub(super) fn read(directory: &Path) -> Result<Loaded, CaError> {
     let key_file = directory.join(KEY_FILE);
     let certificate_file = directory.join(CERTIFICATE_FILE);

@@ -1,5 +1,5 @@
-//! The enrolled hosts: those that get server certificates, and for which names. The CA's directory has a file
-//! `hosts/NAME` for each, with a name or address on each line. Changes take effect at once.
+//! The enrolled hosts: those that may get server certificates, and the names that these may contain. The CA's
+//! directory has a file `hosts/NAME` for each host, with a name or address on each line. Changes take effect at once.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,7 +16,7 @@ use super::{CaError, files};
 
 /// The directory of enrolled hosts, within the CA's directory.
 const DIRECTORY: &str = "hosts";
-/// Most names of one host.
+/// Maximum number of names of one host.
 pub(super) const MAX_NAMES: usize = 32;
 
 /// A name or address that clients connect to.
@@ -162,7 +162,7 @@ impl EnrolledHosts {
         self.0.parent().map_or(Ok(()), files::require_owner)
     }
 
-    /// Host names contain no slashes and do not start or end with a dot.
+    /// Returns a host's file. Host names are safe in paths: they contain no slash and do not start with a dot.
     fn file(&self, host: &HostName) -> PathBuf {
         self.0.join(host.as_str())
     }

@@ -15,11 +15,11 @@ use super::CaError;
 
 /// Validity of a grant, in seconds. Open sessions continue afterwards.
 pub const GRANT_LIFETIME_SECONDS: i64 = 120;
-/// All certificates are valid from this many seconds ago, because clocks differ.
+/// Certificates are valid from this many seconds before they are signed, because clocks differ.
 const BACKDATE_SECONDS: i64 = 60;
 const HOST_DAYS: i64 = 365;
 const CA_DAYS: i64 = 3650;
-/// Longest common name in X.509.
+/// Maximum length of a common name in X.509.
 const MAX_COMMON_NAME: usize = 64;
 
 /// The certificate and key of a new CA, in PEM.
@@ -51,7 +51,7 @@ pub(super) fn grant(
     if !is_common_name(grant_id) {
         return Err(CaError::GrantId(grant_id.chars().take(80).collect()));
     }
-    // Certificates have whole seconds, so the time for the client is rounded too.
+    // Times in certificates have whole seconds, so the expiry time for the client must have, too.
     let seconds = now.timestamp() + GRANT_LIFETIME_SECONDS;
     let expires_at = DateTime::from_timestamp(seconds, 0).ok_or(CaError::Time(seconds))?;
     let mut params = base(grant_id, (now, expires_at))?;

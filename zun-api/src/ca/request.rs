@@ -11,7 +11,7 @@ use x509_parser::prelude::FromDer;
 
 use super::hosts::{HostAddress, MAX_NAMES};
 
-/// Largest signing request, in bytes.
+/// Maximum size of a signing request, in bytes.
 const MAX_CSR: usize = 16 * 1024;
 
 /// Why a certificate signing request is not acceptable.
@@ -68,7 +68,7 @@ fn request(der: &[u8]) -> Result<X509CertificationRequest<'_>, InvalidCsr> {
     let Ok((&[], request)) = X509CertificationRequest::from_der(der) else {
         return Err(InvalidCsr::NotPkcs10);
     };
-    // Check the type of the key first; verifying other signatures is not worth the effort.
+    // Check the key type first, so that no other kind of signature has to be verified.
     if !is_p256(&request) {
         return Err(InvalidCsr::Key);
     }

@@ -1,4 +1,4 @@
-//! Replaces the CA in three steps. Hosts restart between the steps.
+//! Replaces the CA in three steps. zun-api, zun-compute and Docker must be restarted between the steps.
 //!
 //! ```text
 //!            ca.key   ca.pem (the first one signs)   ca.next.key
@@ -54,7 +54,7 @@ pub struct TrustedCa {
     pub subject: String,
     /// SHA-256 of its certificate, in hexadecimal digits.
     pub fingerprint: String,
-    /// When it expires, and with it all certificates that it signed.
+    /// When it expires. After that, no certificate that it signed is accepted.
     pub expires_at: DateTime<Utc>,
 }
 

@@ -1,7 +1,7 @@
-//! Maps each error to an HTTP status, a code and a message. There is no other such map.
+//! Maps each error to an HTTP status, a code and a message. This is the only such map.
 //!
-//! Messages of 4xx responses are for the caller, and so are those of 5xx responses that name a failing part.
-//! Details of bugs and of database errors stay in the log.
+//! The caller sees the messages of 4xx responses, and of 5xx responses that name the failing component. Details of
+//! bugs and of database errors stay in the log.
 
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
@@ -124,9 +124,7 @@ fn agent(host: &HostName, cause: &CallError) -> ErrorResponse {
         CallError::NoSuchHost { .. } => ErrorResponse::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "container.host-not-up",
-            &format!(
-                "Host {host} has never connected to the message bus. Start zun-compute there."
-            ),
+            &format!("Host {host} is not connected to the message bus. Start zun-compute there."),
         ),
         CallError::NoReply { .. } => ErrorResponse::new(
             StatusCode::GATEWAY_TIMEOUT,

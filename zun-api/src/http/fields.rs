@@ -1,4 +1,4 @@
-//! The fields of a request, from its query and its JSON body (merged, as in Zun). Each field is taken once and
+//! The fields of a request, from its query and its JSON body (merged, as in OpenStack Zun). Each field is taken once and
 //! validated. Fields that remain at the end are refused by name.
 
 use std::collections::BTreeMap;
@@ -76,7 +76,7 @@ impl Fields {
         parsed.map(Some).ok_or_else(|| invalid_value(name, &value, rule))
     }
 
-    /// Takes a boolean, in JSON or in one of the usual texts.
+    /// Takes a boolean: a JSON boolean, or one of the usual strings and numbers.
     pub(super) fn boolean(&mut self, name: &str) -> Result<Option<bool>, InvalidField> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let text = match &value {
@@ -92,7 +92,7 @@ impl Fields {
         }
     }
 
-    /// Takes a whole number in a range, as number or text.
+    /// Takes a whole number in a range, as a number or a string.
     pub(super) fn whole(
         &mut self,
         name: &str,
@@ -102,7 +102,7 @@ impl Fields {
         self.whole_number(name, range, &rule)
     }
 
-    /// Takes a whole number in a range, with a rule of its own for the error.
+    /// Takes a whole number in a range. `rule` describes the range in the error.
     pub(super) fn whole_number(
         &mut self,
         name: &str,
@@ -125,7 +125,7 @@ impl Fields {
         number.map(Some).ok_or_else(|| invalid_value(name, &value, rule))
     }
 
-    /// Takes a decimal number in a range, as number or text.
+    /// Takes a decimal number in a range, as a number or a string.
     pub(super) fn decimal(
         &mut self,
         name: &str,

@@ -9,8 +9,8 @@ use super::response::ApiResult;
 use crate::app::App;
 use crate::db;
 
-/// `GET /healthz`: 503 if the database does not answer. The state of the bus is only shown, because much works
-/// without it.
+/// `GET /healthz`: 503 if the database does not answer. The state of the bus is informational, because many
+/// requests work without it.
 pub(super) async fn healthz(app: Data<App>) -> HttpResponse {
     let bus = if app.bus.transport().is_connected() { "connected" } else { "disconnected" };
     match app.db.run(db::alive).await {

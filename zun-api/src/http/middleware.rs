@@ -95,8 +95,8 @@ impl RequestInfo {
         self.path == "/v1" || self.path.starts_with("/v1/")
     }
 
-    /// Whether the request is served even if the limit is reached. Monitoring is; requests that wait have a
-    /// limit of their own.
+    /// Whether the request is served even if the limit is reached: requests of monitoring, and waiting requests,
+    /// which have their own limit.
     fn bypasses_limit(&self) -> bool {
         self.waits || matches!(self.path.as_str(), "/healthz" | "/metrics")
     }

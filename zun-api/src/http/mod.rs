@@ -1,4 +1,4 @@
-//! The REST API. Each resource has a folder and each verb a file. A handler takes validated input from the
+//! The REST API. Containers have a directory with one file for each verb. A handler takes validated input from the
 //! extractors, calls the app, and returns a view. Only `error.rs` decides how errors look.
 
 mod containers;
@@ -31,7 +31,7 @@ use zun_common::shutdown::Tasks;
 
 use crate::app::App;
 
-/// Most connections of one actix worker.
+/// Maximum number of connections of one actix worker.
 const CONNECTIONS: usize = 4096;
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Time for a client to close its connection.

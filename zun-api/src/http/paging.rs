@@ -4,7 +4,7 @@ use super::fields::Fields;
 use super::rules::SHORT_TEXT;
 use crate::app::InvalidField;
 
-/// Largest page, and the default.
+/// Maximum and default size of a page.
 pub(super) const MAX_PAGE: usize = 1000;
 
 /// Reads the field `limit`.

@@ -13,12 +13,12 @@ pub(super) fn ok(body: &impl Serialize) -> HttpResponse {
     HttpResponse::Ok().json(body)
 }
 
-/// 200 with `null`, Zun's response to a call without a result.
+/// 200 with `null`, OpenStack Zun's response to a call without a result.
 pub(super) fn done() -> HttpResponse {
     HttpResponse::Ok().json(())
 }
 
-/// 202 with `null`, Zun's response to a command.
+/// 202 with `null`, OpenStack Zun's response to a command.
 pub(super) fn accepted() -> HttpResponse {
     HttpResponse::Accepted().json(())
 }

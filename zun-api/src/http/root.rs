@@ -9,7 +9,7 @@ use super::response::{ApiResult, ok};
 use super::view::ViewContext;
 use crate::app::{AppError, Caller};
 
-/// `GET /`: the first request of every client.
+/// `GET /`: the supported API versions. Requires no authentication.
 pub(super) async fn versions(view_context: ViewContext) -> ApiResult {
     let version = Version {
         id: "v1".to_owned(),
@@ -53,7 +53,7 @@ pub(super) async fn not_found() -> ApiResult {
     Err(AppError::RouteNotFound)
 }
 
-/// An unknown route within `/v1`. Like Zun, returns the same for an unsupported method.
+/// An unknown route within `/v1`. Like OpenStack Zun, returns the same for an unsupported method.
 pub(super) async fn not_found_in_v1(_caller: Caller) -> ApiResult {
     Err(AppError::RouteNotFound)
 }

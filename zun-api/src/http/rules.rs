@@ -48,7 +48,7 @@ pub(super) const ARGUMENT: Rule =
     Rule { description: "a string without NUL characters", is_valid: |text| !text.contains('\0') };
 /// Name of an environment variable.
 pub(super) const VARIABLE_NAME: Rule = Rule {
-    description: "strings of 1 to 255 characters without `=`, blanks or control characters",
+    description: "strings of 1 to 255 characters without `=`, whitespace or control characters",
     is_valid: |text| {
         (1..=255).contains(&text.len())
             && printable(text)
@@ -97,7 +97,7 @@ pub(super) const CSR: Rule = Rule {
         text.len() <= 8192 && text.trim_start().starts_with("-----BEGIN CERTIFICATE REQUEST-----")
     },
 };
-/// Name of a connection function.
+/// Name of a console protocol.
 pub(super) const PROTOCOL: Rule = Rule {
     description: "a name of 1 to 64 characters",
     is_valid: |text| {
@@ -106,7 +106,7 @@ pub(super) const PROTOCOL: Rule = Rule {
 };
 /// Arguments for `ps`.
 pub(super) const PS_ARGUMENTS: Rule = Rule {
-    description: "at most 255 letters, blanks, `-`, `,` or `+`",
+    description: "at most 255 letters, spaces, `-`, `,` or `+`",
     is_valid: |text| {
         text.len() <= 255
             && text

@@ -12,7 +12,7 @@ use crate::settings::SchedulerSettings;
 
 /// What the scheduler knows about a host.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a filter of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate filter")]
 pub(crate) struct HostView {
     pub(crate) name: HostName,
     /// Whether its agent is up.
@@ -28,7 +28,8 @@ pub(crate) struct HostView {
 }
 
 impl HostView {
-    /// Returns the view for a container that is already on the host. A disabled host keeps its containers.
+    /// Subtracts the claim of a container that is already on the host. The view counts as enabled, because a
+    /// disabled host keeps its containers.
     pub(crate) fn without(self, held: Resources) -> Self {
         let Resources { cpus, memory } = self.claimed;
         let claimed = Resources {

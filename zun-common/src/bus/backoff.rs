@@ -13,7 +13,7 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// Returns the next pause: 50 to 100 per cent of the pause without jitter.
+    /// Returns the next pause: 50 to 100 percent of the pause without jitter.
     pub(super) fn next(&mut self) -> Duration {
         let full_pause = full_pause(self.tries);
         self.tries = self.tries.saturating_add(1);

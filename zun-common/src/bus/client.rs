@@ -27,9 +27,9 @@ pub enum CallError {
         #[source]
         problem: Problem,
     },
-    /// The queue does not exist: the host's agent has never connected.
+    /// The queue does not exist: its consumer has never connected, or a query queue expired without a consumer.
     #[error(
-        "cannot send {method}: the queue {route} does not exist; its agent has never connected"
+        "cannot send {method}: the queue {route} does not exist; its consumer is not connected"
     )]
     NoSuchHost {
         /// The call's method.
@@ -69,7 +69,7 @@ pub enum CallError {
     },
 }
 
-/// The bus as a service uses it. Cheap to clone.
+/// A service's handle to the bus. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Bus {
     transport: Arc<dyn Transport>,

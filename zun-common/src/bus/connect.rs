@@ -19,14 +19,14 @@ pub struct BusSettings {
     pub url: String,
     /// PEM file with the CA that must have signed the broker's certificate. Only with `amqps://`.
     pub ca_file: Option<PathBuf>,
-    /// Messages of a queue that a service processes at a time, for callers of `Transport::consume`.
+    /// Maximum number of unsettled messages of a queue, for callers of `Transport::consume`.
     pub prefetch: u16,
     /// Seconds between heartbeats. The connection is lost after two missed ones.
     pub heartbeat: u16,
 }
 
 impl BusSettings {
-    /// These defaults with another URL.
+    /// Returns the default settings with this URL.
     pub fn at(url: impl Into<String>) -> Self {
         Self { url: url.into(), ca_file: None, prefetch: 64, heartbeat: 10 }
     }

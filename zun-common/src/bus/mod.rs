@@ -5,8 +5,8 @@
 //!      ^                                                                        │
 //!      └────────────── reply: Ok | Problem ═════════════════════════════════════┘   then the work, then ack
 //! ```
-//! A [`Transport`] moves bytes and does not know calls. [`Bus`] and [`Router`] know calls and not how they are
-//! transported. [`connect`] chooses the transport by the URL.
+//! A [`Transport`] moves bytes and does not know calls. [`Bus`] and [`Router`] know calls and do not know the
+//! transport. [`connect`] chooses the transport by the URL.
 
 #[cfg(feature = "amqp")]
 mod amqp;

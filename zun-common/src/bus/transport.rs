@@ -10,15 +10,15 @@ use uuid::Uuid;
 
 use crate::id::HostName;
 
-/// Largest message body, in bytes.
+/// Maximum size of a message body, in bytes.
 pub const MAX_BODY: usize = 16 << 20;
 
-/// A queue: where a message goes, and where a consumer takes it from.
+/// A queue, for publishers and consumers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Route {
-    /// Calls that change something on a host: durable, acknowledged after the work.
+    /// Commands for a host: durable, acknowledged after the work.
     Commands(HostName),
-    /// Calls that only read from a host: transient.
+    /// Queries for a host: transient.
     Queries(HostName),
     /// Reports of agents: durable, consumed by one of the running zun-api processes.
     Reports,
@@ -42,8 +42,8 @@ impl Route {
         matches!(self, Self::Commands(_) | Self::Reports)
     }
 
-    /// Redeliveries of a message before it is dead-lettered, so that a message that crashes its consumer does
-    /// not do so for ever.
+    /// Maximum number of redeliveries before a message is dead-lettered, so that a message cannot crash its
+    /// consumer forever.
     pub const fn max_redeliveries(&self) -> u32 {
         if self.is_durable() { 20 } else { 1 }
     }
@@ -71,7 +71,7 @@ pub struct Outgoing {
 /// Why a message was not sent, or got no reply.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// The queue does not exist: no consumer has ever declared it.
+    /// The queue does not exist: no consumer has declared it, or it expired without one.
     #[error("the queue {0} does not exist")]
     Unroutable(Route),
     /// The transport could not be reached before the deadline. The message was not sent.
@@ -93,7 +93,7 @@ pub enum RequestError {
 pub enum Disposition {
     /// The work is done: the message is removed.
     Ack,
-    /// The message cannot be processed: it is kept for a person to inspect.
+    /// The message cannot be processed: it goes to the dead-letter queue for inspection.
     DeadLetter,
     /// The message was not processed: it is delivered again.
     Requeue,
@@ -106,12 +106,11 @@ pub struct Delivery {
     pub body: Bytes,
     /// Whether the message was delivered before and not settled.
     pub redelivered: bool,
-    /// The only host that may have sent it, as the transport vouches; `None` if the sender may speak for every
-    /// host.
+    /// The only host that the sender may act for, verified by the transport; `None` if it may act for every host.
     pub from: Option<HostName>,
     /// Where the reply goes; `None` if no reply is expected. An undeliverable reply is dropped.
     pub reply: Option<oneshot::Sender<Bytes>>,
-    /// Tells the transport what to do with the message.
+    /// Sends the disposition to the transport.
     pub settle: Option<oneshot::Sender<Disposition>>,
 }
 

@@ -1,17 +1,17 @@
-//! Makes Docker's error texts fit for a user: one line, without the host's paths and Docker's own ids, and never empty.
-//! Also says which exit code an error means.
+//! Rewrites Docker's error messages for users: one line, never empty, without the host's paths and Docker's ids. Also
+//! maps an error to an exit code.
 
 mod paths;
 
 /// The text for an error that Docker gives no reason for.
 pub const NO_REASON: &str = "Docker gave no reason";
 
-/// A reason longer than this is cut.
+/// Maximum length of a reason, in characters.
 const MAX_REASON: usize = 1000;
-/// No more of a text than this is looked at.
+/// Maximum number of characters to process.
 const MAX_TEXT: usize = 16_000;
 
-/// What the layers below Docker put before the reason. Each is followed by the next one or by the reason.
+/// Prefixes that Docker and the layers below it put before the reason. A message may have several of them.
 const PREFIXES: [&str; 14] = [
     "Error response from daemon: ",
     "failed to create task for container: ",
@@ -29,13 +29,13 @@ const PREFIXES: [&str; 14] = [
     "error during container init: ",
 ];
 
-/// Docker adds this to every error that says "not a directory", also where nothing is mounted.
+/// Docker adds this to every error that says "not a directory", even if nothing is mounted.
 const MOUNT_HINT: &str = ": Are you trying to mount a directory onto a file";
 
 const NOT_FOUND: [&str; 2] = ["executable file not found", "no such file or directory"];
 const NOT_EXECUTABLE: [&str; 2] = ["permission denied", "is a directory"];
 
-/// Returns the reason in an error text of Docker.
+/// Returns the reason in one of Docker's error messages.
 pub fn user_message(text: &str) -> String {
     let line: String = one_line(&message(text)).chars().take(MAX_TEXT).collect();
     let reason = line.split(MOUNT_HINT).next().unwrap_or_default();
@@ -46,7 +46,7 @@ pub fn user_message(text: &str) -> String {
 }
 
 /// Returns the exit code for a container that could not start for this reason, as `docker run` does: 127, 126, or
-/// `None` if the reason is not the command.
+/// `None` if the command is not the cause.
 pub fn exit_code_of_start(reason: &str) -> Option<i64> {
     let says = |part: &&str| reason.contains(*part);
     if NOT_FOUND.iter().any(says) {
@@ -78,7 +78,7 @@ fn message(text: &str) -> String {
     }
 }
 
-/// Control characters are spaces too: they could drive a terminal.
+/// Joins the words with single spaces. Removes control characters, because a terminal would interpret them.
 fn one_line(text: &str) -> String {
     let words = text.split(|c: char| c.is_whitespace() || c.is_control());
     words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
@@ -94,7 +94,7 @@ fn without_prefixes(mut text: &str) -> &str {
     }
 }
 
-/// Older runtimes begin with a place in their source, such as `container_linux.go:380: `.
+/// Removes the source location that older runtimes put first, such as `container_linux.go:380: `.
 fn without_source_line(text: &str) -> Option<&str> {
     let (place, rest) = text.split_once(": ")?;
     let (file, line) = place.split_once(".go:")?;
@@ -102,7 +102,7 @@ fn without_source_line(text: &str) -> Option<&str> {
     is_place.then_some(rest)
 }
 
-/// An error of no known kind ends with `: unknown` in containerd.
+/// Removes `: unknown`, which containerd appends to errors that it cannot classify.
 fn without_unknown(text: &str) -> String {
     text.trim_end_matches(": unknown").replace(": unknown: ", ": ")
 }

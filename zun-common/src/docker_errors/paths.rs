@@ -1,9 +1,9 @@
-//! Hides paths of the host and Docker's ids in an error text.
+//! Hides the host's paths and Docker's ids in an error message.
 
-/// Returns the text with paths as the container knows them.
+/// Replaces host paths by paths inside the container.
 ///
-/// A path to a container's file system keeps only its part inside the container. Other paths of Docker keep their
-/// last name. 64-digit ids go, except digests.
+/// A path into a container's file system keeps only its part inside the container. Docker's other paths are shortened
+/// to their last component. 64-digit ids are removed, except digests.
 pub(super) fn hide_host_paths(line: &str) -> String {
     let mut shown = String::with_capacity(line.len());
     let mut rest = without_mount_note(line);
@@ -26,12 +26,12 @@ pub(super) fn hide_host_paths(line: &str) -> String {
     tidy(&shown)
 }
 
-/// The number of digits in an id of Docker.
+/// Number of digits in a Docker id.
 const ID: usize = 64;
-/// The fewest digits that make a name a storage id.
+/// Minimum number of digits in a storage id.
 const MIN_STORAGE_ID: usize = 12;
 
-/// Docker keeps its files below these, unless told otherwise.
+/// Docker's default directories, and `/proc` paths of its own processes.
 const DOCKER_DIRECTORIES: [&str; 8] = [
     "/var/lib/docker/",
     "/var/lib/containerd/",
@@ -43,9 +43,9 @@ const DOCKER_DIRECTORIES: [&str; 8] = [
     "/proc/thread-self/",
 ];
 
-/// The directory of a container's file system, below a directory that is named by an id.
+/// Names of a container's root directory, if its parent directory is named by an id.
 const ROOTS: [&str; 5] = ["merged", "rootfs", "diff", "fs", "mnt"];
-/// Directories that hold a container's file system under its id.
+/// Parents of root directories that are named by an id.
 const ROOT_PARENTS: [&str; 4] = ["subvolumes", "graph", "mnt", "overlayfs"];
 
 fn is_path_char(character: char) -> bool {
@@ -65,7 +65,7 @@ fn is_storage_id(name: &str) -> bool {
     name.len() >= MIN_STORAGE_ID && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// The path that the text begins with, and what is behind it.
+/// Splits the text into the path at its start and the rest.
 fn split_path(text: &str) -> (&str, &str) {
     let ends = |c: char| c.is_whitespace() || "\"'`:,;()[]".contains(c);
     let path = text.split(ends).next().unwrap_or_default();
@@ -92,7 +92,7 @@ fn inside(path: &str, is_socket: bool) -> String {
     let last = names.iter().rev().find(|name| !name.is_empty()).copied().unwrap_or_default();
     let is_number = last.bytes().all(|byte| byte.is_ascii_digit());
     if is_number || is_storage_id(last) || contains_id(last) {
-        "a file of Docker".to_owned()
+        "an internal Docker file".to_owned()
     } else {
         last.to_owned()
     }
@@ -110,7 +110,7 @@ fn is_root(names: &[&str], at: usize) -> bool {
     is_under_id && !ROOTS.contains(&name(at + 1))
 }
 
-/// Whether a name is an id of Docker with something around it, such as `docker-<id>.scope`.
+/// Whether a name contains a Docker id, such as `docker-<id>.scope`.
 fn contains_id(name: &str) -> bool {
     name.split(|c: char| !c.is_ascii_alphanumeric()).any(is_id)
 }
@@ -120,7 +120,7 @@ fn is_layer_directory(pair: &[&str]) -> bool {
         if is_storage_id(name) || *name == "l" || name.starts_with("GetImageBlob") || name.starts_with("docker-"))
 }
 
-/// The runtime says by which descriptor it mounted, and with which flags.
+/// Removes the descriptor and the flags of a mount, which the runtime adds.
 fn without_mount_note(line: &str) -> String {
     let Some((before, after)) = line.split_once(" (via /proc/") else { return line.to_owned() };
     let after = after.split_once(')').map_or("", |(_, after)| after);
@@ -131,7 +131,7 @@ fn without_mount_note(line: &str) -> String {
     format!("{before}{after}")
 }
 
-/// Mends what ids leave behind.
+/// Removes the quotes, brackets and spaces that removed ids leave.
 fn tidy(text: &str) -> String {
     let mut text = text.to_owned();
     for (left, tidied) in

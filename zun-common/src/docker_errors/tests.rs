@@ -1,4 +1,4 @@
-//! Texts of Docker 20.10 and 26.1, as they came.
+//! Tests with real error messages of Docker 20.10 and 26.1.
 
 use super::*;
 
@@ -9,8 +9,8 @@ fn shown(text: &str) -> String {
 }
 
 #[test]
-fn a_reason_stands_without_the_layers_that_relayed_it() {
-    let relays =
+fn the_prefixes_of_lower_layers_are_removed() {
+    let prefixes =
         "OCI runtime create failed: runc create failed: unable to start container process: ";
     for before in [
         "failed to create shim task: ",
@@ -34,7 +34,7 @@ fn a_reason_stands_without_the_layers_that_relayed_it() {
                 "unable to apply caps: operation not permitted",
             ),
         ] {
-            assert_eq!(shown(&format!("{before}{relays}{text}")), reason);
+            assert_eq!(shown(&format!("{before}{prefixes}{text}")), reason);
         }
     }
     let old = "OCI runtime exec failed: exec failed: container_linux.go:380: starting container process caused: \
@@ -50,7 +50,7 @@ fn a_reason_stands_without_the_layers_that_relayed_it() {
 }
 
 #[test]
-fn a_path_of_the_host_is_the_containers_own() {
+fn a_host_path_becomes_the_path_inside_the_container() {
     for root in [
         "/var/lib/docker/overlay2/ID/merged",
         "/srv/zun/engine/data/overlay2/ID/merged",
@@ -73,7 +73,7 @@ fn a_path_of_the_host_is_the_containers_own() {
 }
 
 #[test]
-fn other_paths_of_docker_keep_their_last_name() {
+fn dockers_other_paths_are_shortened_to_the_last_component() {
     for (text, reason) in [
         (
             "failed to write \"100\": write /sys/fs/cgroup/cpu/docker/ID/cpu.cfs_quota_us: invalid argument: unknown",
@@ -85,13 +85,16 @@ fn other_paths_of_docker_keep_their_last_name() {
         ),
         (
             "mkdir /srv/data/overlay2/ID-init: no space left on device",
-            "mkdir a file of Docker: no space left on device",
+            "mkdir an internal Docker file: no space left on device",
         ),
         (
             "open /srv/data/containers/ID/resolv.conf: permission denied",
             "open resolv.conf: permission denied",
         ),
-        ("open /sys/fs/cgroup/system.slice/docker-ID.scope: gone", "open a file of Docker: gone"),
+        (
+            "open /sys/fs/cgroup/system.slice/docker-ID.scope: gone",
+            "open an internal Docker file: gone",
+        ),
         (
             "error mounting \"/dev/null\" to rootfs at \"/etc\": mount /dev/null:/etc (via /proc/self/fd/6), flags: 0x5000: \
              not a directory: unknown: Are you trying to mount a directory onto a file (or vice-versa)? Check it",
@@ -107,7 +110,7 @@ fn other_paths_of_docker_keep_their_last_name() {
         ),
         (
             "readlink /proc/self/fd/7: no such file or directory",
-            "readlink a file of Docker: no such file or directory",
+            "readlink an internal Docker file: no such file or directory",
         ),
     ] {
         assert_eq!(shown(text), reason);
@@ -115,7 +118,7 @@ fn other_paths_of_docker_keep_their_last_name() {
 }
 
 #[test]
-fn the_containers_own_paths_stay() {
+fn the_containers_own_paths_are_kept() {
     for text in [
         "exec: \"/srv/merged/rootfs\": stat /srv/merged/rootfs: no such file or directory",
         "lstat /merged/x: not a directory",
@@ -133,7 +136,7 @@ fn the_containers_own_paths_stay() {
 }
 
 #[test]
-fn dockers_own_ids_go() {
+fn dockers_ids_are_removed() {
     for (text, reason) in [
         ("Container ID is not running", "Container is not running"),
         (
@@ -167,7 +170,7 @@ fn a_reason_is_one_line_and_never_empty() {
 }
 
 #[test]
-fn exit_codes_are_dockers() {
+fn exit_codes_match_dockers() {
     let start = |text| exit_code_of_start(&shown(text));
     assert_eq!(start("exec: \"x\": executable file not found in $PATH: unknown"), Some(127));
     assert_eq!(start("exec: \"/x\": stat /x: no such file or directory: unknown"), Some(127));

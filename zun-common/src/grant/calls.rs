@@ -73,7 +73,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// The method as it stands in the request line.
+    /// The method as written in the request line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -87,7 +87,7 @@ impl Method {
 /// What a wait call waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitCondition {
-    /// The container does not run. Returns at once if it is not running.
+    /// The container is not running; returns at once if that is already so.
     NotRunning,
     /// The next end of its process, even if the container has not started yet.
     NextExit,
@@ -98,7 +98,7 @@ pub enum WaitCondition {
 impl WaitCondition {
     const ALL: [Self; 3] = [Self::NotRunning, Self::NextExit, Self::Removed];
 
-    /// The condition as it stands in the query.
+    /// The condition as written in the query.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NotRunning => "not-running",
@@ -111,8 +111,8 @@ impl WaitCondition {
 /// A call that a grant can allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
-    /// Attach by websocket: one merged stream, for a terminal. Only in read-write grants, because engines below
-    /// API 1.42 let every websocket type.
+    /// Attach by websocket: one merged stream, for a terminal. Only in read-write grants, because
+    /// engines before API 1.42 connect every websocket to stdin.
     AttachWebsocket,
     /// Attach by a hijacked connection, with stdin: separate stdout and stderr, and half-close.
     Attach,

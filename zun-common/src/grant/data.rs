@@ -5,10 +5,10 @@ use std::fmt::{self, Write as _};
 
 use super::{Method, Mode};
 
-/// What a grant without a console allows.
+/// The data that a grant gives access to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DataKind {
-    /// Reading the container's output, also while it is written.
+    /// The container's output, read once or followed.
     Logs,
     /// The container's files: inspecting and copying out, and with read-write also copying in.
     Archive(Mode),
@@ -59,7 +59,7 @@ impl DataKind {
 
 const LOGS_PREFIX: &str = "/logs?";
 
-/// A time since 1970. Zero means no time.
+/// A Unix time. Zero means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct LogTime {
     /// Whole seconds.
@@ -148,15 +148,15 @@ impl fmt::Display for LogTime {
 /// A call about files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ArchiveCall {
-    /// Inspect the file or folder at a path.
+    /// Inspect the file or directory at a path.
     Stat,
-    /// Read the file or folder as a tar stream.
+    /// Read the file or directory as a tar stream.
     Read,
-    /// Unpack a tar stream into the folder. A file never replaces a folder.
+    /// Unpack a tar stream into the directory. Fails if a file would replace a directory, or the reverse.
     Write,
 }
 
-/// Longest path, in bytes.
+/// Maximum length of a path, in bytes.
 const MAX_PATH: usize = 4096;
 
 impl ArchiveCall {

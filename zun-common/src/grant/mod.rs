@@ -1,8 +1,8 @@
-//! Grants: short-lived client certificates that each allow access to one thing. A SAN URI in the certificate
-//! names it.
+//! Grants: short-lived client certificates that each allow access to one resource. A SAN URI in the certificate
+//! names the resource.
 //!
 //! zun-api signs the certificate, the client connects with it, and `zun-authz` on the host checks it. The host
-//! needs no other message. All three build the same request lines with [`Grant::call`].
+//! does not ask zun-api. zun-api and `zun-authz` build the same request lines with [`Grant::call`].
 
 mod calls;
 mod data;
@@ -30,7 +30,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// The mode as it stands in a grant's URI.
+    /// The mode as written in a grant's URI.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ReadWrite => "rw",
@@ -39,7 +39,7 @@ impl Mode {
     }
 }
 
-/// The one thing that a grant gives access to.
+/// The resource that a grant gives access to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// A container's console.
@@ -63,12 +63,12 @@ pub enum Target {
     },
 }
 
-/// Access to one thing on one host.
+/// Access to one resource on one host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     /// The host.
     pub host: HostName,
-    /// The thing.
+    /// The resource.
     pub target: Target,
 }
 
@@ -78,8 +78,8 @@ pub struct Grant {
 pub struct SessionEvent {
     /// What began or ended.
     pub kind: SessionEventKind,
-    /// Whether the console is read-only. The engine notices the end of such a console only at its next output,
-    /// but notices the end of its wait request at once.
+    /// Whether the console is read-only. The engine detects that such a console is closed only at its next
+    /// output, so the agent counts the console's wait request instead.
     #[serde(default)]
     pub watches: bool,
     /// The grant's id: the common name of the certificate.
@@ -113,7 +113,7 @@ pub struct InvalidGrant;
 const NO_CONTAINER: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 impl Grant {
-    /// Returns the grant with which a host checks its own listener: read-only access to a container that does
+    /// Returns the grant that a host uses to check its own listener: read-only access to a container that does
     /// not exist.
     pub fn probe(host: HostName) -> Self {
         let id = NO_CONTAINER.parse().expect("64 hexadecimal digits");

@@ -1,4 +1,4 @@
-//! The reply to a refused call: a code for programs and a message for people.
+//! The reply to a refused call: a code for programs and a human-readable message.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ pub enum Code {
     TooLarge,
     /// The caller may not do this.
     Forbidden,
-    /// The console endpoint is not up, or not safe.
+    /// The console listener is not up, or failed its security check.
     NoConsole,
     /// The engine refused the request or failed.
     Engine,
@@ -46,7 +46,7 @@ pub enum Code {
 pub struct Problem {
     /// The code, for programs.
     pub code: Code,
-    /// The message, for people.
+    /// The human-readable message.
     pub message: String,
 }
 

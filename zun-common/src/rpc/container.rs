@@ -1,4 +1,5 @@
-//! Calls about one container. All are idempotent per container.
+//! Calls about one container. The bus may deliver a command twice. Commands are idempotent, except that a kill may
+//! send its signal twice.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use crate::units::{Resources, TerminalSize};
 pub struct ContainerSpec {
     /// Its project, stored as a label.
     pub project: ProjectId,
-    /// Its name for people, stored as a label.
+    /// Its display name, stored as a label.
     pub name: String,
     /// The image.
     pub image: String,
@@ -35,7 +36,7 @@ pub struct ContainerSpec {
     pub labels: BTreeMap<String, String>,
     /// The working directory.
     pub workdir: Option<String>,
-    /// The host name inside.
+    /// Host name inside the container.
     pub hostname: Option<String>,
     /// User, and optionally group, to run as.
     pub user: Option<String>,
@@ -49,7 +50,7 @@ pub struct ContainerSpec {
     pub auto_remove: bool,
     /// Whether the root file system is read-only.
     pub read_only: bool,
-    /// The first signal of a stop.
+    /// Signal that a stop sends first; the image's own if `None`.
     pub stop_signal: Option<String>,
 }
 

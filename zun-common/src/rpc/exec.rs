@@ -59,7 +59,7 @@ pub struct CreatedExec {
     pub console_trouble: Option<String>,
 }
 
-/// Runs a command to its end, without stdin or terminal. Returns at most 4 MiB of each stream.
+/// Runs a command to completion, without stdin or terminal. Returns at most 4 MiB of each stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunExec {
     /// The container.

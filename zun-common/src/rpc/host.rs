@@ -42,17 +42,17 @@ pub struct Heartbeat {
     pub host: HostName,
     /// Its resources and properties.
     pub inventory: Option<Inventory>,
-    /// The listener for consoles; absent if it is not up or not safe.
+    /// The listener for consoles; absent if it is not up or failed its security check.
     pub console: Option<ConsoleListener>,
     /// Why there is no listener; absent if there is one, and from older agents.
     #[serde(default)]
     pub console_trouble: Option<String>,
     /// Seconds until the next heartbeat.
     pub interval: u32,
-    /// Whether the agent is shutting down, so that this is its last heartbeat.
+    /// Whether the agent is shutting down and this is its last heartbeat.
     pub leaving: bool,
-    /// When the heartbeat was created, by the host's clock, in microseconds since 1970. It orders two that
-    /// arrive together. 0 from older agents.
+    /// When the heartbeat was created, by the host's clock, in microseconds since 1970. zun-api
+    /// uses it to detect an older heartbeat that arrives after a leaving agent's last one. 0 from older agents.
     #[serde(default)]
     pub generation: i64,
 }
@@ -110,8 +110,8 @@ pub struct CaBundle {
     pub ca: String,
 }
 
-/// Requests a grant for a container that does not exist. With it a host checks that its own listener lets
-/// through granted calls and nothing else.
+/// Requests a grant for a container that does not exist. The host uses it to check that its own listener allows
+/// granted calls and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignProbe {
     /// The host. It must be the sender.
@@ -127,7 +127,7 @@ impl Call for SignProbe {
     type Reply = ProbeGrant;
 }
 
-/// The grant with which a host checks its listener.
+/// The grant that a host uses to check its listener.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeGrant {
     /// The client certificate in PEM.
@@ -168,7 +168,7 @@ pub struct AssignedContainer {
     pub status: Status,
     /// The engine's id, if the host ever reported one.
     pub engine: Option<EngineId>,
-    /// Whether the container is removed when its process ends. Its absence is then not an error.
+    /// Whether the container is removed when its process ends. If so, a missing container is not an error.
     pub auto_remove: bool,
     /// The command to create it, while its status is `Creating`. The first command may have been lost.
     pub create: Option<CreateContainer>,

@@ -13,16 +13,17 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use code::{Code, Problem};
 
-/// The version of the protocol. Receivers refuse newer ones with a code.
+/// The version of the protocol. Receivers refuse newer versions with [`Code::Unsupported`].
 pub const PROTOCOL: u32 = 1;
 
-/// Whether a call changes something.
+/// How the bus delivers a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The call changes something. It goes through the host's durable queue and is acknowledged after the work.
-    /// It may be delivered again, so it must be idempotent.
+    /// Through the host's durable queue. The call is acknowledged after the work and may be delivered again, so
+    /// its handler must be idempotent.
     Command,
-    /// The call only reads. It goes through the host's transient queue and never waits for a disk.
+    /// Through the host's transient queue, which never waits for a disk. For reads, and for changes whose caller
+    /// waits for the result.
     Query,
 }
 

@@ -1,4 +1,4 @@
-//! Grants access to a container's console. The client then connects to the host itself.
+//! Grants access to a container's console. The client then connects directly to the host.
 
 use zun_common::api::v1::console::{ConsoleEndpoint, DOCKER_ATTACH};
 use zun_common::grant::{Grant, Mode, Target};

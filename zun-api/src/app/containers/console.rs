@@ -11,7 +11,7 @@ use zun_common::units::TerminalSize;
 
 use crate::app::{App, AppError, Caller};
 
-/// What to connect to, and its streams.
+/// The grant for a connection, its listener, and its streams.
 pub(super) struct ConsoleTarget {
     pub(super) grant: Grant,
     pub(super) listener: ConsoleListener,
@@ -88,7 +88,7 @@ fn calls(console_target: &ConsoleTarget) -> Calls {
         let (_method, target) = console_target.grant.call(*api_version, call)?;
         Some(format!("{scheme}://{address}{target}"))
     };
-    // The client adds the query to these two.
+    // The client adds its own query to these addresses.
     let without_query = |call: Call| {
         let url = address_of("https", call)?;
         Some(url.split_once('?').map_or(url.clone(), |(path, _query)| path.to_owned()))

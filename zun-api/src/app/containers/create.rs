@@ -15,10 +15,10 @@ use crate::db::{Conn, DbError, host, transaction};
 use crate::scheduler::{self, HostView};
 use crate::settings::SchedulerSettings;
 
-/// Zun's message if no host fits.
+/// OpenStack Zun's message if no host fits.
 const NO_HOST: &str = "There are not enough hosts available.";
 
-/// Number of random names to try.
+/// Maximum number of random names to try.
 const MAX_NAME_ATTEMPTS: usize = 16;
 
 /// A create request with validated values.

@@ -1,4 +1,4 @@
-//! Grants access to a container's output or files. The client then connects to the host itself.
+//! Grants access to a container's output or files. The client then connects directly to the host.
 
 use zun_common::api::v1::console::ConsoleEndpoint;
 use zun_common::grant::{DataKind, Grant, Mode, Target};

@@ -1,4 +1,5 @@
-//! Sends the create command of a container to its host. Keeps trying while the bus is unavailable.
+//! Sends the create command of a container to its host. If the bus is unavailable, retries until the command's
+//! deadline.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::app::App;
 use crate::db::DbError;
 use crate::db::container::{self, Record};
 
-/// How long a create request waits for the bus before it is answered with status `Creating`.
+/// How long a create request waits for the bus before the response, which then has status `Creating`.
 const DISPATCH_WAIT: Duration = Duration::from_secs(1);
 
 impl App {
@@ -36,8 +37,8 @@ impl App {
         }
     }
 
-    /// Sends again the create commands that may not have been sent before zun-api last ended. Agents create
-    /// each container only once.
+    /// Resends the create commands that may not have been sent before zun-api last stopped. Agents create each
+    /// container only once.
     pub(crate) async fn redispatch_pending(self: &Arc<Self>) -> Result<(), DbError> {
         for record in self.db.run(container::undispatched).await? {
             tracing::info!(container.id = %record.id, "sending the create command of container {} again", record.id);

@@ -1,4 +1,4 @@
-//! Runs additional commands in a container: either to the end, or as an exec that the client connects to.
+//! Runs additional commands in a container: either to completion, or as an exec that the client connects to.
 
 use zun_common::api::v1::console::ConsoleEndpoint;
 use zun_common::grant::{Grant, Target};
@@ -18,7 +18,7 @@ use crate::app::{App, AppError, Caller, Permission};
 #[derive(Debug, Clone)]
 pub(crate) struct Exec {
     pub(crate) spec: ExecSpec,
-    /// Run the command to its end; otherwise only create the exec.
+    /// Run the command to completion; otherwise only create the exec.
     pub(crate) run: bool,
     /// The signing request of a client that connects to the exec.
     pub(crate) csr: Option<String>,
@@ -27,7 +27,7 @@ pub(crate) struct Exec {
 /// The result of an exec request.
 #[derive(Debug)]
 pub(crate) enum Execution {
-    /// The command ran to its end.
+    /// The command was run to completion.
     Ran(ExecOutput),
     /// The exec was created.
     Created { exec: ExecId, console: Option<Box<ConsoleEndpoint>> },

@@ -12,7 +12,8 @@ pub(crate) struct ListQuery {
 }
 
 impl App {
-    /// Returns one page of the caller's containers, or of all projects' if an administrator asks for them.
+    /// Returns one page of the containers in the caller's project, or in all projects for an administrator who
+    /// requests it.
     pub(crate) async fn list(
         &self,
         caller: &Caller,

@@ -1,4 +1,4 @@
-//! Random container names in Zun's form: `<greek>-<n>-container`.
+//! Random container names in OpenStack Zun's form: `<greek>-<n>-container`.
 
 use rand::RngExt;
 use rand::seq::IndexedRandom;

@@ -11,8 +11,8 @@ use crate::app::{App, AppError, Caller};
 use crate::db::container::{self, Record, Scope};
 use crate::wait::Heard;
 
-/// This process learns at once of the reports that it applies. If several processes share a database, another
-/// may apply a report, so the row is read again at this interval.
+/// Interval at which the row is read again. Reports that this process applies end the wait at once, but another
+/// zun-api process that shares the database may apply them instead.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// When the wait ends.

@@ -65,7 +65,7 @@ pub(crate) fn run(command: &Command, config: Option<&Path>) -> Result<(), Failur
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "it is what was asked for")]
+#[expect(clippy::print_stdout, reason = "the command prints its result")]
 fn show(all: &[TrustedCa]) {
     for TrustedCa { role, subject, fingerprint, expires_at } in all {
         let role = match role {

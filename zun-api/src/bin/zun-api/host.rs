@@ -15,7 +15,7 @@ pub(crate) enum Command {
     /// A running zun-api uses the change at once. A host certificate contains only names and addresses given
     /// here.
     Enrol {
-        /// Host name in the cluster, which the certificate may always contain
+        /// Host name in the cluster; always allowed in the certificate
         host: HostName,
         /// Another DNS name or address that clients connect to; may be repeated
         #[arg(long = "name", value_name = "NAME")]
@@ -53,7 +53,7 @@ pub(crate) fn run(command: &Command, config: Option<&Path>) -> Result<(), Failur
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "it is what was asked for")]
+#[expect(clippy::print_stdout, reason = "the command prints its result")]
 fn show(hosts: &[EnrolledHost]) {
     for host in hosts {
         println!("{}", line(host));

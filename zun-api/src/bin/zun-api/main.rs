@@ -34,7 +34,7 @@ enum Command {
     /// Manage the CA that signs console grants and host certificates
     #[command(subcommand)]
     Ca(ca::Command),
-    /// Manage the hosts that get certificates
+    /// Manage the enrolled hosts, which get server certificates
     #[command(subcommand)]
     Host(host::Command),
 }
@@ -110,7 +110,7 @@ async fn run(settings: Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-#[expect(clippy::print_stderr, reason = "there is no log yet, and a person reads it")]
+#[expect(clippy::print_stderr, reason = "logging is not set up yet")]
 fn print_line(words: &str) {
     eprintln!("{words}");
 }

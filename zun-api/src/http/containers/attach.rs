@@ -1,4 +1,4 @@
-//! `POST /v1/containers/{ident}/attach` for our own client, `GET` for the existing clients.
+//! `POST /v1/containers/{ident}/attach` for the client `zun`, `GET` for OpenStack's clients.
 
 use actix_web::web::Data;
 use serde_json::Value;
@@ -43,7 +43,7 @@ pub(in crate::http) async fn attach(
     Ok(ok(&app.attach(&caller, &ident, &input.0).await?))
 }
 
-/// Zun's own form needs a websocket proxy, which does not exist yet.
+/// Refuses OpenStack Zun's form, which needs a websocket proxy.
 pub(in crate::http) async fn attach_websocket(
     app: Data<App>,
     caller: Caller,

@@ -119,7 +119,7 @@ fn stop_signal(fields: &mut Fields) -> Result<Option<String>, InvalidField> {
     signal.map(Some).ok_or_else(|| invalid_value("stop_signal", &value, rules::SIGNAL_RULE))
 }
 
-/// Refuses fields of Zun's API that are not supported. The existing client sends some of them empty.
+/// Refuses fields of OpenStack Zun's API that are not supported. OpenStack's client sends some of them empty.
 fn refuse_unsupported_fields(fields: &mut Fields) -> Result<(), InvalidField> {
     let empty: fn(&Value) -> bool = |value| match value {
         Value::Array(items) => items.is_empty(),

@@ -1,5 +1,5 @@
-//! `POST /v1/containers/{ident}/logs` and `…/archive`: direct access to output and files for our own client.
-//! Not in Zun's API.
+//! `POST /v1/containers/{ident}/logs` and `…/archive`: direct access to output and files for the
+//! client `zun`. Not in OpenStack Zun's API.
 
 use actix_web::web::Data;
 use serde_json::Value;

@@ -1,7 +1,7 @@
 //! `POST /v1/containers/{ident}/execute`, and `…/execute_resize`, `…/execute_attach` and `…/execute_kill` for
-//! an existing exec. The last two are not in Zun's API.
+//! an existing exec. The last two are not in OpenStack Zun's API.
 //!
-//! The existing clients send `command` (one text), `run` and `interactive` in the query. Our client sends a
+//! OpenStack's clients send `command` (one string), `run` and `interactive` in the query. The client `zun` sends a
 //! JSON object.
 
 use actix_web::web::Data;
@@ -31,7 +31,7 @@ impl FromFields for Exec {
         let tty = fields.boolean("tty")?.unwrap_or(interactive);
         let spec = ExecSpec {
             command: command(fields)?,
-            // A command that runs to its end has neither.
+            // A command that is run to completion has neither.
             tty: tty && !run,
             stdin: interactive && !run,
             environment: fields.texts("environment", &ASSIGNMENT)?.unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! `GET /v1/containers/{ident}/logs`: a JSON string for Zun's clients, raw bytes for ours.
+//! `GET /v1/containers/{ident}/logs`: a JSON string, or raw bytes with `Accept: application/octet-stream`.
 
 use actix_web::http::header::ACCEPT;
 use actix_web::web::Data;

@@ -43,7 +43,7 @@ use super::fields::{Fields, invalid_value};
 use super::rules;
 use crate::app::InvalidField;
 
-/// Longest grace period of a stop: one day.
+/// Maximum grace period of a stop: one day.
 const MAX_GRACE: u64 = 86_400;
 
 /// Reads the field `timeout`: the grace period in seconds.
@@ -83,7 +83,7 @@ fn signal(fields: &mut Fields) -> Result<String, InvalidField> {
     rules::signal(&text).ok_or_else(|| invalid_value("signal", &value, rules::SIGNAL_RULE))
 }
 
-/// Accepts `all_projects`, which the existing client always sends. It does not affect how a container is found.
+/// Accepts `all_projects`, which OpenStack's client always sends. It does not affect how a container is found.
 fn ignore_all_projects(fields: &mut Fields) -> Result<(), InvalidField> {
     fields.boolean("all_projects").map(drop)
 }

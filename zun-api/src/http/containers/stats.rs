@@ -1,4 +1,4 @@
-//! `GET /v1/containers/{ident}/stats`, in Zun's shape.
+//! `GET /v1/containers/{ident}/stats`, in OpenStack Zun's format.
 
 use actix_web::web::Data;
 
@@ -20,7 +20,7 @@ pub(in crate::http) async fn stats(
     Ok(ok(&shown(name, &stats)))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "people read these")]
+#[expect(clippy::cast_precision_loss, reason = "the values are for display")]
 fn shown(container: String, stats: &Stats) -> ContainerStats {
     const MEBIBYTE: f64 = (1_u64 << 20) as f64;
     let Stats { cpu_percent, memory, memory_limit, block, network, processes } = *stats;

@@ -1,4 +1,4 @@
-//! `GET /v1/containers/{ident}/top`, in Zun's shape.
+//! `GET /v1/containers/{ident}/top`, in OpenStack Zun's format.
 
 use actix_web::web::Data;
 use zun_common::api::v1::container::ContainerTop;

@@ -1,4 +1,4 @@
-//! The field `status_detail`, with Docker's and Zun's wording.
+//! The field `status_detail`, with Docker's and OpenStack Zun's wording.
 
 use chrono::{NaiveDateTime, TimeDelta};
 use zun_common::status::Status;
@@ -14,7 +14,7 @@ pub(super) fn status_detail(record: &Record, now: NaiveDateTime) -> Option<Strin
         Status::Stopped => {
             let code = record.exit_code?;
             Some(match since(record.finished_at) {
-                // Zun has a blank at the end.
+                // OpenStack Zun has a trailing space.
                 Some(ago) => format!("Exited({code}) {ago} ago "),
                 None => format!("Exited({code})"),
             })

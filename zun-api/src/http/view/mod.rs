@@ -19,7 +19,7 @@ pub(super) struct ViewContext {
 }
 
 impl ViewContext {
-    /// Returns the context with the time of now, for requests that waited.
+    /// Returns the context with the current time, for requests that waited.
     pub(super) fn refreshed(self) -> Self {
         Self { now: Utc::now().naive_utc(), ..self }
     }

@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::grant::Mode;
 
-/// Connection function: attach to a container over Docker's API.
+/// Console protocol: attach to a container over Docker's API.
 pub const DOCKER_ATTACH: &str = "docker.attach";
-/// Connection function: start an exec over Docker's API.
+/// Console protocol: start an exec over Docker's API.
 pub const DOCKER_EXEC: &str = "docker.exec";
 
-/// Connection function: read a container's output over Docker's API.
+/// Console protocol: read a container's output over Docker's API.
 pub const DOCKER_LOGS: &str = "docker.logs";
-/// Connection function: copy a container's files over Docker's API.
+/// Console protocol: copy a container's files over Docker's API.
 pub const DOCKER_ARCHIVE: &str = "docker.archive";
 
 /// Body of `POST /v1/containers/{id}/logs` and of `POST /v1/containers/{id}/archive`.
@@ -32,7 +32,7 @@ pub struct DataRequest {
 pub struct AttachRequest {
     /// Certificate signing request in PEM. Its key never leaves the client.
     pub csr: String,
-    /// Connection functions that the client supports, the preferred one first.
+    /// Console protocols that the client supports, the preferred one first.
     pub protocols: Vec<String>,
     /// Whether the client wants to type.
     #[serde(default)]
@@ -43,10 +43,10 @@ pub struct AttachRequest {
     pub before_start: bool,
 }
 
-/// How to connect to a console. No part of the control plane is on the way.
+/// How to connect to a console. The client connects directly to the host, not through the control plane.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsoleEndpoint {
-    /// The connection function to use.
+    /// The console protocol to use.
     pub protocol: String,
     /// The first address to connect to: the websocket for a terminal, otherwise the hijacked HTTP connection.
     pub url: String,

@@ -9,7 +9,7 @@ use super::version::Link;
 use crate::id::{ContainerId, HostName};
 use crate::status::{Status, TaskState};
 
-/// When the engine restarts a container. The field names are Zun's and Docker's.
+/// When the engine restarts a container. The field names are OpenStack Zun's and Docker's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestartPolicy {
     /// `no`, `always`, `on-failure` or `unless-stopped`.
@@ -20,7 +20,7 @@ pub struct RestartPolicy {
     pub maximum_retry_count: String,
 }
 
-/// Body of `POST /v1/containers`, as our own client writes it. zun-api parses the body field by field, so that
+/// Body of `POST /v1/containers`, as the client `zun` sends it. zun-api parses the body field by field, so that
 /// each error names the field, the value and the rule.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,7 +52,7 @@ pub struct CreateContainer {
     /// The working directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workdir: Option<String>,
-    /// The host name inside.
+    /// Host name inside the container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
     /// Whether stdin stays open.
@@ -61,19 +61,19 @@ pub struct CreateContainer {
     /// Whether the container gets a terminal.
     #[serde(default)]
     pub tty: bool,
-    /// Whether the end of the first console's input also closes the process's stdin. Not in Zun's API.
+    /// Whether the end of the first console's input also closes the process's stdin. Not in OpenStack Zun's API.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stdin_once: bool,
-    /// Initial size of the terminal, `[rows, columns]`. Not in Zun's API.
+    /// Initial size of the terminal, `[rows, columns]`. Not in OpenStack Zun's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub console_size: Option<[u16; 2]>,
-    /// User, and optionally group, to run as. Not in Zun's API.
+    /// User, and optionally group, to run as. Not in OpenStack Zun's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// Whether the root file system is read-only. Not in Zun's API.
+    /// Whether the root file system is read-only. Not in OpenStack Zun's API.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub read_only: bool,
-    /// The first signal of a stop. Not in Zun's API.
+    /// Signal that a stop sends first; the image's own if absent. Not in OpenStack Zun's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_signal: Option<String>,
     /// Whether the container is removed when its process ends.
@@ -146,7 +146,7 @@ pub struct Container {
     pub cpu: f64,
     /// Always `shared`.
     pub cpu_policy: String,
-    /// Memory in MiB, as text like in Zun.
+    /// Memory in MiB, as a string as in OpenStack Zun.
     pub memory: String,
     /// Command and arguments.
     pub command: Option<Vec<String>>,
@@ -164,7 +164,7 @@ pub struct Container {
     pub environment: BTreeMap<String, String>,
     /// The working directory.
     pub workdir: Option<String>,
-    /// The host name inside.
+    /// Host name inside the container.
     pub hostname: Option<String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
@@ -172,9 +172,9 @@ pub struct Container {
     pub interactive: bool,
     /// Whether it has a terminal.
     pub tty: bool,
-    /// Number of open consoles. Not in Zun's API.
+    /// Number of open consoles. Not in OpenStack Zun's API.
     pub attached: u32,
-    /// Exit code of the last run. Not in Zun's API.
+    /// Exit code of the last run. Not in OpenStack Zun's API.
     pub exit_code: Option<i64>,
     /// Whether the container is removed when its process ends.
     pub auto_remove: bool,
@@ -182,19 +182,19 @@ pub struct Container {
     pub auto_heal: bool,
     /// When the engine restarts the container.
     pub restart_policy: Option<RestartPolicy>,
-    /// User, and optionally group, that it runs as, if one was given. Not in Zun's API.
+    /// User, and optionally group, that it runs as; null if none was requested. Not in OpenStack Zun's API.
     #[serde(default)]
     pub user: Option<String>,
-    /// Whether the root file system is read-only. Not in Zun's API.
+    /// Whether the root file system is read-only. Not in OpenStack Zun's API.
     #[serde(default)]
     pub read_only: bool,
-    /// The first signal of a stop, if one was given. Not in Zun's API.
+    /// Signal that a stop sends first; null if none was requested. Not in OpenStack Zun's API.
     #[serde(default)]
     pub stop_signal: Option<String>,
     /// When the image is pulled: `always`, `ifnotpresent` or `never`; administrators only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pull_policy: Option<PullPolicy>,
-    /// Progress of the image pull while it runs. Not in Zun's API.
+    /// Progress of the image pull while it runs. Not in OpenStack Zun's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pull: Option<ImagePull>,
     /// Always `docker`.
@@ -217,7 +217,7 @@ pub struct Container {
     /// When it last changed.
     #[serde(with = "super::time")]
     pub updated_at: Option<NaiveDateTime>,
-    /// When its process last started. Not in Zun's API.
+    /// When its process last started. Not in OpenStack Zun's API.
     #[serde(with = "super::time", default)]
     pub started_at: Option<NaiveDateTime>,
     /// Host; administrators only.
@@ -249,7 +249,7 @@ pub struct UpdateContainer {
     pub memory: Option<u64>,
 }
 
-/// Response of `GET /v1/containers/{id}/stats`. The field names are Zun's.
+/// Response of `GET /v1/containers/{id}/stats`. The field names are OpenStack Zun's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ContainerStats {
     /// Name of the container.
@@ -264,7 +264,7 @@ pub struct ContainerStats {
     /// Memory limit in MiB.
     #[serde(rename = "MEM LIMIT(MiB)")]
     pub memory_limit: f64,
-    /// Memory usage in per cent of the limit.
+    /// Memory usage as a percentage of the limit.
     #[serde(rename = "MEM %")]
     pub memory_percent: f64,
     /// Bytes read from and written to disks, `read/written`.
@@ -273,12 +273,12 @@ pub struct ContainerStats {
     /// Bytes received from and sent to networks, `received/sent`.
     #[serde(rename = "NET I/O(B)")]
     pub network: String,
-    /// Number of processes and threads. Not in Zun's API.
+    /// Number of processes and threads. Not in OpenStack Zun's API.
     #[serde(rename = "PIDS", default)]
     pub processes: u64,
 }
 
-/// Response of `GET /v1/containers/{id}/top`. The field names are Zun's and Docker's.
+/// Response of `GET /v1/containers/{id}/top`. The field names are OpenStack Zun's and Docker's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerTop {
     /// Column titles.

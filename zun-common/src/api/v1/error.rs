@@ -11,11 +11,11 @@ pub struct ApiProblem {
     pub code: String,
     /// The HTTP status.
     pub status: u16,
-    /// Message for people.
+    /// Human-readable message.
     pub title: String,
     /// The same message, or a longer one.
     pub detail: String,
-    /// Always present and empty, as in Zun.
+    /// Always present and empty, as in OpenStack Zun.
     pub links: Vec<String>,
 }
 

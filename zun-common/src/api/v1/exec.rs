@@ -7,34 +7,34 @@ use super::console::ConsoleEndpoint;
 /// Response of `POST /v1/containers/{id}/execute`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Executed {
-    /// Stdout and stderr merged, as text, if the command ran to its end. Zun's shape.
+    /// Stdout followed by stderr, as text, if the command was run to completion. OpenStack Zun's field.
     pub output: Option<String>,
-    /// Exit code, if the command ran to its end.
+    /// Exit code, if the command was run to completion.
     pub exit_code: Option<i64>,
     /// The engine's id of the exec, if the exec was only created.
     pub exec_id: Option<String>,
-    /// Websocket address for the existing clients; always null, since there is no websocket proxy yet.
+    /// Websocket address for OpenStack's clients; always null, since there is no websocket proxy yet.
     pub proxy_url: Option<String>,
-    /// Stdout in base64, if the command ran to its end. Not in Zun's API.
+    /// Stdout in base64, if the command was run to completion. Not in OpenStack Zun's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdout: Option<String>,
-    /// Stderr in base64, if the command ran to its end. Not in Zun's API.
+    /// Stderr in base64, if the command was run to completion. Not in OpenStack Zun's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stderr: Option<String>,
-    /// How to connect to the exec, if the request had a signing request. Not in Zun's API.
+    /// How to connect to the exec, if the request had a signing request. Not in OpenStack Zun's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub console: Option<ConsoleEndpoint>,
 }
 
-/// Body of `POST /v1/containers/{id}/execute`, as our own client writes it. The existing clients send `command`
-/// (one text), `run` and `interactive` in the query.
+/// Body of `POST /v1/containers/{id}/execute`, as the client `zun` sends it. OpenStack's clients send `command`
+/// (one string), `run` and `interactive` in the query.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields are those of the wire")]
 pub struct Execute {
     /// The command and its arguments.
     pub command: Vec<String>,
-    /// Run the command to its end and return its output; otherwise only create the exec.
+    /// Run the command to completion and return its output; otherwise only create the exec.
     #[serde(default)]
     pub run: bool,
     /// Keep stdin open.

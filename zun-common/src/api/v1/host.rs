@@ -46,9 +46,9 @@ pub struct Host {
     pub runtimes: Vec<String>,
     /// Not supported yet; always false.
     pub enable_cpu_pinning: bool,
-    /// Engine and version. Not in Zun's API.
+    /// Engine and version. Not in OpenStack Zun's API.
     pub engine: String,
-    /// Address for console connections; null if the host has none. Not in Zun's API.
+    /// Address for console connections; null if the host has none. Not in OpenStack Zun's API.
     pub console: Option<String>,
 }
 
@@ -78,9 +78,9 @@ pub struct Service {
     pub disabled_reason: Option<String>,
     /// Whether an administrator has marked it as down, whatever it reports.
     pub forced_down: bool,
-    /// Always `nova`, Zun's default.
+    /// Always `nova`, OpenStack Zun's default.
     pub availability_zone: String,
-    /// Why nobody can connect to consoles on the host; null if they work. Not in Zun's API.
+    /// Why nobody can connect to consoles on the host; null if they work. Not in OpenStack Zun's API.
     pub console_trouble: Option<String>,
     /// Number of heartbeats.
     pub report_count: i64,

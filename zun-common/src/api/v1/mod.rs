@@ -1,4 +1,4 @@
-//! Version 1 of the REST API: OpenStack Zun's requests and responses, and those that our own client needs.
+//! Version 1 of the REST API: OpenStack Zun's requests and responses, and those that only the client `zun` uses.
 
 pub mod console;
 pub mod container;

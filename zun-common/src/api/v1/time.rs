@@ -1,4 +1,4 @@
-//! Times in Zun's format: `YYYY-MM-DD HH:MM:SS.ffffff`, in UTC, without a zone.
+//! Times in OpenStack Zun's format: `YYYY-MM-DD HH:MM:SS.ffffff`, in UTC, without a zone.
 
 use chrono::NaiveDateTime;
 use serde::{Deserialize, Deserializer, Serializer, de::Error as _};

@@ -65,7 +65,7 @@ type Unsettled = FuturesUnordered<BoxFuture<'static, ()>>;
 
 pub(super) struct Consumer {
     pub(super) route: Route,
-    /// The user that this service has at the broker.
+    /// This service's broker user.
     pub(super) user: Arc<str>,
     pub(super) prefetch: u16,
     pub(super) out: mpsc::Sender<Delivery>,
@@ -124,7 +124,10 @@ impl Consumer {
         if let Some(ready) = self.ready.take()
             && ready.send(()).is_err()
         {
-            tracing::debug!("{} became ready after its caller stopped waiting", self.route);
+            tracing::debug!(
+                "started consuming from {} after the caller stopped waiting",
+                self.route
+            );
         }
         let mut unsettled = Unsettled::new();
         let tag = messages.tag();
@@ -236,7 +239,7 @@ fn reply_properties(
     Some((address, properties))
 }
 
-/// Dead-letters a message whose sender may not send it, so that a person can inspect it.
+/// Dead-letters a message whose sender may not send it, for inspection.
 fn refuse(
     route: &Route,
     why: &SenderError,
@@ -266,7 +269,7 @@ async fn send_reply(
     }
 }
 
-/// Seen on RabbitMQ 3.10 when it was killed right after it created the queue: the queue's log was lost.
+/// Observed with RabbitMQ 3.10: it was killed right after it had created the queue, and the queue's log was lost.
 fn queue_not_served() -> lapin::Error {
     let words = "the broker does not serve the queue; a quorum queue may have lost its leader, and restarting the \
                  broker elects one";
@@ -274,5 +277,5 @@ fn queue_not_served() -> lapin::Error {
 }
 
 fn cancelled() -> lapin::Error {
-    io::Error::other("the broker ended the consumer: the queue was removed or moved").into()
+    io::Error::other("the broker cancelled the consumer: the queue was removed or moved").into()
 }

@@ -1,4 +1,4 @@
-//! Keeps the one connection to the broker. Reconnects with growing pauses.
+//! Maintains the connection to the broker and reconnects with backoff.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// After shutdown has begun, the connection closes once no message was sent for this long.
 const QUIET_PERIOD: Duration = Duration::from_millis(300);
 
-/// The connection, while there is one.
+/// The connection; `None` while disconnected.
 pub(super) type CurrentConnection = Option<Arc<Connection>>;
 
 /// Decides when the connection may close.

@@ -3,7 +3,7 @@
 //! ```text
 //!  publish, request ──pending──> Link ── one connection ── Publisher: one channel, confirms, replies
 //!                                 │ the connection, while there is one
-//!                                 ├──> Consumer: a channel of its own, a queue
+//!                                 ├──> Consumer: its own channel, one queue
 //!                                 └──> Consumer …
 //! ```
 
@@ -33,7 +33,7 @@ use super::connect::{BusSettings, ConnectError};
 use super::transport::{Deliveries, MAX_BODY, Outgoing, RequestError, Route, Transport};
 use crate::shutdown::Tasks;
 
-/// Messages that the link can queue. Senders wait if the queue is full.
+/// Maximum number of messages that wait for the link. Senders wait if the buffer is full.
 const SEND_BUFFER: usize = 64;
 /// How long `consume` waits for the broker. After that, the consumer keeps trying in the background.
 const CONSUME_TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,7 +41,7 @@ const CONSUME_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection to RabbitMQ that reconnects in the background.
 pub struct AmqpTransport {
     name: String,
-    /// The user that this service has at the broker.
+    /// This service's broker user.
     user: Arc<str>,
     pending: mpsc::Sender<PendingMessage>,
     connections: watch::Receiver<CurrentConnection>,

@@ -1,4 +1,4 @@
-//! The table of outgoing messages, across reconnects. It has no socket.
+//! The outgoing messages that have no outcome yet. They survive reconnects.
 //!
 //! ```text
 //!  added ──> Waiting ──sent──> Sent ──confirmed──> expects a confirm: done
@@ -136,7 +136,7 @@ impl PendingMessages {
     }
 
     /// Handles the loss of the connection. Unconfirmed messages are sent again on the next connection.
-    /// Confirmed messages fail, because their reply address died with the connection.
+    /// Confirmed messages fail, because their reply address is gone with the connection.
     pub(super) fn connection_lost(&mut self) {
         let confirmed =
             |(key, entry): (&Key, &Entry)| (entry.stage == Stage::Confirmed).then_some(*key);

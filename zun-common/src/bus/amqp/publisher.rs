@@ -1,6 +1,6 @@
 //! The sending half of a connection. One channel publishes messages and receives confirms, returned messages
-//! and replies (direct reply-to requires the same channel for both). Many messages are in flight at a time;
-//! none waits for another's confirm.
+//! and replies (direct reply-to requires the same channel for both). Publishing is pipelined: no
+//! message waits for another's confirm.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ use crate::bus::transport::Outgoing;
 
 /// The pseudo-queue of direct reply-to. The broker replaces it with an address of this channel.
 const DIRECT_REPLY: &str = "amq.rabbitmq.reply-to";
-/// Most messages in flight, on all routes together.
+/// Maximum number of messages in flight on all routes together.
 const MAX_IN_FLIGHT: usize = 4_096;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -102,7 +102,7 @@ impl<'a> Publisher<'a> {
     async fn send(&mut self, key: Key) -> lapin::Result<()> {
         let Some((message, expects)) = self.pending.start_sending(key) else { return Ok(()) };
         let Some(properties) = self.properties(key, &message, expects) else {
-            // The deadline has passed. The sender sees that by its own timeout.
+            // The deadline has passed. The sender's own timeout ends its wait.
             return Ok(());
         };
         let mandatory = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
@@ -157,9 +157,10 @@ impl<'a> Publisher<'a> {
         Ok(())
     }
 
-    /// lapin attaches a returned message to the next confirm that it resolves, which may be another message's,
-    /// but never to a later one. This function therefore handles all confirms that are ready together: first
-    /// the returned messages, by their own correlation id, then the confirms.
+    /// Handles all confirms that are ready: first their returned messages, then the confirms themselves.
+    ///
+    /// lapin attaches a returned message to the next confirm that it resolves. That confirm may belong to another
+    /// message, so returned messages are matched by their own correlation id.
     fn settle(&mut self, first: Confirmed) -> lapin::Result<()> {
         let mut ready = vec![first];
         while let Some(Some(next)) = self.confirms.next().now_or_never() {
@@ -218,5 +219,9 @@ fn was_not_written(error: &lapin::Error) -> bool {
 }
 
 fn consumer_ended() -> lapin::Error {
-    std::io::Error::new(std::io::ErrorKind::ConnectionReset, "the broker ended the consumer").into()
+    std::io::Error::new(
+        std::io::ErrorKind::ConnectionReset,
+        "the broker cancelled the reply consumer",
+    )
+    .into()
 }

@@ -18,7 +18,7 @@ use crate::bus::connect::{BusSettings, ConnectError};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time limit for the connection including the AMQP handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
-/// lapin keeps buffers of 32 frames each way. Smaller frames keep the process small.
+/// lapin buffers 32 frames in each direction, so smaller frames save memory.
 const MAX_FRAME: u32 = 32 << 10;
 
 /// A broker.
@@ -43,7 +43,7 @@ impl Target {
         Ok(Self { uri, tls, name: name.to_owned() })
     }
 
-    /// The user that this service has at the broker.
+    /// Returns this service's broker user.
     pub(super) fn user(&self) -> &str {
         &self.uri.authority.userinfo.username
     }
@@ -71,7 +71,7 @@ impl Target {
                     return Ok(stream);
                 }
                 let stream = stream.into_tls(&uri.authority.host, tls.as_ref()).await?;
-                // A lapin built without TLS continues in the clear and would send the password.
+                // Without TLS support, lapin continues in plain text and would send the password.
                 if matches!(stream, AsyncTcpStream::Plain(_)) {
                     return Err(
                         io::Error::other("this build has no TLS support for the bus").into()
@@ -114,8 +114,8 @@ fn read_ca_file(settings: &BusSettings) -> Result<String, ConnectError> {
     Ok(pem)
 }
 
-/// A second handle to the connection's socket. lapin's own thread blocks on the first one; shutting the socket
-/// down ends it.
+/// A second handle to the connection's socket. lapin's own thread blocks on the first one. Shutting down
+/// the socket unblocks that thread.
 #[derive(Clone, Default)]
 struct Socket(Arc<Mutex<Option<TcpStream>>>);
 

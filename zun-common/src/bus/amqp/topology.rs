@@ -6,9 +6,9 @@
 //! | queries of a host, of zun-api | classic, with `x-expires` | in memory | five minutes after its last consumer |
 //! | `zun.dead` | quorum, behind the exchange `zun.dead` | the newest ten thousand | never |
 //!
-//! The queues of queries are durable, although their messages are not: RabbitMQ 4 deprecates transient queues,
-//! and after a broker restart a call must not fail with "no such host" until the host has reconnected. Each queue
-//! is bounded and rejects messages when it is full; senders retry until the deadline.
+//! Query queues are durable, although their messages are not. RabbitMQ 4 deprecates transient queues. A query queue
+//! must also survive a broker restart, or calls would fail with "no such host" until the host has reconnected. Each
+//! queue is bounded and rejects messages when it is full; senders retry until the deadline.
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};

@@ -1,6 +1,6 @@
-//! Checks who sent a message. The broker vouches for the user of a message (`user-id`). The user's name says
-//! which host it may speak for: `zun-compute.HOST` for that host only, `zun-api` for none, and any other user
-//! (if all services share one) for every host.
+//! Checks the sender of a message. The broker verifies a message's `user-id`. The user's name decides which hosts
+//! it may act for: `zun-compute.HOST` for that host only, `zun-api` for none, and any other user (if all services
+//! share one) for every host.
 //!
 //! The broker's permissions keep a host's user from reading other queues. They cannot keep it from writing,
 //! because replies and reports use the default exchange, which reaches every queue.
@@ -17,14 +17,14 @@ const API_USER: &str = "zun-api";
 /// Why a message is refused because of its sender.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum SenderError {
-    #[error("it names no user")]
+    #[error("it has no user-id")]
     NoUser,
     #[error("`{0}` is a host's user and may not send commands or queries to hosts")]
     HostUser(String),
     #[error("`{API_USER}` is not a host's user and may not send reports")]
     ApiUser,
     #[error(
-        "`{0}` is named like a host's user, but what follows `zun-compute.` is not a valid host name"
+        "`{0}` looks like a host's user, but the part after `zun-compute.` is not a valid host name"
     )]
     BadHostName(String),
 }
@@ -34,7 +34,7 @@ pub(super) fn is_host_user(user: &str) -> bool {
     user.starts_with(HOST_USER_PREFIX)
 }
 
-/// Returns the only host that the message may come from, or `None` if its user may speak for every host.
+/// Returns the only host that the message may come from, or `None` if its user may act for every host.
 pub(super) fn sending_host(
     route: &Route,
     user: Option<&ShortString>,

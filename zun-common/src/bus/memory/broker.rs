@@ -8,10 +8,10 @@ use bytes::Bytes;
 use super::queue::Queue;
 use crate::bus::transport::Route;
 
-/// Dead letters that are kept. The oldest goes first.
+/// Maximum number of dead letters. The oldest is dropped first.
 const DEAD_LETTERS: usize = 1_000;
 
-/// A message that was dead-lettered for a person to inspect.
+/// A dead-lettered message, for inspection.
 #[derive(Debug, Clone)]
 pub struct DeadLetter {
     /// The queue that it came from.

@@ -49,7 +49,7 @@ impl MemoryTransport {
         Self { broker, tasks: tasks.clone(), closed: CancellationToken::new() }
     }
 
-    /// Only `close` stops senders, because agents send their last reports after shutdown has begun.
+    /// Sends a message. Works until `close`, because agents send their last reports after shutdown has begun.
     async fn push(&self, sent: &Outgoing, reply: Option<ReplySlot>) -> Result<(), RequestError> {
         if self.closed.is_cancelled() {
             return Err(RequestError::Closed);

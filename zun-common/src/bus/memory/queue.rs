@@ -9,10 +9,10 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::bus::transport::Route;
 
-/// Most messages in a queue. Senders wait if it is full.
+/// Maximum number of messages in a queue. Senders wait if it is full.
 pub(super) const CAPACITY: usize = 10_000;
 
-/// Where the first reply goes. All deliveries of a message share it.
+/// The channel for the first reply. All deliveries of a message share it.
 pub(super) type ReplySlot = Arc<Mutex<Option<oneshot::Sender<Bytes>>>>;
 
 /// A message that is queued, or delivered and unsettled.
@@ -39,7 +39,7 @@ impl Queue {
         Self { route, waiting: Mutex::default(), filled: Notify::new(), freed: Notify::new() }
     }
 
-    /// Adds a message, as soon as there is room.
+    /// Waits for room and adds a message.
     pub(super) async fn push(&self, message: Message) {
         let mut message = Some(message);
         loop {
@@ -57,7 +57,7 @@ impl Queue {
         self.filled.notify_one();
     }
 
-    /// Takes the oldest message, as soon as there is one. Dropping the future loses no message.
+    /// Waits for a message and removes the oldest one. Cancel-safe.
     pub(super) async fn pop(&self) -> Message {
         loop {
             let filled = self.filled.notified();

@@ -40,7 +40,7 @@ pub struct Accepted {
     pub work: BoxFuture<'static, ()>,
 }
 
-/// What a handler learns about a call besides its fields.
+/// The metadata of a call, for its handler.
 #[derive(Debug, Clone)]
 pub struct Incoming {
     /// The client's request, project and trace.
@@ -126,7 +126,7 @@ impl Router {
         self
     }
 
-    /// Serves until the deliveries end or shutdown begins. Each message has a task of its own. The prefetch of
+    /// Serves until the deliveries end or shutdown begins. Each message has its own task. The prefetch of
     /// the deliveries limits how many run at a time.
     pub fn serve(self: &Arc<Self>, deliveries: Deliveries, tasks: &Tasks) {
         tasks.spawn(Arc::clone(self).dispatch(deliveries, tasks.clone()));
@@ -167,7 +167,7 @@ impl Router {
                 tracing::debug!(duration_ms, "accepted a command from {sender}");
                 send_reply(&mut delivery, id, encode(Done {}));
                 if AssertUnwindSafe(work).catch_unwind().await.is_err() {
-                    tracing::error!("the work of a command from {sender} panicked");
+                    tracing::error!("a command from {sender} panicked");
                 }
                 let duration_ms = begun.elapsed().as_millis();
                 tracing::debug!(duration_ms, "finished a command from {sender}");
@@ -221,7 +221,7 @@ impl Router {
     }
 }
 
-/// Checks that the envelope names the sender that the transport vouches for.
+/// Checks that the envelope's sender is the host that the transport verified.
 fn check_sender(envelope: Envelope, from: Option<&HostName>) -> Result<Envelope, Problem> {
     match from {
         Some(host) if envelope.sender != host.as_str() => {
@@ -249,7 +249,7 @@ fn refuse(mut delivery: Delivery, to: Option<uuid::Uuid>, problem: Problem) {
     delivery.settle(if answered { Disposition::Ack } else { Disposition::DeadLetter });
 }
 
-/// Refuses a message that a handler rejected. Requeues it if it is worth a retry and nobody got a reply.
+/// Refuses a message whose handler returned a problem. Requeues it if a retry may succeed and no reply was sent.
 async fn refuse_or_requeue(mut delivery: Delivery, to: Option<uuid::Uuid>, problem: Problem) {
     let is_retryable = matches!(problem.code, Code::Busy | Code::Closing);
     if send_reply(&mut delivery, to, Err(problem)) || !is_retryable {
