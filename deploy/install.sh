@@ -7,18 +7,18 @@
 #       ADDRESS:PORT: where zun-api listens (default: 127.0.0.1:9517).
 #   install.sh host NAME [--name NAME]… [--new-password]
 #       Run on the controller: enrols the compute host NAME and writes /etc/zun/enrolments/NAME.tar, a secret for
-#       that host only. --name: another DNS name or IP address for its certificate; give each one that clients dial.
+#       that host only. --name: another DNS name or IP address for its certificate; give each one that clients connect to.
 #   install.sh compute --enrolment FILE --address NAME:PORT [--name NAME]…
-#       Run on the compute host: installs Docker, zun-compute, zun-authz and zun-runtime. NAME:PORT: where clients dial
-#       its consoles. --name: another DNS name or IP address for its certificate. On a host that is already installed,
-#       --enrolment only updates the URL, password and CA of RabbitMQ.
+#       Run on the compute host: installs Docker, zun-compute, zun-authz and zun-runtime. NAME:PORT: where clients
+#       connect to its consoles. --name: another DNS name or IP address for its certificate. On a host that is already
+#       installed, --enrolment only updates the URL, password and CA of RabbitMQ.
 #   install.sh client
 #       Installs the command zun.
 #   install.sh permissions NAME
 #       Prints the RabbitMQ permissions of the host's user: configure, write and read, one per line.
 #
 #   --new-password  with controller or host: change the password of its RabbitMQ user and close that user's connections
-#   --dry-run       print what would be done, and change nothing
+#   --dry-run       print the changes without making them
 #   --uninstall     remove controller, compute or client from this machine, or host NAME from the controller; keep
 #                   settings, keys and the database
 #   --purge         with --uninstall: remove settings, keys and the database too

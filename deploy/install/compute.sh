@@ -62,7 +62,7 @@ enrol_this_host() {
     return
   fi
   [[ $ADDRESS =~ ^[^:/]+:[0-9]+$|^\[[0-9a-f:]+\]:[0-9]+$ ]] \
-    || fail "invalid --address \`$ADDRESS\`: give the name and port where clients dial this host's consoles, such as compute1.example.org:2376"
+    || fail "invalid --address \`$ADDRESS\`: give the name and port where clients connect to this host's consoles, such as compute1.example.org:2376"
   version=$(engine_version)
   place /etc/zun/bus-ca.pem 644 root:root <<<"$ca"
   settle "$file" root:root < <(compute_settings "$host" "$url" "$version")

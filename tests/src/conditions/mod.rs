@@ -45,7 +45,7 @@ conditions!(
     C18 "detach and come back: exit 0, Running, the prompt is redrawn",
     C19 "custom detach keys leave ctrl-p to the shell",
     C20 "detach keys off: ctrl-p ctrl-q reach the program",
-    C24 "attach to a created, paused, exited or missing container, or another tenant's",
+    C24 "attach to a created, paused, exited or missing container, or another project's",
     C25 "`-t` without a terminal on stdin: an error for run, a warning for exec",
     C26 "two sessions on one container: both see both",
     C30 "without a terminal, signals go to the process (run, attach, exec)",
