@@ -1,4 +1,5 @@
-# Each target works in a fresh clone on Debian 12 or 13 with Rust.
+# Every target except test-testbed works in a fresh clone on Debian 12 or 13 with Rust. `fuzz` and `test-long` also
+# need g++.
 
 .DEFAULT_GOAL := help
 .PHONY: help run up down test test-long matrix conditions fuzz check package testbed-up testbed-down test-testbed fmt clippy doc deny
@@ -19,13 +20,13 @@ test: ## Run all tests with a private Docker engine and RabbitMQ
 	@deploy/packages.sh test
 	@deploy/test.sh
 
-test-long: ## Run all tests in full length, the authorization matrix on both engines, and the fuzzers
+test-long: ## Run all tests in full length, the authorization tests also on the engine of Debian 13, and the fuzzers
 	@deploy/packages.sh test
 	@ZUN_TEST_LONG=1 deploy/test.sh
 	@deploy/matrix.sh trixie
 	@deploy/fuzz.sh 30
 
-matrix: ## Run the authorization tests in full length on both engines
+matrix: ## Run the authorization tests in full length, on the installed engine and on the one of Debian 13
 	@deploy/packages.sh test
 	@deploy/matrix.sh
 
@@ -38,13 +39,13 @@ package: ## Build target/zun.tar.gz for installing on hosts (docs/install.md)
 testbed-up: ## Start a controller and two compute hosts in containers with systemd, installed as in docs/install.md
 	@deploy/testbed/up.sh
 
-test-testbed: ## Run the tests of the testbed (first: make testbed-up)
+test-testbed: ## Run the tests of the testbed (run make testbed-up first)
 	@deploy/testbed/test.sh
 
 testbed-down: ## Remove the testbed
 	@deploy/testbed/down.sh
 
-conditions: ## Run the interactive conditions on both engines and write the table in docs/conditions.md
+conditions: ## Test the interactive conditions on the same two engines and write the table in docs/conditions.md
 	@deploy/packages.sh test
 	@deploy/conditions.sh
 

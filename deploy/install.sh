@@ -154,7 +154,7 @@ permissions() {
   echo "^$own\$"
 }
 
-# remove FILE…: also removes directories that are empty by then.
+# remove FILE…: removes the files. It removes a directory only if it is empty.
 remove() {
   local file
   for file in "$@"; do

@@ -1,6 +1,6 @@
 #!/bin/bash
-# matrix.sh [ENGINE…]: runs the authorization tests (matrix, forms, smuggling, load) in full length and prints how many
-# requests they tried and how these ended. ENGINE is "" for the installed engine, or a Debian release for its engine
+# matrix.sh [ENGINE…]: runs the authorization tests (matrix, forms, smuggling, load) in full length and prints the number
+# of requests by outcome. ENGINE is "" for the installed engine, or a Debian release for its engine
 # (default: both "" and trixie).
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"

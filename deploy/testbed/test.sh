@@ -1,6 +1,6 @@
 #!/bin/bash
 # Runs the tests of the testbed, which must be up. Arguments go to the tests.
-# The tests run the `zun` that `make testbed-up` built, so no other program has to be built before.
+# The tests run the `zun` that `make testbed-up` built.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 need_root "$@"

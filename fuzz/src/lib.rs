@@ -26,7 +26,7 @@ const LONGEST_STRING: usize = 20 << 10;
 static POLICY: LazyLock<Policy> = LazyLock::new(|| Policy {
     host: HOST.parse().expect("a host"),
     version: VERSION,
-    cas: TrustedCas::from_pem(CA).expect("an authority"),
+    cas: TrustedCas::from_pem(CA).expect("a CA certificate"),
 });
 
 /// Checks the body of an authorization request from the engine. The first byte says where to split it into two chunks.
@@ -34,7 +34,7 @@ pub fn request(bytes: &[u8]) {
     let Some((cut, body)) = bytes.split_first() else { return };
     let whole = truncated(&[body]);
     let (first, second) = body.split_at(body.len() * usize::from(*cut) / 256);
-    assert_eq!(whole, truncated(&[first, second]), "chunks matter");
+    assert_eq!(whole, truncated(&[first, second]), "the chunks change the result");
     assert!(whole.len() <= body.len());
     let Ok(request) = serde_json::from_slice::<AuthzRequest>(&whole) else { return };
     for text in [&request.user, &request.auth_method, &request.method, &request.uri] {
@@ -130,7 +130,7 @@ pub fn line(bytes: &[u8]) {
     }
 }
 
-/// Asserts that an allowed line is one of the lines listed here, independent of the tested code.
+/// Asserts that an allowed line is one of the lines listed here. The list is independent of the tested code.
 fn is_exact(grant: &Grant, method: &str, target: &str) {
     let uri = grant.to_string();
     let (_, thing) = uri.strip_prefix("zun://").and_then(|rest| rest.split_once('/')).expect("one");

@@ -11,7 +11,7 @@
 # installed one). ZUN_TEST_PROFILE=release uses the standalone of a release build.
 #
 # It does not touch the machine's own engine: data, runtime files, bridge and containerd namespace are separate. It first
-# removes what a killed run has left. Two runs in one tree wait for each other.
+# removes what a killed run has left. A second run in the same tree waits for the first.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 

@@ -122,7 +122,7 @@ impl Cluster {
         self.hosts[0].tunnel.as_ref().expect("a cluster behind a tunnel")
     }
 
-    /// Kills a host's engine with SIGKILL. Its containers go on.
+    /// Kills a host's engine with SIGKILL. Its containers keep running.
     pub fn kill_engine(&self, index: usize) {
         let directory = self.directory.path().join(format!("host{index}/engine"));
         let file = directory.join("dockerd.pid");

@@ -1,4 +1,4 @@
-//! Debian's docker-registry on loopback. It refuses every client or admits every client.
+//! Debian's docker-registry on loopback. A test chooses whether it accepts clients or refuses all of them.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -46,7 +46,7 @@ impl DebianRegistry {
     }
 
     fn again(&self, authorization: &str) {
-        let mut process = self.process.lock().expect("whole");
+        let mut process = self.process.lock().expect("the process");
         end(&mut process);
         let address = self.address.parse().expect("its address");
         *process = serve(self.directory.path(), address, authorization);

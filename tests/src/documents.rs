@@ -13,7 +13,7 @@ const RUNNABLE: &str = "sh runnable";
 /// One Markdown file.
 #[derive(Debug)]
 pub struct Document {
-    /// Where it is, relative to the root of the repository.
+    /// The path, relative to the root of the repository.
     pub path: PathBuf,
     /// The target of each link and image, with its line.
     pub links: Vec<(usize, String)>,
@@ -24,12 +24,12 @@ pub struct Document {
     anchors: HashSet<String>,
 }
 
-/// The root of the repository.
+/// Returns the root of the repository.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is a folder of the repository")
 }
 
-/// Every document in the root and in `docs/`, sorted by path.
+/// Returns every document in the root and in `docs/`, sorted by path.
 pub fn all() -> Vec<Document> {
     let files = [root().to_owned(), root().join("docs")].into_iter().flat_map(|folder| {
         let entries = std::fs::read_dir(folder).expect("a readable folder");
@@ -48,7 +48,7 @@ impl Document {
         Self::parse(path, &text)
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "most of Markdown is of no interest here")]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most Markdown events do not matter here")]
     fn parse(path: PathBuf, text: &str) -> Self {
         let mut document = Self {
             path,
@@ -87,7 +87,7 @@ impl Document {
         document
     }
 
-    /// Why a link of this document leads nowhere, or `None` if it resolves. Links to other sites are not followed.
+    /// Returns why a link does not resolve, or `None` if it does. Does not follow links to other sites.
     pub fn broken(&self, link: &str) -> Option<String> {
         if link.starts_with("https://") || link.starts_with("http://") {
             return url::Url::parse(link).err().map(|error| error.to_string());
@@ -111,8 +111,8 @@ impl Document {
     }
 }
 
-/// Collects headings and makes their anchors as GitHub does: lower case, no punctuation, hyphens for spaces, and a
-/// number behind the second one of the same text.
+/// Collects headings and builds their anchors as GitHub does: lower case, no punctuation, hyphens for spaces, and a
+/// number at the end if an earlier heading has the same text.
 #[derive(Default)]
 struct Headings {
     open: Option<String>,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 const TIMEOUT: Duration = Duration::from_secs(90);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Polls until the condition holds. It blocks the thread, so the test's tasks need other threads.
+/// Polls until the condition holds. It blocks the thread, so tokio tasks of the test need another worker thread.
 ///
 /// # Panics
 /// Panics with `what` after 90 seconds.

@@ -45,7 +45,7 @@ impl Proxy {
         Self::over((address, 0).into(), target, None).await
     }
 
-    /// Starts a proxy on loopback that closes a connection when it was idle in both directions for this time.
+    /// Starts a proxy on loopback that closes a connection that has been idle in both directions for this time.
     pub async fn with_idle_timeout(target: SocketAddr, idle: Duration) -> Self {
         Self::over((Ipv4Addr::LOCALHOST, 0).into(), target, Some(idle)).await
     }

@@ -38,7 +38,7 @@ struct Shown {
 
 /// A program on a terminal. It is killed on drop.
 pub struct Pty {
-    /// None once the window is closed.
+    /// The master end; `None` after the window was closed.
     keyboard: Option<File>,
     watcher: Option<JoinHandle<()>>,
     child: Child,
@@ -92,7 +92,7 @@ impl Pty {
         keyboard.write_all(keys.as_ref()).expect("typed");
     }
 
-    /// Waits until the terminal shows this text after the text of earlier calls.
+    /// Waits until the terminal shows this text. The search starts after the text that the previous call found.
     pub fn shows(&mut self, text: &str) {
         let until = Instant::now() + TIMEOUT;
         let mut shown = self.screen.shown.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,7 +137,7 @@ impl Pty {
         self.first_modes.clone()
     }
 
-    /// Closes the window, which means this end of the terminal.
+    /// Closes the window, that is, the master end of the terminal.
     pub fn close(&mut self) {
         self.keyboard = None;
         let mut shown = self.screen.shown.lock().unwrap_or_else(PoisonError::into_inner);
@@ -161,7 +161,7 @@ impl Pty {
     /// Returns whether the program is stopped, as by ctrl-z in a shell.
     pub fn is_stopped(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
-        // The state follows the name, which is in brackets and may contain any character.
+        // The state follows the name, which is in parentheses and may contain any character.
         stat.expect("the program runs")
             .rsplit_once(") ")
             .is_some_and(|(_, rest)| rest.starts_with('T'))
@@ -175,7 +175,7 @@ impl Pty {
 
     fn wait(&mut self) -> ExitStatus {
         let until = Instant::now() + TIMEOUT;
-        // The terminal's other end closes when the program ends. The reader notices and notifies this.
+        // The slave end closes when the program ends. The reader thread then sets `ended`.
         let mut shown = self.screen.shown.lock().unwrap_or_else(PoisonError::into_inner);
         while !shown.ended {
             let left = until.saturating_duration_since(Instant::now());
@@ -222,7 +222,7 @@ fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
     text.windows(wanted.len()).position(|part| part == wanted)
 }
 
-/// Reads the screen in a thread until the terminal's other end or the window is closed.
+/// Reads the screen in a thread until the slave end or the window is closed.
 fn watch(mut master: File, screen: &Arc<Screen>) -> JoinHandle<()> {
     let screen = Arc::clone(screen);
     std::thread::spawn(move || {

@@ -106,6 +106,7 @@ impl Rabbit {
     }
 
     /// Kills the broker and starts it again with the same data.
+    ///
     /// Syncs its tables first: RabbitMQ 3.10 keeps the names of new quorum queues in memory for some seconds. If it is
     /// killed before it writes them, the queue has no leader after the restart, and no client can repair that.
     pub async fn kill_and_start(&self) {

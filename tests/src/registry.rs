@@ -240,8 +240,8 @@ fn random_layer() -> Vec<u8> {
     packed(directory.path())
 }
 
-/// Returns a tar of a shell and a random file. The random file makes the layer unique: an engine fetches a layer that
-/// several registries have from only one of them.
+/// Returns a tar of a shell and a random file. The random file makes the layer unique: if several registries had the
+/// same layer, the engine would fetch it from only one of them.
 fn shell_layer() -> Vec<u8> {
     let directory = tempfile::tempdir().expect("a folder");
     let bin = directory.path().join("bin");

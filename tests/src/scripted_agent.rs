@@ -144,7 +144,7 @@ impl ScriptedAgent {
     /// Refuses calls of this method from now on.
     ///
     /// # Panics
-    /// Panics after a panic of another thread.
+    /// Panics if another thread panicked while it held the lock.
     pub fn refuse(&self, method: &'static str, problem: Problem) {
         self.shared.script.lock().expect("the script").refusals.insert(method, problem);
     }
@@ -152,7 +152,7 @@ impl ScriptedAgent {
     /// Reports containers as having a terminal from now on.
     ///
     /// # Panics
-    /// Panics after a panic of another thread.
+    /// Panics if another thread panicked while it held the lock.
     pub fn with_terminal(&self) {
         self.shared.script.lock().expect("the script").tty = true;
     }
@@ -160,7 +160,7 @@ impl ScriptedAgent {
     /// Sets the output of containers and execs.
     ///
     /// # Panics
-    /// Panics after a panic of another thread.
+    /// Panics if another thread panicked while it held the lock.
     pub fn prints(&self, output: &[u8]) {
         self.shared.script.lock().expect("the script").output = output.to_vec();
     }
@@ -168,7 +168,7 @@ impl ScriptedAgent {
     /// Returns all calls received so far.
     ///
     /// # Panics
-    /// Panics after a panic of another thread.
+    /// Panics if another thread panicked while it held the lock.
     pub fn received(&self) -> Vec<ReceivedCall> {
         self.shared.received.lock().expect("the received calls").clone()
     }
@@ -195,7 +195,7 @@ impl ScriptedAgent {
     }
 }
 
-/// Returns the engine's id of every container here.
+/// Returns the engine id that the agent reports for every container.
 ///
 /// # Panics
 /// Never.
@@ -203,7 +203,7 @@ pub fn engine_id() -> EngineId {
     "ab".repeat(32).parse().expect("an engine id")
 }
 
-/// Returns the id of every exec here.
+/// Returns the id that the agent reports for every exec.
 ///
 /// # Panics
 /// Never.
@@ -252,7 +252,7 @@ fn command<C: Call<Reply = Done>>(router: Router, shared: &Arc<Shared>) -> Route
     })
 }
 
-/// Answers a question with `reply`.
+/// Answers a query with `reply`.
 fn question<C: Call>(
     router: Router,
     shared: &Arc<Shared>,

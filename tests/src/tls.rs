@@ -57,7 +57,7 @@ impl Identity {
         format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n")
     }
 
-    /// Returns the same certificate with another key, as somebody has who stole only the certificate.
+    /// Returns the same certificate with another key, like an attacker who stole only the certificate.
     #[must_use]
     pub fn stolen(&self) -> Self {
         let own = KeyPair::generate().expect("a key");
@@ -65,7 +65,7 @@ impl Identity {
         Self { chain: self.chain.clone(), key: Arc::new(key) }
     }
 
-    /// Returns a forge that signs with this certificate as if it were a CA.
+    /// Returns a rogue CA that signs with this certificate as if it were a CA certificate.
     pub fn as_ca(&self) -> Forge {
         let key = KeyPair::try_from(self.key.secret_der()).expect("a key");
         let leaf = self.chain.first().expect("a certificate");
@@ -112,7 +112,7 @@ impl ResolvesClientCert for Shown {
     }
 }
 
-/// A CA key in the wrong hands. It signs any certificate.
+/// A CA in an attacker's hands. It signs any certificate.
 pub struct Forge {
     issuer: Issuer<'static, KeyPair>,
     ca_pem: String,
@@ -137,7 +137,7 @@ impl Forge {
         Self { issuer: Issuer::new(params, key), ca_pem }
     }
 
-    /// Creates a CA whose certificate equals ours except for the key.
+    /// Creates a CA whose certificate differs from this one's only in the key.
     #[must_use]
     pub fn double_of(&self) -> Self {
         let key = KeyPair::generate().expect("a key");

@@ -1,4 +1,4 @@
-//! An HTTP CONNECT proxy, such as companies have in front of their network.
+//! An HTTP CONNECT proxy, like those of company networks.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -197,8 +197,8 @@ impl Drop for Name {
     }
 }
 
-/// Returns the path of a program of this workspace: in the directory that `ZUN_TEST_PROGRAMS` names, or else beside the
-/// tests.
+/// Returns the path of a program of this workspace. Looks in the directory that `ZUN_TEST_PROGRAMS` names, and without
+/// that variable in the build directory of the tests.
 pub fn binary(name: &str) -> PathBuf {
     let directory =
         std::env::var_os("ZUN_TEST_PROGRAMS").map_or_else(beside_the_tests, PathBuf::from);

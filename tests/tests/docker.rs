@@ -1,5 +1,5 @@
-//! Tests of the container drivers: the conformance suite for Docker and the driver in memory, and tests for each
-//! alone.
+//! Tests of the container drivers: the conformance suite for Docker and for the driver in memory, and separate tests
+//! of each.
 
 mod docker {
     mod engine;

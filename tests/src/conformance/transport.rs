@@ -14,9 +14,9 @@ use zun_common::bus::{
 use zun_common::id::HostName;
 use zun_common::shutdown::Tasks;
 
-/// Timeout for what must happen.
+/// Timeout for a message that must arrive.
 const LONG: Duration = Duration::from_secs(20);
-/// How long a test waits to see that something does not happen.
+/// How long a test waits before it concludes that no message arrives.
 const SHORT: Duration = Duration::from_millis(300);
 
 /// An empty broker.
@@ -81,7 +81,7 @@ fn message(route: Route, body: impl Into<Bytes>, within: Duration) -> Outgoing {
 }
 
 async fn next(deliveries: &mut Deliveries) -> Delivery {
-    timeout(LONG, deliveries.recv()).await.expect("a message comes").expect("the consumer goes on")
+    timeout(LONG, deliveries.recv()).await.expect("a message in time").expect("an open consumer")
 }
 
 async fn nothing_comes(deliveries: &mut Deliveries) {
@@ -90,7 +90,7 @@ async fn nothing_comes(deliveries: &mut Deliveries) {
 }
 
 fn answer(mut delivery: Delivery, body: impl Into<Bytes>) {
-    let reply = delivery.reply.take().expect("a reply is asked for");
+    let reply = delivery.reply.take().expect("the sender waits for a reply");
     reply.send(body.into()).expect("the transport accepts the reply");
     delivery.settle(Disposition::Ack);
 }
@@ -161,7 +161,7 @@ pub async fn a_request_without_an_answer_is_silent(broker: &impl Broker) {
     assert!(matches!(reply, Err(RequestError::NoReply)), "{reply:?}");
 }
 
-/// It must not disturb the next request.
+/// A late answer must not disturb the next request.
 pub async fn an_answer_after_the_deadline_is_dropped(broker: &impl Broker) {
     let transport = broker.connect().await;
     let mut deliveries = transport.consume(questions(), 1).await.expect("deliveries");
@@ -175,7 +175,7 @@ pub async fn an_answer_after_the_deadline_is_dropped(broker: &impl Broker) {
     assert_eq!(reply.expect("a reply"), "answer");
 }
 
-/// The sender has given up, so nobody may work on it.
+/// Its sender has given up, so no consumer may work on it.
 pub async fn an_expired_message_is_not_delivered(broker: &impl Broker) {
     let transport = broker.connect().await;
     for route in [commands(), questions()] {
@@ -358,7 +358,7 @@ pub async fn routes_are_separate(broker: &impl Broker) {
     nothing_comes(&mut mine).await;
 }
 
-/// Both fail with an error.
+/// Sends and consumers fail with `Closed`, and open deliveries end.
 pub async fn after_close_nothing_is_sent_or_delivered(broker: &impl Broker) {
     let transport = broker.connect().await;
     let mut deliveries = transport.consume(commands(), 1).await.expect("deliveries");

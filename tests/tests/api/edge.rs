@@ -51,7 +51,7 @@ async fn a_bearer_token_works_like_openstacks_header() {
     let api = Api::start().await;
     let request = api.request(Method::GET, "", "/v1/containers");
     let request = request.header("authorization", format!("Bearer {ANN}"));
-    // The first header counts, and it is empty.
+    // zun-api uses `X-Auth-Token` first, and that is empty here.
     send(request).await.expect(401);
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = api.request(Method::GET, ANN, "/v1/containers").build().unwrap().url().clone();

@@ -1,4 +1,4 @@
-//! Reports and calls of agents, and what they must not do.
+//! Reports and calls of agents, including those that zun-api must refuse.
 
 use serde_json::json;
 use zun_api::ca::EnrolledHost;

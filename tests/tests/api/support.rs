@@ -128,7 +128,7 @@ impl Api {
         }
     }
 
-    /// Starts to stop the service. It answers open requests meanwhile.
+    /// Begins to stop the service. It still answers open requests.
     pub fn begin_to_stop(&mut self) {
         if let Some(service) = self.service.take() {
             self.tasks.spawn(service.stop());

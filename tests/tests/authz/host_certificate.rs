@@ -1,4 +1,4 @@
-//! The client trusts one CA for one host. Any other server learns nothing from it (C57).
+//! The client trusts one CA for one host. Any other server receives nothing from it (C57).
 
 use std::sync::Arc;
 

@@ -143,10 +143,10 @@ fn it_is_ready_when_it_answers_and_feeds_the_watchdog_while_it_does() {
     assert!(activate(&place.socket()).contains("authz"));
     manager.receives("WATCHDOG=1");
     manager.receives("WATCHDOG=1");
-    // As many silent connections as it serves at once: the engine would get no answer either.
+    // As many idle connections as the plugin serves at once. It cannot answer its own check, nor the engine.
     let silent: Vec<_> =
         (0..32).map(|_| UnixStream::connect(place.socket()).expect("a connection")).collect();
-    manager.receives("STATUS=has no answer for itself");
+    manager.receives("STATUS=does not answer its own check");
     drop(silent);
     // The next notification says that it decides again, so the watchdog was not fed in between.
     assert!(manager.receives("WATCHDOG=1").contains("STATUS=answering authorization requests"));
@@ -188,7 +188,7 @@ fn a_changed_ca_file_is_reloaded_and_a_broken_one_is_ignored() {
     let output = terminated(child);
     let log = text(&output);
     assert!(log.contains("reloaded the CA file"), "{log}");
-    assert_eq!(log.matches("the former authorities stay").count(), 1, "{log}");
+    assert_eq!(log.matches("keeping the previous CAs").count(), 1, "{log}");
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn its_memory_stays_small_whatever_is_sent() {
         }
     });
     let grown = most_memory(&child) - before;
-    println!("{before} KiB at the start, {grown} KiB more after 64 questions of {size} bytes");
+    println!("{before} KiB at the start, {grown} KiB more after 64 requests of {size} bytes");
     assert!(grown < 16 << 10, "{grown} KiB more than the {before} KiB at the start");
     assert_eq!(terminated(child).status.code(), Some(0));
 }

@@ -68,7 +68,7 @@ impl Table {
         self.attempts.push(Attempt { name, identity, line, expected });
     }
 
-    /// Returns attempts with certificates that the engine refuses.
+    /// Adds attempts with certificates that the engine refuses.
     fn refused_at_the_handshake(&mut self) {
         let grant = self.grant().to_string();
         let forge = Forge::of(&self.bench.ca_directory());
@@ -104,7 +104,7 @@ impl Table {
         }
     }
 
-    /// Returns attempts with certificates of our CA that the engine accepts and the plugin refuses.
+    /// Adds attempts with certificates of our CA that the engine accepts and the plugin refuses.
     fn refused_by_the_plugin(&mut self) {
         let grant = self.grant().to_string();
         let forge = Forge::of(&self.bench.ca_directory());
@@ -162,7 +162,7 @@ impl Table {
         }
     }
 
-    /// Returns attempts with a valid read-write grant on calls that it does not cover.
+    /// Adds attempts with a valid read-write grant on calls that it does not cover.
     fn other_calls(&mut self) {
         let (identity, ours, victim) = (self.good(), self.ours.clone(), self.victim.clone());
         let v = format!("/v{}", self.bench.version);
@@ -223,7 +223,7 @@ impl Table {
         }
     }
 
-    /// Returns attempts to type with a read-only grant.
+    /// Adds attempts to type with a read-only grant.
     fn read_only(&mut self) {
         let version = self.bench.version;
         let identity = self.bench.granted(&console(&self.ours, Mode::ReadOnly), "reader");
@@ -245,7 +245,7 @@ impl Table {
         self.line(&identity, output, Outcome::Status(101));
     }
 
-    /// Returns attempts with an exec's grant on another exec and on the container, and with the container's grant on
+    /// Adds attempts with an exec's grant on another exec and on the container, and with the container's grant on
     /// the exec.
     fn execs(&mut self) {
         let version = self.bench.version;
@@ -265,7 +265,7 @@ impl Table {
         );
     }
 
-    /// Returns requests that must pass. Without them the refusals would prove nothing.
+    /// Adds requests that must pass. Without them the refusals would prove nothing.
     fn passing(&mut self) {
         let identity = self.good();
         self.add("a good grant", Some(identity.clone()), Outcome::Status(200));

@@ -193,6 +193,6 @@ async fn while_the_plugin_is_dead_nothing_gets_through() {
     let forbidden = forbidden.expect("an answer");
     assert_eq!(forbidden.status, 500);
     assert!(!forbidden.body.contains(&id), "{}", forbidden.body);
-    // A client without a grant does not even learn that.
+    // A client without a grant does not get even this error.
     assert!(open(dialler, None, &RequestLine::new("GET", "/_ping")).await.is_none());
 }

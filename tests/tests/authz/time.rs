@@ -43,7 +43,7 @@ async fn an_expired_grant_opens_nothing_but_its_session_goes_on() {
     assert_eq!(kept.status, 403);
     assert_eq!(outcome(&bench.dialler, Some(&identity), &attach).await, Outcome::Handshake);
 
-    // The session goes on, and its end is reported.
+    // The session continues, and its end is reported.
     shell.stream.write_all(&frame(2, b"echo a$((1+1))b\n")).await.expect("typed");
     until(&mut shell.stream, "a2b").await;
     bench.no_note();

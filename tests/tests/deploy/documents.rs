@@ -1,4 +1,4 @@
-//! The documents say what is true: their links resolve, the files that they name exist, and their commands run.
+//! Checks the documents: their links resolve, the files that they name exist, and their commands run.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

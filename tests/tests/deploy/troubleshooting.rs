@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// The folders with the sources of programs and scripts.
 const SOURCES: [&str; 6] =
     ["deploy", "zun-api/src", "zun-common/src", "zun-compute/src", "zunclient/src", "fuzz/src"];
-/// Shorter pieces of a message say too little to be looked for.
+/// Shorter fragments of a message are too common to search for.
 const SHORTEST: usize = 8;
 
 #[test]

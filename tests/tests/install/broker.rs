@@ -206,7 +206,7 @@ async fn a_host_cannot_command_or_impersonate_another_host() {
     let kept = broker.own.dead_letters(2).await;
     assert!(kept.iter().any(|letter| String::from_utf8_lossy(letter).contains("test.question")));
     assert!(kept.iter().any(|letter| String::from_utf8_lossy(letter).contains(Heartbeat::METHOD)));
-    assert_eq!(api.call(&honest.name, &Question(1), &context()).await.expect("goes on"), 2);
+    assert_eq!(api.call(&honest.name, &Question(1), &context()).await.expect("a reply"), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

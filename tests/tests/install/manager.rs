@@ -101,7 +101,7 @@ fn agent(bus: &str, engine: &Path) -> String {
     )
 }
 
-/// Nothing answers there.
+/// Returns the URL of a broker that does not exist.
 fn no_broker(broker: &VirtualHost) -> String {
     broker.settings_through("127.0.0.1:9".parse().expect("an address")).url
 }

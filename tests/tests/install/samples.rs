@@ -15,7 +15,7 @@ fn sample(name: &str) -> String {
     std::fs::read_to_string(path).expect("a sample")
 }
 
-/// Returns the sample with all settings enabled: removes every `#` that no blank follows.
+/// Returns the sample with all settings enabled: removes every `#` that is not followed by a space.
 fn switched_on(sample: &str) -> String {
     let line = |line: &str| match line.strip_prefix('#') {
         Some(rest) if !rest.is_empty() && !rest.starts_with(' ') => format!("{rest}\n"),
@@ -30,7 +30,7 @@ fn read<T: DeserializeOwned>(text: &str) -> Result<T, SettingsError> {
     Sources::new(Some(file.path()), "ZUN_SAMPLE").read()
 }
 
-/// Returns the keys of the settings below a path, from the error for an unknown key. There are none below a value.
+/// Returns the settings keys below a path, read from the error for an unknown key. Returns none if the path is a value.
 fn keys<T: DeserializeOwned>(path: &[String]) -> Vec<String> {
     let mut key = path.to_vec();
     key.push(NO_SUCH_KEY.to_owned());

@@ -135,21 +135,21 @@ async fn c45_a_container_with_rm_is_kept_when_its_link_is_lost() {
 async fn c46_idle_sessions_of_the_cli_survive_a_proxy_with_an_idle_timeout() {
     let mut recorder = recorder!();
     // Data goes both ways every 40 seconds.
-    let (patience, quiet) = if is_long() { (60, 600) } else { (45, 50) };
-    let cluster = Cluster::behind(Front::IdleTimeout(Duration::from_secs(patience))).await;
+    let (idle_timeout, quiet) = if is_long() { (60, 600) } else { (45, 50) };
+    let cluster = Cluster::behind(Front::IdleTimeout(Duration::from_secs(idle_timeout))).await;
     let zun = cluster.zun();
     let mut term = shell(&zun, "quiet");
     let mut cat = Cat::begin(&zun, "quiet");
     cat.echoes("before");
     says(&mut term, "before");
-    // The condition is about this time.
+    // The condition requires this idle time.
     std::thread::park_timeout(Duration::from_secs(quiet));
     cat.echoes("after");
     says(&mut term, "after");
     assert_eq!(cat.ends(), (Some(0), String::new()));
     term.types("exit 3\r");
     assert_eq!(term.exit(), 3);
-    recorder.measured(format!("the command: quiet for {quiet} s, cut after {patience}"));
+    recorder.measured(format!("the command: idle for {quiet} s, proxy timeout {idle_timeout} s"));
     cluster.stop().await;
 }
 

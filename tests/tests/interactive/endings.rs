@@ -123,7 +123,7 @@ fn c04_what_docker_cannot_start_says_why_in_one_line_each_time() {
             }
         }
     }
-    // A code of the command's own stays.
+    // The command's own exit code is kept.
     for code in [125, 126, 127, 128] {
         let script = format!("exit {code}");
         let finished = zun.run(&["run", "--rm", "cirros", "sh", "-c", &script]);

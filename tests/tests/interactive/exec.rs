@@ -70,7 +70,7 @@ fn c05_a_command_that_prints_dockers_words_itself_keeps_them() {
             assert_eq!(finished, expected);
         }
     }
-    // It is not held until the end.
+    // The CLI does not hold the output back until the command ends.
     let script = "printf 'ready\\r\\n'; exec sleep 1000";
     let mut term = zun.term(&["exec", name.as_str(), "sh", "-c", script], (24, 80));
     term.shows("ready");

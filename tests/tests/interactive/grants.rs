@@ -1,4 +1,4 @@
-//! What a grant allows on the engine, with the CLI's library.
+//! Tests of what a grant permits on the engine, through the CLI's library.
 
 use std::process::Command;
 
@@ -55,7 +55,7 @@ async fn c52_a_grant_covers_only_its_container_verbs_and_key() {
         // Go before 1.21 has one alert for every certificate error.
         let alerts = ["BadCertificate", "CertificateExpired"];
         assert!(alerts.iter().any(|word| expired.contains(word)), "{expired}");
-        recorder.measured("refused a second after its end");
+        recorder.measured("refused one second after it expired");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Ways to leave a console without its keys, and to enter it with other verbs.
+//! Ways to leave a session other than the detach keys, and verbs other than `run` that attach.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;

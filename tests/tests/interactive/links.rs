@@ -1,5 +1,5 @@
-//! Links that are idle, dead or lead elsewhere, with the CLI's library. Its timeouts are settings there, so the tests
-//! can shorten them.
+//! Tests of links that are idle, lost or go to another address. They use the CLI's library, so that they can shorten
+//! its timeouts.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -18,7 +18,7 @@ use zunclient::console::{Console, ConsoleError, Dial, Event, LinkTimeouts, Proxi
 
 use super::library::{endpoint, running, shell};
 
-/// A console that is dialled at another address than the engine's.
+/// Opens a console at this address instead of the engine's.
 async fn dial(
     zun: &ZunCli,
     name: &str,
@@ -73,14 +73,14 @@ async fn echoes(console: &mut Console, word: &str) {
 
 async fn idle_behind_a_proxy_with_a_timeout(name: &str, zun: &ZunCli) -> Duration {
     let target = listener(zun, name).await;
-    let (patience, link, quiet) = if is_long() {
+    let (idle_timeout, link, quiet) = if is_long() {
         (Duration::from_mins(1), LinkTimeouts::default(), Duration::from_mins(10))
     } else {
         let link =
             LinkTimeouts { keepalive: Duration::from_millis(300), ..LinkTimeouts::default() };
         (Duration::from_millis(900), link, Duration::from_secs(6))
     };
-    let proxy = Proxy::with_idle_timeout(target, patience).await;
+    let proxy = Proxy::with_idle_timeout(target, idle_timeout).await;
     let mut console = dial(zun, name, &proxy.address().to_string(), link).await.expect("a console");
     echoes(&mut console, "before").await;
     // Late data of the first input may still arrive. Then the link is idle for the whole time.
@@ -97,7 +97,7 @@ async fn c46_an_idle_terminal_survives_a_proxy_with_an_idle_timeout() {
     let zun = ZunCli::shared();
     let name = shell(&zun, "c46-tty");
     let quiet = idle_behind_a_proxy_with_a_timeout(name.as_str(), &zun).await;
-    recorder.measured(format!("terminal: quiet for {} s", quiet.as_secs()));
+    recorder.measured(format!("terminal: idle for {} s", quiet.as_secs()));
 }
 
 #[tokio::test]
@@ -106,7 +106,7 @@ async fn c46_an_idle_pipe_survives_a_proxy_with_an_idle_timeout() {
     let zun = ZunCli::shared();
     let name = running(&zun, "c46-pipe");
     let quiet = idle_behind_a_proxy_with_a_timeout(name.as_str(), &zun).await;
-    recorder.measured(format!("pipe: quiet for {} s", quiet.as_secs()));
+    recorder.measured(format!("pipe: idle for {} s", quiet.as_secs()));
 }
 
 /// Drops all packets to and from a loopback port until it is dropped.

@@ -161,7 +161,7 @@ fn c10_nothing_of_the_first_output_is_lost() {
     });
     let lost = lost.into_inner();
     let whole = count - lost;
-    recorder.measured(format!("first output whole in {whole} of {count}"));
+    recorder.measured(format!("first output complete in {whole} of {count}"));
     assert!(lost * 100 <= count, "the engine lost the output of {lost} of {count}");
 }
 

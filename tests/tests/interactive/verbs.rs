@@ -78,14 +78,14 @@ fn files_go_in_and_come_out_unharmed() {
     std::fs::write(path("tree/deep/file"), &bytes).expect("a file");
     std::fs::write(path("tree/deep/er/ünï code"), b"x").expect("a file");
     std::os::unix::fs::symlink("deep/file", path("tree/link")).expect("a link");
-    // It is copied into an existing directory; a missing one is its new name.
+    // The copy goes into an existing directory. A path that does not exist becomes its name.
     zun.must(&["cp", &path("tree"), &inside("/tmp")]);
     zun.must(&["cp", &path("tree"), &inside("/tmp/other")]);
     zun.must(&["cp", &path("tree/deep/file"), &inside("/tmp/renamed file")]);
     let script = "cd /tmp && cmp tree/deep/file 'renamed file' && cmp tree/link other/deep/file && \
                   stat -c %u 'renamed file' && cat 'other/deep/er/ünï code'";
     assert_eq!(zun.must(&["exec", name.as_str(), "sh", "-c", script]), "0\nx");
-    // The way back.
+    // From the container to the machine.
     zun.must(&["cp", &inside("/tmp/tree"), &path("back")]);
     assert!(std::fs::read(path("back/deep/file")).expect("a file") == bytes);
     assert_eq!(std::fs::read_link(path("back/link")).expect("a link").to_str(), Some("deep/file"));

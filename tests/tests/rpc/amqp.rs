@@ -81,7 +81,7 @@ async fn shutdown_sends_pending_messages_and_then_ends_everything() {
     tasks.cancel();
     let said = leaving.call(&host("known"), &Count(1), &context()).await;
     assert_eq!(said.expect("a reply"), 2);
-    assert!(tasks.finish(std::time::Duration::from_secs(5)).await, "a task went on");
+    assert!(tasks.finish(std::time::Duration::from_secs(5)).await, "every task must end");
     let late = leaving.call(&host("known"), &Count(1), &context()).await;
     assert!(matches!(late, Err(CallError::Bus { .. })), "{late:?}");
 }

@@ -1,4 +1,4 @@
-//! Set-up of a new host, its probe, and undo.
+//! Setup of a new host, its probe, and undo.
 
 use zun_compute::docker_setup::{Outcome, dry_run, undo};
 
@@ -48,7 +48,7 @@ async fn a_host_is_set_up_once_and_undone_byte_for_byte_and_its_containers_go_on
     let mark = &host.machine.paths.undo_marker;
     assert!(mark.exists(), "a start of the agent must not set it up again");
     host.set_up().await.expect("set up by hand");
-    assert!(!mark.exists(), "the set-up must be maintained again");
+    assert!(!mark.exists(), "the setup must be maintained again");
     host.stop().await;
 }
 
@@ -72,7 +72,7 @@ async fn undo_does_not_overwrite_a_file_that_changed_since() {
     let message = undo(&host.machine).await.expect_err("changed").to_string();
     assert!(message.contains("daemon.json was changed after"), "{message}");
     assert_eq!(std::fs::read_to_string(host.layout.config()).expect("settings"), theirs);
-    // Another set-up keeps the key and changes nothing.
+    // Another setup keeps the key and changes nothing.
     assert_eq!(host.set_up().await.expect("set up"), Outcome::Unchanged);
     std::fs::write(host.layout.config(), &ours).expect("written");
     undo(&host.machine).await.expect("undone");

@@ -1,4 +1,4 @@
-//! Failures and interruptions at each order to Docker.
+//! Failures and interruptions at each systemd action on docker.service.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,19 +18,19 @@ use super::units::Units;
 
 const SETTINGS: &str = "{\n  \"debug\": true\n}\n";
 
-/// The fault at an order to Docker.
+/// A fault during an action on docker.service.
 enum Fault {
     /// Docker stops and fails to start this number of times.
     DoesNotStart(usize),
-    /// The order fails.
+    /// The action fails.
     Refused,
-    /// The run gets a signal while the order is carried out.
+    /// docker-setup gets a signal during the action.
     Terminated,
-    /// The run is killed before the order.
+    /// docker-setup is killed before the action.
     KilledBefore,
-    /// The run is killed after the order.
+    /// docker-setup is killed after the action.
     KilledAfter,
-    /// zun-api stops after the order.
+    /// zun-api stops after the action.
     LosesApi(Mutex<Option<Service>>),
 }
 
@@ -39,7 +39,7 @@ struct Faulty {
     at: UnitAction,
     fault: Fault,
     seen: AtomicUsize,
-    /// The points at which the run is killed.
+    /// Notified when docker-setup must be killed.
     killed: Notify,
 }
 
@@ -63,7 +63,7 @@ impl Faulty {
                 self.units.end_docker();
                 failed("it does not start")
             }
-            Fault::Refused if before == 0 => failed("not obeyed"),
+            Fault::Refused if before == 0 => failed("the action failed"),
             Fault::Terminated if before == 0 => {
                 kill_process(getpid(), Signal::TERM).expect("a signal");
                 self.units.control(order, unit).await
@@ -112,7 +112,7 @@ impl Services for Faulty {
     }
 }
 
-/// Runs a set-up that fails, checks that everything was rolled back, and returns the error.
+/// Runs a setup that fails, checks that everything was rolled back, and returns the error.
 async fn rolled_back(host: &Host, machine: &Machine, expected: &str) {
     let container = host.container();
     let (pid, files) = (host.pid(&container), host.files());
@@ -165,7 +165,7 @@ async fn without_zun_api_for_the_probe_the_setup_is_rolled_back() {
     let _no_signal = SIGNALS.read().await;
     let api = Mutex::new(Some(host.take_api()));
     let (machine, _) = Faulty::on(&host, UnitAction::Restart, Fault::LosesApi(api));
-    rolled_back(&host, &machine, "zun-api gave no grant").await;
+    rolled_back(&host, &machine, "zun-api did not sign a grant").await;
     host.stop().await;
 }
 

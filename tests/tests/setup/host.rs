@@ -28,7 +28,7 @@ use super::units::Units;
 
 pub(super) const HOST: &str = "compute1";
 static NUMBER: AtomicU32 = AtomicU32::new(0);
-/// A signal reaches every set-up of this process, so a test that sends one takes the write lock.
+/// A signal reaches every setup of this process, so a test that sends one takes the write lock.
 pub(super) static SIGNALS: RwLock<()> = RwLock::const_new(());
 
 pub(super) struct Host {
@@ -95,7 +95,7 @@ impl Host {
         self.set_up_on(&self.machine).await
     }
 
-    /// Runs the set-up with another `Machine`, which may have faults.
+    /// Runs the setup with another `Machine`, which may have faults.
     pub(super) async fn set_up_on(&self, machine: &Machine) -> Result<Outcome, SetupError> {
         set_up(machine, &self.settings, Some(self.address()), &self.bus).await
     }
@@ -143,7 +143,7 @@ impl Host {
         Dialler { address: self.address(), name: "127.0.0.1".to_owned(), ca }
     }
 
-    /// Returns the content of every file that the set-up may write: units, Docker's settings, keys and the record.
+    /// Returns the content of every file that the setup may write: units, Docker's settings, keys and the record.
     pub(super) fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut found = BTreeMap::new();
         let place = self.directory.path();
@@ -217,7 +217,7 @@ fn unit(layout: &Layout, bridge: &str) -> String {
     )
 }
 
-/// Creates a bridge with this engine's mark, by which it is found and removed.
+/// Creates a bridge with this engine's mark. The cleanup finds the bridge by it.
 fn bridge(layout: &Layout) -> String {
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let pid = std::process::id();

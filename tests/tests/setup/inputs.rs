@@ -1,4 +1,4 @@
-//! Mistakes of an operator, each with the whole docker-setup: one clear error, and nothing is changed.
+//! Mistakes of an operator: docker-setup prints one clear error and changes nothing.
 
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
@@ -20,7 +20,7 @@ use zun_tests::zun_cli::binary;
 use super::host::Host;
 use super::refused::open_plugin;
 
-/// Asserts that the set-up fails with an error that contains all these texts, and that nothing was changed or
+/// Asserts that the setup fails with an error that contains all these texts, and that nothing was changed or
 /// restarted.
 async fn refused(host: &Host, expected: &[&str]) {
     let (dockerd, files) = (host.units.dockerd(), host.files());

@@ -1,4 +1,4 @@
-//! Obstacles to a set-up: one clear error, and nothing is changed.
+//! Obstacles to a setup: one clear error, and nothing is changed.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;

@@ -1,4 +1,4 @@
-//! Set-ups whose probe fails. Everything is rolled back.
+//! Setups whose probe fails. Everything is rolled back.
 
 use zun_common::chain;
 use zun_compute::docker_setup::SetupError;
@@ -11,7 +11,7 @@ async fn a_listener_that_fails_its_probe_is_rolled_back() {
     let mut host = Host::start("{\n  \"debug\": true\n}\n").await;
     let container = host.container();
     let (pid, files, port) = (host.pid(&container), host.files(), host.address().port());
-    // Clients would dial an address where Docker does not listen. only the probe after the restart detects it.
+    // Clients would dial an address where Docker does not listen. Only the probe after the restart detects it.
     let elsewhere = format!("127.0.0.2:{port}").try_into().expect("an address");
     host.settings.console.address = Some(elsewhere);
     let error = host.set_up().await.expect_err("the probe fails");

@@ -52,14 +52,14 @@ fn the_listener_is_never_open_without_the_plugin_during_boot() {
         going.ends(host);
         coming.ends(host);
         host.comes_up();
-        // A valid certificate and listener are still valid, so nothing is set up again.
+        // The certificate and the listener are still valid, so nothing is set up again.
         let message =
             host.must(&["journalctl", "-b", "-u", "zun-docker-setup", "--no-pager", "-o", "cat"]);
         assert!(message.contains("nothing was changed"), "{message}");
     }
 }
 
-/// Kills the plugin, and prints after how many milliseconds the plugin answers and Docker, which asks it, answers.
+/// Kills the plugin. Prints two times in milliseconds: until the plugin answers, and until Docker answers.
 const KILLED: &str = "systemctl kill -s KILL zun-authz.service; a=$(date +%s%N); \
     ( n=0; until curl -sf -m 5 --unix-socket /run/docker.sock http://docker/_ping >/dev/null; do \
     n=$((n + 1)); [ $n -lt 5000 ] || exit 1; done; date +%s%N >/run/docker-back ) & \
@@ -87,7 +87,7 @@ fn a_killed_plugin_is_back_within_a_second_and_sessions_survive() {
             term.shows(&format!("still{round}"));
         }
         println!("{host:?}: the plugin and Docker answer after {times:?} ms");
-        // If its request was with the killed plugin, dockerd repeats it after one second.
+        // dockerd retries a request to the killed plugin after one second.
         let in_time = |(plugin, docker): &(u32, u32)| *plugin < 1000 && *docker < 2000;
         assert!(times.iter().all(in_time), "{host:?}: {times:?}");
         assert!(

@@ -17,7 +17,7 @@ const LIST: &str = "/etc/zun/pki/ca.pem";
 const SETUP: &str =
     "/usr/local/bin/zun-compute --config /etc/zun/zun-compute.toml docker-setup 2>/dev/null";
 
-/// Returns a copy of the CA, as somebody has who stole its key before the rotation.
+/// Returns a copy of the CA, like an attacker who stole its key before the rotation.
 fn stolen_ca(directory: &Path) -> CertificateAuthority {
     for name in [CERTIFICATE_FILE, KEY_FILE] {
         let text = CONTROLLER.must(&["cat", &format!("/var/lib/zun/ca/{name}")]);
@@ -83,7 +83,7 @@ fn distribute() {
         } else {
             host.must(&["systemctl", "stop", "zun-compute.service"]);
             let output = host.must(&["sh", "-c", SETUP]);
-            let expected = ["zun-api had a new", "Docker at its next restart"];
+            let expected = ["Installed a new", "Docker uses it after its next restart"];
             assert!(expected.iter().all(|message| output.contains(message)), "{output}");
             let again = host.must(&["sh", "-c", SETUP]);
             assert!(again.contains("nothing was changed"), "{again}");

@@ -120,7 +120,7 @@ impl Sampler {
             last = now;
             if self.is_open() {
                 samples.open += 1;
-                // The listener may have closed between the two checks; then it was not open alone.
+                // The listener may have closed between the two checks. Then it was not open without the plugin.
                 samples.open_alone += u32::from(!plugin_listens() && self.is_open());
             }
         }

@@ -23,7 +23,7 @@ pub(super) const NAMELESS: &str = "no common name";
 /// The caller with a stolen certificate but another key.
 pub(super) const STOLEN: &str = "a grant with another key";
 /// The caller with a grant for the fixture's exec.
-pub(super) const EXEC: &str = "an exec's";
+pub(super) const EXEC: &str = "exec";
 
 type Make<'a> = Box<dyn Fn(&str) -> Identity + Send + Sync + 'a>;
 
@@ -150,20 +150,20 @@ pub(super) fn all<'a>(fixture: &Fixture, forge: &'a Forge) -> Vec<Caller<'a>> {
     let mut callers = vec![
         with("read-write", grant.clone(), fixture.typing(ours)),
         with("read-only", fixture.console(ours, "ro"), fixture.reading(ours)),
-        with("its output", fixture.data("logs"), fixture.output(ours)),
-        with("its files", fixture.data("archive?mode=ro"), fixture.file_reads(ours)),
-        with("its files, to write", fixture.data("archive?mode=rw"), fixture.writing(ours)),
+        with("logs", fixture.data("logs"), fixture.output(ours)),
+        with("files, read-only", fixture.data("archive?mode=ro"), fixture.file_reads(ours)),
+        with("files, read and write", fixture.data("archive?mode=rw"), fixture.writing(ours)),
         with(
-            "another container's",
+            "another container",
             fixture.console(&fixture.victim, "rw"),
             fixture.typing(&fixture.victim),
         ),
         with(EXEC, exec(&fixture.exec), fixture.exec_calls(&fixture.exec)),
-        with("an exec's of the container's id", exec(ours), fixture.exec_calls(ours)),
-        with("another host's", host, Vec::new()),
+        with("exec with the container's id", exec(ours), fixture.exec_calls(ours)),
+        with("another host", host, Vec::new()),
         changed(NAMELESS, |params| params.distinguished_name = common_name("")),
         changed("no grant", |params| params.subject_alt_names = vec![dns("compute1")]),
-        changed("clients and servers", |params| {
+        changed("client and server purposes", |params| {
             params.extended_key_usages = vec![Purpose::ClientAuth, Purpose::ServerAuth];
         }),
         changed("longer than any grant", |params| {
@@ -201,9 +201,11 @@ fn refused_at_the_handshake<'a>(grant: &str, forge: &'a Forge) -> Vec<Caller<'a>
         none,
         valid("expired", -hour, minute - hour),
         valid("not yet valid", hour, hour + minute),
-        caller("another CA's", |_, grant| Forge::named("theirs").identity(grant, |_| {})),
-        caller("a CA's of our name", |forge, grant| forge.double_of().identity(grant, |_| {})),
-        caller("a server's", |forge, grant| {
+        caller("another CA", |_, grant| Forge::named("theirs").identity(grant, |_| {})),
+        caller("another CA with our name", |forge, grant| {
+            forge.double_of().identity(grant, |_| {})
+        }),
+        caller("a server certificate", |forge, grant| {
             forge.identity(grant, |params| {
                 params.extended_key_usages = vec![Purpose::ServerAuth];
                 params.subject_alt_names = vec![dns("compute1"), uri(grant)];

@@ -105,7 +105,7 @@ async fn try_all(site: &Site, caller: &Caller<'_>, lines: &[(&str, RequestLine, 
     tried
 }
 
-/// Returns what is wrong with an outcome. `known` means that the engine must know the route.
+/// Returns a message if the outcome is wrong. `known` means that the engine must know the route.
 fn judged(
     caller: &Caller<'_>,
     line: &RequestLine,

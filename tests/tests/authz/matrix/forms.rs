@@ -42,8 +42,8 @@ fn forms(form: &str) -> Vec<Sent> {
     let all = [
         ("a form", sized(FORM, form)),
         ("a form with a character set", sized(&FORM.replace("ed\r", "ed; charset=utf-8\r"), form)),
-        ("a form in small letters", sized(&FORM.to_lowercase(), form)),
-        ("a form in large letters", sized(&FORM.to_uppercase(), form)),
+        ("a form in lower case", sized(&FORM.to_lowercase(), form)),
+        ("a form in upper case", sized(&FORM.to_uppercase(), form)),
         ("a form, then text", sized(&format!("{FORM}{TEXT}"), form)),
         ("text, then a form", sized(&format!("{TEXT}{FORM}"), form)),
         ("a form, then JSON", sized(&format!("{FORM}{JSON}"), form)),
@@ -199,7 +199,7 @@ async fn a_form_cannot_write_a_file_elsewhere() {
         assert_eq!(files(), before, "{kind}");
     }
     for Sent { name, rest } in forms(form) {
-        // A tar after the form, behind more bytes than the engine reads ahead.
+        // A tar after the form and after more bytes than the engine reads ahead.
         let gap = "\0".repeat(16 << 10);
         let bytes = request(&line, "", &rest) + &gap + &tar("form-behind");
         raw::exchange(&site.dialler, &writer(), bytes.as_bytes()).await;

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //!  routes ─▶ spellings ─┐
-//!                       ├─▶ engine (a real one, over TLS)       ─▶ counts, and what passed without a right
-//!  callers (who, with what right) ─┴─▶ product (the decision alone, all of it)
+//!                       ├─▶ engine (a real one, over TLS)            ─▶ counts, and calls that passed without a grant
+//!  callers and grants ──┴─▶ product (the decision function alone, every combination)
 //! ```
 //!
 //! The calls that a caller may make are listed in `callers`, independent of the tested code.

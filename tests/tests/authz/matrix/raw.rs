@@ -16,7 +16,7 @@ pub(super) async fn exchange(dialler: &Dialler, identity: &Identity, bytes: &[u8
     talk(stream, bytes).await
 }
 
-/// Does the same on an open connection.
+/// Like [`exchange`], on an open connection.
 pub(super) async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin, bytes: &[u8]) -> String {
     drop(stream.write_all(bytes).await);
     drop(stream.flush().await);

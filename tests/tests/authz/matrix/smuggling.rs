@@ -289,7 +289,7 @@ async fn nothing_gets_through_hidden_in_a_granted_request() {
         let good = statuses.iter().filter(|status| matches!(status, 101 | 200 | 204)).count();
         let begun = Instant::now();
         let mut passed = passed_by(&site, &id);
-        // The log may be later than the answer.
+        // The plugin may write its log after the answer.
         while passed.len() < good && begun.elapsed() < LAG {
             passed = passed_by(&site, &id);
         }
@@ -315,7 +315,7 @@ async fn options_requests_get_an_empty_answer_from_the_http_server() {
     let site = Site::open().await;
     let bytes = b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n";
     let answer = raw::exchange(&site.dialler, &identity(&site, "star"), bytes).await;
-    // The request does not reach the engine's handlers, and so not the plugin.
+    // The request reaches neither the engine's handlers nor the plugin.
     assert_eq!(raw::statuses(&answer), [200], "{answer}");
     assert!(answer.contains("Content-Length: 0\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
     assert!(passed_by(&site, "star").is_empty());
