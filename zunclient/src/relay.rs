@@ -25,6 +25,12 @@ const PARTIAL_SEQUENCE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long forwarding a signal may take. After that the signal ends zun itself.
 const SIGNAL_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How many SIGINT or SIGTERM end the session itself, as with docker. The process may ignore them.
+pub const SIGNALS_TO_LEAVE: u32 = 3;
+
+/// How many signals may wait until earlier ones are forwarded.
+const QUEUED_SIGNALS: usize = 16;
+
 /// How long a call may take that only makes the process redraw its screen.
 const REDRAW_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -89,6 +95,8 @@ pub enum Ended {
     OutputClosed,
     /// A signal ended zun.
     Signal(Number),
+    /// The user left a process that ignores signals, by [`SIGNALS_TO_LEAVE`] of them.
+    ForcedOut(Number),
 }
 
 /// What a relay needs besides the console and the terminal.
@@ -118,11 +126,14 @@ pub async fn relay(
     let ended = tokio::select! {
         ended = pump_output(events.as_mut(), &screen, process_started, &mut bytes) => ended,
         leave = send_typed(keys.as_mut(), scanner.as_mut(), input.as_mut()) => left(leave),
-        number = handle_signals(signals, signal_routing, (control.as_ref(), remote), raw.as_ref()) => Ended::Signal(number),
+        ended = handle_signals(signals, signal_routing, (control.as_ref(), remote), raw.as_ref()) => ended,
         () = follow_size(control.as_ref(), sizes, process_started, redraws) => Ended::WithoutExitCode(None),
     };
     drop(keys);
-    if matches!(ended, Ended::Detached(_) | Ended::OutputClosed | Ended::Signal(_)) {
+    if matches!(
+        ended,
+        Ended::Detached(_) | Ended::OutputClosed | Ended::Signal(_) | Ended::ForcedOut(_)
+    ) {
         // A stalled host must not hold up one who leaves.
         drop(timeout(DETACH_TIMEOUT, input.detach()).await);
     }
@@ -151,7 +162,7 @@ async fn finish(ended: Ended, screen: Screen, signals: &mut Signals) -> Ended {
                 number = signals.ended() => Ended::Signal(number),
             }
         }
-        Ended::Detached(_) | Ended::Signal(_) => {
+        Ended::Detached(_) | Ended::Signal(_) | Ended::ForcedOut(_) => {
             drop(timeout(DETACH_TIMEOUT, screen.finish()).await);
             ended
         }
@@ -288,23 +299,52 @@ async fn push(queue: &mpsc::Sender<Vec<u8>>, typed: Vec<u8>) {
     }
 }
 
-/// Signals: they are the process's own, or they end us.
+/// Signals: they are the process's own, or they end us. The third SIGINT or SIGTERM ends us too, even if the ones
+/// before it are still being passed on: a process may ignore them.
 async fn handle_signals(
     signals: &mut Signals,
     signal_routing: SignalRouting,
-    (control, remote): (&dyn Control, &dyn Remote),
+    to: (&dyn Control, &dyn Remote),
     raw: Option<&RawMode>,
-) -> Number {
-    loop {
-        let number = match (signals.next().await, signal_routing) {
-            (Caught::Terminate(number), SignalRouting::ToClient) => return number,
-            (Caught::Suspend, _) => {
-                stop(raw);
-                continue;
+) -> Ended {
+    let (queue, queued) = mpsc::channel(QUEUED_SIGNALS);
+    let listen = async {
+        let mut interrupts = 0;
+        loop {
+            let number = match (signals.next().await, signal_routing) {
+                (Caught::Terminate(number), SignalRouting::ToClient) => {
+                    return Ended::Signal(number);
+                }
+                (Caught::Suspend, _) => {
+                    stop(raw);
+                    continue;
+                }
+                (Caught::User(_), SignalRouting::ToClient) => continue,
+                (Caught::Terminate(number) | Caught::User(number), SignalRouting::ToProcess) => {
+                    number
+                }
+            };
+            interrupts += u32::from(number.interrupts());
+            if interrupts >= SIGNALS_TO_LEAVE {
+                return Ended::ForcedOut(number);
             }
-            (Caught::User(_), SignalRouting::ToClient) => continue,
-            (Caught::Terminate(number) | Caught::User(number), SignalRouting::ToProcess) => number,
-        };
+            // If so many wait, one more would change nothing.
+            queue.try_send(number).ok();
+        }
+    };
+    tokio::select! {
+        biased;
+        ended = listen => ended,
+        number = pass_on(queued, to) => Ended::Signal(number),
+    }
+}
+
+/// Passes signals on, one after the other, until one cannot be.
+async fn pass_on(
+    mut queued: mpsc::Receiver<Number>,
+    (control, remote): (&dyn Control, &dyn Remote),
+) -> Number {
+    while let Some(number) = queued.recv().await {
         let pass = async {
             match control.signal(number.name()).await {
                 Ok(()) => true,
@@ -315,6 +355,7 @@ async fn handle_signals(
             return number;
         }
     }
+    std::future::pending().await
 }
 
 fn stop(raw: Option<&RawMode>) {

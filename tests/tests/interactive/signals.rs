@@ -11,6 +11,9 @@ use zun_tests::zun_cli::ZunCli;
 const SCRIPT: &str = "for s in INT HUP QUIT USR1 USR2; do trap \"echo got-$s\" $s; done; trap 'echo got-TERM; exit 9' TERM; \
                       echo ready; while :; do sleep 0.1; done";
 
+/// It goes on whatever a person does.
+const IGNORES: &str = "trap '' INT TERM; echo ready; while :; do sleep 1; done";
+
 /// A CLI whose output is a pipe.
 struct Cli {
     child: Child,
@@ -116,4 +119,45 @@ fn c30_a_signal_ends_a_read_only_attach_and_one_that_keeps_signals() {
         eventually("no console is counted", || zun.field(name.as_str(), "attached") == 0);
         assert_eq!(zun.field(name.as_str(), "status"), "Running");
     }
+}
+
+#[test]
+fn the_third_interrupt_leaves_a_process_that_ignores_it() {
+    let zun = ZunCli::shared();
+    let name = zun.name("insist");
+    zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sh", "-c", IGNORES]);
+    eventually("it runs", || zun.run(&["logs", name.as_str()]).stdout == "ready\n");
+    for arguments in [
+        &["attach", name.as_str()][..],
+        &["exec", name.as_str(), "sh", "-c", IGNORES],
+        &["exec", "--on-disconnect", "kill", name.as_str(), "sh", "-c", IGNORES],
+    ] {
+        let attached = || zun.field(name.as_str(), "attached") == 1;
+        let is_exec = arguments[0] == "exec";
+        let mut child = zun
+            .command(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("zun runs");
+        if is_exec {
+            let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+            assert_eq!(lines.next().expect("a line").expect("text"), "ready");
+        } else {
+            eventually("it is attached", attached);
+        }
+        let process = Pid::from_child(&child);
+        // One that is still being caught or passed on may take in the next.
+        eventually("zun leaves", || {
+            kill_process(process, Signal::INT).expect("zun runs");
+            child.try_wait().expect("a child").is_some()
+        });
+        let output = child.wait_with_output().expect("zun ends");
+        assert_eq!(output.status.code(), Some(130), "{arguments:?}");
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        let right = if is_exec { "it may still run" } else { "it runs on; come back with" };
+        assert!(words.contains("after 3 signals") && words.contains(right), "{words}");
+    }
+    assert_eq!(zun.field(name.as_str(), "status"), "Running");
 }

@@ -33,6 +33,11 @@ impl Number {
         NAMES.iter().find(|(number, _)| *number == self.0).map_or("SIGTERM", |(_, name)| name)
     }
 
+    /// Whether a person sends it to end a program: SIGINT or SIGTERM.
+    pub const fn interrupts(self) -> bool {
+        matches!(self.0, 2 | 15)
+    }
+
     /// The exit code of a program that it ended.
     pub fn exit_code(self) -> u8 {
         u8::try_from(128 + self.0).unwrap_or(255)

@@ -25,7 +25,7 @@ use crate::cmd::{Context, Failure};
 use crate::console::{ATTACH_PROTOCOLS, Console, Dial, LinkTimeouts, Renewal, Renewed, connection};
 use crate::exit::Exit;
 use crate::out;
-use crate::relay::{Ended, RelayContext, Remote, SignalRouting, Terminal, relay};
+use crate::relay::{Ended, RelayContext, Remote, SIGNALS_TO_LEAVE, SignalRouting, Terminal, relay};
 use crate::tty::Stdio;
 use crate::tty::detach_keys::{DetachKeys, EscapeCharacter};
 use crate::tty::escape::EscapeScanner;
@@ -213,6 +213,14 @@ impl Session<'_> {
             Ended::OutputClosed => Ok(Exit::PIPE),
             Ended::Signal(number) => {
                 Err(Unfinished::Later(Failure::silent(Exit(number.exit_code()))))
+            }
+            Ended::ForcedOut(number) => {
+                let waits = before.waited && before.began.is_none();
+                let state = if waits { "is not known to be started" } else { "runs on" };
+                let words = format!(
+                    "left {name} after {SIGNALS_TO_LEAVE} signals; it {state}; come back with: zun attach {name}"
+                );
+                Err(Unfinished::Later(Failure::with_exit(words, Exit(number.exit_code()))))
             }
             Ended::Exited(code) => {
                 ending::exited(&self.context.api, self.container, code, before).await

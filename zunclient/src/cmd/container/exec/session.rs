@@ -22,7 +22,7 @@ use crate::console::docker_exec::{self, DetachedStart};
 use crate::console::{Dial, LinkTimeouts, Renewal, Renewed, connection};
 use crate::exit::Exit;
 use crate::out::{self, Format, Table};
-use crate::relay::{Ended, RelayContext, Remote, Terminal, relay};
+use crate::relay::{Ended, RelayContext, Remote, SIGNALS_TO_LEAVE, Terminal, relay};
 use crate::tty::screen::Screen;
 use crate::tty::signals::Signals;
 
@@ -84,10 +84,13 @@ impl ExecSession<'_> {
             Ended::WithoutExitCode(_)
             | Ended::Detached(_)
             | Ended::OutputClosed
-            | Ended::Signal(_) => None,
+            | Ended::Signal(_)
+            | Ended::ForcedOut(_) => None,
         };
         let collected = collected.map_err(|too_large| match ended {
-            Ended::Signal(number) => Failure::silent(Exit(number.exit_code())),
+            Ended::Signal(number) | Ended::ForcedOut(number) => {
+                Failure::silent(Exit(number.exit_code()))
+            }
             Ended::Exited(_)
             | Ended::NotStarted(..)
             | Ended::ExitedLinkLost(..)
@@ -152,7 +155,10 @@ impl ExecSession<'_> {
             | Ended::NotStarted(..)
             | Ended::ExitedLinkLost(..)
             | Ended::Detached(_) => false,
-            Ended::WithoutExitCode(_) | Ended::OutputClosed | Ended::Signal(_) => true,
+            Ended::WithoutExitCode(_)
+            | Ended::OutputClosed
+            | Ended::Signal(_)
+            | Ended::ForcedOut(_) => true,
         };
         if still_runs && self.on_disconnect == OnDisconnect::Kill {
             let killed = timeout(KILL_TIMEOUT, exec.signal("SIGKILL")).await;
@@ -211,6 +217,11 @@ fn concluded(container: &str, ended: Ended) -> Result<Exit, Failure> {
         }
         Ended::OutputClosed => Ok(Exit::PIPE),
         Ended::Signal(number) => Err(Failure::silent(Exit(number.exit_code()))),
+        Ended::ForcedOut(number) => {
+            let words =
+                format!("left the command after {SIGNALS_TO_LEAVE} signals; it may still run");
+            Err(Failure::with_exit(words, Exit(number.exit_code())))
+        }
         Ended::ExitedLinkLost(code, why) => Err(ending::torn("the command", code, &why)),
         Ended::WithoutExitCode(why) => {
             let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
