@@ -12,6 +12,7 @@ mod interactive {
     mod leaving;
     mod library;
     mod links;
+    mod log_records;
     mod pipes;
     mod pull;
     mod screen;

@@ -5,6 +5,7 @@
 pub mod docker_errors;
 pub mod grant;
 pub mod id;
+pub mod log_records;
 pub mod secret;
 pub mod signal;
 pub mod status;

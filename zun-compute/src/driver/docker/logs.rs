@@ -1,12 +1,14 @@
 //! The end of what a container printed.
 //!
 //! Without a terminal Docker frames the output: `[stream][0 0 0][length, big-endian][bytes]`. With one it
-//! comes raw. Either way only the last 4 MiB are kept, whatever arrives.
+//! comes raw. Either way only the last 4 MiB are kept, whatever arrives. With timestamps, the output is taken apart
+//! into records, because Docker puts one before each piece of a long line.
 
 use bytes::{Buf as _, Bytes};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use zun_common::id::ContainerId;
+use zun_common::log_records::{Records, Stamped};
 use zun_common::rpc::container::{LogRequest, Logs};
 
 use super::DockerDriver;
@@ -35,7 +37,7 @@ impl DockerDriver {
             format!("/v{version}/containers/{}/logs?{}", container.engine_name(), query(request));
         let read = async {
             let body = self.wire.get(&path).await?;
-            collect(body, tty).await
+            if request.timestamps { stamped(body, tty).await } else { collect(body, tty).await }
         };
         within(QUICK, read).await.map_err(|trouble| trouble.about_container(DOING, container))
     }
@@ -62,6 +64,27 @@ async fn collect(mut body: Incoming, tty: bool) -> Result<Logs, Trouble> {
         } else {
             unframed.feed(bytes, |part| kept.push(part));
         }
+    }
+    Ok(kept.finish())
+}
+
+/// Keeps one timestamp before each line.
+async fn stamped(mut body: Incoming, tty: bool) -> Result<Logs, Trouble> {
+    let mut records = Records::of(tty);
+    let mut lines = Stamped::default();
+    let mut kept = Tail::default();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Trouble::Unreachable(Box::new(error)))?;
+        let Ok(bytes) = frame.into_data() else { continue };
+        records.feed(&bytes);
+        while let Some(piece) =
+            records.piece().map_err(|error| Trouble::Unreachable(Box::new(error)))?
+        {
+            kept.push(&lines.show(piece));
+        }
+    }
+    if let Some(piece) = records.take_rest() {
+        kept.push(&lines.show(piece));
     }
     Ok(kept.finish())
 }

@@ -1,5 +1,7 @@
 //! `zun logs`: read straight from the host, as it comes.
 
+mod follow;
+mod records;
 mod time;
 
 use clap::Args;
@@ -13,6 +15,7 @@ use crate::console::docker::demux::Demux;
 use crate::console::docker::direct::next_chunk;
 use crate::exit::Exit;
 use crate::tty::screen::{Closed, Output, Screen};
+use records::{Answer, Shown, Written};
 
 /// Show the output of a container
 #[derive(Debug, Args)]
@@ -84,29 +87,27 @@ fn lines(text: &str) -> Result<Lines, String> {
 
 impl Logs {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let DataChannel { direct, address, tty } =
-            data::open_logs(context, &self.container).await?;
-        let answer = direct.get(Method::GET, &address.with(&self.query().query())).await?;
-        let mut body = answer.into_body();
         let own = |stream: &dyn std::os::fd::AsFd| stream.as_fd().try_clone_to_owned();
         let screen = Screen::write_to(own(&std::io::stdout())?, own(&std::io::stderr())?)?;
-        let mut demux = Demux::default();
-        let mut outcome = Ok(Ok(()));
-        while let (Ok(Ok(())), Some(bytes)) = (&outcome, next_chunk(&mut body).await) {
-            outcome = match bytes {
-                Ok(bytes) if tty => Ok(screen.write(Output::Stdout, bytes).await),
-                Ok(bytes) => {
-                    demux.feed(&bytes);
-                    show(&mut demux, &screen).await
-                }
-                Err(broken) => Err(broken.into()),
-            };
-        }
-        // Also where the link broke: what came before is shown.
+        let outcome = self.show(context, &screen).await;
+        // If the link was lost, what came before is shown too.
         let finished = screen.finish().await;
         match outcome?.and(finished) {
             Ok(()) => Ok(Exit::OK),
             Err(Closed) => Ok(Exit::PIPE),
+        }
+    }
+
+    async fn show(&self, context: &Context, screen: &Screen) -> Result<Written, Failure> {
+        let query = self.query();
+        if query.follow {
+            return follow::follow((context, &self.container), &query, screen).await;
+        }
+        let channel = data::open_logs(context, &self.container).await?;
+        if query.timestamps {
+            with_timestamps(&channel, &query, screen).await
+        } else {
+            as_it_is(&channel, &query, screen).await
         }
     }
 
@@ -125,6 +126,43 @@ impl Logs {
             },
         }
     }
+}
+
+async fn with_timestamps(
+    channel: &DataChannel,
+    query: &LogsQuery,
+    screen: &Screen,
+) -> Result<Written, Failure> {
+    let mut shown = Shown::on(screen, true);
+    let mut answer = Answer::of(channel, query).await?;
+    while let Some(piece) = answer.next().await? {
+        let written = shown.show(piece).await;
+        if written.is_err() {
+            return Ok(written);
+        }
+    }
+    Ok(Ok(()))
+}
+
+async fn as_it_is(
+    DataChannel { direct, address, tty }: &DataChannel,
+    query: &LogsQuery,
+    screen: &Screen,
+) -> Result<Written, Failure> {
+    let mut body = direct.get(Method::GET, &address.with(&query.query())).await?.into_body();
+    let mut demux = Demux::default();
+    while let Some(bytes) = next_chunk(&mut body).await.transpose()? {
+        let written = if *tty {
+            screen.write(Output::Stdout, bytes).await
+        } else {
+            demux.feed(&bytes);
+            show(&mut demux, screen).await?
+        };
+        if written.is_err() {
+            return Ok(written);
+        }
+    }
+    Ok(Ok(()))
 }
 
 /// Shows all that has come whole or in part.

@@ -1,0 +1,69 @@
+//! One read of the engine's log, shown record by record.
+
+use bytes::Bytes;
+use hyper::Method;
+use zun_common::grant::LogsQuery;
+use zun_common::log_records::{Piece, Records, Stamped, Stream};
+
+use super::super::data::DataChannel;
+use crate::cmd::Failure;
+use crate::console::ConsoleError;
+use crate::console::docker::direct::next_chunk;
+use crate::tty::screen::{Closed, Output, Screen};
+
+/// Whether the output still has a reader.
+pub(super) type Written = Result<(), Closed>;
+
+/// Shows records with or without their timestamps.
+pub(super) struct Shown<'a> {
+    screen: &'a Screen,
+    /// Puts the timestamps in place, if they are wanted.
+    stamped: Option<Stamped>,
+}
+
+impl<'a> Shown<'a> {
+    pub(super) fn on(screen: &'a Screen, timestamps: bool) -> Self {
+        Self { screen, stamped: timestamps.then(Stamped::default) }
+    }
+
+    pub(super) async fn show(&mut self, piece: Piece) -> Written {
+        let output = match piece.stream {
+            Stream::Stdout => Output::Stdout,
+            Stream::Stderr => Output::Stderr,
+        };
+        let text = match &mut self.stamped {
+            Some(stamped) => stamped.show(piece),
+            None => piece.text,
+        };
+        if text.is_empty() { Ok(()) } else { self.screen.write(output, Bytes::from(text)).await }
+    }
+}
+
+/// An answer of the engine whose head has come.
+pub(super) struct Answer {
+    body: hyper::body::Incoming,
+    records: Records,
+}
+
+impl Answer {
+    /// Asks for records. The query must ask for timestamps.
+    pub(super) async fn of(channel: &DataChannel, query: &LogsQuery) -> Result<Self, ConsoleError> {
+        let address = channel.address.with(&query.query());
+        let answer = channel.direct.get(Method::GET, &address).await?;
+        Ok(Self { body: answer.into_body(), records: Records::of(channel.tty) })
+    }
+
+    /// The next piece of a record; `None` at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<Piece>, Failure> {
+        loop {
+            let next = self.records.piece();
+            if let Some(next) = next.map_err(|unknown| Failure::new(unknown.to_string()))? {
+                return Ok(Some(next));
+            }
+            match next_chunk(&mut self.body).await.transpose()? {
+                Some(bytes) => self.records.feed(&bytes),
+                None => return Ok(self.records.take_rest()),
+            }
+        }
+    }
+}
