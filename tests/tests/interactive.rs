@@ -4,6 +4,7 @@
 mod interactive {
     mod attach;
     mod clusters;
+    mod empty_values;
     mod endings;
     mod exec;
     mod exec_terminal;

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use zun_common::bus::BusSettings;
 use zun_common::telemetry::LogSettings;
 
@@ -109,8 +109,10 @@ impl Default for DatabaseSettings {
 #[serde(default, deny_unknown_fields)]
 pub struct SchedulerSettings {
     /// Overcommit ratio for CPUs. A single container never gets more CPUs than the host has.
+    #[serde(deserialize_with = "ratio")]
     pub cpu_ratio: f64,
     /// Overcommit ratio for memory.
+    #[serde(deserialize_with = "ratio")]
     pub memory_ratio: f64,
 }
 
@@ -121,10 +123,36 @@ impl Default for SchedulerSettings {
     }
 }
 
+/// Reads an overcommit ratio. TOML also has `nan` and `inf`.
+fn ratio<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
+    let ratio = f64::deserialize(input)?;
+    if ratio.is_finite() && ratio > 0.0 {
+        return Ok(ratio);
+    }
+    Err(serde::de::Error::custom("it must be a number greater than 0"))
+}
+
 /// Console access.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConsoleSettings {
     /// Directory of the CA, created by `zun-api ca init`. Without a CA there is no console access.
     pub ca_directory: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ratio_is_a_number_greater_than_0() {
+        let read = |ratio: &str| {
+            toml::from_str::<SchedulerSettings>(&format!("cpu_ratio = {ratio}\nmemory_ratio = 1.0"))
+        };
+        assert!((read("0.5").expect("a ratio").cpu_ratio - 0.5).abs() < f64::EPSILON);
+        for bad in ["nan", "inf", "-inf", "-1.0", "-0.0", "0.0"] {
+            let refusal = read(bad).expect_err(bad).to_string();
+            assert!(refusal.contains("greater than 0"), "{refusal}");
+        }
+    }
 }

@@ -186,7 +186,7 @@ impl Stamp {
     fn unless(self, unlike: impl Fn(&[u8]) -> bool, text: &[u8]) -> Self {
         match self {
             Self::Whole(length) if text.get(..length).is_some_and(unlike) => Self::None,
-            other => other,
+            other @ (Self::None | Self::Unfinished | Self::Whole(_)) => other,
         }
     }
 

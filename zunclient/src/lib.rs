@@ -4,6 +4,7 @@ pub mod api;
 pub mod cmd;
 pub mod console;
 pub mod exit;
+mod forward_signals;
 pub mod out;
 pub mod relay;
 pub mod settings;

@@ -73,6 +73,11 @@ fn all_that_a_job_printed_is_followed_to_its_last_character() {
                     ("first\noops\nlast", "")
                 };
                 let stdout = stdout.replace('\r', "");
+                if flags == ["--tail", "1"] {
+                    // Its beginning depends on how fast the container starts.
+                    assert!(code == 0 && stdout.ends_with("last"), "{stdout}");
+                    continue;
+                }
                 assert_eq!((code, stdout.as_str(), stderr.trim_end()), (0, right.0, right.1));
             }
         }

@@ -154,7 +154,17 @@ impl Fields {
         name: &str,
         rule: &Rule,
     ) -> Result<Option<Vec<String>>, InvalidField> {
-        let Some(value) = self.take(name) else { return Ok(None) };
+        let value = self.take(name);
+        Self::texts_of(name, value, rule)
+    }
+
+    /// The same of a value that was taken.
+    pub(super) fn texts_of(
+        name: &str,
+        value: Option<Value>,
+        rule: &Rule,
+    ) -> Result<Option<Vec<String>>, InvalidField> {
+        let Some(value) = value else { return Ok(None) };
         let Value::Array(items) = &value else {
             return Err(invalid_value(name, &value, "a list of strings"));
         };

@@ -36,6 +36,9 @@ impl Failure {
     /// Puts `what` and a colon before the message.
     #[must_use]
     pub fn context(mut self, what: &str) -> Self {
+        if what.is_empty() {
+            return self;
+        }
         self.message = self.message.map(|message| format!("{what}: {message}"));
         self
     }

@@ -19,6 +19,8 @@ use crate::http::view::{self, ViewContext};
 
 const DEFAULT_CPUS: f64 = 1.0;
 const DEFAULT_MEMORY: u64 = 512;
+/// The least memory, in MiB, that Docker accepts.
+const LEAST_MEMORY: u64 = 6;
 
 impl FromFields for NewContainer {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
@@ -33,9 +35,7 @@ impl FromFields for NewContainer {
             image,
             pull: pull(fields)?,
             command: fields.texts("command", &rules::ARGUMENT)?.filter(|words| !words.is_empty()),
-            entrypoint: fields
-                .texts("entrypoint", &rules::ARGUMENT)?
-                .filter(|words| !words.is_empty()),
+            entrypoint: entrypoint(fields)?,
             environment: fields.pairs("environment", &rules::VARIABLE_NAME, &rules::ARGUMENT)?,
             labels: fields.pairs("labels", &rules::LABEL_NAME, &rules::ARGUMENT)?,
             workdir: fields.text("workdir", &rules::DIRECTORY)?,
@@ -51,6 +51,15 @@ impl FromFields for NewContainer {
         refuse_unsupported_fields(fields)?;
         Ok(wanted)
     }
+}
+
+/// No words, or one that is empty, reset the entry point of the image, as with docker.
+fn entrypoint(fields: &mut Fields) -> Result<Option<Vec<String>>, InvalidField> {
+    let words = match fields.take("entrypoint") {
+        Some(Value::String(text)) if text.is_empty() => return Ok(Some(Vec::new())),
+        value => Fields::texts_of("entrypoint", value, &rules::ARGUMENT)?,
+    };
+    Ok(words.map(|words| if words == [""] { Vec::new() } else { words }))
 }
 
 fn pull(fields: &mut Fields) -> Result<PullPolicy, InvalidField> {
@@ -85,7 +94,7 @@ pub(super) fn cpu(fields: &mut Fields) -> Result<Option<f64>, InvalidField> {
 }
 
 pub(super) fn memory(fields: &mut Fields) -> Result<Option<u64>, InvalidField> {
-    fields.whole("memory", 4..=8192)
+    fields.whole("memory", LEAST_MEMORY..=8192)
 }
 
 fn restart(fields: &mut Fields, auto_remove: bool) -> Result<Option<RestartPolicy>, InvalidField> {
@@ -166,4 +175,40 @@ pub(in crate::http) async fn create(
     let location = view_context.base.join(&format!("/v1/containers/{}", record.id));
     let shown = view::container(&record, &caller, &view_context.refreshed());
     Ok(HttpResponse::Accepted().insert_header((LOCATION, location)).json(shown))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn fields(value: Value) -> Fields {
+        let Value::Object(object) = value else { panic!("not an object") };
+        Fields::new(Vec::new(), Some(object))
+    }
+
+    #[test]
+    fn an_empty_entry_point_is_not_one_that_is_left_out() {
+        let read = |value| entrypoint(&mut fields(json!({"entrypoint": value})));
+        assert_eq!(read(json!(null)), Ok(None));
+        for empty in [json!([]), json!(""), json!([""])] {
+            assert_eq!(read(empty), Ok(Some(Vec::new())));
+        }
+        assert_eq!(read(json!(["sh", "-c"])), Ok(Some(vec!["sh".to_owned(), "-c".to_owned()])));
+        assert!(read(json!("sh")).is_err());
+    }
+
+    #[test]
+    fn limits_are_numbers_that_docker_takes() {
+        let bad = ["nan", "NaN", "Infinity", "1e400", "0x10", " 1", "1_000", "", "-1", "0"];
+        for bad in bad.map(|text| json!(text)).into_iter().chain([json!(-0.0), json!(5e-324)]) {
+            let refusal = cpu(&mut fields(json!({"cpu": bad}))).expect_err("no number");
+            assert!(refusal.to_string().contains("a number from 0.1 to 16"), "{refusal}");
+            let refusal = memory(&mut fields(json!({"memory": bad}))).expect_err("no number");
+            assert!(refusal.to_string().contains("a whole number from 6 to 8192"), "{refusal}");
+        }
+        assert!(memory(&mut fields(json!({"memory": 5}))).is_err());
+        assert_eq!(memory(&mut fields(json!({"memory": "6"}))), Ok(Some(6)));
+    }
 }

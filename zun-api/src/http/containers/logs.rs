@@ -41,9 +41,9 @@ fn tail(fields: &mut Fields) -> Result<Option<u32>, InvalidField> {
         Some(value) => {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             let lines = text.parse().ok().filter(|_| !text.starts_with('+'));
-            lines
-                .map(Some)
-                .ok_or_else(|| invalid_value("tail", &value, "`all` or a number of lines"))
+            lines.map(Some).ok_or_else(|| {
+                invalid_value("tail", &value, "`all` or a number of lines from 0 to 4294967295")
+            })
         }
     }
 }
@@ -51,7 +51,9 @@ fn tail(fields: &mut Fields) -> Result<Option<u32>, InvalidField> {
 fn since(fields: &mut Fields) -> Result<Option<DateTime<Utc>>, InvalidField> {
     let Some(value) = fields.take("since") else { return Ok(None) };
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let seconds = text.parse::<i64>().ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    let is_whole = text.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = text.parse::<i64>().ok().filter(|_| is_whole);
+    let seconds = seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
     let time = || {
         let text = text.replace(',', ".");
         let time = NaiveDateTime::parse_from_str(&text, "%Y-%m-%d %H:%M:%S%.f").ok()?;

@@ -58,7 +58,7 @@ pub(in crate::driver) fn container(
     Ok(ContainerCreateBody {
         image: Some(image.parse::<ImageName>()?.to_string()),
         cmd: command.clone(),
-        entrypoint: entrypoint.clone(),
+        entrypoint: entrypoint.as_deref().map(entry_point),
         env: Some(environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
         labels: Some(all_labels),
         working_dir: workdir.clone(),
@@ -95,6 +95,11 @@ pub(in crate::driver) fn exec(spec: &ExecSpec) -> Result<ExecConfig, DriverError
         user: user.clone(),
         working_dir: workdir.clone(),
     })
+}
+
+/// Converts an entry point. Docker resets the one of the image only for a single empty word.
+fn entry_point(words: &[String]) -> Vec<String> {
+    if words.is_empty() { vec![String::new()] } else { words.to_vec() }
 }
 
 /// Converts to whole seconds, rounded up.
@@ -207,6 +212,17 @@ mod tests {
         assert_eq!(host.nano_cpus, Some(1_500_000_000));
         assert_eq!(host.memory, Some(64 << 20));
         assert_eq!(host.console_size, Some(vec![24, 80]));
+    }
+
+    #[test]
+    fn an_entry_point_without_words_resets_that_of_the_image() {
+        let entrypoint = |words: Option<Vec<String>>| {
+            let spec = ContainerSpec { entrypoint: words, ..spec() };
+            container(ContainerId::random(), &spec).expect("a good spec").entrypoint
+        };
+        assert_eq!(entrypoint(None), None);
+        assert_eq!(entrypoint(Some(Vec::new())), Some(vec![String::new()]));
+        assert_eq!(entrypoint(Some(vec!["sh".to_owned()])), Some(vec!["sh".to_owned()]));
     }
 
     #[test]

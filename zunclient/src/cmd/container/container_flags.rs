@@ -7,6 +7,7 @@ use zun_common::api::v1::container::{CreateContainer, RestartPolicy};
 use zun_common::id::HostName;
 use zun_common::units::TerminalSize;
 
+use super::limits::{cpus, mebibytes};
 use crate::cmd::Failure;
 use crate::exit::Exit;
 use crate::tty::Stdio;
@@ -124,9 +125,9 @@ struct ProcessFlags {
 #[command(next_help_heading = "Resources")]
 struct ResourceFlags {
     /// CPUs, such as 0.5 (default 1, 0.1 to 16)
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = cpus)]
     cpu: Option<f64>,
-    /// Memory limit in MiB, or with unit k, m or g (default 512m, 4m to 8g)
+    /// Memory limit in MiB, or with unit k, m or g (default 512m, 6m to 8g)
     #[arg(short, long, value_name = "SIZE", value_parser = mebibytes)]
     memory: Option<u64>,
 }
@@ -160,22 +161,22 @@ impl ContainerFlags {
             image_and_command.split_first().ok_or_else(|| Failure::new("no image"))?;
         Ok(CreateContainer {
             image: image.clone(),
-            name: name.clone(),
+            name: given(name.as_ref()),
             command: (!command.is_empty()).then(|| command.to_vec()),
             entrypoint: process.entrypoint.as_deref().map(split_words).transpose()?,
             cpu: resources.cpu,
             memory: resources.memory,
             environment: environment(&process.env_file, &process.env)?,
             labels: labels(&placement.label)?,
-            workdir: process.workdir.clone(),
-            hostname: process.hostname.clone(),
+            workdir: given(process.workdir.as_ref()),
+            hostname: given(process.hostname.as_ref()),
             interactive: mode.interactive,
             tty: mode.tty,
             stdin_once: false,
             console_size: size.map(|size| [size.rows, size.columns]),
-            user: process.user.clone(),
+            user: given(process.user.as_ref()),
             read_only: process.read_only,
-            stop_signal: process.stop_signal.clone(),
+            stop_signal: given(process.stop_signal.as_ref()),
             auto_remove: *rm,
             restart_policy: placement.restart.clone(),
             image_pull_policy: placement.pull.clone(),
@@ -184,10 +185,19 @@ impl ContainerFlags {
     }
 }
 
+/// Returns the text unless it is empty. Docker treats an empty value as not given.
+pub(super) fn given(text: Option<&String>) -> Option<String> {
+    text.filter(|text| !text.is_empty()).cloned()
+}
+
+/// Splits an entry point into words. An empty one resets the entry point of the image.
 fn split_words(text: &str) -> Result<Vec<String>, Failure> {
-    shlex::split(text).filter(|message| !message.is_empty()).ok_or_else(|| {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    shlex::split(text).filter(|words| !words.is_empty()).ok_or_else(|| {
         Failure::new(format!(
-            "cannot use --entrypoint `{text}`: it is empty or has an unclosed quote"
+            "cannot use --entrypoint `{text}`: it has no words or has an unclosed quote"
         ))
     })
 }
@@ -264,23 +274,12 @@ fn labels(given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
     given.iter().map(label).collect()
 }
 
-pub(super) fn mebibytes(text: &str) -> Result<u64, String> {
-    let rule = || "use a number of MiB, or a number with unit k, m or g".to_owned();
-    let digits = text.trim_end_matches(|last: char| last.is_ascii_alphabetic());
-    let number: u64 = digits.parse().map_err(|_not_a_number| rule())?;
-    let unit = text.strip_prefix(digits).unwrap_or_default().to_ascii_lowercase();
-    match unit.as_str() {
-        "" | "m" | "mb" | "mib" => Ok(number),
-        "k" | "kb" | "kib" => Ok(number.div_ceil(1024)),
-        "g" | "gb" | "gib" => number.checked_mul(1024).ok_or_else(rule),
-        _ => Err(rule()),
-    }
-}
-
 fn restart_policy(text: &str) -> Result<RestartPolicy, String> {
+    let text = if text.is_empty() { "no" } else { text };
     let (name, count) = text.split_once(':').unwrap_or((text, "0"));
+    let is_count = count.bytes().all(|byte| byte.is_ascii_digit()) && count.parse::<u32>().is_ok();
     let known = match name {
-        "on-failure" => count.parse::<u32>().is_ok(),
+        "on-failure" => is_count,
         "no" | "always" | "unless-stopped" => !text.contains(':'),
         _ => false,
     };
@@ -293,7 +292,7 @@ fn restart_policy(text: &str) -> Result<RestartPolicy, String> {
 fn pull_policy(text: &str) -> Result<String, String> {
     match text {
         "always" | "never" | "ifnotpresent" => Ok(text.to_owned()),
-        "missing" => Ok("ifnotpresent".to_owned()),
+        "missing" | "" => Ok("ifnotpresent".to_owned()),
         _ => Err("use always, missing or never".to_owned()),
     }
 }
@@ -350,14 +349,11 @@ mod tests {
     }
 
     #[test]
-    fn memory_has_units() {
-        for (text, expected) in
-            [("512", 512), ("512m", 512), ("2g", 2048), ("8192K", 8), ("6000k", 6)]
-        {
-            assert_eq!(mebibytes(text), Ok(expected), "{text}");
-        }
-        for bad in ["", "m", "1.5g", "-1", "1t"] {
-            assert!(mebibytes(bad).is_err(), "{bad}");
+    fn an_empty_entry_point_resets_that_of_the_image() {
+        assert_eq!(split_words("").expect("none"), Vec::<String>::new());
+        assert_eq!(split_words("sh -c").expect("words"), ["sh", "-c"]);
+        for bad in [" ", "'", "a \"b"] {
+            assert!(split_words(bad).is_err(), "{bad}");
         }
     }
 
@@ -369,7 +365,9 @@ mod tests {
             ("on-failure", "3")
         );
         assert!(restart_policy("always").is_ok());
-        for bad in ["", "always:3", "on-failure:x", "sometimes"] {
+        assert_eq!(restart_policy("").expect("docker's default").name, "no");
+        let no_counts = ["on-failure:x", "on-failure:-1", "on-failure:99999999999", "on-failure:"];
+        for bad in [&["always:3", "sometimes", ":3"][..], &no_counts].concat() {
             assert!(restart_policy(bad).is_err(), "{bad}");
         }
     }

@@ -10,6 +10,7 @@ mod ending;
 pub(super) mod exec;
 mod for_each;
 pub(super) mod kill;
+mod limits;
 pub(super) mod list;
 pub(super) mod logs;
 pub(super) mod pause;

@@ -3,8 +3,8 @@
 use clap::Args;
 use zun_common::api::v1::container::UpdateContainer;
 
-use super::container_flags::mebibytes;
 use super::for_each::for_each_container;
+use super::limits::{cpus, mebibytes};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
@@ -26,9 +26,9 @@ pub(in crate::cmd) struct Update {
 #[group(required = true, multiple = true)]
 struct Limits {
     /// CPUs, such as 0.5 (0.1 to 16)
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = cpus)]
     cpu: Option<f64>,
-    /// Memory limit in MiB, or with unit k, m or g (4m to 8g)
+    /// Memory limit in MiB, or with unit k, m or g (6m to 8g)
     #[arg(short, long, value_name = "SIZE", value_parser = mebibytes)]
     memory: Option<u64>,
 }

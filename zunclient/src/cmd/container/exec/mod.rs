@@ -6,7 +6,7 @@ mod session;
 use clap::Args;
 use zun_common::api::v1::exec::Execute;
 
-use super::container_flags::{COMMON_OPTIONS, TerminalFlags, TerminalMode, variables};
+use super::container_flags::{COMMON_OPTIONS, TerminalFlags, TerminalMode, given, variables};
 use super::session::{ConsoleFlags, own_size};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
@@ -135,8 +135,8 @@ impl Exec {
             interactive: mode.interactive,
             tty: Some(mode.tty),
             environment: variables(&self.env_file, &self.env)?,
-            user: self.user.clone(),
-            workdir: self.workdir.clone(),
+            user: given(self.user.as_ref()),
+            workdir: given(self.workdir.as_ref()),
             privileged: self.privileged,
             console_size: own_size().filter(|_| mode.tty).map(|size| [size.rows, size.columns]),
             csr: None,

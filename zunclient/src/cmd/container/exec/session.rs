@@ -21,8 +21,9 @@ use crate::cmd::{Context, Failure};
 use crate::console::docker_exec::{self, DetachedStart};
 use crate::console::{Dial, LinkTimeouts, Renewal, Renewed, connection};
 use crate::exit::Exit;
+use crate::forward_signals::SIGNALS_TO_LEAVE;
 use crate::out::{self, Format, Table};
-use crate::relay::{Ended, RelayContext, Remote, SIGNALS_TO_LEAVE, Terminal, relay};
+use crate::relay::{Ended, RelayContext, Remote, Terminal, relay};
 use crate::tty::screen::Screen;
 use crate::tty::signals::Signals;
 

@@ -196,7 +196,8 @@ mod tests {
         let piece = |record: &str| {
             let (head, text) = record.split_at(2);
             let stream = if head.starts_with('o') { Stream::Stdout } else { Stream::Stderr };
-            let stamp = format!("2026-11-23T18:00:0{}.000000001Z", &head[1..]);
+            let stamp =
+                format!("2026-11-23T18:00:0{}.000000001Z", head.trim_start_matches(['o', 'e']));
             Piece { stream, stamp: Some(stamp), text: text.as_bytes().to_vec() }
         };
         log.split_whitespace().map(piece).collect()
@@ -205,7 +206,9 @@ mod tests {
     /// What is shown of a log of which this much was followed.
     fn missing(query: &LogsQuery, followed: &str, log: &str) -> String {
         let mut seen = Seen::default();
-        pieces(followed).iter().for_each(|piece| seen.note(piece));
+        for piece in &pieces(followed) {
+            seen.note(piece);
+        }
         let since = seen.last.clone().map(|(_, stamp)| stamp).unwrap_or_default();
         let mut missing = seen.missing(query);
         let asked = |piece: &Piece| match piece.stream {

@@ -1,0 +1,64 @@
+//! Values to which docker gives a meaning if they are empty, and numbers that are none.
+
+use zun_tests::zun_cli::ZunCli;
+
+#[test]
+fn an_empty_entry_point_runs_the_command_alone() {
+    let zun = ZunCli::shared();
+    let name = zun.name("no-entry-point");
+    let run = ["run", "--name", name.as_str(), "--entrypoint", "", "cirros", "echo", "foo"];
+    let finished = zun.run(&run);
+    assert_eq!((finished.code, finished.stdout.as_str()), (0, "foo\n"), "{finished:?}");
+    assert_eq!(zun.field(name.as_str(), "entrypoint"), serde_json::json!([]));
+}
+
+#[test]
+fn an_empty_value_is_as_if_it_was_not_given() {
+    let zun = ZunCli::shared();
+    let flags = [
+        "--hostname=",
+        "--user=",
+        "--workdir=",
+        "--name=",
+        "--stop-signal=",
+        "--restart=",
+        "--pull=",
+    ];
+    let finished =
+        zun.run(&[&["run", "--rm"], &flags[..], &["-e", "A=", "cirros", "env"]].concat());
+    assert_eq!(finished.code, 0, "{finished:?}");
+    assert!(finished.stdout.lines().any(|line| line == "A="), "{finished:?}");
+}
+
+#[test]
+fn an_empty_name_addresses_no_container() {
+    let zun = ZunCli::shared();
+    for verb in ["show", "delete", "stop", "start", "kill", "logs", "wait", "attach", "restart"] {
+        let finished = zun.run(&[verb, ""]);
+        assert!([1, 125].contains(&finished.code), "{verb}: {finished:?}");
+        assert_eq!(finished.stderr, "zun: `` is no name of a container\n", "{verb}");
+    }
+}
+
+#[test]
+fn a_limit_that_is_no_number_is_refused() {
+    let zun = ZunCli::shared();
+    for cpu in ["nan", "inf", "-inf", "1e400", "-1", "-0.0", "0", "0x10", "1_000", " 1", ""] {
+        let cpu = format!("--cpu={cpu}");
+        for (code, verb) in [(125, &["run", "--rm"][..]), (2, &["create"]), (2, &["update"])] {
+            let finished = zun.run(&[verb, &[&cpu, "cirros"]].concat());
+            assert_eq!(finished.code, code, "{verb:?} {cpu}: {finished:?}");
+            assert!(finished.stderr.contains("a decimal number greater than 0"), "{finished:?}");
+        }
+    }
+    for (flag, rule) in [
+        ("--cpu=0.0000001", "a number from 0.1 to 16"),
+        ("--memory=5", "a whole number from 6 to 8192"),
+        ("--memory=99999999999g", "a whole number from 6 to 8192"),
+        ("--memory=18446744073709551615", "a whole number from 6 to 8192"),
+    ] {
+        let finished = zun.run(&["run", "--rm", flag, "cirros", "true"]);
+        assert_eq!(finished.code, 125, "{flag}: {finished:?}");
+        assert!(finished.stderr.contains(rule), "{flag}: {finished:?}");
+    }
+}
