@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_allowed_actions() {
+    fn each_status_allows_the_listed_actions() {
         insta::assert_snapshot!(grid(), @r"
         Creating   delete_force
         Created    start reboot attach resize logs get_archive put_archive update delete delete_stop delete_force

@@ -233,7 +233,9 @@ async fn without_a_host_the_container_is_in_error_with_the_reason_of_each_filter
     let answer = api.post(ANN, PATH, body).await.expect(202).json();
     assert_eq!(
         answer["status_detail"],
-        json!("Of 3 host(s): 1 down, 1 without a running Docker, 1 without enough free memory.")
+        json!(
+            "0 of 3 hosts fit: 1 down, 1 without a running Docker, 1 without enough free memory."
+        )
     );
     let id = answer["uuid"].as_str().unwrap();
     api.delete(ANN, &format!("{PATH}/{id}")).await.expect(204);

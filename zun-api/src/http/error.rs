@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_map_of_agent_refusals() {
+    fn every_agent_refusal_maps_to_a_status_and_a_code() {
         let host: HostName = "h1".parse().unwrap();
         let all = [
             Code::BadRequest,

@@ -57,7 +57,7 @@ pub(super) async fn prove(
     tracing::info!(
         target: "audit",
         { grant.id = %id, grant.uri = %grant, host.name = %call.host, request.id = %incoming.context.request },
-        "granted {id} to host {} itself: {grant}", call.host
+        "granted {id} to host {} for checking its listener: {grant}", call.host
     );
     Ok(ProbeGrant { certificate: issued.certificate, signed_at })
 }

@@ -68,7 +68,7 @@ fn log((id, host): (ContainerId, &HostName), state: &str) {
 fn warn((id, host): (ContainerId, &HostName), owner: Option<&HostName>) {
     tracing::warn!(
         container.id = %id, host.name = %host, owner = ?owner,
-        "refused a report of host {host} about container {id}, which belongs to another host"
+        "refused a report from host {host} about container {id}, which belongs to another host"
     );
 }
 

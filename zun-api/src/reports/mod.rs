@@ -77,9 +77,9 @@ fn own(host: &HostName, incoming: &Incoming) -> Result<(), Problem> {
     }
     tracing::warn!(
         host.name = %host, request.id = %incoming.context.request,
-        "refused a message of {} for host {host}", incoming.sender
+        "refused a message from {} on behalf of host {host}", incoming.sender
     );
-    let words = format!("`{}` may not send messages for host `{host}`", incoming.sender);
+    let words = format!("`{}` may not send messages on behalf of host `{host}`", incoming.sender);
     Err(Problem::new(Code::Forbidden, words))
 }
 
@@ -96,7 +96,7 @@ where
             Err(error) => error,
         };
         if tried == 0 {
-            tracing::error!(error = %chain(&error), "cannot store a message of an agent");
+            tracing::error!(error = %chain(&error), "cannot store a message from an agent");
         }
         if !error.may_pass() {
             return Err(Problem::new(Code::Internal, "a database operation of zun-api failed"));

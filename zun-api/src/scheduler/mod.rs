@@ -79,7 +79,7 @@ impl fmt::Display for NoValidHost {
         }
         let words: Vec<String> =
             counts.iter().map(|(reason, count)| format!("{count} {}", reason.as_str())).collect();
-        write!(out, "Of {} host(s): {}.", self.reasons.len(), words.join(", "))
+        write!(out, "0 of {} hosts fit: {}.", self.reasons.len(), words.join(", "))
     }
 }
 
@@ -212,7 +212,7 @@ mod tests {
             host("f", room, resources(0, 4000)),
         ];
         let refusal = select_host(resources(1000, 512), &hosts, &EXACT).unwrap_err();
-        insta::assert_snapshot!(refusal, @"Of 6 host(s): 1 down, 1 disabled, 1 without a running Docker, 1 without enough free CPUs, 2 without enough free memory.");
+        insta::assert_snapshot!(refusal, @"0 of 6 hosts fit: 1 down, 1 disabled, 1 without a running Docker, 1 without enough free CPUs, 2 without enough free memory.");
         insta::assert_snapshot!(select_host(none, &[], &EXACT).unwrap_err(), @"No host has ever connected.");
     }
 
