@@ -254,7 +254,8 @@ fn wanted(
 ) -> Result<(Wanted, CertificateSettings), SetupError> {
     let console = &settings.console;
     let missing = |key, rule| SetupError::Missing { key, rule };
-    let rule = "the address at which clients dial this host, such as compute1.example.org:2376";
+    let rule =
+        "the address at which clients connect to this host, such as compute1.example.org:2376";
     let address = console.address.as_ref().ok_or(missing("console.address", rule))?;
     let rule = "the version of Docker's API that grants permit, such as 1.41";
     let api_version = console.api_version.ok_or(missing("console.api_version", rule))?;

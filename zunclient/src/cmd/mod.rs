@@ -47,7 +47,7 @@ Environment:
   ZUN_DETACH_KEYS  Key sequence for detaching, if --detach-keys is not given
   HTTPS_PROXY, ALL_PROXY, NO_PROXY
                    Proxies for connections to the API and to hosts
-  NO_COLOR         Disables colors, if it is not empty
+  NO_COLOR         Disable colors if not empty
 
 Examples:
   zun run -i --name test cirros /bin/sh   Open a shell in a new container

@@ -5,7 +5,7 @@
 pub enum ConsoleError {
     /// The endpoint names a protocol that this client does not know.
     #[error(
-        "cannot open the console: this zun does not know the protocol `{0}`; install the version of zun-api"
+        "cannot open the console: this zun does not know the protocol `{0}`; install the zun that has the same version as zun-api"
     )]
     UnknownProtocol(String),
     /// The endpoint lacks an address.

@@ -61,7 +61,7 @@ async fn what_others_wrote_does_not_drive_the_terminal() {
     let ended = wait(&service).await;
     let words = String::from_utf8(ended.stderr).expect("text");
     assert_eq!(ended.status.code(), Some(1));
-    assert_eq!(words, "zun: test: is Error: bad\u{fffd}]0;title\u{fffd} \u{fffd}2J\n");
+    assert_eq!(words, "zun: test: its status is Error: bad\u{fffd}]0;title\u{fffd} \u{fffd}2J\n");
 }
 
 #[tokio::test]

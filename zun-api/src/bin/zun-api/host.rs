@@ -17,7 +17,7 @@ pub(crate) enum Command {
     Enrol {
         /// Host name in the cluster; always allowed in the certificate
         host: HostName,
-        /// Another DNS name or address that clients connect to; may be repeated
+        /// Another DNS name or address that clients connect to (repeatable)
         #[arg(long = "name", value_name = "NAME")]
         names: Vec<HostAddress>,
         #[command(flatten)]

@@ -36,8 +36,8 @@ pub(crate) struct Args {
     /// Log local requests too
     #[arg(long)]
     log_local: bool,
-    /// Print the decision counts of the running zun-authz as JSON and exit (asks on --socket, by default where Docker
-    /// looks for the plugin)
+    /// Print the decision counts of the running zun-authz as JSON and exit; connects to --socket, or to the plugin's
+    /// socket in /run/docker/plugins by default
     #[arg(long, conflicts_with_all = ["ca", "host", "notify", "log_local"])]
     stats: bool,
 }

@@ -234,7 +234,7 @@ fn add_variable(all: &mut BTreeMap<String, String>, given: &str) -> Result<(), S
         return Err("the name is missing: use NAME=VALUE".to_owned());
     }
     if name.contains(char::is_whitespace) {
-        return Err(format!("the name `{name}` contains a blank: use NAME=VALUE"));
+        return Err(format!("the name `{name}` contains whitespace: use NAME=VALUE"));
     }
     // A variable that is not set here is not set in the container.
     let value = match value {
@@ -342,9 +342,10 @@ mod tests {
         let good = b"\xef\xbb\xbfA=b c\r\n\n# no\n  B=\nZUN_TEST_THAT_IS_NOT_SET\nC==d\n";
         assert_eq!(read(good), Ok(["A=b c", "B=", "C==d"].map(str::to_owned).to_vec()));
         let rule = "use NAME=VALUE";
-        let blank = |name| Err(format!("line 2: the name `{name}` contains a blank: {rule}"));
-        assert_eq!(read(b"A=b\nexport A=b\n"), blank("export A"));
-        assert_eq!(read(b"A=b\nA =b\n"), blank("A "));
+        let whitespace =
+            |name| Err(format!("line 2: the name `{name}` contains whitespace: {rule}"));
+        assert_eq!(read(b"A=b\nexport A=b\n"), whitespace("export A"));
+        assert_eq!(read(b"A=b\nA =b\n"), whitespace("A "));
         assert_eq!(read(b"=b\n"), Err(format!("line 1: the name is missing: {rule}")));
     }
 

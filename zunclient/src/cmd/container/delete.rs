@@ -64,11 +64,11 @@ async fn gone(context: &Context, was: &Container) -> Result<(), Failure> {
         }
         let is_news = container.updated_at != was.updated_at && container.task_state.is_none();
         if status == Status::Error && is_news {
-            let why = container.status_reason.unwrap_or_else(|| "is in Error".to_owned());
+            let why = container.status_reason.unwrap_or_else(|| "its status is Error".to_owned());
             return Err(Failure::new(why));
         }
         if Instant::now() >= deadline {
-            return Err(Failure::new(format!("is still {status}")));
+            return Err(Failure::new(format!("its status is still {status}")));
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

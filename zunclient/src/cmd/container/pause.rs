@@ -27,7 +27,7 @@ impl Pause {
             if container.status == Status::Paused {
                 return Ok(());
             }
-            Err(Failure::new(format!("is {}", container.status)))
+            Err(Failure::new(format!("its status is {}", container.status)))
         })
         .await
     }

@@ -267,7 +267,7 @@ pub(super) async fn start_and_see(api: &Client, was: &Container) -> Result<(), F
 /// The failure that a container in Error stands for.
 pub(super) fn failed(container: &Container) -> Failure {
     let why = container.status_reason.clone().filter(|why| !why.is_empty());
-    let why = why.unwrap_or_else(|| format!("is {}", container.status));
+    let why = why.unwrap_or_else(|| format!("its status is {}", container.status));
     let message = format!("{}: {}", container.name, why.replace('\n', " "));
     Failure::with_exit(message, not_runnable(container))
 }
@@ -287,7 +287,7 @@ pub(super) async fn discard(api: &Client, container: &Container, signals: &mut S
     let id = container.uuid.to_string();
     tokio::select! {
         () = remove(api, &id) => {}
-        _again = signals.ended() => out::notice(&format!("{} may not be removed; check with `zun list`", container.name)),
+        _again = signals.ended() => out::notice(&format!("{} may still exist; check with `zun list`", container.name)),
     }
 }
 

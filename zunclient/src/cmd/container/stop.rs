@@ -43,7 +43,7 @@ async fn settle(context: &Context, name: &str, within: Duration) -> Result<(), F
     let ended = [Status::Stopped, Status::Error, Status::Deleted, Status::Dead];
     match context.api.wait_for(name, &ended, within).await {
         Ok(container) if ended.contains(&container.status) => Ok(()),
-        Ok(container) => Err(Failure::new(format!("is still {}", container.status))),
+        Ok(container) => Err(Failure::new(format!("its status is still {}", container.status))),
         Err(error) if error.is_not_found() => Ok(()),
         Err(error) => Err(error.into()),
     }

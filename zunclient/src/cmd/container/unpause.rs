@@ -27,7 +27,7 @@ impl Unpause {
             if container.status == Status::Running {
                 return Ok(());
             }
-            Err(Failure::new(format!("is {}", container.status)))
+            Err(Failure::new(format!("its status is {}", container.status)))
         })
         .await
     }

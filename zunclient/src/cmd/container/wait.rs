@@ -102,7 +102,7 @@ async fn ended(context: &Context, name: &str) -> Result<i64, Failure> {
         return container.exit_code.ok_or_else(|| {
             let why =
                 container.status_reason.unwrap_or_else(|| "it reported no exit code".to_owned());
-            Failure::new(format!("is {}: {why}", container.status))
+            Failure::new(format!("its status is {}: {why}", container.status))
         });
     }
 }

@@ -134,7 +134,7 @@ async fn connect(address: &Address, within: Duration) -> Result<TcpStream, Faile
 async fn race(candidates: Vec<SocketAddr>, within: Duration) -> io::Result<TcpStream> {
     let mut candidates = candidates.into_iter();
     let mut under_way = FuturesUnordered::new();
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name resolves to no address");
     loop {
         if let Some(candidate) = candidates.next() {
             under_way.push(timeout(within, TcpStream::connect(candidate)));
@@ -249,7 +249,7 @@ mod tests {
         let error = race(vec![refusing], Duration::from_secs(5)).await.expect_err("refused");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         let error = race(Vec::new(), Duration::from_secs(5)).await.expect_err("nowhere");
-        assert_eq!(error.to_string(), "the name has no address");
+        assert_eq!(error.to_string(), "the name resolves to no address");
     }
 
     #[test]

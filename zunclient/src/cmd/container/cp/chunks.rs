@@ -63,8 +63,7 @@ impl Write for Writer {
             return Ok(());
         }
         let chunk = std::mem::replace(&mut self.gathered, Vec::with_capacity(MAX_CHUNK));
-        let gone =
-            |_gone| io::Error::new(io::ErrorKind::BrokenPipe, "the host accepts no more data");
+        let gone = |_gone| io::Error::new(io::ErrorKind::BrokenPipe, "the host stopped reading");
         self.chunks.blocking_send(Ok(chunk.into())).map_err(gone)
     }
 }

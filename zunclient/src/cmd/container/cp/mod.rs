@@ -81,7 +81,7 @@ impl Cp {
                 ));
             }
             (CopyPath::Local(_) | CopyPath::Stdio, CopyPath::Local(_) | CopyPath::Stdio) => {
-                return Err(Failure::new("one side must be CONTAINER:PATH"));
+                return Err(Failure::new("cannot copy: one side must be CONTAINER:PATH"));
             }
         }
         Ok(Exit::OK)
@@ -186,7 +186,7 @@ fn link_lost_after(error: &ConsoleError, count: usize) -> String {
 async fn to_stdout(context: &Context, source: &ContainerPath) -> Result<(), Failure> {
     if std::io::IsTerminal::is_terminal(&std::io::stdout()) {
         return Err(Failure::new(
-            "cannot write a tar stream to a terminal; redirect stdout to a file or a pipe",
+            "cannot write a tar stream to a terminal: redirect stdout to a file or a pipe",
         ));
     }
     let channel = open_files(context, &source.container, Mode::ReadOnly).await?;
@@ -252,7 +252,7 @@ async fn resolve_destination(
     match found {
         Some(stat) if stat.is_folder() => Ok((copy_path, local.name()?)),
         Some(_) if local.is_folder() => Err(Failure::new(format!(
-            "cannot copy the folder {local} to {destination}: that is not a folder"
+            "cannot copy the folder {local} to {destination}: the destination is not a folder"
         ))),
         None if copy_path.wants_folder() && !local.is_folder() => {
             Err(Failure::new(format!("{destination}: no such folder")))

@@ -30,10 +30,10 @@ Examples:
   zun exec --format json test uptime   Print {exit_code, stdout, stderr}
 
 With --format json or yaml, zun prints one result at the end, with at most
-64 MiB of each stream. An exit code that is not known is null.
+64 MiB of each stream. The exit code is null if it is not known.
 
-The command keeps running if zun loses its terminal or the link, or is ended by
-a signal. With --on-disconnect kill, zun then asks the service to kill it. Zun
+The command keeps running if a signal ends zun, or if zun loses its terminal or
+the link. With --on-disconnect kill, zun then asks the service to kill it. Zun
 cannot do that if it is killed with SIGKILL or if its machine goes down.
 Detaching never kills the command.
 

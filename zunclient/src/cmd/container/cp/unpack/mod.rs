@@ -218,8 +218,7 @@ fn inner(entry_path: &Path) -> io::Result<PathBuf> {
         match part {
             Component::Normal(part) => name.push(part),
             Component::ParentDir => {
-                let message =
-                    format!("refused: `{}` leads out of the destination", entry_path.display());
+                let message = format!("`{}` points outside the destination", entry_path.display());
                 return Err(io::Error::other(message));
             }
             Component::Prefix(_) | Component::RootDir | Component::CurDir => {}
@@ -240,7 +239,7 @@ fn remove_existing(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(there) if there.is_file() || there.is_symlink() => fs::remove_file(path),
         Ok(there) if there.is_dir() => Err(io::Error::other("a folder with this name exists")),
-        Ok(_) => Err(io::Error::other("something that is not a file or folder has this name")),
+        Ok(_) => Err(io::Error::other("a device, socket or FIFO with this name exists")),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(cause) => Err(cause),
     }
