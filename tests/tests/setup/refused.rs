@@ -90,7 +90,7 @@ async fn each_obstacle_is_a_clear_error_and_nothing_is_changed() {
     host.stop_api().await;
     let message = refusal(&host).await;
     assert!(
-        message.starts_with("zun-api did not sign a grant to verify the listener with"),
+        message.starts_with("zun-api did not sign the probe grant that verifies the listener"),
         "{message}"
     );
 

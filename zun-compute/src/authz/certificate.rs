@@ -16,7 +16,7 @@ use super::trusted_cas::TrustedCas;
 const MAX_ID: usize = 64;
 /// The longest validity of a grant, in seconds. zun-api signs for 120 s, and dates the start back by 60 s to allow for
 /// clock skew.
-const LONGEST: i64 = 180;
+const MAX_VALIDITY: i64 = 180;
 
 /// The grant in a certificate, with its id and validity.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +74,7 @@ fn check(certificate: &X509Certificate<'_>) -> Result<Granted, Refusal> {
     let seconds = |time: ASN1Time| time.timestamp();
     let validity = certificate.validity();
     let (from, until) = (seconds(validity.not_before), seconds(validity.not_after));
-    if until.saturating_sub(from) > LONGEST {
+    if until.saturating_sub(from) > MAX_VALIDITY {
         return Err(Refusal::LifetimeTooLong);
     }
     Ok(Granted { id, grant, from, until })

@@ -11,11 +11,11 @@ use super::decision::{Decision, Phase, Refusal};
 /// Counts of decisions, by phase.
 pub(super) struct Counts {
     since: DateTime<Utc>,
-    all: Mutex<Both>,
+    all: Mutex<ByPhase>,
 }
 
 #[derive(Default, Clone, Serialize)]
-struct Both {
+struct ByPhase {
     requests: Tally,
     answers: Tally,
 }
@@ -30,10 +30,10 @@ struct Tally {
 }
 
 #[derive(Serialize)]
-struct Shown {
+struct Report {
     since: String,
     #[serde(flatten)]
-    all: Both,
+    all: ByPhase,
     authorities: usize,
     lost_lines: u64,
 }
@@ -62,7 +62,7 @@ impl Counts {
     pub(super) fn show(&self, authorities: usize, lost_lines: u64) -> String {
         let all = self.all.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let since = self.since.to_rfc3339_opts(SecondsFormat::Secs, true);
-        serde_json::to_string(&Shown { since, all, authorities, lost_lines }).unwrap_or_default()
+        serde_json::to_string(&Report { since, all, authorities, lost_lines }).unwrap_or_default()
     }
 }
 

@@ -13,15 +13,15 @@ use serde::Serialize;
 use super::decision::{Decision, Phase, Policy};
 use super::request::AuthzRequest;
 
-/// How many lines may wait for a slow reader.
+/// How many lines can wait for a slow reader.
 const QUEUE_LENGTH: usize = 1024;
 /// How long to wait at exit until the last lines are written.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
-/// The most bytes that are logged of a text that a client chose. The target of an allowed request is logged whole: the
-/// grant bounds it.
+/// The most bytes of client-supplied text that are logged. The target of an allowed request is logged whole, because
+/// the grant limits its length.
 const MAX_CLIENT_TEXT: usize = 300;
 
-/// Writes log lines from a thread of its own. Clones write to the same output.
+/// Writes log lines on a separate thread. Clones write to the same output.
 #[derive(Clone)]
 pub struct DecisionLog {
     lines: SyncSender<Item>,
@@ -105,7 +105,7 @@ impl DecisionLog {
 
     pub(super) fn decision(&self, phase: Phase, request: &AuthzRequest, decision: &Decision) {
         let (level, message, grant, why) = match decision {
-            Decision::Local => ("debug", "allowed local", None, None),
+            Decision::Local => ("debug", "allowed local request", None, None),
             Decision::Granted(granted) => ("info", "allowed", Some(granted.id.as_str()), None),
             Decision::Refused(refusal, id) => {
                 ("warn", "refused", id.as_deref(), Some(refusal.to_string()))
@@ -128,7 +128,7 @@ impl DecisionLog {
         });
     }
 
-    /// Waits up to half a second until the queued lines are written.
+    /// Waits until the queued lines are written, for at most half a second.
     pub fn finish(&self) {
         let (done, written) = sync_channel(1);
         if self.lines.try_send(Item::Flush(done)).is_ok() {
@@ -197,7 +197,7 @@ mod tests {
 
     impl Write for Output {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().expect("a page").extend_from_slice(bytes);
+            self.0.lock().expect("no panic").extend_from_slice(bytes);
             Ok(bytes.len())
         }
         fn flush(&mut self) -> io::Result<()> {
@@ -217,7 +217,7 @@ mod tests {
         let refused = Decision::Refused(Refusal::CallNotGranted, Some("g1".to_owned()));
         log.decision(Phase::Request, &request, &refused);
         log.finish();
-        let text = String::from_utf8(output.0.lock().expect("a page").clone()).expect("text");
+        let text = String::from_utf8(output.0.lock().expect("no panic").clone()).expect("text");
         assert_eq!(text.matches('\n').count(), 1);
         let line: serde_json::Value = serde_json::from_str(&text).expect("json");
         assert_eq!(line["grant.id"], "g1");
@@ -235,7 +235,7 @@ mod tests {
         let request = AuthzRequest { method: "PUT".to_owned(), uri, ..AuthzRequest::default() };
         log.decision(Phase::Request, &request, &Decision::Granted(usual()));
         log.finish();
-        let text = String::from_utf8(output.0.lock().expect("a page").clone()).expect("text");
+        let text = String::from_utf8(output.0.lock().expect("no panic").clone()).expect("text");
         let line: serde_json::Value = serde_json::from_str(&text).expect("json");
         assert_eq!(line["uri"], request.uri);
     }

@@ -14,24 +14,24 @@ use zun_common::notify::{Health, ServiceManager};
 
 use super::server::STATS;
 
-/// The most bytes of the answer that are read; the counts are shorter.
-const LONGEST: u64 = 64 << 10;
+/// The largest answer that is read, in bytes. The counts are shorter.
+const MAX_ANSWER: u64 = 64 << 10;
 
-/// Checks the plugin once a watchdog period and reports the result to the service manager, until it is dropped.
-/// Sends the server's end of each test connection to `connections`.
+/// Checks the plugin once per watchdog period and reports the result to the service manager, until it is dropped.
+/// Sends the server's end of each health check connection to `connections`.
 pub(super) async fn feed_watchdog(connections: Sender<UnixStream>, mut manager: ServiceManager) {
-    let mut looks = interval(manager.period());
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut checks = interval(manager.period());
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        looks.tick().await;
+        checks.tick().await;
         let asked = timeout(manager.period(), answer(&connections)).await;
         let alive = matches!(asked, Ok(Ok(true)));
-        let words = if alive {
+        let status = if alive {
             "answering authorization requests"
         } else {
-            "does not answer its own check"
+            "does not answer its own health check"
         };
-        manager.notify(&Health { ready: alive, alive, status: words.to_owned() });
+        manager.notify(&Health { ready: alive, alive, status: status.to_owned() });
     }
 }
 
@@ -41,6 +41,6 @@ async fn answer(connections: &Sender<UnixStream>) -> io::Result<bool> {
     let request = format!("GET {STATS} HTTP/1.1\r\nHost: zun-authz\r\nConnection: close\r\n\r\n");
     ours.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
-    ours.take(LONGEST).read_to_end(&mut answer).await?;
+    ours.take(MAX_ANSWER).read_to_end(&mut answer).await?;
     Ok(answer.starts_with(b"HTTP/1.1 200 "))
 }

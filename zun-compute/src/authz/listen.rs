@@ -15,17 +15,17 @@ use tokio::net::UnixListener;
 pub enum ListenError {
     /// `--socket` is missing, and systemd passed no socket.
     #[error(
-        "there is no socket: give --socket PATH, or start zun-authz by systemd socket activation"
+        "there is no socket: pass --socket PATH, or start zun-authz through systemd socket activation"
     )]
-    Nowhere,
+    NoSocket,
     /// systemd passed another kind of socket.
     #[error("systemd must pass one unix stream socket; check zun-authz.socket")]
     Activation(#[source] io::Error),
     /// Another process listens on the path.
-    #[error("another process listens on `{}`: stop it, or give another --socket", .0.display())]
+    #[error("another process listens on `{}`: stop it, or pass another --socket", .0.display())]
     InUse(PathBuf),
     /// The path exists and is not a socket.
-    #[error("`{}` exists and is not a socket: remove it, or give another --socket", .0.display())]
+    #[error("`{}` exists and is not a socket: remove it, or pass another --socket", .0.display())]
     NotASocket(PathBuf),
     /// The socket cannot be created.
     #[error("cannot create socket `{}`", .path.display())]
@@ -41,13 +41,14 @@ pub enum ListenError {
     Unusable(#[source] io::Error),
 }
 
-/// The listening socket. Dropping it removes the file, if this process created the file and it is still the same.
+/// The listening socket. Dropping it removes the socket file, unless systemd passed the socket or
+/// another process has replaced the file.
 pub(super) struct Listener {
     socket: UnixListener,
-    made: Option<Made>,
+    created: Option<CreatedSocket>,
 }
 
-struct Made {
+struct CreatedSocket {
     path: PathBuf,
     inode: u64,
 }
@@ -57,27 +58,27 @@ impl Listener {
     pub(super) fn open(path: Option<&Path>) -> Result<Self, ListenError> {
         let activated =
             ListenFd::from_env().take_unix_listener(0).map_err(ListenError::Activation)?;
-        let (listener, made) = match (activated, path) {
+        let (listener, created) = match (activated, path) {
             (Some(listener), _) => (listener, None),
             (None, Some(path)) => {
-                let (listener, made) = make(path)?;
-                (listener, Some(made))
+                let (listener, created) = create(path)?;
+                (listener, Some(created))
             }
-            (None, None) => return Err(ListenError::Nowhere),
+            (None, None) => return Err(ListenError::NoSocket),
         };
         listener.set_nonblocking(true).map_err(ListenError::Unusable)?;
         let socket = UnixListener::from_std(listener).map_err(ListenError::Unusable)?;
-        Ok(Self { socket, made })
+        Ok(Self { socket, created })
     }
 
     pub(super) const fn socket(&self) -> &UnixListener {
         &self.socket
     }
 
-    /// Where the socket came from, for the log.
+    /// The path of the socket, or `systemd`. For the log.
     pub(super) fn name(&self) -> String {
-        match &self.made {
-            Some(made) => made.path.display().to_string(),
+        match &self.created {
+            Some(created) => created.path.display().to_string(),
             None => "systemd".to_owned(),
         }
     }
@@ -85,31 +86,31 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        let Some(made) = &self.made else { return };
-        // A later process may have replaced the file.
-        if fs::symlink_metadata(&made.path).is_ok_and(|file| file.ino() == made.inode) {
-            drop(fs::remove_file(&made.path));
+        let Some(created) = &self.created else { return };
+        // Another process may have replaced the file.
+        if fs::symlink_metadata(&created.path).is_ok_and(|file| file.ino() == created.inode) {
+            drop(fs::remove_file(&created.path));
         }
     }
 }
 
-fn make(path: &Path) -> Result<(StdListener, Made), ListenError> {
+fn create(path: &Path) -> Result<(StdListener, CreatedSocket), ListenError> {
     let bind = |cause| ListenError::Bind { path: path.to_path_buf(), cause };
     if let Some(directory) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(bind)?;
     }
-    clear(path)?;
-    // The umask leaves no moment in which others could connect. No other thread creates files yet.
+    remove_stale(path)?;
+    // Set the umask before binding, so that other users can never connect. No other thread creates files yet.
     let before = rustix::process::umask(Mode::from_raw_mode(0o177));
     let bound = StdListener::bind(path);
     rustix::process::umask(before);
     let listener = bound.map_err(bind)?;
     let inode = fs::symlink_metadata(path).map_err(bind)?.ino();
-    Ok((listener, Made { path: path.to_path_buf(), inode }))
+    Ok((listener, CreatedSocket { path: path.to_path_buf(), inode }))
 }
 
 /// Removes a stale socket that nobody listens on.
-fn clear(path: &Path) -> Result<(), ListenError> {
+fn remove_stale(path: &Path) -> Result<(), ListenError> {
     let bind = |cause| ListenError::Bind { path: path.to_path_buf(), cause };
     match fs::symlink_metadata(path) {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(()),

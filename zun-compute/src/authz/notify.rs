@@ -1,4 +1,5 @@
-//! Notifies the agent when a console session begins or ends. Notes are best effort and never block a decision.
+//! Notifies the agent when a console session begins or ends. Events are sent best effort and never
+//! block a decision.
 
 use std::io;
 use std::os::unix::net::UnixDatagram;
@@ -9,10 +10,11 @@ use zun_common::id::EngineId;
 
 use super::decision::{ConsoleCall, Phase};
 
-/// Sends session notes to the agent.
+/// Sends session events to the agent.
 pub(super) struct Notifier {
     socket: UnixDatagram,
-    /// The agent's socket. Each note is sent to the path, because the agent may have restarted and bound it again.
+    /// The agent's socket. Each event is sent to the path, because the agent may have restarted and bound it
+    /// again.
     agent: PathBuf,
 }
 
@@ -23,7 +25,7 @@ impl Notifier {
         Ok(Self { socket, agent })
     }
 
-    /// Sends one note without blocking. Fails if the agent does not listen or its buffer is full.
+    /// Sends one event without blocking. Fails if the agent does not listen or its buffer is full.
     pub(super) fn send(
         &self,
         grant: &str,
@@ -41,8 +43,8 @@ impl Notifier {
             (ConsoleCall::Wait, Phase::Answer) => SessionEventKind::WaitEnd,
         };
         let watches = console_call == ConsoleCall::ReadOnlyStream;
-        let note = SessionEvent { kind, watches, grant: grant.to_owned(), container };
-        self.socket.send_to(&serde_json::to_vec(&note)?, &self.agent).map(drop)
+        let event = SessionEvent { kind, watches, grant: grant.to_owned(), container };
+        self.socket.send_to(&serde_json::to_vec(&event)?, &self.agent).map(drop)
     }
 }
 
@@ -55,11 +57,11 @@ mod tests {
     }
 
     #[test]
-    fn a_note_is_one_json_datagram() {
+    fn an_event_is_one_json_datagram() {
         let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("notes");
+        let path = directory.path().join("events");
         let agent = UnixDatagram::bind(&path).expect("a socket");
-        let notifier = Notifier::to(path).expect("notes");
+        let notifier = Notifier::to(path).expect("a notifier");
         for (console_call, kind, watches) in [
             (ConsoleCall::Stream, SessionEventKind::End, false),
             (ConsoleCall::ReadOnlyStream, SessionEventKind::End, true),
@@ -67,21 +69,21 @@ mod tests {
         ] {
             notifier.send("g1", (console_call, id()), Phase::Answer).expect("sent");
             let mut bytes = [0; 1024];
-            let length = agent.recv(&mut bytes).expect("a note");
-            let note: SessionEvent = serde_json::from_slice(&bytes[..length]).expect("json");
+            let length = agent.recv(&mut bytes).expect("an event");
+            let event: SessionEvent = serde_json::from_slice(&bytes[..length]).expect("json");
             let expected = SessionEvent { kind, watches, grant: "g1".to_owned(), container: id() };
-            assert_eq!(note, expected);
+            assert_eq!(event, expected);
         }
     }
 
     #[test]
     fn an_agent_that_is_absent_or_does_not_read_never_blocks_the_plugin() {
         let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("notes");
-        let notifier = Notifier::to(path.clone()).expect("notes");
+        let path = directory.path().join("events");
+        let notifier = Notifier::to(path.clone()).expect("a notifier");
         let send = || notifier.send("g1", (ConsoleCall::Stream, id()), Phase::Request);
         assert!(send().is_err());
-        let _deaf = UnixDatagram::bind(&path).expect("a socket");
+        let _not_reading = UnixDatagram::bind(&path).expect("a socket");
         let refused = (0..10_000).find_map(|_| send().err());
         assert_eq!(refused.expect("the buffer fills up").kind(), io::ErrorKind::WouldBlock);
     }

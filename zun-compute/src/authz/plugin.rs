@@ -1,4 +1,5 @@
-//! Answers one request of Docker's: decides, counts, logs, and notifies the agent if a console session begins or ends.
+//! Answers one request from Docker: decides, counts and logs it, and notifies the agent when a console session begins or
+//! ends.
 
 use chrono::Utc;
 use zun_common::id::EngineId;
@@ -10,7 +11,7 @@ use super::notify::Notifier;
 use super::reload::ReloadingPolicy;
 use super::request::AuthzRequest;
 
-/// Everything of the plugin but its socket.
+/// The plugin without its socket.
 pub(super) struct Plugin {
     pub(super) policy: ReloadingPolicy,
     pub(super) notifier: Option<Notifier>,
@@ -25,7 +26,7 @@ impl Plugin {
         match serde_json::from_slice::<AuthzRequest>(request) {
             Ok(request) => self.answer(phase, &request),
             Err(cause) => {
-                self.log.warning("cannot parse an authorization request of Docker's", &cause);
+                self.log.warning("cannot parse an authorization request from Docker", &cause);
                 self.refuse(phase)
             }
         }

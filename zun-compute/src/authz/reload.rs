@@ -19,7 +19,7 @@ pub(super) struct ReloadingPolicy {
 }
 
 struct State {
-    /// The stamp of the file when it was last read, valid or not. `None` if it was missing.
+    /// The file's stamp at the last read, even if the content was invalid. `None` if the file was missing.
     seen: Option<Stamp>,
     policy: Arc<Policy>,
 }
@@ -40,15 +40,15 @@ impl ReloadingPolicy {
         host: HostName,
         version: ApiVersion,
     ) -> Result<Self, TrustedCasError> {
-        // The stamp is read first, so that a file that is replaced in between is read again.
+        // Read the stamp first: if the file is replaced before it is read, the next call reads it again.
         let seen = stamp(&file);
         let cas = TrustedCas::read(&file)?;
         let policy = Arc::new(Policy { host, version, cas });
         Ok(Self { file, state: Mutex::new(State { seen, policy }) })
     }
 
-    /// Returns the current policy, and reloads the CA file if it changed. If the file is invalid, the previous CAs stay
-    /// and one warning is logged.
+    /// Returns the current policy, and reloads the CA file if it changed. If the file is invalid, keeps the previous
+    /// CAs and logs one warning.
     pub(super) fn current(&self, log: &DecisionLog) -> Arc<Policy> {
         let mut state = self.state();
         let stamp = stamp(&self.file);
@@ -70,7 +70,7 @@ impl ReloadingPolicy {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A panic cannot leave half a state: fields are only replaced.
+        // A panic cannot leave the state half-updated, because each field is replaced as a whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -94,13 +94,13 @@ mod tests {
     use crate::authz::testing::{HOST, NOW, Signer};
 
     /// A CA file in a temporary directory.
-    struct Bench {
+    struct CaFile {
         policy: ReloadingPolicy,
         log: DecisionLog,
         directory: tempfile::TempDir,
     }
 
-    impl Bench {
+    impl CaFile {
         fn of(signer: &Signer) -> Self {
             let directory = tempfile::tempdir().expect("a directory");
             let file = directory.path().join("ca.pem");
@@ -116,7 +116,7 @@ mod tests {
             fs::rename(new, &self.policy.file).expect("replaced");
         }
 
-        fn honours(&self, signer: &Signer) -> bool {
+        fn accepts(&self, signer: &Signer) -> bool {
             let request = signer.request(|_| {});
             let decision = self.policy.current(&self.log).decide(&request, Phase::Request, NOW);
             match decision {
@@ -133,25 +133,25 @@ mod tests {
     #[test]
     fn during_a_rotation_both_cas_are_accepted_and_afterwards_only_the_new_one() {
         let (old, new) = (Signer::new("old"), Signer::new("new"));
-        let bench = Bench::of(&old);
-        assert_eq!((bench.honours(&old), bench.honours(&new)), (true, false));
-        bench.replace(&format!("{}{}", old.ca_pem(), new.ca_pem()));
-        assert_eq!((bench.honours(&old), bench.honours(&new)), (true, true));
-        bench.replace(new.ca_pem());
-        assert_eq!((bench.honours(&old), bench.honours(&new)), (false, true));
+        let ca_file = CaFile::of(&old);
+        assert_eq!((ca_file.accepts(&old), ca_file.accepts(&new)), (true, false));
+        ca_file.replace(&format!("{}{}", old.ca_pem(), new.ca_pem()));
+        assert_eq!((ca_file.accepts(&old), ca_file.accepts(&new)), (true, true));
+        ca_file.replace(new.ca_pem());
+        assert_eq!((ca_file.accepts(&old), ca_file.accepts(&new)), (false, true));
     }
 
     #[test]
     fn if_the_file_is_invalid_or_missing_the_previous_cas_stay() {
         let (ours, theirs) = (Signer::new("ours"), Signer::new("theirs"));
-        let bench = Bench::of(&ours);
+        let ca_file = CaFile::of(&ours);
         for text in ["", "nonsense", ours.key_pem().as_str()] {
-            bench.replace(text);
-            assert_eq!((bench.honours(&ours), bench.honours(&theirs)), (true, false));
+            ca_file.replace(text);
+            assert_eq!((ca_file.accepts(&ours), ca_file.accepts(&theirs)), (true, false));
         }
-        fs::remove_file(&bench.policy.file).expect("removed");
-        assert!(bench.honours(&ours));
-        bench.replace(theirs.ca_pem());
-        assert_eq!((bench.honours(&ours), bench.honours(&theirs)), (false, true));
+        fs::remove_file(&ca_file.policy.file).expect("removed");
+        assert!(ca_file.accepts(&ours));
+        ca_file.replace(theirs.ca_pem());
+        assert_eq!((ca_file.accepts(&ours), ca_file.accepts(&theirs)), (false, true));
     }
 }

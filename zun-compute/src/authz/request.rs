@@ -5,14 +5,14 @@ use std::fmt;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// The fields that a decision needs. Bodies are never read, and of the headers only the content type is kept.
+/// The fields that a decision needs. Bodies and all headers except the content type are skipped.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct AuthzRequest {
     /// The certificate's common name; empty on the unix socket.
     #[serde(rename = "User")]
     pub user: String,
-    /// `TLS`; empty on the unix socket.
+    /// `TLS` on the TCP listener; empty on the unix socket.
     #[serde(rename = "UserAuthNMethod")]
     pub auth_method: String,
     /// `GET`, `POST` …
@@ -44,7 +44,7 @@ pub enum ContentType {
     Other,
 }
 
-/// The client's certificate chain, of which only the leaf is kept.
+/// The client's certificate chain. Only the leaf is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PeerCertificates {
     /// The client's own certificate: PEM, encoded in base64.
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_content_type_is_kept_of_the_headers() {
+    fn of_all_headers_only_the_content_type_is_kept() {
         for (headers, content_type) in [
             ("{}", ContentType::Absent),
             (r#"{"A":"b","Accept":"application/json","X-Content-Type":"x"}"#, ContentType::Absent),

@@ -21,8 +21,8 @@ use super::reload::ReloadingPolicy;
 use super::server;
 use super::trusted_cas::TrustedCasError;
 
-/// How long open requests may take at shutdown.
-const DRAIN: Duration = Duration::from_secs(2);
+/// The time limit for open requests at shutdown.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The plugin's options.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct Options {
     pub host: HostName,
     /// The only version of Docker's API that grants permit.
     pub api_version: ApiVersion,
-    /// The agent's datagram socket for session notes; without it no notes are sent.
+    /// The agent's datagram socket for session events; without it none are sent.
     pub notify: Option<PathBuf>,
     /// Whether local requests are logged too.
     pub log_local: bool,
@@ -50,7 +50,7 @@ pub enum Failure {
     /// The plugin has no socket.
     #[error("cannot listen for Docker's requests")]
     Listen(#[from] ListenError),
-    /// The socket for notes cannot be created.
+    /// The socket for session events cannot be created.
     #[error("cannot create the socket that notifies the agent")]
     Notifier(#[source] std::io::Error),
     /// Signal handlers cannot be installed.
@@ -91,11 +91,11 @@ async fn serve(options: Options, log: &DecisionLog) -> Result<(), Failure> {
     if watched {
         notify::stopping();
     }
-    tasks.finish(DRAIN).await;
+    tasks.finish(DRAIN_TIMEOUT).await;
     ended
 }
 
-/// Never returns. It does nothing if no service manager started the process.
+/// Feeds the watchdog, or waits forever if no service manager started the process. Never returns.
 async fn watch_health(connections: mpsc::Sender<UnixStream>, manager: Option<ServiceManager>) {
     match manager {
         Some(manager) => health::feed_watchdog(connections, manager).await,

@@ -1,4 +1,4 @@
-//! Asks a running plugin for its counts, over the socket that Docker uses.
+//! Reads the counts of a running plugin over the socket that Docker uses.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::server::STATS;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// The most bytes of an answer that are read.
+/// The largest answer that is read, in bytes.
 const MAX_ANSWER: u64 = 1 << 20;
 
 /// Why the counts cannot be read.
@@ -24,8 +24,8 @@ pub enum StatsError {
         cause: io::Error,
     },
     /// Something else answers on the socket.
-    #[error("`{}` is not the socket of a zun-authz of this version", .0.display())]
-    Stranger(PathBuf),
+    #[error("`{}` does not answer like zun-authz: check --socket, and restart zun-authz if it is an older version", .0.display())]
+    NotAuthz(PathBuf),
 }
 
 /// Returns the counts of the plugin that listens on `socket`, as JSON. Waits at most 5 s for each read and write.
@@ -34,7 +34,7 @@ pub fn stats(socket: &Path) -> Result<String, StatsError> {
         .map_err(|cause| StatsError::Unreachable { socket: socket.to_path_buf(), cause })?;
     match answer.split_once("\r\n\r\n") {
         Some((head, counts)) if head.starts_with("HTTP/1.1 200 ") => Ok(counts.to_owned()),
-        Some(_) | None => Err(StatsError::Stranger(socket.to_path_buf())),
+        Some(_) | None => Err(StatsError::NotAuthz(socket.to_path_buf())),
     }
 }
 

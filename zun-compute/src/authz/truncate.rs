@@ -1,5 +1,7 @@
-//! Truncates long strings in a stream of JSON. Docker sends whole response bodies to its plugins, which nobody reads
-//! here, so the truncation bounds the memory for a request.
+//! Truncates long strings in a stream of JSON.
+//!
+//! Docker sends whole response bodies to its plugins. zun-authz does
+//! not use them, and truncates them to limit the memory for a request.
 
 /// The longest string that is kept whole, in bytes: longer than any certificate or granted target.
 const MAX_STRING: usize = 16 * 1024;
@@ -17,7 +19,7 @@ pub struct JsonTruncator {
     /// The offset in the current string at which the last escape began.
     last_escape: usize,
     /// Whether the rest of the current string is left out.
-    cutting: bool,
+    truncating: bool,
 }
 
 impl JsonTruncator {
@@ -42,9 +44,9 @@ impl JsonTruncator {
             self.escaped = true;
             self.last_escape = length;
         }
-        self.cutting |= length >= MAX_STRING && self.is_between_escapes(length);
+        self.truncating |= length >= MAX_STRING && self.is_between_escapes(length);
         self.string = Some(length + 1);
-        !self.cutting
+        !self.truncating
     }
 
     /// Whether the string can be cut before this byte without splitting an escape.

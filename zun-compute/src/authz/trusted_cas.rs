@@ -10,8 +10,8 @@ use x509_parser::parse_x509_certificate;
 use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo, X509Certificate};
 
-/// The largest CA file that is read, in bytes. A few certificates are a few kilobytes.
-const LONGEST: u64 = 256 << 10;
+/// The largest accepted CA file, in bytes.
+const MAX_FILE: u64 = 256 << 10;
 
 /// Why a CA file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -41,10 +41,10 @@ struct Ca {
 }
 
 impl TrustedCas {
-    /// Reads a PEM file. The file must be regular and at most 256 KiB, so that another user who may write it cannot
-    /// make the plugin block or use much memory.
+    /// Reads a PEM file. The file must be regular and at most 256 KiB, so that another user who can write to it
+    /// cannot block the plugin or exhaust its memory.
     pub fn read(file: &Path) -> Result<Self, TrustedCasError> {
-        let text = read_plain(file)
+        let text = read_regular_file(file)
             .map_err(|cause| TrustedCasError::Read { file: file.to_path_buf(), cause })?;
         Self::from_pem(&text).ok_or_else(|| TrustedCasError::NoCa(file.to_path_buf()))
     }
@@ -61,7 +61,8 @@ impl TrustedCas {
         self.0.len()
     }
 
-    /// Whether one of the CAs issued the certificate. The issuer name must match byte for byte, and the signature too.
+    /// Whether one of the CAs issued the certificate. The issuer name must match byte for byte, and the
+    /// signature must be valid.
     pub fn issued(&self, certificate: &X509Certificate<'_>) -> bool {
         self.0
             .iter()
@@ -78,15 +79,15 @@ impl Ca {
     }
 }
 
-fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
+fn read_regular_file(path: &Path) -> io::Result<Vec<u8>> {
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
     let mut text = Vec::new();
-    if file.take(LONGEST + 1).read_to_end(&mut text)? as u64 > LONGEST {
-        return Err(io::Error::other(format!("it is longer than {LONGEST} bytes")));
+    if file.take(MAX_FILE + 1).read_to_end(&mut text)? as u64 > MAX_FILE {
+        return Err(io::Error::other(format!("it is longer than {MAX_FILE} bytes")));
     }
     Ok(text)
 }

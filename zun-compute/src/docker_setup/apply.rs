@@ -81,19 +81,19 @@ impl Attempt<'_> {
     /// Reads every file that may be written, as it is now.
     fn before(&self) -> Result<BTreeMap<PathBuf, Option<SavedFile>>, SetupError> {
         let mut before = self.found.files.clone();
-        for path in self.keys() {
+        for path in self.certificate_files() {
             before.insert(path.clone(), files::read(path)?);
         }
         Ok(before)
     }
 
-    fn keys(&self) -> [&PathBuf; 3] {
+    fn certificate_files(&self) -> [&PathBuf; 3] {
         let CertificateFiles { ca, certificate, key } = &self.wanted.certificates;
         [ca, certificate, key]
     }
 
-    /// Applies the plan. A signal takes effect only between two steps, because half a step, such as a restart of Docker
-    /// that goes on by itself, cannot be rolled back.
+    /// Applies the plan. A signal takes effect only between two steps: an interrupted step cannot be rolled back.
+    /// For example, systemd would complete a restart of Docker anyway.
     async fn apply_unless_signalled(
         &self,
         store: &RecordStore,
@@ -135,7 +135,7 @@ impl Attempt<'_> {
         let socket = &self.machine.engine;
         let running = docker_api::running_pids(socket).await.unwrap_or_default();
         // An earlier run that was killed may have written all files and restarted nothing.
-        let incomplete = self.found.record.as_ref().is_some_and(|record| !record.proved);
+        let incomplete = self.found.record.as_ref().is_some_and(|record| !record.verified);
         let restart = self.plan.restarts_docker() || self.needs_restart_now() || incomplete;
         if restart {
             self.switch_live_restore_on().await?;
@@ -145,7 +145,7 @@ impl Attempt<'_> {
         }
         self.verify().await?;
         self.check_interrupted()?;
-        record.proved = true;
+        record.verified = true;
         store.write(record)?;
         let after = docker_api::running_pids(socket).await.unwrap_or_default();
         let kept = running.iter().filter(|(id, pid)| after.get(*id) == Some(pid)).count();
@@ -161,12 +161,12 @@ impl Attempt<'_> {
         record: &mut UndoRecord,
         before: &BTreeMap<PathBuf, Option<SavedFile>>,
     ) -> Result<(), SetupError> {
-        record.proved = false;
+        record.verified = false;
         record.daemon_json.clone_from(&self.found.targets.daemon_json);
         for change in self.plan.changes() {
             record.note(&change.path, self.found.kept(&change.path), Some(&change.after));
         }
-        for path in self.keys() {
+        for path in self.certificate_files() {
             if before.get(path).is_some_and(Option::is_none) {
                 record.note(path, None, None);
             }
@@ -221,7 +221,7 @@ impl Attempt<'_> {
 
     async fn verify(&self) -> Result<(), SetupError> {
         verify::docker(&self.machine.engine).await?;
-        let identity = certificates::proof_grant(self.bus, &self.wanted.host).await?;
+        let identity = certificates::probe_grant(self.bus, &self.wanted.host).await?;
         let path = &self.wanted.certificates.ca;
         let ca = files::read(path)?.map(|kept| kept.text).unwrap_or_default();
         let listener =

@@ -1,4 +1,4 @@
-//! Requests the host's certificate and the proof grant from zun-api, over the bus.
+//! Requests the host's certificate and the probe grant from zun-api, over the bus.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -23,13 +23,14 @@ use crate::certificate::{self, CertificateFiles, CertificateSettings, Renewal};
 use crate::probe::{Identity, ProbeError};
 
 /// The largest clock difference to zun-api, in seconds. zun-api dates certificates back by a minute, and grants expire
-/// after two.
+/// after two minutes.
 const MAX_CLOCK_SKEW: i64 = 60;
 
 /// Refuses a certificate that was copied from another host, because then two hosts have its key.
 pub(super) fn check_host(path: &Path, host: &HostName) -> Result<(), SetupError> {
     let Ok(text) = fs::read(path) else { return Ok(()) };
     match subject(&text) {
+        // zun-api signs for `host` if the host's name is too long for a common name.
         Some(found) if found != host.as_str() && found != "host" => {
             let host = host.to_string();
             Err(SetupError::OtherHost { path: path.to_owned(), found, host })
@@ -45,8 +46,8 @@ fn subject(text: &[u8]) -> Option<String> {
     Some(name)
 }
 
-/// Requests a grant that matches no container, and checks this host's clock against zun-api's.
-pub(super) async fn proof_grant(bus: &Bus, host: &HostName) -> Result<Identity, SetupError> {
+/// Requests the probe grant, which matches no container, and checks this host's clock against zun-api's.
+pub(super) async fn probe_grant(bus: &Bus, host: &HostName) -> Result<Identity, SetupError> {
     let request = signing_request(host.as_str(), Vec::new())?;
     let question = SignProbe { host: host.clone(), csr: request.csr };
     let grant = bus

@@ -1,6 +1,6 @@
-//! Parses the command line with which docker.service starts Docker.
+//! Parses the command line that docker.service uses to start Docker.
 //!
-//! Pure. Words are kept as written, with quotes and variables.
+//! All functions are pure. Words are kept as written, with quotes and variables.
 
 use std::path::{Path, PathBuf};
 
@@ -15,12 +15,12 @@ const PLUGIN_FLAG: &str = "--authorization-plugin";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommandLineError {
     /// The unit has no `ExecStart`, or more than one.
-    #[error("it must have exactly one ExecStart and has {0}")]
+    #[error("it must have exactly one ExecStart but has {0}")]
     ExecStartCount(usize),
     /// A drop-in that systemd reads after ours sets the command.
     #[error(
-        "{path} sets ExecStart, and systemd reads it after {ours}, which it would override: rename it so that its name \
-        sorts before zun.conf"
+        "{path} sets ExecStart and would override {ours}, because systemd reads it later: rename it so that its name \
+         sorts before zun.conf"
     )]
     LaterDropIn {
         /// The other drop-in.
@@ -83,15 +83,15 @@ pub(super) fn environment(unit: &[(PathBuf, String)], name: &str) -> Option<(Pat
     found
 }
 
-/// Refuses a drop-in that sets `ExecStart` and is read after ours. systemd reads drop-ins in the order of their names,
-/// whatever their directory.
+/// Refuses a drop-in that sets `ExecStart` and is read after ours. systemd sorts drop-ins by file name, not by
+/// directory.
 pub(super) fn check_drop_in_order(
     unit: &[(PathBuf, String)],
     ours: &Path,
 ) -> Result<(), CommandLineError> {
     for (path, text) in unit.iter().skip(1) {
-        let behind = path.file_name() > ours.file_name();
-        if behind && !values(std::slice::from_ref(text), "ExecStart").is_empty() {
+        let later = path.file_name() > ours.file_name();
+        if later && !values(std::slice::from_ref(text), "ExecStart").is_empty() {
             let (path, ours) = (path.clone(), ours.to_owned());
             return Err(CommandLineError::LaterDropIn { path, ours });
         }
@@ -204,7 +204,8 @@ mod tests {
 
     #[test]
     fn drop_ins_and_continued_lines_are_read() {
-        let over = "[Service]\nExecStart=\n# a comment\nExecStart=/bin/dockerd --host tcp://x \\\n  -H=unix:///a -Hfd://\n";
+        let over = "[Service]\nExecStart=\n# a comment\n\
+            ExecStart=/bin/dockerd --host tcp://x \\\n  -H=unix:///a -Hfd://\n";
         let command = of_unit(&[DEBIAN.to_owned(), over.to_owned()]).expect("a command");
         assert_eq!(command.hosts(), ["tcp://x", "unix:///a", "fd://"]);
         assert_eq!(command.without_hosts(), "/bin/dockerd");
@@ -262,8 +263,7 @@ mod tests {
             check_drop_in_order(&unit("/run/d/zz.conf", "[Service]\nNice=1\n"), ours),
             Ok(())
         );
-        let words =
-            check_drop_in_order(&unit("/run/d/zz.conf", command), ours).expect_err("behind");
+        let words = check_drop_in_order(&unit("/run/d/zz.conf", command), ours).expect_err("later");
         assert!(words.to_string().starts_with("/run/d/zz.conf sets ExecStart"), "{words}");
     }
 

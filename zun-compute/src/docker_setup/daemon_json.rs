@@ -1,6 +1,6 @@
 //! Merges our keys into Docker's settings file. All other keys keep their order and formatting.
 //!
-//! Pure: from text to text, or to an error.
+//! All functions are pure: they convert text to text, or return an error.
 
 use std::path::{Path, PathBuf};
 
@@ -275,8 +275,8 @@ fn set_runtime(text: String, entry: &Value) -> Result<String, DaemonJsonError> {
         None => drop(runtimes.append(RUNTIME, input(entry))),
     }
     let after = root.to_string();
-    let taken = runtime_in(&parsed(Some(&after))?) == Some(entry);
-    if taken { Ok(after) } else { Err(DaemonJsonError::DuplicateKey(RUNTIMES.to_owned())) }
+    let is_set = runtime_in(&parsed(Some(&after))?) == Some(entry);
+    if is_set { Ok(after) } else { Err(DaemonJsonError::DuplicateKey(RUNTIMES.to_owned())) }
 }
 
 fn set_keys(text: Option<&str>, keys: &[(&'static str, Value)]) -> Result<String, DaemonJsonError> {

@@ -1,4 +1,4 @@
-//! Short HTTP requests over a unix socket, to Docker and to its plugin.
+//! Sends short HTTP requests over a unix socket, to Docker and to its plugin.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,11 +11,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use zun_common::grant::ApiVersion;
 
-/// The time limit of a request. Docker itself waits 15 s for a plugin that does not answer.
+/// The time limit of a request. Docker itself tries for 15 s to connect to a plugin.
 const TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_ANSWER: u64 = 16 << 20;
 
-/// What docker-setup needs to know about Docker.
+/// Docker's version and the settings that docker-setup checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Engine {
     pub(super) newest: ApiVersion,

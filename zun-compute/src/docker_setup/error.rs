@@ -16,7 +16,7 @@ use super::undo_record::UndoRecordError;
 use super::verify::VerifyError;
 use crate::certificate::CertificateError;
 
-/// The cause.
+/// Why docker-setup failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// The process does not run as root.
@@ -103,7 +103,7 @@ pub enum SetupError {
     },
     /// This host's clock differs too much from zun-api's.
     #[error(
-        "this host's clock is {seconds} s {direction} zun-api's, and grants allow less than a minute: set the clock"
+        "this host's clock is {seconds} s {direction} zun-api's, and less than 60 s is allowed: set the clock"
     )]
     Clock {
         /// The difference in seconds.
@@ -111,8 +111,8 @@ pub enum SetupError {
         /// The direction: `ahead of` or `behind`.
         direction: &'static str,
     },
-    /// zun-api did not sign the proof grant.
-    #[error("zun-api did not sign a grant to verify the listener with")]
+    /// zun-api did not sign the probe grant.
+    #[error("zun-api did not sign the probe grant that verifies the listener")]
     NoGrant(#[source] CallError),
     /// A key cannot be created.
     #[error("cannot create a key")]
@@ -132,7 +132,7 @@ pub enum SetupError {
     /// Docker did not do something in time.
     #[error("Docker {0}")]
     Slow(&'static str),
-    /// The result is not as it must be.
+    /// The result of the setup failed a check.
     #[error("verification failed")]
     Verify(#[from] VerifyError),
     /// A signal arrived.
@@ -143,8 +143,8 @@ pub enum SetupError {
     RolledBack(#[source] Box<Self>),
     /// The setup failed, and the rollback failed too.
     #[error(
-        "cannot set Docker up ({why}), and the rollback failed too: {record} has the previous files; restore them, or run \
-    docker-setup --undo once Docker runs"
+        "cannot set Docker up ({why}), and the rollback failed too: {record} has the previous files; restore \
+         them, or run docker-setup --undo when Docker runs"
     )]
     Stuck {
         /// Why the setup failed.

@@ -22,7 +22,7 @@ use crate::driver::docker::{CONSOLE_SIZE_API, RUNC};
 /// Gathers everything that the plan depends on.
 pub(super) async fn gather(machine: &Machine, wanted: &Wanted) -> Result<Found, SetupError> {
     let (services, paths) = (machine.services.as_ref(), &machine.paths);
-    let (command, variables) = how_docker_starts(services, paths).await?;
+    let (command, variables) = docker_command(services, paths).await?;
     let settings = command.settings_file().unwrap_or_else(|| paths.daemon_json.clone());
     let targets = Targets {
         // Resolve a symbolic link, so that the file behind it is replaced and the link stays.
@@ -73,7 +73,7 @@ fn drop_in(paths: &Paths) -> PathBuf {
 }
 
 /// Returns the command line of docker.service without our drop-in, and the values of its variables.
-async fn how_docker_starts(
+async fn docker_command(
     services: &dyn Services,
     paths: &Paths,
 ) -> Result<(CommandLine, Vec<(PathBuf, CommandLine)>), SetupError> {
@@ -113,7 +113,7 @@ fn from_files(texts: &[String], name: &str) -> Result<Vec<(PathBuf, CommandLine)
     Ok(found)
 }
 
-/// Returns where to write a unit; `None` if a package has installed it elsewhere.
+/// Returns the path to write a unit to. `None` if a package has installed it elsewhere.
 async fn own_unit(
     services: &dyn Services,
     paths: &Paths,

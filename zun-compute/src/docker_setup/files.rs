@@ -102,7 +102,7 @@ pub(super) fn remove_empty(directories: &[PathBuf]) {
     for directory in directories.iter().rev() {
         if fs::remove_dir(directory).is_err() {
             tracing::debug!(
-                "directory {} stays: it is not empty, or already gone",
+                "did not remove directory {}: it is not empty or does not exist",
                 directory.display()
             );
         }
@@ -129,7 +129,7 @@ fn replace(path: &Path, kept: &SavedFile) -> Result<(), FileError> {
 }
 
 fn write_new(path: &Path, kept: &SavedFile) -> io::Result<()> {
-    // Remove what exists under this name, which may be somebody's link, and create the file.
+    // Remove any existing file first: it may be a symbolic link that another user created.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}

@@ -4,8 +4,8 @@
 //! ```text
 //!  facts ──> plan (pure) ──> apply ──> verify
 //!    │          │              └─ on failure ─> rollback
-//!    │          └─ no difference ─> nothing is done
-//!    └─ something is in the way ─> error, nothing is changed
+//!    │          └─ no difference ─> done
+//!    └─ conflict ─> error, nothing is changed
 //! ```
 //! The modules that decide are pure: `daemon_json`, `command_line` and `plan`. The others act through [`Services`], a
 //! unix socket and a few files.
@@ -52,7 +52,7 @@ use apply::Attempt;
 use plan::Wanted;
 use undo_record::RecordStore;
 
-/// The plugin's name; Docker takes it from the name of the plugin's socket.
+/// The plugin's name. Docker derives it from the name of the plugin's socket.
 pub(crate) const PLUGIN: &str = "zun-authz";
 /// The file that marks an undo, so that the next boot does not set Docker up again. zun-docker-setup.service names it
 /// too.
@@ -83,7 +83,7 @@ pub struct Paths {
     pub record: PathBuf,
     /// Exists after an undo. While it exists, zun-docker-setup.service does nothing.
     pub undo_marker: PathBuf,
-    /// The socket on which Docker asks the plugin.
+    /// The plugin's socket.
     pub plugin_socket: PathBuf,
     /// The program `zun-runtime`, for a Docker that cannot set the first terminal size itself.
     pub runtime: PathBuf,
@@ -206,12 +206,12 @@ async fn prepare<'a>(
     let plan = plan::plan(&found, &wanted)?;
     certificates::check_host(&wanted.certificates.certificate, &wanted.host)?;
     let flaw = certificate::flaw(&certificate);
-    let proved = found.record.as_ref().is_some_and(|record| record.proved);
-    if plan.is_empty() && flaw.as_ref().is_none_or(Flaw::can_wait) && proved {
+    let verified = found.record.as_ref().is_some_and(|record| record.verified);
+    if plan.is_empty() && flaw.as_ref().is_none_or(Flaw::can_wait) && verified {
         return update_certificate(bus, &certificate).await.map(Prepared::Ended);
     }
-    // Nothing is changed unless zun-api can sign the grant that verifies the result.
-    certificates::proof_grant(bus, &wanted.host).await?;
+    // Check first that zun-api can sign the probe grant: without it, the result cannot be verified.
+    certificates::probe_grant(bus, &wanted.host).await?;
     Ok(Prepared::Attempt(Box::new(Attempt {
         machine,
         bus,
@@ -225,7 +225,7 @@ async fn prepare<'a>(
     })))
 }
 
-/// Installs a new certificate or CA list of zun-api's on a host that is already set up. The agent does the same
+/// Installs a new certificate or CA list from zun-api on a host that is already set up. The agent does the same
 /// periodically.
 async fn update_certificate(
     bus: &Bus,
@@ -234,9 +234,7 @@ async fn update_certificate(
     match certificates::ensure(bus, certificate).await? {
         Renewal::Unchanged => Ok(Outcome::Unchanged),
         Renewal::Unknown => {
-            tracing::warn!(
-                "zun-api did not answer which CAs it trusts now; the agent will ask again"
-            );
+            tracing::warn!("zun-api did not return its CA list; the agent will ask again");
             Ok(Outcome::Unchanged)
         }
         news @ (Renewal::CaList | Renewal::Certificate) => Ok(Outcome::CertificateUpdated(news)),

@@ -97,7 +97,7 @@ pub enum PlanError {
     Command(#[from] CommandLineError),
     /// Docker is too old.
     #[error(
-        "Docker supports API {0} at most: upgrade Docker, Zun needs at least API {OLDEST} (Docker 20.10)"
+        "Docker supports API {0} at most, and Zun needs at least API {OLDEST} (Docker 20.10): upgrade Docker"
     )]
     DockerTooOld(ApiVersion),
     /// Docker does not support the version that grants permit.
@@ -114,8 +114,8 @@ pub enum PlanError {
     },
     /// Docker is part of a swarm, which does not allow live-restore.
     #[error(
-        "Docker is part of a swarm, and a swarm does not allow live-restore, which keeps containers running while Docker \
-        restarts: leave the swarm first (docker swarm leave)"
+        "Docker is part of a swarm, and a swarm does not allow live-restore, which keeps containers running while \
+         Docker restarts: leave the swarm first (docker swarm leave)"
     )]
     Swarm,
 }

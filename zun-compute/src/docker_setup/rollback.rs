@@ -50,9 +50,9 @@ pub(super) async fn roll_back(machine: &Machine, former: &Snapshot<'_>) -> Resul
             services.control(UnitAction::Stop, unit).await?;
         }
     }
-    let dockers = |path: &Path| path == former.drop_in || path == former.daemon_json;
+    let is_dockers = |path: &Path| path == former.drop_in || path == former.daemon_json;
     // In reverse order: the certificate is a link to the key, which must be restored first.
-    for (path, kept) in former.files.iter().rev().filter(|(path, _)| !dockers(path)) {
+    for (path, kept) in former.files.iter().rev().filter(|(path, _)| !is_dockers(path)) {
         files::restore(path, kept.as_ref())?;
     }
     Ok(services.daemon_reload().await?)
@@ -83,7 +83,7 @@ async fn restart_with(
     until_live_restore(&machine.engine, false).await
 }
 
-/// Waits until Docker answers and reports that live-restore is `on` or off.
+/// Waits until Docker answers and live-restore is on (or off, if `on` is false).
 pub(super) async fn until_live_restore(engine: &Path, on: bool) -> Result<(), SetupError> {
     let deadline = Instant::now() + TIMEOUT;
     loop {

@@ -31,12 +31,12 @@ pub enum ServiceError {
     #[error("cannot run systemctl")]
     Unusable(#[source] io::Error),
     /// systemctl failed.
-    #[error("`systemctl {command}` failed: {words}")]
+    #[error("`systemctl {command}` failed: {stderr}")]
     Failed {
         /// The arguments.
         command: String,
         /// Its output on stderr.
-        words: String,
+        stderr: String,
     },
     /// systemctl did not end in time.
     #[error("`systemctl {0}` did not end within {limit} s", limit = TIMEOUT.as_secs())]
@@ -50,7 +50,7 @@ pub trait Services: Send + Sync {
     async fn files(&self, unit: &str) -> Result<Vec<PathBuf>, ServiceError>;
     /// Whether the unit is active.
     async fn is_active(&self, unit: &str) -> Result<bool, ServiceError>;
-    /// Makes the manager read the unit files again.
+    /// Makes systemd reload all unit files.
     async fn daemon_reload(&self) -> Result<(), ServiceError>;
     /// Performs an action, and returns after it is done.
     async fn control(&self, action: UnitAction, unit: &str) -> Result<(), ServiceError>;
@@ -113,6 +113,6 @@ async fn run(arguments: &[&str]) -> Result<String, ServiceError> {
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let words = String::from_utf8_lossy(&output.stderr).trim().replace('\n', " ");
-    Err(ServiceError::Failed { command, words })
+    let stderr = String::from_utf8_lossy(&output.stderr).trim().replace('\n', " ");
+    Err(ServiceError::Failed { command, stderr })
 }

@@ -51,8 +51,8 @@ impl fmt::Display for Outcome {
                 };
                 writeln!(
                     out,
-                    "Docker is already set up. Installed a new {what} from zun-api. zun-authz uses it now; Docker uses it \
-                    after its next restart (systemctl restart docker)"
+                    "Docker is already set up. Installed a new {what} from zun-api. zun-authz uses it now; \
+                     Docker uses it after its next restart (systemctl restart docker)"
                 )
             }
             Self::DryRun(text) => write!(out, "{text}"),
@@ -68,8 +68,8 @@ impl fmt::Display for Undone {
         if files.is_empty() {
             return writeln!(
                 out,
-                "nothing to undo: docker-setup has changed nothing on this host. It will not set Docker up at boot until \
-                you run it by hand"
+                "nothing to undo: docker-setup has changed nothing on this host. It will not set Docker up at boot \
+                 until you run it by hand"
             );
         }
         for file in files {
@@ -81,8 +81,8 @@ impl fmt::Display for Undone {
             let program = runtime.display();
             writeln!(
                 out,
-                "containers created with the runtime {RUNTIME}: {sized}. Keep {program} while they exist: Docker needs it \
-                to stop them. They cannot be started again until docker-setup is run again"
+                "containers created with the runtime {RUNTIME}: {sized}. Keep {program} while they exist: Docker \
+                 needs it to stop them. They cannot be started again until docker-setup is run again"
             )?;
         }
         Ok(())
@@ -106,8 +106,8 @@ impl fmt::Display for Summary {
         }
         writeln!(
             out,
-            "verified: the unix socket works; the TLS handshake fails without a certificate and with one of another CA; a \
-            grant permits its own request and none of five others"
+            "verified: the unix socket works; the TLS handshake fails without a certificate and with one of another CA; \
+             a grant permits its own request and none of five others"
         )
     }
 }

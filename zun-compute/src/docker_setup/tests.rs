@@ -120,15 +120,17 @@ fn a_fresh_debian_host_gets_five_files() {
 
 #[test]
 fn other_keys_keep_their_order_and_formatting_and_another_plugin_stays_first() {
-    let text = "{\n    \"debug\" : true,\n\n    \"authorization-plugins\": [\"opa\"],\n    \"log-opts\": {\"max-size\":\"1m\"}\n}";
+    let text = "{\n    \"debug\" : true,\n\n    \"authorization-plugins\": [\"opa\"],\n    \
+        \"log-opts\": {\"max-size\":\"1m\"}\n}";
     let after = merged(text).expect("merged");
-    let start = "{\n    \"debug\" : true,\n\n    \"authorization-plugins\": [\"opa\", \"zun-authz\"],\n    \"log-opts\": {\"max-size\":\"1m\"},\n    \"hosts\"";
+    let start = "{\n    \"debug\" : true,\n\n    \"authorization-plugins\": [\"opa\", \"zun-authz\"],\n    \
+        \"log-opts\": {\"max-size\":\"1m\"},\n    \"hosts\"";
     assert!(after.starts_with(start), "{after}");
 }
 
 #[test]
 fn conflicting_settings_are_named_with_what_they_must_be() {
-    let told = [
+    let cases = [
         ("{", "it is not JSON"),
         ("[]", "must be a JSON object"),
         (r#"{"hosts": ["fd://"]}"#, "starts Docker with `-H fd://`"),
@@ -145,7 +147,7 @@ fn conflicting_settings_are_named_with_what_they_must_be() {
         ),
         (r#"{"live-restore": false, "live-restore": false}"#, "`live-restore` occurs twice"),
     ];
-    for (text, words) in told {
+    for (text, words) in cases {
         let error = merged(text).expect_err(text);
         assert!(error.contains(words), "{text}: {error}");
     }

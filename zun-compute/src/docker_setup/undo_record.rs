@@ -23,7 +23,7 @@ pub(super) struct FileEntry {
     pub(super) written: Option<String>,
 }
 
-/// The undo record, as it is stored.
+/// The undo record, as stored on disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct UndoRecord {
     pub(super) files: BTreeMap<PathBuf, FileEntry>,
@@ -34,7 +34,8 @@ pub(super) struct UndoRecord {
     /// Whether the plugin's socket was active before.
     pub(super) plugin_was_active: bool,
     /// Whether the current setup was verified. It is false after a run that was killed.
-    pub(super) proved: bool,
+    #[serde(rename = "proved")]
+    pub(super) verified: bool,
 }
 
 /// Why the undo record cannot be used.
@@ -73,7 +74,7 @@ pub(super) struct RecordStore {
     _lock: File,
 }
 
-/// Whether the text is the previous one with only live-restore switched, as a run that was killed leaves it.
+/// Whether the text differs from the previous text only in live-restore, as it does after a run that was killed.
 fn only_live_restore_differs(entry: &FileEntry, text: &str) -> bool {
     let former = entry.former.as_ref().map(|former| former.text.as_str());
     [true, false].into_iter().any(|on| with_live_restore(former, on).is_ok_and(|made| made == text))
@@ -88,13 +89,13 @@ pub(super) fn read(path: &Path) -> Result<Option<UndoRecord>, UndoRecordError> {
 }
 
 /// Creates the undo marker. Its text is for people.
-pub(super) fn mark_undone(mark: &Path) -> Result<(), UndoRecordError> {
-    let directory = mark.parent().unwrap_or_else(|| Path::new("/"));
+pub(super) fn mark_undone(marker: &Path) -> Result<(), UndoRecordError> {
+    let directory = marker.parent().unwrap_or_else(|| Path::new("/"));
     let failed = |cause| UndoRecordError::Directory { path: directory.to_owned(), cause };
     DirBuilder::new().recursive(true).create(directory).map_err(failed)?;
     std::fs::set_permissions(directory, Permissions::from_mode(DIRECTORY_MODE)).map_err(failed)?;
     Ok(files::write(
-        mark,
+        marker,
         "docker-setup --undo was run on this host. Run docker-setup by hand to set Docker up again.\n",
     )?)
 }

@@ -5,18 +5,19 @@ use std::path::Path;
 use zun_common::grant::ApiVersion;
 use zun_common::id::HostName;
 
-/// The unit of the socket on which Docker asks the plugin.
+/// The unit of the plugin's socket.
 pub(super) const SOCKET_UNIT: &str = "zun-authz.socket";
-/// The unit of the plugin.
+/// The plugin's unit.
 pub(super) const PLUGIN_UNIT: &str = "zun-authz.service";
-/// The unit of Docker.
+/// Docker's unit.
 pub(super) const DOCKER_UNIT: &str = "docker.service";
 
 pub(super) const SOCKET: &str = include_str!("../../../deploy/systemd/zun-authz.socket");
 pub(super) const PLUGIN: &str = include_str!("../../../deploy/systemd/zun-authz.service");
 const DROP_IN: &str = include_str!("../../../deploy/systemd/docker.service.d/zun.conf");
 /// The command line of Debian's docker.service without `-H`.
-const DEBIANS: &str = "/usr/sbin/dockerd --containerd=/run/containerd/containerd.sock $DOCKER_OPTS";
+const DEBIAN_COMMAND: &str =
+    "/usr/sbin/dockerd --containerd=/run/containerd/containerd.sock $DOCKER_OPTS";
 
 /// The plugin's options on this host.
 #[derive(Debug, Clone)]
@@ -29,7 +30,7 @@ pub(super) struct PluginOptions<'a> {
 
 /// Returns Docker's drop-in, which requires the plugin's socket and starts Docker with `command`.
 pub(super) fn drop_in(command: &str) -> String {
-    DROP_IN.replace(DEBIANS, command)
+    DROP_IN.replace(DEBIAN_COMMAND, command)
 }
 
 /// Returns the plugin's drop-in.
@@ -53,7 +54,7 @@ mod tests {
         let text = drop_in("/opt/dockerd --debug");
         assert!(text.contains("\nExecStart=\nExecStart=/opt/dockerd --debug\n"), "{text}");
         assert!(text.contains("\nRequires=zun-authz.socket\nAfter=zun-authz.socket\n"), "{text}");
-        assert_eq!(drop_in(DEBIANS), DROP_IN);
+        assert_eq!(drop_in(DEBIAN_COMMAND), DROP_IN);
     }
 
     #[test]

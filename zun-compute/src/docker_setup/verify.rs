@@ -38,25 +38,25 @@ pub enum VerifyError {
         answered: String,
     },
     /// The listener accepts unauthorized clients, or does not answer.
-    #[error("the listener is not safe")]
+    #[error("cannot verify that the listener accepts only authorized clients")]
     Listener(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The listener's answer to a request with a grant is wrong.
-    #[error("`{line}` with {whose} was {met}; it must be {wanted}")]
+    #[error("`{line}` with {grant} was {actual}; it must be {expected}")]
     Answer {
         /// The request.
         line: String,
         /// The grant.
-        whose: &'static str,
+        grant: &'static str,
         /// The answer.
-        met: String,
+        actual: String,
         /// The expected answer.
-        wanted: &'static str,
+        expected: &'static str,
     },
 }
 
 impl From<ProbeError> for VerifyError {
-    fn from(unfit: ProbeError) -> Self {
-        Self::Listener(Box::new(unfit))
+    fn from(error: ProbeError) -> Self {
+        Self::Listener(Box::new(error))
     }
 }
 
@@ -64,7 +64,7 @@ impl From<ProbeError> for VerifyError {
 pub(super) async fn plugin(socket: &Path) -> Result<(), VerifyError> {
     let (_, text) = ask(socket, "POST /Plugin.Activate", "").await.map_err(VerifyError::Plugin)?;
     if !text.contains("authz") {
-        return Err(VerifyError::Decision { asked: "its activation", answered: text });
+        return Err(VerifyError::Decision { asked: "the activation request", answered: text });
     }
     let question = |method: &str| {
         json!({
@@ -108,61 +108,62 @@ pub(super) async fn listener(
 ) -> Result<(), VerifyError> {
     listener.rejects_unauthorized().await?;
     let (granted, others) = lines(wanted);
-    let met = listener.ask(Some(identity), &granted).await?;
+    let result = listener.ask(Some(identity), &granted).await?;
     // Docker's own answer: no such container.
-    if !matches!(&met, ProbeResult::Answered { status: 404, text } if !text.contains("page not found"))
+    if !matches!(&result, ProbeResult::Answered { status: 404, text } if !text.contains("page not found"))
     {
-        let whose = "a grant that permits it";
-        return Err(unlike(granted, whose, (&met, "answered 404 by Docker")));
+        let grant = "a grant that permits it";
+        return Err(wrong_answer(granted, grant, (&result, "answered 404 by Docker")));
     }
     for line in others {
-        let met = listener.ask(Some(identity), &line).await?;
-        if !matches!(&met, ProbeResult::Answered { status: 403, text } if text.contains(DENIED)) {
-            let whose = "a grant that does not permit it";
-            return Err(unlike(line, whose, (&met, "refused (403) by zun-authz")));
+        let result = listener.ask(Some(identity), &line).await?;
+        if !matches!(&result, ProbeResult::Answered { status: 403, text } if text.contains(DENIED))
+        {
+            let grant = "a grant that does not permit it";
+            return Err(wrong_answer(line, grant, (&result, "refused (403) by zun-authz")));
         }
     }
     Ok(())
 }
 
-fn unlike(
+fn wrong_answer(
     line: String,
-    whose: &'static str,
-    (met, wanted): (&ProbeResult, &'static str),
+    grant: &'static str,
+    (result, expected): (&ProbeResult, &'static str),
 ) -> VerifyError {
-    let met = match met {
+    let actual = match result {
         ProbeResult::Refused => "rejected in the TLS handshake".to_owned(),
         ProbeResult::Answered { status, text } => {
             let body = text.rsplit("\r\n\r\n").next().unwrap_or_default().trim();
             format!("answered {status} ({})", body.chars().take(120).collect::<String>())
         }
     };
-    VerifyError::Answer { line, whose, met, wanted }
+    VerifyError::Answer { line, grant, actual, expected }
 }
 
-/// Returns the request that the proof grant permits, and five that it does not.
+/// Returns the request that the probe grant permits, and five that it does not.
 fn lines(wanted: &Wanted) -> (String, Vec<String>) {
     let version = wanted.api_version;
-    let proof = Grant::probe(wanted.host.clone());
-    let target = match &proof.target {
+    let probe = Grant::probe(wanted.host.clone());
+    let target = match &probe.target {
         Target::Container { id, .. } | Target::Data { id, .. } => {
             Target::Container { id: id.clone(), mode: Mode::ReadWrite }
         }
         Target::Exec { id } => Target::Exec { id: id.clone() },
     };
-    let typing = Grant { host: wanted.host.clone(), target };
+    let writer = Grant { host: wanted.host.clone(), target };
     let line = |grant: &Grant, call| {
         let (method, target) = grant.call(version, call).unwrap_or((Method::Get, "/".to_owned()));
         format!("{} {target}", method.as_str())
     };
-    let granted = line(&proof, Call::Wait(WaitCondition::NextExit));
+    let granted = line(&probe, Call::Wait(WaitCondition::NextExit));
     let inspected = granted.replace("/wait?condition=next-exit", "/json").replace("POST", "GET");
     let others = vec![
         "GET /_ping".to_owned(),
         format!("GET /v{version}/containers/json"),
         format!("POST /v{version}/containers/create"),
         inspected,
-        line(&typing, Call::Attach),
+        line(&writer, Call::Attach),
     ];
     (granted, others)
 }
@@ -172,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_proof_grant_permits_one_request_and_none_of_five_others() {
+    fn the_probe_grant_permits_one_request_and_none_of_five_others() {
         let certificates = crate::certificate::CertificateFiles {
             ca: "/c".into(),
             certificate: "/c".into(),
@@ -186,10 +187,10 @@ mod tests {
             certificates,
             notify: None,
         };
-        let proof = Grant::probe(wanted.host.clone());
+        let probe = Grant::probe(wanted.host.clone());
         let permitted = |line: &str| {
             let (method, target) = line.split_once(' ').expect("a line");
-            proof.permits(wanted.api_version, method, target)
+            probe.permits(wanted.api_version, method, target)
         };
         let (granted, others) = lines(&wanted);
         assert!(permitted(&granted), "{granted}");

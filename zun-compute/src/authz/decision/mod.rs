@@ -7,7 +7,7 @@ use super::certificate::{self, Granted};
 use super::request::{AuthzRequest, ContentType};
 use super::trusted_cas::TrustedCas;
 
-/// Which grants this host accepts.
+/// The host, API version and CAs that a grant must match.
 pub struct Policy {
     /// This host; a grant must name it.
     pub host: HostName,
@@ -17,13 +17,15 @@ pub struct Policy {
     pub cas: TrustedCas,
 }
 
-/// Docker asks twice per request: before it serves the request, and before it sends the response. For a stream the
-/// second time is the end of the stream.
+/// The point at which Docker asks the plugin.
+///
+/// Docker asks twice per request: before it serves the request, and before it sends the response. For a stream, it asks
+/// the second time when the stream ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Before Docker serves the request.
     Request,
-    /// Before Docker sends the response. The grant may have expired by now: only the dial must fall into its validity.
+    /// Before Docker sends the response. The grant may have expired: it must be valid only when the client dials.
     Answer,
 }
 
@@ -65,8 +67,8 @@ pub enum Refusal {
     /// The certificate does not have exactly one grant.
     #[error("the only subject alternative name of the certificate must be a grant URI")]
     InvalidGrant,
-    /// The certificate is valid for longer than zun-api ever signs.
-    #[error("the grant is valid for longer than zun-api signs grants")]
+    /// The certificate's validity is longer than that of any certificate that zun-api signs.
+    #[error("the grant is valid for longer than any grant that zun-api signs")]
     LifetimeTooLong,
     /// The grant names another host.
     #[error("the grant is for another host")]
@@ -82,7 +84,7 @@ pub enum Refusal {
     UnsafeContentType,
 }
 
-/// Which of a console's requests a call is.
+/// A request that belongs to a console session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConsoleCall {
     /// The stream in both directions.
@@ -119,7 +121,7 @@ impl Policy {
         }
     }
 
-    /// Which console call an allowed request is, and of which container. `None` if it does not belong to a console.
+    /// Returns the console call and the container of an allowed request. `None` if it does not belong to a console.
     pub fn console_call(
         &self,
         granted: &Granted,
@@ -148,11 +150,11 @@ impl Policy {
         line.is_some_and(|(method, uri)| method.as_str() == request.method && uri == request.uri)
     }
 
-    /// Whether the body cannot change what the target says.
+    /// Whether the body cannot override the query parameters of the target.
     ///
-    /// Docker prefers values of a form in the body to those of the target, and the plugin does not see which of several
-    /// content types Docker uses. So the header must be absent. Only the start of an exec needs it: that call reads no
-    /// form values, and Docker itself refuses any type but JSON there.
+    /// Docker prefers form values in the body to query parameters. If the header is repeated, the plugin does not see
+    /// which value Docker uses. So the header must be absent. The start of an exec is the exception, because it needs a
+    /// JSON body: that call reads no form values, and Docker itself accepts only JSON there.
     fn has_safe_content_type(&self, granted: &Granted, request: &AuthzRequest) -> bool {
         match request.content_type {
             ContentType::Absent => true,

@@ -23,20 +23,20 @@ use super::decision::Phase;
 use super::plugin::Plugin;
 use super::truncate::JsonTruncator;
 
-/// The most connections at a time. dockerd keeps two; more connections wait in the backlog.
-const CONNECTIONS: usize = 32;
-/// How long the head of a request may take, and how long a connection may be idle.
-const HEAD: Duration = Duration::from_mins(1);
-/// How long a body may take.
-const BODY: Duration = Duration::from_secs(10);
+/// The maximum number of open connections. Further connections wait in the backlog.
+const MAX_CONNECTIONS: usize = 32;
+/// The time limit for reading a request head, and for an idle connection.
+const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
+/// The time limit for reading a request body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest body that is read, in bytes, before truncation.
 const MAX_BODY: usize = 256 << 20;
-/// The most bytes of a body that are kept after truncation.
+/// The largest body after truncation, in bytes.
 const MAX_KEPT: usize = 256 << 10;
 /// The largest request head, in bytes (hyper accepts no lower limit).
 const MAX_HEAD: usize = 8 << 10;
-/// The pause after a failed accept, so that a lack of file descriptors does not cause a busy loop.
-const PAUSE: Duration = Duration::from_millis(50);
+/// The pause after a failed accept, so that running out of file descriptors does not cause a busy loop.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// The path of the counts, for `zun-authz --stats`.
 pub(super) const STATS: &str = "/ZunAuthz.Stats";
@@ -47,14 +47,14 @@ const ALLOWED: &str = r#"{"Allow":true}"#;
 const REFUSED: &str = r#"{"Allow":false,"Msg":"not granted"}"#;
 const UNKNOWN: &str = r#"{"Err":"unknown plugin call"}"#;
 
-/// Serves until the tasks are cancelled. `own` brings the plugin's own test connections.
+/// Serves until the tasks are cancelled. `own` delivers the connections of the plugin's own health check.
 pub(super) async fn serve(
     listener: &UnixListener,
     mut own: Receiver<UnixStream>,
     plugin: Arc<Plugin>,
     tasks: &Tasks,
 ) {
-    let permits = Arc::new(Semaphore::new(CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
         let accepted = tokio::select! {
             () = tasks.cancelled() => return,
@@ -72,7 +72,7 @@ pub(super) async fn serve(
 
 async fn pause_after_failed_accept(plugin: &Plugin, cause: &io::Error) {
     plugin.log.warning("cannot accept a connection", cause);
-    tokio::time::sleep(PAUSE).await;
+    tokio::time::sleep(ACCEPT_RETRY).await;
 }
 
 async fn connection(
@@ -87,12 +87,12 @@ async fn connection(
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
+        .header_read_timeout(HEAD_TIMEOUT)
         .half_close(true)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service);
     let mut serving = std::pin::pin!(serving);
-    // An error means that the peer is gone or does not speak HTTP, and there is nobody to report it to.
+    // An error means that the peer has disconnected or does not speak HTTP, so nobody is left to report it to.
     tokio::select! {
         ended = serving.as_mut() => drop(ended),
         () = tasks.cancelled() => {
@@ -111,7 +111,7 @@ async fn answer(request: Request<Incoming>, plugin: &Plugin) -> Response<Full<By
         (&Method::GET, STATS) => return reply(StatusCode::OK, plugin.stats()),
         _ => return reply(StatusCode::NOT_FOUND, UNKNOWN),
     };
-    let request = tokio::time::timeout(BODY, read(body)).await.ok().flatten();
+    let request = tokio::time::timeout(BODY_TIMEOUT, read(body)).await.ok().flatten();
     let allowed = match request {
         Some(request) => plugin.allows(phase, &request),
         None => plugin.refuse(phase),
@@ -126,7 +126,7 @@ fn reply(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     response
 }
 
-/// Reads the request with its long strings truncated. `None` if it is incomplete or too large.
+/// Reads the request, and truncates its long strings. `None` if it is incomplete or too large.
 async fn read(mut body: Incoming) -> Option<Vec<u8>> {
     let (mut truncator, mut kept, mut seen) = (JsonTruncator::default(), Vec::new(), 0_usize);
     while let Some(frame) = body.frame().await {

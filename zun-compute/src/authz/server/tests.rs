@@ -180,7 +180,7 @@ async fn slow_and_silent_peers_do_not_block_other_requests() {
         ["", "POST /AuthZ", "POST /AuthZPlugin.AuthZReq HTTP/1.1\r\nContent-Length: 9\r\n\r\n{"]
             .iter()
             .cycle()
-            .take(CONNECTIONS - 1)
+            .take(MAX_CONNECTIONS - 1)
     {
         let mut stream = served.dial().await;
         stream.write_all(part.as_bytes()).await.expect("sent");
@@ -203,7 +203,7 @@ async fn an_idle_connection_is_closed_after_the_time_limit() {
     let served = TestServer::start();
     let mut stream = served.dial().await;
     let mut answer = Vec::new();
-    let ended = timeout(HEAD * 2, stream.read_to_end(&mut answer)).await;
+    let ended = timeout(HEAD_TIMEOUT * 2, stream.read_to_end(&mut answer)).await;
     assert!(ended.is_ok());
 }
 

@@ -7,7 +7,7 @@ use zun_common::grant::ApiVersion;
 use zun_common::id::HostName;
 use zun_compute::authz::Options;
 
-/// Where Docker looks for the plugin.
+/// The socket at which Docker looks for the plugin.
 const SOCKET: &str = "/run/docker/plugins/zun-authz.sock";
 
 /// Docker authorization plugin for a Zun compute host

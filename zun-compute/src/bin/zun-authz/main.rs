@@ -29,7 +29,7 @@ fn run(options: Options) -> bool {
     ran.is_ok()
 }
 
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a person or a script reads it")]
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the output of --stats")]
 fn show(socket: &Path) -> bool {
     match authz::stats(socket) {
         Ok(counts) => println!("{counts}"),

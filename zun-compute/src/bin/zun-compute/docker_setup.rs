@@ -79,7 +79,7 @@ async fn set_up(
     Ok(outcome?)
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output, for the one who called it")]
+#[expect(clippy::print_stdout, reason = "the output of the command")]
 fn print(outcome: &Outcome) {
     print!("{outcome}");
 }

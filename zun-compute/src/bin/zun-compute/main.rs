@@ -26,7 +26,10 @@ use zun_compute::{Agent, StartError};
 
 use docker_setup::DockerSetup;
 
+/// The time limit for background tasks at shutdown.
 const TASK_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause after a failed certificate request.
+const CERTIFICATE_RETRY: Duration = Duration::from_secs(5);
 /// The time between two checks of a valid certificate.
 const CHECK_INTERVAL: Duration = Duration::from_hours(6);
 
@@ -148,14 +151,14 @@ async fn run(settings: Settings) -> Result<bool, Failure> {
 }
 
 /// Requests the host's certificate until zun-api signs it, and then checks it periodically, because certificates expire
-/// and CAs are rotated. Without a certificate no console can be opened.
+/// and CAs are rotated. Clients cannot open consoles on a host without a certificate.
 async fn keep_certificate(bus: &bus::Bus, wanted: &CertificateSettings) {
     loop {
         let next = match certificate::ensure(bus, wanted).await {
             Ok(_files) => CHECK_INTERVAL,
             Err(error) => {
                 warn(&wanted.host, &error);
-                TASK_TIMEOUT
+                CERTIFICATE_RETRY
             }
         };
         tokio::time::sleep(next).await;
@@ -163,10 +166,10 @@ async fn keep_certificate(bus: &bus::Bus, wanted: &CertificateSettings) {
 }
 
 fn warn(host: &HostName, error: &CertificateError) {
-    let seconds = TASK_TIMEOUT.as_secs();
+    let seconds = CERTIFICATE_RETRY.as_secs();
     tracing::warn!(
         host.name = %host,
         error = %chain(error),
-        "host {host} has no certificate yet; trying again in {seconds} s"
+        "cannot renew the certificate of host {host}; trying again in {seconds} s"
     );
 }

@@ -1,9 +1,9 @@
-//! `zun-runtime`: a wrapper of `runc` that sets the terminal size before the command starts.
+//! `zun-runtime`: a wrapper around `runc` that sets the terminal size before the command starts.
 //!
 //! Docker before 23 (API 1.42) accepts no terminal size at creation, so the command would first see a terminal of 0 by
-//! 0. On such a Docker, containers run through this program. If the agent has left a size for a container or an exec,
-//! the program writes the size into the file that runc is about to read. Then it executes runc. If anything fails, runc
-//! runs without a size.
+//! 0. On such a Docker, containers run through this program. If the agent has stored a size for a container or an
+//! exec, the program writes the size into the file that runc is about to read. Then it executes runc. If anything fails,
+//! runc runs without a size.
 //!
 //! ```text
 //!  zun-runtime [--sizes DIRECTORY] ARGUMENTS-OF-RUNC…      DIRECTORY/ID holds "ROWS COLUMNS"
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     let named = arguments.first().is_some_and(|first| first == "--sizes") && arguments.len() >= 2;
     let named: Vec<OsString> = arguments.drain(..if named { 2 } else { 0 }).collect();
     let directory = named.get(1).map_or(Path::new(SIZES), Path::new);
-    if let Some(call) = RuncCall::of(&arguments) {
+    if let Some(call) = RuncCall::parse(&arguments) {
         // On failure the container runs without a first size.
         call.write_size(directory).unwrap_or_default();
     }

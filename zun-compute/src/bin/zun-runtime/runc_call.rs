@@ -1,4 +1,4 @@
-//! The call of runc, parsed for what is needed to set a terminal size.
+//! Parses a call of runc, and sets the terminal size in the file that runc reads.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
@@ -23,7 +23,7 @@ pub(crate) struct RuncCall {
 
 impl RuncCall {
     /// Parses runc's arguments. `None` for other calls. The id of an exec is the name of its pid file.
-    pub(crate) fn of(arguments: &[OsString]) -> Option<Self> {
+    pub(crate) fn parse(arguments: &[OsString]) -> Option<Self> {
         let value = |name: &str| {
             let at = arguments.iter().position(|argument| argument == name)?;
             arguments.get(at + 1)
@@ -39,7 +39,7 @@ impl RuncCall {
         Some(Self { id, file: value("--process")?.into(), part: None })
     }
 
-    /// Writes the size that the agent has left for the process into the file.
+    /// Writes the size that the agent has stored for the process into the file.
     pub(crate) fn write_size(&self, directory: &Path) -> io::Result<()> {
         if !is_id(&self.id) {
             return Ok(());
@@ -58,7 +58,7 @@ impl RuncCall {
         }
         if self.part.is_none() {
             // An exec starts only once.
-            sizes.forget(&self.id)?;
+            sizes.remove(&self.id)?;
         }
         Ok(())
     }
@@ -97,7 +97,7 @@ mod tests {
 
     fn call(line: &str) -> Option<RuncCall> {
         let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        RuncCall::of(&words)
+        RuncCall::parse(&words)
     }
 
     fn id() -> String {

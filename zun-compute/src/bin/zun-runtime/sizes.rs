@@ -1,5 +1,5 @@
-//! Reads the sizes that the agent has left. This program runs as root and the agent does not. So a file is read only as
-//! two numbers, and nothing outside the directory can be reached through it.
+//! Reads the sizes that the agent has stored. This program runs as root and the agent does not. So it reads only a few
+//! bytes of a file, and follows no link out of the directory.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -10,7 +10,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, openat, unlinkat};
 
 /// The length of `65535 65535` and a newline, in bytes.
-const LONGEST: u64 = 12;
+const MAX_LENGTH: u64 = 12;
 
 /// The directory with the sizes, and its owner.
 pub(crate) struct Sizes {
@@ -41,12 +41,12 @@ impl Sizes {
             return Err(io::Error::other("it is not a regular file of the directory's owner"));
         }
         let mut text = String::new();
-        File::from(file).take(LONGEST).read_to_string(&mut text)?;
+        File::from(file).take(MAX_LENGTH).read_to_string(&mut text)?;
         Ok(text)
     }
 
     /// Removes the file of an id.
-    pub(crate) fn forget(&self, id: &OsStr) -> io::Result<()> {
+    pub(crate) fn remove(&self, id: &OsStr) -> io::Result<()> {
         Ok(unlinkat(&self.directory, id, AtFlags::empty())?)
     }
 }
@@ -75,7 +75,7 @@ mod tests {
         for bad in ["link", "folder", "fifo", "missing"] {
             assert!(sizes.read(OsStr::new(bad)).is_err(), "{bad}");
         }
-        sizes.forget(OsStr::new("good")).expect("removed");
+        sizes.remove(OsStr::new("good")).expect("removed");
         assert!(sizes.read(OsStr::new("good")).is_err());
     }
 

@@ -103,7 +103,7 @@ impl DockerDriver {
         let version = newest.min(NEWEST);
         if version < OLDEST {
             let words = format!(
-                "Docker supports API {newest} at most: upgrade it, Zun needs at least API {OLDEST} (Docker 20.10)"
+                "Docker supports API {newest} at most, and Zun needs at least API {OLDEST} (Docker 20.10): upgrade Docker"
             );
             return Err(DriverError::Engine { doing: DOING, words });
         }
