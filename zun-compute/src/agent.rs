@@ -1,7 +1,7 @@
 //! Starts the agent's tasks, and stops them in order.
 //!
 //! ```text
-//!  stop: accept no more ──> drain accepted commands ──> send the last reports ──> announce that the host leaves
+//!  stop: stop accepting ──> drain accepted commands ──> send the last reports ──> announce that the host leaves
 //! ```
 
 use std::io;
@@ -16,7 +16,7 @@ use zun_common::chain;
 use zun_common::id::HostName;
 use zun_common::shutdown::Tasks;
 
-use crate::attached::NoteSocket;
+use crate::attached::SessionEventSocket;
 use crate::console::{self, Console, ConsoleStatus, Endpoint};
 use crate::driver::ContainerDriver;
 use crate::health::AgentHealth;
@@ -44,7 +44,7 @@ pub enum StartError {
         #[source]
         cause: RequestError,
     },
-    /// The socket for zun-authz's notes cannot be bound.
+    /// The socket for zun-authz's session events cannot be bound.
     #[error("cannot bind the notify socket {path}")]
     Notify {
         /// The socket.
@@ -60,13 +60,13 @@ pub struct Agent {
     host: Arc<Host>,
     bus: Bus,
     workers: Workers,
-    /// Serve the bus; these tasks end first.
+    /// Tasks that serve the bus. They end first.
     serving: Tasks,
-    /// Reconcile with zun-api; these tasks end first too.
+    /// Tasks that reconcile with zun-api. They end next.
     reconciling: Tasks,
-    /// Watch Docker, the console endpoint and session notes.
+    /// Tasks that watch Docker, the console endpoint and session events.
     watching: Tasks,
-    /// Send reports and heartbeats; these tasks end last.
+    /// Tasks that send reports and heartbeats. They end last.
     reporting: Tasks,
 }
 
@@ -83,9 +83,9 @@ impl Agent {
     ) -> Result<Self, StartError> {
         let name = settings.host_name()?;
         let bus = bus.with_sender(name.as_str());
-        let notes = match &settings.console.notify_socket {
+        let events = match &settings.console.notify_socket {
             Some(path) => Some(
-                NoteSocket::bind(path)
+                SessionEventSocket::bind(path)
                     .map_err(|cause| StartError::Notify { path: path.clone(), cause })?,
             ),
             None => None,
@@ -102,7 +102,7 @@ impl Agent {
             watching: Tasks::new(),
             reporting: Tasks::new(),
         };
-        agent.spawn_tasks(notes);
+        agent.spawn_tasks(events);
         if let Ok(endpoint) = endpoint {
             let (host, watching) = (Arc::clone(&agent.host), &agent.watching);
             watching.spawn(console::monitor(host, endpoint, watching.clone()));
@@ -124,7 +124,7 @@ impl Agent {
         let _changed = self.host.console.set(status);
     }
 
-    /// Subscribes to the health that each heartbeat finds.
+    /// Subscribes to the health that each heartbeat updates.
     pub fn health(&self) -> Receiver<AgentHealth> {
         self.host.health.subscribe()
     }
@@ -154,12 +154,12 @@ impl Agent {
         drained
     }
 
-    fn spawn_tasks(&self, notes: Option<NoteSocket>) {
+    fn spawn_tasks(&self, events: Option<SessionEventSocket>) {
         let (host, bus) = (&self.host, &self.bus);
         let (reporting, watching) = (&self.reporting, &self.watching);
         reporting.spawn(report::send(Arc::clone(&host.reports), bus.clone(), reporting.clone()));
-        if let Some(notes) = notes {
-            watching.spawn(count(notes, Arc::clone(&host.reports), watching.clone()));
+        if let Some(events) = events {
+            watching.spawn(count(events, Arc::clone(&host.reports), watching.clone()));
         }
         watching.spawn(watch::follow(Arc::clone(host), watching.clone()));
         self.reconciling.spawn(watch::reconcile(
@@ -173,7 +173,7 @@ impl Agent {
     async fn serve(&self) -> Result<(), StartError> {
         let (name, limits) = (&self.host.name, &self.host.limits);
         let queues = [
-            (Route::Queries(name.clone()), limits.questions, rpc::questions(&self.host)),
+            (Route::Queries(name.clone()), limits.questions, rpc::queries(&self.host)),
             (Route::Commands(name.clone()), limits.commands, rpc::commands(&self.workers)),
         ];
         for (route, prefetch, router) in queues {
@@ -221,16 +221,19 @@ fn host(
 }
 
 /// Counts console sessions until shutdown.
-async fn count(mut notes: NoteSocket, reports: Arc<Reports>, tasks: Tasks) {
+async fn count(mut events: SessionEventSocket, reports: Arc<Reports>, tasks: Tasks) {
     loop {
         let note = tokio::select! {
             () = tasks.cancelled() => return,
-            note = notes.next() => note,
+            note = events.next() => note,
         };
         match note {
             Ok(note) => reports.note(note),
             Err(error) => {
-                tracing::error!(error = %chain(&error), "the notify socket failed; console sessions are no longer counted");
+                tracing::error!(
+                    error = %chain(&error),
+                    "the notify socket failed; console sessions are no longer counted"
+                );
                 return;
             }
         }

@@ -1,7 +1,7 @@
-//! Counts open consoles from the notes that `zun-authz` sends as datagrams to a local socket.
+//! Counts open consoles from the session events that `zun-authz` sends as datagrams to a local socket.
 //!
-//! The count is best effort. It starts at 0 after a restart of the agent or of Docker, lost notes are not sent again,
-//! and an end without a begin is ignored.
+//! The count is best effort. It starts at 0 after a restart of the agent or of Docker, lost events are not sent
+//! again, and an end without a begin is ignored.
 
 use std::collections::HashMap;
 use std::fs::Permissions;
@@ -13,7 +13,7 @@ use tokio::net::UnixDatagram;
 use zun_common::grant::{SessionEvent, SessionEventKind};
 use zun_common::id::EngineId;
 
-const MAX_NOTE: usize = 4096;
+const MAX_EVENT: usize = 4096;
 const MAX_CONTAINERS: usize = 65_536;
 
 /// Counts the open consoles of each container.
@@ -106,23 +106,23 @@ impl ConsoleCounter {
         self.open.remove(container);
     }
 
-    /// Forgets all consoles after Docker has stopped. Returns the containers that had some.
+    /// Forgets all consoles after Docker has stopped. Returns the containers that had open consoles.
     pub(crate) fn clear(&mut self) -> Vec<EngineId> {
         std::mem::take(&mut self.open).into_keys().collect()
     }
 }
 
-/// The socket that receives notes. Dropping it removes the file.
+/// The socket that receives session events. Dropping it removes the file.
 #[derive(Debug)]
-pub(crate) struct NoteSocket {
+pub(crate) struct SessionEventSocket {
     socket: UnixDatagram,
     path: PathBuf,
     /// Whether the last datagram was malformed and logged. Only the first of several in a row is logged.
     warned: bool,
 }
 
-impl NoteSocket {
-    /// Binds the socket, and replaces the file that a killed agent left.
+impl SessionEventSocket {
+    /// Binds the socket. Replaces the file that a killed agent left.
     pub(crate) fn bind(path: &Path) -> io::Result<Self> {
         match std::fs::remove_file(path) {
             Ok(()) => {}
@@ -134,9 +134,9 @@ impl NoteSocket {
         Ok(Self { socket, path: path.to_owned(), warned: false })
     }
 
-    /// Receives the next note. Malformed datagrams are skipped.
+    /// Receives the next session event. Malformed datagrams are skipped.
     pub(crate) async fn next(&mut self) -> io::Result<SessionEvent> {
-        let mut buffer = [0; MAX_NOTE];
+        let mut buffer = [0; MAX_EVENT];
         loop {
             let length = self.socket.recv(&mut buffer).await?;
             match serde_json::from_slice(buffer.get(..length).unwrap_or_default()) {
@@ -146,15 +146,15 @@ impl NoteSocket {
                 }
                 Err(error) if !self.warned => {
                     self.warned = true;
-                    tracing::warn!(%error, "skipped a datagram on the notify socket that is not a session note");
+                    tracing::warn!(%error, "skipped a malformed datagram on the notify socket");
                 }
-                Err(_one_more_of_a_row) => {}
+                Err(_repeated) => {}
             }
         }
     }
 }
 
-impl Drop for NoteSocket {
+impl Drop for SessionEventSocket {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_file(&self.path) {
             tracing::debug!(%error, "cannot remove the notify socket");
@@ -235,13 +235,13 @@ mod tests {
     async fn malformed_datagrams_are_skipped() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("notify.sock");
-        drop(NoteSocket::bind(&path).expect("bound"));
-        let mut notes = NoteSocket::bind(&path).expect("bound again");
+        drop(SessionEventSocket::bind(&path).expect("bound"));
+        let mut events = SessionEventSocket::bind(&path).expect("bound again");
         let sender = UnixDatagram::unbound().expect("a socket");
         let good = note(SessionEventKind::Begin, "a");
         for datagram in [&b"junk"[..], b"{}", b"", &serde_json::to_vec(&good).expect("json")] {
             sender.send_to(datagram, &path).await.expect("sent");
         }
-        assert_eq!(notes.next().await.expect("a note"), good);
+        assert_eq!(events.next().await.expect("an event"), good);
     }
 }

@@ -1,4 +1,4 @@
-//! The agent's health, as each heartbeat finds it, and its report to the service manager.
+//! The agent's health, which each heartbeat updates, and its report to the service manager.
 //!
 //! A heartbeat asks Docker and sends to the bus, each with a deadline. So heartbeats go on while Docker or the bus is
 //! down. If they stop, the agent hangs, and the watchdog restarts it.
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use zun_common::notify::{Health, ServiceManager};
 use zun_common::shutdown::Tasks;
 
-/// What the last heartbeat found.
+/// The result of the last heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AgentHealth {
     /// The number of heartbeats so far.
@@ -44,12 +44,12 @@ pub async fn report_to(
     if every > manager.period() {
         let (every, third) = (every.as_secs(), manager.period().as_secs());
         tracing::warn!(
-            "heartbeat.interval is {every} s, but heartbeats feed the watchdog: set it to at most {third} s, a third of \
-            WatchdogSec"
+            "heartbeat.interval is {every} s, but heartbeats feed the watchdog: set it to at most {third} s, a third \
+             of WatchdogSec"
         );
     }
     if changes.borrow().beats > 0 {
-        // The first heartbeat may have come before this task subscribed.
+        // The first heartbeat may have finished before this task subscribed.
         changes.mark_changed();
     }
     loop {

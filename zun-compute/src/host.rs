@@ -1,4 +1,4 @@
-//! The state that all parts of the agent share: the driver, the reports and the settings.
+//! State shared by all parts of the agent: the driver, the reports and the settings.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -17,7 +17,7 @@ use crate::settings::{HeartbeatSettings, WorkerSettings};
 /// The time limit to inspect one container. Docker can hang on a container whose console is stalled.
 const INSPECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The host, as the parts of the agent see it.
+/// The state shared by all parts of the agent.
 pub(crate) struct Host {
     pub(crate) name: HostName,
     pub(crate) driver: Arc<dyn ContainerDriver>,
@@ -30,7 +30,7 @@ pub(crate) struct Host {
     pub(crate) engine_back: Notify,
     /// Notified when the agent must reconcile with zun-api.
     pub(crate) reconcile_needed: Notify,
-    /// The health that the last heartbeat found.
+    /// The result of the last heartbeat.
     pub(crate) health: watch::Sender<AgentHealth>,
 }
 
@@ -57,7 +57,7 @@ impl Host {
         Ok(seen)
     }
 
-    /// Marks the host for reconciliation: zun-api knows whether the missing container should exist.
+    /// Marks the host for reconciliation, to ask zun-api whether the missing container should exist.
     pub(crate) fn mark_for_reconcile(&self, container: ContainerId) {
         tracing::info!(
             container.id = %container,

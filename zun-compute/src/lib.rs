@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  bus ──commands──> rpc ──> worker (per container) ────> driver ──> engine
-//!  bus ──questions─> rpc ───────────────────────────────> driver       │ events
+//!  bus ──queries───> rpc ───────────────────────────────> driver       │ events
 //!  bus <──reports─── report (newest of each container) <── watch <─────┘
 //! ```
 

@@ -31,7 +31,7 @@ pub struct Settings {
     pub docker: DockerSettings,
     /// Heartbeats to zun-api.
     pub heartbeat: HeartbeatSettings,
-    /// The labels by which the scheduler can choose the host.
+    /// Labels that the scheduler can select the host by.
     pub labels: BTreeMap<String, String>,
     /// The console endpoint.
     pub console: ConsoleSettings,
@@ -82,7 +82,7 @@ impl HeartbeatSettings {
 pub struct ConsoleSettings {
     /// The advertised `host:port` of Docker's TLS listener; without it the host offers no consoles.
     pub address: Option<ConsoleAddress>,
-    /// The version of Docker's API that grants name, such as 1.41; required with `address`.
+    /// The version of Docker's API that grants permit, such as 1.41; required with `address`.
     pub api_version: Option<ApiVersion>,
     /// The socket on which `zun-authz` reports console sessions; without it they are not counted.
     pub notify_socket: Option<PathBuf>,
@@ -255,7 +255,7 @@ pub enum LoadError {
         "`console.address` is set without `console.api_version`: set the version too, such as 1.41"
     )]
     NoApiVersion,
-    /// A limit is 0, so that nothing could be accepted.
+    /// A limit is 0, so the host would accept nothing.
     #[error("`workers.mailbox`, `workers.commands` and `workers.questions` must be at least 1")]
     ZeroLimit,
 }

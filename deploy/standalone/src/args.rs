@@ -25,7 +25,7 @@ pub(crate) enum Verb {
     Up(StartArgs),
     /// Stop the service, or clean up after a crash, and remove all its state
     Down(StateArgs),
-    /// Print whether the service is running; exit with 0 if it is and with 1 if not
+    /// Print whether the service is running (exit code 0 if it is, 1 if not)
     Status(StateArgs),
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct StateArgs {
     /// State directory
     #[arg(long, value_name = "DIR", default_value = "/var/lib/zun-standalone")]
     pub(crate) state: PathBuf,
-    /// File with environment variables for a shell to source; exists while the service is ready
+    /// Environment file to write for a shell to source; exists only while the service is ready
     #[arg(long, value_name = "FILE")]
     pub(crate) env_file: Option<PathBuf>,
 }

@@ -11,7 +11,7 @@ use crate::{Failure, say};
 /// How long the service may take to drain and to stop its containers.
 const STOP: Duration = Duration::from_secs(90);
 
-/// Stops the running instance, if there is one, and removes what this or a killed instance has left.
+/// Stops the running instance, if there is one, and removes everything that it or a killed instance created.
 pub(crate) fn down(place: &StateArgs) -> Result<(), Failure> {
     let state = State::new(&place.state)?;
     if let Some(holder) = Lock::holder(&state)? {

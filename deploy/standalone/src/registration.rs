@@ -15,7 +15,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The first heartbeat of the agent did not reach zun-api in time.
 #[derive(Debug, thiserror::Error)]
-#[error("zun-api got no heartbeat from this host within {} s", TIMEOUT.as_secs())]
+#[error("zun-api received no heartbeat from this host within {} s", TIMEOUT.as_secs())]
 pub struct NotRegistered;
 
 /// Waits until zun-api lists the host with this console address.

@@ -29,8 +29,8 @@ pub use crate::registration::NotRegistered;
 use crate::registration::wait_for_host;
 use crate::state::{State, StateError, Token};
 
-/// How long the bus's tasks may take to end.
-const LAST: Duration = Duration::from_secs(5);
+/// The time limit for background tasks at shutdown.
+const TASK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why the standalone service cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub enum StartError {
     State(#[from] StateError),
     /// The CA cannot be created or read.
     #[error("cannot use the CA")]
-    Authority(#[from] CaError),
+    Ca(#[from] CaError),
     /// The in-memory bus cannot be created.
     #[error("cannot create the in-memory bus")]
     Bus(#[from] ConnectError),
@@ -93,7 +93,7 @@ impl Standalone {
         let tasks = Tasks::new();
         let started = Self::start_with(settings, &tasks).await;
         if started.is_err() {
-            tasks.finish(LAST).await;
+            tasks.finish(TASK_TIMEOUT).await;
         }
         started
     }
@@ -138,7 +138,7 @@ impl Standalone {
         agent.stop().await;
         api.stop().await;
         let removed = engine.stop().await;
-        if !tasks.finish(LAST).await {
+        if !tasks.finish(TASK_TIMEOUT).await {
             warn!("some tasks did not end before the time limit");
         }
         log_leftovers(removed);
@@ -147,7 +147,7 @@ impl Standalone {
 
 fn log_leftovers(removed: Result<(), EngineError>) {
     if let Err(error) = removed {
-        warn!(error = %chain(&error), "cannot remove everything of the private engine");
+        warn!(error = %chain(&error), "cannot clean up completely after the private engine");
     }
 }
 

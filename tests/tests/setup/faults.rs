@@ -55,7 +55,7 @@ impl Faulty {
     async fn carried_out(&self, order: UnitAction, unit: &str) -> Result<(), ServiceError> {
         let failed = |words: &str| {
             let (command, words) = (format!("{order:?} {unit}"), words.to_owned());
-            Err(ServiceError::Failed { command, words })
+            Err(ServiceError::Failed { command, stderr: words })
         };
         let before = self.seen.fetch_add(1, Ordering::Relaxed);
         match &self.fault {

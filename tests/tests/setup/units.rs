@@ -103,7 +103,10 @@ impl Units {
             if ended || begun.elapsed() > TIMEOUT {
                 let words = std::fs::read_to_string(self.layout.log("dockerd")).unwrap_or_default();
                 let words = words.lines().last().unwrap_or_default().to_owned();
-                return Err(ServiceError::Failed { command: "restart docker".to_owned(), words });
+                return Err(ServiceError::Failed {
+                    command: "restart docker".to_owned(),
+                    stderr: words,
+                });
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }

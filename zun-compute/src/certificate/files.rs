@@ -40,14 +40,14 @@ fn texts(files: &CertificateFiles) -> Result<PemTexts, Flaw> {
     };
     let ca = text(&files.ca, "the CA certificate")?;
     let mut certificate = text(&files.certificate, "the certificate")?;
-    certificate.truncate(key_begins(&certificate));
+    certificate.truncate(key_offset(&certificate));
     let mut key = text(&files.key, "the key")?;
-    key.drain(..key_begins(&key));
+    key.drain(..key_offset(&key));
     Ok(PemTexts { ca, certificate, key })
 }
 
 /// The offset at which the private key begins, or the end of the text if it has none.
-fn key_begins(text: &str) -> usize {
+fn key_offset(text: &str) -> usize {
     let mut place = 0;
     for line in text.split_inclusive('\n') {
         if line.starts_with("-----BEGIN ") && line.trim_end().ends_with("PRIVATE KEY-----") {
@@ -99,7 +99,7 @@ fn pair(texts: &PemTexts) -> String {
 fn perform(step: &Step<'_>) -> Result<(), CertificateError> {
     let (Step::Replace(path, ..) | Step::Link(path, _)) = step;
     let beside = beside(path);
-    let taken = || {
+    let performed = || {
         match fs::remove_file(&beside) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
@@ -111,7 +111,7 @@ fn perform(step: &Step<'_>) -> Result<(), CertificateError> {
         fs::rename(&beside, path)?;
         File::open(path.parent().unwrap_or_else(|| Path::new("/")))?.sync_all()
     };
-    taken().map_err(|cause| CertificateError::Unwritable { path: (*path).to_owned(), cause })
+    performed().map_err(|cause| CertificateError::Unwritable { path: (*path).to_owned(), cause })
 }
 
 fn fill(path: &Path, text: &str, mode: u32) -> io::Result<()> {
@@ -138,8 +138,8 @@ mod tests {
         PemTexts { ca: certificate.clone(), certificate, key: key.serialize_pem() }
     }
 
-    /// Whether key and certificate match, as a starting Docker checks.
-    fn fit(files: &CertificateFiles) -> bool {
+    /// Whether key and certificate match. Docker checks this at its start.
+    fn key_matches(files: &CertificateFiles) -> bool {
         let texts = read(files).expect("readable");
         let key = KeyPair::from_pem(&texts.key).expect("a key");
         let pem = super::super::pem(&texts.certificate, "it").expect("a certificate");
@@ -167,10 +167,10 @@ mod tests {
         assert_eq!(steps.len(), expected_steps);
         for step in steps.iter().take(taken) {
             perform(step).expect("taken");
-            assert!(fit(&files), "{taken} of {expected_steps}");
+            assert!(key_matches(&files), "{taken} of {expected_steps}");
         }
         write(home, &new).expect("the next time");
-        assert!(fit(&files));
+        assert!(key_matches(&files));
         assert_eq!(read(&files).expect("readable").key, new.key);
         assert_eq!(fs::read_link(&files.certificate).expect("a link"), Path::new("key.pem"));
         assert_eq!(fs::read_dir(home).expect("a directory").count(), 3);

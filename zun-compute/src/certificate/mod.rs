@@ -23,7 +23,7 @@ use files::PemTexts;
 /// A certificate that expires sooner than this is replaced.
 const MIN_LIFETIME: TimeDelta = TimeDelta::days(30);
 
-/// Which certificate the host needs, and where to store it.
+/// The names in the host's certificate, and the directory to store it in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateSettings {
     /// The directory of the files; it is created if missing. Only the key file is private.
@@ -50,15 +50,15 @@ pub struct CertificateFiles {
 pub enum Renewal {
     /// Nothing changed.
     Unchanged,
-    /// zun-api had another CA list.
+    /// The CA list.
     CaList,
-    /// zun-api signed a new certificate, and the CA list came with it.
+    /// The certificate and the CA list.
     Certificate,
-    /// zun-api did not answer. The certificate is valid as it is.
+    /// Nothing changed, because zun-api did not answer. The certificate is valid.
     Unknown,
 }
 
-/// Why the host has no valid certificate.
+/// Why the certificate cannot be renewed.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     /// The key or the request cannot be created.
@@ -79,7 +79,7 @@ pub enum CertificateError {
         #[source]
         cause: CallError,
     },
-    /// zun-api signed a certificate that does not match the request.
+    /// zun-api signed a certificate that cannot be used.
     #[error("the certificate that zun-api signed for host {host} cannot be used: {flaw}")]
     Bad {
         /// The host.
@@ -107,8 +107,8 @@ pub enum Flaw {
     /// Other users can read the key.
     #[error("other users can read its key")]
     KeyReadableByOthers,
-    /// The certificate is for another key.
-    #[error("it is for another key")]
+    /// The certificate does not match the key.
+    #[error("it does not match the key")]
     OtherKey,
     /// Another CA signed the certificate.
     #[error("it is signed by another CA")]
@@ -160,7 +160,7 @@ pub async fn ensure(
     Ok(CertificateFiles::within(&settings.directory))
 }
 
-/// Does the same as [`ensure`], and returns what changed.
+/// Does the same as [`ensure`], but returns the change.
 pub(crate) async fn renew(
     bus: &Bus,
     settings: &CertificateSettings,

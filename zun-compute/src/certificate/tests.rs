@@ -1,3 +1,5 @@
+//! Tests of the certificate's renewal, with a stub of zun-api.
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicUsize, Ordering};

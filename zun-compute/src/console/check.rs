@@ -37,7 +37,7 @@ pub(crate) struct Endpoint {
     pub(crate) undo_marker: PathBuf,
 }
 
-/// Why an endpoint is not advertised.
+/// Why the console endpoint is not advertised.
 #[derive(Debug, thiserror::Error)]
 enum CheckError {
     #[error(
@@ -61,7 +61,7 @@ enum CheckError {
     #[error(
         "Docker supports API {engine} at most, but grants are for {granted}: change `console.api_version`"
     )]
-    OldEngine { engine: ApiVersion, granted: ApiVersion },
+    EngineTooOld { engine: ApiVersion, granted: ApiVersion },
 }
 
 /// Checks the endpoint until shutdown, and sets the host's console status.
@@ -123,7 +123,7 @@ async fn probe(endpoint: &Endpoint, driver: &dyn ContainerDriver) -> Result<(), 
     }
     if engine.api_version < *api_version {
         let (engine, granted) = (engine.api_version, *api_version);
-        return Err(CheckError::OldEngine { engine, granted });
+        return Err(CheckError::EngineTooOld { engine, granted });
     }
     Ok(())
 }

@@ -33,7 +33,7 @@ pub enum Change {
     Already,
 }
 
-/// A container, as the engine shows it now.
+/// A container's current state in the engine.
 #[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerInfo {
@@ -115,7 +115,7 @@ pub struct EngineInfo {
     pub authorization: Vec<String>,
 }
 
-/// An exec, as the engine shows it now.
+/// An exec's current state in the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields are the engine's")]
 pub struct ExecInfo {

@@ -35,12 +35,12 @@ impl Identity {
     }
 
     /// Forges a certificate: signs it with a new key under the name of `ca` (PEM).
-    pub(crate) fn foreign(ca: &str) -> Result<Self, IdentityError> {
+    pub(crate) fn forged(ca: &str) -> Result<Self, IdentityError> {
         let issuer = Issuer::from_ca_cert_pem(ca, KeyPair::generate()?)?;
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, "foreign");
+        params.distinguished_name.push(DnType::CommonName, "forged");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(&key, &issuer)?;

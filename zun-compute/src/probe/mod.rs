@@ -22,8 +22,8 @@ pub(crate) use identity::{Identity, IdentityError};
 
 /// The time limit of one probe.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// The request that must be rejected in the handshake.
-const ANYTHING: &str = "GET /_ping";
+/// The request of clients that the listener must reject.
+const PING: &str = "GET /_ping";
 const MAX_ANSWER: usize = 64 << 10;
 
 /// A listener to probe.
@@ -39,7 +39,7 @@ pub(crate) struct Listener {
 /// The result of one probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ProbeResult {
-    /// The listener closed the connection before it sent a byte of HTTP.
+    /// The listener rejected the client: it sent a TLS alert, or closed the connection without an answer.
     Refused,
     /// The listener answered.
     Answered {
@@ -103,11 +103,11 @@ impl Listener {
 
     /// Checks that the listener rejects a client without a certificate and a client with a forged one.
     pub(crate) async fn rejects_unauthorized(&self) -> Result<(), ProbeError> {
-        if self.ask(None, ANYTHING).await? != ProbeResult::Refused {
+        if self.ask(None, PING).await? != ProbeResult::Refused {
             return Err(ProbeError::AcceptsAnonymous(self.address.clone()));
         }
-        let foreign = Identity::foreign(&self.ca)?;
-        if self.ask(Some(&foreign), ANYTHING).await? != ProbeResult::Refused {
+        let forged = Identity::forged(&self.ca)?;
+        if self.ask(Some(&forged), PING).await? != ProbeResult::Refused {
             return Err(ProbeError::AcceptsOtherCa(self.address.clone()));
         }
         Ok(())
@@ -120,7 +120,7 @@ impl Listener {
         line: &str,
     ) -> Result<ProbeResult, ProbeError> {
         match tokio::time::timeout(TIMEOUT, self.dial(identity, line)).await {
-            Ok(met) => met,
+            Ok(result) => result,
             Err(_elapsed) => Err(ProbeError::NoAnswer(self.address.clone())),
         }
     }
@@ -146,10 +146,10 @@ impl Listener {
         if read.is_empty() {
             return Ok(ProbeResult::Refused);
         }
-        self.met(&read)
+        self.parse(&read)
     }
 
-    fn met(&self, read: &[u8]) -> Result<ProbeResult, ProbeError> {
+    fn parse(&self, read: &[u8]) -> Result<ProbeResult, ProbeError> {
         let text = String::from_utf8_lossy(read).into_owned();
         let status = text
             .strip_prefix("HTTP/1.")
@@ -174,13 +174,13 @@ impl Listener {
     }
 }
 
-/// Whether the error is a TLS alert from the peer, which rejects a client with one.
+/// Whether the error is a TLS alert from the listener.
 fn is_alert(error: &io::Error) -> bool {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     matches!(inner, Some(rustls::Error::AlertReceived(_)))
 }
 
-/// Sends the request and reads until the connection ends. Returns nothing if the listener rejects the client.
+/// Sends the request and reads until the connection ends. The result is empty if the listener rejects the client.
 async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, line: &str) -> Vec<u8> {
     let request = format!(
         "{line} HTTP/1.1\r\nHost: docker\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

@@ -1,3 +1,5 @@
+//! Tests of the probe against TLS servers on the loopback address.
+
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
@@ -152,7 +154,7 @@ async fn words(server: &Server, ca: &TestCa) -> String {
     let listener = Listener::new(&server.address, &ca.pem).expect("a listener");
     match listener.rejects_unauthorized().await {
         Ok(()) => "safe".to_owned(),
-        Err(unfit) => chain(&unfit).replace(&server.address, "HOST"),
+        Err(error) => chain(&error).replace(&server.address, "HOST"),
     }
 }
 
@@ -164,11 +166,8 @@ async fn a_listener_that_accepts_only_our_clients_is_safe() {
     let listener = Listener::new(&server.address, &ca.pem).expect("a listener");
     let met = listener.ask(Some(&ca.client()), "GET /x").await.expect("an answer");
     assert!(matches!(met, ProbeResult::Answered { status: 200, .. }), "{met:?}");
-    let foreign = Identity::foreign(&ca.pem).expect("an identity");
-    assert_eq!(
-        listener.ask(Some(&foreign), "GET /x").await.expect("refused"),
-        ProbeResult::Refused
-    );
+    let forged = Identity::forged(&ca.pem).expect("an identity");
+    assert_eq!(listener.ask(Some(&forged), "GET /x").await.expect("refused"), ProbeResult::Refused);
 }
 
 #[tokio::test]

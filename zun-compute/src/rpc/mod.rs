@@ -44,7 +44,7 @@ pub(crate) fn commands(workers: &Workers) -> Router {
 }
 
 /// The calls from the host's transient queue.
-pub(crate) fn questions(host: &Arc<Host>) -> Router {
+pub(crate) fn queries(host: &Arc<Host>) -> Router {
     let router = Router::new();
     let router =
         answer(router, host, |host, call| async move { container::show(&host, call).await });
@@ -106,7 +106,7 @@ fn seconds(grace: Option<u32>) -> Option<Duration> {
     grace.map(|seconds| Duration::from_secs(u64::from(seconds)))
 }
 
-/// Runs a call with nine tenths of the caller's deadline, so that the caller gets the reason and not only a timeout.
+/// Runs a call with 90 % of the caller's deadline, so that the caller receives the error and does not time out first.
 async fn within_deadline<T>(
     deadline: Duration,
     doing: &'static str,

@@ -1,4 +1,4 @@
-//! Console sessions are counted from the notes on the socket.
+//! Console sessions are counted from the session events on the socket.
 
 use tokio::net::UnixDatagram;
 use zun_common::grant::{SessionEvent, SessionEventKind};
@@ -17,23 +17,23 @@ async fn open_consoles_are_counted_until_the_process_exits() {
     let engine =
         world.controller.newest(container).and_then(|report| report.engine).expect("an id");
     let authz = UnixDatagram::unbound().expect("a socket");
-    let tell = async |kind, grant: &str| {
-        let note = SessionEvent {
+    let send = async |kind, grant: &str| {
+        let event = SessionEvent {
             kind,
             watches: false,
             grant: grant.to_owned(),
             container: engine.clone(),
         };
-        let bytes = serde_json::to_vec(&note).expect("json");
+        let bytes = serde_json::to_vec(&event).expect("json");
         authz.send_to(&bytes, &path).await.expect("sent");
     };
     let controller = &world.controller;
-    tell(SessionEventKind::Begin, "a").await;
+    send(SessionEventKind::Begin, "a").await;
     controller.until_report(container, |report| report.attached == 1).await;
     authz.send_to(b"junk", &path).await.expect("sent");
-    tell(SessionEventKind::Begin, "b").await;
+    send(SessionEventKind::Begin, "b").await;
     controller.until_report(container, |report| report.attached == 2).await;
-    tell(SessionEventKind::End, "a").await;
+    send(SessionEventKind::End, "a").await;
     controller.until_report(container, |report| report.attached == 1).await;
     world.engine.exit(container, 0);
     let last = controller.until(container, Status::Stopped).await;

@@ -38,17 +38,17 @@ impl Controller {
         let router = Router::new()
             .on(move |report: ContainerReport, incoming: Incoming| {
                 assert_eq!(incoming.sender, report.host.as_str());
-                on_report.hear(|received| {
+                on_report.record(|received| {
                     received.reports.entry(report.container).or_default().push(report);
                 });
                 async { Ok::<_, Problem>(Done {}) }
             })
             .on(move |beat: Heartbeat, _: Incoming| {
-                on_beat.hear(|received| received.heartbeats.push(beat));
+                on_beat.record(|received| received.heartbeats.push(beat));
                 async { Ok::<_, Problem>(Done {}) }
             })
             .on(move |stranger: UnknownContainer, _: Incoming| {
-                on_stranger.hear(|received| received.strangers.push(stranger));
+                on_stranger.record(|received| received.strangers.push(stranger));
                 async { Ok::<_, Problem>(Done {}) }
             });
         let deliveries = bus.transport().consume(Route::Reports, 1).await.expect("deliveries");
@@ -125,7 +125,7 @@ impl Controller {
             .unwrap_or_else(|| panic!("waited for {}", what()))
     }
 
-    fn hear(&self, write: impl FnOnce(&mut Received)) {
+    fn record(&self, write: impl FnOnce(&mut Received)) {
         write(&mut self.received.lock().expect("a lock"));
         self.news.send_replace(());
     }

@@ -11,7 +11,7 @@ mod outage;
 #[cfg(test)]
 mod panics;
 #[cfg(test)]
-mod questions;
+mod queries;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]

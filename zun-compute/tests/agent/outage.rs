@@ -12,14 +12,14 @@ async fn after_an_outage_of_the_bus_only_the_newest_report_is_sent() {
     let _agent = world.agent().await;
     let container = world.running(&["/bin/sh"]).await;
     let before = world.controller.history(container).len();
-    world.line.cut();
+    world.line.disconnect();
     assert!(world.engine.exit(container, 1));
     world.line.loses(1).await;
     world.call(&StartContainer { container }).await.expect("commands still arrive");
     world.until_asked(zun_compute::driver::fake::Operation::Start, 2).await;
     assert!(world.engine.exit(container, 42));
     world.line.loses(2).await;
-    world.line.mend();
+    world.line.reconnect();
     let stopped = |report: &zun_common::rpc::report::ContainerReport| report.exit_code == Some(42);
     let last = world.controller.until_report(container, stopped).await;
     assert_eq!(last.status, Status::Stopped);

@@ -1,4 +1,4 @@
-//! Reconciliation: what the agent finds in the engine, and what zun-api expects.
+//! The agent reconciles the engine's containers with those that zun-api expects.
 
 use zun_common::rpc::container::ShowContainer;
 use zun_common::rpc::host::AssignedContainer;
@@ -46,10 +46,10 @@ async fn a_stray_is_reported_and_not_changed() {
     world.engine.create(stranger.container, &stranger.spec).await.expect("made");
     world.engine.start(stranger.container).await.expect("started");
     let _agent = world.agent().await;
-    let told = world.controller.until_stranger().await;
-    assert_eq!(told.container, stranger.container);
+    let stray = world.controller.until_stranger().await;
+    assert_eq!(stray.container, stranger.container);
     let seen = world.engine.inspect(stranger.container).await.expect("it is there");
-    assert_eq!((seen.status, seen.engine), (Status::Running, told.engine));
+    assert_eq!((seen.status, seen.engine), (Status::Running, stray.engine));
 }
 
 #[tokio::test]

@@ -61,11 +61,11 @@ async fn a_redelivered_start_does_not_run_the_process_again() {
     let starting = world.engine.stall(Operation::Start);
     world.call(&StartContainer { container }).await.expect("accepted");
     world.until_asked(Operation::Start, 1).await;
-    let looking = world.engine.stall(Operation::Inspect);
+    let inspecting = world.engine.stall(Operation::Inspect);
     drop(starting);
     world.until_engine_shows(container, Status::Stopped).await;
     agent.kill();
-    drop(looking);
+    drop(inspecting);
     let _next = world.agent().await;
     let report = world.controller.until(container, Status::Stopped).await;
     assert_eq!((report.exit_code, world.count(Operation::Start)), (Some(3), 1));

@@ -27,10 +27,10 @@ async fn shutdown_under_load_loses_no_accepted_command() {
     drop(stall);
     assert!(stopping.await, "all was done");
     for create in &creates {
-        let seen = world.engine.inspect(create.container).await.expect("it was made");
+        let seen = world.engine.inspect(create.container).await.expect("it was created");
         assert_eq!(seen.status, Status::Running);
-        let told = world.controller.until(create.container, Status::Running).await;
-        assert_eq!(told.task_state, None);
+        let report = world.controller.until(create.container, Status::Running).await;
+        assert_eq!(report.task_state, None);
     }
     world.controller.until_heartbeat(|beat| beat.leaving).await;
 }

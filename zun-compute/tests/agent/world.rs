@@ -53,7 +53,7 @@ impl World {
         let line = Arc::new(Line {
             inner: transport.reconnect(&tasks),
             here: Handle::current(),
-            cut: AtomicBool::new(false),
+            disconnected: AtomicBool::new(false),
             lost: AtomicUsize::new(0),
         });
         let bus = Bus::new(Arc::new(transport), "zun-api");
@@ -115,12 +115,12 @@ impl World {
         container
     }
 
-    /// Returns how often the driver got this operation.
+    /// Returns how many times the driver was asked for this operation.
     pub(crate) fn count(&self, operation: Operation) -> usize {
         self.engine.calls().iter().filter(|(asked, _)| *asked == operation).count()
     }
 
-    /// Waits until the driver got this operation `times` times.
+    /// Waits until the driver was asked for this operation `times` times.
     pub(crate) async fn until_asked(&self, operation: Operation, times: usize) {
         let asked = async {
             while self.count(operation) < times {
@@ -130,7 +130,7 @@ impl World {
         tokio::time::timeout(Duration::from_secs(20), asked).await.expect("the engine is asked");
     }
 
-    /// Waits until the engine shows this status, whatever the agent knows.
+    /// Waits until the engine shows this status, even if the agent does not know it yet.
     pub(crate) async fn until_engine_shows(&self, container: ContainerId, status: Status) {
         let is_so = async || {
             let listed = self.engine.list().await.expect("a list");
@@ -167,7 +167,7 @@ pub(crate) struct KillableAgent {
 }
 
 impl KillableAgent {
-    /// Kills the agent. Nothing of it runs any more when this returns.
+    /// Kills the agent. All its tasks have ended when this returns.
     pub(crate) fn kill(self) {
         drop(self.end);
         self.thread.join().expect("it ends");
@@ -176,7 +176,7 @@ impl KillableAgent {
     /// Stops the agent as SIGTERM does. Returns whether all accepted commands were done.
     pub(crate) async fn stop(self) -> bool {
         let (drained, is_drained) = oneshot::channel();
-        self.end.send(drained).expect("it lives");
+        self.end.send(drained).expect("the agent is alive");
         let outcome = is_drained.await.expect("an answer");
         self.thread.join().expect("it ends");
         outcome
@@ -189,17 +189,17 @@ pub(crate) struct Line {
     inner: MemoryTransport,
     /// The runtime of the transport's own tasks, which outlive a killed agent.
     here: Handle,
-    cut: AtomicBool,
+    disconnected: AtomicBool,
     lost: AtomicUsize,
 }
 
 impl Line {
-    pub(crate) fn cut(&self) {
-        self.cut.store(true, Ordering::SeqCst);
+    pub(crate) fn disconnect(&self) {
+        self.disconnected.store(true, Ordering::SeqCst);
     }
 
-    pub(crate) fn mend(&self) {
-        self.cut.store(false, Ordering::SeqCst);
+    pub(crate) fn reconnect(&self) {
+        self.disconnected.store(false, Ordering::SeqCst);
     }
 
     /// Waits until `more` further messages were lost.
@@ -214,7 +214,7 @@ impl Line {
     }
 
     fn check(&self) -> Result<(), RequestError> {
-        if self.cut.load(Ordering::SeqCst) {
+        if self.disconnected.load(Ordering::SeqCst) {
             self.lost.fetch_add(1, Ordering::SeqCst);
             return Err(RequestError::Unreachable);
         }
@@ -241,7 +241,7 @@ impl Transport for Line {
     }
 
     fn is_connected(&self) -> bool {
-        !self.cut.load(Ordering::SeqCst)
+        !self.disconnected.load(Ordering::SeqCst)
     }
 
     async fn close(&self) {
@@ -276,7 +276,7 @@ pub(crate) fn create(command: &[&str]) -> CreateContainer {
     CreateContainer { container: ContainerId::random(), spec, start: false }
 }
 
-/// A container as zun-api knows it.
+/// Returns a container in the form in which zun-api assigns it.
 pub(crate) fn assigned(container: ContainerId, status: Status) -> AssignedContainer {
     AssignedContainer {
         container,

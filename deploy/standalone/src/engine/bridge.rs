@@ -16,13 +16,13 @@ use zun_common::chain;
 const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 const INTERFACES: &str = "/sys/class/net";
 
-/// The most bridges, which are named `zun0`, `zun1`, …
-const MOST_BRIDGES: u8 = 100;
+/// The maximum number of bridges, named `zun0`, `zun1`, …
+const MAX_BRIDGES: u8 = 100;
 
 /// Creates a bridge with an address, brings it up, and returns its name.
 pub(super) fn create(layout: &Layout) -> Result<String, EngineError> {
     let routes = network::taken(&run("ip", &["-4", "route", "show", "table", "all"])?);
-    for number in 0..MOST_BRIDGES {
+    for number in 0..MAX_BRIDGES {
         let name = format!("zun{number}");
         if Path::new(INTERFACES).join(&name).exists() {
             continue;
@@ -45,13 +45,13 @@ fn set_up(layout: &Layout, name: &str, network: Network) -> Result<(), EngineErr
     run("ip", &["link", "set", name, "alias", &layout.mark()])?;
     run("ip", &["address", "add", &network.gateway(), "dev", name])?;
     run("ip", &["link", "set", name, "up"])?;
-    if let Err(error) = open_way_out(layout, name, network) {
+    if let Err(error) = add_rules(layout, name, network) {
         warn!(error = %chain(&error), "cannot set up NAT: containers on {name} cannot reach other networks");
     }
     Ok(())
 }
 
-fn open_way_out(layout: &Layout, name: &str, network: Network) -> Result<(), EngineError> {
+fn add_rules(layout: &Layout, name: &str, network: Network) -> Result<(), EngineError> {
     let mark = layout.mark();
     let comment = ["-m", "comment", "--comment", mark.as_str()];
     let network = network.to_string();
@@ -75,10 +75,10 @@ fn open_way_out(layout: &Layout, name: &str, network: Network) -> Result<(), Eng
     for rule in [&outward[..], &inward, &masquerade] {
         run("iptables", &[rule, &comment[..]].concat())?;
     }
-    forward(layout)
+    enable_forwarding(layout)
 }
 
-fn forward(layout: &Layout) -> Result<(), EngineError> {
+fn enable_forwarding(layout: &Layout) -> Result<(), EngineError> {
     let path = Path::new(FORWARDING);
     let now = std::fs::read_to_string(path).map_err(at("read", path))?;
     if now.trim() == "0" {
@@ -89,7 +89,7 @@ fn forward(layout: &Layout) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Removes what [`create`] created, as far as it exists.
+/// Removes everything that [`create`] created and that still exists.
 pub(super) fn remove(layout: &Layout) -> Result<(), EngineError> {
     for name in marked_interfaces(&layout.mark()) {
         // If a container was just starting, both ends of its veth pair are still in this namespace.
@@ -98,7 +98,7 @@ pub(super) fn remove(layout: &Layout) -> Result<(), EngineError> {
         }
         run("ip", &["link", "delete", &name])?;
     }
-    close_way_out(&layout.mark())?;
+    remove_rules(&layout.mark())?;
     let note = layout.forwarding_was_off();
     if note.exists() {
         // Forwarding stays on if there is any other bridge, because that bridge may need it.
@@ -111,7 +111,7 @@ pub(super) fn remove(layout: &Layout) -> Result<(), EngineError> {
     Ok(())
 }
 
-fn close_way_out(mark: &str) -> Result<(), EngineError> {
+fn remove_rules(mark: &str) -> Result<(), EngineError> {
     if super::run::find("iptables").is_none() {
         return Ok(());
     }
@@ -150,7 +150,7 @@ fn ports(bridge: &str) -> Vec<String> {
     folder.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
 }
 
-/// Deletes an interface. It is no error if the kernel has removed it with the container's end of the pair.
+/// Deletes an interface. Succeeds if the kernel has already removed it together with the other end of the pair.
 fn delete_port(port: &str) -> Result<(), EngineError> {
     let deleted = run("ip", &["link", "delete", port]);
     if Path::new(INTERFACES).join(port).exists() { deleted.map(drop) } else { Ok(()) }

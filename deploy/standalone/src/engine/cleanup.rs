@@ -1,7 +1,8 @@
-//! Finds and removes what an engine has left, whether it was stopped or killed: processes, control groups, the bridge,
+//! Finds and removes what a stopped or killed engine left behind: processes, control groups, the bridge,
 //! packet filter rules and sockets.
 //!
-//! The search does not use a saved list, which could be outdated. Each object is identified by a property of its own.
+//! The search does not rely on a saved list, which could be outdated. It recognizes each object by a property, such as
+//! the mark on the bridge.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -132,7 +133,7 @@ fn remove_control_groups(containers: &[String]) {
     }
     for group in hierarchies.iter().map(|hierarchy| hierarchy.join("docker")) {
         for id in containers {
-            // Most do not exist, and one that stays does no harm.
+            // Most do not exist, and a remaining one does no harm.
             drop(std::fs::remove_dir(group.join(id)));
         }
     }

@@ -39,7 +39,7 @@ const START: Duration = Duration::from_mins(1);
 /// How long dockerd may take to stop. Its containers have a grace period of 10 s.
 const STOP: Duration = Duration::from_secs(25);
 /// How many times to restart the plugin before the engine counts as failed.
-const PLUGIN_STARTS: u32 = 10;
+const MAX_PLUGIN_RESTARTS: u32 = 10;
 
 /// A running private engine. Dropping it without [`PrivateEngine::stop`] kills it and its containers.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl PrivateEngine {
 
     /// Restarts the plugin when it exits. Returns when the engine has failed.
     pub async fn watch(&mut self) -> EngineError {
-        for _ in 0..PLUGIN_STARTS {
+        for _ in 0..MAX_PLUGIN_RESTARTS {
             let (Some(plugin), Some(listener)) = (&mut self.plugin, &self.listener) else {
                 return self.daemon.ended().await;
             };
@@ -92,7 +92,7 @@ impl PrivateEngine {
                 error = plugin.ended() => error,
             };
             match plugin::restart(&self.layout, listener, &ended).await {
-                Ok(anew) => self.plugin = Some(anew),
+                Ok(restarted) => self.plugin = Some(restarted),
                 Err(error) => return error,
             }
         }
@@ -113,7 +113,7 @@ impl PrivateEngine {
         blocking(&self.layout, cleanup::clear).await
     }
 
-    /// Returns the version of the engine's API for grants. It is known before the engine runs.
+    /// Returns the version of the engine's API that grants permit. It is known before the engine runs.
     pub async fn api_version() -> Result<ApiVersion, EngineError> {
         run::check_programs()?;
         let asking = tokio::task::spawn_blocking(version::installed);
@@ -144,7 +144,7 @@ impl Drop for PrivateEngine {
 /// Logs a failed cleanup that no caller can handle.
 fn log_failure(cleared: Result<(), EngineError>) {
     if let Err(error) = cleared {
-        warn!(error = %chain(&error), "cannot remove everything of the private engine");
+        warn!(error = %chain(&error), "cannot clean up completely after the private engine");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Chooses a private /24 network for the bridge that no route of the machine overlaps. Pure.
+//! Chooses a private /24 network for the bridge that no route of the machine overlaps. All functions are pure.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -22,7 +22,7 @@ impl Network {
     }
 
     /// The /24 network with these first three bytes.
-    const fn of_three(bytes: [u8; 3]) -> Self {
+    const fn from_prefix(bytes: [u8; 3]) -> Self {
         let [first, second, third] = bytes;
         Self { base: u32::from_be_bytes([first, second, third, 0]), bits: 24 }
     }
@@ -60,7 +60,7 @@ pub(super) fn taken(routes: &str) -> Vec<Network> {
 /// Chooses a free network for the bridge with this number, so that two bridges never share a network.
 pub(super) fn choose(number: u8, taken: &[Network]) -> Option<Network> {
     [[10, 213, number], [172, 30, number], [192, 168, 255 - number]]
-        .map(Network::of_three)
+        .map(Network::from_prefix)
         .into_iter()
         .find(|candidate| !taken.iter().any(|other| other.overlaps(*candidate)))
 }

@@ -66,7 +66,7 @@ impl Process {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
         };
-        EngineError::Ended { program: self.name, status, words: self.last_words() }
+        EngineError::Ended { program: self.name, status, words: self.log_tail() }
     }
 
     /// Sends SIGTERM, and SIGKILL if the process does not end in time.
@@ -83,16 +83,16 @@ impl Process {
         self.child.wait().await.ok()
     }
 
-    /// The error if the process was not ready in time.
+    /// Returns the error for a process that was not ready in time.
     pub(super) fn not_ready(&self, within: Duration) -> EngineError {
         EngineError::NotReady {
             program: self.name,
             seconds: within.as_secs(),
-            words: self.last_words(),
+            words: self.log_tail(),
         }
     }
 
-    fn last_words(&self) -> String {
+    fn log_tail(&self) -> String {
         let bytes = std::fs::read(&self.log).unwrap_or_default();
         last_lines(&String::from_utf8_lossy(&bytes), 6)
     }

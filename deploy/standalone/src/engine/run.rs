@@ -16,7 +16,7 @@ const NEEDED: [(&str, &str); 6] = [
     ("mount", "mount"),
 ];
 
-/// Where to look for programs in addition to `PATH`, which often lacks the `sbin` directories.
+/// Directories to search for programs in addition to `PATH`, which often lacks the `sbin` directories.
 const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Checks that all needed programs are installed.

@@ -9,8 +9,8 @@ use zun_common::id::HostName;
 
 use crate::hex::hex;
 
-/// The longest path of the directory, in bytes. The path of a unix socket has at most 107 bytes, and the plugin's is
-/// the longest here.
+/// The longest path of the directory, in bytes. The path of a unix socket has at most 107 bytes, and the
+/// plugin's socket has the longest path here.
 pub(super) const LONGEST_DIRECTORY: usize = 107 - "/run/docker/plugins/zun-authz.sock".len();
 
 /// The settings of the private engine.
@@ -46,9 +46,9 @@ pub struct Plugin {
     pub program: PathBuf,
     /// The host that grants must name.
     pub host: HostName,
-    /// The version of the engine's API that grants name.
+    /// The version of the engine's API that grants permit.
     pub api_version: ApiVersion,
-    /// The agent's datagram socket for session notes.
+    /// The agent's datagram socket for session events.
     pub notify: Option<PathBuf>,
 }
 

@@ -1,4 +1,4 @@
-//! Finds the API version of the installed engine before it runs.
+//! Determines the API version of the installed engine before it runs.
 
 use zun_common::grant::ApiVersion;
 

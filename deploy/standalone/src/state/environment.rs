@@ -39,18 +39,18 @@ impl Environment<'_> {
     }
 }
 
-/// Quotes a text as one word of a shell.
+/// Quotes text as one shell word.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// Writes a secret atomically. Nobody else can read it at any moment.
+/// Writes a secret atomically. Other users can never read it.
 pub(super) fn write(path: &Path, text: &str) -> Result<(), StateError> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         Some(_) | None => Path::new("."),
     };
-    let owner = std::fs::metadata(folder).map_err(at("find", folder))?;
+    let owner = std::fs::metadata(folder).map_err(at("inspect", folder))?;
     let new = path.with_extension("new");
     let mut file: File = OpenOptions::new()
         .write(true)
@@ -61,7 +61,7 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), StateError> {
         .map_err(at("create", &new))?;
     // Root may write into another user's directory: the file belongs to that user.
     std::os::unix::fs::fchown(&file, Some(owner.uid()), Some(owner.gid()))
-        .map_err(at("give away", &new))?;
+        .map_err(at("change the owner of", &new))?;
     file.write_all(text.as_bytes()).map_err(at("write", &new))?;
     std::fs::rename(&new, path).map_err(at("rename", &new))
 }
@@ -89,11 +89,11 @@ mod tests {
             .env("PATH", "/bin")
             .output()
             .expect("a shell");
-        let said = String::from_utf8(shell.stdout).expect("text");
+        let output = String::from_utf8(shell.stdout).expect("text");
         let expected = format!(
             "admin_token {} http://127.0.0.1:9517/v1 /it's here/release:/bin\n",
             token.expose()
         );
-        assert_eq!(said, expected);
+        assert_eq!(output, expected);
     }
 }

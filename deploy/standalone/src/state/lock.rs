@@ -41,7 +41,11 @@ pub struct Holder {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another instance has locked it.
-    #[error("zun-standalone is already running on {}{}", state.display(), pid.map(|pid| format!(" as process {pid}")).unwrap_or_default())]
+    #[error(
+        "zun-standalone is already running on {}{}",
+        state.display(),
+        pid.map(|pid| format!(" as process {pid}")).unwrap_or_default()
+    )]
     Held {
         /// The directory.
         state: PathBuf,
@@ -51,8 +55,8 @@ pub enum LockError {
     /// The lock file cannot be used.
     #[error(transparent)]
     File(#[from] StateError),
-    /// The other instance did not end, not even after SIGKILL.
-    #[error("process {pid} did not end within {seconds} s, and SIGKILL did not help")]
+    /// The other instance did not end, even after SIGKILL.
+    #[error("process {pid} did not end within {seconds} s of SIGTERM, nor after SIGKILL")]
     DoesNotEnd {
         /// Its process id.
         pid: i32,

@@ -12,7 +12,7 @@ pub use environment::Environment;
 pub use lock::{Holder, Lock, LockError};
 pub use token::Token;
 
-/// A file of the state directory cannot be written, read or removed.
+/// A file in the state directory cannot be written, read or removed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {doing} {path}")]
 pub struct StateError {
@@ -37,7 +37,7 @@ pub struct State {
 impl State {
     /// The layout below this directory, whose path is made absolute.
     pub fn new(root: &Path) -> Result<Self, StateError> {
-        let root = std::path::absolute(root).map_err(at("find", root))?;
+        let root = std::path::absolute(root).map_err(at("resolve", root))?;
         Ok(Self { root })
     }
 
@@ -78,7 +78,7 @@ impl State {
         self.root.join("host")
     }
 
-    /// The agent's datagram socket for session notes.
+    /// The agent's datagram socket for session events.
     pub fn notify_socket(&self) -> PathBuf {
         self.root.join("host/notes.sock")
     }

@@ -8,7 +8,7 @@ use zun_common::id::{ContainerId, ExecId};
 
 use super::super::DriverError;
 
-/// The failure of a request. What it means depends on the request.
+/// The failure of a request. Its meaning depends on the request.
 #[derive(Debug)]
 pub(super) enum Trouble {
     /// Docker answered with this error status (or with 304) and message.
@@ -22,7 +22,7 @@ pub(super) enum Trouble {
 }
 
 impl From<Error> for Trouble {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "all the rest is an answer out of order")]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "every other error is an unexpected answer")]
     fn from(error: Error) -> Self {
         match error {
             Error::DockerResponseServerError { status_code, message } => {

@@ -41,7 +41,7 @@ impl DockerDriver {
         let forget = move |oom_events: &OomEvents, engine: &EngineId| {
             oom_events.forget(engine);
             if let Some(sizes) = &sizes {
-                sizes.forget(engine.as_str());
+                sizes.remove(engine.as_str());
             }
         };
         let events = lines.filter_map(move |message| {
@@ -74,13 +74,13 @@ impl Lines {
                 return Some(line);
             }
             if self.held.len() > LONGEST_EVENT {
-                warn!("an event of Docker's is longer than 4 MiB; ending the subscription");
+                warn!("an event from Docker is longer than 4 MiB; ending the subscription");
                 return None;
             }
             match self.body.frame().await? {
                 Ok(frame) => self.held.extend(frame.into_data().ok()),
                 Err(error) => {
-                    debug!(error = %error, "the stream of Docker's events ended");
+                    debug!(error = %error, "the event stream from Docker ended");
                     return None;
                 }
             }
@@ -92,7 +92,7 @@ fn read(line: &[u8]) -> Option<EventMessage> {
     match serde_json::from_slice(line) {
         Ok(message) => Some(message),
         Err(error) => {
-            warn!(error = %error, "cannot parse an event of Docker's");
+            warn!(error = %error, "cannot parse an event from Docker");
             None
         }
     }
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exec_and_console_actions_are_no_change_and_unknown_actions_are() {
+    fn exec_and_console_actions_are_not_changes_but_unknown_actions_are() {
         for quiet in ["exec_create: sh -c ls", "exec_die", "exec_start: sh", "attach", "resize"] {
             assert_eq!(what(quiet), None, "{quiet}");
         }
@@ -150,7 +150,8 @@ mod tests {
         let line = |name: &str| {
             let engine = "ab".repeat(32);
             format!(
-                r#"{{"Action":"die","Actor":{{"ID":"{engine}","Attributes":{{"zun.container":"{id}","name":"{name}"}}}}}}"#
+                r#"{{"Action":"die","Actor":{{"ID":"{engine}",
+                    "Attributes":{{"zun.container":"{id}","name":"{name}"}}}}}}"#
             )
         };
         let parsed = |line: &str| read(line.as_bytes()).and_then(event);

@@ -19,7 +19,7 @@ use super::{Api, DockerDriver};
 use crate::driver::DriverError;
 
 /// How long an exec may have no process after Docker reports that it is running.
-const BEGINS_WITHIN: Duration = Duration::from_secs(2);
+const START_TIMEOUT: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(10);
 const DOING: &str = "send the exec a signal";
 
@@ -32,9 +32,9 @@ impl DockerDriver {
             ),
         })?;
         let api = self.api().await?;
-        let pid = begun(&api, exec).await?;
+        let pid = running_pid(&api, exec).await?;
         let process = pidfd_open(pid, PidfdFlags::empty()).map_err(|cause| failed(exec, cause))?;
-        let shown = look(&api, exec).await?;
+        let shown = inspect(&api, exec).await?;
         let of_container = in_container(&api, &shown, pid).await?;
         if running(exec, &shown)? != pid || !of_container {
             return Err(not_running(exec));
@@ -43,16 +43,16 @@ impl DockerDriver {
     }
 }
 
-async fn look(api: &Api, exec: &ExecId) -> Result<ExecInspectResponse, DriverError> {
-    let looking = within(QUICK, api.docker.inspect_exec(exec.as_str()));
-    looking.await.map_err(|trouble| trouble.about_exec(DOING, exec))
+async fn inspect(api: &Api, exec: &ExecId) -> Result<ExecInspectResponse, DriverError> {
+    let inspecting = within(QUICK, api.docker.inspect_exec(exec.as_str()));
+    inspecting.await.map_err(|trouble| trouble.about_exec(DOING, exec))
 }
 
 /// Returns the process id of a running exec. Docker reports that an exec is running a moment before it has a process.
-async fn begun(api: &Api, exec: &ExecId) -> Result<Pid, DriverError> {
-    let deadline = Instant::now() + BEGINS_WITHIN;
+async fn running_pid(api: &Api, exec: &ExecId) -> Result<Pid, DriverError> {
+    let deadline = Instant::now() + START_TIMEOUT;
     loop {
-        let shown = look(api, exec).await?;
+        let shown = inspect(api, exec).await?;
         let begins = shown.running == Some(true) && shown.pid.unwrap_or_default() == 0;
         if !begins || Instant::now() > deadline {
             return running(exec, &shown);
@@ -76,8 +76,8 @@ async fn in_container(
     pid: Pid,
 ) -> Result<bool, DriverError> {
     let container = shown.container_id.as_deref().unwrap_or_default();
-    let looking = api.docker.inspect_container(container, None::<InspectContainerOptions>);
-    let shown = within(QUICK, looking).await.map_err(|trouble| trouble.about(DOING))?;
+    let inspecting = api.docker.inspect_container(container, None::<InspectContainerOptions>);
+    let shown = within(QUICK, inspecting).await.map_err(|trouble| trouble.about(DOING))?;
     let first = shown.state.and_then(|state| state.pid).filter(|first| *first > 0);
     let Some(first) = first else { return Ok(false) };
     let space = |pid: String| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();

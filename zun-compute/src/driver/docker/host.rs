@@ -9,8 +9,8 @@ use crate::driver::{DriverError, EngineInfo};
 
 impl DockerDriver {
     /// Inspects Docker. It also negotiates the API version again, because Docker may have been upgraded.
-    pub(super) async fn look_at_engine(&self) -> Result<EngineInfo, DriverError> {
-        let (api, version) = self.agree().await?;
+    pub(super) async fn inspect_engine(&self) -> Result<EngineInfo, DriverError> {
+        let (api, version) = self.negotiate().await?;
         let info = within(QUICK, api.docker.info())
             .await
             .map_err(|trouble| trouble.about_engine("inspect Docker"))?;

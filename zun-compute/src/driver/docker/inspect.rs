@@ -27,8 +27,8 @@ impl Inspect for DockerDriver {
     async fn inspect(&self, container: ContainerId) -> Result<ContainerInfo, DriverError> {
         let api = self.api().await?;
         let name = container.engine_name();
-        let look = api.docker.inspect_container(&name, None::<InspectContainerOptions>);
-        let shown = within(QUICK, look)
+        let inspecting = api.docker.inspect_container(&name, None::<InspectContainerOptions>);
+        let shown = within(QUICK, inspecting)
             .await
             .map_err(|trouble| trouble.about_container("inspect the container", container))?;
         let mut seen = from_docker::seen(container, shown)?;
@@ -85,7 +85,7 @@ impl Inspect for DockerDriver {
     }
 
     async fn engine(&self) -> Result<EngineInfo, DriverError> {
-        self.look_at_engine().await
+        self.inspect_engine().await
     }
 }
 

@@ -21,7 +21,7 @@ use super::{Api, DockerDriver, RUNTIME, from_docker, to_docker};
 use crate::driver::{Change, DriverError, Inspect as _, Lifecycle};
 
 /// Docker's default grace period.
-const USUAL_GRACE: Duration = Duration::from_secs(10);
+const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 /// How often to retry a name that is in use although no container has it.
 const TRY_EVERY: Duration = Duration::from_millis(50);
 const CREATING: &str = "create the container";
@@ -42,10 +42,10 @@ impl Lifecycle for DockerDriver {
         let latest = Instant::now() + QUICK;
         loop {
             let now = tries.tick().await;
-            let trouble = match make(&api, container, body.clone()).await {
+            let trouble = match create(&api, container, body.clone()).await {
                 Ok(made) => {
                     if let Some(sizes) = &api.sizes {
-                        sizes.leave(&made.id, spec.console.size.filter(|_| spec.console.tty)).await;
+                        sizes.store(&made.id, spec.console.size.filter(|_| spec.console.tty)).await;
                     }
                     return Ok((from_docker::engine_id(Some(&made.id))?, Change::Done));
                 }
@@ -60,7 +60,7 @@ impl Lifecycle for DockerDriver {
             if let Some(engine) = adopt(&api, container).await? {
                 return Ok((engine, Change::Already));
             }
-            // The name is in use but no container has it: one is just being created or removed.
+            // The name is in use but no container has it: a container is just being created or removed.
             if now >= latest {
                 return Err(trouble.about(CREATING));
             }
@@ -165,7 +165,7 @@ impl Lifecycle for DockerDriver {
     }
 }
 
-async fn make(
+async fn create(
     api: &Api,
     container: ContainerId,
     body: ContainerCreateBody,
@@ -178,8 +178,8 @@ async fn make(
 /// Returns the existing container with this name, if it has our label too. `None` if there is no container.
 async fn adopt(api: &Api, container: ContainerId) -> Result<Option<EngineId>, DriverError> {
     let name = container.engine_name();
-    let look = api.docker.inspect_container(&name, None::<InspectContainerOptions>);
-    match within(QUICK, look).await {
+    let inspecting = api.docker.inspect_container(&name, None::<InspectContainerOptions>);
+    match within(QUICK, inspecting).await {
         Ok(shown) if from_docker::is_ours(container, &shown) => {
             from_docker::engine_id(shown.id.as_deref()).map(Some)
         }
@@ -214,5 +214,5 @@ fn change(outcome: Result<(), Trouble>) -> Result<Change, Trouble> {
 
 /// The time limit of a stop: the grace period, and the time that Docker needs to kill and to clean up.
 fn stop_timeout(grace: Option<Duration>) -> Duration {
-    grace.unwrap_or(USUAL_GRACE).saturating_add(SLOW)
+    grace.unwrap_or(DEFAULT_GRACE).saturating_add(SLOW)
 }

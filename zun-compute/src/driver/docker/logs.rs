@@ -1,8 +1,8 @@
-//! The end of what a container printed.
+//! Reads the last 4 MiB of a container's output.
 //!
-//! Without a terminal Docker frames the output: `[stream][0 0 0][length, big-endian][bytes]`. With one it
-//! comes raw. Either way only the last 4 MiB are kept, whatever arrives. With timestamps, the output is taken apart
-//! into records, because Docker puts one before each piece of a long line.
+//! If the container has no terminal, Docker frames the output: `[stream][0 0 0][length, big-endian][bytes]`. If it has a
+//! terminal, the output is raw. With timestamps, the output is split into records, because Docker writes a timestamp
+//! before each piece of a long line.
 
 use bytes::{Buf as _, Bytes};
 use http_body_util::BodyExt as _;
@@ -16,9 +16,9 @@ use super::deadline::{QUICK, within};
 use super::errors::Trouble;
 use crate::driver::{DriverError, Inspect as _, LARGEST_OUTPUT};
 
-/// The most lines that are asked for, so that the engine reads its file from the end: it takes tens of
-/// microseconds over each line.
-const MOST_LINES: u32 = 100_000;
+/// The most lines to request. With a limit Docker reads its log file from the end, which matters because it needs tens
+/// of microseconds for each line.
+const MAX_LINES: u32 = 100_000;
 const HEADER: usize = 8;
 
 impl DockerDriver {
@@ -45,8 +45,8 @@ impl DockerDriver {
 
 fn query(request: &LogRequest) -> String {
     let LogRequest { stdout, stderr, timestamps, tail, since } = request;
-    // One more shows that there are more.
-    let tail = tail.unwrap_or(u32::MAX).min(MOST_LINES + 1);
+    // One extra line shows whether the output is longer than the limit.
+    let tail = tail.unwrap_or(u32::MAX).min(MAX_LINES + 1);
     let since = since.map_or_else(String::new, |since| {
         format!("&since={}.{:09}", since.timestamp(), since.timestamp_subsec_nanos())
     });
@@ -54,7 +54,7 @@ fn query(request: &LogRequest) -> String {
 }
 
 async fn collect(mut body: Incoming, tty: bool) -> Result<Logs, Trouble> {
-    let mut unframed = Unframe::default();
+    let mut deframer = Deframer::default();
     let mut kept = Tail::default();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Trouble::Unreachable(Box::new(error)))?;
@@ -62,7 +62,7 @@ async fn collect(mut body: Incoming, tty: bool) -> Result<Logs, Trouble> {
         if tty {
             kept.push(&bytes);
         } else {
-            unframed.feed(bytes, |part| kept.push(part));
+            deframer.feed(bytes, |part| kept.push(part));
         }
     }
     Ok(kept.finish())
@@ -89,14 +89,14 @@ async fn stamped(mut body: Incoming, tty: bool) -> Result<Logs, Trouble> {
     Ok(kept.finish())
 }
 
-/// Takes Docker's framing off, whatever the pieces that it arrives in.
+/// Removes Docker's framing. The chunks that arrive need not match the frames.
 #[derive(Debug, Default)]
-struct Unframe {
+struct Deframer {
     header: Vec<u8>,
     left: usize,
 }
 
-impl Unframe {
+impl Deframer {
     fn feed(&mut self, mut bytes: Bytes, mut part: impl FnMut(&[u8])) {
         while bytes.has_remaining() {
             if self.left > 0 {
@@ -115,7 +115,7 @@ impl Unframe {
     }
 }
 
-/// The last 4 MiB of what is pushed.
+/// Keeps the last 4 MiB of the data that is pushed.
 #[derive(Debug, Default)]
 struct Tail {
     data: Vec<u8>,
@@ -128,7 +128,7 @@ impl Tail {
         let ends = bytes.split(|byte| *byte == b'\n').count() - 1;
         self.lines = self.lines.saturating_add(u32::try_from(ends).unwrap_or(u32::MAX));
         self.data.extend_from_slice(bytes);
-        // Moved only once in a while, so that each byte is moved about once.
+        // Trim rarely, so that each byte is moved about once.
         if self.data.len() > 2 * LARGEST_OUTPUT {
             self.trim();
         }
@@ -142,7 +142,7 @@ impl Tail {
 
     fn finish(mut self) -> Logs {
         self.trim();
-        Logs { data: self.data, cut: self.cut || self.lines > MOST_LINES }
+        Logs { data: self.data, cut: self.cut || self.lines > MAX_LINES }
     }
 }
 
@@ -154,7 +154,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn frames_are_taken_off_wherever_the_pieces_are_cut(
+        fn frames_are_removed_whatever_the_chunks(
             parts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..12),
             cut in 1_usize..20,
         ) {
@@ -164,17 +164,17 @@ mod tests {
                 framed.extend_from_slice(&u32::try_from(part.len()).expect("short").to_be_bytes());
                 framed.extend_from_slice(part);
             }
-            let mut unframe = Unframe::default();
+            let mut deframer = Deframer::default();
             let mut plain = Vec::new();
             for piece in framed.chunks(cut) {
-                unframe.feed(Bytes::copy_from_slice(piece), |part| plain.extend_from_slice(part));
+                deframer.feed(Bytes::copy_from_slice(piece), |part| plain.extend_from_slice(part));
             }
             prop_assert_eq!(plain, parts.concat());
         }
     }
 
     #[test]
-    fn only_the_end_is_kept_and_the_cut_is_told() {
+    fn only_the_last_4_mib_are_kept_and_the_cut_is_reported() {
         let mut tail = Tail::default();
         for number in 0..10_u8 {
             tail.push(&vec![number; 1 << 20]);

@@ -56,7 +56,7 @@ const NEWEST: ApiVersion = ApiVersion { major: 1, minor: 45 };
 #[derive(Debug, Clone)]
 pub struct DockerDriver {
     wire: Wire,
-    agreed: Arc<RwLock<Option<Api>>>,
+    negotiated: Arc<RwLock<Option<Api>>>,
     oom_events: OomEvents,
 }
 
@@ -65,7 +65,7 @@ pub struct DockerDriver {
 struct Api {
     docker: Docker,
     version: ApiVersion,
-    /// Where to leave first terminal sizes, if this Docker cannot set them itself.
+    /// The directory for first terminal sizes, if this Docker cannot set them itself.
     sizes: Option<Sizes>,
 }
 
@@ -79,22 +79,22 @@ impl DockerDriver {
         }
         Ok(Self {
             wire: Wire::new(socket),
-            agreed: Arc::default(),
+            negotiated: Arc::default(),
             oom_events: OomEvents::default(),
         })
     }
 
     /// Returns the client for the negotiated version.
     async fn api(&self) -> Result<Api, DriverError> {
-        let agreed = self.agreed.read().unwrap_or_else(PoisonError::into_inner).clone();
-        match agreed {
+        let negotiated = self.negotiated.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match negotiated {
             Some(api) => Ok(api),
-            None => Ok(self.agree().await?.0),
+            None => Ok(self.negotiate().await?.0),
         }
     }
 
     /// Asks Docker for its version, and negotiates the API version.
-    async fn agree(&self) -> Result<(Api, SystemVersion), DriverError> {
+    async fn negotiate(&self) -> Result<(Api, SystemVersion), DriverError> {
         const DOING: &str = "ask Docker for its version";
         let answer: SystemVersion = within(QUICK, self.wire.get_json("/version"))
             .await
@@ -112,7 +112,7 @@ impl DockerDriver {
             .await
             .map_err(|trouble| trouble.about_engine("ask Docker for its runtimes"))?;
         let api = Api { docker, version, sizes };
-        *self.agreed.write().unwrap_or_else(PoisonError::into_inner) = Some(api.clone());
+        *self.negotiated.write().unwrap_or_else(PoisonError::into_inner) = Some(api.clone());
         Ok((api, answer))
     }
 

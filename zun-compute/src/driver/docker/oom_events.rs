@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use zun_common::id::EngineId;
 
-/// How long before and after the exit of a process its event may be. All times are Docker's.
+/// How long before or after the exit of a process its event can occur. All times are Docker's.
 const BEFORE: TimeDelta = TimeDelta::seconds(1);
-const BEHIND: TimeDelta = TimeDelta::seconds(5);
+const AFTER: TimeDelta = TimeDelta::seconds(5);
 /// The most containers that are remembered.
-const LARGEST: usize = 4096;
+const MAX_CONTAINERS: usize = 4096;
 
 /// The last out-of-memory event of each container. Clones share the events.
 #[derive(Debug, Clone, Default)]
@@ -21,7 +21,7 @@ impl OomEvents {
     /// Records an event of a container. If there are too many, the oldest is dropped.
     pub(super) fn note(&self, engine: EngineId, at: DateTime<Utc>) {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.len() >= LARGEST
+        if held.len() >= MAX_CONTAINERS
             && let Some(oldest) = held.iter().min_by_key(|(_, at)| **at).map(|(id, _)| id.clone())
         {
             held.remove(&oldest);
@@ -44,7 +44,7 @@ impl OomEvents {
         held.get(engine).is_some_and(|at| {
             started_at.is_none_or(|started| started <= *at)
                 && finished_at - BEFORE <= *at
-                && *at <= finished_at + BEHIND
+                && *at <= finished_at + AFTER
         })
     }
 }

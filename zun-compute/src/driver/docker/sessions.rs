@@ -33,7 +33,7 @@ impl Sessions for DockerDriver {
             .await
             .map_err(|trouble| trouble.about_container("create the exec", container))?;
         if let Some(sizes) = &api.sizes {
-            sizes.leave(&made.id, spec.size.filter(|_| spec.tty)).await;
+            sizes.store(&made.id, spec.size.filter(|_| spec.tty)).await;
         }
         made.id.parse().map_err(|error: zun_common::id::InvalidId| DriverError::Engine {
             doing: "create the exec",

@@ -1,6 +1,6 @@
 //! Sets the first terminal size on Docker before 23 (API 1.42), which cannot set it itself.
 //!
-//! The driver writes the size to a file, and `zun-runtime`, which runs the containers there, reads it. Docker's list of
+//! The driver writes the size to a file, and the OCI runtime `zun-runtime` reads it. Docker's list of
 //! runtimes shows whether `zun-runtime` is set up, and with which directory. If it is not, the size is set right after
 //! the start.
 
@@ -25,7 +25,7 @@ pub const RUNC: &str = "runc";
 /// The default directory of sizes.
 pub const SIZES: &str = "/var/lib/zun-compute/sizes";
 
-/// The API version since which Docker accepts a terminal size at creation.
+/// The first API version in which Docker accepts a terminal size at creation.
 pub const CONSOLE_SIZE_API: ApiVersion = ApiVersion { major: 1, minor: 42 };
 
 /// The directory of sizes.
@@ -33,7 +33,7 @@ pub const CONSOLE_SIZE_API: ApiVersion = ApiVersion { major: 1, minor: 42 };
 pub(super) struct Sizes(PathBuf);
 
 impl Sizes {
-    /// Returns the directory in which this Docker's runtime looks for sizes. `None` if Docker sets sizes itself or has
+    /// Returns the directory from which this Docker's runtime reads sizes. `None` if Docker sets sizes itself or has
     /// no such runtime.
     pub(super) async fn of_engine(
         docker: &bollard::Docker,
@@ -48,7 +48,7 @@ impl Sizes {
     fn from_info(info: &SystemInfo) -> Option<Self> {
         let runtime = info.runtimes.as_ref()?.get(RUNTIME)?;
         // If another runtime is the default, containers use that one.
-        if info.default_runtime.as_ref().is_some_and(|usual| usual != RUNC) {
+        if info.default_runtime.as_ref().is_some_and(|default| default != RUNC) {
             return None;
         }
         let program = Path::new(runtime.path.as_ref()?).file_name()?;
@@ -60,7 +60,7 @@ impl Sizes {
     }
 
     /// Writes the size of a container or an exec. A failure is only logged, because everything else works without it.
-    pub(super) async fn leave(&self, id: &str, size: Option<TerminalSize>) {
+    pub(super) async fn store(&self, id: &str, size: Option<TerminalSize>) {
         let Some(TerminalSize { rows, columns }) = size else { return };
         let file = self.0.join(id);
         if let Err(cause) = tokio::fs::write(&file, format!("{rows} {columns}\n")).await {
@@ -70,7 +70,7 @@ impl Sizes {
     }
 
     /// Removes the size of a container that was removed.
-    pub(super) fn forget(&self, id: &str) {
+    pub(super) fn remove(&self, id: &str) {
         // Most containers have no size file.
         std::fs::remove_file(self.0.join(Path::new(id))).unwrap_or_default();
     }

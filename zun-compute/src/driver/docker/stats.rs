@@ -1,4 +1,4 @@
-//! Measures resource usage, and computes it as Docker's own client does.
+//! Measures resource usage, with the formulas of Docker's own client.
 
 use bollard::models::{ContainerCpuStats, ContainerMemoryStats, ContainerStatsResponse};
 use bollard::query_parameters::StatsOptions;
@@ -23,14 +23,14 @@ impl DockerDriver {
         let shown = within(QUICK, first)
             .await
             .map_err(|trouble| trouble.about_container(DOING, container))?;
-        shown.map(|shown| reckon(&shown)).ok_or_else(|| {
+        shown.map(|shown| compute(&shown)).ok_or_else(|| {
             Trouble::Odd("Docker returned no statistics".to_owned())
                 .about_container(DOING, container)
         })
     }
 }
 
-fn reckon(shown: &ContainerStatsResponse) -> Stats {
+fn compute(shown: &ContainerStatsResponse) -> Stats {
     let memory = shown.memory_stats.as_ref();
     let networks = shown.networks.iter().flatten().map(|(_name, network)| network);
     let network = networks.fold((0, 0), |(received, sent), network| {
@@ -77,7 +77,7 @@ fn block(shown: &ContainerStatsResponse, op: &str) -> u64 {
     let entries = shown.blkio_stats.iter().flat_map(|stats| &stats.io_service_bytes_recursive);
     entries
         .flatten()
-        .filter(|entry| entry.op.as_deref().is_some_and(|told| told.eq_ignore_ascii_case(op)))
+        .filter(|entry| entry.op.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(op)))
         .filter_map(|entry| entry.value)
         .sum()
 }
@@ -98,7 +98,7 @@ mod tests {
             "pids_stats": {"current": 3},
         });
         let shown: ContainerStatsResponse = serde_json::from_value(shown).expect("Docker's shape");
-        let stats = reckon(&shown);
+        let stats = compute(&shown);
         assert!((stats.cpu_percent - 40.0).abs() < 0.001, "{stats:?}");
         assert_eq!((stats.memory, stats.memory_limit, stats.processes), (4000, 9000, 3));
         assert_eq!((stats.block, stats.network), ((3, 5), (11, 22)));
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_container_that_is_not_running_uses_nothing() {
-        let stats = reckon(&ContainerStatsResponse::default());
+        let stats = compute(&ContainerStatsResponse::default());
         assert!(stats.cpu_percent.abs() < f64::EPSILON);
         assert_eq!((stats.memory, stats.processes), (0, 0));
     }

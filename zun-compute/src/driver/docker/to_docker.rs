@@ -1,4 +1,5 @@
-//! Converts the driver's types to Docker's. Every field is destructured, so that the compiler finds a new one.
+//! Converts the driver's types to Docker's. Every struct is destructured, so that the compiler reports a
+//! field that is not converted.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -26,7 +27,7 @@ pub(in crate::driver) fn container(
         project,
         name,
         image,
-        pull: _before_it_is_made,
+        pull: _done_before_creation,
         command,
         entrypoint,
         environment,

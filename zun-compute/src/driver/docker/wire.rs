@@ -1,7 +1,7 @@
 //! HTTP over Docker's unix socket, with one connection per request.
 //!
-//! The client library uses this transport too, so that the socket need not exist at the start, and "304 Not Modified"
-//! is not lost. Requests that the library would buffer without limit (raw logs) or send late (subscriptions) are sent
+//! The client library uses this transport too, for two reasons: the socket need not exist at the start, and the
+//! library would discard "304 Not Modified". Requests that the library would buffer without limit (raw logs) or send late (subscriptions) are sent
 //! here directly.
 
 use std::io;

@@ -16,7 +16,7 @@ use super::{FakeDriver, Operation, shared};
 use crate::driver::docker::to_docker;
 use crate::driver::{Change, DriverError, EngineEvent, EngineEventKind, Lifecycle};
 
-const USUAL_GRACE: Duration = Duration::from_secs(10);
+const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
 #[async_trait]
 impl Lifecycle for FakeDriver {
@@ -82,14 +82,14 @@ impl Lifecycle for FakeDriver {
     }
 
     async fn pause(&self, container: ContainerId) -> Result<Change, DriverError> {
-        let freeze = (Status::Running, Status::Paused);
-        let work = async { self.freeze_or_thaw(container, freeze) };
+        let pausing = (Status::Running, Status::Paused);
+        let work = async { self.pause_or_unpause(container, pausing) };
         self.shared.faults.perform(Operation::Pause, Some(container), work).await
     }
 
     async fn unpause(&self, container: ContainerId) -> Result<Change, DriverError> {
-        let thaw = (Status::Paused, Status::Running);
-        let work = async { self.freeze_or_thaw(container, thaw) };
+        let unpausing = (Status::Paused, Status::Running);
+        let work = async { self.pause_or_unpause(container, unpausing) };
         self.shared.faults.perform(Operation::Unpause, Some(container), work).await
     }
 
@@ -146,10 +146,10 @@ impl FakeDriver {
         let mut state = self.shared.state();
         let record = state.record(container)?;
         let Some(process) = record.process.clone() else { return Ok(None) };
-        record.stopped_by_user |= signal.deadly().is_some();
+        record.stopped_by_user |= signal.exit_code().is_some();
         record.status = Status::Running;
         drop(state);
-        process.frozen.send_replace(false);
+        process.paused.send_replace(false);
         if process.control.send(Control::Signal(signal)).is_err() {
             tracing::trace!("a signal arrived after the process exited");
         }
@@ -175,7 +175,7 @@ impl FakeDriver {
         };
         let Some(process) = self.signal(container, signal)? else { return Ok(Change::Already) };
         let mut ended = process.ended.subscribe();
-        let grace = grace.unwrap_or(USUAL_GRACE);
+        let grace = grace.unwrap_or(DEFAULT_GRACE);
         if tokio::time::timeout(grace, end(&mut ended)).await.is_err() {
             if process.control.send(Control::Signal(Signal::KILL)).is_err() {
                 tracing::trace!("a SIGKILL arrived after the process exited");
@@ -186,7 +186,7 @@ impl FakeDriver {
         Ok(Change::Done)
     }
 
-    fn freeze_or_thaw(
+    fn pause_or_unpause(
         &self,
         container: ContainerId,
         (from, to): (Status, Status),
@@ -201,7 +201,7 @@ impl FakeDriver {
         }
         record.status = to;
         if let Some(process) = &record.process {
-            process.frozen.send_replace(to == Status::Paused);
+            process.paused.send_replace(to == Status::Paused);
         }
         drop(state);
         self.shared.emit(container, EngineEventKind::Changed);
@@ -222,7 +222,7 @@ impl FakeDriver {
         if let Some(process) = process {
             let what = EngineEventKind::Changed;
             self.shared.emit_event(EngineEvent { container, engine: engine.clone(), what });
-            process.ended.send_replace(Signal::KILL.deadly());
+            process.ended.send_replace(Signal::KILL.exit_code());
         }
         self.shared.emit_event(EngineEvent { container, engine, what: EngineEventKind::Removed });
         Ok(Change::Done)

@@ -15,8 +15,8 @@ use super::signal::Signal;
 pub(super) struct Running {
     pub(super) run: u64,
     pub(super) container: ContainerId,
-    pub(super) orders: mpsc::UnboundedReceiver<Control>,
-    pub(super) frozen: watch::Receiver<bool>,
+    pub(super) control: mpsc::UnboundedReceiver<Control>,
+    pub(super) paused: watch::Receiver<bool>,
 }
 
 impl Running {
@@ -53,23 +53,23 @@ impl Running {
         }
     }
 
-    /// Waits for `wait` and then until the process is not paused. Returns the exit code if something ends the process
-    /// before.
+    /// Waits for `wait` and then until the process is not paused. Returns the exit code if the process ends
+    /// earlier.
     async fn uninterrupted(
         &mut self,
         trap: Trap,
         wait: impl Future<Output = ()> + Send,
     ) -> Result<(), i64> {
-        let Self { orders, frozen, .. } = self;
+        let Self { control, paused, .. } = self;
         let go_on = async {
             wait.await;
-            if frozen.wait_for(|frozen| !*frozen).await.is_err() {
+            if paused.wait_for(|paused| !*paused).await.is_err() {
                 std::future::pending::<()>().await;
             }
         };
         tokio::select! {
             biased;
-            code = end(orders, trap) => Err(code),
+            code = end(control, trap) => Err(code),
             () = go_on => Ok(()),
         }
     }
@@ -84,18 +84,18 @@ async fn wait(step: &Step) {
     }
 }
 
-/// Waits for an order that ends the process, and returns the exit code.
-async fn end(orders: &mut mpsc::UnboundedReceiver<Control>, trap: Trap) -> i64 {
+/// Waits for a control message that ends the process, and returns the exit code.
+async fn end(control: &mut mpsc::UnboundedReceiver<Control>, trap: Trap) -> i64 {
     loop {
-        let code = match orders.recv().await {
+        let code = match control.recv().await {
             Some(Control::Exit(code)) => Some(code),
             Some(Control::Signal(Signal::TERM)) => match trap {
-                Trap::Die => Signal::TERM.deadly(),
+                Trap::Die => Signal::TERM.exit_code(),
                 Trap::Ignore => None,
                 Trap::Exit(code) => Some(code),
             },
-            Some(Control::Signal(signal)) => signal.deadly(),
-            None => Signal::KILL.deadly(),
+            Some(Control::Signal(signal)) => signal.exit_code(),
+            None => Signal::KILL.exit_code(),
         };
         if let Some(code) = code {
             return code;

@@ -41,12 +41,12 @@ pub(super) struct Process {
     /// Distinguishes this run from others of the same container.
     pub(super) run: u64,
     pub(super) control: mpsc::UnboundedSender<Control>,
-    pub(super) frozen: watch::Sender<bool>,
+    pub(super) paused: watch::Sender<bool>,
     /// The exit code, after the process has exited.
     pub(super) ended: watch::Sender<Option<i64>>,
 }
 
-/// An order to a process.
+/// A control message to a process.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Control {
     Signal(Signal),

@@ -48,8 +48,8 @@ impl Sessions for FakeDriver {
     ) -> Result<ExecOutput, DriverError> {
         let work = async {
             let exec = self.create_exec(container, spec)?;
-            let around = self.shell_context(container, spec)?;
-            let output = match program(&spec.command, &around) {
+            let context = self.shell_context(container, spec)?;
+            let output = match program(&spec.command, &context) {
                 Ok(steps) => self.follow(container, steps, exec.clone()).await,
                 Err(NotRunnable { code, words }) => ExecOutput {
                     exec: exec.clone(),
@@ -89,7 +89,7 @@ impl Sessions for FakeDriver {
             if !record.running {
                 return Err(DriverError::Conflict { words: format!("Exec {exec} is not running") });
             }
-            if let Some(code) = signal.deadly() {
+            if let Some(code) = signal.exit_code() {
                 record.running = false;
                 record.exit_code = Some(code);
             }
@@ -139,12 +139,12 @@ impl FakeDriver {
         container: ContainerId,
         spec: &ExecSpec,
     ) -> Result<ShellContext, DriverError> {
-        let mut around = self.shared.state().record(container)?.shell_context();
+        let mut context = self.shared.state().record(container)?.shell_context();
         let pairs = spec.environment.iter().filter_map(|pair| pair.split_once('='));
-        around.environment.extend(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        around.workdir = spec.workdir.clone().or(around.workdir);
-        around.user = spec.user.clone().or(around.user);
-        Ok(around)
+        context.environment.extend(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        context.workdir = spec.workdir.clone().or(context.workdir);
+        context.user = spec.user.clone().or(context.user);
+        Ok(context)
     }
 
     /// Runs steps to their end. Stdin is empty.

@@ -177,10 +177,11 @@ impl Shared {
                 return Err(DriverError::NotRunnable { code, words });
             }
         };
-        let (control, orders) = mpsc::unbounded_channel();
-        let frozen = watch::Sender::new(false);
-        let process = process::Running { run, container, orders, frozen: frozen.subscribe() };
-        record.process = Some(Process { run, control, frozen, ended: watch::Sender::new(None) });
+        let (control, messages) = mpsc::unbounded_channel();
+        let paused = watch::Sender::new(false);
+        let process =
+            process::Running { run, container, control: messages, paused: paused.subscribe() };
+        record.process = Some(Process { run, control, paused, ended: watch::Sender::new(None) });
         record.status = Status::Running;
         (record.exit_code, record.reason, record.oom_killed) = (None, None, false);
         record.stopped_by_user = false;

@@ -1,5 +1,4 @@
-//! The few shell commands that processes of the in-memory engine understand, so that a script does the same there as in
-//! a real container.
+//! The shell commands that the in-memory engine can run. A script behaves as in a real container.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -45,16 +44,16 @@ pub(super) struct NotRunnable {
 }
 
 /// Returns the steps of a command.
-pub(super) fn program(words: &[String], around: &ShellContext) -> Result<Vec<Step>, NotRunnable> {
+pub(super) fn program(words: &[String], context: &ShellContext) -> Result<Vec<Step>, NotRunnable> {
     let first = words.first().map(String::as_str).unwrap_or_default();
     match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["sh" | "/bin/sh", "-c", script, ..] => Ok(run(script, around)),
+        ["sh" | "/bin/sh", "-c", script, ..] => Ok(run(script, context)),
         ["sh" | "/bin/sh", ..] => Ok(vec![Step::Forever]),
         ["/" | "/etc" | "/tmp" | "/etc/passwd", ..] => Err(NotRunnable {
             code: 126,
             words: format!("cannot run the command: exec: \"{first}\": permission denied"),
         }),
-        _ => statement(words, around).map(|done| done.steps).ok_or_else(|| NotRunnable {
+        _ => statement(words, context).map(|done| done.steps).ok_or_else(|| NotRunnable {
             code: 127,
             words: format!(
                 "cannot run the command: exec: \"{first}\": executable file not found in $PATH"
@@ -69,12 +68,12 @@ struct Done {
     status: i64,
 }
 
-fn run(script: &str, around: &ShellContext) -> Vec<Step> {
+fn run(script: &str, context: &ShellContext) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut last = 0;
     for words in statements(script) {
-        let words: Vec<String> = words.iter().map(|word| expand(word, around)).collect();
-        let done = statement(&words, around).unwrap_or_else(|| {
+        let words: Vec<String> = words.iter().map(|word| expand(word, context)).collect();
+        let done = statement(&words, context).unwrap_or_else(|| {
             let first = words.first().map(String::as_str).unwrap_or_default();
             let complaint = format!("sh: {first}: not found\n").into_bytes();
             Done { steps: vec![Step::Print(Stream::Stderr, complaint)], status: 127 }
@@ -86,7 +85,7 @@ fn run(script: &str, around: &ShellContext) -> Vec<Step> {
     steps
 }
 
-fn statement(words: &[String], around: &ShellContext) -> Option<Done> {
+fn statement(words: &[String], context: &ShellContext) -> Option<Done> {
     let done = |steps| Some(Done { steps, status: 0 });
     let say =
         |text: &str| done(vec![Step::Print(Stream::Stdout, format!("{text}\n").into_bytes())]);
@@ -94,7 +93,7 @@ fn statement(words: &[String], around: &ShellContext) -> Option<Done> {
         [":" | "true"] => done(Vec::new()),
         ["false"] => Some(Done { steps: Vec::new(), status: 1 }),
         ["exit", code] => done(vec![Step::Exit(code.parse().unwrap_or(2))]),
-        ["exec", ..] => statement(words.get(1..)?, around),
+        ["exec", ..] => statement(words.get(1..)?, context),
         ["sleep", length] | ["sleep", length, "&", "wait"] => {
             done(vec![Step::Sleep(seconds(length))])
         }
@@ -110,9 +109,9 @@ fn statement(words: &[String], around: &ShellContext) -> Option<Done> {
             let bytes: Vec<u8> = format!("{line}\n").bytes().cycle().take(count).collect();
             done(vec![Step::Print(Stream::Stdout, bytes)])
         }
-        ["pwd"] => say(around.workdir.as_deref().unwrap_or("/")),
-        ["hostname"] => say(&around.hostname),
-        ["id", "-u"] => say(around.user.as_deref().unwrap_or("0")),
+        ["pwd"] => say(context.workdir.as_deref().unwrap_or("/")),
+        ["hostname"] => say(&context.hostname),
+        ["id", "-u"] => say(context.user.as_deref().unwrap_or("0")),
         ["stty", "-F", "/dev/console", "size"] => done(vec![Step::ShowSize]),
         _ => None,
     }
@@ -131,9 +130,9 @@ fn trap(action: &str) -> Trap {
     }
 }
 
-fn expand(word: &str, around: &ShellContext) -> String {
+fn expand(word: &str, context: &ShellContext) -> String {
     match word.strip_prefix('$') {
-        Some(name) => around.environment.get(name).cloned().unwrap_or_default(),
+        Some(name) => context.environment.get(name).cloned().unwrap_or_default(),
         None => word.to_owned(),
     }
 }
@@ -174,12 +173,12 @@ mod tests {
     use super::*;
 
     fn steps(script: &str) -> Vec<Step> {
-        let around = ShellContext {
+        let context = ShellContext {
             environment: BTreeMap::from([("A".to_owned(), "b c".to_owned())]),
             ..ShellContext::default()
         };
         let words = ["sh", "-c", script].map(str::to_owned);
-        program(&words, &around).expect("a shell")
+        program(&words, &context).expect("a shell")
     }
 
     fn out(text: &str) -> Step {

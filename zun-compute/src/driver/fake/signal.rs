@@ -35,7 +35,7 @@ impl Signal {
     }
 
     /// The exit code of a process that the signal ends; `None` if the signal does not end processes.
-    pub(super) fn deadly(self) -> Option<i64> {
+    pub(super) fn exit_code(self) -> Option<i64> {
         (!matches!(self.0, 18 | 19 | 28)).then(|| 128 + i64::from(self.0))
     }
 }

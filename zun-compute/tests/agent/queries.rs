@@ -49,8 +49,8 @@ async fn a_console_is_located_for_a_created_or_running_container_while_the_liste
     agent.set_console(ConsoleStatus::Up(listener()));
     let console = world.call(&locate(container)).await.expect("a console");
     assert_eq!((console.tty, console.stdin, console.listener), (true, true, listener()));
-    let told = world.controller.until_heartbeat(|beat| beat.console.is_some()).await;
-    assert_eq!(told.console, Some(listener()), "told at once");
+    let beat = world.controller.until_heartbeat(|beat| beat.console.is_some()).await;
+    assert_eq!(beat.console, Some(listener()), "reported at once");
     world.call(&StopContainer { container, grace: Some(1) }).await.expect("accepted");
     world.controller.until(container, Status::Stopped).await;
     let problem = world.refusal(&locate(container)).await;
@@ -110,7 +110,7 @@ async fn an_exec_is_created_run_and_resized_only_through_its_own_container() {
     assert_eq!(world.refusal(&signal(other)).await.code, Code::NotFound);
     world.call(&signal(container)).await.expect("sent");
     assert_eq!(world.refusal(&signal(container)).await.code, Code::Conflict);
-    world.call(&locate(container)).await.expect("also of one that has ended");
+    world.call(&locate(container)).await.expect("an exec that has exited can be located too");
 }
 
 #[tokio::test]
