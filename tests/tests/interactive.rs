@@ -18,6 +18,7 @@ mod interactive {
     mod pull;
     mod screen;
     mod signals;
+    mod statuses;
     mod terminal;
     mod verbs;
 }

@@ -1,7 +1,8 @@
 //! The status of a container, and the table of the actions that each status allows.
 //!
-//! The table is based on OpenStack Zun's `VALID_STATES` and allows more. For example, it allows `attach` on a
-//! created container: a client attaches before it starts the container, so that it misses no output.
+//! The table is based on OpenStack Zun's `VALID_STATES` and allows more. It allows `attach` on a created container: a
+//! client attaches before it starts the container, so that it misses no output. It also allows `kill` and `stop` on a
+//! paused container, and on one between two runs, as Docker does.
 
 use std::fmt;
 use std::str::FromStr;
@@ -156,10 +157,18 @@ impl Status {
     pub const fn allows(self, action: Action) -> bool {
         match action {
             Action::Start => matches!(self, Self::Created | Self::Stopped | Self::Error),
-            Action::Stop | Action::Kill => matches!(self, Self::Running | Self::Restarting),
-            Action::Reboot => {
-                matches!(self, Self::Created | Self::Running | Self::Stopped | Self::Error)
+            Action::Stop | Action::Kill => {
+                matches!(self, Self::Running | Self::Restarting | Self::Paused)
             }
+            Action::Reboot => matches!(
+                self,
+                Self::Created
+                    | Self::Running
+                    | Self::Restarting
+                    | Self::Paused
+                    | Self::Stopped
+                    | Self::Error
+            ),
             Action::Pause
             | Action::Execute
             | Action::ExecuteResize
@@ -192,6 +201,7 @@ impl Status {
                 self,
                 Self::Running
                     | Self::Restarting
+                    | Self::Paused
                     | Self::Created
                     | Self::Error
                     | Self::Stopped
@@ -224,8 +234,8 @@ mod tests {
         Created    start reboot attach resize logs get_archive put_archive update delete delete_stop delete_force
         Running    stop reboot pause kill execute execute_resize attach resize logs top stats get_archive put_archive update delete_stop delete_force
         Stopped    start reboot logs get_archive put_archive update delete delete_stop delete_force
-        Paused     unpause logs get_archive put_archive update delete_force
-        Restarting stop kill logs delete_stop delete_force
+        Paused     stop reboot unpause kill logs get_archive put_archive update delete_stop delete_force
+        Restarting stop reboot kill logs delete_stop delete_force
         Rebuilding delete_force
         Deleting   delete_force
         Deleted    delete delete_stop delete_force

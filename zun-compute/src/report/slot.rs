@@ -3,7 +3,7 @@
 //! ```text
 //!  put ──> first (newest replaces it) ──take──> in flight ──told──> sent
 //!            ^                                      │
-//!            └── behind: Deleted waits for Error ── └─untold──> first, unless there is a newer one
+//!            └── behind what must be told first ──  └─untold──> first, unless there is a newer one
 //! ```
 
 use zun_common::rpc::report::ContainerReport;
@@ -21,7 +21,8 @@ pub(super) struct Slot {
 
 impl Slot {
     /// Takes a report to be told, in the place of one that was not yet. One that says nothing new is
-    /// dropped. A removal does not replace an error: whoever waits for the container must learn of it.
+    /// dropped. A removal does not replace an error, nor the next run the end of the one before: whoever
+    /// waits for the container must learn of it.
     pub(super) fn put(&mut self, report: ContainerReport, now: i64) {
         if self.newest().is_some_and(|newest| says_the_same(newest, &report)) {
             return;
@@ -32,8 +33,8 @@ impl Slot {
             return;
         }
         let report = self.stamp(report, now);
-        let error_waits = self.first.as_ref().is_some_and(|first| first.status == Status::Error);
-        if self.behind.is_some() || (error_waits && report.status == Status::Deleted) {
+        let waits = self.first.as_ref().is_some_and(|first| is_told_before(first, &report));
+        if self.behind.is_some() || waits {
             self.behind = Some(report);
         } else {
             self.first = Some(report);
@@ -69,7 +70,7 @@ impl Slot {
         let Some(late) = self.in_flight.take() else { return };
         match &self.first {
             None => self.first = Some(late),
-            Some(newer) if late.status == Status::Error && newer.status == Status::Deleted => {
+            Some(newer) if self.behind.is_none() && is_told_before(&late, newer) => {
                 self.behind = self.first.replace(late);
             }
             Some(_) => {}
@@ -99,6 +100,14 @@ impl Slot {
         report.generation = self.generation;
         report
     }
+}
+
+/// Whether the first is told although the second is newer: an error before a removal, and the end of a run before
+/// another run.
+fn is_told_before(one: &ContainerReport, newer: &ContainerReport) -> bool {
+    let is_error = one.status == Status::Error && newer.status == Status::Deleted;
+    let is_end = one.finished_at.is_some() && newer.started_at > one.started_at;
+    is_error || is_end
 }
 
 fn says_the_same(one: &ContainerReport, other: &ContainerReport) -> bool {
@@ -182,6 +191,29 @@ mod tests {
         assert_eq!(slot.take().expect("the error again").status, Status::Error);
         slot.told();
         assert_eq!(slot.take().expect("the removal").status, Status::Deleted);
+    }
+
+    #[test]
+    fn the_end_of_a_run_is_told_before_the_next_run() {
+        let run = |status, second, ended: bool| {
+            let at = |second| chrono::DateTime::from_timestamp(second, 0);
+            let finished_at = if ended { at(second) } else { None };
+            ContainerReport { started_at: at(second), finished_at, ..report(status) }
+        };
+        let mut slot = Slot::default();
+        slot.put(run(Status::Restarting, 1, true), 1);
+        slot.put(run(Status::Running, 2, false), 2);
+        slot.put(run(Status::Restarting, 2, true), 3);
+        let told = slot.take().expect("the end");
+        assert_eq!((told.status, told.generation), (Status::Restarting, 1));
+        slot.told();
+        let told = slot.take().expect("the newest");
+        assert_eq!((told.status, told.generation), (Status::Restarting, 3));
+        slot.put(run(Status::Running, 3, false), 4);
+        slot.untold();
+        assert_eq!(slot.take().expect("the end again").status, Status::Restarting);
+        slot.told();
+        assert_eq!(slot.take().expect("the next run").status, Status::Running);
     }
 
     proptest! {

@@ -17,6 +17,9 @@ use crate::driver::DriverError;
 use crate::host::{Host, within};
 use crate::worker::{Command, Origin, Workers};
 
+/// How long the answer to a signal waits until it was sent.
+const SENT_WITHIN: Duration = Duration::from_secs(2);
+
 /// The calls from the host's durable queue.
 pub(crate) fn commands(workers: &Workers) -> Router {
     let router = Router::new();
@@ -35,9 +38,7 @@ pub(crate) fn commands(workers: &Workers) -> Router {
         accept(router, workers, |call: calls::PauseContainer| (call.container, Command::Pause));
     let router =
         accept(router, workers, |call: calls::UnpauseContainer| (call.container, Command::Unpause));
-    let router = accept(router, workers, |call: calls::KillContainer| {
-        (call.container, Command::Kill { signal: call.signal })
-    });
+    let router = signal(router, workers);
     accept(router, workers, |call: calls::RemoveContainer| {
         (call.container, Command::Remove(call.how))
     })
@@ -89,6 +90,23 @@ where
         let origin = Origin { request: incoming.context.request, again: incoming.redelivered };
         let (container, command) = command(call);
         async move { workers.accept(container, command, origin).await }
+    })
+}
+
+/// A signal is answered once it was sent, unless it waits behind something long.
+fn signal(router: Router, workers: &Workers) -> Router {
+    let workers = workers.clone();
+    router.accept(move |call: calls::KillContainer, incoming: Incoming| {
+        let workers = workers.clone();
+        let origin = Origin { request: incoming.context.request, again: incoming.redelivered };
+        let command = Command::Kill { signal: call.signal };
+        async move {
+            let mut accepted = workers.accept(call.container, command, origin).await?;
+            if tokio::time::timeout(SENT_WITHIN, &mut accepted.work).await.is_ok() {
+                accepted.work = Box::pin(std::future::ready(()));
+            }
+            Ok(accepted)
+        }
     })
 }
 

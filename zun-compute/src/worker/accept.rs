@@ -100,7 +100,9 @@ impl Kind {
 
     const fn leaves_as_it_is(self, status: Status) -> bool {
         match self {
-            Self::Start | Self::Unpause => matches!(status, Status::Running),
+            // The engine runs one that restarts again by itself.
+            Self::Start => matches!(status, Status::Running | Status::Restarting),
+            Self::Unpause => matches!(status, Status::Running),
             Self::Stop => matches!(status, Status::Stopped),
             Self::Pause => matches!(status, Status::Paused),
             Self::Create { .. } | Self::Reboot | Self::Kill | Self::Remove(_) => false,
@@ -208,8 +210,8 @@ Creating: create create+start delete+force
 Created: create create+start start reboot delete delete+stop delete+force
 Running: create create+start start stop reboot pause unpause kill delete+stop delete+force
 Stopped: create create+start start stop reboot delete delete+stop delete+force
-Paused: create create+start pause unpause delete+force
-Restarting: create create+start stop kill delete+stop delete+force
+Paused: create create+start stop reboot pause unpause kill delete+stop delete+force
+Restarting: create create+start start stop reboot kill delete+stop delete+force
 Rebuilding: create create+start delete+force
 Deleting: create create+start delete+force
 Deleted: create create+start delete delete+stop delete+force
@@ -249,7 +251,7 @@ Unknown: create create+start delete+force
                     Kind::Pause | Kind::Unpause | Kind::Kill,
                     Some(Status::Created | Status::Stopped),
                 )
-                | (Kind::Start | Kind::Reboot | Kind::Stop, Some(Status::Paused)) => {
+                | (Kind::Start, Some(Status::Paused)) => {
                     return Err(format!("{} in {:?}", name(kind), self.0));
                 }
                 (Kind::Remove(_), _) => None,

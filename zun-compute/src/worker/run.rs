@@ -15,6 +15,8 @@ use crate::host::{Host, within};
 
 /// The engine's own, where none is given.
 const USUAL_GRACE: Duration = Duration::from_secs(10);
+/// How long one that is killed between two runs may take to be stopped.
+const STOPPED_WITHIN: Duration = Duration::from_secs(2);
 /// Between the sending of a command and a start that it led to, beyond the command's deadline.
 const SLACK: Duration = Duration::from_secs(5);
 
@@ -29,7 +31,7 @@ pub(super) async fn run(
     let begin = |task| host.reports.begin(container, task);
     match command {
         Command::Start | Command::Reboot { .. } if origin.again && started_lately(seen) => Ok(()),
-        Command::Start if seen.status == Status::Running => Ok(()),
+        Command::Start if matches!(seen.status, Status::Running | Status::Restarting) => Ok(()),
         Command::Start => start(host, container).await,
         Command::Stop { grace } => stop(host, container, *grace).await,
         Command::Reboot { grace } => {
@@ -51,8 +53,7 @@ pub(super) async fn run(
         }
         Command::Kill { signal } => {
             begin(TaskState::Killing);
-            within(host.engine_timeout(), "kill the container", driver.kill(container, signal))
-                .await
+            kill(host, container, signal).await
         }
         Command::Remove(how) => remove(host, container, *how).await,
         Command::Create(_) => Ok(()),
@@ -87,6 +88,17 @@ pub(super) async fn remove(
         Ok(_) | Err(DriverError::NoContainer(_)) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Docker does not tell when one that is between two runs is stopped by a signal: that is waited for here.
+async fn kill(host: &Host, container: ContainerId, signal: &str) -> Result<(), DriverError> {
+    let killing = host.driver.kill(container, signal);
+    within(host.engine_timeout(), "kill the container", killing).await?;
+    if host.peek(container).await.is_ok_and(|seen| seen.status == Status::Restarting) {
+        let stopped = tokio::time::timeout(STOPPED_WITHIN, host.driver.wait(container)).await;
+        tracing::debug!(container.id = %container, ?stopped, "killed between two runs");
+    }
+    Ok(())
 }
 
 async fn stop(

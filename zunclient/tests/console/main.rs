@@ -5,4 +5,5 @@ mod fake;
 mod files;
 mod links;
 mod run;
+mod statuses;
 mod waits;

@@ -153,7 +153,7 @@ async fn run_attaches_and_waits_before_it_starts_and_ends_with_the_commands_code
         before,
         [
             "POST /v1/containers?run=false",
-            "GET /v1/containers/ID?wait_for=Created%2CError%2CDeleted%2CDead&timeout=25&unless_updated=",
+            "GET /v1/containers/ID?wait_for=Created%2CRunning%2CStopped%2CPaused%2CRestarting%2CDeleted%2CDead%2CError&timeout=25&unless_updated=",
             "POST /v1/containers/ID/attach",
             "POST /c/attach?stdin=1 HTTP/1.1",
             "POST /c/wait?condition=next-exit HTTP/1.1",

@@ -30,16 +30,21 @@ fn command(verb: &str, service: &Service) -> Command {
     command
 }
 
-/// Answers all but the first so many waits with this container; those with a 503.
+/// Shows a container that runs, and answers all but the first so many waits with this one; those with a 503.
 async fn service(failures: u32, container: Value) -> Service {
     let left = AtomicU32::new(failures);
+    let running = crate::run::container("Running", &json!({}));
     Service::start(move |ask| {
         let waits = ask.target.contains("wait_for");
         let fails = waits
             && left
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
                 .is_ok();
-        if fails { (503, Value::Null) } else { (200, container.clone()) }
+        match (waits, fails) {
+            (false, _) => (200, running.clone()),
+            (true, true) => (503, Value::Null),
+            (true, false) => (200, container.clone()),
+        }
     })
     .await
 }

@@ -73,6 +73,9 @@ impl Lifecycle for FakeDriver {
     async fn kill(&self, container: ContainerId, signal: &str) -> Result<(), DriverError> {
         let work = async {
             let signal = Signal::parse(signal)?;
+            if self.stopped_between_runs(container)? {
+                return Ok(());
+            }
             match self.signal(container, signal)? {
                 Some(_process) => Ok(()),
                 None => Err(conflict(&format!("Container {container} is not running"))),
@@ -156,18 +159,28 @@ impl FakeDriver {
         Ok(Some(process))
     }
 
+    /// Stops one that is between two runs.
+    fn stopped_between_runs(&self, container: ContainerId) -> Result<bool, DriverError> {
+        let mut state = self.shared.state();
+        let record = state.record(container)?;
+        let restarts = record.status == Status::Restarting;
+        if restarts {
+            record.status = Status::Stopped;
+        }
+        Ok(restarts)
+    }
+
     async fn stop_container(
         &self,
         container: ContainerId,
         grace: Option<Duration>,
     ) -> Result<Change, DriverError> {
+        if self.stopped_between_runs(container)? {
+            return Ok(Change::Done);
+        }
         let signal = {
             let mut state = self.shared.state();
             let record = state.record(container)?;
-            if record.status == Status::Restarting {
-                record.status = Status::Stopped;
-                return Ok(Change::Done);
-            }
             match record.spec.stop_signal.as_deref() {
                 Some(name) => Signal::parse(name)?,
                 None => Signal::TERM,

@@ -7,6 +7,7 @@ use tokio::time::timeout;
 use zun_common::api::v1::container::Container;
 use zun_common::status::{Status, TaskState};
 
+use super::goal::{Goal, Standing};
 use super::session::{Before, Unfinished};
 use super::starting::{failed, has_failed, is_news};
 use crate::api::{ApiError, Client};
@@ -31,9 +32,6 @@ const BROKEN: Duration = Duration::from_secs(2);
 /// How long an exit code is asked for that the host did not tell.
 const ASKED: Duration = Duration::from_secs(15);
 
-const ENDED: [Status; 5] =
-    [Status::Stopped, Status::Error, Status::Deleted, Status::Dead, Status::Restarting];
-
 /// The process exited with this code.
 pub(super) async fn exited(
     api: &Client,
@@ -42,7 +40,7 @@ pub(super) async fn exited(
     before: Before,
 ) -> Result<Exit, Unfinished> {
     let by_policy = policy_runs_again(container, code);
-    let had_run = ENDED.contains(&container.status);
+    let had_run = has_ended(container);
     let heard = if by_policy || had_run { HEARD_WHICH } else { HEARD };
     let asked = told(api, container, before, (by_policy, heard));
     let now = match timeout(heard * 2, asked).await {
@@ -50,7 +48,7 @@ pub(super) async fn exited(
         Ok(Err(error)) if error.is_not_found() => return gone(container, code, before),
         Ok(Err(_)) | Err(_) => return Ok(Exit::of_process(code)),
     };
-    if ENDED.contains(&now.status) && is_of_former_run(&now, container) {
+    if has_ended(&now) && is_of_former_run(&now, container) {
         return Ok(Exit::of_process(code));
     }
     let unheard = matches!(now.status, Status::Running | Status::Paused);
@@ -75,6 +73,10 @@ pub(super) async fn exited(
     Ok(plain(container, code, before))
 }
 
+fn has_ended(container: &Container) -> bool {
+    Goal::Ended.stands_in(container.status) == Standing::Reached
+}
+
 /// Whether its restart policy runs it again after this code, if nobody stopped it.
 fn policy_runs_again(container: &Container, code: i64) -> bool {
     let policy = container.restart_policy.as_ref();
@@ -95,10 +97,13 @@ async fn told(
 ) -> Result<Container, ApiError> {
     let id = was.uuid.to_string();
     let until = Instant::now() + within;
-    let mut now =
-        if by_policy { api.show(&id).await? } else { api.wait_for(&id, &ENDED, within).await? };
+    let mut now = if by_policy {
+        api.show(&id).await?
+    } else {
+        api.wait_for(&id, &Goal::Ended.decisive(), within).await?
+    };
     loop {
-        let has_ended = ENDED.contains(&now.status) && !is_of_former_run(&now, was);
+        let has_ended = has_ended(&now) && !is_of_former_run(&now, was);
         let left = until.saturating_duration_since(Instant::now());
         if has_ended || runs_again(&now, before) || left.is_zero() {
             return Ok(now);
@@ -203,7 +208,9 @@ pub(super) async fn cut(
     let broke = why.clone();
     let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
     let name = &container.name;
-    let now = match timeout(within + BROKEN, api.wait_for(&id, &ENDED, within)).await {
+    let now = match timeout(within + BROKEN, api.wait_for(&id, &Goal::Ended.decisive(), within))
+        .await
+    {
         Ok(Ok(now)) if now.status == Status::Deleted => return Err(removed(name, &why)),
         Ok(Ok(now)) => now,
         Ok(Err(error)) if error.is_not_found() => return Err(removed(name, &why)),

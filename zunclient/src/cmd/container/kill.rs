@@ -1,11 +1,9 @@
 //! `zun kill`
 
-use std::time::Duration;
-
 use clap::Args;
-use zun_common::status::Status;
 
 use super::for_each::for_each_container;
+use super::goal::{Goal, HOST, reach};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
@@ -33,22 +31,14 @@ pub(in crate::cmd) struct Kill {
 impl Kill {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         for_each_container(context, &self.containers, async |name: String| {
-            context.api.kill(&name, &self.signal).await?;
+            let was = context.api.show(&name).await?;
+            context.api.kill(&was.uuid.to_string(), &self.signal).await?;
+            // No process survives SIGKILL: its end is waited for, so that the next command finds it so.
             if matches!(self.signal.to_ascii_uppercase().as_str(), "SIGKILL" | "KILL" | "9") {
-                return ended(context, &name).await;
+                reach(&context.api, &was, Goal::Halted, HOST).await?;
             }
             Ok(())
         })
         .await
-    }
-}
-
-/// Waits until the container has stopped, because no process survives SIGKILL.
-async fn ended(context: &Context, name: &str) -> Result<(), Failure> {
-    let statuses =
-        [Status::Stopped, Status::Restarting, Status::Error, Status::Deleted, Status::Dead];
-    match context.api.wait_for(name, &statuses, Duration::from_secs(10)).await {
-        Err(error) if !error.is_not_found() => Err(error.into()),
-        Ok(_) | Err(_) => Ok(()),
     }
 }

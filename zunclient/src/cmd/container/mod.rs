@@ -9,6 +9,7 @@ pub(super) mod delete;
 mod ending;
 pub(super) mod exec;
 mod for_each;
+mod goal;
 pub(super) mod kill;
 mod limits;
 pub(super) mod list;

@@ -1,11 +1,9 @@
 //! `zun pause`
 
-use std::time::Duration;
-
 use clap::Args;
-use zun_common::status::Status;
 
 use super::for_each::for_each_container;
+use super::goal::{Goal, HOST, reach};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
@@ -21,13 +19,9 @@ pub(in crate::cmd) struct Pause {
 impl Pause {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         for_each_container(context, &self.containers, async |name: String| {
-            context.api.act(&name, "pause").await?;
-            let statuses = [Status::Paused, Status::Stopped, Status::Error, Status::Deleted];
-            let container = context.api.wait_for(&name, &statuses, Duration::from_secs(20)).await?;
-            if container.status == Status::Paused {
-                return Ok(());
-            }
-            Err(Failure::new(format!("its status is {}", container.status)))
+            let was = context.api.show(&name).await?;
+            context.api.act(&was.uuid.to_string(), "pause").await?;
+            reach(&context.api, &was, Goal::Paused, HOST).await.map(drop)
         })
         .await
     }

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::for_each::for_each_container;
+use super::goal::{Goal, reach, within_grace};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
@@ -24,7 +25,9 @@ pub(in crate::cmd) struct Restart {
 impl Restart {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         for_each_container(context, &self.containers, async |name: String| {
-            Ok(context.api.act_with_grace(&name, "reboot", self.time).await?)
+            let was = context.api.show(&name).await?;
+            context.api.act_with_grace(&was.uuid.to_string(), "reboot", self.time).await?;
+            reach(&context.api, &was, Goal::Begun, within_grace(self.time)).await.map(drop)
         })
         .await
     }

@@ -1,6 +1,7 @@
 //! `zun run`: made, attached, waited for, and only then started, so that nothing it prints is lost.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
@@ -8,6 +9,7 @@ use zun_common::api::v1::container::Container;
 use zun_common::grant::{self, WaitCondition};
 
 use super::container_flags::{COMMON_OPTIONS, ContainerFlags};
+use super::goal::{Goal, reach};
 use super::session::{ConsoleFlags, OnOpen, Session, Unfinished, own_size};
 use super::starting::{self, Progress, unless_ended};
 use crate::cmd::{Context, Failure};
@@ -102,7 +104,11 @@ impl Run {
         container: &Container,
         signals: &mut Signals,
     ) -> Result<Result<Exit, Failure>, Unbegun> {
-        let start = starting::start_and_see(&context.api, container);
+        let start = async {
+            starting::start(&context.api, container).await?;
+            let begun = reach(&context.api, container, Goal::Begun, Duration::MAX).await;
+            begun.map_err(|failure| failure.context(&container.name))
+        };
         unless_ended(signals, start).await.map_err(Unbegun)?;
         let id = container.uuid.to_string();
         let shown = context.printer.value(&json!({ "uuid": id }), || id.clone());

@@ -15,10 +15,11 @@ use zun_common::api::v1::container::Container;
 use zun_common::grant::{Mode, WaitCondition};
 use zun_common::pki::signing_request;
 use zun_common::secret::Secret;
-use zun_common::status::Status;
+use zun_common::status::{Action, Status};
 use zun_common::units::TerminalSize;
 
 use super::ending;
+use super::goal::{Goal, Standing};
 use super::starting;
 use crate::api::Client;
 use crate::cmd::{Context, Failure};
@@ -332,10 +333,6 @@ fn copy(descriptor: impl AsFd) -> io::Result<OwnedFd> {
     descriptor.as_fd().try_clone_to_owned()
 }
 
-/// What becomes of a started container.
-const KNOWN: [Status; 5] =
-    [Status::Running, Status::Stopped, Status::Error, Status::Deleted, Status::Dead];
-
 /// How long the service may take to hear of it.
 const HEARD: Duration = Duration::from_secs(5);
 
@@ -384,10 +381,10 @@ impl Remote for ByApi<'_> {
                 Err(error) if error.status() == Some(409) => {}
                 Err(error) => return error.is_not_found(),
             }
-            match self.api.wait_for(self.container, &KNOWN, HEARD).await {
-                Ok(container) if container.status == Status::Running => {}
-                // It has just ended: its exit code is on its way. One that is not started, or paused, takes none.
-                Ok(container) => return KNOWN.contains(&container.status),
+            match self.api.wait_for(self.container, &Goal::Begun.decisive(), HEARD).await {
+                Ok(container) if container.status.allows(Action::Kill) => {}
+                // It has just ended: its exit code is on its way. One that is not started takes none.
+                Ok(container) => return Goal::Begun.stands_in(container.status) != Standing::Open,
                 Err(error) => return error.is_not_found(),
             }
         }

@@ -1,10 +1,13 @@
 //! `zun start`
 
+use std::time::Duration;
+
 use clap::Args;
 use zun_common::grant::{self, WaitCondition};
 use zun_common::status::Status;
 
 use super::for_each::for_each_container;
+use super::goal::{Goal, reach};
 use super::session::{ConsoleFlags, OnOpen, Session};
 use super::starting::{self, unless_ended};
 use crate::cmd::{Context, Failure};
@@ -45,10 +48,12 @@ impl Start {
         }
         for_each_container(context, &self.containers, async |name: String| {
             let container = context.api.show(&name).await?;
-            if container.status == Status::Running {
+            // Docker runs one that restarts again by itself.
+            if matches!(container.status, Status::Running | Status::Restarting) {
                 return Ok(());
             }
-            starting::start_and_see(&context.api, &container).await
+            starting::start(&context.api, &container).await?;
+            reach(&context.api, &container, Goal::Begun, Duration::MAX).await.map(drop)
         })
         .await
     }

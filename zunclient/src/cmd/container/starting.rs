@@ -11,6 +11,7 @@ use zun_common::api::v1::container::{Container, CreateContainer};
 use zun_common::docker_errors::exit_code_of_start;
 use zun_common::status::Status;
 
+use super::goal::{Goal, NEWS, Standing, next_word};
 use super::pull_progress::PullProgress;
 use crate::api::{ApiError, Client, Delete};
 use crate::cmd::Failure;
@@ -26,9 +27,6 @@ pub(super) enum Progress {
     /// Not at all.
     Hidden,
 }
-
-/// How long one request waits for news.
-const NEWS: Duration = Duration::from_secs(25);
 
 /// How long an answer that is under way is waited for when a signal has ended the command: what was made is removed.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -69,14 +67,14 @@ async fn made_by_its_host(
     mut container: Container,
     progress: Progress,
 ) -> Result<Container, Failure> {
-    const ENDED: [Status; 4] = [Status::Created, Status::Error, Status::Deleted, Status::Dead];
+    let decisive = Goal::Made.decisive();
     let mut pull_progress = PullProgress::default();
     let mut absence = Absence::default();
-    while !ENDED.contains(&container.status) {
+    while Goal::Made.stands_in(container.status) == Standing::Open {
         if progress == Progress::Shown {
             pull_progress.show(&container);
         }
-        container = match api.wait_for_news(&container, &ENDED, NEWS).await {
+        container = match api.wait_for_news(&container, &decisive, NEWS).await {
             Ok(container) => {
                 absence = Absence::default();
                 container
@@ -85,7 +83,11 @@ async fn made_by_its_host(
             Err(error) => return Err(error.into()),
         };
     }
-    if container.status == Status::Created { Ok(container) } else { Err(failed(&container)) }
+    if Goal::Made.stands_in(container.status) == Standing::Reached {
+        Ok(container)
+    } else {
+        Err(failed(&container))
+    }
 }
 
 /// Asks for the start. A command that cannot be run is told with its own exit code. What did not reach the service is
@@ -175,28 +177,6 @@ pub(super) fn has_failed(now: &Container) -> bool {
     now.status == Status::Error || (now.status == Status::Deleted && never_ran)
 }
 
-/// Where a start leads to.
-const BEGUN: [Status; 6] = [
-    Status::Running,
-    Status::Stopped,
-    Status::Paused,
-    Status::Error,
-    Status::Deleted,
-    Status::Dead,
-];
-
-/// What the service says once a start may have come of it, and then with each change.
-async fn next_word(
-    api: &Client,
-    id: &str,
-    last: Option<&Container>,
-) -> Result<Container, ApiError> {
-    let Some(last) = last else { return api.wait_for(id, &BEGUN, NEWS).await };
-    // Not more often than this, whatever changes.
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    api.wait_for_news(last, &[Status::Deleted], NEWS).await
-}
-
 /// What the service has said of a start.
 #[derive(Default)]
 pub(super) struct Start {
@@ -216,22 +196,18 @@ impl Start {
 /// Watches a start: ends only when it failed. It notes when the process began. The session goes on
 /// without the service, so its silence is no failure.
 pub(super) async fn watch(api: &Client, was: &Container, start: &Start) -> Failure {
-    let id = was.uuid.to_string();
     let mut pause = Duration::from_millis(200);
     let mut last = None;
     loop {
-        match next_word(api, &id, last.as_ref()).await {
-            // Also while something else is done to it already: a restart would have another beginning.
-            Ok(now) if now.status == Status::Running && now.started_at > was.started_at => {
-                start.settle(now.started_at);
-                return std::future::pending().await;
-            }
-            Ok(now) if !is_news(&now, was) || !BEGUN.contains(&now.status) => last = Some(now),
-            Ok(now) if has_failed(&now) => return failed(&now),
-            Ok(now) => {
-                start.settle(now.started_at);
-                return std::future::pending().await;
-            }
+        match next_word(api, (was, last.as_ref()), Goal::Begun, NEWS).await {
+            Ok(now) => match Goal::Begun.stands(&now, was) {
+                Standing::Open => last = Some(now),
+                Standing::Missed => return failed(&now),
+                Standing::Reached => {
+                    start.settle(now.started_at);
+                    return std::future::pending().await;
+                }
+            },
             Err(ApiError::Refused { .. }) => {
                 start.settled.notify_one();
                 return std::future::pending().await;
@@ -244,32 +220,16 @@ pub(super) async fn watch(api: &Client, was: &Container, start: &Start) -> Failu
     }
 }
 
-/// Starts a container and waits until it runs or has run.
-pub(super) async fn start_and_see(api: &Client, was: &Container) -> Result<(), Failure> {
-    let id = was.uuid.to_string();
-    start(api, was).await?;
-    let (mut absence, mut last) = (Absence::default(), None);
-    loop {
-        match next_word(api, &id, last.as_ref()).await {
-            Ok(now) if !is_news(&now, was) || !BEGUN.contains(&now.status) => {
-                absence = Absence::default();
-                last = Some(now);
-            }
-            Ok(now) if has_failed(&now) => return Err(failed(&now)),
-            Ok(_) => return Ok(()),
-            Err(error) if error.is_not_found() => return Ok(()),
-            Err(error) if is_away(&error) && absence.lasts().await => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
 /// The failure that a container in Error stands for.
 pub(super) fn failed(container: &Container) -> Failure {
+    why(container).context(&container.name)
+}
+
+/// The same without the name.
+pub(super) fn why(container: &Container) -> Failure {
     let why = container.status_reason.clone().filter(|why| !why.is_empty());
     let why = why.unwrap_or_else(|| format!("its status is {}", container.status));
-    let message = format!("{}: {}", container.name, why.replace('\n', " "));
-    Failure::with_exit(message, not_runnable(container))
+    Failure::with_exit(why.replace('\n', " "), not_runnable(container))
 }
 
 /// Docker shows 126 and 127 also where the command is not the reason.

@@ -1,11 +1,9 @@
 //! `zun stop`
 
-use std::time::Duration;
-
 use clap::Args;
-use zun_common::status::Status;
 
 use super::for_each::for_each_container;
+use super::goal::{Goal, reach, within_grace};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
@@ -29,22 +27,11 @@ pub(in crate::cmd) struct Stop {
 
 impl Stop {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let within = Duration::from_secs(u64::from(self.time.unwrap_or(10)) + 20);
         for_each_container(context, &self.containers, async |name: String| {
-            context.api.act_with_grace(&name, "stop", self.time).await?;
-            settle(context, &name, within).await
+            let was = context.api.show(&name).await?;
+            context.api.act_with_grace(&was.uuid.to_string(), "stop", self.time).await?;
+            reach(&context.api, &was, Goal::Halted, within_grace(self.time)).await.map(drop)
         })
         .await
-    }
-}
-
-/// Waits until the container has stopped or is gone.
-async fn settle(context: &Context, name: &str, within: Duration) -> Result<(), Failure> {
-    let ended = [Status::Stopped, Status::Error, Status::Deleted, Status::Dead];
-    match context.api.wait_for(name, &ended, within).await {
-        Ok(container) if ended.contains(&container.status) => Ok(()),
-        Ok(container) => Err(Failure::new(format!("its status is still {}", container.status))),
-        Err(error) if error.is_not_found() => Ok(()),
-        Err(error) => Err(error.into()),
     }
 }

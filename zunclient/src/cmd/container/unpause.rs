@@ -1,11 +1,9 @@
 //! `zun unpause`
 
-use std::time::Duration;
-
 use clap::Args;
-use zun_common::status::Status;
 
 use super::for_each::for_each_container;
+use super::goal::{Goal, HOST, reach};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
@@ -21,13 +19,9 @@ pub(in crate::cmd) struct Unpause {
 impl Unpause {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         for_each_container(context, &self.containers, async |name: String| {
-            context.api.act(&name, "unpause").await?;
-            let statuses = [Status::Running, Status::Stopped, Status::Error, Status::Deleted];
-            let container = context.api.wait_for(&name, &statuses, Duration::from_secs(20)).await?;
-            if container.status == Status::Running {
-                return Ok(());
-            }
-            Err(Failure::new(format!("its status is {}", container.status)))
+            let was = context.api.show(&name).await?;
+            context.api.act(&was.uuid.to_string(), "unpause").await?;
+            reach(&context.api, &was, Goal::Thawed, HOST).await.map(drop)
         })
         .await
     }

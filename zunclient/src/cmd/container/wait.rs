@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use clap::Args;
+use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use serde::Serialize;
-use zun_common::status::Status;
+use zun_common::api::v1::container::Container;
 
+use super::goal::{Goal, Standing};
 use crate::api::ApiError;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
@@ -32,8 +34,12 @@ impl Wait {
         let as_table = context.printer.format() == Format::Table;
         let mut all = Vec::new();
         let mut exit = Exit::OK;
-        for container in &self.containers {
-            let exit_code = match ended(context, container).await {
+        // All at the same time, so that no end of a run is missed.
+        let waits: FuturesOrdered<_> =
+            self.containers.iter().map(async |name| (name, ended(context, name).await)).collect();
+        let mut waits = std::pin::pin!(waits);
+        while let Some((container, outcome)) = waits.next().await {
+            let exit_code = match outcome {
                 Ok(code) if as_table => {
                     context.printer.line(&code.to_string())?;
                     continue;
@@ -62,8 +68,6 @@ struct Ended<'a> {
     exit_code: Option<i64>,
 }
 
-const ENDED: [Status; 4] = [Status::Stopped, Status::Error, Status::Deleted, Status::Dead];
-
 /// The pauses between requests while the service does not answer.
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(10);
@@ -76,12 +80,29 @@ fn passes(error: &ApiError) -> bool {
 
 async fn ended(context: &Context, name: &str) -> Result<i64, Failure> {
     // The name may be taken again, so the UUID is used.
-    let id = context.api.show(name).await?.uuid.to_string();
+    let mut now = context.api.show(name).await?;
+    // The start of the awaited run, or `None` before the first run.
+    let mut began = now.started_at;
+    let decisive = Goal::Ended.decisive();
     let mut pause = FIRST;
     let mut told = false;
     loop {
-        let container = match context.api.wait_for(&id, &ENDED, Duration::from_mins(1)).await {
-            Ok(container) => container,
+        if Goal::Ended.stands_in(now.status) == Standing::Reached {
+            return code(now);
+        }
+        if began.is_some() && now.started_at > began {
+            let why = "it was restarted before its exit code was known; run `zun wait` again for the next run";
+            return now.exit_code.ok_or_else(|| Failure::new(why));
+        }
+        began = began.or(now.started_at);
+        now = match context.api.wait_for_news(&now, &decisive, Duration::from_mins(1)).await {
+            Ok(container) => {
+                (pause, told) = (FIRST, false);
+                container
+            }
+            Err(error) if error.is_not_found() => {
+                return Err(Failure::new("was removed; its exit code is not known"));
+            }
             // A wait may take hours, and the service may restart meanwhile.
             Err(error) if passes(&error) => {
                 if !told {
@@ -91,18 +112,16 @@ async fn ended(context: &Context, name: &str) -> Result<i64, Failure> {
                 }
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST);
-                continue;
+                now
             }
             Err(error) => return Err(error.into()),
         };
-        (pause, told) = (FIRST, false);
-        if !ENDED.contains(&container.status) {
-            continue;
-        }
-        return container.exit_code.ok_or_else(|| {
-            let why =
-                container.status_reason.unwrap_or_else(|| "it reported no exit code".to_owned());
-            Failure::new(format!("its status is {}: {why}", container.status))
-        });
     }
+}
+
+fn code(container: Container) -> Result<i64, Failure> {
+    container.exit_code.ok_or_else(|| {
+        let why = container.status_reason.unwrap_or_else(|| "it reported no exit code".to_owned());
+        Failure::new(format!("its status is {}: {why}", container.status))
+    })
 }

@@ -1,0 +1,287 @@
+//! What a verb waits for. One table says what each status means for it, so no verb waits for a status that
+//! cannot come.
+
+use std::time::{Duration, Instant};
+
+use zun_common::api::v1::container::Container;
+use zun_common::status::Status;
+
+use super::starting::{Absence, is_away, is_news, why};
+use crate::api::{ApiError, Client};
+use crate::cmd::Failure;
+
+/// The state that a verb waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// The host has created it.
+    Made,
+    /// A new run of its process has begun.
+    Begun,
+    /// The run has ended. Another may follow.
+    Ended,
+    /// The run has ended, and the restart policy starts no other.
+    Halted,
+    /// Its processes are paused.
+    Paused,
+    /// Its processes are no longer paused.
+    Thawed,
+    /// It is removed.
+    Removed,
+}
+
+/// Whether a goal is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is reached.
+    Reached,
+    /// It cannot be reached any more.
+    Missed,
+    /// It may still be reached.
+    Open,
+}
+
+/// How long one request waits for a change.
+pub(super) const NEWS: Duration = Duration::from_secs(25);
+
+/// How long the first request waits. It does not return when the host refuses the command.
+const FIRST: Duration = Duration::from_secs(2);
+
+/// The pause between two requests.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How long a host may take for a command, in addition to a grace period. The agent gives up and reports
+/// before that.
+pub(super) const HOST: Duration = Duration::from_secs(90);
+
+/// Docker's default grace period of a stop, in seconds.
+const USUAL_GRACE: u32 = 10;
+
+/// Returns how long a stop with this grace period may take.
+pub(super) fn within_grace(grace: Option<u32>) -> Duration {
+    Duration::from_secs(u64::from(grace.unwrap_or(USUAL_GRACE))).saturating_add(HOST)
+}
+
+impl Goal {
+    /// Returns what a status means, whatever the status was before.
+    pub(super) const fn stands_in(self, status: Status) -> Standing {
+        use Standing::{Missed as M, Open as O, Reached as R};
+        let [made, begun, ended, halted, paused, thawed, removed] = match status {
+            Status::Creating | Status::Rebuilding | Status::Unknown => [O, O, O, O, O, O, O],
+            Status::Created => [R, O, O, R, M, M, O],
+            Status::Running => [R, R, O, O, O, R, O],
+            Status::Paused => [R, R, O, O, R, O, O],
+            Status::Restarting => [R, R, R, O, M, R, O],
+            Status::Stopped => [R, R, R, R, M, R, O],
+            Status::Deleting => [O, R, O, O, M, M, O],
+            Status::Deleted => [M, R, R, R, M, M, R],
+            Status::Dead | Status::Error => [M, M, R, R, M, M, M],
+        };
+        match self {
+            Self::Made => made,
+            Self::Begun => begun,
+            Self::Ended => ended,
+            Self::Halted => halted,
+            Self::Paused => paused,
+            Self::Thawed => thawed,
+            Self::Removed => removed,
+        }
+    }
+
+    /// Returns the statuses that end the wait.
+    pub(super) fn decisive(self) -> Vec<Status> {
+        let decides = |status: &Status| self.stands_in(*status) != Standing::Open;
+        Status::ALL.iter().copied().filter(decides).collect()
+    }
+
+    /// Returns what `now` means after a command. `was` is the container before the command: a status that it
+    /// already had then does not count.
+    pub(super) fn stands(self, now: &Container, was: &Container) -> Standing {
+        let is_old = now.status == was.status && !is_news(now, was);
+        match (self, self.stands_in(now.status)) {
+            (_, Standing::Reached | Standing::Missed) if is_old => Standing::Open,
+            (Self::Begun, Standing::Reached) => begun(now, was),
+            (_, standing) => standing,
+        }
+    }
+}
+
+/// Checks whether a new run has begun. The status alone does not say: the container may have had it before.
+fn begun(now: &Container, was: &Container) -> Standing {
+    let active = |status| matches!(status, Status::Running | Status::Paused | Status::Restarting);
+    let became_active = active(now.status) && !active(was.status);
+    let first_has_ended = now.status == Status::Stopped && was.status == Status::Created;
+    if now.started_at > was.started_at || became_active || first_has_ended {
+        return Standing::Reached;
+    }
+    if now.status != Status::Deleted {
+        return Standing::Open;
+    }
+    // A container with auto-remove that could not start is gone, and its last status reason says why.
+    let never_ran = now.started_at.is_none() && now.status_reason.is_some();
+    if was.auto_remove && !never_ran { Standing::Reached } else { Standing::Missed }
+}
+
+/// Checks whether the host has reported why it did not carry out the command.
+fn is_refused(now: &Container, was: &Container) -> bool {
+    is_news(now, was) && now.status_reason.is_some() && now.status_reason != was.status_reason
+}
+
+/// Waits until an accepted command has reached its goal, or can no longer reach it, or the time is over. `was`
+/// is the container before the command. A removed container counts as `Deleted`.
+pub(super) async fn reach(
+    api: &Client,
+    was: &Container,
+    goal: Goal,
+    within: Duration,
+) -> Result<Container, Failure> {
+    let deadline = Instant::now().checked_add(within);
+    let mut absence = Absence::default();
+    let mut last = None;
+    loop {
+        let left = deadline.map_or(NEWS, |end| end.saturating_duration_since(Instant::now()));
+        let now = match next_word(api, (was, last.as_ref()), goal, left.min(NEWS)).await {
+            Ok(now) => now,
+            Err(error) if error.is_not_found() => {
+                Container { status: Status::Deleted, task_state: None, ..was.clone() }
+            }
+            Err(error) if is_away(&error) && absence.lasts().await => continue,
+            Err(error) => return Err(error.into()),
+        };
+        absence = Absence::default();
+        match goal.stands(&now, was) {
+            Standing::Reached => return Ok(now),
+            Standing::Open if !is_refused(&now, was) => {}
+            Standing::Missed | Standing::Open => return Err(why(&now)),
+        }
+        if left.is_zero() {
+            let status = now.status;
+            return Err(Failure::new(format!("is still {status} after {} s", within.as_secs())));
+        }
+        last = Some(now);
+    }
+}
+
+/// Returns the container once the goal may be decided, and after that with each change.
+pub(super) async fn next_word(
+    api: &Client,
+    (was, last): (&Container, Option<&Container>),
+    goal: Goal,
+    within: Duration,
+) -> Result<Container, ApiError> {
+    let decisive = goal.decisive();
+    match last {
+        None if !decisive.contains(&was.status) => {
+            let id = was.uuid.to_string();
+            api.wait_for(&id, &decisive, within.min(FIRST)).await
+        }
+        None => api.wait_for_news(was, &[Status::Deleted], within).await,
+        Some(last) => {
+            tokio::time::sleep(PAUSE).await;
+            api.wait_for_news(last, &[Status::Deleted], within).await
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::NaiveDateTime;
+    use serde_json::json;
+
+    use super::*;
+
+    const GOALS: [Goal; 7] = [
+        Goal::Made,
+        Goal::Begun,
+        Goal::Ended,
+        Goal::Halted,
+        Goal::Paused,
+        Goal::Thawed,
+        Goal::Removed,
+    ];
+
+    fn row(status: Status) -> String {
+        let mut row = format!("{status:<11}");
+        for goal in GOALS {
+            row.push_str(match goal.stands_in(status) {
+                Standing::Reached => " reached",
+                Standing::Missed => " missed ",
+                Standing::Open => " -      ",
+            });
+        }
+        format!("{}\n", row.trim_end())
+    }
+
+    #[test]
+    fn what_each_status_means_for_each_goal() {
+        let grid: String = Status::ALL.iter().map(|status| row(*status)).collect();
+        let header = "            made    begun   ended   halted  paused  thawed  removed";
+        insta::assert_snapshot!(format!("{header}\n{grid}"), @r"
+                    made    begun   ended   halted  paused  thawed  removed
+        Creating    -       -       -       -       -       -       -
+        Created     reached -       -       reached missed  missed  -
+        Running     reached reached -       -       -       reached -
+        Stopped     reached reached reached reached missed  reached -
+        Paused      reached reached -       -       reached -       -
+        Restarting  reached reached reached -       missed  reached -
+        Rebuilding  -       -       -       -       -       -       -
+        Deleting    -       reached -       -       missed  missed  -
+        Deleted     missed  reached reached reached missed  missed  reached
+        Dead        missed  missed  reached reached missed  missed  missed
+        Error       missed  missed  reached reached missed  missed  missed
+        Unknown     -       -       -       -       -       -       -
+        ");
+    }
+
+    /// At this second, and of a run that began at the other.
+    fn container(status: Status, updated: u32, started: Option<u32>) -> Container {
+        let at = |second: u32| {
+            let time = chrono::DateTime::from_timestamp(i64::from(second), 0).expect("a time");
+            time.naive_utc()
+        };
+        let text = |time: NaiveDateTime| zun_common::api::v1::time::text(time);
+        serde_json::from_value(json!({
+            "uuid": "5bb9ee06-1b6a-4a38-b0b9-c8b651638bd6", "name": "test", "project_id": "p",
+            "user_id": "u", "image": "cirros", "cpu": 1.0, "cpu_policy": "shared",
+            "memory": "512", "status": status, "environment": {}, "labels": {},
+            "interactive": true, "tty": false, "attached": 0, "auto_remove": false,
+            "auto_heal": false, "image_driver": "docker", "ports": [], "addresses": {},
+            "disk": 0, "created_at": null, "updated_at": text(at(updated)),
+            "started_at": started.map(|second| text(at(second))),
+        }))
+        .expect("a container")
+    }
+
+    #[test]
+    fn a_restart_is_done_when_another_run_began_and_not_before() {
+        let was = container(Status::Running, 9, Some(1));
+        for (status, started, standing) in [
+            (Status::Running, 1, Standing::Open),
+            (Status::Stopped, 1, Standing::Open),
+            (Status::Restarting, 1, Standing::Open),
+            (Status::Running, 2, Standing::Reached),
+            (Status::Stopped, 2, Standing::Reached),
+            (Status::Restarting, 2, Standing::Reached),
+            (Status::Error, 1, Standing::Missed),
+        ] {
+            let now = container(status, 10, Some(started));
+            assert_eq!(Goal::Begun.stands(&now, &was), standing, "{status} since {started}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_stop_is_no_beginning_of_the_start_behind_it() {
+        let was = container(Status::Stopped, 9, Some(1));
+        let stopped = container(Status::Stopped, 10, Some(1));
+        assert_eq!(Goal::Begun.stands(&stopped, &was), Standing::Open);
+        let ran = container(Status::Stopped, 11, Some(2));
+        assert_eq!(Goal::Begun.stands(&ran, &was), Standing::Reached);
+    }
+
+    #[test]
+    fn what_was_so_before_a_command_does_not_end_the_wait_for_it() {
+        let was = container(Status::Error, 9, Some(1));
+        assert_eq!(Goal::Removed.stands(&was, &was), Standing::Open);
+        let now = container(Status::Error, 10, Some(1));
+        assert_eq!(Goal::Removed.stands(&now, &was), Standing::Missed);
+    }
+}

@@ -1,0 +1,163 @@
+//! The real binary's verbs on containers in every status: none waits for what cannot come, and none returns before.
+
+use std::process::Output;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::fake::service::Service;
+use crate::run::container;
+
+/// No verb may come near to one of its time-outs.
+const SOON: Duration = Duration::from_secs(10);
+
+async fn zun(service: &Service, words: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zun"));
+    command
+        .args(words)
+        .env_clear()
+        .env("OS_ENDPOINT", format!("http://127.0.0.1:{}/v1", service.port))
+        .kill_on_drop(true);
+    let output = tokio::time::timeout(SOON, command.output()).await;
+    output.unwrap_or_else(|_| panic!("{words:?} still waits")).expect("the binary runs")
+}
+
+/// The container in this status, changed at this second, of the run that began at that second.
+fn seen(status: &str, second: u8, started: u8) -> Value {
+    let more = json!({ "updated_at": format!("2026-01-01 00:00:{second:02}"),
+        "started_at": format!("2026-01-01 00:00:{started:02}") });
+    container(status, &more)
+}
+
+/// A service whose container is in one status until it is told to do something, and then in another.
+async fn service(before: &'static str, after: &'static str) -> Service {
+    let told = AtomicUsize::new(0);
+    Service::start(move |ask| {
+        if ask.method != "GET" {
+            told.fetch_add(1, Ordering::Relaxed);
+            return (202, Value::Null);
+        }
+        match told.load(Ordering::Relaxed) {
+            0 => (200, seen(before, 10, 1)),
+            _ => (200, seen(after, 11, 2)),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn every_verb_ends_at_once_in_each_status_that_decides_it() {
+    let decisive = [
+        ("start", "Stopped", "Running Stopped Paused Restarting Deleting Deleted Dead Error"),
+        ("restart", "Running", "Running Stopped Paused Restarting Deleting Deleted Dead Error"),
+        ("stop", "Running", "Created Stopped Deleted Dead Error"),
+        ("kill", "Running", "Created Stopped Deleted Dead Error"),
+        ("pause", "Running", "Paused Created Stopped Restarting Deleting Deleted Dead Error"),
+        ("unpause", "Paused", "Running Created Stopped Restarting Deleting Deleted Dead Error"),
+        ("delete", "Stopped", "Deleted Dead Error"),
+    ];
+    let case = async |verb: &str, before, after| {
+        let service = service(before, after).await;
+        let code = zun(&service, &[verb, "test"]).await.status.code();
+        assert!(matches!(code, Some(0 | 1)), "{verb} {after}: {code:?}");
+    };
+    for (verb, before, after) in decisive {
+        join_all(after.split(' ').map(|after| case(verb, before, after))).await;
+    }
+}
+
+#[tokio::test]
+async fn wait_ends_at_once_in_each_status_without_a_run() {
+    for status in ["Stopped", "Restarting", "Deleted", "Dead", "Error"] {
+        let more = json!({ "exit_code": 7 });
+        let service = Service::start(move |_ask| (200, container(status, &more))).await;
+        let ended = zun(&service, &["wait", "test"]).await;
+        assert_eq!((ended.status.code(), ended.stdout.as_slice()), (Some(0), &b"7\n"[..]));
+    }
+}
+
+/// A service that answers one wait after another with these, and the last again and again.
+async fn telling(story: Vec<Value>) -> (Service, Arc<AtomicUsize>) {
+    let told = Arc::new(AtomicUsize::new(0));
+    let next = Arc::clone(&told);
+    let service = Service::start(move |ask| {
+        if ask.method != "GET" {
+            return (202, Value::Null);
+        }
+        let index = next.fetch_add(1, Ordering::Relaxed);
+        (200, story.get(index).or(story.last()).cloned().unwrap_or_default())
+    })
+    .await;
+    (service, told)
+}
+
+#[tokio::test]
+async fn a_restart_waits_for_another_run_though_the_container_runs_all_the_time() {
+    let (service, told) = telling(vec![
+        seen("Running", 10, 1),
+        seen("Running", 11, 1),
+        seen("Stopped", 12, 1),
+        seen("Running", 13, 2),
+    ])
+    .await;
+    let ended = zun(&service, &["restart", "test"]).await;
+    assert_eq!((ended.status.code(), ended.stdout.as_slice()), (Some(0), &b"test\n"[..]));
+    assert_eq!(told.load(Ordering::Relaxed), 4);
+}
+
+#[tokio::test]
+async fn a_wait_notices_a_run_that_ended_unheard() {
+    let (service, _told) =
+        telling(vec![seen("Running", 10, 1), seen("Running", 11, 1), seen("Running", 12, 2)]).await;
+    let ended = zun(&service, &["wait", "test"]).await;
+    let words = String::from_utf8(ended.stderr).expect("text");
+    assert_eq!((ended.status.code(), words.lines().count()), (Some(1), 1), "{words}");
+    assert!(words.contains("runs again"), "{words}");
+}
+
+#[tokio::test]
+async fn what_a_host_did_not_do_is_told_with_its_words() {
+    for verb in ["start", "stop", "delete", "restart", "kill", "pause"] {
+        let before = if matches!(verb, "start" | "delete") { "Stopped" } else { "Running" };
+        let mut refused = seen(before, 11, 1);
+        refused["status_reason"] = json!("the engine hangs");
+        let (service, _told) = telling(vec![seen(before, 10, 1), refused]).await;
+        let ended = zun(&service, &[verb, "test"]).await;
+        let words = String::from_utf8(ended.stderr).expect("text");
+        assert_eq!(words, "zun: test: the engine hangs\n", "{verb}");
+        assert_eq!(ended.status.code(), Some(1), "{verb}");
+    }
+}
+
+#[tokio::test]
+async fn several_containers_are_worked_on_at_a_time_and_told_in_order() {
+    for (verb, before, after) in [
+        ("stop", "Running", "Stopped"),
+        ("restart", "Running", "Running"),
+        ("kill", "Running", "Stopped"),
+        ("start", "Stopped", "Running"),
+        ("delete", "Stopped", "Deleted"),
+        ("pause", "Running", "Paused"),
+        ("unpause", "Paused", "Running"),
+    ] {
+        let names = ["d", "a", "c", "b"];
+        let told = AtomicUsize::new(0);
+        // None is done before all were asked for.
+        let service = Service::start(move |ask| {
+            if ask.method != "GET" {
+                told.fetch_add(1, Ordering::Relaxed);
+                return (202, Value::Null);
+            }
+            let all = told.load(Ordering::Relaxed) == names.len();
+            (200, if all { seen(after, 11, 2) } else { seen(before, 10, 1) })
+        })
+        .await;
+        let ended = zun(&service, &[&[verb][..], &names].concat()).await;
+        let shown = String::from_utf8(ended.stdout).expect("text");
+        assert_eq!((ended.status.code(), shown.as_str()), (Some(0), "d\na\nc\nb\n"), "{verb}");
+    }
+}
