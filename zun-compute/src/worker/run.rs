@@ -94,7 +94,7 @@ pub(super) async fn remove(
 async fn kill(host: &Host, container: ContainerId, signal: &str) -> Result<(), DriverError> {
     let killing = host.driver.kill(container, signal);
     within(host.engine_timeout(), "kill the container", killing).await?;
-    if host.peek(container).await.is_ok_and(|seen| seen.status == Status::Restarting) {
+    if host.inspect(container).await.is_ok_and(|seen| seen.status == Status::Restarting) {
         let stopped = tokio::time::timeout(STOPPED_WITHIN, host.driver.wait(container)).await;
         tracing::debug!(container.id = %container, ?stopped, "killed between two runs");
     }
