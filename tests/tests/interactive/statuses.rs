@@ -2,87 +2,87 @@
 
 use std::time::{Duration, Instant};
 
-use zun_tests::bed::{Bed, Finished, Name};
 use zun_tests::eventually::eventually;
+use zun_tests::zun_cli::{Finished, Name, ZunCli};
 
 /// No verb may come near to one of its time-outs; an engine that is busy may take some seconds.
 const SOON: Duration = Duration::from_secs(12);
 
-fn run(bed: &Bed, test: &str, flags: &[&str], script: &str) -> Name {
-    let name = bed.name(test);
+fn run(zun: &ZunCli, test: &str, flags: &[&str], script: &str) -> Name {
+    let name = zun.name(test);
     let begin = ["run", "-d", "--name", name.as_str()];
-    soon(bed, &[&begin[..], flags, &["cirros", "sh", "-c", script]].concat());
+    soon(zun, &[&begin[..], flags, &["cirros", "sh", "-c", script]].concat());
     name
 }
 
-fn timely(bed: &Bed, words: &[&str]) -> Finished {
+fn timely(zun: &ZunCli, words: &[&str]) -> Finished {
     let begun = Instant::now();
-    let finished = bed.zun(words);
+    let finished = zun.run(words);
     assert!(begun.elapsed() < SOON, "{words:?} took {:?}: {finished:?}", begun.elapsed());
     finished
 }
 
-fn soon(bed: &Bed, words: &[&str]) -> String {
-    let finished = timely(bed, words);
+fn soon(zun: &ZunCli, words: &[&str]) -> String {
+    let finished = timely(zun, words);
     assert_eq!(finished.code, 0, "{words:?}: {finished:?}");
     finished.stdout
 }
 
-fn status(bed: &Bed, name: &Name) -> String {
-    bed.field(name.as_str(), "status").as_str().expect("a text").to_owned()
+fn status(zun: &ZunCli, name: &Name) -> String {
+    zun.field(name.as_str(), "status").as_str().expect("a text").to_owned()
 }
 
-fn restarts(bed: &Bed, name: &Name) {
-    eventually("it is between two runs", || status(bed, name) == "Restarting");
+fn restarts(zun: &ZunCli, name: &Name) {
+    eventually("it is between two runs", || status(zun, name) == "Restarting");
 }
 
 #[test]
 fn a_container_in_a_restart_loop_holds_no_verb_up() {
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     for (policy, script) in [("unless-stopped", "exit 1"), ("always", "exit 0")] {
         for _ in 0..3 {
-            let name = run(&bed, "loop", &["--restart", policy], script);
-            restarts(&bed, &name);
-            soon(&bed, &["start", name.as_str()]);
-            restarts(&bed, &name);
-            soon(&bed, &["restart", "-t", "1", name.as_str()]);
-            restarts(&bed, &name);
-            let code = soon(&bed, &["wait", name.as_str()]);
+            let name = run(&zun, "loop", &["--restart", policy], script);
+            restarts(&zun, &name);
+            soon(&zun, &["start", name.as_str()]);
+            restarts(&zun, &name);
+            soon(&zun, &["restart", "-t", "1", name.as_str()]);
+            restarts(&zun, &name);
+            let code = soon(&zun, &["wait", name.as_str()]);
             assert_eq!(format!("exit {code}"), format!("{script}\n"));
             for words in [&["attach"][..], &["pause"], &["start", "-a"]] {
-                restarts(&bed, &name);
-                timely(&bed, &[words, &[name.as_str()]].concat());
+                restarts(&zun, &name);
+                timely(&zun, &[words, &[name.as_str()]].concat());
             }
             for end in [&["stop"][..], &["kill"]] {
-                restarts(&bed, &name);
-                soon(&bed, &[end, &[name.as_str()]].concat());
-                assert_eq!(status(&bed, &name), "Stopped", "{end:?}");
-                soon(&bed, &["start", name.as_str()]);
+                restarts(&zun, &name);
+                soon(&zun, &[end, &[name.as_str()]].concat());
+                assert_eq!(status(&zun, &name), "Stopped", "{end:?}");
+                soon(&zun, &["start", name.as_str()]);
             }
-            soon(&bed, &["delete", "--force", name.as_str()]);
+            soon(&zun, &["delete", "--force", name.as_str()]);
         }
     }
-    let name = run(&bed, "loop", &["--restart", "on-failure:3"], "exit 1");
-    eventually("it is not run again", || status(&bed, &name) == "Stopped");
-    assert_eq!(soon(&bed, &["wait", name.as_str()]), "1\n");
+    let name = run(&zun, "loop", &["--restart", "on-failure:3"], "exit 1");
+    eventually("it is not run again", || status(&zun, &name) == "Stopped");
+    assert_eq!(soon(&zun, &["wait", name.as_str()]), "1\n");
 }
 
 #[test]
 fn a_restart_returns_when_the_new_process_runs() {
-    let bed = Bed::shared();
-    let name = run(&bed, "restart", &[], "sleep 1000");
+    let zun = ZunCli::shared();
+    let name = run(&zun, "restart", &[], "sleep 1000");
     for grace in ["0", "0", "0", "0", "1"] {
-        let before = bed.field(name.as_str(), "started_at");
-        soon(&bed, &["restart", "--time", grace, name.as_str()]);
-        assert_ne!(bed.field(name.as_str(), "started_at"), before);
-        assert_eq!(soon(&bed, &["exec", name.as_str(), "echo", "hi"]), "hi\n");
+        let before = zun.field(name.as_str(), "started_at");
+        soon(&zun, &["restart", "--time", grace, name.as_str()]);
+        assert_ne!(zun.field(name.as_str(), "started_at"), before);
+        assert_eq!(soon(&zun, &["exec", name.as_str(), "echo", "hi"]), "hi\n");
     }
 }
 
 #[test]
 fn a_verb_finds_done_what_the_one_before_it_did() {
-    let bed = Bed::shared();
-    let name = run(&bed, "chain", &[], "trap 'touch /hup' HUP; while :; do sleep 0.1; done");
+    let zun = ZunCli::shared();
+    let name = run(&zun, "chain", &[], "trap 'touch /hup' HUP; while :; do sleep 0.1; done");
     let name = name.as_str();
     for _ in 0..3 {
         for words in [
@@ -100,44 +100,44 @@ fn a_verb_finds_done_what_the_one_before_it_did() {
             &["create", "--name", name, "cirros", "sleep", "1000"],
             &["start", name],
         ] {
-            soon(&bed, words);
+            soon(&zun, words);
         }
     }
 }
 
 #[test]
 fn what_is_paused_can_be_ended() {
-    let bed = Bed::shared();
-    let name = run(&bed, "paused", &[], "sleep 1000");
+    let zun = ZunCli::shared();
+    let name = run(&zun, "paused", &[], "sleep 1000");
     let name = name.as_str();
     for (end, after) in [
         (&["kill", name][..], "Stopped"),
         (&["stop", "-t", "1", name], "Stopped"),
         (&["restart", "-t", "1", name], "Running"),
     ] {
-        soon(&bed, &["start", name]);
-        soon(&bed, &["pause", name]);
-        soon(&bed, end);
-        assert_eq!(bed.field(name, "status"), after, "{end:?}");
+        soon(&zun, &["start", name]);
+        soon(&zun, &["pause", name]);
+        soon(&zun, end);
+        assert_eq!(zun.field(name, "status"), after, "{end:?}");
     }
-    soon(&bed, &["pause", name]);
-    assert_eq!(timely(&bed, &["start", name]).code, 1);
-    soon(&bed, &["delete", "--force", name]);
+    soon(&zun, &["pause", name]);
+    assert_eq!(timely(&zun, &["start", name]).code, 1);
+    soon(&zun, &["delete", "--force", name]);
 }
 
 #[test]
 fn a_wait_returns_the_code_of_the_run_that_ends_next() {
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     for policy in ["always", "unless-stopped", "on-failure"] {
-        let name = run(&bed, "wait", &["--restart", policy], "sleep 1; exit 5");
-        assert_eq!(soon(&bed, &["wait", name.as_str()]), "5\n", "{policy}");
-        soon(&bed, &["delete", "--force", name.as_str()]);
+        let name = run(&zun, "wait", &["--restart", policy], "sleep 1; exit 5");
+        assert_eq!(soon(&zun, &["wait", name.as_str()]), "5\n", "{policy}");
+        soon(&zun, &["delete", "--force", name.as_str()]);
     }
 }
 
 #[test]
 fn a_wait_ends_with_a_run_that_another_ends() {
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     let script = "trap 'exit 7' TERM; while :; do sleep 0.05; done";
     for (end, code) in [
         (&["restart", "-t", "5"][..], "7\n"),
@@ -145,10 +145,10 @@ fn a_wait_ends_with_a_run_that_another_ends() {
         (&["kill"], "137\n"),
         (&["delete", "--stop"], "7\n"),
     ] {
-        let name = run(&bed, "waits", &[], script);
-        let mut waiting = bed.term(&["wait", "--debug", name.as_str()], (24, 80));
+        let name = run(&zun, "waits", &[], script);
+        let mut waiting = zun.term(&["wait", "--debug", name.as_str()], (24, 80));
         waiting.shows("-> 200 OK");
-        soon(&bed, &[end, &[name.as_str()]].concat());
+        soon(&zun, &[end, &[name.as_str()]].concat());
         assert_eq!(waiting.exit(), 0, "{end:?}: {}", waiting.transcript());
         let told = waiting.transcript().lines().last().unwrap_or_default().to_owned();
         assert_eq!(format!("{}\n", told.trim()), code, "{end:?}");
@@ -157,17 +157,17 @@ fn a_wait_ends_with_a_run_that_another_ends() {
 
 #[test]
 fn several_containers_are_stopped_at_a_time() {
-    let bed = Bed::shared();
+    let zun = ZunCli::shared();
     let stubborn = "trap '' TERM; while :; do sleep 0.2; done";
-    let names: Vec<Name> = (0..4).map(|_| run(&bed, "several", &[], stubborn)).collect();
+    let names: Vec<Name> = (0..4).map(|_| run(&zun, "several", &[], stubborn)).collect();
     let names: Vec<&str> = names.iter().map(Name::as_str).collect();
     for verb in ["stop", "restart"] {
         let begun = Instant::now();
-        let told = soon(&bed, &[&[verb, "--time", "5"][..], &names].concat());
+        let told = soon(&zun, &[&[verb, "--time", "5"][..], &names].concat());
         assert!(begun.elapsed() >= Duration::from_secs(5), "{verb} took {:?}", begun.elapsed());
         assert_eq!(told.lines().collect::<Vec<_>>(), names);
-        soon(&bed, &[&["start"][..], &names].concat());
+        soon(&zun, &[&["start"][..], &names].concat());
     }
-    soon(&bed, &[&["kill"][..], &names].concat());
-    assert_eq!(soon(&bed, &[&["wait"][..], &names].concat()), "137\n".repeat(4));
+    soon(&zun, &[&["kill"][..], &names].concat());
+    assert_eq!(soon(&zun, &[&["wait"][..], &names].concat()), "137\n".repeat(4));
 }
