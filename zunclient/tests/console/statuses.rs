@@ -116,7 +116,7 @@ async fn a_wait_notices_a_run_that_ended_unheard() {
     let ended = zun(&service, &["wait", "test"]).await;
     let words = String::from_utf8(ended.stderr).expect("text");
     assert_eq!((ended.status.code(), words.lines().count()), (Some(1), 1), "{words}");
-    assert!(words.contains("runs again"), "{words}");
+    assert!(words.contains("was restarted"), "{words}");
 }
 
 #[tokio::test]
