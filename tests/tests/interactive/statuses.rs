@@ -138,14 +138,14 @@ fn a_wait_returns_the_code_of_the_run_that_ends_next() {
 #[test]
 fn a_wait_ends_with_a_run_that_another_ends() {
     let zun = ZunCli::shared();
-    let script = "trap 'exit 7' TERM; while :; do sleep 0.05; done";
-    for (end, code) in [
-        (&["restart", "-t", "5"][..], "7\n"),
-        (&["restart", "-t", "0"], "137\n"),
-        (&["kill"], "137\n"),
-        (&["delete", "--stop"], "7\n"),
+    for (on_term, end, code) in [
+        ("exit 7", &["restart", "-t", "5"][..], "7\n"),
+        ("", &["restart", "-t", "0"], "137\n"),
+        ("exit 7", &["kill"], "137\n"),
+        ("exit 7", &["delete", "--stop"], "7\n"),
     ] {
-        let name = run(&zun, "waits", &[], script);
+        let script = format!("trap '{on_term}' TERM; while :; do sleep 0.05; done");
+        let name = run(&zun, "waits", &[], &script);
         let mut waiting = zun.term(&["wait", "--debug", name.as_str()], (24, 80));
         waiting.shows("-> 200 OK");
         soon(&zun, &[end, &[name.as_str()]].concat());
