@@ -68,6 +68,17 @@ pub struct EngineEvent {
     pub engine: EngineId,
     /// What happened.
     pub what: EngineEventKind,
+    /// How the process exited, if that is what happened and the engine says so.
+    pub exit: Option<ProcessExit>,
+}
+
+/// How and when a process exited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessExit {
+    /// The exit code.
+    pub code: i64,
+    /// The time by the engine's clock.
+    pub at: DateTime<Utc>,
 }
 
 /// The kind of an event.

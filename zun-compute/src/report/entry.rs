@@ -8,7 +8,7 @@ use zun_common::status::{Status, TaskState};
 
 use super::facts::{Ending, Facts, Failure, Held, Sight, Ticket};
 use super::slot::Slot;
-use crate::driver::ContainerInfo;
+use crate::driver::{ContainerInfo, ProcessExit};
 
 /// What an observation came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub(super) struct Entry {
     /// Its making was ordered from this agent since it began.
     pub(super) ordered: bool,
     gone_in_task: bool,
+    /// The last exit of its process, by the engine's events.
+    pub(super) exit: Option<ProcessExit>,
     /// The newest look at the engine that was taken.
     ticket: Ticket,
 }
@@ -45,6 +47,7 @@ impl Entry {
             auto_remove: None,
             ordered: false,
             gone_in_task: false,
+            exit: None,
             ticket: Ticket::default(),
         }
     }
@@ -92,6 +95,22 @@ impl Entry {
             Sight::Gone => return self.gone(self.is_removing()),
         }
         Heed::Taken
+    }
+
+    /// Notes the end of a run that no look has seen, and says whether there is one: the process has exited, and this
+    /// look sees the next run.
+    pub(super) fn ends_unseen(&mut self, ticket: Ticket, sight: &Sight) -> bool {
+        let (Some(seen), Some(exit)) = (sight.seen(), self.exit) else { return false };
+        let ran = matches!(self.facts.status, Status::Running | Status::Paused);
+        let (began, next) = (self.facts.started_at, seen.started_at);
+        let is_of_this_run = began.is_some() && Some(exit.at) >= began && next > began;
+        if ticket < self.ticket || !ran || !is_of_this_run || next < Some(exit.at) {
+            return false;
+        }
+        self.facts.status = Status::Restarting;
+        self.facts.exit_code = Some(exit.code);
+        self.facts.finished_at = Some(exit.at);
+        true
     }
 
     /// The work ended. Where the engine did not answer, the facts stay as they were.

@@ -27,6 +27,7 @@ pub(crate) use facts::{Ending, Failure, Sight, Ticket};
 pub(crate) use heartbeat::{beat, leave};
 pub(crate) use sender::send;
 
+use crate::driver::ProcessExit;
 use ledger::Ledger;
 
 /// The pages of all containers, shared by who sees, who does and who tells.
@@ -74,6 +75,11 @@ impl Reports {
         let heed = self.ledger().observe(ticket, container, sight, now());
         self.more.notify_one();
         heed
+    }
+
+    /// Its process exited. That is reported with the next look, which may find another run already.
+    pub(crate) fn exited(&self, container: ContainerId, exit: ProcessExit) {
+        self.ledger().exited(container, exit);
     }
 
     /// How a piece of work ended: the task state is cleared.

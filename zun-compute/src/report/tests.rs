@@ -9,7 +9,7 @@ use zun_common::status::{Status, TaskState};
 use super::entry::Heed;
 use super::facts::{Ending, Failure, Sight};
 use super::ledger::Ledger;
-use crate::driver::ContainerInfo;
+use crate::driver::{ContainerInfo, ProcessExit};
 
 struct Page {
     ledger: Ledger,
@@ -254,4 +254,26 @@ fn what_zun_api_has_no_more_is_forgotten_once_it_is_told() {
     assert_eq!(page.tells().len(), 1, "it was not told yet");
     page.ledger.forget_all_but(|_| false);
     assert!(page.ledger.newest(page.container).is_none());
+}
+
+#[test]
+fn the_end_of_a_run_that_no_look_has_seen_is_told_before_the_next_run() {
+    let at = |second| chrono::DateTime::from_timestamp(second, 0).expect("a time");
+    let mut page = Page::new();
+    let runs_since = |page: &mut Page, second| {
+        let seen = ContainerInfo { started_at: Some(at(second)), ..page.seen(Status::Running) };
+        let ticket = page.ledger.ticket();
+        page.ledger.observe(ticket, page.container, Sight::Seen(Box::new(seen)), 0);
+    };
+    runs_since(&mut page, 1);
+    page.tells();
+    page.ledger.exited(page.container, ProcessExit { code: 5, at: at(2) });
+    runs_since(&mut page, 3);
+    let told: Vec<_> =
+        page.tells().iter().map(|report| (report.status, report.exit_code)).collect();
+    assert_eq!(told, [(Status::Restarting, Some(5)), (Status::Running, None)]);
+    // That exit is of a run that is over.
+    runs_since(&mut page, 4);
+    let told: Vec<_> = page.tells().iter().map(|report| report.status).collect();
+    assert_eq!(told, [Status::Running]);
 }

@@ -38,7 +38,7 @@ async fn again_and_again(host: &Host, looks: &Looks) {
                 backoff.reset();
                 host.reconcile_needed.notify_one();
                 host.engine_back.notify_one();
-                pass_on(events, looks).await;
+                pass_on(host, events, looks).await;
                 tracing::warn!(host.name = %host.name, "the engine's events ended");
                 host.reports.consoles_ended();
             }
@@ -73,8 +73,11 @@ async fn begin(host: &Host, looks: &Looks) -> Result<BoxStream<'static, EngineEv
     Ok(events)
 }
 
-async fn pass_on(mut events: BoxStream<'static, EngineEvent>, looks: &Looks) {
+async fn pass_on(host: &Host, mut events: BoxStream<'static, EngineEvent>, looks: &Looks) {
     while let Some(event) = events.next().await {
+        if let Some(exit) = event.exit {
+            host.reports.exited(event.container, exit);
+        }
         looks.changed(event.container);
     }
 }

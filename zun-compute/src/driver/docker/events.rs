@@ -13,7 +13,7 @@ use zun_common::id::{ContainerId, EngineId};
 use super::deadline::{QUICK, within};
 use super::oom_events::OomEvents;
 use super::{Api, DockerDriver, LABEL_CONTAINER};
-use crate::driver::{DriverError, EngineEvent, EngineEventKind};
+use crate::driver::{DriverError, EngineEvent, EngineEventKind, ProcessExit};
 
 /// The longest event that is accepted, in bytes.
 const LONGEST_EVENT: usize = 4 << 20;
@@ -100,6 +100,7 @@ fn read(line: &[u8]) -> Option<EventMessage> {
 
 /// Converts an event. `None` if it does not change a container, or if the container's name does not match its label.
 fn event(message: EventMessage) -> Option<EngineEvent> {
+    let at = time(&message);
     let action = message.action?;
     let what = what(&action)?;
     let actor = message.actor?;
@@ -108,13 +109,18 @@ fn event(message: EventMessage) -> Option<EngineEvent> {
     if ContainerId::from_engine_name(attributes.get("name")?) != Some(container) {
         return None;
     }
-    Some(EngineEvent { container, engine: actor.id?.parse().ok()?, what })
+    let code = attributes.get("exitCode").and_then(|code| code.parse().ok());
+    let exit = code.filter(|_| action == "die").map(|code| ProcessExit { code, at });
+    Some(EngineEvent { container, engine: actor.id?.parse().ok()?, what, exit })
 }
 
 /// The time of an out-of-memory event; `None` for other events.
 fn oom_time(message: &EventMessage) -> Option<DateTime<Utc>> {
-    (message.action.as_deref() == Some("oom"))
-        .then(|| message.time_nano.map_or_else(Utc::now, DateTime::from_timestamp_nanos))
+    (message.action.as_deref() == Some("oom")).then(|| time(message))
+}
+
+fn time(message: &EventMessage) -> DateTime<Utc> {
+    message.time_nano.map_or_else(Utc::now, DateTime::from_timestamp_nanos)
 }
 
 /// Classifies an action. An unknown action of a newer Docker counts as a change.
@@ -142,6 +148,23 @@ mod tests {
             assert_eq!(what(loud), Some(EngineEventKind::Changed), "{loud}");
         }
         assert_eq!(what("destroy"), Some(EngineEventKind::Removed));
+    }
+
+    #[test]
+    fn an_exit_has_its_code_and_time() {
+        let id = ContainerId::random();
+        let line = |action: &str| {
+            format!(
+                r#"{{"Action":"{action}","timeNano":1500000000,"Actor":{{"ID":"{}","Attributes":
+                    {{"zun.container":"{id}","name":"{}","exitCode":"137"}}}}}}"#,
+                "ab".repeat(32),
+                id.engine_name()
+            )
+        };
+        let exit = |action| read(line(action).as_bytes()).and_then(event).expect("an event").exit;
+        let at = DateTime::from_timestamp_nanos(1_500_000_000);
+        assert_eq!(exit("die"), Some(ProcessExit { code: 137, at }));
+        assert_eq!(exit("start"), None);
     }
 
     #[test]

@@ -234,10 +234,16 @@ impl FakeDriver {
         drop(state);
         if let Some(process) = process {
             let what = EngineEventKind::Changed;
-            self.shared.emit_event(EngineEvent { container, engine: engine.clone(), what });
+            self.shared.emit_event(EngineEvent {
+                container,
+                engine: engine.clone(),
+                what,
+                exit: None,
+            });
             process.ended.send_replace(Signal::KILL.exit_code());
         }
-        self.shared.emit_event(EngineEvent { container, engine, what: EngineEventKind::Removed });
+        let what = EngineEventKind::Removed;
+        self.shared.emit_event(EngineEvent { container, engine, what, exit: None });
         Ok(Change::Done)
     }
 }

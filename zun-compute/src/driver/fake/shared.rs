@@ -106,7 +106,7 @@ impl Shared {
     pub(super) fn emit(&self, container: ContainerId, what: EngineEventKind) {
         let engine = self.state().containers.get(&container).map(|record| record.engine.clone());
         if let Some(engine) = engine {
-            self.emit_event(EngineEvent { container, engine, what });
+            self.emit_event(EngineEvent { container, engine, what, exit: None });
         }
     }
 
@@ -143,7 +143,8 @@ impl Shared {
         self.emit(container, EngineEventKind::Changed);
         if let Some(engine) = removed {
             self.state().containers.remove(&container);
-            self.emit_event(EngineEvent { container, engine, what: EngineEventKind::Removed });
+            let what = EngineEventKind::Removed;
+            self.emit_event(EngineEvent { container, engine, what, exit: None });
         }
         process.ended.send_replace(Some(code));
         if again {

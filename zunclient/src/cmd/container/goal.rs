@@ -155,7 +155,10 @@ pub(super) async fn reach(
         }
         if left.is_zero() {
             let status = now.status;
-            return Err(Failure::new(format!("its status is still {status} after {} s", within.as_secs())));
+            return Err(Failure::new(format!(
+                "its status is still {status} after {} s",
+                within.as_secs()
+            )));
         }
         last = Some(now);
     }
