@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_recorder_takes_the_name_of_its_test() {
+    fn a_recorder_finds_the_name_of_its_test() {
         let recorder = Recorder::of("interactive::interactive::pipes::c06_the_end::here");
         assert_eq!(recorder.test, "c06_the_end");
         std::mem::forget(recorder);

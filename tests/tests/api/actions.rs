@@ -162,7 +162,7 @@ async fn an_agents_refusal_is_passed_on_with_its_message() {
 }
 
 #[tokio::test]
-async fn a_deleted_container_is_gone_once_its_host_says_so() {
+async fn a_deleted_container_is_gone_when_its_host_reports_it() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;

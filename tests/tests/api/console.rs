@@ -88,7 +88,7 @@ async fn a_read_only_grant_allows_only_output() {
 }
 
 #[tokio::test]
-async fn wrong_attaches_are_refused() {
+async fn invalid_attach_requests_are_refused() {
     let api = Api::with_consoles().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;

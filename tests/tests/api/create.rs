@@ -243,7 +243,7 @@ async fn without_a_host_the_container_is_in_error_with_the_reason_of_each_filter
 }
 
 #[tokio::test]
-async fn containers_go_to_the_host_with_most_room() {
+async fn containers_go_to_the_host_with_the_most_room() {
     let api = Api::start().await;
     let (one, two) = (api.agent("h1").await, api.agent("h2").await);
     for _ in 0..4 {

@@ -164,7 +164,7 @@ async fn every_answer_has_a_request_id() {
 }
 
 #[tokio::test]
-async fn slashes_at_the_end_are_accepted_everywhere() {
+async fn trailing_slashes_are_accepted_everywhere() {
     let api = Api::start().await;
     for path in ["/v1/containers/", "/v1/containers/?limit=1", "/healthz/"] {
         api.get(ANN, path).await.expect(200);

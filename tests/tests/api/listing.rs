@@ -72,7 +72,7 @@ async fn pages_follow_the_order_and_the_filters() {
 }
 
 #[tokio::test]
-async fn wrong_parameters_of_a_list_are_named() {
+async fn invalid_parameters_of_a_list_are_named() {
     let api = Api::start().await;
     let unknown = uuid::Uuid::new_v4();
     let mut table = Vec::new();

@@ -33,7 +33,7 @@ async fn a_wait_that_times_out_returns_the_container() {
 }
 
 #[tokio::test]
-async fn the_last_report_of_a_self_removing_container_is_applied() {
+async fn the_last_report_of_an_auto_removed_container_is_applied() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.create(ANN, json!({"image": "cirros", "auto_remove": true})).await;
@@ -77,7 +77,7 @@ async fn invalid_waits_are_refused_and_foreign_containers_are_not_found() {
 }
 
 #[tokio::test]
-async fn waiters_are_bounded_apart_from_other_requests() {
+async fn waiters_have_their_own_limit() {
     let api = Api::start_with(|settings| {
         settings.http.waiters = 1;
         settings.http.requests = 1;

@@ -247,7 +247,7 @@ fn its_memory_stays_small_whatever_is_sent() {
 }
 
 #[test]
-fn after_a_kill_the_next_one_replaces_the_socket() {
+fn the_next_instance_after_a_kill_replaces_the_socket() {
     let place = Place::new();
     let mut first = place.start(Some(&place.socket()), Stdio::null());
     activate(&place.socket());

@@ -304,7 +304,7 @@ impl Table {
 }
 
 #[tokio::test]
-async fn nothing_but_what_was_granted_gets_through() {
+async fn only_granted_calls_get_through() {
     let mut table = Table::new().await;
     table.refused_at_the_handshake();
     table.refused_by_the_plugin();

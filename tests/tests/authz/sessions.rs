@@ -102,7 +102,7 @@ fn told_apart(mut frames: &[u8]) -> [String; 2] {
 }
 
 #[tokio::test]
-async fn the_agent_learns_of_the_end_of_a_console_however_it_ends() {
+async fn the_agent_is_notified_of_the_end_of_a_console_however_it_ends() {
     let bench = Bench::start().await;
     let id = bench.container(&["--interactive", "--tty", "small", "sh"]);
     bench.docker(&["start", &id]);
@@ -139,7 +139,7 @@ async fn the_agent_learns_of_the_end_of_a_console_however_it_ends() {
 }
 
 #[tokio::test]
-async fn the_agent_learns_of_a_read_only_viewer_by_its_wait() {
+async fn the_agent_is_notified_of_a_read_only_viewer_by_its_wait() {
     let bench = Bench::start().await;
     let id = bench.container(&["small", "sleep", "600"]);
     bench.docker(&["start", &id]);

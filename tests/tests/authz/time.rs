@@ -17,7 +17,7 @@ const SIZE: TerminalSize = TerminalSize { rows: 24, columns: 80 };
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[tokio::test]
-async fn an_expired_grant_opens_nothing_but_its_session_goes_on() {
+async fn an_expired_grant_opens_nothing_but_its_session_continues() {
     let bench = Bench::start().await;
     let id = bench.container(&["--interactive", "--tty", "small", "sh"]);
     bench.docker(&["start", &id]);

@@ -131,7 +131,7 @@ async fn a_driver_can_be_created_before_its_engine_runs() {
 }
 
 #[tokio::test]
-async fn events_and_waits_end_when_the_engine_goes_and_the_driver_goes_on_when_it_is_back() {
+async fn events_and_waits_end_with_the_engine_and_the_driver_works_again_after_a_restart() {
     let engine = docker();
     let mut proxy = Proxy::new(&engine.socket);
     let driver = Arc::new(DockerDriver::connect(&proxy.socket()).unwrap());

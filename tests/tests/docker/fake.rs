@@ -76,7 +76,7 @@ async fn a_lost_answer_leaves_the_work_done() {
 }
 
 #[tokio::test]
-async fn a_stalled_operation_goes_on_when_it_is_released() {
+async fn a_stalled_operation_continues_when_it_is_released() {
     let engine = in_memory();
     let subject = Subject::created(&engine, &spec(&engine, IDLE)).await;
     let stall = engine.0.stall(Operation::Start);
@@ -103,7 +103,7 @@ async fn an_engine_that_goes_down_ends_events_and_waits_and_keeps_its_containers
 }
 
 #[tokio::test]
-async fn a_container_can_be_made_to_print_to_end_and_to_vanish() {
+async fn a_test_can_let_a_container_print_end_and_vanish() {
     let engine = in_memory();
     let subject = Subject::running(&engine, IDLE).await;
     engine.0.print(subject.id, Stream::Stderr, b"half a line");

@@ -7,7 +7,7 @@ use zun_tests::zun_cli::ZunCli;
 const SIZE: (u16, u16) = (24, 80);
 
 #[test]
-fn c18_a_detached_shell_goes_on_and_redraws_its_prompt_on_attach() {
+fn c18_a_detached_shell_keeps_running_and_redraws_its_prompt_on_attach() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c18");
@@ -94,7 +94,7 @@ fn c24_an_impossible_attach_fails_at_once_with_a_clear_error() {
 }
 
 #[test]
-fn c26_two_consoles_both_see_both() {
+fn c26_two_consoles_each_show_the_input_and_output_of_both() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c26");

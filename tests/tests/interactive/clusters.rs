@@ -274,7 +274,7 @@ async fn c58_the_cli_uses_the_proxy_of_its_environment() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn c39_a_wait_goes_on_when_the_service_is_back() {
+async fn c39_a_wait_continues_when_the_service_is_back() {
     let _recorder = recorder!();
     let mut cluster = Cluster::start(1).await;
     let zun = cluster.zun();

@@ -100,7 +100,7 @@ fn c04_a_run_that_fails_leaves_no_container() {
 }
 
 #[test]
-fn c04_what_docker_cannot_start_says_why_in_one_line_each_time() {
+fn c04_a_container_that_docker_cannot_start_gets_one_line_with_the_reason() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let long = "h".repeat(70);

@@ -30,7 +30,7 @@ fn c05_an_exec_that_fails_exits_with_127_or_126_and_a_line_on_stderr() {
 }
 
 #[test]
-fn c05_what_docker_cannot_begin_is_one_line_on_stderr_and_nothing_on_stdout() {
+fn c05_an_exec_that_docker_cannot_start_is_one_line_on_stderr() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = idle(&zun, "c05b");
@@ -126,7 +126,7 @@ fn c63_the_environment_user_and_directory_are_as_requested() {
 }
 
 #[test]
-fn c64_output_streams_live_and_its_streams_are_apart() {
+fn c64_output_is_live_and_its_streams_are_separate() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = idle(&zun, "c64");
@@ -162,7 +162,7 @@ fn c64_output_beyond_the_control_planes_limit_is_complete() {
 }
 
 #[test]
-fn c64_a_program_gets_code_and_streams_in_one_piece() {
+fn c64_json_output_has_the_exit_code_and_both_streams() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = idle(&zun, "c64c");
@@ -178,7 +178,7 @@ fn c64_a_program_gets_code_and_streams_in_one_piece() {
 }
 
 #[test]
-fn a_detached_command_runs_on_behind_its_client() {
+fn a_detached_command_keeps_running_after_its_client_exits() {
     let zun = ZunCli::shared();
     let name = idle(&zun, "detached");
     let script = "sleep 1; echo done > /tmp/mark; echo nobody reads this";

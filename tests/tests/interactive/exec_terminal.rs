@@ -22,7 +22,7 @@ fn c13_an_execs_terminal_has_its_size_before_the_first_instruction() {
 }
 
 #[test]
-fn c25_an_exec_without_a_terminal_warns_and_goes_on() {
+fn c25_an_exec_without_a_terminal_warns_and_continues() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c25");
@@ -34,7 +34,7 @@ fn c25_an_exec_without_a_terminal_warns_and_goes_on() {
 }
 
 #[test]
-fn c34_an_exec_goes_on_when_its_window_is_closed() {
+fn c34_an_exec_keeps_running_when_its_window_is_closed() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c34-exec");

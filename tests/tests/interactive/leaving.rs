@@ -10,7 +10,7 @@ use zun_tests::zun_cli::{Finished, ZunCli};
 const SIZE: (u16, u16) = (24, 80);
 
 #[test]
-fn c47_the_escape_disconnects_at_a_line_start_and_is_typed_elsewhere() {
+fn c47_the_escape_sequence_disconnects_only_at_the_start_of_a_line() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c47-escape");

@@ -40,7 +40,7 @@ fn c06_the_end_of_a_pipe_ends_cat() {
 }
 
 #[test]
-fn c07_fifty_mebibytes_go_in_unharmed() {
+fn c07_fifty_mebibytes_of_input_arrive_unchanged() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let mut input = vec![0_u8; 50 << 20];
@@ -71,7 +71,7 @@ fn c08_output_after_the_end_of_the_input_still_arrives() {
 }
 
 #[test]
-fn c10_each_stream_goes_where_it_belongs() {
+fn c10_stdout_and_stderr_stay_separate() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let run = ["run", "-i", "-T", "--rm", "cirros", "sh", "-c", "echo o; echo e >&2"];
@@ -126,7 +126,7 @@ fn c08_a_closed_stdin_is_an_empty_stdin() {
 }
 
 #[test]
-fn c50_every_byte_comes_out_unharmed() {
+fn c50_every_byte_of_output_arrives_unchanged() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let script = "head -c 10485760 /dev/urandom > /tmp/x; sha256sum < /tmp/x >&2; cat /tmp/x";
@@ -138,7 +138,7 @@ fn c50_every_byte_comes_out_unharmed() {
 }
 
 #[test]
-fn c10_nothing_of_the_first_output_is_lost() {
+fn c10_the_first_output_is_complete() {
     let mut recorder = recorder!();
     let zun = ZunCli::shared();
     let count = times(1000);
@@ -166,7 +166,7 @@ fn c10_nothing_of_the_first_output_is_lost() {
 }
 
 #[test]
-fn c10_nothing_of_the_first_output_of_a_second_run_is_lost() {
+fn c10_the_first_output_of_a_second_run_is_complete() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c10-again");

@@ -101,7 +101,7 @@ fn c17_a_full_screen_program_draws_resizes_and_quits() {
 }
 
 #[test]
-fn c34_a_container_goes_on_when_its_window_is_closed() {
+fn c34_a_container_keeps_running_when_its_window_is_closed() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c34");

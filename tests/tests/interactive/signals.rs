@@ -106,7 +106,7 @@ fn c30_signals_to_an_exec_reach_its_process_but_not_the_containers() {
 }
 
 #[test]
-fn c30_a_signal_ends_a_read_only_attach_and_one_that_keeps_signals() {
+fn c30_a_signal_ends_an_attach_without_stdin_or_signal_proxy() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c30-watch");

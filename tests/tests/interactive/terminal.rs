@@ -28,7 +28,7 @@ fn c01_a_shell_prompts_without_enter_and_the_terminal_is_restored() {
 }
 
 #[test]
-fn c02_the_shells_exit_code_is_the_clis() {
+fn c02_the_cli_exits_with_the_exit_code_of_the_shell() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c02");
@@ -221,7 +221,7 @@ fn c32_a_terminated_cli_restores_the_terminal() {
 }
 
 #[test]
-fn c49_characters_arrive_whole_whatever_the_writes() {
+fn c49_characters_split_over_writes_arrive_whole() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c49");
@@ -234,7 +234,7 @@ fn c49_characters_arrive_whole_whatever_the_writes() {
 }
 
 #[test]
-fn c32_a_stopped_cli_gives_the_terminal_back_and_takes_it_again() {
+fn c32_a_stopped_cli_restores_the_terminal_and_makes_it_raw_again() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c32-stop");

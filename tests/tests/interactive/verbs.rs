@@ -67,7 +67,7 @@ fn logs_are_followed_as_they_come_until_the_end() {
 }
 
 #[test]
-fn files_go_in_and_come_out_unharmed() {
+fn files_are_copied_in_and_out_unchanged() {
     let zun = ZunCli::shared();
     let name = run(&zun, "cp", "sleep 1000");
     let place = tempfile::tempdir().expect("a folder");

@@ -38,7 +38,7 @@ async fn broker() -> OverRabbit {
 zun_tests::transport_conformance!(broker);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn among_many_calls_each_caller_learns_that_its_host_is_unknown() {
+async fn among_many_calls_only_those_to_an_unknown_host_fail() {
     let broker = broker().await;
     let bus = bus(&broker.virtual_host.settings(), &broker.tasks).await;
     serve(&bus, &host("known"), counting(), &broker.tasks).await;
@@ -57,7 +57,7 @@ async fn among_many_calls_each_caller_learns_that_its_host_is_unknown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_services_of_one_connection_are_told_apart_by_their_names() {
+async fn two_services_on_one_connection_are_distinguished_by_name() {
     let broker = broker().await;
     let bus = bus(&broker.virtual_host.settings(), &broker.tasks).await;
     let router = zun_common::bus::Router::new().on(

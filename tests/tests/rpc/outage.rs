@@ -64,7 +64,7 @@ fn holding() -> Held {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_whose_reply_is_cut_off_is_silent_at_once_and_the_next_one_works() {
+async fn a_call_whose_reply_is_lost_fails_at_once_and_the_next_one_works() {
     let outage = Outage::of(Rabbit::shared().await).await;
     let Held { router, mut attempts, release } = holding();
     serve(&outage.sure, &host("compute1"), router, &outage.tasks).await;

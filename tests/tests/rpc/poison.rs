@@ -23,7 +23,7 @@ async fn fresh() -> (Rabbit, VirtualHost, Tasks) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_unreadable_message_is_dead_lettered_once_and_the_service_goes_on() {
+async fn an_unreadable_message_is_dead_lettered_once_and_the_service_keeps_running() {
     let (_rabbit, virtual_host, tasks) = fresh().await;
     let bus = bus(&virtual_host.settings(), &tasks).await;
     serve(&bus, &host("compute1"), counting(), &tasks).await;

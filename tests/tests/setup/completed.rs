@@ -5,7 +5,7 @@ use zun_compute::docker_setup::{Outcome, dry_run, undo};
 use super::host::Host;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_host_is_set_up_once_and_undone_byte_for_byte_and_its_containers_go_on() {
+async fn a_host_is_set_up_once_and_undone_byte_for_byte_and_its_containers_keep_running() {
     let settings = "{ \"debug\": false,\n\n  \"max-concurrent-downloads\" : 2 }";
     let host = Host::start(settings).await;
     let container = host.container();

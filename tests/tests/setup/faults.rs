@@ -149,7 +149,7 @@ async fn docker_is_not_restarted_with_new_settings_if_its_reload_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_interrupted_half_way_rolls_back() {
+async fn an_interrupted_run_rolls_back() {
     let host = Host::start(SETTINGS).await;
     let _alone = SIGNALS.write().await;
     for at in [UnitAction::Reload, UnitAction::Restart] {

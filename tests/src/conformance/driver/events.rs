@@ -60,7 +60,7 @@ pub async fn an_end_is_reported_at_once(engine: &dyn TestEngine) {
     assert!(begun.elapsed() < Duration::from_secs(5));
 }
 
-pub async fn execs_are_no_change(engine: &dyn TestEngine) {
+pub async fn execs_cause_no_events(engine: &dyn TestEngine) {
     let subject = Subject::running(engine, IDLE).await;
     let mut events = engine.driver().events().await.unwrap();
     subject.driver.exec_run(subject.id, &exec(&["true"])).await.unwrap();

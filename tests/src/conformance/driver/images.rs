@@ -47,7 +47,7 @@ pub async fn a_pull_fetches_an_image_and_reports_progress(engine: &dyn TestEngin
     within(driver.image_pull(&image, progress)).await.unwrap();
 }
 
-pub async fn a_pull_goes_on_if_nobody_reads_its_progress(engine: &dyn TestEngine) {
+pub async fn a_pull_continues_if_nobody_reads_its_progress(engine: &dyn TestEngine) {
     let Some(image) = engine.pullable().await else { return };
     let driver = engine.driver();
     let (progress, never_taken) = mpsc::channel(1);

@@ -233,7 +233,7 @@ macro_rules! driver_conformance {
             pausing_and_unpausing_twice_changes_nothing
             only_a_running_container_can_be_paused_and_unpaused
             a_paused_container_can_be_stopped_and_killed
-            a_paused_container_cannot_be_started_entered_or_removed
+            a_paused_container_refuses_start_exec_and_removal
         }}
         $crate::driver_cases! { $engine, removal {
             a_removed_container_is_gone_and_removing_it_again_changes_nothing
@@ -279,13 +279,13 @@ macro_rules! driver_conformance {
             an_image_exists_or_not
             an_invalid_image_name_is_refused
             a_pull_fetches_an_image_and_reports_progress
-            a_pull_goes_on_if_nobody_reads_its_progress
+            a_pull_continues_if_nobody_reads_its_progress
             an_unknown_image_is_an_error_with_a_message
         }}
         $crate::driver_cases! { $engine, events {
             every_change_after_the_subscription_is_an_event
             an_end_is_reported_at_once
-            execs_are_no_change
+            execs_cause_no_events
             each_event_names_its_container
             every_subscriber_gets_every_event
         }}

@@ -60,7 +60,7 @@ pub async fn a_paused_container_can_be_stopped_and_killed(engine: &dyn TestEngin
     assert_eq!(subject.exit_code().await, 137);
 }
 
-pub async fn a_paused_container_cannot_be_started_entered_or_removed(engine: &dyn TestEngine) {
+pub async fn a_paused_container_refuses_start_exec_and_removal(engine: &dyn TestEngine) {
     let subject = Subject::running(engine, IDLE).await;
     subject.driver.pause(subject.id).await.unwrap();
     let errors = [
