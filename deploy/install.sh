@@ -54,8 +54,8 @@ place() {
   rm "$new"
 }
 
-# settle FILE OWNER: like place, but never overwrites: the operator may have changed the file.
-settle() {
+# place_if_missing FILE OWNER: like place, but never overwrites: the operator may have changed the file.
+place_if_missing() {
   if [ -e "$1" ]; then
     cat >/dev/null
     say "keep $1 as it is"
@@ -99,12 +99,12 @@ prepare() {
   place "/etc/sysusers.d/$part.conf" 644 root:root <"$HERE/systemd/sysusers.d/$part.conf"
   place "/etc/tmpfiles.d/$part.conf" 644 root:root <"$HERE/systemd/tmpfiles.d/$part.conf"
   place "/usr/local/share/zun/config/$part.toml" 644 root:root <"$HERE/config/$part.toml"
-  page
+  install_manual
   getent passwd "$part" >/dev/null || act "create the user $part" systemd-sysusers "/etc/sysusers.d/$part.conf"
   [ -n "$DRY" ] || systemd-tmpfiles --create "/etc/tmpfiles.d/$part.conf"
 }
 
-page() {
+install_manual() {
   local page=$HERE/install.md
   [ -e "$page" ] || page=$HERE/../docs/install.md
   place /usr/local/share/doc/zun/install.md 644 root:root <"$page"
@@ -193,7 +193,7 @@ uninstall_shared() {
 
 client() {
   binary zun
-  page
+  install_manual
   report "installed the command zun: set OS_ENDPOINT and OS_TOKEN, then see zun --help"
 }
 

@@ -65,7 +65,7 @@ enrol_this_host() {
     || fail "invalid --address \`$ADDRESS\`: give the name and port where clients connect to this host's consoles, such as compute1.example.org:2376"
   version=$(engine_version)
   place /etc/zun/bus-ca.pem 644 root:root <<<"$ca"
-  settle "$file" root:root < <(compute_settings "$host" "$url" "$version")
+  place_if_missing "$file" root:root < <(compute_settings "$host" "$url" "$version")
   report "$ENROLMENT is no longer needed: delete it here and on the controller"
 }
 

@@ -18,7 +18,7 @@ controller() {
   if [ -e /etc/zun/zun-api.toml ] && [ -n "$RENEWED" ]; then
     set_bus_url /etc/zun/zun-api.toml "$(bus_url zun-api "${NAMES[0]}")"
   else
-    settle /etc/zun/zun-api.toml root:root < <(api_settings)
+    place_if_missing /etc/zun/zun-api.toml root:root < <(api_settings)
   fi
   ca
   administrator

@@ -38,8 +38,8 @@ booted() {
   case $(on "$1" systemctl is-system-running 2>/dev/null </dev/null) in running | degraded) ;; *) return 1 ;; esac
 }
 
-# carry HOST: unpacks the package on the host, as install.md says.
-carry() { on "$1" tar -C /root -xzf - <"$TARGET/zun.tar.gz"; }
+# copy_package HOST: unpacks the package on the host, as install.md says.
+copy_package() { on "$1" tar -C /root -xzf - <"$TARGET/zun.tar.gz"; }
 
 # image_on HOST: gives the host's Docker an image, without a registry.
 image_on() {
@@ -58,7 +58,7 @@ for host in "${HOSTS[@]}"; do IFS=: read -r name image _ <<<"$host" && start_hos
 for host in "${HOSTS[@]}"; do
   name=${host%%:*}
   wait_for 90 "$name" booted "$name"
-  carry "$name"
+  copy_package "$name"
 done
 
 # The rest follows docs/install.md.

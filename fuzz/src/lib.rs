@@ -51,9 +51,9 @@ pub fn request(bytes: &[u8]) {
                 assert_eq!(granted.grant.host.as_str(), HOST);
                 if phase == Phase::Request {
                     assert!(granted.is_valid_at(NOW));
-                    is_no_form(&whole, &request.uri);
+                    assert_no_form(&whole, &request.uri);
                 }
-                is_exact(&granted.grant, &request.method, &request.uri);
+                assert_allowed(&granted.grant, &request.method, &request.uri);
             }
             Decision::Refused(..) => {}
         }
@@ -61,7 +61,7 @@ pub fn request(bytes: &[u8]) {
 }
 
 /// Asserts that the request has no content type, except JSON at the start of an exec.
-fn is_no_form(request: &[u8], target: &str) {
+fn assert_no_form(request: &[u8], target: &str) {
     // Omitted parts of the request may have left invalid UTF-8.
     let text = String::from_utf8_lossy(request);
     let Ok(request) = serde_json::from_str::<Value>(&text) else { return };
@@ -94,7 +94,7 @@ pub fn trusted_cas(bytes: &[u8]) {
 /// Checks a client certificate: as DER, and in the encodings that the engine may send.
 pub fn certificate(bytes: &[u8]) {
     if let Ok(granted) = read_unverified(bytes) {
-        is_whole(&granted);
+        assert_valid(&granted);
     }
     let pem = format!(
         "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
@@ -102,7 +102,7 @@ pub fn certificate(bytes: &[u8]) {
     );
     for leaf in [STANDARD.encode(pem), STANDARD.encode(bytes)] {
         if let Ok(granted) = read_certificate(&leaf, &POLICY.cas) {
-            is_whole(&granted);
+            assert_valid(&granted);
         }
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
@@ -110,7 +110,7 @@ pub fn certificate(bytes: &[u8]) {
     }
 }
 
-fn is_whole(granted: &Granted) {
+fn assert_valid(granted: &Granted) {
     assert!((1..=64).contains(&granted.id.len()));
     assert!(granted.until - granted.from <= LONGEST_GRANT);
     assert!(granted.id.bytes().all(|byte| byte.is_ascii_graphic()));
@@ -126,12 +126,12 @@ pub fn line(bytes: &[u8]) {
     let Ok(parsed) = grant.parse::<Grant>() else { return };
     assert_eq!(parsed.to_string(), grant, "two spellings of one grant");
     if parsed.permits(VERSION, method, target) {
-        is_exact(&parsed, method, target);
+        assert_allowed(&parsed, method, target);
     }
 }
 
 /// Asserts that an allowed line is one of the lines listed here. The list is independent of the tested code.
-fn is_exact(grant: &Grant, method: &str, target: &str) {
+fn assert_allowed(grant: &Grant, method: &str, target: &str) {
     let uri = grant.to_string();
     let (_, thing) = uri.strip_prefix("zun://").and_then(|rest| rest.split_once('/')).expect("one");
     let is = |granted: &str| format!("{method} {target}") == granted;

@@ -159,12 +159,12 @@ clean() {
     umount -l "$mount" || :
   done
   [ ! -s "$STATE/bridge" ] || ip link del "$(cat "$STATE/bridge")" 2>/dev/null || :
-  undrop
+  remove_drop_rules
   rm -rf --one-file-system "$STATE"
 }
 
-# undrop: removes the iptables rules of killed tests. Each rule names the process that added it.
-undrop() {
+# remove_drop_rules: removes the iptables rules of killed tests. Each rule names the process that added it.
+remove_drop_rules() {
   local rule pid
   iptables -w 10 -S INPUT 2>/dev/null | grep -- '--comment zun-test-dropped-' | while read -r rule; do
     pid=${rule##*zun-test-dropped-}

@@ -22,7 +22,7 @@ use crate::tunnel::Tunnel;
 use crate::zun_cli::{ZunCli, binary};
 
 /// Number of lines of each log that a failed test prints.
-const LAST_WORDS: usize = 60;
+const LOG_TAIL_LINES: usize = 60;
 const LOG_FILTER: &str = "info,zun_common::bus=debug";
 const TOKEN: &str = "a-token-of-this-cluster-and-of-no-other";
 const STRANGERS_TOKEN: &str = "a-token-of-a-stranger-in-this-cluster";
@@ -69,20 +69,20 @@ struct Running(Child);
 impl Cluster {
     /// Starts zun-api and this number of hosts, and waits until all hosts are up.
     pub async fn start(hosts: usize) -> Self {
-        Self::over(Rabbit::shared().await, (hosts, Front::Direct)).await
+        Self::with(Rabbit::shared().await, (hosts, Front::Direct)).await
     }
 
     /// Starts zun-api and one host whose engine is behind `front`.
     pub async fn behind(front: Front) -> Self {
-        Self::over(Rabbit::shared().await, (1, front)).await
+        Self::with(Rabbit::shared().await, (1, front)).await
     }
 
     /// Like [`Self::start`], with exclusive use of RabbitMQ, so that the test can restart it.
-    pub async fn alone(hosts: usize) -> Self {
-        Self::over(Rabbit::alone().await, (hosts, Front::Direct)).await
+    pub async fn exclusive(hosts: usize) -> Self {
+        Self::with(Rabbit::exclusive().await, (hosts, Front::Direct)).await
     }
 
-    async fn over(rabbit: Rabbit, (hosts, front): (usize, Front)) -> Self {
+    async fn with(rabbit: Rabbit, (hosts, front): (usize, Front)) -> Self {
         let directory =
             tempfile::Builder::new().prefix("zun-cluster-").tempdir().expect("a directory");
         let bus = rabbit.virtual_host().await;
@@ -95,7 +95,7 @@ impl Cluster {
         let mut cluster = Self { directory, rabbit, bus, endpoint, api, hosts: none, front };
         cluster.start_api();
         for index in 0..hosts {
-            let host = cluster.make_host(index).await;
+            let host = cluster.start_host(index).await;
             cluster.hosts.push(host);
             cluster.start_agent(index);
         }
@@ -190,7 +190,7 @@ impl Cluster {
         self.rabbit.remove(&self.bus).await;
     }
 
-    async fn make_host(&self, index: usize) -> Host {
+    async fn start_host(&self, index: usize) -> Host {
         let name: HostName = format!("host{index}").parse().expect("a host name");
         let directory = self.directory.path().join(format!("host{index}"));
         std::fs::create_dir(&directory).expect("a directory");
@@ -280,7 +280,7 @@ impl Drop for Cluster {
             let text = std::fs::read_to_string(self.directory.path().join(&name));
             let text = text.unwrap_or_default();
             let lines: Vec<&str> = text.lines().collect();
-            let last = &lines[lines.len().saturating_sub(LAST_WORDS)..];
+            let last = &lines[lines.len().saturating_sub(LOG_TAIL_LINES)..];
             eprintln!("--- {name}\n{}", last.join("\n"));
         }
     }

@@ -29,23 +29,23 @@ impl DebianRegistry {
         drop(listener);
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::write(directory.path().join("nobody"), "").expect("a file");
-        let process = Mutex::new(serve(directory.path(), address, CLOSED));
+        let process = Mutex::new(serve(directory.path(), address, REFUSE_ALL));
         Self { address: address.to_string(), process, directory }
     }
 
     /// Admits every client from now on.
-    pub fn opens(&self) {
-        self.again("");
+    pub fn accept_all(&self) {
+        self.restart("");
     }
 
     /// Admits every client while `done` runs, and refuses every client afterwards.
-    pub fn holds(&self, done: impl FnOnce()) {
-        self.again("");
+    pub fn accept_all_during(&self, done: impl FnOnce()) {
+        self.restart("");
         done();
-        self.again(CLOSED);
+        self.restart(REFUSE_ALL);
     }
 
-    fn again(&self, authorization: &str) {
+    fn restart(&self, authorization: &str) {
         let mut process = self.process.lock().expect("the process");
         end(&mut process);
         let address = self.address.parse().expect("its address");
@@ -61,7 +61,7 @@ impl Drop for DebianRegistry {
     }
 }
 
-const CLOSED: &str = "auth: { htpasswd: { realm: zun, path: nobody } }\n";
+const REFUSE_ALL: &str = "auth: { htpasswd: { realm: zun, path: nobody } }\n";
 
 fn serve(directory: &Path, address: SocketAddr, authorization: &str) -> Child {
     let program = std::env::var_os("ZUN_TEST_REGISTRY")

@@ -37,20 +37,20 @@ pub struct Proxy {
 impl Proxy {
     /// Starts a proxy on loopback that forwards to `target`.
     pub async fn to(target: SocketAddr) -> Self {
-        Self::over((Ipv4Addr::LOCALHOST, 0).into(), target, None).await
+        Self::start((Ipv4Addr::LOCALHOST, 0).into(), target, None).await
     }
 
     /// Starts a proxy that listens on this address.
     pub async fn on(address: IpAddr, target: SocketAddr) -> Self {
-        Self::over((address, 0).into(), target, None).await
+        Self::start((address, 0).into(), target, None).await
     }
 
     /// Starts a proxy on loopback that closes a connection that has been idle in both directions for this time.
     pub async fn with_idle_timeout(target: SocketAddr, idle: Duration) -> Self {
-        Self::over((Ipv4Addr::LOCALHOST, 0).into(), target, Some(idle)).await
+        Self::start((Ipv4Addr::LOCALHOST, 0).into(), target, Some(idle)).await
     }
 
-    async fn over(listen: SocketAddr, target: SocketAddr, idle: Idle) -> Self {
+    async fn start(listen: SocketAddr, target: SocketAddr, idle: Idle) -> Self {
         let listener = TcpListener::bind(listen).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let tasks = Tasks::new();
@@ -110,17 +110,17 @@ async fn accept(
 ) {
     let address = listener.local_addr().expect("an address");
     loop {
-        let taken = tokio::select! {
-            taken = listener.accept() => Some(taken),
-            () = is(&mut state, Mode::Refuse) => None,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => Some(accepted),
+            () = wait_for_mode(&mut state, Mode::Refuse) => None,
         };
-        let Some(taken) = taken else {
+        let Some(accepted) = accepted else {
             drop(listener);
-            is(&mut state, Mode::Pass).await;
+            wait_for_mode(&mut state, Mode::Pass).await;
             listener = TcpListener::bind(address).await.expect("the port is still free");
             continue;
         };
-        let Ok((client, _)) = taken else { continue };
+        let Ok((client, _)) = accepted else { continue };
         let (state, stop) = (state.clone(), tasks.token().clone());
         tasks.spawn(async move {
             stop.run_until_cancelled(relay(client, idle, state)).await;
@@ -129,7 +129,7 @@ async fn accept(
 }
 
 /// Waits until the proxy is in this mode. Never returns once the proxy is dropped.
-async fn is(state: &mut watch::Receiver<State>, mode: Mode) {
+async fn wait_for_mode(state: &mut watch::Receiver<State>, mode: Mode) {
     if state.wait_for(|state| state.mode == mode).await.is_err() {
         std::future::pending::<()>().await;
     }

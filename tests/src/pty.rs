@@ -22,7 +22,7 @@ use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
 const TIMEOUT: Duration = Duration::from_secs(90);
 
 /// How often the reader checks whether the window is closed.
-const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+const POLL_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 #[derive(Default)]
 struct Screen {
@@ -229,7 +229,7 @@ fn watch(mut master: File, screen: &Arc<Screen>) -> JoinHandle<()> {
         let mut buffer = vec![0; 65536];
         loop {
             let mut ready = [PollFd::new(&master, PollFlags::IN)];
-            let some = poll(&mut ready, Some(&LOOK));
+            let some = poll(&mut ready, Some(&POLL_INTERVAL));
             let mut shown = screen.shown.lock().unwrap_or_else(PoisonError::into_inner);
             if shown.ended {
                 return;

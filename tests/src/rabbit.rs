@@ -47,7 +47,7 @@ impl Rabbit {
     }
 
     /// Waits for exclusive use of the broker, for a test that kills it.
-    pub async fn alone() -> Self {
+    pub async fn exclusive() -> Self {
         Self::locked(FlockOperation::LockExclusive).await
     }
 
@@ -72,9 +72,9 @@ impl Rabbit {
     pub async fn virtual_host(&self) -> VirtualHost {
         let name = format!("test-{}", Uuid::new_v4());
         let user = self.amqp.username();
-        self.ask("PUT", &format!("vhosts/{name}"), "").await;
+        self.request("PUT", &format!("vhosts/{name}"), "").await;
         let all = r#"{"configure":".*","write":".*","read":".*"}"#;
-        self.ask("PUT", &format!("permissions/{name}/{user}"), all).await;
+        self.request("PUT", &format!("permissions/{name}/{user}"), all).await;
         let mut url = self.amqp.clone();
         url.set_path(&format!("/{name}"));
         VirtualHost { url }
@@ -84,11 +84,11 @@ impl Rabbit {
     pub async fn user(&self, on: &VirtualHost, name: &str, permissions: [&str; 3]) -> String {
         let password = Uuid::new_v4().to_string();
         let about = serde_json::json!({"password": password, "tags": ""});
-        self.ask("PUT", &format!("users/{name}"), &about.to_string()).await;
+        self.request("PUT", &format!("users/{name}"), &about.to_string()).await;
         let [configure, write, read] = permissions;
         let rules = serde_json::json!({"configure": configure, "write": write, "read": read});
         let path = format!("permissions{}/{name}", on.url.path());
-        self.ask("PUT", &path, &rules.to_string()).await;
+        self.request("PUT", &path, &rules.to_string()).await;
         let mut url = on.url.clone();
         url.set_username(name).expect("a user");
         url.set_password(Some(&password)).expect("a password");
@@ -97,12 +97,12 @@ impl Rabbit {
 
     /// Removes a virtual host. Every remaining one makes a restart of the broker slower.
     pub async fn remove(&self, virtual_host: &VirtualHost) {
-        self.ask("DELETE", &format!("vhosts{}", virtual_host.url.path()), "").await;
+        self.request("DELETE", &format!("vhosts{}", virtual_host.url.path()), "").await;
     }
 
     /// Removes a queue and its messages.
     pub async fn remove_queue(&self, on: &VirtualHost, queue: &str) {
-        self.ask("DELETE", &format!("queues{}/{queue}", on.url.path()), "").await;
+        self.request("DELETE", &format!("queues{}/{queue}", on.url.path()), "").await;
     }
 
     /// Kills the broker and starts it again with the same data.
@@ -116,7 +116,7 @@ impl Rabbit {
         self.engine(&[control.as_slice(), eval.as_slice()].concat()).await;
         self.engine(&["kill", &self.container]).await;
         self.engine(&["start", &self.container]).await;
-        eventually_some("the broker answers again", || greeted(self.address())).await;
+        eventually_some("the broker answers again", || answers_greeting(self.address())).await;
     }
 
     async fn engine(&self, arguments: &[&str]) {
@@ -127,7 +127,7 @@ impl Rabbit {
     }
 
     /// Sends a request to the management API.
-    async fn ask(&self, method: &str, path: &str, body: &str) {
+    async fn request(&self, method: &str, path: &str, body: &str) {
         let host = address(&self.api);
         let authorization = BasicAuthorization(&self.api);
         let mut stream = TcpStream::connect(host).await.expect("the management API listens");
@@ -230,7 +230,7 @@ async fn lock(path: PathBuf, how: FlockOperation) -> File {
 }
 
 /// Returns `Some` if the broker answers the AMQP greeting with a method frame.
-async fn greeted(at: SocketAddr) -> Option<()> {
+async fn answers_greeting(at: SocketAddr) -> Option<()> {
     let mut stream = TcpStream::connect(at).await.ok()?;
     stream.write_all(b"AMQP\x00\x00\x09\x01").await.ok()?;
     (stream.read_u8().await.ok()? == 1).then_some(())

@@ -25,7 +25,7 @@ use zun_common::shutdown::Tasks;
 const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 /// Large enough that the engine reports progress.
 const LAYER: usize = 3 << 20;
-const PIECE: usize = 64 << 10;
+const CHUNK: usize = 64 << 10;
 
 /// The content of a registry, by the end of the path.
 type Store = HashMap<String, Bytes>;
@@ -54,7 +54,7 @@ pub struct Registry {
 }
 
 #[derive(Debug)]
-struct Shelf {
+struct Served {
     store: Store,
     pace: Pace,
     open: Arc<AtomicUsize>,
@@ -83,8 +83,8 @@ impl Registry {
         let address = listener.local_addr().expect("an address").to_string();
         let tasks = Tasks::new();
         let open = Arc::default();
-        let shelf = Shelf { store, pace, open: Arc::clone(&open) };
-        tasks.spawn(serve(listener, Arc::new(shelf), tasks.clone()));
+        let served = Served { store, pace, open: Arc::clone(&open) };
+        tasks.spawn(serve(listener, Arc::new(served), tasks.clone()));
         Self { address, digest, tasks, open }
     }
 
@@ -100,15 +100,15 @@ impl Drop for Registry {
     }
 }
 
-async fn serve(listener: TcpListener, shelf: Arc<Shelf>, tasks: Tasks) {
+async fn serve(listener: TcpListener, served: Arc<Served>, tasks: Tasks) {
     loop {
         let (stream, _) = tokio::select! {
             () = tasks.cancelled() => return,
             accepted = listener.accept() => accepted.expect("a client"),
         };
-        let shelf = Arc::clone(&shelf);
+        let served = Arc::clone(&served);
         let answer = service_fn(move |request| {
-            let response = answer(&shelf, &request);
+            let response = answer(&served, &request);
             async move { Ok::<_, Infallible>(response) }
         });
         let connection = hyper::server::conn::http1::Builder::new()
@@ -127,54 +127,54 @@ async fn serve(listener: TcpListener, shelf: Arc<Shelf>, tasks: Tasks) {
     }
 }
 
-fn answer(shelf: &Shelf, request: &Request<Incoming>) -> Response<Body> {
+fn answer(served: &Served, request: &Request<Incoming>) -> Response<Body> {
     let path = request.uri().path();
-    let known = path.strip_prefix("/v2/zun-conformance/").and_then(|rest| shelf.store.get(rest));
+    let known = path.strip_prefix("/v2/zun-conformance/").and_then(|rest| served.store.get(rest));
     let response = Response::builder().header("Docker-Distribution-Api-Version", "registry/2.0");
     let response = match known {
         Some(content) if path.contains("/manifests/") => response
             .header(CONTENT_TYPE, MANIFEST)
             .header("Docker-Content-Digest", digest(content))
             .header(CONTENT_LENGTH, content.len())
-            .body(whole(content.clone())),
-        Some(content) if content.len() > PIECE && shelf.pace != Pace::Fast => {
-            response.header(CONTENT_LENGTH, content.len()).body(slowly(content.clone(), shelf))
+            .body(full_body(content.clone())),
+        Some(content) if content.len() > CHUNK && served.pace != Pace::Fast => {
+            response.header(CONTENT_LENGTH, content.len()).body(paced_body(content.clone(), served))
         }
         Some(content) => {
-            response.header(CONTENT_LENGTH, content.len()).body(whole(content.clone()))
+            response.header(CONTENT_LENGTH, content.len()).body(full_body(content.clone()))
         }
-        None if path == "/v2/" => response.body(whole("{}".into())),
+        None if path == "/v2/" => response.body(full_body("{}".into())),
         None if path.starts_with("/v2/zun-forbidden/") => {
-            response.status(StatusCode::FORBIDDEN).body(whole(
+            response.status(StatusCode::FORBIDDEN).body(full_body(
                 r#"{"errors":[{"code":"DENIED","message":"requested access to the resource is denied"}]}"#
                     .into(),
             ))
         }
-        None => response.status(StatusCode::NOT_FOUND).body(whole(
+        None => response.status(StatusCode::NOT_FOUND).body(full_body(
             r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#.into(),
         )),
     };
     response.expect("a response")
 }
 
-fn whole(content: Bytes) -> Body {
+fn full_body(content: Bytes) -> Body {
     StreamBody::new(futures_util::stream::iter([Ok(Frame::data(content))]).boxed())
 }
 
 /// Counts a layer while it is being sent.
-struct Giving(Arc<AtomicUsize>);
+struct InProgress(Arc<AtomicUsize>);
 
-impl Drop for Giving {
+impl Drop for InProgress {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-fn slowly(content: Bytes, shelf: &Shelf) -> Body {
-    shelf.open.fetch_add(1, Ordering::Relaxed);
-    let giving = Giving(Arc::clone(&shelf.open));
-    let (pace, half) = (shelf.pace, content.len() / 2);
-    let stream = unfold((content, giving), move |(mut content, giving)| async move {
+fn paced_body(content: Bytes, served: &Served) -> Body {
+    served.open.fetch_add(1, Ordering::Relaxed);
+    let in_progress = InProgress(Arc::clone(&served.open));
+    let (pace, half) = (served.pace, content.len() / 2);
+    let stream = unfold((content, in_progress), move |(mut content, in_progress)| async move {
         if content.is_empty() {
             return None;
         }
@@ -182,8 +182,8 @@ fn slowly(content: Bytes, shelf: &Shelf) -> Body {
             std::future::pending::<()>().await;
         }
         tokio::time::sleep(Duration::from_millis(60)).await;
-        let piece = content.split_to(PIECE.min(content.len()));
-        Some((Ok(Frame::data(piece)), (content, giving)))
+        let chunk = content.split_to(CHUNK.min(content.len()));
+        Some((Ok(Frame::data(chunk)), (content, in_progress)))
     });
     StreamBody::new(stream.boxed())
 }
@@ -197,7 +197,7 @@ fn store(layers: Vec<Vec<u8>>) -> (Store, String) {
         "rootfs": {"type": "layers", "diff_ids": digests},
     });
     let config = Bytes::from(config.to_string());
-    let described = layers.iter().map(|layer| {
+    let descriptors = layers.iter().map(|layer| {
         json!({
             "mediaType": "application/vnd.docker.image.rootfs.diff.tar",
             "size": layer.len(), "digest": digest(layer),
@@ -210,7 +210,7 @@ fn store(layers: Vec<Vec<u8>>) -> (Store, String) {
             "mediaType": "application/vnd.docker.container.image.v1+json",
             "size": config.len(), "digest": digest(&config),
         },
-        "layers": described.collect::<Vec<_>>(),
+        "layers": descriptors.collect::<Vec<_>>(),
     });
     let manifest = Bytes::from(manifest.to_string());
     let name = digest(&manifest);
@@ -237,7 +237,7 @@ fn random_layer() -> Vec<u8> {
     let directory = tempfile::tempdir().expect("a folder");
     std::fs::write(directory.path().join(format!("random{}", content[0])), &content)
         .expect("a file");
-    packed(directory.path())
+    tar_of(directory.path())
 }
 
 /// Returns a tar of a shell and a random file. The random file makes the layer unique: if several registries had the
@@ -254,10 +254,10 @@ fn shell_layer() -> Vec<u8> {
     let mut own = [0; 32];
     rand::rng().fill_bytes(&mut own);
     std::fs::write(directory.path().join("own"), own).expect("a file");
-    packed(directory.path())
+    tar_of(directory.path())
 }
 
-fn packed(directory: &std::path::Path) -> Vec<u8> {
+fn tar_of(directory: &std::path::Path) -> Vec<u8> {
     let output = Command::new("tar")
         .args(["--numeric-owner", "--owner=0", "--group=0", "-c", "-C"])
         .arg(directory)

@@ -137,7 +137,7 @@ impl ScriptedAgent {
     }
 
     /// Calls zun-api.
-    pub async fn ask<C: Call>(&self, call: &C) -> Result<C::Reply, CallError> {
+    pub async fn call_api<C: Call>(&self, call: &C) -> Result<C::Reply, CallError> {
         self.bus.call_controller(call, &CallContext::internal()).await
     }
 
@@ -161,7 +161,7 @@ impl ScriptedAgent {
     ///
     /// # Panics
     /// Panics if another thread panicked while it held the lock.
-    pub fn prints(&self, output: &[u8]) {
+    pub fn set_output(&self, output: &[u8]) {
         self.shared.script.lock().expect("the script").output = output.to_vec();
     }
 
@@ -233,7 +233,7 @@ fn inventory() -> Inventory {
 }
 
 impl Shared {
-    fn note<C: Call>(&self, call: &C, incoming: Incoming) -> Result<(), Problem> {
+    fn record<C: Call>(&self, call: &C, incoming: Incoming) -> Result<(), Problem> {
         let body = serde_json::to_value(call).expect("a call is JSON");
         let call = ReceivedCall { method: C::METHOD, body, context: incoming.context };
         self.received.lock().expect("the received calls").push(call);
@@ -247,21 +247,21 @@ impl Shared {
 fn command<C: Call<Reply = Done>>(router: Router, shared: &Arc<Shared>) -> Router {
     let shared = Arc::clone(shared);
     router.accept::<C, _, _>(move |call, incoming| {
-        let noted = shared.note(&call, incoming);
-        std::future::ready(noted.map(|()| Accepted { work: Box::pin(std::future::ready(())) }))
+        let recorded = shared.record(&call, incoming);
+        std::future::ready(recorded.map(|()| Accepted { work: Box::pin(std::future::ready(())) }))
     })
 }
 
 /// Answers a query with `reply`.
-fn question<C: Call>(
+fn query<C: Call>(
     router: Router,
     shared: &Arc<Shared>,
     reply: impl Fn(&Script) -> C::Reply + Send + Sync + 'static,
 ) -> Router {
     let shared = Arc::clone(shared);
     router.on::<C, _, _>(move |call, incoming| {
-        let noted = shared.note(&call, incoming);
-        let answer = noted.map(|()| reply(&shared.script.lock().expect("the script")));
+        let recorded = shared.record(&call, incoming);
+        let answer = recorded.map(|()| reply(&shared.script.lock().expect("the script")));
         std::future::ready(answer)
     })
 }
@@ -276,35 +276,35 @@ fn router(shared: &Arc<Shared>) -> Router {
     router = command::<UnpauseContainer>(router, shared);
     router = command::<KillContainer>(router, shared);
     router = command::<RemoveContainer>(router, shared);
-    router = question::<ResizeTerminal>(router, shared, |_| Done {});
-    router = question::<ResizeExec>(router, shared, |_| Done {});
-    router = question::<SignalExec>(router, shared, |_| Done {});
-    router = question::<LocateExec>(router, shared, |script| ExecConsole {
+    router = query::<ResizeTerminal>(router, shared, |_| Done {});
+    router = query::<ResizeExec>(router, shared, |_| Done {});
+    router = query::<SignalExec>(router, shared, |_| Done {});
+    router = query::<LocateExec>(router, shared, |script| ExecConsole {
         listener: listener(),
         tty: script.tty,
         stdin: true,
     });
-    router = question::<ReadLogs>(router, shared, |script| Logs {
+    router = query::<ReadLogs>(router, shared, |script| Logs {
         data: script.output.clone(),
         cut: false,
     });
-    router = question::<LocateConsole>(router, shared, |script| Console {
+    router = query::<LocateConsole>(router, shared, |script| Console {
         engine: engine_id(),
         listener: listener(),
         tty: script.tty,
         stdin: true,
     });
-    router = question::<LocateData>(router, shared, |script| Console {
+    router = query::<LocateData>(router, shared, |script| Console {
         engine: engine_id(),
         listener: listener(),
         tty: script.tty,
         stdin: false,
     });
-    router = question::<TopContainer>(router, shared, |_| Top {
+    router = query::<TopContainer>(router, shared, |_| Top {
         titles: vec!["PID".to_owned(), "CMD".to_owned()],
         processes: vec![vec!["1".to_owned(), "sleep 1000".to_owned()]],
     });
-    router = question::<ReadStats>(router, shared, |_| Stats {
+    router = query::<ReadStats>(router, shared, |_| Stats {
         cpu_percent: 12.5,
         memory: 16 << 20,
         memory_limit: 64 << 20,
@@ -312,13 +312,13 @@ fn router(shared: &Arc<Shared>) -> Router {
         network: (3, 4),
         processes: 5,
     });
-    router = question::<UpdateContainer>(router, shared, |_| Done {});
-    router = question::<CreateExec>(router, shared, |_| CreatedExec {
+    router = query::<UpdateContainer>(router, shared, |_| Done {});
+    router = query::<CreateExec>(router, shared, |_| CreatedExec {
         exec: exec_id(),
         listener: Some(listener()),
         console_trouble: None,
     });
-    question::<RunExec>(router, shared, |script| ExecOutput {
+    query::<RunExec>(router, shared, |script| ExecOutput {
         exec: exec_id(),
         stdout: script.output.clone(),
         stderr: b"oops\n".to_vec(),

@@ -66,11 +66,11 @@ impl Identity {
     }
 
     /// Returns a rogue CA that signs with this certificate as if it were a CA certificate.
-    pub fn as_ca(&self) -> Forge {
+    pub fn as_ca(&self) -> RogueCa {
         let key = KeyPair::try_from(self.key.secret_der()).expect("a key");
         let leaf = self.chain.first().expect("a certificate");
         let ca_pem = String::new();
-        Forge { issuer: Issuer::from_ca_cert_der(leaf, key).expect("an issuer"), ca_pem }
+        RogueCa { issuer: Issuer::from_ca_cert_der(leaf, key).expect("an issuer"), ca_pem }
     }
 
     /// Returns a TLS server configuration that presents this identity.
@@ -101,9 +101,9 @@ impl Identity {
 
 /// Presents an identity without checking that key and certificate match.
 #[derive(Debug)]
-struct Shown(Arc<CertifiedKey>);
+struct FixedIdentity(Arc<CertifiedKey>);
 
-impl ResolvesClientCert for Shown {
+impl ResolvesClientCert for FixedIdentity {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         Some(Arc::clone(&self.0))
     }
@@ -113,12 +113,12 @@ impl ResolvesClientCert for Shown {
 }
 
 /// A CA in an attacker's hands. It signs any certificate.
-pub struct Forge {
+pub struct RogueCa {
     issuer: Issuer<'static, KeyPair>,
     ca_pem: String,
 }
 
-impl Forge {
+impl RogueCa {
     /// Reads the key of a real CA.
     pub fn of(directory: &Path) -> Self {
         let read = |name| std::fs::read_to_string(directory.join(name)).expect("a CA file");
@@ -139,7 +139,7 @@ impl Forge {
 
     /// Creates a CA whose certificate differs from this one's only in the key.
     #[must_use]
-    pub fn double_of(&self) -> Self {
+    pub fn with_another_key(&self) -> Self {
         let key = KeyPair::generate().expect("a key");
         let issuer = Issuer::from_ca_cert_pem(&self.ca_pem, key).expect("a CA");
         Self { issuer, ca_pem: self.ca_pem.clone() }
@@ -193,7 +193,7 @@ pub fn dns(text: &str) -> SanType {
 
 /// Dials one host and trusts one CA, as a client does.
 #[derive(Debug, Clone)]
-pub struct Dialler {
+pub struct TlsDialer {
     /// The address to dial.
     pub address: SocketAddr,
     /// The name or address that the server's certificate must contain.
@@ -202,7 +202,7 @@ pub struct Dialler {
     pub ca: String,
 }
 
-impl Dialler {
+impl TlsDialer {
     /// Dials. With TLS 1.3, a refused client only gets the error when it reads.
     pub async fn dial(&self, identity: Option<&Identity>) -> io::Result<TlsStream<TcpStream>> {
         self.dial_offering(identity, &[]).await
@@ -234,13 +234,13 @@ impl Dialler {
         match identity {
             None => trusting.with_no_client_auth(),
             Some(identity) => {
-                trusting.with_client_cert_resolver(Arc::new(shown(identity, &provider)))
+                trusting.with_client_cert_resolver(Arc::new(resolver(identity, &provider)))
             }
         }
     }
 }
 
-fn shown(identity: &Identity, provider: &CryptoProvider) -> Shown {
+fn resolver(identity: &Identity, provider: &CryptoProvider) -> FixedIdentity {
     let key = provider.key_provider.load_private_key(identity.key.clone_key()).expect("a key");
-    Shown(Arc::new(CertifiedKey::new(identity.chain.clone(), key)))
+    FixedIdentity(Arc::new(CertifiedKey::new(identity.chain.clone(), key)))
 }

@@ -14,7 +14,7 @@ const LONGEST_HEAD: usize = 8192;
 #[derive(Debug)]
 pub struct Tunnel {
     address: SocketAddr,
-    asked: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
     tasks: Tasks,
 }
 
@@ -23,21 +23,21 @@ impl Tunnel {
     pub async fn to(target: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let (tasks, asked) = (Tasks::new(), Arc::<Mutex<Vec<String>>>::default());
-        let (own, kept) = (tasks.clone(), Arc::clone(&asked));
+        let (tasks, requests) = (Tasks::new(), Arc::<Mutex<Vec<String>>>::default());
+        let (own, kept) = (tasks.clone(), Arc::clone(&requests));
         tasks.spawn(async move {
             let token = own.token().clone();
             let accept = async {
                 while let Ok((stream, _)) = listener.accept().await {
                     let (kept, stop) = (Arc::clone(&kept), token.clone());
                     own.spawn(async move {
-                        stop.run_until_cancelled(lead(stream, target, kept)).await;
+                        stop.run_until_cancelled(serve(stream, target, kept)).await;
                     });
                 }
             };
             token.run_until_cancelled(accept).await;
         });
-        Self { address, asked, tasks }
+        Self { address, requests, tasks }
     }
 
     /// Returns the URL for `HTTPS_PROXY`, with a user and a password.
@@ -51,8 +51,8 @@ impl Tunnel {
     }
 
     /// Returns the heads of all requests.
-    pub fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -62,7 +62,7 @@ impl Drop for Tunnel {
     }
 }
 
-async fn lead(mut stream: TcpStream, target: SocketAddr, asked: Arc<Mutex<Vec<String>>>) {
+async fn serve(mut stream: TcpStream, target: SocketAddr, requests: Arc<Mutex<Vec<String>>>) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") && head.len() < LONGEST_HEAD {
         match stream.read_u8().await {
@@ -71,7 +71,7 @@ async fn lead(mut stream: TcpStream, target: SocketAddr, asked: Arc<Mutex<Vec<St
         }
     }
     let head = String::from_utf8_lossy(&head).into_owned();
-    asked.lock().unwrap_or_else(PoisonError::into_inner).push(head);
+    requests.lock().unwrap_or_else(PoisonError::into_inner).push(head);
     let Ok(mut there) = TcpStream::connect(target).await else { return };
     if stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.is_ok() {
         // Either end may close the connection.

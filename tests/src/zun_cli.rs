@@ -82,8 +82,8 @@ impl ZunCli {
         let log = self.engine_socket().with_file_name("dockerd.log");
         let log = std::fs::read_to_string(log).expect("the engine's log");
         let since = since.format("time=\"%FT%T%.3f").to_string();
-        let told = |line: &&str| line.contains("stream copy error: reading from a closed fifo");
-        log.lines().rev().find(told).is_some_and(|line| *line >= *since)
+        let lost = |line: &&str| line.contains("stream copy error: reading from a closed fifo");
+        log.lines().rev().find(lost).is_some_and(|line| *line >= *since)
     }
 
     /// Runs a command whose process prints and ends. Runs it a second time if its output is incomplete and the engine
@@ -94,9 +94,9 @@ impl ZunCli {
         is_whole: impl Fn(&T) -> bool,
     ) -> T {
         let since = Utc::now();
-        let given = run();
-        if is_whole(&given) || !self.engine_lost_output(since) {
-            return given;
+        let output = run();
+        if is_whole(&output) || !self.engine_lost_output(since) {
+            return output;
         }
         run()
     }
@@ -201,13 +201,13 @@ impl Drop for Name {
 /// that variable in the build directory of the tests.
 pub fn binary(name: &str) -> PathBuf {
     let directory =
-        std::env::var_os("ZUN_TEST_PROGRAMS").map_or_else(beside_the_tests, PathBuf::from);
+        std::env::var_os("ZUN_TEST_PROGRAMS").map_or_else(build_directory, PathBuf::from);
     let path = directory.join(name);
     assert!(path.exists(), "{} is not built: run the tests with `make test`", path.display());
     path
 }
 
-fn beside_the_tests() -> PathBuf {
+fn build_directory() -> PathBuf {
     let test = std::env::current_exe().expect("the path of the running test");
     let directory = test.parent().and_then(Path::parent).expect("target/debug/deps/test");
     directory.to_owned()

@@ -36,7 +36,7 @@ async fn containers_are_placed_on_both_hosts_and_each_can_be_attached() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c39_a_session_outlives_every_part_of_the_control_plane() {
     let _recorder = recorder!();
-    let mut cluster = Cluster::alone(1).await;
+    let mut cluster = Cluster::exclusive(1).await;
     let zun = cluster.zun();
     let mut term = zun.term(&["run", "-i", "--name", "steady", "cirros", "/bin/sh"], SIZE);
     term.shows("/ #");

@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         eprintln!("usage: conditions RESULTS… DOCUMENT");
         return ExitCode::from(2);
     };
-    match put(results.iter().map(Path::new), Path::new(document)) {
+    match write_table(results.iter().map(Path::new), Path::new(document)) {
         Ok(count) => {
             println!("wrote the results of {count} runs to {}", Path::new(document).display());
             ExitCode::SUCCESS
@@ -27,7 +27,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn put<'a>(results: impl Iterator<Item = &'a Path>, document: &Path) -> Result<usize, String> {
+fn write_table<'a>(
+    results: impl Iterator<Item = &'a Path>,
+    document: &Path,
+) -> Result<usize, String> {
     let mut findings: Vec<Finding> = Vec::new();
     for path in results {
         for line in read(path)?.lines() {

@@ -72,7 +72,7 @@ fn commands() -> Route {
     Route::Commands(host())
 }
 
-fn questions() -> Route {
+fn queries() -> Route {
     Route::Queries(host())
 }
 
@@ -111,7 +111,7 @@ async fn publish(transport: &Arc<dyn Transport>, route: Route, body: &'static st
 
 pub async fn a_request_is_answered(broker: &impl Broker) {
     let (server, client) = (broker.connect().await, broker.connect().await);
-    for route in [commands(), questions(), Route::Reports, Route::Controller] {
+    for route in [commands(), queries(), Route::Reports, Route::Controller] {
         let mut deliveries = server.consume(route.clone(), 1).await.expect("deliveries");
         let asked = client.request(message(route, "ask", LONG));
         let answered = async {
@@ -139,7 +139,7 @@ pub async fn a_cast_arrives_and_asks_for_no_reply(broker: &impl Broker) {
 /// The sender gets an error at once, not a timeout.
 pub async fn a_message_to_an_unknown_host_is_unroutable_at_once(broker: &impl Broker) {
     let transport = broker.connect().await;
-    let mut deliveries = transport.consume(questions(), 1).await.expect("deliveries");
+    let mut deliveries = transport.consume(queries(), 1).await.expect("deliveries");
     let nobody = || Route::Commands("nobody".parse().expect("a host name"));
     let begun = Instant::now();
     let asked = transport.request(message(nobody(), "?", LONG)).await;
@@ -164,10 +164,10 @@ pub async fn a_request_without_an_answer_is_silent(broker: &impl Broker) {
 /// A late answer must not disturb the next request.
 pub async fn an_answer_after_the_deadline_is_dropped(broker: &impl Broker) {
     let transport = broker.connect().await;
-    let mut deliveries = transport.consume(questions(), 1).await.expect("deliveries");
-    let late = transport.request(message(questions(), "late", 3 * SHORT)).await;
+    let mut deliveries = transport.consume(queries(), 1).await.expect("deliveries");
+    let late = transport.request(message(queries(), "late", 3 * SHORT)).await;
     assert!(matches!(late, Err(RequestError::NoReply)), "{late:?}");
-    let asked = transport.request(message(questions(), "ask", LONG));
+    let asked = transport.request(message(queries(), "ask", LONG));
     let (reply, ()) = tokio::join!(asked, async {
         answer(next(&mut deliveries).await, "too late");
         answer(next(&mut deliveries).await, "answer");
@@ -178,7 +178,7 @@ pub async fn an_answer_after_the_deadline_is_dropped(broker: &impl Broker) {
 /// Its sender has given up, so no consumer may work on it.
 pub async fn an_expired_message_is_not_delivered(broker: &impl Broker) {
     let transport = broker.connect().await;
-    for route in [commands(), questions()] {
+    for route in [commands(), queries()] {
         let mut deliveries = transport.consume(route.clone(), 1).await.expect("deliveries");
         publish(&transport, route.clone(), "first").await;
         let first = next(&mut deliveries).await;
@@ -195,7 +195,7 @@ pub async fn an_expired_message_is_not_delivered(broker: &impl Broker) {
 /// A consumer that drops a message did not work on it.
 pub async fn a_dropped_message_is_redelivered(broker: &impl Broker) {
     let transport = broker.connect().await;
-    for route in [commands(), questions()] {
+    for route in [commands(), queries()] {
         let mut deliveries = transport.consume(route.clone(), 1).await.expect("deliveries");
         let asked = transport.request(message(route.clone(), "ask", LONG));
         let answered = async {
@@ -271,7 +271,7 @@ pub async fn no_more_than_the_prefetch_is_delivered(broker: &impl Broker) {
 /// It stays in the dead letter queue for an operator.
 pub async fn a_dead_letter_is_kept_and_not_redelivered(broker: &impl Broker) {
     let transport = broker.connect().await;
-    for route in [commands(), questions()] {
+    for route in [commands(), queries()] {
         let mut deliveries = transport.consume(route.clone(), 1).await.expect("deliveries");
         publish(&transport, route, "poison").await;
         next(&mut deliveries).await.settle(Disposition::DeadLetter);
@@ -283,7 +283,7 @@ pub async fn a_dead_letter_is_kept_and_not_redelivered(broker: &impl Broker) {
 /// A message that crashes its consumer every time must not do so forever.
 pub async fn a_message_that_is_never_finished_is_dead_lettered(broker: &impl Broker) {
     let transport = broker.connect().await;
-    for route in [commands(), questions()] {
+    for route in [commands(), queries()] {
         let mut deliveries = transport.consume(route.clone(), 1).await.expect("deliveries");
         publish(&transport, route.clone(), "poison").await;
         for _ in 0..=route.max_redeliveries() {
@@ -298,7 +298,7 @@ pub async fn a_message_that_is_never_finished_is_dead_lettered(broker: &impl Bro
 pub async fn a_thousand_concurrent_requests_are_all_answered(broker: &impl Broker) {
     let (server, client) = (broker.connect().await, broker.connect().await);
     let tasks = Tasks::new();
-    for route in [commands(), questions()] {
+    for route in [commands(), queries()] {
         echo(server.consume(route.clone(), 64).await.expect("deliveries"), &tasks);
         let requests = (0..1_000).map(|number| {
             let (client, body) = (Arc::clone(&client), number.to_string());
@@ -344,17 +344,17 @@ pub async fn two_consumers_share_a_queue(broker: &impl Broker) {
     }
 }
 
-/// A host's commands are separate from its questions and from another host's commands.
+/// A host's commands are separate from its queries and from another host's commands.
 pub async fn routes_are_separate(broker: &impl Broker) {
     let transport = broker.connect().await;
     let other = Route::Commands("compute2".parse().expect("a host name"));
     let mut mine = transport.consume(commands(), 5).await.expect("deliveries");
-    let mut asked = transport.consume(questions(), 5).await.expect("deliveries");
+    let mut asked = transport.consume(queries(), 5).await.expect("deliveries");
     let mut others = transport.consume(other.clone(), 5).await.expect("deliveries");
     publish(&transport, other, "other").await;
-    publish(&transport, questions(), "question").await;
+    publish(&transport, queries(), "query").await;
     assert_eq!(next(&mut others).await.body, "other");
-    assert_eq!(next(&mut asked).await.body, "question");
+    assert_eq!(next(&mut asked).await.body, "query");
     nothing_comes(&mut mine).await;
 }
 

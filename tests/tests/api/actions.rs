@@ -27,10 +27,10 @@ async fn each_action_reaches_the_host_with_its_parameters() {
         let answer = api.post(ANN, &format!("/v1/containers/{id}/{verb}"), Value::Null).await;
         let answer = answer.expect(202);
         assert_eq!(answer.text, "null");
-        let mut taken = agent.receives(method).await.body;
-        assert_eq!(taken["container"], json!(id));
-        taken.as_object_mut().unwrap().remove("container");
-        assert_eq!(taken, expected, "{verb}");
+        let mut received = agent.receives(method).await.body;
+        assert_eq!(received["container"], json!(id));
+        received.as_object_mut().unwrap().remove("container");
+        assert_eq!(received, expected, "{verb}");
     }
     api.post(ANN, "/v1/containers/running/kill", json!({"signal": "USR1"})).await.expect(202);
     assert_eq!(agent.receives("container.kill").await.body["signal"], json!("SIGUSR1"));
@@ -193,7 +193,7 @@ async fn logs_are_a_json_string_or_raw_bytes() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
-    agent.prints(b"hi\xff\n");
+    agent.set_output(b"hi\xff\n");
     let path = format!("/v1/containers/{id}/logs?stdout=True&stderr=False&tail=5&since=100");
     let answer = api.get(ANN, &path).await.expect(200);
     assert_eq!(answer.json(), json!("hi\u{fffd}\n"));
@@ -254,7 +254,7 @@ async fn the_controller_changes_a_name_and_the_host_changes_limits() {
     let shown = patch(json!({"name": "web"})).await.expect(200).json();
     assert_eq!((&shown["name"], &shown["uuid"]), (&json!("web"), &json!(id)));
     assert_eq!(api.get(ANN, "/v1/containers/web").await.expect(200).json()["uuid"], json!(id));
-    assert!(agent.received().iter().all(|taken| taken.method != "container.update"));
+    assert!(agent.received().iter().all(|received| received.method != "container.update"));
     assert!(patch(json!({"name": "other"})).await.refusal().starts_with("409 "));
     let shown = patch(json!({"cpu": 0.5, "memory": "1024"})).await.expect(200).json();
     assert_eq!((&shown["cpu"], &shown["memory"]), (&json!(0.5), &json!("1024")));

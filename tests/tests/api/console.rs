@@ -199,7 +199,7 @@ async fn a_command_runs_to_its_end_in_every_request_format() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
-    agent.prints(b"hi\n");
+    agent.set_output(b"hi\n");
     let path = format!("/v1/containers/{id}/execute");
     let old = format!("{path}?command=%22sh%22+%22-c%22+%22ls+%2F%22");
     let answer = api.post(ANN, &old, Value::Null).await.expect(200).json();

@@ -250,8 +250,8 @@ async fn containers_go_to_the_host_with_the_most_room() {
         api.create(ANN, json!({"image": "cirros"})).await;
     }
     for agent in [one, two] {
-        let taken = agent.received();
-        assert_eq!(taken.iter().filter(|call| call.method == "container.create").count(), 2);
+        let received = agent.received();
+        assert_eq!(received.iter().filter(|call| call.method == "container.create").count(), 2);
     }
 }
 

@@ -101,7 +101,7 @@ async fn a_host_can_list_its_containers_with_the_specs_it_may_have_missed() {
     let lost =
         api.create(ANN, json!({"image": "cirros", "name": "lost", "auto_remove": true})).await;
     let host = "h1".parse().unwrap();
-    let assigned = agent.ask(&AssignedContainers { host }).await.unwrap().containers;
+    let assigned = agent.call_api(&AssignedContainers { host }).await.unwrap().containers;
     let of = |id| assigned.iter().find(|one| one.container == id).unwrap();
     assert_eq!(of(created).create, None);
     assert_eq!(of(created).engine, Some(engine_id()));
@@ -109,7 +109,7 @@ async fn a_host_can_list_its_containers_with_the_specs_it_may_have_missed() {
     assert_eq!(of(lost).create.as_ref().unwrap().spec.name, "lost");
     assert!(of(lost).auto_remove);
     let other = AssignedContainers { host: "h2".parse().unwrap() };
-    assert!(is_forbidden(agent.ask(&other).await.unwrap_err()));
+    assert!(is_forbidden(agent.call_api(&other).await.unwrap_err()));
 }
 
 #[tokio::test]
@@ -119,23 +119,23 @@ async fn a_host_gets_a_certificate_only_for_itself() {
     let csr = signing_request("h1", vec!["h1.example.org".to_owned()]).unwrap().csr;
     let host = |name: &str| name.parse().unwrap();
     let own = SignHostCertificate { host: host("h1"), csr: csr.clone() };
-    let refused = agent.ask(&own).await.unwrap_err();
+    let refused = agent.call_api(&own).await.unwrap_err();
     assert!(is_forbidden(refused));
     let other_name = EnrolledHost::new(host("h1"), ["h1.example.com".parse().unwrap()]);
     api.hosts().enrol(&other_name).unwrap();
-    assert!(is_forbidden(agent.ask(&own).await.unwrap_err()));
+    assert!(is_forbidden(agent.call_api(&own).await.unwrap_err()));
     api.hosts().enrol(&EnrolledHost::new(host("h1"), ["h1.example.org".parse().unwrap()])).unwrap();
-    let signed = agent.ask(&own).await.unwrap();
-    let trusted = agent.ask(&GetCaBundle { host: host("h1") }).await.unwrap();
+    let signed = agent.call_api(&own).await.unwrap();
+    let trusted = agent.call_api(&GetCaBundle { host: host("h1") }).await.unwrap();
     assert_eq!(trusted.ca, signed.ca);
-    let others = agent.ask(&GetCaBundle { host: host("h2") }).await.unwrap_err();
+    let others = agent.call_api(&GetCaBundle { host: host("h2") }).await.unwrap_err();
     assert!(is_forbidden(others));
     assert!(signed.certificate.starts_with("-----BEGIN CERTIFICATE-----"));
     assert!(signed.ca.starts_with("-----BEGIN CERTIFICATE-----"));
     let other = SignHostCertificate { host: host("h2"), csr };
-    assert!(is_forbidden(agent.ask(&other).await.unwrap_err()));
+    assert!(is_forbidden(agent.call_api(&other).await.unwrap_err()));
     let bad = SignHostCertificate { host: host("h1"), csr: "no request".to_owned() };
-    let refused = agent.ask(&bad).await.unwrap_err();
+    let refused = agent.call_api(&bad).await.unwrap_err();
     assert!(
         matches!(refused, CallError::Refused { problem, .. } if problem.code == Code::BadRequest)
     );
@@ -148,15 +148,15 @@ async fn a_host_probes_its_listener_with_a_grant_for_no_container() {
     let csr = signing_request("h1", Vec::new()).unwrap().csr;
     let host = |name: &str| name.parse().unwrap();
     let own = SignProbe { host: host("h1"), csr: csr.clone() };
-    assert!(is_forbidden(agent.ask(&own).await.unwrap_err()), "not enrolled");
+    assert!(is_forbidden(agent.call_api(&own).await.unwrap_err()), "not enrolled");
     api.hosts().enrol(&EnrolledHost::new(host("h1"), [])).unwrap();
-    let signed = agent.ask(&own).await.unwrap();
+    let signed = agent.call_api(&own).await.unwrap();
     assert!(signed.certificate.starts_with("-----BEGIN CERTIFICATE-----"));
     assert_eq!(
         zun_common::grant::Grant::probe(host("h1")).to_string(),
         format!("zun://h1/containers/{}/attach?mode=ro", "0".repeat(64))
     );
-    let refused = agent.ask(&SignProbe { host: host("h2"), csr }).await.unwrap_err();
+    let refused = agent.call_api(&SignProbe { host: host("h2"), csr }).await.unwrap_err();
     assert!(is_forbidden(refused));
 }
 

@@ -17,7 +17,7 @@ use zun_common::grant::{ApiVersion, Grant, Mode, SessionEvent, Target};
 use zun_common::id::HostName;
 use zun_common::pki::signing_request;
 use zun_standalone::engine::{EngineSettings, Plugin, PrivateEngine, TlsListener};
-use zun_tests::tls::{Dialler, Forge, Identity};
+use zun_tests::tls::{Identity, RogueCa, TlsDialer};
 use zun_tests::zun_cli::binary;
 
 const HOST: &str = "compute1";
@@ -26,8 +26,8 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 pub(super) struct Bench {
     engine: PrivateEngine,
     pub(super) ca: CertificateAuthority,
-    pub(super) forge: Forge,
-    pub(super) dialler: Dialler,
+    pub(super) rogue_ca: RogueCa,
+    pub(super) dialer: TlsDialer,
     pub(super) version: ApiVersion,
     notes: UnixDatagram,
     directory: TempDir,
@@ -38,7 +38,7 @@ impl Bench {
         let directory = tempfile::tempdir().expect("a directory");
         let ca_directory = directory.path().join("ca");
         let ca = CertificateAuthority::init(&ca_directory).expect("a CA");
-        let forge = Forge::of(&ca_directory);
+        let rogue_ca = RogueCa::of(&ca_directory);
         let notify = directory.path().join("notes");
         let notes = UnixDatagram::bind(&notify).expect("a socket");
         notes.set_read_timeout(Some(TIMEOUT)).expect("a time-out");
@@ -50,7 +50,7 @@ impl Bench {
             notify: Some(notify),
         };
         let listener = listener(directory.path(), &ca, plugin);
-        let dialler = Dialler {
+        let dialer = TlsDialer {
             address: listener.address,
             name: HOST.to_owned(),
             ca: ca.certificate_pem().to_owned(),
@@ -61,7 +61,7 @@ impl Bench {
             runtime: None,
         };
         let engine = PrivateEngine::start(&settings).await.expect("a private engine");
-        let bench = Self { engine, ca, forge, dialler, version, notes, directory };
+        let bench = Self { engine, ca, rogue_ca, dialer, version, notes, directory };
         bench.import();
         bench
     }
@@ -174,13 +174,13 @@ impl Bench {
     }
 
     /// Waits for the plugin's next notification.
-    pub(super) fn note(&self) -> SessionEvent {
+    pub(super) fn next_event(&self) -> SessionEvent {
         let mut bytes = [0; 1024];
-        let length = self.notes.recv(&mut bytes).expect("a note");
-        serde_json::from_slice(bytes.get(..length).expect("a note")).expect("a note in JSON")
+        let length = self.notes.recv(&mut bytes).expect("an event");
+        serde_json::from_slice(bytes.get(..length).expect("an event")).expect("an event in JSON")
     }
 
-    pub(super) fn no_note(&self) {
+    pub(super) fn expect_no_event(&self) {
         self.notes.set_nonblocking(true).expect("set");
         let mut bytes = [0; 1024];
         assert!(self.notes.recv(&mut bytes).is_err(), "{}", String::from_utf8_lossy(&bytes));

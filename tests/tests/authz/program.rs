@@ -201,7 +201,7 @@ fn stats_without_a_plugin_are_an_error() {
 }
 
 /// Returns the peak memory of a process in KiB.
-fn most_memory(child: &Child) -> u64 {
+fn peak_memory(child: &Child) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("alive");
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a line");
     line.split_whitespace().nth(1).and_then(|word| word.parse().ok()).expect("a number")
@@ -213,7 +213,7 @@ fn its_memory_stays_small_whatever_is_sent() {
     let place = Place::new();
     let child = place.start(Some(&place.socket()), Stdio::null());
     activate(&place.socket());
-    let before = most_memory(&child);
+    let before = peak_memory(&child);
     // One long string, many short ones, no JSON, deep nesting.
     let pieces = ["x", "\"aaaaaaaaaaaaaaaa\",", "\\", "[{\"a\":"];
     let beginnings = ["{\"ResponseBody\":\"", "{\"X\":[", "", ""];
@@ -240,7 +240,7 @@ fn its_memory_stays_small_whatever_is_sent() {
             });
         }
     });
-    let grown = most_memory(&child) - before;
+    let grown = peak_memory(&child) - before;
     println!("{before} KiB at the start, {grown} KiB more after 64 requests of {size} bytes");
     assert!(grown < 16 << 10, "{grown} KiB more than the {before} KiB at the start");
     assert_eq!(terminated(child).status.code(), Some(0));

@@ -4,7 +4,7 @@ use chrono::{Duration, Utc};
 use rcgen::{ExtendedKeyUsagePurpose as Purpose, IsCa, SanType};
 use zun_common::grant::{Call, Grant, Mode, WaitCondition};
 use zun_common::units::TerminalSize;
-use zun_tests::tls::{Forge, Identity, common_name, dns, uri};
+use zun_tests::tls::{Identity, RogueCa, common_name, dns, uri};
 
 use super::bench::{Bench, console, exec};
 use super::request::{Outcome, RequestLine, outcome};
@@ -71,18 +71,18 @@ impl Table {
     /// Adds attempts with certificates that the engine refuses.
     fn refused_at_the_handshake(&mut self) {
         let grant = self.grant().to_string();
-        let forge = Forge::of(&self.bench.ca_directory());
-        let purposes = |all| forge.identity(&grant, |params| params.extended_key_usages = all);
+        let rogue_ca = RogueCa::of(&self.bench.ca_directory());
+        let purposes = |all| rogue_ca.identity(&grant, |params| params.extended_key_usages = all);
         let now = Utc::now();
         let early =
             Identity::granted(&self.bench.ca, &self.grant(), "early", now + Duration::hours(1));
         let late =
             Identity::granted(&self.bench.ca, &self.grant(), "late", now - Duration::hours(1));
-        let own = self.bench.forge.double_of().identity(&grant, |_| {});
+        let own = self.bench.rogue_ca.with_another_key().identity(&grant, |_| {});
         let below = self.good().behind(&own);
         let good = self.good();
         let signed_by_a_grant = good.as_ca().identity(&grant, |_| {}).followed_by(&good);
-        let stranger = Forge::named("theirs");
+        let stranger = RogueCa::named("theirs");
         for (name, identity) in [
             ("no certificate", None),
             ("expired", Some(late)),
@@ -93,7 +93,10 @@ impl Table {
                 "another CA, sent along",
                 Some(stranger.identity(&grant, |_| {}).followed_by(&stranger.itself())),
             ),
-            ("a CA with the name of ours", Some(forge.double_of().identity(&grant, |_| {}))),
+            (
+                "a CA with the name of ours",
+                Some(rogue_ca.with_another_key().identity(&grant, |_| {})),
+            ),
             ("self-signed", Some(stranger.itself())),
             ("a certificate with a grant appended", Some(below)),
             ("signed with a grant's key", Some(signed_by_a_grant)),
@@ -107,11 +110,13 @@ impl Table {
     /// Adds attempts with certificates of our CA that the engine accepts and the plugin refuses.
     fn refused_by_the_plugin(&mut self) {
         let grant = self.grant().to_string();
-        let forge = Forge::of(&self.bench.ca_directory());
-        let names =
-            |names: Vec<SanType>| forge.identity(&grant, |params| params.subject_alt_names = names);
-        let purposes =
-            |all: Vec<Purpose>| forge.identity(&grant, |params| params.extended_key_usages = all);
+        let rogue_ca = RogueCa::of(&self.bench.ca_directory());
+        let names = |names: Vec<SanType>| {
+            rogue_ca.identity(&grant, |params| params.subject_alt_names = names)
+        };
+        let purposes = |all: Vec<Purpose>| {
+            rogue_ca.identity(&grant, |params| params.extended_key_usages = all)
+        };
         let rows = [
             ("for another host", names(vec![uri(&grant.replace("compute1", "compute2"))])),
             ("for another container", names(vec![uri(&grant.replace(&self.ours, &self.victim))])),
@@ -130,32 +135,32 @@ impl Table {
             ("no alternative name", names(Vec::new())),
             (
                 "no common name",
-                forge.identity(&grant, |params| {
+                rogue_ca.identity(&grant, |params| {
                     params.distinguished_name = rcgen::DistinguishedName::new();
                 }),
             ),
             (
                 "an empty common name",
-                forge.identity(&grant, |params| params.distinguished_name = common_name("")),
+                rogue_ca.identity(&grant, |params| params.distinguished_name = common_name("")),
             ),
             (
                 "a common name with blanks",
-                forge.identity(&grant, |params| params.distinguished_name = common_name("a b")),
+                rogue_ca.identity(&grant, |params| params.distinguished_name = common_name("a b")),
             ),
             (
                 "valid for longer than any grant",
-                forge.identity(&grant, |params| params.not_after += time::Duration::SECOND * 5),
+                rogue_ca.identity(&grant, |params| params.not_after += time::Duration::SECOND * 5),
             ),
             ("no purpose", purposes(Vec::new())),
             ("any purpose", purposes(vec![Purpose::Any])),
             ("for clients and servers", purposes(vec![Purpose::ClientAuth, Purpose::ServerAuth])),
             (
                 "a CA certificate",
-                forge.identity(&grant, |params| {
+                rogue_ca.identity(&grant, |params| {
                     params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
                 }),
             ),
-            ("the CA itself", forge.itself()),
+            ("the CA itself", rogue_ca.itself()),
         ];
         for (name, identity) in rows {
             self.add(name, Some(identity), Outcome::Status(403));
@@ -269,7 +274,7 @@ impl Table {
     fn passing(&mut self) {
         let identity = self.good();
         self.add("a good grant", Some(identity.clone()), Outcome::Status(200));
-        let chain = identity.followed_by(&self.bench.forge.itself());
+        let chain = identity.followed_by(&self.bench.rogue_ca.itself());
         self.add("a valid grant with its CA", Some(chain), Outcome::Status(200));
         let missing = console(&"c".repeat(64), Mode::ReadWrite);
         let identity = self.bench.granted(&missing, "missing");
@@ -283,7 +288,7 @@ impl Table {
         let (mut handshake, mut refused, mut elsewhere, mut passed) = (0, 0, 0, 0);
         let mut wrong = Vec::new();
         for Attempt { name, identity, line, expected } in &self.attempts {
-            let got = outcome(&self.bench.dialler, identity.as_ref(), line).await;
+            let got = outcome(&self.bench.dialer, identity.as_ref(), line).await;
             match &got {
                 Outcome::Handshake => handshake += 1,
                 Outcome::Status(403) => refused += 1,
@@ -330,13 +335,13 @@ async fn a_refusal_does_not_say_why() {
     let bench = Bench::start().await;
     let id = bench.container(&["small", "sh"]);
     let grant = console(&id, Mode::ReadWrite);
-    let forge = Forge::of(&bench.ca_directory());
+    let rogue_ca = RogueCa::of(&bench.ca_directory());
     let mut bodies = Vec::new();
     for other in [grant.to_string().replace("compute1", "compute2"), "x:y".to_owned()] {
-        let identity = forge.identity(&other, |_| {});
+        let identity = rogue_ca.identity(&other, |_| {});
         let line = RequestLine::of(&grant, bench.version, Call::Attach);
         let answer =
-            super::request::open(&bench.dialler, Some(&identity), &line).await.expect("an answer");
+            super::request::open(&bench.dialer, Some(&identity), &line).await.expect("an answer");
         assert_eq!(answer.status, 403);
         bodies.push(answer.body);
     }

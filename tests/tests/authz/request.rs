@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 use zun_common::grant::{ApiVersion, Call, Grant};
-use zun_tests::tls::{Dialler, Identity};
+use zun_tests::tls::{Identity, TlsDialer};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 const HIJACK: &str = "Connection: Upgrade\r\nUpgrade: tcp\r\n";
@@ -74,11 +74,11 @@ impl RequestLine {
 
 /// Dials, sends one request and drops the connection.
 pub(super) async fn outcome(
-    dialler: &Dialler,
+    dialer: &TlsDialer,
     identity: Option<&Identity>,
     line: &RequestLine,
 ) -> Outcome {
-    match open(dialler, identity, line).await {
+    match open(dialer, identity, line).await {
         Some(answer) if answer.body.contains("page not found") => Outcome::NoSuchCall,
         Some(answer) => Outcome::Status(answer.status),
         None => Outcome::Handshake,
@@ -87,11 +87,11 @@ pub(super) async fn outcome(
 
 /// Dials and sends a request. Returns `None` if the server closes the connection without an answer.
 pub(super) async fn open(
-    dialler: &Dialler,
+    dialer: &TlsDialer,
     identity: Option<&Identity>,
     line: &RequestLine,
 ) -> Option<Answer> {
-    let stream = dialler.dial(identity).await.ok()?;
+    let stream = dialer.dial(identity).await.ok()?;
     send(stream, line).await
 }
 

@@ -12,7 +12,7 @@ const SIZE: TerminalSize = TerminalSize { rows: 33, columns: 101 };
 impl Bench {
     async fn call(&self, grant: &zun_common::grant::Grant, id: &str, call: Call) -> Answer {
         let line = RequestLine::of(grant, self.version, call);
-        open(&self.dialler, Some(&self.granted(grant, id)), &line).await.expect("an answer")
+        open(&self.dialer, Some(&self.granted(grant, id)), &line).await.expect("an answer")
     }
 
     fn began(&self, grant: &str, container: &str) {
@@ -24,7 +24,7 @@ impl Bench {
     }
 
     fn noted(&self, kind: SessionEventKind, grant: &str, container: &str) {
-        let note = self.note();
+        let note = self.next_event();
         assert_eq!(
             (note.kind, note.grant.as_str(), note.container.as_str()),
             (kind, grant, container)
@@ -42,14 +42,14 @@ async fn a_terminal_over_websocket_types_resizes_and_returns_its_exit_code() {
     bench.began("g1", &id);
     let wait = {
         let line = RequestLine::of(&grant, bench.version, Call::Wait(WaitCondition::NextExit));
-        let (dialler, identity) = (bench.dialler.clone(), bench.granted(&grant, "g1"));
-        async move { open(&dialler, Some(&identity), &line).await.expect("an answer") }
+        let (dialer, identity) = (bench.dialer.clone(), bench.granted(&grant, "g1"));
+        async move { open(&dialer, Some(&identity), &line).await.expect("an answer") }
     };
     bench.docker(&["start", &id]);
     assert_eq!(bench.call(&grant, "g1", Call::Resize(SIZE)).await.status, 200);
     shell.stream.write_all(&frame(2, b"stty size; echo a$((1+1))b\n")).await.expect("typed");
     assert!(until(&mut shell.stream, "a2b").await.contains("33 101"));
-    bench.no_note();
+    bench.expect_no_event();
     let end = async {
         shell.stream.write_all(&frame(2, b"exit 3\n")).await.expect("typed");
         let mut rest = Vec::new();
@@ -62,11 +62,11 @@ async fn a_terminal_over_websocket_types_resizes_and_returns_its_exit_code() {
     end.await;
     until(&mut waited.stream, "\"StatusCode\":3").await;
     // The two ends come in any order.
-    let mut notes =
-        [bench.note(), bench.note(), bench.note()].map(|note| format!("{:?}", note.kind));
+    let mut notes = [bench.next_event(), bench.next_event(), bench.next_event()]
+        .map(|note| format!("{:?}", note.kind));
     notes.sort();
     assert_eq!(notes, ["End", "WaitBegin", "WaitEnd"]);
-    bench.no_note();
+    bench.expect_no_event();
     bench.stop().await;
 }
 
@@ -84,13 +84,13 @@ async fn a_hijacked_pipe_half_closes_and_separates_streams() {
     pipe.stream.shutdown().await.expect("half-closed");
     let mut output = Vec::new();
     drop(pipe.stream.read_to_end(&mut output).await);
-    assert_eq!(told_apart(&output), ["piped\nlater\n", "apart\n"]);
+    assert_eq!(demultiplex(&output), ["piped\nlater\n", "apart\n"]);
     bench.ended("g2", &id);
     bench.stop().await;
 }
 
 /// Splits the engine's frames into stdout and stderr. One frame may contain several lines.
-fn told_apart(mut frames: &[u8]) -> [String; 2] {
+fn demultiplex(mut frames: &[u8]) -> [String; 2] {
     let mut streams = [String::new(), String::new()];
     while let Some(([stream, 0, 0, 0, length @ ..], rest)) = frames.split_first_chunk::<8>() {
         let (line, rest) = rest.split_at(u32::from_be_bytes(*length) as usize);
@@ -124,9 +124,9 @@ async fn the_agent_is_notified_of_the_end_of_a_console_however_it_ends() {
     bench.began("one", &id);
     let _two = bench.call(&console(&id, Mode::ReadOnly), "two", Call::AttachOutput).await;
     bench.began("two", &id);
-    bench.no_note();
+    bench.expect_no_event();
     bench.docker(&["kill", &id]);
-    let mut ended = [bench.note(), bench.note()].map(|note| (note.kind, note.grant));
+    let mut ended = [bench.next_event(), bench.next_event()].map(|note| (note.kind, note.grant));
     ended.sort_by(|one, other| one.1.cmp(&other.1));
     assert_eq!(ended, ["one", "two"].map(|name| (SessionEventKind::End, name.to_owned())));
     // An attach that the engine refuses is also reported, with begin and end.
@@ -145,7 +145,7 @@ async fn the_agent_is_notified_of_a_read_only_viewer_by_its_wait() {
     bench.docker(&["start", &id]);
     let grant = console(&id, Mode::ReadOnly);
     let output = bench.call(&grant, "w1", Call::AttachOutput).await;
-    let began = bench.note();
+    let began = bench.next_event();
     assert_eq!((began.kind, began.watches), (SessionEventKind::Begin, true));
     let wait = bench.call(&grant, "w1", Call::Wait(WaitCondition::NotRunning)).await;
     assert_eq!((output.status, wait.status), (101, 200));
@@ -153,7 +153,7 @@ async fn the_agent_is_notified_of_a_read_only_viewer_by_its_wait() {
     // The engine has nothing to send to the viewer, so it does not notice that the viewer is gone.
     drop((output, wait));
     bench.noted(SessionEventKind::WaitEnd, "w1", &id);
-    bench.no_note();
+    bench.expect_no_event();
     bench.stop().await;
 }
 
@@ -173,7 +173,7 @@ async fn an_exec_is_started_resized_and_read() {
     let read = bench.call(&grant, "g3", Call::ExecInspect).await;
     assert_eq!(read.status, 200);
     assert!(read.body.contains("\"ExitCode\":7"), "{}", read.body);
-    bench.no_note();
+    bench.expect_no_event();
     bench.stop().await;
 }
 
@@ -187,12 +187,12 @@ async fn while_the_plugin_is_dead_nothing_gets_through() {
     bench.kill_plugin();
     let identity = bench.granted(&grant, "g1");
     let forbidden = RequestLine::new("GET", format!("/v{}/containers/{id}/json", bench.version));
-    let (dialler, granted) = (&bench.dialler, bench.call(&grant, "g2", Call::Resize(SIZE)));
-    let (granted, forbidden) = tokio::join!(granted, open(dialler, Some(&identity), &forbidden));
+    let (dialer, granted) = (&bench.dialer, bench.call(&grant, "g2", Call::Resize(SIZE)));
+    let (granted, forbidden) = tokio::join!(granted, open(dialer, Some(&identity), &forbidden));
     assert_eq!(granted.status, 500);
     let forbidden = forbidden.expect("an answer");
     assert_eq!(forbidden.status, 500);
     assert!(!forbidden.body.contains(&id), "{}", forbidden.body);
     // A client without a grant does not get even this error.
-    assert!(open(dialler, None, &RequestLine::new("GET", "/_ping")).await.is_none());
+    assert!(open(dialer, None, &RequestLine::new("GET", "/_ping")).await.is_none());
 }

@@ -27,12 +27,12 @@ async fn an_expired_grant_opens_nothing_but_its_session_continues() {
     let identity = Identity::granted(&bench.ca, &grant, "short", signed);
     let attach = RequestLine::of(&grant, bench.version, Call::AttachWebsocket);
     let resize = RequestLine::of(&grant, bench.version, Call::Resize(SIZE));
-    let mut shell = open(&bench.dialler, Some(&identity), &attach).await.expect("an answer");
+    let mut shell = open(&bench.dialer, Some(&identity), &attach).await.expect("an answer");
     assert_eq!(shell.status, 101);
-    assert_eq!(bench.note().kind, SessionEventKind::Begin);
+    assert_eq!(bench.next_event().kind, SessionEventKind::Begin);
 
     // On a keep-alive connection, requests pass until the grant expires and are refused afterwards.
-    let mut kept = open(&bench.dialler, Some(&identity), &resize).await.expect("an answer");
+    let mut kept = open(&bench.dialer, Some(&identity), &resize).await.expect("an answer");
     assert_eq!(kept.status, 200);
     let (begun, mut tick) = (Instant::now(), interval(Duration::from_millis(100)));
     while kept.status == 200 {
@@ -41,14 +41,14 @@ async fn an_expired_grant_opens_nothing_but_its_session_continues() {
         kept = send(kept.stream, &resize).await.expect("an answer");
     }
     assert_eq!(kept.status, 403);
-    assert_eq!(outcome(&bench.dialler, Some(&identity), &attach).await, Outcome::Handshake);
+    assert_eq!(outcome(&bench.dialer, Some(&identity), &attach).await, Outcome::Handshake);
 
     // The session continues, and its end is reported.
     shell.stream.write_all(&frame(2, b"echo a$((1+1))b\n")).await.expect("typed");
     until(&mut shell.stream, "a2b").await;
-    bench.no_note();
+    bench.expect_no_event();
     shell.stream.write_all(&frame(2, b"exit\n")).await.expect("typed");
-    assert_eq!(bench.note().kind, SessionEventKind::End);
+    assert_eq!(bench.next_event().kind, SessionEventKind::End);
     let log = bench.stop().await;
     assert!(log.contains("the grant has expired or is not valid yet"), "{log}");
     assert!(

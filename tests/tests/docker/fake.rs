@@ -110,7 +110,7 @@ async fn a_test_can_let_a_container_print_end_and_vanish() {
     subject.prints("half a line").await;
     assert!(engine.0.run_out_of_memory(subject.id));
     assert_eq!(subject.exit_code().await, 137);
-    assert!(subject.seen().await.oom_killed);
+    assert!(subject.info().await.oom_killed);
     subject.driver.start(subject.id).await.unwrap();
     assert!(engine.0.exit(subject.id, 12));
     assert_eq!(subject.exit_code().await, 12);

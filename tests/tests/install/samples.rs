@@ -16,7 +16,7 @@ fn sample(name: &str) -> String {
 }
 
 /// Returns the sample with all settings enabled: removes every `#` that is not followed by a space.
-fn switched_on(sample: &str) -> String {
+fn all_enabled(sample: &str) -> String {
     let line = |line: &str| match line.strip_prefix('#') {
         Some(rest) if !rest.is_empty() && !rest.starts_with(' ') => format!("{rest}\n"),
         Some(_) | None => format!("{line}\n"),
@@ -69,7 +69,7 @@ fn has(table: &Table, path: &[String]) -> bool {
 }
 
 fn missing<T: DeserializeOwned>(sample: &str) -> Vec<String> {
-    let table: Table = switched_on(sample).parse().expect("TOML");
+    let table: Table = all_enabled(sample).parse().expect("TOML");
     let mut all = values::<T>(&[]);
     assert!(all.len() > 10, "too few keys: {all:?}");
     all.retain(|path| !has(&table, path));
@@ -79,7 +79,7 @@ fn missing<T: DeserializeOwned>(sample: &str) -> Vec<String> {
 fn check<T: DeserializeOwned>(name: &str) {
     let sample = sample(name);
     read::<T>(&sample).unwrap_or_else(|error| panic!("{name} as it is: {}", chain(&error)));
-    read::<T>(&switched_on(&sample))
+    read::<T>(&all_enabled(&sample))
         .unwrap_or_else(|error| panic!("{name}, all settings enabled: {}", chain(&error)));
     assert_eq!(missing::<T>(&sample), [""; 0], "{name} lacks keys");
 }

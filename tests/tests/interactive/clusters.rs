@@ -12,7 +12,7 @@ use zun_tests::cluster::{Cluster, Front};
 use zun_tests::eventually::eventually;
 use zun_tests::profile::is_long;
 use zun_tests::pty::Pty;
-use zun_tests::tls::Forge;
+use zun_tests::tls::RogueCa;
 use zun_tests::zun_cli::ZunCli;
 use zun_tests::{recorder, tls};
 
@@ -188,7 +188,7 @@ async fn c57_the_cli_sends_nothing_to_a_host_of_another_ca() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     cluster.proxy().redirect_to(listener.local_addr().expect("an address"));
     let names = [dns_of("localhost"), address_of("127.0.0.1")];
-    let poser = Forge::named("another CA").identity("zun://x", |params| {
+    let poser = RogueCa::named("another CA").identity("zun://x", |params| {
         params.subject_alt_names = names.to_vec();
         params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
     });
@@ -252,7 +252,7 @@ async fn c58_the_cli_uses_the_proxy_of_its_environment() {
     term.types("\x10\x11");
     assert_eq!(term.exit(), 0);
     let advertised = cluster.proxy().address().to_string();
-    let asked = cluster.tunnel().asked();
+    let asked = cluster.tunnel().requests();
     let (first, _) = asked[0].split_once(' ').expect("a method");
     assert_eq!(first, "CONNECT", "{asked:?}");
     // Only the request to the proxy names the host.
@@ -264,7 +264,7 @@ async fn c58_the_cli_uses_the_proxy_of_its_environment() {
     for zun in [&direct, &excepted] {
         assert_eq!(zun.must(&["exec", "tunnelled", "echo", "straight"]), "straight\n");
     }
-    assert_eq!(cluster.tunnel().asked().len(), asked.len());
+    assert_eq!(cluster.tunnel().requests().len(), asked.len());
     let nobody = direct.with("HTTPS_PROXY", "http://127.0.0.1:1");
     let refused = nobody.run(&["exec", "tunnelled", "id"]);
     assert_eq!((refused.code, refused.stderr.lines().count()), (125, 1), "{refused:?}");

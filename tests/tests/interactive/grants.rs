@@ -7,7 +7,7 @@ use zun_common::pki::signing_request;
 use zun_common::shutdown::Tasks;
 use zun_tests::profile::is_long;
 use zun_tests::recorder;
-use zun_tests::tls::Forge;
+use zun_tests::tls::RogueCa;
 use zun_tests::zun_cli::ZunCli;
 use zunclient::console::docker::address::Address;
 use zunclient::console::docker::dial::Dialer;
@@ -81,7 +81,7 @@ async fn c57_a_host_of_another_ca_is_refused_before_a_byte_of_input() {
     let zun = ZunCli::shared();
     let own = running(&zun, "c57");
     let (mut endpoint, key) = endpoint(&zun, own.as_str()).await;
-    endpoint.tls.ca = Forge::named("another CA").ca_pem().to_owned();
+    endpoint.tls.ca = RogueCa::named("another CA").ca_pem().to_owned();
     let dial = Dial {
         endpoint,
         key,

@@ -42,7 +42,7 @@ fn c65_debians_own_registry_serves_and_refuses() {
     let zun = ZunCli::shared();
     let registry = DebianRegistry::start();
     let image = Image(format!("{}/shells/cirros:v2", registry.address));
-    registry.holds(|| {
+    registry.accept_all_during(|| {
         engine(&["tag", "cirros:latest", &image.0]);
         engine(&["push", "-q", &image.0]);
         engine(&["rmi", &image.0]);
@@ -53,7 +53,7 @@ fn c65_debians_own_registry_serves_and_refuses() {
     assert_eq!((refused.code, refused.stdout.as_str()), (125, ""), "{refused:?}");
     assert!(refused.stderr.contains("no basic auth credentials"), "{refused:?}");
     eventually("nothing is left", || is_gone(&zun, &name));
-    registry.opens();
+    registry.accept_all();
     let mut term = zun.term(&["run", "-i", "--rm", &image.0, "/bin/sh"], (24, 100));
     term.shows("/ #");
     term.types("exit 6\r");

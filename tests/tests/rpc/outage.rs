@@ -19,19 +19,19 @@ struct Outage {
     proxy: Proxy,
     tasks: Tasks,
     /// Connected directly to the broker.
-    sure: Bus,
+    direct: Bus,
     /// Connected through the proxy.
-    shaky: Bus,
+    proxied: Bus,
 }
 
 impl Outage {
     async fn of(rabbit: Rabbit) -> Self {
         let (virtual_host, tasks) = (rabbit.virtual_host().await, Tasks::new());
         let proxy = Proxy::to(rabbit.address()).await;
-        let sure = bus(&virtual_host.settings(), &tasks).await;
+        let direct = bus(&virtual_host.settings(), &tasks).await;
         let way = virtual_host.settings_through(proxy.address());
-        let shaky = bus(&BusSettings { heartbeat: 2, ..way }, &tasks).await;
-        Self { rabbit, virtual_host, proxy, tasks, sure, shaky }
+        let proxied = bus(&BusSettings { heartbeat: 2, ..way }, &tasks).await;
+        Self { rabbit, virtual_host, proxy, tasks, direct, proxied }
     }
 
     async fn count(&self, bus: &Bus) -> Option<u32> {
@@ -47,13 +47,13 @@ struct Held {
 }
 
 fn holding() -> Held {
-    let (tell, attempts) = mpsc::unbounded_channel();
+    let (sender, attempts) = mpsc::unbounded_channel();
     let release = Arc::new(Notify::new());
     let gate = Arc::clone(&release);
     let router = counting().on(move |Work(what), incoming: Incoming| {
-        let (tell, gate) = (tell.clone(), Arc::clone(&gate));
+        let (sender, gate) = (sender.clone(), Arc::clone(&gate));
         async move {
-            tell.send((what, incoming.redelivered)).expect("the test listens");
+            sender.send((what, incoming.redelivered)).expect("the test listens");
             if !incoming.redelivered {
                 gate.notified().await;
             }
@@ -67,12 +67,12 @@ fn holding() -> Held {
 async fn a_call_whose_reply_is_lost_fails_at_once_and_the_next_one_works() {
     let outage = Outage::of(Rabbit::shared().await).await;
     let Held { router, mut attempts, release } = holding();
-    serve(&outage.sure, &host("compute1"), router, &outage.tasks).await;
-    let (bus, begun) = (outage.shaky.clone(), Instant::now());
+    serve(&outage.direct, &host("compute1"), router, &outage.tasks).await;
+    let (bus, begun) = (outage.proxied.clone(), Instant::now());
     let cut = async {
         next_attempt(&mut attempts).await;
         // Its confirm is stalled as well. Only then can no reply arrive.
-        outage.count(&outage.shaky).await.expect("a reply");
+        outage.count(&outage.proxied).await.expect("a reply");
         outage.proxy.disconnect();
     };
     let (called, work) = (host("compute1"), Work("a".to_owned()));
@@ -81,15 +81,15 @@ async fn a_call_whose_reply_is_lost_fails_at_once_and_the_next_one_works() {
     assert!(matches!(reply, Err(CallError::NoReply { .. })), "{reply:?}");
     assert!(begun.elapsed() < Duration::from_secs(10), "it took {:?}", begun.elapsed());
     release.notify_one();
-    eventually_some("calls work again", async || outage.count(&outage.shaky).await).await;
+    eventually_some("calls work again", async || outage.count(&outage.proxied).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn work_is_redelivered_after_the_connection_to_the_broker_is_lost() {
     let outage = Outage::of(Rabbit::shared().await).await;
     let Held { router, mut attempts, release } = holding();
-    serve(&outage.shaky, &host("compute1"), router, &outage.tasks).await;
-    let sent = outage.sure.cast(&host("compute1"), &Work("a".to_owned()), &context()).await;
+    serve(&outage.proxied, &host("compute1"), router, &outage.tasks).await;
+    let sent = outage.direct.cast(&host("compute1"), &Work("a".to_owned()), &context()).await;
     sent.expect("sent");
     assert_eq!(next_attempt(&mut attempts).await, ("a".to_owned(), false));
     outage.proxy.disconnect();
@@ -97,7 +97,7 @@ async fn work_is_redelivered_after_the_connection_to_the_broker_is_lost() {
     // The first attempt ends on a channel that no longer exists, which has no effect.
     release.notify_one();
     assert_eq!(
-        eventually_some("questions are served", async || outage.count(&outage.sure).await).await,
+        eventually_some("queries are served", async || outage.count(&outage.direct).await).await,
         2
     );
     assert!(attempts.try_recv().is_err());
@@ -108,10 +108,10 @@ async fn messages_sent_during_an_outage_arrive_after_it() {
     let outage = Outage::of(Rabbit::shared().await).await;
     let Held { router, mut attempts, release } = holding();
     release.notify_one();
-    serve(&outage.sure, &host("compute1"), router, &outage.tasks).await;
+    serve(&outage.direct, &host("compute1"), router, &outage.tasks).await;
     outage.proxy.refuse();
     eventually_some("the loss is known", async || {
-        (!outage.shaky.transport().is_connected()).then_some(())
+        (!outage.proxied.transport().is_connected()).then_some(())
     })
     .await;
     let (called, work, asked) = (host("compute1"), Work("a".to_owned()), context());
@@ -119,7 +119,7 @@ async fn messages_sent_during_an_outage_arrive_after_it() {
         tokio::time::sleep(Duration::from_millis(300)).await;
         outage.proxy.restore();
     };
-    let (sent, ()) = tokio::join!(outage.shaky.call(&called, &work, &asked), restored);
+    let (sent, ()) = tokio::join!(outage.proxied.call(&called, &work, &asked), restored);
     sent.expect("a reply");
     assert_eq!(next_attempt(&mut attempts).await, ("a".to_owned(), false));
     assert!(attempts.try_recv().is_err(), "it is sent once");
@@ -128,13 +128,13 @@ async fn messages_sent_during_an_outage_arrive_after_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_broker_is_noticed_by_missing_heartbeats() {
     let outage = Outage::of(Rabbit::shared().await).await;
-    serve(&outage.sure, &host("compute1"), holding().router, &outage.tasks).await;
+    serve(&outage.direct, &host("compute1"), holding().router, &outage.tasks).await;
     outage.proxy.stall();
     let begun = Instant::now();
     let (called, work, asked) = (host("compute1"), Work("a".to_owned()), context());
     let noticed = async {
         eventually_some("the loss is known", async || {
-            (!outage.shaky.transport().is_connected()).then_some(())
+            (!outage.proxied.transport().is_connected()).then_some(())
         })
         .await;
         assert!(begun.elapsed() < Duration::from_secs(15), "it took {:?}", begun.elapsed());
@@ -142,17 +142,17 @@ async fn a_silent_broker_is_noticed_by_missing_heartbeats() {
         outage.proxy.disconnect();
         outage.proxy.restore();
     };
-    let (sent, ()) = tokio::join!(outage.shaky.cast(&called, &work, &asked), noticed);
+    let (sent, ()) = tokio::join!(outage.proxied.cast(&called, &work, &asked), noticed);
     sent.expect("it is sent again over the next connection");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unreachable_broker_is_not_reported_as_silent() {
     let outage = Outage::of(Rabbit::shared().await).await;
-    serve(&outage.sure, &host("compute1"), counting(), &outage.tasks).await;
+    serve(&outage.direct, &host("compute1"), counting(), &outage.tasks).await;
     outage.proxy.refuse();
     eventually_some("the loss is known", async || {
-        (!outage.shaky.transport().is_connected()).then_some(())
+        (!outage.proxied.transport().is_connected()).then_some(())
     })
     .await;
     let message = zun_common::bus::Outgoing {
@@ -161,20 +161,20 @@ async fn an_unreachable_broker_is_not_reported_as_silent() {
         body: bytes::Bytes::from_static(b"{}"),
         deadline: Instant::now() + Duration::from_millis(500),
     };
-    let asked = outage.shaky.transport().request(message).await;
+    let asked = outage.proxied.transport().request(message).await;
     assert!(matches!(asked, Err(zun_common::bus::RequestError::Unreachable)), "{asked:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_broker_loses_no_command_and_everything_works_after_it() {
-    let outage = Outage::of(Rabbit::alone().await).await;
+    let outage = Outage::of(Rabbit::exclusive().await).await;
     let Held { router, mut attempts, release } = holding();
-    serve(&outage.sure, &host("compute1"), router, &outage.tasks).await;
-    let (bus, called, asked) = (outage.sure.clone(), host("compute1"), context());
+    serve(&outage.direct, &host("compute1"), router, &outage.tasks).await;
+    let (bus, called, asked) = (outage.direct.clone(), host("compute1"), context());
     let work = Work("a".to_owned());
     let kill = async {
         next_attempt(&mut attempts).await;
-        outage.count(&outage.sure).await.expect("a reply");
+        outage.count(&outage.direct).await.expect("a reply");
         outage.rabbit.kill_and_start().await;
     };
     let (reply, ()) = tokio::join!(bus.call(&called, &work, &asked), kill);
@@ -185,10 +185,10 @@ async fn a_killed_broker_loses_no_command_and_everything_works_after_it() {
         "it was not acknowledged"
     );
     release.notify_one();
-    for bus in [&outage.sure, &outage.shaky] {
+    for bus in [&outage.direct, &outage.proxied] {
         assert_eq!(eventually_some("calls work again", async || outage.count(bus).await).await, 2);
     }
-    outage.shaky.cast(&called, &Work("b".to_owned()), &asked).await.expect("sent");
+    outage.proxied.cast(&called, &Work("b".to_owned()), &asked).await.expect("sent");
     assert_eq!(next_attempt(&mut attempts).await, ("b".to_owned(), false));
     release.notify_one();
 }
@@ -196,27 +196,30 @@ async fn a_killed_broker_loses_no_command_and_everything_works_after_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transport_knows_whether_its_consumers_are_served() {
     let outage = Outage::of(Rabbit::shared().await).await;
-    let transport = Arc::clone(outage.shaky.transport());
+    let transport = Arc::clone(outage.proxied.transport());
     let serving = async |wanted: bool| {
         eventually_some("it is known", async || (transport.is_serving() == wanted).then_some(()))
             .await;
     };
-    serve(&outage.shaky, &host("compute1"), counting(), &outage.tasks).await;
+    serve(&outage.proxied, &host("compute1"), counting(), &outage.tasks).await;
     serving(true).await;
     outage.proxy.stall();
     serving(false).await;
     outage.proxy.restore();
     serving(true).await;
-    assert_eq!(eventually_some("calls arrive", async || outage.count(&outage.sure).await).await, 2);
+    assert_eq!(
+        eventually_some("calls arrive", async || outage.count(&outage.direct).await).await,
+        2
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_queue_that_was_removed_is_declared_again() {
     let outage = Outage::of(Rabbit::shared().await).await;
-    serve(&outage.sure, &host("compute1"), counting(), &outage.tasks).await;
+    serve(&outage.direct, &host("compute1"), counting(), &outage.tasks).await;
     outage.rabbit.remove_queue(&outage.virtual_host, "zun-compute.compute1.ask").await;
     assert_eq!(
-        eventually_some("it is served again", async || outage.count(&outage.shaky).await).await,
+        eventually_some("it is served again", async || outage.count(&outage.proxied).await).await,
         2
     );
 }
@@ -230,5 +233,5 @@ async fn a_service_starts_without_a_broker_and_serves_once_it_is_there() {
     serve(&late, &host("compute1"), counting(), &outage.tasks).await;
     assert!(!late.transport().is_connected());
     outage.proxy.restore();
-    assert_eq!(eventually_some("it serves", async || outage.count(&outage.sure).await).await, 2);
+    assert_eq!(eventually_some("it serves", async || outage.count(&outage.direct).await).await, 2);
 }

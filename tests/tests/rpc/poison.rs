@@ -59,9 +59,9 @@ async fn a_foreign_message_over_sixteen_mebibytes_is_dead_lettered() {
 async fn a_command_whose_handler_panics_is_refused_and_not_redelivered() {
     let (_rabbit, virtual_host, tasks) = fresh().await;
     let bus = bus(&virtual_host.settings(), &tasks).await;
-    let (tell, mut attempts) = mpsc::unbounded_channel();
+    let (sender, mut attempts) = mpsc::unbounded_channel();
     let router = Router::new().on(move |Work(what), _: Incoming| {
-        tell.send(what.clone()).expect("the test listens");
+        sender.send(what.clone()).expect("the test listens");
         async move { if what == "panic" { panic!("a defect") } else { Ok(Done {}) } }
     });
     serve(&bus, &host("compute1"), router, &tasks).await;

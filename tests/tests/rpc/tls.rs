@@ -51,7 +51,7 @@ impl TestCa {
 }
 
 /// Terminates TLS and forwards to the broker.
-async fn tls_end(acceptor: TlsAcceptor, broker: SocketAddr, tasks: &Tasks) -> SocketAddr {
+async fn tls_proxy(acceptor: TlsAcceptor, broker: SocketAddr, tasks: &Tasks) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     let own = tasks.clone();
@@ -85,7 +85,7 @@ async fn calls_need_tls_with_a_trusted_ca() {
     let (trusted, wrong) = (directory.path().join("ca.pem"), directory.path().join("wrong.pem"));
     ours.write(&trusted);
     foreign.write(&wrong);
-    let way = tls_end(ours.server(), rabbit.address(), &tasks).await;
+    let way = tls_proxy(ours.server(), rabbit.address(), &tasks).await;
 
     let bus = bus(&secure(&virtual_host, way, &trusted), &tasks).await;
     serve(&bus, &host("compute1"), counting(), &tasks).await;

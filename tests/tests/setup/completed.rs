@@ -34,7 +34,7 @@ async fn a_host_is_set_up_once_and_undone_byte_for_byte_and_its_containers_keep_
         text.starts_with("{ \"debug\": false,\n\n  \"max-concurrent-downloads\" : 2,"),
         "{text}"
     );
-    assert!(host.dialler().dial(None).await.is_err() || no_answer(&host).await);
+    assert!(host.dialer().dial(None).await.is_err() || no_answer(&host).await);
 
     assert_eq!(host.set_up().await.expect("set up"), Outcome::Unchanged);
     assert_eq!(host.files(), after, "a second run changes nothing");
@@ -55,7 +55,7 @@ async fn a_host_is_set_up_once_and_undone_byte_for_byte_and_its_containers_keep_
 /// With TLS 1.3, a refused client only gets the error when it reads.
 async fn no_answer(host: &Host) -> bool {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = host.dialler().dial(None).await.expect("a stream");
+    let mut stream = host.dialer().dial(None).await.expect("a stream");
     let sent = stream.write_all(b"GET /_ping HTTP/1.1\r\nHost: x\r\n\r\n").await;
     let mut answer = Vec::new();
     let read = stream.read_to_end(&mut answer).await;

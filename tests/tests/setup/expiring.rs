@@ -36,9 +36,9 @@ async fn a_certificate_is_renewed_without_restarting_docker_unless_it_has_expire
     let shown = dry_run(&host.machine, &host.settings, Some(host.address())).await.expect("shown");
     assert!(!shown.to_string().contains("would restart"), "{shown}");
 
-    let taken = host.set_up().await.expect("set up");
-    assert!(matches!(&taken, Outcome::CertificateUpdated(_)), "{taken:?}");
-    assert!(taken.to_string().contains("Docker uses it after its next restart"), "{taken}");
+    let outcome = host.set_up().await.expect("set up");
+    assert!(matches!(&outcome, Outcome::CertificateUpdated(_)), "{outcome:?}");
+    assert!(outcome.to_string().contains("Docker uses it after its next restart"), "{outcome}");
     assert_eq!(
         host.units.dockerd(),
         dockerd,

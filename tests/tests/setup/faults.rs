@@ -52,10 +52,10 @@ impl Faulty {
         (Machine { services, ..host.machine.clone() }, faulty)
     }
 
-    async fn carried_out(&self, order: UnitAction, unit: &str) -> Result<(), ServiceError> {
+    async fn control_with_fault(&self, action: UnitAction, unit: &str) -> Result<(), ServiceError> {
         let failed = |words: &str| {
-            let (command, words) = (format!("{order:?} {unit}"), words.to_owned());
-            Err(ServiceError::Failed { command, stderr: words })
+            let (command, stderr) = (format!("{action:?} {unit}"), words.to_owned());
+            Err(ServiceError::Failed { command, stderr })
         };
         let before = self.seen.fetch_add(1, Ordering::Relaxed);
         match &self.fault {
@@ -66,15 +66,15 @@ impl Faulty {
             Fault::Refused if before == 0 => failed("the action failed"),
             Fault::Terminated if before == 0 => {
                 kill_process(getpid(), Signal::TERM).expect("a signal");
-                self.units.control(order, unit).await
+                self.units.control(action, unit).await
             }
-            Fault::KilledBefore => self.is_there_no_more().await,
+            Fault::KilledBefore => self.wait_to_be_killed().await,
             Fault::KilledAfter => {
-                self.units.control(order, unit).await?;
-                self.is_there_no_more().await
+                self.units.control(action, unit).await?;
+                self.wait_to_be_killed().await
             }
             Fault::LosesApi(api) => {
-                self.units.control(order, unit).await?;
+                self.units.control(action, unit).await?;
                 let api = api.lock().expect("no panic").take();
                 if let Some(api) = api {
                     api.stop().await;
@@ -82,12 +82,12 @@ impl Faulty {
                 Ok(())
             }
             Fault::DoesNotStart(_) | Fault::Refused | Fault::Terminated => {
-                self.units.control(order, unit).await
+                self.units.control(action, unit).await
             }
         }
     }
 
-    async fn is_there_no_more(&self) -> Result<(), ServiceError> {
+    async fn wait_to_be_killed(&self) -> Result<(), ServiceError> {
         self.killed.notify_one();
         std::future::pending().await
     }
@@ -104,11 +104,11 @@ impl Services for Faulty {
     async fn daemon_reload(&self) -> Result<(), ServiceError> {
         Ok(())
     }
-    async fn control(&self, order: UnitAction, unit: &str) -> Result<(), ServiceError> {
-        if order == self.at && unit == "docker.service" {
-            return self.carried_out(order, unit).await;
+    async fn control(&self, action: UnitAction, unit: &str) -> Result<(), ServiceError> {
+        if action == self.at && unit == "docker.service" {
+            return self.control_with_fault(action, unit).await;
         }
-        self.units.control(order, unit).await
+        self.units.control(action, unit).await
     }
 }
 

@@ -21,7 +21,7 @@ use zun_compute::docker_setup::{
 use zun_compute::driver::docker::{CONSOLE_SIZE_API, RUNTIME_PROGRAM};
 use zun_compute::settings::Settings;
 use zun_standalone::engine::{Layout, PrivateEngine};
-use zun_tests::tls::Dialler;
+use zun_tests::tls::TlsDialer;
 use zun_tests::zun_cli::binary;
 
 use super::units::Units;
@@ -137,10 +137,10 @@ impl Host {
         self.settings.console.api_version.expect("a version") < CONSOLE_SIZE_API
     }
 
-    /// Returns a dialler that trusts the host's CA.
-    pub(super) fn dialler(&self) -> Dialler {
+    /// Returns a dialer that trusts the host's CA.
+    pub(super) fn dialer(&self) -> TlsDialer {
         let ca = std::fs::read_to_string(self.directory.path().join("ca/ca.pem")).expect("a CA");
-        Dialler { address: self.address(), name: "127.0.0.1".to_owned(), ca }
+        TlsDialer { address: self.address(), name: "127.0.0.1".to_owned(), ca }
     }
 
     /// Returns the content of every file that the setup may write: units, Docker's settings, keys and the record.

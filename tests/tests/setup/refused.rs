@@ -42,8 +42,8 @@ impl Services for Others {
     async fn daemon_reload(&self) -> Result<(), ServiceError> {
         Ok(())
     }
-    async fn control(&self, order: UnitAction, unit: &str) -> Result<(), ServiceError> {
-        if unit.starts_with("zun-authz") { Ok(()) } else { self.0.control(order, unit).await }
+    async fn control(&self, action: UnitAction, unit: &str) -> Result<(), ServiceError> {
+        if unit.starts_with("zun-authz") { Ok(()) } else { self.0.control(action, unit).await }
     }
 }
 

@@ -188,8 +188,8 @@ impl Services for Units {
         Ok(())
     }
 
-    async fn control(&self, order: UnitAction, unit: &str) -> Result<(), ServiceError> {
-        match (order, unit) {
+    async fn control(&self, action: UnitAction, unit: &str) -> Result<(), ServiceError> {
+        match (action, unit) {
             (UnitAction::Restart, "docker.service") => self.restart_docker().await,
             (UnitAction::Reload, "docker.service") => {
                 self.reload_docker();
@@ -205,7 +205,7 @@ impl Services for Units {
                 end(&self.plugin);
                 Ok(())
             }
-            (order, unit) => panic!("{order:?} {unit}"),
+            (action, unit) => panic!("{action:?} {unit}"),
         }
     }
 }

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zun_api::ca::{CERTIFICATE_FILE, CertificateAuthority, KEY_FILE};
 use zun_common::grant::{Call, Grant, WaitCondition};
 use zun_tests::eventually::eventually;
-use zun_tests::tls::{Dialler, Identity};
+use zun_tests::tls::{Identity, TlsDialer};
 
 use super::support::{COMPUTE1, COMPUTE2, CONTROLLER, Host, zun};
 
@@ -36,14 +36,14 @@ fn answered((host, version): (Host, &str), ca: &CertificateAuthority) -> Option<
     let (method, target) = grant.call(version.parse().expect("a version"), call).expect("a call");
     let line =
         format!("{} {target} HTTP/1.0\r\nHost: x\r\nContent-Length: 0\r\n\r\n", method.as_str());
-    let dialler = Dialler {
+    let dialer = TlsDialer {
         address: (host.address(), 2376).into(),
         name: host.0.to_owned(),
         ca: host.must(&["cat", LIST]),
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let mut stream = dialler.dial(Some(&identity)).await.ok()?;
+        let mut stream = dialer.dial(Some(&identity)).await.ok()?;
         stream.write_all(line.as_bytes()).await.ok()?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.ok()?;

@@ -69,12 +69,12 @@ impl Host {
     /// Waits for a new heartbeat of the host, until zun-api reports it as up and its console endpoint as safe. An old
     /// heartbeat does not count: the host may be about to be reported as down.
     pub(super) fn comes_up(self) {
-        let mut heard = None;
+        let mut first_seen = None;
         eventually("the host is up", || {
             let Some(service) = self.service() else { return false };
             let seen = service["last_seen_up"].clone();
             let ready = service["state"] == "up" && service["console_trouble"].is_null();
-            *heard.get_or_insert(seen.clone()) != seen && ready
+            *first_seen.get_or_insert(seen.clone()) != seen && ready
         });
     }
 

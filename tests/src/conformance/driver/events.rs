@@ -32,7 +32,7 @@ pub async fn every_change_after_the_subscription_is_an_event(engine: &dyn TestEn
     let mut events = engine.driver().events().await.unwrap();
     let subject = Subject::created(engine, &spec(engine, IDLE)).await;
     wait_for_status(&mut events, &subject, Status::Created).await;
-    let engine = subject.seen().await.engine;
+    let engine = subject.info().await.engine;
     subject.driver.start(subject.id).await.unwrap();
     wait_for_status(&mut events, &subject, Status::Running).await;
     subject.driver.pause(subject.id).await.unwrap();
@@ -76,7 +76,7 @@ pub async fn each_event_names_its_container(engine: &dyn TestEngine) {
     let mut events = engine.driver().events().await.unwrap();
     let one = Subject::created(engine, &spec(engine, IDLE)).await;
     let other = Subject::created(engine, &spec(engine, IDLE)).await;
-    let (first, second) = (one.seen().await.engine, other.seen().await.engine);
+    let (first, second) = (one.info().await.engine, other.info().await.engine);
     assert_eq!(next(&mut events, &one).await.engine, first);
     assert_eq!(next(&mut events, &other).await.engine, second);
 }

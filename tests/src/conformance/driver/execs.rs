@@ -44,7 +44,7 @@ pub async fn a_command_returns_both_streams_and_its_exit_code(engine: &dyn TestE
     assert_eq!((output.exit_code, output.cut), (42, false));
     let seen = subject.driver.exec_inspect(&output.exec).await.unwrap();
     assert_eq!((seen.running, seen.exit_code), (false, Some(42)));
-    assert_eq!(seen.engine, subject.seen().await.engine);
+    assert_eq!(seen.engine, subject.info().await.engine);
     subject.prints("ready").await;
     // The container's own output does not contain it.
     assert_eq!(subject.output().await, "ready\n");
@@ -86,38 +86,42 @@ pub async fn an_exec_starts_when_it_is_dialled(engine: &dyn TestEngine) {
     let subject = Subject::running(engine, IDLE).await;
     let mut asked = exec(&["sleep", "600"]);
     (asked.tty, asked.stdin, asked.size) = (true, true, Some(SIZE));
-    let made = subject.driver.exec_create(subject.id, &asked).await.unwrap();
-    let seen = subject.driver.exec_inspect(&made).await.unwrap();
+    let created = subject.driver.exec_create(subject.id, &asked).await.unwrap();
+    let seen = subject.driver.exec_inspect(&created).await.unwrap();
     assert_eq!((seen.running, seen.exit_code), (false, None));
-    assert_eq!(seen.engine, subject.seen().await.engine);
-    let _console = engine.start_exec(&made).await;
-    eventually("it runs", || async { subject.driver.exec_inspect(&made).await.unwrap().running })
-        .await;
-    subject.driver.exec_resize(&made, SIZE).await.unwrap();
+    assert_eq!(seen.engine, subject.info().await.engine);
+    let _console = engine.start_exec(&created).await;
+    eventually("it runs", || async {
+        subject.driver.exec_inspect(&created).await.unwrap().running
+    })
+    .await;
+    subject.driver.exec_resize(&created, SIZE).await.unwrap();
 }
 
 pub async fn a_signal_reaches_the_process_of_an_exec(engine: &dyn TestEngine) {
     let subject = Subject::running(engine, IDLE).await;
-    let made = subject.driver.exec_create(subject.id, &exec(&["sleep", "600"])).await.unwrap();
-    let error = subject.driver.exec_signal(&made, "SIGTERM").await.unwrap_err();
+    let created = subject.driver.exec_create(subject.id, &exec(&["sleep", "600"])).await.unwrap();
+    let error = subject.driver.exec_signal(&created, "SIGTERM").await.unwrap_err();
     assert!(matches!(error, DriverError::Conflict { .. }), "{error:?}");
-    let _console = engine.start_exec(&made).await;
-    eventually("it runs", || async { subject.driver.exec_inspect(&made).await.unwrap().running })
-        .await;
-    let error = subject.driver.exec_signal(&made, "SIGFOO").await.unwrap_err();
-    assert!(matches!(error, DriverError::Invalid { .. }), "{error:?}");
-    subject.driver.exec_signal(&made, "SIGTERM").await.unwrap();
-    eventually("it has ended", || async {
-        subject.driver.exec_inspect(&made).await.unwrap().exit_code == Some(143)
+    let _console = engine.start_exec(&created).await;
+    eventually("it runs", || async {
+        subject.driver.exec_inspect(&created).await.unwrap().running
     })
     .await;
-    assert_eq!(subject.seen().await.status, zun_common::status::Status::Running);
+    let error = subject.driver.exec_signal(&created, "SIGFOO").await.unwrap_err();
+    assert!(matches!(error, DriverError::Invalid { .. }), "{error:?}");
+    subject.driver.exec_signal(&created, "SIGTERM").await.unwrap();
+    eventually("it has ended", || async {
+        subject.driver.exec_inspect(&created).await.unwrap().exit_code == Some(143)
+    })
+    .await;
+    assert_eq!(subject.info().await.status, zun_common::status::Status::Running);
 }
 
 pub async fn an_exec_that_does_not_run_is_not_resized(engine: &dyn TestEngine) {
     let subject = Subject::running(engine, IDLE).await;
-    let made = subject.driver.exec_create(subject.id, &exec(&["true"])).await.unwrap();
-    let error = subject.driver.exec_resize(&made, SIZE).await.unwrap_err();
+    let created = subject.driver.exec_create(subject.id, &exec(&["true"])).await.unwrap();
+    let error = subject.driver.exec_resize(&created, SIZE).await.unwrap_err();
     assert!(matches!(error, DriverError::Conflict { .. }), "{error:?}");
     let ended = subject.driver.exec_run(subject.id, &exec(&["true"])).await.unwrap().exec;
     let error = subject.driver.exec_resize(&ended, SIZE).await.unwrap_err();

@@ -32,11 +32,11 @@ pub async fn a_pull_fetches_an_image_and_reports_progress(engine: &dyn TestEngin
     let Some(image) = engine.pullable().await else { return };
     let driver = engine.driver();
     assert!(!driver.image_present(&image).await.unwrap());
-    let (progress, mut taken) = mpsc::channel(1000);
+    let (progress, mut receiver) = mpsc::channel(1000);
     within(driver.image_pull(&image, progress)).await.unwrap();
     assert!(driver.image_present(&image).await.unwrap());
     let mut steps = Vec::new();
-    while let Some(step) = taken.recv().await {
+    while let Some(step) = receiver.recv().await {
         assert!(!step.layer.is_empty() && !step.state.is_empty(), "{step:?}");
         steps.push(step);
     }

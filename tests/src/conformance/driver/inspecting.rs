@@ -26,7 +26,7 @@ pub async fn times_and_codes_are_those_of_the_last_run(engine: &dyn TestEngine) 
     let before = chrono::Utc::now();
     let subject = Subject::running(engine, "sleep 0.3; exit 1").await;
     subject.exit_code().await;
-    let seen = subject.seen().await;
+    let seen = subject.info().await;
     let (started, finished) = (seen.started_at.unwrap(), seen.finished_at.unwrap());
     assert!(before <= started && started <= finished && finished <= chrono::Utc::now());
     assert_eq!((seen.exit_code, seen.reason), (Some(1), None));
@@ -39,7 +39,7 @@ pub async fn all_our_containers_are_listed_with_their_status(engine: &dyn TestEn
     ended.exit_code().await;
     let listed = engine.driver().list().await.unwrap();
     for subject in [&created, &running, &ended] {
-        let seen = subject.seen().await;
+        let seen = subject.info().await;
         let found: Vec<_> = listed.iter().filter(|one| one.container == subject.id).collect();
         assert_eq!(found, [&seen]);
     }

@@ -13,9 +13,9 @@ use super::{IDLE, POLITE, Subject, TestEngine, all_logs, eventually, exec, spec}
 pub async fn a_restart_runs_the_process_again(engine: &dyn TestEngine) {
     let subject = Subject::running(engine, POLITE).await;
     subject.prints("ready").await;
-    let before = subject.seen().await;
+    let before = subject.info().await;
     subject.driver.restart(subject.id, Some(Duration::from_secs(20))).await.unwrap();
-    let after = subject.seen().await;
+    let after = subject.info().await;
     assert_eq!((after.status, after.exit_code, after.finished_at), (Status::Running, None, None));
     assert_eq!(after.engine, before.engine);
     assert!(after.started_at > before.started_at);
@@ -56,7 +56,7 @@ pub async fn a_failing_process_runs_again_as_often_as_the_policy_says(engine: &d
         subject.output().await == thrice && subject.status().await == Status::Stopped
     })
     .await;
-    let seen = subject.seen().await;
+    let seen = subject.info().await;
     assert_eq!((seen.exit_code, subject.output().await.as_str()), (Some(4), thrice));
 }
 

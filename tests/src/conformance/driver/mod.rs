@@ -84,13 +84,13 @@ impl Subject {
     }
 
     /// Inspects the container.
-    pub async fn seen(&self) -> ContainerInfo {
+    pub async fn info(&self) -> ContainerInfo {
         self.driver.inspect(self.id).await.expect("the container exists")
     }
 
     /// Returns the current status.
     pub async fn status(&self) -> Status {
-        self.seen().await.status
+        self.info().await.status
     }
 
     /// Waits until the container has ended and returns its exit code.

@@ -11,7 +11,7 @@ pub async fn a_paused_container_is_frozen_until_it_is_unpaused(engine: &dyn Test
     let subject = Subject::running(engine, "echo ready; sleep 1; echo awake; exit 2").await;
     subject.prints("ready").await;
     assert_eq!(subject.driver.pause(subject.id).await.unwrap(), Change::Done);
-    let seen = subject.seen().await;
+    let seen = subject.info().await;
     assert_eq!((seen.status, seen.exit_code), (Status::Paused, None));
     // Longer than the container's own sleep.
     let early = tokio::time::timeout(Duration::from_secs(2), subject.driver.wait(subject.id)).await;

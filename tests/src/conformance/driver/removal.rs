@@ -57,7 +57,7 @@ pub async fn a_container_with_auto_remove_returns_its_exit_code(engine: &dyn Tes
 
 pub async fn a_removed_container_can_be_created_again(engine: &dyn TestEngine) {
     let subject = Subject::running(engine, IDLE).await;
-    let first = subject.seen().await.engine;
+    let first = subject.info().await.engine;
     subject.driver.remove(subject.id, true).await.unwrap();
     let (second, change) = subject.driver.create(subject.id, &spec(engine, IDLE)).await.unwrap();
     assert_eq!(change, Change::Done);

@@ -11,7 +11,7 @@ pub async fn a_created_container_is_shown_as_not_run(engine: &dyn TestEngine) {
     let subject = Subject::new(engine);
     let (engine, change) = subject.driver.create(subject.id, &spec(engine, IDLE)).await.unwrap();
     assert_eq!(change, Change::Done);
-    let seen = subject.seen().await;
+    let seen = subject.info().await;
     assert_eq!((seen.container, seen.engine, seen.status), (subject.id, engine, Status::Created));
     assert_eq!((seen.reason, seen.exit_code, seen.oom_killed), (None, None, false));
     assert_eq!((seen.started_at, seen.finished_at), (None, None));
@@ -94,22 +94,22 @@ pub async fn a_started_container_runs_and_starting_it_again_changes_nothing(
 ) {
     let subject = Subject::created(engine, &spec(engine, IDLE)).await;
     assert_eq!(subject.driver.start(subject.id).await.unwrap(), Change::Done);
-    let seen = subject.seen().await;
+    let seen = subject.info().await;
     assert_eq!((seen.status, seen.exit_code, seen.finished_at), (Status::Running, None, None));
     assert!(seen.started_at.is_some());
     assert_eq!(subject.driver.start(subject.id).await.unwrap(), Change::Already);
-    assert_eq!(subject.seen().await, seen);
+    assert_eq!(subject.info().await, seen);
 }
 
 pub async fn an_ended_container_runs_again(engine: &dyn TestEngine) {
     let subject = Subject::running(engine, "echo once; exit 3").await;
     assert_eq!(subject.exit_code().await, 3);
-    let first = subject.seen().await;
+    let first = subject.info().await;
     assert_eq!((first.status, first.exit_code), (Status::Stopped, Some(3)));
     assert!(first.finished_at >= first.started_at);
     assert_eq!(subject.driver.start(subject.id).await.unwrap(), Change::Done);
     assert_eq!(subject.exit_code().await, 3);
-    let second = subject.seen().await;
+    let second = subject.info().await;
     assert_eq!(second.engine, first.engine);
     assert!(second.started_at > first.started_at);
 }
@@ -132,7 +132,7 @@ async fn cannot_run(engine: &dyn TestEngine, command: &str, wanted: i64) {
     let DriverError::NotRunnable { code, words } = &error else { panic!("{error:?}") };
     assert_eq!(*code, wanted);
     assert!(words.contains(command), "{words}");
-    let seen = subject.seen().await;
+    let seen = subject.info().await;
     assert_eq!((seen.status, seen.exit_code), (Status::Created, Some(wanted)));
     assert!(seen.reason.is_some_and(|reason| reason.contains(command)));
 }
@@ -141,7 +141,7 @@ pub async fn a_terminal_and_stdin_are_shown(engine: &dyn TestEngine) {
     let mut asked = spec(engine, IDLE);
     for (tty, stdin_open) in [(false, false), (true, true), (true, false), (false, true)] {
         asked.console = ConsoleSpec { tty, stdin_open, stdin_once: false, size: None };
-        let seen = Subject::created(engine, &asked).await.seen().await;
+        let seen = Subject::created(engine, &asked).await.info().await;
         assert_eq!((seen.tty, seen.stdin), (tty, stdin_open));
     }
     // A shell with an open stdin waits for input.

@@ -14,10 +14,10 @@ pub async fn a_process_gets_time_to_stop_by_itself(engine: &dyn TestEngine) {
     let grace = Some(Duration::from_secs(20));
     assert_eq!(subject.driver.stop(subject.id, grace).await.unwrap(), Change::Done);
     assert!(begun.elapsed() < Duration::from_secs(10));
-    let seen = subject.seen().await;
+    let seen = subject.info().await;
     assert_eq!((seen.status, seen.exit_code), (Status::Stopped, Some(7)));
     assert_eq!(subject.driver.stop(subject.id, grace).await.unwrap(), Change::Already);
-    assert_eq!(subject.seen().await, seen);
+    assert_eq!(subject.info().await, seen);
 }
 
 pub async fn a_process_that_ignores_the_signal_is_killed_after_the_grace_period(
@@ -30,7 +30,7 @@ pub async fn a_process_that_ignores_the_signal_is_killed_after_the_grace_period(
     assert_eq!(subject.driver.stop(subject.id, grace).await.unwrap(), Change::Done);
     let took = begun.elapsed();
     assert!(took >= Duration::from_millis(900) && took < Duration::from_secs(9), "{took:?}");
-    let seen = subject.seen().await;
+    let seen = subject.info().await;
     assert_eq!((seen.status, seen.exit_code), (Status::Stopped, Some(137)));
     assert!(!seen.oom_killed);
 }

@@ -4,7 +4,7 @@ use chrono::{Duration, Utc};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose as Purpose};
 use time::OffsetDateTime;
 use zun_common::grant::ApiVersion;
-use zun_tests::tls::{Forge, Identity, common_name, dns, uri};
+use zun_tests::tls::{Identity, RogueCa, common_name, dns, uri};
 
 use crate::authz::request::RequestLine;
 
@@ -38,7 +38,10 @@ pub(super) struct Caller<'a> {
 }
 
 impl<'a> Caller<'a> {
-    fn nobody(name: &'static str, make: impl Fn(&str) -> Identity + Send + Sync + 'a) -> Self {
+    fn without_calls(
+        name: &'static str,
+        make: impl Fn(&str) -> Identity + Send + Sync + 'a,
+    ) -> Self {
         Self { name, identity: Some(Box::new(make)), handshake: false, granted: Vec::new() }
     }
 
@@ -128,20 +131,22 @@ impl Fixture {
     }
 }
 
-/// Returns all callers. `forge` has the key of our CA.
-pub(super) fn all<'a>(fixture: &Fixture, forge: &'a Forge) -> Vec<Caller<'a>> {
+/// Returns all callers. `rogue_ca` has the key of our CA.
+pub(super) fn all<'a>(fixture: &Fixture, rogue_ca: &'a RogueCa) -> Vec<Caller<'a>> {
     let grant = fixture.console(&fixture.ours, "rw");
     let ours = &fixture.ours;
     let exec = |id: &str| format!("zun://{}/exec/{id}", fixture.host);
     let with = |name, uri: String, granted| Caller {
         granted,
-        ..Caller::nobody(name, move |id| forge.identity(&uri, |params| called(params, id)))
+        ..Caller::without_calls(name, move |id| {
+            rogue_ca.identity(&uri, |params| set_common_name(params, id))
+        })
     };
     let changed = |name, change: fn(&mut CertificateParams)| {
         let grant = grant.clone();
-        Caller::nobody(name, move |id| {
-            forge.identity(&grant, |params| {
-                called(params, id);
+        Caller::without_calls(name, move |id| {
+            rogue_ca.identity(&grant, |params| {
+                set_common_name(params, id);
                 change(params);
             })
         })
@@ -170,48 +175,49 @@ pub(super) fn all<'a>(fixture: &Fixture, forge: &'a Forge) -> Vec<Caller<'a>> {
             params.not_before = moment(-Duration::days(1));
             params.not_after = moment(Duration::days(1));
         }),
-        Caller::nobody("the CA itself", |_| forge.itself()),
+        Caller::without_calls("the CA itself", |_| rogue_ca.itself()),
     ];
-    callers.extend(refused_at_the_handshake(&grant, forge));
+    callers.extend(refused_at_the_handshake(&grant, rogue_ca));
     callers
 }
 
-fn called(params: &mut CertificateParams, id: &str) {
+fn set_common_name(params: &mut CertificateParams, id: &str) {
     params.distinguished_name = common_name(id);
 }
 
-fn refused_at_the_handshake<'a>(grant: &str, forge: &'a Forge) -> Vec<Caller<'a>> {
+fn refused_at_the_handshake<'a>(grant: &str, rogue_ca: &'a RogueCa) -> Vec<Caller<'a>> {
     let hour = Duration::hours(1);
-    let caller = |name, make: fn(&Forge, &str) -> Identity| {
+    let caller = |name, make: fn(&RogueCa, &str) -> Identity| {
         let grant = grant.to_owned();
-        Caller { handshake: true, ..Caller::nobody(name, move |_| make(forge, &grant)) }
+        Caller { handshake: true, ..Caller::without_calls(name, move |_| make(rogue_ca, &grant)) }
     };
     let valid = |name, from: Duration, until: Duration| {
         let grant = grant.to_owned();
         let make = move |_: &str| {
-            forge.identity(&grant, |params| {
+            rogue_ca.identity(&grant, |params| {
                 (params.not_before, params.not_after) = (moment(from), moment(until));
             })
         };
-        Caller { handshake: true, ..Caller::nobody(name, make) }
+        Caller { handshake: true, ..Caller::without_calls(name, make) }
     };
     let minute = Duration::minutes(1);
-    let none = Caller { identity: None, ..caller("no certificate", |forge, _| forge.itself()) };
+    let none =
+        Caller { identity: None, ..caller("no certificate", |rogue_ca, _| rogue_ca.itself()) };
     vec![
         none,
         valid("expired", -hour, minute - hour),
         valid("not yet valid", hour, hour + minute),
-        caller("another CA", |_, grant| Forge::named("theirs").identity(grant, |_| {})),
-        caller("another CA with our name", |forge, grant| {
-            forge.double_of().identity(grant, |_| {})
+        caller("another CA", |_, grant| RogueCa::named("theirs").identity(grant, |_| {})),
+        caller("another CA with our name", |rogue_ca, grant| {
+            rogue_ca.with_another_key().identity(grant, |_| {})
         }),
-        caller("a server certificate", |forge, grant| {
-            forge.identity(grant, |params| {
+        caller("a server certificate", |rogue_ca, grant| {
+            rogue_ca.identity(grant, |params| {
                 params.extended_key_usages = vec![Purpose::ServerAuth];
                 params.subject_alt_names = vec![dns("compute1"), uri(grant)];
             })
         }),
-        caller(STOLEN, |forge, grant| forge.identity(grant, |_| {}).stolen()),
+        caller(STOLEN, |rogue_ca, grant| rogue_ca.identity(grant, |_| {}).stolen()),
     ]
 }
 

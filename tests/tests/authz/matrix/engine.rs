@@ -31,7 +31,7 @@ struct Counts {
 
 /// The results of one caller.
 #[derive(Default)]
-struct Tried {
+struct CallerResult {
     counts: Counts,
     /// Requests that passed, with their status. The plugin's log must contain them.
     passed: Vec<(RequestLine, u16)>,
@@ -75,15 +75,19 @@ impl Counts {
 }
 
 /// Sends all lines, and follows the engine's redirects.
-async fn try_all(site: &Site, caller: &Caller<'_>, lines: &[(&str, RequestLine, bool)]) -> Tried {
-    let mut client = KeepAliveClient::new(&site.dialler, || caller.identity());
-    let mut tried = Tried::default();
+async fn try_all(
+    site: &Site,
+    caller: &Caller<'_>,
+    lines: &[(&str, RequestLine, bool)],
+) -> CallerResult {
+    let mut client = KeepAliveClient::new(&site.dialer, || caller.identity());
+    let mut tried = CallerResult::default();
     for (name, line, known) in lines {
         let (mut line, mut hops) = (line.clone(), 0);
         loop {
             let outcome = client.send(&line).await;
             tried.counts.count(&outcome);
-            if let Some(wrong) = judged(caller, &line, *known && hops == 0, &outcome) {
+            if let Some(wrong) = wrong_outcome(caller, &line, *known && hops == 0, &outcome) {
                 tried.wrong.push(format!("{}, {name}: {wrong}", caller.name));
             }
             match outcome {
@@ -106,7 +110,7 @@ async fn try_all(site: &Site, caller: &Caller<'_>, lines: &[(&str, RequestLine, 
 }
 
 /// Returns a message if the outcome is wrong. `known` means that the engine must know the route.
-fn judged(
+fn wrong_outcome(
     caller: &Caller<'_>,
     line: &RequestLine,
     known: bool,
@@ -155,7 +159,7 @@ fn lines(
 }
 
 /// Returns the granted calls that did not pass. A call on the exec, which exists, must also succeed.
-fn undone(site: &Site, caller: &Caller<'_>, passed: &[(RequestLine, u16)]) -> Vec<String> {
+fn missing_calls(site: &Site, caller: &Caller<'_>, passed: &[(RequestLine, u16)]) -> Vec<String> {
     let answers = |line: &RequestLine| {
         let own = passed.iter().filter(|(done, _)| done == line);
         own.map(|(_, status)| *status).collect::<Vec<_>>()
@@ -170,14 +174,16 @@ fn undone(site: &Site, caller: &Caller<'_>, passed: &[(RequestLine, u16)]) -> Ve
         };
         !answers.is_empty() && (caller.name != callers::EXEC || answers.iter().any(works))
     };
-    let undone = caller.granted.iter().filter(|line| !good(line));
-    undone.map(|line| format!("{}: {line:?} ended with {:?}", caller.name, answers(line))).collect()
+    let missing_calls = caller.granted.iter().filter(|line| !good(line));
+    missing_calls
+        .map(|line| format!("{}: {line:?} ended with {:?}", caller.name, answers(line)))
+        .collect()
 }
 
 #[tokio::test]
 async fn exactly_the_granted_calls_pass() {
     let site = Site::open().await;
-    let callers = callers::all(&site.fixture, &site.forge);
+    let callers = callers::all(&site.fixture, &site.rogue_ca);
     let bases = routes::bases(&site.fixture);
     let before = site.allowed().len();
     let all = join_all(callers.iter().map(|caller| {
@@ -192,7 +198,7 @@ async fn exactly_the_granted_calls_pass() {
         println!("{}: {}", caller.name, tried.counts);
         counts.add(tried.counts);
         wrong.extend(tried.wrong);
-        wrong.extend(undone(&site, caller, &tried.passed));
+        wrong.extend(missing_calls(&site, caller, &tried.passed));
         for (RequestLine { method, target }, _) in tried.passed {
             *passed.entry(Allowed { grant: caller.id(), method, target }).or_default() += 1;
         }

@@ -75,7 +75,7 @@ fn forms(form: &str) -> Vec<Sent> {
 }
 
 fn grant(site: &Site, id: &str, what: &str) -> Identity {
-    site.forge.identity(&format!("zun://{}/containers/{id}/{what}", site.fixture.host), |_| {})
+    site.rogue_ca.identity(&format!("zun://{}/containers/{id}/{what}", site.fixture.host), |_| {})
 }
 
 fn attach(site: &Site, id: &str, streams: &str) -> String {
@@ -104,7 +104,7 @@ async fn a_form_cannot_make_a_reader_type_or_read_old_output() {
             let reader = grant(&site, &id, "attach?mode=ro");
             let typed = format!("typed by {name} ({form})\n");
             let request = request(&line, HIJACK, &rest);
-            let answer = raw::type_in(&site.dialler, &reader, (&request, &typed)).await;
+            let answer = raw::type_in(&site.dialer, &reader, (&request, &typed)).await;
             if answer.contains("history") {
                 wrong.push(format!("{name} ({form}) returned earlier output"));
             }
@@ -115,7 +115,7 @@ async fn a_form_cannot_make_a_reader_type_or_read_old_output() {
     let line = attach(&site, &id, &format!("stdin=1&stdout=1&stderr=1&{keys}"));
     let request = request(&line, HIJACK, "Content-Length: 0\r\n\r\n");
     let writer = grant(&site, &id, "attach?mode=rw");
-    raw::type_in(&site.dialler, &writer, (&request, "authorized\n")).await;
+    raw::type_in(&site.dialer, &writer, (&request, "authorized\n")).await;
     eventually("the authorized text arrived", || read_by(&site, &id).contains("authorized"));
     wrong.extend(read_by(&site, &id).lines().map(str::to_owned));
     site.docker(&["rm", "--force", &id]);
@@ -132,7 +132,7 @@ async fn a_form_cannot_change_a_size_or_end_a_wait() {
     let wait = format!("POST {prefix}/containers/{idle}/wait?condition=next-exit");
     let size = || site.docker(&["exec", &ours, "sh", "-c", "stty size </proc/1/fd/0"]);
     raw::exchange(
-        &site.dialler,
+        &site.dialer,
         &grant(&site, &ours, "attach?mode=rw"),
         request(&resize, "", "Content-Length: 0\r\n\r\n").as_bytes(),
     )
@@ -141,7 +141,7 @@ async fn a_form_cannot_change_a_size_or_end_a_wait() {
     let mut wrong = Vec::new();
     for Sent { name, rest } in forms("h=7&w=9") {
         let writer = grant(&site, &ours, "attach?mode=rw");
-        raw::exchange(&site.dialler, &writer, request(&resize, "", &rest).as_bytes()).await;
+        raw::exchange(&site.dialer, &writer, request(&resize, "", &rest).as_bytes()).await;
         if size() != "24 80" {
             wrong.push(format!("{name}: the size is {}", size()));
         }
@@ -149,7 +149,7 @@ async fn a_form_cannot_change_a_size_or_end_a_wait() {
     for Sent { name, rest } in forms("condition=not-running") {
         let reader = grant(&site, &idle, "attach?mode=ro");
         let bytes = request(&wait, "", &rest);
-        let answer = raw::exchange(&site.dialler, &reader, bytes.as_bytes()).await;
+        let answer = raw::exchange(&site.dialer, &reader, bytes.as_bytes()).await;
         // The status code is -1 if the wait ended with its client.
         if answer.contains("StatusCode\":0") {
             wrong.push(format!("{name}: the wait ended"));
@@ -195,19 +195,19 @@ async fn a_form_cannot_write_a_file_elsewhere() {
     for kind in [FORM, TEXT, JSON, "Content-Type: application/x-tar\r\n", "Content-Type:\r\n"] {
         let body = tar("form-kind");
         let rest = format!("{kind}Content-Length: {}\r\n\r\n{body}", body.len());
-        raw::exchange(&site.dialler, &writer(), request(&line, "", &rest).as_bytes()).await;
+        raw::exchange(&site.dialer, &writer(), request(&line, "", &rest).as_bytes()).await;
         assert_eq!(files(), before, "{kind}");
     }
     for Sent { name, rest } in forms(form) {
         // A tar after the form and after more bytes than the engine reads ahead.
         let gap = "\0".repeat(16 << 10);
         let bytes = request(&line, "", &rest) + &gap + &tar("form-behind");
-        raw::exchange(&site.dialler, &writer(), bytes.as_bytes()).await;
+        raw::exchange(&site.dialer, &writer(), bytes.as_bytes()).await;
         assert_eq!(files(), before, "{name}");
     }
     let body = tar("form-none");
     let rest = format!("Content-Length: {}\r\n\r\n{body}", body.len());
-    raw::exchange(&site.dialler, &writer(), request(&line, "", &rest).as_bytes()).await;
+    raw::exchange(&site.dialer, &writer(), request(&line, "", &rest).as_bytes()).await;
     assert!(files().contains("/bin/form-none"), "{}", files());
     site.close().await;
 }
@@ -220,10 +220,10 @@ async fn an_exec_start_accepts_only_json() {
     let begin = r#"{"Detach":true}"#;
     let start = async |mark: &str, kinds: &str| {
         let exec = bench.exec(&id, &["sh", "-c", &format!("echo >/exec-{mark}")]).await;
-        let identity = bench.forge.identity(&format!("zun://compute1/exec/{exec}"), |_| {});
+        let identity = bench.rogue_ca.identity(&format!("zun://compute1/exec/{exec}"), |_| {});
         let rest = format!("{kinds}Content-Length: {}\r\n\r\n{begin}", begin.len());
         let bytes = request(&format!("POST /v{}/exec/{exec}/start", bench.version), "", &rest);
-        raw::statuses(&raw::exchange(&bench.dialler, &identity, bytes.as_bytes()).await)
+        raw::statuses(&raw::exchange(&bench.dialer, &identity, bytes.as_bytes()).await)
     };
     let parts = "Content-Type: multipart/form-data; boundary=b\r\n";
     let all = [

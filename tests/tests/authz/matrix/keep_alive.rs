@@ -6,7 +6,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
-use zun_tests::tls::{Dialler, Identity};
+use zun_tests::tls::{Identity, TlsDialer};
 
 use crate::authz::request::RequestLine;
 
@@ -38,10 +38,10 @@ pub(super) enum Outcome {
 
 /// A client that dials again if the connection was closed or its certificate is too old.
 pub(super) struct KeepAliveClient<'a> {
-    dialler: &'a Dialler,
+    dialer: &'a TlsDialer,
     make: Box<dyn Fn() -> Option<Identity> + Send + 'a>,
     identity: Option<Identity>,
-    made: Option<Instant>,
+    issued: Option<Instant>,
     open: Option<Stream>,
 }
 
@@ -54,17 +54,17 @@ struct Reply {
 
 impl<'a> KeepAliveClient<'a> {
     pub(super) fn new(
-        dialler: &'a Dialler,
+        dialer: &'a TlsDialer,
         make: impl Fn() -> Option<Identity> + Send + 'a,
     ) -> Self {
-        Self { dialler, make: Box::new(make), identity: None, made: None, open: None }
+        Self { dialer, make: Box::new(make), identity: None, issued: None, open: None }
     }
 
     /// Sends a request. Dials once more if the connection turns out to be closed.
     pub(super) async fn send(&mut self, line: &RequestLine) -> Outcome {
-        if self.made.is_none_or(|made| made.elapsed() > FRESH) {
+        if self.issued.is_none_or(|issued| issued.elapsed() > FRESH) {
             (self.identity, self.open) = ((self.make)(), None);
-            self.made = Some(Instant::now());
+            self.issued = Some(Instant::now());
         }
         let kept = self.open.take();
         if let Some(stream) = kept
@@ -72,7 +72,7 @@ impl<'a> KeepAliveClient<'a> {
         {
             return outcome;
         }
-        let Ok(stream) = self.dialler.dial(self.identity.as_ref()).await else {
+        let Ok(stream) = self.dialer.dial(self.identity.as_ref()).await else {
             return Outcome::Handshake;
         };
         self.send_on(BufReader::new(stream), line).await.unwrap_or(Outcome::Handshake)

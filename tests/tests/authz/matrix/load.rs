@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use zun_tests::profile;
-use zun_tests::tls::{Forge, Identity};
+use zun_tests::tls::{Identity, RogueCa};
 
 use super::keep_alive::{KeepAliveClient, Outcome};
 use super::site::Site;
@@ -38,7 +38,7 @@ impl Load {
 
     /// Issues a grant that is valid from now.
     fn good(&self) -> Identity {
-        self.site.forge.identity(&self.grant, |_| {})
+        self.site.rogue_ca.identity(&self.grant, |_| {})
     }
 
     /// Checks that the unix socket and a granted call over TLS still work. Returns how long the first took.
@@ -53,13 +53,13 @@ impl Load {
         let local = timeout(USABLE, local).await.expect("an answer in time").expect("no panic");
         let took = begun.elapsed();
         assert!(local, "the unix socket does not answer");
-        let mut client = KeepAliveClient::new(&self.site.dialler, || Some(self.good()));
+        let mut client = KeepAliveClient::new(&self.site.dialer, || Some(self.good()));
         assert_eq!(client.send(&self.resize).await, Outcome::Passed(200));
         took
     }
 
     async fn dial(&self) -> TcpStream {
-        TcpStream::connect(self.site.dialler.address).await.expect("a connection")
+        TcpStream::connect(self.site.dialer.address).await.expect("a connection")
     }
 
     /// Writes `piece` until `most` bytes are written or the engine has closed the connection. Returns the number of
@@ -105,7 +105,7 @@ async fn slow_clients_do_not_block_the_engine() {
     let mut holders = Vec::new();
     let good = load.good();
     for number in 0..many / 10 {
-        let mut stream = load.site.dialler.dial(Some(&good)).await.expect("a handshake");
+        let mut stream = load.site.dialer.dial(Some(&good)).await.expect("a handshake");
         // Part of a head, or a head whose body never comes.
         let head = load.resize.head();
         let part = if number % 2 == 0 {
@@ -126,15 +126,15 @@ async fn slow_clients_do_not_block_the_engine() {
 #[tokio::test]
 async fn refused_handshakes_do_not_block_the_engine() {
     let load = Load::new().await;
-    let stranger = Forge::named("theirs").identity("zun://x/exec/x", |_| {});
+    let stranger = RogueCa::named("theirs").identity("zun://x/exec/x", |_| {});
     let line = RequestLine::new("GET", "/_ping");
     let (many, mut slowest, begun) = (profile::times(10_000), Duration::ZERO, Instant::now());
     let mut refused = 0;
     while refused < many {
         let dials = (0..ABREAST).map(|number| {
             let identity = (number % 2 == 0).then_some(&stranger);
-            let (dialler, line) = (&load.site.dialler, &line);
-            async move { KeepAliveClient::new(dialler, || identity.cloned()).send(line).await }
+            let (dialer, line) = (&load.site.dialer, &line);
+            async move { KeepAliveClient::new(dialer, || identity.cloned()).send(line).await }
         });
         for outcome in join_all(dials).await {
             assert_eq!(outcome, Outcome::Handshake);
@@ -168,7 +168,7 @@ async fn garbage_does_not_block_the_engine() {
     while gone < most {
         let good = load.good();
         let plain = Load::pour(load.dial().await, b"", &piece, 8 * MIB).await;
-        let opened = || async { load.site.dialler.dial(Some(&good)).await.expect("a handshake") };
+        let opened = || async { load.site.dialer.dial(Some(&good)).await.expect("a handshake") };
         let mut inside = 0;
         for (first, piece) in [
             (Vec::new(), &piece),

@@ -9,7 +9,7 @@ use zun_tests::profile;
 
 use super::callers::{self, Caller};
 use super::routes;
-use super::site::made_up;
+use super::site::without_engine;
 use super::spellings;
 use crate::authz::request::RequestLine;
 
@@ -51,14 +51,14 @@ fn exactly_the_granted_calls_of_the_whole_product_are_allowed() {
     let versions: &[&str] = if profile::is_long() { &["1.41", "1.45"] } else { &["1.41"] };
     for version in versions {
         let directory = tempfile::tempdir().expect("a directory");
-        let (mut fixture, forge) = made_up(directory.path());
+        let (mut fixture, rogue_ca) = without_engine(directory.path());
         fixture.version = version.parse().expect("a version");
-        let cas = TrustedCas::from_pem(forge.ca_pem().as_bytes()).expect("a CA");
+        let cas = TrustedCas::from_pem(rogue_ca.ca_pem().as_bytes()).expect("a CA");
         let host = fixture.host.parse().expect("a host");
         let policy = Policy { host, version: fixture.version, cas };
         let bases = routes::bases(&fixture);
         let lines: Vec<_> = bases.iter().flat_map(|base| spellings::all(&fixture, base)).collect();
-        let mut callers = callers::all(&fixture, &forge);
+        let mut callers = callers::all(&fixture, &rogue_ca);
         // To the plugin, a stolen certificate looks like the real one. The handshake stops its holder.
         callers.retain(|caller| caller.name != callers::STOLEN);
         let (policy, lines) = (&policy, &lines);

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
-use zun_tests::tls::{Dialler, Identity};
+use zun_tests::tls::{Identity, TlsDialer};
 
 /// Timeout for the next bytes. A hijacked stream does not end by itself.
 const TIMEOUT: Duration = Duration::from_secs(3);
 const MOST: u64 = 1 << 20;
 
 /// Sends the bytes, shuts down the sending side and reads to the end. An early end is not an error.
-pub(super) async fn exchange(dialler: &Dialler, identity: &Identity, bytes: &[u8]) -> String {
-    let stream = dialler.dial(Some(identity)).await.expect("a handshake");
+pub(super) async fn exchange(dialer: &TlsDialer, identity: &Identity, bytes: &[u8]) -> String {
+    let stream = dialer.dial(Some(identity)).await.expect("a handshake");
     talk(stream, bytes).await
 }
 
@@ -29,11 +29,11 @@ pub(super) async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin, bytes:
 /// Sends a request, waits for the answer, and then types. The engine loses bytes that arrive with a request that
 /// hijacks the connection.
 pub(super) async fn type_in(
-    dialler: &Dialler,
+    dialer: &TlsDialer,
     identity: &Identity,
     (request, typed): (&str, &str),
 ) -> String {
-    let mut stream = dialler.dial(Some(identity)).await.expect("a handshake");
+    let mut stream = dialer.dial(Some(identity)).await.expect("a handshake");
     drop(stream.write_all(request.as_bytes()).await);
     drop(stream.flush().await);
     let mut answer = Vec::new();

@@ -19,15 +19,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use zun_tests::tls::{Dialler, Forge};
+use zun_tests::tls::{RogueCa, TlsDialer};
 
 use super::callers::Fixture;
 use crate::authz::bench::Bench;
 
 /// An engine with its plugin, and two running containers on it.
 pub(super) struct Site {
-    pub(super) dialler: Dialler,
-    pub(super) forge: Forge,
+    pub(super) dialer: TlsDialer,
+    pub(super) rogue_ca: RogueCa,
     pub(super) fixture: Fixture,
     docker: Vec<String>,
     image: String,
@@ -61,33 +61,33 @@ impl Site {
         let bench = Bench::start().await;
         let docker = bench.client();
         let log = Log::File(bench.log());
-        let dialler = bench.dialler.clone();
-        let forge = Forge::of(&bench.ca_directory());
-        let mut fixture = fixture(&docker, &dialler.name, &bench.version.to_string(), "small");
+        let dialer = bench.dialer.clone();
+        let rogue_ca = RogueCa::of(&bench.ca_directory());
+        let mut fixture = fixture(&docker, &dialer.name, &bench.version.to_string(), "small");
         fixture.exec = bench.exec(&fixture.ours, &["sh"]).await;
         let image = "small".to_owned();
-        Self { dialler, forge, fixture, docker, image, log, bench: Some(bench) }
+        Self { dialer, rogue_ca, fixture, docker, image, log, bench: Some(bench) }
     }
 
     fn given(address: &str) -> Self {
         let variable =
             |name: &str| variable(name).unwrap_or_else(|| panic!("ZUN_TEST_SITE{name} is not set"));
         let ca = PathBuf::from(variable("_CA"));
-        let forge = Forge::of(&ca);
-        let dialler = Dialler {
+        let rogue_ca = RogueCa::of(&ca);
+        let dialer = TlsDialer {
             address: address.parse().expect("an address with a port"),
             name: variable("_HOST"),
-            ca: forge.ca_pem().to_owned(),
+            ca: rogue_ca.ca_pem().to_owned(),
         };
         let (docker, log) =
             (split_words(&variable("_DOCKER")), Log::Command(split_words(&variable("_LOG"))));
         let image = variable("_IMAGE");
-        let mut fixture = fixture(&docker, &dialler.name, &variable("_API"), &image);
+        let mut fixture = fixture(&docker, &dialer.name, &variable("_API"), &image);
         // Docker's client cannot create an exec without starting it.
         self::docker(&docker, &["exec", "--detach", "--tty", &fixture.ours, "sh"]);
         let first = ["inspect", "-f", "{{index .ExecIDs 0}}", &fixture.ours];
         fixture.exec = self::docker(&docker, &first);
-        Self { dialler, forge, fixture, docker, image, log, bench: None }
+        Self { dialer, rogue_ca, fixture, docker, image, log, bench: None }
     }
 
     /// Runs Docker's client on the engine's unix socket and returns its stdout.
@@ -185,7 +185,7 @@ fn split_words(text: &str) -> Vec<String> {
 }
 
 /// Returns a fixture for tests without an engine.
-pub(super) fn made_up(directory: &Path) -> (Fixture, Forge) {
+pub(super) fn without_engine(directory: &Path) -> (Fixture, RogueCa) {
     zun_api::ca::CertificateAuthority::init(directory).expect("a CA");
     let fixture = Fixture {
         host: "compute1".to_owned(),
@@ -194,5 +194,5 @@ pub(super) fn made_up(directory: &Path) -> (Fixture, Forge) {
         victim: "fedcba9876543210".repeat(4),
         exec: "e".repeat(64),
     };
-    (fixture, Forge::of(directory))
+    (fixture, RogueCa::of(directory))
 }

@@ -256,7 +256,7 @@ fn other_protocols(requests: &Requests) -> Vec<Case> {
 fn identity(site: &Site, id: &str) -> Identity {
     let grant =
         format!("zun://{}/containers/{}/attach?mode=rw", site.fixture.host, site.fixture.ours);
-    site.forge.identity(&grant, |params| params.distinguished_name = common_name(id))
+    site.rogue_ca.identity(&grant, |params| params.distinguished_name = common_name(id))
 }
 
 /// Returns the requests that the plugin allowed with this grant.
@@ -283,7 +283,7 @@ async fn nothing_gets_through_hidden_in_a_granted_request() {
     let (mut answers, mut through) = (0, 0);
     for (number, Case { name, bytes, passes: (least, most) }) in cases.iter().enumerate() {
         let id = format!("hidden-{number}");
-        let answer = raw::exchange(&site.dialler, &identity(&site, &id), bytes).await;
+        let answer = raw::exchange(&site.dialer, &identity(&site, &id), bytes).await;
         let statuses = raw::statuses(&answer);
         // 2xx and 3xx, except redirects that come before the plugin is asked.
         let good = statuses.iter().filter(|status| matches!(status, 101 | 200 | 204)).count();
@@ -314,7 +314,7 @@ async fn nothing_gets_through_hidden_in_a_granted_request() {
 async fn options_requests_get_an_empty_answer_from_the_http_server() {
     let site = Site::open().await;
     let bytes = b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n";
-    let answer = raw::exchange(&site.dialler, &identity(&site, "star"), bytes).await;
+    let answer = raw::exchange(&site.dialer, &identity(&site, "star"), bytes).await;
     // The request reaches neither the engine's handlers nor the plugin.
     assert_eq!(raw::statuses(&answer), [200], "{answer}");
     assert!(answer.contains("Content-Length: 0\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
@@ -331,7 +331,7 @@ async fn bytes_after_a_granted_attach_go_to_the_container() {
     let target = format!("{version}/containers/{ours}/attach?{streams}");
     let headers = "Connection: Upgrade\r\nUpgrade: tcp\r\n";
     let bytes = format!("{}{}{}", post(&target, headers), requests.bad, requests.good);
-    let answer = raw::exchange(&site.dialler, &identity(&site, "attached"), bytes.as_bytes()).await;
+    let answer = raw::exchange(&site.dialer, &identity(&site, "attached"), bytes.as_bytes()).await;
     assert_eq!(raw::statuses(&answer).first(), Some(&101), "{answer}");
     eventually("the log has the attach", || !passed_by(&site, "attached").is_empty());
     assert_eq!(passed_by(&site, "attached"), [("POST".to_owned(), target)]);
@@ -344,14 +344,13 @@ async fn http_2_is_not_offered() {
     let requests = Requests::of(&site);
     let identity = identity(&site, "h2");
     let protocols = [b"h2".to_vec(), b"http/1.1".to_vec()];
-    let stream =
-        site.dialler.dial_offering(Some(&identity), &protocols).await.expect("a handshake");
+    let stream = site.dialer.dial_offering(Some(&identity), &protocols).await.expect("a handshake");
     let agreed = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
     assert_ne!(agreed, Some(b"h2".to_vec()));
     let answer = raw::talk(stream, requests.bad.as_bytes()).await;
     assert_eq!(raw::statuses(&answer), [403], "{answer}");
     // A client that speaks only HTTP/2 is refused or not understood.
-    if let Ok(stream) = site.dialler.dial_offering(Some(&identity), &protocols[..1]).await {
+    if let Ok(stream) = site.dialer.dial_offering(Some(&identity), &protocols[..1]).await {
         let bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
         let answer = raw::talk(stream, bytes).await;
         assert!(!answer.starts_with('\0'), "{answer}");
