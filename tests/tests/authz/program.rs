@@ -143,10 +143,10 @@ fn it_is_ready_when_it_answers_and_feeds_the_watchdog_while_it_does() {
     assert!(activate(&place.socket()).contains("authz"));
     manager.receives("WATCHDOG=1");
     manager.receives("WATCHDOG=1");
-    // As many idle connections as the plugin serves at once. It cannot answer its own check, nor the engine.
+    // As many idle connections as the plugin serves at once. It can answer neither its own health check nor the engine.
     let silent: Vec<_> =
         (0..32).map(|_| UnixStream::connect(place.socket()).expect("a connection")).collect();
-    manager.receives("STATUS=does not answer its own check");
+    manager.receives("STATUS=does not answer its own health check");
     drop(silent);
     // The next notification says that it decides again, so the watchdog was not fed in between.
     assert!(manager.receives("WATCHDOG=1").contains("STATUS=answering authorization requests"));

@@ -144,7 +144,7 @@ async fn docker_is_not_restarted_with_new_settings_if_its_reload_fails() {
     let host = Host::start(SETTINGS).await;
     let _no_signal = SIGNALS.read().await;
     let (machine, _) = Faulty::on(&host, UnitAction::Reload, Fault::Refused);
-    rolled_back(&host, &machine, "not obeyed").await;
+    rolled_back(&host, &machine, "the action failed").await;
     host.stop().await;
 }
 
@@ -165,7 +165,7 @@ async fn without_zun_api_for_the_probe_the_setup_is_rolled_back() {
     let _no_signal = SIGNALS.read().await;
     let api = Mutex::new(Some(host.take_api()));
     let (machine, _) = Faulty::on(&host, UnitAction::Restart, Fault::LosesApi(api));
-    rolled_back(&host, &machine, "zun-api did not sign a grant").await;
+    rolled_back(&host, &machine, "zun-api did not sign the probe grant").await;
     host.stop().await;
 }
 
