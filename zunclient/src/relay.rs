@@ -239,7 +239,7 @@ async fn send_from_person(
                 return Some(leave);
             }
         }
-        if keys.of_terminal() {
+        if keys.is_terminal() {
             return Some(Leave::Hangup);
         }
         push(&queue, scanner.flush()).await;

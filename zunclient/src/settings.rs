@@ -73,7 +73,7 @@ pub fn settings(
         endpoint: endpoint.to_owned(),
         token,
         ca_file: ca_file.map(Into::into),
-        proxies: Proxies::of_environment(),
+        proxies: Proxies::from_environment(),
         debug,
     })
 }

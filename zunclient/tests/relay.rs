@@ -15,12 +15,12 @@ use zunclient::tty::keys::Keys;
 use zunclient::tty::screen::{Output, Screen};
 use zunclient::tty::signals::Signals;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-struct Script(mpsc::Receiver<Event>);
+struct ScriptedEvents(mpsc::Receiver<Event>);
 
 #[async_trait]
-impl Events for Script {
+impl Events for ScriptedEvents {
     async fn next(&mut self) -> Option<Event> {
         self.0.recv().await
     }
@@ -34,13 +34,13 @@ enum Sent {
     Size(u16, u16),
 }
 
-struct Sending {
+struct RecordingInput {
     sent: mpsc::UnboundedSender<Sent>,
     stalled: bool,
 }
 
 #[async_trait]
-impl Input for Sending {
+impl Input for RecordingInput {
     async fn write(&mut self, typed: Bytes) -> Result<(), ConsoleError> {
         if self.stalled {
             std::future::pending::<()>().await;
@@ -59,13 +59,13 @@ impl Input for Sending {
     }
 }
 
-struct Sizing {
+struct RecordingControl {
     sent: mpsc::UnboundedSender<Sent>,
     refusals: Mutex<u32>,
 }
 
 #[async_trait]
-impl Control for Sizing {
+impl Control for RecordingControl {
     async fn resize(&self, size: TerminalSize) -> Result<(), ConsoleError> {
         let mut refusals = self.refusals.lock().expect("whole");
         if *refusals > 0 {
@@ -81,17 +81,17 @@ impl Control for Sizing {
     }
 }
 
-struct Nobody;
+struct NoRemote;
 
 #[async_trait]
-impl Remote for Nobody {
+impl Remote for NoRemote {
     async fn signal(&self, _name: &str) -> bool {
         false
     }
 }
 
 /// Both ends of a session, in the hands of a test.
-struct Bench {
+struct TestSession {
     prints: mpsc::Sender<Event>,
     keyboard: Option<mpsc::Sender<Bytes>>,
     shown: mpsc::Receiver<(Output, Bytes)>,
@@ -101,24 +101,26 @@ struct Bench {
 }
 
 #[derive(Default, Clone, Copy)]
-struct Conditions {
+struct Options {
     stalled_input: bool,
     refused_sizes: u32,
     size: Option<TerminalSize>,
     redraws: bool,
 }
 
-fn bench(conditions: Conditions) -> Bench {
+fn test(conditions: Options) -> TestSession {
     let (prints, script) = mpsc::channel(8);
     let (keyboard, keys) = mpsc::channel(8);
     let (screen, shown) = mpsc::channel(2);
     let (sent_by_client, sent) = mpsc::unbounded_channel();
     let (sizes, following) = watch::channel(conditions.size);
-    let control =
-        Sizing { sent: sent_by_client.clone(), refusals: Mutex::new(conditions.refused_sizes) };
+    let control = RecordingControl {
+        sent: sent_by_client.clone(),
+        refusals: Mutex::new(conditions.refused_sizes),
+    };
     let console = Console {
-        events: Box::new(Script(script)),
-        input: Box::new(Sending { sent: sent_by_client, stalled: conditions.stalled_input }),
+        events: Box::new(ScriptedEvents(script)),
+        input: Box::new(RecordingInput { sent: sent_by_client, stalled: conditions.stalled_input }),
         control: Box::new(control),
     };
     let keys_that_leave = EscapeScanner::new(
@@ -134,10 +136,10 @@ fn bench(conditions: Conditions) -> Bench {
         redraws: conditions.redraws,
     };
     let session = Some((console, terminal));
-    Bench { prints, keyboard: Some(keyboard), shown, sent, sizes, session }
+    TestSession { prints, keyboard: Some(keyboard), shown, sent, sizes, session }
 }
 
-impl Bench {
+impl TestSession {
     /// The session, to be run beside the test.
     fn session(&mut self) -> impl Future<Output = Ended> + use<> {
         let (console, terminal) = self.session.take().expect("once");
@@ -147,7 +149,7 @@ impl Bench {
             let relay_context = RelayContext {
                 signals: &mut signals,
                 signal_routing: SignalRouting::ToProcess,
-                remote: &Nobody,
+                remote: &NoRemote,
                 process_started: &begun,
             };
             relay(console, terminal, relay_context).await.0
@@ -160,7 +162,7 @@ impl Bench {
     }
 
     async fn sent(&mut self) -> Sent {
-        timeout(PATIENCE, self.sent.recv()).await.expect("in time").expect("something")
+        timeout(TIMEOUT, self.sent.recv()).await.expect("in time").expect("something")
     }
 }
 
@@ -170,14 +172,14 @@ fn out(text: &'static str) -> Event {
 
 #[tokio::test]
 async fn output_is_shown_in_order_and_the_exit_code_is_the_processs() {
-    let mut bench = bench(Conditions::default());
-    let session = bench.session();
+    let mut test = test(Options::default());
+    let session = test.session();
     let script = async {
         for event in [out("o"), Event::Stderr(Bytes::from_static(b"e")), Event::Exit(3)] {
-            bench.prints.send(event).await.expect("somebody reads");
+            test.prints.send(event).await.expect("somebody reads");
         }
         let mut shown = Vec::new();
-        while let Some(piece) = bench.shown.recv().await {
+        while let Some(piece) = test.shown.recv().await {
             shown.push(piece);
         }
         shown
@@ -192,48 +194,48 @@ async fn output_is_shown_in_order_and_the_exit_code_is_the_processs() {
 
 #[tokio::test]
 async fn keys_still_flow_while_the_screen_is_stalled() {
-    let mut bench = bench(Conditions::default());
-    let session = bench.session();
+    let mut test = test(Options::default());
+    let session = test.session();
     let person = async {
-        // Nobody takes from the screen: more pieces than it holds.
+        // The test reads nothing from the screen, and this is more than the screen can buffer.
         for _ in 0..8 {
-            bench.prints.send(out("more")).await.expect("somebody reads");
+            test.prints.send(out("more")).await.expect("somebody reads");
         }
-        bench.types(b"a").await;
-        assert_eq!(bench.sent().await, Sent::Typed(b"a".to_vec()));
-        bench.types(b"\x10\x11").await;
+        test.types(b"a").await;
+        assert_eq!(test.sent().await, Sent::Typed(b"a".to_vec()));
+        test.types(b"\x10\x11").await;
     };
     let (ended, ()) = tokio::join!(session, person);
     assert_eq!(ended, Ended::Detached(Leave::Detach));
-    assert_eq!(bench.sent().await, Sent::Detached);
+    assert_eq!(test.sent().await, Sent::Detached);
 }
 
 #[tokio::test]
 async fn a_dead_link_is_left_though_it_takes_no_keys() {
-    let mut bench = bench(Conditions { stalled_input: true, ..Conditions::default() });
-    let session = bench.session();
+    let mut test = test(Options { stalled_input: true, ..Options::default() });
+    let session = test.session();
     let person = async {
-        bench.types(b"ls\r").await;
-        bench.types(b"~.").await;
+        test.types(b"ls\r").await;
+        test.types(b"~.").await;
     };
     let (ended, ()) =
-        timeout(PATIENCE, async { tokio::join!(session, person) }).await.expect("left");
+        timeout(TIMEOUT, async { tokio::join!(session, person) }).await.expect("left");
     assert_eq!(ended, Ended::Detached(Leave::Escape));
 }
 
 #[tokio::test]
 async fn the_end_of_the_input_is_passed_on_and_later_output_still_comes() {
-    let mut bench = bench(Conditions::default());
-    let session = bench.session();
+    let mut test = test(Options::default());
+    let session = test.session();
     let script = async {
-        bench.types(b"x\x10").await;
-        bench.keyboard.take();
-        assert_eq!(bench.sent().await, Sent::Typed(b"x".to_vec()));
-        assert_eq!(bench.sent().await, Sent::Typed(b"\x10".to_vec()));
-        assert_eq!(bench.sent().await, Sent::Eof);
-        bench.prints.send(out("late")).await.expect("somebody reads");
-        assert_eq!(bench.shown.recv().await, Some((Output::Stdout, Bytes::from_static(b"late"))));
-        bench.prints.send(Event::Exit(0)).await.expect("somebody reads");
+        test.types(b"x\x10").await;
+        test.keyboard.take();
+        assert_eq!(test.sent().await, Sent::Typed(b"x".to_vec()));
+        assert_eq!(test.sent().await, Sent::Typed(b"\x10".to_vec()));
+        assert_eq!(test.sent().await, Sent::Eof);
+        test.prints.send(out("late")).await.expect("somebody reads");
+        assert_eq!(test.shown.recv().await, Some((Output::Stdout, Bytes::from_static(b"late"))));
+        test.prints.send(Event::Exit(0)).await.expect("somebody reads");
     };
     let (ended, ()) = tokio::join!(session, script);
     assert_eq!(ended, Ended::Exited(0));
@@ -243,17 +245,17 @@ async fn the_end_of_the_input_is_passed_on_and_later_output_still_comes() {
 async fn a_size_that_is_refused_before_the_first_output_is_tried_again_and_the_last_wins() {
     let first = TerminalSize { rows: 24, columns: 80 };
     let last = TerminalSize { rows: 30, columns: 90 };
-    let refused = Conditions { refused_sizes: 3, size: Some(first), ..Conditions::default() };
-    let mut bench = bench(refused);
-    let session = bench.session();
+    let refused = Options { refused_sizes: 3, size: Some(first), ..Options::default() };
+    let mut test = test(refused);
+    let session = test.session();
     let person = async {
-        assert_eq!(bench.sent().await, Sent::Size(24, 80));
+        assert_eq!(test.sent().await, Sent::Size(24, 80));
         for rows in 1..30 {
-            bench.sizes.send_replace(Some(TerminalSize { rows, columns: 1 }));
+            test.sizes.send_replace(Some(TerminalSize { rows, columns: 1 }));
         }
-        bench.sizes.send_replace(Some(last));
-        assert_eq!(bench.sent().await, Sent::Size(30, 90));
-        bench.prints.send(Event::Exit(0)).await.expect("somebody reads");
+        test.sizes.send_replace(Some(last));
+        assert_eq!(test.sent().await, Sent::Size(30, 90));
+        test.prints.send(Event::Exit(0)).await.expect("somebody reads");
     };
     let (ended, ()) = tokio::join!(session, person);
     assert_eq!(ended, Ended::Exited(0));
@@ -262,20 +264,20 @@ async fn a_size_that_is_refused_before_the_first_output_is_tried_again_and_the_l
 #[tokio::test]
 async fn a_screen_that_stays_blank_is_asked_for_again_until_something_is_drawn() {
     let size = TerminalSize { rows: 24, columns: 80 };
-    let mut bench = bench(Conditions { size: Some(size), redraws: true, ..Conditions::default() });
-    let session = bench.session();
+    let mut test = test(Options { size: Some(size), redraws: true, ..Options::default() });
+    let session = test.session();
     let process = async {
         // Twice as one that does not listen yet when its size changes.
         for _change in 0..3 {
-            assert_eq!(bench.sent().await, Sent::Size(23, 80));
-            assert_eq!(bench.sent().await, Sent::Size(24, 80));
+            assert_eq!(test.sent().await, Sent::Size(23, 80));
+            assert_eq!(test.sent().await, Sent::Size(24, 80));
         }
-        bench.prints.send(out("/ # ")).await.expect("somebody reads");
-        bench.shown.recv().await.expect("the prompt");
+        test.prints.send(out("/ # ")).await.expect("somebody reads");
+        test.shown.recv().await.expect("the prompt");
         // Longer than the pause before the next one would be.
-        let more = timeout(Duration::from_millis(1500), bench.sent.recv()).await;
+        let more = timeout(Duration::from_millis(1500), test.sent.recv()).await;
         assert!(more.is_err(), "{more:?}");
-        bench.prints.send(Event::Exit(0)).await.expect("somebody reads");
+        test.prints.send(Event::Exit(0)).await.expect("somebody reads");
     };
     let (ended, ()) = tokio::join!(session, process);
     assert_eq!(ended, Ended::Exited(0));
@@ -283,22 +285,22 @@ async fn a_screen_that_stays_blank_is_asked_for_again_until_something_is_drawn()
 
 #[tokio::test]
 async fn a_closed_screen_ends_the_session_and_leaves_the_container() {
-    let mut bench = bench(Conditions::default());
-    let session = bench.session();
-    bench.shown.close();
+    let mut test = test(Options::default());
+    let session = test.session();
+    test.shown.close();
     let script = async {
-        bench.prints.send(out("lost")).await.expect("somebody reads");
+        test.prints.send(out("lost")).await.expect("somebody reads");
     };
     let (ended, ()) = tokio::join!(session, script);
     assert_eq!(ended, Ended::OutputClosed);
-    assert_eq!(bench.sent().await, Sent::Detached);
+    assert_eq!(test.sent().await, Sent::Detached);
 }
 
 #[tokio::test]
 async fn a_console_that_breaks_says_why() {
-    let mut bench = bench(Conditions::default());
-    let session = bench.session();
-    let Bench { prints, .. } = bench;
+    let mut test = test(Options::default());
+    let session = test.session();
+    let TestSession { prints, .. } = test;
     let script = async move {
         prints.send(Event::Lost("reset by peer".to_owned())).await.expect("somebody reads");
     };
@@ -308,15 +310,15 @@ async fn a_console_that_breaks_says_why() {
 
 #[tokio::test]
 async fn a_half_typed_sequence_reaches_the_program_without_another_key() {
-    let mut bench = bench(Conditions::default());
-    let session = bench.session();
+    let mut test = test(Options::default());
+    let session = test.session();
     let person = async {
-        bench.types(b"\x10").await;
-        assert_eq!(bench.sent().await, Sent::Typed(b"\x10".to_vec()));
+        test.types(b"\x10").await;
+        assert_eq!(test.sent().await, Sent::Typed(b"\x10".to_vec()));
         // What was sent is no half of anything any more.
-        bench.types(b"\x11").await;
-        assert_eq!(bench.sent().await, Sent::Typed(b"\x11".to_vec()));
-        bench.types(b"\x10\x11").await;
+        test.types(b"\x11").await;
+        assert_eq!(test.sent().await, Sent::Typed(b"\x11".to_vec()));
+        test.types(b"\x10\x11").await;
     };
     let (ended, ()) = tokio::join!(session, person);
     assert_eq!(ended, Ended::Detached(Leave::Detach));
@@ -324,13 +326,13 @@ async fn a_half_typed_sequence_reaches_the_program_without_another_key() {
 
 #[tokio::test]
 async fn an_exit_code_behind_a_link_that_broke_is_no_plain_exit() {
-    let mut bench = bench(Conditions::default());
-    let session = bench.session();
+    let mut test = test(Options::default());
+    let session = test.session();
     let script = async {
         for event in [out("some of it"), Event::Lost("timed out".to_owned()), Event::Exit(0)] {
-            bench.prints.send(event).await.expect("somebody reads");
+            test.prints.send(event).await.expect("somebody reads");
         }
-        while bench.shown.recv().await.is_some() {}
+        while test.shown.recv().await.is_some() {}
     };
     let ((), ended) = tokio::join!(script, session);
     assert_eq!(ended, Ended::ExitedLinkLost(0, "timed out".to_owned()));

@@ -73,7 +73,7 @@ pub enum ConsoleError {
     #[error(
         "cannot use the proxy for {address}: `{kind}` is not supported; set an http proxy, or add the host to NO_PROXY"
     )]
-    UnknownProxy {
+    UnsupportedProxy {
         /// Where the way leads.
         address: String,
         /// The kind.

@@ -24,11 +24,11 @@ pub(super) struct Tunnel {
 
 /// A proxy of a kind that is not known here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct UnknownKind(pub(super) String);
+pub(super) struct UnsupportedScheme(pub(super) String);
 
 impl Proxies {
     /// Those of the environment.
-    pub fn of_environment() -> Self {
+    pub fn from_environment() -> Self {
         Self(Some(Arc::new(Matcher::from_env())))
     }
 
@@ -38,7 +38,11 @@ impl Proxies {
     }
 
     /// The proxy on the way to a host.
-    pub(super) fn to(&self, host: &str, authority: &str) -> Result<Option<Tunnel>, UnknownKind> {
+    pub(super) fn route_to(
+        &self,
+        host: &str,
+        authority: &str,
+    ) -> Result<Option<Tunnel>, UnsupportedScheme> {
         let local = host == "localhost"
             || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         let matcher = self.0.as_ref().filter(|_| !local);
@@ -52,7 +56,7 @@ impl Proxies {
                 port: uri.port_u16().unwrap_or(80),
                 authorization: proxy.basic_auth().cloned(),
             })),
-            (scheme, _) => Err(UnknownKind(scheme.unwrap_or_default().to_owned())),
+            (scheme, _) => Err(UnsupportedScheme(scheme.unwrap_or_default().to_owned())),
         }
     }
 }
@@ -71,7 +75,8 @@ mod tests {
     fn a_host_is_reached_through_its_proxy_unless_it_is_excepted_or_here() {
         let proxies =
             Proxies::through("http://user:word@proxy.example:3128", "near.example,10.0.0.0/8");
-        let tunnel = |host: &str| proxies.to(host, &format!("{host}:2376")).expect("a known kind");
+        let tunnel =
+            |host: &str| proxies.route_to(host, &format!("{host}:2376")).expect("a known kind");
         let found = tunnel("far.example").expect("a proxy");
         assert_eq!((found.host.as_str(), found.port), ("proxy.example", 3128));
         assert!(found.authorization.as_ref().is_some_and(HeaderValue::is_sensitive));
@@ -79,14 +84,20 @@ mod tests {
         for host in ["near.example", "a.near.example", "10.1.2.3", "127.0.0.1", "localhost"] {
             assert!(tunnel(host).is_none(), "{host}");
         }
-        assert!(proxies.to("::1", "[::1]:2376").expect("known").is_none());
-        assert!(Proxies::default().to("far.example", "far.example:2376").expect("known").is_none());
+        assert!(proxies.route_to("::1", "[::1]:2376").expect("known").is_none());
+        assert!(
+            Proxies::default()
+                .route_to("far.example", "far.example:2376")
+                .expect("known")
+                .is_none()
+        );
     }
 
     #[test]
     fn a_proxy_of_another_kind_is_named() {
         let proxies = Proxies::through("socks5://proxy.example:1080", "");
-        let refusal = proxies.to("far.example", "far.example:2376").expect_err("another kind");
-        assert_eq!(refusal, UnknownKind("socks5".to_owned()));
+        let refusal =
+            proxies.route_to("far.example", "far.example:2376").expect_err("another kind");
+        assert_eq!(refusal, UnsupportedScheme("socks5".to_owned()));
     }
 }

@@ -42,7 +42,7 @@ impl Keys {
     }
 
     /// They come from a terminal. In raw mode its end is no key: it is gone.
-    pub const fn of_terminal(&self) -> bool {
+    pub const fn is_terminal(&self) -> bool {
         self.terminal
     }
 

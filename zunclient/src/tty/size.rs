@@ -22,14 +22,14 @@ pub fn size_of(terminal: impl AsFd) -> Option<TerminalSize> {
 /// we: it is looked at again when we go on.
 pub fn follow(terminal: OwnedFd, tasks: &Tasks) -> std::io::Result<Sizes> {
     let mut changes = signal(SignalKind::window_change())?;
-    let mut goes_on = signal(SignalKind::from_raw(Signal::CONT.as_raw()))?;
+    let mut continued = signal(SignalKind::from_raw(Signal::CONT.as_raw()))?;
     let (newest, sizes) = watch::channel(size_of(&terminal));
     let own = tasks.clone();
     tasks.spawn(async move {
         loop {
             tokio::select! {
                 changed = changes.recv() => if changed.is_none() { return },
-                again = goes_on.recv() => if again.is_none() { return },
+                again = continued.recv() => if again.is_none() { return },
                 () = own.cancelled() => return,
             }
             let size = size_of(&terminal);

@@ -14,7 +14,7 @@ use zun_common::chain;
 use zun_common::units::TerminalSize;
 use zunclient::console::{Console, ConsoleError, Event, connection};
 
-use crate::fake::{Asked, Engine};
+use crate::fake::{Engine, EngineRequest};
 
 const UPGRADED: &[u8] =
     b"HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
@@ -34,29 +34,33 @@ fn frame(stream: u8, bytes: &[u8]) -> Vec<u8> {
     frame
 }
 
-async fn answer(mut asked: Asked, status: &str, body: &str) {
+async fn answer(mut request: EngineRequest, status: &str, body: &str) {
     let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    asked.stream.write_all(answer.as_bytes()).await.expect("answered");
-    asked.stream.shutdown().await.expect("ended");
+    request.stream.write_all(answer.as_bytes()).await.expect("answered");
+    request.stream.shutdown().await.expect("ended");
 }
 
 /// Answers the wait with this exit code, at once.
-async fn exits(asked: Asked, code: i64) {
-    answer(asked, "200 OK", &format!("{{\"Error\":null,\"StatusCode\":{code}}}")).await;
+async fn answer_wait(request: EngineRequest, code: i64) {
+    answer(request, "200 OK", &format!("{{\"Error\":null,\"StatusCode\":{code}}}")).await;
 }
 
 /// `cat` without a terminal that says something after the end of its input, and on stderr too.
-async fn cat(mut asked: Asked) {
-    if asked.head.starts_with("POST /c/wait?condition=next-exit ") {
-        return exits(asked, 7).await;
+async fn cat(mut request: EngineRequest) {
+    if request.head.starts_with("POST /c/wait?condition=next-exit ") {
+        return answer_wait(request, 7).await;
     }
-    assert!(asked.head.starts_with("POST /c/attach?stdin=1 HTTP/1.1\r\n"), "{}", asked.head);
-    asked.stream.write_all(UPGRADED).await.expect("upgraded");
+    assert!(request.head.starts_with("POST /c/attach?stdin=1 HTTP/1.1\r\n"), "{}", request.head);
+    request.stream.write_all(UPGRADED).await.expect("upgraded");
     let mut typed = Vec::new();
-    asked.stream.read_to_end(&mut typed).await.expect("an orderly end of the input");
-    asked.stream.write_all(&frame(1, &typed)).await.expect("printed");
-    asked.stream.write_all(&frame(2, b"late")).await.expect("output goes on after the half-close");
-    asked.stream.shutdown().await.expect("ended");
+    request.stream.read_to_end(&mut typed).await.expect("an orderly end of the input");
+    request.stream.write_all(&frame(1, &typed)).await.expect("printed");
+    request
+        .stream
+        .write_all(&frame(2, b"late"))
+        .await
+        .expect("output goes on after the half-close");
+    request.stream.shutdown().await.expect("ended");
 }
 
 #[tokio::test]
@@ -73,23 +77,27 @@ async fn the_end_of_the_input_is_a_half_close_and_output_after_it_still_arrives(
 }
 
 /// A terminal that echoes, over a websocket.
-async fn terminal(mut asked: Asked) {
-    if asked.head.starts_with("POST /c/wait") {
-        return exits(asked, 0).await;
+async fn terminal(mut request: EngineRequest) {
+    if request.head.starts_with("POST /c/wait") {
+        return answer_wait(request, 0).await;
     }
-    if asked.head.starts_with("POST /c/resize") {
-        assert!(asked.head.starts_with("POST /c/resize?h=30&w=90 HTTP/1.1\r\n"), "{}", asked.head);
-        return answer(asked, "200 OK", "").await;
+    if request.head.starts_with("POST /c/resize") {
+        assert!(
+            request.head.starts_with("POST /c/resize?h=30&w=90 HTTP/1.1\r\n"),
+            "{}",
+            request.head
+        );
+        return answer(request, "200 OK", "").await;
     }
     let first = "GET /c/attach/ws?detachKeys=%FF,%FE HTTP/1.1\r\n";
-    assert!(asked.head.starts_with(first), "{}", asked.head);
-    let key = asked.head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
+    assert!(request.head.starts_with(first), "{}", request.head);
+    let key = request.head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
     let accept = derive_accept_key(key.expect("a key").as_bytes());
     let switch = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
     );
-    asked.stream.write_all(switch.as_bytes()).await.expect("upgraded");
-    let mut socket = WebSocketStream::from_raw_socket(asked.stream, Role::Server, None).await;
+    request.stream.write_all(switch.as_bytes()).await.expect("upgraded");
+    let mut socket = WebSocketStream::from_raw_socket(request.stream, Role::Server, None).await;
     while let Some(Ok(Message::Binary(typed))) = socket.next().await {
         if typed.as_ref() == b"\x04" {
             break;
@@ -112,9 +120,9 @@ async fn a_terminal_echoes_over_a_websocket_takes_a_size_and_ends_with_its_code(
 
 #[tokio::test]
 async fn a_refusal_says_the_hosts_words() {
-    let engine = Engine::start(&["127.0.0.1"], |asked| async {
+    let engine = Engine::start(&["127.0.0.1"], |request| async {
         let body = "{\"message\":\"authorization denied by plugin zun: not granted\"}";
-        answer(asked, "403 Forbidden", body).await;
+        answer(request, "403 Forbidden", body).await;
     })
     .await;
     for tty in [true, false] {
@@ -134,8 +142,8 @@ async fn a_host_of_another_authority_is_refused_before_a_byte_is_sent() {
     dial.endpoint.tls.ca = stranger.dial(true, "127.0.0.1").endpoint.tls.ca;
     let refusal = connection(dial).expect("usable").open().await.err().expect("a refusal");
     assert!(matches!(refusal, ConsoleError::Handshake { .. }), "{refusal:?}");
-    let words = chain(&refusal);
-    assert!(words.contains(&format!("127.0.0.1:{}", engine.port)), "{words}");
+    let message = chain(&refusal);
+    assert!(message.contains(&format!("127.0.0.1:{}", engine.port)), "{message}");
 }
 
 #[tokio::test]
@@ -168,15 +176,15 @@ async fn a_host_that_is_not_there_is_named() {
 
 #[tokio::test]
 async fn a_console_that_ends_without_an_exit_code_has_none() {
-    let engine = Engine::start(&["127.0.0.1"], |mut asked: Asked| async move {
-        if asked.head.starts_with("POST /c/wait") {
+    let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
+        if request.head.starts_with("POST /c/wait") {
             // As when the engine restarts: the head came, the body never does.
             let cut = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-            asked.stream.write_all(cut).await.expect("begun");
+            request.stream.write_all(cut).await.expect("begun");
         } else {
-            asked.stream.write_all(UPGRADED).await.expect("upgraded");
+            request.stream.write_all(UPGRADED).await.expect("upgraded");
         }
-        asked.stream.shutdown().await.expect("ended");
+        request.stream.shutdown().await.expect("ended");
     })
     .await;
     let mut console = open(&engine, false).await.expect("a console");
@@ -185,11 +193,11 @@ async fn a_console_that_ends_without_an_exit_code_has_none() {
 
 #[tokio::test]
 async fn a_stream_that_never_ends_is_left_once_the_process_is_known_to_have_ended() {
-    let engine = Engine::start(&["127.0.0.1"], |mut asked: Asked| async move {
-        if asked.head.starts_with("POST /c/wait") {
-            return exits(asked, 5).await;
+    let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
+        if request.head.starts_with("POST /c/wait") {
+            return answer_wait(request, 5).await;
         }
-        asked.stream.write_all(UPGRADED).await.expect("upgraded");
+        request.stream.write_all(UPGRADED).await.expect("upgraded");
         std::future::pending::<()>().await;
     })
     .await;
@@ -199,12 +207,12 @@ async fn a_stream_that_never_ends_is_left_once_the_process_is_known_to_have_ende
 
 #[tokio::test]
 async fn output_whose_end_does_not_come_is_told_before_the_exit_code() {
-    let engine = Engine::start(&["127.0.0.1"], |mut asked: Asked| async move {
-        if asked.head.starts_with("POST /c/wait") {
-            return exits(asked, 5).await;
+    let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
+        if request.head.starts_with("POST /c/wait") {
+            return answer_wait(request, 5).await;
         }
-        asked.stream.write_all(UPGRADED).await.expect("upgraded");
-        asked.stream.write_all(&frame(1, b"last")).await.expect("printed");
+        request.stream.write_all(UPGRADED).await.expect("upgraded");
+        request.stream.write_all(&frame(1, b"last")).await.expect("printed");
         std::future::pending::<()>().await;
     })
     .await;
@@ -218,21 +226,21 @@ async fn output_whose_end_does_not_come_is_told_before_the_exit_code() {
 }
 
 /// Prints a frame, or only the beginning of one, and then ends: the stream, or only the connection.
-async fn breaks_off(mut asked: Asked, whole: bool) {
-    if asked.head.starts_with("POST /c/wait") {
-        return exits(asked, 0).await;
+async fn end_abruptly(mut request: EngineRequest, whole: bool) {
+    if request.head.starts_with("POST /c/wait") {
+        return answer_wait(request, 0).await;
     }
     let mut frame = frame(1, b"output");
     if !whole {
         frame.truncate(frame.len() - 2);
     }
-    asked.stream.write_all(UPGRADED).await.expect("upgraded");
-    asked.stream.write_all(&frame).await.expect("printed");
-    asked.stream.flush().await.expect("sent");
+    request.stream.write_all(UPGRADED).await.expect("upgraded");
+    request.stream.write_all(&frame).await.expect("printed");
+    request.stream.flush().await.expect("sent");
     let ended = if whole {
-        asked.stream.get_mut().0.shutdown().await
+        request.stream.get_mut().0.shutdown().await
     } else {
-        asked.stream.shutdown().await
+        request.stream.shutdown().await
     };
     ended.expect("ended");
 }
@@ -240,7 +248,8 @@ async fn breaks_off(mut asked: Asked, whole: bool) {
 #[tokio::test]
 async fn an_end_within_a_frame_or_without_goodbye_is_a_link_that_broke() {
     for whole in [false, true] {
-        let engine = Engine::start(&["127.0.0.1"], move |asked| breaks_off(asked, whole)).await;
+        let engine =
+            Engine::start(&["127.0.0.1"], move |request| end_abruptly(request, whole)).await;
         let mut console = open(&engine, false).await.expect("a console");
         assert!(matches!(next(&mut console).await, Some(Event::Stdout(_))));
         assert!(matches!(next(&mut console).await, Some(Event::Lost(_))), "{whole}");

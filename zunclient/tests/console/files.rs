@@ -21,16 +21,16 @@ use zunclient::console::docker::direct::Direct;
 use zunclient::console::{ConsoleError, LinkTimeouts};
 
 use crate::fake::service::Service;
-use crate::fake::{Asked, Engine, Server};
+use crate::fake::{Engine, EngineRequest, Server};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 const NOBODY: &str = "65534";
 
 /// A service that grants everything on this engine.
 async fn service(engine: &Arc<Engine>) -> Service {
     let engine = Arc::clone(engine);
-    Service::start(move |ask| {
-        let csr = ask.body.get("csr").and_then(|csr| csr.as_str()).unwrap_or_default();
+    Service::start(move |request| {
+        let csr = request.body.get("csr").and_then(|csr| csr.as_str()).unwrap_or_default();
         let mut endpoint = engine.endpoint(csr);
         let url = json!(format!("https://127.0.0.1:{}/c/data", engine.port));
         endpoint.as_object_mut().expect("fields").insert("url".to_owned(), url);
@@ -40,12 +40,12 @@ async fn service(engine: &Arc<Engine>) -> Service {
 }
 
 /// As the user that runs the tests; as nobody where that is root, whom no mode stops.
-fn unprivileged(place: &TempDir) -> Command {
+fn unprivileged(dir: &TempDir) -> Command {
     let zun = env!("CARGO_BIN_EXE_zun");
     if !rustix::process::geteuid().is_root() {
         return Command::new(zun);
     }
-    std::fs::set_permissions(place.path(), PermissionsExt::from_mode(0o777)).expect("root may");
+    std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o777)).expect("root may");
     let mut command = Command::new("setpriv");
     command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", zun]);
     command
@@ -67,7 +67,7 @@ fn start(mut command: Command, service: &Service, arguments: &[&str]) -> Child {
 
 /// Its exit code, stdout and stderr.
 async fn end(child: Child) -> (Option<i32>, String, String) {
-    let output = timeout(PATIENCE, child.wait_with_output()).await.expect("in time").expect("ends");
+    let output = timeout(TIMEOUT, child.wait_with_output()).await.expect("in time").expect("ends");
     let text = |bytes| String::from_utf8(bytes).expect("text");
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
@@ -99,7 +99,7 @@ fn read_only_tree() -> Vec<u8> {
 }
 
 /// Sends so much of an archive, and says that more is to come where that is not all of it.
-async fn sends(stream: &mut Server, archive: &[u8], count: usize) {
+async fn send_part(stream: &mut Server, archive: &[u8], count: usize) {
     let folder = base64::engine::general_purpose::STANDARD.encode(r#"{"mode":2147484013}"#);
     let head = format!(
         "HTTP/1.1 200 OK\r\nX-Docker-Container-Path-Stat: {folder}\r\nContent-Length: {}\r\n\r\n",
@@ -112,20 +112,20 @@ async fn sends(stream: &mut Server, archive: &[u8], count: usize) {
 
 #[tokio::test]
 async fn read_only_folders_come_out_for_everybody_and_again_over_themselves() {
-    let engine = Engine::start(&["127.0.0.1"], |mut asked: Asked| async move {
+    let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
         let archive = read_only_tree();
-        sends(&mut asked.stream, &archive, archive.len()).await;
-        asked.stream.shutdown().await.expect("ended");
+        send_part(&mut request.stream, &archive, archive.len()).await;
+        request.stream.shutdown().await.expect("ended");
     });
     let engine = Arc::new(engine.await);
     let service = service(&engine).await;
-    let place = tempfile::tempdir().expect("a folder");
-    let at = |name: &str| place.path().join(name).to_str().expect("text").to_owned();
+    let dir = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| dir.path().join(name).to_str().expect("text").to_owned();
     for destination in [at("new"), at(""), at("")] {
-        let child = start(unprivileged(&place), &service, &["cp", "test:/tree", &destination]);
+        let child = start(unprivileged(&dir), &service, &["cp", "test:/tree", &destination]);
         assert_eq!(end(child).await, (Some(0), String::new(), String::new()), "{destination}");
     }
-    assert_eq!(names(place.path()), ["new", "tree"]);
+    assert_eq!(names(dir.path()), ["new", "tree"]);
     for folder in ["new", "new/deep", "tree", "tree/deep"] {
         let mode = std::fs::metadata(at(folder)).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o555, "{folder}");
@@ -138,56 +138,56 @@ async fn read_only_folders_come_out_for_everybody_and_again_over_themselves() {
 
 #[tokio::test]
 async fn a_connection_that_breaks_leaves_nothing_and_says_after_how_much() {
-    let engine = Engine::start(&["127.0.0.1"], |mut asked: Asked| async move {
-        sends(&mut asked.stream, &read_only_tree(), 50_000).await;
+    let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
+        send_part(&mut request.stream, &read_only_tree(), 50_000).await;
     });
     let engine = Arc::new(engine.await);
     let service = service(&engine).await;
-    let place = tempfile::tempdir().expect("a folder");
-    let new = place.path().join("new").to_str().expect("text").to_owned();
-    let child = start(unprivileged(&place), &service, &["cp", "test:/tree", &new]);
-    let (code, _, words) = end(child).await;
-    assert_eq!(code, Some(1), "{words}");
-    assert!(words.contains("lost the connection after 50000 bytes"), "{words}");
-    assert_eq!(words.lines().count(), 1, "{words}");
-    assert_eq!(names(place.path()), [""; 0]);
-    let child = start(unprivileged(&place), &service, &["cp", "test:/tree", "-"]);
-    let (code, came, words) = end(child).await;
-    assert_eq!((code, came.len()), (Some(1), 50_000), "{words}");
-    assert!(words.contains("lost the connection after 50000 bytes"), "{words}");
+    let dir = tempfile::tempdir().expect("a folder");
+    let new = dir.path().join("new").to_str().expect("text").to_owned();
+    let child = start(unprivileged(&dir), &service, &["cp", "test:/tree", &new]);
+    let (code, _, stderr) = end(child).await;
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("lost the connection after 50000 bytes"), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert_eq!(names(dir.path()), [""; 0]);
+    let child = start(unprivileged(&dir), &service, &["cp", "test:/tree", "-"]);
+    let (code, came, stderr) = end(child).await;
+    assert_eq!((code, came.len()), (Some(1), 50_000), "{stderr}");
+    assert!(stderr.contains("lost the connection after 50000 bytes"), "{stderr}");
 }
 
-/// Ends once a file of the tree is there, beside its place.
-async fn halfway(place: &Path) {
-    let deep = |name: &String| place.join(name).join("tree/deep/file").exists();
-    while !names(place).iter().any(deep) {
+/// Returns after a file of the tree is in the temporary folder beside the destination.
+async fn wait_until_halfway(dir: &Path) {
+    let deep = |name: &String| dir.join(name).join("tree/deep/file").exists();
+    while !names(dir).iter().any(deep) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
 #[tokio::test]
 async fn a_signal_during_a_copy_leaves_nothing() {
-    let engine = Engine::start(&["127.0.0.1"], |mut asked: Asked| async move {
-        sends(&mut asked.stream, &read_only_tree(), 50_000).await;
+    let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
+        send_part(&mut request.stream, &read_only_tree(), 50_000).await;
         std::future::pending::<()>().await;
     });
     let engine = Arc::new(engine.await);
     let service = service(&engine).await;
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
-        let place = tempfile::tempdir().expect("a folder");
-        let new = place.path().join("new").to_str().expect("text").to_owned();
-        let child = start(unprivileged(&place), &service, &["cp", "test:/tree", &new]);
-        timeout(PATIENCE, halfway(place.path())).await.expect("half of it is there");
+        let dir = tempfile::tempdir().expect("a folder");
+        let new = dir.path().join("new").to_str().expect("text").to_owned();
+        let child = start(unprivileged(&dir), &service, &["cp", "test:/tree", &new]);
+        timeout(TIMEOUT, wait_until_halfway(dir.path())).await.expect("half of it is there");
         let pid = i32::try_from(child.id().expect("it runs")).ok().and_then(Pid::from_raw);
         rustix::process::kill_process(pid.expect("a number"), signal).expect("it runs");
         assert_eq!(end(child).await, (Some(code), String::new(), String::new()));
-        assert_eq!(names(place.path()), [""; 0]);
+        assert_eq!(names(dir.path()), [""; 0]);
     }
 }
 
 #[tokio::test]
 async fn nothing_but_files_and_folders_is_a_destination_and_a_link_is_followed() {
-    let engine = Engine::start(&["127.0.0.1"], |mut asked: Asked| async move {
+    let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
         let mut tar = Builder::new(Vec::new());
         add(&mut tar, ("f", EntryType::Regular, 0o644), b"content");
         let archive = tar.into_inner().expect("a vector takes all");
@@ -197,36 +197,36 @@ async fn nothing_but_files_and_folders_is_a_destination_and_a_link_is_followed()
             archive.len()
         );
         // Whoever refuses the destination does not read all of it.
-        drop(asked.stream.write_all(&[head.as_bytes(), archive.as_slice()].concat()).await);
-        drop(asked.stream.shutdown().await);
+        drop(request.stream.write_all(&[head.as_bytes(), archive.as_slice()].concat()).await);
+        drop(request.stream.shutdown().await);
     });
     let engine = Arc::new(engine.await);
     let service = service(&engine).await;
-    let place = tempfile::tempdir().expect("a folder");
-    let at = |name: &str| place.path().join(name).to_str().expect("text").to_owned();
+    let dir = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| dir.path().join(name).to_str().expect("text").to_owned();
     let copy = async |to: &str| {
         let command = Command::new(env!("CARGO_BIN_EXE_zun"));
         end(start(command, &service, &["cp", "test:/f", to])).await
     };
     let made = std::process::Command::new("mkfifo").arg(at("fifo")).status().expect("mkfifo runs");
     assert!(made.success());
-    let (code, _, words) = copy(&at("fifo")).await;
-    assert_eq!(code, Some(1), "{words}");
-    assert!(words.contains("fifo: it is not a file or folder"), "{words}");
+    let (code, _, stderr) = copy(&at("fifo")).await;
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("fifo: it is not a file or folder"), "{stderr}");
     assert!(std::fs::metadata(at("fifo")).expect("kept").file_type().is_fifo());
     std::fs::write(at("file"), b"former").expect("a file");
     std::os::unix::fs::symlink("file", at("link")).expect("a link");
     assert_eq!(copy(&at("link")).await.0, Some(0));
     assert_eq!(std::fs::read(at("file")).expect("a file"), b"content");
     assert!(std::fs::symlink_metadata(at("link")).expect("kept").is_symlink());
-    assert_eq!(names(place.path()), ["fifo", "file", "link"]);
+    assert_eq!(names(dir.path()), ["fifo", "file", "link"]);
 }
 
 #[tokio::test]
 async fn a_hosts_refusal_ends_a_copy_whose_input_never_ends() {
-    let engine = Engine::start(&["127.0.0.1"], |mut asked: Asked| async move {
+    let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
         let answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}";
-        asked.stream.write_all(answer).await.expect("refused");
+        request.stream.write_all(answer).await.expect("refused");
         std::future::pending::<()>().await;
     });
     let engine = Arc::new(engine.await);
@@ -234,16 +234,16 @@ async fn a_hosts_refusal_ends_a_copy_whose_input_never_ends() {
     let command = Command::new(env!("CARGO_BIN_EXE_zun"));
     let mut child = start(command, &service, &["cp", "-", "test:/nope"]);
     let _open = child.stdin.take().expect("a pipe");
-    let (code, _, words) = end(child).await;
+    let (code, _, stderr) = end(child).await;
     assert_eq!(code, Some(1));
-    assert_eq!(words, "zun: test:/nope: no such file or folder\n");
+    assert_eq!(stderr, "zun: test:/nope: no such file or folder\n");
 }
 
 #[tokio::test]
 async fn an_upload_that_breaks_is_told_as_one_that_broke() {
-    let engine = Engine::start(&["127.0.0.1"], |mut asked: Asked| async move {
+    let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
         let mut some = vec![0; 1 << 20];
-        asked.stream.read_exact(&mut some).await.expect("some of it");
+        request.stream.read_exact(&mut some).await.expect("some of it");
     });
     let engine = Arc::new(engine.await);
     let service = service(&engine).await;
@@ -254,30 +254,30 @@ async fn an_upload_that_breaks_is_told_as_one_that_broke() {
         let piece = vec![0; 1 << 16];
         while input.write_all(&piece).await.is_ok() {}
     };
-    let ((code, _, words), ()) = tokio::join!(end(child), feeding);
+    let ((code, _, stderr), ()) = tokio::join!(end(child), feeding);
     assert_eq!(code, Some(1));
-    let told = "zun: test:/tmp: lost the connection to the host: after ";
-    assert!(words.starts_with(told), "{words}");
+    let expected = "zun: test:/tmp: lost the connection to the host: after ";
+    assert!(stderr.starts_with(expected), "{stderr}");
     assert!(
-        words.lines().count() == 1 && !words.contains("cannot open a TLS connection"),
-        "{words}"
+        stderr.lines().count() == 1 && !stderr.contains("cannot open a TLS connection"),
+        "{stderr}"
     );
 }
 
 #[tokio::test]
 async fn a_host_that_does_not_read_for_long_still_gets_all_of_it() {
     const SIZE: usize = 64 << 20;
-    let engine = Engine::start(&["127.0.0.1"], |mut asked: Asked| async move {
+    let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
         // Its disk takes much longer than a peer may be silent.
         tokio::time::sleep(Duration::from_secs(4)).await;
         let mut buffer = vec![0; 1 << 16];
         let mut count = 0;
         while count < SIZE {
-            count += asked.stream.read(&mut buffer).await.expect("all of it");
+            count += request.stream.read(&mut buffer).await.expect("all of it");
         }
         let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-        asked.stream.write_all(answer).await.expect("answered");
-        asked.stream.shutdown().await.expect("ended");
+        request.stream.write_all(answer).await.expect("answered");
+        request.stream.shutdown().await.expect("ended");
     });
     let engine = engine.await;
     let mut dial = engine.dial(false, "127.0.0.1");
@@ -288,41 +288,41 @@ async fn a_host_that_does_not_read_for_long_still_gets_all_of_it() {
     let stream = Full::new(Bytes::from(vec![0; SIZE]));
     let address = address.expect("an address");
     let put = direct.put(&address, stream);
-    timeout(PATIENCE, put).await.expect("in time").expect("taken");
+    timeout(TIMEOUT, put).await.expect("in time").expect("taken");
 }
 
 #[tokio::test]
 async fn what_came_of_a_log_before_its_link_broke_is_printed() {
-    let engine = Engine::start(&["127.0.0.1"], |mut asked: Asked| async move {
+    let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
         let head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n";
-        asked.stream.write_all(head).await.expect("answered");
-        for (stream, words) in [(1, b"out"), (2, b"err")] {
-            asked.stream.write_all(&[stream, 0, 0, 0, 0, 0, 0, 3]).await.expect("sent");
-            asked.stream.write_all(words).await.expect("sent");
+        request.stream.write_all(head).await.expect("answered");
+        for (stream, text) in [(1, b"out"), (2, b"err")] {
+            request.stream.write_all(&[stream, 0, 0, 0, 0, 0, 0, 3]).await.expect("sent");
+            request.stream.write_all(text).await.expect("sent");
         }
-        asked.stream.flush().await.expect("sent");
+        request.stream.flush().await.expect("sent");
     });
     let engine = Arc::new(engine.await);
     let service = service(&engine).await;
-    for (flags, stdout, stderr) in [
+    for (flags, expected_stdout, expected_stderr) in [
         (&["logs", "test"][..], "out", "err"),
         (&["logs", "--stdout", "--stderr", "x"], "out", "err"),
     ] {
         let command = Command::new(env!("CARGO_BIN_EXE_zun"));
-        let (code, printed, words) = end(start(command, &service, flags)).await;
-        assert_eq!((code, printed.as_str()), (Some(1), stdout), "{words}");
-        assert!(words.starts_with(stderr), "{words}");
-        assert!(words.contains("zun: lost the connection to the host"), "{words}");
+        let (code, printed, stderr) = end(start(command, &service, flags)).await;
+        assert_eq!((code, printed.as_str()), (Some(1), expected_stdout), "{stderr}");
+        assert!(stderr.starts_with(expected_stderr), "{stderr}");
+        assert!(stderr.contains("zun: lost the connection to the host"), "{stderr}");
     }
 }
 
 #[tokio::test]
 async fn a_refused_certificate_is_still_no_safe_connection() {
-    let engine = Engine::start(&["127.0.0.1"], |_asked: Asked| async {}).await;
-    let stranger = Engine::start(&["127.0.0.1"], |_asked: Asked| async {}).await;
+    let engine = Engine::start(&["127.0.0.1"], |_asked: EngineRequest| async {}).await;
+    let stranger = Engine::start(&["127.0.0.1"], |_asked: EngineRequest| async {}).await;
     let mut dial = engine.dial(false, "127.0.0.1");
     let address = Address::parse(&format!("https://127.0.0.1:{}/c/data", engine.port));
-    // Signed by an authority that the host does not know.
+    // The certificate is signed by a CA that the host does not know.
     let own = stranger.dial(false, "127.0.0.1");
     dial.endpoint.tls.certificate = own.endpoint.tls.certificate;
     dial.key = own.key;

@@ -16,27 +16,27 @@ use zunclient::console::{
     Console, ConsoleError, Dial, Event, LinkTimeouts, Proxies, Renewal, Renewed, connection,
 };
 
-use crate::fake::{Asked, Engine};
+use crate::fake::{Engine, EngineRequest};
 
 const UPGRADED: &[u8] = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An echo with a terminal's shape on a hijacked connection; sizes are taken, the wait never ends.
-async fn echo(mut asked: Asked) {
-    if asked.head.starts_with("POST /c/wait") {
+async fn echo(mut request: EngineRequest) {
+    if request.head.starts_with("POST /c/wait") {
         let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-        asked.stream.write_all(head).await.expect("answered");
-        return drop(asked.stream.read_u8().await);
+        request.stream.write_all(head).await.expect("answered");
+        return drop(request.stream.read_u8().await);
     }
-    if asked.head.starts_with("POST /c/resize") {
+    if request.head.starts_with("POST /c/resize") {
         let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-        asked.stream.write_all(answer).await.expect("answered");
-        return asked.stream.shutdown().await.expect("ended");
+        request.stream.write_all(answer).await.expect("answered");
+        return request.stream.shutdown().await.expect("ended");
     }
-    asked.stream.write_all(UPGRADED).await.expect("upgraded");
+    request.stream.write_all(UPGRADED).await.expect("upgraded");
     let mut buffer = [0; 64];
-    while let Ok(count @ 1..) = asked.stream.read(&mut buffer).await {
-        if asked.stream.write_all(buffer.get(..count).unwrap_or_default()).await.is_err() {
+    while let Ok(count @ 1..) = request.stream.read(&mut buffer).await {
+        if request.stream.write_all(buffer.get(..count).unwrap_or_default()).await.is_err() {
             return;
         }
     }
@@ -53,13 +53,13 @@ async fn open(dial: Dial) -> Result<Console, ConsoleError> {
     connection(dial)?.open().await
 }
 
-async fn echoes(console: &mut Console, word: &'static str) {
+async fn check_echo(console: &mut Console, word: &'static str) {
     console.input.write(Bytes::from_static(word.as_bytes())).await.expect("sent");
-    let echoed = timeout(PATIENCE, console.events.next()).await.expect("in time");
+    let echoed = timeout(TIMEOUT, console.events.next()).await.expect("in time");
     assert_eq!(echoed, Some(Event::Stdout(Bytes::from_static(word.as_bytes()))));
 }
 
-struct Renewing {
+struct CountingRenewal {
     engine: Arc<Engine>,
     renewed: AtomicU32,
     /// How long each new grant is good.
@@ -67,7 +67,7 @@ struct Renewing {
 }
 
 #[async_trait]
-impl Renewal for Renewing {
+impl Renewal for CountingRenewal {
     async fn renew(&self) -> Result<Renewed, String> {
         let request = signing_request("client", Vec::new()).expect("a request");
         let tls = self.engine.grant(&request.csr);
@@ -80,15 +80,18 @@ impl Renewal for Renewing {
 #[tokio::test]
 async fn a_call_behind_the_end_of_its_grant_gets_another_one_silently() {
     let engine = Arc::new(Engine::start(&["127.0.0.1"], echo).await);
-    let renewing =
-        Arc::new(Renewing { engine: Arc::clone(&engine), renewed: AtomicU32::new(0), seconds: 60 });
+    let renewing = Arc::new(CountingRenewal {
+        engine: Arc::clone(&engine),
+        renewed: AtomicU32::new(0),
+        seconds: 60,
+    });
     let mut dial = dial(&engine);
     dial.endpoint.expires_at = chrono::Utc::now() + chrono::TimeDelta::milliseconds(3200);
-    dial.renewal = Some(Arc::<Renewing>::clone(&renewing));
+    dial.renewal = Some(Arc::<CountingRenewal>::clone(&renewing));
     let mut console = open(dial).await.expect("a console");
     let size = TerminalSize { rows: 30, columns: 90 };
     // The grant is taken for expired three seconds before it is.
-    timeout(PATIENCE, async {
+    timeout(TIMEOUT, async {
         while renewing.renewed.load(Ordering::Relaxed) == 0 {
             console.control.resize(size).await.expect("resized");
         }
@@ -99,7 +102,7 @@ async fn a_call_behind_the_end_of_its_grant_gets_another_one_silently() {
         console.control.resize(size).await.expect("resized");
     }
     assert_eq!(renewing.renewed.load(Ordering::Relaxed), 1, "one is good for many calls");
-    echoes(&mut console, "still here").await;
+    check_echo(&mut console, "still here").await;
 }
 
 #[tokio::test]
@@ -111,13 +114,13 @@ async fn without_a_way_to_another_grant_an_expired_one_is_said_to_be() {
     assert!(matches!(refusal, ConsoleError::Expired), "{refusal}");
 }
 
-/// A proxy that counts what goes either way, and opens tunnels where it is asked to.
-struct Counting {
+/// A proxy that counts the reads from the client and can require CONNECT.
+struct CountingProxy {
     port: u16,
     client_bytes: Arc<AtomicU32>,
 }
 
-impl Counting {
+impl CountingProxy {
     async fn start(target: u16, tunnels: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
@@ -166,7 +169,7 @@ async fn relay(mut client: TcpStream, target: u16, tunnels: bool, count: Arc<Ato
 #[tokio::test]
 async fn a_quiet_session_beats_and_its_bytes_stay_whole() {
     let engine = Engine::start(&["127.0.0.1"], echo).await;
-    let proxy = Counting::start(engine.port, false).await;
+    let proxy = CountingProxy::start(engine.port, false).await;
     let mut dial = dial(&engine);
     let calls = &mut dial.endpoint.calls;
     for url in [&mut calls.attach, &mut calls.wait].into_iter().flatten() {
@@ -174,14 +177,14 @@ async fn a_quiet_session_beats_and_its_bytes_stay_whole() {
     }
     dial.link = LinkTimeouts { keepalive: Duration::from_millis(20), ..LinkTimeouts::default() };
     let mut console = open(dial).await.expect("a console");
-    echoes(&mut console, "before").await;
+    check_echo(&mut console, "before").await;
     let before = proxy.client_bytes.load(Ordering::Relaxed);
     let quiet = async {
         while proxy.client_bytes.load(Ordering::Relaxed) < before + 20 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(PATIENCE, async {
+    timeout(TIMEOUT, async {
         tokio::select! {
             event = console.events.next() => panic!("a beat is no event: {event:?}"),
             () = quiet => {}
@@ -189,7 +192,7 @@ async fn a_quiet_session_beats_and_its_bytes_stay_whole() {
     })
     .await
     .expect("twenty beats");
-    echoes(&mut console, "after").await;
+    check_echo(&mut console, "after").await;
 }
 
 #[tokio::test]
@@ -200,13 +203,13 @@ async fn beats_end_before_tls_takes_them_for_an_attack() {
     let mut console = open(dial).await.expect("a console");
     let quiet = timeout(Duration::from_millis(500), console.events.next()).await;
     assert!(quiet.is_err(), "{quiet:?}");
-    echoes(&mut console, "still here").await;
+    check_echo(&mut console, "still here").await;
 }
 
 #[tokio::test]
 async fn a_console_is_dialled_through_the_proxy_of_the_environment() {
     let engine = Engine::start(&["host.test"], echo).await;
-    let proxy = Counting::start(engine.port, true).await;
+    let proxy = CountingProxy::start(engine.port, true).await;
     let mut dial = dial(&engine);
     let calls = &mut dial.endpoint.calls;
     for url in [&mut calls.attach, &mut calls.wait].into_iter().flatten() {
@@ -214,7 +217,7 @@ async fn a_console_is_dialled_through_the_proxy_of_the_environment() {
     }
     dial.proxies = Proxies::through(&format!("http://user:word@127.0.0.1:{}", proxy.port), "");
     let mut console = open(dial).await.expect("a console");
-    echoes(&mut console, "through").await;
+    check_echo(&mut console, "through").await;
 }
 
 #[tokio::test]
@@ -223,6 +226,6 @@ async fn a_proxy_that_is_not_there_is_named_with_the_host_behind_it() {
     let mut dial = dial(&engine);
     dial.endpoint.calls.attach = Some("https://host.test:2376/c/attach".to_owned());
     dial.proxies = Proxies::through("http://127.0.0.1:1", "");
-    let words = open(dial).await.err().expect("unreachable").to_string();
-    assert!(words.contains("host.test:2376 (through the proxy 127.0.0.1:1)"), "{words}");
+    let message = open(dial).await.err().expect("unreachable").to_string();
+    assert!(message.contains("host.test:2376 (through the proxy 127.0.0.1:1)"), "{message}");
 }

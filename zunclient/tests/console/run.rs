@@ -1,4 +1,4 @@
-//! The real binary between a fake service and a fake engine: what it asks, in which order, and how it ends.
+//! The real binary between a fake service and a fake engine: its requests, their order, and its exit code.
 
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -8,20 +8,20 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use tokio::sync::Notify;
 
-use crate::fake::service::{Ask, ID, Service};
-use crate::fake::{Asked, Engine};
+use crate::fake::service::{ID, Service, ServiceRequest};
+use crate::fake::{Engine, EngineRequest};
 
 const UPGRADED: &[u8] = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
 
 /// What happened, in order, on the service and on the engine.
 #[derive(Default)]
-struct Story {
+struct EventLog {
     lines: Mutex<Vec<String>>,
     started: Notify,
 }
 
-impl Story {
-    fn tell(&self, line: &str) {
+impl EventLog {
+    fn record(&self, line: &str) {
         self.lines.lock().expect("whole").push(line.to_owned());
     }
 
@@ -29,8 +29,8 @@ impl Story {
         self.lines.lock().expect("whole").clone()
     }
 
-    /// How often news was asked for of one whose last change was in 2026, and none was there.
-    fn waits_without_news(&self) -> usize {
+    /// The number of wait requests that name a last change in 2026.
+    fn waits_without_change(&self) -> usize {
         self.lines().iter().filter(|line| line.contains("unless_updated=2026")).count()
     }
 }
@@ -65,23 +65,23 @@ async fn zun(service: &Service, arguments: &[&str], stdin: &str) -> Ran {
 }
 
 /// A service whose container is `status` after its start, with a console on this engine.
-async fn service(story: &Arc<Story>, engine: &Arc<Engine>, after: Value) -> Service {
-    let (story, engine) = (Arc::clone(story), Arc::clone(engine));
-    Service::start(move |ask: Ask| {
-        let line = ask.line();
-        story.tell(&line);
+async fn service(log: &Arc<EventLog>, engine: &Arc<Engine>, after: Value) -> Service {
+    let (log, engine) = (Arc::clone(log), Arc::clone(engine));
+    Service::start(move |request: ServiceRequest| {
+        let line = request.line();
+        log.record(&line);
         match line.as_str() {
             "POST /v1/containers?run=false" => (202, container("Creating", &json!({}))),
             "POST /v1/containers/ID/attach" => {
-                let csr = text(&ask.body, "csr");
+                let csr = text(&request.body, "csr");
                 (200, engine.endpoint(&csr))
             }
             "POST /v1/containers/ID/start" => {
-                story.started.notify_one();
+                log.started.notify_one();
                 (202, Value::Null)
             }
             line if line.starts_with("DELETE ") => (204, Value::Null),
-            _ if story.lines().iter().any(|line| line.ends_with("/start")) => {
+            _ if log.lines().iter().any(|line| line.ends_with("/start")) => {
                 let status = text(&after, "status");
                 (200, container(&status, &after))
             }
@@ -112,26 +112,26 @@ fn text(value: &Value, field: &str) -> String {
 }
 
 /// An engine whose process echoes its input once it was started, and then exits with 3.
-async fn echo(story: &Arc<Story>) -> Arc<Engine> {
-    let story = Arc::clone(story);
-    let engine = Engine::start(&["127.0.0.1"], move |mut asked: Asked| {
-        let story = Arc::clone(&story);
+async fn echo(log: &Arc<EventLog>) -> Arc<Engine> {
+    let log = Arc::clone(log);
+    let engine = Engine::start(&["127.0.0.1"], move |mut request: EngineRequest| {
+        let log = Arc::clone(&log);
         async move {
-            story.tell(asked.head.lines().next().unwrap_or_default());
-            if asked.head.starts_with("POST /c/wait") {
+            log.record(request.head.lines().next().unwrap_or_default());
+            if request.head.starts_with("POST /c/wait") {
                 let head = b"HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n";
-                asked.stream.write_all(head).await.expect("registered");
-                story.started.notified().await;
-                asked.stream.write_all(b"{\"StatusCode\":3}").await.expect("told");
+                request.stream.write_all(head).await.expect("registered");
+                log.started.notified().await;
+                request.stream.write_all(b"{\"StatusCode\":3}").await.expect("told");
                 return;
             }
-            asked.stream.write_all(UPGRADED).await.expect("attached");
+            request.stream.write_all(UPGRADED).await.expect("attached");
             let mut typed = Vec::new();
-            asked.stream.read_to_end(&mut typed).await.expect("an end of the input");
+            request.stream.read_to_end(&mut typed).await.expect("an end of the input");
             let mut frame = vec![1, 0, 0, 0, 0, 0, 0, u8::try_from(typed.len()).expect("short")];
             frame.extend(typed);
-            asked.stream.write_all(&frame).await.expect("echoed");
-            asked.stream.shutdown().await.expect("ended");
+            request.stream.write_all(&frame).await.expect("echoed");
+            request.stream.shutdown().await.expect("ended");
         }
     })
     .await;
@@ -140,13 +140,13 @@ async fn echo(story: &Arc<Story>) -> Arc<Engine> {
 
 #[tokio::test]
 async fn run_attaches_and_waits_before_it_starts_and_ends_with_the_commands_code() {
-    let story = Arc::new(Story::default());
-    let engine = echo(&story).await;
+    let log = Arc::new(EventLog::default());
+    let engine = echo(&log).await;
     let after = json!({ "status": "Stopped", "exit_code": 3 });
-    let service = service(&story, &engine, after).await;
+    let service = service(&log, &engine, after).await;
     let ran = zun(&service, &["run", "-i", "--name", "test", "cirros", "/bin/sh"], "hello").await;
     assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (Some(3), "hello", ""));
-    let lines = story.lines();
+    let lines = log.lines();
     let beginning: Vec<&str> = lines.iter().take(7).map(String::as_str).collect();
     let (before, watched_and_started) = beginning.split_at(5);
     assert_eq!(
@@ -159,41 +159,41 @@ async fn run_attaches_and_waits_before_it_starts_and_ends_with_the_commands_code
             "POST /c/wait?condition=next-exit HTTP/1.1",
         ]
     );
-    // Both are asked at once, each on a connection of its own.
+    // Both requests are sent at once, each on its own connection.
     assert!(watched_and_started.contains(&"POST /v1/containers/ID/start"), "{lines:?}");
-    let asks = service.asks();
-    assert_eq!(asks[0].body["command"], json!(["/bin/sh"]));
-    assert_eq!(asks[0].body["stdin_once"], json!(true));
-    assert_eq!((&asks[0].body["interactive"], &asks[0].body["tty"]), (&json!(true), &json!(false)));
-    assert!(asks.iter().all(|ask| ask.token.as_deref() == Some("secret")));
+    let requests = service.requests();
+    assert_eq!(requests[0].body["command"], json!(["/bin/sh"]));
+    assert_eq!(requests[0].body["stdin_once"], json!(true));
+    assert_eq!(
+        (&requests[0].body["interactive"], &requests[0].body["tty"]),
+        (&json!(true), &json!(false))
+    );
+    assert!(requests.iter().all(|request| request.token.as_deref() == Some("secret")));
 }
 
 #[tokio::test]
 async fn a_command_that_cannot_be_run_is_told_with_its_own_code_and_removed() {
-    let story = Arc::new(Story::default());
-    let engine = Engine::start(&["127.0.0.1"], |mut asked: Asked| async move {
-        if asked.head.starts_with("POST /c/wait") {
+    let log = Arc::new(EventLog::default());
+    let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
+        if request.head.starts_with("POST /c/wait") {
             let head = b"HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n";
-            asked.stream.write_all(head).await.expect("registered");
+            request.stream.write_all(head).await.expect("registered");
         } else {
-            asked.stream.write_all(UPGRADED).await.expect("attached");
+            request.stream.write_all(UPGRADED).await.expect("attached");
         }
         std::future::pending::<()>().await;
     })
     .await;
     let why = "exec: \"nosuch\": executable file not found in $PATH";
     let after = json!({ "status": "Error", "exit_code": 127, "status_reason": why });
-    let service = service(&story, &Arc::new(engine), after).await;
+    let service = service(&log, &Arc::new(engine), after).await;
     let ran = zun(&service, &["run", "--rm", "cirros", "nosuch"], "").await;
     assert_eq!(ran.code, Some(127));
     assert_eq!(ran.stderr, format!("zun: test: {why}\n"));
-    assert_eq!(
-        story.lines().last().map(String::as_str),
-        Some("DELETE /v1/containers/ID?force=true")
-    );
+    assert_eq!(log.lines().last().map(String::as_str), Some("DELETE /v1/containers/ID?force=true"));
 }
 
-async fn tells_of_the_next_run(service: &Service) {
+async fn check_restart_notice(service: &Service) {
     let ran = zun(service, &["run", "-i", "--restart", "always", "cirros"], "").await;
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
     assert!(ran.stderr.contains("was restarted"), "{}", ran.stderr);
@@ -201,62 +201,62 @@ async fn tells_of_the_next_run(service: &Service) {
 
 #[tokio::test]
 async fn a_restart_by_policy_is_said_and_is_no_exit_0() {
-    let story = Arc::new(Story::default());
-    let engine = echo(&story).await;
+    let log = Arc::new(EventLog::default());
+    let engine = echo(&log).await;
     let after = json!({ "status": "Restarting", "exit_code": 0 });
-    let service = service(&story, &engine, after).await;
-    tells_of_the_next_run(&service).await;
+    let service = service(&log, &engine, after).await;
+    check_restart_notice(&service).await;
 }
 
 #[tokio::test]
 async fn a_restart_by_policy_is_said_also_where_the_service_hears_of_the_end_late() {
-    let story = Arc::new(Story::default());
-    let engine = echo(&story).await;
-    let heard_by = Arc::clone(&story);
+    let log = Arc::new(EventLog::default());
+    let engine = echo(&log).await;
+    let log_writer = Arc::clone(&log);
     let run = |second: u8| {
         json!({ "restart_policy": { "Name": "always", "MaximumRetryCount": "0" },
             "started_at": format!("2026-01-01 00:00:0{second}"), "updated_at": format!("2026-01-01 00:00:1{second}") })
     };
-    let service = Service::start(move |ask: Ask| {
-        let line = ask.line();
-        heard_by.tell(&line);
-        let lines = heard_by.lines();
-        let waits = heard_by.waits_without_news();
+    let service = Service::start(move |request: ServiceRequest| {
+        let line = request.line();
+        log_writer.record(&line);
+        let lines = log_writer.lines();
+        let waits = log_writer.waits_without_change();
         match line.as_str() {
             "POST /v1/containers?run=false" => (202, container("Creating", &run(0))),
-            "POST /v1/containers/ID/attach" => (200, engine.endpoint(&text(&ask.body, "csr"))),
+            "POST /v1/containers/ID/attach" => (200, engine.endpoint(&text(&request.body, "csr"))),
             "POST /v1/containers/ID/start" => (202, Value::Null),
             _ if waits > 3 => (200, container("Running", &run(2))),
             _ if lines.iter().any(|line| line.ends_with("/start")) => {
                 // It ends once its beginning is known.
-                heard_by.started.notify_one();
+                log_writer.started.notify_one();
                 (200, container("Running", &run(1)))
             }
             _ => (200, container("Created", &run(0))),
         }
     })
     .await;
-    tells_of_the_next_run(&service).await;
+    check_restart_notice(&service).await;
 }
 
 #[tokio::test]
 async fn a_second_run_is_not_told_by_what_the_service_says_of_the_first() {
-    let story = Arc::new(Story::default());
-    let engine = echo(&story).await;
-    let heard_by = Arc::clone(&story);
+    let log = Arc::new(EventLog::default());
+    let engine = echo(&log).await;
+    let log_writer = Arc::clone(&log);
     let run = |number: u8, code: u8, reason: Value| {
         json!({ "exit_code": code, "status_reason": reason, "task_state": null,
             "started_at": format!("2026-01-01 00:00:0{number}"),
             "updated_at": format!("2026-01-01 00:00:1{number}") })
     };
-    let service = Service::start(move |ask: Ask| {
-        let line = ask.line();
-        heard_by.tell(&line);
-        let waits = heard_by.waits_without_news();
+    let service = Service::start(move |request: ServiceRequest| {
+        let line = request.line();
+        log_writer.record(&line);
+        let waits = log_writer.waits_without_change();
         match line.as_str() {
-            "POST /v1/containers/ID/attach" => (200, engine.endpoint(&text(&ask.body, "csr"))),
+            "POST /v1/containers/ID/attach" => (200, engine.endpoint(&text(&request.body, "csr"))),
             "POST /v1/containers/ID/start" => {
-                heard_by.started.notify_one();
+                log_writer.started.notify_one();
                 (202, Value::Null)
             }
             _ if waits > 3 => (200, container("Stopped", &run(2, 3, Value::Null))),
@@ -285,18 +285,18 @@ async fn a_refusal_names_the_request() {
 
 #[tokio::test]
 async fn the_hosts_refusal_of_a_dial_is_125_and_what_was_made_is_removed() {
-    let story = Arc::new(Story::default());
-    let engine = Engine::start(&["127.0.0.1"], |mut asked: Asked| async move {
+    let log = Arc::new(EventLog::default());
+    let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
         let answer =
             b"HTTP/1.1 403 Forbidden\r\nContent-Length: 22\r\n\r\n{\"message\":\"not here\"}";
-        asked.stream.write_all(answer).await.expect("refused");
-        asked.stream.shutdown().await.expect("ended");
+        request.stream.write_all(answer).await.expect("refused");
+        request.stream.shutdown().await.expect("ended");
     })
     .await;
-    let service = service(&story, &Arc::new(engine), json!({ "status": "Created" })).await;
+    let service = service(&log, &Arc::new(engine), json!({ "status": "Created" })).await;
     let ran = zun(&service, &["run", "-i", "--rm", "cirros"], "").await;
     assert_eq!(ran.code, Some(125));
     assert_eq!(ran.stderr, "zun: the host refused (403): not here\n");
-    assert!(story.lines().iter().any(|line| line.starts_with("DELETE ")));
-    assert!(!story.lines().iter().any(|line| line.ends_with("/start")));
+    assert!(log.lines().iter().any(|line| line.starts_with("DELETE ")));
+    assert!(!log.lines().iter().any(|line| line.ends_with("/start")));
 }

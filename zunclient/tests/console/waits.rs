@@ -116,7 +116,7 @@ async fn a_signal_while_a_container_is_asked_for_leaves_none() {
         let ended = child.wait_with_output().await.expect("it ends");
         let words = String::from_utf8(ended.stderr).expect("text");
         assert_eq!((ended.status.code(), words.as_str()), (Some(130), ""));
-        let last = service.asks().last().expect("a request").line();
+        let last = service.requests().last().expect("a request").line();
         assert!(last.starts_with("DELETE /v1/containers/ID"), "{last}");
     }
 }

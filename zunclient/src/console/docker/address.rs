@@ -23,8 +23,8 @@ impl Address {
 
     /// The same with more behind the target.
     #[must_use]
-    pub fn with(&self, tail: &str) -> Self {
-        Self { target: format!("{}{tail}", self.target), ..self.clone() }
+    pub fn with(&self, suffix: &str) -> Self {
+        Self { target: format!("{}{suffix}", self.target), ..self.clone() }
     }
 
     /// `HOST:PORT`, an IPv6 address in brackets.

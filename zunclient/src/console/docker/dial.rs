@@ -21,7 +21,7 @@ use super::address::Address;
 use super::liveness::milliseconds;
 use super::stream::Stream;
 use super::upgrade::tunnel;
-use crate::console::proxies::{Tunnel, UnknownKind};
+use crate::console::proxies::{Tunnel, UnsupportedScheme};
 use crate::console::{ConsoleError, LinkTimeouts, Proxies};
 
 /// How long one address is waited for before the next one is tried beside it (RFC 8305, section 8).
@@ -89,25 +89,28 @@ impl Dialer {
     /// Straight, or through the proxy on the way.
     async fn connect(&self, address: &Address) -> Result<TcpStream, ConsoleError> {
         let asked = address.authority();
-        let proxy_route = self.proxies.to(&address.host, &asked).map_err(|UnknownKind(kind)| {
-            ConsoleError::UnknownProxy { address: asked.clone(), kind }
-        })?;
+        let proxy_route =
+            self.proxies.route_to(&address.host, &asked).map_err(|UnsupportedScheme(kind)| {
+                ConsoleError::UnsupportedProxy { address: asked.clone(), kind }
+            })?;
         let Some(Tunnel { host, port, authorization }) = proxy_route else {
             let connected = connect(address, self.link.connect).await;
-            return connected.map_err(|Failed { tried, cause }| unreachable(tried, cause));
+            return connected
+                .map_err(|ConnectError { attempted, cause }| unreachable(attempted, cause));
         };
         let proxy = Address { host, port, target: String::new() };
-        let stream =
-            connect(&proxy, self.link.connect).await.map_err(|Failed { tried, cause }| {
-                unreachable(format!("{asked} (through the proxy {tried})"), cause)
-            })?;
+        let stream = connect(&proxy, self.link.connect).await.map_err(
+            |ConnectError { attempted, cause }| {
+                unreachable(format!("{asked} (through the proxy {attempted})"), cause)
+            },
+        )?;
         tunnel(stream, &asked, &proxy.authority(), authorization.as_ref()).await
     }
 }
 
 /// Why there is no connection, and what was tried.
-struct Failed {
-    tried: String,
+struct ConnectError {
+    attempted: String,
     cause: io::Error,
 }
 
@@ -117,16 +120,18 @@ fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, ConsoleError>
         .map_err(ConsoleError::NotPem)
 }
 
-async fn connect(address: &Address, within: Duration) -> Result<TcpStream, Failed> {
+async fn connect(address: &Address, within: Duration) -> Result<TcpStream, ConnectError> {
     let found = timeout(within, tokio::net::lookup_host((address.host.as_str(), address.port)))
         .await
         .unwrap_or_else(|elapsed| Err(io::Error::new(io::ErrorKind::TimedOut, elapsed)));
     let found: Vec<SocketAddr> = match found {
         Ok(found) => found.collect(),
-        Err(cause) => return Err(Failed { tried: address.authority(), cause }),
+        Err(cause) => return Err(ConnectError { attempted: address.authority(), cause }),
     };
-    let tried = tried(address, &found);
-    race(alternating(found), within).await.map_err(|cause| Failed { tried, cause })
+    let attempted = describe_attempts(address, &found);
+    race(interleave_families(found), within)
+        .await
+        .map_err(|cause| ConnectError { attempted, cause })
 }
 
 /// Tries addresses one after the other, the next when one has failed or has not answered for a moment; the first that
@@ -153,7 +158,7 @@ async fn race(candidates: Vec<SocketAddr>, within: Duration) -> io::Result<TcpSt
 }
 
 /// The system's order, with the families in turn (RFC 8305, section 4).
-fn alternating(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
+fn interleave_families(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first = found.first().is_some_and(SocketAddr::is_ipv6);
     let (same, other): (Vec<_>, Vec<_>) =
         found.into_iter().partition(|address| address.is_ipv6() == first);
@@ -169,7 +174,7 @@ fn alternating(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
     }
 }
 
-fn tried(address: &Address, found: &[SocketAddr]) -> String {
+fn describe_attempts(address: &Address, found: &[SocketAddr]) -> String {
     let tried: Vec<String> = found.iter().map(SocketAddr::to_string).collect();
     let tried = tried.join(", ");
     let asked = address.authority();
@@ -201,7 +206,7 @@ mod tests {
     use super::*;
 
     /// An address that does not answer: its queue is full.
-    async fn mute() -> (SocketAddr, (TcpListener, Vec<TcpStream>)) {
+    async fn unresponsive() -> (SocketAddr, (TcpListener, Vec<TcpStream>)) {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
         let listener = socket.listen(0).expect("it listens");
@@ -221,11 +226,11 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_that_does_not_answer_does_not_hold_up_the_next() {
-        let (mute, _full) = mute().await;
+        let (unresponsive, _full) = unresponsive().await;
         let good = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let good_address = good.local_addr().expect("an address");
         let within = Duration::from_mins(1);
-        let dial = race(vec![mute, good_address], within);
+        let dial = race(vec![unresponsive, good_address], within);
         let stream = timeout(within / 2, dial).await.expect("soon").expect("a connection");
         assert_eq!(stream.peer_addr().expect("a peer"), good_address);
     }
@@ -234,7 +239,7 @@ mod tests {
     async fn a_slow_address_is_still_taken_when_the_others_refuse() {
         // Port 1 of loopback is nobody's.
         let refusing: SocketAddr = "127.0.0.1:1".parse().expect("an address");
-        let (slow, (listener, _held)) = mute().await;
+        let (slow, (listener, _held)) = unresponsive().await;
         let dial = race(vec![slow, refusing, refusing], Duration::from_mins(1));
         let opens = async {
             // The others have refused by now; the kernel asks again after a second, and is let in.
@@ -257,6 +262,6 @@ mod tests {
         let addresses = |texts: [&str; 5]| texts.map(|text| text.parse().expect(text)).to_vec();
         let found = addresses(["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"]);
         let turns = addresses(["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"]);
-        assert_eq!(alternating(found), turns);
+        assert_eq!(interleave_families(found), turns);
     }
 }

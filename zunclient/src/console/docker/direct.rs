@@ -62,7 +62,7 @@ impl Direct {
         let mut liveness =
             LivenessProbe::new(&dialled, &self.dialer, address).map_err(ConsoleError::LinkLost)?;
         let progress = Arc::new(UploadProgress::default());
-        let stream = Counted { stream, progress: Arc::clone(&progress) };
+        let stream = CountedBody { stream, progress: Arc::clone(&progress) };
         let request = Request::builder().method(Method::PUT);
         let call = call(dialled, &self.tasks, address, request, stream);
         tokio::pin!(call);
@@ -129,10 +129,10 @@ impl UploadProgress {
             return error;
         }
         if let ConsoleError::Handshake { address, cause } = error {
-            return if is_of_tls(&cause) {
+            return if is_tls_error(&cause) {
                 ConsoleError::Handshake { address, cause }
             } else {
-                ConsoleError::LinkLost(std::io::Error::other(AfterBytes { bytes, cause }))
+                ConsoleError::LinkLost(std::io::Error::other(LostAfter { bytes, cause }))
             };
         }
         error
@@ -142,13 +142,13 @@ impl UploadProgress {
 /// After how much a connection broke.
 #[derive(Debug, thiserror::Error)]
 #[error("after {bytes} bytes")]
-struct AfterBytes {
+struct LostAfter {
     bytes: u64,
     #[source]
     cause: std::io::Error,
 }
 
-fn is_of_tls(cause: &std::io::Error) -> bool {
+fn is_tls_error(cause: &std::io::Error) -> bool {
     let mut cause = cause.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
     while let Some(error) = cause {
         let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
@@ -163,12 +163,12 @@ fn is_of_tls(cause: &std::io::Error) -> bool {
 }
 
 /// A stream that tells how far it has come.
-struct Counted<B> {
+struct CountedBody<B> {
     stream: B,
     progress: Arc<UploadProgress>,
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Counted<B> {
+impl<B: Body<Data = Bytes> + Unpin> Body for CountedBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 

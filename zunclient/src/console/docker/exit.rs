@@ -38,7 +38,7 @@ pub async fn wait(
     let (own, control_calls) = (tasks.clone(), control_calls.clone());
     tasks.spawn(async move {
         let code = tokio::select! {
-            code = answered(&control_calls, &address, answer) => code,
+            code = wait_for_code(&control_calls, &address, answer) => code,
             () = send_code.closed() => return,
             () = own.cancelled() => None,
         };
@@ -48,7 +48,7 @@ pub async fn wait(
     Ok(exit)
 }
 
-async fn answered(
+async fn wait_for_code(
     control_calls: &ControlCalls,
     address: &Address,
     mut answer: Response<Incoming>,

@@ -28,7 +28,7 @@ pub struct Stream {
     /// A beat waits to be sent.
     due: bool,
     /// Whoever writes waits for room. Then something is under way anyhow, and its waker must stay.
-    waiting_for_room: bool,
+    write_blocked: bool,
 }
 
 impl Stream {
@@ -36,7 +36,7 @@ impl Stream {
     pub(super) fn new(tls: TlsStream<TcpStream>, every: Duration) -> Self {
         let mut keepalive = interval_at(Instant::now() + every, every);
         keepalive.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { tls, keepalive, keepalives: None, due: false, waiting_for_room: false }
+        Self { tls, keepalive, keepalives: None, due: false, write_blocked: false }
     }
 
     /// Another handle of its socket.
@@ -53,15 +53,15 @@ impl Stream {
                 self.due = true;
             }
         }
-        if self.due && !self.waiting_for_room {
+        if self.due && !self.write_blocked {
             ready!(Pin::new(&mut self.tls).poll_flush(context))?;
             self.due = false;
         }
         Poll::Ready(Ok(()))
     }
 
-    fn track_room<T>(&mut self, outcome: Poll<T>) -> Poll<T> {
-        self.waiting_for_room = outcome.is_pending();
+    fn track_write<T>(&mut self, outcome: Poll<T>) -> Poll<T> {
+        self.write_blocked = outcome.is_pending();
         outcome
     }
 }
@@ -91,16 +91,16 @@ impl AsyncWrite for Stream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.tls).poll_write(context, bytes);
-        self.track_room(outcome)
+        self.track_write(outcome)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.tls).poll_flush(context);
-        self.track_room(outcome)
+        self.track_write(outcome)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.tls).poll_shutdown(context);
-        self.track_room(outcome)
+        self.track_write(outcome)
     }
 }

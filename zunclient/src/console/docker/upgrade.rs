@@ -40,7 +40,7 @@ pub async fn upgrade<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let (head, mut rest) = ask(&mut stream, address, request).await?;
+    let (head, mut rest) = exchange(&mut stream, address, request).await?;
     if head.status == 101 {
         return Ok(Upgraded { stream, first: rest, headers: head.headers });
     }
@@ -67,7 +67,7 @@ where
     }
     request.extend_from_slice(b"\r\n");
     let address = format!("{host} (through the proxy {proxy})");
-    let (head, rest) = ask(&mut stream, &address, &request).await?;
+    let (head, rest) = exchange(&mut stream, &address, &request).await?;
     match (head.status, rest.is_empty()) {
         (200..=299, true) => Ok(stream),
         (200..=299, false) => {
@@ -80,7 +80,7 @@ where
     }
 }
 
-async fn ask<S>(
+async fn exchange<S>(
     stream: &mut S,
     address: &str,
     request: &[u8],
@@ -88,12 +88,12 @@ async fn ask<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let exchange = async {
+    let request_and_head = async {
         stream.write_all(request).await.map_err(ConsoleError::LinkLost)?;
         stream.flush().await.map_err(ConsoleError::LinkLost)?;
         read_head(stream, address).await
     };
-    match timeout(ANSWER_TIMEOUT, exchange).await {
+    match timeout(ANSWER_TIMEOUT, request_and_head).await {
         Ok(answer) => answer,
         Err(_elapsed) => Err(ConsoleError::NoAnswer { address: address.to_owned() }),
     }
@@ -163,7 +163,7 @@ where
 mod tests {
     use super::*;
 
-    async fn answered(
+    async fn upgrade_with_answer(
         answer: &'static [u8],
     ) -> Result<Upgraded<tokio::io::DuplexStream>, ConsoleError> {
         let (ours, mut theirs) = tokio::io::duplex(64);
@@ -179,7 +179,8 @@ mod tests {
 
     #[tokio::test]
     async fn bytes_behind_the_head_belong_to_the_new_protocol() {
-        let upgraded = answered(b"HTTP/1.1 101 UPGRADED\r\nUpgrade: tcp\r\n\r\nfirst").await;
+        let upgraded =
+            upgrade_with_answer(b"HTTP/1.1 101 UPGRADED\r\nUpgrade: tcp\r\n\r\nfirst").await;
         let upgraded = upgraded.expect("an upgrade");
         assert_eq!(upgraded.header("upgrade"), Some("tcp"));
         assert!(b"first".starts_with(upgraded.first.as_slice()));
@@ -187,7 +188,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_says_the_hosts_words() {
-        let refusal = answered(
+        let refusal = upgrade_with_answer(
             b"HTTP/1.1 403 Forbidden\r\nContent-Length: 41\r\n\r\n{\"message\":\"authorization denied: not so\"}",
         )
         .await
@@ -197,7 +198,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_http_is_said_to_be_none() {
-        let refusal = answered(b"SSH-2.0-x\r\n\r\n").await.expect_err("no HTTP");
+        let refusal = upgrade_with_answer(b"SSH-2.0-x\r\n\r\n").await.expect_err("no HTTP");
         assert!(refusal.to_string().contains("not HTTP"), "{refusal}");
     }
 }

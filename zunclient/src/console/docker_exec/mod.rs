@@ -1,7 +1,7 @@
 //! `docker.exec`: Docker's own exec over mTLS, straight to the host. Starting it is attaching to it; its
 //! exit code is read once its output has ended.
 
-mod refusal;
+mod start_failure;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use super::docker::direct::Direct;
 use super::docker::grants::Grants;
 use super::docker::hijack::{Framing, HijackInput, HijackOutput, hijack};
 use super::{Connection, Console, ConsoleError, Control, Dial, Event, Events, Input};
-use refusal::Refusal;
+use start_failure::StartFailure;
 
 /// What came of an exec that is begun without its streams.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl Connection for DockerExec {
                 control_calls: control_calls.clone(),
                 inspect,
                 phase: Phase::Output,
-                refusal: Refusal::default(),
+                start_failure: StartFailure::default(),
                 ready: VecDeque::new(),
             }),
             input: Box::new(ExecInput { input, tty: endpoint.tty }),
@@ -111,21 +111,21 @@ struct ExecEvents {
     control_calls: ControlCalls,
     inspect: Address,
     phase: Phase,
-    refusal: Refusal,
+    start_failure: StartFailure,
     ready: VecDeque<Event>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Inspected {
+struct ExecState {
     running: bool,
     exit_code: Option<i64>,
     pid: Option<i64>,
 }
 
-impl Inspected {
+impl ExecState {
     /// Docker notes the process of every command that it could start, and keeps it behind the end.
-    const fn has_begun(&self) -> bool {
+    const fn has_started(&self) -> bool {
         self.running || !matches!(self.pid, Some(0))
     }
 }
@@ -138,7 +138,7 @@ impl Events for ExecEvents {
                 Phase::Output => self.output().await,
                 Phase::Inspect => {
                     let end = self.end().await;
-                    self.ready.extend(self.refusal.end(end));
+                    self.ready.extend(self.start_failure.end(end));
                     self.phase = Phase::Over;
                 }
                 Phase::Over => return None,
@@ -150,12 +150,12 @@ impl Events for ExecEvents {
 
 impl ExecEvents {
     async fn output(&mut self) {
-        let next = if self.refusal.holds() {
+        let next = if self.start_failure.is_holding() {
             let Self { output, control_calls, inspect, .. } = self;
             tokio::select! {
                 biased;
                 next = output.next() => Some(next),
-                () = has_begun(control_calls, inspect) => None,
+                () = has_started(control_calls, inspect) => None,
             }
         } else {
             Some(self.output.next().await)
@@ -165,24 +165,24 @@ impl ExecEvents {
                 if matches!(event, Event::Lost(_)) {
                     self.phase = Phase::Inspect;
                 }
-                self.ready.extend(self.refusal.take(event));
+                self.ready.extend(self.start_failure.take(event));
             }
             Some(None) => self.phase = Phase::Inspect,
-            None => self.ready.extend(self.refusal.release()),
+            None => self.ready.extend(self.start_failure.release()),
         }
     }
 
-    async fn inspected(&self) -> Result<Inspected, ConsoleError> {
-        inspected(&self.control_calls, &self.inspect).await
+    async fn inspect_exec(&self) -> Result<ExecState, ConsoleError> {
+        inspect_exec(&self.control_calls, &self.inspect).await
     }
 
     /// The engine closes the stream a moment before it notes the exit code. Who renews a grant may be away for
     /// longer: it restarts.
-    async fn end(&self) -> Option<Inspected> {
+    async fn end(&self) -> Option<ExecState> {
         let begun = Instant::now();
         let (mut pause, mut within) = (Duration::from_millis(5), EXIT_CODE_TIMEOUT);
         loop {
-            match self.inspected().await {
+            match self.inspect_exec().await {
                 Ok(found) if !found.running => return Some(found),
                 Ok(_) => {}
                 Err(ConsoleError::Refused { .. } | ConsoleError::Unreachable { .. }) => {
@@ -200,10 +200,10 @@ impl ExecEvents {
     }
 }
 
-async fn inspected(
+async fn inspect_exec(
     control_calls: &ControlCalls,
     inspect: &Address,
-) -> Result<Inspected, ConsoleError> {
+) -> Result<ExecState, ConsoleError> {
     let body = control_calls.fetch(Method::GET, inspect).await?;
     serde_json::from_slice(&body).map_err(|_not_json| ConsoleError::BadAnswer {
         address: inspect.authority(),
@@ -212,13 +212,13 @@ async fn inspected(
 }
 
 /// How long output is held that may be Docker's reason, before Docker is asked. Docker ends the stream behind a reason.
-const HELD: Duration = Duration::from_millis(50);
+const HOLD_TIME: Duration = Duration::from_millis(50);
 
 /// Returns once the command has begun, or if that cannot be known.
-async fn has_begun(control_calls: &ControlCalls, inspect: &Address) {
-    tokio::time::sleep(HELD).await;
-    match inspected(control_calls, inspect).await {
-        Ok(found) if !found.has_begun() => std::future::pending().await,
+async fn has_started(control_calls: &ControlCalls, inspect: &Address) {
+    tokio::time::sleep(HOLD_TIME).await;
+    match inspect_exec(control_calls, inspect).await {
+        Ok(found) if !found.has_started() => std::future::pending().await,
         Ok(_) | Err(_) => {}
     }
 }

@@ -26,18 +26,18 @@ use zunclient::console::{Dial, LinkTimeouts, Proxies};
 
 pub(crate) type Server = TlsStream<TcpStream>;
 
-/// An authority that signs hosts and grants.
-pub(crate) struct Authority {
+/// A CA that signs the certificates of hosts and grants.
+pub(crate) struct TestCa {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
 }
 
-impl Authority {
+impl TestCa {
     pub(crate) fn new() -> Self {
         let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("a key");
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "test authority");
+        params.distinguished_name.push(DnType::CommonName, "test CA");
         let pem = params.self_signed(&key).expect("signed").pem();
         Self { issuer: Issuer::new(params, key), pem }
     }
@@ -47,12 +47,12 @@ impl Authority {
         request.signed_by(&self.issuer).expect("signed").pem()
     }
 
-    /// A TLS server of this authority, good for these names.
+    /// A TLS server with a certificate of this CA for `names`.
     fn acceptor(&self, names: &[&str]) -> TlsAcceptor {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
         let request = signing_request("host", names).expect("a request");
         let mut roots = RootCertStore::empty();
-        roots.add(certificate(&self.pem)).expect("an authority");
+        roots.add(certificate(&self.pem)).expect("a CA certificate");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let clients =
             WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
@@ -74,7 +74,7 @@ fn certificate(pem: &str) -> CertificateDer<'static> {
 }
 
 /// A request as the server read it: head and as much of the body as came with it.
-pub(crate) struct Asked {
+pub(crate) struct EngineRequest {
     pub(crate) head: String,
     pub(crate) stream: Server,
 }
@@ -82,7 +82,7 @@ pub(crate) struct Asked {
 /// A fake engine.
 pub(crate) struct Engine {
     pub(crate) port: u16,
-    pub(crate) authority: Authority,
+    pub(crate) ca: TestCa,
     pub(crate) tasks: Tasks,
 }
 
@@ -90,13 +90,13 @@ impl Engine {
     /// Answers each request by `answer`; the host is called by `names`.
     pub(crate) async fn start<F>(
         names: &[&str],
-        answer: impl Fn(Asked) -> F + Send + Sync + 'static,
+        answer: impl Fn(EngineRequest) -> F + Send + Sync + 'static,
     ) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let authority = Authority::new();
-        let acceptor = authority.acceptor(names);
+        let ca = TestCa::new();
+        let acceptor = ca.acceptor(names);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let tasks = Tasks::new();
@@ -107,7 +107,7 @@ impl Engine {
                 own.spawn(serve(acceptor.clone(), stream, Arc::clone(&answer)));
             }
         });
-        Self { port, authority, tasks }
+        Self { port, ca, tasks }
     }
 
     /// What a client dials a container's console with.
@@ -134,7 +134,7 @@ impl Engine {
 
     /// What to dial with, signed for this request.
     pub(crate) fn grant(&self, csr: &str) -> Tls {
-        Tls { ca: self.authority.pem.clone(), certificate: self.authority.sign(csr) }
+        Tls { ca: self.ca.pem.clone(), certificate: self.ca.sign(csr) }
     }
 
     fn endpoint_at(&self, host: &str, csr: &str) -> ConsoleEndpoint {
@@ -159,13 +159,16 @@ impl Engine {
     }
 }
 
-async fn serve<F>(acceptor: TlsAcceptor, stream: TcpStream, answer: Arc<impl Fn(Asked) -> F>)
-where
+async fn serve<F>(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    answer: Arc<impl Fn(EngineRequest) -> F>,
+) where
     F: Future<Output = ()>,
 {
     let Ok(mut stream) = acceptor.accept(stream).await else { return };
     if let Some(head) = read_head(&mut stream).await {
-        answer(Asked { head, stream }).await;
+        answer(EngineRequest { head, stream }).await;
     }
 }
 

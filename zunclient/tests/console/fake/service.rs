@@ -12,14 +12,14 @@ pub(crate) const ID: &str = "5bb9ee06-1b6a-4a38-b0b9-c8b651638bd6";
 
 /// One request.
 #[derive(Debug, Clone)]
-pub(crate) struct Ask {
+pub(crate) struct ServiceRequest {
     pub(crate) method: String,
     pub(crate) target: String,
     pub(crate) token: Option<String>,
     pub(crate) body: Value,
 }
 
-impl Ask {
+impl ServiceRequest {
     /// Method and target, the container's id as `ID`.
     pub(crate) fn line(&self) -> String {
         format!("{} {}", self.method, self.target.replace(ID, "ID"))
@@ -29,21 +29,21 @@ impl Ask {
 /// A fake service.
 pub(crate) struct Service {
     pub(crate) port: u16,
-    asks: Arc<Mutex<Vec<Ask>>>,
+    requests: Arc<Mutex<Vec<ServiceRequest>>>,
 }
 
 impl Service {
     /// Answers each request with a status and a body.
     pub(crate) async fn start(
-        answer: impl Fn(Ask) -> (u16, Value) + Send + Sync + 'static,
+        answer: impl Fn(ServiceRequest) -> (u16, Value) + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let asks = Arc::new(Mutex::new(Vec::new()));
-        let (tasks, held) = (Tasks::new(), Arc::clone(&asks));
-        let noted = move |ask: Ask| {
-            held.lock().expect("whole").push(ask.clone());
-            answer(ask)
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (tasks, held) = (Tasks::new(), Arc::clone(&requests));
+        let noted = move |request: ServiceRequest| {
+            held.lock().expect("whole").push(request.clone());
+            answer(request)
         };
         let (own, noted) = (tasks.clone(), Arc::new(noted));
         tasks.spawn(async move {
@@ -51,19 +51,19 @@ impl Service {
                 own.spawn(serve(stream, Arc::clone(&noted)));
             }
         });
-        Self { port, asks }
+        Self { port, requests }
     }
 
-    /// What was asked so far.
-    pub(crate) fn asks(&self) -> Vec<Ask> {
-        self.asks.lock().expect("whole").clone()
+    /// Returns the requests so far.
+    pub(crate) fn requests(&self) -> Vec<ServiceRequest> {
+        self.requests.lock().expect("whole").clone()
     }
 }
 
-async fn serve(stream: TcpStream, answer: Arc<impl Fn(Ask) -> (u16, Value)>) {
+async fn serve(stream: TcpStream, answer: Arc<impl Fn(ServiceRequest) -> (u16, Value)>) {
     let mut stream = BufReader::new(stream);
-    while let Some(ask) = read(&mut stream).await {
-        let (status, body) = answer(ask);
+    while let Some(request) = read(&mut stream).await {
+        let (status, body) = answer(request);
         let body = if status == 204 { String::new() } else { body.to_string() };
         let answer = format!(
             "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
@@ -76,7 +76,7 @@ async fn serve(stream: TcpStream, answer: Arc<impl Fn(Ask) -> (u16, Value)>) {
     }
 }
 
-async fn read(stream: &mut BufReader<TcpStream>) -> Option<Ask> {
+async fn read(stream: &mut BufReader<TcpStream>) -> Option<ServiceRequest> {
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();
@@ -99,7 +99,7 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Ask> {
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
     let mut first = lines.first()?.split(' ');
-    Some(Ask {
+    Some(ServiceRequest {
         method: first.next()?.to_owned(),
         target: first.next()?.to_owned(),
         token: header("x-auth-token"),

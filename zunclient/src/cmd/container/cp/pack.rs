@@ -60,7 +60,7 @@ pub(super) fn pack(local: &LocalSource, name: &[u8], to: Writer) -> io::Result<(
     while let Some((path, name, metadata)) = left.pop() {
         let named =
             |cause: io::Error| io::Error::new(cause.kind(), format!("{}: {cause}", path.display()));
-        add(&mut builder, (&path, &name), &metadata).map_err(named)?;
+        add_entry(&mut builder, (&path, &name), &metadata).map_err(named)?;
         if !metadata.is_dir() {
             continue;
         }
@@ -73,7 +73,7 @@ pub(super) fn pack(local: &LocalSource, name: &[u8], to: Writer) -> io::Result<(
     builder.into_inner()?.flush()
 }
 
-fn add(
+fn add_entry(
     builder: &mut Builder<Writer>,
     (path, name): (&Path, &Path),
     metadata: &Metadata,

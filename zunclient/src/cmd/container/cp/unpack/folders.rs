@@ -12,28 +12,28 @@ use rustix::fs::{Mode, OFlags};
 use tar::Header;
 
 /// What whoever fills a folder needs.
-const OPEN: u32 = 0o700;
+const OWNER_ACCESS: u32 = 0o700;
 
 /// What a folder is to have at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Due {
+struct FinalAttributes {
     mode: u32,
     /// None where it keeps the one that it has.
-    changed: Option<SystemTime>,
+    modified: Option<SystemTime>,
 }
 
 /// The folders that something is still to be done to.
 #[derive(Debug, Default)]
 pub(super) struct Folders {
-    due: BTreeMap<PathBuf, Due>,
+    attributes: BTreeMap<PathBuf, FinalAttributes>,
 }
 
 impl Folders {
     /// There is such a folder after this, and it can be written.
-    pub(super) fn make(&mut self, path: &Path, mode: u32) -> io::Result<()> {
+    pub(super) fn create(&mut self, path: &Path, mode: u32) -> io::Result<()> {
         match fs::symlink_metadata(path) {
-            Ok(there) if there.is_dir() => {
-                self.open(path, &there);
+            Ok(existing) if existing.is_dir() => {
+                self.make_writable(path, &existing);
                 Ok(())
             }
             Ok(_) => {
@@ -48,42 +48,42 @@ impl Folders {
     }
 
     /// One that was there may be closed to its owner, as a copy of another is.
-    fn open(&mut self, path: &Path, there: &Metadata) {
-        let mode = there.permissions().mode() & 0o7777;
-        if mode & OPEN == OPEN || self.due.contains_key(path) {
+    fn make_writable(&mut self, path: &Path, existing: &Metadata) {
+        let mode = existing.permissions().mode() & 0o7777;
+        if mode & OWNER_ACCESS == OWNER_ACCESS || self.attributes.contains_key(path) {
             return;
         }
-        // Whoever may not change it may not write into it either, and is told so by that.
-        if fs::set_permissions(path, Permissions::from_mode(mode | OPEN)).is_ok() {
-            self.due.insert(path.to_owned(), Due { mode, changed: None });
+        // If this fails, writing into the folder fails too, and that error is reported.
+        if fs::set_permissions(path, Permissions::from_mode(mode | OWNER_ACCESS)).is_ok() {
+            self.attributes.insert(path.to_owned(), FinalAttributes { mode, modified: None });
         }
     }
 
     /// It is to have what the stream says.
-    pub(super) fn later(&mut self, path: &Path, told: &Header) -> io::Result<()> {
-        let changed = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(told.mtime()?));
-        let due = Due { mode: told.mode()? & 0o777, changed };
-        self.due.insert(path.to_owned(), due);
+    pub(super) fn set_later(&mut self, path: &Path, header: &Header) -> io::Result<()> {
+        let modified = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(header.mtime()?));
+        let attributes = FinalAttributes { mode: header.mode()? & 0o777, modified };
+        self.attributes.insert(path.to_owned(), attributes);
         Ok(())
     }
 
     /// The same where `from` has become `to`.
     pub(super) fn moved(self, from: &Path, to: &Path) -> Self {
-        let moved = |(path, due): (PathBuf, Due)| {
+        let moved = |(path, attributes): (PathBuf, FinalAttributes)| {
             let rest = path.strip_prefix(from).ok()?;
             // Joining with nothing would leave a slash behind.
             let path = if rest.as_os_str().is_empty() { to.to_owned() } else { to.join(rest) };
-            Some((path, due))
+            Some((path, attributes))
         };
-        Self { due: self.due.into_iter().filter_map(moved).collect() }
+        Self { attributes: self.attributes.into_iter().filter_map(moved).collect() }
     }
 
     /// Gives each what it is to have. One that fails does not keep the others from it.
     pub(super) fn finish(self) -> io::Result<()> {
         let mut outcome = Ok(());
         // What is in a folder sorts behind it.
-        for (path, due) in self.due.iter().rev() {
-            let done = give(path, *due).map_err(|cause| {
+        for (path, attributes) in self.attributes.iter().rev() {
+            let done = apply(path, *attributes).map_err(|cause| {
                 io::Error::new(
                     cause.kind(),
                     format!("cannot set the mode of {}: {cause}", path.display()),
@@ -95,11 +95,11 @@ impl Folders {
     }
 }
 
-fn give(path: &Path, due: Due) -> io::Result<()> {
+fn apply(path: &Path, attributes: FinalAttributes) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let folder = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    if let Some(changed) = due.changed {
-        folder.set_times(FileTimes::new().set_modified(changed))?;
+    if let Some(modified) = attributes.modified {
+        folder.set_times(FileTimes::new().set_modified(modified))?;
     }
-    folder.set_permissions(Permissions::from_mode(due.mode))
+    folder.set_permissions(Permissions::from_mode(attributes.mode))
 }

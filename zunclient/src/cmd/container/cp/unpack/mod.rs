@@ -1,5 +1,5 @@
 //! A tar stream into local files. What it says was written in a container, so nothing of it is trusted: no name
-//! leads out of the destination, symlinks are made as they are, and nothing is ever written through one.
+//! leads out of the destination, symlinks are created unchanged, and nothing is ever written through one.
 
 mod folders;
 #[cfg(test)]
@@ -36,9 +36,9 @@ pub(super) fn target(
 ) -> Result<Target, Failure> {
     let refuse = |message: &str| Err(Failure::new(format!("{}: {message}", destination.display())));
     match fs::metadata(destination) {
-        Ok(there) if there.is_dir() => Ok(Target::Into(destination.to_owned())),
+        Ok(existing) if existing.is_dir() => Ok(Target::Into(destination.to_owned())),
         Ok(_) if is_folder => refuse("it is not a folder, but the source is"),
-        Ok(there) if !there.is_file() => {
+        Ok(existing) if !existing.is_file() => {
             refuse("it is not a file or folder; use - to copy to stdout")
         }
         Ok(_) => match destination.canonicalize() {
@@ -69,7 +69,7 @@ pub(super) fn unpack(from: Reader, target: &Target) -> io::Result<()> {
     match target {
         Target::Into(folder) => {
             let mut unpacking = Unpacking::into(folder);
-            let outcome = unpacking.all(from);
+            let outcome = unpacking.unpack_all(from);
             // Also where it failed: a folder that was there gets back what it needs.
             outcome.and(unpacking.folders.finish())
         }
@@ -77,15 +77,15 @@ pub(super) fn unpack(from: Reader, target: &Target) -> io::Result<()> {
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
             let parent = parent.unwrap_or_else(|| Path::new("."));
             // Beside its place first: what is cut off leaves nothing half there.
-            let beside = tempfile::Builder::new().prefix(".zun-cp-").tempdir_in(parent)?;
-            let mut unpacking = Unpacking::into(beside.path());
-            unpacking.all(from)?;
+            let temporary = tempfile::Builder::new().prefix(".zun-cp-").tempdir_in(parent)?;
+            let mut unpacking = Unpacking::into(temporary.path());
+            unpacking.unpack_all(from)?;
             let Unpacking { top, folders, .. } = unpacking;
             let top = top.ok_or_else(|| io::Error::other("there is nothing to copy"))?;
-            let made = beside.path().join(top);
-            fs::rename(&made, path)?;
+            let unpacked = temporary.path().join(top);
+            fs::rename(&unpacked, path)?;
             // Only now: a folder that may not be written cannot be moved.
-            folders.moved(&made, path).finish()
+            folders.moved(&unpacked, path).finish()
         }
     }
 }
@@ -105,12 +105,12 @@ impl<'a> Unpacking<'a> {
         Self { folder, folders: Folders::default(), skipped: HashSet::new(), top: None }
     }
 
-    fn all(&mut self, from: Reader) -> io::Result<()> {
+    fn unpack_all(&mut self, from: Reader) -> io::Result<()> {
         for entry in Archive::new(from).entries()? {
             let mut entry = entry?;
             let entry_path = entry.path()?.into_owned();
-            let name = inner(&entry_path)?;
-            let placed = self.copy_path(&mut entry, &name);
+            let name = relative_name(&entry_path)?;
+            let placed = self.unpack_entry(&mut entry, &name);
             let named = |cause: io::Error| {
                 let message = format!("{}: {}", entry_path.display(), zun_common::chain(&cause));
                 io::Error::new(cause.kind(), message)
@@ -127,7 +127,7 @@ impl<'a> Unpacking<'a> {
         clippy::wildcard_enum_match_arm,
         reason = "whatever kind there is now or later, it is left out"
     )]
-    fn copy_path(&mut self, entry: &mut Entry<'_, Reader>, name: &Path) -> io::Result<Outcome> {
+    fn unpack_entry(&mut self, entry: &mut Entry<'_, Reader>, name: &Path) -> io::Result<Outcome> {
         if name.as_os_str().is_empty() {
             return Ok(Outcome::Skipped);
         }
@@ -144,63 +144,63 @@ impl<'a> Unpacking<'a> {
                 entry.unpack(&path).map(|_| Outcome::Written)
             }
             EntryType::Link => {
-                let to = link_of(entry)?;
+                let to = link_target(entry)?;
                 if self.skipped.contains(&to) {
-                    return Ok(self.leave_out(name, "it is a hard link to a skipped file"));
+                    return Ok(self.skip(name, "it is a hard link to a skipped file"));
                 }
-                let to = self.linked(&to)?;
+                let to = self.hard_link_source(&to)?;
                 self.clear_path(name)?;
                 fs::hard_link(to, &path).map(|()| Outcome::Written)
             }
             EntryType::XGlobalHeader => Ok(Outcome::Skipped),
-            _ => Ok(self.leave_out(name, "it is not a file, folder or symlink")),
+            _ => Ok(self.skip(name, "it is not a file, folder or symlink")),
         }
     }
 
     fn folder(&mut self, entry: &Entry<'_, Reader>, name: &Path) -> io::Result<Outcome> {
-        self.parents_of(name)?;
+        self.create_parents(name)?;
         let path = self.folder.join(name);
-        self.folders.make(&path, 0o700)?;
-        self.folders.later(&path, entry.header())?;
+        self.folders.create(&path, 0o700)?;
+        self.folders.set_later(&path, entry.header())?;
         Ok(Outcome::Written)
     }
 
-    fn leave_out(&mut self, name: &Path, why: &str) -> Outcome {
+    fn skip(&mut self, name: &Path, why: &str) -> Outcome {
         skipped(&format!("skipped {}: {why}", name.display()));
         self.skipped.insert(name.to_owned());
         Outcome::Skipped
     }
 
     /// The folders above it are there, and are folders: nothing goes through a link.
-    fn parents_of(&mut self, name: &Path) -> io::Result<()> {
+    fn create_parents(&mut self, name: &Path) -> io::Result<()> {
         let mut path = self.folder.to_owned();
         for part in name.parent().into_iter().flat_map(Path::iter) {
             path.push(part);
-            self.folders.make(&path, 0o777)?;
+            self.folders.create(&path, 0o777)?;
         }
         Ok(())
     }
 
     /// Its folder is there, and whatever has its name is not.
     fn clear_path(&mut self, name: &Path) -> io::Result<()> {
-        self.parents_of(name)?;
+        self.create_parents(name)?;
         remove_existing(&self.folder.join(name))
     }
 
     /// What a hard link is another name of: something in the destination, with no symlink on the way.
-    fn linked(&self, name: &Path) -> io::Result<PathBuf> {
+    fn hard_link_source(&self, name: &Path) -> io::Result<PathBuf> {
         let refused =
             || io::Error::other("refused: it is a hard link to a file that was not copied");
         let mut path = self.folder.to_owned();
         for part in name.parent().into_iter().flat_map(Path::iter) {
             path.push(part);
-            if !fs::symlink_metadata(&path).is_ok_and(|there| there.is_dir()) {
+            if !fs::symlink_metadata(&path).is_ok_and(|existing| existing.is_dir()) {
                 return Err(refused());
             }
         }
         let path = self.folder.join(name);
-        let there = fs::symlink_metadata(&path).map_err(|_not_there| refused())?;
-        if there.is_file() || there.is_symlink() { Ok(path) } else { Err(refused()) }
+        let existing = fs::symlink_metadata(&path).map_err(|_not_there| refused())?;
+        if existing.is_file() || existing.is_symlink() { Ok(path) } else { Err(refused()) }
     }
 }
 
@@ -212,7 +212,7 @@ enum Outcome {
 }
 
 /// A name as one inside the destination: its root is the destination.
-fn inner(entry_path: &Path) -> io::Result<PathBuf> {
+fn relative_name(entry_path: &Path) -> io::Result<PathBuf> {
     let mut name = PathBuf::new();
     for part in entry_path.components() {
         match part {
@@ -227,9 +227,9 @@ fn inner(entry_path: &Path) -> io::Result<PathBuf> {
     Ok(name)
 }
 
-fn link_of(entry: &Entry<'_, Reader>) -> io::Result<PathBuf> {
+fn link_target(entry: &Entry<'_, Reader>) -> io::Result<PathBuf> {
     match entry.link_name()? {
-        Some(name) => inner(&name),
+        Some(name) => relative_name(&name),
         None => Err(io::Error::other("the link has no target")),
     }
 }
@@ -237,8 +237,10 @@ fn link_of(entry: &Entry<'_, Reader>) -> io::Result<PathBuf> {
 /// A file or a link that is there makes room; nothing else does.
 fn remove_existing(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
-        Ok(there) if there.is_file() || there.is_symlink() => fs::remove_file(path),
-        Ok(there) if there.is_dir() => Err(io::Error::other("a folder with this name exists")),
+        Ok(existing) if existing.is_file() || existing.is_symlink() => fs::remove_file(path),
+        Ok(existing) if existing.is_dir() => {
+            Err(io::Error::other("a folder with this name exists"))
+        }
         Ok(_) => Err(io::Error::other("a device, socket or FIFO with this name exists")),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(cause) => Err(cause),
