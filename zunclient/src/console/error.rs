@@ -74,9 +74,9 @@ pub enum ConsoleError {
         "cannot use the proxy for {address}: `{kind}` is not supported; set an http proxy, or add the host to NO_PROXY"
     )]
     UnsupportedProxy {
-        /// Where the way leads.
+        /// The address behind the proxy.
         address: String,
-        /// The kind.
+        /// The scheme of the proxy's URL.
         kind: String,
     },
     /// This protocol has no such call.

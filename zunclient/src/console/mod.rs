@@ -34,7 +34,7 @@ pub enum Event {
     Exit(i64),
     /// Docker could not start the process.
     NotStarted {
-        /// The exit code that stands for that.
+        /// The exit code that a shell would use for this failure.
         code: i64,
         /// Docker's reason.
         reason: String,
@@ -112,7 +112,7 @@ pub struct Dial {
     pub key: Secret<String>,
     /// Whether input is sent too.
     pub input: bool,
-    /// When the wait for the exit code ends.
+    /// The condition that ends the wait for the exit code.
     pub until: WaitCondition,
     /// Where new grants come from. Without it, calls fail after the first grant has expired.
     pub renewal: Option<Arc<dyn Renewal>>,

@@ -1,4 +1,4 @@
-//! The proxies of the environment: `HTTPS_PROXY`, `ALL_PROXY`, and `NO_PROXY` for where there is none.
+//! Proxies from the environment: `HTTPS_PROXY` and `ALL_PROXY`, and `NO_PROXY` for the exceptions.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,36 +8,36 @@ use hyper::Uri;
 use hyper::header::HeaderValue;
 use hyper_util::client::proxy::matcher::Matcher;
 
-/// Which proxy leads to which host. Loopback is reached without.
+/// The proxy for each host. Loopback addresses never use a proxy.
 #[derive(Debug, Clone, Default)]
 pub struct Proxies(Option<Arc<Matcher>>);
 
-/// A proxy that opens tunnels.
+/// An HTTP proxy that opens tunnels with CONNECT.
 #[derive(Clone)]
 pub(super) struct Tunnel {
-    /// A name or an address, without brackets.
+    /// A host name or an IP address. An IPv6 address has no brackets.
     pub(super) host: String,
     pub(super) port: u16,
-    /// What it asks for.
+    /// The value of `Proxy-Authorization`, if the URL has credentials.
     pub(super) authorization: Option<HeaderValue>,
 }
 
-/// A proxy of a kind that is not known here.
+/// A proxy URL whose scheme is not supported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct UnsupportedScheme(pub(super) String);
 
 impl Proxies {
-    /// Those of the environment.
+    /// Reads the proxies from the environment.
     pub fn from_environment() -> Self {
         Self(Some(Arc::new(Matcher::from_env())))
     }
 
-    /// This proxy for every host but those of the list, both in the words of the environment.
+    /// Returns `proxy` for every host except those in `but`, which has the syntax of `NO_PROXY`.
     pub fn through(proxy: &str, but: &str) -> Self {
         Self(Some(Arc::new(Matcher::builder().https(proxy).no(but).build())))
     }
 
-    /// The proxy on the way to a host.
+    /// Returns the proxy for a host, or `None` for a direct connection.
     pub(super) fn route_to(
         &self,
         host: &str,
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_is_reached_through_its_proxy_unless_it_is_excepted_or_here() {
+    fn hosts_use_the_proxy_unless_no_proxy_lists_them_or_they_are_loopback() {
         let proxies =
             Proxies::through("http://user:word@proxy.example:3128", "near.example,10.0.0.0/8");
         let tunnel =
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_of_another_kind_is_named() {
+    fn an_unsupported_proxy_scheme_is_named() {
         let proxies = Proxies::through("socks5://proxy.example:1080", "");
         let refusal =
             proxies.route_to("far.example", "far.example:2376").expect_err("another kind");

@@ -1,13 +1,13 @@
-//! The address of one granted call. The request target is kept byte by byte: the host compares it whole.
+//! The address of one granted call. The request target is never normalized, because the host compares it byte by byte.
 
 use std::fmt;
 
 use crate::console::ConsoleError;
 
-/// Where a call goes.
+/// The host, port and request target of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
-    /// A name or an address, without brackets.
+    /// A host name or an IP address. An IPv6 address has no brackets.
     pub host: String,
     /// The port.
     pub port: u16,
@@ -16,18 +16,18 @@ pub struct Address {
 }
 
 impl Address {
-    /// Takes `https://HOST:PORT/TARGET` or `wss://…` apart.
+    /// Parses `https://HOST:PORT/TARGET` or `wss://…`.
     pub fn parse(url: &str) -> Result<Self, ConsoleError> {
         parse(url).ok_or_else(|| ConsoleError::BadAddress(url.chars().take(200).collect()))
     }
 
-    /// The same with more behind the target.
+    /// Returns this address with `tail` appended to the target.
     #[must_use]
     pub fn with(&self, suffix: &str) -> Self {
         Self { target: format!("{}{suffix}", self.target), ..self.clone() }
     }
 
-    /// `HOST:PORT`, an IPv6 address in brackets.
+    /// Returns `HOST:PORT`, with an IPv6 address in brackets.
     pub fn authority(&self) -> String {
         if self.host.contains(':') {
             format!("[{}]:{}", self.host, self.port)
@@ -75,14 +75,14 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_address_stands_in_brackets() {
+    fn an_ipv6_address_is_written_in_brackets() {
         let address = Address::parse("https://[2001:db8::1]:2376/v1.41/y").expect("an address");
         assert_eq!((address.host.as_str(), address.port), ("2001:db8::1", 2376));
         assert_eq!(address.authority(), "[2001:db8::1]:2376");
     }
 
     #[test]
-    fn what_is_no_safe_address_is_refused() {
+    fn invalid_and_unencrypted_urls_are_rejected() {
         for bad in [
             "http://h:1/x",
             "ws://h:1/x",

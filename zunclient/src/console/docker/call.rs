@@ -1,4 +1,4 @@
-//! One HTTP call on a connection that was dialled for it.
+//! One HTTP call on its own connection.
 
 use std::time::Duration;
 
@@ -18,12 +18,12 @@ use super::stream::Stream;
 use super::upgrade::error_message;
 use crate::console::ConsoleError;
 
-/// How long the words of a refusal may take; less than any caller waits for the answer.
+/// How long reading the body of an error may take. Every caller waits longer than this for an answer.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_BODY: usize = 1 << 20;
 
-/// Makes the call and returns as soon as the head of a good answer is there; one that is not good is an error with
-/// its words. The connection runs on these tasks. How long the head may take is for the caller to say.
+/// Sends the call and returns after the headers of a successful answer have arrived. Any other status is an error with
+/// the host's message. The connection runs on `tasks`. The caller sets a timeout.
 pub(super) async fn call<B>(
     stream: Stream,
     tasks: &Tasks,
@@ -41,7 +41,7 @@ where
     let own = tasks.clone();
     tasks.spawn(async move {
         tokio::select! {
-            // The caller hears of it through the answer.
+            // The caller gets a connection error from `send_request` or from the body.
             _ended = connection => {}
             () = own.cancelled() => {}
         }
@@ -61,18 +61,18 @@ where
     Err(ConsoleError::Refused { status, message: error_message(&refusal.unwrap_or_default()) })
 }
 
-/// The whole body, if it comes and is not too large.
+/// Returns the whole body, or `None` if the connection fails or the body is too large.
 pub(super) async fn body(answer: Response<Incoming>) -> Option<Bytes> {
     let collected = Limited::new(answer.into_body(), MAX_BODY).collect().await;
     Some(collected.ok()?.to_bytes())
 }
 
-/// It did not answer in time.
+/// Returns the error for a host that does not answer in time.
 pub(super) fn no_answer(address: &Address) -> ConsoleError {
     ConsoleError::NoAnswer { address: address.authority() }
 }
 
-/// With TLS 1.3 a host refuses a certificate only after the handshake; that is what it is then.
+/// Returns a handshake error: with TLS 1.3, a host rejects a client certificate only after the handshake.
 fn handshake_failed(address: &Address, cause: hyper::Error) -> ConsoleError {
     ConsoleError::Handshake { address: address.authority(), cause: std::io::Error::other(cause) }
 }

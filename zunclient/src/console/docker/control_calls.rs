@@ -1,4 +1,4 @@
-//! Calls beside the stream of a session. Each has a connection of its own, so a stalled stream never delays them.
+//! Calls beside the stream of a session. Each call has its own connection, so a stalled stream never delays it.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::console::ConsoleError;
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Makes the calls of one session.
+/// Sends the control calls of one session.
 #[derive(Clone)]
 pub struct ControlCalls {
     grants: Grants,

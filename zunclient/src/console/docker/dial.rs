@@ -1,5 +1,5 @@
-//! TLS connections to one host with one grant. The host's certificate is verified against the endpoint's
-//! authority alone, before a byte is sent.
+//! TLS connections to a host with a grant. Only the CA of the endpoint can vouch for the host's certificate, which is
+//! verified before any data is sent.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,12 +24,12 @@ use super::upgrade::tunnel;
 use crate::console::proxies::{Tunnel, UnsupportedScheme};
 use crate::console::{ConsoleError, LinkTimeouts, Proxies};
 
-/// How long one address is waited for before the next one is tried beside it (RFC 8305, section 8).
+/// How long to wait for one address before also trying the next one (RFC 8305, section 8).
 const NEXT_ATTEMPT: Duration = Duration::from_millis(250);
-/// How often a silent peer is probed before it is given up.
+/// How many TCP keepalive probes may stay unanswered.
 const PROBES: u32 = 3;
 
-/// Dials with one grant.
+/// Opens connections with one grant.
 #[derive(Clone)]
 pub struct Dialer {
     connector: TlsConnector,
@@ -38,7 +38,7 @@ pub struct Dialer {
 }
 
 impl Dialer {
-    /// From the endpoint's certificates and our key.
+    /// Creates a dialer from the endpoint's certificates and the client's key.
     pub fn new(tls: &Tls, key: &Secret<String>) -> Result<Self, ConsoleError> {
         let mut roots = RootCertStore::empty();
         for authority in certificates(&tls.ca)? {
@@ -57,18 +57,18 @@ impl Dialer {
         Ok(Self { connector, link: LinkTimeouts::default(), proxies: Proxies::default() })
     }
 
-    /// The same with these times and through these proxies.
+    /// Returns this dialer with the given timeouts and proxies.
     #[must_use]
     pub fn with_options(self, link: LinkTimeouts, proxies: Proxies) -> Self {
         Self { link, proxies, ..self }
     }
 
-    /// The times of its links.
+    /// Returns the timeouts of its connections.
     pub const fn link(&self) -> LinkTimeouts {
         self.link
     }
 
-    /// Dials; an error names each address that was tried.
+    /// Opens a TLS connection. If it cannot connect, the error names every address that it tried.
     pub async fn dial(&self, address: &Address) -> Result<Stream, ConsoleError> {
         let name = ServerName::try_from(address.host.clone())
             .map_err(|_not_a_name| ConsoleError::BadAddress(address.host.clone()))?;
@@ -81,12 +81,12 @@ impl Dialer {
         }
     }
 
-    /// Whether the host takes a connection now.
+    /// Returns `true` if the host accepts a TCP connection now.
     pub(super) async fn can_connect(&self, address: &Address) -> bool {
         self.connect(address).await.is_ok()
     }
 
-    /// Straight, or through the proxy on the way.
+    /// Connects directly, or through a proxy if the environment sets one for this host.
     async fn connect(&self, address: &Address) -> Result<TcpStream, ConsoleError> {
         let asked = address.authority();
         let proxy_route =
@@ -108,7 +108,7 @@ impl Dialer {
     }
 }
 
-/// Why there is no connection, and what was tried.
+/// Why connecting failed, and the addresses that were tried.
 struct ConnectError {
     attempted: String,
     cause: io::Error,
@@ -134,8 +134,8 @@ async fn connect(address: &Address, within: Duration) -> Result<TcpStream, Conne
         .map_err(|cause| ConnectError { attempted, cause })
 }
 
-/// Tries addresses one after the other, the next when one has failed or has not answered for a moment; the first that
-/// answers is taken (RFC 8305, section 5), so that one family of addresses that leads nowhere costs little.
+/// Returns the first connection that opens (RFC 8305, section 5). The next attempt starts when one fails, or after
+/// [`NEXT_ATTEMPT`], so an address family without a route costs little time.
 async fn race(candidates: Vec<SocketAddr>, within: Duration) -> io::Result<TcpStream> {
     let mut candidates = candidates.into_iter();
     let mut under_way = FuturesUnordered::new();
@@ -157,7 +157,7 @@ async fn race(candidates: Vec<SocketAddr>, within: Duration) -> io::Result<TcpSt
     }
 }
 
-/// The system's order, with the families in turn (RFC 8305, section 4).
+/// Alternates between IPv4 and IPv6, and otherwise keeps the resolver's order (RFC 8305, section 4).
 fn interleave_families(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first = found.first().is_some_and(SocketAddr::is_ipv6);
     let (same, other): (Vec<_>, Vec<_>) =
@@ -185,8 +185,8 @@ const fn unreachable(address: String, cause: io::Error) -> ConsoleError {
     ConsoleError::Unreachable { address, cause }
 }
 
-/// No delay for keys; and a peer that vanished is noticed, whether nothing is sent or something that it does
-/// not acknowledge.
+/// Sends keys without delay, and detects a peer that is gone: keepalive probes cover an idle link, and the user timeout
+/// covers unacknowledged data.
 fn keep_alive(stream: &TcpStream, link: &LinkTimeouts) -> io::Result<()> {
     use rustix::net::sockopt;
     let second = Duration::from_secs(1);
@@ -205,7 +205,7 @@ mod tests {
 
     use super::*;
 
-    /// An address that does not answer: its queue is full.
+    /// Returns an address that does not answer because its accept queue is full.
     async fn unresponsive() -> (SocketAddr, (TcpListener, Vec<TcpStream>)) {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
@@ -236,19 +236,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slow_address_is_still_taken_when_the_others_refuse() {
-        // Port 1 of loopback is nobody's.
+    async fn a_slow_address_is_used_if_the_others_refuse() {
+        // Nothing listens on port 1 of loopback.
         let refusing: SocketAddr = "127.0.0.1:1".parse().expect("an address");
         let (slow, (listener, _held)) = unresponsive().await;
         let dial = race(vec![slow, refusing, refusing], Duration::from_mins(1));
         let opens = async {
-            // The others have refused by now; the kernel asks again after a second, and is let in.
+            // The others have refused before this ends. The kernel sends the SYN again after a second, and then connects.
             tokio::time::sleep(NEXT_ATTEMPT * 2).await;
             accept_all(&listener).await;
         };
         let dialled = tokio::select! {
             dialled = dial => dialled.expect("one"),
-            () = opens => panic!("nobody came"),
+            () = opens => panic!("no connection was opened"),
         };
         assert_eq!(dialled.peer_addr().expect("a peer"), slow);
         let error = race(vec![refusing], Duration::from_secs(5)).await.expect_err("refused");
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn families_of_addresses_are_tried_in_turn() {
+    fn attempts_alternate_between_address_families() {
         let addresses = |texts: [&str; 5]| texts.map(|text| text.parse().expect(text)).to_vec();
         let found = addresses(["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"]);
         let turns = addresses(["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"]);

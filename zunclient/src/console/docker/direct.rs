@@ -1,5 +1,4 @@
-//! Whole HTTP calls with a grant: a body that goes to the host, or one that comes from it, as a stream. Neither
-//! the control plane nor this process ever holds more of it than a piece.
+//! HTTP calls with a grant. Bodies are streamed directly to or from the host, so zun holds only one chunk in memory.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,10 +21,10 @@ use super::dial::Dialer;
 use super::liveness::LivenessProbe;
 use crate::console::{ConsoleError, Dial};
 
-/// How long the head of an answer may take that does not wait for a body of ours.
+/// How long an answer's headers may take if no upload has to finish first.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Makes calls with one grant, each on a connection of its own.
+/// Sends calls with one grant, each on its own connection.
 #[derive(Clone)]
 pub struct Direct {
     dialer: Dialer,
@@ -33,14 +32,14 @@ pub struct Direct {
 }
 
 impl Direct {
-    /// With the grant of this dial; connections run on its tasks.
+    /// Creates it with the grant and on the tasks of `dial`.
     pub fn new(dial: &Dial) -> Result<Self, ConsoleError> {
         let Dial { endpoint, key, link, proxies, tasks, .. } = dial;
         let dialer = Dialer::new(&endpoint.tls, key)?.with_options(*link, proxies.clone());
         Ok(Self { dialer, tasks: tasks.clone() })
     }
 
-    /// The answer to a call without a body, as soon as its head is there.
+    /// Sends a call without a body and returns after the headers of the answer have arrived.
     pub async fn get(
         &self,
         method: Method,
@@ -51,8 +50,8 @@ impl Direct {
         timeout(ANSWER_TIMEOUT, call).await.unwrap_or_else(|_elapsed| Err(no_answer(address)))
     }
 
-    /// Puts a stream. The answer comes when the host has taken all of it; it may take its time, for as long as it
-    /// is there. What the stream is, is not said: a host refuses every such word, or a form could say where it is put.
+    /// Uploads a stream and returns after the host has answered. A slow host has no time limit while it is reachable. The
+    /// request has no `Content-Type`, because the host refuses one: a form could name another destination.
     pub async fn put<B>(&self, address: &Address, stream: B) -> Result<(), ConsoleError>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
@@ -78,7 +77,7 @@ impl Direct {
                 liveness.write_finished();
                 (before, probed) = (now, false);
             } else if !probed || !progress.waiting_for_data.load(Ordering::Relaxed) {
-                // Where we are waited for, what is still under way is asked about once.
+                // While the local source is idle, one probe is enough for the data that is still in flight.
                 liveness.probe().await;
                 probed = true;
             }
@@ -86,7 +85,7 @@ impl Direct {
         outcome.map(drop).map_err(|error| progress.explain(error))
     }
 
-    /// Posts JSON; the answer says no more than that it went well.
+    /// Posts JSON and discards the body of the answer.
     pub async fn post(&self, address: &Address, json: String) -> Result<(), ConsoleError> {
         let request =
             Request::builder().method(Method::POST).header(CONTENT_TYPE, "application/json");
@@ -112,17 +111,17 @@ impl Direct {
     }
 }
 
-/// How far a stream that is put has come.
+/// The progress of an upload.
 #[derive(Debug, Default)]
 struct UploadProgress {
-    /// Bytes that were handed over.
+    /// The bytes that the connection has taken from the stream.
     count: AtomicU64,
-    /// The connection waits for more; else it is the host that is waited for.
+    /// Whether the connection waits for the local source. If not, it waits for the host.
     waiting_for_data: AtomicBool,
 }
 
 impl UploadProgress {
-    /// A connection that carried something was a safe one; but for what TLS itself says, it broke.
+    /// Turns a handshake error after the first byte into a lost link, unless the error is from TLS itself.
     fn explain(&self, error: ConsoleError) -> ConsoleError {
         let bytes = self.count.load(Ordering::Relaxed);
         if bytes == 0 {
@@ -139,7 +138,7 @@ impl UploadProgress {
     }
 }
 
-/// After how much a connection broke.
+/// How much was sent before the link was lost.
 #[derive(Debug, thiserror::Error)]
 #[error("after {bytes} bytes")]
 struct LostAfter {
@@ -162,7 +161,7 @@ fn is_tls_error(cause: &std::io::Error) -> bool {
     false
 }
 
-/// A stream that tells how far it has come.
+/// A stream that reports its progress.
 struct CountedBody<B> {
     stream: B,
     progress: Arc<UploadProgress>,
@@ -194,7 +193,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for CountedBody<B> {
     }
 }
 
-/// The next piece of a body; `None` at its end. Dropping the future loses nothing.
+/// Returns the next chunk of a body, or `None` at its end. Dropping the future loses nothing.
 pub async fn next_chunk(body: &mut Incoming) -> Option<Result<Bytes, ConsoleError>> {
     loop {
         match body.frame().await? {

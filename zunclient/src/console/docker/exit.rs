@@ -1,4 +1,4 @@
-//! The exit code, which comes on a connection of its own.
+//! The wait for a container's exit code, on its own connection.
 
 use hyper::body::Incoming;
 use hyper::{Method, Response};
@@ -12,10 +12,10 @@ use super::call::body;
 use super::control_calls::ControlCalls;
 use crate::console::ConsoleError;
 
-/// The exit code to come; `None` where the wait broke.
+/// Receives the exit code, or `None` if the wait failed.
 pub type ExitCode = oneshot::Receiver<Option<i64>>;
 
-/// How often a wait is dialled: with something between that cuts after a minute, for a day.
+/// How many times a wait may connect. This covers a day if a proxy closes the connection every minute.
 const MAX_DIALS: u32 = 1440;
 
 #[derive(Deserialize)]
@@ -24,8 +24,8 @@ struct Waited {
     status_code: i64,
 }
 
-/// Registers the wait. When this returns, an end from now on is told. A link that breaks before the answer
-/// is dialled again: it is another than the stream's, and as long quiet as the session lasts.
+/// Registers the wait. An exit after this returns is never missed. If the link is lost before the answer, the wait
+/// connects again: this link is idle for the whole session, and its loss says nothing about the stream.
 pub async fn wait(
     control_calls: &ControlCalls,
     address: &Address,
@@ -42,7 +42,7 @@ pub async fn wait(
             () = send_code.closed() => return,
             () = own.cancelled() => None,
         };
-        // Whoever left does not want to know.
+        // The receiver is gone if the session has ended.
         send_code.send(code).ok();
     });
     Ok(exit)

@@ -1,5 +1,4 @@
-//! The grant of a session. It is good for two minutes to dial with; a session lasts longer, so a call that
-//! finds it expired has it renewed first.
+//! The grant of a session. A grant expires before a long session ends, so a call renews an expired grant first.
 
 use std::sync::Arc;
 
@@ -9,10 +8,10 @@ use tokio::sync::Mutex;
 use super::dial::Dialer;
 use crate::console::{ConsoleError, Dial, LinkTimeouts, Proxies, Renewal, Renewed};
 
-/// No call is begun with a grant that ends within this time.
+/// A grant is renewed if it expires within this time.
 const MARGIN: TimeDelta = TimeDelta::seconds(3);
 
-/// The newest grant of one session. Clones are the same.
+/// The newest grant of one session. Clones share it.
 #[derive(Clone)]
 pub struct Grants {
     held: Arc<Mutex<Held>>,
@@ -27,7 +26,7 @@ struct Held {
 }
 
 impl Grants {
-    /// The first one, and the way to others.
+    /// Creates it with the first grant and the means to renew it.
     pub fn new(dial: &Dial) -> Result<Self, ConsoleError> {
         let Dial { endpoint, key, renewal, link, proxies, .. } = dial;
         let dialer = Dialer::new(&endpoint.tls, key)?.with_options(*link, proxies.clone());
@@ -40,7 +39,7 @@ impl Grants {
         })
     }
 
-    /// What to dial with now.
+    /// Returns a dialer with a valid grant, and renews the grant if needed.
     pub async fn dialer(&self) -> Result<Dialer, ConsoleError> {
         let mut held = self.held.lock().await;
         if Utc::now() + MARGIN >= held.expires_at {
@@ -49,8 +48,7 @@ impl Grants {
         Ok(held.dialer.clone())
     }
 
-    /// A new one although the last should still be good: the clocks may differ, or the host has another
-    /// authority by now.
+    /// Renews the grant although it has not expired: the host's clock may differ, or the host may have a new CA.
     pub async fn another(&self) -> Result<Dialer, ConsoleError> {
         let mut held = self.held.lock().await;
         *held = self.renewed().await?;

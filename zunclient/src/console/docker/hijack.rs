@@ -86,8 +86,8 @@ impl HijackOutput {
             match self.read.read_buf(&mut self.buffer).await {
                 Ok(0) => return self.ended(None),
                 Ok(_) => {}
-                // What a host closes while input of ours is unread there is reset. Whether the process has ended
-                // is told by its exit code alone.
+                // The kernel resets a connection that the host closes with unread input. Only the exit code shows
+                // whether the process has ended.
                 Err(cause) if cause.kind() == std::io::ErrorKind::ConnectionReset => {
                     return self.ended(None);
                 }
@@ -100,11 +100,11 @@ impl HijackOutput {
         }
     }
 
-    /// An end within a frame is none, whatever it looks like.
+    /// Returns `Lost` if the stream ended with an error or in the middle of a frame.
     fn ended(&mut self, why: Option<String>) -> Option<Event> {
         let mid_frame =
             matches!(&self.framing, Framing::Multiplexed(demux) if demux.is_mid_frame());
-        // Told once: after it there is nothing more.
+        // Raw framing is never in the middle of a frame, so this is reported only once.
         self.framing = Framing::Raw;
         why.or_else(|| mid_frame.then(|| "the stream ended in the middle of a frame".to_owned()))
             .map(Event::Lost)

@@ -1,5 +1,5 @@
-//! What the connection functions over Docker's own API share: dialling with a grant, upgrading, side
-//! calls, multiplexed frames. It knows no console.
+//! Shared code for connections to Docker's API: dialling with a grant, upgrades, control calls and multiplexed frames.
+//! Nothing here depends on a console protocol.
 
 pub mod address;
 mod call;

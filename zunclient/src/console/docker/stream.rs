@@ -1,7 +1,6 @@
-//! A TLS stream that beats: while it is read, something goes both ways from time to time, so that nothing
-//! on the way takes a quiet session for a dead one. A beat is an update of TLS's own keys, which the peer
-//! answers: it is no byte of the session, and means nothing to the process. TLS takes a peer for hostile
-//! that updates its keys all the time and says nothing, so the beats end when nothing was said for long.
+//! A TLS stream with keepalives, so that proxies do not close an idle session. A keepalive is a TLS 1.3 key update that
+//! the peer answers, so it adds no bytes to the session. rustls closes a connection with too many key updates and no
+//! data, so the keepalives stop after a long time without output.
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -14,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_rustls::client::TlsStream;
 
-/// How many beats there are between two pieces of output. Our own TLS takes 32 answers, and no more.
+/// The most keepalives between two pieces of output. rustls accepts at most 32 key updates without data.
 const MAX_KEEPALIVES: u32 = 30;
 
 /// A connection to a host.
@@ -22,24 +21,24 @@ const MAX_KEEPALIVES: u32 = 30;
 pub struct Stream {
     tls: TlsStream<TcpStream>,
     keepalive: Interval,
-    /// Beats since something was said. There are none before that: answers to them could come behind the first
-    /// words, where our own TLS counts them anew.
+    /// The keepalives since the last output. `None` before the first output: answers could arrive after that output,
+    /// where rustls starts its count again.
     keepalives: Option<u32>,
-    /// A beat waits to be sent.
+    /// A keepalive still has to be flushed.
     due: bool,
-    /// Whoever writes waits for room. Then something is under way anyhow, and its waker must stay.
+    /// A write is blocked. It already keeps the link busy, and a flush here would replace its waker.
     write_blocked: bool,
 }
 
 impl Stream {
-    /// Beats so often.
+    /// Creates it, with a keepalive after each `every`.
     pub(super) fn new(tls: TlsStream<TcpStream>, every: Duration) -> Self {
         let mut keepalive = interval_at(Instant::now() + every, every);
         keepalive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self { tls, keepalive, keepalives: None, due: false, write_blocked: false }
     }
 
-    /// Another handle of its socket.
+    /// Returns a duplicate of the socket's file descriptor.
     pub(super) fn socket(&self) -> io::Result<OwnedFd> {
         self.tls.get_ref().0.as_fd().try_clone_to_owned()
     }
@@ -47,7 +46,7 @@ impl Stream {
     fn poll_keepalive(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(keepalives) = &mut self.keepalives else { return Poll::Ready(Ok(())) };
         while self.keepalive.poll_tick(context).is_ready() {
-            // Before TLS 1.3 there is no such update, and no beat.
+            // TLS 1.2 has no key updates, so it gets no keepalives.
             if *keepalives < MAX_KEEPALIVES && self.tls.get_mut().1.refresh_traffic_keys().is_ok() {
                 *keepalives += 1;
                 self.due = true;

@@ -1,5 +1,5 @@
-//! The HTTP/1.1 upgrade, for hijacked streams, websockets and the tunnels of proxies alike: one request, its
-//! answer's head, and whatever bytes of the new protocol came along.
+//! HTTP/1.1 upgrades: a hijacked stream, a WebSocket or a proxy tunnel. An upgrade sends one request and reads the
+//! headers of the answer, and keeps any bytes of the new protocol that follow them.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEAD: usize = 64 << 10;
 const MAX_ERROR_BODY: usize = 64 << 10;
 
-/// What was answered.
+/// An upgraded connection.
 #[derive(Debug)]
 pub struct Upgraded<S> {
     /// The stream of the new protocol.
@@ -25,13 +25,13 @@ pub struct Upgraded<S> {
 }
 
 impl<S> Upgraded<S> {
-    /// A header of the answer; the name is in lower case.
+    /// Returns a header of the answer. `name` is in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(held, _)| held == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// Sends this request and waits for `101`. Anything else is an error with the host's words.
+/// Sends `request` and waits for status 101. Any other status is an error with the host's message.
 pub async fn upgrade<S>(
     mut stream: S,
     address: &str,
@@ -44,12 +44,12 @@ where
     if head.status == 101 {
         return Ok(Upgraded { stream, first: rest, headers: head.headers });
     }
-    // Whatever part of the words comes in time will do.
+    // A message that arrives only in part is used as it is.
     drop(timeout(Duration::from_secs(2), read_error_body(&mut stream, &head, &mut rest)).await);
     Err(ConsoleError::Refused { status: head.status, message: error_message(&rest) })
 }
 
-/// Has a proxy open a way to a host.
+/// Asks a proxy to open a tunnel to a host.
 pub(super) async fn tunnel<S>(
     mut stream: S,
     host: &str,
@@ -99,7 +99,7 @@ where
     }
 }
 
-/// The reason in an error body.
+/// Returns the message in the body of an error.
 pub fn error_message(body: &[u8]) -> String {
     user_message(&String::from_utf8_lossy(body))
 }
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bytes_behind_the_head_belong_to_the_new_protocol() {
+    async fn bytes_after_the_headers_belong_to_the_new_protocol() {
         let upgraded =
             upgrade_with_answer(b"HTTP/1.1 101 UPGRADED\r\nUpgrade: tcp\r\n\r\nfirst").await;
         let upgraded = upgraded.expect("an upgrade");
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_says_the_hosts_words() {
+    async fn a_refusal_contains_the_hosts_message() {
         let refusal = upgrade_with_answer(
             b"HTTP/1.1 403 Forbidden\r\nContent-Length: 41\r\n\r\n{\"message\":\"authorization denied: not so\"}",
         )
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_http_is_said_to_be_none() {
+    async fn an_answer_that_is_not_http_is_reported_as_such() {
         let refusal = upgrade_with_answer(b"SSH-2.0-x\r\n\r\n").await.expect_err("no HTTP");
         assert!(refusal.to_string().contains("not HTTP"), "{refusal}");
     }

@@ -1,11 +1,11 @@
-//! `docker.attach`: Docker's own attach over mTLS, straight to the host. A websocket for a terminal, a
-//! hijacked connection for anything else; resize and wait are side calls of the same grant.
+//! `docker.attach`: Docker's attach call over mTLS, directly to the host. It uses a WebSocket for a terminal, and a
+//! hijacked connection otherwise. Resize and wait are control calls with the same grant.
 //!
 //! ```text
 //!  dial ──> attached ──> wait registered ──> (started) ──> output … end ──> exit code
 //! ```
-//! Exit, detach, restart and a restart of the engine all end the stream in the same way: only the
-//! wait's answer says which it was, and where it has none, there is no exit event.
+//! The stream ends in the same way when the process exits or the engine restarts. Only the answer to the wait tells
+//! them apart. Without an answer, there is no exit event.
 
 mod output;
 mod ws;
@@ -24,14 +24,14 @@ use super::docker::hijack::{Framing, HijackInput, hijack};
 use super::{Connection, Console, ConsoleError, Control, Dial, Input};
 use output::{Output, OutputThenExit};
 
-/// A container's console that is not yet dialled.
+/// A container's console that is not yet connected.
 pub struct DockerAttach {
     dial: Dial,
     grants: Grants,
     attach_call: AttachCall,
 }
 
-/// Which of the attach calls is used.
+/// The attach call to use.
 enum AttachCall {
     Websocket(Address),
     Hijack(Address),
@@ -39,7 +39,7 @@ enum AttachCall {
 }
 
 impl DockerAttach {
-    /// Checks the endpoint; dials nothing yet.
+    /// Checks the endpoint, without connecting.
     pub fn new(dial: Dial) -> Result<Self, ConsoleError> {
         let grants = Grants::new(&dial)?;
         let attach_call = attach_call(&dial)?;
@@ -54,8 +54,8 @@ fn attach_call(dial: &Dial) -> Result<AttachCall, ConsoleError> {
         (Some(websocket), _, _) if typed && dial.endpoint.tty => {
             Ok(AttachCall::Websocket(Address::parse(websocket)?))
         }
-        // An engine notices at once that one who could type has gone, and only late that one who watches
-        // has. But of a process without a terminal that reads stdin, it would be the end of the input.
+        // Docker detects a lost client with stdin at once, and one without stdin only late. So a viewer of a
+        // terminal attaches with stdin too. Without a terminal, that would close the process's stdin at the end.
         (_, Some(attach), _) if typed || (dial.endpoint.tty && dial.endpoint.stdin) => {
             Ok(AttachCall::Hijack(Address::parse(attach)?))
         }
@@ -99,7 +99,7 @@ impl Connection for DockerAttach {
     }
 }
 
-/// Typed bytes of a hijacked connection.
+/// The input of a hijacked connection, and whether it has a terminal.
 struct AttachInput(HijackInput, bool);
 
 #[async_trait]
@@ -113,15 +113,15 @@ impl Input for AttachInput {
     }
 
     async fn detach(&mut self) {
-        // The connection is dropped next; what goes wrong here changes nothing.
+        // The connection is dropped next, so an error does not matter.
         drop(self.0.shutdown().await);
     }
 }
 
-/// What a terminal takes as the end of its input.
+/// The key that ends the input of a terminal (ctrl-d).
 const END_OF_TRANSMISSION: &[u8] = b"\x04";
 
-/// A console that takes no input. Its half of the connection stays open, or the host would hang up.
+/// The input of a read-only console. It keeps our half of the connection open, because the host would hang up otherwise.
 struct NoInput(HijackInput);
 
 #[async_trait]

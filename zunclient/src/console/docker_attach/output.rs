@@ -1,4 +1,4 @@
-//! The output and, behind its last byte, the exit code.
+//! The output of a console, followed by the exit code.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use crate::console::docker::exit::ExitCode;
 use crate::console::docker::hijack::HijackOutput;
 use crate::console::{Event, Events};
 
-/// How long the stream may be quiet once the process is known to have ended, where nothing was ever said. A
-/// container that stopped between check and dial is attached until its next start: its stream would never end.
+/// How long the stream may stay idle after the process exited, if there was no output at all. If the container stopped
+/// before zun attached, the stream stays open until its next start.
 const QUIET_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long the exit code may take once the stream has ended; a removal comes before it with `--rm`.
+/// How long the exit code may take after the stream has ended. With `--rm`, Docker removes the container first.
 const EXIT_CODE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The same once the link broke: then its answer is as far away.
+/// How long the exit code may take after the link was lost. The link of the wait is probably lost too.
 const EXIT_CODE_TIMEOUT_AFTER_LOSS: Duration = Duration::from_millis(500);
 
 const END_MISSING: &str = "the process exited, but the end of its output did not arrive";
 
-/// Either stream.
+/// The stream of either attach call.
 pub(super) enum Output {
     Websocket(WsOutput),
     Hijack(HijackOutput),
@@ -37,27 +37,27 @@ impl Output {
     }
 }
 
-/// Where we are.
+/// The state between output and exit code.
 enum Phase {
-    /// Output comes; the exit code is not known.
+    /// Output may arrive, and the exit code is not known.
     Running(ExitCode),
-    /// The process has ended; its last output comes.
+    /// The process has exited, and its last output may still arrive.
     Draining(Option<i64>),
-    /// The output has ended; the exit code is not known, and is waited for so long.
+    /// The output has ended. The exit code may take this long.
     Waiting(ExitCode, Duration),
-    /// All is said but the exit code.
+    /// Only the exit code still has to be returned.
     Exited(i64),
-    /// Nothing more comes.
+    /// There are no more events.
     Over,
 }
 
-/// All events of one console.
+/// The events of one console.
 pub(super) struct OutputThenExit {
     output: Output,
     phase: Phase,
-    /// Something was printed.
+    /// Whether there was any output.
     printed: bool,
-    /// How long the last output may then be on its way: the exit code came on another connection.
+    /// How long the last output may take after the exit code, which arrives on another connection.
     drain_timeout: Duration,
 }
 
@@ -66,7 +66,7 @@ impl OutputThenExit {
         Self { output, phase: Phase::Running(exit), printed: false, drain_timeout }
     }
 
-    /// What comes next, if anything: `None` is a change of phase.
+    /// Returns the next event, or `None` after a change of phase.
     async fn step(&mut self) -> Option<Event> {
         let (event, next) = match &mut self.phase {
             Phase::Running(exit) => tokio::select! {

@@ -1,4 +1,4 @@
-//! The websocket of a terminal: one merged stream, binary frames.
+//! The WebSocket of a terminal. Output is one merged stream of binary frames.
 
 use std::io::ErrorKind;
 use std::sync::{Arc, Weak};
@@ -26,15 +26,15 @@ use crate::console::{ConsoleError, Event, Input};
 
 type Socket = WebSocketStream<Stream>;
 
-/// What comes out of the terminal.
+/// The output of the terminal.
 pub(super) struct WsOutput(SplitStream<Socket>);
 
 type Sink = Mutex<SplitSink<Socket, Message>>;
 
-/// What is typed.
+/// The input of the terminal.
 pub(super) struct WsInput(Arc<Sink>, LivenessProbe);
 
-/// Dials and upgrades.
+/// Connects and upgrades to a WebSocket.
 pub(super) async fn open(
     dialer: &Dialer,
     address: &Address,
@@ -64,8 +64,8 @@ pub(super) async fn open(
     Ok((WsOutput(stream), WsInput(sink, liveness)))
 }
 
-/// Pings until the console is dropped: unlike the stream's own beats they have no end. That no pong comes means
-/// nothing: a process that does not read its input holds up the pings behind it.
+/// Sends pings until the console is dropped. Unlike the keepalives of the stream, they never stop. A missing pong means
+/// nothing, because a process that does not read its input also delays the pings behind it.
 async fn keep_alive(sink: Weak<Sink>, every: Duration, tasks: Tasks) {
     loop {
         tokio::select! {
@@ -80,7 +80,7 @@ async fn keep_alive(sink: Weak<Sink>, every: Duration, tasks: Tasks) {
 }
 
 impl WsOutput {
-    /// The next output; `None` at its end. Dropping the future loses nothing.
+    /// Returns the next output, or `None` at its end. Dropping the future loses nothing.
     pub(super) async fn next(&mut self) -> Option<Event> {
         loop {
             match self.0.next().await? {
@@ -90,7 +90,7 @@ impl WsOutput {
                 Ok(Message::Close(_)) | Err(WsError::ConnectionClosed | WsError::AlreadyClosed) => {
                     return None;
                 }
-                // What a host closes while keys of ours are unread there is reset: as with a hijacked stream.
+                // The kernel resets a connection that the host closes with unread input.
                 Err(WsError::Io(cause)) if cause.kind() == ErrorKind::ConnectionReset => {
                     return None;
                 }
@@ -115,13 +115,13 @@ impl Input for WsInput {
         self.send(Message::Binary(typed)).await
     }
 
-    /// A terminal knows no half-close: it is told as a person would tell it.
+    /// Sends ctrl-d, because a terminal has no half-close.
     async fn eof(&mut self) -> Result<(), ConsoleError> {
         self.send(Message::Binary(Bytes::from_static(END_OF_TRANSMISSION))).await
     }
 
     async fn detach(&mut self) {
-        // The connection is dropped next; what goes wrong here changes nothing.
+        // The connection is dropped next, so an error does not matter.
         drop(self.send(Message::Close(None)).await);
     }
 }

@@ -1,5 +1,5 @@
-//! `docker.exec`: Docker's own exec over mTLS, straight to the host. Starting it is attaching to it; its
-//! exit code is read once its output has ended.
+//! `docker.exec`: Docker's exec call over mTLS, directly to the host. Starting an exec attaches to it. zun reads the
+//! exit code after the output has ended.
 
 mod start_failure;
 
@@ -21,28 +21,28 @@ use super::docker::hijack::{Framing, HijackInput, HijackOutput, hijack};
 use super::{Connection, Console, ConsoleError, Control, Dial, Event, Events, Input};
 use start_failure::StartFailure;
 
-/// What came of an exec that is begun without its streams.
+/// The result of starting an exec detached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DetachedStart {
-    /// It runs.
+    /// The command is running.
     Running,
-    /// The command cannot be run.
+    /// Docker could not start the command.
     NotRunnable {
-        /// As a shell would exit.
+        /// The exit code that a shell would use.
         code: i64,
-        /// The host's words.
+        /// Docker's message.
         message: String,
     },
 }
 
-/// Begins an exec and leaves it alone: nobody reads what it prints.
+/// Starts an exec detached. Docker discards its output.
 pub async fn start_detached(dial: &Dial) -> Result<DetachedStart, ConsoleError> {
     let start = dial.endpoint.calls.start.as_deref().ok_or(ConsoleError::NoAddress("start"))?;
     let body = serde_json::json!({ "Detach": true, "Tty": dial.endpoint.tty }).to_string();
     let direct = Direct::new(dial)?;
     match direct.post(&Address::parse(start)?, body).await {
         Ok(()) => Ok(DetachedStart::Running),
-        // Any other status is about the exec or the grant.
+        // Any other status is an error of the exec or the grant, not of the command.
         Err(ConsoleError::Refused { status: 400 | 500, message }) => {
             Ok(DetachedStart::NotRunnable { code: exit_code_of_exec(&message), message })
         }
@@ -50,14 +50,14 @@ pub async fn start_detached(dial: &Dial) -> Result<DetachedStart, ConsoleError> 
     }
 }
 
-/// An exec that is not yet dialled.
+/// An exec that is not yet connected.
 pub struct DockerExec {
     dial: Dial,
     grants: Grants,
 }
 
 impl DockerExec {
-    /// Checks the endpoint; dials nothing yet.
+    /// Checks the endpoint, without connecting.
     pub fn new(dial: Dial) -> Result<Self, ConsoleError> {
         let grants = Grants::new(&dial)?;
         Ok(Self { dial, grants })
@@ -94,10 +94,10 @@ impl Connection for DockerExec {
     }
 }
 
-/// How long the engine may take to note an exit code once the output has ended.
+/// How long Docker may take to record the exit code after the output has ended.
 const EXIT_CODE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The same while nobody renews the grant that it is read with.
+/// How long the exit code may take while zun-api cannot renew the grant.
 const EXIT_CODE_TIMEOUT_WITHOUT_RENEWAL: Duration = Duration::from_mins(2);
 
 enum Phase {
@@ -124,7 +124,7 @@ struct ExecState {
 }
 
 impl ExecState {
-    /// Docker notes the process of every command that it could start, and keeps it behind the end.
+    /// Returns `true` if the command has started. Docker keeps the PID of a command after it has exited.
     const fn has_started(&self) -> bool {
         self.running || !matches!(self.pid, Some(0))
     }
@@ -176,8 +176,8 @@ impl ExecEvents {
         inspect_exec(&self.control_calls, &self.inspect).await
     }
 
-    /// The engine closes the stream a moment before it notes the exit code. Who renews a grant may be away for
-    /// longer: it restarts.
+    /// Polls until the command has exited. Docker closes the stream shortly before it records the exit code, and zun-api
+    /// may be restarting when the grant must be renewed.
     async fn end(&self) -> Option<ExecState> {
         let begun = Instant::now();
         let (mut pause, mut within) = (Duration::from_millis(5), EXIT_CODE_TIMEOUT);
@@ -211,10 +211,10 @@ async fn inspect_exec(
     })
 }
 
-/// How long output is held that may be Docker's reason, before Docker is asked. Docker ends the stream behind a reason.
+/// How long to hold back output that may be Docker's reason before asking Docker. After a reason, Docker ends the stream.
 const HOLD_TIME: Duration = Duration::from_millis(50);
 
-/// Returns once the command has begun, or if that cannot be known.
+/// Returns after the command has started, or if Docker cannot be asked. Never returns for a command that did not start.
 async fn has_started(control_calls: &ControlCalls, inspect: &Address) {
     tokio::time::sleep(HOLD_TIME).await;
     match inspect_exec(control_calls, inspect).await {
@@ -239,7 +239,7 @@ impl Input for ExecInput {
     }
 
     async fn detach(&mut self) {
-        // The connection is dropped next; what goes wrong here changes nothing.
+        // The connection is dropped next, so an error does not matter.
         drop(self.input.shutdown().await);
     }
 }
