@@ -126,7 +126,7 @@ pub async fn relay(
         ended,
         Ended::Detached(_) | Ended::OutputClosed | Ended::Signal(_) | Ended::ForcedOut(_)
     ) {
-        // A stalled host must not hold up one who leaves.
+        // A stalled host must not delay detaching.
         drop(timeout(DETACH_TIMEOUT, input.detach()).await);
     }
     let ended = finish(ended, screen, signals).await;
@@ -134,7 +134,7 @@ pub async fn relay(
     (ended, bytes)
 }
 
-/// A terminal that goes sends SIGHUP; which of the two is seen first makes no difference.
+/// A closed terminal also sends SIGHUP, so both give the same result.
 const fn left(leave: Leave) -> Ended {
     match leave {
         Leave::Detach | Leave::Escape => Ended::Detached(leave),
@@ -142,7 +142,7 @@ const fn left(leave: Leave) -> Ended {
     }
 }
 
-/// Everything printed reaches the screen, unless the person left or its reader is gone.
+/// Writes the remaining output, unless the user detached or the reader of the output is gone.
 async fn finish(ended: Ended, screen: Screen, signals: &mut Signals) -> Ended {
     match ended {
         Ended::Exited(_)
@@ -193,8 +193,8 @@ async fn pump_output(
     }
 }
 
-/// Sends what is typed. It ends only when the person leaves: after the end of the input, or when the
-/// process no longer takes any, output goes on.
+/// Sends the input. Returns only if the user detaches: output continues after the end of the input, and after the
+/// process stops reading it.
 async fn send_typed(
     keys: Option<&mut Keys>,
     scanner: Option<&mut EscapeScanner>,
@@ -203,7 +203,7 @@ async fn send_typed(
     match (keys, scanner) {
         (Some(keys), Some(scanner)) => send_from_person(keys, scanner, input).await,
         (Some(keys), None) => {
-            // A process that takes no more input may still print.
+            // A process that has closed its input may still print.
             drop(send_from_pipe(keys, input).await);
             std::future::pending().await
         }
@@ -218,7 +218,7 @@ async fn send_from_pipe(keys: &mut Keys, input: &mut dyn Input) -> Result<(), Co
     input.eof().await
 }
 
-/// A person's keys are scanned even while the connection takes none, so that a dead link can be left.
+/// Scans the typed keys even while the connection is stalled, so the user can leave a dead link.
 async fn send_from_person(
     keys: &mut Keys,
     scanner: &mut EscapeScanner,
@@ -243,7 +243,7 @@ async fn send_from_person(
             return Some(Leave::Hangup);
         }
         push(&queue, scanner.flush()).await;
-        // Nothing typed: the end of the input, which leaving is not.
+        // An empty chunk stands for the end of the input, which detaching does not send.
         drop(queue.send(Vec::new()).await);
         drop(queue);
         None
@@ -256,7 +256,7 @@ async fn send_from_person(
                 break;
             }
         }
-        // Whoever refuses takes no end either, and what is still typed goes nowhere.
+        // After an error, the remaining keys are discarded.
         while queued.recv().await.is_some() {}
         drop(written);
         std::future::pending::<Leave>().await
@@ -273,7 +273,7 @@ async fn send_from_person(
     }
 }
 
-/// What is typed next; nothing for keys that were held long enough, and `None` at the end.
+/// Returns the next keys, `Some(None)` if held-back keys must be released, or `None` at the end of the input.
 async fn next_typed(keys: &mut Keys, scanner: &EscapeScanner) -> Option<Option<Bytes>> {
     if !scanner.holds() {
         return keys.next().await.map(Some);
@@ -286,13 +286,13 @@ async fn next_typed(keys: &mut Keys, scanner: &EscapeScanner) -> Option<Option<B
 
 async fn push(queue: &mpsc::Sender<Vec<u8>>, typed: Vec<u8>) {
     if !typed.is_empty() {
-        // The receiver lives as long as the sender's owner.
+        // The receiver lives as long as this task.
         drop(queue.send(typed).await);
     }
 }
 
-/// The newest size reaches the container. Before its process runs it cannot take one: it is tried again,
-/// and at once when something is printed. Where the screen is to be drawn again, the size changes until it is.
+/// Sends the newest size to the container. The call fails until the process has started, so it is retried, and at once
+/// after the first output. If a redraw is wanted, the size is changed until something is printed.
 async fn follow_size(
     control: &dyn Control,
     mut sizes: Sizes,
@@ -333,7 +333,7 @@ async fn follow_size(
     }
 }
 
-/// A time, or for ever.
+/// Sleeps for `time`, or forever without one.
 async fn sleep_for(time: Option<Duration>) {
     match time {
         Some(time) => tokio::time::sleep(time).await,
@@ -341,15 +341,15 @@ async fn sleep_for(time: Option<Duration>) {
     }
 }
 
-/// A program draws its screen again when its size changes; the right one follows at once. Says whether there was a
-/// process that took it.
+/// Makes a program redraw its screen by sending a slightly smaller size. The caller sends the right size next. Returns
+/// `false` if no process accepted the size.
 pub(crate) async fn redraw(control: &dyn Control, size: Option<TerminalSize>) -> bool {
     let Some(size) = size else { return false };
     let smaller = TerminalSize { rows: size.rows.saturating_sub(1).max(1), ..size };
     matches!(timeout(REDRAW_TIMEOUT, control.resize(smaller)).await, Ok(Ok(())))
 }
 
-/// Whether nothing more is to be tried for this size.
+/// Returns `true` if this size needs no retry.
 async fn resize(control: &dyn Control, size: TerminalSize) -> bool {
     matches!(control.resize(size).await, Ok(()) | Err(ConsoleError::Unsupported(_)))
 }

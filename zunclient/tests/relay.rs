@@ -1,4 +1,4 @@
-//! The terminal side against a scripted console: two directions, neither of which waits for the other.
+//! Tests of the relay against a scripted console: input and output never wait for each other.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -90,7 +90,7 @@ impl Remote for NoRemote {
     }
 }
 
-/// Both ends of a session, in the hands of a test.
+/// Both ends of a session, which the test controls.
 struct TestSession {
     prints: mpsc::Sender<Event>,
     keyboard: Option<mpsc::Sender<Bytes>>,
@@ -140,7 +140,7 @@ fn test(conditions: Options) -> TestSession {
 }
 
 impl TestSession {
-    /// The session, to be run beside the test.
+    /// Returns the session's future, which runs concurrently with the test.
     fn session(&mut self) -> impl Future<Output = Ended> + use<> {
         let (console, terminal) = self.session.take().expect("once");
         async move {
@@ -171,7 +171,7 @@ fn out(text: &'static str) -> Event {
 }
 
 #[tokio::test]
-async fn output_is_shown_in_order_and_the_exit_code_is_the_processs() {
+async fn output_is_shown_in_order_and_the_exit_code_is_returned() {
     let mut test = test(Options::default());
     let session = test.session();
     let script = async {
@@ -211,7 +211,7 @@ async fn keys_still_flow_while_the_screen_is_stalled() {
 }
 
 #[tokio::test]
-async fn a_dead_link_is_left_though_it_takes_no_keys() {
+async fn the_escape_sequence_leaves_a_dead_link() {
     let mut test = test(Options { stalled_input: true, ..Options::default() });
     let session = test.session();
     let person = async {
@@ -224,7 +224,7 @@ async fn a_dead_link_is_left_though_it_takes_no_keys() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_input_is_passed_on_and_later_output_still_comes() {
+async fn the_end_of_the_input_is_forwarded_and_later_output_still_arrives() {
     let mut test = test(Options::default());
     let session = test.session();
     let script = async {
@@ -242,7 +242,7 @@ async fn the_end_of_the_input_is_passed_on_and_later_output_still_comes() {
 }
 
 #[tokio::test]
-async fn a_size_that_is_refused_before_the_first_output_is_tried_again_and_the_last_wins() {
+async fn a_refused_size_is_retried_and_the_last_size_wins() {
     let first = TerminalSize { rows: 24, columns: 80 };
     let last = TerminalSize { rows: 30, columns: 90 };
     let refused = Options { refused_sizes: 3, size: Some(first), ..Options::default() };
@@ -262,19 +262,19 @@ async fn a_size_that_is_refused_before_the_first_output_is_tried_again_and_the_l
 }
 
 #[tokio::test]
-async fn a_screen_that_stays_blank_is_asked_for_again_until_something_is_drawn() {
+async fn a_redraw_is_requested_until_something_is_printed() {
     let size = TerminalSize { rows: 24, columns: 80 };
     let mut test = test(Options { size: Some(size), redraws: true, ..Options::default() });
     let session = test.session();
     let process = async {
-        // Twice as one that does not listen yet when its size changes.
+        // The first two changes have no effect, as with a shell that does not handle them yet.
         for _change in 0..3 {
             assert_eq!(test.sent().await, Sent::Size(23, 80));
             assert_eq!(test.sent().await, Sent::Size(24, 80));
         }
         test.prints.send(out("/ # ")).await.expect("somebody reads");
         test.shown.recv().await.expect("the prompt");
-        // Longer than the pause before the next one would be.
+        // This is longer than the pause before the next retry.
         let more = timeout(Duration::from_millis(1500), test.sent.recv()).await;
         assert!(more.is_err(), "{more:?}");
         test.prints.send(Event::Exit(0)).await.expect("somebody reads");
@@ -284,7 +284,7 @@ async fn a_screen_that_stays_blank_is_asked_for_again_until_something_is_drawn()
 }
 
 #[tokio::test]
-async fn a_closed_screen_ends_the_session_and_leaves_the_container() {
+async fn a_closed_output_detaches_and_leaves_the_container_running() {
     let mut test = test(Options::default());
     let session = test.session();
     test.shown.close();
@@ -297,7 +297,7 @@ async fn a_closed_screen_ends_the_session_and_leaves_the_container() {
 }
 
 #[tokio::test]
-async fn a_console_that_breaks_says_why() {
+async fn a_lost_link_is_returned_with_its_reason() {
     let mut test = test(Options::default());
     let session = test.session();
     let TestSession { prints, .. } = test;
@@ -309,13 +309,13 @@ async fn a_console_that_breaks_says_why() {
 }
 
 #[tokio::test]
-async fn a_half_typed_sequence_reaches_the_program_without_another_key() {
+async fn a_half_typed_sequence_is_sent_after_a_timeout() {
     let mut test = test(Options::default());
     let session = test.session();
     let person = async {
         test.types(b"\x10").await;
         assert_eq!(test.sent().await, Sent::Typed(b"\x10".to_vec()));
-        // What was sent is no half of anything any more.
+        // Keys that were sent no longer count as the start of a sequence.
         test.types(b"\x11").await;
         assert_eq!(test.sent().await, Sent::Typed(b"\x11".to_vec()));
         test.types(b"\x10\x11").await;
@@ -325,7 +325,7 @@ async fn a_half_typed_sequence_reaches_the_program_without_another_key() {
 }
 
 #[tokio::test]
-async fn an_exit_code_behind_a_link_that_broke_is_no_plain_exit() {
+async fn an_exit_code_after_a_lost_link_is_distinct_from_a_plain_exit() {
     let mut test = test(Options::default());
     let session = test.session();
     let script = async {

@@ -1,4 +1,4 @@
-//! Containers.
+//! The calls of the API for containers.
 
 use std::time::Duration;
 
@@ -16,38 +16,38 @@ use super::{ApiError, Client};
 
 const SHORT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What is done about the process of a container that is deleted.
+/// What deleting does to a running container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delete {
-    /// Nothing: a running one is refused.
+    /// The service refuses to delete a running container.
     OnlyStopped,
-    /// It is stopped first.
+    /// The container is stopped first.
     StopFirst,
-    /// It is killed.
+    /// The container is killed first.
     Force,
 }
 
-/// Which containers are listed.
+/// Selects the containers to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListQuery {
-    /// Filters and the like, as the API has them.
+    /// Query parameters of the API, such as filters.
     pub parameters: Vec<(&'static str, String)>,
 }
 
 impl Client {
-    /// Makes a container; it is not started.
+    /// Creates a container without starting it.
     pub async fn create(&self, ask: &CreateContainer) -> Result<Container, ApiError> {
         let request = self.request(Method::POST, &["containers"])?;
         json(self.send(request.query(&[("run", "false")]).json(ask), LONG_TIMEOUT).await?).await
     }
 
-    /// One container.
+    /// Returns a container.
     pub async fn show(&self, container: &str) -> Result<Container, ApiError> {
         let request = self.request(Method::GET, &["containers", container])?;
         json(self.send(request, SHORT_TIMEOUT).await?).await
     }
 
-    /// One container, once it is in one of these statuses, or as it is after so long.
+    /// Waits until a container has one of `statuses`, at most for `within`, and returns it.
     pub async fn wait_for(
         &self,
         container: &str,
@@ -62,7 +62,7 @@ impl Client {
         json(self.send(request, Duration::from_secs(seconds) + SHORT_TIMEOUT).await?).await
     }
 
-    /// The same, and whatever else changes ends the wait too: any `updated_at` but this one.
+    /// Waits like [`Self::wait_for`], but also returns if the container has changed since `last`.
     pub async fn wait_for_news(
         &self,
         last: &Container,
@@ -79,7 +79,7 @@ impl Client {
         json(self.send(request, Duration::from_secs(seconds) + SHORT_TIMEOUT).await?).await
     }
 
-    /// All of them, over as many pages as there are.
+    /// Lists the containers of all pages.
     pub async fn list(&self, query: &ListQuery) -> Result<Vec<Container>, ApiError> {
         let mut all = Vec::new();
         let mut marker: Option<String> = None;
@@ -109,12 +109,12 @@ impl Client {
         .await
     }
 
-    /// `start`, `pause` or `unpause`.
+    /// Sends `start`, `pause` or `unpause`.
     pub async fn act(&self, container: &str, action: &str) -> Result<(), ApiError> {
         self.done(self.request(Method::POST, &["containers", container, action])?).await
     }
 
-    /// `stop` or `reboot`, with this grace in seconds.
+    /// Sends `stop` or `reboot`. `grace` is the number of seconds before SIGKILL.
     pub async fn act_with_grace(
         &self,
         container: &str,
@@ -129,13 +129,13 @@ impl Client {
         .await
     }
 
-    /// Sends a signal.
+    /// Sends a signal to the container's process.
     pub async fn kill(&self, container: &str, signal: &str) -> Result<(), ApiError> {
         let request = self.request(Method::POST, &["containers", container, "kill"])?;
         self.done(request.query(&[("signal", signal)])).await
     }
 
-    /// Where its output is dialled.
+    /// Requests a grant for reading the output.
     pub async fn logs(
         &self,
         container: &str,
@@ -145,7 +145,7 @@ impl Client {
         json(self.send(request.json(ask), SHORT_TIMEOUT).await?).await
     }
 
-    /// Where its files are dialled.
+    /// Requests a grant for copying files.
     pub async fn archive(
         &self,
         container: &str,
@@ -155,7 +155,7 @@ impl Client {
         json(self.send(request.json(ask), SHORT_TIMEOUT).await?).await
     }
 
-    /// Its processes.
+    /// Lists the container's processes.
     pub async fn top(
         &self,
         container: &str,
@@ -169,13 +169,13 @@ impl Client {
         json(self.send(request, SHORT_TIMEOUT).await?).await
     }
 
-    /// What it uses now; the host measures for a second or two.
+    /// Returns the resource usage. The host measures for one or two seconds.
     pub async fn stats(&self, container: &str) -> Result<ContainerStats, ApiError> {
         let request = self.request(Method::GET, &["containers", container, "stats"])?;
         json(self.send(request, SHORT_TIMEOUT).await?).await
     }
 
-    /// Changes its name or its limits.
+    /// Changes the name or the limits.
     pub async fn update(
         &self,
         container: &str,
@@ -185,7 +185,7 @@ impl Client {
         json(self.send(request.json(ask), SHORT_TIMEOUT).await?).await
     }
 
-    /// Where its console is dialled.
+    /// Requests a grant for the container's console.
     pub async fn attach(
         &self,
         container: &str,
@@ -195,12 +195,12 @@ impl Client {
         json(self.send(request.json(ask), SHORT_TIMEOUT).await?).await
     }
 
-    /// Runs another command, or makes an exec that is then dialled.
+    /// Runs a command in a container, or creates an exec to attach to.
     pub async fn execute(&self, container: &str, ask: &Execute) -> Result<Executed, ApiError> {
         let request = self.request(Method::POST, &["containers", container, "execute"])?;
         json(self.send(request.json(ask), LONG_TIMEOUT).await?).await
     }
-    /// Where the console of an exec is dialled, with another grant.
+    /// Requests another grant for the console of an exec.
     pub async fn execute_attach(
         &self,
         container: &str,
@@ -212,7 +212,7 @@ impl Client {
         json(self.send(request, SHORT_TIMEOUT).await?).await
     }
 
-    /// Sends the process of an exec a signal.
+    /// Sends a signal to the process of an exec.
     pub async fn execute_kill(
         &self,
         container: &str,

@@ -1,5 +1,5 @@
-//! Reads typed bytes on a thread of its own. It never makes the descriptor non-blocking (other programs
-//! share it), and it reads nothing more once the session is over: what is typed then is for the shell.
+//! Reads typed bytes on its own thread. It never makes the descriptor non-blocking, because other programs share it. It
+//! stops reading when the session ends, so later keys go to the shell.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc as thread_mpsc;
@@ -9,21 +9,21 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use tokio::sync::mpsc;
 
-/// The largest chunk, in bytes: what an engine takes in one frame.
+/// The largest chunk, in bytes.
 const CHUNK: usize = 32 << 10;
 
-/// Typed bytes. Dropping it ends the reading.
+/// Typed bytes. Dropping this stops the reading.
 #[derive(Debug)]
 pub struct Keys {
     chunks: mpsc::Receiver<Bytes>,
     terminal: bool,
-    /// Closed when this is dropped, which wakes the thread.
+    /// The write end of a pipe. Closing it on drop wakes the thread.
     wake: Option<OwnedFd>,
     ended: Option<thread_mpsc::Receiver<()>>,
 }
 
 impl Keys {
-    /// Begins to read this descriptor.
+    /// Starts to read from `input`.
     pub fn read(input: OwnedFd) -> std::io::Result<Self> {
         let (wake_reader, wake) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let (sender, chunks) = mpsc::channel(4);
@@ -36,17 +36,17 @@ impl Keys {
         Ok(Self { chunks, terminal, wake: Some(wake), ended: Some(ended) })
     }
 
-    /// Typed bytes from elsewhere.
+    /// Creates it from a channel instead of a descriptor.
     pub const fn from_channel(chunks: mpsc::Receiver<Bytes>) -> Self {
         Self { chunks, terminal: false, wake: None, ended: None }
     }
 
-    /// They come from a terminal. In raw mode its end is no key: it is gone.
+    /// Returns `true` if the input is a terminal. In raw mode, its end means that the terminal was closed.
     pub const fn is_terminal(&self) -> bool {
         self.terminal
     }
 
-    /// The next chunk, or `None` at the end of the input.
+    /// Returns the next chunk, or `None` at the end of the input.
     pub async fn next(&mut self) -> Option<Bytes> {
         self.chunks.recv().await
     }
@@ -57,7 +57,7 @@ impl Drop for Keys {
         self.chunks.close();
         drop(self.wake.take());
         if let Some(ended) = self.ended.take() {
-            // The thread holds no sender's message: this ends when the thread does, at once.
+            // Nothing is ever sent: the channel closes when the thread ends.
             let over = ended.recv_timeout(std::time::Duration::from_millis(200));
             debug_assert!(over.is_err(), "nothing is ever sent");
         }
@@ -81,7 +81,7 @@ fn read_all(input: &OwnedFd, wake: &OwnedFd, chunks: &mpsc::Sender<Bytes>) {
     }
 }
 
-/// Waits until there is something to read; `false` once nobody wants it.
+/// Waits for input. Returns `false` if the session has ended.
 fn wait_for_input(input: &OwnedFd, wake: &OwnedFd) -> bool {
     loop {
         let mut waited = [
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn bytes_come_as_they_were_written_and_then_the_end() {
+    async fn bytes_arrive_unchanged_and_then_the_end_of_the_input() {
         let (reader, writer) = rustix::pipe::pipe().expect("a pipe");
         let mut keys = Keys::read(reader).expect("a thread");
         rustix::io::write(&writer, b"hello").expect("written");
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_typed_after_the_session_is_left_for_the_next_program() {
+    async fn keys_typed_after_the_session_stay_for_the_next_program() {
         let (reader, writer) = rustix::pipe::pipe().expect("a pipe");
         let next_program = reader.try_clone().expect("a copy");
         drop(Keys::read(reader).expect("a thread"));

@@ -1,4 +1,4 @@
-//! Raw mode with one way back, taken once: on drop, in the panic hook, or before the process stops.
+//! Raw mode of the terminal. It is restored on drop, in the panic hook, or before the process is suspended.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -6,17 +6,17 @@ use std::sync::{Mutex, Once, PoisonError};
 
 use termion::raw::{IntoRawMode as _, RawTerminal};
 
-/// The terminal that is raw now. A process has one; the panic hook finds it here.
+/// The terminal that is in raw mode. It is global so that the panic hook can restore it.
 static RAW: Mutex<Option<RawTerminal<File>>> = Mutex::new(None);
 static HOOK: Once = Once::new();
 
-/// The terminal is raw while this lives.
+/// Keeps the terminal in raw mode until it is dropped.
 #[derive(Debug)]
 #[must_use = "the terminal is restored when this is dropped"]
 pub struct RawMode(());
 
 impl RawMode {
-    /// Makes this terminal raw.
+    /// Puts the terminal into raw mode.
     pub fn enter(terminal: OwnedFd) -> std::io::Result<Self> {
         HOOK.call_once(restore_on_panic);
         let raw = File::from(terminal).into_raw_mode()?;
@@ -29,7 +29,7 @@ impl RawMode {
         slot().as_ref().map_or(Ok(()), RawTerminal::suspend_raw_mode)
     }
 
-    /// Makes it raw again.
+    /// Puts the terminal into raw mode again.
     pub fn resume(&self) -> std::io::Result<()> {
         slot().as_ref().map_or(Ok(()), RawTerminal::activate_raw_mode)
     }
@@ -41,7 +41,7 @@ impl Drop for RawMode {
     }
 }
 
-/// Restores the terminal if it is raw. Once is enough; more does no harm.
+/// Restores the terminal if it is in raw mode. It can be called more than once.
 pub fn restore() {
     drop(slot().take());
 }
@@ -50,11 +50,11 @@ fn slot() -> std::sync::MutexGuard<'static, Option<RawTerminal<File>>> {
     RAW.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The words of a panic are for a terminal that is whole again.
+/// Restores the terminal before a panic prints its message.
 fn restore_on_panic() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        // A panic while the slot is locked must not wait for itself.
+        // Waiting here would deadlock if the panic happened while the slot was locked.
         if let Ok(mut raw) = RAW.try_lock() {
             drop(raw.take());
         }

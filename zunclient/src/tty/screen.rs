@@ -1,5 +1,5 @@
-//! Writes output on a thread of its own, so that a stalled terminal or pipe stops nothing else. What is
-//! not yet written is bounded: the one who writes waits.
+//! Writes output on its own thread, so a stalled terminal or pipe blocks nothing else. The queue is bounded, and
+//! writers wait if it is full.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -22,7 +22,7 @@ pub enum Output {
 #[error("the output is closed")]
 pub struct Closed;
 
-/// Where output goes.
+/// The destination of output.
 #[derive(Debug)]
 pub struct Screen {
     chunks: mpsc::Sender<(Output, Bytes)>,
@@ -30,7 +30,7 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Writes to these two descriptors, in order.
+    /// Starts a thread that writes to these two descriptors, in order.
     pub fn write_to(stdout: OwnedFd, stderr: OwnedFd) -> std::io::Result<Self> {
         let (chunks, mut received) = mpsc::channel::<(Output, Bytes)>(16);
         let (end, ended) = oneshot::channel();
@@ -42,20 +42,20 @@ impl Screen {
                     Output::Stderr => write_all(stderr.as_fd(), &bytes),
                 };
             }
-            // Nobody waits any more when the session was left.
+            // The receiver is gone if the user detached.
             end.send(outcome).ok();
         })?;
         Ok(Self { chunks, ended })
     }
 
-    /// Output that goes elsewhere.
+    /// Creates a screen that writes to a channel.
     pub fn to_channel(chunks: mpsc::Sender<(Output, Bytes)>) -> Self {
         let (end, ended) = oneshot::channel();
         end.send(Ok(())).ok();
         Self { chunks, ended }
     }
 
-    /// Hands over a piece; waits while too much is not yet written.
+    /// Queues output, and waits while the queue is full.
     pub async fn write(&self, output: Output, bytes: Bytes) -> Result<(), Closed> {
         if self.chunks.send((output, bytes)).await.is_ok() { Ok(()) } else { Err(Closed) }
     }
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn each_output_gets_its_own_and_everything_is_written_at_the_end() {
+    async fn finish_writes_everything_to_the_right_descriptor() {
         let (out_reader, out) = rustix::pipe::pipe().expect("a pipe");
         let (err_reader, err) = rustix::pipe::pipe().expect("a pipe");
         let screen = Screen::write_to(out, err).expect("a thread");
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_closed_output_is_said() {
+    async fn a_closed_output_is_reported() {
         let (reader, out) = rustix::pipe::pipe().expect("a pipe");
         drop(reader);
         let err = out.try_clone().expect("a copy");

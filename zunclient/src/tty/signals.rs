@@ -1,15 +1,15 @@
-//! Signals that a session must not die of without a word.
+//! The signals that a session handles instead of being killed by them.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A signal that was sent to this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caught {
-    /// It ends a session; without a terminal it is passed on to the process in the container.
+    /// It ends the session, or is forwarded to the process in the container if zun has no terminal.
     Terminate(Number),
-    /// It only means something to the process in the container.
+    /// It is only meant for the process in the container.
     User(Number),
-    /// The process is to be stopped (SIGTSTP).
+    /// SIGTSTP: the shell suspends zun.
     Suspend,
 }
 
@@ -28,7 +28,7 @@ const NAMES: [(i32, &str); 7] = [
 ];
 
 impl Number {
-    /// Its name, as an engine takes it.
+    /// Returns the name of the signal, as Docker expects it.
     pub fn name(self) -> &'static str {
         NAMES.iter().find(|(number, _)| *number == self.0).map_or("SIGTERM", |(_, name)| name)
     }
@@ -38,13 +38,13 @@ impl Number {
         matches!(self.0, 2 | 15)
     }
 
-    /// The exit code of a program that it ended.
+    /// Returns the exit code of a program that this signal ended.
     pub fn exit_code(self) -> u8 {
         u8::try_from(128 + self.0).unwrap_or(255)
     }
 }
 
-/// The signals of this process, caught from the moment this is made.
+/// Catches the signals of this process from its creation on.
 #[derive(Debug)]
 pub struct Signals {
     hangup: Signal,
@@ -57,7 +57,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Catches them.
+    /// Starts to catch the signals.
     pub fn catch() -> std::io::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
@@ -70,13 +70,13 @@ impl Signals {
         })
     }
 
-    /// Catches SIGTSTP too, for a terminal that must be restored before the process stops.
+    /// Also catches SIGTSTP, because a terminal must be restored before the process is suspended.
     pub fn catch_stop(&mut self) -> std::io::Result<()> {
         self.stop = Some(signal(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw()))?);
         Ok(())
     }
 
-    /// The next one.
+    /// Returns the next signal.
     pub async fn next(&mut self) -> Caught {
         tokio::select! {
             Some(()) = self.hangup.recv() => Caught::Terminate(Number(1)),
@@ -90,7 +90,7 @@ impl Signals {
         }
     }
 
-    /// The next one that ends a session.
+    /// Returns the next signal that ends a session, and ignores others.
     pub async fn ended(&mut self) -> Number {
         loop {
             match self.next().await {
@@ -108,7 +108,7 @@ async fn maybe(signal: Option<&mut Signal>) -> Option<()> {
     }
 }
 
-/// Stops this process as SIGTSTP would have, and returns once it is continued.
+/// Suspends this process as SIGTSTP would, and returns after SIGCONT.
 pub fn stop_process() -> std::io::Result<()> {
     rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)?;
     Ok(())

@@ -1,4 +1,4 @@
-//! The terminal's size, and its changes: many in a row become one, the last.
+//! The size of the terminal and its changes. Only the newest size is kept.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -8,18 +8,18 @@ use tokio::sync::watch;
 use zun_common::shutdown::Tasks;
 use zun_common::units::TerminalSize;
 
-/// The newest size; `None` where there is no terminal or it has no size.
+/// The newest size, or `None` without a terminal or if the terminal has no size.
 pub type Sizes = watch::Receiver<Option<TerminalSize>>;
 
-/// The size of a terminal, if it has one.
+/// Returns the size of a terminal, if it has one.
 pub fn size_of(terminal: impl AsFd) -> Option<TerminalSize> {
     let size = rustix::termios::tcgetwinsize(terminal).ok()?;
     let known = size.ws_row > 0 && size.ws_col > 0;
     known.then_some(TerminalSize { rows: size.ws_row, columns: size.ws_col })
 }
 
-/// Follows the size of a terminal until the tasks end. Of changes while we are stopped the shell is told, and not
-/// we: it is looked at again when we go on.
+/// Follows the size of a terminal until the tasks end. zun gets no SIGWINCH while it is suspended, so it reads the size
+/// again after SIGCONT.
 pub fn follow(terminal: OwnedFd, tasks: &Tasks) -> std::io::Result<Sizes> {
     let mut changes = signal(SignalKind::window_change())?;
     let mut continued = signal(SignalKind::from_raw(Signal::CONT.as_raw()))?;
@@ -39,7 +39,7 @@ pub fn follow(terminal: OwnedFd, tasks: &Tasks) -> std::io::Result<Sizes> {
     Ok(sizes)
 }
 
-/// No terminal: no size, ever.
+/// Returns sizes that are always `None`, for use without a terminal.
 pub fn none() -> Sizes {
     watch::channel(None).1
 }

@@ -1,4 +1,4 @@
-//! `docker.attach` against a fake engine: half-close, streams apart, refusals, wrong certificates.
+//! Tests of `docker.attach` against a fake engine: half-close, separate streams, refusals and wrong certificates.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ async fn answer_wait(request: EngineRequest, code: i64) {
     answer(request, "200 OK", &format!("{{\"Error\":null,\"StatusCode\":{code}}}")).await;
 }
 
-/// `cat` without a terminal that says something after the end of its input, and on stderr too.
+/// Acts like `cat` without a terminal, and also writes to stderr after the end of its input.
 async fn cat(mut request: EngineRequest) {
     if request.head.starts_with("POST /c/wait?condition=next-exit ") {
         return answer_wait(request, 7).await;
@@ -64,7 +64,7 @@ async fn cat(mut request: EngineRequest) {
 }
 
 #[tokio::test]
-async fn the_end_of_the_input_is_a_half_close_and_output_after_it_still_arrives() {
+async fn output_still_arrives_after_the_input_is_half_closed() {
     let engine = Engine::start(&["127.0.0.1"], cat).await;
     let mut console = open(&engine, false).await.expect("a console");
     console.input.write(Bytes::from_static(b"hello ")).await.expect("sent");
@@ -76,7 +76,7 @@ async fn the_end_of_the_input_is_a_half_close_and_output_after_it_still_arrives(
     assert_eq!(next(&mut console).await, None);
 }
 
-/// A terminal that echoes, over a websocket.
+/// A terminal that echoes over a WebSocket.
 async fn terminal(mut request: EngineRequest) {
     if request.head.starts_with("POST /c/wait") {
         return answer_wait(request, 0).await;
@@ -108,7 +108,7 @@ async fn terminal(mut request: EngineRequest) {
 }
 
 #[tokio::test]
-async fn a_terminal_echoes_over_a_websocket_takes_a_size_and_ends_with_its_code() {
+async fn a_terminal_over_a_websocket_echoes_resizes_and_exits() {
     let engine = Engine::start(&["127.0.0.1"], terminal).await;
     let mut console = open(&engine, true).await.expect("a console");
     console.input.write(Bytes::from_static(b"ls\r")).await.expect("sent");
@@ -119,7 +119,7 @@ async fn a_terminal_echoes_over_a_websocket_takes_a_size_and_ends_with_its_code(
 }
 
 #[tokio::test]
-async fn a_refusal_says_the_hosts_words() {
+async fn a_refusal_contains_the_hosts_message() {
     let engine = Engine::start(&["127.0.0.1"], |request| async {
         let body = "{\"message\":\"authorization denied by plugin zun: not granted\"}";
         answer(request, "403 Forbidden", body).await;
@@ -135,7 +135,7 @@ async fn a_refusal_says_the_hosts_words() {
 }
 
 #[tokio::test]
-async fn a_host_of_another_authority_is_refused_before_a_byte_is_sent() {
+async fn a_host_with_a_certificate_of_another_ca_is_refused_before_a_request_is_sent() {
     let engine = Engine::start(&["127.0.0.1"], |_asked| async { panic!("a request came") }).await;
     let stranger = Engine::start(&["127.0.0.1"], |_asked| async {}).await;
     let mut dial = engine.dial(true, "127.0.0.1");
@@ -147,7 +147,7 @@ async fn a_host_of_another_authority_is_refused_before_a_byte_is_sent() {
 }
 
 #[tokio::test]
-async fn a_host_of_another_name_is_refused() {
+async fn a_host_with_a_certificate_for_another_name_is_refused() {
     let engine =
         Engine::start(&["other.example"], |_asked| async { panic!("a request came") }).await;
     let refusal = open(&engine, true).await.err().expect("a refusal");
@@ -155,7 +155,7 @@ async fn a_host_of_another_name_is_refused() {
 }
 
 #[tokio::test]
-async fn a_grant_of_another_authority_is_refused() {
+async fn a_grant_of_another_ca_is_refused() {
     let engine = Engine::start(&["127.0.0.1"], |_asked| async { panic!("a request came") }).await;
     let stranger = Engine::start(&["127.0.0.1"], |_asked| async {}).await;
     let mut dial = stranger.dial(true, "127.0.0.1");
@@ -166,7 +166,7 @@ async fn a_grant_of_another_authority_is_refused() {
 }
 
 #[tokio::test]
-async fn a_host_that_is_not_there_is_named() {
+async fn an_unreachable_host_is_named() {
     let engine = Engine::start(&["127.0.0.1"], |_asked| async {}).await;
     let mut dial = engine.dial(true, "127.0.0.1");
     dial.endpoint.calls.websocket = Some("wss://127.0.0.1:1/x".to_owned());
@@ -178,7 +178,7 @@ async fn a_host_that_is_not_there_is_named() {
 async fn a_console_that_ends_without_an_exit_code_has_none() {
     let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
         if request.head.starts_with("POST /c/wait") {
-            // As when the engine restarts: the head came, the body never does.
+            // As when Docker restarts: the headers arrive, but the body does not.
             let cut = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
             request.stream.write_all(cut).await.expect("begun");
         } else {
@@ -192,7 +192,7 @@ async fn a_console_that_ends_without_an_exit_code_has_none() {
 }
 
 #[tokio::test]
-async fn a_stream_that_never_ends_is_left_once_the_process_is_known_to_have_ended() {
+async fn a_stream_that_never_ends_is_closed_after_the_process_exited() {
     let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
         if request.head.starts_with("POST /c/wait") {
             return answer_wait(request, 5).await;
@@ -206,7 +206,7 @@ async fn a_stream_that_never_ends_is_left_once_the_process_is_known_to_have_ende
 }
 
 #[tokio::test]
-async fn output_whose_end_does_not_come_is_told_before_the_exit_code() {
+async fn a_missing_end_of_the_output_is_reported_before_the_exit_code() {
     let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
         if request.head.starts_with("POST /c/wait") {
             return answer_wait(request, 5).await;
@@ -225,7 +225,8 @@ async fn output_whose_end_does_not_come_is_told_before_the_exit_code() {
     assert_eq!(next(&mut console).await, Some(Event::Exit(5)));
 }
 
-/// Prints a frame, or only the beginning of one, and then ends: the stream, or only the connection.
+/// Sends a whole frame and closes the connection without `close_notify`, or sends part of a frame and ends the stream
+/// properly.
 async fn end_abruptly(mut request: EngineRequest, whole: bool) {
     if request.head.starts_with("POST /c/wait") {
         return answer_wait(request, 0).await;
@@ -246,7 +247,7 @@ async fn end_abruptly(mut request: EngineRequest, whole: bool) {
 }
 
 #[tokio::test]
-async fn an_end_within_a_frame_or_without_goodbye_is_a_link_that_broke() {
+async fn an_end_in_the_middle_of_a_frame_or_without_close_notify_is_a_lost_link() {
     for whole in [false, true] {
         let engine =
             Engine::start(&["127.0.0.1"], move |request| end_abruptly(request, whole)).await;

@@ -1,4 +1,4 @@
-//! The real binary's `cp` and `logs` with a host that is hostile, slow, or gone in the middle.
+//! Tests of `zun cp` and `zun logs` with a host that is hostile, slow, or lost during the copy.
 
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
@@ -26,7 +26,7 @@ use crate::fake::{Engine, EngineRequest, Server};
 const TIMEOUT: Duration = Duration::from_secs(30);
 const NOBODY: &str = "65534";
 
-/// A service that grants everything on this engine.
+/// Starts a service that grants every request on this engine.
 async fn service(engine: &Arc<Engine>) -> Service {
     let engine = Arc::clone(engine);
     Service::start(move |request| {
@@ -39,7 +39,7 @@ async fn service(engine: &Arc<Engine>) -> Service {
     .await
 }
 
-/// As the user that runs the tests; as nobody where that is root, whom no mode stops.
+/// Returns a command that runs zun without root's rights: root would ignore the modes of files.
 fn unprivileged(dir: &TempDir) -> Command {
     let zun = env!("CARGO_BIN_EXE_zun");
     if !rustix::process::geteuid().is_root() {
@@ -65,7 +65,7 @@ fn start(mut command: Command, service: &Service, arguments: &[&str]) -> Child {
         .expect("the binary runs")
 }
 
-/// Its exit code, stdout and stderr.
+/// Returns the exit code, stdout and stderr.
 async fn end(child: Child) -> (Option<i32>, String, String) {
     let output = timeout(TIMEOUT, child.wait_with_output()).await.expect("in time").expect("ends");
     let text = |bytes| String::from_utf8(bytes).expect("text");
@@ -88,7 +88,7 @@ fn add(tar: &mut Builder<Vec<u8>>, (name, kind, mode): (&str, EntryType, u32), c
     tar.append_data(&mut header, name, content).expect("a vector takes all");
 }
 
-/// A folder as Go keeps its modules: nothing in it may be written.
+/// Returns an archive of a read-only tree, such as Go's module cache.
 fn read_only_tree() -> Vec<u8> {
     let mut tar = Builder::new(Vec::new());
     add(&mut tar, ("tree/", EntryType::Directory, 0o555), b"");
@@ -98,7 +98,7 @@ fn read_only_tree() -> Vec<u8> {
     tar.into_inner().expect("a vector takes all")
 }
 
-/// Sends so much of an archive, and says that more is to come where that is not all of it.
+/// Sends the first `count` bytes of an archive, with the `Content-Length` of the whole archive.
 async fn send_part(stream: &mut Server, archive: &[u8], count: usize) {
     let folder = base64::engine::general_purpose::STANDARD.encode(r#"{"mode":2147484013}"#);
     let head = format!(
@@ -111,7 +111,7 @@ async fn send_part(stream: &mut Server, archive: &[u8], count: usize) {
 }
 
 #[tokio::test]
-async fn read_only_folders_come_out_for_everybody_and_again_over_themselves() {
+async fn a_read_only_tree_can_be_copied_twice_to_the_same_place() {
     let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
         let archive = read_only_tree();
         send_part(&mut request.stream, &archive, archive.len()).await;
@@ -137,7 +137,7 @@ async fn read_only_folders_come_out_for_everybody_and_again_over_themselves() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_leaves_nothing_and_says_after_how_much() {
+async fn a_lost_link_leaves_no_files_and_the_error_says_after_how_many_bytes() {
     let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
         send_part(&mut request.stream, &read_only_tree(), 50_000).await;
     });
@@ -166,7 +166,7 @@ async fn wait_until_halfway(dir: &Path) {
 }
 
 #[tokio::test]
-async fn a_signal_during_a_copy_leaves_nothing() {
+async fn a_signal_during_a_copy_leaves_no_files() {
     let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
         send_part(&mut request.stream, &read_only_tree(), 50_000).await;
         std::future::pending::<()>().await;
@@ -186,7 +186,7 @@ async fn a_signal_during_a_copy_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn nothing_but_files_and_folders_is_a_destination_and_a_link_is_followed() {
+async fn a_fifo_destination_is_refused_and_a_symlink_is_followed() {
     let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
         let mut tar = Builder::new(Vec::new());
         add(&mut tar, ("f", EntryType::Regular, 0o644), b"content");
@@ -196,7 +196,7 @@ async fn nothing_but_files_and_folders_is_a_destination_and_a_link_is_followed()
             "HTTP/1.1 200 OK\r\nX-Docker-Container-Path-Stat: {file}\r\nContent-Length: {}\r\n\r\n",
             archive.len()
         );
-        // Whoever refuses the destination does not read all of it.
+        // A client that refuses the destination does not read everything.
         drop(request.stream.write_all(&[head.as_bytes(), archive.as_slice()].concat()).await);
         drop(request.stream.shutdown().await);
     });
@@ -223,7 +223,7 @@ async fn nothing_but_files_and_folders_is_a_destination_and_a_link_is_followed()
 }
 
 #[tokio::test]
-async fn a_hosts_refusal_ends_a_copy_whose_input_never_ends() {
+async fn a_refusal_of_the_host_ends_a_copy_from_an_endless_stdin() {
     let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
         let answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}";
         request.stream.write_all(answer).await.expect("refused");
@@ -240,7 +240,7 @@ async fn a_hosts_refusal_ends_a_copy_whose_input_never_ends() {
 }
 
 #[tokio::test]
-async fn an_upload_that_breaks_is_told_as_one_that_broke() {
+async fn a_lost_link_during_an_upload_is_reported_as_a_lost_link() {
     let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
         let mut some = vec![0; 1 << 20];
         request.stream.read_exact(&mut some).await.expect("some of it");
@@ -265,10 +265,10 @@ async fn an_upload_that_breaks_is_told_as_one_that_broke() {
 }
 
 #[tokio::test]
-async fn a_host_that_does_not_read_for_long_still_gets_all_of_it() {
+async fn a_host_that_reads_late_still_gets_the_whole_upload() {
     const SIZE: usize = 64 << 20;
     let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
-        // Its disk takes much longer than a peer may be silent.
+        // The host pauses for longer than the peer timeout.
         tokio::time::sleep(Duration::from_secs(4)).await;
         let mut buffer = vec![0; 1 << 16];
         let mut count = 0;
@@ -292,7 +292,7 @@ async fn a_host_that_does_not_read_for_long_still_gets_all_of_it() {
 }
 
 #[tokio::test]
-async fn what_came_of_a_log_before_its_link_broke_is_printed() {
+async fn log_output_before_a_lost_link_is_printed() {
     let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
         let head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n";
         request.stream.write_all(head).await.expect("answered");
@@ -317,7 +317,7 @@ async fn what_came_of_a_log_before_its_link_broke_is_printed() {
 }
 
 #[tokio::test]
-async fn a_refused_certificate_is_still_no_safe_connection() {
+async fn a_rejected_client_certificate_is_a_handshake_error() {
     let engine = Engine::start(&["127.0.0.1"], |_asked: EngineRequest| async {}).await;
     let stranger = Engine::start(&["127.0.0.1"], |_asked: EngineRequest| async {}).await;
     let mut dial = engine.dial(false, "127.0.0.1");

@@ -1,4 +1,4 @@
-//! What holds a link together: grants that are renewed, beats, and proxies on the way.
+//! Tests of links: renewed grants, keepalives and proxies.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,7 +21,7 @@ use crate::fake::{Engine, EngineRequest};
 const UPGRADED: &[u8] = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An echo with a terminal's shape on a hijacked connection; sizes are taken, the wait never ends.
+/// Echoes input on a hijacked connection with a terminal. It accepts sizes, and its wait never ends.
 async fn echo(mut request: EngineRequest) {
     if request.head.starts_with("POST /c/wait") {
         let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -42,7 +42,7 @@ async fn echo(mut request: EngineRequest) {
     }
 }
 
-/// Dialled by hijack, also with a terminal.
+/// Returns a dial that uses a hijacked connection although there is a terminal.
 fn dial(engine: &Engine) -> Dial {
     let mut dial = engine.dial(true, "127.0.0.1");
     dial.endpoint.calls.websocket = None;
@@ -62,7 +62,7 @@ async fn check_echo(console: &mut Console, word: &'static str) {
 struct CountingRenewal {
     engine: Arc<Engine>,
     renewed: AtomicU32,
-    /// How long each new grant is good.
+    /// How many seconds each new grant is valid.
     seconds: i64,
 }
 
@@ -78,7 +78,7 @@ impl Renewal for CountingRenewal {
 }
 
 #[tokio::test]
-async fn a_call_behind_the_end_of_its_grant_gets_another_one_silently() {
+async fn a_call_after_its_grant_expired_renews_the_grant() {
     let engine = Arc::new(Engine::start(&["127.0.0.1"], echo).await);
     let renewing = Arc::new(CountingRenewal {
         engine: Arc::clone(&engine),
@@ -90,7 +90,7 @@ async fn a_call_behind_the_end_of_its_grant_gets_another_one_silently() {
     dial.renewal = Some(Arc::<CountingRenewal>::clone(&renewing));
     let mut console = open(dial).await.expect("a console");
     let size = TerminalSize { rows: 30, columns: 90 };
-    // The grant is taken for expired three seconds before it is.
+    // zun renews the grant three seconds before it expires.
     timeout(TIMEOUT, async {
         while renewing.renewed.load(Ordering::Relaxed) == 0 {
             console.control.resize(size).await.expect("resized");
@@ -106,7 +106,7 @@ async fn a_call_behind_the_end_of_its_grant_gets_another_one_silently() {
 }
 
 #[tokio::test]
-async fn without_a_way_to_another_grant_an_expired_one_is_said_to_be() {
+async fn an_expired_grant_that_cannot_be_renewed_is_an_error() {
     let engine = Engine::start(&["127.0.0.1"], echo).await;
     let mut dial = dial(&engine);
     dial.endpoint.expires_at = chrono::Utc::now();
@@ -167,7 +167,7 @@ async fn relay(mut client: TcpStream, target: u16, tunnels: bool, count: Arc<Ato
 }
 
 #[tokio::test]
-async fn a_quiet_session_beats_and_its_bytes_stay_whole() {
+async fn an_idle_session_sends_keepalives_that_do_not_change_its_data() {
     let engine = Engine::start(&["127.0.0.1"], echo).await;
     let proxy = CountingProxy::start(engine.port, false).await;
     let mut dial = dial(&engine);
@@ -186,17 +186,17 @@ async fn a_quiet_session_beats_and_its_bytes_stay_whole() {
     };
     timeout(TIMEOUT, async {
         tokio::select! {
-            event = console.events.next() => panic!("a beat is no event: {event:?}"),
+            event = console.events.next() => panic!("a keepalive became an event: {event:?}"),
             () = quiet => {}
         }
     })
     .await
-    .expect("twenty beats");
+    .expect("twenty keepalives");
     check_echo(&mut console, "after").await;
 }
 
 #[tokio::test]
-async fn beats_end_before_tls_takes_them_for_an_attack() {
+async fn keepalives_stop_before_tls_rejects_them() {
     let engine = Engine::start(&["127.0.0.1"], echo).await;
     let mut dial = dial(&engine);
     dial.link = LinkTimeouts { keepalive: Duration::from_millis(1), ..LinkTimeouts::default() };
@@ -207,7 +207,7 @@ async fn beats_end_before_tls_takes_them_for_an_attack() {
 }
 
 #[tokio::test]
-async fn a_console_is_dialled_through_the_proxy_of_the_environment() {
+async fn a_console_connects_through_a_proxy() {
     let engine = Engine::start(&["host.test"], echo).await;
     let proxy = CountingProxy::start(engine.port, true).await;
     let mut dial = dial(&engine);
@@ -221,7 +221,7 @@ async fn a_console_is_dialled_through_the_proxy_of_the_environment() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_not_there_is_named_with_the_host_behind_it() {
+async fn an_unreachable_proxy_is_named_together_with_the_host() {
     let engine = Engine::start(&["host.test"], echo).await;
     let mut dial = dial(&engine);
     dial.endpoint.calls.attach = Some("https://host.test:2376/c/attach".to_owned());

@@ -1,4 +1,4 @@
-//! Consoles and the commands that hold them, against a fake engine and a fake service.
+//! Tests of consoles, and of the commands that use them, against a fake engine and a fake service.
 
 mod attach;
 mod fake;

@@ -13,7 +13,7 @@ use crate::fake::{Engine, EngineRequest};
 
 const UPGRADED: &[u8] = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
 
-/// What happened, in order, on the service and on the engine.
+/// The requests to the service and to the engine, in order.
 #[derive(Default)]
 struct EventLog {
     lines: Mutex<Vec<String>>,
@@ -64,7 +64,7 @@ async fn zun(service: &Service, arguments: &[&str], stdin: &str) -> Ran {
     }
 }
 
-/// A service whose container is `status` after its start, with a console on this engine.
+/// Starts a service whose container has the fields `after` after its start, and a console on this engine.
 async fn service(log: &Arc<EventLog>, engine: &Arc<Engine>, after: Value) -> Service {
     let (log, engine) = (Arc::clone(log), Arc::clone(engine));
     Service::start(move |request: ServiceRequest| {
@@ -111,7 +111,7 @@ fn text(value: &Value, field: &str) -> String {
     value.get(field).and_then(Value::as_str).expect("a text").to_owned()
 }
 
-/// An engine whose process echoes its input once it was started, and then exits with 3.
+/// Starts an engine whose process echoes its input and exits with 3 after it was started.
 async fn echo(log: &Arc<EventLog>) -> Arc<Engine> {
     let log = Arc::clone(log);
     let engine = Engine::start(&["127.0.0.1"], move |mut request: EngineRequest| {
@@ -139,7 +139,7 @@ async fn echo(log: &Arc<EventLog>) -> Arc<Engine> {
 }
 
 #[tokio::test]
-async fn run_attaches_and_waits_before_it_starts_and_ends_with_the_commands_code() {
+async fn run_attaches_and_waits_before_it_starts_and_exits_with_the_commands_code() {
     let log = Arc::new(EventLog::default());
     let engine = echo(&log).await;
     let after = json!({ "status": "Stopped", "exit_code": 3 });
@@ -172,7 +172,7 @@ async fn run_attaches_and_waits_before_it_starts_and_ends_with_the_commands_code
 }
 
 #[tokio::test]
-async fn a_command_that_cannot_be_run_is_told_with_its_own_code_and_removed() {
+async fn a_command_that_cannot_start_gives_exit_code_127_and_is_removed() {
     let log = Arc::new(EventLog::default());
     let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
         if request.head.starts_with("POST /c/wait") {
@@ -200,7 +200,7 @@ async fn check_restart_notice(service: &Service) {
 }
 
 #[tokio::test]
-async fn a_restart_by_policy_is_said_and_is_no_exit_0() {
+async fn a_restart_by_policy_is_reported() {
     let log = Arc::new(EventLog::default());
     let engine = echo(&log).await;
     let after = json!({ "status": "Restarting", "exit_code": 0 });
@@ -209,7 +209,7 @@ async fn a_restart_by_policy_is_said_and_is_no_exit_0() {
 }
 
 #[tokio::test]
-async fn a_restart_by_policy_is_said_also_where_the_service_hears_of_the_end_late() {
+async fn a_restart_by_policy_is_reported_if_the_service_learns_of_the_exit_late() {
     let log = Arc::new(EventLog::default());
     let engine = echo(&log).await;
     let log_writer = Arc::clone(&log);
@@ -228,7 +228,7 @@ async fn a_restart_by_policy_is_said_also_where_the_service_hears_of_the_end_lat
             "POST /v1/containers/ID/start" => (202, Value::Null),
             _ if waits > 3 => (200, container("Running", &run(2))),
             _ if lines.iter().any(|line| line.ends_with("/start")) => {
-                // It ends once its beginning is known.
+                // The process exits after the service knows that it has started.
                 log_writer.started.notify_one();
                 (200, container("Running", &run(1)))
             }
@@ -240,7 +240,7 @@ async fn a_restart_by_policy_is_said_also_where_the_service_hears_of_the_end_lat
 }
 
 #[tokio::test]
-async fn a_second_run_is_not_told_by_what_the_service_says_of_the_first() {
+async fn the_result_of_the_first_run_is_not_reported_for_the_second() {
     let log = Arc::new(EventLog::default());
     let engine = echo(&log).await;
     let log_writer = Arc::clone(&log);
@@ -269,7 +269,7 @@ async fn a_second_run_is_not_told_by_what_the_service_says_of_the_first() {
 }
 
 #[tokio::test]
-async fn a_refusal_names_the_request() {
+async fn a_refusal_contains_the_request_id() {
     let service = Service::start(|_ask| {
         let problem = json!({ "request_id": "", "code": "container.conflict", "status": 409,
             "title": "A container with name test already exists.", "detail": "", "links": [] });
@@ -284,7 +284,7 @@ async fn a_refusal_names_the_request() {
 }
 
 #[tokio::test]
-async fn the_hosts_refusal_of_a_dial_is_125_and_what_was_made_is_removed() {
+async fn a_console_refused_by_the_host_gives_exit_code_125_and_removes_the_container() {
     let log = Arc::new(EventLog::default());
     let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
         let answer =

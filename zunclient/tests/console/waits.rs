@@ -30,7 +30,8 @@ fn command(verb: &str, service: &Service) -> Command {
     command
 }
 
-/// Shows a container that runs, and answers all but the first so many waits with this one; those with a 503.
+/// Starts a service that shows a running container. It answers the first `failures` waits with status 503, and the
+/// others with `container`.
 async fn service(failures: u32, container: Value) -> Service {
     let left = AtomicU32::new(failures);
     let running = crate::run::container("Running", &json!({}));
@@ -50,7 +51,7 @@ async fn service(failures: u32, container: Value) -> Service {
 }
 
 #[tokio::test]
-async fn a_wait_goes_on_when_the_service_is_away_and_says_so_once() {
+async fn a_wait_continues_while_the_service_is_unavailable_and_prints_one_notice() {
     let service = service(2, container("Stopped", &json!({ "exit_code": 7 }))).await;
     let ended = wait(&service).await;
     let words = String::from_utf8(ended.stderr).expect("text");
@@ -60,7 +61,7 @@ async fn a_wait_goes_on_when_the_service_is_away_and_says_so_once() {
 }
 
 #[tokio::test]
-async fn what_others_wrote_does_not_drive_the_terminal() {
+async fn control_characters_from_the_service_are_replaced() {
     let why = json!({ "status_reason": "bad\x1b]0;title\x07\n\u{9b}2J" });
     let service = service(0, container("Error", &why)).await;
     let ended = wait(&service).await;
@@ -70,12 +71,12 @@ async fn what_others_wrote_does_not_drive_the_terminal() {
 }
 
 #[tokio::test]
-async fn a_start_that_may_have_been_heard_is_not_asked_for_again() {
+async fn a_start_that_may_have_succeeded_is_not_repeated() {
     let starts = Arc::new(AtomicU32::new(0));
     let seen = Arc::clone(&starts);
-    // The command has run and ended by the time that anybody looks: another start would run it again.
-    let service = Service::start(move |ask| {
-        if ask.target.contains("/start") {
+    // The command has already run when zun checks, so a second start would run it again.
+    let service = Service::start(move |request| {
+        if request.target.contains("/start") {
             seen.fetch_add(1, Ordering::Relaxed);
             return (504, Value::Null);
         }
@@ -90,7 +91,7 @@ async fn a_start_that_may_have_been_heard_is_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_signal_while_a_container_is_asked_for_leaves_none() {
+async fn a_signal_during_a_create_request_leaves_no_container() {
     for verb in ["run", "create"] {
         let asking = Arc::new(OnceLock::new());
         let asked = Arc::clone(&asking);
@@ -98,7 +99,7 @@ async fn a_signal_while_a_container_is_asked_for_leaves_none() {
             "POST" => {
                 let pid: &Pid = asked.get().expect("its number");
                 rustix::process::kill_process(*pid, Signal::INT).expect("it runs");
-                // The signal has come long before the answer.
+                // The signal arrives long before the answer.
                 std::thread::park_timeout(Duration::from_millis(300));
                 (202, container("Creating", &json!({})))
             }

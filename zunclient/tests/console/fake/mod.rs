@@ -1,5 +1,5 @@
-//! A fake engine: a TLS server that answers one scripted call a connection, and what a client needs to
-//! dial it.
+//! A fake Docker engine: a TLS server that answers one scripted call per connection. It also issues the grants that a
+//! client needs to connect.
 
 pub(crate) mod service;
 
@@ -73,7 +73,7 @@ fn certificate(pem: &str) -> CertificateDer<'static> {
     CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate")
 }
 
-/// A request as the server read it: head and as much of the body as came with it.
+/// A request to the fake engine: its headers, and the stream for the rest.
 pub(crate) struct EngineRequest {
     pub(crate) head: String,
     pub(crate) stream: Server,
@@ -87,7 +87,7 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Answers each request by `answer`; the host is called by `names`.
+    /// Starts an engine that answers each request with `answer`. Its certificate is valid for `names`.
     pub(crate) async fn start<F>(
         names: &[&str],
         answer: impl Fn(EngineRequest) -> F + Send + Sync + 'static,
@@ -110,7 +110,7 @@ impl Engine {
         Self { port, ca, tasks }
     }
 
-    /// What a client dials a container's console with.
+    /// Returns what a client needs to connect to a container's console.
     pub(crate) fn dial(&self, tty: bool, host: &str) -> Dial {
         let request = signing_request("client", Vec::new()).expect("a request");
         let mut endpoint = self.endpoint_at(host, &request.csr);
@@ -127,12 +127,12 @@ impl Engine {
         }
     }
 
-    /// The console endpoint of a container without a terminal, as the service tells it.
+    /// Returns the console endpoint of a container without a terminal, as the service sends it.
     pub(crate) fn endpoint(&self, csr: &str) -> serde_json::Value {
         serde_json::to_value(self.endpoint_at("127.0.0.1", csr)).expect("JSON")
     }
 
-    /// What to dial with, signed for this request.
+    /// Returns the CA, and a client certificate for this signing request.
     pub(crate) fn grant(&self, csr: &str) -> Tls {
         Tls { ca: self.ca.pem.clone(), certificate: self.ca.sign(csr) }
     }

@@ -1,4 +1,4 @@
-//! A fake zun-api: plain HTTP/1.1 with kept connections, answered by a function.
+//! A fake zun-api: an HTTP/1.1 server with keep-alive, whose answers come from a function.
 
 use std::sync::{Arc, Mutex};
 
@@ -20,7 +20,7 @@ pub(crate) struct ServiceRequest {
 }
 
 impl ServiceRequest {
-    /// Method and target, the container's id as `ID`.
+    /// Returns the method and the target, with `ID` for the container's UUID.
     pub(crate) fn line(&self) -> String {
         format!("{} {}", self.method, self.target.replace(ID, "ID"))
     }
@@ -33,7 +33,7 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Answers each request with a status and a body.
+    /// Starts a service. `answer` returns the status and the body for each request.
     pub(crate) async fn start(
         answer: impl Fn(ServiceRequest) -> (u16, Value) + Send + Sync + 'static,
     ) -> Self {

@@ -1,4 +1,4 @@
-//! Local files as a tar stream. All of it belongs to root at its destination.
+//! Packs local files into a tar stream. At the destination, root owns all files.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -13,7 +13,7 @@ use super::chunks::Writer;
 use super::skipped;
 use crate::cmd::Failure;
 
-/// What is sent.
+/// The local file or folder to send.
 #[derive(Debug, Clone)]
 pub(super) struct LocalSource {
     path: PathBuf,
@@ -21,7 +21,7 @@ pub(super) struct LocalSource {
 }
 
 impl LocalSource {
-    /// What is there; a link that is named itself is followed.
+    /// Reads the metadata of `path`. If the path is a symlink, it is followed.
     pub(super) fn of(path: PathBuf) -> Result<Self, Failure> {
         match fs::metadata(&path) {
             Ok(metadata) => Ok(Self { path, metadata }),
@@ -33,7 +33,7 @@ impl LocalSource {
         self.metadata.is_dir()
     }
 
-    /// The name that it has in a folder that takes it; none where only what is in it is meant.
+    /// Returns its name in a destination folder, or `.` if only the contents of a folder are copied.
     pub(super) fn name(&self) -> Result<Vec<u8>, Failure> {
         if self.path.as_os_str().as_bytes().ends_with(b"/.") || self.path == Path::new(".") {
             return Ok(b".".to_vec());
@@ -51,11 +51,11 @@ impl fmt::Display for LocalSource {
     }
 }
 
-/// Packs it under this name.
+/// Packs `local` under `name`.
 pub(super) fn pack(local: &LocalSource, name: &[u8], to: Writer) -> io::Result<()> {
     let mut builder = Builder::new(to);
     let name = PathBuf::from(OsStr::from_bytes(name));
-    // A list and not a call for each folder: folders may be as deep as they like.
+    // A list instead of recursion, because folders can be nested deeply.
     let mut left = vec![(local.path.clone(), name, local.metadata.clone())];
     while let Some((path, name, metadata)) = left.pop() {
         let named =
@@ -100,23 +100,23 @@ fn add_entry(
     builder.append_data(&mut header, name, &mut content)
 }
 
-/// So much is read before a file's length is believed: those of /proc say that they are empty, and those of /sys
-/// that they are longer than they are.
+/// How many bytes to read before trusting the declared size of a file. Files in /proc declare 0 bytes, and files in
+/// /sys declare more than they have.
 const LENGTH_CHECK: u64 = 64 << 10;
 
-/// The longest file that is taken though it says that it is empty.
+/// The most bytes to read from a file that declares a size of 0.
 const MAX_UNDECLARED: u64 = 64 << 20;
 
-/// What is in a file: exactly as many bytes as are announced. What it grows by meanwhile is left.
+/// The content of a file, with exactly the announced number of bytes. Data appended during the copy is ignored.
 struct Content {
     first: io::Cursor<Vec<u8>>,
     rest: File,
-    /// How much is to come from the rest.
+    /// How many bytes of `rest` are still to be read.
     left: u64,
 }
 
 impl Content {
-    /// Of a file that says that it is so long.
+    /// Reads the start of a file with this declared size.
     fn of(mut file: File, declared: u64) -> io::Result<Self> {
         let mut first = Vec::new();
         let mut read = (&mut file).take(LENGTH_CHECK).read_to_end(&mut first)? as u64;
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_as_long_as_was_announced_or_it_is_an_error() {
+    fn the_content_has_the_announced_size_or_reading_fails() {
         for (size, declared, sent) in [
             (10, 10, 10),
             (10, 4096, 10),

@@ -1,9 +1,9 @@
-//! A time as people write it.
+//! Parses the times of `--since` and `--until`.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use zun_common::grant::LogTime;
 
-/// Reads a time; one that is a length is so long ago.
+/// Parses a time. A duration means that long ago.
 pub(super) fn stamp(text: &str) -> Result<LogTime, String> {
     at(text, Utc::now()).and_then(exact).ok_or_else(|| {
         "use Unix seconds, a time such as 2026-11-23T18:00:00Z, or a duration such as 10m"

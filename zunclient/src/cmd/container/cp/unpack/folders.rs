@@ -1,5 +1,5 @@
-//! The folders of a copy: they can be written until everything is in them, and are given their modes and times
-//! last, the deepest first.
+//! The folders of a copy. They stay writable until they are complete, and then get their modes and times, deepest
+//! first.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, FileTimes, Metadata, Permissions};
@@ -11,25 +11,25 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{Mode, OFlags};
 use tar::Header;
 
-/// What whoever fills a folder needs.
+/// The permissions that the owner needs to fill a folder.
 const OWNER_ACCESS: u32 = 0o700;
 
-/// What a folder is to have at the end.
+/// The attributes that a folder gets at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FinalAttributes {
     mode: u32,
-    /// None where it keeps the one that it has.
+    /// The modification time, or `None` to keep the current one.
     modified: Option<SystemTime>,
 }
 
-/// The folders that something is still to be done to.
+/// The folders whose attributes are still to be set.
 #[derive(Debug, Default)]
 pub(super) struct Folders {
     attributes: BTreeMap<PathBuf, FinalAttributes>,
 }
 
 impl Folders {
-    /// There is such a folder after this, and it can be written.
+    /// Creates the folder, or makes an existing one writable.
     pub(super) fn create(&mut self, path: &Path, mode: u32) -> io::Result<()> {
         match fs::symlink_metadata(path) {
             Ok(existing) if existing.is_dir() => {
@@ -47,7 +47,7 @@ impl Folders {
         }
     }
 
-    /// One that was there may be closed to its owner, as a copy of another is.
+    /// Makes an existing folder writable. A previous copy may have left it read-only.
     fn make_writable(&mut self, path: &Path, existing: &Metadata) {
         let mode = existing.permissions().mode() & 0o7777;
         if mode & OWNER_ACCESS == OWNER_ACCESS || self.attributes.contains_key(path) {
@@ -59,7 +59,7 @@ impl Folders {
         }
     }
 
-    /// It is to have what the stream says.
+    /// Records the mode and time from the stream, to be set at the end.
     pub(super) fn set_later(&mut self, path: &Path, header: &Header) -> io::Result<()> {
         let modified = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(header.mtime()?));
         let attributes = FinalAttributes { mode: header.mode()? & 0o777, modified };
@@ -67,21 +67,21 @@ impl Folders {
         Ok(())
     }
 
-    /// The same where `from` has become `to`.
+    /// Returns the folders after `from` was renamed to `to`.
     pub(super) fn moved(self, from: &Path, to: &Path) -> Self {
         let moved = |(path, attributes): (PathBuf, FinalAttributes)| {
             let rest = path.strip_prefix(from).ok()?;
-            // Joining with nothing would leave a slash behind.
+            // Joining an empty path would add a slash.
             let path = if rest.as_os_str().is_empty() { to.to_owned() } else { to.join(rest) };
             Some((path, attributes))
         };
         Self { attributes: self.attributes.into_iter().filter_map(moved).collect() }
     }
 
-    /// Gives each what it is to have. One that fails does not keep the others from it.
+    /// Sets the attributes of all folders. If one fails, the others are still set.
     pub(super) fn finish(self) -> io::Result<()> {
         let mut outcome = Ok(());
-        // What is in a folder sorts behind it.
+        // A folder sorts before its contents, so the reverse order is deepest first.
         for (path, attributes) in self.attributes.iter().rev() {
             let done = apply(path, *attributes).map_err(|cause| {
                 io::Error::new(

@@ -1,5 +1,5 @@
-//! A tar stream into local files. What it says was written in a container, so nothing of it is trusted: no name
-//! leads out of the destination, symlinks are created unchanged, and nothing is ever written through one.
+//! Unpacks a tar stream into local files. A container produced the stream, so it is not trusted: no name leads out of
+//! the destination, and symlinks are created unchanged and never written through.
 
 mod folders;
 #[cfg(test)]
@@ -19,16 +19,16 @@ use super::skipped;
 use crate::cmd::Failure;
 use folders::Folders;
 
-/// Where it goes.
+/// The local destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {
-    /// Into this folder, under the names that it comes with.
+    /// Entries keep their names and go into this folder.
     Into(PathBuf),
-    /// To become this; there is nothing yet, or a file that is replaced.
+    /// The copy gets this path. The path is free, or a file that is replaced.
     As(PathBuf),
 }
 
-/// Where it goes, from what is there now. A link that is the destination is followed.
+/// Chooses the target by what exists at the destination. A destination that is a symlink is followed.
 pub(super) fn target(
     destination: &Path,
     source: &ContainerPath,
@@ -64,19 +64,19 @@ pub(super) fn target(
     }
 }
 
-/// Unpacks all of it.
+/// Unpacks the whole stream.
 pub(super) fn unpack(from: Reader, target: &Target) -> io::Result<()> {
     match target {
         Target::Into(folder) => {
             let mut unpacking = Unpacking::into(folder);
             let outcome = unpacking.unpack_all(from);
-            // Also where it failed: a folder that was there gets back what it needs.
+            // Also after a failure, because existing folders must get their modes back.
             outcome.and(unpacking.folders.finish())
         }
         Target::As(path) => {
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
             let parent = parent.unwrap_or_else(|| Path::new("."));
-            // Beside its place first: what is cut off leaves nothing half there.
+            // Unpack beside the destination first, so an interrupted copy leaves nothing behind.
             let temporary = tempfile::Builder::new().prefix(".zun-cp-").tempdir_in(parent)?;
             let mut unpacking = Unpacking::into(temporary.path());
             unpacking.unpack_all(from)?;
@@ -84,19 +84,19 @@ pub(super) fn unpack(from: Reader, target: &Target) -> io::Result<()> {
             let top = top.ok_or_else(|| io::Error::other("there is nothing to copy"))?;
             let unpacked = temporary.path().join(top);
             fs::rename(&unpacked, path)?;
-            // Only now: a folder that may not be written cannot be moved.
+            // Modes are set last, because a read-only folder cannot be moved.
             folders.moved(&unpacked, path).finish()
         }
     }
 }
 
-/// A tar stream on its way into a folder.
+/// The state of unpacking into a folder.
 struct Unpacking<'a> {
     folder: &'a Path,
     folders: Folders,
-    /// What was left out.
+    /// The names of the skipped entries.
     skipped: HashSet<PathBuf>,
-    /// The first name of what came.
+    /// The top-level name of the first entry.
     top: Option<PathBuf>,
 }
 
@@ -122,7 +122,7 @@ impl<'a> Unpacking<'a> {
         Ok(())
     }
 
-    /// Gives one entry its place.
+    /// Unpacks one entry.
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "whatever kind there is now or later, it is left out"
@@ -134,7 +134,7 @@ impl<'a> Unpacking<'a> {
         let path = self.folder.join(name);
         match entry.header().entry_type() {
             EntryType::Directory => self.folder(entry, name),
-            // Old archives tell a folder by its name alone.
+            // Old archives mark a folder only by the slash at the end of its name.
             EntryType::Regular if entry.path_bytes().ends_with(b"/") => self.folder(entry, name),
             EntryType::Regular
             | EntryType::Continuous
@@ -171,7 +171,7 @@ impl<'a> Unpacking<'a> {
         Outcome::Skipped
     }
 
-    /// The folders above it are there, and are folders: nothing goes through a link.
+    /// Creates the parent folders. A symlink in their place is an error.
     fn create_parents(&mut self, name: &Path) -> io::Result<()> {
         let mut path = self.folder.to_owned();
         for part in name.parent().into_iter().flat_map(Path::iter) {
@@ -181,13 +181,13 @@ impl<'a> Unpacking<'a> {
         Ok(())
     }
 
-    /// Its folder is there, and whatever has its name is not.
+    /// Creates the parent folders and removes an existing file or symlink.
     fn clear_path(&mut self, name: &Path) -> io::Result<()> {
         self.create_parents(name)?;
         remove_existing(&self.folder.join(name))
     }
 
-    /// What a hard link is another name of: something in the destination, with no symlink on the way.
+    /// Returns the file that a hard link refers to. It must be in the destination, with no symlink on its path.
     fn hard_link_source(&self, name: &Path) -> io::Result<PathBuf> {
         let refused =
             || io::Error::other("refused: it is a hard link to a file that was not copied");
@@ -204,14 +204,14 @@ impl<'a> Unpacking<'a> {
     }
 }
 
-/// What became of an entry.
+/// The result of unpacking an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Written,
     Skipped,
 }
 
-/// A name as one inside the destination: its root is the destination.
+/// Returns a name relative to the destination. An absolute path starts at the destination.
 fn relative_name(entry_path: &Path) -> io::Result<PathBuf> {
     let mut name = PathBuf::new();
     for part in entry_path.components() {
@@ -234,7 +234,7 @@ fn link_target(entry: &Entry<'_, Reader>) -> io::Result<PathBuf> {
     }
 }
 
-/// A file or a link that is there makes room; nothing else does.
+/// Removes an existing file or symlink. Anything else at the path is an error.
 fn remove_existing(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(existing) if existing.is_file() || existing.is_symlink() => fs::remove_file(path),

@@ -1,4 +1,4 @@
-//! What a stream from a container may do here, and what not.
+//! Tests of what a stream from a container can do on this machine.
 
 use bytes::Bytes;
 use tar::{Builder, EntryType, Header};
@@ -13,7 +13,7 @@ fn header(kind: EntryType, size: u64) -> Header {
     header
 }
 
-/// Names that the library itself would not write.
+/// Adds a file with a name that the tar library refuses to write.
 fn file(builder: &mut Builder<Vec<u8>>, name: &[u8], content: &[u8]) {
     let mut header = header(EntryType::Regular, content.len() as u64);
     header.as_mut_bytes()[..name.len()].copy_from_slice(name);
@@ -56,7 +56,7 @@ fn nothing_leads_out_of_the_destination() {
 }
 
 #[test]
-fn what_is_to_become_something_is_there_as_a_whole_or_not_at_all() {
+fn a_renamed_copy_is_complete_or_absent() {
     let place = tempfile::tempdir().expect("a folder");
     let path = place.path().join("new");
     let mut good = Builder::new(Vec::new());
@@ -99,7 +99,7 @@ fn no_hard_link_leads_out_of_the_destination() {
         link(&mut stream, "door", outside.path().to_str().expect("text"));
         hard_link(&mut stream, "stolen", to);
         let outcome = unpacked(stream, &Target::Into(place.path().to_owned()));
-        // Another name of a symlink is a symlink.
+        // A hard link to a symlink is a symlink.
         assert_eq!(outcome.is_ok(), to == "door", "{to}: {outcome:?}");
         let stolen = fs::symlink_metadata(place.path().join("stolen"));
         assert!(stolen.map_or(true, |there| there.is_symlink()), "{to}");
@@ -126,7 +126,7 @@ fn a_second_copy_replaces_files_and_links_and_nothing_else() {
         std::os::unix::fs::MetadataExt::ino(&there)
     };
     assert_eq!(number("a"), number("b"));
-    // What is written where a link was is not written through it.
+    // A file that replaces a symlink is not written through it.
     fs::write(outside.path().join("other"), b"kept").expect("a file");
     fs::remove_file(place.path().join("a")).expect("removed");
     std::os::unix::fs::symlink(outside.path().join("other"), place.path().join("a")).expect("one");
@@ -144,7 +144,7 @@ fn a_second_copy_replaces_files_and_links_and_nothing_else() {
 }
 
 #[test]
-fn devices_and_fifos_are_left_out_and_become_no_files() {
+fn devices_and_fifos_are_skipped() {
     let place = tempfile::tempdir().expect("a folder");
     let mut stream = Builder::new(Vec::new());
     special(&mut stream, "null", EntryType::Char);
@@ -163,7 +163,7 @@ fn devices_and_fifos_are_left_out_and_become_no_files() {
 }
 
 #[test]
-fn folders_get_their_modes_and_times_when_everything_is_in_them() {
+fn folders_get_their_modes_and_times_after_their_contents() {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     let place = tempfile::tempdir().expect("a folder");
     let folder = |stream: &mut Builder<Vec<u8>>, name: &str| {
@@ -197,7 +197,7 @@ fn folders_get_their_modes_and_times_when_everything_is_in_them() {
 }
 
 #[test]
-fn a_destination_that_is_a_link_is_followed_and_one_that_is_no_file_is_refused() {
+fn a_destination_symlink_is_followed_and_a_special_file_is_refused() {
     let place = tempfile::tempdir().expect("a folder");
     let file = place.path().join("file");
     let symlink = |name: &str, to: &Path| {
