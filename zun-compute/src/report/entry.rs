@@ -97,22 +97,6 @@ impl Entry {
         Heed::Taken
     }
 
-    /// Notes the end of a run that no look has seen, and says whether there is one: the process has exited, and this
-    /// look sees the next run.
-    pub(super) fn ends_unseen(&mut self, ticket: Ticket, sight: &Sight) -> bool {
-        let (Some(seen), Some(exit)) = (sight.seen(), self.exit) else { return false };
-        let ran = matches!(self.facts.status, Status::Running | Status::Paused);
-        let (began, next) = (self.facts.started_at, seen.started_at);
-        let is_of_this_run = began.is_some() && Some(exit.at) >= began && next > began;
-        if ticket < self.ticket || !ran || !is_of_this_run || next < Some(exit.at) {
-            return false;
-        }
-        self.facts.status = Status::Restarting;
-        self.facts.exit_code = Some(exit.code);
-        self.facts.finished_at = Some(exit.at);
-        true
-    }
-
     /// The work ended. Where the engine did not answer, the facts stay as they were.
     pub(super) fn finish(&mut self, ending: Ending) -> Finish {
         let Ending { ticket, sight, failure } = ending;
@@ -158,6 +142,10 @@ impl Entry {
         self.task = None;
         self.pull = None;
         self.held = None;
+        if is_active(self.facts.status) {
+            let exit = self.exit.filter(|exit| Some(exit.at) >= self.facts.started_at);
+            self.facts.exit_code = exit.map(|exit| exit.code);
+        }
         self.facts.status = Status::Deleted;
     }
 
@@ -186,7 +174,8 @@ impl Entry {
 
     fn settle(&mut self, seen: ContainerInfo) {
         let held = self.held.take().filter(|held| held.still(&seen));
-        self.facts = Facts::of(seen);
+        let exit_code = seen.exit_code.or_else(|| self.code_of_last_run(&seen));
+        self.facts = Facts { exit_code, ..Facts::of(seen) };
         let ran_not = matches!(self.facts.status, Status::Created | Status::Stopped);
         if ran_not && self.facts.reason.is_some() {
             self.facts.status = Status::Error;
@@ -196,6 +185,22 @@ impl Entry {
         }
         self.held = held;
         self.gone_in_task = false;
+    }
+
+    /// The exit code of the run before this one. No look may have seen its end: Docker 26 answers a look only when the
+    /// next run has begun.
+    fn code_of_last_run(&self, seen: &ContainerInfo) -> Option<i64> {
+        if !is_active(seen.status) {
+            return None;
+        }
+        let began = self.facts.started_at;
+        let of_run = |exit: &ProcessExit| {
+            began.is_some() && Some(exit.at) >= began && Some(exit.at) <= seen.started_at
+        };
+        let unseen = self.exit.filter(of_run).map(|exit| exit.code);
+        let known = matches!(self.facts.status, Status::Stopped | Status::Restarting);
+        let carried = self.facts.exit_code.filter(|_| known || is_active(self.facts.status));
+        unseen.or(carried)
     }
 
     pub(super) fn is_removed(&self) -> bool {
@@ -232,6 +237,10 @@ impl Entry {
             image_pull: self.pull.clone(),
         }
     }
+}
+
+const fn is_active(status: Status) -> bool {
+    matches!(status, Status::Running | Status::Paused)
 }
 
 /// How a piece of work ended.

@@ -84,7 +84,6 @@ impl Ledger {
         if sight == Sight::Gone && !self.entries.contains_key(&container) {
             return Heed::Unsure;
         }
-        self.put_unseen_end(ticket, container, &sight, now);
         let Some(entry) = self.entry(container) else { return Heed::Taken };
         let heed = entry.observe(ticket, sight);
         self.put(container, now);
@@ -92,9 +91,6 @@ impl Ledger {
     }
 
     pub(super) fn finish(&mut self, container: ContainerId, ending: Ending, now: i64) -> Heed {
-        if let Some(sight) = &ending.sight {
-            self.put_unseen_end(ending.ticket, container, sight, now);
-        }
         let Some(entry) = self.entries.get_mut(&container) else { return Heed::Taken };
         let finish = entry.finish(ending);
         self.put(container, now);
@@ -110,14 +106,6 @@ impl Ledger {
     pub(super) fn exited(&mut self, container: ContainerId, exit: ProcessExit) {
         if let Some(entry) = self.entries.get_mut(&container) {
             entry.exit = Some(exit);
-        }
-    }
-
-    /// Reports the end of a run that no look has seen, where this one sees the next run.
-    fn put_unseen_end(&mut self, ticket: Ticket, container: ContainerId, sight: &Sight, now: i64) {
-        let entry = self.entries.get_mut(&container);
-        if entry.is_some_and(|entry| entry.ends_unseen(ticket, sight)) {
-            self.put(container, now);
         }
     }
 

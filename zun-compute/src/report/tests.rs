@@ -257,23 +257,27 @@ fn what_zun_api_has_no_more_is_forgotten_once_it_is_told() {
 }
 
 #[test]
-fn the_end_of_a_run_that_no_look_has_seen_is_told_before_the_next_run() {
+fn a_run_is_told_with_the_code_of_the_one_before_it_also_where_no_look_has_seen_its_end() {
     let at = |second| chrono::DateTime::from_timestamp(second, 0).expect("a time");
     let mut page = Page::new();
-    let runs_since = |page: &mut Page, second| {
-        let seen = ContainerInfo { started_at: Some(at(second)), ..page.seen(Status::Running) };
+    let looks = |page: &mut Page, status, second, exit_code| {
+        let seen = ContainerInfo { started_at: Some(at(second)), exit_code, ..page.seen(status) };
         let ticket = page.ledger.ticket();
         page.ledger.observe(ticket, page.container, Sight::Seen(Box::new(seen)), 0);
+        page.tells().last().map(|report| (report.status, report.exit_code))
     };
-    runs_since(&mut page, 1);
-    page.tells();
+    assert_eq!(looks(&mut page, Status::Running, 1, None), Some((Status::Running, None)));
     page.ledger.exited(page.container, ProcessExit { code: 5, at: at(2) });
-    runs_since(&mut page, 3);
-    let told: Vec<_> =
-        page.tells().iter().map(|report| (report.status, report.exit_code)).collect();
-    assert_eq!(told, [(Status::Restarting, Some(5)), (Status::Running, None)]);
-    // That exit is of a run that is over.
-    runs_since(&mut page, 4);
-    let told: Vec<_> = page.tells().iter().map(|report| report.status).collect();
-    assert_eq!(told, [Status::Running]);
+    assert_eq!(looks(&mut page, Status::Running, 3, None), Some((Status::Running, Some(5))));
+    assert_eq!(
+        looks(&mut page, Status::Restarting, 3, Some(6)),
+        Some((Status::Restarting, Some(6)))
+    );
+    assert_eq!(looks(&mut page, Status::Running, 4, None), Some((Status::Running, Some(6))));
+    // One that is gone while it runs has the code of that run, if it is known.
+    page.ledger.exited(page.container, ProcessExit { code: 137, at: at(5) });
+    page.begins(TaskState::Deleting);
+    page.ends(None, None);
+    let told = page.tells().last().map(|report| (report.status, report.exit_code));
+    assert_eq!(told, Some((Status::Deleted, Some(137))));
 }

@@ -174,7 +174,7 @@ pub struct Container {
     pub tty: bool,
     /// Number of open consoles. Not in OpenStack Zun's API.
     pub attached: u32,
-    /// Exit code of the last run. Not in OpenStack Zun's API.
+    /// Exit code of the last run that has ended, also while the next one runs. Not in OpenStack Zun's API.
     pub exit_code: Option<i64>,
     /// Whether the container is removed when its process ends.
     pub auto_remove: bool,
