@@ -11,7 +11,7 @@ use zun_common::bus::Bus;
 use zun_common::notify::{Health, ServiceManager};
 use zun_common::shutdown::Tasks;
 
-/// Longer than the database's timeout, so that a database error is reported as such.
+/// Longer than the database's timeout, so that `/healthz` logs a database error before this check gives up.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Interval of the checks until the service is ready.
 const STARTUP_INTERVAL: Duration = Duration::from_millis(500);
@@ -63,7 +63,7 @@ async fn responds(address: SocketAddr) -> io::Result<bool> {
     Ok(response.starts_with(b"HTTP/1.1 200 "))
 }
 
-/// Returns an address to connect to the listener.
+/// Replaces an unspecified listen address (`0.0.0.0` or `::`) by loopback.
 fn dialable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -1,5 +1,5 @@
 //! zun-api: the REST API with authentication and permissions, the scheduler, the database, the CA for console
-//! grants, and the consumer of agents' reports.
+//! grants and host certificates, and the consumer of agents' reports.
 
 mod app;
 mod auth;

@@ -1,4 +1,4 @@
-//! Metrics in Prometheus' text format. Labels contain no tenant data.
+//! Metrics in the `OpenMetrics` text format, which Prometheus reads. Labels contain no tenant data.
 
 use std::fmt;
 use std::time::Duration;
@@ -22,14 +22,20 @@ pub(crate) struct RequestLabels {
     pub(crate) status: u32,
 }
 
-/// Outcome of a report.
+/// Outcome of an agent's report about a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub(crate) enum ReportOutcome {
+    /// The row was updated.
     Applied,
+    /// The container no longer exists, so its row was deleted.
     Gone,
+    /// The row already has this state or a newer one.
     Stale,
+    /// The sender or the container belongs to another host.
     Foreign,
+    /// The container is not in the database.
     Missing,
+    /// The database operation failed.
     Failed,
 }
 
@@ -90,8 +96,8 @@ impl Metrics {
         }
     }
 
-    /// Counts a response. `took` is `None` if the request waited for a status, which says nothing about
-    /// latency.
+    /// Counts a response. `took` is `None` if the request waited for a status, because its duration is then not
+    /// a latency.
     pub(crate) fn count_request(&self, kind: &RequestLabels, took: Option<Duration>) {
         self.requests.get_or_create(kind).inc();
         if let Some(took) = took {

@@ -1,8 +1,8 @@
 //! Starts and stops the service.
 //!
-//! Start order: database, tokens, CA, bus consumers, listener. Stop order: the listener stops accepting,
-//! waiting requests are answered, open requests finish, background work finishes, consumers end. The owner of
-//! the bus closes it afterwards.
+//! Start order: tokens, CA, database, bus consumers, listener. Stop order: waiting requests are answered, the
+//! listener stops accepting, open requests finish, background work finishes, consumers end. The owner of the bus
+//! closes it afterwards.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::settings::Settings;
 use crate::wait::Hub;
 use crate::{http, reports};
 
-/// Time for background work after the listener is closed.
+/// Time for background work to finish after the listener is closed, and again for the consumers.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why zun-api cannot start.
@@ -67,7 +67,7 @@ pub struct Service {
     drain: Duration,
 }
 
-/// Checks whether zun-api could start with these settings, without starting it.
+/// Checks the token file and the CA that the settings name. Does not open the database, the listener or the bus.
 pub fn check(settings: &Settings) -> Result<(), StartError> {
     Authenticator::new(settings)?;
     load_ca(settings)?;

@@ -37,7 +37,8 @@ pub struct HttpSettings {
     pub public_endpoint: Option<String>,
     /// Number of threads that serve requests.
     pub workers: usize,
-    /// Maximum number of concurrent requests; others get 503. Requests with `wait_for` are not counted.
+    /// Maximum number of concurrent requests; others get 503. `/healthz`, `/metrics` and
+    /// requests with `wait_for` are not counted.
     pub requests: usize,
     /// Maximum number of concurrent requests that wait for a status (`wait_for`); others get 503.
     pub waiters: usize,
@@ -111,7 +112,7 @@ pub struct SchedulerSettings {
     /// Overcommit ratio for CPUs. A single container never gets more CPUs than the host has.
     #[serde(deserialize_with = "ratio")]
     pub cpu_ratio: f64,
-    /// Overcommit ratio for memory.
+    /// Overcommit ratio for memory. A single container never gets more memory than the host has.
     #[serde(deserialize_with = "ratio")]
     pub memory_ratio: f64,
 }
@@ -123,7 +124,7 @@ impl Default for SchedulerSettings {
     }
 }
 
-/// Reads an overcommit ratio. TOML also has `nan` and `inf`.
+/// Reads an overcommit ratio. Refuses `nan` and `inf`, which TOML allows.
 fn ratio<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
     let ratio = f64::deserialize(input)?;
     if ratio.is_finite() && ratio > 0.0 {

@@ -64,7 +64,7 @@ fn with_usage(conn: &mut Conn) -> Result<Vec<(Record, Usage)>, DbError> {
         .collect())
 }
 
-/// Returns what the scheduler needs to know. Must run in the transaction of the claim.
+/// Returns the scheduler's view of each host. Must run in the transaction of the claim.
 pub(super) fn views(conn: &mut Conn) -> Result<Vec<HostView>, DbError> {
     let now = Utc::now().naive_utc();
     let hosts = host::all(conn)?;

@@ -1,4 +1,4 @@
-//! What zun-api does, without HTTP and SQL: permissions, preconditions and effects.
+//! The operations of the API, without HTTP and SQL: permissions, preconditions and effects.
 
 mod caller;
 pub(crate) mod containers;

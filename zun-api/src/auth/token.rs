@@ -92,7 +92,7 @@ impl TokenFile {
     /// Returns the owner of a token. Compares it with every hash in constant time.
     pub(crate) fn identify(&self, token: &str) -> Option<Identity> {
         let presented: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        let mut loaded = self.loaded.lock().expect("nobody panics with this lock");
+        let mut loaded = self.loaded.lock().expect("no thread panics while it holds this lock");
         self.reload_if_changed(&mut loaded);
         let mut found = None;
         for (hash, identity) in &loaded.tokens {

@@ -15,7 +15,9 @@ pub enum CaError {
     #[error("the certificate signing request is not valid")]
     Request(#[from] InvalidCsr),
     /// The grant's id is not valid in a certificate.
-    #[error("grant id `{0}` is not valid: it must be 1 to 64 printable ASCII characters")]
+    #[error(
+        "grant id `{0}` is not valid: it must be 1 to 64 printable ASCII characters without spaces"
+    )]
     GrantId(String),
     /// The host is not enrolled.
     #[error(
@@ -52,7 +54,7 @@ pub enum CaError {
     },
     /// The CA belongs to another user, who could not read new files.
     #[error(
-        "`{}` belongs to user {owner}, but this process runs as user {own}, so the owner could not read its new files; \
+        "`{}` belongs to user {owner}, but this process runs as user {own}, so the owner could not read the new files; \
          run the command as the owner (runuser -u zun-api -- zun-api …)", .directory.display()
     )]
     NotOwner {

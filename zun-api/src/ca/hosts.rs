@@ -1,5 +1,6 @@
-//! The enrolled hosts: those that may get server certificates, and the names that these may contain. The CA's
-//! directory has a file `hosts/NAME` for each host, with a name or address on each line. Changes take effect at once.
+//! The enrolled hosts. Only an enrolled host gets a server certificate, and only for the names in its file.
+//! The CA's directory has a file `hosts/NAME` for each host, with a name or address on each line. Changes take
+//! effect at once.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -30,7 +31,7 @@ pub enum HostAddress {
 
 /// The text is neither a DNS name nor an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not valid: it must be a lower-case DNS name without wildcard, or an IP address")]
+#[error("`{0}` is not valid: it must be a lower-case DNS name without wildcards, or an IP address")]
 pub struct InvalidHostAddress(String);
 
 impl FromStr for HostAddress {

@@ -51,7 +51,7 @@ pub(super) fn grant(
     if !is_common_name(grant_id) {
         return Err(CaError::GrantId(grant_id.chars().take(80).collect()));
     }
-    // Times in certificates have whole seconds, so the expiry time for the client must have, too.
+    // Certificates store whole seconds, so the expiry time for the client is in whole seconds, too.
     let seconds = now.timestamp() + GRANT_LIFETIME_SECONDS;
     let expires_at = DateTime::from_timestamp(seconds, 0).ok_or(CaError::Time(seconds))?;
     let mut params = base(grant_id, (now, expires_at))?;

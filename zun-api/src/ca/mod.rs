@@ -83,8 +83,8 @@ impl CertificateAuthority {
         &self.certificates
     }
 
-    /// Signs a grant: a client certificate for the request's public key. It allows one thing, and is valid for
-    /// [`GRANT_LIFETIME_SECONDS`]. Names in the request are ignored.
+    /// Signs a grant: a client certificate for the request's public key. Its only name is the URI of the grant,
+    /// and it is valid for [`GRANT_LIFETIME_SECONDS`]. Names in the request are ignored.
     pub fn grant(
         &self,
         csr_pem: &str,

@@ -34,7 +34,7 @@ pub enum InvalidCsr {
     Names,
     /// A name is not valid for a host.
     #[error(
-        "name `{0}` is not valid: it must be a lower-case DNS name without wildcard, or an IP address"
+        "name `{0}` is not valid: it must be a lower-case DNS name without wildcards, or an IP address"
     )]
     Name(String),
 }

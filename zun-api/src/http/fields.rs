@@ -1,5 +1,5 @@
-//! The fields of a request, from its query and its JSON body (merged, as in OpenStack Zun). Each field is taken once and
-//! validated. Fields that remain at the end are refused by name.
+//! The fields of a request, from its query and its JSON body (merged, as in OpenStack Zun). Each field is taken once
+//! and validated. Fields that remain at the end are refused by name.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -158,7 +158,7 @@ impl Fields {
         Self::texts_of(name, value, rule)
     }
 
-    /// The same of a value that was taken.
+    /// Does the same as [`Self::texts`] for a value that was already taken.
     pub(super) fn texts_of(
         name: &str,
         value: Option<Value>,
@@ -179,7 +179,7 @@ impl Fields {
         texts.collect::<Result<_, _>>().map(Some)
     }
 
-    /// Takes an object of strings. Keys and values satisfy a rule each.
+    /// Takes an object of strings. Its keys satisfy the rule `names`, and its values the rule `values`.
     pub(super) fn pairs(
         &mut self,
         name: &str,

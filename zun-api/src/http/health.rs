@@ -9,8 +9,8 @@ use super::response::ApiResult;
 use crate::app::App;
 use crate::db;
 
-/// `GET /healthz`: 503 if the database does not answer. The state of the bus is informational, because many
-/// requests work without it.
+/// `GET /healthz`: 503 if the database does not answer or zun-api is shutting down. The state of the bus is
+/// informational, because many requests work without it.
 pub(super) async fn healthz(app: Data<App>) -> HttpResponse {
     let bus = if app.bus.transport().is_connected() { "connected" } else { "disconnected" };
     match app.db.run(db::alive).await {
@@ -27,7 +27,7 @@ pub(super) async fn healthz(app: Data<App>) -> HttpResponse {
     }
 }
 
-/// `GET /metrics`, in Prometheus' text format.
+/// `GET /metrics`, in the `OpenMetrics` text format.
 pub(super) async fn metrics(app: Data<App>) -> ApiResult {
     app.metrics.waiting.set(i64::try_from(app.hub.waiting()).unwrap_or(i64::MAX));
     app.metrics.bus_connected.set(i64::from(app.bus.transport().is_connected()));

@@ -33,7 +33,7 @@ impl RequestLimit {
     }
 }
 
-/// What is known about a request when it arrives.
+/// The properties of a request that the middleware records when it arrives.
 #[derive(Debug, Clone)]
 pub(super) struct RequestInfo {
     pub(super) request: RequestId,
@@ -49,7 +49,7 @@ pub(super) struct RequestInfo {
 #[derive(Debug, Clone)]
 pub(super) struct RequestProject(pub(super) ProjectId);
 
-/// Handles a request.
+/// Checks the limits, calls the handler, and completes its response: headers, error body, metrics and log line.
 pub(super) async fn handle<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -95,8 +95,8 @@ impl RequestInfo {
         self.path == "/v1" || self.path.starts_with("/v1/")
     }
 
-    /// Whether the request is served even if the limit is reached: requests of monitoring, and waiting requests,
-    /// which have their own limit.
+    /// Whether the request is served even if the limit is reached. This applies to monitoring requests, and to
+    /// waiting requests, which have their own limit.
     fn bypasses_limit(&self) -> bool {
         self.waits || matches!(self.path.as_str(), "/healthz" | "/metrics")
     }
@@ -205,7 +205,8 @@ fn count(app: &App, response: &ServiceResponse, info: &RequestInfo) {
     app.metrics.count_request(&kind, took);
 }
 
-/// Logs one line for each request. Omits the query, which may contain tenants' commands.
+/// Logs one line for each request, except successful monitoring requests. Omits the query, which may contain
+/// tenants' commands.
 fn log(response: &ServiceResponse, info: &RequestInfo) {
     if info.bypasses_limit() && !info.waits && response.status() == StatusCode::OK {
         return;

@@ -48,7 +48,7 @@ fn concluded(app: &App, applied: Applied, about: (ContainerId, &HostName)) -> Co
         }
         Applied::Stale => (ReportOutcome::Stale, Ok(Done {})),
         Applied::Missing => {
-            log(about, "not known here");
+            log(about, "not in the database");
             let problem =
                 Problem::new(Code::NotFound, format!("container {id} is not in the database"));
             (ReportOutcome::Missing, Err(problem))

@@ -115,7 +115,8 @@ fn calls(console_target: &ConsoleTarget) -> Calls {
     }
 }
 
-/// Returns the first address to connect to: the websocket for a terminal, otherwise the hijacked connection.
+/// Returns the address to connect to first: the websocket for a terminal if the grant allows it, otherwise the
+/// first HTTP call that it allows.
 fn first_url(calls: &Calls, tty: bool) -> Option<String> {
     let websocket = calls.websocket.as_ref().filter(|_| tty);
     let others = [&calls.attach, &calls.output, &calls.start, &calls.logs, &calls.archive];

@@ -1,4 +1,5 @@
-//! Creates containers. One transaction writes the row and claims the resources; then the host gets the command.
+//! Creates containers. One transaction writes the row and claims the resources. Then zun-api sends the command
+//! to the host.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ const MAX_NAME_ATTEMPTS: usize = 16;
 
 /// A create request with validated values.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "the fields are those of the wire")]
+#[expect(clippy::struct_excessive_bools, reason = "the API defines the fields")]
 pub(crate) struct NewContainer {
     pub(crate) name: Option<String>,
     pub(crate) host: Option<HostName>,

@@ -17,7 +17,7 @@ pub(crate) enum Deletion {
     OnlyStopped,
     /// Stop it first.
     StopFirst,
-    /// Kill it. If its host is down, delete its row anyway. Administrators only.
+    /// Kill it. If its host cannot be reached, delete its row anyway. Administrators only.
     Force,
 }
 
@@ -92,7 +92,7 @@ impl App {
             // If the host comes back, its agent reports the container as a stray.
             self.delete_row(
                 record,
-                "forced while its host is down; the container may still exist there",
+                "forced while its host cannot be reached; the container may still exist there",
             )
             .await
         } else {

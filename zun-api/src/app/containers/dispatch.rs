@@ -14,7 +14,8 @@ use crate::app::App;
 use crate::db::DbError;
 use crate::db::container::{self, Record};
 
-/// How long a create request waits for the bus before the response, which then has status `Creating`.
+/// How long a create request waits until its command is sent. After that, it responds with status `Creating`
+/// while the dispatch continues.
 const DISPATCH_WAIT: Duration = Duration::from_secs(1);
 
 impl App {
@@ -28,7 +29,7 @@ impl App {
         let (app, sent) = (Arc::clone(self), record.clone());
         self.tasks.spawn(async move {
             if let Err(record) = done.send(app.dispatch(sent, context).await) {
-                tracing::trace!(container.id = %record.id, "sent the create command after the response");
+                tracing::trace!(container.id = %record.id, "finished the dispatch after the response");
             }
         });
         match tokio::time::timeout(DISPATCH_WAIT, outcome).await {
@@ -50,8 +51,8 @@ impl App {
         Ok(())
     }
 
-    /// Sends the command and returns the updated row. At shutdown the row stays as it is, and the next start
-    /// resends.
+    /// Sends the command and returns the updated row. At shutdown the row stays as it is, and zun-api sends the
+    /// command again after its next start.
     async fn dispatch(&self, record: Record, mut context: CallContext) -> Record {
         let Some(host) = record.host.clone() else { return record };
         context.project = Some(record.project.clone());

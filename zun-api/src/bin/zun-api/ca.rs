@@ -87,10 +87,10 @@ const FINISHED: &str = "restart zun-api, then zun-compute and Docker on every ho
 fn next_step(all: &[TrustedCa]) -> &'static str {
     let is = |role| all.iter().any(|trusted| trusted.role == role);
     if is(Role::Next) {
-        "restart zun-api; when every host has the new list of CAs and Docker was restarted there, run: \
+        "restart zun-api, then zun-compute and Docker on every host; after that, run: \
          zun-api ca rotate switch"
     } else if is(Role::Previous) {
-        "restart zun-api; when every host has a new certificate and Docker was restarted there, run: \
+        "restart zun-api, then zun-compute and Docker on every host; after that, run: \
          zun-api ca rotate finish"
     } else {
         "no rotation in progress"

@@ -10,7 +10,7 @@ use crate::{CaDirectory, Failure, print_line};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Enrol a host, or replace the names in its certificate
+    /// Enrol a host, or replace the names allowed in its certificate
     ///
     /// A running zun-api uses the change at once. A host certificate contains only names and addresses given
     /// here.

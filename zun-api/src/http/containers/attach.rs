@@ -1,4 +1,4 @@
-//! `POST /v1/containers/{ident}/attach` for the client `zun`, `GET` for OpenStack's clients.
+//! `POST /v1/containers/{ident}/attach` for the client `zun`. Refuses `GET`, which OpenStack's clients use.
 
 use actix_web::web::Data;
 use serde_json::Value;
@@ -52,6 +52,6 @@ pub(in crate::http) async fn attach_websocket(
 ) -> ApiResult {
     app.find(&caller, &ident).await?;
     Err(AppError::NotSupported(
-        "Attaching by a websocket address (GET) is not supported. Use POST with a certificate signing request.",
+        "Attaching over a websocket proxy (GET) is not supported. Use POST with a certificate signing request.",
     ))
 }

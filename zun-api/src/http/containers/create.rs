@@ -19,8 +19,8 @@ use crate::http::view::{self, ViewContext};
 
 const DEFAULT_CPUS: f64 = 1.0;
 const DEFAULT_MEMORY: u64 = 512;
-/// The least memory, in MiB, that Docker accepts.
-const LEAST_MEMORY: u64 = 6;
+/// The minimum memory, in MiB, that Docker accepts.
+const MIN_MEMORY: u64 = 6;
 
 impl FromFields for NewContainer {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
@@ -53,7 +53,7 @@ impl FromFields for NewContainer {
     }
 }
 
-/// No words, or one that is empty, reset the entry point of the image, as with docker.
+/// Reads the field `entrypoint`. An empty list or string resets the image's entrypoint, as in Docker.
 fn entrypoint(fields: &mut Fields) -> Result<Option<Vec<String>>, InvalidField> {
     let words = match fields.take("entrypoint") {
         Some(Value::String(text)) if text.is_empty() => return Ok(Some(Vec::new())),
@@ -94,7 +94,7 @@ pub(super) fn cpu(fields: &mut Fields) -> Result<Option<f64>, InvalidField> {
 }
 
 pub(super) fn memory(fields: &mut Fields) -> Result<Option<u64>, InvalidField> {
-    fields.whole("memory", LEAST_MEMORY..=8192)
+    fields.whole("memory", MIN_MEMORY..=8192)
 }
 
 fn restart(fields: &mut Fields, auto_remove: bool) -> Result<Option<RestartPolicy>, InvalidField> {
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_entry_point_is_not_one_that_is_left_out() {
+    fn an_empty_entrypoint_differs_from_an_absent_one() {
         let read = |value| entrypoint(&mut fields(json!({"entrypoint": value})));
         assert_eq!(read(json!(null)), Ok(None));
         for empty in [json!([]), json!(""), json!([""])] {
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_numbers_that_docker_takes() {
+    fn limits_are_numbers_that_docker_accepts() {
         let bad = ["nan", "NaN", "Infinity", "1e400", "0x10", " 1", "1_000", "", "-1", "0"];
         for bad in bad.map(|text| json!(text)).into_iter().chain([json!(-0.0), json!(5e-324)]) {
             let refusal = cpu(&mut fields(json!({"cpu": bad}))).expect_err("no number");

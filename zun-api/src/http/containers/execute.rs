@@ -49,7 +49,7 @@ impl FromFields for Exec {
     }
 }
 
-/// A list of words, or one text that is split like in a shell.
+/// Reads the field `command`: a list of words, or a string that is split into words as in a shell.
 fn command(fields: &mut Fields) -> Result<Vec<String>, InvalidField> {
     let value = fields.take("command").ok_or_else(|| InvalidField::missing("command", COMMAND))?;
     let words = match &value {
