@@ -36,7 +36,7 @@ fn an_empty_name_addresses_no_container() {
     for verb in ["show", "delete", "stop", "start", "kill", "logs", "wait", "attach", "restart"] {
         let finished = zun.run(&[verb, ""]);
         assert!([1, 125].contains(&finished.code), "{verb}: {finished:?}");
-        assert_eq!(finished.stderr, "zun: `` is no name of a container\n", "{verb}");
+        assert_eq!(finished.stderr, "zun: `` is not a container name\n", "{verb}");
     }
 }
 
