@@ -33,7 +33,7 @@ pub struct Settings {
 pub struct HttpSettings {
     /// Listen address. Port 0 selects a free port.
     pub listen: SocketAddr,
-    /// Base of all links, such as `https://zun.example.org`. Taken from the request's `Host` if absent.
+    /// Base of all links, such as `https://zun.example.org`. Default: `http://` and the request's `Host` header.
     pub public_endpoint: Option<String>,
     /// Number of threads that serve requests.
     pub workers: usize,

@@ -10,7 +10,7 @@ use zun_common::units::{Cpus, Mebibytes, Resources};
 
 use crate::settings::SchedulerSettings;
 
-/// What the scheduler knows about a host.
+/// The scheduler's view of a host.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a separate filter")]
 pub(crate) struct HostView {

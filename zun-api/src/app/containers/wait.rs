@@ -15,7 +15,7 @@ use crate::wait::Heard;
 /// zun-api process that shares the database may apply them instead.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// When the wait ends.
+/// The conditions that end a wait.
 #[derive(Debug, Clone)]
 pub(crate) struct WaitFor {
     pub(crate) statuses: Vec<Status>,

@@ -110,7 +110,10 @@ async fn run(settings: Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-#[expect(clippy::print_stderr, reason = "logging is not set up yet")]
+#[expect(
+    clippy::print_stderr,
+    reason = "commands and startup errors write to the terminal, not to the log"
+)]
 fn print_line(words: &str) {
     eprintln!("{words}");
 }
