@@ -98,7 +98,7 @@ async fn wrong_parameters_are_refused_before_the_host_is_called() {
     execute?command=: 400 container.schema-validation-error Invalid input for field 'command'. Value: ''. It must be a command of at least one word.
     execute?command=%22: 400 container.schema-validation-error Invalid input for field 'command'. Value: '"'. It must be a command of at least one word.
     execute_resize?exec_id=abc&h=1&w=1: 400 container.schema-validation-error Invalid input for field 'exec_id'. Value: 'abc'. It must be 64 lower-case hexadecimal digits.
-    logs?tail=some: 400 container.schema-validation-error Invalid input for field 'tail'. Value: 'some'. It must be `all` or a number of lines.
+    logs?tail=some: 400 container.schema-validation-error Invalid input for field 'tail'. Value: 'some'. It must be `all` or a number of lines from 0 to 4294967295.
     logs?since=yesterday: 400 container.schema-validation-error Invalid input for field 'since'. Value: 'yesterday'. It must be seconds since 1970, or a UTC time such as `2026-11-23 18:00:00,000`.
     logs?stdout=maybe: 400 container.schema-validation-error Invalid input for field 'stdout'. Value: 'maybe'. It must be true or false.
     "#);

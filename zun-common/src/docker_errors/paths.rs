@@ -14,9 +14,11 @@ pub(super) fn hide_host_paths(line: &str) -> String {
             shown.push_str(&inside(path, shown.ends_with("dial unix ")));
             rest = after.to_owned();
         } else if ends_word && is_id(rest.get(..ID).unwrap_or_default()) && !is_longer(&rest) {
-            shown.push_str(
-                rest.get(..ID).filter(|_| shown.ends_with("sha256:")).unwrap_or_default(),
-            );
+            if shown.ends_with("sha256:") {
+                shown.push_str(rest.get(..ID).unwrap_or_default());
+            } else {
+                shown.push(REMOVED);
+            }
             rest = rest.get(ID..).unwrap_or_default().to_owned();
         } else {
             shown.push(first);
@@ -26,6 +28,8 @@ pub(super) fn hide_host_paths(line: &str) -> String {
     tidy(&shown)
 }
 
+/// Marks the place of a removed id until `tidy`. A message has no control characters.
+const REMOVED: char = '\u{1}';
 /// Number of digits in a Docker id.
 const ID: usize = 64;
 /// Minimum number of digits in a storage id.
@@ -74,7 +78,7 @@ fn split_path(text: &str) -> (&str, &str) {
 
 fn inside(path: &str, is_socket: bool) -> String {
     if is_socket {
-        return String::new();
+        return REMOVED.to_string();
     }
     let names: Vec<&str> = path.split('/').collect();
     if let Some(root) = (1..names.len()).find(|at| is_root(&names, *at)) {
@@ -131,14 +135,14 @@ fn without_mount_note(line: &str) -> String {
     format!("{before}{after}")
 }
 
-/// Removes the quotes, brackets and spaces that removed ids leave.
+/// Removes the marks of removed ids, and the quotes, brackets and spaces around them.
 fn tidy(text: &str) -> String {
     let mut text = text.to_owned();
-    for (left, tidied) in
-        [(" \"\"", ""), (" ''", ""), ("()", ""), (" in container ", " in the container ")]
-    {
-        text = text.replace(left, tidied);
+    for (left, right) in [('"', '"'), ('\'', '\''), ('(', ')')] {
+        let quoted = format!("{left}{REMOVED}{right}");
+        text = text.replace(&format!(" {quoted}"), "").replace(&quoted, "");
     }
+    let text = text.replace(REMOVED, "").replace(" in container ", " in the container ");
     let text = text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     let text = text.replace(" :", ":").replace(": :", ":");
     match text.strip_suffix(" in container") {

@@ -22,6 +22,10 @@ fn the_prefixes_of_lower_layers_are_removed() {
                 "exec: \"/no/such\": stat /no/such: no such file or directory",
             ),
             (
+                "exec: \"\": executable file not found in $PATH: unknown",
+                "exec: \"\": executable file not found in $PATH",
+            ),
+            (
                 "exec: \"/etc\": is a directory: unknown: permission denied",
                 "exec: \"/etc\": is a directory: permission denied",
             ),
