@@ -86,7 +86,8 @@ pub struct ConsoleSettings {
     pub api_version: Option<ApiVersion>,
     /// The socket on which `zun-authz` reports console sessions; without it they are not counted.
     pub notify_socket: Option<PathBuf>,
-    /// The directory of the host's server certificate; without it no certificate is requested.
+    /// The directory of the host's server certificate; without it the host requests no
+    /// certificate and offers no consoles.
     pub certificates: Option<PathBuf>,
     /// Additional DNS names and IP addresses in the certificate.
     pub names: Vec<String>,
@@ -179,11 +180,11 @@ impl TryFrom<String> for ConsoleAddress {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WorkerSettings {
-    /// The most commands that may wait for one container.
+    /// The maximum number of commands that wait for one container.
     pub mailbox: usize,
-    /// The most commands that the host accepts at a time.
+    /// The maximum number of commands that the host accepts at a time.
     pub commands: u16,
-    /// The most other calls that the host answers at a time.
+    /// The maximum number of other calls that the host answers at a time.
     pub questions: u16,
     /// Seconds that Docker may take for one change, in addition to the grace period of a stop.
     pub engine_timeout: u64,

@@ -43,7 +43,7 @@ pub(crate) fn up(start: &StartArgs) -> Result<(), Failure> {
     }
     child.wait().map_err(Failure::system("wait for zun-standalone"))?;
     let text = std::fs::read_to_string(state.log()).unwrap_or_default();
-    Err(Failure::NotReady { log: state.log().display().to_string(), words: last_lines(&text) })
+    Err(Failure::NotReady { log: state.log().display().to_string(), log_tail: last_lines(&text) })
 }
 
 fn command(start: &StartArgs) -> Result<Command, Failure> {

@@ -43,8 +43,8 @@ enum Failure {
         #[source]
         cause: std::io::Error,
     },
-    #[error("zun-standalone did not become ready; the last lines of {log}:\n{words}")]
-    NotReady { log: String, words: String },
+    #[error("zun-standalone did not become ready; the last lines of {log}:\n{log_tail}")]
+    NotReady { log: String, log_tail: String },
 }
 
 impl Failure {

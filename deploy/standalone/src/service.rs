@@ -1,7 +1,7 @@
 //! Starts and stops all parts of the service in order.
 //!
 //! ```text
-//!  start: token, CA → bus → zun-api → host's certificate → private engine → agent → ready
+//!  start: token → bus → CA → zun-api → host's certificate → private engine → agent → ready
 //!  stop:  drain agent → drain zun-api → stop engine, remove bridge and sockets
 //! ```
 
@@ -178,7 +178,7 @@ fn api_settings(settings: &Settings) -> zun_api::settings::Settings {
     api
 }
 
-/// The address of the engine's consoles.
+/// The engine's TLS listener for consoles, and the version of Docker's API that grants permit.
 #[derive(Debug, Clone, Copy)]
 struct Console {
     address: SocketAddr,

@@ -41,7 +41,7 @@ fn a_crashed_engine_ends_the_service_with_an_error_that_names_it() {
     kill(engine_pid(&machine));
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(1));
-    assert!(printed(&output).contains("dockerd ended"), "{}", printed(&output));
+    assert!(printed(&output).contains("dockerd exited"), "{}", printed(&output));
     assert_eq!(machine.processes(), Vec::<String>::new());
     assert!(!machine.env_file().exists());
 }

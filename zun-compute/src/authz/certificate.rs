@@ -14,7 +14,7 @@ use super::trusted_cas::TrustedCas;
 
 /// The longest grant id, in bytes.
 const MAX_ID: usize = 64;
-/// The longest validity of a grant, in seconds. zun-api signs for 120 s, and dates the start back by 60 s to allow for
+/// The longest validity of a grant, in seconds. zun-api signs for 120 s, and backdates the start by 60 s to allow for
 /// clock skew.
 const MAX_VALIDITY: i64 = 180;
 
@@ -25,14 +25,14 @@ pub struct Granted {
     pub id: String,
     /// What it permits.
     pub grant: Grant,
-    /// The first second of its validity, since 1970.
+    /// The first second at which it is valid, as Unix time.
     pub from: i64,
-    /// The last second of its validity, since 1970.
+    /// The last second at which it is valid, as Unix time.
     pub until: i64,
 }
 
 impl Granted {
-    /// Whether the grant is valid at `now`, in seconds since 1970.
+    /// Whether the grant is valid at `now`, a Unix time in seconds.
     pub fn is_valid_at(&self, now: i64) -> bool {
         (self.from..=self.until).contains(&now)
     }

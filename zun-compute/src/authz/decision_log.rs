@@ -17,7 +17,7 @@ use super::request::AuthzRequest;
 const QUEUE_LENGTH: usize = 1024;
 /// How long to wait at exit until the last lines are written.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
-/// The most bytes of client-supplied text that are logged. The target of an allowed request is logged whole, because
+/// The maximum length of client-supplied text in a log line, in bytes. The target of an allowed request is logged whole, because
 /// the grant limits its length.
 const MAX_CLIENT_TEXT: usize = 300;
 

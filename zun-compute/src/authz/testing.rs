@@ -13,7 +13,7 @@ use crate::authz::decision::Policy;
 use crate::authz::request::{AuthzRequest, ContentType, PeerCertificates};
 use crate::authz::trusted_cas::TrustedCas;
 
-/// The time in all tests, in seconds since 1970.
+/// The time in all tests, as Unix time in seconds.
 pub(crate) const NOW: i64 = 1_800_000_000;
 pub(crate) const HOST: &str = "compute1";
 

@@ -1,7 +1,7 @@
 //! Truncates long strings in a stream of JSON.
 //!
-//! Docker sends whole response bodies to its plugins. zun-authz does
-//! not use them, and truncates them to limit the memory for a request.
+//! Docker sends whole response bodies to its plugins. zun-authz does not use them, and truncates them to limit the memory
+//! for a request.
 
 /// The longest string that is kept whole, in bytes: longer than any certificate or granted target.
 const MAX_STRING: usize = 16 * 1024;

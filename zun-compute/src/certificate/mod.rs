@@ -37,7 +37,7 @@ pub struct CertificateSettings {
 /// The paths of the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateFiles {
-    /// The CA certificates that sign clients' certificates.
+    /// The certificates of the CAs that sign client certificates.
     pub ca: PathBuf,
     /// The host's certificate: a link to the key file.
     pub certificate: PathBuf,

@@ -41,7 +41,8 @@ pub(crate) struct Endpoint {
 #[derive(Debug, thiserror::Error)]
 enum CheckError {
     #[error(
-        "consoles are closed by `zun-compute docker-setup --undo`: run `zun-compute docker-setup` to open them again"
+        "`zun-compute docker-setup --undo` closed this host's console port: run `zun-compute docker-setup` to open \
+         it again"
     )]
     Undone,
     #[error("cannot read the CA file {path}: run `zun-compute docker-setup`")]

@@ -22,8 +22,8 @@ use super::verify::VerifyError;
 use crate::certificate::{self, CertificateFiles, CertificateSettings, Renewal};
 use crate::probe::{Identity, ProbeError};
 
-/// The largest clock difference to zun-api, in seconds. zun-api dates certificates back by a minute, and grants expire
-/// after two minutes.
+/// The clock difference to zun-api at which setup fails, in seconds. zun-api backdates certificates by a minute, and
+/// grants expire after two minutes.
 const MAX_CLOCK_SKEW: i64 = 60;
 
 /// Refuses a certificate that was copied from another host, because then two hosts have its key.

@@ -32,7 +32,7 @@ pub(super) struct ListenerSettings {
     pub(super) hosts_moved: bool,
     /// The authorization plugins that the running Docker asks.
     pub(super) active_plugins: Vec<String>,
-    /// The path of `zun-runtime`, if this Docker cannot set the first terminal size itself.
+    /// The path of `zun-runtime`, if this Docker cannot set the initial terminal size itself.
     pub(super) runtime: Option<PathBuf>,
 }
 

@@ -70,7 +70,7 @@ pub enum SetupError {
     Settings(#[from] DaemonJsonError),
     /// `zun-runtime` is missing, or users other than root may change it.
     #[error(
-        "cannot use {program}, which sets the first terminal size on Docker before version 23: install it as root"
+        "cannot use {program}, which sets the initial terminal size on Docker before version 23: install it as root"
     )]
     RuntimeUnusable {
         /// The program.

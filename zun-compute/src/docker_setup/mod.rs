@@ -85,7 +85,7 @@ pub struct Paths {
     pub undo_marker: PathBuf,
     /// The plugin's socket.
     pub plugin_socket: PathBuf,
-    /// The program `zun-runtime`, for a Docker that cannot set the first terminal size itself.
+    /// The program `zun-runtime`, for a Docker that cannot set the initial terminal size itself.
     pub runtime: PathBuf,
 }
 

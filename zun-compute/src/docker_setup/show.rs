@@ -19,7 +19,7 @@ pub(super) fn plan(plan: &Plan, flaw: Option<&Flaw>, wanted: &CertificateSetting
         let names = certificate::names(wanted).join(", ");
         let place = wanted.directory.display();
         let line = format!(
-            "would request a certificate for {names} from zun-api into {place}, because {flaw}"
+            "would request a certificate for {names} from zun-api and write it to {place}, because {flaw}"
         );
         writeln!(text, "{line}").unwrap_or_default();
     }

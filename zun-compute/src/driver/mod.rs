@@ -21,7 +21,7 @@ use zun_common::units::{Gibibytes, Resources, TerminalSize};
 
 pub use error::DriverError;
 
-/// The most bytes of output that are kept, for logs and for each stream of a command.
+/// The maximum length of the logs, and of each output stream of a command, in bytes.
 pub const LARGEST_OUTPUT: usize = 4 << 20;
 
 /// The result of an idempotent change.
@@ -68,7 +68,7 @@ pub struct EngineEvent {
     pub engine: EngineId,
     /// What happened.
     pub what: EngineEventKind,
-    /// How the process exited, if that is what happened and the engine says so.
+    /// The exit of the process, if the event reports one.
     pub exit: Option<ProcessExit>,
 }
 
@@ -193,8 +193,8 @@ pub trait Inspect: Send + Sync {
     /// Returns the container's output: at most the last 4 MiB.
     async fn logs(&self, container: ContainerId, request: &LogRequest)
     -> Result<Logs, DriverError>;
-    /// Lists the processes of a container with `ps` and these arguments. It is a conflict if the container is not
-    /// running.
+    /// Lists the processes of a container with `ps` and these arguments. Fails with [`DriverError::Conflict`] if the
+    /// container is not running.
     async fn top(&self, container: ContainerId, ps_args: Option<&str>) -> Result<Top, DriverError>;
     /// Measures the resource usage for a second or two. A container that is not running uses nothing.
     async fn stats(&self, container: ContainerId) -> Result<Stats, DriverError>;
@@ -225,7 +225,8 @@ pub trait Sessions: Send + Sync {
     ) -> Result<ExecOutput, DriverError>;
     /// Inspects an exec.
     async fn exec_inspect(&self, exec: &ExecId) -> Result<ExecInfo, DriverError>;
-    /// Sends the process of an exec a signal, such as `SIGTERM`. It is a conflict if the exec is not running.
+    /// Sends the process of an exec a signal, such as `SIGTERM`. Fails with [`DriverError::Conflict`] if the exec is
+    /// not running.
     async fn exec_signal(&self, exec: &ExecId, signal: &str) -> Result<(), DriverError>;
     /// Sets the size of an exec's terminal.
     async fn exec_resize(&self, exec: &ExecId, size: TerminalSize) -> Result<(), DriverError>;

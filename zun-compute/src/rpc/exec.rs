@@ -45,8 +45,8 @@ pub(super) async fn resize(host: &Host, call: ResizeExec) -> Result<Done, Proble
     Ok(Done {})
 }
 
-/// Locates an exec, even if it has exited and whatever the container's state, because the client still reads its exit
-/// code.
+/// Returns where to dial an exec. The exec may have exited, and the container may be in any state, because the client
+/// still reads the exit code.
 pub(super) async fn locate(host: &Host, call: LocateExec) -> Result<ExecConsole, Problem> {
     let LocateExec { container, exec } = call;
     let seen = host.inspect(container).await.map_err(|error| error.problem())?;
@@ -69,8 +69,8 @@ async fn exec_of(
     container: &ContainerInfo,
     exec: &ExecId,
 ) -> Result<ExecInfo, Problem> {
-    let looking = host.driver.exec_inspect(exec);
-    let seen = within_deadline(ResizeExec::DEADLINE, "inspect the exec", looking).await?;
+    let inspecting = host.driver.exec_inspect(exec);
+    let seen = within_deadline(ResizeExec::DEADLINE, "inspect the exec", inspecting).await?;
     if seen.engine == container.engine {
         Ok(seen)
     } else {

@@ -17,7 +17,7 @@ use crate::driver::DriverError;
 use crate::host::{Host, within};
 use crate::worker::{Command, Origin, Workers};
 
-/// How long the answer to a signal waits until it was sent.
+/// How long the agent waits for a signal to be sent before it answers the call.
 const SENT_WITHIN: Duration = Duration::from_secs(2);
 
 /// The calls from the host's durable queue.
@@ -93,7 +93,7 @@ where
     })
 }
 
-/// A signal is answered once it was sent, unless it waits behind something long.
+/// Answers the call after the signal was sent, or after 2 s if earlier commands of the container take longer.
 fn signal(router: Router, workers: &Workers) -> Router {
     let workers = workers.clone();
     router.accept(move |call: calls::KillContainer, incoming: Incoming| {

@@ -1,7 +1,7 @@
 //! Creates and removes the engine's network bridge with its packet filter rules.
 //!
 //! The private dockerd does not manage iptables or forwarding, because all engines of a machine would share its chains.
-//! The bridge needs three rules, which are added and removed here. Each carries the engine's mark.
+//! This module adds and removes the three rules that the bridge needs. Each carries the engine's mark.
 
 use std::path::{Path, PathBuf};
 
@@ -30,7 +30,7 @@ pub(super) fn create(layout: &Layout) -> Result<String, EngineError> {
         let Some(network) = network::choose(number, &routes) else { continue };
         match run("ip", &["link", "add", &name, "type", "bridge"]) {
             // Another engine created the bridge in the meantime: try the next name.
-            Err(EngineError::Command { words, .. }) if words.contains("exists") => {}
+            Err(EngineError::Command { stderr, .. }) if stderr.contains("exists") => {}
             Err(other) => return Err(other),
             Ok(_) => {
                 set_up(layout, &name, network)?;

@@ -41,12 +41,12 @@ pub enum EngineError {
         cause: std::io::Error,
     },
     /// A program failed.
-    #[error("`{line}` failed: {words}")]
+    #[error("`{line}` failed: {stderr}")]
     Command {
         /// The command line.
         line: String,
         /// Its output on stderr.
-        words: String,
+        stderr: String,
     },
     /// The machine's routes overlap all candidates.
     #[error("no private /24 network is free for the bridge: remove a route (ip -4 route)")]
@@ -61,24 +61,24 @@ pub enum EngineError {
         cause: std::io::Error,
     },
     /// A program exited unexpectedly.
-    #[error("{program} ended ({status}); its last log lines:\n{words}")]
+    #[error("{program} exited ({status}); its last log lines:\n{log_tail}")]
     Ended {
         /// The program.
         program: &'static str,
         /// The exit status.
         status: String,
         /// The last lines of its log.
-        words: String,
+        log_tail: String,
     },
     /// A program was not ready in time.
-    #[error("{program} was not ready within {seconds} s; its last log lines:\n{words}")]
+    #[error("{program} was not ready within {seconds} s; its last log lines:\n{log_tail}")]
     NotReady {
         /// The program.
         program: &'static str,
         /// The time limit, in seconds.
         seconds: u64,
         /// The last lines of its log.
-        words: String,
+        log_tail: String,
     },
     /// dockerd announced that it is ready, but does not answer.
     #[error("the engine does not answer on {socket}")]

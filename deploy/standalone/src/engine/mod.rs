@@ -120,7 +120,7 @@ impl PrivateEngine {
         asking.await.expect("the work must not panic")
     }
 
-    /// Returns the program that sets the first terminal size, if an engine of this version needs it. The program must
+    /// Returns the program that sets the initial terminal size, if an engine of this version needs it. The program must
     /// be in the plugin's directory. Without it a command may start before its terminal has a size.
     pub fn runtime_for(version: ApiVersion, plugin: &Path) -> Option<PathBuf> {
         let program = plugin.with_file_name(RUNTIME_PROGRAM);

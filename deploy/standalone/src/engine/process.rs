@@ -66,7 +66,7 @@ impl Process {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
         };
-        EngineError::Ended { program: self.name, status, words: self.log_tail() }
+        EngineError::Ended { program: self.name, status, log_tail: self.log_tail() }
     }
 
     /// Sends SIGTERM, and SIGKILL if the process does not end in time.
@@ -88,7 +88,7 @@ impl Process {
         EngineError::NotReady {
             program: self.name,
             seconds: within.as_secs(),
-            words: self.log_tail(),
+            log_tail: self.log_tail(),
         }
     }
 

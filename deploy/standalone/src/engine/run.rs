@@ -52,8 +52,8 @@ pub(super) fn run(program: &'static str, arguments: &[&str]) -> Result<String, E
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(EngineError::Command { line: line(), words })
+    let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(EngineError::Command { line: line(), stderr })
 }
 
 /// Returns the path of an installed program.

@@ -20,7 +20,7 @@ pub struct EngineSettings {
     pub directory: PathBuf,
     /// The TLS listener; without it the engine has only its unix socket.
     pub listener: Option<TlsListener>,
-    /// The program `zun-runtime`, for an engine that cannot set the first terminal size itself.
+    /// The program `zun-runtime`, for an engine that cannot set the initial terminal size itself.
     pub runtime: Option<PathBuf>,
 }
 
@@ -74,7 +74,7 @@ impl Layout {
         self.root.join("data")
     }
 
-    /// The directory of first terminal sizes.
+    /// The directory of initial terminal sizes.
     pub fn sizes(&self) -> PathBuf {
         self.root.join("sizes")
     }

@@ -49,7 +49,7 @@ pub enum LockError {
     Held {
         /// The directory.
         state: PathBuf,
-        /// Its process id.
+        /// The process id of the other instance; `None` if it has not written it yet.
         pid: Option<i32>,
     },
     /// The lock file cannot be used.
@@ -58,7 +58,7 @@ pub enum LockError {
     /// The other instance did not end, even after SIGKILL.
     #[error("process {pid} did not end within {seconds} s of SIGTERM, nor after SIGKILL")]
     DoesNotEnd {
-        /// Its process id.
+        /// The process id of the other instance.
         pid: i32,
         /// The time limit, in seconds.
         seconds: u64,

@@ -35,7 +35,7 @@ pub struct State {
 }
 
 impl State {
-    /// The layout below this directory, whose path is made absolute.
+    /// Returns the layout below this directory. Converts a relative path to an absolute one.
     pub fn new(root: &Path) -> Result<Self, StateError> {
         let root = std::path::absolute(root).map_err(at("resolve", root))?;
         Ok(Self { root })

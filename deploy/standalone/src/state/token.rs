@@ -7,7 +7,7 @@ use zun_common::secret::Secret;
 use super::{State, StateError};
 use crate::hex::hex;
 
-/// The admin bearer token. Only its hash is stored.
+/// The admin bearer token. The state directory has only its hash; the environment file has the token itself.
 #[derive(Debug)]
 pub struct Token(Secret<String>);
 

@@ -106,7 +106,7 @@ const CONSOLE_CALLS: [Call; 6] = [
 ];
 
 impl Policy {
-    /// Decides a request. `now` is in seconds since 1970.
+    /// Decides a request. `now` is a Unix time in seconds.
     pub fn decide(&self, request: &AuthzRequest, phase: Phase, now: i64) -> Decision {
         if request.is_local() {
             return Decision::Local;

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     let named: Vec<OsString> = arguments.drain(..if named { 2 } else { 0 }).collect();
     let directory = named.get(1).map_or(Path::new(SIZES), Path::new);
     if let Some(call) = RuncCall::parse(&arguments) {
-        // On failure the container runs without a first size.
+        // On failure the container runs without an initial size.
         call.write_size(directory).unwrap_or_default();
     }
     become_runc(&arguments)

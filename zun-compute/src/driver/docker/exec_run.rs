@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn dockers_reason_goes_to_stderr_and_a_programs_own_words_stay() {
+    fn dockers_reason_goes_to_stderr_and_the_output_of_a_command_that_ran_does_not_change() {
         let printed = |text: &'static str| Collected {
             stdout: text.as_bytes().to_vec(),
             ..Collected::default()

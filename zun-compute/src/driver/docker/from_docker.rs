@@ -58,7 +58,7 @@ pub(super) fn exec_seen(shown: &ExecInspectResponse) -> Result<ExecInfo, DriverE
     })
 }
 
-/// Parses Docker's id in full length.
+/// Parses a full-length id of Docker.
 pub(super) fn engine_id(text: Option<&str>) -> Result<EngineId, DriverError> {
     text.unwrap_or_default().parse().map_err(|error: zun_common::id::InvalidId| {
         DriverError::Engine { doing: "read the engine's answer", words: error.to_string() }

@@ -16,7 +16,7 @@ use super::deadline::{QUICK, within};
 use super::errors::Trouble;
 use crate::driver::{DriverError, Inspect as _, LARGEST_OUTPUT};
 
-/// The most lines to request. With a limit Docker reads its log file from the end, which matters because it needs tens
+/// The maximum number of lines to request. With a limit Docker reads its log file from the end, which matters because it needs tens
 /// of microseconds for each line.
 const MAX_LINES: u32 = 100_000;
 const HEADER: usize = 8;

@@ -65,7 +65,7 @@ pub struct DockerDriver {
 struct Api {
     docker: Docker,
     version: ApiVersion,
-    /// The directory for first terminal sizes, if this Docker cannot set them itself.
+    /// The directory for initial terminal sizes, if this Docker cannot set them itself.
     sizes: Option<Sizes>,
 }
 

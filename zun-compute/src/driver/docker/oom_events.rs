@@ -10,7 +10,7 @@ use zun_common::id::EngineId;
 /// How long before or after the exit of a process its event can occur. All times are Docker's.
 const BEFORE: TimeDelta = TimeDelta::seconds(1);
 const AFTER: TimeDelta = TimeDelta::seconds(5);
-/// The most containers that are remembered.
+/// The maximum number of containers to remember.
 const MAX_CONTAINERS: usize = 4096;
 
 /// The last out-of-memory event of each container. Clones share the events.

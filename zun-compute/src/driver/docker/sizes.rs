@@ -1,8 +1,8 @@
-//! Sets the first terminal size on Docker before 23 (API 1.42), which cannot set it itself.
+//! Sets the initial terminal size on Docker before 23 (API 1.42), which cannot set it itself.
 //!
 //! The driver writes the size to a file, and the OCI runtime `zun-runtime` reads it. Docker's list of
-//! runtimes shows whether `zun-runtime` is set up, and with which directory. If it is not, the size is set right after
-//! the start.
+//! runtimes shows whether `zun-runtime` is set up, and with which directory. If it is not, the client
+//! sets the size right after the start.
 
 use std::path::{Path, PathBuf};
 

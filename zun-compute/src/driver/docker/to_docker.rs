@@ -98,7 +98,7 @@ pub(in crate::driver) fn exec(spec: &ExecSpec) -> Result<ExecConfig, DriverError
     })
 }
 
-/// Converts an entry point. Docker resets the one of the image only for a single empty word.
+/// Converts an entrypoint. An empty one must reset the image's entrypoint: Docker expects a list with one empty string.
 fn entry_point(words: &[String]) -> Vec<String> {
     if words.is_empty() { vec![String::new()] } else { words.to_vec() }
 }
@@ -151,7 +151,8 @@ fn limits(Resources { cpus, memory }: Resources) -> HostConfig {
     }
 }
 
-/// Converts new resource limits. The swap limit equals the memory limit, as when a container is created.
+/// Converts new resource limits. The swap limit equals the memory limit, as when a container is created. Docker's
+/// `MemorySwap` is the sum of both.
 pub(super) fn update(resources: Resources) -> ContainerUpdateBody {
     let HostConfig { nano_cpus, memory, .. } = limits(resources);
     let memory_swap = memory.map(|memory| memory.saturating_mul(2));
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_point_without_words_resets_that_of_the_image() {
+    fn an_empty_entrypoint_resets_that_of_the_image() {
         let entrypoint = |words: Option<Vec<String>>| {
             let spec = ContainerSpec { entrypoint: words, ..spec() };
             container(ContainerId::random(), &spec).expect("a good spec").entrypoint

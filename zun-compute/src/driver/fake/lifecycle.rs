@@ -159,7 +159,7 @@ impl FakeDriver {
         Ok(Some(process))
     }
 
-    /// Stops one that is between two runs.
+    /// Stops a container that waits for its restart. Returns whether it did wait.
     fn stopped_between_runs(&self, container: ContainerId) -> Result<bool, DriverError> {
         let mut state = self.shared.state();
         let record = state.record(container)?;

@@ -27,7 +27,7 @@ use super::{FakeDriver, process};
 use crate::driver::image_name::ImageName;
 use crate::driver::{Change, DriverError, EngineEvent, EngineEventKind, EngineInfo, PullProgress};
 
-/// The most events that may wait for a slow reader.
+/// The maximum number of events that wait for a slow reader.
 const EVENTS_HELD: usize = 4096;
 /// How long the restart policy waits before a restart.
 const RESTART_AFTER: Duration = Duration::from_millis(100);
