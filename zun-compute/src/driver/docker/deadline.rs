@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use super::errors::Trouble;
+use super::errors::RequestFailure;
 
 /// The limit for requests that Docker answers from memory.
 pub(super) const QUICK: Duration = Duration::from_secs(15);
@@ -16,12 +16,12 @@ pub(super) const UNBOUNDED_SECONDS: u64 = 366 * 24 * 3600;
 pub(super) async fn within<T, E>(
     limit: Duration,
     work: impl Future<Output = Result<T, E>> + Send,
-) -> Result<T, Trouble>
+) -> Result<T, RequestFailure>
 where
-    Trouble: From<E>,
+    RequestFailure: From<E>,
 {
     match tokio::time::timeout(limit, work).await {
         Ok(outcome) => Ok(outcome?),
-        Err(_elapsed) => Err(Trouble::Late(limit)),
+        Err(_elapsed) => Err(RequestFailure::TimedOut(limit)),
     }
 }

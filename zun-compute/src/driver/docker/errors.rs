@@ -10,18 +10,18 @@ use super::super::DriverError;
 
 /// The failure of a request. Its meaning depends on the request.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum RequestFailure {
     /// Docker answered with this error status (or with 304) and message.
     Refused { status: u16, words: String },
     /// Docker cannot be reached, or the link was lost.
     Unreachable(Box<dyn std::error::Error + Send + Sync>),
     /// Docker did not answer in time.
-    Late(Duration),
+    TimedOut(Duration),
     /// Docker reported a failure in the middle of an answer, or the answer cannot be parsed.
-    Odd(String),
+    Unexpected(String),
 }
 
-impl From<Error> for Trouble {
+impl From<Error> for RequestFailure {
     #[expect(clippy::wildcard_enum_match_arm, reason = "every other error is an unexpected answer")]
     fn from(error: Error) -> Self {
         match error {
@@ -32,18 +32,18 @@ impl From<Error> for Trouble {
             | Error::HyperResponseError { .. }
             | Error::IOError { .. }
             | Error::SocketNotFoundError(_) => Self::Unreachable(Box::new(error)),
-            Error::DockerStreamError { error } => Self::Odd(user_message(&error)),
-            other => Self::Odd(user_message(&other.to_string())),
+            Error::DockerStreamError { error } => Self::Unexpected(user_message(&error)),
+            other => Self::Unexpected(user_message(&other.to_string())),
         }
     }
 }
 
-impl Trouble {
+impl RequestFailure {
     /// Converts the failure of a request about the engine as a whole. A timeout means that Docker is down.
     pub(super) fn about_engine(self, doing: &'static str) -> DriverError {
         match self {
-            Self::Late(limit) => DriverError::Down { cause: late(limit).into() },
-            Self::Refused { .. } | Self::Unreachable(_) | Self::Odd(_) => self.about(doing),
+            Self::TimedOut(limit) => DriverError::Down { cause: timed_out(limit).into() },
+            Self::Refused { .. } | Self::Unreachable(_) | Self::Unexpected(_) => self.about(doing),
         }
     }
 
@@ -86,14 +86,16 @@ impl Trouble {
         match self {
             Self::Refused { status: 400, words } => DriverError::Invalid { words },
             Self::Refused { status: 409, words } => DriverError::Conflict { words },
-            Self::Refused { words, .. } | Self::Odd(words) => DriverError::Engine { doing, words },
+            Self::Refused { words, .. } | Self::Unexpected(words) => {
+                DriverError::Engine { doing, words }
+            }
             Self::Unreachable(cause) => DriverError::Down { cause },
-            Self::Late(limit) => DriverError::Engine { doing, words: late(limit) },
+            Self::TimedOut(limit) => DriverError::Engine { doing, words: timed_out(limit) },
         }
     }
 }
 
-fn late(limit: Duration) -> String {
+fn timed_out(limit: Duration) -> String {
     format!("no answer within {} s", limit.as_secs())
 }
 
@@ -101,7 +103,7 @@ fn late(limit: Duration) -> String {
 mod tests {
     use super::*;
 
-    fn refused(status: u16, words: &str) -> Trouble {
+    fn refused(status: u16, words: &str) -> RequestFailure {
         Error::DockerResponseServerError { status_code: status, message: words.to_owned() }.into()
     }
 
@@ -137,9 +139,10 @@ mod tests {
 
     #[test]
     fn a_timeout_means_that_docker_is_down_only_for_requests_about_the_engine() {
-        let late = || Trouble::Late(Duration::from_secs(3));
-        assert!(matches!(late().about_engine("ask"), DriverError::Down { .. }));
-        let words = late().about_container("stop the container", ContainerId::random()).to_string();
+        let timed_out = || RequestFailure::TimedOut(Duration::from_secs(3));
+        assert!(matches!(timed_out().about_engine("ask"), DriverError::Down { .. }));
+        let words =
+            timed_out().about_container("stop the container", ContainerId::random()).to_string();
         assert_eq!(words, "cannot stop the container: no answer within 3 s");
     }
 }

@@ -13,7 +13,7 @@ use zun_common::rpc::exec::{ExecOutput, ExecSpec};
 
 use super::DockerDriver;
 use super::deadline::{SLOW, within};
-use super::errors::Trouble;
+use super::errors::RequestFailure;
 use crate::driver::{DriverError, ExecInfo, LARGEST_OUTPUT, Sessions as _};
 
 const DOING: &str = "run the command";
@@ -43,8 +43,10 @@ impl DockerDriver {
         };
         let printed = match within(SLOW, run).await {
             Ok(printed) => printed,
-            Err(Trouble::Refused { status: 400 | 500, words }) => return Ok(refused(exec, &words)),
-            Err(trouble) => return Err(trouble.about_exec(DOING, &exec)),
+            Err(RequestFailure::Refused { status: 400 | 500, words }) => {
+                return Ok(refused(exec, &words));
+            }
+            Err(failure) => return Err(failure.about_exec(DOING, &exec)),
         };
         let (seen, exit_code) = self.exec_end(&exec).await?;
         Ok(printed.finish(exec, seen.never_began, exit_code))

@@ -45,7 +45,7 @@ impl DockerDriver {
 
 async fn inspect(api: &Api, exec: &ExecId) -> Result<ExecInspectResponse, DriverError> {
     let inspecting = within(QUICK, api.docker.inspect_exec(exec.as_str()));
-    inspecting.await.map_err(|trouble| trouble.about_exec(DOING, exec))
+    inspecting.await.map_err(|failure| failure.about_exec(DOING, exec))
 }
 
 /// Returns the process id of a running exec. Docker reports that an exec is running a moment before it has a process.
@@ -77,7 +77,7 @@ async fn in_container(
 ) -> Result<bool, DriverError> {
     let container = shown.container_id.as_deref().unwrap_or_default();
     let inspecting = api.docker.inspect_container(container, None::<InspectContainerOptions>);
-    let shown = within(QUICK, inspecting).await.map_err(|trouble| trouble.about(DOING))?;
+    let shown = within(QUICK, inspecting).await.map_err(|failure| failure.about(DOING))?;
     let first = shown.state.and_then(|state| state.pid).filter(|first| *first > 0);
     let Some(first) = first else { return Ok(false) };
     let space = |pid: String| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();

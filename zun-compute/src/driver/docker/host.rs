@@ -13,7 +13,7 @@ impl DockerDriver {
         let (api, version) = self.negotiate().await?;
         let info = within(QUICK, api.docker.info())
             .await
-            .map_err(|trouble| trouble.about_engine("inspect Docker"))?;
+            .map_err(|failure| failure.about_engine("inspect Docker"))?;
         let disk = disk(info.docker_root_dir.clone().unwrap_or_default()).await;
         let mut runtimes: Vec<String> =
             info.runtimes.iter().flatten().map(|(name, _)| name.clone()).collect();

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::DockerDriver;
 use super::deadline::{QUICK, within};
-use super::errors::Trouble;
+use super::errors::RequestFailure;
 use crate::driver::image_name::ImageName;
 use crate::driver::{DriverError, Images, PullProgress};
 
@@ -26,8 +26,8 @@ impl Images for DockerDriver {
         let api = self.api().await?;
         match within(QUICK, api.docker.inspect_image(&name.to_string())).await {
             Ok(_shown) => Ok(true),
-            Err(trouble) if trouble.is(404) => Ok(false),
-            Err(trouble) => Err(trouble.about("inspect the image")),
+            Err(failure) if failure.is(404) => Ok(false),
+            Err(failure) => Err(failure.about("inspect the image")),
         }
     }
 
@@ -45,7 +45,7 @@ impl Images for DockerDriver {
         let mut lines = api.docker.create_image(Some(options), None, None);
         while let Some(line) = tokio::time::timeout(LONGEST_SILENCE, lines.next())
             .await
-            .map_err(|_elapsed| Trouble::Late(LONGEST_SILENCE).about(DOING))?
+            .map_err(|_elapsed| RequestFailure::TimedOut(LONGEST_SILENCE).about(DOING))?
         {
             let line = line.map_err(|error| refused(&name, error.into()))?;
             if let Err(TrySendError::Full(dropped)) = progress.try_send(step(&name, line)) {
@@ -74,15 +74,19 @@ fn step(name: &ImageName, line: CreateImageInfo) -> PullProgress {
 }
 
 /// Converts the failure of a pull: the registry does not have the image, or something else failed.
-fn refused(name: &ImageName, trouble: Trouble) -> DriverError {
-    let words = match &trouble {
+fn refused(name: &ImageName, failure: RequestFailure) -> DriverError {
+    let words = match &failure {
         // The image may exist and need a login, so pass on the registry's message.
-        Trouble::Refused { words, .. } if words.contains("denied") => {
+        RequestFailure::Refused { words, .. } if words.contains("denied") => {
             return DriverError::Engine { doing: DOING, words: words.clone() };
         }
-        Trouble::Refused { status: 404, .. } => return DriverError::NoImage(name.to_string()),
-        Trouble::Refused { words, .. } | Trouble::Odd(words) => words,
-        Trouble::Unreachable(_) | Trouble::Late(_) => return trouble.about(DOING),
+        RequestFailure::Refused { status: 404, .. } => {
+            return DriverError::NoImage(name.to_string());
+        }
+        RequestFailure::Refused { words, .. } | RequestFailure::Unexpected(words) => words,
+        RequestFailure::Unreachable(_) | RequestFailure::TimedOut(_) => {
+            return failure.about(DOING);
+        }
     };
     let missing = ["manifest unknown", "repository does not exist", "name unknown"];
     if missing.iter().any(|part| words.contains(part))
@@ -90,7 +94,7 @@ fn refused(name: &ImageName, trouble: Trouble) -> DriverError {
     {
         return DriverError::NoImage(name.to_string());
     }
-    trouble.about(DOING)
+    failure.about(DOING)
 }
 
 #[cfg(test)]
@@ -101,7 +105,7 @@ mod tests {
     fn a_missing_image_differs_from_a_registry_that_does_not_answer() {
         let name: ImageName = "127.0.0.1:5000/x".parse().expect("a name");
         let meaning = |status, words: &str| {
-            refused(&name, Trouble::Refused { status, words: words.to_owned() })
+            refused(&name, RequestFailure::Refused { status, words: words.to_owned() })
         };
         assert!(matches!(meaning(404, "no such thing"), DriverError::NoImage(_)));
         let denied = meaning(404, "pull access denied for x, repository does not exist or …");

@@ -13,7 +13,7 @@ use zun_common::id::ContainerId;
 use zun_common::rpc::container::{LogRequest, Logs, Stats, Top};
 
 use super::deadline::{QUICK, within};
-use super::errors::Trouble;
+use super::errors::RequestFailure;
 use super::{DockerDriver, LABEL_CONTAINER, from_docker};
 use crate::driver::{ContainerInfo, DriverError, EngineEvent, EngineInfo, Inspect};
 
@@ -30,7 +30,7 @@ impl Inspect for DockerDriver {
         let inspecting = api.docker.inspect_container(&name, None::<InspectContainerOptions>);
         let shown = within(QUICK, inspecting)
             .await
-            .map_err(|trouble| trouble.about_container("inspect the container", container))?;
+            .map_err(|failure| failure.about_container("inspect the container", container))?;
         let mut seen = from_docker::seen(container, shown)?;
         if let (Some(KILLED), Some(end)) = (seen.exit_code, seen.finished_at) {
             seen.oom_killed |= self.oom_events.explain(&seen.engine, (seen.started_at, end));
@@ -101,7 +101,7 @@ impl DockerDriver {
         };
         let shown = within(QUICK, api.docker.list_containers(Some(options)))
             .await
-            .map_err(|trouble| trouble.about("list the containers"))?;
+            .map_err(|failure| failure.about("list the containers"))?;
         let ours = shown.into_iter().filter_map(|one| {
             let container: ContainerId = one.labels?.get(LABEL_CONTAINER)?.parse().ok()?;
             let named = |name: &String| ContainerId::from_engine_name(name) == Some(container);
@@ -123,7 +123,9 @@ fn waited(
         ),
         Err(Error::DockerContainerWaitError { error, code }) => (code, error),
         Err(error) => {
-            return Err(Trouble::from(error).about_container("wait for the container", container));
+            return Err(
+                RequestFailure::from(error).about_container("wait for the container", container)
+            );
         }
     };
     if words.is_empty() {

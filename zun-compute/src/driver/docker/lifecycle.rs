@@ -16,7 +16,7 @@ use zun_common::status::Status;
 use zun_common::units::Resources;
 
 use super::deadline::{QUICK, SLOW, within};
-use super::errors::Trouble;
+use super::errors::RequestFailure;
 use super::{Api, DockerDriver, RUNTIME, from_docker, to_docker};
 use crate::driver::{Change, DriverError, Inspect as _, Lifecycle};
 
@@ -42,27 +42,27 @@ impl Lifecycle for DockerDriver {
         let latest = Instant::now() + QUICK;
         loop {
             let now = tries.tick().await;
-            let trouble = match create(&api, container, body.clone()).await {
+            let failure = match create(&api, container, body.clone()).await {
                 Ok(made) => {
                     if let Some(sizes) = &api.sizes {
                         sizes.store(&made.id, spec.console.size.filter(|_| spec.console.tty)).await;
                     }
                     return Ok((from_docker::engine_id(Some(&made.id))?, Change::Done));
                 }
-                Err(trouble) => trouble,
+                Err(failure) => failure,
             };
-            if trouble.is(404) {
+            if failure.is(404) {
                 return Err(DriverError::NoImage(spec.image.clone()));
             }
-            if !trouble.says(409, "already in use") {
-                return Err(trouble.about(CREATING));
+            if !failure.says(409, "already in use") {
+                return Err(failure.about(CREATING));
             }
             if let Some(engine) = adopt(&api, container).await? {
                 return Ok((engine, Change::Already));
             }
             // The name is in use but no container has it: a container is just being created or removed.
             if now >= latest {
-                return Err(trouble.about(CREATING));
+                return Err(failure.about(CREATING));
             }
         }
     }
@@ -72,7 +72,7 @@ impl Lifecycle for DockerDriver {
         let name = container.engine_name();
         let start = api.docker.start_container(&name, None::<StartContainerOptions>);
         change(within(SLOW, start).await)
-            .map_err(|trouble| trouble.about_start("start the container", container))
+            .map_err(|failure| failure.about_start("start the container", container))
     }
 
     async fn stop(
@@ -85,7 +85,7 @@ impl Lifecycle for DockerDriver {
         let options = StopContainerOptions { signal: None, t: grace.map(to_docker::seconds) };
         let stop = api.docker.stop_container(&name, Some(options));
         change(within(stop_timeout(grace), stop).await)
-            .map_err(|trouble| trouble.about_container("stop the container", container))
+            .map_err(|failure| failure.about_container("stop the container", container))
     }
 
     async fn restart(
@@ -98,7 +98,7 @@ impl Lifecycle for DockerDriver {
         let options = RestartContainerOptions { signal: None, t: grace.map(to_docker::seconds) };
         within(stop_timeout(grace), api.docker.restart_container(&name, Some(options)))
             .await
-            .map_err(|trouble| trouble.about_start("restart the container", container))
+            .map_err(|failure| failure.about_start("restart the container", container))
     }
 
     async fn kill(&self, container: ContainerId, signal: &str) -> Result<(), DriverError> {
@@ -107,15 +107,15 @@ impl Lifecycle for DockerDriver {
         let options = KillContainerOptions { signal: signal.to_owned() };
         within(SLOW, api.docker.kill_container(&name, Some(options)))
             .await
-            .map_err(|trouble| trouble.about_container("send the container a signal", container))
+            .map_err(|failure| failure.about_container("send the container a signal", container))
     }
 
     async fn pause(&self, container: ContainerId) -> Result<Change, DriverError> {
         let api = self.api().await?;
         match within(SLOW, api.docker.pause_container(&container.engine_name())).await {
             Ok(()) => Ok(Change::Done),
-            Err(trouble) if trouble.says(409, "already paused") => Ok(Change::Already),
-            Err(trouble) => Err(trouble.about_container("pause the container", container)),
+            Err(failure) if failure.says(409, "already paused") => Ok(Change::Already),
+            Err(failure) => Err(failure.about_container("pause the container", container)),
         }
     }
 
@@ -124,7 +124,7 @@ impl Lifecycle for DockerDriver {
         match within(SLOW, api.docker.unpause_container(&container.engine_name())).await {
             Ok(()) => Ok(Change::Done),
             // Docker's message is the same for a running and a stopped container.
-            Err(trouble) if trouble.says(500, "is not paused") || trouble.is(409) => {
+            Err(failure) if failure.says(500, "is not paused") || failure.is(409) => {
                 let status = self.inspect(container).await?.status;
                 if status == Status::Running {
                     return Ok(Change::Already);
@@ -132,7 +132,7 @@ impl Lifecycle for DockerDriver {
                 let words = format!("Container {container} is not paused: it is {status}");
                 Err(DriverError::Conflict { words })
             }
-            Err(trouble) => Err(trouble.about_container("unpause the container", container)),
+            Err(failure) => Err(failure.about_container("unpause the container", container)),
         }
     }
 
@@ -144,8 +144,8 @@ impl Lifecycle for DockerDriver {
         let api = self.api().await?;
         let name = container.engine_name();
         let update = api.docker.update_container(&name, to_docker::update(resources));
-        within(SLOW, update).await.map_err(|trouble| {
-            trouble.about_container("change the limits of the container", container)
+        within(SLOW, update).await.map_err(|failure| {
+            failure.about_container("change the limits of the container", container)
         })
     }
 
@@ -155,12 +155,12 @@ impl Lifecycle for DockerDriver {
         let options = RemoveContainerOptions { v: true, force, link: false };
         match within(SLOW, api.docker.remove_container(&name, Some(options))).await {
             Ok(()) => Ok(Change::Done),
-            Err(trouble) if trouble.is(404) => Ok(Change::Already),
-            Err(trouble) if trouble.says(409, "is already in progress") => {
+            Err(failure) if failure.is(404) => Ok(Change::Already),
+            Err(failure) if failure.says(409, "is already in progress") => {
                 wait_removed(&api, container).await?;
                 Ok(Change::Already)
             }
-            Err(trouble) => Err(trouble.about("remove the container")),
+            Err(failure) => Err(failure.about("remove the container")),
         }
     }
 }
@@ -169,7 +169,7 @@ async fn create(
     api: &Api,
     container: ContainerId,
     body: ContainerCreateBody,
-) -> Result<ContainerCreateResponse, Trouble> {
+) -> Result<ContainerCreateResponse, RequestFailure> {
     let options =
         CreateContainerOptions { name: Some(container.engine_name()), platform: String::new() };
     within(SLOW, api.docker.create_container(Some(options), body)).await
@@ -188,8 +188,8 @@ async fn adopt(api: &Api, container: ContainerId) -> Result<Option<EngineId>, Dr
                 "the name {name} is in use by a container that Zun did not create: rename or remove that container"
             ),
         }),
-        Err(trouble) if trouble.is(404) => Ok(None),
-        Err(trouble) => Err(trouble.about("inspect the container with this name")),
+        Err(failure) if failure.is(404) => Ok(None),
+        Err(failure) => Err(failure.about("inspect the container with this name")),
     }
 }
 
@@ -200,15 +200,17 @@ async fn wait_removed(api: &Api, container: ContainerId) -> Result<(), DriverErr
     // Any answer, even "no such container", means that the container is removed.
     match tokio::time::timeout(SLOW, answer.next()).await {
         Ok(_answered) => Ok(()),
-        Err(_elapsed) => Err(Trouble::Late(SLOW).about("wait for the removal of the container")),
+        Err(_elapsed) => {
+            Err(RequestFailure::TimedOut(SLOW).about("wait for the removal of the container"))
+        }
     }
 }
 
-fn change(outcome: Result<(), Trouble>) -> Result<Change, Trouble> {
+fn change(outcome: Result<(), RequestFailure>) -> Result<Change, RequestFailure> {
     match outcome {
         Ok(()) => Ok(Change::Done),
-        Err(trouble) if trouble.is(304) => Ok(Change::Already),
-        Err(trouble) => Err(trouble),
+        Err(failure) if failure.is(304) => Ok(Change::Already),
+        Err(failure) => Err(failure),
     }
 }
 

@@ -13,7 +13,7 @@ use zun_common::rpc::container::{LogRequest, Logs};
 
 use super::DockerDriver;
 use super::deadline::{QUICK, within};
-use super::errors::Trouble;
+use super::errors::RequestFailure;
 use crate::driver::{DriverError, Inspect as _, LARGEST_OUTPUT};
 
 /// The maximum number of lines to request. With a limit Docker reads its log file from the end, which matters because it needs tens
@@ -39,7 +39,7 @@ impl DockerDriver {
             let body = self.wire.get(&path).await?;
             if request.timestamps { stamped(body, tty).await } else { collect(body, tty).await }
         };
-        within(QUICK, read).await.map_err(|trouble| trouble.about_container(DOING, container))
+        within(QUICK, read).await.map_err(|failure| failure.about_container(DOING, container))
     }
 }
 
@@ -53,11 +53,11 @@ fn query(request: &LogRequest) -> String {
     format!("stdout={stdout}&stderr={stderr}&timestamps={timestamps}&tail={tail}{since}")
 }
 
-async fn collect(mut body: Incoming, tty: bool) -> Result<Logs, Trouble> {
+async fn collect(mut body: Incoming, tty: bool) -> Result<Logs, RequestFailure> {
     let mut deframer = Deframer::default();
     let mut kept = Tail::default();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Trouble::Unreachable(Box::new(error)))?;
+        let frame = frame.map_err(|error| RequestFailure::Unreachable(Box::new(error)))?;
         let Ok(bytes) = frame.into_data() else { continue };
         if tty {
             kept.push(&bytes);
@@ -69,16 +69,16 @@ async fn collect(mut body: Incoming, tty: bool) -> Result<Logs, Trouble> {
 }
 
 /// Keeps one timestamp before each line.
-async fn stamped(mut body: Incoming, tty: bool) -> Result<Logs, Trouble> {
+async fn stamped(mut body: Incoming, tty: bool) -> Result<Logs, RequestFailure> {
     let mut records = Records::of(tty);
     let mut lines = Stamped::default();
     let mut kept = Tail::default();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Trouble::Unreachable(Box::new(error)))?;
+        let frame = frame.map_err(|error| RequestFailure::Unreachable(Box::new(error)))?;
         let Ok(bytes) = frame.into_data() else { continue };
         records.feed(&bytes);
         while let Some(piece) =
-            records.piece().map_err(|error| Trouble::Unreachable(Box::new(error)))?
+            records.piece().map_err(|error| RequestFailure::Unreachable(Box::new(error)))?
         {
             kept.push(&lines.show(piece));
         }

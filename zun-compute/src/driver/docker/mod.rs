@@ -31,7 +31,7 @@ use zun_common::grant::ApiVersion;
 
 use super::DriverError;
 use deadline::{QUICK, within};
-use errors::Trouble;
+use errors::RequestFailure;
 use oom_events::OomEvents;
 use sizes::Sizes;
 use wire::Wire;
@@ -98,7 +98,7 @@ impl DockerDriver {
         const DOING: &str = "ask Docker for its version";
         let answer: SystemVersion = within(QUICK, self.wire.get_json("/version"))
             .await
-            .map_err(|trouble| trouble.about_engine(DOING))?;
+            .map_err(|failure| failure.about_engine(DOING))?;
         let newest = api_version(&answer)?;
         let version = newest.min(NEWEST);
         if version < OLDEST {
@@ -110,7 +110,7 @@ impl DockerDriver {
         let docker = self.client(version)?;
         let sizes = Sizes::of_engine(&docker, version)
             .await
-            .map_err(|trouble| trouble.about_engine("ask Docker for its runtimes"))?;
+            .map_err(|failure| failure.about_engine("ask Docker for its runtimes"))?;
         let api = Api { docker, version, sizes };
         *self.negotiated.write().unwrap_or_else(PoisonError::into_inner) = Some(api.clone());
         Ok((api, answer))
@@ -130,7 +130,7 @@ impl DockerDriver {
                 minor_version: version.minor.into(),
             },
         )
-        .map_err(|error| Trouble::from(error).about_engine("create the client for Docker"))
+        .map_err(|error| RequestFailure::from(error).about_engine("create the client for Docker"))
     }
 }
 

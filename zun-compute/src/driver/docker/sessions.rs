@@ -19,7 +19,7 @@ impl Sessions for DockerDriver {
         let options = ResizeContainerTTYOptions { h: rows.into(), w: columns.into() };
         within(QUICK, api.docker.resize_container_tty(&name, options))
             .await
-            .map_err(|trouble| trouble.about_container("resize the terminal", container))
+            .map_err(|failure| failure.about_container("resize the terminal", container))
     }
 
     async fn exec_create(
@@ -31,7 +31,7 @@ impl Sessions for DockerDriver {
         let api = self.api().await?;
         let made = within(QUICK, api.docker.create_exec(&container.engine_name(), config))
             .await
-            .map_err(|trouble| trouble.about_container("create the exec", container))?;
+            .map_err(|failure| failure.about_container("create the exec", container))?;
         if let Some(sizes) = &api.sizes {
             sizes.store(&made.id, spec.size.filter(|_| spec.tty)).await;
         }
@@ -53,7 +53,7 @@ impl Sessions for DockerDriver {
         let api = self.api().await?;
         let shown = within(QUICK, api.docker.inspect_exec(exec.as_str()))
             .await
-            .map_err(|trouble| trouble.about_exec("inspect the exec", exec))?;
+            .map_err(|failure| failure.about_exec("inspect the exec", exec))?;
         from_docker::exec_seen(&shown)
     }
 
@@ -71,6 +71,6 @@ impl Sessions for DockerDriver {
         let options = ResizeExecOptions { h: rows.into(), w: columns.into() };
         within(QUICK, api.docker.resize_exec(exec.as_str(), options))
             .await
-            .map_err(|trouble| trouble.about_exec("resize the exec's terminal", exec))
+            .map_err(|failure| failure.about_exec("resize the exec's terminal", exec))
     }
 }

@@ -11,7 +11,7 @@ use zun_common::grant::ApiVersion;
 use zun_common::units::TerminalSize;
 
 use super::deadline::{QUICK, within};
-use super::errors::Trouble;
+use super::errors::RequestFailure;
 
 /// The name of the runtime in Docker's settings.
 pub const RUNTIME: &str = "zun-sized";
@@ -38,7 +38,7 @@ impl Sizes {
     pub(super) async fn of_engine(
         docker: &bollard::Docker,
         version: ApiVersion,
-    ) -> Result<Option<Self>, Trouble> {
+    ) -> Result<Option<Self>, RequestFailure> {
         if version >= CONSOLE_SIZE_API {
             return Ok(None);
         }

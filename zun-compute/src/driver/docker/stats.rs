@@ -8,7 +8,7 @@ use zun_common::rpc::container::Stats;
 
 use super::DockerDriver;
 use super::deadline::{QUICK, within};
-use super::errors::Trouble;
+use super::errors::RequestFailure;
 use crate::driver::DriverError;
 
 const DOING: &str = "measure the container";
@@ -22,9 +22,9 @@ impl DockerDriver {
         let first = async { measured.next().await.transpose() };
         let shown = within(QUICK, first)
             .await
-            .map_err(|trouble| trouble.about_container(DOING, container))?;
+            .map_err(|failure| failure.about_container(DOING, container))?;
         shown.map(|shown| compute(&shown)).ok_or_else(|| {
-            Trouble::Odd("Docker returned no statistics".to_owned())
+            RequestFailure::Unexpected("Docker returned no statistics".to_owned())
                 .about_container(DOING, container)
         })
     }

@@ -6,7 +6,7 @@ use zun_common::rpc::container::Top;
 
 use super::DockerDriver;
 use super::deadline::{QUICK, within};
-use super::errors::Trouble;
+use super::errors::RequestFailure;
 use crate::driver::DriverError;
 
 const DOING: &str = "list the processes";
@@ -23,7 +23,7 @@ impl DockerDriver {
         let listing = api.docker.top_processes(&name, options);
         let shown = match within(QUICK, listing).await {
             Ok(shown) => shown,
-            Err(trouble) => return Err(refused(trouble, container)),
+            Err(failure) => return Err(refused(failure, container)),
         };
         Ok(Top {
             titles: shown.titles.unwrap_or_default(),
@@ -33,19 +33,19 @@ impl DockerDriver {
 }
 
 /// Converts an error. Docker runs `ps`, and returns the failures of `ps` with status 500.
-fn refused(trouble: Trouble, container: ContainerId) -> DriverError {
-    let says = |part| trouble.says(500, part);
+fn refused(failure: RequestFailure, container: ContainerId) -> DriverError {
+    let says = |part| failure.says(500, part);
     if says("is not running") {
         return DriverError::Conflict { words: format!("Container {container} is not running") };
     }
-    match trouble {
-        Trouble::Refused { status: 500, words } if is_about_arguments(&words) => {
+    match failure {
+        RequestFailure::Refused { status: 500, words } if is_about_arguments(&words) => {
             DriverError::Invalid { words }
         }
-        trouble @ (Trouble::Refused { .. }
-        | Trouble::Unreachable(_)
-        | Trouble::Late(_)
-        | Trouble::Odd(_)) => trouble.about_container(DOING, container),
+        failure @ (RequestFailure::Refused { .. }
+        | RequestFailure::Unreachable(_)
+        | RequestFailure::TimedOut(_)
+        | RequestFailure::Unexpected(_)) => failure.about_container(DOING, container),
     }
 }
 

@@ -20,7 +20,7 @@ use hyperlocal::UnixConnector;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::errors::Trouble;
+use super::errors::RequestFailure;
 
 /// The largest answer that is read into memory, in bytes.
 const LARGEST_ANSWER: usize = 16 << 20;
@@ -67,18 +67,18 @@ impl Wire {
     }
 
     /// Sends a GET, and returns the body after the head of a successful answer has arrived.
-    pub(super) async fn get(&self, path_and_query: &str) -> Result<Incoming, Trouble> {
+    pub(super) async fn get(&self, path_and_query: &str) -> Result<Incoming, RequestFailure> {
         let request = Request::builder()
             .method(Method::GET)
             .uri(hyperlocal::Uri::new(&self.socket, path_and_query))
             .header(hyper::header::HOST, "docker")
             .body(Either::Left(Full::new(Bytes::new())))
-            .map_err(|error| Trouble::Odd(error.to_string()))?;
+            .map_err(|error| RequestFailure::Unexpected(error.to_string()))?;
         let response = self
             .client
             .request(request)
             .await
-            .map_err(|error| Trouble::from(Error::from(error)))?;
+            .map_err(|error| RequestFailure::from(Error::from(error)))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response.into_body());
@@ -88,19 +88,23 @@ impl Wire {
             |_not_json| String::from_utf8_lossy(&answer).into_owned(),
             |Refusal { message }| message,
         );
-        Err(Trouble::Refused { status: status.as_u16(), words })
+        Err(RequestFailure::Refused { status: status.as_u16(), words })
     }
 
     /// Sends a GET, and parses the answer as JSON.
-    pub(super) async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, Trouble> {
+    pub(super) async fn get_json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<T, RequestFailure> {
         let answer = whole(self.get(path).await?).await?;
-        serde_json::from_slice(&answer).map_err(|error| Trouble::Odd(error.to_string()))
+        serde_json::from_slice(&answer)
+            .map_err(|error| RequestFailure::Unexpected(error.to_string()))
     }
 }
 
-async fn whole(body: Incoming) -> Result<Bytes, Trouble> {
+async fn whole(body: Incoming) -> Result<Bytes, RequestFailure> {
     match Limited::new(body, LARGEST_ANSWER).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) => Err(Trouble::Unreachable(error)),
+        Err(error) => Err(RequestFailure::Unreachable(error)),
     }
 }
