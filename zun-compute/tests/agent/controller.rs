@@ -17,7 +17,7 @@ use zun_common::status::Status;
 struct Received {
     reports: HashMap<ContainerId, Vec<ContainerReport>>,
     heartbeats: Vec<Heartbeat>,
-    strangers: Vec<UnknownContainer>,
+    strays: Vec<UnknownContainer>,
     assigned: Vec<AssignedContainer>,
 }
 
@@ -34,7 +34,7 @@ impl Controller {
         let controller = Self { received: Arc::default(), news: watch::Sender::new(()) };
         let on_report = controller.clone();
         let on_beat = controller.clone();
-        let on_stranger = controller.clone();
+        let on_stray = controller.clone();
         let router = Router::new()
             .on(move |report: ContainerReport, incoming: Incoming| {
                 assert_eq!(incoming.sender, report.host.as_str());
@@ -47,8 +47,8 @@ impl Controller {
                 on_beat.record(|received| received.heartbeats.push(beat));
                 async { Ok::<_, Problem>(Done {}) }
             })
-            .on(move |stranger: UnknownContainer, _: Incoming| {
-                on_stranger.record(|received| received.strangers.push(stranger));
+            .on(move |stray: UnknownContainer, _: Incoming| {
+                on_stray.record(|received| received.strays.push(stray));
                 async { Ok::<_, Problem>(Done {}) }
             });
         let deliveries = bus.transport().consume(Route::Reports, 1).await.expect("deliveries");
@@ -104,9 +104,9 @@ impl Controller {
             .await
     }
 
-    pub(crate) async fn until_stranger(&self) -> UnknownContainer {
-        let first = || self.received.lock().expect("a lock").strangers.first().cloned();
-        self.eventually(first, || "a stranger".to_owned()).await
+    pub(crate) async fn until_stray(&self) -> UnknownContainer {
+        let first = || self.received.lock().expect("a lock").strays.first().cloned();
+        self.eventually(first, || "a stray".to_owned()).await
     }
 
     async fn eventually<T>(&self, found: impl Fn() -> Option<T>, what: impl Fn() -> String) -> T {

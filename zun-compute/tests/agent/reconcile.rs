@@ -42,13 +42,13 @@ async fn existing_containers_are_reported_and_missing_ones_are_corrected() {
 #[tokio::test]
 async fn a_stray_is_reported_and_not_changed() {
     let world = World::new().await;
-    let stranger = create(&["/bin/sh"]);
-    world.engine.create(stranger.container, &stranger.spec).await.expect("made");
-    world.engine.start(stranger.container).await.expect("started");
+    let unknown = create(&["/bin/sh"]);
+    world.engine.create(unknown.container, &unknown.spec).await.expect("made");
+    world.engine.start(unknown.container).await.expect("started");
     let _agent = world.agent().await;
-    let stray = world.controller.until_stranger().await;
-    assert_eq!(stray.container, stranger.container);
-    let seen = world.engine.inspect(stranger.container).await.expect("it is there");
+    let stray = world.controller.until_stray().await;
+    assert_eq!(stray.container, unknown.container);
+    let seen = world.engine.inspect(unknown.container).await.expect("it is there");
     assert_eq!((seen.status, seen.engine), (Status::Running, stray.engine));
 }
 

@@ -86,7 +86,7 @@ impl Faults {
         Stall { _released: released }
     }
 
-    pub(super) fn set_up(&self, up: bool) {
+    pub(super) fn set_engine_up(&self, up: bool) {
         self.up.send_replace(up);
     }
 

@@ -62,13 +62,13 @@ impl FakeDriver {
 
     /// Takes the engine down: it does not answer, and its event streams end. Containers keep running.
     pub fn go_down(&self) {
-        self.shared.faults.set_up(false);
+        self.shared.faults.set_engine_up(false);
         self.shared.end_events();
     }
 
     /// Brings the engine up again.
     pub fn come_up(&self) {
-        self.shared.faults.set_up(true);
+        self.shared.faults.set_engine_up(true);
     }
 
     /// Sets what the engine reports about itself and its machine.
