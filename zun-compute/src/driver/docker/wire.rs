@@ -1,8 +1,8 @@
 //! HTTP over Docker's unix socket, with one connection per request.
 //!
 //! The client library uses this transport too, for two reasons: the socket need not exist at the start, and the
-//! library would discard "304 Not Modified". Requests that the library would buffer without limit (raw logs) or send late (subscriptions) are sent
-//! here directly.
+//! library would discard "304 Not Modified". The driver sends some requests itself: raw logs, which the library would
+//! buffer without limit, and subscriptions, which the library would send late.
 
 use std::io;
 use std::path::{Path, PathBuf};
