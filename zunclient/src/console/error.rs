@@ -52,6 +52,16 @@ pub enum ConsoleError {
         /// The host's message.
         message: String,
     },
+    /// A proxy refused to connect to the host.
+    #[error("the proxy {proxy} refused to connect to the host at {address} ({status})")]
+    RefusedByProxy {
+        /// The proxy.
+        proxy: String,
+        /// The address of the host.
+        address: String,
+        /// The HTTP status of the proxy's answer.
+        status: u16,
+    },
     /// The answer is not HTTP, or not an answer to this request.
     #[error("unexpected answer from the host at {address}: {problem}")]
     BadAnswer {

@@ -137,7 +137,8 @@ fn gone(container: &Container, code: i64, before: Before) -> Result<Exit, Unfini
     let Before { began, bytes, waited } = before;
     // An engine answers who waits for the first end of one that is removed, as if it had ended with 0.
     if waited && began.is_none() && bytes == 0 && code == 0 {
-        return Err(Unfinished::Later(removed(&container.name, " before it was started")));
+        let message = format!("{} was removed before it was started", container.name);
+        return Err(Unfinished::Later(Failure::with_exit(message, Exit::ZUN_FAILED)));
     }
     if container.auto_remove {
         return Ok(plain(container, code, before));
@@ -146,13 +147,9 @@ fn gone(container: &Container, code: i64, before: Before) -> Result<Exit, Unfini
     Ok(Exit::of_process(code))
 }
 
-/// A command that could not be run prints nothing, and a container that is gone tells no reason.
+/// Returns the exit code of the process. Prints a notice if the command could not be run.
 fn plain(container: &Container, code: i64, before: Before) -> Exit {
-    let why = match (before.bytes, code) {
-        (0, 127) => "not found",
-        (0, 126) => "not executable",
-        (_, _) => return Exit::of_process(code),
-    };
+    let Some(why) = why_not_run(code, before) else { return Exit::of_process(code) };
     let command = container.command.as_ref().and_then(|message| message.first());
     let command = command.map_or("the image's command", String::as_str);
     crate::out::notice(&format!(
@@ -160,6 +157,16 @@ fn plain(container: &Container, code: i64, before: Before) -> Exit {
         container.name
     ));
     Exit::of_process(code)
+}
+
+/// Returns why the command could not be run, as far as its exit code says. A process that began or printed something
+/// has chosen the code itself.
+const fn why_not_run(code: i64, before: Before) -> Option<&'static str> {
+    match (before, code) {
+        (Before { began: None, bytes: 0, .. }, 127) => Some("not found"),
+        (Before { began: None, bytes: 0, .. }, 126) => Some("not executable"),
+        (_, _) => None,
+    }
 }
 
 fn runs_again(now: &Container, before: Before) -> bool {
@@ -248,4 +255,29 @@ fn removed(name: &str, why: &str) -> Failure {
 
 fn unknown(message: &str, error: &ApiError) -> Failure {
     Failure::new(format!("{message}: {}", zun_common::chain(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, NaiveDateTime};
+
+    use super::*;
+
+    const NEVER: Option<NaiveDateTime> = None;
+
+    fn before(began: Option<NaiveDateTime>, bytes: u64) -> Before {
+        Before { began, bytes, waited: false }
+    }
+
+    #[test]
+    fn only_a_process_that_never_began_and_printed_nothing_could_not_be_run() {
+        assert_eq!(why_not_run(127, before(NEVER, 0)), Some("not found"));
+        assert_eq!(why_not_run(126, before(NEVER, 0)), Some("not executable"));
+        let began = DateTime::from_timestamp(1, 0).map(|time| time.naive_utc());
+        for code in [126, 127] {
+            assert_eq!(why_not_run(code, before(began, 0)), None);
+            assert_eq!(why_not_run(code, before(NEVER, 1)), None);
+        }
+        assert_eq!(why_not_run(125, before(NEVER, 0)), None);
+    }
 }

@@ -10,7 +10,7 @@ const HEADER_SIZE: usize = 8;
 
 /// A frame of a stream that Docker does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("received a frame of the unknown stream {0}")]
+#[error("received a frame for unknown stream {0}")]
 pub struct UnknownStream(u8);
 
 /// Splits a multiplexed stream into stdout and stderr.

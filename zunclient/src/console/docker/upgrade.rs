@@ -74,9 +74,11 @@ where
             let what = "the proxy sent data before the host did";
             Err(ConsoleError::BadAnswer { address, problem: what })
         }
-        (status, _) => {
-            Err(ConsoleError::Refused { status, message: format!("no connection to {address}") })
-        }
+        (status, _) => Err(ConsoleError::RefusedByProxy {
+            proxy: proxy.to_owned(),
+            address: host.to_owned(),
+            status,
+        }),
     }
 }
 
@@ -194,6 +196,20 @@ mod tests {
         .await
         .expect_err("a refusal");
         assert!(refusal.to_string().starts_with("the host refused (403): "), "{refusal}");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_by_a_proxy_names_the_proxy() {
+        let (ours, mut theirs) = tokio::io::duplex(256);
+        let proxy = async move {
+            let mut request = [0; 4];
+            theirs.read_exact(&mut request).await.expect("a request");
+            theirs.write_all(b"HTTP/1.1 502 Bad Gateway\r\n\r\n").await.expect("an answer");
+            theirs
+        };
+        let (outcome, _theirs) = tokio::join!(tunnel(ours, "h:2376", "p:3128", None), proxy);
+        let refusal = outcome.expect_err("a refusal").to_string();
+        assert_eq!(refusal, "the proxy p:3128 refused to connect to the host at h:2376 (502)");
     }
 
     #[tokio::test]

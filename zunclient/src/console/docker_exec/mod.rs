@@ -185,9 +185,11 @@ impl ExecEvents {
             match self.inspect_exec().await {
                 Ok(found) if !found.running => return Some(found),
                 Ok(_) => {}
-                Err(ConsoleError::Refused { .. } | ConsoleError::Unreachable { .. }) => {
-                    return None;
-                }
+                Err(
+                    ConsoleError::Refused { .. }
+                    | ConsoleError::RefusedByProxy { .. }
+                    | ConsoleError::Unreachable { .. },
+                ) => return None,
                 Err(ConsoleError::NotRenewed(_)) => within = EXIT_CODE_TIMEOUT_WITHOUT_RENEWAL,
                 Err(_not_now) => {}
             }
