@@ -17,10 +17,10 @@ compute() {
   [ -z "$others" ] || CHANGED=yes
   [ -z "$CHANGED" ] || act 'reload systemd' systemctl daemon-reload
   if [ -e "$SETUP/undone" ]; then
-    say "Docker's listener stays closed because someone ran \`docker-setup --undo\`: run \`docker-setup\` to open it"
+    say "Docker's listener stays closed because someone ran \`docker-setup --undo\`: to open it, run \`zun-compute --config /etc/zun/zun-compute.toml docker-setup\`"
   else
     act "set up Docker's listener" /usr/local/bin/zun-compute --config /etc/zun/zun-compute.toml docker-setup \
-      || fail "Docker's listener was not set up and Docker was not changed: fix the error above and run the same command again"
+      || fail "Docker's listener was not set up: fix the error above and run the same command again"
   fi
   renew_plugin "$plugin"
   start zun-compute.service

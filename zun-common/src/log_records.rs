@@ -20,7 +20,7 @@ pub enum Stream {
 
 /// A frame that Docker never sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a frame of the unknown stream {0}")]
+#[error("a frame for unknown stream {0}")]
 pub struct UnknownStream(u8);
 
 /// A piece of a record, as far as it has come.

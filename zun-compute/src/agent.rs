@@ -36,7 +36,7 @@ pub enum StartError {
     #[error(transparent)]
     Settings(#[from] LoadError),
     /// A queue cannot be consumed.
-    #[error("cannot consume the queue of {route}")]
+    #[error("cannot consume from the queue of {route}")]
     Bus {
         /// The queue.
         route: Route,

@@ -35,7 +35,7 @@ pub(crate) struct StateArgs {
     /// State directory
     #[arg(long, value_name = "DIR", default_value = "/var/lib/zun-standalone")]
     pub(crate) state: PathBuf,
-    /// Environment file to write for a shell to source; exists only while the service is ready
+    /// Environment file for a shell to source; exists only while the service is ready
     #[arg(long, value_name = "FILE")]
     pub(crate) env_file: Option<PathBuf>,
 }

@@ -18,7 +18,7 @@ pub(crate) fn up(start: &StartArgs) -> Result<(), Failure> {
     let state = State::new(&start.place.state)?;
     if let Some(holder) = Lock::holder(&state)? {
         let pid = holder.pid.map(|pid| format!(" as process {pid}")).unwrap_or_default();
-        say(&format!("zun-standalone is already running on {}{pid}", state.root().display()));
+        say(&format!("zun-standalone is already running in {}{pid}", state.root().display()));
         return Ok(());
     }
     state.create()?;

@@ -78,11 +78,11 @@ fn run(verb: Verb) -> Result<ExitCode, Failure> {
 fn status(place: &StateArgs) -> Result<ExitCode, Failure> {
     let state = State::new(&place.state)?;
     let Some(holder) = Lock::holder(&state)? else {
-        say(&format!("zun-standalone is not running on {}", state.root().display()));
+        say(&format!("zun-standalone is not running in {}", state.root().display()));
         return Ok(ExitCode::from(1));
     };
     let pid = holder.pid.map(|pid| format!(" as process {pid}")).unwrap_or_default();
-    say(&format!("zun-standalone is running on {}{pid}", state.root().display()));
+    say(&format!("zun-standalone is running in {}{pid}", state.root().display()));
     Ok(ExitCode::SUCCESS)
 }
 

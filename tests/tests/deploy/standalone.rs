@@ -48,7 +48,7 @@ fn a_second_instance_is_refused_and_up_twice_is_idempotent() {
     assert_eq!(second.status.code(), Some(1));
     let message = printed(&second);
     assert!(
-        message.contains("already running on") && message.contains(&pid.to_string()),
+        message.contains("already running in") && message.contains(&pid.to_string()),
         "{message}"
     );
     machine.up();

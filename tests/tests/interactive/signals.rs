@@ -156,7 +156,8 @@ fn the_third_interrupt_leaves_a_process_that_ignores_it() {
         let output = child.wait_with_output().expect("zun ends");
         assert_eq!(output.status.code(), Some(130), "{arguments:?}");
         let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        let right = if is_exec { "it may still run" } else { "it runs on; come back with" };
+        let right =
+            if is_exec { "it may still be running" } else { "it is still running; come back with" };
         assert!(words.contains("after 3 signals") && words.contains(right), "{words}");
     }
     assert_eq!(zun.field(name.as_str(), "status"), "Running");

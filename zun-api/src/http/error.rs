@@ -129,7 +129,7 @@ fn agent(host: &HostName, cause: &CallError) -> ErrorResponse {
         CallError::NoReply { .. } => ErrorResponse::new(
             StatusCode::GATEWAY_TIMEOUT,
             "container.host-silent",
-            &format!("Host {host} did not answer in time; the work may still happen."),
+            &format!("Host {host} did not answer in time; it may still carry out the request."),
         ),
         CallError::Bus { .. } => ErrorResponse::retryable(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -250,6 +250,6 @@ mod tests {
         let route = Route::Commands(host.clone());
         let shown = agent(&host, &CallError::NoReply { method: "container.start", route });
         assert_eq!(shown.status, StatusCode::GATEWAY_TIMEOUT);
-        assert!(shown.message.contains("may still happen"));
+        assert!(shown.message.contains("it may still carry out the request"));
     }
 }

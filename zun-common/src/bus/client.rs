@@ -37,8 +37,8 @@ pub enum CallError {
         /// The queue.
         route: Route,
     },
-    /// The message was sent, but no reply came before the deadline. The work may still happen.
-    #[error("no reply to {method} from {route} in time; the work may still happen")]
+    /// The message was sent, but no reply came before the deadline. The receiver may still carry out the call.
+    #[error("no reply to {method} from {route} in time; the receiver may still carry out the call")]
     NoReply {
         /// The call's method.
         method: &'static str,

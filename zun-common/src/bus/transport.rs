@@ -77,8 +77,8 @@ pub enum RequestError {
     /// The transport could not be reached before the deadline. The message was not sent.
     #[error("cannot reach the bus in time")]
     Unreachable,
-    /// The message was sent, but no reply came before the deadline. The work may still happen.
-    #[error("no reply in time; the work may still happen")]
+    /// The message was sent, but no reply came before the deadline. The receiver may still carry out the call.
+    #[error("no reply in time; the receiver may still carry out the call")]
     NoReply,
     /// The message is too large, in bytes.
     #[error("a message of {0} bytes is larger than 16 MiB")]

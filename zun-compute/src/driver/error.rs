@@ -36,7 +36,7 @@ pub enum DriverError {
         words: String,
     },
     /// The engine does not answer.
-    #[error("the container engine does not answer")]
+    #[error("Docker does not answer")]
     Down {
         /// The cause.
         #[source]

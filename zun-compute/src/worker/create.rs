@@ -49,16 +49,16 @@ async fn bring_image(work: &Work<'_>, make: &CreateContainer) -> Result<(), Driv
     let pulls = match pull {
         PullPolicy::Always => true,
         PullPolicy::IfNotPresent => {
-            !within(host.engine_timeout(), "look for the image", looking).await?
+            !within(host.engine_timeout(), "inspect the image", looking).await?
         }
         PullPolicy::Never
-            if within(host.engine_timeout(), "look for the image", looking).await? =>
+            if within(host.engine_timeout(), "inspect the image", looking).await? =>
         {
             false
         }
         PullPolicy::Never => return Err(DriverError::NoImage(image.clone())),
     };
-    let cancelled = || DriverError::Conflict { words: "its removal was asked for".to_owned() };
+    let cancelled = || DriverError::Conflict { words: "its removal was requested".to_owned() };
     if given_up.is_cancelled() {
         return Err(cancelled());
     }

@@ -151,7 +151,9 @@ impl Workers {
 fn problem(container: ContainerId, kind: Kind, refusal: Refusal) -> Problem {
     match refusal {
         Refusal::Full => {
-            let words = format!("Too many commands wait for container {container}: try again");
+            let words = format!(
+                "Too many commands are waiting for container {container}; try again in a second"
+            );
             Problem::new(Code::Busy, words)
         }
         Refusal::Absent => {

@@ -42,7 +42,7 @@ pub struct Holder {
 pub enum LockError {
     /// Another instance has locked it.
     #[error(
-        "zun-standalone is already running on {}{}",
+        "zun-standalone is already running in {}{}",
         state.display(),
         pid.map(|pid| format!(" as process {pid}")).unwrap_or_default()
     )]
@@ -169,7 +169,7 @@ mod tests {
         let refusal = Lock::acquire(&state).expect_err("a second");
         let words = refusal.to_string();
         assert!(
-            words.contains("already running on") && words.contains(&own.to_string()),
+            words.contains("already running in") && words.contains(&own.to_string()),
             "{words}"
         );
         assert_eq!(Lock::holder(&state).expect("known"), Some(Holder { pid: Some(own) }));

@@ -31,7 +31,7 @@ impl DockerDriver {
         let path = format!("/v{version}/events?since={seconds}.{nanos:09}&filters={FILTERS}");
         let body = within(QUICK, self.wire.get(&path))
             .await
-            .map_err(|failure| failure.about_engine("subscribe to the engine's events"))?;
+            .map_err(|failure| failure.about_engine("subscribe to Docker's events"))?;
         let lines = Lines { body, held: BytesMut::new() };
         let lines = stream::unfold(lines, |mut lines| async {
             let line = lines.next().await?;

@@ -61,7 +61,7 @@ pub(super) fn exec_seen(shown: &ExecInspectResponse) -> Result<ExecInfo, DriverE
 /// Parses a full-length id of Docker.
 pub(super) fn engine_id(text: Option<&str>) -> Result<EngineId, DriverError> {
     text.unwrap_or_default().parse().map_err(|error: zun_common::id::InvalidId| {
-        DriverError::Engine { doing: "read the engine's answer", words: error.to_string() }
+        DriverError::Engine { doing: "read Docker's answer", words: error.to_string() }
     })
 }
 
@@ -75,7 +75,7 @@ fn status(state: &ContainerState) -> Result<Status, DriverError> {
         Some(State::EXITED) => Ok(Status::Stopped),
         Some(State::DEAD) => Ok(Status::Dead),
         Some(State::EMPTY) | None => Err(DriverError::Engine {
-            doing: "read the engine's answer",
+            doing: "read Docker's answer",
             words: "the container has no state".to_owned(),
         }),
     }

@@ -89,7 +89,7 @@ pub(super) struct ContainerFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Process")]
 struct ProcessFlags {
-    /// Environment variable, or NAME alone to pass it on from here (repeatable)
+    /// Environment variable; NAME alone copies it from zun's environment (repeatable)
     #[arg(
         short,
         long,

@@ -218,9 +218,9 @@ impl Session<'_> {
             }
             Ended::ForcedOut(number) => {
                 let waits = before.waited && before.began.is_none();
-                let state = if waits { "is not known to be started" } else { "runs on" };
+                let state = if waits { "may not have started yet" } else { "is still running" };
                 let words = format!(
-                    "left {name} after {SIGNALS_TO_LEAVE} signals; it {state}; come back with: zun attach {name}"
+                    "left {name} after {SIGNALS_TO_LEAVE} signals; it {state}; come back with `zun attach {name}`"
                 );
                 Err(Unfinished::Later(Failure::with_exit(words, Exit(number.exit_code()))))
             }

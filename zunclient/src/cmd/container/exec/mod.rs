@@ -55,7 +55,7 @@ pub(in crate::cmd) struct Exec {
     /// Run in the background, without input or output
     #[arg(short, long, help_heading = COMMON_OPTIONS, display_order = 3)]
     detach: bool,
-    /// Environment variable, or NAME alone to pass it on from here (repeatable)
+    /// Environment variable; NAME alone copies it from zun's environment (repeatable)
     #[arg(
         short,
         long,

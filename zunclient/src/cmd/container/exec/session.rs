@@ -219,8 +219,9 @@ fn concluded(container: &str, ended: Ended) -> Result<Exit, Failure> {
         Ended::OutputClosed => Ok(Exit::PIPE),
         Ended::Signal(number) => Err(Failure::silent(Exit(number.exit_code()))),
         Ended::ForcedOut(number) => {
-            let words =
-                format!("left the command after {SIGNALS_TO_LEAVE} signals; it may still run");
+            let words = format!(
+                "left the command after {SIGNALS_TO_LEAVE} signals; it may still be running"
+            );
             Err(Failure::with_exit(words, Exit(number.exit_code())))
         }
         Ended::ExitedLinkLost(code, why) => Err(ending::torn("the command", code, &why)),
