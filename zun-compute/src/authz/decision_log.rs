@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stuck_reader_loses_lines_and_blocks_nothing() {
+    fn a_stuck_reader_loses_lines_but_does_not_block_the_plugin() {
         let (_never, stuck) = sync_channel(0);
         let log = DecisionLog::to(Stuck(stuck));
         for _ in 0..QUEUE_LENGTH * 2 {

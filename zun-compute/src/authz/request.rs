@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn of_all_headers_only_the_content_type_is_kept() {
+    fn only_the_content_type_header_is_kept() {
         for (headers, content_type) in [
             ("{}", ContentType::Absent),
             (r#"{"A":"b","Accept":"application/json","X-Content-Type":"x"}"#, ContentType::Absent),

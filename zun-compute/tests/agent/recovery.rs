@@ -38,7 +38,7 @@ async fn an_agent_killed_before_the_creation_leaves_exactly_one_container() {
 }
 
 #[tokio::test]
-async fn after_a_lost_answer_of_the_engine_there_is_one_container_with_its_true_status() {
+async fn if_the_engines_answer_is_lost_one_container_exists_and_its_true_status_is_reported() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let create = create(&["/bin/sh"]);

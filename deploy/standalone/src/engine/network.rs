@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn if_all_networks_are_taken_there_is_no_choice() {
+    fn no_network_is_chosen_if_all_are_taken() {
         let all = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"].map(Network::parse);
         let all: Vec<Network> = all.into_iter().flatten().collect();
         assert_eq!(choose(3, &all), None);

@@ -154,7 +154,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn frames_are_removed_whatever_the_chunks(
+        fn frames_are_removed_for_every_chunk_size(
             parts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..12),
             cut in 1_usize..20,
         ) {
