@@ -45,7 +45,7 @@ test-testbed: ## Run the tests of the testbed (run make testbed-up first)
 testbed-down: ## Remove the testbed
 	@deploy/testbed/down.sh
 
-conditions: ## Test the interactive conditions on both of these engines, and write the table in docs/conditions.md
+conditions: ## Test the interactive conditions on the installed engine and on the one of Debian 13; write docs/conditions.md
 	@deploy/packages.sh test
 	@deploy/conditions.sh
 

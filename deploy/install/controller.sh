@@ -196,7 +196,7 @@ host() {
   mapfile -t rules < <(permissions "$HOST")
   bus_user "$user" "${rules[@]}"
   if [ -e "$file" ] && [ -z "$RENEWED" ]; then say "keep $file as it is"; else act "write $file" enrolment "$file"; fi
-  report "next: copy $file to $HOST over a private channel, run there \`install.sh compute --enrolment $HOST.tar …\`, \
+  report "next: copy $file to $HOST over a private channel, run \`install.sh compute --enrolment $HOST.tar …\` there, \
 and delete both copies"
 }
 

@@ -33,12 +33,12 @@ impl DebianRegistry {
         Self { address: address.to_string(), process, directory }
     }
 
-    /// Admits every client from now on.
+    /// Accepts every client from now on.
     pub fn accept_all(&self) {
         self.restart("");
     }
 
-    /// Admits every client while `done` runs, and refuses every client afterwards.
+    /// Accepts every client while `done` runs, and refuses every client afterwards.
     pub fn accept_all_during(&self, done: impl FnOnce()) {
         self.restart("");
         done();

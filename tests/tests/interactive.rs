@@ -1,5 +1,5 @@
 //! Tests of the interactive conditions, with the real programs, a real terminal or pipe, and a real engine.
-//! A name begins with the number of its condition. Each run records its result.
+//! The name of a test for a condition begins with the condition's number, and its result is recorded.
 
 mod interactive {
     mod attach;

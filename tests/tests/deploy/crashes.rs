@@ -22,7 +22,7 @@ fn the_next_start_cleans_up_after_a_killed_instance() {
 }
 
 #[test]
-fn down_cleans_after_a_crash() {
+fn down_cleans_up_after_a_crash() {
     let machine = Machine::new();
     machine.up();
     machine.load_image();

@@ -48,7 +48,7 @@ fn every_file_that_a_document_names_exists() {
     assert_eq!(missing, Vec::<String>::new());
 }
 
-/// Whether a code span is a path of the repository: no pattern, no placeholder, no command.
+/// Returns whether a code span is a path in the repository, and not a pattern, a placeholder or a command.
 fn names_a_file(code: &str) -> bool {
     FOLDERS.iter().any(|folder| code.starts_with(folder))
         && !code.contains(|c: char| c.is_whitespace() || "*{<…".contains(c))
@@ -81,7 +81,7 @@ fn run(document: &Document) {
         .expect("bash runs");
     assert!(
         output.status.success(),
-        "a command of {} failed with {}; the last one below\n{}{}",
+        "a command in {} failed with {}; it is the last one in this output\n{}{}",
         document.path.display(),
         output.status,
         String::from_utf8_lossy(&output.stdout),

@@ -1,11 +1,11 @@
-//! docs/troubleshooting.md quotes only messages that the programs and scripts print.
+//! Checks that docs/troubleshooting.md quotes only messages that the programs and scripts print.
 
 use std::path::{Path, PathBuf};
 
 /// The folders with the sources of programs and scripts.
 const SOURCES: [&str; 6] =
     ["deploy", "zun-api/src", "zun-common/src", "zun-compute/src", "zunclient/src", "fuzz/src"];
-/// Shorter fragments of a message are too common to search for.
+/// The length of the shortest fragment of a message to search for. Shorter ones are too common.
 const SHORTEST: usize = 8;
 
 #[test]
@@ -25,7 +25,7 @@ fn every_message_that_the_page_quotes_is_in_the_sources() {
     assert!(missing.is_empty(), "no program prints these: {missing:#?}");
 }
 
-/// The messages in the first cell of a table's row: its code spans of several words.
+/// Returns the messages in the first cell of a table row: its code spans of several words, except commands.
 fn quoted(line: &str) -> Vec<&str> {
     let Some(row) = line.strip_prefix("| ") else { return Vec::new() };
     let cell = row.split(" | ").next().unwrap_or_default();
@@ -42,7 +42,8 @@ fn quoted(line: &str) -> Vec<&str> {
     spans
 }
 
-/// All sources below a folder, without line continuations and escapes, so that messages are as they are printed.
+/// Returns the text of all sources below a folder. Continued lines are joined and escapes are resolved, so messages are
+/// as printed.
 fn text_below(folder: &Path) -> String {
     let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)
         .expect("a readable folder")

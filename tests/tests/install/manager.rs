@@ -56,7 +56,7 @@ impl Managed {
         kill_process(Pid::from_child(&self.child), signal).expect("the service runs");
     }
 
-    /// Stops it like a service manager, and checks that it notifies it.
+    /// Stops the service as a service manager does, and checks that the service notifies the manager.
     fn stop(mut self) {
         self.signal(Signal::TERM);
         self.sends("STOPPING=1");

@@ -204,7 +204,7 @@ async fn c57_the_cli_sends_nothing_to_a_host_of_another_ca() {
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!((output.status.code(), message.lines().count()), (Some(125), 1), "{message}");
     assert!(message.contains(&cluster.proxy().address().to_string()), "{message}");
-    let refusal = refusal.expect("no handshake, and so no byte");
+    let refusal = refusal.expect("the client refuses the handshake");
     assert!(refusal.contains("UnknownCA") || refusal.contains("certificate"), "{refusal}");
     cluster.stop().await;
 }

@@ -1,4 +1,4 @@
-//! Values to which docker gives a meaning if they are empty, and numbers that are none.
+//! Empty option values, which mean the same as in docker, and limits that are not valid numbers.
 
 use zun_tests::zun_cli::ZunCli;
 
@@ -13,7 +13,7 @@ fn an_empty_entry_point_runs_the_command_alone() {
 }
 
 #[test]
-fn an_empty_value_is_as_if_it_was_not_given() {
+fn an_empty_value_has_the_same_effect_as_leaving_the_flag_out() {
     let zun = ZunCli::shared();
     let flags = [
         "--hostname=",
@@ -31,7 +31,7 @@ fn an_empty_value_is_as_if_it_was_not_given() {
 }
 
 #[test]
-fn an_empty_name_addresses_no_container() {
+fn an_empty_container_name_is_refused() {
     let zun = ZunCli::shared();
     for verb in ["show", "delete", "stop", "start", "kill", "logs", "wait", "attach", "restart"] {
         let finished = zun.run(&[verb, ""]);
@@ -41,7 +41,7 @@ fn an_empty_name_addresses_no_container() {
 }
 
 #[test]
-fn a_limit_that_is_no_number_is_refused() {
+fn a_limit_that_is_not_a_valid_number_is_refused() {
     let zun = ZunCli::shared();
     for cpu in ["nan", "inf", "-inf", "1e400", "-1", "-0.0", "0", "0x10", "1_000", " 1", ""] {
         let cpu = format!("--cpu={cpu}");

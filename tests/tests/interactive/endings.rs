@@ -10,7 +10,7 @@ use zun_tests::zun_cli::ZunCli;
 const SIZE: (u16, u16) = (24, 80);
 
 #[test]
-fn c03_a_killed_command_is_128_and_the_signal() {
+fn c03_a_killed_command_exits_with_128_plus_the_signal() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     for (signal, code) in [("KILL", 137), ("TERM", 143)] {
@@ -72,7 +72,7 @@ fn c45_a_container_with_rm_is_gone_when_its_shell_exits() {
 }
 
 #[test]
-fn c44_a_container_removed_by_another_ends_the_session_with_137() {
+fn c44_removing_the_container_ends_the_session_with_137() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = zun.name("c44");
@@ -155,7 +155,7 @@ fn c43_a_restart_while_attached_is_reported_and_never_exits_with_0() {
     let mut term = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
     term.shows("/ #");
     zun.must(&["restart", "-t", "0", name.as_str()]);
-    // An engine that restarts it at once may answer the wait with the exit code of the new run, which is still 0.
+    // If the engine restarts the container at once, its wait may return the exit code of the new run, which is still 0.
     let code = term.exit();
     let code_was_lost = term.transcript().contains("exited with 0 and was restarted");
     assert_eq!(code, if code_was_lost { 125 } else { 137 }, "{}", term.transcript());
@@ -190,11 +190,12 @@ fn c44_a_process_killed_out_of_memory_gets_one_line_that_says_so() {
         assert_eq!(finished.code, 137, "{finished:?}");
         assert!(finished.stderr.lines().count() <= 1, "{finished:?}");
         let says_why = finished.stderr.contains("memory");
-        // If the CLI does not say it, the engine does not report it for the container, which still exists.
+        // The CLI may be silent only if the engine does not report it either. With --rm the container is gone, so the
+        // engine cannot be asked.
         assert!(says_why || flag == "--rm" || !engine_knows(&zun, name.as_str()), "{finished:?}");
         says_why
     };
-    // The engine sometimes misses it, and may report it for a container with auto-remove after the removal.
+    // The engine sometimes misses an OOM kill, and with auto-remove it may report it only after the removal.
     for flag in ["-i", "--rm"] {
         assert!((0..5).any(|_| says_so(flag)), "{flag}");
     }
@@ -204,12 +205,12 @@ fn c44_a_process_killed_out_of_memory_gets_one_line_that_says_so() {
 fn c45_a_container_with_rm_is_kept_after_detach_or_a_killed_client() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
-    for way in ["left", "killed"] {
+    for way in ["detach", "kill"] {
         let name = zun.name("c45");
         let run = ["run", "-i", "--rm", "--name", name.as_str(), "cirros", "/bin/sh"];
         let mut term = zun.term(&run, SIZE);
         term.shows("/ #");
-        if way == "left" {
+        if way == "detach" {
             term.types("\x10\x11");
             assert_eq!(term.exit(), 0);
         } else {

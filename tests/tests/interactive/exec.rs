@@ -101,11 +101,10 @@ fn c63_the_environment_user_and_directory_are_as_requested() {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     writeln!(file, "# a comment\nFROM_FILE=file\nBOTH=file").expect("written");
     let path = file.path().to_str().expect("text");
-    let surroundings =
+    let options =
         ["-e", "A=b=c", "-e", "BOTH=flag", "--env-file", path, "-w", "/etc", "-u", "65534:65533"];
     let script = "echo $A $BOTH $FROM_FILE; pwd; id -u; id -g; grep CapEff /proc/self/status";
-    let shown =
-        zun.must(&[&["exec"], &surroundings[..], &[name.as_str(), "sh", "-c", script]].concat());
+    let shown = zun.must(&[&["exec"], &options[..], &[name.as_str(), "sh", "-c", script]].concat());
     let lines: Vec<&str> = shown.lines().collect();
     assert_eq!(lines[..4], ["b=c flag file", "/etc", "65534", "65533"], "{shown}");
     let plain = zun.must(&["exec", name.as_str(), "sh", "-c", script]);
@@ -114,9 +113,11 @@ fn c63_the_environment_user_and_directory_are_as_requested() {
         let line = text.lines().find_map(|line| line.strip_prefix("CapEff:")).expect("a line");
         u64::from_str_radix(line.trim(), 16).expect("a mask").count_ones()
     };
-    // If root lacks capabilities here, an old engine refuses --privileged, and a newer one grants those that it has.
+    // If root lacks capabilities here, an old engine refuses --privileged, and a newer one grants only those that root
+    // has.
     let own = std::fs::read_to_string("/proc/self/status").expect("our own state");
-    let last = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").expect("the newest one");
+    let last =
+        std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").expect("the last capability");
     let lacks = capabilities(&own) <= last.trim().parse().expect("a number");
     if lacks && privileged.code != 0 {
         assert!(privileged.stderr.contains("unable to apply caps"), "{privileged:?}");
@@ -187,7 +188,7 @@ fn a_detached_command_keeps_running_after_its_client_exits() {
     eventually("the command has done its work", || {
         zun.run(&["exec", name.as_str(), "cat", "/tmp/mark"]).stdout == "done\n"
     });
-    // Like docker, -t creates a terminal, but nobody can type.
+    // As in docker, -t with -d creates a terminal, but nobody can type into it.
     let script = "tty > /tmp/tty";
     zun.must(&["exec", "-dit", name.as_str(), "sh", "-c", script]);
     eventually("it has a terminal", || {
@@ -196,11 +197,11 @@ fn a_detached_command_keeps_running_after_its_client_exits() {
     });
 }
 
-/// A command that prints a line when it runs and keeps a file while it runs.
+/// A command that writes its PID to a file, prints a line, and keeps running.
 const MARKED: &str = "echo $$ > /tmp/pid; echo begun; exec sleep 1000";
 
 #[test]
-fn c34_a_command_is_kept_or_killed_as_chosen_when_its_client_goes() {
+fn c34_on_disconnect_keeps_or_kills_the_command_when_its_client_exits() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = idle(&zun, "c34");

@@ -109,7 +109,7 @@ async fn c46_an_idle_pipe_survives_a_proxy_with_an_idle_timeout() {
     recorder.measured(format!("pipe: idle for {} s", quiet.as_secs()));
 }
 
-/// Drops all packets to and from a loopback port until it is dropped.
+/// The iptables rules that drop all packets to and from a loopback port. They are removed on drop.
 pub(super) struct Dropped(u16);
 
 impl Dropped {

@@ -1,8 +1,8 @@
-//! Output of which the engine makes several records, and the end of output that is followed.
+//! `zun logs`: lines that the engine splits into several records, and the end of a followed log.
 
 use zun_tests::zun_cli::{Finished, Name, ZunCli};
 
-/// The end of a followed log is a race.
+/// Repetitions of a test, because the end of a followed log is a race.
 const TIMES: usize = 15;
 
 fn run(zun: &ZunCli, test: &str, flags: &[&str], script: &str) -> Name {
@@ -12,7 +12,7 @@ fn run(zun: &ZunCli, test: &str, flags: &[&str], script: &str) -> Name {
     name
 }
 
-/// Each line's text, which has one timestamp before it.
+/// Returns the lines without their timestamps. Fails if a line does not begin with one.
 fn texts(output: &str) -> Vec<&str> {
     let text = |line| {
         let (stamp, text) = str::split_once(line, ' ').expect("a timestamp");
@@ -41,7 +41,7 @@ fn a_line_of_several_records_has_one_timestamp() {
 }
 
 #[test]
-fn each_output_continues_its_own_line() {
+fn a_record_continues_the_line_of_its_own_stream() {
     let zun = ZunCli::shared();
     let piece = |to: &str, letter: char| {
         format!("head -c 16384 /dev/zero | tr '\\0' {letter} >&{to}; sleep 0.2; ")
@@ -56,7 +56,7 @@ fn each_output_continues_its_own_line() {
 }
 
 #[test]
-fn all_that_a_job_printed_is_followed_to_its_last_character() {
+fn a_followed_log_includes_a_last_line_without_a_newline() {
     let zun = ZunCli::shared();
     let script = "echo first; sleep 0.4; echo oops >&2; printf last";
     for tty in [&[][..], &["-t"]] {
@@ -67,31 +67,31 @@ fn all_that_a_job_printed_is_followed_to_its_last_character() {
                 let Finished { code, stdout, stderr } = zun.run(&logs);
                 let stdout = if flags == ["-t"] { texts(&stdout).join("\n") } else { stdout };
                 let stderr = if flags == ["-t"] { texts(&stderr).join("\n") } else { stderr };
-                let right = if tty.is_empty() {
+                let expected = if tty.is_empty() {
                     ("first\nlast", "oops")
                 } else {
                     ("first\noops\nlast", "")
                 };
                 let stdout = stdout.replace('\r', "");
                 if flags == ["--tail", "1"] {
-                    // Its beginning depends on how fast the container starts.
+                    // How much comes before it depends on how fast the container starts.
                     assert!(code == 0 && stdout.ends_with("last"), "{stdout}");
                     continue;
                 }
-                assert_eq!((code, stdout.as_str(), stderr.trim_end()), (0, right.0, right.1));
+                assert_eq!((code, stdout.as_str(), stderr.trim_end()), (0, expected.0, expected.1));
             }
         }
     }
 }
 
 #[test]
-fn what_is_followed_comes_once() {
+fn a_followed_log_prints_each_line_once() {
     let zun = ZunCli::shared();
     let flood = run(&zun, "log-flood", &[], "yes 0123456789 | head -n 200000; printf end");
     let shown = zun.must(&["logs", "-f", flood.as_str()]);
     assert_eq!(shown.len(), 200_000 * 11 + 3);
     assert!(shown.ends_with("0123456789\nend"));
-    // Followed when it has ended long ago.
+    // The log is the same if the container has already ended.
     assert!(zun.must(&["logs", "-f", flood.as_str()]) == shown);
     assert_eq!(zun.must(&["logs", "-f", "--tail", "1", flood.as_str()]), "end");
     assert_eq!(zun.must(&["logs", "-f", "--tail", "0", flood.as_str()]), "");

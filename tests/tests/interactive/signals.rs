@@ -11,7 +11,7 @@ use zun_tests::zun_cli::ZunCli;
 const SCRIPT: &str = "for s in INT HUP QUIT USR1 USR2; do trap \"echo got-$s\" $s; done; trap 'echo got-TERM; exit 9' TERM; \
                       echo ready; while :; do sleep 0.1; done";
 
-/// It goes on whatever a person does.
+/// A script that ignores SIGINT and SIGTERM.
 const IGNORES: &str = "trap '' INT TERM; echo ready; while :; do sleep 1; done";
 
 /// A CLI whose output is a pipe.
@@ -122,7 +122,7 @@ fn c30_a_signal_ends_an_attach_without_stdin_or_signal_proxy() {
 }
 
 #[test]
-fn the_third_interrupt_leaves_a_process_that_ignores_it() {
+fn the_third_sigint_ends_the_session_but_not_a_process_that_ignores_it() {
     let zun = ZunCli::shared();
     let name = zun.name("insist");
     zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sh", "-c", IGNORES]);
@@ -148,7 +148,7 @@ fn the_third_interrupt_leaves_a_process_that_ignores_it() {
             eventually("it is attached", attached);
         }
         let process = Pid::from_child(&child);
-        // One that is still being caught or passed on may take in the next.
+        // Signals can merge if they arrive faster than zun handles them, so three may not be enough.
         eventually("zun leaves", || {
             kill_process(process, Signal::INT).expect("zun runs");
             child.try_wait().expect("a child").is_some()
@@ -156,9 +156,9 @@ fn the_third_interrupt_leaves_a_process_that_ignores_it() {
         let output = child.wait_with_output().expect("zun ends");
         assert_eq!(output.status.code(), Some(130), "{arguments:?}");
         let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        let right =
+        let expected =
             if is_exec { "it may still be running" } else { "it is still running; come back with" };
-        assert!(words.contains("after 3 signals") && words.contains(right), "{words}");
+        assert!(words.contains("after 3 signals") && words.contains(expected), "{words}");
     }
     assert_eq!(zun.field(name.as_str(), "status"), "Running");
 }

@@ -1,11 +1,11 @@
-//! Verbs on containers that restart, are paused or change meanwhile: each returns when its work is done, and soon.
+//! Verbs on containers that restart again and again, are paused or have just changed: each verb returns promptly.
 
 use std::time::{Duration, Instant};
 
 use zun_tests::eventually::eventually;
 use zun_tests::zun_cli::{Finished, Name, ZunCli};
 
-/// No verb may come near to one of its time-outs; an engine that is busy may take some seconds.
+/// The longest that a verb may take: well below its timeouts, but enough for a busy engine.
 const SOON: Duration = Duration::from_secs(12);
 
 fn run(zun: &ZunCli, test: &str, flags: &[&str], script: &str) -> Name {
@@ -32,29 +32,29 @@ fn status(zun: &ZunCli, name: &Name) -> String {
     zun.field(name.as_str(), "status").as_str().expect("a text").to_owned()
 }
 
-fn restarts(zun: &ZunCli, name: &Name) {
+fn wait_for_restarting(zun: &ZunCli, name: &Name) {
     eventually("it is between two runs", || status(zun, name) == "Restarting");
 }
 
 #[test]
-fn a_container_in_a_restart_loop_holds_no_verb_up() {
+fn a_restart_loop_delays_no_verb() {
     let zun = ZunCli::shared();
     for (policy, script) in [("unless-stopped", "exit 1"), ("always", "exit 0")] {
         for _ in 0..3 {
             let name = run(&zun, "loop", &["--restart", policy], script);
-            restarts(&zun, &name);
+            wait_for_restarting(&zun, &name);
             soon(&zun, &["start", name.as_str()]);
-            restarts(&zun, &name);
+            wait_for_restarting(&zun, &name);
             soon(&zun, &["restart", "-t", "1", name.as_str()]);
-            restarts(&zun, &name);
+            wait_for_restarting(&zun, &name);
             let code = soon(&zun, &["wait", name.as_str()]);
             assert_eq!(format!("exit {code}"), format!("{script}\n"));
             for words in [&["attach"][..], &["pause"], &["start", "-a"]] {
-                restarts(&zun, &name);
+                wait_for_restarting(&zun, &name);
                 timely(&zun, &[words, &[name.as_str()]].concat());
             }
             for end in [&["stop"][..], &["kill"]] {
-                restarts(&zun, &name);
+                wait_for_restarting(&zun, &name);
                 soon(&zun, &[end, &[name.as_str()]].concat());
                 assert_eq!(status(&zun, &name), "Stopped", "{end:?}");
                 soon(&zun, &["start", name.as_str()]);
@@ -63,7 +63,7 @@ fn a_container_in_a_restart_loop_holds_no_verb_up() {
         }
     }
     let name = run(&zun, "loop", &["--restart", "on-failure:3"], "exit 1");
-    eventually("it is not run again", || status(&zun, &name) == "Stopped");
+    eventually("the engine has stopped restarting it", || status(&zun, &name) == "Stopped");
     assert_eq!(soon(&zun, &["wait", name.as_str()]), "1\n");
 }
 
@@ -80,7 +80,7 @@ fn a_restart_returns_when_the_new_process_runs() {
 }
 
 #[test]
-fn a_verb_finds_done_what_the_one_before_it_did() {
+fn each_verb_sees_the_effect_of_the_verb_before_it() {
     let zun = ZunCli::shared();
     let name = run(&zun, "chain", &[], "trap 'touch /hup' HUP; while :; do sleep 0.1; done");
     let name = name.as_str();
@@ -106,7 +106,7 @@ fn a_verb_finds_done_what_the_one_before_it_did() {
 }
 
 #[test]
-fn what_is_paused_can_be_ended() {
+fn a_paused_container_can_be_killed_stopped_restarted_and_removed() {
     let zun = ZunCli::shared();
     let name = run(&zun, "paused", &[], "sleep 1000");
     let name = name.as_str();
@@ -136,7 +136,7 @@ fn a_wait_returns_the_code_of_the_run_that_ends_next() {
 }
 
 #[test]
-fn a_wait_ends_with_a_run_that_another_ends() {
+fn a_wait_returns_when_another_client_ends_the_run() {
     let zun = ZunCli::shared();
     for (on_term, end, code) in [
         ("exit 7", &["restart", "-t", "5"][..], "7\n"),
@@ -150,22 +150,22 @@ fn a_wait_ends_with_a_run_that_another_ends() {
         waiting.shows("-> 200 OK");
         soon(&zun, &[end, &[name.as_str()]].concat());
         assert_eq!(waiting.exit(), 0, "{end:?}: {}", waiting.transcript());
-        let told = waiting.transcript().lines().last().unwrap_or_default().to_owned();
-        assert_eq!(format!("{}\n", told.trim()), code, "{end:?}");
+        let printed = waiting.transcript().lines().last().unwrap_or_default().to_owned();
+        assert_eq!(format!("{}\n", printed.trim()), code, "{end:?}");
     }
 }
 
 #[test]
-fn several_containers_are_stopped_at_a_time() {
+fn several_containers_are_stopped_at_the_same_time() {
     let zun = ZunCli::shared();
     let stubborn = "trap '' TERM; while :; do sleep 0.2; done";
     let names: Vec<Name> = (0..4).map(|_| run(&zun, "several", &[], stubborn)).collect();
     let names: Vec<&str> = names.iter().map(Name::as_str).collect();
     for verb in ["stop", "restart"] {
         let begun = Instant::now();
-        let told = soon(&zun, &[&[verb, "--time", "5"][..], &names].concat());
+        let printed = soon(&zun, &[&[verb, "--time", "5"][..], &names].concat());
         assert!(begun.elapsed() >= Duration::from_secs(5), "{verb} took {:?}", begun.elapsed());
-        assert_eq!(told.lines().collect::<Vec<_>>(), names);
+        assert_eq!(printed.lines().collect::<Vec<_>>(), names);
         soon(&zun, &[&["start"][..], &names].concat());
     }
     soon(&zun, &[&["kill"][..], &names].concat());

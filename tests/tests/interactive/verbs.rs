@@ -14,7 +14,7 @@ fn run(zun: &ZunCli, test: &str, script: &str) -> Name {
 }
 
 #[test]
-fn logs_come_on_their_own_streams_byte_by_byte() {
+fn logs_keep_stdout_and_stderr_separate_and_every_byte() {
     let zun = ZunCli::shared();
     // More than the control plane can carry.
     let line = "0123456789abcdef".repeat(4) + "\n";
@@ -41,7 +41,7 @@ fn logs_come_on_their_own_streams_byte_by_byte() {
 }
 
 #[test]
-fn logs_are_followed_as_they_come_until_the_end() {
+fn followed_logs_appear_at_once_until_the_container_ends() {
     let zun = ZunCli::shared();
     let name = run(&zun, "follow", "echo first; sleep 2; echo second; sleep 2; echo last >&2");
     let mut child = zun

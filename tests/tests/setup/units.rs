@@ -53,7 +53,7 @@ impl Units {
         locked(&self.dockerd).as_ref().map(Child::id)
     }
 
-    /// Stops dockerd. Its containers go on.
+    /// Stops dockerd. Its containers keep running.
     pub(super) fn end_docker(&self) {
         end(&self.dockerd);
     }

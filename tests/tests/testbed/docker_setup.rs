@@ -26,7 +26,7 @@ impl Host {
     }
 }
 
-/// Enrols the host with its names and more.
+/// Enrols the host with its name and address, and with further arguments.
 fn enrol(host: Host, more: &str) {
     let (name, address) = (host.0, host.address());
     let place = "--directory /var/lib/zun/ca";

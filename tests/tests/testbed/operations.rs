@@ -65,7 +65,7 @@ fn installing_a_new_zun_authz_restarts_it_but_not_docker() {
 
 #[test]
 #[ignore = "needs `make testbed-up`"]
-fn an_undone_setup_stays_undone_over_restarts() {
+fn an_undone_setup_stays_undone_after_restarts() {
     for host in [COMPUTE1, COMPUTE2] {
         let output = host.script(&format!("{SETUP} --undo"));
         assert!(output.contains("until you run it by hand"), "{output}");
