@@ -40,7 +40,7 @@ pub enum BadSettings {
     NoEndpoint,
     /// There is no token.
     #[error(
-        "cannot authenticate: OS_TOKEN is not set; read it from the file that the installation wrote (target/zun.env or /etc/zun/admin.env), or set OS_AUTH_TYPE=none if the service needs no token"
+        "cannot authenticate: OS_TOKEN is not set; source the file that sets it (target/zun.env or /etc/zun/admin.env), or set OS_AUTH_TYPE=none if the service needs no token"
     )]
     NoToken,
     /// The token cannot be sent in a header.

@@ -150,9 +150,9 @@ async fn each_wrong_field_is_named_with_its_value_and_its_rule() {
     400 container.schema-validation-error Invalid input for field 'cpu'. Value: '99'. It must be a number from 0.1 to 16.
     400 container.schema-validation-error Invalid input for field 'cpu'. Value: '0.05'. It must be a number from 0.1 to 16.
     400 container.schema-validation-error Invalid input for field 'cpu'. Value: 'many'. It must be a number from 0.1 to 16.
-    400 container.schema-validation-error Invalid input for field 'memory'. Value: '3'. It must be a whole number from 6 to 8192.
-    400 container.schema-validation-error Invalid input for field 'memory'. Value: '9000'. It must be a whole number from 6 to 8192.
-    400 container.schema-validation-error Invalid input for field 'memory'. Value: '512M'. It must be a whole number from 6 to 8192.
+    400 container.schema-validation-error Invalid input for field 'memory'. Value: '3'. It must be a whole number of MiB from 6 to 8192.
+    400 container.schema-validation-error Invalid input for field 'memory'. Value: '9000'. It must be a whole number of MiB from 6 to 8192.
+    400 container.schema-validation-error Invalid input for field 'memory'. Value: '512M'. It must be a whole number of MiB from 6 to 8192.
     400 container.schema-validation-error Invalid input for field 'environment'. Value: '["A=1"]'. It must be an object with string values.
     400 container.schema-validation-error Invalid input for field 'environment'. Value: 'A=B'. It must be an object whose keys are strings of 1 to 255 characters without `=`, whitespace or control characters.
     400 container.schema-validation-error Invalid input for field 'environment.A'. Value: '1'. It must be a string without NUL characters.

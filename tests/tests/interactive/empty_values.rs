@@ -53,9 +53,9 @@ fn a_limit_that_is_not_a_valid_number_is_refused() {
     }
     for (flag, rule) in [
         ("--cpu=0.0000001", "a number from 0.1 to 16"),
-        ("--memory=5", "a whole number from 6 to 8192"),
-        ("--memory=99999999999g", "a whole number from 6 to 8192"),
-        ("--memory=18446744073709551615", "a whole number from 6 to 8192"),
+        ("--memory=5", "a whole number of MiB from 6 to 8192"),
+        ("--memory=99999999999g", "a whole number of MiB from 6 to 8192"),
+        ("--memory=18446744073709551615", "a whole number of MiB from 6 to 8192"),
     ] {
         let finished = zun.run(&["run", "--rm", flag, "cirros", "true"]);
         assert_eq!(finished.code, 125, "{flag}: {finished:?}");

@@ -26,8 +26,8 @@ pub enum CaError {
     NotEnrolled(HostName),
     /// The host is not enrolled with this name.
     #[error(
-        "host `{host}` is not enrolled with the name `{name}`; run `zun-api host enrol {host} --name {name}` \
-         on the machine that runs zun-api"
+        "host `{host}` is not enrolled with the name `{name}`; on the machine that runs zun-api, run \
+         `zun-api host enrol {host} --name {name}` with a --name for each other name of the host too"
     )]
     NameNotEnrolled {
         /// The host.

@@ -21,6 +21,7 @@ const DEFAULT_CPUS: f64 = 1.0;
 const DEFAULT_MEMORY: u64 = 512;
 /// The minimum memory, in MiB, that Docker accepts.
 const MIN_MEMORY: u64 = 6;
+const MAX_MEMORY: u64 = 8192;
 
 impl FromFields for NewContainer {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
@@ -94,7 +95,8 @@ pub(super) fn cpu(fields: &mut Fields) -> Result<Option<f64>, InvalidField> {
 }
 
 pub(super) fn memory(fields: &mut Fields) -> Result<Option<u64>, InvalidField> {
-    fields.whole("memory", MIN_MEMORY..=8192)
+    let rule = format!("a whole number of MiB from {MIN_MEMORY} to {MAX_MEMORY}");
+    fields.whole_number("memory", MIN_MEMORY..=MAX_MEMORY, &rule)
 }
 
 fn restart(fields: &mut Fields, auto_remove: bool) -> Result<Option<RestartPolicy>, InvalidField> {
@@ -206,7 +208,10 @@ mod tests {
             let refusal = cpu(&mut fields(json!({"cpu": bad}))).expect_err("no number");
             assert!(refusal.to_string().contains("a number from 0.1 to 16"), "{refusal}");
             let refusal = memory(&mut fields(json!({"memory": bad}))).expect_err("no number");
-            assert!(refusal.to_string().contains("a whole number from 6 to 8192"), "{refusal}");
+            assert!(
+                refusal.to_string().contains("a whole number of MiB from 6 to 8192"),
+                "{refusal}"
+            );
         }
         assert!(memory(&mut fields(json!({"memory": 5}))).is_err());
         assert_eq!(memory(&mut fields(json!({"memory": "6"}))), Ok(Some(6)));

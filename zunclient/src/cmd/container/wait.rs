@@ -101,7 +101,7 @@ async fn ended(context: &Context, name: &str) -> Result<i64, Failure> {
                 container
             }
             Err(error) if error.is_not_found() => {
-                return Err(Failure::new("was removed; its exit code is not known"));
+                return Err(Failure::new("it was removed; its exit code is not known"));
             }
             // A wait may take hours, and the service may restart meanwhile.
             Err(error) if passes(&error) => {
