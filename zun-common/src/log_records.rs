@@ -4,10 +4,10 @@
 //! process without a terminal has its records framed: `[stream][0 0 0][length, big-endian][bytes]`. With a
 //! terminal they come one after another with nothing between.
 
-const HEADER: usize = 8;
+const HEADER_SIZE: usize = 8;
 
 /// `2026-11-23T18:00:00.000000000` without the zone behind it.
-const DIGITS: &[u8] = b"0000-00-00T00:00:00.000000000";
+const PATTERN: &[u8] = b"0000-00-00T00:00:00.000000000";
 
 /// Which output a record belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,35 +36,35 @@ pub struct Piece {
 
 /// How records come over the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Wire {
+enum State {
     Framed(Option<Frame>),
-    Raw { stamp: String, line_begins: bool },
+    Raw { stamp: String, at_line_start: bool },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Frame {
     stream: Stream,
-    missing: usize,
-    begins: bool,
+    remaining: usize,
+    at_start: bool,
 }
 
 /// Reads records, whatever the pieces that they arrive in.
 #[derive(Debug)]
-pub struct Records {
-    wire: Wire,
+pub struct RecordReader {
+    state: State,
     bytes: Vec<u8>,
     read: usize,
 }
 
-impl Records {
+impl RecordReader {
     /// Of a process with or without a terminal.
-    pub const fn of(tty: bool) -> Self {
-        let wire = if tty {
-            Wire::Raw { stamp: String::new(), line_begins: true }
+    pub const fn new(tty: bool) -> Self {
+        let state = if tty {
+            State::Raw { stamp: String::new(), at_line_start: true }
         } else {
-            Wire::Framed(None)
+            State::Framed(None)
         };
-        Self { wire, bytes: Vec::new(), read: 0 }
+        Self { state, bytes: Vec::new(), read: 0 }
     }
 
     /// Adds bytes from the connection.
@@ -75,16 +75,16 @@ impl Records {
     }
 
     /// The next piece, or `None` until more has come.
-    pub fn piece(&mut self) -> Result<Option<Piece>, UnknownStream> {
-        match std::mem::replace(&mut self.wire, Wire::Framed(None)) {
-            Wire::Framed(frame) => self.framed(frame),
-            Wire::Raw { stamp, line_begins } => Ok(self.raw(stamp, line_begins)),
+    pub fn next_piece(&mut self) -> Result<Option<Piece>, UnknownStream> {
+        match std::mem::replace(&mut self.state, State::Framed(None)) {
+            State::Framed(frame) => self.framed(frame),
+            State::Raw { stamp, at_line_start } => Ok(self.raw(stamp, at_line_start)),
         }
     }
 
     /// The bytes that were held because they could have been the beginning of a timestamp.
-    pub fn take_rest(&mut self) -> Option<Piece> {
-        let is_held = matches!(self.wire, Wire::Raw { .. }) && !self.unread().is_empty();
+    pub fn finish(&mut self) -> Option<Piece> {
+        let is_held = matches!(self.state, State::Raw { .. }) && !self.unread().is_empty();
         let text = self.take(if is_held { self.unread().len() } else { 0 });
         is_held.then_some(Piece { stream: Stream::Stdout, stamp: None, text })
     }
@@ -100,30 +100,31 @@ impl Records {
     }
 
     fn framed(&mut self, frame: Option<Frame>) -> Result<Option<Piece>, UnknownStream> {
-        let mut now = frame.filter(|frame| frame.missing > 0);
+        let mut now = frame.filter(|frame| frame.remaining > 0);
         // An empty frame has a header only.
-        while now.is_none_or(|frame| frame.missing == 0) {
+        while now.is_none_or(|frame| frame.remaining == 0) {
             now = self.header()?;
             if now.is_none() {
                 return Ok(None);
             }
         }
-        self.wire = Wire::Framed(now);
+        self.state = State::Framed(now);
         let Some(frame) = now else { return Ok(None) };
-        let here = self.unread().get(..frame.missing).unwrap_or(self.unread());
-        let stamp = if frame.begins { Stamp::at(here) } else { Stamp::None };
-        if here.is_empty() || (stamp == Stamp::Unfinished && here.len() < frame.missing) {
+        let here = self.unread().get(..frame.remaining).unwrap_or(self.unread());
+        let stamp = if frame.at_start { Stamp::at(here) } else { Stamp::None };
+        if here.is_empty() || (stamp == Stamp::Partial && here.len() < frame.remaining) {
             return Ok(None);
         }
         let (stamp, taken) = self.stamp(stamp);
-        let text = self.take((frame.missing - taken).min(self.unread().len()));
-        let missing = frame.missing - taken - text.len();
-        self.wire = Wire::Framed(Some(Frame { missing, begins: false, ..frame }));
+        let text = self.take((frame.remaining - taken).min(self.unread().len()));
+        let remaining = frame.remaining - taken - text.len();
+        self.state = State::Framed(Some(Frame { remaining, at_start: false, ..frame }));
         Ok(Some(Piece { stream: frame.stream, stamp, text }))
     }
 
     fn header(&mut self) -> Result<Option<Frame>, UnknownStream> {
-        let Some(&[stream, _, _, _, a, b, c, d]) = self.unread().first_chunk::<HEADER>() else {
+        let Some(&[stream, _, _, _, a, b, c, d]) = self.unread().first_chunk::<HEADER_SIZE>()
+        else {
             return Ok(None);
         };
         // Stream 3 is an error of Docker itself.
@@ -132,39 +133,39 @@ impl Records {
             2 | 3 => Stream::Stderr,
             unknown => return Err(UnknownStream(unknown)),
         };
-        self.read += HEADER;
-        let missing = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
-        Ok(Some(Frame { stream, missing, begins: true }))
+        self.read += HEADER_SIZE;
+        let remaining = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
+        Ok(Some(Frame { stream, remaining, at_start: true }))
     }
 
     /// Without frames a record is known by its timestamp. Within a line one counts only if it is not older than that
     /// of the record before: what a program prints itself is older than the time at which Docker reads it.
-    fn raw(&mut self, mut last: String, mut line_begins: bool) -> Option<Piece> {
+    fn raw(&mut self, mut last: String, mut at_line_start: bool) -> Option<Piece> {
         let (mut length, mut found) = (0, Stamp::None);
         while let Some(rest) = self.unread().get(length..).filter(|rest| !rest.is_empty()) {
-            found = Stamp::at(rest).unless(|stamp| !line_begins && stamp < last.as_bytes(), rest);
+            found = Stamp::at(rest).unless(|stamp| !at_line_start && stamp < last.as_bytes(), rest);
             if found != Stamp::None {
                 break;
             }
-            line_begins = rest.first() == Some(&b'\n');
+            at_line_start = rest.first() == Some(&b'\n');
             length += 1;
         }
         let (stamp, text) = match (length, found) {
-            (0, Stamp::Whole(_)) => {
-                line_begins = false;
+            (0, Stamp::Complete(_)) => {
+                at_line_start = false;
                 (self.stamp(found).0, Vec::new())
             }
             (_, _) => (None, self.take(length)),
         };
         last = stamp.clone().unwrap_or(last);
-        self.wire = Wire::Raw { stamp: last, line_begins };
+        self.state = State::Raw { stamp: last, at_line_start };
         let is_piece = stamp.is_some() || !text.is_empty();
         is_piece.then_some(Piece { stream: Stream::Stdout, stamp, text })
     }
 
     /// Takes a whole timestamp and the blank behind it, and says how many bytes that was.
     fn stamp(&mut self, stamp: Stamp) -> (Option<String>, usize) {
-        let Stamp::Whole(length) = stamp else { return (None, 0) };
+        let Stamp::Complete(length) = stamp else { return (None, 0) };
         let text = String::from_utf8_lossy(&self.take(length)).into_owned();
         self.read += 1;
         (Some(text), length + 1)
@@ -176,17 +177,17 @@ impl Records {
 enum Stamp {
     None,
     /// It could, once more has come.
-    Unfinished,
+    Partial,
     /// With one of this length, without the blank.
-    Whole(usize),
+    Complete(usize),
 }
 
 impl Stamp {
     /// The same, or none if it is a whole one like this.
     fn unless(self, unlike: impl Fn(&[u8]) -> bool, text: &[u8]) -> Self {
         match self {
-            Self::Whole(length) if text.get(..length).is_some_and(unlike) => Self::None,
-            other @ (Self::None | Self::Unfinished | Self::Whole(_)) => other,
+            Self::Complete(length) if text.get(..length).is_some_and(unlike) => Self::None,
+            other @ (Self::None | Self::Partial | Self::Complete(_)) => other,
         }
     }
 
@@ -195,42 +196,42 @@ impl Stamp {
             b'0' => byte.is_ascii_digit(),
             other => byte == other,
         };
-        let zone: &[u8] = match text.get(DIGITS.len()) {
+        let zone: &[u8] = match text.get(PATTERN.len()) {
             Some(b'Z') => b"Z ",
             Some(b'+') => b"+00:00 ",
             Some(b'-') => b"-00:00 ",
             Some(_) => return Self::None,
             None => b"",
         };
-        let zoned = text.get(DIGITS.len()..).unwrap_or_default();
-        if !text.iter().zip(DIGITS).all(fits) || !zoned.iter().zip(zone).all(fits) {
+        let zoned = text.get(PATTERN.len()..).unwrap_or_default();
+        if !text.iter().zip(PATTERN).all(fits) || !zoned.iter().zip(zone).all(fits) {
             return Self::None;
         }
         match zone.len() {
-            1.. if zoned.len() >= zone.len() => Self::Whole(DIGITS.len() + zone.len() - 1),
-            _ => Self::Unfinished,
+            1.. if zoned.len() >= zone.len() => Self::Complete(PATTERN.len() + zone.len() - 1),
+            _ => Self::Partial,
         }
     }
 }
 
 /// Puts one timestamp before each line, and none before the later pieces of a long one.
 #[derive(Debug, Default)]
-pub struct Stamped {
-    within: [bool; 2],
+pub struct LineTimestamps {
+    mid_line: [bool; 2],
 }
 
-impl Stamped {
+impl LineTimestamps {
     /// What is shown of a piece.
-    pub fn show(&mut self, piece: Piece) -> Vec<u8> {
+    pub fn format(&mut self, piece: Piece) -> Vec<u8> {
         let Piece { stream, stamp, text } = piece;
-        let [stdout, stderr] = &mut self.within;
-        let within = if stream == Stream::Stdout { stdout } else { stderr };
+        let [stdout, stderr] = &mut self.mid_line;
+        let mid_line = if stream == Stream::Stdout { stdout } else { stderr };
         let ends = text.last().map(|last| *last == b'\n');
-        let shown = match stamp.filter(|_| !*within) {
+        let shown = match stamp.filter(|_| !*mid_line) {
             Some(stamp) => [stamp.as_bytes(), b" ", &text].concat(),
             None => text,
         };
-        *within = ends.map_or(*within, |ends| !ends);
+        *mid_line = ends.map_or(*mid_line, |ends| !ends);
         shown
     }
 }
@@ -252,20 +253,20 @@ mod tests {
 
     /// What is shown of a log that arrives in pieces of this size: stdout, and stderr.
     fn shown(tty: bool, wire: &[u8], size: usize) -> [String; 2] {
-        let mut records = Records::of(tty);
-        let mut stamped = Stamped::default();
+        let mut records = RecordReader::new(tty);
+        let mut stamped = LineTimestamps::default();
         let mut outputs = [Vec::new(), Vec::new()];
         let mut show = |piece: Piece| {
             let output = usize::from(piece.stream == Stream::Stderr);
-            outputs[output].extend(stamped.show(piece));
+            outputs[output].extend(stamped.format(piece));
         };
         for part in wire.chunks(size) {
             records.feed(part);
-            while let Some(piece) = records.piece().expect("known streams") {
+            while let Some(piece) = records.next_piece().expect("known streams") {
                 show(piece);
             }
         }
-        records.take_rest().into_iter().for_each(&mut show);
+        records.finish().into_iter().for_each(&mut show);
         outputs.map(|output| String::from_utf8(output).expect("text"))
     }
 
@@ -339,9 +340,9 @@ mod tests {
             tty: bool,
             garbage in prop::collection::vec(any::<u8>(), 0..200),
         ) {
-            let mut records = Records::of(tty);
+            let mut records = RecordReader::new(tty);
             records.feed(&garbage);
-            while let Ok(Some(_)) = records.piece() {}
+            while let Ok(Some(_)) = records.next_piece() {}
         }
     }
 }

@@ -8,7 +8,7 @@ use bytes::{Buf as _, Bytes};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use zun_common::id::ContainerId;
-use zun_common::log_records::{Records, Stamped};
+use zun_common::log_records::{LineTimestamps, RecordReader};
 use zun_common::rpc::container::{LogRequest, Logs};
 
 use super::DockerDriver;
@@ -70,21 +70,21 @@ async fn collect(mut body: Incoming, tty: bool) -> Result<Logs, RequestFailure> 
 
 /// Keeps one timestamp before each line.
 async fn stamped(mut body: Incoming, tty: bool) -> Result<Logs, RequestFailure> {
-    let mut records = Records::of(tty);
-    let mut lines = Stamped::default();
+    let mut records = RecordReader::new(tty);
+    let mut lines = LineTimestamps::default();
     let mut kept = Tail::default();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| RequestFailure::Unreachable(Box::new(error)))?;
         let Ok(bytes) = frame.into_data() else { continue };
         records.feed(&bytes);
         while let Some(piece) =
-            records.piece().map_err(|error| RequestFailure::Unreachable(Box::new(error)))?
+            records.next_piece().map_err(|error| RequestFailure::Unreachable(Box::new(error)))?
         {
-            kept.push(&lines.show(piece));
+            kept.push(&lines.format(piece));
         }
     }
-    if let Some(piece) = records.take_rest() {
-        kept.push(&lines.show(piece));
+    if let Some(piece) = records.finish() {
+        kept.push(&lines.format(piece));
     }
     Ok(kept.finish())
 }

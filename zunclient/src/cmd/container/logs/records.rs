@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hyper::Method;
 use zun_common::grant::LogsQuery;
-use zun_common::log_records::{Piece, Records, Stamped, Stream};
+use zun_common::log_records::{LineTimestamps, Piece, RecordReader, Stream};
 
 use super::super::data::DataChannel;
 use crate::cmd::Failure;
@@ -18,12 +18,12 @@ pub(super) type Written = Result<(), Closed>;
 pub(super) struct Shown<'a> {
     screen: &'a Screen,
     /// Puts the timestamps in place, if they are wanted.
-    stamped: Option<Stamped>,
+    stamped: Option<LineTimestamps>,
 }
 
 impl<'a> Shown<'a> {
     pub(super) fn on(screen: &'a Screen, timestamps: bool) -> Self {
-        Self { screen, stamped: timestamps.then(Stamped::default) }
+        Self { screen, stamped: timestamps.then(LineTimestamps::default) }
     }
 
     pub(super) async fn show(&mut self, piece: Piece) -> Written {
@@ -32,7 +32,7 @@ impl<'a> Shown<'a> {
             Stream::Stderr => Output::Stderr,
         };
         let text = match &mut self.stamped {
-            Some(stamped) => stamped.show(piece),
+            Some(stamped) => stamped.format(piece),
             None => piece.text,
         };
         if text.is_empty() { Ok(()) } else { self.screen.write(output, Bytes::from(text)).await }
@@ -42,7 +42,7 @@ impl<'a> Shown<'a> {
 /// An answer of the engine whose head has come.
 pub(super) struct Answer {
     body: hyper::body::Incoming,
-    records: Records,
+    records: RecordReader,
 }
 
 impl Answer {
@@ -50,19 +50,19 @@ impl Answer {
     pub(super) async fn of(channel: &DataChannel, query: &LogsQuery) -> Result<Self, ConsoleError> {
         let address = channel.address.with(&query.query());
         let answer = channel.direct.get(Method::GET, &address).await?;
-        Ok(Self { body: answer.into_body(), records: Records::of(channel.tty) })
+        Ok(Self { body: answer.into_body(), records: RecordReader::new(channel.tty) })
     }
 
     /// The next piece of a record; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Piece>, Failure> {
         loop {
-            let next = self.records.piece();
+            let next = self.records.next_piece();
             if let Some(next) = next.map_err(|unknown| Failure::new(unknown.to_string()))? {
                 return Ok(Some(next));
             }
             match next_chunk(&mut self.body).await.transpose()? {
                 Some(bytes) => self.records.feed(&bytes),
-                None => return Ok(self.records.take_rest()),
+                None => return Ok(self.records.finish()),
             }
         }
     }
