@@ -143,7 +143,7 @@ impl ContainerId {
         format!("zun-{}", self.0)
     }
 
-    /// Returns the id of the container with this engine name, if Zun created it.
+    /// Returns the id in an engine name, if the name has the form `zun-<uuid>`. Docker may put a `/` before it.
     pub fn from_engine_name(name: &str) -> Option<Self> {
         name.strip_prefix('/').unwrap_or(name).strip_prefix("zun-")?.parse().ok()
     }

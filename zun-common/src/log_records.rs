@@ -1,12 +1,12 @@
-//! An engine's log with timestamps, taken apart into records.
+//! Splits a container's log with timestamps into records.
 //!
-//! Docker keeps a line of more than 16 KiB as several records and puts a timestamp before each of them. A
-//! process without a terminal has its records framed: `[stream][0 0 0][length, big-endian][bytes]`. With a
-//! terminal they come one after another with nothing between.
+//! Docker stores a line of more than 16 KiB as several records and writes a timestamp before each record. If the
+//! container has no terminal, Docker frames each record: `[stream][0 0 0][length, big-endian][bytes]`. If it has a
+//! terminal, the records follow each other without a separator.
 
 const HEADER_SIZE: usize = 8;
 
-/// `2026-11-23T18:00:00.000000000` without the zone behind it.
+/// The pattern of a timestamp without its time zone. A `0` stands for any digit.
 const PATTERN: &[u8] = b"0000-00-00T00:00:00.000000000";
 
 /// Which output a record belongs to.
@@ -23,21 +23,23 @@ pub enum Stream {
 #[error("a frame for unknown stream {0}")]
 pub struct UnknownStream(u8);
 
-/// A piece of a record, as far as it has come.
+/// A record, or a part of one that has not arrived completely.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
-    /// The output that it belongs to.
+    /// The output that the record belongs to.
     pub stream: Stream,
-    /// The record's timestamp, on its first piece.
+    /// The record's timestamp; only in its first piece.
     pub stamp: Option<String>,
-    /// Its bytes; maybe none yet.
+    /// The piece's bytes, without the timestamp. May be empty.
     pub text: Vec<u8>,
 }
 
-/// How records come over the wire.
+/// How the records are separated, and the position in the current one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
+    /// By frames. Holds the current frame, if any.
     Framed(Option<Frame>),
+    /// By timestamps only. Holds the timestamp of the last record.
     Raw { stamp: String, at_line_start: bool },
 }
 
@@ -48,7 +50,7 @@ struct Frame {
     at_start: bool,
 }
 
-/// Reads records, whatever the pieces that they arrive in.
+/// Reads records from chunks of bytes. The chunks need not match the records.
 #[derive(Debug)]
 pub struct RecordReader {
     state: State,
@@ -57,7 +59,7 @@ pub struct RecordReader {
 }
 
 impl RecordReader {
-    /// Of a process with or without a terminal.
+    /// Creates a reader for a container with or without a terminal.
     pub const fn new(tty: bool) -> Self {
         let state = if tty {
             State::Raw { stamp: String::new(), at_line_start: true }
@@ -74,7 +76,7 @@ impl RecordReader {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next piece, or `None` until more has come.
+    /// Returns the next piece, or `None` if more bytes are needed.
     pub fn next_piece(&mut self) -> Result<Option<Piece>, UnknownStream> {
         match std::mem::replace(&mut self.state, State::Framed(None)) {
             State::Framed(frame) => self.framed(frame),
@@ -82,7 +84,7 @@ impl RecordReader {
         }
     }
 
-    /// The bytes that were held because they could have been the beginning of a timestamp.
+    /// Returns the bytes at the end of the log that looked like the start of a timestamp.
     pub fn finish(&mut self) -> Option<Piece> {
         let is_held = matches!(self.state, State::Raw { .. }) && !self.unread().is_empty();
         let text = self.take(if is_held { self.unread().len() } else { 0 });
@@ -101,7 +103,7 @@ impl RecordReader {
 
     fn framed(&mut self, frame: Option<Frame>) -> Result<Option<Piece>, UnknownStream> {
         let mut now = frame.filter(|frame| frame.remaining > 0);
-        // An empty frame has a header only.
+        // Skips empty frames.
         while now.is_none_or(|frame| frame.remaining == 0) {
             now = self.header()?;
             if now.is_none() {
@@ -127,7 +129,7 @@ impl RecordReader {
         else {
             return Ok(None);
         };
-        // Stream 3 is an error of Docker itself.
+        // On stream 3, Docker sends its own errors.
         let stream = match stream {
             0 | 1 => Stream::Stdout,
             2 | 3 => Stream::Stderr,
@@ -138,8 +140,8 @@ impl RecordReader {
         Ok(Some(Frame { stream, remaining, at_start: true }))
     }
 
-    /// Without frames a record is known by its timestamp. Within a line one counts only if it is not older than that
-    /// of the record before: what a program prints itself is older than the time at which Docker reads it.
+    /// Finds the records by their timestamps. Within a line, an older timestamp than the previous record's is part of
+    /// the text: the program printed it before Docker read and timestamped the output.
     fn raw(&mut self, mut last: String, mut at_line_start: bool) -> Option<Piece> {
         let (mut length, mut found) = (0, Stamp::None);
         while let Some(rest) = self.unread().get(length..).filter(|rest| !rest.is_empty()) {
@@ -163,7 +165,7 @@ impl RecordReader {
         is_piece.then_some(Piece { stream: Stream::Stdout, stamp, text })
     }
 
-    /// Takes a whole timestamp and the blank behind it, and says how many bytes that was.
+    /// Takes a complete timestamp and the space after it. Also returns their length in bytes.
     fn stamp(&mut self, stamp: Stamp) -> (Option<String>, usize) {
         let Stamp::Complete(length) = stamp else { return (None, 0) };
         let text = String::from_utf8_lossy(&self.take(length)).into_owned();
@@ -172,21 +174,21 @@ impl RecordReader {
     }
 }
 
-/// Whether a text begins with a timestamp and a blank.
+/// Whether a text starts with a timestamp and a space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stamp {
     None,
-    /// It could, once more has come.
+    /// Perhaps: more bytes are needed.
     Partial,
-    /// With one of this length, without the blank.
+    /// Yes. The length does not include the space.
     Complete(usize),
 }
 
 impl Stamp {
-    /// The same, or none if it is a whole one like this.
-    fn unless(self, unlike: impl Fn(&[u8]) -> bool, text: &[u8]) -> Self {
+    /// Returns `None` for a complete timestamp that the predicate rejects.
+    fn unless(self, rejects: impl Fn(&[u8]) -> bool, text: &[u8]) -> Self {
         match self {
-            Self::Complete(length) if text.get(..length).is_some_and(unlike) => Self::None,
+            Self::Complete(length) if text.get(..length).is_some_and(rejects) => Self::None,
             other @ (Self::None | Self::Partial | Self::Complete(_)) => other,
         }
     }
@@ -214,14 +216,15 @@ impl Stamp {
     }
 }
 
-/// Puts one timestamp before each line, and none before the later pieces of a long one.
+/// Writes one timestamp before each line, also if the line consists of several records.
 #[derive(Debug, Default)]
 pub struct LineTimestamps {
+    /// Whether the last piece of stdout, and of stderr, did not end its line.
     mid_line: [bool; 2],
 }
 
 impl LineTimestamps {
-    /// What is shown of a piece.
+    /// Returns the bytes to print for a piece.
     pub fn format(&mut self, piece: Piece) -> Vec<u8> {
         let Piece { stream, stamp, text } = piece;
         let [stdout, stderr] = &mut self.mid_line;
@@ -251,7 +254,7 @@ mod tests {
         format!("2026-11-23T18:00:{:02}.000000000Z", second % 60)
     }
 
-    /// What is shown of a log that arrives in pieces of this size: stdout, and stderr.
+    /// Returns the printed stdout and stderr of a log that arrives in chunks of this size.
     fn shown(tty: bool, wire: &[u8], size: usize) -> [String; 2] {
         let mut records = RecordReader::new(tty);
         let mut stamped = LineTimestamps::default();
@@ -302,14 +305,14 @@ mod tests {
     }
 
     #[test]
-    fn an_engines_own_error_has_no_timestamp() {
+    fn dockers_own_error_has_no_timestamp() {
         let wire = frame(3, "Error grabbing logs: it is gone");
         assert_eq!(shown(false, &wire, 5)[1], "Error grabbing logs: it is gone");
     }
 
     proptest! {
         #[test]
-        fn each_record_is_shown_whole(
+        fn each_record_is_printed_completely(
             sent in prop::collection::vec((any::<bool>(), "[a-z0-9 \n]{0,40}"), 0..12),
             size in 1_usize..50,
         ) {
@@ -329,14 +332,14 @@ mod tests {
                         right += text;
                     }
                 }
-                // A record without text leaves its timestamp.
+                // An empty record prints its timestamp without a line end.
                 prop_assume!(sent.iter().all(|(_, text)| !text.is_empty()));
                 prop_assert_eq!(output, &right);
             }
         }
 
         #[test]
-        fn garbage_is_an_error_or_bytes_and_never_a_panic(
+        fn arbitrary_bytes_never_panic(
             tty: bool,
             garbage in prop::collection::vec(any::<u8>(), 0..200),
         ) {

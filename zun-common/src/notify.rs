@@ -16,8 +16,8 @@ const STARTUP_EXTENSION: Duration = Duration::from_mins(1);
 /// The result of a health check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
-    /// Everything that the service needs is available. Sent to systemd only once: the service waits for the end
-    /// of later outages.
+    /// Everything that the service needs is available. Sent to systemd only the first time, because the service keeps
+    /// running through later outages.
     pub ready: bool,
     /// The service works. systemd restarts it if it is not alive for the watchdog's timeout.
     pub alive: bool,

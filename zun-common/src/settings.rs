@@ -47,7 +47,7 @@ pub enum SettingsError {
 #[derive(Debug, Default)]
 pub struct Sources {
     file: Option<PathBuf>,
-    /// The start of the names of all variables.
+    /// The prefix of all variable names, with the two underscores.
     start: String,
     variables: Vec<(String, String)>,
 }

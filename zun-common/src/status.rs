@@ -2,7 +2,7 @@
 //!
 //! The table is based on OpenStack Zun's `VALID_STATES` and allows more. It allows `attach` on a created container: a
 //! client attaches before it starts the container, so that it misses no output. It also allows `kill` and `stop` on a
-//! paused container, and on one between two runs, as Docker does.
+//! paused or restarting container, as Docker does.
 
 use std::fmt;
 use std::str::FromStr;

@@ -106,7 +106,8 @@ pub struct Delivery {
     pub body: Bytes,
     /// Whether the message was delivered before and not settled.
     pub redelivered: bool,
-    /// The only host that the sender may act for, verified by the transport; `None` if it may act for every host.
+    /// The only host that the sender may act for, verified by the transport; `None` if the sender is not limited to
+    /// one.
     pub from: Option<HostName>,
     /// Where the reply goes; `None` if no reply is expected. An undeliverable reply is dropped.
     pub reply: Option<oneshot::Sender<Bytes>>,

@@ -28,7 +28,8 @@ pub(super) fn hide_host_paths(line: &str) -> String {
     tidy(&shown)
 }
 
-/// Marks the place of a removed id until `tidy`. A message has no control characters.
+/// Marks the place of a removed id or socket until [`tidy`] removes the mark. [`super::user_message`] has already
+/// removed all control characters from the message, so the mark is unique.
 const REMOVED: char = '\u{1}';
 /// Number of digits in a Docker id.
 const ID: usize = 64;

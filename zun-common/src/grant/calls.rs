@@ -1,7 +1,7 @@
 //! The exact request lines that a grant allows.
 //!
 //! [`Grant::permits`] parses a raw request only far enough to build the expected line, and compares the two for
-//! equality. Nothing is decoded, normalised or searched.
+//! equality. It never normalises a request or searches in it.
 
 use std::fmt;
 use std::str::FromStr;

@@ -285,7 +285,7 @@ pub struct Logs {
     pub cut: bool,
 }
 
-/// The listener for a host's consoles. Part of every heartbeat.
+/// The listener for a host's consoles. Heartbeats contain it while it is up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsoleListener {
     /// The advertised `host:port`, with an IPv6 address in brackets.

@@ -19,10 +19,10 @@ pub const PROTOCOL: u32 = 1;
 /// How the bus delivers a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Through the host's durable queue. The call is acknowledged after the work and may be delivered again, so
-    /// its handler must be idempotent.
+    /// Through the receiver's durable queue. The receiver acknowledges the call after the work. The bus may deliver it
+    /// again, so its handler must be idempotent.
     Command,
-    /// Through the host's transient queue, which never waits for a disk. For reads, and for changes whose caller
+    /// Through the receiver's transient queue, which never waits for a disk. For reads, and for changes whose caller
     /// waits for the result.
     Query,
 }

@@ -89,7 +89,7 @@ pub struct Calls {
     /// Read the output (`GET`). The client adds the query of [`crate::grant::LogsQuery`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logs: Option<String>,
-    /// Inspect files, copy them out or in (`HEAD`, `GET`, `PUT`). The client adds the query of
+    /// Inspect files, copy them out, or copy them in (`HEAD`, `GET`, `PUT`). The client adds the query of
     /// [`crate::grant::ArchiveCall`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<String>,

@@ -40,7 +40,7 @@ pub struct CreateContainer {
     /// CPUs, 0.1 to 16; 1 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<f64>,
-    /// Memory in MiB, 4 to 8192; 512 if absent.
+    /// Memory in MiB, 6 to 8192; 512 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<u64>,
     /// Environment variables.
@@ -205,7 +205,7 @@ pub struct Container {
     pub addresses: BTreeMap<String, Vec<serde_json::Value>>,
     /// Not supported yet; always null.
     pub security_groups: Option<Vec<String>>,
-    /// Disk in GiB; 0 means no limit.
+    /// Not supported yet; always 0.
     pub disk: u64,
     /// Not supported yet; always null.
     pub healthcheck: Option<serde_json::Value>,
@@ -244,7 +244,7 @@ pub struct UpdateContainer {
     /// CPUs, 0.1 to 16.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<f64>,
-    /// Memory in MiB, 4 to 8192.
+    /// Memory in MiB, 6 to 8192.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<u64>,
 }

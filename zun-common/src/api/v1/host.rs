@@ -28,7 +28,7 @@ pub struct Host {
     pub cpu_used: f64,
     /// CPU architecture, such as `x86_64`.
     pub architecture: String,
-    /// Always `linux`.
+    /// Operating system type, such as `linux`.
     pub os_type: String,
     /// Operating system, such as `Debian GNU/Linux 12 (bookworm)`.
     pub os: String,
@@ -38,9 +38,9 @@ pub struct Host {
     pub labels: BTreeMap<String, String>,
     /// Disk in GiB.
     pub disk_total: u64,
-    /// Disk claimed by containers, in GiB.
+    /// Not supported yet; always 0.
     pub disk_used: u64,
-    /// Whether the engine can limit a container's disk.
+    /// Not supported yet; always false.
     pub disk_quota_supported: bool,
     /// Runtimes of the engine.
     pub runtimes: Vec<String>,

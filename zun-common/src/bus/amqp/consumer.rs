@@ -171,7 +171,7 @@ impl Consumer {
     /// Cancels the subscription and waits until the messages in flight are settled.
     async fn drain(&self, channel: &Channel, tag: ShortString, unsettled: Unsettled) {
         if let Err(cause) = channel.basic_cancel(tag, BasicCancelOptions::default()).await {
-            tracing::debug!(error = %chain(&cause), "cannot cancel the consumer of {}: the channel is gone", self.route);
+            tracing::debug!(error = %chain(&cause), "cannot cancel the consumer of {}: the channel was lost", self.route);
         }
         unsettled.collect::<()>().await;
     }
@@ -269,7 +269,8 @@ async fn send_reply(
     }
 }
 
-/// Observed with RabbitMQ 3.10: it was killed right after it had created the queue, and the queue's log was lost.
+/// The error for a queue that the broker does not serve. RabbitMQ 3.10 lost the log of a queue when it was killed right
+/// after it had created the queue.
 fn queue_not_served() -> lapin::Error {
     let words = "the broker does not serve the queue; a quorum queue may have lost its leader, and restarting the \
                  broker elects one";

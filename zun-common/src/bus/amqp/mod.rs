@@ -132,7 +132,7 @@ impl Transport for AmqpTransport {
         self.tasks.spawn(consumer.run(self.tasks.token().clone()));
         if timeout(CONSUME_TIMEOUT, is_ready).await.is_err() {
             tracing::warn!(
-                "not consuming from {route} yet: cannot connect to {}; will keep trying",
+                "not consuming from {route} yet: no answer from {} in time; will keep trying",
                 self.name
             );
         }

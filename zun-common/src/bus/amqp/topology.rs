@@ -7,8 +7,9 @@
 //! | `zun.dead` | quorum, behind the exchange `zun.dead` | the newest ten thousand | never |
 //!
 //! Query queues are durable, although their messages are not. RabbitMQ 4 deprecates transient queues. A query queue
-//! must also survive a broker restart, or calls would fail with "no such host" until the host has reconnected. Each
-//! queue is bounded and rejects messages when it is full; senders retry until the deadline.
+//! must also survive a broker restart, or calls would fail with `NoSuchHost` until the host has reconnected.
+//! Every queue has a maximum length. A full queue rejects messages, and senders retry until the deadline. Only
+//! `zun.dead` drops its oldest messages instead.
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};

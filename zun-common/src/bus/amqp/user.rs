@@ -34,7 +34,7 @@ pub(super) fn is_host_user(user: &str) -> bool {
     user.starts_with(HOST_USER_PREFIX)
 }
 
-/// Returns the only host that the message may come from, or `None` if its user may act for every host.
+/// Returns the only host that the message may come from, or `None` if its user is not a host's.
 pub(super) fn sending_host(
     route: &Route,
     user: Option<&ShortString>,

@@ -11,10 +11,10 @@ use crate::rpc::envelope::Envelope;
 
 /// Tolerated clock difference between two hosts.
 ///
-/// The transport expires messages by its own clock. Clocks are compared here only for messages that it had
-/// already delivered: those in a prefetch buffer, and redeliveries after a crash. Refusing such a message late
-/// costs little. Refusing one early because a clock is ahead would make every call to a host fail. Hosts with
-/// NTP differ by far less than 30 seconds.
+/// The transport expires undelivered messages by its own clock. The check here catches only messages that expire after
+/// delivery: in a prefetch buffer, or before a redelivery. Refusing such a message late costs little. Refusing messages
+/// early because a clock is ahead would make every call to a host fail. The clocks of hosts with NTP differ by far less
+/// than 30 seconds.
 const TOLERATED_SKEW: Duration = Duration::from_secs(30);
 
 /// Only the version. The rest of a newer envelope may have another shape.
