@@ -22,7 +22,8 @@ wait_for() {
   done
 }
 
-# Print the package sources of this machine as lines "deb URI SUITE COMPONENT", its release, and apt's proxy, if any.
+# sources, suite, proxy: print the package sources of this machine (lines "deb URI SUITE COMPONENT"), its Debian release,
+# and its HTTP proxy, if any.
 sources() {
   apt-get indextargets --format 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' | sort -u
 }

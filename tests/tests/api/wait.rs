@@ -45,7 +45,7 @@ async fn the_last_report_of_an_auto_removed_container_is_applied() {
     let shown = shown.expect(200).json();
     assert_eq!((&shown["status"], &shown["exit_code"]), (&json!("Deleted"), &json!(3)));
     api.get(ANN, &format!("/v1/containers/{id}")).await.expect(404);
-    // A wait that starts a moment later also returns it if it was for its own process.
+    // A wait that starts soon after the removal returns this report too, but only within the container's project.
     let late = api.get(ANN, &path).await.expect(200).json();
     assert_eq!((&late["status"], &late["exit_code"]), (&json!("Deleted"), &json!(3)));
     api.get(BOB, &path).await.expect(404);

@@ -41,7 +41,7 @@ impl Bench {
         let rogue_ca = RogueCa::of(&ca_directory);
         let notify = directory.path().join("notes");
         let notes = UnixDatagram::bind(&notify).expect("a socket");
-        notes.set_read_timeout(Some(TIMEOUT)).expect("a time-out");
+        notes.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
         let version: ApiVersion = engine_version();
         let plugin = Plugin {
             program: binary("zun-authz"),

@@ -62,7 +62,7 @@ fn activate(socket: &Path) -> String {
         connected.is_some()
     });
     let mut stream = connected.expect("a connection");
-    stream.set_read_timeout(Some(TIMEOUT)).expect("a time-out");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
     let request = b"POST /Plugin.Activate HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     stream.write_all(request).expect("sent");
     let mut answer = String::new();
@@ -108,7 +108,7 @@ impl Manager {
     fn start(place: &Place) -> Self {
         let path = place.0.path().join("notify");
         let socket = UnixDatagram::bind(&path).expect("a socket");
-        socket.set_read_timeout(Some(TIMEOUT)).expect("a time-out");
+        socket.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
         // WATCHDOG_PID must name the process itself.
         let script = "WATCHDOG_PID=$$ exec \"$@\"";
         let mut command = Command::new("/bin/sh");
@@ -223,7 +223,7 @@ fn its_memory_stays_small_whatever_is_sent() {
             let body = beginnings[number % 4].to_owned() + &piece.repeat(size / piece.len());
             scope.spawn(move || {
                 let mut stream = UnixStream::connect(socket).expect("a connection");
-                stream.set_read_timeout(Some(TIMEOUT)).expect("a time-out");
+                stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
                 let head = format!(
                     "POST /AuthZPlugin.AuthZRes HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
                     body.len()

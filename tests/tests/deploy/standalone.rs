@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::machine::{Machine, marks, printed, succeed, taken_address, test_engine};
 
 #[test]
-fn it_starts_beside_another_engine_and_leaves_nothing_when_it_goes_down() {
+fn it_starts_next_to_another_engine_and_down_leaves_nothing() {
     let machine = Machine::new();
     let shared = test_engine();
     let containers_before =

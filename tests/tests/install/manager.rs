@@ -43,7 +43,7 @@ impl Managed {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "`{wanted}` was not sent, only {:?}", self.lines);
-            self.socket.set_read_timeout(Some(left)).expect("a time-out");
+            self.socket.set_read_timeout(Some(left)).expect("a timeout");
             let mut bytes = [0; 4096];
             if let Ok(length) = self.socket.recv(&mut bytes) {
                 let text = String::from_utf8_lossy(&bytes[..length]).into_owned();

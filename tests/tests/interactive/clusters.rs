@@ -64,7 +64,7 @@ fn says(term: &mut Pty, word: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn c24_another_tenants_container_does_not_exist() {
+async fn c24_another_projects_container_is_not_found() {
     let _recorder = recorder!();
     let cluster = Cluster::start(1).await;
     let (zun, stranger) = (cluster.zun(), cluster.stranger());

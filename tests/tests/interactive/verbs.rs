@@ -14,7 +14,7 @@ fn run(zun: &ZunCli, test: &str, script: &str) -> Name {
 }
 
 #[test]
-fn logs_keep_stdout_and_stderr_separate_and_every_byte() {
+fn logs_keep_stdout_and_stderr_separate_and_unchanged() {
     let zun = ZunCli::shared();
     // More than the control plane can carry.
     let line = "0123456789abcdef".repeat(4) + "\n";

@@ -71,7 +71,7 @@ async fn a_command_whose_handler_panics_is_refused_and_not_redelivered() {
         Err(CallError::Refused { problem, .. }) => assert_eq!(problem.code, Code::Internal),
         other => panic!("{other:?}"),
     }
-    call("good").await.expect("the service goes on");
+    call("good").await.expect("the service keeps running");
     assert_eq!(next_attempt(&mut attempts).await, "panic");
     assert_eq!(next_attempt(&mut attempts).await, "good");
     assert!(attempts.try_recv().is_err());

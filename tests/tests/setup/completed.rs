@@ -45,10 +45,10 @@ async fn a_host_is_set_up_once_and_undone_byte_for_byte_and_its_containers_keep_
     assert_eq!(host.pid(&container), pid);
     assert_eq!(host.docker(&["info", "-f", "{{.LiveRestoreEnabled}}"]), "false");
     assert!(std::net::TcpStream::connect(host.address()).is_err(), "nothing may listen");
-    let mark = &host.machine.paths.undo_marker;
-    assert!(mark.exists(), "a start of the agent must not set it up again");
+    let marker = &host.machine.paths.undo_marker;
+    assert!(marker.exists(), "the unit zun-docker-setup must not set Docker up again");
     host.set_up().await.expect("set up by hand");
-    assert!(!mark.exists(), "the setup must be maintained again");
+    assert!(!marker.exists(), "a setup by hand must remove the marker");
     host.stop().await;
 }
 

@@ -191,7 +191,7 @@ async fn after_a_killed_run_the_next_one_completes_and_undo_restores_the_origina
             }
             undo(&host.machine).await.expect("undone");
             assert_eq!(host.files(), files, "{at:?}: all files must be restored byte for byte");
-            assert_eq!(host.pid(&container), pid, "{at:?}: the container goes on");
+            assert_eq!(host.pid(&container), pid, "{at:?}: the container must keep running");
             goes_on = !goes_on;
         }
     }

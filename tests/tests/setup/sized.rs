@@ -32,7 +32,7 @@ async fn a_container_of_the_runtime_runs_after_undo_until_it_stops() {
     assert!(report.contains("containers created with the runtime zun-sized: 1."), "{report}");
     assert!(report.contains(&format!("Keep {program}")), "{report}");
     assert_eq!(host.files(), files, "all files must be restored byte for byte");
-    assert_eq!(host.pid("sized"), pid, "it goes on");
+    assert_eq!(host.pid("sized"), pid, "the container must keep running");
     assert_eq!(host.docker(&["exec", "sized", "/bin/busybox", "echo", "usable"]), "usable");
     host.docker(&["stop", "-t", "1", "sized"]);
     assert!(host.pid("sized").starts_with("false "));

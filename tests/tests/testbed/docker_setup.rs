@@ -51,7 +51,7 @@ fn set_up_and_back(host: Host) {
     let message = host.shell(&format!("{SETUP} --undo"));
     assert!(message.contains("restored: /etc/docker/daemon.json"), "{message}");
     assert!(!host.listens());
-    assert_eq!(process(), before, "containers must go on");
+    assert_eq!(process(), before, "containers must keep running");
     let undone = host.shell(FILES);
     let shown = host.shell(&format!("{SETUP} --dry-run"));
     assert!(shown.contains("+  \"hosts\": [\"fd://\", \"tcp://0.0.0.0:2376\"]"), "{shown}");
@@ -69,7 +69,7 @@ fn set_up_and_back(host: Host) {
     assert!(message.contains("every change was rolled back: verification failed"), "{message}");
     assert_eq!(host.shell(FILES), undone, "rolled back byte for byte");
     assert!(!host.listens());
-    assert_eq!(process(), before, "containers must go on during a rollback");
+    assert_eq!(process(), before, "containers must keep running during a rollback");
 
     let message = host.shell(SETUP);
     assert!(

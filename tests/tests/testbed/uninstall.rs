@@ -10,7 +10,7 @@ const TREE: &str = "cd / && find etc/zun etc/docker etc/rabbitmq etc/systemd/sys
     -printf '%p %y %m %U:%G %l\\n' 2>/dev/null | sort; \
     find etc/zun etc/docker etc/rabbitmq etc/systemd/system usr/local -xdev -type f -exec sha256sum {} + 2>/dev/null | sort; \
     systemctl list-unit-files --no-legend 'zun*'; getent passwd | grep ^zun";
-/// Lists what a purge must have removed.
+/// Lists everything that a purge must remove.
 const LEFT: &str = "ls -d /etc/zun /etc/rabbitmq/zun /etc/rabbitmq/conf.d/zun.conf /var/lib/zun /var/lib/zun-compute \
     /var/lib/zun-docker-setup /usr/local/bin/zun-* /usr/local/share/zun /usr/local/share/doc/zun \
     /etc/systemd/system/*zun* /etc/systemd/system/*/*zun* /etc/sysusers.d/zun* /etc/tmpfiles.d/zun* 2>/dev/null; \
@@ -25,7 +25,7 @@ impl Host {
         self.script(&format!("{INSTALL} {arguments}"))
     }
 
-    fn only_says(self, arguments: &str) {
+    fn dry_run_changes_nothing(self, arguments: &str) {
         let before = self.tree();
         let output = self.install(&format!("{arguments} --dry-run"));
         assert!(output.contains("zun: would "), "{self:?} {arguments}: {output}");
@@ -39,7 +39,7 @@ impl Host {
     }
 
     /// Enrols and installs the host as docs/install.md says.
-    fn is_installed_as_new(self) {
+    fn is_enrolled_and_installed(self) {
         CONTROLLER.install(&format!("host {} --name {}", self.0, self.address()));
         let tar = format!("/etc/zun/enrolments/{}.tar", self.0);
         let enrolment = CONTROLLER.run(&["cat", &tar]).stdout;
@@ -55,9 +55,9 @@ impl Host {
     }
 }
 
-fn compute_off_and_on(host: Host) {
-    host.only_says("compute --uninstall");
-    host.only_says("compute --uninstall --purge");
+fn uninstall_and_reinstall(host: Host) {
+    host.dry_run_changes_nothing("compute --uninstall");
+    host.dry_run_changes_nothing("compute --uninstall --purge");
     let name = zun().name("stays");
     zun().must(&[
         "run",
@@ -80,7 +80,7 @@ fn compute_off_and_on(host: Host) {
     assert_eq!(output.contains("kept: /usr/local/bin/zun-runtime"), sized, "{output}");
     assert_eq!(output.contains("created with the runtime zun-sized"), sized, "{output}");
     assert!(output.contains("kept: /etc/zun"), "{output}");
-    assert_eq!(process(), before, "containers must go on");
+    assert_eq!(process(), before, "containers must keep running");
     assert_eq!(host.must(&["docker", "exec", &id, "echo", "usable"]), "usable");
     let left = host.script(LEFT);
     let expected = if sized { "/usr/local/bin/zun-runtime" } else { "/var/lib/zun-compute" };
@@ -95,18 +95,22 @@ fn compute_off_and_on(host: Host) {
     // The settings were kept, so no enrolment is needed.
     host.install("compute");
     host.comes_up();
-    assert_eq!(process(), before, "containers must go on");
+    assert_eq!(process(), before, "containers must keep running");
     assert_eq!(zun().must(&["exec", name.as_str(), "echo", "again"]), "again\n");
     drop(name);
 
     let output = host.install("compute --uninstall --purge");
     assert!(!output.contains("kept:"), "{output}");
     assert_eq!(host.script(LEFT), "", "{host:?}");
-    assert_eq!(host.script("find /etc/docker -name daemon.json"), "", "as it was");
+    assert_eq!(
+        host.script("find /etc/docker -name daemon.json"),
+        "",
+        "there was no daemon.json before the installation"
+    );
     let output = host.install("compute --uninstall --purge");
     assert!(!output.contains("zun: stop"), "the second call must do nothing: {output}");
 
-    CONTROLLER.only_says(&format!("host {} --uninstall", host.0));
+    CONTROLLER.dry_run_changes_nothing(&format!("host {} --uninstall", host.0));
     CONTROLLER.install(&format!("host {} --uninstall", host.0));
     let user = format!("zun-compute.{}", host.0);
     assert!(!CONTROLLER.script("rabbitmqctl -q list_users").contains(&user), "{host:?}");
@@ -115,14 +119,14 @@ fn compute_off_and_on(host: Host) {
     let files = CONTROLLER.script("ls /etc/zun/enrolments /etc/zun/bus/users");
     assert!(!files.contains(host.0), "{files}");
 
-    host.is_installed_as_new();
+    host.is_enrolled_and_installed();
 }
 
 #[test]
 #[ignore = "needs `make testbed-up`"]
 fn a_compute_host_can_be_uninstalled_and_installed_again() {
-    compute_off_and_on(COMPUTE1);
-    compute_off_and_on(COMPUTE2);
+    uninstall_and_reinstall(COMPUTE1);
+    uninstall_and_reinstall(COMPUTE2);
 }
 
 #[test]
@@ -132,8 +136,8 @@ fn the_controller_can_be_uninstalled_and_installed_again() {
         "controller --name controller --name {} --listen 0.0.0.0:9517",
         CONTROLLER.address()
     );
-    CONTROLLER.only_says("controller --uninstall");
-    CONTROLLER.only_says("controller --uninstall --purge");
+    CONTROLLER.dry_run_changes_nothing("controller --uninstall");
+    CONTROLLER.dry_run_changes_nothing("controller --uninstall --purge");
     let before = CONTROLLER.tree();
 
     let output = CONTROLLER.install("controller --uninstall");
@@ -166,6 +170,6 @@ fn the_controller_can_be_uninstalled_and_installed_again() {
     new_token();
     for host in [COMPUTE1, COMPUTE2] {
         host.install("compute --uninstall --purge");
-        host.is_installed_as_new();
+        host.is_enrolled_and_installed();
     }
 }

@@ -133,7 +133,7 @@ impl Sampler {
     }
 
     fn listens(&self, family: AddressFamily) -> bool {
-        send(&self.kernel, &question(family), SendFlags::empty()).expect("asked");
+        send(&self.kernel, &dump_request(family), SendFlags::empty()).expect("asked");
         let (mut found, mut answer) = (false, vec![0; 32 << 10]);
         loop {
             let (length, _) =
@@ -155,7 +155,7 @@ impl Sampler {
 }
 
 /// Builds a request (`nlmsghdr` and `inet_diag_req_v2`) for all listening TCP sockets of a family.
-fn question(family: AddressFamily) -> Vec<u8> {
+fn dump_request(family: AddressFamily) -> Vec<u8> {
     const LENGTH: u32 = 16 + 56;
     /// `NLM_F_REQUEST | NLM_F_DUMP`
     const DUMP: u16 = 0x301;
