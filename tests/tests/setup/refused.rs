@@ -107,7 +107,7 @@ async fn conflicting_drop_ins_of_docker_are_found_before_anything_is_changed() {
     std::fs::create_dir(&place).expect("a directory");
     let command = "ExecStart=\nExecStart=dockerd $DOCKER_OPTS\n";
     for (name, text, expected) in [
-        ("zz.conf", format!("[Service]\n{command}"), "systemd reads it after"),
+        ("zz.conf", format!("[Service]\n{command}"), "systemd reads it later"),
         (
             "opts.conf",
             format!("[Service]\n{command}Environment=\"DOCKER_OPTS=-H tcp://0.0.0.0:2375\"\n"),
