@@ -13,7 +13,7 @@ use crate::rpc::code::Problem;
 use crate::rpc::envelope::{CallContext, Envelope, Outcome, Reply};
 use crate::rpc::{Call, Kind, PROTOCOL};
 
-/// Why a call returned no reply of its type.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The receiver refused the call.

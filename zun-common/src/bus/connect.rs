@@ -61,7 +61,7 @@ pub enum ConnectError {
          amqps://user:password@host:5671/%2f or memory://"
     )]
     Url {
-        /// The rule that it breaks.
+        /// The reason.
         why: String,
     },
     /// The CA file cannot be read.

@@ -11,9 +11,12 @@ pub(super) fn hide_host_paths(line: &str) -> String {
         let ends_word = shown.chars().next_back().is_none_or(|last| !is_path_char(last));
         if ends_word && first == '/' {
             let (path, after) = split_path(&rest);
-            shown.push_str(&inside(path, shown.ends_with("dial unix ")));
+            shown.push_str(&shown_path(path, shown.ends_with("dial unix ")));
             rest = after.to_owned();
-        } else if ends_word && is_id(rest.get(..ID).unwrap_or_default()) && !is_longer(&rest) {
+        } else if ends_word
+            && is_id(rest.get(..ID).unwrap_or_default())
+            && !continues_after_id(&rest)
+        {
             if shown.ends_with("sha256:") {
                 shown.push_str(rest.get(..ID).unwrap_or_default());
             } else {
@@ -61,7 +64,7 @@ fn is_id(name: &str) -> bool {
     name.len() == ID && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn is_longer(text: &str) -> bool {
+fn continues_after_id(text: &str) -> bool {
     text.get(ID..).and_then(|after| after.chars().next()).is_some_and(is_path_char)
 }
 
@@ -77,7 +80,8 @@ fn split_path(text: &str) -> (&str, &str) {
     (path, text.get(path.len()..).unwrap_or_default())
 }
 
-fn inside(path: &str, is_socket: bool) -> String {
+/// Returns the text to show for a path.
+fn shown_path(path: &str, is_socket: bool) -> String {
     if is_socket {
         return REMOVED.to_string();
     }

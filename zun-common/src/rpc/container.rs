@@ -195,7 +195,7 @@ query!(
     LocateConsole, "container.attach" -> Console, 10 {
         /// Whether the client wants to type.
         mode: Mode,
-        /// Whether the client starts the container next, so that a stopped one is acceptable.
+        /// Whether the client starts the container next. If so, the container may be stopped.
         #[serde(default)]
         before_start: bool,
     }

@@ -13,7 +13,7 @@ pub struct ApiProblem {
     pub status: u16,
     /// Human-readable message.
     pub title: String,
-    /// The same message, or a longer one.
+    /// The same message.
     pub detail: String,
     /// Always present and empty, as in OpenStack Zun.
     pub links: Vec<String>,

@@ -21,7 +21,7 @@ pub struct Executed {
     /// Stderr in base64, if the command was run to completion. Not in OpenStack Zun's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stderr: Option<String>,
-    /// How to connect to the exec, if the request had a signing request. Not in OpenStack Zun's API.
+    /// How to connect to the exec, if the body has a `csr`. Not in OpenStack Zun's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub console: Option<ConsoleEndpoint>,
 }

@@ -176,8 +176,8 @@ impl<'a> Publisher<'a> {
                 self.pending.unroutable(key);
             }
         }
-        for (key, kept) in outcomes {
-            if kept {
+        for (key, is_ack) in outcomes {
+            if is_ack {
                 self.pending.confirmed(key);
             } else if let Some(pause) = self.pending.nacked(key) {
                 self.retries.push(Box::pin(tokio::time::sleep(pause).map(move |()| key)));

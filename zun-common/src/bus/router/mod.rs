@@ -207,7 +207,7 @@ impl Router {
         };
         let incoming =
             Incoming { context, sender: envelope.sender, redelivered, deadline: envelope.deadline };
-        // The handler may panic before it returns a future, so it is called inside.
+        // The handler may also panic before it returns a future, so the call itself is inside `catch_unwind`.
         let handled = async move { (method.handler)(envelope.body, incoming).await };
         let handled = AssertUnwindSafe(handled).catch_unwind().map(|handled| {
             handled.unwrap_or_else(|_panic| {
