@@ -19,7 +19,7 @@ pub struct BusSettings {
     pub url: String,
     /// PEM file with the CA that must have signed the broker's certificate. Only with `amqps://`.
     pub ca_file: Option<PathBuf>,
-    /// Maximum number of unsettled messages of a queue, for callers of `Transport::consume`.
+    /// Maximum number of unsettled messages of a queue. zun-api passes it to `Transport::consume`.
     pub prefetch: u16,
     /// Seconds between heartbeats. The connection is lost after two missed ones.
     pub heartbeat: u16,
@@ -92,8 +92,8 @@ pub enum ConnectError {
 }
 
 /// Creates a bus over the transport for the URL. It connects and reconnects in the background, so an
-/// unreachable broker is not an error here. The bus lives until [`Transport::close`], or until `tasks` are
-/// cancelled and nothing is in flight.
+/// unreachable broker is not an error here. The bus works until [`Transport::close`]. The AMQP transport also closes
+/// after `tasks` are cancelled, once nothing is in flight or after a few seconds.
 pub fn connect(settings: &BusSettings, sender: &str, tasks: &Tasks) -> Result<Bus, ConnectError> {
     Ok(Bus::new(transport(settings, sender, tasks)?, sender))
 }

@@ -22,8 +22,8 @@ pub enum Kind {
     /// Through the receiver's durable queue. The receiver acknowledges the call after the work. The bus may deliver it
     /// again, so its handler must be idempotent.
     Command,
-    /// Through the receiver's transient queue, which never waits for a disk. For reads, and for changes whose caller
-    /// waits for the result.
+    /// Through the receiver's query queue. Its messages are transient, so delivery never waits for a disk. For reads,
+    /// and for changes whose caller waits for the result.
     Query,
 }
 

@@ -48,7 +48,8 @@ pub struct AttachRequest {
 pub struct ConsoleEndpoint {
     /// The console protocol to use.
     pub protocol: String,
-    /// The first address to connect to: the websocket for a terminal, otherwise the hijacked HTTP connection.
+    /// The address to connect to first: the websocket for a container's terminal if the grant allows it, otherwise the
+    /// first HTTP call that it allows.
     pub url: String,
     /// All addresses, by purpose.
     pub calls: Calls,
@@ -95,10 +96,10 @@ pub struct Calls {
     pub archive: Option<String>,
 }
 
-/// The two certificates for a connection.
+/// The certificates for a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tls {
-    /// The only CA to trust for this host, in PEM.
+    /// The only CAs to trust for this host, in PEM: one, or two during a rotation.
     pub ca: String,
     /// The grant: a client certificate in PEM.
     pub certificate: String,
