@@ -18,8 +18,8 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 #[error("zun-api received no heartbeat from this host within {} s", TIMEOUT.as_secs())]
 pub struct NotRegistered;
 
-/// Waits until zun-api lists the host with this console address and with its processors. A host from an earlier start has
-/// another address, and a host without a heartbeat has 0 processors.
+/// Waits until zun-api lists the host with this console address and with its processors. A host from an earlier start
+/// has another address, and a host without a heartbeat has 0 processors.
 pub(crate) async fn wait_for_host(
     api: SocketAddr,
     token: &Token,

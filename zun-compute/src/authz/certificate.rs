@@ -38,8 +38,8 @@ impl Granted {
     }
 }
 
-/// Reads a client certificate as Docker passes it: PEM, encoded in base64. A trusted CA must have issued it. The
-/// validity is not checked.
+/// Reads a client certificate as Docker passes it: PEM, encoded in base64. A trusted CA must have issued it. Does
+/// not check whether the grant is valid now.
 pub fn read(leaf: &str, cas: &TrustedCas) -> Result<Granted, Refusal> {
     let pem = STANDARD.decode(leaf).or(Err(Refusal::NotACertificate))?;
     let pem = match parse_x509_pem(&pem) {

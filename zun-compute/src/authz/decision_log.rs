@@ -17,8 +17,8 @@ use super::request::AuthzRequest;
 const QUEUE_LENGTH: usize = 1024;
 /// How long to wait at exit until the last lines are written.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
-/// The maximum length of client-supplied text in a log line, in bytes. The target of an allowed request is logged whole, because
-/// the grant limits its length.
+/// The maximum length of client-supplied text in a log line, in bytes. The target of a request that a grant permits is
+/// logged whole, because the grant limits its length.
 const MAX_CLIENT_TEXT: usize = 300;
 
 /// Writes log lines on a separate thread. Clones write to the same output.

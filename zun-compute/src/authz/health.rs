@@ -17,8 +17,8 @@ use super::server::STATS;
 /// The largest answer that is read, in bytes. The counts are shorter.
 const MAX_ANSWER: u64 = 64 << 10;
 
-/// Checks the plugin once per watchdog period and reports the result to the service manager, until it is dropped.
-/// Sends the server's end of each health check connection to `connections`.
+/// Checks the plugin three times within the watchdog's timeout and reports the result to the service manager. Never
+/// returns. Sends the server's end of each health check connection to `connections`.
 pub(super) async fn feed_watchdog(connections: Sender<UnixStream>, mut manager: ServiceManager) {
     let mut checks = interval(manager.period());
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);

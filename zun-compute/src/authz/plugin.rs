@@ -1,5 +1,5 @@
-//! Answers one request from Docker: decides, counts and logs it, and notifies the agent when a console session begins or
-//! ends.
+//! Answers one request from Docker: decides, counts and logs it, and notifies the agent when a console session begins
+//! or ends.
 
 use chrono::Utc;
 use zun_common::id::EngineId;

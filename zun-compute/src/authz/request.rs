@@ -52,8 +52,8 @@ pub struct PeerCertificates {
 }
 
 impl AuthzRequest {
-    /// Whether the request came over the unix socket, so that no field mentions TLS. An empty user is not enough: a
-    /// certificate without a common name has no user either. A request without method or target is not local.
+    /// Whether the request came over the unix socket: in that case no field mentions TLS. An empty user is not enough:
+    /// a certificate without a common name has no user either. A request without method or target is not local.
     pub fn is_local(&self) -> bool {
         self.auth_method.is_empty()
             && self.certificates.leaf.is_none()

@@ -1,7 +1,7 @@
 //! Truncates long strings in a stream of JSON.
 //!
-//! Docker sends whole response bodies to its plugins. zun-authz does not use them, and truncates them to limit the memory
-//! for a request.
+//! Docker sends whole response bodies to its plugins. zun-authz does not use them, and truncates them to limit the
+//! memory for a request.
 
 /// The longest string that is kept whole, in bytes: longer than any certificate or granted target.
 const MAX_STRING: usize = 16 * 1024;
@@ -9,7 +9,7 @@ const MAX_STRING: usize = 16 * 1024;
 const ESCAPE: usize = 6;
 
 /// Copies chunks of JSON and truncates every string to about 16 KiB. It leaves out only bytes between two quotes, so
-/// invalid JSON stays invalid.
+/// the structure of the JSON stays the same.
 #[derive(Debug, Default)]
 pub struct JsonTruncator {
     /// Bytes of the current string so far; `None` outside a string.

@@ -30,7 +30,7 @@ const MAX_CLOCK_SKEW: i64 = 60;
 pub(super) fn check_host(path: &Path, host: &HostName) -> Result<(), SetupError> {
     let Ok(text) = fs::read(path) else { return Ok(()) };
     match subject(&text) {
-        // zun-api signs for `host` if the host's name is too long for a common name.
+        // If the host's name is too long for a common name, zun-api uses the literal common name `host`.
         Some(found) if found != host.as_str() && found != "host" => {
             let host = host.to_string();
             Err(SetupError::OtherHost { path: path.to_owned(), found, host })

@@ -102,7 +102,7 @@ pub(super) async fn running_pids(socket: &Path) -> io::Result<BTreeMap<String, i
     let listed: Vec<Listed> = get(socket, "/containers/json").await?;
     let mut found = BTreeMap::new();
     for Listed { id } in listed {
-        // A container that has exited in the meantime is skipped.
+        // A container that was removed in the meantime is skipped.
         if let Ok(seen) = get::<Inspected>(socket, &format!("/containers/{id}/json")).await {
             found.insert(id, seen.state.pid);
         }

@@ -1,4 +1,5 @@
-//! The errors of docker-setup. Unless an error says otherwise, nothing was changed.
+//! The errors of docker-setup. Unless an error says otherwise, a failed setup changed nothing. A failed undo may have
+//! restored only some files.
 
 use std::io;
 use std::net::SocketAddr;

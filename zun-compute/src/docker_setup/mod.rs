@@ -7,8 +7,8 @@
 //!    │          └─ no difference ─> done
 //!    └─ conflict ─> error, nothing is changed
 //! ```
-//! The modules that decide are pure: `daemon_json`, `command_line` and `plan`. The others act through [`Services`], a
-//! unix socket and a few files.
+//! The modules that decide are pure: `daemon_json`, `command_line` and `plan`. The others act through [`Services`],
+//! Docker's unix socket and TLS listener, the plugin's socket, the bus and a few files.
 
 mod apply;
 mod certificates;

@@ -19,7 +19,7 @@ use super::settings::Layout;
 /// How long to wait for killed processes to end.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Removes everything but data and settings. Kills a running engine and its containers.
+/// Removes everything but data, settings, logs and initial terminal sizes. Kills a running engine and its containers.
 pub(super) fn clear(layout: &Layout) -> Result<(), EngineError> {
     let containers = containers(layout);
     end_processes(layout, &containers)?;

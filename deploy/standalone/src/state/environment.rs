@@ -44,7 +44,7 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// Writes a secret atomically. Other users can never read it.
+/// Writes a secret atomically. The temporary file is created with mode 0600; an existing one keeps its mode.
 pub(super) fn write(path: &Path, text: &str) -> Result<(), StateError> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

@@ -36,7 +36,7 @@ pub enum Decision {
     Local,
     /// Allowed: the grant permits exactly this request.
     Granted(Granted),
-    /// Refused, with the grant's id if a trusted CA issued the certificate.
+    /// Refused, with the grant's id if the certificate has a readable grant from a trusted CA.
     Refused(Refusal, Option<String>),
 }
 

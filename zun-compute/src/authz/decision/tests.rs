@@ -1,4 +1,4 @@
-//! Tests that break each rule of the decision alone, and tests with random input.
+//! Tests that break one rule of the decision at a time, and tests with random input.
 
 use std::sync::LazyLock;
 

@@ -1,5 +1,5 @@
-//! Serves Docker's plugin protocol: HTTP/1.1 on a unix socket to which only dockerd connects. Connections, sizes and
-//! times are limited. A request that cannot be parsed is refused.
+//! Serves Docker's plugin protocol: HTTP/1.1 on a unix socket to which dockerd and `zun-authz --stats` connect.
+//! Connections, sizes and times are limited. A request that cannot be parsed is refused.
 
 use std::convert::Infallible;
 use std::io;
