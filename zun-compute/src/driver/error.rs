@@ -12,7 +12,7 @@ pub enum DriverError {
     /// The engine has no such exec.
     #[error("No such exec: {0}")]
     NoExec(ExecId),
-    /// Neither the host nor the registry has the image.
+    /// The registry does not have the image, or the host does not have it and may not pull it.
     #[error("No such image: {0}")]
     NoImage(String),
     /// The state does not allow the action, such as a pause of a stopped container.

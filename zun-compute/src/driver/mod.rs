@@ -144,7 +144,7 @@ pub struct ExecInfo {
     pub stdin: bool,
 }
 
-/// The life cycle of containers. Every operation is idempotent.
+/// The life cycle of containers. The operations that return a [`Change`] are idempotent.
 #[async_trait]
 pub trait Lifecycle: Send + Sync {
     /// Creates a container from an image that is present. An existing container of this id is returned as

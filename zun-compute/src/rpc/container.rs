@@ -37,9 +37,9 @@ async fn read(host: &Host, container: ContainerId, request: &LogRequest) -> Resu
     within_deadline(ReadLogs::DEADLINE, "read the logs", host.driver.logs(container, request)).await
 }
 
-/// Returns where to dial a container's console. A client can attach to a running container, and also to a created one, so
-/// that it loses no output. A console of a container that has exited waits for the next start, so the caller must request
-/// it with `before_start`.
+/// Returns where to dial a container's console. A client can attach to a running container, and also to a created one,
+/// so that it loses no output. A console of a container that has exited waits for the next start, so the caller must
+/// request it with `before_start`.
 pub(super) async fn locate(host: &Host, call: LocateConsole) -> Result<Console, Problem> {
     let LocateConsole { container, mode: _, before_start } = call;
     let action = if before_start { Action::Start } else { Action::Attach };

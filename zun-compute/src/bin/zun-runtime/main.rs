@@ -2,8 +2,8 @@
 //!
 //! Docker before 23 (API 1.42) accepts no terminal size at creation, so the command would first see a terminal of 0 by
 //! 0. On such a Docker, containers run through this program. If the agent has stored a size for a container or an
-//! exec, the program writes the size into the file that runc is about to read. Then it executes runc. If anything fails,
-//! runc runs without a size.
+//! exec, the program writes the size into the file that runc is about to read. Then it executes runc. If anything
+//! fails, runc runs without a size.
 //!
 //! ```text
 //!  zun-runtime [--sizes DIRECTORY] ARGUMENTS-OF-RUNC…      DIRECTORY/ID holds "ROWS COLUMNS"

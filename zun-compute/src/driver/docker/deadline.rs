@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::errors::RequestFailure;
 
-/// The limit for requests that Docker answers from memory.
+/// The limit for requests that are normally quick, such as an inspection, a resize or a read of the logs.
 pub(super) const QUICK: Duration = Duration::from_secs(15);
-/// The limit for requests that involve disks, networks or processes.
+/// The limit for requests that may take long, such as a start, a removal or a command.
 pub(super) const SLOW: Duration = Duration::from_mins(1);
 /// The limit of the client library, in seconds. It is practically unlimited, because the limits here apply.
 pub(super) const UNBOUNDED_SECONDS: u64 = 366 * 24 * 3600;

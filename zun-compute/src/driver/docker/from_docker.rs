@@ -21,7 +21,7 @@ pub(super) fn seen(
     let config = shown.config.unwrap_or_default();
     let state = shown.state.unwrap_or_default();
     let status = status(&state)?;
-    // Docker keeps the exit time of the previous run. It may also record a start only after a short run has ended.
+    // Docker keeps the exit time of the previous run. After a short run, the start time may be after the exit time.
     let finished_at = time(state.finished_at.as_deref()).filter(|_| has_ended(status));
     let started_at = time(state.started_at.as_deref());
     let reason = state.error.as_deref().filter(|words| !words.is_empty()).map(user_message);

@@ -22,7 +22,7 @@ use crate::driver::{Change, DriverError, Inspect as _, Lifecycle};
 
 /// Docker's default grace period.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
-/// How often to retry a name that is in use although no container has it.
+/// How often to retry a creation while Docker reserves the name for a container that it is creating or removing.
 const TRY_EVERY: Duration = Duration::from_millis(50);
 const CREATING: &str = "create the container";
 

@@ -1,7 +1,7 @@
 //! Reads the last 4 MiB of a container's output.
 //!
-//! If the container has no terminal, Docker frames the output: `[stream][0 0 0][length, big-endian][bytes]`. If it has a
-//! terminal, the output is raw. With timestamps, the output is split into records, because Docker writes a timestamp
+//! If the container has no terminal, Docker frames the output: `[stream][0 0 0][length, big-endian][bytes]`. If it has
+//! a terminal, the output is raw. With timestamps, the output is split into records, because Docker writes a timestamp
 //! before each piece of a long line.
 
 use bytes::{Buf as _, Bytes};
@@ -16,8 +16,8 @@ use super::deadline::{QUICK, within};
 use super::errors::RequestFailure;
 use crate::driver::{DriverError, Inspect as _, LARGEST_OUTPUT};
 
-/// The maximum number of lines to request. With a limit Docker reads its log file from the end, which matters because it needs tens
-/// of microseconds for each line.
+/// The maximum number of lines to request. With a limit Docker reads its log file from the end, which matters because
+/// it needs tens of microseconds for each line.
 const MAX_LINES: u32 = 100_000;
 const HEADER: usize = 8;
 

@@ -1,10 +1,10 @@
 //! The state of the in-memory engine, and its transitions.
 //!
 //! ```text
-//!   create ─▶ Created ─start─▶ Running ◀─pause/unpause─▶ Paused
-//!                                │ exit, stop, kill         │ any signal unpauses
-//!                                ▼                          ▼
-//!               Restarting ◀─policy─ Stopped ─start─▶ Running
+//!   create ─▶ Created ─start─▶ Running ◀─pause / unpause, any signal─▶ Paused
+//!                                │
+//!                                ├─ exit, with a restart policy ─▶ Restarting ─▶ Running
+//!                                └─ other exit, stop, kill ─▶ Stopped ─start─▶ Running
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
