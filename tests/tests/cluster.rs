@@ -98,7 +98,8 @@ fn still_works(term: &mut zun_tests::pty::Pty, word: &str, rows: u16) {
     term.resize(rows, 90);
     term.types(format!("until [ \"$(stty size)\" = '{rows} 90' ]; do :; done; echo si''zed\r"));
     term.shows("sized");
-    // From its first output, one process is in the foreground: between two commands the shell could miss the key.
+    // `exec` keeps the same process in the foreground after the output. Between two commands, the shell could miss
+    // ctrl-c.
     term.types("sh -c \"echo sle''eping; exec sleep 1000\"\r");
     term.shows("sleeping");
     term.types("\x03");

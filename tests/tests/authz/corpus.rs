@@ -22,7 +22,8 @@ fn all_checks_pass_for_the_whole_corpus() {
 
 #[test]
 fn the_corpus_contains_granted_requests() {
-    // If the certificates of the corpus had expired, nothing behind them would be tested.
+    // The fuzz targets use this fixed time. If the certificates were not valid then, every request would be refused,
+    // and the code after that check would not be tested.
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/certificate/rw");
     let granted = zun_compute::authz::read_unverified(&std::fs::read(file).expect("a file"));
     let granted = granted.expect("a grant");

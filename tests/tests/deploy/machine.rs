@@ -110,7 +110,7 @@ impl Machine {
             .collect()
     }
 
-    /// Returns the bridges, mounts and rules of this state directory. None may be left.
+    /// Returns the processes, mounts and files of this state directory. None may be left.
     pub(super) fn traces(&self) -> Vec<String> {
         let mut traces = self.processes();
         let mounts = std::fs::read_to_string("/proc/self/mounts").expect("mounts");
@@ -134,7 +134,8 @@ impl Drop for Machine {
     }
 }
 
-/// Returns the bridges and rules of all private engines, by their marks.
+/// Returns the marks of all private engines. A mark is a name `zun-engine-…`: the alias of the engine's bridge and the
+/// comment of its iptables rules.
 pub(super) fn marks() -> Vec<String> {
     let mut marks: Vec<String> = Vec::new();
     for entry in std::fs::read_dir("/sys/class/net").expect("interfaces").flatten() {

@@ -97,7 +97,7 @@ fn it_listens_only_on_loopback() {
     assert!(printed(&output).contains("not a loopback address"), "{}", printed(&output));
 }
 
-/// Returns the mark of this machine's private engine.
+/// Returns the mark of this machine's private engine, which is the alias of its bridge.
 fn mark_of(machine: &Machine) -> String {
     let bridge = machine.docker(&[
         "network",

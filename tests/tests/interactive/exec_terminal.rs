@@ -1,4 +1,4 @@
-//! Tests of `zun exec` with a terminal, and without one that it requested.
+//! Tests of `zun exec` on a terminal and without one, also if `-t` requests one.
 
 use std::process::Stdio;
 

@@ -83,7 +83,7 @@ async fn idle_behind_a_proxy_with_a_timeout(name: &str, zun: &ZunCli) -> Duratio
     let proxy = Proxy::with_idle_timeout(target, idle_timeout).await;
     let mut console = dial(zun, name, &proxy.address().to_string(), link).await.expect("a console");
     echoes(&mut console, "before").await;
-    // Late data of the first input may still arrive. Then the link is idle for the whole time.
+    // Late output of the first input may still arrive. The loop ends when the link has been idle for `quiet`.
     while let Ok(event) = timeout(quiet, console.events.next()).await {
         assert!(matches!(event, Some(Event::Stdout(_))), "{event:?}");
     }

@@ -78,7 +78,7 @@ fn files_are_copied_in_and_out_unchanged() {
     std::fs::write(path("tree/deep/file"), &bytes).expect("a file");
     std::fs::write(path("tree/deep/er/ünï code"), b"x").expect("a file");
     std::os::unix::fs::symlink("deep/file", path("tree/link")).expect("a link");
-    // The copy goes into an existing directory. A path that does not exist becomes its name.
+    // If the destination is an existing directory, the copy is created in it. Otherwise the copy gets that path.
     zun.must(&["cp", &path("tree"), &inside("/tmp")]);
     zun.must(&["cp", &path("tree"), &inside("/tmp/other")]);
     zun.must(&["cp", &path("tree/deep/file"), &inside("/tmp/renamed file")]);
@@ -213,7 +213,7 @@ fn a_wait_for_several_prints_their_codes_in_order() {
 #[test]
 fn every_verb_can_print_json() {
     let zun = ZunCli::shared();
-    // The process runs until the test ends it: limits can only be changed while it is not ending.
+    // The process runs until the test ends it, because the engine cannot change the limits of a process that is ending.
     let name = run(&zun, "format", "until [ -e /end ]; do sleep 0.1; done; exit 3");
     let json = |arguments: &[&str]| -> serde_json::Value {
         serde_json::from_str(&zun.must(&[&["--format", "json"], arguments].concat())).expect("JSON")

@@ -12,7 +12,7 @@ use zun_compute::docker_setup::{ServiceError, Services, UnitAction, dry_run};
 use super::host::Host;
 use super::units::Units;
 
-/// The units of a host, without the plugin's.
+/// The units of a host. Actions on zun-authz do nothing, because the test serves its own plugin.
 pub(super) struct Others(pub(super) Arc<Units>);
 
 /// Serves a plugin that allows everything.

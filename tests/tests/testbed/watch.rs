@@ -171,7 +171,7 @@ fn dump_request(family: AddressFamily) -> Vec<u8> {
     bytes
 }
 
-/// Returns whether the plugin's socket accepts connections, by its flag.
+/// Returns whether the plugin's socket accepts connections: the kernel shows its flag `__SO_ACCEPTCON` (0x10000).
 fn plugin_listens() -> bool {
     let text = fs::read_to_string("/proc/thread-self/net/unix").unwrap_or_default();
     text.lines().any(|line| line.ends_with(PLUGIN) && line.contains(" 00010000 "))

@@ -130,6 +130,8 @@ fn wrong_outcome(
 
 /// Returns the lines that a caller sends. A long run has all of them. A short run has every route in its plain
 /// spelling, console routes in every spelling, and the others in a few spellings that rotate from route to route.
+/// A caller whose handshake is refused sends only the plain spelling: of every route in a long run, of every fourth one
+/// in a short run.
 fn lines(
     site: &Site,
     caller: &Caller<'_>,
@@ -144,7 +146,7 @@ fn lines(
         let count = all.len();
         for (index, (name, line)) in all.into_iter().enumerate() {
             let has_turn = (index + turn * FEW) % count < FEW;
-            // Each of these costs a handshake.
+            // If the handshake is refused, every line costs a new handshake.
             let wanted = if caller.handshake {
                 index == 0 && (profile::is_long() || turn % 4 == 0)
             } else {

@@ -22,7 +22,8 @@ pub(super) struct Route {
 pub(super) struct Base {
     pub(super) method: String,
     pub(super) target: String,
-    /// The engine must know it: in its plain spelling the plugin refuses it, instead of a 404.
+    /// Whether the engine must know the route. If it must, a forbidden request in the plain spelling gets the plugin's
+    /// refusal and not a 404.
     pub(super) known: bool,
     /// It is a console route, so every run tries all its spellings.
     pub(super) console: bool,
