@@ -19,8 +19,8 @@ pub(crate) const SIGNALS_TO_LEAVE: u32 = 3;
 /// How many signals may wait until earlier ones are forwarded.
 const QUEUED_SIGNALS: usize = 16;
 
-/// Signals: they are the process's own, or they end us. The third SIGINT or SIGTERM ends us too, even if the ones
-/// before it are still being passed on: a process may ignore them.
+/// Forwards signals to the process, or returns if one ends the session. The third SIGINT or SIGTERM always ends it,
+/// even while earlier ones are still being forwarded, because a process may ignore them.
 pub(crate) async fn handle_signals(
     signals: &mut Signals,
     signal_routing: SignalRouting,

@@ -142,7 +142,8 @@ const fn left(leave: Leave) -> Ended {
     }
 }
 
-/// Writes the remaining output, unless the user detached or the reader of the output is gone.
+/// Writes the remaining output, unless its reader is gone. After detaching or a signal, this takes at most
+/// [`DETACH_TIMEOUT`].
 async fn finish(ended: Ended, screen: Screen, signals: &mut Signals) -> Ended {
     match ended {
         Ended::Exited(_)

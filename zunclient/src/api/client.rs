@@ -1,5 +1,5 @@
-//! The HTTP client of the API. It keeps its connection, limits the time of every request, and names the request in
-//! every error.
+//! The HTTP client of the API. It keeps its connection and limits the time of every request. An error contains the
+//! request id if the service sent one.
 
 use std::time::{Duration, Instant};
 

@@ -130,7 +130,7 @@ enum Verb {
 }
 
 impl Verb {
-    /// What a failure of zun itself exits with: verbs whose exit code is the command's keep it apart.
+    /// Returns the exit code for a failure of zun itself. Verbs that exit with the command's own code use 125 for it.
     const fn exit_when_failed(&self) -> Exit {
         match self {
             Self::Run(_) | Self::Attach(_) | Self::Exec(_) => Exit::ZUN_FAILED,
@@ -206,7 +206,7 @@ fn execute(cli: Cli) -> Exit {
         context.tasks.cancel();
         outcome
     });
-    // A name that is still being looked up must not hold up the end.
+    // A pending DNS lookup must not delay the exit.
     runtime.shutdown_background();
     outcome.unwrap_or_else(|failure| {
         if let Some(message) = failure.message {

@@ -10,8 +10,8 @@ pub struct LinkTimeouts {
     pub connect: Duration,
     /// How long TLS may take.
     pub handshake: Duration,
-    /// How often a keepalive goes both ways. With a terminal it never stops; without one it stops after thirty times
-    /// without output.
+    /// How often a keepalive goes both ways. On a WebSocket it never stops; on any other connection it stops after
+    /// thirty times without output.
     pub keepalive: Duration,
     /// How long the peer may be silent before the kernel probes it.
     pub probe_after: Duration,

@@ -30,7 +30,7 @@ pub enum Event {
     Stdout(Bytes),
     /// The process wrote to its standard error.
     Stderr(Bytes),
-    /// The process ended with this exit code. All of its output came before.
+    /// The process ended with this exit code. All of its output came before, unless [`Event::Lost`] did.
     Exit(i64),
     /// Docker could not start the process.
     NotStarted {

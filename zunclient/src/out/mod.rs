@@ -55,7 +55,7 @@ impl Printer {
         self.value(value, || table().render(self.colours))
     }
 
-    /// Prints a value, or the text that tells it to people.
+    /// Prints a value as JSON or YAML, or prints `text` if the format is for people.
     pub fn value<T: Serialize>(
         self,
         value: &T,

@@ -54,7 +54,7 @@ impl Table {
         Self { header: header.into_iter().map(Cow::Borrowed).collect(), rows: Vec::new() }
     }
 
-    /// With columns that others named.
+    /// With columns whose names come from elsewhere, such as the output of `ps`.
     pub fn titled(header: &[String]) -> Self {
         Self {
             header: header.iter().map(|title| Cow::Owned(clean(title))).collect(),
@@ -104,8 +104,8 @@ impl Table {
     }
 }
 
-/// Colours one cell of a rendered line, where it stands between these two borders. A line whose wide
-/// characters moved it stays plain.
+/// Colours the cell between these two borders in a rendered line. If wide characters have moved the borders, the line
+/// stays plain.
 fn paint(line: &str, borders: (usize, usize), status: Status) -> String {
     let word = status.as_str();
     let part = |from: usize, to: usize| line.chars().skip(from).take(to - from).collect::<String>();
@@ -131,7 +131,7 @@ const fn colour(status: Status) -> u8 {
     }
 }
 
-/// What others wrote must not drive the terminal, nor break the lines.
+/// Replaces control characters, because text from the service or a host must not control the terminal or break lines.
 pub(super) fn clean(text: &str) -> String {
     text.chars()
         .map(|character| match character {

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-/// The bytes that leave a console when they are typed in a row; none switches detaching off.
+/// The bytes that detach from a console when they are typed in a row. If there are none, detaching is disabled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DetachKeys(Vec<u8>);
 

@@ -66,7 +66,7 @@ impl EscapeScanner {
         !self.held.is_empty()
     }
 
-    /// Gives back what is held: no more keys come, or none came for long.
+    /// Returns the held bytes, at the end of the input or if no other key followed in time.
     pub fn flush(&mut self) -> Vec<u8> {
         if let Some(last) = self.held.last() {
             self.line_start = matches!(last, b'\r' | b'\n');

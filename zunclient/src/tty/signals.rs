@@ -5,7 +5,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// A signal that was sent to this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caught {
-    /// It ends the session, or is forwarded to the process in the container if zun has no terminal.
+    /// It ends the session, or zun forwards it to the process in the container (see `SignalRouting`).
     Terminate(Number),
     /// It is only meant for the process in the container.
     User(Number),

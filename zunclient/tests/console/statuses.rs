@@ -1,4 +1,5 @@
-//! The real binary's verbs on containers in every status: none waits for what cannot come, and none returns before.
+//! The real binary's verbs on containers in every status: none waits for a status that cannot come, and none returns
+//! before its goal is reached.
 
 use std::process::Output;
 use std::sync::Arc;
@@ -143,7 +144,7 @@ async fn several_containers_are_worked_on_at_a_time_and_told_in_order() {
         ("pause", "Running", "Paused"),
         ("unpause", "Paused", "Running"),
     ] {
-        // None is done before all were asked for.
+        // The status changes only after zun has sent all commands.
         let service = service(before, after, names.len()).await;
         let ended = zun(&service, &[&[verb][..], &names].concat()).await;
         let shown = String::from_utf8(ended.stdout).expect("text");

@@ -1,4 +1,5 @@
-//! The real binary's `wait` on a service that comes and goes, and the words of others on stderr.
+//! The real binary with a service that is slow or unavailable, and the replacement of control characters from the
+//! service on stderr.
 
 use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -46,7 +46,7 @@ impl Attach {
             console_flags: &self.console_flags,
             input: container.interactive && !self.no_stdin && !self.read_only,
             mode: if self.read_only { grant::Mode::ReadOnly } else { grant::Mode::ReadWrite },
-            // Who only watches leaves by a signal.
+            // With --no-stdin or --read-only, a signal ends zun and not the process.
             signal_routing: if self.no_stdin || self.read_only {
                 SignalRouting::ToClient
             } else {
@@ -57,12 +57,12 @@ impl Attach {
         let until = match (container.auto_remove, waits) {
             (true, _) => WaitCondition::Removed,
             (false, true) => WaitCondition::NextExit,
-            // One that stops between our look and our dial is told at once.
+            // If it stops after `show` and before the dial, Docker answers this wait at once.
             (false, false) => WaitCondition::NotRunning,
         };
         let mut begin = if waits || self.read_only { OnOpen::Nothing } else { OnOpen::Redraw };
         let console = unless_ended(&mut signals, session.dial(until, begin)).await?;
-        // The service may not have heard of a start yet: a process that is there has printed its prompt already.
+        // The service may not know yet that the container has started. Its process has then already printed its prompt.
         if waits {
             let control = console.control.as_ref();
             let runs = async { Ok(container.tty && redraw(control, own_size()).await) };

@@ -51,7 +51,7 @@ impl Create {
                 if let Some(container) = made.get().filter(|_| cancelled) {
                     starting::discard(&context.api, container, &mut signals).await;
                 }
-                // It exits as any other verb does: a failed container is kept, and shows why.
+                // Only a signal has its own exit code. A failed container is kept, and `zun show` prints the reason.
                 return Err(Failure { exit: failure.exit.filter(|_| cancelled), ..failure });
             }
         }

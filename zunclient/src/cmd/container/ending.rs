@@ -1,5 +1,5 @@
-//! What an ended console means. Exit, restart and removal look alike on the wire; the service knows. The
-//! exit code itself came from the host, so a service that does not answer changes nothing.
+//! What the end of a console means. Exit, restart and removal look alike on the wire, so zun asks the service which it
+//! was. If the service does not answer, zun uses the exit code from the host, if there is one.
 
 use std::time::{Duration, Instant};
 
@@ -14,22 +14,22 @@ use crate::api::{ApiError, Client};
 use crate::cmd::Failure;
 use crate::exit::Exit;
 
-/// How long the service may take to have heard of the end: what is done to the container next is judged by that, and
-/// a reason, such as a want of memory, is known to it alone.
+/// How long to wait until the service has recorded the end. It judges the next command by the recorded status, and only
+/// it knows the reason of the end, such as out of memory.
 const HEARD: Duration = Duration::from_secs(5);
 
-/// The same where its word may be of another run: where the container had run before, or its policy runs it again.
-/// A slow engine tells of an end only once it has answered the start, or has begun the next run.
+/// The same if the recorded end may be of another run: the container had run before, or its restart policy runs it
+/// again. A slow engine reports an end only after it has answered the start, or has begun the next run.
 const HEARD_WHICH: Duration = Duration::from_secs(15);
 const KILLED: i64 = 137;
 
-/// How long its reason may be behind the end.
+/// How long after the end its reason may arrive.
 const LATE_REASON: Duration = Duration::from_secs(1);
 
-/// How long the service is asked behind a link that broke, which is told within 15 seconds in all.
+/// How long to wait for the service after the link was lost. zun reports a lost link within 15 seconds in all.
 const BROKEN: Duration = Duration::from_secs(2);
 
-/// How long an exit code is asked for that the host did not tell.
+/// How long to wait for the service's exit code if the host sent none.
 const ASKED: Duration = Duration::from_secs(15);
 
 /// The process exited with this code.
@@ -87,8 +87,8 @@ fn policy_runs_again(container: &Container, code: i64) -> bool {
     })
 }
 
-/// Waits until the service has heard of this end, or, by its policy, of the next beginning; what it says by then is
-/// given where that takes longer.
+/// Waits until the service has recorded this end, or the start of the next run. If that takes longer than `within`,
+/// returns the newest state.
 async fn told(
     api: &Client,
     was: &Container,
@@ -115,12 +115,13 @@ async fn told(
     }
 }
 
-/// The host tells of an end at once: the service may not have heard of the beginning yet, where it had run before.
+/// Returns `true` if `now` is still the state from before this run. The host reports an end at once, so the service may
+/// not have recorded the start yet.
 fn is_of_former_run(now: &Container, was: &Container) -> bool {
     now.status == was.status && now.started_at == was.started_at && !is_news(now, was)
 }
 
-/// An engine tells of a want of memory a moment behind the end that came of it.
+/// Waits for the reason of a kill. The engine reports an out-of-memory kill a moment after the end.
 async fn why_killed(api: &Client, now: Container) -> Container {
     if now.status != Status::Stopped || now.status_reason.is_some() {
         return now;
@@ -132,10 +133,10 @@ async fn why_killed(api: &Client, now: Container) -> Container {
     }
 }
 
-/// One that removes itself is expected to be gone; any other was removed by somebody.
+/// The container is gone. With auto-remove that is expected; otherwise somebody removed it.
 fn gone(container: &Container, code: i64, before: Before) -> Result<Exit, Unfinished> {
     let Before { began, bytes, waited } = before;
-    // An engine answers who waits for the first end of one that is removed, as if it had ended with 0.
+    // If a container is removed before its first run, the engine answers the wait as if it had exited with 0.
     if waited && began.is_none() && bytes == 0 && code == 0 {
         let message = format!("{} was removed before it was started", container.name);
         return Err(Unfinished::Later(Failure::with_exit(message, Exit::ZUN_FAILED)));
@@ -195,7 +196,7 @@ fn restarted(now: &Container, code: i64) -> Failure {
     Failure::with_exit(message, if code == 0 { Exit::ZUN_FAILED } else { Exit::of_process(code) })
 }
 
-/// What a script must not take for a success: the process ended, and its output did not come whole.
+/// The process exited, but part of its output is missing. zun never exits with 0 then, so scripts see no success.
 pub(super) fn torn(name: &str, code: i64, why: &str) -> Failure {
     let message = format!(
         "lost the link to {name} ({why}); it exited with {code}, but the end of its output is missing"
@@ -210,7 +211,7 @@ pub(super) async fn cut(
     why: Option<String>,
 ) -> Result<Exit, Failure> {
     let id = container.uuid.to_string();
-    // A console that ended has an end that is heard of soon.
+    // If the link was not lost, the process has most likely ended, and the service soon records that.
     let within = if why.is_some() { BROKEN } else { ASKED };
     let broke = why.clone();
     let why = why.map(|why| format!(" ({why})")).unwrap_or_default();

@@ -43,7 +43,7 @@ pub(super) enum Standing {
 /// How long one request waits for a change.
 pub(super) const NEWS: Duration = Duration::from_secs(25);
 
-/// How long the first request waits. It does not return when the host refuses the command.
+/// How long the first request waits. It waits for a status only, so it does not return if the host refuses the command.
 const FIRST: Duration = Duration::from_secs(2);
 
 /// The pause between two requests.
@@ -235,7 +235,7 @@ mod tests {
         ");
     }
 
-    /// At this second, and of a run that began at the other.
+    /// Returns a container that was updated at second `updated`, with a run that began at second `started`.
     fn container(status: Status, updated: u32, started: Option<u32>) -> Container {
         let at = |second: u32| {
             let time = chrono::DateTime::from_timestamp(i64::from(second), 0).expect("a time");

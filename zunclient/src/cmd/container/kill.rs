@@ -33,7 +33,7 @@ impl Kill {
         for_each_container(context, &self.containers, async |name: String| {
             let was = context.api.show(&name).await?;
             context.api.kill(&was.uuid.to_string(), &self.signal).await?;
-            // No process survives SIGKILL: its end is waited for, so that the next command finds it so.
+            // No process survives SIGKILL, so zun waits for its end. The next command then finds it stopped.
             if matches!(self.signal.to_ascii_uppercase().as_str(), "SIGKILL" | "KILL" | "9") {
                 reach(&context.api, &was, Goal::Halted, HOST).await?;
             }

@@ -1,5 +1,5 @@
-//! The progress of an image pull, on stderr: a bar for each layer on a terminal, a line otherwise. The bars disappear
-//! at the end.
+//! The progress of an image pull, on stderr: a line, and on a terminal also a bar for each layer. The bars disappear at
+//! the end.
 
 use std::io::IsTerminal as _;
 

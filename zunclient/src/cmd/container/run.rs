@@ -1,4 +1,4 @@
-//! `zun run`: made, attached, waited for, and only then started, so that nothing it prints is lost.
+//! `zun run`: creates a container, attaches to it, registers the wait, and only then starts it, so no output is lost.
 
 use std::sync::OnceLock;
 use std::time::Duration;

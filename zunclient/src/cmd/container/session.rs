@@ -71,9 +71,9 @@ pub(super) struct Session<'a> {
     pub(super) context: &'a Context,
     pub(super) container: &'a Container,
     pub(super) console_flags: &'a ConsoleFlags,
-    /// Our input goes to it.
+    /// Whether zun sends its input to the process.
     pub(super) input: bool,
-    /// Whether the grant may type.
+    /// Whether the grant allows input.
     pub(super) mode: Mode,
     /// What becomes of signals.
     pub(super) signal_routing: SignalRouting,
@@ -166,7 +166,7 @@ impl Session<'_> {
             }
         };
         tokio::pin!(starts);
-        // The pumps work while it starts: a service that stalls can be left.
+        // The relay runs during the start, so the user can detach even if the service stalls.
         let (ended, bytes) = tokio::select! {
             ended = relay(console, terminal, relay_context) => ended,
             failure = &mut starts, if to_begin => return Err(Unfinished::NeverBegan(failure)),
@@ -187,7 +187,7 @@ impl Session<'_> {
         self.conclude(ended, self.before(begin, &started, bytes)).await
     }
 
-    /// It is not known to be started; somebody else does that.
+    /// Returns `true` if the session waits until somebody else starts the container.
     fn waits(&self, begin: OnOpen) -> bool {
         matches!(begin, OnOpen::Nothing | OnOpen::RedrawUnconfirmed)
             && self.container.status == Status::Created
@@ -242,12 +242,12 @@ impl Session<'_> {
     }
 }
 
-/// Why there is no exit code of the command's own.
+/// Why zun does not exit with the command's own exit code.
 #[derive(Debug)]
 pub(super) enum Unfinished {
-    /// It was never begun: there is nothing that would have to be kept.
+    /// The command never started, so there is nothing to keep.
     NeverBegan(Failure),
-    /// It was; what there is of it may run on.
+    /// The command may have started, and may still be running.
     Later(Failure),
 }
 
@@ -275,7 +275,7 @@ pub(super) struct Before {
 pub(super) struct TerminalNeeds {
     /// The process has a terminal.
     pub(super) tty: bool,
-    /// Our input goes to it.
+    /// Whether zun sends its input to the process.
     pub(super) input: bool,
 }
 
@@ -333,7 +333,7 @@ fn copy(descriptor: impl AsFd) -> io::Result<OwnedFd> {
     descriptor.as_fd().try_clone_to_owned()
 }
 
-/// How long the service may take to hear of it.
+/// How long the service may take to record that the process has started.
 const HEARD: Duration = Duration::from_secs(5);
 
 /// Where other grants for the same console come from.
@@ -365,7 +365,7 @@ impl Renewal for OfContainer {
     }
 }
 
-/// What the service does where the console itself cannot.
+/// Sends signals through the API, because the console itself cannot.
 pub(super) struct ByApi<'a> {
     pub(super) api: &'a Client,
     pub(super) container: &'a str,
@@ -383,7 +383,7 @@ impl Remote for ByApi<'_> {
             }
             match self.api.wait_for(self.container, &Goal::Begun.decisive(), HEARD).await {
                 Ok(container) if container.status.allows(Action::Kill) => {}
-                // It has just ended: its exit code is on its way. One that is not started takes none.
+                // If the process has just ended, its exit code follows. If it has not started, it accepts no signal.
                 Ok(container) => return Goal::Begun.stands_in(container.status) != Standing::Open,
                 Err(error) => return error.is_not_found(),
             }

@@ -48,7 +48,7 @@ impl Start {
         }
         for_each_container(context, &self.containers, async |name: String| {
             let container = context.api.show(&name).await?;
-            // Docker runs one that restarts again by itself.
+            // Docker itself runs a restarting container again.
             if matches!(container.status, Status::Running | Status::Restarting) {
                 return Ok(());
             }
@@ -74,7 +74,7 @@ impl Start {
             mode: grant::Mode::ReadWrite,
             signal_routing: self.console_flags.signal_routing(container.tty),
         };
-        // Also one that has run before is attached before it starts, so that nothing is missed.
+        // zun attaches before the start, even if the container has run before, so no output is missed.
         let (begin, condition) = if container.status == Status::Running {
             (OnOpen::Redraw, WaitCondition::NotRunning)
         } else {

@@ -1,4 +1,4 @@
-//! Making and starting a container, and saying what comes of it.
+//! Creates and starts a container, and reports the outcome.
 
 use std::future::Future;
 use std::sync::OnceLock;
@@ -19,20 +19,20 @@ use crate::exit::Exit;
 use crate::out;
 use crate::tty::signals::Signals;
 
-/// Whether progress is told.
+/// Whether progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// On stderr, where that is a terminal or something takes long.
+    /// On stderr: a line for a pull, and bars if stderr is a terminal.
     Shown,
     /// Not at all.
     Hidden,
 }
 
-/// How long an answer that is under way is waited for when a signal has ended the command: what was made is removed.
+/// How long to wait for a pending answer after a signal, so that zun can remove a container that was created.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// Makes a container and waits until its host has it, unless a signal comes that ends us. `made` is told of what there
-/// is then.
+/// Creates a container and waits until its host has created it, or until a signal ends zun. `made` is set when the
+/// service has accepted the request.
 pub(super) async fn create(
     api: &Client,
     ask: &CreateContainer,
@@ -47,7 +47,7 @@ pub(super) async fn create(
     tokio::pin!(asking);
     let container = match unless_ended(signals, &mut asking).await {
         Err(ended) if ended.message.is_none() => {
-            // It may be made all the same. Another signal does not wait for that.
+            // The service may still create it, so zun waits for the answer. Another signal ends this wait.
             let answered = tokio::select! {
                 answered = timeout(ANSWER, asking) => answered.is_ok(),
                 _again = signals.ended() => false,
@@ -90,8 +90,9 @@ async fn made_by_its_host(
     }
 }
 
-/// Asks for the start. A command that cannot be run is told with its own exit code. What did not reach the service is
-/// asked again; what may have is not, or a command that has ended by then would be run twice: it is looked for.
+/// Requests the start. If the command cannot be run, the failure has the exit code for that. A request that did not
+/// reach the service is sent again. One that may have reached it is not, because the command could run twice. zun
+/// checks the container instead.
 pub(super) async fn start(api: &Client, was: &Container) -> Result<(), Failure> {
     let id = was.uuid.to_string();
     let mut absence = Absence::default();
@@ -115,7 +116,7 @@ fn may_have_come(error: &ApiError) -> bool {
     is_away(error) && !matches!(error, ApiError::Unreachable { .. })
 }
 
-/// Whether something comes of a start that may have reached the service.
+/// Returns `true` if the service has acted on a start request that may have reached it.
 async fn was_heard(api: &Client, was: &Container) -> bool {
     let id = was.uuid.to_string();
     let mut absence = Absence::default();
@@ -130,7 +131,7 @@ async fn was_heard(api: &Client, was: &Container) -> bool {
     false
 }
 
-/// Whether the service is not there now: nothing is known of what was asked.
+/// Returns `true` if the service is unavailable, so the result of the request is not known.
 pub(super) fn is_away(error: &ApiError) -> bool {
     match error {
         ApiError::Unreachable { .. } | ApiError::NoAnswer { .. } | ApiError::BadAnswer { .. } => {
@@ -152,7 +153,7 @@ pub(super) struct Absence {
 }
 
 impl Absence {
-    /// So long it may take.
+    /// How long the service may be away.
     const LONGEST: Duration = Duration::from_secs(30);
     const FIRST_PAUSE: Duration = Duration::from_millis(100);
     const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -166,12 +167,13 @@ impl Absence {
     }
 }
 
-/// What the service says now, and what it said before: only what it said since is about this start.
+/// Returns `true` if the container has changed since `was` and has no task in progress. Only then is its state about
+/// the command that followed `was`.
 pub(super) fn is_news(now: &Container, was: &Container) -> bool {
     now.task_state.is_none() && (now.updated_at != was.updated_at || now.status != was.status)
 }
 
-/// It could not be started; one that removes itself is gone then, and its last word is the reason.
+/// Returns `true` if it could not be started. With auto-remove it is gone then, and its last status reason says why.
 pub(super) fn has_failed(now: &Container) -> bool {
     let never_ran = now.started_at.is_none() && now.status_reason.is_some();
     now.status == Status::Error || (now.status == Status::Deleted && never_ran)
@@ -220,7 +222,7 @@ pub(super) async fn watch(api: &Client, was: &Container, start: &Start) -> Failu
     }
 }
 
-/// The failure that a container in Error stands for.
+/// Returns a failure with the container's name and its status reason.
 pub(super) fn failed(container: &Container) -> Failure {
     why(container).context(&container.name)
 }
@@ -241,8 +243,8 @@ fn not_runnable(container: &Container) -> Exit {
     }
 }
 
-/// Removes what a failed run leaves behind, unless it runs after all. What goes wrong here is told, but is not the
-/// failure. A signal ends it.
+/// Removes the container of a failed command, unless it runs after all. If that fails, zun only prints a notice. A
+/// signal stops the removal.
 pub(super) async fn discard(api: &Client, container: &Container, signals: &mut Signals) {
     let id = container.uuid.to_string();
     tokio::select! {
@@ -278,7 +280,7 @@ async fn remove(api: &Client, id: &str) {
     }
 }
 
-/// Does this unless a signal comes that ends us.
+/// Runs `work` until it is done or a signal ends zun.
 pub(super) async fn unless_ended<T>(
     signals: &mut Signals,
     work: impl Future<Output = Result<T, Failure>>,

@@ -21,7 +21,7 @@ impl Address {
         parse(url).ok_or_else(|| ConsoleError::BadAddress(url.chars().take(200).collect()))
     }
 
-    /// Returns this address with `tail` appended to the target.
+    /// Returns this address with `suffix` appended to the target.
     #[must_use]
     pub fn with(&self, suffix: &str) -> Self {
         Self { target: format!("{}{suffix}", self.target), ..self.clone() }

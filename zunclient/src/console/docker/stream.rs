@@ -21,8 +21,8 @@ const MAX_KEEPALIVES: u32 = 30;
 pub struct Stream {
     tls: TlsStream<TcpStream>,
     keepalive: Interval,
-    /// The keepalives since the last output. `None` before the first output: answers could arrive after that output,
-    /// where rustls starts its count again.
+    /// The keepalives since the last output. `None` before the first output, when none are sent: their answers could
+    /// arrive after it, and rustls would count them although this count has restarted.
     keepalives: Option<u32>,
     /// A keepalive still has to be flushed.
     due: bool,

@@ -47,8 +47,8 @@ pub(super) async fn upload(
         // The writer may block on an idle stdin, so it is not waited for.
         Ok(()) if !writing.is_finished() => Ok(()),
         Ok(()) => finished(writing.await),
-        // A file that cannot be read is why the host was cut off; the host's refusal, why nothing more could be
-        // written.
+        // If the host refused, its message is the cause. Otherwise a local file that could not be read is the cause,
+        // because zun aborted the stream then.
         Err(error) => {
             let unread =
                 write_error.get().filter(|_| !matches!(error, ConsoleError::Refused { .. }));

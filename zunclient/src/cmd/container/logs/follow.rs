@@ -89,7 +89,7 @@ fn note_unread(container: &str, error: &ConsoleError) {
     out::notice(&format!("cannot check that the output of {container} is complete: {why}"));
 }
 
-/// Which records have come, as far as the last ones must be known again.
+/// What is needed to recognize the last records in a second read.
 #[derive(Debug, Default)]
 struct Seen {
     first: Option<(Stream, String)>,
@@ -136,7 +136,7 @@ impl Seen {
             Stream::Stderr => (query.stderr, stderr),
         };
         let known = match newest {
-            // The last lines may begin within a line. How many records of it came before them is not known.
+            // With `--tail`, the log may begin within a long line. How many records of it came before is not known.
             Some(_) if query.tail.is_some() && first.as_ref() == Some(&last) => u64::MAX,
             Some((_, count)) if asked => count,
             Some(_) | None => 0,
@@ -150,7 +150,7 @@ impl Seen {
 struct Missing {
     /// The last one, and whether its stream was asked for.
     after: Option<((Stream, String), bool)>,
-    /// How many records with its timestamp are still to come that were seen.
+    /// How many records with its timestamp were already seen and will come again.
     known: u64,
     /// The record that is being read is new.
     shows: bool,
@@ -203,7 +203,7 @@ mod tests {
         log.split_whitespace().map(piece).collect()
     }
 
-    /// What is shown of a log of which this much was followed.
+    /// Returns what the second read of `log` shows after `followed` was shown.
     fn missing(query: &LogsQuery, followed: &str, log: &str) -> String {
         let mut seen = Seen::default();
         for piece in &pieces(followed) {
@@ -229,7 +229,7 @@ mod tests {
             ("o1a", "o1a e2b o3c", "bc"),
             ("o1a o1b", "o1a o1b o1c", "c"),
             ("o1a e1b o1c", "o1a e1b o1c e1d o1e", "de"),
-            // A record of the other stream that was written before and is newer was seen.
+            // `e3b` was seen: it comes before `o2c` in the log, although its timestamp is newer.
             ("o1a e3b o2c", "o1a e3b o2c o4d", "d"),
         ] {
             assert_eq!(missing(&ALL, followed, log), rest, "{followed} of {log}");
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(missing(&last, "o2b o3c", "o1a o2b o3c o3d"), "d");
         // It is not known how much of the line came before.
         assert_eq!(missing(&last, "o2c", "o1a o2b o2c o3d"), "d");
-        // The end before anything was followed may be of the other stream.
+        // The last record before the follow may be of the other stream.
         let errors = LogsQuery { tail: Some(0), stdout: false, ..ALL };
         assert_eq!(missing(&errors, "o2b", "e1a o2b e2c e3d"), "d");
     }

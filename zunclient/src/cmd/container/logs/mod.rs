@@ -165,7 +165,7 @@ async fn as_it_is(
     Ok(Ok(()))
 }
 
-/// Shows all that has come whole or in part.
+/// Shows all output that has arrived, including parts of frames.
 async fn show(demux: &mut Demux, screen: &Screen) -> Result<Result<(), Closed>, Failure> {
     loop {
         let next = demux.next_chunk().map_err(|unknown| Failure::new(unknown.to_string()))?;

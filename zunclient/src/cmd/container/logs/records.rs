@@ -39,7 +39,7 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// An answer of the engine whose head has come.
+/// An answer of the engine, after its headers have arrived.
 pub(super) struct Answer {
     body: hyper::body::Incoming,
     records: RecordReader,
