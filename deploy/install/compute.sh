@@ -17,11 +17,7 @@ compute() {
   [ -z "$others" ] || CHANGED=yes
   [ -z "$CHANGED" ] || act 'reload systemd' systemctl daemon-reload
   if [ -e "$SETUP/undone" ]; then
-<<<<<<< HEAD
     say "Docker's listener stays closed because someone ran \`docker-setup --undo\`: to open it, run \`zun-compute --config /etc/zun/zun-compute.toml docker-setup\`"
-=======
-    say "Docker's listener stays closed because someone ran \`docker-setup --undo\`: to open it, run \`zun-compute docker-setup --config /etc/zun/zun-compute.toml\`"
->>>>>>> ef1835b (Tests and scripts: say in plain words what each test checks and each script prints)
   else
     act "set up Docker's listener" /usr/local/bin/zun-compute --config /etc/zun/zun-compute.toml docker-setup \
       || fail "Docker's listener was not set up: fix the error above and run the same command again"
