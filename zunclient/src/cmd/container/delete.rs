@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::for_each::for_each_container;
-use super::goal::{Goal, HOST, reach};
+use super::goal::{COMMAND_TIMEOUT, Goal, reach};
 use crate::api;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
@@ -39,7 +39,7 @@ impl Delete {
             let was = context.api.show(&name).await?;
             context.api.delete(&was.uuid.to_string(), how).await?;
             // Its name is free then for the next one.
-            reach(&context.api, &was, Goal::Removed, HOST).await.map(drop)
+            reach(&context.api, &was, Goal::Removed, COMMAND_TIMEOUT).await.map(drop)
         })
         .await
     }

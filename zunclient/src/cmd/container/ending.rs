@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use zun_common::api::v1::container::Container;
 use zun_common::status::{Status, TaskState};
 
-use super::goal::{Goal, Standing};
+use super::goal::{Goal, GoalState};
 use super::session::{Before, Unfinished};
 use super::starting::{failed, has_failed, is_news};
 use crate::api::{ApiError, Client};
@@ -74,7 +74,7 @@ pub(super) async fn exited(
 }
 
 fn has_ended(container: &Container) -> bool {
-    Goal::Ended.stands_in(container.status) == Standing::Reached
+    Goal::Exited.state_in(container.status) == GoalState::Reached
 }
 
 /// Whether its restart policy runs it again after this code, if nobody stopped it.
@@ -100,7 +100,7 @@ async fn told(
     let mut now = if by_policy {
         api.show(&id).await?
     } else {
-        api.wait_for(&id, &Goal::Ended.decisive(), within).await?
+        api.wait_for(&id, &Goal::Exited.decisive(), within).await?
     };
     loop {
         let has_ended = has_ended(&now) && !is_of_former_run(&now, was);
@@ -216,7 +216,7 @@ pub(super) async fn cut(
     let broke = why.clone();
     let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
     let name = &container.name;
-    let now = match timeout(within + BROKEN, api.wait_for(&id, &Goal::Ended.decisive(), within))
+    let now = match timeout(within + BROKEN, api.wait_for(&id, &Goal::Exited.decisive(), within))
         .await
     {
         Ok(Ok(now)) if now.status == Status::Deleted => return Err(removed(name, &why)),

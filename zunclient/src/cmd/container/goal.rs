@@ -14,111 +14,111 @@ use crate::cmd::Failure;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Goal {
     /// The host has created it.
-    Made,
+    Created,
     /// A new run of its process has begun.
-    Begun,
+    Started,
     /// The run has ended. Another may follow.
-    Ended,
+    Exited,
     /// The run has ended, and the restart policy starts no other.
-    Halted,
+    Stopped,
     /// Its processes are paused.
     Paused,
     /// Its processes are no longer paused.
-    Thawed,
+    Unpaused,
     /// It is removed.
     Removed,
 }
 
 /// Whether a goal is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum GoalState {
     /// It is reached.
     Reached,
     /// It cannot be reached any more.
-    Missed,
+    Unreachable,
     /// It may still be reached.
-    Open,
+    Pending,
 }
 
 /// How long one request waits for a change.
-pub(super) const NEWS: Duration = Duration::from_secs(25);
+pub(super) const POLL_TIMEOUT: Duration = Duration::from_secs(25);
 
-/// How long the first request waits. It waits for a status only, so it does not return if the host refuses the command.
-const FIRST: Duration = Duration::from_secs(2);
+/// How long the first request waits. It does not return when the host refuses the command.
+const FIRST_POLL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The pause between two requests.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// How long a host may take for a command, in addition to a grace period. The agent gives up and reports
 /// before that.
-pub(super) const HOST: Duration = Duration::from_secs(90);
+pub(super) const COMMAND_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Docker's default grace period of a stop, in seconds.
-const USUAL_GRACE: u32 = 10;
+const DEFAULT_GRACE: u32 = 10;
 
 /// Returns how long a stop with this grace period may take.
-pub(super) fn within_grace(grace: Option<u32>) -> Duration {
-    Duration::from_secs(u64::from(grace.unwrap_or(USUAL_GRACE))).saturating_add(HOST)
+pub(super) fn stop_timeout(grace: Option<u32>) -> Duration {
+    Duration::from_secs(u64::from(grace.unwrap_or(DEFAULT_GRACE))).saturating_add(COMMAND_TIMEOUT)
 }
 
 impl Goal {
     /// Returns what a status means, whatever the status was before.
-    pub(super) const fn stands_in(self, status: Status) -> Standing {
-        use Standing::{Missed as M, Open as O, Reached as R};
-        let [made, begun, ended, halted, paused, thawed, removed] = match status {
-            Status::Creating | Status::Rebuilding | Status::Unknown => [O, O, O, O, O, O, O],
-            Status::Created => [R, O, O, R, M, M, O],
-            Status::Running => [R, R, O, O, O, R, O],
-            Status::Paused => [R, R, O, O, R, O, O],
-            Status::Restarting => [R, R, R, O, M, R, O],
-            Status::Stopped => [R, R, R, R, M, R, O],
-            Status::Deleting => [O, R, O, O, M, M, O],
-            Status::Deleted => [M, R, R, R, M, M, R],
-            Status::Dead | Status::Error => [M, M, R, R, M, M, M],
+    pub(super) const fn state_in(self, status: Status) -> GoalState {
+        use GoalState::{Pending as P, Reached as R, Unreachable as U};
+        let [created, started, exited, stopped, paused, unpaused, removed] = match status {
+            Status::Creating | Status::Rebuilding | Status::Unknown => [P, P, P, P, P, P, P],
+            Status::Created => [R, P, P, R, U, U, P],
+            Status::Running => [R, R, P, P, P, R, P],
+            Status::Paused => [R, R, P, P, R, P, P],
+            Status::Restarting => [R, R, R, P, U, R, P],
+            Status::Stopped => [R, R, R, R, U, R, P],
+            Status::Deleting => [P, R, P, P, U, U, P],
+            Status::Deleted => [U, R, R, R, U, U, R],
+            Status::Dead | Status::Error => [U, U, R, R, U, U, U],
         };
         match self {
-            Self::Made => made,
-            Self::Begun => begun,
-            Self::Ended => ended,
-            Self::Halted => halted,
+            Self::Created => created,
+            Self::Started => started,
+            Self::Exited => exited,
+            Self::Stopped => stopped,
             Self::Paused => paused,
-            Self::Thawed => thawed,
+            Self::Unpaused => unpaused,
             Self::Removed => removed,
         }
     }
 
     /// Returns the statuses that end the wait.
     pub(super) fn decisive(self) -> Vec<Status> {
-        let decides = |status: &Status| self.stands_in(*status) != Standing::Open;
+        let decides = |status: &Status| self.state_in(*status) != GoalState::Pending;
         Status::ALL.iter().copied().filter(decides).collect()
     }
 
     /// Returns what `now` means after a command. `was` is the container before the command: a status that it
     /// already had then does not count.
-    pub(super) fn stands(self, now: &Container, was: &Container) -> Standing {
+    pub(super) fn state_after(self, now: &Container, was: &Container) -> GoalState {
         let is_old = now.status == was.status && !is_news(now, was);
-        match (self, self.stands_in(now.status)) {
-            (_, Standing::Reached | Standing::Missed) if is_old => Standing::Open,
-            (Self::Begun, Standing::Reached) => begun(now, was),
-            (_, standing) => standing,
+        match (self, self.state_in(now.status)) {
+            (_, GoalState::Reached | GoalState::Unreachable) if is_old => GoalState::Pending,
+            (Self::Started, GoalState::Reached) => state_of_start(now, was),
+            (_, state) => state,
         }
     }
 }
 
 /// Checks whether a new run has begun. The status alone does not say: the container may have had it before.
-fn begun(now: &Container, was: &Container) -> Standing {
+fn state_of_start(now: &Container, was: &Container) -> GoalState {
     let active = |status| matches!(status, Status::Running | Status::Paused | Status::Restarting);
     let became_active = active(now.status) && !active(was.status);
     let first_has_ended = now.status == Status::Stopped && was.status == Status::Created;
     if now.started_at > was.started_at || became_active || first_has_ended {
-        return Standing::Reached;
+        return GoalState::Reached;
     }
     if now.status != Status::Deleted {
-        return Standing::Open;
+        return GoalState::Pending;
     }
     // A container with auto-remove that could not start is gone, and its last status reason says why.
     let never_ran = now.started_at.is_none() && now.status_reason.is_some();
-    if was.auto_remove && !never_ran { Standing::Reached } else { Standing::Missed }
+    if was.auto_remove && !never_ran { GoalState::Reached } else { GoalState::Unreachable }
 }
 
 /// Checks whether the host has reported why it did not carry out the command.
@@ -138,8 +138,9 @@ pub(super) async fn reach(
     let mut absence = Absence::default();
     let mut last = None;
     loop {
-        let left = deadline.map_or(NEWS, |end| end.saturating_duration_since(Instant::now()));
-        let now = match next_word(api, (was, last.as_ref()), goal, left.min(NEWS)).await {
+        let left =
+            deadline.map_or(POLL_TIMEOUT, |end| end.saturating_duration_since(Instant::now()));
+        let now = match next_change(api, (was, last.as_ref()), goal, left.min(POLL_TIMEOUT)).await {
             Ok(now) => now,
             Err(error) if error.is_not_found() => {
                 Container { status: Status::Deleted, task_state: None, ..was.clone() }
@@ -148,10 +149,10 @@ pub(super) async fn reach(
             Err(error) => return Err(error.into()),
         };
         absence = Absence::default();
-        match goal.stands(&now, was) {
-            Standing::Reached => return Ok(now),
-            Standing::Open if !is_refused(&now, was) => {}
-            Standing::Missed | Standing::Open => return Err(why(&now)),
+        match goal.state_after(&now, was) {
+            GoalState::Reached => return Ok(now),
+            GoalState::Pending if !is_refused(&now, was) => {}
+            GoalState::Unreachable | GoalState::Pending => return Err(why(&now)),
         }
         if left.is_zero() {
             let status = now.status;
@@ -165,7 +166,7 @@ pub(super) async fn reach(
 }
 
 /// Returns the container once the goal may be decided, and after that with each change.
-pub(super) async fn next_word(
+pub(super) async fn next_change(
     api: &Client,
     (was, last): (&Container, Option<&Container>),
     goal: Goal,
@@ -175,7 +176,7 @@ pub(super) async fn next_word(
     match last {
         None if !decisive.contains(&was.status) => {
             let id = was.uuid.to_string();
-            api.wait_for(&id, &decisive, within.min(FIRST)).await
+            api.wait_for(&id, &decisive, within.min(FIRST_POLL_TIMEOUT)).await
         }
         None => api.wait_for_news(was, &[Status::Deleted], within).await,
         Some(last) => {
@@ -193,22 +194,22 @@ mod tests {
     use super::*;
 
     const GOALS: [Goal; 7] = [
-        Goal::Made,
-        Goal::Begun,
-        Goal::Ended,
-        Goal::Halted,
+        Goal::Created,
+        Goal::Started,
+        Goal::Exited,
+        Goal::Stopped,
         Goal::Paused,
-        Goal::Thawed,
+        Goal::Unpaused,
         Goal::Removed,
     ];
 
     fn row(status: Status) -> String {
         let mut row = format!("{status:<11}");
         for goal in GOALS {
-            row.push_str(match goal.stands_in(status) {
-                Standing::Reached => " reached",
-                Standing::Missed => " missed ",
-                Standing::Open => " -      ",
+            row.push_str(match goal.state_in(status) {
+                GoalState::Reached => " reached ",
+                GoalState::Unreachable => " never   ",
+                GoalState::Pending => " -       ",
             });
         }
         format!("{}\n", row.trim_end())
@@ -217,21 +218,21 @@ mod tests {
     #[test]
     fn what_each_status_means_for_each_goal() {
         let grid: String = Status::ALL.iter().map(|status| row(*status)).collect();
-        let header = "            made    begun   ended   halted  paused  thawed  removed";
+        let header = "            created  started  exited   stopped  paused   unpaused removed";
         insta::assert_snapshot!(format!("{header}\n{grid}"), @r"
-                    made    begun   ended   halted  paused  thawed  removed
-        Creating    -       -       -       -       -       -       -
-        Created     reached -       -       reached missed  missed  -
-        Running     reached reached -       -       -       reached -
-        Stopped     reached reached reached reached missed  reached -
-        Paused      reached reached -       -       reached -       -
-        Restarting  reached reached reached -       missed  reached -
-        Rebuilding  -       -       -       -       -       -       -
-        Deleting    -       reached -       -       missed  missed  -
-        Deleted     missed  reached reached reached missed  missed  reached
-        Dead        missed  missed  reached reached missed  missed  missed
-        Error       missed  missed  reached reached missed  missed  missed
-        Unknown     -       -       -       -       -       -       -
+                    created  started  exited   stopped  paused   unpaused removed
+        Creating    -        -        -        -        -        -        -
+        Created     reached  -        -        reached  never    never    -
+        Running     reached  reached  -        -        -        reached  -
+        Stopped     reached  reached  reached  reached  never    reached  -
+        Paused      reached  reached  -        -        reached  -        -
+        Restarting  reached  reached  reached  -        never    reached  -
+        Rebuilding  -        -        -        -        -        -        -
+        Deleting    -        reached  -        -        never    never    -
+        Deleted     never    reached  reached  reached  never    never    reached
+        Dead        never    never    reached  reached  never    never    never
+        Error       never    never    reached  reached  never    never    never
+        Unknown     -        -        -        -        -        -        -
         ");
     }
 
@@ -257,17 +258,17 @@ mod tests {
     #[test]
     fn a_restart_is_done_when_another_run_began_and_not_before() {
         let was = container(Status::Running, 9, Some(1));
-        for (status, started, standing) in [
-            (Status::Running, 1, Standing::Open),
-            (Status::Stopped, 1, Standing::Open),
-            (Status::Restarting, 1, Standing::Open),
-            (Status::Running, 2, Standing::Reached),
-            (Status::Stopped, 2, Standing::Reached),
-            (Status::Restarting, 2, Standing::Reached),
-            (Status::Error, 1, Standing::Missed),
+        for (status, started, state) in [
+            (Status::Running, 1, GoalState::Pending),
+            (Status::Stopped, 1, GoalState::Pending),
+            (Status::Restarting, 1, GoalState::Pending),
+            (Status::Running, 2, GoalState::Reached),
+            (Status::Stopped, 2, GoalState::Reached),
+            (Status::Restarting, 2, GoalState::Reached),
+            (Status::Error, 1, GoalState::Unreachable),
         ] {
             let now = container(status, 10, Some(started));
-            assert_eq!(Goal::Begun.stands(&now, &was), standing, "{status} since {started}");
+            assert_eq!(Goal::Started.state_after(&now, &was), state, "{status} since {started}");
         }
     }
 
@@ -275,16 +276,16 @@ mod tests {
     fn the_end_of_a_stop_is_no_beginning_of_the_start_behind_it() {
         let was = container(Status::Stopped, 9, Some(1));
         let stopped = container(Status::Stopped, 10, Some(1));
-        assert_eq!(Goal::Begun.stands(&stopped, &was), Standing::Open);
+        assert_eq!(Goal::Started.state_after(&stopped, &was), GoalState::Pending);
         let ran = container(Status::Stopped, 11, Some(2));
-        assert_eq!(Goal::Begun.stands(&ran, &was), Standing::Reached);
+        assert_eq!(Goal::Started.state_after(&ran, &was), GoalState::Reached);
     }
 
     #[test]
     fn what_was_so_before_a_command_does_not_end_the_wait_for_it() {
         let was = container(Status::Error, 9, Some(1));
-        assert_eq!(Goal::Removed.stands(&was, &was), Standing::Open);
+        assert_eq!(Goal::Removed.state_after(&was, &was), GoalState::Pending);
         let now = container(Status::Error, 10, Some(1));
-        assert_eq!(Goal::Removed.stands(&now, &was), Standing::Missed);
+        assert_eq!(Goal::Removed.state_after(&now, &was), GoalState::Unreachable);
     }
 }

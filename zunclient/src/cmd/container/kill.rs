@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::for_each::for_each_container;
-use super::goal::{Goal, HOST, reach};
+use super::goal::{COMMAND_TIMEOUT, Goal, reach};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
@@ -35,7 +35,7 @@ impl Kill {
             context.api.kill(&was.uuid.to_string(), &self.signal).await?;
             // No process survives SIGKILL, so zun waits for its end. The next command then finds it stopped.
             if matches!(self.signal.to_ascii_uppercase().as_str(), "SIGKILL" | "KILL" | "9") {
-                reach(&context.api, &was, Goal::Halted, HOST).await?;
+                reach(&context.api, &was, Goal::Stopped, COMMAND_TIMEOUT).await?;
             }
             Ok(())
         })

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::for_each::for_each_container;
-use super::goal::{Goal, HOST, reach};
+use super::goal::{COMMAND_TIMEOUT, Goal, reach};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
@@ -21,7 +21,7 @@ impl Pause {
         for_each_container(context, &self.containers, async |name: String| {
             let was = context.api.show(&name).await?;
             context.api.act(&was.uuid.to_string(), "pause").await?;
-            reach(&context.api, &was, Goal::Paused, HOST).await.map(drop)
+            reach(&context.api, &was, Goal::Paused, COMMAND_TIMEOUT).await.map(drop)
         })
         .await
     }

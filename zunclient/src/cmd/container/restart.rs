@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::for_each::for_each_container;
-use super::goal::{Goal, reach, within_grace};
+use super::goal::{Goal, reach, stop_timeout};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
@@ -27,7 +27,7 @@ impl Restart {
         for_each_container(context, &self.containers, async |name: String| {
             let was = context.api.show(&name).await?;
             context.api.act_with_grace(&was.uuid.to_string(), "reboot", self.time).await?;
-            reach(&context.api, &was, Goal::Begun, within_grace(self.time)).await.map(drop)
+            reach(&context.api, &was, Goal::Started, stop_timeout(self.time)).await.map(drop)
         })
         .await
     }

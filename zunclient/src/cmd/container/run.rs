@@ -106,7 +106,7 @@ impl Run {
     ) -> Result<Result<Exit, Failure>, Unbegun> {
         let start = async {
             starting::start(&context.api, container).await?;
-            let begun = reach(&context.api, container, Goal::Begun, Duration::MAX).await;
+            let begun = reach(&context.api, container, Goal::Started, Duration::MAX).await;
             begun.map_err(|failure| failure.context(&container.name))
         };
         unless_ended(signals, start).await.map_err(Unbegun)?;

@@ -19,7 +19,7 @@ use zun_common::status::{Action, Status};
 use zun_common::units::TerminalSize;
 
 use super::ending;
-use super::goal::{Goal, Standing};
+use super::goal::{Goal, GoalState};
 use super::starting;
 use crate::api::Client;
 use crate::cmd::{Context, Failure};
@@ -381,10 +381,12 @@ impl Remote for ByApi<'_> {
                 Err(error) if error.status() == Some(409) => {}
                 Err(error) => return error.is_not_found(),
             }
-            match self.api.wait_for(self.container, &Goal::Begun.decisive(), HEARD).await {
+            match self.api.wait_for(self.container, &Goal::Started.decisive(), HEARD).await {
                 Ok(container) if container.status.allows(Action::Kill) => {}
-                // If the process has just ended, its exit code follows. If it has not started, it accepts no signal.
-                Ok(container) => return Goal::Begun.stands_in(container.status) != Standing::Open,
+                // It has just ended: its exit code is on its way. One that is not started takes none.
+                Ok(container) => {
+                    return Goal::Started.state_in(container.status) != GoalState::Pending;
+                }
                 Err(error) => return error.is_not_found(),
             }
         }

@@ -53,7 +53,7 @@ impl Start {
                 return Ok(());
             }
             starting::start(&context.api, &container).await?;
-            reach(&context.api, &container, Goal::Begun, Duration::MAX).await.map(drop)
+            reach(&context.api, &container, Goal::Started, Duration::MAX).await.map(drop)
         })
         .await
     }

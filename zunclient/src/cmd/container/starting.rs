@@ -11,7 +11,7 @@ use zun_common::api::v1::container::{Container, CreateContainer};
 use zun_common::docker_errors::exit_code_of_start;
 use zun_common::status::Status;
 
-use super::goal::{Goal, NEWS, Standing, next_word};
+use super::goal::{Goal, GoalState, POLL_TIMEOUT, next_change};
 use super::pull_progress::PullProgress;
 use crate::api::{ApiError, Client, Delete};
 use crate::cmd::Failure;
@@ -67,14 +67,14 @@ async fn made_by_its_host(
     mut container: Container,
     progress: Progress,
 ) -> Result<Container, Failure> {
-    let decisive = Goal::Made.decisive();
+    let decisive = Goal::Created.decisive();
     let mut pull_progress = PullProgress::default();
     let mut absence = Absence::default();
-    while Goal::Made.stands_in(container.status) == Standing::Open {
+    while Goal::Created.state_in(container.status) == GoalState::Pending {
         if progress == Progress::Shown {
             pull_progress.show(&container);
         }
-        container = match api.wait_for_news(&container, &decisive, NEWS).await {
+        container = match api.wait_for_news(&container, &decisive, POLL_TIMEOUT).await {
             Ok(container) => {
                 absence = Absence::default();
                 container
@@ -83,7 +83,7 @@ async fn made_by_its_host(
             Err(error) => return Err(error.into()),
         };
     }
-    if Goal::Made.stands_in(container.status) == Standing::Reached {
+    if Goal::Created.state_in(container.status) == GoalState::Reached {
         Ok(container)
     } else {
         Err(failed(&container))
@@ -201,11 +201,11 @@ pub(super) async fn watch(api: &Client, was: &Container, start: &Start) -> Failu
     let mut pause = Duration::from_millis(200);
     let mut last = None;
     loop {
-        match next_word(api, (was, last.as_ref()), Goal::Begun, NEWS).await {
-            Ok(now) => match Goal::Begun.stands(&now, was) {
-                Standing::Open => last = Some(now),
-                Standing::Missed => return failed(&now),
-                Standing::Reached => {
+        match next_change(api, (was, last.as_ref()), Goal::Started, POLL_TIMEOUT).await {
+            Ok(now) => match Goal::Started.state_after(&now, was) {
+                GoalState::Pending => last = Some(now),
+                GoalState::Unreachable => return failed(&now),
+                GoalState::Reached => {
                     start.settle(now.started_at);
                     return std::future::pending().await;
                 }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::for_each::for_each_container;
-use super::goal::{Goal, reach, within_grace};
+use super::goal::{Goal, reach, stop_timeout};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
@@ -30,7 +30,7 @@ impl Stop {
         for_each_container(context, &self.containers, async |name: String| {
             let was = context.api.show(&name).await?;
             context.api.act_with_grace(&was.uuid.to_string(), "stop", self.time).await?;
-            reach(&context.api, &was, Goal::Halted, within_grace(self.time)).await.map(drop)
+            reach(&context.api, &was, Goal::Stopped, stop_timeout(self.time)).await.map(drop)
         })
         .await
     }

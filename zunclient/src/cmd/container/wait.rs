@@ -7,7 +7,7 @@ use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use serde::Serialize;
 use zun_common::api::v1::container::Container;
 
-use super::goal::{Goal, Standing};
+use super::goal::{Goal, GoalState};
 use crate::api::ApiError;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
@@ -83,11 +83,11 @@ async fn ended(context: &Context, name: &str) -> Result<i64, Failure> {
     let mut now = context.api.show(name).await?;
     // The start of the awaited run, or `None` before the first run.
     let mut began = now.started_at;
-    let decisive = Goal::Ended.decisive();
+    let decisive = Goal::Exited.decisive();
     let mut pause = FIRST;
     let mut told = false;
     loop {
-        if Goal::Ended.stands_in(now.status) == Standing::Reached {
+        if Goal::Exited.state_in(now.status) == GoalState::Reached {
             return code(now);
         }
         if began.is_some() && now.started_at > began {
