@@ -1,4 +1,4 @@
-//! Signals that this process receives during a session: forwarded to the process in the container, or for zun itself.
+//! Handles the signals that zun receives during a session: forwards them to the container's process, or ends zun.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use crate::tty::signals::{Caught, Number, Signals, stop_process};
 /// How long forwarding a signal may take. After that the signal ends zun itself.
 const SIGNAL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many SIGINT or SIGTERM end the session itself, as with docker. The process may ignore them.
+/// How many SIGINT or SIGTERM signals end zun even if it forwards them, as with docker. The process may ignore them.
 pub(crate) const SIGNALS_TO_LEAVE: u32 = 3;
 
 /// How many signals may wait until earlier ones are forwarded.
 const QUEUED_SIGNALS: usize = 16;
 
-/// Forwards signals to the process, or returns if one ends the session. The third SIGINT or SIGTERM always ends it,
-/// even while earlier ones are still being forwarded, because a process may ignore them.
+/// Handles signals until one ends zun. With `ToProcess` that is the third SIGINT or SIGTERM, even if zun is still
+/// forwarding the earlier ones, or a signal that zun cannot forward.
 pub(crate) async fn handle_signals(
     signals: &mut Signals,
     signal_routing: SignalRouting,
@@ -36,7 +36,7 @@ pub(crate) async fn handle_signals(
                     return Ended::Signal(number);
                 }
                 (Caught::Suspend, _) => {
-                    stop(raw);
+                    suspend(raw);
                     continue;
                 }
                 (Caught::User(_), SignalRouting::ToClient) => continue,
@@ -48,19 +48,19 @@ pub(crate) async fn handle_signals(
             if interrupts >= SIGNALS_TO_LEAVE {
                 return Ended::ForcedOut(number);
             }
-            // If so many wait, one more would change nothing.
+            // If the queue is full, one signal more changes nothing.
             queue.try_send(number).ok();
         }
     };
     tokio::select! {
         biased;
         ended = listen => ended,
-        number = pass_on(queued, to) => Ended::Signal(number),
+        number = forward(queued, to) => Ended::Signal(number),
     }
 }
 
-/// Passes signals on, one after the other, until one cannot be.
-async fn pass_on(
+/// Forwards signals in order. Returns the first that cannot be forwarded.
+async fn forward(
     mut queued: mpsc::Receiver<Number>,
     (control, remote): (&dyn Control, &dyn Remote),
 ) -> Number {
@@ -68,7 +68,7 @@ async fn pass_on(
         let pass = async {
             match control.signal(number.name()).await {
                 Ok(()) => true,
-                Err(_not_by_the_console) => remote.signal(number.name()).await,
+                Err(_console_cannot) => remote.signal(number.name()).await,
             }
         };
         if timeout(SIGNAL_TIMEOUT, pass).await != Ok(true) {
@@ -78,9 +78,9 @@ async fn pass_on(
     std::future::pending().await
 }
 
-fn stop(raw: Option<&RawMode>) {
+fn suspend(raw: Option<&RawMode>) {
     let Some(raw) = raw else { return };
-    // Where the terminal cannot be set any more, there is nothing left to restore.
+    // Errors are ignored: if the terminal cannot be set any more, there is nothing left to restore.
     drop(raw.suspend());
     drop(stop_process());
     drop(raw.resume());

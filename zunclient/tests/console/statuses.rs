@@ -1,5 +1,4 @@
-//! The real binary's verbs on containers in every status: none waits for a status that cannot come, and none returns
-//! before its goal is reached.
+//! The `zun` binary's commands on containers in every status: each ends as soon as its outcome is known, not before.
 
 use std::process::Output;
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use tokio::process::Command;
 use crate::fake::service::Service;
 use crate::run::container;
 
-/// No verb may come near to one of its time-outs.
+/// Much less than the time after which a command gives up.
 const SOON: Duration = Duration::from_secs(10);
 
 async fn zun(service: &Service, words: &[&str]) -> Output {
@@ -27,29 +26,29 @@ async fn zun(service: &Service, words: &[&str]) -> Output {
     output.map_err(|_elapsed| words.join(" ")).expect("it ends soon").expect("the binary runs")
 }
 
-/// The container in this status, changed at this second, of the run that began at that second.
+/// A container with this status that was updated at `second` and whose run began at `started`.
 fn seen(status: &str, second: u8, started: u8) -> Value {
     let more = json!({ "updated_at": format!("2026-01-01 00:00:{second:02}"),
         "started_at": format!("2026-01-01 00:00:{started:02}") });
     container(status, &more)
 }
 
-/// A service whose container is in one status until so many commands have come, and then in another.
+/// Starts a service whose container has status `before` until `commands` commands have arrived, then `after`.
 async fn service(before: &'static str, after: &'static str, commands: usize) -> Service {
-    let told = AtomicUsize::new(0);
+    let received = AtomicUsize::new(0);
     Service::start(move |ask| {
         if ask.method != "GET" {
-            told.fetch_add(1, Ordering::Relaxed);
+            received.fetch_add(1, Ordering::Relaxed);
             return (202, Value::Null);
         }
-        let is_done = told.load(Ordering::Relaxed) >= commands;
+        let is_done = received.load(Ordering::Relaxed) >= commands;
         (200, if is_done { seen(after, 11, 2) } else { seen(before, 10, 1) })
     })
     .await
 }
 
 #[tokio::test]
-async fn every_verb_ends_at_once_in_each_status_that_decides_it() {
+async fn every_command_ends_at_once_in_each_status_that_decides_its_outcome() {
     let decisive = [
         ("start", "Stopped", "Running Stopped Paused Restarting Deleting Deleted Dead Error"),
         ("restart", "Running", "Running Stopped Paused Restarting Deleting Deleted Dead Error"),
@@ -70,7 +69,7 @@ async fn every_verb_ends_at_once_in_each_status_that_decides_it() {
 }
 
 #[tokio::test]
-async fn wait_ends_at_once_in_each_status_without_a_run() {
+async fn wait_ends_at_once_if_the_container_does_not_run() {
     for status in ["Stopped", "Restarting", "Deleted", "Dead", "Error"] {
         let more = json!({ "exit_code": 7 });
         let service = Service::start(move |_ask| (200, container(status, &more))).await;
@@ -79,10 +78,11 @@ async fn wait_ends_at_once_in_each_status_without_a_run() {
     }
 }
 
-/// A service that answers one wait after another with these, and the last again and again.
-async fn telling(story: Vec<Value>) -> (Service, Arc<AtomicUsize>) {
-    let told = Arc::new(AtomicUsize::new(0));
-    let next = Arc::clone(&told);
+/// Starts a service that answers GET requests with `story` in order, and repeats the last. Also returns how many it
+/// has answered.
+async fn answering(story: Vec<Value>) -> (Service, Arc<AtomicUsize>) {
+    let received = Arc::new(AtomicUsize::new(0));
+    let next = Arc::clone(&received);
     let service = Service::start(move |ask| {
         if ask.method != "GET" {
             return (202, Value::Null);
@@ -91,12 +91,12 @@ async fn telling(story: Vec<Value>) -> (Service, Arc<AtomicUsize>) {
         (200, story.get(index).or(story.last()).cloned().unwrap_or_default())
     })
     .await;
-    (service, told)
+    (service, received)
 }
 
 #[tokio::test]
-async fn a_restart_waits_for_another_run_though_the_container_runs_all_the_time() {
-    let (service, told) = telling(vec![
+async fn a_restart_waits_for_a_new_run_even_if_the_container_is_running() {
+    let (service, received) = answering(vec![
         seen("Running", 10, 1),
         seen("Running", 11, 1),
         seen("Stopped", 12, 1),
@@ -105,13 +105,14 @@ async fn a_restart_waits_for_another_run_though_the_container_runs_all_the_time(
     .await;
     let ended = zun(&service, &["restart", "test"]).await;
     assert_eq!((ended.status.code(), ended.stdout.as_slice()), (Some(0), &b"test\n"[..]));
-    assert_eq!(told.load(Ordering::Relaxed), 4);
+    assert_eq!(received.load(Ordering::Relaxed), 4);
 }
 
 #[tokio::test]
-async fn a_wait_notices_a_run_that_ended_unheard() {
-    let (service, _told) =
-        telling(vec![seen("Running", 10, 1), seen("Running", 11, 1), seen("Running", 12, 2)]).await;
+async fn a_wait_fails_if_the_run_ended_and_its_exit_code_was_missed() {
+    let (service, _received) =
+        answering(vec![seen("Running", 10, 1), seen("Running", 11, 1), seen("Running", 12, 2)])
+            .await;
     let ended = zun(&service, &["wait", "test"]).await;
     let words = String::from_utf8(ended.stderr).expect("text");
     assert_eq!((ended.status.code(), words.lines().count()), (Some(1), 1), "{words}");
@@ -119,12 +120,12 @@ async fn a_wait_notices_a_run_that_ended_unheard() {
 }
 
 #[tokio::test]
-async fn what_a_host_did_not_do_is_told_with_its_words() {
+async fn a_command_that_the_host_refused_fails_with_its_reason() {
     for verb in ["start", "stop", "delete", "restart", "kill", "pause"] {
         let before = if matches!(verb, "start" | "delete") { "Stopped" } else { "Running" };
         let mut refused = seen(before, 11, 1);
         refused["status_reason"] = json!("the engine hangs");
-        let (service, _told) = telling(vec![seen(before, 10, 1), refused]).await;
+        let (service, _received) = answering(vec![seen(before, 10, 1), refused]).await;
         let ended = zun(&service, &[verb, "test"]).await;
         let words = String::from_utf8(ended.stderr).expect("text");
         assert_eq!(words, "zun: test: the engine hangs\n", "{verb}");
@@ -133,7 +134,7 @@ async fn what_a_host_did_not_do_is_told_with_its_words() {
 }
 
 #[tokio::test]
-async fn several_containers_are_worked_on_at_a_time_and_told_in_order() {
+async fn commands_run_on_several_containers_at_once_and_print_them_in_order() {
     let names = ["d", "a", "c", "b"];
     for (verb, before, after) in [
         ("stop", "Running", "Stopped"),
@@ -144,7 +145,7 @@ async fn several_containers_are_worked_on_at_a_time_and_told_in_order() {
         ("pause", "Running", "Paused"),
         ("unpause", "Paused", "Running"),
     ] {
-        // The status changes only after zun has sent all commands.
+        // The status changes only after all commands have arrived, so they must run at the same time.
         let service = service(before, after, names.len()).await;
         let ended = zun(&service, &[&[verb][..], &names].concat()).await;
         let shown = String::from_utf8(ended.stdout).expect("text");

@@ -1,5 +1,4 @@
-//! The real binary with a service that is slow or unavailable, and the replacement of control characters from the
-//! service on stderr.
+//! The `zun` binary with a service that fails temporarily, control characters in its answers, and interrupted requests.
 
 use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -46,24 +46,25 @@ impl Attach {
             console_flags: &self.console_flags,
             input: container.interactive && !self.no_stdin && !self.read_only,
             mode: if self.read_only { grant::Mode::ReadOnly } else { grant::Mode::ReadWrite },
-            // With --no-stdin or --read-only, a signal ends zun and not the process.
+            // Without stdin there are no detach keys, so Ctrl-C has to end zun itself.
             signal_routing: if self.no_stdin || self.read_only {
                 SignalRouting::ToClient
             } else {
                 self.console_flags.signal_routing(container.tty)
             },
         };
-        let waits = container.status == Status::Created;
-        let until = match (container.auto_remove, waits) {
+        let not_started = container.status == Status::Created;
+        let until = match (container.auto_remove, not_started) {
             (true, _) => WaitCondition::Removed,
             (false, true) => WaitCondition::NextExit,
-            // If it stops after `show` and before the dial, Docker answers this wait at once.
+            // If the container stopped after `show`, Docker reports its exit at once.
             (false, false) => WaitCondition::NotRunning,
         };
-        let mut begin = if waits || self.read_only { OnOpen::Nothing } else { OnOpen::Redraw };
+        let mut begin =
+            if not_started || self.read_only { OnOpen::Nothing } else { OnOpen::Redraw };
         let console = unless_ended(&mut signals, session.dial(until, begin)).await?;
-        // The service may not know yet that the container has started. Its process has then already printed its prompt.
-        if waits {
+        // The process may run already although the service does not know it yet. If so, its prompt is in the past.
+        if not_started {
             let control = console.control.as_ref();
             let runs = async { Ok(container.tty && redraw(control, own_size()).await) };
             if unless_ended(&mut signals, runs).await? {

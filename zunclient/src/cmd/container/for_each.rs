@@ -1,4 +1,4 @@
-//! Runs an action on each named container, on several at a time. If one fails, the others still get their turn.
+//! Runs an action on several containers concurrently. If it fails on one, it still runs on the others.
 
 use std::collections::HashSet;
 
@@ -8,8 +8,8 @@ use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::{self, Format};
 
-/// The number of containers that are worked on at a time.
-const AT_A_TIME: usize = 16;
+/// The largest number of actions that run at the same time.
+const MAX_CONCURRENT: usize = 16;
 
 /// Runs `act` on each container and prints the names of those on which it succeeded, in the given order: one by one, or
 /// as a list at the end with `--format json` or `yaml`.
@@ -22,10 +22,10 @@ pub(super) async fn for_each_container(
     let mut done = Vec::new();
     let mut exit = Exit::OK;
     let distinct: HashSet<&String> = names.iter().collect();
-    // One that is named twice has its turns one after the other.
-    let at_a_time = if distinct.len() == names.len() { AT_A_TIME } else { 1 };
+    // If a container is named twice, two actions on it must not run at the same time.
+    let max_concurrent = if distinct.len() == names.len() { MAX_CONCURRENT } else { 1 };
     let acts = names.iter().map(async |name| (name, act(name.clone()).await));
-    let mut acts = std::pin::pin!(stream::iter(acts).buffered(at_a_time));
+    let mut acts = std::pin::pin!(stream::iter(acts).buffered(max_concurrent));
     while let Some((name, outcome)) = acts.next().await {
         match outcome {
             Ok(()) if as_table => context.printer.line(name)?,

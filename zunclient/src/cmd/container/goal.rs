@@ -1,5 +1,5 @@
-//! What a verb waits for. One table says what each status means for it, so no verb waits for a status that
-//! cannot come.
+//! The states that commands such as `zun start` wait for. One table says which statuses reach a state and which
+//! rule it out, so no command waits for a state that it cannot reach.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use super::starting::{Absence, is_away, is_news, why};
 use crate::api::{ApiError, Client};
 use crate::cmd::Failure;
 
-/// The state that a verb waits for.
+/// The state of a container that a command waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Goal {
-    /// The host has created it.
+    /// The host has created the container.
     Created,
     /// A new run of its process has begun.
     Started,
@@ -25,32 +25,32 @@ pub(super) enum Goal {
     Paused,
     /// Its processes are no longer paused.
     Unpaused,
-    /// It is removed.
+    /// The container is removed.
     Removed,
 }
 
 /// Whether a goal is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum GoalState {
-    /// It is reached.
+    /// The goal is reached.
     Reached,
-    /// It cannot be reached any more.
+    /// The goal can no longer be reached.
     Unreachable,
-    /// It may still be reached.
+    /// The goal may still be reached.
     Pending,
 }
 
 /// How long one request waits for a change.
 pub(super) const POLL_TIMEOUT: Duration = Duration::from_secs(25);
 
-/// How long the first request waits. It does not return when the host refuses the command.
+/// How long the first request waits. It does not return early if the host refuses the command.
 const FIRST_POLL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The pause between two requests.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// How long a host may take for a command, in addition to a grace period. The agent gives up and reports
-/// before that.
+/// How long a host may take for a command, in addition to a grace period. The agent gives up earlier and
+/// reports that.
 pub(super) const COMMAND_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Docker's default grace period of a stop, in seconds.
@@ -62,7 +62,7 @@ pub(super) fn stop_timeout(grace: Option<u32>) -> Duration {
 }
 
 impl Goal {
-    /// Returns what a status means, whatever the status was before.
+    /// Returns what a status means for the goal, without regard to the status before.
     pub(super) const fn state_in(self, status: Status) -> GoalState {
         use GoalState::{Pending as P, Reached as R, Unreachable as U};
         let [created, started, exited, stopped, paused, unpaused, removed] = match status {
@@ -93,7 +93,7 @@ impl Goal {
         Status::ALL.iter().copied().filter(decides).collect()
     }
 
-    /// Returns what `now` means after a command. `was` is the container before the command: a status that it
+    /// Returns what `now` means for the goal. `was` is the container before the command: a status that it
     /// already had then does not count.
     pub(super) fn state_after(self, now: &Container, was: &Container) -> GoalState {
         let is_old = now.status == was.status && !is_news(now, was);
@@ -105,7 +105,7 @@ impl Goal {
     }
 }
 
-/// Checks whether a new run has begun. The status alone does not say: the container may have had it before.
+/// Checks whether a new run has begun. The status alone is not enough: the container may have had it before.
 fn state_of_start(now: &Container, was: &Container) -> GoalState {
     let active = |status| matches!(status, Status::Running | Status::Paused | Status::Restarting);
     let became_active = active(now.status) && !active(was.status);
@@ -116,7 +116,7 @@ fn state_of_start(now: &Container, was: &Container) -> GoalState {
     if now.status != Status::Deleted {
         return GoalState::Pending;
     }
-    // A container with auto-remove that could not start is gone, and its last status reason says why.
+    // If a container with auto-remove could not start, it is removed, and its last status reason says why.
     let never_ran = now.started_at.is_none() && now.status_reason.is_some();
     if was.auto_remove && !never_ran { GoalState::Reached } else { GoalState::Unreachable }
 }
@@ -126,8 +126,9 @@ fn is_refused(now: &Container, was: &Container) -> bool {
     is_news(now, was) && now.status_reason.is_some() && now.status_reason != was.status_reason
 }
 
-/// Waits until an accepted command has reached its goal, or can no longer reach it, or the time is over. `was`
-/// is the container before the command. A removed container counts as `Deleted`.
+/// Waits until an accepted command reaches its goal. Fails if the goal can no longer be reached, if the host
+/// refuses the command, or after `within`. `was` is the container before the command. A removed container counts
+/// as `Deleted`.
 pub(super) async fn reach(
     api: &Client,
     was: &Container,
@@ -165,7 +166,8 @@ pub(super) async fn reach(
     }
 }
 
-/// Returns the container once the goal may be decided, and after that with each change.
+/// Waits for the next change. Before the first one (`last` is `None`), waits for a status that decides the goal,
+/// if `was` does not have one already.
 pub(super) async fn next_change(
     api: &Client,
     (was, last): (&Container, Option<&Container>),
@@ -236,7 +238,7 @@ mod tests {
         ");
     }
 
-    /// Returns a container that was updated at second `updated`, with a run that began at second `started`.
+    /// A container that was updated and whose run began at these seconds.
     fn container(status: Status, updated: u32, started: Option<u32>) -> Container {
         let at = |second: u32| {
             let time = chrono::DateTime::from_timestamp(i64::from(second), 0).expect("a time");
@@ -256,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_is_done_when_another_run_began_and_not_before() {
+    fn a_restart_is_complete_only_after_a_new_run_began() {
         let was = container(Status::Running, 9, Some(1));
         for (status, started, state) in [
             (Status::Running, 1, GoalState::Pending),
@@ -273,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_stop_is_no_beginning_of_the_start_behind_it() {
+    fn a_stop_that_completes_does_not_count_as_the_start_that_follows() {
         let was = container(Status::Stopped, 9, Some(1));
         let stopped = container(Status::Stopped, 10, Some(1));
         assert_eq!(Goal::Started.state_after(&stopped, &was), GoalState::Pending);
@@ -282,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_so_before_a_command_does_not_end_the_wait_for_it() {
+    fn a_status_from_before_the_command_does_not_end_the_wait() {
         let was = container(Status::Error, 9, Some(1));
         assert_eq!(Goal::Removed.state_after(&was, &was), GoalState::Pending);
         let now = container(Status::Error, 10, Some(1));

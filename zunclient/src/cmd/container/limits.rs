@@ -1,6 +1,7 @@
-//! Values of the flags that limit a container.
+//! Parses the values of the flags that limit the resources of a container.
 
-/// Parses a number of CPUs. JSON has no `nan` and `inf`, so the service would not see them.
+/// Parses a number of CPUs. Rejects `nan` and `inf`: JSON cannot represent them, so the service could not refuse
+/// them.
 pub(super) fn cpus(text: &str) -> Result<f64, String> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let number = if is_plain { text.parse().ok() } else { None };
@@ -9,7 +10,7 @@ pub(super) fn cpus(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "use a decimal number greater than 0, such as 0.5".to_owned())
 }
 
-/// Parses an amount of memory, in MiB.
+/// Parses an amount of memory and returns it in MiB. A number without a unit is in MiB.
 pub(super) fn mebibytes(text: &str) -> Result<u64, String> {
     let rule = || "use a number of MiB, or a number with unit k, m or g".to_owned();
     let digits = text.trim_end_matches(|last: char| last.is_ascii_alphabetic());
@@ -28,13 +29,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn processors_are_a_number() {
+    fn cpus_are_a_positive_decimal_number() {
         for (text, number) in [("1", 1.0), ("0.5", 0.5), (".25", 0.25), ("16", 16.0)] {
             assert_eq!(cpus(text), Ok(number), "{text}");
         }
-        let no_numbers = ["", ".", "nan", "NaN", "inf", "-inf", "infinity", "0x10", "1_000", " 1"];
-        let no_sizes = ["1e400", "-1", "-0", "-0.0", "0", "0.0", "+1", "1e1"];
-        for bad in [&no_numbers[..], &no_sizes].concat() {
+        let not_numbers = ["", ".", "nan", "NaN", "inf", "-inf", "infinity", "0x10", "1_000", " 1"];
+        let rejected_numbers = ["1e400", "-1", "-0", "-0.0", "0", "0.0", "+1", "1e1"];
+        for bad in [&not_numbers[..], &rejected_numbers].concat() {
             let rule = cpus(bad).expect_err(bad);
             assert!(rule.contains("greater than 0"), "{rule}");
         }
@@ -42,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_has_units() {
+    fn memory_may_have_a_unit() {
         for (text, expected) in
             [("512", 512), ("512m", 512), ("2g", 2048), ("8192K", 8), ("6000k", 6)]
         {

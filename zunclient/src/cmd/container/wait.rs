@@ -34,7 +34,7 @@ impl Wait {
         let as_table = context.printer.format() == Format::Table;
         let mut all = Vec::new();
         let mut exit = Exit::OK;
-        // All at the same time, so that no end of a run is missed.
+        // All waits run at the same time: one after the other could miss an exit.
         let waits: FuturesOrdered<_> =
             self.containers.iter().map(async |name| (name, ended(context, name).await)).collect();
         let mut waits = std::pin::pin!(waits);
@@ -68,12 +68,12 @@ struct Ended<'a> {
     exit_code: Option<i64>,
 }
 
-/// The pauses between requests while the service does not answer.
-const FIRST: Duration = Duration::from_millis(500);
-const LONGEST: Duration = Duration::from_secs(10);
+/// The first and the longest pause between requests while the service does not answer.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const MAX_PAUSE: Duration = Duration::from_secs(10);
 
 /// Returns `true` if a later request may succeed.
-fn passes(error: &ApiError) -> bool {
+fn is_temporary(error: &ApiError) -> bool {
     matches!(error, ApiError::Unreachable { .. } | ApiError::NoAnswer { .. })
         || error.status().is_some_and(|status| status >= 500)
 }
@@ -84,8 +84,8 @@ async fn ended(context: &Context, name: &str) -> Result<i64, Failure> {
     // The start of the awaited run, or `None` before the first run.
     let mut began = now.started_at;
     let decisive = Goal::Exited.decisive();
-    let mut pause = FIRST;
-    let mut told = false;
+    let mut pause = FIRST_PAUSE;
+    let mut noticed = false;
     loop {
         if Goal::Exited.state_in(now.status) == GoalState::Reached {
             return code(now);
@@ -97,21 +97,21 @@ async fn ended(context: &Context, name: &str) -> Result<i64, Failure> {
         began = began.or(now.started_at);
         now = match context.api.wait_for_news(&now, &decisive, Duration::from_mins(1)).await {
             Ok(container) => {
-                (pause, told) = (FIRST, false);
+                (pause, noticed) = (FIRST_PAUSE, false);
                 container
             }
             Err(error) if error.is_not_found() => {
                 return Err(Failure::new("it was removed; its exit code is not known"));
             }
             // A wait may take hours, and the service may restart meanwhile.
-            Err(error) if passes(&error) => {
-                if !told {
+            Err(error) if is_temporary(&error) => {
+                if !noticed {
                     let message = Failure::from(error).context(name).message.unwrap_or_default();
                     out::notice(&format!("{message}; still waiting"));
-                    told = true;
+                    noticed = true;
                 }
                 tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST);
+                pause = (pause * 2).min(MAX_PAUSE);
                 now
             }
             Err(error) => return Err(error.into()),

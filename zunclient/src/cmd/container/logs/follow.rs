@@ -1,7 +1,7 @@
-//! `zun logs -f`: the log as it grows, and what the engine left out at its end.
+//! `zun logs -f`: shows the log as it grows, and then the last records if Docker left them out.
 //!
-//! Docker's follower may stop before it has read the last records of a container that ends. The log is read once
-//! more then, and what was not shown yet is shown.
+//! When a container ends, Docker may stop following before it has sent the last records. zun therefore reads the
+//! log again and shows the records that it has not shown yet.
 
 use zun_common::grant::LogsQuery;
 use zun_common::log_records::{Piece, Stream};
@@ -50,7 +50,8 @@ pub(super) async fn follow(
     Ok(Ok(()))
 }
 
-/// Reads the log once more, with another grant if the first has expired. A container that is gone has no log.
+/// Reads the log again, with a new grant if the first one no longer works. Returns `None` if the host
+/// refuses, as after the container is removed, and, with a notice, if the log cannot be read.
 async fn again(
     context: &Context,
     (container, channel): (&str, &DataChannel),
@@ -62,7 +63,7 @@ async fn again(
         Err(expired) => expired,
     };
     match data::open_logs(context, container).await {
-        // Another container may have taken the name.
+        // A different address: another container may have the name now.
         Ok(other) if other.address != channel.address => None,
         Ok(other) => match Answer::of(&other, query).await {
             Ok(answer) => Some(answer),
@@ -89,12 +90,12 @@ fn note_unread(container: &str, error: &ConsoleError) {
     out::notice(&format!("cannot check that the output of {container} is complete: {why}"));
 }
 
-/// What is needed to recognize the last records in a second read.
+/// What must be remembered of the records shown, in order to recognize the last of them in a second read.
 #[derive(Debug, Default)]
 struct Seen {
     first: Option<(Stream, String)>,
     last: Option<(Stream, String)>,
-    /// For each stream, the newest timestamp and how many records have it: all records of a long line do.
+    /// For stdout and stderr, the newest timestamp and how many records have it. The records of a long line share one.
     newest: [Option<(String, u64)>; 2],
 }
 
@@ -111,7 +112,7 @@ impl Seen {
         self.first.get_or_insert_with(|| (piece.stream, stamp.clone()));
     }
 
-    /// Notes the end of the log before anything is shown.
+    /// Records the last record of the log without showing it.
     async fn note_end(&mut self, channel: &DataChannel, query: &LogsQuery) -> Result<(), Failure> {
         let end = LogsQuery { follow: false, stdout: true, stderr: true, tail: Some(1), ..*query };
         let mut answer = Answer::of(channel, &end).await?;
@@ -121,7 +122,7 @@ impl Seen {
         Ok(())
     }
 
-    /// The query for what has come since the last record.
+    /// Returns the query for the records since the last one.
     fn rest(&self, query: &LogsQuery) -> LogsQuery {
         let since = self.last.as_ref().and_then(|(_, stamp)| time::stamp(stamp).ok());
         let since = since.unwrap_or_default().max(query.since);
@@ -136,7 +137,7 @@ impl Seen {
             Stream::Stderr => (query.stderr, stderr),
         };
         let known = match newest {
-            // With `--tail`, the log may begin within a long line. How many records of it came before is not known.
+            // `--tail` may start in the middle of a long line. How many of its records came before is not known.
             Some(_) if query.tail.is_some() && first.as_ref() == Some(&last) => u64::MAX,
             Some((_, count)) if asked => count,
             Some(_) | None => 0,
@@ -145,14 +146,14 @@ impl Seen {
     }
 }
 
-/// Finds the records behind the last one that was seen.
+/// Finds the records after the last one that was seen.
 #[derive(Debug)]
 struct Missing {
-    /// The last one, and whether its stream was asked for.
+    /// The last record that was seen, and whether the query includes its stream.
     after: Option<((Stream, String), bool)>,
-    /// How many records with its timestamp were already seen and will come again.
+    /// How many records with its timestamp were seen and have not come again yet.
     known: u64,
-    /// The record that is being read is new.
+    /// Whether the current record is new.
     shows: bool,
 }
 
@@ -191,7 +192,7 @@ mod tests {
         tail: None,
     };
 
-    /// Records by stream, second and text, such as `o1a`.
+    /// Parses records of stream, second and text: `o1a` is `a` on stdout at second 1.
     fn pieces(log: &str) -> Vec<Piece> {
         let piece = |record: &str| {
             let (head, text) = record.split_at(2);
@@ -203,7 +204,7 @@ mod tests {
         log.split_whitespace().map(piece).collect()
     }
 
-    /// Returns what the second read of `log` shows after `followed` was shown.
+    /// Returns what is shown of `log` after `followed` was shown.
     fn missing(query: &LogsQuery, followed: &str, log: &str) -> String {
         let mut seen = Seen::default();
         for piece in &pieces(followed) {
@@ -222,14 +223,14 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_not_followed_is_shown() {
+    fn only_records_not_shown_yet_are_shown() {
         for (followed, log, rest) in [
             ("", "o1a e2b", "ab"),
             ("o1a e2b", "o1a e2b", ""),
             ("o1a", "o1a e2b o3c", "bc"),
             ("o1a o1b", "o1a o1b o1c", "c"),
             ("o1a e1b o1c", "o1a e1b o1c e1d o1e", "de"),
-            // `e3b` was seen: it comes before `o2c` in the log, although its timestamp is newer.
+            // A record of the other stream that comes earlier in the log was seen, though its timestamp is newer.
             ("o1a e3b o2c", "o1a e3b o2c o4d", "d"),
         ] {
             assert_eq!(missing(&ALL, followed, log), rest, "{followed} of {log}");
@@ -237,13 +238,13 @@ mod tests {
     }
 
     #[test]
-    fn the_last_lines_are_followed_to_the_end_too() {
+    fn following_with_tail_shows_the_last_records_too() {
         let last = LogsQuery { tail: Some(1), ..ALL };
         assert_eq!(missing(&last, "o2b", "o1a o2b o3c"), "c");
         assert_eq!(missing(&last, "o2b o3c", "o1a o2b o3c o3d"), "d");
-        // It is not known how much of the line came before.
+        // It is not known how many records of the line came before.
         assert_eq!(missing(&last, "o2c", "o1a o2b o2c o3d"), "d");
-        // The last record before the follow may be of the other stream.
+        // The last record before following may be of the other stream.
         let errors = LogsQuery { tail: Some(0), stdout: false, ..ALL };
         assert_eq!(missing(&errors, "o2b", "e1a o2b e2c e3d"), "d");
     }

@@ -1,4 +1,4 @@
-//! `zun logs`: read straight from the host, as it comes.
+//! `zun logs`: reads the log directly from Docker on the host.
 
 mod follow;
 mod records;
@@ -90,7 +90,7 @@ impl Logs {
         let own = |stream: &dyn std::os::fd::AsFd| stream.as_fd().try_clone_to_owned();
         let screen = Screen::write_to(own(&std::io::stdout())?, own(&std::io::stderr())?)?;
         let outcome = self.show(context, &screen).await;
-        // If the link was lost, what came before is shown too.
+        // If the link was lost, the output that arrived before is still shown.
         let finished = screen.finish().await;
         match outcome?.and(finished) {
             Ok(()) => Ok(Exit::OK),
@@ -107,7 +107,7 @@ impl Logs {
         if query.timestamps {
             with_timestamps(&channel, &query, screen).await
         } else {
-            as_it_is(&channel, &query, screen).await
+            without_timestamps(&channel, &query, screen).await
         }
     }
 
@@ -144,7 +144,7 @@ async fn with_timestamps(
     Ok(Ok(()))
 }
 
-async fn as_it_is(
+async fn without_timestamps(
     DataChannel { direct, address, tty }: &DataChannel,
     query: &LogsQuery,
     screen: &Screen,
@@ -165,8 +165,8 @@ async fn as_it_is(
     Ok(Ok(()))
 }
 
-/// Shows all output that has arrived, including parts of frames.
-async fn show(demux: &mut Demux, screen: &Screen) -> Result<Result<(), Closed>, Failure> {
+/// Shows the output that has arrived, including parts of frames.
+async fn show(demux: &mut Demux, screen: &Screen) -> Result<Written, Failure> {
     loop {
         let next = demux.next_chunk().map_err(|unknown| Failure::new(unknown.to_string()))?;
         let written = match next {

@@ -1,4 +1,4 @@
-//! One read of the engine's log, shown record by record.
+//! Reads a container's log from Docker and shows it record by record.
 
 use bytes::Bytes;
 use hyper::Method;
@@ -11,13 +11,13 @@ use crate::console::ConsoleError;
 use crate::console::docker::direct::next_chunk;
 use crate::tty::screen::{Closed, Output, Screen};
 
-/// Whether the output still has a reader.
+/// The result of a write: `Err` if nobody reads the output any more.
 pub(super) type Written = Result<(), Closed>;
 
 /// Shows records with or without their timestamps.
 pub(super) struct Shown<'a> {
     screen: &'a Screen,
-    /// Puts the timestamps in place, if they are wanted.
+    /// Writes the timestamps before the lines; `None` to omit them.
     stamped: Option<LineTimestamps>,
 }
 
@@ -39,21 +39,21 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// An answer of the engine, after its headers have arrived.
+/// Docker's response to a logs request, after its headers.
 pub(super) struct Answer {
     body: hyper::body::Incoming,
     records: RecordReader,
 }
 
 impl Answer {
-    /// Asks for records. The query must ask for timestamps.
+    /// Requests the log. The query must ask for timestamps.
     pub(super) async fn of(channel: &DataChannel, query: &LogsQuery) -> Result<Self, ConsoleError> {
         let address = channel.address.with(&query.query());
         let answer = channel.direct.get(Method::GET, &address).await?;
         Ok(Self { body: answer.into_body(), records: RecordReader::new(channel.tty) })
     }
 
-    /// The next piece of a record; `None` at the end.
+    /// Returns the next piece of a record; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Piece>, Failure> {
         loop {
             let next = self.records.next_piece();

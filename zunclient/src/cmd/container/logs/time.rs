@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_read_in_every_usual_form() {
+    fn times_are_parsed_in_each_accepted_form() {
         let now = DateTime::from_timestamp(1_000_000, 0).expect("a time");
         for (text, seconds, nanoseconds) in [
             ("5", 5, 0),
