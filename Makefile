@@ -2,7 +2,7 @@
 # need g++.
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down test test-long matrix conditions fuzz check package testbed-up testbed-down test-testbed fmt clippy doc deny
+.PHONY: help run up down test test-long matrix conditions fuzz check package testbed-up testbed-down test-testbed fmt scripts clippy doc deny
 
 help: ## Print this help
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -49,10 +49,13 @@ conditions: ## Test the interactive conditions on the installed engine and on th
 	@deploy/packages.sh test
 	@deploy/conditions.sh
 
-check: fmt clippy doc deny ## Check format, lints, documentation and licences
+check: fmt scripts clippy doc deny ## Check format, scripts, lints, documentation and licences
 
 fmt:
 	cargo fmt --all --check
+
+scripts:
+	@for script in $$(git ls-files '*.sh' .ci/run); do bash -n "$$script" || exit 1; done
 
 clippy:
 	cargo clippy --locked --workspace --all-targets -- -D warnings
