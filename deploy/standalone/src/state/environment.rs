@@ -1,7 +1,7 @@
 //! The environment file that a shell sources to use the standalone service.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// Writes a secret atomically. The temporary file is created with mode 0600; an existing one keeps its mode.
+/// Writes a secret atomically, to a file with mode 0600.
 pub(super) fn write(path: &Path, text: &str) -> Result<(), StateError> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -52,10 +52,14 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), StateError> {
     };
     let owner = std::fs::metadata(folder).map_err(at("inspect", folder))?;
     let new = path.with_extension("new");
+    // Remove any existing file first: it may be a symbolic link that another user created.
+    match std::fs::remove_file(&new) {
+        Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(at("remove", &new)(cause)),
+        Ok(()) | Err(_) => {}
+    }
     let mut file: File = OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
         .open(&new)
         .map_err(at("create", &new))?;
@@ -95,5 +99,17 @@ mod tests {
             token.expose()
         );
         assert_eq!(output, expected);
+    }
+
+    #[test]
+    fn a_link_in_the_way_is_replaced_and_not_followed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let other = folder.path().join("other");
+        std::fs::write(&other, "untouched").expect("written");
+        std::os::unix::fs::symlink(&other, folder.path().join("zun.new")).expect("a link");
+        let path = folder.path().join("zun.env");
+        write(&path, "secret").expect("written");
+        assert_eq!(std::fs::read_to_string(&other).expect("readable"), "untouched");
+        assert_eq!(std::fs::read_to_string(&path).expect("readable"), "secret");
     }
 }
