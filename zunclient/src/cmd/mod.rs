@@ -216,7 +216,8 @@ fn execute(cli: Cli) -> Exit {
     })
 }
 
-/// Help goes to stdout; a wrong command line is one line on stderr.
+/// Prints requested help on stdout, and one line about a wrong command line on stderr. `zun` without a command prints
+/// its help on stderr.
 fn report_usage_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
     if !error.use_stderr() {
         // Whoever closed the pipe has read enough.

@@ -63,7 +63,8 @@ impl Attach {
         let mut begin =
             if not_started || self.read_only { OnOpen::Nothing } else { OnOpen::Redraw };
         let console = unless_ended(&mut signals, session.dial(until, begin)).await?;
-        // The process may run already although the service does not know it yet. If so, its prompt is in the past.
+        // The process may run already although the service does not know it yet. If so, it printed its prompt before
+        // zun attached, so zun redraws the screen.
         if not_started {
             let control = console.control.as_ref();
             let runs = async { Ok(container.tty && redraw(control, own_size()).await) };

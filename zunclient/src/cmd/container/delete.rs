@@ -38,7 +38,7 @@ impl Delete {
             // The name may be taken again at once, so the UUID is used.
             let was = context.api.show(&name).await?;
             context.api.delete(&was.uuid.to_string(), how).await?;
-            // Its name is free then for the next one.
+            // After the removal, a new container can have the name.
             reach(&context.api, &was, Goal::Removed, COMMAND_TIMEOUT).await.map(drop)
         })
         .await

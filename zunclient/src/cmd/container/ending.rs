@@ -18,8 +18,8 @@ use crate::exit::Exit;
 /// it knows the reason of the end, such as out of memory.
 const HEARD: Duration = Duration::from_secs(5);
 
-/// The same if the recorded end may be of another run: the container had run before, or its restart policy runs it
-/// again. A slow engine reports an end only after it has answered the start, or has begun the next run.
+/// The same, but longer: the container had run before, or its restart policy runs it again, so the recorded end may
+/// belong to another run. A slow engine reports an end late: after it answered the start, or after the next run began.
 const HEARD_WHICH: Duration = Duration::from_secs(15);
 const KILLED: i64 = 137;
 

@@ -116,5 +116,5 @@ impl Run {
     }
 }
 
-/// It failed before there was anything to keep.
+/// The command never started. zun removes the container after `--rm` or a signal, and keeps it otherwise.
 struct Unbegun(Failure);

@@ -157,7 +157,7 @@ impl Session<'_> {
             std::future::pending().await
         };
         let to_begin = begin == OnOpen::Start || self.waits(begin);
-        // Watched from before the start: with `--rm` the reason of a failure is gone with the container.
+        // zun watches the container even before the start. With `--rm`, the reason of a failure disappears with it.
         let starts = async {
             tokio::select! {
                 biased;
@@ -245,7 +245,7 @@ impl Session<'_> {
 /// Why zun does not exit with the command's own exit code.
 #[derive(Debug)]
 pub(super) enum Unfinished {
-    /// The command never started, so there is nothing to keep.
+    /// The command never started. With `--rm`, `zun run` then removes the container.
     NeverBegan(Failure),
     /// The command may have started, and may still be running.
     Later(Failure),
@@ -294,7 +294,8 @@ fn set_up(
     Ok(terminal)
 }
 
-/// Sets up the terminal side. Only a person's terminal becomes raw.
+/// Sets up the terminal side. The terminal enters raw mode only if the process has a terminal and zun sends it the
+/// keys that a user types.
 pub(super) fn terminal(
     needs: TerminalNeeds,
     console_flags: &ConsoleFlags,
@@ -336,7 +337,7 @@ fn copy(descriptor: impl AsFd) -> io::Result<OwnedFd> {
 /// How long the service may take to record that the process has started.
 const HEARD: Duration = Duration::from_secs(5);
 
-/// Where other grants for the same console come from.
+/// Gets the grants for a container's console: the first one, and later ones that replace it.
 struct OfContainer {
     api: Client,
     container: String,
@@ -383,7 +384,8 @@ impl Remote for ByApi<'_> {
             }
             match self.api.wait_for(self.container, &Goal::Started.decisive(), HEARD).await {
                 Ok(container) if container.status.allows(Action::Kill) => {}
-                // It has just ended: its exit code is on its way. One that is not started takes none.
+                // If the container has just ended, its exit code follows, so the signal is not reported as failed. A
+                // container that has not started cannot receive a signal.
                 Ok(container) => {
                     return Goal::Started.state_in(container.status) != GoalState::Pending;
                 }

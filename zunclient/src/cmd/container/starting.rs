@@ -145,10 +145,10 @@ pub(super) fn is_away(error: &ApiError) -> bool {
     }
 }
 
-/// The service is away, as it is while it restarts.
+/// Measures how long the service has been unavailable, for example because it restarts.
 #[derive(Default)]
 pub(super) struct Absence {
-    /// When that was first noticed, and the last pause.
+    /// When that was first noticed, and how long the next pause is.
     noticed: Option<(Instant, Duration)>,
 }
 
@@ -167,8 +167,8 @@ impl Absence {
     }
 }
 
-/// Returns `true` if the container has changed since `was` and has no task in progress. Only then is its state about
-/// the command that followed `was`.
+/// Returns `true` if the container has changed since `was` and has no task in progress. Only then does its state show
+/// the result of a command that zun sent after it read `was`.
 pub(super) fn is_news(now: &Container, was: &Container) -> bool {
     now.task_state.is_none() && (now.updated_at != was.updated_at || now.status != was.status)
 }
@@ -184,7 +184,8 @@ pub(super) fn has_failed(now: &Container) -> bool {
 pub(super) struct Start {
     /// When the process began.
     pub(super) began: OnceLock<Option<NaiveDateTime>>,
-    /// Notified when the service will not say that the start failed.
+    /// Notified when the start can no longer be reported as failed: the process began, or the service refused the
+    /// request.
     pub(super) settled: Notify,
 }
 
@@ -234,7 +235,8 @@ pub(super) fn why(container: &Container) -> Failure {
     Failure::with_exit(why.replace('\n', " "), not_runnable(container))
 }
 
-/// Docker shows 126 and 127 also where the command is not the reason.
+/// Returns the exit code for a container that did not start. Docker may set 126 or 127 for other causes than the
+/// command, so the status reason must confirm it.
 fn not_runnable(container: &Container) -> Exit {
     let reason = container.status_reason.as_deref().unwrap_or_default();
     match (container.exit_code, exit_code_of_start(reason)) {

@@ -81,7 +81,7 @@ impl Stats {
         for (name, outcome) in names.iter().zip(join_all(asked).await) {
             match outcome {
                 Ok(stats) => measured.push(stats),
-                // The container has stopped since it was listed.
+                // Most likely, the container has stopped since it was listed.
                 Err(_ended) if self.containers.is_empty() => {}
                 Err(refusal) => refusals.push((name.clone(), refusal)),
             }

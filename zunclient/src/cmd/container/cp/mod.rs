@@ -155,7 +155,8 @@ async fn out_of(
     match unless_ended(signals, work).await {
         Ok(outcome) => outcome,
         Err(ended) => {
-            // Partial files are removed. Another signal ends that too.
+            // zun removes its temporary folder, or restores the modes of existing folders. A copy into an existing
+            // folder keeps what was written, even a partial file. Another signal ends this wait.
             let undoing = async {
                 abort.send(Err(std::io::Error::other("ended by a signal"))).await.ok();
                 unpacking.await.map(drop).map_err(|panic| Failure::new(panic.to_string()))

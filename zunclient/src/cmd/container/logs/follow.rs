@@ -50,8 +50,8 @@ pub(super) async fn follow(
     Ok(Ok(()))
 }
 
-/// Reads the log again, with a new grant if the first one no longer works. Returns `None` if the host
-/// refuses, as after the container is removed, and, with a notice, if the log cannot be read.
+/// Reads the log again, with a new grant if the first one no longer works. Returns `None` if the container is gone or
+/// the host refuses. If the log cannot be read for another reason, prints a notice and returns `None`.
 async fn again(
     context: &Context,
     (container, channel): (&str, &DataChannel),
