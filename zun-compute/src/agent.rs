@@ -60,9 +60,9 @@ pub struct Agent {
     host: Arc<Host>,
     bus: Bus,
     workers: Workers,
-    /// Tasks that serve the bus. They end first.
+    /// Tasks that serve the bus. They are cancelled first, and end when their open calls are done.
     serving: Tasks,
-    /// Tasks that reconcile with zun-api. They end next.
+    /// Tasks that reconcile with zun-api. They are cancelled next.
     reconciling: Tasks,
     /// Tasks that watch Docker, the console endpoint and session events.
     watching: Tasks,

@@ -77,7 +77,7 @@ pub(super) async fn ensure(bus: &Bus, wanted: &CertificateSettings) -> Result<Re
     let about = fs::metadata(directory)
         .map_err(|cause| FileError::Read { path: directory.clone(), cause })?;
     for path in [ca, certificate, key] {
-        // lchown does not follow links: the directory does not belong to root.
+        // lchown does not follow links. The owner of the directory is not root, and could have created one.
         lchown(&path, Some(about.uid()), Some(about.gid()))
             .map_err(|cause| FileError::Write { path, cause })?;
     }

@@ -1,8 +1,9 @@
 //! The state of the in-memory engine, and its transitions.
 //!
 //! ```text
-//!   create ─▶ Created ─start─▶ Running ◀─pause / unpause, any signal─▶ Paused
+//!   create ─▶ Created ─start─▶ Running
 //!                                │
+//!                                ├─ pause ─▶ Paused ─unpause, any signal─▶ Running
 //!                                ├─ exit, with a restart policy ─▶ Restarting ─▶ Running
 //!                                └─ other exit, stop, kill ─▶ Stopped ─start─▶ Running
 //! ```
