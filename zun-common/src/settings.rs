@@ -89,7 +89,7 @@ fn read_file(path: &Path) -> Result<Table, SettingsError> {
         .map_err(|cause| SettingsError::NotToml { path: path.to_owned(), cause: Box::new(cause) })
 }
 
-/// Parses a number or a boolean; everything else is text.
+/// Parses a whole number or a boolean; everything else is text.
 fn scalar(text: &str) -> Value {
     if let Ok(number) = text.parse::<i64>() {
         return Value::Integer(number);

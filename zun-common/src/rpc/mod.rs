@@ -33,7 +33,8 @@ pub trait Call: Serialize + DeserializeOwned + Send + Sync + 'static {
     const METHOD: &'static str;
     /// Whether it is a command or a query, which decides the queue.
     const KIND: Kind;
-    /// How long the caller waits for the reply.
+    /// How long the sender tries to deliver the call and waits for its reply, if it expects one. Receivers refuse the
+    /// call afterwards.
     const DEADLINE: Duration;
     /// The type of the reply.
     type Reply: Serialize + DeserializeOwned + Send + 'static;

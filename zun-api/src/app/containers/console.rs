@@ -11,7 +11,7 @@ use zun_common::units::TerminalSize;
 
 use crate::app::{App, AppError, Caller};
 
-/// The grant for a connection, its listener, and its streams.
+/// A console to connect to: the grant for it, its listener, and whether it has a terminal and reads stdin.
 pub(super) struct ConsoleTarget {
     pub(super) grant: Grant,
     pub(super) listener: ConsoleListener,

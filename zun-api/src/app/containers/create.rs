@@ -142,7 +142,7 @@ fn schedule(
     }
 }
 
-/// Returns the requested name if it is free, or a random one. `Err` holds a name that is taken.
+/// Returns the requested name, or a random one if none is requested. `Err` holds the name if it is taken.
 fn free_name(
     conn: &mut Conn,
     project: &ProjectId,
