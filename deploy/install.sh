@@ -64,8 +64,8 @@ place_if_missing() {
   fi
 }
 
-# set_bus_url FILE URL: replaces the URL in existing settings. It runs no other program: every user can read the
-# arguments of a process.
+# set_bus_url FILE URL: replaces the URL in existing settings. It does not pass the URL to a program as an argument:
+# every user can read the arguments of a process.
 set_bus_url() {
   local line section='' found='' text=''
   while IFS= read -r line || [ -n "$line" ]; do

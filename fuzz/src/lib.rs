@@ -60,7 +60,7 @@ pub fn request(bytes: &[u8]) {
     }
 }
 
-/// Asserts that the request has no content type, except JSON at the start of an exec.
+/// Asserts that the request has no content type, except JSON in a request that starts an exec.
 fn assert_no_form(request: &[u8], target: &str) {
     // Omitted parts of the request may have left invalid UTF-8.
     let text = String::from_utf8_lossy(request);

@@ -77,7 +77,8 @@ impl ZunCli {
         PathBuf::from(file).with_file_name("standalone/engine/docker.sock")
     }
 
-    /// Returns whether the engine has logged since then that it closed a process's streams before it had read them.
+    /// Returns whether the engine's log says, at or after `since`, that the engine closed a process's streams before it
+    /// had read them.
     pub fn engine_lost_output(&self, since: DateTime<Utc>) -> bool {
         let log = self.engine_socket().with_file_name("dockerd.log");
         let log = std::fs::read_to_string(log).expect("the engine's log");

@@ -134,7 +134,7 @@ async fn c45_a_container_with_rm_is_kept_when_its_link_is_lost() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c46_idle_sessions_of_the_cli_survive_a_proxy_with_an_idle_timeout() {
     let mut recorder = recorder!();
-    // Data goes both ways every 40 seconds.
+    // The CLI's keepalive goes both ways every 40 seconds.
     let (idle_timeout, quiet) = if is_long() { (60, 600) } else { (45, 50) };
     let cluster = Cluster::behind(Front::IdleTimeout(Duration::from_secs(idle_timeout))).await;
     let zun = cluster.zun();
@@ -255,7 +255,7 @@ async fn c58_the_cli_uses_the_proxy_of_its_environment() {
     let asked = cluster.tunnel().requests();
     let (first, _) = asked[0].split_once(' ').expect("a method");
     assert_eq!(first, "CONNECT", "{asked:?}");
-    // Only the request to the proxy names the host.
+    // Every request to the proxy names the host and has the user and password of the proxy's URL.
     let word = "Proxy-Authorization: Basic dXNlcjp3b3Jk";
     let knows = |head: &String| head.to_lowercase().contains(&word.to_lowercase());
     assert!(asked.iter().all(|head| head.contains(&advertised) && knows(head)), "{asked:?}");

@@ -51,7 +51,7 @@ fn c68_a_keys_echo_is_about_as_fast_as_on_the_unix_socket() {
         their.as_micros()
     ));
     assert!(our < Duration::from_millis(20), "a key takes {our:?}");
-    // Both keep a terminal until their process ends.
+    // Both clients hold their terminals until the processes in the container end.
     let killed = Command::new("docker").args(["-H", &host, "kill", &engine_name]).output();
     assert!(killed.expect("docker runs").status.success());
 }

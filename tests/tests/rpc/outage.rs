@@ -71,7 +71,7 @@ async fn a_call_whose_reply_is_lost_fails_at_once_and_the_next_one_works() {
     let (bus, begun) = (outage.proxied.clone(), Instant::now());
     let cut = async {
         next_attempt(&mut attempts).await;
-        // This gives the broker's confirm of the call time to arrive. An unconfirmed call would be sent again.
+        // This second call gives the broker time to confirm the first one. An unconfirmed call would be sent again.
         outage.count(&outage.proxied).await.expect("a reply");
         outage.proxy.disconnect();
     };

@@ -59,7 +59,7 @@ fn the_listener_is_never_open_without_the_plugin_during_boot() {
     }
 }
 
-/// Kills the plugin. Prints two times in milliseconds: until the plugin answers, and until Docker answers.
+/// Kills the plugin. Prints two durations in milliseconds: until the plugin answers, and until Docker answers.
 const KILLED: &str = "systemctl kill -s KILL zun-authz.service; a=$(date +%s%N); \
     ( n=0; until curl -sf -m 5 --unix-socket /run/docker.sock http://docker/_ping >/dev/null; do \
     n=$((n + 1)); [ $n -lt 5000 ] || exit 1; done; date +%s%N >/run/docker-back ) & \

@@ -1,6 +1,6 @@
 //! URL-encoded forms in the body of a granted request. The engine prefers a form value over the same value in the
-//! target, so a form could type with a read-only grant. The tests check what reached the container and what came out of
-//! it, not what the plugin says.
+//! target, so a client with a read-only grant could use a form to get write access. The tests check what reached the
+//! container and what came out of it, not what the plugin says.
 
 use zun_tests::eventually::eventually;
 use zun_tests::tls::Identity;

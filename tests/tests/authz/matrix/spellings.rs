@@ -6,7 +6,7 @@ use super::callers::Fixture;
 use super::routes::Base;
 use crate::authz::request::RequestLine;
 
-/// A name, and a function that spells a target differently. `all` drops lines that are the same in two spellings.
+/// A name, and a function that spells a target differently. `all` keeps only one of several equal lines.
 type Spelling = (&'static str, fn(&Fixture, &str) -> String);
 
 /// Methods to try besides the route's own.
