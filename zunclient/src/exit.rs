@@ -9,7 +9,7 @@ pub struct Exit(pub u8);
 impl Exit {
     /// Success.
     pub const OK: Self = Self(0);
-    /// A verb failed that runs no command.
+    /// A subcommand failed that does not run a command in a container.
     pub const FAILED: Self = Self(1);
     /// The command line is wrong.
     pub const USAGE: Self = Self(2);

@@ -194,8 +194,8 @@ async fn pump_output(
     }
 }
 
-/// Sends the input. Returns only if the user detaches: output continues after the end of the input, and after the
-/// process stops reading it.
+/// Sends the input. Returns only if the user ends the session (see [`Leave`]). Output continues after a pipe or a file
+/// ends, and after the process stops reading its input.
 async fn send_typed(
     keys: Option<&mut Keys>,
     scanner: Option<&mut EscapeScanner>,
@@ -292,8 +292,9 @@ async fn push(queue: &mpsc::Sender<Vec<u8>>, typed: Vec<u8>) {
     }
 }
 
-/// Sends the newest size to the container. The call fails until the process has started, so it is retried, and at once
-/// after the first output. If a redraw is wanted, the size is changed until something is printed.
+/// Sends the newest size to the container. The call fails until the process has started, so zun retries it with growing
+/// pauses, and without a pause when the first output arrives. If a redraw is wanted, zun asks for it until something is
+/// printed or [`REDRAW_RETRIES`] are used up.
 async fn follow_size(
     control: &dyn Control,
     mut sizes: Sizes,

@@ -1,4 +1,5 @@
-//! The notation of detach keys, as Docker has it: `ctrl-p,ctrl-q`, `ctrl-a,d`, or nothing for none.
+//! Docker's notation of detach keys: `ctrl-p,ctrl-q` or `ctrl-a,d`. An empty text disables detaching, whereas Docker
+//! would use its default keys.
 
 use std::str::FromStr;
 

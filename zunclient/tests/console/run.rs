@@ -29,7 +29,7 @@ impl EventLog {
         self.lines.lock().expect("whole").clone()
     }
 
-    /// The number of wait requests that name a last change in 2026.
+    /// Returns the number of wait requests that have `unless_updated` set to a time in 2026.
     fn waits_without_change(&self) -> usize {
         self.lines().iter().filter(|line| line.contains("unless_updated=2026")).count()
     }

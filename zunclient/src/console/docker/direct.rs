@@ -51,7 +51,8 @@ impl Direct {
     }
 
     /// Uploads a stream and returns after the host has answered. A slow host has no time limit while it is reachable. The
-    /// request has no `Content-Type`, because the host refuses one: a form could name another destination.
+    /// request has no `Content-Type`, because the host refuses one: Docker prefers the values of a URL-encoded form to
+    /// those of the query, so a form could name another destination.
     pub async fn put<B>(&self, address: &Address, stream: B) -> Result<(), ConsoleError>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,

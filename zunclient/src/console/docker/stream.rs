@@ -21,8 +21,9 @@ const MAX_KEEPALIVES: u32 = 30;
 pub struct Stream {
     tls: TlsStream<TcpStream>,
     keepalive: Interval,
-    /// The keepalives since the last output. `None` before the first output, when none are sent: their answers could
-    /// arrive after it, and rustls would count them although this count has restarted.
+    /// How many keepalives were sent since the host last sent data, such as HTTP headers or output. `None` until the
+    /// host has sent some: no keepalives are sent before that. Their answers could arrive after the first data, and
+    /// then rustls would count them, but this count would not.
     keepalives: Option<u32>,
     /// A keepalive still has to be flushed.
     due: bool,

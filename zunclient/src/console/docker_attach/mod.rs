@@ -1,5 +1,5 @@
-//! `docker.attach`: Docker's attach call over mTLS, directly to the host. It uses a WebSocket for a terminal, and a
-//! hijacked connection otherwise. Resize and wait are control calls with the same grant.
+//! `docker.attach`: Docker's attach call over mTLS, directly to the host. It uses a WebSocket for a terminal with
+//! input, and a hijacked connection otherwise. Resize and wait are control calls with the same grant.
 //!
 //! ```text
 //!  dial ──> attached ──> wait registered ──> (started) ──> output … end ──> exit code
