@@ -50,7 +50,7 @@ Notes:
   - Symlinks are copied as symlinks; zun never writes through a copied symlink.
     A destination that is itself a symlink is followed.
   - Files and symlinks at the destination are replaced; folders are merged.
-  - Devices and FIFOs are skipped with a notice, and sockets on this machine too.
+  - Devices, FIFOs and sockets on this machine are skipped with a notice.
     Docker leaves out the sockets of a container without a notice."
 )]
 pub(in crate::cmd) struct Cp {
