@@ -50,7 +50,7 @@ pub struct Cluster {
     api: Option<Running>,
     hosts: Vec<Host>,
     front: Front,
-    /// Must be dropped last: an engine finds its processes through files in it when it is dropped.
+    /// Must be dropped last: when an engine is dropped, it finds its processes through files in this directory.
     directory: TempDir,
 }
 

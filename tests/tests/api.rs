@@ -1,4 +1,4 @@
-//! Tests of zun-api over real HTTP, with a bus in memory, an SQLite file and scripted agents.
+//! Tests of zun-api over real HTTP, with an in-memory bus, an SQLite file and scripted agents.
 
 #[path = "api/actions.rs"]
 mod actions;

@@ -1,5 +1,5 @@
-//! Tests of the container drivers: the conformance suite for Docker and for the driver in memory, and separate tests
-//! of each.
+//! Tests of the container drivers: the conformance suite for Docker and for the in-memory driver, and separate tests of
+//! each.
 
 mod docker {
     mod engine;

@@ -65,7 +65,7 @@ named_enum!(
         Running = "Running",
         /// Its process has ended.
         Stopped = "Stopped",
-        /// Its processes are frozen.
+        /// Its processes are paused.
         Paused = "Paused",
         /// Its process has ended, and the engine will start it again by its restart policy.
         Restarting = "Restarting",
@@ -99,9 +99,9 @@ named_enum!(
         Stopping = "container_stopping",
         /// The engine is restarting it.
         Rebooting = "container_rebooting",
-        /// The engine is freezing it.
+        /// The engine is pausing it.
         Pausing = "container_pausing",
-        /// The engine is thawing it.
+        /// The engine is unpausing it.
         Unpausing = "container_unpausing",
         /// The engine is sending it a signal.
         Killing = "container_killing",
@@ -117,9 +117,9 @@ named_enum!(
         Stop = "stop",
         /// Stop it and start it again.
         Reboot = "reboot",
-        /// Freeze it.
+        /// Pause it.
         Pause = "pause",
-        /// Thaw it.
+        /// Unpause it.
         Unpause = "unpause",
         /// Send it a signal.
         Kill = "kill",

@@ -31,7 +31,7 @@ pub struct Settings {
     pub docker: DockerSettings,
     /// Heartbeats to zun-api.
     pub heartbeat: HeartbeatSettings,
-    /// Labels that the scheduler can match when it selects a host.
+    /// Labels of the host, shown in the API. The scheduler does not use them.
     pub labels: BTreeMap<String, String>,
     /// The console endpoint.
     pub console: ConsoleSettings,

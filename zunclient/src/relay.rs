@@ -134,7 +134,7 @@ pub async fn relay(
     (ended, bytes)
 }
 
-/// A closed terminal also sends SIGHUP, so both give the same result.
+/// A terminal that closes ends the input and also sends SIGHUP. Whichever zun sees first, the result is the same.
 const fn left(leave: Leave) -> Ended {
     match leave {
         Leave::Detach | Leave::Escape => Ended::Detached(leave),
@@ -244,7 +244,7 @@ async fn send_from_person(
             return Some(Leave::Hangup);
         }
         push(&queue, scanner.flush()).await;
-        // An empty chunk stands for the end of the input, which detaching does not send.
+        // An empty chunk marks the end of the input. It is not queued when the user detaches.
         drop(queue.send(Vec::new()).await);
         drop(queue);
         None

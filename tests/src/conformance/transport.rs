@@ -185,7 +185,7 @@ pub async fn an_expired_message_is_not_delivered(broker: &impl Broker) {
         let expired = transport.request(message(route.clone(), "expired", SHORT)).await;
         assert!(matches!(expired, Err(RequestError::NoReply)), "{expired:?}");
         publish(&transport, route.clone(), "second").await;
-        // The broker counts from when it has the message, which is later than the sender's start.
+        // The message's TTL starts when the broker receives it, so the message expires later than the sender's timeout.
         nothing_comes(&mut deliveries).await;
         first.settle(Disposition::Ack);
         let second = next(&mut deliveries).await;

@@ -122,7 +122,7 @@ impl Bench {
         command
     }
 
-    /// Starts a container of the small image without network and returns its id.
+    /// Creates a container without network from these options, image and command, and returns its id.
     pub(super) fn container(&self, arguments: &[&str]) -> String {
         let all = [&["create", "--network", "none"], arguments].concat();
         self.docker(&all)

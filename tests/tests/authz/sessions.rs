@@ -114,7 +114,7 @@ async fn the_agent_is_notified_of_the_end_of_a_console_however_it_ends() {
         drop(shell);
         bench.ended("cut", &id);
     }
-    // The client sends a TLS close_notify.
+    // The client sends a WebSocket close frame.
     let mut shell = bench.call(&grant, "bye", Call::AttachWebsocket).await;
     bench.began("bye", &id);
     shell.stream.write_all(&frame(8, &[3, 232])).await.expect("sent");

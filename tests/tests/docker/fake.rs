@@ -1,4 +1,4 @@
-//! Tests of the engine in memory and its controls.
+//! Tests of the in-memory engine and its controls.
 
 use std::any::Any;
 use std::sync::Arc;

@@ -149,7 +149,7 @@ async fn c46_idle_sessions_of_the_cli_survive_a_proxy_with_an_idle_timeout() {
     assert_eq!(cat.ends(), (Some(0), String::new()));
     term.types("exit 3\r");
     assert_eq!(term.exit(), 3);
-    recorder.measured(format!("the command: idle for {quiet} s, proxy timeout {idle_timeout} s"));
+    recorder.measured(format!("CLI: idle for {quiet} s, proxy timeout {idle_timeout} s"));
     cluster.stop().await;
 }
 
@@ -173,7 +173,7 @@ async fn c47_the_command_ends_when_its_peer_vanishes() {
     let (code, message) = cat.ends();
     assert_eq!(code, Some(125), "{message}");
     assert!(took < Duration::from_secs(15), "{took:?}");
-    recorder.measured(format!("the command: gone after {:.1} s", took.as_secs_f64()));
+    recorder.measured(format!("CLI: ended after {:.1} s", took.as_secs_f64()));
     drop(dropped);
     cluster.stop().await;
 }

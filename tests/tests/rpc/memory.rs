@@ -1,4 +1,4 @@
-//! Tests of the transport in memory.
+//! Tests of the in-memory transport.
 
 use std::sync::Arc;
 

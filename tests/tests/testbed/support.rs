@@ -66,8 +66,8 @@ impl Host {
         command.stdin(Stdio::null()).output().expect("docker runs")
     }
 
-    /// Waits for a new heartbeat of the host, until zun-api reports it as up and its console endpoint as safe. An old
-    /// heartbeat does not count: the host may be about to be reported as down.
+    /// Waits for a new heartbeat of the host, and until zun-api reports the host as up and without console trouble. An
+    /// old heartbeat does not count: the host may be about to be reported as down.
     pub(super) fn comes_up(self) {
         let mut first_seen = None;
         eventually("the host is up", || {

@@ -68,8 +68,8 @@ impl Watch {
         gaps.sort_unstable();
         let (count, at) = (gaps.len(), |share: usize| gaps[(gaps.len() - 1) * share / 1000]);
         println!(
-            "{host:?}: {count} looks, {open} with the listener open, {open_alone} with it open alone; from look to \
-             look {:?} (median), {:?} (99.9 %), {:?} (longest)",
+            "{host:?}: {count} samples, {open} with the listener open, {open_alone} with the listener open and no \
+             plugin; time between samples {:?} (median), {:?} (99.9 %), {:?} (longest)",
             at(500),
             at(999),
             at(1000)

@@ -18,11 +18,11 @@ pub const MAX_BODY: usize = 16 << 20;
 pub enum Route {
     /// Commands for a host: durable, acknowledged after the work.
     Commands(HostName),
-    /// Queries for a host: transient.
+    /// Queries for a host: transient messages.
     Queries(HostName),
     /// Reports of agents: durable, consumed by one of the running zun-api processes.
     Reports,
-    /// Queries of agents: transient, consumed by one of the running zun-api processes.
+    /// Queries of agents: transient messages, consumed by one of the running zun-api processes.
     Controller,
 }
 

@@ -125,11 +125,11 @@ command!(
     }
 );
 command!(
-    /// Freezes a container's processes.
+    /// Pauses a container's processes.
     PauseContainer, "container.pause" {}
 );
 command!(
-    /// Thaws a container's processes.
+    /// Unpauses a container's processes.
     UnpauseContainer, "container.unpause" {}
 );
 command!(

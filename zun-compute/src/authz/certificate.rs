@@ -1,5 +1,5 @@
-//! Reads the grant in a client certificate. A certificate that differs in any way from what zun-api signs grants
-//! nothing.
+//! Reads the grant in a client certificate. A certificate that differs in any way from those that zun-api signs is
+//! refused.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -44,7 +44,7 @@ pub(crate) fn commands(workers: &Workers) -> Router {
     })
 }
 
-/// The calls from the host's transient queue.
+/// The calls from the host's query queue.
 pub(crate) fn queries(host: &Arc<Host>) -> Router {
     let router = Router::new();
     let router =

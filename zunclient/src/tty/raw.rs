@@ -1,4 +1,4 @@
-//! Raw mode of the terminal. It is restored on drop, in the panic hook, or before the process is suspended.
+//! Raw mode. The terminal is restored on drop, in the panic hook, and before the process is suspended.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;

@@ -15,7 +15,7 @@ pub async fn a_paused_container_is_frozen_until_it_is_unpaused(engine: &dyn Test
     assert_eq!((seen.status, seen.exit_code), (Status::Paused, None));
     // Longer than the container's own sleep.
     let early = tokio::time::timeout(Duration::from_secs(2), subject.driver.wait(subject.id)).await;
-    assert!(early.is_err(), "a frozen process ended: {early:?}");
+    assert!(early.is_err(), "a paused process ended: {early:?}");
     assert_eq!(subject.output().await, "ready\n");
     assert_eq!(subject.driver.unpause(subject.id).await.unwrap(), Change::Done);
     assert_eq!(subject.exit_code().await, 2);

@@ -42,12 +42,12 @@ impl App {
         .await
     }
 
-    /// Freezes a container.
+    /// Pauses a container.
     pub(crate) async fn pause(&self, caller: &Caller, ident: &Ident) -> Result<(), AppError> {
         self.command(caller, ident, Action::Pause, |container| PauseContainer { container }).await
     }
 
-    /// Thaws a container.
+    /// Unpauses a container.
     pub(crate) async fn unpause(&self, caller: &Caller, ident: &Ident) -> Result<(), AppError> {
         self.command(caller, ident, Action::Unpause, |container| UnpauseContainer { container })
             .await

@@ -7,7 +7,7 @@ use crate::app::{App, Caller};
 use crate::http::extract::{NoFields, Parsed};
 use crate::http::response::{ApiResult, accepted};
 
-/// Freezes a container.
+/// Pauses a container.
 pub(in crate::http) async fn pause(
     app: Data<App>,
     caller: Caller,
@@ -18,7 +18,7 @@ pub(in crate::http) async fn pause(
     Ok(accepted())
 }
 
-/// Thaws a container.
+/// Unpauses a container.
 pub(in crate::http) async fn unpause(
     app: Data<App>,
     caller: Caller,

@@ -240,7 +240,7 @@ fn machine() -> EngineInfo {
         disk: Gibibytes(100),
         architecture: "x86_64".to_owned(),
         os_type: "linux".to_owned(),
-        os: "An engine in memory".to_owned(),
+        os: "An in-memory engine".to_owned(),
         kernel: "0".to_owned(),
         runtimes: vec!["fake".to_owned()],
         authorization: vec!["zun-authz".to_owned()],

@@ -54,7 +54,7 @@ pub(super) struct ConsoleFlags {
     /// Character that disconnects, typed at a line start and followed by a dot; none disables it (default ~)
     #[arg(long, value_name = "CHAR", default_value = "~", hide_default_value = true)]
     escape: EscapeCharacter,
-    /// Do not forward signals to the process; they end zun (without a terminal)
+    /// Without a terminal: let signals end zun instead of forwarding them to the process
     #[arg(long)]
     no_sig_proxy: bool,
 }
@@ -220,7 +220,7 @@ impl Session<'_> {
                 let waits = before.waited && before.began.is_none();
                 let state = if waits { "may not have started yet" } else { "is still running" };
                 let words = format!(
-                    "left {name} after {SIGNALS_TO_LEAVE} signals; it {state}; come back with `zun attach {name}`"
+                    "disconnected from {name} after {SIGNALS_TO_LEAVE} signals; it {state}; come back with `zun attach {name}`"
                 );
                 Err(Unfinished::Later(Failure::with_exit(words, Exit(number.exit_code()))))
             }

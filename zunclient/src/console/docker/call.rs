@@ -18,12 +18,13 @@ use super::stream::Stream;
 use super::upgrade::error_message;
 use crate::console::ConsoleError;
 
-/// How long reading the body of an error may take. Every caller waits longer than this for an answer.
+/// How long reading the body of an error may take. Every timeout of a caller is longer than this.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_BODY: usize = 1 << 20;
 
 /// Sends the call and returns after the headers of a successful answer have arrived. Any other status is an error with
-/// the host's message. The connection runs on `tasks`. The caller sets a timeout.
+/// the host's message. The connection runs on `tasks`. This sets no timeout for the headers; the caller does, if it
+/// needs one.
 pub(super) async fn call<B>(
     stream: Stream,
     tasks: &Tasks,

@@ -1,4 +1,4 @@
-//! HTTP calls with a grant. Bodies are streamed directly to or from the host, so zun holds only one chunk in memory.
+//! HTTP calls with a grant. Bodies are streamed directly to or from the host and never held in memory as a whole.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub struct Direct {
 }
 
 impl Direct {
-    /// Creates it with the grant and on the tasks of `dial`.
+    /// Creates it from the grant in `dial`. The connections run on the tasks in `dial`.
     pub fn new(dial: &Dial) -> Result<Self, ConsoleError> {
         let Dial { endpoint, key, link, proxies, tasks, .. } = dial;
         let dialer = Dialer::new(&endpoint.tls, key)?.with_options(*link, proxies.clone());

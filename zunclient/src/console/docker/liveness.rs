@@ -1,5 +1,5 @@
-//! Tells a lost host from a process that does not read its input. In both cases sent data stays unacknowledged, so a
-//! new connection to the host is tried.
+//! Distinguishes a lost host from a process that does not read its input. In both cases sent data stays
+//! unacknowledged, so zun tries to open a new connection to the host.
 
 use std::future::Future;
 use std::io;
@@ -55,7 +55,7 @@ impl LivenessProbe {
         }
     }
 
-    /// Returns after what time a write is slow. It is well below the kernel's timeout.
+    /// Returns how long a write may take before it counts as slow. This is well below the kernel's timeout.
     pub(super) fn slow_after(&self) -> Duration {
         self.dialer.link().peer_timeout() / 3
     }

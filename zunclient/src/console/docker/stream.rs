@@ -22,8 +22,8 @@ pub struct Stream {
     tls: TlsStream<TcpStream>,
     keepalive: Interval,
     /// How many keepalives were sent since the host last sent data, such as HTTP headers or output. `None` until the
-    /// host has sent some: no keepalives are sent before that. Their answers could arrive after the first data, and
-    /// then rustls would count them, but this count would not.
+    /// host has sent some. Until then zun sends no keepalives: the answer to an early keepalive could arrive after the
+    /// first data, and rustls would count it, but this field would not.
     keepalives: Option<u32>,
     /// A keepalive still has to be flushed.
     due: bool,

@@ -213,8 +213,8 @@ async fn inspect_exec(
     })
 }
 
-/// How long to hold back output that may be Docker's reason for a failed start. After that, zun asks Docker whether the
-/// command has started. If it is such a reason, Docker usually ends the stream before that.
+/// How long to hold back output that may be Docker's reason for a failed start. After such a reason, Docker usually
+/// ends the stream sooner. If it does not, zun asks Docker whether the command has started.
 const HOLD_TIME: Duration = Duration::from_millis(50);
 
 /// Returns after the command has started, or if Docker cannot be asked. Never returns for a command that did not start.

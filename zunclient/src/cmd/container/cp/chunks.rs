@@ -15,7 +15,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Creates a queue for so many chunks, and its reader.
+    /// Creates a queue that holds at most `waiting` chunks, and the reader of that queue.
     pub(super) fn new(waiting: usize) -> (mpsc::Sender<io::Result<Bytes>>, Self) {
         let (sender, chunks) = mpsc::channel(waiting);
         (sender, Self { chunks, current: Bytes::new() })

@@ -47,9 +47,10 @@ Notes:
   - Relative paths in a container start at its root directory.
   - Write ./a:b for a local file with a colon in its name.
   - Copied files belong to root in the container, and to you on this machine.
+    A tar stream on stdin or stdout keeps the owners in it.
   - Symlinks are copied as symlinks; zun never writes through a copied symlink.
     A destination that is itself a symlink is followed.
-  - Files and symlinks at the destination are replaced; folders are merged.
+  - Files and symlinks at the destination are replaced; directories are merged.
   - Devices, FIFOs and sockets on this machine are skipped with a notice.
     Docker leaves out the sockets of a container without a notice."
 )]
@@ -268,7 +269,7 @@ async fn stat(channel: &DataChannel, copy_path: &ContainerPath) -> Result<Option
     match channel.direct.get(Method::HEAD, &address).await {
         Ok(answer) => Ok(Stat::of(&answer)),
         Err(ConsoleError::Refused { status: 404, .. }) => Ok(None),
-        // An answer to HEAD has no body, and so no reason. The same question with GET has one.
+        // A response to HEAD has no body, and so no error message. The same request with GET returns the message.
         Err(ConsoleError::Refused { .. }) => {
             read(channel, copy_path).await.map(|(stat, _)| Some(stat))
         }
@@ -284,7 +285,8 @@ fn finished(outcome: Result<std::io::Result<()>, tokio::task::JoinError>) -> Res
     }
 }
 
-/// Replaces Docker's message, which names its own id of the container.
+/// Replaces Docker's message for a missing path, because it contains the engine's container ID. Other messages are
+/// kept.
 fn path_error(error: ConsoleError, copy_path: &ContainerPath) -> Failure {
     if matches!(error, ConsoleError::Refused { status: 404, .. }) {
         return Failure::new(format!("{copy_path}: no such file or folder"));

@@ -196,7 +196,7 @@ impl Remote for ExecHandle {
     async fn signal(&self, name: &str) -> bool {
         match self.api.execute_kill(&self.container, &self.exec, name).await {
             Ok(()) => true,
-            // It has just ended, or not yet begun: its exit code or its output says so.
+            // 409: the command has already ended or has not started yet. The session reports that, so it is not a failure.
             Err(error) => error.status() == Some(409),
         }
     }
@@ -220,7 +220,7 @@ fn concluded(container: &str, ended: Ended) -> Result<Exit, Failure> {
         Ended::Signal(number) => Err(Failure::silent(Exit(number.exit_code()))),
         Ended::ForcedOut(number) => {
             let words = format!(
-                "left the command after {SIGNALS_TO_LEAVE} signals; it may still be running"
+                "disconnected from the command after {SIGNALS_TO_LEAVE} signals; it may still be running"
             );
             Err(Failure::with_exit(words, Exit(number.exit_code())))
         }
