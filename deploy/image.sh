@@ -27,9 +27,9 @@ pull() {
 
 # busybox_root: writes a tar of a root file system that contains only busybox to stdout.
 busybox_root() (
-  folder=$(mktemp -d)
-  trap 'rm -rf "$folder"' EXIT
-  cd "$folder"
+  directory=$(mktemp -d)
+  trap 'rm -rf "$directory"' EXIT
+  cd "$directory"
   mkdir -p bin etc root tmp var/run proc sys dev
   chmod 1777 tmp
   chmod 700 root

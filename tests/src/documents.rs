@@ -26,13 +26,15 @@ pub struct Document {
 
 /// Returns the root of the repository.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is a folder of the repository")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the crate is a directory of the repository")
 }
 
 /// Returns every document in the root and in `docs/`, sorted by path.
 pub fn all() -> Vec<Document> {
-    let files = [root().to_owned(), root().join("docs")].into_iter().flat_map(|folder| {
-        let entries = std::fs::read_dir(folder).expect("a readable folder");
+    let files = [root().to_owned(), root().join("docs")].into_iter().flat_map(|directory| {
+        let entries = std::fs::read_dir(directory).expect("a readable directory");
         entries.map(|entry| entry.expect("an entry").path())
     });
     let mut files: Vec<_> =
@@ -96,7 +98,7 @@ impl Document {
         let here = root().join(&self.path);
         let target = match file {
             "" => here,
-            file => here.parent().expect("a folder").join(file),
+            file => here.parent().expect("a directory").join(file),
         };
         if !target.exists() {
             return Some(format!("there is no file {file}"));

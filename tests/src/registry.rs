@@ -234,7 +234,7 @@ fn digest(content: &[u8]) -> String {
 fn random_layer() -> Vec<u8> {
     let mut content = vec![0; LAYER];
     rand::rng().fill_bytes(&mut content);
-    let directory = tempfile::tempdir().expect("a folder");
+    let directory = tempfile::tempdir().expect("a directory");
     std::fs::write(directory.path().join(format!("random{}", content[0])), &content)
         .expect("a file");
     tar_of(directory.path())
@@ -243,9 +243,9 @@ fn random_layer() -> Vec<u8> {
 /// Returns a tar of a shell and a random file. The random file makes the layer unique: if several registries had the
 /// same layer, the engine would fetch it from only one of them.
 fn shell_layer() -> Vec<u8> {
-    let directory = tempfile::tempdir().expect("a folder");
+    let directory = tempfile::tempdir().expect("a directory");
     let bin = directory.path().join("bin");
-    std::fs::create_dir(&bin).expect("a folder");
+    std::fs::create_dir(&bin).expect("a directory");
     let found = ["/bin/busybox", "/usr/bin/busybox"]
         .into_iter()
         .find(|path| std::fs::copy(path, bin.join("busybox")).is_ok());

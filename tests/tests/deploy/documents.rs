@@ -7,8 +7,8 @@ use zun_tests::documents::{self, Document};
 
 use super::machine::Machine;
 
-/// The top-level folders whose files a document may name.
-const FOLDERS: [&str; 9] = [
+/// The top-level directories whose files a document may name.
+const DIRECTORIES: [&str; 9] = [
     "deploy/",
     "docs/",
     "fuzz/",
@@ -50,7 +50,7 @@ fn every_file_that_a_document_names_exists() {
 
 /// Returns whether a code span is a path in the repository, and not a pattern, a placeholder or a command.
 fn names_a_file(code: &str) -> bool {
-    FOLDERS.iter().any(|folder| code.starts_with(folder))
+    DIRECTORIES.iter().any(|directory| code.starts_with(directory))
         && !code.contains(|c: char| c.is_whitespace() || "*{<…".contains(c))
 }
 

@@ -12,21 +12,21 @@ use zun_tests::zun_cli::binary;
 
 /// A state directory and the programs for it. On drop, the service is stopped and removed.
 pub(super) struct Machine {
-    folder: TempDir,
+    directory: TempDir,
 }
 
 impl Machine {
     pub(super) fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("zd-").tempdir().expect("a folder");
-        Self { folder }
+        let directory = tempfile::Builder::new().prefix("zd-").tempdir().expect("a directory");
+        Self { directory }
     }
 
     pub(super) fn state(&self) -> PathBuf {
-        self.folder.path().join("state")
+        self.directory.path().join("state")
     }
 
     pub(super) fn env_file(&self) -> PathBuf {
-        self.folder.path().join("zun.env")
+        self.directory.path().join("zun.env")
     }
 
     /// Returns the command `zun-standalone VERB` for this state directory.
@@ -192,8 +192,8 @@ pub(super) fn taken_address() -> (std::net::TcpListener, SocketAddr) {
 }
 
 fn numbers() -> impl Iterator<Item = u32> {
-    let folder = std::fs::read_dir("/proc").expect("processes");
-    folder.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+    let entries = std::fs::read_dir("/proc").expect("processes");
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
 fn names(line: &str, state: &Path) -> bool {

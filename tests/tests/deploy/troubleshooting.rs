@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// The folders with the sources of programs and scripts.
+/// The directories with the sources of programs and scripts.
 const SOURCES: [&str; 6] =
     ["deploy", "zun-api/src", "zun-common/src", "zun-compute/src", "zunclient/src", "fuzz/src"];
 /// The length of the shortest fragment of a message to search for. Shorter ones are too common.
@@ -11,7 +11,8 @@ const SHORTEST: usize = 8;
 #[test]
 fn every_message_that_the_page_quotes_is_in_the_sources() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the root");
-    let sources: String = SOURCES.iter().map(|folder| text_below(&root.join(folder))).collect();
+    let sources: String =
+        SOURCES.iter().map(|directory| text_below(&root.join(directory))).collect();
     let page = std::fs::read_to_string(root.join("docs/troubleshooting.md")).expect("the page");
     let messages: Vec<&str> = page.lines().flat_map(quoted).collect();
     assert!(messages.len() > 50, "few messages: {messages:?}");
@@ -42,11 +43,11 @@ fn quoted(line: &str) -> Vec<&str> {
     spans
 }
 
-/// Returns the text of all sources below a folder. Continued lines are joined and escapes are resolved, so messages are
-/// as printed.
-fn text_below(folder: &Path) -> String {
-    let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)
-        .expect("a readable folder")
+/// Returns the text of all sources below a directory. Continued lines are joined and escapes are resolved, so messages
+/// are as printed.
+fn text_below(directory: &Path) -> String {
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(directory)
+        .expect("a readable directory")
         .map(|entry| entry.expect("an entry").path())
         .collect();
     entries.sort();

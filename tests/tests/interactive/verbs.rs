@@ -70,11 +70,11 @@ fn followed_logs_appear_at_once_until_the_container_ends() {
 fn files_are_copied_in_and_out_unchanged() {
     let zun = ZunCli::shared();
     let name = run(&zun, "cp", "sleep 1000");
-    let place = tempfile::tempdir().expect("a folder");
+    let place = tempfile::tempdir().expect("a directory");
     let path = |name: &str| place.path().join(name).to_str().expect("text").to_owned();
     let inside = |path: &str| format!("{}:{path}", name.as_str());
     let bytes: Vec<u8> = (0..=255).cycle().take(3_000_000).collect();
-    std::fs::create_dir_all(place.path().join("tree/deep/er")).expect("folders");
+    std::fs::create_dir_all(place.path().join("tree/deep/er")).expect("directories");
     std::fs::write(path("tree/deep/file"), &bytes).expect("a file");
     std::fs::write(path("tree/deep/er/ünï code"), b"x").expect("a file");
     std::os::unix::fs::symlink("deep/file", path("tree/link")).expect("a link");
@@ -96,7 +96,7 @@ fn files_are_copied_in_and_out_unchanged() {
     for (source, destination) in [
         (inside("/no/such"), path("x")),
         (path("no-such"), inside("/tmp")),
-        (path("tree"), inside("/no/such/folder")),
+        (path("tree"), inside("/no/such/directory")),
         (path("tree"), inside("/tmp/renamed file")),
         (inside("/tmp/tree"), path("back/link2")),
         (path("tree"), path("other")),
@@ -111,7 +111,7 @@ fn files_are_copied_in_and_out_unchanged() {
 fn a_copy_that_docker_refuses_gives_the_reason_with_the_containers_own_path() {
     let zun = ZunCli::shared();
     let name = run(&zun, "cpfile", "sleep 1000");
-    let place = tempfile::tempdir().expect("a folder");
+    let place = tempfile::tempdir().expect("a directory");
     let file = place.path().join("file").to_str().expect("text").to_owned();
     std::fs::write(&file, b"x").expect("a file");
     let inside = |path: &str| format!("{}:{path}", name.as_str());
@@ -138,7 +138,7 @@ fn files_go_through_pipes_as_a_tar_stream() {
     let zun = ZunCli::shared();
     let name = zun.name("cptar");
     zun.must(&["create", "--name", name.as_str(), "cirros", "sleep", "1000"]);
-    let place = tempfile::tempdir().expect("a folder");
+    let place = tempfile::tempdir().expect("a directory");
     std::fs::write(place.path().join("a"), b"content").expect("a file");
     let packed = std::process::Command::new("tar")
         .args(["-C", place.path().to_str().expect("text"), "-c", "."])
@@ -271,11 +271,11 @@ fn the_environment_of_a_run_comes_from_files_flags_and_the_client() {
 #[test]
 fn symlinks_cannot_lead_outside_the_container_or_the_destination() {
     let zun = ZunCli::shared();
-    let place = tempfile::tempdir().expect("a folder");
+    let place = tempfile::tempdir().expect("a directory");
     let outside = place.path().join("outside");
     let destination = place.path().join("destination");
-    std::fs::create_dir(&outside).expect("a folder");
-    std::fs::create_dir(&destination).expect("a folder");
+    std::fs::create_dir(&outside).expect("a directory");
+    std::fs::create_dir(&destination).expect("a directory");
     let path = |path: &std::path::Path| path.to_str().expect("text").to_owned();
     let script = format!(
         "mkdir /tree /tree/down; ln -s {0} /tree/link; ln -s {0}/new /tree/dangling; echo x > /tree/down/file; \
@@ -293,10 +293,10 @@ fn symlinks_cannot_lead_outside_the_container_or_the_destination() {
     assert_eq!(std::fs::read(destination.join("down/file")).expect("a file"), b"x\n");
     // An existing symlink is not followed.
     let planted = place.path().join("planted");
-    std::fs::create_dir(&planted).expect("a folder");
+    std::fs::create_dir(&planted).expect("a directory");
     std::os::unix::fs::symlink(&outside, planted.join("down")).expect("a link");
     let copied = zun.run(&["cp", &inside("/tree/."), &path(&planted)]);
-    let left: Vec<_> = std::fs::read_dir(&outside).expect("a folder").collect();
+    let left: Vec<_> = std::fs::read_dir(&outside).expect("a directory").collect();
     assert!(left.is_empty(), "{left:?} after {copied:?}");
     let refused = copied.code == 1 && copied.stderr.contains("down");
     let replaced =

@@ -47,12 +47,13 @@ impl Host {
     pub(super) async fn start(daemon_json: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("zset").tempdir().expect("a directory");
         let layout = Layout::new(&directory.path().join("e"));
-        for folder in [layout.data(), layout.run_docker().join("plugins"), layout.run_containerd()]
+        for directory in
+            [layout.data(), layout.run_docker().join("plugins"), layout.run_containerd()]
         {
             std::fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
-                .create(folder)
+                .create(directory)
                 .expect("a directory");
         }
         let units = directory.path().join("units");

@@ -56,7 +56,7 @@ async fn unreadable_settings_are_named() {
     let host = Host::start("{}\n").await;
     let path = host.layout.config();
     fs::remove_file(&path).expect("removed");
-    fs::create_dir(&path).expect("a folder in its place");
+    fs::create_dir(&path).expect("a directory in its place");
     refused(&host, &["cannot read", &path.display().to_string(), "directory"]).await;
     fs::remove_dir(&path).expect("removed");
     host.stop().await;

@@ -44,11 +44,11 @@ fn the_prefixes_of_lower_layers_are_removed() {
     let old = "OCI runtime exec failed: exec failed: container_linux.go:380: starting container process caused: \
                exec: \"x\": executable file not found in $PATH: unknown\r\n";
     assert_eq!(shown(old), "exec: \"x\": executable file not found in $PATH");
-    let folder = "OCI runtime exec failed: exec failed: unable to start container process: chdir to cwd (\"/etc/passwd\") \
+    let workdir = "OCI runtime exec failed: exec failed: unable to start container process: chdir to cwd (\"/etc/passwd\") \
                   set in config.json failed: not a directory: unknown: Are you trying to mount a directory onto a file \
                   (or vice-versa)? Check if the specified host path exists and is the expected type\r\n";
     assert_eq!(
-        shown(folder),
+        shown(workdir),
         "chdir to cwd (\"/etc/passwd\") set in config.json failed: not a directory"
     );
 }

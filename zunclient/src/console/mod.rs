@@ -1,4 +1,4 @@
-//! Consoles: streams between a terminal and a process in a container. Each protocol is a folder that implements
+//! Consoles: streams between a terminal and a process in a container. Each protocol is a directory that implements
 //! [`Connection`]; the terminal side knows none of them.
 
 pub mod docker;

@@ -72,8 +72,8 @@ async fn end(child: Child) -> (Option<i32>, String, String) {
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-fn names(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).expect("a folder");
+fn names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).expect("a directory");
     let mut names: Vec<String> =
         entries.map(|entry| entry.expect("one").file_name().into_string().expect("text")).collect();
     names.sort();
@@ -100,9 +100,9 @@ fn read_only_tree() -> Vec<u8> {
 
 /// Sends the first `count` bytes of an archive, with the `Content-Length` of the whole archive.
 async fn send_part(stream: &mut Server, archive: &[u8], count: usize) {
-    let folder = base64::engine::general_purpose::STANDARD.encode(r#"{"mode":2147484013}"#);
+    let directory = base64::engine::general_purpose::STANDARD.encode(r#"{"mode":2147484013}"#);
     let head = format!(
-        "HTTP/1.1 200 OK\r\nX-Docker-Container-Path-Stat: {folder}\r\nContent-Length: {}\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nX-Docker-Container-Path-Stat: {directory}\r\nContent-Length: {}\r\n\r\n",
         archive.len()
     );
     stream.write_all(head.as_bytes()).await.expect("answered");
@@ -119,20 +119,20 @@ async fn a_read_only_tree_can_be_copied_twice_to_the_same_place() {
     });
     let engine = Arc::new(engine.await);
     let service = service(&engine).await;
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     let at = |name: &str| dir.path().join(name).to_str().expect("text").to_owned();
     for destination in [at("new"), at(""), at("")] {
         let child = start(unprivileged(&dir), &service, &["cp", "test:/tree", &destination]);
         assert_eq!(end(child).await, (Some(0), String::new(), String::new()), "{destination}");
     }
     assert_eq!(names(dir.path()), ["new", "tree"]);
-    for folder in ["new", "new/deep", "tree", "tree/deep"] {
-        let mode = std::fs::metadata(at(folder)).expect("there").permissions().mode();
-        assert_eq!(mode & 0o777, 0o555, "{folder}");
+    for directory in ["new", "new/deep", "tree", "tree/deep"] {
+        let mode = std::fs::metadata(at(directory)).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o555, "{directory}");
     }
     assert_eq!(std::fs::read(at("new/deep/file")).expect("a file"), vec![7; 100_000]);
-    for folder in ["new", "new/deep", "tree", "tree/deep"] {
-        std::fs::set_permissions(at(folder), PermissionsExt::from_mode(0o777)).expect("ours");
+    for directory in ["new", "new/deep", "tree", "tree/deep"] {
+        std::fs::set_permissions(at(directory), PermissionsExt::from_mode(0o777)).expect("ours");
     }
 }
 
@@ -143,7 +143,7 @@ async fn a_lost_link_leaves_no_files_and_the_error_says_after_how_many_bytes() {
     });
     let engine = Arc::new(engine.await);
     let service = service(&engine).await;
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     let new = dir.path().join("new").to_str().expect("text").to_owned();
     let child = start(unprivileged(&dir), &service, &["cp", "test:/tree", &new]);
     let (code, _, stderr) = end(child).await;
@@ -157,7 +157,7 @@ async fn a_lost_link_leaves_no_files_and_the_error_says_after_how_many_bytes() {
     assert!(stderr.contains("lost the connection after 50000 bytes"), "{stderr}");
 }
 
-/// Returns after a file of the tree is in the temporary folder beside the destination.
+/// Returns after a file of the tree is in the temporary directory beside the destination.
 async fn wait_until_halfway(dir: &Path) {
     let deep = |name: &String| dir.join(name).join("tree/deep/file").exists();
     while !names(dir).iter().any(deep) {
@@ -174,7 +174,7 @@ async fn a_signal_during_a_copy_leaves_no_files() {
     let engine = Arc::new(engine.await);
     let service = service(&engine).await;
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
-        let dir = tempfile::tempdir().expect("a folder");
+        let dir = tempfile::tempdir().expect("a directory");
         let new = dir.path().join("new").to_str().expect("text").to_owned();
         let child = start(unprivileged(&dir), &service, &["cp", "test:/tree", &new]);
         timeout(TIMEOUT, wait_until_halfway(dir.path())).await.expect("half of it is there");
@@ -202,7 +202,7 @@ async fn a_fifo_destination_is_refused_and_a_symlink_is_followed() {
     });
     let engine = Arc::new(engine.await);
     let service = service(&engine).await;
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     let at = |name: &str| dir.path().join(name).to_str().expect("text").to_owned();
     let copy = async |to: &str| {
         let command = Command::new(env!("CARGO_BIN_EXE_zun"));
@@ -212,7 +212,7 @@ async fn a_fifo_destination_is_refused_and_a_symlink_is_followed() {
     assert!(made.success());
     let (code, _, stderr) = copy(&at("fifo")).await;
     assert_eq!(code, Some(1), "{stderr}");
-    assert!(stderr.contains("fifo: it is not a file or folder"), "{stderr}");
+    assert!(stderr.contains("fifo: it is not a file or directory"), "{stderr}");
     assert!(std::fs::metadata(at("fifo")).expect("kept").file_type().is_fifo());
     std::fs::write(at("file"), b"former").expect("a file");
     std::os::unix::fs::symlink("file", at("link")).expect("a link");
@@ -236,7 +236,7 @@ async fn a_refusal_of_the_host_ends_a_copy_from_an_endless_stdin() {
     let _open = child.stdin.take().expect("a pipe");
     let (code, _, stderr) = end(child).await;
     assert_eq!(code, Some(1));
-    assert_eq!(stderr, "zun: test:/nope: no such file or folder\n");
+    assert_eq!(stderr, "zun: test:/nope: no such file or directory\n");
 }
 
 #[tokio::test]

@@ -101,7 +101,11 @@ async fn a_call_after_its_grant_expired_renews_the_grant() {
     for _ in 0..3 {
         console.control.resize(size).await.expect("resized");
     }
-    assert_eq!(renewing.renewed.load(Ordering::Relaxed), 1, "one renewed grant must serve many calls");
+    assert_eq!(
+        renewing.renewed.load(Ordering::Relaxed),
+        1,
+        "one renewed grant must serve many calls"
+    );
     check_echo(&mut console, "still here").await;
 }
 

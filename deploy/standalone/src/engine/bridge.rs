@@ -129,8 +129,8 @@ fn remove_rules(mark: &str) -> Result<(), EngineError> {
 }
 
 fn interfaces() -> Vec<PathBuf> {
-    let Ok(folder) = std::fs::read_dir(INTERFACES) else { return Vec::new() };
-    folder.filter_map(|entry| Some(entry.ok()?.path())).collect()
+    let Ok(entries) = std::fs::read_dir(INTERFACES) else { return Vec::new() };
+    entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
 }
 
 fn marked_interfaces(mark: &str) -> Vec<String> {
@@ -145,9 +145,9 @@ fn marked_interfaces(mark: &str) -> Vec<String> {
 
 /// Returns the interfaces of a bridge.
 fn ports(bridge: &str) -> Vec<String> {
-    let folder = Path::new(INTERFACES).join(bridge).join("brif");
-    let Ok(folder) = std::fs::read_dir(folder) else { return Vec::new() };
-    folder.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
+    let directory = Path::new(INTERFACES).join(bridge).join("brif");
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
 }
 
 /// Deletes an interface. Succeeds if the kernel has already removed it together with the other end of the pair.

@@ -44,8 +44,10 @@ fn remove(path: &Path, outcome: std::io::Result<()>) -> Result<(), EngineError> 
 
 /// Returns the ids of all containers of the engine: 64 hexadecimal digits each, so they are unique on the machine.
 fn containers(layout: &Layout) -> Vec<String> {
-    let Ok(folder) = std::fs::read_dir(layout.data().join("containers")) else { return Vec::new() };
-    folder
+    let Ok(entries) = std::fs::read_dir(layout.data().join("containers")) else {
+        return Vec::new();
+    };
+    entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|name| name.len() == 64)
         .collect()
@@ -85,9 +87,9 @@ fn gone_within(process: &OwnedFd, within: Duration) -> bool {
 
 /// Returns the live processes of the engine and of its containers, each with a pidfd.
 fn processes(layout: &Layout, containers: &[String]) -> Vec<(i32, OwnedFd)> {
-    let Ok(folder) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     let own = identity(&layout.run_docker());
-    folder
+    entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
         .filter_map(Pid::from_raw)
         .filter(|pid| *pid != getpid() && !pid.is_init())
@@ -128,8 +130,8 @@ fn is_zombie(process: &Path) -> bool {
 fn remove_control_groups(containers: &[String]) {
     let root = PathBuf::from("/sys/fs/cgroup");
     let mut hierarchies = vec![root.clone()];
-    if let Ok(folder) = std::fs::read_dir(&root) {
-        hierarchies.extend(folder.filter_map(|entry| Some(entry.ok()?.path())));
+    if let Ok(entries) = std::fs::read_dir(&root) {
+        hierarchies.extend(entries.filter_map(|entry| Some(entry.ok()?.path())));
     }
     for group in hierarchies.iter().map(|hierarchy| hierarchy.join("docker")) {
         for id in containers {

@@ -162,21 +162,21 @@ fn check(settings: &EngineSettings) -> Result<(), EngineError> {
 
 /// Cleans up, and creates the directories and the bridge.
 fn prepare(layout: &Layout) -> Result<String, EngineError> {
-    create_folder(layout.root())?;
+    create_directory(layout.root())?;
     cleanup::clear(layout)?;
     let plugins = layout.run_docker().join("plugins");
-    for folder in [layout.data(), layout.sizes(), plugins, layout.run_containerd()] {
-        create_folder(&folder)?;
+    for directory in [layout.data(), layout.sizes(), plugins, layout.run_containerd()] {
+        create_directory(&directory)?;
     }
     // The mount points for the engine's own directories in its mount namespace. They are never removed, because
     // removing a directory unmounts it in all other namespaces.
-    for folder in ["/run/docker", "/run/containerd"] {
-        create_folder(Path::new(folder))?;
+    for directory in ["/run/docker", "/run/containerd"] {
+        create_directory(Path::new(directory))?;
     }
     bridge::create(layout)
 }
 
-fn create_folder(path: &Path) -> Result<(), EngineError> {
+fn create_directory(path: &Path) -> Result<(), EngineError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(at("create", path))
 }
 

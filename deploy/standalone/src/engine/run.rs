@@ -59,5 +59,7 @@ pub(super) fn run(program: &'static str, arguments: &[&str]) -> Result<String, E
 /// Returns the path of an installed program.
 pub(super) fn find(program: impl AsRef<OsStr>) -> Option<PathBuf> {
     let program = program.as_ref();
-    std::env::split_paths(&path()).map(|folder| folder.join(program)).find(|file| file.is_file())
+    std::env::split_paths(&path())
+        .map(|directory| directory.join(program))
+        .find(|file| file.is_file())
 }

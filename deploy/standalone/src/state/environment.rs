@@ -46,11 +46,11 @@ fn quoted(text: &str) -> String {
 
 /// Writes a secret atomically, to a file with mode 0600.
 pub(super) fn write(path: &Path, text: &str) -> Result<(), StateError> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
+    let directory = match path.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => directory,
         Some(_) | None => Path::new("."),
     };
-    let owner = std::fs::metadata(folder).map_err(at("inspect", folder))?;
+    let owner = std::fs::metadata(directory).map_err(at("inspect", directory))?;
     let new = path.with_extension("new");
     // Remove any existing file first: it may be a symbolic link that another user created.
     match std::fs::remove_file(&new) {
@@ -78,8 +78,8 @@ mod tests {
 
     #[test]
     fn a_shell_can_source_the_file_and_nobody_else_can_read_it() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("zun.env");
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("zun.env");
         let token = Token::fresh();
         let address = "127.0.0.1:9517".parse().expect("an address");
         let programs = PathBuf::from("/it's here/release");
@@ -103,11 +103,11 @@ mod tests {
 
     #[test]
     fn a_link_in_the_way_is_replaced_and_not_followed() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let other = folder.path().join("other");
+        let directory = tempfile::tempdir().expect("a directory");
+        let other = directory.path().join("other");
         std::fs::write(&other, "untouched").expect("written");
-        std::os::unix::fs::symlink(&other, folder.path().join("zun.new")).expect("a link");
-        let path = folder.path().join("zun.env");
+        std::os::unix::fs::symlink(&other, directory.path().join("zun.new")).expect("a link");
+        let path = directory.path().join("zun.env");
         write(&path, "secret").expect("written");
         assert_eq!(std::fs::read_to_string(&other).expect("readable"), "untouched");
         assert_eq!(std::fs::read_to_string(&path).expect("readable"), "secret");

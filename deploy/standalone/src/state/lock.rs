@@ -162,8 +162,8 @@ mod tests {
 
     #[test]
     fn a_second_instance_is_refused_until_the_first_has_ended() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let state = State::new(folder.path()).expect("a path");
+        let directory = tempfile::tempdir().expect("a directory");
+        let state = State::new(directory.path()).expect("a path");
         let first = Lock::acquire(&state).expect("the first");
         let own = i32::try_from(std::process::id()).expect("a pid");
         let refusal = Lock::acquire(&state).expect_err("a second");

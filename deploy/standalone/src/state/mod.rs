@@ -43,12 +43,12 @@ impl State {
 
     /// Creates the directories, accessible only to root.
     pub fn create(&self) -> Result<(), StateError> {
-        for folder in [&self.root, &self.ca(), &self.host()] {
+        for directory in [&self.root, &self.ca(), &self.host()] {
             DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
-                .create(folder)
-                .map_err(at("create", folder))?;
+                .create(directory)
+                .map_err(at("create", directory))?;
         }
         Ok(())
     }

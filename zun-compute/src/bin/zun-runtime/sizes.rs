@@ -66,13 +66,13 @@ mod tests {
         fs::write(here.join("good"), "33 101\n").expect("written");
         fs::write(here.join("long"), "1".repeat(100)).expect("written");
         symlink(here.join("good"), here.join("link")).expect("a link");
-        fs::create_dir(here.join("folder")).expect("a folder");
+        fs::create_dir(here.join("directory")).expect("a directory");
         let fifo = Command::new("mkfifo").arg(here.join("fifo")).status().expect("mkfifo runs");
         assert!(fifo.success());
         let sizes = Sizes::open(here).expect("a good directory");
         assert_eq!(sizes.read(OsStr::new("good")).expect("read"), "33 101\n");
         assert_eq!(sizes.read(OsStr::new("long")).expect("read").len(), 12);
-        for bad in ["link", "folder", "fifo", "missing"] {
+        for bad in ["link", "directory", "fifo", "missing"] {
             assert!(sizes.read(OsStr::new(bad)).is_err(), "{bad}");
         }
         sizes.remove(OsStr::new("good")).expect("removed");
@@ -83,7 +83,7 @@ mod tests {
     fn a_directory_that_others_may_write_or_that_is_a_link_is_not_opened() {
         let directory = tempfile::tempdir().expect("a directory");
         let (real, link) = (directory.path().join("real"), directory.path().join("link"));
-        fs::create_dir(&real).expect("a folder");
+        fs::create_dir(&real).expect("a directory");
         symlink(&real, &link).expect("a link");
         assert!(Sizes::open(&link).is_err(), "a link");
         fs::set_permissions(&real, Permissions::from_mode(0o770)).expect("set");

@@ -51,12 +51,12 @@ impl FromStr for CopyPath {
 }
 
 impl ContainerPath {
-    /// Returns `true` if the path names a folder, by `/` or `/.` at its end.
-    pub(super) fn wants_folder(&self) -> bool {
+    /// Returns `true` if the path names a directory, by `/` or `/.` at its end.
+    pub(super) fn wants_directory(&self) -> bool {
         self.path.ends_with(b"/") || self.is_contents()
     }
 
-    /// Returns `true` if the contents of a folder are meant, by `/.` at the end.
+    /// Returns `true` if the contents of a directory are meant, by `/.` at the end.
     pub(super) fn is_contents(&self) -> bool {
         self.path.ends_with(b"/.")
     }
@@ -67,7 +67,7 @@ impl ContainerPath {
         parts.rfind(|part| !matches!(*part, b"" | b".")).map(<[u8]>::to_vec)
     }
 
-    /// Returns the parent folder and the name in it.
+    /// Returns the parent directory and the name in it.
     pub(super) fn split(self) -> Result<(Self, Vec<u8>), Failure> {
         let named = self.name().filter(|name| name != b"..");
         let name = named.ok_or_else(|| Failure::new(format!("{self} does not name a file")))?;
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_path_is_taken_apart_at_its_last_name() {
-        for (text, folder, name) in [
+        for (text, directory, name) in [
             ("c:/a/b", "/a/", "b"),
             ("c:b", "/", "b"),
             ("c:/a/b/", "/a/", "b"),
@@ -120,7 +120,7 @@ mod tests {
             let (in_container, last) = in_container(text).split().expect("a name");
             assert_eq!(
                 (in_container.path.as_slice(), last.as_slice()),
-                (folder.as_bytes(), name.as_bytes())
+                (directory.as_bytes(), name.as_bytes())
             );
         }
         for nameless in ["c:/", "c:/..", "c:/."] {

@@ -105,11 +105,11 @@ struct Stat {
 }
 
 impl Stat {
-    const FOLDER: u32 = 1 << 31;
+    const DIRECTORY: u32 = 1 << 31;
     const LINK: u32 = 1 << 27;
 
-    const fn is_folder(&self) -> bool {
-        self.mode & Self::FOLDER != 0
+    const fn is_directory(&self) -> bool {
+        self.mode & Self::DIRECTORY != 0
     }
 
     const fn is_link(&self) -> bool {
@@ -145,7 +145,7 @@ async fn out_of(
         read(&channel, source).await
     };
     let (stat, body) = unless_ended(signals, begin).await?;
-    let target = unpack::target(destination, source, stat.is_folder())?;
+    let target = unpack::target(destination, source, stat.is_directory())?;
     let (chunks, reader) = Reader::new(QUEUED_CHUNKS);
     let abort = chunks.clone();
     let mut unpacking = tokio::task::spawn_blocking(move || unpack::unpack(reader, &target));
@@ -156,8 +156,8 @@ async fn out_of(
     match unless_ended(signals, work).await {
         Ok(outcome) => outcome,
         Err(ended) => {
-            // zun removes its temporary folder, or restores the modes of existing folders. A copy into an existing
-            // folder keeps what was written, even a partial file. Another signal ends this wait.
+            // zun removes its temporary directory, or restores the modes of existing directories. A copy into an
+            // existing directory keeps what was written, even a partial file. Another signal ends this wait.
             let undoing = async {
                 abort.send(Err(std::io::Error::other("ended by a signal"))).await.ok();
                 unpacking.await.map(drop).map_err(|panic| Failure::new(panic.to_string()))
@@ -220,8 +220,8 @@ async fn into(
 ) -> Result<(), Failure> {
     let local = pack::LocalSource::of(source)?;
     let channel = open_files(context, &destination.container, Mode::ReadWrite).await?;
-    let (folder, name) = resolve_destination(&channel, destination, &local).await?;
-    upload(&channel, &folder, move |to| pack::pack(&local, &name, to)).await
+    let (directory, name) = resolve_destination(&channel, destination, &local).await?;
+    upload(&channel, &directory, move |to| pack::pack(&local, &name, to)).await
 }
 
 async fn from_stdin(context: &Context, destination: &ContainerPath) -> Result<(), Failure> {
@@ -240,7 +240,7 @@ async fn from_stdin(context: &Context, destination: &ContainerPath) -> Result<()
     .await
 }
 
-/// Returns the folder of the destination and the name in it.
+/// Returns the directory of the destination and the name in it.
 async fn resolve_destination(
     channel: &DataChannel,
     destination: &ContainerPath,
@@ -253,12 +253,12 @@ async fn resolve_destination(
         found = stat(channel, &copy_path).await?;
     }
     match found {
-        Some(stat) if stat.is_folder() => Ok((copy_path, local.name()?)),
-        Some(_) if local.is_folder() => Err(Failure::new(format!(
-            "cannot copy the folder {local} to {destination}: the destination is not a folder"
+        Some(stat) if stat.is_directory() => Ok((copy_path, local.name()?)),
+        Some(_) if local.is_directory() => Err(Failure::new(format!(
+            "cannot copy the directory {local} to {destination}: the destination is not a directory"
         ))),
-        None if copy_path.wants_folder() && !local.is_folder() => {
-            Err(Failure::new(format!("{destination}: no such folder")))
+        None if copy_path.wants_directory() && !local.is_directory() => {
+            Err(Failure::new(format!("{destination}: no such directory")))
         }
         Some(_) | None => copy_path.split(),
     }
@@ -289,7 +289,7 @@ fn finished(outcome: Result<std::io::Result<()>, tokio::task::JoinError>) -> Res
 /// kept.
 fn path_error(error: ConsoleError, copy_path: &ContainerPath) -> Failure {
     if matches!(error, ConsoleError::Refused { status: 404, .. }) {
-        return Failure::new(format!("{copy_path}: no such file or folder"));
+        return Failure::new(format!("{copy_path}: no such file or directory"));
     }
     Failure::from(error).context(&copy_path.to_string())
 }

@@ -13,7 +13,7 @@ use super::chunks::Writer;
 use super::skipped;
 use crate::cmd::Failure;
 
-/// The local file or folder to send.
+/// The local file or directory to send.
 #[derive(Debug, Clone)]
 pub(super) struct LocalSource {
     path: PathBuf,
@@ -29,11 +29,11 @@ impl LocalSource {
         }
     }
 
-    pub(super) fn is_folder(&self) -> bool {
+    pub(super) fn is_directory(&self) -> bool {
         self.metadata.is_dir()
     }
 
-    /// Returns its name in a destination folder, or `.` if only the contents of a folder are copied.
+    /// Returns its name in a destination directory, or `.` if only the contents of a directory are copied.
     pub(super) fn name(&self) -> Result<Vec<u8>, Failure> {
         if self.path.as_os_str().as_bytes().ends_with(b"/.") || self.path == Path::new(".") {
             return Ok(b".".to_vec());
@@ -55,7 +55,7 @@ impl fmt::Display for LocalSource {
 pub(super) fn pack(local: &LocalSource, name: &[u8], to: Writer) -> io::Result<()> {
     let mut builder = Builder::new(to);
     let name = PathBuf::from(OsStr::from_bytes(name));
-    // A list instead of recursion, because folders can be nested deeply.
+    // A list instead of recursion, because directories can be nested deeply.
     let mut left = vec![(local.path.clone(), name, local.metadata.clone())];
     while let Some((path, name, metadata)) = left.pop() {
         let named =
@@ -92,7 +92,7 @@ fn add_entry(
         return builder.append_data(&mut header, name, io::empty());
     }
     if !metadata.is_file() {
-        skipped(&format!("skipped {}: it is not a file, folder or symlink", path.display()));
+        skipped(&format!("skipped {}: it is not a file, directory or symlink", path.display()));
         return Ok(());
     }
     let mut content = Content::of(File::open(path)?, metadata.len())?;

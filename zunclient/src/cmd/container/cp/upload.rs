@@ -20,11 +20,11 @@ use crate::console::ConsoleError;
 /// Uploads what `write` writes. If it fails, the stream to the host is aborted, never ended normally.
 pub(super) async fn upload(
     channel: &DataChannel,
-    folder: &ContainerPath,
+    directory: &ContainerPath,
     write: impl FnOnce(Writer) -> io::Result<()> + Send + 'static,
 ) -> Result<(), Failure> {
     let (chunks, received) = mpsc::channel(QUEUED_CHUNKS);
-    let address = channel.address.with(&ArchiveCall::Write.query(&folder.path));
+    let address = channel.address.with(&ArchiveCall::Write.query(&directory.path));
     let stream = unfold(received, |mut received: mpsc::Receiver<io::Result<Bytes>>| async {
         let chunk = received.recv().await?;
         Some((chunk.map(Frame::data), received))
@@ -53,7 +53,7 @@ pub(super) async fn upload(
             let unread =
                 write_error.get().filter(|_| !matches!(error, ConsoleError::Refused { .. }));
             Err(unread.map_or_else(
-                || path_error(error, folder),
+                || path_error(error, directory),
                 |message| Failure::new(message.as_str()),
             ))
         }

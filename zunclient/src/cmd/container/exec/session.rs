@@ -196,7 +196,8 @@ impl Remote for ExecHandle {
     async fn signal(&self, name: &str) -> bool {
         match self.api.execute_kill(&self.container, &self.exec, name).await {
             Ok(()) => true,
-            // 409: the command has already ended or has not started yet. The session reports that, so it is not a failure.
+            // 409: the command has already ended or has not started yet. The session reports that, so it is not a
+            // failure.
             Err(error) => error.status() == Some(409),
         }
     }

@@ -1,7 +1,7 @@
 //! Unpacks a tar stream into local files. A container produced the stream, so it is not trusted: no name leads out of
 //! the destination, and symlinks are created unchanged and never written through.
 
-mod folders;
+mod directories;
 #[cfg(test)]
 mod tests;
 
@@ -17,12 +17,12 @@ use super::chunks::Reader;
 use super::copy_path::ContainerPath;
 use super::skipped;
 use crate::cmd::Failure;
-use folders::Folders;
+use directories::Directories;
 
 /// The local destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {
-    /// Entries keep their names and go into this folder.
+    /// Entries keep their names and go into this directory.
     Into(PathBuf),
     /// The copy gets this path. The path is free, or a file that is replaced.
     As(PathBuf),
@@ -32,14 +32,14 @@ pub(super) enum Target {
 pub(super) fn target(
     destination: &Path,
     source: &ContainerPath,
-    is_folder: bool,
+    is_directory: bool,
 ) -> Result<Target, Failure> {
     let refuse = |message: &str| Err(Failure::new(format!("{}: {message}", destination.display())));
     match fs::metadata(destination) {
         Ok(existing) if existing.is_dir() => Ok(Target::Into(destination.to_owned())),
-        Ok(_) if is_folder => refuse("it is not a folder, but the source is"),
+        Ok(_) if is_directory => refuse("it is not a directory, but the source is"),
         Ok(existing) if !existing.is_file() => {
-            refuse("it is not a file or folder; use - to copy to stdout")
+            refuse("it is not a file or directory; use - to copy to stdout")
         }
         Ok(_) => match destination.canonicalize() {
             Ok(path) => Ok(Target::As(path)),
@@ -49,10 +49,10 @@ pub(super) fn target(
             if fs::symlink_metadata(destination).is_ok() {
                 return refuse("it is a broken symlink");
             }
-            if destination.as_os_str().as_bytes().ends_with(b"/") && !is_folder {
-                return refuse("no such folder");
+            if destination.as_os_str().as_bytes().ends_with(b"/") && !is_directory {
+                return refuse("no such directory");
             }
-            if is_folder && source.is_contents() {
+            if is_directory && source.is_contents() {
                 return match fs::create_dir(destination) {
                     Ok(()) => Ok(Target::Into(destination.to_owned())),
                     Err(cause) => refuse(&cause.to_string()),
@@ -67,11 +67,11 @@ pub(super) fn target(
 /// Unpacks the whole stream.
 pub(super) fn unpack(from: Reader, target: &Target) -> io::Result<()> {
     match target {
-        Target::Into(folder) => {
-            let mut unpacking = Unpacking::into(folder);
+        Target::Into(directory) => {
+            let mut unpacking = Unpacking::into(directory);
             let outcome = unpacking.unpack_all(from);
-            // Also after a failure, because existing folders must get their modes back.
-            outcome.and(unpacking.folders.finish())
+            // Also after a failure, because existing directories must get their modes back.
+            outcome.and(unpacking.directories.finish())
         }
         Target::As(path) => {
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -80,20 +80,20 @@ pub(super) fn unpack(from: Reader, target: &Target) -> io::Result<()> {
             let temporary = tempfile::Builder::new().prefix(".zun-cp-").tempdir_in(parent)?;
             let mut unpacking = Unpacking::into(temporary.path());
             unpacking.unpack_all(from)?;
-            let Unpacking { top, folders, .. } = unpacking;
+            let Unpacking { top, directories, .. } = unpacking;
             let top = top.ok_or_else(|| io::Error::other("there is nothing to copy"))?;
             let unpacked = temporary.path().join(top);
             fs::rename(&unpacked, path)?;
-            // Modes are set last, because a read-only folder cannot be moved.
-            folders.moved(&unpacked, path).finish()
+            // Modes are set last, because a read-only directory cannot be moved.
+            directories.moved(&unpacked, path).finish()
         }
     }
 }
 
-/// The state of unpacking into a folder.
+/// The state of unpacking into a directory.
 struct Unpacking<'a> {
-    folder: &'a Path,
-    folders: Folders,
+    directory: &'a Path,
+    directories: Directories,
     /// The names of the skipped entries.
     skipped: HashSet<PathBuf>,
     /// The top-level name of the first entry.
@@ -101,8 +101,8 @@ struct Unpacking<'a> {
 }
 
 impl<'a> Unpacking<'a> {
-    fn into(folder: &'a Path) -> Self {
-        Self { folder, folders: Folders::default(), skipped: HashSet::new(), top: None }
+    fn into(directory: &'a Path) -> Self {
+        Self { directory, directories: Directories::default(), skipped: HashSet::new(), top: None }
     }
 
     fn unpack_all(&mut self, from: Reader) -> io::Result<()> {
@@ -131,11 +131,11 @@ impl<'a> Unpacking<'a> {
         if name.as_os_str().is_empty() {
             return Ok(Outcome::Skipped);
         }
-        let path = self.folder.join(name);
+        let path = self.directory.join(name);
         match entry.header().entry_type() {
-            EntryType::Directory => self.folder(entry, name),
-            // Old archives mark a folder only by the slash at the end of its name.
-            EntryType::Regular if entry.path_bytes().ends_with(b"/") => self.folder(entry, name),
+            EntryType::Directory => self.directory(entry, name),
+            // Old archives mark a directory only by the slash at the end of its name.
+            EntryType::Regular if entry.path_bytes().ends_with(b"/") => self.directory(entry, name),
             EntryType::Regular
             | EntryType::Continuous
             | EntryType::GNUSparse
@@ -153,15 +153,15 @@ impl<'a> Unpacking<'a> {
                 fs::hard_link(to, &path).map(|()| Outcome::Written)
             }
             EntryType::XGlobalHeader => Ok(Outcome::Skipped),
-            _ => Ok(self.skip(name, "it is not a file, folder or symlink")),
+            _ => Ok(self.skip(name, "it is not a file, directory or symlink")),
         }
     }
 
-    fn folder(&mut self, entry: &Entry<'_, Reader>, name: &Path) -> io::Result<Outcome> {
+    fn directory(&mut self, entry: &Entry<'_, Reader>, name: &Path) -> io::Result<Outcome> {
         self.create_parents(name)?;
-        let path = self.folder.join(name);
-        self.folders.create(&path, 0o700)?;
-        self.folders.set_later(&path, entry.header())?;
+        let path = self.directory.join(name);
+        self.directories.create(&path, 0o700)?;
+        self.directories.set_later(&path, entry.header())?;
         Ok(Outcome::Written)
     }
 
@@ -171,34 +171,34 @@ impl<'a> Unpacking<'a> {
         Outcome::Skipped
     }
 
-    /// Creates the parent folders. A symlink in their place is an error.
+    /// Creates the parent directories. A symlink in their place is an error.
     fn create_parents(&mut self, name: &Path) -> io::Result<()> {
-        let mut path = self.folder.to_owned();
+        let mut path = self.directory.to_owned();
         for part in name.parent().into_iter().flat_map(Path::iter) {
             path.push(part);
-            self.folders.create(&path, 0o777)?;
+            self.directories.create(&path, 0o777)?;
         }
         Ok(())
     }
 
-    /// Creates the parent folders and removes an existing file or symlink.
+    /// Creates the parent directories and removes an existing file or symlink.
     fn clear_path(&mut self, name: &Path) -> io::Result<()> {
         self.create_parents(name)?;
-        remove_existing(&self.folder.join(name))
+        remove_existing(&self.directory.join(name))
     }
 
     /// Returns the file that a hard link refers to. It must be in the destination, with no symlink on its path.
     fn hard_link_source(&self, name: &Path) -> io::Result<PathBuf> {
         let refused =
             || io::Error::other("refused: it is a hard link to a file that was not copied");
-        let mut path = self.folder.to_owned();
+        let mut path = self.directory.to_owned();
         for part in name.parent().into_iter().flat_map(Path::iter) {
             path.push(part);
             if !fs::symlink_metadata(&path).is_ok_and(|existing| existing.is_dir()) {
                 return Err(refused());
             }
         }
-        let path = self.folder.join(name);
+        let path = self.directory.join(name);
         let existing = fs::symlink_metadata(&path).map_err(|_not_there| refused())?;
         if existing.is_file() || existing.is_symlink() { Ok(path) } else { Err(refused()) }
     }
@@ -239,7 +239,7 @@ fn remove_existing(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(existing) if existing.is_file() || existing.is_symlink() => fs::remove_file(path),
         Ok(existing) if existing.is_dir() => {
-            Err(io::Error::other("a folder with this name exists"))
+            Err(io::Error::other("a directory with this name exists"))
         }
         Ok(_) => Err(io::Error::other("a device, socket or FIFO with this name exists")),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),

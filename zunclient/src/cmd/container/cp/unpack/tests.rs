@@ -37,8 +37,8 @@ fn unpacked(builder: Builder<Vec<u8>>, target: &Target) -> io::Result<()> {
 
 #[test]
 fn nothing_leads_out_of_the_destination() {
-    let outside = tempfile::tempdir().expect("a folder");
-    let place = tempfile::tempdir().expect("a folder");
+    let outside = tempfile::tempdir().expect("a directory");
+    let place = tempfile::tempdir().expect("a directory");
     let into = Target::Into(place.path().to_owned());
     let mut dots = Builder::new(Vec::new());
     file(&mut dots, b"../escaped", b"x");
@@ -52,12 +52,12 @@ fn nothing_leads_out_of_the_destination() {
     unpacked(absolute, &into).expect("its root is the destination");
     assert!(place.path().join("tmp/absolute").exists());
     assert!(!place.path().parent().expect("one").join("escaped").exists());
-    assert_eq!(fs::read_dir(outside.path()).expect("a folder").count(), 0);
+    assert_eq!(fs::read_dir(outside.path()).expect("a directory").count(), 0);
 }
 
 #[test]
 fn a_renamed_copy_is_complete_or_absent() {
-    let place = tempfile::tempdir().expect("a folder");
+    let place = tempfile::tempdir().expect("a directory");
     let path = place.path().join("new");
     let mut good = Builder::new(Vec::new());
     file(&mut good, b"old", b"content");
@@ -71,7 +71,7 @@ fn a_renamed_copy_is_complete_or_absent() {
     chunks.blocking_send(Err(io::Error::other("cut"))).expect("room");
     unpack(reader, &Target::As(path.clone())).expect_err("cut");
     assert_eq!(fs::read(&path).expect("the old one"), b"content");
-    assert_eq!(fs::read_dir(place.path()).expect("a folder").count(), 1);
+    assert_eq!(fs::read_dir(place.path()).expect("a directory").count(), 1);
 }
 
 fn special(builder: &mut Builder<Vec<u8>>, name: &str, kind: EntryType) {
@@ -89,12 +89,12 @@ fn hard_link(builder: &mut Builder<Vec<u8>>, name: &str, to: &str) {
 
 #[test]
 fn no_hard_link_leads_out_of_the_destination() {
-    let outside = tempfile::tempdir().expect("a folder");
+    let outside = tempfile::tempdir().expect("a directory");
     let secret = outside.path().join("secret");
     fs::write(&secret, b"secret").expect("a file");
     let secret = secret.to_str().expect("text");
     for to in ["../../../../../../../etc/passwd", "/etc/passwd", secret, "door/secret", "door"] {
-        let place = tempfile::tempdir().expect("a folder");
+        let place = tempfile::tempdir().expect("a directory");
         let mut stream = Builder::new(Vec::new());
         link(&mut stream, "door", outside.path().to_str().expect("text"));
         hard_link(&mut stream, "stolen", to);
@@ -109,8 +109,8 @@ fn no_hard_link_leads_out_of_the_destination() {
 
 #[test]
 fn a_second_copy_replaces_files_and_links_and_nothing_else() {
-    let place = tempfile::tempdir().expect("a folder");
-    let outside = tempfile::tempdir().expect("a folder");
+    let place = tempfile::tempdir().expect("a directory");
+    let outside = tempfile::tempdir().expect("a directory");
     let into = Target::Into(place.path().to_owned());
     let stream = || {
         let mut stream = Builder::new(Vec::new());
@@ -134,8 +134,8 @@ fn a_second_copy_replaces_files_and_links_and_nothing_else() {
     assert_eq!(fs::read(outside.path().join("other")).expect("a file"), b"kept");
     assert_eq!(fs::read(place.path().join("a")).expect("a file"), b"content");
     let socket = std::os::unix::net::UnixListener::bind(place.path().join("s")).expect("a socket");
-    fs::create_dir(place.path().join("folder")).expect("a folder");
-    for name in [&b"s"[..], b"folder"] {
+    fs::create_dir(place.path().join("directory")).expect("a directory");
+    for name in [&b"s"[..], b"directory"] {
         let mut over = Builder::new(Vec::new());
         file(&mut over, name, b"x");
         unpacked(over, &into).expect_err("refused");
@@ -145,7 +145,7 @@ fn a_second_copy_replaces_files_and_links_and_nothing_else() {
 
 #[test]
 fn devices_and_fifos_are_skipped() {
-    let place = tempfile::tempdir().expect("a folder");
+    let place = tempfile::tempdir().expect("a directory");
     let mut stream = Builder::new(Vec::new());
     special(&mut stream, "null", EntryType::Char);
     special(&mut stream, "disk", EntryType::Block);
@@ -153,20 +153,20 @@ fn devices_and_fifos_are_skipped() {
     hard_link(&mut stream, "same", "pipe");
     file(&mut stream, b"file", b"x");
     unpacked(stream, &Target::Into(place.path().to_owned())).expect("the rest of it");
-    let names: Vec<_> = fs::read_dir(place.path()).expect("a folder").collect();
+    let names: Vec<_> = fs::read_dir(place.path()).expect("a directory").collect();
     assert_eq!(names.len(), 1, "{names:?}");
     let mut alone = Builder::new(Vec::new());
     special(&mut alone, "null", EntryType::Char);
     let become_it = Target::As(place.path().join("new"));
     unpacked(alone, &become_it).expect_err("nothing of it can be copied");
-    assert_eq!(fs::read_dir(place.path()).expect("a folder").count(), 1);
+    assert_eq!(fs::read_dir(place.path()).expect("a directory").count(), 1);
 }
 
 #[test]
-fn folders_get_their_modes_and_times_after_their_contents() {
+fn directories_get_their_modes_and_times_after_their_contents() {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-    let place = tempfile::tempdir().expect("a folder");
-    let folder = |stream: &mut Builder<Vec<u8>>, name: &str| {
+    let place = tempfile::tempdir().expect("a directory");
+    let directory = |stream: &mut Builder<Vec<u8>>, name: &str| {
         let mut header = header(EntryType::Directory, 0);
         header.set_mode(0o555);
         header.set_mtime(1_000_000);
@@ -174,8 +174,8 @@ fn folders_get_their_modes_and_times_after_their_contents() {
     };
     let stream = || {
         let mut stream = Builder::new(Vec::new());
-        folder(&mut stream, "tree/");
-        folder(&mut stream, "tree/deep/");
+        directory(&mut stream, "tree/");
+        directory(&mut stream, "tree/deep/");
         file(&mut stream, b"tree/deep/file", b"x");
         file(&mut stream, b"tree/file", b"x");
         stream
@@ -189,7 +189,7 @@ fn folders_get_their_modes_and_times_after_their_contents() {
         let there = fs::metadata(&path).expect("there");
         assert_eq!((there.permissions().mode() & 0o7777, there.mtime()), (0o555, 1_000_000));
     }
-    assert_eq!(fs::read_dir(place.path()).expect("a folder").count(), 2);
+    assert_eq!(fs::read_dir(place.path()).expect("a directory").count(), 2);
     for path in ["new", "new/deep", "tree", "tree/deep"] {
         let open = fs::Permissions::from_mode(0o755);
         fs::set_permissions(place.path().join(path), open).expect("ours");
@@ -198,7 +198,7 @@ fn folders_get_their_modes_and_times_after_their_contents() {
 
 #[test]
 fn a_destination_symlink_is_followed_and_a_special_file_is_refused() {
-    let place = tempfile::tempdir().expect("a folder");
+    let place = tempfile::tempdir().expect("a directory");
     let file = place.path().join("file");
     let symlink = |name: &str, to: &Path| {
         let path = place.path().join(name);

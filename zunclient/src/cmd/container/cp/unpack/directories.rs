@@ -1,4 +1,4 @@
-//! The folders of a copy. They stay writable until they are complete, and then get their modes and times, deepest
+//! The directories of a copy. They stay writable until they are complete, and then get their modes and times, deepest
 //! first.
 
 use std::collections::BTreeMap;
@@ -11,10 +11,10 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{Mode, OFlags};
 use tar::Header;
 
-/// The permissions that the owner needs to fill a folder.
+/// The permissions that the owner needs to fill a directory.
 const OWNER_ACCESS: u32 = 0o700;
 
-/// The attributes that a folder gets at the end.
+/// The attributes that a directory gets at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FinalAttributes {
     mode: u32,
@@ -22,14 +22,14 @@ struct FinalAttributes {
     modified: Option<SystemTime>,
 }
 
-/// The folders whose attributes are still to be set.
+/// The directories whose attributes are still to be set.
 #[derive(Debug, Default)]
-pub(super) struct Folders {
+pub(super) struct Directories {
     attributes: BTreeMap<PathBuf, FinalAttributes>,
 }
 
-impl Folders {
-    /// Creates the folder, or makes an existing one writable.
+impl Directories {
+    /// Creates the directory, or makes an existing one writable.
     pub(super) fn create(&mut self, path: &Path, mode: u32) -> io::Result<()> {
         match fs::symlink_metadata(path) {
             Ok(existing) if existing.is_dir() => {
@@ -37,7 +37,7 @@ impl Folders {
                 Ok(())
             }
             Ok(_) => {
-                let message = format!("{} exists and is not a folder", path.display());
+                let message = format!("{} exists and is not a directory", path.display());
                 Err(io::Error::other(message))
             }
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
@@ -47,13 +47,13 @@ impl Folders {
         }
     }
 
-    /// Makes an existing folder writable. A previous copy may have left it read-only.
+    /// Makes an existing directory writable. A previous copy may have left it read-only.
     fn make_writable(&mut self, path: &Path, existing: &Metadata) {
         let mode = existing.permissions().mode() & 0o7777;
         if mode & OWNER_ACCESS == OWNER_ACCESS || self.attributes.contains_key(path) {
             return;
         }
-        // If this fails, writing into the folder fails too, and that error is reported.
+        // If this fails, writing into the directory fails too, and that error is reported.
         if fs::set_permissions(path, Permissions::from_mode(mode | OWNER_ACCESS)).is_ok() {
             self.attributes.insert(path.to_owned(), FinalAttributes { mode, modified: None });
         }
@@ -67,7 +67,7 @@ impl Folders {
         Ok(())
     }
 
-    /// Returns the folders after `from` was renamed to `to`.
+    /// Returns the directories after `from` was renamed to `to`.
     pub(super) fn moved(self, from: &Path, to: &Path) -> Self {
         let moved = |(path, attributes): (PathBuf, FinalAttributes)| {
             let rest = path.strip_prefix(from).ok()?;
@@ -78,10 +78,10 @@ impl Folders {
         Self { attributes: self.attributes.into_iter().filter_map(moved).collect() }
     }
 
-    /// Sets the attributes of all folders. If one fails, the others are still set.
+    /// Sets the attributes of all directories. If one fails, the others are still set.
     pub(super) fn finish(self) -> io::Result<()> {
         let mut outcome = Ok(());
-        // A folder sorts before its contents, so the reverse order is deepest first.
+        // A directory sorts before its contents, so the reverse order is deepest first.
         for (path, attributes) in self.attributes.iter().rev() {
             let done = apply(path, *attributes).map_err(|cause| {
                 io::Error::new(
@@ -97,9 +97,9 @@ impl Folders {
 
 fn apply(path: &Path, attributes: FinalAttributes) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let folder = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let directory = File::from(rustix::fs::open(path, flags, Mode::empty())?);
     if let Some(modified) = attributes.modified {
-        folder.set_times(FileTimes::new().set_modified(modified))?;
+        directory.set_times(FileTimes::new().set_modified(modified))?;
     }
-    folder.set_permissions(Permissions::from_mode(attributes.mode))
+    directory.set_permissions(Permissions::from_mode(attributes.mode))
 }
