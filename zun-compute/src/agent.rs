@@ -161,10 +161,11 @@ impl Agent {
         if let Some(events) = events {
             watching.spawn(count(events, Arc::clone(&host.reports), watching.clone()));
         }
-        watching.spawn(watch::follow(Arc::clone(host), watching.clone()));
+        let refresh = watch::RefreshQueue::new(Arc::clone(host), watching.clone());
+        watching.spawn(watch::follow(Arc::clone(host), refresh.clone(), watching.clone()));
         self.reconciling.spawn(watch::reconcile(
             self.workers.clone(),
-            Arc::clone(host),
+            (Arc::clone(host), refresh),
             bus.clone(),
             self.reconciling.clone(),
         ));

@@ -17,7 +17,7 @@ use zun_compute::driver::{
 use zun_tests::conformance::driver::starting::restart;
 use zun_tests::conformance::driver::{IDLE, Subject, spec, within};
 
-use super::proxy::Proxy;
+use super::proxy::{Fault, Proxy};
 use super::real::{docker, docker_cli, raw};
 
 #[tokio::test]
@@ -152,6 +152,29 @@ async fn events_and_waits_end_with_the_engine_and_the_driver_works_again_after_a
 }
 
 #[tokio::test]
+async fn containers_that_cannot_be_inspected_fail_neither_the_listing_nor_each_other() {
+    let engine = docker();
+    let proxy = Proxy::new(&engine.socket);
+    let driver = DockerDriver::connect(&proxy.socket()).unwrap();
+    let healthy = Subject::running(&engine, IDLE).await;
+    let mut broken = Vec::new();
+    for fault in [Fault::Stalled, Fault::Unreadable, Fault::LinkLost, Fault::Refused] {
+        let subject = Subject::created(&engine, &spec(&engine, IDLE)).await;
+        let fault = proxy.break_inspection(subject.id, fault);
+        broken.push((subject, fault));
+    }
+    let listed = within(driver.list()).await.unwrap();
+    let find = |subject: &Subject| {
+        let found = listed.iter().find(|one| one.container() == subject.id);
+        found.expect("every container is listed").info()
+    };
+    assert_eq!(find(&healthy).map(|info| info.status), Some(Status::Running));
+    for (subject, _fault) in &broken {
+        assert_eq!(find(subject), None);
+    }
+}
+
+#[tokio::test]
 async fn raw_terminal_output_is_kept_byte_for_byte() {
     let engine = docker();
     // Bytes that look like the engine's framing, a line without an end, and bytes that are not text.
@@ -179,7 +202,7 @@ async fn a_container_with_forged_labels_is_not_ours() {
     let listed = driver.list().await;
     let subject = Subject::created(&engine, &spec(&engine, IDLE)).await;
     assert!(docker_cli(&engine.socket, &["rm", "-f", &forged]));
-    assert!(listed.unwrap().iter().all(|seen| seen.container != victim));
+    assert!(listed.unwrap().iter().all(|seen| seen.container() != victim));
     // The forged container was created first, and there is no event of it.
     let events_of_ours = events.by_ref().filter(|event| {
         let ours = event.container == victim || event.container == subject.id;

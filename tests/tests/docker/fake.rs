@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
-use zun_common::id::ExecId;
+use zun_common::id::{ContainerId, ExecId};
 use zun_common::status::Status;
-use zun_compute::driver::fake::{FakeDriver, Operation, Stream};
+use zun_compute::driver::fake::{FakeDriver, InspectionFault, Operation, Stream};
 use zun_compute::driver::{Change, ContainerDriver, DriverError, Inspect, Lifecycle, PullProgress};
-use zun_tests::conformance::driver::{IDLE, Subject, TestEngine, spec, within};
+use zun_tests::conformance::driver::{BrokenInspection, IDLE, Subject, TestEngine, spec, within};
 
 pub(crate) struct InMemoryEngine(FakeDriver);
 
@@ -37,6 +37,11 @@ impl TestEngine for InMemoryEngine {
 
     fn unpullable(&self) -> String {
         "no-such-image:latest".to_owned()
+    }
+
+    fn break_inspection(&self, container: ContainerId, fault: InspectionFault) -> BrokenInspection {
+        let fault = Box::new(self.0.break_inspection(container, fault));
+        BrokenInspection { driver: self.driver(), fault, link: Box::new(()) }
     }
 
     async fn start_exec(&self, exec: &ExecId) -> Box<dyn Any + Send> {

@@ -9,11 +9,14 @@ use async_trait::async_trait;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::sync::OnceCell;
-use zun_common::id::ExecId;
+use zun_common::id::{ContainerId, ExecId};
 use zun_compute::driver::ContainerDriver;
 use zun_compute::driver::docker::DockerDriver;
-use zun_tests::conformance::driver::TestEngine;
+use zun_compute::driver::fake::InspectionFault;
+use zun_tests::conformance::driver::{BrokenInspection, TestEngine};
 use zun_tests::registry::Registry;
+
+use super::proxy::{Fault, Proxy};
 
 pub(crate) struct RealEngine {
     pub(crate) socket: PathBuf,
@@ -67,6 +70,19 @@ impl TestEngine for RealEngine {
     /// Nothing listens on this port.
     fn unpullable(&self) -> String {
         "127.0.0.1:1/no-such-image:latest".to_owned()
+    }
+
+    fn break_inspection(&self, container: ContainerId, fault: InspectionFault) -> BrokenInspection {
+        let proxy = Proxy::new(&self.socket);
+        let fault = proxy.break_inspection(
+            container,
+            match fault {
+                InspectionFault::Stalled => Fault::Stalled,
+                InspectionFault::Failed => Fault::Unreadable,
+            },
+        );
+        let driver = DockerDriver::connect(&proxy.socket()).expect("an absolute path");
+        BrokenInspection { driver: Arc::new(driver), fault: Box::new(fault), link: Box::new(proxy) }
     }
 
     async fn start_exec(&self, exec: &ExecId) -> Box<dyn Any + Send> {

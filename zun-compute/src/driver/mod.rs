@@ -5,6 +5,7 @@ pub mod docker;
 mod error;
 pub mod fake;
 mod image_name;
+mod listing;
 
 use std::time::Duration;
 
@@ -57,6 +58,40 @@ pub struct ContainerInfo {
     pub started_at: Option<DateTime<Utc>>,
     /// When its process exited.
     pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// A container of a listing.
+#[derive(Debug)]
+pub enum ListedContainer {
+    /// The engine has the container, and this is its state.
+    Inspected(Box<ContainerInfo>),
+    /// The engine has the container, but its state is unknown.
+    InDoubt {
+        /// Zun's id of the container.
+        container: ContainerId,
+        /// The engine's id of the container, if it could be read.
+        engine: Option<EngineId>,
+        /// Why the container could not be inspected.
+        reason: DriverError,
+    },
+}
+
+impl ListedContainer {
+    /// Zun's id of the container.
+    pub fn container(&self) -> ContainerId {
+        match self {
+            Self::Inspected(info) => info.container,
+            Self::InDoubt { container, .. } => *container,
+        }
+    }
+
+    /// The state, if it is known.
+    pub fn info(&self) -> Option<&ContainerInfo> {
+        match self {
+            Self::Inspected(info) => Some(info),
+            Self::InDoubt { .. } => None,
+        }
+    }
 }
 
 /// An event of one of Zun's containers.
@@ -186,8 +221,9 @@ pub trait Lifecycle: Send + Sync {
 pub trait Inspect: Send + Sync {
     /// Inspects one container.
     async fn inspect(&self, container: ContainerId) -> Result<ContainerInfo, DriverError>;
-    /// Inspects all containers of Zun.
-    async fn list(&self) -> Result<Vec<ContainerInfo>, DriverError>;
+    /// Lists all containers of Zun with their state. A container whose inspection fails or is late is in doubt, and does
+    /// not fail the listing. Fails only if the engine does not list its containers at all.
+    async fn list(&self) -> Result<Vec<ListedContainer>, DriverError>;
     /// Waits until the process has exited, and returns its exit code. Returns at once if the container is not running.
     async fn wait(&self, container: ContainerId) -> Result<i64, DriverError>;
     /// Returns the container's output: at most the last 4 MiB.

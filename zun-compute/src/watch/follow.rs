@@ -1,4 +1,4 @@
-//! The engine's event stream, over all its interruptions.
+//! Follows Docker's event stream, and subscribes again whenever it ends.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,75 +9,107 @@ use futures_util::stream::BoxStream;
 use zun_common::chain;
 use zun_common::shutdown::Tasks;
 
-use super::looks::Looks;
+use super::refresh::RefreshQueue;
 use crate::backoff::Backoff;
-use crate::driver::{DriverError, EngineEvent};
+use crate::driver::{DriverError, EngineEvent, ListedContainer};
 use crate::host::{Host, within};
 use crate::report::Sight;
 
-const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
-const LISTS_WITHIN: Duration = Duration::from_mins(1);
+const EVENTS_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const LIST_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Follows the engine until shutdown.
-pub(crate) async fn follow(host: Arc<Host>, tasks: Tasks) {
-    let looks = Looks::new(Arc::clone(&host), tasks.clone());
+/// Follows Docker until shutdown.
+pub(crate) async fn follow(host: Arc<Host>, refresh: RefreshQueue, tasks: Tasks) {
+    let follower = Follower { host: &host, refresh: &refresh };
     tokio::select! {
         () = tasks.cancelled() => {}
-        () = again_and_again(&host, &looks) => {}
+        () = follower.run() => {}
     }
 }
 
-async fn again_and_again(host: &Host, looks: &Looks) {
-    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-    let mut away = false;
-    loop {
-        match begin(host, looks).await {
-            Ok(events) => {
-                tracing::info!(host.name = %host.name, "following the engine");
-                away = false;
-                backoff.reset();
-                host.reconcile_needed.notify_one();
-                host.engine_back.notify_one();
-                pass_on(host, events, looks).await;
-                tracing::warn!(host.name = %host.name, "the engine's events ended");
-                host.reports.consoles_ended();
+struct Follower<'a> {
+    host: &'a Host,
+    refresh: &'a RefreshQueue,
+}
+
+impl Follower<'_> {
+    async fn run(&self) {
+        let host = self.host;
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        let mut failed_before = false;
+        loop {
+            let subscribing = host.driver.events();
+            let followed =
+                match within(EVENTS_TIMEOUT, "follow the engine's events", subscribing).await {
+                    Ok(events) => self.until_end(events, &mut backoff).await,
+                    Err(error) => Err(error),
+                };
+            match followed {
+                Ok(()) => {
+                    failed_before = false;
+                    tracing::warn!(host.name = %host.name, "the engine's events ended");
+                    host.reports.consoles_ended();
+                }
+                // Only the first of several failures in a row is logged.
+                Err(error) if !std::mem::replace(&mut failed_before, true) => {
+                    tracing::warn!(host.name = %host.name, error = %chain(&error), "cannot follow the engine");
+                }
+                Err(_again) => {}
             }
-            Err(error) => warn(host, &error, &mut away),
-        }
-        backoff.wait().await;
-    }
-}
-
-/// Once for a row of failures.
-fn warn(host: &Host, error: &DriverError, away: &mut bool) {
-    if !std::mem::replace(away, true) {
-        tracing::warn!(host.name = %host.name, error = %chain(error), "cannot follow the engine");
-    }
-}
-
-/// First the stream, then a look at everything: nothing falls between the two.
-async fn begin(host: &Host, looks: &Looks) -> Result<BoxStream<'static, EngineEvent>, DriverError> {
-    let events = within(ANSWERS_WITHIN, "follow the engine's events", host.driver.events()).await?;
-    let ticket = host.reports.ticket();
-    let listed = within(LISTS_WITHIN, "list the containers", host.driver.list()).await?;
-    let mut present = HashSet::with_capacity(listed.len());
-    for seen in listed {
-        present.insert(seen.container);
-        host.reports.observe(ticket, seen.container, Sight::Seen(Box::new(seen)));
-    }
-    for container in host.reports.held_by_engine() {
-        if !present.contains(&container) {
-            looks.changed(container);
+            backoff.wait().await;
         }
     }
-    Ok(events)
-}
 
-async fn pass_on(host: &Host, mut events: BoxStream<'static, EngineEvent>, looks: &Looks) {
-    while let Some(event) = events.next().await {
-        if let Some(exit) = event.exit {
-            host.reports.exited(event.container, exit);
+    /// Inspects all containers, because the subscription is active, so that no change is missed. Meanwhile it already
+    /// passes events on: a container that Docker hangs on delays the listing, but not the events of the others.
+    async fn until_end(
+        &self,
+        events: BoxStream<'static, EngineEvent>,
+        backoff: &mut Backoff,
+    ) -> Result<(), DriverError> {
+        let mut passing = std::pin::pin!(self.pass_on(events));
+        tokio::select! {
+            () = &mut passing => return Ok(()),
+            listed = self.inspect_all() => listed?,
         }
-        looks.changed(event.container);
+        tracing::info!(host.name = %self.host.name, "following the engine");
+        backoff.reset();
+        self.host.reconcile_needed.notify_one();
+        self.host.engine_back.notify_one();
+        passing.await;
+        Ok(())
+    }
+
+    async fn inspect_all(&self) -> Result<(), DriverError> {
+        let host = self.host;
+        let ticket = host.reports.ticket();
+        let listed = within(LIST_TIMEOUT, "list the containers", host.driver.list()).await?;
+        let mut present = HashSet::with_capacity(listed.len());
+        for one in listed {
+            present.insert(one.container());
+            match one {
+                ListedContainer::Inspected(info) => {
+                    host.reports.observe(ticket, info.container, Sight::Seen(info));
+                }
+                ListedContainer::InDoubt { container, engine: _, reason } => {
+                    self.refresh.in_doubt(container, &reason);
+                }
+            }
+        }
+        for container in host.reports.held_by_engine() {
+            if !present.contains(&container) {
+                self.refresh.changed(container);
+            }
+        }
+        Ok(())
+    }
+
+    async fn pass_on(&self, mut events: BoxStream<'static, EngineEvent>) {
+        while let Some(event) = events.next().await {
+            if let Some(exit) = event.exit {
+                self.host.reports.exited(event.container, exit);
+            }
+            self.refresh.changed(event.container);
+        }
     }
 }

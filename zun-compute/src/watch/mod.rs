@@ -1,10 +1,11 @@
-//! Following the engine: its events are told within milliseconds; after a gap, and at the start, all of
-//! its containers are looked at, and zun-api is asked what should be there.
+//! Follows Docker: reports its events within milliseconds. After a gap, and at the start, inspects all containers and
+//! asks zun-api which ones should exist.
 
 mod follow;
-mod looks;
 mod plan;
 mod reconcile;
+mod refresh;
 
 pub(crate) use follow::follow;
 pub(crate) use reconcile::reconcile;
+pub(crate) use refresh::RefreshQueue;

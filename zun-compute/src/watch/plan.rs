@@ -1,4 +1,4 @@
-//! What follows from what should be there and what is there. Pure.
+//! Compares the containers that should exist with those that do. Pure.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,46 +7,55 @@ use zun_common::rpc::container::CreateContainer;
 use zun_common::rpc::host::AssignedContainer;
 use zun_common::status::Status;
 
-use crate::driver::ContainerInfo;
+use crate::driver::{ContainerInfo, ListedContainer};
 
-/// One thing to be done.
+/// An action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
-    /// It is there: tell how it is. Nothing is done to it.
-    Tell(Box<ContainerInfo>),
-    /// Its making was ordered, and the order may be lost.
-    Make(Box<CreateContainer>),
-    /// It should be there and is not.
-    Vanished(ContainerId),
-    /// It was to go, and is gone.
-    Removed(ContainerId),
-    /// It carries our label, and zun-api does not know it.
-    Unknown(ContainerId, EngineId),
+    /// It exists: report its state, and change nothing.
+    Report(Box<ContainerInfo>),
+    /// Its creation was requested, and the command may be lost: create it.
+    Create(Box<CreateContainer>),
+    /// It should exist and does not: report it as lost.
+    MarkLost(ContainerId),
+    /// It should not exist any more, and does not: report it as deleted.
+    MarkDeleted(ContainerId),
+    /// It has Zun's label, and zun-api does not know it: report it as a stray.
+    Stray(ContainerId, EngineId),
 }
 
-/// What to do, in the order of what is assigned and then of what is seen.
-pub(super) fn plan(assigned: &[AssignedContainer], seen: &[ContainerInfo]) -> Vec<Step> {
-    let present: HashMap<ContainerId, &ContainerInfo> =
-        seen.iter().map(|seen| (seen.container, seen)).collect();
+/// Returns the actions: first those of the assigned containers, then those of the strays. A container in doubt needs none
+/// until it can be inspected, but a stray is one even then.
+pub(super) fn plan(assigned: &[AssignedContainer], listed: &[ListedContainer]) -> Vec<Step> {
+    let present: HashMap<ContainerId, &ListedContainer> =
+        listed.iter().map(|one| (one.container(), one)).collect();
     let known: HashSet<ContainerId> = assigned.iter().map(|one| one.container).collect();
     let of_assigned = assigned.iter().filter_map(|one| match present.get(&one.container) {
-        Some(seen) => Some(Step::Tell(Box::new((*seen).clone()))),
+        Some(ListedContainer::Inspected(info)) => Some(Step::Report(info.clone())),
+        Some(ListedContainer::InDoubt { .. }) => None,
         None => missing(one),
     });
-    let unknown = seen.iter().filter(|seen| !known.contains(&seen.container));
-    let of_unknown = unknown.map(|seen| Step::Unknown(seen.container, seen.engine.clone()));
-    of_assigned.chain(of_unknown).collect()
+    let strays = listed.iter().filter(|one| !known.contains(&one.container()));
+    let of_strays = strays.filter_map(|one| match one {
+        ListedContainer::Inspected(info) => Some(Step::Stray(info.container, info.engine.clone())),
+        ListedContainer::InDoubt { container, engine, reason: _ } => {
+            Some(Step::Stray(*container, engine.clone()?))
+        }
+    });
+    of_assigned.chain(of_strays).collect()
 }
 
 fn missing(one: &AssignedContainer) -> Option<Step> {
     let AssignedContainer { container, generation: _, status, engine, auto_remove, create } = one;
-    let was_made = engine.is_some();
+    let was_created = engine.is_some();
     match (status, create) {
-        (Status::Deleting | Status::Deleted, _) => Some(Step::Removed(*container)),
-        (Status::Creating, Some(create)) if !was_made => Some(Step::Make(Box::new(create.clone()))),
-        _ if *auto_remove && was_made => Some(Step::Removed(*container)),
+        (Status::Deleting | Status::Deleted, _) => Some(Step::MarkDeleted(*container)),
+        (Status::Creating, Some(create)) if !was_created => {
+            Some(Step::Create(Box::new(create.clone())))
+        }
+        _ if *auto_remove && was_created => Some(Step::MarkDeleted(*container)),
         (Status::Error, _) => None,
-        _ => Some(Step::Vanished(*container)),
+        _ => Some(Step::MarkLost(*container)),
     }
 }
 
@@ -58,6 +67,7 @@ mod tests {
     use zun_common::units::Resources;
 
     use super::*;
+    use crate::driver::DriverError;
 
     fn engine() -> EngineId {
         "ab".repeat(32).parse().expect("an id")
@@ -113,65 +123,85 @@ mod tests {
     }
 
     #[test]
-    fn those_that_vanished_are_told_and_those_that_were_to_go_are_removed() {
+    fn missing_containers_are_lost_and_those_that_should_be_gone_are_deleted() {
         for status in
             [Status::Created, Status::Running, Status::Stopped, Status::Paused, Status::Unknown]
         {
             let one = assigned(status);
             assert_eq!(
                 plan(std::slice::from_ref(&one), &[]),
-                [Step::Vanished(one.container)],
+                [Step::MarkLost(one.container)],
                 "{status}"
             );
             let leaves = AssignedContainer { auto_remove: true, ..one };
             assert_eq!(
                 plan(std::slice::from_ref(&leaves), &[]),
-                [Step::Removed(leaves.container)],
+                [Step::MarkDeleted(leaves.container)],
                 "{status}"
             );
         }
         let leaving = assigned(Status::Deleting);
-        assert_eq!(plan(std::slice::from_ref(&leaving), &[]), [Step::Removed(leaving.container)]);
-    }
-
-    #[test]
-    fn an_order_that_may_be_lost_is_carried_out_and_one_without_its_words_is_an_error() {
-        let mut one = assigned(Status::Creating);
-        one.engine = None;
-        assert_eq!(plan(std::slice::from_ref(&one), &[]), [Step::Vanished(one.container)]);
-        one.create = Some(create(one.container));
         assert_eq!(
-            plan(std::slice::from_ref(&one), &[]),
-            [Step::Make(Box::new(create(one.container)))]
+            plan(std::slice::from_ref(&leaving), &[]),
+            [Step::MarkDeleted(leaving.container)]
         );
     }
 
     #[test]
-    fn an_error_that_is_known_is_left_alone() {
+    fn a_create_that_may_be_lost_is_done_and_one_without_its_spec_is_lost() {
+        let mut one = assigned(Status::Creating);
+        one.engine = None;
+        assert_eq!(plan(std::slice::from_ref(&one), &[]), [Step::MarkLost(one.container)]);
+        one.create = Some(create(one.container));
+        assert_eq!(
+            plan(std::slice::from_ref(&one), &[]),
+            [Step::Create(Box::new(create(one.container)))]
+        );
+    }
+
+    #[test]
+    fn a_missing_container_in_error_stays_in_error() {
         let mut one = assigned(Status::Error);
         assert_eq!(plan(std::slice::from_ref(&one), &[]), []);
         one.auto_remove = true;
-        assert_eq!(plan(std::slice::from_ref(&one), &[]), [Step::Removed(one.container)]);
+        assert_eq!(plan(std::slice::from_ref(&one), &[]), [Step::MarkDeleted(one.container)]);
         one.engine = None;
         assert_eq!(plan(std::slice::from_ref(&one), &[]), []);
     }
 
     #[test]
-    fn those_that_are_there_are_only_told_whatever_zun_api_thought() {
+    fn an_existing_container_is_only_reported_whatever_zun_api_expected() {
         for status in Status::ALL {
             let one = assigned(*status);
-            let there = seen(one.container, Status::Running);
-            assert_eq!(
-                plan(std::slice::from_ref(&one), std::slice::from_ref(&there)),
-                [Step::Tell(Box::new(there))]
-            );
+            let info = Box::new(seen(one.container, Status::Running));
+            let listed = [ListedContainer::Inspected(info.clone())];
+            assert_eq!(plan(std::slice::from_ref(&one), &listed), [Step::Report(info)]);
         }
     }
 
     #[test]
-    fn a_stranger_with_our_label_is_told_of() {
-        let stranger = seen(ContainerId::random(), Status::Running);
-        let step = Step::Unknown(stranger.container, engine());
-        assert_eq!(plan(&[], &[stranger]), [step]);
+    fn a_container_that_zun_api_does_not_know_is_a_stray() {
+        let stray = seen(ContainerId::random(), Status::Running);
+        let step = Step::Stray(stray.container, engine());
+        assert_eq!(plan(&[], &[ListedContainer::Inspected(Box::new(stray))]), [step]);
+    }
+
+    fn in_doubt(container: ContainerId) -> ListedContainer {
+        let reason = DriverError::Down { cause: "the link was lost".into() };
+        ListedContainer::InDoubt { container, engine: Some(engine()), reason }
+    }
+
+    #[test]
+    fn a_container_in_doubt_is_neither_lost_nor_deleted_nor_created_again() {
+        for status in Status::ALL {
+            for (auto_remove, engine) in [(false, None), (true, Some(engine()))] {
+                let one = AssignedContainer { auto_remove, engine, ..assigned(*status) };
+                let create = Some(create(one.container));
+                let one = AssignedContainer { create, ..one };
+                assert_eq!(plan(std::slice::from_ref(&one), &[in_doubt(one.container)]), []);
+            }
+        }
+        let stray = ContainerId::random();
+        assert_eq!(plan(&[], &[in_doubt(stray)]), [Step::Stray(stray, engine())]);
     }
 }

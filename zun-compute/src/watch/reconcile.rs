@@ -1,4 +1,4 @@
-//! Asking zun-api what should be here, and setting right what is not. Serving does not wait for it.
+//! Asks zun-api which containers should exist, and corrects what differs. The agent serves meanwhile.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,24 +14,31 @@ use zun_common::rpc::host::{Assigned, AssignedContainers};
 use zun_common::rpc::report::UnknownContainer;
 use zun_common::shutdown::Tasks;
 
+use super::follow::LIST_TIMEOUT;
 use super::plan::{Step, plan};
+use super::refresh::RefreshQueue;
 use crate::backoff::Backoff;
-use crate::driver::DriverError;
+use crate::driver::{DriverError, ListedContainer};
 use crate::host::{Host, within};
 use crate::report::{Sight, Ticket};
 use crate::worker::{Command, Origin, Workers};
 
-const LISTS_WITHIN: Duration = Duration::from_mins(1);
-const TOLD_WITHIN: Duration = Duration::from_secs(10);
+const REPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reconciles each time there is a doubt, until shutdown.
-pub(crate) async fn reconcile(workers: Workers, host: Arc<Host>, bus: Bus, tasks: Tasks) {
+/// Reconciles whenever [`Host::reconcile_needed`] is notified, until shutdown.
+pub(crate) async fn reconcile(
+    workers: Workers,
+    (host, refresh): (Arc<Host>, RefreshQueue),
+    bus: Bus,
+    tasks: Tasks,
+) {
     loop {
         tokio::select! {
             () = tasks.cancelled() => return,
             () = host.reconcile_needed.notified() => {}
         }
-        let round = Round { workers: &workers, host: &host, bus: &bus, tasks: &tasks };
+        let round =
+            Round { workers: &workers, host: &host, refresh: &refresh, bus: &bus, tasks: &tasks };
         tokio::select! {
             () = tasks.cancelled() => return,
             () = round.until_done() => {}
@@ -42,6 +49,7 @@ pub(crate) async fn reconcile(workers: Workers, host: Arc<Host>, bus: Bus, tasks
 struct Round<'a> {
     workers: &'a Workers,
     host: &'a Host,
+    refresh: &'a RefreshQueue,
     bus: &'a Bus,
     tasks: &'a Tasks,
 }
@@ -53,7 +61,7 @@ impl Round<'_> {
         loop {
             let ticket = self.host.reports.ticket();
             let why = match self.ask().await {
-                Ok(assigned) => match self.set_right(ticket, &assigned).await {
+                Ok(assigned) => match self.correct(ticket, &assigned).await {
                     Ok(()) => return,
                     Err(error) => chain(&error),
                 },
@@ -72,58 +80,63 @@ impl Round<'_> {
         answer.map_err(|error| chain(&error))
     }
 
-    /// `ticket` was drawn before zun-api was asked, so nothing that was done since is undone.
-    async fn set_right(&self, ticket: Ticket, assigned: &Assigned) -> Result<(), DriverError> {
+    /// `ticket` was drawn before zun-api was asked, so this does not undo what happened since.
+    async fn correct(&self, ticket: Ticket, assigned: &Assigned) -> Result<(), DriverError> {
         let host = self.host;
-        let looked = host.reports.ticket();
-        let seen = within(LISTS_WITHIN, "list the containers", host.driver.list()).await?;
-        let steps = plan(&assigned.containers, &seen);
+        let inspected = host.reports.ticket();
+        let listed = within(LIST_TIMEOUT, "list the containers", host.driver.list()).await?;
+        let steps = plan(&assigned.containers, &listed);
         let ours: HashSet<ContainerId> =
             assigned.containers.iter().map(|one| one.container).collect();
-        let there: HashSet<ContainerId> = seen.iter().map(|seen| seen.container).collect();
+        let present: HashSet<ContainerId> = listed.iter().map(ListedContainer::container).collect();
         for one in &assigned.containers {
             host.reports.learn(one);
         }
         tracing::info!(
-            host.name = %host.name, assigned = ours.len(), found = there.len(), "reconciling"
+            host.name = %host.name, assigned = ours.len(), found = present.len(), "reconciling"
         );
+        for one in &listed {
+            if let ListedContainer::InDoubt { container, engine: _, reason } = one {
+                self.refresh.in_doubt(*container, reason);
+            }
+        }
         for step in steps {
             match step {
-                Step::Tell(seen) => {
-                    host.reports.observe(looked, seen.container, Sight::Seen(seen));
+                Step::Report(info) => {
+                    host.reports.observe(inspected, info.container, Sight::Seen(info));
                 }
-                Step::Make(create) => self.make(*create).await,
-                Step::Vanished(container) => self.absent(ticket, container, false),
-                Step::Removed(container) => self.absent(ticket, container, true),
-                Step::Unknown(container, engine) => self.unknown(container, engine).await,
+                Step::Create(create) => self.create(*create).await,
+                Step::MarkLost(container) => self.absent(ticket, container, false),
+                Step::MarkDeleted(container) => self.absent(ticket, container, true),
+                Step::Stray(container, engine) => self.stray(container, engine).await,
             }
         }
         host.reports.forget_all_but(|container| {
             ours.contains(container)
-                || there.contains(container)
+                || present.contains(container)
                 || self.workers.is_busy(*container)
         });
         Ok(())
     }
 
-    fn absent(&self, ticket: Ticket, container: ContainerId, rightly: bool) {
+    fn absent(&self, ticket: Ticket, container: ContainerId, expected: bool) {
         if self.workers.is_busy(container) {
             return;
         }
-        if !rightly {
+        if !expected {
             tracing::warn!(container.id = %container, "container {container} vanished from the engine");
         }
-        self.host.reports.absent(ticket, container, rightly);
+        self.host.reports.absent(ticket, container, expected);
     }
 
-    /// The order itself may still come, and then finds the container made. If it came before, what
-    /// came of it was told.
-    async fn make(&self, create: CreateContainer) {
+    /// Creates a container whose command may be lost. If the command still arrives, it finds the container. If it
+    /// arrived before, its outcome was reported.
+    async fn create(&self, create: CreateContainer) {
         let container = create.container;
         if self.workers.is_busy(container) || self.host.reports.was_ordered(container) {
             return;
         }
-        tracing::info!(container.id = %container, "container {container} was ordered and is not there: it is made");
+        tracing::info!(container.id = %container, "container {container} does not exist and its creation was requested: creating it");
         let origin = Origin { request: RequestId::random(), again: true };
         match self.workers.accept(container, Command::Create(Box::new(create)), origin).await {
             Ok(accepted) => self.tasks.spawn({
@@ -136,31 +149,31 @@ impl Round<'_> {
                 }
             }),
             Err(problem) => {
-                tracing::warn!(container.id = %container, error = %problem, "container {container} is not made");
+                tracing::warn!(container.id = %container, error = %problem, "cannot create container {container}");
             }
         }
     }
 
-    /// One that was assigned after zun-api answered has come here meanwhile, and is no stranger.
-    async fn unknown(&self, container: ContainerId, engine: EngineId) {
+    /// Reports a stray, unless its command arrived after zun-api had answered.
+    async fn stray(&self, container: ContainerId, engine: EngineId) {
         let host = self.host;
         if self.workers.is_busy(container) || host.reports.was_ordered(container) {
             return;
         }
         tracing::warn!(
             container.id = %container, host.name = %host.name,
-            "container {container} carries our label, and zun-api does not know it: it is left alone"
+            "container {container} has Zun's label but zun-api does not know it: leaving it alone"
         );
         let report = UnknownContainer { container, host: host.name.clone(), engine };
         let context = CallContext::internal();
-        let told = self.bus.report(&report, &context);
-        match timeout(TOLD_WITHIN, told).await {
+        let reporting = self.bus.report(&report, &context);
+        match timeout(REPORT_TIMEOUT, reporting).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(container.id = %container, error = %chain(&error), "could not tell of a stranger");
+                tracing::warn!(container.id = %container, error = %chain(&error), "cannot report a stray");
             }
             Err(_elapsed) => {
-                tracing::warn!(container.id = %container, "could not tell of a stranger in time");
+                tracing::warn!(container.id = %container, "cannot report a stray: zun-api did not answer in time");
             }
         }
     }

@@ -7,6 +7,8 @@ mod consoles;
 #[cfg(test)]
 mod controller;
 #[cfg(test)]
+mod in_doubt;
+#[cfg(test)]
 mod outage;
 #[cfg(test)]
 mod panics;

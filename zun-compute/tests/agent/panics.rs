@@ -18,7 +18,7 @@ use zun_compute::Agent;
 use zun_compute::driver::fake::FakeDriver;
 use zun_compute::driver::{
     Change, ContainerInfo, DriverError, EngineEvent, EngineInfo, ExecInfo, Images, Inspect,
-    Lifecycle, PullProgress, Sessions,
+    Lifecycle, ListedContainer, PullProgress, Sessions,
 };
 
 use crate::world::World;
@@ -64,7 +64,7 @@ impl Inspect for Defective {
     async fn inspect(&self, id: ContainerId) -> Outcome<ContainerInfo> {
         self.0.inspect(id).await
     }
-    async fn list(&self) -> Outcome<Vec<ContainerInfo>> {
+    async fn list(&self) -> Outcome<Vec<ListedContainer>> {
         self.0.list().await
     }
     async fn wait(&self, id: ContainerId) -> Outcome<i64> {

@@ -24,8 +24,8 @@ use zun_common::shutdown::Tasks;
 use zun_common::status::Status;
 use zun_common::units::Resources;
 use zun_compute::Agent;
-use zun_compute::driver::Inspect;
 use zun_compute::driver::fake::{FakeDriver, Operation};
+use zun_compute::driver::{Inspect, ListedContainer};
 use zun_compute::settings::Settings;
 
 use crate::controller::Controller;
@@ -134,7 +134,8 @@ impl World {
     pub(crate) async fn until_engine_shows(&self, container: ContainerId, status: Status) {
         let is_so = async || {
             let listed = self.engine.list().await.expect("a list");
-            listed.iter().any(|seen| seen.container == container && seen.status == status)
+            let mut known = listed.iter().filter_map(ListedContainer::info);
+            known.any(|info| info.container == container && info.status == status)
         };
         let waiting = async {
             while !is_so().await {

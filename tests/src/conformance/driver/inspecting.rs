@@ -1,10 +1,12 @@
 //! Inspecting and waiting.
 
+use zun_common::id::ContainerId;
 use zun_common::status::Status;
 use zun_common::units::{Cpus, Mebibytes, Resources};
-use zun_compute::driver::DriverError;
+use zun_compute::driver::fake::InspectionFault;
+use zun_compute::driver::{DriverError, ListedContainer};
 
-use super::{IDLE, Subject, TestEngine, spec, within};
+use super::{BrokenInspection, IDLE, Subject, TestEngine, spec, within};
 
 pub async fn a_wait_ends_with_the_process_for_every_waiter(engine: &dyn TestEngine) {
     let subject = Subject::running(engine, "sleep 0.7; exit 5").await;
@@ -40,12 +42,43 @@ pub async fn all_our_containers_are_listed_with_their_status(engine: &dyn TestEn
     let listed = engine.driver().list().await.unwrap();
     for subject in [&created, &running, &ended] {
         let seen = subject.info().await;
-        let found: Vec<_> = listed.iter().filter(|one| one.container == subject.id).collect();
-        assert_eq!(found, [&seen]);
+        assert_eq!(find(&listed, subject.id).info(), Some(&seen));
+        assert_eq!(listed.iter().filter(|one| one.container() == subject.id).count(), 1);
     }
     running.driver.remove(running.id, true).await.unwrap();
     let listed = engine.driver().list().await.unwrap();
-    assert!(listed.iter().all(|one| one.container != running.id));
+    assert!(listed.iter().all(|one| one.container() != running.id));
+}
+
+pub async fn a_container_that_hangs_is_listed_in_doubt_beside_the_others(engine: &dyn TestEngine) {
+    lists_one_in_doubt(engine, InspectionFault::Stalled).await;
+}
+
+pub async fn a_container_that_cannot_be_read_is_listed_in_doubt_beside_the_others(
+    engine: &dyn TestEngine,
+) {
+    lists_one_in_doubt(engine, InspectionFault::Failed).await;
+}
+
+async fn lists_one_in_doubt(engine: &dyn TestEngine, fault: InspectionFault) {
+    let broken = Subject::created(engine, &spec(engine, IDLE)).await;
+    let running = Subject::running(engine, IDLE).await;
+    let BrokenInspection { driver, fault, link: _link } = engine.break_inspection(broken.id, fault);
+    let listed = within(driver.list()).await.unwrap();
+    let (in_doubt, reason) = match find(&listed, broken.id) {
+        ListedContainer::InDoubt { engine, reason, .. } => (engine.clone(), reason.to_string()),
+        ListedContainer::Inspected(info) => panic!("the state is known: {info:?}"),
+    };
+    assert!(!reason.is_empty());
+    assert_eq!(find(&listed, running.id).info(), Some(&running.info().await));
+    drop(fault);
+    let listed = within(driver.list()).await.unwrap();
+    let info = find(&listed, broken.id).info().unwrap();
+    assert_eq!((info.status, Some(&info.engine)), (Status::Created, in_doubt.as_ref()));
+}
+
+fn find(listed: &[ListedContainer], container: ContainerId) -> &ListedContainer {
+    listed.iter().find(|one| one.container() == container).expect("every container is listed")
 }
 
 pub async fn the_engine_describes_itself(engine: &dyn TestEngine) {

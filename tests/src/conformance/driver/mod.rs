@@ -24,6 +24,7 @@ use zun_common::rpc::container::{ConsoleSpec, ContainerSpec, LogRequest, PullPol
 use zun_common::rpc::exec::ExecSpec;
 use zun_common::status::Status;
 use zun_common::units::Resources;
+use zun_compute::driver::fake::InspectionFault;
 use zun_compute::driver::{ContainerDriver, ContainerInfo};
 
 /// Timeout of every wait.
@@ -46,8 +47,21 @@ pub trait TestEngine: Send + Sync {
     /// Returns an image that cannot be pulled.
     fn unpullable(&self) -> String;
 
+    /// Breaks the inspection of this container for a driver of its own.
+    fn break_inspection(&self, container: ContainerId, fault: InspectionFault) -> BrokenInspection;
+
     /// Dials an exec, which starts it. Its console is open until the returned value is dropped.
     async fn start_exec(&self, exec: &ExecId) -> Box<dyn Any + Send>;
+}
+
+/// A driver for which the inspection of one container is broken until `fault` is dropped.
+pub struct BrokenInspection {
+    /// The driver.
+    pub driver: Arc<dyn ContainerDriver>,
+    /// The fault.
+    pub fault: Box<dyn Any + Send>,
+    /// What the driver needs to reach the engine.
+    pub link: Box<dyn Any + Send>,
 }
 
 /// A container of a test. It is removed on drop.
@@ -247,6 +261,8 @@ macro_rules! driver_conformance {
             a_wait_for_a_stopped_container_is_answered_at_once
             times_and_codes_are_those_of_the_last_run
             all_our_containers_are_listed_with_their_status
+            a_container_that_hangs_is_listed_in_doubt_beside_the_others
+            a_container_that_cannot_be_read_is_listed_in_doubt_beside_the_others
             the_processes_of_a_running_container_are_listed
             a_running_container_has_stats
             the_engine_describes_itself

@@ -1,26 +1,35 @@
 //! Inspects containers.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bollard::errors::Error;
 use bollard::models::{ContainerWaitExitError, ContainerWaitResponse};
-use bollard::query_parameters::{
-    InspectContainerOptions, ListContainersOptions, WaitContainerOptions,
-};
-use futures_util::stream::{self, BoxStream};
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use bollard::query_parameters::{InspectContainerOptions, WaitContainerOptions};
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use serde_json::Value;
 use zun_common::docker_errors::user_message;
-use zun_common::id::ContainerId;
+use zun_common::id::{ContainerId, EngineId};
 use zun_common::rpc::container::{LogRequest, Logs, Stats, Top};
 
 use super::deadline::{QUICK, within};
 use super::errors::RequestFailure;
-use super::{DockerDriver, LABEL_CONTAINER, from_docker};
-use crate::driver::{ContainerInfo, DriverError, EngineEvent, EngineInfo, Inspect};
+use super::{Api, DockerDriver, LABEL_CONTAINER, from_docker};
+use crate::driver::listing::{Limits, inspect_each};
+use crate::driver::{
+    ContainerInfo, DriverError, EngineEvent, EngineInfo, Inspect, ListedContainer,
+};
 
 /// The exit code of a process that was killed by SIGKILL.
 const KILLED: i64 = 137;
-/// How many containers to inspect at a time.
-const AT_ONCE: usize = 8;
+/// `{"label":["zun.container"]}`
+const FILTERS: &str = "%7B%22label%22%3A%5B%22zun.container%22%5D%7D";
+/// The largest list of containers, in bytes: about 1 KiB and the labels of each.
+const LARGEST_LIST: usize = 256 << 20;
+/// Docker can hang on a container whose console is stalled.
+const LISTING: Limits =
+    Limits { at_once: 8, each: Duration::from_secs(5), total: Duration::from_secs(20) };
 
 #[async_trait]
 impl Inspect for DockerDriver {
@@ -38,18 +47,9 @@ impl Inspect for DockerDriver {
         Ok(seen)
     }
 
-    async fn list(&self) -> Result<Vec<ContainerInfo>, DriverError> {
-        let ours = self.ours().await?;
-        let seen = stream::iter(ours).map(|container| async move {
-            match self.inspect(container).await {
-                Ok(seen) => Ok(Some(seen)),
-                // It was removed in the meantime.
-                Err(DriverError::NoContainer(_)) => Ok(None),
-                Err(error) => Err(error),
-            }
-        });
-        let seen: Vec<Option<ContainerInfo>> = seen.buffer_unordered(AT_ONCE).try_collect().await?;
-        Ok(seen.into_iter().flatten().collect())
+    async fn list(&self) -> Result<Vec<ListedContainer>, DriverError> {
+        let containers = self.ours().await?;
+        Ok(inspect_each(containers, LISTING, |container| self.inspect(container)).await)
     }
 
     async fn wait(&self, container: ContainerId) -> Result<i64, DriverError> {
@@ -91,24 +91,26 @@ impl Inspect for DockerDriver {
 
 impl DockerDriver {
     /// Lists the containers of Zun: those whose label and name match.
-    async fn ours(&self) -> Result<Vec<ContainerId>, DriverError> {
-        let api = self.api().await?;
-        let options = ListContainersOptions {
-            all: true,
-            limit: None,
-            size: false,
-            filters: Some([("label".to_owned(), vec![LABEL_CONTAINER.to_owned()])].into()),
-        };
-        let shown = within(QUICK, api.docker.list_containers(Some(options)))
+    async fn ours(&self) -> Result<Vec<(ContainerId, Option<EngineId>)>, DriverError> {
+        let Api { version, .. } = self.api().await?;
+        let path = format!("/v{version}/containers/json?all=true&filters={FILTERS}");
+        let shown: Vec<Value> = within(QUICK, self.wire.get_json(&path, LARGEST_LIST))
             .await
             .map_err(|failure| failure.about("list the containers"))?;
-        let ours = shown.into_iter().filter_map(|one| {
-            let container: ContainerId = one.labels?.get(LABEL_CONTAINER)?.parse().ok()?;
-            let named = |name: &String| ContainerId::from_engine_name(name) == Some(container);
-            one.names?.iter().any(named).then_some(container)
-        });
-        Ok(ours.collect())
+        Ok(shown.iter().filter_map(listed).collect())
     }
+}
+
+/// Reads the ids of a container from a list. It reads no other field, so a field that it does not know fails no listing.
+/// `None` if the container is not Zun's.
+fn listed(shown: &Value) -> Option<(ContainerId, Option<EngineId>)> {
+    let container: ContainerId =
+        shown.get("Labels")?.get(LABEL_CONTAINER)?.as_str()?.parse().ok()?;
+    let named =
+        |name: &Value| name.as_str().and_then(ContainerId::from_engine_name) == Some(container);
+    let engine = shown.get("Id").and_then(Value::as_str);
+    let names = shown.get("Names")?.as_array()?;
+    names.iter().any(named).then(|| (container, from_docker::engine_id(engine).ok()))
 }
 
 /// Converts the answer of a wait. The client library returns every exit code but 0 as an error.
@@ -132,5 +134,23 @@ fn waited(
         Ok(code)
     } else {
         Err(DriverError::Engine { doing: "wait for the container", words: user_message(&words) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listed_container_is_recognised_whatever_its_other_fields_are() {
+        let container = ContainerId::random();
+        let (name, engine) = (format!("/{}", container.engine_name()), "ab".repeat(32));
+        let labels = serde_json::json!({ LABEL_CONTAINER: container.to_string() });
+        let entry = |name: &str, id: Value| serde_json::json!({ "Id": id, "Names": [name], "Labels": labels, "State": "new", "Ports": 7 });
+        let found = listed(&entry(&name, engine.clone().into()));
+        assert_eq!(found, Some((container, engine.parse().ok())));
+        assert_eq!(listed(&entry(&name, Value::Null)), Some((container, None)));
+        assert_eq!(listed(&entry("/forged", engine.into())), None);
+        assert_eq!(listed(&serde_json::json!({ "Names": [name], "Labels": null })), None);
     }
 }

@@ -34,7 +34,7 @@ use deadline::{QUICK, within};
 use errors::RequestFailure;
 use oom_events::OomEvents;
 use sizes::Sizes;
-use wire::Wire;
+use wire::{LARGEST_ANSWER, Wire};
 
 pub use sizes::{CONSOLE_SIZE_API, RUNC, RUNTIME, RUNTIME_PROGRAM, SIZES};
 
@@ -96,7 +96,7 @@ impl DockerDriver {
     /// Asks Docker for its version, and negotiates the API version.
     async fn negotiate(&self) -> Result<(Api, SystemVersion), DriverError> {
         const DOING: &str = "ask Docker for its version";
-        let answer: SystemVersion = within(QUICK, self.wire.get_json("/version"))
+        let answer: SystemVersion = within(QUICK, self.wire.get_json("/version", LARGEST_ANSWER))
             .await
             .map_err(|failure| failure.about_engine(DOING))?;
         let newest = api_version(&answer)?;

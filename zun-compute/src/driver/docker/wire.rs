@@ -22,8 +22,8 @@ use serde::de::DeserializeOwned;
 
 use super::errors::RequestFailure;
 
-/// The largest answer that is read into memory, in bytes.
-const LARGEST_ANSWER: usize = 16 << 20;
+/// The largest answer that is normally read into memory, in bytes.
+pub(super) const LARGEST_ANSWER: usize = 16 << 20;
 
 /// The body type of the client library.
 type Body = Either<Full<Bytes>, StreamBody<BoxStream<'static, io::Result<Frame<Bytes>>>>>;
@@ -83,7 +83,7 @@ impl Wire {
         if status.is_success() {
             return Ok(response.into_body());
         }
-        let answer = whole(response.into_body()).await?;
+        let answer = whole(response.into_body(), LARGEST_ANSWER).await?;
         let words = serde_json::from_slice(&answer).map_or_else(
             |_not_json| String::from_utf8_lossy(&answer).into_owned(),
             |Refusal { message }| message,
@@ -91,19 +91,20 @@ impl Wire {
         Err(RequestFailure::Refused { status: status.as_u16(), words })
     }
 
-    /// Sends a GET, and parses the answer as JSON.
+    /// Sends a GET, and parses the answer, of at most so many bytes, as JSON.
     pub(super) async fn get_json<T: DeserializeOwned>(
         &self,
         path: &str,
+        largest: usize,
     ) -> Result<T, RequestFailure> {
-        let answer = whole(self.get(path).await?).await?;
+        let answer = whole(self.get(path).await?, largest).await?;
         serde_json::from_slice(&answer)
             .map_err(|error| RequestFailure::Unexpected(error.to_string()))
     }
 }
 
-async fn whole(body: Incoming) -> Result<Bytes, RequestFailure> {
-    match Limited::new(body, LARGEST_ANSWER).collect().await {
+async fn whole(body: Incoming, largest: usize) -> Result<Bytes, RequestFailure> {
+    match Limited::new(body, largest).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) => Err(RequestFailure::Unreachable(error)),
     }

@@ -40,9 +40,18 @@ pub enum Operation {
     ImagePull,
 }
 
-/// A guard that stalls operations until it is dropped.
+/// What is wrong with the inspection of one container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InspectionFault {
+    /// The engine does not answer.
+    Stalled,
+    /// The engine answers with an error, or with something that cannot be read.
+    Failed,
+}
+
+/// A guard of a fault, which lasts until the guard is dropped.
 #[derive(Debug)]
-#[must_use = "operations continue when this is dropped"]
+#[must_use = "the fault ends when this is dropped"]
 pub struct Stall {
     _released: watch::Sender<()>,
 }
@@ -59,6 +68,7 @@ struct Plans {
     failures: HashMap<Operation, VecDeque<DriverError>>,
     lost: HashSet<Operation>,
     stalled: HashMap<Operation, watch::Receiver<()>>,
+    inspections: HashMap<ContainerId, (InspectionFault, watch::Receiver<()>)>,
 }
 
 impl Default for Faults {
@@ -86,6 +96,26 @@ impl Faults {
         Stall { _released: released }
     }
 
+    pub(super) fn break_inspection(&self, container: ContainerId, fault: InspectionFault) -> Stall {
+        let (released, wait) = watch::channel(());
+        self.plans().inspections.insert(container, (fault, wait));
+        Stall { _released: released }
+    }
+
+    /// Stalls or fails if the inspection of this container is broken.
+    pub(super) async fn inspection(&self, container: ContainerId) -> Result<(), DriverError> {
+        let broken = self.plans().inspections.get(&container).cloned();
+        match broken {
+            Some((InspectionFault::Stalled, guard)) => released(guard).await,
+            Some((InspectionFault::Failed, guard)) if guard.has_changed().is_ok() => {
+                let words = "the container has no state".to_owned();
+                return Err(DriverError::Engine { doing: "read Docker's answer", words });
+            }
+            Some((InspectionFault::Failed, _)) | None => {}
+        }
+        Ok(())
+    }
+
     pub(super) fn set_engine_up(&self, up: bool) {
         self.up.send_replace(up);
     }
@@ -111,9 +141,8 @@ impl Faults {
         work: impl Future<Output = Result<T, DriverError>> + Send,
     ) -> Result<T, DriverError> {
         let stalled = self.plans().stalled.get(&operation).cloned();
-        if let Some(mut stalled) = stalled {
-            // The value never changes: an error means that the guard was dropped.
-            while stalled.changed().await.is_ok() {}
+        if let Some(stalled) = stalled {
+            released(stalled).await;
         }
         let failure = self.plans().failures.get_mut(&operation).and_then(VecDeque::pop_front);
         if let Some(failure) = failure {
@@ -137,6 +166,12 @@ impl Faults {
     fn plans(&self) -> MutexGuard<'_, Plans> {
         self.plans.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Waits until the guard is dropped.
+async fn released(mut guard: watch::Receiver<()>) {
+    // The value never changes: an error means that the guard was dropped.
+    while guard.changed().await.is_ok() {}
 }
 
 fn down(why: &'static str) -> DriverError {

@@ -1,5 +1,7 @@
 //! Inspection of containers and of the in-memory engine.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
@@ -9,21 +11,35 @@ use zun_common::rpc::container::{LogRequest, Logs, Stats, Top};
 use zun_common::status::Status;
 
 use super::lifecycle::end;
+use super::record::ContainerRecord;
 use super::{FakeDriver, Operation};
-use crate::driver::{ContainerInfo, DriverError, EngineEvent, EngineInfo, Inspect};
+use crate::driver::listing::{Limits, inspect_each};
+use crate::driver::{
+    ContainerInfo, DriverError, EngineEvent, EngineInfo, Inspect, ListedContainer,
+};
+
+/// As in the Docker driver, with shorter times.
+const LISTING: Limits =
+    Limits { at_once: 8, each: Duration::from_millis(100), total: Duration::from_secs(1) };
 
 #[async_trait]
 impl Inspect for FakeDriver {
     async fn inspect(&self, container: ContainerId) -> Result<ContainerInfo, DriverError> {
-        let work =
-            async { self.shared.state().record(container).map(|record| record.seen(container)) };
+        let work = self.inspect_now(container);
         self.shared.faults.perform(Operation::Inspect, Some(container), work).await
     }
 
-    async fn list(&self) -> Result<Vec<ContainerInfo>, DriverError> {
+    async fn list(&self) -> Result<Vec<ListedContainer>, DriverError> {
         let work = async {
-            let state = self.shared.state();
-            Ok(state.containers.iter().map(|(container, record)| record.seen(*container)).collect())
+            let containers = {
+                let state = self.shared.state();
+                let ids = |(id, record): (&ContainerId, &ContainerRecord)| {
+                    (*id, Some(record.engine.clone()))
+                };
+                state.containers.iter().map(ids).collect()
+            };
+            let inspect = |container| self.inspect_now(container);
+            Ok(inspect_each(containers, LISTING, inspect).await)
         };
         self.shared.faults.perform(Operation::List, None, work).await
     }
@@ -118,5 +134,12 @@ impl Inspect for FakeDriver {
     async fn engine(&self) -> Result<EngineInfo, DriverError> {
         let work = async { Ok(self.shared.state().engine.clone()) };
         self.shared.faults.perform(Operation::Engine, None, work).await
+    }
+}
+
+impl FakeDriver {
+    async fn inspect_now(&self, container: ContainerId) -> Result<ContainerInfo, DriverError> {
+        self.shared.faults.inspection(container).await?;
+        self.shared.state().record(container).map(|record| record.seen(container))
     }
 }

@@ -25,7 +25,7 @@ use super::{DriverError, EngineEventKind, EngineInfo, PullProgress};
 use record::Printed;
 use shared::Shared;
 
-pub use faults::{Operation, Stall};
+pub use faults::{InspectionFault, Operation, Stall};
 pub use record::Stream;
 
 /// The in-memory engine. Clones share the same engine.
@@ -58,6 +58,11 @@ impl FakeDriver {
     /// Stalls operations of this kind before they take effect, until the guard is dropped.
     pub fn stall(&self, operation: Operation) -> Stall {
         self.shared.faults.stall(operation)
+    }
+
+    /// Breaks every inspection of this container, also in a listing, until the guard is dropped.
+    pub fn break_inspection(&self, container: ContainerId, fault: InspectionFault) -> Stall {
+        self.shared.faults.break_inspection(container, fault)
     }
 
     /// Takes the engine down: it does not answer, and its event streams end. Containers keep running.
