@@ -24,7 +24,6 @@ pub(super) async fn create(
 ) -> Result<(), DriverError> {
     let host = work.host;
     let CreateContainer { container, spec, start } = make;
-    host.reports.ordered(*container, spec.auto_remove);
     if seen.is_none() {
         host.reports.begin(*container, TaskState::Creating);
         bring_image(work, make).await?;

@@ -26,6 +26,10 @@ pub(super) struct Work<'a> {
 pub(super) async fn perform(work: &Work<'_>, command: &Command) -> Option<Presence> {
     let Work { host, container, .. } = *work;
     let began = Instant::now();
+    if let Command::Create(create) = command {
+        // Before the inspection: that a container which is to be created does not exist leaves nothing to reconcile.
+        host.reports.ordered(container, create.spec.auto_remove);
+    }
     let outcome = match (host.inspect_and_report(container).await, command) {
         (Ok(seen), Command::Create(make)) => create::create(work, make, seen.as_ref()).await,
         (Ok(Some(seen)), _) => existing(work, command, &seen).await,

@@ -3,6 +3,7 @@
 use zun_common::rpc::container::ShowContainer;
 use zun_common::rpc::host::AssignedContainer;
 use zun_common::status::Status;
+use zun_compute::driver::fake::Operation;
 use zun_compute::driver::{Inspect, Lifecycle};
 
 use crate::world::{World, assigned, create};
@@ -76,4 +77,16 @@ async fn a_container_that_was_removed_by_hand_is_in_error() {
     world.engine.remove(container, true).await.expect("removed by hand");
     let report = world.controller.until(container, Status::Error).await;
     assert_eq!(report.status_reason, Some(format!("No such container: {container}")));
+}
+
+#[tokio::test]
+async fn a_create_causes_no_listing_of_all_containers() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    // One listing when the agent follows the engine, and one when it reconciles at the start.
+    world.until_asked(Operation::List, 2).await;
+    for _ in 0..5 {
+        world.running(&["/bin/sh"]).await;
+    }
+    assert_eq!(world.count(Operation::List), 2);
 }
