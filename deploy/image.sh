@@ -1,6 +1,6 @@
 #!/bin/bash
-# image.sh SOCKET: makes sure that the engine on SOCKET has the image `cirros`. It pulls the image if a registry answers
-# within 5 seconds, and otherwise builds it from this machine's busybox-static. Needs root.
+# image.sh SOCKET: makes sure that the engine on SOCKET has the image `cirros`. If no registry answers within 5 seconds,
+# or the pull fails, it builds the image from this machine's busybox-static. Needs root.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -52,4 +52,4 @@ fi
 busybox_root | engine import \
   -c 'ENV PATH=/bin' -c 'ENV HOME=/root' -c 'CMD ["/bin/sh"]' -c 'LABEL org.openstack.zun.made-of=busybox-static' \
   - "$IMAGE" >/dev/null
-say "no registry answered within 5 s: built an image from this machine's busybox and tagged it $IMAGE"
+say "cannot pull $IMAGE from a registry: built an image from this machine's busybox and tagged it $IMAGE"

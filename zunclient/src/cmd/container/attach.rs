@@ -19,7 +19,7 @@ Examples:
   zun attach test                       Connect to it; ctrl-p ctrl-q detaches
   zun attach --no-stdin test | tee log  Save its output
 
-If the container is not started yet, zun waits until it is.
+If the container has not started yet, zun waits until it starts.
 
 Exit status: the exit code of the container's command, 0 after detaching, 125
 if zun failed.")]
