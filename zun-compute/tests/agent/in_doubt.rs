@@ -72,14 +72,3 @@ async fn a_container_in_doubt_that_is_removed_is_reported_as_lost() {
     drop(broken);
     world.controller.until(in_doubt, Status::Error).await;
 }
-
-#[tokio::test]
-async fn a_create_whose_first_inspection_fails_is_reported_as_failed() {
-    let world = World::new().await;
-    let _agent = world.agent().await;
-    let create = create(&["/bin/sh"]);
-    let _broken = world.engine.break_inspection(create.container, InspectionFault::Failed);
-    world.call(&create).await.expect("accepted");
-    let report = world.controller.until(create.container, Status::Error).await;
-    assert!(report.status_reason.is_some(), "{report:?}");
-}
