@@ -6,6 +6,7 @@ pub mod conformance;
 pub mod debian_registry;
 pub mod documents;
 pub mod eventually;
+pub mod history;
 pub mod profile;
 pub mod proxy;
 pub mod pty;
