@@ -1,6 +1,8 @@
 //! A small cluster of real processes: zun-api, and for each host a zun-compute and a private engine.
 //! All clusters use the RabbitMQ of the test run. Each has its own virtual host there, so that clusters are separate.
 
+mod faults;
+
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
@@ -112,6 +114,16 @@ impl Cluster {
         ZunCli::at(&format!("http://{}/v1", self.endpoint), STRANGERS_TOKEN)
     }
 
+    /// Returns the address of the API, without the version.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.endpoint)
+    }
+
+    /// Returns the administrator's token.
+    pub const fn token(&self) -> &'static str {
+        TOKEN
+    }
+
     /// Returns the proxy in front of the first host's engine.
     pub fn proxy(&self) -> &Proxy {
         self.hosts[0].proxy.as_ref().expect("a cluster behind a proxy")
@@ -120,15 +132,6 @@ impl Cluster {
     /// Returns the tunnel to the first host.
     pub fn tunnel(&self) -> &Tunnel {
         self.hosts[0].tunnel.as_ref().expect("a cluster behind a tunnel")
-    }
-
-    /// Kills a host's engine with SIGKILL. Its containers keep running.
-    pub fn kill_engine(&self, index: usize) {
-        let directory = self.directory.path().join(format!("host{index}/engine"));
-        let file = directory.join("dockerd.pid");
-        let pid = std::fs::read_to_string(&file).expect("the engine's pid");
-        let pid = pid.trim().parse().ok().and_then(Pid::from_raw).expect("a pid");
-        kill_process(pid, Signal::KILL).expect("the engine runs");
     }
 
     /// Returns the name of a host.
@@ -143,9 +146,7 @@ impl Cluster {
 
     /// Starts zun-api and waits until it listens.
     pub fn start_api(&mut self) {
-        let settings = self.directory.path().join("zun-api.toml");
-        let log = self.directory.path().join("zun-api.log");
-        self.api = Some(Running::spawn("zun-api", &settings, &log));
+        self.launch_api();
         let endpoint = self.endpoint;
         eventually("zun-api listens", || std::net::TcpStream::connect(endpoint).is_ok());
     }
@@ -157,9 +158,7 @@ impl Cluster {
 
     /// Starts a host's agent and waits until zun-api reports the host as up.
     pub fn start_agent(&mut self, index: usize) {
-        let log = self.directory.path().join(format!("zun-compute-{index}.log"));
-        let host = &mut self.hosts[index];
-        host.agent = Some(Running::spawn("zun-compute", &host.settings, &log));
+        self.launch_agent(index);
         let (zun, name) = (self.zun(), self.hosts[index].name.to_string());
         eventually("the host is up", || is_up(&zun, &name));
     }

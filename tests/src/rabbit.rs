@@ -106,17 +106,37 @@ impl Rabbit {
     }
 
     /// Kills the broker and starts it again with the same data.
+    pub async fn kill_and_start(&self) {
+        self.kill().await;
+        self.start().await;
+        eventually_some("the broker answers again", || answers_greeting(self.address())).await;
+    }
+
+    /// Kills the broker.
     ///
     /// Syncs its tables first: RabbitMQ 3.10 keeps the names of new quorum queues in memory for some seconds. If it is
     /// killed before it writes them, the queue has no leader after the restart, and no client can repair that.
-    pub async fn kill_and_start(&self) {
+    pub async fn kill(&self) {
         let written = "[ok = dets:sync(Table) || Table <- dets:all()].";
         let control = ["exec", "-u", "rabbitmq", "-e", "HOME=/var/lib/rabbitmq", &self.container];
         let eval = ["rabbitmqctl", "-n", "zun-test@localhost", "eval", written];
         self.engine(&[control.as_slice(), eval.as_slice()].concat()).await;
         self.engine(&["kill", &self.container]).await;
+    }
+
+    /// Starts the killed broker, with the same data. Does not wait until it answers.
+    pub async fn start(&self) {
         self.engine(&["start", &self.container]).await;
-        eventually_some("the broker answers again", || answers_greeting(self.address())).await;
+    }
+
+    /// Freezes the broker.
+    pub async fn pause(&self) {
+        self.engine(&["pause", &self.container]).await;
+    }
+
+    /// Lets the frozen broker continue.
+    pub async fn unpause(&self) {
+        self.engine(&["unpause", &self.container]).await;
     }
 
     async fn engine(&self, arguments: &[&str]) {

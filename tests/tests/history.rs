@@ -138,25 +138,25 @@ fn correct(steps: &[Step]) -> Vec<Entry> {
             Fate::NeverArrived => Answer::Unknown { created: None },
             Fate::Refused => Answer::Refused,
             Fate::AnswerLost { seen } => {
-                let created = match service.perform(&call) {
-                    Answer::Created(id) if seen => Some(id),
-                    Answer::Created(_) => {
+                let answer = service.perform(&call);
+                let mut created = None;
+                if let Answer::Created(id) = answer {
+                    created = seen.then_some(id);
+                    if !seen {
                         // Nobody can name it in a request.
                         service.ever.pop();
-                        None
                     }
-                    _ => None,
-                };
+                }
                 Answer::Unknown { created }
             }
         };
         entries.push(entry(call, (effect - step.before, effect + step.after), answer));
     }
     // An answer that shows a container whose create was never resolved is left out: the tests resolve it by a label.
-    entries.retain(|entry| match &entry.answer {
-        Answer::Found { id, .. } => service.ever.contains(id),
-        Answer::Listed(list) => list.keys().all(|id| service.ever.contains(id)),
-        _ => true,
+    entries.retain(|entry| match (&entry.call, &entry.answer) {
+        (_, Answer::Found { id, .. }) => service.ever.contains(id),
+        (_, Answer::Listed(list)) => list.keys().all(|id| service.ever.contains(id)),
+        (_, _) => true,
     });
     entries
 }
@@ -264,11 +264,11 @@ fn undisturbed(
     let calm = |entry: &&Entry| {
         let Answer::Created(id) = entry.answer else { return false };
         let soon = entry.answered + Duration::from_micros(1);
-        !entries.iter().any(|other| match &other.call {
-            Call::Delete { id: of } | Call::Rename { id: of, .. } => {
-                *of == id && other.called <= soon
-            }
-            _ => false,
+        !entries.iter().any(|other| {
+            let (Call::Delete { id: of } | Call::Rename { id: of, .. }) = &other.call else {
+                return false;
+            };
+            *of == id && other.called <= soon
         })
     };
     let creates: Vec<usize> = (0..entries.len()).filter(|index| calm(&&entries[*index])).collect();
@@ -297,11 +297,12 @@ fn explained_name(entries: &[Entry]) -> bool {
 
 /// Whether no entry binds the container to a name.
 fn homeless(entries: &[Entry], id: ContainerId) -> bool {
-    !entries.iter().any(|entry| match &entry.answer {
-        Answer::Created(of)
-        | Answer::Unknown { created: Some(of) }
-        | Answer::Found { id: of, .. } => *of == id,
-        _ => false,
+    !entries.iter().any(|entry| {
+        matches!(
+            &entry.answer,
+            Answer::Created(of) | Answer::Unknown { created: Some(of) } | Answer::Found { id: of, .. }
+                if *of == id
+        )
     })
 }
 

@@ -105,7 +105,7 @@ impl Lives {
                 }
             }
             (Call::Create { .. }, Answer::Created(id) | Answer::Unknown { created: Some(id) }) => {
-                self.push(request, *id, Operation::Create)
+                self.push(request, *id, Operation::Create);
             }
             (Call::Delete { id }, Answer::Done | Answer::Unknown { .. }) => {
                 self.push(request, *id, Operation::Delete);

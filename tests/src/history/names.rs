@@ -97,10 +97,8 @@ fn all(requests: &[Request]) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for request in requests {
         match (&request.call, &request.answer) {
-            (Call::Create { name } | Call::Find { name } | Call::Rename { to: name, .. }, _) => {
-                names.insert(name.clone());
-            }
-            (_, Answer::Found { name, .. }) => {
+            (Call::Create { name } | Call::Find { name } | Call::Rename { to: name, .. }, _)
+            | (_, Answer::Found { name, .. }) => {
                 names.insert(name.clone());
             }
             (_, Answer::Listed(list)) => names.extend(list.values().cloned()),
@@ -121,9 +119,9 @@ fn homes(requests: &[Request]) -> BTreeMap<ContainerId, BTreeSet<String>> {
             (
                 Call::Create { name },
                 Answer::Created(id) | Answer::Unknown { created: Some(id) },
-            ) => add(id, name),
+            )
+            | (_, Answer::Found { id, name }) => add(id, name),
             (Call::Rename { id, to }, Answer::Done | Answer::Unknown { .. }) => add(id, to),
-            (_, Answer::Found { id, name }) => add(id, name),
             (_, Answer::Listed(list)) => list.iter().for_each(|(id, name)| add(id, name)),
             (_, _) => {}
         }
@@ -236,9 +234,10 @@ fn violation(
     let held = states.iter().any(Option::is_some);
     let kind = match operation {
         Operation::Bind(_) | Operation::Rebind(_) => Kind::NameDoubled,
-        Operation::Holds(_) if held => Kind::NameDoubled,
+        Operation::Holds(_) | Operation::Release(_) | Operation::ReleaseIfHeld(_) if held => {
+            Kind::NameDoubled
+        }
         Operation::Holds(_) => Kind::Resurrected,
-        Operation::Release(_) | Operation::ReleaseIfHeld(_) if held => Kind::NameDoubled,
         Operation::Release(_) | Operation::ReleaseIfHeld(_) => Kind::DeletedTwice,
         Operation::Taken { .. } => Kind::NameNotFree,
         Operation::Free => Kind::Lost,

@@ -27,6 +27,11 @@ pub(super) fn clear(layout: &Layout) -> Result<(), EngineError> {
     bridge::remove(layout)?;
     let run = layout.root().join("run");
     remove(&run, std::fs::remove_dir_all(&run))?;
+    remove_daemon_files(layout)
+}
+
+/// Removes the files of a dockerd that has ended. With the process id in its file, the next one may not start.
+pub(super) fn remove_daemon_files(layout: &Layout) -> Result<(), EngineError> {
     for file in [layout.pidfile(), layout.socket(), layout.ready_socket()] {
         remove(&file, std::fs::remove_file(&file))?;
     }

@@ -102,6 +102,14 @@ impl PrivateEngine {
         }
     }
 
+    /// Starts dockerd again after it was killed. It finds its data and the containers that are still running.
+    pub async fn start_again(&mut self) -> Result<(), EngineError> {
+        self.daemon.terminate(STOP).await;
+        cleanup::remove_daemon_files(&self.layout)?;
+        self.daemon = ready::start(&self.layout, START).await?;
+        Ok(())
+    }
+
     /// Stops the containers with their grace period, then the engine, and removes bridge, rules and sockets. Images,
     /// containers and volumes stay in the directory.
     pub async fn stop(mut self) -> Result<(), EngineError> {

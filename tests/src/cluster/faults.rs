@@ -1,0 +1,116 @@
+//! Faults of a cluster: its processes are killed, frozen and started again, one by one. Nothing here waits until the
+//! cluster works again.
+
+use std::path::{Path, PathBuf};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::{Cluster, Running};
+use crate::rabbit::Rabbit;
+
+impl Cluster {
+    /// Starts zun-api.
+    pub fn launch_api(&mut self) {
+        let settings = self.directory.path().join("zun-api.toml");
+        let log = self.directory.path().join("zun-api.log");
+        self.api = Some(Running::spawn("zun-api", &settings, &log));
+    }
+
+    /// Starts a host's agent.
+    pub fn launch_agent(&mut self, index: usize) {
+        let log = self.directory.path().join(format!("zun-compute-{index}.log"));
+        let host = &mut self.hosts[index];
+        host.agent = Some(Running::spawn("zun-compute", &host.settings, &log));
+    }
+
+    /// Starts a service again that has ended by itself, as systemd does.
+    pub fn start_ended_services(&mut self) {
+        if self.api.as_mut().is_some_and(Running::has_ended) {
+            self.launch_api();
+        }
+        for index in 0..self.hosts.len() {
+            if self.hosts[index].agent.as_mut().is_some_and(Running::has_ended) {
+                self.launch_agent(index);
+            }
+        }
+    }
+
+    /// Sends zun-api a signal, if it runs.
+    pub fn signal_api(&self, signal: Signal) {
+        if let Some(api) = &self.api {
+            api.signal(signal);
+        }
+    }
+
+    /// Sends a host's agent a signal, if it runs.
+    pub fn signal_agent(&self, index: usize, signal: Signal) {
+        if let Some(agent) = &self.hosts[index].agent {
+            agent.signal(signal);
+        }
+    }
+
+    /// Sends a host's engine a signal.
+    pub fn signal_engine(&self, index: usize, signal: Signal) {
+        let file = self.engine_directory(index).join("dockerd.pid");
+        let pid = std::fs::read_to_string(&file).expect("the engine's pid");
+        let pid = pid.trim().parse().ok().and_then(Pid::from_raw).expect("a pid");
+        kill_process(pid, signal).expect("the engine runs");
+    }
+
+    /// Kills a host's engine with SIGKILL. Its containers keep running.
+    pub fn kill_engine(&self, index: usize) {
+        self.signal_engine(index, Signal::KILL);
+    }
+
+    /// Starts a host's engine that was killed. Unless live-restore is on, it stops the containers that still run.
+    pub async fn start_engine(&mut self, index: usize) {
+        self.hosts[index].engine.start_again().await.expect("the engine starts again");
+    }
+
+    /// Switches on live-restore in a host's engine: containers keep running while it is restarted.
+    pub fn set_live_restore(&self, index: usize) {
+        let file = self.engine_directory(index).join("daemon.json");
+        let text = std::fs::read_to_string(&file).expect("the engine's settings");
+        let mut settings: Value = serde_json::from_str(&text).expect("JSON");
+        settings["live-restore"] = Value::Bool(true);
+        std::fs::write(&file, settings.to_string()).expect("written");
+        self.signal_engine(index, Signal::HUP);
+    }
+
+    /// Returns the broker.
+    pub const fn rabbit(&self) -> &Rabbit {
+        &self.rabbit
+    }
+
+    /// Copies the logs of all processes into a directory.
+    pub fn save_logs(&self, into: &Path) {
+        std::fs::create_dir_all(into).expect("a directory");
+        let copy = |from: PathBuf, name: String| {
+            if from.exists() {
+                std::fs::copy(from, into.join(name)).expect("copied");
+            }
+        };
+        copy(self.directory.path().join("zun-api.log"), "zun-api.log".to_owned());
+        for index in 0..self.hosts.len() {
+            let agent = format!("zun-compute-{index}.log");
+            copy(self.directory.path().join(&agent), agent);
+            let engine = self.engine_directory(index).join("dockerd.log");
+            copy(engine, format!("dockerd-{index}.log"));
+        }
+    }
+
+    fn engine_directory(&self, index: usize) -> PathBuf {
+        self.directory.path().join(format!("host{index}/engine"))
+    }
+}
+
+impl Running {
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).expect("the service runs");
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.0.try_wait().expect("its status").is_some()
+    }
+}

@@ -1,0 +1,29 @@
+//! Chaos: real programs, engines and a broker, which are killed and frozen at random while clients work. Afterwards,
+//! everything that was accepted is done, once, and what is shown is so.
+//!
+//! A failing run prints its seed, and keeps its logs and history in `target/chaos/SEED`. `ZUN_CHAOS_SEED` runs the same
+//! schedule again, `ZUN_CHAOS_OPERATIONS` changes its length.
+
+mod chaos {
+    pub mod client;
+    pub mod engines;
+    pub mod faults;
+    pub mod judge;
+    pub mod plan;
+    pub mod report;
+    pub mod run;
+    pub mod settings;
+    pub mod witness;
+    pub mod workload;
+}
+
+use chaos::{client, engines, faults, judge, plan, report, settings, witness, workload};
+
+use chaos::run::chaos;
+use settings::Settings;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+#[ignore = "it takes many minutes: make chaos"]
+async fn what_was_accepted_is_done_once_after_long_chaos() {
+    chaos(Settings::read(6_000, true)).await;
+}

@@ -1,0 +1,139 @@
+//! One run: start a cluster, let the clients work under faults, and judge.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use zun_common::shutdown::Tasks;
+use zun_tests::cluster::Cluster;
+use zun_tests::history::{Entry, Kind, Violation, at_most_once, check};
+
+use crate::client::Client;
+use crate::engines::Engines;
+use crate::faults::{Injected, Injector};
+use crate::judge::{Expected, Problem, Wrong, problems};
+use crate::plan;
+use crate::report::Report;
+use crate::settings::Settings;
+use crate::witness::Witness;
+use crate::workload::{Board, work};
+
+/// How long the system may take to become right after the last fault.
+const PATIENCE: Duration = Duration::from_mins(5);
+/// If the same things are wrong for so long, they stay wrong.
+const SETTLED: Duration = Duration::from_secs(75);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Runs, prints the report, and fails if anything is wrong.
+pub async fn chaos(settings: Settings) {
+    println!("chaos: ZUN_CHAOS_SEED={} {settings:?}", settings.seed);
+    let mut cluster = Cluster::exclusive(settings.hosts).await;
+    // One kind of engine keeps its containers over a restart, the other stops them.
+    for host in (1..settings.hosts).step_by(2) {
+        cluster.set_live_restore(host);
+    }
+    let tasks = Tasks::new();
+    let witness = Witness::start(&tasks).await;
+    let client = Arc::new(Client::new(cluster.endpoint(), cluster.token(), witness.clone()));
+    let sockets = (0..settings.hosts).map(|host| cluster.engine_socket(host)).collect();
+    let engines = Engines::new(sockets);
+
+    let begun = Instant::now();
+    let mut clients = start_clients(&settings, &client);
+    let enough = CancellationToken::new();
+    let mut injector = Injector {
+        cluster: &mut cluster,
+        engines: engines.clone(),
+        injected: Injected::default(),
+        begun,
+    };
+    let rounds = plan::rounds(settings.seed, settings.hosts, settings.long_outages);
+    let working = async {
+        while let Some(done) = clients.join_next().await {
+            done.expect("a client works to its end");
+        }
+        enough.cancel();
+    };
+    tokio::join!(working, injector.run(rounds, &enough));
+    let healed = Instant::now();
+    let mut report = Report::new(&settings, begun.elapsed());
+
+    let history = |client: &Client| client.recorder.entries(&client.facts().created);
+    let expected = Expected::from(&history(&client));
+    let mut last = None;
+    let mut since = Instant::now();
+    while healed.elapsed() < PATIENCE && since.elapsed() < SETTLED {
+        injector.watch(POLL_INTERVAL).await;
+        let now = problems(&client, &engines, &expected).await;
+        if now.as_ref().is_some_and(BTreeSet::is_empty) {
+            report.right_after = Some(healed.elapsed().as_secs_f64());
+            last = now;
+            break;
+        }
+        if now != last {
+            since = Instant::now();
+            last = now;
+        }
+    }
+    let unanswered = || [(Wrong::NotUp, "the service does not answer".to_owned())].into();
+    report.add(last.unwrap_or_else(unanswered));
+
+    let history = history(&client);
+    report.add(check(&history).iter().map(|violation| (Wrong::History, violation.to_string())));
+    report.add(twice(&client, &witness));
+    let Injected { faults, on_two_hosts, log } = injector.injected;
+    (report.faults, report.fault_log) = (faults, log);
+    report.add(on_two_hosts.iter().map(|(id, hosts)| {
+        (Wrong::Doubled, format!("{id} was on hosts {hosts:?} at the same time"))
+    }));
+    report.requests.clone_from(&client.facts().sent);
+    report.publish(&history.iter().enumerate().map(line).collect::<Vec<_>>());
+    cluster.save_logs(&Report::directory(settings.seed));
+    let right = report.problems.is_empty();
+    cluster.stop().await;
+    assert!(tasks.finish(Duration::from_secs(10)).await, "the witness ends");
+    assert!(right, "ZUN_CHAOS_SEED={}: see the report above", settings.seed);
+}
+
+fn start_clients(settings: &Settings, client: &Arc<Client>) -> JoinSet<()> {
+    let board = Arc::new(Board::default());
+    let mut clients = JoinSet::new();
+    for number in 0..settings.clients {
+        let count = settings.operations / settings.clients;
+        let steps = plan::steps(settings.seed, number, (settings.clients, count));
+        let (client, board) = (Arc::clone(client), Arc::clone(&board));
+        clients.spawn(async move { work(&client, &board, (number, &steps)).await });
+    }
+    clients
+}
+
+/// Returns what ran more often than it was asked for, or not at all.
+fn twice(client: &Client, witness: &Witness) -> Vec<Problem> {
+    let (facts, lines) = (client.facts(), witness.lines());
+    let violation = |violation: &Violation| {
+        let wrong = if violation.kind == Kind::DoneTwice { Wrong::Doubled } else { Wrong::Exec };
+        (wrong, violation.to_string())
+    };
+    let mut found: Vec<Problem> =
+        at_most_once(&facts.execs, &lines).iter().map(violation).collect();
+    for (token, allowed) in &facts.runs_allowed {
+        let ran = lines.get(&format!("run {token}")).copied().unwrap_or_default();
+        if let Some(allowed) = allowed
+            && ran > *allowed
+        {
+            let id = facts.created.get(token);
+            let words = format!("{id:?} of {token} ran {ran} times, requested were {allowed}");
+            found.push((Wrong::Doubled, words));
+        }
+    }
+    found
+}
+
+fn line((index, entry): (usize, &Entry)) -> String {
+    let Entry { client, key, call, called, answered, answer } = entry;
+    let (from, to) = (called.as_secs_f64(), answered.as_secs_f64());
+    let key = key.as_deref().unwrap_or_default();
+    format!("{index:5} {from:9.3} {to:9.3} client {client} {key} {call:?} -> {answer:?}")
+}
