@@ -125,6 +125,26 @@ async fn requests_are_limited_except_health_and_metrics() {
         "503 container.busy Too many concurrent requests; try again in a second."
     );
     api.get(ANN, "/healthz").await.expect(200);
+    // Only a request that waits for a container has another limit, however its parameter is spelled.
+    for path in [
+        "/v1/containers?name=wait_for=",
+        "/v1/containers?wait_for=Running",
+        "/v1/hosts?wait_for=Running",
+        "/v1/containers/x/logs?wait_for=Running",
+        "/v1/containers/x?name=wait_for=",
+        "/v1/containers/x?xwait_for=Running",
+    ] {
+        assert!(api.get(ANN, path).await.refusal().starts_with("503 "), "{path}");
+    }
+    for path in [
+        "/v1/containers/x?wait_for=Running",
+        "/v1/containers/x?timeout=0&wait%5Ffor=Running",
+        "/v1/containers/x/?wait_for=Running",
+    ] {
+        assert!(api.get(ANN, path).await.refusal().starts_with("404 "), "{path}");
+    }
+    let removal = api.request(Method::DELETE, ANN, "/v1/containers/x?wait_for=Running");
+    assert!(send(removal).await.refusal().starts_with("503 "));
     drop(slow);
     crate::support::eventually_some("there is room again", || async {
         (api.get(ANN, "/v1/containers").await.status == 200).then_some(())

@@ -14,6 +14,7 @@ use zun_common::rpc::{Code, Problem};
 
 use crate::app::AppError;
 use crate::ca::CaError;
+use crate::db::DbError;
 
 /// An error as the response shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +100,10 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
         AppError::Ca(CaError::Request(bad)) => {
             let words = format!("Invalid input for field 'csr'. {}", chain(bad));
             ErrorResponse::new(Http::BAD_REQUEST, "container.schema-validation-error", &words)
+        }
+        AppError::Db(DbError::Connection(_)) => {
+            let words = "The database is busy; try again in a second.";
+            ErrorResponse::retryable(Http::SERVICE_UNAVAILABLE, "container.busy", &words)
         }
         AppError::Ca(_) | AppError::Db(_) => ErrorResponse::internal(),
         AppError::TooManyWaiters(_) | AppError::TooManyRequests | AppError::ShuttingDown => {
@@ -242,6 +247,14 @@ mod tests {
         Internal: 500 container.internal-error Internal error in zun-api. Its log has the details under this request id.
         Unknown: 500 container.internal-error Internal error in zun-api. Its log has the details under this request id.
         ");
+    }
+
+    #[test]
+    fn an_exhausted_connection_pool_asks_the_client_to_try_again() {
+        let shown = error_response(&AppError::Db(DbError::Connection("timed out".into())));
+        assert_eq!((shown.status, shown.retry_after), (StatusCode::SERVICE_UNAVAILABLE, Some(1)));
+        let shown = error_response(&AppError::Db(diesel::result::Error::NotFound.into()));
+        assert_eq!((shown.status, shown.retry_after), (StatusCode::INTERNAL_SERVER_ERROR, None));
     }
 
     #[test]

@@ -8,15 +8,17 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, VARY};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::web::Data;
+use actix_web::web::{Data, Query};
 use actix_web::{Error, HttpMessage, HttpResponse};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zun_common::chain;
 use zun_common::id::{ProjectId, RequestId};
 
+use super::containers::WAIT_FOR;
 use super::error::{ErrorResponse, error_response};
 use super::microversion::{self, Microversion};
+use super::routes;
 use crate::app::{App, AppError};
 use crate::metrics::RequestLabels;
 
@@ -85,7 +87,7 @@ impl RequestInfo {
             version: microversion::parse(header(microversion::REQUEST_HEADER)),
             method: request.method().clone(),
             path: request.path().to_owned(),
-            waits: request.query_string().contains("wait_for="),
+            waits: waits(request),
             began: Instant::now(),
         }
     }
@@ -96,10 +98,18 @@ impl RequestInfo {
     }
 
     /// Whether the request is served even if the limit is reached. This applies to monitoring requests, and to
-    /// waiting requests, which have their own limit.
+    /// waiting requests, which [`App::wait_for`] limits.
     fn bypasses_limit(&self) -> bool {
         self.waits || matches!(self.path.as_str(), "/healthz" | "/metrics")
     }
+}
+
+/// Whether the request waits for a status of a container. Only the route that supports the parameter counts.
+fn waits(request: &ServiceRequest) -> bool {
+    let parameters = Query::<Vec<(String, String)>>::from_query(request.query_string());
+    *request.method() == Method::GET
+        && request.match_pattern().as_deref() == Some(routes::CONTAINER)
+        && parameters.is_ok_and(|all| all.iter().any(|(name, _)| name == WAIT_FOR))
 }
 
 fn admit(

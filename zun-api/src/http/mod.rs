@@ -48,8 +48,9 @@ pub(crate) fn serve(app: &Arc<App>, tasks: &Tasks) -> io::Result<SocketAddr> {
             .app_data(data.clone())
             .app_data(limit.clone())
             .configure(routes::all)
-            .wrap(NormalizePath::trim())
+            // The last one is called first: `handle` needs the normalized path.
             .wrap(from_fn(middleware::handle))
+            .wrap(NormalizePath::trim())
     })
     .workers(settings.workers.max(1))
     .max_connections(CONNECTIONS)

@@ -4,6 +4,9 @@ use actix_web::web::{self, ServiceConfig, get, post, resource, scope};
 
 use super::{containers, health, hosts, root, services};
 
+/// The route of one container.
+pub(super) const CONTAINER: &str = "/v1/containers/{ident}";
+
 /// All routes.
 pub(super) fn all(config: &mut ServiceConfig) {
     config

@@ -61,16 +61,19 @@ impl Hub {
         }
     }
 
-    /// Takes a seat. What is told from now on is heard.
-    pub(crate) fn listen(&self, container: ContainerId) -> Result<Listener, Crowded> {
-        let seat =
-            Arc::clone(&self.seats).try_acquire_owned().map_err(|_full_or_closed| Crowded)?;
+    /// Takes a seat.
+    pub(crate) fn seat(&self) -> Result<OwnedSemaphorePermit, Crowded> {
+        Arc::clone(&self.seats).try_acquire_owned().map_err(|_full_or_closed| Crowded)
+    }
+
+    /// What is told from now on is heard.
+    pub(crate) fn listen(&self, seat: OwnedSemaphorePermit, container: ContainerId) -> Listener {
         let receiver = self
             .rooms()
             .entry(container)
             .or_insert_with(|| broadcast::Sender::new(BACKLOG))
             .subscribe();
-        Ok(Listener { hub: self.clone(), container, receiver, _seat: seat })
+        Listener { hub: self.clone(), container, receiver, _seat: seat }
     }
 
     /// Tells all listeners how a container is now.
@@ -151,22 +154,22 @@ mod tests {
     fn seats_are_bounded_and_freed_and_empty_rooms_go() {
         let hub = Hub::new(2, CancellationToken::new());
         let container = ContainerId::random();
-        let first = hub.listen(container).unwrap();
-        let second = hub.listen(container).unwrap();
-        assert!(matches!(hub.listen(container), Err(Crowded)));
+        let first = hub.listen(hub.seat().unwrap(), container);
+        let second = hub.listen(hub.seat().unwrap(), container);
+        assert!(matches!(hub.seat(), Err(Crowded)));
         assert_eq!(hub.waiting(), 2);
         drop(first);
         assert_eq!(hub.rooms().len(), 1);
         drop(second);
         assert_eq!((hub.rooms().len(), hub.waiting()), (0, 0));
-        assert!(hub.listen(container).is_ok());
+        assert!(hub.seat().is_ok());
     }
 
     #[tokio::test]
     async fn closing_ends_every_wait() {
         let closing = CancellationToken::new();
         let hub = Hub::new(1, closing.clone());
-        let mut listener = hub.listen(ContainerId::random()).unwrap();
+        let mut listener = hub.listen(hub.seat().unwrap(), ContainerId::random());
         closing.cancel();
         assert!(matches!(listener.next().await, Heard::Closing));
     }

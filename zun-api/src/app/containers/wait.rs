@@ -33,11 +33,13 @@ impl App {
         ident: &Ident,
         condition: &WaitFor,
     ) -> Result<Record, AppError> {
+        // First of all, so that the limit includes the reads below.
+        let seat = self.hub.seat()?;
         let first = match self.find(caller, ident).await {
             Ok(record) => record,
             Err(error) => return self.recently_deleted(caller, ident).ok_or(error),
         };
-        let mut listener = self.hub.listen(first.id)?;
+        let mut listener = self.hub.listen(seat, first.id);
         // Read again: the container may have changed before this request subscribed.
         let mut last = self.reload(&first).await?;
         let end = Instant::now() + condition.timeout;

@@ -29,7 +29,7 @@ pub(super) use logs::logs;
 pub(super) use pause::{pause, unpause};
 pub(super) use reboot::reboot;
 pub(super) use resize::resize;
-pub(super) use show::show;
+pub(super) use show::{WAIT_FOR, show};
 pub(super) use start::start;
 pub(super) use stats::stats;
 pub(super) use stop::stop;

@@ -14,6 +14,8 @@ use crate::http::response::{ApiResult, ok};
 use crate::http::rules::SHORT_TEXT;
 use crate::http::view::{self, ViewContext};
 
+/// The parameter that makes the request wait.
+pub(in crate::http) const WAIT_FOR: &str = "wait_for";
 const DEFAULT_WAIT: u64 = 30;
 const MAX_WAIT: u64 = 300;
 
@@ -25,7 +27,7 @@ pub(in crate::http) struct Show {
 impl FromFields for Show {
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         ignore_all_projects(fields)?;
-        let Some(names) = fields.text("wait_for", &SHORT_TEXT)? else {
+        let Some(names) = fields.text(WAIT_FOR, &SHORT_TEXT)? else {
             return Ok(Self { wait: None });
         };
         let unless_updated = fields.text("unless_updated", &SHORT_TEXT)?;
@@ -33,7 +35,7 @@ impl FromFields for Show {
             names.split(',').map(str::parse::<Status>).collect::<Result<Vec<_>, _>>().map_err(
                 |_unknown| {
                     let rule = "statuses such as `Running,Stopped,Error`";
-                    InvalidField::new("wait_for", &names, rule)
+                    InvalidField::new(WAIT_FOR, &names, rule)
                 },
             )?;
         let seconds = fields.whole("timeout", 0..=MAX_WAIT)?.unwrap_or(DEFAULT_WAIT);
