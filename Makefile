@@ -16,7 +16,7 @@ up: ## Start the standalone service in the background, then: source target/zun.e
 down: ## Stop the standalone service and remove all its data, also after a crash
 	@deploy/down.sh
 
-test: ## Run all tests with a private Docker engine and RabbitMQ
+test: ## Run all tests with a private Docker engine, RabbitMQ and PostgreSQL
 	@deploy/packages.sh test
 	@deploy/test.sh
 

@@ -1,10 +1,11 @@
 #!/bin/bash
 # Installs Zun on this machine (Debian 12 or 13 with systemd). It can be run again: it changes only what differs.
 #
-#   install.sh controller [--name NAME]… [--listen ADDRESS:PORT]
+#   install.sh controller [--name NAME]… [--listen ADDRESS:PORT] [--database URL]
 #       Installs RabbitMQ with TLS and zun-api, and creates the CA and an administrator's token. NAME: a DNS name or
 #       IP address of this machine; hosts connect to the first one (default: the output of `hostname`).
-#       ADDRESS:PORT: where zun-api listens (default: 127.0.0.1:9517).
+#       ADDRESS:PORT: where zun-api listens (default: 127.0.0.1:9517). URL: sqlite:///PATH or postgres://…
+#       (default: sqlite:///var/lib/zun/zun.sqlite); - reads it from stdin, where other users cannot see its password.
 #   install.sh host NAME [--name NAME]… [--new-password]
 #       Run on the controller: enrols the compute host NAME and writes /etc/zun/enrolments/NAME.tar, a secret for
 #       that host only. --name: another DNS name or IP address for its certificate; give each one that clients connect to.
@@ -78,6 +79,32 @@ set_bus_url() {
   done <"$1"
   [ -n "$found" ] || fail "cannot set the bus URL: $1 has no \`url\` in [bus]; add it by hand and run the same command again"
   place "$1" 600 root:root < <(printf %s "$text")
+}
+
+# set_database_url FILE URL: sets the URL in existing settings, in place of `url` or `path`.
+set_database_url() {
+  local line section='' done='' text=''
+  while IFS= read -r line || [ -n "$line" ]; do
+    [[ $line != \[* ]] || section=$line
+    if [[ $section == '[database]'* && $line =~ ^(url|path)[[:space:]]*= ]]; then continue; fi
+    text+=$line$'\n'
+    if [[ $line == '[database]'* ]]; then
+      text+="url = \"$2\""$'\n'
+      done=yes
+    fi
+  done <"$1"
+  [ -n "$done" ] || text+=$'\n[database]\n'"url = \"$2\""$'\n'
+  place "$1" 600 root:root < <(printf %s "$text")
+}
+
+# database_url URL: prints the URL, or what stdin holds if it is -. Fails unless it names a database. No error repeats it:
+# it may contain a password.
+database_url() {
+  local url=$1
+  if [ "$url" = - ]; then read -r url || [ -n "$url" ] || fail 'option --database -: stdin is empty'; fi
+  [[ $url =~ ^(sqlite:///|postgres://|postgresql://)[^\"\\[:space:][:cntrl:]]+$ ]] \
+    || fail 'invalid URL for --database: use sqlite:///PATH or postgres://…, without spaces, quotes and backslashes'
+  printf '%s\n' "$url"
 }
 
 binary() {
@@ -203,7 +230,7 @@ client_off() {
 }
 
 # --- the command line ----------------------------------------------------------------------------
-PART=${1:-} DRY='' OFF='' PURGE='' CHANGED='' NEW_PASSWORD='' RENEWED='' NAMES=() LISTEN=127.0.0.1:9517 ENROLMENT='' ADDRESS='' HOST=''
+PART=${1:-} DRY='' OFF='' PURGE='' CHANGED='' NEW_PASSWORD='' RENEWED='' NAMES=() LISTEN=127.0.0.1:9517 DATABASE='' ENROLMENT='' ADDRESS='' HOST=''
 [ $# -gt 0 ] && shift
 case $PART in host | permissions) HOST=${1:-}; [ $# -gt 0 ] && shift ;; esac
 while [ $# -gt 0 ]; do
@@ -212,11 +239,12 @@ while [ $# -gt 0 ]; do
     --uninstall) OFF=yes ;;
     --purge) PURGE=yes ;;
     --new-password) NEW_PASSWORD=yes ;;
-    --name | --listen | --enrolment | --address)
+    --name | --listen | --database | --enrolment | --address)
       [ $# -gt 1 ] || fail "option $1 needs a value"
       case $1 in
         --name) NAMES+=("$2") ;;
         --listen) LISTEN=$2 ;;
+        --database) DATABASE=$(database_url "$2") ;;
         --enrolment) ENROLMENT=$2 ;;
         --address) ADDRESS=$2 ;;
       esac
@@ -238,6 +266,7 @@ esac
 [ "$(id -u)" = 0 ] || fail "this needs root: run it as root or with sudo"
 [ -d /run/systemd/system ] || fail "systemd does not run on this machine; the services need it"
 [ -z "$PURGE" ] || [ -n "$OFF" ] || fail "--purge can only be used with --uninstall"
+[ -z "$DATABASE" ] || [ "$PART" = controller ] || fail "--database can only be used with controller"
 case $PART in
   controller | host) ;;
   *) [ -z "$NEW_PASSWORD" ] || fail "--new-password can only be used with controller or host" ;;

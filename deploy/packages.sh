@@ -22,12 +22,15 @@ missing() {
   ! command -v busybox >/dev/null || ! ldd "$(command -v busybox)" >/dev/null 2>&1 || echo busybox-static
 }
 
+# Its server is not in PATH. The tests start their own; Debian's package also starts one, which they do not use.
+missing_postgres() { compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || echo postgresql; }
+
 # known PACKAGE: before Debian 13 there is no docker-cli, and the client is part of docker.io.
 known() { [ -n "$(apt-cache show --no-all-versions "$1" 2>/dev/null)" ]; }
 
 case ${1:-} in
   run) wanted=$(missing "${RUN[@]}" | sort -u) ;;
-  test) wanted=$(missing "${RUN[@]}" "${TEST[@]}" | sort -u) ;;
+  test) wanted=$({ missing "${RUN[@]}" "${TEST[@]}"; missing_postgres; } | sort -u) ;;
   *) sed -n "3,4s/^# *//p" "$0" >&2; exit 2 ;;
 esac
 [ -n "$wanted" ] || exit 0

@@ -20,6 +20,7 @@ controller() {
   else
     place_if_missing /etc/zun/zun-api.toml root:root < <(api_settings)
   fi
+  [ -z "$DATABASE" ] || [ ! -e /etc/zun/zun-api.toml ] || set_database_url /etc/zun/zun-api.toml "$DATABASE"
   ca
   administrator
   unit zun-api.service

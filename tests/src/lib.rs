@@ -7,6 +7,7 @@ pub mod debian_registry;
 pub mod documents;
 pub mod eventually;
 pub mod history;
+pub mod postgres;
 pub mod profile;
 pub mod proxy;
 pub mod pty;

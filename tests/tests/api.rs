@@ -1,5 +1,8 @@
 //! Tests of zun-api over real HTTP, with an in-memory bus, an SQLite file and scripted agents.
 
+/// Whether the tests run on PostgreSQL.
+const ON_POSTGRES: bool = false;
+
 #[path = "api/actions.rs"]
 mod actions;
 #[path = "api/console.rs"]

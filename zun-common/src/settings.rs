@@ -18,13 +18,14 @@ pub enum SettingsError {
         cause: std::io::Error,
     },
     /// The file is not valid TOML.
-    #[error("the settings file `{path}` is not valid TOML")]
+    #[error("the settings file `{path}` is not valid TOML: line {line}: {why}")]
     NotToml {
         /// The file.
         path: PathBuf,
-        /// Where and why.
-        #[source]
-        cause: Box<toml::de::Error>,
+        /// The number of the line, from 1.
+        line: usize,
+        /// The cause, without the line itself: it may contain a password.
+        why: String,
     },
     /// A variable names a key below a setting that is not a table.
     #[error("the environment variable `{name}` names a key below a setting that is not a table")]
@@ -85,8 +86,11 @@ impl Sources {
 fn read_file(path: &Path) -> Result<Table, SettingsError> {
     let text = std::fs::read_to_string(path)
         .map_err(|cause| SettingsError::Unreadable { path: path.to_owned(), cause })?;
-    text.parse()
-        .map_err(|cause| SettingsError::NotToml { path: path.to_owned(), cause: Box::new(cause) })
+    text.parse().map_err(|cause: toml::de::Error| {
+        let before = cause.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        SettingsError::NotToml { path: path.to_owned(), line, why: cause.message().to_owned() }
+    })
 }
 
 /// Parses a whole number or a boolean; everything else is text.
@@ -170,6 +174,15 @@ mod tests {
         let (_file, sources) = sources("port = 1\n[bus]\nurl = 'x'", &[("ZUN__PORT__X", "1")]);
         let error = sources.read::<Sample>().expect_err("`port` is not a table");
         assert!(error.to_string().contains("`ZUN__PORT__X`"), "{error}");
+    }
+
+    #[test]
+    fn an_error_about_toml_names_the_line_and_does_not_show_it() {
+        let (_file, sources) =
+            sources("port = 1\n[bus]\nurl = amqp://zun:hunter2@localhost/%2f", &[]);
+        let error = sources.read::<Sample>().expect_err("not TOML");
+        let words = format!("{} {error:?}", crate::chain(&error));
+        assert!(words.contains("line 3") && !words.contains("hunter2"), "{words}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tracing::warn;
 use zun_api::Service;
 use zun_api::ca::{CaError, CertificateAuthority, EnrolledHost, EnrolledHosts};
+use zun_api::settings::DatabaseUrl;
 use zun_common::bus::{Bus, BusSettings, ConnectError, connect};
 use zun_common::chain;
 use zun_common::grant::ApiVersion;
@@ -172,7 +173,7 @@ fn api_settings(settings: &Settings) -> zun_api::settings::Settings {
     let mut api = zun_api::settings::Settings::default();
     api.http.listen = settings.listen;
     api.auth.token_file = Some(state.tokens());
-    api.database.path = state.database();
+    api.database.url = DatabaseUrl::Sqlite(state.database());
     api.bus = BusSettings::at("memory://");
     api.console.ca_directory = Some(state.ca());
     api

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::json;
-use zun_api::settings::{Settings, Strategy};
+use zun_api::settings::{DatabaseUrl, Settings, Strategy};
 use zun_api::{Service, StartError};
 use zun_common::bus::{
     Bus, BusSettings, Deliveries, Outgoing, RequestError, Route, Transport, connect,
@@ -80,8 +80,10 @@ impl Transport for NoCommands {
 
 #[tokio::test]
 async fn only_the_owner_can_read_the_database() {
-    let api = Api::start().await;
-    let file = api.directory.path().join("zun.sqlite");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("zun.sqlite");
+    let _api =
+        Api::start_with(|settings| settings.database.url = DatabaseUrl::Sqlite(file.clone())).await;
     let mode = std::fs::metadata(file).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o600);
 }
@@ -91,7 +93,7 @@ async fn invalid_settings_are_named() {
     let directory = tempfile::tempdir().unwrap();
     let mut settings = Settings::default();
     settings.http.listen = "127.0.0.1:0".parse().unwrap();
-    settings.database.path = directory.path().join("zun.sqlite");
+    settings.database.url = DatabaseUrl::Sqlite(directory.path().join("zun.sqlite"));
     assert!(refusal(&settings).await.contains("auth.token_file is missing"));
     settings.auth.strategy = Strategy::None;
     settings.http.listen = "0.0.0.0:0".parse().unwrap();
@@ -100,7 +102,8 @@ async fn invalid_settings_are_named() {
     settings.console.ca_directory = Some(directory.path().join("nothing"));
     assert!(refusal(&settings).await.contains("console.ca_directory"));
     settings.console.ca_directory = None;
-    settings.database.path = directory.path().join("no/such/directory/zun.sqlite");
+    settings.database.url =
+        DatabaseUrl::Sqlite(directory.path().join("no/such/directory/zun.sqlite"));
     assert!(refusal(&settings).await.contains("no/such/directory"));
 }
 

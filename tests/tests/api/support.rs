@@ -13,12 +13,15 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use zun_api::Service;
 use zun_api::ca::{CertificateAuthority, EnrolledHosts};
-use zun_api::settings::Settings;
+use zun_api::settings::{DatabaseUrl, Settings};
 use zun_common::bus::{Bus, BusSettings, connect};
 use zun_common::id::ContainerId;
 use zun_common::shutdown::Tasks;
 use zun_common::status::Status;
+use zun_tests::postgres::Database;
 use zun_tests::scripted_agent::ScriptedAgent;
+
+use crate::ON_POSTGRES;
 
 /// Token of an administrator.
 pub const ADMIN: &str = "admin-token";
@@ -36,6 +39,7 @@ pub struct Api {
     pub bus: Bus,
     pub tasks: Tasks,
     pub directory: TempDir,
+    _database: Option<Database>,
 }
 
 /// An HTTP response.
@@ -86,7 +90,8 @@ impl Api {
     /// Starts a zun-api with a CA.
     pub async fn with_consoles() -> Self {
         Self::start_with(|settings| {
-            let directory = settings.database.path.with_file_name("ca");
+            let tokens = settings.auth.token_file.as_ref().unwrap();
+            let directory = tokens.with_file_name("ca");
             CertificateAuthority::init(&directory).unwrap();
             settings.console.ca_directory = Some(directory);
         })
@@ -111,7 +116,11 @@ impl Api {
         let mut settings = Settings::default();
         settings.http.listen = "127.0.0.1:0".parse().unwrap();
         settings.http.drain = 5;
-        settings.database.path = directory.path().join("zun.sqlite");
+        let database = ON_POSTGRES.then(Database::create);
+        settings.database.url = match &database {
+            Some(database) => database.url().parse().unwrap(),
+            None => DatabaseUrl::Sqlite(directory.path().join("zun.sqlite")),
+        };
         settings.auth.token_file = Some(token_file(directory.path()));
         change(&mut settings);
         let tasks = Tasks::new();
@@ -119,7 +128,8 @@ impl Api {
         let service = Service::start(settings.clone(), between(bus.clone()), &tasks).await.unwrap();
         let address = service.address();
         let client = client();
-        Self { service: Some(service), settings, address, client, bus, tasks, directory }
+        let service = Some(service);
+        Self { service, settings, address, client, bus, tasks, directory, _database: database }
     }
 
     pub async fn stop(&mut self) {
@@ -159,8 +169,32 @@ impl Api {
         .await;
     }
 
+    /// Returns the listen address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Starts another zun-api on the same database and bus. An SQLite file has only one.
+    pub async fn beside(&self) -> Option<Service> {
+        if !ON_POSTGRES {
+            return None;
+        }
+        let service = Service::start(self.settings.clone(), self.bus.clone(), &self.tasks).await;
+        Some(service.unwrap())
+    }
+
     pub fn request(&self, method: Method, token: &str, path: &str) -> RequestBuilder {
-        let url = format!("http://{}{path}", self.address);
+        self.request_at(self.address, method, token, path)
+    }
+
+    pub fn request_at(
+        &self,
+        address: SocketAddr,
+        method: Method,
+        token: &str,
+        path: &str,
+    ) -> RequestBuilder {
+        let url = format!("http://{address}{path}");
         self.client.request(method, url).header("x-auth-token", token)
     }
 

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::sync::RwLock;
 use zun_api::Service;
 use zun_api::ca::{CertificateAuthority, EnrolledHost, EnrolledHosts};
+use zun_api::settings::DatabaseUrl;
 use zun_common::bus::{Bus, BusSettings, connect};
 use zun_common::shutdown::Tasks;
 use zun_compute::docker_setup::{
@@ -240,7 +241,7 @@ async fn api(directory: &Path, bus: Bus, tasks: &Tasks) -> Service {
     let mut settings = zun_api::settings::Settings::default();
     settings.http.listen = (Ipv4Addr::LOCALHOST, 0).into();
     settings.auth.strategy = zun_api::settings::Strategy::None;
-    settings.database.path = directory.join("zun.sqlite");
+    settings.database.url = DatabaseUrl::Sqlite(directory.join("zun.sqlite"));
     let ca = directory.join("ca");
     CertificateAuthority::init(&ca).expect("a CA");
     let names = ["127.0.0.1", "127.0.0.2"].map(|name| name.parse().expect("an address"));

@@ -20,6 +20,14 @@ pub enum DbError {
     /// The migrations do not run.
     #[error("cannot migrate the database to the newest schema")]
     Migration(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The server is older than what zun-api supports.
+    #[error("PostgreSQL {version} is too old: zun-api needs PostgreSQL {oldest} or newer")]
+    TooOld {
+        /// The server's major version.
+        version: i32,
+        /// The oldest supported major version.
+        oldest: i32,
+    },
     /// A query failed.
     #[error("the database refused a query")]
     Query(#[from] diesel::result::Error),
@@ -43,6 +51,12 @@ pub enum DbError {
 }
 
 impl DbError {
+    /// Whether the row would have had the value of another one, where each must have its own.
+    pub(crate) const fn is_duplicate(&self) -> bool {
+        use diesel::result::{DatabaseErrorKind, Error};
+        matches!(self, Self::Query(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)))
+    }
+
     /// Whether the same work may succeed later: the database is locked, full, restarting or not to be
     /// reached, and neither the work nor the row is at fault.
     pub(crate) fn may_pass(&self) -> bool {
@@ -59,6 +73,7 @@ impl DbError {
             ),
             Self::File { .. }
             | Self::Migration(_)
+            | Self::TooOld { .. }
             | Self::Query(_)
             | Self::Unreadable { .. }
             | Self::Encoding(_) => false,

@@ -1,12 +1,15 @@
-//! The database. Diesel lives here and nowhere else, and [`Db::run`] is the only way in.
+//! The database: SQLite or PostgreSQL. Diesel is used here and nowhere else, and all access goes through [`Db::run`].
 //!
-//! SQLite for now. [`Conn`] and [`transaction`] are the two places that know it, so that PostgreSQL can
-//! join by a `MultiConnection`.
+//! Queries are written once, for [`Conn`]. Only `connect`, `lock` and [`transaction`] know which database it is.
 
+mod connect;
 pub(crate) mod container;
 mod error;
 pub(crate) mod host;
+pub(crate) mod lock;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,21 +17,32 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use diesel::connection::SimpleConnection;
-use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
-use diesel::sqlite::SqliteConnection;
+use diesel::Connection;
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::dsl::sql;
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::r2d2::Pool;
+use diesel::sql_types::Integer;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+pub(crate) use connect::{Backend, Conn};
 pub(crate) use error::DbError;
 
-use crate::settings::DatabaseSettings;
+use crate::settings::{DatabaseSettings, DatabaseUrl};
+use connect::{CONNECTION_TIMEOUT, Connector};
 
-/// A connection.
-pub(crate) type Conn = SqliteConnection;
+const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/sqlite");
+const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/postgres");
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/sqlite");
+/// Key of the PostgreSQL advisory lock that a migrating zun-api holds, so that two that start together do not both
+/// migrate.
+const MIGRATING: i64 = 0x7a75_6e00;
+
+/// The oldest PostgreSQL that is supported.
+const OLDEST_POSTGRES: i32 = 15;
 
 /// How long work waits for its turn before it is given up.
 const TURN: Duration = Duration::from_secs(10);
@@ -36,7 +50,7 @@ const TURN: Duration = Duration::from_secs(10);
 /// The database. Cloning it is cheap.
 #[derive(Clone)]
 pub(crate) struct Db {
-    pool: Pool<ConnectionManager<Conn>>,
+    pool: Pool<Connector>,
     /// As many as connections, so that blocked work does not fill the blocking pool with threads.
     turns: Arc<Semaphore>,
     /// The service's runtime: actix's workers have one each, and each would have threads of its own.
@@ -44,32 +58,31 @@ pub(crate) struct Db {
 }
 
 impl Db {
-    /// Opens the file, making it where it is missing, and brings it to the newest form.
+    /// Opens the database and migrates it to the newest schema. Creates the SQLite file if it is missing.
     pub(crate) async fn open(settings: &DatabaseSettings) -> Result<Self, DbError> {
-        make_private(&settings.path)?;
-        let url = settings.path.display().to_string();
+        let url = settings.url.clone();
         let connections = settings.connections.max(1);
         let runtime = Handle::current();
         let opening = runtime.spawn_blocking(move || {
+            if let DatabaseUrl::Sqlite(path) = &url {
+                make_private(path)?;
+            }
+            let connector = Connector::new(url);
+            let connected = connector.connect_to_migrate();
+            migrate(&mut connected.map_err(|cause| DbError::Connection(cause.into()))?)?;
             Pool::builder()
                 .max_size(connections)
                 .min_idle(Some(1))
                 .idle_timeout(Some(Duration::from_mins(1)))
-                .connection_timeout(TURN)
-                .connection_customizer(Box::new(Pragmas))
-                .build(ConnectionManager::new(url))
+                .connection_timeout(CONNECTION_TIMEOUT)
+                .build(connector)
                 .map_err(|cause| DbError::Connection(cause.into()))
         });
         let pool = opening.await.map_err(DbError::GivenUp)??;
         let turns = Arc::new(Semaphore::new(
             usize::try_from(connections).unwrap_or(Semaphore::MAX_PERMITS),
         ));
-        let db = Self { pool, turns, runtime };
-        db.run(|conn| {
-            conn.run_pending_migrations(MIGRATIONS).map(drop).map_err(DbError::Migration)
-        })
-        .await?;
-        Ok(db)
+        Ok(Self { pool, turns, runtime })
     }
 
     /// Runs work on a connection, on the blocking pool. It is not interrupted when the caller goes away.
@@ -92,13 +105,53 @@ impl Db {
     }
 }
 
-/// A transaction that may write, from its beginning: of two that read and then write, the second waits
-/// and sees what the first wrote, instead of failing half way.
+/// Runs work in a transaction. On SQLite it excludes other writers from its beginning: of two that read and then write,
+/// the second waits and sees what the first wrote. On PostgreSQL it does not (READ COMMITTED): see `lock`.
 pub(crate) fn transaction<T>(
     conn: &mut Conn,
     work: impl FnOnce(&mut Conn) -> Result<T, DbError>,
 ) -> Result<T, DbError> {
-    conn.immediate_transaction(work)
+    type Manager = <Conn as Connection>::TransactionManager;
+    match conn {
+        Conn::Sqlite(sqlite) => {
+            AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN IMMEDIATE")?;
+        }
+        Conn::Postgres(postgres) => AnsiTransactionManager::begin_transaction(postgres)?,
+    }
+    match work(conn) {
+        Ok(value) => {
+            Manager::commit_transaction(conn)?;
+            Ok(value)
+        }
+        Err(failure) => match Manager::rollback_transaction(conn) {
+            Ok(()) | Err(diesel::result::Error::BrokenTransactionManager) => Err(failure),
+            Err(rollback) => Err(rollback.into()),
+        },
+    }
+}
+
+/// Migrates the database to the newest schema.
+fn migrate(conn: &mut Conn) -> Result<(), DbError> {
+    let done = match conn {
+        Conn::Sqlite(conn) => conn.run_pending_migrations(SQLITE_MIGRATIONS).map(drop),
+        Conn::Postgres(conn) => {
+            require_version(conn)?;
+            conn.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATING})"))?;
+            let done = conn.run_pending_migrations(POSTGRES_MIGRATIONS).map(drop);
+            conn.batch_execute(&format!("SELECT pg_advisory_unlock({MIGRATING})"))?;
+            done
+        }
+    };
+    done.map_err(DbError::Migration)
+}
+
+fn require_version(conn: &mut PgConnection) -> Result<(), DbError> {
+    let number = sql::<Integer>("current_setting('server_version_num')::INTEGER / 10000");
+    let version: i32 = diesel::select(number).get_result(conn)?;
+    if version < OLDEST_POSTGRES {
+        return Err(DbError::TooOld { version, oldest: OLDEST_POSTGRES });
+    }
+    Ok(())
 }
 
 /// The rows hold environments of tenants, so the file is for its owner alone; SQLite gives the files
@@ -113,43 +166,7 @@ fn make_private(path: &Path) -> Result<(), DbError> {
         .map_err(|cause| DbError::File { path: path.to_owned(), cause })
 }
 
-/// What each connection is told first. With WAL, `NORMAL` loses no row when a process dies; only a power
-/// cut can lose the last ones, and the agents tell of their containers again then.
-#[derive(Debug)]
-struct Pragmas;
-
-impl CustomizeConnection<Conn, diesel::r2d2::Error> for Pragmas {
-    fn on_acquire(&self, conn: &mut Conn) -> Result<(), diesel::r2d2::Error> {
-        conn.batch_execute(
-            "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
-             PRAGMA foreign_keys = ON; PRAGMA cache_size = -512;",
-        )
-        .map_err(diesel::r2d2::Error::QueryError)
-    }
-}
-
 /// Whether it answers.
 pub(crate) fn alive(conn: &mut Conn) -> Result<(), DbError> {
     Ok(conn.batch_execute("SELECT 1")?)
-}
-
-#[cfg(test)]
-mod tests {
-    use diesel::Connection;
-
-    use super::*;
-
-    #[test]
-    fn a_database_of_each_former_schema_opens_and_each_step_can_be_taken_back() {
-        let mut conn = Conn::establish(":memory:").expect("a database");
-        let steps = conn.run_pending_migrations(MIGRATIONS).expect("the newest form").len();
-        for back in 1..=steps {
-            for _ in 0..back {
-                conn.revert_last_migration(MIGRATIONS).expect("one step back");
-            }
-            assert_eq!(conn.run_pending_migrations(MIGRATIONS).expect("forth again").len(), back);
-            alive(&mut conn).expect("it answers");
-            assert_eq!(host::all(&mut conn).expect("hosts are read").len(), 0);
-        }
-    }
 }

@@ -12,7 +12,7 @@ use zun_common::units::Resources;
 use super::name;
 use crate::app::{App, AppError, Caller, Permission, hosts};
 use crate::db::container::{self, Fresh, Outlook, Record};
-use crate::db::{Conn, DbError, host, transaction};
+use crate::db::{Conn, DbError, host, lock, transaction};
 use crate::scheduler::{self, HostView};
 use crate::settings::SchedulerSettings;
 
@@ -78,10 +78,8 @@ impl App {
         let (caller, scheduler) = (caller.clone(), self.settings.scheduler);
         let named = requested.host.clone();
         let request = caller.context.request.clone();
-        let claim = self
-            .db
-            .run(move |conn| transaction(conn, |conn| write(conn, &caller, requested, &scheduler)))
-            .await?;
+        let claim =
+            self.db.run(move |conn| try_claim(conn, &caller, &requested, &scheduler)).await?;
         match (claim, named) {
             (Claim::Created(record, left_out), _) => {
                 for (host, reason) in left_out {
@@ -97,6 +95,24 @@ impl App {
     }
 }
 
+/// Claims. Another zun-api, or a rename, can take a name between its check and its use; then the next try finds it taken
+/// and, if the name is a random one, chooses another.
+fn try_claim(
+    conn: &mut Conn,
+    caller: &Caller,
+    requested: &NewContainer,
+    settings: &SchedulerSettings,
+) -> Result<Claim, DbError> {
+    let mut attempt = || transaction(conn, |conn| write(conn, caller, requested.clone(), settings));
+    for _ in 1..MAX_NAME_ATTEMPTS {
+        match attempt() {
+            Err(error) if error.is_duplicate() => {}
+            done => return done,
+        }
+    }
+    attempt()
+}
+
 fn write(
     conn: &mut Conn,
     caller: &Caller,
@@ -108,6 +124,7 @@ fn write(
         Ok(name) => name,
         Err(taken) => return Ok(Claim::NameTaken(taken)),
     };
+    lock::placing(conn)?;
     let mut views = hosts::views(conn)?;
     if let Some(only) = &requested.host {
         if host::by_name(conn, only)?.is_none() {

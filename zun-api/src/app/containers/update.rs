@@ -10,7 +10,7 @@ use zun_common::units::{Cpus, Mebibytes, Resources};
 use super::Ident;
 use crate::app::{App, AppError, Caller, hosts};
 use crate::db::container::{self, Record};
-use crate::db::{Conn, DbError, transaction};
+use crate::db::{Conn, DbError, lock, transaction};
 use crate::scheduler;
 use crate::settings::SchedulerSettings;
 
@@ -47,10 +47,7 @@ impl App {
         let change =
             Change { id: before.id, name: name.clone(), resources: new, host: host.clone() };
         let settings = self.settings.scheduler;
-        let claimed = self
-            .db
-            .run(move |conn| transaction(conn, |conn| claim(conn, &change, &settings)))
-            .await?;
+        let claimed = self.db.run(move |conn| try_claim(conn, &change, &settings)).await?;
         let record = match claimed {
             Claimed::Done(record) => *record,
             Claimed::Gone => return Err(AppError::ContainerNotFound(before.id.to_string())),
@@ -66,9 +63,8 @@ impl App {
             Err(refusal) => {
                 if is_definite_refusal(&refusal) {
                     let (id, name) = (before.id, before.spec.name);
-                    self.db
-                        .run(move |conn| container::amend(conn, id, &name, old).map(drop))
-                        .await?;
+                    let undo = move |conn: &mut Conn| container::amend(conn, id, &name, old);
+                    self.db.run(move |conn| transaction(conn, undo)).await?;
                 }
                 Err(refusal)
             }
@@ -99,11 +95,24 @@ struct Change {
     host: Option<HostName>,
 }
 
+/// Claims. Another container can take the name between its check and its use.
+fn try_claim(
+    conn: &mut Conn,
+    change: &Change,
+    settings: &SchedulerSettings,
+) -> Result<Claimed, DbError> {
+    match transaction(conn, |conn| claim(conn, change, settings)) {
+        Err(error) if error.is_duplicate() => Ok(Claimed::NameTaken),
+        claimed => claimed,
+    }
+}
+
 fn claim(
     conn: &mut Conn,
     change: &Change,
     settings: &SchedulerSettings,
 ) -> Result<Claimed, DbError> {
+    lock::container(conn, change.id)?;
     let Some(record) = container::by_id(conn, &container::Scope::All, change.id)? else {
         return Ok(Claimed::Gone);
     };
@@ -113,6 +122,7 @@ fn claim(
         return Ok(Claimed::NameTaken);
     }
     if let Some(host) = &change.host {
+        lock::placing(conn)?;
         let views = hosts::views(conn)?.into_iter().filter(|view| view.name == *host);
         let views: Vec<_> = views.map(|view| view.without(old)).collect();
         if let Err(refusal) = scheduler::select_host(change.resources, &views, settings) {

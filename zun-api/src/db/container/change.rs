@@ -11,7 +11,7 @@ use zun_common::units::Resources;
 use super::query::{Scope, by_id};
 use super::row::Record;
 use crate::db::schema::containers::{self, dsl};
-use crate::db::{Conn, DbError, transaction};
+use crate::db::{Conn, DbError, lock, transaction};
 
 /// A container that is not in the database yet.
 #[derive(Debug, Clone)]
@@ -123,6 +123,7 @@ pub(crate) enum Applied {
 /// Applies a report where it is newer and its host is the container's.
 pub(crate) fn apply(conn: &mut Conn, report: &ContainerReport) -> Result<Applied, DbError> {
     transaction(conn, |conn| {
+        lock::container(conn, report.container)?;
         let Some(record) = by_id(conn, &Scope::All, report.container)? else {
             return Ok(Applied::Missing);
         };
@@ -200,13 +201,15 @@ fn was_told_of_shortage(was: &Record, report: &ContainerReport) -> bool {
     was.oom_killed && end.is_some() && was.finished_at.map(micros) == end
 }
 
-/// Gives it another name and other limits, and with them another claim; `None` where it is gone.
+/// Gives it another name and other limits, and with them another claim; `None` where it is gone. Must run in a
+/// transaction.
 pub(crate) fn amend(
     conn: &mut Conn,
     id: ContainerId,
     name: &str,
     resources: Resources,
 ) -> Result<Option<Record>, DbError> {
+    lock::container(conn, id)?;
     let Some(record) = by_id(conn, &Scope::All, id)? else { return Ok(None) };
     let spec = ContainerSpec { name: name.to_owned(), resources, ..record.spec };
     diesel::update(dsl::containers.filter(dsl::uuid.eq(id.to_string())))

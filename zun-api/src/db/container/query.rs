@@ -1,13 +1,12 @@
 //! What is asked of the containers' rows.
 
 use diesel::prelude::*;
-use diesel::sqlite::Sqlite;
 use zun_common::id::{ContainerId, HostName, ProjectId};
 use zun_common::status::{Status, TaskState};
 
 use super::row::{Record, Row};
 use crate::db::schema::containers::dsl;
-use crate::db::{Conn, DbError};
+use crate::db::{Backend, Conn, DbError};
 
 /// Whose containers are looked at. Every question names it.
 #[derive(Debug, Clone)]
@@ -72,7 +71,7 @@ pub(crate) struct Page {
     pub(crate) limit: usize,
 }
 
-type Narrowed<'a> = diesel::dsl::IntoBoxed<'a, dsl::containers, Sqlite>;
+type Narrowed<'a> = diesel::dsl::IntoBoxed<'a, dsl::containers, Backend>;
 
 fn scoped<'a>(scope: &Scope) -> Narrowed<'a> {
     let all = dsl::containers.into_boxed();

@@ -9,8 +9,8 @@ use zun_common::id::{ContainerId, EngineId, HostName, ProjectId, UserId};
 use zun_common::rpc::container::ContainerSpec;
 use zun_common::status::{Status, TaskState};
 
-use crate::db::DbError;
 use crate::db::schema::containers;
+use crate::db::{Backend, DbError};
 
 /// A container, as it is in the database.
 #[derive(Debug, Clone)]
@@ -39,7 +39,7 @@ pub(crate) struct Record {
 
 /// The row as it is read; what is also in `spec` stays behind.
 #[derive(Debug, Queryable, Selectable)]
-#[diesel(table_name = containers, check_for_backend(diesel::sqlite::Sqlite))]
+#[diesel(table_name = containers, check_for_backend(Backend))]
 pub(super) struct Row {
     uuid: String,
     project_id: String,

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use zun_common::rpc::host::{Heartbeat, Inventory};
 
 use crate::db::schema::hosts::dsl;
-use crate::db::{Conn, DbError, transaction};
+use crate::db::{Conn, DbError, lock, transaction};
 
 /// For so long a host's last word stands against an older heartbeat. Not for longer: the host's clock may
 /// have been set back.
@@ -15,6 +15,14 @@ const OVERTAKES: TimeDelta = TimeDelta::seconds(30);
 /// Notes a heartbeat; the first makes the host's row. Says whether it counts: they are worked on side by
 /// side, and one that says that the host leaves is not undone by the one sent just before it.
 pub(crate) fn beat(conn: &mut Conn, heartbeat: &Heartbeat) -> Result<bool, DbError> {
+    match transaction(conn, |conn| note(conn, heartbeat)) {
+        // Another transaction has inserted the host's first row meanwhile. Now there is a row to update.
+        Err(error) if error.is_duplicate() => transaction(conn, |conn| note(conn, heartbeat)),
+        noted => noted,
+    }
+}
+
+fn note(conn: &mut Conn, heartbeat: &Heartbeat) -> Result<bool, DbError> {
     let Heartbeat { host, inventory, console, console_trouble, interval, leaving, generation } =
         heartbeat;
     let now = Utc::now().naive_utc();
@@ -29,39 +37,37 @@ pub(crate) fn beat(conn: &mut Conn, heartbeat: &Heartbeat) -> Result<bool, DbErr
         dsl::last_seen.eq(now),
         dsl::updated_at.eq(now),
     );
-    transaction(conn, |conn| {
-        let row = dsl::hosts.filter(dsl::name.eq(host.as_str()));
-        let columns = (dsl::leaving, dsl::heartbeat_generation, dsl::last_seen);
-        let last: Option<(bool, i64, NaiveDateTime)> =
-            row.select(columns).first(conn).optional()?;
-        let overtaken = |(left, last, seen): (bool, i64, NaiveDateTime)| {
-            left && *generation <= last && now - seen < OVERTAKES
-        };
-        if last.is_some_and(overtaken) {
-            return Ok(false);
-        }
-        if last.is_some() {
-            diesel::update(row)
-                .set((told, dsl::report_count.eq(dsl::report_count + 1)))
-                .execute(conn)?;
-        } else {
-            diesel::insert_into(dsl::hosts)
-                .values((
-                    told,
-                    dsl::uuid.eq(Uuid::new_v4().to_string()),
-                    dsl::name.eq(host.as_str()),
-                    dsl::cpu_millis.eq(0),
-                    dsl::memory_mib.eq(0),
-                    dsl::report_count.eq(1),
-                    dsl::created_at.eq(now),
-                ))
-                .execute(conn)?;
-        }
-        if let Some(inventory) = inventory {
-            describe(conn, host.as_str(), inventory)?;
-        }
-        Ok(true)
-    })
+    lock::host(conn, host.as_str())?;
+    let row = dsl::hosts.filter(dsl::name.eq(host.as_str()));
+    let columns = (dsl::leaving, dsl::heartbeat_generation, dsl::last_seen);
+    let last: Option<(bool, i64, NaiveDateTime)> = row.select(columns).first(conn).optional()?;
+    let overtaken = |(left, last, seen): (bool, i64, NaiveDateTime)| {
+        left && *generation <= last && now - seen < OVERTAKES
+    };
+    if last.is_some_and(overtaken) {
+        return Ok(false);
+    }
+    if last.is_some() {
+        diesel::update(row)
+            .set((told, dsl::report_count.eq(dsl::report_count + 1)))
+            .execute(conn)?;
+    } else {
+        diesel::insert_into(dsl::hosts)
+            .values((
+                told,
+                dsl::uuid.eq(Uuid::new_v4().to_string()),
+                dsl::name.eq(host.as_str()),
+                dsl::cpu_millis.eq(0),
+                dsl::memory_mib.eq(0),
+                dsl::report_count.eq(1),
+                dsl::created_at.eq(now),
+            ))
+            .execute(conn)?;
+    }
+    if let Some(inventory) = inventory {
+        describe(conn, host.as_str(), inventory)?;
+    }
+    Ok(true)
 }
 
 fn describe(conn: &mut Conn, host: &str, inventory: &Inventory) -> Result<(), DbError> {

@@ -8,8 +8,8 @@ use zun_common::rpc::container::ConsoleListener;
 use zun_common::rpc::host::Inventory;
 use zun_common::units::{Cpus, Mebibytes, Resources};
 
-use crate::db::DbError;
 use crate::db::schema::hosts;
+use crate::db::{Backend, DbError};
 
 /// So many heartbeats may be missed.
 const MISSED: i64 = 3;
@@ -68,7 +68,7 @@ impl Record {
 
 /// The row as it is read.
 #[derive(Debug, Queryable, Selectable)]
-#[diesel(table_name = hosts, check_for_backend(diesel::sqlite::Sqlite))]
+#[diesel(table_name = hosts, check_for_backend(Backend))]
 #[expect(clippy::struct_excessive_bools, reason = "the fields are the table's columns")]
 pub(super) struct Row {
     id: i32,

@@ -1,11 +1,15 @@
 //! Settings of zun-api. zun-api does not start if a required key is missing, and the error names the key.
 
+mod database;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer};
 use zun_common::bus::BusSettings;
 use zun_common::telemetry::LogSettings;
+
+pub use database::{DatabaseSettings, DatabaseUrl, DatabaseUrlError};
 
 /// All settings.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -87,22 +91,6 @@ pub struct AuthSettings {
     pub strategy: Strategy,
     /// File with hashed tokens, mode 0600. Required for `token`.
     pub token_file: Option<PathBuf>,
-}
-
-/// The database.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DatabaseSettings {
-    /// The SQLite file. Created if it does not exist.
-    pub path: PathBuf,
-    /// Maximum number of connections.
-    pub connections: u32,
-}
-
-impl Default for DatabaseSettings {
-    fn default() -> Self {
-        Self { path: PathBuf::from("/var/lib/zun/zun.sqlite"), connections: 4 }
-    }
 }
 
 /// The scheduler.

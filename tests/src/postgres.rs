@@ -1,0 +1,64 @@
+//! A PostgreSQL database per test, on the server of this test run. `tests/services/postgres.sh` starts it and passes its
+//! URL in the environment.
+
+use std::process::Command;
+
+use url::Url;
+use uuid::Uuid;
+
+/// A database that no other test uses. It is removed when this is dropped.
+#[derive(Debug)]
+pub struct Database {
+    server: Url,
+    name: String,
+}
+
+impl Database {
+    /// Creates an empty database.
+    ///
+    /// # Panics
+    /// Panics if there is no server.
+    pub fn create() -> Self {
+        let server = std::env::var_os("ZUN_TEST_POSTGRES").and_then(|url| url.into_string().ok());
+        let server = server.expect(
+            "ZUN_TEST_POSTGRES is not set: run the tests with `make test`, or with `tests/services/postgres.sh cargo test …`",
+        );
+        let server = server.parse().expect("a URL");
+        let name = format!("test_{}", Uuid::new_v4().simple());
+        query(&server, &format!("CREATE DATABASE {name}"));
+        Self { server, name }
+    }
+
+    /// Returns the URL for `database.url`.
+    pub fn url(&self) -> String {
+        self.at().to_string()
+    }
+
+    /// Runs a statement, and returns its rows as text.
+    ///
+    /// # Panics
+    /// Panics if it fails.
+    pub fn query(&self, statement: &str) -> String {
+        query(&self.at(), statement)
+    }
+
+    fn at(&self) -> Url {
+        let mut url = self.server.clone();
+        url.set_path(&self.name);
+        url
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        query(&self.server, &format!("DROP DATABASE {} WITH (FORCE)", self.name));
+    }
+}
+
+fn query(url: &Url, statement: &str) -> String {
+    let mut psql = Command::new("psql");
+    psql.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement, url.as_str()]);
+    let done = psql.output().expect("psql is installed");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).expect("text")
+}

@@ -1,0 +1,25 @@
+//! Tests of zun-api over real HTTP, with a bus in memory, a PostgreSQL database and scripted agents: those of `api.rs`.
+
+/// Whether the tests run on PostgreSQL.
+const ON_POSTGRES: bool = true;
+
+#[path = "api/actions.rs"]
+mod actions;
+#[path = "api/console.rs"]
+mod console;
+#[path = "api/create.rs"]
+mod create;
+#[path = "api/edge.rs"]
+mod edge;
+#[path = "api/listing.rs"]
+mod listing;
+#[path = "api/reports.rs"]
+mod reports;
+#[path = "api/service.rs"]
+mod service;
+#[path = "api/shapes.rs"]
+mod shapes;
+#[path = "api/support.rs"]
+mod support;
+#[path = "api/wait.rs"]
+mod wait;
