@@ -19,7 +19,7 @@ use crate::db::{Db, DbError};
 use crate::health::HealthMonitor;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
-use crate::wait::Hub;
+use crate::wait::{self, Hub};
 use crate::{http, reports};
 
 /// Time for background work to finish after the listener is closed, and again for the consumers.
@@ -105,6 +105,7 @@ impl Service {
             background.cancel();
             StartError::Listen { address: requested, cause }
         })?;
+        background.spawn(wait::poll(app.hub.clone(), app.db.clone(), background.clone()));
         let drain = Duration::from_secs(app.settings.http.drain);
         tracing::info!("zun-api listens on {address}");
         let bus = app.bus.clone();

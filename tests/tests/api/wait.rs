@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
 use serde_json::json;
 use zun_common::status::Status;
 
-use crate::support::{ANN, Api, BOB, eventually_some};
+use crate::support::{ANN, Api, BOB, eventually_some, send};
 
 #[tokio::test]
 async fn a_report_wakes_the_waiter() {
@@ -131,4 +132,23 @@ async fn a_wait_for_any_change_sees_pull_progress() {
     api.until(id, Status::Created).await;
     let shown = api.get(ANN, &format!("/v1/containers/{id}")).await.json();
     assert!(shown.get("image_pull").is_none(), "{shown}");
+}
+
+#[tokio::test]
+async fn a_change_that_no_report_announces_is_found_in_the_database() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "before", Status::Stopped).await;
+    let path = format!("/v1/containers/{id}");
+    let shown = api.get(ANN, &path).await.expect(200).json();
+    let seen = shown["updated_at"].as_str().expect("a time").replace(' ', "%20");
+    let wait = format!("{path}?wait_for=Running&timeout=30&unless_updated={seen}");
+    let begun = Instant::now();
+    let (shown, ()) = tokio::join!(api.get(ANN, &wait), async {
+        api.until_metric("zun_api_requests_waiting", 1.0).await;
+        let rename = api.request(Method::PATCH, ANN, &path).json(&json!({"name": "after"}));
+        send(rename).await.expect(200);
+    });
+    assert_eq!(shown.expect(200).json()["name"], json!("after"));
+    assert!(begun.elapsed() < Duration::from_secs(10), "it must not end by timeout");
 }

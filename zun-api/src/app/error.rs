@@ -7,7 +7,7 @@ use zun_common::status::{Action, Status};
 use super::Permission;
 use crate::ca::CaError;
 use crate::db::DbError;
-use crate::wait::Crowded;
+use crate::wait;
 
 /// A field of a request that is missing or not valid. The rule continues the sentence `It must be …`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -90,7 +90,7 @@ pub(crate) enum AppError {
     #[error("a database operation failed")]
     Db(#[from] DbError),
     #[error("Too many requests are waiting for containers; try again in a second.")]
-    TooManyWaiters(#[from] Crowded),
+    TooManyWaiters(#[from] wait::TooManyWaiters),
     #[error("Too many concurrent requests; try again in a second.")]
     TooManyRequests,
     #[error("zun-api is shutting down; try again in a second.")]

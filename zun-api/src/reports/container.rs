@@ -38,12 +38,12 @@ fn concluded(app: &App, applied: Applied, about: (ContainerId, &HostName)) -> Co
     match applied {
         Applied::Newer(record) => {
             log(about, record.status.as_str());
-            app.hub.tell(&record);
+            app.hub.publish(&record);
             (ReportOutcome::Applied, Ok(Done {}))
         }
         Applied::Gone(record) => {
             log(about, "gone");
-            app.hub.tell_gone(&record);
+            app.hub.publish_deleted(&record);
             (ReportOutcome::Gone, Ok(Done {}))
         }
         Applied::Stale => (ReportOutcome::Stale, Ok(Done {})),

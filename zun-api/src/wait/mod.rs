@@ -1,147 +1,211 @@
-//! Who waits for a container to change: told by each applied report, so that nobody polls.
+//! Notifies waiting requests when a container changes.
+//!
+//! ```text
+//!  a report that this process applied ── publish ──┐
+//!  a row that another process changed ── poll ─────┴─> Hub ── channel per container ──> subscriptions
+//! ```
+
+mod poll;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast::{self, error::RecvError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use zun_common::id::ContainerId;
 
+pub(crate) use poll::poll;
+
 use crate::db::container::Record;
 
-/// So many changes of one container are kept for a listener that is behind.
+/// How many events of one container are kept for a subscription that is behind.
 const BACKLOG: usize = 16;
 
-/// So many containers that are gone are remembered, each for so long: whoever asks a moment later how one
-/// ended, and why, is still told.
+/// How many deleted containers are remembered, and for how long, so that a request that arrives a moment later still
+/// gets the last state.
 const REMEMBERED: usize = 1024;
 const MEMORY: Duration = Duration::from_mins(1);
 
-type Gone = VecDeque<(Instant, Arc<Record>)>;
-type Rooms = HashMap<ContainerId, broadcast::Sender<Arc<Record>>>;
+type Deleted = VecDeque<(Instant, Arc<Record>)>;
+type Channels = HashMap<ContainerId, Channel>;
 
-/// Where changes are told. Cloning it is cheap.
+/// Distributes the changes of containers to the requests that wait for them. Clones share the state.
 #[derive(Clone)]
 pub(crate) struct Hub {
-    rooms: Arc<Mutex<Rooms>>,
-    gone: Arc<Mutex<Gone>>,
-    seats: Arc<Semaphore>,
+    channels: Arc<Mutex<Channels>>,
+    /// Notified when a channel is created.
+    created: Arc<Notify>,
+    deleted: Arc<Mutex<Deleted>>,
+    permits: Arc<Semaphore>,
     capacity: usize,
     closing: CancellationToken,
 }
 
-/// There are too many listeners.
+/// The subscriptions of one container.
+struct Channel {
+    sender: broadcast::Sender<Event>,
+    /// Counts what was published, so that a row that was read earlier does not follow a newer state.
+    published: u64,
+}
+
+/// The permit of a waiting request. Dropping it frees it.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// As many requests are waiting as the settings allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests are waiting")]
-pub(crate) struct Crowded;
+pub(crate) struct TooManyWaiters;
 
-/// What a listener hears.
-#[derive(Debug)]
-pub(crate) enum Heard {
-    /// The container is so now.
+/// What a subscription receives.
+#[derive(Debug, Clone)]
+pub(crate) enum Event {
+    /// The container's current state.
     Changed(Arc<Record>),
-    /// Some changes were missed: read the row again.
-    Missed,
-    /// The service stops.
+    /// The container's row is gone.
+    Deleted,
+    /// The subscription missed some events: read the row again.
+    Lagged,
+    /// zun-api is shutting down.
     Closing,
 }
 
 impl Hub {
-    /// With so many seats.
-    pub(crate) fn new(seats: usize, closing: CancellationToken) -> Self {
-        let seats = seats.min(Semaphore::MAX_PERMITS);
+    /// Creates a hub for at most so many waiting requests.
+    pub(crate) fn new(waiters: usize, closing: CancellationToken) -> Self {
+        let capacity = waiters.min(Semaphore::MAX_PERMITS);
         Self {
-            rooms: Arc::default(),
-            gone: Arc::default(),
-            seats: Arc::new(Semaphore::new(seats)),
-            capacity: seats,
+            channels: Arc::default(),
+            created: Arc::default(),
+            deleted: Arc::default(),
+            permits: Arc::new(Semaphore::new(capacity)),
+            capacity,
             closing,
         }
     }
 
-    /// Takes a seat.
-    pub(crate) fn seat(&self) -> Result<OwnedSemaphorePermit, Crowded> {
-        Arc::clone(&self.seats).try_acquire_owned().map_err(|_full_or_closed| Crowded)
+    /// Admits a request that will wait.
+    pub(crate) fn permit(&self) -> Result<Permit, TooManyWaiters> {
+        let permit = Arc::clone(&self.permits).try_acquire_owned();
+        permit.map(|permit| Permit { _permit: permit }).map_err(|_full_or_closed| TooManyWaiters)
     }
 
-    /// What is told from now on is heard.
-    pub(crate) fn listen(&self, seat: OwnedSemaphorePermit, container: ContainerId) -> Listener {
+    /// Subscribes to the changes of a container from now on.
+    pub(crate) fn subscribe(&self, permit: Permit, container: ContainerId) -> Subscription {
         let receiver = self
-            .rooms()
+            .channels()
             .entry(container)
-            .or_insert_with(|| broadcast::Sender::new(BACKLOG))
+            .or_insert_with(|| {
+                self.created.notify_one();
+                Channel { sender: broadcast::Sender::new(BACKLOG), published: 0 }
+            })
+            .sender
             .subscribe();
-        Listener { hub: self.clone(), container, receiver, _seat: seat }
+        Subscription { hub: self.clone(), container, receiver, _permit: permit }
     }
 
-    /// Tells all listeners how a container is now.
-    pub(crate) fn tell(&self, record: &Record) {
-        if let Some(room) = self.rooms().get(&record.id)
-            && room.send(Arc::new(record.clone())).is_err()
-        {
-            tracing::trace!(container.id = %record.id, "the last listener has just left");
+    /// Publishes the current state of a container.
+    pub(crate) fn publish(&self, record: &Record) {
+        if let Some(channel) = self.channels().get_mut(&record.id) {
+            channel.publish(Event::Changed(Arc::new(record.clone())));
         }
     }
 
-    /// Tells all listeners that a container is gone, and remembers how it was last.
-    pub(crate) fn tell_gone(&self, record: &Record) {
-        let mut gone = self.gone.lock().expect("nobody panics with this lock");
-        if gone.len() >= REMEMBERED {
-            gone.pop_front();
+    /// Publishes the last state of a container that was deleted, and remembers it.
+    pub(crate) fn publish_deleted(&self, record: &Record) {
+        let mut deleted = self.deleted.lock().expect("nobody panics with this lock");
+        if deleted.len() >= REMEMBERED {
+            deleted.pop_front();
         }
-        gone.push_back((Instant::now(), Arc::new(record.clone())));
-        drop(gone);
-        self.tell(record);
+        deleted.push_back((Instant::now(), Arc::new(record.clone())));
+        drop(deleted);
+        self.publish(record);
     }
 
-    /// How a container was last that has just gone.
-    pub(crate) fn last_of(&self, container: ContainerId) -> Option<Arc<Record>> {
-        let mut gone = self.gone.lock().expect("nobody panics with this lock");
-        gone.retain(|(at, _)| at.elapsed() < MEMORY);
-        let (_, record) = gone.iter().rev().find(|(_, record)| record.id == container)?;
+    /// Returns the last state of a container that was deleted a moment ago.
+    pub(crate) fn recently_deleted(&self, container: ContainerId) -> Option<Arc<Record>> {
+        let mut deleted = self.deleted.lock().expect("nobody panics with this lock");
+        deleted.retain(|(at, _)| at.elapsed() < MEMORY);
+        let (_, record) = deleted.iter().rev().find(|(_, record)| record.id == container)?;
         Some(Arc::clone(record))
     }
 
-    /// How many wait now.
+    /// Returns the number of waiting requests.
     pub(crate) fn waiting(&self) -> usize {
-        self.capacity.saturating_sub(self.seats.available_permits())
+        self.capacity.saturating_sub(self.permits.available_permits())
     }
 
-    fn rooms(&self) -> MutexGuard<'_, Rooms> {
-        self.rooms.lock().expect("nobody panics with this lock")
+    /// Waits until there is a subscription.
+    async fn until_subscribed(&self) {
+        loop {
+            let created = self.created.notified();
+            if !self.channels().is_empty() {
+                return;
+            }
+            created.await;
+        }
+    }
+
+    /// Returns the containers with subscriptions, and for each how much was published.
+    fn subscribed(&self) -> Vec<(ContainerId, u64)> {
+        self.channels().iter().map(|(container, channel)| (*container, channel.published)).collect()
+    }
+
+    /// Publishes an event from a row that was read when so much had been published. A newer state stays the last.
+    fn publish_read(&self, (container, published): (ContainerId, u64), event: Event) {
+        if let Some(channel) = self.channels().get_mut(&container)
+            && channel.published == published
+        {
+            channel.publish(event);
+        }
+    }
+
+    fn channels(&self) -> MutexGuard<'_, Channels> {
+        self.channels.lock().expect("nobody panics with this lock")
     }
 }
 
-/// A seat. Dropping it frees it.
-pub(crate) struct Listener {
+impl Channel {
+    fn publish(&mut self, event: Event) {
+        self.published += 1;
+        // Without a receiver, the last subscription is being dropped.
+        let _receivers = self.sender.send(event).ok();
+    }
+}
+
+/// Receives the changes of one container.
+pub(crate) struct Subscription {
     hub: Hub,
     container: ContainerId,
-    receiver: broadcast::Receiver<Arc<Record>>,
-    _seat: OwnedSemaphorePermit,
+    receiver: broadcast::Receiver<Event>,
+    _permit: Permit,
 }
 
-impl Listener {
-    /// The next thing that is heard.
-    pub(crate) async fn next(&mut self) -> Heard {
+impl Subscription {
+    /// Waits for the next event.
+    pub(crate) async fn next(&mut self) -> Event {
         tokio::select! {
-            () = self.hub.closing.cancelled() => Heard::Closing,
-            told = self.receiver.recv() => match told {
-                Ok(record) => Heard::Changed(record),
-                Err(RecvError::Lagged(_)) => Heard::Missed,
-                Err(RecvError::Closed) => Heard::Closing,
+            () = self.hub.closing.cancelled() => Event::Closing,
+            received = self.receiver.recv() => match received {
+                Ok(event) => event,
+                Err(RecvError::Lagged(_)) => Event::Lagged,
+                Err(RecvError::Closed) => Event::Closing,
             },
         }
     }
 }
 
-impl Drop for Listener {
+impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut rooms = self.hub.rooms();
-        // Our own receiver still counts; nobody can join meanwhile, since joining needs the same lock.
-        if rooms.get(&self.container).is_some_and(|room| room.receiver_count() <= 1) {
-            rooms.remove(&self.container);
+        let mut channels = self.hub.channels();
+        // This receiver still counts. Nobody can subscribe meanwhile, because that needs the same lock.
+        let is_last = |channel: &Channel| channel.sender.receiver_count() <= 1;
+        if channels.get(&self.container).is_some_and(is_last) {
+            channels.remove(&self.container);
         }
     }
 }
@@ -151,26 +215,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seats_are_bounded_and_freed_and_empty_rooms_go() {
+    fn permits_are_bounded_and_freed_and_unused_channels_are_removed() {
         let hub = Hub::new(2, CancellationToken::new());
         let container = ContainerId::random();
-        let first = hub.listen(hub.seat().unwrap(), container);
-        let second = hub.listen(hub.seat().unwrap(), container);
-        assert!(matches!(hub.seat(), Err(Crowded)));
+        let subscribe = || hub.permit().map(|permit| hub.subscribe(permit, container));
+        let first = subscribe().unwrap();
+        let second = subscribe().unwrap();
+        assert!(matches!(hub.permit(), Err(TooManyWaiters)));
         assert_eq!(hub.waiting(), 2);
         drop(first);
-        assert_eq!(hub.rooms().len(), 1);
+        assert_eq!(hub.channels().len(), 1);
         drop(second);
-        assert_eq!((hub.rooms().len(), hub.waiting()), (0, 0));
-        assert!(hub.seat().is_ok());
+        assert_eq!((hub.channels().len(), hub.waiting()), (0, 0));
+        assert!(hub.permit().is_ok());
     }
 
     #[tokio::test]
-    async fn closing_ends_every_wait() {
+    async fn shutdown_ends_every_wait() {
         let closing = CancellationToken::new();
         let hub = Hub::new(1, closing.clone());
-        let mut listener = hub.listen(hub.seat().unwrap(), ContainerId::random());
+        let mut subscription = hub.subscribe(hub.permit().unwrap(), ContainerId::random());
         closing.cancel();
-        assert!(matches!(listener.next().await, Heard::Closing));
+        assert!(matches!(subscription.next().await, Event::Closing));
     }
 }

@@ -105,7 +105,7 @@ impl App {
         let marked =
             self.db.run(move |conn| container::mark_deleting(conn, id, generation)).await?;
         if let Some(marked) = marked {
-            self.hub.tell(&marked);
+            self.hub.publish(&marked);
         }
         Ok(())
     }
@@ -114,7 +114,7 @@ impl App {
         let id = record.id;
         self.db.run(move |conn| container::remove(conn, id)).await?;
         tracing::info!(container.id = %id, "deleted the row of container {id}: {why}");
-        self.hub.tell(&Record { status: Status::Deleted, task_state: None, ..record });
+        self.hub.publish(&Record { status: Status::Deleted, task_state: None, ..record });
         Ok(())
     }
 }

@@ -78,7 +78,7 @@ impl App {
     fn publish_change(&self, record: Record, updated: Result<Option<Record>, DbError>) -> Record {
         match updated {
             Ok(Some(changed)) => {
-                self.hub.tell(&changed);
+                self.hub.publish(&changed);
                 changed
             }
             Ok(None) => record,

@@ -9,11 +9,7 @@ use zun_common::status::Status;
 use super::Ident;
 use crate::app::{App, AppError, Caller};
 use crate::db::container::{self, Record, Scope};
-use crate::wait::Heard;
-
-/// Interval at which the row is read again. Reports that this process applies end the wait at once, but another
-/// zun-api process that shares the database may apply them instead.
-const POLL_INTERVAL: Duration = Duration::from_secs(2);
+use crate::wait::Event;
 
 /// The conditions that end a wait.
 #[derive(Debug, Clone)]
@@ -34,28 +30,25 @@ impl App {
         condition: &WaitFor,
     ) -> Result<Record, AppError> {
         // First of all, so that the limit includes the reads below.
-        let seat = self.hub.seat()?;
+        let permit = self.hub.permit()?;
         let first = match self.find(caller, ident).await {
             Ok(record) => record,
             Err(error) => return self.recently_deleted(caller, ident).ok_or(error),
         };
-        let mut listener = self.hub.listen(seat, first.id);
+        let mut subscription = self.hub.subscribe(permit, first.id);
         // Read again: the container may have changed before this request subscribed.
         let mut last = self.reload(&first).await?;
         let end = Instant::now() + condition.timeout;
-        let mut next_poll = Instant::now() + POLL_INTERVAL;
         while !condition.is_met(&last) {
-            tokio::select! {
+            let event = tokio::select! {
                 () = sleep_until(end) => break,
-                () = sleep_until(next_poll) => {
-                    last = self.reload(&last).await?;
-                    next_poll = Instant::now() + POLL_INTERVAL;
-                }
-                heard = listener.next() => match heard {
-                    Heard::Changed(record) => last = Record::clone(&record),
-                    Heard::Missed => last = self.reload(&last).await?,
-                    Heard::Closing => break,
-                },
+                event = subscription.next() => event,
+            };
+            match event {
+                Event::Changed(record) => last = Record::clone(&record),
+                Event::Deleted => last = deleted(last),
+                Event::Lagged => last = self.reload(&last).await?,
+                Event::Closing => break,
             }
         }
         Ok(last)
@@ -63,7 +56,7 @@ impl App {
 
     /// Returns the last state of a container that was deleted a moment ago, if the caller may see it.
     fn recently_deleted(&self, caller: &Caller, ident: &Ident) -> Option<Record> {
-        let last = self.hub.last_of(ident.0.parse().ok()?)?;
+        let last = self.hub.recently_deleted(ident.0.parse().ok()?)?;
         let visible = match caller.visible_scope() {
             Scope::All => true,
             Scope::Project(project) => project == last.project,
@@ -75,12 +68,12 @@ impl App {
     async fn reload(&self, last: &Record) -> Result<Record, AppError> {
         let id = last.id;
         let now = self.db.run(move |conn| container::by_id(conn, &Scope::All, id)).await?;
-        Ok(now.unwrap_or_else(|| Record {
-            status: Status::Deleted,
-            task_state: None,
-            ..last.clone()
-        }))
+        Ok(now.unwrap_or_else(|| deleted(last.clone())))
     }
+}
+
+fn deleted(last: Record) -> Record {
+    Record { status: Status::Deleted, task_state: None, ..last }
 }
 
 impl WaitFor {

@@ -95,6 +95,17 @@ pub(crate) fn by_id(
     Ok(read(scoped(scope).filter(dsl::uuid.eq(id.to_string())), conn)?.pop())
 }
 
+/// A row by its id: its container, or why it cannot be read.
+pub(crate) type ReadRow = (ContainerId, Result<Record, DbError>);
+
+/// The containers with these ids. A row that cannot be read does not fail the others.
+pub(crate) fn by_ids(conn: &mut Conn, ids: &[ContainerId]) -> Result<Vec<ReadRow>, DbError> {
+    let names = ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let rows = scoped(&Scope::All).filter(dsl::uuid.eq_any(names)).select(Row::as_select());
+    let rows: Vec<Row> = rows.load(conn)?;
+    Ok(rows.into_iter().filter_map(|row| Some((row.uuid.parse().ok()?, row.parse()))).collect())
+}
+
 /// The containers with this name: more than one only over several projects.
 pub(crate) fn by_name(conn: &mut Conn, scope: &Scope, name: &str) -> Result<Vec<Record>, DbError> {
     read(scoped(scope).filter(dsl::name.eq(name.to_owned())).limit(2), conn)

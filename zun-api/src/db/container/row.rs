@@ -41,7 +41,7 @@ pub(crate) struct Record {
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = containers, check_for_backend(Backend))]
 pub(super) struct Row {
-    uuid: String,
+    pub(super) uuid: String,
     project_id: String,
     user_id: String,
     spec: String,

@@ -1,0 +1,164 @@
+//! Reads the rows of the containers that requests wait for, because another zun-api process that shares the database
+//! may change them. There is one query per interval, however many requests wait, and none if no request waits.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use zun_common::chain;
+use zun_common::id::ContainerId;
+use zun_common::shutdown::Tasks;
+
+use super::{Event, Hub};
+use crate::db::container::{self, Record};
+use crate::db::{Db, DbError};
+
+const INTERVAL: Duration = Duration::from_secs(2);
+/// How many containers one statement reads.
+const CHUNK: usize = 500;
+
+/// The rows that exist, or why one cannot be read.
+type Rows = HashMap<ContainerId, Result<Record, DbError>>;
+
+/// Polls until shutdown.
+pub(crate) async fn poll(hub: Hub, db: Db, tasks: Tasks) {
+    let read = |ids: Vec<ContainerId>| {
+        db.run(move |conn| {
+            let mut rows = Rows::with_capacity(ids.len());
+            for chunk in ids.chunks(CHUNK) {
+                rows.extend(container::by_ids(conn, chunk)?);
+            }
+            Ok(rows)
+        })
+    };
+    tokio::select! {
+        () = tasks.cancelled() => {}
+        () = poll_with(&hub, read) => {}
+    }
+}
+
+async fn poll_with<F>(hub: &Hub, read: impl Fn(Vec<ContainerId>) -> F)
+where
+    F: Future<Output = Result<Rows, DbError>>,
+{
+    loop {
+        hub.until_subscribed().await;
+        tokio::time::sleep(INTERVAL).await;
+        let subscribed = hub.subscribed();
+        if subscribed.is_empty() {
+            continue;
+        }
+        match read(subscribed.iter().map(|(container, _)| *container).collect()).await {
+            Ok(rows) => publish(hub, &subscribed, rows),
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "cannot read the containers that requests wait for");
+            }
+        }
+    }
+}
+
+fn publish(hub: &Hub, subscribed: &[(ContainerId, u64)], mut rows: Rows) {
+    for (container, published) in subscribed {
+        let event = match rows.remove(container) {
+            Some(Ok(record)) => Event::Changed(Arc::new(record)),
+            None => Event::Deleted,
+            Some(Err(error)) => {
+                tracing::warn!(
+                    container.id = %container, error = %chain(&error),
+                    "cannot read container {container}, for which a request waits"
+                );
+                continue;
+            }
+        };
+        hub.publish_read((*container, *published), event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::wait::Subscription;
+
+    fn hub() -> Hub {
+        Hub::new(10_000, CancellationToken::new())
+    }
+
+    fn subscribe(hub: &Hub, container: ContainerId) -> Subscription {
+        hub.subscribe(hub.permit().expect("a permit"), container)
+    }
+
+    /// Polls for so long, and returns how many containers each query asked for.
+    async fn queries(hub: &Hub, time: Duration) -> Vec<usize> {
+        let queries = Mutex::new(Vec::new());
+        let read = |ids: Vec<ContainerId>| {
+            queries.lock().unwrap().push(ids.len());
+            std::future::ready(Ok(Rows::new()))
+        };
+        assert!(tokio::time::timeout(time, poll_with(hub, read)).await.is_err());
+        queries.into_inner().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn there_is_one_query_per_interval_and_none_if_nobody_waits() {
+        let hub = hub();
+        assert_eq!(queries(&hub, 100 * INTERVAL).await, [0; 0]);
+        let containers = [(); 3].map(|()| ContainerId::random());
+        let waiters: Vec<_> = (0..1000)
+            .flat_map(|_| containers.map(|container| subscribe(&hub, container)))
+            .collect();
+        assert_eq!(queries(&hub, 5 * INTERVAL + INTERVAL / 2).await, [3; 5]);
+        drop(waiters);
+        assert_eq!(queries(&hub, 100 * INTERVAL).await, [0; 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_waiter_learns_that_the_row_is_gone() {
+        let hub = hub();
+        let container = ContainerId::random();
+        let mut waiters = [subscribe(&hub, container), subscribe(&hub, container)];
+        assert_eq!(queries(&hub, INTERVAL + INTERVAL / 2).await, [1]);
+        for waiter in &mut waiters {
+            assert!(matches!(waiter.next().await, Event::Deleted));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_row_that_was_read_earlier_does_not_follow_a_newer_state() {
+        let hub = hub();
+        let container = ContainerId::random();
+        let mut waiter = subscribe(&hub, container);
+        let read = |_ids| {
+            // Meanwhile this process publishes something.
+            let published = hub.subscribed().first().copied().expect("a subscription");
+            hub.publish_read(published, Event::Lagged);
+            std::future::ready(Ok(Rows::new()))
+        };
+        assert!(
+            tokio::time::timeout(INTERVAL + INTERVAL / 2, poll_with(&hub, read)).await.is_err()
+        );
+        assert!(matches!(waiter.next().await, Event::Lagged));
+        let more = tokio::time::timeout(INTERVAL, waiter.next()).await;
+        assert!(more.is_err(), "{more:?}");
+    }
+
+    fn failure() -> Result<Rows, DbError> {
+        Err(DbError::Connection("busy".into()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failed_query_is_repeated() {
+        let hub = hub();
+        let mut waiter = subscribe(&hub, ContainerId::random());
+        let answers = Mutex::new(vec![Ok(Rows::new()), failure(), failure()]);
+        let read = |_ids| std::future::ready(answers.lock().unwrap().pop().expect("three queries"));
+        assert!(
+            tokio::time::timeout(3 * INTERVAL + INTERVAL / 2, poll_with(&hub, read)).await.is_err()
+        );
+        assert!(matches!(waiter.next().await, Event::Deleted));
+    }
+}
