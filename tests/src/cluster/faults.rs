@@ -5,9 +5,13 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use zun_common::chain;
 
 use super::{Cluster, Running};
 use crate::rabbit::Rabbit;
+
+/// How often to try to start an engine.
+const ENGINE_TRIES: usize = 5;
 
 impl Cluster {
     /// Starts zun-api.
@@ -63,9 +67,14 @@ impl Cluster {
         self.signal_engine(index, Signal::KILL);
     }
 
-    /// Starts a host's engine that was killed. Unless live-restore is on, it stops the containers that still run.
+    /// Starts a host's engine that was killed. Unless live-restore is on, it stops the containers that still run. Tries
+    /// again if it fails, as systemd does: dockerd may find a containerd that is about to end.
     pub async fn start_engine(&mut self, index: usize) {
-        self.hosts[index].engine.start_again().await.expect("the engine starts again");
+        let mut tries = 0;
+        while let Err(error) = self.hosts[index].engine.start_again().await {
+            tries += 1;
+            assert!(tries < ENGINE_TRIES, "the engine does not start again: {}", chain(&error));
+        }
     }
 
     /// Switches on live-restore in a host's engine: containers keep running while it is restarted.
