@@ -2,7 +2,7 @@
 # Runs the chaos test in its long form and prints the report, also into target/chaos. Settings in the environment:
 #   ZUN_CHAOS_SEED=N         run the schedule of an earlier run again (default: random)
 #   ZUN_CHAOS_OPERATIONS=N   number of steps of all clients together (default: 6000, about 20 minutes)
-#   ZUN_CHAOS_DATABASE=KIND  the database of zun-api: sqlite, the default and the only one so far
+#   ZUN_CHAOS_DATABASE=KIND  the database of zun-api: sqlite (default) or postgres
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT"

@@ -18,6 +18,7 @@ use zun_compute::certificate::{CertificateFiles, CertificateSettings, ensure};
 use zun_standalone::engine::{EngineSettings, Plugin, PrivateEngine, TlsListener};
 
 use crate::eventually::eventually;
+use crate::postgres::Database;
 use crate::proxy::Proxy;
 use crate::rabbit::{Rabbit, VirtualHost};
 use crate::tunnel::Tunnel;
@@ -52,6 +53,8 @@ pub struct Cluster {
     api: Option<Running>,
     hosts: Vec<Host>,
     front: Front,
+    /// Where zun-api keeps its rows; a SQLite file in the directory if it is None.
+    _database: Option<Database>,
     /// Must be dropped last: when an engine is dropped, it finds its processes through files in this directory.
     directory: TempDir,
 }
@@ -71,30 +74,43 @@ struct Running(Child);
 impl Cluster {
     /// Starts zun-api and this number of hosts, and waits until all hosts are up.
     pub async fn start(hosts: usize) -> Self {
-        Self::with(Rabbit::shared().await, (hosts, Front::Direct)).await
+        Self::with(Rabbit::shared().await, None, (hosts, Front::Direct)).await
     }
 
     /// Starts zun-api and one host whose engine is behind `front`.
     pub async fn behind(front: Front) -> Self {
-        Self::with(Rabbit::shared().await, (1, front)).await
+        Self::with(Rabbit::shared().await, None, (1, front)).await
     }
 
     /// Like [`Self::start`], with exclusive use of RabbitMQ, so that the test can restart it.
     pub async fn exclusive(hosts: usize) -> Self {
-        Self::with(Rabbit::exclusive().await, (hosts, Front::Direct)).await
+        Self::exclusive_with(hosts, None).await
     }
 
-    async fn with(rabbit: Rabbit, (hosts, front): (usize, Front)) -> Self {
+    /// Like [`Self::exclusive`], on this database.
+    pub async fn exclusive_with(hosts: usize, database: Option<Database>) -> Self {
+        Self::with(Rabbit::exclusive().await, database, (hosts, Front::Direct)).await
+    }
+
+    async fn with(
+        rabbit: Rabbit,
+        database: Option<Database>,
+        (hosts, front): (usize, Front),
+    ) -> Self {
         let directory =
             tempfile::Builder::new().prefix("zun-cluster-").tempdir().expect("a directory");
         let bus = rabbit.virtual_host().await;
         let endpoint = free_address();
-        write_api_settings(directory.path(), bus.url(), endpoint);
+        let url = database.as_ref().map(Database::url);
+        let url =
+            url.unwrap_or_else(|| format!("sqlite://{}/zun.sqlite", directory.path().display()));
+        write_api_settings(directory.path(), (bus.url(), &url), endpoint);
         run(Command::new(binary("zun-api"))
             .args(["ca", "init", "--directory"])
             .arg(directory.path().join("ca")));
         let (api, none) = (None, Vec::new());
-        let mut cluster = Self { directory, rabbit, bus, endpoint, api, hosts: none, front };
+        let mut cluster =
+            Self { directory, rabbit, bus, endpoint, api, hosts: none, front, _database: database };
         cluster.start_api();
         for index in 0..hosts {
             let host = cluster.start_host(index).await;
@@ -314,7 +330,7 @@ impl Drop for Running {
     }
 }
 
-fn write_api_settings(directory: &Path, bus: &str, endpoint: SocketAddr) {
+fn write_api_settings(directory: &Path, (bus, database): (&str, &str), endpoint: SocketAddr) {
     let tokens = directory.join("tokens.toml");
     let entries = [(TOKEN, "admin", "['admin']"), (STRANGERS_TOKEN, "stranger", "[]")];
     let entries = entries.map(|(token, user, roles)| {
@@ -328,7 +344,7 @@ fn write_api_settings(directory: &Path, bus: &str, endpoint: SocketAddr) {
     let here = directory.display();
     let text = format!(
         "[http]\nlisten = '{endpoint}'\n[auth]\nstrategy = 'token'\ntoken_file = '{here}/tokens.toml'\n\
-         [database]\npath = '{here}/zun.sqlite'\n[bus]\nurl = '{bus}'\n[console]\nca_directory = '{here}/ca'\n\
+         [database]\nurl = '{database}'\n[bus]\nurl = '{bus}'\n[console]\nca_directory = '{here}/ca'\n\
          [log]\nfilter = '{LOG_FILTER}'\n"
     );
     write_private(&directory.join("zun-api.toml"), &text);

@@ -181,7 +181,7 @@ fn round(random: &mut StdRng, hosts: usize, long_outages: bool) -> Round {
         fault(random, part, long_outages)
     });
     let faults = faults.collect();
-    Round { pause: Duration::from_millis(random.random_range(1_000..6_000)), faults }
+    Round { pause: Duration::from_millis(random.random_range(500..3_000)), faults }
 }
 
 fn fault(random: &mut StdRng, part: Part, long_outages: bool) -> Fault {
@@ -191,9 +191,9 @@ fn fault(random: &mut StdRng, part: Part, long_outages: bool) -> Fault {
         (Part::Api | Part::Agent(_) | Part::Engine(_) | Part::Rabbit, _) => How::Kill,
     };
     // Deadlines today: 10 s for a message, 60 s for an operation.
-    let lasts = match random.random_range(0..24) {
+    let lasts = match random.random_range(0..40) {
         0 if long_outages => 65_000..80_000,
-        0..6 => 10_000..16_000,
+        0..9 => 10_000..16_000,
         _ => 200..5_000,
     };
     Fault { part, how, lasts: Duration::from_millis(random.random_range(lasts)) }

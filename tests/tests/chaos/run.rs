@@ -29,7 +29,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Runs, prints the report, and fails if anything is wrong.
 pub async fn chaos(settings: Settings) {
     println!("chaos: ZUN_CHAOS_SEED={} {settings:?}", settings.seed);
-    let mut cluster = Cluster::exclusive(settings.hosts).await;
+    let mut cluster = Cluster::exclusive_with(settings.hosts, settings.database()).await;
     // One kind of engine keeps its containers over a restart, the other stops them.
     for host in (1..settings.hosts).step_by(2) {
         cluster.set_live_restore(host);

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use rand::RngExt as _;
+use zun_tests::postgres::Database;
 
 /// The settings.
 #[derive(Debug, Clone)]
@@ -15,23 +16,34 @@ pub struct Settings {
     pub clients: usize,
     /// Number of hosts.
     pub hosts: usize,
+    /// Whether zun-api uses PostgreSQL, and not SQLite.
+    pub postgres: bool,
     /// Whether some outages last longer than every deadline.
     pub long_outages: bool,
 }
 
 impl Settings {
-    /// Reads `ZUN_CHAOS_SEED` and `ZUN_CHAOS_OPERATIONS`. `operations` is the default.
+    /// Reads `ZUN_CHAOS_SEED`, `ZUN_CHAOS_OPERATIONS` and `ZUN_CHAOS_DATABASE`. `operations` is the default.
     pub fn read(operations: usize, long_outages: bool) -> Self {
         let database = variable::<String>("ZUN_CHAOS_DATABASE");
-        let database = database.as_deref().unwrap_or("sqlite");
-        assert_eq!(database, "sqlite", "ZUN_CHAOS_DATABASE: zun-api supports only sqlite");
+        let postgres = match database.as_deref() {
+            None | Some("sqlite") => false,
+            Some("postgres") => true,
+            Some(other) => panic!("ZUN_CHAOS_DATABASE is `{other}`, not sqlite or postgres"),
+        };
         Self {
+            postgres,
             seed: variable("ZUN_CHAOS_SEED").unwrap_or_else(|| rand::rng().random()),
             operations: variable("ZUN_CHAOS_OPERATIONS").unwrap_or(operations),
             clients: 6,
             hosts: 2,
             long_outages,
         }
+    }
+
+    /// Creates the database of a run; None for SQLite.
+    pub fn database(&self) -> Option<Database> {
+        self.postgres.then(Database::create)
     }
 }
 
