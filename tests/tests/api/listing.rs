@@ -101,3 +101,15 @@ async fn invalid_parameters_of_a_list_are_named() {
     let marker = api.get(ANN, &format!("/v1/containers?marker={unknown}")).await.refusal();
     assert!(marker.starts_with("404 "), "{marker}");
 }
+
+#[tokio::test]
+async fn a_nul_character_in_a_name_or_filter_matches_nothing() {
+    let api = Api::start().await;
+    three(&api).await;
+    let found = api.get(ANN, "/v1/containers/a%00b").await;
+    assert!(found.refusal().starts_with("404 container.container-not-found"), "{}", found.text);
+    for field in ["name", "image", "user_id", "project_id"] {
+        let none = api.get(ANN, &format!("/v1/containers?{field}=a%00b")).await.json();
+        assert_eq!(names(&none), [""; 0], "{field}");
+    }
+}

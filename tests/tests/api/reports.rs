@@ -24,7 +24,7 @@ async fn every_field_of_a_report_is_shown() {
     agent
         .report(id, Status::Error, |report| {
             report.task_state = Some(TaskState::Killing);
-            report.status_reason = Some("it did not like it".to_owned());
+            report.status_reason = Some("it did\0 not like it".to_owned());
             report.exit_code = Some(137);
             report.attached = 2;
         })

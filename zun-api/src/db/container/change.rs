@@ -173,7 +173,8 @@ fn write(conn: &mut Conn, was: &Record, report: &ContainerReport) -> Result<usiz
         dsl::dispatched.eq(true),
         dsl::status.eq(status.as_str()),
         dsl::task_state.eq(task_state.map(TaskState::as_str)),
-        dsl::status_reason.eq(status_reason.clone()),
+        // PostgreSQL refuses a text with a NUL character.
+        dsl::status_reason.eq(status_reason.as_ref().map(|reason| reason.replace('\0', ""))),
         dsl::status_detail.eq(None::<String>),
         dsl::exit_code.eq(*exit_code),
         dsl::oom_killed.eq(oom_killed),

@@ -95,7 +95,8 @@ impl Row {
     }
 }
 
-fn parse<T>(column: &'static str, row: &str, text: &str) -> Result<T, DbError>
+/// Parses a text column.
+pub(super) fn parse<T>(column: &'static str, row: &str, text: &str) -> Result<T, DbError>
 where
     T: FromStr,
     T::Err: std::error::Error + Send + Sync + 'static,

@@ -1,0 +1,16 @@
+CREATE INDEX containers_by_status ON containers (status);
+DROP INDEX containers_project_updated_at;
+DROP INDEX containers_updated_at;
+DROP INDEX containers_project_created_at;
+DROP INDEX containers_created_at;
+DROP INDEX containers_project_cpu;
+DROP INDEX containers_cpu;
+DROP INDEX containers_project_memory;
+DROP INDEX containers_memory;
+DROP INDEX containers_project_status;
+DROP INDEX containers_status;
+DROP INDEX containers_project_image;
+DROP INDEX containers_image;
+DROP INDEX containers_name;
+DROP INDEX containers_project_uuid;
+DROP INDEX containers_project_id;
