@@ -115,12 +115,15 @@ impl Rabbit {
     /// Kills the broker.
     ///
     /// Syncs its tables first: RabbitMQ 3.10 keeps the names of new quorum queues in memory for some seconds. If it is
-    /// killed before it writes them, the queue has no leader after the restart, and no client can repair that.
+    /// killed before it writes them, the queue has no leader after the restart, and no client can repair that. A broker
+    /// that is still starting has no new queues.
     pub async fn kill(&self) {
         let written = "[ok = dets:sync(Table) || Table <- dets:all()].";
         let control = ["exec", "-u", "rabbitmq", "-e", "HOME=/var/lib/rabbitmq", &self.container];
         let eval = ["rabbitmqctl", "-n", "zun-test@localhost", "eval", written];
-        self.engine(&[control.as_slice(), eval.as_slice()].concat()).await;
+        if answers_greeting(self.address()).await.is_some() {
+            self.engine(&[control.as_slice(), eval.as_slice()].concat()).await;
+        }
         self.engine(&["kill", &self.container]).await;
     }
 
