@@ -13,11 +13,12 @@ mod chaos {
     pub mod report;
     pub mod run;
     pub mod settings;
+    pub mod timeline;
     pub mod witness;
     pub mod workload;
 }
 
-use chaos::{client, engines, faults, judge, plan, report, settings, witness, workload};
+use chaos::{client, engines, faults, judge, plan, report, settings, timeline, witness, workload};
 
 use chaos::run::chaos;
 use settings::Settings;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
 use rustix::process::Signal;
 use tokio_util::sync::CancellationToken;
 use zun_common::id::ContainerId;
@@ -10,6 +11,7 @@ use zun_tests::cluster::Cluster;
 
 use crate::engines::{Engines, doubled};
 use crate::plan::{Fault, How, Part, Round};
+use crate::timeline::stamp;
 
 /// How often to look at the engines and at services that ended by themselves.
 const TICK: Duration = Duration::from_millis(500);
@@ -30,7 +32,6 @@ pub struct Injector<'a> {
     pub cluster: &'a mut Cluster,
     pub engines: Engines,
     pub injected: Injected,
-    pub begun: Instant,
 }
 
 impl Injector<'_> {
@@ -60,7 +61,7 @@ impl Injector<'_> {
     }
 
     fn log(&mut self, words: &str) {
-        let line = format!("{:8.3} {words}", self.begun.elapsed().as_secs_f64());
+        let line = format!("{} [fault] {words}", stamp(Utc::now()));
         println!("chaos: {line}");
         self.injected.log.push(line);
     }

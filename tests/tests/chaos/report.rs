@@ -65,6 +65,8 @@ impl Report {
     /// Prints the table, and writes the JSON.
     pub fn publish(&self, history: &[String]) {
         let directory = Self::directory(self.seed);
+        // What an earlier run with this seed has left.
+        drop(std::fs::remove_dir_all(&directory));
         std::fs::create_dir_all(&directory).expect("a directory");
         let json = serde_json::to_string_pretty(self).expect("JSON");
         std::fs::write(directory.join("report.json"), json).expect("written");

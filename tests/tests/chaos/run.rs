@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use zun_common::shutdown::Tasks;
@@ -17,6 +18,7 @@ use crate::judge::{Expected, Problem, Wrong, problems};
 use crate::plan;
 use crate::report::Report;
 use crate::settings::Settings;
+use crate::timeline::{self, stamp};
 use crate::witness::Witness;
 use crate::workload::{Board, work};
 
@@ -43,12 +45,8 @@ pub async fn chaos(settings: Settings) {
     let begun = Instant::now();
     let mut clients = start_clients(&settings, &client);
     let enough = CancellationToken::new();
-    let mut injector = Injector {
-        cluster: &mut cluster,
-        engines: engines.clone(),
-        injected: Injected::default(),
-        begun,
-    };
+    let mut injector =
+        Injector { cluster: &mut cluster, engines: engines.clone(), injected: Injected::default() };
     let rounds = plan::rounds(settings.seed, settings.hosts, settings.long_outages);
     let working = async {
         while let Some(done) = clients.join_next().await {
@@ -89,8 +87,13 @@ pub async fn chaos(settings: Settings) {
         (Wrong::Doubled, format!("{id} was on hosts {hosts:?} at the same time"))
     }));
     report.requests.clone_from(&client.facts().sent);
-    report.publish(&history.iter().enumerate().map(line).collect::<Vec<_>>());
-    cluster.save_logs(&Report::directory(settings.seed));
+    let start = Utc::now() - client.recorder.now();
+    let lines: Vec<String> = history.iter().enumerate().map(|one| line(start, one)).collect();
+    let directory = Report::directory(settings.seed);
+    report.publish(&lines);
+    cluster.save_logs(&directory);
+    let problems: Vec<String> = report.problems.iter().map(|(_, words)| words.clone()).collect();
+    timeline::write(&directory, &problems, (&lines, &report.fault_log));
     let right = report.problems.is_empty();
     cluster.stop().await;
     assert!(tasks.finish(Duration::from_secs(10)).await, "the witness ends");
@@ -131,9 +134,12 @@ fn twice(client: &Client, witness: &Witness) -> Vec<Problem> {
     found
 }
 
-fn line((index, entry): (usize, &Entry)) -> String {
+fn line(start: DateTime<Utc>, (index, entry): (usize, &Entry)) -> String {
     let Entry { client, key, call, called, answered, answer } = entry;
-    let (from, to) = (called.as_secs_f64(), answered.as_secs_f64());
+    let took = answered.saturating_sub(*called).as_secs_f64();
     let key = key.as_deref().unwrap_or_default();
-    format!("{index:5} {from:9.3} {to:9.3} client {client} {key} {call:?} -> {answer:?}")
+    let called = stamp(start + *called);
+    format!(
+        "{called} [client {client}] entry {index} {key} {call:?} -> {answer:?} after {took:.3} s"
+    )
 }

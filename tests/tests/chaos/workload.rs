@@ -44,7 +44,30 @@ pub async fn work(client: &Client, board: &Board, (number, steps): (usize, &[Ste
         };
         if matches!(answer, Answer::Refused | Answer::Unknown { .. }) {
             tokio::time::sleep(BACKOFF).await;
+        } else if let Some(id) = board.get(&step.name).filter(|_| answer == Answer::WrongStatus) {
+            instead(client, number, (step, id)).await;
         }
+    }
+}
+
+/// Starts a container that should run but does not, and uses one that runs already.
+async fn instead(client: &Client, number: usize, (step, id): (&Step, ContainerId)) {
+    match step.if_held {
+        IfHeld::Exec | IfHeld::Stop | IfHeld::Kill => {
+            client.act(number, id, "start").await;
+        }
+        IfHeld::Start => {
+            client.exec(number, id).await;
+        }
+        IfHeld::Delete
+        | IfHeld::DeleteStop
+        | IfHeld::DeleteForce
+        | IfHeld::Limit(_)
+        | IfHeld::Rename(_)
+        | IfHeld::Show
+        | IfHeld::Find
+        | IfHeld::List
+        | IfHeld::Create(_) => {}
     }
 }
 
