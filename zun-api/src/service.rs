@@ -1,7 +1,8 @@
 //! Starts and stops the service.
 //!
 //! Start order: tokens, CA, database, bus consumers, listener. Stop order: waiting requests are answered, the
-//! listener stops accepting, open requests finish, background work finishes, consumers end. The owner of the bus
+//! listener stops accepting, open requests finish, background work finishes, consumers end, the
+//! database is closed. The owner of the bus
 //! closes it afterwards.
 
 use std::net::SocketAddr;
@@ -60,6 +61,7 @@ pub struct DbFailure(#[from] DbError);
 pub struct Service {
     address: SocketAddr,
     bus: Bus,
+    db: Db,
     closing: CancellationToken,
     listener: Tasks,
     background: Tasks,
@@ -108,8 +110,8 @@ impl Service {
         background.spawn(wait::poll(app.hub.clone(), app.db.clone(), background.clone()));
         let drain = Duration::from_secs(app.settings.http.drain);
         tracing::info!("zun-api listens on {address}");
-        let bus = app.bus.clone();
-        Ok(Self { address, bus, closing, listener, background, consumers, drain })
+        let (bus, db) = (app.bus.clone(), app.db.clone());
+        Ok(Self { address, bus, db, closing, listener, background, consumers, drain })
     }
 
     /// The listen address.
@@ -129,6 +131,7 @@ impl Service {
         let listener = self.listener.finish(self.drain + Duration::from_secs(1)).await;
         let background = self.background.finish(DRAIN_TIMEOUT).await;
         let consumers = self.consumers.finish(DRAIN_TIMEOUT).await;
+        self.db.close().await;
         log_stopped(&[
             ("listener", listener),
             ("background", background),

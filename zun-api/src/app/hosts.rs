@@ -14,7 +14,7 @@ impl App {
     /// Returns all hosts with their claimed resources.
     pub(crate) async fn hosts(&self, caller: &Caller) -> Result<Vec<(Record, Usage)>, AppError> {
         caller.require(Permission::SeeHosts)?;
-        Ok(self.db.run(with_usage).await?)
+        Ok(self.db.read(with_usage).await?)
     }
 
     /// Returns one host, by name or id.
@@ -34,13 +34,13 @@ impl App {
     /// Returns all agents.
     pub(crate) async fn services(&self, caller: &Caller) -> Result<Vec<Record>, AppError> {
         caller.require(Permission::SeeServices)?;
-        Ok(self.db.run(host::all).await?)
+        Ok(self.db.read(host::all).await?)
     }
 
     /// Returns an error if the host is down.
     pub(super) async fn require_up(&self, name: &HostName) -> Result<(), AppError> {
         let wanted = name.clone();
-        let known = self.db.run(move |conn| host::by_name(conn, &wanted)).await?;
+        let known = self.db.read(move |conn| host::by_name(conn, &wanted)).await?;
         let why = match known.map(|host| host.liveness(Utc::now().naive_utc())) {
             Some(Liveness::Up) => return Ok(()),
             Some(Liveness::Silent(seconds)) => format!("no heartbeat for {seconds} s"),

@@ -23,17 +23,43 @@ pub(crate) enum Conn {
 /// The SQL dialect of [`Conn`].
 pub(crate) type Backend = <Conn as Connection>::Backend;
 
-/// Settings of each SQLite connection. With WAL, `NORMAL` loses no row if a process is killed. Only a power failure can
-/// lose the last rows.
-const SQLITE_SESSION: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \
-     PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -512;";
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Session {
+    /// Ordinary work.
+    Ordinary,
+    /// Only reading. In SQLite, a write fails: only the writer writes.
+    ReadOnly,
+    /// Migrations, which may take minutes.
+    Migration,
+}
 
-/// Settings of each PostgreSQL session: no statement, lock or forgotten transaction lasts for ever.
-const POSTGRES_SESSION: &str = "SET statement_timeout = '20s'; SET lock_timeout = '5s'; \
-     SET idle_in_transaction_session_timeout = '20s';";
+impl Session {
+    /// Settings in SQLite. With WAL, readers see the last commit and wait for nobody. The writer sets `synchronous` for
+    /// each commit.
+    const fn in_sqlite(self) -> &'static str {
+        match self {
+            Self::Ordinary | Self::Migration => {
+                "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                 PRAGMA foreign_keys = ON; PRAGMA cache_size = -512;"
+            }
+            Self::ReadOnly => {
+                "PRAGMA busy_timeout = 5000; PRAGMA cache_size = -512; PRAGMA query_only = ON;"
+            }
+        }
+    }
 
-/// Settings of the session that migrates: building an index may take minutes.
-const MIGRATION_SESSION: &str = "SET lock_timeout = '60s';";
+    /// Settings in PostgreSQL: no statement, lock or forgotten transaction lasts for ever.
+    const fn in_postgres(self) -> &'static str {
+        match self {
+            Self::Ordinary | Self::ReadOnly => {
+                "SET statement_timeout = '20s'; SET lock_timeout = '5s'; \
+                 SET idle_in_transaction_session_timeout = '20s';"
+            }
+            Self::Migration => "SET lock_timeout = '60s';",
+        }
+    }
+}
 
 /// Deadlines of libpq: for connecting, in seconds, and for unacknowledged data, in milliseconds.
 const POSTGRES_DEADLINES: [(&str, &str); 3] =
@@ -57,31 +83,28 @@ pub(super) enum ConnectError {
 #[derive(Debug)]
 pub(super) struct Connector {
     url: DatabaseUrl,
+    session: Session,
 }
 
 impl Connector {
-    pub(super) const fn new(url: DatabaseUrl) -> Self {
-        Self { url }
+    pub(super) const fn new(url: DatabaseUrl, session: Session) -> Self {
+        Self { url, session }
     }
 
-    /// Opens a connection for migrations, which may take long.
-    pub(super) fn connect_to_migrate(&self) -> Result<Conn, ConnectError> {
-        self.open(MIGRATION_SESSION)
-    }
-
-    fn open(&self, postgres_session: &str) -> Result<Conn, ConnectError> {
+    /// Opens a connection.
+    pub(super) fn open_session(&self) -> Result<Conn, ConnectError> {
         match &self.url {
             DatabaseUrl::Sqlite(path) => {
                 let mut conn = SqliteConnection::establish(&path.display().to_string())
                     .map_err(|refusal| ConnectError::Refused(refusal.to_string()))?;
-                conn.batch_execute(SQLITE_SESSION)?;
+                conn.batch_execute(self.session.in_sqlite())?;
                 Ok(Conn::Sqlite(conn))
             }
             DatabaseUrl::Postgres(url) => {
                 let url = url.expose();
                 let mut conn = PgConnection::establish(&with_deadlines(url))
                     .map_err(|refusal| ConnectError::Refused(without_password(&refusal, url)))?;
-                conn.batch_execute(postgres_session)?;
+                conn.batch_execute(self.session.in_postgres())?;
                 Ok(Conn::Postgres(conn))
             }
         }
@@ -93,7 +116,7 @@ impl ManageConnection for Connector {
     type Error = ConnectError;
 
     fn connect(&self) -> Result<Conn, ConnectError> {
-        self.open(POSTGRES_SESSION)
+        self.open_session()
     }
 
     fn is_valid(&self, conn: &mut Conn) -> Result<(), ConnectError> {
@@ -191,7 +214,7 @@ mod tests {
             "postgres://127.0.0.1:1/zun?sslmode=hunter2&password=hunter2",
             "postgres://zun@127.0.0.1:1/zun?sslpassword=hunter2&sslmode=require",
         ] {
-            let connector = Connector::new(url.parse().expect("a URL"));
+            let connector = Connector::new(url.parse().expect("a URL"), Session::Ordinary);
             let Err(refusal) = connector.connect() else { panic!("{url} is a database") };
             let shown = format!("{} {refusal:?}", zun_common::chain(&refusal));
             assert!(!shown.contains("hunter2"), "{shown}");
@@ -200,7 +223,8 @@ mod tests {
 
     #[test]
     fn a_database_that_is_down_is_not_replaced_by_a_file() {
-        let connector = Connector::new("postgres://127.0.0.1:1/zun".parse().expect("a URL"));
+        let connector =
+            Connector::new("postgres://127.0.0.1:1/zun".parse().expect("a URL"), Session::Ordinary);
         let Err(refusal) = connector.connect() else { panic!("there is no PostgreSQL") };
         assert!(zun_common::chain(&refusal).contains("refused"), "{refusal}");
     }

@@ -1,6 +1,7 @@
 //! Why the database did not do what it was asked.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A failure of the database. Its words name no value of any row.
 #[derive(Debug, thiserror::Error)]
@@ -14,9 +15,26 @@ pub enum DbError {
         #[source]
         cause: std::io::Error,
     },
-    /// No connection can be made, or none came free in time.
+    /// Another zun-api uses the SQLite file.
+    #[error(
+        "another zun-api uses the database file `{path}`: stop it first, or use PostgreSQL for several"
+    )]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No connection can be made.
     #[error("no database connection became available in time")]
     Connection(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The work did not get its turn in time.
+    #[error("the database is too busy")]
+    Busy(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The transaction that the work was a part of was not committed.
+    #[error("the database did not commit a transaction")]
+    Batch(#[source] Arc<diesel::result::Error>),
+    /// The work panicked.
+    #[error("a database operation panicked")]
+    Panicked,
     /// The migrations do not run.
     #[error("cannot migrate the database to the newest schema")]
     Migration(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -62,7 +80,10 @@ impl DbError {
     pub(crate) fn may_pass(&self) -> bool {
         use diesel::result::{DatabaseErrorKind, Error};
         match self {
-            Self::Connection(_) | Self::Query(Error::BrokenTransactionManager) => true,
+            Self::Connection(_)
+            | Self::Busy(_)
+            | Self::Batch(_)
+            | Self::Query(Error::BrokenTransactionManager) => true,
             Self::GivenUp(cause) => cause.is_cancelled(),
             Self::Query(Error::DatabaseError(kind, _)) => !matches!(
                 kind,
@@ -72,6 +93,8 @@ impl DbError {
                     | DatabaseErrorKind::CheckViolation
             ),
             Self::File { .. }
+            | Self::Locked { .. }
+            | Self::Panicked
             | Self::Migration(_)
             | Self::TooOld { .. }
             | Self::Query(_)

@@ -1,38 +1,38 @@
-//! The database: SQLite or PostgreSQL. Diesel is used here and nowhere else, and all access goes through [`Db::run`].
+//! The database: SQLite or PostgreSQL. Diesel is used here and nowhere else, and all access goes through [`Db`].
 //!
-//! Queries are written once, for [`Conn`]. Only `connect`, `lock` and [`transaction`] know which database it is.
+//! Queries are written once, for [`Conn`]. Only `connect`, `lock`, `writer` and [`Db`] know which database it is. PostgreSQL
+//! has a pool of connections. SQLite has one writer, and a pool of readers that never wait for it.
 
 mod connect;
 pub(crate) mod container;
 mod error;
+mod file;
 pub(crate) mod host;
 pub(crate) mod lock;
+mod pool;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod writer;
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::Connection;
-use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::connection::{SimpleConnection, TransactionManager};
 use diesel::dsl::sql;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::r2d2::Pool;
 use diesel::sql_types::Integer;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 
 pub(crate) use connect::{Backend, Conn};
 pub(crate) use error::DbError;
 
 use crate::settings::{DatabaseSettings, DatabaseUrl};
-use connect::{CONNECTION_TIMEOUT, Connector};
+use connect::{Connector, Session};
+use pool::Pool;
+use writer::Writer;
 
 const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/sqlite");
 const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/postgres");
@@ -44,80 +44,128 @@ const MIGRATING: i64 = 0x7a75_6e00;
 /// The oldest PostgreSQL that is supported.
 const OLDEST_POSTGRES: i32 = 15;
 
-/// How long work waits for its turn before it is given up.
+/// How long a caller waits for the database before it gets an error.
 const TURN: Duration = Duration::from_secs(10);
+
+/// Whether committed work survives a power failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Durability {
+    /// The last commits may be lost. Nothing else is.
+    Relaxed,
+    /// It survives.
+    Synced,
+}
 
 /// The database. Cloning it is cheap.
 #[derive(Clone)]
 pub(crate) struct Db {
-    pool: Pool<Connector>,
-    /// As many as connections, so that blocked work does not fill the blocking pool with threads.
-    turns: Arc<Semaphore>,
-    /// The service's runtime: actix's workers have one each, and each would have threads of its own.
-    runtime: Handle,
+    /// Readers of SQLite, and all connections of PostgreSQL.
+    pool: Pool,
+    /// SQLite only.
+    writer: Option<Writer>,
 }
 
 impl Db {
-    /// Opens the database and migrates it to the newest schema. Creates the SQLite file if it is missing.
+    /// Opens the database and migrates it to the newest schema. Creates the SQLite file if it is missing, and locks it.
     pub(crate) async fn open(settings: &DatabaseSettings) -> Result<Self, DbError> {
-        let url = settings.url.clone();
-        let connections = settings.connections.max(1);
+        let DatabaseSettings { url, connections } = settings.clone();
         let runtime = Handle::current();
         let opening = runtime.spawn_blocking(move || {
-            if let DatabaseUrl::Sqlite(path) = &url {
-                make_private(path)?;
-            }
-            let connector = Connector::new(url);
-            let connected = connector.connect_to_migrate();
-            migrate(&mut connected.map_err(|cause| DbError::Connection(cause.into()))?)?;
-            Pool::builder()
-                .max_size(connections)
-                .min_idle(Some(1))
-                .idle_timeout(Some(Duration::from_mins(1)))
-                .connection_timeout(CONNECTION_TIMEOUT)
-                .build(connector)
-                .map_err(|cause| DbError::Connection(cause.into()))
+            Self::open_blocking(&url, connections.max(1), Handle::current())
         });
-        let pool = opening.await.map_err(DbError::GivenUp)??;
-        let turns = Arc::new(Semaphore::new(
-            usize::try_from(connections).unwrap_or(Semaphore::MAX_PERMITS),
-        ));
-        Ok(Self { pool, turns, runtime })
+        opening.await.map_err(DbError::GivenUp)?
     }
 
-    /// Runs work on a connection, on the blocking pool. It is not interrupted when the caller goes away.
-    pub(crate) async fn run<T, F>(&self, work: F) -> Result<T, DbError>
+    fn open_blocking(
+        url: &DatabaseUrl,
+        connections: u32,
+        runtime: Handle,
+    ) -> Result<Self, DbError> {
+        let connector = |session| Connector::new(url.clone(), session);
+        let lock = match url {
+            DatabaseUrl::Sqlite(path) => Some(file::lock(path)?),
+            DatabaseUrl::Postgres(_) => None,
+        };
+        let connected = connector(Session::Migration).open_session();
+        migrate(&mut connected.map_err(|cause| DbError::Connection(cause.into()))?)?;
+        let writer =
+            lock.map(|lock| Writer::start(connector(Session::Ordinary), lock)).transpose()?;
+        let session = if writer.is_some() { Session::ReadOnly } else { Session::Ordinary };
+        let pool = Pool::open(connector(session), connections, runtime)?;
+        Ok(Self { pool, writer })
+    }
+
+    /// Runs work that only reads.
+    pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, DbError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Conn) -> Result<T, DbError> + Send + 'static,
     {
-        let turn = tokio::time::timeout(TURN, Arc::clone(&self.turns).acquire_owned())
-            .await
-            .map_err(|late| DbError::Connection(late.into()))?
-            .map_err(|closed| DbError::Connection(closed.into()))?;
-        let pool = self.pool.clone();
-        let working = self.runtime.spawn_blocking(move || {
-            let _turn = turn;
-            let mut conn = pool.get().map_err(|cause| DbError::Connection(cause.into()))?;
-            work(&mut conn)
-        });
-        working.await.map_err(DbError::GivenUp)?
+        self.pool.run(work).await
+    }
+
+    /// Runs work that promises something to a client. When this returns, it survives a power failure.
+    pub(crate) async fn promise<T, F>(&self, work: F) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Conn) -> Result<T, DbError> + Send + 'static,
+    {
+        match &self.writer {
+            Some(writer) => writer.run(Durability::Synced, work).await,
+            None => self.pool.run(work).await,
+        }
+    }
+
+    /// Runs work that records what a host reports. A power failure can undo it; the host reports it again.
+    pub(crate) async fn fact<T, F>(&self, work: F) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Conn) -> Result<T, DbError> + Send + 'static,
+    {
+        match &self.writer {
+            Some(writer) => writer.run(Durability::Relaxed, work).await,
+            None => self.pool.run(|conn| transaction(conn, |conn| without_sync(conn, work))).await,
+        }
+    }
+
+    /// Checks that the database answers, to readers and to the writer.
+    pub(crate) async fn check(&self) -> Result<(), DbError> {
+        self.read(alive).await?;
+        match &self.writer {
+            Some(_) => self.fact(alive).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Finishes the accepted work, and unlocks the SQLite file. Later work is refused.
+    pub(crate) async fn close(&self) {
+        if let Some(writer) = &self.writer {
+            writer.close().await;
+        }
     }
 }
 
-/// Runs work in a transaction. On SQLite it excludes other writers from its beginning: of two that read and then write,
-/// the second waits and sees what the first wrote. On PostgreSQL it does not (READ COMMITTED): see `lock`.
+/// Runs work in a PostgreSQL transaction whose commit does not wait for the disk.
+fn without_sync<T>(
+    conn: &mut Conn,
+    work: impl FnOnce(&mut Conn) -> Result<T, DbError>,
+) -> Result<T, DbError> {
+    conn.batch_execute("SET LOCAL synchronous_commit = off")?;
+    work(conn)
+}
+
+/// Runs work in a transaction, or in a savepoint if one is open. On SQLite it excludes other writers from its beginning:
+/// of two that read and then write, the second waits and sees what the first wrote. On PostgreSQL it does not (READ
+/// COMMITTED): see `lock`.
 pub(crate) fn transaction<T>(
     conn: &mut Conn,
     work: impl FnOnce(&mut Conn) -> Result<T, DbError>,
 ) -> Result<T, DbError> {
     type Manager = <Conn as Connection>::TransactionManager;
-    match conn {
-        Conn::Sqlite(sqlite) => {
-            AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN IMMEDIATE")?;
-        }
-        Conn::Postgres(postgres) => AnsiTransactionManager::begin_transaction(postgres)?,
+    if writer::depth(conn)? > 0 {
+        return conn.transaction(work);
     }
+    writer::begin_immediate(conn)?;
     match work(conn) {
         Ok(value) => {
             Manager::commit_transaction(conn)?;
@@ -154,19 +202,7 @@ fn require_version(conn: &mut PgConnection) -> Result<(), DbError> {
     Ok(())
 }
 
-/// The rows hold environments of tenants, so the file is for its owner alone; SQLite gives the files
-/// beside it the same mode.
-fn make_private(path: &Path) -> Result<(), DbError> {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .map(drop)
-        .map_err(|cause| DbError::File { path: path.to_owned(), cause })
-}
-
 /// Whether it answers.
-pub(crate) fn alive(conn: &mut Conn) -> Result<(), DbError> {
+fn alive(conn: &mut Conn) -> Result<(), DbError> {
     Ok(conn.batch_execute("SELECT 1")?)
 }

@@ -101,7 +101,7 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
             let words = format!("Invalid input for field 'csr'. {}", chain(bad));
             ErrorResponse::new(Http::BAD_REQUEST, "container.schema-validation-error", &words)
         }
-        AppError::Db(DbError::Connection(_)) => {
+        AppError::Db(DbError::Connection(_) | DbError::Busy(_) | DbError::Batch(_)) => {
             let words = "The database is busy; try again in a second.";
             ErrorResponse::retryable(Http::SERVICE_UNAVAILABLE, "container.busy", &words)
         }
@@ -252,6 +252,8 @@ mod tests {
     #[test]
     fn an_exhausted_connection_pool_asks_the_client_to_try_again() {
         let shown = error_response(&AppError::Db(DbError::Connection("timed out".into())));
+        assert_eq!((shown.status, shown.retry_after), (StatusCode::SERVICE_UNAVAILABLE, Some(1)));
+        let shown = error_response(&AppError::Db(DbError::Busy("timed out".into())));
         assert_eq!((shown.status, shown.retry_after), (StatusCode::SERVICE_UNAVAILABLE, Some(1)));
         let shown = error_response(&AppError::Db(diesel::result::Error::NotFound.into()));
         assert_eq!((shown.status, shown.retry_after), (StatusCode::INTERNAL_SERVER_ERROR, None));

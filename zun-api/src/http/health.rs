@@ -7,13 +7,12 @@ use zun_common::chain;
 
 use super::response::ApiResult;
 use crate::app::App;
-use crate::db;
 
 /// `GET /healthz`: 503 if the database does not answer or zun-api is shutting down. The state of the bus is
 /// informational, because many requests work without it.
 pub(super) async fn healthz(app: Data<App>) -> HttpResponse {
     let bus = if app.bus.transport().is_connected() { "connected" } else { "disconnected" };
-    match app.db.run(db::alive).await {
+    match app.db.check().await {
         Ok(()) if app.closing.is_cancelled() => HttpResponse::ServiceUnavailable()
             .insert_header(("retry-after", "1"))
             .content_type("application/json")

@@ -91,7 +91,7 @@ where
 {
     let (mut tried, mut pause) = (0, FIRST_PAUSE);
     loop {
-        let error = match app.db.run(work.clone()).await {
+        let error = match app.db.fact(work.clone()).await {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };

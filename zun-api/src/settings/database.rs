@@ -12,7 +12,7 @@ use zun_common::secret::Secret;
 pub struct DatabaseSettings {
     /// Which database.
     pub url: DatabaseUrl,
-    /// Maximum number of connections.
+    /// Maximum number of connections. With SQLite they only read: one more writes.
     pub connections: u32,
 }
 

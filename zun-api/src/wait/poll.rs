@@ -24,7 +24,7 @@ type Rows = HashMap<ContainerId, Result<Record, DbError>>;
 /// Polls until shutdown.
 pub(crate) async fn poll(hub: Hub, db: Db, tasks: Tasks) {
     let read = |ids: Vec<ContainerId>| {
-        db.run(move |conn| {
+        db.read(move |conn| {
             let mut rows = Rows::with_capacity(ids.len());
             for chunk in ids.chunks(CHUNK) {
                 rows.extend(container::by_ids(conn, chunk)?);

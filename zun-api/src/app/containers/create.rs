@@ -79,7 +79,7 @@ impl App {
         let named = requested.host.clone();
         let request = caller.context.request.clone();
         let claim =
-            self.db.run(move |conn| try_claim(conn, &caller, &requested, &scheduler)).await?;
+            self.db.promise(move |conn| try_claim(conn, &caller, &requested, &scheduler)).await?;
         match (claim, named) {
             (Claim::Created(record, left_out), _) => {
                 for (host, reason) in left_out {

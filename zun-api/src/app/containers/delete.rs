@@ -103,7 +103,7 @@ impl App {
     async fn mark_deleting(&self, record: Record) -> Result<(), AppError> {
         let (id, generation) = (record.id, record.generation);
         let marked =
-            self.db.run(move |conn| container::mark_deleting(conn, id, generation)).await?;
+            self.db.promise(move |conn| container::mark_deleting(conn, id, generation)).await?;
         if let Some(marked) = marked {
             self.hub.publish(&marked);
         }
@@ -112,7 +112,7 @@ impl App {
 
     async fn delete_row(&self, record: Record, why: &str) -> Result<(), AppError> {
         let id = record.id;
-        self.db.run(move |conn| container::remove(conn, id)).await?;
+        self.db.promise(move |conn| container::remove(conn, id)).await?;
         tracing::info!(container.id = %id, "deleted the row of container {id}: {why}");
         self.hub.publish(&Record { status: Status::Deleted, task_state: None, ..record });
         Ok(())

@@ -41,7 +41,7 @@ impl App {
     /// Resends the create commands that may not have been sent before zun-api last stopped. Agents create each
     /// container only once.
     pub(crate) async fn redispatch_pending(self: &Arc<Self>) -> Result<(), DbError> {
-        for record in self.db.run(container::undispatched).await? {
+        for record in self.db.read(container::undispatched).await? {
             tracing::info!(container.id = %record.id, "sending the create command of container {} again", record.id);
             let app = Arc::clone(self);
             self.tasks.spawn(async move {
@@ -64,12 +64,12 @@ impl App {
         };
         let updated = match sent {
             Ok(()) => {
-                self.db.run(move |conn| container::mark_dispatched(conn, id)).await.map(|()| None)
+                self.db.fact(move |conn| container::mark_dispatched(conn, id)).await.map(|()| None)
             }
             Err(error) => {
                 warn(&record, &context, &error);
                 let reason = failure_reason(&error);
-                self.db.run(move |conn| container::give_up(conn, id, &reason)).await
+                self.db.promise(move |conn| container::give_up(conn, id, &reason)).await
             }
         };
         self.publish_change(record, updated)

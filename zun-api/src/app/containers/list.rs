@@ -30,7 +30,8 @@ impl App {
         };
         let marker = query.page.marker;
         let ListQuery { all_projects: _, filter, page } = query;
-        let listed = self.db.run(move |conn| container::page(conn, &scope, &filter, &page)).await?;
+        let listed =
+            self.db.read(move |conn| container::page(conn, &scope, &filter, &page)).await?;
         match (listed, marker) {
             (Some(records), _) => Ok(records),
             (None, Some(marker)) => Err(AppError::MarkerNotFound(marker)),

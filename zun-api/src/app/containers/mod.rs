@@ -52,7 +52,7 @@ impl App {
     /// Finds a container by id or name. Containers that the caller may not see are not found.
     pub(crate) async fn find(&self, caller: &Caller, ident: &Ident) -> Result<Record, AppError> {
         let (own, visible, wanted) = (caller.own_scope(), caller.visible_scope(), ident.clone());
-        match self.db.run(move |conn| find_record(conn, &own, &visible, &wanted)).await? {
+        match self.db.read(move |conn| find_record(conn, &own, &visible, &wanted)).await? {
             Lookup::Found(record) => Ok(*record),
             Lookup::Missing => Err(AppError::ContainerNotFound(ident.0.chars().take(80).collect())),
             Lookup::Ambiguous => Err(AppError::AmbiguousName(ident.0.clone())),

@@ -47,7 +47,7 @@ impl App {
         let change =
             Change { id: before.id, name: name.clone(), resources: new, host: host.clone() };
         let settings = self.settings.scheduler;
-        let claimed = self.db.run(move |conn| try_claim(conn, &change, &settings)).await?;
+        let claimed = self.db.promise(move |conn| try_claim(conn, &change, &settings)).await?;
         let record = match claimed {
             Claimed::Done(record) => *record,
             Claimed::Gone => return Err(AppError::ContainerNotFound(before.id.to_string())),
@@ -64,7 +64,7 @@ impl App {
                 if is_definite_refusal(&refusal) {
                     let (id, name) = (before.id, before.spec.name);
                     let undo = move |conn: &mut Conn| container::amend(conn, id, &name, old);
-                    self.db.run(move |conn| transaction(conn, undo)).await?;
+                    self.db.promise(move |conn| transaction(conn, undo)).await?;
                 }
                 Err(refusal)
             }

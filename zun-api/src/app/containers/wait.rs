@@ -67,7 +67,7 @@ impl App {
     /// Reads the container again. If its row is gone, returns the last state with status `Deleted`.
     async fn reload(&self, last: &Record) -> Result<Record, AppError> {
         let id = last.id;
-        let now = self.db.run(move |conn| container::by_id(conn, &Scope::All, id)).await?;
+        let now = self.db.read(move |conn| container::by_id(conn, &Scope::All, id)).await?;
         Ok(now.unwrap_or_else(|| deleted(last.clone())))
     }
 }

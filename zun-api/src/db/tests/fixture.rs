@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 use zun_common::secret::Secret;
 
-use crate::db::connect::{Conn, Connector};
+use crate::db::connect::{Conn, Connector, Session};
 use crate::settings::{DatabaseSettings, DatabaseUrl};
 
 /// Declares tests that run once on each database, as `sqlite::NAME` and `postgres::NAME`.
@@ -60,7 +60,9 @@ impl Fixture {
 
     /// Opens a connection, also before the migrations.
     pub(crate) fn connect(&self) -> Conn {
-        Connector::new(self.settings.url.clone()).connect_to_migrate().expect("a connection")
+        Connector::new(self.settings.url.clone(), Session::Migration)
+            .open_session()
+            .expect("a connection")
     }
 }
 

@@ -4,5 +4,6 @@ mod figures;
 mod fixture;
 mod pages;
 mod schema;
+mod writing;
 
 use fixture::{Fixture, on_both};

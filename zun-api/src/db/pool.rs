@@ -1,0 +1,59 @@
+//! A pool of connections, whose work runs on the blocking pool.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+use super::connect::{CONNECTION_TIMEOUT, Conn, Connector};
+use super::{DbError, TURN};
+
+/// The pool. Cloning it is cheap.
+#[derive(Clone)]
+pub(super) struct Pool {
+    connections: diesel::r2d2::Pool<Connector>,
+    /// As many as connections, so that work without a connection does not occupy threads of the blocking pool.
+    turns: Arc<Semaphore>,
+    /// The service's runtime: actix's workers have one each, and each would have threads of its own.
+    runtime: Handle,
+}
+
+impl Pool {
+    /// Opens the pool, and its first connection. Blocks.
+    pub(super) fn open(
+        connector: Connector,
+        connections: u32,
+        runtime: Handle,
+    ) -> Result<Self, DbError> {
+        let turns = usize::try_from(connections).unwrap_or(Semaphore::MAX_PERMITS);
+        let connections = diesel::r2d2::Pool::builder()
+            .max_size(connections)
+            .min_idle(Some(1))
+            .idle_timeout(Some(Duration::from_mins(1)))
+            .connection_timeout(CONNECTION_TIMEOUT)
+            .build(connector)
+            .map_err(|cause| DbError::Connection(cause.into()))?;
+        Ok(Self { connections, turns: Arc::new(Semaphore::new(turns)), runtime })
+    }
+
+    /// Runs work on a connection. It is not interrupted when the caller goes away.
+    pub(super) async fn run<T, F>(&self, work: F) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Conn) -> Result<T, DbError> + Send + 'static,
+    {
+        let turn = timeout_at(Instant::now() + TURN, Arc::clone(&self.turns).acquire_owned())
+            .await
+            .map_err(|late| DbError::Busy(late.into()))?
+            .map_err(|closed| DbError::Busy(closed.into()))?;
+        let connections = self.connections.clone();
+        let working = self.runtime.spawn_blocking(move || {
+            let _turn = turn;
+            let mut conn = connections.get().map_err(|cause| DbError::Connection(cause.into()))?;
+            work(&mut conn)
+        });
+        working.await.map_err(DbError::GivenUp)?
+    }
+}
