@@ -14,5 +14,6 @@ mod service;
 pub mod settings;
 mod wait;
 
+pub use db::copy::{CopiedTable, CopyError, copy as copy_database};
 pub use health::HealthMonitor;
 pub use service::{DbFailure, Service, StartError, check};

@@ -5,6 +5,7 @@
 
 mod connect;
 pub(crate) mod container;
+pub(crate) mod copy;
 mod error;
 mod file;
 pub(crate) mod host;

@@ -1,6 +1,7 @@
 //! The zun-api service.
 
 mod ca;
+mod database;
 mod host;
 
 use std::path::{Path, PathBuf};
@@ -34,6 +35,9 @@ enum Command {
     /// Manage the CA that signs console grants and host certificates
     #[command(subcommand)]
     Ca(ca::Command),
+    /// Manage the database
+    #[command(subcommand)]
+    Database(database::Command),
     /// Manage the enrolled hosts, which get server certificates
     #[command(subcommand)]
     Host(host::Command),
@@ -64,6 +68,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match &arguments.command {
         Some(Command::Ca(command)) => ca::run(command, arguments.config.as_deref()),
+        Some(Command::Database(command)) => database::run(command, arguments.config.as_deref()),
         Some(Command::Host(command)) => host::run(command, arguments.config.as_deref()),
         None => serve(&arguments),
     };

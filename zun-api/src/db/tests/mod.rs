@@ -1,5 +1,6 @@
 //! Tests of the database, on SQLite and on PostgreSQL.
 
+mod copy;
 mod figures;
 mod fixture;
 mod pages;

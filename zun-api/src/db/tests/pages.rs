@@ -28,7 +28,7 @@ const TASKS: [Option<TaskState>; 2] = [None, Some(TaskState::Deleting)];
 
 /// What a row has. Few different values, so that many rows are equal in a sort key.
 #[derive(Debug, Clone)]
-struct Sample {
+pub(super) struct Sample {
     project: usize,
     user: usize,
     image: usize,
@@ -43,7 +43,7 @@ struct Sample {
 
 /// A row in the database.
 #[derive(Debug, Clone)]
-struct Stored {
+pub(super) struct Stored {
     /// Its place in the order by `id`.
     place: usize,
     uuid: ContainerId,
@@ -115,7 +115,7 @@ pub(super) fn spec(project: &str, name: &str, image: &str, resources: Resources)
     }
 }
 
-fn store(conn: &mut Conn, place: usize, sample: &Sample) -> Stored {
+pub(super) fn store(conn: &mut Conn, place: usize, sample: &Sample) -> Stored {
     let (project, image) = (PROJECTS[sample.project], TEXTS[sample.image]);
     // Names are unique in a project.
     let name = format!("{}{place}", TEXTS[(place * 7) % TEXTS.len()]);
@@ -238,7 +238,7 @@ fn first_page(key: SortKey) -> Page {
     Page { key, descending: false, marker: None, limit: 10 }
 }
 
-const ORDINARY: Sample = Sample {
+pub(super) const ORDINARY: Sample = Sample {
     project: 0,
     user: 0,
     image: 0,
