@@ -2,7 +2,7 @@
 # need g++.
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down test test-long chaos matrix conditions fuzz check package testbed-up testbed-down test-testbed fmt scripts clippy doc deny
+.PHONY: help run up down test test-long chaos matrix conditions fuzz check package testbed-up testbed-down test-testbed fmt scripts clippy doc deny machete
 
 help: ## Print this help
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -54,7 +54,7 @@ conditions: ## Test the interactive conditions on the installed engine and on th
 	@deploy/packages.sh test
 	@deploy/conditions.sh
 
-check: fmt scripts clippy doc deny ## Check format, scripts, lints, documentation and licences
+check: fmt scripts machete deny clippy doc ## Check format, scripts, dependencies, licences, lints and documentation
 
 fmt:
 	cargo fmt --all --check
@@ -69,5 +69,7 @@ doc:
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
 
 deny:
-	@if command -v cargo-deny >/dev/null; then cargo deny check; \
-	else echo 'cargo-deny is not installed, so licences and advisories are not checked; install it with: cargo install cargo-deny'; fi
+	@deploy/tool.sh cargo-deny --log-level error --locked check bans licenses sources
+
+machete:
+	@deploy/tool.sh cargo-machete --skip-target-dir .
