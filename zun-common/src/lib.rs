@@ -2,7 +2,9 @@
 //! contains no rule that only one program needs, and no database, web server or engine.
 #![warn(missing_docs)]
 
+pub mod atomic_file;
 pub mod docker_errors;
+pub mod docker_stream;
 pub mod grant;
 pub mod id;
 pub mod log_records;
@@ -13,6 +15,8 @@ pub mod units;
 
 #[cfg(feature = "messages")]
 pub mod api;
+#[cfg(feature = "service")]
+pub mod backoff;
 #[cfg(feature = "bus")]
 pub mod bus;
 #[cfg(feature = "service")]

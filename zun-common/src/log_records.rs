@@ -1,27 +1,13 @@
 //! Splits a container's log with timestamps into records.
 //!
 //! Docker stores a line of more than 16 KiB as several records and writes a timestamp before each record. If the
-//! container has no terminal, Docker frames each record: `[stream][0 0 0][length, big-endian][bytes]`. If it has a
-//! terminal, the records follow each other without a separator.
+//! container has no terminal, each record is a frame of Docker's multiplexed stream. If it has a terminal, the records
+//! follow each other without a separator.
 
-const HEADER_SIZE: usize = 8;
+use crate::docker_stream::{Demultiplexer, Part, Stream, UnknownStream};
 
 /// The pattern of a timestamp without its time zone. A `0` stands for any digit.
 const PATTERN: &[u8] = b"0000-00-00T00:00:00.000000000";
-
-/// Which output a record belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
-    /// Standard output, and all output of a process with a terminal.
-    Stdout,
-    /// Standard error.
-    Stderr,
-}
-
-/// A frame that Docker never sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a frame for unknown stream {0}")]
-pub struct UnknownStream(u8);
 
 /// A record, or a part of one that has not arrived completely.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,19 +21,12 @@ pub struct Piece {
 }
 
 /// How the records are separated, and the position in the current one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 enum State {
-    /// By frames. Holds the current frame, if any.
-    Framed(Option<Frame>),
+    /// By frames. Holds the beginning of a frame that may be a timestamp.
+    Framed { frames: Demultiplexer, held: Vec<u8> },
     /// By timestamps only. Holds the timestamp of the last record.
     Raw { stamp: String, at_line_start: bool },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Frame {
-    stream: Stream,
-    remaining: usize,
-    at_start: bool,
 }
 
 /// Reads records from chunks of bytes. The chunks need not match the records.
@@ -60,17 +39,20 @@ pub struct RecordReader {
 
 impl RecordReader {
     /// Creates a reader for a container with or without a terminal.
-    pub const fn new(tty: bool) -> Self {
+    pub fn new(tty: bool) -> Self {
         let state = if tty {
             State::Raw { stamp: String::new(), at_line_start: true }
         } else {
-            State::Framed(None)
+            State::Framed { frames: Demultiplexer::default(), held: Vec::new() }
         };
         Self { state, bytes: Vec::new(), read: 0 }
     }
 
     /// Adds bytes from the connection.
     pub fn feed(&mut self, bytes: &[u8]) {
+        if let State::Framed { frames, held: _ } = &mut self.state {
+            return frames.feed(bytes);
+        }
         self.bytes.drain(..self.read);
         self.read = 0;
         self.bytes.extend_from_slice(bytes);
@@ -78,9 +60,12 @@ impl RecordReader {
 
     /// Returns the next piece, or `None` if more bytes are needed.
     pub fn next_piece(&mut self) -> Result<Option<Piece>, UnknownStream> {
-        match std::mem::replace(&mut self.state, State::Framed(None)) {
-            State::Framed(frame) => self.framed(frame),
-            State::Raw { stamp, at_line_start } => Ok(self.raw(stamp, at_line_start)),
+        match &mut self.state {
+            State::Framed { frames, held } => framed(frames, held),
+            State::Raw { stamp, at_line_start } => {
+                let (stamp, at_line_start) = (std::mem::take(stamp), *at_line_start);
+                Ok(self.raw(stamp, at_line_start))
+            }
         }
     }
 
@@ -101,45 +86,6 @@ impl RecordReader {
         taken
     }
 
-    fn framed(&mut self, frame: Option<Frame>) -> Result<Option<Piece>, UnknownStream> {
-        let mut now = frame.filter(|frame| frame.remaining > 0);
-        // Skips empty frames.
-        while now.is_none_or(|frame| frame.remaining == 0) {
-            now = self.header()?;
-            if now.is_none() {
-                return Ok(None);
-            }
-        }
-        self.state = State::Framed(now);
-        let Some(frame) = now else { return Ok(None) };
-        let here = self.unread().get(..frame.remaining).unwrap_or(self.unread());
-        let stamp = if frame.at_start { Stamp::at(here) } else { Stamp::None };
-        if here.is_empty() || (stamp == Stamp::Partial && here.len() < frame.remaining) {
-            return Ok(None);
-        }
-        let (stamp, taken) = self.stamp(stamp);
-        let text = self.take((frame.remaining - taken).min(self.unread().len()));
-        let remaining = frame.remaining - taken - text.len();
-        self.state = State::Framed(Some(Frame { remaining, at_start: false, ..frame }));
-        Ok(Some(Piece { stream: frame.stream, stamp, text }))
-    }
-
-    fn header(&mut self) -> Result<Option<Frame>, UnknownStream> {
-        let Some(&[stream, _, _, _, a, b, c, d]) = self.unread().first_chunk::<HEADER_SIZE>()
-        else {
-            return Ok(None);
-        };
-        // On stream 3, Docker sends its own errors.
-        let stream = match stream {
-            0 | 1 => Stream::Stdout,
-            2 | 3 => Stream::Stderr,
-            unknown => return Err(UnknownStream(unknown)),
-        };
-        self.read += HEADER_SIZE;
-        let remaining = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
-        Ok(Some(Frame { stream, remaining, at_start: true }))
-    }
-
     /// Finds the records by their timestamps. Within a line, an older timestamp than the previous record's is part of
     /// the text: the program printed it before Docker read and timestamped the output.
     fn raw(&mut self, mut last: String, mut at_line_start: bool) -> Option<Piece> {
@@ -155,7 +101,7 @@ impl RecordReader {
         let (stamp, text) = match (length, found) {
             (0, Stamp::Complete(_)) => {
                 at_line_start = false;
-                (self.stamp(found).0, Vec::new())
+                (self.stamp(found), Vec::new())
             }
             (_, _) => (None, self.take(length)),
         };
@@ -165,13 +111,36 @@ impl RecordReader {
         is_piece.then_some(Piece { stream: Stream::Stdout, stamp, text })
     }
 
-    /// Takes a complete timestamp and the space after it. Also returns their length in bytes.
-    fn stamp(&mut self, stamp: Stamp) -> (Option<String>, usize) {
-        let Stamp::Complete(length) = stamp else { return (None, 0) };
+    /// Takes a complete timestamp and the space after it.
+    fn stamp(&mut self, stamp: Stamp) -> Option<String> {
+        let Stamp::Complete(length) = stamp else { return None };
         let text = String::from_utf8_lossy(&self.take(length)).into_owned();
         self.read += 1;
-        (Some(text), length + 1)
+        Some(text)
     }
+}
+
+/// Returns the next piece of a record. Holds the beginning of a frame until it is clear whether it is a timestamp.
+fn framed(frames: &mut Demultiplexer, held: &mut Vec<u8>) -> Result<Option<Piece>, UnknownStream> {
+    while let Some(Part { stream, data, begins, ends }) = frames.next_part()? {
+        if !begins && held.is_empty() {
+            return Ok(Some(Piece { stream, stamp: None, text: data.into() }));
+        }
+        held.extend_from_slice(&data);
+        let stamp = Stamp::at(held);
+        if stamp == Stamp::Partial && !ends {
+            continue;
+        }
+        let mut text = std::mem::take(held);
+        let Stamp::Complete(length) = stamp else {
+            return Ok(Some(Piece { stream, stamp: None, text }));
+        };
+        let rest = text.split_off(length + 1);
+        text.truncate(length);
+        let stamp = Some(String::from_utf8_lossy(&text).into_owned());
+        return Ok(Some(Piece { stream, stamp, text: rest }));
+    }
+    Ok(None)
 }
 
 /// Whether a text starts with a timestamp and a space.

@@ -16,7 +16,6 @@ pub mod health;
 pub mod settings;
 
 mod agent;
-mod backoff;
 mod host;
 mod probe;
 mod report;

@@ -2,7 +2,6 @@
 //! engine next to the machine's own.
 
 pub mod engine;
-mod hex;
 pub mod host_name;
 mod registration;
 pub mod service;

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use rcgen::{Issuer, KeyPair, PublicKeyData};
 use x509_parser::parse_x509_certificate;
 use x509_parser::pem::Pem;
+use zun_common::atomic_file::{self, Attributes};
 
 use super::issue::NewCa;
 use super::{CERTIFICATE_FILE, CaError, KEY_FILE};
@@ -71,22 +72,9 @@ pub(super) fn require_owner(directory: &Path) -> Result<(), CaError> {
 }
 
 /// Replaces a file atomically.
-pub(super) fn replace(file: &Path, mode: u32, text: &str) -> Result<(), CaError> {
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    // The dot distinguishes it from the files of hosts: no host name starts with one.
-    let temporary = file.with_file_name(format!(".{name}.new"));
-    let replaced = || {
-        match fs::remove_file(&temporary) {
-            Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(cause),
-            Ok(()) | Err(_) => {}
-        }
-        let mut open =
-            OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
-        open.write_all(text.as_bytes())?;
-        open.sync_all()?;
-        fs::rename(&temporary, file)
-    };
-    replaced().map_err(|cause| CaError::Write { file: file.to_path_buf(), cause })
+pub(super) fn replace(file: &Path, text: &str, attributes: Attributes) -> Result<(), CaError> {
+    atomic_file::replace(file, text.as_bytes(), attributes)
+        .map_err(|cause| CaError::Write { file: file.to_path_buf(), cause })
 }
 
 /// Returns the public key of a key file, in DER.

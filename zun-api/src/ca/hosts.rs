@@ -11,6 +11,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use zun_common::atomic_file::Attributes;
 use zun_common::id::HostName;
 
 use super::{CaError, files};
@@ -107,7 +108,7 @@ impl EnrolledHosts {
             .map_err(|cause| CaError::Write { file: self.0.clone(), cause })?;
         let lines: String =
             host.names.iter().flat_map(|name| [name.to_string(), "\n".to_owned()]).collect();
-        files::replace(&self.file(&host.host), 0o644, &lines)
+        files::replace(&self.file(&host.host), &lines, Attributes::PUBLIC)
     }
 
     /// Returns an enrolled host.

@@ -12,16 +12,13 @@
 use std::fs;
 use std::path::Path;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
+use pem::{EncodeConfig, LineEnding};
 use sha2::{Digest, Sha256};
 use x509_parser::pem::Pem;
+use zun_common::atomic_file::{self, Attributes};
 
 use super::{CERTIFICATE_FILE, CaError, KEY_FILE, NEXT_KEY_FILE, files, issue};
-
-/// Characters in a line of PEM.
-const PEM_LINE: usize = 64;
 
 /// A step of a rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,9 +83,9 @@ fn prepare(directory: &Path, all: &All) -> Result<(), CaError> {
     }
     let new = issue::new_ca(Utc::now())?;
     // A key without a certificate is left from an interrupted step.
-    files::replace(&directory.join(NEXT_KEY_FILE), 0o600, new.key.expose())?;
+    files::replace(&directory.join(NEXT_KEY_FILE), new.key.expose(), Attributes::PRIVATE)?;
     let file = directory.join(CERTIFICATE_FILE);
-    files::replace(&file, 0o644, &(text(all, |_| true) + &new.certificate))
+    files::replace(&file, &(text(all, |_| true) + &new.certificate), Attributes::PUBLIC)
 }
 
 fn switch(directory: &Path, all: &All) -> Result<(), CaError> {
@@ -98,9 +95,9 @@ fn switch(directory: &Path, all: &All) -> Result<(), CaError> {
         ));
     }
     let next = text(all, |role| role == Role::Next) + &text(all, |role| role != Role::Next);
-    files::replace(&directory.join(CERTIFICATE_FILE), 0o644, &next)?;
+    files::replace(&directory.join(CERTIFICATE_FILE), &next, Attributes::PUBLIC)?;
     let (key, file) = (directory.join(NEXT_KEY_FILE), directory.join(KEY_FILE));
-    fs::rename(key, &file).map_err(|cause| CaError::Write { file, cause })
+    atomic_file::rename(&key, &file).map_err(|cause| CaError::Write { file, cause })
 }
 
 fn finish(directory: &Path, all: &All) -> Result<(), CaError> {
@@ -110,7 +107,7 @@ fn finish(directory: &Path, all: &All) -> Result<(), CaError> {
         ));
     }
     let last = text(all, |role| role == Role::Signing);
-    files::replace(&directory.join(CERTIFICATE_FILE), 0o644, &last)
+    files::replace(&directory.join(CERTIFICATE_FILE), &last, Attributes::PUBLIC)
 }
 
 /// Returns the selected certificates as PEM.
@@ -119,17 +116,8 @@ fn text(all: &All, wanted: impl Fn(Role) -> bool) -> String {
 }
 
 fn encode(pem: &Pem) -> String {
-    let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
-    for line in STANDARD.encode(&pem.contents).as_bytes().chunks(PEM_LINE) {
-        text.push_str(&String::from_utf8_lossy(line));
-        text.push('\n');
-    }
-    text + "-----END CERTIFICATE-----\n"
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('?');
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
+    let block = pem::Pem::new("CERTIFICATE", pem.contents.as_slice());
+    pem::encode_config(&block, EncodeConfig::new().set_line_ending(LineEnding::LF))
 }
 
 fn read(directory: &Path) -> Result<All, CaError> {
@@ -164,7 +152,7 @@ fn describe(pem: &Pem, signing: &[u8], next: Option<&[u8]>) -> Option<TrustedCa>
     Some(TrustedCa {
         role,
         subject: certificate.subject().iter_common_name().next()?.as_str().ok()?.to_owned(),
-        fingerprint: hexadecimal(&Sha256::digest(&pem.contents)),
+        fingerprint: hex::encode(Sha256::digest(&pem.contents)),
         expires_at: DateTime::from_timestamp(certificate.validity().not_after.timestamp(), 0)?,
     })
 }

@@ -11,7 +11,6 @@
 #[cfg(feature = "amqp")]
 mod amqp;
 #[cfg(feature = "amqp")]
-mod backoff;
 mod client;
 mod connect;
 mod memory;

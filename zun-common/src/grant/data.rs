@@ -1,7 +1,9 @@
 //! The calls that move a container's output or files directly between client and host. As for consoles, a raw
 //! request is compared with the expected line.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
 use super::{Method, Mode};
 
@@ -159,6 +161,10 @@ pub enum ArchiveCall {
 /// Maximum length of a path, in bytes.
 const MAX_PATH: usize = 4096;
 
+/// The bytes that are encoded in a path.
+const ENCODED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
 impl ArchiveCall {
     const ALL: [Self; 3] = [Self::Stat, Self::Read, Self::Write];
 
@@ -177,16 +183,7 @@ impl ArchiveCall {
     }
 
     fn tail(self, path: &[u8]) -> String {
-        let mut tail = self.prefix().to_owned();
-        for byte in path {
-            if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/') {
-                tail.push(char::from(*byte));
-            } else {
-                // Writing to a String cannot fail.
-                write!(tail, "%{byte:02X}").unwrap_or_default();
-            }
-        }
-        tail
+        format!("{}{}", self.prefix(), percent_encode(path, ENCODED))
     }
 
     const fn prefix(self) -> &'static str {
@@ -199,17 +196,7 @@ impl ArchiveCall {
 
 /// Decodes an absolute path; `None` if the text cannot be one.
 fn decode(text: &str) -> Option<Vec<u8>> {
-    let mut path = Vec::new();
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        path.push(match byte {
-            b'%' => {
-                let digit = |byte: u8| char::from(byte).to_digit(16);
-                u8::try_from(digit(bytes.next()?)? * 16 + digit(bytes.next()?)?).ok()?
-            }
-            plain => plain,
-        });
-    }
+    let path: Vec<u8> = percent_decode_str(text).collect();
     let is_valid = path.first() == Some(&b'/') && path.len() <= MAX_PATH && !path.contains(&0);
     is_valid.then_some(path)
 }

@@ -2,17 +2,13 @@
 //! atomically, and `cert.pem` is a link to it. So Docker finds a key that matches the certificate even after a power
 //! failure.
 
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{CertificateError, CertificateFiles, Flaw};
+use zun_common::atomic_file::{self, Attributes};
 
-/// Readable by the owner only.
-const PRIVATE: u32 = 0o600;
-/// Readable by everybody: `zun-authz`, which runs as another user, reads the CA file.
-const PUBLIC: u32 = 0o644;
+use super::{CertificateError, CertificateFiles, Flaw};
 
 /// The contents of the files, in PEM.
 pub(super) struct PemTexts {
@@ -23,7 +19,7 @@ pub(super) struct PemTexts {
 
 /// One atomic change in the directory.
 enum Step<'a> {
-    Replace(&'a Path, String, u32),
+    Replace(&'a Path, String, Attributes),
     Link(&'a Path, &'a Path),
 }
 
@@ -69,7 +65,7 @@ pub(super) fn write(directory: &Path, texts: &PemTexts) -> Result<(), Certificat
 
 /// Writes the CA list.
 pub(super) fn write_ca_list(path: &Path, ca: &str) -> Result<(), CertificateError> {
-    perform(&Step::Replace(path, ca.to_owned(), PUBLIC))
+    perform(&Step::Replace(path, ca.to_owned(), Attributes::PUBLIC))
 }
 
 /// Returns the steps to write all files. If key and certificate match before a step, they match after it too.
@@ -80,12 +76,13 @@ fn steps<'a>(files: &'a CertificateFiles, wanted: &PemTexts) -> Vec<Step<'a>> {
     if fs::read_link(certificate).ok() != name {
         // An older version wrote two files: first join them unchanged.
         if let Ok(former) = texts(files) {
-            steps.push(Step::Replace(key, pair(&former), PRIVATE));
+            steps.push(Step::Replace(key, pair(&former), Attributes::PRIVATE));
         }
         steps.push(Step::Link(certificate, key));
     }
-    steps.push(Step::Replace(key, pair(wanted), PRIVATE));
-    steps.push(Step::Replace(ca, wanted.ca.clone(), PUBLIC));
+    steps.push(Step::Replace(key, pair(wanted), Attributes::PRIVATE));
+    // `zun-authz`, which runs as another user, reads it.
+    steps.push(Step::Replace(ca, wanted.ca.clone(), Attributes::PUBLIC));
     steps
 }
 
@@ -94,35 +91,18 @@ fn pair(texts: &PemTexts) -> String {
     format!("{}\n{key}", certificate.trim_end())
 }
 
-/// Performs a step: writes a temporary file and renames it, so that no file is ever incomplete. The step is on disk
-/// before the next one begins.
+/// Performs a step atomically. It is on disk before the next one begins.
 fn perform(step: &Step<'_>) -> Result<(), CertificateError> {
-    let (Step::Replace(path, ..) | Step::Link(path, _)) = step;
-    let beside = beside(path);
-    let performed = || {
-        match fs::remove_file(&beside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
+    let (path, performed) = match step {
+        Step::Replace(path, text, attributes) => {
+            (path, atomic_file::replace(path, text.as_bytes(), *attributes))
         }
-        match step {
-            Step::Replace(_, text, mode) => fill(&beside, text, *mode)?,
-            Step::Link(_, to) => symlink(to.file_name().unwrap_or_default(), &beside)?,
-        }
-        fs::rename(&beside, path)?;
-        File::open(path.parent().unwrap_or_else(|| Path::new("/")))?.sync_all()
+        Step::Link(path, to) => (
+            path,
+            atomic_file::replace_by_link(path, Path::new(to.file_name().unwrap_or_default())),
+        ),
     };
-    performed().map_err(|cause| CertificateError::Unwritable { path: (*path).to_owned(), cause })
-}
-
-fn fill(path: &Path, text: &str, mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.set_permissions(Permissions::from_mode(mode))?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
-fn beside(path: &Path) -> PathBuf {
-    path.with_extension("pem.new")
+    performed.map_err(|cause| CertificateError::Unwritable { path: (*path).to_owned(), cause })
 }
 
 #[cfg(test)]
@@ -152,13 +132,17 @@ mod tests {
         let home = tempfile::tempdir().expect("a directory");
         let CertificateFiles { ca, certificate, key } = CertificateFiles::within(home.path());
         if in_two_files {
-            fill(&certificate, &old.certificate, PUBLIC).expect("written");
-            fill(&key, &old.key, PRIVATE).expect("written");
-            fill(&ca, &old.ca, PUBLIC).expect("written");
+            write_file(&certificate, &old.certificate);
+            write_file(&key, &old.key);
+            write_file(&ca, &old.ca);
         } else {
             write(home.path(), old).expect("written");
         }
         home
+    }
+
+    fn write_file(path: &Path, text: &str) {
+        atomic_file::replace(path, text.as_bytes(), Attributes::PUBLIC).expect("written");
     }
 
     fn interrupted_after(taken: usize, home: &Path, expected_steps: usize) {

@@ -1,11 +1,12 @@
 //! Reads text files with mode and owner, and replaces them atomically.
 
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use zun_common::atomic_file::{self, Attributes};
 
 /// Why a file cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -114,35 +115,15 @@ fn own() -> (u32, u32) {
 }
 
 fn replace(path: &Path, kept: &SavedFile) -> Result<(), FileError> {
-    let failed = |cause| FileError::Write { path: path.to_owned(), cause };
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.zun-new"));
-    let directory = path.parent().unwrap_or_else(|| Path::new("/"));
-    let written = write_new(&beside, kept)
-        .and_then(|()| fs::rename(&beside, path))
-        .and_then(|()| File::open(directory)?.sync_all())
-        .map_err(failed);
-    if written.is_err() {
-        remove(&beside)?;
-    }
-    written
-}
-
-fn write_new(path: &Path, kept: &SavedFile) -> io::Result<()> {
-    // Remove any existing file first: it may be a symbolic link that another user created.
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(kept.text.as_bytes())?;
-    fchown(&file, Some(kept.owner), Some(kept.group))?;
-    file.set_permissions(Permissions::from_mode(kept.mode))?;
-    file.sync_all()
+    let SavedFile { text, mode, owner, group } = kept;
+    let attributes = Attributes { mode: *mode, owner: Some((*owner, *group)) };
+    atomic_file::replace(path, text.as_bytes(), attributes)
+        .map_err(|cause| FileError::Write { path: path.to_owned(), cause })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
     use std::os::unix::fs::symlink;
 
     use super::*;
@@ -166,18 +147,6 @@ mod tests {
         let made = [directory.path().join("a"), directory.path().join("a/b")];
         remove_empty(&made);
         assert!(!made[0].exists());
-    }
-
-    #[test]
-    fn a_link_at_the_temporary_name_is_not_followed() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let (path, victim) = (directory.path().join("file"), directory.path().join("victim"));
-        fs::write(&victim, "mine").expect("written");
-        symlink(&victim, directory.path().join(".file.zun-new")).expect("a link");
-        write(&path, "text").expect("written");
-        assert_eq!(fs::read_to_string(&victim).expect("read"), "mine");
-        assert_eq!(fs::read_to_string(&path).expect("read"), "text");
-        assert!(!path.is_symlink());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use zun_common::backoff::Backoff;
 use zun_common::bus::Bus;
 use zun_common::chain;
 use zun_common::rpc::envelope::CallContext;
@@ -11,7 +12,6 @@ use zun_common::rpc::report::ContainerReport;
 use zun_common::shutdown::Tasks;
 
 use super::Reports;
-use crate::backoff::Backoff;
 
 /// How many are on their way at a time, each of another container.
 const AT_ONCE: usize = 16;

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use zun_common::backoff::Backoff;
 use zun_common::chain;
 use zun_common::shutdown::Tasks;
 
 use super::refresh::RefreshQueue;
-use crate::backoff::Backoff;
 use crate::driver::{DriverError, EngineEvent, ListedContainer};
 use crate::host::{Host, within};
 use crate::report::Sight;

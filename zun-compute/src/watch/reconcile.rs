@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
+use zun_common::backoff::Backoff;
 use zun_common::bus::Bus;
 use zun_common::chain;
 use zun_common::id::{ContainerId, EngineId, RequestId};
@@ -17,7 +18,6 @@ use zun_common::shutdown::Tasks;
 use super::follow::LIST_TIMEOUT;
 use super::plan::{Step, plan};
 use super::refresh::RefreshQueue;
-use crate::backoff::Backoff;
 use crate::driver::{DriverError, ListedContainer};
 use crate::host::{Host, within};
 use crate::report::{Sight, Ticket};

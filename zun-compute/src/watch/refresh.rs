@@ -15,11 +15,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::sync::{Notify, Semaphore};
+use zun_common::backoff::Backoff;
 use zun_common::chain;
 use zun_common::id::ContainerId;
 use zun_common::shutdown::Tasks;
 
-use crate::backoff::Backoff;
 use crate::driver::DriverError;
 use crate::host::Host;
 

@@ -7,8 +7,6 @@ use sha2::{Digest, Sha256};
 use zun_common::grant::ApiVersion;
 use zun_common::id::HostName;
 
-use crate::hex::hex;
-
 /// The longest path of the directory, in bytes. The path of a unix socket has at most 107 bytes, and the
 /// plugin's socket has the longest path here.
 pub(super) const LONGEST_DIRECTORY: usize = 107 - "/run/docker/plugins/zun-authz.sock".len();
@@ -127,6 +125,6 @@ impl Layout {
     /// The mark on this engine's bridge and packet filter rules.
     pub fn mark(&self) -> String {
         let digest = Sha256::digest(self.root.as_os_str().as_encoded_bytes());
-        format!("zun-engine-{}", hex(digest.get(..8).unwrap_or_default()))
+        format!("zun-engine-{}", hex::encode(digest.get(..8).unwrap_or_default()))
     }
 }

@@ -1,10 +1,10 @@
 //! The environment file that a shell sources to use the standalone service.
 
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use zun_common::atomic_file::{self, Attributes};
 
 use super::{StateError, Token, at};
 
@@ -50,24 +50,10 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), StateError> {
         Some(directory) if !directory.as_os_str().is_empty() => directory,
         Some(_) | None => Path::new("."),
     };
-    let owner = std::fs::metadata(directory).map_err(at("inspect", directory))?;
-    let new = path.with_extension("new");
-    // Remove any existing file first: it may be a symbolic link that another user created.
-    match std::fs::remove_file(&new) {
-        Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(at("remove", &new)(cause)),
-        Ok(()) | Err(_) => {}
-    }
-    let mut file: File = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&new)
-        .map_err(at("create", &new))?;
     // Root may write into another user's directory: the file belongs to that user.
-    std::os::unix::fs::fchown(&file, Some(owner.uid()), Some(owner.gid()))
-        .map_err(at("change the owner of", &new))?;
-    file.write_all(text.as_bytes()).map_err(at("write", &new))?;
-    std::fs::rename(&new, path).map_err(at("rename", &new))
+    let owner = std::fs::metadata(directory).map_err(at("inspect", directory))?;
+    let attributes = Attributes { mode: 0o600, owner: Some((owner.uid(), owner.gid())) };
+    atomic_file::replace(path, text.as_bytes(), attributes).map_err(at("write", path))
 }
 
 #[cfg(test)]
@@ -99,17 +85,5 @@ mod tests {
             token.expose()
         );
         assert_eq!(output, expected);
-    }
-
-    #[test]
-    fn a_link_in_the_way_is_replaced_and_not_followed() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let other = directory.path().join("other");
-        std::fs::write(&other, "untouched").expect("written");
-        std::os::unix::fs::symlink(&other, directory.path().join("zun.new")).expect("a link");
-        let path = directory.path().join("zun.env");
-        write(&path, "secret").expect("written");
-        assert_eq!(std::fs::read_to_string(&other).expect("readable"), "untouched");
-        assert_eq!(std::fs::read_to_string(&path).expect("readable"), "secret");
     }
 }

@@ -5,7 +5,6 @@ use sha2::{Digest, Sha256};
 use zun_common::secret::Secret;
 
 use super::{State, StateError};
-use crate::hex::hex;
 
 /// The admin bearer token. The state directory has only its hash; the environment file has the token itself.
 #[derive(Debug)]
@@ -16,7 +15,7 @@ impl Token {
     pub fn fresh() -> Self {
         let mut bytes = [0; 32];
         rand::rng().fill_bytes(&mut bytes);
-        Self(Secret::new(hex(&bytes)))
+        Self(Secret::new(hex::encode(bytes)))
     }
 
     /// The token itself.
@@ -30,7 +29,7 @@ impl Token {
     }
 
     fn file(&self) -> String {
-        let hash = hex(&Sha256::digest(self.expose()));
+        let hash = hex::encode(Sha256::digest(self.expose()));
         format!(
             "[[token]]\nsha256 = \"{hash}\"\nuser = \"admin\"\nproject = \"admin\"\nroles = [\"admin\"]\n"
         )

@@ -26,7 +26,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::link::{CurrentConnection, ShutdownState};
 use super::topology;
 use super::user::{SenderError, sending_host};
-use crate::bus::backoff::Backoff;
+use crate::backoff::Backoff;
 use crate::bus::transport::{Delivery, Disposition, Route};
 use crate::chain;
 
@@ -84,7 +84,7 @@ impl Consumer {
     }
 
     async fn run_until_stopped(&mut self, stop: &CancellationToken) {
-        let mut backoff = Backoff::default();
+        let mut backoff = super::backoff();
         loop {
             let inactive = self.inactive_consumers.mark_inactive();
             let connection = tokio::select! {
@@ -103,7 +103,7 @@ impl Consumer {
                 }
             }
             drop(connection);
-            if stop.run_until_cancelled(tokio::time::sleep(backoff.next())).await.is_none() {
+            if stop.run_until_cancelled(tokio::time::sleep(backoff.next_pause())).await.is_none() {
                 return;
             }
         }

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::pending::{PendingMessage, PendingMessages};
 use super::publisher::{Ended, Publisher};
 use super::target::Target;
-use crate::bus::backoff::Backoff;
+use crate::backoff::Backoff;
 use crate::chain;
 use crate::shutdown::Tasks;
 
@@ -82,7 +82,7 @@ impl Link {
     }
 
     async fn keep_connected(&mut self) {
-        let (mut pending, mut backoff) = (PendingMessages::default(), Backoff::default());
+        let (mut pending, mut backoff) = (PendingMessages::default(), super::backoff());
         loop {
             let first = backoff.tries() == 0;
             match self.connect_and_publish(&mut pending, &mut backoff).await {
@@ -97,7 +97,7 @@ impl Link {
                     tracing::debug!(error = %chain(&cause), "still cannot connect to {}", self.target);
                 }
             }
-            tokio::time::sleep(backoff.next()).await;
+            tokio::time::sleep(backoff.next_pause()).await;
             pending.drop_abandoned();
         }
     }

@@ -31,6 +31,7 @@ use self::pending::{Expects, PendingMessage};
 use self::target::Target;
 use super::connect::{BusSettings, ConnectError};
 use super::transport::{Deliveries, MAX_BODY, Outgoing, RequestError, Route, Transport};
+use crate::backoff::Backoff;
 use crate::shutdown::Tasks;
 
 /// Maximum number of messages that wait for the link. Senders wait if the buffer is full.
@@ -151,4 +152,9 @@ impl Transport for AmqpTransport {
         self.shutdown_state.closed.cancel();
         self.pending.closed().await;
     }
+}
+
+/// The pauses between attempts to reach the broker, or to send a message that it refuses.
+const fn backoff() -> Backoff {
+    Backoff::new(Duration::from_millis(100), Duration::from_secs(5))
 }

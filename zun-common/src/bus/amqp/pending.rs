@@ -15,7 +15,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::bus::backoff::Backoff;
+use crate::backoff::Backoff;
 use crate::bus::transport::{Outgoing, RequestError};
 
 /// Identifies a message across reconnects. It is part of the message's correlation id.
@@ -72,7 +72,7 @@ impl PendingMessages {
 
     pub(super) fn add(&mut self, message: PendingMessage) -> Key {
         self.last += 1;
-        let entry = Entry { pending: message, stage: Stage::Waiting, nacks: Backoff::default() };
+        let entry = Entry { pending: message, stage: Stage::Waiting, nacks: super::backoff() };
         self.entries.insert(self.last, entry);
         self.last
     }
@@ -120,7 +120,7 @@ impl PendingMessages {
     pub(super) fn nacked(&mut self, key: Key) -> Option<Duration> {
         let entry = self.entries.get_mut(&key)?;
         entry.stage = Stage::Waiting;
-        Some(entry.nacks.next())
+        Some(entry.nacks.next_pause())
     }
 
     /// Fails a message whose queue does not exist.

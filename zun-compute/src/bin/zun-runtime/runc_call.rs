@@ -1,12 +1,13 @@
 //! Parses a call of runc, and sets the terminal size in the file that runc reads.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use zun_common::atomic_file::{self, Attributes};
 
 use crate::sizes::Sizes;
 
@@ -65,20 +66,10 @@ impl RuncCall {
 }
 
 /// Replaces a file atomically, so that runc never reads half of it. The file of an exec is in `/tmp`, where other users
-/// may create files, so an existing temporary file is an error and is never written to.
+/// may create files. It need not survive a power failure, because the process does not either.
 fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut beside = file.as_os_str().to_owned();
-    beside.push(".sized");
-    let mode = fs::metadata(file)?.permissions();
-    let mut made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-    let replaced = made
-        .write_all(bytes)
-        .and_then(|()| made.set_permissions(mode))
-        .and_then(|()| fs::rename(&beside, file));
-    if replaced.is_err() {
-        fs::remove_file(&beside)?;
-    }
-    replaced
+    let mode = fs::metadata(file)?.permissions().mode() & 0o7777;
+    atomic_file::replace_unsynced(file, bytes, Attributes::mode(mode))
 }
 
 fn is_id(id: &OsStr) -> bool {
@@ -155,13 +146,12 @@ mod tests {
         let call = |id: &str| RuncCall { id: id.into(), file: file.clone(), part: None };
         call("../process").write_size(here).expect("nothing");
         // A link that another user created at the temporary name is not followed.
-        let beside = here.join("process.sized");
-        std::os::unix::fs::symlink("/nowhere", &beside).expect("a link");
-        call(&id()).write_size(here).expect_err("somebody's file is in the way");
-        assert_eq!(fs::read_to_string(&file).expect("there"), r#"{"terminal":true}"#);
-        fs::remove_file(&beside).expect("removed");
+        let victim = here.join("victim");
+        fs::write(&victim, "theirs").expect("written");
+        std::os::unix::fs::symlink(&victim, here.join(".process.zun-new")).expect("a link");
         call(&id()).write_size(here).expect("given");
         assert!(fs::read_to_string(&file).expect("there").contains("consoleSize"));
+        assert_eq!(fs::read_to_string(&victim).expect("there"), "theirs");
         assert!(call(&id()).write_size(here).is_err(), "it is gone");
         assert_eq!(read_size("0 x"), None);
     }

@@ -1,12 +1,12 @@
 //! Reads the last 4 MiB of a container's output.
 //!
-//! If the container has no terminal, Docker frames the output: `[stream][0 0 0][length, big-endian][bytes]`. If it has
-//! a terminal, the output is raw. With timestamps, the output is split into records, because Docker writes a timestamp
+//! If the container has no terminal, Docker multiplexes the output. If it has a terminal, the output is raw. With
+//! timestamps, the output is split into records, because Docker writes a timestamp
 //! before each piece of a long line.
 
-use bytes::{Buf as _, Bytes};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use zun_common::docker_stream::{Demultiplexer, UnknownStream};
 use zun_common::id::ContainerId;
 use zun_common::log_records::{LineTimestamps, RecordReader};
 use zun_common::rpc::container::{LogRequest, Logs};
@@ -19,7 +19,6 @@ use crate::driver::{DriverError, Inspect as _, LARGEST_OUTPUT};
 /// The maximum number of lines to request. With a limit Docker reads its log file from the end, which matters because
 /// it needs tens of microseconds for each line.
 const MAX_LINES: u32 = 100_000;
-const HEADER: usize = 8;
 
 impl DockerDriver {
     pub(super) async fn read_logs(
@@ -54,7 +53,7 @@ fn query(request: &LogRequest) -> String {
 }
 
 async fn collect(mut body: Incoming, tty: bool) -> Result<Logs, RequestFailure> {
-    let mut deframer = Deframer::default();
+    let mut frames = Demultiplexer::default();
     let mut kept = Tail::default();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| RequestFailure::Unreachable(Box::new(error)))?;
@@ -62,7 +61,10 @@ async fn collect(mut body: Incoming, tty: bool) -> Result<Logs, RequestFailure> 
         if tty {
             kept.push(&bytes);
         } else {
-            deframer.feed(bytes, |part| kept.push(part));
+            frames.feed(&bytes);
+            while let Some(part) = frames.next_part()? {
+                kept.push(&part.data);
+            }
         }
     }
     Ok(kept.finish())
@@ -77,9 +79,7 @@ async fn stamped(mut body: Incoming, tty: bool) -> Result<Logs, RequestFailure> 
         let frame = frame.map_err(|error| RequestFailure::Unreachable(Box::new(error)))?;
         let Ok(bytes) = frame.into_data() else { continue };
         records.feed(&bytes);
-        while let Some(piece) =
-            records.next_piece().map_err(|error| RequestFailure::Unreachable(Box::new(error)))?
-        {
+        while let Some(piece) = records.next_piece()? {
             kept.push(&lines.format(piece));
         }
     }
@@ -89,29 +89,9 @@ async fn stamped(mut body: Incoming, tty: bool) -> Result<Logs, RequestFailure> 
     Ok(kept.finish())
 }
 
-/// Removes Docker's framing. The chunks that arrive need not match the frames.
-#[derive(Debug, Default)]
-struct Deframer {
-    header: Vec<u8>,
-    left: usize,
-}
-
-impl Deframer {
-    fn feed(&mut self, mut bytes: Bytes, mut part: impl FnMut(&[u8])) {
-        while bytes.has_remaining() {
-            if self.left > 0 {
-                let now = self.left.min(bytes.len());
-                part(&bytes.split_to(now));
-                self.left -= now;
-                continue;
-            }
-            let missing = (HEADER - self.header.len()).min(bytes.len());
-            self.header.extend_from_slice(&bytes.split_to(missing));
-            if let [_stream, _, _, _, a, b, c, d] = *self.header.as_slice() {
-                self.left = u32::from_be_bytes([a, b, c, d]) as usize;
-                self.header.clear();
-            }
-        }
+impl From<UnknownStream> for RequestFailure {
+    fn from(unknown: UnknownStream) -> Self {
+        Self::Unexpected(unknown.to_string())
     }
 }
 
@@ -148,30 +128,7 @@ impl Tail {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    proptest! {
-        #[test]
-        fn frames_are_removed_for_every_chunk_size(
-            parts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..12),
-            cut in 1_usize..20,
-        ) {
-            let mut framed = Vec::new();
-            for part in &parts {
-                framed.extend_from_slice(&[1, 0, 0, 0]);
-                framed.extend_from_slice(&u32::try_from(part.len()).expect("short").to_be_bytes());
-                framed.extend_from_slice(part);
-            }
-            let mut deframer = Deframer::default();
-            let mut plain = Vec::new();
-            for piece in framed.chunks(cut) {
-                deframer.feed(Bytes::copy_from_slice(piece), |part| plain.extend_from_slice(part));
-            }
-            prop_assert_eq!(plain, parts.concat());
-        }
-    }
 
     #[test]
     fn only_the_last_4_mib_are_kept_and_the_cut_is_reported() {

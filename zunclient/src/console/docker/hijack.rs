@@ -3,9 +3,9 @@
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
+use zun_common::docker_stream::{self, Demultiplexer, Part};
 
 use super::address::Address;
-use super::demux::Demux;
 use super::dial::Dialer;
 use super::liveness::LivenessProbe;
 use super::stream::Stream;
@@ -20,13 +20,13 @@ pub enum Framing {
     /// One stream, of a terminal.
     Raw,
     /// Multiplexed frames.
-    Multiplexed(Demux),
+    Multiplexed(Demultiplexer),
 }
 
 impl Framing {
     /// Returns the framing of a process with or without a terminal.
     pub fn of(tty: bool) -> Self {
-        if tty { Self::Raw } else { Self::Multiplexed(Demux::default()) }
+        if tty { Self::Raw } else { Self::Multiplexed(Demultiplexer::default()) }
     }
 }
 
@@ -103,7 +103,7 @@ impl HijackOutput {
     /// Returns `Lost` if the stream ended with an error or in the middle of a frame.
     fn ended(&mut self, why: Option<String>) -> Option<Event> {
         let mid_frame =
-            matches!(&self.framing, Framing::Multiplexed(demux) if demux.is_mid_frame());
+            matches!(&self.framing, Framing::Multiplexed(frames) if frames.is_mid_frame());
         // Raw framing is never in the middle of a frame, so this is reported only once.
         self.framing = Framing::Raw;
         why.or_else(|| mid_frame.then(|| "the stream ended in the middle of a frame".to_owned()))
@@ -113,7 +113,7 @@ impl HijackOutput {
     fn take(&mut self, bytes: &[u8]) -> Option<Event> {
         match &mut self.framing {
             Framing::Raw => return Some(Event::Stdout(Bytes::copy_from_slice(bytes))),
-            Framing::Multiplexed(demux) => demux.feed(bytes),
+            Framing::Multiplexed(frames) => frames.feed(bytes),
         }
         self.next_buffered()
     }
@@ -121,11 +121,18 @@ impl HijackOutput {
     fn next_buffered(&mut self) -> Option<Event> {
         match &mut self.framing {
             Framing::Raw => None,
-            Framing::Multiplexed(demux) => match demux.next_chunk() {
-                Ok(event) => event,
+            Framing::Multiplexed(frames) => match frames.next_part() {
+                Ok(part) => part.map(event),
                 Err(unknown) => Some(Event::Lost(unknown.to_string())),
             },
         }
+    }
+}
+
+fn event(Part { stream, data, .. }: Part) -> Event {
+    match stream {
+        docker_stream::Stream::Stdout => Event::Stdout(data),
+        docker_stream::Stream::Stderr => Event::Stderr(data),
     }
 }
 

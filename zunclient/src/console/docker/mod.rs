@@ -4,7 +4,6 @@
 pub mod address;
 mod call;
 pub mod control_calls;
-pub mod demux;
 pub mod dial;
 pub mod direct;
 pub mod exit;

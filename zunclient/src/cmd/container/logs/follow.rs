@@ -3,8 +3,9 @@
 //! When a container ends, Docker may stop following before it has sent the last records. zun therefore reads the
 //! log again and shows the records that it has not shown yet.
 
+use zun_common::docker_stream::Stream;
 use zun_common::grant::LogsQuery;
-use zun_common::log_records::{Piece, Stream};
+use zun_common::log_records::Piece;
 
 use super::super::data::{self, DataChannel};
 use super::records::{Answer, Shown, Written};

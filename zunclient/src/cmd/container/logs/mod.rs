@@ -6,16 +6,15 @@ mod time;
 
 use clap::Args;
 use hyper::Method;
+use zun_common::docker_stream::{Demultiplexer, Part};
 use zun_common::grant::{LogTime, LogsQuery};
 
 use super::data::{self, DataChannel};
 use crate::cmd::{Context, Failure};
-use crate::console::Event;
-use crate::console::docker::demux::Demux;
 use crate::console::docker::direct::next_chunk;
 use crate::exit::Exit;
 use crate::tty::screen::{Closed, Output, Screen};
-use records::{Answer, Shown, Written};
+use records::{Answer, Shown, Written, output};
 
 /// Show the output of a container
 #[derive(Debug, Args)]
@@ -150,13 +149,13 @@ async fn without_timestamps(
     screen: &Screen,
 ) -> Result<Written, Failure> {
     let mut body = direct.get(Method::GET, &address.with(&query.query())).await?.into_body();
-    let mut demux = Demux::default();
+    let mut frames = Demultiplexer::default();
     while let Some(bytes) = next_chunk(&mut body).await.transpose()? {
         let written = if *tty {
             screen.write(Output::Stdout, bytes).await
         } else {
-            demux.feed(&bytes);
-            show(&mut demux, screen).await?
+            frames.feed(&bytes);
+            show(&mut frames, screen).await?
         };
         if written.is_err() {
             return Ok(written);
@@ -166,16 +165,11 @@ async fn without_timestamps(
 }
 
 /// Shows the output that has arrived, including parts of frames.
-async fn show(demux: &mut Demux, screen: &Screen) -> Result<Written, Failure> {
+async fn show(frames: &mut Demultiplexer, screen: &Screen) -> Result<Written, Failure> {
     loop {
-        let next = demux.next_chunk().map_err(|unknown| Failure::new(unknown.to_string()))?;
-        let written = match next {
-            Some(Event::Stdout(bytes)) => screen.write(Output::Stdout, bytes).await,
-            Some(Event::Stderr(bytes)) => screen.write(Output::Stderr, bytes).await,
-            Some(Event::Exit(_) | Event::NotStarted { .. } | Event::Lost(_)) | None => {
-                return Ok(Ok(()));
-            }
-        };
+        let next = frames.next_part().map_err(|unknown| Failure::new(unknown.to_string()))?;
+        let Some(Part { stream, data, .. }) = next else { return Ok(Ok(())) };
+        let written = screen.write(output(stream), data).await;
         if written.is_err() {
             return Ok(written);
         }

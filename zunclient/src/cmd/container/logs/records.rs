@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use hyper::Method;
+use zun_common::docker_stream::Stream;
 use zun_common::grant::LogsQuery;
-use zun_common::log_records::{LineTimestamps, Piece, RecordReader, Stream};
+use zun_common::log_records::{LineTimestamps, Piece, RecordReader};
 
 use super::super::data::DataChannel;
 use crate::cmd::Failure;
@@ -27,15 +28,20 @@ impl<'a> Shown<'a> {
     }
 
     pub(super) async fn show(&mut self, piece: Piece) -> Written {
-        let output = match piece.stream {
-            Stream::Stdout => Output::Stdout,
-            Stream::Stderr => Output::Stderr,
-        };
+        let output = output(piece.stream);
         let text = match &mut self.stamped {
             Some(stamped) => stamped.format(piece),
             None => piece.text,
         };
         if text.is_empty() { Ok(()) } else { self.screen.write(output, Bytes::from(text)).await }
+    }
+}
+
+/// The output to which a stream is written.
+pub(super) const fn output(stream: Stream) -> Output {
+    match stream {
+        Stream::Stdout => Output::Stdout,
+        Stream::Stderr => Output::Stderr,
     }
 }
 
