@@ -90,7 +90,7 @@ impl Agent {
             ),
             None => None,
         };
-        let endpoint = settings.console.endpoint();
+        let endpoint = Endpoint::of(&settings.console);
         let host = Arc::new(host(name, settings, driver, &endpoint));
         let workers = Workers::new(Arc::clone(&host));
         let agent = Self {

@@ -9,12 +9,8 @@ use serde::{Deserialize, Deserializer};
 use zun_common::bus::BusSettings;
 use zun_common::grant::ApiVersion;
 use zun_common::id::HostName;
-use zun_common::rpc::container::ConsoleListener;
 use zun_common::settings::{SettingsError, Sources};
 use zun_common::telemetry::LogSettings;
-
-use crate::console::Endpoint;
-use crate::docker_setup::UNDO_MARKER;
 
 /// The prefix of variables that override keys, such as `ZUN_COMPUTE__BUS__URL`.
 pub const PREFIX: &str = "ZUN_COMPUTE";
@@ -117,19 +113,6 @@ impl ConsoleSettings {
         let dialled = self.address.as_ref().map(|address| address.host().to_owned());
         names.extend(dialled.filter(|name| !self.names.contains(name)));
         names
-    }
-
-    /// Returns the endpoint to check, or the name of the setting that is missing.
-    pub(crate) fn endpoint(&self) -> Result<Endpoint, &'static str> {
-        let address = self.address.as_ref().ok_or("console.address")?;
-        let api_version = self.api_version.ok_or("console.api_version")?;
-        let certificates = self.certificates.as_ref().ok_or("console.certificates")?;
-        Ok(Endpoint {
-            listener: ConsoleListener { address: address.0.clone(), api_version },
-            ca: certificates.join("ca.pem"),
-            interval: Duration::from_secs(u64::from(self.check_interval)),
-            undo_marker: UNDO_MARKER.into(),
-        })
     }
 }
 
@@ -291,21 +274,6 @@ mod tests {
         assert_eq!(settings.heartbeat.interval, 5);
         assert_eq!(settings.docker.socket, Path::new("/var/run/docker.sock"));
         assert!(settings.host_name().is_ok());
-    }
-
-    #[test]
-    fn a_console_endpoint_needs_address_version_and_certificates() {
-        let text =
-            "[console]\naddress = 'c1.example:2376'\napi_version = '1.41'\ncertificates = '/p'";
-        let endpoint = load(text).expect("settings").console.endpoint().expect("an endpoint");
-        let ConsoleListener { address, api_version } = endpoint.listener;
-        assert_eq!((address.as_str(), api_version.minor), ("c1.example:2376", 41));
-        assert_eq!(endpoint.ca, Path::new("/p/ca.pem"));
-        let missing =
-            |text| load(text).expect("settings").console.endpoint().expect_err("no endpoint");
-        assert_eq!(missing(""), "console.address");
-        let text = "[console]\naddress = 'c1.example:2376'\napi_version = '1.41'";
-        assert_eq!(missing(text), "console.certificates");
     }
 
     #[test]

@@ -15,14 +15,16 @@ mod client;
 mod connect;
 mod memory;
 mod router;
+mod settings;
 mod transport;
 
 #[cfg(feature = "amqp")]
 pub use amqp::AmqpTransport;
 pub use client::{Bus, CallError};
-pub use connect::{BusSettings, ConnectError, connect};
+pub use connect::connect;
 pub use memory::{DeadLetter, MemoryTransport};
 pub use router::{Accepted, Incoming, Router};
+pub use settings::{BusSettings, ConnectError};
 pub use transport::{
     Deliveries, Delivery, Disposition, MAX_BODY, Outgoing, RequestError, Route, Transport,
 };

@@ -9,7 +9,7 @@ use x509_parser::pem::parse_x509_pem;
 use x509_parser::prelude::{ASN1Time, X509Certificate};
 use zun_common::grant::Grant;
 
-use super::decision::Refusal;
+use super::refusal::Refusal;
 use super::trusted_cas::TrustedCas;
 
 /// The longest grant id, in bytes.

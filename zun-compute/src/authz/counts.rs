@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
-use super::decision::{Decision, Phase, Refusal};
+use super::decision::{Decision, Phase};
+use super::refusal::Refusal;
 
 /// Counts of decisions, by phase.
 pub(super) struct Counts {

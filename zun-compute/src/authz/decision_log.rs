@@ -189,7 +189,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::authz::decision::Refusal;
+    use crate::authz::refusal::Refusal;
     use crate::authz::testing::usual;
 
     #[derive(Clone, Default)]

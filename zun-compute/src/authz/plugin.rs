@@ -5,9 +5,10 @@ use chrono::Utc;
 use zun_common::id::EngineId;
 
 use super::counts::Counts;
-use super::decision::{ConsoleCall, Decision, Phase, Refusal};
+use super::decision::{ConsoleCall, Decision, Phase};
 use super::decision_log::DecisionLog;
 use super::notify::Notifier;
+use super::refusal::Refusal;
 use super::reload::ReloadingPolicy;
 use super::request::AuthzRequest;
 

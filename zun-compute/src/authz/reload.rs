@@ -90,7 +90,8 @@ mod tests {
     use std::io;
 
     use super::*;
-    use crate::authz::decision::{Decision, Phase, Refusal};
+    use crate::authz::decision::{Decision, Phase};
+    use crate::authz::refusal::Refusal;
     use crate::authz::testing::{HOST, NOW, Signer};
 
     /// A CA file in a temporary directory.

@@ -14,9 +14,11 @@ use zun_common::rpc::container::ConsoleListener;
 use zun_common::shutdown::Tasks;
 
 use super::ConsoleStatus;
+use crate::docker_setup::UNDO_MARKER;
 use crate::driver::{ContainerDriver, DriverError};
 use crate::host::{Host, within};
 use crate::probe::{Listener, ProbeError};
+use crate::settings::ConsoleSettings;
 
 /// The plugin's name in Docker's settings.
 const PLUGIN: &str = "zun-authz";
@@ -35,6 +37,21 @@ pub(crate) struct Endpoint {
     pub(crate) interval: Duration,
     /// The file that exists after `docker-setup --undo`.
     pub(crate) undo_marker: PathBuf,
+}
+
+impl Endpoint {
+    /// Returns the endpoint to check, or the name of the setting that is missing.
+    pub(crate) fn of(settings: &ConsoleSettings) -> Result<Self, &'static str> {
+        let address = settings.address.as_ref().ok_or("console.address")?;
+        let api_version = settings.api_version.ok_or("console.api_version")?;
+        let certificates = settings.certificates.as_ref().ok_or("console.certificates")?;
+        Ok(Self {
+            listener: ConsoleListener { address: address.to_string(), api_version },
+            ca: certificates.join("ca.pem"),
+            interval: Duration::from_secs(u64::from(settings.check_interval)),
+            undo_marker: UNDO_MARKER.into(),
+        })
+    }
 }
 
 /// Why the console endpoint is not advertised.
@@ -127,4 +144,29 @@ async fn probe(endpoint: &Endpoint, driver: &dyn ContainerDriver) -> Result<(), 
         return Err(CheckError::EngineTooOld { engine, granted });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn an_endpoint_needs_address_version_and_certificates() {
+        let mut settings = ConsoleSettings::default();
+        let missing = |settings: &ConsoleSettings| Endpoint::of(settings).expect_err("no endpoint");
+        assert_eq!(missing(&settings), "console.address");
+        settings.address = Some("c1.example:2376".to_owned().try_into().expect("an address"));
+        assert_eq!(missing(&settings), "console.api_version");
+        settings.api_version = Some("1.41".parse().expect("a version"));
+        assert_eq!(missing(&settings), "console.certificates");
+        settings.certificates = Some("/p".into());
+        let Endpoint { listener, ca, .. } = Endpoint::of(&settings).expect("an endpoint");
+        assert_eq!(
+            (listener.address.as_str(), listener.api_version.minor),
+            ("c1.example:2376", 41)
+        );
+        assert_eq!(ca, Path::new("/p/ca.pem"));
+    }
 }

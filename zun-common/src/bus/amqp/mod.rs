@@ -29,7 +29,7 @@ use self::consumer::{Consumer, InactiveConsumers};
 use self::link::{CurrentConnection, Link, ShutdownState};
 use self::pending::{Expects, PendingMessage};
 use self::target::Target;
-use super::connect::{BusSettings, ConnectError};
+use super::settings::{BusSettings, ConnectError};
 use super::transport::{Deliveries, MAX_BODY, Outgoing, RequestError, Route, Transport};
 use crate::backoff::Backoff;
 use crate::shutdown::Tasks;

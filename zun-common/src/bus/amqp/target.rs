@@ -12,7 +12,7 @@ use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Connection, ConnectionProperties};
 use tokio::time::timeout;
 
-use crate::bus::connect::{BusSettings, ConnectError};
+use crate::bus::settings::{BusSettings, ConnectError};
 
 /// Time limit for the TCP connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::{FakeDriver, Operation};
+use super::FakeDriver;
+use super::faults::Operation;
 use crate::driver::image_name::ImageName;
 use crate::driver::{DriverError, Images, PullProgress};
 

@@ -10,9 +10,9 @@ use zun_common::id::ContainerId;
 use zun_common::rpc::container::{LogRequest, Logs, Stats, Top};
 use zun_common::status::Status;
 
-use super::lifecycle::end;
+use super::FakeDriver;
+use super::faults::Operation;
 use super::record::ContainerRecord;
-use super::{FakeDriver, Operation};
 use crate::driver::listing::{Limits, inspect_each};
 use crate::driver::{
     ContainerInfo, DriverError, EngineEvent, EngineInfo, Inspect, ListedContainer,
@@ -53,8 +53,7 @@ impl Inspect for FakeDriver {
             };
             match process {
                 Some(process) => {
-                    let mut ended = process.ended.subscribe();
-                    end(&mut ended).await.ok_or(DriverError::NoContainer(container))
+                    process.exit_code().await.ok_or(DriverError::NoContainer(container))
                 }
                 None => Ok(last.unwrap_or(0)),
             }

@@ -4,15 +4,15 @@ use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::watch;
 use zun_common::id::{ContainerId, EngineId};
 use zun_common::rpc::container::ContainerSpec;
 use zun_common::status::Status;
 use zun_common::units::Resources;
 
+use super::faults::Operation;
 use super::record::{ContainerRecord, Control, Process};
 use super::signal::Signal;
-use super::{FakeDriver, Operation, shared};
+use super::{FakeDriver, shared};
 use crate::driver::docker::to_docker;
 use crate::driver::{Change, DriverError, EngineEvent, EngineEventKind, Lifecycle};
 
@@ -133,7 +133,7 @@ impl FakeDriver {
         if !state.images.contains(&shared::full_name(&spec.image)) {
             return Err(DriverError::NoImage(spec.image.clone()));
         }
-        let engine = Self::engine_id()?;
+        let engine: EngineId = shared::fresh_id()?;
         state.containers.insert(container, ContainerRecord::new(engine.clone(), spec.clone()));
         drop(state);
         self.shared.emit(container, EngineEventKind::Changed);
@@ -187,13 +187,12 @@ impl FakeDriver {
             }
         };
         let Some(process) = self.signal(container, signal)? else { return Ok(Change::Already) };
-        let mut ended = process.ended.subscribe();
         let grace = grace.unwrap_or(DEFAULT_GRACE);
-        if tokio::time::timeout(grace, end(&mut ended)).await.is_err() {
+        if tokio::time::timeout(grace, process.exit_code()).await.is_err() {
             if process.control.send(Control::Signal(Signal::KILL)).is_err() {
                 tracing::trace!("a SIGKILL arrived after the process exited");
             }
-            end(&mut ended).await;
+            process.exit_code().await;
         }
         self.shared.emit(container, EngineEventKind::Changed);
         Ok(Change::Done)
@@ -246,11 +245,6 @@ impl FakeDriver {
         self.shared.emit_event(EngineEvent { container, engine, what, exit: None });
         Ok(Change::Done)
     }
-}
-
-/// Waits until a process has exited, and returns its exit code.
-pub(super) async fn end(ended: &mut watch::Receiver<Option<i64>>) -> Option<i64> {
-    ended.wait_for(Option::is_some).await.ok().and_then(|code| *code)
 }
 
 fn conflict(words: &str) -> DriverError {

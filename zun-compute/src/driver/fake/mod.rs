@@ -7,8 +7,10 @@ mod faults;
 mod images;
 mod inspect;
 mod lifecycle;
+mod output;
 mod process;
 mod record;
+mod runs;
 mod sessions;
 mod shared;
 mod shell;
@@ -22,11 +24,11 @@ use zun_common::rpc::exec::ExecSpec;
 use zun_common::units::TerminalSize;
 
 use super::{DriverError, EngineEventKind, EngineInfo, PullProgress};
-use record::Printed;
+use output::Printed;
 use shared::Shared;
 
 pub use faults::{InspectionFault, Operation, Stall};
-pub use record::Stream;
+pub use output::Stream;
 
 /// The in-memory engine. Clones share the same engine.
 #[derive(Debug, Clone, Default)]

@@ -6,29 +6,22 @@ use std::sync::Weak;
 use tokio::sync::{mpsc, watch};
 use zun_common::id::ContainerId;
 
-use super::record::{Control, Printed, Stream};
+use super::output::{Printed, Stream};
+use super::record::Control;
 use super::shared::Shared;
 use super::shell::{Step, Trap};
 use super::signal::Signal;
 
 /// One run of a container.
 pub(super) struct Running {
-    pub(super) run: u64,
     pub(super) container: ContainerId,
     pub(super) control: mpsc::UnboundedReceiver<Control>,
     pub(super) paused: watch::Receiver<bool>,
 }
 
 impl Running {
-    /// Performs the steps. Ends early and without an event when the engine is dropped.
-    pub(super) async fn run_steps(mut self, engine: Weak<Shared>, steps: Vec<Step>) {
-        let code = self.steps(&engine, steps).await;
-        if let Some(engine) = engine.upgrade() {
-            engine.ended(self.container, self.run, code);
-        }
-    }
-
-    async fn steps(&mut self, engine: &Weak<Shared>, steps: Vec<Step>) -> i64 {
+    /// Performs the steps, and returns the exit code.
+    pub(super) async fn perform(mut self, engine: &Weak<Shared>, steps: Vec<Step>) -> i64 {
         let mut trap = Trap::default();
         for step in steps {
             if let Err(code) = self.uninterrupted(trap, wait(&step)).await {

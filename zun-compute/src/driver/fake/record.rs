@@ -8,32 +8,10 @@ use zun_common::rpc::exec::ExecSpec;
 use zun_common::status::Status;
 use zun_common::units::TerminalSize;
 
+use super::output::{Printed, Stream};
 use super::shell::ShellContext;
 use super::signal::Signal;
 use crate::driver::{ContainerInfo, LARGEST_OUTPUT};
-
-/// An output stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
-    /// Stdout.
-    Stdout,
-    /// Stderr.
-    Stderr,
-}
-
-/// A piece of output.
-#[derive(Debug, Clone)]
-pub(super) struct Printed {
-    at: DateTime<Utc>,
-    stream: Stream,
-    bytes: Vec<u8>,
-}
-
-impl Printed {
-    pub(super) fn now(stream: Stream, bytes: &[u8]) -> Self {
-        Self { at: Utc::now(), stream, bytes: bytes.to_vec() }
-    }
-}
 
 /// The handle of a running process.
 #[derive(Debug, Clone)]
@@ -44,6 +22,13 @@ pub(super) struct Process {
     pub(super) paused: watch::Sender<bool>,
     /// The exit code, after the process has exited.
     pub(super) ended: watch::Sender<Option<i64>>,
+}
+
+impl Process {
+    /// Waits until the process has exited, and returns its exit code.
+    pub(super) async fn exit_code(&self) -> Option<i64> {
+        self.ended.subscribe().wait_for(Option::is_some).await.ok().and_then(|code| *code)
+    }
 }
 
 /// A control message to a process.

@@ -8,11 +8,14 @@ use zun_common::rpc::exec::{ExecOutput, ExecSpec};
 use zun_common::status::Status;
 use zun_common::units::TerminalSize;
 
+use super::FakeDriver;
+use super::faults::Operation;
+use super::output::Stream;
 use super::process;
-use super::record::{ExecRecord, Stream};
+use super::record::ExecRecord;
+use super::shared::fresh_id;
 use super::shell::{NotRunnable, ShellContext, Step, program};
 use super::signal::Signal;
-use super::{FakeDriver, Operation};
 use crate::driver::docker::to_docker;
 use crate::driver::{DriverError, ExecInfo, LARGEST_OUTPUT, Sessions};
 
@@ -129,7 +132,7 @@ impl FakeDriver {
             running: false,
             exit_code: None,
         };
-        let exec: ExecId = Self::fresh_id()?;
+        let exec: ExecId = fresh_id()?;
         state.execs.insert(exec.clone(), made);
         Ok(exec)
     }

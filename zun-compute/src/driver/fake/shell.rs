@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::record::Stream;
+use super::output::Stream;
 
 /// One step of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
