@@ -4,9 +4,7 @@
 //! Each order ends with the column `id`, so that it is total, and has an index.
 
 use chrono::NaiveDateTime;
-use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Text, Timestamp};
 use zun_common::id::{ContainerId, HostName};
 use zun_common::status::{Status, TaskState};
 
@@ -59,20 +57,6 @@ impl SortKey {
         ("created_at", Self::CreatedAt),
         ("updated_at", Self::UpdatedAt),
     ];
-
-    const fn column(self) -> &'static str {
-        match self {
-            Self::Id => "id",
-            Self::Uuid => "uuid",
-            Self::Name => "name",
-            Self::Image => "image",
-            Self::Status => "status",
-            Self::Memory => "memory_mib",
-            Self::Cpu => "cpu_millis",
-            Self::CreatedAt => "created_at",
-            Self::UpdatedAt => "updated_at",
-        }
-    }
 }
 
 /// Which part of a list.
@@ -98,9 +82,14 @@ impl<'a> Storable<'a> {
 enum Position {
     /// The sort key is `id` itself.
     Id,
-    Text(String),
-    Number(i64),
-    Time(NaiveDateTime),
+    Uuid(String),
+    Name(String),
+    Image(String),
+    Status(String),
+    Memory(i64),
+    Cpu(i64),
+    CreatedAt(NaiveDateTime),
+    UpdatedAt(NaiveDateTime),
 }
 
 /// One page of a list. `None` if the marker's container does not exist in the scope. A row that cannot be read is a
@@ -112,15 +101,23 @@ pub(crate) fn page(
     page: &Page,
 ) -> Result<Option<Vec<Record>>, DbError> {
     let Some(filter) = Storable::new(filter) else { return Ok(Some(Vec::new())) };
-    let mut rows = narrowed(scoped(scope), &filter);
-    if let Some(marker) = page.marker {
-        let marker = scoped(scope).filter(dsl::uuid.eq(marker.to_string()));
-        let Some((id, position)) = position(conn, marker, page.key)? else { return Ok(None) };
-        rows = beyond(rows, page, id, position);
-    }
-    let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
-    let rows = ordered(rows, page).limit(limit).select(Row::as_select());
-    let rows: Vec<Row> = rows.load(conn)?;
+    let all = || narrowed(scoped(scope), &filter);
+    let rows = match page.marker {
+        None => load(conn, all(), page, page.limit)?,
+        Some(marker) => {
+            let marker = scoped(scope).filter(dsl::uuid.eq(marker.to_string()));
+            let Some((id, position)) = position(conn, marker, page.key)? else { return Ok(None) };
+            // Two ranges of one index. SQLite does not search an index for the comparison of (key, id) as a whole.
+            let same = equal(all(), page, id, &position);
+            let mut rows = load(conn, same, page, page.limit)?;
+            if rows.len() < page.limit
+                && let Some(further) = further(all(), page, &position)
+            {
+                rows.extend(load(conn, further, page, page.limit - rows.len())?);
+            }
+            rows
+        }
+    };
     let mut records = Vec::with_capacity(rows.len());
     for row in rows {
         let uuid = row.uuid.clone();
@@ -130,6 +127,16 @@ pub(crate) fn page(
         }
     }
     Ok(Some(records))
+}
+
+fn load(
+    conn: &mut Conn,
+    rows: Narrowed<'_>,
+    page: &Page,
+    limit: usize,
+) -> Result<Vec<Row>, DbError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    Ok(ordered(rows, page).limit(limit).select(Row::as_select()).load(conn)?)
 }
 
 /// Finds the marker's row: its id, and where it is in the order.
@@ -149,36 +156,61 @@ fn position(
             let found: Option<i64> = marker.select(dsl::id).first(conn).optional()?;
             found.map(|id| (id, Position::Id))
         }
-        SortKey::Uuid => read!(uuid, Position::Text),
-        SortKey::Name => read!(name, Position::Text),
-        SortKey::Image => read!(image, Position::Text),
-        SortKey::Status => read!(status, Position::Text),
-        SortKey::Memory => read!(memory_mib, Position::Number),
-        SortKey::Cpu => read!(cpu_millis, Position::Number),
-        SortKey::CreatedAt => read!(created_at, Position::Time),
-        SortKey::UpdatedAt => read!(updated_at, Position::Time),
+        SortKey::Uuid => read!(uuid, Position::Uuid),
+        SortKey::Name => read!(name, Position::Name),
+        SortKey::Image => read!(image, Position::Image),
+        SortKey::Status => read!(status, Position::Status),
+        SortKey::Memory => read!(memory_mib, Position::Memory),
+        SortKey::Cpu => read!(cpu_millis, Position::Cpu),
+        SortKey::CreatedAt => read!(created_at, Position::CreatedAt),
+        SortKey::UpdatedAt => read!(updated_at, Position::UpdatedAt),
     })
 }
 
-/// Keeps the rows after this one. Both databases search an index for a comparison of row values, which Diesel cannot
-/// express.
-fn beyond<'a>(rows: Narrowed<'a>, page: &Page, id: i64, position: Position) -> Narrowed<'a> {
-    let sign = if page.descending { "<" } else { ">" };
-    let start = format!("({}, id) {sign} (", page.key.column());
-    let start = sql::<Bool>(&start);
-    match position {
-        Position::Id if page.descending => rows.filter(dsl::id.lt(id)),
-        Position::Id => rows.filter(dsl::id.gt(id)),
-        Position::Text(text) => {
-            rows.filter(start.bind::<Text, _>(text).sql(", ").bind::<BigInt, _>(id).sql(")"))
-        }
-        Position::Number(number) => {
-            rows.filter(start.bind::<BigInt, _>(number).sql(", ").bind::<BigInt, _>(id).sql(")"))
-        }
-        Position::Time(time) => {
-            rows.filter(start.bind::<Timestamp, _>(time).sql(", ").bind::<BigInt, _>(id).sql(")"))
-        }
+/// Keeps the rows after this one that have the same value of the sort key.
+fn equal<'a>(rows: Narrowed<'a>, page: &Page, id: i64, position: &Position) -> Narrowed<'a> {
+    let rows =
+        if page.descending { rows.filter(dsl::id.lt(id)) } else { rows.filter(dsl::id.gt(id)) };
+    macro_rules! same {
+        ($column:ident, $value:expr) => {
+            rows.filter(dsl::$column.eq($value.clone()))
+        };
     }
+    match position {
+        Position::Id => rows,
+        Position::Uuid(value) => same!(uuid, value),
+        Position::Name(value) => same!(name, value),
+        Position::Image(value) => same!(image, value),
+        Position::Status(value) => same!(status, value),
+        Position::Memory(value) => same!(memory_mib, value),
+        Position::Cpu(value) => same!(cpu_millis, value),
+        Position::CreatedAt(value) => same!(created_at, value),
+        Position::UpdatedAt(value) => same!(updated_at, value),
+    }
+}
+
+/// Keeps the rows whose value of the sort key comes after this one. `None` if there can be none.
+fn further<'a>(rows: Narrowed<'a>, page: &Page, position: &Position) -> Option<Narrowed<'a>> {
+    macro_rules! beyond {
+        ($column:ident, $value:expr) => {
+            if page.descending {
+                rows.filter(dsl::$column.lt($value.clone()))
+            } else {
+                rows.filter(dsl::$column.gt($value.clone()))
+            }
+        };
+    }
+    Some(match position {
+        Position::Id => return None,
+        Position::Uuid(value) => beyond!(uuid, value),
+        Position::Name(value) => beyond!(name, value),
+        Position::Image(value) => beyond!(image, value),
+        Position::Status(value) => beyond!(status, value),
+        Position::Memory(value) => beyond!(memory_mib, value),
+        Position::Cpu(value) => beyond!(cpu_millis, value),
+        Position::CreatedAt(value) => beyond!(created_at, value),
+        Position::UpdatedAt(value) => beyond!(updated_at, value),
+    })
 }
 
 fn narrowed<'a>(mut rows: Narrowed<'a>, filter: &Storable<'_>) -> Narrowed<'a> {

@@ -46,8 +46,8 @@ fn fill(conn: &mut Conn, from: i64, to: i64) {
     let statement = format!(
         "{series} INSERT INTO containers (uuid, project_id, user_id, name, image, cpu_millis, memory_mib, tty, \
          interactive, auto_remove, spec, start_wanted, dispatched, generation, status, oom_killed, attached, \
-         created_at, updated_at) SELECT {hash}, CASE n % 2 WHEN 0 THEN 'blue' ELSE 'red' END, 'user' || n % 10, \
-         'c' || ((n * 7919) % 1000003) || '-' || n, 'image' || n % 20, 100 * (1 + n % 8), 64 * (1 + n % 8), false, \
+         created_at, updated_at) SELECT {hash}, CASE n % 2 WHEN 0 THEN 'blue' ELSE 'red' END, 'user' || (n % 10), \
+         'c' || ((n * 7919) % 1000003) || '-' || n, 'image' || (n % 20), 100 * (1 + n % 8), 64 * (1 + n % 8), false, \
          false, n % 3 = 0, '{spec}', true, true, 1, CASE WHEN n % 1000 < 2 THEN 'Error' WHEN n % 10 < 2 THEN 'Stopped' \
          ELSE 'Running' END, false, 0, {time}, {time} FROM g"
     );
