@@ -11,4 +11,4 @@ cargo build --locked --workspace --bins
 cargo test --locked -p zun-tests --test chaos --no-run
 as_root env "PATH=$PATH" "HOME=$HOME" "CARGO_TARGET_DIR=$TARGET" "ZUN_CHAOS_SEED=${ZUN_CHAOS_SEED:-}" \
   "ZUN_CHAOS_OPERATIONS=${ZUN_CHAOS_OPERATIONS:-}" "ZUN_CHAOS_DATABASE=${ZUN_CHAOS_DATABASE:-}" \
-  tests/services/with-services.sh cargo test --locked -p zun-tests --test chaos -- --ignored --nocapture
+  tests/services/with-services.sh cargo test --locked -p zun-tests --test chaos -- --ignored after_long_chaos --nocapture

@@ -206,9 +206,7 @@ impl Client {
         let reply = self.send(Method::GET, &format!("/containers/{ident}"), None).await;
         let mut answer = reply.answer();
         if answer == Answer::Done {
-            // A container that is being deleted may still be shown, and counts neither as there nor as gone.
-            let deleting = reply.body["status"] == "Deleting";
-            let shown = reply.id().zip(reply.body["name"].as_str()).filter(|_| !deleting);
+            let shown = reply.id().zip(reply.body["name"].as_str());
             answer = shown
                 .map_or(Answer::Refused, |(id, name)| Answer::Found { id, name: name.to_owned() });
         }
@@ -226,14 +224,9 @@ impl Client {
         for row in rows.iter().flatten() {
             self.learn(row);
         }
-        let deleting = |rows: &Vec<Value>| rows.iter().any(|row| row["status"] == "Deleting");
-        let answer = match &rows {
-            Some(rows) if !deleting(rows) => {
-                let row = |row: &Value| Some((id_of(row)?, row["name"].as_str()?.to_owned()));
-                Answer::Listed(rows.iter().filter_map(row).collect())
-            }
-            Some(_) | None => Answer::Refused,
-        };
+        let row = |row: &Value| Some((id_of(row)?, row["name"].as_str()?.to_owned()));
+        let listed = rows.as_ref().map(|rows| rows.iter().filter_map(row).collect());
+        let answer = listed.map_or(Answer::Refused, Answer::Listed);
         self.recorder.answered(open, answer);
         rows
     }

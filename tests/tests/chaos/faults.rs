@@ -52,7 +52,10 @@ impl Injector<'_> {
             *self.injected.faults.entry(kind(fault)).or_default() += 1;
             self.begin(fault).await;
         }
-        faults.sort_by_key(|fault| fault.lasts);
+        // A killed engine takes long to start, and must not delay the others.
+        let killed =
+            |fault: &Fault| matches!(fault.part, Part::Engine(_)) && fault.how == How::Kill;
+        faults.sort_by_key(|fault| (killed(fault), fault.lasts));
         for fault in &faults {
             self.watch(fault.lasts.saturating_sub(begun.elapsed())).await;
             self.end(fault).await;

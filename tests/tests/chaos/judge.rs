@@ -31,11 +31,13 @@ pub enum Wrong {
     History,
     /// An exec that was reported as done and did not run, or ran although it was refused.
     Exec,
+    /// An operation without an outcome, or with one that does not fit what ran.
+    Actions,
 }
 
 impl Wrong {
     /// All of them, in the order of the report.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Lost,
         Self::Undone,
         Self::Doubled,
@@ -45,6 +47,7 @@ impl Wrong {
         Self::NotUp,
         Self::History,
         Self::Exec,
+        Self::Actions,
     ];
 }
 

@@ -11,6 +11,7 @@ use zun_common::shutdown::Tasks;
 use zun_tests::cluster::Cluster;
 use zun_tests::history::{Entry, Kind, Violation, at_most_once, check};
 
+use crate::actions;
 use crate::client::Client;
 use crate::engines::Engines;
 use crate::faults::{Injected, Injector};
@@ -81,6 +82,7 @@ pub async fn chaos(settings: Settings) {
     let history = history(&client);
     report.add(check(&history).iter().map(|violation| (Wrong::History, violation.to_string())));
     report.add(twice(&client, &witness));
+    report.add(actions::problems(&client, &witness.lines()).await);
     let Injected { faults, on_two_hosts, log } = injector.injected;
     (report.faults, report.fault_log) = (faults, log);
     report.add(on_two_hosts.iter().map(|(id, hosts)| {

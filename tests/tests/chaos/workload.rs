@@ -30,9 +30,10 @@ impl Board {
     }
 }
 
-/// How long a client waits after a request that was refused because something is down. So an outage does not use up the
-/// steps.
-const BACKOFF: Duration = Duration::from_secs(2);
+/// How long a client waits after a request that was refused because something is down, and because of the container's
+/// status. So an outage does not use up the steps.
+const BACKOFF: Duration = Duration::from_secs(3);
+const SHORT_BACKOFF: Duration = Duration::from_secs(1);
 
 /// Performs the steps of one client.
 pub async fn work(client: &Client, board: &Board, (number, steps): (usize, &[Step])) {
@@ -46,6 +47,7 @@ pub async fn work(client: &Client, board: &Board, (number, steps): (usize, &[Ste
             tokio::time::sleep(BACKOFF).await;
         } else if let Some(id) = board.get(&step.name).filter(|_| answer == Answer::WrongStatus) {
             instead(client, number, (step, id)).await;
+            tokio::time::sleep(SHORT_BACKOFF).await;
         }
     }
 }
