@@ -8,19 +8,22 @@ use std::time::Duration;
 use chrono::Utc;
 use serde_json::Value;
 use tokio::sync::Notify;
-use zun_common::bus::{Accepted, Bus, CallError, Incoming, Route, Router};
+use zun_common::bus::{Bus, CallError, Incoming, Route, Router};
 use zun_common::grant::ApiVersion;
-use zun_common::id::{ContainerId, EngineId, ExecId, HostName};
+use zun_common::id::{ContainerId, EngineId, Epoch, ExecId, HostName, OperationId};
 use zun_common::rpc::container::{
-    Console, ConsoleListener, CreateContainer, KillContainer, LocateConsole, LocateData, Logs,
-    PauseContainer, ReadLogs, ReadStats, RebootContainer, RemoveContainer, ResizeTerminal,
-    StartContainer, Stats, StopContainer, Top, TopContainer, UnpauseContainer, UpdateContainer,
+    Console, ConsoleListener, LocateConsole, LocateData, Logs, ReadLogs, ReadStats, ResizeTerminal,
+    Stats, Top, TopContainer,
 };
 use zun_common::rpc::envelope::CallContext;
 use zun_common::rpc::exec::{
     CreateExec, CreatedExec, ExecConsole, ExecOutput, LocateExec, ResizeExec, RunExec, SignalExec,
 };
 use zun_common::rpc::host::{Heartbeat, Inventory};
+use zun_common::rpc::operation::{
+    Beat, Change, LEDGER_PROTOCOL, OpenOperations, Operation, OperationOutcome, Outcome,
+    PerformOperation, Performing, RegisterAgent, Registered, ReportContainer,
+};
 use zun_common::rpc::report::ContainerReport;
 use zun_common::rpc::{Call, Done, Problem};
 use zun_common::shutdown::Tasks;
@@ -43,6 +46,8 @@ pub struct ReceivedCall {
 #[derive(Debug, Default)]
 struct Script {
     refusals: HashMap<&'static str, Problem>,
+    epoch: Epoch,
+    ignores: bool,
     tty: bool,
     output: Vec<u8>,
 }
@@ -52,6 +57,8 @@ struct Script {
 struct Shared {
     script: Mutex<Script>,
     received: Mutex<Vec<ReceivedCall>>,
+    /// Operations that were received and not refused, and have not ended.
+    open: Mutex<Vec<(ContainerId, OperationId)>>,
     arrived: Notify,
 }
 
@@ -64,36 +71,51 @@ pub struct ScriptedAgent {
 }
 
 impl ScriptedAgent {
-    /// Consumes the queues of the host and sends a heartbeat, with 4 processors and 4 GiB.
+    /// Consumes the queue of the host, registers, and sends a heartbeat, with 4 processors and 4 GiB.
     ///
     /// # Panics
     /// Panics if the name is invalid or the bus is not connected.
     pub async fn start(bus: &Bus, host: &str, tasks: &Tasks) -> Self {
-        let agent = Self::start_silent(bus, host, tasks).await;
-        agent.heartbeat(|_| {}).await;
-        agent
-    }
-
-    /// Consumes the queues of the host and sends no heartbeat.
-    ///
-    /// # Panics
-    /// Panics if the name is invalid or the bus is not connected.
-    pub async fn start_silent(bus: &Bus, host: &str, tasks: &Tasks) -> Self {
         let name: HostName = host.parse().expect("a host name");
         let shared = Arc::new(Shared::default());
         let router = Arc::new(router(&shared));
-        for route in [Route::Commands(name.clone()), Route::Queries(name.clone())] {
-            let deliveries = bus.transport().consume(route, 16).await.expect("a consumer");
-            router.serve(deliveries, tasks);
-        }
-        Self { host: name, bus: bus.with_sender(host), shared }
+        let route = Route::Queries(name.clone());
+        let deliveries = bus.transport().consume(route, 16).await.expect("a consumer");
+        router.serve(deliveries, tasks);
+        let agent = Self { host: name, bus: bus.with_sender(host), shared };
+        agent.register().await;
+        agent.heartbeat(|_| {}).await.expect("zun-api accepts the heartbeat");
+        agent
     }
 
-    /// Sends a heartbeat after `change` has changed it.
+    /// Registers again, as after a restart.
     ///
     /// # Panics
-    /// Panics if the bus does not accept it.
-    pub async fn heartbeat(&self, change: impl FnOnce(&mut Heartbeat)) {
+    /// Panics if zun-api refuses.
+    pub async fn register(&self) {
+        let call = RegisterAgent {
+            host: self.host.clone(),
+            engine_id: format!("engine of {}", self.host),
+            protocol: LEDGER_PROTOCOL,
+        };
+        let Registered { epoch } = self.call_api(&call).await.expect("an epoch");
+        self.shared.script.lock().expect("the script").epoch = epoch;
+    }
+
+    /// Returns the current epoch.
+    ///
+    /// # Panics
+    /// Panics if another thread panicked while it held the lock.
+    pub fn epoch(&self) -> Epoch {
+        self.shared.script.lock().expect("the script").epoch
+    }
+
+    /// Sends a heartbeat after `change` has changed it, and returns the host's open operations, or why zun-api refused
+    /// it.
+    pub async fn heartbeat(
+        &self,
+        change: impl FnOnce(&mut Heartbeat),
+    ) -> Result<OpenOperations, CallError> {
         let mut heartbeat = Heartbeat {
             host: self.host.clone(),
             inventory: Some(inventory()),
@@ -104,13 +126,14 @@ impl ScriptedAgent {
             generation: Utc::now().timestamp_micros(),
         };
         change(&mut heartbeat);
-        self.bus.report(&heartbeat, &CallContext::internal()).await.expect("the heartbeat is sent");
+        self.call_api(&Beat { epoch: self.epoch(), heartbeat }).await
     }
 
-    /// Reports a container after `change` has changed the report. The generation is the current time.
+    /// Reports a container after `change` has changed the report, and with it the success of all its operations that
+    /// the agent has received and not refused. The generation is the current time. A refusal of zun-api is ignored.
     ///
     /// # Panics
-    /// Panics if the bus does not accept it.
+    /// Panics if another thread panicked while it held the lock.
     pub async fn report(
         &self,
         container: ContainerId,
@@ -133,7 +156,25 @@ impl ScriptedAgent {
             image_pull: None,
         };
         change(&mut report);
-        self.bus.report(&report, &CallContext::internal()).await.expect("the report is sent");
+        let ended = self.shared.ended(container);
+        let outcomes = ended
+            .into_iter()
+            .map(|operation| OperationOutcome { operation, outcome: Outcome::Succeeded })
+            .collect();
+        let outcome = self.report_with(container, (Some(report), outcomes)).await;
+        if let Err(CallError::Refused { problem, .. }) = outcome {
+            tracing::debug!("zun-api refused a report: {problem}");
+        }
+    }
+
+    /// Sends a report and outcomes.
+    pub async fn report_with(
+        &self,
+        container: ContainerId,
+        (report, outcomes): (Option<ContainerReport>, Vec<OperationOutcome>),
+    ) -> Result<Done, CallError> {
+        let (host, epoch) = (self.host.clone(), self.epoch());
+        self.call_api(&ReportContainer { host, epoch, container, report, outcomes }).await
     }
 
     /// Calls zun-api.
@@ -141,12 +182,20 @@ impl ScriptedAgent {
         self.bus.call_controller(call, &CallContext::internal()).await
     }
 
-    /// Refuses calls of this method from now on.
+    /// Refuses calls of this method from now on. Operations have the methods `container.create` and so on.
     ///
     /// # Panics
     /// Panics if another thread panicked while it held the lock.
     pub fn refuse(&self, method: &'static str, problem: Problem) {
         self.shared.script.lock().expect("the script").refusals.insert(method, problem);
+    }
+
+    /// Answers no nudge from now on.
+    ///
+    /// # Panics
+    /// Panics if another thread panicked while it held the lock.
+    pub fn ignore_nudges(&self) {
+        self.shared.script.lock().expect("the script").ignores = true;
     }
 
     /// Reports containers as having a terminal from now on.
@@ -178,10 +227,32 @@ impl ScriptedAgent {
     /// # Panics
     /// Panics if none arrives in time.
     pub async fn receives(&self, method: &'static str) -> ReceivedCall {
+        self.receives_such(method, |_| true).await
+    }
+
+    /// Waits for a call of this method about this container and returns the newest one.
+    ///
+    /// # Panics
+    /// Panics if none arrives in time.
+    pub async fn receives_about(
+        &self,
+        method: &'static str,
+        container: ContainerId,
+    ) -> ReceivedCall {
+        let id = container.to_string();
+        self.receives_such(method, |call| call.body["container"] == id.as_str()).await
+    }
+
+    async fn receives_such(
+        &self,
+        method: &'static str,
+        wanted: impl Fn(&ReceivedCall) -> bool,
+    ) -> ReceivedCall {
         let waiting = async {
             loop {
                 let arrived = self.shared.arrived.notified();
-                let found = self.received().into_iter().rev().find(|call| call.method == method);
+                let mut received = self.received().into_iter().rev();
+                let found = received.find(|call| call.method == method && wanted(call));
                 match found {
                     Some(call) => return call,
                     None => arrived.await,
@@ -233,6 +304,25 @@ fn inventory() -> Inventory {
 }
 
 impl Shared {
+    fn begin(&self, operation: &Operation, incoming: Incoming) -> Result<(), Problem> {
+        let (method, body) = describe(operation);
+        let call = ReceivedCall { method, body, context: incoming.context };
+        let refusal = self.script.lock().expect("the script").refusals.get(method).cloned();
+        if refusal.is_none() {
+            let mut open = self.open.lock().expect("the open operations");
+            open.push((operation.container, operation.id));
+        }
+        self.received.lock().expect("the received calls").push(call);
+        self.arrived.notify_waiters();
+        refusal.map_or(Ok(()), Err)
+    }
+
+    /// Takes the open operations of a container.
+    fn ended(&self, container: ContainerId) -> Vec<OperationId> {
+        let mut open = self.open.lock().expect("the open operations");
+        open.extract_if(.., |(of, _)| *of == container).map(|(_, operation)| operation).collect()
+    }
+
     fn record<C: Call>(&self, call: &C, incoming: Incoming) -> Result<(), Problem> {
         let body = serde_json::to_value(call).expect("a call is JSON");
         let call = ReceivedCall { method: C::METHOD, body, context: incoming.context };
@@ -243,13 +333,40 @@ impl Shared {
     }
 }
 
-/// Accepts a command and does nothing. The test sends the reports.
-fn command<C: Call<Reply = Done>>(router: Router, shared: &Arc<Shared>) -> Router {
+/// Begins an operation and does nothing. The test sends the reports.
+fn perform(router: Router, shared: &Arc<Shared>) -> Router {
     let shared = Arc::clone(shared);
-    router.accept::<C, _, _>(move |call, incoming| {
-        let recorded = shared.record(&call, incoming);
-        std::future::ready(recorded.map(|()| Accepted { work: Box::pin(std::future::ready(())) }))
+    router.on(move |call: PerformOperation, incoming: Incoming| {
+        let shared = Arc::clone(&shared);
+        async move {
+            if shared.script.lock().expect("the script").ignores {
+                std::future::pending::<()>().await;
+            }
+            let outcome = shared.begin(&call.operation, incoming).err().map(Outcome::Failed);
+            Ok(Performing { outcome })
+        }
     })
+}
+
+/// The name of an operation, and its arguments.
+fn describe(operation: &Operation) -> (&'static str, Value) {
+    let method = match &operation.change {
+        Change::Create { .. } => "container.create",
+        Change::Start { .. } => "container.start",
+        Change::Stop { .. } => "container.stop",
+        Change::Reboot { .. } => "container.reboot",
+        Change::Pause => "container.pause",
+        Change::Unpause => "container.unpause",
+        Change::Kill { .. } => "container.kill",
+        Change::Update { .. } => "container.update",
+        Change::Delete { .. } => "container.remove",
+    };
+    let mut body = serde_json::to_value(operation).expect("JSON")["arguments"].take();
+    if body.is_null() {
+        body = Value::Object(serde_json::Map::new());
+    }
+    body["container"] = serde_json::to_value(operation.container).expect("JSON");
+    (method, body)
 }
 
 /// Answers a query with `reply`.
@@ -268,14 +385,7 @@ fn query<C: Call>(
 
 fn router(shared: &Arc<Shared>) -> Router {
     let mut router = Router::new();
-    router = command::<CreateContainer>(router, shared);
-    router = command::<StartContainer>(router, shared);
-    router = command::<StopContainer>(router, shared);
-    router = command::<RebootContainer>(router, shared);
-    router = command::<PauseContainer>(router, shared);
-    router = command::<UnpauseContainer>(router, shared);
-    router = command::<KillContainer>(router, shared);
-    router = command::<RemoveContainer>(router, shared);
+    router = perform(router, shared);
     router = query::<ResizeTerminal>(router, shared, |_| Done {});
     router = query::<ResizeExec>(router, shared, |_| Done {});
     router = query::<SignalExec>(router, shared, |_| Done {});
@@ -312,7 +422,6 @@ fn router(shared: &Arc<Shared>) -> Router {
         network: (3, 4),
         processes: 5,
     });
-    router = query::<UpdateContainer>(router, shared, |_| Done {});
     router = query::<CreateExec>(router, shared, |_| CreatedExec {
         exec: exec_id(),
         listener: Some(listener()),

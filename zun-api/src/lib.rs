@@ -7,6 +7,7 @@ pub mod ca;
 mod db;
 mod health;
 mod http;
+mod ledger;
 mod metrics;
 mod reports;
 mod scheduler;

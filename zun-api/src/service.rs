@@ -21,7 +21,7 @@ use crate::health::HealthMonitor;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::wait::{self, Hub};
-use crate::{http, reports};
+use crate::{http, ledger, reports};
 
 /// Time for background work to finish after the listener is closed, and again for the consumers.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -100,7 +100,7 @@ impl Service {
             settings,
         });
         reports::serve(&app, &consumers).await?;
-        app.redispatch_pending().await.map_err(DbFailure)?;
+        background.spawn(ledger::tend(Arc::clone(&app), background.clone()));
         let requested = app.settings.http.listen;
         let address = http::serve(&app, &listener).map_err(|cause| {
             consumers.cancel();

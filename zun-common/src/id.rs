@@ -165,6 +165,48 @@ impl fmt::Display for ContainerId {
     }
 }
 
+/// The id of an operation in zun-api's ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OperationId(Uuid);
+
+impl OperationId {
+    /// Returns a random id.
+    pub fn random() -> Self {
+        Self(Uuid::new_v4())
+    }
+}
+
+impl FromStr for OperationId {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        match Uuid::try_parse(text) {
+            Ok(uuid) => Ok(Self(uuid)),
+            Err(_not_a_uuid) => Err(invalid("operation id", text, "it must be a UUID")),
+        }
+    }
+}
+
+impl fmt::Display for OperationId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(out)
+    }
+}
+
+/// A period in which one agent drives a host. zun-api assigns the next one each time an agent registers, and refuses
+/// messages of earlier ones.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Epoch(pub i64);
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(out)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

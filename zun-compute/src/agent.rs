@@ -1,7 +1,7 @@
 //! Starts the agent's tasks, and stops them in order.
 //!
 //! ```text
-//!  stop: stop accepting ──> drain accepted commands ──> send the last reports ──> announce that the host leaves
+//!  stop: stop accepting ──> end the operations ──> send the last reports ──> announce that the host leaves
 //! ```
 
 use std::io;
@@ -18,13 +18,14 @@ use zun_common::shutdown::Tasks;
 
 use crate::attached::SessionEventSocket;
 use crate::console::{self, Console, ConsoleStatus, Endpoint};
+use crate::control::Control;
 use crate::driver::ContainerDriver;
 use crate::health::AgentHealth;
 use crate::host::Host;
 use crate::report::{self, Reports};
 use crate::settings::{LoadError, Settings};
 use crate::worker::Workers;
-use crate::{rpc, watch};
+use crate::{control, rpc, watch};
 
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 const TASK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -55,7 +56,7 @@ pub enum StartError {
     },
 }
 
-/// A running agent. Dropping it without [`Agent::stop`] stops it without draining accepted commands.
+/// A running agent. Dropping it without [`Agent::stop`] stops it and leaves its operations to the next agent.
 pub struct Agent {
     host: Arc<Host>,
     bus: Bus,
@@ -73,8 +74,7 @@ pub struct Agent {
 impl Agent {
     /// Starts all tasks, without waiting for Docker or zun-api.
     ///
-    /// The agent also stops serving the bus when `tasks` is cancelled, but only [`Agent::stop`] drains accepted
-    /// commands.
+    /// The agent also stops serving the bus when `tasks` is cancelled, but only [`Agent::stop`] ends its operations.
     pub async fn start(
         settings: Settings,
         bus: Bus,
@@ -109,7 +109,8 @@ impl Agent {
         }
         agent.serve().await?;
         let (host, bus, reporting) = (Arc::clone(&agent.host), agent.bus.clone(), &agent.reporting);
-        reporting.spawn(report::beat(host, bus, reporting.clone()));
+        let workers = agent.workers.clone();
+        reporting.spawn(control::beat(host, workers, bus, reporting.clone()));
         tracing::info!(host.name = %agent.host.name, "the agent of host {} is serving", agent.host.name);
         Ok(agent)
     }
@@ -129,9 +130,9 @@ impl Agent {
         self.host.health.subscribe()
     }
 
-    /// Stops serving, drains accepted commands, sends the last reports, and announces that the host leaves.
+    /// Stops serving, ends the operations, sends the last reports, and announces that the host leaves.
     ///
-    /// Returns whether all accepted commands were done. The bus delivers the others again.
+    /// Returns whether all operations have ended. The next agent carries out the others.
     pub async fn stop(self) -> bool {
         let deadline = Instant::now() + Duration::from_secs(self.host.limits.drain_timeout);
         self.serving.cancel();
@@ -142,7 +143,7 @@ impl Agent {
         if !drained {
             tracing::warn!(
                 host.name = %self.host.name,
-                "some accepted commands were not done before the drain timeout; the bus will deliver them again"
+                "some operations did not end before the drain timeout; the next agent carries them out"
             );
         }
         if !self.host.reports.flushed(FLUSH_TIMEOUT).await {
@@ -150,14 +151,14 @@ impl Agent {
         }
         self.watching.finish(TASK_TIMEOUT).await;
         self.reporting.finish(TASK_TIMEOUT).await;
-        report::leave(&self.host, &self.bus).await;
+        control::leave(&self.host, &self.bus).await;
         drained
     }
 
     fn spawn_tasks(&self, events: Option<SessionEventSocket>) {
         let (host, bus) = (&self.host, &self.bus);
         let (reporting, watching) = (&self.reporting, &self.watching);
-        reporting.spawn(report::send(Arc::clone(&host.reports), bus.clone(), reporting.clone()));
+        reporting.spawn(report::send(Arc::clone(host), bus.clone(), reporting.clone()));
         if let Some(events) = events {
             watching.spawn(count(events, Arc::clone(&host.reports), watching.clone()));
         }
@@ -172,16 +173,12 @@ impl Agent {
     }
 
     async fn serve(&self) -> Result<(), StartError> {
-        let (name, limits) = (&self.host.name, &self.host.limits);
-        let queues = [
-            (Route::Queries(name.clone()), limits.questions, rpc::queries(&self.host)),
-            (Route::Commands(name.clone()), limits.commands, rpc::commands(&self.workers)),
-        ];
-        for (route, prefetch, router) in queues {
-            let taken = self.bus.transport().consume(route.clone(), prefetch).await;
-            let deliveries = taken.map_err(|cause| StartError::Bus { route, cause })?;
-            Arc::new(router).serve(deliveries, &self.serving);
-        }
+        let route = Route::Queries(self.host.name.clone());
+        let router = rpc::calls(&self.host, &self.workers);
+        let deliveries =
+            self.bus.transport().consume(route.clone(), self.host.limits.questions).await;
+        let deliveries = deliveries.map_err(|cause| StartError::Bus { route, cause })?;
+        Arc::new(router).serve(deliveries, &self.serving);
         Ok(())
     }
 }
@@ -209,6 +206,7 @@ fn host(
     };
     Host {
         reports: Arc::new(Reports::new(name.clone())),
+        control: Control::new(),
         name,
         driver,
         console: Console::new(ConsoleStatus::Down(why)),

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use zun_common::id::{ContainerId, HostName};
 
 use crate::console::Console;
+use crate::control::Control;
 use crate::driver::{ContainerDriver, ContainerInfo, DriverError};
 use crate::health::AgentHealth;
 use crate::report::{Heed, Reports, Sight};
@@ -22,6 +23,7 @@ pub(crate) struct Host {
     pub(crate) name: HostName,
     pub(crate) driver: Arc<dyn ContainerDriver>,
     pub(crate) reports: Arc<Reports>,
+    pub(crate) control: Control,
     pub(crate) console: Console,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) heartbeat: HeartbeatSettings,
@@ -98,9 +100,6 @@ pub(crate) async fn within<T>(
 ) -> Result<T, DriverError> {
     match tokio::time::timeout(limit, call).await {
         Ok(answer) => answer,
-        Err(_elapsed) => {
-            let words = format!("Docker did not answer within {} s", limit.as_secs());
-            Err(DriverError::Engine { doing, words })
-        }
+        Err(_elapsed) => Err(DriverError::Silent { doing, seconds: limit.as_secs() }),
     }
 }

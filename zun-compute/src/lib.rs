@@ -1,9 +1,9 @@
 //! The agent of a compute host: it drives Docker, answers calls over the bus and reports the state of containers.
 //!
 //! ```text
-//!  bus ──commands──> rpc ──> worker (per container) ────> driver ──> engine
-//!  bus ──queries───> rpc ───────────────────────────────> driver       │ events
-//!  bus <──reports─── report (newest of each container) <── watch <─────┘
+//!  bus ──operations──> rpc, control ──> worker (per container) ──> driver ──> engine
+//!  bus ──queries─────> rpc ──────────────────────────────────────> driver       │ events
+//!  bus <──reports, outcomes─── report (newest of each container) <── watch <────┘
 //! ```
 
 pub mod attached;
@@ -16,7 +16,9 @@ pub mod health;
 pub mod settings;
 
 mod agent;
+mod control;
 mod host;
+mod operation_state;
 mod probe;
 mod report;
 mod rpc;

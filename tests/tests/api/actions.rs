@@ -15,7 +15,7 @@ async fn each_action_reaches_the_host_with_its_parameters() {
     let stopped = api.container(&agent, "stopped", Status::Stopped).await;
     let paused = api.container(&agent, "paused", Status::Paused).await;
     for (id, verb, method, expected) in [
-        (stopped, "start", "container.start", json!({})),
+        (stopped, "start", "container.start", json!({"last_start": null})),
         (running, "stop?timeout=3", "container.stop", json!({"grace": 3})),
         (running, "stop", "container.stop", json!({"grace": null})),
         (running, "reboot?timeout=0", "container.reboot", json!({"grace": 0})),
@@ -110,22 +110,29 @@ async fn a_call_to_a_host_that_left_fails_at_once_and_names_it() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
-    agent.heartbeat(|heartbeat| heartbeat.leaving = true).await;
+    agent.heartbeat(|heartbeat| heartbeat.leaving = true).await.expect("accepted");
     api.until_service("h1", "down").await;
     // A report that was sent earlier and arrives later changes nothing.
-    agent.heartbeat(|heartbeat| heartbeat.generation -= 10_000_000).await;
+    let late =
+        |heartbeat: &mut zun_common::rpc::host::Heartbeat| heartbeat.generation -= 10_000_000;
+    agent.heartbeat(late).await.expect("accepted");
     api.until_metric("zun_api_heartbeats_total", 3.0).await;
     let answer = api.post(ANN, &format!("/v1/containers/{id}/stop"), Value::Null).await;
     assert_eq!(
         answer.refusal(),
         "503 container.host-not-up Host h1 is down: its agent has shut down"
     );
-    let answer = api.delete(ANN, &format!("/v1/containers/{id}?stop=true")).await;
-    assert!(answer.refusal().starts_with("503 container.host-not-up"));
-    api.get(ANN, &format!("/v1/containers/{id}")).await.expect(200);
+}
+
+#[tokio::test]
+async fn only_an_administrator_may_force_a_removal() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
     let forced = api.delete(ANN, &format!("/v1/containers/{id}?force=True")).await;
     assert!(forced.refusal().starts_with("403 "));
     api.delete(ADMIN, &format!("/v1/containers/{id}?force=True")).await.expect(204);
+    assert_eq!(agent.receives("container.remove").await.body["how"], json!("force"));
     api.get(ANN, &format!("/v1/containers/{id}")).await.expect(404);
 }
 
@@ -134,7 +141,7 @@ async fn a_host_without_heartbeats_is_down() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
-    agent.heartbeat(|heartbeat| heartbeat.interval = 0).await;
+    agent.heartbeat(|heartbeat| heartbeat.interval = 0).await.expect("accepted");
     api.until_service("h1", "down").await;
     let answer = api.post(ANN, &format!("/v1/containers/{id}/stop"), Value::Null).await;
     assert!(answer.refusal().contains("Host h1 is down: no heartbeat for"), "{}", answer.text);
@@ -159,33 +166,6 @@ async fn an_agents_refusal_is_passed_on_with_its_message() {
     let answer = api.post(ANN, &path, Value::Null).await;
     assert!(answer.refusal().starts_with("500 "), "{}", answer.text);
     assert!(!answer.text.contains("secret"));
-}
-
-#[tokio::test]
-async fn a_deleted_container_is_gone_when_its_host_reports_it() {
-    let api = Api::start().await;
-    let agent = api.agent("h1").await;
-    let id = api.container(&agent, "test", Status::Running).await;
-    let path = format!("/v1/containers/{id}");
-    let answer = api.delete(ANN, &format!("{path}?stop=True&all_projects=False")).await.expect(204);
-    assert_eq!(answer.text, "");
-    assert_eq!(agent.receives("container.remove").await.body["how"], json!("stop_first"));
-    let shown = api.get(ANN, &path).await.expect(200).json();
-    assert_eq!(shown["status"], json!("Deleting"));
-    agent.report(id, Status::Deleted, |_| {}).await;
-    let last = api.get(ANN, &format!("{path}?wait_for=Deleted")).await;
-    assert!(matches!(last.status, 200 | 404), "{}", last.text);
-    api.get(ANN, &path).await.expect(404);
-}
-
-#[tokio::test]
-async fn a_container_unknown_to_its_host_can_be_removed() {
-    let api = Api::start().await;
-    let agent = api.agent("h1").await;
-    let id = api.container(&agent, "test", Status::Error).await;
-    agent.refuse("container.remove", Problem::new(Code::NotFound, "No such container"));
-    api.delete(ANN, &format!("/v1/containers/{id}")).await.expect(204);
-    api.get(ANN, &format!("/v1/containers/{id}")).await.expect(404);
 }
 
 #[tokio::test]

@@ -94,7 +94,7 @@ async fn a_host_cannot_report_another_hosts_container() {
 }
 
 #[tokio::test]
-async fn a_host_can_list_its_containers_with_the_specs_it_may_have_missed() {
+async fn a_host_can_list_its_containers_and_no_others() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let created = api.container(&agent, "made", Status::Running).await;
@@ -103,10 +103,7 @@ async fn a_host_can_list_its_containers_with_the_specs_it_may_have_missed() {
     let host = "h1".parse().unwrap();
     let assigned = agent.call_api(&AssignedContainers { host }).await.unwrap().containers;
     let of = |id| assigned.iter().find(|one| one.container == id).unwrap();
-    assert_eq!(of(created).create, None);
     assert_eq!(of(created).engine, Some(engine_id()));
-    assert!(of(created).generation > 0);
-    assert_eq!(of(lost).create.as_ref().unwrap().spec.name, "lost");
     assert!(of(lost).auto_remove);
     let other = AssignedContainers { host: "h2".parse().unwrap() };
     assert!(is_forbidden(agent.call_api(&other).await.unwrap_err()));
@@ -174,10 +171,11 @@ async fn the_service_shows_why_consoles_cannot_be_dialled() {
             heartbeat.console = None;
             heartbeat.console_trouble = Some("it lets in clients without a certificate".to_owned());
         })
-        .await;
+        .await
+        .unwrap();
     api.until_metric("zun_api_heartbeats_total", 2.0).await;
     assert_eq!(shown().await, json!("it lets in clients without a certificate"));
-    agent.heartbeat(|_| {}).await;
+    agent.heartbeat(|_| {}).await.expect("accepted");
     api.until_metric("zun_api_heartbeats_total", 3.0).await;
     assert_eq!(shown().await, json!(null));
 }
@@ -190,8 +188,7 @@ async fn a_container_without_a_row_is_counted() {
     agent.report(container, Status::Running, |_| {}).await;
     api.until_metric("zun_api_reports_total{outcome=\"Missing\"}", 1.0).await;
     let call = UnknownContainer { container, host: "h1".parse().unwrap(), engine: engine_id() };
-    let context = zun_common::rpc::envelope::CallContext::internal();
-    api.bus.with_sender("h1").report(&call, &context).await.unwrap();
+    agent.call_api(&call).await.unwrap();
     api.until_metric("zun_api_unknown_containers_total", 1.0).await;
 }
 
@@ -199,8 +196,9 @@ async fn a_container_without_a_row_is_counted() {
 async fn a_heartbeat_under_another_hosts_name_is_refused() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
-    agent.heartbeat(|heartbeat| heartbeat.host = "h2".parse().unwrap()).await;
-    agent.heartbeat(|_| {}).await;
+    let foreign = agent.heartbeat(|heartbeat| heartbeat.host = "h2".parse().unwrap()).await;
+    assert!(is_forbidden(foreign.unwrap_err()));
+    agent.heartbeat(|_| {}).await.expect("accepted");
     api.until_metric("zun_api_heartbeats_total", 2.0).await;
     let services = api.get(crate::support::ADMIN, "/v1/services").await.json();
     assert_eq!(services["services"].as_array().unwrap().len(), 1);

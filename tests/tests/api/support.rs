@@ -226,6 +226,7 @@ impl Api {
     ) -> ContainerId {
         let id =
             self.create(ANN, json!({"image": "cirros", "name": name, "interactive": true})).await;
+        agent.receives_about("container.create", id).await;
         agent.report(id, status, |_| {}).await;
         self.until(id, status).await;
         id

@@ -1,5 +1,6 @@
 //! The caller of a request, and the actions that only administrators may perform.
 
+use zun_common::id::ProjectId;
 use zun_common::rpc::envelope::CallContext;
 
 use super::AppError;
@@ -50,6 +51,11 @@ impl Caller {
     /// The containers of the caller's project.
     pub(crate) fn own_scope(&self) -> Scope {
         Scope::Project(self.identity.project.clone())
+    }
+
+    /// Whether the caller can address containers of the project.
+    pub(crate) fn sees(&self, project: &ProjectId) -> bool {
+        self.identity.is_admin() || self.identity.project == *project
     }
 
     /// The containers that the caller can address.

@@ -2,6 +2,7 @@
 
 use zun_common::bus::CallError;
 use zun_common::id::{ContainerId, HostName};
+use zun_common::rpc::Problem;
 use zun_common::status::{Action, Status};
 
 use super::Permission;
@@ -51,6 +52,8 @@ pub(crate) enum AppError {
     RouteNotFound,
     #[error("Container {0} could not be found.")]
     ContainerNotFound(String),
+    #[error("Action {0} could not be found.")]
+    ActionNotFound(String),
     #[error("Marker {0} could not be found.")]
     MarkerNotFound(ContainerId),
     #[error("Host {0} could not be found.")]
@@ -79,6 +82,12 @@ pub(crate) enum AppError {
     NotSupported(&'static str),
     #[error("No console access on host {host}: {why}")]
     ConsoleUnavailable { host: HostName, why: String },
+    #[error("host {host} refused the operation")]
+    Refused {
+        host: HostName,
+        #[source]
+        problem: Problem,
+    },
     #[error("the agent on host {host} did not carry out the request")]
     Agent {
         host: HostName,

@@ -1,7 +1,7 @@
 //! Locks that a transaction holds until it ends. SQLite needs none: its transactions here exclude all other writers from
 //! their start. PostgreSQL's do not, so what is read and then written must be locked.
 //!
-//! Order: container, then placing, then host.
+//! Order: container, then placing, then operation, then host.
 
 use diesel::prelude::*;
 use zun_common::id::ContainerId;

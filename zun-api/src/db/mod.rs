@@ -10,6 +10,7 @@ mod error;
 mod file;
 pub(crate) mod host;
 pub(crate) mod lock;
+pub(crate) mod operation;
 mod pool;
 mod schema;
 #[cfg(test)]
@@ -18,12 +19,13 @@ mod writer;
 
 use std::time::Duration;
 
+use chrono::{NaiveDateTime, Utc};
 use diesel::Connection;
 use diesel::connection::{SimpleConnection, TransactionManager};
 use diesel::dsl::sql;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::sql_types::Integer;
+use diesel::sql_types::{Integer, Timestamp};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use tokio::runtime::Handle;
 
@@ -201,6 +203,17 @@ fn require_version(conn: &mut PgConnection) -> Result<(), DbError> {
         return Err(DbError::TooOld { version, oldest: OLDEST_POSTGRES });
     }
     Ok(())
+}
+
+/// The database's time, by which operations expire.
+pub(crate) fn now(conn: &mut Conn) -> Result<NaiveDateTime, DbError> {
+    match conn {
+        Conn::Sqlite(_) => Ok(Utc::now().naive_utc()),
+        Conn::Postgres(conn) => {
+            let clock = sql::<Timestamp>("clock_timestamp() AT TIME ZONE 'UTC'");
+            Ok(diesel::select(clock).get_result(conn)?)
+        }
+    }
 }
 
 /// Whether it answers.

@@ -21,6 +21,11 @@ diesel::table! {
         created_at -> Timestamp,
         updated_at -> Timestamp,
         heartbeat_generation -> BigInt,
+        epoch -> BigInt,
+        heartbeat_epoch -> BigInt,
+        engine_id -> Nullable<Text>,
+        protocol -> Integer,
+        last_sequence -> BigInt,
     }
 }
 
@@ -41,7 +46,7 @@ diesel::table! {
         start_wanted -> Bool,
         host -> Nullable<Text>,
         engine_id -> Nullable<Text>,
-        dispatched -> Bool,
+        epoch -> BigInt,
         generation -> BigInt,
         status -> Text,
         status_reason -> Nullable<Text>,
@@ -55,5 +60,33 @@ diesel::table! {
         finished_at -> Nullable<Timestamp>,
         created_at -> Timestamp,
         updated_at -> Timestamp,
+        deleted_at -> Nullable<Timestamp>,
+        gone_at -> Nullable<Timestamp>,
     }
 }
+
+diesel::table! {
+    operations (id) {
+        id -> BigInt,
+        uuid -> Text,
+        host -> Nullable<Text>,
+        sequence -> BigInt,
+        previous -> Nullable<BigInt>,
+        container -> Text,
+        project_id -> Text,
+        user_id -> Text,
+        kind -> Text,
+        arguments -> Nullable<Text>,
+        request_id -> Text,
+        idempotency_key -> Nullable<Text>,
+        epoch -> Nullable<BigInt>,
+        deaths -> Integer,
+        not_after -> Nullable<Timestamp>,
+        outcome -> Nullable<Text>,
+        problem -> Nullable<Text>,
+        accepted_at -> Timestamp,
+        finished_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(containers, operations);

@@ -82,6 +82,7 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
         AppError::ContainerNotFound(_) | AppError::MarkerNotFound(_) => {
             new(Http::NOT_FOUND, "container.container-not-found")
         }
+        AppError::ActionNotFound(_) => new(Http::NOT_FOUND, "container.action-not-found"),
         AppError::HostNotFound(_) => new(Http::NOT_FOUND, "container.requested-host-not-found"),
         AppError::AmbiguousName(_)
         | AppError::NameTaken(_)
@@ -96,6 +97,7 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
         AppError::ConsoleUnavailable { .. } => {
             new(Http::SERVICE_UNAVAILABLE, "container.no-console")
         }
+        AppError::Refused { host, problem } => refused(host, problem),
         AppError::Agent { host, cause } => agent(host, cause),
         AppError::Ca(CaError::Request(bad)) => {
             let words = format!("Invalid input for field 'csr'. {}", chain(bad));
@@ -182,7 +184,7 @@ fn refused(host: &HostName, problem: &Problem) -> ErrorResponse {
         Code::EngineDown => {
             ErrorResponse::retryable(Http::SERVICE_UNAVAILABLE, "container.engine-down", problem)
         }
-        Code::Internal | Code::Unknown => ErrorResponse::internal(),
+        Code::StaleEpoch | Code::Internal | Code::Unknown => ErrorResponse::internal(),
     }
 }
 

@@ -75,6 +75,8 @@ fn all_containers(config: &mut ServiceConfig) {
         post "execute_attach" containers::execute_attach,
         post "execute_kill" containers::execute_kill,
         post "resize" containers::resize,
+        get "container_actions" containers::list_actions,
+        get "container_actions/{request}" containers::show_action,
     );
     config.service(
         resource("/containers/{ident}/logs")

@@ -1,4 +1,4 @@
-//! What agents ask.
+//! Queries of agents.
 
 use std::sync::Arc;
 
@@ -7,15 +7,13 @@ use uuid::Uuid;
 use zun_common::bus::Incoming;
 use zun_common::chain;
 use zun_common::grant::Grant;
-use zun_common::rpc::container::CreateContainer;
 use zun_common::rpc::host::{
     Assigned, AssignedContainer, AssignedContainers, CaBundle, GetCaBundle, HostCertificate,
     ProbeGrant, SignHostCertificate, SignProbe,
 };
 use zun_common::rpc::{Code, Problem};
-use zun_common::status::Status;
 
-use super::{own, stored};
+use super::{Stored, own, stored};
 use crate::app::App;
 use crate::ca::{CaError, CertificateAuthority};
 use crate::db::container::{self, Record};
@@ -96,22 +94,18 @@ pub(super) async fn assigned(
     incoming: Incoming,
 ) -> Result<Assigned, Problem> {
     own(&call.host, &incoming)?;
-    let records = stored(&app, move |conn| container::assigned(conn, &call.host)).await?;
+    let records =
+        stored(&app, Stored::AsFact, move |conn| container::assigned(conn, &call.host)).await?;
     Ok(Assigned { containers: records.into_iter().map(expected).collect() })
 }
 
 fn expected(record: Record) -> AssignedContainer {
-    let create = (record.status == Status::Creating).then(|| CreateContainer {
-        container: record.id,
-        spec: record.spec.clone(),
-        start: record.start_wanted,
-    });
     AssignedContainer {
         container: record.id,
         generation: record.generation,
         status: record.status,
         engine: record.engine,
         auto_remove: record.spec.auto_remove,
-        create,
+        create: None,
     }
 }

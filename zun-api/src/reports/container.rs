@@ -1,39 +1,120 @@
-//! Reports about containers.
+//! Reports about containers, and the outcomes of their operations.
 
 use std::sync::Arc;
 
 use zun_common::bus::Incoming;
-use zun_common::id::{ContainerId, HostName};
-use zun_common::rpc::report::{ContainerReport, UnknownContainer};
+use zun_common::id::{ContainerId, HostName, UserId};
+use zun_common::rpc::container::Removal;
+use zun_common::rpc::envelope::CallContext;
+use zun_common::rpc::operation::{Change, ReportContainer};
+use zun_common::rpc::report::UnknownContainer;
 use zun_common::rpc::{Code, Done, Problem};
 
-use super::{own, stored};
+use super::{Stored, own, stale_epoch, stored};
 use crate::app::App;
-use crate::db::container::{self, Applied};
+use crate::db::container::{self, Applied, Record};
+use crate::db::operation::{self, Accepted, NewOperation};
+use crate::db::{Conn, DbError, host, lock, transaction};
 use crate::metrics::ReportOutcome;
 
-/// Applies a report and tells those who wait. The row of a container that is gone goes too, but they hear
-/// how it ended first.
+/// The effect of a message.
+struct Effect {
+    applied: Option<Applied>,
+    /// Containers that the outcomes changed.
+    changed: Vec<Record>,
+    /// The removal of a container that should be gone.
+    removal: Option<Accepted>,
+}
+
+/// Stores a report and the outcomes of operations, then tells those who wait for the container.
 pub(super) async fn reported(
     app: Arc<App>,
-    report: ContainerReport,
+    call: ReportContainer,
     incoming: Incoming,
 ) -> Result<Done, Problem> {
-    own(&report.host, &incoming)
+    let (id, host) = (call.container, call.host.clone());
+    own(&host, &incoming)
+        .and_then(|()| check_subject(&call))
         .inspect_err(|_refusal| app.metrics.count_report(ReportOutcome::Foreign))?;
-    let (id, host) = (report.container, report.host.clone());
-    let applied = stored(&app, move |conn| container::apply(conn, &report))
+    // The agent forgets an outcome that it has reported. A state that is lost is reported again.
+    let how = if call.outcomes.is_empty() { Stored::AsFact } else { Stored::Durably };
+    let stored = stored(&app, how, move |conn| transaction(conn, |conn| store(conn, &call)))
         .await
         .inspect_err(|_failure| app.metrics.count_report(ReportOutcome::Failed))?;
-    let (outcome, answer) = concluded(&app, applied, (id, &host));
+    let Some(Effect { applied, changed, removal }) = stored else { return Err(stale_epoch(&host)) };
+    for record in changed {
+        app.hub.publish(&record);
+    }
+    if let Some(removal) = removal {
+        tracing::info!(
+            container.id = %id, host.name = %host,
+            "container {id} was deleted, and host {host} still has it: it is removed again"
+        );
+        app.nudge_later(CallContext::internal(), removal);
+    }
+    let Some(applied) = applied else { return Ok(Done {}) };
+    let (outcome, answer) = conclude(&app, applied, (id, &host));
     app.metrics.count_report(outcome);
     answer
+}
+
+/// Refuses a report about another host or container than the message.
+fn check_subject(call: &ReportContainer) -> Result<(), Problem> {
+    let Some(report) = &call.report else { return Ok(()) };
+    if report.host == call.host && report.container == call.container {
+        return Ok(());
+    }
+    let words = format!(
+        "a report about container {} on host `{}` may not be in a message about container {} on host `{}`",
+        report.container, report.host, call.container, call.host
+    );
+    Err(Problem::new(Code::Forbidden, words))
+}
+
+/// `None` if the epoch is not the host's current one.
+fn store(conn: &mut Conn, call: &ReportContainer) -> Result<Option<Effect>, DbError> {
+    let ReportContainer { host, epoch, container, report, outcomes } = call;
+    lock::container(conn, *container)?;
+    if host::check_epoch(conn, host, *epoch)?.is_none() {
+        return Ok(None);
+    }
+    let applied =
+        report.as_ref().map(|report| container::apply(conn, *epoch, report)).transpose()?;
+    let mut changed = Vec::new();
+    for outcome in outcomes {
+        changed.extend(operation::settle_reported(conn, host, outcome)?);
+    }
+    let removal = match &applied {
+        Some(Applied::Tombstone(record)) => remove_again(conn, record)?,
+        Some(
+            Applied::Newer(_)
+            | Applied::Gone(_)
+            | Applied::Stale
+            | Applied::Foreign { .. }
+            | Applied::Missing,
+        )
+        | None => None,
+    };
+    Ok(Some(Effect { applied, changed, removal }))
+}
+
+/// Accepts the removal of a deleted container that its host still has, unless one is under way.
+fn remove_again(conn: &mut Conn, record: &Record) -> Result<Option<Accepted>, DbError> {
+    let Some(host) = &record.host else { return Ok(None) };
+    if operation::has_open_delete(conn, record.id)? {
+        return Ok(None);
+    }
+    let user: &UserId = &record.user;
+    let request = &CallContext::internal().request;
+    let change = Change::Delete { how: Removal::Force };
+    let new = NewOperation { container: record, user, request, change, limit: None };
+    operation::accept(conn, host, &new).map(Some)
 }
 
 type Conclusion = (ReportOutcome, Result<Done, Problem>);
 
 /// Who is told what.
-fn concluded(app: &App, applied: Applied, about: (ContainerId, &HostName)) -> Conclusion {
+fn conclude(app: &App, applied: Applied, about: (ContainerId, &HostName)) -> Conclusion {
     let (id, host) = about;
     match applied {
         Applied::Newer(record) => {
@@ -43,10 +124,10 @@ fn concluded(app: &App, applied: Applied, about: (ContainerId, &HostName)) -> Co
         }
         Applied::Gone(record) => {
             log(about, "gone");
-            app.hub.publish_deleted(&record);
+            app.hub.publish(&record);
             (ReportOutcome::Gone, Ok(Done {}))
         }
-        Applied::Stale => (ReportOutcome::Stale, Ok(Done {})),
+        Applied::Stale | Applied::Tombstone(_) => (ReportOutcome::Stale, Ok(Done {})),
         Applied::Missing => {
             log(about, "not in the database");
             let problem =
@@ -72,16 +153,35 @@ fn warn((id, host): (ContainerId, &HostName), owner: Option<&HostName>) {
     );
 }
 
-/// Notes a container that carries our label and has no row: removed by force while its host was down, or
-/// lost with a database.
+/// Handles a container with our label that the host was not told of: it has been deleted and is removed again, or it is
+/// a stray.
 pub(super) async fn unknown(
     app: Arc<App>,
     call: UnknownContainer,
     incoming: Incoming,
 ) -> Result<Done, Problem> {
     own(&call.host, &incoming)?;
-    app.metrics.unknown_containers.inc();
     let UnknownContainer { container, host, engine } = call;
+    let owner = host.clone();
+    let removal = stored(&app, Stored::Durably, move |conn| {
+        transaction(conn, |conn| {
+            lock::container(conn, container)?;
+            match container::with_tombstone(conn, container)? {
+                Some(record)
+                    if record.deleted_at.is_some() && record.host.as_ref() == Some(&owner) =>
+                {
+                    remove_again(conn, &record)
+                }
+                Some(_) | None => Ok(None),
+            }
+        })
+    })
+    .await?;
+    if let Some(removal) = removal {
+        app.nudge_later(CallContext::internal(), removal);
+        return Ok(Done {});
+    }
+    app.metrics.unknown_containers.inc();
     tracing::warn!(
         container.id = %container, host.name = %host, engine.id = %engine,
         "host {host} has a stray container {container}: it is not in the database"

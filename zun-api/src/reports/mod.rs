@@ -1,8 +1,8 @@
-//! What agents tell and ask: reports of containers, heartbeats, certificates for hosts, and which
+//! Serves the calls of agents: registrations, heartbeats, reports of containers, certificates for hosts, and which
 //! containers should be on a host.
 //!
-//! A sender speaks for its own host alone. With the bus's permissions this keeps a host that fell into
-//! the wrong hands from touching what is on others.
+//! A sender speaks for its own host alone. With the bus's permissions this keeps a compromised host from changing what
+//! belongs to others.
 
 mod answers;
 mod container;
@@ -14,30 +14,30 @@ use tokio::time::sleep;
 use zun_common::bus::{Incoming, RequestError, Route, Router};
 use zun_common::chain;
 use zun_common::id::HostName;
-use zun_common::rpc::host::{
-    AssignedContainers, GetCaBundle, Heartbeat, SignHostCertificate, SignProbe,
+use zun_common::rpc::host::{AssignedContainers, GetCaBundle, SignHostCertificate, SignProbe};
+use zun_common::rpc::operation::{
+    Beat, OpenOperations, RegisterAgent, Registered, ReportContainer,
 };
-use zun_common::rpc::report::{ContainerReport, UnknownContainer};
-use zun_common::rpc::{Code, Done, Problem};
+use zun_common::rpc::report::UnknownContainer;
+use zun_common::rpc::{Code, Problem};
 use zun_common::shutdown::Tasks;
 
 use crate::app::App;
-use crate::db::{Conn, DbError, host};
+use crate::db::host::{self, Registration};
+use crate::db::operation::Open;
+use crate::db::{Conn, DbError, now};
 
-/// What the database does not take is tried again so often, with pauses that grow from the first to the
-/// last: five minutes in all. Then it goes back to the bus, and comes again.
-const TRIES: u32 = 65;
+/// How often work on the database is attempted. The agent repeats the call after that.
+const TRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LAST_PAUSE: Duration = Duration::from_secs(5);
+const LAST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Begins to take what agents tell and ask.
+/// Starts to serve the calls.
 pub(crate) async fn serve(app: &Arc<App>, tasks: &Tasks) -> Result<(), RequestError> {
     let router = Arc::new(router(app));
     let prefetch = app.settings.bus.prefetch;
-    for route in [Route::Reports, Route::Controller] {
-        let deliveries = app.bus.transport().consume(route, prefetch).await?;
-        router.serve(deliveries, tasks);
-    }
+    let deliveries = app.bus.transport().consume(Route::Controller, prefetch).await?;
+    router.serve(deliveries, tasks);
     Ok(())
 }
 
@@ -50,24 +50,55 @@ fn router(app: &Arc<App>) -> Router {
         }};
     }
     Router::new()
-        .on::<ContainerReport, _, _>(with_app!(container::reported))
+        .on::<RegisterAgent, _, _>(with_app!(register))
+        .on::<ReportContainer, _, _>(with_app!(container::reported))
         .on::<UnknownContainer, _, _>(with_app!(container::unknown))
-        .on::<Heartbeat, _, _>(with_app!(beat))
+        .on::<Beat, _, _>(with_app!(beat))
         .on::<SignHostCertificate, _, _>(with_app!(answers::sign))
         .on::<SignProbe, _, _>(with_app!(answers::prove))
         .on::<GetCaBundle, _, _>(with_app!(answers::authorities))
         .on::<AssignedContainers, _, _>(with_app!(answers::assigned))
 }
 
-async fn beat(app: Arc<App>, heartbeat: Heartbeat, incoming: Incoming) -> Result<Done, Problem> {
-    own(&heartbeat.host, &incoming)?;
-    let (host, leaving) = (heartbeat.host.clone(), heartbeat.leaving);
-    let counts = stored(&app, move |conn| host::beat(conn, &heartbeat)).await?;
-    if counts && leaving {
+async fn register(
+    app: Arc<App>,
+    agent: RegisterAgent,
+    incoming: Incoming,
+) -> Result<Registered, Problem> {
+    own(&agent.host, &incoming)?;
+    let host = agent.host.clone();
+    match stored(&app, Stored::Durably, move |conn| host::register(conn, &agent)).await? {
+        Registration::Epoch(epoch) => {
+            tracing::info!(host.name = %host, epoch = epoch.0, "registered the agent of host {host}");
+            Ok(Registered { epoch })
+        }
+        Registration::OtherEngine { known } => {
+            tracing::warn!(host.name = %host, "refused to register host {host}: it has another engine");
+            let words = format!(
+                "host `{host}` has containers in another engine ({known}). If the machine or Docker's data was \
+                 replaced, those containers are lost: remove them with `zun rm --force`, then start the agent again"
+            );
+            Err(Problem::new(Code::Conflict, words))
+        }
+    }
+}
+
+async fn beat(app: Arc<App>, beat: Beat, incoming: Incoming) -> Result<OpenOperations, Problem> {
+    own(&beat.heartbeat.host, &incoming)?;
+    let (host, leaving) = (beat.heartbeat.host.clone(), beat.heartbeat.leaving);
+    let work = move |conn: &mut Conn| Ok((host::beat(conn, &beat)?, now(conn)?));
+    let (open, now) = stored(&app, Stored::AsFact, work).await?;
+    let Some(Open { operations, complete_to }) = open else { return Err(stale_epoch(&host)) };
+    if leaving {
         tracing::info!(host.name = %host, "the agent on host {host} is shutting down");
     }
     app.metrics.heartbeats.inc();
-    Ok(Done {})
+    Ok(OpenOperations { now: now.and_utc(), operations, complete_to })
+}
+
+fn stale_epoch(host: &HostName) -> Problem {
+    let words = format!("another agent of host `{host}` has registered since");
+    Problem::new(Code::StaleEpoch, words)
 }
 
 /// Refuses a sender that speaks for another host.
@@ -83,15 +114,28 @@ fn own(host: &HostName, incoming: &Incoming) -> Result<(), Problem> {
     Err(Problem::new(Code::Forbidden, words))
 }
 
-/// Runs work on the database, more than once where it fails.
-async fn stored<T, F>(app: &App, work: F) -> Result<T, Problem>
+/// What a power failure may undo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stored {
+    /// Nothing: the host does not repeat it.
+    Durably,
+    /// What the host reports again.
+    AsFact,
+}
+
+/// Runs work on the database, several times if it fails.
+async fn stored<T, F>(app: &App, how: Stored, work: F) -> Result<T, Problem>
 where
     T: Send + 'static,
     F: Fn(&mut Conn) -> Result<T, DbError> + Clone + Send + 'static,
 {
     let (mut tried, mut pause) = (0, FIRST_PAUSE);
     loop {
-        let error = match app.db.fact(work.clone()).await {
+        let outcome = match how {
+            Stored::Durably => app.db.promise(work.clone()).await,
+            Stored::AsFact => app.db.fact(work.clone()).await,
+        };
+        let error = match outcome {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };

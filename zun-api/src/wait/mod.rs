@@ -7,9 +7,8 @@
 
 mod poll;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -23,12 +22,6 @@ use crate::db::container::Record;
 /// How many events of one container are kept for a subscription that is behind.
 const BACKLOG: usize = 16;
 
-/// How many deleted containers are remembered, and for how long, so that a request that arrives a moment later still
-/// gets the last state.
-const REMEMBERED: usize = 1024;
-const MEMORY: Duration = Duration::from_mins(1);
-
-type Deleted = VecDeque<(Instant, Arc<Record>)>;
 type Channels = HashMap<ContainerId, Channel>;
 
 /// Distributes the changes of containers to the requests that wait for them. Clones share the state.
@@ -37,7 +30,6 @@ pub(crate) struct Hub {
     channels: Arc<Mutex<Channels>>,
     /// Notified when a channel is created.
     created: Arc<Notify>,
-    deleted: Arc<Mutex<Deleted>>,
     permits: Arc<Semaphore>,
     capacity: usize,
     closing: CancellationToken,
@@ -81,7 +73,6 @@ impl Hub {
         Self {
             channels: Arc::default(),
             created: Arc::default(),
-            deleted: Arc::default(),
             permits: Arc::new(Semaphore::new(capacity)),
             capacity,
             closing,
@@ -113,25 +104,6 @@ impl Hub {
         if let Some(channel) = self.channels().get_mut(&record.id) {
             channel.publish(Event::Changed(Arc::new(record.clone())));
         }
-    }
-
-    /// Publishes the last state of a container that was deleted, and remembers it.
-    pub(crate) fn publish_deleted(&self, record: &Record) {
-        let mut deleted = self.deleted.lock().expect("nobody panics with this lock");
-        if deleted.len() >= REMEMBERED {
-            deleted.pop_front();
-        }
-        deleted.push_back((Instant::now(), Arc::new(record.clone())));
-        drop(deleted);
-        self.publish(record);
-    }
-
-    /// Returns the last state of a container that was deleted a moment ago.
-    pub(crate) fn recently_deleted(&self, container: ContainerId) -> Option<Arc<Record>> {
-        let mut deleted = self.deleted.lock().expect("nobody panics with this lock");
-        deleted.retain(|(at, _)| at.elapsed() < MEMORY);
-        let (_, record) = deleted.iter().rev().find(|(_, record)| record.id == container)?;
-        Some(Arc::clone(record))
     }
 
     /// Returns the number of waiting requests.

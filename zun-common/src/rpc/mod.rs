@@ -5,6 +5,7 @@ pub mod container;
 pub mod envelope;
 pub mod exec;
 pub mod host;
+pub mod operation;
 pub mod report;
 
 use std::time::Duration;

@@ -63,7 +63,7 @@ pub struct UnknownContainer {
 
 impl Call for UnknownContainer {
     const METHOD: &'static str = "report.unknown";
-    const KIND: Kind = Kind::Command;
-    const DEADLINE: Duration = Duration::from_hours(1);
+    const KIND: Kind = Kind::Query;
+    const DEADLINE: Duration = Duration::from_secs(10);
     type Reply = Done;
 }

@@ -42,6 +42,14 @@ pub enum DriverError {
         #[source]
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The engine did not finish an action in time. It may still finish it.
+    #[error("cannot {doing}: Docker did not answer within {seconds} s")]
+    Silent {
+        /// The action, such as `start the container`.
+        doing: &'static str,
+        /// The time limit.
+        seconds: u64,
+    },
     /// The engine failed at an action.
     #[error("cannot {doing}: {words}")]
     Engine {
@@ -60,7 +68,7 @@ impl DriverError {
             Self::Conflict { .. } => Code::Conflict,
             Self::Invalid { .. } | Self::NotRunnable { .. } => Code::BadRequest,
             Self::Down { .. } => Code::EngineDown,
-            Self::Engine { .. } => Code::Engine,
+            Self::Engine { .. } | Self::Silent { .. } => Code::Engine,
         };
         Problem::new(code, self.to_string())
     }

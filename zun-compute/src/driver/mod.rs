@@ -139,6 +139,8 @@ pub struct PullProgress {
 /// The engine and its machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineInfo {
+    /// The engine's own id. It changes if the engine loses its data.
+    pub id: String,
     /// The name and version, such as `docker 20.10.24`.
     pub engine: String,
     /// The newest version of its API that the engine supports.

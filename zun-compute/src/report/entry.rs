@@ -55,7 +55,6 @@ impl Entry {
     /// What zun-api knows of it; what was seen here is newer.
     pub(super) fn learn(&mut self, assigned: &AssignedContainer) {
         self.auto_remove = Some(assigned.auto_remove);
-        self.slot.at_least(assigned.generation);
         if self.facts.status == Status::Unknown && self.facts.engine.is_none() {
             self.facts.status = assigned.status;
             self.facts.engine.clone_from(&assigned.engine);

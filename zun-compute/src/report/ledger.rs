@@ -6,6 +6,7 @@ use zun_common::api::v1::container::ImagePull;
 use zun_common::grant::SessionEvent;
 use zun_common::id::{ContainerId, EngineId, HostName};
 use zun_common::rpc::host::AssignedContainer;
+use zun_common::rpc::operation::OperationOutcome;
 use zun_common::rpc::report::ContainerReport;
 use zun_common::status::{Status, TaskState};
 
@@ -13,6 +14,7 @@ use super::entry::{Entry, Heed};
 use super::facts::{Ending, Sight, Ticket};
 use crate::attached::ConsoleCounter;
 use crate::driver::ProcessExit;
+use crate::operation_state::Ended;
 
 /// As many containers as are kept; more are not reported.
 const MOST_CONTAINERS: usize = 65_536;
@@ -28,7 +30,19 @@ pub(super) struct Ledger {
     /// Those with something to tell, in order; some may have been told meanwhile.
     line: VecDeque<ContainerId>,
     removed: VecDeque<ContainerId>,
+    /// Outcomes of operations that wait for the next message about their container.
+    outcomes: HashMap<ContainerId, Vec<Ended>>,
+    /// The containers about which a message is on its way, with the outcomes in it.
+    in_flight: HashMap<ContainerId, Vec<Ended>>,
     tickets: u64,
+}
+
+/// What is sent to zun-api about a container in one message.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) container: ContainerId,
+    pub(super) report: Option<ContainerReport>,
+    pub(super) outcomes: Vec<OperationOutcome>,
 }
 
 impl Ledger {
@@ -39,6 +53,8 @@ impl Ledger {
             consoles: ConsoleCounter::default(),
             line: VecDeque::new(),
             removed: VecDeque::new(),
+            outcomes: HashMap::new(),
+            in_flight: HashMap::new(),
             tickets: 0,
         }
     }
@@ -90,7 +106,19 @@ impl Ledger {
         heed
     }
 
-    pub(super) fn finish(&mut self, container: ContainerId, ending: Ending, now: i64) -> Heed {
+    pub(super) fn finish(
+        &mut self,
+        container: ContainerId,
+        (ending, ended): (Ending, Ended),
+        now: i64,
+    ) -> Heed {
+        self.outcomes.entry(container).or_default().push(ended);
+        let heed = self.finish_work(container, ending, now);
+        self.stand_in_line(container);
+        heed
+    }
+
+    fn finish_work(&mut self, container: ContainerId, ending: Ending, now: i64) -> Heed {
         let Some(entry) = self.entries.get_mut(&container) else { return Heed::Taken };
         let finish = entry.finish(ending);
         self.put(container, now);
@@ -144,19 +172,35 @@ impl Ledger {
         }
     }
 
-    pub(super) fn take(&mut self) -> Option<ContainerReport> {
+    /// The next message, of a container about which none is on its way. Outcomes go with the last report that waits.
+    pub(super) fn take(&mut self) -> Option<Message> {
         while let Some(container) = self.line.pop_front() {
-            if let Some(report) =
-                self.entries.get_mut(&container).and_then(|entry| entry.slot.take())
-            {
-                return Some(report);
+            if self.in_flight.contains_key(&container) {
+                continue;
             }
+            let slot = self.entries.get_mut(&container).map(|entry| &mut entry.slot);
+            let (report, more) = slot.map_or((None, false), |slot| (slot.take(), slot.has_more()));
+            let ended =
+                if more { None } else { self.outcomes.remove(&container) }.unwrap_or_default();
+            if report.is_none() && ended.is_empty() {
+                continue;
+            }
+            let outcomes = ended.iter().map(Ended::message).collect();
+            self.in_flight.insert(container, ended);
+            return Some(Message { container, report, outcomes });
         }
         None
     }
 
+    /// zun-api has stored the message.
     pub(super) fn told(&mut self, container: ContainerId) {
-        let Some(entry) = self.entries.get_mut(&container) else { return };
+        for ended in self.in_flight.remove(&container).unwrap_or_default() {
+            ended.acknowledge();
+        }
+        let Some(entry) = self.entries.get_mut(&container) else {
+            self.stand_in_line(container);
+            return;
+        };
         entry.slot.told();
         let removed = entry.is_removed() && entry.is_idle();
         self.stand_in_line(container);
@@ -170,20 +214,22 @@ impl Ledger {
         }
     }
 
+    /// The message may not have arrived.
     pub(super) fn untold(&mut self, container: ContainerId) {
+        let mut ended = self.in_flight.remove(&container).unwrap_or_default();
+        if !ended.is_empty() {
+            let waiting = self.outcomes.entry(container).or_default();
+            ended.append(waiting);
+            *waiting = ended;
+        }
         if let Some(entry) = self.entries.get_mut(&container) {
             entry.slot.untold();
-            self.stand_in_line(container);
         }
+        self.stand_in_line(container);
     }
 
     pub(super) fn newest(&self, container: ContainerId) -> Option<ContainerReport> {
         self.entries.get(&container)?.slot.newest().cloned()
-    }
-
-    /// It was removed here, so nothing may bring it back.
-    pub(super) fn is_removed(&self, container: ContainerId) -> bool {
-        self.entries.get(&container).is_some_and(Entry::is_removed)
     }
 
     pub(super) fn was_ordered(&self, container: ContainerId) -> bool {
@@ -191,7 +237,9 @@ impl Ledger {
     }
 
     pub(super) fn is_told(&self) -> bool {
-        self.entries.values().all(|entry| entry.slot.is_idle())
+        self.outcomes.is_empty()
+            && self.in_flight.is_empty()
+            && self.entries.values().all(|entry| entry.slot.is_idle())
     }
 
     /// Those that the engine was last known to have.
@@ -241,8 +289,9 @@ impl Ledger {
     }
 
     fn stand_in_line(&mut self, container: ContainerId) {
-        let waits = self.entries.get(&container).is_some_and(|entry| entry.slot.waits());
-        if waits && !self.line.contains(&container) {
+        let reports = self.entries.get(&container).is_some_and(|entry| entry.slot.waits());
+        let waits = reports || self.outcomes.contains_key(&container);
+        if waits && !self.in_flight.contains_key(&container) && !self.line.contains(&container) {
             self.line.push_back(container);
         }
     }

@@ -2,7 +2,6 @@
 
 mod entry;
 mod facts;
-mod heartbeat;
 mod ledger;
 mod sender;
 mod slot;
@@ -10,10 +9,10 @@ mod slot;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::Utc;
 use tokio::sync::Notify;
 use zun_common::api::v1::container::ImagePull;
 use zun_common::grant::SessionEvent;
@@ -24,10 +23,10 @@ use zun_common::status::TaskState;
 
 pub(crate) use entry::Heed;
 pub(crate) use facts::{Ending, Failure, Sight, Ticket};
-pub(crate) use heartbeat::{beat, leave};
 pub(crate) use sender::send;
 
 use crate::driver::ProcessExit;
+use crate::operation_state::Ended;
 use ledger::Ledger;
 
 /// The pages of all containers, shared by who sees, who does and who tells.
@@ -38,11 +37,18 @@ pub(crate) struct Reports {
     more: Notify,
     /// Something was told.
     told: Notify,
+    /// The number of the last change. Reports are ordered by it within an epoch.
+    changes: AtomicI64,
 }
 
 impl Reports {
     pub(crate) fn new(host: HostName) -> Self {
-        Self { ledger: Mutex::new(Ledger::new(host)), more: Notify::new(), told: Notify::new() }
+        Self {
+            ledger: Mutex::new(Ledger::new(host)),
+            more: Notify::new(),
+            told: Notify::new(),
+            changes: AtomicI64::new(0),
+        }
     }
 
     pub(crate) fn ticket(&self) -> Ticket {
@@ -51,7 +57,7 @@ impl Reports {
 
     /// What is being done to it from now on.
     pub(crate) fn begin(&self, container: ContainerId, task: TaskState) {
-        self.ledger().begin(container, task, now());
+        self.ledger().begin(container, task, self.next());
         self.more.notify_one();
     }
 
@@ -72,7 +78,7 @@ impl Reports {
 
     /// How the engine was found.
     pub(crate) fn observe(&self, ticket: Ticket, container: ContainerId, sight: Sight) -> Heed {
-        let heed = self.ledger().observe(ticket, container, sight, now());
+        let heed = self.ledger().observe(ticket, container, sight, self.next());
         self.more.notify_one();
         heed
     }
@@ -82,44 +88,40 @@ impl Reports {
         self.ledger().exited(container, exit);
     }
 
-    /// How a piece of work ended: the task state is cleared.
-    pub(crate) fn finish(&self, container: ContainerId, ending: Ending) -> Heed {
-        let heed = self.ledger().finish(container, ending, now());
+    /// How an operation ended: the task state is cleared, and the outcome goes with the report.
+    pub(crate) fn finish(&self, container: ContainerId, ending: Ending, ended: Ended) -> Heed {
+        let heed = self.ledger().finish(container, (ending, ended), self.next());
         self.more.notify_one();
         heed
     }
 
     /// It should be on the host and is not; `rightly` where it was to go.
     pub(crate) fn absent(&self, ticket: Ticket, container: ContainerId, rightly: bool) {
-        self.ledger().absent(ticket, container, rightly, now());
+        self.ledger().absent(ticket, container, rightly, self.next());
         self.more.notify_one();
     }
 
     /// Its image comes along so far.
     pub(crate) fn pulling(&self, container: ContainerId, pull: ImagePull) {
-        self.ledger().pulling(container, pull, now());
+        self.ledger().pulling(container, pull, self.next());
         self.more.notify_one();
     }
 
     /// A console began or ended.
     pub(crate) fn note(&self, note: SessionEvent) {
-        self.ledger().note(note, now());
+        self.ledger().note(note, self.next());
         self.more.notify_one();
     }
 
     /// The engine went, and all consoles with it.
     pub(crate) fn consoles_ended(&self) {
-        self.ledger().consoles_ended(now());
+        self.ledger().consoles_ended(self.next());
         self.more.notify_one();
     }
 
     /// The newest report of it, told or not.
     pub(crate) fn newest(&self, container: ContainerId) -> Option<ContainerReport> {
         self.ledger().newest(container)
-    }
-
-    pub(crate) fn is_removed(&self, container: ContainerId) -> bool {
-        self.ledger().is_removed(container)
     }
 
     /// Those that the engine was last known to have.
@@ -146,11 +148,11 @@ impl Reports {
         }
     }
 
+    fn next(&self) -> i64 {
+        self.changes.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn now() -> i64 {
-    Utc::now().timestamp_micros()
 }

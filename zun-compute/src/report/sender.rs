@@ -1,46 +1,56 @@
-//! One task that tells the newest reports, several containers at a time, and tries until the bus is back.
+//! Sends the newest reports and the outcomes of operations, several containers at a time, and repeats each until
+//! zun-api has stored it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use zun_common::backoff::Backoff;
-use zun_common::bus::Bus;
+use zun_common::bus::{Bus, CallError};
 use zun_common::chain;
+use zun_common::id::{ContainerId, Epoch};
 use zun_common::rpc::envelope::CallContext;
-use zun_common::rpc::report::ContainerReport;
+use zun_common::rpc::operation::ReportContainer;
+use zun_common::rpc::{Code, Done};
 use zun_common::shutdown::Tasks;
 
 use super::Reports;
+use super::ledger::Message;
+use crate::host::Host;
 
-/// How many are on their way at a time, each of another container.
-const AT_ONCE: usize = 16;
-/// After so long the newest is taken anew, since it may be another one by now.
-const ATTEMPT: Duration = Duration::from_secs(5);
+/// Number of messages that are sent at a time, each about another container.
+const CONCURRENCY: usize = 16;
 
-/// Tells reports until shutdown.
-pub(crate) async fn send(reports: Arc<Reports>, bus: Bus, tasks: Tasks) {
+/// Sends reports until shutdown. Nothing is sent before the agent is registered.
+pub(crate) async fn send(host: Arc<Host>, bus: Bus, tasks: Tasks) {
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
-    let mut cut_off = false;
+    let mut failing = false;
     loop {
-        let batch = reports.batch();
+        let epoch = tokio::select! {
+            () = tasks.cancelled() => return,
+            epoch = host.control.registered() => epoch,
+        };
+        let batch = host.reports.batch();
         if batch.is_empty() {
             tokio::select! {
                 () = tasks.cancelled() => return,
-                () = reports.more.notified() => continue,
+                () = host.reports.more.notified() => continue,
             }
         }
-        let failed = tell(&reports, &bus, batch).await;
+        let failed = tokio::select! {
+            () = tasks.cancelled() => return,
+            failed = send_batch(&host, &bus, (epoch, batch)) => failed,
+        };
         if failed.is_none() {
-            if std::mem::take(&mut cut_off) {
-                tracing::info!("reports reach the bus again");
+            if std::mem::take(&mut failing) {
+                tracing::info!("zun-api accepts reports again");
             }
             backoff.reset();
             continue;
         }
-        if let Some(why) = failed.filter(|_| !cut_off) {
-            tracing::warn!(error = %why, "reports do not reach the bus; the newest are kept");
-            cut_off = true;
+        if let Some(why) = failed.filter(|_| !failing) {
+            tracing::warn!(error = %why, "zun-api does not accept reports; the newest are kept");
+            failing = true;
         }
         tokio::select! {
             () = tasks.cancelled() => return,
@@ -49,38 +59,74 @@ pub(crate) async fn send(reports: Arc<Reports>, bus: Bus, tasks: Tasks) {
     }
 }
 
-/// Says why one did not arrive, if any did not.
-async fn tell(reports: &Reports, bus: &Bus, batch: Vec<ContainerReport>) -> Option<String> {
-    let context = CallContext::internal();
-    let each = batch.into_iter().map(|report| {
-        let context = &context;
-        async move {
-            let outcome = match tokio::time::timeout(ATTEMPT, bus.report(&report, context)).await {
-                Ok(outcome) => outcome.map_err(|error| chain(&error)),
-                Err(_elapsed) => Err("the bus did not take it in time".to_owned()),
-            };
-            reports.settle(&report, outcome.is_ok());
-            outcome.err()
-        }
+/// Returns why a message was not accepted, if any was not.
+async fn send_batch(
+    host: &Host,
+    bus: &Bus,
+    (epoch, batch): (Epoch, Vec<Message>),
+) -> Option<String> {
+    let each = batch.into_iter().map(|message| async move {
+        let Message { container, report, outcomes } = message;
+        let host_name = host.name.clone();
+        let call = ReportContainer { host: host_name, epoch, container, report, outcomes };
+        let answer = bus.call_controller(&call, &CallContext::internal()).await;
+        let outcome = accepted(host, &call, answer);
+        host.reports.settle(container, outcome.is_ok());
+        outcome.err()
     });
     join_all(each).await.into_iter().flatten().next()
 }
 
+/// Whether zun-api has stored the message, or will never do so.
+fn accepted(
+    host: &Host,
+    call: &ReportContainer,
+    answer: Result<Done, CallError>,
+) -> Result<(), String> {
+    let container = call.container;
+    match answer {
+        Ok(Done {}) => {
+            tracing::debug!(container.id = %container, outcomes = call.outcomes.len(), "reported container {container}");
+            Ok(())
+        }
+        Err(CallError::Refused { problem, .. }) => match problem.code {
+            Code::NotFound | Code::Forbidden | Code::BadRequest => {
+                tracing::warn!(container.id = %container, error = %problem, "zun-api refused a report of container {container}");
+                Ok(())
+            }
+            Code::StaleEpoch => {
+                host.control.lost(call.epoch);
+                host.control.pull_now();
+                Err(problem.to_string())
+            }
+            Code::Conflict
+            | Code::Busy
+            | Code::Closing
+            | Code::Expired
+            | Code::UnknownMethod
+            | Code::Unsupported
+            | Code::TooLarge
+            | Code::NoConsole
+            | Code::Engine
+            | Code::EngineDown
+            | Code::Internal
+            | Code::Unknown => Err(problem.to_string()),
+        },
+        Err(error) => Err(chain(&error)),
+    }
+}
+
 impl Reports {
-    fn batch(&self) -> Vec<ContainerReport> {
+    fn batch(&self) -> Vec<Message> {
         let mut ledger = self.ledger();
-        std::iter::from_fn(|| ledger.take()).take(AT_ONCE).collect()
+        std::iter::from_fn(|| ledger.take()).take(CONCURRENCY).collect()
     }
 
-    fn settle(&self, report: &ContainerReport, arrived: bool) {
-        if arrived {
-            tracing::debug!(
-                container.id = %report.container, generation = report.generation,
-                "told that container {} is {}", report.container, report.status
-            );
-            self.ledger().told(report.container);
+    fn settle(&self, container: ContainerId, accepted: bool) {
+        if accepted {
+            self.ledger().told(container);
         } else {
-            self.ledger().untold(report.container);
+            self.ledger().untold(container);
         }
         self.told.notify_waiters();
     }

@@ -41,13 +41,6 @@ impl Slot {
         }
     }
 
-    /// No later report has a smaller generation.
-    pub(super) const fn at_least(&mut self, generation: i64) {
-        if generation > self.generation {
-            self.generation = generation;
-        }
-    }
-
     /// The next one to tell, unless one is on its way.
     pub(super) fn take(&mut self) -> Option<ContainerReport> {
         if self.in_flight.is_some() {
@@ -61,13 +54,15 @@ impl Slot {
 
     /// The one on its way arrived.
     pub(super) fn told(&mut self) {
-        self.sent = self.in_flight.take();
+        if let Some(report) = self.in_flight.take() {
+            self.sent = Some(report);
+        }
     }
 
     /// It may have arrived or not.
     pub(super) fn untold(&mut self) {
-        self.sent = None;
         let Some(late) = self.in_flight.take() else { return };
+        self.sent = None;
         match &self.first {
             None => self.first = Some(late),
             Some(newer) if self.behind.is_none() && is_told_before(&late, newer) => {
@@ -79,6 +74,11 @@ impl Slot {
 
     pub(super) const fn waits(&self) -> bool {
         self.first.is_some() && self.in_flight.is_none()
+    }
+
+    /// Another one waits behind the one on its way.
+    pub(super) const fn has_more(&self) -> bool {
+        self.first.is_some()
     }
 
     /// Everything was told.

@@ -1,8 +1,9 @@
 //! What is told of a container, step by step, against a clock that is given.
 
+use tokio::sync::watch;
 use zun_common::grant::{SessionEvent, SessionEventKind};
-use zun_common::id::{ContainerId, EngineId};
-use zun_common::rpc::host::AssignedContainer;
+use zun_common::id::{ContainerId, EngineId, OperationId};
+use zun_common::rpc::operation::Outcome;
 use zun_common::rpc::report::ContainerReport;
 use zun_common::status::{Status, TaskState};
 
@@ -10,6 +11,7 @@ use super::entry::Heed;
 use super::facts::{Ending, Failure, Sight};
 use super::ledger::Ledger;
 use crate::driver::{ContainerInfo, ProcessExit};
+use crate::operation_state::{Ended, OperationState};
 
 struct Page {
     ledger: Ledger,
@@ -53,15 +55,16 @@ impl Page {
     fn ends(&mut self, status: Option<Status>, failure: Option<Failure>) -> Heed {
         let ticket = self.ledger.ticket();
         let sight = status.map_or(Sight::Gone, |status| Sight::Seen(Box::new(self.seen(status))));
-        self.ledger.finish(self.container, Ending { ticket, sight: Some(sight), failure }, 0)
+        let ending = Ending { ticket, sight: Some(sight), failure };
+        self.ledger.finish(self.container, (ending, ended()), 0)
     }
 
     /// Tells all that waits.
     fn tells(&mut self) -> Vec<ContainerReport> {
         let mut told = Vec::new();
-        while let Some(report) = self.ledger.take() {
-            self.ledger.told(report.container);
-            told.push(report);
+        while let Some(message) = self.ledger.take() {
+            self.ledger.told(message.container);
+            told.extend(message.report);
         }
         told
     }
@@ -75,6 +78,11 @@ impl Page {
             SessionEvent { kind, watches: false, grant: grant.to_owned(), container: engine() };
         self.ledger.note(note, 0);
     }
+}
+
+fn ended() -> Ended {
+    let state = watch::Sender::new(OperationState::Begun);
+    Ended { operation: OperationId::random(), outcome: Outcome::Succeeded, state }
 }
 
 fn engine() -> EngineId {
@@ -168,7 +176,6 @@ fn a_removal_is_told_once_and_nothing_brings_the_container_back() {
     assert_eq!(page.tells_states(), [(Status::Deleted, None)]);
     let sight = Sight::Seen(Box::new(page.seen(Status::Stopped)));
     page.ledger.observe(late, page.container, sight, 0);
-    assert!(page.ledger.is_removed(page.container));
     assert_eq!(page.tells(), []);
 }
 
@@ -200,23 +207,6 @@ fn one_that_was_made_after_zun_api_was_asked_has_not_vanished() {
     page.sees(Status::Created);
     page.ledger.absent(asked, page.container, false, 0);
     assert_eq!(page.tells_states(), [(Status::Created, None)]);
-}
-
-#[test]
-fn generations_rise_above_what_zun_api_knows_although_the_clock_stands() {
-    let mut page = Page::new();
-    page.ledger.learn(&AssignedContainer {
-        container: page.container,
-        generation: 500,
-        status: Status::Running,
-        engine: Some(engine()),
-        auto_remove: false,
-        create: None,
-    });
-    page.sees(Status::Running);
-    page.sees(Status::Stopped);
-    let generations: Vec<_> = page.tells().iter().map(|report| report.generation).collect();
-    assert_eq!(generations, [502]);
 }
 
 #[test]
@@ -280,4 +270,43 @@ fn a_run_is_told_with_the_code_of_the_one_before_it_also_where_no_look_has_seen_
     page.ends(None, None);
     let told = page.tells().last().map(|report| (report.status, report.exit_code));
     assert_eq!(told, Some((Status::Deleted, Some(137))));
+}
+
+#[test]
+fn an_outcome_goes_with_the_last_report_and_again_if_the_message_was_lost() {
+    let mut page = Page::new();
+    page.sees(Status::Created);
+    page.tells();
+    page.begins(TaskState::Starting);
+    let ended = ended();
+    let (operation, state) = (ended.operation, ended.state.subscribe());
+    let ticket = page.ledger.ticket();
+    let sight = Some(Sight::Seen(Box::new(page.seen(Status::Running))));
+    page.ledger.finish(page.container, (Ending { ticket, sight, failure: None }, ended), 0);
+    for _ in 0..2 {
+        let message = page.ledger.take().expect("a message");
+        assert_eq!(message.report.expect("a report").status, Status::Running);
+        assert_eq!(message.outcomes.len(), 1);
+        assert_eq!(message.outcomes[0].operation, operation);
+        assert!(page.ledger.take().is_none(), "one message about a container at a time");
+        page.ledger.untold(page.container);
+    }
+    page.ledger.take().expect("again");
+    assert!(!page.ledger.is_told());
+    page.ledger.told(page.container);
+    assert_eq!(*state.borrow(), OperationState::Acknowledged(Outcome::Succeeded));
+    assert!(page.ledger.is_told());
+    assert!(page.ledger.take().is_none());
+}
+
+#[test]
+fn an_outcome_without_a_change_is_sent_alone() {
+    let mut page = Page::new();
+    page.sees(Status::Stopped);
+    page.tells();
+    let ticket = page.ledger.ticket();
+    let sight = Some(Sight::Seen(Box::new(page.seen(Status::Stopped))));
+    page.ledger.finish(page.container, (Ending { ticket, sight, failure: None }, ended()), 0);
+    let message = page.ledger.take().expect("a message");
+    assert_eq!((message.report.is_some(), message.outcomes.len()), (false, 1));
 }

@@ -1,9 +1,9 @@
-//! Answers calls about a container that are not commands.
+//! Answers calls about a container that are not operations.
 
 use zun_common::id::ContainerId;
 use zun_common::rpc::container::{
     Console, LocateConsole, LocateData, LogRequest, Logs, ReadLogs, ReadStats, ResizeTerminal,
-    ShowContainer, Stats, Top, TopContainer, UpdateContainer,
+    ShowContainer, Stats, Top, TopContainer,
 };
 use zun_common::rpc::report::ContainerReport;
 use zun_common::rpc::{Call, Code, Done, Problem};
@@ -72,15 +72,6 @@ pub(super) async fn stats(host: &Host, call: ReadStats) -> Result<Stats, Problem
     allowed(host, container, Action::Stats).await?;
     within_deadline(ReadStats::DEADLINE, "measure the container", host.driver.stats(container))
         .await
-}
-
-pub(super) async fn update(host: &Host, call: UpdateContainer) -> Result<Done, Problem> {
-    let UpdateContainer { container, resources } = call;
-    allowed(host, container, Action::Update).await?;
-    let updating = host.driver.update(container, resources);
-    within_deadline(UpdateContainer::DEADLINE, "change the limits of the container", updating)
-        .await?;
-    Ok(Done {})
 }
 
 pub(super) async fn resize(host: &Host, call: ResizeTerminal) -> Result<Done, Problem> {

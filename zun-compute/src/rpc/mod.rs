@@ -1,4 +1,4 @@
-//! Routes calls to their handlers. Commands go to the workers; all other calls are answered at once, each with a
+//! Routes calls to their handlers. Operations go to the workers; all other calls are answered at once, each with a
 //! deadline.
 
 mod container;
@@ -10,43 +10,16 @@ use std::time::Duration;
 
 use zun_common::bus::{Incoming, Router};
 use zun_common::rpc::Problem;
-use zun_common::rpc::container as calls;
 use zun_common::rpc::exec as exec_calls;
+use zun_common::rpc::operation::{PerformOperation, Performing};
 
 use crate::driver::DriverError;
 use crate::host::{Host, within};
-use crate::worker::{Command, Origin, Workers};
+use crate::worker::Workers;
 
-/// How long the agent waits for a signal to be sent before it answers the call.
-const SENT_WITHIN: Duration = Duration::from_secs(2);
-
-/// The calls from the host's durable queue.
-pub(crate) fn commands(workers: &Workers) -> Router {
-    let router = Router::new();
-    let router = accept(router, workers, |call: calls::CreateContainer| {
-        (call.container, Command::Create(Box::new(call)))
-    });
-    let router =
-        accept(router, workers, |call: calls::StartContainer| (call.container, Command::Start));
-    let router = accept(router, workers, |call: calls::StopContainer| {
-        (call.container, Command::Stop { grace: seconds(call.grace) })
-    });
-    let router = accept(router, workers, |call: calls::RebootContainer| {
-        (call.container, Command::Reboot { grace: seconds(call.grace) })
-    });
-    let router =
-        accept(router, workers, |call: calls::PauseContainer| (call.container, Command::Pause));
-    let router =
-        accept(router, workers, |call: calls::UnpauseContainer| (call.container, Command::Unpause));
-    let router = signal(router, workers);
-    accept(router, workers, |call: calls::RemoveContainer| {
-        (call.container, Command::Remove(call.how))
-    })
-}
-
-/// The calls from the host's query queue.
-pub(crate) fn queries(host: &Arc<Host>) -> Router {
-    let router = Router::new();
+/// The calls from the host's queue.
+pub(crate) fn calls(host: &Arc<Host>, workers: &Workers) -> Router {
+    let router = perform(Router::new(), host, workers);
     let router =
         answer(router, host, |host, call| async move { container::show(&host, call).await });
     let router =
@@ -61,8 +34,6 @@ pub(crate) fn queries(host: &Arc<Host>) -> Router {
         answer(router, host, |host, call| async move { container::top(&host, call).await });
     let router =
         answer(router, host, |host, call| async move { container::stats(&host, call).await });
-    let router =
-        answer(router, host, |host, call| async move { container::update(&host, call).await });
     let router = answer(router, host, |host, call| async move { exec::create(&host, call).await });
     let router = answer(router, host, |host, call| async move { exec::run(&host, call).await });
     let router = answer(router, host, |host, call: exec_calls::ResizeExec| async move {
@@ -76,36 +47,15 @@ pub(crate) fn queries(host: &Arc<Host>) -> Router {
     })
 }
 
-fn accept<C>(
-    router: Router,
-    workers: &Workers,
-    command: fn(C) -> (zun_common::id::ContainerId, Command),
-) -> Router
-where
-    C: zun_common::rpc::Call<Reply = zun_common::rpc::Done>,
-{
-    let workers = workers.clone();
-    router.accept(move |call: C, incoming: Incoming| {
-        let workers = workers.clone();
-        let origin = Origin { request: incoming.context.request, again: incoming.redelivered };
-        let (container, command) = command(call);
-        async move { workers.accept(container, command, origin).await }
-    })
-}
-
-/// Answers the call after the signal was sent, or after 2 s if earlier commands of the container take longer.
-fn signal(router: Router, workers: &Workers) -> Router {
-    let workers = workers.clone();
-    router.accept(move |call: calls::KillContainer, incoming: Incoming| {
-        let workers = workers.clone();
-        let origin = Origin { request: incoming.context.request, again: incoming.redelivered };
-        let command = Command::Kill { signal: call.signal };
+/// Passes operations of the current epoch to the workers.
+fn perform(router: Router, host: &Arc<Host>, workers: &Workers) -> Router {
+    let (host, workers) = (Arc::clone(host), workers.clone());
+    router.on(move |call: PerformOperation, _incoming: Incoming| {
+        let (host, workers) = (Arc::clone(&host), workers.clone());
         async move {
-            let mut accepted = workers.accept(call.container, command, origin).await?;
-            if tokio::time::timeout(SENT_WITHIN, &mut accepted.work).await.is_ok() {
-                accepted.work = Box::pin(std::future::ready(()));
-            }
-            Ok(accepted)
+            let PerformOperation { epoch, operation } = call;
+            host.control.check(epoch)?;
+            Ok(Performing { outcome: workers.perform(operation).await? })
         }
     })
 }
@@ -118,10 +68,6 @@ where
 {
     let host = Arc::clone(host);
     router.on(move |call: C, _incoming: Incoming| handler(Arc::clone(&host), call))
-}
-
-fn seconds(grace: Option<u32>) -> Option<Duration> {
-    grace.map(|seconds| Duration::from_secs(u64::from(seconds)))
 }
 
 /// Runs a call with 90 % of the caller's deadline, so that the caller receives the error and does not time out first.

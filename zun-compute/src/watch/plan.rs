@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 
 use zun_common::id::{ContainerId, EngineId};
-use zun_common::rpc::container::CreateContainer;
 use zun_common::rpc::host::AssignedContainer;
 use zun_common::status::Status;
 
@@ -14,8 +13,6 @@ use crate::driver::{ContainerInfo, ListedContainer};
 pub(super) enum Step {
     /// It exists: report its state, and change nothing.
     Report(Box<ContainerInfo>),
-    /// Its creation was requested, and the command may be lost: create it.
-    Create(Box<CreateContainer>),
     /// It should exist and does not: report it as lost.
     MarkLost(ContainerId),
     /// It should not exist any more, and does not: report it as deleted.
@@ -46,54 +43,34 @@ pub(super) fn plan(assigned: &[AssignedContainer], listed: &[ListedContainer]) -
 }
 
 fn missing(one: &AssignedContainer) -> Option<Step> {
-    let AssignedContainer { container, generation: _, status, engine, auto_remove, create } = one;
+    let AssignedContainer { container, generation: _, status, engine, auto_remove, create: _ } =
+        one;
     let was_created = engine.is_some();
-    match (status, create) {
-        (Status::Deleting | Status::Deleted, _) => Some(Step::MarkDeleted(*container)),
-        (Status::Creating, Some(create)) if !was_created => {
-            Some(Step::Create(Box::new(create.clone())))
-        }
+    match status {
+        Status::Deleting | Status::Deleted => Some(Step::MarkDeleted(*container)),
+        // Its operation is open, or its outcome will be reported.
+        Status::Creating if !was_created => None,
         _ if *auto_remove && was_created => Some(Step::MarkDeleted(*container)),
-        (Status::Error, _) => None,
-        _ => Some(Step::MarkLost(*container)),
+        Status::Error => None,
+        Status::Creating
+        | Status::Created
+        | Status::Running
+        | Status::Stopped
+        | Status::Paused
+        | Status::Restarting
+        | Status::Rebuilding
+        | Status::Dead
+        | Status::Unknown => Some(Step::MarkLost(*container)),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use zun_common::rpc::container::{ConsoleSpec, ContainerSpec, PullPolicy};
-    use zun_common::units::Resources;
-
     use super::*;
     use crate::driver::DriverError;
 
     fn engine() -> EngineId {
         "ab".repeat(32).parse().expect("an id")
-    }
-
-    fn create(container: ContainerId) -> CreateContainer {
-        let spec = ContainerSpec {
-            project: "p".parse().expect("a project"),
-            name: "n".to_owned(),
-            image: "i".to_owned(),
-            pull: PullPolicy::Never,
-            command: None,
-            entrypoint: None,
-            environment: BTreeMap::new(),
-            labels: BTreeMap::new(),
-            workdir: None,
-            hostname: None,
-            user: None,
-            console: ConsoleSpec::default(),
-            resources: Resources::default(),
-            restart: None,
-            auto_remove: false,
-            read_only: false,
-            stop_signal: None,
-        };
-        CreateContainer { container, spec, start: false }
     }
 
     fn assigned(status: Status) -> AssignedContainer {
@@ -148,15 +125,12 @@ mod tests {
     }
 
     #[test]
-    fn a_create_that_may_be_lost_is_done_and_one_without_its_spec_is_lost() {
+    fn a_container_that_was_never_created_is_left_to_its_operation() {
         let mut one = assigned(Status::Creating);
         one.engine = None;
+        assert_eq!(plan(std::slice::from_ref(&one), &[]), []);
+        one.engine = Some(engine());
         assert_eq!(plan(std::slice::from_ref(&one), &[]), [Step::MarkLost(one.container)]);
-        one.create = Some(create(one.container));
-        assert_eq!(
-            plan(std::slice::from_ref(&one), &[]),
-            [Step::Create(Box::new(create(one.container)))]
-        );
     }
 
     #[test]
@@ -192,12 +166,10 @@ mod tests {
     }
 
     #[test]
-    fn a_container_in_doubt_is_neither_lost_nor_deleted_nor_created_again() {
+    fn a_container_in_doubt_is_neither_lost_nor_deleted() {
         for status in Status::ALL {
             for (auto_remove, engine) in [(false, None), (true, Some(engine()))] {
                 let one = AssignedContainer { auto_remove, engine, ..assigned(*status) };
-                let create = Some(create(one.container));
-                let one = AssignedContainer { create, ..one };
                 assert_eq!(plan(std::slice::from_ref(&one), &[in_doubt(one.container)]), []);
             }
         }

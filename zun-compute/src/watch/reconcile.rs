@@ -8,8 +8,8 @@ use tokio::time::timeout;
 use zun_common::backoff::Backoff;
 use zun_common::bus::Bus;
 use zun_common::chain;
-use zun_common::id::{ContainerId, EngineId, RequestId};
-use zun_common::rpc::container::CreateContainer;
+use zun_common::id::{ContainerId, EngineId};
+use zun_common::rpc::Done;
 use zun_common::rpc::envelope::CallContext;
 use zun_common::rpc::host::{Assigned, AssignedContainers};
 use zun_common::rpc::report::UnknownContainer;
@@ -21,7 +21,7 @@ use super::refresh::RefreshQueue;
 use crate::driver::{DriverError, ListedContainer};
 use crate::host::{Host, within};
 use crate::report::{Sight, Ticket};
-use crate::worker::{Command, Origin, Workers};
+use crate::worker::Workers;
 
 const REPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -37,8 +37,7 @@ pub(crate) async fn reconcile(
             () = tasks.cancelled() => return,
             () = host.reconcile_needed.notified() => {}
         }
-        let round =
-            Round { workers: &workers, host: &host, refresh: &refresh, bus: &bus, tasks: &tasks };
+        let round = Round { workers: &workers, host: &host, refresh: &refresh, bus: &bus };
         tokio::select! {
             () = tasks.cancelled() => return,
             () = round.until_done() => {}
@@ -51,7 +50,6 @@ struct Round<'a> {
     host: &'a Host,
     refresh: &'a RefreshQueue,
     bus: &'a Bus,
-    tasks: &'a Tasks,
 }
 
 impl Round<'_> {
@@ -105,7 +103,6 @@ impl Round<'_> {
                 Step::Report(info) => {
                     host.reports.observe(inspected, info.container, Sight::Seen(info));
                 }
-                Step::Create(create) => self.create(*create).await,
                 Step::MarkLost(container) => self.absent(ticket, container, false),
                 Step::MarkDeleted(container) => self.absent(ticket, container, true),
                 Step::Stray(container, engine) => self.stray(container, engine).await,
@@ -129,31 +126,6 @@ impl Round<'_> {
         self.host.reports.absent(ticket, container, expected);
     }
 
-    /// Creates a container whose command may be lost. If the command still arrives, it finds the container. If it
-    /// arrived before, its outcome was reported.
-    async fn create(&self, create: CreateContainer) {
-        let container = create.container;
-        if self.workers.is_busy(container) || self.host.reports.was_ordered(container) {
-            return;
-        }
-        tracing::info!(container.id = %container, "container {container} does not exist and its creation was requested: creating it");
-        let origin = Origin { request: RequestId::random(), again: true };
-        match self.workers.accept(container, Command::Create(Box::new(create)), origin).await {
-            Ok(accepted) => self.tasks.spawn({
-                let tasks = self.tasks.clone();
-                async move {
-                    tokio::select! {
-                        () = tasks.cancelled() => {}
-                        () = accepted.work => {}
-                    }
-                }
-            }),
-            Err(problem) => {
-                tracing::warn!(container.id = %container, error = %problem, "cannot create container {container}");
-            }
-        }
-    }
-
     /// Reports a stray, unless its command arrived after zun-api had answered.
     async fn stray(&self, container: ContainerId, engine: EngineId) {
         let host = self.host;
@@ -166,9 +138,9 @@ impl Round<'_> {
         );
         let report = UnknownContainer { container, host: host.name.clone(), engine };
         let context = CallContext::internal();
-        let reporting = self.bus.report(&report, &context);
+        let reporting = self.bus.call_controller(&report, &context);
         match timeout(REPORT_TIMEOUT, reporting).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(Done {})) => {}
             Ok(Err(error)) => {
                 tracing::warn!(container.id = %container, error = %chain(&error), "cannot report a stray");
             }

@@ -1,70 +1,69 @@
-//! Making a container: its image, itself, and its first start. One that is there is taken as made.
+//! Creates a container: its image, the container itself, and its first start. An existing container counts as created.
 
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use zun_common::rpc::container::{ContainerSpec, CreateContainer, PullPolicy};
+use zun_common::rpc::container::{ContainerSpec, PullPolicy};
 use zun_common::status::{Status, TaskState};
 
-use super::perform::Work;
-use super::progress::Progress;
-use super::run;
+use super::existing;
+use super::pull_progress::Progress;
+use super::work::Work;
 use crate::driver::{ContainerInfo, DriverError};
 use crate::host::within;
 
-/// So many steps of a pull may wait; what is more is dropped.
+/// Maximum number of progress messages of a pull that wait. Further ones are dropped.
 const STEPS: usize = 256;
 
-/// Makes it and starts it if asked. One that ran already is not run again: then this command was done
-/// before, and came again.
+/// Creates the container and starts it if requested. A container that has run is not started again: an earlier agent
+/// has carried out this operation.
 pub(super) async fn create(
     work: &Work<'_>,
-    make: &CreateContainer,
+    (spec, start): (&ContainerSpec, bool),
     seen: Option<&ContainerInfo>,
 ) -> Result<(), DriverError> {
-    let host = work.host;
-    let CreateContainer { container, spec, start } = make;
+    let (host, container) = (work.host, work.container());
     if seen.is_none() {
-        host.reports.begin(*container, TaskState::Creating);
-        bring_image(work, make).await?;
-        host.reports.begin(*container, TaskState::Creating);
-        let making = host.driver.create(*container, spec);
-        within(host.engine_timeout(), "create the container", making).await?;
-        host.inspect_and_report(*container).await?;
+        work.begin(TaskState::Creating);
+        provide_image(work, spec).await?;
+        work.begin(TaskState::Creating);
+        let creating = host.driver.create(container, spec);
+        within(host.engine_timeout(), "create the container", creating).await?;
+        host.inspect_and_report(container).await?;
     }
     let never_ran = seen.is_none_or(|seen| {
         seen.started_at.is_none() && matches!(seen.status, Status::Created | Status::Error)
     });
-    if *start && never_ran {
-        run::start(host, *container).await?;
+    if start && never_ran {
+        existing::start(work).await?;
     }
     Ok(())
 }
 
-async fn bring_image(work: &Work<'_>, make: &CreateContainer) -> Result<(), DriverError> {
-    let Work { host, given_up, .. } = work;
-    let ContainerSpec { image, pull, .. } = &make.spec;
-    let looking = host.driver.image_present(image);
+async fn provide_image(work: &Work<'_>, spec: &ContainerSpec) -> Result<(), DriverError> {
+    let Work { host, superseded, .. } = work;
+    let ContainerSpec { image, pull, .. } = spec;
+    let inspecting = host.driver.image_present(image);
     let pulls = match pull {
         PullPolicy::Always => true,
         PullPolicy::IfNotPresent => {
-            !within(host.engine_timeout(), "inspect the image", looking).await?
+            !within(host.engine_timeout(), "inspect the image", inspecting).await?
         }
         PullPolicy::Never
-            if within(host.engine_timeout(), "inspect the image", looking).await? =>
+            if within(host.engine_timeout(), "inspect the image", inspecting).await? =>
         {
             false
         }
         PullPolicy::Never => return Err(DriverError::NoImage(image.clone())),
     };
     let cancelled = || DriverError::Conflict { words: "its removal was requested".to_owned() };
-    if given_up.is_cancelled() {
+    if superseded.is_cancelled() {
         return Err(cancelled());
     }
     if !pulls {
         return Ok(());
     }
-    host.reports.begin(make.container, TaskState::ImagePulling);
+    work.begin(TaskState::ImagePulling);
     let (progress, mut steps) = mpsc::channel(STEPS);
     let limit = Duration::from_secs(host.limits.pull_timeout);
     let pulling = within(limit, "pull the image", host.driver.image_pull(image, progress));
@@ -72,14 +71,14 @@ async fn bring_image(work: &Work<'_>, make: &CreateContainer) -> Result<(), Driv
         let mut progress = Progress::new();
         while let Some(step) = steps.recv().await {
             if let Some(pull) = progress.take(step) {
-                host.reports.pulling(make.container, pull);
+                host.reports.pulling(work.container(), pull);
             }
         }
         std::future::pending::<()>().await;
     };
     tokio::select! {
         pulled = pulling => pulled,
-        () = given_up.cancelled() => Err(cancelled()),
+        () = superseded.cancelled() => Err(cancelled()),
         () = drained => Ok(()),
     }
 }

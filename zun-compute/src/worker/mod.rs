@@ -1,169 +1,217 @@
-//! One worker a container: commands on one never overlap, and are done in the order of their acceptance.
+//! Carries out operations: one worker for each container that has any, so that operations on a container never overlap
+//! and keep their order.
 //!
 //! ```text
-//!  accept ──look──> table ──> mailbox ──> worker: begin (task state) ──> engine ──> finish (truth)
-//!     └── reply at once                                                               └── acknowledged
+//!  nudge, list of open operations ──> queue ──> worker: inspect ──> rules ──> engine ──> report with the outcome
 //! ```
 
-mod accept;
-mod command;
 mod create;
-mod gates;
-mod mailbox;
+mod existing;
 mod perform;
-mod progress;
-mod run;
+mod pull_progress;
+mod queue;
+mod rules;
+mod work;
 
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use zun_common::bus::Accepted;
 use zun_common::id::ContainerId;
-use zun_common::rpc::container::Removal;
+use zun_common::rpc::operation::{Change, OpenOperations, Operation, Outcome};
 use zun_common::rpc::{Code, Problem};
 use zun_common::shutdown::Tasks;
 use zun_common::status::Status;
 
-use crate::driver::DriverError;
 use crate::host::Host;
-use accept::{Kind, Presence, Refusal};
-use command::Job;
-use gates::Gates;
-use mailbox::{Mailboxes, Posted};
-use perform::{Work, perform};
+use crate::operation_state::{Ended, OperationState as State};
+use perform::Finished;
+use queue::{Job, Queues, Submitted};
+use work::Work;
 
-pub(crate) use command::{Command, Origin};
+/// How long the reply to a nudge waits until the operation has begun, or a removal until it is done.
+const REPLY_WAIT: Duration = Duration::from_secs(8);
+/// How long the reply waits until a signal is sent, if earlier operations of the container take longer.
+const SIGNAL_WAIT: Duration = Duration::from_secs(2);
 
-/// The workers of a host. Cloning it is cheap.
+/// The workers of a host. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Workers {
     host: Arc<Host>,
-    boxes: Arc<Mailboxes>,
-    gates: Arc<Gates>,
+    queues: Arc<Mutex<Queues>>,
     tasks: Tasks,
-    /// The time to drain is over: what is not done is left undone.
+    /// Cancelled when the time to drain is over: operations that have not ended are left to the next agent.
     cut_off: CancellationToken,
 }
 
 impl Workers {
     pub(crate) fn new(host: Arc<Host>) -> Self {
-        let boxes = Arc::new(Mailboxes::new(host.limits.mailbox));
-        let (gates, tasks) = (Arc::default(), Tasks::new());
-        Self { host, boxes, gates, tasks, cut_off: CancellationToken::new() }
+        let queues = Arc::new(Mutex::new(Queues::new(host.limits.mailbox)));
+        Self { host, queues, tasks: Tasks::new(), cut_off: CancellationToken::new() }
     }
 
-    /// Something is done to it or waits.
+    /// Whether operations of the container run or wait.
     pub(crate) fn is_busy(&self, container: ContainerId) -> bool {
-        self.boxes.is_busy(container)
+        self.queues().is_busy(container)
     }
 
-    /// Accepts a command, or says why not. Where the work is cut off at shutdown, it never ends, so that
-    /// the command is delivered again.
-    pub(crate) async fn accept(
-        &self,
-        container: ContainerId,
-        command: Command,
-        origin: Origin,
-    ) -> Result<Accepted, Problem> {
-        let kind = command.kind();
-        let _turn = self.gates.pass(container).await;
-        if matches!(kind, Kind::Create { .. }) && self.host.reports.is_removed(container) {
-            return Err(problem(container, kind, Refusal::Conflict(Status::Deleted)));
+    /// Carries out an operation that zun-api has just accepted. Returns its outcome if it ends at once.
+    pub(crate) async fn perform(&self, operation: Operation) -> Result<Option<Outcome>, Problem> {
+        let (container, change) = (operation.container, operation.change.clone());
+        match self.submit(operation, Queues::submit)? {
+            Submitted::First(state) | Submitted::Waiting(state) => Ok(reply(state, &change).await),
+            Submitted::Gap => {
+                self.host.control.pull_now();
+                Ok(None)
+            }
+            Submitted::Full => Ok(Some(Outcome::Failed(full(container)))),
         }
-        let (done, is_done) = oneshot::channel();
-        let mut job = Job { command, origin, given_up: CancellationToken::new(), done };
-        loop {
-            let found = self.found(container, kind).await?;
-            if self.tasks.is_cancelled() {
-                let words = format!("host {} is shutting down", self.host.name);
-                return Err(Problem::new(Code::Closing, words));
-            }
-            match self.boxes.post(container, found, job) {
-                Ok(Posted::Begin) => break self.tasks.spawn(self.clone().work(container)),
-                Ok(Posted::Behind) => break,
-                Ok(Posted::LookFirst(unposted)) => job = unposted,
-                Err(refusal) => return Err(problem(container, kind, refusal)),
-            }
-        }
-        let work = async move {
-            if is_done.await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
-        Ok(Accepted { work: Box::pin(work) })
     }
 
-    /// Waits until all accepted work is done, and then cuts off what is not. Says whether all was done.
+    /// Carries out all open operations, as zun-api listed them in the reply to a heartbeat.
+    pub(crate) fn perform_all(&self, open: OpenOperations) {
+        let OpenOperations { now: _, operations, complete_to } = open;
+        // Containers whose queue is full. Their other operations must not overtake the one that was left out; all of
+        // them come again with the next heartbeat.
+        let mut full = HashSet::new();
+        for operation in operations {
+            let container = operation.container;
+            let removes = matches!(operation.change, Change::Delete { .. });
+            if full.contains(&container) && !removes {
+                continue;
+            }
+            match self.submit(operation, Queues::submit_listed) {
+                Ok(Submitted::First(_) | Submitted::Waiting(_)) => {}
+                Ok(Submitted::Gap | Submitted::Full) => {
+                    full.insert(container);
+                }
+                Err(_closing) => return,
+            }
+        }
+        let complete_to = if full.is_empty() { complete_to } else { 0 };
+        self.queues().complete(complete_to, Instant::now());
+    }
+
+    /// A new epoch began.
+    pub(crate) fn restart(&self) {
+        self.queues().restart();
+    }
+
+    /// Waits until all operations have ended, then abandons those that have not. Returns whether all have ended.
     pub(crate) async fn drain(&self, within: Duration) -> bool {
         let drained = self.tasks.finish(within).await;
         self.abandon();
         drained
     }
 
-    /// Accepts no more and leaves undone what is not done.
+    /// Accepts no more operations and abandons those that have not ended.
     pub(crate) fn abandon(&self) {
         self.tasks.cancel();
         self.cut_off.cancel();
     }
 
-    /// How the engine has it; `None` where something is queued, since then the queue says how it will be.
-    async fn found(&self, container: ContainerId, kind: Kind) -> Result<Option<Presence>, Problem> {
-        if self.boxes.is_busy(container) {
-            return Ok(None);
+    fn submit(
+        &self,
+        operation: Operation,
+        submit: fn(&mut Queues, Operation) -> Submitted,
+    ) -> Result<Submitted, Problem> {
+        let container = operation.container;
+        let mut queues = self.queues();
+        if self.tasks.is_cancelled() {
+            let words = format!("host {} is shutting down", self.host.name);
+            return Err(Problem::new(Code::Closing, words));
         }
-        match self.host.inspect(container).await {
-            Ok(seen) => Ok(Some(Presence::Is(seen.status))),
-            Err(DriverError::NoContainer(_)) => Ok(Some(Presence::Absent)),
-            Err(_stuck) if kind == Kind::Remove(Removal::Force) => {
-                Ok(Some(Presence::Is(Status::Unknown)))
-            }
-            Err(error) => Err(error.problem()),
+        let submitted = submit(&mut queues, operation);
+        if let Submitted::First(_) = submitted {
+            self.tasks.spawn(self.clone().work(container));
         }
+        Ok(submitted)
     }
 
     async fn work(self, container: ContainerId) {
-        let mut presence = None;
-        while let Some(Job { command, origin, given_up, done }) =
-            self.boxes.next(container, presence)
-        {
-            let work = Work { host: &self.host, container, origin: &origin, given_up: &given_up };
-            let performed = AssertUnwindSafe(perform(&work, &command)).catch_unwind();
-            let outcome = tokio::select! {
-                biased;
-                () = self.cut_off.cancelled() => return,
-                outcome = performed => outcome,
-            };
-            presence = match outcome {
-                Ok(presence) => presence,
-                Err(_panic) => perform::panicked(&self.host, container).await,
-            };
-            if done.send(()).is_err() {
-                tracing::debug!(container.id = %container, "nobody waits for the end of this work");
+        loop {
+            let Some(job) = self.queues().next(container) else { return };
+            if !self.run(job).await {
+                return;
             }
         }
     }
-}
 
-fn problem(container: ContainerId, kind: Kind, refusal: Refusal) -> Problem {
-    match refusal {
-        Refusal::Full => {
-            let words = format!(
-                "Too many commands are waiting for container {container}; try again in a second"
-            );
-            Problem::new(Code::Busy, words)
-        }
-        Refusal::Absent => {
-            Problem::new(Code::NotFound, DriverError::NoContainer(container).to_string())
-        }
-        Refusal::Conflict(status) => conflict(container, kind.word(), status),
+    /// Carries out one operation. Returns `false` if it was abandoned.
+    async fn run(&self, job: Job) -> bool {
+        let Job { operation, state, superseded } = job;
+        let work = Work {
+            host: &self.host,
+            operation: &operation,
+            superseded: &superseded,
+            state: &state,
+        };
+        let performing = AssertUnwindSafe(perform::perform(&work)).catch_unwind();
+        let finished = tokio::select! {
+            biased;
+            () = self.cut_off.cancelled() => {
+                state.send_replace(State::Abandoned);
+                return false;
+            }
+            finished = performing => finished,
+        };
+        let Finished { outcome, failure } = match finished {
+            Ok(finished) => finished,
+            Err(_panic) => perform::panicked(operation.container),
+        };
+        state.send_replace(State::Ended(outcome.clone()));
+        let ended = Ended { operation: operation.id, outcome, state };
+        perform::end(&self.host, operation.container, (failure, ended)).await;
+        true
+    }
+
+    fn queues(&self) -> MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What is said where something is asked in the wrong state; the words are Zun's.
+/// Waits until there is something to reply to the nudge: the outcome of a removal after zun-api has stored it, that a
+/// signal was sent, or else that the operation has begun or was refused.
+async fn reply(mut state: watch::Receiver<State>, change: &Change) -> Option<Outcome> {
+    let removes = matches!(change, Change::Delete { .. });
+    let signals = matches!(change, Change::Kill { .. } | Change::Update { .. });
+    let is_settled = move |state: &State| match state {
+        State::Queued => false,
+        State::Begun => !removes && !signals,
+        State::Ended(_) => !removes,
+        State::Acknowledged(_) | State::Abandoned => true,
+    };
+    let limit = match change {
+        Change::Kill { .. } => SIGNAL_WAIT,
+        Change::Create { .. }
+        | Change::Start { .. }
+        | Change::Stop { .. }
+        | Change::Reboot { .. }
+        | Change::Pause
+        | Change::Unpause
+        | Change::Update { .. }
+        | Change::Delete { .. } => REPLY_WAIT,
+    };
+    let settled = tokio::time::timeout(limit, state.wait_for(is_settled)).await;
+    let settled = settled.ok()?.ok()?.clone();
+    match settled {
+        State::Ended(outcome) | State::Acknowledged(outcome) => Some(outcome),
+        State::Queued | State::Begun | State::Abandoned => None,
+    }
+}
+
+fn full(container: ContainerId) -> Problem {
+    let words =
+        format!("Too many operations are waiting for container {container}; try again in a second");
+    Problem::new(Code::Busy, words)
+}
+
+/// The problem of an action in the wrong status, with OpenStack Zun's message.
 pub(crate) fn conflict(container: ContainerId, action: &str, status: Status) -> Problem {
     let words = format!("Cannot {action} container {container} in {status} state.");
     Problem::new(Code::Conflict, words)

@@ -1,114 +1,196 @@
-//! Doing one command: a look first, the task state, the engine's work, and the truth afterwards.
+//! Carries out one operation: inspects the container, checks the rules, lets the engine work, and reports the state
+//! afterwards with the outcome.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use tokio_util::sync::CancellationToken;
+use chrono::TimeDelta;
+use zun_common::backoff::Backoff;
 use zun_common::chain;
 use zun_common::id::ContainerId;
+use zun_common::rpc::operation::{Change, Outcome};
+use zun_common::rpc::{Code, Problem};
 
-use super::accept::{Kind, Presence};
-use super::command::{Command, Origin};
-use super::{create, run};
+use super::queue::superseded;
+use super::rules::{action, fits};
+use super::work::Work;
+use super::{conflict, create, existing};
 use crate::driver::{ContainerInfo, DriverError};
 use crate::host::{Host, sight};
-use crate::report::{Ending, Failure, Heed, Sight};
+use crate::operation_state::Ended;
+use crate::report::{Ending, Failure, Heed};
 
-/// What is worked on, where, and for whom.
-pub(super) struct Work<'a> {
-    pub(super) host: &'a Host,
-    pub(super) container: ContainerId,
-    pub(super) origin: &'a Origin,
-    /// A removal waits behind this: an image need not come any more.
-    pub(super) given_up: &'a CancellationToken,
+/// No operation begins in the last seconds before its time limit, so that zun-api and the agent agree on whether it
+/// was begun.
+const LIMIT_MARGIN: TimeDelta = TimeDelta::seconds(2);
+
+/// The pauses between attempts at something that must be done.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LAST_PAUSE: Duration = Duration::from_secs(10);
+
+/// How an operation ended, and why it failed.
+pub(super) struct Finished {
+    pub(super) outcome: Outcome,
+    pub(super) failure: Option<Failure>,
 }
 
-/// Does a command and says how it left the container; `None` where the engine did not answer.
-pub(super) async fn perform(work: &Work<'_>, command: &Command) -> Option<Presence> {
-    let Work { host, container, .. } = *work;
-    let began = Instant::now();
-    if let Command::Create(create) = command {
-        // Before the inspection: that a container which is to be created does not exist leaves nothing to reconcile.
-        host.reports.ordered(container, create.spec.auto_remove);
+impl Finished {
+    const fn without_failure(outcome: Outcome) -> Self {
+        Self { outcome, failure: None }
     }
-    let outcome = match (host.inspect_and_report(container).await, command) {
-        (Ok(seen), Command::Create(make)) => create::create(work, make, seen.as_ref()).await,
-        (Ok(Some(seen)), _) => existing(work, command, &seen).await,
-        (Ok(None) | Err(_), Command::Remove(how)) => run::remove(host, container, *how).await,
-        (Ok(None), _) => Err(DriverError::NoContainer(container)),
-        (Err(error), _) => Err(error),
-    };
-    log(work, command.kind(), began, &outcome);
-    let failure = outcome.err().and_then(|error| failure(command.kind(), &error));
-    end(host, container, failure).await
 }
 
-/// What comes after a defect: the truth, and words that lead to the log.
-pub(super) async fn panicked(host: &Host, container: ContainerId) -> Option<Presence> {
+/// Carries out an operation. A removal is repeated until it succeeds. A creation is repeated while Docker does not
+/// answer, until its time limit.
+pub(super) async fn perform(work: &Work<'_>) -> Finished {
+    if is_too_late(work) {
+        return Finished::without_failure(Outcome::Expired);
+    }
+    let began = Instant::now();
+    let removes = matches!(work.operation.change, Change::Delete { .. });
+    let mut backoff = Backoff::new(FIRST_PAUSE, LAST_PAUSE);
+    loop {
+        let Err(error) = attempt(work).await else {
+            log(work, began, &Ok(()));
+            return Finished::without_failure(Outcome::Succeeded);
+        };
+        if work.superseded.is_cancelled() && !removes {
+            return Finished::without_failure(superseded());
+        }
+        if !is_repeated(&work.operation.change, &error) || is_too_late(work) {
+            let failure = failure(&work.operation.change, &error);
+            let outcome = Outcome::Failed(error.problem());
+            log(work, began, &Err(error));
+            return Finished { outcome, failure };
+        }
+        log_retry(work, &error);
+        tokio::select! {
+            () = backoff.wait() => {}
+            () = work.superseded.cancelled(), if !removes => {}
+        }
+    }
+}
+
+/// What is reported after a panic.
+pub(super) fn panicked(container: ContainerId) -> Finished {
     tracing::error!(container.id = %container, "the work on container {container} panicked");
     let reason = "the agent failed at this; its log says more".to_owned();
-    end(host, container, Some(Failure { reason, exit_code: None, fatal: false })).await
+    let outcome = Outcome::Failed(Problem::new(Code::Internal, reason.clone()));
+    Finished { outcome, failure: Some(Failure { reason, exit_code: None, fatal: false }) }
 }
 
-/// A command that waits behind one that failed, or whose container ended meanwhile, may fit no more.
-async fn existing(
-    work: &Work<'_>,
-    command: &Command,
-    seen: &ContainerInfo,
-) -> Result<(), DriverError> {
-    let kind = command.kind();
-    if kind.fits(Presence::Is(seen.status)).is_ok() {
-        return run::run(work, command, seen).await;
+/// Reports the state after an operation, and with it the outcome.
+pub(super) async fn end(
+    host: &Host,
+    container: ContainerId,
+    (failure, ended): (Option<Failure>, Ended),
+) {
+    let ticket = host.reports.ticket();
+    let sight = sight(host.inspect(container).await).ok();
+    if host.reports.finish(container, Ending { ticket, sight, failure }, ended) == Heed::Unsure {
+        host.mark_for_reconcile(container);
     }
-    if work.origin.again {
-        return Ok(());
+}
+
+fn is_too_late(work: &Work<'_>) -> bool {
+    let limit = work.operation.not_after.and_then(|limit| limit.checked_sub_signed(LIMIT_MARGIN));
+    match (limit, work.host.control.now()) {
+        (Some(limit), Some(now)) => now >= limit,
+        (Some(_), None) | (None, _) => false,
     }
-    let words = super::conflict(work.container, kind.word(), seen.status).message;
+}
+
+async fn attempt(work: &Work<'_>) -> Result<(), DriverError> {
+    let (host, container) = (work.host, work.container());
+    if let Change::Create { spec, start: _ } = &work.operation.change {
+        // Before the inspection: that a container which is to be created does not exist leaves nothing to reconcile.
+        host.reports.ordered(container, spec.auto_remove);
+    }
+    match (host.inspect_and_report(container).await, &work.operation.change) {
+        (Ok(seen), Change::Create { spec, start }) => {
+            create::create(work, (spec, *start), seen.as_ref()).await
+        }
+        (Ok(_) | Err(_), Change::Delete { how }) => existing::remove(work, *how).await,
+        (Ok(Some(seen)), change) => {
+            if !refused(work, &seen)? {
+                existing::change(work, change, &seen).await?;
+            }
+            Ok(())
+        }
+        (Ok(None), _) => Err(DriverError::NoContainer(container)),
+        (Err(error), _) => Err(error),
+    }
+}
+
+/// Refuses an operation that does not fit. Returns whether an earlier agent has done it, and its effect is gone already.
+fn refused(work: &Work<'_>, seen: &ContainerInfo) -> Result<bool, DriverError> {
+    let change = &work.operation.change;
+    if fits(change, seen.status) {
+        return Ok(false);
+    }
+    if work.operation.again {
+        return Ok(true);
+    }
+    let words = conflict(work.container(), action(change), seen.status).message;
     Err(DriverError::Conflict { words })
 }
 
-async fn end(host: &Host, container: ContainerId, failure: Option<Failure>) -> Option<Presence> {
-    let ticket = host.reports.ticket();
-    let sight = sight(host.inspect(container).await).ok();
-    let presence = match &sight {
-        Some(Sight::Seen(seen)) => Some(Presence::Is(seen.status)),
-        Some(Sight::Gone) => Some(Presence::Absent),
-        None => None,
-    };
-    if host.reports.finish(container, Ending { ticket, sight, failure }) == Heed::Unsure {
-        host.mark_for_reconcile(container);
+/// Whether the operation is attempted again after this error.
+const fn is_repeated(change: &Change, error: &DriverError) -> bool {
+    match change {
+        Change::Delete { .. } => true,
+        Change::Create { .. } => {
+            matches!(error, DriverError::Down { .. } | DriverError::Silent { .. })
+        }
+        Change::Start { .. }
+        | Change::Stop { .. }
+        | Change::Reboot { .. }
+        | Change::Pause
+        | Change::Unpause
+        | Change::Kill { .. }
+        | Change::Update { .. } => false,
     }
-    presence
 }
 
-/// What the user is told; nothing where the container is simply gone, since that is told anyway.
-fn failure(kind: Kind, error: &DriverError) -> Option<Failure> {
-    let starts = matches!(kind, Kind::Create { .. } | Kind::Start | Kind::Reboot);
-    let makes = matches!(kind, Kind::Create { .. });
+/// The failure that the container's state shows; `None` if the container is simply gone, because that is reported
+/// anyway.
+fn failure(change: &Change, error: &DriverError) -> Option<Failure> {
+    let creates = matches!(change, Change::Create { .. });
+    let starts = creates || matches!(change, Change::Start { .. } | Change::Reboot { .. });
     let (exit_code, fatal) = match error {
-        DriverError::NoContainer(_) if !makes => return None,
+        DriverError::NoContainer(_) if !creates => return None,
         DriverError::NotRunnable { code, .. } => (Some(*code), starts),
-        DriverError::NoImage(_) | DriverError::Invalid { .. } | DriverError::Engine { .. } => {
-            (None, starts)
-        }
+        DriverError::NoImage(_)
+        | DriverError::Invalid { .. }
+        | DriverError::Engine { .. }
+        | DriverError::Silent { .. } => (None, starts),
         DriverError::NoContainer(_)
         | DriverError::NoExec(_)
         | DriverError::Conflict { .. }
-        | DriverError::Down { .. } => (None, makes),
+        | DriverError::Down { .. } => (None, creates),
     };
     Some(Failure { reason: error.to_string(), exit_code, fatal })
 }
 
-fn log(work: &Work<'_>, kind: Kind, began: Instant, outcome: &Result<(), DriverError>) {
-    let Work { host, container, origin, .. } = work;
+fn log_retry(work: &Work<'_>, error: &DriverError) {
+    let (action, container) = (action(&work.operation.change), work.container());
+    tracing::warn!(
+        container.id = %container, host.name = %work.host.name,
+        request.id = %work.operation.request, error = %chain(error),
+        "{action} of container {container} failed; will retry"
+    );
+}
+
+fn log(work: &Work<'_>, began: Instant, outcome: &Result<(), DriverError>) {
+    let (host, container) = (work.host, work.container());
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let action = kind.word();
+    let (action, request) = (action(&work.operation.change), &work.operation.request);
     match outcome {
         Ok(()) => tracing::info!(
-            container.id = %container, host.name = %host.name, request.id = %origin.request,
+            container.id = %container, host.name = %host.name, request.id = %request,
             duration_ms, "{action} of container {container} is done"
         ),
         Err(error) => tracing::warn!(
-            container.id = %container, host.name = %host.name, request.id = %origin.request,
+            container.id = %container, host.name = %host.name, request.id = %request,
             duration_ms, error = %chain(error), "{action} of container {container} failed"
         ),
     }

@@ -1,15 +1,14 @@
-//! Commands are accepted, done and reported.
+//! Operations are accepted, done and reported.
 
+use futures_util::future::join_all;
 use zun_common::rpc::Code;
-use zun_common::rpc::container::{
-    KillContainer, PauseContainer, PullPolicy, RebootContainer, Removal, RemoveContainer,
-    StartContainer, StopContainer, UnpauseContainer,
-};
+use zun_common::rpc::container::{PullPolicy, Removal};
+use zun_common::rpc::operation::{Change, Outcome};
 use zun_common::status::{Status, TaskState};
 use zun_compute::driver::DriverError;
 use zun_compute::driver::fake::Operation;
 
-use crate::world::{World, create};
+use crate::world::{START, World, create};
 
 const SHELL: [&str; 1] = ["/bin/sh"];
 
@@ -34,7 +33,7 @@ async fn the_task_state_is_reported_while_the_engine_works() {
     let _agent = world.agent().await;
     let create = create(&SHELL);
     let stall = world.engine.stall(Operation::Create);
-    world.call(&create).await.expect("accepted before it is done");
+    world.create(&create).await;
     let making = |task| {
         move |report: &zun_common::rpc::report::ContainerReport| report.task_state == Some(task)
     };
@@ -45,37 +44,41 @@ async fn the_task_state_is_reported_while_the_engine_works() {
 }
 
 #[tokio::test]
-async fn every_command_leads_to_its_status() {
+async fn every_operation_leads_to_its_status() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let (container, controller) = (world.running(&SHELL).await, &world.controller);
-    world.call(&PauseContainer { container }).await.expect("accepted");
+    world.order(container, Change::Pause).await;
     controller.until(container, Status::Paused).await;
-    world.call(&UnpauseContainer { container }).await.expect("accepted");
+    world.order(container, Change::Unpause).await;
     controller.until(container, Status::Running).await;
-    world.call(&StopContainer { container, grace: Some(1) }).await.expect("accepted");
+    world.order(container, Change::Stop { grace: Some(1) }).await;
     controller.until(container, Status::Stopped).await;
-    world.call(&RebootContainer { container, grace: Some(1) }).await.expect("accepted");
+    world.order(container, Change::Reboot { grace: Some(1) }).await;
     controller.until(container, Status::Running).await;
     let signal = "SIGKILL".to_owned();
-    world.call(&KillContainer { container, signal }).await.expect("accepted");
+    world.order(container, Change::Kill { signal }).await;
     assert_eq!(controller.until(container, Status::Stopped).await.exit_code, Some(137));
-    let remove = RemoveContainer { container, how: Removal::OnlyStopped };
-    world.call(&remove).await.expect("accepted");
+    let remove = || Change::Delete { how: Removal::OnlyStopped };
+    world.order(container, remove()).await;
     controller.until(container, Status::Deleted).await;
-    world.call(&remove).await.expect("removing a removed container succeeds");
+    assert_eq!(
+        world.order(container, remove()).await,
+        Some(Outcome::Succeeded),
+        "it is removed already"
+    );
     assert_eq!(world.containers().await, 0);
 }
 
 #[tokio::test]
-async fn a_command_without_effect_succeeds() {
+async fn an_operation_without_effect_succeeds() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let container = world.running(&SHELL).await;
-    world.call(&StartContainer { container }).await.expect("it runs");
-    world.call(&StopContainer { container, grace: Some(1) }).await.expect("accepted");
+    world.order(container, START).await;
+    world.order(container, Change::Stop { grace: Some(1) }).await;
     world.controller.until(container, Status::Stopped).await;
-    world.call(&StopContainer { container, grace: None }).await.expect("it is stopped");
+    world.order(container, Change::Stop { grace: None }).await;
 }
 
 #[tokio::test]
@@ -83,12 +86,11 @@ async fn a_wrong_state_and_a_missing_container_are_refused_with_a_message() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let container = world.running(&SHELL).await;
-    let problem =
-        world.refusal(&UnpauseContainer { container: zun_common::id::ContainerId::random() }).await;
+    let problem = world.order_refused(zun_common::id::ContainerId::random(), Change::Unpause).await;
     assert_eq!(problem.code, Code::NotFound);
-    world.call(&StopContainer { container, grace: Some(1) }).await.expect("accepted");
+    world.order(container, Change::Stop { grace: Some(1) }).await;
     world.controller.until(container, Status::Stopped).await;
-    let problem = world.refusal(&PauseContainer { container }).await;
+    let problem = world.order_refused(container, Change::Pause).await;
     let words = format!("Cannot pause container {container} in Stopped state.");
     assert_eq!((problem.code, problem.message), (Code::Conflict, words));
 }
@@ -99,14 +101,14 @@ async fn a_container_that_cannot_be_created_is_in_error_with_the_reason() {
     let _agent = world.agent().await;
     let mut lacking = create(&SHELL);
     (lacking.spec.image, lacking.spec.pull) = ("nowhere".to_owned(), PullPolicy::Never);
-    world.call(&lacking).await.expect("accepted");
+    world.create(&lacking).await;
     let report = world.controller.until(lacking.container, Status::Error).await;
     assert_eq!(report.status_reason.as_deref(), Some("No such image: nowhere"));
 
     let failing = create(&SHELL);
     let error = DriverError::Engine { doing: "create the container", words: "no space".to_owned() };
     world.engine.fail_next(Operation::Create, error);
-    world.call(&failing).await.expect("accepted");
+    world.create(&failing).await;
     let report = world.controller.until(failing.container, Status::Error).await;
     assert_eq!(report.status_reason.as_deref(), Some("cannot create the container: no space"));
 }
@@ -118,7 +120,7 @@ async fn a_command_that_cannot_be_run_is_reported_with_the_exit_code_of_a_shell(
     for (command, code) in [("frobnicate", 127), ("/etc/passwd", 126)] {
         let mut create = create(&[command]);
         create.start = true;
-        world.call(&create).await.expect("accepted");
+        world.create(&create).await;
         let report = world.controller.until(create.container, Status::Error).await;
         assert_eq!(report.exit_code, Some(code));
         assert!(report.status_reason.expect("a reason").contains(command));
@@ -132,42 +134,47 @@ async fn after_a_failed_stop_the_true_status_is_reported_with_the_reason() {
     let container = world.running(&SHELL).await;
     let error = DriverError::Engine { doing: "stop the container", words: "tired".to_owned() };
     world.engine.fail_next(Operation::Stop, error);
-    world.call(&StopContainer { container, grace: None }).await.expect("accepted");
+    world.order(container, Change::Stop { grace: None }).await;
     let failed = |report: &zun_common::rpc::report::ContainerReport| report.status_reason.is_some();
     let report = world.controller.until_report(container, failed).await;
     assert_eq!((report.status, report.task_state), (Status::Running, None));
 }
 
 #[tokio::test]
-async fn commands_on_one_container_are_serialized_and_a_full_mailbox_answers_busy() {
-    let world = World::new().await;
+async fn operations_on_one_container_are_serialized_and_a_full_queue_answers_busy() {
+    let mut world = World::new().await;
+    world.settings.workers.mailbox = 2;
     let _agent = world.agent().await;
     let create = create(&SHELL);
     let container = create.container;
-    world.call(&create).await.expect("accepted");
+    world.create(&create).await;
     world.controller.until(container, Status::Created).await;
     let stall = world.engine.stall(Operation::Start);
-    for _ in 0..4 {
-        world.call(&StartContainer { container }).await.expect("accepted");
-        world.call(&StopContainer { container, grace: Some(1) }).await.expect("accepted");
-    }
-    assert_eq!(world.refusal(&StartContainer { container }).await.code, Code::Busy);
+    world.order(container, START).await;
+    let waiting = [Change::Stop { grace: Some(1) }, START, Change::Stop { grace: Some(1) }, START];
+    let calls = waiting.map(|change| world.controller.accept(container, change));
+    let answers = join_all(calls.iter().map(|call| world.call(call)));
+    tokio::pin!(answers);
+    let pause = std::time::Duration::from_millis(200);
+    assert!(tokio::time::timeout(pause, &mut answers).await.is_err(), "two of them wait");
     assert_eq!((world.count(Operation::Start), world.count(Operation::Stop)), (1, 0));
     drop(stall);
-    let asked = Operation::Stop;
-    world.until_asked(asked, 4).await;
-    world.controller.until(container, Status::Stopped).await;
+    let outcomes: Vec<_> =
+        answers.await.into_iter().map(|answer| answer.expect("an answer").outcome).collect();
+    let busy = |outcome: &&Option<Outcome>| matches!(outcome, Some(Outcome::Failed(problem)) if problem.code == Code::Busy);
+    assert!(outcomes.iter().filter(busy).count() <= 2, "{outcomes:?}");
+    assert!(outcomes.iter().any(|outcome| busy(&outcome)), "{outcomes:?}");
 }
 
 #[tokio::test]
-async fn commands_on_different_containers_run_concurrently() {
+async fn operations_on_different_containers_run_concurrently() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let slow = create(&SHELL);
     let quick = world.running(&SHELL).await;
     let _stall = world.engine.stall(Operation::Create);
-    world.call(&slow).await.expect("accepted");
-    world.call(&StopContainer { container: quick, grace: Some(1) }).await.expect("accepted");
+    world.create(&slow).await;
+    world.order(quick, Change::Stop { grace: Some(1) }).await;
     world.controller.until(quick, Status::Stopped).await;
 }
 
@@ -180,13 +187,13 @@ async fn a_removal_cancels_the_pull_of_the_containers_image() {
     let mut create = create(&SHELL);
     create.spec.image = "big".to_owned();
     let container = create.container;
-    world.call(&create).await.expect("accepted");
+    world.create(&create).await;
     let pulling = |report: &zun_common::rpc::report::ContainerReport| {
         report.task_state == Some(TaskState::ImagePulling)
     };
     world.controller.until_report(container, pulling).await;
-    let remove = RemoveContainer { container, how: Removal::Force };
-    world.call(&remove).await.expect("accepted");
+    let remove = || Change::Delete { how: Removal::Force };
+    world.order(container, remove()).await;
     world.controller.until(container, Status::Deleted).await;
     assert_eq!((world.count(Operation::Create), world.containers().await), (0, 0));
 }
@@ -197,7 +204,7 @@ async fn a_container_with_auto_remove_is_deleted_when_its_process_exits() {
     let _agent = world.agent().await;
     let mut create = create(&SHELL);
     (create.spec.auto_remove, create.start) = (true, true);
-    world.call(&create).await.expect("accepted");
+    world.create(&create).await;
     world.controller.until(create.container, Status::Running).await;
     assert!(world.engine.exit(create.container, 0));
     world.controller.until(create.container, Status::Deleted).await;

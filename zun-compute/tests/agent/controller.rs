@@ -4,12 +4,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use chrono::Utc;
 use tokio::sync::watch;
 use zun_common::bus::{Bus, Incoming, Route, Router};
-use zun_common::id::ContainerId;
+use zun_common::id::{ContainerId, Epoch, OperationId, RequestId};
 use zun_common::rpc::host::{Assigned, AssignedContainer, AssignedContainers, Heartbeat};
+use zun_common::rpc::operation::{
+    Beat, Change, OpenOperations, Operation, OperationOutcome, Outcome, PerformOperation,
+    RegisterAgent, Registered, ReportContainer,
+};
 use zun_common::rpc::report::{ContainerReport, UnknownContainer};
-use zun_common::rpc::{Done, Problem};
+use zun_common::rpc::{Code, Done, Problem};
 use zun_common::shutdown::Tasks;
 use zun_common::status::Status;
 
@@ -19,6 +24,108 @@ struct Received {
     heartbeats: Vec<Heartbeat>,
     strays: Vec<UnknownContainer>,
     assigned: Vec<AssignedContainer>,
+    /// Whether it says which containers are assigned.
+    answers: bool,
+    ledger: Ledger,
+}
+
+impl Received {
+    fn beat(&mut self, beat: Beat) -> Result<OpenOperations, Problem> {
+        self.ledger.check(beat.epoch)?;
+        self.heartbeats.push(beat.heartbeat);
+        Ok(self.ledger.open())
+    }
+
+    fn store(&mut self, call: ReportContainer) -> Result<Done, Problem> {
+        self.ledger.check(call.epoch)?;
+        self.reports.entry(call.container).or_default().extend(call.report);
+        self.ledger.finish(call.outcomes);
+        Ok(Done {})
+    }
+
+    fn assigned(&self) -> Result<Assigned, Problem> {
+        if !self.answers {
+            return Err(Problem::new(Code::Busy, "not yet"));
+        }
+        Ok(Assigned { containers: self.assigned.clone() })
+    }
+}
+
+/// A ledger as zun-api has it.
+#[derive(Debug, Default)]
+struct Ledger {
+    epoch: i64,
+    operations: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    operation: Operation,
+    epoch: i64,
+    outcome: Option<Outcome>,
+}
+
+impl Ledger {
+    fn check(&self, epoch: Epoch) -> Result<(), Problem> {
+        if epoch.0 == self.epoch {
+            return Ok(());
+        }
+        Err(Problem::new(Code::StaleEpoch, "stale"))
+    }
+
+    fn register(&mut self) -> Epoch {
+        for entry in &mut self.operations {
+            if entry.outcome.is_none() && entry.operation.change.is_once() {
+                entry.outcome = Some(Outcome::Unknown);
+            }
+        }
+        self.epoch += 1;
+        Epoch(self.epoch)
+    }
+
+    fn open(&self) -> OpenOperations {
+        let open = self.operations.iter().filter(|entry| entry.outcome.is_none());
+        let operations = open
+            .map(|entry| Operation { again: entry.epoch != self.epoch, ..entry.operation.clone() });
+        OpenOperations {
+            now: Utc::now(),
+            operations: operations.collect(),
+            complete_to: i64::try_from(self.operations.len()).expect("few"),
+        }
+    }
+
+    fn accept(&mut self, container: ContainerId, change: Change) -> Operation {
+        if matches!(change, Change::Delete { .. }) {
+            let of_container =
+                self.operations.iter_mut().filter(|entry| entry.operation.container == container);
+            for entry in of_container.filter(|entry| entry.outcome.is_none()) {
+                entry.outcome = Some(Outcome::Expired);
+            }
+        }
+        let former = self.operations.iter().rev();
+        let previous = former.map(|entry| &entry.operation).find(|one| one.container == container);
+        let operation = Operation {
+            id: OperationId::random(),
+            sequence: i64::try_from(self.operations.len()).expect("few") + 1,
+            previous: previous.map(|one| one.sequence),
+            container,
+            request: RequestId::random(),
+            not_after: None,
+            again: false,
+            change,
+        };
+        let entry = Entry { operation: operation.clone(), epoch: self.epoch, outcome: None };
+        self.operations.push(entry);
+        operation
+    }
+
+    fn finish(&mut self, outcomes: Vec<OperationOutcome>) {
+        for OperationOutcome { operation, outcome } in outcomes {
+            let entries = self.operations.iter_mut();
+            let found = entries.into_iter().find(|entry| entry.operation.id == operation);
+            found.expect("a known operation").outcome = Some(outcome);
+        }
+    }
 }
 
 /// The scripted zun-api.
@@ -29,42 +136,78 @@ pub(crate) struct Controller {
 }
 
 impl Controller {
-    /// Starts to receive reports. Calls are answered only after [`Controller::answers`].
+    /// Starts to serve agents. Which containers are assigned is answered only after [`Controller::answers`].
     pub(crate) async fn start(bus: &Bus, tasks: &Tasks) -> Self {
         let controller = Self { received: Arc::default(), news: watch::Sender::new(()) };
-        let on_report = controller.clone();
-        let on_beat = controller.clone();
-        let on_stray = controller.clone();
+        let [registers, beats, reports, strays, assigned] = [(); 5].map(|()| controller.clone());
         let router = Router::new()
-            .on(move |report: ContainerReport, incoming: Incoming| {
-                assert_eq!(incoming.sender, report.host.as_str());
-                on_report.record(|received| {
-                    received.reports.entry(report.container).or_default().push(report);
-                });
-                async { Ok::<_, Problem>(Done {}) }
+            .on(move |_: RegisterAgent, _: Incoming| {
+                let epoch = registers.record(|received| received.ledger.register());
+                async move { Ok::<_, Problem>(Registered { epoch }) }
             })
-            .on(move |beat: Heartbeat, _: Incoming| {
-                on_beat.record(|received| received.heartbeats.push(beat));
-                async { Ok::<_, Problem>(Done {}) }
+            .on(move |beat: Beat, _: Incoming| {
+                let open = beats.record(|received| received.beat(beat));
+                async { open }
+            })
+            .on(move |call: ReportContainer, incoming: Incoming| {
+                assert_eq!(incoming.sender, call.host.as_str());
+                let stored = reports.record(|received| received.store(call));
+                async { stored }
             })
             .on(move |stray: UnknownContainer, _: Incoming| {
-                on_stray.record(|received| received.strays.push(stray));
+                strays.record(|received| received.strays.push(stray));
                 async { Ok::<_, Problem>(Done {}) }
+            })
+            .on(move |_: AssignedContainers, _: Incoming| {
+                let answer = assigned.record(|received| received.assigned());
+                async { answer }
             });
-        let deliveries = bus.transport().consume(Route::Reports, 1).await.expect("deliveries");
+        let deliveries = bus.transport().consume(Route::Controller, 8).await.expect("deliveries");
         Arc::new(router).serve(deliveries, tasks);
         controller
     }
 
-    /// Starts to answer calls.
-    pub(crate) async fn answers(&self, bus: &Bus, tasks: &Tasks) {
-        let own = self.clone();
-        let router = Router::new().on(move |_: AssignedContainers, _: Incoming| {
-            let containers = own.received.lock().expect("a lock").assigned.clone();
-            async move { Ok::<_, Problem>(Assigned { containers }) }
-        });
-        let deliveries = bus.transport().consume(Route::Controller, 8).await.expect("deliveries");
-        Arc::new(router).serve(deliveries, tasks);
+    /// Starts to answer which containers are assigned.
+    pub(crate) fn answers(&self) {
+        self.record(|received| received.answers = true);
+    }
+
+    /// Accepts an operation. It is open until a report has its outcome.
+    pub(crate) fn accept(&self, container: ContainerId, change: Change) -> PerformOperation {
+        self.record(|received| {
+            let operation = received.ledger.accept(container, change);
+            PerformOperation { epoch: Epoch(received.ledger.epoch), operation }
+        })
+    }
+
+    /// Waits until the operation has an outcome.
+    pub(crate) async fn outcome(&self, operation: OperationId) -> Outcome {
+        let found = || {
+            let received = self.received.lock().expect("a lock");
+            let mut entries = received.ledger.operations.iter();
+            entries.find(|entry| entry.operation.id == operation)?.outcome.clone()
+        };
+        self.eventually(found, || "an outcome".to_owned()).await
+    }
+
+    /// Waits until no operation is open.
+    pub(crate) async fn until_all_have_ended(&self) {
+        let open = || {
+            let received = self.received.lock().expect("a lock");
+            received.ledger.operations.iter().all(|entry| entry.outcome.is_some()).then_some(())
+        };
+        self.eventually(open, || "the end of all operations".to_owned()).await;
+    }
+
+    /// Waits until an agent has registered for this epoch or a later one.
+    pub(crate) async fn until_epoch(&self, epoch: i64) {
+        let reached =
+            || (self.received.lock().expect("a lock").ledger.epoch >= epoch).then_some(());
+        self.eventually(reached, || format!("epoch {epoch}")).await;
+    }
+
+    pub(crate) fn epoch(&self) -> i64 {
+        self.received.lock().expect("a lock").ledger.epoch
     }
 
     pub(crate) fn assign(&self, assigned: Vec<AssignedContainer>) {
@@ -78,7 +221,7 @@ impl Controller {
 
     /// Returns the report that zun-api would have in its database.
     pub(crate) fn newest(&self, container: ContainerId) -> Option<ContainerReport> {
-        self.history(container).into_iter().max_by_key(|report| report.generation)
+        self.history(container).pop()
     }
 
     /// Waits until the newest report has this status and no task state.
@@ -125,8 +268,9 @@ impl Controller {
             .unwrap_or_else(|| panic!("waited for {}", what()))
     }
 
-    fn record(&self, write: impl FnOnce(&mut Received)) {
-        write(&mut self.received.lock().expect("a lock"));
+    fn record<T>(&self, write: impl FnOnce(&mut Received) -> T) -> T {
+        let outcome = write(&mut self.received.lock().expect("a lock"));
         self.news.send_replace(());
+        outcome
     }
 }

@@ -9,6 +9,8 @@ mod controller;
 #[cfg(test)]
 mod in_doubt;
 #[cfg(test)]
+mod ledger;
+#[cfg(test)]
 mod outage;
 #[cfg(test)]
 mod panics;

@@ -1,10 +1,10 @@
 //! The bus or the engine is down for a while.
 
+use zun_common::rpc::Code;
 use zun_common::rpc::container::ShowContainer;
-use zun_common::rpc::{Code, container::StartContainer};
 use zun_common::status::Status;
 
-use crate::world::{World, assigned};
+use crate::world::{START, World, assigned};
 
 #[tokio::test]
 async fn after_an_outage_of_the_bus_the_end_of_the_run_and_the_newest_report_are_sent() {
@@ -15,7 +15,7 @@ async fn after_an_outage_of_the_bus_the_end_of_the_run_and_the_newest_report_are
     world.line.disconnect();
     assert!(world.engine.exit(container, 1));
     world.line.loses(1).await;
-    world.call(&StartContainer { container }).await.expect("commands still arrive");
+    world.order(container, START).await;
     world.until_asked(zun_compute::driver::fake::Operation::Start, 2).await;
     assert!(world.engine.exit(container, 42));
     world.line.loses(2).await;

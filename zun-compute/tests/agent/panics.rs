@@ -8,10 +8,9 @@ use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 use zun_common::bus::Bus;
 use zun_common::id::{ContainerId, EngineId, ExecId};
-use zun_common::rpc::container::{
-    ContainerSpec, LogRequest, Logs, PauseContainer, Stats, StopContainer, Top,
-};
+use zun_common::rpc::container::{ContainerSpec, LogRequest, Logs, Stats, Top};
 use zun_common::rpc::exec::{ExecOutput, ExecSpec};
+use zun_common::rpc::operation as rpc;
 use zun_common::status::Status;
 use zun_common::units::{Resources, TerminalSize};
 use zun_compute::Agent;
@@ -126,12 +125,13 @@ async fn a_panic_in_a_driver_is_reported_and_the_next_command_is_done() {
     let driver = Arc::new(Defective(world.engine.clone()));
     let agent =
         Agent::start(world.settings.clone(), bus, driver, &world.tasks).await.expect("an agent");
+    world.controller.until_epoch(1).await;
     let container = world.running(&["/bin/sh"]).await;
-    world.call(&PauseContainer { container }).await.expect("accepted");
+    world.order(container, rpc::Change::Pause).await;
     let report =
         world.controller.until_report(container, |report| report.status_reason.is_some()).await;
     assert_eq!((report.status, report.task_state), (Status::Running, None));
-    world.call(&StopContainer { container, grace: Some(1) }).await.expect("accepted");
+    world.order(container, rpc::Change::Stop { grace: Some(1) }).await;
     world.controller.until(container, Status::Stopped).await;
     assert!(agent.stop().await);
 }

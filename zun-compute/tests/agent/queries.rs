@@ -5,9 +5,9 @@ use zun_common::id::ContainerId;
 use zun_common::rpc::Code;
 use zun_common::rpc::container::{
     ConsoleListener, LocateConsole, LogRequest, ReadLogs, ResizeTerminal, ShowContainer,
-    StopContainer,
 };
 use zun_common::rpc::exec::{CreateExec, ExecSpec, LocateExec, ResizeExec, RunExec, SignalExec};
+use zun_common::rpc::operation::Change;
 use zun_common::status::Status;
 use zun_common::units::TerminalSize;
 use zun_compute::ConsoleStatus;
@@ -51,14 +51,14 @@ async fn a_console_is_located_for_a_created_or_running_container_while_the_liste
     assert_eq!((console.tty, console.stdin, console.listener), (true, true, listener()));
     let beat = world.controller.until_heartbeat(|beat| beat.console.is_some()).await;
     assert_eq!(beat.console, Some(listener()), "reported at once");
-    world.call(&StopContainer { container, grace: Some(1) }).await.expect("accepted");
+    world.order(container, Change::Stop { grace: Some(1) }).await;
     world.controller.until(container, Status::Stopped).await;
     let problem = world.refusal(&locate(container)).await;
     let words = format!("Cannot attach container {container} in Stopped state.");
     assert_eq!((problem.code, problem.message), (Code::Conflict, words));
     agent.set_console(ConsoleStatus::Down("its certificate expired".to_owned()));
     let fresh = create(&["/bin/sh"]);
-    world.call(&fresh).await.expect("accepted");
+    world.create(&fresh).await;
     world.controller.until(fresh.container, Status::Created).await;
     assert_eq!(world.refusal(&locate(fresh.container)).await.message, "its certificate expired");
 }
@@ -72,7 +72,7 @@ async fn a_terminal_is_resized_and_a_container_without_one_is_refused() {
     assert_eq!(world.engine.terminal_size(container), Some(SIZE));
     let mut plain = create(&["/bin/sh"]);
     (plain.spec.console.tty, plain.start) = (false, true);
-    world.call(&plain).await.expect("accepted");
+    world.create(&plain).await;
     world.controller.until(plain.container, Status::Running).await;
     let problem = world.refusal(&ResizeTerminal { container: plain.container, size: SIZE }).await;
     assert_eq!(problem.code, Code::Conflict);

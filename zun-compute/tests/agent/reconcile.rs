@@ -15,11 +15,8 @@ async fn existing_containers_are_reported_and_missing_ones_are_corrected() {
     world.engine.create(there.container, &there.spec).await.expect("made");
     world.engine.start(there.container).await.expect("started");
     let [vanished, leaving, went, ordered] = [(); 4].map(|()| create(&["/bin/sh"]));
-    let order = AssignedContainer {
-        create: Some(ordered.clone()),
-        engine: None,
-        ..assigned(ordered.container, Status::Creating)
-    };
+    let order = AssignedContainer { engine: None, ..assigned(ordered.container, Status::Creating) };
+    world.controller.accept(ordered.container, ordered.change());
     world.controller.assign(vec![
         assigned(there.container, Status::Stopped),
         assigned(vanished.container, Status::Running),
@@ -64,7 +61,7 @@ async fn the_agent_serves_before_zun_api_answers_and_reconciles_afterwards() {
     world
         .controller
         .assign(vec![assigned(container, Status::Running), assigned(vanished, Status::Running)]);
-    world.controller.answers(&world.bus, &world.tasks).await;
+    world.controller.answers();
     world.controller.until(vanished, Status::Error).await;
 }
 

@@ -1,10 +1,9 @@
 //! An agent is killed at a bad moment, and the next agent recovers.
 
-use zun_common::rpc::container::StartContainer;
 use zun_common::status::Status;
 use zun_compute::driver::fake::Operation;
 
-use crate::world::{World, create};
+use crate::world::{START, World, create};
 
 #[tokio::test]
 async fn an_agent_killed_between_creation_and_acknowledgement_leaves_exactly_one_container() {
@@ -13,7 +12,7 @@ async fn an_agent_killed_between_creation_and_acknowledgement_leaves_exactly_one
     let mut create = create(&["/bin/sh"]);
     create.start = true;
     let stall = world.engine.stall(Operation::Start);
-    world.call(&create).await.expect("accepted");
+    world.create(&create).await;
     world.until_asked(Operation::Start, 1).await;
     agent.kill();
     drop(stall);
@@ -28,7 +27,7 @@ async fn an_agent_killed_before_the_creation_leaves_exactly_one_container() {
     let agent = world.killable_agent().await;
     let create = create(&["/bin/sh"]);
     let stall = world.engine.stall(Operation::Create);
-    world.call(&create).await.expect("accepted");
+    world.create(&create).await;
     world.until_asked(Operation::Create, 1).await;
     agent.kill();
     drop(stall);
@@ -43,7 +42,7 @@ async fn if_the_engines_answer_is_lost_one_container_exists_and_its_true_status_
     let _agent = world.agent().await;
     let create = create(&["/bin/sh"]);
     world.engine.lose_next_answer(Operation::Create);
-    world.call(&create).await.expect("accepted");
+    world.create(&create).await;
     let report =
         world.controller.until_report(create.container, |report| report.task_state.is_none()).await;
     assert!(report.engine.is_some());
@@ -56,10 +55,10 @@ async fn a_redelivered_start_does_not_run_the_process_again() {
     let agent = world.killable_agent().await;
     let create = create(&["/bin/sh", "-c", "exit 3"]);
     let container = create.container;
-    world.call(&create).await.expect("accepted");
+    world.create(&create).await;
     world.controller.until(container, Status::Created).await;
     let starting = world.engine.stall(Operation::Start);
-    world.call(&StartContainer { container }).await.expect("accepted");
+    world.order(container, START).await;
     world.until_asked(Operation::Start, 1).await;
     let inspecting = world.engine.stall(Operation::Inspect);
     drop(starting);

@@ -1,6 +1,7 @@
 //! The shutdown of an agent.
 
 use futures_util::future::join_all;
+use zun_common::rpc::operation::Outcome;
 use zun_common::status::Status;
 use zun_compute::driver::Inspect;
 use zun_compute::driver::fake::Operation;
@@ -8,7 +9,7 @@ use zun_compute::driver::fake::Operation;
 use crate::world::{World, create};
 
 #[tokio::test]
-async fn shutdown_under_load_loses_no_accepted_command() {
+async fn shutdown_under_load_loses_no_operation() {
     let world = World::new().await;
     let agent = world.agent().await;
     let creates: Vec<_> = (0..40)
@@ -19,8 +20,7 @@ async fn shutdown_under_load_loses_no_accepted_command() {
         })
         .collect();
     let stall = world.engine.stall(Operation::Create);
-    let accepted = join_all(creates.iter().map(|create| world.call(create))).await;
-    assert!(accepted.iter().all(Result::is_ok));
+    join_all(creates.iter().map(|create| world.create(create))).await;
     let stopping = agent.stop();
     tokio::pin!(stopping);
     assert!(futures_util::poll!(&mut stopping).is_pending(), "it waits for the work");
@@ -36,13 +36,13 @@ async fn shutdown_under_load_loses_no_accepted_command() {
 }
 
 #[tokio::test]
-async fn a_command_that_does_not_end_in_time_is_done_by_the_next_agent() {
+async fn an_operation_that_does_not_end_in_time_is_done_by_the_next_agent() {
     let mut world = World::new().await;
     world.settings.workers.drain_timeout = 0;
     let create = create(&["/bin/sh"]);
     let stall = world.engine.stall(Operation::Create);
     let agent = world.killable_agent().await;
-    world.call(&create).await.expect("accepted");
+    world.create(&create).await;
     world.until_asked(Operation::Create, 1).await;
     assert!(!agent.stop().await, "not all was done");
     drop(stall);
@@ -52,15 +52,13 @@ async fn a_command_that_does_not_end_in_time_is_done_by_the_next_agent() {
 }
 
 #[tokio::test]
-async fn a_new_command_waits_in_the_queue_for_the_next_agent() {
+async fn an_operation_that_is_accepted_without_an_agent_is_done_by_the_next_one() {
     let world = World::new().await;
     let agent = world.agent().await;
     assert!(agent.stop().await);
     let create = create(&["/bin/sh"]);
-    let calling = world.call(&create);
-    tokio::pin!(calling);
-    assert!(futures_util::poll!(&mut calling).is_pending());
+    let call = world.controller.accept(create.container, create.change());
     let _next = world.agent().await;
-    calling.await.expect("accepted");
     world.controller.until(create.container, Status::Created).await;
+    assert_eq!(world.controller.outcome(call.operation.id).await, Outcome::Succeeded);
 }

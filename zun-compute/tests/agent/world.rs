@@ -14,11 +14,10 @@ use zun_common::bus::{
     Bus, CallError, Deliveries, MemoryTransport, Outgoing, RequestError, Route, Transport,
 };
 use zun_common::id::{ContainerId, HostName};
-use zun_common::rpc::container::{
-    ConsoleSpec, ContainerSpec, CreateContainer, PullPolicy, StartContainer,
-};
+use zun_common::rpc::container::{ConsoleSpec, ContainerSpec, PullPolicy};
 use zun_common::rpc::envelope::CallContext;
 use zun_common::rpc::host::AssignedContainer;
+use zun_common::rpc::operation::{Change, Outcome, PerformOperation};
 use zun_common::rpc::{Call, Problem};
 use zun_common::shutdown::Tasks;
 use zun_common::status::Status;
@@ -42,11 +41,11 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn new() -> Self {
         let world = Self::with_mute_controller().await;
-        world.controller.answers(&world.bus, &world.tasks).await;
+        world.controller.answers();
         world
     }
 
-    /// An environment in which zun-api receives reports but answers no calls.
+    /// An environment in which zun-api does not say which containers are assigned.
     pub(crate) async fn with_mute_controller() -> Self {
         let tasks = Tasks::new();
         let transport = MemoryTransport::new(&tasks);
@@ -62,16 +61,19 @@ impl World {
         Self { engine: FakeDriver::new(), controller, line, bus, tasks, settings }
     }
 
-    /// Starts an agent in this runtime.
+    /// Starts an agent in this runtime, and waits until it is registered.
     pub(crate) async fn agent(&self) -> Agent {
-        let line = Arc::clone(&self.line);
-        start(self.settings.clone(), line, self.engine.clone(), self.tasks.clone()).await
+        let (line, epoch) = (Arc::clone(&self.line), self.controller.epoch());
+        let agent =
+            start(self.settings.clone(), line, self.engine.clone(), self.tasks.clone()).await;
+        self.controller.until_epoch(epoch + 1).await;
+        agent
     }
 
     /// Starts an agent that can be killed, as by SIGKILL.
     pub(crate) async fn killable_agent(&self) -> KillableAgent {
         let (settings, engine) = (self.settings.clone(), self.engine.clone());
-        let line = Arc::clone(&self.line);
+        let (line, epoch) = (Arc::clone(&self.line), self.controller.epoch());
         let (end, ended) = oneshot::channel::<oneshot::Sender<bool>>();
         let (up, is_up) = oneshot::channel();
         let thread = std::thread::spawn(move || {
@@ -86,6 +88,7 @@ impl World {
             });
         });
         is_up.await.expect("an agent");
+        self.controller.until_epoch(epoch + 1).await;
         KillableAgent { end, thread }
     }
 
@@ -104,13 +107,43 @@ impl World {
         }
     }
 
+    /// Accepts an operation and nudges the agent. Returns the outcome, if it ends at once.
+    pub(crate) async fn order(&self, container: ContainerId, change: Change) -> Option<Outcome> {
+        let call = self.controller.accept(container, change);
+        self.call(&call).await.expect("an answer").outcome
+    }
+
+    /// Nudges the agent and waits until the driver was asked for this operation, whose engine stalls.
+    pub(crate) async fn until_begun(&self, call: &PerformOperation, operation: Operation) {
+        let asked = self.until_asked(operation, 1);
+        tokio::pin!(asked);
+        tokio::select! {
+            // The nudge is answered at once if the agent has not received its first list yet.
+            _answer = self.call(call) => asked.await,
+            () = &mut asked => {}
+        }
+    }
+
+    /// Like [`World::order`], for the creation of a container.
+    pub(crate) async fn create(&self, creation: &Creation) -> Option<Outcome> {
+        self.order(creation.container, creation.change()).await
+    }
+
+    /// Accepts an operation that the agent must refuse, and returns the problem.
+    pub(crate) async fn order_refused(&self, container: ContainerId, change: Change) -> Problem {
+        match self.order(container, change).await {
+            Some(Outcome::Failed(problem)) => problem,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
     /// Creates and starts a container with this command.
     pub(crate) async fn running(&self, command: &[&str]) -> ContainerId {
         let create = create(command);
         let container = create.container;
-        self.call(&create).await.expect("accepted");
+        self.create(&create).await;
         self.controller.until(container, Status::Created).await;
-        self.call(&StartContainer { container }).await.expect("accepted");
+        self.order(container, START).await;
         self.controller.until(container, Status::Running).await;
         container
     }
@@ -254,7 +287,24 @@ pub(crate) fn host() -> HostName {
     "compute1".parse().expect("a name")
 }
 
-pub(crate) fn create(command: &[&str]) -> CreateContainer {
+/// Starts a container that has never run.
+pub(crate) const START: Change = Change::Start { last_start: None };
+
+/// A container to create.
+#[derive(Debug, Clone)]
+pub(crate) struct Creation {
+    pub(crate) container: ContainerId,
+    pub(crate) spec: ContainerSpec,
+    pub(crate) start: bool,
+}
+
+impl Creation {
+    pub(crate) fn change(&self) -> Change {
+        Change::Create { spec: Box::new(self.spec.clone()), start: self.start }
+    }
+}
+
+pub(crate) fn create(command: &[&str]) -> Creation {
     let spec = ContainerSpec {
         project: "p".parse().expect("a project"),
         name: "test".to_owned(),
@@ -274,7 +324,7 @@ pub(crate) fn create(command: &[&str]) -> CreateContainer {
         read_only: false,
         stop_signal: None,
     };
-    CreateContainer { container: ContainerId::random(), spec, start: false }
+    Creation { container: ContainerId::random(), spec, start: false }
 }
 
 /// Returns a container in the form in which zun-api assigns it.

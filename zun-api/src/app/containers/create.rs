@@ -1,17 +1,21 @@
-//! Creates containers. One transaction writes the row and claims the resources. Then zun-api sends the command
-//! to the host.
+//! Creates containers. One transaction writes the row, claims the resources and accepts the operation. The host carries
+//! it out after the response.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use zun_common::api::v1::container::RestartPolicy;
 use zun_common::id::{ContainerId, HostName, ProjectId};
 use zun_common::rpc::container::{ConsoleSpec, ContainerSpec, PullPolicy};
+use zun_common::rpc::operation::{Change, Outcome};
+use zun_common::rpc::{Code, Problem};
 use zun_common::units::Resources;
 
 use super::name;
 use crate::app::{App, AppError, Caller, Permission, hosts};
 use crate::db::container::{self, Fresh, Outlook, Record};
+use crate::db::operation::{self, Accepted, NewOperation};
 use crate::db::{Conn, DbError, host, lock, transaction};
 use crate::scheduler::{self, HostView};
 use crate::settings::SchedulerSettings;
@@ -46,10 +50,21 @@ pub(crate) struct NewContainer {
     pub(crate) stop_signal: Option<String>,
 }
 
+/// How long a host may take to begin a creation. After that the container is in status `Error`, so that nobody waits
+/// forever, and no job begins days later.
+const CREATE_LIMIT: TimeDelta = TimeDelta::minutes(10);
+
 enum Claim {
-    Created(Box<Record>, Vec<(HostName, scheduler::FilterReason)>),
+    Created(Box<Created>),
     NameTaken(String),
     NoSuchHost,
+}
+
+struct Created {
+    record: Record,
+    /// The operation, if a host fits.
+    accepted: Option<Accepted>,
+    skipped: Vec<(HostName, scheduler::FilterReason)>,
 }
 
 impl App {
@@ -62,30 +77,37 @@ impl App {
         if requested.host.is_some() {
             caller.require(Permission::ChooseHost)?;
         }
-        let record = self.claim(caller, requested).await?;
+        let (record, accepted) = self.claim(caller, requested).await?;
         tracing::info!(
             container.id = %record.id, request.id = %caller.context.request,
             host.name = record.host.as_ref().map(tracing::field::display),
             "accepted the creation of container {}", record.id
         );
-        if record.host.is_none() {
-            return Ok(record);
+        if let Some(accepted) = accepted {
+            let mut context = caller.context.clone();
+            context.project = Some(record.project.clone());
+            self.nudge_later(context, accepted);
         }
-        Ok(self.dispatch_or_defer(record, caller.context.clone()).await)
+        Ok(record)
     }
 
-    async fn claim(&self, caller: &Caller, requested: NewContainer) -> Result<Record, AppError> {
+    async fn claim(
+        &self,
+        caller: &Caller,
+        requested: NewContainer,
+    ) -> Result<(Record, Option<Accepted>), AppError> {
         let (caller, scheduler) = (caller.clone(), self.settings.scheduler);
         let named = requested.host.clone();
         let request = caller.context.request.clone();
         let claim =
             self.db.promise(move |conn| try_claim(conn, &caller, &requested, &scheduler)).await?;
         match (claim, named) {
-            (Claim::Created(record, left_out), _) => {
-                for (host, reason) in left_out {
+            (Claim::Created(created), _) => {
+                let Created { record, accepted, skipped } = *created;
+                for (host, reason) in skipped {
                     tracing::info!(request.id = %request, host.name = %host, ?reason, "the scheduler skipped a host");
                 }
-                Ok(*record)
+                Ok((record, accepted))
             }
             (Claim::NameTaken(name), _) => Err(AppError::NameTaken(name)),
             (Claim::NoSuchHost, named) => {
@@ -132,7 +154,7 @@ fn write(
         }
         views.retain(|view| view.name == *only);
     }
-    let (outlook, left_out) = schedule(requested.resources, &views, settings);
+    let (outlook, skipped) = schedule(requested.resources, &views, settings);
     let start_wanted = requested.start;
     let fresh = Fresh {
         id: ContainerId::random(),
@@ -142,7 +164,27 @@ fn write(
         start_wanted,
         outlook,
     };
-    Ok(Claim::Created(Box::new(container::insert(conn, fresh)?), left_out))
+    let record = container::insert(conn, fresh)?;
+    let accepted = accept(conn, caller, &record)?;
+    Ok(Claim::Created(Box::new(Created { record, accepted, skipped })))
+}
+
+/// Accepts the operation. Without a host it has failed already.
+fn accept(conn: &mut Conn, caller: &Caller, record: &Record) -> Result<Option<Accepted>, DbError> {
+    let change = Change::Create { spec: Box::new(record.spec.clone()), start: record.start_wanted };
+    let new = NewOperation {
+        container: record,
+        user: &caller.identity.user,
+        request: &caller.context.request,
+        change,
+        limit: Some(CREATE_LIMIT),
+    };
+    if let Some(host) = &record.host {
+        return operation::accept(conn, host, &new).map(Some);
+    }
+    let problem = Problem::new(Code::Conflict, NO_HOST);
+    operation::record(conn, &new, &Outcome::Failed(problem))?;
+    Ok(None)
 }
 
 fn schedule(

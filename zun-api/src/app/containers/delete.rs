@@ -1,14 +1,16 @@
-//! Removes containers. The host removes the container, and the row is deleted when the host reports that.
+//! Removes containers. One transaction writes the tombstone: the container is in no list from then on, and its name is
+//! free. Its host removes it, however long that takes, and then its resources are free.
 
-use zun_common::bus::CallError;
-use zun_common::id::HostName;
-use zun_common::rpc::container::{Removal, RemoveContainer};
-use zun_common::rpc::{Code, Done};
+use zun_common::rpc::container::Removal;
+use zun_common::rpc::operation::{Change, Outcome};
 use zun_common::status::{Action, Status};
 
 use super::Ident;
+use super::wait::as_deleted;
 use crate::app::{App, AppError, Caller, Permission};
-use crate::db::container::{self, Record};
+use crate::db::container::{self, Record, Scope};
+use crate::db::operation::{self, Accepted, NewOperation};
+use crate::db::{Conn, DbError, lock, transaction};
 
 /// What to do if the container to remove is running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +19,7 @@ pub(crate) enum Deletion {
     OnlyStopped,
     /// Stop it first.
     StopFirst,
-    /// Kill it. If its host cannot be reached, delete its row anyway. Administrators only.
+    /// Kill it. Administrators only.
     Force,
 }
 
@@ -39,8 +41,18 @@ impl Deletion {
     }
 }
 
+/// The result of the transaction.
+enum Buried {
+    /// Its host removes it.
+    OnHost(Box<(Record, Accepted)>),
+    /// It was never scheduled to a host.
+    Without(Box<Record>),
+    WrongStatus(Status),
+    Missing,
+}
+
 impl App {
-    /// Removes a container.
+    /// Removes a container, also while its host is down. Returns when the host has removed it, or after a few seconds.
     pub(crate) async fn delete(
         &self,
         caller: &Caller,
@@ -51,91 +63,64 @@ impl App {
             caller.require(Permission::ForceDelete)?;
         }
         let record = self.find(caller, ident).await?;
-        if !record.status.allows(how.action()) {
-            let (action, id, status) = (Action::Delete, record.id, record.status);
-            return Err(AppError::WrongStatus { action, id, status });
-        }
-        let Some(host) = record.host.clone() else {
-            return self.delete_row(record, "it was never scheduled to a host").await;
-        };
-        match self.remove_on(caller, &host, &record, how).await {
-            Ok(()) => self.mark_deleting(record).await,
-            Err(refusal) => self.after_refusal(record, how, refusal).await,
-        }
-    }
-
-    async fn remove_on(
-        &self,
-        caller: &Caller,
-        host: &HostName,
-        record: &Record,
-        how: Deletion,
-    ) -> Result<(), AppError> {
-        self.require_up(host).await?;
-        let call = RemoveContainer { container: record.id, how: how.removal() };
-        let Done {} = self.call_agent(caller, host, &call).await?;
-        Ok(())
-    }
-
-    async fn after_refusal(
-        &self,
-        record: Record,
-        how: Deletion,
-        refusal: AppError,
-    ) -> Result<(), AppError> {
-        let never_created = record.engine.is_none() && record.status == Status::Error;
-        if is_not_found(&refusal) {
-            self.delete_row(record, "its host does not know it").await
-        } else if is_unreachable(&refusal) && never_created {
-            self.delete_row(record, "it was never created").await
-        } else if is_unreachable(&refusal) && how == Deletion::Force {
-            // If the host comes back, its agent reports the container as a stray.
-            self.delete_row(
-                record,
-                "forced while its host cannot be reached; the container may still exist there",
-            )
-            .await
-        } else {
-            Err(refusal)
-        }
-    }
-
-    async fn mark_deleting(&self, record: Record) -> Result<(), AppError> {
-        let (id, generation) = (record.id, record.generation);
-        let marked =
-            self.db.promise(move |conn| container::mark_deleting(conn, id, generation)).await?;
-        if let Some(marked) = marked {
-            self.hub.publish(&marked);
-        }
-        Ok(())
-    }
-
-    async fn delete_row(&self, record: Record, why: &str) -> Result<(), AppError> {
-        let id = record.id;
-        self.db.promise(move |conn| container::remove(conn, id)).await?;
-        tracing::info!(container.id = %id, "deleted the row of container {id}: {why}");
-        self.hub.publish(&Record { status: Status::Deleted, task_state: None, ..record });
-        Ok(())
-    }
-}
-
-fn is_not_found(refusal: &AppError) -> bool {
-    matches!(
-        refusal,
-        AppError::Agent { cause: CallError::Refused { problem, .. }, .. }
-            if problem.code == Code::NotFound
-    )
-}
-
-fn is_unreachable(refusal: &AppError) -> bool {
-    matches!(
-        refusal,
-        AppError::HostDown { .. }
-            | AppError::Agent {
-                cause: CallError::NoSuchHost { .. }
-                    | CallError::NoReply { .. }
-                    | CallError::Bus { .. },
-                ..
+        let (id, caller_of_delete) = (record.id, caller.clone());
+        let buried = self
+            .db
+            .promise(move |conn| {
+                transaction(conn, |conn| bury(conn, &caller_of_delete, (record.id, how)))
+            })
+            .await?;
+        tracing::info!(
+            container.id = %id, request.id = %caller.context.request,
+            "accepted the removal of container {id}"
+        );
+        match buried {
+            Buried::OnHost(both) => {
+                let (record, accepted) = *both;
+                self.hub.publish(&record);
+                if self.require_up(&accepted.host).await.is_err() {
+                    return Ok(());
+                }
+                match self.nudge(&caller.context, accepted).await {
+                    // The removal was accepted: it stays open whatever an agent says.
+                    Ok(()) | Err(AppError::Refused { .. }) => Ok(()),
+                    Err(error) => Err(error),
+                }
             }
-    )
+            Buried::Without(record) => {
+                self.hub.publish(&as_deleted(*record));
+                Ok(())
+            }
+            Buried::WrongStatus(status) => {
+                Err(AppError::WrongStatus { action: Action::Delete, id, status })
+            }
+            Buried::Missing => Err(AppError::ContainerNotFound(id.to_string())),
+        }
+    }
+}
+
+fn bury(
+    conn: &mut Conn,
+    caller: &Caller,
+    (id, how): (zun_common::id::ContainerId, Deletion),
+) -> Result<Buried, DbError> {
+    lock::container(conn, id)?;
+    let Some(record) = container::by_id(conn, &Scope::All, id)? else {
+        return Ok(Buried::Missing);
+    };
+    if !record.status.allows(how.action()) {
+        return Ok(Buried::WrongStatus(record.status));
+    }
+    let Some(buried) = container::bury(conn, id)? else { return Ok(Buried::Missing) };
+    operation::supersede(conn, id)?;
+    let (user, request) = (&caller.identity.user, &caller.context.request);
+    let change = Change::Delete { how: how.removal() };
+    let new = NewOperation { container: &record, user, request, change, limit: None };
+    if let Some(host) = &record.host {
+        let accepted = operation::accept(conn, host, &new)?;
+        return Ok(Buried::OnHost(Box::new((buried, accepted))));
+    }
+    operation::record(conn, &new, &Outcome::Succeeded)?;
+    container::confirm_removal(conn, id)?;
+    Ok(Buried::Without(Box::new(record)))
 }

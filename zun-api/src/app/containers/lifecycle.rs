@@ -1,20 +1,22 @@
-//! Commands on existing containers. zun-api checks the command, the agent accepts it, and a report carries the
-//! result. Only reports change the task state, so that a response never overwrites a newer report.
+//! Operations on existing containers. zun-api accepts them, the agent decides whether they fit the engine's state, and
+//! a report carries the result. Only reports change the task state, so that a response never overwrites a newer report.
 
-use zun_common::id::ContainerId;
-use zun_common::rpc::container::{
-    KillContainer, PauseContainer, RebootContainer, StartContainer, StopContainer, UnpauseContainer,
-};
-use zun_common::rpc::{Call, Done};
+use chrono::{DateTime, Utc};
+use zun_common::rpc::operation::Change;
 use zun_common::status::Action;
 
-use super::{Ident, Placed};
+use super::Ident;
 use crate::app::{App, AppError, Caller};
 
 impl App {
     /// Starts a container.
     pub(crate) async fn start(&self, caller: &Caller, ident: &Ident) -> Result<(), AppError> {
-        self.command(caller, ident, Action::Start, |container| StartContainer { container }).await
+        let start = |record: &crate::db::container::Record| Change::Start {
+            last_start: record
+                .started_at
+                .map(|time| DateTime::<Utc>::from_naive_utc_and_offset(time, Utc)),
+        };
+        self.operate(caller, ident, (Action::Start, start)).await
     }
 
     /// Stops a container. `grace` is in seconds.
@@ -24,8 +26,7 @@ impl App {
         ident: &Ident,
         grace: Option<u32>,
     ) -> Result<(), AppError> {
-        self.command(caller, ident, Action::Stop, |container| StopContainer { container, grace })
-            .await
+        self.operate(caller, ident, (Action::Stop, |_: &_| Change::Stop { grace })).await
     }
 
     /// Stops a container and starts it again. `grace` is in seconds.
@@ -35,22 +36,17 @@ impl App {
         ident: &Ident,
         grace: Option<u32>,
     ) -> Result<(), AppError> {
-        self.command(caller, ident, Action::Reboot, |container| RebootContainer {
-            container,
-            grace,
-        })
-        .await
+        self.operate(caller, ident, (Action::Reboot, |_: &_| Change::Reboot { grace })).await
     }
 
     /// Pauses a container.
     pub(crate) async fn pause(&self, caller: &Caller, ident: &Ident) -> Result<(), AppError> {
-        self.command(caller, ident, Action::Pause, |container| PauseContainer { container }).await
+        self.operate(caller, ident, (Action::Pause, |_: &_| Change::Pause)).await
     }
 
     /// Unpauses a container.
     pub(crate) async fn unpause(&self, caller: &Caller, ident: &Ident) -> Result<(), AppError> {
-        self.command(caller, ident, Action::Unpause, |container| UnpauseContainer { container })
-            .await
+        self.operate(caller, ident, (Action::Unpause, |_: &_| Change::Unpause)).await
     }
 
     /// Sends a signal to a container.
@@ -60,23 +56,6 @@ impl App {
         ident: &Ident,
         signal: String,
     ) -> Result<(), AppError> {
-        self.command(caller, ident, Action::Kill, |container| KillContainer { container, signal })
-            .await
-    }
-
-    async fn command<C: Call<Reply = Done>>(
-        &self,
-        caller: &Caller,
-        ident: &Ident,
-        action: Action,
-        call: impl FnOnce(ContainerId) -> C,
-    ) -> Result<(), AppError> {
-        let Placed { record, host } = self.require_ready(caller, ident, action).await?;
-        let Done {} = self.call_agent(caller, &host, &call(record.id)).await?;
-        tracing::info!(
-            container.id = %record.id, host.name = %host, request.id = %caller.context.request,
-            "the agent accepted {action} of container {}", record.id
-        );
-        Ok(())
+        self.operate(caller, ident, (Action::Kill, |_: &_| Change::Kill { signal })).await
     }
 }

@@ -1,15 +1,16 @@
 //! The operations on containers.
 
+mod actions;
 mod attach;
 mod console;
 mod create;
 mod data;
 mod delete;
-mod dispatch;
 mod execute;
 mod lifecycle;
 mod list;
 mod name;
+mod operate;
 mod read;
 mod update;
 mod wait;

@@ -1,15 +1,15 @@
 //! Renames containers and changes their limits. New limits are claimed first, then set on the host.
 
-use zun_common::bus::CallError;
 use zun_common::id::{ContainerId, HostName};
-use zun_common::rpc::Done;
-use zun_common::rpc::container::UpdateContainer;
+use zun_common::rpc::operation::Change;
 use zun_common::status::Action;
 use zun_common::units::{Cpus, Mebibytes, Resources};
 
 use super::Ident;
+use super::operate::BEGIN_LIMIT;
 use crate::app::{App, AppError, Caller, hosts};
 use crate::db::container::{self, Record};
+use crate::db::operation::{self, Accepted, NewOperation};
 use crate::db::{Conn, DbError, lock, transaction};
 use crate::scheduler;
 use crate::settings::SchedulerSettings;
@@ -24,7 +24,7 @@ pub(crate) struct Update {
 
 /// The result of the claim.
 enum Claimed {
-    Done(Box<Record>),
+    Done(Box<(Record, Option<Accepted>)>),
     Gone,
     NameTaken,
     InsufficientResources(String),
@@ -44,31 +44,30 @@ impl App {
         let new =
             Resources { cpus: cpus.unwrap_or(old.cpus), memory: memory.unwrap_or(old.memory) };
         let host = if new == old { None } else { Some(self.limits_host(&before).await?) };
-        let change =
-            Change { id: before.id, name: name.clone(), resources: new, host: host.clone() };
+        let change = Wanted { id: before.id, name: name.clone(), cpus, memory, host };
         let settings = self.settings.scheduler;
-        let claimed = self.db.promise(move |conn| try_claim(conn, &change, &settings)).await?;
-        let record = match claimed {
-            Claimed::Done(record) => *record,
+        let asking = caller.clone();
+        let claimed =
+            self.db.promise(move |conn| try_claim(conn, &asking, (&change, &settings))).await?;
+        let (record, accepted) = match claimed {
+            Claimed::Done(done) => *done,
             Claimed::Gone => return Err(AppError::ContainerNotFound(before.id.to_string())),
             Claimed::NameTaken => return Err(AppError::NameTaken(name.unwrap_or_default())),
             Claimed::InsufficientResources(why) => {
                 return Err(AppError::InsufficientResources(why));
             }
         };
-        let Some(host) = host else { return Ok(record) };
-        let call = UpdateContainer { container: before.id, resources: new };
-        match self.call_agent(caller, &host, &call).await {
-            Ok(Done {}) => Ok(record),
-            Err(refusal) => {
-                if is_definite_refusal(&refusal) {
-                    let (id, name) = (before.id, before.spec.name);
-                    let undo = move |conn: &mut Conn| container::amend(conn, id, &name, old);
-                    self.db.promise(move |conn| transaction(conn, undo)).await?;
-                }
-                Err(refusal)
+        if let Some(accepted) = accepted
+            && let Err(refusal) = self.nudge(&caller.context, accepted).await
+        {
+            if let Some(name) = name {
+                let (id, former) = (before.id, before.spec.name);
+                let restore = move |conn: &mut Conn| restore_name(conn, id, (&name, &former));
+                self.db.promise(move |conn| transaction(conn, restore)).await?;
             }
+            return Err(refusal);
         }
+        Ok(record)
     }
 
     async fn limits_host(&self, record: &Record) -> Result<HostName, AppError> {
@@ -82,15 +81,26 @@ impl App {
     }
 }
 
-/// Whether the host certainly changed nothing. Without a reply, it may have.
-const fn is_definite_refusal(error: &AppError) -> bool {
-    matches!(error, AppError::Agent { cause: CallError::Refused { .. }, .. })
+/// Takes a new name back, unless another change has replaced it, or the former name is taken.
+fn restore_name(
+    conn: &mut Conn,
+    id: ContainerId,
+    (refused, former): (&str, &str),
+) -> Result<(), DbError> {
+    lock::container(conn, id)?;
+    let Some(record) = container::by_id(conn, &container::Scope::All, id)? else { return Ok(()) };
+    let is_unchanged = record.spec.name == refused && refused != former;
+    if is_unchanged && !container::name_taken(conn, &record.project, former)? {
+        container::amend(conn, id, former, record.spec.resources)?;
+    }
+    Ok(())
 }
 
-struct Change {
+struct Wanted {
     id: ContainerId,
     name: Option<String>,
-    resources: Resources,
+    cpus: Option<Cpus>,
+    memory: Option<Mebibytes>,
     /// The host on which to set the limits, if they change.
     host: Option<HostName>,
 }
@@ -98,10 +108,10 @@ struct Change {
 /// Claims. Another container can take the name between its check and its use.
 fn try_claim(
     conn: &mut Conn,
-    change: &Change,
-    settings: &SchedulerSettings,
+    caller: &Caller,
+    change: (&Wanted, &SchedulerSettings),
 ) -> Result<Claimed, DbError> {
-    match transaction(conn, |conn| claim(conn, change, settings)) {
+    match transaction(conn, |conn| claim(conn, caller, change)) {
         Err(error) if error.is_duplicate() => Ok(Claimed::NameTaken),
         claimed => claimed,
     }
@@ -109,28 +119,46 @@ fn try_claim(
 
 fn claim(
     conn: &mut Conn,
-    change: &Change,
-    settings: &SchedulerSettings,
+    caller: &Caller,
+    (wanted, settings): (&Wanted, &SchedulerSettings),
 ) -> Result<Claimed, DbError> {
-    lock::container(conn, change.id)?;
-    let Some(record) = container::by_id(conn, &container::Scope::All, change.id)? else {
+    lock::container(conn, wanted.id)?;
+    let Some(record) = container::by_id(conn, &container::Scope::All, wanted.id)? else {
         return Ok(Claimed::Gone);
     };
     let old = record.spec.resources;
-    let name = change.name.clone().unwrap_or_else(|| record.spec.name.clone());
+    // Only the given fields change, so that concurrent changes of other fields hold.
+    let new = Resources {
+        cpus: wanted.cpus.unwrap_or(old.cpus),
+        memory: wanted.memory.unwrap_or(old.memory),
+    };
+    let name = wanted.name.clone().unwrap_or_else(|| record.spec.name.clone());
     if name != record.spec.name && container::name_taken(conn, &record.project, &name)? {
         return Ok(Claimed::NameTaken);
     }
-    if let Some(host) = &change.host {
+    if let Some(host) = &wanted.host {
         lock::placing(conn)?;
         let views = hosts::views(conn)?.into_iter().filter(|view| view.name == *host);
         let views: Vec<_> = views.map(|view| view.without(old)).collect();
-        if let Err(refusal) = scheduler::select_host(change.resources, &views, settings) {
+        if let Err(refusal) = scheduler::select_host(new, &views, settings) {
             return Ok(Claimed::InsufficientResources(refusal.to_string()));
         }
     }
-    Ok(match container::amend(conn, change.id, &name, change.resources)? {
-        Some(record) => Claimed::Done(Box::new(record)),
-        None => Claimed::Gone,
-    })
+    let Some(updated) = container::amend(conn, wanted.id, &name, new)? else {
+        return Ok(Claimed::Gone);
+    };
+    let accepted = match &wanted.host {
+        None => None,
+        Some(host) => {
+            let new = NewOperation {
+                container: &updated,
+                user: &caller.identity.user,
+                request: &caller.context.request,
+                change: Change::Update { resources: new, before: old },
+                limit: Some(BEGIN_LIMIT),
+            };
+            Some(operation::accept(conn, host, &new)?)
+        }
+    };
+    Ok(Claimed::Done(Box::new((updated, accepted))))
 }

@@ -8,7 +8,7 @@ use zun_common::status::Status;
 
 use super::Ident;
 use crate::app::{App, AppError, Caller};
-use crate::db::container::{self, Record, Scope};
+use crate::db::container::{self, Record};
 use crate::wait::Event;
 
 /// The conditions that end a wait.
@@ -33,7 +33,7 @@ impl App {
         let permit = self.hub.permit()?;
         let first = match self.find(caller, ident).await {
             Ok(record) => record,
-            Err(error) => return self.recently_deleted(caller, ident).ok_or(error),
+            Err(error) => return self.deleted(caller, ident).await?.ok_or(error),
         };
         let mut subscription = self.hub.subscribe(permit, first.id);
         // Read again: the container may have changed before this request subscribed.
@@ -46,7 +46,7 @@ impl App {
             };
             match event {
                 Event::Changed(record) => last = Record::clone(&record),
-                Event::Deleted => last = deleted(last),
+                Event::Deleted => last = as_deleted(last),
                 Event::Lagged => last = self.reload(&last).await?,
                 Event::Closing => break,
             }
@@ -54,26 +54,29 @@ impl App {
         Ok(last)
     }
 
-    /// Returns the last state of a container that was deleted a moment ago, if the caller may see it.
-    fn recently_deleted(&self, caller: &Caller, ident: &Ident) -> Option<Record> {
-        let last = self.hub.recently_deleted(ident.0.parse().ok()?)?;
-        let visible = match caller.visible_scope() {
-            Scope::All => true,
-            Scope::Project(project) => project == last.project,
-        };
-        visible.then(|| Record::clone(&last))
+    /// Returns the last state of a deleted container, by its id, if the caller may see it.
+    pub(crate) async fn deleted(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+    ) -> Result<Option<Record>, AppError> {
+        let Ok(id) = ident.0.parse() else { return Ok(None) };
+        let found = self.db.read(move |conn| container::with_tombstone(conn, id)).await?;
+        Ok(found.filter(|record| caller.sees(&record.project)).map(as_deleted))
     }
 
     /// Reads the container again. If its row is gone, returns the last state with status `Deleted`.
     async fn reload(&self, last: &Record) -> Result<Record, AppError> {
         let id = last.id;
-        let now = self.db.read(move |conn| container::by_id(conn, &Scope::All, id)).await?;
-        Ok(now.unwrap_or_else(|| deleted(last.clone())))
+        let now = self.db.read(move |conn| container::with_tombstone(conn, id)).await?;
+        // A container whose removal is under way is `Deleting`: its last run may not have ended yet.
+        Ok(now.unwrap_or_else(|| as_deleted(last.clone())))
     }
 }
 
-fn deleted(last: Record) -> Record {
-    Record { status: Status::Deleted, task_state: None, ..last }
+/// A deleted container in its last state. Its removal may still be under way on its host.
+pub(super) fn as_deleted(record: Record) -> Record {
+    Record { status: Status::Deleted, task_state: None, ..record }
 }
 
 impl WaitFor {

@@ -2,16 +2,17 @@
 
 use chrono::{NaiveDateTime, Utc};
 use diesel::prelude::*;
-use zun_common::id::{ContainerId, HostName, ProjectId, UserId};
+use zun_common::id::{ContainerId, Epoch, HostName, ProjectId, UserId};
 use zun_common::rpc::container::ContainerSpec;
 use zun_common::rpc::report::ContainerReport;
 use zun_common::status::{Status, TaskState};
 use zun_common::units::Resources;
 
-use super::query::{Scope, by_id};
+use super::query::{Scope, by_id, with_tombstone};
 use super::row::Record;
 use crate::db::schema::containers::{self, dsl};
-use crate::db::{Conn, DbError, lock, transaction};
+use crate::db::schema::operations;
+use crate::db::{Conn, DbError, lock, now};
 
 /// A container that is not in the database yet.
 #[derive(Debug, Clone)]
@@ -55,7 +56,6 @@ struct NewRow {
     spec: String,
     start_wanted: bool,
     host: Option<String>,
-    dispatched: bool,
     generation: i64,
     status: &'static str,
     status_reason: Option<String>,
@@ -88,7 +88,6 @@ pub(crate) fn insert(conn: &mut Conn, fresh: Fresh) -> Result<Record, DbError> {
         spec: serde_json::to_string(&spec)?,
         start_wanted,
         host,
-        dispatched: false,
         generation: 0,
         status: status.as_str(),
         status_reason,
@@ -102,49 +101,69 @@ pub(crate) fn insert(conn: &mut Conn, fresh: Fresh) -> Result<Record, DbError> {
     by_id(conn, &Scope::All, id)?.ok_or(DbError::Query(diesel::result::Error::NotFound))
 }
 
-/// What came of a report.
+/// The effect of a report.
 #[derive(Debug)]
 pub(crate) enum Applied {
-    /// The row is so now.
+    /// The container's state is this now.
     Newer(Record),
-    /// The container is gone, and so is its row; this is how it was last.
+    /// The container is gone. This was its last state.
     Gone(Record),
-    /// It is older than what is known.
+    /// It is older than the last applied report.
     Stale,
-    /// The container is another host's.
+    /// The container was deleted, and its host still has it. Its removal is under way or must begin again.
+    Tombstone(Record),
+    /// The container is on another host.
     Foreign {
-        /// Whose it is.
+        /// The other host.
         host: Option<HostName>,
     },
     /// There is no such container.
     Missing,
 }
 
-/// Applies a report where it is newer and its host is the container's.
-pub(crate) fn apply(conn: &mut Conn, report: &ContainerReport) -> Result<Applied, DbError> {
-    transaction(conn, |conn| {
-        lock::container(conn, report.container)?;
-        let Some(record) = by_id(conn, &Scope::All, report.container)? else {
-            return Ok(Applied::Missing);
-        };
-        if record.host.as_ref() != Some(&report.host) {
-            return Ok(Applied::Foreign { host: record.host });
+/// Applies a report if it is newer than the last one and comes from the container's host. A report never changes a
+/// deleted container, except that it confirms the removal.
+pub(crate) fn apply(
+    conn: &mut Conn,
+    epoch: Epoch,
+    report: &ContainerReport,
+) -> Result<Applied, DbError> {
+    lock::container(conn, report.container)?;
+    let Some(record) = with_tombstone(conn, report.container)? else {
+        return Ok(Applied::Missing);
+    };
+    if record.host.as_ref() != Some(&report.host) {
+        return Ok(Applied::Foreign { host: record.host });
+    }
+    if (epoch, report.generation) <= (record.epoch, record.generation) {
+        return Ok(Applied::Stale);
+    }
+    if record.deleted_at.is_some() {
+        note_end(conn, &record, (epoch, report))?;
+        if report.status != Status::Deleted {
+            return Ok(Applied::Tombstone(record));
         }
-        if write(conn, &record, report)? == 0 {
-            return Ok(Applied::Stale);
-        }
-        let Some(record) = by_id(conn, &Scope::All, report.container)? else {
-            return Ok(Applied::Missing);
-        };
-        if report.status == Status::Deleted {
-            remove(conn, record.id)?;
-            return Ok(Applied::Gone(record));
-        }
-        Ok(Applied::Newer(record))
-    })
+        confirm_removal(conn, record.id)?;
+        let last = with_tombstone(conn, record.id)?;
+        return Ok(last.map_or(Applied::Missing, Applied::Gone));
+    }
+    if write(conn, &record, (epoch, report))? == 0 {
+        return Ok(Applied::Stale);
+    }
+    if report.status == Status::Deleted {
+        bury(conn, record.id)?;
+        confirm_removal(conn, record.id)?;
+        let last = with_tombstone(conn, record.id)?;
+        return Ok(last.map_or(Applied::Missing, Applied::Gone));
+    }
+    Ok(by_id(conn, &Scope::All, record.id)?.map_or(Applied::Missing, Applied::Newer))
 }
 
-fn write(conn: &mut Conn, was: &Record, report: &ContainerReport) -> Result<usize, DbError> {
+fn write(
+    conn: &mut Conn,
+    was: &Record,
+    (epoch, report): (Epoch, &ContainerReport),
+) -> Result<usize, DbError> {
     let ContainerReport {
         container,
         host,
@@ -166,11 +185,11 @@ fn write(conn: &mut Conn, was: &Record, report: &ContainerReport) -> Result<usiz
         dsl::containers
             .filter(dsl::uuid.eq(container.to_string()))
             .filter(dsl::host.eq(host.as_str()))
-            .filter(dsl::generation.lt(generation)),
+            .filter(dsl::epoch.eq(was.epoch.0).and(dsl::generation.eq(was.generation))),
     )
     .set((
-        dsl::generation.eq(generation),
-        dsl::dispatched.eq(true),
+        dsl::epoch.eq(epoch.0),
+        dsl::generation.eq(*generation),
         dsl::status.eq(status.as_str()),
         dsl::task_state.eq(task_state.map(TaskState::as_str)),
         // PostgreSQL refuses a text with a NUL character.
@@ -192,6 +211,25 @@ fn write(conn: &mut Conn, was: &Record, report: &ContainerReport) -> Result<usiz
             .execute(conn)?;
     }
     Ok(changed)
+}
+
+/// Stores how the last run of a deleted container ended, for those who wait for its end.
+fn note_end(
+    conn: &mut Conn,
+    was: &Record,
+    (epoch, report): (Epoch, &ContainerReport),
+) -> Result<(), DbError> {
+    diesel::update(dsl::containers.filter(dsl::uuid.eq(was.id.to_string())))
+        .set((
+            dsl::epoch.eq(epoch.0),
+            dsl::generation.eq(report.generation),
+            dsl::exit_code.eq(report.exit_code.or(was.exit_code)),
+            dsl::oom_killed.eq(report.oom_killed || was_told_of_shortage(was, report)),
+            dsl::started_at.eq(report.started_at.map(|time| time.naive_utc()).or(was.started_at)),
+            dsl::finished_at.eq(report.finished_at.map(|time| time.naive_utc())),
+        ))
+        .execute(conn)?;
+    Ok(())
 }
 
 /// Whether the same end of the process was told to come of a want of memory: an agent that has started since then may
@@ -225,17 +263,23 @@ pub(crate) fn amend(
     by_id(conn, &Scope::All, id)
 }
 
-/// The command to make it is safe with the bus.
-pub(crate) fn mark_dispatched(conn: &mut Conn, id: ContainerId) -> Result<(), DbError> {
-    diesel::update(dsl::containers.filter(dsl::uuid.eq(id.to_string())))
-        .set(dsl::dispatched.eq(true))
-        .execute(conn)?;
-    Ok(())
+/// Takes a change of limits back, field by field, unless another change has set the field since.
+pub(crate) fn restore_limits(
+    conn: &mut Conn,
+    id: ContainerId,
+    (refused, before): (Resources, Resources),
+) -> Result<Option<Record>, DbError> {
+    let Some(record) = by_id(conn, &Scope::All, id)? else { return Ok(None) };
+    let now = record.spec.resources;
+    let restored = Resources {
+        cpus: if now.cpus == refused.cpus { before.cpus } else { now.cpus },
+        memory: if now.memory == refused.memory { before.memory } else { now.memory },
+    };
+    amend(conn, id, &record.spec.name, restored)
 }
 
-/// The command to make it did not go out: it is in error, unless its host has told otherwise. `None`
-/// where nothing changed.
-pub(crate) fn give_up(
+/// The creation of a container failed before its host reported anything. Returns the container, unless it has changed.
+pub(crate) fn fail_creation(
     conn: &mut Conn,
     id: ContainerId,
     reason: &str,
@@ -243,38 +287,62 @@ pub(crate) fn give_up(
     let changed = diesel::update(
         dsl::containers
             .filter(dsl::uuid.eq(id.to_string()))
-            .filter(dsl::generation.eq(0))
+            .filter(dsl::deleted_at.is_null())
             .filter(dsl::status.eq(Status::Creating.as_str())),
     )
     .set((
         dsl::status.eq(Status::Error.as_str()),
         dsl::status_reason.eq(reason),
+        dsl::task_state.eq(None::<String>),
         dsl::updated_at.eq(Utc::now().naive_utc()),
     ))
     .execute(conn)?;
     if changed == 0 { Ok(None) } else { by_id(conn, &Scope::All, id) }
 }
 
-/// Its removal was accepted: it is `Deleting`, unless its host has told something newer meanwhile.
-pub(crate) fn mark_deleting(
-    conn: &mut Conn,
-    id: ContainerId,
-    generation: i64,
-) -> Result<Option<Record>, DbError> {
+/// Writes the tombstone: the container is in no list, and its name is free. It keeps its resources until
+/// [`confirm_removal`]. Returns the container as it was last, or `None` if it had a tombstone.
+pub(crate) fn bury(conn: &mut Conn, id: ContainerId) -> Result<Option<Record>, DbError> {
+    let at = now(conn)?;
     let changed = diesel::update(
-        dsl::containers.filter(dsl::uuid.eq(id.to_string())).filter(dsl::generation.eq(generation)),
+        dsl::containers.filter(dsl::uuid.eq(id.to_string())).filter(dsl::deleted_at.is_null()),
     )
     .set((
+        dsl::deleted_at.eq(at),
         dsl::status.eq(Status::Deleting.as_str()),
         dsl::task_state.eq(TaskState::Deleting.as_str()),
-        dsl::updated_at.eq(Utc::now().naive_utc()),
+        dsl::updated_at.eq(at),
     ))
     .execute(conn)?;
-    if changed == 0 { Ok(None) } else { by_id(conn, &Scope::All, id) }
+    if changed == 0 { Ok(None) } else { with_tombstone(conn, id) }
 }
 
-/// Removes the row, and with it the claim.
-pub(crate) fn remove(conn: &mut Conn, id: ContainerId) -> Result<(), DbError> {
-    diesel::delete(dsl::containers.filter(dsl::uuid.eq(id.to_string()))).execute(conn)?;
+/// The host has confirmed that a deleted container is gone, so its resources are free.
+pub(crate) fn confirm_removal(conn: &mut Conn, id: ContainerId) -> Result<(), DbError> {
+    let at = now(conn)?;
+    diesel::update(
+        dsl::containers
+            .filter(dsl::uuid.eq(id.to_string()))
+            .filter(dsl::deleted_at.is_not_null())
+            .filter(dsl::gone_at.is_null()),
+    )
+    .set((
+        dsl::gone_at.eq(at),
+        dsl::status.eq(Status::Deleted.as_str()),
+        dsl::task_state.eq(None::<String>),
+        dsl::updated_at.eq(at),
+    ))
+    .execute(conn)?;
     Ok(())
+}
+
+/// Forgets containers whose removal was confirmed before this time, and their operations. At most a thousand.
+pub(crate) fn purge(conn: &mut Conn, before: NaiveDateTime) -> Result<usize, DbError> {
+    let old: Vec<String> =
+        dsl::containers.filter(dsl::gone_at.lt(before)).limit(1000).select(dsl::uuid).load(conn)?;
+    if old.is_empty() {
+        return Ok(0);
+    }
+    diesel::delete(operations::table.filter(operations::container.eq_any(&old))).execute(conn)?;
+    Ok(diesel::delete(dsl::containers.filter(dsl::uuid.eq_any(&old))).execute(conn)?)
 }

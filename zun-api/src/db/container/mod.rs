@@ -7,8 +7,9 @@ mod row;
 mod unreadable;
 
 pub(crate) use change::{
-    Applied, Fresh, Outlook, amend, apply, give_up, insert, mark_deleting, mark_dispatched, remove,
+    Applied, Fresh, Outlook, amend, apply, bury, confirm_removal, fail_creation, insert, purge,
+    restore_limits,
 };
 pub(crate) use page::{Filter, Page, SortKey, page};
-pub(crate) use query::{Scope, assigned, by_id, by_ids, by_name, name_taken, undispatched};
+pub(crate) use query::{Scope, assigned, by_id, by_ids, by_name, name_taken, with_tombstone};
 pub(crate) use row::Record;

@@ -2,7 +2,6 @@
 
 use diesel::prelude::*;
 use zun_common::id::{ContainerId, HostName, ProjectId};
-use zun_common::status::Status;
 
 use super::row::{Record, Row};
 use crate::db::schema::containers::dsl;
@@ -20,9 +19,9 @@ pub(crate) enum Scope {
 /// A query for containers.
 pub(super) type Narrowed<'a> = diesel::dsl::IntoBoxed<'a, dsl::containers, Backend>;
 
-/// The containers of a scope.
+/// The containers of a scope that are not deleted.
 pub(super) fn scoped<'a>(scope: &Scope) -> Narrowed<'a> {
-    let all = dsl::containers.into_boxed();
+    let all = dsl::containers.filter(dsl::deleted_at.is_null()).into_boxed();
     match scope {
         Scope::All => all,
         Scope::Project(project) => all.filter(dsl::project_id.eq(project.to_string())),
@@ -46,12 +45,17 @@ pub(crate) fn by_id(
 /// A row by its id: its container, or why it cannot be read.
 pub(crate) type ReadRow = (ContainerId, Result<Record, DbError>);
 
-/// The containers with these ids. A row that cannot be read does not fail the others.
+/// The containers with these ids, also deleted ones. A row that cannot be read does not fail the others.
 pub(crate) fn by_ids(conn: &mut Conn, ids: &[ContainerId]) -> Result<Vec<ReadRow>, DbError> {
     let names = ids.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let rows = scoped(&Scope::All).filter(dsl::uuid.eq_any(names)).select(Row::as_select());
+    let rows = dsl::containers.filter(dsl::uuid.eq_any(names)).select(Row::as_select());
     let rows: Vec<Row> = rows.load(conn)?;
     Ok(rows.into_iter().filter_map(|row| Some((row.uuid.parse().ok()?, row.parse()))).collect())
+}
+
+/// The container with this id, even if it is deleted.
+pub(crate) fn with_tombstone(conn: &mut Conn, id: ContainerId) -> Result<Option<Record>, DbError> {
+    Ok(read(dsl::containers.filter(dsl::uuid.eq(id.to_string())).into_boxed(), conn)?.pop())
 }
 
 /// The containers with this name: more than one only over several projects.
@@ -69,22 +73,16 @@ pub(crate) fn name_taken(
     project: &ProjectId,
     name: &str,
 ) -> Result<bool, DbError> {
-    let same =
-        dsl::containers.filter(dsl::project_id.eq(project.as_str())).filter(dsl::name.eq(name));
+    let same = dsl::containers
+        .filter(dsl::project_id.eq(project.as_str()))
+        .filter(dsl::name.eq(name))
+        .filter(dsl::deleted_at.is_null());
     Ok(diesel::select(diesel::dsl::exists(same)).get_result(conn)?)
 }
 
-/// All containers of a host.
+/// All containers that should be on a host, and those whose removal it has not confirmed.
 pub(crate) fn assigned(conn: &mut Conn, host: &HostName) -> Result<Vec<Record>, DbError> {
-    read(scoped(&Scope::All).filter(dsl::host.eq(host.to_string())), conn)
-}
-
-/// Containers that were placed and whose command to make them may never have gone out.
-pub(crate) fn undispatched(conn: &mut Conn) -> Result<Vec<Record>, DbError> {
-    let rows = scoped(&Scope::All)
-        .filter(dsl::status.eq(Status::Creating.as_str()))
-        .filter(dsl::host.is_not_null())
-        .filter(dsl::generation.eq(0))
-        .filter(dsl::dispatched.eq(false));
-    read(rows, conn)
+    let rows =
+        dsl::containers.filter(dsl::host.eq(host.to_string())).filter(dsl::gone_at.is_null());
+    read(rows.into_boxed(), conn)
 }

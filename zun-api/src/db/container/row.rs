@@ -5,7 +5,7 @@ use std::str::FromStr;
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use zun_common::api::v1::container::ImagePull;
-use zun_common::id::{ContainerId, EngineId, HostName, ProjectId, UserId};
+use zun_common::id::{ContainerId, EngineId, Epoch, HostName, ProjectId, UserId};
 use zun_common::rpc::container::ContainerSpec;
 use zun_common::status::{Status, TaskState};
 
@@ -22,6 +22,8 @@ pub(crate) struct Record {
     pub(crate) start_wanted: bool,
     pub(crate) host: Option<HostName>,
     pub(crate) engine: Option<EngineId>,
+    /// Epoch and generation of the last applied report.
+    pub(crate) epoch: Epoch,
     pub(crate) generation: i64,
     pub(crate) status: Status,
     pub(crate) status_reason: Option<String>,
@@ -35,6 +37,8 @@ pub(crate) struct Record {
     pub(crate) finished_at: Option<NaiveDateTime>,
     pub(crate) created_at: NaiveDateTime,
     pub(crate) updated_at: NaiveDateTime,
+    /// When its removal was accepted.
+    pub(crate) deleted_at: Option<NaiveDateTime>,
 }
 
 /// The row as it is read; what is also in `spec` stays behind.
@@ -48,6 +52,7 @@ pub(super) struct Row {
     start_wanted: bool,
     host: Option<String>,
     engine_id: Option<String>,
+    epoch: i64,
     generation: i64,
     status: String,
     status_reason: Option<String>,
@@ -61,6 +66,7 @@ pub(super) struct Row {
     finished_at: Option<NaiveDateTime>,
     created_at: NaiveDateTime,
     updated_at: NaiveDateTime,
+    deleted_at: Option<NaiveDateTime>,
 }
 
 impl Row {
@@ -78,6 +84,7 @@ impl Row {
             start_wanted: self.start_wanted,
             host: parse_optional("host", &uuid, self.host.as_deref())?,
             engine: parse_optional("engine_id", &uuid, self.engine_id.as_deref())?,
+            epoch: Epoch(self.epoch),
             generation: self.generation,
             status: parse("status", &uuid, &self.status)?,
             status_reason: self.status_reason,
@@ -91,6 +98,7 @@ impl Row {
             finished_at: self.finished_at,
             created_at: self.created_at,
             updated_at: self.updated_at,
+            deleted_at: self.deleted_at,
         })
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use zun_common::chain;
-use zun_common::id::ProjectId;
+use zun_common::id::{Epoch, ProjectId};
 use zun_common::rpc::container::{ConsoleSpec, ContainerSpec, PullPolicy};
 use zun_common::status::Status;
 use zun_common::units::{Cpus, Mebibytes, Resources};
@@ -30,6 +30,7 @@ struct Plain {
     auto_remove: bool,
     start_wanted: bool,
     host: Option<String>,
+    epoch: i64,
     generation: i64,
     created_at: NaiveDateTime,
     updated_at: NaiveDateTime,
@@ -84,6 +85,7 @@ impl Plain {
             start_wanted: self.start_wanted,
             host: self.host.and_then(|host| host.parse().ok()),
             engine: None,
+            epoch: Epoch(self.epoch),
             generation: self.generation,
             status: Status::Error,
             status_reason: Some(format!("zun-api cannot read this container: {why}")),
@@ -97,6 +99,7 @@ impl Plain {
             finished_at: None,
             created_at: self.created_at,
             updated_at: self.updated_at,
+            deleted_at: None,
         })
     }
 }

@@ -1,73 +1,137 @@
-//! What changes a host's row.
+//! Changes of a host's row.
 
-use chrono::{NaiveDateTime, TimeDelta, Utc};
+use diesel::dsl::{exists, select};
 use diesel::prelude::*;
 use uuid::Uuid;
+use zun_common::id::{Epoch, HostName};
 use zun_common::rpc::host::{Heartbeat, Inventory};
+use zun_common::rpc::operation::{Beat, RegisterAgent};
 
+use super::query::by_name;
+use super::row::Record;
 use crate::db::schema::hosts::dsl;
-use crate::db::{Conn, DbError, lock, transaction};
+use crate::db::{Conn, DbError, lock, now, operation, transaction};
 
-/// For so long a host's last word stands against an older heartbeat. Not for longer: the host's clock may
-/// have been set back.
-const OVERTAKES: TimeDelta = TimeDelta::seconds(30);
+/// What became of a registration.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Registration {
+    /// This epoch begins.
+    Epoch(Epoch),
+    /// The host has containers in another engine.
+    OtherEngine {
+        /// The engine's id.
+        known: String,
+    },
+}
 
-/// Notes a heartbeat; the first makes the host's row. Says whether it counts: they are worked on side by
-/// side, and one that says that the host leaves is not undone by the one sent just before it.
-pub(crate) fn beat(conn: &mut Conn, heartbeat: &Heartbeat) -> Result<bool, DbError> {
-    match transaction(conn, |conn| note(conn, heartbeat)) {
-        // Another transaction has inserted the host's first row meanwhile. Now there is a row to update.
-        Err(error) if error.is_duplicate() => transaction(conn, |conn| note(conn, heartbeat)),
-        noted => noted,
+/// Registers an agent: its epoch begins, and the one before it ends.
+pub(crate) fn register(conn: &mut Conn, agent: &RegisterAgent) -> Result<Registration, DbError> {
+    match transaction(conn, |conn| begin_epoch(conn, agent)) {
+        // Another transaction has inserted the host's row meanwhile.
+        Err(error) if error.is_duplicate() => transaction(conn, |conn| begin_epoch(conn, agent)),
+        done => done,
     }
 }
 
-fn note(conn: &mut Conn, heartbeat: &Heartbeat) -> Result<bool, DbError> {
+fn begin_epoch(conn: &mut Conn, agent: &RegisterAgent) -> Result<Registration, DbError> {
+    let RegisterAgent { host, engine_id, protocol } = agent;
+    lock::host(conn, host.as_str())?;
+    let record = match by_name(conn, host)? {
+        Some(record) => record,
+        None => insert(conn, host)?,
+    };
+    if let Some(known) = record.engine_id.filter(|known| known != engine_id)
+        && has_containers(conn, host)?
+    {
+        return Ok(Registration::OtherEngine { known });
+    }
+    let epoch = Epoch(record.epoch.0 + 1);
+    diesel::update(dsl::hosts.filter(dsl::name.eq(host.as_str())))
+        .set((
+            dsl::epoch.eq(epoch.0),
+            dsl::engine_id.eq(engine_id),
+            dsl::protocol.eq(i32::try_from(*protocol).unwrap_or(i32::MAX)),
+        ))
+        .execute(conn)?;
+    operation::end_epoch(conn, host, (record.epoch, record.leaving))?;
+    Ok(Registration::Epoch(epoch))
+}
+
+fn has_containers(conn: &mut Conn, host: &HostName) -> Result<bool, DbError> {
+    use crate::db::schema::containers::dsl as container;
+    let on_host = container::containers
+        .filter(container::host.eq(host.as_str()))
+        .filter(container::engine_id.is_not_null().and(container::gone_at.is_null()));
+    Ok(select(exists(on_host)).get_result(conn)?)
+}
+
+fn insert(conn: &mut Conn, host: &HostName) -> Result<Record, DbError> {
+    let at = now(conn)?;
+    diesel::insert_into(dsl::hosts)
+        .values((
+            dsl::uuid.eq(Uuid::new_v4().to_string()),
+            dsl::name.eq(host.as_str()),
+            dsl::cpu_millis.eq(0),
+            dsl::memory_mib.eq(0),
+            dsl::engine_up.eq(false),
+            dsl::interval_seconds.eq(1),
+            // It is up after its first heartbeat.
+            dsl::leaving.eq(true),
+            dsl::report_count.eq(0),
+            dsl::last_seen.eq(at),
+            dsl::created_at.eq(at),
+            dsl::updated_at.eq(at),
+        ))
+        .execute(conn)?;
+    by_name(conn, host)?.ok_or(DbError::Query(diesel::result::Error::NotFound))
+}
+
+/// Returns the host if this is its current epoch.
+pub(crate) fn check_epoch(
+    conn: &mut Conn,
+    host: &HostName,
+    epoch: Epoch,
+) -> Result<Option<Record>, DbError> {
+    Ok(by_name(conn, host)?.filter(|host| host.epoch == epoch))
+}
+
+/// Stores a heartbeat, and returns the host's open operations. `None` if this is not the host's current epoch. An
+/// earlier heartbeat that arrives after the last one of an agent that shuts down changes nothing.
+pub(crate) fn beat(conn: &mut Conn, beat: &Beat) -> Result<Option<operation::Open>, DbError> {
+    let Beat { epoch, heartbeat } = beat;
     let Heartbeat { host, inventory, console, console_trouble, interval, leaving, generation } =
         heartbeat;
-    let now = Utc::now().naive_utc();
     let console = console.as_ref().map(serde_json::to_string).transpose()?;
-    let told = (
-        dsl::engine_up.eq(inventory.is_some()),
-        dsl::console.eq(console),
-        dsl::console_trouble.eq(console_trouble.as_ref()),
-        dsl::interval_seconds.eq(i32::try_from(*interval).unwrap_or(i32::MAX)),
-        dsl::leaving.eq(*leaving),
-        dsl::heartbeat_generation.eq(*generation),
-        dsl::last_seen.eq(now),
-        dsl::updated_at.eq(now),
-    );
-    lock::host(conn, host.as_str())?;
-    let row = dsl::hosts.filter(dsl::name.eq(host.as_str()));
-    let columns = (dsl::leaving, dsl::heartbeat_generation, dsl::last_seen);
-    let last: Option<(bool, i64, NaiveDateTime)> = row.select(columns).first(conn).optional()?;
-    let overtaken = |(left, last, seen): (bool, i64, NaiveDateTime)| {
-        left && *generation <= last && now - seen < OVERTAKES
-    };
-    if last.is_some_and(overtaken) {
-        return Ok(false);
-    }
-    if last.is_some() {
+    transaction(conn, |conn| {
+        let Some(record) = check_epoch(conn, host, *epoch)? else { return Ok(None) };
+        // Before the host's row is locked: operations are locked first everywhere.
+        let open = operation::open(conn, host, (*epoch, record.last_sequence))?;
+        let at = now(conn)?;
+        let row = dsl::hosts.filter(dsl::name.eq(host.as_str()));
         diesel::update(row)
-            .set((told, dsl::report_count.eq(dsl::report_count + 1)))
-            .execute(conn)?;
-    } else {
-        diesel::insert_into(dsl::hosts)
-            .values((
-                told,
-                dsl::uuid.eq(Uuid::new_v4().to_string()),
-                dsl::name.eq(host.as_str()),
-                dsl::cpu_millis.eq(0),
-                dsl::memory_mib.eq(0),
-                dsl::report_count.eq(1),
-                dsl::created_at.eq(now),
+            .filter(
+                dsl::epoch.eq(epoch.0).and(
+                    dsl::heartbeat_epoch.ne(epoch.0).or(dsl::heartbeat_generation.lt(generation)),
+                ),
+            )
+            .set((
+                dsl::engine_up.eq(inventory.is_some()),
+                dsl::console.eq(console),
+                dsl::console_trouble.eq(console_trouble.as_ref()),
+                dsl::interval_seconds.eq(i32::try_from(*interval).unwrap_or(i32::MAX)),
+                dsl::leaving.eq(*leaving),
+                dsl::heartbeat_epoch.eq(epoch.0),
+                dsl::heartbeat_generation.eq(*generation),
+                dsl::last_seen.eq(at),
+                dsl::updated_at.eq(at),
+                dsl::report_count.eq(dsl::report_count + 1),
             ))
             .execute(conn)?;
-    }
-    if let Some(inventory) = inventory {
-        describe(conn, host.as_str(), inventory)?;
-    }
-    Ok(true)
+        if let Some(inventory) = inventory {
+            describe(conn, host.as_str(), inventory)?;
+        }
+        Ok(Some(open))
+    })
 }
 
 fn describe(conn: &mut Conn, host: &str, inventory: &Inventory) -> Result<(), DbError> {

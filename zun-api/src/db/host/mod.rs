@@ -4,6 +4,6 @@ mod change;
 mod query;
 mod row;
 
-pub(crate) use change::beat;
+pub(crate) use change::{Registration, beat, check_epoch, register};
 pub(crate) use query::{Usage, all, by_name, usage};
 pub(crate) use row::{Liveness, Record};

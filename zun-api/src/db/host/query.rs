@@ -35,12 +35,13 @@ pub(crate) fn by_name(conn: &mut Conn, name: &HostName) -> Result<Option<Record>
     row.map(Row::parse).transpose()
 }
 
-/// What each host's containers have claimed, by the host's name. A row is its container's claim.
+/// What each host's containers have claimed, by the host's name. A container holds its claim until its
+/// host has confirmed its removal.
 pub(crate) fn usage(conn: &mut Conn) -> Result<HashMap<String, Usage>, DbError> {
     use containers::dsl as container;
     // Diesel's sum of `BigInt` is `Numeric`, which SQLite has not; PostgreSQL needs the cast.
     let sums: Vec<(Option<String>, i64, i64, i64)> = container::containers
-        .filter(container::host.is_not_null())
+        .filter(container::host.is_not_null().and(container::gone_at.is_null()))
         .group_by(container::host)
         .select((
             container::host,

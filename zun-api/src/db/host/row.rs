@@ -3,7 +3,7 @@
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use serde::de::DeserializeOwned;
-use zun_common::id::HostName;
+use zun_common::id::{Epoch, HostName};
 use zun_common::rpc::container::ConsoleListener;
 use zun_common::rpc::host::Inventory;
 use zun_common::units::{Cpus, Mebibytes, Resources};
@@ -32,6 +32,12 @@ pub(crate) struct Record {
     pub(crate) disabled_reason: Option<String>,
     pub(crate) forced_down: bool,
     pub(crate) report_count: i64,
+    /// The epoch of its agent.
+    pub(crate) epoch: Epoch,
+    /// The engine's own id, from the agent's registration.
+    pub(crate) engine_id: Option<String>,
+    /// The number of the last operation.
+    pub(crate) last_sequence: i64,
     pub(crate) last_seen: NaiveDateTime,
     pub(crate) created_at: NaiveDateTime,
     pub(crate) updated_at: NaiveDateTime,
@@ -86,6 +92,9 @@ pub(super) struct Row {
     disabled_reason: Option<String>,
     forced_down: bool,
     report_count: i64,
+    epoch: i64,
+    engine_id: Option<String>,
+    last_sequence: i64,
     last_seen: NaiveDateTime,
     created_at: NaiveDateTime,
     updated_at: NaiveDateTime,
@@ -114,6 +123,9 @@ impl Row {
             disabled_reason: self.disabled_reason,
             forced_down: self.forced_down,
             report_count: self.report_count,
+            epoch: Epoch(self.epoch),
+            engine_id: self.engine_id,
+            last_sequence: self.last_sequence,
             last_seen: self.last_seen,
             created_at: self.created_at,
             updated_at: self.updated_at,
@@ -158,6 +170,9 @@ mod tests {
             disabled_reason: None,
             forced_down: false,
             report_count: 1,
+            epoch: Epoch(1),
+            engine_id: None,
+            last_sequence: 0,
             last_seen: now,
             created_at: now,
             updated_at: now,

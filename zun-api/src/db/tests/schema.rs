@@ -8,7 +8,8 @@ use diesel::sql_types::Text;
 
 use super::{Fixture, on_both};
 use crate::db::{
-    Conn, MigrationHarness, POSTGRES_MIGRATIONS, SQLITE_MIGRATIONS, alive, container, host, migrate,
+    Conn, MigrationHarness, POSTGRES_MIGRATIONS, SQLITE_MIGRATIONS, alive, container, host,
+    migrate, now, operation,
 };
 
 on_both! {
@@ -48,7 +49,14 @@ fn the_declared_tables_are_those_of_the_migrations(fixture: &Fixture) {
     let mut conn = fixture.connect();
     migrate(&mut conn).expect("the newest schema");
     assert_eq!(host::all(&mut conn).expect("hosts are read").len(), 0);
-    assert_eq!(container::undispatched(&mut conn).expect("containers are read").len(), 0);
+    let at = now(&mut conn).expect("a time");
+    assert_eq!(operation::expire(&mut conn, at).expect("operations are read").len(), 0);
+    assert_eq!(
+        container::assigned(&mut conn, &"h".parse().expect("a name"))
+            .expect("containers are read")
+            .len(),
+        0
+    );
 }
 
 #[derive(QueryableByName)]

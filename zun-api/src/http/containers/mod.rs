@@ -1,5 +1,6 @@
 //! `/v1/containers`, with one file for each verb.
 
+mod actions;
 mod attach;
 mod create;
 mod data;
@@ -18,6 +19,7 @@ mod stop;
 mod top;
 mod update;
 
+pub(super) use actions::{list_actions, show_action};
 pub(super) use attach::{attach, attach_websocket};
 pub(super) use create::create;
 pub(super) use data::{grant_archive, grant_logs};

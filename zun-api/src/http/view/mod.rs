@@ -1,11 +1,13 @@
 //! Converts database records to the API's responses.
 
+mod action;
 mod container;
 mod detail;
 mod host;
 
 use chrono::{NaiveDateTime, Utc};
 
+pub(super) use action::{action, action_with_events};
 pub(super) use container::{container, container_in_list};
 pub(super) use host::{host, service};
 

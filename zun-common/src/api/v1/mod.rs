@@ -1,5 +1,6 @@
 //! Version 1 of the REST API: OpenStack Zun's requests and responses, and those that only the client `zun` uses.
 
+pub mod action;
 pub mod console;
 pub mod container;
 pub mod error;

@@ -90,7 +90,7 @@ impl RequestFailure {
                 DriverError::Engine { doing, words }
             }
             Self::Unreachable(cause) => DriverError::Down { cause },
-            Self::TimedOut(limit) => DriverError::Engine { doing, words: timed_out(limit) },
+            Self::TimedOut(limit) => DriverError::Silent { doing, seconds: limit.as_secs() },
         }
     }
 }
@@ -143,6 +143,6 @@ mod tests {
         assert!(matches!(timed_out().about_engine("ask"), DriverError::Down { .. }));
         let words =
             timed_out().about_container("stop the container", ContainerId::random()).to_string();
-        assert_eq!(words, "cannot stop the container: no answer within 3 s");
+        assert_eq!(words, "cannot stop the container: Docker did not answer within 3 s");
     }
 }

@@ -19,6 +19,7 @@ impl DockerDriver {
             info.runtimes.iter().flatten().map(|(name, _)| name.clone()).collect();
         runtimes.sort();
         Ok(EngineInfo {
+            id: info.id.clone().unwrap_or_default(),
             engine: format!("docker {}", version.version.as_deref().unwrap_or("unknown")),
             api_version: api_version(&version)?,
             total: total(&info),

@@ -143,6 +143,7 @@ pub(super) fn full_name(image: &str) -> String {
 
 fn machine() -> EngineInfo {
     EngineInfo {
+        id: Uuid::new_v4().to_string(),
         engine: "fake 1".to_owned(),
         api_version: ApiVersion { major: 1, minor: 41 },
         total: Resources { cpus: Cpus::from_millis(8000), memory: Mebibytes(16 << 10) },

@@ -1,0 +1,223 @@
+//! The ledger: what was accepted stays open until the host has done it, and is shown to users.
+
+use serde_json::{Value, json};
+use zun_common::bus::CallError;
+use zun_common::rpc::operation::{
+    Change, LEDGER_PROTOCOL, Operation, OperationOutcome, Outcome, RegisterAgent,
+};
+use zun_common::rpc::report::UnknownContainer;
+use zun_common::rpc::{Code, Problem};
+use zun_common::status::Status;
+use zun_tests::scripted_agent::{ScriptedAgent, engine_id};
+
+use crate::support::{ADMIN, ANN, Api, BOB, eventually_some};
+
+async fn open(agent: &ScriptedAgent) -> Vec<Operation> {
+    agent.heartbeat(|_| {}).await.expect("accepted").operations
+}
+
+async fn claimed(api: &Api) -> Value {
+    let host = api.get(ADMIN, "/v1/hosts/h1").await.expect(200).json();
+    json!([host["total_containers"], host["mem_used"]])
+}
+
+#[tokio::test]
+async fn a_container_is_deleted_while_its_host_is_down_and_its_host_removes_it_later() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    agent.heartbeat(|heartbeat| heartbeat.leaving = true).await.unwrap();
+    api.until_service("h1", "down").await;
+    let path = format!("/v1/containers/{id}");
+    assert_eq!(api.delete(ANN, &format!("{path}?stop=true")).await.expect(204).text, "");
+    api.get(ANN, &path).await.expect(404);
+    api.get(ANN, "/v1/containers/test").await.expect(404);
+    assert_eq!(api.get(ANN, "/v1/containers").await.json()["containers"], json!([]));
+    assert_eq!(claimed(&api).await, json!([1, 512]), "until the host has removed it");
+    agent.register().await;
+    let open_now = open(&agent).await;
+    assert!(matches!(open_now[0].change, Change::Delete { .. }), "{open_now:?}");
+    assert!(open_now[0].again, "an earlier agent may have begun it");
+    assert_eq!(open_now[0].not_after, None);
+    api.create(ANN, json!({"image": "cirros", "name": "test"})).await;
+    agent.receives("container.create").await;
+    agent.report(id, Status::Deleted, |_| {}).await;
+    assert_eq!(claimed(&api).await, json!([1, 512]), "of the new one");
+    let waited = api.get(ANN, &format!("{path}?wait_for=Deleted")).await.expect(200).json();
+    assert_eq!(waited["status"], json!("Deleted"));
+    api.get(BOB, &format!("{path}?wait_for=Deleted")).await.expect(404);
+}
+
+#[tokio::test]
+async fn no_report_brings_a_deleted_container_back_and_what_a_host_still_has_is_removed_again() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Stopped).await;
+    let path = format!("/v1/containers/{id}");
+    api.delete(ANN, &path).await.expect(204);
+    let [removal] = open(&agent).await.try_into().expect("one");
+    agent.report(id, Status::Running, |_| {}).await;
+    api.get(ANN, &path).await.expect(404);
+    // The report has told the success of the removal, and yet the container is there.
+    let removals = || {
+        let removals =
+            agent.received().into_iter().filter(|call| call.method == "container.remove");
+        removals.count()
+    };
+    eventually_some("it is removed again", || async { (removals() == 2).then_some(()) }).await;
+    let [again] = open(&agent).await.try_into().expect("one");
+    assert!(again.sequence > removal.sequence);
+    agent.report(id, Status::Deleted, |_| {}).await;
+    assert!(open(&agent).await.is_empty());
+    // It shows up once more, as a stray.
+    let host = "h1".parse().unwrap();
+    let stray = UnknownContainer { container: id, host, engine: engine_id() };
+    agent.call_api(&stray).await.unwrap();
+    eventually_some("it is removed again", || async { (removals() == 3).then_some(()) }).await;
+    assert!((api.metric("zun_api_unknown_containers_total").await).abs() < f64::EPSILON);
+}
+
+#[tokio::test]
+async fn an_agent_cannot_refuse_a_removal() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Error).await;
+    agent.refuse("container.remove", Problem::new(Code::NotFound, "No such container"));
+    api.delete(ANN, &format!("/v1/containers/{id}")).await.expect(204);
+    api.get(ANN, &format!("/v1/containers/{id}")).await.expect(404);
+    assert_eq!(open(&agent).await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_operation_that_the_host_does_not_answer_is_accepted_and_stays_open() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    agent.ignore_nudges();
+    api.post(ANN, &format!("/v1/containers/{id}/stop?timeout=3"), Value::Null).await.expect(202);
+    let [stop] = open(&agent).await.try_into().expect("one");
+    assert_eq!(stop.change, Change::Stop { grace: Some(3) });
+    let ended = OperationOutcome { operation: stop.id, outcome: Outcome::Succeeded };
+    agent.report_with(id, (None, vec![ended.clone()])).await.unwrap();
+    assert!(open(&agent).await.is_empty());
+    // Another host cannot end it, and a second outcome changes nothing.
+    let failed = Outcome::Failed(Problem::new(Code::Engine, "it failed"));
+    agent
+        .report_with(id, (None, vec![OperationOutcome { outcome: failed, ..ended }]))
+        .await
+        .unwrap();
+    let actions = api.get(ANN, &format!("/v1/containers/{id}/container_actions")).await.json();
+    assert_eq!(actions["containerActions"][0]["message"], Value::Null);
+}
+
+#[tokio::test]
+async fn another_host_cannot_end_an_operation() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    api.post(ANN, &format!("/v1/containers/{id}/stop"), Value::Null).await.expect(202);
+    let [stop] = open(&agent).await.try_into().expect("one");
+    let thief = api.agent("h2").await;
+    let forged = OperationOutcome { operation: stop.id, outcome: Outcome::Succeeded };
+    thief.report_with(id, (None, vec![forged])).await.unwrap();
+    assert_eq!(open(&agent).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_refused_operation_has_failed_and_no_later_agent_does_it() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    agent.refuse("container.pause", Problem::new(Code::Conflict, "not now"));
+    let answer = api.post(ANN, &format!("/v1/containers/{id}/pause"), Value::Null).await;
+    assert_eq!(answer.refusal(), "409 container.conflict not now");
+    agent.register().await;
+    assert!(open(&agent).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_may_only_be_done_once_is_unknown_after_its_agent_died_and_the_rest_is_done_again() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    for verb in ["kill?signal=HUP", "reboot", "stop"] {
+        api.post(ANN, &format!("/v1/containers/{id}/{verb}"), Value::Null).await.expect(202);
+    }
+    assert_eq!(open(&agent).await.len(), 3);
+    agent.register().await;
+    let [stop] = open(&agent).await.try_into().expect("one");
+    assert!(stop.again && matches!(stop.change, Change::Stop { .. }), "{stop:?}");
+    let actions = api.get(ANN, &format!("/v1/containers/{id}/container_actions")).await.json();
+    let unknown = json!("The host's agent ended before it reported the outcome.");
+    let message = |index: usize| actions["containerActions"][index]["message"].clone();
+    assert_eq!([message(0), message(1), message(2)], [Value::Null, unknown.clone(), unknown]);
+}
+
+#[tokio::test]
+async fn an_agent_of_a_former_epoch_is_refused() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    let former = agent.clone();
+    let call = RegisterAgent {
+        host: "h1".parse().unwrap(),
+        engine_id: "engine of h1".to_owned(),
+        protocol: LEDGER_PROTOCOL,
+    };
+    former.call_api(&call).await.unwrap();
+    let is_stale = |error: CallError| matches!(error, CallError::Refused { problem, .. } if problem.code == Code::StaleEpoch);
+    assert!(is_stale(former.heartbeat(|_| {}).await.unwrap_err()));
+    assert!(is_stale(former.report_with(id, (None, Vec::new())).await.unwrap_err()));
+}
+
+#[tokio::test]
+async fn another_engine_is_refused_while_the_host_has_containers() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Stopped).await;
+    let other = RegisterAgent {
+        host: "h1".parse().unwrap(),
+        engine_id: "another engine".to_owned(),
+        protocol: LEDGER_PROTOCOL,
+    };
+    let CallError::Refused { problem, .. } = agent.call_api(&other).await.unwrap_err() else {
+        panic!("not refused");
+    };
+    assert_eq!(problem.code, Code::Conflict);
+    assert!(problem.message.contains("engine of h1"), "{problem}");
+    agent.heartbeat(|_| {}).await.expect("the epoch has not changed");
+    api.delete(ANN, &format!("/v1/containers/{id}")).await.expect(204);
+    agent.report(id, Status::Deleted, |_| {}).await;
+    agent.call_api(&other).await.expect("nothing is lost");
+}
+
+#[tokio::test]
+async fn operations_are_listed_and_shown_also_of_a_deleted_container() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    agent.refuse("container.pause", Problem::new(Code::Engine, "cannot pause it"));
+    api.post(ANN, "/v1/containers/test/pause", Value::Null).await.expect(502);
+    let path = format!("/v1/containers/{id}");
+    api.delete(ANN, &format!("{path}?stop=true")).await.expect(204);
+    let actions = api.get(ANN, &format!("{path}/container_actions")).await.expect(200).json();
+    let listed: Vec<_> = actions["containerActions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|action| json!([action["action"], action["message"]]))
+        .collect();
+    let expected = json!([["delete", null], ["pause", "cannot pause it"], ["create", null]]);
+    assert_eq!(json!(listed), expected);
+    let pause = &actions["containerActions"][1];
+    assert_eq!(pause["user_id"], json!("ann"));
+    assert!(pause["events"].is_null());
+    let request = pause["request_id"].as_str().unwrap();
+    let shown = api.get(ANN, &format!("{path}/container_actions/{request}")).await.expect(200);
+    let shown = shown.json()["containerAction"].clone();
+    assert_eq!(shown["events"][0]["result"], json!("Error"));
+    assert_eq!(shown["events"][0]["event"], json!("compute_pause"));
+    api.get(BOB, &format!("{path}/container_actions")).await.expect(404);
+    let missing = api.get(ANN, &format!("{path}/container_actions/req-none")).await.refusal();
+    assert_eq!(missing, "404 container.action-not-found Action req-none could not be found.");
+}

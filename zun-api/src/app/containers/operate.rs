@@ -1,0 +1,136 @@
+//! Accepts operations into the ledger and asks their hosts to carry them out.
+//!
+//! ```text
+//!  accept: one transaction ──> nudge ──> begun: 202 | refused: the outcome is stored, and is the response
+//!                               └── no answer: 202; the host receives the operation with its next heartbeat
+//! ```
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use zun_common::bus::CallError;
+use zun_common::chain;
+use zun_common::id::{HostName, OperationId};
+use zun_common::rpc::envelope::CallContext;
+use zun_common::rpc::operation::{Change, Outcome, PerformOperation};
+use zun_common::rpc::{Code, Problem};
+use zun_common::status::Action;
+
+use super::{Ident, Placed};
+use crate::app::{App, AppError, Caller};
+use crate::db::container::{self, Record, Scope};
+use crate::db::operation::{self, Accepted, NewOperation};
+use crate::db::{Conn, lock, transaction};
+
+/// How long an agent may take to begin an operation on a container.
+pub(super) const BEGIN_LIMIT: TimeDelta = TimeDelta::seconds(60);
+
+impl App {
+    /// Accepts an operation on an existing container. Returns when its host has begun it.
+    pub(super) async fn operate(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+        (action, change): (Action, impl FnOnce(&Record) -> Change),
+    ) -> Result<(), AppError> {
+        let Placed { record, host } = self.require_ready(caller, ident, action).await?;
+        let (id, change) = (record.id, change(&record));
+        let (user, request) = (caller.identity.user.clone(), caller.context.request.clone());
+        let accept = move |conn: &mut Conn| {
+            lock::container(conn, id)?;
+            let Some(container) = container::by_id(conn, &Scope::All, id)? else { return Ok(None) };
+            let (container, user, request) = (&container, &user, &request);
+            let limit = Some(BEGIN_LIMIT);
+            let new = NewOperation { container, user, request, change, limit };
+            operation::accept(conn, &host, &new).map(Some)
+        };
+        let accepted = self.db.promise(move |conn| transaction(conn, accept)).await?;
+        let accepted = accepted.ok_or_else(|| AppError::ContainerNotFound(id.to_string()))?;
+        tracing::info!(
+            container.id = %id, host.name = %accepted.host, request.id = %caller.context.request,
+            "accepted {action} of container {id}"
+        );
+        self.nudge(&caller.context, accepted).await
+    }
+
+    /// Asks the host to carry out an accepted operation. If the host does not answer, the operation stays open. If the
+    /// host refuses, returns its refusal, which is the operation's outcome.
+    pub(super) async fn nudge(
+        &self,
+        context: &CallContext,
+        accepted: Accepted,
+    ) -> Result<(), AppError> {
+        let Accepted { host, epoch, operation } = accepted;
+        let (id, container) = (operation.id, operation.container);
+        let call = PerformOperation { epoch, operation };
+        let outcome = match self.bus.call(&host, &call, context).await {
+            Ok(performing) => performing.outcome,
+            Err(error) => {
+                tracing::info!(
+                    container.id = %container, host.name = %host, request.id = %context.request,
+                    error = %chain(&error), "host {host} receives an operation with its next heartbeat"
+                );
+                if was_not_sent(&error) {
+                    self.db.fact(move |conn| operation::not_received(conn, id, epoch)).await?;
+                }
+                return Ok(());
+            }
+        };
+        match outcome {
+            None | Some(Outcome::Succeeded | Outcome::Unknown) => Ok(()),
+            Some(Outcome::Failed(problem)) => self.refused(host, (id, problem)).await,
+            Some(Outcome::Expired) => {
+                let words = "The host was too busy to begin the operation in time.";
+                let problem = Problem::new(Code::Expired, words);
+                self.refused(host, (id, problem)).await
+            }
+        }
+    }
+
+    /// Like [`App::nudge`], after the response.
+    pub(crate) fn nudge_later(self: &Arc<Self>, context: CallContext, accepted: Accepted) {
+        let app = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let container = accepted.operation.container;
+            let nudging = app.nudge(&context, accepted);
+            let nudged = tokio::select! {
+                nudged = nudging => nudged,
+                // The host receives it with its next heartbeat.
+                () = app.tasks.cancelled() => return,
+            };
+            if let Err(error) = nudged {
+                tracing::info!(
+                    container.id = %container, request.id = %context.request,
+                    error = %chain(&error), "an operation on container {container} failed"
+                );
+            }
+        });
+    }
+
+    /// Stores a refusal before the response, so that no later agent carries out the operation.
+    async fn refused(
+        &self,
+        host: HostName,
+        (id, problem): (OperationId, Problem),
+    ) -> Result<(), AppError> {
+        let outcome = Outcome::Failed(problem.clone());
+        let changed = self
+            .db
+            .promise(move |conn| transaction(conn, |conn| operation::settle(conn, id, &outcome)))
+            .await?;
+        if let Some(record) = changed {
+            self.hub.publish(&record);
+        }
+        Err(AppError::Refused { host, problem })
+    }
+}
+
+/// Whether the message certainly did not reach the host's queue.
+const fn was_not_sent(error: &CallError) -> bool {
+    match error {
+        CallError::NoSuchHost { .. } | CallError::Bus { .. } => true,
+        CallError::Refused { .. } | CallError::NoReply { .. } | CallError::Malformed { .. } => {
+            false
+        }
+    }
+}

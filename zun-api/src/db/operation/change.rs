@@ -1,0 +1,285 @@
+//! Changes of the ledger. Each runs in the transaction of its caller.
+
+use std::collections::HashMap;
+
+use chrono::{NaiveDateTime, TimeDelta};
+use diesel::prelude::*;
+use diesel::sql_types::Bool;
+use zun_common::id::{ContainerId, Epoch, HostName, OperationId, RequestId, UserId};
+use zun_common::rpc::operation::{Change, Operation, Outcome};
+use zun_common::rpc::{Code, Problem};
+
+use super::effect::settle;
+use super::query::operation;
+use super::row::{Kind, OutcomeKind, Row};
+use crate::db::container;
+use crate::db::host::Liveness;
+use crate::db::schema::hosts::dsl as hosts;
+use crate::db::schema::operations::{self, dsl};
+use crate::db::{Conn, DbError, now};
+
+/// After so many agents have ended while they may have been at work on an operation, it fails.
+const MAX_DEATHS: i32 = 5;
+
+/// An operation to accept.
+#[derive(Debug)]
+pub(crate) struct NewOperation<'a> {
+    pub(crate) container: &'a container::Record,
+    pub(crate) user: &'a UserId,
+    pub(crate) request: &'a RequestId,
+    pub(crate) change: Change,
+    /// How long the agent may take to begin it; `None` if it never expires.
+    pub(crate) limit: Option<TimeDelta>,
+}
+
+/// An accepted operation, and the agent that should carry it out.
+#[derive(Debug, Clone)]
+pub(crate) struct Accepted {
+    pub(crate) host: HostName,
+    pub(crate) epoch: Epoch,
+    pub(crate) operation: Operation,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = operations)]
+struct NewRow {
+    uuid: String,
+    host: Option<String>,
+    sequence: i64,
+    previous: Option<i64>,
+    container: String,
+    project_id: String,
+    user_id: String,
+    kind: &'static str,
+    arguments: Option<String>,
+    request_id: String,
+    epoch: Option<i64>,
+    deaths: i32,
+    not_after: Option<NaiveDateTime>,
+    outcome: Option<&'static str>,
+    problem: Option<String>,
+    accepted_at: NaiveDateTime,
+    finished_at: Option<NaiveDateTime>,
+}
+
+/// Accepts an operation: it is open from now on, and its host's agent counts as the one that receives it. The
+/// container must be on a host.
+pub(crate) fn accept(
+    conn: &mut Conn,
+    host: &HostName,
+    new: &NewOperation<'_>,
+) -> Result<Accepted, DbError> {
+    let row = hosts::hosts.filter(hosts::name.eq(host.as_str()));
+    // The update locks the host's row, so that no other transaction gets the same number.
+    diesel::update(row).set(hosts::last_sequence.eq(hosts::last_sequence + 1)).execute(conn)?;
+    let (sequence, epoch): (i64, i64) =
+        row.select((hosts::last_sequence, hosts::epoch)).first(conn)?;
+    let previous: Option<i64> = dsl::operations
+        .filter(dsl::container.eq(new.container.id.to_string()))
+        .select(diesel::dsl::max(dsl::sequence))
+        .first(conn)?;
+    let (accepted_at, limit) = (now(conn)?, new.limit);
+    let id = OperationId::random();
+    diesel::insert_into(dsl::operations)
+        .values(NewRow {
+            host: Some(host.to_string()),
+            sequence,
+            previous,
+            epoch: Some(epoch),
+            not_after: limit.and_then(|limit| accepted_at.checked_add_signed(limit)),
+            accepted_at,
+            ..new_row(id, new)?
+        })
+        .execute(conn)?;
+    let row: Row = dsl::operations
+        .filter(dsl::uuid.eq(id.to_string()))
+        .select(Row::as_select())
+        .first(conn)?;
+    let epoch = Epoch(epoch);
+    Ok(Accepted { host: host.clone(), epoch, operation: operation(conn, &row, epoch)? })
+}
+
+/// Records an operation that ended when it was accepted, such as on a container without a host.
+pub(crate) fn record(
+    conn: &mut Conn,
+    new: &NewOperation<'_>,
+    outcome: &Outcome,
+) -> Result<(), DbError> {
+    let accepted_at = now(conn)?;
+    diesel::insert_into(dsl::operations)
+        .values(NewRow {
+            accepted_at,
+            finished_at: Some(accepted_at),
+            outcome: Some(OutcomeKind::of(outcome).as_str()),
+            problem: problem(outcome)?,
+            ..new_row(OperationId::random(), new)?
+        })
+        .execute(conn)?;
+    Ok(())
+}
+
+fn new_row(id: OperationId, new: &NewOperation<'_>) -> Result<NewRow, DbError> {
+    // Those of a creation are in the container's row.
+    let is_in_container = matches!(new.change, Change::Create { .. });
+    let arguments = if is_in_container { None } else { Some(serde_json::to_string(&new.change)?) };
+    Ok(NewRow {
+        uuid: id.to_string(),
+        host: None,
+        sequence: 0,
+        previous: None,
+        container: new.container.id.to_string(),
+        project_id: new.container.project.to_string(),
+        user_id: new.user.to_string(),
+        kind: Kind::of(&new.change).as_str(),
+        arguments,
+        request_id: new.request.to_string(),
+        epoch: None,
+        deaths: 0,
+        not_after: None,
+        outcome: None,
+        problem: None,
+        accepted_at: NaiveDateTime::default(),
+        finished_at: None,
+    })
+}
+
+/// An operation that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finished {
+    pub(super) container: ContainerId,
+    pub(super) kind: Kind,
+    /// What it did, if the row has it.
+    pub(super) change: Option<Change>,
+}
+
+impl Finished {
+    fn of(row: &Row) -> Result<Self, DbError> {
+        let change = row.arguments.as_ref().and_then(|text| serde_json::from_str(text).ok());
+        Ok(Self { container: row.container()?, kind: row.kind()?, change })
+    }
+}
+
+/// Stores the outcome of an operation that is open, or whose outcome was not certain. `None` if it has another outcome
+/// already. A removal stays open until it succeeds.
+pub(super) fn finish(
+    conn: &mut Conn,
+    id: OperationId,
+    outcome: &Outcome,
+) -> Result<Option<Finished>, DbError> {
+    let at = now(conn)?;
+    let succeeded = *outcome == Outcome::Succeeded;
+    let uncertain = [OutcomeKind::Unknown.as_str(), OutcomeKind::Expired.as_str()];
+    let row = || dsl::operations.filter(dsl::uuid.eq(id.to_string()));
+    let changed = diesel::update(row())
+        .filter(dsl::outcome.is_null().or(dsl::outcome.eq_any(uncertain)))
+        .filter(dsl::kind.ne(Kind::Delete.as_str()).or(succeeded.into_sql::<Bool>()))
+        .set((
+            dsl::outcome.eq(OutcomeKind::of(outcome).as_str()),
+            dsl::problem.eq(problem(outcome)?),
+            dsl::finished_at.eq(at),
+        ))
+        .execute(conn)?;
+    if changed == 0 {
+        return Ok(None);
+    }
+    let row: Row = row().select(Row::as_select()).first(conn)?;
+    Finished::of(&row).map(Some)
+}
+
+/// The message with the operation was certainly not sent, so no agent has received it.
+pub(crate) fn not_received(conn: &mut Conn, id: OperationId, epoch: Epoch) -> Result<(), DbError> {
+    diesel::update(dsl::operations)
+        .filter(dsl::uuid.eq(id.to_string()))
+        .filter(dsl::epoch.eq(epoch.0).and(dsl::outcome.is_null()))
+        .set(dsl::epoch.eq(None::<i64>))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Ends the open operations of a container because it is removed.
+pub(crate) fn supersede(conn: &mut Conn, container: ContainerId) -> Result<(), DbError> {
+    let words = "The removal of the container was requested.";
+    let outcome = Outcome::Failed(Problem::new(Code::Conflict, words));
+    let at = now(conn)?;
+    diesel::update(dsl::operations)
+        .filter(dsl::container.eq(container.to_string()).and(dsl::outcome.is_null()))
+        .filter(dsl::kind.ne(Kind::Delete.as_str()))
+        .set((
+            dsl::outcome.eq(OutcomeKind::Failed.as_str()),
+            dsl::problem.eq(problem(&outcome)?),
+            dsl::finished_at.eq(at),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Ends the epoch of an agent that is replaced by the next one. What it received and may only be done once is unknown.
+/// If it did not shut down in order, what it received counts one more death; what too many agents did not survive
+/// fails, except for removals.
+pub(crate) fn end_epoch(
+    conn: &mut Conn,
+    host: &HostName,
+    (epoch, in_order): (Epoch, bool),
+) -> Result<(), DbError> {
+    let at = now(conn)?;
+    let received = dsl::operations
+        .filter(dsl::host.eq(host.as_str()).and(dsl::outcome.is_null()))
+        .filter(dsl::epoch.eq(epoch.0));
+    diesel::update(received)
+        .filter(dsl::kind.eq_any(Kind::ONCE))
+        .set((dsl::outcome.eq(OutcomeKind::Unknown.as_str()), dsl::finished_at.eq(at)))
+        .execute(conn)?;
+    if in_order {
+        return Ok(());
+    }
+    diesel::update(received).set(dsl::deaths.eq(dsl::deaths + 1)).execute(conn)?;
+    let exhausted: Vec<Row> = received
+        .filter(dsl::deaths.ge(MAX_DEATHS).and(dsl::kind.ne(Kind::Delete.as_str())))
+        .select(Row::as_select())
+        .load(conn)?;
+    let words = format!("{MAX_DEATHS} agents of the host ended while they were at work on this.");
+    let outcome = Outcome::Failed(Problem::new(Code::Internal, words));
+    for row in exhausted {
+        settle(conn, row.id()?, &outcome)?;
+    }
+    Ok(())
+}
+
+/// Ends the operations whose time limit has passed at this time, and returns the containers that this changed. What an agent may have received is unknown, unless
+/// that agent still sends heartbeats: then it is at work on it, and will report the outcome.
+pub(crate) fn expire(
+    conn: &mut Conn,
+    at: NaiveDateTime,
+) -> Result<Vec<container::Record>, DbError> {
+    let rows: Vec<(Row, Option<String>)> = dsl::operations
+        .filter(dsl::outcome.is_null().and(dsl::not_after.le(at)))
+        .order(dsl::not_after.asc())
+        .limit(1000)
+        .select((Row::as_select(), dsl::host))
+        .load(conn)?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let alive: HashMap<String, Epoch> = crate::db::host::all(conn)?
+        .into_iter()
+        .filter(|host| host.liveness(at) == Liveness::Up)
+        .map(|host| (host.name.to_string(), host.epoch))
+        .collect();
+    let mut changed = Vec::new();
+    for (row, host) in rows {
+        let current = host.and_then(|host| alive.get(&host).copied());
+        if row.epoch.is_some() && row.epoch == current.map(|epoch| epoch.0) {
+            continue;
+        }
+        let outcome = if row.epoch.is_some() { Outcome::Unknown } else { Outcome::Expired };
+        changed.extend(settle(conn, row.id()?, &outcome)?);
+    }
+    Ok(changed)
+}
+
+fn problem(outcome: &Outcome) -> Result<Option<String>, DbError> {
+    match outcome {
+        Outcome::Failed(problem) => Ok(Some(serde_json::to_string(problem)?)),
+        Outcome::Succeeded | Outcome::Expired | Outcome::Unknown => Ok(None),
+    }
+}

@@ -1,0 +1,21 @@
+//! The ledger of operations: the row, queries, and changes.
+//!
+//! ```text
+//!  accept ──> open ──report──> succeeded | failed
+//!              │ ├──removal of the container──> failed
+//!              │ ├──time limit, never received──> expired ──report──> succeeded | failed
+//!              │ └──new epoch, may only be done once──> unknown
+//!              └──time limit, received──> unknown ──report──> succeeded | failed | expired
+//! ```
+
+mod change;
+mod effect;
+mod query;
+mod row;
+
+pub(crate) use change::{
+    Accepted, NewOperation, accept, end_epoch, expire, not_received, record, supersede,
+};
+pub(crate) use effect::{settle, settle_reported};
+pub(crate) use query::{Open, has_open_delete, of_container, of_request, open};
+pub(crate) use row::{OutcomeKind, Record};

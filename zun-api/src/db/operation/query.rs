@@ -1,0 +1,143 @@
+//! Queries of the ledger.
+
+use diesel::dsl::{exists, select};
+use diesel::prelude::*;
+use zun_common::chain;
+use zun_common::id::{ContainerId, Epoch, HostName, OperationId};
+use zun_common::rpc::operation::{Change, Operation};
+
+use super::row::{Kind, Record, Row};
+use crate::db::container;
+use crate::db::schema::operations::dsl;
+use crate::db::{Conn, DbError};
+
+/// Maximum number of operations in one reply to a heartbeat.
+const MAX_OPEN: i64 = 256;
+/// Maximum number of operations of a container in a response.
+const MAX_LISTED: i64 = 1000;
+
+/// The open operations of a host.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) operations: Vec<Operation>,
+    /// All open operations up to this number are in the list.
+    pub(crate) complete_to: i64,
+}
+
+/// The open operations of a host, in their order. Those that its current agent has not received before are marked as
+/// received.
+pub(crate) fn open(
+    conn: &mut Conn,
+    host: &HostName,
+    (epoch, last_sequence): (Epoch, i64),
+) -> Result<Open, DbError> {
+    let rows: Vec<Row> = dsl::operations
+        .filter(dsl::host.eq(host.as_str()).and(dsl::outcome.is_null()))
+        .order(dsl::sequence.asc())
+        .limit(MAX_OPEN)
+        .select(Row::as_select())
+        .load(conn)?;
+    let is_whole = i64::try_from(rows.len()).is_ok_and(|count| count < MAX_OPEN);
+    let last_listed = rows.last().map(|row| row.sequence);
+    let complete_to = if is_whole { last_sequence } else { last_listed.unwrap_or(last_sequence) };
+    let mut operations = Vec::with_capacity(rows.len());
+    let mut received = Vec::new();
+    for row in rows {
+        match operation(conn, &row, epoch) {
+            Ok(operation) => {
+                if row.epoch != Some(epoch.0) {
+                    received.push(row.uuid.clone());
+                }
+                operations.push(operation);
+            }
+            // One unreadable row must not keep the host's other operations from it. It expires, or stays open.
+            Err(error) => {
+                tracing::error!(operation.id = %row.uuid, error = %chain(&error), "cannot read an operation");
+            }
+        }
+    }
+    if !received.is_empty() {
+        diesel::update(dsl::operations.filter(dsl::uuid.eq_any(received)))
+            .set(dsl::epoch.eq(epoch.0))
+            .execute(conn)?;
+    }
+    Ok(Open { operations, complete_to })
+}
+
+/// The operation on the bus. A creation takes its specification from the container's row.
+pub(super) fn operation(conn: &mut Conn, row: &Row, epoch: Epoch) -> Result<Operation, DbError> {
+    let change = match (row.kind()?, &row.arguments) {
+        (Kind::Create, None) => {
+            let container = container::with_tombstone(conn, row.container()?)?;
+            container.map(|record| Change::Create {
+                spec: Box::new(record.spec),
+                start: record.start_wanted,
+            })
+        }
+        _ => None,
+    };
+    row.operation(change, epoch.0)
+}
+
+/// Whether the operation is one of this host.
+pub(super) fn is_on_host(
+    conn: &mut Conn,
+    host: &HostName,
+    id: OperationId,
+) -> Result<bool, DbError> {
+    let one =
+        dsl::operations.filter(dsl::uuid.eq(id.to_string())).filter(dsl::host.eq(host.as_str()));
+    Ok(select(exists(one)).get_result(conn)?)
+}
+
+/// The container of an operation.
+pub(super) fn container_of(
+    conn: &mut Conn,
+    id: OperationId,
+) -> Result<Option<ContainerId>, DbError> {
+    let row: Option<Row> = dsl::operations
+        .filter(dsl::uuid.eq(id.to_string()))
+        .select(Row::as_select())
+        .first(conn)
+        .optional()?;
+    row.map(|row| row.container()).transpose()
+}
+
+/// Whether the removal of the container is under way.
+pub(crate) fn has_open_delete(conn: &mut Conn, container: ContainerId) -> Result<bool, DbError> {
+    let open = dsl::operations
+        .filter(dsl::container.eq(container.to_string()))
+        .filter(dsl::kind.eq(Kind::Delete.as_str()))
+        .filter(dsl::outcome.is_null());
+    Ok(select(exists(open)).get_result(conn)?)
+}
+
+/// The operations of a container, newest first, at most a thousand.
+pub(crate) fn of_container(
+    conn: &mut Conn,
+    container: ContainerId,
+) -> Result<Vec<Record>, DbError> {
+    let rows: Vec<Row> = dsl::operations
+        .filter(dsl::container.eq(container.to_string()))
+        .order(dsl::id.desc())
+        .limit(MAX_LISTED)
+        .select(Row::as_select())
+        .load(conn)?;
+    rows.into_iter().map(Row::record).collect()
+}
+
+/// The operation of a request on a container.
+pub(crate) fn of_request(
+    conn: &mut Conn,
+    container: ContainerId,
+    request: &str,
+) -> Result<Option<Record>, DbError> {
+    let row: Option<Row> = dsl::operations
+        .filter(dsl::container.eq(container.to_string()))
+        .filter(dsl::request_id.eq(request))
+        .order(dsl::id.desc())
+        .select(Row::as_select())
+        .first(conn)
+        .optional()?;
+    row.map(Row::record).transpose()
+}

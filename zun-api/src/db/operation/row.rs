@@ -1,0 +1,211 @@
+//! An operation's row, and its parsed form.
+
+use std::str::FromStr;
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::prelude::*;
+use zun_common::id::{ContainerId, OperationId};
+use zun_common::rpc::operation::{Change, Operation, Outcome};
+use zun_common::rpc::{Code, Problem};
+
+use crate::db::schema::operations;
+use crate::db::{Backend, DbError};
+
+/// An operation in the ledger, for those who look at it.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) container: ContainerId,
+    pub(crate) project: String,
+    pub(crate) user: String,
+    pub(crate) kind: Kind,
+    pub(crate) request: String,
+    pub(crate) outcome: Option<OutcomeKind>,
+    pub(crate) problem: Option<Problem>,
+    pub(crate) accepted_at: NaiveDateTime,
+    pub(crate) finished_at: Option<NaiveDateTime>,
+}
+
+macro_rules! texts {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum $name { $($variant),+ }
+
+        impl $name {
+            /// The text in the database.
+            pub(crate) const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = UnknownText;
+            fn from_str(text: &str) -> Result<Self, UnknownText> {
+                match text {
+                    $($text => Ok(Self::$variant),)+
+                    _ => Err(UnknownText(text.chars().take(80).collect())),
+                }
+            }
+        }
+    };
+}
+
+/// The text in a column is none that this build writes.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not known")]
+pub(crate) struct UnknownText(String);
+
+texts!(
+    /// What an operation does.
+    Kind {
+        Create = "create",
+        Start = "start",
+        Stop = "stop",
+        Reboot = "reboot",
+        Pause = "pause",
+        Unpause = "unpause",
+        Kill = "kill",
+        Update = "update",
+        Delete = "delete",
+    }
+);
+
+texts!(
+    /// How an operation ended.
+    OutcomeKind {
+        Succeeded = "succeeded",
+        Failed = "failed",
+        Expired = "expired",
+        Unknown = "unknown",
+    }
+);
+
+impl Kind {
+    /// The kinds that may only be carried out once.
+    pub(super) const ONCE: [&'static str; 2] = [Self::Reboot.as_str(), Self::Kill.as_str()];
+
+    pub(crate) const fn of(change: &Change) -> Self {
+        match change {
+            Change::Create { .. } => Self::Create,
+            Change::Start { .. } => Self::Start,
+            Change::Stop { .. } => Self::Stop,
+            Change::Reboot { .. } => Self::Reboot,
+            Change::Pause => Self::Pause,
+            Change::Unpause => Self::Unpause,
+            Change::Kill { .. } => Self::Kill,
+            Change::Update { .. } => Self::Update,
+            Change::Delete { .. } => Self::Delete,
+        }
+    }
+}
+
+impl OutcomeKind {
+    pub(super) const fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Succeeded => Self::Succeeded,
+            Outcome::Failed(_) => Self::Failed,
+            Outcome::Expired => Self::Expired,
+            Outcome::Unknown => Self::Unknown,
+        }
+    }
+}
+
+/// The row as it is read.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = operations, check_for_backend(Backend))]
+pub(super) struct Row {
+    pub(super) uuid: String,
+    pub(super) sequence: i64,
+    pub(super) previous: Option<i64>,
+    pub(super) container: String,
+    pub(super) project_id: String,
+    pub(super) user_id: String,
+    pub(super) kind: String,
+    pub(super) arguments: Option<String>,
+    pub(super) request_id: String,
+    pub(super) epoch: Option<i64>,
+    pub(super) not_after: Option<NaiveDateTime>,
+    pub(super) outcome: Option<String>,
+    pub(super) problem: Option<String>,
+    pub(super) accepted_at: NaiveDateTime,
+    pub(super) finished_at: Option<NaiveDateTime>,
+}
+
+impl Row {
+    pub(super) fn id(&self) -> Result<OperationId, DbError> {
+        self.parse("uuid", &self.uuid)
+    }
+
+    pub(super) fn container(&self) -> Result<ContainerId, DbError> {
+        self.parse("container", &self.container)
+    }
+
+    pub(super) fn kind(&self) -> Result<Kind, DbError> {
+        self.parse("kind", &self.kind)
+    }
+
+    /// The operation as it is on the bus. `change` is `None` if it is in the row.
+    pub(super) fn operation(
+        &self,
+        change: Option<Change>,
+        epoch: i64,
+    ) -> Result<Operation, DbError> {
+        let change = match (change, &self.arguments) {
+            (Some(change), _) => change,
+            (None, Some(arguments)) => serde_json::from_str(arguments)
+                .map_err(|cause| self.unreadable("arguments", cause))?,
+            (None, None) => {
+                let missing = UnknownText(self.kind.clone());
+                return Err(self.unreadable("arguments", missing));
+            }
+        };
+        Ok(Operation {
+            id: self.id()?,
+            sequence: self.sequence,
+            previous: self.previous,
+            container: self.container()?,
+            request: self.parse("request_id", &self.request_id)?,
+            not_after: self
+                .not_after
+                .map(|limit| DateTime::<Utc>::from_naive_utc_and_offset(limit, Utc)),
+            again: self.epoch.is_some_and(|former| former != epoch),
+            change,
+        })
+    }
+
+    pub(super) fn record(self) -> Result<Record, DbError> {
+        let problem = match &self.problem {
+            Some(text) => serde_json::from_str(text)
+                .unwrap_or_else(|_unreadable| Problem::new(Code::Internal, text.clone()))
+                .into(),
+            None => None,
+        };
+        let outcome = self.outcome.as_ref().map(|text| self.parse("outcome", text)).transpose()?;
+        Ok(Record {
+            container: self.container()?,
+            kind: self.kind()?,
+            outcome,
+            problem,
+            project: self.project_id,
+            user: self.user_id,
+            request: self.request_id,
+            accepted_at: self.accepted_at,
+            finished_at: self.finished_at,
+        })
+    }
+
+    fn parse<T>(&self, column: &'static str, text: &str) -> Result<T, DbError>
+    where
+        T: FromStr,
+        T::Err: std::error::Error + Send + Sync + 'static,
+    {
+        text.parse().map_err(|cause| self.unreadable(column, cause))
+    }
+
+    fn unreadable<E>(&self, column: &'static str, cause: E) -> DbError
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        DbError::Unreadable { column, row: self.uuid.clone(), cause: Box::new(cause) }
+    }
+}

@@ -1,0 +1,66 @@
+//! Tends the ledger: ends operations whose time limit has passed, and forgets old ones. Any number of zun-api processes
+//! may do this at the same time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use zun_common::chain;
+use zun_common::shutdown::Tasks;
+
+use crate::app::App;
+use crate::db::{Conn, DbError, container, now, operation, transaction};
+
+/// The interval between two rounds.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// The number of rounds between two searches for old tombstones.
+const PURGE_EVERY: u32 = 300;
+/// How long a tombstone is kept after its host has confirmed the removal.
+const TOMBSTONE_AGE: TimeDelta = TimeDelta::days(30);
+
+/// Tends the ledger until shutdown.
+pub(crate) async fn tend(app: Arc<App>, tasks: Tasks) {
+    let mut failing = false;
+    for round in (0..PURGE_EVERY).cycle() {
+        let outcome = tokio::select! {
+            () = tasks.cancelled() => return,
+            outcome = tend_once(&app, round == 0) => outcome,
+        };
+        match outcome {
+            Ok(()) => failing = false,
+            Err(error) if !failing => {
+                tracing::warn!(error = %chain(&error), "cannot tend the ledger");
+                failing = true;
+            }
+            Err(_still) => {}
+        }
+        tokio::select! {
+            () = tasks.cancelled() => return,
+            () = tokio::time::sleep(INTERVAL) => {}
+        }
+    }
+}
+
+async fn tend_once(app: &App, purge: bool) -> Result<(), DbError> {
+    let expire = |conn: &mut Conn| {
+        let at = now(conn)?;
+        operation::expire(conn, at)
+    };
+    for record in app.db.promise(move |conn| transaction(conn, expire)).await? {
+        tracing::warn!(container.id = %record.id, "an operation on container {} has expired", record.id);
+        app.hub.publish(&record);
+    }
+    if purge {
+        let purged = app
+            .db
+            .fact(|conn| {
+                transaction(conn, |conn| {
+                    let before = now(conn)? - TOMBSTONE_AGE;
+                    container::purge(conn, before)
+                })
+            })
+            .await?;
+        tracing::debug!(purged, "forgot deleted containers");
+    }
+    Ok(())
+}

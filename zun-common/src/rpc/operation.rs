@@ -1,0 +1,280 @@
+//! Operations: changes to containers that zun-api has accepted. An operation is a row in the database's ledger until a
+//! host has carried it out. The bus only carries it.
+//!
+//! ```text
+//!  zun-api: accept (row) ── PerformOperation (nudge) ──> agent: in order, once ── ReportContainer ──> zun-api: outcome
+//!               ^                                          │
+//!               └──────── Beat: lists the open ones ───────┘   a lost nudge costs time, nothing else
+//! ```
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::container::{ContainerSpec, Removal};
+use super::host::Heartbeat;
+use super::report::ContainerReport;
+use super::{Call, Done, Kind, Problem};
+use crate::id::{ContainerId, Epoch, HostName, OperationId, RequestId};
+use crate::units::Resources;
+
+/// The version of the protocol between zun-api and agents that this build speaks. Version 1 had no ledger: commands
+/// were durable messages.
+pub const LEDGER_PROTOCOL: u32 = 2;
+
+/// An accepted change to a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operation {
+    /// Its id.
+    pub id: OperationId,
+    /// Its number among the operations of the host. Operations of a container are carried out in this order.
+    pub sequence: i64,
+    /// The number of the container's operation before this one, if there is one.
+    pub previous: Option<i64>,
+    /// The container.
+    pub container: ContainerId,
+    /// The client's request.
+    pub request: RequestId,
+    /// The agent must not begin it after this time, by the database's clock. `None` if it never expires.
+    pub not_after: Option<DateTime<Utc>>,
+    /// Whether an earlier agent may have begun it.
+    pub again: bool,
+    /// What to do.
+    #[serde(flatten)]
+    pub change: Change,
+}
+
+/// What an operation does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "arguments", rename_all = "snake_case")]
+pub enum Change {
+    /// Creates the container, and optionally starts it.
+    Create {
+        /// Its specification.
+        spec: Box<ContainerSpec>,
+        /// Whether to start it after it is created.
+        start: bool,
+    },
+    /// Starts the container. Starting a running one is not an error.
+    Start {
+        /// When the container's last run had started, as far as zun-api knew when it accepted the operation. A later
+        /// start means that an earlier agent has carried out the operation.
+        last_start: Option<DateTime<Utc>>,
+    },
+    /// Stops the container. Stopping a stopped one is not an error.
+    Stop {
+        /// Seconds between the stop signal and SIGKILL; the engine's default of 10 if `None`.
+        grace: Option<u32>,
+    },
+    /// Stops the container and starts it again.
+    Reboot {
+        /// Seconds between the stop signal and SIGKILL, as for a stop.
+        grace: Option<u32>,
+    },
+    /// Pauses the container's processes.
+    Pause,
+    /// Unpauses the container's processes.
+    Unpause,
+    /// Sends the container a signal.
+    Kill {
+        /// Name such as `SIGTERM`.
+        signal: String,
+    },
+    /// Changes the container's limits.
+    Update {
+        /// The new limits.
+        resources: Resources,
+        /// The limits before. zun-api restores them if the host refuses.
+        before: Resources,
+    },
+    /// Removes the container in any state. An earlier removal is not an error.
+    Delete {
+        /// What to do if it is running.
+        how: Removal,
+    },
+}
+
+impl Change {
+    /// Whether carrying it out twice could have an effect that once does not. Only the agent that received it first may
+    /// carry it out.
+    pub const fn is_once(&self) -> bool {
+        match self {
+            Self::Reboot { .. } | Self::Kill { .. } => true,
+            Self::Create { .. }
+            | Self::Start { .. }
+            | Self::Stop { .. }
+            | Self::Pause
+            | Self::Unpause
+            | Self::Update { .. }
+            | Self::Delete { .. } => false,
+        }
+    }
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", content = "problem", rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was carried out.
+    Succeeded,
+    /// The container's state does not allow it, or the engine failed.
+    Failed(Problem),
+    /// It was not begun before its time limit.
+    Expired,
+    /// It may or may not have been carried out: the agent that received it died.
+    Unknown,
+}
+
+/// Asks a host to carry out an operation. If the message is lost, the host receives the operation with the reply to its
+/// next heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PerformOperation {
+    /// The epoch of the agent that should carry it out.
+    pub epoch: Epoch,
+    /// The operation.
+    pub operation: Operation,
+}
+
+impl Call for PerformOperation {
+    const METHOD: &'static str = "operation.perform";
+    const KIND: Kind = Kind::Query;
+    const DEADLINE: Duration = Duration::from_secs(10);
+    type Reply = Performing;
+}
+
+/// The state of an operation on its host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Performing {
+    /// How it ended; `None` if it has begun or waits for others of its container.
+    pub outcome: Option<Outcome>,
+}
+
+/// Registers an agent and begins its epoch. An agent without an epoch changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegisterAgent {
+    /// The host.
+    pub host: HostName,
+    /// The engine's own id.
+    pub engine_id: String,
+    /// The newest protocol that the agent speaks.
+    pub protocol: u32,
+}
+
+impl Call for RegisterAgent {
+    const METHOD: &'static str = "host.register";
+    const KIND: Kind = Kind::Query;
+    const DEADLINE: Duration = Duration::from_secs(10);
+    type Reply = Registered;
+}
+
+/// The epoch of a registered agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registered {
+    /// The epoch.
+    pub epoch: Epoch,
+}
+
+/// A heartbeat of a registered agent. The reply lists the host's open operations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beat {
+    /// The agent's epoch.
+    pub epoch: Epoch,
+    /// The heartbeat.
+    pub heartbeat: Heartbeat,
+}
+
+impl Call for Beat {
+    const METHOD: &'static str = "host.beat";
+    const KIND: Kind = Kind::Query;
+    const DEADLINE: Duration = Duration::from_secs(5);
+    type Reply = OpenOperations;
+}
+
+/// The open operations of a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenOperations {
+    /// The database's time.
+    pub now: DateTime<Utc>,
+    /// The operations, in their order.
+    pub operations: Vec<Operation>,
+    /// All open operations up to this number are listed.
+    pub complete_to: i64,
+}
+
+/// Reports the state of a container and the outcomes of its operations. The reply comes after both are in the database.
+/// The agent repeats the call until then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportContainer {
+    /// The host.
+    pub host: HostName,
+    /// The agent's epoch.
+    pub epoch: Epoch,
+    /// The container.
+    pub container: ContainerId,
+    /// Its state, if that has changed. Reports of a container are ordered by epoch and generation.
+    pub report: Option<ContainerReport>,
+    /// Operations that have ended.
+    pub outcomes: Vec<OperationOutcome>,
+}
+
+impl Call for ReportContainer {
+    const METHOD: &'static str = "operation.report";
+    const KIND: Kind = Kind::Query;
+    const DEADLINE: Duration = Duration::from_secs(10);
+    type Reply = Done;
+}
+
+/// An operation and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationOutcome {
+    /// The operation.
+    pub operation: OperationId,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn operation(change: Change) -> Operation {
+        Operation {
+            id: OperationId::random(),
+            sequence: 7,
+            previous: Some(3),
+            container: ContainerId::random(),
+            request: RequestId::random(),
+            not_after: None,
+            again: false,
+            change,
+        }
+    }
+
+    #[test]
+    fn an_operation_names_its_kind_and_arguments_on_the_wire() {
+        let stop = operation(Change::Stop { grace: Some(5) });
+        let wire = serde_json::to_value(&stop).expect("JSON");
+        assert_eq!(wire["kind"], json!("stop"));
+        assert_eq!(wire["arguments"], json!({"grace": 5}));
+        assert_eq!(serde_json::from_value::<Operation>(wire).expect("an operation"), stop);
+        let pause = operation(Change::Pause);
+        let wire = serde_json::to_value(&pause).expect("JSON");
+        assert_eq!(serde_json::from_value::<Operation>(wire).expect("an operation"), pause);
+    }
+
+    #[test]
+    fn an_outcome_round_trips() {
+        for outcome in [
+            Outcome::Succeeded,
+            Outcome::Expired,
+            Outcome::Unknown,
+            Outcome::Failed(Problem::new(super::super::Code::Conflict, "words")),
+        ] {
+            let wire = serde_json::to_string(&outcome).expect("JSON");
+            assert_eq!(serde_json::from_str::<Outcome>(&wire).expect("an outcome"), outcome);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Heartbeats: what the host has, where its consoles are, and that its agent shuts down. Each reply lists the open
+//! operations.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use zun_common::bus::{Bus, CallError};
+use zun_common::chain;
+use zun_common::id::Epoch;
+use zun_common::rpc::Code;
+use zun_common::rpc::envelope::CallContext;
+use zun_common::rpc::host::{Heartbeat, Inventory};
+use zun_common::rpc::operation::{Beat, OpenOperations};
+use zun_common::shutdown::Tasks;
+
+use super::register::register;
+use crate::driver::EngineInfo;
+use crate::health::AgentHealth;
+use crate::host::Host;
+use crate::worker::Workers;
+
+const ENGINE_TIMEOUT: Duration = Duration::from_secs(3);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The interval between attempts to register.
+const REGISTER_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Registers, and then sends a heartbeat at once, every interval, when the console's status changes, and when an
+/// operation is missing, until shutdown. While the bus does not deliver this host's messages it sends none: a host that
+/// cannot be reached does not count as up.
+pub(crate) async fn beat(host: Arc<Host>, workers: Workers, bus: Bus, tasks: Tasks) {
+    let mut ticks = interval(host.heartbeat.every());
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut console = host.console.changes();
+    let mut warned = false;
+    loop {
+        let outcome = tokio::select! {
+            () = tasks.cancelled() => return,
+            outcome = beat_once(&host, &workers, &bus) => outcome,
+        };
+        update_health(&host, &outcome, &bus);
+        let registered = host.control.epoch().is_some();
+        match outcome.sent {
+            Ok(()) => warned = false,
+            Err(why) if !warned => {
+                tracing::warn!(host.name = %host.name, error = %why, "cannot send a heartbeat");
+                warned = true;
+            }
+            Err(_still) => {}
+        }
+        tokio::select! {
+            () = tasks.cancelled() => return,
+            _ = ticks.tick() => {}
+            Ok(()) = console.changed() => {}
+            () = host.control.pull.notified() => {}
+            () = tokio::time::sleep(REGISTER_INTERVAL), if !registered => {}
+        }
+    }
+}
+
+/// Announces that the agent shuts down.
+pub(crate) async fn leave(host: &Host, bus: &Bus) {
+    let Some(epoch) = host.control.epoch() else { return };
+    let call = Beat { epoch, heartbeat: heartbeat(host, true).await };
+    let sent = timeout(LEAVE_TIMEOUT, bus.call_controller(&call, &CallContext::internal())).await;
+    let why = match sent {
+        Ok(Ok(_open)) => return,
+        Ok(Err(error)) => chain(&error),
+        Err(_elapsed) => "zun-api did not answer in time".to_owned(),
+    };
+    tracing::warn!(host.name = %host.name, error = %why, "cannot announce that this agent shuts down");
+}
+
+/// The result of one heartbeat.
+struct Sent {
+    /// Whether the engine answered.
+    engine: bool,
+    sent: Result<(), String>,
+}
+
+async fn beat_once(host: &Host, workers: &Workers, bus: &Bus) -> Sent {
+    let heartbeat = heartbeat(host, false).await;
+    let engine = heartbeat.inventory.is_some();
+    Sent { engine, sent: send(host, workers, (bus, heartbeat)).await }
+}
+
+async fn send(
+    host: &Host,
+    workers: &Workers,
+    (bus, heartbeat): (&Bus, Heartbeat),
+) -> Result<(), String> {
+    if host.control.epoch().is_none() {
+        register(host, workers, bus).await?;
+    }
+    let Some(epoch) = host.control.epoch() else { return Ok(()) };
+    if !bus.transport().is_serving() {
+        return Err("the bus does not deliver this host's messages".to_owned());
+    }
+    let sent = Instant::now();
+    let call = Beat { epoch, heartbeat };
+    match bus.call_controller(&call, &CallContext::internal()).await {
+        Ok(open) => {
+            receive(host, workers, (epoch, sent, open));
+            Ok(())
+        }
+        Err(CallError::Refused { problem, .. }) if problem.code == Code::StaleEpoch => {
+            host.control.lost(epoch);
+            Err(problem.to_string())
+        }
+        Err(error) => Err(chain(&error)),
+    }
+}
+
+fn receive(host: &Host, workers: &Workers, (epoch, sent, open): (Epoch, Instant, OpenOperations)) {
+    host.control.set_clock(sent, open.now);
+    if host.control.epoch() == Some(epoch) {
+        workers.perform_all(open);
+    }
+}
+
+fn update_health(host: &Host, beat: &Sent, bus: &Bus) {
+    let (engine, bus) = (beat.engine, bus.transport().is_serving());
+    let no_console = host.console.required().err().map(|problem| problem.message);
+    host.health.send_modify(|health| {
+        *health = AgentHealth { beats: health.beats + 1, engine, bus, no_console };
+    });
+}
+
+async fn heartbeat(host: &Host, leaving: bool) -> Heartbeat {
+    let inventory = if leaving { None } else { inventory(host).await };
+    Heartbeat {
+        host: host.name.clone(),
+        inventory,
+        console: if leaving { None } else { host.console.listener() },
+        console_trouble: host.console.unavailable_reason(),
+        interval: host.heartbeat.interval,
+        leaving,
+        generation: host.control.next_heartbeat(),
+    }
+}
+
+async fn inventory(host: &Host) -> Option<Inventory> {
+    match timeout(ENGINE_TIMEOUT, host.driver.engine()).await {
+        Ok(Ok(engine)) => Some(describe(engine, host)),
+        Ok(Err(error)) => {
+            tracing::debug!(error = %chain(&error), "a heartbeat has no inventory");
+            None
+        }
+        Err(_elapsed) => None,
+    }
+}
+
+fn describe(engine: EngineInfo, host: &Host) -> Inventory {
+    let EngineInfo {
+        id: _,
+        engine,
+        api_version: _,
+        total,
+        disk,
+        architecture,
+        os_type,
+        os,
+        kernel,
+        runtimes,
+        authorization: _,
+    } = engine;
+    Inventory {
+        total,
+        disk,
+        architecture,
+        os_type,
+        os,
+        kernel,
+        engine,
+        runtimes,
+        labels: host.labels.clone(),
+    }
+}

@@ -1,0 +1,142 @@
+//! The agent's relation to zun-api: its registration, its epoch, the database's clock, and heartbeats.
+//!
+//! ```text
+//!  register ──> epoch ──> heartbeats ──> open operations ──> workers
+//!     ^                       │
+//!     └──── stale epoch ──────┘      without an epoch nothing is reported and no operation begins
+//! ```
+
+mod heartbeat;
+mod register;
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use zun_common::id::Epoch;
+use zun_common::rpc::{Code, Problem};
+
+pub(crate) use heartbeat::{beat, leave};
+
+/// The epoch and the database's clock.
+#[derive(Debug)]
+pub(crate) struct Control {
+    epoch: watch::Sender<Option<Epoch>>,
+    clock: Mutex<Option<Clock>>,
+    pull: Notify,
+    heartbeats: AtomicI64,
+}
+
+/// The database's time when a heartbeat was sent, at the earliest.
+#[derive(Debug, Clone, Copy)]
+struct Clock {
+    sent: Instant,
+    now: DateTime<Utc>,
+}
+
+impl Control {
+    pub(crate) fn new() -> Self {
+        Self {
+            epoch: watch::Sender::new(None),
+            clock: Mutex::new(None),
+            pull: Notify::new(),
+            heartbeats: AtomicI64::new(0),
+        }
+    }
+
+    /// The current epoch; `None` until the agent is registered.
+    pub(crate) fn epoch(&self) -> Option<Epoch> {
+        *self.epoch.borrow()
+    }
+
+    /// Waits until the agent is registered.
+    pub(crate) async fn registered(&self) -> Epoch {
+        let mut epochs = self.epoch.subscribe();
+        loop {
+            if let Some(epoch) = *epochs.borrow_and_update() {
+                return epoch;
+            }
+            if epochs.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Refuses a call for another epoch.
+    pub(crate) fn check(&self, epoch: Epoch) -> Result<(), Problem> {
+        if self.epoch() == Some(epoch) {
+            return Ok(());
+        }
+        let words = format!("this agent is not the one of epoch {epoch}");
+        Err(Problem::new(Code::StaleEpoch, words))
+    }
+
+    /// zun-api does not accept this epoch any more: the agent must register again.
+    pub(crate) fn lost(&self, epoch: Epoch) {
+        self.epoch.send_if_modified(|current| {
+            let is_lost = *current == Some(epoch);
+            if is_lost {
+                *current = None;
+            }
+            is_lost
+        });
+    }
+
+    /// Requests the open operations with a heartbeat at once.
+    pub(crate) fn pull_now(&self) {
+        self.pull.notify_one();
+    }
+
+    /// The database's time, or up to a round trip later; `None` before the first answer of zun-api.
+    pub(crate) fn now(&self) -> Option<DateTime<Utc>> {
+        let clock = (*self.clock.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let elapsed = TimeDelta::from_std(clock.sent.elapsed()).unwrap_or(TimeDelta::MAX);
+        Some(clock.now.checked_add_signed(elapsed).unwrap_or(DateTime::<Utc>::MAX_UTC))
+    }
+
+    /// The number of the next heartbeat.
+    fn next_heartbeat(&self) -> i64 {
+        self.heartbeats.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    fn begin(&self, epoch: Epoch) {
+        self.epoch.send_replace(Some(epoch));
+    }
+
+    /// zun-api answered a message that was sent at `sent`, when the database's time was `now`.
+    fn set_clock(&self, sent: Instant, now: DateTime<Utc>) {
+        *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some(Clock { sent, now });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_databases_clock_goes_on_between_heartbeats() {
+        let control = Control::new();
+        assert_eq!(control.now(), None);
+        let now = Utc::now();
+        control.set_clock(Instant::now(), now);
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert_eq!(control.now(), Some(now + TimeDelta::seconds(3)));
+    }
+
+    #[test]
+    fn only_the_current_epoch_is_accepted_and_can_be_lost() {
+        let control = Control::new();
+        assert_eq!(control.check(Epoch(1)).expect_err("no epoch").code, Code::StaleEpoch);
+        control.begin(Epoch(2));
+        assert!(control.check(Epoch(1)).is_err());
+        assert!(control.check(Epoch(2)).is_ok());
+        control.lost(Epoch(1));
+        assert_eq!(control.epoch(), Some(Epoch(2)));
+        control.lost(Epoch(2));
+        assert_eq!(control.epoch(), None);
+    }
+}

@@ -1,0 +1,40 @@
+//! The state of an operation on this host, from its arrival until zun-api has stored its outcome.
+
+use tokio::sync::watch;
+use zun_common::id::OperationId;
+use zun_common::rpc::operation::{OperationOutcome, Outcome};
+
+/// The state of an operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum OperationState {
+    /// It waits for others of its container.
+    Queued,
+    /// It fits the container's state, and the engine works on it.
+    Begun,
+    /// It has ended. zun-api may not know yet.
+    Ended(Outcome),
+    /// zun-api has stored the outcome.
+    Acknowledged(Outcome),
+    /// The agent shut down before it ended. The next agent carries it out.
+    Abandoned,
+}
+
+/// An operation that has ended, until zun-api has stored its outcome.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) operation: OperationId,
+    pub(crate) outcome: Outcome,
+    pub(crate) state: watch::Sender<OperationState>,
+}
+
+impl Ended {
+    /// The form on the bus.
+    pub(crate) fn message(&self) -> OperationOutcome {
+        OperationOutcome { operation: self.operation, outcome: self.outcome.clone() }
+    }
+
+    /// zun-api has stored the outcome.
+    pub(crate) fn acknowledge(self) {
+        self.state.send_replace(OperationState::Acknowledged(self.outcome));
+    }
+}

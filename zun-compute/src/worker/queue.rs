@@ -1,0 +1,261 @@
+//! The queues of operations, one for each container. Pure: the worker of a container takes its operations in their
+//! order.
+//!
+//! ```text
+//!  submit ──known?──> its state so far
+//!     ├──number missing?──> Gap: the agent asks zun-api for all open operations
+//!     ├──full?──> Full
+//!     └──> queue ──next──> worker ──> Ended ──report acknowledged──> Acknowledged ──2 min──> forgotten
+//! ```
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use zun_common::id::{ContainerId, OperationId};
+use zun_common::rpc::operation::{Change, Operation, Outcome};
+use zun_common::rpc::{Code, Problem};
+
+use crate::operation_state::OperationState as State;
+
+/// How long an acknowledged operation is remembered. A reply of zun-api that still lists it as open arrives long before.
+const REMEMBERED: Duration = Duration::from_mins(2);
+
+/// An operation in a queue, or with its worker.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) operation: Operation,
+    pub(super) state: watch::Sender<State>,
+    /// Cancelled when the container's removal is submitted.
+    pub(super) superseded: CancellationToken,
+}
+
+/// What became of a submitted operation.
+#[derive(Debug)]
+pub(super) enum Submitted {
+    /// It is queued, and a worker must be started for its container.
+    First(watch::Receiver<State>),
+    /// It is queued behind others, or was submitted before.
+    Waiting(watch::Receiver<State>),
+    /// An earlier operation of the container is missing. Only for operations that arrive alone.
+    Gap,
+    /// Too many operations of the container are waiting.
+    Full,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Job>,
+    /// The token of the operation that the worker carries out.
+    running: Option<CancellationToken>,
+}
+
+#[derive(Debug)]
+struct Known {
+    state: watch::Receiver<State>,
+    acknowledged: Option<Instant>,
+}
+
+/// The queues of all containers.
+#[derive(Debug)]
+pub(super) struct Queues {
+    capacity: usize,
+    by_container: HashMap<ContainerId, Queue>,
+    known: HashMap<OperationId, Known>,
+    /// The highest number of each container since the last complete list.
+    last: HashMap<ContainerId, i64>,
+    /// All open operations up to this number were submitted.
+    complete_to: i64,
+}
+
+impl Queues {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            capacity,
+            by_container: HashMap::new(),
+            known: HashMap::new(),
+            last: HashMap::new(),
+            complete_to: 0,
+        }
+    }
+
+    pub(super) fn is_busy(&self, container: ContainerId) -> bool {
+        self.by_container.contains_key(&container)
+    }
+
+    /// Queues an operation that arrived alone, unless it is known or one before it is missing.
+    pub(super) fn submit(&mut self, operation: Operation) -> Submitted {
+        let last = self.last.get(&operation.container).copied().unwrap_or_default();
+        let is_missing = |previous| previous > self.complete_to.max(last);
+        if !self.known.contains_key(&operation.id) && operation.previous.is_some_and(is_missing) {
+            return Submitted::Gap;
+        }
+        self.submit_listed(operation)
+    }
+
+    /// Queues an operation of a list, unless it is known. Those before it that are open are in the list.
+    pub(super) fn submit_listed(&mut self, operation: Operation) -> Submitted {
+        if let Some(known) = self.known.get(&operation.id) {
+            return Submitted::Waiting(known.state.clone());
+        }
+        let container = operation.container;
+        let removes = matches!(operation.change, Change::Delete { .. });
+        let depth = self.by_container.get(&container).map_or(0, |queue| queue.waiting.len());
+        if depth >= self.capacity && !removes {
+            return Submitted::Full;
+        }
+        if removes {
+            self.supersede(container);
+        }
+        let last = self.last.entry(container).or_default();
+        *last = operation.sequence.max(*last);
+        let (state, receiver) = watch::channel(State::Queued);
+        let known = Known { state: receiver.clone(), acknowledged: None };
+        self.known.insert(operation.id, known);
+        let job = Job { operation, state, superseded: CancellationToken::new() };
+        let is_first = !self.by_container.contains_key(&container);
+        self.by_container.entry(container).or_default().waiting.push_back(job);
+        if is_first { Submitted::First(receiver) } else { Submitted::Waiting(receiver) }
+    }
+
+    /// The next operation of a container. If there is none, its queue is gone and its worker must end.
+    pub(super) fn next(&mut self, container: ContainerId) -> Option<Job> {
+        let queue = self.by_container.get_mut(&container)?;
+        let Some(job) = queue.waiting.pop_front() else {
+            self.by_container.remove(&container);
+            return None;
+        };
+        queue.running = Some(job.superseded.clone());
+        Some(job)
+    }
+
+    /// All open operations up to this number were submitted. Forgets operations that can no longer be listed.
+    pub(super) fn complete(&mut self, complete_to: i64, now: Instant) {
+        self.complete_to = self.complete_to.max(complete_to);
+        let complete_to = self.complete_to;
+        self.last.retain(|_, last| *last > complete_to);
+        self.known.retain(|_, known| {
+            let is_over =
+                matches!(*known.state.borrow(), State::Acknowledged(_) | State::Abandoned);
+            if !is_over {
+                return true;
+            }
+            now.duration_since(*known.acknowledged.get_or_insert(now)) < REMEMBERED
+        });
+    }
+
+    /// A new epoch began: numbers of earlier ones prove nothing.
+    pub(super) fn restart(&mut self) {
+        self.complete_to = 0;
+        self.last.clear();
+    }
+
+    /// Ends the operations that wait, and cancels the one that runs: zun-api has closed them.
+    fn supersede(&mut self, container: ContainerId) {
+        let Some(queue) = self.by_container.get_mut(&container) else { return };
+        if let Some(running) = &queue.running {
+            running.cancel();
+        }
+        queue.waiting.retain(|job| {
+            if matches!(job.operation.change, Change::Delete { .. }) {
+                return true;
+            }
+            job.state.send_replace(State::Acknowledged(superseded()));
+            false
+        });
+    }
+}
+
+/// The outcome of an operation that the removal of its container superseded.
+pub(super) fn superseded() -> Outcome {
+    Outcome::Failed(Problem::new(Code::Conflict, "The removal of the container was requested."))
+}
+
+#[cfg(test)]
+mod tests {
+    use zun_common::id::RequestId;
+    use zun_common::rpc::container::Removal;
+
+    use super::*;
+
+    fn operation(container: ContainerId, sequence: i64, previous: Option<i64>) -> Operation {
+        Operation {
+            id: OperationId::random(),
+            sequence,
+            previous,
+            container,
+            request: RequestId::random(),
+            not_after: None,
+            again: false,
+            change: Change::Pause,
+        }
+    }
+
+    fn delete(container: ContainerId, sequence: i64) -> Operation {
+        let change = Change::Delete { how: Removal::Force };
+        Operation { change, ..operation(container, sequence, None) }
+    }
+
+    #[test]
+    fn operations_are_taken_in_order_and_each_only_once() {
+        let (mut queues, container) = (Queues::new(8), ContainerId::random());
+        let [first, second] = [operation(container, 1, None), operation(container, 2, Some(1))];
+        assert!(matches!(queues.submit(first.clone()), Submitted::First(_)));
+        assert!(matches!(queues.submit(second.clone()), Submitted::Waiting(_)));
+        assert!(matches!(queues.submit(first.clone()), Submitted::Waiting(_)));
+        let taken = [queues.next(container), queues.next(container)];
+        let taken: Vec<_> = taken.into_iter().flatten().map(|job| job.operation.id).collect();
+        assert_eq!(taken, [first.id, second.id]);
+        assert!(queues.next(container).is_none());
+        assert!(!queues.is_busy(container));
+    }
+
+    #[test]
+    fn an_operation_whose_predecessor_is_missing_waits_for_the_list_of_open_ones() {
+        let (mut queues, container) = (Queues::new(8), ContainerId::random());
+        let [first, second] = [operation(container, 4, None), operation(container, 7, Some(4))];
+        assert!(matches!(queues.submit(second.clone()), Submitted::Gap));
+        assert!(matches!(queues.submit(first), Submitted::First(_)));
+        assert!(matches!(queues.submit(second), Submitted::Waiting(_)));
+        let other = operation(ContainerId::random(), 9, Some(7));
+        assert!(matches!(queues.submit(other.clone()), Submitted::Gap));
+        queues.complete(8, Instant::now());
+        assert!(matches!(queues.submit(other), Submitted::First(_)), "7 has ended before");
+    }
+
+    #[test]
+    fn a_full_queue_still_takes_a_removal_which_ends_what_waits() {
+        let (mut queues, container) = (Queues::new(1), ContainerId::random());
+        assert!(matches!(queues.submit(operation(container, 1, None)), Submitted::First(_)));
+        let running = queues.next(container).expect("the first");
+        let Submitted::Waiting(waiting) = queues.submit(operation(container, 2, None)) else {
+            panic!("it waits");
+        };
+        assert!(matches!(queues.submit(operation(container, 3, None)), Submitted::Full));
+        let removal = delete(container, 4);
+        assert!(matches!(queues.submit(removal.clone()), Submitted::Waiting(_)));
+        assert!(running.superseded.is_cancelled());
+        assert_eq!(*waiting.borrow(), State::Acknowledged(superseded()));
+        assert_eq!(queues.next(container).expect("the removal").operation.id, removal.id);
+    }
+
+    #[test]
+    fn an_operation_is_forgotten_two_minutes_after_it_was_acknowledged() {
+        let (mut queues, container) = (Queues::new(8), ContainerId::random());
+        let first = operation(container, 1, None);
+        assert!(matches!(queues.submit(first.clone()), Submitted::First(_)));
+        let job = queues.next(container).expect("it");
+        assert!(queues.next(container).is_none());
+        let now = Instant::now();
+        queues.complete(1, now + REMEMBERED * 2);
+        assert!(matches!(queues.submit(first.clone()), Submitted::Waiting(_)), "not acknowledged");
+        job.state.send_replace(State::Acknowledged(Outcome::Succeeded));
+        queues.complete(1, now);
+        queues.complete(1, now + REMEMBERED / 2);
+        assert!(matches!(queues.submit(first.clone()), Submitted::Waiting(_)), "still remembered");
+        queues.complete(1, now + REMEMBERED);
+        assert!(matches!(queues.submit(first), Submitted::First(_)));
+    }
+}

@@ -1,0 +1,100 @@
+//! Whether an operation fits the engine's state of the container. Pure.
+
+use zun_common::rpc::operation::Change;
+use zun_common::status::{Action, Status};
+
+/// Whether an operation fits a container in this status. An operation whose effect is already there fits, and so does
+/// every removal: zun-api has decided on it when it accepted it.
+pub(crate) const fn fits(change: &Change, status: Status) -> bool {
+    is_allowed(change, status) || has_no_effect(change, status)
+}
+
+/// The action, for messages and the table of statuses.
+pub(crate) const fn action(change: &Change) -> &'static str {
+    match change {
+        Change::Create { .. } => "create",
+        Change::Start { .. } => Action::Start.as_str(),
+        Change::Stop { .. } => Action::Stop.as_str(),
+        Change::Reboot { .. } => Action::Reboot.as_str(),
+        Change::Pause => Action::Pause.as_str(),
+        Change::Unpause => Action::Unpause.as_str(),
+        Change::Kill { .. } => Action::Kill.as_str(),
+        Change::Update { .. } => Action::Update.as_str(),
+        Change::Delete { .. } => Action::Delete.as_str(),
+    }
+}
+
+const fn is_allowed(change: &Change, status: Status) -> bool {
+    match change {
+        Change::Create { .. } | Change::Delete { .. } => true,
+        Change::Start { .. } => status.allows(Action::Start),
+        Change::Stop { .. } => status.allows(Action::Stop),
+        Change::Reboot { .. } => status.allows(Action::Reboot),
+        Change::Pause => status.allows(Action::Pause),
+        Change::Unpause => status.allows(Action::Unpause),
+        Change::Kill { .. } => status.allows(Action::Kill),
+        Change::Update { .. } => status.allows(Action::Update),
+    }
+}
+
+const fn has_no_effect(change: &Change, status: Status) -> bool {
+    match change {
+        // The engine starts a restarting container itself.
+        Change::Start { .. } => matches!(status, Status::Running | Status::Restarting),
+        Change::Unpause => matches!(status, Status::Running),
+        Change::Stop { .. } => matches!(status, Status::Stopped),
+        Change::Pause => matches!(status, Status::Paused),
+        Change::Create { .. }
+        | Change::Reboot { .. }
+        | Change::Kill { .. }
+        | Change::Update { .. }
+        | Change::Delete { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zun_common::rpc::container::Removal;
+    use zun_common::units::Resources;
+
+    use super::*;
+
+    fn changes() -> Vec<Change> {
+        vec![
+            Change::Start { last_start: None },
+            Change::Stop { grace: None },
+            Change::Reboot { grace: None },
+            Change::Pause,
+            Change::Unpause,
+            Change::Kill { signal: "SIGTERM".to_owned() },
+            Change::Update { resources: Resources::default(), before: Resources::default() },
+            Change::Delete { how: Removal::OnlyStopped },
+        ]
+    }
+
+    #[test]
+    fn each_status_allows_the_listed_operations() {
+        let mut grid = String::new();
+        for status in Status::ALL {
+            let changes = changes();
+            let fitting = changes.iter().filter(|change| fits(change, *status));
+            let fitting: Vec<_> = fitting.map(action).collect();
+            grid.extend([status.to_string(), ": ".to_owned(), fitting.join(" "), "\n".to_owned()]);
+        }
+        let expected = "\
+Creating: delete
+Created: start reboot update delete
+Running: start stop reboot pause unpause kill update delete
+Stopped: start stop reboot update delete
+Paused: stop reboot pause unpause kill update delete
+Restarting: start stop reboot kill delete
+Rebuilding: delete
+Deleting: delete
+Deleted: delete
+Dead: delete
+Error: start reboot delete
+Unknown: delete
+";
+        assert_eq!(grid, expected);
+    }
+}

@@ -1,0 +1,42 @@
+//! An operation at work, and what its steps need.
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use zun_common::id::ContainerId;
+use zun_common::rpc::operation::Operation;
+use zun_common::status::TaskState;
+
+use crate::host::Host;
+use crate::operation_state::OperationState as State;
+
+/// An operation at work.
+pub(super) struct Work<'a> {
+    pub(super) host: &'a Host,
+    pub(super) operation: &'a Operation,
+    /// The removal of the container was requested.
+    pub(super) superseded: &'a CancellationToken,
+    pub(super) state: &'a watch::Sender<State>,
+}
+
+impl Work<'_> {
+    pub(super) const fn container(&self) -> ContainerId {
+        self.operation.container
+    }
+
+    /// The operation fits, and the engine works on it from now on. Reports the task state.
+    pub(super) fn begin(&self, task: TaskState) {
+        self.mark_begun();
+        self.host.reports.begin(self.container(), task);
+    }
+
+    /// The operation fits. Nothing changes before this.
+    pub(super) fn mark_begun(&self) {
+        self.state.send_if_modified(|state| {
+            let is_queued = *state == State::Queued;
+            if is_queued {
+                *state = State::Begun;
+            }
+            is_queued
+        });
+    }
+}

@@ -1,0 +1,162 @@
+//! Operations are carried out whatever is lost on the way, and none twice.
+
+use zun_common::id::OperationId;
+use zun_common::rpc::container::Removal;
+use zun_common::rpc::operation::{Change, Operation as Accepted, Outcome, PerformOperation};
+use zun_common::rpc::{Code, Problem};
+use zun_common::status::Status;
+use zun_compute::driver::DriverError;
+use zun_compute::driver::fake::Operation;
+
+use crate::world::{World, create};
+
+fn silent() -> DriverError {
+    DriverError::Silent { doing: "do it", seconds: 1 }
+}
+
+#[tokio::test]
+async fn an_operation_whose_nudge_is_lost_comes_with_the_next_heartbeat() {
+    let mut world = World::new().await;
+    world.settings.heartbeat.interval = 1;
+    let _agent = world.agent().await;
+    let container = world.running(&["/bin/sh"]).await;
+    let lost = world.controller.accept(container, Change::Stop { grace: Some(1) });
+    assert_eq!(world.controller.outcome(lost.operation.id).await, Outcome::Succeeded);
+    assert_eq!(world.controller.until(container, Status::Stopped).await.task_state, None);
+}
+
+#[tokio::test]
+async fn an_operation_that_comes_twice_is_done_once() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let container = world.running(&["/bin/sh"]).await;
+    let signal = "SIGWINCH".to_owned();
+    let call = world.controller.accept(container, Change::Kill { signal });
+    for _ in 0..3 {
+        assert_eq!(world.call(&call).await.expect("an answer").outcome, Some(Outcome::Succeeded));
+    }
+    world.controller.until_all_have_ended().await;
+    assert_eq!(world.call(&call).await.expect("an answer").outcome, Some(Outcome::Succeeded));
+    assert_eq!(world.count(Operation::Kill), 1);
+}
+
+#[tokio::test]
+async fn a_nudge_that_overtakes_another_waits_for_it() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let container = world.running(&["/bin/sh"]).await;
+    let first = world.controller.accept(container, Change::Stop { grace: Some(1) });
+    let second = world.controller.accept(container, Change::Start { last_start: None });
+    assert_eq!(world.call(&second).await.expect("an answer").outcome, None);
+    for operation in [first.operation.id, second.operation.id] {
+        assert_eq!(world.controller.outcome(operation).await, Outcome::Succeeded);
+    }
+    world.controller.until(container, Status::Running).await;
+    assert_eq!((world.count(Operation::Stop), world.count(Operation::Start)), (1, 2));
+}
+
+#[tokio::test]
+async fn a_removal_is_repeated_until_it_succeeds() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let container = world.running(&["/bin/sh"]).await;
+    for _ in 0..2 {
+        let error = DriverError::Engine { doing: "remove the container", words: "busy".to_owned() };
+        world.engine.fail_next(Operation::Remove, error);
+    }
+    let call = world.controller.accept(container, Change::Delete { how: Removal::Force });
+    let outcome = world.call(&call).await.expect("an answer").outcome;
+    assert_eq!(outcome, Some(Outcome::Succeeded), "the answer comes after the removal");
+    world.controller.until(container, Status::Deleted).await;
+    assert_eq!((world.count(Operation::Remove), world.containers().await), (3, 0));
+}
+
+#[tokio::test]
+async fn a_removal_by_an_agent_that_dies_is_done_by_the_next_one() {
+    let world = World::new().await;
+    // The process must outlive the agent that is killed.
+    let first = world.agent().await;
+    let container = world.running(&["/bin/sh"]).await;
+    assert!(first.stop().await);
+    let agent = world.killable_agent().await;
+    let stall = world.engine.stall(Operation::Remove);
+    let removal = world.controller.accept(container, Change::Delete { how: Removal::Force });
+    world.until_begun(&removal, Operation::Remove).await;
+    agent.kill();
+    drop(stall);
+    let _next = world.agent().await;
+    assert_eq!(world.controller.outcome(removal.operation.id).await, Outcome::Succeeded);
+    assert_eq!(world.containers().await, 0);
+}
+
+#[tokio::test]
+async fn a_signal_that_an_agent_received_before_it_died_is_not_sent_again() {
+    let world = World::new().await;
+    // The process must outlive the agent that is killed.
+    let first = world.agent().await;
+    let container = world.running(&["/bin/sh"]).await;
+    assert!(first.stop().await);
+    let agent = world.killable_agent().await;
+    let stall = world.engine.stall(Operation::Kill);
+    let signal = "SIGKILL".to_owned();
+    let kill = world.controller.accept(container, Change::Kill { signal });
+    world.until_begun(&kill, Operation::Kill).await;
+    agent.kill();
+    drop(stall);
+    let _next = world.agent().await;
+    assert_eq!(world.controller.outcome(kill.operation.id).await, Outcome::Unknown);
+    let stop = world.controller.accept(container, Change::Stop { grace: Some(1) });
+    world.call(&stop).await.expect("an answer");
+    world.controller.until(container, Status::Stopped).await;
+    assert_eq!(world.count(Operation::Kill), 1);
+}
+
+#[tokio::test]
+async fn a_creation_waits_while_docker_does_not_answer() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let create = create(&["/bin/sh"]);
+    world.engine.fail_next(Operation::Inspect, silent());
+    world.create(&create).await;
+    world.controller.until(create.container, Status::Created).await;
+    assert_eq!(world.containers().await, 1);
+}
+
+#[tokio::test]
+async fn a_creation_whose_first_inspection_fails_is_in_error_with_the_reason() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let create = create(&["/bin/sh"]);
+    let error = DriverError::Engine { doing: "inspect the container", words: "odd".to_owned() };
+    world.engine.fail_next(Operation::Inspect, error);
+    let problem = world.order_refused(create.container, create.change()).await;
+    assert_eq!(problem, Problem::new(Code::Engine, "cannot inspect the container: odd"));
+    let report = world.controller.until(create.container, Status::Error).await;
+    assert_eq!(report.status_reason.as_deref(), Some("cannot inspect the container: odd"));
+}
+
+#[tokio::test]
+async fn an_operation_is_not_begun_after_its_time_limit() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let container = world.running(&["/bin/sh"]).await;
+    world.controller.until_heartbeat(|_| true).await;
+    let PerformOperation { epoch, operation } =
+        world.controller.accept(container, Change::Stop { grace: None });
+    let late = Accepted { not_after: Some(chrono::Utc::now()), ..operation };
+    let call = PerformOperation { epoch, operation: late };
+    assert_eq!(world.call(&call).await.expect("an answer").outcome, Some(Outcome::Expired));
+    assert_eq!(world.count(Operation::Stop), 0);
+}
+
+#[tokio::test]
+async fn an_operation_of_another_epoch_is_refused() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let container = world.running(&["/bin/sh"]).await;
+    let PerformOperation { epoch, operation } = world.controller.accept(container, Change::Pause);
+    let operation = Accepted { id: OperationId::random(), ..operation };
+    let stale = PerformOperation { epoch: zun_common::id::Epoch(epoch.0 - 1), operation };
+    assert_eq!(world.refusal(&stale).await.code, Code::StaleEpoch);
+    assert_eq!(world.count(Operation::Pause), 0);
+}
