@@ -27,9 +27,8 @@ use chaos::run::chaos;
 use settings::Settings;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-#[ignore = "accepted requests are still lost"]
 async fn what_was_accepted_is_done_once_after_chaos() {
-    chaos(Settings::read(240, false)).await;
+    chaos(Settings::read(160, false)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
