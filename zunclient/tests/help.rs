@@ -2,10 +2,10 @@
 
 use std::process::{Command, Output};
 
-const VERBS: [&str; 21] = [
-    "attach", "cp", "create", "delete", "exec", "kill", "list", "logs", "pause", "rename",
-    "restart", "run", "show", "start", "stats", "stop", "top", "unpause", "update", "version",
-    "wait",
+const VERBS: [&str; 22] = [
+    "action", "attach", "cp", "create", "delete", "exec", "kill", "list", "logs", "pause",
+    "rename", "restart", "run", "show", "start", "stats", "stop", "top", "unpause", "update",
+    "version", "wait",
 ];
 
 /// Runs `zun` on a terminal of 80 columns.
@@ -33,6 +33,15 @@ fn the_help_of_zun_is_as_recorded() {
 fn the_help_of_every_verb_is_as_recorded() {
     for verb in VERBS {
         insta::assert_snapshot!(verb, help(&[verb, "--help"]));
+    }
+}
+
+#[test]
+fn the_help_of_every_verb_of_action_is_as_recorded() {
+    for verb in ["list", "show"] {
+        let text = help(&["action", verb, "--help"]);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        insta::assert_snapshot!(format!("action_{verb}"), text);
     }
 }
 

@@ -15,7 +15,8 @@ use crate::settings::Settings;
 /// The newest microversion that this client knows.
 pub(super) const MICROVERSION: &str = "1.40";
 
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// For most requests.
+pub(super) const SHORT_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For requests that wait for a host.
 pub(super) const LONG_TIMEOUT: Duration = Duration::from_secs(90);
@@ -67,7 +68,7 @@ impl Client {
         let path = root.path().trim_end_matches('/').trim_end_matches("/v1").to_owned();
         root.set_path(&format!("{path}/"));
         let request = self.http.get(root);
-        json(self.send(request, REQUEST_TIMEOUT).await?).await
+        json(self.send(request, SHORT_TIMEOUT).await?).await
     }
 
     /// Builds a request below the address of the API. No part of the path may be empty, `.` or `..`.

@@ -11,10 +11,8 @@ use zun_common::api::v1::container::{
 use zun_common::api::v1::exec::{Execute, Executed};
 use zun_common::status::Status;
 
-use super::client::{LONG_TIMEOUT, json};
+use super::client::{LONG_TIMEOUT, SHORT_TIMEOUT, json};
 use super::{ApiError, Client};
-
-const SHORT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What deleting does to a running container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

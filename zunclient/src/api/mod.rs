@@ -1,5 +1,6 @@
 //! The REST API, typed.
 
+mod actions;
 mod client;
 mod containers;
 mod error;

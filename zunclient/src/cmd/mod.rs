@@ -1,5 +1,6 @@
 //! The `zun` command: each verb has a file of its own.
 
+mod action;
 mod container;
 mod context;
 mod failure;
@@ -118,6 +119,7 @@ enum Verb {
     #[command(visible_alias = "inspect")]
     Show(container::show::Show),
     Logs(container::logs::Logs),
+    Action(action::Action),
     Top(container::top::Top),
     Stats(container::stats::Stats),
     Cp(container::cp::Cp),
@@ -145,6 +147,7 @@ impl Verb {
             | Self::List(_)
             | Self::Show(_)
             | Self::Logs(_)
+            | Self::Action(_)
             | Self::Top(_)
             | Self::Stats(_)
             | Self::Cp(_)
@@ -169,6 +172,7 @@ impl Verb {
             Self::List(verb) => verb.run(context).await,
             Self::Show(verb) => verb.run(context).await,
             Self::Logs(verb) => verb.run(context).await,
+            Self::Action(verb) => verb.run(context).await,
             Self::Top(verb) => verb.run(context).await,
             Self::Stats(verb) => verb.run(context).await,
             Self::Cp(verb) => verb.run(context).await,

@@ -1,5 +1,6 @@
 //! Tests of consoles, and of the commands that use them, against a fake engine and a fake service.
 
+mod actions;
 mod attach;
 mod fake;
 mod files;

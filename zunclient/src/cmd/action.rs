@@ -1,0 +1,135 @@
+//! `zun action`: the operations on a container.
+
+use chrono::NaiveDateTime;
+use clap::{Args, Subcommand};
+use zun_common::api::v1::action::ContainerAction;
+
+use super::{Context, Failure};
+use crate::exit::Exit;
+use crate::out::Table;
+
+/// What stands in for the end of an operation that has not ended.
+const OPEN: &str = "open";
+
+/// Show the operations on a container and how they ended
+#[derive(Debug, Args)]
+#[command(
+    disable_help_subcommand = true,
+    after_help = "\
+Examples:
+  zun action list test
+  zun action show test req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11"
+)]
+pub(super) struct Action {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    #[command(visible_alias = "ls")]
+    List(List),
+    Show(Show),
+}
+
+/// List the operations on a container, newest first
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  zun action list test
+  zun action list 5bb9ee06-1b6a-4a38-b0b9-c8b651638bd6 --format json
+
+An operation is open until its host has carried it out. After that, the message
+is empty if it succeeded. Times are in UTC.")]
+struct List {
+    /// Name or UUID of the container (UUID if it was deleted)
+    container: String,
+}
+
+/// Show the operation that a request asked for
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  zun action show test req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11
+
+Results:
+  open     The host has not reported how it ended
+  Success  The host carried it out
+  Error    The host refused it or failed; the message has the reason
+  Expired  The host did not begin it in time
+  Unknown  The agent of the host ended before it reported the outcome: the
+           operation may or may not have been carried out")]
+struct Show {
+    /// Name or UUID of the container (UUID if it was deleted)
+    container: String,
+    /// Request ID, as in the list and in error messages
+    request: String,
+}
+
+impl Action {
+    pub(super) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        match self.verb {
+            Verb::List(verb) => verb.run(context).await,
+            Verb::Show(verb) => verb.run(context).await,
+        }
+    }
+}
+
+impl List {
+    async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let actions = context.api.actions(&self.container).await?;
+        context.printer.show(&actions, || list_table(&actions))?;
+        Ok(Exit::OK)
+    }
+}
+
+impl Show {
+    async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let action = context.api.action(&self.container, &self.request).await?;
+        context.printer.show(&action, || detail_table(&action))?;
+        Ok(Exit::OK)
+    }
+}
+
+fn list_table(actions: &[ContainerAction]) -> Table {
+    let mut table =
+        Table::new(vec!["action", "request_id", "start_time", "finish_time", "message"]);
+    for action in actions {
+        table.row(vec![
+            action.action.clone().into(),
+            action.request_id.clone().into(),
+            action.start_time.map(seconds).into(),
+            finish_time(action).into(),
+            action.message.clone().into(),
+        ]);
+    }
+    table
+}
+
+fn detail_table(action: &ContainerAction) -> Table {
+    let event = action.events.iter().flatten().last();
+    let result = event.and_then(|event| event.result.clone());
+    let mut table = Table::new(vec!["property", "value"]);
+    for (name, value) in [
+        ("action", Some(action.action.clone())),
+        ("request_id", Some(action.request_id.clone())),
+        ("container_uuid", Some(action.container_uuid.clone())),
+        ("project_id", Some(action.project_id.clone())),
+        ("user_id", Some(action.user_id.clone())),
+        ("start_time", action.start_time.map(seconds)),
+        ("finish_time", Some(finish_time(action))),
+        ("result", result.or_else(|| action.finish_time.is_none().then(|| OPEN.to_owned()))),
+        ("message", action.message.clone()),
+    ] {
+        table.row(vec![name.into(), value.into()]);
+    }
+    table
+}
+
+fn finish_time(action: &ContainerAction) -> String {
+    action.finish_time.map_or_else(|| OPEN.to_owned(), seconds)
+}
+
+fn seconds(time: NaiveDateTime) -> String {
+    time.format("%Y-%m-%d %H:%M:%S").to_string()
+}

@@ -1,0 +1,137 @@
+//! `zun action`: the requests to the service, and what is shown of its answers.
+
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::fake::service::{ID, Service, ServiceRequest};
+
+const REQUEST: &str = "req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11";
+
+/// Runs `zun` and returns its exit code and what it printed, without trailing blanks.
+async fn zun(service: &Service, words: &[&str]) -> (Option<i32>, String) {
+    let ended = Command::new(env!("CARGO_BIN_EXE_zun"))
+        .args(words)
+        .env_clear()
+        .env("OS_ENDPOINT", format!("http://127.0.0.1:{}/v1", service.port))
+        .kill_on_drop(true)
+        .output()
+        .await
+        .expect("the binary runs");
+    let shown = String::from_utf8([ended.stdout, ended.stderr].concat()).expect("text");
+    (ended.status.code(), shown)
+}
+
+const START: &str = "2026-11-29T06:00:01.250000";
+const END: Option<&str> = Some("2026-11-29T06:00:03.500000");
+
+fn action(action: &str, finish_time: Option<&str>, message: Option<&str>) -> Value {
+    json!({
+        "action": action,
+        "container_uuid": ID,
+        "request_id": REQUEST,
+        "user_id": "admin",
+        "project_id": "admin",
+        "start_time": START,
+        "finish_time": finish_time,
+        "message": message,
+    })
+}
+
+/// Starts a service that shows a stop with this result.
+async fn showing(
+    finish_time: Option<&'static str>,
+    message: Option<&'static str>,
+    result: Option<&'static str>,
+) -> Service {
+    Service::start(move |_ask| {
+        let mut detail = action("stop", finish_time, message);
+        let event = json!({ "event": "compute_stop", "start_time": START,
+            "finish_time": finish_time, "result": result, "traceback": null });
+        if let Some(fields) = detail.as_object_mut() {
+            fields.insert("events".to_owned(), json!([event]));
+        }
+        (200, json!({ "containerAction": detail }))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_list_shows_which_operations_are_open_and_why_others_failed() {
+    let actions = json!([
+        action("delete", None, None),
+        action("pause", END, Some("Cannot pause it in Stopped state.")),
+        action("create", END, None),
+    ]);
+    let service = Service::start(move |_ask| (200, json!({ "containerActions": actions }))).await;
+    let (code, shown) = zun(&service, &["action", "list", "test"]).await;
+    assert_eq!(code, Some(0), "{shown}");
+    insta::assert_snapshot!(shown, @r"
+    +--------+------------------------------------------+---------------------+---------------------+-----------------------------------+
+    | action | request_id                               | start_time          | finish_time         | message                           |
+    +--------+------------------------------------------+---------------------+---------------------+-----------------------------------+
+    | delete | req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11 | 2026-11-29 06:00:01 | open                |                                   |
+    | pause  | req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11 | 2026-11-29 06:00:01 | 2026-11-29 06:00:03 | Cannot pause it in Stopped state. |
+    | create | req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11 | 2026-11-29 06:00:01 | 2026-11-29 06:00:03 |                                   |
+    +--------+------------------------------------------+---------------------+---------------------+-----------------------------------+
+    ");
+    let lines: Vec<_> = service.requests().iter().map(ServiceRequest::line).collect();
+    assert_eq!(lines, ["GET /v1/containers/test/container_actions"]);
+}
+
+#[tokio::test]
+async fn the_list_as_json_has_the_fields_of_the_api() {
+    let actions = json!([action("delete", None, None)]);
+    let answer = json!({ "containerActions": actions });
+    let service = Service::start(move |_ask| (200, answer.clone())).await;
+    let (code, shown) = zun(&service, &["action", "ls", "test", "--format", "json"]).await;
+    assert_eq!(code, Some(0), "{shown}");
+    assert_eq!(serde_json::from_str::<Value>(&shown).expect("JSON"), actions);
+}
+
+#[tokio::test]
+async fn an_operation_shows_its_result_and_its_message() {
+    let words = "The host did not begin it in time.";
+    let service = showing(END, Some(words), Some("Expired")).await;
+    let (code, shown) = zun(&service, &["action", "show", "test", REQUEST]).await;
+    assert_eq!(code, Some(0), "{shown}");
+    insta::assert_snapshot!(shown, @r"
+    +----------------+------------------------------------------+
+    | property       | value                                    |
+    +----------------+------------------------------------------+
+    | action         | stop                                     |
+    | request_id     | req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11 |
+    | container_uuid | 5bb9ee06-1b6a-4a38-b0b9-c8b651638bd6     |
+    | project_id     | admin                                    |
+    | user_id        | admin                                    |
+    | start_time     | 2026-11-29 06:00:01                      |
+    | finish_time    | 2026-11-29 06:00:03                      |
+    | result         | Expired                                  |
+    | message        | The host did not begin it in time.       |
+    +----------------+------------------------------------------+
+    ");
+    let lines: Vec<_> = service.requests().iter().map(ServiceRequest::line).collect();
+    assert_eq!(lines, [format!("GET /v1/containers/test/container_actions/{REQUEST}")]);
+}
+
+#[tokio::test]
+async fn an_operation_without_an_outcome_is_open() {
+    let service = showing(None, None, None).await;
+    let (code, shown) = zun(&service, &["action", "show", "test", REQUEST]).await;
+    assert_eq!(code, Some(0), "{shown}");
+    let rows: Vec<&str> = shown.lines().filter(|line| line.contains("| open ")).collect();
+    assert_eq!(rows.len(), 2, "finish_time and result: {shown}");
+}
+
+#[tokio::test]
+async fn an_unknown_request_fails_with_the_words_of_the_service() {
+    let service = Service::start(|_ask| {
+        let title = "Could not find the action req-none of the container.";
+        let error = json!({ "status": 404, "code": "", "title": title, "detail": title,
+            "request_id": "req-fake", "links": [] });
+        (404, json!({ "errors": [error] }))
+    })
+    .await;
+    let (code, shown) = zun(&service, &["action", "show", "test", "req-none"]).await;
+    assert_eq!(code, Some(1), "{shown}");
+    assert!(shown.starts_with("zun: Could not find the action req-none"), "{shown}");
+}
