@@ -163,17 +163,17 @@ impl TryFrom<String> for ConsoleAddress {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WorkerSettings {
-    /// The maximum number of commands that wait for one container.
+    /// The maximum number of operations that wait for one container.
     pub mailbox: usize,
-    /// The maximum number of commands that the host accepts at a time.
+    /// Has no effect. Earlier versions limited the commands that a host accepted at a time.
     pub commands: u16,
-    /// The maximum number of other calls that the host answers at a time.
+    /// The maximum number of calls that the host answers at a time.
     pub questions: u16,
     /// Seconds that Docker may take for one change, in addition to the grace period of a stop.
     pub engine_timeout: u64,
     /// Seconds that a pull may take.
     pub pull_timeout: u64,
-    /// Seconds that accepted commands may take at shutdown. The bus delivers unfinished commands again.
+    /// Seconds that operations may take at shutdown. The next agent carries out those that have not ended.
     pub drain_timeout: u64,
 }
 
