@@ -190,6 +190,14 @@ impl ScriptedAgent {
         self.shared.script.lock().expect("the script").refusals.insert(method, problem);
     }
 
+    /// Refuses calls of this method no longer.
+    ///
+    /// # Panics
+    /// Panics if another thread panicked while it held the lock.
+    pub fn accept(&self, method: &'static str) {
+        self.shared.script.lock().expect("the script").refusals.remove(method);
+    }
+
     /// Answers no nudge from now on.
     ///
     /// # Panics

@@ -11,6 +11,8 @@ mod console;
 mod create;
 #[path = "api/edge.rs"]
 mod edge;
+#[path = "api/keys.rs"]
+mod keys;
 #[path = "api/listing.rs"]
 mod listing;
 #[path = "api/reports.rs"]

@@ -3,7 +3,7 @@
 use zun_common::id::ProjectId;
 use zun_common::rpc::envelope::CallContext;
 
-use super::AppError;
+use super::{AppError, InvalidField};
 use crate::auth::Identity;
 use crate::db::container::Scope;
 
@@ -13,6 +13,36 @@ pub(crate) struct Caller {
     pub(crate) identity: Identity,
     /// Travels with the calls over the bus.
     pub(crate) context: CallContext,
+    /// Set if the request may be repeated without being done twice.
+    pub(crate) key: Option<IdempotencyKey>,
+}
+
+/// The idempotency key of a request: all requests of a project with the same key are one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    pub(crate) const HEADER: &str = "Idempotency-Key";
+    const RULE: &str = "1 to 255 printable ASCII characters, given once";
+    const LONGEST: usize = 255;
+
+    /// Reads the values of the header. `None` if there are none.
+    pub(crate) fn read(values: &[&[u8]]) -> Result<Option<Self>, InvalidField> {
+        let text = match values {
+            [] => return Ok(None),
+            [value] => String::from_utf8_lossy(value),
+            [_, _, ..] => String::from_utf8_lossy(&values.join(&b", "[..])).into_owned().into(),
+        };
+        let is_printable = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        if values.len() == 1 && (1..=Self::LONGEST).contains(&text.len()) && is_printable {
+            return Ok(Some(Self(text.into_owned())));
+        }
+        Err(InvalidField::new(Self::HEADER, &text, Self::RULE))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// A permission that only administrators have.

@@ -64,6 +64,10 @@ pub(crate) enum AppError {
     AmbiguousName(String),
     #[error("A container with the name '{0}' already exists.")]
     NameTaken(String),
+    #[error(
+        "The idempotency key '{key}' was used for another request: {kind} container {id}. Use a new key for each request."
+    )]
+    KeyReused { key: String, kind: &'static str, id: ContainerId },
     #[error("Cannot {action} container {id} in {status} state")]
     WrongStatus { action: Action, id: ContainerId, status: Status },
     #[error("Cannot {action} container {id}: it was never scheduled to a host")]

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use zun_common::bus::Bus;
 use zun_common::shutdown::Tasks;
 
-pub(crate) use caller::{Caller, Permission};
+pub(crate) use caller::{Caller, IdempotencyKey, Permission};
 pub(crate) use error::{AppError, InvalidField};
 
 use crate::auth::Authenticator;

@@ -86,6 +86,8 @@ diesel::table! {
         problem -> Nullable<Text>,
         accepted_at -> Timestamp,
         finished_at -> Nullable<Timestamp>,
+        key_project -> Nullable<Text>,
+        fingerprint -> Nullable<Text>,
     }
 }
 

@@ -86,7 +86,8 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
         AppError::HostNotFound(_) => new(Http::NOT_FOUND, "container.requested-host-not-found"),
         AppError::AmbiguousName(_)
         | AppError::NameTaken(_)
-        | AppError::InsufficientResources(_) => new(Http::CONFLICT, "container.conflict"),
+        | AppError::InsufficientResources(_)
+        | AppError::KeyReused { .. } => new(Http::CONFLICT, "container.conflict"),
         AppError::WrongStatus { .. } | AppError::NotScheduled { .. } => {
             new(Http::CONFLICT, "container.invalid-state-exception")
         }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::Method;
-use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap};
+use actix_web::http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue,
+};
 use actix_web::web::{BytesMut, Data, Query};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use chrono::Utc;
@@ -20,7 +22,7 @@ use super::links::BaseUrl;
 use super::middleware::{RequestInfo, RequestProject};
 use super::view::ViewContext;
 use crate::app::containers::Ident;
-use crate::app::{App, AppError, Caller};
+use crate::app::{App, AppError, Caller, IdempotencyKey};
 
 /// Builds the input of a handler from the query and the body.
 pub(super) trait FromFields: Sized + 'static {
@@ -138,7 +140,17 @@ fn caller(request: &HttpRequest) -> Result<Caller, AppError> {
         traceparent: info.and_then(|info| info.traceparent.clone()),
     };
     extensions.insert(RequestProject(identity.project.clone()));
-    Ok(Caller { identity, context })
+    Ok(Caller { identity, context, key: idempotency_key(request)? })
+}
+
+/// Reads the key of a request that may change something.
+fn idempotency_key(request: &HttpRequest) -> Result<Option<IdempotencyKey>, AppError> {
+    if *request.method() == Method::GET {
+        return Ok(None);
+    }
+    let values = request.headers().get_all(IdempotencyKey::HEADER);
+    let values: Vec<&[u8]> = values.map(HeaderValue::as_bytes).collect();
+    Ok(IdempotencyKey::read(&values)?)
 }
 
 /// Reads the token from OpenStack's header or from `Authorization`.

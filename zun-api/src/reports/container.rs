@@ -107,7 +107,7 @@ fn remove_again(conn: &mut Conn, record: &Record) -> Result<Option<Accepted>, Db
     let user: &UserId = &record.user;
     let request = &CallContext::internal().request;
     let change = Change::Delete { how: Removal::Force };
-    let new = NewOperation { container: record, user, request, change, limit: None };
+    let new = NewOperation { container: record, user, request, key: None, change, limit: None };
     operation::accept(conn, host, &new).map(Some)
 }
 

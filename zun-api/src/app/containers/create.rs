@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use serde_json::{Value, json};
 use zun_common::api::v1::container::RestartPolicy;
 use zun_common::id::{ContainerId, HostName, ProjectId};
 use zun_common::rpc::container::{ConsoleSpec, ContainerSpec, PullPolicy};
@@ -13,9 +14,10 @@ use zun_common::rpc::{Code, Problem};
 use zun_common::units::Resources;
 
 use super::name;
+use super::once::{Asked, Once};
 use crate::app::{App, AppError, Caller, Permission, hosts};
 use crate::db::container::{self, Fresh, Outlook, Record};
-use crate::db::operation::{self, Accepted, NewOperation};
+use crate::db::operation::{self, Accepted, Kind, NewOperation, RequestKey};
 use crate::db::{Conn, DbError, host, lock, transaction};
 use crate::scheduler::{self, HostView};
 use crate::settings::SchedulerSettings;
@@ -77,7 +79,12 @@ impl App {
         if requested.host.is_some() {
             caller.require(Permission::ChooseHost)?;
         }
-        let (record, accepted) = self.claim(caller, requested).await?;
+        let key = caller.request_key(&requested.asked(caller))?;
+        let attempt = self.claim(caller, requested, key.clone());
+        let (record, accepted) = match self.once(key, attempt).await? {
+            Once::Done(claimed) => claimed,
+            Once::Repeated(first) => return self.container_again(caller, &first).await,
+        };
         tracing::info!(
             container.id = %record.id, request.id = %caller.context.request,
             host.name = record.host.as_ref().map(tracing::field::display),
@@ -95,12 +102,15 @@ impl App {
         &self,
         caller: &Caller,
         requested: NewContainer,
+        key: Option<RequestKey>,
     ) -> Result<(Record, Option<Accepted>), AppError> {
         let (caller, scheduler) = (caller.clone(), self.settings.scheduler);
         let named = requested.host.clone();
         let request = caller.context.request.clone();
-        let claim =
-            self.db.promise(move |conn| try_claim(conn, &caller, &requested, &scheduler)).await?;
+        let claim = self
+            .db
+            .promise(move |conn| try_claim(conn, (&caller, key.as_ref()), &requested, &scheduler))
+            .await?;
         match (claim, named) {
             (Claim::Created(created), _) => {
                 let Created { record, accepted, skipped } = *created;
@@ -121,23 +131,29 @@ impl App {
 /// and, if the name is a random one, chooses another.
 fn try_claim(
     conn: &mut Conn,
-    caller: &Caller,
+    (caller, key): (&Caller, Option<&RequestKey>),
     requested: &NewContainer,
     settings: &SchedulerSettings,
 ) -> Result<Claim, DbError> {
-    let mut attempt = || transaction(conn, |conn| write(conn, caller, requested.clone(), settings));
+    let attempt = |conn: &mut Conn| {
+        transaction(conn, |conn| write(conn, (caller, key), requested.clone(), settings))
+    };
+    let is_repeat = |conn: &mut Conn| match key {
+        Some(key) => Ok::<_, DbError>(operation::by_key(conn, key)?.is_some()),
+        None => Ok(false),
+    };
     for _ in 1..MAX_NAME_ATTEMPTS {
-        match attempt() {
-            Err(error) if error.is_duplicate() => {}
+        match attempt(conn) {
+            Err(error) if error.is_duplicate() && !is_repeat(conn)? => {}
             done => return done,
         }
     }
-    attempt()
+    attempt(conn)
 }
 
 fn write(
     conn: &mut Conn,
-    caller: &Caller,
+    (caller, key): (&Caller, Option<&RequestKey>),
     requested: NewContainer,
     settings: &SchedulerSettings,
 ) -> Result<Claim, DbError> {
@@ -165,17 +181,22 @@ fn write(
         outlook,
     };
     let record = container::insert(conn, fresh)?;
-    let accepted = accept(conn, caller, &record)?;
+    let accepted = accept(conn, (caller, key), &record)?;
     Ok(Claim::Created(Box::new(Created { record, accepted, skipped })))
 }
 
 /// Accepts the operation. Without a host it has failed already.
-fn accept(conn: &mut Conn, caller: &Caller, record: &Record) -> Result<Option<Accepted>, DbError> {
+fn accept(
+    conn: &mut Conn,
+    (caller, key): (&Caller, Option<&RequestKey>),
+    record: &Record,
+) -> Result<Option<Accepted>, DbError> {
     let change = Change::Create { spec: Box::new(record.spec.clone()), start: record.start_wanted };
     let new = NewOperation {
         container: record,
         user: &caller.identity.user,
         request: &caller.context.request,
+        key,
         change,
         limit: Some(CREATE_LIMIT),
     };
@@ -222,6 +243,15 @@ fn free_name(
 }
 
 impl NewContainer {
+    /// What a request for this container asks for.
+    fn asked(&self, caller: &Caller) -> Asked<'static, Value> {
+        let (host, start, name) = (&self.host, self.start, self.name.clone());
+        let spec =
+            self.clone().into_spec(caller.identity.project.clone(), name.unwrap_or_default());
+        let arguments = json!({ "host": host, "start": start, "spec": spec });
+        Asked { kind: Kind::Create, container: "", arguments }
+    }
+
     fn into_spec(self, project: ProjectId, new_name: String) -> ContainerSpec {
         let Self {
             name: _,

@@ -1,15 +1,17 @@
 //! Removes containers. One transaction writes the tombstone: the container is in no list from then on, and its name is
 //! free. Its host removes it, however long that takes, and then its resources are free.
 
+use zun_common::id::ContainerId;
 use zun_common::rpc::container::Removal;
 use zun_common::rpc::operation::{Change, Outcome};
 use zun_common::status::{Action, Status};
 
 use super::Ident;
+use super::once::{Asked, Once};
 use super::wait::as_deleted;
 use crate::app::{App, AppError, Caller, Permission};
 use crate::db::container::{self, Record, Scope};
-use crate::db::operation::{self, Accepted, NewOperation};
+use crate::db::operation::{self, Accepted, Kind, NewOperation, RequestKey};
 use crate::db::{Conn, DbError, lock, transaction};
 
 /// What to do if the container to remove is running.
@@ -62,14 +64,25 @@ impl App {
         if how == Deletion::Force {
             caller.require(Permission::ForceDelete)?;
         }
+        let asked = Asked { kind: Kind::Delete, container: &ident.0, arguments: how.removal() };
+        let key = caller.request_key(&asked)?;
+        let attempt = self.attempt_delete(caller, ident, (how, key.clone()));
+        // The removal was accepted, whatever has become of it.
+        match self.once(key, attempt).await? {
+            Once::Done(()) | Once::Repeated(_) => Ok(()),
+        }
+    }
+
+    async fn attempt_delete(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+        (how, key): (Deletion, Option<RequestKey>),
+    ) -> Result<(), AppError> {
         let record = self.find(caller, ident).await?;
         let (id, caller_of_delete) = (record.id, caller.clone());
-        let buried = self
-            .db
-            .promise(move |conn| {
-                transaction(conn, |conn| bury(conn, &caller_of_delete, (record.id, how)))
-            })
-            .await?;
+        let bury = move |conn: &mut Conn| bury(conn, (&caller_of_delete, key.as_ref()), (id, how));
+        let buried = self.db.promise(move |conn| transaction(conn, bury)).await?;
         tracing::info!(
             container.id = %id, request.id = %caller.context.request,
             "accepted the removal of container {id}"
@@ -101,8 +114,8 @@ impl App {
 
 fn bury(
     conn: &mut Conn,
-    caller: &Caller,
-    (id, how): (zun_common::id::ContainerId, Deletion),
+    (caller, key): (&Caller, Option<&RequestKey>),
+    (id, how): (ContainerId, Deletion),
 ) -> Result<Buried, DbError> {
     lock::container(conn, id)?;
     let Some(record) = container::by_id(conn, &Scope::All, id)? else {
@@ -115,7 +128,7 @@ fn bury(
     operation::supersede(conn, id)?;
     let (user, request) = (&caller.identity.user, &caller.context.request);
     let change = Change::Delete { how: how.removal() };
-    let new = NewOperation { container: &record, user, request, change, limit: None };
+    let new = NewOperation { container: &record, user, request, key, change, limit: None };
     if let Some(host) = &record.host {
         let accepted = operation::accept(conn, host, &new)?;
         return Ok(Buried::OnHost(Box::new((buried, accepted))));

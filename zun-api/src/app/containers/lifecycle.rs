@@ -2,11 +2,13 @@
 //! a report carries the result. Only reports change the task state, so that a response never overwrites a newer report.
 
 use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 use zun_common::rpc::operation::Change;
 use zun_common::status::Action;
 
 use super::Ident;
 use crate::app::{App, AppError, Caller};
+use crate::db::operation::Kind;
 
 impl App {
     /// Starts a container.
@@ -16,7 +18,7 @@ impl App {
                 .started_at
                 .map(|time| DateTime::<Utc>::from_naive_utc_and_offset(time, Utc)),
         };
-        self.operate(caller, ident, (Action::Start, start)).await
+        self.operate(caller, ident, (Action::Start, (Kind::Start, Value::Null), start)).await
     }
 
     /// Stops a container. `grace` is in seconds.
@@ -26,7 +28,12 @@ impl App {
         ident: &Ident,
         grace: Option<u32>,
     ) -> Result<(), AppError> {
-        self.operate(caller, ident, (Action::Stop, |_: &_| Change::Stop { grace })).await
+        self.operate(
+            caller,
+            ident,
+            (Action::Stop, (Kind::Stop, json!(grace)), |_: &_| Change::Stop { grace }),
+        )
+        .await
     }
 
     /// Stops a container and starts it again. `grace` is in seconds.
@@ -36,17 +43,32 @@ impl App {
         ident: &Ident,
         grace: Option<u32>,
     ) -> Result<(), AppError> {
-        self.operate(caller, ident, (Action::Reboot, |_: &_| Change::Reboot { grace })).await
+        self.operate(
+            caller,
+            ident,
+            (Action::Reboot, (Kind::Reboot, json!(grace)), |_: &_| Change::Reboot { grace }),
+        )
+        .await
     }
 
     /// Pauses a container.
     pub(crate) async fn pause(&self, caller: &Caller, ident: &Ident) -> Result<(), AppError> {
-        self.operate(caller, ident, (Action::Pause, |_: &_| Change::Pause)).await
+        self.operate(
+            caller,
+            ident,
+            (Action::Pause, (Kind::Pause, Value::Null), |_: &_| Change::Pause),
+        )
+        .await
     }
 
     /// Unpauses a container.
     pub(crate) async fn unpause(&self, caller: &Caller, ident: &Ident) -> Result<(), AppError> {
-        self.operate(caller, ident, (Action::Unpause, |_: &_| Change::Unpause)).await
+        self.operate(
+            caller,
+            ident,
+            (Action::Unpause, (Kind::Unpause, Value::Null), |_: &_| Change::Unpause),
+        )
+        .await
     }
 
     /// Sends a signal to a container.
@@ -56,6 +78,11 @@ impl App {
         ident: &Ident,
         signal: String,
     ) -> Result<(), AppError> {
-        self.operate(caller, ident, (Action::Kill, |_: &_| Change::Kill { signal })).await
+        self.operate(
+            caller,
+            ident,
+            (Action::Kill, (Kind::Kill, json!(signal)), |_: &_| Change::Kill { signal }),
+        )
+        .await
     }
 }

@@ -10,6 +10,7 @@ mod execute;
 mod lifecycle;
 mod list;
 mod name;
+mod once;
 mod operate;
 mod read;
 mod update;

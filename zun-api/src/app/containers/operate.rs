@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use serde_json::Value;
 use zun_common::bus::CallError;
 use zun_common::chain;
 use zun_common::id::{HostName, OperationId};
@@ -16,11 +17,12 @@ use zun_common::rpc::operation::{Change, Outcome, PerformOperation};
 use zun_common::rpc::{Code, Problem};
 use zun_common::status::Action;
 
+use super::once::{Asked, Once, may_pass};
 use super::{Ident, Placed};
 use crate::app::{App, AppError, Caller};
 use crate::db::container::{self, Record, Scope};
-use crate::db::operation::{self, Accepted, NewOperation};
-use crate::db::{Conn, lock, transaction};
+use crate::db::operation::{self, Accepted, Kind, NewOperation, RequestKey};
+use crate::db::{Conn, DbError, lock, transaction};
 
 /// How long an agent may take to begin an operation on a container.
 pub(super) const BEGIN_LIMIT: TimeDelta = TimeDelta::seconds(60);
@@ -31,7 +33,22 @@ impl App {
         &self,
         caller: &Caller,
         ident: &Ident,
-        (action, change): (Action, impl FnOnce(&Record) -> Change),
+        (action, asked, change): (Action, (Kind, Value), impl FnOnce(&Record) -> Change),
+    ) -> Result<(), AppError> {
+        let (kind, arguments) = asked;
+        let key = caller.request_key(&Asked { kind, container: &ident.0, arguments })?;
+        let attempt = self.attempt(caller, ident, (action, key.clone(), change));
+        match self.once(key, attempt).await? {
+            Once::Done(()) => Ok(()),
+            Once::Repeated(first) => self.answer_again(&caller.context, *first).await,
+        }
+    }
+
+    async fn attempt(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+        (action, key, change): (Action, Option<RequestKey>, impl FnOnce(&Record) -> Change),
     ) -> Result<(), AppError> {
         let Placed { record, host } = self.require_ready(caller, ident, action).await?;
         let (id, change) = (record.id, change(&record));
@@ -41,7 +58,7 @@ impl App {
             let Some(container) = container::by_id(conn, &Scope::All, id)? else { return Ok(None) };
             let (container, user, request) = (&container, &user, &request);
             let limit = Some(BEGIN_LIMIT);
-            let new = NewOperation { container, user, request, change, limit };
+            let new = NewOperation { container, user, request, key: key.as_ref(), change, limit };
             operation::accept(conn, &host, &new).map(Some)
         };
         let accepted = self.db.promise(move |conn| transaction(conn, accept)).await?;
@@ -113,16 +130,29 @@ impl App {
         host: HostName,
         (id, problem): (OperationId, Problem),
     ) -> Result<(), AppError> {
-        let outcome = Outcome::Failed(problem.clone());
+        let (outcome, passes) = (Outcome::Failed(problem.clone()), may_pass(problem.code));
         let changed = self
             .db
-            .promise(move |conn| transaction(conn, |conn| operation::settle(conn, id, &outcome)))
+            .promise(move |conn| transaction(conn, |conn| refuse(conn, id, (&outcome, passes))))
             .await?;
         if let Some(record) = changed {
             self.hub.publish(&record);
         }
         Err(AppError::Refused { host, problem })
     }
+}
+
+/// Stores a refusal. If a later attempt may succeed, a repeat of the request is such an attempt.
+fn refuse(
+    conn: &mut Conn,
+    id: OperationId,
+    (outcome, passes): (&Outcome, bool),
+) -> Result<Option<Record>, DbError> {
+    let changed = operation::settle(conn, id, outcome)?;
+    if passes {
+        operation::release_key(conn, id)?;
+    }
+    Ok(changed)
 }
 
 /// Whether the message certainly did not reach the host's queue.

@@ -1,21 +1,23 @@
 //! Renames containers and changes their limits. New limits are claimed first, then set on the host.
 
+use serde::Serialize;
 use zun_common::id::{ContainerId, HostName};
-use zun_common::rpc::operation::Change;
+use zun_common::rpc::operation::{Change, Outcome};
 use zun_common::status::Action;
 use zun_common::units::{Cpus, Mebibytes, Resources};
 
 use super::Ident;
+use super::once::{Asked, Once};
 use super::operate::BEGIN_LIMIT;
 use crate::app::{App, AppError, Caller, hosts};
 use crate::db::container::{self, Record};
-use crate::db::operation::{self, Accepted, NewOperation};
+use crate::db::operation::{self, Accepted, First, Kind, NewOperation, RequestKey};
 use crate::db::{Conn, DbError, lock, transaction};
 use crate::scheduler;
 use crate::settings::SchedulerSettings;
 
 /// The fields to change.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Update {
     pub(crate) name: Option<String>,
     pub(crate) cpus: Option<Cpus>,
@@ -38,13 +40,31 @@ impl App {
         ident: &Ident,
         request: Update,
     ) -> Result<Record, AppError> {
+        let asked = Asked { kind: Kind::Update, container: &ident.0, arguments: &request };
+        let key = caller.request_key(&asked)?;
+        let attempt = self.attempt_update(caller, ident, (request, key.clone()));
+        match self.once(key, attempt).await? {
+            Once::Done(record) => Ok(record),
+            Once::Repeated(first) => {
+                self.answer_again(&caller.context, First::clone(&first)).await?;
+                self.container_again(caller, &first).await
+            }
+        }
+    }
+
+    async fn attempt_update(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+        (request, key): (Update, Option<RequestKey>),
+    ) -> Result<Record, AppError> {
         let before = self.find(caller, ident).await?;
         let Update { name, cpus, memory } = request;
         let old = before.spec.resources;
         let new =
             Resources { cpus: cpus.unwrap_or(old.cpus), memory: memory.unwrap_or(old.memory) };
         let host = if new == old { None } else { Some(self.limits_host(&before).await?) };
-        let change = Wanted { id: before.id, name: name.clone(), cpus, memory, host };
+        let change = Wanted { id: before.id, name: name.clone(), cpus, memory, host, key };
         let settings = self.settings.scheduler;
         let asking = caller.clone();
         let claimed =
@@ -103,6 +123,7 @@ struct Wanted {
     memory: Option<Mebibytes>,
     /// The host on which to set the limits, if they change.
     host: Option<HostName>,
+    key: Option<RequestKey>,
 }
 
 /// Claims. Another container can take the name between its check and its use.
@@ -147,18 +168,20 @@ fn claim(
     let Some(updated) = container::amend(conn, wanted.id, &name, new)? else {
         return Ok(Claimed::Gone);
     };
-    let accepted = match &wanted.host {
-        None => None,
-        Some(host) => {
-            let new = NewOperation {
-                container: &updated,
-                user: &caller.identity.user,
-                request: &caller.context.request,
-                change: Change::Update { resources: new, before: old },
-                limit: Some(BEGIN_LIMIT),
-            };
-            Some(operation::accept(conn, host, &new)?)
-        }
+    let new = NewOperation {
+        container: &updated,
+        user: &caller.identity.user,
+        request: &caller.context.request,
+        key: wanted.key.as_ref(),
+        change: Change::Update { resources: new, before: old },
+        limit: Some(BEGIN_LIMIT),
+    };
+    let accepted = if let Some(host) = &wanted.host {
+        Some(operation::accept(conn, host, &new)?)
+    } else {
+        // A new name concerns no host.
+        operation::record(conn, &new, &Outcome::Succeeded)?;
+        None
     };
     Ok(Claimed::Done(Box::new((updated, accepted))))
 }

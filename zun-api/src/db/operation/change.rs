@@ -10,6 +10,7 @@ use zun_common::rpc::operation::{Change, Operation, Outcome};
 use zun_common::rpc::{Code, Problem};
 
 use super::effect::settle;
+use super::key::RequestKey;
 use super::query::operation;
 use super::row::{Kind, OutcomeKind, Row};
 use crate::db::container;
@@ -27,6 +28,7 @@ pub(crate) struct NewOperation<'a> {
     pub(crate) container: &'a container::Record,
     pub(crate) user: &'a UserId,
     pub(crate) request: &'a RequestId,
+    pub(crate) key: Option<&'a RequestKey>,
     pub(crate) change: Change,
     /// How long the agent may take to begin it; `None` if it never expires.
     pub(crate) limit: Option<TimeDelta>,
@@ -53,6 +55,9 @@ struct NewRow {
     kind: &'static str,
     arguments: Option<String>,
     request_id: String,
+    key_project: Option<String>,
+    idempotency_key: Option<String>,
+    fingerprint: Option<String>,
     epoch: Option<i64>,
     deaths: i32,
     not_after: Option<NaiveDateTime>,
@@ -133,6 +138,9 @@ fn new_row(id: OperationId, new: &NewOperation<'_>) -> Result<NewRow, DbError> {
         kind: Kind::of(&new.change).as_str(),
         arguments,
         request_id: new.request.to_string(),
+        key_project: new.key.map(|key| key.project.to_string()),
+        idempotency_key: new.key.map(|key| key.text.clone()),
+        fingerprint: new.key.map(|key| key.fingerprint.clone()),
         epoch: None,
         deaths: 0,
         not_after: None,

@@ -10,6 +10,7 @@
 
 mod change;
 mod effect;
+mod key;
 mod query;
 mod row;
 
@@ -17,5 +18,6 @@ pub(crate) use change::{
     Accepted, NewOperation, accept, end_epoch, expire, not_received, record, supersede,
 };
 pub(crate) use effect::{settle, settle_reported};
+pub(crate) use key::{First, RequestKey, by_key, release_key};
 pub(crate) use query::{Open, has_open_delete, of_container, of_request, open};
-pub(crate) use row::{OutcomeKind, Record};
+pub(crate) use row::{Kind, OutcomeKind, Record};

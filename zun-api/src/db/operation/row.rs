@@ -174,18 +174,11 @@ impl Row {
     }
 
     pub(super) fn record(self) -> Result<Record, DbError> {
-        let problem = match &self.problem {
-            Some(text) => serde_json::from_str(text)
-                .unwrap_or_else(|_unreadable| Problem::new(Code::Internal, text.clone()))
-                .into(),
-            None => None,
-        };
-        let outcome = self.outcome.as_ref().map(|text| self.parse("outcome", text)).transpose()?;
         Ok(Record {
             container: self.container()?,
             kind: self.kind()?,
-            outcome,
-            problem,
+            outcome: self.outcome()?,
+            problem: self.problem(),
             project: self.project_id,
             user: self.user_id,
             request: self.request_id,
@@ -194,7 +187,18 @@ impl Row {
         })
     }
 
-    fn parse<T>(&self, column: &'static str, text: &str) -> Result<T, DbError>
+    pub(super) fn outcome(&self) -> Result<Option<OutcomeKind>, DbError> {
+        self.outcome.as_ref().map(|text| self.parse("outcome", text)).transpose()
+    }
+
+    /// The stored failure.
+    pub(super) fn problem(&self) -> Option<Problem> {
+        let text = self.problem.as_ref()?;
+        let problem = serde_json::from_str(text);
+        Some(problem.unwrap_or_else(|_unreadable| Problem::new(Code::Internal, text.clone())))
+    }
+
+    pub(super) fn parse<T>(&self, column: &'static str, text: &str) -> Result<T, DbError>
     where
         T: FromStr,
         T::Err: std::error::Error + Send + Sync + 'static,
