@@ -1,30 +1,24 @@
 //! Hosts and agents for administrators and for the scheduler.
 
-use std::collections::HashMap;
-
-use chrono::{NaiveDateTime, Utc};
+use chrono::Utc;
 use zun_common::id::HostName;
 
 use super::{App, AppError, Caller, Permission};
-use crate::db::host::{Liveness, Record, Usage};
+use crate::db::host::{Liveness, Record};
 use crate::db::{Conn, DbError, host};
 use crate::scheduler::HostView;
 
 impl App {
     /// Returns all hosts with their claimed resources.
-    pub(crate) async fn hosts(&self, caller: &Caller) -> Result<Vec<(Record, Usage)>, AppError> {
+    pub(crate) async fn hosts(&self, caller: &Caller) -> Result<Vec<Record>, AppError> {
         caller.require(Permission::SeeHosts)?;
-        Ok(self.db.read(with_usage).await?)
+        Ok(self.db.read(host::all).await?)
     }
 
     /// Returns one host, by name or id.
-    pub(crate) async fn host(
-        &self,
-        caller: &Caller,
-        ident: &str,
-    ) -> Result<(Record, Usage), AppError> {
+    pub(crate) async fn host(&self, caller: &Caller, ident: &str) -> Result<Record, AppError> {
         let hosts = self.hosts(caller).await?;
-        let named = |(host, _): &(Record, Usage)| host.name.as_str() == ident || host.uuid == ident;
+        let named = |host: &Record| host.name.as_str() == ident || host.uuid == ident;
         hosts
             .into_iter()
             .find(named)
@@ -52,33 +46,16 @@ impl App {
     }
 }
 
-fn with_usage(conn: &mut Conn) -> Result<Vec<(Record, Usage)>, DbError> {
-    let hosts = host::all(conn)?;
-    let mut usage = host::usage(conn)?;
-    Ok(hosts
-        .into_iter()
-        .map(|host| {
-            let used = usage.remove(host.name.as_str()).unwrap_or_default();
-            (host, used)
-        })
-        .collect())
-}
-
-/// Returns the scheduler's view of each host. Must run in the transaction of the claim.
+/// Returns the scheduler's view of each host. Another transaction can claim what it shows as free.
 pub(super) fn views(conn: &mut Conn) -> Result<Vec<HostView>, DbError> {
     let now = Utc::now().naive_utc();
-    let hosts = host::all(conn)?;
-    let usage = host::usage(conn)?;
-    Ok(hosts.into_iter().map(|host| view(host, &usage, now)).collect())
-}
-
-fn view(host: Record, usage: &HashMap<String, Usage>, now: NaiveDateTime) -> HostView {
-    HostView {
+    let view = |host: Record| HostView {
         up: host.liveness(now) == Liveness::Up,
         enabled: !host.disabled,
         engine_up: host.engine_up,
         total: host.total,
-        claimed: usage.get(host.name.as_str()).copied().unwrap_or_default().claimed,
+        claimed: host.used.claimed,
         name: host.name,
-    }
+    };
+    Ok(host::all(conn)?.into_iter().map(view).collect())
 }

@@ -60,6 +60,9 @@ pub enum DbError {
         #[source]
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A host has less free than a claim needs: another transaction has claimed it since it was read.
+    #[error("another request has claimed the resources of the host meanwhile")]
+    NoRoom,
     /// A value cannot be written.
     #[error("cannot encode a value for the database")]
     Encoding(#[from] serde_json::Error),
@@ -83,6 +86,7 @@ impl DbError {
             Self::Connection(_)
             | Self::Busy(_)
             | Self::Batch(_)
+            | Self::NoRoom
             | Self::Query(Error::BrokenTransactionManager) => true,
             Self::GivenUp(cause) => cause.is_cancelled(),
             Self::Query(Error::DatabaseError(kind, _)) => !matches!(

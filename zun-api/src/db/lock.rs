@@ -1,25 +1,46 @@
 //! Locks that a transaction holds until it ends. SQLite needs none: its transactions here exclude all other writers from
 //! their start. PostgreSQL's do not, so what is read and then written must be locked.
 //!
-//! Order: container, then placing, then operation, then host.
+//! Order: containers, then operations, then the host. Several of one kind are locked together, in the order of their ids.
 
 use diesel::prelude::*;
-use zun_common::id::ContainerId;
+use zun_common::id::{ContainerId, OperationId};
 
-use super::schema::{containers, hosts};
+use super::schema::{containers, hosts, operations};
 use super::{Conn, DbError};
-
-/// Key of the advisory lock of [`placing`].
-const PLACING: i64 = 0x7a75_6e01;
 
 /// Locks a container's row, if it exists.
 pub(crate) fn container(conn: &mut Conn, id: ContainerId) -> Result<(), DbError> {
+    containers(conn, &[id])
+}
+
+/// Locks the rows of containers.
+pub(crate) fn containers(conn: &mut Conn, ids: &[ContainerId]) -> Result<(), DbError> {
     match conn {
         Conn::Sqlite(_) => {}
         Conn::Postgres(conn) => {
+            let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
             containers::table
-                .filter(containers::uuid.eq(id.to_string()))
+                .filter(containers::uuid.eq_any(ids))
+                .order(containers::id)
                 .select(containers::id)
+                .for_no_key_update()
+                .execute(conn)?;
+        }
+    }
+    Ok(())
+}
+
+/// Locks the rows of operations. Their containers are locked before.
+pub(crate) fn operations(conn: &mut Conn, ids: &[OperationId]) -> Result<(), DbError> {
+    match conn {
+        Conn::Sqlite(_) => {}
+        Conn::Postgres(conn) => {
+            let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+            operations::table
+                .filter(operations::uuid.eq_any(ids))
+                .order(operations::id)
+                .select(operations::id)
                 .for_no_key_update()
                 .execute(conn)?;
         }
@@ -37,17 +58,6 @@ pub(crate) fn host(conn: &mut Conn, name: &str) -> Result<(), DbError> {
                 .select(hosts::id)
                 .for_no_key_update()
                 .execute(conn)?;
-        }
-    }
-    Ok(())
-}
-
-/// Makes this transaction the only one that claims resources. What it reads afterwards includes all earlier claims.
-pub(crate) fn placing(conn: &mut Conn) -> Result<(), DbError> {
-    match conn {
-        Conn::Sqlite(_) => {}
-        Conn::Postgres(conn) => {
-            diesel::sql_query(format!("SELECT pg_advisory_xact_lock({PLACING})")).execute(conn)?;
         }
     }
     Ok(())

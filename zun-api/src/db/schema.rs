@@ -26,6 +26,9 @@ diesel::table! {
         engine_id -> Nullable<Text>,
         protocol -> Integer,
         last_sequence -> BigInt,
+        used_cpu_millis -> BigInt,
+        used_memory_mib -> BigInt,
+        used_containers -> BigInt,
     }
 }
 
@@ -62,6 +65,7 @@ diesel::table! {
         updated_at -> Timestamp,
         deleted_at -> Nullable<Timestamp>,
         gone_at -> Nullable<Timestamp>,
+        claim_held -> Bool,
     }
 }
 

@@ -104,7 +104,9 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
             let words = format!("Invalid input for field 'csr'. {}", chain(bad));
             ErrorResponse::new(Http::BAD_REQUEST, "container.schema-validation-error", &words)
         }
-        AppError::Db(DbError::Connection(_) | DbError::Busy(_) | DbError::Batch(_)) => {
+        AppError::Db(
+            DbError::Connection(_) | DbError::Busy(_) | DbError::Batch(_) | DbError::NoRoom,
+        ) => {
             let words = "The database is busy; try again in a second.";
             ErrorResponse::retryable(Http::SERVICE_UNAVAILABLE, "container.busy", &words)
         }

@@ -49,15 +49,14 @@ pub(super) async fn list(
     }
     let mut begin = 0;
     if let Some(marker) = marker {
-        let found = hosts.iter().position(|(host, _)| host.uuid == marker);
+        let found = hosts.iter().position(|host| host.uuid == marker);
         begin = found.ok_or(AppError::HostNotFound(marker))? + 1;
     }
     let page: Vec<_> = hosts.iter().skip(begin).take(limit).collect();
-    let next = page.last().filter(|_| page.len() == limit).map(|(last, _)| {
+    let next = page.last().filter(|_| page.len() == limit).map(|last| {
         view_context.base.next_page("hosts", request.query_string(), (limit, &last.uuid))
     });
-    let hosts =
-        page.into_iter().map(|(host, usage)| view::host(host, usage, &view_context)).collect();
+    let hosts = page.into_iter().map(|host| view::host(host, &view_context)).collect();
     Ok(ok(&HostList { hosts, next }))
 }
 
@@ -68,6 +67,6 @@ pub(super) async fn show(
     view_context: ViewContext,
     ident: Path<String>,
 ) -> ApiResult {
-    let (host, usage) = app.host(&caller, &ident).await?;
-    Ok(ok(&view::host(&host, &usage, &view_context)))
+    let host = app.host(&caller, &ident).await?;
+    Ok(ok(&view::host(&host, &view_context)))
 }

@@ -78,6 +78,9 @@ fn store(conn: &mut Conn, call: &ReportContainer) -> Result<Option<Effect>, DbEr
     if host::check_epoch(conn, host, *epoch)?.is_none() {
         return Ok(None);
     }
+    // The report can change the host's row, which is locked last.
+    let reported: Vec<_> = outcomes.iter().map(|outcome| outcome.operation).collect();
+    lock::operations(conn, &reported)?;
     let applied =
         report.as_ref().map(|report| container::apply(conn, *epoch, report)).transpose()?;
     let mut changed = Vec::new();

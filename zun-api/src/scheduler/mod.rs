@@ -27,19 +27,6 @@ pub(crate) struct HostView {
     pub(crate) claimed: Resources,
 }
 
-impl HostView {
-    /// Subtracts the claim of a container that is already on the host. The view counts as enabled, because a
-    /// disabled host keeps its containers.
-    pub(crate) fn without(self, held: Resources) -> Self {
-        let Resources { cpus, memory } = self.claimed;
-        let claimed = Resources {
-            cpus: Cpus::from_millis(cpus.millis().saturating_sub(held.cpus.millis())),
-            memory: Mebibytes(memory.0.saturating_sub(held.memory.0)),
-        };
-        Self { enabled: true, claimed, ..self }
-    }
-}
-
 /// Why a host was filtered out, in the order of the filters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum FilterReason {
@@ -122,35 +109,59 @@ fn load_with(
     if !host.engine_up {
         return Err(FilterReason::EngineDown);
     }
-    let cpus = share(requested.cpus, host.claimed.cpus, host.total.cpus, settings.cpu_ratio)
-        .ok_or(FilterReason::Cpus)?;
-    let memory = share_memory(
-        requested.memory,
-        host.claimed.memory,
-        host.total.memory,
-        settings.memory_ratio,
-    )
-    .ok_or(FilterReason::Memory)?;
+    let cpus = share_cpus(requested.cpus, host, settings).ok_or(FilterReason::Cpus)?;
+    let memory = share_memory(requested.memory, host, settings).ok_or(FilterReason::Memory)?;
     Ok(cpus.max(memory))
 }
 
-/// Returns the share of the overcommitted CPUs that would be claimed. A single container may not request more
-/// than the host has, because the engine would refuse it.
-fn share(requested: Cpus, claimed: Cpus, total: Cpus, ratio: f64) -> Option<f64> {
-    let offered = total.as_f64() * ratio;
-    let taken = claimed.as_f64() + requested.as_f64();
-    (requested <= total && taken <= offered).then(|| fraction(taken, offered))
+/// Checks whether a container can stay on its host with other limits. Only what grows must fit, because a host can offer
+/// less than its containers have. A disabled host keeps its containers.
+pub(crate) fn check_change(
+    host: Option<&HostView>,
+    (old, new): (Resources, Resources),
+    settings: &SchedulerSettings,
+) -> Result<(), NoValidHost> {
+    let Some(host) = host else { return Err(NoValidHost { reasons: Vec::new() }) };
+    let Resources { cpus, memory } = host.claimed;
+    let others = Resources {
+        cpus: Cpus::from_millis(cpus.millis().saturating_sub(old.cpus.millis())),
+        memory: Mebibytes(memory.0.saturating_sub(old.memory.0)),
+    };
+    let without = HostView { claimed: others, ..host.clone() };
+    let reason = if !host.up {
+        FilterReason::Down
+    } else if !host.engine_up {
+        FilterReason::EngineDown
+    } else if new.cpus > old.cpus && share_cpus(new.cpus, &without, settings).is_none() {
+        FilterReason::Cpus
+    } else if new.memory > old.memory && share_memory(new.memory, &without, settings).is_none() {
+        FilterReason::Memory
+    } else {
+        return Ok(());
+    };
+    Err(NoValidHost { reasons: vec![(host.name.clone(), reason)] })
 }
 
-#[expect(clippy::cast_precision_loss, reason = "no host has 2^52 MiB")]
+fn share_cpus(requested: Cpus, host: &HostView, settings: &SchedulerSettings) -> Option<f64> {
+    let [requested, claimed, total] =
+        [requested, host.claimed.cpus, host.total.cpus].map(|cpus| u64::from(cpus.millis()));
+    share(requested, claimed, (total, settings.cpu_ratio))
+}
+
 fn share_memory(
     requested: Mebibytes,
-    claimed: Mebibytes,
-    total: Mebibytes,
-    ratio: f64,
+    host: &HostView,
+    settings: &SchedulerSettings,
 ) -> Option<f64> {
-    let offered = total.0 as f64 * ratio;
-    let taken = (claimed.0 + requested.0) as f64;
+    share(requested.0, host.claimed.memory.0, (host.total.memory.0, settings.memory_ratio))
+}
+
+/// Returns the share of the overcommitted resource that would be claimed. A single container may not request more than
+/// the host has, because the engine would refuse it. Claims in the database compare the same numbers.
+#[expect(clippy::cast_precision_loss, reason = "no host has 2^52 MiB or thousandths of a CPU")]
+fn share(requested: u64, claimed: u64, (total, ratio): (u64, f64)) -> Option<f64> {
+    let offered = total as f64 * ratio;
+    let taken = claimed.saturating_add(requested) as f64;
     (requested <= total && taken <= offered).then(|| fraction(taken, offered))
 }
 
@@ -222,6 +233,24 @@ mod tests {
         let full = host("a", resources(1000, 4096), resources(1000, 0));
         assert!(select_host(resources(1000, 4), std::slice::from_ref(&full), &ratio).is_ok());
         assert!(select_host(resources(1001, 4), &[full], &ratio).is_err());
+    }
+
+    #[test]
+    fn a_change_needs_room_only_for_what_grows() {
+        // Its inventory has shrunk: it offers less memory than is claimed.
+        let shrunk = host("a", resources(4000, 1024), resources(2000, 2048));
+        let shrunk = HostView { enabled: false, ..shrunk };
+        let change = |old, new| check_change(Some(&shrunk), (old, new), &EXACT);
+        let held = resources(1000, 512);
+        assert_eq!(change(held, resources(1000, 256)), Ok(()));
+        assert_eq!(change(held, resources(3000, 512)), Ok(()));
+        let reason = |new| change(held, new).unwrap_err().reasons.remove(0).1;
+        assert_eq!(reason(resources(3001, 256)), FilterReason::Cpus);
+        assert_eq!(reason(resources(1000, 513)), FilterReason::Memory);
+        let down = HostView { up: false, ..shrunk.clone() };
+        let mut refusal = check_change(Some(&down), (held, held), &EXACT).unwrap_err();
+        assert_eq!(refusal.reasons.remove(0).1, FilterReason::Down);
+        assert!(check_change(None, (held, held), &EXACT).is_err());
     }
 
     fn some_resources() -> impl Strategy<Value = Resources> {

@@ -18,7 +18,7 @@ use super::once::{Asked, Once};
 use crate::app::{App, AppError, Caller, Permission, hosts};
 use crate::db::container::{self, Fresh, Outlook, Record};
 use crate::db::operation::{self, Accepted, Kind, NewOperation, RequestKey};
-use crate::db::{Conn, DbError, host, lock, transaction};
+use crate::db::{Conn, DbError, host, transaction};
 use crate::scheduler::{self, HostView};
 use crate::settings::SchedulerSettings;
 
@@ -27,6 +27,9 @@ const NO_HOST: &str = "There are not enough hosts available.";
 
 /// Maximum number of random names to try.
 const MAX_NAME_ATTEMPTS: usize = 16;
+
+/// Maximum number of transactions to try.
+const MAX_ATTEMPTS: usize = 16;
 
 /// A create request with validated values.
 #[derive(Debug, Clone)]
@@ -127,8 +130,9 @@ impl App {
     }
 }
 
-/// Claims. Another zun-api, or a rename, can take a name between its check and its use; then the next try finds it taken
-/// and, if the name is a random one, chooses another.
+/// Claims. Between their check and their use, another transaction can take the name, or the last room on the host. Then
+/// the next try finds it taken, and chooses another random name or another host. Each try is a transaction of its own,
+/// which gives up its locks.
 fn try_claim(
     conn: &mut Conn,
     (caller, key): (&Caller, Option<&RequestKey>),
@@ -142,9 +146,10 @@ fn try_claim(
         Some(key) => Ok::<_, DbError>(operation::by_key(conn, key)?.is_some()),
         None => Ok(false),
     };
-    for _ in 1..MAX_NAME_ATTEMPTS {
+    for _ in 1..MAX_ATTEMPTS {
         match attempt(conn) {
             Err(error) if error.is_duplicate() && !is_repeat(conn)? => {}
+            Err(DbError::NoRoom) => {}
             done => return done,
         }
     }
@@ -162,7 +167,6 @@ fn write(
         Ok(name) => name,
         Err(taken) => return Ok(Claim::NameTaken(taken)),
     };
-    lock::placing(conn)?;
     let mut views = hosts::views(conn)?;
     if let Some(only) = &requested.host {
         if host::by_name(conn, only)?.is_none() {
@@ -180,7 +184,7 @@ fn write(
         start_wanted,
         outlook,
     };
-    let record = container::insert(conn, fresh)?;
+    let record = container::insert(conn, fresh, settings)?;
     let accepted = accept(conn, (caller, key), &record)?;
     Ok(Claim::Created(Box::new(Created { record, accepted, skipped })))
 }

@@ -11,10 +11,14 @@ use super::once::{Asked, Once};
 use super::operate::BEGIN_LIMIT;
 use crate::app::{App, AppError, Caller, hosts};
 use crate::db::container::{self, Record};
+use crate::db::host::Growth;
 use crate::db::operation::{self, Accepted, First, Kind, NewOperation, RequestKey};
 use crate::db::{Conn, DbError, lock, transaction};
 use crate::scheduler;
 use crate::settings::SchedulerSettings;
+
+/// Maximum number of transactions to try.
+const MAX_ATTEMPTS: usize = 16;
 
 /// The fields to change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -111,7 +115,7 @@ fn restore_name(
     let Some(record) = container::by_id(conn, &container::Scope::All, id)? else { return Ok(()) };
     let is_unchanged = record.spec.name == refused && refused != former;
     if is_unchanged && !container::name_taken(conn, &record.project, former)? {
-        container::amend(conn, id, former, record.spec.resources)?;
+        container::amend(conn, id, (former, record.spec.resources), Growth::Unchecked)?;
     }
     Ok(())
 }
@@ -126,16 +130,24 @@ struct Wanted {
     key: Option<RequestKey>,
 }
 
-/// Claims. Another container can take the name between its check and its use.
+/// Claims. Between their check and their use, another transaction can take the name, or the room on the host. The next
+/// try finds the room taken.
 fn try_claim(
     conn: &mut Conn,
     caller: &Caller,
     change: (&Wanted, &SchedulerSettings),
 ) -> Result<Claimed, DbError> {
-    match transaction(conn, |conn| claim(conn, caller, change)) {
+    let mut attempt = || match transaction(conn, |conn| claim(conn, caller, change)) {
         Err(error) if error.is_duplicate() => Ok(Claimed::NameTaken),
         claimed => claimed,
+    };
+    for _ in 1..MAX_ATTEMPTS {
+        match attempt() {
+            Err(DbError::NoRoom) => {}
+            done => return done,
+        }
     }
+    attempt()
 }
 
 fn claim(
@@ -158,14 +170,13 @@ fn claim(
         return Ok(Claimed::NameTaken);
     }
     if let Some(host) = &wanted.host {
-        lock::placing(conn)?;
-        let views = hosts::views(conn)?.into_iter().filter(|view| view.name == *host);
-        let views: Vec<_> = views.map(|view| view.without(old)).collect();
-        if let Err(refusal) = scheduler::select_host(new, &views, settings) {
+        let view = hosts::views(conn)?.into_iter().find(|view| view.name == *host);
+        if let Err(refusal) = scheduler::check_change(view.as_ref(), (old, new), settings) {
             return Ok(Claimed::InsufficientResources(refusal.to_string()));
         }
     }
-    let Some(updated) = container::amend(conn, wanted.id, &name, new)? else {
+    let Some(updated) = container::amend(conn, wanted.id, (&name, new), Growth::Checked(settings))?
+    else {
         return Ok(Claimed::Gone);
     };
     let new = NewOperation {

@@ -10,9 +10,11 @@ use zun_common::units::Resources;
 
 use super::query::{Scope, by_id, with_tombstone};
 use super::row::Record;
+use crate::db::host::Growth;
 use crate::db::schema::containers::{self, dsl};
 use crate::db::schema::operations;
-use crate::db::{Conn, DbError, lock, now};
+use crate::db::{Conn, DbError, host, lock, now};
+use crate::settings::SchedulerSettings;
 
 /// A container that is not in the database yet.
 #[derive(Debug, Clone)]
@@ -64,14 +66,20 @@ struct NewRow {
     attached: i32,
     created_at: NaiveDateTime,
     updated_at: NaiveDateTime,
+    claim_held: bool,
 }
 
-/// Writes a container's first row.
-pub(crate) fn insert(conn: &mut Conn, fresh: Fresh) -> Result<Record, DbError> {
+/// Writes a container's first row. If it has a host, claims its resources there; [`DbError::NoRoom`] if they do not fit.
+/// Must run in a transaction.
+pub(crate) fn insert(
+    conn: &mut Conn,
+    fresh: Fresh,
+    settings: &SchedulerSettings,
+) -> Result<Record, DbError> {
     let now = Utc::now().naive_utc();
     let Fresh { id, project, user, spec, start_wanted, outlook } = fresh;
     let (status, host, status_reason, status_detail) = match outlook {
-        Outlook::Placed(host) => (Status::Creating, Some(host.to_string()), None, None),
+        Outlook::Placed(host) => (Status::Creating, Some(host), None, None),
         Outlook::Hopeless { reason, detail } => (Status::Error, None, Some(reason), Some(detail)),
     };
     let row = NewRow {
@@ -87,7 +95,7 @@ pub(crate) fn insert(conn: &mut Conn, fresh: Fresh) -> Result<Record, DbError> {
         auto_remove: spec.auto_remove,
         spec: serde_json::to_string(&spec)?,
         start_wanted,
-        host,
+        host: host.as_ref().map(ToString::to_string),
         generation: 0,
         status: status.as_str(),
         status_reason,
@@ -96,8 +104,12 @@ pub(crate) fn insert(conn: &mut Conn, fresh: Fresh) -> Result<Record, DbError> {
         attached: 0,
         created_at: now,
         updated_at: now,
+        claim_held: host.is_some(),
     };
     diesel::insert_into(dsl::containers).values(row).execute(conn)?;
+    if let Some(host) = &host {
+        host::claim(conn, host, spec.resources, settings)?;
+    }
     by_id(conn, &Scope::All, id)?.ok_or(DbError::Query(diesel::result::Error::NotFound))
 }
 
@@ -245,11 +257,12 @@ fn was_told_of_shortage(was: &Record, report: &ContainerReport) -> bool {
 pub(crate) fn amend(
     conn: &mut Conn,
     id: ContainerId,
-    name: &str,
-    resources: Resources,
+    (name, resources): (&str, Resources),
+    growth: Growth<'_>,
 ) -> Result<Option<Record>, DbError> {
     lock::container(conn, id)?;
     let Some(record) = by_id(conn, &Scope::All, id)? else { return Ok(None) };
+    let before = record.spec.resources;
     let spec = ContainerSpec { name: name.to_owned(), resources, ..record.spec };
     diesel::update(dsl::containers.filter(dsl::uuid.eq(id.to_string())))
         .set((
@@ -260,6 +273,9 @@ pub(crate) fn amend(
             dsl::updated_at.eq(Utc::now().naive_utc()),
         ))
         .execute(conn)?;
+    if let Some(host) = &record.host {
+        host::change_claim(conn, host, (before, resources), growth)?;
+    }
     by_id(conn, &Scope::All, id)
 }
 
@@ -269,13 +285,14 @@ pub(crate) fn restore_limits(
     id: ContainerId,
     (refused, before): (Resources, Resources),
 ) -> Result<Option<Record>, DbError> {
+    lock::container(conn, id)?;
     let Some(record) = by_id(conn, &Scope::All, id)? else { return Ok(None) };
     let now = record.spec.resources;
     let restored = Resources {
         cpus: if now.cpus == refused.cpus { before.cpus } else { now.cpus },
         memory: if now.memory == refused.memory { before.memory } else { now.memory },
     };
-    amend(conn, id, &record.spec.name, restored)
+    amend(conn, id, (&record.spec.name, restored), Growth::Unchecked)
 }
 
 /// The creation of a container failed before its host reported anything. Returns the container, unless it has changed.
@@ -317,7 +334,8 @@ pub(crate) fn bury(conn: &mut Conn, id: ContainerId) -> Result<Option<Record>, D
     if changed == 0 { Ok(None) } else { with_tombstone(conn, id) }
 }
 
-/// The host has confirmed that a deleted container is gone, so its resources are free.
+/// The host has confirmed that a deleted container is gone, so its resources are free. The claim is released once.
+/// Must run in a transaction.
 pub(crate) fn confirm_removal(conn: &mut Conn, id: ContainerId) -> Result<(), DbError> {
     let at = now(conn)?;
     diesel::update(
@@ -333,7 +351,22 @@ pub(crate) fn confirm_removal(conn: &mut Conn, id: ContainerId) -> Result<(), Db
         dsl::updated_at.eq(at),
     ))
     .execute(conn)?;
-    Ok(())
+    release(conn, id)
+}
+
+/// Releases the claim of a deleted container, if it holds one.
+fn release(conn: &mut Conn, id: ContainerId) -> Result<(), DbError> {
+    let row = || dsl::containers.filter(dsl::uuid.eq(id.to_string()));
+    let released = diesel::update(row())
+        .filter(dsl::gone_at.is_not_null().and(dsl::claim_held.eq(true)))
+        .set(dsl::claim_held.eq(false))
+        .execute(conn)?;
+    if released == 0 {
+        return Ok(());
+    }
+    let (host, cpu_millis, memory_mib): (Option<String>, i64, i64) =
+        row().select((dsl::host, dsl::cpu_millis, dsl::memory_mib)).first(conn)?;
+    host.map_or(Ok(()), |host| host::release(conn, &host, (cpu_millis, memory_mib)))
 }
 
 /// Forgets containers whose removal was confirmed before this time, and their operations. At most a thousand.

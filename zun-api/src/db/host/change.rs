@@ -24,26 +24,40 @@ pub(crate) enum Registration {
     },
 }
 
+/// Maximum number of transactions to try for a registration.
+const MAX_ATTEMPTS: usize = 8;
+
 /// Registers an agent: its epoch begins, and the one before it ends.
 pub(crate) fn register(conn: &mut Conn, agent: &RegisterAgent) -> Result<Registration, DbError> {
-    match transaction(conn, |conn| begin_epoch(conn, agent)) {
-        // Another transaction has inserted the host's row meanwhile.
-        Err(error) if error.is_duplicate() => transaction(conn, |conn| begin_epoch(conn, agent)),
-        done => done,
+    for _ in 0..MAX_ATTEMPTS {
+        match transaction(conn, |conn| begin_epoch(conn, agent)) {
+            // Another transaction has inserted the host's row meanwhile, or begun an epoch.
+            Err(error) if error.is_duplicate() => {}
+            Ok(None) => {}
+            Ok(Some(done)) => return Ok(done),
+            Err(error) => return Err(error),
+        }
     }
+    Err(DbError::Busy("other agents of the host are registering".into()))
 }
 
-fn begin_epoch(conn: &mut Conn, agent: &RegisterAgent) -> Result<Registration, DbError> {
+/// `None` if another epoch has begun meanwhile.
+fn begin_epoch(conn: &mut Conn, agent: &RegisterAgent) -> Result<Option<Registration>, DbError> {
     let RegisterAgent { host, engine_id, protocol } = agent;
+    let former = by_name(conn, host)?.map(|record| record.epoch);
+    if let Some(epoch) = former {
+        operation::lock_epoch(conn, host, epoch)?;
+    }
     lock::host(conn, host.as_str())?;
-    let record = match by_name(conn, host)? {
-        Some(record) => record,
-        None => insert(conn, host)?,
+    let record = match (by_name(conn, host)?, former) {
+        (Some(record), Some(former)) if record.epoch == former => record,
+        (Some(_), _) => return Ok(None),
+        (None, _) => insert(conn, host)?,
     };
     if let Some(known) = record.engine_id.filter(|known| known != engine_id)
         && has_containers(conn, host)?
     {
-        return Ok(Registration::OtherEngine { known });
+        return Ok(Some(Registration::OtherEngine { known }));
     }
     let epoch = Epoch(record.epoch.0 + 1);
     diesel::update(dsl::hosts.filter(dsl::name.eq(host.as_str())))
@@ -54,7 +68,7 @@ fn begin_epoch(conn: &mut Conn, agent: &RegisterAgent) -> Result<Registration, D
         ))
         .execute(conn)?;
     operation::end_epoch(conn, host, (record.epoch, record.leaving))?;
-    Ok(Registration::Epoch(epoch))
+    Ok(Some(Registration::Epoch(epoch)))
 }
 
 fn has_containers(conn: &mut Conn, host: &HostName) -> Result<bool, DbError> {

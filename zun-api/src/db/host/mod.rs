@@ -1,9 +1,11 @@
 //! Hosts: the row, what is asked of rows, and what changes them.
 
 mod change;
+mod claim;
 mod query;
 mod row;
 
 pub(crate) use change::{Registration, beat, check_epoch, register};
-pub(crate) use query::{Usage, all, by_name, usage};
+pub(crate) use claim::{Growth, change_claim, claim, release};
+pub(crate) use query::{all, by_name};
 pub(crate) use row::{Liveness, Record};

@@ -14,6 +14,13 @@ use crate::db::{Backend, DbError};
 /// So many heartbeats may be missed.
 const MISSED: i64 = 3;
 
+/// What the containers of a host have claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Usage {
+    pub(crate) claimed: Resources,
+    pub(crate) containers: u64,
+}
+
 /// A host, as it is in the database.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields are the table's columns")]
@@ -22,6 +29,7 @@ pub(crate) struct Record {
     pub(crate) uuid: String,
     pub(crate) name: HostName,
     pub(crate) total: Resources,
+    pub(crate) used: Usage,
     pub(crate) inventory: Option<Inventory>,
     pub(crate) engine_up: bool,
     pub(crate) console: Option<ConsoleListener>,
@@ -95,6 +103,9 @@ pub(super) struct Row {
     epoch: i64,
     engine_id: Option<String>,
     last_sequence: i64,
+    used_cpu_millis: i64,
+    used_memory_mib: i64,
+    used_containers: i64,
     last_seen: NaiveDateTime,
     created_at: NaiveDateTime,
     updated_at: NaiveDateTime,
@@ -112,6 +123,15 @@ impl Row {
             total: Resources {
                 cpus: Cpus::from_millis(u32::try_from(self.cpu_millis).unwrap_or(0)),
                 memory: Mebibytes(u64::try_from(self.memory_mib).unwrap_or(0)),
+            },
+            used: Usage {
+                claimed: Resources {
+                    cpus: Cpus::from_millis(
+                        u32::try_from(self.used_cpu_millis).unwrap_or(u32::MAX),
+                    ),
+                    memory: Mebibytes(u64::try_from(self.used_memory_mib).unwrap_or(0)),
+                },
+                containers: u64::try_from(self.used_containers).unwrap_or(0),
             },
             inventory: json("inventory", &self.uuid, self.inventory.as_deref())?,
             engine_up: self.engine_up,
@@ -160,6 +180,7 @@ mod tests {
             uuid: "u".to_owned(),
             name: "h".parse().unwrap(),
             total: Resources::default(),
+            used: Usage::default(),
             inventory: None,
             engine_up: true,
             console: None,

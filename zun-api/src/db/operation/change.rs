@@ -17,7 +17,7 @@ use crate::db::container;
 use crate::db::host::Liveness;
 use crate::db::schema::hosts::dsl as hosts;
 use crate::db::schema::operations::{self, dsl};
-use crate::db::{Conn, DbError, now};
+use crate::db::{Conn, DbError, lock, now};
 
 /// After so many agents have ended while they may have been at work on an operation, it fails.
 const MAX_DEATHS: i32 = 5;
@@ -221,6 +221,25 @@ pub(crate) fn supersede(conn: &mut Conn, container: ContainerId) -> Result<(), D
     Ok(())
 }
 
+/// Locks what [`end_epoch`] changes, because the caller locks the host's row in between. Operations that are accepted
+/// until then are new: no other transaction holds them for long, and they have no deaths.
+pub(crate) fn lock_epoch(conn: &mut Conn, host: &HostName, epoch: Epoch) -> Result<(), DbError> {
+    let rows: Vec<Row> = dsl::operations
+        .filter(dsl::host.eq(host.as_str()).and(dsl::outcome.is_null()))
+        .filter(dsl::epoch.eq(epoch.0))
+        .select(Row::as_select())
+        .load(conn)?;
+    lock_rows(conn, &rows)
+}
+
+/// Locks operations, and their containers before. Rows that cannot be read are not changed either.
+fn lock_rows(conn: &mut Conn, rows: &[Row]) -> Result<(), DbError> {
+    let containers: Vec<_> = rows.iter().filter_map(|row| row.container().ok()).collect();
+    lock::containers(conn, &containers)?;
+    let operations: Vec<_> = rows.iter().filter_map(|row| row.id().ok()).collect();
+    lock::operations(conn, &operations)
+}
+
 /// Ends the epoch of an agent that is replaced by the next one. What it received and may only be done once is unknown.
 /// If it did not shut down in order, what it received counts one more death; what too many agents did not survive
 /// fails, except for removals.
@@ -268,13 +287,15 @@ pub(crate) fn expire(
     if rows.is_empty() {
         return Ok(Vec::new());
     }
+    let (rows, hosts): (Vec<Row>, Vec<Option<String>>) = rows.into_iter().unzip();
+    lock_rows(conn, &rows)?;
     let alive: HashMap<String, Epoch> = crate::db::host::all(conn)?
         .into_iter()
         .filter(|host| host.liveness(at) == Liveness::Up)
         .map(|host| (host.name.to_string(), host.epoch))
         .collect();
     let mut changed = Vec::new();
-    for (row, host) in rows {
+    for (row, host) in rows.into_iter().zip(hosts) {
         let current = host.and_then(|host| alive.get(&host).copied());
         if row.epoch.is_some() && row.epoch == current.map(|epoch| epoch.0) {
             continue;

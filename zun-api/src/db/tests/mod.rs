@@ -1,5 +1,7 @@
 //! Tests of the database, on SQLite and on PostgreSQL.
 
+mod claims;
+mod claims_together;
 mod copy;
 mod figures;
 mod fixture;

@@ -13,6 +13,7 @@ use super::{Fixture, on_both};
 use crate::db::container::{Filter, Fresh, Outlook, Page, Scope, SortKey, insert, page};
 use crate::db::schema::containers::dsl;
 use crate::db::{Conn, migrate};
+use crate::settings::SchedulerSettings;
 
 on_both! {
     walking_the_pages_of_a_list_gives_exactly_the_sorted_list
@@ -132,7 +133,7 @@ pub(super) fn store(conn: &mut Conn, place: usize, sample: &Sample) -> Stored {
         start_wanted: false,
         outlook: Outlook::Hopeless { reason: String::new(), detail: String::new() },
     };
-    insert(conn, fresh).expect("inserted");
+    insert(conn, fresh, &SchedulerSettings::default()).expect("inserted");
     diesel::update(dsl::containers.filter(dsl::uuid.eq(uuid.to_string())))
         .set((
             dsl::status.eq(STATUSES[sample.status].as_str()),

@@ -17,7 +17,7 @@ on_both! {
     the_declared_tables_are_those_of_the_migrations
 }
 
-fn pending(conn: &mut Conn) -> usize {
+pub(super) fn pending(conn: &mut Conn) -> usize {
     let pending = match conn {
         Conn::Sqlite(conn) => conn.run_pending_migrations(SQLITE_MIGRATIONS).map(|done| done.len()),
         Conn::Postgres(conn) => {
@@ -27,7 +27,7 @@ fn pending(conn: &mut Conn) -> usize {
     pending.expect("the newest schema")
 }
 
-fn step_back(conn: &mut Conn) {
+pub(super) fn step_back(conn: &mut Conn) {
     let reverted = match conn {
         Conn::Sqlite(conn) => conn.revert_last_migration(SQLITE_MIGRATIONS).map(drop),
         Conn::Postgres(conn) => conn.revert_last_migration(POSTGRES_MIGRATIONS).map(drop),

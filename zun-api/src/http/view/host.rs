@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use zun_common::api::v1::host::{Host, Service};
 
 use super::ViewContext;
-use crate::db::host::{Liveness, Record, Usage};
+use crate::db::host::{Liveness, Record};
 
 /// A host with its claimed resources.
-pub(in crate::http) fn host(record: &Record, usage: &Usage, view_context: &ViewContext) -> Host {
+pub(in crate::http) fn host(record: &Record, view_context: &ViewContext) -> Host {
+    let usage = &record.used;
     let inventory = record.inventory.clone();
     let reported = |of: fn(&zun_common::rpc::host::Inventory) -> &String| {
         record.inventory.as_ref().map(of).cloned().unwrap_or_default()

@@ -1,0 +1,126 @@
+//! Claims on a host's resources. A container's row says whether the container holds its claim, and the host's row has the
+//! totals; both change in one transaction. The host's row is the last that a transaction locks (see `lock`).
+//!
+//! The totals can exceed what the host offers: its inventory can shrink, the settings can change, and a reduction of
+//! limits can be taken back. Then nothing is claimed until enough is released.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Double};
+use zun_common::id::HostName;
+use zun_common::units::Resources;
+
+use crate::db::schema::hosts::dsl;
+use crate::db::{Conn, DbError};
+use crate::settings::SchedulerSettings;
+
+/// Whether a larger claim needs room on the host.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Growth<'a> {
+    /// What grows must fit. [`DbError::NoRoom`] if it does not.
+    Checked(&'a SchedulerSettings),
+    /// The container has these limits already.
+    Unchecked,
+}
+
+/// Claims resources for one more container. [`DbError::NoRoom`] if they do not fit.
+pub(crate) fn claim(
+    conn: &mut Conn,
+    host: &HostName,
+    wanted: Resources,
+    settings: &SchedulerSettings,
+) -> Result<(), DbError> {
+    let change = Change { from: Amounts::default(), to: Amounts::of(wanted), containers: 1 };
+    apply(conn, host, &change, Growth::Checked(settings))
+}
+
+/// Replaces the claim of a container.
+pub(crate) fn change_claim(
+    conn: &mut Conn,
+    host: &HostName,
+    (from, to): (Resources, Resources),
+    growth: Growth<'_>,
+) -> Result<(), DbError> {
+    if from == to {
+        return Ok(());
+    }
+    let change = Change { from: Amounts::of(from), to: Amounts::of(to), containers: 0 };
+    apply(conn, host, &change, growth)
+}
+
+/// Releases the claim of a container: its thousandths of a CPU, and its MiB. The caller has cleared the container's
+/// `claim_held`.
+pub(crate) fn release(
+    conn: &mut Conn,
+    host: &str,
+    (cpu_millis, memory_mib): (i64, i64),
+) -> Result<(), DbError> {
+    diesel::update(dsl::hosts.filter(dsl::name.eq(host)))
+        .set((
+            dsl::used_cpu_millis.eq(dsl::used_cpu_millis - cpu_millis),
+            dsl::used_memory_mib.eq(dsl::used_memory_mib - memory_mib),
+            dsl::used_containers.eq(dsl::used_containers - 1),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Resources as they are in the columns.
+#[derive(Debug, Clone, Copy, Default)]
+struct Amounts {
+    cpu_millis: i64,
+    memory_mib: i64,
+}
+
+impl Amounts {
+    fn of(resources: Resources) -> Self {
+        Self {
+            cpu_millis: i64::from(resources.cpus.millis()),
+            memory_mib: i64::try_from(resources.memory.0).unwrap_or(i64::MAX),
+        }
+    }
+}
+
+struct Change {
+    from: Amounts,
+    to: Amounts,
+    containers: i64,
+}
+
+fn apply(
+    conn: &mut Conn,
+    host: &HostName,
+    change: &Change,
+    growth: Growth<'_>,
+) -> Result<(), DbError> {
+    let Change { from, to, containers } = change;
+    let cpus = to.cpu_millis - from.cpu_millis;
+    let memory = to.memory_mib - from.memory_mib;
+    let mut row = diesel::update(dsl::hosts.filter(dsl::name.eq(host.as_str())))
+        .set((
+            dsl::used_cpu_millis.eq(dsl::used_cpu_millis + cpus),
+            dsl::used_memory_mib.eq(dsl::used_memory_mib + memory),
+            dsl::used_containers.eq(dsl::used_containers + containers),
+        ))
+        .into_boxed();
+    if let Growth::Checked(settings) = growth {
+        // The same numbers as in the scheduler, which has found that it fits.
+        if cpus > 0 {
+            row = row.filter(dsl::cpu_millis.ge(to.cpu_millis)).filter(
+                sql::<Bool>("used_cpu_millis + ")
+                    .bind::<BigInt, _>(cpus)
+                    .sql(" <= cpu_millis * ")
+                    .bind::<Double, _>(settings.cpu_ratio),
+            );
+        }
+        if memory > 0 {
+            row = row.filter(dsl::memory_mib.ge(to.memory_mib)).filter(
+                sql::<Bool>("used_memory_mib + ")
+                    .bind::<BigInt, _>(memory)
+                    .sql(" <= memory_mib * ")
+                    .bind::<Double, _>(settings.memory_ratio),
+            );
+        }
+    }
+    if row.execute(conn)? == 0 { Err(DbError::NoRoom) } else { Ok(()) }
+}

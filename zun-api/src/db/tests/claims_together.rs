@@ -1,0 +1,159 @@
+//! Claims of transactions that run at the same time.
+
+use futures_util::future::{join, join_all};
+use zun_common::id::{ContainerId, Epoch, HostName, OperationId};
+use zun_common::rpc::container::Removal;
+use zun_common::rpc::envelope::CallContext;
+use zun_common::rpc::host::Heartbeat;
+use zun_common::rpc::operation::{Beat, Change, Outcome, RegisterAgent};
+use zun_common::rpc::{Code, Problem};
+use zun_common::units::Resources;
+
+use super::Fixture;
+use super::claims::{EXACT, add_host, claims_are_exact, fresh, name, resources};
+use crate::db::container::{self, Record, Scope};
+use crate::db::host::{self, Growth};
+use crate::db::operation::{self, NewOperation};
+use crate::db::{Conn, Db, DbError, lock, transaction};
+use crate::settings::DatabaseUrl;
+
+/// Opens the database: twice on PostgreSQL, where several zun-api share it.
+async fn open(fixture: &Fixture, total: Resources) -> Vec<Db> {
+    let several = match &fixture.settings.url {
+        DatabaseUrl::Sqlite(_) => 1,
+        DatabaseUrl::Postgres(_) => 2,
+    };
+    let mut opened = Vec::new();
+    for _ in 0..several {
+        opened.push(Db::open(&fixture.settings).await.expect("a database"));
+    }
+    let mut conn = fixture.connect();
+    (0..2).for_each(|host| add_host(&mut conn, &name(host), total));
+    opened
+}
+
+/// Runs a change that may find no room. Any other failure, such as a deadlock, is one of the test.
+async fn change<T, F>(db: &Db, work: F) -> Option<T>
+where
+    T: Send + 'static,
+    F: FnOnce(&mut Conn) -> Result<T, DbError> + Send + 'static,
+{
+    match db.promise(move |conn| transaction(conn, work)).await {
+        Ok(done) => Some(done),
+        Err(DbError::NoRoom) => None,
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+fn accept(conn: &mut Conn, record: &Record, change: Change) -> Result<OperationId, DbError> {
+    let request = &CallContext::internal().request;
+    let user = &record.user;
+    let new = NewOperation { container: record, user, request, key: None, change, limit: None };
+    let host = record.host.as_ref().expect("it has a host");
+    Ok(operation::accept(conn, host, &new)?.operation.id)
+}
+
+fn create(conn: &mut Conn, host: &HostName, wanted: Resources) -> Result<ContainerId, DbError> {
+    let record = container::insert(conn, fresh(host, wanted), &EXACT)?;
+    let creation = Change::Create { spec: Box::new(record.spec.clone()), start: true };
+    accept(conn, &record, creation)?;
+    Ok(record.id)
+}
+
+fn update(conn: &mut Conn, id: ContainerId, to: Resources) -> Result<Option<OperationId>, DbError> {
+    lock::container(conn, id)?;
+    let Some(record) = container::by_id(conn, &Scope::All, id)? else { return Ok(None) };
+    let before = record.spec.resources;
+    let changed = (record.spec.name.as_str(), to);
+    container::amend(conn, id, changed, Growth::Checked(&EXACT))?;
+    accept(conn, &record, Change::Update { resources: to, before }).map(Some)
+}
+
+fn delete(conn: &mut Conn, id: ContainerId) -> Result<Option<OperationId>, DbError> {
+    lock::container(conn, id)?;
+    let Some(record) = container::bury(conn, id)? else { return Ok(None) };
+    operation::supersede(conn, id)?;
+    accept(conn, &record, Change::Delete { how: Removal::Force }).map(Some)
+}
+
+/// A container is created, gets other limits twice, one of which its host refuses, and may be deleted.
+async fn life(db: &Db, number: usize) {
+    let host = name(number % 2);
+    let Some(id) = change(db, move |conn| create(conn, &host, resources(100, 16))).await else {
+        return;
+    };
+    let more = change(db, move |conn| update(conn, id, resources(150, 16)));
+    let less = change(db, move |conn| update(conn, id, resources(100, 8)));
+    let (more, _less) = join(more, less).await;
+    let refused = Outcome::Failed(Problem::new(Code::Conflict, "no"));
+    let settle = async {
+        if let Some(operation) = more.flatten() {
+            change(db, move |conn| operation::settle(conn, operation, &refused)).await;
+        }
+    };
+    if number.is_multiple_of(3) {
+        return settle.await;
+    }
+    let (removal, ()) = join(change(db, move |conn| delete(conn, id)), settle).await;
+    let removal = removal.flatten().expect("it is there");
+    if number % 3 == 1 {
+        change(db, move |conn| operation::settle(conn, removal, &Outcome::Succeeded)).await;
+    }
+}
+
+/// The agents of a host register and beat.
+async fn agents(db: &Db, host: HostName) {
+    let agent = RegisterAgent { host: host.clone(), engine_id: "e".to_owned(), protocol: 2 };
+    for _ in 0..4 {
+        let agent = agent.clone();
+        let registered = db.promise(move |conn| host::register(conn, &agent)).await;
+        let host::Registration::Epoch(epoch) = registered.expect("no deadlock") else {
+            panic!("the engine is the same")
+        };
+        for generation in 1..6 {
+            let beat = beat(&host, (epoch, generation));
+            db.fact(move |conn| host::beat(conn, &beat)).await.expect("no deadlock");
+        }
+    }
+}
+
+fn beat(host: &HostName, (epoch, generation): (Epoch, i64)) -> Beat {
+    let heartbeat = Heartbeat {
+        host: host.clone(),
+        inventory: None,
+        console: None,
+        console_trouble: None,
+        interval: 5,
+        leaving: false,
+        generation,
+    };
+    Beat { epoch, heartbeat }
+}
+
+#[tokio::test]
+async fn sixty_four_concurrent_claims_into_room_for_forty_give_forty() {
+    for fixture in [Fixture::sqlite(), Fixture::postgres()] {
+        let opened = open(&fixture, resources(4000, 4096)).await;
+        let claim = |number: usize| {
+            let db = &opened[number % opened.len()];
+            change(db, |conn| create(conn, &name(0), resources(100, 16)))
+        };
+        let made = join_all((0..64).map(claim)).await;
+        assert_eq!(made.into_iter().flatten().count(), 40);
+        claims_are_exact(&mut fixture.connect());
+    }
+}
+
+#[tokio::test]
+async fn concurrent_creates_updates_and_deletes_end_with_exact_totals() {
+    for fixture in [Fixture::sqlite(), Fixture::postgres()] {
+        let opened = open(&fixture, resources(3000, 4096)).await;
+        let lives = join_all((0..120).map(|number| life(&opened[number % opened.len()], number)));
+        let agents = (0..2).map(|host| agents(&opened[0], name(host)));
+        join(lives, join_all(agents)).await;
+        let mut conn = fixture.connect();
+        claims_are_exact(&mut conn);
+        let hosts = host::all(&mut conn).expect("read");
+        assert!(hosts.iter().all(|host| host.used.containers >= 10), "{hosts:?}");
+    }
+}
