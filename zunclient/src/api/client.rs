@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, RequestBuilder, Response, Url};
+use reqwest::{Method, Request, RequestBuilder, Response, Url};
 use serde::de::DeserializeOwned;
 use zun_common::api::v1::error::ErrorBody;
 use zun_common::api::v1::version::Root;
@@ -15,6 +15,7 @@ use crate::settings::Settings;
 /// The newest microversion that this client knows.
 pub(super) const MICROVERSION: &str = "1.40";
 
+pub(super) const REQUEST_ID: &str = "x-openstack-request-id";
 /// For most requests.
 pub(super) const SHORT_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -95,6 +96,12 @@ impl Client {
         deadline: Duration,
     ) -> Result<Response, ApiError> {
         let request = request.timeout(deadline).build().map_err(ApiError::Setup)?;
+        let answer = self.exchange(request).await?;
+        if answer.status().is_success() { Ok(answer) } else { Err(refused(answer).await) }
+    }
+
+    /// Sends a request and returns any answer.
+    pub(super) async fn exchange(&self, request: Request) -> Result<Response, ApiError> {
         let line = self.log.map(|_| format!("{} {}", request.method(), request.url()));
         let begun = Instant::now();
         let outcome = self.http.execute(request).await;
@@ -108,8 +115,7 @@ impl Client {
                 Err(cause) => log(&format!("{line} -> {cause} in {took} ms")),
             }
         }
-        let answer = outcome.map_err(|cause| self.failed(cause))?;
-        if answer.status().is_success() { Ok(answer) } else { Err(refused(answer).await) }
+        outcome.map_err(|cause| self.failed(cause))
     }
 
     /// Sends a request and ignores the body of the answer.
@@ -117,7 +123,7 @@ impl Client {
         self.send(request, LONG_TIMEOUT).await.map(drop)
     }
 
-    fn failed(&self, cause: reqwest::Error) -> ApiError {
+    pub(super) fn failed(&self, cause: reqwest::Error) -> ApiError {
         let address = self.base.to_string();
         let cause = cause.without_url();
         if cause.is_connect() {
@@ -138,8 +144,8 @@ pub(super) async fn json<T: DeserializeOwned>(answer: Response) -> Result<T, Api
 }
 
 /// Returns the request id, as in the log of the service.
-fn request_of(answer: &Response) -> Option<String> {
-    let header = answer.headers().get("x-openstack-request-id")?;
+pub(super) fn request_of(answer: &Response) -> Option<String> {
+    let header = answer.headers().get(REQUEST_ID)?;
     Some(header.to_str().ok()?.to_owned())
 }
 
@@ -172,7 +178,8 @@ fn ca_certificates(path: &std::path::Path) -> Result<Vec<reqwest::Certificate>, 
         .map_err(|cause| ApiError::BadCaFile(Box::new(cause)))
 }
 
-async fn refused(answer: Response) -> ApiError {
+/// Reads the error in an answer.
+pub(super) async fn refused(answer: Response) -> ApiError {
     let status = answer.status();
     let request = request_of(&answer);
     let body = answer.bytes().await.unwrap_or_default();

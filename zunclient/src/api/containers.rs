@@ -12,6 +12,7 @@ use zun_common::api::v1::exec::{Execute, Executed};
 use zun_common::status::Status;
 
 use super::client::{LONG_TIMEOUT, SHORT_TIMEOUT, json};
+use super::repeat::Unreached;
 use super::{ApiError, Client};
 
 /// What deleting does to a running container.
@@ -36,7 +37,7 @@ impl Client {
     /// Creates a container without starting it.
     pub async fn create(&self, ask: &CreateContainer) -> Result<Container, ApiError> {
         let request = self.request(Method::POST, &["containers"])?;
-        json(self.send(request.query(&[("run", "false")]).json(ask), LONG_TIMEOUT).await?).await
+        self.change(request.query(&[("run", "false")]).json(ask), LONG_TIMEOUT).await
     }
 
     /// Returns a container.
@@ -99,17 +100,24 @@ impl Client {
     /// Removes a container.
     pub async fn delete(&self, container: &str, how: Delete) -> Result<(), ApiError> {
         let request = self.request(Method::DELETE, &["containers", container])?;
-        self.done(match how {
+        let request = match how {
             Delete::OnlyStopped => request,
             Delete::StopFirst => request.query(&[("stop", "true")]),
             Delete::Force => request.query(&[("force", "true")]),
-        })
-        .await
+        };
+        self.command(request, Unreached::Fail).await
     }
 
-    /// Sends `start`, `pause` or `unpause`.
+    /// Starts a container. If the service cannot be reached, tries for 30 seconds.
+    pub async fn start(&self, container: &str) -> Result<(), ApiError> {
+        let request = self.request(Method::POST, &["containers", container, "start"])?;
+        self.command(request, Unreached::Repeat).await
+    }
+
+    /// Sends `pause` or `unpause`.
     pub async fn act(&self, container: &str, action: &str) -> Result<(), ApiError> {
-        self.done(self.request(Method::POST, &["containers", container, action])?).await
+        let request = self.request(Method::POST, &["containers", container, action])?;
+        self.command(request, Unreached::Fail).await
     }
 
     /// Sends `stop` or `reboot`. `grace` is the number of seconds before SIGKILL.
@@ -120,17 +128,17 @@ impl Client {
         grace: Option<u32>,
     ) -> Result<(), ApiError> {
         let request = self.request(Method::POST, &["containers", container, action])?;
-        self.done(match grace {
+        let request = match grace {
             Some(grace) => request.query(&[("timeout", grace)]),
             None => request,
-        })
-        .await
+        };
+        self.command(request, Unreached::Fail).await
     }
 
     /// Sends a signal to the container's process.
     pub async fn kill(&self, container: &str, signal: &str) -> Result<(), ApiError> {
         let request = self.request(Method::POST, &["containers", container, "kill"])?;
-        self.done(request.query(&[("signal", signal)])).await
+        self.command(request.query(&[("signal", signal)]), Unreached::Fail).await
     }
 
     /// Requests a grant for reading the output.
@@ -180,7 +188,7 @@ impl Client {
         ask: &UpdateContainer,
     ) -> Result<Container, ApiError> {
         let request = self.request(Method::PATCH, &["containers", container])?;
-        json(self.send(request.json(ask), SHORT_TIMEOUT).await?).await
+        self.change(request.json(ask), SHORT_TIMEOUT).await
     }
 
     /// Requests a grant for the container's console.

@@ -4,7 +4,9 @@ mod actions;
 mod client;
 mod containers;
 mod error;
+mod repeat;
 
 pub use client::Client;
 pub use containers::{Delete, ListQuery};
 pub use error::ApiError;
+pub(crate) use repeat::Absence;

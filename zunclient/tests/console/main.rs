@@ -5,6 +5,7 @@ mod attach;
 mod fake;
 mod files;
 mod links;
+mod repeats;
 mod run;
 mod statuses;
 mod waits;

@@ -71,26 +71,6 @@ async fn control_characters_from_the_service_are_replaced() {
 }
 
 #[tokio::test]
-async fn a_start_that_may_have_succeeded_is_not_repeated() {
-    let starts = Arc::new(AtomicU32::new(0));
-    let seen = Arc::clone(&starts);
-    // The command has already run when zun checks, so a second start would run it again.
-    let service = Service::start(move |request| {
-        if request.target.contains("/start") {
-            seen.fetch_add(1, Ordering::Relaxed);
-            return (504, Value::Null);
-        }
-        let status = if seen.load(Ordering::Relaxed) == 0 { "Created" } else { "Stopped" };
-        (200, container(status, &json!({})))
-    })
-    .await;
-    let ended = zun("start", &service).await;
-    let words = String::from_utf8(ended.stderr).expect("text");
-    assert_eq!((ended.status.code(), words.as_str()), (Some(0), ""));
-    assert_eq!(starts.load(Ordering::Relaxed), 1);
-}
-
-#[tokio::test]
 async fn a_signal_during_a_create_request_leaves_no_container() {
     for verb in ["run", "create"] {
         let asking = Arc::new(OnceLock::new());

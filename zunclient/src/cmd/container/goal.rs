@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use zun_common::api::v1::container::Container;
 use zun_common::status::Status;
 
-use super::starting::{Absence, is_away, is_news, why};
-use crate::api::{ApiError, Client};
+use super::starting::{is_away, is_news, why};
+use crate::api::{Absence, ApiError, Client};
 use crate::cmd::Failure;
 
 /// The state of a container that a command waits for.

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::NaiveDateTime;
 use tokio::sync::Notify;
@@ -13,7 +13,7 @@ use zun_common::status::Status;
 
 use super::goal::{Goal, GoalState, POLL_TIMEOUT, next_change};
 use super::pull_progress::PullProgress;
-use crate::api::{ApiError, Client, Delete};
+use crate::api::{Absence, ApiError, Client, Delete};
 use crate::cmd::Failure;
 use crate::exit::Exit;
 use crate::out;
@@ -90,45 +90,15 @@ async fn made_by_its_host(
     }
 }
 
-/// Requests the start. If the command cannot be run, the failure has the exit code for that. A request that did not
-/// reach the service is sent again. One that may have reached it is not, because the command could run twice. zun
-/// checks the container instead.
+/// Requests the start. If the command cannot be run, the failure has the exit code for that.
 pub(super) async fn start(api: &Client, was: &Container) -> Result<(), Failure> {
     let id = was.uuid.to_string();
-    let mut absence = Absence::default();
-    loop {
-        match api.act(&id, "start").await {
-            Ok(()) => return Ok(()),
-            Err(ApiError::Unreachable { .. }) if absence.lasts().await => {}
-            Err(error) if may_have_come(&error) && was_heard(api, was).await => return Ok(()),
-            Err(error) => {
-                let exit = match api.show(&id).await {
-                    Ok(container) => not_runnable(&container),
-                    Err(_no_more_known) => Exit::ZUN_FAILED,
-                };
-                return Err(Failure { exit: Some(exit), ..error.into() });
-            }
-        }
-    }
-}
-
-fn may_have_come(error: &ApiError) -> bool {
-    is_away(error) && !matches!(error, ApiError::Unreachable { .. })
-}
-
-/// Returns `true` if the service has acted on a start request that may have reached it.
-async fn was_heard(api: &Client, was: &Container) -> bool {
-    let id = was.uuid.to_string();
-    let mut absence = Absence::default();
-    while absence.lasts().await {
-        match api.show(&id).await {
-            Ok(now) if now.updated_at != was.updated_at || now.status != was.status => return true,
-            Ok(_) => {}
-            Err(error) if is_away(&error) => {}
-            Err(error) => return error.is_not_found(),
-        }
-    }
-    false
+    let Err(error) = api.start(&id).await else { return Ok(()) };
+    let exit = match api.show(&id).await {
+        Ok(container) => not_runnable(&container),
+        Err(_no_more_known) => Exit::ZUN_FAILED,
+    };
+    Err(Failure { exit: Some(exit), ..error.into() })
 }
 
 /// Returns `true` if the service is unavailable, so the result of the request is not known.
@@ -142,28 +112,6 @@ pub(super) fn is_away(error: &ApiError) -> bool {
         | ApiError::BadCaFile(_)
         | ApiError::Setup(_)
         | ApiError::BadName(_) => false,
-    }
-}
-
-/// Measures how long the service has been unavailable, for example because it restarts.
-#[derive(Default)]
-pub(super) struct Absence {
-    /// When that was first noticed, and how long the next pause is.
-    noticed: Option<(Instant, Duration)>,
-}
-
-impl Absence {
-    /// How long the service may be away.
-    const LONGEST: Duration = Duration::from_secs(30);
-    const FIRST_PAUSE: Duration = Duration::from_millis(100);
-    const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-
-    /// Waits a moment; `false` once it has been away for too long.
-    pub(super) async fn lasts(&mut self) -> bool {
-        let (since, pause) = self.noticed.unwrap_or_else(|| (Instant::now(), Self::FIRST_PAUSE));
-        self.noticed = Some((since, (pause * 2).min(Self::LONGEST_PAUSE)));
-        tokio::time::sleep(pause).await;
-        since.elapsed() < Self::LONGEST
     }
 }
 

@@ -10,12 +10,17 @@ use zun_common::shutdown::Tasks;
 /// The one container of the fake service.
 pub(crate) const ID: &str = "5bb9ee06-1b6a-4a38-b0b9-c8b651638bd6";
 
+/// The status of an answer that gets lost: the connection is closed instead.
+pub(crate) const DROP: u16 = 0;
+
 /// One request.
 #[derive(Debug, Clone)]
 pub(crate) struct ServiceRequest {
     pub(crate) method: String,
     pub(crate) target: String,
     pub(crate) token: Option<String>,
+    /// The idempotency key.
+    pub(crate) key: Option<String>,
     pub(crate) body: Value,
 }
 
@@ -64,10 +69,14 @@ async fn serve(stream: TcpStream, answer: Arc<impl Fn(ServiceRequest) -> (u16, V
     let mut stream = BufReader::new(stream);
     while let Some(request) = read(&mut stream).await {
         let (status, body) = answer(request);
+        if status == DROP {
+            return;
+        }
         let body = if status == 204 { String::new() } else { body.to_string() };
+        let retry = if status == 503 { "Retry-After: 1\r\n" } else { "" };
         let answer = format!(
             "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
-             X-OpenStack-Request-Id: req-fake\r\n\r\n{body}",
+             {retry}X-OpenStack-Request-Id: req-fake\r\n\r\n{body}",
             body.len()
         );
         if stream.write_all(answer.as_bytes()).await.is_err() {
@@ -103,6 +112,7 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<ServiceRequest> {
         method: first.next()?.to_owned(),
         target: first.next()?.to_owned(),
         token: header("x-auth-token"),
+        key: header("idempotency-key"),
         body: serde_json::from_slice(&body).unwrap_or_default(),
     })
 }
