@@ -93,13 +93,22 @@ impl ScriptedAgent {
     /// # Panics
     /// Panics if zun-api refuses.
     pub async fn register(&self) {
+        self.register_again().await.expect("an epoch");
+    }
+
+    /// Like [`ScriptedAgent::register`], but returns why zun-api refuses.
+    ///
+    /// # Panics
+    /// Panics if another thread panicked while it held the lock.
+    pub async fn register_again(&self) -> Result<(), CallError> {
         let call = RegisterAgent {
             host: self.host.clone(),
             engine_id: format!("engine of {}", self.host),
             protocol: LEDGER_PROTOCOL,
         };
-        let Registered { epoch } = self.call_api(&call).await.expect("an epoch");
+        let Registered { epoch } = self.call_api(&call).await?;
         self.shared.script.lock().expect("the script").epoch = epoch;
+        Ok(())
     }
 
     /// Returns the current epoch.

@@ -1,4 +1,4 @@
-//! Tests of zun-api over real HTTP, with a bus in memory, a PostgreSQL database and scripted agents: those of `api.rs`.
+//! Tests of zun-api over real HTTP, with an in-memory bus, a PostgreSQL database and scripted agents: those of `api.rs`.
 
 /// Whether the tests run on PostgreSQL.
 const ON_POSTGRES: bool = true;
@@ -15,6 +15,8 @@ mod create;
 mod edge;
 #[path = "api/keys.rs"]
 mod keys;
+#[path = "api/ledger.rs"]
+mod ledger;
 #[path = "api/listing.rs"]
 mod listing;
 #[path = "api/reports.rs"]

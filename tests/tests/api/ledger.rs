@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use zun_common::bus::CallError;
+use zun_common::rpc::host::AssignedContainers;
 use zun_common::rpc::operation::{
     Change, LEDGER_PROTOCOL, Operation, OperationOutcome, Outcome, RegisterAgent,
 };
@@ -186,8 +187,30 @@ async fn another_engine_is_refused_while_the_host_has_containers() {
     assert_eq!(problem.code, Code::Conflict);
     assert!(problem.message.contains("engine of h1"), "{problem}");
     agent.heartbeat(|_| {}).await.expect("the epoch has not changed");
+    let replace = |token| api.post(token, "/v1/hosts/h1/replace", Value::Null);
+    assert!(replace(ANN).await.refusal().starts_with("403 "));
+    let missing = api.post(ADMIN, "/v1/hosts/h9/replace", Value::Null).await.refusal();
+    assert_eq!(missing, "404 container.requested-host-not-found Host h9 could not be found.");
+    replace(ADMIN).await.expect(202);
+    agent.call_api(&other).await.expect("the administrator has confirmed it");
+    // Without containers nothing is lost.
+    let lost = AssignedContainers { host: "h1".parse().unwrap() };
+    assert_eq!(agent.call_api(&lost).await.unwrap().containers[0].container, id);
+    agent.register_again().await.expect_err("this is the former engine");
+}
+
+#[tokio::test]
+async fn a_host_without_containers_may_bring_another_engine() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Stopped).await;
     api.delete(ANN, &format!("/v1/containers/{id}")).await.expect(204);
     agent.report(id, Status::Deleted, |_| {}).await;
+    let other = RegisterAgent {
+        host: "h1".parse().unwrap(),
+        engine_id: "another engine".to_owned(),
+        protocol: LEDGER_PROTOCOL,
+    };
     agent.call_api(&other).await.expect("nothing is lost");
 }
 
@@ -220,4 +243,37 @@ async fn operations_are_listed_and_shown_also_of_a_deleted_container() {
     api.get(BOB, &format!("{path}/container_actions")).await.expect(404);
     let missing = api.get(ANN, &format!("{path}/container_actions/req-none")).await.refusal();
     assert_eq!(missing, "404 container.action-not-found Action req-none could not be found.");
+}
+
+#[tokio::test]
+async fn the_end_of_a_run_with_auto_remove_removes_the_container() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let body = json!({"image": "cirros", "name": "job", "auto_remove": true});
+    let id = api.create(ANN, body.clone()).await;
+    agent.receives_about("container.create", id).await;
+    let path = format!("/v1/containers/{id}");
+    let start = chrono::Utc::now();
+    let running = |report: &mut zun_common::rpc::report::ContainerReport| {
+        report.started_at = Some(start);
+    };
+    agent.report(id, Status::Running, running).await;
+    let wait = format!("{path}?wait_for=Stopped,Deleted&timeout=30");
+    let (ended, ()) = tokio::join!(api.get(ANN, &wait), async {
+        api.until_metric("zun_api_requests_waiting", 1.0).await;
+        agent
+            .report(id, Status::Stopped, |report| {
+                running(report);
+                report.exit_code = Some(3);
+            })
+            .await;
+    });
+    assert_eq!(ended.expect(200).json()["exit_code"], json!(3));
+    api.get(ANN, &path).await.expect(404);
+    let removal = agent.receives_about("container.remove", id).await;
+    assert_eq!(removal.body["how"], json!("force"));
+    api.create(ANN, body).await;
+    agent.report(id, Status::Deleted, running).await;
+    let last = api.get(ANN, &wait).await.expect(200).json();
+    assert_eq!((&last["status"], &last["exit_code"]), (&json!("Deleted"), &json!(3)));
 }

@@ -55,6 +55,7 @@ pub(crate) enum Permission {
     FilterByHost,
     ForceDelete,
     ExecutePrivileged,
+    ReplaceHost,
 }
 
 impl Permission {
@@ -68,6 +69,7 @@ impl Permission {
             Self::FilterByHost => "container:get_one:host",
             Self::ForceDelete => "container:delete_force",
             Self::ExecutePrivileged => "container:execute:privileged",
+            Self::ReplaceHost => "host:replace",
         }
     }
 }

@@ -4,6 +4,7 @@ mod caller;
 pub(crate) mod containers;
 mod error;
 mod hosts;
+mod replace_host;
 
 use tokio_util::sync::CancellationToken;
 use zun_common::bus::Bus;

@@ -167,6 +167,9 @@ fn refused(host: &HostName, problem: &Problem) -> ErrorResponse {
         Code::Expired => {
             ErrorResponse::retryable(Http::GATEWAY_TIMEOUT, "container.host-silent", problem)
         }
+        Code::Uncertain => {
+            ErrorResponse::new(Http::GATEWAY_TIMEOUT, "container.host-silent", problem)
+        }
         Code::UnknownMethod | Code::Unsupported => {
             let words = format!(
                 "The agent on host {host} does not support this request. Upgrade zun-compute there."

@@ -4,10 +4,10 @@ use actix_web::HttpRequest;
 use actix_web::web::{Data, Path};
 use zun_common::api::v1::host::HostList;
 
-use super::extract::{FromFields, Parsed};
+use super::extract::{FromFields, NoFields, Parsed};
 use super::fields::Fields;
 use super::paging::{self, MAX_PAGE};
-use super::response::{ApiResult, ok};
+use super::response::{ApiResult, accepted, ok};
 use super::rules::SHORT_TEXT;
 use super::view::{self, ViewContext};
 use crate::app::{App, AppError, Caller, InvalidField};
@@ -69,4 +69,15 @@ pub(super) async fn show(
 ) -> ApiResult {
     let host = app.host(&caller, &ident).await?;
     Ok(ok(&view::host(&host, &view_context)))
+}
+
+/// `POST /v1/hosts/{name}/replace`
+pub(super) async fn replace(
+    app: Data<App>,
+    caller: Caller,
+    name: Path<String>,
+    _input: Parsed<NoFields>,
+) -> ApiResult {
+    app.replace_host(&caller, &name).await?;
+    Ok(accepted())
 }

@@ -9,6 +9,7 @@ use zun_common::rpc::envelope::CallContext;
 use zun_common::rpc::operation::{Change, ReportContainer};
 use zun_common::rpc::report::UnknownContainer;
 use zun_common::rpc::{Code, Done, Problem};
+use zun_common::status::Status;
 
 use super::{Stored, own, stale_epoch, stored};
 use crate::app::App;
@@ -22,7 +23,7 @@ struct Effect {
     applied: Option<Applied>,
     /// Containers that the outcomes changed.
     changed: Vec<Record>,
-    /// The removal of a container that should be gone.
+    /// The removal of a container that should be gone, or whose run has ended with auto-remove.
     removal: Option<Accepted>,
 }
 
@@ -47,8 +48,7 @@ pub(super) async fn reported(
     }
     if let Some(removal) = removal {
         tracing::info!(
-            container.id = %id, host.name = %host,
-            "container {id} was deleted, and host {host} still has it: it is removed again"
+            container.id = %id, host.name = %host, "host {host} must remove container {id}"
         );
         app.nudge_later(CallContext::internal(), removal);
     }
@@ -89,6 +89,7 @@ fn store(conn: &mut Conn, call: &ReportContainer) -> Result<Option<Effect>, DbEr
     }
     let removal = match &applied {
         Some(Applied::Tombstone(record)) => remove_again(conn, record)?,
+        Some(Applied::Newer(record)) if is_to_be_removed(record) => remove_ended(conn, record)?,
         Some(
             Applied::Newer(_)
             | Applied::Gone(_)
@@ -112,6 +113,33 @@ fn remove_again(conn: &mut Conn, record: &Record) -> Result<Option<Accepted>, Db
     let change = Change::Delete { how: Removal::Force };
     let new = NewOperation { container: record, user, request, key: None, change, limit: None };
     operation::accept(conn, host, &new).map(Some)
+}
+
+/// Whether the container is removed because its run has ended, or could not begin.
+fn is_to_be_removed(record: &Record) -> bool {
+    let has_ended = match record.status {
+        Status::Stopped | Status::Dead => record.started_at.is_some(),
+        Status::Error => record.engine.is_some(),
+        Status::Creating
+        | Status::Created
+        | Status::Running
+        | Status::Paused
+        | Status::Restarting
+        | Status::Rebuilding
+        | Status::Deleting
+        | Status::Deleted
+        | Status::Unknown => false,
+    };
+    record.spec.auto_remove && record.task_state.is_none() && has_ended
+}
+
+/// Accepts the removal of a container in the transaction that stores the end of its run.
+fn remove_ended(conn: &mut Conn, record: &Record) -> Result<Option<Accepted>, DbError> {
+    if container::bury(conn, record.id)?.is_none() {
+        return Ok(None);
+    }
+    operation::supersede(conn, record.id)?;
+    remove_again(conn, record)
 }
 
 type Conclusion = (ReportOutcome, Result<Done, Problem>);

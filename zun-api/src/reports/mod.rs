@@ -75,8 +75,8 @@ async fn register(
         Registration::OtherEngine { known } => {
             tracing::warn!(host.name = %host, "refused to register host {host}: it has another engine");
             let words = format!(
-                "host `{host}` has containers in another engine ({known}). If the machine or Docker's data was \
-                 replaced, those containers are lost: remove them with `zun rm --force`, then start the agent again"
+                "host `{host}` has containers in another engine ({known}). If its machine or Docker's data was replaced, \
+                 those containers are lost: an administrator confirms this with `zun host replace {host}`"
             );
             Err(Problem::new(Code::Conflict, words))
         }

@@ -27,6 +27,8 @@ pub enum Code {
     TooLarge,
     /// The caller may not do this.
     Forbidden,
+    /// The bus delivered the call a second time. The work may have been done the first time, and is not done again.
+    Uncertain,
     /// The sender's epoch is not the host's current one: another agent of the host has registered since.
     StaleEpoch,
     /// The console listener is not up, or failed its security check.

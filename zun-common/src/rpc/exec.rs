@@ -72,6 +72,7 @@ impl Call for RunExec {
     const METHOD: &'static str = "exec.run";
     const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_mins(1);
+    const ONCE: bool = true;
     type Reply = ExecOutput;
 }
 
@@ -153,6 +154,7 @@ impl Call for SignalExec {
     const METHOD: &'static str = "exec.kill";
     const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_secs(10);
+    const ONCE: bool = true;
     type Reply = Done;
 }
 

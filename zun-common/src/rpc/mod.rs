@@ -37,6 +37,9 @@ pub trait Call: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// How long the sender tries to deliver the call and waits for its reply, if it expects one. Receivers refuse the
     /// call afterwards.
     const DEADLINE: Duration;
+    /// Whether doing the work twice could have an effect that once does not. If the bus delivers such a call again, the
+    /// receiver refuses it with [`Code::Uncertain`].
+    const ONCE: bool = false;
     /// The type of the reply.
     type Reply: Serialize + DeserializeOwned + Send + 'static;
 }

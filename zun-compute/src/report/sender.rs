@@ -107,6 +107,7 @@ fn accepted(
             | Code::Unsupported
             | Code::TooLarge
             | Code::NoConsole
+            | Code::Uncertain
             | Code::Engine
             | Code::EngineDown
             | Code::Internal

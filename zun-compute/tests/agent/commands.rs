@@ -199,13 +199,16 @@ async fn a_removal_cancels_the_pull_of_the_containers_image() {
 }
 
 #[tokio::test]
-async fn a_container_with_auto_remove_is_deleted_when_its_process_exits() {
+async fn the_end_of_a_container_with_auto_remove_is_reported_and_zun_api_decides_on_its_removal() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let mut create = create(&SHELL);
     (create.spec.auto_remove, create.start) = (true, true);
     world.create(&create).await;
     world.controller.until(create.container, Status::Running).await;
-    assert!(world.engine.exit(create.container, 0));
+    assert!(world.engine.exit(create.container, 3));
+    let report = world.controller.until(create.container, Status::Stopped).await;
+    assert_eq!(report.exit_code, Some(3));
+    world.order(create.container, Change::Delete { how: Removal::Force }).await;
     world.controller.until(create.container, Status::Deleted).await;
 }

@@ -253,7 +253,7 @@ macro_rules! driver_conformance {
             a_removed_container_is_gone_and_removing_it_again_changes_nothing
             a_running_container_is_removed_only_by_force
             two_concurrent_removals_both_succeed
-            a_container_with_auto_remove_returns_its_exit_code
+            the_engine_keeps_a_container_with_auto_remove
             a_removed_container_can_be_created_again
         }}
         $crate::driver_cases! { $engine, inspecting {

@@ -33,7 +33,8 @@ impl App {
         let permit = self.hub.permit()?;
         let first = match self.find(caller, ident).await {
             Ok(record) => record,
-            Err(error) => return self.deleted(caller, ident).await?.ok_or(error),
+            // Its last run may not have ended yet, and its host may not have removed it.
+            Err(error) => self.deleted(caller, ident).await?.ok_or(error)?,
         };
         let mut subscription = self.hub.subscribe(permit, first.id);
         // Read again: the container may have changed before this request subscribed.
@@ -54,7 +55,7 @@ impl App {
         Ok(last)
     }
 
-    /// Returns the last state of a deleted container, by its id, if the caller may see it.
+    /// Returns a deleted container, by its id, if the caller may see it. It is `Deleting` until its host has removed it.
     pub(crate) async fn deleted(
         &self,
         caller: &Caller,
@@ -62,7 +63,7 @@ impl App {
     ) -> Result<Option<Record>, AppError> {
         let Ok(id) = ident.0.parse() else { return Ok(None) };
         let found = self.db.read(move |conn| container::with_tombstone(conn, id)).await?;
-        Ok(found.filter(|record| caller.sees(&record.project)).map(as_deleted))
+        Ok(found.filter(|record| record.deleted_at.is_some() && caller.sees(&record.project)))
     }
 
     /// Reads the container again. If its row is gone, returns the last state with status `Deleted`.

@@ -71,6 +71,12 @@ fn begin_epoch(conn: &mut Conn, agent: &RegisterAgent) -> Result<Option<Registra
     Ok(Some(Registration::Epoch(epoch)))
 }
 
+/// Forgets the engine of a host. Returns whether there is such a host.
+pub(crate) fn forget_engine(conn: &mut Conn, host: &HostName) -> Result<bool, DbError> {
+    let row = dsl::hosts.filter(dsl::name.eq(host.as_str()));
+    Ok(diesel::update(row).set(dsl::engine_id.eq(None::<String>)).execute(conn)? > 0)
+}
+
 fn has_containers(conn: &mut Conn, host: &HostName) -> Result<bool, DbError> {
     use crate::db::schema::containers::dsl as container;
     let on_host = container::containers

@@ -6,6 +6,7 @@
 //! | an accepted command | at once | when its work ends |
 //! | unreadable, too new, expired, too large, unknown method | a code | yes, but dead-lettered if no reply is expected |
 //! | refused as busy or closing, without an expected reply | | no: requeued after a pause |
+//! | a call that may only be done once, delivered again | `Uncertain` | yes, but dead-lettered if no reply is expected |
 //! | its handler panics | `Internal` | yes, but dead-lettered if no reply is expected |
 
 mod parse;
@@ -65,6 +66,7 @@ type Handler = Box<dyn Fn(Value, Incoming) -> BoxFuture<'static, Handled> + Send
 
 struct Method {
     kind: Kind,
+    once: bool,
     handler: Handler,
 }
 
@@ -122,7 +124,7 @@ impl Router {
     }
 
     fn add<C: Call>(mut self, handler: Handler) -> Self {
-        self.methods.insert(C::METHOD, Method { kind: C::KIND, handler });
+        self.methods.insert(C::METHOD, Method { kind: C::KIND, once: C::ONCE, handler });
         self
     }
 
@@ -199,6 +201,13 @@ impl Router {
             let words = format!("unknown method `{}`", envelope.method);
             return Some(Handled::Rejected(Problem::new(Code::UnknownMethod, words)));
         };
+        if method.once && redelivered {
+            let words = format!(
+                "the link to the host was lost while it worked on {}; it may have been done",
+                envelope.method
+            );
+            return Some(Handled::Rejected(Problem::new(Code::Uncertain, words)));
+        }
         let left = time_until(envelope.deadline, Utc::now());
         let context = CallContext {
             request: envelope.request_id,

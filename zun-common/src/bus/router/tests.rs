@@ -26,6 +26,18 @@ impl Call for Notify {
     type Reply = Done;
 }
 
+/// A call that may only be done once.
+#[derive(Debug, Serialize, Deserialize)]
+struct Launch;
+
+impl Call for Launch {
+    const METHOD: &'static str = "test.launch";
+    const KIND: Kind = Kind::Query;
+    const DEADLINE: Duration = Duration::from_secs(5);
+    const ONCE: bool = true;
+    type Reply = Done;
+}
+
 struct Harness {
     bus: Bus,
     transport: Arc<MemoryTransport>,
@@ -164,4 +176,26 @@ async fn a_reply_above_the_size_limit_becomes_an_error() {
         Harness::serving(Router::new().on(|Big, _| async { Ok("x".repeat(MAX_BODY)) })).await;
     let refused = harness.bus.call(&host(), &Big, &CallContext::internal()).await;
     assert_eq!(code(refused), Code::TooLarge);
+}
+
+#[tokio::test]
+async fn a_call_that_may_only_be_done_once_is_refused_if_it_is_delivered_again() {
+    let tasks = Tasks::new();
+    let transport = Arc::new(MemoryTransport::new(&tasks));
+    let bus_transport: Arc<dyn Transport> = Arc::<MemoryTransport>::clone(&transport);
+    let bus = Bus::new(bus_transport, "test");
+    let mut first = transport.consume(Route::Queries(host()), 1).await.expect("deliveries");
+    let (to, context) = (host(), CallContext::internal());
+    let calling = bus.call(&to, &Launch, &context);
+    tokio::pin!(calling);
+    tokio::select! {
+        _ = &mut calling => panic!("nobody has answered"),
+        // The link of the first receiver is lost before it has settled the message.
+        delivery = first.recv() => drop(delivery),
+    }
+    drop(first);
+    let router = Router::new().on(|Launch, _: Incoming| async { panic!("done a second time") });
+    let deliveries = transport.consume(Route::Queries(host()), 1).await.expect("deliveries");
+    Arc::new(router).serve(deliveries, &tasks);
+    assert_eq!(code(calling.await), Code::Uncertain);
 }

@@ -42,6 +42,11 @@ pub(in crate::driver) fn container(
         read_only,
         stop_signal,
     } = spec;
+    if *auto_remove && restart.as_ref().is_some_and(|policy| policy.name != "no") {
+        let words =
+            "a container that is removed when its process ends cannot have a restart policy";
+        return Err(DriverError::Invalid { words: words.to_owned() });
+    }
     let ConsoleSpec { tty, stdin_open, stdin_once, size } = *console;
     let mut all_labels = user_labels(labels)?;
     all_labels.extend([
@@ -51,7 +56,9 @@ pub(in crate::driver) fn container(
     ]);
     let host = HostConfig {
         restart_policy: restart.as_ref().map(policy).transpose()?,
-        auto_remove: Some(*auto_remove),
+        // Never Docker's own: a job that ran and vanished while its agent was down could not be told from one that
+        // was never created. zun-api requests the removal with the transaction that stores the end of the run.
+        auto_remove: None,
         readonly_rootfs: Some(*read_only),
         console_size: size.map(console_size),
         ..limits(*resources)

@@ -58,13 +58,7 @@ impl Lifecycle for FakeDriver {
         grace: Option<Duration>,
     ) -> Result<(), DriverError> {
         let work = async {
-            // A restart does not trigger the automatic removal.
-            let auto_remove = {
-                let mut state = self.shared.state();
-                std::mem::take(&mut state.record(container)?.spec.auto_remove)
-            };
             self.stop_container(container, grace).await?;
-            self.shared.state().record(container)?.spec.auto_remove = auto_remove;
             self.shared.launch(container).map(|_started| ())
         };
         self.shared.faults.perform(Operation::Restart, Some(container), work).await
@@ -122,10 +116,6 @@ impl FakeDriver {
     ) -> Result<(EngineId, Change), DriverError> {
         // The conversion refuses the same fields as the Docker driver.
         to_docker::container(container, spec)?;
-        if spec.auto_remove && spec.restart.as_ref().is_some_and(|policy| policy.name != "no") {
-            let words = "can't create 'AutoRemove' container with restart policy".to_owned();
-            return Err(DriverError::Invalid { words });
-        }
         let mut state = self.shared.state();
         if let Some(record) = state.containers.get(&container) {
             return Ok((record.engine.clone(), Change::Already));

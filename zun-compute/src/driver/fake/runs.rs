@@ -12,13 +12,13 @@ use super::process;
 use super::record::{ContainerRecord, Process};
 use super::shared::Shared;
 use super::shell::{NotRunnable, program};
-use crate::driver::{Change, DriverError, EngineEvent, EngineEventKind};
+use crate::driver::{Change, DriverError, EngineEventKind};
 
 /// How long the restart policy waits before a restart.
 const RESTART_AFTER: Duration = Duration::from_millis(100);
 
 impl Shared {
-    /// Records the exit of a process, and then restarts, removes or stops its container.
+    /// Records the exit of a process, and then restarts or stops its container.
     pub(super) fn ended(self: &Arc<Self>, container: ContainerId, run: u64, code: i64) {
         let mut state = self.state();
         let Ok(record) = state.record(container) else { return };
@@ -27,14 +27,8 @@ impl Shared {
         record.finished_at = Some(Utc::now());
         let again = should_restart(record, code);
         record.status = if again { Status::Restarting } else { Status::Stopped };
-        let removed = record.spec.auto_remove.then(|| record.engine.clone());
         drop(state);
         self.emit(container, EngineEventKind::Changed);
-        if let Some(engine) = removed {
-            self.state().containers.remove(&container);
-            let what = EngineEventKind::Removed;
-            self.emit_event(EngineEvent { container, engine, what, exit: None });
-        }
         process.ended.send_replace(Some(code));
         if again {
             self.restart_soon(container);

@@ -54,12 +54,8 @@ impl Attach {
             },
         };
         let not_started = container.status == Status::Created;
-        let until = match (container.auto_remove, not_started) {
-            (true, _) => WaitCondition::Removed,
-            (false, true) => WaitCondition::NextExit,
-            // If the container stopped after `show`, Docker reports its exit at once.
-            (false, false) => WaitCondition::NotRunning,
-        };
+        // If a started container stopped after `show`, Docker reports its exit at once.
+        let until = if not_started { WaitCondition::NextExit } else { WaitCondition::NotRunning };
         let mut begin =
             if not_started || self.read_only { OnOpen::Nothing } else { OnOpen::Redraw };
         let console = unless_ended(&mut signals, session.dial(until, begin)).await?;

@@ -25,8 +25,6 @@ pub(super) enum Goal {
     Paused,
     /// Its processes are no longer paused.
     Unpaused,
-    /// The container is removed.
-    Removed,
 }
 
 /// Whether a goal is reached.
@@ -65,16 +63,16 @@ impl Goal {
     /// Returns what a status means for the goal, without regard to the status before.
     pub(super) const fn state_in(self, status: Status) -> GoalState {
         use GoalState::{Pending as P, Reached as R, Unreachable as U};
-        let [created, started, exited, stopped, paused, unpaused, removed] = match status {
-            Status::Creating | Status::Rebuilding | Status::Unknown => [P, P, P, P, P, P, P],
-            Status::Created => [R, P, P, R, U, U, P],
-            Status::Running => [R, R, P, P, P, R, P],
-            Status::Paused => [R, R, P, P, R, P, P],
-            Status::Restarting => [R, R, R, P, U, R, P],
-            Status::Stopped => [R, R, R, R, U, R, P],
-            Status::Deleting => [P, R, P, P, U, U, P],
-            Status::Deleted => [U, R, R, R, U, U, R],
-            Status::Dead | Status::Error => [U, U, R, R, U, U, U],
+        let [created, started, exited, stopped, paused, unpaused] = match status {
+            Status::Creating | Status::Rebuilding | Status::Unknown => [P, P, P, P, P, P],
+            Status::Created => [R, P, P, R, U, U],
+            Status::Running => [R, R, P, P, P, R],
+            Status::Paused => [R, R, P, P, R, P],
+            Status::Restarting => [R, R, R, P, U, R],
+            Status::Stopped => [R, R, R, R, U, R],
+            Status::Deleting => [P, R, P, P, U, U],
+            Status::Deleted => [U, R, R, R, U, U],
+            Status::Dead | Status::Error => [U, U, R, R, U, U],
         };
         match self {
             Self::Created => created,
@@ -83,7 +81,6 @@ impl Goal {
             Self::Stopped => stopped,
             Self::Paused => paused,
             Self::Unpaused => unpaused,
-            Self::Removed => removed,
         }
     }
 
@@ -195,15 +192,8 @@ mod tests {
 
     use super::*;
 
-    const GOALS: [Goal; 7] = [
-        Goal::Created,
-        Goal::Started,
-        Goal::Exited,
-        Goal::Stopped,
-        Goal::Paused,
-        Goal::Unpaused,
-        Goal::Removed,
-    ];
+    const GOALS: [Goal; 6] =
+        [Goal::Created, Goal::Started, Goal::Exited, Goal::Stopped, Goal::Paused, Goal::Unpaused];
 
     fn row(status: Status) -> String {
         let mut row = format!("{status:<11}");
@@ -220,21 +210,21 @@ mod tests {
     #[test]
     fn what_each_status_means_for_each_goal() {
         let grid: String = Status::ALL.iter().map(|status| row(*status)).collect();
-        let header = "            created  started  exited   stopped  paused   unpaused removed";
+        let header = "            created  started  exited   stopped  paused   unpaused";
         insta::assert_snapshot!(format!("{header}\n{grid}"), @r"
-                    created  started  exited   stopped  paused   unpaused removed
-        Creating    -        -        -        -        -        -        -
-        Created     reached  -        -        reached  never    never    -
-        Running     reached  reached  -        -        -        reached  -
-        Stopped     reached  reached  reached  reached  never    reached  -
-        Paused      reached  reached  -        -        reached  -        -
-        Restarting  reached  reached  reached  -        never    reached  -
-        Rebuilding  -        -        -        -        -        -        -
-        Deleting    -        reached  -        -        never    never    -
-        Deleted     never    reached  reached  reached  never    never    reached
-        Dead        never    never    reached  reached  never    never    never
-        Error       never    never    reached  reached  never    never    never
-        Unknown     -        -        -        -        -        -        -
+                    created  started  exited   stopped  paused   unpaused
+        Creating    -        -        -        -        -        -
+        Created     reached  -        -        reached  never    never
+        Running     reached  reached  -        -        -        reached
+        Stopped     reached  reached  reached  reached  never    reached
+        Paused      reached  reached  -        -        reached  -
+        Restarting  reached  reached  reached  -        never    reached
+        Rebuilding  -        -        -        -        -        -
+        Deleting    -        reached  -        -        never    never
+        Deleted     never    reached  reached  reached  never    never
+        Dead        never    never    reached  reached  never    never
+        Error       never    never    reached  reached  never    never
+        Unknown     -        -        -        -        -        -
         ");
     }
 
@@ -286,8 +276,8 @@ mod tests {
     #[test]
     fn a_status_from_before_the_command_does_not_end_the_wait() {
         let was = container(Status::Error, 9, Some(1));
-        assert_eq!(Goal::Removed.state_after(&was, &was), GoalState::Pending);
+        assert_eq!(Goal::Paused.state_after(&was, &was), GoalState::Pending);
         let now = container(Status::Error, 10, Some(1));
-        assert_eq!(Goal::Removed.state_after(&now, &was), GoalState::Unreachable);
+        assert_eq!(Goal::Paused.state_after(&now, &was), GoalState::Unreachable);
     }
 }

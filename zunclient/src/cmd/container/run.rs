@@ -78,8 +78,6 @@ impl Run {
         container: &Container,
         signals: &mut Signals,
     ) -> Result<Result<Exit, Failure>, Unbegun> {
-        let until =
-            if self.container_flags.rm { WaitCondition::Removed } else { WaitCondition::NextExit };
         let session = Session {
             context,
             container,
@@ -88,7 +86,7 @@ impl Run {
             mode: grant::Mode::ReadWrite,
             signal_routing: self.console_flags.signal_routing(container.tty),
         };
-        let dialling = session.dial(until, OnOpen::Start);
+        let dialling = session.dial(WaitCondition::NextExit, OnOpen::Start);
         let console = unless_ended(signals, dialling).await.map_err(Unbegun)?;
         match session.hold(console, OnOpen::Start, signals).await {
             Ok(exit) => Ok(Ok(exit)),

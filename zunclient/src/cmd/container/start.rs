@@ -75,12 +75,11 @@ impl Start {
             signal_routing: self.console_flags.signal_routing(container.tty),
         };
         // zun attaches before the start, even if the container has run before, so no output is missed.
-        let (begin, condition) = if container.status == Status::Running {
+        let (begin, until) = if container.status == Status::Running {
             (OnOpen::Redraw, WaitCondition::NotRunning)
         } else {
             (OnOpen::Start, WaitCondition::NextExit)
         };
-        let until = if container.auto_remove { WaitCondition::Removed } else { condition };
         let console = unless_ended(&mut signals, session.dial(until, begin)).await?;
         Ok(session.hold(console, begin, &mut signals).await?)
     }
