@@ -2,8 +2,8 @@
 
 use std::process::{Command, Output};
 
-const VERBS: [&str; 22] = [
-    "action", "attach", "cp", "create", "delete", "exec", "kill", "list", "logs", "pause",
+const VERBS: [&str; 23] = [
+    "action", "attach", "cp", "create", "delete", "exec", "host", "kill", "list", "logs", "pause",
     "rename", "restart", "run", "show", "start", "stats", "stop", "top", "unpause", "update",
     "version", "wait",
 ];
@@ -43,6 +43,13 @@ fn the_help_of_every_verb_of_action_is_as_recorded() {
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         insta::assert_snapshot!(format!("action_{verb}"), text);
     }
+}
+
+#[test]
+fn the_help_of_every_verb_of_host_is_as_recorded() {
+    let text = help(&["host", "replace", "--help"]);
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    insta::assert_snapshot!("host_replace", text);
 }
 
 #[test]

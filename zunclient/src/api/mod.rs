@@ -4,6 +4,7 @@ mod actions;
 mod client;
 mod containers;
 mod error;
+mod hosts;
 mod repeat;
 
 pub use client::Client;

@@ -11,7 +11,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Inspect", &["list", "show", "action", "logs", "top", "stats"]),
     ("Change", &["stop", "restart", "kill", "pause", "unpause", "rename", "update", "delete"]),
     ("Files", &["cp"]),
-    ("Service", &["version"]),
+    ("Service", &["host", "version"]),
 ];
 
 /// Returns the same command, whose own help lists the verbs in groups.

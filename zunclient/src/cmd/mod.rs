@@ -5,6 +5,7 @@ mod container;
 mod context;
 mod failure;
 mod help;
+mod host;
 mod version;
 
 use std::ffi::OsString;
@@ -128,6 +129,7 @@ enum Verb {
     Attach(container::attach::Attach),
     Exec(container::exec::Exec),
     Wait(container::wait::Wait),
+    Host(host::Host),
     Version(version::Version),
 }
 
@@ -154,6 +156,7 @@ impl Verb {
             | Self::Rename(_)
             | Self::Update(_)
             | Self::Wait(_)
+            | Self::Host(_)
             | Self::Version(_) => Exit::FAILED,
         }
     }
@@ -181,6 +184,7 @@ impl Verb {
             Self::Attach(verb) => verb.run(context).await,
             Self::Exec(verb) => verb.run(context).await,
             Self::Wait(verb) => verb.run(context).await,
+            Self::Host(verb) => verb.run(context).await,
             Self::Version(verb) => verb.run(context).await,
         }
     }

@@ -135,3 +135,12 @@ async fn an_unknown_request_fails_with_the_words_of_the_service() {
     assert_eq!(code, Some(1), "{shown}");
     assert!(shown.starts_with("zun: Could not find the action req-none"), "{shown}");
 }
+
+#[tokio::test]
+async fn the_replacement_of_a_host_is_confirmed_by_name() {
+    let service = Service::start(move |_ask| (202, Value::Null)).await;
+    let (code, shown) = zun(&service, &["host", "replace", "compute1"]).await;
+    assert_eq!((code, shown.as_str()), (Some(0), "compute1\n"));
+    let lines: Vec<_> = service.requests().iter().map(ServiceRequest::line).collect();
+    assert_eq!(lines, ["POST /v1/hosts/compute1/replace"]);
+}
