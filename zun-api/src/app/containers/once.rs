@@ -140,6 +140,7 @@ pub(super) const fn may_pass(code: Code) -> bool {
         | Code::Forbidden
         | Code::NoConsole
         | Code::Engine
+        | Code::Uncertain
         | Code::StaleEpoch
         | Code::Internal
         | Code::Unknown => false,
