@@ -10,6 +10,7 @@ use zun_common::status::Status;
 use zun_common::units::{Cpus, Mebibytes, Resources};
 
 use super::Fixture;
+use super::claims::{add_host, name};
 use super::pages::spec;
 use crate::db::container::{Filter, Page, Scope, SortKey, page};
 use crate::db::schema::containers::dsl;
@@ -45,14 +46,23 @@ fn fill(conn: &mut Conn, from: i64, to: i64) {
     };
     let statement = format!(
         "{series} INSERT INTO containers (uuid, project_id, user_id, name, image, cpu_millis, memory_mib, tty, \
-         interactive, auto_remove, spec, start_wanted, dispatched, generation, status, oom_killed, attached, \
-         created_at, updated_at) SELECT {hash}, CASE n % 2 WHEN 0 THEN 'blue' ELSE 'red' END, 'user' || (n % 10), \
+         interactive, auto_remove, spec, start_wanted, generation, status, oom_killed, attached, \
+         created_at, updated_at, host) SELECT {hash}, CASE n % 2 WHEN 0 THEN 'blue' ELSE 'red' END, 'user' || (n % 10), \
          'c' || ((n * 7919) % 1000003) || '-' || n, 'image' || (n % 20), 100 * (1 + n % 8), 64 * (1 + n % 8), false, \
-         false, n % 3 = 0, '{spec}', true, true, 1, CASE WHEN n % 1000 < 2 THEN 'Error' WHEN n % 10 < 2 THEN 'Stopped' \
-         ELSE 'Running' END, false, 0, {time}, {time} FROM g"
+         false, n % 3 = 0, '{spec}', true, 1, CASE WHEN n % 1000 < 2 THEN 'Error' WHEN n % 10 < 2 THEN 'Stopped' \
+         ELSE 'Running' END, false, 0, {time}, {time}, 'h' || (n % 20) FROM g"
     );
+    if matches!(conn, Conn::Sqlite(_)) {
+        conn.batch_execute("PRAGMA cache_size = -1000000").expect("a large cache");
+    }
     conn.batch_execute(&statement).expect("filled");
-    conn.batch_execute("ANALYZE").expect("analyzed");
+    if matches!(conn, Conn::Sqlite(_)) {
+        conn.batch_execute("PRAGMA cache_size = -512").expect("the cache of zun-api");
+    }
+    // zun-api leaves SQLite without statistics.
+    if matches!(conn, Conn::Postgres(_)) {
+        conn.batch_execute("ANALYZE").expect("analyzed");
+    }
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -116,6 +126,7 @@ fn cell(conn: &mut Conn, filter: &Filter, (key, marker): (SortKey, Option<String
 fn table(fixture: &Fixture) {
     let mut conn = fixture.connect();
     migrate(&mut conn).expect("the newest schema");
+    (0..20).for_each(|host| add_host(&mut conn, &name(host), Resources::default()));
     let filters = [
         ("none", Filter::default()),
         ("status Running (80 %)", Filter { status: Some(Status::Running), ..Filter::default() }),
@@ -123,6 +134,7 @@ fn table(fixture: &Fixture) {
         ("image (5 %)", Filter { image: Some("image4".to_owned()), ..Filter::default() }),
         ("user (10 %)", Filter { user: Some("user2".to_owned()), ..Filter::default() }),
         ("memory (13 %)", Filter { memory: Some(64), ..Filter::default() }),
+        ("host (10 %)", Filter { host: Some(name(4)), ..Filter::default() }),
         ("auto_remove (33 %)", Filter { auto_remove: Some(true), ..Filter::default() }),
     ];
     let mut filled = 0;
