@@ -277,3 +277,31 @@ async fn the_end_of_a_run_with_auto_remove_removes_the_container() {
     let last = api.get(ANN, &wait).await.expect(200).json();
     assert_eq!((&last["status"], &last["exit_code"]), (&json!("Deleted"), &json!(3)));
 }
+
+#[tokio::test]
+async fn large_operations_come_in_several_lists() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    agent.ignore_nudges();
+    let text = "x".repeat(900_000);
+    for number in 0..7 {
+        let name = format!("large-{number}");
+        let body = json!({"image": "cirros", "name": name, "cpu": 0.1, "memory": 16, "environment": {"A": text}});
+        api.create(ANN, body).await;
+    }
+    let first = agent.heartbeat(|_| {}).await.expect("it fits into a message");
+    let listed = first.operations.len();
+    assert!((1..7).contains(&listed), "{listed}");
+    assert_eq!(first.complete_to, first.operations[listed - 1].sequence);
+    let done = |operation: &Operation| OperationOutcome {
+        operation: operation.id,
+        outcome: Outcome::Succeeded,
+    };
+    for operation in &first.operations {
+        let report = (None, vec![done(operation)]);
+        agent.report_with(operation.container, report).await.expect("accepted");
+    }
+    let second = agent.heartbeat(|_| {}).await.expect("accepted");
+    assert_eq!(second.operations.len(), 7 - listed);
+    assert_eq!(second.complete_to, second.operations.last().expect("the last").sequence);
+}

@@ -70,6 +70,8 @@ impl Workers {
                 Ok(None)
             }
             Submitted::Full => Ok(Some(Outcome::Failed(full(container)))),
+            // A late message. The outcome is stored already.
+            Submitted::Passed => Ok(None),
         }
     }
 
@@ -86,7 +88,7 @@ impl Workers {
                 continue;
             }
             match self.submit(operation, Queues::submit_listed) {
-                Ok(Submitted::First(_) | Submitted::Waiting(_)) => {}
+                Ok(Submitted::First(_) | Submitted::Waiting(_) | Submitted::Passed) => {}
                 Ok(Submitted::Gap | Submitted::Full) => {
                     full.insert(container);
                 }
@@ -166,7 +168,10 @@ impl Workers {
         };
         state.send_replace(State::Ended(outcome.clone()));
         let ended = Ended { operation: operation.id, outcome, state };
-        perform::end(&self.host, operation.container, (failure, ended)).await;
+        let ending = perform::end(&self.host, operation.container, (failure, ended));
+        if AssertUnwindSafe(ending).catch_unwind().await.is_err() {
+            tracing::error!(container.id = %operation.container, "the report of an operation panicked");
+        }
         true
     }
 

@@ -43,7 +43,9 @@ impl Finished {
 /// answer, until its time limit.
 pub(super) async fn perform(work: &Work<'_>) -> Finished {
     if is_too_late(work) {
-        return Finished::without_failure(Outcome::Expired);
+        // An earlier agent may have carried it out.
+        let outcome = if work.operation.again { Outcome::Unknown } else { Outcome::Expired };
+        return Finished::without_failure(outcome);
     }
     let began = Instant::now();
     let removes = matches!(work.operation.change, Change::Delete { .. });
@@ -92,6 +94,10 @@ pub(super) async fn end(
 }
 
 fn is_too_late(work: &Work<'_>) -> bool {
+    // An earlier agent may have set new limits, and the container's row has them: they must be set.
+    if work.operation.again && matches!(work.operation.change, Change::Update { .. }) {
+        return false;
+    }
     let limit = work.operation.not_after.and_then(|limit| limit.checked_sub_signed(LIMIT_MARGIN));
     match (limit, work.host.control.now()) {
         (Some(limit), Some(now)) => now >= limit,

@@ -43,6 +43,8 @@ pub(super) enum Submitted {
     Gap,
     /// Too many operations of the container are waiting.
     Full,
+    /// It was carried out or closed before: a list that contained its number, if it was open, has arrived since.
+    Passed,
 }
 
 #[derive(Debug, Default)]
@@ -89,10 +91,30 @@ impl Queues {
     pub(super) fn submit(&mut self, operation: Operation) -> Submitted {
         let last = self.last.get(&operation.container).copied().unwrap_or_default();
         let is_missing = |previous| previous > self.complete_to.max(last);
-        if !self.known.contains_key(&operation.id) && operation.previous.is_some_and(is_missing) {
+        if self.known.contains_key(&operation.id) {
+            return self.submit_listed(operation);
+        }
+        if operation.sequence <= self.complete_to.max(last) {
+            return Submitted::Passed;
+        }
+        if operation.previous.is_some_and(is_missing) {
             return Submitted::Gap;
         }
-        self.submit_listed(operation)
+        let id = operation.id;
+        let submitted = self.submit_listed(operation);
+        if let Submitted::Full = submitted {
+            self.remember_refusal(id);
+        }
+        submitted
+    }
+
+    /// An operation that is refused because the queue is full is not carried out if a list contains it a moment later:
+    /// its client is told to try again.
+    fn remember_refusal(&mut self, id: OperationId) {
+        let words = "Too many operations of the container are waiting.";
+        let refused = State::Acknowledged(Outcome::Failed(Problem::new(Code::Busy, words)));
+        let (_, state) = watch::channel(refused);
+        self.known.insert(id, Known { state, acknowledged: None });
     }
 
     /// Queues an operation of a list, unless it is known. Those before it that are open are in the list.
@@ -226,6 +248,29 @@ mod tests {
     }
 
     #[test]
+    fn an_operation_that_was_passed_is_not_carried_out() {
+        let (mut queues, container) = (Queues::new(8), ContainerId::random());
+        queues.complete(11, Instant::now());
+        assert!(matches!(queues.submit(operation(container, 10, None)), Submitted::Passed));
+        assert!(matches!(queues.submit(operation(container, 12, Some(10))), Submitted::First(_)));
+        assert!(matches!(queues.submit(operation(container, 12, Some(10))), Submitted::Passed));
+        // One in a list is open.
+        let listed = operation(ContainerId::random(), 9, None);
+        assert!(matches!(queues.submit_listed(listed), Submitted::First(_)));
+    }
+
+    #[test]
+    fn an_operation_that_a_full_queue_refused_is_not_carried_out_when_it_is_listed() {
+        let (mut queues, container) = (Queues::new(1), ContainerId::random());
+        assert!(matches!(queues.submit(operation(container, 1, None)), Submitted::First(_)));
+        let refused = operation(container, 2, Some(1));
+        assert!(matches!(queues.submit(refused.clone()), Submitted::Full));
+        queues.next(container).expect("the first");
+        assert!(matches!(queues.submit_listed(refused), Submitted::Waiting(_)));
+        assert!(queues.next(container).is_none(), "only the first was queued");
+    }
+
+    #[test]
     fn a_full_queue_still_takes_a_removal_which_ends_what_waits() {
         let (mut queues, container) = (Queues::new(1), ContainerId::random());
         assert!(matches!(queues.submit(operation(container, 1, None)), Submitted::First(_)));
@@ -256,6 +301,6 @@ mod tests {
         queues.complete(1, now + REMEMBERED / 2);
         assert!(matches!(queues.submit(first.clone()), Submitted::Waiting(_)), "still remembered");
         queues.complete(1, now + REMEMBERED);
-        assert!(matches!(queues.submit(first), Submitted::First(_)));
+        assert!(matches!(queues.submit(first), Submitted::Passed));
     }
 }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use serde_json::Value;
-use zun_common::bus::CallError;
 use zun_common::chain;
 use zun_common::id::{HostName, OperationId};
 use zun_common::rpc::envelope::CallContext;
@@ -87,9 +86,6 @@ impl App {
                     container.id = %container, host.name = %host, request.id = %context.request,
                     error = %chain(&error), "host {host} receives an operation with its next heartbeat"
                 );
-                if was_not_sent(&error) {
-                    self.db.fact(move |conn| operation::not_received(conn, id, epoch)).await?;
-                }
                 return Ok(());
             }
         };
@@ -153,14 +149,4 @@ fn refuse(
         operation::release_key(conn, id)?;
     }
     Ok(changed)
-}
-
-/// Whether the message certainly did not reach the host's queue.
-const fn was_not_sent(error: &CallError) -> bool {
-    match error {
-        CallError::NoSuchHost { .. } | CallError::Bus { .. } => true,
-        CallError::Refused { .. } | CallError::NoReply { .. } | CallError::Malformed { .. } => {
-            false
-        }
-    }
 }

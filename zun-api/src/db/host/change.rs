@@ -6,6 +6,7 @@ use uuid::Uuid;
 use zun_common::id::{Epoch, HostName};
 use zun_common::rpc::host::{Heartbeat, Inventory};
 use zun_common::rpc::operation::{Beat, RegisterAgent};
+use zun_common::status::Status;
 
 use super::query::by_name;
 use super::row::Record;
@@ -79,9 +80,13 @@ pub(crate) fn forget_engine(conn: &mut Conn, host: &HostName) -> Result<bool, Db
 
 fn has_containers(conn: &mut Conn, host: &HostName) -> Result<bool, DbError> {
     use crate::db::schema::containers::dsl as container;
+    // One that is being created may be in the engine already.
+    let being_created = [Status::Creating.as_str(), Status::Deleting.as_str()];
+    let may_exist = container::engine_id.is_not_null().or(container::status.eq_any(being_created));
     let on_host = container::containers
         .filter(container::host.eq(host.as_str()))
-        .filter(container::engine_id.is_not_null().and(container::gone_at.is_null()));
+        .filter(container::gone_at.is_null())
+        .filter(may_exist);
     Ok(select(exists(on_host)).get_result(conn)?)
 }
 

@@ -194,16 +194,6 @@ pub(super) fn finish(
     Finished::of(&row).map(Some)
 }
 
-/// The message with the operation was certainly not sent, so no agent has received it.
-pub(crate) fn not_received(conn: &mut Conn, id: OperationId, epoch: Epoch) -> Result<(), DbError> {
-    diesel::update(dsl::operations)
-        .filter(dsl::uuid.eq(id.to_string()))
-        .filter(dsl::epoch.eq(epoch.0).and(dsl::outcome.is_null()))
-        .set(dsl::epoch.eq(None::<i64>))
-        .execute(conn)?;
-    Ok(())
-}
-
 /// Ends the open operations of a container because it is removed.
 pub(crate) fn supersede(conn: &mut Conn, container: ContainerId) -> Result<(), DbError> {
     let words = "The removal of the container was requested.";
@@ -298,6 +288,10 @@ pub(crate) fn expire(
     for (row, host) in rows.into_iter().zip(hosts) {
         let current = host.and_then(|host| alive.get(&host).copied());
         if row.epoch.is_some() && row.epoch == current.map(|epoch| epoch.0) {
+            continue;
+        }
+        // The engine may have the new limits. The next agent sets them, and reports how that ended.
+        if row.epoch.is_some() && row.kind()? == Kind::Update {
             continue;
         }
         let outcome = if row.epoch.is_some() { Outcome::Unknown } else { Outcome::Expired };

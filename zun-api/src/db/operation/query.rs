@@ -13,6 +13,8 @@ use crate::db::{Conn, DbError};
 
 /// Maximum number of operations in one reply to a heartbeat.
 const MAX_OPEN: i64 = 256;
+/// Maximum size of the operations in one reply, in bytes of JSON. The bus refuses messages of more than 16 MiB.
+const MAX_OPEN_SIZE: usize = 4 << 20;
 /// Maximum number of operations of a container in a response.
 const MAX_LISTED: i64 = 1000;
 
@@ -38,16 +40,18 @@ pub(crate) fn open(
         .select(Row::as_select())
         .load(conn)?;
     let is_whole = i64::try_from(rows.len()).is_ok_and(|count| count < MAX_OPEN);
-    let last_listed = rows.last().map(|row| row.sequence);
-    let complete_to = if is_whole { last_sequence } else { last_listed.unwrap_or(last_sequence) };
-    let mut operations = Vec::with_capacity(rows.len());
-    let mut received = Vec::new();
+    let mut complete_to = if is_whole { Some(last_sequence) } else { None };
+    let (mut operations, mut received) = (Vec::with_capacity(rows.len()), Vec::new());
+    let (mut size, mut last_listed) = (0, 0);
     for row in rows {
         match operation(conn, &row, epoch) {
             Ok(operation) => {
-                if row.epoch != Some(epoch.0) {
-                    received.push(row.uuid.clone());
+                size += serde_json::to_vec(&operation)?.len();
+                if size > MAX_OPEN_SIZE && !operations.is_empty() {
+                    complete_to = None;
+                    break;
                 }
+                received.push(row.uuid.clone());
                 operations.push(operation);
             }
             // One unreadable row must not keep the host's other operations from it. It expires, or stays open.
@@ -55,13 +59,22 @@ pub(crate) fn open(
                 tracing::error!(operation.id = %row.uuid, error = %chain(&error), "cannot read an operation");
             }
         }
+        last_listed = row.sequence;
     }
-    if !received.is_empty() {
-        diesel::update(dsl::operations.filter(dsl::uuid.eq_any(received)))
-            .set(dsl::epoch.eq(epoch.0))
-            .execute(conn)?;
+    mark_received(conn, &received, epoch)?;
+    Ok(Open { operations, complete_to: complete_to.unwrap_or(last_listed) })
+}
+
+/// A heartbeat of an earlier epoch that is answered late changes nothing.
+fn mark_received(conn: &mut Conn, received: &[String], epoch: Epoch) -> Result<(), DbError> {
+    if received.is_empty() {
+        return Ok(());
     }
-    Ok(Open { operations, complete_to })
+    diesel::update(dsl::operations.filter(dsl::uuid.eq_any(received)))
+        .filter(dsl::epoch.is_null().or(dsl::epoch.lt(epoch.0)))
+        .set(dsl::epoch.eq(epoch.0))
+        .execute(conn)?;
+    Ok(())
 }
 
 /// The operation on the bus. A creation takes its specification from the container's row.
