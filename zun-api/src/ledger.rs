@@ -42,13 +42,13 @@ pub(crate) async fn tend(app: Arc<App>, tasks: Tasks) {
 }
 
 async fn tend_once(app: &App, purge: bool) -> Result<(), DbError> {
-    let expire = |conn: &mut Conn| {
+    let is_any_due = |conn: &mut Conn| {
         let at = now(conn)?;
-        operation::expire(conn, at)
+        operation::is_any_due(conn, at)
     };
-    for record in app.db.promise(move |conn| transaction(conn, expire)).await? {
-        tracing::warn!(container.id = %record.id, "an operation on container {} has expired", record.id);
-        app.hub.publish(&record);
+    // Only what is due needs the writer.
+    if app.db.read(is_any_due).await? {
+        expire(app).await?;
     }
     if purge {
         let purged = app
@@ -61,6 +61,18 @@ async fn tend_once(app: &App, purge: bool) -> Result<(), DbError> {
             })
             .await?;
         tracing::debug!(purged, "forgot deleted containers");
+    }
+    Ok(())
+}
+
+async fn expire(app: &App) -> Result<(), DbError> {
+    let expire = |conn: &mut Conn| {
+        let at = now(conn)?;
+        operation::expire(conn, at)
+    };
+    for record in app.db.promise(move |conn| transaction(conn, expire)).await? {
+        tracing::warn!(container.id = %record.id, "an operation on container {} has expired", record.id);
+        app.hub.publish(&record);
     }
     Ok(())
 }

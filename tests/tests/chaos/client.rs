@@ -1,4 +1,4 @@
-//! A client of the REST API that records what it asked and what it was told.
+//! A client of the REST API that records each request and its answer.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! Decides whether the system is right: compares what the clients were told, what the service shows, and what the
+//! Decides whether the system is right: compares the answers that the clients got, what the service shows, and what the
 //! engines have.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,11 +1,10 @@
 //! Hosts and agents for administrators and for the scheduler.
 
-use chrono::Utc;
 use zun_common::id::HostName;
 
 use super::{App, AppError, Caller, Permission};
 use crate::db::host::{Liveness, Record};
-use crate::db::{Conn, DbError, host};
+use crate::db::{Conn, DbError, host, now};
 use crate::scheduler::HostView;
 
 impl App {
@@ -25,17 +24,21 @@ impl App {
             .ok_or_else(|| AppError::HostNotFound(ident.chars().take(80).collect()))
     }
 
-    /// Returns all agents.
-    pub(crate) async fn services(&self, caller: &Caller) -> Result<Vec<Record>, AppError> {
+    /// Returns all agents, and whether each is there.
+    pub(crate) async fn services(
+        &self,
+        caller: &Caller,
+    ) -> Result<Vec<(Record, Liveness)>, AppError> {
         caller.require(Permission::SeeServices)?;
-        Ok(self.db.read(host::all).await?)
+        Ok(self.db.read(with_liveness).await?)
     }
 
     /// Returns an error if the host is down.
     pub(super) async fn require_up(&self, name: &HostName) -> Result<(), AppError> {
         let wanted = name.clone();
-        let known = self.db.read(move |conn| host::by_name(conn, &wanted)).await?;
-        let why = match known.map(|host| host.liveness(Utc::now().naive_utc())) {
+        let read = move |conn: &mut Conn| Ok((host::by_name(conn, &wanted)?, now(conn)?));
+        let (known, now) = self.db.read(read).await?;
+        let why = match known.map(|host| host.liveness(now)) {
             Some(Liveness::Up) => return Ok(()),
             Some(Liveness::Silent(seconds)) => format!("no heartbeat for {seconds} s"),
             Some(Liveness::Left) => "its agent has shut down".to_owned(),
@@ -46,16 +49,26 @@ impl App {
     }
 }
 
+/// By the database's clock, which has stamped the heartbeats.
+fn with_liveness(conn: &mut Conn) -> Result<Vec<(Record, Liveness)>, DbError> {
+    let now = now(conn)?;
+    let hosts = host::all(conn)?.into_iter();
+    let judged = hosts.map(|host| {
+        let liveness = host.liveness(now);
+        (host, liveness)
+    });
+    Ok(judged.collect())
+}
+
 /// Returns the scheduler's view of each host. Another transaction can claim what it shows as free.
 pub(super) fn views(conn: &mut Conn) -> Result<Vec<HostView>, DbError> {
-    let now = Utc::now().naive_utc();
-    let view = |host: Record| HostView {
-        up: host.liveness(now) == Liveness::Up,
+    let view = |(host, liveness): (Record, Liveness)| HostView {
+        up: liveness == Liveness::Up,
         enabled: !host.disabled,
         engine_up: host.engine_up,
         total: host.total,
         claimed: host.used.claimed,
         name: host.name,
     };
-    Ok(host::all(conn)?.into_iter().map(view).collect())
+    Ok(with_liveness(conn)?.into_iter().map(view).collect())
 }

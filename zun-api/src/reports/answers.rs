@@ -95,17 +95,15 @@ pub(super) async fn assigned(
 ) -> Result<Assigned, Problem> {
     own(&call.host, &incoming)?;
     let records =
-        stored(&app, Stored::AsFact, move |conn| container::assigned(conn, &call.host)).await?;
+        stored(&app, Stored::Nothing, move |conn| container::assigned(conn, &call.host)).await?;
     Ok(Assigned { containers: records.into_iter().map(expected).collect() })
 }
 
 fn expected(record: Record) -> AssignedContainer {
     AssignedContainer {
         container: record.id,
-        generation: record.generation,
         status: record.status,
         engine: record.engine,
         auto_remove: record.spec.auto_remove,
-        create: None,
     }
 }

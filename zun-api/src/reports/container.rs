@@ -73,8 +73,7 @@ fn check_subject(call: &ReportContainer) -> Result<(), Problem> {
 
 /// `None` if the epoch is not the host's current one.
 fn store(conn: &mut Conn, call: &ReportContainer) -> Result<Option<Effect>, DbError> {
-    let ReportContainer { host, epoch, container, report, outcomes } = call;
-    lock::container(conn, *container)?;
+    let ReportContainer { host, epoch, container: _, report, outcomes } = call;
     if host::check_epoch(conn, host, *epoch)?.is_none() {
         return Ok(None);
     }
@@ -112,7 +111,7 @@ fn remove_again(conn: &mut Conn, record: &Record) -> Result<Option<Accepted>, Db
     let request = &CallContext::internal().request;
     let change = Change::Delete { how: Removal::Force };
     let new = NewOperation { container: record, user, request, key: None, change, limit: None };
-    operation::accept(conn, host, &new).map(Some)
+    operation::accept(conn, host, new).map(Some)
 }
 
 /// Whether the container is removed because its run has ended, or could not begin.

@@ -121,6 +121,8 @@ enum Stored {
     Durably,
     /// What the host reports again.
     AsFact,
+    /// Nothing is stored: the work only reads.
+    Nothing,
 }
 
 /// Runs work on the database, several times if it fails.
@@ -134,13 +136,14 @@ where
         let outcome = match how {
             Stored::Durably => app.db.promise(work.clone()).await,
             Stored::AsFact => app.db.fact(work.clone()).await,
+            Stored::Nothing => app.db.read(work.clone()).await,
         };
         let error = match outcome {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
         if tried == 0 {
-            tracing::error!(error = %chain(&error), "cannot store a message from an agent");
+            tracing::error!(error = %chain(&error), "cannot serve a message from an agent");
         }
         if !error.may_pass() {
             return Err(Problem::new(Code::Internal, "a database operation of zun-api failed"));

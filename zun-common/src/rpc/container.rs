@@ -1,5 +1,4 @@
-//! Calls about one container. The bus may deliver a command twice. Commands are idempotent, except that a kill may
-//! send its signal twice.
+//! Queries about one container, and its specification. Changes of containers are operations.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -68,90 +67,11 @@ pub struct ConsoleSpec {
     pub size: Option<TerminalSize>,
 }
 
-/// Generates the commands on a container.
-macro_rules! command {
-    ($(#[$doc:meta])* $name:ident, $method:literal { $($(#[$fdoc:meta])* $field:ident: $type:ty),* $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-        pub struct $name {
-            /// The container.
-            pub container: ContainerId,
-            $($(#[$fdoc])* pub $field: $type),*
-        }
-
-        impl Call for $name {
-            const METHOD: &'static str = $method;
-            const KIND: Kind = Kind::Command;
-            const DEADLINE: Duration = Duration::from_secs(10);
-            type Reply = Done;
-        }
-    };
-}
-
-/// Creates a container, and optionally starts it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CreateContainer {
-    /// The container.
-    pub container: ContainerId,
-    /// Its specification.
-    pub spec: ContainerSpec,
-    /// Whether to start it after it is created.
-    pub start: bool,
-}
-
-impl Call for CreateContainer {
-    const METHOD: &'static str = "container.create";
-    const KIND: Kind = Kind::Command;
-    const DEADLINE: Duration = Duration::from_mins(1);
-    type Reply = Done;
-}
-
-command!(
-    /// Starts a container. Starting a running one is not an error.
-    StartContainer, "container.start" {}
-);
-command!(
-    /// Stops a container. Stopping a stopped one is not an error.
-    StopContainer, "container.stop" {
-        /// Seconds between the stop signal and SIGKILL; the engine's default of 10 if `None`.
-        grace: Option<u32>,
-    }
-);
-command!(
-    /// Stops a container and starts it again.
-    RebootContainer, "container.reboot" {
-        /// Seconds between the stop signal and SIGKILL, as for a stop.
-        grace: Option<u32>,
-    }
-);
-command!(
-    /// Pauses a container's processes.
-    PauseContainer, "container.pause" {}
-);
-command!(
-    /// Unpauses a container's processes.
-    UnpauseContainer, "container.unpause" {}
-);
-command!(
-    /// Sends a container a signal. A redelivered call may send it twice.
-    KillContainer, "container.kill" {
-        /// Name such as `SIGTERM`.
-        signal: String,
-    }
-);
-command!(
-    /// Removes a container. Removing one that does not exist is not an error.
-    RemoveContainer, "container.remove" {
-        /// What to do if it is running.
-        how: Removal,
-    }
-);
-
 /// What to do if the container to remove is running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Removal {
-    /// Refuse to remove it.
+    /// zun-api accepts the removal only if it is stopped. If it has started since, the host stops it first.
     OnlyStopped,
     /// Stop it first, with the default grace period.
     StopFirst,
@@ -217,13 +137,6 @@ query!(
 query!(
     /// Returns the container's resource usage. The engine takes one to two seconds to measure it.
     ReadStats, "container.stats" -> Stats, 15 {}
-);
-query!(
-    /// Changes the container's limits. Repeating the call has no further effect.
-    UpdateContainer, "container.update" -> Done, 10 {
-        /// The new limits.
-        resources: Resources,
-    }
 );
 query!(
     /// Sets the size of the container's terminal.

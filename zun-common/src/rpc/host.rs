@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::container::{ConsoleListener, CreateContainer};
+use super::container::ConsoleListener;
 use super::{Call, Done, Kind};
 use crate::id::{ContainerId, EngineId, HostName};
 use crate::status::Status;
@@ -51,8 +51,8 @@ pub struct Heartbeat {
     pub interval: u32,
     /// Whether the agent is shutting down and this is its last heartbeat.
     pub leaving: bool,
-    /// When the heartbeat was created, by the host's clock, in microseconds since 1970. zun-api
-    /// uses it to detect an older heartbeat that arrives after a leaving agent's last one. 0 from older agents.
+    /// Its number within the agent's epoch. zun-api uses it to detect an older heartbeat that arrives after a leaving
+    /// agent's last one.
     #[serde(default)]
     pub generation: i64,
 }
@@ -162,14 +162,10 @@ pub struct Assigned {
 pub struct AssignedContainer {
     /// The container.
     pub container: ContainerId,
-    /// The last generation that zun-api applied.
-    pub generation: i64,
     /// The status in zun-api's database.
     pub status: Status,
     /// The engine's id, if the host ever reported one.
     pub engine: Option<EngineId>,
     /// Whether the container is removed when its process ends. If so, a missing container is not an error.
     pub auto_remove: bool,
-    /// The command to create it, while its status is `Creating`. The first command may have been lost.
-    pub create: Option<CreateContainer>,
 }

@@ -17,8 +17,8 @@ pub struct ContainerReport {
     pub container: ContainerId,
     /// The reporting host. zun-api refuses reports about another host's containers.
     pub host: HostName,
-    /// Increases with each report of the container, also across restarts of the agent: microseconds since 1970,
-    /// or the last value plus one if the clock has not advanced. zun-api applies only newer reports.
+    /// Increases with each report within the agent's epoch. zun-api applies only newer reports, by epoch and then
+    /// generation.
     pub generation: i64,
     /// Status.
     pub status: Status,
@@ -41,13 +41,6 @@ pub struct ContainerReport {
     /// Progress of the image pull while it runs.
     #[serde(default)]
     pub image_pull: Option<ImagePull>,
-}
-
-impl Call for ContainerReport {
-    const METHOD: &'static str = "report.container";
-    const KIND: Kind = Kind::Command;
-    const DEADLINE: Duration = Duration::from_hours(24);
-    type Reply = Done;
 }
 
 /// A container with Zun's label that zun-api may not know: a stray.

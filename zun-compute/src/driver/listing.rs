@@ -19,7 +19,7 @@ pub(super) struct Limits {
     pub(super) at_once: usize,
     /// The time limit for each inspection.
     pub(super) each: Duration,
-    /// The time limit for all inspections. Containers that are not inspected by then are in doubt.
+    /// The time limit for all inspections. Containers that are not inspected within it are in doubt.
     pub(super) total: Duration,
 }
 

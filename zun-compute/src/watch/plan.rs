@@ -43,8 +43,7 @@ pub(super) fn plan(assigned: &[AssignedContainer], listed: &[ListedContainer]) -
 }
 
 fn missing(one: &AssignedContainer) -> Option<Step> {
-    let AssignedContainer { container, generation: _, status, engine, auto_remove, create: _ } =
-        one;
+    let AssignedContainer { container, status, engine, auto_remove } = one;
     let was_created = engine.is_some();
     match status {
         Status::Deleting | Status::Deleted => Some(Step::MarkDeleted(*container)),
@@ -76,11 +75,9 @@ mod tests {
     fn assigned(status: Status) -> AssignedContainer {
         AssignedContainer {
             container: ContainerId::random(),
-            generation: 1,
             status,
             engine: Some(engine()),
             auto_remove: false,
-            create: None,
         }
     }
 

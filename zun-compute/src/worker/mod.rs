@@ -153,7 +153,12 @@ impl Workers {
             superseded: &superseded,
             state: &state,
         };
-        let performing = AssertUnwindSafe(perform::perform(&work)).catch_unwind();
+        let performing = AssertUnwindSafe(async {
+            // Another agent may have registered since this one received the operation.
+            self.host.control.registered().await;
+            perform::perform(&work).await
+        })
+        .catch_unwind();
         let finished = tokio::select! {
             biased;
             () = self.cut_off.cancelled() => {

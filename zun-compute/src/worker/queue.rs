@@ -109,7 +109,7 @@ impl Queues {
     }
 
     /// An operation that is refused because the queue is full is not carried out if a list contains it a moment later:
-    /// its client is told to try again.
+    /// the answer asks its client to try again.
     fn remember_refusal(&mut self, id: OperationId) {
         let words = "Too many operations of the container are waiting.";
         let refused = State::Acknowledged(Outcome::Failed(Problem::new(Code::Busy, words)));

@@ -26,10 +26,21 @@ struct Received {
     assigned: Vec<AssignedContainer>,
     /// Whether it says which containers are assigned.
     answers: bool,
+    /// Whether it refuses registrations, and how many it has refused.
+    refuses: bool,
+    refused: usize,
     ledger: Ledger,
 }
 
 impl Received {
+    fn register(&mut self) -> Result<Registered, Problem> {
+        if self.refuses {
+            self.refused += 1;
+            return Err(Problem::new(Code::Busy, "not now"));
+        }
+        Ok(Registered { epoch: self.ledger.register() })
+    }
+
     fn beat(&mut self, beat: Beat) -> Result<OpenOperations, Problem> {
         self.ledger.check(beat.epoch)?;
         self.heartbeats.push(beat.heartbeat);
@@ -142,8 +153,8 @@ impl Controller {
         let [registers, beats, reports, strays, assigned] = [(); 5].map(|()| controller.clone());
         let router = Router::new()
             .on(move |_: RegisterAgent, _: Incoming| {
-                let epoch = registers.record(|received| received.ledger.register());
-                async move { Ok::<_, Problem>(Registered { epoch }) }
+                let registered = registers.record(Received::register);
+                async move { registered }
             })
             .on(move |beat: Beat, _: Incoming| {
                 let open = beats.record(|received| received.beat(beat));
@@ -204,6 +215,25 @@ impl Controller {
         let reached =
             || (self.received.lock().expect("a lock").ledger.epoch >= epoch).then_some(());
         self.eventually(reached, || format!("epoch {epoch}")).await;
+    }
+
+    /// Begins another agent's epoch, and refuses further registrations.
+    pub(crate) fn take_over(&self) {
+        self.record(|received| {
+            received.ledger.register();
+            received.refuses = true;
+        });
+    }
+
+    /// Accepts registrations again.
+    pub(crate) fn allow(&self) {
+        self.record(|received| received.refuses = false);
+    }
+
+    /// Waits until so many registrations were refused.
+    pub(crate) async fn until_refused(&self, times: usize) {
+        let refused = || (self.received.lock().expect("a lock").refused >= times).then_some(());
+        self.eventually(refused, || format!("{times} refused registrations")).await;
     }
 
     pub(crate) fn epoch(&self) -> i64 {

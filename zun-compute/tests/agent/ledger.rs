@@ -160,3 +160,30 @@ async fn an_operation_of_another_epoch_is_refused() {
     assert_eq!(world.refusal(&stale).await.code, Code::StaleEpoch);
     assert_eq!(world.count(Operation::Pause), 0);
 }
+
+#[tokio::test]
+async fn no_operation_begins_while_another_agent_has_the_epoch() {
+    let mut world = World::new().await;
+    world.settings.heartbeat.interval = 1;
+    let _agent = world.agent().await;
+    let create = create(&["/bin/sh"]);
+    let container = create.container;
+    world.create(&create).await;
+    world.controller.until(container, Status::Created).await;
+    let stall = world.engine.stall(Operation::Start);
+    world.order(container, Change::Start { last_start: None }).await;
+    let stop = world.controller.accept(container, Change::Stop { grace: Some(1) });
+    let nudge = world.call(&stop);
+    tokio::pin!(nudge);
+    assert!(futures_util::poll!(&mut nudge).is_pending(), "it waits for the start");
+    world.controller.take_over();
+    world.controller.until_refused(1).await;
+    drop(stall);
+    world.until_engine_shows(container, Status::Running).await;
+    world.controller.until_refused(3).await;
+    assert_eq!(world.count(Operation::Stop), 0);
+    world.controller.allow();
+    assert_eq!(world.controller.outcome(stop.operation.id).await, Outcome::Succeeded);
+    world.controller.until(container, Status::Stopped).await;
+    assert_eq!(world.count(Operation::Stop), 1);
+}

@@ -331,10 +331,8 @@ pub(crate) fn create(command: &[&str]) -> Creation {
 pub(crate) fn assigned(container: ContainerId, status: Status) -> AssignedContainer {
     AssignedContainer {
         container,
-        generation: 1,
         status,
         engine: Some("ab".repeat(32).parse().expect("an id")),
         auto_remove: false,
-        create: None,
     }
 }

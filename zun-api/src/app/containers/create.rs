@@ -205,7 +205,7 @@ fn accept(
         limit: Some(CREATE_LIMIT),
     };
     if let Some(host) = &record.host {
-        return operation::accept(conn, host, &new).map(Some);
+        return operation::accept(conn, host, new).map(Some);
     }
     let problem = Problem::new(Code::Conflict, NO_HOST);
     operation::record(conn, &new, &Outcome::Failed(problem))?;

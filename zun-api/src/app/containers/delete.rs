@@ -130,7 +130,7 @@ fn bury(
     let change = Change::Delete { how: how.removal() };
     let new = NewOperation { container: &record, user, request, key, change, limit: None };
     if let Some(host) = &record.host {
-        let accepted = operation::accept(conn, host, &new)?;
+        let accepted = operation::accept(conn, host, new)?;
         return Ok(Buried::OnHost(Box::new((buried, accepted))));
     }
     operation::record(conn, &new, &Outcome::Succeeded)?;

@@ -58,7 +58,7 @@ impl App {
             let (container, user, request) = (&container, &user, &request);
             let limit = Some(BEGIN_LIMIT);
             let new = NewOperation { container, user, request, key: key.as_ref(), change, limit };
-            operation::accept(conn, &host, &new).map(Some)
+            operation::accept(conn, &host, new).map(Some)
         };
         let accepted = self.db.promise(move |conn| transaction(conn, accept)).await?;
         let accepted = accepted.ok_or_else(|| AppError::ContainerNotFound(id.to_string()))?;

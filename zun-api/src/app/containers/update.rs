@@ -188,7 +188,7 @@ fn claim(
         limit: Some(BEGIN_LIMIT),
     };
     let accepted = if let Some(host) = &wanted.host {
-        Some(operation::accept(conn, host, &new)?)
+        Some(operation::accept(conn, host, new)?)
     } else {
         // A new name concerns no host.
         operation::record(conn, &new, &Outcome::Succeeded)?;

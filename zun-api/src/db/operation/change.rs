@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{NaiveDateTime, TimeDelta};
+use diesel::dsl::{exists, select};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use zun_common::id::{ContainerId, Epoch, HostName, OperationId, RequestId, UserId};
@@ -11,7 +12,6 @@ use zun_common::rpc::{Code, Problem};
 
 use super::effect::settle;
 use super::key::RequestKey;
-use super::query::operation;
 use super::row::{Kind, OutcomeKind, Row};
 use crate::db::container;
 use crate::db::host::Liveness;
@@ -72,7 +72,7 @@ struct NewRow {
 pub(crate) fn accept(
     conn: &mut Conn,
     host: &HostName,
-    new: &NewOperation<'_>,
+    new: NewOperation<'_>,
 ) -> Result<Accepted, DbError> {
     let row = hosts::hosts.filter(hosts::name.eq(host.as_str()));
     // The update locks the host's row, so that no other transaction gets the same number.
@@ -83,7 +83,8 @@ pub(crate) fn accept(
         .filter(dsl::container.eq(new.container.id.to_string()))
         .select(diesel::dsl::max(dsl::sequence))
         .first(conn)?;
-    let (accepted_at, limit) = (now(conn)?, new.limit);
+    let accepted_at = now(conn)?;
+    let not_after = new.limit.and_then(|limit| accepted_at.checked_add_signed(limit));
     let id = OperationId::random();
     diesel::insert_into(dsl::operations)
         .values(NewRow {
@@ -91,17 +92,22 @@ pub(crate) fn accept(
             sequence,
             previous,
             epoch: Some(epoch),
-            not_after: limit.and_then(|limit| accepted_at.checked_add_signed(limit)),
+            not_after,
             accepted_at,
-            ..new_row(id, new)?
+            ..new_row(id, &new)?
         })
         .execute(conn)?;
-    let row: Row = dsl::operations
-        .filter(dsl::uuid.eq(id.to_string()))
-        .select(Row::as_select())
-        .first(conn)?;
-    let epoch = Epoch(epoch);
-    Ok(Accepted { host: host.clone(), epoch, operation: operation(conn, &row, epoch)? })
+    let operation = Operation {
+        id,
+        sequence,
+        previous,
+        container: new.container.id,
+        request: new.request.clone(),
+        not_after: not_after.map(|limit| limit.and_utc()),
+        again: false,
+        change: new.change,
+    };
+    Ok(Accepted { host: host.clone(), epoch: Epoch(epoch), operation })
 }
 
 /// Records an operation that ended when it was accepted, such as on a container without a host.
@@ -262,8 +268,15 @@ pub(crate) fn end_epoch(
     Ok(())
 }
 
-/// Ends the operations whose time limit has passed at this time, and returns the containers that this changed. What an agent may have received is unknown, unless
-/// that agent still sends heartbeats: then it is at work on it, and will report the outcome.
+/// Whether the time limit of an open operation has passed at this time.
+pub(crate) fn is_any_due(conn: &mut Conn, at: NaiveDateTime) -> Result<bool, DbError> {
+    let due = dsl::operations.filter(dsl::outcome.is_null().and(dsl::not_after.le(at)));
+    Ok(select(exists(due)).get_result(conn)?)
+}
+
+/// Ends the operations whose time limit has passed at this time, and returns the containers that this changed. What an
+/// agent may have received is unknown, unless that agent still sends heartbeats: then it is at work on it, and will
+/// report the outcome.
 pub(crate) fn expire(
     conn: &mut Conn,
     at: NaiveDateTime,

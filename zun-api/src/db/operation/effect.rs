@@ -1,10 +1,10 @@
 //! The effects of outcomes on containers.
 
-use zun_common::id::{HostName, OperationId};
+use zun_common::id::{ContainerId, HostName, OperationId};
 use zun_common::rpc::operation::{Change, OperationOutcome, Outcome};
 
 use super::change::{Finished, finish};
-use super::query::{container_of, is_on_host};
+use super::query::owner;
 use super::row::Kind;
 use crate::db::container::{self, Record};
 use crate::db::{Conn, DbError, lock};
@@ -15,11 +15,8 @@ pub(crate) fn settle(
     id: OperationId,
     outcome: &Outcome,
 ) -> Result<Option<Record>, DbError> {
-    if let Some(container) = container_of(conn, id)? {
-        lock::container(conn, container)?;
-    }
-    match finish(conn, id, outcome)? {
-        Some(finished) => take_effect(conn, &finished, outcome),
+    match owner(conn, id)? {
+        Some((_host, container)) => settle_of(conn, container, (id, outcome)),
         None => Ok(None),
     }
 }
@@ -30,18 +27,35 @@ pub(crate) fn settle_reported(
     host: &HostName,
     reported: &OperationOutcome,
 ) -> Result<Option<Record>, DbError> {
-    if !is_on_host(conn, host, reported.operation)? {
-        tracing::warn!(
-            host.name = %host, operation.id = %reported.operation,
-            "ignored an outcome from host {host}: the operation belongs to another host, or is forgotten"
-        );
-        return Ok(None);
+    let OperationOutcome { operation, outcome } = reported;
+    match owner(conn, *operation)? {
+        Some((Some(owner), container)) if owner == host.as_str() => {
+            settle_of(conn, container, (*operation, outcome))
+        }
+        Some(_) | None => {
+            tracing::warn!(
+                host.name = %host, operation.id = %operation,
+                "ignored an outcome from host {host}: the operation belongs to another host, or is forgotten"
+            );
+            Ok(None)
+        }
     }
-    settle(conn, reported.operation, &reported.outcome)
+}
+
+fn settle_of(
+    conn: &mut Conn,
+    container: ContainerId,
+    (id, outcome): (OperationId, &Outcome),
+) -> Result<Option<Record>, DbError> {
+    lock::container(conn, container)?;
+    match finish(conn, id, outcome)? {
+        Some(finished) => take_effect(conn, &finished, outcome),
+        None => Ok(None),
+    }
 }
 
 /// The effect of an outcome that is stored.
-pub(super) fn take_effect(
+fn take_effect(
     conn: &mut Conn,
     finished: &Finished,
     outcome: &Outcome,

@@ -15,7 +15,7 @@ mod query;
 mod row;
 
 pub(crate) use change::{
-    Accepted, NewOperation, accept, end_epoch, expire, lock_epoch, record, supersede,
+    Accepted, NewOperation, accept, end_epoch, expire, is_any_due, lock_epoch, record, supersede,
 };
 pub(crate) use effect::{settle, settle_reported};
 pub(crate) use key::{First, RequestKey, by_key, release_key};

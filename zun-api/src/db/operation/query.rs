@@ -51,7 +51,9 @@ pub(crate) fn open(
                     complete_to = None;
                     break;
                 }
-                received.push(row.uuid.clone());
+                if row.epoch != Some(epoch.0) {
+                    received.push(row.uuid.clone());
+                }
                 operations.push(operation);
             }
             // One unreadable row must not keep the host's other operations from it. It expires, or stays open.
@@ -92,28 +94,17 @@ pub(super) fn operation(conn: &mut Conn, row: &Row, epoch: Epoch) -> Result<Oper
     row.operation(change, epoch.0)
 }
 
-/// Whether the operation is one of this host.
-pub(super) fn is_on_host(
-    conn: &mut Conn,
-    host: &HostName,
-    id: OperationId,
-) -> Result<bool, DbError> {
-    let one =
-        dsl::operations.filter(dsl::uuid.eq(id.to_string())).filter(dsl::host.eq(host.as_str()));
-    Ok(select(exists(one)).get_result(conn)?)
-}
-
-/// The container of an operation.
-pub(super) fn container_of(
+/// The host of an operation, if it has one, and its container.
+pub(super) fn owner(
     conn: &mut Conn,
     id: OperationId,
-) -> Result<Option<ContainerId>, DbError> {
-    let row: Option<Row> = dsl::operations
+) -> Result<Option<(Option<String>, ContainerId)>, DbError> {
+    let found: Option<(Option<String>, Row)> = dsl::operations
         .filter(dsl::uuid.eq(id.to_string()))
-        .select(Row::as_select())
+        .select((dsl::host, Row::as_select()))
         .first(conn)
         .optional()?;
-    row.map(|row| row.container()).transpose()
+    found.map(|(host, row)| Ok((host, row.container()?))).transpose()
 }
 
 /// Whether the removal of the container is under way.

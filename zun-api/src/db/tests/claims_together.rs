@@ -50,7 +50,7 @@ fn accept(conn: &mut Conn, record: &Record, change: Change) -> Result<OperationI
     let user = &record.user;
     let new = NewOperation { container: record, user, request, key: None, change, limit: None };
     let host = record.host.as_ref().expect("it has a host");
-    Ok(operation::accept(conn, host, &new)?.operation.id)
+    Ok(operation::accept(conn, host, new)?.operation.id)
 }
 
 fn create(conn: &mut Conn, host: &HostName, wanted: Resources) -> Result<ContainerId, DbError> {

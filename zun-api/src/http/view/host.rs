@@ -42,8 +42,8 @@ pub(in crate::http) fn host(record: &Record, view_context: &ViewContext) -> Host
 }
 
 /// The agent on a host.
-pub(in crate::http) fn service(record: &Record, view_context: &ViewContext) -> Service {
-    let up = record.liveness(view_context.now) == Liveness::Up;
+pub(in crate::http) fn service(record: &Record, liveness: Liveness) -> Service {
+    let up = liveness == Liveness::Up;
     Service {
         id: record.number,
         host: record.name.to_string(),

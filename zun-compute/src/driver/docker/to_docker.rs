@@ -56,7 +56,7 @@ pub(in crate::driver) fn container(
     ]);
     let host = HostConfig {
         restart_policy: restart.as_ref().map(policy).transpose()?,
-        // Never Docker's own: a job that ran and vanished while its agent was down could not be told from one that
+        // Never Docker's own: a job that ran and vanished while its agent was down could not be distinguished from one that
         // was never created. zun-api requests the removal with the transaction that stores the end of the run.
         auto_remove: None,
         readonly_rootfs: Some(*read_only),
