@@ -163,8 +163,8 @@ install_packages() {
 
 random() { head -c 24 /dev/urandom | base64 | tr '+/' '-_'; }
 
-# host_name NAME: fails unless it is a valid host name, by the same rules as in zun-common. A name that ends in .ask would
-# share a queue with another host: each host has the queues zun-compute.NAME and zun-compute.NAME.ask.
+# host_name NAME: fails unless it is a valid host name, by the same rules as in zun-common. A name that ends in .ask is
+# refused: the permissions of a host NAME.ask would cover zun-compute.NAME.ask, the queue of the host NAME.
 host_name() {
   local label='[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?'
   if ! [[ $1 =~ ^$label(\.$label)*$ ]] || [ ${#1} -gt 253 ] || [[ $1 == *.ask ]]; then

@@ -1,5 +1,5 @@
 //! Chaos: real programs, engines and a broker, which are killed and frozen at random while clients work. Afterwards,
-//! everything that was accepted is done, once, and that the API shows the true state.
+//! everything that was accepted has been done, once, and the API shows the true state.
 //!
 //! A failing run prints its seed, and keeps its logs and history in `target/chaos/SEED`. `ZUN_CHAOS_SEED` runs the same
 //! schedule again, `ZUN_CHAOS_OPERATIONS` changes its length.

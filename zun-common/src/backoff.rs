@@ -12,7 +12,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Starts a series with these pauses without jitter.
+    /// Creates a series of pauses that double from `first` up to `longest`, before jitter.
     pub const fn new(first: Duration, longest: Duration) -> Self {
         Self { first, longest, tries: 0 }
     }

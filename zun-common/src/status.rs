@@ -73,7 +73,7 @@ named_enum!(
         Rebuilding = "Rebuilding",
         /// It is being removed.
         Deleting = "Deleting",
-        /// It has been removed. Its row is deleted next.
+        /// It was deleted. No list shows it any more, and its row is kept for some time.
         Deleted = "Deleted",
         /// The engine could not remove it completely.
         Dead = "Dead",

@@ -1,4 +1,4 @@
-//! Searches an order of operations that explains all answers, after Wing and Gong, and Lowe ("Testing for
+//! Searches for an order of operations that explains all answers, after Wing and Gong, and Lowe ("Testing for
 //! linearizability", 2017): it follows the calls and answers in time, and keeps the set of all configurations that
 //! explain the answers so far. An operation takes effect as late as possible, when an answer needs it. A read takes
 //! effect as soon as it fits, because it changes nothing.
@@ -69,7 +69,7 @@ struct Search<'a, M: Model> {
     configurations: BTreeSet<Configuration<M::State>>,
 }
 
-/// Searches an order. Reads without an answer must be left out.
+/// Searches for an order. Reads without an answer must be left out.
 pub(super) fn search<M: Model>(operations: &[Timed<M::Operation>]) -> Verdict<M::State> {
     let start = Configuration { state: M::start(), done: BTreeSet::new() };
     let mut search =

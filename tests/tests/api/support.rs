@@ -211,7 +211,7 @@ impl Api {
         send(self.request(Method::DELETE, token, path)).await
     }
 
-    /// Creates a container. Its host has received the command and reported nothing.
+    /// Creates a container. Its host has received the operation and reported nothing.
     pub async fn create(&self, token: &str, body: Value) -> ContainerId {
         let answer = self.post(token, "/v1/containers", body).await.expect(202);
         answer.json()["uuid"].as_str().unwrap().parse().unwrap()

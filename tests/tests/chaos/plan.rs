@@ -190,7 +190,7 @@ fn fault(random: &mut StdRng, part: Part, long_outages: bool) -> Fault {
         (Part::Api | Part::Agent(_), 3) => How::Terminate,
         (Part::Api | Part::Agent(_) | Part::Engine(_) | Part::Rabbit, _) => How::Kill,
     };
-    // Deadlines today: 10 s for a message, 60 s for an operation.
+    // Some outages last longer than the deadline of most calls (10 s), some longer than that of an operation (60 s).
     let lasts = match random.random_range(0..40) {
         0 if long_outages => 65_000..80_000,
         0..9 => 10_000..16_000,

@@ -104,7 +104,7 @@ query!(
     ShowContainer, "container.show" -> ContainerReport, 10 {}
 );
 query!(
-    /// Returns the container's output, at most the last 4 MiB.
+    /// Returns the container's output: at most the last 4 MiB and the last 100,000 lines.
     ReadLogs, "container.logs" -> Logs, 20 {
         /// The part to read.
         request: LogRequest,

@@ -139,7 +139,8 @@ pub struct PullProgress {
 /// The engine and its machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineInfo {
-    /// The engine's own id. It changes if the engine loses its data.
+    /// The engine's own id. Docker 20.10 keeps it in `/etc/docker/key.json`, newer versions in the data directory. So
+    /// it changes if Docker loses its data, except on 20.10.
     pub id: String,
     /// The name and version, such as `docker 20.10.24`.
     pub engine: String,
@@ -228,7 +229,7 @@ pub trait Inspect: Send + Sync {
     async fn list(&self) -> Result<Vec<ListedContainer>, DriverError>;
     /// Waits until the process has exited, and returns its exit code. Returns at once if the container is not running.
     async fn wait(&self, container: ContainerId) -> Result<i64, DriverError>;
-    /// Returns the container's output: at most the last 4 MiB.
+    /// Returns the container's output: at most the last 4 MiB and the last 100,000 lines.
     async fn logs(&self, container: ContainerId, request: &LogRequest)
     -> Result<Logs, DriverError>;
     /// Lists the processes of a container with `ps` and these arguments. Fails with [`DriverError::Conflict`] if the

@@ -1,4 +1,4 @@
-//! Reads the last 4 MiB of a container's output.
+//! Reads the end of a container's output.
 //!
 //! If the container has no terminal, Docker multiplexes the output. If it has a terminal, the output is raw. With
 //! timestamps, the output is split into records, because Docker writes a timestamp

@@ -14,7 +14,7 @@ use crate::console::{Event, Events};
 /// before zun attached, the stream stays open until its next start.
 const QUIET_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long the exit code may take after the stream has ended. With `--rm`, Docker removes the container first.
+/// How long the exit code may take after the stream has ended.
 const EXIT_CODE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the exit code may take after the link was lost. The link of the wait is probably lost too.
