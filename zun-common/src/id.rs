@@ -76,8 +76,8 @@ fn is_host_name(text: &str) -> bool {
             && !label.ends_with('-')
             && label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
     };
-    // The queues of host `NAME` are `zun-compute.NAME` and `zun-compute.NAME.ask`. No two hosts may share a
-    // queue.
+    // The queue of host `NAME` is `zun-compute.NAME.ask`. The RabbitMQ permissions of a host `NAME.ask` would cover it
+    // too.
     let is_query_queue = text.rsplit_once('.').is_some_and(|(_, last)| last == "ask");
     text.len() <= 253 && text.split('.').all(label) && !is_query_queue
 }
@@ -96,7 +96,7 @@ text_id!(
     /// certificates and grants.
     HostName, "host name",
     "it must be DNS labels of 1 to 63 lower-case letters, digits or inner hyphens, joined by dots, at most 253 characters, \
-     and must not end in `.ask`, because its queue would clash with another host's",
+     and must not end in `.ask`, because its RabbitMQ user could read another host's queue",
     is_host_name
 );
 text_id!(
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_name_whose_queue_would_clash_is_refused_with_the_reason() {
+    fn a_host_name_that_could_read_another_hosts_queue_is_refused_with_the_reason() {
         for bad in ["a.ask", "compute1.example.ask"] {
             let words = bad.parse::<HostName>().expect_err(bad).to_string();
             assert!(words.contains(bad) && words.contains("not end in `.ask`"), "{words}");

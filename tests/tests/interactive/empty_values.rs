@@ -36,7 +36,7 @@ fn an_empty_container_name_is_refused() {
     for verb in ["show", "delete", "stop", "start", "kill", "logs", "wait", "attach", "restart"] {
         let finished = zun.run(&[verb, ""]);
         assert!([1, 125].contains(&finished.code), "{verb}: {finished:?}");
-        assert_eq!(finished.stderr, "zun: `` is not a container name\n", "{verb}");
+        assert_eq!(finished.stderr, "zun: `` is not a valid name or ID\n", "{verb}");
     }
 }
 

@@ -57,7 +57,7 @@ async fn a_missing_or_writable_runtime_program_is_refused() {
         let (files, program) = (host.files(), host.machine.paths.runtime.clone());
         fs::set_permissions(&program, Permissions::from_mode(0o775)).expect("set");
         let message = chain(&host.set_up().await.expect_err("refused"));
-        assert!(message.contains("users other than root may write it"), "{message}");
+        assert!(message.contains("users other than root can write to it"), "{message}");
         fs::remove_file(&program).expect("removed");
         let message = chain(&host.set_up().await.expect_err("refused"));
         let expected = format!("cannot use {}", program.display());

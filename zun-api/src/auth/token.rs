@@ -134,7 +134,7 @@ impl TokenFile {
 fn log_unusable(path: &Path, error: &TokenFileError) {
     tracing::error!(
         error = %chain(error),
-        "cannot use the token file `{}`; every request is refused until it is fixed", path.display()
+        "cannot use the token file `{}`; no token is accepted until it is fixed", path.display()
     );
 }
 

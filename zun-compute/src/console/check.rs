@@ -77,7 +77,8 @@ enum CheckError {
     )]
     NoPlugin,
     #[error(
-        "Docker supports API {engine} at most, but grants are for {granted}: change `console.api_version`"
+        "Docker supports API {engine} at most, but grants are for {granted}: set `console.api_version` to {engine}, \
+         run `zun-compute docker-setup` and restart zun-compute"
     )]
     EngineTooOld { engine: ApiVersion, granted: ApiVersion },
 }

@@ -63,7 +63,7 @@ fn check_runtime(program: &Path) -> io::Result<()> {
         return Err(io::Error::other("it is not an executable file"));
     }
     if mode & 0o022 != 0 || owner != 0 {
-        return Err(io::Error::other("users other than root may write it"));
+        return Err(io::Error::other("users other than root can write to it"));
     }
     Ok(())
 }

@@ -14,8 +14,8 @@ pub enum ApiError {
     /// The HTTP client cannot be created.
     #[error("cannot set up the connection to the service")]
     Setup(#[source] reqwest::Error),
-    /// A name that no container can have.
-    #[error("`{0}` is not a container name")]
+    /// A name or ID that is empty, `.` or `..`: a URL with it would mean something else.
+    #[error("`{0}` is not a valid name or ID")]
     BadName(String),
     /// The service cannot be reached.
     #[error("cannot reach the service at {address}")]
