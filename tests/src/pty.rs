@@ -127,7 +127,7 @@ impl Pty {
         set_size(self.master(), rows, columns);
     }
 
-    /// Returns the terminal's modes, as `stty -g` prints them.
+    /// Returns the terminal's modes: the first four numbers that `stty -g` prints.
     pub fn modes(&self) -> String {
         modes_of(self.master())
     }

@@ -88,7 +88,7 @@ impl Registry {
         Self { address, digest, tasks, open }
     }
 
-    /// Returns the number of layers that are being sent now.
+    /// Returns the number of layers that are being sent now, except at [`Pace::Fast`].
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }

@@ -132,7 +132,7 @@ impl Agent {
 
     /// Stops serving, ends the operations, sends the last reports, and announces that the host leaves.
     ///
-    /// Returns whether all operations have ended. The next agent carries out the others.
+    /// Returns whether all operations have ended. The next agent takes over those that have not.
     pub async fn stop(self) -> bool {
         let deadline = Instant::now() + Duration::from_secs(self.host.limits.drain_timeout);
         self.serving.cancel();
@@ -143,7 +143,7 @@ impl Agent {
         if !drained {
             tracing::warn!(
                 host.name = %self.host.name,
-                "some operations did not end before the drain timeout; the next agent carries them out"
+                "some operations did not end before the drain timeout; the next agent takes them over"
             );
         }
         if !self.host.reports.flushed(FLUSH_TIMEOUT).await {

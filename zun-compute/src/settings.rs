@@ -173,7 +173,7 @@ pub struct WorkerSettings {
     pub engine_timeout: u64,
     /// Seconds that a pull may take.
     pub pull_timeout: u64,
-    /// Seconds that operations may take at shutdown. The next agent carries out those that have not ended.
+    /// Seconds that operations may take at shutdown. The next agent takes over those that have not ended.
     pub drain_timeout: u64,
 }
 

@@ -113,8 +113,8 @@ pub enum Answer {
     },
 }
 
-/// Checks a history, and returns everything in it that no correct service does. The violations of one name or one
-/// container end with the first.
+/// Checks a history, and returns everything in it that no correct service does. Checks each name and each container only
+/// up to its first violation.
 pub fn check(entries: &[Entry]) -> Vec<Violation> {
     let (requests, mut violations) = keys::merge(entries);
     violations.extend(names::check(&requests));

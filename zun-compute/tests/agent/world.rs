@@ -207,7 +207,7 @@ impl KillableAgent {
         self.thread.join().expect("it ends");
     }
 
-    /// Stops the agent as SIGTERM does. Returns whether all accepted commands were done.
+    /// Stops the agent as SIGTERM does. Returns whether all operations have ended.
     pub(crate) async fn stop(self) -> bool {
         let (drained, is_drained) = oneshot::channel();
         self.end.send(drained).expect("the agent is alive");

@@ -111,7 +111,7 @@ fn begin(arguments: &Arguments) -> Result<bool, Failure> {
     }
 }
 
-/// Runs the agent until a signal arrives. Returns whether it drained all accepted commands and ended in time.
+/// Runs the agent until a signal arrives. Returns whether all operations and tasks ended in time.
 async fn run(settings: Settings) -> Result<bool, Failure> {
     let tasks = Tasks::new();
     let driver = Arc::new(DockerDriver::connect(&settings.docker.socket)?);
