@@ -222,12 +222,12 @@ fn host(
 /// Counts console sessions until shutdown.
 async fn count(mut events: SessionEventSocket, reports: Arc<Reports>, tasks: Tasks) {
     loop {
-        let note = tokio::select! {
+        let event = tokio::select! {
             () = tasks.cancelled() => return,
-            note = events.next() => note,
+            event = events.next() => event,
         };
-        match note {
-            Ok(note) => reports.note(note),
+        match event {
+            Ok(event) => reports.count_session(event),
             Err(error) => {
                 tracing::error!(
                     error = %chain(&error),

@@ -12,7 +12,7 @@ use crate::console::Console;
 use crate::control::Control;
 use crate::driver::{ContainerDriver, ContainerInfo, DriverError};
 use crate::health::AgentHealth;
-use crate::report::{Heed, Reports, Sight};
+use crate::report::{Conclusion, Observation, Reports};
 use crate::settings::{HeartbeatSettings, WorkerSettings};
 
 /// The time limit to inspect one container. Docker can hang on a container whose console is stalled.
@@ -51,12 +51,12 @@ impl Host {
         container: ContainerId,
     ) -> Result<Option<ContainerInfo>, DriverError> {
         let ticket = self.reports.ticket();
-        let sight = sight(self.inspect(container).await)?;
-        let seen = sight.seen().cloned();
-        if self.reports.observe(ticket, container, sight) == Heed::Unsure {
+        let observation = observation(self.inspect(container).await)?;
+        let info = observation.info().cloned();
+        if self.reports.observe(ticket, container, observation) == Conclusion::NeedsReconcile {
             self.mark_for_reconcile(container);
         }
-        Ok(seen)
+        Ok(info)
     }
 
     /// Marks the host for reconciliation, to ask zun-api whether the missing container should exist.
@@ -74,20 +74,22 @@ impl Host {
     }
 }
 
-impl Sight {
-    pub(crate) fn seen(&self) -> Option<&ContainerInfo> {
+impl Observation {
+    pub(crate) fn info(&self) -> Option<&ContainerInfo> {
         match self {
-            Self::Seen(seen) => Some(seen),
-            Self::Gone => None,
+            Self::Found(info) => Some(info),
+            Self::Missing => None,
         }
     }
 }
 
 /// Converts the answer: a missing container is an observation and not an error.
-pub(crate) fn sight(answer: Result<ContainerInfo, DriverError>) -> Result<Sight, DriverError> {
+pub(crate) fn observation(
+    answer: Result<ContainerInfo, DriverError>,
+) -> Result<Observation, DriverError> {
     match answer {
-        Ok(seen) => Ok(Sight::Seen(Box::new(seen))),
-        Err(DriverError::NoContainer(_)) => Ok(Sight::Gone),
+        Ok(info) => Ok(Observation::Found(Box::new(info))),
+        Err(DriverError::NoContainer(_)) => Ok(Observation::Missing),
         Err(error) => Err(error),
     }
 }

@@ -1,4 +1,4 @@
-//! What is known of a container, apart from what is being done to it.
+//! The state of a container in the engine, and the results of work on it.
 
 use chrono::{DateTime, Utc};
 use zun_common::id::EngineId;
@@ -6,7 +6,7 @@ use zun_common::status::Status;
 
 use crate::driver::ContainerInfo;
 
-/// The part of a report that the engine is the truth of.
+/// The part of a report that comes from the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Facts {
     pub(crate) status: Status,
@@ -19,7 +19,7 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// Nobody looked yet.
+    /// Before the first observation.
     pub(crate) const fn unknown() -> Self {
         Self {
             status: Status::Unknown,
@@ -32,8 +32,8 @@ impl Facts {
         }
     }
 
-    /// As the engine shows it.
-    pub(crate) fn of(seen: ContainerInfo) -> Self {
+    /// The facts of an inspection.
+    pub(crate) fn of(info: ContainerInfo) -> Self {
         let ContainerInfo {
             container: _,
             engine,
@@ -45,7 +45,7 @@ impl Facts {
             stdin: _,
             started_at,
             finished_at,
-        } = seen;
+        } = info;
         Self {
             status,
             reason,
@@ -58,55 +58,55 @@ impl Facts {
     }
 }
 
-/// Drawn before a look at the engine: of two looks, the one that was begun later holds.
+/// Drawn before an inspection: of two observations, the one whose inspection began later counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Ticket(pub(super) u64);
 
-/// How the engine was found.
+/// The result of an inspection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Sight {
-    /// It has the container.
-    Seen(Box<ContainerInfo>),
-    /// It has no such container.
-    Gone,
+pub(crate) enum Observation {
+    /// The engine has the container.
+    Found(Box<ContainerInfo>),
+    /// The engine has no such container.
+    Missing,
 }
 
-/// Why a command did not do what it should.
+/// Why an operation failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
-    /// In words that may be shown to the user.
+    /// The message for the user.
     pub(crate) reason: String,
-    /// The exit code that a shell would give, where the command could not be run.
+    /// The exit code that a shell would return, if the command could not be run.
     pub(crate) exit_code: Option<i64>,
-    /// The container is in error, not only the command.
+    /// Whether the container gets the status `Error`.
     pub(crate) fatal: bool,
 }
 
-/// How a piece of work ended.
+/// How an operation ended.
 #[derive(Debug)]
-pub(crate) struct Ending {
-    /// Drawn before the look.
+pub(crate) struct Completion {
+    /// Drawn before the inspection.
     pub(crate) ticket: Ticket,
-    /// How the engine was found afterwards; `None` where it did not answer.
-    pub(crate) sight: Option<Sight>,
-    /// Why the work was not done, where it was not.
+    /// The inspection after the work; `None` if the engine did not answer.
+    pub(crate) observation: Option<Observation>,
+    /// Why the operation failed, if it did.
     pub(crate) failure: Option<Failure>,
 }
 
-/// A failure and how the container was then. It is told until the container is otherwise.
+/// A failure, and the container's state at that time. It is reported until that state changes.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct PersistentFailure {
     failure: Failure,
     at: (Status, Option<DateTime<Utc>>),
 }
 
-impl Held {
-    pub(super) fn new(failure: Failure, seen: &ContainerInfo) -> Self {
-        Self { failure, at: (seen.status, seen.started_at) }
+impl PersistentFailure {
+    pub(super) fn new(failure: Failure, info: &ContainerInfo) -> Self {
+        Self { failure, at: (info.status, info.started_at) }
     }
 
-    pub(super) fn still(&self, seen: &ContainerInfo) -> bool {
-        self.at == (seen.status, seen.started_at)
+    pub(super) fn still_applies(&self, info: &ContainerInfo) -> bool {
+        self.at == (info.status, info.started_at)
     }
 
     pub(super) fn mark(&self, facts: &mut Facts) {

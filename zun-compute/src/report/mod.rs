@@ -1,10 +1,11 @@
-//! What zun-api is told: the newest report of each container, kept until it is on the bus, and heartbeats.
+//! Reports of containers to zun-api: tracks the state of each container, and keeps its newest report until zun-api has
+//! stored it.
 
-mod entry;
 mod facts;
-mod ledger;
+mod outbox;
+mod queue;
 mod sender;
-mod slot;
+mod tracked;
 
 #[cfg(test)]
 mod tests;
@@ -21,22 +22,22 @@ use zun_common::rpc::host::AssignedContainer;
 use zun_common::rpc::report::ContainerReport;
 use zun_common::status::TaskState;
 
-pub(crate) use entry::Heed;
-pub(crate) use facts::{Ending, Failure, Sight, Ticket};
+pub(crate) use facts::{Completion, Failure, Observation, Ticket};
 pub(crate) use sender::send;
+pub(crate) use tracked::Conclusion;
 
 use crate::driver::ProcessExit;
 use crate::operation_state::Ended;
-use ledger::Ledger;
+use outbox::Outbox;
 
-/// The pages of all containers, shared by who sees, who does and who tells.
+/// The states and reports of all containers. The watcher and the workers change them; the sender sends them.
 #[derive(Debug)]
 pub(crate) struct Reports {
-    ledger: Mutex<Ledger>,
-    /// Something is to be told.
-    more: Notify,
-    /// Something was told.
-    told: Notify,
+    outbox: Mutex<Outbox>,
+    /// Notified when a message is ready.
+    ready: Notify,
+    /// Notified when a message was acknowledged, or failed.
+    settled: Notify,
     /// The number of the last change. Reports are ordered by it within an epoch.
     changes: AtomicI64,
 }
@@ -44,107 +45,118 @@ pub(crate) struct Reports {
 impl Reports {
     pub(crate) fn new(host: HostName) -> Self {
         Self {
-            ledger: Mutex::new(Ledger::new(host)),
-            more: Notify::new(),
-            told: Notify::new(),
+            outbox: Mutex::new(Outbox::new(host)),
+            ready: Notify::new(),
+            settled: Notify::new(),
             changes: AtomicI64::new(0),
         }
     }
 
     pub(crate) fn ticket(&self) -> Ticket {
-        self.ledger().ticket()
+        self.outbox().ticket()
     }
 
-    /// What is being done to it from now on.
+    /// The agent begins to work on the container.
     pub(crate) fn begin(&self, container: ContainerId, task: TaskState) {
-        self.ledger().begin(container, task, self.next());
-        self.more.notify_one();
+        self.outbox().begin(container, task, self.next());
+        self.ready.notify_one();
     }
 
-    /// What zun-api knows of it.
-    pub(crate) fn learn(&self, assigned: &AssignedContainer) {
-        self.ledger().learn(assigned);
+    /// Applies what zun-api knows of the container.
+    pub(crate) fn apply_assigned(&self, assigned: &AssignedContainer) {
+        self.outbox().apply_assigned(assigned);
     }
 
-    /// Its making begins; with `auto_remove` it goes when its process ends.
-    pub(crate) fn ordered(&self, container: ContainerId, auto_remove: bool) {
-        self.ledger().ordered(container, auto_remove);
+    /// zun-api has requested the container. With `auto_remove` it is removed when its process ends.
+    pub(crate) fn create_requested(&self, container: ContainerId, auto_remove: bool) {
+        self.outbox().create_requested(container, auto_remove);
     }
 
-    /// Its making was ordered from this agent since it began.
-    pub(crate) fn was_ordered(&self, container: ContainerId) -> bool {
-        self.ledger().was_ordered(container)
+    /// Whether zun-api has requested the container from this agent process.
+    pub(crate) fn create_was_requested(&self, container: ContainerId) -> bool {
+        self.outbox().create_was_requested(container)
     }
 
-    /// How the engine was found.
-    pub(crate) fn observe(&self, ticket: Ticket, container: ContainerId, sight: Sight) -> Heed {
-        let heed = self.ledger().observe(ticket, container, sight, self.next());
-        self.more.notify_one();
-        heed
+    /// Applies an observation of the engine.
+    pub(crate) fn observe(
+        &self,
+        ticket: Ticket,
+        container: ContainerId,
+        observation: Observation,
+    ) -> Conclusion {
+        let conclusion = self.outbox().observe(ticket, container, observation, self.next());
+        self.ready.notify_one();
+        conclusion
     }
 
-    /// Its process exited. That is reported with the next look, which may find another run already.
-    pub(crate) fn exited(&self, container: ContainerId, exit: ProcessExit) {
-        self.ledger().exited(container, exit);
+    /// Its process exited. The next observation reports this, although the next run may have begun by then.
+    pub(crate) fn process_exited(&self, container: ContainerId, exit: ProcessExit) {
+        self.outbox().process_exited(container, exit);
     }
 
-    /// How an operation ended: the task state is cleared, and the outcome goes with the report.
-    pub(crate) fn finish(&self, container: ContainerId, ending: Ending, ended: Ended) -> Heed {
-        let heed = self.ledger().finish(container, (ending, ended), self.next());
-        self.more.notify_one();
-        heed
+    /// An operation ended: clears the task state, and sends the outcome together with the report.
+    pub(crate) fn finish(
+        &self,
+        container: ContainerId,
+        completion: Completion,
+        ended: Ended,
+    ) -> Conclusion {
+        let conclusion = self.outbox().finish(container, (completion, ended), self.next());
+        self.ready.notify_one();
+        conclusion
     }
 
-    /// It should be on the host and is not; `rightly` where it was to go.
-    pub(crate) fn absent(&self, ticket: Ticket, container: ContainerId, rightly: bool) {
-        self.ledger().absent(ticket, container, rightly, self.next());
-        self.more.notify_one();
+    /// The container should be on the host and is not. `expected` if it was to be removed.
+    pub(crate) fn absent(&self, ticket: Ticket, container: ContainerId, expected: bool) {
+        self.outbox().absent(ticket, container, expected, self.next());
+        self.ready.notify_one();
     }
 
-    /// Its image comes along so far.
-    pub(crate) fn pulling(&self, container: ContainerId, pull: ImagePull) {
-        self.ledger().pulling(container, pull, self.next());
-        self.more.notify_one();
+    /// Sets the progress of its image pull.
+    pub(crate) fn set_pull_progress(&self, container: ContainerId, pull: ImagePull) {
+        self.outbox().set_pull_progress(container, pull, self.next());
+        self.ready.notify_one();
     }
 
-    /// A console began or ended.
-    pub(crate) fn note(&self, note: SessionEvent) {
-        self.ledger().note(note, self.next());
-        self.more.notify_one();
+    /// Counts a console session that began or ended.
+    pub(crate) fn count_session(&self, event: SessionEvent) {
+        self.outbox().count_session(event, self.next());
+        self.ready.notify_one();
     }
 
-    /// The engine went, and all consoles with it.
+    /// The engine stopped, which ends all console sessions.
     pub(crate) fn consoles_ended(&self) {
-        self.ledger().consoles_ended(self.next());
-        self.more.notify_one();
+        self.outbox().consoles_ended(self.next());
+        self.ready.notify_one();
     }
 
-    /// The newest report of it, told or not.
+    /// The newest report of the container, whether zun-api has it or not.
     pub(crate) fn newest(&self, container: ContainerId) -> Option<ContainerReport> {
-        self.ledger().newest(container)
+        self.outbox().newest(container)
     }
 
-    /// Those that the engine was last known to have.
-    pub(crate) fn held_by_engine(&self) -> Vec<ContainerId> {
-        self.ledger().held_by_engine()
+    /// The containers that the engine had when they were last observed.
+    pub(crate) fn known_in_engine(&self) -> Vec<ContainerId> {
+        self.outbox().known_in_engine()
     }
 
-    pub(crate) fn forget_all_but(&self, known: impl Fn(&ContainerId) -> bool) {
-        self.ledger().forget_all_but(known);
+    /// Forgets acknowledged containers except these and the removed ones.
+    pub(crate) fn retain(&self, known: impl Fn(&ContainerId) -> bool) {
+        self.outbox().retain(known);
     }
 
-    /// Waits until everything was told, at most so long. Says whether it was.
+    /// Waits until zun-api has acknowledged everything, at most so long. Returns whether it has.
     pub(crate) async fn flushed(&self, within: Duration) -> bool {
-        tokio::time::timeout(within, self.all_told()).await.is_ok()
+        tokio::time::timeout(within, self.all_acknowledged()).await.is_ok()
     }
 
-    async fn all_told(&self) {
+    async fn all_acknowledged(&self) {
         loop {
-            let told = self.told.notified();
-            if self.ledger().is_told() {
+            let settled = self.settled.notified();
+            if self.outbox().is_empty() {
                 return;
             }
-            told.await;
+            settled.await;
         }
     }
 
@@ -152,7 +164,7 @@ impl Reports {
         self.changes.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    fn outbox(&self) -> MutexGuard<'_, Outbox> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

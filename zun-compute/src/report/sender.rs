@@ -15,7 +15,7 @@ use zun_common::rpc::{Code, Done};
 use zun_common::shutdown::Tasks;
 
 use super::Reports;
-use super::ledger::Message;
+use super::outbox::Message;
 use crate::host::Host;
 
 /// Number of messages that are sent at a time, each about another container.
@@ -34,7 +34,7 @@ pub(crate) async fn send(host: Arc<Host>, bus: Bus, tasks: Tasks) {
         if batch.is_empty() {
             tokio::select! {
                 () = tasks.cancelled() => return,
-                () = host.reports.more.notified() => continue,
+                () = host.reports.ready.notified() => continue,
             }
         }
         let failed = tokio::select! {
@@ -119,16 +119,16 @@ fn accepted(
 
 impl Reports {
     fn batch(&self) -> Vec<Message> {
-        let mut ledger = self.ledger();
-        std::iter::from_fn(|| ledger.take()).take(CONCURRENCY).collect()
+        let mut outbox = self.outbox();
+        std::iter::from_fn(|| outbox.take()).take(CONCURRENCY).collect()
     }
 
     fn settle(&self, container: ContainerId, accepted: bool) {
         if accepted {
-            self.ledger().told(container);
+            self.outbox().acknowledged(container);
         } else {
-            self.ledger().untold(container);
+            self.outbox().failed(container);
         }
-        self.told.notify_waiters();
+        self.settled.notify_waiters();
     }
 }

@@ -13,7 +13,7 @@ use zun_common::shutdown::Tasks;
 use super::refresh::RefreshQueue;
 use crate::driver::{DriverError, EngineEvent, ListedContainer};
 use crate::host::{Host, within};
-use crate::report::Sight;
+use crate::report::Observation;
 
 const EVENTS_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const LIST_TIMEOUT: Duration = Duration::from_mins(1);
@@ -89,14 +89,14 @@ impl Follower<'_> {
             present.insert(one.container());
             match one {
                 ListedContainer::Inspected(info) => {
-                    host.reports.observe(ticket, info.container, Sight::Seen(info));
+                    host.reports.observe(ticket, info.container, Observation::Found(info));
                 }
                 ListedContainer::InDoubt { container, engine: _, reason } => {
                     self.refresh.in_doubt(container, &reason);
                 }
             }
         }
-        for container in host.reports.held_by_engine() {
+        for container in host.reports.known_in_engine() {
             if !present.contains(&container) {
                 self.refresh.changed(container);
             }
@@ -107,7 +107,7 @@ impl Follower<'_> {
     async fn pass_on(&self, mut events: BoxStream<'static, EngineEvent>) {
         while let Some(event) = events.next().await {
             if let Some(exit) = event.exit {
-                self.host.reports.exited(event.container, exit);
+                self.host.reports.process_exited(event.container, exit);
             }
             self.refresh.changed(event.container);
         }

@@ -81,7 +81,7 @@ mod tests {
         }
     }
 
-    fn seen(container: ContainerId, status: Status) -> ContainerInfo {
+    fn info(container: ContainerId, status: Status) -> ContainerInfo {
         ContainerInfo {
             container,
             engine: engine(),
@@ -144,7 +144,7 @@ mod tests {
     fn an_existing_container_is_only_reported_whatever_zun_api_expected() {
         for status in Status::ALL {
             let one = assigned(*status);
-            let info = Box::new(seen(one.container, Status::Running));
+            let info = Box::new(info(one.container, Status::Running));
             let listed = [ListedContainer::Inspected(info.clone())];
             assert_eq!(plan(std::slice::from_ref(&one), &listed), [Step::Report(info)]);
         }
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_container_that_zun_api_does_not_know_is_a_stray() {
-        let stray = seen(ContainerId::random(), Status::Running);
+        let stray = info(ContainerId::random(), Status::Running);
         let step = Step::Stray(stray.container, engine());
         assert_eq!(plan(&[], &[ListedContainer::Inspected(Box::new(stray))]), [step]);
     }

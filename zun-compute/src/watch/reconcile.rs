@@ -20,7 +20,7 @@ use super::plan::{Step, plan};
 use super::refresh::RefreshQueue;
 use crate::driver::{DriverError, ListedContainer};
 use crate::host::{Host, within};
-use crate::report::{Sight, Ticket};
+use crate::report::{Observation, Ticket};
 use crate::worker::Workers;
 
 const REPORT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -88,7 +88,7 @@ impl Round<'_> {
             assigned.containers.iter().map(|one| one.container).collect();
         let present: HashSet<ContainerId> = listed.iter().map(ListedContainer::container).collect();
         for one in &assigned.containers {
-            host.reports.learn(one);
+            host.reports.apply_assigned(one);
         }
         tracing::info!(
             host.name = %host.name, assigned = ours.len(), found = present.len(), "reconciling"
@@ -101,14 +101,14 @@ impl Round<'_> {
         for step in steps {
             match step {
                 Step::Report(info) => {
-                    host.reports.observe(inspected, info.container, Sight::Seen(info));
+                    host.reports.observe(inspected, info.container, Observation::Found(info));
                 }
                 Step::MarkLost(container) => self.absent(ticket, container, false),
                 Step::MarkDeleted(container) => self.absent(ticket, container, true),
                 Step::Stray(container, engine) => self.stray(container, engine).await,
             }
         }
-        host.reports.forget_all_but(|container| {
+        host.reports.retain(|container| {
             ours.contains(container)
                 || present.contains(container)
                 || self.workers.is_busy(*container)
@@ -129,7 +129,7 @@ impl Round<'_> {
     /// Reports a stray, unless its command arrived after zun-api had answered.
     async fn stray(&self, container: ContainerId, engine: EngineId) {
         let host = self.host;
-        if self.workers.is_busy(container) || host.reports.was_ordered(container) {
+        if self.workers.is_busy(container) || host.reports.create_was_requested(container) {
             return;
         }
         tracing::warn!(

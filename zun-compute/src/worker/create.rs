@@ -71,7 +71,7 @@ async fn provide_image(work: &Work<'_>, spec: &ContainerSpec) -> Result<(), Driv
         let mut progress = Progress::new();
         while let Some(step) = steps.recv().await {
             if let Some(pull) = progress.take(step) {
-                host.reports.pulling(work.container(), pull);
+                host.reports.set_pull_progress(work.container(), pull);
             }
         }
         std::future::pending::<()>().await;

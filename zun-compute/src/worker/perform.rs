@@ -15,9 +15,9 @@ use super::rules::{action, fits};
 use super::work::Work;
 use super::{conflict, create, existing};
 use crate::driver::{ContainerInfo, DriverError};
-use crate::host::{Host, sight};
+use crate::host::{Host, observation};
 use crate::operation_state::Ended;
-use crate::report::{Ending, Failure, Heed};
+use crate::report::{Completion, Conclusion, Failure};
 
 /// No operation begins in the last seconds before its time limit, so that zun-api and the agent agree on whether it
 /// was begun.
@@ -87,8 +87,10 @@ pub(super) async fn end(
     (failure, ended): (Option<Failure>, Ended),
 ) {
     let ticket = host.reports.ticket();
-    let sight = sight(host.inspect(container).await).ok();
-    if host.reports.finish(container, Ending { ticket, sight, failure }, ended) == Heed::Unsure {
+    let observation = observation(host.inspect(container).await).ok();
+    if host.reports.finish(container, Completion { ticket, observation, failure }, ended)
+        == Conclusion::NeedsReconcile
+    {
         host.mark_for_reconcile(container);
     }
 }
@@ -109,7 +111,7 @@ async fn attempt(work: &Work<'_>) -> Result<(), DriverError> {
     let (host, container) = (work.host, work.container());
     if let Change::Create { spec, start: _ } = &work.operation.change {
         // Before the inspection: that a container which is to be created does not exist leaves nothing to reconcile.
-        host.reports.ordered(container, spec.auto_remove);
+        host.reports.create_requested(container, spec.auto_remove);
     }
     match (host.inspect_and_report(container).await, &work.operation.change) {
         (Ok(seen), Change::Create { spec, start }) => {

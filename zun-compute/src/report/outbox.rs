@@ -1,0 +1,312 @@
+//! The states of all containers, and the messages that zun-api has not acknowledged. Pure: the clock is a parameter.
+
+use std::collections::{HashMap, VecDeque};
+
+use zun_common::api::v1::container::ImagePull;
+use zun_common::grant::SessionEvent;
+use zun_common::id::{ContainerId, EngineId, HostName};
+use zun_common::rpc::host::AssignedContainer;
+use zun_common::rpc::operation::OperationOutcome;
+use zun_common::rpc::report::ContainerReport;
+use zun_common::status::{Status, TaskState};
+
+use super::facts::{Completion, Observation, Ticket};
+use super::tracked::{Conclusion, TrackedContainer};
+use crate::attached::ConsoleCounter;
+use crate::driver::ProcessExit;
+use crate::operation_state::Ended;
+
+/// Maximum number of containers. Further ones are not reported.
+const MAX_CONTAINERS: usize = 65_536;
+/// Maximum number of removed containers that are remembered, so that no late observation brings them back.
+const MAX_REMOVED: usize = 1024;
+
+/// The states and unacknowledged messages of all containers.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    host: HostName,
+    containers: HashMap<ContainerId, TrackedContainer>,
+    consoles: ConsoleCounter,
+    /// The containers with a message that is ready, in order. Some may have been sent meanwhile.
+    ready: VecDeque<ContainerId>,
+    removed: VecDeque<ContainerId>,
+    /// Outcomes of operations that wait for the next message about their container.
+    outcomes: HashMap<ContainerId, Vec<Ended>>,
+    /// The containers about which a message is in flight, with the outcomes in it.
+    in_flight: HashMap<ContainerId, Vec<Ended>>,
+    tickets: u64,
+}
+
+/// One message about a container.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) container: ContainerId,
+    pub(super) report: Option<ContainerReport>,
+    pub(super) outcomes: Vec<OperationOutcome>,
+}
+
+impl Outbox {
+    pub(super) fn new(host: HostName) -> Self {
+        Self {
+            host,
+            containers: HashMap::new(),
+            consoles: ConsoleCounter::default(),
+            ready: VecDeque::new(),
+            removed: VecDeque::new(),
+            outcomes: HashMap::new(),
+            in_flight: HashMap::new(),
+            tickets: 0,
+        }
+    }
+
+    /// Must be drawn before an inspection, so that a late observation does not replace a newer one.
+    pub(super) const fn ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+
+    pub(super) fn begin(&mut self, container: ContainerId, task: TaskState, now: i64) {
+        let Some(tracked) = self.tracked(container) else { return };
+        tracked.begin(task);
+        self.push_report(container, now);
+    }
+
+    pub(super) fn set_pull_progress(&mut self, container: ContainerId, pull: ImagePull, now: i64) {
+        if let Some(tracked) = self.tracked(container) {
+            tracked.set_pull_progress(pull);
+            self.push_report(container, now);
+        }
+    }
+
+    pub(super) fn apply_assigned(&mut self, assigned: &AssignedContainer) {
+        if let Some(tracked) = self.tracked(assigned.container) {
+            tracked.apply_assigned(assigned);
+        }
+    }
+
+    pub(super) fn create_requested(&mut self, container: ContainerId, auto_remove: bool) {
+        if let Some(tracked) = self.tracked(container) {
+            tracked.create_requested(auto_remove);
+        }
+    }
+
+    pub(super) fn observe(
+        &mut self,
+        ticket: Ticket,
+        container: ContainerId,
+        observation: Observation,
+        now: i64,
+    ) -> Conclusion {
+        if observation == Observation::Missing && !self.containers.contains_key(&container) {
+            return Conclusion::NeedsReconcile;
+        }
+        let Some(tracked) = self.tracked(container) else { return Conclusion::Settled };
+        let conclusion = tracked.observe(ticket, observation);
+        self.push_report(container, now);
+        conclusion
+    }
+
+    pub(super) fn finish(
+        &mut self,
+        container: ContainerId,
+        (completion, ended): (Completion, Ended),
+        now: i64,
+    ) -> Conclusion {
+        self.outcomes.entry(container).or_default().push(ended);
+        let conclusion = self.finish_work(container, completion, now);
+        self.enqueue(container);
+        conclusion
+    }
+
+    fn finish_work(
+        &mut self,
+        container: ContainerId,
+        completion: Completion,
+        now: i64,
+    ) -> Conclusion {
+        let Some(tracked) = self.containers.get_mut(&container) else { return Conclusion::Settled };
+        let finish = tracked.finish(completion);
+        self.push_report(container, now);
+        if finish.error_first
+            && let Some(tracked) = self.containers.get_mut(&container)
+        {
+            tracked.mark_deleted();
+            self.push_report(container, now);
+        }
+        finish.conclusion
+    }
+
+    pub(super) fn process_exited(&mut self, container: ContainerId, exit: ProcessExit) {
+        if let Some(tracked) = self.containers.get_mut(&container) {
+            tracked.exit = Some(exit);
+        }
+    }
+
+    /// zun-api expects the container, and an inspection that began at `ticket` did not find it. It was removed as
+    /// `expected`, or is in error. Changes nothing after a newer observation, or while an operation runs.
+    pub(super) fn absent(
+        &mut self,
+        ticket: Ticket,
+        container: ContainerId,
+        expected: bool,
+        now: i64,
+    ) {
+        let Some(tracked) = self.tracked(container) else { return };
+        if !tracked.may_be_absent(ticket) {
+            return;
+        }
+        if expected {
+            tracked.mark_deleted();
+        } else {
+            tracked.mark_lost(container);
+        }
+        self.push_report(container, now);
+    }
+
+    pub(super) fn count_session(&mut self, event: SessionEvent, now: i64) {
+        let engine = event.container.clone();
+        if self.consoles.note(event) {
+            self.push_report_of_engine(&engine, now);
+        }
+    }
+
+    /// The engine stopped, so no console session is open.
+    pub(super) fn consoles_ended(&mut self, now: i64) {
+        for engine in self.consoles.clear() {
+            self.push_report_of_engine(&engine, now);
+        }
+    }
+
+    /// The next message, about a container without a message in flight. Outcomes go with its last waiting report.
+    pub(super) fn take(&mut self) -> Option<Message> {
+        while let Some(container) = self.ready.pop_front() {
+            if self.in_flight.contains_key(&container) {
+                continue;
+            }
+            let queue = self.containers.get_mut(&container).map(|tracked| &mut tracked.queue);
+            let (report, more) =
+                queue.map_or((None, false), |queue| (queue.take(), queue.has_more()));
+            let ended =
+                if more { None } else { self.outcomes.remove(&container) }.unwrap_or_default();
+            if report.is_none() && ended.is_empty() {
+                continue;
+            }
+            let outcomes = ended.iter().map(Ended::message).collect();
+            self.in_flight.insert(container, ended);
+            return Some(Message { container, report, outcomes });
+        }
+        None
+    }
+
+    /// zun-api has stored the message.
+    pub(super) fn acknowledged(&mut self, container: ContainerId) {
+        for ended in self.in_flight.remove(&container).unwrap_or_default() {
+            ended.acknowledge();
+        }
+        let Some(tracked) = self.containers.get_mut(&container) else {
+            self.enqueue(container);
+            return;
+        };
+        tracked.queue.acknowledged();
+        let removed = tracked.is_removed() && tracked.is_idle();
+        self.enqueue(container);
+        if removed && !self.removed.contains(&container) {
+            self.removed.push_back(container);
+        }
+        if self.removed.len() > MAX_REMOVED
+            && let Some(oldest) = self.removed.pop_front()
+        {
+            self.containers.remove(&oldest);
+        }
+    }
+
+    /// The message may not have arrived.
+    pub(super) fn failed(&mut self, container: ContainerId) {
+        let mut ended = self.in_flight.remove(&container).unwrap_or_default();
+        if !ended.is_empty() {
+            let waiting = self.outcomes.entry(container).or_default();
+            ended.append(waiting);
+            *waiting = ended;
+        }
+        if let Some(tracked) = self.containers.get_mut(&container) {
+            tracked.queue.failed();
+        }
+        self.enqueue(container);
+    }
+
+    pub(super) fn newest(&self, container: ContainerId) -> Option<ContainerReport> {
+        self.containers.get(&container)?.queue.newest().cloned()
+    }
+
+    pub(super) fn create_was_requested(&self, container: ContainerId) -> bool {
+        self.containers.get(&container).is_some_and(|tracked| tracked.create_requested)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.outcomes.is_empty()
+            && self.in_flight.is_empty()
+            && self.containers.values().all(|tracked| tracked.queue.is_idle())
+    }
+
+    /// The containers that the engine had when they were last observed.
+    pub(super) fn known_in_engine(&self) -> Vec<ContainerId> {
+        let is_in_engine = |tracked: &TrackedContainer| {
+            tracked.facts.engine.is_some()
+                && !matches!(tracked.facts.status, Status::Deleted | Status::Error)
+        };
+        self.containers
+            .iter()
+            .filter(|(_, tracked)| is_in_engine(tracked))
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    /// Forgets acknowledged containers except these and the removed ones.
+    pub(super) fn retain(&mut self, known: impl Fn(&ContainerId) -> bool) {
+        self.containers.retain(|container, tracked| {
+            !tracked.is_idle() || tracked.is_removed() || known(container)
+        });
+    }
+
+    fn tracked(&mut self, container: ContainerId) -> Option<&mut TrackedContainer> {
+        if self.containers.len() >= MAX_CONTAINERS && !self.containers.contains_key(&container) {
+            tracing::error!(container.id = %container, "too many containers: one is not reported");
+            return None;
+        }
+        Some(self.containers.entry(container).or_insert_with(TrackedContainer::new))
+    }
+
+    fn push_report_of_engine(&mut self, engine: &EngineId, now: i64) {
+        let found = self
+            .containers
+            .iter()
+            .find(|(_, tracked)| tracked.facts.engine.as_ref() == Some(engine));
+        if let Some(container) = found.map(|(container, _)| *container) {
+            self.push_report(container, now);
+        }
+    }
+
+    fn push_report(&mut self, container: ContainerId, now: i64) {
+        let Some(tracked) = self.containers.get_mut(&container) else { return };
+        let open = match (&tracked.facts.engine, tracked.facts.status) {
+            (Some(engine), Status::Stopped | Status::Error | Status::Dead | Status::Deleted) => {
+                self.consoles.ended(engine);
+                0
+            }
+            (Some(engine), _) => self.consoles.count(engine),
+            (None, _) => 0,
+        };
+        let report = tracked.report(container, &self.host, open);
+        tracked.queue.push(report, now);
+        self.enqueue(container);
+    }
+
+    fn enqueue(&mut self, container: ContainerId) {
+        let reports =
+            self.containers.get(&container).is_some_and(|tracked| tracked.queue.is_ready());
+        let waits = reports || self.outcomes.contains_key(&container);
+        if waits && !self.in_flight.contains_key(&container) && !self.ready.contains(&container) {
+            self.ready.push_back(container);
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! One container: its state in the engine, the operation in progress, and its reports.
+
+use zun_common::api::v1::container::ImagePull;
+use zun_common::id::{ContainerId, HostName};
+use zun_common::rpc::host::AssignedContainer;
+use zun_common::rpc::report::ContainerReport;
+use zun_common::status::{Status, TaskState};
+
+use super::facts::{Completion, Facts, Failure, Observation, PersistentFailure, Ticket};
+use super::queue::ReportQueue;
+use crate::driver::{ContainerInfo, ProcessExit};
+
+/// What follows from an observation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Conclusion {
+    /// Nothing: it was applied, or it was too old.
+    Settled,
+    /// The container is missing, and only zun-api knows whether it should be.
+    NeedsReconcile,
+}
+
+#[derive(Debug)]
+pub(super) struct TrackedContainer {
+    pub(super) facts: Facts,
+    pub(super) queue: ReportQueue,
+    task: Option<TaskState>,
+    pull: Option<ImagePull>,
+    failure: Option<PersistentFailure>,
+    auto_remove: Option<bool>,
+    /// Whether zun-api has requested the container from this agent process.
+    pub(super) create_requested: bool,
+    missing_in_task: bool,
+    /// The last exit of its process, by the engine's events.
+    pub(super) exit: Option<ProcessExit>,
+    /// The ticket of the newest observation.
+    ticket: Ticket,
+}
+
+impl TrackedContainer {
+    pub(super) fn new() -> Self {
+        Self {
+            facts: Facts::unknown(),
+            queue: ReportQueue::default(),
+            task: None,
+            pull: None,
+            failure: None,
+            auto_remove: None,
+            create_requested: false,
+            missing_in_task: false,
+            exit: None,
+            ticket: Ticket::default(),
+        }
+    }
+
+    /// Applies what zun-api knows of the container, unless it was observed here already.
+    pub(super) fn apply_assigned(&mut self, assigned: &AssignedContainer) {
+        self.auto_remove = Some(assigned.auto_remove);
+        if self.facts.status == Status::Unknown && self.facts.engine.is_none() {
+            self.facts.status = assigned.status;
+            self.facts.engine.clone_from(&assigned.engine);
+        }
+    }
+
+    pub(super) const fn create_requested(&mut self, auto_remove: bool) {
+        self.create_requested = true;
+        self.auto_remove = Some(auto_remove);
+    }
+
+    pub(super) fn begin(&mut self, task: TaskState) {
+        self.task = Some(task);
+        self.pull = None;
+        self.failure = None;
+        self.facts.reason = None;
+        let creates = matches!(task, TaskState::ImagePulling | TaskState::Creating);
+        if creates && self.facts.engine.is_none() {
+            self.facts.status = Status::Creating;
+        }
+    }
+
+    pub(super) fn set_pull_progress(&mut self, pull: ImagePull) {
+        self.pull = Some(pull).filter(|_| self.task == Some(TaskState::ImagePulling));
+    }
+
+    /// Applies an observation whose inspection began at `ticket`, unless it is older than the newest one.
+    pub(super) fn observe(&mut self, ticket: Ticket, observation: Observation) -> Conclusion {
+        if ticket < self.ticket {
+            return Conclusion::Settled;
+        }
+        self.ticket = ticket;
+        match observation {
+            Observation::Found(info) => self.apply(*info),
+            Observation::Missing if self.task.is_some() && !self.is_removing() => {
+                self.missing_in_task = true;
+            }
+            Observation::Missing => return self.missing(self.is_removing()),
+        }
+        Conclusion::Settled
+    }
+
+    /// The operation ended. If the engine did not answer, the facts stay as they are.
+    pub(super) fn finish(&mut self, completion: Completion) -> Finish {
+        let Completion { ticket, observation, failure } = completion;
+        let missing = observation
+            .as_ref()
+            .map_or(self.missing_in_task, |observation| *observation == Observation::Missing);
+        let removing = self.is_removing();
+        self.task = None;
+        self.pull = None;
+        self.missing_in_task = false;
+        self.ticket = self.ticket.max(ticket);
+        match (observation, failure) {
+            (_, failure) if missing => return self.finish_missing(removing, failure.as_ref()),
+            (Some(Observation::Found(info)), Some(failure)) => {
+                self.failure = Some(PersistentFailure::new(failure, &info));
+                self.apply(*info);
+            }
+            (Some(Observation::Found(info)), None) => self.apply(*info),
+            (_, Some(failure)) => failure.mark(&mut self.facts),
+            (_, None) => {}
+        }
+        Finish { error_first: false, conclusion: Conclusion::Settled }
+    }
+
+    fn finish_missing(&mut self, removing: bool, failure: Option<&Failure>) -> Finish {
+        let Some(failure) = failure.filter(|_| !removing) else {
+            return Finish { error_first: false, conclusion: self.missing(removing) };
+        };
+        failure.mark(&mut self.facts);
+        self.facts.status = Status::Error;
+        let was_created = self.facts.engine.is_some();
+        let conclusion = if was_created && self.auto_remove.is_none() {
+            Conclusion::NeedsReconcile
+        } else {
+            Conclusion::Settled
+        };
+        Finish { error_first: was_created && self.auto_remove == Some(true), conclusion }
+    }
+
+    /// Whether the container counts as absent if an inspection that began at `ticket` did not find it.
+    pub(super) fn may_be_absent(&self, ticket: Ticket) -> bool {
+        ticket >= self.ticket
+            && self.task.is_none()
+            && !matches!(self.facts.status, Status::Deleted)
+    }
+
+    /// The container is missing as expected.
+    pub(super) fn mark_deleted(&mut self) {
+        self.task = None;
+        self.pull = None;
+        self.failure = None;
+        if is_active(self.facts.status) {
+            let exit = self.exit.filter(|exit| Some(exit.at) >= self.facts.started_at);
+            self.facts.exit_code = exit.map(|exit| exit.code);
+        }
+        self.facts.status = Status::Deleted;
+    }
+
+    /// The container is missing and should exist. An earlier error says more, so it stays.
+    pub(super) fn mark_lost(&mut self, container: ContainerId) {
+        self.failure = None;
+        if self.facts.status != Status::Error || self.facts.reason.is_none() {
+            self.facts.status = Status::Error;
+            self.facts.reason = Some(format!("No such container: {container}"));
+        }
+    }
+
+    fn missing(&mut self, removing: bool) -> Conclusion {
+        let known = self.facts.engine.is_some();
+        if removing || (known && self.auto_remove == Some(true)) {
+            self.mark_deleted();
+            return Conclusion::Settled;
+        }
+        let settled = matches!(self.facts.status, Status::Deleted | Status::Error);
+        if settled || !known { Conclusion::Settled } else { Conclusion::NeedsReconcile }
+    }
+
+    fn is_removing(&self) -> bool {
+        self.task == Some(TaskState::Deleting)
+    }
+
+    fn apply(&mut self, info: ContainerInfo) {
+        let failure = self.failure.take().filter(|failure| failure.still_applies(&info));
+        let exit_code = info.exit_code.or_else(|| self.code_of_last_run(&info));
+        self.facts = Facts { exit_code, ..Facts::of(info) };
+        let did_not_run = matches!(self.facts.status, Status::Created | Status::Stopped);
+        if did_not_run && self.facts.reason.is_some() {
+            self.facts.status = Status::Error;
+        }
+        if let Some(failure) = &failure {
+            failure.mark(&mut self.facts);
+        }
+        self.failure = failure;
+        self.missing_in_task = false;
+    }
+
+    /// The exit code of the run before this one. There may be no observation of its end: Docker 26 answers an
+    /// inspection only when the next run has begun.
+    fn code_of_last_run(&self, info: &ContainerInfo) -> Option<i64> {
+        if !is_active(info.status) {
+            return None;
+        }
+        let began = self.facts.started_at;
+        let of_run = |exit: &ProcessExit| {
+            began.is_some() && Some(exit.at) >= began && Some(exit.at) <= info.started_at
+        };
+        let unobserved = self.exit.filter(of_run).map(|exit| exit.code);
+        let known = matches!(self.facts.status, Status::Stopped | Status::Restarting);
+        let carried = self.facts.exit_code.filter(|_| known || is_active(self.facts.status));
+        unobserved.or(carried)
+    }
+
+    pub(super) fn is_removed(&self) -> bool {
+        self.facts.status == Status::Deleted
+    }
+
+    /// Whether no operation is in progress and everything is acknowledged.
+    pub(super) const fn is_idle(&self) -> bool {
+        self.task.is_none() && self.queue.is_idle()
+    }
+
+    pub(super) fn report(
+        &self,
+        container: ContainerId,
+        host: &HostName,
+        attached: u32,
+    ) -> ContainerReport {
+        let Facts { status, reason, engine, exit_code, oom_killed, started_at, finished_at } =
+            self.facts.clone();
+        let status = if self.is_removing() { Status::Deleting } else { status };
+        ContainerReport {
+            container,
+            host: host.clone(),
+            generation: 0,
+            status,
+            task_state: self.task,
+            status_reason: reason,
+            engine,
+            exit_code,
+            oom_killed,
+            started_at,
+            finished_at,
+            attached,
+            image_pull: self.pull.clone(),
+        }
+    }
+}
+
+const fn is_active(status: Status) -> bool {
+    matches!(status, Status::Running | Status::Paused)
+}
+
+/// What follows from the end of an operation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Finish {
+    pub(super) error_first: bool,
+    pub(super) conclusion: Conclusion,
+}
