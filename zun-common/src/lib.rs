@@ -24,6 +24,8 @@ pub mod notify;
 #[cfg(feature = "pki")]
 pub mod pki;
 #[cfg(feature = "messages")]
+pub mod restart;
+#[cfg(feature = "messages")]
 pub mod rpc;
 #[cfg(feature = "service")]
 pub mod settings;

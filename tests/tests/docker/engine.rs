@@ -7,6 +7,7 @@ use futures_util::StreamExt as _;
 use serde_json::json;
 use tokio::sync::mpsc;
 use zun_common::id::ContainerId;
+use zun_common::restart::Restart;
 use zun_common::rpc::container::ConsoleSpec;
 use zun_common::status::Status;
 use zun_common::units::{Cpus, Mebibytes, Resources, TerminalSize};
@@ -14,7 +15,6 @@ use zun_compute::driver::docker::DockerDriver;
 use zun_compute::driver::{
     ContainerDriver, DriverError, Images as _, Inspect as _, Lifecycle as _,
 };
-use zun_tests::conformance::driver::starting::restart;
 use zun_tests::conformance::driver::{IDLE, Subject, spec, within};
 
 use super::proxy::{Fault, Proxy};
@@ -32,7 +32,7 @@ async fn every_field_of_a_spec_reaches_the_engine() {
         size: Some(TerminalSize { rows: 24, columns: 80 }),
     };
     spec.resources = Resources { cpus: Cpus::from_millis(500), memory: Mebibytes(64) };
-    spec.restart = Some(restart("on-failure", "3"));
+    spec.restart = Some(Restart::OnFailure { retries: 3 });
     spec.read_only = true;
     spec.stop_signal = Some("SIGINT".to_owned());
     let subject = Subject::created(&engine, &spec).await;

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Call, Done, Kind, report::ContainerReport};
 pub use crate::api::v1::container::PullPolicy;
-use crate::api::v1::container::RestartPolicy;
 use crate::grant::{ApiVersion, Mode};
 use crate::id::{ContainerId, EngineId, ProjectId};
+use crate::restart::Restart;
 use crate::status::Action;
 use crate::units::{Resources, TerminalSize};
 
@@ -44,13 +44,38 @@ pub struct ContainerSpec {
     /// Its limits.
     pub resources: Resources,
     /// When the engine restarts it.
-    pub restart: Option<RestartPolicy>,
+    pub restart: Option<Restart>,
     /// Whether it is removed when its process ends.
     pub auto_remove: bool,
     /// Whether the root file system is read-only.
     pub read_only: bool,
     /// Signal that a stop sends first; the image's own if `None`.
     pub stop_signal: Option<String>,
+}
+
+impl ContainerSpec {
+    /// A container of an image, with nothing else requested.
+    pub fn of_image(project: ProjectId, name: &str, image: &str) -> Self {
+        Self {
+            project,
+            name: name.to_owned(),
+            image: image.to_owned(),
+            pull: PullPolicy::default(),
+            command: None,
+            entrypoint: None,
+            environment: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            workdir: None,
+            hostname: None,
+            user: None,
+            console: ConsoleSpec::default(),
+            resources: Resources::default(),
+            restart: None,
+            auto_remove: false,
+            read_only: false,
+            stop_signal: None,
+        }
+    }
 }
 
 /// A container's terminal and stdin.

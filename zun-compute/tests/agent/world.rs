@@ -1,6 +1,5 @@
 //! The test environment: an in-memory bus, an in-memory engine, a scripted zun-api, and agents that can be killed.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -14,14 +13,13 @@ use zun_common::bus::{
     Bus, CallError, Deliveries, MemoryTransport, Outgoing, RequestError, Route, Transport,
 };
 use zun_common::id::{ContainerId, HostName};
-use zun_common::rpc::container::{ConsoleSpec, ContainerSpec, PullPolicy};
+use zun_common::rpc::container::{ConsoleSpec, ContainerSpec};
 use zun_common::rpc::envelope::CallContext;
 use zun_common::rpc::host::AssignedContainer;
 use zun_common::rpc::operation::{Change, Outcome, PerformOperation};
 use zun_common::rpc::{Call, Problem};
 use zun_common::shutdown::Tasks;
 use zun_common::status::Status;
-use zun_common::units::Resources;
 use zun_compute::Agent;
 use zun_compute::driver::fake::{FakeDriver, Operation};
 use zun_compute::driver::{Inspect, ListedContainer};
@@ -306,23 +304,9 @@ impl Creation {
 
 pub(crate) fn create(command: &[&str]) -> Creation {
     let spec = ContainerSpec {
-        project: "p".parse().expect("a project"),
-        name: "test".to_owned(),
-        image: "cirros".to_owned(),
-        pull: PullPolicy::IfNotPresent,
         command: Some(command.iter().map(|word| (*word).to_owned()).collect()),
-        entrypoint: None,
-        environment: BTreeMap::new(),
-        labels: BTreeMap::new(),
-        workdir: None,
-        hostname: None,
-        user: None,
         console: ConsoleSpec { tty: true, stdin_open: true, ..ConsoleSpec::default() },
-        resources: Resources::default(),
-        restart: None,
-        auto_remove: false,
-        read_only: false,
-        stop_signal: None,
+        ..ContainerSpec::of_image("p".parse().expect("a project"), "test", "cirros")
     };
     Creation { container: ContainerId::random(), spec, start: false }
 }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use zun_common::id::ContainerId;
+use zun_common::restart::Restart;
 use zun_common::status::Status;
 use zun_common::units::{Cpus, Mebibytes, Resources, TerminalSize};
 use zun_compute::driver::{Change, DriverError};
 
-use super::starting::restart;
 use super::{IDLE, POLITE, Subject, TestEngine, all_logs, eventually, exec, spec};
 
 pub async fn a_restart_runs_the_process_again(engine: &dyn TestEngine) {
@@ -49,7 +49,7 @@ pub async fn limits_can_be_changed_in_any_status(engine: &dyn TestEngine) {
 
 pub async fn a_failing_process_runs_again_as_often_as_the_policy_says(engine: &dyn TestEngine) {
     let mut spec = spec(engine, "echo ran; exit 4");
-    spec.restart = Some(restart("on-failure", "2"));
+    spec.restart = Some(Restart::OnFailure { retries: 2 });
     let subject = Subject::started(engine, &spec).await;
     let thrice = "ran\nran\nran\n";
     eventually("three runs and an end", || async {
@@ -62,7 +62,7 @@ pub async fn a_failing_process_runs_again_as_often_as_the_policy_says(engine: &d
 
 pub async fn a_stop_overrides_the_restart_policy(engine: &dyn TestEngine) {
     let mut spec = spec(engine, POLITE);
-    spec.restart = Some(restart("always", ""));
+    spec.restart = Some(Restart::Always);
     let subject = Subject::started(engine, &spec).await;
     subject.prints("ready").await;
     subject.driver.stop(subject.id, Some(Duration::from_secs(20))).await.unwrap();

@@ -13,17 +13,15 @@ pub mod starting;
 pub mod stopping;
 
 use std::any::Any;
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use zun_common::id::{ContainerId, ExecId};
-use zun_common::rpc::container::{ConsoleSpec, ContainerSpec, LogRequest, PullPolicy};
+use zun_common::rpc::container::{ContainerSpec, LogRequest, PullPolicy};
 use zun_common::rpc::exec::ExecSpec;
 use zun_common::status::Status;
-use zun_common::units::Resources;
 use zun_compute::driver::fake::InspectionFault;
 use zun_compute::driver::{ContainerDriver, ContainerInfo};
 
@@ -143,23 +141,13 @@ impl Drop for Subject {
 /// Returns the spec of a container that runs a shell script.
 pub fn spec(engine: &dyn TestEngine, script: &str) -> ContainerSpec {
     ContainerSpec {
-        project: "conformance".parse().expect("a project"),
-        name: "subject".to_owned(),
-        image: engine.image(),
         pull: PullPolicy::Never,
         command: Some(shell(script)),
-        entrypoint: None,
-        environment: BTreeMap::new(),
-        labels: BTreeMap::new(),
-        workdir: None,
-        hostname: None,
-        user: None,
-        console: ConsoleSpec::default(),
-        resources: Resources::default(),
-        restart: None,
-        auto_remove: false,
-        read_only: false,
-        stop_signal: None,
+        ..ContainerSpec::of_image(
+            "conformance".parse().expect("a project"),
+            "subject",
+            &engine.image(),
+        )
     }
 }
 

@@ -1,6 +1,7 @@
 //! Creating and starting containers.
 
 use zun_common::id::ContainerId;
+use zun_common::restart::Restart;
 use zun_common::rpc::container::ConsoleSpec;
 use zun_common::status::Status;
 use zun_compute::driver::{Change, DriverError};
@@ -75,15 +76,13 @@ pub async fn an_invalid_field_is_refused_by_name(engine: &dyn TestEngine) {
     forged.labels.insert("zun.container".to_owned(), ContainerId::random().to_string());
     let mut image = good.clone();
     image.image = String::from("../containers/json?all=1#");
-    let mut policy = good.clone();
-    policy.restart = Some(restart("sometimes", "0"));
-    for (spec, word) in [(forged, "zun.container"), (image, "image"), (policy, "sometimes")] {
+    for (spec, word) in [(forged, "zun.container"), (image, "image")] {
         let error = subject.driver.create(subject.id, &spec).await.unwrap_err();
         assert!(matches!(error, DriverError::Invalid { .. }), "{error:?}");
         assert!(error.to_string().contains(word), "{error}");
     }
     let mut both = good;
-    both.restart = Some(restart("always", "0"));
+    both.restart = Some(Restart::Always);
     both.auto_remove = true;
     let error = subject.driver.create(subject.id, &both).await.unwrap_err();
     assert!(matches!(error, DriverError::Invalid { .. }), "{error:?}");
@@ -152,12 +151,4 @@ pub async fn a_terminal_and_stdin_are_shown(engine: &dyn TestEngine) {
     let output = subject.driver.exec_run(subject.id, &exec(&["true"])).await.unwrap();
     assert_eq!(output.exit_code, 0);
     assert_eq!(subject.status().await, Status::Running);
-}
-
-/// Returns a restart policy.
-pub fn restart(name: &str, count: &str) -> zun_common::api::v1::container::RestartPolicy {
-    zun_common::api::v1::container::RestartPolicy {
-        name: name.to_owned(),
-        maximum_retry_count: count.to_owned(),
-    }
 }

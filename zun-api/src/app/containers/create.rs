@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use zun_common::api::v1::container::RestartPolicy;
 use zun_common::id::{ContainerId, HostName, ProjectId};
-use zun_common::rpc::container::{ConsoleSpec, ContainerSpec, PullPolicy};
+use zun_common::restart::Restart;
+use zun_common::rpc::container::{ConsoleSpec, PullPolicy};
 use zun_common::rpc::operation::{Change, Outcome};
 use zun_common::rpc::{Code, Problem};
 use zun_common::units::Resources;
@@ -16,7 +16,7 @@ use zun_common::units::Resources;
 use super::name;
 use super::once::{Asked, Once};
 use crate::app::{App, AppError, Caller, Permission, hosts};
-use crate::db::container::{self, Fresh, Outlook, Record};
+use crate::db::container::{self, FormatVersion, Fresh, Outlook, Record, Spec};
 use crate::db::operation::{self, Accepted, Kind, NewOperation, RequestKey};
 use crate::db::{Conn, DbError, host, transaction};
 use crate::scheduler::{self, HostView};
@@ -49,7 +49,7 @@ pub(crate) struct NewContainer {
     pub(crate) user: Option<String>,
     pub(crate) console: ConsoleSpec,
     pub(crate) resources: Resources,
-    pub(crate) restart: Option<RestartPolicy>,
+    pub(crate) restart: Option<Restart>,
     pub(crate) auto_remove: bool,
     pub(crate) read_only: bool,
     pub(crate) stop_signal: Option<String>,
@@ -180,7 +180,7 @@ fn write(
         id: ContainerId::random(),
         project: identity.project.clone(),
         user: identity.user.clone(),
-        spec: requested.into_spec(identity.project.clone(), name),
+        spec: requested.into_spec(name),
         start_wanted,
         outlook,
     };
@@ -195,7 +195,8 @@ fn accept(
     (caller, key): (&Caller, Option<&RequestKey>),
     record: &Record,
 ) -> Result<Option<Accepted>, DbError> {
-    let change = Change::Create { spec: Box::new(record.spec.clone()), start: record.start_wanted };
+    let spec = record.spec.clone().for_host(record.project.clone());
+    let change = Change::Create { spec: Box::new(spec), start: record.start_wanted };
     let new = NewOperation {
         container: record,
         user: &caller.identity.user,
@@ -250,13 +251,14 @@ impl NewContainer {
     /// What a request for this container asks for.
     fn asked(&self, caller: &Caller) -> Asked<'static, Value> {
         let (host, start, name) = (&self.host, self.start, self.name.clone());
-        let spec =
-            self.clone().into_spec(caller.identity.project.clone(), name.unwrap_or_default());
+        let spec = self.clone().into_spec(name.unwrap_or_default());
+        let spec = spec.for_host(caller.identity.project.clone());
         let arguments = json!({ "host": host, "start": start, "spec": spec });
         Asked { kind: Kind::Create, container: "", arguments }
     }
 
-    fn into_spec(self, project: ProjectId, new_name: String) -> ContainerSpec {
+    /// What the row keeps.
+    fn into_spec(self, new_name: String) -> Spec {
         let Self {
             name: _,
             host: _,
@@ -277,8 +279,8 @@ impl NewContainer {
             read_only,
             stop_signal,
         } = self;
-        ContainerSpec {
-            project,
+        Spec {
+            version: FormatVersion,
             name: new_name,
             image,
             pull,

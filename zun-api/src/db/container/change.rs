@@ -3,13 +3,13 @@
 use chrono::{NaiveDateTime, Utc};
 use diesel::prelude::*;
 use zun_common::id::{ContainerId, Epoch, HostName, ProjectId, UserId};
-use zun_common::rpc::container::ContainerSpec;
 use zun_common::rpc::report::ContainerReport;
 use zun_common::status::{Status, TaskState};
 use zun_common::units::Resources;
 
 use super::query::{Scope, by_id, with_tombstone};
 use super::row::Record;
+use super::spec::Spec;
 use crate::db::host::Growth;
 use crate::db::schema::containers::{self, dsl};
 use crate::db::schema::operations;
@@ -22,7 +22,7 @@ pub(crate) struct Fresh {
     pub(crate) id: ContainerId,
     pub(crate) project: ProjectId,
     pub(crate) user: UserId,
-    pub(crate) spec: ContainerSpec,
+    pub(crate) spec: Spec,
     pub(crate) start_wanted: bool,
     pub(crate) outlook: Outlook,
 }
@@ -263,7 +263,7 @@ pub(crate) fn amend(
     lock::container(conn, id)?;
     let Some(record) = by_id(conn, &Scope::All, id)? else { return Ok(None) };
     let before = record.spec.resources;
-    let spec = ContainerSpec { name: name.to_owned(), resources, ..record.spec };
+    let spec = Spec { name: name.to_owned(), resources, ..record.spec };
     diesel::update(dsl::containers.filter(dsl::uuid.eq(id.to_string())))
         .set((
             dsl::name.eq(name),

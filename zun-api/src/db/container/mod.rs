@@ -4,6 +4,7 @@ mod change;
 mod page;
 mod query;
 mod row;
+mod spec;
 mod unreadable;
 
 pub(crate) use change::{
@@ -13,3 +14,4 @@ pub(crate) use change::{
 pub(crate) use page::{Filter, Page, SortKey, page};
 pub(crate) use query::{Scope, assigned, by_id, by_ids, by_name, name_taken, with_tombstone};
 pub(crate) use row::Record;
+pub(crate) use spec::{FormatVersion, Spec};

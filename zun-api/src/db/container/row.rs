@@ -6,9 +6,9 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use zun_common::api::v1::container::ImagePull;
 use zun_common::id::{ContainerId, EngineId, Epoch, HostName, ProjectId, UserId};
-use zun_common::rpc::container::ContainerSpec;
 use zun_common::status::{Status, TaskState};
 
+use super::spec::Spec;
 use crate::db::schema::containers;
 use crate::db::{Backend, DbError};
 
@@ -18,7 +18,7 @@ pub(crate) struct Record {
     pub(crate) id: ContainerId,
     pub(crate) project: ProjectId,
     pub(crate) user: UserId,
-    pub(crate) spec: ContainerSpec,
+    pub(crate) spec: Spec,
     pub(crate) start_wanted: bool,
     pub(crate) host: Option<HostName>,
     pub(crate) engine: Option<EngineId>,

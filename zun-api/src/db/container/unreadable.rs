@@ -1,16 +1,15 @@
 //! Rows that this build cannot read: an older or newer build wrote them, or they are damaged.
 
-use std::collections::BTreeMap;
-
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use zun_common::chain;
 use zun_common::id::{Epoch, ProjectId};
-use zun_common::rpc::container::{ConsoleSpec, ContainerSpec, PullPolicy};
+use zun_common::rpc::container::ConsoleSpec;
 use zun_common::status::Status;
 use zun_common::units::{Cpus, Mebibytes, Resources};
 
 use super::row::{Record, parse};
+use super::spec::Spec;
 use crate::db::schema::containers::{self, dsl};
 use crate::db::{Backend, Conn, DbError};
 
@@ -58,24 +57,11 @@ impl Plain {
         };
         let console =
             ConsoleSpec { tty: self.tty, stdin_open: self.interactive, ..ConsoleSpec::default() };
-        let spec = ContainerSpec {
-            project: project.clone(),
-            name: self.name,
-            image: self.image,
-            pull: PullPolicy::default(),
-            command: None,
-            entrypoint: None,
-            environment: BTreeMap::new(),
-            labels: BTreeMap::new(),
-            workdir: None,
-            hostname: None,
-            user: None,
+        let spec = Spec {
             console,
             resources,
-            restart: None,
             auto_remove: self.auto_remove,
-            read_only: false,
-            stop_signal: None,
+            ..Spec::of_image(&self.name, &self.image)
         };
         Ok(Record {
             id: parse("uuid", uuid, uuid)?,

@@ -85,7 +85,7 @@ pub(super) fn operation(conn: &mut Conn, row: &Row, epoch: Epoch) -> Result<Oper
         (Kind::Create, None) => {
             let container = container::with_tombstone(conn, row.container()?)?;
             container.map(|record| Change::Create {
-                spec: Box::new(record.spec),
+                spec: Box::new(record.spec.for_host(record.project)),
                 start: record.start_wanted,
             })
         }

@@ -63,7 +63,7 @@ pub(super) fn fresh(host: &HostName, wanted: Resources) -> Fresh {
         id,
         project: "blue".parse().expect("a project"),
         user: "ann".parse().expect("a user"),
-        spec: spec("blue", &format!("c-{id}"), "cirros", wanted),
+        spec: spec(&format!("c-{id}"), "cirros", wanted),
         start_wanted: true,
         outlook: Outlook::Placed(host.clone()),
     }

@@ -55,7 +55,8 @@ fn accept(conn: &mut Conn, record: &Record, change: Change) -> Result<OperationI
 
 fn create(conn: &mut Conn, host: &HostName, wanted: Resources) -> Result<ContainerId, DbError> {
     let record = container::insert(conn, fresh(host, wanted), &EXACT)?;
-    let creation = Change::Create { spec: Box::new(record.spec.clone()), start: true };
+    let spec = record.spec.clone().for_host(record.project.clone());
+    let creation = Change::Create { spec: Box::new(spec), start: true };
     accept(conn, &record, creation)?;
     Ok(record.id)
 }

@@ -22,7 +22,7 @@ const ROUNDS: usize = 30;
 /// Adds rows up to this number: half of them in the project `blue`, a tenth stopped, one in a thousand in Error.
 fn fill(conn: &mut Conn, from: i64, to: i64) {
     let resources = Resources { cpus: Cpus::from_millis(500), memory: Mebibytes(64) };
-    let spec = serde_json::to_string(&spec("blue", "a-name", "cirros", resources)).expect("JSON");
+    let spec = serde_json::to_string(&spec("a-name", "cirros", resources)).expect("JSON");
     let (series, hash) = match conn {
         Conn::Sqlite(_) => (
             format!(

@@ -5,12 +5,11 @@ use diesel::prelude::*;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use zun_common::id::ContainerId;
-use zun_common::rpc::container::{ConsoleSpec, ContainerSpec, PullPolicy};
 use zun_common::status::{Status, TaskState};
 use zun_common::units::{Cpus, Mebibytes, Resources};
 
 use super::{Fixture, on_both};
-use crate::db::container::{Filter, Fresh, Outlook, Page, Scope, SortKey, insert, page};
+use crate::db::container::{Filter, Fresh, Outlook, Page, Scope, SortKey, Spec, insert, page};
 use crate::db::schema::containers::dsl;
 use crate::db::{Conn, migrate};
 use crate::settings::SchedulerSettings;
@@ -94,25 +93,13 @@ fn time(number: i64) -> NaiveDateTime {
     DateTime::from_timestamp_micros(number * 500_001).expect("a time").naive_utc()
 }
 
-pub(super) fn spec(project: &str, name: &str, image: &str, resources: Resources) -> ContainerSpec {
-    ContainerSpec {
-        project: project.parse().expect("a project"),
-        name: name.to_owned(),
-        image: image.to_owned(),
-        pull: PullPolicy::default(),
+pub(super) fn spec(name: &str, image: &str, resources: Resources) -> Spec {
+    Spec {
         command: Some(vec!["sh".to_owned(), "-c".to_owned(), "sleep 1000".to_owned()]),
-        entrypoint: None,
         environment: [("A".to_owned(), "1".to_owned())].into(),
         labels: [("role".to_owned(), "demo".to_owned())].into(),
-        workdir: None,
-        hostname: None,
-        user: None,
-        console: ConsoleSpec::default(),
         resources,
-        restart: None,
-        auto_remove: false,
-        read_only: false,
-        stop_signal: None,
+        ..Spec::of_image(name, image)
     }
 }
 
@@ -122,7 +109,7 @@ pub(super) fn store(conn: &mut Conn, place: usize, sample: &Sample) -> Stored {
     let name = format!("{}{place}", TEXTS[(place * 7) % TEXTS.len()]);
     let memory = Mebibytes(u64::try_from(sample.memory).expect("positive"));
     let resources = Resources { cpus: Cpus::from_millis(sample.cpu), memory };
-    let mut spec = spec(project, &name, image, resources);
+    let mut spec = spec(&name, image, resources);
     spec.auto_remove = sample.auto_remove;
     let uuid = ContainerId::random();
     let fresh = Fresh {

@@ -5,6 +5,7 @@ use actix_web::http::header::LOCATION;
 use actix_web::web::Data;
 use serde_json::Value;
 use zun_common::api::v1::container::RestartPolicy;
+use zun_common::restart::Restart;
 use zun_common::rpc::container::{ConsoleSpec, PullPolicy};
 use zun_common::units::{Cpus, Mebibytes, Resources};
 
@@ -99,29 +100,24 @@ pub(super) fn memory(fields: &mut Fields) -> Result<Option<u64>, InvalidField> {
     fields.whole_number("memory", MIN_MEMORY..=MAX_MEMORY, &rule)
 }
 
-fn restart(fields: &mut Fields, auto_remove: bool) -> Result<Option<RestartPolicy>, InvalidField> {
+fn restart(fields: &mut Fields, auto_remove: bool) -> Result<Option<Restart>, InvalidField> {
     let Some(value) = fields.take("restart_policy") else { return Ok(None) };
     let rule = "an object with a Name (no, always, on-failure or unless-stopped) and, only for \
                 on-failure, a MaximumRetryCount";
-    let policy = policy(&value).ok_or_else(|| invalid_value("restart_policy", &value, rule))?;
-    if auto_remove && policy.name != "no" {
+    let restart = policy(&value).ok_or_else(|| invalid_value("restart_policy", &value, rule))?;
+    if auto_remove && restart != Restart::No {
         let rule = "`no` if `auto_remove` is true, because a removed container cannot restart";
         return Err(invalid_value("restart_policy", &value, rule));
     }
-    Ok(Some(policy))
+    Ok(Some(restart))
 }
 
-fn policy(value: &Value) -> Option<RestartPolicy> {
+fn policy(value: &Value) -> Option<Restart> {
     let mut fields = Fields::new(Vec::new(), Some(value.as_object()?.clone()));
-    let name = fields.take("Name")?.as_str()?.to_owned();
+    let name = fields.take("Name")?.as_str().filter(|name| !name.is_empty())?.to_owned();
     let count = fields.whole("MaximumRetryCount", 0..=u64::from(u32::MAX)).ok()?.unwrap_or(0);
     fields.finish().ok()?;
-    let good = match name.as_str() {
-        "on-failure" => true,
-        "no" | "always" | "unless-stopped" => count == 0,
-        _ => false,
-    };
-    good.then(|| RestartPolicy { name, maximum_retry_count: count.to_string() })
+    RestartPolicy { name, maximum_retry_count: count.to_string() }.try_into().ok()
 }
 
 fn stop_signal(fields: &mut Fields) -> Result<Option<String>, InvalidField> {

@@ -1,11 +1,11 @@
 //! Containers in the API's responses.
 
-use zun_common::api::v1::container::Container;
+use zun_common::api::v1::container::{Container, RestartPolicy};
 use zun_common::status::Status;
 
 use super::{ViewContext, detail};
 use crate::app::Caller;
-use crate::db::container::Record;
+use crate::db::container::{FormatVersion, Record, Spec};
 
 /// A container with links.
 pub(in crate::http) fn container(
@@ -18,43 +18,62 @@ pub(in crate::http) fn container(
 }
 
 /// A container without links, for lists.
+#[expect(clippy::too_many_lines, reason = "each field has a line, so that none is forgotten")]
 pub(in crate::http) fn container_in_list(
     record: &Record,
     caller: &Caller,
     view_context: &ViewContext,
 ) -> Container {
-    let spec = record.spec.clone();
+    let Spec {
+        version: FormatVersion,
+        name,
+        image,
+        pull,
+        command,
+        entrypoint,
+        environment,
+        labels,
+        workdir,
+        hostname,
+        user,
+        console,
+        resources,
+        restart,
+        auto_remove,
+        read_only,
+        stop_signal,
+    } = record.spec.clone();
     Container {
         uuid: record.id,
         links: Vec::new(),
-        name: spec.name,
+        name,
         project_id: record.project.to_string(),
         user_id: record.user.to_string(),
-        image: spec.image,
-        cpu: spec.resources.cpus.as_f64(),
+        image,
+        cpu: resources.cpus.as_f64(),
         cpu_policy: "shared".to_owned(),
-        memory: spec.resources.memory.0.to_string(),
-        command: spec.command,
-        entrypoint: spec.entrypoint,
+        memory: resources.memory.0.to_string(),
+        command,
+        entrypoint,
         status: record.status,
         status_reason: reason(record),
         status_detail: detail::status_detail(record, view_context.now),
         task_state: record.task_state,
-        environment: spec.environment,
-        workdir: spec.workdir,
-        hostname: spec.hostname,
-        labels: spec.labels,
-        interactive: spec.console.stdin_open,
-        tty: spec.console.tty,
+        environment,
+        workdir,
+        hostname,
+        labels,
+        interactive: console.stdin_open,
+        tty: console.tty,
         attached: record.attached,
         exit_code: record.exit_code,
-        auto_remove: spec.auto_remove,
+        auto_remove,
         auto_heal: false,
-        restart_policy: spec.restart,
-        user: spec.user,
-        read_only: spec.read_only,
-        stop_signal: spec.stop_signal,
-        image_pull_policy: Some(spec.pull).filter(|_| caller.identity.is_admin()),
+        restart_policy: restart.map(RestartPolicy::from),
+        user,
+        read_only,
+        stop_signal,
+        image_pull_policy: Some(pull).filter(|_| caller.identity.is_admin()),
         image_pull: record.image_pull.clone(),
         image_driver: "docker".to_owned(),
         ports: Vec::new(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::Utc;
 use tokio::sync::{mpsc, watch};
 use zun_common::id::ContainerId;
+use zun_common::restart::Restart;
 use zun_common::status::Status;
 
 use super::process;
@@ -85,12 +86,12 @@ impl Shared {
 }
 
 fn should_restart(record: &mut ContainerRecord, code: i64) -> bool {
-    let Some(policy) = record.spec.restart.as_ref() else { return false };
-    let most = policy.maximum_retry_count.parse().unwrap_or(0);
-    let again = match policy.name.as_str() {
-        "always" | "unless-stopped" => true,
-        "on-failure" => code != 0 && (most == 0 || record.restarts < most),
-        _ => false,
+    let again = match record.spec.restart {
+        Some(Restart::Always | Restart::UnlessStopped) => true,
+        Some(Restart::OnFailure { retries }) => {
+            code != 0 && (retries == 0 || record.restarts < retries)
+        }
+        Some(Restart::No) | None => false,
     };
     if again && !record.stopped_by_user {
         record.restarts += 1;
