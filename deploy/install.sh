@@ -163,21 +163,20 @@ install_packages() {
 
 random() { head -c 24 /dev/urandom | base64 | tr '+/' '-_'; }
 
-# host_name NAME: fails unless it is a valid host name, by the same rules as in zun-common. A name that ends in .ask is
-# refused: the permissions of a host NAME.ask would cover zun-compute.NAME.ask, the queue of the host NAME.
+# host_name NAME: fails unless it is a valid host name, by the same rules as in zun-common.
 host_name() {
   local label='[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?'
-  if ! [[ $1 =~ ^$label(\.$label)*$ ]] || [ ${#1} -gt 253 ] || [[ $1 == *.ask ]]; then
-    fail "invalid host name \`$1\`: use lower-case DNS labels joined by dots; the name must not end in .ask"
+  if ! [[ $1 =~ ^$label(\.$label)*$ ]] || [ ${#1} -gt 253 ]; then
+    fail "invalid host name \`$1\`: use lower-case DNS labels joined by dots"
   fi
 }
 
 permissions() {
   host_name "$1"
-  local own="zun-compute\\.${1//./\\.}(\\.ask)?"
+  local own="zun-compute\\.${1//./\\.}\\.ask"
   echo "^$own\$"
-  # Replies and reports go through the default exchange; rejected messages go to zun.dead.
-  echo "^($own|amq\\.default|zun\\.dead)\$"
+  # Calls and replies go through the default exchange.
+  echo "^($own|amq\\.default)\$"
   echo "^$own\$"
 }
 

@@ -184,7 +184,7 @@ impl Cluster {
         self.hosts[index].agent.take().expect("the agent runs").end(signal);
     }
 
-    /// Kills RabbitMQ and starts it again. All connections are lost; durable queues and messages are kept.
+    /// Kills RabbitMQ and starts it again. All connections and messages are lost.
     pub async fn restart_rabbit(&self) {
         self.rabbit.kill_and_start().await;
     }

@@ -6,10 +6,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use bytes::Bytes;
-use futures_util::StreamExt;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, QueueDeclareOptions};
-use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties};
 use rustix::fs::{FlockOperation, flock};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,9 +16,6 @@ use uuid::Uuid;
 use zun_common::bus::BusSettings;
 
 use crate::eventually::eventually_some;
-
-/// The dead letter queue.
-pub const DEAD_LETTERS: &str = "zun.dead";
 
 /// The broker. A test uses it shared with other tests, or exclusively.
 #[derive(Debug)]
@@ -113,17 +106,7 @@ impl Rabbit {
     }
 
     /// Kills the broker.
-    ///
-    /// Syncs its tables first: RabbitMQ 3.10 keeps the names of new quorum queues in memory for some seconds. If it is
-    /// killed before it writes them, the queue has no leader after the restart, and no client can repair that. A broker
-    /// that is still starting has no new queues.
     pub async fn kill(&self) {
-        let written = "[ok = dets:sync(Table) || Table <- dets:all()].";
-        let control = ["exec", "-u", "rabbitmq", "-e", "HOME=/var/lib/rabbitmq", &self.container];
-        let eval = ["rabbitmqctl", "-n", "zun-test@localhost", "eval", written];
-        if answers_greeting(self.address()).await.is_some() {
-            self.engine(&[control.as_slice(), eval.as_slice()].concat()).await;
-        }
         self.engine(&["kill", &self.container]).await;
     }
 
@@ -191,34 +174,6 @@ impl VirtualHost {
         Connection::connect(self.url.as_str(), ConnectionProperties::default())
             .await
             .expect("a raw connection")
-    }
-
-    /// Consumes dead letters until `count` of them have arrived.
-    pub async fn dead_letters(&self, count: usize) -> Vec<Bytes> {
-        let connection = self.raw().await;
-        let channel = connection.create_channel().await.expect("a channel");
-        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
-        channel
-            .queue_declare(DEAD_LETTERS.into(), passive, FieldTable::default())
-            .await
-            .expect("the queue of dead letters");
-        let letters = channel
-            .basic_consume(
-                DEAD_LETTERS.into(),
-                "".into(),
-                BasicConsumeOptions::default(),
-                FieldTable::default(),
-            )
-            .await
-            .expect("a consumer");
-        let mut bodies = Vec::new();
-        let mut letters = letters.take(count);
-        while let Some(letter) = letters.next().await {
-            let letter = letter.expect("a dead letter");
-            letter.ack(BasicAckOptions::default()).await.expect("acknowledged");
-            bodies.push(Bytes::from(letter.data));
-        }
-        bodies
     }
 }
 

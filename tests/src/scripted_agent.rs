@@ -79,7 +79,7 @@ impl ScriptedAgent {
         let name: HostName = host.parse().expect("a host name");
         let shared = Arc::new(Shared::default());
         let router = Arc::new(router(&shared));
-        let route = Route::Queries(name.clone());
+        let route = Route::Host(name.clone());
         let deliveries = bus.transport().consume(route, 16).await.expect("a consumer");
         router.serve(deliveries, tasks);
         let agent = Self { host: name, bus: bus.with_sender(host), shared };

@@ -76,10 +76,7 @@ fn is_host_name(text: &str) -> bool {
             && !label.ends_with('-')
             && label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
     };
-    // The queue of host `NAME` is `zun-compute.NAME.ask`. The RabbitMQ permissions of a host `NAME.ask` would cover it
-    // too.
-    let is_query_queue = text.rsplit_once('.').is_some_and(|(_, last)| last == "ask");
-    text.len() <= 253 && text.split('.').all(label) && !is_query_queue
+    text.len() <= 253 && text.split('.').all(label)
 }
 
 fn is_printable_id(text: &str) -> bool {
@@ -95,8 +92,7 @@ text_id!(
     /// A compute host's name: lower-case DNS labels joined by dots. It can be part of queue names,
     /// certificates and grants.
     HostName, "host name",
-    "it must be DNS labels of 1 to 63 lower-case letters, digits or inner hyphens, joined by dots, at most 253 characters, \
-     and must not end in `.ask`, because its RabbitMQ user could read another host's queue",
+    "it must be DNS labels of 1 to 63 lower-case letters, digits or inner hyphens, joined by dots, at most 253 characters",
     is_host_name
 );
 text_id!(
@@ -218,17 +214,6 @@ mod tests {
         }
         for bad in ["", "Compute", "a_b", "-a", "a-", "a..b", ".a", "a.", "a/b", "ä", "a b"] {
             assert!(bad.parse::<HostName>().is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_host_name_that_could_read_another_hosts_queue_is_refused_with_the_reason() {
-        for bad in ["a.ask", "compute1.example.ask"] {
-            let words = bad.parse::<HostName>().expect_err(bad).to_string();
-            assert!(words.contains(bad) && words.contains("not end in `.ask`"), "{words}");
-        }
-        for good in ["ask", "task", "ask.example", "a-ask"] {
-            assert!(good.parse::<HostName>().is_ok(), "{good}");
         }
     }
 

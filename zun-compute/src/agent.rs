@@ -173,7 +173,7 @@ impl Agent {
     }
 
     async fn serve(&self) -> Result<(), StartError> {
-        let route = Route::Queries(self.host.name.clone());
+        let route = Route::Host(self.host.name.clone());
         let router = rpc::calls(&self.host, &self.workers);
         let deliveries =
             self.bus.transport().consume(route.clone(), self.host.limits.questions).await;

@@ -165,8 +165,6 @@ impl TryFrom<String> for ConsoleAddress {
 pub struct WorkerSettings {
     /// The maximum number of operations that wait for one container.
     pub mailbox: usize,
-    /// Has no effect. Earlier versions limited the commands that a host accepted at a time.
-    pub commands: u16,
     /// The maximum number of calls that the host answers at a time.
     pub questions: u16,
     /// Seconds that Docker may take for one change, in addition to the grace period of a stop.
@@ -181,7 +179,6 @@ impl Default for WorkerSettings {
     fn default() -> Self {
         Self {
             mailbox: 8,
-            commands: 256,
             questions: 64,
             engine_timeout: 60,
             pull_timeout: 1800,
@@ -197,10 +194,7 @@ impl Settings {
         if settings.console.address.is_some() && settings.console.api_version.is_none() {
             return Err(LoadError::NoApiVersion);
         }
-        if settings.workers.mailbox == 0
-            || settings.workers.commands == 0
-            || settings.workers.questions == 0
-        {
+        if settings.workers.mailbox == 0 || settings.workers.questions == 0 {
             return Err(LoadError::ZeroLimit);
         }
         settings.host_name()?;
@@ -240,7 +234,7 @@ pub enum LoadError {
     )]
     NoApiVersion,
     /// A limit is 0, so the host would accept nothing.
-    #[error("`workers.mailbox`, `workers.commands` and `workers.questions` must be at least 1")]
+    #[error("`workers.mailbox` and `workers.questions` must be at least 1")]
     ZeroLimit,
 }
 

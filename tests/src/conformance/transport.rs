@@ -8,9 +8,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 use uuid::Uuid;
-use zun_common::bus::{
-    Deliveries, Delivery, Disposition, MAX_BODY, Outgoing, RequestError, Route, Transport,
-};
+use zun_common::bus::{Deliveries, Delivery, MAX_BODY, Outgoing, RequestError, Route, Transport};
 use zun_common::id::HostName;
 use zun_common::shutdown::Tasks;
 
@@ -24,9 +22,6 @@ const SHORT: Duration = Duration::from_millis(300);
 pub trait Broker: Send + Sync {
     /// Opens another connection.
     async fn connect(&self) -> Arc<dyn Transport>;
-
-    /// Waits for this number of dead letters and returns them.
-    async fn dead_letters(&self, count: usize) -> Vec<Bytes>;
 }
 
 /// Creates one test per case, with the broker that `$make` creates.
@@ -35,18 +30,15 @@ macro_rules! transport_conformance {
     ($make:path) => {
         $crate::transport_conformance! { $make =>
             a_request_is_answered
-            a_cast_arrives_and_asks_for_no_reply
             a_message_to_an_unknown_host_is_unroutable_at_once
             a_request_without_an_answer_is_silent
             an_answer_after_the_deadline_is_dropped
             an_expired_message_is_not_delivered
             a_dropped_message_is_redelivered
-            a_message_is_kept_until_it_is_finished
-            a_finished_message_is_not_redelivered
-            a_command_waits_for_its_host_to_come_back
+            a_message_is_kept_until_it_is_answered
+            an_answered_message_is_not_redelivered
+            a_message_waits_for_its_host_to_come_back
             no_more_than_the_prefetch_is_delivered
-            a_dead_letter_is_kept_and_not_redelivered
-            a_message_that_is_never_finished_is_dead_lettered
             a_thousand_concurrent_requests_are_all_answered
             sixteen_mebibytes_are_delivered_and_one_byte_more_is_refused
             two_consumers_share_a_queue
@@ -68,12 +60,8 @@ fn host() -> HostName {
     "compute1".parse().expect("a host name")
 }
 
-fn commands() -> Route {
-    Route::Commands(host())
-}
-
-fn queries() -> Route {
-    Route::Queries(host())
+fn to_host() -> Route {
+    Route::Host(host())
 }
 
 fn message(route: Route, body: impl Into<Bytes>, within: Duration) -> Outgoing {
@@ -89,10 +77,8 @@ async fn nothing_comes(deliveries: &mut Deliveries) {
     assert!(came.is_err(), "unexpected message: {came:?}");
 }
 
-fn answer(mut delivery: Delivery, body: impl Into<Bytes>) {
-    let reply = delivery.reply.take().expect("the sender waits for a reply");
-    reply.send(body.into()).expect("the transport accepts the reply");
-    delivery.settle(Disposition::Ack);
+fn answer(delivery: Delivery, body: impl Into<Bytes>) {
+    delivery.reply.send(body.into()).expect("the transport accepts the reply");
 }
 
 /// Answers each message with its own body.
@@ -105,13 +91,15 @@ fn echo(mut deliveries: Deliveries, tasks: &Tasks) {
     });
 }
 
-async fn publish(transport: &Arc<dyn Transport>, route: Route, body: &'static str) {
-    transport.publish(message(route, body, LONG)).await.expect("published");
+/// Sends a message whose reply nobody reads.
+fn send(transport: &Arc<dyn Transport>, route: Route, body: &'static str) {
+    let transport = Arc::clone(transport);
+    Tasks::new().spawn(async move { drop(transport.request(message(route, body, LONG)).await) });
 }
 
 pub async fn a_request_is_answered(broker: &impl Broker) {
     let (server, client) = (broker.connect().await, broker.connect().await);
-    for route in [commands(), queries(), Route::Reports, Route::Controller] {
+    for route in [to_host(), Route::Controller] {
         let mut deliveries = server.consume(route.clone(), 1).await.expect("deliveries");
         let asked = client.request(message(route, "ask", LONG));
         let answered = async {
@@ -125,38 +113,27 @@ pub async fn a_request_is_answered(broker: &impl Broker) {
     }
 }
 
-/// The sender of a cast waits for no reply, and the receiver can see that.
-pub async fn a_cast_arrives_and_asks_for_no_reply(broker: &impl Broker) {
-    let transport = broker.connect().await;
-    let mut deliveries = transport.consume(commands(), 1).await.expect("deliveries");
-    publish(&transport, commands(), "cast").await;
-    let delivery = next(&mut deliveries).await;
-    assert_eq!(delivery.body, "cast");
-    assert!(delivery.reply.is_none());
-    delivery.settle(Disposition::Ack);
-}
-
 /// The sender gets an error at once, not a timeout.
 pub async fn a_message_to_an_unknown_host_is_unroutable_at_once(broker: &impl Broker) {
     let transport = broker.connect().await;
-    let mut deliveries = transport.consume(queries(), 1).await.expect("deliveries");
-    let nobody = || Route::Commands("nobody".parse().expect("a host name"));
+    let mut deliveries = transport.consume(to_host(), 1).await.expect("deliveries");
+    let nobody = || Route::Host("nobody".parse().expect("a host name"));
     let begun = Instant::now();
     let asked = transport.request(message(nobody(), "?", LONG)).await;
     assert!(matches!(asked, Err(RequestError::Unroutable(route)) if route == nobody()));
-    let sent = transport.publish(message(nobody(), "!", LONG)).await;
-    assert!(matches!(sent, Err(RequestError::Unroutable(route)) if route == nobody()));
     assert!(begun.elapsed() < LONG / 4, "it took {:?}", begun.elapsed());
     nothing_comes(&mut deliveries).await;
 }
 
-/// The request was sent, but its outcome is unknown.
+/// The request was sent, but its outcome is unknown. A message that crashes its consumer does so only twice.
 pub async fn a_request_without_an_answer_is_silent(broker: &impl Broker) {
     let transport = broker.connect().await;
-    let mut deliveries = transport.consume(commands(), 1).await.expect("deliveries");
-    let asked = transport.request(message(commands(), "ask", 4 * SHORT));
+    let mut deliveries = transport.consume(to_host(), 1).await.expect("deliveries");
+    let asked = transport.request(message(to_host(), "ask", 4 * SHORT));
     let (reply, ()) = tokio::join!(asked, async {
-        next(&mut deliveries).await.settle(Disposition::Ack);
+        drop(next(&mut deliveries).await);
+        drop(next(&mut deliveries).await);
+        nothing_comes(&mut deliveries).await;
     });
     assert!(matches!(reply, Err(RequestError::NoReply)), "{reply:?}");
 }
@@ -164,10 +141,10 @@ pub async fn a_request_without_an_answer_is_silent(broker: &impl Broker) {
 /// A late answer must not disturb the next request.
 pub async fn an_answer_after_the_deadline_is_dropped(broker: &impl Broker) {
     let transport = broker.connect().await;
-    let mut deliveries = transport.consume(queries(), 1).await.expect("deliveries");
-    let late = transport.request(message(queries(), "late", 3 * SHORT)).await;
+    let mut deliveries = transport.consume(to_host(), 1).await.expect("deliveries");
+    let late = transport.request(message(to_host(), "late", 3 * SHORT)).await;
     assert!(matches!(late, Err(RequestError::NoReply)), "{late:?}");
-    let asked = transport.request(message(queries(), "ask", LONG));
+    let asked = transport.request(message(to_host(), "ask", LONG));
     let (reply, ()) = tokio::join!(asked, async {
         answer(next(&mut deliveries).await, "too late");
         answer(next(&mut deliveries).await, "answer");
@@ -178,26 +155,26 @@ pub async fn an_answer_after_the_deadline_is_dropped(broker: &impl Broker) {
 /// Its sender has given up, so no consumer may work on it.
 pub async fn an_expired_message_is_not_delivered(broker: &impl Broker) {
     let transport = broker.connect().await;
-    for route in [commands(), queries()] {
+    for route in [to_host(), Route::Controller] {
         let mut deliveries = transport.consume(route.clone(), 1).await.expect("deliveries");
-        publish(&transport, route.clone(), "first").await;
+        send(&transport, route.clone(), "first");
         let first = next(&mut deliveries).await;
         let expired = transport.request(message(route.clone(), "expired", SHORT)).await;
         assert!(matches!(expired, Err(RequestError::NoReply)), "{expired:?}");
-        publish(&transport, route.clone(), "second").await;
+        send(&transport, route.clone(), "second");
         // The message's TTL starts when the broker receives it, so the message expires later than the sender's timeout.
         nothing_comes(&mut deliveries).await;
-        first.settle(Disposition::Ack);
+        answer(first, "");
         let second = next(&mut deliveries).await;
         assert_eq!(second.body, "second");
-        second.settle(Disposition::Ack);
+        answer(second, "");
     }
 }
 
 /// A consumer that drops a message did not work on it.
 pub async fn a_dropped_message_is_redelivered(broker: &impl Broker) {
     let transport = broker.connect().await;
-    for route in [commands(), queries()] {
+    for route in [to_host(), Route::Controller] {
         let mut deliveries = transport.consume(route.clone(), 1).await.expect("deliveries");
         let asked = transport.request(message(route.clone(), "ask", LONG));
         let answered = async {
@@ -213,29 +190,30 @@ pub async fn a_dropped_message_is_redelivered(broker: &impl Broker) {
 }
 
 /// A host that crashes during its work gets the message again.
-pub async fn a_message_is_kept_until_it_is_finished(broker: &impl Broker) {
+pub async fn a_message_is_kept_until_it_is_answered(broker: &impl Broker) {
     let (crashing, client) = (broker.connect().await, broker.connect().await);
-    let mut deliveries = crashing.consume(commands(), 1).await.expect("deliveries");
-    publish(&client, commands(), "work").await;
+    let mut deliveries = crashing.consume(to_host(), 1).await.expect("deliveries");
+    send(&client, to_host(), "work");
     let in_hand = next(&mut deliveries).await;
     crashing.close().await;
-    let mut deliveries = client.consume(commands(), 1).await.expect("deliveries");
+    let mut deliveries = client.consume(to_host(), 1).await.expect("deliveries");
     let again = next(&mut deliveries).await;
     assert_eq!(again.body, "work");
     assert!(again.redelivered);
-    in_hand.settle(Disposition::Ack);
-    again.settle(Disposition::Ack);
+    // Its answer would go nowhere.
+    drop(in_hand);
+    answer(again, "");
 }
 
 /// Neither the same nor another consumer gets it.
-pub async fn a_finished_message_is_not_redelivered(broker: &impl Broker) {
+pub async fn an_answered_message_is_not_redelivered(broker: &impl Broker) {
     let (leaving, client) = (broker.connect().await, broker.connect().await);
-    let mut deliveries = leaving.consume(commands(), 1).await.expect("deliveries");
+    let mut deliveries = leaving.consume(to_host(), 1).await.expect("deliveries");
     for body in ["first", "second"] {
-        publish(&client, commands(), body).await;
-        next(&mut deliveries).await.settle(Disposition::Ack);
+        send(&client, to_host(), body);
+        answer(next(&mut deliveries).await, "");
     }
-    publish(&client, commands(), "third").await;
+    send(&client, to_host(), "third");
     let third = next(&mut deliveries).await;
     assert_eq!(
         third.body, "third",
@@ -243,64 +221,41 @@ pub async fn a_finished_message_is_not_redelivered(broker: &impl Broker) {
     );
     leaving.close().await;
     drop(third);
-    let mut deliveries = client.consume(commands(), 5).await.expect("deliveries");
+    let mut deliveries = client.consume(to_host(), 5).await.expect("deliveries");
     assert_eq!(next(&mut deliveries).await.body, "third");
 }
 
-pub async fn a_command_waits_for_its_host_to_come_back(broker: &impl Broker) {
+pub async fn a_message_waits_for_its_host_to_come_back(broker: &impl Broker) {
     let (leaving, client) = (broker.connect().await, broker.connect().await);
-    drop(leaving.consume(commands(), 1).await.expect("deliveries"));
+    drop(leaving.consume(to_host(), 1).await.expect("deliveries"));
     leaving.close().await;
-    publish(&client, commands(), "work").await;
-    let mut deliveries = client.consume(commands(), 1).await.expect("deliveries");
+    send(&client, to_host(), "work");
+    let mut deliveries = client.consume(to_host(), 1).await.expect("deliveries");
     assert_eq!(next(&mut deliveries).await.body, "work");
 }
 
 pub async fn no_more_than_the_prefetch_is_delivered(broker: &impl Broker) {
     let transport = broker.connect().await;
-    let mut deliveries = transport.consume(commands(), 2).await.expect("deliveries");
+    let mut deliveries = transport.consume(to_host(), 2).await.expect("deliveries");
     for body in ["1", "2", "3"] {
-        publish(&transport, commands(), body).await;
+        send(&transport, to_host(), body);
     }
     let (first, second) = (next(&mut deliveries).await, next(&mut deliveries).await);
     nothing_comes(&mut deliveries).await;
-    first.settle(Disposition::Ack);
+    let first_body = first.body.clone();
+    answer(first, "");
     let third = next(&mut deliveries).await;
-    assert_eq!(third.body, "3");
+    let mut bodies = [first_body, second.body.clone(), third.body.clone()];
+    bodies.sort();
+    assert_eq!(bodies, ["1", "2", "3"]);
     drop((second, third));
 }
 
-/// It stays in the dead letter queue for an operator.
-pub async fn a_dead_letter_is_kept_and_not_redelivered(broker: &impl Broker) {
-    let transport = broker.connect().await;
-    for route in [commands(), queries()] {
-        let mut deliveries = transport.consume(route.clone(), 1).await.expect("deliveries");
-        publish(&transport, route, "poison").await;
-        next(&mut deliveries).await.settle(Disposition::DeadLetter);
-        nothing_comes(&mut deliveries).await;
-    }
-    assert_eq!(broker.dead_letters(2).await, ["poison", "poison"]);
-}
-
-/// A message that crashes its consumer every time must not do so forever.
-pub async fn a_message_that_is_never_finished_is_dead_lettered(broker: &impl Broker) {
-    let transport = broker.connect().await;
-    for route in [commands(), queries()] {
-        let mut deliveries = transport.consume(route.clone(), 1).await.expect("deliveries");
-        publish(&transport, route.clone(), "poison").await;
-        for _ in 0..=route.max_redeliveries() {
-            assert_eq!(next(&mut deliveries).await.body, "poison");
-        }
-        nothing_comes(&mut deliveries).await;
-    }
-    assert_eq!(broker.dead_letters(2).await, ["poison", "poison"]);
-}
-
-/// No request waits for the disk write, the confirm or the reply of another.
+/// No request waits for the confirm or the reply of another.
 pub async fn a_thousand_concurrent_requests_are_all_answered(broker: &impl Broker) {
     let (server, client) = (broker.connect().await, broker.connect().await);
     let tasks = Tasks::new();
-    for route in [commands(), queries()] {
+    for route in [to_host(), Route::Controller] {
         echo(server.consume(route.clone(), 64).await.expect("deliveries"), &tasks);
         let requests = (0..1_000).map(|number| {
             let (client, body) = (Arc::clone(&client), number.to_string());
@@ -317,44 +272,42 @@ pub async fn a_thousand_concurrent_requests_are_all_answered(broker: &impl Broke
 pub async fn sixteen_mebibytes_are_delivered_and_one_byte_more_is_refused(broker: &impl Broker) {
     let (server, client) = (broker.connect().await, broker.connect().await);
     let tasks = Tasks::new();
-    echo(server.consume(commands(), 1).await.expect("deliveries"), &tasks);
+    echo(server.consume(to_host(), 1).await.expect("deliveries"), &tasks);
     let body = Bytes::from(vec![b'x'; MAX_BODY]);
-    let reply = client.request(message(commands(), body.clone(), LONG)).await;
+    let reply = client.request(message(to_host(), body.clone(), LONG)).await;
     assert!(reply.expect("a reply") == body, "the body is changed");
     let body = Bytes::from(vec![b'x'; MAX_BODY + 1]);
-    let asked = client.request(message(commands(), body.clone(), LONG)).await;
+    let asked = client.request(message(to_host(), body, LONG)).await;
     assert!(matches!(asked, Err(RequestError::TooLarge(size)) if size == MAX_BODY + 1));
-    let sent = client.publish(message(commands(), body, LONG)).await;
-    assert!(matches!(sent, Err(RequestError::TooLarge(size)) if size == MAX_BODY + 1));
     tasks.cancel();
 }
 
 /// Each message goes to one consumer.
 pub async fn two_consumers_share_a_queue(broker: &impl Broker) {
     let (one, other) = (broker.connect().await, broker.connect().await);
-    for route in [Route::Reports, Route::Controller] {
+    for route in [to_host(), Route::Controller] {
         let mut first = one.consume(route.clone(), 1).await.expect("deliveries");
         let mut second = other.consume(route.clone(), 1).await.expect("deliveries");
-        publish(&one, route.clone(), "a").await;
-        publish(&one, route, "b").await;
+        send(&one, route.clone(), "a");
+        send(&one, route, "b");
         let (first, second) = (next(&mut first).await, next(&mut second).await);
         let mut bodies = [first.body.clone(), second.body.clone()];
         bodies.sort();
         assert_eq!(bodies, ["a", "b"]);
-        first.settle(Disposition::Ack);
-        second.settle(Disposition::Ack);
+        answer(first, "");
+        answer(second, "");
     }
 }
 
-/// A host's commands are separate from its queries and from another host's commands.
+/// The calls to a host are separate from those to another host and to zun-api.
 pub async fn routes_are_separate(broker: &impl Broker) {
     let transport = broker.connect().await;
-    let other = Route::Commands("compute2".parse().expect("a host name"));
-    let mut mine = transport.consume(commands(), 5).await.expect("deliveries");
-    let mut asked = transport.consume(queries(), 5).await.expect("deliveries");
+    let other = Route::Host("compute2".parse().expect("a host name"));
+    let mut mine = transport.consume(to_host(), 5).await.expect("deliveries");
+    let mut asked = transport.consume(Route::Controller, 5).await.expect("deliveries");
     let mut others = transport.consume(other.clone(), 5).await.expect("deliveries");
-    publish(&transport, other, "other").await;
-    publish(&transport, queries(), "query").await;
+    send(&transport, other, "other");
+    send(&transport, Route::Controller, "query");
     assert_eq!(next(&mut others).await.body, "other");
     assert_eq!(next(&mut asked).await.body, "query");
     nothing_comes(&mut mine).await;
@@ -363,25 +316,23 @@ pub async fn routes_are_separate(broker: &impl Broker) {
 /// Sends and consumers fail with `Closed`, and open deliveries end.
 pub async fn after_close_nothing_is_sent_or_delivered(broker: &impl Broker) {
     let transport = broker.connect().await;
-    let mut deliveries = transport.consume(commands(), 1).await.expect("deliveries");
+    let mut deliveries = transport.consume(to_host(), 1).await.expect("deliveries");
     assert!(transport.is_connected());
     transport.close().await;
     assert!(!transport.is_connected());
     assert!(timeout(LONG, deliveries.recv()).await.expect("it ends").is_none());
-    let sent = transport.publish(message(commands(), "!", LONG)).await;
-    assert!(matches!(sent, Err(RequestError::Closed)), "{sent:?}");
-    let asked = transport.request(message(commands(), "?", LONG)).await;
+    let asked = transport.request(message(to_host(), "?", LONG)).await;
     assert!(matches!(asked, Err(RequestError::Closed)), "{asked:?}");
-    let consumed = transport.consume(commands(), 1).await;
+    let consumed = transport.consume(to_host(), 1).await;
     assert!(matches!(consumed, Err(RequestError::Closed)), "{consumed:?}");
 }
 
-/// Its prefetched messages go to other consumers.
+/// Its messages go to other consumers.
 pub async fn a_dropped_consumer_returns_its_messages(broker: &impl Broker) {
     let (leaving, staying) = (broker.connect().await, broker.connect().await);
-    let deliveries = leaving.consume(commands(), 1).await.expect("deliveries");
-    publish(&staying, commands(), "work").await;
+    let deliveries = leaving.consume(to_host(), 1).await.expect("deliveries");
+    send(&staying, to_host(), "work");
     drop(deliveries);
-    let mut deliveries = staying.consume(commands(), 1).await.expect("deliveries");
+    let mut deliveries = staying.consume(to_host(), 1).await.expect("deliveries");
     assert_eq!(next(&mut deliveries).await.body, "work");
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures_util::future::join_all;
 use zun_common::bus::{CallError, Transport};
 use zun_common::shutdown::Tasks;
@@ -22,10 +21,6 @@ struct OverRabbit {
 impl Broker for OverRabbit {
     async fn connect(&self) -> Arc<dyn Transport> {
         Arc::clone(bus(&self.virtual_host.settings(), &self.tasks).await.transport())
-    }
-
-    async fn dead_letters(&self, count: usize) -> Vec<Bytes> {
-        self.virtual_host.dead_letters(count).await
     }
 }
 

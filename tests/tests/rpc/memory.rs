@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use zun_common::bus::{MemoryTransport, Transport};
 use zun_common::shutdown::Tasks;
 use zun_tests::conformance::transport::Broker;
-use zun_tests::eventually::eventually_some;
 
 struct InProcess {
     first: MemoryTransport,
@@ -18,15 +16,6 @@ struct InProcess {
 impl Broker for InProcess {
     async fn connect(&self) -> Arc<dyn Transport> {
         Arc::new(self.first.reconnect(&self.tasks))
-    }
-
-    async fn dead_letters(&self, count: usize) -> Vec<Bytes> {
-        eventually_some("the dead letters are there", async || {
-            let letters = self.first.dead_letters();
-            (letters.len() >= count)
-                .then(|| letters.into_iter().map(|letter| letter.body).collect())
-        })
-        .await
     }
 }
 

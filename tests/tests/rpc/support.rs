@@ -9,7 +9,7 @@ use zun_common::bus::{Bus, Router};
 use zun_common::bus::{BusSettings, Route, connect};
 use zun_common::id::HostName;
 use zun_common::rpc::envelope::CallContext;
-use zun_common::rpc::{Call, Done, Kind};
+use zun_common::rpc::{Call, Done};
 use zun_common::shutdown::Tasks;
 use zun_common::telemetry::{LogSettings, init};
 use zun_tests::eventually::eventually_some;
@@ -20,7 +20,6 @@ pub(super) struct Count(pub(super) u32);
 
 impl Call for Count {
     const METHOD: &'static str = "test.count";
-    const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_secs(20);
     type Reply = u32;
 }
@@ -31,7 +30,6 @@ pub(super) struct Work(pub(super) String);
 
 impl Call for Work {
     const METHOD: &'static str = "test.work";
-    const KIND: Kind = Kind::Command;
     const DEADLINE: Duration = Duration::from_secs(40);
     type Reply = Done;
 }
@@ -62,13 +60,10 @@ pub(super) async fn bus(settings: &BusSettings, tasks: &Tasks) -> Bus {
     bus
 }
 
-/// Serves both queues of a host.
+/// Serves the queue of a host.
 pub(super) async fn serve(bus: &Bus, host: &HostName, router: Router, tasks: &Tasks) {
-    let router = Arc::new(router);
-    for route in [Route::Commands(host.clone()), Route::Queries(host.clone())] {
-        let deliveries = bus.transport().consume(route, 16).await.expect("deliveries");
-        router.serve(deliveries, tasks);
-    }
+    let deliveries = bus.transport().consume(Route::Host(host.clone()), 16).await;
+    Arc::new(router).serve(deliveries.expect("deliveries"), tasks);
 }
 
 /// Returns a router that answers `Count`.

@@ -93,7 +93,7 @@ async fn calls_need_tls_with_a_trusted_ca() {
 
     let deceived = connect(&secure(&virtual_host, way, &wrong), "test", &tasks).expect("settings");
     let message = zun_common::bus::Outgoing {
-        route: Route::Queries(host("compute1")),
+        route: Route::Host(host("compute1")),
         id: uuid::Uuid::new_v4(),
         body: bytes::Bytes::from_static(b"{}"),
         deadline: std::time::Instant::now() + Duration::from_secs(2),

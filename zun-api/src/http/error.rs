@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn a_missing_reply_is_not_reported_as_a_refusal() {
         let host: HostName = "h1".parse().unwrap();
-        let route = Route::Commands(host.clone());
+        let route = Route::Host(host.clone());
         let shown = agent(&host, &CallError::NoReply { method: "container.start", route });
         assert_eq!(shown.status, StatusCode::GATEWAY_TIMEOUT);
         assert!(shown.message.contains("it may still carry out the request"));

@@ -1,4 +1,4 @@
-//! The calling side of the bus: typed calls and casts.
+//! The calling side of the bus: typed calls.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use super::transport::{MAX_BODY, Outgoing, RequestError, Route, Transport};
 use crate::id::HostName;
 use crate::rpc::code::Problem;
 use crate::rpc::envelope::{CallContext, Envelope, Outcome, Reply};
-use crate::rpc::{Call, Kind, PROTOCOL};
+use crate::rpc::{Call, PROTOCOL};
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,7 @@ pub enum CallError {
         #[source]
         problem: Problem,
     },
-    /// The queue does not exist: its consumer has never connected, or a query queue expired without a consumer.
+    /// The queue does not exist: its consumer has never connected, or the queue expired without one.
     #[error(
         "cannot send {method}: the queue {route} does not exist; its consumer is not connected"
     )]
@@ -93,24 +93,14 @@ impl Bus {
         &self.transport
     }
 
-    /// Calls a host on the queue for the call's kind and waits for the reply.
+    /// Calls a host and waits for the reply.
     pub async fn call<C: Call>(
         &self,
         host: &HostName,
         call: &C,
         context: &CallContext,
     ) -> Result<C::Reply, CallError> {
-        self.call_route(host_route::<C>(host), call, context).await
-    }
-
-    /// Sends a call to a host without asking for a reply. Returns once the transport has stored it.
-    pub async fn cast<C: Call>(
-        &self,
-        host: &HostName,
-        call: &C,
-        context: &CallContext,
-    ) -> Result<(), CallError> {
-        self.cast_route(host_route::<C>(host), call, context).await
+        self.call_route(Route::Host(host.clone()), call, context).await
     }
 
     /// Calls one of the running zun-api processes.
@@ -120,11 +110,6 @@ impl Bus {
         context: &CallContext,
     ) -> Result<C::Reply, CallError> {
         self.call_route(Route::Controller, call, context).await
-    }
-
-    /// Sends a report to one of the running zun-api processes. Returns once the transport has stored it.
-    pub async fn report<C: Call>(&self, call: &C, context: &CallContext) -> Result<(), CallError> {
-        self.cast_route(Route::Reports, call, context).await
     }
 
     async fn call_route<C: Call>(
@@ -145,16 +130,6 @@ impl Bus {
                 Err(CallError::Refused { method: C::METHOD, route, problem })
             }
         }
-    }
-
-    async fn cast_route<C: Call>(
-        &self,
-        route: Route,
-        call: &C,
-        context: &CallContext,
-    ) -> Result<(), CallError> {
-        let message = self.encode(route.clone(), call, context)?;
-        self.transport.publish(message).await.map_err(|cause| failed::<C>(&route, cause))
     }
 
     fn encode<C: Call>(
@@ -187,13 +162,6 @@ impl Bus {
             body,
             deadline: Instant::now() + C::DEADLINE.max(Duration::from_millis(1)),
         })
-    }
-}
-
-fn host_route<C: Call>(host: &HostName) -> Route {
-    match C::KIND {
-        Kind::Command => Route::Commands(host.clone()),
-        Kind::Query => Route::Queries(host.clone()),
     }
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //!  Bus::call ── envelope ──> Transport::request ═ transport ═> Deliveries ──> Router ──> handler
 //!      ^                                                                        │
-//!      └────────────── reply: Ok | Problem ═════════════════════════════════════┘   then the work, then ack
+//!      └────────────── reply: Ok | Problem ═════════════════════════════════════┘
 //! ```
 //! A [`Transport`] moves bytes and does not know calls. [`Bus`] and [`Router`] know calls and do not know the
 //! transport. [`connect`] chooses the transport by the URL.
@@ -22,9 +22,7 @@ mod transport;
 pub use amqp::AmqpTransport;
 pub use client::{Bus, CallError};
 pub use connect::connect;
-pub use memory::{DeadLetter, MemoryTransport};
-pub use router::{Accepted, Incoming, Router};
+pub use memory::MemoryTransport;
+pub use router::{Incoming, Router};
 pub use settings::{BusSettings, ConnectError};
-pub use transport::{
-    Deliveries, Delivery, Disposition, MAX_BODY, Outgoing, RequestError, Route, Transport,
-};
+pub use transport::{Deliveries, Delivery, MAX_BODY, Outgoing, RequestError, Route, Transport};

@@ -13,7 +13,7 @@ pub struct BusSettings {
     pub url: String,
     /// PEM file with the CA that must have signed the broker's certificate. Only with `amqps://`.
     pub ca_file: Option<PathBuf>,
-    /// Maximum number of unsettled messages of a queue. zun-api passes it to `Transport::consume`.
+    /// Maximum number of messages of a queue that are answered at a time. zun-api passes it to `Transport::consume`.
     pub prefetch: u16,
     /// Seconds between heartbeats. The connection is lost after two missed ones.
     pub heartbeat: u16,

@@ -13,16 +13,12 @@ use crate::id::HostName;
 /// Maximum size of a message body, in bytes.
 pub const MAX_BODY: usize = 16 << 20;
 
-/// A queue, for publishers and consumers.
+/// A queue. Its messages are in memory only: nothing depends on them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Route {
-    /// Commands for a host: durable, acknowledged after the work.
-    Commands(HostName),
-    /// Queries for a host: transient messages.
-    Queries(HostName),
-    /// Reports of agents: durable, consumed by one of the running zun-api processes.
-    Reports,
-    /// Queries of agents: transient messages, consumed by one of the running zun-api processes.
+    /// Calls to a host.
+    Host(HostName),
+    /// Calls of agents, consumed by one of the running zun-api processes.
     Controller,
 }
 
@@ -30,22 +26,9 @@ impl Route {
     /// The name of the queue.
     pub fn queue(&self) -> String {
         match self {
-            Self::Commands(host) => format!("zun-compute.{host}"),
-            Self::Queries(host) => format!("zun-compute.{host}.ask"),
-            Self::Reports => "zun-api.reports".to_owned(),
+            Self::Host(host) => format!("zun-compute.{host}.ask"),
             Self::Controller => "zun-api.ask".to_owned(),
         }
-    }
-
-    /// Whether messages survive a restart of the broker and of the consumer.
-    pub const fn is_durable(&self) -> bool {
-        matches!(self, Self::Commands(_) | Self::Reports)
-    }
-
-    /// Maximum number of redeliveries before a message is dead-lettered, so that a message cannot crash its
-    /// consumer forever.
-    pub const fn max_redeliveries(&self) -> u32 {
-        if self.is_durable() { 20 } else { 1 }
     }
 }
 
@@ -88,44 +71,18 @@ pub enum RequestError {
     Closed,
 }
 
-/// What happens to a delivered message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Disposition {
-    /// The work is done: the message is removed.
-    Ack,
-    /// The message cannot be processed: it goes to the dead-letter queue for inspection.
-    DeadLetter,
-    /// The message was not processed: it is delivered again.
-    Requeue,
-}
-
-/// A delivered, unsettled message. Dropping it means [`Disposition::Requeue`].
+/// A delivered message. It is acknowledged when its reply is sent. If it is dropped instead, it is delivered once more.
 #[derive(Debug)]
 pub struct Delivery {
     /// The encoded envelope.
     pub body: Bytes,
-    /// Whether the message was delivered before and not settled.
+    /// Whether the message was delivered before. The first receiver may have carried out the call.
     pub redelivered: bool,
     /// The only host that the sender may act for, verified by the transport; `None` if the sender is not limited to
     /// one.
     pub from: Option<HostName>,
-    /// Where the reply goes; `None` if no reply is expected. An undeliverable reply is dropped.
-    pub reply: Option<oneshot::Sender<Bytes>>,
-    /// Sends the disposition to the transport.
-    pub settle: Option<oneshot::Sender<Disposition>>,
-}
-
-impl Delivery {
-    /// Settles the message. A transport that lost its connection redelivers it anyway.
-    pub fn settle(mut self, disposition: Disposition) {
-        if let Some(settle) = self.settle.take()
-            && settle.send(disposition).is_err()
-        {
-            tracing::debug!(
-                "cannot settle a message: the transport is closed; it will be delivered again"
-            );
-        }
-    }
+    /// Where the reply goes. An undeliverable reply is dropped.
+    pub reply: oneshot::Sender<Bytes>,
 }
 
 /// A bounded stream of deliveries. It continues across reconnects and ends at shutdown.
@@ -134,13 +91,10 @@ pub type Deliveries = mpsc::Receiver<Delivery>;
 /// Moves messages between services.
 #[async_trait]
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
-    /// Sends a message and returns once the transport has stored it. Retries until the deadline.
-    async fn publish(&self, message: Outgoing) -> Result<(), RequestError>;
-
-    /// Sends a message and waits for the reply until the deadline.
+    /// Sends a message and waits for the reply. Tries to send it until the deadline.
     async fn request(&self, message: Outgoing) -> Result<Bytes, RequestError>;
 
-    /// Starts to consume, with at most `prefetch` unsettled messages at a time.
+    /// Starts to consume, with at most `prefetch` messages at a time that have no reply yet.
     async fn consume(&self, route: Route, prefetch: u16) -> Result<Deliveries, RequestError>;
 
     /// Whether the transport is connected.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Done, Kind, report::ContainerReport};
+use super::{Call, Done, report::ContainerReport};
 pub use crate::api::v1::container::PullPolicy;
 use crate::grant::{ApiVersion, Mode};
 use crate::id::{ContainerId, EngineId, ProjectId};
@@ -117,7 +117,6 @@ macro_rules! query {
 
         impl Call for $name {
             const METHOD: &'static str = $method;
-            const KIND: Kind = Kind::Query;
             const DEADLINE: Duration = Duration::from_secs($seconds);
             type Reply = $reply;
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::container::ConsoleListener;
-use super::{Call, Done, Kind};
+use super::{Call, Done};
 use crate::id::{ContainerId, ExecId};
 use crate::units::TerminalSize;
 
@@ -42,7 +42,6 @@ pub struct CreateExec {
 
 impl Call for CreateExec {
     const METHOD: &'static str = "exec.create";
-    const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_secs(10);
     type Reply = CreatedExec;
 }
@@ -70,7 +69,6 @@ pub struct RunExec {
 
 impl Call for RunExec {
     const METHOD: &'static str = "exec.run";
-    const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_mins(1);
     const ONCE: bool = true;
     type Reply = ExecOutput;
@@ -106,7 +104,6 @@ pub struct ResizeExec {
 
 impl Call for ResizeExec {
     const METHOD: &'static str = "exec.resize";
-    const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_secs(10);
     type Reply = Done;
 }
@@ -123,7 +120,6 @@ pub struct LocateExec {
 
 impl Call for LocateExec {
     const METHOD: &'static str = "exec.attach";
-    const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_secs(10);
     type Reply = ExecConsole;
 }
@@ -152,7 +148,6 @@ pub struct SignalExec {
 
 impl Call for SignalExec {
     const METHOD: &'static str = "exec.kill";
-    const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_secs(10);
     const ONCE: bool = true;
     type Reply = Done;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::Call;
 use super::container::ConsoleListener;
-use super::{Call, Done, Kind};
 use crate::id::{ContainerId, EngineId, HostName};
 use crate::status::Status;
 use crate::units::{Gibibytes, Resources};
@@ -35,7 +35,7 @@ pub struct Inventory {
     pub labels: BTreeMap<String, String>,
 }
 
-/// A heartbeat, sent every few seconds. `inventory` is absent while the engine does not answer.
+/// The state of a host, which each heartbeat carries. `inventory` is absent while the engine does not answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
     /// The host.
@@ -57,13 +57,6 @@ pub struct Heartbeat {
     pub generation: i64,
 }
 
-impl Call for Heartbeat {
-    const METHOD: &'static str = "report.heartbeat";
-    const KIND: Kind = Kind::Command;
-    const DEADLINE: Duration = Duration::from_secs(30);
-    type Reply = Done;
-}
-
 /// Requests the host's server certificate. The key is created on the host and stays there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignHostCertificate {
@@ -75,7 +68,6 @@ pub struct SignHostCertificate {
 
 impl Call for SignHostCertificate {
     const METHOD: &'static str = "host.certificate";
-    const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_secs(10);
     type Reply = HostCertificate;
 }
@@ -98,7 +90,6 @@ pub struct GetCaBundle {
 
 impl Call for GetCaBundle {
     const METHOD: &'static str = "host.authorities";
-    const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_secs(5);
     type Reply = CaBundle;
 }
@@ -122,7 +113,6 @@ pub struct SignProbe {
 
 impl Call for SignProbe {
     const METHOD: &'static str = "host.proof";
-    const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_secs(10);
     type Reply = ProbeGrant;
 }
@@ -145,7 +135,6 @@ pub struct AssignedContainers {
 
 impl Call for AssignedContainers {
     const METHOD: &'static str = "host.containers";
-    const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_secs(20);
     type Reply = Assigned;
 }

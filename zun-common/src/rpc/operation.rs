@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::container::{ContainerSpec, Removal};
 use super::host::Heartbeat;
 use super::report::ContainerReport;
-use super::{Call, Done, Kind, Problem};
+use super::{Call, Done, Problem};
 use crate::id::{ContainerId, Epoch, HostName, OperationId, RequestId};
 use crate::units::Resources;
 
@@ -138,7 +138,6 @@ pub struct PerformOperation {
 
 impl Call for PerformOperation {
     const METHOD: &'static str = "operation.perform";
-    const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_secs(10);
     type Reply = Performing;
 }
@@ -163,7 +162,6 @@ pub struct RegisterAgent {
 
 impl Call for RegisterAgent {
     const METHOD: &'static str = "host.register";
-    const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_secs(10);
     type Reply = Registered;
 }
@@ -186,7 +184,6 @@ pub struct Beat {
 
 impl Call for Beat {
     const METHOD: &'static str = "host.beat";
-    const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_secs(5);
     type Reply = OpenOperations;
 }
@@ -220,7 +217,6 @@ pub struct ReportContainer {
 
 impl Call for ReportContainer {
     const METHOD: &'static str = "operation.report";
-    const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_secs(10);
     type Reply = Done;
 }

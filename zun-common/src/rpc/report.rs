@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Done, Kind};
+use super::{Call, Done};
 use crate::api::v1::container::ImagePull;
 use crate::id::{ContainerId, EngineId, HostName};
 use crate::status::{Status, TaskState};
@@ -56,7 +56,6 @@ pub struct UnknownContainer {
 
 impl Call for UnknownContainer {
     const METHOD: &'static str = "report.unknown";
-    const KIND: Kind = Kind::Query;
     const DEADLINE: Duration = Duration::from_secs(10);
     type Reply = Done;
 }

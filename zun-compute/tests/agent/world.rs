@@ -256,11 +256,6 @@ impl Line {
 
 #[async_trait]
 impl Transport for Line {
-    async fn publish(&self, message: Outgoing) -> Result<(), RequestError> {
-        self.check()?;
-        self.inner.publish(message).await
-    }
-
     async fn request(&self, message: Outgoing) -> Result<Bytes, RequestError> {
         self.check()?;
         self.inner.request(message).await

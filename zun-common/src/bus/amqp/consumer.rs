@@ -1,6 +1,6 @@
-//! One consumer of a queue. On each new connection it declares the queue, consumes messages and settles them.
-//! The broker redelivers messages that were unsettled when a connection was lost; settling those late has no
-//! effect.
+//! One consumer of a queue. On each new connection it declares the queue, consumes messages and sends their
+//! replies. A message is acknowledged after its reply, so the prefetch limits the messages that have no reply yet. The
+//! broker redelivers those when the connection is lost.
 
 use std::io;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::future::{BoxFuture, join};
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use lapin::message::Delivery as AmqpDelivery;
 use lapin::options::{
@@ -27,7 +27,7 @@ use super::link::{CurrentConnection, ShutdownState};
 use super::topology;
 use super::user::{SenderError, sending_host};
 use crate::backoff::Backoff;
-use crate::bus::transport::{Delivery, Disposition, Route};
+use crate::bus::transport::{Delivery, Route};
 use crate::chain;
 
 /// Prefix of the only reply addresses that are accepted. A sender therefore cannot make a host write to another
@@ -61,6 +61,7 @@ impl Drop for InactiveConsumer {
     }
 }
 
+/// The messages that have no reply yet.
 type Unsettled = FuturesUnordered<BoxFuture<'static, ()>>;
 
 pub(super) struct Consumer {
@@ -137,9 +138,9 @@ impl Consumer {
     }
 
     async fn set_up(&self, connection: &Connection) -> lapin::Result<(Channel, lapin::Consumer)> {
+        topology::declare(connection, &self.route).await?;
         let channel = connection.create_channel().await?;
         channel.basic_qos(self.prefetch, BasicQosOptions::default()).await?;
-        topology::declare(&channel, &self.route, &self.user).await?;
         let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
         let queue = self.route.queue();
         let messages =
@@ -168,7 +169,7 @@ impl Consumer {
         }
     }
 
-    /// Cancels the subscription and waits until the messages in flight are settled.
+    /// Cancels the subscription and waits for the replies in progress.
     async fn drain(&self, channel: &Channel, tag: ShortString, unsettled: Unsettled) {
         if let Err(cause) = channel.basic_cancel(tag, BasicCancelOptions::default()).await {
             tracing::debug!(error = %chain(&cause), "cannot cancel the consumer of {}: the channel was lost", self.route);
@@ -178,39 +179,28 @@ impl Consumer {
 
     fn deliver(&self, channel: Channel, received: AmqpDelivery) -> BoxFuture<'static, ()> {
         let in_flight = self.shutdown_state.in_flight.token();
-        let (settle, settled) = oneshot::channel();
-        let (reply, replied) = oneshot::channel();
         let answer = reply_properties(&received.properties, &self.user);
-        let exhausted = received.redelivered && !self.route.is_durable();
+        let requeue = !received.redelivered;
         let from = match sending_host(&self.route, received.properties.user_id().as_ref()) {
             Ok(from) => from,
             Err(why) => return refuse(&self.route, &why, received, in_flight),
         };
-        let delivery = Delivery {
-            from,
-            body: Bytes::from(received.data),
-            redelivered: received.redelivered,
-            reply: answer.is_some().then_some(reply),
-            settle: Some(settle),
-        };
-        // The channel has room because the broker respects the prefetch. If the receiver is gone, the message
-        // is requeued.
-        drop(self.out.try_send(delivery));
+        let (reply, replied) = oneshot::channel();
+        let (body, redelivered) = (Bytes::from(received.data), received.redelivered);
+        // The channel has room because the broker respects the prefetch. If the receiver is gone, the message is
+        // requeued.
+        drop(self.out.try_send(Delivery { body, redelivered, from, reply }));
         let acker = received.acker;
         Box::pin(async move {
-            let reply = send_reply(channel, answer, replied);
-            let (disposition, ()) = join(settled, reply).await;
-            let settled = match disposition.unwrap_or(Disposition::Requeue) {
-                Disposition::Ack => acker.ack(BasicAckOptions::default()).await,
-                Disposition::Requeue => {
-                    acker.reject(BasicRejectOptions { requeue: !exhausted }).await
+            let settled = match replied.await {
+                Ok(body) => {
+                    send_reply(channel, answer, &body).await;
+                    acker.ack(BasicAckOptions::default()).await
                 }
-                Disposition::DeadLetter => {
-                    acker.reject(BasicRejectOptions { requeue: false }).await
-                }
+                Err(_dropped) => acker.reject(BasicRejectOptions { requeue }).await,
             };
             if let Err(cause) = settled {
-                tracing::debug!(error = %chain(&cause), "cannot settle a message: the channel was lost; the broker redelivers it");
+                tracing::debug!(error = %chain(&cause), "cannot acknowledge a message: the channel was lost; the broker redelivers it");
             }
             drop(in_flight);
         })
@@ -239,41 +229,35 @@ fn reply_properties(
     Some((address, properties))
 }
 
-/// Dead-letters a message whose sender may not send it, for inspection.
+/// Drops a message whose sender may not send it.
 fn refuse(
     route: &Route,
     why: &SenderError,
     delivery: AmqpDelivery,
     in_flight: TaskTrackerToken,
 ) -> BoxFuture<'static, ()> {
-    tracing::warn!(error = %chain(why), "dead-lettered a message to {route}: its sender may not send it");
+    tracing::warn!(error = %chain(why), "dropped a message to {route}: its sender may not send it");
     Box::pin(async move {
         let refused = delivery.acker.reject(BasicRejectOptions { requeue: false }).await;
         if let Err(cause) = refused {
-            tracing::debug!(error = %chain(&cause), "cannot dead-letter a message: the channel was lost; the broker redelivers it");
+            tracing::debug!(error = %chain(&cause), "cannot drop a message: the channel was lost; the broker redelivers it");
         }
         drop(in_flight);
     })
 }
 
-async fn send_reply(
-    channel: Channel,
-    answer: Option<(ShortString, BasicProperties)>,
-    replied: oneshot::Receiver<Bytes>,
-) {
-    let (Some((address, properties)), Ok(body)) = (answer, replied.await) else { return };
+async fn send_reply(channel: Channel, answer: Option<(ShortString, BasicProperties)>, body: &[u8]) {
+    let Some((address, properties)) = answer else { return };
     let options = BasicPublishOptions::default();
-    let sent = channel.basic_publish("".into(), address, options, &body, properties).await;
+    let sent = channel.basic_publish("".into(), address, options, body, properties).await;
     if let Err(cause) = sent {
         tracing::debug!(error = %chain(&cause), "cannot send a reply; the caller will time out");
     }
 }
 
-/// The error for a queue that the broker does not serve. RabbitMQ 3.10 lost the log of a queue when it was killed right
-/// after it had created the queue.
+/// The error for a queue that the broker does not serve.
 fn queue_not_served() -> lapin::Error {
-    let words = "the broker does not serve the queue; a quorum queue may have lost its leader, and restarting the \
-                 broker elects one";
+    let words = "the broker does not serve the queue in time; it may still be starting";
     io::Error::new(io::ErrorKind::TimedOut, words).into()
 }
 

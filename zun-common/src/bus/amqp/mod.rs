@@ -1,10 +1,10 @@
 //! The transport over RabbitMQ (3.10 or newer).
 //!
 //! ```text
-//!  publish, request ──pending──> Link ── one connection ── Publisher: one channel, confirms, replies
-//!                                 │ the connection, while there is one
-//!                                 ├──> Consumer: its own channel, one queue
-//!                                 └──> Consumer …
+//!  request ──pending──> Link ── one connection ── Publisher: one channel, confirms, replies
+//!                        │ the connection, while there is one
+//!                        ├──> Consumer: its own channel, one queue
+//!                        └──> Consumer …
 //! ```
 
 mod consumer;
@@ -27,7 +27,7 @@ use tokio::time::{timeout, timeout_at};
 
 use self::consumer::{Consumer, InactiveConsumers};
 use self::link::{CurrentConnection, Link, ShutdownState};
-use self::pending::{Expects, PendingMessage};
+use self::pending::PendingMessage;
 use self::target::Target;
 use super::settings::{BusSettings, ConnectError};
 use super::transport::{Deliveries, MAX_BODY, Outgoing, RequestError, Route, Transport};
@@ -74,7 +74,7 @@ impl AmqpTransport {
         })
     }
 
-    async fn send(&self, message: Outgoing, expects: Expects) -> Result<Bytes, RequestError> {
+    async fn send(&self, message: Outgoing) -> Result<Bytes, RequestError> {
         if message.body.len() > MAX_BODY {
             return Err(RequestError::TooLarge(message.body.len()));
         }
@@ -83,7 +83,7 @@ impl AmqpTransport {
         let deadline = message.deadline.into();
         let sent = Arc::new(AtomicBool::new(false));
         let (outcome, receiver) = oneshot::channel();
-        let message = PendingMessage { message, expects, sent: Arc::clone(&sent), outcome };
+        let message = PendingMessage { message, sent: Arc::clone(&sent), outcome };
         let answered = timeout_at(deadline, async {
             self.pending.send(message).await.ok()?;
             receiver.await.ok()
@@ -105,12 +105,8 @@ impl fmt::Debug for AmqpTransport {
 
 #[async_trait]
 impl Transport for AmqpTransport {
-    async fn publish(&self, message: Outgoing) -> Result<(), RequestError> {
-        self.send(message, Expects::Confirm).await.map(drop)
-    }
-
     async fn request(&self, message: Outgoing) -> Result<Bytes, RequestError> {
-        self.send(message, Expects::Reply).await
+        self.send(message).await
     }
 
     async fn consume(&self, route: Route, prefetch: u16) -> Result<Deliveries, RequestError> {

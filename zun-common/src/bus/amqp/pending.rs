@@ -1,9 +1,9 @@
 //! The outgoing messages that have no outcome yet. They survive reconnects.
 //!
 //! ```text
-//!  added ──> Waiting ──sent──> Sent ──confirmed──> expects a confirm: done
-//!               ^               │                  expects a reply: Confirmed ──replied──> done
-//!               └── NACK, lost ─┘                                   Confirmed ──lost─────> NoReply
+//!  added ──> Waiting ──sent──> Sent ──confirmed──> Confirmed ──replied──> done
+//!               ^               │                      └──────lost─────> NoReply
+//!               └── NACK, lost ─┘
 //! ```
 
 use std::collections::BTreeMap;
@@ -21,20 +21,10 @@ use crate::bus::transport::{Outgoing, RequestError};
 /// Identifies a message across reconnects. It is part of the message's correlation id.
 pub(super) type Key = u64;
 
-/// What the sender waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Expects {
-    /// The broker's confirm that it stored the message.
-    Confirm,
-    /// The receiver's reply.
-    Reply,
-}
-
 /// An outgoing message and the channel for its outcome.
 #[derive(Debug)]
 pub(super) struct PendingMessage {
     pub(super) message: Outgoing,
-    pub(super) expects: Expects,
     /// Set once the message may have reached the broker.
     pub(super) sent: Arc<AtomicBool>,
     pub(super) outcome: oneshot::Sender<Result<Bytes, RequestError>>,
@@ -90,14 +80,14 @@ impl PendingMessages {
     }
 
     /// Marks a message as sent and returns it. Drops it instead if its sender stopped waiting.
-    pub(super) fn start_sending(&mut self, key: Key) -> Option<(Outgoing, Expects)> {
+    pub(super) fn start_sending(&mut self, key: Key) -> Option<Outgoing> {
         let entry = self.entries.get_mut(&key).filter(|entry| entry.stage == Stage::Waiting)?;
         if entry.pending.outcome.is_closed() {
             self.entries.remove(&key);
             return None;
         }
         entry.stage = Stage::Sent;
-        Some((entry.pending.message.clone(), entry.pending.expects))
+        Some(entry.pending.message.clone())
     }
 
     /// Records that the message may have reached the broker.
@@ -109,10 +99,8 @@ impl PendingMessages {
 
     /// Records that the broker stored the message.
     pub(super) fn confirmed(&mut self, key: Key) {
-        let Some(entry) = self.entries.get_mut(&key) else { return };
-        match entry.pending.expects {
-            Expects::Reply => entry.stage = Stage::Confirmed,
-            Expects::Confirm => self.finish(key, Ok(Bytes::new())),
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.stage = Stage::Confirmed;
         }
     }
 
@@ -172,36 +160,28 @@ mod tests {
 
     type Outcome = oneshot::Receiver<Result<Bytes, RequestError>>;
 
-    fn message(expects: Expects) -> (PendingMessage, Outcome) {
+    fn message() -> (PendingMessage, Outcome) {
         let message = Outgoing {
-            route: Route::Reports,
+            route: Route::Controller,
             id: Uuid::nil(),
             body: Bytes::from_static(b"{}"),
             deadline: Instant::now() + Duration::from_mins(1),
         };
         let (outcome, receiver) = oneshot::channel();
-        (PendingMessage { message, expects, sent: Arc::default(), outcome }, receiver)
+        (PendingMessage { message, sent: Arc::default(), outcome }, receiver)
     }
 
-    fn added(expects: Expects) -> (PendingMessages, Key, Outcome) {
+    fn added() -> (PendingMessages, Key, Outcome) {
         let mut pending = PendingMessages::default();
-        let (message, receiver) = message(expects);
+        let (message, receiver) = message();
         let key = pending.add(message);
         assert!(pending.start_sending(key).is_some());
         (pending, key, receiver)
     }
 
     #[test]
-    fn a_publish_succeeds_when_the_broker_confirms_it() {
-        let (mut pending, key, mut receiver) = added(Expects::Confirm);
-        pending.confirmed(key);
-        assert!(matches!(receiver.try_recv(), Ok(Ok(_))));
-        assert!(pending.is_empty());
-    }
-
-    #[test]
     fn an_unconfirmed_message_is_sent_again_after_the_connection_is_lost() {
-        let (mut pending, key, mut receiver) = added(Expects::Reply);
+        let (mut pending, key, mut receiver) = added();
         pending.connection_lost();
         assert!(receiver.try_recv().is_err());
         assert_eq!(pending.waiting(), [key]);
@@ -209,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_confirmed_request_fails_with_no_reply_after_the_connection_is_lost() {
-        let (mut pending, key, mut receiver) = added(Expects::Reply);
+        let (mut pending, key, mut receiver) = added();
         pending.confirmed(key);
         pending.connection_lost();
         assert!(matches!(receiver.try_recv(), Ok(Err(RequestError::NoReply))));
@@ -218,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_reply_may_arrive_before_the_confirm() {
-        let (mut pending, key, mut receiver) = added(Expects::Reply);
+        let (mut pending, key, mut receiver) = added();
         pending.replied(key, Bytes::from_static(b"!"));
         pending.confirmed(key);
         assert!(matches!(receiver.try_recv(), Ok(Ok(body)) if body == "!"));
@@ -226,11 +206,11 @@ mod tests {
 
     #[test]
     fn a_message_whose_sender_stopped_waiting_is_dropped() {
-        let (mut pending, key, receiver) = added(Expects::Confirm);
+        let (mut pending, key, receiver) = added();
         pending.connection_lost();
         drop(receiver);
         assert!(pending.start_sending(key).is_none());
-        let (message, receiver) = message(Expects::Confirm);
+        let (message, receiver) = message();
         pending.add(message);
         drop(receiver);
         pending.drop_abandoned();

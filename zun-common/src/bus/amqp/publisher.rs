@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use uuid::Uuid;
 
-use super::pending::{Expects, Key, PendingMessage, PendingMessages};
+use super::pending::{Key, PendingMessage, PendingMessages};
 use crate::bus::transport::Outgoing;
 
 /// The pseudo-queue of direct reply-to. The broker replaces it with an address of this channel.
@@ -100,8 +100,8 @@ impl<'a> Publisher<'a> {
     }
 
     async fn send(&mut self, key: Key) -> lapin::Result<()> {
-        let Some((message, expects)) = self.pending.start_sending(key) else { return Ok(()) };
-        let Some(properties) = self.properties(key, &message, expects) else {
+        let Some(message) = self.pending.start_sending(key) else { return Ok(()) };
+        let Some(properties) = self.properties(key, &message) else {
             // The deadline has passed. The sender's own timeout ends its wait.
             return Ok(());
         };
@@ -118,25 +118,18 @@ impl<'a> Publisher<'a> {
         Ok(())
     }
 
-    fn properties(
-        &self,
-        key: Key,
-        message: &Outgoing,
-        expects: Expects,
-    ) -> Option<BasicProperties> {
+    fn properties(&self, key: Key, message: &Outgoing) -> Option<BasicProperties> {
         let left = message.deadline.checked_duration_since(Instant::now())?.as_millis();
         let properties = BasicProperties::default()
             .with_content_type("application/json".into())
-            .with_delivery_mode(if message.route.is_durable() { 2 } else { 1 })
+            .with_delivery_mode(1)
             .with_expiration(left.max(1).to_string().as_str().into())
             .with_message_id(message.id.to_string().as_str().into())
             .with_correlation_id(correlation_id(key, &message.id).as_str().into())
             .with_user_id(self.user.into())
-            .with_app_id(self.sender.into());
-        Some(match expects {
-            Expects::Confirm => properties,
-            Expects::Reply => properties.with_reply_to(DIRECT_REPLY.into()),
-        })
+            .with_app_id(self.sender.into())
+            .with_reply_to(DIRECT_REPLY.into());
+        Some(properties)
     }
 
     fn handle_reply(

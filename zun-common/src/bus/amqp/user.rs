@@ -19,19 +19,14 @@ const API_USER: &str = "zun-api";
 pub(super) enum SenderError {
     #[error("it has no user-id")]
     NoUser,
-    #[error("`{0}` is a host's user and may not send commands or queries to hosts")]
+    #[error("`{0}` is a host's user and may not send calls to hosts")]
     HostUser(String),
-    #[error("`{API_USER}` is not a host's user and may not send reports")]
+    #[error("`{API_USER}` is not a host's user and may not send calls to zun-api")]
     ApiUser,
     #[error(
         "`{0}` looks like a host's user, but the part after `zun-compute.` is not a valid host name"
     )]
     BadHostName(String),
-}
-
-/// Whether the user belongs to one host.
-pub(super) fn is_host_user(user: &str) -> bool {
-    user.starts_with(HOST_USER_PREFIX)
 }
 
 /// Returns the only host that the message may come from, or `None` if its user is not a host's.
@@ -41,12 +36,12 @@ pub(super) fn sending_host(
 ) -> Result<Option<HostName>, SenderError> {
     let user = user.ok_or(SenderError::NoUser)?.as_str();
     let Some(host) = user.strip_prefix(HOST_USER_PREFIX) else {
-        let sent_to_api = matches!(route, Route::Reports | Route::Controller);
-        return if user == API_USER && sent_to_api { Err(SenderError::ApiUser) } else { Ok(None) };
+        let is_to_api = matches!(route, Route::Controller);
+        return if user == API_USER && is_to_api { Err(SenderError::ApiUser) } else { Ok(None) };
     };
     match route {
-        Route::Commands(_) | Route::Queries(_) => Err(SenderError::HostUser(user.to_owned())),
-        Route::Reports | Route::Controller => {
+        Route::Host(_) => Err(SenderError::HostUser(user.to_owned())),
+        Route::Controller => {
             host.parse().map(Some).map_err(|_bad| SenderError::BadHostName(user.to_owned()))
         }
     }
@@ -66,32 +61,22 @@ mod tests {
 
     #[test]
     fn a_hosts_user_may_send_to_zun_api_and_only_for_its_host() {
-        for route in [Route::Reports, Route::Controller] {
-            assert_eq!(check_sender(&route, "zun-compute.compute1"), Ok(Some(host())));
-        }
-        for route in [Route::Commands(host()), Route::Queries(host())] {
-            assert!(matches!(
-                check_sender(&route, "zun-compute.compute1"),
-                Err(SenderError::HostUser(_))
-            ));
-            assert_eq!(check_sender(&route, "zun-api"), Ok(None));
-        }
-        assert!(matches!(
-            check_sender(&Route::Reports, "zun-compute.A b"),
-            Err(SenderError::BadHostName(_))
-        ));
+        let to_api = |user| check_sender(&Route::Controller, user);
+        assert_eq!(to_api("zun-compute.compute1"), Ok(Some(host())));
+        assert!(matches!(to_api("zun-compute.A b"), Err(SenderError::BadHostName(_))));
+        let to_host = |user| check_sender(&Route::Host(host()), user);
+        assert!(matches!(to_host("zun-compute.compute1"), Err(SenderError::HostUser(_))));
+        assert_eq!(to_host("zun-api"), Ok(None));
     }
 
     #[test]
     fn zun_apis_user_may_not_send_for_a_host_but_a_shared_user_may() {
-        for route in [Route::Reports, Route::Controller] {
-            assert_eq!(check_sender(&route, "zun-api"), Err(SenderError::ApiUser));
-            assert_eq!(check_sender(&route, "zun"), Ok(None));
-        }
+        assert_eq!(check_sender(&Route::Controller, "zun-api"), Err(SenderError::ApiUser));
+        assert_eq!(check_sender(&Route::Controller, "zun"), Ok(None));
     }
 
     #[test]
     fn a_message_without_a_user_is_refused() {
-        assert_eq!(sending_host(&Route::Reports, None), Err(SenderError::NoUser));
+        assert_eq!(sending_host(&Route::Controller, None), Err(SenderError::NoUser));
     }
 }

@@ -1,23 +1,21 @@
-//! One consumer of an in-memory queue. Delivers at most `prefetch` unsettled messages at a time.
+//! One consumer of an in-memory queue. Delivers at most `prefetch` messages at a time that have no reply yet.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::future::{BoxFuture, join};
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::broker::{Broker, DeadLetter};
-use super::queue::{Message, Queue, ReplySlot};
-use crate::bus::transport::{Delivery, Disposition};
+use super::queue::{Message, Queue};
+use crate::bus::transport::Delivery;
 
 type Unsettled = FuturesUnordered<BoxFuture<'static, ()>>;
 
 pub(super) struct Consumer {
-    pub(super) broker: Arc<Broker>,
     pub(super) queue: Arc<Queue>,
     pub(super) prefetch: usize,
     pub(super) out: mpsc::Sender<Delivery>,
@@ -25,7 +23,7 @@ pub(super) struct Consumer {
 
 impl Consumer {
     /// Delivers until `stop` is cancelled or the receiver is dropped, then waits for the messages in flight.
-    /// Those that are unsettled when `closed` is cancelled are requeued.
+    /// Those that have no reply when `closed` is cancelled are requeued.
     pub(super) async fn run(self, stop: CancellationToken, closed: CancellationToken) {
         let mut unsettled = Unsettled::new();
         closed.run_until_cancelled(self.forward(&mut unsettled, &stop)).await;
@@ -41,77 +39,43 @@ impl Consumer {
                 () = self.out.closed() => return,
                 Some(()) = unsettled.next() => {}
                 message = self.queue.pop(), if unsettled.len() < self.prefetch => {
-                    if let Some(in_flight) = self.unexpired(message) {
-                        unsettled.push(self.deliver(in_flight));
+                    if message.deadline > Instant::now() {
+                        unsettled.push(self.deliver(message));
                     }
                 }
             }
         }
     }
 
-    fn unexpired(&self, message: Message) -> Option<InFlight> {
-        if message.deadline <= Instant::now() {
-            self.dead_letter(&message);
-            return None;
-        }
-        Some(InFlight { queue: Arc::clone(&self.queue), message: Some(message) })
-    }
-
-    fn deliver(&self, mut in_flight: InFlight) -> BoxFuture<'static, ()> {
-        let (settle, settled) = oneshot::channel();
-        let (slot, reply, replied) =
-            match in_flight.message.as_ref().and_then(|it| it.reply.clone()) {
-                Some(slot) => {
-                    let (reply, replied) = oneshot::channel();
-                    (Some(slot), Some(reply), Some(replied))
-                }
-                None => (None, None, None),
-            };
-        let message = in_flight.message.as_ref();
-        let delivery = Delivery {
-            from: None,
-            body: message.map(|it| it.body.clone()).unwrap_or_default(),
-            redelivered: message.is_some_and(|it| it.deliveries > 1),
-            reply,
-            settle: Some(settle),
-        };
-        // The channel has room: at most `prefetch` are unsettled. If the receiver is gone, the message is
+    fn deliver(&self, message: Message) -> BoxFuture<'static, ()> {
+        let (reply, replied) = oneshot::channel();
+        let (body, redelivered) = (message.body.clone(), message.deliveries > 1);
+        let mut in_flight = InFlight { queue: Arc::clone(&self.queue), message: Some(message) };
+        // The channel has room: at most `prefetch` messages have no reply. If the receiver is gone, the message is
         // requeued.
-        drop(self.out.try_send(delivery));
-        let broker = Arc::clone(&self.broker);
+        drop(self.out.try_send(Delivery { from: None, body, redelivered, reply }));
         Box::pin(async move {
-            let (disposition, ()) = join(settled, send_reply(slot, replied)).await;
-            in_flight.settle(disposition.unwrap_or(Disposition::Requeue), &broker);
+            match replied.await {
+                Ok(reply) => in_flight.reply(reply),
+                Err(_dropped) if redelivered => drop(in_flight.message.take()),
+                Err(_dropped) => {}
+            }
         })
-    }
-
-    fn dead_letter(&self, message: &Message) {
-        self.broker.dead_letter(DeadLetter {
-            route: self.queue.route.clone(),
-            body: message.body.clone(),
-        });
     }
 }
 
-/// A delivered message. It is requeued if this is dropped unsettled.
+/// A delivered message. It is requeued if this is dropped without a reply.
 struct InFlight {
     queue: Arc<Queue>,
     message: Option<Message>,
 }
 
 impl InFlight {
-    fn settle(&mut self, disposition: Disposition, broker: &Broker) {
+    fn reply(&mut self, reply: Bytes) {
         let Some(message) = self.message.take() else { return };
-        let exhausted = message.deliveries > self.queue.route.max_redeliveries();
-        match disposition {
-            Disposition::Ack => {}
-            Disposition::Requeue if !exhausted => self.queue.put_back(message),
-            Disposition::Requeue | Disposition::DeadLetter => {
-                broker.dead_letter(DeadLetter {
-                    route: self.queue.route.clone(),
-                    body: message.body,
-                });
-            }
+        let waiting = message.reply.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if waiting.is_none_or(|waiting| waiting.send(reply).is_err()) {
+            tracing::debug!("dropped a reply: the caller stopped waiting");
         }
     }
 }
@@ -121,14 +85,5 @@ impl Drop for InFlight {
         if let Some(message) = self.message.take() {
             self.queue.put_back(message);
         }
-    }
-}
-
-async fn send_reply(slot: Option<ReplySlot>, replied: Option<oneshot::Receiver<Bytes>>) {
-    let (Some(slot), Some(replied)) = (slot, replied) else { return };
-    let Ok(body) = replied.await else { return };
-    let waiting = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if waiting.is_none_or(|waiting| waiting.send(body).is_err()) {
-        tracing::debug!("dropped a reply: the caller stopped waiting");
     }
 }

@@ -19,8 +19,6 @@ use self::queue::{Message, ReplySlot};
 use super::transport::{Deliveries, MAX_BODY, Outgoing, RequestError, Route, Transport};
 use crate::shutdown::Tasks;
 
-pub use self::broker::DeadLetter;
-
 /// A connection to an in-memory broker. Closing it leaves other connections to the broker open.
 pub struct MemoryTransport {
     broker: Arc<Broker>,
@@ -40,17 +38,12 @@ impl MemoryTransport {
         Self::to(Arc::clone(&self.broker), tasks)
     }
 
-    /// The dead-lettered messages, oldest first; at most the newest thousand.
-    pub fn dead_letters(&self) -> Vec<DeadLetter> {
-        self.broker.dead_letters()
-    }
-
     fn to(broker: Arc<Broker>, tasks: &Tasks) -> Self {
         Self { broker, tasks: tasks.clone(), closed: CancellationToken::new() }
     }
 
     /// Sends a message. Works until `close`, because agents send their last reports after shutdown has begun.
-    async fn push(&self, sent: &Outgoing, reply: Option<ReplySlot>) -> Result<(), RequestError> {
+    async fn push(&self, sent: &Outgoing, reply: ReplySlot) -> Result<(), RequestError> {
         if self.closed.is_cancelled() {
             return Err(RequestError::Closed);
         }
@@ -77,13 +70,9 @@ impl fmt::Debug for MemoryTransport {
 
 #[async_trait]
 impl Transport for MemoryTransport {
-    async fn publish(&self, message: Outgoing) -> Result<(), RequestError> {
-        self.push(&message, None).await
-    }
-
     async fn request(&self, message: Outgoing) -> Result<Bytes, RequestError> {
         let (reply, replied) = oneshot::channel();
-        self.push(&message, Some(Arc::new(Mutex::new(Some(reply))))).await?;
+        self.push(&message, Arc::new(Mutex::new(Some(reply)))).await?;
         match timeout_at(message.deadline.into(), replied).await {
             Ok(Ok(body)) => Ok(body),
             // The message was dropped without a reply, or its deadline has passed.
@@ -97,12 +86,7 @@ impl Transport for MemoryTransport {
         }
         let prefetch = usize::from(prefetch.max(1));
         let (out, deliveries) = mpsc::channel(prefetch);
-        let consumer = Consumer {
-            broker: Arc::clone(&self.broker),
-            queue: self.broker.declare(&route),
-            prefetch,
-            out,
-        };
+        let consumer = Consumer { queue: self.broker.declare(&route), prefetch, out };
         self.tasks.spawn(consumer.run(self.tasks.token().clone(), self.closed.clone()));
         Ok(deliveries)
     }

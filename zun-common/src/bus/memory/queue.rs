@@ -7,38 +7,31 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 
-use crate::bus::transport::Route;
-
 /// Maximum number of messages in a queue. Senders wait if it is full.
 pub(super) const CAPACITY: usize = 10_000;
 
 /// The channel for the first reply. All deliveries of a message share it.
 pub(super) type ReplySlot = Arc<Mutex<Option<oneshot::Sender<Bytes>>>>;
 
-/// A message that is queued, or delivered and unsettled.
+/// A message that is queued, or delivered and without a reply.
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) body: Bytes,
     pub(super) deadline: Instant,
-    pub(super) reply: Option<ReplySlot>,
+    pub(super) reply: ReplySlot,
     /// Number of deliveries so far.
     pub(super) deliveries: u32,
 }
 
 /// The messages of one route, oldest first.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Queue {
-    pub(super) route: Route,
     waiting: Mutex<VecDeque<Message>>,
     filled: Notify,
     freed: Notify,
 }
 
 impl Queue {
-    pub(super) fn new(route: Route) -> Self {
-        Self { route, waiting: Mutex::default(), filled: Notify::new(), freed: Notify::new() }
-    }
-
     /// Waits for room and adds a message.
     pub(super) async fn push(&self, message: Message) {
         let mut message = Some(message);
