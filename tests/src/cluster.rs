@@ -243,9 +243,10 @@ impl Cluster {
         };
         let settings = directory.join("zun-compute.toml");
         let text = format!(
-            "host = '{name}'\n[bus]\nurl = '{}'\n[docker]\nsocket = '{}'\n[heartbeat]\ninterval = 1\n\
+            "host = '{name}'\nstate_directory = '{}'\n[bus]\nurl = '{}'\n[docker]\nsocket = '{}'\n[heartbeat]\ninterval = 1\n\
              [console]\naddress = '{address}'\ncheck_interval = 3600\napi_version = '{version}'\nnotify_socket = '{}'\n\
              certificates = '{}'\nnames = {names:?}\n[log]\nfilter = '{LOG_FILTER}'\n",
+            directory.join("state").display(),
             self.bus.url(),
             engine.socket().display(),
             notify.display(),

@@ -20,6 +20,7 @@ use crate::attached::SessionEventSocket;
 use crate::console::{self, Console, ConsoleStatus, Endpoint};
 use crate::control::Control;
 use crate::driver::ContainerDriver;
+use crate::engine_lock::{EngineLock, LockError, create_state_directory};
 use crate::health::AgentHealth;
 use crate::host::Host;
 use crate::report::{self, Reports};
@@ -44,6 +45,15 @@ pub enum StartError {
         /// The cause.
         #[source]
         cause: RequestError,
+    },
+    /// The state directory cannot be created.
+    #[error("cannot create the state directory {}: set `state_directory`", path.display())]
+    State {
+        /// The directory.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        cause: io::Error,
     },
     /// The socket for zun-authz's session events cannot be bound.
     #[error("cannot bind the notify socket {path}")]
@@ -83,6 +93,8 @@ impl Agent {
     ) -> Result<Self, StartError> {
         let name = settings.host_name()?;
         let bus = bus.with_sender(name.as_str());
+        create_state_directory(&settings.state_directory)
+            .map_err(|cause| StartError::State { path: settings.state_directory.clone(), cause })?;
         let events = match &settings.console.notify_socket {
             Some(path) => Some(
                 SessionEventSocket::bind(path)
@@ -128,6 +140,15 @@ impl Agent {
     /// Subscribes to the health that each heartbeat updates.
     pub fn health(&self) -> Receiver<AgentHealth> {
         self.host.health.subscribe()
+    }
+
+    /// Waits until the agent cannot go on, and returns why. The caller then stops it.
+    pub async fn failed(&self) -> Arc<LockError> {
+        let mut failures = self.host.failure.subscribe();
+        match failures.wait_for(Option::is_some).await.ok().and_then(|failure| failure.clone()) {
+            Some(failure) => failure,
+            None => std::future::pending().await,
+        }
     }
 
     /// Stops serving, ends the operations, sends the last reports, and announces that the host leaves.
@@ -198,8 +219,17 @@ fn host(
     driver: Arc<dyn ContainerDriver>,
     endpoint: &Result<Endpoint, &'static str>,
 ) -> Host {
-    let Settings { host: _, bus: _, docker: _, heartbeat, labels, console: _, workers, log: _ } =
-        settings;
+    let Settings {
+        host: _,
+        bus: _,
+        docker: _,
+        heartbeat,
+        labels,
+        console: _,
+        workers,
+        state_directory,
+        log: _,
+    } = settings;
     let why = match endpoint {
         Ok(_) => "the console endpoint has not been checked yet".to_owned(),
         Err(key) => format!("the zun-compute setting `{key}` is missing on the host"),
@@ -216,6 +246,8 @@ fn host(
         engine_back: Notify::new(),
         reconcile_needed: Notify::new(),
         health: Sender::default(),
+        engine_lock: EngineLock::new(&state_directory),
+        failure: Sender::default(),
     }
 }
 

@@ -11,6 +11,7 @@ use zun_common::id::{ContainerId, HostName};
 use crate::console::Console;
 use crate::control::Control;
 use crate::driver::{ContainerDriver, ContainerInfo, DriverError};
+use crate::engine_lock::{EngineLock, LockError};
 use crate::health::AgentHealth;
 use crate::report::{Conclusion, Observation, Reports};
 use crate::settings::{HeartbeatSettings, WorkerSettings};
@@ -34,6 +35,10 @@ pub(crate) struct Host {
     pub(crate) reconcile_needed: Notify,
     /// The result of the last heartbeat.
     pub(crate) health: watch::Sender<AgentHealth>,
+    /// Keeps other agents from driving the same engine.
+    pub(crate) engine_lock: EngineLock,
+    /// Why the agent cannot go on.
+    pub(crate) failure: watch::Sender<Option<Arc<LockError>>>,
 }
 
 impl Host {

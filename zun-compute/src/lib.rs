@@ -17,6 +17,7 @@ pub mod settings;
 
 mod agent;
 mod control;
+mod engine_lock;
 mod host;
 mod operation_state;
 mod probe;
@@ -27,3 +28,4 @@ mod worker;
 
 pub use agent::{Agent, StartError};
 pub use console::ConsoleStatus;
+pub use engine_lock::LockError;

@@ -16,7 +16,7 @@ use zun_common::telemetry::LogSettings;
 pub const PREFIX: &str = "ZUN_COMPUTE";
 
 /// All settings of the agent.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The host's name in the cluster; by default the machine's name.
@@ -33,8 +33,26 @@ pub struct Settings {
     pub console: ConsoleSettings,
     /// Limits on concurrent work, and time limits.
     pub workers: WorkerSettings,
+    /// The directory of what the agent must remember over restarts, and of its lock. Agents on one machine share it.
+    pub state_directory: PathBuf,
     /// What to log, and in which format.
     pub log: LogSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            host: None,
+            bus: BusSettings::default(),
+            docker: DockerSettings::default(),
+            heartbeat: HeartbeatSettings::default(),
+            labels: BTreeMap::new(),
+            console: ConsoleSettings::default(),
+            workers: WorkerSettings::default(),
+            state_directory: PathBuf::from("/var/lib/zun-compute"),
+            log: LogSettings::default(),
+        }
+    }
 }
 
 /// The Docker engine.

@@ -50,7 +50,7 @@ async fn serve(start: &StartArgs, state: State) -> Result<(), Failure> {
 
 async fn until_ended(standalone: &mut Standalone) -> Result<(), Failure> {
     tokio::select! {
-        failed = standalone.watch() => Err(Failure::Engine(failed)),
+        failed = standalone.watch() => Err(Failure::Ended(failed)),
         signalled = signal() => signalled.map_err(Failure::system("wait for signals")),
     }
 }

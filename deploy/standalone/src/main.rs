@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use zun_common::chain;
 use zun_standalone::engine::EngineError;
+use zun_standalone::service::Ended;
 use zun_standalone::service::StartError;
 use zun_standalone::state::{Lock, LockError, State, StateError};
 
@@ -37,6 +38,8 @@ enum Failure {
     Start(#[from] StartError),
     #[error("the private Docker engine failed")]
     Engine(#[from] EngineError),
+    #[error("the service cannot go on")]
+    Ended(#[from] Ended),
     #[error("cannot {doing}")]
     System {
         doing: &'static str,

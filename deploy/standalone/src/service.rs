@@ -19,10 +19,10 @@ use zun_common::chain;
 use zun_common::grant::ApiVersion;
 use zun_common::id::HostName;
 use zun_common::shutdown::Tasks;
-use zun_compute::Agent;
 use zun_compute::certificate::{self, CertificateError, CertificateFiles, CertificateSettings};
 use zun_compute::driver::DriverError;
 use zun_compute::driver::docker::DockerDriver;
+use zun_compute::{Agent, LockError};
 
 use crate::engine::{EngineError, EngineSettings, Layout, Plugin, PrivateEngine, TlsListener};
 use crate::host_name::this_host;
@@ -66,6 +66,17 @@ pub enum StartError {
     /// The agent's heartbeats do not reach zun-api.
     #[error(transparent)]
     NotRegistered(#[from] NotRegistered),
+}
+
+/// Why the service cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    /// The private engine has exited.
+    #[error("the private Docker engine failed")]
+    Engine(#[from] EngineError),
+    /// The agent cannot go on.
+    #[error(transparent)]
+    Agent(Arc<LockError>),
 }
 
 /// The settings of the service.
@@ -128,9 +139,12 @@ impl Standalone {
         &self.token
     }
 
-    /// Waits until the engine exits unexpectedly, and returns why.
-    pub async fn watch(&mut self) -> EngineError {
-        self.engine.watch().await
+    /// Waits until the engine exits unexpectedly, or the agent cannot go on, and returns why.
+    pub async fn watch(&mut self) -> Ended {
+        tokio::select! {
+            error = self.engine.watch() => Ended::Engine(error),
+            error = self.agent.failed() => Ended::Agent(error),
+        }
     }
 
     /// Stops all parts. The database, images and containers stay in the state directory.
@@ -227,5 +241,6 @@ fn agent_settings(
     agent.console.api_version = Some(console.api_version);
     agent.console.notify_socket = Some(state.notify_socket());
     agent.console.certificates = Some(state.host());
+    agent.state_directory = state.agent();
     agent
 }

@@ -96,7 +96,7 @@ fn api(bus: &str) -> String {
 
 fn agent(bus: &str, engine: &Path) -> String {
     format!(
-        "host = 'managed1'\n[bus]\nurl = '{bus}'\n[docker]\nsocket = '{}'\n[heartbeat]\ninterval = 1\n",
+        "host = 'managed1'\nstate_directory = 'HERE/state'\n[bus]\nurl = '{bus}'\n[docker]\nsocket = '{}'\n[heartbeat]\ninterval = 1\n",
         engine.display()
     )
 }

@@ -262,5 +262,6 @@ fn settings(directory: &Path) -> Settings {
     let version = if old { "1.41" } else { "1.45" };
     settings.console.api_version = Some(version.parse().expect("a version"));
     settings.console.certificates = Some(directory.join("pki"));
+    settings.state_directory = directory.join("state");
     settings
 }

@@ -27,6 +27,8 @@ pub(crate) struct Control {
     clock: Mutex<Option<Clock>>,
     pull: Notify,
     heartbeats: AtomicI64,
+    /// When the last heartbeat was sent that zun-api has answered.
+    confirmed: watch::Sender<Option<Instant>>,
 }
 
 /// The database's time when a heartbeat was sent, at the earliest.
@@ -43,6 +45,7 @@ impl Control {
             clock: Mutex::new(None),
             pull: Notify::new(),
             heartbeats: AtomicI64::new(0),
+            confirmed: watch::Sender::new(None),
         }
     }
 
@@ -71,6 +74,26 @@ impl Control {
         }
         let words = format!("this agent is not the one of epoch {epoch}");
         Err(Problem::new(Code::StaleEpoch, words))
+    }
+
+    /// Asks zun-api whether this is still the host's epoch, by a heartbeat. Waits for the answer while zun-api cannot be
+    /// reached: an agent that does not know its epoch changes nothing.
+    pub(crate) async fn confirm(&self, epoch: Epoch) -> bool {
+        let (asked, mut confirmed) = (Instant::now(), self.confirmed.subscribe());
+        let mut epochs = self.epoch.subscribe();
+        loop {
+            if *epochs.borrow_and_update() != Some(epoch) {
+                return false;
+            }
+            if confirmed.borrow_and_update().is_some_and(|sent| sent >= asked) {
+                return true;
+            }
+            self.pull_now();
+            tokio::select! {
+                _ = confirmed.changed() => {}
+                _ = epochs.changed() => {}
+            }
+        }
     }
 
     /// zun-api does not accept this epoch any more: the agent must register again.
@@ -108,6 +131,7 @@ impl Control {
     /// zun-api answered a message that was sent at `sent`, when the database's time was `now`.
     fn set_clock(&self, sent: Instant, now: DateTime<Utc>) {
         *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some(Clock { sent, now });
+        self.confirmed.send_replace(Some(sent));
     }
 }
 

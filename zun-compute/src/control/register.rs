@@ -1,5 +1,6 @@
 //! Registers the agent with zun-api, which begins its epoch.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -24,6 +25,15 @@ pub(super) async fn register(host: &Host, workers: &Workers, bus: &Bus) -> Resul
     let engine = engine
         .map_err(|_elapsed| "Docker does not answer".to_owned())?
         .map_err(|error| chain(&error))?;
+    match host.engine_lock.hold(&engine.id) {
+        Ok(true) => {}
+        Ok(false) => return Err("another agent drives this Docker engine".to_owned()),
+        Err(error) => {
+            let words = chain(&error);
+            host.failure.send_replace(Some(Arc::new(error)));
+            return Err(words);
+        }
+    }
     let call =
         RegisterAgent { host: host.name.clone(), engine_id: engine.id, protocol: LEDGER_PROTOCOL };
     match bus.call_controller(&call, &CallContext::internal()).await {
@@ -32,7 +42,7 @@ pub(super) async fn register(host: &Host, workers: &Workers, bus: &Bus) -> Resul
                 host.name = %host.name, epoch = epoch.0,
                 "registered host {}; its epoch is {epoch}", host.name
             );
-            workers.restart();
+            workers.restart(epoch);
             host.control.begin(epoch);
             Ok(())
         }

@@ -25,7 +25,10 @@ pub(super) async fn create(
     let (host, container) = (work.host, work.container());
     if seen.is_none() {
         work.begin(TaskState::Creating);
-        provide_image(work, spec).await?;
+        if provide_image(work, spec).await? && !host.control.confirm(work.epoch).await {
+            let words = "another agent of the host has registered".to_owned();
+            return Err(DriverError::Conflict { words });
+        }
         work.begin(TaskState::Creating);
         let creating = host.driver.create(container, spec);
         within(host.engine_timeout(), "create the container", creating).await?;
@@ -40,7 +43,8 @@ pub(super) async fn create(
     Ok(())
 }
 
-async fn provide_image(work: &Work<'_>, spec: &ContainerSpec) -> Result<(), DriverError> {
+/// Pulls the image if necessary, and returns whether it did, which may take minutes.
+async fn provide_image(work: &Work<'_>, spec: &ContainerSpec) -> Result<bool, DriverError> {
     let Work { host, superseded, .. } = work;
     let ContainerSpec { image, pull, .. } = spec;
     let inspecting = host.driver.image_present(image);
@@ -61,7 +65,7 @@ async fn provide_image(work: &Work<'_>, spec: &ContainerSpec) -> Result<(), Driv
         return Err(cancelled());
     }
     if !pulls {
-        return Ok(());
+        return Ok(false);
     }
     work.begin(TaskState::ImagePulling);
     let (progress, mut steps) = mpsc::channel(STEPS);
@@ -77,8 +81,8 @@ async fn provide_image(work: &Work<'_>, spec: &ContainerSpec) -> Result<(), Driv
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        pulled = pulling => pulled,
+        pulled = pulling => pulled.map(|()| true),
         () = superseded.cancelled() => Err(cancelled()),
-        () = drained => Ok(()),
+        () = drained => Ok(true),
     }
 }

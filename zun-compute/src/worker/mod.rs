@@ -22,7 +22,7 @@ use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use zun_common::id::ContainerId;
+use zun_common::id::{ContainerId, Epoch};
 use zun_common::rpc::operation::{Change, OpenOperations, Operation, Outcome};
 use zun_common::rpc::{Code, Problem};
 use zun_common::shutdown::Tasks;
@@ -99,9 +99,9 @@ impl Workers {
         self.queues().complete(complete_to, Instant::now());
     }
 
-    /// A new epoch began.
-    pub(crate) fn restart(&self) {
-        self.queues().restart();
+    /// A new epoch begins. Operations that wait come again with the next list, if they are still open.
+    pub(crate) fn restart(&self, epoch: Epoch) {
+        self.queues().restart(epoch);
     }
 
     /// Waits until all operations have ended, then abandons those that have not. Returns whether all have ended.
@@ -146,19 +146,15 @@ impl Workers {
 
     /// Carries out one operation. Returns `false` if it was abandoned.
     async fn run(&self, job: Job) -> bool {
-        let Job { operation, state, superseded } = job;
+        let Job { operation, epoch, state, superseded } = job;
         let work = Work {
             host: &self.host,
             operation: &operation,
+            epoch,
             superseded: &superseded,
             state: &state,
         };
-        let performing = AssertUnwindSafe(async {
-            // Another agent may have registered since this one received the operation.
-            self.host.control.registered().await;
-            perform::perform(&work).await
-        })
-        .catch_unwind();
+        let performing = AssertUnwindSafe(perform::perform(&work)).catch_unwind();
         let finished = tokio::select! {
             biased;
             () = self.cut_off.cancelled() => {
@@ -168,7 +164,13 @@ impl Workers {
             finished = performing => finished,
         };
         let Finished { outcome, failure } = match finished {
-            Ok(finished) => finished,
+            Ok(Some(finished)) => finished,
+            Ok(None) => {
+                self.queues().forget(operation.id);
+                state.send_replace(State::Abandoned);
+                self.host.reconcile_needed.notify_one();
+                return true;
+            }
             Err(_panic) => perform::panicked(operation.container),
         };
         state.send_replace(State::Ended(outcome.clone()));

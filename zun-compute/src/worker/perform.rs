@@ -40,12 +40,16 @@ impl Finished {
 }
 
 /// Carries out an operation. A removal is repeated until it succeeds. A creation is repeated while Docker does not
-/// answer, until its time limit.
-pub(super) async fn perform(work: &Work<'_>) -> Finished {
+/// answer, until its time limit. `None` if the agent has lost the epoch in which it received the operation: the next
+/// list has the operation, if it is still open.
+pub(super) async fn perform(work: &Work<'_>) -> Option<Finished> {
+    if !work.is_current().await {
+        return None;
+    }
     if is_too_late(work) {
         // An earlier agent may have carried it out.
         let outcome = if work.operation.again { Outcome::Unknown } else { Outcome::Expired };
-        return Finished::without_failure(outcome);
+        return Some(Finished::without_failure(outcome));
     }
     let began = Instant::now();
     let removes = matches!(work.operation.change, Change::Delete { .. });
@@ -53,21 +57,29 @@ pub(super) async fn perform(work: &Work<'_>) -> Finished {
     loop {
         let Err(error) = attempt(work).await else {
             log(work, began, &Ok(()));
-            return Finished::without_failure(Outcome::Succeeded);
+            return Some(Finished::without_failure(Outcome::Succeeded));
         };
+        // A creation ends when the epoch is lost. Other changes have failed, whoever has the epoch now.
+        let creates = matches!(work.operation.change, Change::Create { .. });
+        if creates && work.host.control.epoch() != Some(work.epoch) {
+            return None;
+        }
         if work.superseded.is_cancelled() && !removes {
-            return Finished::without_failure(superseded());
+            return Some(Finished::without_failure(superseded()));
         }
         if !is_repeated(&work.operation.change, &error) || is_too_late(work) {
             let failure = failure(&work.operation.change, &error);
             let outcome = Outcome::Failed(error.problem());
             log(work, began, &Err(error));
-            return Finished { outcome, failure };
+            return Some(Finished { outcome, failure });
         }
         log_retry(work, &error);
         tokio::select! {
             () = backoff.wait() => {}
             () = work.superseded.cancelled(), if !removes => {}
+        }
+        if !work.is_current().await {
+            return None;
         }
     }
 }

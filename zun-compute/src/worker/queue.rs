@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use zun_common::id::{ContainerId, OperationId};
+use zun_common::id::{ContainerId, Epoch, OperationId};
 use zun_common::rpc::operation::{Change, Operation, Outcome};
 use zun_common::rpc::{Code, Problem};
 
@@ -27,6 +27,8 @@ const REMEMBERED: Duration = Duration::from_mins(2);
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) operation: Operation,
+    /// The epoch in which the agent received it.
+    pub(super) epoch: Epoch,
     pub(super) state: watch::Sender<State>,
     /// Cancelled when the container's removal is submitted.
     pub(super) superseded: CancellationToken,
@@ -64,6 +66,7 @@ struct Known {
 #[derive(Debug)]
 pub(super) struct Queues {
     capacity: usize,
+    epoch: Epoch,
     by_container: HashMap<ContainerId, Queue>,
     known: HashMap<OperationId, Known>,
     /// The highest number of each container since the last complete list.
@@ -76,6 +79,7 @@ impl Queues {
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             capacity,
+            epoch: Epoch(0),
             by_container: HashMap::new(),
             known: HashMap::new(),
             last: HashMap::new(),
@@ -136,7 +140,8 @@ impl Queues {
         let (state, receiver) = watch::channel(State::Queued);
         let known = Known { state: receiver.clone(), acknowledged: None };
         self.known.insert(operation.id, known);
-        let job = Job { operation, state, superseded: CancellationToken::new() };
+        let epoch = self.epoch;
+        let job = Job { operation, epoch, state, superseded: CancellationToken::new() };
         let is_first = !self.by_container.contains_key(&container);
         self.by_container.entry(container).or_default().waiting.push_back(job);
         if is_first { Submitted::First(receiver) } else { Submitted::Waiting(receiver) }
@@ -168,10 +173,23 @@ impl Queues {
         });
     }
 
-    /// A new epoch began: numbers of earlier ones prove nothing.
-    pub(super) fn restart(&mut self) {
+    /// A new epoch begins: numbers of earlier ones prove nothing. Another agent may have carried out what waits, so it
+    /// is dropped. What is still open comes again with the next list.
+    pub(super) fn restart(&mut self, epoch: Epoch) {
+        self.epoch = epoch;
         self.complete_to = 0;
         self.last.clear();
+        for queue in self.by_container.values_mut() {
+            for job in queue.waiting.drain(..) {
+                self.known.remove(&job.operation.id);
+                job.state.send_replace(State::Abandoned);
+            }
+        }
+    }
+
+    /// An operation was abandoned. If it is still open, it comes again with the next list.
+    pub(super) fn forget(&mut self, operation: OperationId) {
+        self.known.remove(&operation);
     }
 
     /// Ends the operations that wait, and cancels the one that runs: zun-api has closed them.
@@ -268,6 +286,24 @@ mod tests {
         queues.next(container).expect("the first");
         assert!(matches!(queues.submit_listed(refused), Submitted::Waiting(_)));
         assert!(queues.next(container).is_none(), "only the first was queued");
+    }
+
+    #[test]
+    fn what_waits_when_a_new_epoch_begins_is_dropped_until_it_is_listed_again() {
+        let (mut queues, container) = (Queues::new(8), ContainerId::random());
+        queues.restart(Epoch(1));
+        let [first, second] = [operation(container, 1, None), operation(container, 2, Some(1))];
+        queues.submit(first);
+        let running = queues.next(container).expect("the first");
+        assert_eq!(running.epoch, Epoch(1));
+        let Submitted::Waiting(waiting) = queues.submit(second.clone()) else {
+            panic!("it waits");
+        };
+        queues.restart(Epoch(2));
+        assert_eq!(*waiting.borrow(), State::Abandoned);
+        assert!(matches!(queues.submit_listed(second), Submitted::Waiting(_)));
+        assert_eq!(queues.next(container).expect("the second").epoch, Epoch(2));
+        assert!(queues.next(container).is_none());
     }
 
     #[test]

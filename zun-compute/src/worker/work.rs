@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use zun_common::id::ContainerId;
+use zun_common::id::{ContainerId, Epoch};
 use zun_common::rpc::operation::Operation;
 use zun_common::status::TaskState;
 
@@ -13,6 +13,8 @@ use crate::operation_state::OperationState as State;
 pub(super) struct Work<'a> {
     pub(super) host: &'a Host,
     pub(super) operation: &'a Operation,
+    /// The epoch in which the agent received it.
+    pub(super) epoch: Epoch,
     /// The removal of the container was requested.
     pub(super) superseded: &'a CancellationToken,
     pub(super) state: &'a watch::Sender<State>,
@@ -21,6 +23,12 @@ pub(super) struct Work<'a> {
 impl Work<'_> {
     pub(super) const fn container(&self) -> ContainerId {
         self.operation.container
+    }
+
+    /// Waits until the agent is registered. Returns whether it still has the epoch in which it received the operation.
+    /// If not, another agent may have carried out the operation.
+    pub(super) async fn is_current(&self) -> bool {
+        self.host.control.registered().await == self.epoch
     }
 
     /// The operation fits, and the engine works on it from now on. Reports the task state.

@@ -187,3 +187,23 @@ async fn no_operation_begins_while_another_agent_has_the_epoch() {
     world.controller.until(container, Status::Stopped).await;
     assert_eq!(world.count(Operation::Stop), 1);
 }
+
+#[tokio::test]
+async fn a_creation_ends_if_another_agent_registers_during_the_pull() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let mut create = create(&["/bin/sh"]);
+    create.spec.image = "alpine".to_owned();
+    world.engine.offer_image("alpine", Vec::new());
+    let stall = world.engine.stall(Operation::ImagePull);
+    let call = world.controller.accept(create.container, create.change());
+    world.until_begun(&call, Operation::ImagePull).await;
+    // The agent has not noticed it yet when the pull ends.
+    world.controller.take_over();
+    drop(stall);
+    world.controller.until_refused(2).await;
+    assert_eq!(world.count(Operation::Create), 0);
+    world.controller.allow();
+    assert_eq!(world.controller.outcome(call.operation.id).await, Outcome::Succeeded);
+    assert_eq!(world.count(Operation::Create), 1);
+}

@@ -23,4 +23,6 @@ mod recovery;
 #[cfg(test)]
 mod shutdown;
 #[cfg(test)]
+mod single;
+#[cfg(test)]
 mod world;

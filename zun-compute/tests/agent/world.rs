@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tempfile::TempDir;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use zun_common::bus::{
     Bus, CallError, Deliveries, MemoryTransport, Outgoing, RequestError, Route, Transport,
 };
-use zun_common::id::{ContainerId, HostName};
+use zun_common::id::{ContainerId, HostName, RequestId};
 use zun_common::rpc::container::{ConsoleSpec, ContainerSpec};
 use zun_common::rpc::envelope::CallContext;
 use zun_common::rpc::host::AssignedContainer;
@@ -34,6 +35,7 @@ pub(crate) struct World {
     pub(crate) bus: Bus,
     pub(crate) tasks: Tasks,
     pub(crate) settings: Settings,
+    state: TempDir,
 }
 
 impl World {
@@ -56,21 +58,28 @@ impl World {
         let bus = Bus::new(Arc::new(transport), "zun-api");
         let controller = Controller::start(&bus, &tasks).await;
         let settings = Settings { host: Some(host()), ..Settings::default() };
-        Self { engine: FakeDriver::new(), controller, line, bus, tasks, settings }
+        let state = tempfile::tempdir().expect("a directory");
+        Self { engine: FakeDriver::new(), controller, line, bus, tasks, settings, state }
     }
 
     /// Starts an agent in this runtime, and waits until it is registered.
     pub(crate) async fn agent(&self) -> Agent {
         let (line, epoch) = (Arc::clone(&self.line), self.controller.epoch());
-        let agent =
-            start(self.settings.clone(), line, self.engine.clone(), self.tasks.clone()).await;
+        let agent = start(self.settings(), line, self.engine.clone(), self.tasks.clone()).await;
         self.controller.until_epoch(epoch + 1).await;
         agent
     }
 
+    /// The settings of the next agent. Each has its own state directory, because an agent that is killed within this
+    /// process keeps its lock.
+    fn settings(&self) -> Settings {
+        let state_directory = self.state.path().join(RequestId::random().as_str());
+        Settings { state_directory, ..self.settings.clone() }
+    }
+
     /// Starts an agent that can be killed, as by SIGKILL.
     pub(crate) async fn killable_agent(&self) -> KillableAgent {
-        let (settings, engine) = (self.settings.clone(), self.engine.clone());
+        let (settings, engine) = (self.settings(), self.engine.clone());
         let (line, epoch) = (Arc::clone(&self.line), self.controller.epoch());
         let (end, ended) = oneshot::channel::<oneshot::Sender<bool>>();
         let (up, is_up) = oneshot::channel();

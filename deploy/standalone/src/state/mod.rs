@@ -78,6 +78,11 @@ impl State {
         self.root.join("host")
     }
 
+    /// The agent's own state.
+    pub fn agent(&self) -> PathBuf {
+        self.root.join("agent")
+    }
+
     /// The agent's datagram socket for session events.
     pub fn notify_socket(&self) -> PathBuf {
         self.root.join("host/notes.sock")

@@ -22,7 +22,7 @@ use zun_compute::driver::DriverError;
 use zun_compute::driver::docker::DockerDriver;
 use zun_compute::health;
 use zun_compute::settings::{LoadError, Settings};
-use zun_compute::{Agent, StartError};
+use zun_compute::{Agent, LockError, StartError};
 
 use docker_setup::DockerSetup;
 
@@ -69,6 +69,8 @@ enum Failure {
     Bus(#[from] ConnectError),
     #[error("cannot start the agent")]
     Start(#[from] StartError),
+    #[error(transparent)]
+    Agent(Arc<LockError>),
     #[error(transparent)]
     Setup(#[from] SetupError),
 }
@@ -141,13 +143,19 @@ async fn run(settings: Settings) -> Result<bool, Failure> {
     if let Some(manager) = ServiceManager::from_env() {
         tasks.spawn(health::report_to(agent.health(), every, manager, tasks.clone()));
     }
-    signal.await.map_err(Failure::Runtime)?;
+    let failure = tokio::select! {
+        ended = signal => ended.map(|()| None).map_err(Failure::Runtime)?,
+        failure = agent.failed() => Some(failure),
+    };
     notify::stopping();
     tracing::info!(host.name = %host, "shutting down");
     let drained = agent.stop().await;
     bus.transport().close().await;
     let ended = tasks.finish(TASK_TIMEOUT).await;
-    Ok(drained && ended)
+    match failure {
+        Some(failure) => Err(Failure::Agent(failure)),
+        None => Ok(drained && ended),
+    }
 }
 
 /// Requests the host's certificate until zun-api signs it, and then checks it periodically, because certificates expire
