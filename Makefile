@@ -2,7 +2,7 @@
 # need g++.
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down test test-long chaos matrix conditions fuzz check package testbed-up testbed-down test-testbed fmt scripts clippy doc deny machete
+.PHONY: help run up down test test-long bench chaos matrix conditions fuzz check package testbed-up testbed-down test-testbed fmt scripts clippy doc deny machete
 
 help: ## Print this help
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ test-long: ## Run all tests in full length, the authorization tests also on the 
 	@deploy/matrix.sh trixie
 	@deploy/fuzz.sh 30
 	@deploy/chaos.sh
+
+bench: ## Measure the release builds against docker, and write target/bench.json and docs/performance.md
+	@deploy/packages.sh test
+	@deploy/bench.sh
 
 chaos: ## Kill and freeze all services at random under load, then check that every accepted request was done, once
 	@deploy/packages.sh test

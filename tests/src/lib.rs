@@ -4,6 +4,7 @@ pub mod cluster;
 pub mod conditions;
 pub mod conformance;
 pub mod debian_registry;
+pub mod delay;
 pub mod documents;
 pub mod eventually;
 pub mod history;

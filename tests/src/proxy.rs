@@ -67,6 +67,11 @@ impl Proxy {
         self.address
     }
 
+    /// Returns the address to which the proxy forwards new connections.
+    pub fn target(&self) -> SocketAddr {
+        self.state.borrow().target
+    }
+
     /// Closes all connections and accepts new ones.
     pub fn disconnect(&self) {
         self.state.send_modify(|state| state.epoch += 1);

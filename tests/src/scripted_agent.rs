@@ -88,6 +88,11 @@ impl ScriptedAgent {
         agent
     }
 
+    /// Returns the name of its host.
+    pub const fn host(&self) -> &HostName {
+        &self.host
+    }
+
     /// Registers again, as after a restart.
     ///
     /// # Panics

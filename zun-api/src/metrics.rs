@@ -59,8 +59,8 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Creates all metrics at zero.
-    pub(crate) fn new() -> Self {
+    /// Creates all metrics at zero, and adds the database's.
+    pub(crate) fn new(writes: &Histogram) -> Self {
         let mut registry = Registry::with_prefix("zun_api");
         let requests = Family::default();
         let durations = Histogram::new([0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0]);
@@ -71,6 +71,11 @@ impl Metrics {
         let (open, waiting, bus_connected) = (Gauge::default(), Gauge::default(), Gauge::default());
         registry.register("requests", "Answered requests", requests.clone());
         registry.register("request_seconds", "Time to the response", durations.clone());
+        registry.register(
+            "database_write_seconds",
+            "Time of a commit to the database, with its work",
+            writes.clone(),
+        );
         registry.register("reports", "Reports about containers", reports.clone());
         registry.register("heartbeats", "Heartbeats of hosts", heartbeats.clone());
         registry.register(

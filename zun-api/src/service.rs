@@ -90,7 +90,7 @@ impl Service {
         let (listener, background, consumers) = (tasks.child(), tasks.child(), tasks.child());
         let app = Arc::new(App {
             authenticator,
-            metrics: Metrics::new(),
+            metrics: Metrics::new(db.writes()),
             hub: Hub::new(settings.http.waiters, closing.clone()),
             db,
             bus,

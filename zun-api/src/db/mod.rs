@@ -17,7 +17,7 @@ mod schema;
 mod tests;
 mod writer;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{NaiveDateTime, Utc};
 use diesel::Connection;
@@ -27,6 +27,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Integer, Timestamp};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::runtime::Handle;
 
 pub(crate) use connect::{Backend, Conn};
@@ -66,7 +67,12 @@ pub(crate) struct Db {
     pool: Pool,
     /// SQLite only.
     writer: Option<Writer>,
+    /// How long each commit takes, with its work: one or several pieces that share it.
+    writes: Histogram,
 }
+
+/// The limits of the histogram of commits, in seconds.
+const WRITE_SECONDS: [f64; 8] = [0.000_2, 0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0];
 
 impl Db {
     /// Opens the database and migrates it to the newest schema. Creates the SQLite file if it is missing, and locks it.
@@ -91,11 +97,17 @@ impl Db {
         };
         let connected = connector(Session::Migration).open_session();
         migrate(&mut connected.map_err(|cause| DbError::Connection(cause.into()))?)?;
-        let writer =
-            lock.map(|lock| Writer::start(connector(Session::Ordinary), lock)).transpose()?;
+        let writes = Histogram::new(WRITE_SECONDS);
+        let start = |lock| Writer::start(connector(Session::Ordinary), lock, writes.clone());
+        let writer = lock.map(start).transpose()?;
         let session = if writer.is_some() { Session::ReadOnly } else { Session::Ordinary };
         let pool = Pool::open(connector(session), connections, runtime)?;
-        Ok(Self { pool, writer })
+        Ok(Self { pool, writer, writes })
+    }
+
+    /// How long each commit took, with its work.
+    pub(crate) const fn writes(&self) -> &Histogram {
+        &self.writes
     }
 
     /// Runs work that only reads.
@@ -115,7 +127,7 @@ impl Db {
     {
         match &self.writer {
             Some(writer) => writer.run(Durability::Synced, work).await,
-            None => self.pool.run(work).await,
+            None => self.write_in_pool(work).await,
         }
     }
 
@@ -125,10 +137,26 @@ impl Db {
         T: Send + 'static,
         F: FnOnce(&mut Conn) -> Result<T, DbError> + Send + 'static,
     {
-        match &self.writer {
-            Some(writer) => writer.run(Durability::Relaxed, work).await,
-            None => self.pool.run(|conn| transaction(conn, |conn| without_sync(conn, work))).await,
+        if let Some(writer) = &self.writer {
+            return writer.run(Durability::Relaxed, work).await;
         }
+        let unsynced = |conn: &mut Conn| transaction(conn, |conn| without_sync(conn, work));
+        self.write_in_pool(unsynced).await
+    }
+
+    async fn write_in_pool<T, F>(&self, work: F) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Conn) -> Result<T, DbError> + Send + 'static,
+    {
+        let writes = self.writes.clone();
+        let timed = move |conn: &mut Conn| {
+            let begun = Instant::now();
+            let done = work(conn);
+            writes.observe(begun.elapsed().as_secs_f64());
+            done
+        };
+        self.pool.run(timed).await
     }
 
     /// Checks that the database answers, to readers and to the writer.

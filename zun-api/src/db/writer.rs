@@ -10,6 +10,7 @@ use diesel::Connection;
 use diesel::connection::{
     AnsiTransactionManager, SimpleConnection, TransactionManager, TransactionManagerStatus,
 };
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -58,7 +59,11 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread. It ends after `close`, or when there is no clone of the writer any more.
-    pub(super) fn start(connector: Connector, lock: FileLock) -> Result<Self, DbError> {
+    pub(super) fn start(
+        connector: Connector,
+        lock: FileLock,
+        writes: Histogram,
+    ) -> Result<Self, DbError> {
         let conn = connector.open_session().map_err(|cause| DbError::Connection(cause.into()))?;
         let (queue, messages) = mpsc::channel(QUEUE);
         let ended = CancellationToken::new();
@@ -66,6 +71,7 @@ impl Writer {
             conn,
             synced: None,
             connector,
+            writes,
             _lock: lock,
             _ended: ended.clone().drop_guard(),
         };
@@ -142,6 +148,7 @@ struct Thread {
     /// The current value of `PRAGMA synchronous`, once it is set.
     synced: Option<Durability>,
     connector: Connector,
+    writes: Histogram,
     _lock: FileLock,
     _ended: DropGuard,
 }
@@ -163,6 +170,7 @@ impl Thread {
 
     fn commit_together(&mut self, durability: Durability, works: Vec<Work>) {
         let mut answers = Vec::with_capacity(works.len());
+        let started = Instant::now();
         let begun = self.begin(durability);
         for work in works {
             let conn = match &begun {
@@ -172,6 +180,7 @@ impl Thread {
             answers.push(work(conn));
         }
         let done = begun.and_then(|()| self.commit());
+        self.writes.observe(started.elapsed().as_secs_f64());
         if let Err(failure) = &done {
             tracing::error!(error = %zun_common::chain(failure), "cannot write to the database");
             self.reconnect();
