@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use zun_common::bus::{Bus, CallError, Incoming, Route, Router};
 use zun_common::grant::ApiVersion;
-use zun_common::id::{ContainerId, EngineId, Epoch, ExecId, HostName, OperationId};
+use zun_common::id::{ClusterId, ContainerId, EngineId, Epoch, ExecId, HostName, OperationId};
 use zun_common::rpc::container::{
     Console, ConsoleListener, LocateConsole, LocateData, Logs, ReadLogs, ReadStats, ResizeTerminal,
     Stats, Top, TopContainer,
@@ -21,8 +21,8 @@ use zun_common::rpc::exec::{
 };
 use zun_common::rpc::host::{Heartbeat, Inventory};
 use zun_common::rpc::operation::{
-    Beat, Change, LEDGER_PROTOCOL, OpenOperations, Operation, OperationOutcome, Outcome,
-    PerformOperation, Performing, RegisterAgent, Registered, ReportContainer,
+    Beat, Change, LEDGER_PROTOCOL, LedgerPosition, OpenOperations, Operation, OperationOutcome,
+    Outcome, PerformOperation, Performing, RegisterAgent, Registered, ReportContainer,
 };
 use zun_common::rpc::report::ContainerReport;
 use zun_common::rpc::{Call, Done, Problem};
@@ -47,6 +47,8 @@ pub struct ReceivedCall {
 struct Script {
     refusals: HashMap<&'static str, Problem>,
     epoch: Epoch,
+    cluster: Option<ClusterId>,
+    position: Option<LedgerPosition>,
     ignores: bool,
     tty: bool,
     output: Vec<u8>,
@@ -110,10 +112,33 @@ impl ScriptedAgent {
             host: self.host.clone(),
             engine_id: format!("engine of {}", self.host),
             protocol: LEDGER_PROTOCOL,
+            position: self.shared.script.lock().expect("the script").position.clone(),
         };
-        let Registered { epoch } = self.call_api(&call).await?;
-        self.shared.script.lock().expect("the script").epoch = epoch;
+        let Registered { epoch, cluster } = self.call_api(&call).await?;
+        let mut script = self.shared.script.lock().expect("the script");
+        script.epoch = epoch;
+        script.cluster = Some(cluster);
+        drop(script);
         Ok(())
+    }
+
+    /// Tells from the next registration on that the host has come this far in the cluster's ledger.
+    ///
+    /// # Panics
+    /// Panics if the agent has not registered.
+    pub fn remember(&self, epoch: Epoch, sequence: i64) {
+        let mut script = self.shared.script.lock().expect("the script");
+        let cluster = script.cluster.clone().expect("a cluster");
+        script.position = Some(LedgerPosition { cluster, epoch, sequence });
+    }
+
+    /// Tells from the next registration on what another agent tells.
+    ///
+    /// # Panics
+    /// Panics if another thread panicked while it held the lock.
+    pub fn remember_as(&self, other: &Self) {
+        let position = other.shared.script.lock().expect("the script").position.clone();
+        self.shared.script.lock().expect("the script").position = position;
     }
 
     /// Returns the current epoch.

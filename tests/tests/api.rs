@@ -19,6 +19,8 @@ mod keys;
 mod ledger;
 #[path = "api/listing.rs"]
 mod listing;
+#[path = "api/recovery.rs"]
+mod recovery;
 #[path = "api/reports.rs"]
 mod reports;
 #[path = "api/service.rs"]

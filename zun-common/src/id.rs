@@ -116,6 +116,11 @@ text_id!(
     RequestId, "request id", "it must be 1 to 64 letters, digits, hyphens or underscores", is_request
 );
 
+text_id!(
+    /// The id of a cluster: of its database, from the first start on.
+    ClusterId, "cluster id", "it must be 1 to 64 letters, digits, hyphens or underscores", is_request
+);
+
 impl RequestId {
     /// Returns a random id in OpenStack's form `req-<uuid>`.
     pub fn random() -> Self {

@@ -23,6 +23,7 @@ use crate::driver::ContainerDriver;
 use crate::engine_lock::{EngineLock, LockError, create_state_directory};
 use crate::health::AgentHealth;
 use crate::host::Host;
+use crate::ledger_position::{self, PositionFile};
 use crate::report::{self, Reports};
 use crate::settings::{LoadError, Settings};
 use crate::worker::Workers;
@@ -46,8 +47,8 @@ pub enum StartError {
         #[source]
         cause: RequestError,
     },
-    /// The state directory cannot be created.
-    #[error("cannot create the state directory {}: set `state_directory`", path.display())]
+    /// The state directory, or the file in it, cannot be used.
+    #[error("cannot use the state directory {}: check `state_directory`", path.display())]
     State {
         /// The directory.
         path: PathBuf,
@@ -93,8 +94,10 @@ impl Agent {
     ) -> Result<Self, StartError> {
         let name = settings.host_name()?;
         let bus = bus.with_sender(name.as_str());
-        create_state_directory(&settings.state_directory)
-            .map_err(|cause| StartError::State { path: settings.state_directory.clone(), cause })?;
+        let directory = &settings.state_directory;
+        let position = create_state_directory(directory)
+            .and_then(|()| PositionFile::read(directory, &name))
+            .map_err(|cause| StartError::State { path: directory.clone(), cause })?;
         let events = match &settings.console.notify_socket {
             Some(path) => Some(
                 SessionEventSocket::bind(path)
@@ -103,7 +106,7 @@ impl Agent {
             None => None,
         };
         let endpoint = Endpoint::of(&settings.console);
-        let host = Arc::new(host(name, settings, driver, &endpoint));
+        let host = Arc::new(host((name, position), settings, driver, &endpoint));
         let workers = Workers::new(Arc::clone(&host));
         let agent = Self {
             host,
@@ -179,6 +182,7 @@ impl Agent {
     fn spawn_tasks(&self, events: Option<SessionEventSocket>) {
         let (host, bus) = (&self.host, &self.bus);
         let (reporting, watching) = (&self.reporting, &self.watching);
+        reporting.spawn(ledger_position::keep(Arc::clone(host), reporting.clone()));
         reporting.spawn(report::send(Arc::clone(host), bus.clone(), reporting.clone()));
         if let Some(events) = events {
             watching.spawn(count(events, Arc::clone(&host.reports), watching.clone()));
@@ -214,7 +218,7 @@ impl Drop for Agent {
 }
 
 fn host(
-    name: HostName,
+    (name, position): (HostName, PositionFile),
     settings: Settings,
     driver: Arc<dyn ContainerDriver>,
     endpoint: &Result<Endpoint, &'static str>,
@@ -247,6 +251,7 @@ fn host(
         reconcile_needed: Notify::new(),
         health: Sender::default(),
         engine_lock: EngineLock::new(&state_directory),
+        position,
         failure: Sender::default(),
     }
 }

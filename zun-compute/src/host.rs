@@ -13,6 +13,7 @@ use crate::control::Control;
 use crate::driver::{ContainerDriver, ContainerInfo, DriverError};
 use crate::engine_lock::{EngineLock, LockError};
 use crate::health::AgentHealth;
+use crate::ledger_position::PositionFile;
 use crate::report::{Conclusion, Observation, Reports};
 use crate::settings::{HeartbeatSettings, WorkerSettings};
 
@@ -37,6 +38,8 @@ pub(crate) struct Host {
     pub(crate) health: watch::Sender<AgentHealth>,
     /// Keeps other agents from driving the same engine.
     pub(crate) engine_lock: EngineLock,
+    /// How far the host has come in the ledger.
+    pub(crate) position: PositionFile,
     /// Why the agent cannot go on.
     pub(crate) failure: watch::Sender<Option<Arc<LockError>>>,
 }

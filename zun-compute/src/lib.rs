@@ -19,6 +19,7 @@ mod agent;
 mod control;
 mod engine_lock;
 mod host;
+mod ledger_position;
 mod operation_state;
 mod probe;
 mod report;

@@ -47,9 +47,11 @@ fn the_help_of_every_verb_of_action_is_as_recorded() {
 
 #[test]
 fn the_help_of_every_verb_of_host_is_as_recorded() {
-    let text = help(&["host", "replace", "--help"]);
-    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-    insta::assert_snapshot!("host_replace", text);
+    for verb in ["list", "show", "recover", "replace"] {
+        let text = help(&["host", verb, "--help"]);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        insta::assert_snapshot!(format!("host_{verb}"), text);
+    }
 }
 
 #[test]

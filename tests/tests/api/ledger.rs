@@ -164,6 +164,7 @@ async fn an_agent_of_a_former_epoch_is_refused() {
         host: "h1".parse().unwrap(),
         engine_id: "engine of h1".to_owned(),
         protocol: LEDGER_PROTOCOL,
+        position: None,
     };
     former.call_api(&call).await.unwrap();
     let is_stale = |error: CallError| matches!(error, CallError::Refused { problem, .. } if problem.code == Code::StaleEpoch);
@@ -180,6 +181,7 @@ async fn another_engine_is_refused_while_the_host_has_containers() {
         host: "h1".parse().unwrap(),
         engine_id: "another engine".to_owned(),
         protocol: LEDGER_PROTOCOL,
+        position: None,
     };
     let CallError::Refused { problem, .. } = agent.call_api(&other).await.unwrap_err() else {
         panic!("not refused");
@@ -210,6 +212,7 @@ async fn a_host_without_containers_may_bring_another_engine() {
         host: "h1".parse().unwrap(),
         engine_id: "another engine".to_owned(),
         protocol: LEDGER_PROTOCOL,
+        position: None,
     };
     agent.call_api(&other).await.expect("nothing is lost");
 }

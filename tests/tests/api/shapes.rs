@@ -235,6 +235,8 @@ async fn hosts_and_services_are_shown_as_zun_shows_them() {
           "runtimes": [
             "runc"
           ],
+          "state": "up",
+          "state_reason": null,
           "total_containers": 1,
           "uuid": "UUID"
         }

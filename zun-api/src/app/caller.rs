@@ -56,6 +56,7 @@ pub(crate) enum Permission {
     ForceDelete,
     ExecutePrivileged,
     ReplaceHost,
+    RecoverHost,
 }
 
 impl Permission {
@@ -70,6 +71,7 @@ impl Permission {
             Self::ForceDelete => "container:delete_force",
             Self::ExecutePrivileged => "container:execute:privileged",
             Self::ReplaceHost => "host:replace",
+            Self::RecoverHost => "host:recover",
         }
     }
 }

@@ -8,19 +8,23 @@ use crate::db::{Conn, DbError, host, now};
 use crate::scheduler::HostView;
 
 impl App {
-    /// Returns all hosts with their claimed resources.
-    pub(crate) async fn hosts(&self, caller: &Caller) -> Result<Vec<Record>, AppError> {
+    /// Returns all hosts with their claimed resources, and whether the agent of each is there.
+    pub(crate) async fn hosts(&self, caller: &Caller) -> Result<Vec<(Record, Liveness)>, AppError> {
         caller.require(Permission::SeeHosts)?;
-        Ok(self.db.read(host::all).await?)
+        Ok(self.db.read(with_liveness).await?)
     }
 
     /// Returns one host, by name or id.
-    pub(crate) async fn host(&self, caller: &Caller, ident: &str) -> Result<Record, AppError> {
+    pub(crate) async fn host(
+        &self,
+        caller: &Caller,
+        ident: &str,
+    ) -> Result<(Record, Liveness), AppError> {
         let hosts = self.hosts(caller).await?;
         let named = |host: &Record| host.name.as_str() == ident || host.uuid == ident;
         hosts
             .into_iter()
-            .find(named)
+            .find(|(host, _)| named(host))
             .ok_or_else(|| AppError::HostNotFound(ident.chars().take(80).collect()))
     }
 
@@ -38,14 +42,30 @@ impl App {
         let wanted = name.clone();
         let read = move |conn: &mut Conn| Ok((host::by_name(conn, &wanted)?, now(conn)?));
         let (known, now) = self.db.read(read).await?;
-        let why = match known.map(|host| host.liveness(now)) {
-            Some(Liveness::Up) => return Ok(()),
-            Some(Liveness::Silent(seconds)) => format!("no heartbeat for {seconds} s"),
-            Some(Liveness::Left) => "its agent has shut down".to_owned(),
-            Some(Liveness::Forced) => "an administrator has marked it as down".to_owned(),
-            None => "its agent has never reported".to_owned(),
+        let trouble = match known {
+            Some(host) => trouble(&host, host.liveness(now)),
+            None => Some("its agent has never reported".to_owned()),
         };
-        Err(AppError::HostDown { host: name.clone(), why })
+        match trouble {
+            Some(why) => Err(AppError::HostDown { host: name.clone(), why }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why the host carries out nothing now; `None` if it does.
+pub(crate) fn trouble(host: &Record, liveness: Liveness) -> Option<String> {
+    match liveness {
+        Liveness::Up if host.is_recovering() => Some(format!(
+            "the database is older than the operations that its agent knows, so it was restored from an older copy. The \
+             host reports its containers, and carries out nothing until an administrator confirms with `zun host recover \
+             {}`",
+            host.name
+        )),
+        Liveness::Up => None,
+        Liveness::Silent(seconds) => Some(format!("no heartbeat for {seconds} s")),
+        Liveness::Left => Some("its agent has shut down".to_owned()),
+        Liveness::Forced => Some("an administrator has marked it as down".to_owned()),
     }
 }
 
@@ -64,7 +84,7 @@ fn with_liveness(conn: &mut Conn) -> Result<Vec<(Record, Liveness)>, DbError> {
 pub(super) fn views(conn: &mut Conn) -> Result<Vec<HostView>, DbError> {
     let view = |(host, liveness): (Record, Liveness)| HostView {
         up: liveness == Liveness::Up,
-        enabled: !host.disabled,
+        enabled: !host.disabled && !host.is_recovering(),
         engine_up: host.engine_up,
         total: host.total,
         claimed: host.used.claimed,

@@ -4,6 +4,7 @@ mod caller;
 pub(crate) mod containers;
 mod error;
 mod hosts;
+mod recover_host;
 mod replace_host;
 
 use tokio_util::sync::CancellationToken;
@@ -12,6 +13,7 @@ use zun_common::shutdown::Tasks;
 
 pub(crate) use caller::{Caller, IdempotencyKey, Permission};
 pub(crate) use error::{AppError, InvalidField};
+pub(crate) use hosts::trouble;
 
 use crate::auth::Authenticator;
 use crate::ca::CertificateAuthority;

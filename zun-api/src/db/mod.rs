@@ -3,6 +3,7 @@
 //! Queries are written once, for [`Conn`]. Only `connect`, `lock`, `writer` and [`Db`] know which database it is. PostgreSQL
 //! has a pool of connections. SQLite has one writer, and a pool of readers that never wait for it.
 
+pub(crate) mod cluster;
 mod connect;
 pub(crate) mod container;
 pub(crate) mod copy;

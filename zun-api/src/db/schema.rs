@@ -29,6 +29,14 @@ diesel::table! {
         used_cpu_millis -> BigInt,
         used_memory_mib -> BigInt,
         used_containers -> BigInt,
+        agent_sequence -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    cluster (id) {
+        id -> Integer,
+        uuid -> Text,
     }
 }
 

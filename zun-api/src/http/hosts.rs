@@ -49,12 +49,12 @@ pub(super) async fn list(
     }
     let mut begin = 0;
     if let Some(marker) = marker {
-        let found = hosts.iter().position(|host| host.uuid == marker);
+        let found = hosts.iter().position(|(host, _)| host.uuid == marker);
         begin = found.ok_or(AppError::HostNotFound(marker))? + 1;
     }
     let page: Vec<_> = hosts.iter().skip(begin).take(limit).collect();
     let next = page.last().filter(|_| page.len() == limit).map(|last| {
-        view_context.base.next_page("hosts", request.query_string(), (limit, &last.uuid))
+        view_context.base.next_page("hosts", request.query_string(), (limit, &last.0.uuid))
     });
     let hosts = page.into_iter().map(|host| view::host(host, &view_context)).collect();
     Ok(ok(&HostList { hosts, next }))
@@ -69,6 +69,17 @@ pub(super) async fn show(
 ) -> ApiResult {
     let host = app.host(&caller, &ident).await?;
     Ok(ok(&view::host(&host, &view_context)))
+}
+
+/// `POST /v1/hosts/{name}/recover`
+pub(super) async fn recover(
+    app: Data<App>,
+    caller: Caller,
+    name: Path<String>,
+    _input: Parsed<NoFields>,
+) -> ApiResult {
+    app.recover_host(&caller, &name).await?;
+    Ok(accepted())
 }
 
 /// `POST /v1/hosts/{name}/replace`

@@ -28,6 +28,11 @@ pub(super) fn all(config: &mut ServiceConfig) {
                         .default_service(not_found_in_v1()),
                 )
                 .service(
+                    resource("/hosts/{name}/recover")
+                        .route(post().to(hosts::recover))
+                        .default_service(not_found_in_v1()),
+                )
+                .service(
                     resource("/hosts/{name}/replace")
                         .route(post().to(hosts::replace))
                         .default_service(not_found_in_v1()),

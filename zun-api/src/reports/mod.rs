@@ -68,9 +68,17 @@ async fn register(
     own(&agent.host, &incoming)?;
     let host = agent.host.clone();
     match stored(&app, Stored::Durably, move |conn| host::register(conn, &agent)).await? {
-        Registration::Epoch(epoch) => {
-            tracing::info!(host.name = %host, epoch = epoch.0, "registered the agent of host {host}");
-            Ok(Registered { epoch })
+        Registration::Begun { registered, is_recovering } => {
+            let epoch = registered.epoch.0;
+            tracing::info!(host.name = %host, epoch, "registered the agent of host {host}");
+            if is_recovering {
+                tracing::error!(
+                    host.name = %host,
+                    "the database is older than the operations that host {host} knows: it carries out nothing until an \
+                     administrator confirms with `zun host recover {host}`"
+                );
+            }
+            Ok(registered)
         }
         Registration::OtherEngine { known } => {
             tracing::warn!(host.name = %host, "refused to register host {host}: it has another engine");

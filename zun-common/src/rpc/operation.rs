@@ -16,7 +16,7 @@ use super::container::{ContainerSpec, Removal};
 use super::host::Heartbeat;
 use super::report::ContainerReport;
 use super::{Call, Done, Problem};
-use crate::id::{ContainerId, Epoch, HostName, OperationId, RequestId};
+use crate::id::{ClusterId, ContainerId, Epoch, HostName, OperationId, RequestId};
 use crate::units::Resources;
 
 /// The version of the protocol between zun-api and agents that this build speaks. Version 1 had no ledger: commands
@@ -158,6 +158,20 @@ pub struct RegisterAgent {
     pub engine_id: String,
     /// The newest protocol that the agent speaks.
     pub protocol: u32,
+    /// How far the host has come in the ledger; `None` if it has never had an agent, or has forgotten.
+    #[serde(default)]
+    pub position: Option<LedgerPosition>,
+}
+
+/// How far a host has come in the ledger of a cluster. If zun-api's database has not come as far, it is an older copy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerPosition {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The epoch of the host's last agent.
+    pub epoch: Epoch,
+    /// The highest number of an operation that the host has received.
+    pub sequence: i64,
 }
 
 impl Call for RegisterAgent {
@@ -167,10 +181,12 @@ impl Call for RegisterAgent {
 }
 
 /// The epoch of a registered agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registered {
     /// The epoch.
     pub epoch: Epoch,
+    /// The cluster.
+    pub cluster: ClusterId,
 }
 
 /// A heartbeat of a registered agent. The reply lists the host's open operations.

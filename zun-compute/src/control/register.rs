@@ -34,15 +34,20 @@ pub(super) async fn register(host: &Host, workers: &Workers, bus: &Bus) -> Resul
             return Err(words);
         }
     }
-    let call =
-        RegisterAgent { host: host.name.clone(), engine_id: engine.id, protocol: LEDGER_PROTOCOL };
+    let call = RegisterAgent {
+        host: host.name.clone(),
+        engine_id: engine.id,
+        protocol: LEDGER_PROTOCOL,
+        position: host.position.get(),
+    };
     match bus.call_controller(&call, &CallContext::internal()).await {
-        Ok(Registered { epoch }) => {
+        Ok(Registered { epoch, cluster }) => {
             tracing::info!(
                 host.name = %host.name, epoch = epoch.0,
                 "registered host {}; its epoch is {epoch}", host.name
             );
             workers.restart(epoch);
+            host.position.begin(cluster, epoch);
             host.control.begin(epoch);
             Ok(())
         }

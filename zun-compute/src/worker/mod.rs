@@ -128,6 +128,7 @@ impl Workers {
             let words = format!("host {} is shutting down", self.host.name);
             return Err(Problem::new(Code::Closing, words));
         }
+        self.host.position.received(operation.sequence);
         let submitted = submit(&mut queues, operation);
         if let Submitted::First(_) = submitted {
             self.tasks.spawn(self.clone().work(container));

@@ -10,8 +10,8 @@ use zun_common::bus::{Bus, Incoming, Route, Router};
 use zun_common::id::{ContainerId, Epoch, OperationId, RequestId};
 use zun_common::rpc::host::{Assigned, AssignedContainer, AssignedContainers, Heartbeat};
 use zun_common::rpc::operation::{
-    Beat, Change, OpenOperations, Operation, OperationOutcome, Outcome, PerformOperation,
-    RegisterAgent, Registered, ReportContainer,
+    Beat, Change, LedgerPosition, OpenOperations, Operation, OperationOutcome, Outcome,
+    PerformOperation, RegisterAgent, Registered, ReportContainer,
 };
 use zun_common::rpc::report::{ContainerReport, UnknownContainer};
 use zun_common::rpc::{Code, Done, Problem};
@@ -29,16 +29,20 @@ struct Received {
     /// Whether it refuses registrations, and how many it has refused.
     refuses: bool,
     refused: usize,
+    /// What the last agent told that registered.
+    position: Option<LedgerPosition>,
     ledger: Ledger,
 }
 
 impl Received {
-    fn register(&mut self) -> Result<Registered, Problem> {
+    fn register(&mut self, agent: RegisterAgent) -> Result<Registered, Problem> {
+        self.position = agent.position;
         if self.refuses {
             self.refused += 1;
             return Err(Problem::new(Code::Busy, "not now"));
         }
-        Ok(Registered { epoch: self.ledger.register() })
+        let cluster = "cluster".parse().expect("an id");
+        Ok(Registered { epoch: self.ledger.register(), cluster })
     }
 
     fn beat(&mut self, beat: Beat) -> Result<OpenOperations, Problem> {
@@ -152,8 +156,8 @@ impl Controller {
         let controller = Self { received: Arc::default(), news: watch::Sender::new(()) };
         let [registers, beats, reports, strays, assigned] = [(); 5].map(|()| controller.clone());
         let router = Router::new()
-            .on(move |_: RegisterAgent, _: Incoming| {
-                let registered = registers.record(Received::register);
+            .on(move |agent: RegisterAgent, _: Incoming| {
+                let registered = registers.record(|received| received.register(agent));
                 async move { registered }
             })
             .on(move |beat: Beat, _: Incoming| {
@@ -234,6 +238,11 @@ impl Controller {
     pub(crate) async fn until_refused(&self, times: usize) {
         let refused = || (self.received.lock().expect("a lock").refused >= times).then_some(());
         self.eventually(refused, || format!("{times} refused registrations")).await;
+    }
+
+    /// Returns what the last agent told that registered.
+    pub(crate) fn position(&self) -> Option<LedgerPosition> {
+        self.received.lock().expect("a lock").position.clone()
     }
 
     pub(crate) fn epoch(&self) -> i64 {

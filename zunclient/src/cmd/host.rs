@@ -1,17 +1,21 @@
 //! `zun host`: hosts, for administrators.
 
 use clap::{Args, Subcommand};
+use serde_json::Value;
+use zun_common::api::v1;
 
 use super::{Context, Failure};
 use crate::exit::Exit;
+use crate::out::Table;
 
-/// Manage hosts (administrators)
+/// Show and manage hosts (administrators)
 #[derive(Debug, Args)]
 #[command(
     disable_help_subcommand = true,
     after_help = "\
-Example:
-  zun host replace compute1"
+Examples:
+  zun host list
+  zun host show compute1"
 )]
 pub(super) struct Host {
     #[command(subcommand)]
@@ -20,7 +24,51 @@ pub(super) struct Host {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    #[command(visible_alias = "ls")]
+    List(List),
+    Show(Show),
+    Recover(Recover),
     Replace(Replace),
+}
+
+/// List the hosts
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  zun host list
+  zun host list --format json
+
+States:
+  up          The host takes containers
+  down        Its agent sends no heartbeats
+  recovering  The database was restored from a copy that is older than what the
+              host has carried out: see zun host recover --help")]
+struct List {}
+
+/// Show the details of a host
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zun host show compute1")]
+struct Show {
+    /// Name or UUID of the host
+    host: String,
+}
+
+/// Let a host carry out operations again after the database was restored
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zun host recover compute1
+
+If the database was restored from an older copy, a host that knows more is
+recovering: it reports its containers, and nothing is created, changed or
+removed on it. Compare zun list --host with its containers first. After this,
+the host carries out what the database has as open, such as a removal that was
+accepted before the copy was made.")]
+struct Recover {
+    /// Name of the host
+    host: String,
 }
 
 /// Confirm that a host's machine or Docker data was replaced
@@ -39,9 +87,60 @@ struct Replace {
 
 impl Host {
     pub(super) async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let Verb::Replace(Replace { host }) = self.verb;
-        context.api.replace_host(&host).await?;
-        context.printer.line(&host)?;
+        match self.verb {
+            Verb::List(List {}) => {
+                let hosts = context.api.hosts().await?;
+                context.printer.show(&hosts, || table(&hosts))?;
+            }
+            Verb::Show(Show { host }) => {
+                let host = context.api.host(&host).await?;
+                context.printer.show(&host, || properties(&host))?;
+            }
+            Verb::Recover(Recover { host }) => {
+                context.api.recover_host(&host).await?;
+                context.printer.line(&host)?;
+            }
+            Verb::Replace(Replace { host }) => {
+                context.api.replace_host(&host).await?;
+                context.printer.line(&host)?;
+            }
+        }
         Ok(Exit::OK)
     }
+}
+
+fn table(hosts: &[v1::host::Host]) -> Table {
+    let mut table =
+        Table::new(vec!["hostname", "state", "containers", "cpus", "memory", "state_reason"]);
+    for host in hosts {
+        table.row(vec![
+            host.hostname.clone().into(),
+            host.state.clone().into(),
+            host.total_containers.to_string().into(),
+            format!("{} of {}", host.cpu_used, host.cpus).into(),
+            format!("{} of {} MiB", host.mem_used, host.mem_total).into(),
+            host.state_reason.clone().into(),
+        ]);
+    }
+    table
+}
+
+/// Returns a table with a row for each field of the API, without the links.
+fn properties(host: &v1::host::Host) -> Table {
+    let mut table = Table::new(vec!["property", "value"]);
+    let fields = match serde_json::to_value(host) {
+        Ok(Value::Object(fields)) => fields,
+        Ok(_) | Err(_) => serde_json::Map::new(),
+    };
+    for (name, value) in fields.into_iter().filter(|(name, _)| name != "links") {
+        let shown = match value {
+            Value::Null => String::new(),
+            Value::String(text) => text,
+            other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+                other.to_string()
+            }
+        };
+        table.row(vec![name.into(), shown.into()]);
+    }
+    table
 }

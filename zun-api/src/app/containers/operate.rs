@@ -76,7 +76,10 @@ impl App {
         context: &CallContext,
         accepted: Accepted,
     ) -> Result<(), AppError> {
-        let Accepted { host, epoch, operation } = accepted;
+        let Accepted { host, epoch, operation, is_held } = accepted;
+        if is_held {
+            return Ok(());
+        }
         let (id, container) = (operation.id, operation.container);
         let call = PerformOperation { epoch, operation };
         let outcome = match self.bus.call(&host, &call, context).await {

@@ -5,25 +5,33 @@ use diesel::prelude::*;
 use uuid::Uuid;
 use zun_common::id::{Epoch, HostName};
 use zun_common::rpc::host::{Heartbeat, Inventory};
-use zun_common::rpc::operation::{Beat, RegisterAgent};
+use zun_common::rpc::operation::{Beat, RegisterAgent, Registered};
 use zun_common::status::Status;
 
 use super::query::by_name;
 use super::row::Record;
 use crate::db::schema::hosts::dsl;
-use crate::db::{Conn, DbError, lock, now, operation, transaction};
+use crate::db::{Conn, DbError, cluster, lock, now, operation, transaction};
 
 /// What became of a registration.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Registration {
-    /// This epoch begins.
-    Epoch(Epoch),
+    /// An epoch begins.
+    Begun {
+        /// The epoch, and the cluster.
+        registered: Registered,
+        /// Whether the database is older than what the host has received.
+        is_recovering: bool,
+    },
     /// The host has containers in another engine.
     OtherEngine {
         /// The engine's id.
         known: String,
     },
 }
+
+/// Epochs and numbers of operations are never higher. An agent that tells higher ones must not exhaust them.
+const HIGHEST: i64 = 1 << 53;
 
 /// Maximum number of transactions to try for a registration.
 const MAX_ATTEMPTS: usize = 8;
@@ -44,7 +52,8 @@ pub(crate) fn register(conn: &mut Conn, agent: &RegisterAgent) -> Result<Registr
 
 /// `None` if another epoch has begun meanwhile.
 fn begin_epoch(conn: &mut Conn, agent: &RegisterAgent) -> Result<Option<Registration>, DbError> {
-    let RegisterAgent { host, engine_id, protocol } = agent;
+    let RegisterAgent { host, engine_id, protocol, position } = agent;
+    let cluster = cluster::id(conn)?;
     let former = by_name(conn, host)?.map(|record| record.epoch);
     if let Some(epoch) = former {
         operation::lock_epoch(conn, host, epoch)?;
@@ -60,16 +69,36 @@ fn begin_epoch(conn: &mut Conn, agent: &RegisterAgent) -> Result<Option<Registra
     {
         return Ok(Some(Registration::OtherEngine { known }));
     }
-    let epoch = Epoch(record.epoch.0 + 1);
+    let position = position.as_ref().filter(|position| position.cluster == cluster);
+    let known = position.map_or(0, |position| position.epoch.0.min(HIGHEST));
+    let epoch = Epoch(record.epoch.0.max(known) + 1);
+    let sequence = position.map(|position| position.sequence.min(HIGHEST));
+    let ahead = sequence.filter(|sequence| *sequence > record.last_sequence);
+    let agent_sequence = ahead.max(record.agent_sequence);
     diesel::update(dsl::hosts.filter(dsl::name.eq(host.as_str())))
         .set((
             dsl::epoch.eq(epoch.0),
             dsl::engine_id.eq(engine_id),
             dsl::protocol.eq(i32::try_from(*protocol).unwrap_or(i32::MAX)),
+            dsl::agent_sequence.eq(agent_sequence),
         ))
         .execute(conn)?;
     operation::end_epoch(conn, host, (record.epoch, record.leaving))?;
-    Ok(Some(Registration::Epoch(epoch)))
+    let registered = Registered { epoch, cluster };
+    Ok(Some(Registration::Begun { registered, is_recovering: agent_sequence.is_some() }))
+}
+
+/// Lets a recovering host carry out operations again, with numbers beyond those that its agent knows. Returns whether
+/// there is such a host.
+pub(crate) fn recover(conn: &mut Conn, host: &HostName) -> Result<bool, DbError> {
+    transaction(conn, |conn| {
+        lock::host(conn, host.as_str())?;
+        let row = dsl::hosts.filter(dsl::name.eq(host.as_str()));
+        diesel::update(row.filter(dsl::agent_sequence.gt(dsl::last_sequence.nullable())))
+            .set(dsl::last_sequence.eq(dsl::agent_sequence.assume_not_null()))
+            .execute(conn)?;
+        Ok(diesel::update(row).set(dsl::agent_sequence.eq(None::<i64>)).execute(conn)? > 0)
+    })
 }
 
 /// Forgets the engine of a host. Returns whether there is such a host.
@@ -130,7 +159,11 @@ pub(crate) fn beat(conn: &mut Conn, beat: &Beat) -> Result<Option<operation::Ope
     transaction(conn, |conn| {
         let Some(record) = check_epoch(conn, host, *epoch)? else { return Ok(None) };
         // Before the host's row is locked: operations are locked first everywhere.
-        let open = operation::open(conn, host, (*epoch, record.last_sequence))?;
+        let open = if record.is_recovering() {
+            operation::Open::NONE
+        } else {
+            operation::open(conn, host, (*epoch, record.last_sequence))?
+        };
         let at = now(conn)?;
         let row = dsl::hosts.filter(dsl::name.eq(host.as_str()));
         diesel::update(row)

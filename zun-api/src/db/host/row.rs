@@ -46,6 +46,8 @@ pub(crate) struct Record {
     pub(crate) engine_id: Option<String>,
     /// The number of the last operation.
     pub(crate) last_sequence: i64,
+    /// The highest number of an operation that its agent knows, if the database does not know it.
+    pub(crate) agent_sequence: Option<i64>,
     pub(crate) last_seen: NaiveDateTime,
     pub(crate) created_at: NaiveDateTime,
     pub(crate) updated_at: NaiveDateTime,
@@ -65,6 +67,12 @@ pub(crate) enum Liveness {
 }
 
 impl Record {
+    /// Whether its agent has come further than the database, which is an older copy. Then the host carries out nothing
+    /// until an administrator has confirmed it.
+    pub(crate) const fn is_recovering(&self) -> bool {
+        self.agent_sequence.is_some()
+    }
+
     /// Whether its agent is there now.
     pub(crate) fn liveness(&self, now: NaiveDateTime) -> Liveness {
         let silent = (now - self.last_seen).num_seconds();
@@ -103,6 +111,7 @@ pub(super) struct Row {
     epoch: i64,
     engine_id: Option<String>,
     last_sequence: i64,
+    agent_sequence: Option<i64>,
     used_cpu_millis: i64,
     used_memory_mib: i64,
     used_containers: i64,
@@ -146,6 +155,7 @@ impl Row {
             epoch: Epoch(self.epoch),
             engine_id: self.engine_id,
             last_sequence: self.last_sequence,
+            agent_sequence: self.agent_sequence,
             last_seen: self.last_seen,
             created_at: self.created_at,
             updated_at: self.updated_at,
@@ -194,6 +204,7 @@ mod tests {
             epoch: Epoch(1),
             engine_id: None,
             last_sequence: 0,
+            agent_sequence: None,
             last_seen: now,
             created_at: now,
             updated_at: now,

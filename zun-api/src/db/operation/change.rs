@@ -40,6 +40,8 @@ pub(crate) struct Accepted {
     pub(crate) host: HostName,
     pub(crate) epoch: Epoch,
     pub(crate) operation: Operation,
+    /// The host is recovering: it receives the operation when an administrator has confirmed that.
+    pub(crate) is_held: bool,
 }
 
 #[derive(Insertable)]
@@ -77,8 +79,9 @@ pub(crate) fn accept(
     let row = hosts::hosts.filter(hosts::name.eq(host.as_str()));
     // The update locks the host's row, so that no other transaction gets the same number.
     diesel::update(row).set(hosts::last_sequence.eq(hosts::last_sequence + 1)).execute(conn)?;
-    let (sequence, epoch): (i64, i64) =
-        row.select((hosts::last_sequence, hosts::epoch)).first(conn)?;
+    let (sequence, epoch, is_held): (i64, i64, bool) = row
+        .select((hosts::last_sequence, hosts::epoch, hosts::agent_sequence.is_not_null()))
+        .first(conn)?;
     let previous: Option<i64> = dsl::operations
         .filter(dsl::container.eq(new.container.id.to_string()))
         .select(diesel::dsl::max(dsl::sequence))
@@ -91,7 +94,7 @@ pub(crate) fn accept(
             host: Some(host.to_string()),
             sequence,
             previous,
-            epoch: Some(epoch),
+            epoch: (!is_held).then_some(epoch),
             not_after,
             accepted_at,
             ..new_row(id, &new)?
@@ -107,7 +110,7 @@ pub(crate) fn accept(
         again: false,
         change: new.change,
     };
-    Ok(Accepted { host: host.clone(), epoch: Epoch(epoch), operation })
+    Ok(Accepted { host: host.clone(), epoch: Epoch(epoch), operation, is_held })
 }
 
 /// Records an operation that ended when it was accepted, such as on a container without a host.

@@ -68,7 +68,8 @@ fn received(conn: &mut Conn, row: &Row, host: &HostName) -> Result<Option<Accept
         return Ok(None);
     }
     let epoch = Epoch(current);
-    Ok(Some(Accepted { host: host.clone(), epoch, operation: operation(conn, row, epoch)? }))
+    let operation = operation(conn, row, epoch)?;
+    Ok(Some(Accepted { host: host.clone(), epoch, operation, is_held: false }))
 }
 
 /// Makes the key of a failed operation free: a later request with it is a new one.

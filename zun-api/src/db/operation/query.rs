@@ -26,6 +26,11 @@ pub(crate) struct Open {
     pub(crate) complete_to: i64,
 }
 
+impl Open {
+    /// What a host receives that carries out nothing.
+    pub(crate) const NONE: Self = Self { operations: Vec::new(), complete_to: 0 };
+}
+
 /// The open operations of a host, in their order. Those that its current agent has not received before are marked as
 /// received.
 pub(crate) fn open(

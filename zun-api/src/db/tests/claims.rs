@@ -41,7 +41,12 @@ pub(super) fn name(host: usize) -> HostName {
 
 /// Makes a host with these resources.
 pub(super) fn add_host(conn: &mut Conn, host: &HostName, total: Resources) {
-    let agent = RegisterAgent { host: host.clone(), engine_id: "e".to_owned(), protocol: 2 };
+    let agent = RegisterAgent {
+        host: host.clone(),
+        engine_id: "e".to_owned(),
+        protocol: 2,
+        position: None,
+    };
     host::register(conn, &agent).expect("registered");
     resize(conn, host, total);
 }

@@ -104,15 +104,20 @@ async fn life(db: &Db, number: usize) {
 
 /// The agents of a host register and beat.
 async fn agents(db: &Db, host: HostName) {
-    let agent = RegisterAgent { host: host.clone(), engine_id: "e".to_owned(), protocol: 2 };
+    let agent = RegisterAgent {
+        host: host.clone(),
+        engine_id: "e".to_owned(),
+        protocol: 2,
+        position: None,
+    };
     for _ in 0..4 {
         let agent = agent.clone();
         let registered = db.promise(move |conn| host::register(conn, &agent)).await;
-        let host::Registration::Epoch(epoch) = registered.expect("no deadlock") else {
+        let host::Registration::Begun { registered, .. } = registered.expect("no deadlock") else {
             panic!("the engine is the same")
         };
         for generation in 1..6 {
-            let beat = beat(&host, (epoch, generation));
+            let beat = beat(&host, (registered.epoch, generation));
             db.fact(move |conn| host::beat(conn, &beat)).await.expect("no deadlock");
         }
     }

@@ -5,10 +5,19 @@ use std::collections::BTreeMap;
 use zun_common::api::v1::host::{Host, Service};
 
 use super::ViewContext;
+use crate::app::trouble;
 use crate::db::host::{Liveness, Record};
 
-/// A host with its claimed resources.
-pub(in crate::http) fn host(record: &Record, view_context: &ViewContext) -> Host {
+/// A host with its claimed resources and its state.
+pub(in crate::http) fn host(
+    (record, liveness): &(Record, Liveness),
+    view_context: &ViewContext,
+) -> Host {
+    let state = match liveness {
+        Liveness::Up if record.is_recovering() => "recovering",
+        Liveness::Up => "up",
+        Liveness::Silent(_) | Liveness::Left | Liveness::Forced => "down",
+    };
     let usage = &record.used;
     let inventory = record.inventory.clone();
     let reported = |of: fn(&zun_common::rpc::host::Inventory) -> &String| {
@@ -38,6 +47,8 @@ pub(in crate::http) fn host(record: &Record, view_context: &ViewContext) -> Host
         disk_quota_supported: false,
         enable_cpu_pinning: false,
         console: record.console.as_ref().map(|console| console.address.clone()),
+        state: state.to_owned(),
+        state_reason: trouble(record, *liveness),
     }
 }
 

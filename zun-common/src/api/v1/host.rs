@@ -50,6 +50,12 @@ pub struct Host {
     pub engine: String,
     /// Address for console connections; null if the host has none. Not in OpenStack Zun's API.
     pub console: Option<String>,
+    /// `up`, `down`, or `recovering`: its agent knows operations that the database does not. Not in OpenStack Zun's API.
+    #[serde(default)]
+    pub state: String,
+    /// Why it is not up, and what to do. Not in OpenStack Zun's API.
+    #[serde(default)]
+    pub state_reason: Option<String>,
 }
 
 /// Response of `GET /v1/hosts`.

@@ -1,0 +1,2 @@
+ALTER TABLE hosts DROP COLUMN agent_sequence;
+DROP TABLE cluster;

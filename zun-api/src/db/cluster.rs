@@ -1,0 +1,27 @@
+//! The cluster's id. It stays with the database, and so tells a restored copy from another cluster's database.
+
+use diesel::prelude::*;
+use uuid::Uuid;
+use zun_common::id::ClusterId;
+
+use super::schema::cluster::dsl;
+use super::{Conn, DbError};
+
+/// Returns the cluster's id, which the first call chooses. Fails as a duplicate if another transaction chooses it too.
+pub(crate) fn id(conn: &mut Conn) -> Result<ClusterId, DbError> {
+    let known: Option<String> = dsl::cluster.select(dsl::uuid).first(conn).optional()?;
+    let text = if let Some(text) = known {
+        text
+    } else {
+        let text = Uuid::new_v4().to_string();
+        diesel::insert_into(dsl::cluster)
+            .values((dsl::id.eq(1), dsl::uuid.eq(&text)))
+            .execute(conn)?;
+        text
+    };
+    text.parse().map_err(|cause| DbError::Unreadable {
+        column: "uuid",
+        row: "cluster".to_owned(),
+        cause: Box::new(cause),
+    })
+}
