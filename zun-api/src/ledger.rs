@@ -42,12 +42,14 @@ pub(crate) async fn tend(app: Arc<App>, tasks: Tasks) {
 }
 
 async fn tend_once(app: &App, purge: bool) -> Result<(), DbError> {
-    let is_any_due = |conn: &mut Conn| {
+    let look = |conn: &mut Conn| {
         let at = now(conn)?;
-        operation::is_any_due(conn, at)
+        Ok((operation::is_any_due(conn, at)?, operation::given_up(conn)?))
     };
+    let (is_any_due, given_up) = app.db.read(look).await?;
+    app.metrics.removals_given_up.set(given_up);
     // Only what is due needs the writer.
-    if app.db.read(is_any_due).await? {
+    if is_any_due {
         expire(app).await?;
     }
     if purge {

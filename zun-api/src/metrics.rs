@@ -53,6 +53,7 @@ pub(crate) struct Metrics {
     pub(crate) heartbeats: Counter,
     pub(crate) unknown_containers: Counter,
     pub(crate) grants: Counter,
+    pub(crate) removals_given_up: Gauge,
     pub(crate) open: Gauge,
     pub(crate) waiting: Gauge,
     pub(crate) bus_connected: Gauge,
@@ -84,6 +85,12 @@ impl Metrics {
             unknown_containers.clone(),
         );
         registry.register("grants", "Signed grants", grants.clone());
+        let removals_given_up = Gauge::default();
+        registry.register(
+            "removals_given_up",
+            "Open removals that five agents did not survive",
+            removals_given_up.clone(),
+        );
         registry.register("requests_open", "Requests in progress", open.clone());
         registry.register("requests_waiting", "Requests that wait for a status", waiting.clone());
         registry.register("bus_connected", "Whether the bus is connected", bus_connected.clone());
@@ -95,6 +102,7 @@ impl Metrics {
             heartbeats,
             unknown_containers,
             grants,
+            removals_given_up,
             open,
             waiting,
             bus_connected,

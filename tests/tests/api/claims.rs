@@ -8,6 +8,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use zun_api::Service;
 use zun_common::id::ContainerId;
+use zun_common::rpc::operation::{OperationOutcome, Outcome};
+use zun_common::rpc::{Code, Problem};
 use zun_common::status::Status;
 
 use crate::support::{ADMIN, ANN, Answer, Api, send};
@@ -127,6 +129,53 @@ async fn concurrent_changes_of_cpu_and_memory_both_hold() {
         assert_eq!((&shown["cpu"], &shown["memory"]), (&json!(cpu), &json!(memory.to_string())));
         assert_eq!(used(&api).await, json!([1, cpu, memory]));
     }
+    if let Some(beside) = beside {
+        beside.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn the_limits_are_those_on_the_host_after_some_of_several_queued_updates_were_refused() {
+    let (api, beside) = without_overcommitment().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    let path = format!("{PATH}/{id}");
+    let refused = || Outcome::Failed(Problem::new(Code::Conflict, "no"));
+    let shown = async || {
+        let shown = api.get(ANN, &path).await.expect(200).json();
+        json!([shown["cpu"], shown["memory"], used(&api).await])
+    };
+    let before = shown().await;
+    // Two updates wait on the host.
+    let queue = async |first: Value, second: Value| {
+        for body in [first, second] {
+            let patch = api.request_at(api.address(), Method::PATCH, ANN, &path).json(&body);
+            send(patch).await.expect(200);
+        }
+        let open = agent.heartbeat(|_| {}).await.expect("accepted").operations;
+        let [first, second] = open.try_into().expect("two");
+        [first.id, second.id]
+    };
+    let report = async |operation, outcome| {
+        let outcomes = vec![OperationOutcome { operation, outcome }];
+        agent.report_with(id, (None, outcomes)).await.expect("stored");
+    };
+    // Both are refused, in either order of the outcomes.
+    for reversed in [false, true] {
+        let mut queued = queue(json!({"cpu": 2.0}), json!({"cpu": 3.0})).await;
+        if reversed {
+            queued.reverse();
+        }
+        for operation in queued {
+            report(operation, refused()).await;
+        }
+        assert_eq!(shown().await, before);
+    }
+    // The second one sets both limits on the host, with those of the first one.
+    let [first, second] = queue(json!({"cpu": 2.0}), json!({"memory": 64})).await;
+    report(first, refused()).await;
+    report(second, Outcome::Succeeded).await;
+    assert_eq!(shown().await, json!([2.0, "64", [1, 2.0, 64]]));
     if let Some(beside) = beside {
         beside.stop().await;
     }

@@ -100,6 +100,7 @@ diesel::table! {
         finished_at -> Nullable<Timestamp>,
         key_project -> Nullable<Text>,
         fingerprint -> Nullable<Text>,
+        given_up_at -> Nullable<Timestamp>,
     }
 }
 

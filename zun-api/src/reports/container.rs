@@ -77,6 +77,7 @@ fn store(conn: &mut Conn, call: &ReportContainer) -> Result<Option<Effect>, DbEr
     if host::check_epoch(conn, host, *epoch)?.is_none() {
         return Ok(None);
     }
+    lock::container(conn, call.container)?;
     // The report can change the host's row, which is locked last.
     let reported: Vec<_> = outcomes.iter().map(|outcome| outcome.operation).collect();
     lock::operations(conn, &reported)?;

@@ -279,20 +279,19 @@ pub(crate) fn amend(
     by_id(conn, &Scope::All, id)
 }
 
-/// Takes a change of limits back, field by field, unless another change has set the field since.
-pub(crate) fn restore_limits(
+/// Sets the limits that the host has, and its claim to them. Returns the container if it has changed.
+pub(crate) fn set_limits(
     conn: &mut Conn,
     id: ContainerId,
-    (refused, before): (Resources, Resources),
+    on_host: Resources,
 ) -> Result<Option<Record>, DbError> {
     lock::container(conn, id)?;
-    let Some(record) = by_id(conn, &Scope::All, id)? else { return Ok(None) };
-    let now = record.spec.resources;
-    let restored = Resources {
-        cpus: if now.cpus == refused.cpus { before.cpus } else { now.cpus },
-        memory: if now.memory == refused.memory { before.memory } else { now.memory },
-    };
-    amend(conn, id, (&record.spec.name, restored), Growth::Unchecked)
+    match by_id(conn, &Scope::All, id)? {
+        Some(record) if record.spec.resources != on_host => {
+            amend(conn, id, (&record.spec.name, on_host), Growth::Unchecked)
+        }
+        Some(_) | None => Ok(None),
+    }
 }
 
 /// The creation of a container failed before its host reported anything. Returns the container, unless it has changed.

@@ -9,7 +9,7 @@ mod unreadable;
 
 pub(crate) use change::{
     Applied, Fresh, Outlook, amend, apply, bury, confirm_removal, fail_creation, insert, purge,
-    restore_limits,
+    set_limits,
 };
 pub(crate) use page::{Filter, Page, SortKey, page};
 pub(crate) use query::{Scope, assigned, by_id, by_ids, by_name, name_taken, with_tombstone};

@@ -9,6 +9,7 @@ use diesel::sql_types::Bool;
 use zun_common::id::{ContainerId, Epoch, HostName, OperationId, RequestId, UserId};
 use zun_common::rpc::operation::{Change, Operation, Outcome};
 use zun_common::rpc::{Code, Problem};
+use zun_common::units::Resources;
 
 use super::effect::settle;
 use super::key::RequestKey;
@@ -164,6 +165,7 @@ fn new_row(id: OperationId, new: &NewOperation<'_>) -> Result<NewRow, DbError> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finished {
     pub(super) container: ContainerId,
+    pub(super) sequence: i64,
     pub(super) kind: Kind,
     /// What it did, if the row has it.
     pub(super) change: Option<Change>,
@@ -172,7 +174,7 @@ pub(super) struct Finished {
 impl Finished {
     fn of(row: &Row) -> Result<Self, DbError> {
         let change = row.arguments.as_ref().and_then(|text| serde_json::from_str(text).ok());
-        Ok(Self { container: row.container()?, kind: row.kind()?, change })
+        Ok(Self { container: row.container()?, sequence: row.sequence, kind: row.kind()?, change })
     }
 }
 
@@ -201,6 +203,41 @@ pub(super) fn finish(
     }
     let row: Row = row().select(Row::as_select()).first(conn)?;
     Finished::of(&row).map(Some)
+}
+
+/// An update has ended, and the host has these limits. The container's row may have those of a later update that was
+/// accepted meanwhile. If its outcome is not certain, these are the limits to restore if the host refuses it. Returns
+/// whether a later update decides on the limits.
+pub(super) fn replace_limits_before_next(
+    conn: &mut Conn,
+    ended: &Finished,
+    on_host: Resources,
+) -> Result<bool, DbError> {
+    let later: Vec<Row> = dsl::operations
+        .filter(dsl::container.eq(ended.container.to_string()))
+        .filter(dsl::kind.eq(Kind::Update.as_str()).and(dsl::sequence.gt(ended.sequence)))
+        .order(dsl::sequence.asc())
+        .select(Row::as_select())
+        .load(conn)?;
+    for row in later {
+        match row.outcome()? {
+            Some(OutcomeKind::Succeeded) => return Ok(true),
+            Some(OutcomeKind::Failed | OutcomeKind::Expired) => {}
+            None | Some(OutcomeKind::Unknown) => {
+                let Some(Change::Update { resources, before: _ }) = Finished::of(&row)?.change
+                else {
+                    continue;
+                };
+                let arguments =
+                    serde_json::to_string(&Change::Update { resources, before: on_host })?;
+                diesel::update(dsl::operations.filter(dsl::uuid.eq(&row.uuid)))
+                    .set(dsl::arguments.eq(arguments))
+                    .execute(conn)?;
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Ends the open operations of a container because it is removed.
@@ -241,7 +278,7 @@ fn lock_rows(conn: &mut Conn, rows: &[Row]) -> Result<(), DbError> {
 
 /// Ends the epoch of an agent that is replaced by the next one. What it received and may only be done once is unknown.
 /// If it did not shut down in order, what it received counts one more death; what too many agents did not survive
-/// fails, except for removals.
+/// fails. A removal is given up for an hour instead.
 pub(crate) fn end_epoch(
     conn: &mut Conn,
     host: &HostName,
@@ -259,6 +296,10 @@ pub(crate) fn end_epoch(
         return Ok(());
     }
     diesel::update(received).set(dsl::deaths.eq(dsl::deaths + 1)).execute(conn)?;
+    diesel::update(received)
+        .filter(dsl::deaths.ge(MAX_DEATHS).and(dsl::kind.eq(Kind::Delete.as_str())))
+        .set(dsl::given_up_at.eq(at))
+        .execute(conn)?;
     let exhausted: Vec<Row> = received
         .filter(dsl::deaths.ge(MAX_DEATHS).and(dsl::kind.ne(Kind::Delete.as_str())))
         .select(Row::as_select())

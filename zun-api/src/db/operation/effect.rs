@@ -3,7 +3,7 @@
 use zun_common::id::{ContainerId, HostName, OperationId};
 use zun_common::rpc::operation::{Change, OperationOutcome, Outcome};
 
-use super::change::{Finished, finish};
+use super::change::{Finished, finish, replace_limits_before_next};
 use super::query::owner;
 use super::row::Kind;
 use crate::db::container::{self, Record};
@@ -73,12 +73,16 @@ fn take_effect(
             let words = "The container's host did not create it within 10 minutes.";
             container::fail_creation(conn, container, words)
         }
-        (Kind::Update, Outcome::Failed(_) | Outcome::Expired) => match &finished.change {
-            Some(Change::Update { resources, before }) => {
-                container::restore_limits(conn, container, (*resources, *before))
+        (Kind::Update, Outcome::Succeeded | Outcome::Failed(_) | Outcome::Expired) => {
+            let Some(Change::Update { resources, before }) = &finished.change else {
+                return Ok(None);
+            };
+            let on_host = if *outcome == Outcome::Succeeded { *resources } else { *before };
+            if replace_limits_before_next(conn, finished, on_host)? {
+                return Ok(None);
             }
-            Some(_) | None => Ok(None),
-        },
+            container::set_limits(conn, container, on_host)
+        }
         (
             Kind::Create
             | Kind::Start

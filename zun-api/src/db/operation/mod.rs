@@ -19,5 +19,5 @@ pub(crate) use change::{
 };
 pub(crate) use effect::{settle, settle_reported};
 pub(crate) use key::{First, RequestKey, by_key, release_key};
-pub(crate) use query::{Open, has_open_delete, of_container, of_request, open};
+pub(crate) use query::{Open, given_up, has_open_delete, of_container, of_request, open};
 pub(crate) use row::{Kind, OutcomeKind, Record};

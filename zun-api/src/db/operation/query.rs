@@ -1,5 +1,6 @@
 //! Queries of the ledger.
 
+use chrono::TimeDelta;
 use diesel::dsl::{exists, select};
 use diesel::prelude::*;
 use zun_common::chain;
@@ -9,8 +10,10 @@ use zun_common::rpc::operation::{Change, Operation};
 use super::row::{Kind, Record, Row};
 use crate::db::container;
 use crate::db::schema::operations::dsl;
-use crate::db::{Conn, DbError};
+use crate::db::{Conn, DbError, now};
 
+/// How long a removal rests that too many agents did not survive.
+const GIVEN_UP_FOR: TimeDelta = TimeDelta::hours(1);
 /// Maximum number of operations in one reply to a heartbeat.
 const MAX_OPEN: i64 = 256;
 /// Maximum size of the operations in one reply, in bytes of JSON. The bus refuses messages of more than 16 MiB.
@@ -38,8 +41,11 @@ pub(crate) fn open(
     host: &HostName,
     (epoch, last_sequence): (Epoch, i64),
 ) -> Result<Open, DbError> {
+    let earlier = now(conn)? - GIVEN_UP_FOR;
+    let is_due = dsl::given_up_at.is_null().or(dsl::given_up_at.le(earlier));
     let rows: Vec<Row> = dsl::operations
         .filter(dsl::host.eq(host.as_str()).and(dsl::outcome.is_null()))
+        .filter(is_due.or(dsl::epoch.eq(epoch.0)))
         .order(dsl::sequence.asc())
         .limit(MAX_OPEN)
         .select(Row::as_select())
@@ -110,6 +116,13 @@ pub(super) fn owner(
         .first(conn)
         .optional()?;
     found.map(|(host, row)| Ok((host, row.container()?))).transpose()
+}
+
+/// The number of removals that too many agents did not survive, and that are still open.
+pub(crate) fn given_up(conn: &mut Conn) -> Result<i64, DbError> {
+    let given_up =
+        dsl::operations.filter(dsl::outcome.is_null().and(dsl::given_up_at.is_not_null()));
+    Ok(given_up.count().get_result(conn)?)
 }
 
 /// Whether the removal of the container is under way.

@@ -14,7 +14,7 @@ use super::schema::{pending, step_back};
 use super::{Fixture, on_both};
 use crate::db::container::{
     Fresh, Outlook, Record, Scope, amend, assigned, bury, by_id, confirm_removal, insert, purge,
-    restore_limits,
+    set_limits,
 };
 use crate::db::host::{self, Growth};
 use crate::db::schema::{containers, hosts};
@@ -155,11 +155,8 @@ fn take(conn: &mut Conn, made: &mut Vec<ContainerId>, step: &Step) -> Result<boo
             })
             .map(drop)
         }),
-        Step::Restore { which, before } => at(which).map_or(Ok(()), |id| {
-            let Some(record) = by_id(conn, &Scope::All, id)? else { return Ok(()) };
-            let limits = (record.spec.resources, before);
-            transaction(conn, |conn| restore_limits(conn, id, limits)).map(drop)
-        }),
+        Step::Restore { which, before } => at(which)
+            .map_or(Ok(()), |id| transaction(conn, |conn| set_limits(conn, id, before)).map(drop)),
         Step::Bury { which } => at(which).map_or(Ok(()), |id| bury(conn, id).map(drop)),
         Step::Confirm { which } => {
             at(which).map_or(Ok(()), |id| transaction(conn, |conn| confirm_removal(conn, id)))

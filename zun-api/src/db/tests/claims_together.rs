@@ -1,5 +1,6 @@
 //! Claims of transactions that run at the same time.
 
+use diesel::RunQueryDsl;
 use futures_util::future::{join, join_all};
 use zun_common::id::{ContainerId, Epoch, HostName, OperationId};
 use zun_common::rpc::container::Removal;
@@ -162,4 +163,48 @@ async fn concurrent_creates_updates_and_deletes_end_with_exact_totals() {
         let hosts = host::all(&mut conn).expect("read");
         assert!(hosts.iter().all(|host| host.used.containers >= 10), "{hosts:?}");
     }
+}
+
+#[tokio::test]
+async fn a_removal_that_five_agents_did_not_survive_rests_for_an_hour() {
+    for fixture in [Fixture::sqlite(), Fixture::postgres()] {
+        let opened = open(&fixture, resources(4000, 4096)).await;
+        let (db, host) = (&opened[0], name(0));
+        let id = change(db, |conn| create(conn, &name(0), resources(100, 16))).await;
+        let id = id.expect("there is room");
+        change(db, move |conn| delete(conn, id)).await.expect("accepted");
+        // Each agent receives the removal, and ends.
+        let next_receives =
+            async || agents_once(db, &host).await.operations.iter().any(|one| one.container == id);
+        let mut received = 0;
+        while next_receives().await {
+            received += 1;
+            assert!(received <= 5, "it is not given up");
+        }
+        // The agent before the first one counts too.
+        assert!(received >= 4, "{received}");
+        let mut conn = fixture.connect();
+        assert_eq!(operation::given_up(&mut conn).expect("read"), 1);
+        diesel::sql_query("UPDATE operations SET given_up_at = '2001-01-01 00:00:00'")
+            .execute(&mut conn)
+            .expect("an hour has passed");
+        assert!(next_receives().await);
+    }
+}
+
+/// An agent registers and sends a heartbeat. Returns what it receives.
+async fn agents_once(db: &Db, host: &HostName) -> operation::Open {
+    let agent = RegisterAgent {
+        host: host.clone(),
+        engine_id: "e".to_owned(),
+        protocol: 2,
+        position: None,
+    };
+    let registered = db.promise(move |conn| host::register(conn, &agent)).await;
+    let host::Registration::Begun { registered, .. } = registered.expect("registered") else {
+        panic!("the engine is the same")
+    };
+    let beat = beat(host, (registered.epoch, 1));
+    let open = db.fact(move |conn| host::beat(conn, &beat)).await;
+    open.expect("accepted").expect("the current epoch")
 }

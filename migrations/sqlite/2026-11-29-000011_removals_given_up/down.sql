@@ -1,0 +1,1 @@
+ALTER TABLE operations DROP COLUMN given_up_at;
