@@ -193,6 +193,7 @@ impl ScriptedAgent {
             finished_at: None,
             attached: 0,
             image_pull: None,
+            runs: Vec::new(),
         };
         change(&mut report);
         let ended = self.shared.ended(container);
@@ -450,12 +451,16 @@ fn router(shared: &Arc<Shared>) -> Router {
         listener: listener(),
         tty: script.tty,
         stdin: true,
+        run: Some(1),
+        running: true,
     });
     router = query::<LocateData>(router, shared, |script| Console {
         engine: engine_id(),
         listener: listener(),
         tty: script.tty,
         stdin: false,
+        run: None,
+        running: false,
     });
     router = query::<TopContainer>(router, shared, |_| Top {
         titles: vec!["PID".to_owned(), "CMD".to_owned()],

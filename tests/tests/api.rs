@@ -23,6 +23,8 @@ mod listing;
 mod recovery;
 #[path = "api/reports.rs"]
 mod reports;
+#[path = "api/runs.rs"]
+mod runs;
 #[path = "api/service.rs"]
 mod service;
 #[path = "api/shapes.rs"]

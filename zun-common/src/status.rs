@@ -109,6 +109,28 @@ named_enum!(
 );
 
 named_enum!(
+    /// Why a run of a container ended.
+    EndReason {
+        /// Its process exited.
+        Exited = "exited",
+        /// A signal killed its process, as far as the exit code says: it is 128 + the signal's number.
+        Signal = "signal",
+        /// The kernel killed its process because the container was out of memory.
+        OutOfMemory = "out_of_memory",
+        /// The container was removed.
+        Removed = "removed",
+        /// The container was started again, by its restart policy or by a restart.
+        Restarted = "restarted",
+        /// The container's host was lost, or lost its engine's data.
+        HostLost = "host_lost",
+        /// Nobody saw the end: the engine and the agent know neither the exit code nor the reason.
+        Unseen = "unseen",
+        /// The engine could not start its process. The run never began.
+        NotStarted = "not_started",
+    }
+);
+
+named_enum!(
     /// An action on a container.
     Action {
         /// Start it.

@@ -67,11 +67,11 @@ impl Host {
         Ok(info)
     }
 
-    /// Marks the host for reconciliation, to ask zun-api whether the missing container should exist.
+    /// Marks the host for reconciliation, to ask zun-api whether the container should exist and which runs it had.
     pub(crate) fn mark_for_reconcile(&self, container: ContainerId) {
         tracing::info!(
             container.id = %container,
-            "Docker has no container {container}; asking zun-api whether it should exist"
+            "asking zun-api about container {container}"
         );
         self.reconcile_needed.notify_one();
     }

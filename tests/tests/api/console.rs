@@ -48,6 +48,8 @@ async fn a_terminal_is_granted_with_all_its_calls() {
       },
       "expires_at": "SOON",
       "protocol": "docker.attach",
+      "run": 1,
+      "running": true,
       "stdin": true,
       "tls": {
         "ca": "PEM",
@@ -76,6 +78,8 @@ async fn a_read_only_grant_allows_only_output() {
       },
       "expires_at": "SOON",
       "protocol": "docker.attach",
+      "run": 1,
+      "running": true,
       "stdin": false,
       "tls": {
         "ca": "PEM",

@@ -54,6 +54,16 @@ pub(crate) enum AppError {
     ContainerNotFound(String),
     #[error("Action {0} could not be found.")]
     ActionNotFound(String),
+    /// The run is so old that it is forgotten.
+    #[error(
+        "Run {run} of container {container} is not known any more: only the newest 20 are kept."
+    )]
+    RunNotFound {
+        /// The container.
+        container: ContainerId,
+        /// The number of the run.
+        run: i64,
+    },
     #[error("Marker {0} could not be found.")]
     MarkerNotFound(ContainerId),
     #[error("Host {0} could not be found.")]

@@ -3,7 +3,7 @@
 use zun_common::id::HostName;
 
 use super::{App, AppError, Caller, Permission};
-use crate::db::host;
+use crate::db::{Conn, container, host, transaction};
 
 impl App {
     /// Forgets the engine of a host. The next agent that registers brings another one; the containers of the former
@@ -13,7 +13,11 @@ impl App {
         let missing = || AppError::HostNotFound(name.chars().take(80).collect());
         let host: HostName = name.parse().map_err(|_invalid| missing())?;
         let target = host.clone();
-        if !self.db.promise(move |conn| host::forget_engine(conn, &target)).await? {
+        let replace = move |conn: &mut Conn| {
+            container::lose_runs(conn, &target)?;
+            host::forget_engine(conn, &target)
+        };
+        if !self.db.promise(move |conn| transaction(conn, replace.clone())).await? {
             return Err(missing());
         }
         tracing::warn!(

@@ -74,6 +74,7 @@ diesel::table! {
         deleted_at -> Nullable<Timestamp>,
         gone_at -> Nullable<Timestamp>,
         claim_held -> Bool,
+        run -> BigInt,
     }
 }
 
@@ -101,7 +102,22 @@ diesel::table! {
         key_project -> Nullable<Text>,
         fingerprint -> Nullable<Text>,
         given_up_at -> Nullable<Timestamp>,
+        run -> Nullable<BigInt>,
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(containers, operations);
+diesel::table! {
+    runs (id) {
+        id -> BigInt,
+        container -> Text,
+        number -> BigInt,
+        raw_started -> Nullable<Text>,
+        started_at -> Nullable<Timestamp>,
+        finished_at -> Nullable<Timestamp>,
+        exit_code -> Nullable<BigInt>,
+        reason -> Nullable<Text>,
+        message -> Nullable<Text>,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(containers, operations, runs);

@@ -82,6 +82,7 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
         AppError::ContainerNotFound(_) | AppError::MarkerNotFound(_) => {
             new(Http::NOT_FOUND, "container.container-not-found")
         }
+        AppError::RunNotFound { .. } => new(Http::NOT_FOUND, "container.run-not-found"),
         AppError::ActionNotFound(_) => new(Http::NOT_FOUND, "container.action-not-found"),
         AppError::HostNotFound(_) => new(Http::NOT_FOUND, "container.requested-host-not-found"),
         AppError::AmbiguousName(_)

@@ -98,17 +98,21 @@ impl RequestInfo {
     }
 
     /// Whether the request is served even if the limit is reached. This applies to monitoring requests, and to
-    /// waiting requests, which [`App::wait_for`] limits.
+    /// waiting requests, which [`App::wait_for`] and [`App::wait_for_run`] limit.
     fn bypasses_limit(&self) -> bool {
         self.waits || matches!(self.path.as_str(), "/healthz" | "/metrics")
     }
 }
 
-/// Whether the request waits for a status of a container. Only the route that supports the parameter counts.
+/// Whether the request waits for a status or a run of a container. Of the parameters, only those of their route count.
 fn waits(request: &ServiceRequest) -> bool {
+    let pattern = request.match_pattern();
+    if *request.method() == Method::POST && pattern.as_deref() == Some(routes::WAIT) {
+        return true;
+    }
     let parameters = Query::<Vec<(String, String)>>::from_query(request.query_string());
     *request.method() == Method::GET
-        && request.match_pattern().as_deref() == Some(routes::CONTAINER)
+        && pattern.as_deref() == Some(routes::CONTAINER)
         && parameters.is_ok_and(|all| all.iter().any(|(name, _)| name == WAIT_FOR))
 }
 

@@ -6,6 +6,8 @@ use super::{containers, health, hosts, root, services};
 
 /// The route of one container.
 pub(super) const CONTAINER: &str = "/v1/containers/{ident}";
+/// The route that waits for a run of a container.
+pub(super) const WAIT: &str = "/v1/containers/{ident}/wait";
 
 /// All routes.
 pub(super) fn all(config: &mut ServiceConfig) {
@@ -85,6 +87,8 @@ fn all_containers(config: &mut ServiceConfig) {
         post "execute_attach" containers::execute_attach,
         post "execute_kill" containers::execute_kill,
         post "resize" containers::resize,
+        get "runs" containers::list_runs,
+        post "wait" containers::wait,
         get "container_actions" containers::list_actions,
         get "container_actions/{request}" containers::show_action,
     );

@@ -11,11 +11,13 @@ use zun_common::rpc::host::{
     Assigned, AssignedContainer, AssignedContainers, CaBundle, GetCaBundle, HostCertificate,
     ProbeGrant, SignHostCertificate, SignProbe,
 };
+use zun_common::rpc::report::LastRun;
 use zun_common::rpc::{Code, Problem};
 
 use super::{Stored, own, stored};
 use crate::app::App;
 use crate::ca::{CaError, CertificateAuthority};
+use crate::db::Conn;
 use crate::db::container::{self, Record};
 
 /// Signs a host's server certificate.
@@ -94,16 +96,26 @@ pub(super) async fn assigned(
     incoming: Incoming,
 ) -> Result<Assigned, Problem> {
     own(&call.host, &incoming)?;
-    let records =
-        stored(&app, Stored::Nothing, move |conn| container::assigned(conn, &call.host)).await?;
+    let read = move |conn: &mut Conn| {
+        let records = container::assigned(conn, &call.host)?;
+        let ids: Vec<_> = records.iter().map(|record| record.id).collect();
+        let runs = container::last_runs(conn, &ids)?;
+        Ok((records, runs))
+    };
+    let (records, mut runs) = stored(&app, Stored::Nothing, read).await?;
+    let expected = |record: Record| {
+        let last_run = runs.remove(&record.id);
+        expected(record, last_run)
+    };
     Ok(Assigned { containers: records.into_iter().map(expected).collect() })
 }
 
-fn expected(record: Record) -> AssignedContainer {
+fn expected(record: Record, last_run: Option<LastRun>) -> AssignedContainer {
     AssignedContainer {
         container: record.id,
         status: record.status,
         engine: record.engine,
         auto_remove: record.spec.auto_remove,
+        last_run,
     }
 }

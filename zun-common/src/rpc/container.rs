@@ -233,6 +233,7 @@ pub struct ConsoleListener {
 
 /// A container's console.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the fields are those of the wire")]
 pub struct Console {
     /// The engine's id of the container.
     pub engine: EngineId,
@@ -242,4 +243,11 @@ pub struct Console {
     pub tty: bool,
     /// Whether it reads stdin.
     pub stdin: bool,
+    /// The number of the run that the console belongs to: the current one, or else the next. Always known for a
+    /// container's console, and absent for its data.
+    #[serde(default)]
+    pub run: Option<i64>,
+    /// Whether that run has begun.
+    #[serde(default)]
+    pub running: bool,
 }

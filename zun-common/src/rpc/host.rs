@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Call;
 use super::container::ConsoleListener;
+use super::report::LastRun;
 use crate::id::{ContainerId, EngineId, HostName};
 use crate::status::Status;
 use crate::units::{Gibibytes, Resources};
@@ -157,4 +158,7 @@ pub struct AssignedContainer {
     pub engine: Option<EngineId>,
     /// Whether the container is removed when its process ends. If so, a missing container is not an error.
     pub auto_remove: bool,
+    /// Its newest run; `None` before the first one.
+    #[serde(default)]
+    pub last_run: Option<LastRun>,
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Call, Done};
 use crate::api::v1::container::ImagePull;
 use crate::id::{ContainerId, EngineId, HostName};
-use crate::status::{Status, TaskState};
+use crate::status::{EndReason, Status, TaskState};
 
 /// The state of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,46 @@ pub struct ContainerReport {
     /// Progress of the image pull while it runs.
     #[serde(default)]
     pub image_pull: Option<ImagePull>,
+    /// The runs that are new or have changed since zun-api last acknowledged a report, in order.
+    #[serde(default)]
+    pub runs: Vec<RunReport>,
+}
+
+/// A run of a container: one execution of its process, from start to exit. The agent numbers them, from 1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunReport {
+    /// Its number among the runs of the container.
+    pub number: i64,
+    /// The engine's text for the time of the start. It is only compared for equality, because clocks step.
+    pub raw_started: Option<String>,
+    /// When it began.
+    pub started_at: Option<DateTime<Utc>>,
+    /// How it ended, once it has.
+    pub end: Option<RunEnd>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunEnd {
+    /// When, if that is known.
+    pub at: Option<DateTime<Utc>>,
+    /// The exit code, if it is known.
+    pub exit_code: Option<i64>,
+    /// Why.
+    pub reason: EndReason,
+    /// The engine's message, if it could not start the process.
+    pub message: Option<String>,
+}
+
+/// The newest run of a container in zun-api's database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRun {
+    /// Its number.
+    pub number: i64,
+    /// The engine's text for the time of the start.
+    pub raw_started: Option<String>,
+    /// Whether its end is known.
+    pub has_ended: bool,
 }
 
 /// A container with Zun's label that zun-api may not know: a stray.

@@ -48,6 +48,9 @@ pub(super) async fn register(host: &Host, workers: &Workers, bus: &Bus) -> Resul
             );
             workers.restart(epoch);
             host.position.begin(cluster, epoch);
+            if host.reports.begin_epoch() {
+                host.reconcile_needed.notify_one();
+            }
             host.control.begin(epoch);
             Ok(())
         }

@@ -85,6 +85,7 @@ mod tests {
             tty: false,
             stdin: false,
             started_at: None,
+            raw_started: None,
             finished_at: None,
         }
     }

@@ -56,6 +56,9 @@ pub struct ContainerInfo {
     pub stdin: bool,
     /// When its process started.
     pub started_at: Option<DateTime<Utc>>,
+    /// The engine's text for this time. It differs for each run, except that an engine that crashed may show the text of
+    /// the run before.
+    pub raw_started: Option<String>,
     /// When its process exited.
     pub finished_at: Option<DateTime<Utc>>,
 }
@@ -119,7 +122,9 @@ pub struct ProcessExit {
 /// The kind of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EngineEventKind {
-    /// The container changed (created, started, died, paused, …), so it must be inspected again.
+    /// A run of the container began.
+    Started,
+    /// The container changed (created, died, paused, …), so it must be inspected again.
     Changed,
     /// The container was removed.
     Removed,

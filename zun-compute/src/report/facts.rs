@@ -44,6 +44,7 @@ impl Facts {
             tty: _,
             stdin: _,
             started_at,
+            raw_started: _,
             finished_at,
         } = info;
         Self {

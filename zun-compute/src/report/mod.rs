@@ -4,9 +4,12 @@
 mod facts;
 mod outbox;
 mod queue;
+mod runs;
 mod sender;
 mod tracked;
 
+#[cfg(test)]
+mod run_tests;
 #[cfg(test)]
 mod tests;
 
@@ -62,14 +65,38 @@ impl Reports {
         self.ready.notify_one();
     }
 
-    /// Applies what zun-api knows of the container.
-    pub(crate) fn apply_assigned(&self, assigned: &AssignedContainer) {
-        self.outbox().apply_assigned(assigned);
+    /// Applies what zun-api knew of the container after `ticket` was drawn. The number of its newest run is only used if no
+    /// epoch began since.
+    pub(crate) fn apply_assigned(&self, ticket: Ticket, assigned: &AssignedContainer) {
+        self.outbox().apply_assigned(ticket, assigned, self.next());
+        self.ready.notify_one();
     }
 
-    /// zun-api has requested the container. With `auto_remove` it is removed when its process ends.
-    pub(crate) fn create_requested(&self, container: ContainerId, auto_remove: bool) {
-        self.outbox().create_requested(container, auto_remove);
+    /// An epoch begins: another agent may have numbered runs meanwhile. Nothing is reported of a container until zun-api
+    /// has said what its newest run is. Returns whether the agent must ask: before its first epoch, it has not.
+    pub(crate) fn begin_epoch(&self) -> bool {
+        self.outbox().begin_epoch()
+    }
+
+    /// The number of the container's current run, or else of its next, and whether it has begun. `None` if that is not
+    /// known yet.
+    pub(crate) fn current_run(&self, container: ContainerId) -> Option<(i64, bool)> {
+        self.outbox().current_run(container)
+    }
+
+    /// A run of the container began.
+    pub(crate) fn process_started(&self, container: ContainerId) {
+        self.outbox().process_started(container);
+    }
+
+    /// zun-api has requested the container. With `auto_remove` it is removed when its process ends. `again` if an
+    /// earlier agent may have created it.
+    pub(crate) fn create_requested(
+        &self,
+        container: ContainerId,
+        (auto_remove, again): (bool, bool),
+    ) {
+        self.outbox().create_requested(container, (auto_remove, again));
     }
 
     /// Whether zun-api has requested the container from this agent process.
@@ -89,7 +116,7 @@ impl Reports {
         conclusion
     }
 
-    /// Its process exited. The next observation reports this, although the next run may have begun by then.
+    /// Its process exited. The next observation reports this, even if the next run has begun by then.
     pub(crate) fn process_exited(&self, container: ContainerId, exit: ProcessExit) {
         self.outbox().process_exited(container, exit);
     }
@@ -124,9 +151,9 @@ impl Reports {
         self.ready.notify_one();
     }
 
-    /// The engine stopped, which ends all console sessions.
-    pub(crate) fn consoles_ended(&self) {
-        self.outbox().consoles_ended(self.next());
+    /// The engine's events ended: the engine stopped, which ends all console sessions.
+    pub(crate) fn events_ended(&self) {
+        self.outbox().events_ended(self.next());
         self.ready.notify_one();
     }
 

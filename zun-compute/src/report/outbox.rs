@@ -35,6 +35,8 @@ pub(super) struct Outbox {
     /// The containers about which a message is in flight, with the outcomes in it.
     in_flight: HashMap<ContainerId, Vec<Ended>>,
     tickets: u64,
+    /// Drawn when the epoch began.
+    epoch_began: Ticket,
 }
 
 /// One message about a container.
@@ -56,6 +58,7 @@ impl Outbox {
             outcomes: HashMap::new(),
             in_flight: HashMap::new(),
             tickets: 0,
+            epoch_began: Ticket::default(),
         }
     }
 
@@ -78,15 +81,50 @@ impl Outbox {
         }
     }
 
-    pub(super) fn apply_assigned(&mut self, assigned: &AssignedContainer) {
-        if let Some(tracked) = self.tracked(assigned.container) {
-            tracked.apply_assigned(assigned);
+    pub(super) fn apply_assigned(&mut self, asked: Ticket, assigned: &AssignedContainer, now: i64) {
+        let (ticket, is_outdated) = (self.ticket(), asked < self.epoch_began);
+        let Some(tracked) = self.tracked(assigned.container) else { return };
+        tracked.apply_assigned(assigned);
+        if tracked.runs.is_numbered() || is_outdated {
+            return;
+        }
+        tracked.runs.number_from(ticket, assigned.last_run.clone());
+        if tracked.was_observed() {
+            self.push_report(assigned.container, now);
+        }
+        self.enqueue(assigned.container);
+    }
+
+    pub(super) fn begin_epoch(&mut self) -> bool {
+        let is_first = self.epoch_began == Ticket::default();
+        self.epoch_began = self.ticket();
+        for tracked in self.containers.values_mut() {
+            tracked.begin_epoch();
+        }
+        !is_first
+    }
+
+    pub(super) fn current_run(&self, container: ContainerId) -> Option<(i64, bool)> {
+        self.containers.get(&container)?.runs.current()
+    }
+
+    pub(super) fn process_started(&mut self, container: ContainerId) {
+        let ticket = self.ticket();
+        if let Some(tracked) = self.containers.get_mut(&container) {
+            tracked.runs.started(ticket);
         }
     }
 
-    pub(super) fn create_requested(&mut self, container: ContainerId, auto_remove: bool) {
-        if let Some(tracked) = self.tracked(container) {
-            tracked.create_requested(auto_remove);
+    pub(super) fn create_requested(
+        &mut self,
+        container: ContainerId,
+        (auto_remove, again): (bool, bool),
+    ) {
+        let ticket = self.ticket();
+        let Some(tracked) = self.tracked(container) else { return };
+        tracked.create_requested(auto_remove);
+        if !again {
+            tracked.runs.number_from(ticket, None);
         }
     }
 
@@ -125,20 +163,15 @@ impl Outbox {
         now: i64,
     ) -> Conclusion {
         let Some(tracked) = self.containers.get_mut(&container) else { return Conclusion::Settled };
-        let finish = tracked.finish(completion);
+        let conclusion = tracked.finish(completion);
         self.push_report(container, now);
-        if finish.error_first
-            && let Some(tracked) = self.containers.get_mut(&container)
-        {
-            tracked.mark_deleted();
-            self.push_report(container, now);
-        }
-        finish.conclusion
+        conclusion
     }
 
     pub(super) fn process_exited(&mut self, container: ContainerId, exit: ProcessExit) {
+        let ticket = self.ticket();
         if let Some(tracked) = self.containers.get_mut(&container) {
-            tracked.exit = Some(exit);
+            tracked.runs.exited(ticket, exit);
         }
     }
 
@@ -170,24 +203,28 @@ impl Outbox {
         }
     }
 
-    /// The engine stopped, so no console session is open.
-    pub(super) fn consoles_ended(&mut self, now: i64) {
+    /// The engine's events ended: it stopped, so no console session is open.
+    pub(super) fn events_ended(&mut self, now: i64) {
+        for tracked in self.containers.values_mut() {
+            tracked.runs.events_ended();
+        }
         for engine in self.consoles.clear() {
             self.push_report_of_engine(&engine, now);
         }
     }
 
-    /// The next message, about a container without a message in flight. Outcomes go with its last waiting report.
+    /// The next message, about a container without a message in flight. Outcomes go with its report.
     pub(super) fn take(&mut self) -> Option<Message> {
         while let Some(container) = self.ready.pop_front() {
             if self.in_flight.contains_key(&container) {
                 continue;
             }
-            let queue = self.containers.get_mut(&container).map(|tracked| &mut tracked.queue);
-            let (report, more) =
-                queue.map_or((None, false), |queue| (queue.take(), queue.has_more()));
-            let ended =
-                if more { None } else { self.outcomes.remove(&container) }.unwrap_or_default();
+            let tracked = self.containers.get_mut(&container);
+            if tracked.as_ref().is_some_and(|tracked| !tracked.runs.is_numbered()) {
+                continue;
+            }
+            let report = tracked.and_then(|tracked| tracked.queue.take());
+            let ended = self.outcomes.remove(&container).unwrap_or_default();
             if report.is_none() && ended.is_empty() {
                 continue;
             }
@@ -207,7 +244,9 @@ impl Outbox {
             self.enqueue(container);
             return;
         };
-        tracked.queue.acknowledged();
+        if let Some(report) = tracked.queue.acknowledged() {
+            tracked.runs.acknowledge(&report.runs);
+        }
         let removed = tracked.is_removed() && tracked.is_idle();
         self.enqueue(container);
         if removed && !self.removed.contains(&container) {
@@ -245,7 +284,10 @@ impl Outbox {
     pub(super) fn is_empty(&self) -> bool {
         self.outcomes.is_empty()
             && self.in_flight.is_empty()
-            && self.containers.values().all(|tracked| tracked.queue.is_idle())
+            && self
+                .containers
+                .values()
+                .all(|tracked| tracked.queue.is_idle() || !tracked.runs.is_numbered())
     }
 
     /// The containers that the engine had when they were last observed.
@@ -261,10 +303,12 @@ impl Outbox {
             .collect()
     }
 
-    /// Forgets acknowledged containers except these and the removed ones.
+    /// Forgets acknowledged containers, and those that zun-api does not know, except these and the removed ones.
     pub(super) fn retain(&mut self, known: impl Fn(&ContainerId) -> bool) {
         self.containers.retain(|container, tracked| {
-            !tracked.is_idle() || tracked.is_removed() || known(container)
+            (!tracked.is_idle() && tracked.runs.is_numbered())
+                || tracked.is_removed()
+                || known(container)
         });
     }
 

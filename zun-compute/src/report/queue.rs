@@ -3,41 +3,34 @@
 //! ```text
 //!  push ──> next (replaced by a newer one) ──take──> in flight ──acknowledged──> last
 //!             ^                                          │
-//!             └── after_next                             └─failed──> next, unless there is a newer one
+//!             └───────── unless there is a newer one ────┴── failed
 //! ```
 
 use zun_common::rpc::report::ContainerReport;
-use zun_common::status::Status;
 
 /// The reports of one container that are not acknowledged, and the last one that is.
 #[derive(Debug, Default)]
 pub(super) struct ReportQueue {
     next: Option<ContainerReport>,
-    after_next: Option<ContainerReport>,
     in_flight: Option<ContainerReport>,
     last: Option<ContainerReport>,
     generation: i64,
+    /// The report in flight is of an earlier epoch.
+    is_outdated: bool,
 }
 
 impl ReportQueue {
-    /// Adds a report, which replaces a waiting one. Drops a report without news. A removal does not replace an error,
-    /// and the next run does not replace the end of the run before: clients may wait for these.
+    /// Adds a report, which replaces a waiting one. Drops a report without news.
     pub(super) fn push(&mut self, report: ContainerReport, now: i64) {
-        if self.newest().is_some_and(|newest| is_equal(newest, &report)) {
+        if self.newest().is_some_and(|newest| has_no_news(newest, &report)) {
             return;
         }
         let sent = self.in_flight.as_ref().or(self.last.as_ref());
-        if self.after_next.is_none() && sent.is_some_and(|sent| is_equal(sent, &report)) {
+        if sent.is_some_and(|sent| has_no_news(sent, &report)) {
             self.next = None;
             return;
         }
-        let report = self.stamp(report, now);
-        let keeps_next = self.next.as_ref().is_some_and(|next| is_sent_before(next, &report));
-        if self.after_next.is_some() || keeps_next {
-            self.after_next = Some(report);
-        } else {
-            self.next = Some(report);
-        }
+        self.next = Some(self.stamp(report, now));
     }
 
     /// The next report to send, unless one is in flight.
@@ -45,39 +38,37 @@ impl ReportQueue {
         if self.in_flight.is_some() {
             return None;
         }
-        let next = self.next.take()?;
-        self.next = self.after_next.take();
-        self.in_flight = Some(next.clone());
-        Some(next)
+        self.in_flight = self.next.take();
+        self.in_flight.clone()
     }
 
-    /// zun-api has stored the report in flight.
-    pub(super) fn acknowledged(&mut self) {
-        if let Some(report) = self.in_flight.take() {
-            self.last = Some(report);
+    /// zun-api has stored the report in flight. Returns it, unless it is of an earlier epoch.
+    pub(super) fn acknowledged(&mut self) -> Option<&ContainerReport> {
+        let report = self.in_flight.take()?;
+        if std::mem::take(&mut self.is_outdated) {
+            return None;
         }
+        self.last = Some(report);
+        self.last.as_ref()
     }
 
     /// The report in flight may have arrived or not.
     pub(super) fn failed(&mut self) {
         let Some(late) = self.in_flight.take() else { return };
         self.last = None;
-        match &self.next {
-            None => self.next = Some(late),
-            Some(newer) if self.after_next.is_none() && is_sent_before(&late, newer) => {
-                self.after_next = self.next.replace(late);
-            }
-            Some(_) => {}
+        if !std::mem::take(&mut self.is_outdated) {
+            self.next.get_or_insert(late);
         }
+    }
+
+    /// Drops all reports, because an epoch begins.
+    pub(super) fn clear(&mut self) {
+        (self.next, self.last) = (None, None);
+        self.is_outdated = self.in_flight.is_some();
     }
 
     pub(super) const fn is_ready(&self) -> bool {
         self.next.is_some() && self.in_flight.is_none()
-    }
-
-    /// Whether another report waits.
-    pub(super) const fn has_more(&self) -> bool {
-        self.next.is_some()
     }
 
     /// Whether everything is acknowledged.
@@ -87,11 +78,8 @@ impl ReportQueue {
 
     /// The last report that was added.
     pub(super) fn newest(&self) -> Option<&ContainerReport> {
-        self.after_next
-            .as_ref()
-            .or(self.next.as_ref())
-            .or(self.in_flight.as_ref())
-            .or(self.last.as_ref())
+        let in_flight = self.in_flight.as_ref().filter(|_| !self.is_outdated);
+        self.next.as_ref().or(in_flight).or(self.last.as_ref())
     }
 
     fn stamp(&mut self, mut report: ContainerReport, now: i64) -> ContainerReport {
@@ -101,23 +89,17 @@ impl ReportQueue {
     }
 }
 
-/// Whether the first is sent although the second is newer: an error before a removal, and the end of a run before
-/// another run.
-fn is_sent_before(one: &ContainerReport, newer: &ContainerReport) -> bool {
-    let is_error = one.status == Status::Error && newer.status == Status::Deleted;
-    let is_end = one.finished_at.is_some() && newer.started_at > one.started_at;
-    is_error || is_end
-}
-
-fn is_equal(one: &ContainerReport, other: &ContainerReport) -> bool {
-    let other = ContainerReport { generation: one.generation, ..other.clone() };
-    *one == other
+/// Whether the second report says what the first does. Runs that zun-api has acknowledged are in no later report.
+fn has_no_news(one: &ContainerReport, other: &ContainerReport) -> bool {
+    let runs = if other.runs.is_empty() { one.runs.clone() } else { other.runs.clone() };
+    *one == ContainerReport { generation: one.generation, runs, ..other.clone() }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use zun_common::id::ContainerId;
+    use zun_common::status::Status;
 
     use super::*;
 
@@ -138,6 +120,7 @@ mod tests {
             finished_at: None,
             attached: 0,
             image_pull: None,
+            runs: Vec::new(),
         }
     }
 
@@ -149,7 +132,7 @@ mod tests {
         }
         let sent = queue.take().expect("one");
         assert_eq!((sent.status, sent.generation), (Status::Stopped, 12));
-        queue.acknowledged();
+        assert!(queue.acknowledged().is_some());
         assert!(queue.take().is_none());
     }
 
@@ -158,7 +141,7 @@ mod tests {
         let mut queue = ReportQueue::default();
         queue.push(report(Status::Running), 1);
         queue.take().expect("one");
-        queue.acknowledged();
+        assert!(queue.acknowledged().is_some());
         queue.push(report(Status::Running), 2);
         assert!(queue.is_idle());
         queue.push(report(Status::Paused), 3);
@@ -176,43 +159,28 @@ mod tests {
         queue.push(report(Status::Stopped), 2);
         queue.failed();
         assert_eq!(queue.take().expect("the newer").status, Status::Stopped);
-        queue.acknowledged();
+        assert!(queue.acknowledged().is_some());
         assert!(queue.is_idle());
     }
 
     #[test]
-    fn an_error_is_sent_before_the_removal_that_follows_it() {
-        let mut queue = ReportQueue::default();
-        queue.push(report(Status::Error), 1);
-        queue.push(report(Status::Deleted), 1);
-        assert_eq!(queue.take().expect("the error").status, Status::Error);
-        queue.failed();
-        assert_eq!(queue.take().expect("the error again").status, Status::Error);
-        queue.acknowledged();
-        assert_eq!(queue.take().expect("the removal").status, Status::Deleted);
-    }
-
-    #[test]
-    fn the_end_of_a_run_is_sent_before_the_next_run() {
-        let run = |status, second, ended: bool| {
-            let at = |second| chrono::DateTime::from_timestamp(second, 0);
-            let finished_at = if ended { at(second) } else { None };
-            ContainerReport { started_at: at(second), finished_at, ..report(status) }
-        };
-        let mut queue = ReportQueue::default();
-        queue.push(run(Status::Restarting, 1, true), 1);
-        queue.push(run(Status::Running, 2, false), 2);
-        queue.push(run(Status::Restarting, 2, true), 3);
-        let sent = queue.take().expect("the end");
-        assert_eq!((sent.status, sent.generation), (Status::Restarting, 1));
-        queue.acknowledged();
-        let sent = queue.take().expect("the newest");
-        assert_eq!((sent.status, sent.generation), (Status::Restarting, 3));
-        queue.push(run(Status::Running, 3, false), 4);
-        queue.failed();
-        assert_eq!(queue.take().expect("the end again").status, Status::Restarting);
-        queue.acknowledged();
-        assert_eq!(queue.take().expect("the next run").status, Status::Running);
+    fn reports_of_an_earlier_epoch_are_dropped() {
+        for is_stored in [true, false] {
+            let mut queue = ReportQueue::default();
+            queue.push(report(Status::Running), 1);
+            queue.take().expect("one");
+            queue.push(report(Status::Stopped), 2);
+            queue.clear();
+            assert!(queue.newest().is_none());
+            if is_stored {
+                assert!(queue.acknowledged().is_none());
+            } else {
+                queue.failed();
+            }
+            assert!(queue.is_idle());
+            queue.push(report(Status::Stopped), 3);
+            assert_eq!(queue.take().expect("the state in this epoch").status, Status::Stopped);
+        }
     }
 
     proptest! {
@@ -229,7 +197,7 @@ mod tests {
                         prop_assert!(report.generation >= last);
                         last = report.generation;
                         sent = Some(report.status);
-                        queue.acknowledged();
+                        assert!(queue.acknowledged().is_some());
                     },
                     1 => if let Some(report) = queue.take() {
                         prop_assert!(report.generation >= last);
@@ -245,7 +213,7 @@ mod tests {
             }
             while let Some(report) = queue.take() {
                 sent = Some(report.status);
-                queue.acknowledged();
+                assert!(queue.acknowledged().is_some());
             }
             prop_assert_eq!(sent, wanted);
         }

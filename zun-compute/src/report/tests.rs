@@ -1,26 +1,76 @@
 //! The reports of a container, step by step.
 
+use chrono::DateTime;
 use tokio::sync::watch;
 use zun_common::grant::{SessionEvent, SessionEventKind};
 use zun_common::id::{ContainerId, EngineId, OperationId};
+use zun_common::rpc::host::AssignedContainer;
 use zun_common::rpc::operation::Outcome;
-use zun_common::rpc::report::ContainerReport;
-use zun_common::status::{Status, TaskState};
+use zun_common::rpc::report::{ContainerReport, LastRun};
+use zun_common::status::{EndReason, Status, TaskState};
 
-use super::facts::{Completion, Failure, Observation};
+use super::facts::{Completion, Failure, Observation, Ticket};
 use super::outbox::Outbox;
 use super::tracked::Conclusion;
 use crate::driver::{ContainerInfo, ProcessExit};
 use crate::operation_state::{Ended, OperationState};
 
-struct Fixture {
-    outbox: Outbox,
-    container: ContainerId,
+pub(super) struct Fixture {
+    pub(super) outbox: Outbox,
+    pub(super) container: ContainerId,
 }
 
 impl Fixture {
-    fn new() -> Self {
-        Self { outbox: Outbox::new("h".parse().expect("a name")), container: ContainerId::random() }
+    pub(super) fn new() -> Self {
+        let outbox = Outbox::new("h".parse().expect("a name"));
+        let mut fixture = Self { outbox, container: ContainerId::random() };
+        fixture.learn(None);
+        fixture
+    }
+
+    /// zun-api answers which containers should exist.
+    pub(super) fn learn(&mut self, last_run: Option<LastRun>) {
+        let asked = self.outbox.ticket();
+        self.learn_at(asked, last_run);
+    }
+
+    pub(super) fn learn_at(&mut self, asked: Ticket, last_run: Option<LastRun>) {
+        let assigned = AssignedContainer {
+            container: self.container,
+            status: Status::Creating,
+            engine: None,
+            auto_remove: false,
+            last_run,
+        };
+        self.outbox.apply_assigned(asked, &assigned, 0);
+    }
+
+    /// Docker shows a run.
+    pub(super) fn shows(&mut self, status: Status, raw: &str, exit_code: Option<i64>) {
+        let at = DateTime::from_timestamp(1, 0);
+        let is_over = matches!(status, Status::Stopped | Status::Restarting);
+        let info = ContainerInfo {
+            raw_started: Some(raw.to_owned()),
+            started_at: at,
+            finished_at: at.filter(|_| is_over),
+            exit_code,
+            ..self.info(status)
+        };
+        let (ticket, container) = (self.outbox.ticket(), self.container);
+        self.outbox.observe(ticket, container, Observation::Found(Box::new(info)), 0);
+    }
+
+    pub(super) fn started(&mut self) {
+        self.outbox.process_started(self.container);
+    }
+
+    pub(super) fn exited(&mut self, code: i64) {
+        self.outbox.process_exited(self.container, ProcessExit { code, at: DateTime::UNIX_EPOCH });
+    }
+
+    /// Sends all messages, and returns the runs in them that have ended.
+    pub(super) fn send_ends(&mut self) -> Vec<(i64, EndReason, Option<i64>)> {
+        ends(&self.send_all())
     }
 
     fn info(&self, status: Status) -> ContainerInfo {
@@ -34,11 +84,12 @@ impl Fixture {
             tty: true,
             stdin: true,
             started_at: None,
+            raw_started: None,
             finished_at: None,
         }
     }
 
-    fn observe(&mut self, status: Status) -> Conclusion {
+    pub(super) fn observe(&mut self, status: Status) -> Conclusion {
         let (ticket, observation) =
             (self.outbox.ticket(), Observation::Found(Box::new(self.info(status))));
         self.outbox.observe(ticket, self.container, observation, 0)
@@ -49,11 +100,15 @@ impl Fixture {
         self.outbox.observe(ticket, self.container, Observation::Missing, 0)
     }
 
-    fn begin(&mut self, task: TaskState) {
+    pub(super) fn begin(&mut self, task: TaskState) {
         self.outbox.begin(self.container, task, 0);
     }
 
-    fn finish(&mut self, status: Option<Status>, failure: Option<Failure>) -> Conclusion {
+    pub(super) fn finish(
+        &mut self,
+        status: Option<Status>,
+        failure: Option<Failure>,
+    ) -> Conclusion {
         let ticket = self.outbox.ticket();
         let observation = status
             .map_or(Observation::Missing, |status| Observation::Found(Box::new(self.info(status))));
@@ -62,7 +117,7 @@ impl Fixture {
     }
 
     /// Sends all messages that are ready, and returns their reports.
-    fn send_all(&mut self) -> Vec<ContainerReport> {
+    pub(super) fn send_all(&mut self) -> Vec<ContainerReport> {
         let mut sent = Vec::new();
         while let Some(message) = self.outbox.take() {
             self.outbox.acknowledged(message.container);
@@ -82,6 +137,15 @@ impl Fixture {
     }
 }
 
+pub(super) fn ends(reports: &[ContainerReport]) -> Vec<(i64, EndReason, Option<i64>)> {
+    let runs = reports.iter().flat_map(|report| &report.runs);
+    runs.filter_map(|run| {
+        let end = run.end.as_ref()?;
+        Some((run.number, end.reason, end.exit_code))
+    })
+    .collect()
+}
+
 fn ended() -> Ended {
     let state = watch::Sender::new(OperationState::Begun);
     Ended { operation: OperationId::random(), outcome: Outcome::Succeeded, state }
@@ -91,7 +155,7 @@ fn engine() -> EngineId {
     "ab".repeat(32).parse().expect("an id")
 }
 
-fn not_found() -> Failure {
+pub(super) fn not_found() -> Failure {
     Failure { reason: "no such file".to_owned(), exit_code: Some(127), fatal: true }
 }
 
@@ -119,7 +183,7 @@ fn a_late_observation_does_not_replace_a_newer_one() {
 #[test]
 fn a_failed_start_is_reported_with_its_code_until_the_container_changes() {
     let mut fixture = Fixture::new();
-    fixture.outbox.create_requested(fixture.container, false);
+    fixture.outbox.create_requested(fixture.container, (false, false));
     fixture.observe(Status::Created);
     fixture.begin(TaskState::Starting);
     fixture.finish(Some(Status::Created), Some(not_found()));
@@ -134,10 +198,10 @@ fn a_failed_start_is_reported_with_its_code_until_the_container_changes() {
 }
 
 #[test]
-fn an_auto_removed_container_is_in_error_with_its_code_before_it_is_deleted() {
+fn a_container_that_could_not_start_and_is_gone_is_deleted_with_the_failed_run() {
     for event_is_first in [true, false] {
         let mut fixture = Fixture::new();
-        fixture.outbox.create_requested(fixture.container, true);
+        fixture.outbox.create_requested(fixture.container, (true, false));
         fixture.observe(Status::Created);
         fixture.begin(TaskState::Starting);
         fixture.send_all();
@@ -148,7 +212,8 @@ fn an_auto_removed_container_is_in_error_with_its_code_before_it_is_deleted() {
         fixture.finish(None, Some(not_found()));
         let sent = fixture.send_all();
         let states: Vec<_> = sent.iter().map(|report| (report.status, report.exit_code)).collect();
-        assert_eq!(states, [(Status::Error, Some(127)), (Status::Deleted, Some(127))]);
+        assert_eq!(states, [(Status::Deleted, Some(127))]);
+        assert_eq!(ends(&sent), [(1, EndReason::NotStarted, Some(127))]);
     }
 }
 
@@ -184,13 +249,13 @@ fn a_removal_is_reported_once_and_nothing_brings_the_container_back() {
 #[test]
 fn a_missing_container_is_deleted_or_needs_a_reconcile() {
     let mut fixture = Fixture::new();
-    fixture.outbox.create_requested(fixture.container, true);
+    fixture.outbox.create_requested(fixture.container, (true, false));
     fixture.observe(Status::Running);
     assert_eq!(fixture.observe_missing(), Conclusion::Settled);
     assert_eq!(fixture.send_states(), [(Status::Deleted, None)]);
 
     let mut fixture = Fixture::new();
-    fixture.outbox.create_requested(fixture.container, false);
+    fixture.outbox.create_requested(fixture.container, (false, false));
     fixture.observe(Status::Running);
     assert_eq!(fixture.observe_missing(), Conclusion::NeedsReconcile);
     let asked = fixture.outbox.ticket();
@@ -234,7 +299,7 @@ fn consoles_end_with_the_engine() {
     fixture.observe(Status::Running);
     fixture.session_event(SessionEventKind::Begin, "a");
     fixture.send_all();
-    fixture.outbox.consoles_ended(0);
+    fixture.outbox.events_ended(0);
     assert_eq!(fixture.send_all()[0].attached, 0);
 }
 
@@ -246,39 +311,6 @@ fn what_zun_api_has_no_more_is_forgotten_once_it_is_empty() {
     assert_eq!(fixture.send_all().len(), 1, "it is not acknowledged yet");
     fixture.outbox.retain(|_| false);
     assert!(fixture.outbox.newest(fixture.container).is_none());
-}
-
-#[test]
-fn a_run_is_reported_with_the_exit_code_of_the_run_before_even_if_its_end_was_not_observed() {
-    let at = |second| chrono::DateTime::from_timestamp(second, 0).expect("a time");
-    let mut fixture = Fixture::new();
-    let observe_run = |fixture: &mut Fixture, status, second, exit_code| {
-        let info =
-            ContainerInfo { started_at: Some(at(second)), exit_code, ..fixture.info(status) };
-        let ticket = fixture.outbox.ticket();
-        fixture.outbox.observe(ticket, fixture.container, Observation::Found(Box::new(info)), 0);
-        fixture.send_all().last().map(|report| (report.status, report.exit_code))
-    };
-    assert_eq!(observe_run(&mut fixture, Status::Running, 1, None), Some((Status::Running, None)));
-    fixture.outbox.process_exited(fixture.container, ProcessExit { code: 5, at: at(2) });
-    assert_eq!(
-        observe_run(&mut fixture, Status::Running, 3, None),
-        Some((Status::Running, Some(5)))
-    );
-    assert_eq!(
-        observe_run(&mut fixture, Status::Restarting, 3, Some(6)),
-        Some((Status::Restarting, Some(6)))
-    );
-    assert_eq!(
-        observe_run(&mut fixture, Status::Running, 4, None),
-        Some((Status::Running, Some(6)))
-    );
-    // One that is gone while it runs has the code of that run, if it is known.
-    fixture.outbox.process_exited(fixture.container, ProcessExit { code: 137, at: at(5) });
-    fixture.begin(TaskState::Deleting);
-    fixture.finish(None, None);
-    let sent = fixture.send_all().last().map(|report| (report.status, report.exit_code));
-    assert_eq!(sent, Some((Status::Deleted, Some(137))));
 }
 
 #[test]

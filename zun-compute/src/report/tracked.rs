@@ -8,21 +8,24 @@ use zun_common::status::{Status, TaskState};
 
 use super::facts::{Completion, Facts, Failure, Observation, PersistentFailure, Ticket};
 use super::queue::ReportQueue;
-use crate::driver::{ContainerInfo, ProcessExit};
+use super::runs::RunLog;
+use crate::driver::ContainerInfo;
 
 /// What follows from an observation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Conclusion {
     /// Nothing: it was applied, or it was too old.
     Settled,
-    /// The container is missing, and only zun-api knows whether it should be.
+    /// Only zun-api knows what should be: the container is missing, or zun-api has not said which runs it had.
     NeedsReconcile,
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 pub(super) struct TrackedContainer {
     pub(super) facts: Facts,
     pub(super) queue: ReportQueue,
+    pub(super) runs: RunLog,
     task: Option<TaskState>,
     pull: Option<ImagePull>,
     failure: Option<PersistentFailure>,
@@ -30,8 +33,10 @@ pub(super) struct TrackedContainer {
     /// Whether zun-api has requested the container from this agent process.
     pub(super) create_requested: bool,
     missing_in_task: bool,
-    /// The last exit of its process, by the engine's events.
-    pub(super) exit: Option<ProcessExit>,
+    /// Whether the agent has asked zun-api about it, because its runs have no numbers.
+    asked: bool,
+    /// The number of its newest run before the operation in progress.
+    run_before_task: Option<i64>,
     /// The ticket of the newest observation.
     ticket: Ticket,
 }
@@ -41,13 +46,15 @@ impl TrackedContainer {
         Self {
             facts: Facts::unknown(),
             queue: ReportQueue::default(),
+            runs: RunLog::default(),
             task: None,
             pull: None,
             failure: None,
             auto_remove: None,
             create_requested: false,
             missing_in_task: false,
-            exit: None,
+            asked: false,
+            run_before_task: None,
             ticket: Ticket::default(),
         }
     }
@@ -66,7 +73,17 @@ impl TrackedContainer {
         self.auto_remove = Some(auto_remove);
     }
 
+    /// An epoch begins. What is reported next depends on what zun-api knows.
+    pub(super) fn begin_epoch(&mut self) {
+        self.runs.forget();
+        self.queue.clear();
+        self.asked = false;
+    }
+
     pub(super) fn begin(&mut self, task: TaskState) {
+        if self.task.is_none() {
+            self.run_before_task = self.runs.last_number();
+        }
         self.task = Some(task);
         self.pull = None;
         self.failure = None;
@@ -88,7 +105,12 @@ impl TrackedContainer {
         }
         self.ticket = ticket;
         match observation {
-            Observation::Found(info) => self.apply(*info),
+            Observation::Found(info) => {
+                self.apply(ticket, *info);
+                if !self.runs.is_numbered() && !std::mem::replace(&mut self.asked, true) {
+                    return Conclusion::NeedsReconcile;
+                }
+            }
             Observation::Missing if self.task.is_some() && !self.is_removing() => {
                 self.missing_in_task = true;
             }
@@ -98,12 +120,19 @@ impl TrackedContainer {
     }
 
     /// The operation ended. If the engine did not answer, the facts stay as they are.
-    pub(super) fn finish(&mut self, completion: Completion) -> Finish {
+    pub(super) fn finish(&mut self, completion: Completion) -> Conclusion {
         let Completion { ticket, observation, failure } = completion;
         let missing = observation
             .as_ref()
             .map_or(self.missing_in_task, |observation| *observation == Observation::Missing);
         let removing = self.is_removing();
+        let starts = matches!(self.task, Some(TaskState::Starting | TaskState::Rebooting));
+        if let Some(Observation::Found(info)) = &observation {
+            self.runs.observe(ticket, info, self.task);
+        }
+        if let Some(failure) = failure.as_ref().filter(|_| starts) {
+            self.runs.not_started(self.run_before_task, failure);
+        }
         self.task = None;
         self.pull = None;
         self.missing_in_task = false;
@@ -112,28 +141,27 @@ impl TrackedContainer {
             (_, failure) if missing => return self.finish_missing(removing, failure.as_ref()),
             (Some(Observation::Found(info)), Some(failure)) => {
                 self.failure = Some(PersistentFailure::new(failure, &info));
-                self.apply(*info);
+                self.apply(ticket, *info);
             }
-            (Some(Observation::Found(info)), None) => self.apply(*info),
+            (Some(Observation::Found(info)), None) => self.apply(ticket, *info),
             (_, Some(failure)) => failure.mark(&mut self.facts),
             (_, None) => {}
         }
-        Finish { error_first: false, conclusion: Conclusion::Settled }
+        Conclusion::Settled
     }
 
-    fn finish_missing(&mut self, removing: bool, failure: Option<&Failure>) -> Finish {
-        let Some(failure) = failure.filter(|_| !removing) else {
-            return Finish { error_first: false, conclusion: self.missing(removing) };
-        };
+    fn finish_missing(&mut self, removing: bool, failure: Option<&Failure>) -> Conclusion {
+        let Some(failure) = failure.filter(|_| !removing) else { return self.missing(removing) };
         failure.mark(&mut self.facts);
         self.facts.status = Status::Error;
-        let was_created = self.facts.engine.is_some();
-        let conclusion = if was_created && self.auto_remove.is_none() {
-            Conclusion::NeedsReconcile
-        } else {
-            Conclusion::Settled
-        };
-        Finish { error_first: was_created && self.auto_remove == Some(true), conclusion }
+        match (self.facts.engine.is_some(), self.auto_remove) {
+            (true, Some(true)) => {
+                self.mark_deleted();
+                Conclusion::Settled
+            }
+            (true, None) => Conclusion::NeedsReconcile,
+            (true, Some(false)) | (false, _) => Conclusion::Settled,
+        }
     }
 
     /// Whether the container counts as absent if an inspection that began at `ticket` did not find it.
@@ -148,15 +176,16 @@ impl TrackedContainer {
         self.task = None;
         self.pull = None;
         self.failure = None;
+        self.runs.removed();
         if is_active(self.facts.status) {
-            let exit = self.exit.filter(|exit| Some(exit.at) >= self.facts.started_at);
-            self.facts.exit_code = exit.map(|exit| exit.code);
+            self.facts.exit_code = self.runs.last_exit_code();
         }
         self.facts.status = Status::Deleted;
     }
 
     /// The container is missing and should exist. An earlier error says more, so it stays.
     pub(super) fn mark_lost(&mut self, container: ContainerId) {
+        self.runs.removed();
         self.failure = None;
         if self.facts.status != Status::Error || self.facts.reason.is_none() {
             self.facts.status = Status::Error;
@@ -178,7 +207,8 @@ impl TrackedContainer {
         self.task == Some(TaskState::Deleting)
     }
 
-    fn apply(&mut self, info: ContainerInfo) {
+    fn apply(&mut self, ticket: Ticket, info: ContainerInfo) {
+        self.runs.observe(ticket, &info, self.task);
         let failure = self.failure.take().filter(|failure| failure.still_applies(&info));
         let exit_code = info.exit_code.or_else(|| self.code_of_last_run(&info));
         self.facts = Facts { exit_code, ..Facts::of(info) };
@@ -193,20 +223,16 @@ impl TrackedContainer {
         self.missing_in_task = false;
     }
 
-    /// The exit code of the run before this one. There may be no observation of its end: Docker 26 answers an
-    /// inspection only when the next run has begun.
+    /// The exit code of the run before this one.
     fn code_of_last_run(&self, info: &ContainerInfo) -> Option<i64> {
-        if !is_active(info.status) {
-            return None;
-        }
-        let began = self.facts.started_at;
-        let of_run = |exit: &ProcessExit| {
-            began.is_some() && Some(exit.at) >= began && Some(exit.at) <= info.started_at
-        };
-        let unobserved = self.exit.filter(of_run).map(|exit| exit.code);
-        let known = matches!(self.facts.status, Status::Stopped | Status::Restarting);
-        let carried = self.facts.exit_code.filter(|_| known || is_active(self.facts.status));
-        unobserved.or(carried)
+        let is_known = !matches!(self.facts.status, Status::Creating | Status::Created);
+        let known = self.facts.exit_code.filter(|_| is_known);
+        if is_active(info.status) { self.runs.last_exit_code().or(known) } else { None }
+    }
+
+    /// Whether there is something to report: it was observed, or an operation began.
+    pub(super) fn was_observed(&self) -> bool {
+        self.task.is_some() || self.ticket != Ticket::default()
     }
 
     pub(super) fn is_removed(&self) -> bool {
@@ -241,17 +267,11 @@ impl TrackedContainer {
             finished_at,
             attached,
             image_pull: self.pull.clone(),
+            runs: self.runs.unacknowledged(),
         }
     }
 }
 
 const fn is_active(status: Status) -> bool {
     matches!(status, Status::Running | Status::Paused)
-}
-
-/// What follows from the end of an operation.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Finish {
-    pub(super) error_first: bool,
-    pub(super) conclusion: Conclusion,
 }

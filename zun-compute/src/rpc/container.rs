@@ -43,9 +43,19 @@ async fn read(host: &Host, container: ContainerId, request: &LogRequest) -> Resu
 pub(super) async fn locate(host: &Host, call: LocateConsole) -> Result<Console, Problem> {
     let LocateConsole { container, mode: _, before_start } = call;
     let action = if before_start { Action::Start } else { Action::Attach };
-    let seen = allowed(host, container, action).await?;
+    // The inspection is reported, so that the run's number includes it.
+    let seen = host.inspect_and_report(container).await.map_err(|error| error.problem())?;
+    let seen = seen.ok_or_else(|| absent(container))?;
+    let ContainerInfo { status, engine, tty, stdin, .. } = seen;
+    if !status.allows(action) {
+        return Err(conflict(container, action.as_str(), status));
+    }
     let listener = host.console.required()?;
-    Ok(Console { engine: seen.engine, listener, tty: seen.tty, stdin: seen.stdin })
+    let (run, running) = host.reports.current_run(container).ok_or_else(|| {
+        let words = format!("host `{}` has not yet asked zun-api about its containers", host.name);
+        Problem::new(Code::Busy, words)
+    })?;
+    Ok(Console { engine, listener, tty, stdin, run: Some(run), running })
 }
 
 /// Locates the endpoint for a container's logs or files.
@@ -57,7 +67,8 @@ pub(super) async fn locate_data(host: &Host, call: LocateData) -> Result<Console
     }
     let seen = allowed(host, container, action).await?;
     let listener = host.console.required()?;
-    Ok(Console { engine: seen.engine, listener, tty: seen.tty, stdin: false })
+    let ContainerInfo { engine, tty, .. } = seen;
+    Ok(Console { engine, listener, tty, stdin: false, run: None, running: false })
 }
 
 pub(super) async fn top(host: &Host, call: TopContainer) -> Result<Top, Problem> {

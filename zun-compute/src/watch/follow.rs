@@ -11,7 +11,7 @@ use zun_common::chain;
 use zun_common::shutdown::Tasks;
 
 use super::refresh::RefreshQueue;
-use crate::driver::{DriverError, EngineEvent, ListedContainer};
+use crate::driver::{DriverError, EngineEvent, EngineEventKind, ListedContainer};
 use crate::host::{Host, within};
 use crate::report::Observation;
 
@@ -48,7 +48,7 @@ impl Follower<'_> {
                 Ok(()) => {
                     failed_before = false;
                     tracing::warn!(host.name = %host.name, "the engine's events ended");
-                    host.reports.consoles_ended();
+                    host.reports.events_ended();
                 }
                 // Only the first of several failures in a row is logged.
                 Err(error) if !std::mem::replace(&mut failed_before, true) => {
@@ -106,6 +106,9 @@ impl Follower<'_> {
 
     async fn pass_on(&self, mut events: BoxStream<'static, EngineEvent>) {
         while let Some(event) = events.next().await {
+            if event.what == EngineEventKind::Started {
+                self.host.reports.process_started(event.container);
+            }
             if let Some(exit) = event.exit {
                 self.host.reports.process_exited(event.container, exit);
             }

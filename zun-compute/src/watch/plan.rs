@@ -43,7 +43,7 @@ pub(super) fn plan(assigned: &[AssignedContainer], listed: &[ListedContainer]) -
 }
 
 fn missing(one: &AssignedContainer) -> Option<Step> {
-    let AssignedContainer { container, status, engine, auto_remove } = one;
+    let AssignedContainer { container, status, engine, auto_remove, last_run: _ } = one;
     let was_created = engine.is_some();
     match status {
         Status::Deleting | Status::Deleted => Some(Step::MarkDeleted(*container)),
@@ -78,6 +78,7 @@ mod tests {
             status,
             engine: Some(engine()),
             auto_remove: false,
+            last_run: None,
         }
     }
 
@@ -92,6 +93,7 @@ mod tests {
             tty: false,
             stdin: false,
             started_at: None,
+            raw_started: None,
             finished_at: None,
         }
     }

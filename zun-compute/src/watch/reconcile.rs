@@ -57,6 +57,8 @@ impl Round<'_> {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
         let mut waiting = false;
         loop {
+            // Without an epoch, another agent may still number runs.
+            self.host.control.registered().await;
             let ticket = self.host.reports.ticket();
             let why = match self.ask().await {
                 Ok(assigned) => match self.correct(ticket, &assigned).await {
@@ -81,15 +83,15 @@ impl Round<'_> {
     /// `ticket` was drawn before zun-api was asked, so this does not undo what happened since.
     async fn correct(&self, ticket: Ticket, assigned: &Assigned) -> Result<(), DriverError> {
         let host = self.host;
+        for one in &assigned.containers {
+            host.reports.apply_assigned(ticket, one);
+        }
         let inspected = host.reports.ticket();
         let listed = within(LIST_TIMEOUT, "list the containers", host.driver.list()).await?;
         let steps = plan(&assigned.containers, &listed);
         let ours: HashSet<ContainerId> =
             assigned.containers.iter().map(|one| one.container).collect();
         let present: HashSet<ContainerId> = listed.iter().map(ListedContainer::container).collect();
-        for one in &assigned.containers {
-            host.reports.apply_assigned(one);
-        }
         tracing::info!(
             host.name = %host.name, assigned = ours.len(), found = present.len(), "reconciling"
         );

@@ -152,6 +152,7 @@ mod tests {
             tty: false,
             stdin: false,
             started_at,
+            raw_started: None,
             finished_at: None,
         }
     }

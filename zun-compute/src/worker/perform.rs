@@ -123,7 +123,7 @@ async fn attempt(work: &Work<'_>) -> Result<(), DriverError> {
     let (host, container) = (work.host, work.container());
     if let Change::Create { spec, start: _ } = &work.operation.change {
         // Before the inspection: that a container which is to be created does not exist leaves nothing to reconcile.
-        host.reports.create_requested(container, spec.auto_remove);
+        host.reports.create_requested(container, (spec.auto_remove, work.operation.again));
     }
     match (host.inspect_and_report(container).await, &work.operation.change) {
         (Ok(seen), Change::Create { spec, start }) => {

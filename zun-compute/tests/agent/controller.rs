@@ -13,7 +13,7 @@ use zun_common::rpc::operation::{
     Beat, Change, LedgerPosition, OpenOperations, Operation, OperationOutcome, Outcome,
     PerformOperation, RegisterAgent, Registered, ReportContainer,
 };
-use zun_common::rpc::report::{ContainerReport, UnknownContainer};
+use zun_common::rpc::report::{ContainerReport, LastRun, UnknownContainer};
 use zun_common::rpc::{Code, Done, Problem};
 use zun_common::shutdown::Tasks;
 use zun_common::status::Status;
@@ -62,7 +62,30 @@ impl Received {
         if !self.answers {
             return Err(Problem::new(Code::Busy, "not yet"));
         }
-        Ok(Assigned { containers: self.assigned.clone() })
+        let mut containers = self.assigned.clone();
+        for Entry { operation, .. } in &self.ledger.operations {
+            let known = containers.iter().any(|one| one.container == operation.container);
+            if !known {
+                containers.extend(self.of_ledger(operation.container));
+            }
+        }
+        Ok(Assigned { containers })
+    }
+
+    /// A container with operations, unless its removal was reported.
+    fn of_ledger(&self, container: ContainerId) -> Option<AssignedContainer> {
+        let reports = self.reports.get(&container).map(Vec::as_slice).unwrap_or_default();
+        let status = reports.last().map_or(Status::Creating, |report| report.status);
+        let runs = reports.iter().rev().flat_map(|report| &report.runs);
+        let last_run = runs.max_by_key(|run| (run.number, run.end.is_some())).map(|run| LastRun {
+            number: run.number,
+            raw_started: run.raw_started.clone(),
+            has_ended: run.end.is_some(),
+        });
+        let engine = reports.iter().rev().find_map(|report| report.engine.clone());
+        let expected =
+            AssignedContainer { container, status, engine, auto_remove: false, last_run };
+        Some(expected).filter(|_| status != Status::Deleted)
     }
 }
 

@@ -9,6 +9,7 @@ use zun_common::api::v1::container::{
     Container, ContainerList, ContainerStats, ContainerTop, CreateContainer, UpdateContainer,
 };
 use zun_common::api::v1::exec::{Execute, Executed};
+use zun_common::api::v1::run::{Run, RunList, WaitRequest, Waited};
 use zun_common::status::Status;
 
 use super::client::{LONG_TIMEOUT, SHORT_TIMEOUT, json};
@@ -76,6 +77,24 @@ impl Client {
             .query(&[("wait_for", names.join(",")), ("timeout", seconds.to_string())])
             .query(&[("unless_updated", seen)]);
         json(self.send(request, Duration::from_secs(seconds) + SHORT_TIMEOUT).await?).await
+    }
+
+    /// Waits until a run has ended or begun, at most for the time in `ask`, and returns its state then.
+    pub async fn wait_for_run(
+        &self,
+        container: &str,
+        ask: &WaitRequest,
+    ) -> Result<Waited, ApiError> {
+        let request = self.request(Method::POST, &["containers", container, "wait"])?;
+        let within = Duration::from_secs(ask.timeout.unwrap_or_default()) + SHORT_TIMEOUT;
+        json(self.send(request.json(ask), within).await?).await
+    }
+
+    /// Returns the newest runs of a container, the newest first.
+    pub async fn runs(&self, container: &str) -> Result<Vec<Run>, ApiError> {
+        let request = self.request(Method::GET, &["containers", container, "runs"])?;
+        let RunList { runs } = json(self.send(request, SHORT_TIMEOUT).await?).await?;
+        Ok(runs)
     }
 
     /// Lists the containers of all pages.

@@ -27,7 +27,7 @@ impl App {
         found.ok_or_else(|| AppError::ActionNotFound(request.chars().take(80).collect()))
     }
 
-    async fn find_or_deleted(
+    pub(super) async fn find_or_deleted(
         &self,
         caller: &Caller,
         ident: &Ident,

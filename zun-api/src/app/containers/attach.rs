@@ -43,6 +43,7 @@ impl App {
             tty: console.tty,
             stdin: console.stdin,
         };
-        self.grant(caller, &request.csr, &console_target)
+        let endpoint = self.grant(caller, &request.csr, &console_target)?;
+        Ok(ConsoleEndpoint { run: console.run, running: console.running, ..endpoint })
     }
 }

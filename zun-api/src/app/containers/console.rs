@@ -60,6 +60,8 @@ impl App {
             tls: Tls { ca: ca.certificate_pem().to_owned(), certificate: issued.certificate },
             tty: console_target.tty,
             stdin: console_target.stdin && allows_stdin(&console_target.grant),
+            run: None,
+            running: false,
             expires_at: issued.expires_at,
         })
     }

@@ -13,6 +13,7 @@ mod name;
 mod once;
 mod operate;
 mod read;
+mod runs;
 mod update;
 mod wait;
 
@@ -27,6 +28,7 @@ pub(crate) use create::NewContainer;
 pub(crate) use delete::Deletion;
 pub(crate) use execute::{Exec, Execution};
 pub(crate) use list::ListQuery;
+pub(crate) use runs::WaitForRun;
 pub(crate) use update::Update;
 pub(crate) use wait::WaitFor;
 

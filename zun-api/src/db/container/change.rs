@@ -9,10 +9,11 @@ use zun_common::units::Resources;
 
 use super::query::{Scope, by_id, with_tombstone};
 use super::row::Record;
+use super::run::write_runs;
 use super::spec::Spec;
 use crate::db::host::Growth;
 use crate::db::schema::containers::{self, dsl};
-use crate::db::schema::operations;
+use crate::db::schema::{operations, runs};
 use crate::db::{Conn, DbError, host, lock, now};
 use crate::settings::SchedulerSettings;
 
@@ -152,6 +153,7 @@ pub(crate) fn apply(
     }
     if record.deleted_at.is_some() {
         note_end(conn, &record, (epoch, report))?;
+        write_runs(conn, (record.id, record.run), &report.runs)?;
         if report.status != Status::Deleted {
             return Ok(Applied::Tombstone(record));
         }
@@ -162,6 +164,7 @@ pub(crate) fn apply(
     if write(conn, &record, (epoch, report))? == 0 {
         return Ok(Applied::Stale);
     }
+    write_runs(conn, (record.id, record.run), &report.runs)?;
     if report.status == Status::Deleted {
         bury(conn, record.id)?;
         confirm_removal(conn, record.id)?;
@@ -190,6 +193,7 @@ fn write(
         finished_at,
         attached,
         image_pull,
+        runs: _,
     } = report;
     let image_pull = image_pull.as_ref().map(serde_json::to_string).transpose()?;
     let oom_killed = *oom_killed || was_told_of_shortage(was, report);
@@ -368,7 +372,7 @@ fn release(conn: &mut Conn, id: ContainerId) -> Result<(), DbError> {
     host.map_or(Ok(()), |host| host::release(conn, &host, (cpu_millis, memory_mib)))
 }
 
-/// Forgets containers whose removal was confirmed before this time, and their operations. At most a thousand.
+/// Forgets containers whose removal was confirmed before this time, their operations and their runs. At most a thousand.
 pub(crate) fn purge(conn: &mut Conn, before: NaiveDateTime) -> Result<usize, DbError> {
     let old: Vec<String> =
         dsl::containers.filter(dsl::gone_at.lt(before)).limit(1000).select(dsl::uuid).load(conn)?;
@@ -376,5 +380,6 @@ pub(crate) fn purge(conn: &mut Conn, before: NaiveDateTime) -> Result<usize, DbE
         return Ok(0);
     }
     diesel::delete(operations::table.filter(operations::container.eq_any(&old))).execute(conn)?;
+    diesel::delete(runs::table.filter(runs::container.eq_any(&old))).execute(conn)?;
     Ok(diesel::delete(dsl::containers.filter(dsl::uuid.eq_any(&old))).execute(conn)?)
 }

@@ -4,6 +4,7 @@ mod change;
 mod page;
 mod query;
 mod row;
+mod run;
 mod spec;
 mod unreadable;
 
@@ -14,4 +15,5 @@ pub(crate) use change::{
 pub(crate) use page::{Filter, Page, SortKey, page};
 pub(crate) use query::{Scope, assigned, by_id, by_ids, by_name, name_taken, with_tombstone};
 pub(crate) use row::Record;
+pub(crate) use run::{Run, last_runs, lose_runs, runs};
 pub(crate) use spec::{FormatVersion, Spec};

@@ -35,6 +35,8 @@ pub(crate) struct Record {
     pub(crate) image_pull: Option<ImagePull>,
     pub(crate) started_at: Option<NaiveDateTime>,
     pub(crate) finished_at: Option<NaiveDateTime>,
+    /// The number of its newest run; 0 before the first.
+    pub(crate) run: i64,
     pub(crate) created_at: NaiveDateTime,
     pub(crate) updated_at: NaiveDateTime,
     /// When its removal was accepted.
@@ -64,6 +66,7 @@ pub(super) struct Row {
     image_pull: Option<String>,
     started_at: Option<NaiveDateTime>,
     finished_at: Option<NaiveDateTime>,
+    run: i64,
     created_at: NaiveDateTime,
     updated_at: NaiveDateTime,
     deleted_at: Option<NaiveDateTime>,
@@ -96,6 +99,7 @@ impl Row {
             image_pull,
             started_at: self.started_at,
             finished_at: self.finished_at,
+            run: self.run,
             created_at: self.created_at,
             updated_at: self.updated_at,
             deleted_at: self.deleted_at,

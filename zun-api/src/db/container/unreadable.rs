@@ -83,6 +83,7 @@ impl Plain {
             image_pull: None,
             started_at: None,
             finished_at: None,
+            run: 0,
             created_at: self.created_at,
             updated_at: self.updated_at,
             deleted_at: None,

@@ -16,6 +16,7 @@ use super::key::RequestKey;
 use super::row::{Kind, OutcomeKind, Row};
 use crate::db::container;
 use crate::db::host::Liveness;
+use crate::db::schema::containers;
 use crate::db::schema::hosts::dsl as hosts;
 use crate::db::schema::operations::{self, dsl};
 use crate::db::{Conn, DbError, lock, now};
@@ -238,6 +239,22 @@ pub(super) fn replace_limits_before_next(
         }
     }
     Ok(false)
+}
+
+/// Stores which run an operation began: the container's newest one. The report with the outcome has it.
+pub(super) fn name_run(
+    conn: &mut Conn,
+    (id, container): (OperationId, ContainerId),
+) -> Result<(), DbError> {
+    let newest: Option<i64> = containers::table
+        .filter(containers::uuid.eq(container.to_string()))
+        .select(containers::run)
+        .first(conn)
+        .optional()?;
+    diesel::update(dsl::operations.filter(dsl::uuid.eq(id.to_string())))
+        .set(dsl::run.eq(newest.filter(|run| *run > 0)))
+        .execute(conn)?;
+    Ok(())
 }
 
 /// Ends the open operations of a container because it is removed.

@@ -3,7 +3,7 @@
 use zun_common::id::{ContainerId, HostName, OperationId};
 use zun_common::rpc::operation::{Change, OperationOutcome, Outcome};
 
-use super::change::{Finished, finish, replace_limits_before_next};
+use super::change::{Finished, finish, name_run, replace_limits_before_next};
 use super::query::owner;
 use super::row::Kind;
 use crate::db::container::{self, Record};
@@ -49,7 +49,7 @@ fn settle_of(
 ) -> Result<Option<Record>, DbError> {
     lock::container(conn, container)?;
     match finish(conn, id, outcome)? {
-        Some(finished) => take_effect(conn, &finished, outcome),
+        Some(finished) => take_effect(conn, (id, &finished), outcome),
         None => Ok(None),
     }
 }
@@ -57,11 +57,15 @@ fn settle_of(
 /// The effect of an outcome that is stored.
 fn take_effect(
     conn: &mut Conn,
-    finished: &Finished,
+    (id, finished): (OperationId, &Finished),
     outcome: &Outcome,
 ) -> Result<Option<Record>, DbError> {
     let container = finished.container;
     match (finished.kind, outcome) {
+        (Kind::Start | Kind::Reboot, Outcome::Succeeded) => {
+            name_run(conn, (id, container))?;
+            Ok(None)
+        }
         (Kind::Delete, Outcome::Succeeded) => {
             container::confirm_removal(conn, container)?;
             Ok(None)

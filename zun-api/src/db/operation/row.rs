@@ -23,6 +23,8 @@ pub(crate) struct Record {
     pub(crate) problem: Option<Problem>,
     pub(crate) accepted_at: NaiveDateTime,
     pub(crate) finished_at: Option<NaiveDateTime>,
+    /// The run that it began, if it began one.
+    pub(crate) run: Option<i64>,
 }
 
 macro_rules! texts {
@@ -129,6 +131,7 @@ pub(super) struct Row {
     pub(super) problem: Option<String>,
     pub(super) accepted_at: NaiveDateTime,
     pub(super) finished_at: Option<NaiveDateTime>,
+    pub(super) run: Option<i64>,
 }
 
 impl Row {
@@ -184,6 +187,7 @@ impl Row {
             request: self.request_id,
             accepted_at: self.accepted_at,
             finished_at: self.finished_at,
+            run: self.run,
         })
     }
 

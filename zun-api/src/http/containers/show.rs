@@ -16,8 +16,8 @@ use crate::http::view::{self, ViewContext};
 
 /// The parameter that makes the request wait.
 pub(in crate::http) const WAIT_FOR: &str = "wait_for";
-const DEFAULT_WAIT: u64 = 30;
-const MAX_WAIT: u64 = 300;
+pub(super) const DEFAULT_WAIT: u64 = 30;
+pub(super) const MAX_WAIT: u64 = 300;
 
 /// A show request.
 pub(in crate::http) struct Show {

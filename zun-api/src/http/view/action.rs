@@ -15,6 +15,7 @@ pub(in crate::http) fn action(record: &Record) -> ContainerAction {
         start_time: Some(record.accepted_at),
         finish_time: record.finished_at,
         message: message(record),
+        run: record.run,
         events: None,
     }
 }

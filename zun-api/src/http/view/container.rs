@@ -85,6 +85,7 @@ pub(in crate::http) fn container_in_list(
         created_at: Some(record.created_at),
         updated_at: Some(record.updated_at),
         started_at: record.started_at,
+        run: Some(record.run).filter(|run| *run > 0),
         host: record.host.clone().filter(|_| caller.identity.is_admin()),
     }
 }
@@ -93,6 +94,10 @@ pub(in crate::http) fn container_in_list(
 fn reason(record: &Record) -> Option<String> {
     let ended = !matches!(record.status, Status::Running | Status::Paused);
     let killed = record.oom_killed && ended && record.exit_code != Some(0);
-    let memory = || format!("killed: out of memory (limit {} MiB)", record.spec.resources.memory.0);
-    record.status_reason.clone().or_else(|| killed.then(memory))
+    record.status_reason.clone().or_else(|| killed.then(|| out_of_memory(record)))
+}
+
+/// The reason of a run that the kernel ended because the container was out of memory.
+pub(super) fn out_of_memory(record: &Record) -> String {
+    format!("killed: out of memory (limit {} MiB)", record.spec.resources.memory.0)
 }

@@ -4,12 +4,14 @@ mod action;
 mod container;
 mod detail;
 mod host;
+mod run;
 
 use chrono::{NaiveDateTime, Utc};
 
 pub(super) use action::{action, action_with_events};
 pub(super) use container::{container, container_in_list};
 pub(super) use host::{host, service};
+pub(super) use run::run;
 
 use super::links::BaseUrl;
 

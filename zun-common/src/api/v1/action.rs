@@ -40,6 +40,9 @@ pub struct ContainerAction {
     pub finish_time: Option<NaiveDateTime>,
     /// Why it did not succeed; `None` while it is open and after it succeeded.
     pub message: Option<String>,
+    /// The run that a start or a reboot began. Not in OpenStack Zun's API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<i64>,
     /// Its parts. Absent in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<Vec<ActionEvent>>,

@@ -45,6 +45,7 @@ pub struct AttachRequest {
 
 /// How to connect to a console. The client connects directly to the host, not through the control plane.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the fields are those of the wire")]
 pub struct ConsoleEndpoint {
     /// The console protocol to use.
     pub protocol: String,
@@ -59,6 +60,12 @@ pub struct ConsoleEndpoint {
     pub tty: bool,
     /// Whether it reads stdin.
     pub stdin: bool,
+    /// For a container's console, the number of the run that it shows: the current one, or else the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<i64>,
+    /// For a container's console, whether that run has begun.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub running: bool,
     /// New connections are refused after this time.
     pub expires_at: DateTime<Utc>,
 }

@@ -220,6 +220,9 @@ pub struct Container {
     /// When its process last started. Not in OpenStack Zun's API.
     #[serde(with = "super::time", default)]
     pub started_at: Option<NaiveDateTime>,
+    /// The number of its newest run; absent before the first. Not in OpenStack Zun's API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<i64>,
     /// Host; administrators only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<HostName>,

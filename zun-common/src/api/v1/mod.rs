@@ -6,5 +6,6 @@ pub mod container;
 pub mod error;
 pub mod exec;
 pub mod host;
+pub mod run;
 pub mod time;
 pub mod version;

@@ -128,6 +128,7 @@ fn what(action: &str) -> Option<EngineEventKind> {
     let verb = action.split(':').next().unwrap_or_default();
     match verb {
         "destroy" => Some(EngineEventKind::Removed),
+        "start" => Some(EngineEventKind::Started),
         "attach" | "detach" | "resize" | "top" | "copy" | "export" | "commit" | "archive-path"
         | "extract-to-dir" | "health_status" => None,
         _ if verb.starts_with("exec_") => None,
@@ -144,9 +145,10 @@ mod tests {
         for quiet in ["exec_create: sh -c ls", "exec_die", "exec_start: sh", "attach", "resize"] {
             assert_eq!(what(quiet), None, "{quiet}");
         }
-        for loud in ["create", "start", "die", "pause", "unpause", "oom", "stop", "teleport"] {
+        for loud in ["create", "die", "pause", "unpause", "oom", "stop", "teleport"] {
             assert_eq!(what(loud), Some(EngineEventKind::Changed), "{loud}");
         }
+        assert_eq!(what("start"), Some(EngineEventKind::Started));
         assert_eq!(what("destroy"), Some(EngineEventKind::Removed));
     }
 

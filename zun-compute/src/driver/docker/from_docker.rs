@@ -24,6 +24,7 @@ pub(super) fn seen(
     // Docker keeps the exit time of the previous run. After a short run, the start time may be after the exit time.
     let finished_at = time(state.finished_at.as_deref()).filter(|_| has_ended(status));
     let started_at = time(state.started_at.as_deref());
+    let raw_started = state.started_at.clone().filter(|_| started_at.is_some());
     let reason = state.error.as_deref().filter(|words| !words.is_empty()).map(user_message);
     Ok(ContainerInfo {
         container,
@@ -35,6 +36,7 @@ pub(super) fn seen(
         tty: config.tty.unwrap_or_default(),
         stdin: config.open_stdin.unwrap_or_default(),
         started_at: started_at.map(|started| finished_at.map_or(started, |end| started.min(end))),
+        raw_started,
         finished_at,
     })
 }

@@ -47,6 +47,7 @@ pub(super) struct ContainerRecord {
     pub(super) exit_code: Option<i64>,
     pub(super) oom_killed: bool,
     pub(super) started_at: Option<DateTime<Utc>>,
+    pub(super) raw_started: Option<String>,
     pub(super) finished_at: Option<DateTime<Utc>>,
     pub(super) size: Option<TerminalSize>,
     pub(super) process: Option<Process>,
@@ -76,6 +77,7 @@ impl ContainerRecord {
             exit_code: None,
             oom_killed: false,
             started_at: None,
+            raw_started: None,
             finished_at: None,
             size: None,
             process: None,
@@ -96,6 +98,7 @@ impl ContainerRecord {
             tty: self.spec.console.tty,
             stdin: self.spec.console.stdin_open,
             started_at: self.started_at,
+            raw_started: self.raw_started.clone(),
             finished_at: self.finished_at,
         }
     }

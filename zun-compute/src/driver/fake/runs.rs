@@ -29,7 +29,7 @@ impl Shared {
         let again = should_restart(record, code);
         record.status = if again { Status::Restarting } else { Status::Stopped };
         drop(state);
-        self.emit(container, EngineEventKind::Changed);
+        self.emit_exit(container, code);
         process.ended.send_replace(Some(code));
         if again {
             self.restart_soon(container);
@@ -70,9 +70,10 @@ impl Shared {
         (record.exit_code, record.reason, record.oom_killed) = (None, None, false);
         record.stopped_by_user = false;
         record.started_at = Some(Utc::now());
+        record.raw_started = Some(format!("run {run}"));
         record.finished_at = None;
         drop(state);
-        self.emit(container, EngineEventKind::Changed);
+        self.emit(container, EngineEventKind::Started);
         let engine = Arc::downgrade(self);
         self.tasks.spawn(async move {
             let code = process.perform(&engine, steps).await;

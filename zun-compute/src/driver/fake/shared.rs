@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use chrono::Utc;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 use zun_common::grant::ApiVersion;
@@ -22,7 +23,9 @@ use super::faults::Faults;
 use super::output::Printed;
 use super::record::{ContainerRecord, Control, ExecRecord};
 use crate::driver::image_name::ImageName;
-use crate::driver::{DriverError, EngineEvent, EngineEventKind, EngineInfo, PullProgress};
+use crate::driver::{
+    DriverError, EngineEvent, EngineEventKind, EngineInfo, ProcessExit, PullProgress,
+};
 
 /// The maximum number of events that wait for a slow reader.
 const EVENTS_HELD: usize = 4096;
@@ -102,6 +105,16 @@ impl Shared {
         let engine = self.state().containers.get(&container).map(|record| record.engine.clone());
         if let Some(engine) = engine {
             self.emit_event(EngineEvent { container, engine, what, exit: None });
+        }
+    }
+
+    /// Emits the event of an exit.
+    pub(super) fn emit_exit(&self, container: ContainerId, code: i64) {
+        let engine = self.state().containers.get(&container).map(|record| record.engine.clone());
+        if let Some(engine) = engine {
+            let exit = Some(ProcessExit { code, at: Utc::now() });
+            let what = EngineEventKind::Changed;
+            self.emit_event(EngineEvent { container, engine, what, exit });
         }
     }
 

@@ -1,14 +1,17 @@
 //! `zun show`
 
+use chrono::NaiveDateTime;
 use clap::Args;
+use serde::Serialize;
 use serde_json::Value;
 use zun_common::api::v1::container::Container;
+use zun_common::api::v1::run::Run;
 
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::Table;
 
-/// Show the details of a container
+/// Show the details and the last runs of a container
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -21,10 +24,52 @@ pub(in crate::cmd) struct Show {
 
 impl Show {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let container = context.api.show(&self.container).await?;
-        context.printer.show(&container, || table(&container))?;
+        let (container, runs) =
+            tokio::join!(context.api.show(&self.container), context.api.runs(&self.container));
+        // An older service has no runs.
+        let shown = Shown { container: container?, runs: runs.unwrap_or_default() };
+        context.printer.show(&shown, || shown.table())?;
         Ok(Exit::OK)
     }
+}
+
+/// How many runs the table lists.
+const LISTED_RUNS: usize = 5;
+
+/// A container and its newest runs.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    container: Container,
+    runs: Vec<Run>,
+}
+
+impl Shown {
+    fn table(&self) -> Table {
+        let mut table = table(&self.container);
+        for run in self.runs.iter().take(LISTED_RUNS) {
+            table.row(vec![format!("run {}", run.number).into(), summary(run).into()]);
+        }
+        table
+    }
+}
+
+/// Describes a run in one line.
+fn summary(run: &Run) -> String {
+    let began = run.started_at.map(|at| format!("since {}", seconds(at)));
+    let Some(reason) = run.reason else { return began.unwrap_or_else(|| "begins".to_owned()) };
+    let code = run.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
+    let times = match (run.started_at, run.finished_at) {
+        (Some(began), Some(ended)) => format!(", {} to {}", seconds(began), seconds(ended)),
+        (None, Some(ended)) => format!(", {}", seconds(ended)),
+        (_, None) => String::new(),
+    };
+    let message = run.message.as_ref().map(|words| format!(": {words}")).unwrap_or_default();
+    format!("{}{code}{times}{message}", reason.as_str().replace('_', " "))
+}
+
+fn seconds(time: NaiveDateTime) -> String {
+    time.format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// Returns a table with a row for each field of the API, without the links.

@@ -154,6 +154,8 @@ impl Engine {
             tls: self.grant(csr),
             tty: false,
             stdin: true,
+            run: Some(1),
+            running: false,
             expires_at: chrono::Utc::now() + chrono::TimeDelta::seconds(60),
         }
     }

@@ -1,0 +1,3 @@
+ALTER TABLE operations DROP COLUMN run;
+ALTER TABLE containers DROP COLUMN run;
+DROP TABLE runs;
