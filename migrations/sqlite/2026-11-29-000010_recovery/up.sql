@@ -1,6 +1,6 @@
 -- The cluster's id, from the first registration of an agent on.
 CREATE TABLE cluster (
-    id INTEGER PRIMARY KEY CHECK (id = 1),
+    id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
     uuid TEXT NOT NULL
 );
 -- The highest number of an operation that the host's agent knows, if that is beyond last_sequence: the database is an
