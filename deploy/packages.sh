@@ -25,12 +25,15 @@ missing() {
 # Its server is not in PATH. The tests start their own; Debian's package also starts one, which they do not use.
 missing_postgres() { compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || echo postgresql; }
 
+# The tests install Keystone in a Python environment.
+missing_venv() { python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv; }
+
 # known PACKAGE: before Debian 13 there is no docker-cli, and the client is part of docker.io.
 known() { [ -n "$(apt-cache show --no-all-versions "$1" 2>/dev/null)" ]; }
 
 case ${1:-} in
   run) wanted=$(missing "${RUN[@]}" | sort -u) ;;
-  test) wanted=$({ missing "${RUN[@]}" "${TEST[@]}"; missing_postgres; } | sort -u) ;;
+  test) wanted=$({ missing "${RUN[@]}" "${TEST[@]}"; missing_postgres; missing_venv; } | sort -u) ;;
   *) sed -n "3,4s/^# *//p" "$0" >&2; exit 2 ;;
 esac
 [ -n "$wanted" ] || exit 0

@@ -5,6 +5,7 @@
 #   RabbitMQ in a container         ZUN_TEST_AMQP=amqp://…, ZUN_TEST_RABBIT_API=http://…, ZUN_TEST_RABBIT_CONTAINER=…,
 #                                   ZUN_TEST_RABBIT_LOCK=FILE, the lock for exclusive use
 #   PostgreSQL                      ZUN_TEST_POSTGRES=postgres://…, by postgres.sh
+#   Keystone                        ZUN_TEST_KEYSTONE=FILE, ZUN_TEST_OPENSTACK=DIR, by keystone.sh
 #   the standalone, if it is built  ZUN_TEST_STANDALONE=FILE, its environment file
 #   Debian's docker-registry        ZUN_TEST_REGISTRY=FILE, the program, not started
 #
@@ -197,7 +198,7 @@ finish() {
   clean
 }
 
-[ $# -gt 0 ] || { sed -n '2,15s/^# \?//p' "$0" >&2; exit 2; }
+[ $# -gt 0 ] || { sed -n '2,16s/^# \?//p' "$0" >&2; exit 2; }
 need_root "$@"
 [ ${#SOCKET} -le 90 ] || fail "the path $SOCKET is too long for a unix socket: use a shorter CARGO_TARGET_DIR"
 "$ROOT/deploy/packages.sh" test
@@ -227,7 +228,7 @@ ZUN_TEST_ENGINE_VERSION=$(docker version --format '{{.Server.Version}} (API {{.S
 export ZUN_TEST_ENGINE_VERSION ZUN_TEST_RESULTS=${ZUN_TEST_RESULTS:-$TARGET/conditions.jsonl}
 unset DOCKER_HOST
 say "ready after $((SECONDS - started)) s"
-"$(dirname "$0")/postgres.sh" "$@" <&0 9>&- &
+"$(dirname "$0")/keystone.sh" "$(dirname "$0")/postgres.sh" "$@" <&0 9>&- &
 child=$!
 code=0
 wait "$child" || code=$?

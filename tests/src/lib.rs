@@ -8,6 +8,7 @@ pub mod delay;
 pub mod documents;
 pub mod eventually;
 pub mod history;
+pub mod keystone;
 pub mod postgres;
 pub mod profile;
 pub mod proxy;

@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use zun_common::bus::{Bus, RequestError};
+use zun_common::id::HostName;
 use zun_common::shutdown::Tasks;
 
 use crate::app::App;
 use crate::auth::{AuthError, Authenticator};
 use crate::ca::{CaError, CertificateAuthority};
-use crate::db::{Db, DbError};
+use crate::db::host::Record;
+use crate::db::{self, Db, DbError};
 use crate::health::HealthMonitor;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
@@ -117,6 +119,18 @@ impl Service {
     /// The listen address.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether a host has reported this console address and its processors.
+    pub async fn has_host(&self, host: &HostName, console: &str) -> bool {
+        let name = host.clone();
+        let known = self.db.read(move |conn| db::host::by_name(conn, &name)).await;
+        let reported = |host: Record| {
+            let listener =
+                host.console.is_some_and(|listener| listener.address.as_str() == console);
+            listener && host.inventory.is_some()
+        };
+        known.ok().flatten().is_some_and(reported)
     }
 
     /// Returns a health monitor for this service.

@@ -1,6 +1,7 @@
 //! The client of Zun: a typed REST client, console connections, and the `zun` command.
 
 pub mod api;
+pub mod auth;
 pub mod cmd;
 pub mod console;
 pub mod exit;

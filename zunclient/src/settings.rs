@@ -1,8 +1,12 @@
-//! The address of the API and the caller's token, from flags and the environment. The token comes from the
-//! environment only, because every user of the machine can read command lines.
+//! The address of the API and the caller's credentials, from flags, the environment and `clouds.yaml`. Secrets never come
+//! from flags, because every user of the machine can read command lines.
+
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use zun_common::secret::Secret;
 
+use crate::auth::{Auth, CloudError, Login, LoginError, Method, Values};
 use crate::console::Proxies;
 
 /// How requests are authenticated.
@@ -13,6 +17,28 @@ pub enum AuthType {
     AdminToken,
     /// Without a token.
     None,
+    /// With a user name and a password for Keystone.
+    #[value(alias = "v3password")]
+    Password,
+    /// With the token of Keystone in `OS_TOKEN`.
+    #[value(alias = "v3token")]
+    Token,
+    /// With an application credential of Keystone.
+    #[value(name = "v3applicationcredential")]
+    ApplicationCredential,
+}
+
+/// What the command line says.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Flags<'a> {
+    /// The address of the API.
+    pub endpoint: Option<&'a str>,
+    /// How requests are authenticated.
+    pub auth: Option<AuthType>,
+    /// A cloud of `clouds.yaml`.
+    pub cloud: Option<&'a str>,
+    /// Whether each request is printed.
+    pub debug: bool,
 }
 
 /// The settings of a client.
@@ -20,10 +46,10 @@ pub enum AuthType {
 pub struct Settings {
     /// The address of the API, such as `http://127.0.0.1:9517/v1`.
     pub endpoint: String,
-    /// The token, if one is used.
-    pub token: Option<Secret<String>>,
+    /// How requests are authenticated.
+    pub auth: Auth,
     /// A PEM file of the CA certificates to trust for the API; `None` means those of the system.
-    pub ca_file: Option<std::path::PathBuf>,
+    pub ca_file: Option<PathBuf>,
     /// The proxies for connections to hosts.
     pub proxies: Proxies,
     /// Whether each request is printed to stderr.
@@ -31,7 +57,7 @@ pub struct Settings {
 }
 
 /// Why the settings cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum BadSettings {
     /// There is no address.
     #[error(
@@ -46,34 +72,87 @@ pub enum BadSettings {
     /// The token cannot be sent in a header.
     #[error("cannot use OS_TOKEN: it contains characters that a token cannot have; set it again")]
     BadToken,
+    /// `clouds.yaml` has an unknown type of authentication.
+    #[error(
+        "cannot use auth_type `{0}` of the cloud: it must be password, token, v3applicationcredential, admin_token or none"
+    )]
+    BadAuthType(String),
+    /// The cloud cannot be read.
+    #[error(transparent)]
+    Cloud(#[from] CloudError),
+    /// Keystone gave no token.
+    #[error(transparent)]
+    Login(#[from] LoginError),
 }
 
-/// Reads the environment, combines it with the flags, and checks that nothing is missing.
-pub fn settings(
-    endpoint: Option<&str>,
-    auth: Option<AuthType>,
-    debug: bool,
-) -> Result<Settings, BadSettings> {
-    let endpoint =
-        endpoint.filter(|endpoint| !endpoint.is_empty()).ok_or(BadSettings::NoEndpoint)?;
-    let token = std::env::var_os("OS_TOKEN").filter(|token| !token.is_empty());
-    let token = match (auth, token) {
-        (Some(AuthType::None), _) | (None, None) => None,
-        (Some(AuthType::AdminToken), None) => return Err(BadSettings::NoToken),
-        (Some(AuthType::AdminToken) | None, Some(token)) => {
-            let token = token.into_string().map_err(|_not_text| BadSettings::BadToken)?;
-            if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-                return Err(BadSettings::BadToken);
-            }
-            Some(Secret::new(token))
+/// Reads the environment or the cloud, combines it with the flags, and checks that nothing is missing. Asks Keystone for
+/// the address of the API if it is not set.
+pub async fn settings(flags: Flags<'_>) -> Result<Settings, BadSettings> {
+    let environment = Values::from_environment();
+    let values = match flags.cloud.filter(|cloud| !cloud.is_empty()) {
+        Some(cloud) => Values::of_cloud(cloud, &environment)?,
+        None => environment,
+    };
+    let ca_file = values.get("cacert").map(PathBuf::from);
+    let auth = match auth_type(flags, &values)? {
+        AuthType::None => Auth::None,
+        AuthType::AdminToken => Auth::Token(token(&values)?),
+        keystone @ (AuthType::Password | AuthType::Token | AuthType::ApplicationCredential) => {
+            let login = Login::new(method(keystone), &values, ca_file.as_deref())?;
+            Auth::Keystone(Arc::new(login))
         }
     };
-    let ca_file = std::env::var_os("OS_CACERT").filter(|path| !path.is_empty());
+    let given = flags.endpoint.filter(|endpoint| !endpoint.is_empty());
+    let given = given.or_else(|| values.get("container_endpoint_override"));
+    let endpoint = match (given.or_else(|| values.get("endpoint")), &auth) {
+        (Some(endpoint), _) => endpoint.to_owned(),
+        (None, Auth::Keystone(login)) => {
+            let session = Box::pin(login.session()).await?;
+            session.endpoint.ok_or_else(|| login.no_endpoint())?
+        }
+        (None, Auth::None | Auth::Token(_)) => return Err(BadSettings::NoEndpoint),
+    };
     Ok(Settings {
-        endpoint: endpoint.to_owned(),
-        token,
-        ca_file: ca_file.map(Into::into),
+        endpoint,
+        auth,
+        ca_file,
         proxies: Proxies::from_environment(),
-        debug,
+        debug: flags.debug,
     })
+}
+
+/// Returns the type of authentication. If none is given, the values tell: OpenStack's clients also take an address of
+/// Keystone for a password.
+fn auth_type(flags: Flags<'_>, values: &Values) -> Result<AuthType, BadSettings> {
+    if let Some(given) = flags.auth.filter(|_| flags.cloud.is_none()) {
+        return Ok(given);
+    }
+    if let Some(text) = values.get("auth_type") {
+        return <AuthType as clap::ValueEnum>::from_str(text, true)
+            .map_err(|_unknown| BadSettings::BadAuthType(text.to_owned()));
+    }
+    let has = |name| values.get(name).is_some();
+    Ok(match (has("auth_url"), has("token")) {
+        (true, _) if has("application_credential_secret") => AuthType::ApplicationCredential,
+        (true, true) if !has("password") => AuthType::Token,
+        (true, _) => AuthType::Password,
+        (false, true) => AuthType::AdminToken,
+        (false, false) => AuthType::None,
+    })
+}
+
+const fn method(auth: AuthType) -> Method {
+    match auth {
+        AuthType::Token => Method::Token,
+        AuthType::ApplicationCredential => Method::ApplicationCredential,
+        AuthType::Password | AuthType::AdminToken | AuthType::None => Method::Password,
+    }
+}
+
+fn token(values: &Values) -> Result<Secret<String>, BadSettings> {
+    let token = values.get("token").ok_or(BadSettings::NoToken)?;
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(BadSettings::BadToken);
+    }
+    Ok(Secret::new(token.to_owned()))
 }

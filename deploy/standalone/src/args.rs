@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use url::Url;
 
 /// Run all of Zun in one process on one machine, with a private Docker engine
 ///
@@ -48,6 +49,13 @@ pub(crate) struct StartArgs {
     /// Address of zun-api; must be a loopback address
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9517")]
     pub(crate) listen: SocketAddr,
+    /// Authenticate callers with the Keystone at this URL, as the user `zun` of the project
+    /// `service` (default: with a token in the environment file)
+    #[arg(long, value_name = "URL", requires = "keystone_password_file")]
+    pub(crate) keystone: Option<Url>,
+    /// File with the password of the user `zun` in Keystone, mode 0600
+    #[arg(long, value_name = "FILE", requires = "keystone")]
+    pub(crate) keystone_password_file: Option<PathBuf>,
     /// Authorization plugin [default: zun-authz in the directory of this program]
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) authz: Option<PathBuf>,

@@ -47,13 +47,20 @@ pub(crate) fn up(start: &StartArgs) -> Result<(), Failure> {
 }
 
 fn command(start: &StartArgs) -> Result<Command, Failure> {
-    let StartArgs { place: StateArgs { state, env_file }, listen, authz, log } = start;
+    let StartArgs { place, listen, keystone, keystone_password_file, authz, log } = start;
+    let StateArgs { state, env_file } = place;
     let program = std::env::current_exe().map_err(Failure::system("find this program"))?;
     let mut command = Command::new("setsid");
     command.arg(program).arg("run").arg("--state").arg(state);
     command.args(["--listen", &listen.to_string(), "--log", log]);
     if let Some(file) = env_file {
         command.arg("--env-file").arg(file);
+    }
+    if let Some(url) = keystone {
+        command.arg("--keystone").arg(url.as_str());
+    }
+    if let Some(file) = keystone_password_file {
+        command.arg("--keystone-password-file").arg(file);
     }
     if let Some(program) = authz {
         command.arg("--authz").arg(program);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use tracing::info;
+use zun_api::settings::KeystoneSettings;
 use zun_common::shutdown::signal;
 use zun_common::telemetry::{self, LogSettings};
 use zun_standalone::service::{Settings, Standalone};
@@ -32,7 +33,12 @@ async fn serve(start: &StartArgs, state: State) -> Result<(), Failure> {
     let program = std::env::current_exe().map_err(Failure::system("find this program"))?;
     let programs = program.parent().unwrap_or(Path::new("/")).to_owned();
     let authz = start.authz.clone().unwrap_or_else(|| programs.join("zun-authz"));
-    let settings = Settings { state, listen: start.listen, authz };
+    let keystone = start.keystone.as_ref().map(|url| KeystoneSettings {
+        url: Some(url.clone()),
+        password_file: start.keystone_password_file.clone(),
+        ..KeystoneSettings::default()
+    });
+    let settings = Settings { state, listen: start.listen, authz, keystone };
     let mut standalone = tokio::select! {
         started = Standalone::start(&settings) => started?,
         ended = signal() => return ended.map_err(Failure::system("wait for signals")),
@@ -64,7 +70,8 @@ fn announce(
 ) -> Result<(), Failure> {
     let address = standalone.address();
     if let Some(path) = &start.place.env_file {
-        Environment { address, token: standalone.token(), programs }.write(path)?;
+        let token = start.keystone.is_none().then(|| standalone.token());
+        Environment { address, token, programs }.write(path)?;
     }
     info!("the standalone service is ready on {address}");
     println!("ready");

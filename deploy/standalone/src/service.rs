@@ -13,7 +13,7 @@ use std::time::Duration;
 use tracing::warn;
 use zun_api::Service;
 use zun_api::ca::{CaError, CertificateAuthority, EnrolledHost, EnrolledHosts};
-use zun_api::settings::DatabaseUrl;
+use zun_api::settings::{DatabaseUrl, KeystoneSettings, Strategy};
 use zun_common::bus::{Bus, BusSettings, ConnectError, connect};
 use zun_common::chain;
 use zun_common::grant::ApiVersion;
@@ -88,6 +88,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The program of the authorization plugin.
     pub authz: PathBuf,
+    /// Keystone, if it authenticates the callers.
+    pub keystone: Option<KeystoneSettings>,
 }
 
 /// The running service.
@@ -123,9 +125,9 @@ impl Standalone {
         let (engine, console) = start_engine(settings, &host, &host_bus).await?;
         let driver = Arc::new(DockerDriver::connect(&engine.socket())?);
         let dialled = console.address;
-        let agent_settings = agent_settings(state, host, console);
+        let agent_settings = agent_settings(state, host.clone(), console);
         let agent = Agent::start(agent_settings, host_bus, driver, tasks).await?;
-        wait_for_host(api.address(), &token, dialled).await?;
+        wait_for_host(&api, &host, dialled).await?;
         Ok(Self { api, agent, engine, tasks: tasks.clone(), token })
     }
 
@@ -186,7 +188,13 @@ fn api_settings(settings: &Settings) -> zun_api::settings::Settings {
     let state = &settings.state;
     let mut api = zun_api::settings::Settings::default();
     api.http.listen = settings.listen;
-    api.auth.token_file = Some(state.tokens());
+    match &settings.keystone {
+        Some(keystone) => {
+            api.auth.strategy = Strategy::Keystone;
+            api.auth.keystone = keystone.clone();
+        }
+        None => api.auth.token_file = Some(state.tokens()),
+    }
     api.database.url = DatabaseUrl::Sqlite(state.database());
     api.bus = BusSettings::at("memory://");
     api.console.ca_directory = Some(state.ca());

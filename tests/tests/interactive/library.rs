@@ -6,6 +6,7 @@ use zun_common::pki::signing_request;
 use zun_common::secret::Secret;
 use zun_tests::zun_cli::{Name, ZunCli};
 use zunclient::api::Client;
+use zunclient::auth::Auth;
 use zunclient::console::Proxies;
 use zunclient::settings::Settings;
 
@@ -29,7 +30,7 @@ pub(super) fn shell(zun: &ZunCli, prefix: &str) -> Name {
 pub(super) fn client(zun: &ZunCli) -> Client {
     let settings = Settings {
         endpoint: zun.variable("OS_ENDPOINT").to_owned(),
-        token: Some(Secret::new(zun.variable("OS_TOKEN").to_owned())),
+        auth: Auth::Token(Secret::new(zun.variable("OS_TOKEN").to_owned())),
         ca_file: None,
         proxies: Proxies::default(),
         debug: false,

@@ -6,6 +6,7 @@ use zun_common::rpc::Problem;
 use zun_common::status::{Action, Status};
 
 use super::Permission;
+use crate::auth::{KeystoneError, Refusal};
 use crate::ca::CaError;
 use crate::db::DbError;
 use crate::wait;
@@ -46,6 +47,10 @@ pub(crate) enum AppError {
     UnknownField(String),
     #[error("The request you have made requires authentication.")]
     Unauthenticated,
+    #[error("The token is not for a project. Request a token for a project and try again.")]
+    NoProject,
+    #[error("The identity service does not answer; try again in a second.")]
+    IdentityService(#[source] KeystoneError),
     #[error("Policy doesn't allow {} to be performed.", .0.policy())]
     Forbidden(Permission),
     #[error("Not Found")]
@@ -133,5 +138,15 @@ pub(crate) enum AppError {
 impl From<InvalidField> for AppError {
     fn from(invalid: InvalidField) -> Self {
         Self::InvalidField(invalid)
+    }
+}
+
+impl From<Refusal> for AppError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NoValidToken => Self::Unauthenticated,
+            Refusal::NoProject => Self::NoProject,
+            Refusal::Unknown(cause) => Self::IdentityService(cause),
+        }
     }
 }

@@ -1,12 +1,18 @@
 //! Identifies callers with the strategy from the settings.
 
+mod keystone;
+mod private_file;
 mod token;
+
+use std::path::PathBuf;
 
 use zun_common::id::{ProjectId, UserId};
 
+pub(crate) use keystone::{Keystone, KeystoneError, Owner};
 pub(crate) use token::TokenFile;
 
 use crate::settings::{HttpSettings, Settings, Strategy};
+use private_file::PrivateFileError;
 
 /// An authenticated user in a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,17 +44,67 @@ pub enum AuthError {
     #[error("cannot use the token file `{path}`")]
     TokenFile {
         /// The file.
-        path: std::path::PathBuf,
+        path: PathBuf,
         /// The cause.
         #[source]
         cause: token::TokenFileError,
     },
+    /// A setting of the strategy `keystone` is missing.
+    #[error("auth.keystone.{0} is missing: auth.strategy `keystone` needs it")]
+    MissingKeystone(&'static str),
+    /// The URL of Keystone cannot be used.
+    #[error(
+        "auth.keystone.url must be an http or https URL, such as https://keystone.example.org/v3, not `{0}`"
+    )]
+    KeystoneUrl(String),
+    /// Tokens would travel in plain text.
+    #[error(
+        "auth.keystone.url `{0}` is plain HTTP to another machine, so anyone on the path can read tokens; use https, or set auth.keystone.insecure = true"
+    )]
+    PlainKeystone(String),
+    /// The password of the service user cannot be used.
+    #[error("cannot use the password file `{path}`")]
+    PasswordFile {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        cause: PrivateFileError,
+    },
+    /// The CA of Keystone's certificate cannot be read.
+    #[error("cannot read auth.keystone.ca_file `{path}`")]
+    KeystoneCa {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The HTTP client cannot be set up.
+    #[error("cannot set up the client of Keystone; check auth.keystone.ca_file")]
+    KeystoneClient(#[source] reqwest::Error),
+}
+
+/// Why a request has no identity.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// There is no token, or it is not valid.
+    #[error("there is no valid token")]
+    NoValidToken,
+    /// The token is valid, but not for a project.
+    #[error("the token is not for a project")]
+    NoProject,
+    /// The token could not be validated.
+    #[error("the token could not be validated")]
+    Unknown(#[from] KeystoneError),
 }
 
 /// The authentication strategy.
 pub(crate) enum Authenticator {
-    /// By bearer token.
+    /// By a token of a file.
     Token(TokenFile),
+    /// By a token of Keystone.
+    Keystone(Box<Keystone>),
     /// Every caller has this identity.
     Anonymous(Identity),
 }
@@ -63,15 +119,35 @@ impl Authenticator {
                     .map(Self::Token)
                     .map_err(|cause| AuthError::TokenFile { path: path.clone(), cause })
             }
+            Strategy::Keystone => {
+                Keystone::new(&settings.auth.keystone).map(Box::new).map(Self::Keystone)
+            }
             Strategy::None => anonymous_admin(&settings.http).map(Self::Anonymous),
         }
     }
 
-    /// Returns the identity of the token's owner, if the token is valid.
-    pub(crate) fn identify(&self, token: Option<&str>) -> Option<Identity> {
+    /// Returns the identity of the token's owner.
+    pub(crate) async fn identify(&self, token: Option<&str>) -> Result<Identity, Refusal> {
         match self {
-            Self::Token(file) => file.identify(token?),
-            Self::Anonymous(identity) => Some(identity.clone()),
+            Self::Anonymous(identity) => Ok(identity.clone()),
+            Self::Token(file) => {
+                token.and_then(|token| file.identify(token)).ok_or(Refusal::NoValidToken)
+            }
+            Self::Keystone(keystone) => {
+                match keystone.identify(token.ok_or(Refusal::NoValidToken)?).await? {
+                    Some(Owner::User(identity)) => Ok(identity),
+                    Some(Owner::NoProject) => Err(Refusal::NoProject),
+                    None => Err(Refusal::NoValidToken),
+                }
+            }
+        }
+    }
+
+    /// The value of the header `WWW-Authenticate` for a request without a valid token.
+    pub(crate) fn challenge(&self) -> &str {
+        match self {
+            Self::Keystone(keystone) => keystone.challenge(),
+            Self::Token(_) | Self::Anonymous(_) => "Bearer realm=\"zun\"",
         }
     }
 }

@@ -13,6 +13,7 @@ use zun_common::chain;
 use zun_common::id::{ProjectId, UserId};
 
 use super::Identity;
+use super::private_file::{self, PrivateFileError};
 
 /// Minimum interval between two checks for changes.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -20,12 +21,9 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The token file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenFileError {
-    /// It cannot be read.
-    #[error("cannot read it")]
-    Unreadable(#[from] std::io::Error),
-    /// Users other than its owner can read it.
-    #[error("its mode is {0:o}, but only its owner may read it; run chmod 0600")]
-    InsecureMode(u32),
+    /// It cannot be read, or others can read it too.
+    #[error(transparent)]
+    File(#[from] PrivateFileError),
     /// It does not have the expected format.
     #[error("it must contain `[[token]]` entries with sha256, user, project and roles")]
     Malformed(#[from] toml::de::Error),
@@ -141,33 +139,18 @@ fn log_unusable(path: &Path, error: &TokenFileError) {
 type Tokens = Vec<([u8; 32], Identity)>;
 
 fn load(path: &Path) -> Result<(Tokens, FileVersion), TokenFileError> {
-    let metadata = std::fs::metadata(path)?;
-    let mode = metadata.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(TokenFileError::InsecureMode(mode));
-    }
-    let file: File = toml::from_str(&std::fs::read_to_string(path)?)?;
+    let metadata = std::fs::metadata(path).map_err(PrivateFileError::from)?;
+    let file: File = toml::from_str(&private_file::read(path)?)?;
     let tokens = file.token.into_iter().map(parse).collect::<Result<_, _>>()?;
     Ok((tokens, FileVersion::of(&metadata)))
 }
 
 fn parse(line: TokenEntry) -> Result<([u8; 32], Identity), TokenFileError> {
     let TokenEntry { sha256, user, project, roles } = line;
-    let Some(hash) = unhex(&sha256) else { return Err(TokenFileError::InvalidHash(user)) };
+    let mut hash = [0; 32];
+    hex::decode_to_slice(&sha256, &mut hash)
+        .map_err(|_not_hexadecimal| TokenFileError::InvalidHash(user.clone()))?;
     Ok((hash, Identity { user, project, roles }))
-}
-
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let digits: Vec<u8> = text
-        .chars()
-        .map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-        .collect::<Option<_>>()?;
-    let (pairs, rest) = digits.as_chunks::<2>();
-    if !rest.is_empty() {
-        return None;
-    }
-    let bytes: Vec<u8> = pairs.iter().map(|[high, low]| high << 4 | low).collect();
-    bytes.try_into().ok()
 }
 
 #[cfg(test)]
@@ -178,10 +161,7 @@ mod tests {
     use super::*;
 
     fn line(token: &str, user: &str) -> String {
-        let digits =
-            |byte: &u8| [byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)]);
-        let hash: Vec<u8> = Sha256::digest(token.as_bytes()).iter().flat_map(digits).collect();
-        let hash = String::from_utf8(hash).unwrap();
+        let hash = hex::encode(Sha256::digest(token.as_bytes()));
         format!(
             "[[token]]\nsha256 = \"{hash}\"\nuser = \"{user}\"\nproject = \"p\"\nroles = [\"admin\"]\n"
         )
@@ -236,7 +216,10 @@ mod tests {
     fn a_file_that_others_can_read_is_refused() {
         let file = file(&line("token", "ann"));
         std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(TokenFile::read(file.path()), Err(TokenFileError::InsecureMode(0o644))));
+        assert!(matches!(
+            TokenFile::read(file.path()),
+            Err(TokenFileError::File(PrivateFileError::InsecureMode(0o644)))
+        ));
     }
 
     #[test]

@@ -70,6 +70,7 @@ impl ErrorResponse {
 pub(super) fn error_response(error: &AppError) -> ErrorResponse {
     use StatusCode as Http;
     let new = |status, code| ErrorResponse::new(status, code, error);
+    let retry = |code| ErrorResponse::retryable(Http::SERVICE_UNAVAILABLE, code, error);
     match error {
         AppError::InvalidField(_) | AppError::UnknownField(_) | AppError::Malformed(_) => {
             new(Http::BAD_REQUEST, "container.schema-validation-error")
@@ -77,7 +78,10 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
         AppError::UnknownParameters(_) => new(Http::BAD_REQUEST, "container.unknown-parameters"),
         AppError::NoCommonProtocol(_) => new(Http::BAD_REQUEST, "container.invalid-value"),
         AppError::Unauthenticated => new(Http::UNAUTHORIZED, "container.unauthorized"),
-        AppError::Forbidden(_) => new(Http::FORBIDDEN, "container.policy-not-authorized"),
+        AppError::IdentityService(_) => retry("container.identity-service-down"),
+        AppError::Forbidden(_) | AppError::NoProject => {
+            new(Http::FORBIDDEN, "container.policy-not-authorized")
+        }
         AppError::RouteNotFound => new(Http::NOT_FOUND, "container.not-found"),
         AppError::ContainerNotFound(_) | AppError::MarkerNotFound(_) => {
             new(Http::NOT_FOUND, "container.container-not-found")
@@ -105,15 +109,10 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
             let words = format!("Invalid input for field 'csr'. {}", chain(bad));
             ErrorResponse::new(Http::BAD_REQUEST, "container.schema-validation-error", &words)
         }
-        AppError::Db(
-            DbError::Connection(_) | DbError::Busy(_) | DbError::Batch(_) | DbError::NoRoom,
-        ) => {
-            let words = "The database is busy; try again in a second.";
-            ErrorResponse::retryable(Http::SERVICE_UNAVAILABLE, "container.busy", &words)
-        }
-        AppError::Ca(_) | AppError::Db(_) => ErrorResponse::internal(),
+        AppError::Db(cause) => database(cause),
+        AppError::Ca(_) => ErrorResponse::internal(),
         AppError::TooManyWaiters(_) | AppError::TooManyRequests | AppError::ShuttingDown => {
-            ErrorResponse::retryable(Http::SERVICE_UNAVAILABLE, "container.busy", error)
+            retry("container.busy")
         }
         AppError::BodyTooLarge(_) => new(Http::PAYLOAD_TOO_LARGE, "container.body-too-large"),
         AppError::HeadersTooLarge(_) => {
@@ -127,6 +126,17 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
             new(Http::NOT_ACCEPTABLE, "zun.microversion-unsupported")
         }
     }
+}
+
+fn database(cause: &DbError) -> ErrorResponse {
+    if matches!(
+        cause,
+        DbError::Connection(_) | DbError::Busy(_) | DbError::Batch(_) | DbError::NoRoom
+    ) {
+        let words = "The database is busy; try again in a second.";
+        return ErrorResponse::retryable(StatusCode::SERVICE_UNAVAILABLE, "container.busy", &words);
+    }
+    ErrorResponse::internal()
 }
 
 fn agent(host: &HostName, cause: &CallError) -> ErrorResponse {

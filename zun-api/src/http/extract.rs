@@ -122,16 +122,17 @@ fn require_json(headers: &HeaderMap) -> Result<(), AppError> {
 
 impl FromRequest for Caller {
     type Error = AppError;
-    type Future = Ready<Result<Self, AppError>>;
+    type Future = LocalBoxFuture<'static, Result<Self, AppError>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        ready(caller(request))
+        let request = request.clone();
+        Box::pin(async move { caller(&request).await })
     }
 }
 
-fn caller(request: &HttpRequest) -> Result<Caller, AppError> {
+async fn caller(request: &HttpRequest) -> Result<Caller, AppError> {
     let token = token(request.headers());
-    let identity = app(request)?.authenticator.identify(token).ok_or(AppError::Unauthenticated)?;
+    let identity = app(request)?.authenticator.identify(token).await?;
     let mut extensions = request.extensions_mut();
     let info = extensions.get::<RequestInfo>();
     let context = CallContext {

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, VARY};
+use actix_web::http::header::{
+    HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::{Data, Query};
@@ -150,6 +152,12 @@ fn finish(response: ServiceResponse, info: &RequestInfo) -> ServiceResponse {
             let mut body = HttpResponse::build(shown.status).json(shown.body(&info.request));
             if let Some(seconds) = shown.retry_after {
                 body.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            if shown.status == StatusCode::UNAUTHORIZED
+                && let Some(app) = response.request().app_data::<Data<App>>()
+                && let Ok(challenge) = HeaderValue::from_str(app.authenticator.challenge())
+            {
+                body.headers_mut().insert(WWW_AUTHENTICATE, challenge);
             }
             response.into_response(body)
         }

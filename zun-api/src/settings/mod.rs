@@ -1,6 +1,7 @@
 //! Settings of zun-api. zun-api does not start if a required key is missing, and the error names the key.
 
 mod database;
+mod keystone;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use zun_common::bus::BusSettings;
 use zun_common::telemetry::LogSettings;
 
 pub use database::{DatabaseSettings, DatabaseUrl, DatabaseUrlError};
+pub use keystone::KeystoneSettings;
 
 /// All settings.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -79,6 +81,8 @@ pub enum Strategy {
     /// By a bearer token. Its hash is in `auth.token_file`.
     #[default]
     Token,
+    /// By a token of Keystone.
+    Keystone,
     /// No authentication: every caller is an administrator. Requires a loopback listen address.
     None,
 }
@@ -87,10 +91,12 @@ pub enum Strategy {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthSettings {
-    /// `token` or `none`.
+    /// `token`, `keystone` or `none`.
     pub strategy: Strategy,
     /// File with hashed tokens, mode 0600. Required for `token`.
     pub token_file: Option<PathBuf>,
+    /// Keystone. Required for `keystone`.
+    pub keystone: KeystoneSettings,
 }
 
 /// The scheduler.

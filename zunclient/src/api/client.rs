@@ -1,21 +1,25 @@
 //! The HTTP client of the API. It keeps its connection and limits the time of every request. An error contains the
 //! request id if the service sent one.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, Request, RequestBuilder, Response, Url};
+use reqwest::{ClientBuilder, Method, Request, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use zun_common::api::v1::error::ErrorBody;
 use zun_common::api::v1::version::Root;
 
-use super::ApiError;
+use super::{ApiError, BadCaFile};
+use crate::auth::{Auth, Login};
 use crate::settings::Settings;
 
 /// The newest microversion that this client knows.
 pub(super) const MICROVERSION: &str = "1.40";
 
 pub(super) const REQUEST_ID: &str = "x-openstack-request-id";
+const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
+const VERSION: HeaderName = HeaderName::from_static("openstack-api-version");
 /// For most requests.
 pub(super) const SHORT_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,6 +31,7 @@ pub(super) const LONG_TIMEOUT: Duration = Duration::from_secs(90);
 pub struct Client {
     http: reqwest::Client,
     base: Url,
+    auth: Auth,
     log: Option<fn(&str)>,
 }
 
@@ -38,24 +43,14 @@ impl Client {
         if !matches!(base.scheme(), "http" | "https") || base.host().is_none() {
             return Err(bad());
         }
-        // Another provider can only be there if the program that embeds this library set it.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let mut builder = reqwest::Client::builder()
-            .default_headers(headers(settings))
-            .user_agent(concat!("zun/", env!("CARGO_PKG_VERSION")))
+        let builder = http_client(&base, settings.ca_file.as_deref())?;
+        let http = builder
+            .default_headers(headers())
             .connect_timeout(CONNECT_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none());
-        if is_loopback(&base) {
-            builder = builder.no_proxy();
-        }
-        if base.scheme() == "http" {
-            // Loading the system's certificates fails on a machine that has none.
-            builder = builder.tls_certs_only([]);
-        } else if let Some(path) = &settings.ca_file {
-            builder = builder.tls_certs_only(ca_certificates(path)?);
-        }
-        let http = builder.build().map_err(ApiError::Setup)?;
-        Ok(Self { http, base, log: settings.debug.then_some(log) })
+            .build()
+            .map_err(ApiError::Setup)?;
+        let (auth, log) = (settings.auth.clone(), settings.debug.then_some(log));
+        Ok(Self { http, base, auth, log })
     }
 
     /// Returns the address of the API.
@@ -100,8 +95,37 @@ impl Client {
         if answer.status().is_success() { Ok(answer) } else { Err(refused(answer).await) }
     }
 
-    /// Sends a request and returns any answer.
-    pub(super) async fn exchange(&self, request: Request) -> Result<Response, ApiError> {
+    /// Sends a request with the caller's token, and returns any answer.
+    pub(super) async fn exchange(&self, mut request: Request) -> Result<Response, ApiError> {
+        match &self.auth {
+            Auth::None => self.transmit(request).await,
+            Auth::Token(token) => {
+                authenticate(&mut request, token.expose());
+                self.transmit(request).await
+            }
+            // Boxed, because it is large, and most callers do not use it.
+            Auth::Keystone(login) => Box::pin(self.exchange_with(login, request)).await,
+        }
+    }
+
+    /// Sends a request with a token of Keystone. If the service rejects it, sends the request again with a new one.
+    async fn exchange_with(
+        &self,
+        login: &Login,
+        mut request: Request,
+    ) -> Result<Response, ApiError> {
+        let token = login.session().await?.token;
+        let again = request.try_clone();
+        authenticate(&mut request, token.expose());
+        let answer = self.transmit(request).await?;
+        let Some(mut again) = again.filter(|_| answer.status() == StatusCode::UNAUTHORIZED) else {
+            return Ok(answer);
+        };
+        authenticate(&mut again, login.renew(&token).await?.token.expose());
+        self.transmit(again).await
+    }
+
+    async fn transmit(&self, request: Request) -> Result<Response, ApiError> {
         let line = self.log.map(|_| format!("{} {}", request.method(), request.url()));
         let begun = Instant::now();
         let outcome = self.http.execute(request).await;
@@ -149,18 +173,40 @@ pub(super) fn request_of(answer: &Response) -> Option<String> {
     Some(header.to_str().ok()?.to_owned())
 }
 
-fn headers(settings: &Settings) -> HeaderMap {
+fn headers() -> HeaderMap {
+    let version = HeaderValue::try_from(format!("container {MICROVERSION}"));
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    let version = HeaderValue::try_from(format!("container {MICROVERSION}"));
-    let token = settings.token.as_ref().map(|token| HeaderValue::try_from(token.expose()));
-    for (name, value) in [("openstack-api-version", Some(version)), ("x-auth-token", token)] {
-        if let Some(Ok(mut value)) = value {
-            value.set_sensitive(name == "x-auth-token");
-            headers.insert(HeaderName::from_static(name), value);
-        }
-    }
+    headers.insert(VERSION, version.expect("a header has these characters"));
     headers
+}
+
+/// Adds the token. A token that no header can have is not sent, so the service rejects the request.
+fn authenticate(request: &mut Request, token: &str) {
+    if let Ok(mut value) = HeaderValue::try_from(token) {
+        value.set_sensitive(true);
+        request.headers_mut().insert(TOKEN, value);
+    }
+}
+
+/// Returns a builder of a client for a service at this address: without redirects, on loopback without a proxy, and with
+/// the CA certificates of the file if there is one.
+pub(crate) fn http_client(base: &Url, ca_file: Option<&Path>) -> Result<ClientBuilder, BadCaFile> {
+    // Another provider can only be there if the program that embeds this library set it.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("zun/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none());
+    if is_loopback(base) {
+        builder = builder.no_proxy();
+    }
+    if base.scheme() == "http" {
+        // Loading the system's certificates fails on a machine that has none.
+        builder = builder.tls_certs_only([]);
+    } else if let Some(path) = ca_file {
+        builder = builder.tls_certs_only(ca_certificates(path)?);
+    }
+    Ok(builder)
 }
 
 fn is_loopback(base: &Url) -> bool {
@@ -172,10 +218,9 @@ fn is_loopback(base: &Url) -> bool {
     }
 }
 
-fn ca_certificates(path: &std::path::Path) -> Result<Vec<reqwest::Certificate>, ApiError> {
-    let pem = std::fs::read(path).map_err(|cause| ApiError::BadCaFile(Box::new(cause)))?;
-    reqwest::Certificate::from_pem_bundle(&pem)
-        .map_err(|cause| ApiError::BadCaFile(Box::new(cause)))
+fn ca_certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, BadCaFile> {
+    let pem = std::fs::read(path).map_err(|cause| BadCaFile(Box::new(cause)))?;
+    reqwest::Certificate::from_pem_bundle(&pem).map_err(|cause| BadCaFile(Box::new(cause)))
 }
 
 /// Reads the error in an answer.

@@ -1,5 +1,12 @@
 //! Why a request to the service failed.
 
+use crate::auth::LoginError;
+
+/// The file of CA certificates cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use the CA certificates in OS_CACERT")]
+pub struct BadCaFile(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
@@ -9,8 +16,11 @@ pub enum ApiError {
     )]
     BadEndpoint(String),
     /// The file of CA certificates cannot be used.
-    #[error("cannot use the CA certificates in OS_CACERT")]
-    BadCaFile(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error(transparent)]
+    BadCaFile(#[from] BadCaFile),
+    /// Keystone gave no token.
+    #[error(transparent)]
+    Login(#[from] LoginError),
     /// The HTTP client cannot be created.
     #[error("cannot set up the connection to the service")]
     Setup(#[source] reqwest::Error),
@@ -63,6 +73,7 @@ impl ApiError {
             Self::Refused { request, .. } | Self::BadAnswer { request, .. } => request.as_deref(),
             Self::BadEndpoint(_)
             | Self::BadCaFile(_)
+            | Self::Login(_)
             | Self::Setup(_)
             | Self::BadName(_)
             | Self::Unreachable { .. }
@@ -76,6 +87,7 @@ impl ApiError {
             Self::Refused { status, .. } => Some(*status),
             Self::BadEndpoint(_)
             | Self::BadCaFile(_)
+            | Self::Login(_)
             | Self::Setup(_)
             | Self::BadName(_)
             | Self::Unreachable { .. }
@@ -88,11 +100,14 @@ impl ApiError {
     pub fn advice(&self) -> Option<&'static str> {
         match self {
             Self::Unreachable { .. } => Some("check OS_ENDPOINT, and that zun-api is running"),
-            Self::Refused { status: 401, .. } => Some("set OS_TOKEN to a valid token"),
+            Self::Refused { status: 401, .. } => {
+                Some("the token or the credentials in the environment are not valid")
+            }
             Self::Refused { .. }
             | Self::BadAnswer { .. }
             | Self::BadEndpoint(_)
             | Self::BadCaFile(_)
+            | Self::Login(_)
             | Self::Setup(_)
             | Self::BadName(_)
             | Self::NoAnswer { .. } => None,

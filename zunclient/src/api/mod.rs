@@ -8,6 +8,7 @@ mod hosts;
 mod repeat;
 
 pub use client::Client;
+pub(crate) use client::http_client;
 pub use containers::{Delete, ListQuery};
-pub use error::ApiError;
+pub use error::{ApiError, BadCaFile};
 pub(crate) use repeat::Absence;

@@ -6,7 +6,7 @@ use super::{Failure, Global};
 use crate::api::Client;
 use crate::console::Proxies;
 use crate::out::{self, Printer};
-use crate::settings::settings;
+use crate::settings::{Flags, settings};
 
 /// What every verb gets: the API client, the printer and the background tasks.
 pub struct Context {
@@ -22,8 +22,14 @@ pub struct Context {
 
 impl Context {
     /// Creates it from the flags and the environment.
-    pub(super) fn new(global: &Global) -> Result<Self, Failure> {
-        let settings = settings(global.os_endpoint.as_deref(), global.os_auth_type, global.debug)?;
+    pub(super) async fn new(global: &Global) -> Result<Self, Failure> {
+        let settings = settings(Flags {
+            endpoint: global.os_endpoint.as_deref(),
+            auth: global.os_auth_type,
+            cloud: global.os_cloud.as_deref(),
+            debug: global.debug,
+        })
+        .await?;
         Ok(Self {
             api: Client::new(&settings, out::notice)?,
             printer: Printer::new(global.format),

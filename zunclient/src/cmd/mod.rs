@@ -44,7 +44,10 @@ const EXAMPLES: &str = "\
 Environment:
   OS_ENDPOINT      API address, if --os-endpoint is not given
   OS_TOKEN         Token for the API (there is no option for it)
-  OS_AUTH_TYPE     admin_token or none, if --os-auth-type is not given
+  OS_AUTH_TYPE     Type of authentication, if --os-auth-type is not given
+  OS_AUTH_URL, OS_USERNAME, OS_PASSWORD, OS_PROJECT_NAME, ...
+                   Credentials for Keystone, as for the OpenStack clients
+  OS_CLOUD         Cloud in clouds.yaml, if --os-cloud is not given
   OS_CACERT        File of CA certificates to trust for the API, in PEM
   ZUN_DETACH_KEYS  Key sequence for detaching, if --detach-keys is not given
   HTTPS_PROXY, ALL_PROXY, NO_PROXY
@@ -82,9 +85,18 @@ pub struct Global {
         hide_env_values = true,
         hide_possible_values = true,
         value_name = "TYPE",
-        help = "Authentication: admin_token (sends OS_TOKEN) or none"
+        help = "Authentication: admin_token (sends OS_TOKEN), none, or for Keystone password, token or v3applicationcredential"
     )]
     os_auth_type: Option<AuthType>,
+    #[arg(
+        long,
+        global = true,
+        env = "OS_CLOUD",
+        hide_env_values = true,
+        value_name = "NAME",
+        help = "Cloud in clouds.yaml, instead of the OS_ variables"
+    )]
+    os_cloud: Option<String>,
     /// Output format: table, json or yaml (default table)
     #[arg(
         long,
@@ -163,7 +175,7 @@ impl Verb {
 
     async fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self {
-            Self::Run(verb) => verb.run(context).await,
+            Self::Run(verb) => Box::pin(verb.run(context)).await,
             Self::Create(verb) => verb.run(context).await,
             Self::Start(verb) => verb.run(context).await,
             Self::Stop(verb) => verb.run(context).await,
@@ -209,8 +221,8 @@ fn execute(cli: Cli) -> Exit {
         }
     };
     let outcome = runtime.block_on(async {
-        let context = Context::new(&cli.global)?;
-        let outcome = cli.verb.run(&context).await;
+        let context = Context::new(&cli.global).await?;
+        let outcome = Box::pin(cli.verb.run(&context)).await;
         context.tasks.cancel();
         outcome
     });

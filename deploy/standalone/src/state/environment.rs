@@ -13,8 +13,8 @@ use super::{StateError, Token, at};
 pub struct Environment<'a> {
     /// The address of zun-api.
     pub address: SocketAddr,
-    /// The admin token.
-    pub token: &'a Token,
+    /// The admin token; `None` if callers log in to Keystone.
+    pub token: Option<&'a Token>,
     /// The directory of the program `zun`.
     pub programs: PathBuf,
 }
@@ -27,13 +27,19 @@ impl Environment<'_> {
 
     fn text(&self) -> String {
         let Self { address, token, programs } = self;
+        let credentials = match token {
+            Some(token) => {
+                format!("export OS_AUTH_TYPE=admin_token\nexport OS_TOKEN={}\n", token.expose())
+            }
+            None => "# Credentials: source the openrc file of a Keystone user, too.\n\
+                     export OS_AUTH_TYPE=password\nunset OS_TOKEN\n"
+                .to_owned(),
+        };
         format!(
             "# Environment for the standalone Zun on this machine. Written by zun-standalone at its start.\n\
-             export OS_AUTH_TYPE=admin_token\n\
-             export OS_TOKEN={}\n\
+             {credentials}\
              export OS_ENDPOINT=http://{address}/v1\n\
              export PATH={}:\"$PATH\"\n",
-            token.expose(),
             quoted(&programs.to_string_lossy()),
         )
     }
@@ -69,7 +75,7 @@ mod tests {
         let token = Token::fresh();
         let address = "127.0.0.1:9517".parse().expect("an address");
         let programs = PathBuf::from("/it's here/release");
-        Environment { address, token: &token, programs }.write(&path).expect("written");
+        Environment { address, token: Some(&token), programs }.write(&path).expect("written");
         let mode = std::fs::metadata(&path).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let script = r#". "$1"; echo "$OS_AUTH_TYPE $OS_TOKEN $OS_ENDPOINT $PATH""#;

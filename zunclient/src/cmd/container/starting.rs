@@ -111,6 +111,7 @@ pub(super) fn is_away(error: &ApiError) -> bool {
         ApiError::BadEndpoint(_)
         | ApiError::BadCaFile(_)
         | ApiError::Setup(_)
+        | ApiError::Login(_)
         | ApiError::BadName(_) => false,
     }
 }

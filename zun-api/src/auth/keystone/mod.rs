@@ -1,0 +1,89 @@
+//! Validates tokens at Keystone (Identity API v3), and caches the answers.
+
+mod cache;
+mod client;
+
+use std::time::Duration;
+
+use super::{AuthError, Identity, private_file};
+use crate::settings::KeystoneSettings;
+use cache::Cache;
+use client::Client;
+pub(crate) use client::KeystoneError;
+
+/// The owner of a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// A user in a project.
+    User(Identity),
+    /// The token is valid, but for the whole system or a domain, not for a project.
+    NoProject,
+}
+
+/// Validates tokens.
+pub(crate) struct Keystone {
+    client: Client,
+    cache: Cache,
+    challenge: String,
+}
+
+impl Keystone {
+    /// Checks the settings, and reads the password of the service user. Does not connect.
+    pub(super) fn new(settings: &KeystoneSettings) -> Result<Self, AuthError> {
+        let url = settings.url.clone().ok_or(AuthError::MissingKeystone("url"))?;
+        let file = settings.password_file.as_ref();
+        let file = file.ok_or(AuthError::MissingKeystone("password_file"))?;
+        require_secure(&url, settings.insecure)?;
+        let password = private_file::read(file)
+            .map_err(|cause| AuthError::PasswordFile { path: file.clone(), cause })?;
+        let public = settings.public_url.as_ref().unwrap_or(&url);
+        let challenge = format!("Keystone uri=\"{public}\"");
+        let client = Client::new(url, settings, password.trim_end_matches('\n'))?;
+        let cache = Cache::new(Duration::from_secs(settings.cache));
+        Ok(Self { client, cache, challenge })
+    }
+
+    /// The value of the header `WWW-Authenticate` for a request without a valid token.
+    pub(super) fn challenge(&self) -> &str {
+        &self.challenge
+    }
+
+    /// Returns the owner of the token, or `None` if the token is not valid.
+    pub(super) async fn identify(&self, token: &str) -> Result<Option<Owner>, KeystoneError> {
+        self.cache.get(token, || self.client.validate(token)).await
+    }
+}
+
+/// Tokens and the password travel in each request to Keystone.
+fn require_secure(url: &url::Url, insecure: bool) -> Result<(), AuthError> {
+    let local = match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => return Err(AuthError::KeystoneUrl(url.to_string())),
+    };
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if local || insecure => Ok(()),
+        "http" => Err(AuthError::PlainKeystone(url.to_string())),
+        _ => Err(AuthError::KeystoneUrl(url.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_to_another_machine_requires_the_setting_insecure() {
+        let check = |url: &str, insecure| require_secure(&url.parse().unwrap(), insecure);
+        assert!(check("https://keystone.example.org/v3", false).is_ok());
+        assert!(check("http://127.0.0.1:5000/v3", false).is_ok());
+        assert!(check("http://[::1]:5000/v3", false).is_ok());
+        assert!(check("http://keystone.example.org:5000/v3", true).is_ok());
+        let refusal = check("http://keystone.example.org:5000/v3", false).unwrap_err();
+        assert!(matches!(refusal, AuthError::PlainKeystone(_)), "{refusal}");
+        assert!(matches!(check("ftp://localhost/", true), Err(AuthError::KeystoneUrl(_))));
+        assert!(matches!(check("mailto:ann", true), Err(AuthError::KeystoneUrl(_))));
+    }
+}
