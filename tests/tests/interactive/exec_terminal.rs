@@ -58,3 +58,21 @@ fn c13_a_command_in_the_background_gets_no_terminal() {
     let output = zun.command(&exec).stdin(Stdio::null()).output().expect("zun runs");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "none\n");
 }
+
+#[test]
+fn c20_dockers_detach_keys_reach_the_program_of_an_exec_at_once() {
+    let _recorder = recorder!();
+    let zun = ZunCli::shared();
+    let name = zun.name("c20-exec");
+    zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
+    // Each key is shown before the next one is typed.
+    let script = "stty raw -echo; echo ready; for n in 1 2; do dd bs=1 count=1 2>/dev/null | od -An -tx1; done";
+    let exec = ["exec", "-i", "--detach-keys", "", name.as_str(), "sh", "-c", script];
+    let mut term = zun.term(&exec, (24, 80));
+    term.shows("ready");
+    term.types(b"\x10");
+    term.shows("10");
+    term.types(b"\x11");
+    term.shows("11");
+    assert_eq!(term.exit(), 0);
+}

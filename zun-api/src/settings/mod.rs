@@ -118,13 +118,20 @@ impl Default for SchedulerSettings {
     }
 }
 
-/// Reads an overcommit ratio. Refuses `nan` and `inf`, which TOML allows.
+/// Reads an overcommit ratio. Refuses `nan` and `inf`, which TOML allows. An environment variable gives a decimal as text.
 fn ratio<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
-    let ratio = f64::deserialize(input)?;
-    if ratio.is_finite() && ratio > 0.0 {
-        return Ok(ratio);
-    }
-    Err(serde::de::Error::custom("it must be a number greater than 0"))
+    let ratio = match toml::Value::deserialize(input)? {
+        toml::Value::Float(number) => Some(number),
+        toml::Value::Integer(number) => number.to_string().parse().ok(),
+        toml::Value::String(text) => text.parse().ok(),
+        toml::Value::Boolean(_)
+        | toml::Value::Datetime(_)
+        | toml::Value::Array(_)
+        | toml::Value::Table(_) => None,
+    };
+    ratio
+        .filter(|ratio: &f64| ratio.is_finite() && *ratio > 0.0)
+        .ok_or_else(|| serde::de::Error::custom("it must be a number greater than 0"))
 }
 
 /// Console access.
@@ -144,8 +151,11 @@ mod tests {
         let read = |ratio: &str| {
             toml::from_str::<SchedulerSettings>(&format!("cpu_ratio = {ratio}\nmemory_ratio = 1.0"))
         };
-        assert!((read("0.5").expect("a ratio").cpu_ratio - 0.5).abs() < f64::EPSILON);
-        for bad in ["nan", "inf", "-inf", "-1.0", "-0.0", "0.0"] {
+        for half in ["0.5", "\"0.5\""] {
+            assert!((read(half).expect("a ratio").cpu_ratio - 0.5).abs() < f64::EPSILON);
+        }
+        assert!((read("2").expect("a ratio").cpu_ratio - 2.0).abs() < f64::EPSILON);
+        for bad in ["nan", "inf", "-inf", "-1.0", "-0.0", "0.0", "\"much\"", "true"] {
             let refusal = read(bad).expect_err(bad).to_string();
             assert!(refusal.contains("greater than 0"), "{refusal}");
         }

@@ -84,6 +84,10 @@ pub(in crate::driver) fn container(
     })
 }
 
+/// Detach keys that nobody types: zun has its own, which Docker must not take. Docker holds back the first key until the
+/// next one and takes only ASCII characters here, so the first is one that hardly any program uses (ctrl-^).
+const NO_DETACH_KEYS: &str = "\u{1e},\u{1f},\u{1e},\u{1f},\u{1e},\u{1f}";
+
 /// Converts the specification of an exec.
 pub(in crate::driver) fn exec(spec: &ExecSpec) -> Result<ExecConfig, DriverError> {
     let ExecSpec { command, tty, stdin, environment, user, workdir, privileged, size } = spec;
@@ -95,7 +99,7 @@ pub(in crate::driver) fn exec(spec: &ExecSpec) -> Result<ExecConfig, DriverError
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         console_size: size.filter(|_| *tty).map(console_size),
-        detach_keys: None,
+        detach_keys: Some(NO_DETACH_KEYS.to_owned()),
         tty: Some(*tty),
         env: Some(environment.clone()),
         cmd: Some(command.clone()),
