@@ -63,14 +63,12 @@ async fn service(before: &'static str, after: &'static str, first: u16) -> Servi
     Service::start(move |request| {
         if request.method == "GET" {
             let changed = !done.lock().expect("whole").is_empty();
-            let fields = |second, run: &str| {
-                json!({ "updated_at": format!("2026-01-01 00:00:{second}"), "started_at": run })
+            let fields = |second, run: u8| {
+                json!({ "updated_at": format!("2026-01-01 00:00:{second}"),
+                    "started_at": format!("2026-01-01 00:00:0{run}"), "run": run })
             };
-            let (status, more) = if changed {
-                (after, fields(11, "2026-01-01 00:00:02"))
-            } else {
-                (before, fields(10, "2026-01-01 00:00:01"))
-            };
+            let (status, more) =
+                if changed { (after, fields(11, 2)) } else { (before, fields(10, 1)) };
             return (200, container(status, &more));
         }
         let (is_repeat, answer) = once(&done, &request, after);

@@ -29,9 +29,11 @@ impl EventLog {
         self.lines.lock().expect("whole").clone()
     }
 
-    /// Returns the number of wait requests that have `unless_updated` set to a time in 2026.
-    fn waits_without_change(&self) -> usize {
-        self.lines().iter().filter(|line| line.contains("unless_updated=2026")).count()
+    /// Returns whether the container was started, and how many waits for its run have arrived since.
+    fn waits_since_start(&self) -> Option<usize> {
+        let lines = self.lines();
+        let start = lines.iter().position(|line| line.ends_with("/start"))?;
+        Some(lines.iter().skip(start).filter(|line| line.ends_with("ID/wait")).count())
     }
 }
 
@@ -64,8 +66,9 @@ async fn zun(service: &Service, arguments: &[&str], stdin: &str) -> Ran {
     }
 }
 
-/// Starts a service whose container has the fields `after` after its start, and a console on this engine.
-async fn service(log: &Arc<EventLog>, engine: &Arc<Engine>, after: Value) -> Service {
+/// Starts a service whose container's run has ended like this at the second wait after its start, and a console on this
+/// engine.
+async fn service(log: &Arc<EventLog>, engine: &Arc<Engine>, end: Value) -> Service {
     let (log, engine) = (Arc::clone(log), Arc::clone(engine));
     Service::start(move |request: ServiceRequest| {
         let line = request.line();
@@ -81,14 +84,23 @@ async fn service(log: &Arc<EventLog>, engine: &Arc<Engine>, after: Value) -> Ser
                 (202, Value::Null)
             }
             line if line.starts_with("DELETE ") => (204, Value::Null),
-            _ if log.lines().iter().any(|line| line.ends_with("/start")) => {
-                let status = text(&after, "status");
-                (200, container(&status, &after))
-            }
+            "POST /v1/containers/ID/wait" => match log.waits_since_start() {
+                None | Some(0 | 1) => (200, run(1, &json!({}))),
+                Some(_) => (200, run(1, &end)),
+            },
             _ => (200, container("Created", &json!({}))),
         }
     })
     .await
+}
+
+/// The answer to a wait for a run, with these fields.
+pub(crate) fn run(number: u8, more: &Value) -> Value {
+    let mut run = json!({ "number": number, "started_at": "2026-01-01 00:00:01", "finished_at": null,
+        "exit_code": null, "reason": null, "message": null });
+    let fields = run.as_object_mut().expect("fields");
+    fields.extend(more.as_object().expect("fields").clone());
+    json!({ "uuid": ID, "run": run })
 }
 
 pub(crate) fn container(status: &str, more: &Value) -> Value {
@@ -142,8 +154,8 @@ async fn echo(log: &Arc<EventLog>) -> Arc<Engine> {
 async fn run_attaches_and_waits_before_it_starts_and_exits_with_the_commands_code() {
     let log = Arc::new(EventLog::default());
     let engine = echo(&log).await;
-    let after = json!({ "status": "Stopped", "exit_code": 3 });
-    let service = service(&log, &engine, after).await;
+    let end = json!({ "exit_code": 3, "reason": "exited" });
+    let service = service(&log, &engine, end).await;
     let ran = zun(&service, &["run", "-i", "--name", "test", "cirros", "/bin/sh"], "hello").await;
     assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (Some(3), "hello", ""));
     let lines = log.lines();
@@ -161,6 +173,9 @@ async fn run_attaches_and_waits_before_it_starts_and_exits_with_the_commands_cod
     );
     // Both requests are sent at once, each on its own connection.
     assert!(watched_and_started.contains(&"POST /v1/containers/ID/start"), "{lines:?}");
+    assert!(watched_and_started.contains(&"POST /v1/containers/ID/wait"), "{lines:?}");
+    let others = lines.iter().skip(7).filter(|line| !line.ends_with("ID/wait"));
+    assert_eq!(others.count(), 0, "{lines:?}");
     let requests = service.requests();
     assert_eq!(requests[0].body["command"], json!(["/bin/sh"]));
     assert_eq!(requests[0].body["stdin_once"], json!(true));
@@ -185,82 +200,68 @@ async fn a_command_that_cannot_start_gives_exit_code_127_and_is_removed() {
     })
     .await;
     let why = "exec: \"nosuch\": executable file not found in $PATH";
-    let after = json!({ "status": "Error", "exit_code": 127, "status_reason": why });
-    let service = service(&log, &Arc::new(engine), after).await;
+    let end =
+        json!({ "started_at": null, "exit_code": 127, "reason": "not_started", "message": why });
+    let service = service(&log, &Arc::new(engine), end).await;
     let ran = zun(&service, &["run", "--rm", "cirros", "nosuch"], "").await;
     assert_eq!(ran.code, Some(127));
     assert_eq!(ran.stderr, format!("zun: test: {why}\n"));
     assert_eq!(log.lines().last().map(String::as_str), Some("DELETE /v1/containers/ID?force=true"));
 }
 
-async fn check_restart_notice(service: &Service) {
-    let ran = zun(service, &["run", "-i", "--restart", "always", "cirros"], "").await;
-    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
-    assert!(ran.stderr.contains("was restarted"), "{}", ran.stderr);
-}
-
 #[tokio::test]
-async fn a_restart_by_policy_is_reported() {
+async fn a_restart_is_reported_with_the_exit_code_of_the_run_that_ended() {
     let log = Arc::new(EventLog::default());
     let engine = echo(&log).await;
-    let after = json!({ "status": "Restarting", "exit_code": 0 });
-    let service = service(&log, &engine, after).await;
-    check_restart_notice(&service).await;
+    // The host answers with 3: that is the exit code of the next run.
+    let end = json!({ "exit_code": 9, "reason": "restarted" });
+    let service = service(&log, &engine, end).await;
+    let ran = zun(&service, &["run", "-i", "--restart", "always", "cirros"], "").await;
+    assert_eq!(ran.code, Some(9), "{}", ran.stderr);
+    assert!(ran.stderr.contains("exited with 9 and was restarted"), "{}", ran.stderr);
 }
 
 #[tokio::test]
-async fn a_restart_by_policy_is_reported_if_the_service_learns_of_the_exit_late() {
+async fn a_removal_and_the_lack_of_memory_are_reported() {
+    for (end, words) in [
+        (json!({ "exit_code": 3, "reason": "removed" }), "was removed; its process exited with 3"),
+        (json!({ "exit_code": 3, "reason": "out_of_memory", "message": "no memory" }), "no memory"),
+    ] {
+        let log = Arc::new(EventLog::default());
+        let engine = echo(&log).await;
+        let service = service(&log, &engine, end).await;
+        let ran = zun(&service, &["run", "-i", "cirros"], "").await;
+        assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+        assert!(ran.stderr.contains(words), "{}", ran.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_session_asks_for_the_end_of_its_own_run() {
     let log = Arc::new(EventLog::default());
     let engine = echo(&log).await;
     let log_writer = Arc::clone(&log);
-    let run = |second: u8| {
-        json!({ "restart_policy": { "Name": "always", "MaximumRetryCount": "0" },
-            "started_at": format!("2026-01-01 00:00:0{second}"), "updated_at": format!("2026-01-01 00:00:1{second}") })
-    };
     let service = Service::start(move |request: ServiceRequest| {
         let line = request.line();
         log_writer.record(&line);
-        let lines = log_writer.lines();
-        let waits = log_writer.waits_without_change();
         match line.as_str() {
-            "POST /v1/containers?run=false" => (202, container("Creating", &run(0))),
-            "POST /v1/containers/ID/attach" => (200, engine.endpoint(&text(&request.body, "csr"))),
-            "POST /v1/containers/ID/start" => (202, Value::Null),
-            _ if waits > 3 => (200, container("Running", &run(2))),
-            _ if lines.iter().any(|line| line.ends_with("/start")) => {
-                // The process exits after the service knows that it has started.
-                log_writer.started.notify_one();
-                (200, container("Running", &run(1)))
+            "POST /v1/containers/ID/attach" => {
+                let mut endpoint = engine.endpoint(&text(&request.body, "csr"));
+                endpoint["run"] = json!(2);
+                (200, endpoint)
             }
-            _ => (200, container("Created", &run(0))),
-        }
-    })
-    .await;
-    check_restart_notice(&service).await;
-}
-
-#[tokio::test]
-async fn the_result_of_the_first_run_is_not_reported_for_the_second() {
-    let log = Arc::new(EventLog::default());
-    let engine = echo(&log).await;
-    let log_writer = Arc::clone(&log);
-    let run = |number: u8, code: u8, reason: Value| {
-        json!({ "exit_code": code, "status_reason": reason, "task_state": null,
-            "started_at": format!("2026-01-01 00:00:0{number}"),
-            "updated_at": format!("2026-01-01 00:00:1{number}") })
-    };
-    let service = Service::start(move |request: ServiceRequest| {
-        let line = request.line();
-        log_writer.record(&line);
-        let waits = log_writer.waits_without_change();
-        match line.as_str() {
-            "POST /v1/containers/ID/attach" => (200, engine.endpoint(&text(&request.body, "csr"))),
             "POST /v1/containers/ID/start" => {
                 log_writer.started.notify_one();
                 (202, Value::Null)
             }
-            _ if waits > 3 => (200, container("Stopped", &run(2, 3, Value::Null))),
-            _ => (200, container("Stopped", &run(1, 1, json!("of the first run")))),
+            "POST /v1/containers/ID/wait" if request.body["run"] == json!(2) => {
+                (200, run(2, &json!({ "exit_code": 3, "reason": "exited" })))
+            }
+            "POST /v1/containers/ID/wait" => {
+                let end = json!({ "exit_code": 1, "reason": "exited", "message": "of the first" });
+                (200, run(1, &end))
+            }
+            _ => (200, container("Stopped", &json!({ "exit_code": 1, "run": 1 }))),
         }
     })
     .await;
@@ -293,7 +294,7 @@ async fn a_console_refused_by_the_host_gives_exit_code_125_and_removes_the_conta
         request.stream.shutdown().await.expect("ended");
     })
     .await;
-    let service = service(&log, &Arc::new(engine), json!({ "status": "Created" })).await;
+    let service = service(&log, &Arc::new(engine), json!({})).await;
     let ran = zun(&service, &["run", "-i", "--rm", "cirros"], "").await;
     assert_eq!(ran.code, Some(125));
     assert_eq!(ran.stderr, "zun: the host refused (403): not here\n");

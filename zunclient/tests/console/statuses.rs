@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::fake::service::Service;
-use crate::run::container;
+use crate::run::{container, run};
 
 /// Much less than the time after which a command gives up.
 const SOON: Duration = Duration::from_secs(10);
@@ -26,10 +26,10 @@ async fn zun(service: &Service, words: &[&str]) -> Output {
     output.map_err(|_elapsed| words.join(" ")).expect("it ends soon").expect("the binary runs")
 }
 
-/// A container with this status that was updated at `second` and whose run began at `started`.
+/// A container with this status that was updated at `second`. Its newest run has the number `started` and began then.
 fn seen(status: &str, second: u8, started: u8) -> Value {
     let more = json!({ "updated_at": format!("2026-01-01 00:00:{second:02}"),
-        "started_at": format!("2026-01-01 00:00:{started:02}") });
+        "started_at": format!("2026-01-01 00:00:{started:02}"), "run": started });
     container(status, &more)
 }
 
@@ -69,13 +69,28 @@ async fn every_command_ends_at_once_in_each_status_that_decides_its_outcome() {
 }
 
 #[tokio::test]
-async fn wait_ends_at_once_if_the_container_does_not_run() {
-    for status in ["Stopped", "Restarting", "Deleted", "Dead", "Error"] {
-        let more = json!({ "exit_code": 7 });
-        let service = Service::start(move |_ask| (200, container(status, &more))).await;
-        let ended = zun(&service, &["wait", "test"]).await;
-        assert_eq!((ended.status.code(), ended.stdout.as_slice()), (Some(0), &b"7\n"[..]));
-    }
+async fn a_wait_continues_with_the_same_run_until_it_has_ended() {
+    let received = AtomicUsize::new(0);
+    let service = Service::start(move |ask| {
+        assert_eq!(ask.method, "POST");
+        let first = received.fetch_add(1, Ordering::Relaxed) == 0;
+        if first {
+            assert_eq!(
+                (ask.target.as_str(), &ask.body["run"]),
+                ("/v1/containers/test/wait", &Value::Null)
+            );
+            return (200, run(4, &json!({})));
+        }
+        assert_eq!(
+            (ask.line().as_str(), &ask.body["run"]),
+            ("POST /v1/containers/ID/wait", &json!(4))
+        );
+        (200, run(4, &json!({ "exit_code": 7, "reason": "restarted" })))
+    })
+    .await;
+    let ended = zun(&service, &["wait", "test"]).await;
+    assert_eq!((ended.status.code(), ended.stdout.as_slice()), (Some(0), &b"7\n"[..]));
+    assert_eq!(service.requests().len(), 2);
 }
 
 /// Starts a service that answers GET requests with `story` in order, and repeats the last. Also returns how many it
@@ -109,14 +124,15 @@ async fn a_restart_waits_for_a_new_run_even_if_the_container_is_running() {
 }
 
 #[tokio::test]
-async fn a_wait_fails_if_the_run_ended_and_its_exit_code_was_missed() {
-    let (service, _received) =
-        answering(vec![seen("Running", 10, 1), seen("Running", 11, 1), seen("Running", 12, 2)])
-            .await;
-    let ended = zun(&service, &["wait", "test"]).await;
-    let words = String::from_utf8(ended.stderr).expect("text");
-    assert_eq!((ended.status.code(), words.lines().count()), (Some(1), 1), "{words}");
-    assert!(words.contains("was restarted"), "{words}");
+async fn a_wait_fails_if_the_exit_code_is_not_known() {
+    for (reason, words) in [("unseen", "exit code is not known"), ("removed", "it was removed")] {
+        let end = json!({ "reason": reason });
+        let service = Service::start(move |_ask| (200, run(1, &end))).await;
+        let ended = zun(&service, &["wait", "test"]).await;
+        let shown = String::from_utf8(ended.stderr).expect("text");
+        assert_eq!((ended.status.code(), shown.lines().count()), (Some(1), 1), "{shown}");
+        assert!(shown.contains(words), "{shown}");
+    }
 }
 
 #[tokio::test]

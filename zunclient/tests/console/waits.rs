@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::fake::service::Service;
-use crate::run::container;
+use crate::run::{container, run};
 
 async fn wait(service: &Service) -> Output {
     zun("wait", service).await
@@ -30,13 +30,12 @@ fn command(verb: &str, service: &Service) -> Command {
     command
 }
 
-/// Starts a service that shows a running container. It answers the first `failures` waits with status 503, and the
-/// others with `container`.
-async fn service(failures: u32, container: Value) -> Service {
+/// Starts a service that answers the first `failures` waits with status 503, and the others with `run`.
+async fn service(failures: u32, run: Value) -> Service {
     let left = AtomicU32::new(failures);
-    let running = crate::run::container("Running", &json!({}));
+    let running = container("Running", &json!({}));
     Service::start(move |ask| {
-        let waits = ask.target.contains("wait_for");
+        let waits = ask.target.ends_with("/wait");
         let fails = waits
             && left
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
@@ -44,7 +43,7 @@ async fn service(failures: u32, container: Value) -> Service {
         match (waits, fails) {
             (false, _) => (200, running.clone()),
             (true, true) => (503, Value::Null),
-            (true, false) => (200, container.clone()),
+            (true, false) => (200, run.clone()),
         }
     })
     .await
@@ -52,7 +51,7 @@ async fn service(failures: u32, container: Value) -> Service {
 
 #[tokio::test]
 async fn a_wait_continues_while_the_service_is_unavailable_and_prints_one_notice() {
-    let service = service(2, container("Stopped", &json!({ "exit_code": 7 }))).await;
+    let service = service(2, run(1, &json!({ "exit_code": 7, "reason": "exited" }))).await;
     let ended = wait(&service).await;
     let words = String::from_utf8(ended.stderr).expect("text");
     assert_eq!((ended.status.code(), ended.stdout.as_slice()), (Some(0), &b"7\n"[..]), "{words}");
@@ -62,12 +61,12 @@ async fn a_wait_continues_while_the_service_is_unavailable_and_prints_one_notice
 
 #[tokio::test]
 async fn control_characters_from_the_service_are_replaced() {
-    let why = json!({ "status_reason": "bad\x1b]0;title\x07\n\u{9b}2J" });
-    let service = service(0, container("Error", &why)).await;
+    let why = json!({ "reason": "not_started", "message": "bad\x1b]0;title\x07\n\u{9b}2J" });
+    let service = service(0, run(1, &why)).await;
     let ended = wait(&service).await;
     let words = String::from_utf8(ended.stderr).expect("text");
     assert_eq!(ended.status.code(), Some(1));
-    assert_eq!(words, "zun: test: its status is Error: bad\u{fffd}]0;title\u{fffd} \u{fffd}2J\n");
+    assert_eq!(words, "zun: test: bad\u{fffd}]0;title\u{fffd} \u{fffd}2J\n");
 }
 
 #[tokio::test]

@@ -1,10 +1,10 @@
 //! `zun attach`
 
 use clap::Args;
-use zun_common::grant::{self, WaitCondition};
+use zun_common::grant;
 use zun_common::status::Status;
 
-use super::session::{ConsoleFlags, OnOpen, Session, own_size};
+use super::session::{ConsoleFlags, OnOpen, Session, next_run, own_size};
 use super::starting::unless_ended;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
@@ -19,7 +19,8 @@ Examples:
   zun attach test                       Connect to it; ctrl-p ctrl-q detaches
   zun attach --no-stdin test | tee log  Save its output
 
-If the container has not started yet, zun waits until it starts.
+If the container has not started yet, or is between two runs, zun waits until it
+starts.
 
 Exit status: the exit code of the container's command, 0 after detaching, 125
 if zun failed.")]
@@ -53,23 +54,19 @@ impl Attach {
                 self.console_flags.signal_routing(container.tty)
             },
         };
-        let not_started = container.status == Status::Created;
-        // If a started container stopped after `show`, Docker reports its exit at once.
-        let until = if not_started { WaitCondition::NextExit } else { WaitCondition::NotRunning };
-        let mut begin =
-            if not_started || self.read_only { OnOpen::Nothing } else { OnOpen::Redraw };
-        let console = unless_ended(&mut signals, session.dial(until, begin)).await?;
-        // The process may run already although the service does not know it yet. If so, it printed its prompt before
-        // zun attached, so zun redraws the screen.
-        if not_started {
-            let control = console.control.as_ref();
-            let runs = async { Ok(container.tty && redraw(control, own_size()).await) };
-            if unless_ended(&mut signals, runs).await? {
-                begin = OnOpen::RedrawUnconfirmed;
-            } else {
-                out::notice(&format!("waiting for {} to start", container.name));
-            }
+        if container.status == Status::Restarting {
+            unless_ended(&mut signals, next_run(context, &container)).await?;
         }
-        Ok(session.hold(console, begin, &mut signals).await?)
+        let opened = unless_ended(&mut signals, session.dial(false)).await?;
+        // The process may have begun and printed its prompt just before zun attached.
+        let control = opened.console.control.as_ref();
+        let runs =
+            async { Ok(opened.running || (container.tty && redraw(control, own_size()).await)) };
+        let runs = unless_ended(&mut signals, runs).await?;
+        if !runs {
+            out::notice(&format!("waiting for {} to start", container.name));
+        }
+        let begin = if runs && !self.read_only { OnOpen::Redraw } else { OnOpen::Nothing };
+        Ok(session.hold(opened, begin, &mut signals).await?)
     }
 }

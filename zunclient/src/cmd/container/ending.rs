@@ -1,284 +1,193 @@
-//! What the end of a console means. Exit, restart and removal look alike on the wire, so zun asks the service which it
-//! was. If the service does not answer, zun uses the exit code from the host, if there is one.
+//! How a session ends. The service says how its run ended; without its answer, zun uses the exit code from the host.
 
-use std::time::{Duration, Instant};
+use std::future::Future;
+use std::time::Duration;
 
 use tokio::time::timeout;
-use zun_common::api::v1::container::Container;
-use zun_common::status::{Status, TaskState};
+use zun_common::api::v1::run::{Run, WaitRequest};
+use zun_common::docker_errors::exit_code_of_start;
+use zun_common::status::EndReason;
 
-use super::goal::{Goal, GoalState};
-use super::session::{Before, Unfinished};
-use super::starting::{failed, has_failed, is_news};
 use crate::api::{ApiError, Client};
 use crate::cmd::Failure;
 use crate::exit::Exit;
+use crate::out;
 
-/// How long to wait until the service has recorded the end. It judges the next command by the recorded status, and only
-/// it knows the reason of the end, such as out of memory.
-const HEARD: Duration = Duration::from_secs(5);
+/// How long one request waits for the end, in seconds.
+const POLL: u64 = 25;
+/// How long the service may take to answer after the host has reported the end, or has closed the console.
+const ANSWER: Duration = Duration::from_secs(10);
+/// The same after the link was lost. zun reports a lost link within 15 seconds in all.
+const ANSWER_AFTER_LOSS: Duration = Duration::from_secs(2);
+/// The first and the longest pause between requests while the service does not answer.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// The same, but longer: the container had run before, or its restart policy runs it again, so the recorded end may
-/// belong to another run. A slow engine reports an end late: after it answered the start, or after the next run began.
-const HEARD_WHICH: Duration = Duration::from_secs(15);
-const KILLED: i64 = 137;
-
-/// How long after the end its reason may arrive.
-const LATE_REASON: Duration = Duration::from_secs(1);
-
-/// How long to wait for the service after the link was lost. zun reports a lost link within 15 seconds in all.
-const BROKEN: Duration = Duration::from_secs(2);
-
-/// How long to wait for the service's exit code if the host sent none.
-const ASKED: Duration = Duration::from_secs(15);
-
-/// The process exited with this code.
-pub(super) async fn exited(
-    api: &Client,
-    container: &Container,
-    code: i64,
-    before: Before,
-) -> Result<Exit, Unfinished> {
-    let by_policy = policy_runs_again(container, code);
-    let had_run = has_ended(container);
-    let heard = if by_policy || had_run { HEARD_WHICH } else { HEARD };
-    let asked = told(api, container, before, (by_policy, heard));
-    let now = match timeout(heard * 2, asked).await {
-        Ok(Ok(now)) => now,
-        Ok(Err(error)) if error.is_not_found() => return gone(container, code, before),
-        Ok(Err(_)) | Err(_) => return Ok(Exit::of_process(code)),
-    };
-    if has_ended(&now) && is_of_former_run(&now, container) {
-        return Ok(Exit::of_process(code));
-    }
-    let unheard = matches!(now.status, Status::Running | Status::Paused);
-    if runs_again(&now, before) || (by_policy && unheard) {
-        return Err(Unfinished::Later(restarted(&now, code)));
-    }
-    let never_ran = matches!(now.exit_code, Some(125..=128) | None) && before.bytes == 0;
-    if never_ran && has_failed(&now) {
-        return Err(Unfinished::NeverBegan(failed(&now)));
-    }
-    if now.status == Status::Error && code == 0 {
-        return Err(Unfinished::Later(failed(&now)));
-    }
-    let now = if code == KILLED { Box::pin(why_killed(api, now)).await } else { now };
-    if let Some(why) = now.status_reason.filter(|why| code != 0 && !why.is_empty()) {
-        crate::out::notice(&format!("{}: {}", container.name, why.replace('\n', " ")));
-        return Ok(Exit::of_process(code));
-    }
-    if now.status == Status::Deleted {
-        return gone(container, code, before);
-    }
-    Ok(plain(container, code, before))
+/// Why zun does not exit with the command's own exit code.
+#[derive(Debug)]
+pub(super) enum Unfinished {
+    /// The command never started. With `--rm`, `zun run` then removes the container.
+    NeverBegan(Failure),
+    /// The command may have started, and may still be running.
+    Later(Failure),
 }
 
-fn has_ended(container: &Container) -> bool {
-    Goal::Exited.state_in(container.status) == GoalState::Reached
+impl From<Unfinished> for Failure {
+    fn from(unfinished: Unfinished) -> Self {
+        match unfinished {
+            Unfinished::NeverBegan(failure) | Unfinished::Later(failure) => failure,
+        }
+    }
 }
 
-/// Whether its restart policy runs it again after this code, if nobody stopped it.
-fn policy_runs_again(container: &Container, code: i64) -> bool {
-    let policy = container.restart_policy.as_ref();
-    policy.is_some_and(|policy| match policy.name.as_str() {
-        "always" | "unless-stopped" => true,
-        "on-failure" => code != 0,
-        _ => false,
-    })
-}
-
-/// Waits until the service has recorded this end, or the start of the next run. If that takes longer than `within`,
-/// returns the newest state.
-async fn told(
-    api: &Client,
-    was: &Container,
-    mut before: Before,
-    (by_policy, within): (bool, Duration),
-) -> Result<Container, ApiError> {
-    let id = was.uuid.to_string();
-    let until = Instant::now() + within;
-    let mut now = if by_policy {
-        api.show(&id).await?
-    } else {
-        api.wait_for(&id, &Goal::Exited.decisive(), within).await?
-    };
+/// Returns how a run ended, once it has. Waits while the service does not answer, and fails if it refuses.
+pub(super) async fn end_of(api: &Client, container: &str, run: i64) -> Result<Run, ApiError> {
+    let ask = WaitRequest { run: Some(run), timeout: Some(POLL), begun: false, explain: true };
+    let mut pause = FIRST_PAUSE;
     loop {
-        let has_ended = has_ended(&now) && !is_of_former_run(&now, was);
-        let left = until.saturating_duration_since(Instant::now());
-        if has_ended || runs_again(&now, before) || left.is_zero() {
-            return Ok(now);
+        match api.wait_for_run(container, &ask).await {
+            Ok(waited) if waited.run.reason.is_some() => return Ok(waited.run),
+            Ok(_not_ended) => {
+                pause = FIRST_PAUSE;
+                tokio::time::sleep(pause).await;
+            }
+            Err(error) if is_temporary(&error) => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(MAX_PAUSE);
+            }
+            Err(error) => return Err(error),
         }
-        if by_policy && now.status == Status::Running {
-            before.began = before.began.or(now.started_at);
+    }
+}
+
+/// Returns `true` if a later request may succeed.
+pub(super) fn is_temporary(error: &ApiError) -> bool {
+    matches!(error, ApiError::Unreachable { .. } | ApiError::NoAnswer { .. })
+        || error.status().is_some_and(|status| status >= 500)
+}
+
+/// Waits for the service's answer after the console has ended. `is_lost` if the link was lost.
+pub(super) async fn answered(
+    end: impl Future<Output = Result<Run, ApiError>>,
+    is_lost: bool,
+) -> Option<Run> {
+    let within = if is_lost { ANSWER_AFTER_LOSS } else { ANSWER };
+    timeout(within, end).await.ok()?.ok()
+}
+
+/// Returns why the run never began; `None` if it did.
+pub(super) fn never_began(name: &str, run: &Run) -> Option<Failure> {
+    match run.reason? {
+        EndReason::NotStarted => {
+            let why = run.message.as_deref().filter(|why| !why.is_empty());
+            let why = why.unwrap_or("the host could not start it").replace('\n', " ");
+            let exit = exit_code(run.exit_code, &why);
+            Some(Failure::with_exit(format!("{name}: {why}"), exit))
         }
-        now = api.wait_for_news(&now, &[Status::Deleted], left).await?;
-    }
-}
-
-/// Returns `true` if `now` is still the state from before this run. The host reports an end at once, so the service may
-/// not have recorded the start yet.
-fn is_of_former_run(now: &Container, was: &Container) -> bool {
-    now.status == was.status && now.started_at == was.started_at && !is_news(now, was)
-}
-
-/// Waits for the reason of a kill. The engine reports an out-of-memory kill a moment after the end.
-async fn why_killed(api: &Client, now: Container) -> Container {
-    if now.status != Status::Stopped || now.status_reason.is_some() {
-        return now;
-    }
-    let asked = api.wait_for_news(&now, &[Status::Deleted], LATE_REASON);
-    match timeout(LATE_REASON * 2, asked).await {
-        Ok(Ok(later)) if later.status == Status::Stopped => later,
-        Ok(Ok(_) | Err(_)) | Err(_) => now,
-    }
-}
-
-/// The container is gone. With auto-remove that is expected; otherwise somebody removed it.
-fn gone(container: &Container, code: i64, before: Before) -> Result<Exit, Unfinished> {
-    let Before { began, bytes, waited } = before;
-    // If a container is removed before its first run, the engine answers the wait as if it had exited with 0.
-    if waited && began.is_none() && bytes == 0 && code == 0 {
-        let message = format!("{} was removed before it was started", container.name);
-        return Err(Unfinished::Later(Failure::with_exit(message, Exit::ZUN_FAILED)));
-    }
-    if container.auto_remove {
-        return Ok(plain(container, code, before));
-    }
-    crate::out::notice(&format!("{} was removed; its process exited with {code}", container.name));
-    Ok(Exit::of_process(code))
-}
-
-/// Returns the exit code of the process. Prints a notice if the command could not be run.
-fn plain(container: &Container, code: i64, before: Before) -> Exit {
-    let Some(why) = why_not_run(code, before) else { return Exit::of_process(code) };
-    let command = container.command.as_ref().and_then(|message| message.first());
-    let command = command.map_or("the image's command", String::as_str);
-    crate::out::notice(&format!(
-        "{}: cannot run `{command}`: {why} (exit code {code})",
-        container.name
-    ));
-    Exit::of_process(code)
-}
-
-/// Returns why the command could not be run, as far as its exit code says. A process that began or printed something
-/// has chosen the code itself.
-const fn why_not_run(code: i64, before: Before) -> Option<&'static str> {
-    match (before, code) {
-        (Before { began: None, bytes: 0, .. }, 127) => Some("not found"),
-        (Before { began: None, bytes: 0, .. }, 126) => Some("not executable"),
-        (_, _) => None,
-    }
-}
-
-fn runs_again(now: &Container, before: Before) -> bool {
-    let rebooting = now.task_state == Some(TaskState::Rebooting);
-    match now.status {
-        Status::Restarting => true,
-        Status::Running | Status::Paused => {
-            rebooting || before.began.is_some_and(|began| now.started_at > Some(began))
+        EndReason::Removed if run.started_at.is_none() => {
+            let message = format!("{name} was removed before it was started");
+            Some(Failure::with_exit(message, Exit::ZUN_FAILED))
         }
-        Status::Stopped => rebooting,
-        Status::Creating
-        | Status::Created
-        | Status::Rebuilding
-        | Status::Deleting
-        | Status::Deleted
-        | Status::Dead
-        | Status::Error
-        | Status::Unknown => false,
+        EndReason::Removed
+        | EndReason::Exited
+        | EndReason::Signal
+        | EndReason::OutOfMemory
+        | EndReason::Restarted
+        | EndReason::HostLost
+        | EndReason::Unseen => None,
     }
 }
 
-fn restarted(now: &Container, code: i64) -> Failure {
-    let name = &now.name;
+/// Returns the exit code for a container that could not start. Docker may set 126 or 127 for other causes than the
+/// command, so the reason must confirm it.
+pub(super) fn exit_code(code: Option<i64>, reason: &str) -> Exit {
+    match (code, exit_code_of_start(reason)) {
+        (Some(126 | 127), Some(code)) => Exit::of_process(code),
+        (_, _) => Exit::ZUN_FAILED,
+    }
+}
+
+/// The process exited, and the host reported this code.
+pub(super) fn exited(name: &str, code: i64, run: Option<&Run>) -> Result<Exit, Unfinished> {
+    let Some(run) = run else { return Ok(Exit::of_process(code)) };
+    if let Some(failure) = never_began(name, run) {
+        return Err(Unfinished::NeverBegan(failure));
+    }
+    // If the engine runs the container again at once, the host's code may be that of the next run.
+    let code = run.exit_code.unwrap_or(code);
+    match (run.reason, &run.message) {
+        (Some(EndReason::Restarted), _) => Err(Unfinished::Later(restarted(name, code))),
+        (Some(EndReason::Removed), _) => {
+            out::notice(&format!("{name} was removed; its process exited with {code}"));
+            Ok(Exit::of_process(code))
+        }
+        (_, Some(why)) if code != 0 => {
+            out::notice(&format!("{name}: {}", why.replace('\n', " ")));
+            Ok(Exit::of_process(code))
+        }
+        (_, _) => Ok(Exit::of_process(code)),
+    }
+}
+
+/// The console ended without an exit code. `why` if the link was lost.
+pub(super) async fn without_exit_code(
+    (api, container, name): (&Client, &str, &str),
+    why: Option<String>,
+    run: Option<&Run>,
+) -> Result<Exit, Unfinished> {
+    let lost = why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+    let failed = |words: String| Unfinished::Later(Failure::with_exit(words, Exit::ZUN_FAILED));
+    let Some(run) = run else {
+        return Err(failed(still_open((api, container, name), &lost).await));
+    };
+    if let Some(failure) = never_began(name, run) {
+        return Err(Unfinished::NeverBegan(failure));
+    }
+    match (run.reason, run.exit_code, why) {
+        (Some(EndReason::Removed), _, _) => {
+            Err(failed(format!("{name} was removed{lost}; its exit code is not known")))
+        }
+        (Some(EndReason::Restarted), code, _) => {
+            Err(Unfinished::Later(restarted(name, code.unwrap_or_default())))
+        }
+        (_, Some(code), None) => exited(name, code, Some(run)),
+        (_, Some(code), Some(why)) => Err(Unfinished::Later(link_lost(name, code, &why))),
+        (_, None, _) => {
+            Err(failed(format!("the console of {name} ended{lost}; its exit code is not known")))
+        }
+    }
+}
+
+/// The run has not ended, as far as the service knows.
+async fn still_open((api, container, name): (&Client, &str, &str), lost: &str) -> String {
+    let unknown = format!("the console of {name} ended{lost}; its exit code is not known");
+    match timeout(ANSWER_AFTER_LOSS, api.show(container)).await {
+        Ok(Ok(now)) => format!(
+            "the console of {name} ended{lost}; the container is {}; come back with `zun attach {name}`",
+            now.status
+        ),
+        Ok(Err(error)) if error.is_not_found() => {
+            format!("{name} was removed{lost}; its exit code is not known")
+        }
+        Ok(Err(error)) => format!("{unknown}: {}", zun_common::chain(&error)),
+        Err(_elapsed) => unknown,
+    }
+}
+
+fn restarted(name: &str, code: i64) -> Failure {
     let message =
         format!("{name} exited with {code} and was restarted; come back with `zun attach {name}`");
-    Failure::with_exit(message, if code == 0 { Exit::ZUN_FAILED } else { Exit::of_process(code) })
+    Failure::with_exit(message, failed_with(code))
 }
 
 /// The process exited, but part of its output is missing. zun never exits with 0 then, so scripts see no success.
-pub(super) fn torn(name: &str, code: i64, why: &str) -> Failure {
+pub(super) fn link_lost(name: &str, code: i64, why: &str) -> Failure {
     let message = format!(
         "lost the link to {name} ({why}); it exited with {code}, but the end of its output is missing"
     );
-    Failure::with_exit(message, if code == 0 { Exit::ZUN_FAILED } else { Exit::of_process(code) })
+    Failure::with_exit(message, failed_with(code))
 }
 
-/// The console ended without an exit code.
-pub(super) async fn cut(
-    api: &Client,
-    container: &Container,
-    why: Option<String>,
-) -> Result<Exit, Failure> {
-    let id = container.uuid.to_string();
-    // If the link was not lost, the process has most likely ended, and the service soon records that.
-    let within = if why.is_some() { BROKEN } else { ASKED };
-    let broke = why.clone();
-    let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
-    let name = &container.name;
-    let now = match timeout(within + BROKEN, api.wait_for(&id, &Goal::Exited.decisive(), within))
-        .await
-    {
-        Ok(Ok(now)) if now.status == Status::Deleted => return Err(removed(name, &why)),
-        Ok(Ok(now)) => now,
-        Ok(Err(error)) if error.is_not_found() => return Err(removed(name, &why)),
-        Ok(Err(error)) => {
-            let message = format!("the console of {name} ended{why}; its exit code is not known");
-            return Err(Failure { exit: Some(Exit::ZUN_FAILED), ..unknown(&message, &error) });
-        }
-        Err(_elapsed) => {
-            let message = format!("the console of {name} ended{why}; its exit code is not known");
-            return Err(Failure::with_exit(message, Exit::ZUN_FAILED));
-        }
-    };
-    match (now.status, now.exit_code) {
-        (Status::Stopped, Some(code)) => match broke {
-            Some(why) => Err(torn(name, code, &why)),
-            None => Ok(Exit::of_process(code)),
-        },
-        (Status::Error | Status::Dead, _) => Err(failed(&now)),
-        (Status::Restarting, _) => Err(restarted(&now, now.exit_code.unwrap_or_default())),
-        (status, _) => {
-            let message = format!(
-                "the console of {name} ended{why}; the container is {status}; come back with `zun attach {name}`"
-            );
-            Err(Failure::with_exit(message, Exit::ZUN_FAILED))
-        }
-    }
-}
-
-fn removed(name: &str, why: &str) -> Failure {
-    Failure::with_exit(
-        format!("{name} was removed{why}; its exit code is not known"),
-        Exit::ZUN_FAILED,
-    )
-}
-
-fn unknown(message: &str, error: &ApiError) -> Failure {
-    Failure::new(format!("{message}: {}", zun_common::chain(error)))
-}
-
-#[cfg(test)]
-mod tests {
-    use chrono::{DateTime, NaiveDateTime};
-
-    use super::*;
-
-    const NEVER: Option<NaiveDateTime> = None;
-
-    fn before(began: Option<NaiveDateTime>, bytes: u64) -> Before {
-        Before { began, bytes, waited: false }
-    }
-
-    #[test]
-    fn only_a_process_that_never_began_and_printed_nothing_could_not_be_run() {
-        assert_eq!(why_not_run(127, before(NEVER, 0)), Some("not found"));
-        assert_eq!(why_not_run(126, before(NEVER, 0)), Some("not executable"));
-        let began = DateTime::from_timestamp(1, 0).map(|time| time.naive_utc());
-        for code in [126, 127] {
-            assert_eq!(why_not_run(code, before(began, 0)), None);
-            assert_eq!(why_not_run(code, before(NEVER, 1)), None);
-        }
-        assert_eq!(why_not_run(125, before(NEVER, 0)), None);
-    }
+fn failed_with(code: i64) -> Exit {
+    if code == 0 { Exit::ZUN_FAILED } else { Exit::of_process(code) }
 }

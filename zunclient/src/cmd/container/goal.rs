@@ -17,8 +17,6 @@ pub(super) enum Goal {
     Created,
     /// A new run of its process has begun.
     Started,
-    /// The run has ended. Another may follow.
-    Exited,
     /// The run has ended, and the restart policy starts no other.
     Stopped,
     /// Its processes are paused.
@@ -63,21 +61,20 @@ impl Goal {
     /// Returns what a status means for the goal, without regard to the status before.
     pub(super) const fn state_in(self, status: Status) -> GoalState {
         use GoalState::{Pending as P, Reached as R, Unreachable as U};
-        let [created, started, exited, stopped, paused, unpaused] = match status {
-            Status::Creating | Status::Rebuilding | Status::Unknown => [P, P, P, P, P, P],
-            Status::Created => [R, P, P, R, U, U],
-            Status::Running => [R, R, P, P, P, R],
-            Status::Paused => [R, R, P, P, R, P],
-            Status::Restarting => [R, R, R, P, U, R],
-            Status::Stopped => [R, R, R, R, U, R],
-            Status::Deleting => [P, R, P, P, U, U],
-            Status::Deleted => [U, R, R, R, U, U],
-            Status::Dead | Status::Error => [U, U, R, R, U, U],
+        let [created, started, stopped, paused, unpaused] = match status {
+            Status::Creating | Status::Rebuilding | Status::Unknown => [P, P, P, P, P],
+            Status::Created => [R, P, R, U, U],
+            Status::Running => [R, R, P, P, R],
+            Status::Paused => [R, R, P, R, P],
+            Status::Restarting => [R, R, P, U, R],
+            Status::Stopped => [R, R, R, U, R],
+            Status::Deleting => [P, R, P, U, U],
+            Status::Deleted => [U, R, R, U, U],
+            Status::Dead | Status::Error => [U, U, R, U, U],
         };
         match self {
             Self::Created => created,
             Self::Started => started,
-            Self::Exited => exited,
             Self::Stopped => stopped,
             Self::Paused => paused,
             Self::Unpaused => unpaused,
@@ -104,18 +101,15 @@ impl Goal {
 
 /// Checks whether a new run has begun. The status alone is not enough: the container may have had it before.
 fn state_of_start(now: &Container, was: &Container) -> GoalState {
-    let active = |status| matches!(status, Status::Running | Status::Paused | Status::Restarting);
-    let became_active = active(now.status) && !active(was.status);
-    let first_has_ended = now.status == Status::Stopped && was.status == Status::Created;
-    if now.started_at > was.started_at || became_active || first_has_ended {
-        return GoalState::Reached;
+    match (now.run > was.run, now.status) {
+        // A run that could not begin has a number too. The container's last status reason says why.
+        (true, Status::Deleted | Status::Deleting) if now.started_at == was.started_at => {
+            GoalState::Unreachable
+        }
+        (true, _) => GoalState::Reached,
+        (false, Status::Deleted) => GoalState::Unreachable,
+        (false, _) => GoalState::Pending,
     }
-    if now.status != Status::Deleted {
-        return GoalState::Pending;
-    }
-    // If a container with auto-remove could not start, it is removed, and its last status reason says why.
-    let never_ran = now.started_at.is_none() && now.status_reason.is_some();
-    if was.auto_remove && !never_ran { GoalState::Reached } else { GoalState::Unreachable }
 }
 
 /// Checks whether the host has reported why it did not carry out the command.
@@ -192,8 +186,8 @@ mod tests {
 
     use super::*;
 
-    const GOALS: [Goal; 6] =
-        [Goal::Created, Goal::Started, Goal::Exited, Goal::Stopped, Goal::Paused, Goal::Unpaused];
+    const GOALS: [Goal; 5] =
+        [Goal::Created, Goal::Started, Goal::Stopped, Goal::Paused, Goal::Unpaused];
 
     fn row(status: Status) -> String {
         let mut row = format!("{status:<11}");
@@ -210,25 +204,25 @@ mod tests {
     #[test]
     fn what_each_status_means_for_each_goal() {
         let grid: String = Status::ALL.iter().map(|status| row(*status)).collect();
-        let header = "            created  started  exited   stopped  paused   unpaused";
+        let header = "            created  started  stopped  paused   unpaused";
         insta::assert_snapshot!(format!("{header}\n{grid}"), @r"
-                    created  started  exited   stopped  paused   unpaused
-        Creating    -        -        -        -        -        -
-        Created     reached  -        -        reached  never    never
-        Running     reached  reached  -        -        -        reached
-        Stopped     reached  reached  reached  reached  never    reached
-        Paused      reached  reached  -        -        reached  -
-        Restarting  reached  reached  reached  -        never    reached
-        Rebuilding  -        -        -        -        -        -
-        Deleting    -        reached  -        -        never    never
-        Deleted     never    reached  reached  reached  never    never
-        Dead        never    never    reached  reached  never    never
-        Error       never    never    reached  reached  never    never
-        Unknown     -        -        -        -        -        -
+                    created  started  stopped  paused   unpaused
+        Creating    -        -        -        -        -
+        Created     reached  -        reached  never    never
+        Running     reached  reached  -        -        reached
+        Stopped     reached  reached  reached  never    reached
+        Paused      reached  reached  -        reached  -
+        Restarting  reached  reached  -        never    reached
+        Rebuilding  -        -        -        -        -
+        Deleting    -        reached  -        never    never
+        Deleted     never    reached  reached  never    never
+        Dead        never    never    reached  never    never
+        Error       never    never    reached  never    never
+        Unknown     -        -        -        -        -
         ");
     }
 
-    /// A container that was updated and whose run began at these seconds.
+    /// A container that was updated at this second, and whose newest run has this number and began at that second.
     fn container(status: Status, updated: u32, started: Option<u32>) -> Container {
         let at = |second: u32| {
             let time = chrono::DateTime::from_timestamp(i64::from(second), 0).expect("a time");
@@ -242,7 +236,7 @@ mod tests {
             "interactive": true, "tty": false, "attached": 0, "auto_remove": false,
             "auto_heal": false, "image_driver": "docker", "ports": [], "addresses": {},
             "disk": 0, "created_at": null, "updated_at": text(at(updated)),
-            "started_at": started.map(|second| text(at(second))),
+            "started_at": started.map(|second| text(at(second))), "run": started,
         }))
         .expect("a container")
     }

@@ -6,11 +6,12 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 use zun_common::api::v1::container::Container;
-use zun_common::grant::{self, WaitCondition};
+use zun_common::grant;
 
 use super::container_flags::{COMMON_OPTIONS, ContainerFlags};
+use super::ending::Unfinished;
 use super::goal::{Goal, reach};
-use super::session::{ConsoleFlags, OnOpen, Session, Unfinished, own_size};
+use super::session::{ConsoleFlags, OnOpen, Session, own_size};
 use super::starting::{self, Progress, unless_ended};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
@@ -86,9 +87,8 @@ impl Run {
             mode: grant::Mode::ReadWrite,
             signal_routing: self.console_flags.signal_routing(container.tty),
         };
-        let dialling = session.dial(WaitCondition::NextExit, OnOpen::Start);
-        let console = unless_ended(signals, dialling).await.map_err(Unbegun)?;
-        match session.hold(console, OnOpen::Start, signals).await {
+        let opened = unless_ended(signals, session.dial(true)).await.map_err(Unbegun)?;
+        match session.hold(opened, OnOpen::Start, signals).await {
             Ok(exit) => Ok(Ok(exit)),
             // The command could not be run: with --rm nothing is left of it.
             Err(Unfinished::NeverBegan(failure)) => Err(Unbegun(failure)),
@@ -103,7 +103,8 @@ impl Run {
         signals: &mut Signals,
     ) -> Result<Result<Exit, Failure>, Unbegun> {
         let start = async {
-            starting::start(&context.api, container).await?;
+            let id = container.uuid.to_string();
+            context.api.start(&id).await.map_err(starting::refused)?;
             let begun = reach(&context.api, container, Goal::Started, Duration::MAX).await;
             begun.map_err(|failure| failure.context(&container.name))
         };

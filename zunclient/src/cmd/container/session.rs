@@ -6,20 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::NaiveDateTime;
 use clap::Args;
 use tokio::sync::Notify;
-use tokio::time::timeout;
 use zun_common::api::v1::console::{AttachRequest, ConsoleEndpoint};
 use zun_common::api::v1::container::Container;
+use zun_common::api::v1::run::{Run, WaitRequest};
 use zun_common::grant::{Mode, WaitCondition};
 use zun_common::pki::signing_request;
 use zun_common::secret::Secret;
-use zun_common::status::{Action, Status};
 use zun_common::units::TerminalSize;
 
-use super::ending;
-use super::goal::{Goal, GoalState};
+use super::ending::{self, Unfinished};
 use super::starting;
 use crate::api::Client;
 use crate::cmd::{Context, Failure};
@@ -79,20 +76,27 @@ pub(super) struct Session<'a> {
     pub(super) signal_routing: SignalRouting,
 }
 
-/// How long the service may take to say whether the process began.
-const REASON: Duration = Duration::from_secs(5);
+/// How long one request waits until a run has begun.
+const BEGUN: Duration = Duration::from_secs(5);
 
 /// What is done once the console is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OnOpen {
     /// The container is started.
     Start,
-    /// It runs: its screen is drawn again.
+    /// Its screen is drawn again.
     Redraw,
-    /// It runs, and the service has not heard of that yet: its screen is drawn again too.
-    RedrawUnconfirmed,
     /// It is left as it is.
     Nothing,
+}
+
+/// An open console of a container.
+pub(super) struct OpenConsole {
+    pub(super) console: Console,
+    /// The number of the run that it shows; `None` if the service is too old to say.
+    run: Option<i64>,
+    /// Whether that run had begun before the console was opened.
+    pub(super) running: bool,
 }
 
 impl Session<'_> {
@@ -100,18 +104,17 @@ impl Session<'_> {
         self.container.uuid.to_string()
     }
 
-    /// Gets a grant and dials with it.
-    pub(super) async fn dial(
-        &self,
-        until: WaitCondition,
-        begin: OnOpen,
-    ) -> Result<Console, Failure> {
+    /// Gets a grant and dials with it. With `before_start`, the console shows the next run.
+    pub(super) async fn dial(&self, before_start: bool) -> Result<OpenConsole, Failure> {
         let Context { api, tasks, proxies, .. } = self.context;
         let renewal = OfContainer { api: api.clone(), container: self.id(), mode: self.mode };
-        let (endpoint, key) = renewal.grant(begin == OnOpen::Start).await?;
+        let (endpoint, key) = renewal.grant(before_start).await?;
         if self.input && !endpoint.stdin {
             out::notice(&format!("{} has no stdin; showing its output only", self.container.name));
         }
+        let (run, running) = (endpoint.run, endpoint.running);
+        // If a run ends before zun registers the wait for it, Docker reports its exit at once.
+        let until = if running { WaitCondition::NotRunning } else { WaitCondition::NextExit };
         let dial = Dial {
             endpoint,
             key,
@@ -122,24 +125,24 @@ impl Session<'_> {
             proxies: proxies.clone(),
             tasks: tasks.clone(),
         };
-        Ok(connection(dial)?.open().await?)
+        Ok(OpenConsole { console: connection(dial)?.open().await?, run, running })
     }
 
     /// Holds the console until it ends. The terminal is as before when this returns.
     pub(super) async fn hold(
         &self,
-        console: Console,
+        opened: OpenConsole,
         begin: OnOpen,
         signals: &mut Signals,
     ) -> Result<Exit, Unfinished> {
         let api = &self.context.api;
+        let OpenConsole { console, run: number, running } = opened;
         let id = self.id();
         let needs = TerminalNeeds { tty: self.container.tty, input: self.input };
         let mut terminal = set_up(needs, self.console_flags, (self.context, signals))?;
-        terminal.redraws = matches!(begin, OnOpen::Redraw | OnOpen::RedrawUnconfirmed);
-        let started = starting::Start::default();
+        terminal.redraws = begin == OnOpen::Redraw;
         let begun = Notify::new();
-        let remote = ByApi { api, container: &id };
+        let remote = ByApi { api, container: &id, run: number };
         let relay_context = RelayContext {
             signals,
             signal_routing: self.signal_routing,
@@ -150,61 +153,55 @@ impl Session<'_> {
             if begin != OnOpen::Start {
                 return std::future::pending().await;
             }
-            if let Err(failure) = starting::start(api, self.container).await {
-                return failure;
+            if let Err(error) = api.start(&id).await {
+                return starting::refused(error);
             }
             begun.notify_one();
             std::future::pending().await
         };
-        let to_begin = begin == OnOpen::Start || self.waits(begin);
-        // zun watches the container even before the start. With `--rm`, the reason of a failure disappears with it.
-        let starts = async {
-            tokio::select! {
-                biased;
-                failure = starting::watch(api, self.container, &started) => failure,
-                failure = start => failure,
+        // Asked before the start: a run that cannot begin ends the session too.
+        let end = async {
+            match number {
+                Some(number) => ending::end_of(api, &id, number).await,
+                None => std::future::pending().await,
             }
         };
-        tokio::pin!(starts);
+        let relaying = relay(console, terminal, relay_context);
+        tokio::pin!(start, end, relaying);
+        let mut run = None;
         // The relay runs during the start, so the user can detach even if the service stalls.
-        let (ended, bytes) = tokio::select! {
-            ended = relay(console, terminal, relay_context) => ended,
-            failure = &mut starts, if to_begin => return Err(Unfinished::NeverBegan(failure)),
-        };
-        // With --rm, Docker answers the wait with these codes if it could not start the process.
-        let in_doubt = to_begin && bytes == 0 && matches!(ended, Ended::Exited(125..=128));
-        if in_doubt {
-            let said = async {
-                tokio::select! {
-                    failure = starts => Some(failure),
-                    () = started.settled.notified() => None,
+        let (ended, bytes) = loop {
+            tokio::select! {
+                ended = &mut relaying => break ended,
+                failure = &mut start => return Err(Unfinished::NeverBegan(failure)),
+                answer = &mut end, if run.is_none() => {
+                    let name = &self.container.name;
+                    let failure = answer.as_ref().ok().and_then(|run| ending::never_began(name, run));
+                    if let Some(failure) = failure {
+                        return Err(Unfinished::NeverBegan(failure));
+                    }
+                    run = Some(answer.ok());
                 }
-            };
-            if let Ok(Some(failure)) = timeout(REASON, said).await {
-                return Err(Unfinished::NeverBegan(failure));
             }
-        }
-        self.conclude(ended, self.before(begin, &started, bytes)).await
-    }
-
-    /// Returns `true` if the session waits until somebody else starts the container.
-    fn waits(&self, begin: OnOpen) -> bool {
-        matches!(begin, OnOpen::Nothing | OnOpen::RedrawUnconfirmed)
-            && self.container.status == Status::Created
-    }
-
-    fn before(&self, begin: OnOpen, start: &starting::Start, bytes: u64) -> Before {
-        let waited = self.waits(begin);
-        let began = if begin == OnOpen::Start || waited {
-            start.began.get().copied().flatten()
-        } else {
-            self.container.started_at
         };
-        Before { began, bytes, waited }
+        let run = match (run, &ended) {
+            (Some(answer), _) => answer,
+            (None, Ended::Exited(_)) => ending::answered(end, false).await,
+            (None, Ended::WithoutExitCode(why)) => ending::answered(end, why.is_some()).await,
+            (None, _) => None,
+        };
+        let waits = !running && begin == OnOpen::Nothing && bytes == 0;
+        self.conclude(ended, run, waits).await
     }
 
-    async fn conclude(&self, ended: Ended, before: Before) -> Result<Exit, Unfinished> {
-        let name = &self.container.name;
+    /// `waits` if nothing has shown that the process began.
+    async fn conclude(
+        &self,
+        ended: Ended,
+        run: Option<Run>,
+        waits: bool,
+    ) -> Result<Exit, Unfinished> {
+        let name = self.container.name.as_str();
         match ended {
             Ended::Detached(_) => {
                 out::notice(&format!(
@@ -217,57 +214,47 @@ impl Session<'_> {
                 Err(Unfinished::Later(Failure::silent(Exit(number.exit_code()))))
             }
             Ended::ForcedOut(number) => {
-                let waits = before.waited && before.began.is_none();
                 let state = if waits { "may not have started yet" } else { "is still running" };
                 let words = format!(
                     "disconnected from {name} after {SIGNALS_TO_LEAVE} signals; it {state}; come back with `zun attach {name}`"
                 );
                 Err(Unfinished::Later(Failure::with_exit(words, Exit(number.exit_code()))))
             }
-            Ended::Exited(code) => {
-                ending::exited(&self.context.api, self.container, code, before).await
-            }
+            Ended::Exited(code) => ending::exited(name, code, run.as_ref()),
             Ended::NotStarted(code, reason) => {
                 let message = format!("{name}: {reason}");
                 Err(Unfinished::NeverBegan(Failure::with_exit(message, Exit::of_process(code))))
             }
             Ended::ExitedLinkLost(code, why) => {
-                Err(Unfinished::Later(ending::torn(name, code, &why)))
+                Err(Unfinished::Later(ending::link_lost(name, code, &why)))
             }
             Ended::WithoutExitCode(why) => {
-                let cut = ending::cut(&self.context.api, self.container, why).await;
-                cut.map_err(Unfinished::Later)
+                let container = (&self.context.api, self.id());
+                let container = (container.0, container.1.as_str(), name);
+                ending::without_exit_code(container, why, run.as_ref()).await
             }
         }
     }
 }
 
-/// Why zun does not exit with the command's own exit code.
-#[derive(Debug)]
-pub(super) enum Unfinished {
-    /// The command never started. With `--rm`, `zun run` then removes the container.
-    NeverBegan(Failure),
-    /// The command may have started, and may still be running.
-    Later(Failure),
-}
-
-impl From<Unfinished> for Failure {
-    fn from(unfinished: Unfinished) -> Self {
-        match unfinished {
-            Unfinished::NeverBegan(failure) | Unfinished::Later(failure) => failure,
+/// Waits until Docker runs a restarting container again: it refuses to attach before.
+pub(super) async fn next_run(context: &Context, container: &Container) -> Result<(), Failure> {
+    let id = container.uuid.to_string();
+    let ask = WaitRequest {
+        run: Some(container.run.unwrap_or_default() + 1),
+        timeout: Some(BEGUN.as_secs()),
+        begun: true,
+        ..WaitRequest::default()
+    };
+    loop {
+        let run = context.api.wait_for_run(&id, &ask).await?.run;
+        if let Some(failure) = ending::never_began(&container.name, &run) {
+            return Err(failure);
+        }
+        if run.started_at.is_some() || run.reason.is_some() {
+            return Ok(());
         }
     }
-}
-
-/// What is known from before the end.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Before {
-    /// When the process began.
-    pub(super) began: Option<NaiveDateTime>,
-    /// How much it printed.
-    pub(super) bytes: u64,
-    /// It was attached to before somebody else started it.
-    pub(super) waited: bool,
 }
 
 /// What a session wants of the terminal side.
@@ -334,9 +321,6 @@ fn copy(descriptor: impl AsFd) -> io::Result<OwnedFd> {
     descriptor.as_fd().try_clone_to_owned()
 }
 
-/// How long the service may take to record that the process has started.
-const HEARD: Duration = Duration::from_secs(5);
-
 /// Gets the grants for a container's console: the first one, and later ones that replace it.
 struct OfContainer {
     api: Client,
@@ -367,31 +351,31 @@ impl Renewal for OfContainer {
 }
 
 /// Sends signals through the API, because the console itself cannot.
-pub(super) struct ByApi<'a> {
-    pub(super) api: &'a Client,
-    pub(super) container: &'a str,
+struct ByApi<'a> {
+    api: &'a Client,
+    container: &'a str,
+    run: Option<i64>,
 }
 
 #[async_trait]
 impl Remote for ByApi<'_> {
     async fn signal(&self, name: &str) -> bool {
-        // The process may print before the service has heard that it runs.
-        for _ in 0..3 {
-            match self.api.kill(self.container, name).await {
-                Ok(()) => return true,
-                Err(error) if error.status() == Some(409) => {}
-                Err(error) => return error.is_not_found(),
-            }
-            match self.api.wait_for(self.container, &Goal::Started.decisive(), HEARD).await {
-                Ok(container) if container.status.allows(Action::Kill) => {}
-                // If the container has just ended, its exit code follows, so the signal is not reported as failed. A
-                // container that has not started cannot receive a signal.
-                Ok(container) => {
-                    return Goal::Started.state_in(container.status) != GoalState::Pending;
-                }
-                Err(error) => return error.is_not_found(),
-            }
+        match self.api.kill(self.container, name).await {
+            Ok(()) => return true,
+            Err(error) if error.status() == Some(409) => {}
+            Err(error) => return error.is_not_found(),
         }
-        true
+        // The process may print before the service knows that it runs.
+        let timeout = Some(BEGUN.as_secs());
+        let ask = WaitRequest { run: self.run, timeout, begun: true, ..WaitRequest::default() };
+        match self.api.wait_for_run(self.container, &ask).await {
+            // It has ended: its exit code follows.
+            Ok(waited) if waited.run.reason.is_some() => true,
+            Ok(waited) if waited.run.started_at.is_some() => {
+                self.api.kill(self.container, name).await.is_ok()
+            }
+            Ok(_not_begun) => false,
+            Err(error) => error.is_not_found(),
+        }
     }
 }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use clap::Args;
-use zun_common::grant::{self, WaitCondition};
+use zun_common::grant;
 use zun_common::status::Status;
 
 use super::for_each::for_each_container;
 use super::goal::{Goal, reach};
-use super::session::{ConsoleFlags, OnOpen, Session};
+use super::session::{ConsoleFlags, OnOpen, Session, next_run};
 use super::starting::{self, unless_ended};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
@@ -52,7 +52,8 @@ impl Start {
             if matches!(container.status, Status::Running | Status::Restarting) {
                 return Ok(());
             }
-            starting::start(&context.api, &container).await?;
+            let id = container.uuid.to_string();
+            context.api.start(&id).await.map_err(starting::refused)?;
             reach(&context.api, &container, Goal::Started, Duration::MAX).await.map(drop)
         })
         .await
@@ -74,13 +75,13 @@ impl Start {
             mode: grant::Mode::ReadWrite,
             signal_routing: self.console_flags.signal_routing(container.tty),
         };
+        if container.status == Status::Restarting {
+            unless_ended(&mut signals, next_run(context, &container)).await?;
+        }
         // zun attaches before the start, even if the container has run before, so no output is missed.
-        let (begin, until) = if container.status == Status::Running {
-            (OnOpen::Redraw, WaitCondition::NotRunning)
-        } else {
-            (OnOpen::Start, WaitCondition::NextExit)
-        };
-        let console = unless_ended(&mut signals, session.dial(until, begin)).await?;
-        Ok(session.hold(console, begin, &mut signals).await?)
+        let runs = matches!(container.status, Status::Running | Status::Restarting);
+        let begin = if runs { OnOpen::Redraw } else { OnOpen::Start };
+        let opened = unless_ended(&mut signals, session.dial(!runs)).await?;
+        Ok(session.hold(opened, begin, &mut signals).await?)
     }
 }

@@ -4,14 +4,13 @@ use std::future::Future;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use chrono::NaiveDateTime;
-use tokio::sync::Notify;
 use tokio::time::timeout;
 use zun_common::api::v1::container::{Container, CreateContainer};
 use zun_common::docker_errors::exit_code_of_start;
 use zun_common::status::Status;
 
-use super::goal::{Goal, GoalState, POLL_TIMEOUT, next_change};
+use super::ending::exit_code;
+use super::goal::{Goal, GoalState, POLL_TIMEOUT};
 use super::pull_progress::PullProgress;
 use crate::api::{Absence, ApiError, Client, Delete};
 use crate::cmd::Failure;
@@ -90,15 +89,12 @@ async fn made_by_its_host(
     }
 }
 
-/// Requests the start. If the command cannot be run, the failure has the exit code for that.
-pub(super) async fn start(api: &Client, was: &Container) -> Result<(), Failure> {
-    let id = was.uuid.to_string();
-    let Err(error) = api.start(&id).await else { return Ok(()) };
-    let exit = match api.show(&id).await {
-        Ok(container) => not_runnable(&container),
-        Err(_no_more_known) => Exit::ZUN_FAILED,
-    };
-    Err(Failure { exit: Some(exit), ..error.into() })
+/// The failure of a start that the service refused. If the command cannot be run, it has the exit code for that.
+pub(super) fn refused(error: ApiError) -> Failure {
+    let failure = Failure::from(error);
+    let words = failure.message.as_deref().unwrap_or_default();
+    let code = exit_code_of_start(words).map_or(Exit::ZUN_FAILED, Exit::of_process);
+    Failure { exit: Some(code), ..failure }
 }
 
 /// Returns `true` if the service is unavailable, so the result of the request is not known.
@@ -122,56 +118,6 @@ pub(super) fn is_news(now: &Container, was: &Container) -> bool {
     now.task_state.is_none() && (now.updated_at != was.updated_at || now.status != was.status)
 }
 
-/// Returns `true` if it could not be started. With auto-remove it is gone then, and its last status reason says why.
-pub(super) fn has_failed(now: &Container) -> bool {
-    let never_ran = now.started_at.is_none() && now.status_reason.is_some();
-    now.status == Status::Error || (now.status == Status::Deleted && never_ran)
-}
-
-/// What the service has said of a start.
-#[derive(Default)]
-pub(super) struct Start {
-    /// When the process began.
-    pub(super) began: OnceLock<Option<NaiveDateTime>>,
-    /// Notified when the start can no longer be reported as failed: the process began, or the service refused the
-    /// request.
-    pub(super) settled: Notify,
-}
-
-impl Start {
-    fn settle(&self, began: Option<NaiveDateTime>) {
-        self.began.set(began).ok();
-        self.settled.notify_one();
-    }
-}
-
-/// Watches a start: ends only when it failed. It notes when the process began. The session goes on
-/// without the service, so its silence is no failure.
-pub(super) async fn watch(api: &Client, was: &Container, start: &Start) -> Failure {
-    let mut pause = Duration::from_millis(200);
-    let mut last = None;
-    loop {
-        match next_change(api, (was, last.as_ref()), Goal::Started, POLL_TIMEOUT).await {
-            Ok(now) => match Goal::Started.state_after(&now, was) {
-                GoalState::Pending => last = Some(now),
-                GoalState::Unreachable => return failed(&now),
-                GoalState::Reached => {
-                    start.settle(now.started_at);
-                    return std::future::pending().await;
-                }
-            },
-            Err(ApiError::Refused { .. }) => {
-                start.settled.notify_one();
-                return std::future::pending().await;
-            }
-            Err(_not_there_now) => {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(10));
-            }
-        }
-    }
-}
-
 /// Returns a failure with the container's name and its status reason.
 pub(super) fn failed(container: &Container) -> Failure {
     why(container).context(&container.name)
@@ -181,17 +127,7 @@ pub(super) fn failed(container: &Container) -> Failure {
 pub(super) fn why(container: &Container) -> Failure {
     let why = container.status_reason.clone().filter(|why| !why.is_empty());
     let why = why.unwrap_or_else(|| format!("its status is {}", container.status));
-    Failure::with_exit(why.replace('\n', " "), not_runnable(container))
-}
-
-/// Returns the exit code for a container that did not start. Docker may set 126 or 127 for other causes than the
-/// command, so the status reason must confirm it.
-fn not_runnable(container: &Container) -> Exit {
-    let reason = container.status_reason.as_deref().unwrap_or_default();
-    match (container.exit_code, exit_code_of_start(reason)) {
-        (Some(126 | 127), Some(code)) => Exit::of_process(code),
-        (_, _) => Exit::ZUN_FAILED,
-    }
+    Failure::with_exit(why.replace('\n', " "), exit_code(container.exit_code, &why))
 }
 
 /// Removes the container of a failed command, unless it runs after all. If that fails, zun only prints a notice. A

@@ -5,10 +5,10 @@ use std::time::Duration;
 use clap::Args;
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use serde::Serialize;
-use zun_common::api::v1::container::Container;
+use zun_common::api::v1::run::{Run, WaitRequest, Waited};
+use zun_common::status::EndReason;
 
-use super::goal::{Goal, GoalState};
-use crate::api::ApiError;
+use super::ending::is_temporary;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::{self, Format};
@@ -71,57 +71,47 @@ struct Ended<'a> {
 /// The first and the longest pause between requests while the service does not answer.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const MAX_PAUSE: Duration = Duration::from_secs(10);
-
-/// Returns `true` if a later request may succeed.
-fn is_temporary(error: &ApiError) -> bool {
-    matches!(error, ApiError::Unreachable { .. } | ApiError::NoAnswer { .. })
-        || error.status().is_some_and(|status| status >= 500)
-}
+/// How long one request waits, in seconds.
+const POLL: u64 = 60;
 
 async fn ended(context: &Context, name: &str) -> Result<i64, Failure> {
-    // The name may be taken again, so the UUID is used.
-    let mut now = context.api.show(name).await?;
-    // The start of the awaited run, or `None` before the first run.
-    let mut began = now.started_at;
-    let decisive = Goal::Exited.decisive();
+    let mut container = name.to_owned();
+    // The first request only finds out which run to wait for: another one may begin while the service is away.
+    let mut ask = WaitRequest { timeout: Some(0), ..WaitRequest::default() };
     let mut pause = FIRST_PAUSE;
     let mut noticed = false;
     loop {
-        if Goal::Exited.state_in(now.status) == GoalState::Reached {
-            return code(now);
-        }
-        if began.is_some() && now.started_at > began {
-            let why = "it was restarted before its exit code was known; run `zun wait` again for the next run";
-            return now.exit_code.ok_or_else(|| Failure::new(why));
-        }
-        began = began.or(now.started_at);
-        now = match context.api.wait_for_news(&now, &decisive, Duration::from_mins(1)).await {
-            Ok(container) => {
+        match context.api.wait_for_run(&container, &ask).await {
+            Ok(Waited { run, .. }) if run.reason.is_some() => return code(run),
+            Ok(Waited { uuid, run }) => {
+                // Another container may get the name.
+                container = uuid.to_string();
+                (ask.run, ask.timeout) = (Some(run.number), Some(POLL));
                 (pause, noticed) = (FIRST_PAUSE, false);
-                container
-            }
-            Err(error) if error.is_not_found() => {
-                return Err(Failure::new("it was removed; its exit code is not known"));
             }
             // A wait may take hours, and the service may restart meanwhile.
             Err(error) if is_temporary(&error) => {
-                if !noticed {
+                if !std::mem::replace(&mut noticed, true) {
                     let message = Failure::from(error).context(name).message.unwrap_or_default();
                     out::notice(&format!("{message}; still waiting"));
-                    noticed = true;
                 }
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(MAX_PAUSE);
-                now
             }
             Err(error) => return Err(error.into()),
-        };
+        }
     }
 }
 
-fn code(container: Container) -> Result<i64, Failure> {
-    container.exit_code.ok_or_else(|| {
-        let why = container.status_reason.unwrap_or_else(|| "it reported no exit code".to_owned());
-        Failure::new(format!("its status is {}: {why}", container.status))
+fn code(run: Run) -> Result<i64, Failure> {
+    run.exit_code.ok_or_else(|| {
+        let why = match (run.message, run.reason) {
+            (Some(why), _) => why,
+            (None, Some(EndReason::Removed)) => {
+                "it was removed; its exit code is not known".to_owned()
+            }
+            (None, _) => "its exit code is not known".to_owned(),
+        };
+        Failure::new(why.replace('\n', " "))
     })
 }

@@ -225,7 +225,7 @@ fn concluded(container: &str, ended: Ended) -> Result<Exit, Failure> {
             );
             Err(Failure::with_exit(words, Exit(number.exit_code())))
         }
-        Ended::ExitedLinkLost(code, why) => Err(ending::torn("the command", code, &why)),
+        Ended::ExitedLinkLost(code, why) => Err(ending::link_lost("the command", code, &why)),
         Ended::WithoutExitCode(why) => {
             let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
             let message =
