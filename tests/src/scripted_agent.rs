@@ -21,10 +21,10 @@ use zun_common::rpc::exec::{
 };
 use zun_common::rpc::host::{Heartbeat, Inventory};
 use zun_common::rpc::operation::{
-    Beat, Change, LEDGER_PROTOCOL, LedgerPosition, OpenOperations, Operation, OperationOutcome,
-    Outcome, PerformOperation, Performing, RegisterAgent, Registered, ReportContainer,
+    Beat, Change, LedgerPosition, OpenOperations, Operation, OperationOutcome, Outcome, PROTOCOL,
+    PerformOperation, Performing, RegisterAgent, Registered, ReportContainer,
 };
-use zun_common::rpc::report::ContainerReport;
+use zun_common::rpc::report::{ContainerReport, LiveState};
 use zun_common::rpc::{Call, Done, Problem};
 use zun_common::shutdown::Tasks;
 use zun_common::status::Status;
@@ -111,7 +111,7 @@ impl ScriptedAgent {
         let call = RegisterAgent {
             host: self.host.clone(),
             engine_id: format!("engine of {}", self.host),
-            protocol: LEDGER_PROTOCOL,
+            protocol: PROTOCOL,
             position: self.shared.script.lock().expect("the script").position.clone(),
         };
         let Registered { epoch, cluster } = self.call_api(&call).await?;
@@ -194,6 +194,7 @@ impl ScriptedAgent {
             attached: 0,
             image_pull: None,
             runs: Vec::new(),
+            live: LiveState::default(),
         };
         change(&mut report);
         let ended = self.shared.ended(container);
@@ -348,6 +349,7 @@ fn inventory() -> Inventory {
         engine: "scripted 1.0".to_owned(),
         runtimes: vec!["runc".to_owned()],
         labels: std::collections::BTreeMap::new(),
+        publish_address: Some(std::net::Ipv4Addr::LOCALHOST.into()),
     }
 }
 

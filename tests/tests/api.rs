@@ -19,6 +19,10 @@ mod keys;
 mod ledger;
 #[path = "api/listing.rs"]
 mod listing;
+#[path = "api/options.rs"]
+mod options;
+#[path = "api/ports.rs"]
+mod ports;
 #[path = "api/recovery.rs"]
 mod recovery;
 #[path = "api/reports.rs"]

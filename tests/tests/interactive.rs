@@ -14,7 +14,9 @@ mod interactive {
     mod library;
     mod links;
     mod log_records;
+    mod options;
     mod pipes;
+    mod ports;
     mod pull;
     mod screen;
     mod signals;

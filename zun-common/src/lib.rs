@@ -19,10 +19,14 @@ pub mod api;
 pub mod backoff;
 #[cfg(feature = "bus")]
 pub mod bus;
+#[cfg(feature = "messages")]
+pub mod engine_options;
 #[cfg(feature = "service")]
 pub mod notify;
 #[cfg(feature = "pki")]
 pub mod pki;
+#[cfg(feature = "messages")]
+pub mod ports;
 #[cfg(feature = "messages")]
 pub mod restart;
 #[cfg(feature = "messages")]

@@ -131,6 +131,18 @@ named_enum!(
 );
 
 named_enum!(
+    /// What the health check of a running container says.
+    Health {
+        /// It has not said anything yet.
+        Starting = "starting",
+        /// It succeeds.
+        Healthy = "healthy",
+        /// It has failed several times in a row.
+        Unhealthy = "unhealthy",
+    }
+);
+
+named_enum!(
     /// An action on a container.
     Action {
         /// Start it.

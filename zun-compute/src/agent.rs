@@ -232,6 +232,7 @@ fn host(
         console: _,
         workers,
         state_directory,
+        ports,
         log: _,
     } = settings;
     let why = match endpoint {
@@ -247,6 +248,7 @@ fn host(
         labels,
         heartbeat,
         limits: workers,
+        publish_address: ports.address,
         engine_back: Notify::new(),
         reconcile_needed: Notify::new(),
         health: Sender::default(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub(crate) struct Host {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) heartbeat: HeartbeatSettings,
     pub(crate) limits: WorkerSettings,
+    /// Where it publishes ports.
+    pub(crate) publish_address: IpAddr,
     /// Notified when Docker answers again.
     pub(crate) engine_back: Notify,
     /// Notified when the agent must reconcile with zun-api.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub struct Settings {
     pub workers: WorkerSettings,
     /// The directory of what the agent must remember over restarts, and of its lock. Agents on one machine share it.
     pub state_directory: PathBuf,
+    /// Published ports.
+    pub ports: PortSettings,
     /// What to log, and in which format.
     pub log: LogSettings,
 }
@@ -50,8 +53,24 @@ impl Default for Settings {
             console: ConsoleSettings::default(),
             workers: WorkerSettings::default(),
             state_directory: PathBuf::from("/var/lib/zun-compute"),
+            ports: PortSettings::default(),
             log: LogSettings::default(),
         }
+    }
+}
+
+/// Published ports.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PortSettings {
+    /// The address on which the host publishes ports, if a request names none. Requests may name this address and loopback
+    /// addresses, and any address if this is all addresses.
+    pub address: IpAddr,
+}
+
+impl Default for PortSettings {
+    fn default() -> Self {
+        Self { address: Ipv4Addr::LOCALHOST.into() }
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::process::{Command, Output};
 
-const VERBS: [&str; 23] = [
+const VERBS: [&str; 24] = [
     "action", "attach", "cp", "create", "delete", "exec", "host", "kill", "list", "logs", "pause",
-    "rename", "restart", "run", "show", "start", "stats", "stop", "top", "unpause", "update",
-    "version", "wait",
+    "port", "rename", "restart", "run", "show", "start", "stats", "stop", "top", "unpause",
+    "update", "version", "wait",
 ];
 
 /// Runs `zun` on a terminal of 80 columns.

@@ -127,9 +127,9 @@ async fn each_wrong_field_is_named_with_its_value_and_its_rule() {
         ("host", json!("Not_A_Host")),
         ("nets", json!([{"network": "x"}])),
         ("mounts", json!([{"source": "x"}])),
-        ("privileged", json!(true)),
-        ("disk", json!(10)),
-        ("runtime", json!("kata")),
+        ("privileged", json!("perhaps")),
+        ("disk", json!(0)),
+        ("runtime", json!("a b")),
         ("availability_zone", json!("elsewhere")),
         ("image_driver", json!("glance")),
         ("run", json!("perhaps")),
@@ -172,9 +172,9 @@ async fn each_wrong_field_is_named_with_its_value_and_its_rule() {
     400 container.schema-validation-error Invalid input for field 'host'. Value: 'Not_A_Host'. It must be a host name of lower-case letters, digits and inner hyphens, with dots between the parts.
     400 container.schema-validation-error Invalid input for field 'nets'. Value: '[{"network":"x"}]'. It must be left out or empty: it is not supported yet.
     400 container.schema-validation-error Invalid input for field 'mounts'. Value: '[{"source":"x"}]'. It must be left out or empty: it is not supported yet.
-    400 container.schema-validation-error Invalid input for field 'privileged'. Value: 'true'. It must be left out or false: it is not supported yet.
-    400 container.schema-validation-error Invalid input for field 'disk'. Value: '10'. It must be left out: it is not supported yet.
-    400 container.schema-validation-error Invalid input for field 'runtime'. Value: 'kata'. It must be left out: it is not supported yet.
+    400 container.schema-validation-error Invalid input for field 'privileged'. Value: 'perhaps'. It must be true or false.
+    400 container.schema-validation-error Invalid input for field 'disk'. Value: '0'. It must be a whole number of GiB from 1 to 160.
+    400 container.schema-validation-error Invalid input for field 'runtime'. Value: 'a b'. It must be a name of 1 to 255 letters, digits, `_`, `-`, `.`, `/` or `:`.
     400 container.schema-validation-error Invalid input for field 'availability_zone'. Value: 'elsewhere'. It must be `nova`.
     400 container.schema-validation-error Invalid input for field 'image_driver'. Value: 'glance'. It must be `docker`.
     400 container.schema-validation-error Invalid input for field 'run'. Value: 'perhaps'. It must be true or false.

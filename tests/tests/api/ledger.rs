@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use zun_common::bus::CallError;
 use zun_common::rpc::host::AssignedContainers;
 use zun_common::rpc::operation::{
-    Change, LEDGER_PROTOCOL, Operation, OperationOutcome, Outcome, RegisterAgent,
+    Change, Operation, OperationOutcome, Outcome, PROTOCOL, RegisterAgent,
 };
 use zun_common::rpc::report::UnknownContainer;
 use zun_common::rpc::{Code, Problem};
@@ -163,7 +163,7 @@ async fn an_agent_of_a_former_epoch_is_refused() {
     let call = RegisterAgent {
         host: "h1".parse().unwrap(),
         engine_id: "engine of h1".to_owned(),
-        protocol: LEDGER_PROTOCOL,
+        protocol: PROTOCOL,
         position: None,
     };
     former.call_api(&call).await.unwrap();
@@ -180,7 +180,7 @@ async fn another_engine_is_refused_while_the_host_has_containers() {
     let other = RegisterAgent {
         host: "h1".parse().unwrap(),
         engine_id: "another engine".to_owned(),
-        protocol: LEDGER_PROTOCOL,
+        protocol: PROTOCOL,
         position: None,
     };
     let CallError::Refused { problem, .. } = agent.call_api(&other).await.unwrap_err() else {
@@ -211,7 +211,7 @@ async fn a_host_without_containers_may_bring_another_engine() {
     let other = RegisterAgent {
         host: "h1".parse().unwrap(),
         engine_id: "another engine".to_owned(),
-        protocol: LEDGER_PROTOCOL,
+        protocol: PROTOCOL,
         position: None,
     };
     agent.call_api(&other).await.expect("nothing is lost");

@@ -129,11 +129,13 @@ async fn a_container_has_zuns_json_format() {
       "cpu_policy": "shared",
       "created_at": "TIME",
       "disk": 0,
+      "engine_options": {},
       "entrypoint": null,
       "environment": {
         "A": "1"
       },
       "exit_code": null,
+      "health": null,
       "healthcheck": null,
       "hostname": "box",
       "image": "cirros",
@@ -156,6 +158,7 @@ async fn a_container_has_zuns_json_format() {
       "name": "test",
       "ports": [],
       "project_id": "blue",
+      "published_ports": [],
       "read_only": false,
       "registry_id": null,
       "restart_policy": null,

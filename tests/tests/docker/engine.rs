@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use serde_json::json;
 use tokio::sync::mpsc;
+use zun_common::engine_options::Healthcheck;
 use zun_common::id::ContainerId;
 use zun_common::restart::Restart;
 use zun_common::rpc::container::ConsoleSpec;
@@ -65,6 +66,81 @@ async fn every_field_of_a_spec_reaches_the_engine() {
     ] {
         assert_eq!(host[key], wanted, "{key}");
     }
+}
+
+#[tokio::test]
+async fn every_engine_option_reaches_the_engine() {
+    let engine = docker();
+    let mut spec = spec(&engine, IDLE);
+    spec.privileged = true;
+    spec.runtime = Some("runc".to_owned());
+    spec.healthcheck = Some(Healthcheck {
+        cmd: Some("true".to_owned()),
+        interval: Some(5),
+        retries: Some(2),
+        timeout: Some(3),
+        start_period: Some(1),
+        disable: false,
+    });
+    spec.options = serde_json::from_value(json!({
+        "init": true, "tmpfs": {"/run": "size=64m"}, "shm_size": 128, "memory_swap": 500,
+        "pids_limit": 100, "ulimits": {"nofile": {"soft": 64, "hard": 128}},
+        "cap_add": ["NET_ADMIN"], "cap_drop": ["MKNOD"], "security_opt": ["no-new-privileges"],
+        "group_add": ["1000"], "sysctls": {"net.ipv4.ip_forward": "1"}, "stop_timeout": 3,
+        "domainname": "example.org", "extra_hosts": ["db:10.0.0.1"], "dns": ["10.0.0.2"],
+        "dns_search": ["example.org"], "dns_options": ["ndots:2"], "log_driver": "json-file",
+        "log_opts": {"max-size": "10m"}, "pid_mode": "host", "ipc_mode": "shareable",
+        "devices": [{"host_path": "/dev/null", "container_path": "/dev/x", "permissions": "r"}],
+    }))
+    .unwrap();
+    spec.resources.memory = Mebibytes(300);
+    let subject = Subject::created(&engine, &spec).await;
+    let name = subject.id.engine_name();
+    let shown = raw(&engine, &format!("/v1.41/containers/{name}/json")).await;
+    let config = &shown["Config"];
+    assert_eq!((&config["StopTimeout"], &config["Domainname"]), (&json!(3), &json!("example.org")));
+    let second = 1_000_000_000_u64;
+    let check = json!({"Test": ["CMD-SHELL", "true"], "Interval": 5 * second, "Timeout": 3 * second,
+        "StartPeriod": second, "Retries": 2});
+    assert_eq!(config["Healthcheck"], check);
+    let host = &shown["HostConfig"];
+    for (key, wanted) in [
+        ("Init", json!(true)),
+        ("Tmpfs", json!({"/run": "size=64m"})),
+        ("ShmSize", json!(128 << 20)),
+        ("MemorySwap", json!(500 << 20)),
+        ("PidsLimit", json!(100)),
+        ("Ulimits", json!([{"Name": "nofile", "Soft": 64, "Hard": 128}])),
+        ("GroupAdd", json!(["1000"])),
+        ("Sysctls", json!({"net.ipv4.ip_forward": "1"})),
+        ("ExtraHosts", json!(["db:10.0.0.1"])),
+        ("Dns", json!(["10.0.0.2"])),
+        ("DnsSearch", json!(["example.org"])),
+        ("DnsOptions", json!(["ndots:2"])),
+        ("LogConfig", json!({"Type": "json-file", "Config": {"max-size": "10m"}})),
+        ("PidMode", json!("host")),
+        ("IpcMode", json!("shareable")),
+        ("Privileged", json!(true)),
+        ("Runtime", json!("runc")),
+    ] {
+        assert_eq!(host[key], wanted, "{key}");
+    }
+    // Docker before 23 does not add `CAP_`.
+    for (key, name) in [("CapAdd", "NET_ADMIN"), ("CapDrop", "MKNOD")] {
+        let shown = host[key][0].as_str().unwrap();
+        assert_eq!(shown.trim_start_matches("CAP_"), name, "{key}");
+    }
+    let security = host["SecurityOpt"].as_array().unwrap();
+    assert!(security.contains(&json!("no-new-privileges")), "{security:?}");
+    let device =
+        json!({"PathOnHost": "/dev/null", "PathInContainer": "/dev/x", "CgroupPermissions": "r"});
+    assert_eq!(host["Devices"], json!([device]));
+    // Another memory limit leaves the sum of memory and swap as it was requested.
+    let more = Resources { memory: Mebibytes(400), ..spec.resources };
+    subject.driver.update(subject.id, more).await.unwrap();
+    let shown = raw(&engine, &format!("/v1.41/containers/{name}/json")).await;
+    let host = &shown["HostConfig"];
+    assert_eq!((&host["Memory"], &host["MemorySwap"]), (&json!(400 << 20), &json!(500 << 20)));
 }
 
 #[tokio::test]
@@ -219,15 +295,15 @@ async fn an_image_is_pulled_by_its_digest_and_an_unknown_tag_is_no_image() {
     let driver = DockerDriver::connect(&engine.socket).unwrap();
     let by_digest = format!("{}/zun-conformance@{}", registry.address, registry.digest);
     let (progress, _taken) = mpsc::channel(1000);
-    within(driver.image_pull(&by_digest, progress)).await.unwrap();
-    assert!(driver.image_present(&by_digest).await.unwrap());
+    within(driver.image_pull((&by_digest, None), progress)).await.unwrap();
+    assert!(driver.image_present(&by_digest, None).await.unwrap());
     let unknown = format!("{}/zun-conformance:v2", registry.address);
     let (progress, _taken) = mpsc::channel(1000);
-    let error = within(driver.image_pull(&unknown, progress)).await.unwrap_err();
+    let error = within(driver.image_pull((&unknown, None), progress)).await.unwrap_err();
     assert!(matches!(&error, DriverError::NoImage(image) if *image == unknown), "{error:?}");
     // A name without a tag means one image, not all tags.
     let bare = format!("{}/zun-conformance", registry.address);
     let (progress, _taken) = mpsc::channel(1000);
-    let error = within(driver.image_pull(&bare, progress)).await.unwrap_err();
+    let error = within(driver.image_pull((&bare, None), progress)).await.unwrap_err();
     assert!(error.to_string().contains(":latest"), "{error}");
 }

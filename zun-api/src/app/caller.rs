@@ -1,16 +1,17 @@
-//! The caller of a request, and the actions that only administrators may perform.
+//! The caller of a request, and whose containers they may address.
 
 use zun_common::id::ProjectId;
 use zun_common::rpc::envelope::CallContext;
 
 use super::{AppError, InvalidField};
-use crate::auth::Identity;
+use crate::auth::{Identity, Permission, Policy};
 use crate::db::container::Scope;
 
 /// The caller of a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) identity: Identity,
+    pub(crate) policy: Policy,
     /// Travels with the calls over the bus.
     pub(crate) context: CallContext,
     /// Set if the request may be repeated without being done twice.
@@ -45,41 +46,14 @@ impl IdempotencyKey {
     }
 }
 
-/// A permission that only administrators have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Permission {
-    SeeAllProjects,
-    SeeHosts,
-    SeeServices,
-    ChooseHost,
-    FilterByHost,
-    ForceDelete,
-    ExecutePrivileged,
-    ReplaceHost,
-    RecoverHost,
-}
-
-impl Permission {
-    /// Its name in OpenStack Zun's policy.
-    pub(crate) const fn policy(self) -> &'static str {
-        match self {
-            Self::SeeAllProjects => "container:get_all_all_projects",
-            Self::SeeHosts => "host:get_all",
-            Self::SeeServices => "zun-service:get_all",
-            Self::ChooseHost => "container:create:requested_destination",
-            Self::FilterByHost => "container:get_one:host",
-            Self::ForceDelete => "container:delete_force",
-            Self::ExecutePrivileged => "container:execute:privileged",
-            Self::ReplaceHost => "host:replace",
-            Self::RecoverHost => "host:recover",
-        }
-    }
-}
-
 impl Caller {
     /// Returns an error unless the caller has the permission.
     pub(crate) fn require(&self, permission: Permission) -> Result<(), AppError> {
-        if self.identity.is_admin() { Ok(()) } else { Err(AppError::Forbidden(permission)) }
+        if self.policy.allows(&self.identity, permission) {
+            Ok(())
+        } else {
+            Err(AppError::Forbidden(permission))
+        }
     }
 
     /// The containers of the caller's project.

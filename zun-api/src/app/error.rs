@@ -28,6 +28,15 @@ impl InvalidField {
         Self::Value { field: field.to_owned(), value, rule: rule.into() }
     }
 
+    /// The field is one of an object.
+    pub(crate) fn within(self, object: &str) -> Self {
+        let name = |field: String| format!("{object}.{field}");
+        match self {
+            Self::Missing { field, rule } => Self::Missing { field: name(field), rule },
+            Self::Value { field, value, rule } => Self::Value { field: name(field), value, rule },
+        }
+    }
+
     /// The field is required.
     pub(crate) fn missing(field: &str, rule: impl Into<String>) -> Self {
         Self::Missing { field: field.to_owned(), rule: rule.into() }

@@ -5,7 +5,7 @@ use zun_common::id::HostName;
 use super::{App, AppError, Caller, Permission};
 use crate::db::host::{Liveness, Record};
 use crate::db::{Conn, DbError, host, now};
-use crate::scheduler::HostView;
+use crate::scheduler::{HostView, PortsFit};
 
 impl App {
     /// Returns all hosts with their claimed resources, and whether the agent of each is there.
@@ -88,6 +88,9 @@ pub(super) fn views(conn: &mut Conn) -> Result<Vec<HostView>, DbError> {
         engine_up: host.engine_up,
         total: host.total,
         claimed: host.used.claimed,
+        protocol: host.protocol,
+        ports: PortsFit::Fit,
+        runtimes: host.inventory.map(|inventory| inventory.runtimes).unwrap_or_default(),
         name: host.name,
     };
     Ok(with_liveness(conn)?.into_iter().map(view).collect())

@@ -11,9 +11,11 @@ use tokio_util::sync::CancellationToken;
 use zun_common::bus::Bus;
 use zun_common::shutdown::Tasks;
 
-pub(crate) use caller::{Caller, IdempotencyKey, Permission};
+pub(crate) use caller::{Caller, IdempotencyKey};
 pub(crate) use error::{AppError, InvalidField};
 pub(crate) use hosts::trouble;
+
+pub(crate) use crate::auth::Permission;
 
 use crate::auth::Authenticator;
 use crate::ca::CertificateAuthority;

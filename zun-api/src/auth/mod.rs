@@ -1,6 +1,7 @@
 //! Identifies callers with the strategy from the settings.
 
 mod keystone;
+mod policy;
 mod private_file;
 mod token;
 
@@ -9,6 +10,8 @@ use std::path::PathBuf;
 use zun_common::id::{ProjectId, UserId};
 
 pub(crate) use keystone::{Keystone, KeystoneError, Owner};
+pub(crate) use policy::Permission;
+pub use policy::Policy;
 pub(crate) use token::TokenFile;
 
 use crate::settings::{HttpSettings, Settings, Strategy};

@@ -13,6 +13,7 @@ pub(crate) mod host;
 pub(crate) mod lock;
 pub(crate) mod operation;
 mod pool;
+pub(crate) mod port;
 mod schema;
 #[cfg(test)]
 mod tests;

@@ -75,6 +75,7 @@ diesel::table! {
         gone_at -> Nullable<Timestamp>,
         claim_held -> Bool,
         run -> BigInt,
+        live -> Nullable<Text>,
     }
 }
 
@@ -117,6 +118,17 @@ diesel::table! {
         exit_code -> Nullable<BigInt>,
         reason -> Nullable<Text>,
         message -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    port_claims (id) {
+        id -> BigInt,
+        host -> Text,
+        protocol -> Text,
+        host_port -> Integer,
+        host_address -> Text,
+        container -> Text,
     }
 }
 

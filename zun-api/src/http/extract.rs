@@ -132,7 +132,8 @@ impl FromRequest for Caller {
 
 async fn caller(request: &HttpRequest) -> Result<Caller, AppError> {
     let token = token(request.headers());
-    let identity = app(request)?.authenticator.identify(token).await?;
+    let app = app(request)?;
+    let identity = app.authenticator.identify(token).await?;
     let mut extensions = request.extensions_mut();
     let info = extensions.get::<RequestInfo>();
     let context = CallContext {
@@ -141,7 +142,7 @@ async fn caller(request: &HttpRequest) -> Result<Caller, AppError> {
         traceparent: info.and_then(|info| info.traceparent.clone()),
     };
     extensions.insert(RequestProject(identity.project.clone()));
-    Ok(Caller { identity, context, key: idempotency_key(request)? })
+    Ok(Caller { identity, policy: app.settings.policy, context, key: idempotency_key(request)? })
 }
 
 /// Reads the key of a request that may change something.

@@ -25,6 +25,31 @@ pub(crate) struct HostView {
     pub(crate) total: Resources,
     /// The resources claimed by its containers.
     pub(crate) claimed: Resources,
+    /// The newest protocol that its agent speaks.
+    pub(crate) protocol: u32,
+    /// The runtimes of its engine.
+    pub(crate) runtimes: Vec<String>,
+    /// Whether it can publish the requested ports.
+    pub(crate) ports: PortsFit,
+}
+
+/// Whether a host can publish the ports of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PortsFit {
+    Fit,
+    /// A container has one of them, or too few are free.
+    Taken,
+    /// It does not publish on the requested address.
+    NotThere,
+}
+
+/// What a container needs of its host.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Needs<'a> {
+    pub(crate) resources: Resources,
+    /// The oldest protocol that knows everything that is requested.
+    pub(crate) protocol: u32,
+    pub(crate) runtime: Option<&'a str>,
 }
 
 /// Why a host was filtered out, in the order of the filters.
@@ -33,6 +58,10 @@ pub(crate) enum FilterReason {
     Down,
     Disabled,
     EngineDown,
+    TooOld,
+    Runtime,
+    Ports,
+    PortAddress,
     Cpus,
     Memory,
 }
@@ -43,6 +72,10 @@ impl FilterReason {
             Self::Down => "down",
             Self::Disabled => "disabled",
             Self::EngineDown => "without a running Docker",
+            Self::TooOld => "with an agent too old for the requested options",
+            Self::Runtime => "without the requested runtime",
+            Self::Ports => "without these ports free",
+            Self::PortAddress => "that do not publish ports on this address",
             Self::Cpus => "without enough free CPUs",
             Self::Memory => "without enough free memory",
         }
@@ -70,16 +103,16 @@ impl fmt::Display for NoValidHost {
     }
 }
 
-/// Selects a host for the requested resources.
+/// Selects a host for a container.
 pub(crate) fn select_host(
-    requested: Resources,
+    needs: &Needs<'_>,
     hosts: &[HostView],
     settings: &SchedulerSettings,
 ) -> Result<HostName, NoValidHost> {
     let mut best: Option<(f64, &HostView)> = None;
     let mut reasons = Vec::new();
     for host in hosts {
-        match load_with(requested, host, settings) {
+        match load_with(needs, host, settings) {
             Err(reason) => reasons.push((host.name.clone(), reason)),
             Ok(load) => {
                 let better = best.is_none_or(|(least, chosen)| {
@@ -96,7 +129,7 @@ pub(crate) fn select_host(
 
 /// Returns the load of the host with the container added, from 0 to 1, or why the container does not fit.
 fn load_with(
-    requested: Resources,
+    needs: &Needs<'_>,
     host: &HostView,
     settings: &SchedulerSettings,
 ) -> Result<f64, FilterReason> {
@@ -109,8 +142,20 @@ fn load_with(
     if !host.engine_up {
         return Err(FilterReason::EngineDown);
     }
-    let cpus = share_cpus(requested.cpus, host, settings).ok_or(FilterReason::Cpus)?;
-    let memory = share_memory(requested.memory, host, settings).ok_or(FilterReason::Memory)?;
+    if host.protocol < needs.protocol {
+        return Err(FilterReason::TooOld);
+    }
+    if needs.runtime.is_some_and(|runtime| host.runtimes.iter().all(|known| known != runtime)) {
+        return Err(FilterReason::Runtime);
+    }
+    match host.ports {
+        PortsFit::Fit => {}
+        PortsFit::Taken => return Err(FilterReason::Ports),
+        PortsFit::NotThere => return Err(FilterReason::PortAddress),
+    }
+    let Resources { cpus, memory } = needs.resources;
+    let cpus = share_cpus(cpus, host, settings).ok_or(FilterReason::Cpus)?;
+    let memory = share_memory(memory, host, settings).ok_or(FilterReason::Memory)?;
     Ok(cpus.max(memory))
 }
 
@@ -181,6 +226,10 @@ mod tests {
         Resources { cpus: Cpus::from_millis(millis), memory: Mebibytes(mib) }
     }
 
+    fn plain(resources: Resources) -> Needs<'static> {
+        Needs { resources, protocol: 0, runtime: None }
+    }
+
     fn host(name: &str, total: Resources, claimed: Resources) -> HostView {
         HostView {
             name: name.parse().unwrap(),
@@ -189,6 +238,9 @@ mod tests {
             engine_up: true,
             total,
             claimed,
+            protocol: 3,
+            runtimes: vec!["runc".to_owned()],
+            ports: PortsFit::Fit,
         }
     }
 
@@ -198,7 +250,10 @@ mod tests {
             host("a", resources(4000, 4096), resources(2000, 512)),
             host("b", resources(4000, 4096), resources(1000, 512)),
         ];
-        assert_eq!(select_host(resources(1000, 512), &hosts, &EXACT).unwrap().as_str(), "b");
+        assert_eq!(
+            select_host(&plain(resources(1000, 512)), &hosts, &EXACT).unwrap().as_str(),
+            "b"
+        );
     }
 
     #[test]
@@ -207,7 +262,10 @@ mod tests {
             host("b", resources(4000, 4096), resources(0, 0)),
             host("a", resources(4000, 4096), resources(0, 0)),
         ];
-        assert_eq!(select_host(resources(1000, 512), &hosts, &EXACT).unwrap().as_str(), "a");
+        assert_eq!(
+            select_host(&plain(resources(1000, 512)), &hosts, &EXACT).unwrap().as_str(),
+            "a"
+        );
     }
 
     #[test]
@@ -222,17 +280,33 @@ mod tests {
             host("e", room, resources(0, 4000)),
             host("f", room, resources(0, 4000)),
         ];
-        let refusal = select_host(resources(1000, 512), &hosts, &EXACT).unwrap_err();
+        let refusal = select_host(&plain(resources(1000, 512)), &hosts, &EXACT).unwrap_err();
         insta::assert_snapshot!(refusal, @"0 of 6 hosts fit: 1 down, 1 disabled, 1 without a running Docker, 1 without enough free CPUs, 2 without enough free memory.");
-        insta::assert_snapshot!(select_host(none, &[], &EXACT).unwrap_err(), @"No host has ever connected.");
+        insta::assert_snapshot!(select_host(&plain(none), &[], &EXACT).unwrap_err(), @"No host has ever connected.");
+    }
+
+    #[test]
+    fn a_host_knows_the_options_and_has_the_runtime() {
+        let room = host("a", resources(4000, 4096), resources(0, 0));
+        let old = HostView { protocol: 2, ..room.clone() };
+        let needs = Needs { protocol: 3, ..plain(resources(1, 1)) };
+        assert!(select_host(&needs, std::slice::from_ref(&room), &EXACT).is_ok());
+        let refusal = select_host(&needs, &[old], &EXACT).unwrap_err();
+        insta::assert_snapshot!(refusal, @"0 of 1 hosts fit: 1 with an agent too old for the requested options.");
+        let needs = |runtime| Needs { runtime: Some(runtime), ..plain(resources(1, 1)) };
+        assert!(select_host(&needs("runc"), std::slice::from_ref(&room), &EXACT).is_ok());
+        let refusal = select_host(&needs("kata"), &[room], &EXACT).unwrap_err();
+        insta::assert_snapshot!(refusal, @"0 of 1 hosts fit: 1 without the requested runtime.");
     }
 
     #[test]
     fn a_ratio_overcommits_but_one_container_cannot_exceed_the_total() {
         let ratio = SchedulerSettings { cpu_ratio: 2.0, memory_ratio: 1.0 };
         let full = host("a", resources(1000, 4096), resources(1000, 0));
-        assert!(select_host(resources(1000, 4), std::slice::from_ref(&full), &ratio).is_ok());
-        assert!(select_host(resources(1001, 4), &[full], &ratio).is_err());
+        assert!(
+            select_host(&plain(resources(1000, 4)), std::slice::from_ref(&full), &ratio).is_ok()
+        );
+        assert!(select_host(&plain(resources(1001, 4)), &[full], &ratio).is_err());
     }
 
     #[test]
@@ -269,7 +343,7 @@ mod tests {
                 .map(|(number, total)| host(&format!("h{number}"), *total, resources(0, 0)))
                 .collect();
             for requested in requests {
-                match select_host(requested, &hosts, &EXACT) {
+                match select_host(&plain(requested), &hosts, &EXACT) {
                     Ok(name) => {
                         let chosen = hosts.iter_mut().find(|host| host.name == name).unwrap();
                         chosen.claimed.cpus =

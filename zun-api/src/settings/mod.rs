@@ -4,11 +4,14 @@ mod database;
 mod keystone;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer};
 use zun_common::bus::BusSettings;
 use zun_common::telemetry::LogSettings;
+
+pub use crate::auth::Policy;
 
 pub use database::{DatabaseSettings, DatabaseUrl, DatabaseUrlError};
 pub use keystone::KeystoneSettings;
@@ -21,12 +24,16 @@ pub struct Settings {
     pub http: HttpSettings,
     /// Authentication.
     pub auth: AuthSettings,
+    /// Who may do what not everybody may.
+    pub policy: Policy,
     /// The database.
     pub database: DatabaseSettings,
     /// The message bus to the agents.
     pub bus: BusSettings,
     /// The scheduler.
     pub scheduler: SchedulerSettings,
+    /// Published ports.
+    pub ports: PortSettings,
     /// Console access.
     pub console: ConsoleSettings,
     /// Logging.
@@ -116,6 +123,33 @@ impl Default for SchedulerSettings {
     fn default() -> Self {
         Self { cpu_ratio: 16.0, memory_ratio: 1.5 }
     }
+}
+
+/// Published ports.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PortSettings {
+    /// The ports of hosts from which zun-api chooses, if a request names none.
+    #[serde(deserialize_with = "port_range")]
+    pub range: RangeInclusive<u16>,
+}
+
+impl Default for PortSettings {
+    /// Below the ports that Linux gives to outgoing connections.
+    fn default() -> Self {
+        Self { range: 20_000..=29_999 }
+    }
+}
+
+/// Reads `FIRST-LAST`.
+fn port_range<'de, D: Deserializer<'de>>(input: D) -> Result<RangeInclusive<u16>, D::Error> {
+    let text = String::deserialize(input)?;
+    let ends = text.split_once('-').and_then(|(first, last)| {
+        Some((first.trim().parse::<u16>().ok()?, last.trim().parse::<u16>().ok()?))
+    });
+    ends.filter(|(first, last)| *first > 0 && first <= last)
+        .map(|(first, last)| first..=last)
+        .ok_or_else(|| serde::de::Error::custom("it must be FIRST-LAST, such as 20000-29999"))
 }
 
 /// Reads an overcommit ratio. Refuses `nan` and `inf`, which TOML allows. An environment variable gives a decimal as text.

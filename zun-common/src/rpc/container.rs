@@ -8,14 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{Call, Done, report::ContainerReport};
 pub use crate::api::v1::container::PullPolicy;
+use crate::engine_options::{EngineOptions, Healthcheck};
 use crate::grant::{ApiVersion, Mode};
 use crate::id::{ContainerId, EngineId, ProjectId};
+use crate::ports::PublishedPort;
 use crate::restart::Restart;
 use crate::status::Action;
-use crate::units::{Resources, TerminalSize};
+use crate::units::{Gibibytes, Resources, TerminalSize};
 
 /// Everything that a driver needs to create a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a request of its own")]
 pub struct ContainerSpec {
     /// Its project, stored as a label.
     pub project: ProjectId,
@@ -51,6 +54,24 @@ pub struct ContainerSpec {
     pub read_only: bool,
     /// Signal that a stop sends first; the image's own if `None`.
     pub stop_signal: Option<String>,
+    /// Whether it has all rights on the host.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub privileged: bool,
+    /// The runtime; the engine's default if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
+    /// Maximum size of its own files; unlimited if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Gibibytes>,
+    /// How its health is checked; as the image says if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthcheck: Option<Healthcheck>,
+    /// Further requests to the engine.
+    #[serde(default, skip_serializing_if = "EngineOptions::is_empty")]
+    pub options: EngineOptions,
+    /// Its published ports.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<PublishedPort>,
 }
 
 impl ContainerSpec {
@@ -74,6 +95,12 @@ impl ContainerSpec {
             auto_remove: false,
             read_only: false,
             stop_signal: None,
+            privileged: false,
+            runtime: None,
+            disk: None,
+            healthcheck: None,
+            options: EngineOptions::default(),
+            ports: Vec::new(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Reports of a host about itself, and its queries to zun-api.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -34,6 +35,9 @@ pub struct Inventory {
     pub runtimes: Vec<String>,
     /// Labels of the host.
     pub labels: BTreeMap<String, String>,
+    /// The address on which it publishes ports; `None` from older agents, which publish none.
+    #[serde(default)]
+    pub publish_address: Option<IpAddr>,
 }
 
 /// The state of a host, which each heartbeat carries. `inventory` is absent while the engine does not answer.

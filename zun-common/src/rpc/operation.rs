@@ -20,8 +20,11 @@ use crate::id::{ClusterId, ContainerId, Epoch, HostName, OperationId, RequestId}
 use crate::units::Resources;
 
 /// The version of the protocol between zun-api and agents that this build speaks. Version 1 had no ledger: commands
-/// were durable messages.
-pub const LEDGER_PROTOCOL: u32 = 2;
+/// were durable messages. Version 2 ignored the engine options.
+pub const PROTOCOL: u32 = 3;
+
+/// The first version with engine options, health checks, runtimes and sizes of disks.
+pub const OPTIONS_PROTOCOL: u32 = 3;
 
 /// An accepted change to a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,5 +1,7 @@
 //! Reports of agents to zun-api. A report has the whole state of a container, so only the newest one matters.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -8,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{Call, Done};
 use crate::api::v1::container::ImagePull;
 use crate::id::{ContainerId, EngineId, HostName};
-use crate::status::{EndReason, Status, TaskState};
+use crate::ports::PublishedPort;
+use crate::status::{EndReason, Health, Status, TaskState};
 
 /// The state of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +47,9 @@ pub struct ContainerReport {
     /// The runs that are new or have changed since zun-api last acknowledged a report, in order.
     #[serde(default)]
     pub runs: Vec<RunReport>,
+    /// What is true of it only while it runs.
+    #[serde(default)]
+    pub live: LiveState,
 }
 
 /// A run of a container: one execution of its process, from start to exit. The agent numbers them, from 1.
@@ -81,6 +87,28 @@ pub struct LastRun {
     pub raw_started: Option<String>,
     /// Whether its end is known.
     pub has_ended: bool,
+}
+
+/// What is true of a container only while it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LiveState {
+    /// What its health check says; `None` without a check.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    /// Its addresses, by the name of the network.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub addresses: BTreeMap<String, Vec<IpAddr>>,
+    /// Its published ports.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<PublishedPort>,
+}
+
+impl LiveState {
+    /// Whether there is nothing to say.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A container with Zun's label that zun-api may not know: a stray.

@@ -175,5 +175,6 @@ fn describe(engine: EngineInfo, host: &Host) -> Inventory {
         engine,
         runtimes,
         labels: host.labels.clone(),
+        publish_address: Some(host.publish_address),
     }
 }

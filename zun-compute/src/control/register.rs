@@ -8,7 +8,7 @@ use zun_common::bus::{Bus, CallError};
 use zun_common::chain;
 use zun_common::rpc::Code;
 use zun_common::rpc::envelope::CallContext;
-use zun_common::rpc::operation::{LEDGER_PROTOCOL, RegisterAgent, Registered};
+use zun_common::rpc::operation::{PROTOCOL, RegisterAgent, Registered};
 
 use crate::host::Host;
 use crate::worker::Workers;
@@ -37,7 +37,7 @@ pub(super) async fn register(host: &Host, workers: &Workers, bus: &Bus) -> Resul
     let call = RegisterAgent {
         host: host.name.clone(),
         engine_id: engine.id,
-        protocol: LEDGER_PROTOCOL,
+        protocol: PROTOCOL,
         position: host.position.get(),
     };
     match bus.call_controller(&call, &CallContext::internal()).await {

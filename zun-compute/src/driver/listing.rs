@@ -62,6 +62,7 @@ async fn bounded<T>(
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use zun_common::rpc::report::LiveState;
 
     use zun_common::status::Status;
 
@@ -87,6 +88,7 @@ mod tests {
             started_at: None,
             raw_started: None,
             finished_at: None,
+            live: LiveState::default(),
         }
     }
 

@@ -17,6 +17,7 @@ use zun_common::grant::ApiVersion;
 use zun_common::id::{ContainerId, EngineId, ExecId};
 use zun_common::rpc::container::{ContainerSpec, LogRequest, Logs, Stats, Top};
 use zun_common::rpc::exec::{ExecOutput, ExecSpec};
+use zun_common::rpc::report::LiveState;
 use zun_common::status::Status;
 use zun_common::units::{Gibibytes, Resources, TerminalSize};
 
@@ -61,6 +62,8 @@ pub struct ContainerInfo {
     pub raw_started: Option<String>,
     /// When its process exited.
     pub finished_at: Option<DateTime<Utc>>,
+    /// What is true of it only while it runs.
+    pub live: LiveState,
 }
 
 /// A container of a listing.
@@ -279,12 +282,14 @@ pub trait Sessions: Send + Sync {
 /// Inspects and pulls images.
 #[async_trait]
 pub trait Images: Send + Sync {
-    /// Whether the host has the image.
-    async fn image_present(&self, image: &str) -> Result<bool, DriverError>;
-    /// Pulls the image from its registry. Progress that the receiver does not read in time is dropped.
+    /// Whether the host has the image, for this platform if one is named.
+    async fn image_present(&self, image: &str, platform: Option<&str>)
+    -> Result<bool, DriverError>;
+    /// Pulls the image from its registry, for the host's platform if none is named. Progress that the receiver does not
+    /// read in time is dropped.
     async fn image_pull(
         &self,
-        image: &str,
+        (image, platform): (&str, Option<&str>),
         progress: mpsc::Sender<PullProgress>,
     ) -> Result<(), DriverError>;
 }

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use zun_common::id::EngineId;
+use zun_common::rpc::report::LiveState;
 use zun_common::status::Status;
 
 use crate::driver::ContainerInfo;
@@ -16,11 +17,12 @@ pub(crate) struct Facts {
     pub(crate) oom_killed: bool,
     pub(crate) started_at: Option<DateTime<Utc>>,
     pub(crate) finished_at: Option<DateTime<Utc>>,
+    pub(crate) live: LiveState,
 }
 
 impl Facts {
     /// Before the first observation.
-    pub(crate) const fn unknown() -> Self {
+    pub(crate) fn unknown() -> Self {
         Self {
             status: Status::Unknown,
             reason: None,
@@ -29,6 +31,7 @@ impl Facts {
             oom_killed: false,
             started_at: None,
             finished_at: None,
+            live: LiveState::default(),
         }
     }
 
@@ -46,6 +49,7 @@ impl Facts {
             started_at,
             raw_started: _,
             finished_at,
+            live,
         } = info;
         Self {
             status,
@@ -55,6 +59,7 @@ impl Facts {
             oom_killed,
             started_at,
             finished_at,
+            live,
         }
     }
 }

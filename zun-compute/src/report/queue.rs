@@ -99,6 +99,7 @@ fn has_no_news(one: &ContainerReport, other: &ContainerReport) -> bool {
 mod tests {
     use proptest::prelude::*;
     use zun_common::id::ContainerId;
+    use zun_common::rpc::report::LiveState;
     use zun_common::status::Status;
 
     use super::*;
@@ -121,6 +122,7 @@ mod tests {
             attached: 0,
             image_pull: None,
             runs: Vec::new(),
+            live: LiveState::default(),
         }
     }
 

@@ -6,7 +6,7 @@ use zun_common::grant::{SessionEvent, SessionEventKind};
 use zun_common::id::{ContainerId, EngineId, OperationId};
 use zun_common::rpc::host::AssignedContainer;
 use zun_common::rpc::operation::Outcome;
-use zun_common::rpc::report::{ContainerReport, LastRun};
+use zun_common::rpc::report::{ContainerReport, LastRun, LiveState};
 use zun_common::status::{EndReason, Status, TaskState};
 
 use super::facts::{Completion, Failure, Observation, Ticket};
@@ -86,6 +86,7 @@ impl Fixture {
             started_at: None,
             raw_started: None,
             finished_at: None,
+            live: LiveState::default(),
         }
     }
 

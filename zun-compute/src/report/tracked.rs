@@ -250,7 +250,7 @@ impl TrackedContainer {
         host: &HostName,
         attached: u32,
     ) -> ContainerReport {
-        let Facts { status, reason, engine, exit_code, oom_killed, started_at, finished_at } =
+        let Facts { status, reason, engine, exit_code, oom_killed, started_at, finished_at, live } =
             self.facts.clone();
         let status = if self.is_removing() { Status::Deleting } else { status };
         ContainerReport {
@@ -268,6 +268,7 @@ impl TrackedContainer {
             attached,
             image_pull: self.pull.clone(),
             runs: self.runs.unacknowledged(),
+            live,
         }
     }
 }

@@ -67,6 +67,7 @@ fn missing(one: &AssignedContainer) -> Option<Step> {
 mod tests {
     use super::*;
     use crate::driver::DriverError;
+    use zun_common::rpc::report::LiveState;
 
     fn engine() -> EngineId {
         "ab".repeat(32).parse().expect("an id")
@@ -95,6 +96,7 @@ mod tests {
             started_at: None,
             raw_started: None,
             finished_at: None,
+            live: LiveState::default(),
         }
     }
 

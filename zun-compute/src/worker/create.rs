@@ -1,8 +1,10 @@
 //! Creates a container: its image, the container itself, and its first start. An existing container counts as created.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use zun_common::ports::{PublishedPort, may_publish};
 use zun_common::rpc::container::{ContainerSpec, PullPolicy};
 use zun_common::status::{Status, TaskState};
 
@@ -25,6 +27,7 @@ pub(super) async fn create(
     let (host, container) = (work.host, work.container());
     if seen.is_none() {
         work.begin(TaskState::Creating);
+        check_ports(host.publish_address, &spec.ports)?;
         if provide_image(work, spec).await? && !host.control.confirm(work.epoch).await {
             let words = "another agent of the host has registered".to_owned();
             return Err(DriverError::Conflict { words });
@@ -43,11 +46,24 @@ pub(super) async fn create(
     Ok(())
 }
 
+/// Checks the addresses against this host's own setting, not only zun-api's knowledge of it.
+fn check_ports(own: IpAddr, ports: &[PublishedPort]) -> Result<(), DriverError> {
+    let Some(port) = ports.iter().find(|port| !may_publish(own, port.host_address)) else {
+        return Ok(());
+    };
+    let words = format!(
+        "the host does not publish ports on {}: its setting `ports.address` is {own}",
+        port.host_address
+    );
+    Err(DriverError::Invalid { words })
+}
+
 /// Pulls the image if necessary, and returns whether it did, which may take minutes.
 async fn provide_image(work: &Work<'_>, spec: &ContainerSpec) -> Result<bool, DriverError> {
     let Work { host, superseded, .. } = work;
     let ContainerSpec { image, pull, .. } = spec;
-    let inspecting = host.driver.image_present(image);
+    let platform = spec.options.platform.as_deref();
+    let inspecting = host.driver.image_present(image, platform);
     let pulls = match pull {
         PullPolicy::Always => true,
         PullPolicy::IfNotPresent => {
@@ -70,7 +86,8 @@ async fn provide_image(work: &Work<'_>, spec: &ContainerSpec) -> Result<bool, Dr
     work.begin(TaskState::ImagePulling);
     let (progress, mut steps) = mpsc::channel(STEPS);
     let limit = Duration::from_secs(host.limits.pull_timeout);
-    let pulling = within(limit, "pull the image", host.driver.image_pull(image, progress));
+    let pulling =
+        within(limit, "pull the image", host.driver.image_pull((image, platform), progress));
     let drained = async {
         let mut progress = Progress::new();
         while let Some(step) = steps.recv().await {

@@ -140,6 +140,7 @@ const fn done(change: Change) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use zun_common::rpc::report::LiveState;
 
     fn seen(started_at: Option<DateTime<Utc>>) -> ContainerInfo {
         ContainerInfo {
@@ -154,6 +155,7 @@ mod tests {
             started_at,
             raw_started: None,
             finished_at: None,
+            live: LiveState::default(),
         }
     }
 

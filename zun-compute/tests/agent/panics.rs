@@ -110,10 +110,14 @@ impl Sessions for Defective {
 
 #[async_trait]
 impl Images for Defective {
-    async fn image_present(&self, image: &str) -> Outcome<bool> {
-        self.0.image_present(image).await
+    async fn image_present(&self, image: &str, platform: Option<&str>) -> Outcome<bool> {
+        self.0.image_present(image, platform).await
     }
-    async fn image_pull(&self, image: &str, progress: mpsc::Sender<PullProgress>) -> Outcome<()> {
+    async fn image_pull(
+        &self,
+        image: (&str, Option<&str>),
+        progress: mpsc::Sender<PullProgress>,
+    ) -> Outcome<()> {
         self.0.image_pull(image, progress).await
     }
 }

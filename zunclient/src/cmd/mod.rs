@@ -133,6 +133,7 @@ enum Verb {
     Show(container::show::Show),
     Logs(container::logs::Logs),
     Action(action::Action),
+    Port(container::port::Port),
     Top(container::top::Top),
     Stats(container::stats::Stats),
     Cp(container::cp::Cp),
@@ -162,6 +163,7 @@ impl Verb {
             | Self::Show(_)
             | Self::Logs(_)
             | Self::Action(_)
+            | Self::Port(_)
             | Self::Top(_)
             | Self::Stats(_)
             | Self::Cp(_)
@@ -188,6 +190,7 @@ impl Verb {
             Self::Show(verb) => verb.run(context).await,
             Self::Logs(verb) => verb.run(context).await,
             Self::Action(verb) => verb.run(context).await,
+            Self::Port(verb) => verb.run(context).await,
             Self::Top(verb) => verb.run(context).await,
             Self::Stats(verb) => verb.run(context).await,
             Self::Cp(verb) => verb.run(context).await,

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use comfy_table::presets::ASCII_FULL_CONDENSED;
 use comfy_table::{LineStyle, TableStyle};
-use zun_common::status::Status;
+use zun_common::api::v1::container::Container;
+use zun_common::status::{Health, Status};
 
 const STYLE: TableStyle = ASCII_FULL_CONDENSED.header_separator(LineStyle::new('+', '-', '+', '+'));
 
@@ -13,8 +14,8 @@ const STYLE: TableStyle = ASCII_FULL_CONDENSED.header_separator(LineStyle::new('
 pub enum Cell {
     /// Plain text.
     Text(String),
-    /// A status, which has a colour.
-    Status(Status),
+    /// A status, with what the health check says. It has a colour.
+    Status(Status, Option<Health>),
 }
 
 impl From<String> for Cell {
@@ -37,7 +38,14 @@ impl From<Option<String>> for Cell {
 
 impl From<Status> for Cell {
     fn from(status: Status) -> Self {
-        Self::Status(status)
+        Self::Status(status, None)
+    }
+}
+
+impl From<&Container> for Cell {
+    /// The status, such as `Running (healthy)`.
+    fn from(container: &Container) -> Self {
+        Self::Status(container.status, container.health)
     }
 }
 
@@ -74,7 +82,7 @@ impl Table {
         for row in &self.rows {
             table.add_row(row.iter().map(|cell| match cell {
                 Cell::Text(text) => clean(text),
-                Cell::Status(status) => status.as_str().to_owned(),
+                Cell::Status(status, health) => words(*status, *health),
             }));
         }
         let text = table.trim_fmt();
@@ -85,7 +93,7 @@ impl Table {
     fn coloured(&self, text: &str) -> String {
         let statuses = self.rows.iter().map(|row| {
             row.iter().enumerate().find_map(|(column, cell)| match cell {
-                Cell::Status(status) => Some((column, *status)),
+                Cell::Status(status, health) => Some((column, (*status, *health))),
                 Cell::Text(_) => None,
             })
         });
@@ -106,19 +114,29 @@ impl Table {
 
 /// Colours the cell between these two borders in a rendered line. If wide characters have moved the borders, the line
 /// stays plain.
-fn paint(line: &str, borders: (usize, usize), status: Status) -> String {
-    let word = status.as_str();
+fn paint(
+    line: &str,
+    borders: (usize, usize),
+    (status, health): (Status, Option<Health>),
+) -> String {
+    let word = words(status, health);
     let part = |from: usize, to: usize| line.chars().skip(from).take(to - from).collect::<String>();
     let cell = part(borders.0, borders.1);
-    if cell.trim_matches(['|', ' ']) != word {
+    if cell.trim_matches(['|', ' ']) != word.as_str() {
         return line.to_owned();
     }
-    let painted = cell.replace(word, &format!("\x1b[{}m{word}\x1b[0m", colour(status)));
+    let painted = cell.replace(&word, &format!("\x1b[{}m{word}\x1b[0m", colour(status, health)));
     format!("{}{painted}{}", part(0, borders.0), part(borders.1, usize::MAX))
 }
 
-const fn colour(status: Status) -> u8 {
+fn words(status: Status, health: Option<Health>) -> String {
+    health.map_or_else(|| status.to_string(), |health| format!("{status} ({health})"))
+}
+
+const fn colour(status: Status, health: Option<Health>) -> u8 {
     match status {
+        Status::Running if matches!(health, Some(Health::Unhealthy)) => 31,
+        Status::Running if matches!(health, Some(Health::Starting)) => 33,
         Status::Running => 32,
         Status::Error | Status::Dead => 31,
         Status::Creating
@@ -170,5 +188,21 @@ mod tests {
         let text = table().render(true);
         assert_eq!(text.matches("\x1b[").count(), 4, "{text}");
         assert!(text.contains("| Running  | \x1b[32mRunning\x1b[0m |"), "{text}");
+    }
+
+    #[test]
+    fn a_status_is_followed_by_the_health_and_coloured_by_it() {
+        let mut table = Table::new(vec!["status"]);
+        for health in Health::ALL {
+            table.row(vec![Cell::Status(Status::Running, Some(*health))]);
+        }
+        let text = table.render(true);
+        for shown in [
+            "\x1b[33mRunning (starting)\x1b[0m",
+            "\x1b[32mRunning (healthy)\x1b[0m",
+            "\x1b[31mRunning (unhealthy)\x1b[0m",
+        ] {
+            assert!(text.contains(shown), "{text}");
+        }
     }
 }

@@ -2,24 +2,27 @@
 //! it out after the response.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use zun_common::engine_options::{EngineOptions, Healthcheck};
 use zun_common::id::{ContainerId, HostName, ProjectId};
+use zun_common::ports::{PortRequest, PublishedPort};
 use zun_common::restart::Restart;
 use zun_common::rpc::container::{ConsoleSpec, PullPolicy};
-use zun_common::rpc::operation::{Change, Outcome};
+use zun_common::rpc::operation::{Change, OPTIONS_PROTOCOL, Outcome};
 use zun_common::rpc::{Code, Problem};
-use zun_common::units::Resources;
+use zun_common::units::{Gibibytes, Resources};
 
-use super::name;
 use super::once::{Asked, Once};
-use crate::app::{App, AppError, Caller, Permission, hosts};
+use super::{name, publish, rights};
+use crate::app::{App, AppError, Caller, hosts};
 use crate::db::container::{self, FormatVersion, Fresh, Outlook, Record, Spec};
 use crate::db::operation::{self, Accepted, Kind, NewOperation, RequestKey};
-use crate::db::{Conn, DbError, host, transaction};
-use crate::scheduler::{self, HostView};
+use crate::db::{Conn, DbError, host, port, transaction};
+use crate::scheduler::{self, HostView, Needs};
 use crate::settings::SchedulerSettings;
 
 /// OpenStack Zun's message if no host fits.
@@ -53,6 +56,12 @@ pub(crate) struct NewContainer {
     pub(crate) auto_remove: bool,
     pub(crate) read_only: bool,
     pub(crate) stop_signal: Option<String>,
+    pub(crate) privileged: bool,
+    pub(crate) runtime: Option<String>,
+    pub(crate) disk: Option<Gibibytes>,
+    pub(crate) healthcheck: Option<Healthcheck>,
+    pub(crate) options: EngineOptions,
+    pub(crate) ports: Vec<PortRequest>,
 }
 
 /// How long a host may take to begin a creation. After that the container is in status `Error`, so that nobody waits
@@ -79,12 +88,12 @@ impl App {
         caller: &Caller,
         requested: NewContainer,
     ) -> Result<Record, AppError> {
-        if requested.host.is_some() {
-            caller.require(Permission::ChooseHost)?;
+        for permission in rights::needed(&requested) {
+            caller.require(permission)?;
         }
         let key = caller.request_key(&requested.asked(caller))?;
         let attempt = self.claim(caller, requested, key.clone());
-        let (record, accepted) = match self.once(key, attempt).await? {
+        let (record, accepted) = match Box::pin(self.once(key, attempt)).await? {
             Once::Done(claimed) => claimed,
             Once::Repeated(first) => return self.container_again(caller, &first).await,
         };
@@ -108,11 +117,14 @@ impl App {
         key: Option<RequestKey>,
     ) -> Result<(Record, Option<Accepted>), AppError> {
         let (caller, scheduler) = (caller.clone(), self.settings.scheduler);
+        let range = self.settings.ports.range.clone();
         let named = requested.host.clone();
         let request = caller.context.request.clone();
         let claim = self
             .db
-            .promise(move |conn| try_claim(conn, (&caller, key.as_ref()), &requested, &scheduler))
+            .promise(move |conn| {
+                try_claim(conn, (&caller, key.as_ref()), &requested, (&scheduler, &range))
+            })
             .await?;
         match (claim, named) {
             (Claim::Created(created), _) => {
@@ -137,7 +149,7 @@ fn try_claim(
     conn: &mut Conn,
     (caller, key): (&Caller, Option<&RequestKey>),
     requested: &NewContainer,
-    settings: &SchedulerSettings,
+    settings: (&SchedulerSettings, &RangeInclusive<u16>),
 ) -> Result<Claim, DbError> {
     let attempt = |conn: &mut Conn| {
         transaction(conn, |conn| write(conn, (caller, key), requested.clone(), settings))
@@ -160,7 +172,7 @@ fn write(
     conn: &mut Conn,
     (caller, key): (&Caller, Option<&RequestKey>),
     requested: NewContainer,
-    settings: &SchedulerSettings,
+    (scheduler, range): (&SchedulerSettings, &RangeInclusive<u16>),
 ) -> Result<Claim, DbError> {
     let identity = &caller.identity;
     let name = match free_name(conn, &identity.project, requested.name.as_deref())? {
@@ -174,17 +186,25 @@ fn write(
         }
         views.retain(|view| view.name == *only);
     }
-    let (outlook, skipped) = schedule(requested.resources, &views, settings);
+    publish::judge(conn, (&requested.ports, range), &mut views)?;
+    let (outlook, skipped) = schedule(&requested.needs(), &views, scheduler);
+    let ports = match &outlook {
+        Outlook::Placed(host) => publish::choose(conn, (&requested.ports, range), host)?,
+        Outlook::Hopeless { .. } => Vec::new(),
+    };
     let start_wanted = requested.start;
     let fresh = Fresh {
         id: ContainerId::random(),
         project: identity.project.clone(),
         user: identity.user.clone(),
-        spec: requested.into_spec(name),
+        spec: requested.into_spec(name, ports),
         start_wanted,
         outlook,
     };
-    let record = container::insert(conn, fresh, settings)?;
+    let record = container::insert(conn, fresh, scheduler)?;
+    if let Some(host) = &record.host {
+        port::claim(conn, host, (record.id, &record.spec.ports))?;
+    }
     let accepted = accept(conn, (caller, key), &record)?;
     Ok(Claim::Created(Box::new(Created { record, accepted, skipped })))
 }
@@ -214,11 +234,11 @@ fn accept(
 }
 
 fn schedule(
-    requested: Resources,
+    needs: &Needs<'_>,
     views: &[HostView],
     settings: &SchedulerSettings,
 ) -> (Outlook, Vec<(HostName, scheduler::FilterReason)>) {
-    match scheduler::select_host(requested, views, settings) {
+    match scheduler::select_host(needs, views, settings) {
         Ok(host) => (Outlook::Placed(host), Vec::new()),
         Err(refusal) => {
             let detail = refusal.to_string();
@@ -248,17 +268,34 @@ fn free_name(
 }
 
 impl NewContainer {
+    fn needs(&self) -> Needs<'_> {
+        let is_plain = self.options.is_empty()
+            && self.healthcheck.is_none()
+            && self.disk.is_none()
+            && self.runtime.is_none()
+            && self.ports.is_empty()
+            && !self.privileged;
+        Needs {
+            resources: self.resources,
+            protocol: if is_plain { 0 } else { OPTIONS_PROTOCOL },
+            runtime: self.runtime.as_deref(),
+        }
+    }
+
     /// What a request for this container asks for.
     fn asked(&self, caller: &Caller) -> Asked<'static, Value> {
         let (host, start, name) = (&self.host, self.start, self.name.clone());
-        let spec = self.clone().into_spec(name.unwrap_or_default());
+        let spec = self.clone().into_spec(name.unwrap_or_default(), Vec::new());
         let spec = spec.for_host(caller.identity.project.clone());
-        let arguments = json!({ "host": host, "start": start, "spec": spec });
+        let mut arguments = json!({ "host": host, "start": start, "spec": spec });
+        if let (false, Some(arguments)) = (self.ports.is_empty(), arguments.as_object_mut()) {
+            arguments.insert("ports".to_owned(), json!(self.ports));
+        }
         Asked { kind: Kind::Create, container: "", arguments }
     }
 
     /// What the row keeps.
-    fn into_spec(self, new_name: String) -> Spec {
+    fn into_spec(self, new_name: String, ports: Vec<PublishedPort>) -> Spec {
         let Self {
             name: _,
             host: _,
@@ -278,6 +315,12 @@ impl NewContainer {
             auto_remove,
             read_only,
             stop_signal,
+            privileged,
+            runtime,
+            disk,
+            healthcheck,
+            options,
+            ports: _chosen_with_the_host,
         } = self;
         Spec {
             version: FormatVersion,
@@ -297,6 +340,12 @@ impl NewContainer {
             auto_remove,
             read_only,
             stop_signal,
+            privileged,
+            runtime,
+            disk,
+            healthcheck,
+            options,
+            ports,
         }
     }
 }

@@ -8,12 +8,13 @@ use zun_common::status::Action;
 
 use super::Ident;
 use crate::app::{App, AppError, Caller};
+use crate::db::container::Record;
 use crate::db::operation::Kind;
 
 impl App {
     /// Starts a container.
     pub(crate) async fn start(&self, caller: &Caller, ident: &Ident) -> Result<(), AppError> {
-        let start = |record: &crate::db::container::Record| Change::Start {
+        let start = |record: &Record| Change::Start {
             last_start: record
                 .started_at
                 .map(|time| DateTime::<Utc>::from_naive_utc_and_offset(time, Utc)),
@@ -21,7 +22,7 @@ impl App {
         self.operate(caller, ident, (Action::Start, (Kind::Start, Value::Null), start)).await
     }
 
-    /// Stops a container. `grace` is in seconds.
+    /// Stops a container. `grace` is in seconds; by default what the container was created with.
     pub(crate) async fn stop(
         &self,
         caller: &Caller,
@@ -31,12 +32,14 @@ impl App {
         self.operate(
             caller,
             ident,
-            (Action::Stop, (Kind::Stop, json!(grace)), |_: &_| Change::Stop { grace }),
+            (Action::Stop, (Kind::Stop, json!(grace)), |record: &Record| Change::Stop {
+                grace: grace.or(record.spec.options.stop_timeout),
+            }),
         )
         .await
     }
 
-    /// Stops a container and starts it again. `grace` is in seconds.
+    /// Stops a container and starts it again. `grace` is as in [`App::stop`].
     pub(crate) async fn reboot(
         &self,
         caller: &Caller,
@@ -46,7 +49,9 @@ impl App {
         self.operate(
             caller,
             ident,
-            (Action::Reboot, (Kind::Reboot, json!(grace)), |_: &_| Change::Reboot { grace }),
+            (Action::Reboot, (Kind::Reboot, json!(grace)), |record: &Record| Change::Reboot {
+                grace: grace.or(record.spec.options.stop_timeout),
+            }),
         )
         .await
     }

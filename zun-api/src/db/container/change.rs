@@ -14,7 +14,7 @@ use super::spec::Spec;
 use crate::db::host::Growth;
 use crate::db::schema::containers::{self, dsl};
 use crate::db::schema::{operations, runs};
-use crate::db::{Conn, DbError, host, lock, now};
+use crate::db::{Conn, DbError, host, lock, now, port};
 use crate::settings::SchedulerSettings;
 
 /// A container that is not in the database yet.
@@ -194,7 +194,9 @@ fn write(
         attached,
         image_pull,
         runs: _,
+        live,
     } = report;
+    let live = Some(live).filter(|live| !live.is_empty()).map(serde_json::to_string).transpose()?;
     let image_pull = image_pull.as_ref().map(serde_json::to_string).transpose()?;
     let oom_killed = *oom_killed || was_told_of_shortage(was, report);
     let changed = diesel::update(
@@ -217,6 +219,7 @@ fn write(
         dsl::finished_at.eq(finished_at.map(|time| time.naive_utc())),
         dsl::attached.eq(i32::try_from(*attached).unwrap_or(i32::MAX)),
         dsl::image_pull.eq(image_pull),
+        dsl::live.eq(live),
         dsl::updated_at.eq(Utc::now().naive_utc()),
     ))
     .execute(conn)?;
@@ -367,6 +370,7 @@ fn release(conn: &mut Conn, id: ContainerId) -> Result<(), DbError> {
     if released == 0 {
         return Ok(());
     }
+    port::release(conn, id)?;
     let (host, cpu_millis, memory_mib): (Option<String>, i64, i64) =
         row().select((dsl::host, dsl::cpu_millis, dsl::memory_mib)).first(conn)?;
     host.map_or(Ok(()), |host| host::release(conn, &host, (cpu_millis, memory_mib)))

@@ -6,6 +6,7 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use zun_common::api::v1::container::ImagePull;
 use zun_common::id::{ContainerId, EngineId, Epoch, HostName, ProjectId, UserId};
+use zun_common::rpc::report::LiveState;
 use zun_common::status::{Status, TaskState};
 
 use super::spec::Spec;
@@ -33,6 +34,7 @@ pub(crate) struct Record {
     pub(crate) oom_killed: bool,
     pub(crate) attached: u32,
     pub(crate) image_pull: Option<ImagePull>,
+    pub(crate) live: LiveState,
     pub(crate) started_at: Option<NaiveDateTime>,
     pub(crate) finished_at: Option<NaiveDateTime>,
     /// The number of its newest run; 0 before the first.
@@ -64,6 +66,7 @@ pub(super) struct Row {
     oom_killed: bool,
     attached: i32,
     image_pull: Option<String>,
+    live: Option<String>,
     started_at: Option<NaiveDateTime>,
     finished_at: Option<NaiveDateTime>,
     run: i64,
@@ -79,6 +82,8 @@ impl Row {
             serde_json::from_str(&self.spec).map_err(|cause| unreadable("spec", &uuid, cause))?;
         let image_pull = self.image_pull.as_deref().map(serde_json::from_str).transpose();
         let image_pull = image_pull.map_err(|cause| unreadable("image_pull", &uuid, cause))?;
+        let live = self.live.as_deref().map(serde_json::from_str).transpose();
+        let live = live.map_err(|cause| unreadable("live", &uuid, cause))?.unwrap_or_default();
         Ok(Record {
             id: parse("uuid", &uuid, &uuid)?,
             project: parse("project_id", &uuid, &self.project_id)?,
@@ -97,6 +102,7 @@ impl Row {
             oom_killed: self.oom_killed,
             attached: u32::try_from(self.attached).unwrap_or(0),
             image_pull,
+            live,
             started_at: self.started_at,
             finished_at: self.finished_at,
             run: self.run,

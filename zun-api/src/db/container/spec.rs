@@ -4,13 +4,16 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zun_common::engine_options::{EngineOptions, Healthcheck};
 use zun_common::id::ProjectId;
+use zun_common::ports::PublishedPort;
 use zun_common::restart::Restart;
 use zun_common::rpc::container::{ConsoleSpec, ContainerSpec, PullPolicy};
-use zun_common::units::Resources;
+use zun_common::units::{Gibibytes, Resources};
 
 /// What was requested of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a request of its own")]
 pub(crate) struct Spec {
     #[serde(default)]
     pub(crate) version: FormatVersion,
@@ -30,6 +33,18 @@ pub(crate) struct Spec {
     pub(crate) auto_remove: bool,
     pub(crate) read_only: bool,
     pub(crate) stop_signal: Option<String>,
+    #[serde(default)]
+    pub(crate) privileged: bool,
+    #[serde(default)]
+    pub(crate) runtime: Option<String>,
+    #[serde(default)]
+    pub(crate) disk: Option<Gibibytes>,
+    #[serde(default)]
+    pub(crate) healthcheck: Option<Healthcheck>,
+    #[serde(default)]
+    pub(crate) options: EngineOptions,
+    #[serde(default)]
+    pub(crate) ports: Vec<PublishedPort>,
 }
 
 /// The version of the format. It grows when a field changes its meaning, not when an optional one is added. Rows from
@@ -80,6 +95,12 @@ impl Spec {
             auto_remove,
             read_only,
             stop_signal,
+            privileged,
+            runtime,
+            disk,
+            healthcheck,
+            options,
+            ports,
         } = self;
         ContainerSpec {
             project,
@@ -99,6 +120,12 @@ impl Spec {
             auto_remove,
             read_only,
             stop_signal,
+            privileged,
+            runtime,
+            disk,
+            healthcheck,
+            options,
+            ports,
         }
     }
 
@@ -122,6 +149,12 @@ impl Spec {
             auto_remove: false,
             read_only: false,
             stop_signal: None,
+            privileged: false,
+            runtime: None,
+            disk: None,
+            healthcheck: None,
+            options: EngineOptions::default(),
+            ports: Vec::new(),
         }
     }
 }

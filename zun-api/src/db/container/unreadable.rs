@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use zun_common::chain;
 use zun_common::id::{Epoch, ProjectId};
 use zun_common::rpc::container::ConsoleSpec;
+use zun_common::rpc::report::LiveState;
 use zun_common::status::Status;
 use zun_common::units::{Cpus, Mebibytes, Resources};
 
@@ -81,6 +82,7 @@ impl Plain {
             oom_killed: false,
             attached: 0,
             image_pull: None,
+            live: LiveState::default(),
             started_at: None,
             finished_at: None,
             run: 0,

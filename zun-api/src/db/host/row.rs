@@ -42,6 +42,8 @@ pub(crate) struct Record {
     pub(crate) report_count: i64,
     /// The epoch of its agent.
     pub(crate) epoch: Epoch,
+    /// The newest protocol that its agent speaks.
+    pub(crate) protocol: u32,
     /// The engine's own id, from the agent's registration.
     pub(crate) engine_id: Option<String>,
     /// The number of the last operation.
@@ -109,6 +111,7 @@ pub(super) struct Row {
     forced_down: bool,
     report_count: i64,
     epoch: i64,
+    protocol: i32,
     engine_id: Option<String>,
     last_sequence: i64,
     agent_sequence: Option<i64>,
@@ -153,6 +156,7 @@ impl Row {
             forced_down: self.forced_down,
             report_count: self.report_count,
             epoch: Epoch(self.epoch),
+            protocol: u32::try_from(self.protocol).unwrap_or(0),
             engine_id: self.engine_id,
             last_sequence: self.last_sequence,
             agent_sequence: self.agent_sequence,
@@ -202,6 +206,7 @@ mod tests {
             forced_down: false,
             report_count: 1,
             epoch: Epoch(1),
+            protocol: 2,
             engine_id: None,
             last_sequence: 0,
             agent_sequence: None,

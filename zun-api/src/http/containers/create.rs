@@ -9,7 +9,7 @@ use zun_common::restart::Restart;
 use zun_common::rpc::container::{ConsoleSpec, PullPolicy};
 use zun_common::units::{Cpus, Mebibytes, Resources};
 
-use super::initial_size;
+use super::{exposed_ports, initial_size, options};
 use crate::app::containers::NewContainer;
 use crate::app::{App, AppError, Caller, InvalidField};
 use crate::http::extract::{FromFields, Parsed};
@@ -49,7 +49,14 @@ impl FromFields for NewContainer {
             auto_remove,
             read_only: fields.boolean("read_only")?.unwrap_or(false),
             stop_signal: stop_signal(fields)?,
+            privileged: fields.boolean("privileged")?.unwrap_or(false),
+            runtime: options::runtime(fields)?,
+            disk: options::disk(fields)?,
+            healthcheck: options::healthcheck(fields)?,
+            options: options::engine_options(fields)?,
+            ports: exposed_ports::read(fields)?,
         };
+        options::check_swap(&wanted.options, wanted.resources.memory)?;
         refuse_unsupported_fields(fields)?;
         Ok(wanted)
     }
@@ -139,15 +146,11 @@ fn refuse_unsupported_fields(fields: &mut Fields) -> Result<(), InvalidField> {
         Value::String(text) => text.eq_ignore_ascii_case("false"),
         Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_) => false,
     };
-    for name in ["hints", "nets", "mounts", "security_groups", "exposed_ports", "healthcheck"] {
+    for name in ["hints", "nets", "mounts", "security_groups"] {
         fields.refuse_unsupported(name, empty, "left out or empty: it is not supported yet")?;
     }
-    for name in ["privileged", "auto_heal"] {
-        fields.refuse_unsupported(name, off, "left out or false: it is not supported yet")?;
-    }
-    for name in ["disk", "runtime", "registry"] {
-        fields.refuse_unsupported(name, |_| false, "left out: it is not supported yet")?;
-    }
+    fields.refuse_unsupported("auto_heal", off, "left out or false: it is not supported yet")?;
+    fields.refuse_unsupported("registry", |_| false, "left out: it is not supported yet")?;
     fields.refuse_unsupported(
         "availability_zone",
         |zone| zone.as_str() == Some("nova"),
@@ -169,7 +172,7 @@ pub(in crate::http) async fn create(
     view_context: ViewContext,
     input: Parsed<NewContainer>,
 ) -> ApiResult {
-    let record = app.into_inner().create(&caller, input.0).await?;
+    let record = Box::pin(app.into_inner().create(&caller, input.0)).await?;
     let location = view_context.base.join(&format!("/v1/containers/{}", record.id));
     let shown = view::container(&record, &caller, &view_context.refreshed());
     Ok(HttpResponse::Accepted().insert_header((LOCATION, location)).json(shown))

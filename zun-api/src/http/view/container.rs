@@ -1,6 +1,10 @@
 //! Containers in the API's responses.
 
-use zun_common::api::v1::container::{Container, RestartPolicy};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use zun_common::api::v1::container::{Address, Container, RestartPolicy, ShownHealthcheck};
+use zun_common::rpc::report::LiveState;
 use zun_common::status::Status;
 
 use super::{ViewContext, detail};
@@ -24,6 +28,10 @@ pub(in crate::http) fn container_in_list(
     caller: &Caller,
     view_context: &ViewContext,
 ) -> Container {
+    // The engine may have published more than was claimed.
+    let published: BTreeSet<_> =
+        record.spec.ports.iter().chain(&record.live.ports).copied().collect();
+    let is_admin = caller.identity.is_admin();
     let Spec {
         version: FormatVersion,
         name,
@@ -42,6 +50,12 @@ pub(in crate::http) fn container_in_list(
         auto_remove,
         read_only,
         stop_signal,
+        privileged,
+        runtime,
+        disk,
+        healthcheck,
+        options,
+        ports: _shown_with_the_engines,
     } = record.spec.clone();
     Container {
         uuid: record.id,
@@ -73,21 +87,34 @@ pub(in crate::http) fn container_in_list(
         user,
         read_only,
         stop_signal,
-        image_pull_policy: Some(pull).filter(|_| caller.identity.is_admin()),
+        image_pull_policy: Some(pull).filter(|_| is_admin),
         image_pull: record.image_pull.clone(),
         image_driver: "docker".to_owned(),
-        ports: Vec::new(),
-        addresses: std::collections::BTreeMap::new(),
+        ports: published.iter().map(|published| published.port).collect(),
+        published_ports: published.into_iter().collect(),
+        addresses: addresses(&record.live),
+        health: record.live.health,
         security_groups: None,
-        disk: 0,
-        healthcheck: None,
+        disk: disk.unwrap_or_default().0,
+        healthcheck: healthcheck.map(ShownHealthcheck::from),
+        privileged: Some(privileged).filter(|_| is_admin),
+        runtime: runtime.filter(|_| is_admin),
+        engine_options: options,
         registry_id: None,
         created_at: Some(record.created_at),
         updated_at: Some(record.updated_at),
         started_at: record.started_at,
         run: Some(record.run).filter(|run| *run > 0),
-        host: record.host.clone().filter(|_| caller.identity.is_admin()),
+        host: record.host.clone().filter(|_| is_admin),
     }
+}
+
+/// The addresses, by network, in OpenStack Zun's form.
+fn addresses(live: &LiveState) -> BTreeMap<String, Vec<Address>> {
+    let address =
+        |addr: &IpAddr| Address { addr: *addr, version: if addr.is_ipv4() { 4 } else { 6 } };
+    let networks = live.addresses.iter();
+    networks.map(|(name, all)| (name.clone(), all.iter().map(address).collect())).collect()
 }
 
 /// Returns the reason for the status. If a container ran out of memory, the engine gives no reason of its own.

@@ -1,7 +1,7 @@
 //! The field `status_detail`, with Docker's and OpenStack Zun's wording.
 
 use chrono::{NaiveDateTime, TimeDelta};
-use zun_common::status::Status;
+use zun_common::status::{Health, Status};
 
 use crate::db::container::Record;
 
@@ -9,7 +9,11 @@ use crate::db::container::Record;
 pub(super) fn status_detail(record: &Record, now: NaiveDateTime) -> Option<String> {
     let since = |time: Option<NaiveDateTime>| time.map(|time| rounded_duration(now - time));
     match record.status {
-        Status::Running => since(record.started_at).map(|up| format!("Up {up}")),
+        Status::Running => since(record.started_at).map(|up| match record.live.health {
+            Some(Health::Starting) => format!("Up {up} (health: starting)"),
+            Some(health) => format!("Up {up} ({health})"),
+            None => format!("Up {up}"),
+        }),
         Status::Paused => since(record.started_at).map(|up| format!("Up {up} (paused)")),
         Status::Stopped => {
             let code = record.exit_code?;

@@ -1,13 +1,16 @@
 //! Requests and responses about containers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use chrono::NaiveDateTime;
 use serde::{Deserialize, Serialize};
 
 use super::version::Link;
+use crate::engine_options::{EngineOptions, Healthcheck};
 use crate::id::{ContainerId, HostName};
-use crate::status::{Status, TaskState};
+use crate::ports::PublishedPort;
+use crate::status::{Health, Status, TaskState};
 
 /// When the engine restarts a container. The field names are OpenStack Zun's and Docker's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +91,70 @@ pub struct CreateContainer {
     /// Host to run on; administrators only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<HostName>,
+    /// Whether it has all rights on the host, if the policy allows it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub privileged: bool,
+    /// Runtime, if the policy allows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
+    /// Maximum size of its own files in GiB, 1 to 160; unlimited if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<u64>,
+    /// How its health is checked; as the image says if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthcheck: Option<Healthcheck>,
+    /// Further requests to the engine. Not in OpenStack Zun's API.
+    #[serde(default, skip_serializing_if = "EngineOptions::is_empty")]
+    pub engine_options: EngineOptions,
+    /// Ports to publish, such as `80/tcp`, each with where on the host.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub exposed_ports: BTreeMap<String, Vec<PortBinding>>,
+}
+
+/// Where on the host a port is published. Not in OpenStack Zun's API, where the object is empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortBinding {
+    /// The address; the host's own setting if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_address: Option<IpAddr>,
+    /// The port; a free one if absent or 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_port: Option<u16>,
+}
+
+/// An address of a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    /// The address.
+    pub addr: IpAddr,
+    /// 4 or 6.
+    pub version: u8,
+}
+
+/// How a container's health is checked, in responses. OpenStack Zun calls the command `cmd` in requests and `test` here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownHealthcheck {
+    /// A shell command; the image's if null.
+    pub test: Option<String>,
+    /// Seconds between two checks.
+    pub interval: Option<u64>,
+    /// Failures in a row after which it is unhealthy.
+    pub retries: Option<u64>,
+    /// Seconds that one check may take.
+    pub timeout: Option<u64>,
+    /// Seconds after the start in which failures do not count. Not in OpenStack Zun's API.
+    #[serde(default)]
+    pub start_period: Option<u64>,
+    /// Whether the image's check is switched off. Not in OpenStack Zun's API.
+    #[serde(default)]
+    pub disable: bool,
+}
+
+impl From<Healthcheck> for ShownHealthcheck {
+    fn from(check: Healthcheck) -> Self {
+        let Healthcheck { cmd: test, interval, retries, timeout, start_period, disable } = check;
+        Self { test, interval, retries, timeout, start_period, disable }
+    }
 }
 
 /// When the engine pulls an image.
@@ -199,16 +266,31 @@ pub struct Container {
     pub image_pull: Option<ImagePull>,
     /// Always `docker`.
     pub image_driver: String,
-    /// Not supported yet; always empty.
-    pub ports: Vec<u16>,
-    /// Not supported yet; always empty.
-    pub addresses: BTreeMap<String, Vec<serde_json::Value>>,
+    /// Its published ports, by their numbers in the container.
+    pub ports: BTreeSet<u16>,
+    /// Its published ports with their addresses on the host. Not in OpenStack Zun's API.
+    #[serde(default)]
+    pub published_ports: Vec<PublishedPort>,
+    /// Its own addresses while it runs, by the name of the network.
+    pub addresses: BTreeMap<String, Vec<Address>>,
+    /// What its health check says while it runs; null without a check. Not in OpenStack Zun's API.
+    #[serde(default)]
+    pub health: Option<Health>,
     /// Not supported yet; always null.
     pub security_groups: Option<Vec<String>>,
-    /// Not supported yet; always 0.
+    /// Maximum size of its own files in GiB; 0 if unlimited.
     pub disk: u64,
-    /// Not supported yet; always null.
-    pub healthcheck: Option<serde_json::Value>,
+    /// How its health is checked; null if the request did not say.
+    pub healthcheck: Option<ShownHealthcheck>,
+    /// Whether it has all rights on the host; administrators only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privileged: Option<bool>,
+    /// The requested runtime; administrators only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
+    /// Further requests to the engine. Not in OpenStack Zun's API.
+    #[serde(default)]
+    pub engine_options: EngineOptions,
     /// Not supported yet; always null.
     pub registry_id: Option<String>,
     /// When it was created.

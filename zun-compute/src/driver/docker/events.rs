@@ -130,7 +130,7 @@ fn what(action: &str) -> Option<EngineEventKind> {
         "destroy" => Some(EngineEventKind::Removed),
         "start" => Some(EngineEventKind::Started),
         "attach" | "detach" | "resize" | "top" | "copy" | "export" | "commit" | "archive-path"
-        | "extract-to-dir" | "health_status" => None,
+        | "extract-to-dir" => None,
         _ if verb.starts_with("exec_") => None,
         _ => Some(EngineEventKind::Changed),
     }
@@ -145,7 +145,16 @@ mod tests {
         for quiet in ["exec_create: sh -c ls", "exec_die", "exec_start: sh", "attach", "resize"] {
             assert_eq!(what(quiet), None, "{quiet}");
         }
-        for loud in ["create", "die", "pause", "unpause", "oom", "stop", "teleport"] {
+        for loud in [
+            "create",
+            "die",
+            "pause",
+            "unpause",
+            "oom",
+            "stop",
+            "health_status: healthy",
+            "teleport",
+        ] {
             assert_eq!(what(loud), Some(EngineEventKind::Changed), "{loud}");
         }
         assert_eq!(what("start"), Some(EngineEventKind::Started));

@@ -10,7 +10,7 @@ use zun_common::id::{ContainerId, EngineId};
 use zun_common::status::Status;
 
 use super::super::{ContainerInfo, DriverError, ExecInfo};
-use super::LABEL_CONTAINER;
+use super::{LABEL_CONTAINER, live};
 
 /// Converts a container.
 pub(super) fn seen(
@@ -38,6 +38,7 @@ pub(super) fn seen(
         started_at: started_at.map(|started| finished_at.map_or(started, |end| started.min(end))),
         raw_started,
         finished_at,
+        live: live::state(status, &state, shown.network_settings.as_ref()),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bollard::models::{CreateImageInfo, ProgressDetail};
+use bollard::models::{CreateImageInfo, ImageInspect, ProgressDetail};
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
@@ -21,11 +21,15 @@ const LONGEST_SILENCE: Duration = Duration::from_mins(5);
 
 #[async_trait]
 impl Images for DockerDriver {
-    async fn image_present(&self, image: &str) -> Result<bool, DriverError> {
+    async fn image_present(
+        &self,
+        image: &str,
+        platform: Option<&str>,
+    ) -> Result<bool, DriverError> {
         let name: ImageName = image.parse()?;
         let api = self.api().await?;
         match within(QUICK, api.docker.inspect_image(&name.to_string())).await {
-            Ok(_shown) => Ok(true),
+            Ok(shown) => Ok(platform.is_none_or(|platform| is_for(&shown, platform))),
             Err(failure) if failure.is(404) => Ok(false),
             Err(failure) => Err(failure.about("inspect the image")),
         }
@@ -33,7 +37,7 @@ impl Images for DockerDriver {
 
     async fn image_pull(
         &self,
-        image: &str,
+        (image, platform): (&str, Option<&str>),
         progress: mpsc::Sender<PullProgress>,
     ) -> Result<(), DriverError> {
         let name: ImageName = image.parse()?;
@@ -41,6 +45,7 @@ impl Images for DockerDriver {
         let options = CreateImageOptionsBuilder::default()
             .from_image(&name.repository)
             .tag(name.version.as_str())
+            .platform(platform.unwrap_or_default())
             .build();
         let mut lines = api.docker.create_image(Some(options), None, None);
         while let Some(line) = tokio::time::timeout(LONGEST_SILENCE, lines.next())
@@ -53,13 +58,23 @@ impl Images for DockerDriver {
             }
         }
         // A lost link may look like the end of the stream.
-        if self.image_present(image).await? {
+        if self.image_present(image, platform).await? {
             Ok(())
         } else {
             let words = "the pull ended, but the image is missing".to_owned();
             Err(DriverError::Engine { doing: DOING, words })
         }
     }
+}
+
+/// Whether an image is for a platform, `OS/ARCHITECTURE[/VARIANT]`.
+fn is_for(shown: &ImageInspect, platform: &str) -> bool {
+    let mut parts = platform.split('/');
+    let mut is_next =
+        |shown: Option<&String>| parts.next().is_none_or(|part| shown.is_some_and(|it| it == part));
+    is_next(shown.os.as_ref())
+        && is_next(shown.architecture.as_ref())
+        && is_next(shown.variant.as_ref())
 }
 
 fn step(name: &ImageName, line: CreateImageInfo) -> PullProgress {

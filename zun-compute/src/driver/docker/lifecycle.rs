@@ -17,7 +17,7 @@ use zun_common::units::Resources;
 
 use super::deadline::{QUICK, SLOW, within};
 use super::errors::RequestFailure;
-use super::{Api, DockerDriver, RUNTIME, from_docker, to_docker};
+use super::{Api, DockerDriver, RUNTIME, engine_options, from_docker, to_docker};
 use crate::driver::{Change, DriverError, Inspect as _, Lifecycle};
 
 /// Docker's default grace period.
@@ -35,14 +35,16 @@ impl Lifecycle for DockerDriver {
     ) -> Result<(EngineId, Change), DriverError> {
         let mut body = to_docker::container(container, spec)?;
         let api = self.api().await?;
+        engine_options::check(&spec.options, api.version)?;
         if let (Some(_), Some(host)) = (&api.sizes, &mut body.host_config) {
-            host.runtime = Some(RUNTIME.to_owned());
+            host.runtime.get_or_insert_with(|| RUNTIME.to_owned());
         }
+        let platform = spec.options.platform.as_deref();
         let mut tries = tokio::time::interval(TRY_EVERY);
         let latest = Instant::now() + QUICK;
         loop {
             let now = tries.tick().await;
-            let failure = match create(&api, container, body.clone()).await {
+            let failure = match create(&api, (container, platform), body.clone()).await {
                 Ok(made) => {
                     if let Some(sizes) = &api.sizes {
                         sizes.store(&made.id, spec.console.size.filter(|_| spec.console.tty)).await;
@@ -143,10 +145,13 @@ impl Lifecycle for DockerDriver {
     ) -> Result<(), DriverError> {
         let api = self.api().await?;
         let name = container.engine_name();
-        let update = api.docker.update_container(&name, to_docker::update(resources));
-        within(SLOW, update).await.map_err(|failure| {
+        let refused = |failure: RequestFailure| {
             failure.about_container("change the limits of the container", container)
-        })
+        };
+        let inspecting = api.docker.inspect_container(&name, None::<InspectContainerOptions>);
+        let before = within(QUICK, inspecting).await.map_err(refused)?.host_config;
+        let change = to_docker::update(resources, &before.unwrap_or_default());
+        within(SLOW, api.docker.update_container(&name, change)).await.map_err(refused)
     }
 
     async fn remove(&self, container: ContainerId, force: bool) -> Result<Change, DriverError> {
@@ -167,11 +172,13 @@ impl Lifecycle for DockerDriver {
 
 async fn create(
     api: &Api,
-    container: ContainerId,
+    (container, platform): (ContainerId, Option<&str>),
     body: ContainerCreateBody,
 ) -> Result<ContainerCreateResponse, RequestFailure> {
-    let options =
-        CreateContainerOptions { name: Some(container.engine_name()), platform: String::new() };
+    let options = CreateContainerOptions {
+        name: Some(container.engine_name()),
+        platform: platform.unwrap_or_default().to_owned(),
+    };
     within(SLOW, api.docker.create_container(Some(options), body)).await
 }
 

@@ -4,6 +4,7 @@
 //! start before Docker, and keeps working after an upgrade of Docker.
 
 mod deadline;
+mod engine_options;
 mod errors;
 mod events;
 mod exec_run;
@@ -13,6 +14,7 @@ mod host;
 mod images;
 mod inspect;
 mod lifecycle;
+mod live;
 mod logs;
 mod oom_events;
 mod sessions;

@@ -1,24 +1,27 @@
 //! Converts the driver's types to Docker's. Every struct is destructured, so that the compiler reports a
 //! field that is not converted.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, ContainerUpdateBody, ExecConfig, HostConfig,
+    ContainerCreateBody, ContainerUpdateBody, ExecConfig, HostConfig, PortBinding, PortMap,
     RestartPolicy as DockerPolicy, RestartPolicyNameEnum,
 };
 use zun_common::id::ContainerId;
+use zun_common::ports::PublishedPort;
 use zun_common::restart::Restart;
 use zun_common::rpc::container::{ConsoleSpec, ContainerSpec};
 use zun_common::rpc::exec::ExecSpec;
 use zun_common::units::{Resources, TerminalSize};
 
 use super::super::DriverError;
+use super::engine_options;
 use super::{LABEL_CONTAINER, LABEL_NAME, LABEL_PREFIX, LABEL_PROJECT};
 use crate::driver::image_name::ImageName;
 
 /// Converts the specification of a container.
+#[expect(clippy::too_many_lines, reason = "each field has a line, so that none is forgotten")]
 pub(in crate::driver) fn container(
     container: ContainerId,
     spec: &ContainerSpec,
@@ -41,6 +44,12 @@ pub(in crate::driver) fn container(
         auto_remove,
         read_only,
         stop_signal,
+        privileged,
+        runtime,
+        disk,
+        healthcheck,
+        options,
+        ports,
     } = spec;
     if *auto_remove && restart.is_some_and(|restart| restart != Restart::No) {
         let words =
@@ -61,9 +70,13 @@ pub(in crate::driver) fn container(
         auto_remove: None,
         readonly_rootfs: Some(*read_only),
         console_size: size.map(console_size),
+        privileged: Some(*privileged),
+        port_bindings: bindings(ports),
+        runtime: runtime.clone(),
+        storage_opt: disk.map(|size| HashMap::from([("size".to_owned(), format!("{}g", size.0))])),
         ..limits(*resources)
     };
-    Ok(ContainerCreateBody {
+    let mut body = ContainerCreateBody {
         image: Some(image.parse::<ImageName>()?.to_string()),
         cmd: command.clone(),
         entrypoint: entrypoint.as_deref().map(entry_point),
@@ -79,9 +92,13 @@ pub(in crate::driver) fn container(
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         stop_signal: stop_signal.clone(),
+        exposed_ports: exposed(ports),
+        healthcheck: healthcheck.as_ref().map(engine_options::healthcheck),
         host_config: Some(host),
         ..ContainerCreateBody::default()
-    })
+    };
+    engine_options::apply(options, &mut body);
+    Ok(body)
 }
 
 /// Detach keys that nobody types: zun has its own, which Docker must not take. Docker holds back the first key until the
@@ -151,12 +168,33 @@ fn limits(Resources { cpus, memory }: Resources) -> HostConfig {
     }
 }
 
-/// Converts new resource limits. The swap limit equals the memory limit, as when a container is created. Docker's
-/// `MemorySwap` is the sum of both.
-pub(super) fn update(resources: Resources) -> ContainerUpdateBody {
+/// Converts new resource limits. Docker's `MemorySwap` is the sum of memory and swap.
+pub(super) fn update(resources: Resources, before: &HostConfig) -> ContainerUpdateBody {
     let HostConfig { nano_cpus, memory, .. } = limits(resources);
-    let memory_swap = memory.map(|memory| memory.saturating_mul(2));
+    let memory_swap = memory.map(|memory| engine_options::changed_swap(before, memory));
     ContainerUpdateBody { nano_cpus, memory, memory_swap, ..ContainerUpdateBody::default() }
+}
+
+/// The container's sides of published ports, such as `80/tcp`.
+fn exposed(ports: &[PublishedPort]) -> Option<Vec<String>> {
+    let names = ports.iter().map(|port| format!("{}/{}", port.port, port.protocol));
+    let names: BTreeSet<String> = names.collect();
+    Some(names.into_iter().collect()).filter(|names: &Vec<String>| !names.is_empty())
+}
+
+/// The host's sides of published ports.
+fn bindings(ports: &[PublishedPort]) -> Option<PortMap> {
+    let mut all = PortMap::new();
+    for published in ports {
+        let PublishedPort { port, protocol, host_address, host_port } = published;
+        let binding = PortBinding {
+            host_ip: Some(host_address.to_string()),
+            host_port: Some(host_port.to_string()),
+        };
+        let bindings = all.entry(format!("{port}/{protocol}")).or_default();
+        bindings.get_or_insert_default().push(binding);
+    }
+    Some(all).filter(|all| !all.is_empty())
 }
 
 fn console_size(TerminalSize { rows, columns }: TerminalSize) -> Vec<usize> {

@@ -11,7 +11,11 @@ use crate::driver::{DriverError, Images, PullProgress};
 
 #[async_trait]
 impl Images for FakeDriver {
-    async fn image_present(&self, image: &str) -> Result<bool, DriverError> {
+    async fn image_present(
+        &self,
+        image: &str,
+        _platform: Option<&str>,
+    ) -> Result<bool, DriverError> {
         let work = async {
             let name: ImageName = image.parse()?;
             Ok(self.shared.state().images.contains(&name.to_string()))
@@ -21,7 +25,7 @@ impl Images for FakeDriver {
 
     async fn image_pull(
         &self,
-        image: &str,
+        (image, _platform): (&str, Option<&str>),
         progress: mpsc::Sender<PullProgress>,
     ) -> Result<(), DriverError> {
         let work = async {

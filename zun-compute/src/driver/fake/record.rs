@@ -5,6 +5,7 @@ use tokio::sync::{mpsc, watch};
 use zun_common::id::{ContainerId, EngineId};
 use zun_common::rpc::container::{ContainerSpec, LogRequest, Logs};
 use zun_common::rpc::exec::ExecSpec;
+use zun_common::rpc::report::LiveState;
 use zun_common::status::Status;
 use zun_common::units::TerminalSize;
 
@@ -100,6 +101,7 @@ impl ContainerRecord {
             started_at: self.started_at,
             raw_started: self.raw_started.clone(),
             finished_at: self.finished_at,
+            live: LiveState::default(),
         }
     }
 

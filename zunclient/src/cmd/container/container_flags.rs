@@ -7,6 +7,7 @@ use zun_common::api::v1::container::{CreateContainer, RestartPolicy};
 use zun_common::id::HostName;
 use zun_common::units::TerminalSize;
 
+use super::engine_flags::EngineFlags;
 use super::limits::{cpus, mebibytes};
 use crate::cmd::Failure;
 use crate::exit::Exit;
@@ -72,6 +73,8 @@ pub(super) struct ContainerFlags {
     resources: ResourceFlags,
     #[command(flatten)]
     placement: PlacementFlags,
+    #[command(flatten)]
+    engine: EngineFlags,
     /// Remove the container after its process exits
     #[arg(long, help_heading = COMMON_OPTIONS, display_order = 4)]
     pub(super) rm: bool,
@@ -110,9 +113,6 @@ struct ProcessFlags {
     /// Program and arguments that replace the image's entrypoint
     #[arg(long, value_name = "COMMAND")]
     entrypoint: Option<String>,
-    /// Host name inside the container
-    #[arg(long, value_name = "NAME")]
-    hostname: Option<String>,
     /// Signal that stops the container (default from the image, or SIGTERM)
     #[arg(long, value_name = "SIGNAL")]
     stop_signal: Option<String>,
@@ -156,7 +156,16 @@ impl ContainerFlags {
         mode: TerminalMode,
         size: Option<TerminalSize>,
     ) -> Result<CreateContainer, Failure> {
-        let Self { terminal: _, process, resources, placement, rm, name, image_and_command } = self;
+        let Self {
+            terminal: _,
+            process,
+            resources,
+            placement,
+            engine,
+            rm,
+            name,
+            image_and_command,
+        } = self;
         let (image, command) =
             image_and_command.split_first().ok_or_else(|| Failure::new("no image"))?;
         Ok(CreateContainer {
@@ -169,7 +178,7 @@ impl ContainerFlags {
             environment: environment(&process.env_file, &process.env)?,
             labels: labels(&placement.label)?,
             workdir: given(process.workdir.as_ref()),
-            hostname: given(process.hostname.as_ref()),
+            hostname: engine.hostname(),
             interactive: mode.interactive,
             tty: mode.tty,
             stdin_once: false,
@@ -181,6 +190,12 @@ impl ContainerFlags {
             restart_policy: placement.restart.clone(),
             image_pull_policy: placement.pull.clone(),
             host: placement.host.clone(),
+            privileged: engine.privileged(),
+            runtime: engine.runtime(),
+            disk: engine.disk(),
+            healthcheck: engine.healthcheck(),
+            engine_options: engine.options()?,
+            exposed_ports: engine.exposed_ports()?,
         })
     }
 }

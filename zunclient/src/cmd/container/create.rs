@@ -40,7 +40,8 @@ impl Create {
         ask.stdin_once = mode.interactive && !mode.tty;
         let progress = if self.quiet { Progress::Hidden } else { Progress::Shown };
         let made = OnceLock::new();
-        match starting::create(&context.api, &ask, (&mut signals, progress), &made).await {
+        let create = starting::create(&context.api, &ask, (&mut signals, progress), &made);
+        match Box::pin(create).await {
             Ok(container) if self.quiet => {
                 let id = container.uuid.to_string();
                 context.printer.value(&json!({ "uuid": id }), || id.clone())?;

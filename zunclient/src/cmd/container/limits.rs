@@ -1,5 +1,7 @@
 //! Parses the values of the flags that limit the resources of a container.
 
+use zun_common::engine_options::Ulimit;
+
 /// Parses a number of CPUs. Rejects `nan` and `inf`: JSON cannot represent them, so the service could not refuse
 /// them.
 pub(super) fn cpus(text: &str) -> Result<f64, String> {
@@ -22,6 +24,61 @@ pub(super) fn mebibytes(text: &str) -> Result<u64, String> {
         "g" | "gb" | "gib" => number.checked_mul(1024).ok_or_else(rule),
         _ => Err(rule()),
     }
+}
+
+/// Parses the sum of memory and swap in MiB; -1 is unlimited.
+pub(super) fn swap(text: &str) -> Result<i64, String> {
+    if text == "-1" {
+        return Ok(-1);
+    }
+    let size = mebibytes(text).map_err(|rule| format!("{rule}, or -1"))?;
+    i64::try_from(size).map_err(|_too_large| "use a smaller number".to_owned())
+}
+
+/// Parses `size=SIZE` and returns whole GiB.
+pub(super) fn gibibytes(text: &str) -> Result<u64, String> {
+    let rule = || "use size= and a whole number of GiB, such as size=10g".to_owned();
+    let size = text.strip_prefix("size=").ok_or_else(rule)?;
+    let has_unit = size.ends_with(|last: char| last.is_ascii_alphabetic());
+    let mebibytes = mebibytes(size).map_err(|_rule| rule())?;
+    let gibibytes = if has_unit { mebibytes / 1024 } else { mebibytes };
+    let is_whole = gibibytes > 0 && (!has_unit || mebibytes % 1024 == 0);
+    if is_whole { Ok(gibibytes) } else { Err(rule()) }
+}
+
+/// Parses a time in seconds: a number, or Docker's form such as `1m30s`.
+pub(super) fn seconds(text: &str) -> Result<u64, String> {
+    let rule = || "use a time in whole seconds, such as 30s, 1m30s or 2h".to_owned();
+    if let Ok(seconds) = text.parse() {
+        return Ok(seconds);
+    }
+    let (mut total, mut rest) = (0_u64, text);
+    while !rest.is_empty() {
+        let end = rest.find(|one: char| !one.is_ascii_digit()).ok_or_else(rule)?;
+        let (digits, after) = rest.split_at(end);
+        let number: u64 = digits.parse().map_err(|_not_a_number| rule())?;
+        let (factor, after) = match after.split_at_checked(1) {
+            Some(("s", after)) => (1, after),
+            Some(("m", after)) => (60, after),
+            Some(("h", after)) => (3600, after),
+            Some(_) | None => return Err(rule()),
+        };
+        total = number.checked_mul(factor).and_then(|it| it.checked_add(total)).ok_or_else(rule)?;
+        rest = after;
+    }
+    if text.is_empty() { Err(rule()) } else { Ok(total) }
+}
+
+/// Parses `NAME=SOFT[:HARD]`.
+pub(super) fn ulimit(text: &str) -> Result<(String, Ulimit), String> {
+    let rule = || "use NAME=SOFT[:HARD], such as nofile=1024:2048; -1 is unlimited".to_owned();
+    let number = |text: &str| match text {
+        "unlimited" => Ok(-1),
+        text => text.parse().map_err(|_not_a_number| rule()),
+    };
+    let (name, limits) = text.split_once('=').ok_or_else(rule)?;
+    let (soft, hard) = limits.split_once(':').unwrap_or((limits, limits));
+    Ok((name.to_owned(), Ulimit { soft: number(soft)?, hard: number(hard)? }))
 }
 
 #[cfg(test)]
@@ -52,5 +109,29 @@ mod tests {
         for bad in ["", "m", "1.5g", "-1", "1t"] {
             assert!(mebibytes(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn limits_have_dockers_forms() {
+        assert_eq!((swap("-1"), swap("1g")), (Ok(-1), Ok(1024)));
+        assert!(swap("-2").is_err());
+        assert_eq!(
+            (gibibytes("size=10g"), gibibytes("size=10"), gibibytes("size=2048m")),
+            (Ok(10), Ok(10), Ok(2))
+        );
+        for bad in ["10g", "size=", "size=100m", "size=0"] {
+            assert!(gibibytes(bad).is_err(), "{bad}");
+        }
+        for (text, wanted) in [("30", 30), ("30s", 30), ("1m30s", 90), ("2h", 7200), ("0s", 0)] {
+            assert_eq!(seconds(text), Ok(wanted), "{text}");
+        }
+        for bad in ["", "s", "5x", "1m3", "-1s", "500ms"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+        let limit = |soft, hard| Ok(("nofile".to_owned(), Ulimit { soft, hard }));
+        assert_eq!(ulimit("nofile=5"), limit(5, 5));
+        assert_eq!(ulimit("nofile=5:-1"), limit(5, -1));
+        assert!(ulimit("nofile").is_err());
+        assert!(ulimit("nofile=x").is_err());
     }
 }

@@ -81,7 +81,7 @@ fn table(containers: &[Container]) -> Table {
             container.uuid.to_string().into(),
             container.name.clone().into(),
             container.image.clone().into(),
-            container.status.into(),
+            container.into(),
             container.task_state.map(|task| task.to_string()).into(),
             container.attached.to_string().into(),
         ];

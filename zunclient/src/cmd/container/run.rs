@@ -56,7 +56,7 @@ impl Run {
         let progress = if self.quiet { Progress::Hidden } else { Progress::Shown };
         let made = OnceLock::new();
         let create = starting::create(&context.api, &ask, (&mut signals, progress), &made);
-        let outcome = match create.await {
+        let outcome = match Box::pin(create).await {
             Ok(container) if self.detach => self.leave(context, &container, &mut signals).await,
             Ok(container) => self.hold(context, &container, &mut signals).await,
             Err(failure) => Err(Unbegun(failure)),

@@ -84,7 +84,7 @@ pub(super) fn table(container: &Container) -> Table {
             continue;
         }
         let shown = match (name.as_str(), value) {
-            ("status", _) => container.status.into(),
+            ("status", _) => container.into(),
             (_, Value::Null) => "".into(),
             (_, Value::String(text)) => text.into(),
             (_, other) => other.to_string().into(),

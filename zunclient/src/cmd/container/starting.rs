@@ -127,7 +127,11 @@ pub(super) fn failed(container: &Container) -> Failure {
 pub(super) fn why(container: &Container) -> Failure {
     let why = container.status_reason.clone().filter(|why| !why.is_empty());
     let why = why.unwrap_or_else(|| format!("its status is {}", container.status));
-    Failure::with_exit(why.replace('\n', " "), exit_code(container.exit_code, &why))
+    let exit = exit_code(container.exit_code, &why);
+    // Without a host, the detail says why each host does not fit.
+    let detail = container.status_detail.as_ref().filter(|_| container.status == Status::Error);
+    let why = detail.map_or_else(|| why.clone(), |detail| format!("{why} {detail}"));
+    Failure::with_exit(why.replace('\n', " "), exit)
 }
 
 /// Removes the container of a failed command, unless it runs after all. If that fails, zun only prints a notice. A

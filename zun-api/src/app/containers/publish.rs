@@ -1,0 +1,119 @@
+//! Chooses the ports of a host for a new container. The transaction of the creation claims them.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
+
+use rand::RngExt as _;
+use zun_common::id::HostName;
+use zun_common::ports::{PortRequest, PublishedPort, may_publish};
+
+use crate::db::host::Record;
+use crate::db::port::{self, Claim};
+use crate::db::{Conn, DbError, host};
+use crate::scheduler::{HostView, PortsFit};
+
+/// Marks the hosts that cannot publish these ports.
+pub(super) fn judge(
+    conn: &mut Conn,
+    (wanted, range): (&[PortRequest], &RangeInclusive<u16>),
+    views: &mut [HostView],
+) -> Result<(), DbError> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let named = wanted.iter().filter_map(|port| port.host_port).collect::<Vec<_>>();
+    let taken = port::of_ports(conn, &named)?;
+    let counts = port::counts(conn, range)?;
+    let own = own_addresses(conn)?;
+    let free = i64::from(range.end() - range.start()) + 1;
+    let unnamed = i64::try_from(wanted.len() - named.len()).unwrap_or(i64::MAX);
+    for view in views {
+        let address = own.get(view.name.as_str()).copied().unwrap_or(LOOPBACK);
+        let used = counts.get(view.name.as_str()).copied().unwrap_or(0);
+        let conflicts = |wanted: &PortRequest| {
+            let Some(fixed) = wanted.host_port.map(|number| published(wanted, address, number))
+            else {
+                return false;
+            };
+            taken.iter().any(|claim| claim.host == view.name.as_str() && claim.conflicts(&fixed))
+        };
+        view.ports = if wanted.iter().any(|port| !is_offered(port, address)) {
+            PortsFit::NotThere
+        } else if wanted.iter().any(conflicts) || free - used < unnamed {
+            PortsFit::Taken
+        } else {
+            PortsFit::Fit
+        };
+    }
+    Ok(())
+}
+
+/// Chooses the ports on this host. [`DbError::NoRoom`] if too few are free.
+pub(super) fn choose(
+    conn: &mut Conn,
+    (wanted, range): (&[PortRequest], &RangeInclusive<u16>),
+    name: &HostName,
+) -> Result<Vec<PublishedPort>, DbError> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let own = host::by_name(conn, name)?.map_or(LOOPBACK, |record| publish_address(&record));
+    let needs_free = wanted.iter().any(|port| port.host_port.is_none());
+    let taken = if needs_free { port::in_range(conn, name, range)? } else { Vec::new() };
+    let mut chosen: Vec<PublishedPort> = Vec::with_capacity(wanted.len());
+    let fixed = |port: &PortRequest| port.host_port.map(|number| published(port, own, number));
+    chosen.extend(wanted.iter().filter_map(fixed));
+    for port in wanted.iter().filter(|port| port.host_port.is_none()) {
+        let is_free = |candidate: &PublishedPort| {
+            !taken.iter().any(|claim| claim.conflicts(candidate))
+                && !chosen.iter().any(|other| claim_of(name, other).conflicts(candidate))
+        };
+        let candidates = from_a_random_start(range).map(|number| published(port, own, number));
+        let free = candidates.into_iter().find(is_free).ok_or(DbError::NoRoom)?;
+        chosen.push(free);
+    }
+    chosen.sort_unstable();
+    Ok(chosen)
+}
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// All ports of the range. Concurrent requests rarely choose the same one.
+fn from_a_random_start(range: &RangeInclusive<u16>) -> impl Iterator<Item = u16> {
+    let (first, last) = (*range.start(), *range.end());
+    let start = rand::rng().random_range(first..=last);
+    (start..=last).chain(first..start)
+}
+
+fn own_addresses(conn: &mut Conn) -> Result<BTreeMap<String, IpAddr>, DbError> {
+    let hosts = host::all(conn)?.into_iter();
+    Ok(hosts.map(|record| (record.name.to_string(), publish_address(&record))).collect())
+}
+
+fn publish_address(record: &Record) -> IpAddr {
+    let inventory = record.inventory.as_ref();
+    inventory.and_then(|inventory| inventory.publish_address).unwrap_or(LOOPBACK)
+}
+
+fn is_offered(port: &PortRequest, own: IpAddr) -> bool {
+    port.host_address.is_none_or(|wanted| may_publish(own, wanted))
+}
+
+fn published(port: &PortRequest, own: IpAddr, host_port: u16) -> PublishedPort {
+    PublishedPort {
+        port: port.port,
+        protocol: port.protocol,
+        host_address: port.host_address.unwrap_or(own),
+        host_port,
+    }
+}
+
+fn claim_of(host: &HostName, port: &PublishedPort) -> Claim {
+    Claim {
+        host: host.to_string(),
+        protocol: port.protocol.as_str().to_owned(),
+        port: port.host_port,
+        address: port.host_address,
+    }
+}

@@ -1,0 +1,119 @@
+//! The field `exposed_ports` of a create request. OpenStack Zun's objects are empty; ours may say where on the host.
+
+use serde_json::Value;
+use zun_common::api::v1::container::PortBinding;
+use zun_common::ports::{PortRequest, Protocol};
+
+use crate::app::InvalidField;
+use crate::http::fields::{Fields, invalid_value};
+
+const FIELD: &str = "exposed_ports";
+const KEY: &str =
+    "an object whose keys are ports from 1 to 65535, with /tcp or /udp, such as `80/tcp`";
+const BINDING: &str = "an empty object, an object with host_port (0 to 65535; 0 is a free port) and host_address \
+                       (an IP address), or a list of such objects";
+/// The largest number of published ports of a container.
+const MOST: usize = 1024;
+
+/// Reads the field.
+pub(super) fn read(fields: &mut Fields) -> Result<Vec<PortRequest>, InvalidField> {
+    let Some(value) = fields.take(FIELD) else { return Ok(Vec::new()) };
+    let Value::Object(ports) = &value else { return Err(invalid_value(FIELD, &value, KEY)) };
+    let mut all = Vec::new();
+    for (key, bindings) in ports {
+        let (port, protocol) = port(key).ok_or_else(|| InvalidField::new(FIELD, key, KEY))?;
+        let wrong = || invalid_value(&format!("{FIELD}.{key}"), bindings, BINDING);
+        let one = std::slice::from_ref(bindings);
+        let list = bindings.as_array().map_or(one, Vec::as_slice);
+        if list.is_empty() {
+            return Err(wrong());
+        }
+        for binding in list {
+            let PortBinding { host_address, host_port } = binding_of(binding).ok_or_else(wrong)?;
+            let host_port = host_port.filter(|number| *number != 0);
+            all.push(PortRequest { port, protocol, host_address, host_port });
+        }
+    }
+    if all.len() > MOST {
+        let rule = format!("at most {MOST} ports");
+        return Err(InvalidField::new(FIELD, &format!("{} ports", all.len()), rule));
+    }
+    all.sort_unstable();
+    refuse_twice(&all)?;
+    Ok(all)
+}
+
+/// Refuses a port of the host that is requested twice.
+fn refuse_twice(all: &[PortRequest]) -> Result<(), InvalidField> {
+    for (place, one) in all.iter().enumerate() {
+        let clashes = |other: &&PortRequest| {
+            one.host_port.is_some()
+                && (one.host_port, one.protocol) == (other.host_port, other.protocol)
+                && match (one.host_address, other.host_address) {
+                    (Some(one), Some(other)) => zun_common::ports::overlap(one, other),
+                    (None, _) | (_, None) => true,
+                }
+        };
+        if let Some(twice) = all.iter().skip(place + 1).find(clashes) {
+            let number = twice.host_port.unwrap_or_default();
+            let rule = "a port of the host that is not requested twice";
+            return Err(InvalidField::new(FIELD, &format!("{number}/{}", twice.protocol), rule));
+        }
+    }
+    Ok(())
+}
+
+fn port(key: &str) -> Option<(u16, Protocol)> {
+    let (port, protocol) = key.split_once('/').unwrap_or((key, "tcp"));
+    let is_plain = port.bytes().all(|byte| byte.is_ascii_digit());
+    let port = port.parse().ok().filter(|port| is_plain && *port > 0)?;
+    Some((port, protocol.parse().ok()?))
+}
+
+fn binding_of(value: &Value) -> Option<PortBinding> {
+    let object = value.as_object()?;
+    let is_known = |key: &String| matches!(key.as_str(), "host_port" | "host_address");
+    if !object.keys().all(is_known) {
+        return None;
+    }
+    serde_json::from_value(value.clone()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read_all(ports: &Value) -> Result<Vec<PortRequest>, String> {
+        let Value::Object(body) = json!({ FIELD: ports }) else { unreachable!() };
+        read(&mut Fields::new(Vec::new(), Some(body))).map_err(|refusal| refusal.to_string())
+    }
+
+    #[test]
+    fn ports_are_read_in_openstacks_form_and_with_a_place_on_the_host() {
+        let ports = read_all(&json!({"80/tcp": {}, "53/udp": {"host_port": 5353}, "90": [
+            {"host_port": 8090, "host_address": "127.0.0.1"}, {"host_port": 0}]}))
+        .expect("ports");
+        assert_eq!(ports.len(), 4);
+        let free = ports.iter().filter(|port| port.host_port.is_none()).count();
+        assert_eq!(free, 2);
+    }
+
+    #[test]
+    fn a_wrong_port_is_refused_by_name() {
+        for bad in [
+            json!([]),
+            json!({"0": {}}),
+            json!({"80/sctp": {}}),
+            json!({"+80": {}}),
+            json!({"80": {"host_port": 70000}}),
+            json!({"80": {"host_ip": "127.0.0.1"}}),
+            json!({"80": []}),
+            json!({"80": {"host_port": 1}, "81": {"host_port": 1, "host_address": "127.0.0.1"}}),
+        ] {
+            let refusal = read_all(&bad).expect_err("wrong");
+            assert!(refusal.contains("'exposed_ports"), "{bad}: {refusal}");
+        }
+    }
+}

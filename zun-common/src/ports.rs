@@ -1,0 +1,110 @@
+//! Ports of containers that are published on their host.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::status::UnknownName;
+
+/// A protocol with ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl Protocol {
+    /// Its text on the wire and in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(self.as_str())
+    }
+}
+
+impl FromStr for Protocol {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        match text {
+            "tcp" => Ok(Self::Tcp),
+            "udp" => Ok(Self::Udp),
+            _ => Err(UnknownName { kind: "Protocol", value: text.chars().take(80).collect() }),
+        }
+    }
+}
+
+/// A port of a container on an address of its host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PublishedPort {
+    /// The port in the container.
+    pub port: u16,
+    /// Its protocol.
+    pub protocol: Protocol,
+    /// The address of the host.
+    pub host_address: IpAddr,
+    /// The port of the host.
+    pub host_port: u16,
+}
+
+impl fmt::Display for PublishedPort {
+    /// `80/tcp -> 127.0.0.1:8080`, as Docker shows it.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { port, protocol, host_address, host_port } = *self;
+        write!(out, "{port}/{protocol} -> {}", SocketAddr::new(host_address, host_port))
+    }
+}
+
+/// A port of a container that is to be published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PortRequest {
+    /// The port in the container.
+    pub port: u16,
+    /// Its protocol.
+    pub protocol: Protocol,
+    /// The address of the host; the host's own setting if `None`.
+    pub host_address: Option<IpAddr>,
+    /// The port of the host; a free one if `None`.
+    pub host_port: Option<u16>,
+}
+
+/// Whether a host whose setting is `own` may publish on the address: on loopback, on `own`, and, if `own` is all
+/// addresses, on each of them.
+pub fn may_publish(own: IpAddr, wanted: IpAddr) -> bool {
+    wanted.is_loopback()
+        || wanted == own
+        || (own.is_unspecified() && (own.is_ipv6() || wanted.is_ipv4()))
+}
+
+/// Whether two addresses cannot have the same port: they are the same, or one is all addresses.
+pub fn overlap(one: IpAddr, other: IpAddr) -> bool {
+    one == other || one.is_unspecified() || other.is_unspecified()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_publishes_beyond_loopback_only_where_its_setting_says() {
+        let may = |own: &str, wanted: &str| {
+            may_publish(own.parse().expect("an address"), wanted.parse().expect("an address"))
+        };
+        assert!(may("127.0.0.1", "127.0.0.1") && may("127.0.0.1", "::1"));
+        assert!(!may("127.0.0.1", "0.0.0.0") && !may("127.0.0.1", "192.0.2.1"));
+        assert!(may("192.0.2.1", "192.0.2.1") && !may("192.0.2.1", "0.0.0.0"));
+        assert!(may("0.0.0.0", "192.0.2.1") && !may("0.0.0.0", "::") && may("::", "0.0.0.0"));
+    }
+}

@@ -1,0 +1,315 @@
+//! The options of `run` and `create` that reach the engine: limits, rights, network, health and logs.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use clap::Args;
+use zun_common::api::v1::container::PortBinding;
+use zun_common::engine_options::{Device, EngineOptions, Healthcheck, Ulimit};
+use zun_common::units::Mebibytes;
+
+use super::container_flags::given;
+use super::limits::{gibibytes, mebibytes, seconds, swap, ulimit};
+use super::publish::exposed_ports;
+use crate::cmd::Failure;
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Process")]
+pub(super) struct InitFlags {
+    /// Run a small init process that reaps zombies and forwards signals
+    #[arg(long)]
+    init: bool,
+    /// Seconds to wait after the stop signal before killing (default 10)
+    #[arg(long, value_name = "SECONDS")]
+    stop_timeout: Option<u32>,
+    /// Additional group of the process, by name or number (repeatable)
+    #[arg(long, value_name = "GROUP")]
+    group_add: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Resources")]
+pub(super) struct LimitFlags {
+    /// Limit of memory and swap together; -1 is unlimited (default twice the memory)
+    #[arg(long, value_name = "SIZE", value_parser = swap, allow_negative_numbers = true)]
+    memory_swap: Option<i64>,
+    /// Maximum number of processes; -1 is unlimited
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    pids_limit: Option<i64>,
+    /// Limit of each process, such as nofile=1024:2048 (repeatable)
+    #[arg(long, value_name = "NAME=SOFT[:HARD]", value_parser = ulimit)]
+    ulimit: Vec<(String, Ulimit)>,
+    /// Size of /dev/shm in MiB, or with unit k, m or g (default 64m)
+    #[arg(long, value_name = "SIZE", value_parser = mebibytes)]
+    shm_size: Option<u64>,
+    /// Temporary file system, such as /run:size=64m (repeatable)
+    #[arg(long, value_name = "DIR[:OPTIONS]")]
+    tmpfs: Vec<String>,
+    /// Maximum size of the container's own files: size=10g
+    #[arg(long, value_name = "size=SIZE", value_parser = gibibytes)]
+    storage_opt: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Network")]
+pub(super) struct NetworkFlags {
+    /// Publish a port on the host, such as 8080:80 or 80 (repeatable)
+    #[arg(short, long, value_name = "[IP:][HOST:]PORT[/udp]")]
+    publish: Vec<String>,
+    /// Host name inside the container
+    #[arg(long, value_name = "NAME")]
+    hostname: Option<String>,
+    /// Domain name inside the container
+    #[arg(long, value_name = "NAME")]
+    domainname: Option<String>,
+    /// Line for /etc/hosts (repeatable)
+    #[arg(long, value_name = "NAME:ADDRESS")]
+    add_host: Vec<String>,
+    /// DNS server (repeatable)
+    #[arg(long, value_name = "ADDRESS")]
+    dns: Vec<IpAddr>,
+    /// DNS search domain (repeatable)
+    #[arg(long, value_name = "DOMAIN")]
+    dns_search: Vec<String>,
+    /// Option for /etc/resolv.conf, such as ndots:2 (repeatable)
+    #[arg(long, value_name = "OPTION")]
+    dns_option: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Health")]
+pub(super) struct HealthFlags {
+    /// Shell command that succeeds while the container works
+    #[arg(long, value_name = "COMMAND")]
+    health_cmd: Option<String>,
+    /// Time between checks, such as 30s or 1m (default 30s)
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    health_interval: Option<u64>,
+    /// Time that a check may take (default 30s)
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    health_timeout: Option<u64>,
+    /// Failures in a row that make it unhealthy (default 3)
+    #[arg(long, value_name = "NUMBER")]
+    health_retries: Option<u64>,
+    /// Time after the start in which failures do not count (default 0s)
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    health_start_period: Option<u64>,
+    /// Switch off the image's check
+    #[arg(
+        long,
+        conflicts_with_all = ["health_cmd", "health_interval", "health_timeout", "health_retries", "health_start_period"]
+    )]
+    no_healthcheck: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Logs")]
+pub(super) struct LogFlags {
+    /// Where the engine writes output: json-file, local or none
+    #[arg(long, value_name = "DRIVER")]
+    log_driver: Option<String>,
+    /// Option of the log driver, such as max-size=10m (repeatable)
+    #[arg(long, value_name = "NAME=VALUE")]
+    log_opt: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Rights (most need the operator's permission)")]
+pub(super) struct RightFlags {
+    /// Take a capability away, or ALL (repeatable)
+    #[arg(long, value_name = "CAPABILITY")]
+    cap_drop: Vec<String>,
+    /// Add a capability (repeatable)
+    #[arg(long, value_name = "CAPABILITY")]
+    cap_add: Vec<String>,
+    /// Security option, such as no-new-privileges (repeatable)
+    #[arg(long, value_name = "OPTION")]
+    security_opt: Vec<String>,
+    /// Kernel parameter of the container (repeatable)
+    #[arg(long, value_name = "NAME=VALUE")]
+    sysctl: Vec<String>,
+    /// Device of the host (repeatable)
+    #[arg(long, value_name = "PATH[:PATH][:rwm]")]
+    device: Vec<String>,
+    /// Give all rights on the host
+    #[arg(long)]
+    privileged: bool,
+    /// Whose processes it sees: host
+    #[arg(long, value_name = "MODE")]
+    pid: Option<String>,
+    /// Whose shared memory it uses: none, private, shareable or host
+    #[arg(long, value_name = "MODE")]
+    ipc: Option<String>,
+    /// Runtime of the engine
+    #[arg(long, value_name = "NAME")]
+    runtime: Option<String>,
+    /// Annotation for the runtime (repeatable)
+    #[arg(long, value_name = "NAME=VALUE")]
+    annotation: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Placement")]
+pub(super) struct PlatformFlags {
+    /// Platform of the image, such as linux/arm64 (default the host's)
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<String>,
+}
+
+/// All of these options.
+#[derive(Debug, Args)]
+pub(super) struct EngineFlags {
+    #[command(flatten)]
+    init: InitFlags,
+    #[command(flatten)]
+    limits: LimitFlags,
+    #[command(flatten)]
+    platform: PlatformFlags,
+    #[command(flatten)]
+    network: NetworkFlags,
+    #[command(flatten)]
+    health: HealthFlags,
+    #[command(flatten)]
+    logs: LogFlags,
+    #[command(flatten)]
+    rights: RightFlags,
+}
+
+impl EngineFlags {
+    /// The fields of the request that OpenStack Zun's API has no fields for.
+    pub(super) fn options(&self) -> Result<EngineOptions, Failure> {
+        let Self { init, limits, platform, network, health: _, logs, rights } = self;
+        Ok(EngineOptions {
+            init: init.init,
+            tmpfs: limits.tmpfs.iter().map(|text| tmpfs(text)).collect(),
+            shm_size: limits.shm_size.map(Mebibytes),
+            memory_swap: limits.memory_swap,
+            pids_limit: limits.pids_limit,
+            ulimits: limits.ulimit.iter().cloned().collect(),
+            cap_add: rights.cap_add.clone(),
+            cap_drop: rights.cap_drop.clone(),
+            security_opt: rights
+                .security_opt
+                .iter()
+                .map(|text| security_option(text))
+                .collect::<Result<_, _>>()?,
+            group_add: init.group_add.clone(),
+            sysctls: pairs("--sysctl", &rights.sysctl)?,
+            stop_timeout: init.stop_timeout,
+            domainname: given(network.domainname.as_ref()),
+            extra_hosts: network.add_host.clone(),
+            dns: network.dns.clone(),
+            dns_search: network.dns_search.clone(),
+            dns_options: network.dns_option.clone(),
+            log_driver: given(logs.log_driver.as_ref()),
+            log_opts: pairs("--log-opt", &logs.log_opt)?,
+            annotations: pairs("--annotation", &rights.annotation)?,
+            devices: rights.device.iter().map(|text| device(text)).collect::<Result<_, _>>()?,
+            pid_mode: given(rights.pid.as_ref()),
+            ipc_mode: given(rights.ipc.as_ref()),
+            platform: given(platform.platform.as_ref()),
+        })
+    }
+
+    /// The health check, if an option asks for one.
+    pub(super) fn healthcheck(&self) -> Option<Healthcheck> {
+        let health = &self.health;
+        let check = Healthcheck {
+            cmd: given(health.health_cmd.as_ref()),
+            interval: health.health_interval,
+            retries: health.health_retries,
+            timeout: health.health_timeout,
+            start_period: health.health_start_period,
+            disable: health.no_healthcheck,
+        };
+        Some(check).filter(|check| *check != Healthcheck::default())
+    }
+
+    /// The ports to publish.
+    pub(super) fn exposed_ports(&self) -> Result<BTreeMap<String, Vec<PortBinding>>, Failure> {
+        exposed_ports(&self.network.publish)
+    }
+
+    pub(super) fn hostname(&self) -> Option<String> {
+        given(self.network.hostname.as_ref())
+    }
+
+    /// Maximum size of the container's own files in GiB.
+    pub(super) const fn disk(&self) -> Option<u64> {
+        self.limits.storage_opt
+    }
+
+    pub(super) const fn privileged(&self) -> bool {
+        self.rights.privileged
+    }
+
+    pub(super) fn runtime(&self) -> Option<String> {
+        given(self.rights.runtime.as_ref())
+    }
+}
+
+fn tmpfs(text: &str) -> (String, String) {
+    let (path, options) = text.split_once(':').unwrap_or((text, ""));
+    (path.to_owned(), options.to_owned())
+}
+
+/// Reads the file of a seccomp profile, as docker does.
+fn security_option(text: &str) -> Result<String, Failure> {
+    match text.strip_prefix("seccomp=") {
+        None | Some("unconfined" | "builtin") => Ok(text.to_owned()),
+        Some(file) => {
+            std::fs::read_to_string(file).map(|profile| format!("seccomp={profile}")).map_err(
+                |cause| Failure::new(format!("cannot read the seccomp profile {file}: {cause}")),
+            )
+        }
+    }
+}
+
+fn pairs(flag: &str, given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let pair = |text: &String| match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        Some(_) | None => Err(Failure::new(format!("cannot use {flag} `{text}`: use NAME=VALUE"))),
+    };
+    given.iter().map(pair).collect()
+}
+
+/// A second part is either a path or, without a slash, the permissions.
+fn device(text: &str) -> Result<Device, Failure> {
+    let is_mode = |part: &str| !part.contains('/');
+    let (path, container_path, permissions) = match text.split(':').collect::<Vec<_>>()[..] {
+        [path] => (path, path, "rwm"),
+        [path, mode] if is_mode(mode) => (path, path, mode),
+        [path, inside] => (path, inside, "rwm"),
+        [path, inside, mode] => (path, inside, mode),
+        _ => {
+            let words = format!("cannot use --device `{text}`: use PATH[:PATH][:rwm]");
+            return Err(Failure::new(words));
+        }
+    };
+    Ok(Device {
+        host_path: path.to_owned(),
+        container_path: container_path.to_owned(),
+        permissions: permissions.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_has_up_to_three_parts() {
+        let parts = |text| {
+            let device = device(text).expect("a device");
+            (device.host_path, device.container_path, device.permissions)
+        };
+        let same = |path: &str, inside: &str, mode: &str| {
+            (path.to_owned(), inside.to_owned(), mode.to_owned())
+        };
+        assert_eq!(parts("/dev/a"), same("/dev/a", "/dev/a", "rwm"));
+        assert_eq!(parts("/dev/a:r"), same("/dev/a", "/dev/a", "r"));
+        assert_eq!(parts("/dev/a:/dev/b"), same("/dev/a", "/dev/b", "rwm"));
+        assert_eq!(parts("/dev/a:/dev/b:rw"), same("/dev/a", "/dev/b", "rw"));
+        assert!(device("/a:/b:r:w").is_err());
+    }
+}

@@ -1,0 +1,112 @@
+//! Parses `-p`, in Docker's form.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use zun_common::api::v1::container::PortBinding;
+
+use crate::cmd::Failure;
+
+const FORM: &str = "use [IP:][HOST:]CONTAINER[/udp], where HOST and CONTAINER are ports, or ranges of the same length";
+
+/// Returns the field `exposed_ports` of a request.
+pub(super) fn exposed_ports(
+    given: &[String],
+) -> Result<BTreeMap<String, Vec<PortBinding>>, Failure> {
+    let mut all: BTreeMap<String, Vec<PortBinding>> = BTreeMap::new();
+    for text in given {
+        let ports = parse(text)
+            .ok_or_else(|| Failure::new(format!("cannot use --publish `{text}`: {FORM}")))?;
+        for (port, binding) in ports {
+            all.entry(port).or_default().push(binding);
+        }
+    }
+    Ok(all)
+}
+
+fn parse(text: &str) -> Option<Vec<(String, PortBinding)>> {
+    let (place, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let (rest, inside) = place.rsplit_once(':').unwrap_or(("", place));
+    let (address, outside) = match rest.rsplit_once(':') {
+        Some((address, outside)) => (address, outside),
+        // `IP::CONTAINER` has two colons, so a single part is a port.
+        None => ("", rest),
+    };
+    if address.is_empty() && rest.contains(':') {
+        return None;
+    }
+    let host_address: Option<IpAddr> = match address {
+        "" => None,
+        text => {
+            let bare = text.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(text);
+            Some(bare.parse().ok()?)
+        }
+    };
+    let inside = range(inside).filter(|range| *range.start() > 0)?;
+    let outside = match outside {
+        "" => None,
+        text => Some(range(text)?),
+    };
+    if outside.as_ref().is_some_and(|outside| outside.len() != inside.len()) {
+        return None;
+    }
+    let mut outside = outside.into_iter().flatten();
+    let one = |port: u16| {
+        let binding = PortBinding { host_address, host_port: outside.next() };
+        (format!("{port}/{protocol}"), binding)
+    };
+    matches!(protocol, "tcp" | "udp").then(|| inside.map(one).collect())
+}
+
+fn range(text: &str) -> Option<RangeInclusive<u16>> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+    (first <= last).then_some(first..=last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ports(text: &str) -> Vec<(String, Option<String>, Option<u16>)> {
+        let ports = parse(text).unwrap_or_else(|| panic!("{text} is not parsed"));
+        let plain = |(port, binding): (String, PortBinding)| {
+            (port, binding.host_address.map(|it| it.to_string()), binding.host_port)
+        };
+        ports.into_iter().map(plain).collect()
+    }
+
+    #[test]
+    fn every_form_of_docker_is_parsed() {
+        let one = |port: &str, address: Option<&str>, outside| {
+            vec![(port.to_owned(), address.map(str::to_owned), outside)]
+        };
+        assert_eq!(ports("80"), one("80/tcp", None, None));
+        assert_eq!(ports("53/udp"), one("53/udp", None, None));
+        assert_eq!(ports("8080:80"), one("80/tcp", None, Some(8080)));
+        assert_eq!(ports("127.0.0.1:8080:80"), one("80/tcp", Some("127.0.0.1"), Some(8080)));
+        assert_eq!(ports("127.0.0.1::80"), one("80/tcp", Some("127.0.0.1"), None));
+        assert_eq!(ports("[::1]:8080:80/udp"), one("80/udp", Some("::1"), Some(8080)));
+        assert_eq!(ports("8000-8001:80-81").len(), 2);
+        assert_eq!(ports("8000-8001:80-81")[1], ("81/tcp".to_owned(), None, Some(8001)));
+    }
+
+    #[test]
+    fn a_wrong_form_is_refused() {
+        for bad in [
+            "",
+            "x",
+            "0",
+            "80/sctp",
+            "8000-8002:80-81",
+            "81-80",
+            "1:2:3:4",
+            "nowhere:1:2",
+            "70000",
+            "::80",
+        ] {
+            assert!(parse(bad).is_none(), "{bad}");
+        }
+    }
+}
