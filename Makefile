@@ -2,7 +2,7 @@
 # need g++.
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down test test-long bench chaos matrix conditions fuzz check package testbed-up testbed-down test-testbed fmt scripts clippy doc deny machete
+.PHONY: help run up down test test-long bench chaos simulation matrix conditions fuzz check package testbed-up testbed-down test-testbed fmt scripts clippy doc deny machete
 
 help: ## Print this help
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -20,11 +20,12 @@ test: ## Run all tests with a private Docker engine, RabbitMQ and PostgreSQL
 	@deploy/packages.sh test
 	@deploy/test.sh
 
-test-long: ## Run all tests in full length, the authorization tests also on the engine of Debian 13, the fuzzers and chaos
+test-long: ## Run all tests in full length, the authorization tests also on the engine of Debian 13, the fuzzers, 10000 simulations and chaos
 	@deploy/packages.sh test
 	@ZUN_TEST_LONG=1 deploy/test.sh
 	@deploy/matrix.sh trixie
 	@deploy/fuzz.sh 30
+	@deploy/simulation.sh
 	@deploy/chaos.sh
 
 bench: ## Measure the release builds against docker, and write target/bench.json and docs/performance.md
@@ -34,6 +35,9 @@ bench: ## Measure the release builds against docker, and write target/bench.json
 chaos: ## Kill and freeze all services at random under load, then check that every accepted request was done, once
 	@deploy/packages.sh test
 	@deploy/chaos.sh
+
+simulation: ## Simulate the whole system with 10000 seeds, in an optimized build
+	@deploy/simulation.sh
 
 matrix: ## Run the authorization tests in full length, on the installed engine and on the one of Debian 13
 	@deploy/packages.sh test

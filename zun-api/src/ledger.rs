@@ -23,6 +23,7 @@ pub(crate) async fn tend(app: Arc<App>, tasks: Tasks) {
     let mut failing = false;
     for round in (0..PURGE_EVERY).cycle() {
         let outcome = tokio::select! {
+            biased;
             () = tasks.cancelled() => return,
             outcome = tend_once(&app, round == 0) => outcome,
         };
@@ -35,6 +36,7 @@ pub(crate) async fn tend(app: Arc<App>, tasks: Tasks) {
             Err(_still) => {}
         }
         tokio::select! {
+            biased;
             () = tasks.cancelled() => return,
             () = tokio::time::sleep(INTERVAL) => {}
         }

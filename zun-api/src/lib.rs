@@ -13,6 +13,7 @@ mod reports;
 mod scheduler;
 mod service;
 pub mod settings;
+pub mod simulation;
 mod wait;
 
 pub use db::copy::{CopiedTable, CopyError, copy as copy_database};

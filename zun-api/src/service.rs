@@ -78,6 +78,31 @@ pub fn check(settings: &Settings) -> Result<(), StartError> {
     Ok(())
 }
 
+/// Serves agents and tends the ledger, without a listener. `tasks` cancels everything, `consumers` only the service for
+/// agents.
+pub(crate) async fn serve_agents(
+    settings: Settings,
+    db: Db,
+    bus: Bus,
+    (tasks, consumers): (&Tasks, &Tasks),
+) -> Result<Arc<App>, StartError> {
+    let (closing, background) = (tasks.token().child_token(), tasks.child());
+    let app = Arc::new(App {
+        authenticator: Authenticator::new(&settings)?,
+        metrics: Metrics::new(db.writes()),
+        hub: Hub::new(settings.http.waiters, closing.clone()),
+        db,
+        bus,
+        ca: load_ca(&settings)?,
+        tasks: background.clone(),
+        closing,
+        settings,
+    });
+    reports::serve(&app, consumers).await?;
+    background.spawn(ledger::tend(Arc::clone(&app), background.clone()));
+    Ok(app)
+}
+
 fn load_ca(settings: &Settings) -> Result<Option<CertificateAuthority>, CaError> {
     settings.console.ca_directory.as_deref().map(CertificateAuthority::load).transpose()
 }
@@ -85,24 +110,11 @@ fn load_ca(settings: &Settings) -> Result<Option<CertificateAuthority>, CaError>
 impl Service {
     /// Starts the service. It accepts requests when this returns.
     pub async fn start(settings: Settings, bus: Bus, tasks: &Tasks) -> Result<Self, StartError> {
-        let authenticator = Authenticator::new(&settings)?;
-        let ca = load_ca(&settings)?;
+        check(&settings)?;
         let db = Db::open(&settings.database).await.map_err(DbFailure)?;
-        let closing = tasks.token().child_token();
-        let (listener, background, consumers) = (tasks.child(), tasks.child(), tasks.child());
-        let app = Arc::new(App {
-            authenticator,
-            metrics: Metrics::new(db.writes()),
-            hub: Hub::new(settings.http.waiters, closing.clone()),
-            db,
-            bus,
-            ca,
-            tasks: background.clone(),
-            closing: closing.clone(),
-            settings,
-        });
-        reports::serve(&app, &consumers).await?;
-        background.spawn(ledger::tend(Arc::clone(&app), background.clone()));
+        let (listener, consumers) = (tasks.child(), tasks.child());
+        let app = serve_agents(settings, db, bus, (tasks, &consumers)).await?;
+        let (background, closing) = (app.tasks.clone(), app.closing.clone());
         let requested = app.settings.http.listen;
         let address = http::serve(&app, &listener).map_err(|cause| {
             consumers.cancel();

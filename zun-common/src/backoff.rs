@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::environment::random_share;
+
 /// The pauses of one series of retries.
 #[derive(Debug, Clone, Copy)]
 pub struct Backoff {
@@ -21,7 +23,7 @@ impl Backoff {
     pub fn next_pause(&mut self) -> Duration {
         let pause = self.first.saturating_mul(1 << self.tries.min(16)).min(self.longest);
         self.tries = self.tries.saturating_add(1);
-        pause.mul_f64(rand::random_range(0.5..=1.0))
+        pause.mul_f64(random_share(0.5))
     }
 
     /// Sleeps for the next pause.

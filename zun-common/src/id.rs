@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::environment::random_uuid;
+
 /// The text is not a valid identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} `{value}` is not valid: {rule}")]
@@ -124,7 +126,7 @@ text_id!(
 impl RequestId {
     /// Returns a random id in OpenStack's form `req-<uuid>`.
     pub fn random() -> Self {
-        Self(format!("req-{}", Uuid::new_v4()))
+        Self(format!("req-{}", random_uuid()))
     }
 }
 
@@ -136,7 +138,7 @@ pub struct ContainerId(Uuid);
 impl ContainerId {
     /// Returns a random id.
     pub fn random() -> Self {
-        Self(Uuid::new_v4())
+        Self(random_uuid())
     }
 
     /// Returns the container's name in the engine. Docker refuses duplicates, which makes creation idempotent.
@@ -174,7 +176,7 @@ pub struct OperationId(Uuid);
 impl OperationId {
     /// Returns a random id.
     pub fn random() -> Self {
-        Self(Uuid::new_v4())
+        Self(random_uuid())
     }
 }
 

@@ -5,6 +5,7 @@
 pub mod atomic_file;
 pub mod docker_errors;
 pub mod docker_stream;
+pub mod environment;
 pub mod grant;
 pub mod id;
 pub mod log_records;

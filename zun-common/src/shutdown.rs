@@ -6,6 +6,8 @@ use std::time::Duration;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tokio_util::task::TaskTracker;
 
+use crate::environment;
+
 /// The tasks of a service, and the token that cancels them.
 #[derive(Debug, Clone, Default)]
 pub struct Tasks {
@@ -24,7 +26,11 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.tracker.spawn(task);
+        if environment::is_simulated() {
+            environment::spawn(Box::pin(self.tracker.track_future(task)));
+        } else {
+            self.tracker.spawn(task);
+        }
     }
 
     /// Completes when shutdown begins.

@@ -7,10 +7,11 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::sync::watch::{Receiver, Sender};
+use tokio::time::Instant;
 use zun_common::bus::{Bus, RequestError, Route};
 use zun_common::chain;
 use zun_common::id::HostName;
@@ -262,6 +263,7 @@ fn host(
 async fn count(mut events: SessionEventSocket, reports: Arc<Reports>, tasks: Tasks) {
     loop {
         let event = tokio::select! {
+            biased;
             () = tasks.cancelled() => return,
             event = events.next() => event,
         };

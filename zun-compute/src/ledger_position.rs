@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use zun_common::atomic_file::{self, Attributes};
 use zun_common::chain;
+use zun_common::environment;
 use zun_common::id::{ClusterId, Epoch, HostName};
 use zun_common::rpc::operation::LedgerPosition;
 use zun_common::shutdown::Tasks;
@@ -68,10 +69,8 @@ impl PositionFile {
     async fn write(&self) -> io::Result<()> {
         let Some(position) = self.get() else { return Ok(()) };
         let (path, bytes) = (self.path.clone(), serde_json::to_vec(&position)?);
-        let writing = tokio::task::spawn_blocking(move || {
-            atomic_file::replace(&path, &bytes, Attributes::PRIVATE)
-        });
-        writing.await.map_err(io::Error::other)?
+        let write = move || atomic_file::replace(&path, &bytes, Attributes::PRIVATE);
+        environment::run_blocking(write).await.map_err(io::Error::other)?
     }
 
     fn position(&self) -> MutexGuard<'_, Option<LedgerPosition>> {
@@ -83,6 +82,7 @@ impl PositionFile {
 pub(crate) async fn keep(host: Arc<Host>, tasks: Tasks) {
     loop {
         let is_last = tokio::select! {
+            biased;
             () = tasks.cancelled() => true,
             () = host.position.changed.notified() => false,
         };
@@ -94,6 +94,7 @@ pub(crate) async fn keep(host: Arc<Host>, tasks: Tasks) {
             return;
         }
         tokio::select! {
+            biased;
             () = tasks.cancelled() => {}
             () = tokio::time::sleep(PAUSE) => {}
         }

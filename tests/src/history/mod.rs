@@ -42,6 +42,17 @@ pub struct Entry {
     pub answer: Answer,
 }
 
+impl Entry {
+    /// Notes the container of a create without an answer. `created` has the containers by the key of the create.
+    pub fn learn_created(&mut self, created: &BTreeMap<String, ContainerId>) {
+        let is_create = matches!(self.call, Call::Create { .. });
+        if is_create && self.answer == (Answer::Unknown { created: None }) {
+            let found = self.key.as_ref().and_then(|key| created.get(key));
+            self.answer = Answer::Unknown { created: found.copied() };
+        }
+    }
+}
+
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Call {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use zun_common::id::ContainerId;
 
 use super::{Answer, Call, Entry};
@@ -52,12 +53,7 @@ impl Recorder {
     pub fn entries(&self, created: &BTreeMap<String, ContainerId>) -> Vec<Entry> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for entry in &mut entries {
-            let found = entry.key.as_ref().and_then(|key| created.get(key));
-            if matches!(entry.call, Call::Create { .. })
-                && entry.answer == (Answer::Unknown { created: None })
-            {
-                entry.answer = Answer::Unknown { created: found.copied() };
-            }
+            entry.learn_created(created);
         }
         entries
     }

@@ -149,9 +149,33 @@ async fn what_may_only_be_done_once_is_unknown_after_its_agent_died_and_the_rest
     let [stop] = open(&agent).await.try_into().expect("one");
     assert!(stop.again && matches!(stop.change, Change::Stop { .. }), "{stop:?}");
     let actions = api.get(ANN, &format!("/v1/containers/{id}/container_actions")).await.json();
-    let unknown = json!("The host's agent ended before it reported the outcome.");
+    let unknown = json!("The host did not report the outcome. It may have been carried out.");
     let message = |index: usize| actions["containerActions"][index]["message"].clone();
     assert_eq!([message(0), message(1), message(2)], [Value::Null, unknown.clone(), unknown]);
+}
+
+#[tokio::test]
+async fn what_may_have_been_done_once_is_unknown_when_the_container_is_removed() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    for verb in ["kill?signal=HUP", "stop"] {
+        api.post(ANN, &format!("/v1/containers/{id}/{verb}"), Value::Null).await.expect(202);
+    }
+    let killing = open(&agent).await[0].id;
+    api.delete(ANN, &format!("/v1/containers/{id}?stop=true")).await.expect(204);
+    let path = format!("/v1/containers/{id}/container_actions");
+    let messages = || async {
+        let actions = api.get(ANN, &path).await.json();
+        let message = |index: usize| actions["containerActions"][index]["message"].clone();
+        [message(1), message(2)]
+    };
+    let superseded = json!("The removal of the container was requested.");
+    let unknown = json!("The host did not report the outcome. It may have been carried out.");
+    assert_eq!(messages().await, [superseded.clone(), unknown]);
+    let outcome = OperationOutcome { operation: killing, outcome: Outcome::Succeeded };
+    agent.report_with(id, (None, vec![outcome])).await.expect("stored");
+    assert_eq!(messages().await, [superseded, Value::Null], "it was carried out");
 }
 
 #[tokio::test]

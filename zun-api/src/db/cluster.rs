@@ -1,7 +1,7 @@
 //! The cluster's id. It stays with the database, and so tells a restored copy from another cluster's database.
 
 use diesel::prelude::*;
-use uuid::Uuid;
+use zun_common::environment::random_uuid;
 use zun_common::id::ClusterId;
 
 use super::schema::cluster::dsl;
@@ -13,7 +13,7 @@ pub(crate) fn id(conn: &mut Conn) -> Result<ClusterId, DbError> {
     let text = if let Some(text) = known {
         text
     } else {
-        let text = Uuid::new_v4().to_string();
+        let text = random_uuid().to_string();
         diesel::insert_into(dsl::cluster)
             .values((dsl::id.eq(1), dsl::uuid.eq(&text)))
             .execute(conn)?;

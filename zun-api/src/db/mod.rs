@@ -15,13 +15,15 @@ pub(crate) mod operation;
 mod pool;
 pub(crate) mod port;
 mod schema;
+pub(crate) mod snapshot;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use chrono::{NaiveDateTime, Utc};
+use chrono::NaiveDateTime;
 use diesel::Connection;
 use diesel::connection::{SimpleConnection, TransactionManager};
 use diesel::dsl::sql;
@@ -31,6 +33,7 @@ use diesel::sql_types::{Integer, Timestamp};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::runtime::Handle;
+use zun_common::environment;
 
 pub(crate) use connect::{Backend, Conn};
 pub(crate) use error::DbError;
@@ -112,6 +115,11 @@ impl Db {
         &self.writes
     }
 
+    /// Returns the database on a connection, whose work runs at once on the thread of the caller.
+    pub(crate) fn inline(conn: Arc<Mutex<Conn>>) -> Self {
+        Self { pool: Pool::Inline(conn), writer: None, writes: Histogram::new(WRITE_SECONDS) }
+    }
+
     /// Runs work that only reads.
     pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, DbError>
     where
@@ -183,7 +191,9 @@ fn without_sync<T>(
     conn: &mut Conn,
     work: impl FnOnce(&mut Conn) -> Result<T, DbError>,
 ) -> Result<T, DbError> {
-    conn.batch_execute("SET LOCAL synchronous_commit = off")?;
+    if let Conn::Postgres(conn) = conn {
+        conn.batch_execute("SET LOCAL synchronous_commit = off")?;
+    }
     work(conn)
 }
 
@@ -238,7 +248,7 @@ fn require_version(conn: &mut PgConnection) -> Result<(), DbError> {
 /// The database's time, by which operations expire.
 pub(crate) fn now(conn: &mut Conn) -> Result<NaiveDateTime, DbError> {
     match conn {
-        Conn::Sqlite(_) => Ok(Utc::now().naive_utc()),
+        Conn::Sqlite(_) => Ok(environment::now().naive_utc()),
         Conn::Postgres(conn) => {
             let clock = sql::<Timestamp>("clock_timestamp() AT TIME ZONE 'UTC'");
             Ok(diesel::select(clock).get_result(conn)?)

@@ -1,6 +1,8 @@
-//! A pool of connections, whose work runs on the blocking pool.
+//! A pool of connections.
 
-use std::sync::Arc;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -12,7 +14,17 @@ use super::{DbError, TURN};
 
 /// The pool. Cloning it is cheap.
 #[derive(Clone)]
-pub(super) struct Pool {
+pub(super) enum Pool {
+    /// Its work runs on the blocking pool.
+    Threads(Threads),
+    /// One connection, whose work runs at once on the thread of the caller. So it is the same in each run of a
+    /// simulation.
+    Inline(Arc<Mutex<Conn>>),
+}
+
+/// Connections, and the threads for their work.
+#[derive(Clone)]
+pub(super) struct Threads {
     connections: diesel::r2d2::Pool<Connector>,
     /// As many as connections, so that work without a connection does not occupy threads of the blocking pool.
     turns: Arc<Semaphore>,
@@ -35,11 +47,43 @@ impl Pool {
             .connection_timeout(CONNECTION_TIMEOUT)
             .build(connector)
             .map_err(|cause| DbError::Connection(cause.into()))?;
-        Ok(Self { connections, turns: Arc::new(Semaphore::new(turns)), runtime })
+        Ok(Self::Threads(Threads { connections, turns: Arc::new(Semaphore::new(turns)), runtime }))
     }
 
     /// Runs work on a connection. It is not interrupted when the caller goes away.
     pub(super) async fn run<T, F>(&self, work: F) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Conn) -> Result<T, DbError> + Send + 'static,
+    {
+        match self {
+            Self::Threads(threads) => threads.run(work).await,
+            Self::Inline(conn) => {
+                // As with threads, the caller may go away before the work and after it.
+                give_way().await;
+                let done = work(&mut conn.lock().unwrap_or_else(PoisonError::into_inner));
+                give_way().await;
+                done
+            }
+        }
+    }
+}
+
+/// Lets other tasks run. Unlike tokio's, does not wait until all of them have run.
+async fn give_way() {
+    let mut given = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut given, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+impl Threads {
+    async fn run<T, F>(&self, work: F) -> Result<T, DbError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Conn) -> Result<T, DbError> + Send + 'static,

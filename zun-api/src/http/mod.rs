@@ -29,13 +29,19 @@ use actix_web::{App as Actix, HttpServer};
 use zun_common::chain;
 use zun_common::shutdown::Tasks;
 
-use crate::app::App;
+use crate::app::{App, AppError};
 
 /// Maximum number of connections of one actix worker.
 const CONNECTIONS: usize = 4096;
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Time for a client to close its connection.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The HTTP status and the code of the response to an error.
+pub(crate) fn status_and_code(error: &AppError) -> (u16, &'static str) {
+    let response = error::error_response(error);
+    (response.status.as_u16(), response.code)
+}
 
 /// Starts to listen, and serves until the tasks are cancelled; open requests may then finish. Returns the
 /// address.

@@ -1,13 +1,13 @@
 //! The calling side of the bus: typed calls.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::Utc;
-use uuid::Uuid;
+use tokio::time::Instant;
 
 use super::transport::{MAX_BODY, Outgoing, RequestError, Route, Transport};
+use crate::environment::{self, random_uuid};
 use crate::id::HostName;
 use crate::rpc::code::Problem;
 use crate::rpc::envelope::{CallContext, Envelope, Outcome, Reply};
@@ -140,7 +140,7 @@ impl Bus {
     ) -> Result<Outgoing, CallError> {
         let malformed =
             |cause| CallError::Malformed { method: C::METHOD, route: route.clone(), cause };
-        let id = Uuid::new_v4();
+        let id = random_uuid();
         let envelope = Envelope {
             v: PROTOCOL,
             id,
@@ -148,7 +148,7 @@ impl Bus {
             request_id: context.request.clone(),
             project: context.project.clone(),
             sender: self.sender.to_string(),
-            deadline: Utc::now() + C::DEADLINE,
+            deadline: environment::now() + C::DEADLINE,
             traceparent: context.traceparent.clone(),
             body: serde_json::to_value(call).map_err(malformed)?,
         };
@@ -160,7 +160,7 @@ impl Bus {
             route,
             id,
             body,
-            deadline: Instant::now() + C::DEADLINE.max(Duration::from_millis(1)),
+            deadline: (Instant::now() + C::DEADLINE.max(Duration::from_millis(1))).into_std(),
         })
     }
 }

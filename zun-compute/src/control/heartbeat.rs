@@ -36,6 +36,7 @@ pub(crate) async fn beat(host: Arc<Host>, workers: Workers, bus: Bus, tasks: Tas
     let mut warned = false;
     loop {
         let outcome = tokio::select! {
+            biased;
             () = tasks.cancelled() => return,
             outcome = beat_once(&host, &workers, &bus) => outcome,
         };
@@ -50,6 +51,7 @@ pub(crate) async fn beat(host: Arc<Host>, workers: Workers, bus: Bus, tasks: Tas
             Err(_still) => {}
         }
         tokio::select! {
+            biased;
             () = tasks.cancelled() => return,
             _ = ticks.tick() => {}
             Ok(()) = console.changed() => {}

@@ -90,6 +90,7 @@ impl Control {
             }
             self.pull_now();
             tokio::select! {
+                biased;
                 _ = confirmed.changed() => {}
                 _ = epochs.changed() => {}
             }

@@ -120,13 +120,19 @@ impl PersistentFailure {
     }
 }
 
+/// Whether the container has a process, or will have one soon.
+pub(super) const fn is_active(status: Status) -> bool {
+    matches!(status, Status::Running | Status::Paused | Status::Restarting)
+}
+
 impl Failure {
     pub(super) fn mark(&self, facts: &mut Facts) {
         facts.reason = Some(self.reason.clone());
         if self.exit_code.is_some() {
             facts.exit_code = self.exit_code;
         }
-        if self.fatal {
+        // A process that runs is no error, whatever could not be done.
+        if self.fatal && !is_active(facts.status) {
             facts.status = Status::Error;
         }
     }

@@ -1,6 +1,6 @@
 //! The states of all containers, and the messages that zun-api has not acknowledged. Pure: the clock is a parameter.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use zun_common::api::v1::container::ImagePull;
 use zun_common::grant::SessionEvent;
@@ -25,15 +25,15 @@ const MAX_REMOVED: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Outbox {
     host: HostName,
-    containers: HashMap<ContainerId, TrackedContainer>,
+    containers: BTreeMap<ContainerId, TrackedContainer>,
     consoles: ConsoleCounter,
     /// The containers with a message that is ready, in order. Some may have been sent meanwhile.
     ready: VecDeque<ContainerId>,
     removed: VecDeque<ContainerId>,
     /// Outcomes of operations that wait for the next message about their container.
-    outcomes: HashMap<ContainerId, Vec<Ended>>,
+    outcomes: BTreeMap<ContainerId, Vec<Ended>>,
     /// The containers about which a message is in flight, with the outcomes in it.
-    in_flight: HashMap<ContainerId, Vec<Ended>>,
+    in_flight: BTreeMap<ContainerId, Vec<Ended>>,
     tickets: u64,
     /// Drawn when the epoch began.
     epoch_began: Ticket,
@@ -51,12 +51,12 @@ impl Outbox {
     pub(super) fn new(host: HostName) -> Self {
         Self {
             host,
-            containers: HashMap::new(),
+            containers: BTreeMap::new(),
             consoles: ConsoleCounter::default(),
             ready: VecDeque::new(),
             removed: VecDeque::new(),
-            outcomes: HashMap::new(),
-            in_flight: HashMap::new(),
+            outcomes: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             tickets: 0,
             epoch_began: Ticket::default(),
         }

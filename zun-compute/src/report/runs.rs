@@ -16,6 +16,7 @@
 use std::collections::VecDeque;
 
 use chrono::{DateTime, Utc};
+use zun_common::environment;
 use zun_common::rpc::report::{LastRun, RunEnd, RunReport};
 use zun_common::status::{EndReason, Status, TaskState};
 
@@ -182,7 +183,7 @@ impl RunLog {
             return;
         }
         let end = RunEnd {
-            at: Some(Utc::now()),
+            at: Some(environment::now()),
             exit_code: failure.exit_code,
             reason: EndReason::NotStarted,
             message: Some(failure.reason.clone()),

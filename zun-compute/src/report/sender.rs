@@ -27,17 +27,20 @@ pub(crate) async fn send(host: Arc<Host>, bus: Bus, tasks: Tasks) {
     let mut failing = false;
     loop {
         let epoch = tokio::select! {
+            biased;
             () = tasks.cancelled() => return,
             epoch = host.control.registered() => epoch,
         };
         let batch = host.reports.batch();
         if batch.is_empty() {
             tokio::select! {
+                biased;
                 () = tasks.cancelled() => return,
                 () = host.reports.ready.notified() => continue,
             }
         }
         let failed = tokio::select! {
+            biased;
             () = tasks.cancelled() => return,
             failed = send_batch(&host, &bus, (epoch, batch)) => failed,
         };
@@ -53,6 +56,7 @@ pub(crate) async fn send(host: Arc<Host>, bus: Bus, tasks: Tasks) {
             failing = true;
         }
         tokio::select! {
+            biased;
             () = tasks.cancelled() => return,
             () = backoff.wait() => {}
         }

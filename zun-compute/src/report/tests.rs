@@ -199,6 +199,25 @@ fn a_failed_start_is_reported_with_its_code_until_the_container_changes() {
 }
 
 #[test]
+fn a_running_container_is_not_in_error_when_an_operation_fails() {
+    for is_found in [true, false] {
+        let mut fixture = Fixture::new();
+        fixture.observe(Status::Running);
+        fixture.begin(TaskState::Rebooting);
+        let failure = Failure { fatal: true, exit_code: None, reason: "no answer".to_owned() };
+        let found = Observation::Found(Box::new(fixture.info(Status::Running)));
+        let observation = is_found.then_some(found);
+        let ticket = fixture.outbox.ticket();
+        let completion = Completion { ticket, observation, failure: Some(failure) };
+        fixture.outbox.finish(fixture.container, (completion, ended()), 0);
+        let sent = fixture.send_all();
+        let last = sent.last().expect("a report");
+        assert_eq!((last.status, last.task_state), (Status::Running, None));
+        assert_eq!(last.status_reason.as_deref(), Some("no answer"));
+    }
+}
+
+#[test]
 fn a_container_that_could_not_start_and_is_gone_is_deleted_with_the_failed_run() {
     for event_is_first in [true, false] {
         let mut fixture = Fixture::new();

@@ -22,6 +22,7 @@ pub(super) const LIST_TIMEOUT: Duration = Duration::from_mins(1);
 pub(crate) async fn follow(host: Arc<Host>, refresh: RefreshQueue, tasks: Tasks) {
     let follower = Follower { host: &host, refresh: &refresh };
     tokio::select! {
+        biased;
         () = tasks.cancelled() => {}
         () = follower.run() => {}
     }
@@ -69,6 +70,7 @@ impl Follower<'_> {
     ) -> Result<(), DriverError> {
         let mut passing = std::pin::pin!(self.pass_on(events));
         tokio::select! {
+            biased;
             () = &mut passing => return Ok(()),
             listed = self.inspect_all() => listed?,
         }

@@ -34,11 +34,13 @@ pub(crate) async fn reconcile(
 ) {
     loop {
         tokio::select! {
+            biased;
             () = tasks.cancelled() => return,
             () = host.reconcile_needed.notified() => {}
         }
         let round = Round { workers: &workers, host: &host, refresh: &refresh, bus: &bus };
         tokio::select! {
+            biased;
             () = tasks.cancelled() => return,
             () = round.until_done() => {}
         }

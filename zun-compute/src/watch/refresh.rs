@@ -97,6 +97,7 @@ impl RefreshQueue {
             }
         };
         tokio::select! {
+            biased;
             () = self.tasks.cancelled() => {}
             () = until_settled => {}
         }
@@ -114,6 +115,7 @@ impl RefreshQueue {
                 warn(container, &error);
             }
             tokio::select! {
+                biased;
                 () = backoff.wait() => {}
                 () = changes.notified() => {}
             }

@@ -98,6 +98,7 @@ async fn provide_image(work: &Work<'_>, spec: &ContainerSpec) -> Result<bool, Dr
         std::future::pending::<()>().await;
     };
     tokio::select! {
+        biased;
         pulled = pulling => pulled.map(|()| true),
         () = superseded.cancelled() => Err(cancelled()),
         () = drained => Ok(true),

@@ -75,6 +75,7 @@ pub(super) async fn perform(work: &Work<'_>) -> Option<Finished> {
         }
         log_retry(work, &error);
         tokio::select! {
+            biased;
             () = backoff.wait() => {}
             () = work.superseded.cancelled(), if !removes => {}
         }
@@ -100,6 +101,10 @@ pub(super) async fn end(
 ) {
     let ticket = host.reports.ticket();
     let observation = observation(host.inspect(container).await).ok();
+    if observation.is_none() {
+        // It is inspected again until Docker answers.
+        host.reconcile_needed.notify_one();
+    }
     if host.reports.finish(container, Completion { ticket, observation, failure }, ended)
         == Conclusion::NeedsReconcile
     {

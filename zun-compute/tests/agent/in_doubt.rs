@@ -1,6 +1,7 @@
 //! One container that cannot be inspected does not affect the other containers of its host.
 
 use zun_common::id::ContainerId;
+use zun_common::rpc::operation::{Change, Outcome};
 use zun_common::status::Status;
 use zun_compute::driver::Lifecycle;
 use zun_compute::driver::fake::{InspectionFault, Operation};
@@ -71,4 +72,20 @@ async fn a_container_in_doubt_that_is_removed_is_reported_as_lost() {
     assert_eq!(world.controller.until(in_doubt, Status::Running).await.exit_code, None);
     drop(broken);
     world.controller.until(in_doubt, Status::Error).await;
+}
+
+#[tokio::test]
+async fn a_container_that_could_not_be_inspected_after_an_operation_is_inspected_again() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let container = world.running(&["/bin/sh"]).await;
+    world.controller.assign(vec![assigned(container, Status::Running)]);
+    let broken = world.engine.break_inspection(container, InspectionFault::Failed);
+    let stop = world.controller.accept(container, Change::Stop { grace: Some(1) });
+    // Its events are lost as well.
+    world.engine.stop(container, None).await.expect("stopped behind the agent's back");
+    let outcome = world.call(&stop).await.expect("an answer").outcome;
+    assert!(matches!(outcome, Some(Outcome::Failed(_))), "{outcome:?}");
+    drop(broken);
+    world.controller.until(container, Status::Stopped).await;
 }

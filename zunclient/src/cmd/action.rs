@@ -57,8 +57,8 @@ Results:
   Success  The host carried it out
   Error    The host refused it or failed; the message has the reason
   Expired  The host did not begin it in time
-  Unknown  The agent of the host ended before it reported the outcome: the
-           operation may or may not have been carried out")]
+  Unknown  The host did not report the outcome: the operation may or may not
+           have been carried out")]
 struct Show {
     /// Name or UUID of the container (UUID if it was deleted)
     container: String,

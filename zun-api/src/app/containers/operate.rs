@@ -110,6 +110,7 @@ impl App {
             let container = accepted.operation.container;
             let nudging = app.nudge(&context, accepted);
             let nudged = tokio::select! {
+                biased;
                 nudged = nudging => nudged,
                 // The host receives it with its next heartbeat.
                 () = app.tasks.cancelled() => return,

@@ -1,7 +1,8 @@
 //! What changes a container's row. Each says what happened.
 
-use chrono::{NaiveDateTime, Utc};
+use chrono::NaiveDateTime;
 use diesel::prelude::*;
+use zun_common::environment;
 use zun_common::id::{ContainerId, Epoch, HostName, ProjectId, UserId};
 use zun_common::rpc::report::ContainerReport;
 use zun_common::status::{Status, TaskState};
@@ -77,7 +78,7 @@ pub(crate) fn insert(
     fresh: Fresh,
     settings: &SchedulerSettings,
 ) -> Result<Record, DbError> {
-    let now = Utc::now().naive_utc();
+    let now = environment::now().naive_utc();
     let Fresh { id, project, user, spec, start_wanted, outlook } = fresh;
     let (status, host, status_reason, status_detail) = match outlook {
         Outlook::Placed(host) => (Status::Creating, Some(host), None, None),
@@ -220,7 +221,7 @@ fn write(
         dsl::attached.eq(i32::try_from(*attached).unwrap_or(i32::MAX)),
         dsl::image_pull.eq(image_pull),
         dsl::live.eq(live),
-        dsl::updated_at.eq(Utc::now().naive_utc()),
+        dsl::updated_at.eq(environment::now().naive_utc()),
     ))
     .execute(conn)?;
     // A report from before the engine had it, or after it was removed, does not take the name away.
@@ -277,7 +278,7 @@ pub(crate) fn amend(
             dsl::cpu_millis.eq(i64::from(resources.cpus.millis())),
             dsl::memory_mib.eq(i64::try_from(resources.memory.0).unwrap_or(i64::MAX)),
             dsl::spec.eq(serde_json::to_string(&spec)?),
-            dsl::updated_at.eq(Utc::now().naive_utc()),
+            dsl::updated_at.eq(environment::now().naive_utc()),
         ))
         .execute(conn)?;
     if let Some(host) = &record.host {
@@ -317,7 +318,7 @@ pub(crate) fn fail_creation(
         dsl::status.eq(Status::Error.as_str()),
         dsl::status_reason.eq(reason),
         dsl::task_state.eq(None::<String>),
-        dsl::updated_at.eq(Utc::now().naive_utc()),
+        dsl::updated_at.eq(environment::now().naive_utc()),
     ))
     .execute(conn)?;
     if changed == 0 { Ok(None) } else { by_id(conn, &Scope::All, id) }

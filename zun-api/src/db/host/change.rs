@@ -2,7 +2,7 @@
 
 use diesel::dsl::{exists, select};
 use diesel::prelude::*;
-use uuid::Uuid;
+use zun_common::environment::random_uuid;
 use zun_common::id::{Epoch, HostName};
 use zun_common::rpc::host::{Heartbeat, Inventory};
 use zun_common::rpc::operation::{Beat, RegisterAgent, Registered};
@@ -123,7 +123,7 @@ fn insert(conn: &mut Conn, host: &HostName) -> Result<Record, DbError> {
     let at = now(conn)?;
     diesel::insert_into(dsl::hosts)
         .values((
-            dsl::uuid.eq(Uuid::new_v4().to_string()),
+            dsl::uuid.eq(random_uuid().to_string()),
             dsl::name.eq(host.as_str()),
             dsl::cpu_millis.eq(0),
             dsl::memory_mib.eq(0),

@@ -257,14 +257,20 @@ pub(super) fn name_run(
     Ok(())
 }
 
-/// Ends the open operations of a container because it is removed.
+/// Ends the open operations of a container because it is removed. What an agent has received may have been done; of what
+/// has an effect each time, that matters.
 pub(crate) fn supersede(conn: &mut Conn, container: ContainerId) -> Result<(), DbError> {
     let words = "The removal of the container was requested.";
     let outcome = Outcome::Failed(Problem::new(Code::Conflict, words));
     let at = now(conn)?;
+    let open = dsl::container.eq(container.to_string()).and(dsl::outcome.is_null());
+    let received = open.clone().and(dsl::epoch.is_not_null());
     diesel::update(dsl::operations)
-        .filter(dsl::container.eq(container.to_string()).and(dsl::outcome.is_null()))
-        .filter(dsl::kind.ne(Kind::Delete.as_str()))
+        .filter(received.and(dsl::kind.eq_any(Kind::ONCE)))
+        .set((dsl::outcome.eq(OutcomeKind::Unknown.as_str()), dsl::finished_at.eq(at)))
+        .execute(conn)?;
+    diesel::update(dsl::operations)
+        .filter(open.and(dsl::kind.ne(Kind::Delete.as_str())))
         .set((
             dsl::outcome.eq(OutcomeKind::Failed.as_str()),
             dsl::problem.eq(problem(&outcome)?),

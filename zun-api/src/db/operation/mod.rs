@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  accept ──> open ──report──> succeeded | failed
-//!              │ ├──removal of the container──> failed
+//!              │ ├──removal of the container──> failed, or unknown if it may have been done once
 //!              │ ├──time limit, never received──> expired ──report──> succeeded | failed
 //!              │ └──new epoch, may only be done once──> unknown
 //!              └──time limit, received──> unknown ──report──> succeeded | failed | expired

@@ -47,7 +47,7 @@ fn message(record: &Record) -> Option<String> {
         OutcomeKind::Failed => record.problem.as_ref().map(|problem| problem.message.clone()),
         OutcomeKind::Expired => Some("The host did not begin it in time.".to_owned()),
         OutcomeKind::Unknown => {
-            Some("The host's agent ended before it reported the outcome.".to_owned())
+            Some("The host did not report the outcome. It may have been carried out.".to_owned())
         }
     }
 }

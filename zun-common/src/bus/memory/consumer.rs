@@ -1,13 +1,13 @@
 //! One consumer of an in-memory queue. Delivers at most `prefetch` messages at a time that have no reply yet.
 
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::queue::{Message, Queue};
@@ -39,7 +39,7 @@ impl Consumer {
                 () = self.out.closed() => return,
                 Some(()) = unsettled.next() => {}
                 message = self.queue.pop(), if unsettled.len() < self.prefetch => {
-                    if message.deadline > Instant::now() {
+                    if message.deadline > Instant::now().into_std() {
                         unsettled.push(self.deliver(message));
                     }
                 }

@@ -25,6 +25,7 @@ use tracing::Instrument;
 
 use self::parse::{parse_envelope, time_until};
 use super::transport::{Deliveries, Delivery, MAX_BODY};
+use crate::environment;
 use crate::id::HostName;
 use crate::rpc::code::{Code, Problem};
 use crate::rpc::envelope::{CallContext, Envelope, Outcome, Reply};
@@ -144,7 +145,7 @@ impl Router {
             );
             return Some(Err(Problem::new(Code::Uncertain, words)));
         }
-        let left = time_until(envelope.deadline, Utc::now());
+        let left = time_until(envelope.deadline, environment::now());
         let context = CallContext {
             request: envelope.request_id,
             project: envelope.project,

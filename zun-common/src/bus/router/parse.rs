@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::bus::transport::MAX_BODY;
+use crate::environment;
 use crate::rpc::PROTOCOL;
 use crate::rpc::code::{Code, Problem};
 use crate::rpc::envelope::Envelope;
@@ -37,7 +38,7 @@ pub(super) fn parse_envelope(body: &[u8]) -> Result<Envelope, Problem> {
         return Err(Problem::new(Code::Unsupported, words));
     }
     let envelope: Envelope = serde_json::from_slice(body).map_err(unreadable)?;
-    if time_until(envelope.deadline, Utc::now()).is_zero() {
+    if time_until(envelope.deadline, environment::now()).is_zero() {
         let words = format!(
             "the deadline of {} from {} has passed (request {})",
             envelope.method, envelope.sender, envelope.request_id

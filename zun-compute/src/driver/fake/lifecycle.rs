@@ -1,6 +1,6 @@
 //! The life cycle of containers in the in-memory engine.
 
-use std::collections::hash_map::Entry;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use async_trait::async_trait;

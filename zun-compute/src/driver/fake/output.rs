@@ -1,6 +1,7 @@
 //! What a process prints.
 
 use chrono::{DateTime, Utc};
+use zun_common::environment;
 
 /// An output stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,6 @@ pub(super) struct Printed {
 
 impl Printed {
     pub(super) fn now(stream: Stream, bytes: &[u8]) -> Self {
-        Self { at: Utc::now(), stream, bytes: bytes.to_vec() }
+        Self { at: environment::now(), stream, bytes: bytes.to_vec() }
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
 use tokio::sync::{mpsc, watch};
+use zun_common::environment;
 use zun_common::id::ContainerId;
 use zun_common::restart::Restart;
 use zun_common::status::Status;
@@ -25,7 +25,7 @@ impl Shared {
         let Ok(record) = state.record(container) else { return };
         let Some(process) = record.process.take_if(|process| process.run == run) else { return };
         record.exit_code = Some(code);
-        record.finished_at = Some(Utc::now());
+        record.finished_at = Some(environment::now());
         let again = should_restart(record, code);
         record.status = if again { Status::Restarting } else { Status::Stopped };
         drop(state);
@@ -69,7 +69,7 @@ impl Shared {
         record.status = Status::Running;
         (record.exit_code, record.reason, record.oom_killed) = (None, None, false);
         record.stopped_by_user = false;
-        record.started_at = Some(Utc::now());
+        record.started_at = Some(environment::now());
         record.raw_started = Some(format!("run {run}"));
         record.finished_at = None;
         drop(state);

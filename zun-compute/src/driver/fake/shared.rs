@@ -11,9 +11,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use chrono::Utc;
 use tokio::sync::broadcast;
-use uuid::Uuid;
+use zun_common::environment::{self, random_uuid};
 use zun_common::grant::ApiVersion;
 use zun_common::id::{ContainerId, ExecId};
 use zun_common::shutdown::Tasks;
@@ -40,7 +39,7 @@ pub(super) struct Shared {
 
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) containers: HashMap<ContainerId, ContainerRecord>,
+    pub(super) containers: BTreeMap<ContainerId, ContainerRecord>,
     pub(super) execs: HashMap<ExecId, ExecRecord>,
     pub(super) images: BTreeSet<String>,
     pub(super) registry: BTreeMap<String, Vec<PullProgress>>,
@@ -62,7 +61,7 @@ impl Default for Shared {
 impl Default for State {
     fn default() -> Self {
         Self {
-            containers: HashMap::new(),
+            containers: BTreeMap::new(),
             execs: HashMap::new(),
             images: ["cirros", "busybox"].map(full_name).into(),
             registry: BTreeMap::new(),
@@ -112,7 +111,7 @@ impl Shared {
     pub(super) fn emit_exit(&self, container: ContainerId, code: i64) {
         let engine = self.state().containers.get(&container).map(|record| record.engine.clone());
         if let Some(engine) = engine {
-            let exit = Some(ProcessExit { code, at: Utc::now() });
+            let exit = Some(ProcessExit { code, at: environment::now() });
             let what = EngineEventKind::Changed;
             self.emit_event(EngineEvent { container, engine, what, exit });
         }
@@ -142,7 +141,7 @@ pub(super) fn fresh_id<T: std::str::FromStr>() -> Result<T, DriverError>
 where
     T::Err: std::fmt::Display,
 {
-    let hex = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+    let hex = format!("{}{}", random_uuid().simple(), random_uuid().simple());
     hex.parse().map_err(|error: T::Err| DriverError::Engine {
         doing: "create an id",
         words: error.to_string(),
@@ -156,7 +155,7 @@ pub(super) fn full_name(image: &str) -> String {
 
 fn machine() -> EngineInfo {
     EngineInfo {
-        id: Uuid::new_v4().to_string(),
+        id: random_uuid().to_string(),
         engine: "fake 1".to_owned(),
         api_version: ApiVersion { major: 1, minor: 41 },
         total: Resources { cpus: Cpus::from_millis(8000), memory: Mebibytes(16 << 10) },

@@ -1,0 +1,291 @@
+//! The steps of the model, and its promises. zun-api has no state but the database and messages on their way, so any number
+//! of zun-api are one here.
+
+use super::Limits;
+use super::state::{Agent, Database, Id, Kind, Message, Operation, Outcome, Row, State};
+
+/// A rule of the ledger. Without it, some run breaks a promise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// An agent refuses operations of other epochs, and zun-api reports of other epochs.
+    Epoch,
+    /// A new epoch ends what may be done only once.
+    Once,
+    /// What a host has under a tombstone is removed again.
+    Tombstone,
+    /// An agent that knows a higher sequence than the database gets no operations.
+    Recovering,
+}
+
+/// One step of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A zun-api accepts an operation, and sends the nudge.
+    Accept(Kind),
+    /// A new agent registers.
+    Start,
+    /// An agent dies.
+    Crash(usize),
+    /// A message arrives at an agent, or at zun-api.
+    Deliver(usize),
+    /// An agent gets the open operations. `lost`: the reply is lost.
+    Pull {
+        /// The agent.
+        agent: usize,
+        /// Whether the agent gets them.
+        lost: bool,
+    },
+    /// An agent carries out its next operation, or begins to create.
+    Perform(usize),
+    /// The engine finishes to create.
+    Created,
+    /// An agent no longer waits for the engine, and tries again later.
+    TimeOut(usize),
+    /// An agent tells zun-api what the engine has.
+    Look(usize),
+    /// The database is saved.
+    Save,
+    /// The database is as it was saved.
+    Restore,
+}
+
+/// Returns the steps that are possible.
+pub(super) fn steps(state: &State, limits: Limits) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if state.next < limits.operations {
+        let kinds: &[Kind] = match state.database.row {
+            Row::Missing if state.next == 0 => &[Kind::Create],
+            // Which signals were sent is not known after a restore.
+            Row::Present if limits.restores => &[Kind::Delete],
+            Row::Present => &[Kind::Kill, Kind::Delete],
+            Row::Missing | Row::Tombstone => &[],
+        };
+        // One kill, so that two signals are one too many.
+        let has_kill =
+            state.network.iter().any(|one| matches!(one, Message::Nudge { kind: Kind::Kill, .. }));
+        let new = kinds.iter().filter(|kind| **kind != Kind::Kill || !has_kill);
+        steps.extend(new.map(|kind| Step::Accept(*kind)));
+    }
+    // Where the database is restored, the lock of the engine keeps a second agent out.
+    let is_locked = limits.restores && !state.agents.is_empty();
+    if state.agents_started < limits.agents && !is_locked {
+        steps.push(Step::Start);
+    }
+    for (agent, one) in state.agents.iter().enumerate() {
+        steps.push(Step::Crash(agent));
+        steps.push(Step::Pull { agent, lost: false });
+        steps.push(Step::Pull { agent, lost: true });
+        steps.push(if one.creating.is_some() {
+            Step::TimeOut(agent)
+        } else {
+            Step::Perform(agent)
+        });
+        steps.push(Step::Look(agent));
+    }
+    for (index, message) in state.network.iter().enumerate() {
+        // zun-api may accept one more delete by itself.
+        let accepts = matches!(message, Message::Seen { .. });
+        if !accepts || state.next <= limits.operations {
+            steps.push(Step::Deliver(index));
+        }
+    }
+    if state.engine.creates {
+        steps.push(Step::Created);
+    }
+    if limits.restores && !state.was_restored {
+        steps.push(if state.backup.is_none() { Step::Save } else { Step::Restore });
+    }
+    steps
+}
+
+/// Returns the state after a step.
+pub(super) fn perform(before: &State, step: Step, without: Option<Rule>) -> State {
+    let mut state = before.clone();
+    match step {
+        Step::Accept(kind) => accept(&mut state, kind),
+        Step::Start => start(&mut state, without),
+        Step::Crash(agent) => drop(state.agents.remove(agent)),
+        Step::Deliver(message) => deliver(&mut state, message, without),
+        Step::Pull { agent, lost } => pull(&mut state, (agent, lost), without),
+        Step::Perform(agent) => work(&mut state, agent),
+        Step::Created => created(&mut state),
+        Step::TimeOut(agent) => time_out(&mut state, agent),
+        Step::Look(agent) => {
+            if state.engine.has_it {
+                state.network.insert(Message::Seen { epoch: state.agents[agent].epoch });
+            }
+        }
+        Step::Save => state.backup = Some(state.database.clone()),
+        Step::Restore => {
+            state.database = state.backup.clone().unwrap_or_default();
+            state.was_restored = true;
+        }
+    }
+    state
+}
+
+/// Writes the operation and its effect on the row in one transaction.
+fn accept(state: &mut State, kind: Kind) {
+    let State { database, network, next, .. } = state;
+    let id = *next;
+    *next += 1;
+    database.last_sequence += 1;
+    let (sequence, epoch) = (database.last_sequence, database.epoch);
+    if kind == Kind::Delete {
+        for operation in database.operations.values_mut().filter(|one| one.outcome.is_none()) {
+            let once = operation.kind == Kind::Kill;
+            operation.outcome = Some(if once { Outcome::Unknown } else { Outcome::Failed });
+        }
+    }
+    database.row = if kind == Kind::Delete { Row::Tombstone } else { Row::Present };
+    database.operations.insert(id, Operation { kind, sequence, epoch, outcome: None });
+    network.insert(Message::Nudge { id, kind, sequence, epoch });
+}
+
+/// The agent knows a higher sequence than the database.
+fn detect_restore(state: &mut State, without: Option<Rule>) {
+    let is_behind = state.file.1 > state.database.last_sequence;
+    state.database.is_recovering |= is_behind && without != Some(Rule::Recovering);
+}
+
+fn start(state: &mut State, without: Option<Rule>) {
+    detect_restore(state, without);
+    let State { database, file, .. } = state;
+    let known_epoch = if without == Some(Rule::Recovering) { 0 } else { file.0 };
+    let former = database.epoch;
+    database.epoch = database.epoch.max(known_epoch) + 1;
+    let received = database.operations.values_mut().filter(|one| one.outcome.is_none());
+    for operation in received.filter(|one| one.kind == Kind::Kill && one.epoch == former) {
+        if former > 0 && without != Some(Rule::Once) {
+            operation.outcome = Some(Outcome::Unknown);
+        }
+    }
+    file.0 = file.0.max(database.epoch);
+    state.agents.push(Agent { epoch: database.epoch, ..Agent::default() });
+    state.agents_started += 1;
+}
+
+fn deliver(state: &mut State, message: usize, without: Option<Rule>) {
+    let Some(message) = state.network.iter().nth(message).copied() else {
+        return;
+    };
+    let is_current = |epoch: u8, current: u8| epoch == current || without == Some(Rule::Epoch);
+    match message {
+        Message::Nudge { id, kind, sequence, epoch } => {
+            let Some(agent) = state.agents.len().checked_sub(1) else {
+                return;
+            };
+            let Agent { epoch: own, last, .. } = state.agents[agent];
+            // It has passed lower ones, and one before a higher one is missing.
+            if is_current(epoch, own) && sequence == last + 1 {
+                receive(state, agent, (sequence, id, kind));
+            }
+        }
+        Message::Report { id, epoch, outcome } => {
+            if is_current(epoch, state.database.epoch) {
+                settle(&mut state.database, id, outcome);
+            }
+        }
+        Message::Seen { epoch } => {
+            let open = |one: &Operation| one.kind == Kind::Delete && one.outcome.is_none();
+            let has_delete = state.database.operations.values().any(open);
+            let is_tombstone = state.database.row == Row::Tombstone && !has_delete;
+            if is_current(epoch, state.database.epoch)
+                && is_tombstone
+                && without != Some(Rule::Tombstone)
+            {
+                accept(state, Kind::Delete);
+            }
+        }
+    }
+}
+
+fn settle(database: &mut Database, id: Id, outcome: Outcome) {
+    let Some(operation) = database.operations.get_mut(&id) else {
+        return;
+    };
+    if matches!(operation.outcome, None | Some(Outcome::Unknown)) {
+        operation.outcome = Some(outcome);
+    }
+}
+
+fn pull(state: &mut State, (agent, lost): (usize, bool), without: Option<Rule>) {
+    let epoch = state.agents[agent].epoch;
+    let is_stale = epoch != state.database.epoch && without != Some(Rule::Epoch);
+    detect_restore(state, without);
+    if is_stale || state.database.is_recovering {
+        return;
+    }
+    let mut listed = Vec::new();
+    for (id, operation) in &mut state.database.operations {
+        if operation.outcome.is_none() {
+            operation.epoch = epoch;
+            listed.push((operation.sequence, *id, operation.kind));
+        }
+    }
+    if lost {
+        return;
+    }
+    for operation in listed {
+        receive(state, agent, operation);
+    }
+    let last = &mut state.agents[agent].last;
+    *last = state.database.last_sequence.max(*last);
+}
+
+/// An agent receives an operation that it does not know.
+fn receive(state: &mut State, agent: usize, (sequence, id, kind): (u8, Id, Kind)) {
+    let one = &mut state.agents[agent];
+    if !one.known.insert(id) {
+        return;
+    }
+    if kind == Kind::Delete {
+        one.waiting.clear();
+        one.creating = None;
+    }
+    one.waiting.insert(sequence, (id, kind));
+    one.last = one.last.max(sequence);
+    state.file.1 = state.file.1.max(sequence);
+}
+
+fn work(state: &mut State, agent: usize) {
+    let Some((sequence, (id, kind))) = state.agents[agent].waiting.first_key_value() else {
+        return;
+    };
+    let (sequence, id, kind) = (*sequence, *id, *kind);
+    let outcome = match kind {
+        Kind::Create if !state.engine.has_it => {
+            state.engine.creates = true;
+            state.removal.is_undone |= state.removal.is_done;
+            state.agents[agent].creating = Some(id);
+            return;
+        }
+        Kind::Create => Outcome::Succeeded,
+        Kind::Kill if !state.engine.has_it => Outcome::Failed,
+        Kind::Kill => {
+            state.kills += 1;
+            Outcome::Succeeded
+        }
+        Kind::Delete => {
+            state.removal.is_done = true;
+            state.engine.has_it = false;
+            Outcome::Succeeded
+        }
+    };
+    state.agents[agent].waiting.remove(&sequence);
+    let epoch = state.agents[agent].epoch;
+    state.network.insert(Message::Report { id, epoch, outcome });
+}
+
+/// The engine has created it, once, whoever waits. An agent that waits looks again, and finds it.
+fn created(state: &mut State) {
+    state.engine.creates = false;
+    state.engine.has_it = true;
+    for agent in &mut state.agents {
+        agent.creating = None;
+    }
+}
+
+fn time_out(state: &mut State, agent: usize) {
+    state.agents[agent].creating = None;
+}

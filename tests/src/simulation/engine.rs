@@ -1,0 +1,309 @@
+//! The engine of a host: the in-memory engine, which takes its time, goes on when its caller is gone, and keeps a record
+//! of what it did.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
+use zun_common::id::{ContainerId, EngineId, ExecId};
+use zun_common::rpc::container::{ContainerSpec, LogRequest, Logs, Stats, Top};
+use zun_common::rpc::exec::{ExecOutput, ExecSpec};
+use zun_common::units::{Resources, TerminalSize};
+use zun_compute::driver::fake::FakeDriver;
+use zun_compute::driver::{
+    Change, ContainerInfo, DriverError, EngineEvent, EngineInfo, ExecInfo, Images, Inspect,
+    Lifecycle, ListedContainer, PullProgress, Sessions,
+};
+
+use super::executor::{Executor, Process};
+
+/// What an engine did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effect {
+    /// When, since the start.
+    pub at: Duration,
+    /// The container.
+    pub container: ContainerId,
+    /// What happened to it.
+    pub what: What,
+}
+
+/// What happened to a container.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum What {
+    /// It was created.
+    Created,
+    /// It was started, by a start or a restart.
+    Started,
+    /// It got this signal.
+    Signalled(String),
+    /// It was removed.
+    Removed,
+}
+
+/// How long calls take at most, in milliseconds, before and after their effect.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Most calls.
+    pub usual: u64,
+    /// The slow ones.
+    pub slow: u64,
+    /// How many of 100 are slow.
+    pub percent: u64,
+}
+
+impl Pace {
+    /// A healthy engine.
+    pub const HEALTHY: Self = Self { usual: 40, slow: 400, percent: 5 };
+}
+
+/// An engine. Clones share it.
+#[derive(Clone)]
+pub struct Engine {
+    fake: FakeDriver,
+    executor: Executor,
+    process: Process,
+    pace: Arc<Mutex<Pace>>,
+    effects: Arc<Mutex<Vec<Effect>>>,
+}
+
+impl Engine {
+    /// Creates an engine without containers.
+    pub fn new(executor: &Executor) -> Self {
+        Self {
+            fake: FakeDriver::new(),
+            executor: executor.clone(),
+            process: executor.process(),
+            pace: Arc::new(Mutex::new(Pace::HEALTHY)),
+            effects: Arc::default(),
+        }
+    }
+
+    /// The engine without its delays.
+    pub const fn fake(&self) -> &FakeDriver {
+        &self.fake
+    }
+
+    /// Changes how long calls take.
+    pub fn set_pace(&self, pace: Pace) {
+        *lock(&self.pace) = pace;
+    }
+
+    /// Everything that it did.
+    pub fn effects(&self) -> Vec<Effect> {
+        lock(&self.effects).clone()
+    }
+
+    fn delay(&self) -> Duration {
+        let pace = *lock(&self.pace);
+        let mut random = self.executor.random();
+        let most = if random.percent(pace.percent) { pace.slow } else { pace.usual };
+        random.millis(0..most.max(1))
+    }
+
+    /// Makes a call that goes on when the caller is gone, as dockerd does.
+    async fn call<T: Send + 'static>(
+        &self,
+        (container, what): (Option<ContainerId>, impl FnOnce(&T) -> Option<What> + Send + 'static),
+        call: impl FnOnce(FakeDriver) -> BoxFuture<'static, Result<T, DriverError>> + Send + 'static,
+    ) -> Result<T, DriverError> {
+        let (answer, answered) = oneshot::channel();
+        let engine = self.clone();
+        let (before, after) = (self.delay(), self.delay());
+        self.executor.spawn(self.process, async move {
+            sleep(before).await;
+            let done = call(engine.fake.clone()).await;
+            if let (Some(container), Ok(Some(what))) = (container, done.as_ref().map(what)) {
+                let at = engine.executor.now();
+                lock(&engine.effects).push(Effect { at, container, what });
+            }
+            sleep(after).await;
+            drop(answer.send(done));
+        });
+        answered.await.unwrap_or_else(|gone| Err(DriverError::Down { cause: gone.into() }))
+    }
+}
+
+/// A call about a container, with what it does.
+macro_rules! call {
+    ($self:ident, $container:expr, $what:expr, |$fake:ident| $call:expr) => {
+        $self.call((Some($container), $what), move |$fake| Box::pin(async move { $call.await }))
+    };
+}
+
+fn nothing<T>(_: &T) -> Option<What> {
+    None
+}
+
+#[async_trait]
+impl Lifecycle for Engine {
+    async fn create(
+        &self,
+        container: ContainerId,
+        spec: &ContainerSpec,
+    ) -> Result<(EngineId, Change), DriverError> {
+        let spec = spec.clone();
+        let what = |(_, change): &(EngineId, Change)| {
+            matches!(change, Change::Done).then_some(What::Created)
+        };
+        call!(self, container, what, |fake| fake.create(container, &spec)).await
+    }
+
+    async fn start(&self, container: ContainerId) -> Result<Change, DriverError> {
+        let what = |change: &Change| matches!(change, Change::Done).then_some(What::Started);
+        call!(self, container, what, |fake| fake.start(container)).await
+    }
+
+    async fn stop(
+        &self,
+        container: ContainerId,
+        grace: Option<Duration>,
+    ) -> Result<Change, DriverError> {
+        call!(self, container, nothing, |fake| fake.stop(container, grace)).await
+    }
+
+    async fn restart(
+        &self,
+        container: ContainerId,
+        grace: Option<Duration>,
+    ) -> Result<(), DriverError> {
+        call!(self, container, |()| Some(What::Started), |fake| fake.restart(container, grace))
+            .await
+    }
+
+    async fn kill(&self, container: ContainerId, signal: &str) -> Result<(), DriverError> {
+        let signal = signal.to_owned();
+        let sent = What::Signalled(signal.clone());
+        call!(self, container, |()| Some(sent), |fake| fake.kill(container, &signal)).await
+    }
+
+    async fn pause(&self, container: ContainerId) -> Result<Change, DriverError> {
+        call!(self, container, nothing, |fake| fake.pause(container)).await
+    }
+
+    async fn unpause(&self, container: ContainerId) -> Result<Change, DriverError> {
+        call!(self, container, nothing, |fake| fake.unpause(container)).await
+    }
+
+    async fn update(
+        &self,
+        container: ContainerId,
+        resources: Resources,
+    ) -> Result<(), DriverError> {
+        call!(self, container, nothing, |fake| fake.update(container, resources)).await
+    }
+
+    async fn remove(&self, container: ContainerId, force: bool) -> Result<Change, DriverError> {
+        let what = |change: &Change| matches!(change, Change::Done).then_some(What::Removed);
+        call!(self, container, what, |fake| fake.remove(container, force)).await
+    }
+}
+
+#[async_trait]
+impl Inspect for Engine {
+    async fn inspect(&self, container: ContainerId) -> Result<ContainerInfo, DriverError> {
+        call!(self, container, nothing, |fake| fake.inspect(container)).await
+    }
+
+    async fn list(&self) -> Result<Vec<ListedContainer>, DriverError> {
+        self.call((None, nothing), |fake| Box::pin(async move { fake.list().await })).await
+    }
+
+    async fn wait(&self, container: ContainerId) -> Result<i64, DriverError> {
+        call!(self, container, nothing, |fake| fake.wait(container)).await
+    }
+
+    async fn logs(
+        &self,
+        container: ContainerId,
+        request: &LogRequest,
+    ) -> Result<Logs, DriverError> {
+        self.fake.logs(container, request).await
+    }
+
+    async fn top(&self, container: ContainerId, ps_args: Option<&str>) -> Result<Top, DriverError> {
+        self.fake.top(container, ps_args).await
+    }
+
+    async fn stats(&self, container: ContainerId) -> Result<Stats, DriverError> {
+        self.fake.stats(container).await
+    }
+
+    async fn events(&self) -> Result<BoxStream<'static, EngineEvent>, DriverError> {
+        self.call((None, nothing), |fake| Box::pin(async move { fake.events().await })).await
+    }
+
+    async fn engine(&self) -> Result<EngineInfo, DriverError> {
+        self.call((None, nothing), |fake| Box::pin(async move { fake.engine().await })).await
+    }
+}
+
+#[async_trait]
+impl Sessions for Engine {
+    async fn resize(&self, container: ContainerId, size: TerminalSize) -> Result<(), DriverError> {
+        self.fake.resize(container, size).await
+    }
+
+    async fn exec_create(
+        &self,
+        container: ContainerId,
+        spec: &ExecSpec,
+    ) -> Result<ExecId, DriverError> {
+        self.fake.exec_create(container, spec).await
+    }
+
+    async fn exec_run(
+        &self,
+        container: ContainerId,
+        spec: &ExecSpec,
+    ) -> Result<ExecOutput, DriverError> {
+        self.fake.exec_run(container, spec).await
+    }
+
+    async fn exec_inspect(&self, exec: &ExecId) -> Result<ExecInfo, DriverError> {
+        self.fake.exec_inspect(exec).await
+    }
+
+    async fn exec_signal(&self, exec: &ExecId, signal: &str) -> Result<(), DriverError> {
+        self.fake.exec_signal(exec, signal).await
+    }
+
+    async fn exec_resize(&self, exec: &ExecId, size: TerminalSize) -> Result<(), DriverError> {
+        self.fake.exec_resize(exec, size).await
+    }
+}
+
+#[async_trait]
+impl Images for Engine {
+    async fn image_present(
+        &self,
+        image: &str,
+        platform: Option<&str>,
+    ) -> Result<bool, DriverError> {
+        let (image, platform) = (image.to_owned(), platform.map(str::to_owned));
+        self.call((None, nothing), |fake| {
+            Box::pin(async move { fake.image_present(&image, platform.as_deref()).await })
+        })
+        .await
+    }
+
+    async fn image_pull(
+        &self,
+        (image, platform): (&str, Option<&str>),
+        progress: mpsc::Sender<PullProgress>,
+    ) -> Result<(), DriverError> {
+        let (image, platform) = (image.to_owned(), platform.map(str::to_owned));
+        self.call((None, nothing), |fake| {
+            Box::pin(async move { fake.image_pull((&image, platform.as_deref()), progress).await })
+        })
+        .await
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}

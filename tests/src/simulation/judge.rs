@@ -1,0 +1,209 @@
+//! Decides whether the cluster is right: compares the rows, the engines, and what the engines did.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use zun_api::simulation::{ContainerRow, OperationRow, Snapshot};
+use zun_common::id::ContainerId;
+use zun_common::status::Status;
+use zun_compute::driver::{ContainerInfo, Inspect as _};
+
+use super::client::SIGNALS;
+use super::cluster::Cluster;
+use super::engine::What;
+use crate::history::{Attempt, Outcome, at_most_once};
+
+/// The containers of all engines, with the number of their host.
+pub type Real = BTreeMap<ContainerId, Vec<(usize, ContainerInfo)>>;
+
+/// Asks all engines.
+pub async fn real(cluster: &Cluster) -> Real {
+    let mut real = Real::new();
+    for (number, host) in cluster.hosts().iter().enumerate() {
+        for one in host.engine.fake().list().await.into_iter().flatten() {
+            if let Some(info) = one.info() {
+                real.entry(info.container).or_default().push((number, info.clone()));
+            }
+        }
+    }
+    real
+}
+
+/// Remembers what must never change back.
+#[derive(Debug, Default)]
+pub struct Watch {
+    epochs: BTreeMap<String, i64>,
+    deleted: BTreeSet<String>,
+    outcomes: BTreeMap<String, Option<String>>,
+}
+
+impl Watch {
+    /// Returns what is wrong at any time, also during a storm.
+    pub fn problems(&mut self, snapshot: &Snapshot, real: &Real) -> Vec<String> {
+        let mut found = claims(snapshot);
+        for host in &snapshot.hosts {
+            let before = self.epochs.insert(host.name.clone(), host.epoch).unwrap_or_default();
+            if host.epoch < before {
+                found.push(format!(
+                    "the epoch of {} fell from {before} to {}",
+                    host.name, host.epoch
+                ));
+            }
+        }
+        for row in &snapshot.containers {
+            if row.deleted_at.is_some() {
+                self.deleted.insert(row.uuid.clone());
+            } else if self.deleted.contains(&row.uuid) {
+                found.push(format!("{} was deleted and is back", row.uuid));
+            }
+        }
+        for row in &snapshot.operations {
+            let before = self.outcomes.insert(row.uuid.clone(), row.outcome.clone()).flatten();
+            let was_certain = matches!(before.as_deref(), Some("succeeded" | "failed"));
+            if was_certain && before != row.outcome {
+                found.push(format!("{} was {before:?} and is {:?}", row.kind, row.outcome));
+            }
+        }
+        found.extend(doubled(real));
+        found
+    }
+}
+
+fn doubled(real: &Real) -> Vec<String> {
+    let doubled = real.iter().filter(|(_, on)| on.len() > 1);
+    doubled.map(|(id, on)| format!("{id} is on {} hosts", on.len())).collect()
+}
+
+/// The totals of each host are the sums of its containers.
+fn claims(snapshot: &Snapshot) -> Vec<String> {
+    let mut found = Vec::new();
+    for host in &snapshot.hosts {
+        let held = || {
+            let on_host = |row: &&ContainerRow| row.host.as_ref() == Some(&host.name);
+            snapshot.containers.iter().filter(on_host).filter(|row| row.claim_held)
+        };
+        let memory: i64 = held().map(|row| row.memory_mib).sum();
+        let cpu: i64 = held().map(|row| row.cpu_millis).sum();
+        let count = i64::try_from(held().count()).expect("it fits");
+        let used = (host.used_memory_mib, host.used_cpu_millis, host.used_containers);
+        if used != (memory, cpu, count) {
+            found.push(format!("{} claims {used:?}, not {:?}", host.name, (memory, cpu, count)));
+        }
+    }
+    found
+}
+
+/// Returns what is wrong once the cluster had time to become right.
+pub fn problems(cluster: &Cluster, snapshot: &Snapshot, real: &Real) -> Vec<String> {
+    let mut found = claims(snapshot);
+    let rows: BTreeMap<ContainerId, &ContainerRow> =
+        snapshot.containers.iter().filter_map(|row| Some((row.uuid.parse().ok()?, row))).collect();
+    for (id, row) in &rows {
+        let on = real.get(id).map(Vec::as_slice).unwrap_or_default();
+        if let Some(why) = container(cluster, row, on) {
+            found.push(format!("{id}: {why}; {row:?}, the engine has {on:?}"));
+        }
+    }
+    for id in real.keys().filter(|id| !rows.contains_key(id)) {
+        found.push(format!("{id} is a stray"));
+    }
+    let open = snapshot.operations.iter().filter(|row| row.outcome.is_none());
+    found.extend(open.map(|row| format!("it is open: {row:?}")));
+    found
+}
+
+fn container(
+    cluster: &Cluster,
+    row: &ContainerRow,
+    on: &[(usize, ContainerInfo)],
+) -> Option<&'static str> {
+    if row.deleted_at.is_some() {
+        let is_gone = on.is_empty() && row.gone_at.is_some() && !row.claim_held;
+        return (!is_gone).then_some("it was deleted");
+    }
+    if row.task_state.is_some() {
+        return Some("a task without an end");
+    }
+    let Some((number, info)) = on.first() else {
+        return (row.status != "Error").then_some("it is lost");
+    };
+    if cluster.hosts().get(*number).map(|host| host.name.as_str()) != row.host.as_deref() {
+        return Some("it is on another host");
+    }
+    if !row.claim_held {
+        return Some("it has no claim");
+    }
+    if row.auto_remove && info.status.as_str() == "Stopped" && info.started_at.is_some() {
+        return Some("it has ended and is not removed");
+    }
+    let is_right = row.status == info.status.as_str() || is_failed_start(row, info);
+    (!is_right).then_some("its status differs")
+}
+
+/// A container that could not be started is in error, and the engine has it as created, or as it was before.
+fn is_failed_start(row: &ContainerRow, info: &ContainerInfo) -> bool {
+    let has_words = row.status == "Error" && row.status_reason.is_some();
+    has_words && matches!(info.status, Status::Created | Status::Stopped)
+}
+
+/// Compares what the engines did with the operations and with what the clients were told.
+pub fn deeds(cluster: &Cluster, snapshot: &Snapshot) -> Vec<String> {
+    let mut did: BTreeMap<(String, What), usize> = BTreeMap::new();
+    for effect in cluster.hosts().iter().flat_map(|host| host.engine.effects()) {
+        *did.entry((effect.container.to_string(), effect.what)).or_default() += 1;
+    }
+    let deleted = snapshot.containers.iter().filter(|row| row.deleted_at.is_some());
+    let deleted: BTreeSet<&str> = deleted.map(|row| row.uuid.as_str()).collect();
+    let was_deleted = |container: &String| deleted.contains(container.as_str());
+    let mut found = Vec::new();
+    let mut written = BTreeMap::new();
+    for ((container, what), count) in did {
+        let of = |row: &&OperationRow| row.container == container;
+        let operations = snapshot.operations.iter().filter(of);
+        let most = match &what {
+            // Docker may create a deleted container late, which is then removed again.
+            What::Created | What::Removed if was_deleted(&container) => usize::MAX,
+            What::Created | What::Removed => 1,
+            What::Started => operations.filter(|row| starts(row)).count(),
+            What::Signalled(signal) => {
+                written.insert(format!("{container} {signal}"), count);
+                operations.filter(|row| row.kind == "kill").count()
+            }
+        };
+        if count > most {
+            found.push(format!("{container}: {count} times {what:?}, at most {most}"));
+        }
+    }
+    found.extend(at_most_once(&signals(snapshot), &written).iter().map(ToString::to_string));
+    found
+}
+
+/// The signals that were to be sent once, with the outcome that the ledger has.
+fn signals(snapshot: &Snapshot) -> Vec<Attempt> {
+    let mut attempts = BTreeMap::new();
+    for row in snapshot.operations.iter().filter(|row| row.kind == "kill") {
+        let arguments = row.arguments.as_deref().unwrap_or_default();
+        let Some(signal) = SIGNALS.iter().find(|signal| arguments.contains(*signal)) else {
+            continue;
+        };
+        let outcome = match (row.outcome.as_deref(), row.problem.as_deref().unwrap_or_default()) {
+            (Some("succeeded"), _) => Outcome::Ran,
+            (Some("expired"), _) => Outcome::Refused,
+            // The engine may have done it later.
+            (Some("failed"), problem) if !problem.contains("engine") => Outcome::Refused,
+            (_, _) => Outcome::Unknown,
+        };
+        let attempt = attempts.entry(format!("{} {signal}", row.container)).or_insert(outcome);
+        if *attempt == Outcome::Refused {
+            *attempt = outcome;
+        }
+    }
+    let attempt = |(token, outcome)| Attempt { token, outcome, answered: Duration::ZERO };
+    attempts.into_iter().map(attempt).collect()
+}
+
+/// Whether the operation may have started its container.
+fn starts(row: &OperationRow) -> bool {
+    let is_certain = row.outcome.as_deref() == Some("expired");
+    matches!(row.kind.as_str(), "create" | "start" | "reboot") && !is_certain
+}

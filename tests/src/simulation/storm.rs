@@ -1,0 +1,131 @@
+//! Faults: while a storm lasts, processes die and come back, links are cut, messages are lost, and engines are slow or down.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+use zun_common::id::ContainerId;
+
+use super::cluster::{Cluster, Controller, Host};
+use super::engine::Pace;
+use super::network::Weather;
+use super::random::Random;
+
+/// A process dies within so many polls of its tasks.
+const POLLS: u64 = 300;
+
+/// Lets one fault after the other happen to a host, for so long.
+pub async fn over_host(cluster: Cluster, number: usize, until: Duration) {
+    let Some(host) = cluster.hosts().get(number) else { return };
+    while cluster.executor().now() < until {
+        sleep(pick(&cluster, |random| random.millis(0..9_000))).await;
+        let outage = pick(&cluster, outage);
+        match pick(&cluster, |random| random.within(0..100)) {
+            0..35 => {
+                let polls = pick(&cluster, |random| random.within(1..POLLS));
+                cluster.kill_agent(host, polls).await;
+                sleep(outage).await;
+                cluster.start_agent(host);
+            }
+            35..42 => {
+                cluster.stop_agent(host).await;
+                cluster.start_agent(host);
+            }
+            42..55 => {
+                host.link.cut(true);
+                sleep(outage).await;
+                host.link.cut(false);
+            }
+            55..70 => {
+                host.link.set_weather(pick(&cluster, weather));
+                sleep(outage).await;
+                host.link.set_weather(Weather::default());
+            }
+            70..82 => {
+                host.engine.set_pace(Pace { usual: 3_000, slow: 150_000, percent: 15 });
+                sleep(outage).await;
+                host.engine.set_pace(Pace::HEALTHY);
+            }
+            82..92 => {
+                host.engine.fake().go_down();
+                sleep(outage).await;
+                host.engine.fake().come_up();
+            }
+            _ => end_one(&cluster, host),
+        }
+    }
+    calm_host(&cluster, host);
+}
+
+/// Lets one fault after the other happen to a zun-api, for so long.
+pub async fn over_controller(cluster: Cluster, number: usize, until: Duration) {
+    let Some(controller) = cluster.controllers().get(number) else { return };
+    while cluster.executor().now() < until {
+        sleep(pick(&cluster, |random| random.millis(0..15_000))).await;
+        let outage = pick(&cluster, outage);
+        match pick(&cluster, |random| random.within(0..100)) {
+            0..50 => {
+                let polls = pick(&cluster, |random| random.within(1..POLLS));
+                cluster.kill_controller(controller, polls).await;
+                sleep(outage).await;
+                cluster.start_controller(controller).await;
+            }
+            50..75 => {
+                controller.link.cut(true);
+                sleep(outage).await;
+                controller.link.cut(false);
+            }
+            _ => {
+                controller.link.set_weather(pick(&cluster, weather));
+                sleep(outage).await;
+                controller.link.set_weather(Weather::default());
+            }
+        }
+    }
+    calm_controller(&cluster, controller).await;
+}
+
+fn calm_host(cluster: &Cluster, host: &Host) {
+    host.link.cut(false);
+    host.link.set_weather(Weather::default());
+    host.engine.set_pace(Pace::HEALTHY);
+    host.engine.fake().come_up();
+    cluster.start_agent(host);
+}
+
+async fn calm_controller(cluster: &Cluster, controller: &Controller) {
+    controller.link.cut(false);
+    controller.link.set_weather(Weather::default());
+    cluster.start_controller(controller).await;
+}
+
+/// Ends the process of a container.
+fn end_one(cluster: &Cluster, host: &Host) {
+    let created: Vec<ContainerId> =
+        host.engine.effects().iter().map(|effect| effect.container).collect();
+    let (container, code) =
+        pick(cluster, |random| (random.choose(&created).copied(), i64::from(random.percent(50))));
+    if let Some(container) = container {
+        host.engine.fake().exit(container, code);
+    }
+}
+
+/// Most outages are short, some are longer than every deadline but those of creates.
+fn outage(random: &mut Random) -> Duration {
+    match random.within(0..10) {
+        0..4 => random.millis(0..1_500),
+        4..8 => random.millis(1_000..20_000),
+        _ => random.millis(20_000..100_000),
+    }
+}
+
+fn weather(random: &mut Random) -> Weather {
+    Weather {
+        lost: random.within(0..40),
+        repeated: random.within(0..40),
+        late: random.within(0..50),
+    }
+}
+
+fn pick<T>(cluster: &Cluster, choose: impl FnOnce(&mut Random) -> T) -> T {
+    choose(&mut cluster.executor().random())
+}
