@@ -29,6 +29,39 @@ async fn a_token_identifies_its_user_and_project() {
 }
 
 #[tokio::test]
+async fn a_reader_lists_and_shows_containers_and_nothing_else() {
+    let (keystone, api) = world().await;
+    let demo = keystone.token("demo", Some("demo")).await;
+    let viewer = keystone.token("viewer", Some("demo")).await;
+    let body = json!({"image": "cirros", "name": "web"});
+    let status = async |method: Method, path: &str, body: &serde_json::Value| {
+        api.send(method, &viewer, path, body).await.status
+    };
+    assert_eq!(status(Method::POST, "/v1/containers", &body).await, StatusCode::FORBIDDEN);
+    let created = api.send(Method::POST, &demo, "/v1/containers", &body).await;
+    assert_eq!(created.status, StatusCode::ACCEPTED);
+    let nothing = serde_json::Value::Null;
+    for path in ["", "/web", "/web/runs", "/web/container_actions"] {
+        let path = format!("/v1/containers{path}");
+        assert_eq!(status(Method::GET, &path, &nothing).await, StatusCode::OK, "{path}");
+    }
+    for (method, path) in [
+        (Method::GET, "/logs"),
+        (Method::GET, "/top"),
+        (Method::GET, "/stats"),
+        (Method::GET, "/attach"),
+        (Method::POST, "/attach"),
+        (Method::POST, "/execute?command=id"),
+        (Method::POST, "/archive"),
+        (Method::POST, "/start"),
+        (Method::DELETE, ""),
+    ] {
+        let path = format!("/v1/containers/web{path}");
+        assert_eq!(status(method, &path, &nothing).await, StatusCode::FORBIDDEN, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_request_without_a_valid_token_is_referred_to_keystone() {
     let (keystone, api) = world().await;
     let expected = format!("Keystone uri=\"{}\"", keystone.url());

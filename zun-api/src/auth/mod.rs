@@ -30,6 +30,12 @@ impl Identity {
     pub(crate) fn is_admin(&self) -> bool {
         self.roles.iter().any(|role| role == "admin")
     }
+
+    /// Whether the user may only list and show containers: the role `reader`, and none of OpenStack's roles that imply it.
+    fn only_reads(&self) -> bool {
+        let has = |wanted: &str| self.roles.iter().any(|role| role == wanted);
+        has("reader") && !["member", "manager", "admin"].into_iter().any(has)
+    }
 }
 
 /// Authentication settings that cannot be used.

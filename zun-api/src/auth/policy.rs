@@ -15,8 +15,10 @@ pub(crate) enum Who {
     Nobody,
     /// Administrators.
     Admin,
-    /// Every caller, in their own project.
+    /// Every caller who may do more than read, in their own project.
     Member,
+    /// Every caller.
+    Reader,
 }
 
 /// Generates the permissions from the table.
@@ -43,6 +45,8 @@ macro_rules! permissions {
 }
 
 permissions!(
+    /// Everything but listing and showing containers: also their output, files and processes.
+    UseContainers = "container:use", Member;
     SeeAllProjects = "container:get_all_all_projects", Admin;
     SeeHosts = "host:get_all", Admin;
     SeeServices = "zun-service:get_all", Admin;
@@ -106,7 +110,8 @@ impl Policy {
     pub(crate) fn allows(&self, identity: &Identity, permission: Permission) -> bool {
         let place = Permission::ALL.iter().position(|other| *other == permission);
         match place.and_then(|place| self.0.get(place)) {
-            Some(Who::Member) => true,
+            Some(Who::Reader) => true,
+            Some(Who::Member) => !identity.only_reads(),
             Some(Who::Admin) => identity.is_admin(),
             Some(Who::Nobody) | None => false,
         }
@@ -158,6 +163,24 @@ mod tests {
         assert!(!changed.allows(&member, Permission::Privileged));
         assert!(changed.allows(&member, Permission::AddCapability));
         assert!(!changed.allows(&admin, Permission::UseDevice));
+    }
+
+    #[test]
+    fn a_caller_with_the_role_reader_alone_uses_nothing() {
+        let policy = Policy::default();
+        let allows = |roles: &[&str]| policy.allows(&identity(roles), Permission::UseContainers);
+        assert!(!allows(&["reader"]));
+        assert!(!allows(&["reader", "auditor"]));
+        for roles in [
+            &[][..],
+            &["member", "reader"],
+            &["admin", "manager", "member", "reader"],
+            &["developer"],
+        ] {
+            assert!(allows(roles), "{roles:?}");
+        }
+        let open: Policy = toml::from_str("\"container:use\" = \"reader\"").expect("a rule");
+        assert!(open.allows(&identity(&["reader"]), Permission::UseContainers));
     }
 
     #[test]

@@ -20,9 +20,10 @@ use zun_common::rpc::envelope::CallContext;
 use super::fields::Fields;
 use super::links::BaseUrl;
 use super::middleware::{RequestInfo, RequestProject};
+use super::routes;
 use super::view::ViewContext;
 use crate::app::containers::Ident;
-use crate::app::{App, AppError, Caller, IdempotencyKey};
+use crate::app::{App, AppError, Caller, IdempotencyKey, Permission};
 
 /// Builds the input of a handler from the query and the body.
 pub(super) trait FromFields: Sized + 'static {
@@ -142,7 +143,12 @@ async fn caller(request: &HttpRequest) -> Result<Caller, AppError> {
         traceparent: info.and_then(|info| info.traceparent.clone()),
     };
     extensions.insert(RequestProject(identity.project.clone()));
-    Ok(Caller { identity, policy: app.settings.policy, context, key: idempotency_key(request)? })
+    let policy = app.settings.policy;
+    let caller = Caller { identity, policy, context, key: idempotency_key(request)? };
+    if !routes::only_reads(request) {
+        caller.require(Permission::UseContainers)?;
+    }
+    Ok(caller)
 }
 
 /// Reads the key of a request that may change something.

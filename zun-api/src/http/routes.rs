@@ -1,5 +1,7 @@
 //! Maps paths and methods to handlers.
 
+use actix_web::HttpRequest;
+use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig, get, post, resource, scope};
 
 use super::{containers, health, hosts, root, services};
@@ -8,6 +10,19 @@ use super::{containers, health, hosts, root, services};
 pub(super) const CONTAINER: &str = "/v1/containers/{ident}";
 /// The route that waits for a run of a container.
 pub(super) const WAIT: &str = "/v1/containers/{ident}/wait";
+
+/// Whether a request lists or shows containers, and returns nothing of what runs in them.
+pub(super) fn only_reads(request: &HttpRequest) -> bool {
+    const READS: [&str; 5] = [
+        "/v1/containers",
+        CONTAINER,
+        "/v1/containers/{ident}/runs",
+        "/v1/containers/{ident}/container_actions",
+        "/v1/containers/{ident}/container_actions/{request}",
+    ];
+    let pattern = request.match_pattern();
+    *request.method() == Method::GET && pattern.is_none_or(|pattern| READS.contains(&&*pattern))
+}
 
 /// All routes.
 pub(super) fn all(config: &mut ServiceConfig) {
