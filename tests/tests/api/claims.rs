@@ -96,15 +96,15 @@ async fn concurrent_creates_updates_and_deletes_end_with_the_claims_of_what_is_t
     for deleted in deleted {
         deleted.expect(204);
     }
-    for created in created {
-        created.expect(202);
-    }
+    // If all limits are raised first, the last creations find no room.
+    let created = created.into_iter().map(|answer| answer.expect(202).json());
+    let placed = created.filter(|container| container["status"] == "Creating").count();
     // What is deleted keeps its claim until its host has removed it.
     let before = used(&api).await;
-    assert_eq!(before[0], json!(32));
+    assert_eq!(before[0], json!(16 + placed));
     join_all(ids.iter().step_by(2).map(|id| agent.report(*id, Status::Deleted, |_| {}))).await;
     assert_eq!(used(&api).await, recounted(&api).await);
-    assert_eq!(used(&api).await[0], json!(24));
+    assert_eq!(used(&api).await[0], json!(8 + placed));
     if let Some(beside) = beside {
         beside.stop().await;
     }
