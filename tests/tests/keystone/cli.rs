@@ -173,8 +173,9 @@ async fn an_application_credential_logs_in_to_its_project() {
     let name = format!("zun-{}", api.address.port());
     let body = json!({"application_credential": {"name": name, "secret": "hunter2"}});
     let answer = client.post(url).header("x-auth-token", &token).json(&body).send().await.unwrap();
-    assert_eq!(answer.status(), 201);
+    let status = answer.status();
     let credential: Value = answer.json().await.unwrap();
+    assert_eq!(status, 201, "{credential}");
     let id = credential["application_credential"]["id"].as_str().unwrap();
     let (url, endpoint) = (keystone.url(), endpoint(&api));
     let user = User::new(&[

@@ -170,6 +170,7 @@ impl Reports {
     /// Forgets acknowledged containers except these and the removed ones.
     pub(crate) fn retain(&self, known: impl Fn(&ContainerId) -> bool) {
         self.outbox().retain(known);
+        self.ready.notify_one();
     }
 
     /// Waits until zun-api has acknowledged everything, at most so long. Returns whether it has.

@@ -220,7 +220,7 @@ impl Outbox {
                 continue;
             }
             let tracked = self.containers.get_mut(&container);
-            if tracked.as_ref().is_some_and(|tracked| !tracked.runs.is_numbered()) {
+            if tracked.as_ref().is_some_and(|tracked| !tracked.may_be_reported()) {
                 continue;
             }
             let report = tracked.and_then(|tracked| tracked.queue.take());
@@ -287,7 +287,7 @@ impl Outbox {
             && self
                 .containers
                 .values()
-                .all(|tracked| tracked.queue.is_idle() || !tracked.runs.is_numbered())
+                .all(|tracked| tracked.queue.is_idle() || !tracked.may_be_reported())
     }
 
     /// The containers that the engine had when they were last observed.
@@ -303,13 +303,18 @@ impl Outbox {
             .collect()
     }
 
-    /// Forgets acknowledged containers, and those that zun-api does not know, except these and the removed ones.
+    /// Forgets acknowledged containers, and those that zun-api does not know, except these and the removed ones. Outcomes
+    /// that waited for the run of a forgotten container are ready.
     pub(super) fn retain(&mut self, known: impl Fn(&ContainerId) -> bool) {
         self.containers.retain(|container, tracked| {
             (!tracked.is_idle() && tracked.runs.is_numbered())
                 || tracked.is_removed()
                 || known(container)
         });
+        let waiting: Vec<ContainerId> = self.outcomes.keys().copied().collect();
+        for container in waiting {
+            self.enqueue(container);
+        }
     }
 
     fn tracked(&mut self, container: ContainerId) -> Option<&mut TrackedContainer> {

@@ -267,6 +267,30 @@ fn a_removal_is_reported_once_and_nothing_brings_the_container_back() {
 }
 
 #[test]
+fn a_removal_is_reported_by_an_agent_that_does_not_know_the_runs() {
+    let mut fixture = Fixture::new();
+    fixture.outbox.begin_epoch();
+    fixture.begin(TaskState::Deleting);
+    assert!(fixture.outbox.take().is_none(), "another agent may have numbered runs");
+    fixture.finish(None, None);
+    let message = fixture.outbox.take().expect("the removal");
+    assert_eq!(message.report.expect("a report").status, Status::Deleted);
+    assert_eq!(message.outcomes.len(), 1);
+}
+
+#[test]
+fn an_outcome_is_sent_when_zun_api_does_not_know_the_container_any_more() {
+    let mut fixture = Fixture::new();
+    fixture.outbox.begin_epoch();
+    fixture.begin(TaskState::Stopping);
+    fixture.finish(Some(Status::Stopped), None);
+    assert!(fixture.outbox.take().is_none(), "its runs are not known yet");
+    fixture.outbox.retain(|_| false);
+    let message = fixture.outbox.take().expect("the outcome");
+    assert_eq!((message.report, message.outcomes.len()), (None, 1));
+}
+
+#[test]
 fn a_missing_container_is_deleted_or_needs_a_reconcile() {
     let mut fixture = Fixture::new();
     fixture.outbox.create_requested(fixture.container, (true, false));

@@ -239,6 +239,12 @@ impl TrackedContainer {
         self.facts.status == Status::Deleted
     }
 
+    /// Whether it may be reported: the number of its newest run is known, or it was removed, so no run follows. zun-api
+    /// names no run of a container whose removal it has accepted.
+    pub(super) fn may_be_reported(&self) -> bool {
+        self.runs.is_numbered() || self.is_removed()
+    }
+
     /// Whether no operation is in progress and everything is acknowledged.
     pub(super) const fn is_idle(&self) -> bool {
         self.task.is_none() && self.queue.is_idle()
