@@ -171,7 +171,9 @@ async fn an_application_credential_logs_in_to_its_project() {
     let user = me["token"]["user"]["id"].as_str().unwrap();
     let url = format!("{}/users/{user}/application_credentials", keystone.url());
     let name = format!("zun-{}", api.address.port());
-    let body = json!({"application_credential": {"name": name, "secret": "hunter2"}});
+    // Without a role, Keystone takes those of the token, and may refuse the one that `member` implies.
+    let body = json!({"application_credential":
+        {"name": name, "secret": "hunter2", "roles": [{"name": "member"}]}});
     let answer = client.post(url).header("x-auth-token", &token).json(&body).send().await.unwrap();
     let status = answer.status();
     let credential: Value = answer.json().await.unwrap();

@@ -52,6 +52,8 @@ impl<T: FromFields> FromRequest for Parsed<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
+            // Extractors run side by side, and nobody's input is read before they are known.
+            Caller::extract(&request).await?;
             let query = Query::<Vec<(String, String)>>::from_query(request.query_string())
                 .map_err(|_cause| {
                     AppError::Malformed("The query string is malformed.".to_owned())
