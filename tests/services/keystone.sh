@@ -37,7 +37,8 @@ configure() {
 [DEFAULT]
 use_stderr = true
 [database]
-connection = sqlite:///$place/keystone.sqlite
+# Concurrent requests wait for each other, instead of failing after 5 seconds.
+connection = sqlite:///$place/keystone.sqlite?timeout=60
 [fernet_tokens]
 key_repository = $place/fernet
 [credential]
