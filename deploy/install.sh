@@ -2,9 +2,10 @@
 # Installs Zun on this machine (Debian 12 or 13 with systemd). It can be run again: it changes only what differs.
 #
 #   install.sh controller [--name NAME]… [--listen ADDRESS:PORT] [--database URL]
-#       Installs RabbitMQ with TLS and zun-api, and creates the CA and an administrator's token. NAME: a DNS name or
-#       IP address of this machine; hosts connect to the first one (default: the output of `hostname`).
-#       ADDRESS:PORT: where zun-api listens (default: 127.0.0.1:9517). URL: sqlite:///PATH or postgres://…
+#       Installs RabbitMQ and zun-api with TLS, and creates the CA and an administrator's token. NAME: a DNS name or
+#       IP address of this machine for the certificates; hosts and administrators connect to the first one (default: the
+#       output of `hostname`). ADDRESS:PORT: where zun-api listens (default: 0.0.0.0:9517). On a loopback address it speaks
+#       plain HTTP, for a TLS proxy. URL: sqlite:///PATH or postgres://…
 #       (default: sqlite:///var/lib/zun/zun.sqlite); - reads it from stdin, where other users cannot see its password.
 #   install.sh host NAME [--name NAME]… [--new-password]
 #       Run on the controller: enrols the compute host NAME and writes /etc/zun/enrolments/NAME.tar, a secret for
@@ -229,7 +230,7 @@ client_off() {
 }
 
 # --- the command line ----------------------------------------------------------------------------
-PART=${1:-} DRY='' OFF='' PURGE='' CHANGED='' NEW_PASSWORD='' RENEWED='' NAMES=() LISTEN=127.0.0.1:9517 DATABASE='' ENROLMENT='' ADDRESS='' HOST=''
+PART=${1:-} DRY='' OFF='' PURGE='' CHANGED='' NEW_PASSWORD='' RENEWED='' NAMES=() LISTEN=0.0.0.0:9517 DATABASE='' ENROLMENT='' ADDRESS='' HOST=''
 [ $# -gt 0 ] && shift
 case $PART in host | permissions) HOST=${1:-}; [ $# -gt 0 ] && shift ;; esac
 while [ $# -gt 0 ]; do

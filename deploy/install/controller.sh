@@ -3,6 +3,8 @@
 BUS=/etc/zun/bus
 BROKER=/etc/rabbitmq/zun
 VHOST=zun
+# The key and the certificate of zun-api's listener.
+API_TLS=/var/lib/zun/tls
 
 controller() {
   need rabbitmqctl:rabbitmq-server openssl:openssl
@@ -22,6 +24,8 @@ controller() {
   fi
   [ -z "$DATABASE" ] || [ ! -e /etc/zun/zun-api.toml ] || set_database_url /etc/zun/zun-api.toml "$DATABASE"
   ca
+  place /etc/zun/ca.pem 644 root:root <"$(existing /var/lib/zun/ca/ca.pem)"
+  api_certificate
   administrator
   unit zun-api.service
   start zun-api.service
@@ -134,11 +138,15 @@ change_password() {
 
 bus_url() { echo "amqps://$1:$(cat "$(existing "$BUS/users/$1")")@$2:5671/$VHOST"; }
 
+# is_loopback ADDRESS:PORT
+is_loopback() { [[ $1 == 127.* || $1 == '[::1]':* ]]; }
+
 api_settings() {
   cat <<TOML
 # All settings: /usr/local/share/zun/config/zun-api.toml
 [http]
 listen = "$LISTEN"
+$(is_loopback "$LISTEN" || printf 'certificate = "%s"\nkey = "%s"\n' "$API_TLS/cert.pem" "$API_TLS/key.pem")
 
 [auth]
 token_file = "/etc/zun/tokens.toml"
@@ -162,6 +170,30 @@ new_ca() {
   as_ca_owner ca init
 }
 
+# Renews the certificate of zun-api if its names have changed, if it expires within 60 days, or if the CA was rotated. Does
+# nothing if the settings name another certificate or none. A running zun-api reads the new one.
+api_certificate() {
+  local names=("${NAMES[@]}" localhost 127.0.0.1)
+  if [ -e /etc/zun/zun-api.toml ]; then
+    grep -q "^certificate = \"$API_TLS/cert.pem\"" /etc/zun/zun-api.toml || return 0
+  elif is_loopback "$LISTEN"; then
+    return 0
+  fi
+  if [ "$(cat "$API_TLS/names" 2>/dev/null)" = "${names[*]}" ] \
+    && openssl x509 -checkend $((60 * 86400)) -noout -in "$API_TLS/cert.pem" >/dev/null 2>&1 \
+    && openssl verify -CAfile /var/lib/zun/ca/ca.pem "$API_TLS/cert.pem" >/dev/null 2>&1; then
+    return 0
+  fi
+  act "create the certificate of zun-api for ${names[*]}" new_api_certificate "${names[@]}"
+}
+
+new_api_certificate() {
+  local name options=()
+  for name in "$@"; do options+=(--name "$name"); done
+  as_ca_owner ca api-certificate "${options[@]}" --output "$API_TLS"
+  echo "$*" >"$API_TLS/names"
+}
+
 administrator() {
   [ ! -e /etc/zun/tokens.toml ] || return 0
   act "create an administrator's token in /etc/zun/admin.env" new_administrator
@@ -169,15 +201,16 @@ administrator() {
 
 new_administrator() (
   umask 077
-  local token at=$LISTEN
+  local token endpoint=https://${NAMES[0]}:${LISTEN##*:}/v1
   token=$(random)
-  [[ $LISTEN != 0.0.0.0:* && $LISTEN != '[::]':* ]] || at=${NAMES[0]}:${LISTEN##*:}
+  ! is_loopback "$LISTEN" || endpoint=http://$LISTEN/v1
   cat >/etc/zun/admin.env <<ENV
 # Source this file to call zun-api as administrator.
 export OS_AUTH_TYPE=admin_token
-export OS_ENDPOINT=http://$at/v1
+export OS_ENDPOINT=$endpoint
 export OS_TOKEN=$token
 ENV
+  is_loopback "$LISTEN" || echo 'export OS_CACERT=/etc/zun/ca.pem' >>/etc/zun/admin.env
   cat >/etc/zun/tokens.toml <<TOML
 [[token]]
 sha256 = "$(printf %s "$token" | sha256sum | cut -d' ' -f1)"
@@ -264,5 +297,5 @@ controller_purge() {
     act "remove the virtual host $VHOST" rabbitmqctl -q delete_vhost "$VHOST"
   fi
   act "remove $BUS, $BROKER, /var/lib/zun, the enrolments, the tokens and the settings" rm -rf "$BUS" "$BROKER" \
-    /var/lib/zun /etc/zun/enrolments /etc/zun/tokens.toml /etc/zun/admin.env /etc/zun/zun-api.toml
+    /var/lib/zun /etc/zun/ca.pem /etc/zun/enrolments /etc/zun/tokens.toml /etc/zun/admin.env /etc/zun/zun-api.toml
 }

@@ -8,5 +8,5 @@ if engine version >/dev/null 2>&1; then
   engine network rm "$NETWORK" >/dev/null 2>&1 || :
 fi
 stop_engine
-rm -f "$TARGET/testbed.env"
+rm -f "$TARGET/testbed.env" "$TARGET/testbed-ca.pem"
 say "removed"

@@ -62,7 +62,7 @@ for host in "${HOSTS[@]}"; do
 done
 
 # The rest follows docs/install.md.
-on controller /root/zun/install.sh controller --name controller --name "$(address controller)" --listen 0.0.0.0:9517
+on controller /root/zun/install.sh controller --name controller --name "$(address controller)"
 for name in compute1 compute2; do
   on controller /root/zun/install.sh host "$name" --name "$(address "$name")"
   on controller cat "/etc/zun/enrolments/$name.tar" </dev/null | on "$name" sh -c "umask 077; cat >/root/$name.tar"
@@ -71,7 +71,9 @@ for name in compute1 compute2; do
 done
 env=$TARGET/testbed.env
 umask 077
-{ on controller cat /etc/zun/admin.env </dev/null | sed "s#//controller:#//$(address controller):#"
+on controller cat /etc/zun/ca.pem </dev/null >"$TARGET/testbed-ca.pem"
+{ on controller cat /etc/zun/admin.env </dev/null \
+    | sed "s#//controller:#//$(address controller):#; s#/etc/zun/ca.pem#$TARGET/testbed-ca.pem#"
   echo "export PATH=${ZUN_BIN:-$TARGET/release}:\$PATH"
 } >"$env"
 say "ready after $SECONDS s; next: . $env && zun run -i --host compute2 --name test cirros /bin/sh"

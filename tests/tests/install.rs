@@ -1,7 +1,8 @@
-//! Tests of what `install.sh` installs: the sample settings, the notifications to systemd, and the RabbitMQ users.
+//! Tests of what `install.sh` installs: the sample settings, the notifications to systemd, the RabbitMQ users, and TLS.
 
 mod install {
     mod broker;
     mod manager;
     mod samples;
+    mod tls;
 }

@@ -2,31 +2,38 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rustls::ClientConfig;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 use zun_common::bus::Bus;
 use zun_common::notify::{Health, ServiceManager};
 use zun_common::shutdown::Tasks;
+
+use crate::tls;
 
 /// Longer than the database's timeout, so that `/healthz` logs a database error before this check gives up.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Interval of the checks until the service is ready.
 const STARTUP_INTERVAL: Duration = Duration::from_millis(500);
-const MAX_RESPONSE: u64 = 16 << 10;
+const SUCCESS: &[u8; 13] = b"HTTP/1.1 200 ";
 
 /// Checks the health of a running zun-api.
 #[derive(Debug)]
 pub struct HealthMonitor {
     address: SocketAddr,
+    /// How to dial a listener with TLS.
+    tls: Option<Arc<ClientConfig>>,
     bus: Bus,
 }
 
 impl HealthMonitor {
-    pub(crate) const fn new(address: SocketAddr, bus: Bus) -> Self {
-        Self { address, bus }
+    pub(crate) const fn new(address: SocketAddr, tls: Option<Arc<ClientConfig>>, bus: Bus) -> Self {
+        Self { address, tls, bus }
     }
 
     /// Notifies the service manager until shutdown, and more often until the service is ready.
@@ -42,8 +49,7 @@ impl HealthMonitor {
 
     async fn check(&self) -> Health {
         let bus = self.bus.transport().is_serving();
-        let responds =
-            matches!(timeout(RESPONSE_TIMEOUT, responds(self.address)).await, Ok(Ok(true)));
+        let responds = matches!(timeout(RESPONSE_TIMEOUT, self.responds()).await, Ok(Ok(true)));
         let status = match (responds, bus) {
             (true, true) => format!("serves on {}", self.address),
             (true, false) => format!("serves on {}; the bus is not connected", self.address),
@@ -51,16 +57,28 @@ impl HealthMonitor {
         };
         Health { ready: responds && bus, alive: responds, status }
     }
+
+    /// Whether `/healthz` reports success, which involves the listener, a worker and the database.
+    async fn responds(&self) -> io::Result<bool> {
+        let stream = TcpStream::connect(dialable(self.address)).await?;
+        match &self.tls {
+            None => is_healthy(stream).await,
+            Some(config) => {
+                let connector = TlsConnector::from(Arc::clone(config));
+                is_healthy(connector.connect(tls::server_name(), stream).await?).await
+            }
+        }
+    }
 }
 
-/// Whether `/healthz` reports success, which involves the listener, a worker and the database.
-async fn responds(address: SocketAddr) -> io::Result<bool> {
-    let mut stream = TcpStream::connect(dialable(address)).await?;
+/// Whether the service reports success over this connection.
+async fn is_healthy(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<bool> {
     let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     stream.write_all(request).await?;
-    let mut response = Vec::new();
-    stream.take(MAX_RESPONSE).read_to_end(&mut response).await?;
-    Ok(response.starts_with(b"HTTP/1.1 200 "))
+    stream.flush().await?;
+    let mut start = [0; SUCCESS.len()];
+    stream.read_exact(&mut start).await?;
+    Ok(start == *SUCCESS)
 }
 
 /// Replaces an unspecified listen address (`0.0.0.0` or `::`) by loopback.
@@ -96,7 +114,7 @@ mod tests {
             }
         });
         let bus = connect(&BusSettings::at("memory://"), "zun-api", &tasks).expect("a bus");
-        let health = HealthMonitor::new(address, bus).check().await;
+        let health = HealthMonitor::new(address, None, bus).check().await;
         tasks.cancel();
         health
     }

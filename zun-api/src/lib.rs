@@ -9,13 +9,16 @@ mod health;
 mod http;
 mod ledger;
 mod metrics;
+mod private_file;
 mod reports;
 mod scheduler;
 mod service;
 pub mod settings;
 pub mod simulation;
+mod tls;
 mod wait;
 
 pub use db::copy::{CopiedTable, CopyError, copy as copy_database};
 pub use health::HealthMonitor;
 pub use service::{DbFailure, Service, StartError, check};
+pub use tls::TlsError;

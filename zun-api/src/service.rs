@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use tokio_util::sync::CancellationToken;
 use zun_common::bus::{Bus, RequestError};
 use zun_common::id::HostName;
@@ -22,6 +23,7 @@ use crate::db::{self, Db, DbError};
 use crate::health::HealthMonitor;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
+use crate::tls::{Tls, TlsError};
 use crate::wait::{self, Hub};
 use crate::{http, ledger, reports};
 
@@ -40,6 +42,9 @@ pub enum StartError {
     /// The CA cannot be read.
     #[error("cannot use the CA in console.ca_directory")]
     Ca(#[from] CaError),
+    /// The settings of the listener are not valid.
+    #[error("cannot use the settings in [http]")]
+    Tls(#[from] TlsError),
     /// The address cannot be bound.
     #[error("cannot listen on {address}")]
     Listen {
@@ -64,6 +69,7 @@ pub struct Service {
     address: SocketAddr,
     bus: Bus,
     db: Db,
+    self_check: Option<Arc<ClientConfig>>,
     closing: CancellationToken,
     listener: Tasks,
     background: Tasks,
@@ -71,9 +77,10 @@ pub struct Service {
     drain: Duration,
 }
 
-/// Checks the token file and the CA that the settings name. Does not open the database, the listener or the bus.
+/// Checks the files that the settings name: tokens, certificates and the CA. Does not open the database, the listener or the bus.
 pub fn check(settings: &Settings) -> Result<(), StartError> {
     Authenticator::new(settings)?;
+    Tls::new(&settings.http)?;
     load_ca(settings)?;
     Ok(())
 }
@@ -111,21 +118,23 @@ impl Service {
     /// Starts the service. It accepts requests when this returns.
     pub async fn start(settings: Settings, bus: Bus, tasks: &Tasks) -> Result<Self, StartError> {
         check(&settings)?;
+        let tls = Tls::new(&settings.http)?;
+        let self_check = tls.as_ref().map(|tls| Arc::clone(&tls.self_check));
         let db = Db::open(&settings.database).await.map_err(DbFailure)?;
         let (listener, consumers) = (tasks.child(), tasks.child());
         let app = serve_agents(settings, db, bus, (tasks, &consumers)).await?;
         let (background, closing) = (app.tasks.clone(), app.closing.clone());
         let requested = app.settings.http.listen;
-        let address = http::serve(&app, &listener).map_err(|cause| {
+        let address = http::serve(&app, tls, &listener).map_err(|cause| {
             consumers.cancel();
             background.cancel();
             StartError::Listen { address: requested, cause }
         })?;
         background.spawn(wait::poll(app.hub.clone(), app.db.clone(), background.clone()));
         let drain = Duration::from_secs(app.settings.http.drain);
-        tracing::info!("zun-api listens on {address}");
+        tracing::info!("zun-api listens on {}://{address}", app.settings.http.scheme());
         let (bus, db) = (app.bus.clone(), app.db.clone());
-        Ok(Self { address, bus, db, closing, listener, background, consumers, drain })
+        Ok(Self { address, bus, db, self_check, closing, listener, background, consumers, drain })
     }
 
     /// The listen address.
@@ -147,7 +156,7 @@ impl Service {
 
     /// Returns a health monitor for this service.
     pub fn health_monitor(&self) -> HealthMonitor {
-        HealthMonitor::new(self.address, self.bus.clone())
+        HealthMonitor::new(self.address, self.self_check.clone(), self.bus.clone())
     }
 
     /// Stops the service. Returns when everything has ended or timed out.

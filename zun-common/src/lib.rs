@@ -6,6 +6,7 @@ pub mod atomic_file;
 pub mod docker_errors;
 pub mod docker_stream;
 pub mod environment;
+pub mod file_stamp;
 pub mod grant;
 pub mod id;
 pub mod log_records;

@@ -122,6 +122,24 @@ async fn zun_api_reports_ready_watchdog_and_stopping_to_systemd() {
     service.stop();
 }
 
+#[test]
+fn zun_api_is_ready_although_its_clients_need_certificates() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let ca = directory.path().join("ca");
+    let here = directory.path().display();
+    super::tls::zun_api(&["ca", "init", "--directory"], &ca);
+    let create = ["ca", "api-certificate", "--name", "zun.example.org", "--output"];
+    super::tls::zun_api(&[&create[..], &[&format!("{here}/tls"), "--directory"]].concat(), &ca);
+    let http = format!(
+        "[http]\ncertificate = '{here}/tls/cert.pem'\nkey = '{here}/tls/key.pem'\nclient_ca = '{here}/ca/ca.pem'\n"
+    );
+    let settings = api("memory://").replace("[http]\n", &http);
+    let mut service = Managed::start("zun-api", &settings);
+    service.sends("READY=1");
+    service.sends("WATCHDOG=1");
+    service.stop();
+}
+
 #[tokio::test]
 async fn zun_api_reports_that_it_waits_for_its_bus() {
     let rabbit = Rabbit::shared().await;

@@ -22,13 +22,17 @@ pub(super) fn zun() -> ZunCli {
     ZunCli::from_file(Path::new(&variable("ZUN_TESTBED")))
 }
 
-/// Copies the controller's new administrator token into the file that `zun` reads.
+/// Copies the new controller's CA and its administrator's token into the files that `zun` reads.
 pub(super) fn new_token() {
-    let file = variable("ZUN_TESTBED");
+    let (file, former) = (variable("ZUN_TESTBED"), zun());
+    let ca_file = former.variable("OS_CACERT");
+    std::fs::write(ca_file, CONTROLLER.must(&["cat", "/etc/zun/ca.pem"])).expect("written");
     let former = std::fs::read_to_string(&file).expect("an environment file");
     let path = former.lines().find(|line| line.starts_with("export PATH=")).unwrap_or_default();
-    let output = CONTROLLER.must(&["cat", "/etc/zun/admin.env"]);
-    let output = output.replace("//controller:", &format!("//{}:", CONTROLLER.address()));
+    let output = CONTROLLER
+        .must(&["cat", "/etc/zun/admin.env"])
+        .replace("//controller:", &format!("//{}:", CONTROLLER.address()))
+        .replace("/etc/zun/ca.pem", ca_file);
     std::fs::write(file, format!("{output}\n{path}\n")).expect("written");
 }
 
@@ -88,7 +92,9 @@ impl Host {
         let zun = zun();
         let url = format!("{}/services", zun.variable("OS_ENDPOINT"));
         let token = format!("X-Auth-Token: {}", zun.variable("OS_TOKEN"));
-        let asked = Command::new("curl").args(["-sf", "-m", "5", "-H", &token, &url]).output();
+        let ca_file = zun.variable("OS_CACERT");
+        let options = ["-sf", "-m", "5", "--cacert", ca_file, "-H", &token, &url];
+        let asked = Command::new("curl").args(options).output();
         let list: Value = serde_json::from_slice(&asked.expect("curl runs").stdout).ok()?;
         let services = list["services"].as_array()?;
         services.iter().find(|service| service["host"] == self.0).cloned()

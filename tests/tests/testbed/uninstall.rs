@@ -132,10 +132,7 @@ fn a_compute_host_can_be_uninstalled_and_installed_again() {
 #[test]
 #[ignore = "needs `make testbed-up`"]
 fn the_controller_can_be_uninstalled_and_installed_again() {
-    let install = format!(
-        "controller --name controller --name {} --listen 0.0.0.0:9517",
-        CONTROLLER.address()
-    );
+    let install = format!("controller --name controller --name {}", CONTROLLER.address());
     CONTROLLER.dry_run_changes_nothing("controller --uninstall");
     CONTROLLER.dry_run_changes_nothing("controller --uninstall --purge");
     let before = CONTROLLER.tree();

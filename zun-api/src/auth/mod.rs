@@ -2,7 +2,6 @@
 
 mod keystone;
 mod policy;
-mod private_file;
 mod token;
 
 use std::path::PathBuf;
@@ -14,8 +13,8 @@ pub(crate) use policy::Permission;
 pub use policy::Policy;
 pub(crate) use token::TokenFile;
 
+use crate::private_file::PrivateFileError;
 use crate::settings::{HttpSettings, Settings, Strategy};
-use private_file::PrivateFileError;
 
 /// An authenticated user in a project.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,5 @@
 //! Bearer tokens. A file holds their hashes and is reloaded when it changes.
 
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -10,10 +8,11 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zun_common::chain;
+use zun_common::file_stamp::FileStamp;
 use zun_common::id::{ProjectId, UserId};
 
 use super::Identity;
-use super::private_file::{self, PrivateFileError};
+use crate::private_file::{self, PrivateFileError};
 
 /// Minimum interval between two checks for changes.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -49,27 +48,9 @@ struct TokenEntry {
     roles: Vec<String>,
 }
 
-/// Identifies a version of the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct FileVersion {
-    inode: u64,
-    length: u64,
-    changed: (i64, i64),
-}
-
-impl FileVersion {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            inode: metadata.ino(),
-            length: metadata.len(),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-}
-
 struct Loaded {
     tokens: Vec<([u8; 32], Identity)>,
-    version: Option<FileVersion>,
+    version: Option<FileStamp>,
     checked_at: Instant,
 }
 
@@ -108,7 +89,7 @@ impl TokenFile {
             return;
         }
         loaded.checked_at = Instant::now();
-        let version = std::fs::metadata(&self.path).ok().map(|metadata| FileVersion::of(&metadata));
+        let version = FileStamp::of(&self.path);
         if version.is_some() && version == loaded.version {
             return;
         }
@@ -138,11 +119,11 @@ fn log_unusable(path: &Path, error: &TokenFileError) {
 
 type Tokens = Vec<([u8; 32], Identity)>;
 
-fn load(path: &Path) -> Result<(Tokens, FileVersion), TokenFileError> {
+fn load(path: &Path) -> Result<(Tokens, FileStamp), TokenFileError> {
     let metadata = std::fs::metadata(path).map_err(PrivateFileError::from)?;
     let file: File = toml::from_str(&private_file::read(path)?)?;
     let tokens = file.token.into_iter().map(parse).collect::<Result<_, _>>()?;
-    Ok((tokens, FileVersion::of(&metadata)))
+    Ok((tokens, FileStamp::from(&metadata)))
 }
 
 fn parse(line: TokenEntry) -> Result<([u8; 32], Identity), TokenFileError> {

@@ -26,11 +26,7 @@ pub(super) fn write(directory: &Path, new: &NewCa) -> Result<(), CaError> {
     require_owner(directory)?;
     let key = directory.join(KEY_FILE);
     let certificate = directory.join(CERTIFICATE_FILE);
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(directory)
-        .map_err(|cause| CaError::Write { file: directory.to_path_buf(), cause })?;
+    create_directory(directory)?;
     if certificate.exists() {
         return Err(CaError::Exists(certificate));
     }
@@ -39,6 +35,15 @@ pub(super) fn write(directory: &Path, new: &NewCa) -> Result<(), CaError> {
         // A key without a certificate is useless and would block the next attempt.
         drop(fs::remove_file(&key));
     })
+}
+
+/// Creates a directory that everybody may read, if there is none.
+pub(super) fn create_directory(directory: &Path) -> Result<(), CaError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(directory)
+        .map_err(|cause| CaError::Write { file: directory.to_path_buf(), cause })
 }
 
 fn create(file: &Path, mode: u32, text: &str) -> Result<(), CaError> {

@@ -4,10 +4,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io::ErrorKind;
 use std::net::IpAddr;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -101,11 +100,7 @@ impl EnrolledHosts {
             return Err(CaError::TooManyNames(host.host.clone()));
         }
         self.require_owner()?;
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(&self.0)
-            .map_err(|cause| CaError::Write { file: self.0.clone(), cause })?;
+        files::create_directory(&self.0)?;
         let lines: String =
             host.names.iter().flat_map(|name| [name.to_string(), "\n".to_owned()]).collect();
         files::replace(&self.file(&host.host), &lines, Attributes::PUBLIC)

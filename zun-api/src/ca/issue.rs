@@ -18,6 +18,8 @@ pub const GRANT_LIFETIME_SECONDS: i64 = 120;
 /// Certificates are valid from this many seconds before they are signed, because clocks differ.
 const BACKDATE_SECONDS: i64 = 60;
 const HOST_DAYS: i64 = 365;
+/// The longest that all clients accept.
+const API_DAYS: i64 = 825;
 const CA_DAYS: i64 = 3650;
 /// Maximum length of a common name in X.509.
 const MAX_COMMON_NAME: usize = 64;
@@ -70,7 +72,23 @@ pub(super) fn host(
     let end = ca_end.min(now + Duration::days(HOST_DAYS));
     // Longer names are only in the subject alternative names.
     let subject = if is_common_name(host.as_str()) { host.as_str() } else { "host" };
-    let mut params = base(subject, (now, end))?;
+    server(subject, names, (now, end))
+}
+
+/// Returns the contents of the API's server certificate. It expires with the CA at the latest.
+pub(super) fn api(
+    names: Vec<SanType>,
+    (now, ca_end): (DateTime<Utc>, DateTime<Utc>),
+) -> Result<CertificateParams, CaError> {
+    server("zun-api", names, (now, ca_end.min(now + Duration::days(API_DAYS))))
+}
+
+fn server(
+    subject: &str,
+    names: Vec<SanType>,
+    times: (DateTime<Utc>, DateTime<Utc>),
+) -> Result<CertificateParams, CaError> {
+    let mut params = base(subject, times)?;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.subject_alt_names = names;
     Ok(params)

@@ -17,8 +17,10 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use rcgen::{Issuer, KeyPair, SanType};
+use zun_common::atomic_file::Attributes;
 use zun_common::grant::Grant;
 use zun_common::id::HostName;
+use zun_common::secret::Secret;
 
 pub use error::CaError;
 pub use hosts::{EnrolledHost, EnrolledHosts, HostAddress, InvalidHostAddress};
@@ -33,6 +35,11 @@ pub const KEY_FILE: &str = "ca.key";
 
 /// The file with the next CA's private key, during a rotation.
 pub const NEXT_KEY_FILE: &str = "ca.next.key";
+
+/// The file with the certificate of the API's listener.
+pub const API_CERTIFICATE_FILE: &str = "cert.pem";
+/// The file with the private key of the API's listener, readable only by its owner.
+pub const API_KEY_FILE: &str = "key.pem";
 
 /// A CA that is ready to sign.
 pub struct CertificateAuthority {
@@ -116,6 +123,27 @@ impl CertificateAuthority {
         let names = names.into_iter().map(name).collect::<Result<Vec<_>, _>>()?;
         let params = issue::host(host.host(), names, (now, self.expires_at))?;
         Ok(params.signed_by(&key, &self.issuer).map_err(CaError::Sign)?.pem())
+    }
+
+    /// Creates a key and a server certificate for the API's listener, and writes both into a directory, which it creates
+    /// if necessary. Replaces existing files.
+    pub fn write_api_certificate(
+        &self,
+        names: &[HostAddress],
+        directory: &Path,
+        now: DateTime<Utc>,
+    ) -> Result<(), CaError> {
+        let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(CaError::Sign)?;
+        let names = names.iter().cloned().map(name).collect::<Result<Vec<_>, _>>()?;
+        let params = issue::api(names, (now, self.expires_at))?;
+        let certificate = params.signed_by(&key, &self.issuer).map_err(CaError::Sign)?;
+        files::require_owner(directory)?;
+        files::create_directory(directory)?;
+        let write =
+            |name, text: &str, attributes| files::replace(&directory.join(name), text, attributes);
+        let private = Secret::new(key.serialize_pem());
+        write(API_KEY_FILE, private.expose(), Attributes::PRIVATE)?;
+        write(API_CERTIFICATE_FILE, &certificate.pem(), Attributes::PUBLIC)
     }
 }
 

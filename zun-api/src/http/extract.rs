@@ -188,11 +188,7 @@ impl FromRequest for ViewContext {
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
         let base = app(request).map(|app| {
             let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-            BaseUrl::new(
-                app.settings.http.public_endpoint.as_deref(),
-                host,
-                app.settings.http.listen,
-            )
+            BaseUrl::new(&app.settings.http, host)
         });
         ready(base.map(|base| Self { base, now: Utc::now().naive_utc() }))
     }

@@ -1,9 +1,9 @@
 //! The links in responses.
 
-use std::net::SocketAddr;
-
 use url::form_urlencoded;
 use zun_common::api::v1::version::Link;
+
+use crate::settings::HttpSettings;
 
 /// The start of all links, such as `http://127.0.0.1:9517`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,8 +11,8 @@ pub(super) struct BaseUrl(String);
 
 impl BaseUrl {
     /// Uses the setting, or else the request's `Host`, or else the listen address.
-    pub(super) fn new(set: Option<&str>, host: Option<&str>, listen: SocketAddr) -> Self {
-        if let Some(set) = set {
+    pub(super) fn new(settings: &HttpSettings, host: Option<&str>) -> Self {
+        if let Some(set) = &settings.public_endpoint {
             return Self(set.trim_end_matches('/').to_owned());
         }
         let is_valid = |host: &&str| {
@@ -22,9 +22,10 @@ impl BaseUrl {
             };
             (1..=300).contains(&host.len()) && host.bytes().all(is_allowed)
         };
+        let scheme = settings.scheme();
         match host.filter(is_valid) {
-            Some(host) => Self(format!("http://{host}")),
-            None => Self(format!("http://{listen}")),
+            Some(host) => Self(format!("{scheme}://{host}")),
+            None => Self(format!("{scheme}://{}", settings.listen)),
         }
     }
 
@@ -65,20 +66,20 @@ pub(super) fn link(href: String, rel: &str) -> Link {
 mod tests {
     use super::*;
 
-    fn listen() -> SocketAddr {
-        "127.0.0.1:9517".parse().unwrap()
-    }
-
     #[test]
     fn links_start_with_the_setting_or_the_host_header_or_the_listen_address() {
-        assert_eq!(BaseUrl::new(Some("https://zun/"), Some("x"), listen()).0, "https://zun");
-        assert_eq!(BaseUrl::new(None, Some("[::1]:80"), listen()).0, "http://[::1]:80");
-        assert_eq!(BaseUrl::new(None, Some("a\"b"), listen()).0, "http://127.0.0.1:9517");
+        let plain = HttpSettings::default();
+        let tls = HttpSettings { certificate: Some("cert.pem".into()), ..plain.clone() };
+        let public = HttpSettings { public_endpoint: Some("https://zun/".into()), ..plain.clone() };
+        assert_eq!(BaseUrl::new(&public, Some("x")).0, "https://zun");
+        assert_eq!(BaseUrl::new(&plain, Some("[::1]:80")).0, "http://[::1]:80");
+        assert_eq!(BaseUrl::new(&tls, Some("[::1]:80")).0, "https://[::1]:80");
+        assert_eq!(BaseUrl::new(&plain, Some("a\"b")).0, "http://127.0.0.1:9517");
     }
 
     #[test]
     fn the_next_page_keeps_the_filters() {
-        let base = BaseUrl::new(None, Some("h"), listen());
+        let base = BaseUrl::new(&HttpSettings::default(), Some("h"));
         assert_eq!(
             base.next_page("containers", "limit=5&name=a%20b&marker=old", (2, "new")),
             "http://h/v1/containers?name=a+b&limit=2&marker=new"

@@ -30,6 +30,7 @@ use zun_common::chain;
 use zun_common::shutdown::Tasks;
 
 use crate::app::{App, AppError};
+use crate::tls::Tls;
 
 /// Maximum number of connections of one actix worker.
 const CONNECTIONS: usize = 4096;
@@ -44,8 +45,8 @@ pub(crate) fn status_and_code(error: &AppError) -> (u16, &'static str) {
 }
 
 /// Starts to listen, and serves until the tasks are cancelled; open requests may then finish. Returns the
-/// address.
-pub(crate) fn serve(app: &Arc<App>, tasks: &Tasks) -> io::Result<SocketAddr> {
+/// address. Without `tls`, the listener speaks plain HTTP.
+pub(crate) fn serve(app: &Arc<App>, tls: Option<Tls>, tasks: &Tasks) -> io::Result<SocketAddr> {
     let settings = app.settings.http.clone();
     let limit = Data::new(middleware::RequestLimit::new(settings.requests));
     let data = Data::from(Arc::clone(app));
@@ -64,8 +65,11 @@ pub(crate) fn serve(app: &Arc<App>, tasks: &Tasks) -> io::Result<SocketAddr> {
     .client_request_timeout(Duration::from_secs(settings.client_timeout))
     .client_disconnect_timeout(DISCONNECT_TIMEOUT)
     .shutdown_timeout(settings.drain)
-    .disable_signals()
-    .bind(settings.listen)?;
+    .disable_signals();
+    let server = match tls {
+        Some(tls) => server.bind_rustls_0_23(settings.listen, tls.server),
+        None => server.bind(settings.listen),
+    }?;
     let address = server.addrs().first().copied().unwrap_or(settings.listen);
     let mut server = server.run();
     let (handle, own) = (server.handle(), tasks.clone());

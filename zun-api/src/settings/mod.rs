@@ -46,7 +46,17 @@ pub struct Settings {
 pub struct HttpSettings {
     /// Listen address. Port 0 selects a free port.
     pub listen: SocketAddr,
-    /// Base of all links, such as `https://zun.example.org`. Default: `http://` and the request's `Host` header.
+    /// Permits plain HTTP on an address that other machines can reach, such as for a TLS proxy on another machine.
+    pub insecure: bool,
+    /// The certificate chain of the listener in PEM, the server's own certificate first. Without it, the listener speaks
+    /// plain HTTP.
+    pub certificate: Option<PathBuf>,
+    /// The private key of the certificate in PEM, mode 0600. Required with `certificate`.
+    pub key: Option<PathBuf>,
+    /// CA certificates in PEM. With them, every client must present a certificate that one of them signed.
+    pub client_ca: Option<PathBuf>,
+    /// Base of all links, such as `https://zun.example.org`. Default: the scheme of the listener and the request's `Host`
+    /// header.
     pub public_endpoint: Option<String>,
     /// Number of threads that serve requests.
     pub workers: usize,
@@ -69,6 +79,10 @@ impl Default for HttpSettings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9517)),
+            insecure: false,
+            certificate: None,
+            key: None,
+            client_ca: None,
             public_endpoint: None,
             workers: 2,
             requests: 256,
@@ -78,6 +92,13 @@ impl Default for HttpSettings {
             client_timeout: 10,
             drain: 15,
         }
+    }
+}
+
+impl HttpSettings {
+    /// The scheme of the listener's URLs.
+    pub(crate) const fn scheme(&self) -> &'static str {
+        if self.certificate.is_some() { "https" } else { "http" }
     }
 }
 

@@ -1,10 +1,9 @@
 //! The current policy. The CA file is read again when it changes, so that a CA rotation needs no restart.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use zun_common::file_stamp::FileStamp;
 use zun_common::grant::ApiVersion;
 use zun_common::id::HostName;
 
@@ -20,17 +19,8 @@ pub(super) struct ReloadingPolicy {
 
 struct State {
     /// The file's stamp at the last read, even if the content was invalid. `None` if the file was missing.
-    seen: Option<Stamp>,
+    seen: Option<FileStamp>,
     policy: Arc<Policy>,
-}
-
-/// Metadata that changes whenever a file is written or replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    inode: u64,
-    length: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
 }
 
 impl ReloadingPolicy {
@@ -41,7 +31,7 @@ impl ReloadingPolicy {
         version: ApiVersion,
     ) -> Result<Self, TrustedCasError> {
         // Read the stamp first: if the file is replaced before it is read, the next call reads it again.
-        let seen = stamp(&file);
+        let seen = FileStamp::of(&file);
         let cas = TrustedCas::read(&file)?;
         let policy = Arc::new(Policy { host, version, cas });
         Ok(Self { file, state: Mutex::new(State { seen, policy }) })
@@ -51,7 +41,7 @@ impl ReloadingPolicy {
     /// CAs and logs one warning.
     pub(super) fn current(&self, log: &DecisionLog) -> Arc<Policy> {
         let mut state = self.state();
-        let stamp = stamp(&self.file);
+        let stamp = FileStamp::of(&self.file);
         if stamp != state.seen {
             state.seen = stamp;
             match TrustedCas::read(&self.file) {
@@ -75,19 +65,9 @@ impl ReloadingPolicy {
     }
 }
 
-fn stamp(file: &Path) -> Option<Stamp> {
-    let about = fs::metadata(file).ok()?;
-    Some(Stamp {
-        inode: about.ino(),
-        length: about.len(),
-        modified: (about.mtime(), about.mtime_nsec()),
-        changed: (about.ctime(), about.ctime_nsec()),
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io;
+    use std::{fs, io};
 
     use super::*;
     use crate::authz::decision::{Decision, Phase};

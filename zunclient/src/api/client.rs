@@ -150,12 +150,26 @@ impl Client {
     pub(super) fn failed(&self, cause: reqwest::Error) -> ApiError {
         let address = self.base.to_string();
         let cause = cause.without_url();
-        if cause.is_connect() {
+        if self.base.scheme() == "http" && is_not_http(&cause) {
+            ApiError::NotHttp { address, cause }
+        } else if cause.is_connect() {
             ApiError::Unreachable { address, cause }
         } else {
             ApiError::NoAnswer { address, cause }
         }
     }
+}
+
+/// Whether what came back is not HTTP: a listener with TLS answers a plain request with a TLS alert.
+fn is_not_http(error: &reqwest::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        if inner.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
 }
 
 /// Reads an answer as JSON.

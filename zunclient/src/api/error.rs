@@ -36,6 +36,15 @@ pub enum ApiError {
         #[source]
         cause: reqwest::Error,
     },
+    /// The service speaks TLS, or something else.
+    #[error("the service at {address} does not speak plain HTTP")]
+    NotHttp {
+        /// The address of the API.
+        address: String,
+        /// The cause.
+        #[source]
+        cause: reqwest::Error,
+    },
     /// The service did not answer in time, or closed the connection. It may still carry out the request.
     #[error("no answer from the service at {address}; it may still carry out the request")]
     NoAnswer {
@@ -77,6 +86,7 @@ impl ApiError {
             | Self::Setup(_)
             | Self::BadName(_)
             | Self::Unreachable { .. }
+            | Self::NotHttp { .. }
             | Self::NoAnswer { .. } => None,
         }
     }
@@ -91,6 +101,7 @@ impl ApiError {
             | Self::Setup(_)
             | Self::BadName(_)
             | Self::Unreachable { .. }
+            | Self::NotHttp { .. }
             | Self::NoAnswer { .. }
             | Self::BadAnswer { .. } => None,
         }
@@ -100,6 +111,7 @@ impl ApiError {
     pub fn advice(&self) -> Option<&'static str> {
         match self {
             Self::Unreachable { .. } => Some("check OS_ENDPOINT, and that zun-api is running"),
+            Self::NotHttp { .. } => Some("use https:// in OS_ENDPOINT"),
             Self::Refused { status: 401, .. } => {
                 Some("the token or the credentials in the environment are not valid")
             }

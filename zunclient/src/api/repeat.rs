@@ -136,8 +136,13 @@ impl Client {
 
     async fn attempt(&self, request: Request) -> Result<(Bytes, Option<String>), Failed> {
         let unanswered = |error: ApiError| {
-            let unreached = matches!(error, ApiError::Unreachable { .. });
-            let meaning = if unreached { Meaning::Unreached } else { Meaning::Lost };
+            let meaning = if matches!(error, ApiError::Unreachable { .. }) {
+                Meaning::Unreached
+            } else if matches!(error, ApiError::NotHttp { .. }) {
+                Meaning::Final
+            } else {
+                Meaning::Lost
+            };
             Failed { error, meaning }
         };
         let answer = self.exchange(request).await.map_err(unanswered)?;

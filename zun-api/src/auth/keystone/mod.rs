@@ -5,7 +5,8 @@ mod client;
 
 use std::time::Duration;
 
-use super::{AuthError, Identity, private_file};
+use super::{AuthError, Identity};
+use crate::private_file;
 use crate::settings::KeystoneSettings;
 use cache::Cache;
 use client::Client;

@@ -1,9 +1,13 @@
 //! `zun-api ca …` manages the certificate authority.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use chrono::Utc;
 use clap::{Subcommand, ValueEnum};
-use zun_api::ca::{CertificateAuthority, Role, Step, TrustedCa, rotate, trusted_cas};
+use zun_api::ca::{
+    API_CERTIFICATE_FILE, CertificateAuthority, HostAddress, Role, Step, TrustedCa, rotate,
+    trusted_cas,
+};
 
 use crate::{CaDirectory, Failure, print_line};
 
@@ -11,6 +15,19 @@ use crate::{CaDirectory, Failure, print_line};
 pub(crate) enum Command {
     /// Create the CA's key and certificate; never overwrites existing ones
     Init(CaDirectory),
+    /// Create a key and a server certificate for the API, signed by this CA
+    ///
+    /// Writes key.pem and cert.pem for http.key and http.certificate. A running zun-api uses them at once.
+    ApiCertificate {
+        /// DNS name or address by which clients reach the API (repeatable)
+        #[arg(long = "name", value_name = "NAME", required = true)]
+        names: Vec<HostAddress>,
+        /// Directory for the two files
+        #[arg(long, value_name = "DIRECTORY")]
+        output: PathBuf,
+        #[command(flatten)]
+        location: CaDirectory,
+    },
     /// List the trusted CAs, which one signs, and the next step of a rotation
     Show(CaDirectory),
     /// Replace the CA in three steps: prepare, switch, finish
@@ -51,6 +68,11 @@ pub(crate) fn run(command: &Command, config: Option<&Path>) -> Result<(), Failur
             let directory = location.directory(config)?;
             CertificateAuthority::init(&directory)?;
             print_line(&format!("created a CA in {}", directory.display()));
+        }
+        Command::ApiCertificate { names, output, location } => {
+            let ca = CertificateAuthority::load(&location.directory(config)?)?;
+            ca.write_api_certificate(names, output, Utc::now())?;
+            print_line(&format!("wrote {}", output.join(API_CERTIFICATE_FILE).display()));
         }
         Command::Show(location) => show(&trusted_cas(&location.directory(config)?)?),
         Command::Rotate { step, location } => {

@@ -108,7 +108,8 @@ pub(super) fn is_away(error: &ApiError) -> bool {
         | ApiError::BadCaFile(_)
         | ApiError::Setup(_)
         | ApiError::Login(_)
-        | ApiError::BadName(_) => false,
+        | ApiError::BadName(_)
+        | ApiError::NotHttp { .. } => false,
     }
 }
 

@@ -16,7 +16,7 @@ pub enum PrivateFileError {
 }
 
 /// Reads a file that only its owner may read.
-pub(super) fn read(path: &Path) -> Result<String, PrivateFileError> {
+pub(crate) fn read(path: &Path) -> Result<String, PrivateFileError> {
     let mode = std::fs::metadata(path)?.mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(PrivateFileError::InsecureMode(mode));
