@@ -122,17 +122,30 @@ impl ScriptedAgent {
         Ok(())
     }
 
-    /// Tells from the next registration on that the host has come this far in the cluster's ledger.
+    /// Tells from the next registration or heartbeat on that the host has come this far in the cluster's ledger.
     ///
     /// # Panics
     /// Panics if the agent has not registered.
     pub fn remember(&self, epoch: Epoch, sequence: i64) {
         let mut script = self.shared.script.lock().expect("the script");
         let cluster = script.cluster.clone().expect("a cluster");
-        script.position = Some(LedgerPosition { cluster, epoch, sequence });
+        script.position =
+            Some(LedgerPosition { cluster, epoch, sequence, operation: None, compared: None });
     }
 
-    /// Tells from the next registration on what another agent tells.
+    /// Tells from the next registration or heartbeat on that this operation is the last one that the host has received.
+    ///
+    /// # Panics
+    /// Panics if the agent has not registered.
+    pub fn remember_operation(&self, sequence: i64, operation: OperationId) {
+        let mut script = self.shared.script.lock().expect("the script");
+        let (cluster, epoch) = (script.cluster.clone().expect("a cluster"), script.epoch);
+        let operation = Some(operation);
+        script.position =
+            Some(LedgerPosition { cluster, epoch, sequence, operation, compared: None });
+    }
+
+    /// Tells from the next registration or heartbeat on what another agent tells.
     ///
     /// # Panics
     /// Panics if another thread panicked while it held the lock.
@@ -165,7 +178,8 @@ impl ScriptedAgent {
             generation: Utc::now().timestamp_micros(),
         };
         change(&mut heartbeat);
-        self.call_api(&Beat { epoch: self.epoch(), heartbeat }).await
+        let position = self.shared.script.lock().expect("the script").position.clone();
+        self.call_api(&Beat { epoch: self.epoch(), heartbeat, position }).await
     }
 
     /// Reports a container after `change` has changed the report, and with it the success of all its operations that

@@ -1,5 +1,5 @@
 //! How far the host has come in the cluster's ledger, in a file. zun-api compares it with its database when the agent
-//! registers, and so notices that the database was restored from an older copy.
+//! registers and at each heartbeat, and so notices that the database was restored from an older copy.
 //!
 //! The file is written at most once a second, and never while an operation waits for it. After a crash, it may lag
 //! behind by a second. It never runs ahead: a number that the database has not given would hold a healthy host.
@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use zun_common::atomic_file::{self, Attributes};
 use zun_common::chain;
 use zun_common::environment;
-use zun_common::id::{ClusterId, Epoch, HostName};
+use zun_common::id::{ClusterId, Epoch, HostName, OperationId};
 use zun_common::rpc::operation::LedgerPosition;
 use zun_common::shutdown::Tasks;
 
@@ -51,17 +51,31 @@ impl PositionFile {
     pub(crate) fn begin(&self, cluster: ClusterId, epoch: Epoch) {
         let mut position = self.position();
         let known = position.as_ref().filter(|position| position.cluster == cluster);
-        let sequence = known.map_or(0, |position| position.sequence);
-        *position = Some(LedgerPosition { cluster, epoch, sequence });
+        *position = Some(match known {
+            Some(known) => LedgerPosition { epoch, ..known.clone() },
+            None => LedgerPosition { cluster, epoch, sequence: 0, operation: None, compared: None },
+        });
         self.changed.notify_one();
     }
 
     /// An operation with this number has arrived.
-    pub(crate) fn received(&self, sequence: i64) {
+    pub(crate) fn received(&self, (sequence, operation): (i64, OperationId)) {
         if let Some(position) = self.position().as_mut()
             && sequence > position.sequence
         {
             position.sequence = sequence;
+            position.operation = Some(operation);
+            self.changed.notify_one();
+        }
+    }
+
+    /// zun-api has compared this position with its database, and has accepted it.
+    pub(crate) fn compared(&self, sent: &LedgerPosition) {
+        if let Some(position) = self.position().as_mut()
+            && position.cluster == sent.cluster
+            && position.compared != sent.newest()
+        {
+            position.compared = sent.newest();
             self.changed.notify_one();
         }
     }
@@ -103,7 +117,25 @@ pub(crate) async fn keep(host: Arc<Host>, tasks: Tasks) {
 
 #[cfg(test)]
 mod tests {
+    use zun_common::rpc::operation::NumberedOperation;
+
     use super::*;
+
+    #[test]
+    fn the_operation_that_was_compared_is_told_until_a_later_one_is() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let host: HostName = "compute1".parse().expect("a name");
+        let position = PositionFile::read(directory.path(), &host).expect("a position");
+        position.begin("one".parse().expect("an id"), Epoch(1));
+        let [first, second] = [(); 2].map(|()| OperationId::random());
+        position.received((7, first));
+        let sent = position.get().expect("a position");
+        position.received((8, second));
+        position.compared(&sent);
+        let now = position.get().expect("a position");
+        let numbered = |sequence, operation| Some(NumberedOperation { sequence, operation });
+        assert_eq!((now.compared, now.newest()), (numbered(7, first), numbered(8, second)));
+    }
 
     #[tokio::test]
     async fn the_position_is_kept_for_a_cluster_and_only_rises() {
@@ -114,11 +146,14 @@ mod tests {
         let first = read();
         assert_eq!(first.get(), None);
         first.begin(one.clone(), Epoch(3));
-        first.received(7);
-        first.received(5);
+        let operation = OperationId::random();
+        first.received((7, operation));
+        first.received((5, OperationId::random()));
         first.write().await.expect("written");
         let second = read();
-        let expected = LedgerPosition { cluster: one.clone(), epoch: Epoch(3), sequence: 7 };
+        let (cluster, epoch) = (one.clone(), Epoch(3));
+        let operation = Some(operation);
+        let expected = LedgerPosition { cluster, epoch, sequence: 7, operation, compared: None };
         assert_eq!(second.get(), Some(expected));
         second.begin(one, Epoch(4));
         assert_eq!(second.get().map(|position| position.sequence), Some(7));

@@ -2,7 +2,7 @@
 //! of zun-api are one here.
 
 use super::Limits;
-use super::state::{Agent, Database, Id, Kind, Message, Operation, Outcome, Row, State};
+use super::state::{Agent, Database, File, Id, Kind, Message, Operation, Outcome, Row, State};
 
 /// A rule of the ledger. Without it, some run breaks a promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,8 +13,18 @@ pub enum Rule {
     Once,
     /// What a host has under a tombstone is removed again.
     Tombstone,
-    /// An agent that knows a higher sequence than the database gets no operations.
+    /// An agent that knows an operation that the database does not gets no operations.
     Recovering,
+    /// That is found out at each heartbeat, not only at the registration.
+    Heartbeat,
+    /// It is found out by the operation, not only by its sequence.
+    Identity,
+    /// It is also found out by the operation that was compared last.
+    Compared,
+    /// A new epoch ends what may be done only once up to the sequence that the agent knows, whoever received it.
+    Doubt,
+    /// An agent does not carry out again what may be done only once, and was not in an earlier list.
+    Closed,
 }
 
 /// One step of a run.
@@ -55,9 +65,7 @@ pub(super) fn steps(state: &State, limits: Limits) -> Vec<Step> {
     if state.next < limits.operations {
         let kinds: &[Kind] = match state.database.row {
             Row::Missing if state.next == 0 => &[Kind::Create],
-            // Which signals were sent is not known after a restore.
-            Row::Present if limits.restores => &[Kind::Delete],
-            Row::Present => &[Kind::Kill, Kind::Delete],
+            Row::Present => limits.kinds,
             Row::Missing | Row::Tombstone => &[],
         };
         // One kill, so that two signals are one too many.
@@ -137,30 +145,44 @@ fn accept(state: &mut State, kind: Kind) {
             operation.outcome = Some(if once { Outcome::Unknown } else { Outcome::Failed });
         }
     }
-    database.row = if kind == Kind::Delete { Row::Tombstone } else { Row::Present };
+    match kind {
+        Kind::Create => database.row = Row::Present,
+        Kind::Delete => database.row = Row::Tombstone,
+        Kind::Kill | Kind::Other => {}
+    }
     database.operations.insert(id, Operation { kind, sequence, epoch, outcome: None });
     network.insert(Message::Nudge { id, kind, sequence, epoch });
 }
 
-/// The agent knows a higher sequence than the database.
+/// The agent knows a higher sequence than the database, or another operation with that sequence.
 fn detect_restore(state: &mut State, without: Option<Rule>) {
-    let is_behind = state.file.1 > state.database.last_sequence;
-    state.database.is_recovering |= is_behind && without != Some(Rule::Recovering);
+    let State { database, file, .. } = state;
+    let is_another = |(sequence, known): (u8, Id)| {
+        let mut operations = database.operations.iter();
+        operations.any(|(id, one)| one.sequence == sequence && *id != known)
+    };
+    let newest = file.operation.map(|operation| (file.sequence, operation));
+    let is_older = file.sequence > database.last_sequence
+        || (newest.is_some_and(is_another) && without != Some(Rule::Identity))
+        || (file.compared.is_some_and(is_another) && without != Some(Rule::Compared));
+    database.is_recovering |= is_older && without != Some(Rule::Recovering);
 }
 
 fn start(state: &mut State, without: Option<Rule>) {
     detect_restore(state, without);
     let State { database, file, .. } = state;
-    let known_epoch = if without == Some(Rule::Recovering) { 0 } else { file.0 };
+    let known_epoch = if without == Some(Rule::Recovering) { 0 } else { file.epoch };
     let former = database.epoch;
     database.epoch = database.epoch.max(known_epoch) + 1;
-    let received = database.operations.values_mut().filter(|one| one.outcome.is_none());
-    for operation in received.filter(|one| one.kind == Kind::Kill && one.epoch == former) {
-        if former > 0 && without != Some(Rule::Once) {
+    let open = database.operations.values_mut().filter(|one| one.outcome.is_none());
+    for operation in open.filter(|one| one.kind == Kind::Kill) {
+        let was_received = former > 0 && operation.epoch == former;
+        let is_in_doubt = operation.sequence <= file.sequence && without != Some(Rule::Doubt);
+        if (was_received || is_in_doubt) && without != Some(Rule::Once) {
             operation.outcome = Some(Outcome::Unknown);
         }
     }
-    file.0 = file.0.max(database.epoch);
+    file.epoch = file.epoch.max(database.epoch);
     state.agents.push(Agent { epoch: database.epoch, ..Agent::default() });
     state.agents_started += 1;
 }
@@ -184,6 +206,11 @@ fn deliver(state: &mut State, message: usize, without: Option<Rule>) {
         Message::Report { id, epoch, outcome } => {
             if is_current(epoch, state.database.epoch) {
                 settle(&mut state.database, id, outcome);
+                let reporter = state.agents.iter_mut().find(|one| one.epoch == epoch);
+                let reporter = reporter.filter(|one| one.known.contains(&id));
+                if let Some(agent) = reporter.filter(|_| state.has_restores) {
+                    agent.acknowledged.insert(id);
+                }
             }
         }
         Message::Seen { epoch } => {
@@ -212,7 +239,9 @@ fn settle(database: &mut Database, id: Id, outcome: Outcome) {
 fn pull(state: &mut State, (agent, lost): (usize, bool), without: Option<Rule>) {
     let epoch = state.agents[agent].epoch;
     let is_stale = epoch != state.database.epoch && without != Some(Rule::Epoch);
-    detect_restore(state, without);
+    if without != Some(Rule::Heartbeat) {
+        detect_restore(state, without);
+    }
     if is_stale || state.database.is_recovering {
         return;
     }
@@ -226,11 +255,27 @@ fn pull(state: &mut State, (agent, lost): (usize, bool), without: Option<Rule>) 
     if lost {
         return;
     }
+    let newest = state.file.operation.map(|operation| (state.file.sequence, operation));
+    state.file.compared = newest.filter(|_| state.has_restores);
     for operation in listed {
-        receive(state, agent, operation);
+        let (sequence, id, kind) = operation;
+        let one = &mut state.agents[agent];
+        let is_closed = kind == Kind::Kill && sequence <= one.complete_to;
+        if is_closed && !one.known.contains(&id) && without != Some(Rule::Closed) {
+            one.known.insert(id);
+            state.network.insert(Message::Report { id, epoch, outcome: Outcome::Unknown });
+        } else {
+            receive(state, agent, operation);
+        }
     }
-    let last = &mut state.agents[agent].last;
-    *last = state.database.last_sequence.max(*last);
+    let (one, last) = (&mut state.agents[agent], state.database.last_sequence);
+    one.last = last.max(one.last);
+    if state.has_restores {
+        one.complete_to = last.max(one.complete_to);
+    }
+    for id in std::mem::take(&mut one.acknowledged) {
+        one.known.remove(&id);
+    }
 }
 
 /// An agent receives an operation that it does not know.
@@ -245,7 +290,9 @@ fn receive(state: &mut State, agent: usize, (sequence, id, kind): (u8, Id, Kind)
     }
     one.waiting.insert(sequence, (id, kind));
     one.last = one.last.max(sequence);
-    state.file.1 = state.file.1.max(sequence);
+    if sequence > state.file.sequence {
+        state.file = File { sequence, operation: Some(id), ..state.file };
+    }
 }
 
 fn work(state: &mut State, agent: usize) {
@@ -260,7 +307,7 @@ fn work(state: &mut State, agent: usize) {
             state.agents[agent].creating = Some(id);
             return;
         }
-        Kind::Create => Outcome::Succeeded,
+        Kind::Create | Kind::Other => Outcome::Succeeded,
         Kind::Kill if !state.engine.has_it => Outcome::Failed,
         Kind::Kill => {
             state.kills += 1;

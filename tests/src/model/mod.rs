@@ -9,6 +9,7 @@ use std::collections::HashSet;
 
 pub use ledger::{Rule, Step};
 use state::State;
+pub use state::{Id, Kind};
 
 /// How far the search goes. Each limit is a number of steps in one run.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +18,8 @@ pub struct Limits {
     pub agents: u8,
     /// Operations that are accepted, also those that zun-api accepts by itself.
     pub operations: u8,
+    /// What they may do, after the create.
+    pub kinds: &'static [Kind],
     /// Whether the database is saved and restored once.
     pub restores: bool,
 }
@@ -30,11 +33,16 @@ pub struct Searched {
     pub broken: Option<(Vec<Step>, &'static str)>,
 }
 
-/// Examines all runs within the limits, the shortest first, with all rules or with all but one.
-pub fn search(limits: Limits, without: Option<Rule>) -> Searched {
-    let mut known = HashSet::from([State::default()]);
+/// Examines all runs within the limits that begin with these steps, the shortest first, with all rules or with all but
+/// one.
+pub fn search(first: &[Step], limits: Limits, without: Option<Rule>) -> Searched {
+    let mut start = State { has_restores: limits.restores, ..State::default() };
+    for step in first {
+        start = ledger::perform(&start, *step, without);
+    }
+    let mut known = HashSet::from([start.clone()]);
     // Each state with the index of the one before it, and the step between them.
-    let mut found = vec![(State::default(), 0, None)];
+    let mut found = vec![(start, 0, None)];
     // Many states are the same once all agents are replaced.
     let mut rested = HashSet::new();
     let mut index = 0;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An operation's number, in the order of acceptance. It is its identity, also after the database was restored.
-pub(super) type Id = u8;
+pub type Id = u8;
 
 /// What an operation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,6 +14,8 @@ pub enum Kind {
     Kill,
     /// Removes the container.
     Delete,
+    /// Does something to another container of the host.
+    Other,
 }
 
 /// How an operation ended.
@@ -70,10 +72,14 @@ pub(super) struct Agent {
     pub(super) epoch: u8,
     /// Operations that wait, by sequence.
     pub(super) waiting: BTreeMap<u8, (Id, Kind)>,
-    /// Operations that were received, also those that have ended.
+    /// Operations that were received, also those that have ended, until they are forgotten.
     pub(super) known: BTreeSet<Id>,
+    /// Those whose outcome is stored. They are forgotten after the next list.
+    pub(super) acknowledged: BTreeSet<Id>,
     /// The highest sequence that was received. Those up to it were received, or had ended before.
     pub(super) last: u8,
+    /// A list had all open operations up to this sequence.
+    pub(super) complete_to: u8,
     /// The creation that the engine works on.
     pub(super) creating: Option<Id>,
 }
@@ -84,18 +90,30 @@ pub(super) struct State {
     pub(super) database: Database,
     pub(super) backup: Option<Database>,
     pub(super) was_restored: bool,
+    /// Whether a restore is possible. If not, what only matters after one stays as it is, so that there are fewer states.
+    pub(super) has_restores: bool,
     /// The next operation's number.
     pub(super) next: Id,
     pub(super) network: BTreeSet<Message>,
     /// Agents that run. Those of former epochs have not noticed yet.
     pub(super) agents: Vec<Agent>,
     pub(super) agents_started: u8,
-    /// What the agents keep in a file: the highest epoch, and the highest sequence.
-    pub(super) file: (u8, u8),
+    pub(super) file: File,
     pub(super) engine: Engine,
     /// How often the signal was sent.
     pub(super) kills: u8,
     pub(super) removal: Removal,
+}
+
+/// What the agents keep in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub(super) struct File {
+    pub(super) epoch: u8,
+    /// The highest sequence that was received, and its operation.
+    pub(super) sequence: u8,
+    pub(super) operation: Option<Id>,
+    /// The sequence and the operation that the last list was compared with.
+    pub(super) compared: Option<(u8, Id)>,
 }
 
 /// The engine.

@@ -1,7 +1,9 @@
 //! A database that was restored from an older copy.
 
 use serde_json::{Value, json};
-use zun_common::id::Epoch;
+use zun_common::bus::CallError;
+use zun_common::id::{Epoch, OperationId};
+use zun_common::rpc::Code;
 use zun_common::rpc::operation::{Change, Operation};
 use zun_common::status::Status;
 use zun_tests::scripted_agent::ScriptedAgent;
@@ -101,4 +103,45 @@ async fn a_host_with_a_position_in_another_cluster_is_not_recovering() {
     agent.register().await;
     open(&agent).await;
     assert_eq!(state(&api).await["state"], "up");
+}
+
+/// The database is restored while the agent runs, so its epoch is the same.
+async fn noticed(agent: &ScriptedAgent) {
+    let epoch = agent.epoch();
+    let refused = agent.heartbeat(|_| {}).await.expect_err("the database is older");
+    let CallError::Refused { problem, .. } = refused else { panic!("{refused}") };
+    assert_eq!(problem.code, Code::StaleEpoch, "{problem}");
+    agent.register().await;
+    assert!(agent.epoch() > epoch);
+    assert_eq!(open(agent).await, [], "what was accepted before is held");
+}
+
+#[tokio::test]
+async fn a_database_that_is_restored_under_a_running_agent_is_noticed_by_the_next_heartbeat() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    api.container(&agent, "kept", Status::Running).await;
+    agent.remember(agent.epoch(), 1000);
+    noticed(&agent).await;
+    assert_eq!(state(&api).await["state"], "recovering");
+    recover(&api).await;
+    open(&agent).await;
+    assert_eq!(state(&api).await["state"], "up");
+}
+
+#[tokio::test]
+async fn a_restored_database_that_has_given_the_agents_number_again_is_noticed() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "kept", Status::Running).await;
+    agent.ignore_nudges();
+    api.post(ANN, &format!("/v1/containers/{id}/stop"), Value::Null).await.expect(202);
+    let [stop] = open(&agent).await.try_into().expect("one");
+    agent.remember_operation(stop.sequence, stop.id);
+    assert_eq!(open(&agent).await.len(), 1, "the database has this one");
+    agent.remember_operation(stop.sequence, OperationId::random());
+    noticed(&agent).await;
+    recover(&api).await;
+    let [held] = open(&agent).await.try_into().expect("one");
+    assert_eq!(held.id, stop.id);
 }

@@ -117,7 +117,8 @@ fn heartbeat(host: &Enrolled) -> Beat {
     let heartbeat = serde_json::json!({
         "host": host.name, "inventory": null, "console": null, "interval": 5, "leaving": false
     });
-    Beat { epoch: Epoch(1), heartbeat: serde_json::from_value(heartbeat).expect("a heartbeat") }
+    let heartbeat = serde_json::from_value(heartbeat).expect("a heartbeat");
+    Beat { epoch: Epoch(1), heartbeat, position: None }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

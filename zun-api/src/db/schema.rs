@@ -30,6 +30,7 @@ diesel::table! {
         used_memory_mib -> BigInt,
         used_containers -> BigInt,
         agent_sequence -> Nullable<BigInt>,
+        recovered_sequence -> BigInt,
     }
 }
 

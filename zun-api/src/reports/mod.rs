@@ -23,7 +23,7 @@ use zun_common::rpc::{Code, Problem};
 use zun_common::shutdown::Tasks;
 
 use crate::app::App;
-use crate::db::host::{self, Registration};
+use crate::db::host::{self, Beaten, Registration};
 use crate::db::operation::Open;
 use crate::db::{Conn, DbError, now};
 
@@ -95,8 +95,21 @@ async fn beat(app: Arc<App>, beat: Beat, incoming: Incoming) -> Result<OpenOpera
     own(&beat.heartbeat.host, &incoming)?;
     let (host, leaving) = (beat.heartbeat.host.clone(), beat.heartbeat.leaving);
     let work = move |conn: &mut Conn| Ok((host::beat(conn, &beat)?, now(conn)?));
-    let (open, now) = stored(&app, Stored::AsFact, work).await?;
-    let Some(Open { operations, complete_to }) = open else { return Err(stale_epoch(&host)) };
+    let (beaten, now) = stored(&app, Stored::AsFact, work).await?;
+    let Open { operations, complete_to } = match beaten {
+        Beaten::Stored(open) => open,
+        Beaten::StaleEpoch => return Err(stale_epoch(&host)),
+        Beaten::Older => {
+            tracing::error!(
+                host.name = %host,
+                "the database is older than the operations that host {host} knows: its agent must register again"
+            );
+            let words = format!(
+                "the database is older than the operations that host `{host}` knows; register again"
+            );
+            return Err(Problem::new(Code::StaleEpoch, words));
+        }
+    };
     if leaving {
         tracing::info!(host.name = %host, "the agent on host {host} is shutting down");
     }

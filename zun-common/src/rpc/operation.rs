@@ -175,6 +175,30 @@ pub struct LedgerPosition {
     pub epoch: Epoch,
     /// The highest number of an operation that the host has received.
     pub sequence: i64,
+    /// The operation with that number. A database that was restored may have given the number again; `None` from older
+    /// agents, and before the first operation.
+    #[serde(default)]
+    pub operation: Option<OperationId>,
+    /// The last operation that zun-api has compared. Since a restore, the host may have received a later one.
+    #[serde(default)]
+    pub compared: Option<NumberedOperation>,
+}
+
+/// An operation, and its number among those of its host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NumberedOperation {
+    /// The number.
+    pub sequence: i64,
+    /// The operation.
+    pub operation: OperationId,
+}
+
+impl LedgerPosition {
+    /// The last operation.
+    pub fn newest(&self) -> Option<NumberedOperation> {
+        let sequence = self.sequence;
+        self.operation.map(|operation| NumberedOperation { sequence, operation })
+    }
 }
 
 impl Call for RegisterAgent {
@@ -199,6 +223,10 @@ pub struct Beat {
     pub epoch: Epoch,
     /// The heartbeat.
     pub heartbeat: Heartbeat,
+    /// How far the host has come in the ledger; `None` from older agents. If the database has not come as far, the reply
+    /// is a stale epoch.
+    #[serde(default)]
+    pub position: Option<LedgerPosition>,
 }
 
 impl Call for Beat {

@@ -64,7 +64,8 @@ pub(crate) async fn beat(host: Arc<Host>, workers: Workers, bus: Bus, tasks: Tas
 /// Announces that the agent shuts down.
 pub(crate) async fn leave(host: &Host, bus: &Bus) {
     let Some(epoch) = host.control.epoch() else { return };
-    let call = Beat { epoch, heartbeat: heartbeat(host, true).await };
+    let call =
+        Beat { epoch, heartbeat: heartbeat(host, true).await, position: host.position.get() };
     let sent = timeout(LEAVE_TIMEOUT, bus.call_controller(&call, &CallContext::internal())).await;
     let why = match sent {
         Ok(Ok(_open)) => return,
@@ -100,9 +101,12 @@ async fn send(
         return Err("the bus does not deliver this host's messages".to_owned());
     }
     let sent = Instant::now();
-    let call = Beat { epoch, heartbeat };
+    let call = Beat { epoch, heartbeat, position: host.position.get() };
     match bus.call_controller(&call, &CallContext::internal()).await {
         Ok(open) => {
+            if let Some(sent) = &call.position {
+                host.position.compared(sent);
+            }
             receive(host, workers, (epoch, sent, open));
             Ok(())
         }

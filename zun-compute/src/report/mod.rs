@@ -133,6 +133,12 @@ impl Reports {
         conclusion
     }
 
+    /// Sends the outcome of an operation that this agent does not carry out.
+    pub(crate) fn add_outcome(&self, container: ContainerId, ended: Ended) {
+        self.outbox().add_outcome(container, ended);
+        self.ready.notify_one();
+    }
+
     /// The container should be on the host and is not. `expected` if it was to be removed.
     pub(crate) fn absent(&self, ticket: Ticket, container: ContainerId, expected: bool) {
         self.outbox().absent(ticket, container, expected, self.next());

@@ -156,6 +156,11 @@ impl Outbox {
         conclusion
     }
 
+    pub(super) fn add_outcome(&mut self, container: ContainerId, ended: Ended) {
+        self.outcomes.entry(container).or_default().push(ended);
+        self.enqueue(container);
+    }
+
     fn finish_work(
         &mut self,
         container: ContainerId,

@@ -71,7 +71,7 @@ impl Workers {
             }
             Submitted::Full => Ok(Some(Outcome::Failed(full(container)))),
             // A late message. The outcome is stored already.
-            Submitted::Passed => Ok(None),
+            Submitted::Passed | Submitted::Closed(_) => Ok(None),
         }
     }
 
@@ -91,6 +91,14 @@ impl Workers {
                 Ok(Submitted::First(_) | Submitted::Waiting(_) | Submitted::Passed) => {}
                 Ok(Submitted::Gap | Submitted::Full) => {
                     full.insert(container);
+                }
+                Ok(Submitted::Closed(ended)) => {
+                    tracing::warn!(
+                        container.id = %container, operation.id = %ended.operation,
+                        "zun-api lists operation {} as open, which had an outcome: its database is an older copy",
+                        ended.operation
+                    );
+                    self.host.reports.add_outcome(container, ended);
                 }
                 Err(_closing) => return,
             }
@@ -128,7 +136,7 @@ impl Workers {
             let words = format!("host {} is shutting down", self.host.name);
             return Err(Problem::new(Code::Closing, words));
         }
-        self.host.position.received(operation.sequence);
+        self.host.position.received((operation.sequence, operation.id));
         let submitted = submit(&mut queues, operation);
         if let Submitted::First(_) = submitted {
             self.tasks.spawn(self.clone().work(container));

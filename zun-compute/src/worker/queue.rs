@@ -18,7 +18,7 @@ use zun_common::id::{ContainerId, Epoch, OperationId};
 use zun_common::rpc::operation::{Change, Operation, Outcome};
 use zun_common::rpc::{Code, Problem};
 
-use crate::operation_state::OperationState as State;
+use crate::operation_state::{Ended, OperationState as State};
 
 /// How long an acknowledged operation is remembered. A reply of zun-api that still lists it as open arrives long before.
 const REMEMBERED: Duration = Duration::from_mins(2);
@@ -47,6 +47,9 @@ pub(super) enum Submitted {
     Full,
     /// It was carried out or closed before: a list that contained its number, if it was open, has arrived since.
     Passed,
+    /// Like `Passed`, but a list has it as open again: the database was restored from an older copy. It may only be
+    /// carried out once, so its outcome is unknown. Only for operations of lists.
+    Closed(Ended),
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +61,7 @@ struct Queue {
 
 #[derive(Debug)]
 struct Known {
+    sequence: i64,
     state: watch::Receiver<State>,
     acknowledged: Option<Instant>,
 }
@@ -104,27 +108,38 @@ impl Queues {
         if operation.previous.is_some_and(is_missing) {
             return Submitted::Gap;
         }
-        let id = operation.id;
+        let (id, sequence) = (operation.id, operation.sequence);
         let submitted = self.submit_listed(operation);
         if let Submitted::Full = submitted {
-            self.remember_refusal(id);
+            self.remember_refusal(id, sequence);
         }
         submitted
     }
 
     /// An operation that is refused because the queue is full is not carried out if a list contains it a moment later:
     /// the answer asks its client to try again.
-    fn remember_refusal(&mut self, id: OperationId) {
+    fn remember_refusal(&mut self, id: OperationId, sequence: i64) {
         let words = "Too many operations of the container are waiting.";
         let refused = State::Acknowledged(Outcome::Failed(Problem::new(Code::Busy, words)));
         let (_, state) = watch::channel(refused);
-        self.known.insert(id, Known { state, acknowledged: None });
+        self.known.insert(id, Known { sequence, state, acknowledged: None });
+    }
+
+    /// An operation whose outcome zun-api has forgotten.
+    fn close(&mut self, operation: &Operation) -> Submitted {
+        let (id, sequence) = (operation.id, operation.sequence);
+        let (sender, state) = watch::channel(State::Ended(Outcome::Unknown));
+        self.known.insert(id, Known { sequence, state, acknowledged: None });
+        Submitted::Closed(Ended { operation: id, outcome: Outcome::Unknown, state: sender })
     }
 
     /// Queues an operation of a list, unless it is known. Those before it that are open are in the list.
     pub(super) fn submit_listed(&mut self, operation: Operation) -> Submitted {
         if let Some(known) = self.known.get(&operation.id) {
             return Submitted::Waiting(known.state.clone());
+        }
+        if operation.change.is_once() && operation.sequence <= self.complete_to {
+            return self.close(&operation);
         }
         let container = operation.container;
         let removes = matches!(operation.change, Change::Delete { .. });
@@ -138,7 +153,8 @@ impl Queues {
         let last = self.last.entry(container).or_default();
         *last = operation.sequence.max(*last);
         let (state, receiver) = watch::channel(State::Queued);
-        let known = Known { state: receiver.clone(), acknowledged: None };
+        let sequence = operation.sequence;
+        let known = Known { sequence, state: receiver.clone(), acknowledged: None };
         self.known.insert(operation.id, known);
         let epoch = self.epoch;
         let job = Job { operation, epoch, state, superseded: CancellationToken::new() };
@@ -158,7 +174,8 @@ impl Queues {
         Some(job)
     }
 
-    /// All open operations up to this number were submitted. Forgets operations that can no longer be listed.
+    /// All open operations up to this number were submitted. Forgets operations that can no longer be listed, except by
+    /// a database that was restored.
     pub(super) fn complete(&mut self, complete_to: i64, now: Instant) {
         self.complete_to = self.complete_to.max(complete_to);
         let complete_to = self.complete_to;
@@ -166,7 +183,7 @@ impl Queues {
         self.known.retain(|_, known| {
             let is_over =
                 matches!(*known.state.borrow(), State::Acknowledged(_) | State::Abandoned);
-            if !is_over {
+            if !is_over || known.sequence > complete_to {
                 return true;
             }
             now.duration_since(*known.acknowledged.get_or_insert(now)) < REMEMBERED
@@ -320,6 +337,29 @@ mod tests {
         assert!(running.superseded.is_cancelled());
         assert_eq!(*waiting.borrow(), State::Acknowledged(superseded()));
         assert_eq!(queues.next(container).expect("the removal").operation.id, removal.id);
+    }
+
+    #[test]
+    fn an_operation_that_may_be_done_once_is_unknown_if_a_list_has_it_again_after_its_end() {
+        let (mut queues, container) = (Queues::new(8), ContainerId::random());
+        let signal = Change::Kill { signal: "SIGHUP".to_owned() };
+        let kill = Operation { change: signal, ..operation(container, 3, None) };
+        assert!(matches!(queues.submit_listed(kill.clone()), Submitted::First(_)));
+        let job = queues.next(container).expect("it");
+        assert!(queues.next(container).is_none());
+        job.state.send_replace(State::Acknowledged(Outcome::Succeeded));
+        let now = Instant::now();
+        queues.complete(3, now);
+        queues.complete(3, now + REMEMBERED);
+        let Submitted::Closed(ended) = queues.submit_listed(kill.clone()) else {
+            panic!("it is carried out again");
+        };
+        assert_eq!((ended.operation, &ended.outcome), (kill.id, &Outcome::Unknown));
+        assert!(matches!(queues.submit_listed(kill.clone()), Submitted::Waiting(_)), "once");
+        // Another epoch begins: zun-api has closed what its agents may have received.
+        queues.restart(Epoch(2));
+        let next = Operation { id: OperationId::random(), ..kill };
+        assert!(matches!(queues.submit_listed(next), Submitted::First(_)));
     }
 
     #[test]

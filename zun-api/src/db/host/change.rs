@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use zun_common::environment::random_uuid;
 use zun_common::id::{Epoch, HostName};
 use zun_common::rpc::host::{Heartbeat, Inventory};
-use zun_common::rpc::operation::{Beat, RegisterAgent, Registered};
+use zun_common::rpc::operation::{Beat, LedgerPosition, RegisterAgent, Registered};
 use zun_common::status::Status;
 
 use super::query::by_name;
@@ -54,9 +54,11 @@ pub(crate) fn register(conn: &mut Conn, agent: &RegisterAgent) -> Result<Registr
 fn begin_epoch(conn: &mut Conn, agent: &RegisterAgent) -> Result<Option<Registration>, DbError> {
     let RegisterAgent { host, engine_id, protocol, position } = agent;
     let cluster = cluster::id(conn)?;
+    let position = position.as_ref().filter(|position| position.cluster == cluster);
+    let known = position.map_or(0, |position| position.sequence.min(HIGHEST));
     let former = by_name(conn, host)?.map(|record| record.epoch);
     if let Some(epoch) = former {
-        operation::lock_epoch(conn, host, epoch)?;
+        operation::lock_epoch(conn, host, (epoch, known))?;
     }
     lock::host(conn, host.as_str())?;
     let record = match (by_name(conn, host)?, former) {
@@ -64,17 +66,18 @@ fn begin_epoch(conn: &mut Conn, agent: &RegisterAgent) -> Result<Option<Registra
         (Some(_), _) => return Ok(None),
         (None, _) => insert(conn, host)?,
     };
-    if let Some(known) = record.engine_id.filter(|known| known != engine_id)
+    if let Some(engine) = record.engine_id.as_ref().filter(|known| *known != engine_id)
         && has_containers(conn, host)?
     {
-        return Ok(Some(Registration::OtherEngine { known }));
+        return Ok(Some(Registration::OtherEngine { known: engine.clone() }));
     }
-    let position = position.as_ref().filter(|position| position.cluster == cluster);
-    let known = position.map_or(0, |position| position.epoch.0.min(HIGHEST));
-    let epoch = Epoch(record.epoch.0.max(known) + 1);
-    let sequence = position.map(|position| position.sequence.min(HIGHEST));
-    let ahead = sequence.filter(|sequence| *sequence > record.last_sequence);
-    let agent_sequence = ahead.max(record.agent_sequence);
+    let last_epoch = position.map_or(0, |position| position.epoch.0.min(HIGHEST));
+    let epoch = Epoch(record.epoch.0.max(last_epoch) + 1);
+    let is_older = match position {
+        Some(position) => is_older(conn, &record, position)?,
+        None => false,
+    };
+    let agent_sequence = record.agent_sequence.max(is_older.then_some(known));
     diesel::update(dsl::hosts.filter(dsl::name.eq(host.as_str())))
         .set((
             dsl::epoch.eq(epoch.0),
@@ -84,8 +87,26 @@ fn begin_epoch(conn: &mut Conn, agent: &RegisterAgent) -> Result<Option<Registra
         ))
         .execute(conn)?;
     operation::end_epoch(conn, host, (record.epoch, record.leaving))?;
+    // Which agent received what is only certain in the newest copy of the database.
+    operation::doubt_once(conn, host, known)?;
     let registered = Registered { epoch, cluster };
     Ok(Some(Registration::Begun { registered, is_recovering: agent_sequence.is_some() }))
+}
+
+/// Whether the database is an older copy than the one from which an agent received its last operation: it has not given
+/// that number yet, or has given it to another operation.
+fn is_older(conn: &mut Conn, host: &Record, position: &LedgerPosition) -> Result<bool, DbError> {
+    if position.sequence.min(HIGHEST) > host.last_sequence {
+        return Ok(true);
+    }
+    for known in [position.newest(), position.compared].into_iter().flatten() {
+        if known.sequence > host.recovered_sequence
+            && operation::is_another(conn, &host.name, known)?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Lets a recovering host carry out operations again, with numbers beyond those that its agent knows. Returns whether
@@ -97,7 +118,13 @@ pub(crate) fn recover(conn: &mut Conn, host: &HostName) -> Result<bool, DbError>
         diesel::update(row.filter(dsl::agent_sequence.gt(dsl::last_sequence.nullable())))
             .set(dsl::last_sequence.eq(dsl::agent_sequence.assume_not_null()))
             .execute(conn)?;
-        Ok(diesel::update(row).set(dsl::agent_sequence.eq(None::<i64>)).execute(conn)? > 0)
+        diesel::update(row.filter(dsl::agent_sequence.is_not_null()))
+            .set((
+                dsl::agent_sequence.eq(None::<i64>),
+                dsl::recovered_sequence.eq(dsl::last_sequence),
+            ))
+            .execute(conn)?;
+        Ok(by_name(conn, host)?.is_some())
     })
 }
 
@@ -149,15 +176,35 @@ pub(crate) fn check_epoch(
     Ok(by_name(conn, host)?.filter(|host| host.epoch == epoch))
 }
 
-/// Stores a heartbeat, and returns the host's open operations. `None` if this is not the host's current epoch. An
-/// earlier heartbeat that arrives after the last one of an agent that shuts down changes nothing.
-pub(crate) fn beat(conn: &mut Conn, beat: &Beat) -> Result<Option<operation::Open>, DbError> {
-    let Beat { epoch, heartbeat } = beat;
+/// What became of a heartbeat.
+#[derive(Debug)]
+pub(crate) enum Beaten {
+    /// It is stored. These are the host's open operations.
+    Stored(operation::Open),
+    /// It is of another epoch than the host's current one.
+    StaleEpoch,
+    /// The database is older than what the host has received. The agent must register again, which begins the host's
+    /// recovery.
+    Older,
+}
+
+/// Stores a heartbeat. An earlier one that arrives after the last one of an agent that shuts down changes nothing.
+pub(crate) fn beat(conn: &mut Conn, beat: &Beat) -> Result<Beaten, DbError> {
+    let Beat { epoch, heartbeat, position } = beat;
     let Heartbeat { host, inventory, console, console_trouble, interval, leaving, generation } =
         heartbeat;
     let console = console.as_ref().map(serde_json::to_string).transpose()?;
     transaction(conn, |conn| {
-        let Some(record) = check_epoch(conn, host, *epoch)? else { return Ok(None) };
+        let Some(record) = check_epoch(conn, host, *epoch)? else {
+            return Ok(Beaten::StaleEpoch);
+        };
+        if let Some(position) = position
+            && !record.is_recovering()
+            && is_older(conn, &record, position)?
+            && position.cluster == cluster::id(conn)?
+        {
+            return Ok(Beaten::Older);
+        }
         // Before the host's row is locked: operations are locked first everywhere.
         let open = if record.is_recovering() {
             operation::Open::NONE
@@ -188,7 +235,7 @@ pub(crate) fn beat(conn: &mut Conn, beat: &Beat) -> Result<Option<operation::Ope
         if let Some(inventory) = inventory {
             describe(conn, host.as_str(), inventory)?;
         }
-        Ok(Some(open))
+        Ok(Beaten::Stored(open))
     })
 }
 

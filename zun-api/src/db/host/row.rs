@@ -48,8 +48,10 @@ pub(crate) struct Record {
     pub(crate) engine_id: Option<String>,
     /// The number of the last operation.
     pub(crate) last_sequence: i64,
-    /// The highest number of an operation that its agent knows, if the database does not know it.
+    /// The highest number of an operation that its agent knows, if the database does not know that operation.
     pub(crate) agent_sequence: Option<i64>,
+    /// The operations that its agent knows are only compared with the database's beyond this number.
+    pub(crate) recovered_sequence: i64,
     pub(crate) last_seen: NaiveDateTime,
     pub(crate) created_at: NaiveDateTime,
     pub(crate) updated_at: NaiveDateTime,
@@ -115,6 +117,7 @@ pub(super) struct Row {
     engine_id: Option<String>,
     last_sequence: i64,
     agent_sequence: Option<i64>,
+    recovered_sequence: i64,
     used_cpu_millis: i64,
     used_memory_mib: i64,
     used_containers: i64,
@@ -160,6 +163,7 @@ impl Row {
             engine_id: self.engine_id,
             last_sequence: self.last_sequence,
             agent_sequence: self.agent_sequence,
+            recovered_sequence: self.recovered_sequence,
             last_seen: self.last_seen,
             created_at: self.created_at,
             updated_at: self.updated_at,
@@ -210,6 +214,7 @@ mod tests {
             engine_id: None,
             last_sequence: 0,
             agent_sequence: None,
+            recovered_sequence: 0,
             last_seen: now,
             created_at: now,
             updated_at: now,

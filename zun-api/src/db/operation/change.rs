@@ -21,9 +21,6 @@ use crate::db::schema::hosts::dsl as hosts;
 use crate::db::schema::operations::{self, dsl};
 use crate::db::{Conn, DbError, lock, now};
 
-/// After so many agents have ended while they may have been at work on an operation, it fails.
-const MAX_DEATHS: i32 = 5;
-
 /// An operation to accept.
 #[derive(Debug)]
 pub(crate) struct NewOperation<'a> {
@@ -280,59 +277,12 @@ pub(crate) fn supersede(conn: &mut Conn, container: ContainerId) -> Result<(), D
     Ok(())
 }
 
-/// Locks what [`end_epoch`] changes, because the caller locks the host's row in between. Operations that are accepted
-/// until then are new: no other transaction holds them for long, and they have no deaths.
-pub(crate) fn lock_epoch(conn: &mut Conn, host: &HostName, epoch: Epoch) -> Result<(), DbError> {
-    let rows: Vec<Row> = dsl::operations
-        .filter(dsl::host.eq(host.as_str()).and(dsl::outcome.is_null()))
-        .filter(dsl::epoch.eq(epoch.0))
-        .select(Row::as_select())
-        .load(conn)?;
-    lock_rows(conn, &rows)
-}
-
 /// Locks operations, and their containers before. Rows that cannot be read are not changed either.
-fn lock_rows(conn: &mut Conn, rows: &[Row]) -> Result<(), DbError> {
+pub(super) fn lock_rows(conn: &mut Conn, rows: &[Row]) -> Result<(), DbError> {
     let containers: Vec<_> = rows.iter().filter_map(|row| row.container().ok()).collect();
     lock::containers(conn, &containers)?;
     let operations: Vec<_> = rows.iter().filter_map(|row| row.id().ok()).collect();
     lock::operations(conn, &operations)
-}
-
-/// Ends the epoch of an agent that is replaced by the next one. What it received and may only be done once is unknown.
-/// If it did not shut down in order, what it received counts one more death; what too many agents did not survive
-/// fails. A removal is given up for an hour instead.
-pub(crate) fn end_epoch(
-    conn: &mut Conn,
-    host: &HostName,
-    (epoch, in_order): (Epoch, bool),
-) -> Result<(), DbError> {
-    let at = now(conn)?;
-    let received = dsl::operations
-        .filter(dsl::host.eq(host.as_str()).and(dsl::outcome.is_null()))
-        .filter(dsl::epoch.eq(epoch.0));
-    diesel::update(received)
-        .filter(dsl::kind.eq_any(Kind::ONCE))
-        .set((dsl::outcome.eq(OutcomeKind::Unknown.as_str()), dsl::finished_at.eq(at)))
-        .execute(conn)?;
-    if in_order {
-        return Ok(());
-    }
-    diesel::update(received).set(dsl::deaths.eq(dsl::deaths + 1)).execute(conn)?;
-    diesel::update(received)
-        .filter(dsl::deaths.ge(MAX_DEATHS).and(dsl::kind.eq(Kind::Delete.as_str())))
-        .set(dsl::given_up_at.eq(at))
-        .execute(conn)?;
-    let exhausted: Vec<Row> = received
-        .filter(dsl::deaths.ge(MAX_DEATHS).and(dsl::kind.ne(Kind::Delete.as_str())))
-        .select(Row::as_select())
-        .load(conn)?;
-    let words = format!("{MAX_DEATHS} agents of the host ended while they were at work on this.");
-    let outcome = Outcome::Failed(Problem::new(Code::Internal, words));
-    for row in exhausted {
-        settle(conn, row.id()?, &outcome)?;
-    }
-    Ok(())
 }
 
 /// Whether the time limit of an open operation has passed at this time.

@@ -4,20 +4,22 @@
 //!  accept ──> open ──report──> succeeded | failed
 //!              │ ├──removal of the container──> failed, or unknown if it may have been done once
 //!              │ ├──time limit, never received──> expired ──report──> succeeded | failed
-//!              │ └──new epoch, may only be done once──> unknown
+//!              │ └──new epoch, may only be done once──> unknown ──report──> succeeded | failed
 //!              └──time limit, received──> unknown ──report──> succeeded | failed | expired
 //! ```
 
 mod change;
 mod effect;
+mod epoch;
 mod key;
 mod query;
 mod row;
 
-pub(crate) use change::{
-    Accepted, NewOperation, accept, end_epoch, expire, is_any_due, lock_epoch, record, supersede,
-};
+pub(crate) use change::{Accepted, NewOperation, accept, expire, is_any_due, record, supersede};
 pub(crate) use effect::{settle, settle_reported};
+pub(crate) use epoch::{doubt_once, end_epoch, lock_epoch};
 pub(crate) use key::{First, RequestKey, by_key, release_key};
-pub(crate) use query::{Open, given_up, has_open_delete, of_container, of_request, open};
+pub(crate) use query::{
+    Open, given_up, has_open_delete, is_another, of_container, of_request, open,
+};
 pub(crate) use row::{Kind, OutcomeKind, Record};

@@ -5,7 +5,7 @@ use diesel::dsl::{exists, select};
 use diesel::prelude::*;
 use zun_common::chain;
 use zun_common::id::{ContainerId, Epoch, HostName, OperationId};
-use zun_common::rpc::operation::{Change, Operation};
+use zun_common::rpc::operation::{Change, NumberedOperation, Operation};
 
 use super::row::{Kind, Record, Row};
 use crate::db::container;
@@ -103,6 +103,19 @@ pub(super) fn operation(conn: &mut Conn, row: &Row, epoch: Epoch) -> Result<Oper
         _ => None,
     };
     row.operation(change, epoch.0)
+}
+
+/// Whether the host has another operation with this number.
+pub(crate) fn is_another(
+    conn: &mut Conn,
+    host: &HostName,
+    known: NumberedOperation,
+) -> Result<bool, DbError> {
+    let NumberedOperation { sequence, operation } = known;
+    let other = dsl::operations
+        .filter(dsl::host.eq(host.as_str()).and(dsl::sequence.eq(sequence)))
+        .filter(dsl::uuid.ne(operation.to_string()));
+    Ok(select(exists(other)).get_result(conn)?)
 }
 
 /// The host of an operation, if it has one, and its container.

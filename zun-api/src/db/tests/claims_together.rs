@@ -134,7 +134,7 @@ fn beat(host: &HostName, (epoch, generation): (Epoch, i64)) -> Beat {
         leaving: false,
         generation,
     };
-    Beat { epoch, heartbeat }
+    Beat { epoch, heartbeat, position: None }
 }
 
 #[tokio::test]
@@ -205,6 +205,8 @@ async fn agents_once(db: &Db, host: &HostName) -> operation::Open {
         panic!("the engine is the same")
     };
     let beat = beat(host, (registered.epoch, 1));
-    let open = db.fact(move |conn| host::beat(conn, &beat)).await;
-    open.expect("accepted").expect("the current epoch")
+    match db.fact(move |conn| host::beat(conn, &beat)).await.expect("accepted") {
+        host::Beaten::Stored(open) => open,
+        other @ (host::Beaten::StaleEpoch | host::Beaten::Older) => panic!("{other:?}"),
+    }
 }
