@@ -135,6 +135,7 @@ async fn a_container_has_zuns_json_format() {
         "A": "1"
       },
       "exit_code": null,
+      "finished_at": null,
       "health": null,
       "healthcheck": null,
       "hostname": "box",

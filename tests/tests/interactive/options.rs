@@ -92,7 +92,7 @@ fn health_is_listed_and_follows_the_check() {
     zun.must(&run.concat());
     let listed = |health: &str| {
         let list = zun.must(&["list", "--name", name.as_str()]);
-        list.contains(&format!("Running ({health})"))
+        list.contains(&format!("({health})"))
     };
     eventually("it is unhealthy", || listed("unhealthy"));
     zun.must(&["exec", name.as_str(), "touch", "/tmp/well"]);

@@ -99,21 +99,32 @@ impl Client {
 
     /// Lists the containers of all pages.
     pub async fn list(&self, query: &ListQuery) -> Result<Vec<Container>, ApiError> {
-        let mut all = Vec::new();
-        let mut marker: Option<String> = None;
+        let mut all: Vec<Container> = Vec::new();
         loop {
-            let mut request = self.request(Method::GET, &["containers"])?.query(&query.parameters);
-            if let Some(marker) = &marker {
-                request = request.query(&[("marker", marker)]);
-            }
-            let page: ContainerList = json(self.send(request, SHORT_TIMEOUT).await?).await?;
-            let last = page.containers.last().map(|container| container.uuid.to_string());
+            let page = self.list_page(query, all.last()).await?;
             all.extend(page.containers);
-            match (page.next, last) {
-                (Some(_), Some(last)) if marker.as_ref() != Some(&last) => marker = Some(last),
-                (Some(_) | None, _) => return Ok(all),
+            if page.next.is_none() {
+                return Ok(all);
             }
         }
+    }
+
+    /// Lists the containers of one page: the first, or the one after the container `last`. A full page that is not
+    /// the last has `next`.
+    pub async fn list_page(
+        &self,
+        query: &ListQuery,
+        last: Option<&Container>,
+    ) -> Result<ContainerList, ApiError> {
+        let mut request = self.request(Method::GET, &["containers"])?.query(&query.parameters);
+        if let Some(last) = last {
+            request = request.query(&[("marker", last.uuid.to_string())]);
+        }
+        let mut page: ContainerList = json(self.send(request, SHORT_TIMEOUT).await?).await?;
+        // A service that repeats a page must not make the client ask for ever.
+        let end = page.containers.last().map(|container| container.uuid);
+        page.next = page.next.filter(|_| end.is_some() && end != last.map(|last| last.uuid));
+        Ok(page)
     }
 
     /// Removes a container.

@@ -6,7 +6,7 @@ use zun_common::api::v1::action::ContainerAction;
 
 use super::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::Table;
+use crate::out::{Column, Table};
 
 /// What stands in for the end of an operation that has not ended.
 const OPEN: &str = "open";
@@ -92,8 +92,13 @@ impl Show {
 }
 
 fn list_table(actions: &[ContainerAction]) -> Table {
-    let mut table =
-        Table::new(vec!["action", "request_id", "start_time", "finish_time", "message"]);
+    let mut table = Table::new(vec![
+        "action".into(),
+        Column::whole("request_id"),
+        Column::firm("start_time"),
+        Column::firm("finish_time"),
+        "message".into(),
+    ]);
     for action in actions {
         table.row(vec![
             action.action.clone().into(),
@@ -109,7 +114,7 @@ fn list_table(actions: &[ContainerAction]) -> Table {
 fn detail_table(action: &ContainerAction) -> Table {
     let event = action.events.iter().flatten().last();
     let result = event.and_then(|event| event.result.clone());
-    let mut table = Table::new(vec!["property", "value"]);
+    let mut table = Table::properties();
     for (name, value) in [
         ("action", Some(action.action.clone())),
         ("request_id", Some(action.request_id.clone())),

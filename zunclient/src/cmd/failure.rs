@@ -5,7 +5,7 @@ use zun_common::chain;
 use crate::api::ApiError;
 use crate::console::ConsoleError;
 use crate::exit::Exit;
-use crate::out::Closed;
+use crate::out::Unwritten;
 use crate::settings::BadSettings;
 
 /// Why a verb failed.
@@ -75,9 +75,12 @@ impl From<BadSettings> for Failure {
     }
 }
 
-impl From<Closed> for Failure {
-    fn from(_closed: Closed) -> Self {
-        Self::silent(Exit::PIPE)
+impl From<Unwritten> for Failure {
+    fn from(unwritten: Unwritten) -> Self {
+        match unwritten {
+            Unwritten::Closed => Self::silent(Exit::PIPE),
+            failed @ Unwritten::Failed(_) => Self::new(failed.to_string()),
+        }
     }
 }
 

@@ -1,12 +1,11 @@
 //! `zun host`: hosts, for administrators.
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
 use zun_common::api::v1;
 
 use super::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::Table;
+use crate::out::{Column, Table};
 
 /// Show and manage hosts (administrators)
 #[derive(Debug, Args)]
@@ -94,7 +93,7 @@ impl Host {
             }
             Verb::Show(Show { host }) => {
                 let host = context.api.host(&host).await?;
-                context.printer.show(&host, || properties(&host))?;
+                context.printer.show(&host, || Table::of_fields(&host))?;
             }
             Verb::Recover(Recover { host }) => {
                 context.api.recover_host(&host).await?;
@@ -110,8 +109,18 @@ impl Host {
 }
 
 fn table(hosts: &[v1::host::Host]) -> Table {
-    let mut table =
-        Table::new(vec!["hostname", "state", "containers", "cpus", "memory", "state_reason"]);
+    let mut table = Table::new(vec![
+        Column::firm("hostname"),
+        Column::whole("state"),
+        Column::whole("containers"),
+        Column::firm("cpus"),
+        Column::firm("memory"),
+        "state_reason".into(),
+        Column::wide("address"),
+        Column::wide("engine"),
+        Column::wide("os"),
+        Column::wide("kernel"),
+    ]);
     for host in hosts {
         table.row(vec![
             host.hostname.clone().into(),
@@ -120,27 +129,11 @@ fn table(hosts: &[v1::host::Host]) -> Table {
             format!("{} of {}", host.cpu_used, host.cpus).into(),
             format!("{} of {} MiB", host.mem_used, host.mem_total).into(),
             host.state_reason.clone().into(),
+            host.console.clone().into(),
+            host.engine.clone().into(),
+            host.os.clone().into(),
+            host.kernel_version.clone().into(),
         ]);
-    }
-    table
-}
-
-/// Returns a table with a row for each field of the API, without the links.
-fn properties(host: &v1::host::Host) -> Table {
-    let mut table = Table::new(vec!["property", "value"]);
-    let fields = match serde_json::to_value(host) {
-        Ok(Value::Object(fields)) => fields,
-        Ok(_) | Err(_) => serde_json::Map::new(),
-    };
-    for (name, value) in fields.into_iter().filter(|(name, _)| name != "links") {
-        let shown = match value {
-            Value::Null => String::new(),
-            Value::String(text) => text,
-            other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
-                other.to_string()
-            }
-        };
-        table.row(vec![name.into(), shown.into()]);
     }
     table
 }

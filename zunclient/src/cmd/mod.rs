@@ -97,7 +97,7 @@ pub struct Global {
         help = "Cloud in clouds.yaml, instead of the OS_ variables"
     )]
     os_cloud: Option<String>,
-    /// Output format: table, json or yaml (default table)
+    /// Output format: table, wide, json or yaml (default table)
     #[arg(
         long,
         global = true,

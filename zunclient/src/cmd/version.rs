@@ -22,7 +22,7 @@ impl Version {
         let service = &root.default_version;
         let value = json!({ "client": client, "endpoint": context.api.endpoint().as_str(), "service": root });
         context.printer.show(&value, || {
-            let mut table = Table::new(vec!["what", "version"]);
+            let mut table = Table::properties();
             table.row(vec!["client".into(), client.into()]);
             table.row(vec!["service".into(), service.id.clone().into()]);
             let range = format!("{} to {}", service.min_version, service.max_version);

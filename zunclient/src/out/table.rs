@@ -1,73 +1,140 @@
-//! Tables, in the shape that users of OpenStack's commands know.
+//! Tables: columns without borders. On a terminal they fit its width: long values are shortened, and no line wraps.
 
 use std::borrow::Cow;
 
-use comfy_table::presets::ASCII_FULL_CONDENSED;
-use comfy_table::{LineStyle, TableStyle};
-use zun_common::api::v1::container::Container;
+use serde::Serialize;
+use serde_json::Value;
 use zun_common::status::{Health, Status};
 
-const STYLE: TableStyle = ASCII_FULL_CONDENSED.header_separator(LineStyle::new('+', '-', '+', '+'));
+use super::fit::{Yield, fit};
+use super::text::{clean, shorten, width};
+
+/// The spaces between two columns.
+const GAP: usize = 2;
+
+/// A column of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    title: Cow<'static, str>,
+    yields: Yield,
+    only_wide: bool,
+}
+
+impl Column {
+    /// Its values are never shortened, such as IDs.
+    pub const fn whole(title: &'static str) -> Self {
+        Self { title: Cow::Borrowed(title), yields: Yield::Never, only_wide: false }
+    }
+
+    /// Its values are shortened only if shortening the other columns is not enough, such as names.
+    pub const fn firm(title: &'static str) -> Self {
+        Self { title: Cow::Borrowed(title), yields: Yield::Last, only_wide: false }
+    }
+
+    /// It is shown only in wide tables.
+    pub const fn wide(title: &'static str) -> Self {
+        Self { title: Cow::Borrowed(title), yields: Yield::First, only_wide: true }
+    }
+}
+
+impl From<&'static str> for Column {
+    /// Its values are shortened first.
+    fn from(title: &'static str) -> Self {
+        Self { title: Cow::Borrowed(title), yields: Yield::First, only_wide: false }
+    }
+}
 
 /// One cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cell {
-    /// Plain text.
-    Text(String),
-    /// A status, with what the health check says. It has a colour.
-    Status(Status, Option<Health>),
+pub struct Cell {
+    text: String,
+    /// The SGR parameter of its colour.
+    colour: Option<u8>,
+}
+
+impl Cell {
+    /// Text about a container, in the colour of its status.
+    pub const fn of_status(text: String, status: Status, health: Option<Health>) -> Self {
+        Self { text, colour: Some(colour(status, health)) }
+    }
 }
 
 impl From<String> for Cell {
     fn from(text: String) -> Self {
-        Self::Text(text)
+        Self { text, colour: None }
     }
 }
 
 impl From<&str> for Cell {
     fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
+        text.to_owned().into()
     }
 }
 
 impl From<Option<String>> for Cell {
     fn from(text: Option<String>) -> Self {
-        Self::Text(text.unwrap_or_default())
+        text.unwrap_or_default().into()
     }
 }
 
-impl From<Status> for Cell {
-    fn from(status: Status) -> Self {
-        Self::Status(status, None)
-    }
-}
-
-impl From<&Container> for Cell {
-    /// The status, such as `Running (healthy)`.
-    fn from(container: &Container) -> Self {
-        Self::Status(container.status, container.health)
-    }
+/// How a table is rendered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Look {
+    /// Whether statuses have colours.
+    pub colours: bool,
+    /// Whether the columns for wide tables are shown.
+    pub wide: bool,
+    /// The width to fit, in columns; `None` shortens nothing.
+    pub width: Option<usize>,
 }
 
 /// A table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Table {
-    header: Vec<Cow<'static, str>>,
+    columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
+    /// Whether it has a row for each property of one thing. Such a table has no titles and is never shortened.
+    properties: bool,
 }
 
 impl Table {
-    /// With these columns.
-    pub fn new(header: Vec<&'static str>) -> Self {
-        Self { header: header.into_iter().map(Cow::Borrowed).collect(), rows: Vec::new() }
+    /// With these columns. A plain title is a column whose values are shortened first.
+    pub fn new(columns: Vec<impl Into<Column>>) -> Self {
+        let columns = columns.into_iter().map(Into::into).collect();
+        Self { columns, rows: Vec::new(), properties: false }
     }
 
-    /// With columns whose names come from elsewhere, such as the output of `ps`.
+    /// With columns whose names come from elsewhere, such as the output of `ps`. The last one is shortened.
     pub fn titled(header: &[String]) -> Self {
+        let last = header.len().saturating_sub(1);
+        let column = |(index, title): (usize, &String)| Column {
+            title: Cow::Owned(clean(title)),
+            yields: if index == last { Yield::First } else { Yield::Last },
+            only_wide: false,
+        };
         Self {
-            header: header.iter().map(|title| Cow::Owned(clean(title))).collect(),
+            columns: header.iter().enumerate().map(column).collect(),
             rows: Vec::new(),
+            properties: false,
         }
+    }
+
+    /// With a row for each property of one thing: its name and its value.
+    pub fn properties() -> Self {
+        Self { properties: true, ..Self::new(vec!["property", "value"]) }
+    }
+
+    /// With a row for each field of a response, without its links.
+    pub fn of_fields(response: &impl Serialize) -> Self {
+        let mut table = Self::properties();
+        let fields = match serde_json::to_value(response) {
+            Ok(Value::Object(fields)) => fields,
+            Ok(_) | Err(_) => serde_json::Map::new(),
+        };
+        for (name, value) in fields.into_iter().filter(|(name, _)| name != "links") {
+            table.row(vec![name.into(), text_of(&value).into()]);
+        }
+        table
     }
 
     /// Adds a row.
@@ -75,62 +142,100 @@ impl Table {
         self.rows.push(cells);
     }
 
-    /// The text. Colours come after the layout, which must not count them.
-    pub fn render(&self, colours: bool) -> String {
-        let mut table = comfy_table::Table::new();
-        table.load_style(STYLE).set_header(self.header.iter().map(AsRef::<str>::as_ref));
-        for row in &self.rows {
-            table.add_row(row.iter().map(|cell| match cell {
-                Cell::Text(text) => clean(text),
-                Cell::Status(status, health) => words(*status, *health),
-            }));
-        }
-        let text = table.trim_fmt();
-        if colours { self.coloured(&text) } else { text }
-    }
-
-    /// Colours the status of each row.
-    fn coloured(&self, text: &str) -> String {
-        let statuses = self.rows.iter().map(|row| {
-            row.iter().enumerate().find_map(|(column, cell)| match cell {
-                Cell::Status(status, health) => Some((column, (*status, *health))),
-                Cell::Text(_) => None,
-            })
-        });
-        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-        let top = lines.first().map(String::as_str).unwrap_or_default();
-        let borders: Vec<usize> =
-            top.chars().enumerate().filter(|(_, c)| *c == '+').map(|(index, _)| index).collect();
-        let header_lines = 3;
-        for (line, status) in lines.iter_mut().skip(header_lines).zip(statuses) {
-            let Some((column, status)) = status else { continue };
-            if let (Some(from), Some(to)) = (borders.get(column), borders.get(column + 1)) {
-                *line = paint(line, (*from, *to), status);
+    /// Replaces the value of a property.
+    pub fn set_property(&mut self, name: &str, value: &Cell) {
+        for row in &mut self.rows {
+            if let [key, held] = row.as_mut_slice()
+                && key.text == name
+            {
+                held.clone_from(value);
             }
         }
+    }
+
+    /// Returns the text, without a line break at the end.
+    pub fn render(&self, look: Look) -> String {
+        let shown: Vec<usize> = self.shown(look.wide);
+        let titles = shown.iter().filter_map(|index| self.columns.get(*index));
+        let titles: Vec<Cell> = titles.map(|column| title(&column.title).into()).collect();
+        let header = (!self.properties).then_some(titles);
+        let rows = self.rows.iter().map(|row| {
+            let cells = shown.iter().map(|index| row.get(*index));
+            cells.map(|cell| cell.map_or_else(|| "".into(), cleaned)).collect()
+        });
+        let lines: Vec<Vec<Cell>> = header.into_iter().chain(rows).collect();
+        let widths = self.widths(&shown, &lines, look);
+        let limit = look.width.filter(|_| !self.properties);
+        let lines: Vec<String> =
+            lines.iter().map(|cells| line(cells, &widths, (look.colours, limit))).collect();
         lines.join("\n")
     }
-}
 
-/// Colours the cell between these two borders in a rendered line. If wide characters have moved the borders, the line
-/// stays plain.
-fn paint(
-    line: &str,
-    borders: (usize, usize),
-    (status, health): (Status, Option<Health>),
-) -> String {
-    let word = words(status, health);
-    let part = |from: usize, to: usize| line.chars().skip(from).take(to - from).collect::<String>();
-    let cell = part(borders.0, borders.1);
-    if cell.trim_matches(['|', ' ']) != word.as_str() {
-        return line.to_owned();
+    fn shown(&self, wide: bool) -> Vec<usize> {
+        let columns = self.columns.iter().enumerate();
+        columns.filter(|(_, column)| wide || !column.only_wide).map(|(index, _)| index).collect()
     }
-    let painted = cell.replace(&word, &format!("\x1b[{}m{word}\x1b[0m", colour(status, health)));
-    format!("{}{painted}{}", part(0, borders.0), part(borders.1, usize::MAX))
+
+    fn widths(&self, shown: &[usize], lines: &[Vec<Cell>], look: Look) -> Vec<usize> {
+        let natural = |place: usize| {
+            lines.iter().filter_map(|cells| Some(width(&cells.get(place)?.text))).max()
+        };
+        let mut columns: Vec<(usize, Yield)> = shown
+            .iter()
+            .enumerate()
+            .filter_map(|(place, index)| {
+                Some((natural(place).unwrap_or(0), self.columns.get(*index)?.yields))
+            })
+            .collect();
+        if let Some(total) = look.width.filter(|_| !self.properties) {
+            fit(&mut columns, total.saturating_sub(GAP * shown.len().saturating_sub(1)));
+        }
+        columns.into_iter().map(|(width, _)| width).collect()
+    }
 }
 
-fn words(status: Status, health: Option<Health>) -> String {
-    health.map_or_else(|| status.to_string(), |health| format!("{status} ({health})"))
+/// Returns what a table shows for a value.
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+            other.to_string()
+        }
+    }
+}
+
+fn title(name: &str) -> String {
+    name.to_uppercase().replace('_', " ")
+}
+
+fn cleaned(cell: &Cell) -> Cell {
+    Cell { text: clean(&cell.text), colour: cell.colour }
+}
+
+/// One line. The colours come after the layout, which must not count them.
+fn line(cells: &[Cell], widths: &[usize], (colours, limit): (bool, Option<usize>)) -> String {
+    let mut text = String::new();
+    let mut used = 0;
+    for (index, (cell, column)) in cells.iter().zip(widths).enumerate() {
+        let gap = if index == 0 { 0 } else { GAP };
+        let room = limit.map_or(usize::MAX, |limit| limit.saturating_sub(used + gap));
+        let shown = shorten(&cell.text, room.min(*column));
+        let shown_width = width(&shown);
+        if room == 0 {
+            break;
+        }
+        text.extend(std::iter::repeat_n(' ', gap));
+        let colour = cell.colour.filter(|_| colours && !shown.is_empty());
+        text.push_str(&colour.map_or_else(String::new, |colour| format!("\x1b[{colour}m")));
+        text.push_str(&shown);
+        text.push_str(colour.map_or("", |_| "\x1b[0m"));
+        let padding = room.min(*column).saturating_sub(shown_width);
+        text.extend(std::iter::repeat_n(' ', padding));
+        used += gap + shown_width + padding;
+    }
+    text.truncate(text.trim_end().len());
+    text
 }
 
 const fn colour(status: Status, health: Option<Health>) -> u8 {
@@ -149,60 +254,65 @@ const fn colour(status: Status, health: Option<Health>) -> u8 {
     }
 }
 
-/// Replaces control characters, because text from the service or a host must not control the terminal or break lines.
-pub(super) fn clean(text: &str) -> String {
-    text.chars()
-        .map(|character| match character {
-            '\n' | '\r' | '\t' => ' ',
-            control if control.is_control() => '\u{fffd}',
-            other => other,
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn table() -> Table {
-        let mut table = Table::new(vec!["name", "status"]);
-        table.row(vec!["Running".into(), Status::Running.into()]);
-        table.row(vec!["a\x1b[2J|b\n".into(), Status::Error.into()]);
+        let columns =
+            vec![Column::whole("id"), Column::firm("name"), "command".into(), Column::wide("more")];
+        let mut table = Table::new(columns);
+        for (name, command) in
+            [("web", "sleep 1000"), ("a\x1b[2J|b\n", "sh -c 'echo a long command; sleep 1000'")]
+        {
+            let status = Cell::of_status(name.to_owned(), Status::Error, None);
+            table.row(vec!["5bb9ee06-1b6".into(), status, command.into(), "x".into()]);
+        }
         table
     }
 
     #[test]
-    fn a_table_looks_as_openstacks_do() {
-        insta::assert_snapshot!(table().render(false), @r"
-        +----------+---------+
-        | name     | status  |
-        +----------+---------+
-        | Running  | Running |
-        | a�[2J|b  | Error   |
-        +----------+---------+
+    fn a_table_has_titles_and_no_borders() {
+        insta::assert_snapshot!(table().render(Look::default()), @r"
+        ID            NAME      COMMAND
+        5bb9ee06-1b6  web       sleep 1000
+        5bb9ee06-1b6  a�[2J|b   sh -c 'echo a long command; sleep 1000'
         ");
     }
 
     #[test]
-    fn only_the_status_is_coloured() {
-        let text = table().render(true);
-        assert_eq!(text.matches("\x1b[").count(), 4, "{text}");
-        assert!(text.contains("| Running  | \x1b[32mRunning\x1b[0m |"), "{text}");
+    fn no_line_is_wider_than_the_terminal() {
+        for columns in 1..60 {
+            let text = table().render(Look { width: Some(columns), ..Look::default() });
+            assert!(text.lines().all(|line| width(line) <= columns), "{columns}: {text}");
+        }
+        let text = table().render(Look { width: Some(40), ..Look::default() });
+        insta::assert_snapshot!(text, @r"
+        ID            NAME      COMMAND
+        5bb9ee06-1b6  web       sleep 1000
+        5bb9ee06-1b6  a�[2J|b   sh -c 'echo a l…
+        ");
     }
 
     #[test]
-    fn a_status_is_followed_by_the_health_and_coloured_by_it() {
-        let mut table = Table::new(vec!["status"]);
-        for health in Health::ALL {
-            table.row(vec![Cell::Status(Status::Running, Some(*health))]);
-        }
-        let text = table.render(true);
-        for shown in [
-            "\x1b[33mRunning (starting)\x1b[0m",
-            "\x1b[32mRunning (healthy)\x1b[0m",
-            "\x1b[31mRunning (unhealthy)\x1b[0m",
-        ] {
-            assert!(text.contains(shown), "{text}");
-        }
+    fn a_wide_table_has_all_columns() {
+        let text = table().render(Look { wide: true, ..Look::default() });
+        assert!(text.starts_with("ID            NAME      COMMAND "), "{text}");
+        assert!(text.lines().next().is_some_and(|line| line.ends_with("  MORE")), "{text}");
+    }
+
+    #[test]
+    fn only_the_status_is_coloured() {
+        let text = table().render(Look { colours: true, ..Look::default() });
+        assert_eq!(text.matches("\x1b[").count(), 4, "{text}");
+        assert!(text.contains("  \x1b[31mweb\x1b[0m       sleep 1000"), "{text}");
+    }
+
+    #[test]
+    fn properties_are_never_shortened() {
+        let mut table = Table::of_fields(&serde_json::json!({ "a": "long value", "links": [] }));
+        table.set_property("a", &"a longer value".into());
+        let text = table.render(Look { width: Some(5), ..Look::default() });
+        assert_eq!(text, "a  a longer value");
     }
 }

@@ -66,13 +66,10 @@ async fn the_list_shows_which_operations_are_open_and_why_others_failed() {
     let (code, shown) = zun(&service, &["action", "list", "test"]).await;
     assert_eq!(code, Some(0), "{shown}");
     insta::assert_snapshot!(shown, @r"
-    +--------+------------------------------------------+---------------------+---------------------+-----------------------------------+
-    | action | request_id                               | start_time          | finish_time         | message                           |
-    +--------+------------------------------------------+---------------------+---------------------+-----------------------------------+
-    | delete | req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11 | 2026-11-29 06:00:01 | open                |                                   |
-    | pause  | req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11 | 2026-11-29 06:00:01 | 2026-11-29 06:00:03 | Cannot pause it in Stopped state. |
-    | create | req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11 | 2026-11-29 06:00:01 | 2026-11-29 06:00:03 |                                   |
-    +--------+------------------------------------------+---------------------+---------------------+-----------------------------------+
+    ACTION  REQUEST ID                                START TIME           FINISH TIME          MESSAGE
+    delete  req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11  2026-11-29 06:00:01  open
+    pause   req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11  2026-11-29 06:00:01  2026-11-29 06:00:03  Cannot pause it in Stopped state.
+    create  req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11  2026-11-29 06:00:01  2026-11-29 06:00:03
     ");
     let lines: Vec<_> = service.requests().iter().map(ServiceRequest::line).collect();
     assert_eq!(lines, ["GET /v1/containers/test/container_actions"]);
@@ -95,19 +92,15 @@ async fn an_operation_shows_its_result_and_its_message() {
     let (code, shown) = zun(&service, &["action", "show", "test", REQUEST]).await;
     assert_eq!(code, Some(0), "{shown}");
     insta::assert_snapshot!(shown, @r"
-    +----------------+------------------------------------------+
-    | property       | value                                    |
-    +----------------+------------------------------------------+
-    | action         | stop                                     |
-    | request_id     | req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11 |
-    | container_uuid | 5bb9ee06-1b6a-4a38-b0b9-c8b651638bd6     |
-    | project_id     | admin                                    |
-    | user_id        | admin                                    |
-    | start_time     | 2026-11-29 06:00:01                      |
-    | finish_time    | 2026-11-29 06:00:03                      |
-    | result         | Expired                                  |
-    | message        | The host did not begin it in time.       |
-    +----------------+------------------------------------------+
+    action          stop
+    request_id      req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11
+    container_uuid  5bb9ee06-1b6a-4a38-b0b9-c8b651638bd6
+    project_id      admin
+    user_id         admin
+    start_time      2026-11-29 06:00:01
+    finish_time     2026-11-29 06:00:03
+    result          Expired
+    message         The host did not begin it in time.
     ");
     let lines: Vec<_> = service.requests().iter().map(ServiceRequest::line).collect();
     assert_eq!(lines, [format!("GET /v1/containers/test/container_actions/{REQUEST}")]);
@@ -118,7 +111,7 @@ async fn an_operation_without_an_outcome_is_open() {
     let service = showing(None, None, None).await;
     let (code, shown) = zun(&service, &["action", "show", "test", REQUEST]).await;
     assert_eq!(code, Some(0), "{shown}");
-    let rows: Vec<&str> = shown.lines().filter(|line| line.contains("| open ")).collect();
+    let rows: Vec<&str> = shown.lines().filter(|line| line.ends_with("  open")).collect();
     assert_eq!(rows.len(), 2, "finish_time and result: {shown}");
 }
 

@@ -5,6 +5,16 @@ mod attach;
 mod fake;
 mod files;
 mod links;
+mod lists;
+#[path = "../../../tests/src/pty.rs"]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    dead_code,
+    unreachable_pub,
+    reason = "the tests of the whole system share it"
+)]
+mod pty;
 mod repeats;
 mod run;
 mod statuses;

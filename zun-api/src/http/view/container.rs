@@ -104,6 +104,7 @@ pub(in crate::http) fn container_in_list(
         created_at: Some(record.created_at),
         updated_at: Some(record.updated_at),
         started_at: record.started_at,
+        finished_at: record.finished_at,
         run: Some(record.run).filter(|run| *run > 0),
         host: record.host.clone().filter(|_| is_admin),
     }

@@ -302,6 +302,9 @@ pub struct Container {
     /// When its process last started. Not in OpenStack Zun's API.
     #[serde(with = "super::time", default)]
     pub started_at: Option<NaiveDateTime>,
+    /// When one of its runs last ended; null before that. Not in OpenStack Zun's API.
+    #[serde(with = "super::time", default)]
+    pub finished_at: Option<NaiveDateTime>,
     /// The number of its newest run; absent before the first. Not in OpenStack Zun's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<i64>,

@@ -6,7 +6,7 @@ use futures_util::stream::{self, StreamExt as _};
 
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::{self, Format};
+use crate::out;
 
 /// The largest number of actions that run at the same time.
 const MAX_CONCURRENT: usize = 16;
@@ -18,7 +18,7 @@ pub(super) async fn for_each_container(
     names: &[String],
     act: impl AsyncFn(String) -> Result<(), Failure>,
 ) -> Result<Exit, Failure> {
-    let as_table = context.printer.format() == Format::Table;
+    let as_table = context.printer.format().is_for_people();
     let mut done = Vec::new();
     let mut exit = Exit::OK;
     let distinct: HashSet<&String> = names.iter().collect();

@@ -27,6 +27,7 @@ pub(super) mod show;
 pub(super) mod start;
 mod starting;
 pub(super) mod stats;
+mod status_words;
 pub(super) mod stop;
 pub(super) mod top;
 pub(super) mod unpause;

@@ -1,12 +1,12 @@
 //! `zun show`
 
-use chrono::NaiveDateTime;
+use chrono::{NaiveDateTime, Utc};
 use clap::Args;
 use serde::Serialize;
-use serde_json::Value;
 use zun_common::api::v1::container::Container;
 use zun_common::api::v1::run::Run;
 
+use super::status_words::status_cell;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::Table;
@@ -72,24 +72,9 @@ fn seconds(time: NaiveDateTime) -> String {
     time.format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// Returns a table with a row for each field of the API, without the links.
+/// Returns a table with a row for each field of the API, without the links. The status is in Docker's words.
 pub(super) fn table(container: &Container) -> Table {
-    let mut table = Table::new(vec!["property", "value"]);
-    let fields = match serde_json::to_value(container) {
-        Ok(Value::Object(fields)) => fields,
-        Ok(_) | Err(_) => serde_json::Map::new(),
-    };
-    for (name, value) in fields {
-        if name == "links" {
-            continue;
-        }
-        let shown = match (name.as_str(), value) {
-            ("status", _) => container.into(),
-            (_, Value::Null) => "".into(),
-            (_, Value::String(text)) => text.into(),
-            (_, other) => other.to_string().into(),
-        };
-        table.row(vec![name.into(), shown]);
-    }
+    let mut table = Table::of_fields(container);
+    table.set_property("status", &status_cell(container, Utc::now().naive_utc()));
     table
 }

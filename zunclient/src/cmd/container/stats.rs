@@ -1,16 +1,16 @@
 //! `zun stats`: resource usage, updated in place on a terminal.
 
-use std::io::IsTerminal as _;
-
 use clap::Args;
 use futures_util::future::join_all;
 use zun_common::api::v1::container::ContainerStats;
 use zun_common::status::Status;
 
+use super::starting::unless_ended;
 use crate::api::{ApiError, ListQuery};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::{self, Format, Table};
+use crate::out::{self, Column, Live, Table};
+use crate::tty::signals::Signals;
 
 /// Show the resource usage of running containers
 #[derive(Debug, Args)]
@@ -28,15 +28,9 @@ pub(in crate::cmd) struct Stats {
     containers: Vec<String>,
 }
 
-/// Moves the cursor to the upper left corner and clears the screen.
-const AGAIN: &str = "\x1b[H\x1b[2J";
-
 impl Stats {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let live = !self.no_stream
-            && context.printer.format() == Format::Table
-            && std::io::stdout().is_terminal();
-        if !live {
+        if self.no_stream || !context.printer.is_live() {
             let (measured, refusals) = self.measure(context).await?;
             for (name, refusal) in &refusals {
                 let failure = Failure::from(refusal).context(name);
@@ -45,6 +39,13 @@ impl Stats {
             context.printer.show(&measured, || table(&measured))?;
             return Ok(if refusals.is_empty() { Exit::OK } else { Exit::FAILED });
         }
+        let mut signals = Signals::catch()?;
+        unless_ended(&mut signals, self.follow(context)).await
+    }
+
+    /// Shows the usage until no container runs.
+    async fn follow(&self, context: &Context) -> Result<Exit, Failure> {
+        let mut live = Live::new(&context.printer);
         // There is no pause: measuring takes the host a second or two.
         let mut first = true;
         loop {
@@ -55,8 +56,7 @@ impl Stats {
             if let (true, Some((name, refusal))) = (enough, refusals.first()) {
                 return Err(Failure::from(refusal).context(name));
             }
-            context.printer.bytes(AGAIN.as_bytes())?;
-            context.printer.show(&measured, || table(&measured))?;
+            live.draw(&context.printer.render(&table(&measured)))?;
             if measured.is_empty() {
                 return Ok(Exit::OK);
             }
@@ -91,9 +91,9 @@ impl Stats {
 }
 
 fn table(measured: &[ContainerStats]) -> Table {
-    let header =
-        vec!["container", "cpu", "memory", "limit", "memory share", "block i/o", "net i/o", "pids"];
-    let mut table = Table::new(header);
+    let figures = ["cpu", "memory", "limit", "memory share", "block i/o", "net i/o", "pids"];
+    let columns = std::iter::once(Column::from("container")).chain(figures.map(Column::firm));
+    let mut table = Table::new(columns.collect::<Vec<_>>());
     for stats in measured {
         table.row(vec![
             stats.container.as_str().into(),

@@ -11,7 +11,7 @@ use zun_common::status::EndReason;
 use super::ending::is_temporary;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::{self, Format};
+use crate::out;
 
 /// Wait until containers stop, then print their exit codes
 #[derive(Debug, Args)]
@@ -31,7 +31,7 @@ pub(in crate::cmd) struct Wait {
 
 impl Wait {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let as_table = context.printer.format() == Format::Table;
+        let as_table = context.printer.format().is_for_people();
         let mut all = Vec::new();
         let mut exit = Exit::OK;
         // All waits run at the same time: one after the other could miss an exit.

@@ -10,7 +10,7 @@ use super::container_flags::{COMMON_OPTIONS, TerminalFlags, TerminalMode, given,
 use super::session::{ConsoleFlags, own_size};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::{self, Format};
+use crate::out;
 use crate::tty::Stdio;
 use session::{ExecSession, OnDisconnect};
 
@@ -114,7 +114,7 @@ impl Exec {
         }
         let stdio = Stdio::of_process();
         let mut mode = self.terminal.decide(stdio, false)?;
-        if context.printer.format() != Format::Table {
+        if !context.printer.format().is_for_people() {
             if self.terminal.is_forced() {
                 let message = "cannot use -t with --format json or yaml: remove one of them";
                 return Err(Failure::new(message));

@@ -22,7 +22,7 @@ use crate::console::docker_exec::{self, DetachedStart};
 use crate::console::{Dial, LinkTimeouts, Renewal, Renewed, connection};
 use crate::exit::Exit;
 use crate::forward_signals::SIGNALS_TO_LEAVE;
-use crate::out::{self, Format, Table};
+use crate::out::{self, Table};
 use crate::relay::{Ended, RelayContext, Remote, Terminal, relay};
 use crate::tty::screen::Screen;
 use crate::tty::signals::Signals;
@@ -68,7 +68,7 @@ impl ExecSession<'_> {
             remote: &exec,
             process_started: &Notify::new(),
         };
-        if self.context.printer.format() == Format::Table {
+        if self.context.printer.format().is_for_people() {
             let (ended, _) = relay(console, terminal, relay_context).await;
             self.kill_if_requested(&exec, &ended).await;
             return concluded(self.container, ended);
@@ -100,7 +100,7 @@ impl ExecSession<'_> {
             | Ended::OutputClosed => Failure::new(too_large.to_string()),
         })?;
         // Output that arrived is printed even if the rest was lost.
-        self.context.printer.show(&collected.shown(code), || Table::new(Vec::new()))?;
+        self.context.printer.show(&collected.shown(code), Table::default)?;
         concluded(self.container, ended)
     }
 
@@ -111,12 +111,12 @@ impl ExecSession<'_> {
             let (exec, dial) = self.create(ask).await?;
             Ok((exec, docker_exec::start_detached(&dial).await?))
         };
-        let printer = self.context.printer;
+        let printer = &self.context.printer;
         match unless_ended(&mut signals, begin).await? {
             (ExecHandle { exec, .. }, DetachedStart::Running)
-                if printer.format() != Format::Table =>
+                if !printer.format().is_for_people() =>
             {
-                printer.show(&json!({ "exec_id": exec }), || Table::new(Vec::new()))?;
+                printer.show(&json!({ "exec_id": exec }), Table::default)?;
                 Ok(Exit::OK)
             }
             (_, DetachedStart::Running) => Ok(Exit::OK),
