@@ -4,6 +4,7 @@ use chrono::NaiveDateTime;
 use clap::{Args, Subcommand};
 use zun_common::api::v1::action::ContainerAction;
 
+use super::select::Select;
 use super::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::{Column, Table};
@@ -44,6 +45,8 @@ is empty if it succeeded. Times are in UTC.")]
 struct List {
     /// Name or UUID of the container (UUID if it was deleted)
     container: String,
+    #[command(flatten)]
+    select: Select,
 }
 
 /// Show the operation that a request asked for
@@ -64,6 +67,8 @@ struct Show {
     container: String,
     /// Request ID, as in the list and in error messages
     request: String,
+    #[command(flatten)]
+    select: Select,
 }
 
 impl Action {
@@ -78,7 +83,7 @@ impl Action {
 impl List {
     async fn run(self, context: &Context) -> Result<Exit, Failure> {
         let actions = context.api.actions(&self.container).await?;
-        context.printer.show(&actions, || list_table(&actions))?;
+        self.select.printer(context).show(&actions, || list_table(&actions))?;
         Ok(Exit::OK)
     }
 }
@@ -86,7 +91,7 @@ impl List {
 impl Show {
     async fn run(self, context: &Context) -> Result<Exit, Failure> {
         let action = context.api.action(&self.container, &self.request).await?;
-        context.printer.show(&action, || detail_table(&action))?;
+        self.select.printer(context).show(&action, || detail_table(&action))?;
         Ok(Exit::OK)
     }
 }

@@ -32,7 +32,7 @@ impl Context {
         .await?;
         Ok(Self {
             api: Client::new(&settings, out::notice)?,
-            printer: Printer::new(global.format),
+            printer: Printer::new(global.format.clone().unwrap_or_default()),
             proxies: settings.proxies,
             tasks: Tasks::new(),
         })

@@ -5,7 +5,7 @@ use zun_common::chain;
 use crate::api::ApiError;
 use crate::console::ConsoleError;
 use crate::exit::Exit;
-use crate::out::Unwritten;
+use crate::out::Unprinted;
 use crate::settings::BadSettings;
 
 /// Why a verb failed.
@@ -75,11 +75,11 @@ impl From<BadSettings> for Failure {
     }
 }
 
-impl From<Unwritten> for Failure {
-    fn from(unwritten: Unwritten) -> Self {
+impl From<Unprinted> for Failure {
+    fn from(unwritten: Unprinted) -> Self {
         match unwritten {
-            Unwritten::Closed => Self::silent(Exit::PIPE),
-            failed @ Unwritten::Failed(_) => Self::new(failed.to_string()),
+            Unprinted::Closed => Self::silent(Exit::PIPE),
+            other @ (Unprinted::Failed(_) | Unprinted::BadField(_)) => Self::new(other.to_string()),
         }
     }
 }

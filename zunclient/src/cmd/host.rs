@@ -1,11 +1,13 @@
 //! `zun host`: hosts, for administrators.
 
 use clap::{Args, Subcommand};
+use serde_json::Value;
 use zun_common::api::v1;
 
+use super::select::Select;
 use super::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::{Column, Table};
+use crate::out::{Column, GIB, MIB, Table, Unit, with_units};
 
 /// Show and manage hosts (administrators)
 #[derive(Debug, Args)]
@@ -42,7 +44,10 @@ States:
   down        Its agent sends no heartbeats
   recovering  The database was restored from a copy that is older than what the
               host has carried out: see zun host recover --help")]
-struct List {}
+struct List {
+    #[command(flatten)]
+    select: Select,
+}
 
 /// Show the details of a host
 #[derive(Debug, Args)]
@@ -52,6 +57,8 @@ Example:
 struct Show {
     /// Name or UUID of the host
     host: String,
+    #[command(flatten)]
+    select: Select,
 }
 
 /// Let a host carry out operations again after the database was restored
@@ -87,13 +94,14 @@ struct Replace {
 impl Host {
     pub(super) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self.verb {
-            Verb::List(List {}) => {
+            Verb::List(List { select }) => {
                 let hosts = context.api.hosts().await?;
-                context.printer.show(&hosts, || table(&hosts))?;
+                let records: Vec<Value> = hosts.iter().map(record).collect();
+                select.printer(context).show(&records, || table(&hosts))?;
             }
-            Verb::Show(Show { host }) => {
-                let host = context.api.host(&host).await?;
-                context.printer.show(&host, || Table::of_fields(&host))?;
+            Verb::Show(Show { host, select }) => {
+                let host = record(&context.api.host(&host).await?);
+                select.printer(context).show(&host, || Table::of_fields(&host))?;
             }
             Verb::Recover(Recover { host }) => {
                 context.api.recover_host(&host).await?;
@@ -106,6 +114,18 @@ impl Host {
         }
         Ok(Exit::OK)
     }
+}
+
+/// The fields whose names in results carry units.
+const UNITS: [Unit; 4] = [
+    ("mem_total", "memory_total_bytes", MIB),
+    ("mem_used", "memory_used_bytes", MIB),
+    ("disk_total", "disk_total_bytes", GIB),
+    ("disk_used", "disk_used_bytes", GIB),
+];
+
+fn record(host: &v1::host::Host) -> Value {
+    with_units(host, &UNITS)
 }
 
 fn table(hosts: &[v1::host::Host]) -> Table {

@@ -6,6 +6,7 @@ mod context;
 mod failure;
 mod help;
 mod host;
+mod select;
 mod version;
 
 use std::ffi::OsString;
@@ -97,16 +98,14 @@ pub struct Global {
         help = "Cloud in clouds.yaml, instead of the OS_ variables"
     )]
     os_cloud: Option<String>,
-    /// Output format: table, wide, json or yaml (default table)
     #[arg(
+        short = 'o',
         long,
         global = true,
-        value_enum,
-        default_value_t,
-        hide_possible_values = true,
-        hide_default_value = true
+        value_name = "FORMAT",
+        help = "Output format: table, wide, json, yaml, csv, name, value, or a template such as '{{.Name}} {{.Status}}'"
     )]
-    format: Format,
+    format: Option<Format>,
     /// Print each API request to stderr
     #[arg(long, global = true)]
     debug: bool,

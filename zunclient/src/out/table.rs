@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use serde_json::Value;
 use zun_common::status::{Health, Status};
 
 use super::fit::{Yield, fit};
+use super::template::text_of;
 use super::text::{clean, shorten, width};
+use super::values::normal;
 
 /// The spaces between two columns.
 const GAP: usize = 2;
@@ -127,12 +128,10 @@ impl Table {
     /// With a row for each field of a response, without its links.
     pub fn of_fields(response: &impl Serialize) -> Self {
         let mut table = Self::properties();
-        let fields = match serde_json::to_value(response) {
-            Ok(Value::Object(fields)) => fields,
-            Ok(_) | Err(_) => serde_json::Map::new(),
-        };
-        for (name, value) in fields.into_iter().filter(|(name, _)| name != "links") {
-            table.row(vec![name.into(), text_of(&value).into()]);
+        let mut fields = serde_json::to_value(response).unwrap_or_default();
+        normal(&mut fields);
+        for (name, value) in fields.as_object().into_iter().flatten() {
+            table.row(vec![name.clone().into(), text_of(value).into()]);
         }
         table
     }
@@ -171,6 +170,38 @@ impl Table {
         lines.join("\n")
     }
 
+    /// Returns the cells of each row with the names of their columns, also of those for wide tables.
+    pub(super) fn records(&self) -> Vec<Vec<(String, String)>> {
+        let titles = self.columns.iter().map(|column| column.title.to_string());
+        let titles: Vec<String> = titles.collect();
+        let cells = |row: &Vec<Cell>| {
+            titles.iter().cloned().zip(row.iter().map(|cell| cell.text.clone())).collect()
+        };
+        self.rows.iter().map(cells).collect()
+    }
+
+    /// Returns the table as CSV of RFC 4180, with a line of titles.
+    pub(super) fn csv(&self, safe: impl Fn(&str) -> String) -> String {
+        let titles = self.columns.iter().map(|column| quoted(&column.title));
+        let titles = titles.collect::<Vec<_>>().join(",");
+        let line = |row: &Vec<Cell>| {
+            row.iter().map(|cell| quoted(&safe(&cell.text))).collect::<Vec<_>>().join(",")
+        };
+        std::iter::once(titles).chain(self.rows.iter().map(line)).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Returns the values of each row with a space between them, without those for wide tables. Of properties, returns
+    /// only the values.
+    pub(super) fn values(&self, safe: impl Fn(&str) -> String) -> String {
+        let shown = self.shown(false);
+        let line = |row: &Vec<Cell>| {
+            let cells = shown.iter().filter_map(|index| row.get(*index));
+            let cells = cells.skip(usize::from(self.properties));
+            cells.map(|cell| safe(&cell.text)).collect::<Vec<_>>().join(" ")
+        };
+        self.rows.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
     fn shown(&self, wide: bool) -> Vec<usize> {
         let columns = self.columns.iter().enumerate();
         columns.filter(|(_, column)| wide || !column.only_wide).map(|(index, _)| index).collect()
@@ -194,19 +225,17 @@ impl Table {
     }
 }
 
-/// Returns what a table shows for a value.
-fn text_of(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
-            other.to_string()
-        }
-    }
-}
-
 fn title(name: &str) -> String {
     name.to_uppercase().replace('_', " ")
+}
+
+/// Quotes a field of CSV if it needs that.
+fn quoted(text: &str) -> String {
+    if text.contains(['"', ',', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
 }
 
 fn cleaned(cell: &Cell) -> Cell {

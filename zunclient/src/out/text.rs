@@ -1,5 +1,7 @@
 //! Text on a terminal: its width in columns, and how it is shortened and cleaned.
 
+use std::fmt::Write as _;
+
 use unicode_width::UnicodeWidthChar as _;
 
 /// What stands for the part that does not fit.
@@ -39,13 +41,29 @@ pub(crate) fn clean(text: &str) -> String {
     text.chars()
         .map(|character| match character {
             '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => ' ',
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                '\u{fffd}'
-            }
-            control if control.is_control() => '\u{fffd}',
+            control if control.is_control() || is_hidden_control(control) => '\u{fffd}',
             other => other,
         })
         .collect()
+}
+
+/// Replaces control characters in JSON that a terminal could obey and JSON need not escape. They are in texts only.
+pub(super) fn escape_controls(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for character in json.chars() {
+        if is_hidden_control(character) {
+            // Writing to a string cannot fail.
+            write!(escaped, "\\u{:04x}", u32::from(character)).unwrap_or_default();
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
+}
+
+/// DEL, the C1 controls, and what changes the direction of text.
+const fn is_hidden_control(character: char) -> bool {
+    matches!(character, '\u{7f}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -66,6 +84,15 @@ mod tests {
             assert_eq!(shorten(text, room), shown, "{text} in {room}");
             assert!(width(&shorten(text, room)) <= room);
         }
+    }
+
+    #[test]
+    fn json_stays_the_same_value_when_controls_are_escaped() {
+        let value = "a\u{9b}31mb\u{202e}c\n\u{7f}é";
+        let json = serde_json::to_string(value).expect("JSON");
+        let escaped = escape_controls(&json);
+        assert_eq!(escaped, r#""a\u009b31mb\u202ec\n\u007fé""#);
+        assert_eq!(serde_json::from_str::<String>(&escaped).expect("JSON"), value);
     }
 
     #[test]

@@ -76,13 +76,15 @@ async fn the_list_shows_which_operations_are_open_and_why_others_failed() {
 }
 
 #[tokio::test]
-async fn the_list_as_json_has_the_fields_of_the_api() {
+async fn the_list_as_json_has_the_fields_of_the_api_and_times_with_their_zone() {
     let actions = json!([action("delete", None, None)]);
-    let answer = json!({ "containerActions": actions });
+    let answer = json!({ "containerActions": actions.clone() });
     let service = Service::start(move |_ask| (200, answer.clone())).await;
     let (code, shown) = zun(&service, &["action", "ls", "test", "--format", "json"]).await;
     assert_eq!(code, Some(0), "{shown}");
-    assert_eq!(serde_json::from_str::<Value>(&shown).expect("JSON"), actions);
+    let mut expected = actions;
+    expected[0]["start_time"] = json!("2026-11-29T06:00:01.250000Z");
+    assert_eq!(serde_json::from_str::<Value>(&shown).expect("JSON"), expected);
 }
 
 #[tokio::test]

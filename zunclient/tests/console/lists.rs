@@ -17,7 +17,7 @@ fn ago(time: TimeDelta) -> String {
 }
 
 /// Three containers, as a service lists them for an administrator.
-fn containers() -> Vec<Value> {
+pub(crate) fn containers() -> Vec<Value> {
     let minutes = |minutes: i64| ago(TimeDelta::seconds(minutes * 60 + 5));
     vec![
         container(
@@ -45,7 +45,7 @@ fn containers() -> Vec<Value> {
     ]
 }
 
-async fn listing(containers: Vec<Value>) -> Service {
+pub(crate) async fn listing(containers: Vec<Value>) -> Service {
     Service::start(move |ask| {
         if ask.target.starts_with("/v1/containers?") {
             return (200, json!({ "containers": containers, "next": null }));
@@ -60,7 +60,7 @@ fn endpoint(service: &Service) -> String {
 }
 
 /// Runs `zun` in pipes and returns its exit code, stdout and stderr.
-async fn piped(service: &Service, words: &[&str]) -> (Option<i32>, String, String) {
+pub(crate) async fn piped(service: &Service, words: &[&str]) -> (Option<i32>, String, String) {
     let ended = Command::new(env!("CARGO_BIN_EXE_zun"))
         .args(words)
         .env_clear()
@@ -82,7 +82,7 @@ fn terminal(service: &Service, words: &[&str], size: (u16, u16), term: &str) -> 
 }
 
 /// Runs `zun` on a terminal without colours to its end, and returns what it showed.
-async fn shown(service: &Service, words: &[&str], columns: u16) -> String {
+pub(crate) async fn shown(service: &Service, words: &[&str], columns: u16) -> String {
     let mut terminal = terminal(service, words, (24, columns), "dumb");
     let end = tokio::task::spawn_blocking(move || (terminal.exit(), terminal.transcript())).await;
     let (code, text) = end.expect("it ends");

@@ -4,6 +4,7 @@ mod actions;
 mod attach;
 mod fake;
 mod files;
+mod formats;
 mod links;
 mod lists;
 #[path = "../../../tests/src/pty.rs"]

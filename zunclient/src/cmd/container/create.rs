@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::container_flags::{COMMON_OPTIONS, ContainerFlags};
+use super::record::record;
 use super::session::own_size;
 use super::show::table;
 use super::starting::{self, Progress};
@@ -46,7 +47,7 @@ impl Create {
                 let id = container.uuid.to_string();
                 context.printer.value(&json!({ "uuid": id }), || id.clone())?;
             }
-            Ok(container) => context.printer.show(&container, || table(&container))?,
+            Ok(container) => context.printer.show(&record(&container), || table(&container))?,
             Err(failure) => {
                 let cancelled = failure.message.is_none();
                 if let Some(container) = made.get().filter(|_| cancelled) {

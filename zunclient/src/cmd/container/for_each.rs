@@ -18,7 +18,7 @@ pub(super) async fn for_each_container(
     names: &[String],
     act: impl AsyncFn(String) -> Result<(), Failure>,
 ) -> Result<Exit, Failure> {
-    let as_table = context.printer.format().is_for_people();
+    let as_table = context.printer.format().is_text();
     let mut done = Vec::new();
     let mut exit = Exit::OK;
     let distinct: HashSet<&String> = names.iter().collect();

@@ -19,6 +19,7 @@ pub(super) mod pause;
 pub(super) mod port;
 mod publish;
 mod pull_progress;
+mod record;
 pub(super) mod rename;
 pub(super) mod restart;
 pub(super) mod run;

@@ -3,6 +3,7 @@
 use clap::Args;
 use zun_common::api::v1::container::UpdateContainer;
 
+use super::record::record;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
@@ -20,7 +21,7 @@ impl Rename {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         let ask = UpdateContainer { name: Some(self.name), ..UpdateContainer::default() };
         let container = context.api.update(&self.container, &ask).await?;
-        context.printer.value(&container, || container.name.clone())?;
+        context.printer.value(&record(&container), || container.name.clone())?;
         Ok(Exit::OK)
     }
 }

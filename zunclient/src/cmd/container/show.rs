@@ -2,11 +2,13 @@
 
 use chrono::{NaiveDateTime, Utc};
 use clap::Args;
-use serde::Serialize;
+use serde_json::Value;
 use zun_common::api::v1::container::Container;
 use zun_common::api::v1::run::Run;
 
+use super::record::record;
 use super::status_words::status_cell;
+use crate::cmd::select::Select;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::Table;
@@ -16,10 +18,14 @@ use crate::out::Table;
 #[command(after_help = "\
 Examples:
   zun show test
-  zun show test --format json")]
+  zun show test --format json
+  zun show test --format '{{.Status}} {{json .Labels}}'
+  zun show test -f value -c exit_code")]
 pub(in crate::cmd) struct Show {
     /// Name or UUID of the container
     container: String,
+    #[command(flatten)]
+    select: Select,
 }
 
 impl Show {
@@ -28,7 +34,7 @@ impl Show {
             tokio::join!(context.api.show(&self.container), context.api.runs(&self.container));
         // An older service has no runs.
         let shown = Shown { container: container?, runs: runs.unwrap_or_default() };
-        context.printer.show(&shown, || shown.table())?;
+        self.select.printer(context).show(&shown.record(), || shown.table())?;
         Ok(Exit::OK)
     }
 }
@@ -37,14 +43,20 @@ impl Show {
 const LISTED_RUNS: usize = 5;
 
 /// A container and its newest runs.
-#[derive(Serialize)]
 struct Shown {
-    #[serde(flatten)]
     container: Container,
     runs: Vec<Run>,
 }
 
 impl Shown {
+    fn record(&self) -> Value {
+        let mut record = record(&self.container);
+        if let Some(fields) = record.as_object_mut() {
+            fields.insert("runs".to_owned(), serde_json::to_value(&self.runs).unwrap_or_default());
+        }
+        record
+    }
+
     fn table(&self) -> Table {
         let mut table = table(&self.container);
         for run in self.runs.iter().take(LISTED_RUNS) {
@@ -74,7 +86,7 @@ fn seconds(time: NaiveDateTime) -> String {
 
 /// Returns a table with a row for each field of the API, without the links. The status is in Docker's words.
 pub(super) fn table(container: &Container) -> Table {
-    let mut table = Table::of_fields(container);
+    let mut table = Table::of_fields(&record(container));
     table.set_property("status", &status_cell(container, Utc::now().naive_utc()));
     table
 }

@@ -2,14 +2,16 @@
 
 use clap::Args;
 use futures_util::future::join_all;
+use serde_json::{Value, json};
 use zun_common::api::v1::container::ContainerStats;
 use zun_common::status::Status;
 
 use super::starting::unless_ended;
 use crate::api::{ApiError, ListQuery};
+use crate::cmd::select::Select;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::{self, Column, Live, Table};
+use crate::out::{self, Column, Live, Printer, Table};
 use crate::tty::signals::Signals;
 
 /// Show the resource usage of running containers
@@ -26,26 +28,29 @@ pub(in crate::cmd) struct Stats {
     /// Names or UUIDs of the containers (default all running ones)
     #[arg(value_name = "CONTAINER")]
     containers: Vec<String>,
+    #[command(flatten)]
+    select: Select,
 }
 
 impl Stats {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        if self.no_stream || !context.printer.is_live() {
+        let printer = self.select.printer(context);
+        if self.no_stream || !printer.is_live() {
             let (measured, refusals) = self.measure(context).await?;
             for (name, refusal) in &refusals {
                 let failure = Failure::from(refusal).context(name);
                 out::notice(&failure.message.unwrap_or_default());
             }
-            context.printer.show(&measured, || table(&measured))?;
+            printer.show(&records(&measured), || table(&measured))?;
             return Ok(if refusals.is_empty() { Exit::OK } else { Exit::FAILED });
         }
         let mut signals = Signals::catch()?;
-        unless_ended(&mut signals, self.follow(context)).await
+        unless_ended(&mut signals, self.follow(context, &printer)).await
     }
 
     /// Shows the usage until no container runs.
-    async fn follow(&self, context: &Context) -> Result<Exit, Failure> {
-        let mut live = Live::new(&context.printer);
+    async fn follow(&self, context: &Context, printer: &Printer) -> Result<Exit, Failure> {
+        let mut live = Live::new(printer);
         // There is no pause: measuring takes the host a second or two.
         let mut first = true;
         loop {
@@ -56,7 +61,7 @@ impl Stats {
             if let (true, Some((name, refusal))) = (enough, refusals.first()) {
                 return Err(Failure::from(refusal).context(name));
             }
-            live.draw(&context.printer.render(&table(&measured)))?;
+            live.draw(&printer.rendered(&records(&measured), table(&measured))?)?;
             if measured.is_empty() {
                 return Ok(Exit::OK);
             }
@@ -90,9 +95,53 @@ impl Stats {
     }
 }
 
+/// Returns the JSON of the figures, with units in the names.
+fn records(measured: &[ContainerStats]) -> Vec<Value> {
+    measured.iter().map(record).collect()
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "whole bytes of a size"
+)]
+fn record(stats: &ContainerStats) -> Value {
+    let ContainerStats {
+        container,
+        cpu_percent,
+        memory_usage,
+        memory_limit,
+        memory_percent,
+        block,
+        network,
+        processes,
+    } = stats;
+    let bytes = |mebibytes: f64| (mebibytes * f64::from(1 << 20)).round() as u64;
+    let (block_read, block_write) = pair(block);
+    let (net_rx, net_tx) = pair(network);
+    json!({
+        "name": container,
+        "cpu_percent": cpu_percent,
+        "memory_bytes": bytes(*memory_usage),
+        "memory_limit_bytes": bytes(*memory_limit),
+        "memory_percent": memory_percent,
+        "block_read_bytes": block_read,
+        "block_write_bytes": block_write,
+        "net_rx_bytes": net_rx,
+        "net_tx_bytes": net_tx,
+        "pids": processes,
+    })
+}
+
+/// Parses `RECEIVED/SENT` in bytes.
+fn pair(text: &str) -> (Option<u64>, Option<u64>) {
+    let (one, other) = text.split_once('/').unwrap_or((text, ""));
+    (one.trim().parse().ok(), other.trim().parse().ok())
+}
+
 fn table(measured: &[ContainerStats]) -> Table {
     let figures = ["cpu", "memory", "limit", "memory share", "block i/o", "net i/o", "pids"];
-    let columns = std::iter::once(Column::from("container")).chain(figures.map(Column::firm));
+    let columns = std::iter::once(Column::from("name")).chain(figures.map(Column::firm));
     let mut table = Table::new(columns.collect::<Vec<_>>());
     for stats in measured {
         table.row(vec![

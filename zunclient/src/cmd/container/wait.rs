@@ -31,7 +31,7 @@ pub(in crate::cmd) struct Wait {
 
 impl Wait {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let as_table = context.printer.format().is_for_people();
+        let as_table = context.printer.format().is_text();
         let mut all = Vec::new();
         let mut exit = Exit::OK;
         // All waits run at the same time: one after the other could miss an exit.

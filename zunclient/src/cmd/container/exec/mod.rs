@@ -114,7 +114,7 @@ impl Exec {
         }
         let stdio = Stdio::of_process();
         let mut mode = self.terminal.decide(stdio, false)?;
-        if !context.printer.format().is_for_people() {
+        if !context.printer.format().is_text() {
             if self.terminal.is_forced() {
                 let message = "cannot use -t with --format json or yaml: remove one of them";
                 return Err(Failure::new(message));

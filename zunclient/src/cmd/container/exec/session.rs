@@ -68,7 +68,7 @@ impl ExecSession<'_> {
             remote: &exec,
             process_started: &Notify::new(),
         };
-        if self.context.printer.format().is_for_people() {
+        if self.context.printer.format().is_text() {
             let (ended, _) = relay(console, terminal, relay_context).await;
             self.kill_if_requested(&exec, &ended).await;
             return concluded(self.container, ended);
@@ -113,9 +113,7 @@ impl ExecSession<'_> {
         };
         let printer = &self.context.printer;
         match unless_ended(&mut signals, begin).await? {
-            (ExecHandle { exec, .. }, DetachedStart::Running)
-                if !printer.format().is_for_people() =>
-            {
+            (ExecHandle { exec, .. }, DetachedStart::Running) if !printer.format().is_text() => {
                 printer.show(&json!({ "exec_id": exec }), Table::default)?;
                 Ok(Exit::OK)
             }

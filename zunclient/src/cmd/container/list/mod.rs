@@ -4,16 +4,19 @@ mod columns;
 mod filter;
 mod watch;
 
+use std::str::FromStr;
+
 use clap::Args;
 use zun_common::api::v1::container::Container;
 use zun_common::status::Status;
 
 use self::columns::{Shown, table};
 use self::filter::{Filter, Filters};
+use super::record::records;
 use crate::api::{ApiError, Client, ListQuery};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::Printer;
+use crate::out::{Format, Printer, Unprinted};
 
 /// List containers, running or not, newest first
 #[derive(Debug, Args)]
@@ -42,8 +45,14 @@ pub(in crate::cmd) struct List {
     #[arg(short, long, conflicts_with = "limit")]
     latest: bool,
     /// Show only containers that match, such as name~=web (repeatable)
-    #[arg(short, long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE")]
     filter: Vec<Filter>,
+    /// The same as --filter, or as --format for a value without `=`
+    #[arg(short, value_name = "FILTER|FORMAT")]
+    f: Vec<FilterOrFormat>,
+    /// Show only this column (repeatable)
+    #[arg(short, long, value_name = "NAME")]
+    column: Vec<String>,
     /// Show only the container with this name
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -74,6 +83,28 @@ pub(in crate::cmd) struct List {
     /// Show the list again when it changes
     #[arg(long, conflicts_with = "quiet")]
     watch: bool,
+    #[arg(skip)]
+    format: Option<Format>,
+}
+
+/// The value of `-f`, which is short for another flag in each of the commands that people know.
+#[derive(Debug, Clone)]
+enum FilterOrFormat {
+    /// Of Docker's command.
+    Filter(Filter),
+    /// Of OpenStack's command.
+    Format(Format),
+}
+
+impl FromStr for FilterOrFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains('=') && !text.contains("{{") {
+            return text.parse().map(Self::Filter);
+        }
+        text.parse().map(Self::Format)
+    }
 }
 
 /// What a list is ordered by, in the API's words.
@@ -114,7 +145,8 @@ impl List {
             let time = context.api.show(since).await?.created_at;
             filters.set_since(time);
         }
-        let printer = context.printer.wide(self.wide).unshortened(self.no_trunc);
+        let printer = context.printer.select(self.format.as_ref(), &self.column);
+        let printer = printer.wide(self.wide).unshortened(self.no_trunc);
         if self.watch {
             return Box::pin(watch::watch(&context.api, &printer, (&self, &filters))).await;
         }
@@ -125,14 +157,18 @@ impl List {
 
     fn print(&self, printer: &Printer, containers: &[Container]) -> Result<(), Failure> {
         if !self.quiet {
-            return Ok(printer.show(&containers, || table(containers, self.shown()))?);
+            return Ok(printer.show(&records(containers), || table(containers, self.shown()))?);
         }
         let ids = containers.iter().map(|container| container.uuid.to_string());
         let ids: Vec<String> = ids.collect();
-        if !ids.is_empty() || !printer.format().is_for_people() {
+        if !ids.is_empty() || !printer.format().is_text() {
             printer.value(&ids, || ids.join("\n"))?;
         }
         Ok(())
+    }
+
+    fn rendered(&self, printer: &Printer, containers: &[Container]) -> Result<String, Unprinted> {
+        printer.rendered(&records(containers), table(containers, self.shown()))
     }
 
     const fn shown(&self) -> Shown {
@@ -142,6 +178,12 @@ impl List {
     /// Takes the filters, also those that have a flag of their own.
     fn filters(&mut self) -> Filters {
         let mut filters = std::mem::take(&mut self.filter);
+        for given in std::mem::take(&mut self.f) {
+            match given {
+                FilterOrFormat::Filter(filter) => filters.push(filter),
+                FilterOrFormat::Format(format) => self.format = Some(format),
+            }
+        }
         filters.extend(self.name.take().map(Filter::Name));
         filters.extend(self.image.take().map(Filter::Image));
         filters.extend(self.status.take().map(Filter::Status));

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::super::starting::is_away;
+use super::List;
 use super::filter::Filters;
-use super::{List, table};
 use crate::api::Client;
 use crate::cmd::Failure;
 use crate::exit::Exit;
@@ -31,7 +31,7 @@ pub(super) async fn watch(
         };
         match fetched {
             Ok(containers) if printer.is_live() => {
-                let text = printer.render(&table(&containers, list.shown()));
+                let text = list.rendered(printer, &containers)?;
                 live.draw(&text)?;
                 shown = Some(containers);
             }
@@ -42,7 +42,7 @@ pub(super) async fn watch(
             }
             Err(error) if is_away(&error) && shown.is_some() => {
                 if let Some(containers) = shown.as_ref().filter(|_| printer.is_live()) {
-                    let text = printer.render(&table(containers, list.shown()));
+                    let text = list.rendered(printer, containers)?;
                     let why = zun_common::chain(&error);
                     live.draw(&format!("{text}\n\n{}; trying again", crate::out::clean(&why)))?;
                 }

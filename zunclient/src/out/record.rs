@@ -1,0 +1,152 @@
+//! The records of a result: one for each thing that it shows. Formats select fields of records by name.
+
+use serde_json::{Map, Value};
+
+use super::near::nearest;
+
+/// What formats can show of one thing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Record {
+    /// The columns of the table, in its order.
+    pub(super) cells: Vec<(String, String)>,
+    /// The value as JSON.
+    value: Value,
+    /// Fields that other records of the result have.
+    known: Vec<String>,
+}
+
+/// Docker's names of fields that have another one here.
+const DOCKERS: [(&str, &str); 3] =
+    [("names", "name"), ("runningfor", "created"), ("networks", "addresses")];
+
+/// Docker's name of the status in one word, which is in the JSON only.
+const STATE: (&str, &str) = ("state", "status");
+
+impl Record {
+    /// A record without a table.
+    #[cfg(test)]
+    pub(super) fn new(value: Value) -> Self {
+        Self { value, ..Self::default() }
+    }
+
+    /// Returns the records of a value: its elements if it is a list. `rows` are the cells of the table for each.
+    pub(super) fn all(value: Value, mut rows: Vec<Vec<(String, String)>>) -> Vec<Self> {
+        let values = match value {
+            Value::Array(values) => values,
+            one @ (Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Object(_)) => vec![one],
+        };
+        if rows.len() != values.len() {
+            rows = vec![Vec::new(); values.len()];
+        }
+        let mut known: Vec<String> = Vec::new();
+        for value in &values {
+            let keys = value.as_object().into_iter().flat_map(Map::keys);
+            known.extend(keys.filter(|key| !known.contains(key)).cloned().collect::<Vec<_>>());
+        }
+        let record = |(value, cells)| Self { cells, value, known: known.clone() };
+        values.into_iter().zip(rows).map(record).collect()
+    }
+
+    /// Returns a field, or a field of a field. Case, `_` and spaces do not matter. A field without a value is null.
+    pub(super) fn field(&self, path: &[String]) -> Result<Value, String> {
+        let Some((first, rest)) = path.split_first() else { return Ok(self.value.clone()) };
+        let mut value = match self.column(first).filter(|_| rest.is_empty()) {
+            Some(text) => Value::String(text.to_owned()),
+            None => self.json_field(first)?,
+        };
+        for name in rest {
+            value = match value {
+                Value::Object(fields) => find(&fields, name).cloned().unwrap_or_default(),
+                Value::Null
+                | Value::Bool(_)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::Array(_) => Value::Null,
+            };
+        }
+        Ok(value)
+    }
+
+    fn column(&self, name: &str) -> Option<&str> {
+        let name = dockers(&normal(name));
+        let found = self.cells.iter().find(|(title, _)| normal(title) == name);
+        found.map(|(_, text)| text.as_str())
+    }
+
+    fn json_field(&self, name: &str) -> Result<Value, String> {
+        let wanted = normal(name);
+        let wanted = if wanted == STATE.0 { STATE.1.to_owned() } else { dockers(&wanted) };
+        if let Some(value) = self.value.as_object().and_then(|fields| find(fields, &wanted)) {
+            return Ok(value.clone());
+        }
+        if self.known.iter().any(|known| normal(known) == wanted) {
+            return Ok(Value::Null);
+        }
+        let keys = self.value.as_object().into_iter().flat_map(Map::keys);
+        let mut names: Vec<String> = keys
+            .chain(&self.known)
+            .chain(self.cells.iter().map(|(title, _)| title))
+            .map(|name| camel(name))
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        let near = nearest(&camel(name), names.iter().map(String::as_str));
+        let hint = near.map(|near| format!("; did you mean .{near}?")).unwrap_or_default();
+        let names: Vec<String> = names.iter().map(|name| format!(".{name}")).collect();
+        Err(format!("there is no field `{name}`{hint} The fields are {}", names.join(", ")))
+    }
+}
+
+fn find<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    let same = || fields.iter().find(|(key, _)| normal(key) == normal(name));
+    fields.get(name).or_else(|| same().map(|(_, value)| value))
+}
+
+fn dockers(name: &str) -> String {
+    let found = DOCKERS.iter().find(|(dockers, _)| *dockers == name);
+    found.map_or(name, |(_, own)| own).to_owned()
+}
+
+/// The form in which names are compared.
+pub(super) fn normal(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).map(|one| one.to_ascii_lowercase()).collect()
+}
+
+/// `created_at` is `CreatedAt`.
+fn camel(name: &str) -> String {
+    let words = name.split(['_', ' ', '/', '-', '%']).filter(|word| !word.is_empty());
+    words
+        .map(|word| {
+            let mut characters = word.chars();
+            let first = characters.next().map(|first| first.to_ascii_uppercase());
+            first.into_iter().chain(characters).collect::<String>()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_column_comes_before_a_field_of_the_same_name() {
+        let rows = vec![vec![("status".to_owned(), "Up 2 minutes".to_owned())], Vec::new()];
+        let value = json!([{ "status": "Running", "host": "h1" }, { "status": "Stopped" }]);
+        let records = Record::all(value, rows);
+        let field = |index: usize, name: &str| records[index].field(&[name.to_owned()]);
+        assert_eq!(field(0, "Status"), Ok(json!("Up 2 minutes")));
+        assert_eq!(field(0, "State"), Ok(json!("Running")));
+        assert_eq!((field(0, "host"), field(1, "Host")), (Ok(json!("h1")), Ok(Value::Null)));
+        let unknown = field(1, "hots").expect_err("unknown");
+        assert_eq!(
+            unknown,
+            "there is no field `hots`; did you mean .Host? The fields are .Host, .Status"
+        );
+    }
+}
