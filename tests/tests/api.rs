@@ -35,5 +35,7 @@ mod service;
 mod shapes;
 #[path = "api/support.rs"]
 mod support;
+#[path = "api/tenancy.rs"]
+mod tenancy;
 #[path = "api/wait.rs"]
 mod wait;

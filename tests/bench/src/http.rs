@@ -55,7 +55,7 @@ impl Connection {
             length => format!("content-type: application/json\r\ncontent-length: {length}\r\n"),
         };
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: bench\r\nx-auth-token: {token}\r\n{length}\r\n{body}"
+            "{method} {path} HTTP/1.1\r\nhost: bench\r\nx-auth-token: {token}\r\nopenstack-api-version: container latest\r\n{length}\r\n{body}"
         );
         if self.used.elapsed() > IDLE {
             self.stream = dial(self.server);

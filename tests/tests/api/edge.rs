@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{ANN, Api, send};
+use crate::support::{ADMIN, ANN, Api, send};
 
 #[tokio::test]
 async fn every_refusal_has_the_same_body() {
@@ -21,6 +21,7 @@ async fn every_refusal_has_the_same_body() {
         (Method::GET, "", "/v1/nowhere".to_owned()),
         (Method::PATCH, ANN, format!("/v1/containers/{unknown}")),
         (Method::PUT, ANN, "/v1/containers".to_owned()),
+        (Method::PUT, "", "/v1/containers".to_owned()),
         (Method::POST, ANN, "/".to_owned()),
         (Method::GET, ANN, format!("/v1/containers/{unknown}")),
         (Method::GET, ANN, "/v1/containers/no-such-name".to_owned()),
@@ -37,8 +38,9 @@ async fn every_refusal_has_the_same_body() {
     GET /v1/nowhere: 404 container.not-found Not Found
     GET /v1/nowhere: 401 container.unauthorized The request you have made requires authentication.
     PATCH /v1/containers/00000000-0000-0000-0000-000000000000: 404 container.container-not-found Container 00000000-0000-0000-0000-000000000000 could not be found.
-    PUT /v1/containers: 404 container.not-found Not Found
-    POST /: 404 container.not-found Not Found
+    PUT /v1/containers: 405 container.method-not-allowed The method PUT is not allowed here. Use POST, GET, HEAD, OPTIONS.
+    PUT /v1/containers: 401 container.unauthorized The request you have made requires authentication.
+    POST /: 405 container.method-not-allowed The method POST is not allowed here. Use GET, HEAD, OPTIONS.
     GET /v1/containers/00000000-0000-0000-0000-000000000000: 404 container.container-not-found Container 00000000-0000-0000-0000-000000000000 could not be found.
     GET /v1/containers/no-such-name: 404 container.container-not-found Container no-such-name could not be found.
     GET /v1/hosts: 403 container.policy-not-authorized Policy doesn't allow host:get_all to be performed.
@@ -170,6 +172,51 @@ async fn the_version_is_negotiated_in_headers() {
     for bad in ["container 1.99", "compute 1.1", "1.1", "container 1.latest"] {
         assert!(send(asked(bad)).await.refusal().starts_with("406 "), "{bad}");
     }
+}
+
+#[tokio::test]
+async fn a_route_or_a_field_of_another_version_is_refused() {
+    let api = Api::start().await;
+    let at = |version: &str, request: reqwest::RequestBuilder| {
+        send(request.header("openstack-api-version", format!("container {version}")))
+    };
+    let hosts = || api.request(Method::GET, ADMIN, "/v1/hosts");
+    let answer = at("1.3", hosts()).await;
+    assert_eq!(answer.header("openstack-api-minimum-version"), "container 1.1");
+    assert_eq!(answer.header("openstack-api-maximum-version"), "container 1.40");
+    assert_eq!(
+        answer.refusal(),
+        "406 zun.microversion-unsupported Version 1.3 was requested but the requested API is not \
+         supported for this version."
+    );
+    at("1.4", hosts()).await.expect(200);
+    let delete =
+        |query: &str| api.request(Method::DELETE, ADMIN, &format!("/v1/containers/x?{query}"));
+    assert_eq!(
+        at("1.6", delete("force=True")).await.refusal(),
+        "400 container.invalid-param-in-version Invalid param force because current request version \
+         is 1.6. force is only supported from version 1.7"
+    );
+    // OpenStack's client sends the fields of newer versions if they have no effect.
+    at("1.6", delete("force=False&stop=False")).await.expect(404);
+    at("1.12", delete("stop=True")).await.expect(404);
+    let unversioned = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("http://{}/v1/hosts", api.address());
+    send(unversioned.get(url).header("x-auth-token", ADMIN)).await.expect(406);
+}
+
+#[tokio::test]
+async fn a_path_says_which_methods_it_has() {
+    let api = Api::start().await;
+    let path = "/v1/containers";
+    let answer = send(api.request(Method::PUT, ANN, path)).await.expect(405);
+    assert_eq!(answer.header("allow"), "POST, GET, HEAD, OPTIONS");
+    let answer = send(api.request(Method::OPTIONS, ANN, path)).await.expect(204);
+    assert_eq!(answer.header("allow"), "POST, GET, HEAD, OPTIONS");
+    send(api.request(Method::OPTIONS, "", path)).await.expect(401);
+    let answer = send(api.request(Method::HEAD, ANN, path)).await.expect(200);
+    assert_eq!(answer.header("content-type"), "application/json");
+    assert_eq!(answer.text, "");
 }
 
 #[tokio::test]

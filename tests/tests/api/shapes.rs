@@ -48,7 +48,7 @@ async fn the_document_of_v1_lists_the_collections() {
     let api = Api::start().await;
     for path in ["/v1", "/v1/"] {
         let answer = api.get("", path).await.expect(200);
-        assert_eq!(answer.header("openstack-api-version"), "container 1.1");
+        assert_eq!(answer.header("openstack-api-version"), "container 1.40");
     }
     insta::assert_json_snapshot!(steady(api.get("", "/v1").await.json()), @r#"
     {

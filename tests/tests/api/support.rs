@@ -29,6 +29,8 @@ pub const ADMIN: &str = "admin-token";
 pub const ANN: &str = "ann-token";
 /// Token of a user in the project `red`.
 pub const BOB: &str = "bob-token";
+/// Token of a user in the project `red` who may only read.
+pub const REA: &str = "rea-token";
 
 /// A running zun-api.
 pub struct Api {
@@ -322,10 +324,13 @@ fn client() -> reqwest::Client {
     PROVIDER.call_once(|| {
         rustls::crypto::ring::default_provider().install_default().expect("the first provider");
     });
-    reqwest::Client::builder().no_proxy().build().unwrap()
+    // Of the newest version, unless a test says otherwise.
+    let mut headers = reqwest::header::HeaderMap::new();
+    headers.insert("openstack-api-version", "container latest".parse().unwrap());
+    reqwest::Client::builder().no_proxy().default_headers(headers).build().unwrap()
 }
 
-/// Writes the three tokens, hashed by `sha256sum`.
+/// Writes the tokens, hashed by `sha256sum`.
 pub fn token_file(directory: &Path) -> std::path::PathBuf {
     use std::os::unix::fs::OpenOptionsExt;
     let mut text = String::new();
@@ -343,6 +348,12 @@ pub fn token_file(directory: &Path) -> std::path::PathBuf {
             "[\"member\"]",
         ),
         ("97dd3707015dcf069cf73022ed7173b1165db6eff24b441cb57fd069a8c4e525", "bob", "red", "[]"),
+        (
+            "19cec9ae1a5a8831b042e4007d244104318d0bb67d1f3771f7eed26f8927a420",
+            "rea",
+            "red",
+            "[\"reader\"]",
+        ),
     ] {
         write!(text, "[[token]]\nsha256 = \"{hash}\"\nuser = \"{user}\"\nproject = \"{project}\"\nroles = {roles}\n").unwrap();
     }

@@ -70,6 +70,7 @@ impl Api {
     pub async fn send(&self, method: Method, token: &str, path: &str, body: &Value) -> Answer {
         let request = self.client.request(method, format!("http://{}{path}", self.address));
         let request = request.header("x-auth-token", token);
+        let request = request.header("openstack-api-version", "container latest");
         let request = if body.is_null() { request } else { request.json(body) };
         let answer = request.send().await.expect("an answer");
         let challenge = answer.headers().get("www-authenticate");

@@ -43,6 +43,22 @@ impl InvalidField {
     }
 }
 
+/// Why a request is not served in this form.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotServed {
+    /// The path has other methods.
+    #[error("The method {method} is not allowed here. Use {allow}.")]
+    Method { method: String, allow: String },
+    /// OpenStack Zun's wording.
+    #[error("Version {0} was requested but the requested API is not supported for this version.")]
+    Route(String),
+    /// OpenStack Zun's wording.
+    #[error(
+        "Invalid param {field} because current request version is {version}. {field} is only supported from version {since}"
+    )]
+    Field { field: &'static str, version: String, since: String },
+}
+
 /// An error. Its message is for the caller; its source is for the log.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AppError {
@@ -64,6 +80,8 @@ pub(crate) enum AppError {
     Forbidden(Permission),
     #[error("Not Found")]
     RouteNotFound,
+    #[error(transparent)]
+    NotServed(#[from] NotServed),
     #[error("Container {0} could not be found.")]
     ContainerNotFound(String),
     #[error("Action {0} could not be found.")]
@@ -142,6 +160,19 @@ pub(crate) enum AppError {
     UnsupportedMediaType,
     #[error("{0}")]
     UnsupportedVersion(String),
+}
+
+impl AppError {
+    /// The error is about a field of an object.
+    pub(crate) fn within(self, object: &str) -> Self {
+        if let Self::InvalidField(invalid) = self {
+            return Self::InvalidField(invalid.within(object));
+        }
+        if let Self::UnknownField(names) = self {
+            return Self::UnknownField(format!("{object}.{names}"));
+        }
+        self
+    }
 }
 
 impl From<InvalidField> for AppError {

@@ -12,7 +12,7 @@ use zun_common::bus::Bus;
 use zun_common::shutdown::Tasks;
 
 pub(crate) use caller::{Caller, IdempotencyKey};
-pub(crate) use error::{AppError, InvalidField};
+pub(crate) use error::{AppError, InvalidField, NotServed};
 pub(crate) use hosts::trouble;
 
 pub(crate) use crate::auth::Permission;

@@ -12,7 +12,7 @@ use zun_common::chain;
 use zun_common::id::{HostName, RequestId};
 use zun_common::rpc::{Code, Problem};
 
-use crate::app::AppError;
+use crate::app::{AppError, NotServed};
 use crate::ca::CaError;
 use crate::db::DbError;
 
@@ -83,6 +83,7 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
             new(Http::FORBIDDEN, "container.policy-not-authorized")
         }
         AppError::RouteNotFound => new(Http::NOT_FOUND, "container.not-found"),
+        AppError::NotServed(refusal) => not_served(refusal),
         AppError::ContainerNotFound(_) | AppError::MarkerNotFound(_) => {
             new(Http::NOT_FOUND, "container.container-not-found")
         }
@@ -126,6 +127,16 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
             new(Http::NOT_ACCEPTABLE, "zun.microversion-unsupported")
         }
     }
+}
+
+fn not_served(refusal: &NotServed) -> ErrorResponse {
+    use StatusCode as Http;
+    let (status, code) = match refusal {
+        NotServed::Method { .. } => (Http::METHOD_NOT_ALLOWED, "container.method-not-allowed"),
+        NotServed::Route(_) => (Http::NOT_ACCEPTABLE, "zun.microversion-unsupported"),
+        NotServed::Field { .. } => (Http::BAD_REQUEST, "container.invalid-param-in-version"),
+    };
+    ErrorResponse::new(status, code, refusal)
 }
 
 fn database(cause: &DbError) -> ErrorResponse {

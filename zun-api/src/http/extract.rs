@@ -17,17 +17,22 @@ use serde_json::{Map, Value};
 use zun_common::id::RequestId;
 use zun_common::rpc::envelope::CallContext;
 
+use super::field::Field;
 use super::fields::Fields;
 use super::links::BaseUrl;
+use super::microversion::Microversion;
 use super::middleware::{RequestInfo, RequestProject};
 use super::routes;
 use super::view::ViewContext;
 use crate::app::containers::Ident;
-use crate::app::{App, AppError, Caller, IdempotencyKey, Permission};
+use crate::app::{App, AppError, Caller, IdempotencyKey};
 
 /// Builds the input of a handler from the query and the body.
 pub(super) trait FromFields: Sized + 'static {
-    /// Takes its fields and validates them. Fields that it does not take are refused afterwards.
+    /// Its fields.
+    const FIELDS: &'static [Field];
+
+    /// Takes its fields, which satisfy the table. Fields that it does not take are refused afterwards.
     fn read(fields: &mut Fields) -> Result<Self, AppError>;
 }
 
@@ -36,6 +41,8 @@ pub(super) trait FromFields: Sized + 'static {
 pub(super) struct NoFields;
 
 impl FromFields for NoFields {
+    const FIELDS: &'static [Field] = &[];
+
     fn read(_fields: &mut Fields) -> Result<Self, AppError> {
         Ok(Self)
     }
@@ -53,16 +60,18 @@ impl<T: FromFields> FromRequest for Parsed<T> {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             // Extractors run side by side, and nobody's input is read before they are known.
-            Caller::extract(&request).await?;
+            let caller = Caller::extract(&request).await?;
+            let version = version(&request);
             let query = Query::<Vec<(String, String)>>::from_query(request.query_string())
                 .map_err(|_cause| {
                     AppError::Malformed("The query string is malformed.".to_owned())
                 })?;
             let body = match *request.method() {
-                Method::POST | Method::PATCH => object(&request, payload).await?,
+                Method::POST | Method::PATCH | Method::PUT => object(&request, payload).await?,
                 _ => None,
             };
-            let mut fields = Fields::new(query.into_inner(), body);
+            let fields = Fields::new(query.into_inner(), body);
+            let mut fields = fields.check(T::FIELDS, (version, Some(&caller)))?;
             let input = T::read(&mut fields)?;
             fields.finish()?;
             Ok(Self(input))
@@ -137,25 +146,37 @@ async fn caller(request: &HttpRequest) -> Result<Caller, AppError> {
     let token = token(request.headers());
     let app = app(request)?;
     let identity = app.authenticator.identify(token).await?;
-    let mut extensions = request.extensions_mut();
-    let info = extensions.get::<RequestInfo>();
-    let context = CallContext {
-        request: info.map_or_else(RequestId::random, |info| info.request.clone()),
-        project: Some(identity.project.clone()),
-        traceparent: info.and_then(|info| info.traceparent.clone()),
+    let context = {
+        let mut extensions = request.extensions_mut();
+        let info = extensions.get::<RequestInfo>();
+        let context = CallContext {
+            request: info.map_or_else(RequestId::random, |info| info.request.clone()),
+            project: Some(identity.project.clone()),
+            traceparent: info.and_then(|info| info.traceparent.clone()),
+        };
+        extensions.insert(RequestProject(identity.project.clone()));
+        context
     };
-    extensions.insert(RequestProject(identity.project.clone()));
     let policy = app.settings.policy;
     let caller = Caller { identity, policy, context, key: idempotency_key(request)? };
-    if !routes::only_reads(request) {
-        caller.require(Permission::UseContainers)?;
+    if let Some(route) = routes::of(request.method(), request.match_pattern().as_deref()) {
+        route.check_version(version(request))?;
+        if let Some(permission) = route.permission {
+            caller.require(permission)?;
+        }
     }
     Ok(caller)
 }
 
+/// The microversion of a request.
+pub(super) fn version(request: &HttpRequest) -> Microversion {
+    let extensions = request.extensions();
+    extensions.get::<RequestInfo>().map_or(Microversion::OLDEST, RequestInfo::version)
+}
+
 /// Reads the key of a request that may change something.
 fn idempotency_key(request: &HttpRequest) -> Result<Option<IdempotencyKey>, AppError> {
-    if *request.method() == Method::GET {
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
         return Ok(None);
     }
     let values = request.headers().get_all(IdempotencyKey::HEADER);

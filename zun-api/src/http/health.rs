@@ -6,7 +6,14 @@ use serde_json::json;
 use zun_common::chain;
 
 use super::response::ApiResult;
+use super::routes::{Route, to};
 use crate::app::App;
+
+/// The routes for monitoring.
+pub(super) const ROUTES: &[Route] = &[
+    Route::get("/healthz", "Check the health of zun-api", to!(healthz)).for_all(),
+    Route::get("/metrics", "Show the metrics of zun-api", to!(metrics)).for_all(),
+];
 
 /// `GET /healthz`: 503 if the database does not answer or zun-api is shutting down. The state of the bus is
 /// informational, because many requests work without it.

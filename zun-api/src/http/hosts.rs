@@ -5,12 +5,37 @@ use actix_web::web::{Data, Path};
 use zun_common::api::v1::host::HostList;
 
 use super::extract::{FromFields, NoFields, Parsed};
+use super::field::{Field, Kind, field, text_field};
 use super::fields::Fields;
 use super::paging::{self, MAX_PAGE};
 use super::response::{ApiResult, accepted, ok};
+use super::routes::{Route, to};
 use super::rules::SHORT_TEXT;
 use super::view::{self, ViewContext};
-use crate::app::{App, AppError, Caller, InvalidField};
+use crate::app::{App, AppError, Caller, Permission};
+
+/// The routes of the hosts.
+pub(super) const ROUTES: &[Route] = &[
+    Route::get("/v1/hosts", "List the hosts", to!(list))
+        .since(4)
+        .only(Permission::SeeHosts)
+        .reads::<HostPage>(),
+    Route::get("/v1/hosts/{ident}", "Show a host", to!(show)).since(4).only(Permission::SeeHosts),
+    Route::post(
+        "/v1/hosts/{name}/recover",
+        "Let a host work again whose agent knows more than a restored database",
+        to!(recover),
+    )
+    .only(Permission::RecoverHost)
+    .success(202),
+    Route::post(
+        "/v1/hosts/{name}/replace",
+        "Replace a host that has lost its data or its machine",
+        to!(replace),
+    )
+    .only(Permission::ReplaceHost)
+    .success(202),
+];
 
 /// Selects a part of the list.
 pub(super) struct HostPage {
@@ -20,16 +45,19 @@ pub(super) struct HostPage {
 }
 
 impl FromFields for HostPage {
+    const FIELDS: &'static [Field] = &[
+        paging::LIMIT,
+        text_field("marker", SHORT_TEXT, "The UUID of the last host of the page before"),
+        paging::SORT_DIR,
+        field("sort_key", Kind::Word(&["hostname"]), "What to sort by"),
+    ];
+
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
-        if let Some(key) = fields.text("sort_key", &SHORT_TEXT)?
-            && key != "hostname"
-        {
-            return Err(InvalidField::new("sort_key", &key, "`hostname`").into());
-        }
+        fields.word("sort_key");
         Ok(Self {
-            limit: paging::limit(fields)?.unwrap_or(MAX_PAGE),
-            marker: fields.text("marker", &SHORT_TEXT)?,
-            descending: paging::descending(fields)?,
+            limit: paging::limit(fields).unwrap_or(MAX_PAGE),
+            marker: fields.text("marker"),
+            descending: paging::descending(fields),
         })
     }
 }
@@ -66,6 +94,7 @@ pub(super) async fn show(
     caller: Caller,
     view_context: ViewContext,
     ident: Path<String>,
+    _input: Parsed<NoFields>,
 ) -> ApiResult {
     let host = app.host(&caller, &ident).await?;
     Ok(ok(&view::host(&host, &view_context)))

@@ -18,6 +18,11 @@ pub(super) struct Microversion(u16);
 impl Microversion {
     pub(super) const OLDEST: Self = Self(1);
     pub(super) const NEWEST: Self = Self(40);
+
+    /// The version `1.MINOR`.
+    pub(super) const fn new(minor: u16) -> Self {
+        Self(minor)
+    }
 }
 
 impl fmt::Display for Microversion {
@@ -41,7 +46,11 @@ pub(super) fn parse(header: Option<&str>) -> Result<Microversion, String> {
     let parsed = numbers
         .and_then(|(major, minor)| Some((major.parse::<u16>().ok()?, minor.parse::<u16>().ok()?)));
     match parsed {
-        Some((1, minor)) if (1..=40).contains(&minor) => Ok(Microversion(minor)),
+        Some((1, minor))
+            if (Microversion::OLDEST..=Microversion::NEWEST).contains(&Microversion(minor)) =>
+        {
+            Ok(Microversion(minor))
+        }
         Some(_) => Err(format!(
             "Version {} was requested but the minimum is {} and the maximum is {}.",
             version.chars().take(20).collect::<String>(),

@@ -6,7 +6,7 @@ use std::time::Instant;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
-    HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+    ALLOW, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
@@ -17,10 +17,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zun_common::chain;
 use zun_common::id::{ProjectId, RequestId};
 
-use super::containers::WAIT_FOR;
 use super::error::{ErrorResponse, error_response};
 use super::microversion::{self, Microversion};
-use super::routes;
+use super::routes::{self, Waits};
 use crate::app::{App, AppError};
 use crate::metrics::RequestLabels;
 
@@ -94,6 +93,11 @@ impl RequestInfo {
         }
     }
 
+    /// The microversion that the request is for.
+    pub(super) fn version(&self) -> Microversion {
+        self.version.as_ref().copied().unwrap_or(Microversion::OLDEST)
+    }
+
     /// Whether the response has the microversion headers.
     fn is_versioned(&self) -> bool {
         self.path == "/v1" || self.path.starts_with("/v1/")
@@ -108,14 +112,15 @@ impl RequestInfo {
 
 /// Whether the request waits for a status or a run of a container. Of the parameters, only those of their route count.
 fn waits(request: &ServiceRequest) -> bool {
-    let pattern = request.match_pattern();
-    if *request.method() == Method::POST && pattern.as_deref() == Some(routes::WAIT) {
-        return true;
+    let route = routes::of(request.method(), request.match_pattern().as_deref());
+    let parameters = || Query::<Vec<(String, String)>>::from_query(request.query_string());
+    match route.map(|route| route.waits) {
+        None | Some(Waits::Never) => false,
+        Some(Waits::Always) => true,
+        Some(Waits::With(wanted)) => {
+            parameters().is_ok_and(|all| all.iter().any(|(name, _)| name == wanted))
+        }
     }
-    let parameters = Query::<Vec<(String, String)>>::from_query(request.query_string());
-    *request.method() == Method::GET
-        && pattern.as_deref() == Some(routes::CONTAINER)
-        && parameters.is_ok_and(|all| all.iter().any(|(name, _)| name == WAIT_FOR))
 }
 
 fn admit(
@@ -152,6 +157,12 @@ fn finish(response: ServiceResponse, info: &RequestInfo) -> ServiceResponse {
             let mut body = HttpResponse::build(shown.status).json(shown.body(&info.request));
             if let Some(seconds) = shown.retry_after {
                 body.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            if shown.status == StatusCode::METHOD_NOT_ALLOWED
+                && let Some(pattern) = response.request().match_pattern()
+                && let Ok(methods) = HeaderValue::from_str(&routes::allowed(&pattern))
+            {
+                body.headers_mut().insert(ALLOW, methods);
             }
             if shown.status == StatusCode::UNAUTHORIZED
                 && let Some(app) = response.request().app_data::<Data<App>>()
@@ -197,9 +208,8 @@ fn set_headers(headers: &mut HeaderMap, info: &RequestInfo) {
     if !info.is_versioned() {
         return;
     }
-    let version = info.version.as_ref().copied().unwrap_or(Microversion::OLDEST);
     for (name, version) in [
-        (microversion::RESPONSE_HEADER, version),
+        (microversion::RESPONSE_HEADER, info.version()),
         (microversion::MIN_HEADER, Microversion::OLDEST),
         (microversion::MAX_HEADER, Microversion::NEWEST),
     ] {
@@ -216,6 +226,8 @@ fn count(app: &App, response: &ServiceResponse, info: &RequestInfo) {
         Method::GET => "GET",
         Method::POST => "POST",
         Method::DELETE => "DELETE",
+        Method::PATCH => "PATCH",
+        Method::PUT => "PUT",
         _ => "other",
     };
     let kind = RequestLabels {

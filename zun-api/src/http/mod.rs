@@ -4,12 +4,14 @@
 mod containers;
 mod error;
 mod extract;
+mod field;
 mod fields;
 mod health;
 mod hosts;
 mod links;
 mod microversion;
 mod middleware;
+mod openapi;
 mod paging;
 mod response;
 mod root;
@@ -54,7 +56,7 @@ pub(crate) fn serve(app: &Arc<App>, tls: Option<Tls>, tasks: &Tasks) -> io::Resu
         Actix::new()
             .app_data(data.clone())
             .app_data(limit.clone())
-            .configure(routes::all)
+            .configure(routes::register)
             // The last one is called first: `handle` needs the normalized path.
             .wrap(from_fn(middleware::handle))
             .wrap(NormalizePath::trim())

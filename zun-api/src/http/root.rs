@@ -6,8 +6,14 @@ use zun_common::api::v1::version::{Root, Version};
 use super::links::{BaseUrl, link};
 use super::microversion::Microversion;
 use super::response::{ApiResult, ok};
+use super::routes::{self, Route, Verb, to};
 use super::view::ViewContext;
-use crate::app::{AppError, Caller};
+
+/// The routes of the version documents.
+pub(super) const ROUTES: &[Route] = &[
+    Route::get("/", "List the versions of the API", to!(versions)).for_all(),
+    Route::get("/v1", "Show the resources of version 1", to!(v1)).for_all(),
+];
 
 /// `GET /`: the supported API versions. Requires no authentication.
 pub(super) async fn versions(view_context: ViewContext) -> ApiResult {
@@ -31,14 +37,21 @@ pub(super) async fn v1(view_context: ViewContext) -> ApiResult {
     let base = &view_context.base;
     let mut described = link(base.join("/"), "describedby");
     described.media_type = Some("text/html".to_owned());
-    Ok(ok(&json!({
+    let mut document = json!({
         "id": "v1",
         "media_types": [{"base": "application/json", "type": "application/vnd.openstack.zun.v1+json"}],
         "links": [link(base.join("/v1/"), "self"), described],
-        "containers": collection(base, "containers"),
-        "hosts": collection(base, "hosts"),
-        "services": collection(base, "services"),
-    })))
+    });
+    if let Some(document) = document.as_object_mut() {
+        document.extend(collections().map(|name| (name.to_owned(), collection(base, name))));
+    }
+    Ok(ok(&document))
+}
+
+/// The resources that can be listed, by the table of routes: `/v1/NAME`.
+fn collections() -> impl Iterator<Item = &'static str> {
+    let listed = routes::all().filter(|route| route.verb == Verb::Get);
+    listed.filter_map(|route| route.path.strip_prefix("/v1/").filter(|name| !name.contains('/')))
 }
 
 fn collection(base: &BaseUrl, name: &str) -> Value {
@@ -46,14 +59,4 @@ fn collection(base: &BaseUrl, name: &str) -> Value {
         link(base.join(&format!("/v1/{name}/")), "self"),
         link(base.join(&format!("/{name}/")), "bookmark"),
     ])
-}
-
-/// An unknown route outside `/v1`.
-pub(super) async fn not_found() -> ApiResult {
-    Err(AppError::RouteNotFound)
-}
-
-/// An unknown route within `/v1`. Like OpenStack Zun, returns the same for an unsupported method.
-pub(super) async fn not_found_in_v1(_caller: Caller) -> ApiResult {
-    Err(AppError::RouteNotFound)
 }

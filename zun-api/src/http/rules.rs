@@ -1,6 +1,9 @@
 //! Rules for single fields.
 
-use super::fields::Rule;
+use zun_common::id::{ContainerId, ExecId, HostName};
+use zun_common::status::{Status, TaskState};
+
+use super::field::Rule;
 
 fn printable(text: &str) -> bool {
     !text.chars().any(char::is_control)
@@ -79,8 +82,30 @@ pub(super) const DIRECTORY: Rule = Rule {
 pub(super) const HOSTNAME: Rule =
     Rule { description: "1 to 255 letters, digits, `_`, `.` or `-`", is_valid: is_hostname };
 /// Name of a compute host.
-pub(super) const HOST_NAME_RULE: &str =
-    "a host name of lower-case letters, digits and inner hyphens, with dots between the parts";
+pub(super) const HOST_NAME: Rule = Rule {
+    description: "a host name of lower-case letters, digits and inner hyphens, with dots between the parts",
+    is_valid: |text| text.parse::<HostName>().is_ok(),
+};
+/// Status of a container.
+pub(super) const STATUS: Rule = Rule {
+    description: "a status such as `Running`",
+    is_valid: |text| text.parse::<Status>().is_ok(),
+};
+/// Task state of a container.
+pub(super) const TASK_STATE: Rule = Rule {
+    description: "a task state such as `container_creating`",
+    is_valid: |text| text.parse::<TaskState>().is_ok(),
+};
+/// Id of a container.
+pub(super) const CONTAINER_ID: Rule = Rule {
+    description: "a container's uuid",
+    is_valid: |text| text.parse::<ContainerId>().is_ok(),
+};
+/// Id of an exec.
+pub(super) const EXEC_ID: Rule = Rule {
+    description: "64 lower-case hexadecimal digits",
+    is_valid: |text| text.parse::<ExecId>().is_ok(),
+};
 /// User, and optionally group.
 pub(super) const USER: Rule = Rule {
     description: "a user such as `nobody`, `1000` or `1000:1000`, of at most 255 characters",

@@ -5,8 +5,14 @@ use zun_common::api::v1::host::ServiceList;
 
 use super::extract::{NoFields, Parsed};
 use super::response::{ApiResult, ok};
+use super::routes::{Route, to};
 use super::view;
-use crate::app::{App, Caller};
+use crate::app::{App, Caller, Permission};
+
+/// The routes of the agents.
+pub(super) const ROUTES: &[Route] =
+    &[Route::get("/v1/services", "List the agents of the hosts", to!(list))
+        .only(Permission::SeeServices)];
 
 /// `GET /v1/services`
 pub(super) async fn list(app: Data<App>, caller: Caller, _input: Parsed<NoFields>) -> ApiResult {

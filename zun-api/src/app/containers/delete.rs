@@ -9,7 +9,7 @@ use zun_common::status::{Action, Status};
 use super::Ident;
 use super::once::{Asked, Once};
 use super::wait::as_deleted;
-use crate::app::{App, AppError, Caller, Permission};
+use crate::app::{App, AppError, Caller};
 use crate::db::container::{self, Record, Scope};
 use crate::db::operation::{self, Accepted, Kind, NewOperation, RequestKey};
 use crate::db::{Conn, DbError, lock, transaction};
@@ -61,9 +61,6 @@ impl App {
         ident: &Ident,
         how: Deletion,
     ) -> Result<(), AppError> {
-        if how == Deletion::Force {
-            caller.require(Permission::ForceDelete)?;
-        }
         let asked = Asked { kind: Kind::Delete, container: &ident.0, arguments: how.removal() };
         let key = caller.request_key(&asked)?;
         let attempt = self.attempt_delete(caller, ident, (how, key.clone()));

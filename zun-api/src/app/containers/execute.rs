@@ -12,7 +12,7 @@ use zun_common::units::TerminalSize;
 
 use super::console::ConsoleTarget;
 use super::{Ident, Placed};
-use crate::app::{App, AppError, Caller, Permission};
+use crate::app::{App, AppError, Caller};
 
 /// An exec request.
 #[derive(Debug, Clone)]
@@ -41,9 +41,6 @@ impl App {
         ident: &Ident,
         request: Exec,
     ) -> Result<Execution, AppError> {
-        if request.spec.privileged {
-            caller.require(Permission::ExecutePrivileged)?;
-        }
         let Placed { record, host } = self.require_ready(caller, ident, Action::Execute).await?;
         let Exec { spec, run, csr } = request;
         if run {

@@ -43,13 +43,12 @@ const LOWEST_FREE_PORT: u16 = 1024;
 /// Limits that let a process run before others of the host.
 const PRIORITIES: [&str; 2] = ["nice", "rtprio"];
 
-/// The permissions that the container needs, in the order of the policy's table.
+/// The permissions that the values of the request need, in the order of the policy's table. The table of its fields has
+/// those that a field needs whatever its value.
 pub(super) fn needed(wanted: &NewContainer) -> Vec<Permission> {
     let options = &wanted.options;
     let needs = [
-        (wanted.host.is_some(), Permission::ChooseHost),
         (takes_low_port(wanted), Permission::TakeLowPort),
-        (wanted.privileged, Permission::Privileged),
         (adds_capability(options), Permission::AddCapability),
         (!options.devices.is_empty(), Permission::UseDevice),
         (options.pid_mode.is_some(), Permission::ShareProcesses),
@@ -58,7 +57,6 @@ pub(super) fn needed(wanted: &NewContainer) -> Vec<Permission> {
         (options.sysctls.keys().any(|name| !is_own_sysctl(name)), Permission::SetSysctl),
         (sets_priority(options), Permission::SetPriority),
         (wants_more_swap(wanted), Permission::MoreSwap),
-        (wanted.runtime.is_some(), Permission::ChooseRuntime),
         (!options.annotations.is_empty(), Permission::Annotate),
         (logs_elsewhere(options), Permission::ChooseLogDriver),
     ];

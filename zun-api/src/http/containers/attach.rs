@@ -1,35 +1,40 @@
 //! `POST /v1/containers/{ident}/attach` for the client `zun`. Refuses `GET`, which OpenStack's clients use.
 
 use actix_web::web::Data;
-use serde_json::Value;
 use zun_common::grant::Mode;
 
+use super::{CSR, csr};
 use crate::app::containers::{Attach, Ident};
 use crate::app::{App, AppError, Caller, InvalidField};
 use crate::http::extract::{FromFields, NoFields, Parsed};
-use crate::http::fields::{Fields, invalid_value};
+use crate::http::field::{Field, Kind, boolean_field, field, texts_field};
+use crate::http::fields::Fields;
 use crate::http::response::{ApiResult, ok};
-use crate::http::rules::{CSR, PROTOCOL};
+use crate::http::rules::PROTOCOL;
 
 impl FromFields for Attach {
+    const FIELDS: &'static [Field] = &[
+        CSR.required(),
+        texts_field("protocols", PROTOCOL, "Console protocols, the preferred one first").required(),
+        field(
+            "mode",
+            Kind::Word(&["rw", "ro"]),
+            "Whether the client wants to type; `rw` if absent",
+        ),
+        boolean_field("before_start", "Whether the client starts the container next"),
+    ];
+
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
-        let csr = fields
-            .text("csr", &CSR)?
-            .ok_or_else(|| InvalidField::missing("csr", CSR.description))?;
-        let protocols = fields
-            .texts("protocols", &PROTOCOL)?
-            .filter(|protocols| !protocols.is_empty())
-            .ok_or_else(|| {
-                InvalidField::missing("protocols", "a non-empty list of console protocols")
-            })?;
-        let mode = match fields.take("mode") {
-            None => Mode::default(),
-            Some(Value::String(text)) if text == "rw" => Mode::ReadWrite,
-            Some(Value::String(text)) if text == "ro" => Mode::ReadOnly,
-            Some(other) => Err(invalid_value("mode", &other, "`rw` or `ro`"))?,
+        let csr = csr(fields)?;
+        let protocols = fields.texts("protocols").filter(|protocols| !protocols.is_empty());
+        let protocols = protocols.ok_or_else(|| {
+            InvalidField::missing("protocols", "a non-empty list of console protocols")
+        })?;
+        let mode = match fields.word("mode") {
+            Some("ro") => Mode::ReadOnly,
+            Some(_) | None => Mode::default(),
         };
-        let before_start = fields.boolean("before_start")?.unwrap_or(false);
-        Ok(Self { csr, protocols, mode, before_start })
+        Ok(Self { csr, protocols, mode, before_start: fields.flag("before_start") })
     }
 }
 

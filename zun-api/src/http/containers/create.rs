@@ -3,17 +3,23 @@
 use actix_web::HttpResponse;
 use actix_web::http::header::LOCATION;
 use actix_web::web::Data;
-use serde_json::Value;
+use serde_json::{Value, json};
 use zun_common::api::v1::container::RestartPolicy;
 use zun_common::restart::Restart;
 use zun_common::rpc::container::{ConsoleSpec, PullPolicy};
-use zun_common::units::{Cpus, Mebibytes, Resources};
+use zun_common::units::{Cpus, Gibibytes, Mebibytes, Resources};
 
-use super::{exposed_ports, initial_size, options};
+use super::exposed_ports::{self, EXPOSED_PORTS};
+use super::options::{self, ENGINE_OPTIONS, HEALTHCHECK};
+use super::{CONSOLE_SIZE, initial_size};
 use crate::app::containers::NewContainer;
-use crate::app::{App, AppError, Caller, InvalidField};
+use crate::app::{App, AppError, Caller, InvalidField, Permission};
 use crate::http::extract::{FromFields, Parsed};
-use crate::http::fields::{Fields, invalid_value};
+use crate::http::field::{
+    Field, Kind, boolean_field, check_texts, field, invalid_value, text_field, whole, whole_field,
+};
+use crate::http::fields::Fields;
+use crate::http::microversion::Microversion;
 use crate::http::response::ApiResult;
 use crate::http::rules;
 use crate::http::view::{self, ViewContext};
@@ -23,88 +29,234 @@ const DEFAULT_MEMORY: u64 = 512;
 /// The minimum memory, in MiB, that Docker accepts.
 const MIN_MEMORY: u64 = 6;
 const MAX_MEMORY: u64 = 8192;
+/// The first microversion in which the command is a list.
+const COMMAND_IS_A_LIST: Microversion = Microversion::new(20);
+/// The first microversion in which `tty` does not follow `interactive`.
+const TTY_IS_INDEPENDENT: Microversion = Microversion::new(36);
+
+pub(super) const CPU: Field = field("cpu", Kind::Decimal { least: 0.1, most: 16.0 }, "CPUs");
+pub(super) const MEMORY: Field =
+    whole_field("memory", (MIN_MEMORY, MAX_MEMORY, " of MiB"), "Memory in MiB");
+pub(super) const AUTO_HEAL: Field = unsupported(
+    "auto_heal",
+    |value| matches!(value, Value::Bool(false)) || is_text(value, "false"),
+    "left out or false: it is not supported yet",
+);
 
 impl FromFields for NewContainer {
+    const FIELDS: &'static [Field] = &[
+        text_field("image", rules::IMAGE, "The image").required(),
+        text_field("name", rules::NAME, "The name; random if absent"),
+        boolean_field("run", "Start it").in_query(),
+        field("command", Kind::Custom(command_schema), "The command; the image's if absent"),
+        field(
+            "entrypoint",
+            Kind::Custom(words_schema),
+            "Replacement for the image's entry point; an empty list removes it",
+        )
+        .since(40),
+        CPU,
+        MEMORY,
+        whole_field("disk", (1, 160, " of GiB"), "Maximum size of its own files in GiB"),
+        field(
+            "environment",
+            Kind::Pairs { names: rules::VARIABLE_NAME, values: rules::ARGUMENT },
+            "Environment variables",
+        ),
+        field(
+            "labels",
+            Kind::Pairs { names: rules::LABEL_NAME, values: rules::ARGUMENT },
+            "Labels",
+        ),
+        text_field("workdir", rules::DIRECTORY, "The working directory"),
+        text_field("hostname", rules::HOSTNAME, "Host name inside the container").since(9),
+        text_field("user", rules::USER, "The user to run as. Not in OpenStack Zun's API"),
+        boolean_field("interactive", "Keep stdin open"),
+        boolean_field("tty", "Allocate a terminal"),
+        boolean_field(
+            "stdin_once",
+            "Close the process's stdin with the first console's. Not in OpenStack Zun's API",
+        ),
+        CONSOLE_SIZE,
+        field(
+            "image_pull_policy",
+            Kind::Word(&["always", "ifnotpresent", "never"]),
+            "When the host pulls the image; `ifnotpresent` if absent",
+        ),
+        field("restart_policy", Kind::Custom(restart_schema), "When the engine restarts it"),
+        boolean_field("auto_remove", "Remove it when its process ends").since(3),
+        boolean_field("read_only", "Mount its root read-only. Not in OpenStack Zun's API"),
+        field(
+            "stop_signal",
+            Kind::Custom(|| json!({"type": "string"})),
+            "The signal that a stop sends first. Not in OpenStack Zun's API",
+        ),
+        boolean_field("privileged", "Give it all rights on the host")
+            .since(21)
+            .only(Permission::Privileged),
+        text_field("runtime", options::rules::PLUGIN, "The runtime")
+            .since(5)
+            .only(Permission::ChooseRuntime),
+        HEALTHCHECK,
+        ENGINE_OPTIONS,
+        EXPOSED_PORTS,
+        text_field("host", rules::HOST_NAME, "The host to run on")
+            .since(39)
+            .only(Permission::ChooseHost),
+        unsupported("hints", is_empty, NOT_YET),
+        unsupported("nets", is_empty, NOT_YET).since(2),
+        unsupported("mounts", is_empty, NOT_YET).since(11),
+        unsupported("security_groups", is_empty, NOT_YET),
+        AUTO_HEAL,
+        unsupported("registry", |_| false, "left out: it is not supported yet").since(31),
+        unsupported("availability_zone", |zone| zone.as_str() == Some("nova"), "`nova`"),
+        unsupported("cpu_policy", |policy| policy.as_str() == Some("shared"), "`shared`").since(28),
+        unsupported(
+            "image_driver",
+            |driver| matches!(driver.as_str(), Some("docker" | "None")),
+            "`docker`",
+        ),
+    ];
+
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
-        let image = fields
-            .text("image", &rules::IMAGE)?
+        let image = fields.text("image");
+        let image = image
             .ok_or_else(|| AppError::Malformed("'image' is a required property".to_owned()))?;
-        let auto_remove = fields.boolean("auto_remove")?.unwrap_or(false);
+        let auto_remove = fields.flag("auto_remove");
         let wanted = Self {
-            name: fields.text("name", &rules::NAME)?,
-            host: fields.parsed("host", rules::HOST_NAME_RULE)?,
-            start: fields.boolean("run")?.unwrap_or(false),
+            name: fields.text("name"),
+            host: fields.parsed("host"),
+            start: fields.flag("run"),
             image,
-            pull: pull(fields)?,
-            command: fields.texts("command", &rules::ARGUMENT)?.filter(|words| !words.is_empty()),
+            pull: pull(fields),
+            command: command(fields)?,
             entrypoint: entrypoint(fields)?,
-            environment: fields.pairs("environment", &rules::VARIABLE_NAME, &rules::ARGUMENT)?,
-            labels: fields.pairs("labels", &rules::LABEL_NAME, &rules::ARGUMENT)?,
-            workdir: fields.text("workdir", &rules::DIRECTORY)?,
-            hostname: fields.text("hostname", &rules::HOSTNAME)?,
-            user: fields.text("user", &rules::USER)?,
+            environment: fields.pairs("environment"),
+            labels: fields.pairs("labels"),
+            workdir: fields.text("workdir"),
+            hostname: fields.text("hostname"),
+            user: fields.text("user"),
             console: console(fields)?,
-            resources: resources(fields)?,
+            resources: resources(fields),
             restart: restart(fields, auto_remove)?,
             auto_remove,
-            read_only: fields.boolean("read_only")?.unwrap_or(false),
+            read_only: fields.flag("read_only"),
             stop_signal: stop_signal(fields)?,
-            privileged: fields.boolean("privileged")?.unwrap_or(false),
-            runtime: options::runtime(fields)?,
-            disk: options::disk(fields)?,
+            privileged: fields.flag("privileged"),
+            runtime: fields.text("runtime"),
+            disk: fields.whole("disk").map(Gibibytes),
             healthcheck: options::healthcheck(fields)?,
             options: options::engine_options(fields)?,
             ports: exposed_ports::read(fields)?,
         };
         options::check_swap(&wanted.options, wanted.resources.memory)?;
-        refuse_unsupported_fields(fields)?;
         Ok(wanted)
     }
+}
+
+const NOT_YET: &str = "left out or empty: it is not supported yet";
+
+/// A field of OpenStack Zun's API that is refused unless its value has no effect.
+const fn unsupported(
+    name: &'static str,
+    has_no_effect: fn(&Value) -> bool,
+    rule: &'static str,
+) -> Field {
+    field(name, Kind::Unsupported { has_no_effect, rule }, "Not supported")
+}
+
+/// OpenStack's client sends some fields empty.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(items) => items.is_empty(),
+        Value::String(text) => text.is_empty(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+fn is_text(value: &Value, wanted: &str) -> bool {
+    value.as_str().is_some_and(|text| text.eq_ignore_ascii_case(wanted))
+}
+
+fn words_schema() -> Value {
+    json!({"type": "array", "items": {"type": "string"}})
+}
+
+fn command_schema() -> Value {
+    json!({"type": ["array", "string"], "items": {"type": "string"}})
+}
+
+/// Reads the field `command`. Before it became a list, it was a string that is split into words as in a shell.
+fn command(fields: &mut Fields) -> Result<Option<Vec<String>>, InvalidField> {
+    let value = fields.take("command");
+    let words = match value {
+        Some(Value::String(text)) if fields.version() < COMMAND_IS_A_LIST => {
+            let words =
+                shlex::split(&text).filter(|words| words.iter().all(|it| !it.contains('\0')));
+            let rule = "a command whose quotes are closed, without NUL characters";
+            Some(words.ok_or_else(|| InvalidField::new("command", &text, rule))?)
+        }
+        value => words("command", value)?,
+    };
+    Ok(words.filter(|words| !words.is_empty()))
+}
+
+/// Reads a list of words.
+fn words(name: &str, value: Option<Value>) -> Result<Option<Vec<String>>, InvalidField> {
+    let Some(value) = value else { return Ok(None) };
+    check_texts((name, &rules::ARGUMENT), &value)?;
+    let words = value.as_array().into_iter().flatten();
+    Ok(Some(words.filter_map(|word| word.as_str().map(str::to_owned)).collect()))
 }
 
 /// Reads the field `entrypoint`. An empty list or string resets the image's entrypoint, as in Docker.
 fn entrypoint(fields: &mut Fields) -> Result<Option<Vec<String>>, InvalidField> {
     let words = match fields.take("entrypoint") {
         Some(Value::String(text)) if text.is_empty() => return Ok(Some(Vec::new())),
-        value => Fields::texts_of("entrypoint", value, &rules::ARGUMENT)?,
+        value => words("entrypoint", value)?,
     };
     Ok(words.map(|words| if words == [""] { Vec::new() } else { words }))
 }
 
-fn pull(fields: &mut Fields) -> Result<PullPolicy, InvalidField> {
-    let Some(value) = fields.take("image_pull_policy") else { return Ok(PullPolicy::default()) };
-    match value.as_str().map(str::to_ascii_lowercase).as_deref() {
-        Some("always") => Ok(PullPolicy::Always),
-        Some("ifnotpresent") => Ok(PullPolicy::IfNotPresent),
-        Some("never") => Ok(PullPolicy::Never),
-        Some(_) | None => {
-            Err(invalid_value("image_pull_policy", &value, "`always`, `ifnotpresent` or `never`"))
-        }
+fn pull(fields: &mut Fields) -> PullPolicy {
+    match fields.word("image_pull_policy") {
+        Some("always") => PullPolicy::Always,
+        Some("never") => PullPolicy::Never,
+        Some(_) | None => PullPolicy::IfNotPresent,
     }
 }
 
+/// Before `tty` became independent, `interactive` decided it from 1.20 on.
 fn console(fields: &mut Fields) -> Result<ConsoleSpec, InvalidField> {
+    let (tty, interactive) = (fields.boolean("tty"), fields.boolean("interactive"));
+    let follows = (COMMAND_IS_A_LIST..TTY_IS_INDEPENDENT).contains(&fields.version());
+    let tty = if follows { interactive.or(tty) } else { tty };
     Ok(ConsoleSpec {
-        tty: fields.boolean("tty")?.unwrap_or(false),
-        stdin_open: fields.boolean("interactive")?.unwrap_or(false),
-        stdin_once: fields.boolean("stdin_once")?.unwrap_or(false),
+        tty: tty.unwrap_or(false),
+        stdin_open: interactive.unwrap_or(false),
+        stdin_once: fields.flag("stdin_once"),
         size: initial_size(fields)?,
     })
 }
 
-fn resources(fields: &mut Fields) -> Result<Resources, InvalidField> {
-    let cpus = cpu(fields)?.unwrap_or(DEFAULT_CPUS);
-    let memory = memory(fields)?.unwrap_or(DEFAULT_MEMORY);
-    Ok(Resources { cpus: Cpus::from(cpus), memory: Mebibytes(memory) })
+fn resources(fields: &mut Fields) -> Resources {
+    Resources {
+        cpus: Cpus::from(fields.decimal("cpu").unwrap_or(DEFAULT_CPUS)),
+        memory: Mebibytes(fields.whole("memory").unwrap_or(DEFAULT_MEMORY)),
+    }
 }
 
-pub(super) fn cpu(fields: &mut Fields) -> Result<Option<f64>, InvalidField> {
-    fields.decimal("cpu", 0.1..=16.0)
-}
-
-pub(super) fn memory(fields: &mut Fields) -> Result<Option<u64>, InvalidField> {
-    let rule = format!("a whole number of MiB from {MIN_MEMORY} to {MAX_MEMORY}");
-    fields.whole_number("memory", MIN_MEMORY..=MAX_MEMORY, &rule)
+fn restart_schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "Name": {"enum": ["no", "always", "on-failure", "unless-stopped"]},
+            "MaximumRetryCount": {"type": ["integer", "string"]},
+        },
+        "required": ["Name"],
+        "additionalProperties": false,
+    })
 }
 
 fn restart(fields: &mut Fields, auto_remove: bool) -> Result<Option<Restart>, InvalidField> {
@@ -120,10 +272,14 @@ fn restart(fields: &mut Fields, auto_remove: bool) -> Result<Option<Restart>, In
 }
 
 fn policy(value: &Value) -> Option<Restart> {
-    let mut fields = Fields::new(Vec::new(), Some(value.as_object()?.clone()));
-    let name = fields.take("Name")?.as_str().filter(|name| !name.is_empty())?.to_owned();
-    let count = fields.whole("MaximumRetryCount", 0..=u64::from(u32::MAX)).ok()?.unwrap_or(0);
-    fields.finish().ok()?;
+    let object = value.as_object()?;
+    let is_known = |key: &String| matches!(key.as_str(), "Name" | "MaximumRetryCount");
+    if !object.keys().all(is_known) {
+        return None;
+    }
+    let name = object.get("Name")?.as_str().filter(|name| !name.is_empty())?.to_owned();
+    let count = object.get("MaximumRetryCount").filter(|count| !count.is_null());
+    let count = u32::try_from(count.map_or(Some(0), whole)?).ok()?;
     RestartPolicy { name, maximum_retry_count: count.to_string() }.try_into().ok()
 }
 
@@ -131,38 +287,6 @@ fn stop_signal(fields: &mut Fields) -> Result<Option<String>, InvalidField> {
     let Some(value) = fields.take("stop_signal") else { return Ok(None) };
     let signal = value.as_str().and_then(rules::signal);
     signal.map(Some).ok_or_else(|| invalid_value("stop_signal", &value, rules::SIGNAL_RULE))
-}
-
-/// Refuses fields of OpenStack Zun's API that are not supported. OpenStack's client sends some of them empty.
-fn refuse_unsupported_fields(fields: &mut Fields) -> Result<(), InvalidField> {
-    let empty: fn(&Value) -> bool = |value| match value {
-        Value::Array(items) => items.is_empty(),
-        Value::Object(items) => items.is_empty(),
-        Value::String(text) => text.is_empty(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    };
-    let off: fn(&Value) -> bool = |value| match value {
-        Value::Bool(value) => !value,
-        Value::String(text) => text.eq_ignore_ascii_case("false"),
-        Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_) => false,
-    };
-    for name in ["hints", "nets", "mounts", "security_groups"] {
-        fields.refuse_unsupported(name, empty, "left out or empty: it is not supported yet")?;
-    }
-    fields.refuse_unsupported("auto_heal", off, "left out or false: it is not supported yet")?;
-    fields.refuse_unsupported("registry", |_| false, "left out: it is not supported yet")?;
-    fields.refuse_unsupported(
-        "availability_zone",
-        |zone| zone.as_str() == Some("nova"),
-        "`nova`",
-    )?;
-    fields.refuse_unsupported(
-        "cpu_policy",
-        |policy| policy.as_str() == Some("shared"),
-        "`shared`",
-    )?;
-    let docker: fn(&Value) -> bool = |driver| matches!(driver.as_str(), Some("docker" | "None"));
-    fields.refuse_unsupported("image_driver", docker, "`docker`")
 }
 
 /// Creates a container.
@@ -180,18 +304,25 @@ pub(in crate::http) async fn create(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
-    fn fields(value: Value) -> Fields {
-        let Value::Object(object) = value else { panic!("not an object") };
-        Fields::new(Vec::new(), Some(object))
+    fn read_at(version: u16, body: Value) -> Result<NewContainer, String> {
+        let Value::Object(mut body) = body else { panic!("not an object") };
+        body.insert("image".to_owned(), json!("cirros"));
+        let fields = Fields::new(Vec::new(), Some(body));
+        let version = Microversion::new(version);
+        let fields = fields.check(NewContainer::FIELDS, (version, None));
+        let read = fields.and_then(|mut fields| NewContainer::read(&mut fields));
+        read.map_err(|refusal| refusal.to_string())
+    }
+
+    fn read(body: Value) -> Result<NewContainer, String> {
+        read_at(40, body)
     }
 
     #[test]
     fn an_empty_entrypoint_differs_from_an_absent_one() {
-        let read = |value| entrypoint(&mut fields(json!({"entrypoint": value})));
+        let read = |value| read(json!({"entrypoint": value})).map(|wanted| wanted.entrypoint);
         assert_eq!(read(json!(null)), Ok(None));
         for empty in [json!([]), json!(""), json!([""])] {
             assert_eq!(read(empty), Ok(Some(Vec::new())));
@@ -201,18 +332,41 @@ mod tests {
     }
 
     #[test]
+    fn a_command_is_a_string_before_1_20_and_a_list_since() {
+        let words = |version, value| {
+            read_at(version, json!({"command": value})).map(|wanted| wanted.command)
+        };
+        let expected = Some(vec!["echo".to_owned(), "a b".to_owned()]);
+        assert_eq!(words(19, json!("echo 'a b'")), Ok(expected.clone()));
+        assert_eq!(words(20, json!(["echo", "a b"])), Ok(expected));
+        assert_eq!(words(1, json!("")), Ok(None));
+        assert!(words(1, json!("echo '")).expect_err("open").contains("quotes are closed"));
+        assert!(words(20, json!("echo")).expect_err("a string").contains("a list of strings"));
+    }
+
+    #[test]
+    fn tty_follows_interactive_from_1_20_to_1_35() {
+        let tty = |version, body| read_at(version, body).expect("a container").console.tty;
+        let apart = json!({"interactive": true, "tty": false});
+        assert!(!tty(19, apart.clone()));
+        assert!(tty(20, apart.clone()));
+        assert!(tty(35, json!({"interactive": true})));
+        assert!(tty(35, json!({"tty": true})));
+        assert!(!tty(36, apart));
+        assert!(!tty(36, json!({"interactive": true})));
+    }
+
+    #[test]
     fn limits_are_numbers_that_docker_accepts() {
         let bad = ["nan", "NaN", "Infinity", "1e400", "0x10", " 1", "1_000", "", "-1", "0"];
         for bad in bad.map(|text| json!(text)).into_iter().chain([json!(-0.0), json!(5e-324)]) {
-            let refusal = cpu(&mut fields(json!({"cpu": bad}))).expect_err("no number");
-            assert!(refusal.to_string().contains("a number from 0.1 to 16"), "{refusal}");
-            let refusal = memory(&mut fields(json!({"memory": bad}))).expect_err("no number");
-            assert!(
-                refusal.to_string().contains("a whole number of MiB from 6 to 8192"),
-                "{refusal}"
-            );
+            let refusal = read(json!({"cpu": bad})).expect_err("no number");
+            assert!(refusal.contains("a number from 0.1 to 16"), "{refusal}");
+            let refusal = read(json!({"memory": bad})).expect_err("no number");
+            assert!(refusal.contains("a whole number of MiB from 6 to 8192"), "{refusal}");
         }
-        assert!(memory(&mut fields(json!({"memory": 5}))).is_err());
-        assert_eq!(memory(&mut fields(json!({"memory": "6"}))), Ok(Some(6)));
+        assert!(read(json!({"memory": 5})).is_err());
+        let memory = read(json!({"memory": "6"})).map(|wanted| wanted.resources.memory);
+        assert_eq!(memory, Ok(Mebibytes(6)));
     }
 }

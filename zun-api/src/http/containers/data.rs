@@ -2,22 +2,18 @@
 //! client `zun`. Not in OpenStack Zun's API.
 
 use actix_web::web::Data;
-use serde_json::Value;
+use serde_json::{Value, json};
 use zun_common::grant::{self, Mode};
 
+use super::{CSR, csr};
 use crate::app::containers::Ident;
 use crate::app::{App, AppError, Caller, InvalidField};
 use crate::http::extract::{FromFields, Parsed};
-use crate::http::fields::{Fields, invalid_value};
+use crate::http::field::{Field, Kind, field, invalid_value};
+use crate::http::fields::Fields;
 use crate::http::response::{ApiResult, ok};
-use crate::http::rules::CSR;
 
 const MODE: &str = "`ro` to copy out, or `rw` to copy in";
-
-fn csr(fields: &mut Fields) -> Result<String, InvalidField> {
-    let csr = fields.text("csr", &CSR)?;
-    csr.ok_or_else(|| InvalidField::missing("csr", CSR.description))
-}
 
 /// A request for access to output.
 pub(in crate::http) struct GrantLogs {
@@ -25,6 +21,8 @@ pub(in crate::http) struct GrantLogs {
 }
 
 impl FromFields for GrantLogs {
+    const FIELDS: &'static [Field] = &[CSR.required()];
+
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         Ok(Self { csr: csr(fields)? })
     }
@@ -47,6 +45,11 @@ pub(in crate::http) struct GrantArchive {
 }
 
 impl FromFields for GrantArchive {
+    const FIELDS: &'static [Field] = &[
+        CSR.required(),
+        field("mode", Kind::Custom(|| json!({"enum": ["ro", "rw"]})), MODE).required(),
+    ];
+
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         let csr = csr(fields)?;
         let mode = match fields.take("mode") {

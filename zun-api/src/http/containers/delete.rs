@@ -3,10 +3,11 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 
-use super::ignore_all_projects;
+use super::{ALL_PROJECTS, ignore_all_projects};
 use crate::app::containers::{Deletion, Ident};
-use crate::app::{App, AppError, Caller};
+use crate::app::{App, AppError, Caller, Permission};
 use crate::http::extract::{FromFields, Parsed};
+use crate::http::field::{Field, boolean_field};
 use crate::http::fields::Fields;
 use crate::http::response::ApiResult;
 
@@ -16,11 +17,15 @@ pub(in crate::http) struct Delete {
 }
 
 impl FromFields for Delete {
+    const FIELDS: &'static [Field] = &[
+        ALL_PROJECTS,
+        boolean_field("force", "Kill it first").since(7).only(Permission::ForceDelete),
+        boolean_field("stop", "Stop it first").since(12),
+    ];
+
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
-        ignore_all_projects(fields)?;
-        let force = fields.boolean("force")?.unwrap_or(false);
-        let stop = fields.boolean("stop")?.unwrap_or(false);
-        let how = match (force, stop) {
+        ignore_all_projects(fields);
+        let how = match (fields.flag("force"), fields.flag("stop")) {
             (true, _) => Deletion::Force,
             (false, true) => Deletion::StopFirst,
             (false, false) => Deletion::OnlyStopped,

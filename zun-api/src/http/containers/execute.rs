@@ -7,40 +7,68 @@
 use actix_web::web::Data;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde_json::{Value, json};
 use zun_common::api::v1::exec::Executed;
 use zun_common::id::ExecId;
 use zun_common::rpc::exec::{ExecOutput, ExecSpec};
 use zun_common::units::TerminalSize;
 
-use super::{initial_size, signal, size};
+use super::{COLUMNS, CONSOLE_SIZE, CSR, ROWS, SIGNAL, csr, initial_size, signal, size};
 use crate::app::containers::{Exec, Execution, Ident};
-use crate::app::{App, AppError, Caller, InvalidField};
+use crate::app::{App, AppError, Caller, InvalidField, Permission};
 use crate::http::extract::{FromFields, Parsed};
-use crate::http::fields::{Fields, invalid_value};
+use crate::http::field::{
+    Field, Kind, boolean_field, field, invalid_value, text_field, texts_field,
+};
+use crate::http::fields::Fields;
 use crate::http::response::{ApiResult, done, ok};
-use crate::http::rules::{ASSIGNMENT, CSR, DIRECTORY, USER};
+use crate::http::rules::{self, ASSIGNMENT, DIRECTORY, USER};
 
 const COMMAND: &str = "a command of at least one word";
 
 impl FromFields for Exec {
+    const FIELDS: &'static [Field] = &[
+        field(
+            "command",
+            Kind::Custom(
+                || json!({"type": ["string", "array"], "items": {"type": "string"}, "minLength": 1}),
+            ),
+            "The command: a list of words, or a string that is split into words as in a shell",
+        )
+        .required()
+        .in_query(),
+        boolean_field(
+            "run",
+            "Run it to completion and return its output, instead of creating an exec; true without a body",
+        )
+        .in_query(),
+        boolean_field("interactive", "Keep stdin open").in_query(),
+        boolean_field("tty", "Allocate a terminal; like `interactive` if absent"),
+        texts_field("environment", ASSIGNMENT, "Environment variables"),
+        text_field("user", USER, "The user, and optionally the group, to run as"),
+        text_field("workdir", DIRECTORY, "The working directory"),
+        boolean_field("privileged", "Run with all capabilities").only(Permission::ExecutePrivileged),
+        CONSOLE_SIZE,
+        CSR,
+    ];
+
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         let run_by_default = !fields.has_body();
-        let run = fields.boolean("run")?.unwrap_or(run_by_default);
-        let interactive = fields.boolean("interactive")?.unwrap_or(false);
-        let tty = fields.boolean("tty")?.unwrap_or(interactive);
+        let run = fields.boolean("run").unwrap_or(run_by_default);
+        let interactive = fields.flag("interactive");
+        let tty = fields.boolean("tty").unwrap_or(interactive);
         let spec = ExecSpec {
             command: command(fields)?,
             // A command that is run to completion has neither.
             tty: tty && !run,
             stdin: interactive && !run,
-            environment: fields.texts("environment", &ASSIGNMENT)?.unwrap_or_default(),
-            user: fields.text("user", &USER)?,
-            workdir: fields.text("workdir", &DIRECTORY)?,
-            privileged: fields.boolean("privileged")?.unwrap_or(false),
+            environment: fields.texts("environment").unwrap_or_default(),
+            user: fields.text("user"),
+            workdir: fields.text("workdir"),
+            privileged: fields.flag("privileged"),
             size: initial_size(fields)?,
         };
-        let csr = fields.text("csr", &CSR)?;
+        let csr = fields.text("csr");
         if run && csr.is_some() {
             let rule = "left out if `run` is true, because there is no exec to connect to";
             return Err(InvalidField::new("csr", "…", rule).into());
@@ -111,15 +139,20 @@ pub(in crate::http) struct ExecuteResize {
 }
 
 impl FromFields for ExecuteResize {
+    const FIELDS: &'static [Field] = &[EXEC_ID, ROWS, COLUMNS];
+
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         Ok(Self { exec: exec(fields)?, size: size(fields)? })
     }
 }
 
-/// Reads the field `exec_id`.
+/// The id of an exec.
+const EXEC_ID: Field =
+    text_field("exec_id", rules::EXEC_ID, "The engine's id of the exec").required().in_query();
+
+/// Reads the field `exec_id`, which must be there.
 fn exec(fields: &mut Fields) -> Result<ExecId, InvalidField> {
-    let rule = "64 lower-case hexadecimal digits";
-    fields.parsed("exec_id", rule)?.ok_or_else(|| InvalidField::missing("exec_id", rule))
+    fields.parsed("exec_id").ok_or_else(|| fields.missing("exec_id"))
 }
 
 /// Sets the size of an exec's terminal.
@@ -141,10 +174,10 @@ pub(in crate::http) struct ExecuteAttach {
 }
 
 impl FromFields for ExecuteAttach {
+    const FIELDS: &'static [Field] = &[EXEC_ID, CSR.required()];
+
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
-        let csr = fields.text("csr", &CSR)?;
-        let csr = csr.ok_or_else(|| InvalidField::missing("csr", CSR.description))?;
-        Ok(Self { exec: exec(fields)?, csr })
+        Ok(Self { csr: csr(fields)?, exec: exec(fields)? })
     }
 }
 
@@ -166,6 +199,8 @@ pub(in crate::http) struct ExecuteKill {
 }
 
 impl FromFields for ExecuteKill {
+    const FIELDS: &'static [Field] = &[EXEC_ID, SIGNAL];
+
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         Ok(Self { exec: exec(fields)?, signal: signal(fields)? })
     }

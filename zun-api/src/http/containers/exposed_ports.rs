@@ -1,11 +1,12 @@
 //! The field `exposed_ports` of a create request. OpenStack Zun's objects are empty; ours may say where on the host.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use zun_common::api::v1::container::PortBinding;
 use zun_common::ports::{PortRequest, Protocol};
 
 use crate::app::InvalidField;
-use crate::http::fields::{Fields, invalid_value};
+use crate::http::field::{Field, Kind, field, invalid_value};
+use crate::http::fields::Fields;
 
 const FIELD: &str = "exposed_ports";
 const KEY: &str =
@@ -14,6 +15,26 @@ const BINDING: &str = "an empty object, an object with host_port (0 to 65535; 0 
                        (an IP address), or a list of such objects";
 /// The largest number of published ports of a container.
 const MOST: usize = 1024;
+
+/// The field.
+pub(super) const EXPOSED_PORTS: Field = field(
+    FIELD,
+    Kind::Custom(|| {
+        let binding = json!({
+            "type": "object",
+            "properties": {
+                "host_port": {"type": "integer", "minimum": 0, "maximum": 65535},
+                "host_address": {"type": "string", "format": "ip"},
+            },
+            "additionalProperties": false,
+        });
+        let bindings = json!({"type": "array", "items": binding, "minItems": 1});
+        json!({"type": "object", "additionalProperties": {"anyOf": [binding, bindings]}})
+    }),
+    "Ports to publish, such as `80/tcp`, each with nothing (a free port of the host), or with one or more places on the \
+     host",
+)
+.since(24);
 
 /// Reads the field.
 pub(super) fn read(fields: &mut Fields) -> Result<Vec<PortRequest>, InvalidField> {
@@ -81,13 +102,14 @@ fn binding_of(value: &Value) -> Option<PortBinding> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use crate::http::microversion::Microversion;
 
     fn read_all(ports: &Value) -> Result<Vec<PortRequest>, String> {
         let Value::Object(body) = json!({ FIELD: ports }) else { unreachable!() };
-        read(&mut Fields::new(Vec::new(), Some(body))).map_err(|refusal| refusal.to_string())
+        let fields = Fields::new(Vec::new(), Some(body));
+        let fields = fields.check(&[EXPOSED_PORTS], (Microversion::NEWEST, None));
+        read(&mut fields.expect("a field")).map_err(|refusal| refusal.to_string())
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use actix_web::web::Data;
 
-use super::signal;
+use super::{SIGNAL, signal};
 use crate::app::containers::Ident;
 use crate::app::{App, AppError, Caller};
 use crate::http::extract::{FromFields, Parsed};
+use crate::http::field::Field;
 use crate::http::fields::Fields;
 use crate::http::response::{ApiResult, accepted};
 
@@ -15,6 +16,8 @@ pub(in crate::http) struct Kill {
 }
 
 impl FromFields for Kill {
+    const FIELDS: &'static [Field] = &[SIGNAL];
+
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         Ok(Self { signal: signal(fields)? })
     }

@@ -2,58 +2,88 @@
 
 use actix_web::HttpRequest;
 use actix_web::web::Data;
+use serde_json::json;
 use zun_common::api::v1::container::ContainerList;
 
 use crate::app::containers::ListQuery;
-use crate::app::{App, AppError, Caller, InvalidField};
+use crate::app::{App, AppError, Caller, InvalidField, Permission};
 use crate::db::container::{Filter, Page, SortKey};
 use crate::http::extract::{FromFields, Parsed};
+use crate::http::field::{
+    Field, Kind, boolean_field, field, invalid_value, text_field, whole_field,
+};
 use crate::http::fields::Fields;
 use crate::http::paging::{self, MAX_PAGE};
 use crate::http::response::{ApiResult, ok};
-use crate::http::rules::{HOST_NAME_RULE, SHORT_TEXT};
+use crate::http::rules::{self, SHORT_TEXT};
 use crate::http::view::{self, ViewContext};
 
 impl FromFields for ListQuery {
+    const FIELDS: &'static [Field] = &[
+        boolean_field("all_projects", "List the containers of all projects")
+            .only(Permission::SeeAllProjects),
+        text_field("name", SHORT_TEXT, "Only containers with this name"),
+        text_field("image", SHORT_TEXT, "Only containers of this image"),
+        text_field("status", rules::STATUS, "Only containers in this status"),
+        text_field("task_state", rules::TASK_STATE, "Only containers in this task state"),
+        text_field("host", rules::HOST_NAME, "Only containers on this host")
+            .only(Permission::FilterByHost),
+        text_field("project_id", SHORT_TEXT, "Only containers of this project"),
+        text_field("user_id", SHORT_TEXT, "Only containers that this user created"),
+        whole_field("memory", (0, u32::MAX as u64, ""), "Only containers with this memory in MiB"),
+        boolean_field("auto_remove", "Only containers that have, or do not have, `auto_remove`"),
+        paging::LIMIT,
+        text_field(
+            "marker",
+            rules::CONTAINER_ID,
+            "The UUID of the last container of the page before",
+        ),
+        paging::SORT_DIR,
+        field(
+            "sort_key",
+            Kind::Custom(|| json!({"enum": SortKey::NAMES.map(|(name, _)| name)})),
+            "What to sort by",
+        ),
+    ];
+
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         Ok(Self {
-            all_projects: fields.boolean("all_projects")?.unwrap_or(false),
-            filter: filter(fields)?,
+            all_projects: fields.flag("all_projects"),
+            filter: filter(fields),
             page: page(fields)?,
         })
     }
 }
 
-fn filter(fields: &mut Fields) -> Result<Filter, InvalidField> {
-    let memory = fields.whole("memory", 0..=u64::from(u32::MAX))?;
-    Ok(Filter {
-        name: fields.text("name", &SHORT_TEXT)?,
-        image: fields.text("image", &SHORT_TEXT)?,
-        status: fields.parsed("status", "a status such as `Running`")?,
-        task_state: fields.parsed("task_state", "a task state such as `container_creating`")?,
-        host: fields.parsed("host", HOST_NAME_RULE)?,
-        project: fields.text("project_id", &SHORT_TEXT)?,
-        user: fields.text("user_id", &SHORT_TEXT)?,
-        memory: memory.and_then(|memory| i64::try_from(memory).ok()),
-        auto_remove: fields.boolean("auto_remove")?,
-    })
+fn filter(fields: &mut Fields) -> Filter {
+    Filter {
+        name: fields.text("name"),
+        image: fields.text("image"),
+        status: fields.parsed("status"),
+        task_state: fields.parsed("task_state"),
+        host: fields.parsed("host"),
+        project: fields.text("project_id"),
+        user: fields.text("user_id"),
+        memory: fields.whole("memory"),
+        auto_remove: fields.boolean("auto_remove"),
+    }
 }
 
-fn page(fields: &mut Fields) -> Result<Page, AppError> {
+fn page(fields: &mut Fields) -> Result<Page, InvalidField> {
     Ok(Page {
-        limit: paging::limit(fields)?.unwrap_or(MAX_PAGE),
-        descending: paging::descending(fields)?,
+        limit: paging::limit(fields).unwrap_or(MAX_PAGE),
+        descending: paging::descending(fields),
         key: key(fields)?,
-        marker: fields.parsed("marker", "a container's uuid")?,
+        marker: fields.parsed("marker"),
     })
 }
 
 fn key(fields: &mut Fields) -> Result<SortKey, InvalidField> {
-    let Some(name) = fields.text("sort_key", &SHORT_TEXT)? else { return Ok(SortKey::default()) };
-    let known = SortKey::NAMES.into_iter().find(|(known, _)| *known == name);
+    let Some(value) = fields.take("sort_key") else { return Ok(SortKey::default()) };
+    let known = SortKey::NAMES.into_iter().find(|(known, _)| value == *known);
     known.map(|(_, key)| key).ok_or_else(|| {
         let names = SortKey::NAMES.map(|(known, _)| known).join(", ");
-        InvalidField::new("sort_key", &name, format!("one of {names}"))
+        invalid_value("sort_key", &value, &format!("one of {names}"))
     })
 }
 

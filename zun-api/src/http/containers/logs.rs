@@ -4,13 +4,14 @@ use actix_web::http::header::ACCEPT;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, NaiveDateTime, Utc};
-use serde_json::Value;
+use serde_json::{Value, json};
 use zun_common::rpc::container::LogRequest;
 
 use crate::app::containers::Ident;
 use crate::app::{App, AppError, Caller, InvalidField};
 use crate::http::extract::{FromFields, Parsed};
-use crate::http::fields::{Fields, invalid_value};
+use crate::http::field::{Field, Kind, boolean_field, field, invalid_value};
+use crate::http::fields::Fields;
 use crate::http::response::{ApiResult, ok};
 
 /// The header for output whose beginning was dropped.
@@ -22,11 +23,27 @@ pub(in crate::http) struct Logs {
 }
 
 impl FromFields for Logs {
+    const FIELDS: &'static [Field] = &[
+        boolean_field("stdout", "Whether to return stdout; true if absent"),
+        boolean_field("stderr", "Whether to return stderr; true if absent"),
+        boolean_field("timestamps", "Whether each line begins with its time"),
+        field(
+            "tail",
+            Kind::Custom(|| json!({"type": ["string", "integer"]})),
+            "The number of lines from the end, or `all`",
+        ),
+        field(
+            "since",
+            Kind::Custom(|| json!({"type": ["string", "integer"]})),
+            "Seconds since 1970, or a UTC time such as `2026-11-23 18:00:00,000`",
+        ),
+    ];
+
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         let request = LogRequest {
-            stdout: fields.boolean("stdout")?.unwrap_or(true),
-            stderr: fields.boolean("stderr")?.unwrap_or(true),
-            timestamps: fields.boolean("timestamps")?.unwrap_or(false),
+            stdout: fields.boolean("stdout").unwrap_or(true),
+            stderr: fields.boolean("stderr").unwrap_or(true),
+            timestamps: fields.flag("timestamps"),
             tail: tail(fields)?,
             since: since(fields)?,
         };

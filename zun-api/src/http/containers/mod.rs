@@ -22,54 +22,175 @@ mod stop;
 mod top;
 mod update;
 
-pub(super) use actions::{list_actions, show_action};
-pub(super) use attach::{attach, attach_websocket};
-pub(super) use create::create;
-pub(super) use data::{grant_archive, grant_logs};
-pub(super) use delete::delete;
-pub(super) use execute::{execute, execute_attach, execute_kill, execute_resize};
-pub(super) use kill::kill;
-pub(super) use list::list;
-pub(super) use logs::logs;
-pub(super) use pause::{pause, unpause};
-pub(super) use reboot::reboot;
-pub(super) use resize::resize;
-pub(super) use runs::{list_runs, wait};
-pub(super) use show::{WAIT_FOR, show};
-pub(super) use start::start;
-pub(super) use stats::stats;
-pub(super) use stop::stop;
-pub(super) use top::top;
-pub(super) use update::update;
-
-use serde_json::Value;
+use serde_json::{Value, json};
 use zun_common::units::TerminalSize;
 
-use super::fields::{Fields, invalid_value};
+use super::field::{Field, Kind, boolean_field, field, invalid_value, text_field, whole_field};
+use super::fields::Fields;
+use super::routes::{Route, Waits, to};
 use super::rules;
 use crate::app::InvalidField;
+use crate::app::containers::{Attach, Exec, ListQuery, NewContainer, Update, WaitForRun};
+
+/// The routes of containers.
+pub(super) const ROUTES: &[Route] = &[
+    Route::post("/v1/containers", "Create a container", to!(create::create))
+        .reads::<NewContainer>()
+        .success(202),
+    Route::get("/v1/containers", "List containers", to!(list::list)).for_all().reads::<ListQuery>(),
+    Route::get(
+        "/v1/containers/{ident}",
+        "Show a container, at once or after it has reached a status",
+        to!(show::show),
+    )
+    .for_all()
+    .reads::<show::Show>()
+    .waits(Waits::With(show::WAIT_FOR)),
+    Route::patch("/v1/containers/{ident}", "Change a container", to!(update::update))
+        .reads::<Update>(),
+    Route::delete("/v1/containers/{ident}", "Remove a container", to!(delete::delete))
+        .reads::<delete::Delete>()
+        .success(204),
+    Route::post("/v1/containers/{ident}/start", "Start a container", to!(start::start))
+        .success(202),
+    Route::post("/v1/containers/{ident}/stop", "Stop a container", to!(stop::stop))
+        .reads::<stop::Stop>()
+        .success(202),
+    Route::post(
+        "/v1/containers/{ident}/reboot",
+        "Stop a container and start it again",
+        to!(reboot::reboot),
+    )
+    .reads::<reboot::Reboot>()
+    .success(202),
+    Route::post("/v1/containers/{ident}/pause", "Pause a container", to!(pause::pause))
+        .success(202),
+    Route::post("/v1/containers/{ident}/unpause", "Unpause a container", to!(pause::unpause))
+        .success(202),
+    Route::post("/v1/containers/{ident}/kill", "Send a signal to a container", to!(kill::kill))
+        .reads::<kill::Kill>()
+        .success(202),
+    Route::get("/v1/containers/{ident}/logs", "Show a container's output", to!(logs::logs))
+        .reads::<logs::Logs>(),
+    Route::post(
+        "/v1/containers/{ident}/logs",
+        "Grant direct access to a container's output",
+        to!(data::grant_logs),
+    )
+    .reads::<data::GrantLogs>(),
+    Route::post(
+        "/v1/containers/{ident}/archive",
+        "Grant direct access to a container's files",
+        to!(data::grant_archive),
+    )
+    .reads::<data::GrantArchive>(),
+    Route::get(
+        "/v1/containers/{ident}/attach",
+        "Attach over a websocket proxy (not supported)",
+        to!(attach::attach_websocket),
+    ),
+    Route::post(
+        "/v1/containers/{ident}/attach",
+        "Grant direct access to a container's console",
+        to!(attach::attach),
+    )
+    .reads::<Attach>(),
+    Route::post(
+        "/v1/containers/{ident}/resize",
+        "Set the size of a container's terminal",
+        to!(resize::resize),
+    )
+    .reads::<resize::Resize>(),
+    Route::post(
+        "/v1/containers/{ident}/execute",
+        "Run a command in a container, or create an exec",
+        to!(execute::execute),
+    )
+    .reads::<Exec>(),
+    Route::post(
+        "/v1/containers/{ident}/execute_resize",
+        "Set the size of an exec's terminal",
+        to!(execute::execute_resize),
+    )
+    .reads::<execute::ExecuteResize>(),
+    Route::post(
+        "/v1/containers/{ident}/execute_attach",
+        "Grant direct access to an exec",
+        to!(execute::execute_attach),
+    )
+    .reads::<execute::ExecuteAttach>(),
+    Route::post(
+        "/v1/containers/{ident}/execute_kill",
+        "Send a signal to the process of an exec",
+        to!(execute::execute_kill),
+    )
+    .reads::<execute::ExecuteKill>(),
+    Route::get("/v1/containers/{ident}/top", "List a container's processes", to!(top::top))
+        .reads::<top::TopRequest>(),
+    Route::get(
+        "/v1/containers/{ident}/stats",
+        "Show a container's resource usage",
+        to!(stats::stats),
+    ),
+    Route::get(
+        "/v1/containers/{ident}/container_actions",
+        "List the operations on a container",
+        to!(actions::list_actions),
+    )
+    .for_all(),
+    Route::get(
+        "/v1/containers/{ident}/container_actions/{request}",
+        "Show the operation that a request asked for",
+        to!(actions::show_action),
+    )
+    .for_all(),
+    Route::get(
+        "/v1/containers/{ident}/runs",
+        "List a container's newest runs",
+        to!(runs::list_runs),
+    )
+    .for_all(),
+    Route::post("/v1/containers/{ident}/wait", "Wait for the end of a run", to!(runs::wait))
+        .reads::<WaitForRun>()
+        .waits(Waits::Always),
+];
 
 /// Maximum grace period of a stop: one day.
 const MAX_GRACE: u64 = 86_400;
 
-/// Reads the field `timeout`: the grace period in seconds.
-fn grace(fields: &mut Fields) -> Result<Option<u32>, InvalidField> {
-    let grace = fields.whole("timeout", 0..=MAX_GRACE)?;
-    Ok(grace.and_then(|seconds| u32::try_from(seconds).ok()))
-}
+/// The grace period in seconds.
+const GRACE: Field = whole_field(
+    "timeout",
+    (0, MAX_GRACE, ""),
+    "Seconds before SIGKILL; by default what the container was created with, or 10",
+)
+.in_query();
 
-/// Reads the fields `h` and `w`: the size of a terminal.
+/// The size of a terminal.
+const ROWS: Field =
+    whole_field("h", (1, u16::MAX as u64, ""), "Rows of the terminal").required().in_query();
+const COLUMNS: Field =
+    whole_field("w", (1, u16::MAX as u64, ""), "Columns of the terminal").required().in_query();
+
+/// Reads the fields `h` and `w`.
 fn size(fields: &mut Fields) -> Result<TerminalSize, InvalidField> {
-    let mut side = |name: &str| {
-        let given = fields.whole(name, 1..=u64::from(u16::MAX))?;
-        given
-            .and_then(|side| u16::try_from(side).ok())
-            .ok_or_else(|| InvalidField::missing(name, "a whole number from 1 to 65535"))
-    };
+    let mut side = |name: &str| fields.whole(name).ok_or_else(|| fields.missing(name));
     Ok(TerminalSize { rows: side("h")?, columns: side("w")? })
 }
 
-/// Reads the field `console_size`: the initial size of a terminal, `[rows, columns]`.
+const INITIAL_SIZE: &str = "[rows, columns], each from 1 to 65535";
+
+/// The initial size of a terminal.
+const CONSOLE_SIZE: Field = field(
+    "console_size",
+    Kind::Custom(|| {
+        let side = json!({"type": "integer", "minimum": 1, "maximum": 65535});
+        json!({"type": "array", "items": side, "minItems": 2, "maxItems": 2})
+    }),
+    "The initial size of the terminal, [rows, columns]. Not in OpenStack Zun's API",
+);
+
+/// Reads the field `console_size`.
 fn initial_size(fields: &mut Fields) -> Result<Option<TerminalSize>, InvalidField> {
     let Some(value) = fields.take("console_size") else { return Ok(None) };
     let side = |side: &Value| side.as_u64().and_then(|side| u16::try_from(side).ok());
@@ -79,17 +200,43 @@ fn initial_size(fields: &mut Fields) -> Result<Option<TerminalSize>, InvalidFiel
     {
         return Ok(Some(TerminalSize { rows, columns }));
     }
-    Err(invalid_value("console_size", &value, "[rows, columns], each from 1 to 65535"))
+    Err(invalid_value("console_size", &value, INITIAL_SIZE))
 }
 
-/// Reads the field `signal`; the default is SIGKILL.
+/// A signal, by name or number.
+const SIGNAL: Field = field(
+    "signal",
+    Kind::Custom(|| json!({"type": ["string", "integer"]})),
+    "The signal, such as `SIGTERM`, `term` or `15`; SIGKILL if absent",
+)
+.in_query();
+
+/// Reads the field `signal`.
 fn signal(fields: &mut Fields) -> Result<String, InvalidField> {
     let Some(value) = fields.take("signal") else { return Ok("SIGKILL".to_owned()) };
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     rules::signal(&text).ok_or_else(|| invalid_value("signal", &value, rules::SIGNAL_RULE))
 }
 
-/// Accepts `all_projects`, which OpenStack's client always sends. It does not affect how a container is found.
-fn ignore_all_projects(fields: &mut Fields) -> Result<(), InvalidField> {
-    fields.boolean("all_projects").map(drop)
+/// A certificate signing request.
+const CSR: Field = text_field(
+    "csr",
+    rules::CSR,
+    "A certificate signing request in PEM, for the certificate to connect with. Not in OpenStack Zun's API",
+);
+
+/// Reads the field `csr`, which must be there.
+fn csr(fields: &mut Fields) -> Result<String, InvalidField> {
+    fields.text("csr").ok_or_else(|| fields.missing("csr"))
+}
+
+/// OpenStack's client always sends it.
+const ALL_PROJECTS: Field = boolean_field(
+    "all_projects",
+    "Ignored: an administrator addresses the containers of all projects",
+);
+
+/// Ignores `all_projects`.
+fn ignore_all_projects(fields: &mut Fields) {
+    fields.boolean("all_projects");
 }

@@ -3,10 +3,11 @@
 use actix_web::web::Data;
 use zun_common::units::TerminalSize;
 
-use super::size;
+use super::{COLUMNS, ROWS, size};
 use crate::app::containers::Ident;
 use crate::app::{App, AppError, Caller};
 use crate::http::extract::{FromFields, Parsed};
+use crate::http::field::Field;
 use crate::http::fields::Fields;
 use crate::http::response::{ApiResult, done};
 
@@ -16,6 +17,8 @@ pub(in crate::http) struct Resize {
 }
 
 impl FromFields for Resize {
+    const FIELDS: &'static [Field] = &[ROWS, COLUMNS];
+
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         Ok(Self { size: size(fields)? })
     }

@@ -9,19 +9,25 @@ use super::show::{DEFAULT_WAIT, MAX_WAIT};
 use crate::app::containers::{Ident, WaitForRun};
 use crate::app::{App, AppError, Caller};
 use crate::http::extract::{FromFields, NoFields, Parsed};
+use crate::http::field::{Field, boolean_field, whole_field};
 use crate::http::fields::Fields;
 use crate::http::response::{ApiResult, ok};
 use crate::http::view;
 
 impl FromFields for WaitForRun {
+    const FIELDS: &'static [Field] = &[
+        whole_field("run", (1, u32::MAX as u64, ""), "The number of the run; the newest if absent"),
+        whole_field("timeout", (0, MAX_WAIT, ""), "Seconds to wait; 30 if absent"),
+        boolean_field("begun", "Wait only until the run has begun"),
+        boolean_field("explain", "Wait up to a second longer for the reason of a SIGKILL"),
+    ];
+
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
-        let run = fields.whole("run", 1..=u64::from(u32::MAX))?;
-        let timeout = fields.whole("timeout", 0..=MAX_WAIT)?.unwrap_or(DEFAULT_WAIT);
         Ok(Self {
-            run: run.and_then(|number| i64::try_from(number).ok()),
-            timeout: Duration::from_secs(timeout),
-            begun: fields.boolean("begun")?.unwrap_or(false),
-            explain: fields.boolean("explain")?.unwrap_or(false),
+            run: fields.whole("run"),
+            timeout: Duration::from_secs(fields.whole("timeout").unwrap_or(DEFAULT_WAIT)),
+            begun: fields.flag("begun"),
+            explain: fields.flag("explain"),
         })
     }
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use actix_web::web::Data;
 use zun_common::status::Status;
 
-use super::ignore_all_projects;
+use super::{ALL_PROJECTS, ignore_all_projects};
 use crate::app::containers::{Ident, WaitFor};
 use crate::app::{App, AppError, Caller, InvalidField};
 use crate::http::extract::{FromFields, Parsed};
+use crate::http::field::{Field, text_field, whole_field};
 use crate::http::fields::Fields;
 use crate::http::response::{ApiResult, ok};
 use crate::http::rules::SHORT_TEXT;
@@ -25,12 +26,23 @@ pub(in crate::http) struct Show {
 }
 
 impl FromFields for Show {
+    const FIELDS: &'static [Field] = &[
+        ALL_PROJECTS,
+        text_field(WAIT_FOR, SHORT_TEXT, "Wait for one of these statuses, such as `Running,Error`"),
+        text_field(
+            "unless_updated",
+            SHORT_TEXT,
+            "With `wait_for`: do not wait if its `updated_at` is another time than this",
+        ),
+        whole_field("timeout", (0, MAX_WAIT, ""), "With `wait_for`: seconds to wait; 30 if absent"),
+    ];
+
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
-        ignore_all_projects(fields)?;
-        let Some(names) = fields.text(WAIT_FOR, &SHORT_TEXT)? else {
+        ignore_all_projects(fields);
+        let Some(names) = fields.text(WAIT_FOR) else {
             return Ok(Self { wait: None });
         };
-        let unless_updated = fields.text("unless_updated", &SHORT_TEXT)?;
+        let unless_updated = fields.text("unless_updated");
         let statuses =
             names.split(',').map(str::parse::<Status>).collect::<Result<Vec<_>, _>>().map_err(
                 |_unknown| {
@@ -38,7 +50,7 @@ impl FromFields for Show {
                     InvalidField::new(WAIT_FOR, &names, rule)
                 },
             )?;
-        let seconds = fields.whole("timeout", 0..=MAX_WAIT)?.unwrap_or(DEFAULT_WAIT);
+        let seconds = fields.whole("timeout").unwrap_or(DEFAULT_WAIT);
         Ok(Self {
             wait: Some(WaitFor { statuses, timeout: Duration::from_secs(seconds), unless_updated }),
         })

@@ -2,10 +2,11 @@
 
 use actix_web::web::Data;
 
-use super::grace;
+use super::GRACE;
 use crate::app::containers::Ident;
 use crate::app::{App, AppError, Caller};
 use crate::http::extract::{FromFields, Parsed};
+use crate::http::field::Field;
 use crate::http::fields::Fields;
 use crate::http::response::{ApiResult, accepted};
 
@@ -15,8 +16,10 @@ pub(in crate::http) struct Stop {
 }
 
 impl FromFields for Stop {
+    const FIELDS: &'static [Field] = &[GRACE];
+
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
-        Ok(Self { grace: grace(fields)? })
+        Ok(Self { grace: fields.whole("timeout") })
     }
 }
 

@@ -7,6 +7,7 @@ use zun_common::rpc::container::Top;
 use crate::app::containers::Ident;
 use crate::app::{App, AppError, Caller};
 use crate::http::extract::{FromFields, Parsed};
+use crate::http::field::{Field, text_field};
 use crate::http::fields::Fields;
 use crate::http::response::{ApiResult, ok};
 use crate::http::rules::PS_ARGUMENTS;
@@ -17,8 +18,11 @@ pub(in crate::http) struct TopRequest {
 }
 
 impl FromFields for TopRequest {
+    const FIELDS: &'static [Field] =
+        &[text_field("ps_args", PS_ARGUMENTS, "Arguments for `ps`; the engine's if absent")];
+
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
-        let ps_args = fields.text("ps_args", &PS_ARGUMENTS)?;
+        let ps_args = fields.text("ps_args");
         Ok(Self { ps_args: ps_args.filter(|text| !text.trim().is_empty()) })
     }
 }

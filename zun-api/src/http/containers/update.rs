@@ -3,29 +3,26 @@
 use actix_web::web::Data;
 use zun_common::units::{Cpus, Mebibytes};
 
-use super::create::{cpu, memory};
+use super::create::{AUTO_HEAL, CPU, MEMORY};
 use crate::app::containers::{Ident, Update};
 use crate::app::{App, AppError, Caller};
 use crate::http::extract::{FromFields, Parsed};
+use crate::http::field::{Field, text_field};
 use crate::http::fields::Fields;
 use crate::http::response::{ApiResult, ok};
 use crate::http::rules;
 use crate::http::view::{self, ViewContext};
 
 impl FromFields for Update {
+    const FIELDS: &'static [Field] =
+        &[text_field("name", rules::NAME, "The new name").since(14), CPU, MEMORY, AUTO_HEAL];
+
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
-        let wanted = Self {
-            name: fields.text("name", &rules::NAME)?,
-            cpus: cpu(fields)?.map(Cpus::from),
-            memory: memory(fields)?.map(Mebibytes),
-        };
-        let off = |value: &serde_json::Value| value.as_bool() == Some(false);
-        fields.refuse_unsupported(
-            "auto_heal",
-            off,
-            "left out or false: it is not supported yet",
-        )?;
-        Ok(wanted)
+        Ok(Self {
+            name: fields.text("name"),
+            cpus: fields.decimal("cpu").map(Cpus::from),
+            memory: fields.whole("memory").map(Mebibytes),
+        })
     }
 }
 

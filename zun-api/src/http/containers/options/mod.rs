@@ -1,105 +1,146 @@
 //! The object `engine_options` of a create request, and the fields beside it that limit what a container may do.
 
-mod rules;
+pub(super) mod rules;
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use zun_common::engine_options::{Device, EngineOptions, Healthcheck, Ulimit};
-use zun_common::units::{Gibibytes, Mebibytes};
+use zun_common::units::Mebibytes;
 
 use crate::app::{AppError, InvalidField};
-use crate::http::fields::{Fields, invalid_value};
+use crate::http::field::{
+    Field, Kind, boolean_field, field, invalid_value, text_field, texts_field, whole_field,
+};
+use crate::http::fields::Fields;
 use crate::http::rules::{ARGUMENT, DIRECTORY, HOSTNAME, LABEL_NAME};
 
 /// Seconds in a day, the longest time that is accepted.
 const DAY: u64 = 86_400;
 
-/// Reads the object `engine_options`.
-pub(super) fn engine_options(fields: &mut Fields) -> Result<EngineOptions, AppError> {
-    Ok(within(fields, "engine_options", read)?.unwrap_or_default())
-}
+/// The object `engine_options`.
+pub(super) const ENGINE_OPTIONS: Field = field(
+    "engine_options",
+    Kind::Object(OPTIONS),
+    "Further requests to the engine. Not in OpenStack Zun's API",
+);
 
-/// Reads an object in the body. Errors name its fields as `OBJECT.FIELD`.
-fn within<T>(
-    fields: &mut Fields,
-    object: &str,
-    read: impl FnOnce(&mut Fields) -> Result<T, InvalidField>,
-) -> Result<Option<T>, AppError> {
-    let values = match fields.take(object) {
-        None => return Ok(None),
-        Some(Value::Object(values)) => values,
-        Some(value) => return Err(invalid_value(object, &value, "an object").into()),
+const OPTIONS: &[Field] = &[
+    boolean_field("init", "Whether a small init process reaps zombies and forwards signals"),
+    field(
+        "tmpfs",
+        Kind::Pairs { names: rules::MOUNT_POINT, values: rules::TMPFS },
+        "Temporary file systems: paths, each with mount options",
+    ),
+    whole_field("shm_size", (1, 8192, ""), "Size of `/dev/shm` in MiB"),
+    field(
+        "memory_swap",
+        Kind::Limit { most: 1_048_576 },
+        "Memory and swap together in MiB; twice the memory if absent",
+    ),
+    field("pids_limit", Kind::Limit { most: 4_194_304 }, "Maximum number of processes"),
+    field("ulimits", Kind::Custom(ulimits_schema), "Resource limits of each process, by name"),
+    texts_field("cap_add", rules::CAPABILITY, "Capabilities beyond the engine's default"),
+    texts_field("cap_drop", rules::CAPABILITY, "Capabilities to take away"),
+    texts_field("security_opt", rules::SECURITY_OPTION, "Security options"),
+    texts_field("group_add", rules::GROUP, "Additional groups of the process"),
+    field(
+        "sysctls",
+        Kind::Pairs { names: rules::SYSCTL, values: ARGUMENT },
+        "Kernel parameters of the container's namespaces",
+    ),
+    whole_field("stop_timeout", (0, DAY, ""), "Seconds before SIGKILL, if a stop does not say"),
+    text_field("domainname", HOSTNAME, "Domain name inside the container"),
+    texts_field("extra_hosts", rules::EXTRA_HOST, "Lines for `/etc/hosts`"),
+    texts_field("dns", rules::ADDRESS, "DNS servers"),
+    texts_field("dns_search", rules::DNS_SEARCH, "DNS search domains"),
+    texts_field("dns_options", rules::DNS_OPTION, "Options for `/etc/resolv.conf`"),
+    text_field("log_driver", rules::PLUGIN, "Where the engine writes output"),
+    field(
+        "log_opts",
+        Kind::Pairs { names: LABEL_NAME, values: ARGUMENT },
+        "Options of the log driver",
+    ),
+    field(
+        "annotations",
+        Kind::Pairs { names: LABEL_NAME, values: ARGUMENT },
+        "Annotations for the runtime",
+    ),
+    field("devices", Kind::Custom(devices_schema), "Devices of the host"),
+    text_field("pid_mode", rules::PID_MODE, "Whose processes the container sees"),
+    text_field("ipc_mode", rules::IPC_MODE, "Whose shared memory the container uses"),
+    text_field("platform", rules::PLATFORM, "Platform of the image"),
+];
+
+/// The object `healthcheck`, with OpenStack Zun's fields and `start_period` and `disable`.
+pub(super) const HEALTHCHECK: Field = field(
+    "healthcheck",
+    Kind::Object(&[
+        text_field("cmd", rules::HEALTH_COMMAND, "A shell command; the image's if absent"),
+        whole_field("interval", (1, DAY, ""), "Seconds between two checks"),
+        whole_field("retries", (1, 1000, ""), "Failures in a row after which it is unhealthy"),
+        whole_field("timeout", (1, DAY, ""), "Seconds that one check may take"),
+        whole_field("start_period", (0, DAY, ""), "Seconds in which failures do not count"),
+        boolean_field("disable", "Switch the image's check off"),
+    ]),
+    "How its health is checked; as the image says if absent",
+)
+.since(22);
+
+/// Reads the object `engine_options`.
+pub(super) fn engine_options(fields: &mut Fields) -> Result<EngineOptions, InvalidField> {
+    let Some(mut options) = fields.object("engine_options") else {
+        return Ok(EngineOptions::default());
     };
-    let mut inner = Fields::new(Vec::new(), Some(values));
-    let value = read(&mut inner).map_err(|refusal| refusal.within(object))?;
-    match inner.finish() {
-        Err(AppError::UnknownField(names)) => {
-            Err(AppError::UnknownField(format!("{object}.{names}")))
-        }
-        finished => finished.map(|()| Some(value)),
-    }
+    read(&mut options).map_err(|refusal| refusal.within("engine_options"))
 }
 
 fn read(fields: &mut Fields) -> Result<EngineOptions, InvalidField> {
     Ok(EngineOptions {
-        init: fields.boolean("init")?.unwrap_or(false),
-        tmpfs: fields.pairs("tmpfs", &rules::MOUNT_POINT, &rules::TMPFS)?,
-        shm_size: fields.whole("shm_size", 1..=8192)?.map(Mebibytes),
-        memory_swap: integer(fields, "memory_swap", 1_048_576)?,
-        pids_limit: integer(fields, "pids_limit", 4_194_304)?,
+        init: fields.flag("init"),
+        tmpfs: fields.pairs("tmpfs"),
+        shm_size: fields.whole("shm_size").map(Mebibytes),
+        memory_swap: fields.limit("memory_swap"),
+        pids_limit: fields.limit("pids_limit"),
         ulimits: ulimits(fields)?,
-        cap_add: capabilities(fields, "cap_add")?,
-        cap_drop: capabilities(fields, "cap_drop")?,
-        security_opt: security_options(fields)?,
-        group_add: fields.texts("group_add", &rules::GROUP)?.unwrap_or_default(),
-        sysctls: fields.pairs("sysctls", &rules::SYSCTL, &ARGUMENT)?,
-        stop_timeout: fields.whole("stop_timeout", 0..=DAY)?.and_then(|it| u32::try_from(it).ok()),
-        domainname: fields.text("domainname", &HOSTNAME)?,
-        extra_hosts: fields.texts("extra_hosts", &rules::EXTRA_HOST)?.unwrap_or_default(),
-        dns: addresses(fields)?,
-        dns_search: fields.texts("dns_search", &rules::DNS_SEARCH)?.unwrap_or_default(),
-        dns_options: fields.texts("dns_options", &rules::DNS_OPTION)?.unwrap_or_default(),
-        log_driver: fields.text("log_driver", &rules::PLUGIN)?,
-        log_opts: fields.pairs("log_opts", &LABEL_NAME, &ARGUMENT)?,
-        annotations: fields.pairs("annotations", &LABEL_NAME, &ARGUMENT)?,
+        cap_add: capabilities(fields, "cap_add"),
+        cap_drop: capabilities(fields, "cap_drop"),
+        security_opt: security_options(fields),
+        group_add: fields.texts("group_add").unwrap_or_default(),
+        sysctls: fields.pairs("sysctls"),
+        stop_timeout: fields.whole("stop_timeout"),
+        domainname: fields.text("domainname"),
+        extra_hosts: fields.texts("extra_hosts").unwrap_or_default(),
+        dns: addresses(fields),
+        dns_search: fields.texts("dns_search").unwrap_or_default(),
+        dns_options: fields.texts("dns_options").unwrap_or_default(),
+        log_driver: fields.text("log_driver"),
+        log_opts: fields.pairs("log_opts"),
+        annotations: fields.pairs("annotations"),
         devices: devices(fields)?,
-        pid_mode: fields.text("pid_mode", &rules::PID_MODE)?,
-        ipc_mode: fields.text("ipc_mode", &rules::IPC_MODE)?,
-        platform: fields.text("platform", &rules::PLATFORM)?,
+        pid_mode: fields.text("pid_mode"),
+        ipc_mode: fields.text("ipc_mode"),
+        platform: fields.text("platform"),
     })
 }
 
-/// Reads `healthcheck`, with OpenStack Zun's fields and `start_period` and `disable`.
-pub(super) fn healthcheck(fields: &mut Fields) -> Result<Option<Healthcheck>, AppError> {
-    let check = within(fields, "healthcheck", |fields| {
-        let check = Healthcheck {
-            cmd: fields.text("cmd", &rules::HEALTH_COMMAND)?,
-            interval: fields.whole("interval", 1..=DAY)?,
-            retries: fields.whole("retries", 1..=1000)?,
-            timeout: fields.whole("timeout", 1..=DAY)?,
-            start_period: fields.whole("start_period", 0..=DAY)?,
-            disable: fields.boolean("disable")?.unwrap_or(false),
-        };
-        let alone = Healthcheck { disable: true, ..Healthcheck::default() };
-        if check.disable && check != alone {
-            let rule = "left out if there are other fields, because they need a check";
-            return Err(InvalidField::new("disable", "true", rule));
-        }
-        Ok(check)
-    })?;
-    Ok(check.filter(|check| *check != Healthcheck::default()))
-}
-
-/// Reads `runtime`.
-pub(super) fn runtime(fields: &mut Fields) -> Result<Option<String>, InvalidField> {
-    fields.text("runtime", &rules::PLUGIN)
-}
-
-/// Reads `disk`.
-pub(super) fn disk(fields: &mut Fields) -> Result<Option<Gibibytes>, InvalidField> {
-    let size = fields.whole_number("disk", 1..=160, "a whole number of GiB from 1 to 160")?;
-    Ok(size.map(Gibibytes))
+/// Reads the object `healthcheck`.
+pub(super) fn healthcheck(fields: &mut Fields) -> Result<Option<Healthcheck>, InvalidField> {
+    let Some(mut fields) = fields.object("healthcheck") else { return Ok(None) };
+    let check = Healthcheck {
+        cmd: fields.text("cmd"),
+        interval: fields.whole("interval"),
+        retries: fields.whole("retries"),
+        timeout: fields.whole("timeout"),
+        start_period: fields.whole("start_period"),
+        disable: fields.flag("disable"),
+    };
+    let alone = Healthcheck { disable: true, ..Healthcheck::default() };
+    if check.disable && check != alone {
+        let rule = "left out if there are other fields, because they need a check";
+        return Err(InvalidField::new("disable", "true", rule).within("healthcheck"));
+    }
+    Ok(Some(check).filter(|check| *check != Healthcheck::default()))
 }
 
 /// Checks `memory_swap` against the memory.
@@ -117,18 +158,16 @@ pub(super) fn check_swap(options: &EngineOptions, memory: Mebibytes) -> Result<(
     }
 }
 
-/// Reads a positive number, or -1.
-fn integer(fields: &mut Fields, name: &str, largest: i64) -> Result<Option<i64>, InvalidField> {
-    let Some(value) = fields.take(name) else { return Ok(None) };
-    let number = match &value {
-        Value::Number(number) => number.as_i64(),
-        Value::String(text) => text.parse().ok(),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    };
-    let number = number.filter(|number| *number == -1 || (1..=largest).contains(number));
-    number.map(Some).ok_or_else(|| {
-        let rule = format!("-1 (unlimited), or a whole number from 1 to {largest}");
-        invalid_value(name, &value, &rule)
+fn ulimits_schema() -> Value {
+    let limit = json!({"type": "integer", "minimum": -1});
+    json!({
+        "type": "object",
+        "propertyNames": {"enum": rules::ULIMITS},
+        "additionalProperties": {
+            "type": "object",
+            "properties": {"soft": limit, "hard": limit},
+            "required": ["soft", "hard"],
+        },
     })
 }
 
@@ -154,25 +193,41 @@ fn ulimits(fields: &mut Fields) -> Result<BTreeMap<String, Ulimit>, InvalidField
     limits.iter().map(limit).collect()
 }
 
-fn capabilities(fields: &mut Fields, name: &str) -> Result<Vec<String>, InvalidField> {
-    let texts = fields.texts(name, &rules::CAPABILITY)?.unwrap_or_default();
-    Ok(texts.iter().map(|text| rules::capability(text)).collect())
+fn capabilities(fields: &mut Fields, name: &str) -> Vec<String> {
+    let texts = fields.texts(name).unwrap_or_default();
+    texts.iter().map(|text| rules::capability(text)).collect()
 }
 
 /// `no-new-privileges` has several forms.
-fn security_options(fields: &mut Fields) -> Result<Vec<String>, InvalidField> {
-    let texts = fields.texts("security_opt", &rules::SECURITY_OPTION)?.unwrap_or_default();
+fn security_options(fields: &mut Fields) -> Vec<String> {
+    let texts = fields.texts("security_opt").unwrap_or_default();
     let normal = |text: String| match text.as_str() {
         "no-new-privileges=true" | "no-new-privileges:true" => "no-new-privileges".to_owned(),
         "no-new-privileges:false" => "no-new-privileges=false".to_owned(),
         _ => text,
     };
-    Ok(texts.into_iter().map(normal).collect())
+    texts.into_iter().map(normal).collect()
 }
 
-fn addresses(fields: &mut Fields) -> Result<Vec<std::net::IpAddr>, InvalidField> {
-    let texts = fields.texts("dns", &rules::ADDRESS)?.unwrap_or_default();
-    Ok(texts.iter().filter_map(|text| text.parse().ok()).collect())
+fn addresses(fields: &mut Fields) -> Vec<std::net::IpAddr> {
+    let texts = fields.texts("dns").unwrap_or_default();
+    texts.iter().filter_map(|text| text.parse().ok()).collect()
+}
+
+fn devices_schema() -> Value {
+    let path = json!({"type": "string", "pattern": "^/"});
+    json!({
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {
+                "host_path": path,
+                "container_path": path,
+                "permissions": {"type": "string", "pattern": "^[rwm]{1,3}$"},
+            },
+            "required": ["host_path", "container_path", "permissions"],
+        },
+    })
 }
 
 fn devices(fields: &mut Fields) -> Result<Vec<Device>, InvalidField> {
@@ -194,13 +249,15 @@ fn devices(fields: &mut Fields) -> Result<Vec<Device>, InvalidField> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use crate::http::microversion::Microversion;
 
     fn read_all(options: &Value) -> Result<EngineOptions, String> {
         let Value::Object(body) = json!({ "engine_options": options }) else { unreachable!() };
-        let mut fields = Fields::new(Vec::new(), Some(body));
+        let fields = Fields::new(Vec::new(), Some(body));
+        let mut fields = fields
+            .check(&[ENGINE_OPTIONS], (Microversion::NEWEST, None))
+            .map_err(|refusal| refusal.to_string())?;
         engine_options(&mut fields).map_err(|refusal| refusal.to_string())
     }
 
@@ -256,11 +313,13 @@ mod tests {
     fn a_check_of_health_has_the_fields_of_openstack_and_two_more() {
         let read = |check: Value| {
             let Value::Object(body) = json!({ "healthcheck": check }) else { unreachable!() };
-            healthcheck(&mut Fields::new(Vec::new(), Some(body)))
+            let fields = Fields::new(Vec::new(), Some(body));
+            let mut fields = fields.check(&[HEALTHCHECK], (Microversion::NEWEST, None))?;
+            healthcheck(&mut fields).map_err(AppError::from)
         };
         let good = read(json!({"cmd": "true", "interval": "5", "retries": 3, "timeout": 2}));
         assert_eq!(good.expect("good").expect("a check").interval, Some(5));
-        assert_eq!(read(json!({})).expect("none"), None);
+        assert_eq!(read(json!({})).expect("no check"), None);
         assert!(read(json!({"cmd": "true", "disable": true})).is_err());
         assert!(read(json!({"cmd": "true", "interval": 0})).is_err());
     }

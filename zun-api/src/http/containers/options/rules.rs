@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::http::fields::Rule;
+use crate::http::field::Rule;
 use crate::http::rules::{DIRECTORY, HOSTNAME};
 
 /// The capabilities of Linux, and all of them.
@@ -154,7 +154,7 @@ pub(super) const DNS_OPTION: Rule = Rule {
     },
 };
 /// The name of a log driver or runtime.
-pub(super) const PLUGIN: Rule = Rule {
+pub(in crate::http) const PLUGIN: Rule = Rule {
     description: "a name of 1 to 255 letters, digits, `_`, `-`, `.`, `/` or `:`",
     is_valid: |text| {
         (1..=255).contains(&text.len())

@@ -1,0 +1,290 @@
+//! The OpenAPI 3.1 document, generated from the tables of routes and fields.
+
+use std::sync::LazyLock;
+
+use actix_web::HttpResponse;
+use serde_json::{Map, Value, json};
+
+use super::field::{Field, Kind};
+use super::microversion::Microversion;
+use super::response::ApiResult;
+use super::routes::{self, Route, Verb, to};
+
+/// The route of the document.
+pub(super) const ROUTES: &[Route] =
+    &[Route::get("/openapi.json", "Show this document", to!(show)).for_all()];
+
+static DOCUMENT: LazyLock<String> = LazyLock::new(text);
+
+/// `GET /openapi.json`
+pub(super) async fn show() -> ApiResult {
+    Ok(HttpResponse::Ok().content_type("application/json").body(DOCUMENT.as_str()))
+}
+
+/// The document as it is checked in.
+fn text() -> String {
+    let mut text = serde_json::to_string_pretty(&document()).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn document() -> Value {
+    let mut paths = Map::new();
+    for route in routes::all() {
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        if let Some(path) = path.as_object_mut() {
+            path.insert(method(route).to_owned(), operation(route));
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Zun",
+            "summary": "OpenStack's API of containers, version 1, and what Zun has beyond it",
+            "description": INTRODUCTION,
+            "version": Microversion::NEWEST.to_string(),
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
+                "bearer": {"type": "http", "scheme": "bearer"},
+            },
+            "parameters": {
+                "version": {
+                    "name": "OpenStack-API-Version",
+                    "in": "header",
+                    "description": "The microversion: `container 1.N` or `container latest`. Without it, 1.1.",
+                    "schema": {"type": "string", "pattern": "^container (1\\.[0-9]+|latest)$"},
+                },
+                "key": {
+                    "name": "Idempotency-Key",
+                    "in": "header",
+                    "description": "All requests of a project with the same key are one request.",
+                    "schema": {"type": "string", "pattern": "^[ -~]{1,255}$"},
+                },
+            },
+            "responses": {"Error": {
+                "description": "The request failed.",
+                "content": {"application/json": {"schema": error()}},
+            }},
+        },
+    })
+}
+
+const INTRODUCTION: &str = "\
+The microversion is in the header `OpenStack-API-Version`. An operation has `x-since` and, if it was removed, `x-until`; \
+outside them, the answer is 406. A field has `x-since`; before it, a value with an effect is refused.\n\n\
+The fields of a POST, PUT or PATCH may be in the body or in the query. Numbers and booleans may be strings, such as \
+`\"512\"` and `\"True\"`. `null`, and the word `None` in a query, are the same as nothing. `x-permission` is the rule of \
+the policy that a caller needs.";
+
+fn error() -> Value {
+    let text = json!({"type": "string"});
+    json!({
+        "type": "object",
+        "required": ["errors"],
+        "properties": {"errors": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["request_id", "code", "status", "title", "detail", "links"],
+                "properties": {
+                    "request_id": text,
+                    "code": text,
+                    "status": {"type": "integer"},
+                    "title": text,
+                    "detail": text,
+                    "links": {"type": "array"},
+                },
+            },
+        }},
+    })
+}
+
+const fn method(route: &Route) -> &'static str {
+    match route.verb {
+        Verb::Get => "get",
+        Verb::Post => "post",
+        Verb::Put => "put",
+        Verb::Patch => "patch",
+        Verb::Delete => "delete",
+    }
+}
+
+fn operation(route: &Route) -> Value {
+    let (query, body): (Vec<&Field>, Vec<&Field>) =
+        route.fields.iter().partition(|field| !has_body(route) || field.is_in_query);
+    let mut parameters = path_parameters(route.path);
+    parameters.extend(query.into_iter().map(parameter));
+    let mut operation = json!({
+        "operationId": id(route),
+        "summary": route.summary,
+        "tags": [tag(route.path)],
+        "x-since": route.since.to_string(),
+        "responses": {
+            route.success.to_string(): {"description": "Success"},
+            "default": {"$ref": "#/components/responses/Error"},
+        },
+    });
+    if let Some(permission) = route.permission {
+        set(&mut operation, "x-permission", json!(permission.policy()));
+    }
+    if route.until != Microversion::NEWEST {
+        set(&mut operation, "x-until", json!(route.until.to_string()));
+    }
+    if !route.is_public() {
+        set(&mut operation, "security", json!([{"token": []}, {"bearer": []}]));
+        parameters.push(json!({"$ref": "#/components/parameters/version"}));
+        if route.verb != Verb::Get {
+            parameters.push(json!({"$ref": "#/components/parameters/key"}));
+        }
+    }
+    if has_body(route) && !body.is_empty() {
+        let is_required = body.iter().any(|field| field.is_required);
+        let content = json!({"application/json": {"schema": object(body)}});
+        set(&mut operation, "requestBody", json!({"required": is_required, "content": content}));
+    }
+    set(&mut operation, "parameters", json!(parameters));
+    operation
+}
+
+const fn has_body(route: &Route) -> bool {
+    matches!(route.verb, Verb::Post | Verb::Put | Verb::Patch)
+}
+
+/// The method and the parts of the path.
+fn id(route: &Route) -> String {
+    let path = route.path.strip_prefix("/v1/").unwrap_or(route.path);
+    let parts = path.split('/').filter(|part| !part.is_empty());
+    let mut words = vec![method(route).to_owned()];
+    words.extend(parts.map(|part| part.trim_matches(['{', '}']).replace('.', "_")));
+    words.join("_")
+}
+
+fn tag(path: &str) -> &str {
+    path.strip_prefix("/v1/").and_then(|rest| rest.split('/').next()).unwrap_or("service")
+}
+
+fn path_parameters(path: &str) -> Vec<Value> {
+    let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let parameter = |name: &str| {
+        let about = match name {
+            "ident" => "UUID or name",
+            "request" => "The id of the request, as in `x-openstack-request-id`",
+            _ => "Name",
+        };
+        json!({"name": name, "in": "path", "required": true, "description": about, "schema": {"type": "string", "minLength": 1}})
+    };
+    names.map(parameter).collect()
+}
+
+fn parameter(field: &Field) -> Value {
+    json!({
+        "name": field.name,
+        "in": "query",
+        "required": field.is_required,
+        "schema": schema(field),
+    })
+}
+
+fn object<'a>(fields: impl IntoIterator<Item = &'a Field>) -> Value {
+    let (mut properties, mut required) = (Map::new(), Vec::new());
+    for field in fields {
+        properties.insert(field.name.to_owned(), schema(field));
+        if field.is_required {
+            required.push(field.name);
+        }
+    }
+    let mut object =
+        json!({"type": "object", "properties": properties, "additionalProperties": false});
+    if !required.is_empty() {
+        set(&mut object, "required", json!(required));
+    }
+    object
+}
+
+/// Sets a member of an object.
+fn set(object: &mut Value, name: &str, value: Value) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(name.to_owned(), value);
+    }
+}
+
+fn schema(field: &Field) -> Value {
+    let mut schema = of_kind(&field.kind);
+    let rule = field.kind.rule();
+    let about = match field.kind {
+        Kind::Text(_) | Kind::Texts(_) | Kind::Unsupported { .. } => {
+            format!("{}. It must be {rule}.", field.about)
+        }
+        Kind::Boolean
+        | Kind::Whole { .. }
+        | Kind::Limit { .. }
+        | Kind::Decimal { .. }
+        | Kind::Word(_)
+        | Kind::Pairs { .. }
+        | Kind::Object(_)
+        | Kind::Custom(_) => format!("{}.", field.about),
+    };
+    set(&mut schema, "description", json!(about));
+    if field.since != Microversion::OLDEST {
+        set(&mut schema, "x-since", json!(field.since.to_string()));
+    }
+    if let Some(permission) = field.permission {
+        set(&mut schema, "x-permission", json!(permission.policy()));
+    }
+    schema
+}
+
+fn of_kind(kind: &Kind) -> Value {
+    match kind {
+        Kind::Boolean => json!({"type": "boolean"}),
+        Kind::Whole { least, most: u64::MAX, .. } => json!({"type": "integer", "minimum": least}),
+        Kind::Whole { least, most, .. } => {
+            json!({"type": "integer", "minimum": least, "maximum": most})
+        }
+        Kind::Limit { most } => json!({"type": "integer", "minimum": -1, "maximum": most}),
+        Kind::Decimal { least, most } => {
+            json!({"type": "number", "minimum": least, "maximum": most})
+        }
+        Kind::Word(words) => json!({"enum": words}),
+        Kind::Text(_) => json!({"type": "string"}),
+        Kind::Texts(_) => json!({"type": "array", "items": {"type": "string"}}),
+        Kind::Pairs { names, values } => json!({
+            "type": "object",
+            "propertyNames": {"type": "string", "description": names.description},
+            "additionalProperties": {"type": "string", "description": values.description},
+        }),
+        Kind::Object(fields) => object(*fields),
+        Kind::Custom(schema) => schema(),
+        Kind::Unsupported { .. } => json!({}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_document_in_docs_is_up_to_date() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
+        if std::env::var_os("ZUN_WRITE_OPENAPI").is_some() {
+            std::fs::write(path, text()).unwrap();
+        }
+        assert!(
+            std::fs::read_to_string(path).unwrap_or_default() == text(),
+            "write docs/openapi.json anew: ZUN_WRITE_OPENAPI=1 cargo test -p zun-api openapi"
+        );
+    }
+
+    #[test]
+    fn every_operation_has_an_id_of_its_own() {
+        let ids = routes::all().map(id).collect::<BTreeSet<_>>();
+        assert_eq!(ids.len(), routes::all().count());
+    }
+}

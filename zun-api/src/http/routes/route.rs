@@ -1,0 +1,194 @@
+//! One route of the API.
+
+use std::fmt;
+
+use actix_web::http::Method;
+
+use crate::app::NotServed;
+use crate::auth::Permission;
+use crate::http::extract::FromFields;
+use crate::http::field::Field;
+use crate::http::microversion::Microversion;
+
+/// The method of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) enum Verb {
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+impl Verb {
+    /// The methods that it serves. `HEAD` gets the headers of `GET`.
+    pub(in crate::http) const fn methods(self) -> &'static [&'static str] {
+        match self {
+            Self::Get => &["GET", "HEAD"],
+            Self::Post => &["POST"],
+            Self::Put => &["PUT"],
+            Self::Patch => &["PATCH"],
+            Self::Delete => &["DELETE"],
+        }
+    }
+
+    pub(in crate::http) fn serves(self, method: &Method) -> bool {
+        self.methods().contains(&method.as_str())
+    }
+}
+
+/// Whether a request may take as long as its caller wants. [`crate::app::App::wait_for`] limits those.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) enum Waits {
+    Never,
+    Always,
+    /// With this query parameter.
+    With(&'static str),
+}
+
+/// A route of the API.
+#[derive(Clone, Copy)]
+pub(in crate::http) struct Route {
+    pub(in crate::http) verb: Verb,
+    pub(in crate::http) path: &'static str,
+    /// What it does, as an imperative.
+    pub(in crate::http) summary: &'static str,
+    /// The first microversion that has it.
+    pub(in crate::http) since: Microversion,
+    /// The last microversion that has it.
+    pub(in crate::http) until: Microversion,
+    /// The permission that every request of the route needs. Some fields need more.
+    pub(in crate::http) permission: Option<Permission>,
+    /// The status of a success.
+    pub(in crate::http) success: u16,
+    pub(in crate::http) fields: &'static [Field],
+    pub(in crate::http) waits: Waits,
+    pub(super) handler: fn() -> actix_web::Route,
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:?} {}", self.verb, self.path)
+    }
+}
+
+/// A handler for [`Route`].
+macro_rules! to {
+    ($handler:path) => {
+        || actix_web::web::route().to($handler)
+    };
+}
+pub(in crate::http) use to;
+
+type Handler = fn() -> actix_web::Route;
+
+impl Route {
+    const fn new(
+        verb: Verb,
+        path: &'static str,
+        (summary, handler): (&'static str, Handler),
+    ) -> Self {
+        Self {
+            verb,
+            path,
+            summary,
+            since: Microversion::OLDEST,
+            until: Microversion::NEWEST,
+            permission: Some(Permission::UseContainers),
+            success: 200,
+            fields: &[],
+            waits: Waits::Never,
+            handler,
+        }
+    }
+
+    pub(in crate::http) const fn get(
+        path: &'static str,
+        summary: &'static str,
+        handler: Handler,
+    ) -> Self {
+        Self::new(Verb::Get, path, (summary, handler))
+    }
+
+    pub(in crate::http) const fn post(
+        path: &'static str,
+        summary: &'static str,
+        handler: Handler,
+    ) -> Self {
+        Self::new(Verb::Post, path, (summary, handler))
+    }
+
+    #[expect(dead_code, reason = "the first resource that needs it is not there yet")]
+    pub(in crate::http) const fn put(
+        path: &'static str,
+        summary: &'static str,
+        handler: Handler,
+    ) -> Self {
+        Self::new(Verb::Put, path, (summary, handler))
+    }
+
+    pub(in crate::http) const fn patch(
+        path: &'static str,
+        summary: &'static str,
+        handler: Handler,
+    ) -> Self {
+        Self::new(Verb::Patch, path, (summary, handler))
+    }
+
+    pub(in crate::http) const fn delete(
+        path: &'static str,
+        summary: &'static str,
+        handler: Handler,
+    ) -> Self {
+        Self::new(Verb::Delete, path, (summary, handler))
+    }
+
+    /// The first microversion that has it, `1.MINOR`.
+    pub(in crate::http) const fn since(self, minor: u16) -> Self {
+        Self { since: Microversion::new(minor), ..self }
+    }
+
+    /// The last microversion that has it, `1.MINOR`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no route has been removed yet"))]
+    pub(in crate::http) const fn until(self, minor: u16) -> Self {
+        Self { until: Microversion::new(minor), ..self }
+    }
+
+    /// Every request needs the permission. By default, it is [`Permission::UseContainers`].
+    pub(in crate::http) const fn only(self, permission: Permission) -> Self {
+        Self { permission: Some(permission), ..self }
+    }
+
+    /// Every caller may use it, also one who may only read.
+    pub(in crate::http) const fn for_all(self) -> Self {
+        Self { permission: None, ..self }
+    }
+
+    /// It has the fields of the request `T`.
+    pub(in crate::http) const fn reads<T: FromFields>(self) -> Self {
+        Self { fields: T::FIELDS, ..self }
+    }
+
+    /// The status of a success; 200 by default.
+    pub(in crate::http) const fn success(self, status: u16) -> Self {
+        Self { success: status, ..self }
+    }
+
+    pub(in crate::http) const fn waits(self, waits: Waits) -> Self {
+        Self { waits, ..self }
+    }
+
+    /// Whether it needs no authentication.
+    pub(in crate::http) fn is_public(&self) -> bool {
+        self.path == "/v1" || !self.path.starts_with("/v1/")
+    }
+
+    /// Returns an error if the microversion does not have it.
+    pub(in crate::http) fn check_version(&self, version: Microversion) -> Result<(), NotServed> {
+        if (self.since..=self.until).contains(&version) {
+            Ok(())
+        } else {
+            Err(NotServed::Route(version.to_string()))
+        }
+    }
+}
