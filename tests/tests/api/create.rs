@@ -141,8 +141,8 @@ async fn each_wrong_field_is_named_with_its_value_and_its_rule() {
     insta::assert_snapshot!(table.join("\n"), @r#"
     400 container.schema-validation-error Invalid input for field 'image'. Value: '-bad image'. It must be an image such as `cirros` or `registry/name:tag`, of 2 to 255 characters.
     400 container.schema-validation-error Invalid input for field 'image'. Value: '7'. It must be an image such as `cirros` or `registry/name:tag`, of 2 to 255 characters.
-    400 container.schema-validation-error Invalid input for field 'name'. Value: '-x'. It must be 2 to 255 letters, digits, `_`, `.` or `-`, starting with a letter or digit.
-    400 container.schema-validation-error Invalid input for field 'name'. Value: 'x'. It must be 2 to 255 letters, digits, `_`, `.` or `-`, starting with a letter or digit.
+    400 container.schema-validation-error Invalid input for field 'name'. Value: '-x'. It must be 2 to 255 letters, digits, `_`, `.` or `-`, starting with a letter or digit, and not like a UUID.
+    400 container.schema-validation-error Invalid input for field 'name'. Value: 'x'. It must be 2 to 255 letters, digits, `_`, `.` or `-`, starting with a letter or digit, and not like a UUID.
     400 container.schema-validation-error Invalid input for field 'command'. Value: 'sh -c ls'. It must be a list of strings.
     400 container.schema-validation-error Invalid input for field 'command'. Value: '1'. It must be a list of strings, each of them a string without NUL characters.
     400 container.schema-validation-error Invalid input for field 'entrypoint'. Value: '{}'. It must be a list of strings.
@@ -210,6 +210,47 @@ async fn names_are_unique_within_a_project() {
     api.create(BOB, json!({"image": "cirros", "name": "test"})).await;
     let named = api.get(ADMIN, "/v1/containers/test").await.refusal();
     assert!(named.starts_with("409 container.conflict Multiple containers exist"), "{named}");
+}
+
+#[tokio::test]
+async fn a_container_is_found_by_a_unique_beginning_of_its_id() {
+    let api = Api::start().await;
+    let mut ids = Vec::new();
+    // There are 16 digits, so two ids begin with the same one.
+    for _ in 0..17 {
+        ids.push(api.create(ANN, json!({"image": "cirros"})).await.to_string());
+    }
+    let first = ids
+        .iter()
+        .map(|id| &id[..1])
+        .find(|first| ids.iter().filter(|id| id.starts_with(*first)).count() > 1);
+    let first = first.expect("two ids begin with the same digit");
+    let alike: Vec<_> = ids.iter().filter(|id| id.starts_with(first)).collect();
+    let ambiguous = api.get(ANN, &format!("/v1/containers/{first}")).await.refusal();
+    let words =
+        format!("409 container.conflict Several containers have ids that begin with '{first}': ");
+    assert!(ambiguous.starts_with(&words), "{ambiguous}");
+    let named = alike.iter().filter(|id| ambiguous.contains(id.as_str())).count();
+    assert_eq!(named, alike.len().min(5), "{ambiguous}");
+    for id in &ids {
+        for length in [12, 35] {
+            let path = format!("/v1/containers/{}", &id[..length]);
+            assert_eq!(&api.get(ANN, &path).await.json()["uuid"], id);
+            assert_eq!(api.get(BOB, &path).await.status, 404, "another project's");
+        }
+        assert_eq!(api.get(ANN, &format!("/v1/containers/{id}0")).await.status, 404);
+    }
+}
+
+#[tokio::test]
+async fn a_name_is_found_before_an_id_that_begins_so_and_cannot_look_like_an_id() {
+    let api = Api::start().await;
+    let id = api.create(ANN, json!({"image": "cirros"})).await.to_string();
+    let named = api.create(ANN, json!({"image": "cirros", "name": &id[..8]})).await.to_string();
+    let found = api.get(ANN, &format!("/v1/containers/{}", &id[..8])).await.json();
+    assert_eq!(found["uuid"], json!(named));
+    let refused = refusal(&api, json!({"image": "cirros", "name": id})).await;
+    assert!(refused.contains("not like a UUID"), "{refused}");
 }
 
 #[tokio::test]

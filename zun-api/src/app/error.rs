@@ -104,6 +104,10 @@ pub(crate) enum AppError {
         "Multiple containers exist with the name '{0}'. Please use the container uuid instead."
     )]
     AmbiguousName(String),
+    #[error(
+        "Several containers have ids that begin with '{beginning}': {candidates}. Please use more characters."
+    )]
+    AmbiguousId { beginning: String, candidates: String },
     #[error("A container with the name '{0}' already exists.")]
     NameTaken(String),
     #[error(

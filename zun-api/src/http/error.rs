@@ -91,6 +91,7 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
         AppError::ActionNotFound(_) => new(Http::NOT_FOUND, "container.action-not-found"),
         AppError::HostNotFound(_) => new(Http::NOT_FOUND, "container.requested-host-not-found"),
         AppError::AmbiguousName(_)
+        | AppError::AmbiguousId { .. }
         | AppError::NameTaken(_)
         | AppError::InsufficientResources(_)
         | AppError::KeyReused { .. } => new(Http::CONFLICT, "container.conflict"),

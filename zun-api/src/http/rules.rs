@@ -16,9 +16,17 @@ fn starts_alphanumeric(text: &str) -> bool {
 fn is_name(text: &str) -> bool {
     (2..=255).contains(&text.len())
         && starts_alphanumeric(text)
+        && !looks_like_an_id(text)
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
+}
+
+/// Whether a text could be taken for a container's id: 32 hexadecimal digits, with or without hyphens.
+fn looks_like_an_id(text: &str) -> bool {
+    let digits = text.bytes().filter(|byte| *byte != b'-');
+    let is_hex = |byte: u8| byte.is_ascii_hexdigit();
+    digits.clone().count() == 32 && digits.into_iter().all(is_hex)
 }
 
 fn is_image(text: &str) -> bool {
@@ -38,7 +46,7 @@ fn is_hostname(text: &str) -> bool {
 
 /// Name of a container.
 pub(super) const NAME: Rule = Rule {
-    description: "2 to 255 letters, digits, `_`, `.` or `-`, starting with a letter or digit",
+    description: "2 to 255 letters, digits, `_`, `.` or `-`, starting with a letter or digit, and not like a UUID",
     is_valid: is_name,
 };
 /// Name of an image.
@@ -183,10 +191,11 @@ mod tests {
 
     #[test]
     fn names_and_images_are_validated() {
-        for good in ["ab", "test", "a.b_c-1"] {
+        for good in ["ab", "test", "a.b_c-1", "5bb9ee06-1b6", "deadbeef"] {
             assert!((NAME.is_valid)(good), "{good}");
         }
-        for bad in ["a", "-a", "_a", "a b", "ä1", ""] {
+        let ids = ["5bb9ee06-1b6a-4a38-b0b9-c8b651638bd6", "5BB9EE061B6A4A38B0B9C8B651638BD6"];
+        for bad in ["a", "-a", "_a", "a b", "ä1", ""].into_iter().chain(ids) {
             assert!(!(NAME.is_valid)(bad), "{bad}");
         }
         for good in ["cirros", "docker.io/library/busybox:1.36", "host:5000/x@sha256:abc"] {

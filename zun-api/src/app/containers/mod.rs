@@ -38,14 +38,16 @@ use super::{App, AppError, Caller};
 use crate::db::container::{self, Record, Scope};
 use crate::db::{Conn, DbError};
 
-/// A container's id or name in a path.
+/// A container's id, name, or the beginning of an id in a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ident(pub(crate) String);
 
 enum Lookup {
     Found(Box<Record>),
     Missing,
-    Ambiguous,
+    AmbiguousName,
+    /// Several ids begin so.
+    AmbiguousId(Vec<Record>),
 }
 
 /// A container and its host, which is up.
@@ -55,13 +57,15 @@ pub(super) struct Placed {
 }
 
 impl App {
-    /// Finds a container by id or name. Containers that the caller may not see are not found.
+    /// Finds a container by id, name, or a unique beginning of its id. Containers that the caller may not see are not
+    /// found.
     pub(crate) async fn find(&self, caller: &Caller, ident: &Ident) -> Result<Record, AppError> {
         let (own, visible, wanted) = (caller.own_scope(), caller.visible_scope(), ident.clone());
         match self.db.read(move |conn| find_record(conn, &own, &visible, &wanted)).await? {
             Lookup::Found(record) => Ok(*record),
             Lookup::Missing => Err(AppError::ContainerNotFound(ident.0.chars().take(80).collect())),
-            Lookup::Ambiguous => Err(AppError::AmbiguousName(ident.0.clone())),
+            Lookup::AmbiguousName => Err(AppError::AmbiguousName(ident.0.clone())),
+            Lookup::AmbiguousId(found) => Err(ambiguous_id(ident, &found)),
         }
     }
 
@@ -112,7 +116,20 @@ impl App {
     }
 }
 
-/// Looks up the id first, then the name, and the caller's own containers before others.
+/// The most containers that an error names.
+const CANDIDATES: usize = 5;
+
+fn ambiguous_id(ident: &Ident, found: &[Record]) -> AppError {
+    let named =
+        found.iter().take(CANDIDATES).map(|record| format!("{} ({})", record.id, record.spec.name));
+    let mut candidates = named.collect::<Vec<_>>().join(", ");
+    if found.len() > CANDIDATES {
+        candidates.push_str(" and others");
+    }
+    AppError::AmbiguousId { beginning: ident.0.clone(), candidates }
+}
+
+/// Looks up the id first, then the name, then the beginning of an id, and the caller's own containers before others.
 fn find_record(
     conn: &mut Conn,
     own: &Scope,
@@ -127,7 +144,16 @@ fn find_record(
     for scope in [own, visible] {
         let mut found = container::by_name(conn, scope, &ident.0)?;
         if found.len() > 1 {
-            return Ok(Lookup::Ambiguous);
+            return Ok(Lookup::AmbiguousName);
+        }
+        if let Some(record) = found.pop() {
+            return Ok(Lookup::Found(Box::new(record)));
+        }
+    }
+    for scope in [own, visible] {
+        let mut found = container::by_id_beginning(conn, scope, &ident.0, CANDIDATES + 1)?;
+        if found.len() > 1 {
+            return Ok(Lookup::AmbiguousId(found));
         }
         if let Some(record) = found.pop() {
             return Ok(Lookup::Found(Box::new(record)));

@@ -13,7 +13,9 @@ pub(crate) use change::{
     set_limits,
 };
 pub(crate) use page::{Filter, Page, SortKey, page};
-pub(crate) use query::{Scope, assigned, by_id, by_ids, by_name, name_taken, with_tombstone};
+pub(crate) use query::{
+    Scope, assigned, by_id, by_id_beginning, by_ids, by_name, name_taken, with_tombstone,
+};
 pub(crate) use row::Record;
 pub(crate) use run::{Run, last_runs, lose_runs, runs};
 pub(crate) use spec::{FormatVersion, Spec};

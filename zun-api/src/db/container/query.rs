@@ -67,6 +67,23 @@ pub(crate) fn by_name(conn: &mut Conn, scope: &Scope, name: &str) -> Result<Vec<
     read(scoped(scope).filter(dsl::name.eq(name.to_owned())).limit(2), conn)
 }
 
+/// At most `limit` containers whose id begins with this text; none if no id can begin so.
+pub(crate) fn by_id_beginning(
+    conn: &mut Conn,
+    scope: &Scope,
+    text: &str,
+    limit: usize,
+) -> Result<Vec<Record>, DbError> {
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-');
+    if text.is_empty() || text.len() > 36 || !text.bytes().all(is_digit) {
+        return Ok(Vec::new());
+    }
+    // A range of the index on the id: `g` comes after every character of an id.
+    let beyond = format!("{text}g");
+    let found = scoped(scope).filter(dsl::uuid.ge(text.to_owned()).and(dsl::uuid.lt(beyond)));
+    read(found.order(dsl::uuid).limit(i64::try_from(limit).unwrap_or(i64::MAX)), conn)
+}
+
 /// Whether a container of the project has this name.
 pub(crate) fn name_taken(
     conn: &mut Conn,
