@@ -93,10 +93,29 @@ fn an_alias_shows_the_help_of_its_verb() {
 }
 
 #[test]
-fn zun_without_a_verb_prints_its_help_to_stderr() {
-    let shown = zun(&[]);
-    assert_eq!(shown.status.code(), Some(2));
-    assert_eq!(String::from_utf8(shown.stderr).expect("UTF-8"), help(&["--help"]));
+fn zun_without_a_verb_prints_its_help() {
+    assert_eq!(help(&[]), help(&["--help"]));
+}
+
+#[test]
+fn zun_help_of_a_verb_is_the_help_of_that_verb() {
+    assert_eq!(help(&["help"]), help(&["--help"]));
+    assert_eq!(help(&["help", "run"]), help(&["run", "--help"]));
+    assert_eq!(help(&["help", "host", "list"]), help(&["host", "list", "-h"]));
+}
+
+#[test]
+fn a_misspelt_verb_or_option_is_answered_with_the_nearest_one() {
+    for (arguments, near) in [
+        (&["delte"][..], "did you mean `delete`?"),
+        (&["host", "lst"], "did you mean `list`?"),
+        (&["run", "--naem", "x", "cirros"], "did you mean `--name`?"),
+        (&["list", "--format", "jsno"], "did you mean json?"),
+    ] {
+        let shown = zun(arguments);
+        let message = String::from_utf8(shown.stderr).expect("UTF-8");
+        assert!(message.contains(near) && message.lines().count() == 1, "{arguments:?}: {message}");
+    }
 }
 
 #[test]

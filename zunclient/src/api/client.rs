@@ -39,9 +39,13 @@ impl Client {
     /// Creates a client; connects to nothing yet. With `settings.debug`, it calls `log` with a line about each request.
     pub fn new(settings: &Settings, log: fn(&str)) -> Result<Self, ApiError> {
         let bad = || ApiError::BadEndpoint(settings.endpoint.clone());
-        let base = Url::parse(&settings.endpoint).map_err(|_not_a_url| bad())?;
+        let mut base = Url::parse(&settings.endpoint).map_err(|_not_a_url| bad())?;
         if !matches!(base.scheme(), "http" | "https") || base.host().is_none() {
             return Err(bad());
+        }
+        // The API has no other version, so an address without one means it.
+        if base.path() == "/" {
+            base.set_path("/v1");
         }
         let builder = http_client(&base, settings.ca_file.as_deref())?;
         let http = builder

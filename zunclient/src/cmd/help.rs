@@ -3,7 +3,9 @@
 
 use std::fmt::Write as _;
 
-use clap::Command;
+use clap::{Arg, ArgAction, Command};
+
+use super::GLOBAL_OPTIONS;
 
 /// The verbs under each heading, in the order in which they are shown.
 const GROUPS: [(&str, &[&str]); 5] = [
@@ -14,15 +16,28 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Service", &["host", "version"]),
 ];
 
+/// Where `--help` stands in a list of options.
+const LAST: usize = 1000;
+
 /// Returns the same command, whose own help lists the verbs in groups.
 pub(super) fn with_groups(command: Command) -> Command {
     let verbs = verbs(&command);
-    command
+    let command = command
         .override_usage("zun [OPTIONS] COMMAND")
         .help_template(format!(
             "{{about}}\n\n{{usage-heading}} {{usage}}\n\n{verbs}{{all-args}}{{after-help}}"
         ))
-        .mut_subcommands(|verb| verb.hide(true))
+        .mut_subcommands(|verb| verb.hide(true));
+    with_help(command)
+}
+
+/// Adds the flag `--help` to a command and those below it. It is short for `-h`, unless that is an option of the
+/// command, as Docker's `run -h HOSTNAME`.
+fn with_help(command: Command) -> Command {
+    let help = Arg::new("help").long("help").action(ArgAction::Help).help("Print help");
+    let help = help.help_heading(GLOBAL_OPTIONS).display_order(LAST);
+    let is_taken = command.get_arguments().any(|argument| argument.get_short() == Some('h'));
+    command.arg(if is_taken { help } else { help.short('h') }).mut_subcommands(with_help)
 }
 
 fn verbs(command: &Command) -> String {

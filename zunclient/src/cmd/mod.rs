@@ -1,11 +1,13 @@
 //! The `zun` command: each verb has a file of its own.
 
 mod action;
+mod arguments;
 mod container;
 mod context;
 mod failure;
 mod help;
 mod host;
+mod missing;
 mod select;
 mod version;
 
@@ -62,7 +64,7 @@ Examples:
   zun logs test                           Show its output
   zun delete --stop test                  Stop and remove it
 
-Run `zun COMMAND --help` for the options of a command.";
+Run `zun help COMMAND` or `zun COMMAND --help` for the options of a command.";
 
 const GLOBAL_OPTIONS: &str = "Global options";
 
@@ -109,9 +111,6 @@ pub struct Global {
     /// Print each API request to stderr
     #[arg(long, global = true)]
     debug: bool,
-    /// Print help
-    #[arg(short, long, global = true, action = ArgAction::Help)]
-    help: Option<bool>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -206,7 +205,7 @@ impl Verb {
 
 /// Runs the command with these arguments, the first being its own name.
 pub fn main(arguments: &[OsString]) -> ExitCode {
-    let parsed = help::with_groups(Cli::command()).try_get_matches_from(arguments);
+    let parsed = arguments::parse(&help::with_groups(Cli::command()), arguments);
     match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => execute(cli).into(),
         Err(error) => report_usage_error(&error, arguments).into(),
@@ -224,7 +223,10 @@ fn execute(cli: Cli) -> Exit {
     };
     let outcome = runtime.block_on(async {
         let context = Context::new(&cli.global).await?;
-        let outcome = Box::pin(cli.verb.run(&context)).await;
+        let outcome = match Box::pin(cli.verb.run(&context)).await {
+            Ok(exit) => Ok(exit),
+            Err(failure) => Err(missing::with_similar_name(&context, failure).await),
+        };
         context.tasks.cancel();
         outcome
     });
@@ -238,17 +240,12 @@ fn execute(cli: Cli) -> Exit {
     })
 }
 
-/// Prints requested help on stdout, and one line about a wrong command line on stderr. `zun` without a command prints
-/// its help on stderr.
+/// Prints requested help on stdout, and one line about a wrong command line on stderr.
 fn report_usage_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
     if !error.use_stderr() {
         // Whoever closed the pipe has read enough.
         drop(error.print());
         return Exit::OK;
-    }
-    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        drop(error.print());
-        return Exit::USAGE;
     }
     let text = error.to_string();
     let problem: Vec<&str> = text
@@ -258,11 +255,15 @@ fn report_usage_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
         .filter(|line| !line.is_empty() && !line.starts_with("tip:"))
         .collect();
     let message = problem.join(" ");
+    let message = match arguments::suggestion(error) {
+        Some(near) => format!("{message}; did you mean `{near}`?"),
+        None => format!("{message};"),
+    };
     let verb = arguments.iter().skip(1).find_map(|word| {
         word.to_str().filter(|word| Cli::command().find_subcommand(word).is_some())
     });
     let help = verb.map_or("zun --help".to_owned(), |verb| format!("zun {verb} --help"));
-    out::notice(&format!("{}; see `{help}`", message.trim_start_matches("error: ")));
+    out::notice(&format!("{} see `{help}`", message.trim_start_matches("error: ")));
     match verb {
         Some("run" | "attach" | "exec") => Exit::ZUN_FAILED,
         Some(_) | None => Exit::USAGE,

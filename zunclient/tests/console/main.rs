@@ -5,6 +5,7 @@ mod attach;
 mod fake;
 mod files;
 mod formats;
+mod habits;
 mod links;
 mod lists;
 #[path = "../../../tests/src/pty.rs"]

@@ -125,9 +125,9 @@ struct ProcessFlags {
 #[command(next_help_heading = "Resources")]
 struct ResourceFlags {
     /// CPUs, such as 0.5 (default 1, 0.1 to 16)
-    #[arg(long, value_name = "NUMBER", value_parser = cpus)]
+    #[arg(long, visible_alias = "cpus", value_name = "NUMBER", value_parser = cpus)]
     cpu: Option<f64>,
-    /// Memory limit in MiB, or with unit k, m or g (default 512m, 6m to 8g)
+    /// Memory limit in MiB, or with unit k, m, g or t (default 512m, 6m to 8g)
     #[arg(short, long, value_name = "SIZE", value_parser = mebibytes)]
     memory: Option<u64>,
 }
@@ -150,6 +150,20 @@ struct PlacementFlags {
 }
 
 impl ContainerFlags {
+    /// Returns the first word of the command if it is an option of `zun run`: its user probably meant that.
+    pub(super) fn misplaced_option(&self) -> Option<(&str, &str)> {
+        let [image, word, ..] = self.image_and_command.as_slice() else { return None };
+        let option = word.split('=').next().unwrap_or_default();
+        let command = Self::augment_args(clap::Command::new("run"));
+        let is_option = command.get_arguments().any(|argument| {
+            let long = argument.get_long_and_visible_aliases().unwrap_or_default();
+            let short = argument.get_short().map(|short| format!("-{short}"));
+            long.iter().any(|long| option.strip_prefix("--") == Some(*long))
+                || short.as_deref() == Some(option)
+        });
+        is_option.then_some((image, word))
+    }
+
     /// Returns the request to create the container.
     pub(super) fn request(
         &self,

@@ -1,11 +1,14 @@
 //! `zun delete`
 
 use clap::Args;
+use zun_common::api::v1::container::Container;
+use zun_common::status::Action;
 
 use super::for_each::for_each_container;
 use crate::api;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
+use crate::out;
 
 /// Remove containers
 #[derive(Debug, Args)]
@@ -35,12 +38,33 @@ impl Delete {
         };
         for_each_container(context, &self.containers, async |name: String| {
             // The name may be taken again at once, so the UUID is used.
-            let was = context.api.show(&name).await?;
-            context.api.delete(&was.uuid.to_string(), how).await?;
+            let was = match context.api.show(&name).await {
+                // As with Docker, the goal is reached.
+                Err(missing) if self.force && missing.is_not_found() => {
+                    out::notice(&Failure::from(missing).message.unwrap_or_default());
+                    return Ok(());
+                }
+                shown => shown?,
+            };
+            let deleted = context.api.delete(&was.uuid.to_string(), how).await;
+            deleted.map_err(|error| advised(error, (&name, &was, how)))?;
             // The service answers when the host has removed it. If that takes long or the host is down, the host
             // removes it later, and a new container can have the name already.
             Ok(())
         })
         .await
     }
+}
+
+/// Says how to remove a container that is not stopped.
+fn advised(error: api::ApiError, (name, was, how): (&str, &Container, api::Delete)) -> Failure {
+    let is_running = !was.status.allows(Action::Delete);
+    let is_refused = error.status() == Some(409) && how == api::Delete::OnlyStopped;
+    let failure = Failure::from(error);
+    if !(is_running && is_refused) {
+        return failure;
+    }
+    let advice = format!("stop it first: zun delete --stop {name}, or --force (administrators)");
+    let message = failure.message.map(|message| format!("{message}; {advice}"));
+    Failure { message, ..failure }
 }

@@ -57,7 +57,7 @@ pub(super) struct NetworkFlags {
     #[arg(short, long, value_name = "[IP:][HOST:]PORT[/udp]")]
     publish: Vec<String>,
     /// Host name inside the container
-    #[arg(long, value_name = "NAME")]
+    #[arg(short = 'h', long, value_name = "NAME")]
     hostname: Option<String>,
     /// Domain name inside the container
     #[arg(long, value_name = "NAME")]

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use futures_util::stream::{self, StreamExt as _};
 
+use crate::cmd::missing::with_similar_name;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::out;
@@ -31,7 +32,8 @@ pub(super) async fn for_each_container(
             Ok(()) if as_table => context.printer.line(name)?,
             Ok(()) => done.push(name),
             Err(failure) => {
-                if let Some(message) = failure.context(name).message {
+                let failure = with_similar_name(context, failure.context(name)).await;
+                if let Some(message) = failure.message {
                     out::notice(&message);
                 }
                 exit = Exit::FAILED;

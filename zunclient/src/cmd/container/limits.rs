@@ -14,16 +14,34 @@ pub(super) fn cpus(text: &str) -> Result<f64, String> {
 
 /// Parses an amount of memory and returns it in MiB. A number without a unit is in MiB.
 pub(super) fn mebibytes(text: &str) -> Result<u64, String> {
-    let rule = || "use a number of MiB, or a number with unit k, m or g".to_owned();
+    let rule =
+        || "use a number of MiB, or a number with unit k, m, g or t, such as 1.5g".to_owned();
     let digits = text.trim_end_matches(|last: char| last.is_ascii_alphabetic());
-    let number: u64 = digits.parse().map_err(|_not_a_number| rule())?;
     let unit = text.strip_prefix(digits).unwrap_or_default().to_ascii_lowercase();
-    match unit.as_str() {
-        "" | "m" | "mb" | "mib" => Ok(number),
-        "k" | "kb" | "kib" => Ok(number.div_ceil(1024)),
-        "g" | "gb" | "gib" => number.checked_mul(1024).ok_or_else(rule),
-        _ => Err(rule()),
+    let kibibytes: u64 = match unit.as_str() {
+        "k" | "kb" | "kib" => 1,
+        "" | "m" | "mb" | "mib" => 1 << 10,
+        "g" | "gb" | "gib" => 1 << 20,
+        "t" | "tb" | "tib" => 1 << 30,
+        _ => return Err(rule()),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(whole) || !is_number(fraction) {
+        return Err(rule());
     }
+    let whole: u64 = whole.parse().map_err(|_too_large| rule())?;
+    let whole = whole.checked_mul(kibibytes).ok_or_else(rule)?;
+    Ok(whole.checked_add(part_of(kibibytes, fraction)).ok_or_else(rule)?.div_ceil(1024))
+}
+
+/// Returns this decimal fraction of a number, rounded up. Digits after the ninth do not matter.
+fn part_of(number: u64, fraction: &str) -> u64 {
+    const PRECISION: usize = 9;
+    let digits: String =
+        fraction.chars().chain("0".repeat(PRECISION).chars()).take(PRECISION).collect();
+    let part = u128::from(digits.parse::<u64>().unwrap_or(0)) * u128::from(number);
+    u64::try_from(part.div_ceil(10_u128.pow(9))).unwrap_or(u64::MAX)
 }
 
 /// Parses the sum of memory and swap in MiB; -1 is unlimited.
@@ -101,12 +119,23 @@ mod tests {
 
     #[test]
     fn memory_may_have_a_unit() {
-        for (text, expected) in
-            [("512", 512), ("512m", 512), ("2g", 2048), ("8192K", 8), ("6000k", 6)]
-        {
+        for (text, expected) in [
+            ("512", 512),
+            ("512m", 512),
+            ("2g", 2048),
+            ("8192K", 8),
+            ("6000k", 6),
+            ("4.5g", 4608),
+            ("1t", 1 << 20),
+            ("0.5", 1),
+            ("1.25m", 2),
+            ("0.001g", 2),
+        ] {
             assert_eq!(mebibytes(text), Ok(expected), "{text}");
         }
-        for bad in ["", "m", "1.5g", "-1", "1t"] {
+        for bad in
+            ["", "m", "1.", ".5g", "1.5.1g", "-1", "1x", "99999999999999999999t", "99999999999999t"]
+        {
             assert!(mebibytes(bad).is_err(), "{bad}");
         }
     }

@@ -10,8 +10,8 @@ use zun_common::status::TaskState;
 use crate::out;
 
 /// The line of a layer whose size is not known yet.
-const UNKNOWN: &str = "  {prefix} {msg}";
-const KNOWN: &str = "  {prefix} {msg:18} [{bar:30}] {bytes}/{total_bytes}";
+const UNKNOWN: &str = "  {prefix:12!} {msg:.60!}";
+const KNOWN: &str = "  {prefix:12!} {msg:18!} [{bar:18}] {bytes}/{total_bytes}";
 
 /// Shows the progress of a pull.
 #[derive(Default)]
@@ -30,8 +30,7 @@ impl PullProgress {
             out::notice(&format!("pulling {} …", container.image));
             self.told = true;
         }
-        let Some(pull) = container.image_pull.as_ref().filter(|_| std::io::stderr().is_terminal())
-        else {
+        let Some(pull) = container.image_pull.as_ref().filter(|_| has_bars()) else {
             return;
         };
         self.bars.get_or_insert_with(Bars::new).show(pull);
@@ -69,8 +68,11 @@ impl Bars {
         for layer in &pull.layers {
             let known = self.layers.iter().position(|(id, _)| *id == layer.id);
             let index = known.unwrap_or_else(|| {
-                let bar = self.all.add(ProgressBar::new(0));
+                // It is hidden until it has its style, so that no frame has another one.
+                let bar = ProgressBar::hidden().with_style(self.plain.clone());
                 bar.set_prefix(clean(&layer.id));
+                bar.set_message(clean(&layer.state));
+                let bar = self.all.add(bar);
                 self.layers.push((layer.id.clone(), bar));
                 self.layers.len() - 1
             });
@@ -97,6 +99,12 @@ impl Drop for Bars {
     }
 }
 
+/// Whether stderr is a terminal that can move its cursor.
+fn has_bars() -> bool {
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    std::io::stderr().is_terminal() && !is_dumb
+}
+
 /// Removes control characters, which Docker must not send to the terminal.
 fn clean(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).collect()
@@ -115,16 +123,17 @@ mod tests {
 
     #[test]
     fn each_layer_has_a_line_and_nothing_is_left_at_the_end() {
-        let term = InMemoryTerm::new(10, 100);
+        let term = InMemoryTerm::new(10, 80);
         let target = ProgressDrawTarget::term_like(Box::new(term.clone()));
         let mut bars = Bars::on(target);
-        let first = layer("aaaaaaaaaaaa", "Downloading", (512 << 10, 1 << 20));
+        let first = layer("aaaaaaaaaaaa", "Downloading", (1000 << 20, 1023 << 20));
         let second = layer("bbbbbbbbbbbb", "Waiting\x1b[2J", (0, 0));
         bars.show(&ImagePull { layers: vec![first.clone(), second] });
         let shown = term.contents();
         assert!(shown.contains("aaaaaaaaaaaa Downloading"), "{shown}");
-        assert!(shown.contains("512.00 KiB/1.00 MiB"), "{shown}");
+        assert!(shown.contains("1000.00 MiB/1023.00 MiB"), "{shown}");
         assert!(shown.contains("bbbbbbbbbbbb Waiting[2J"), "{shown}");
+        assert_eq!(shown.lines().count(), 2, "one line for each layer: {shown}");
         bars.show(&ImagePull { layers: vec![PulledLayer { current: 1 << 20, ..first }] });
         drop(bars);
         assert_eq!(term.contents(), "");

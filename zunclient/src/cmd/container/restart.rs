@@ -15,7 +15,7 @@ Examples:
   zun restart --time 1 test   Kill it after one second if it does not stop")]
 pub(in crate::cmd) struct Restart {
     /// Seconds to wait before SIGKILL (default 10, at most 86400)
-    #[arg(short, long, value_name = "SECONDS")]
+    #[arg(short, long, visible_alias = "timeout", value_name = "SECONDS")]
     time: Option<u32>,
     /// Names or UUIDs of the containers
     #[arg(required = true, value_name = "CONTAINER")]

@@ -65,12 +65,25 @@ impl Run {
             (Ok(outcome), _) => outcome,
             (Err(Unbegun(failure)), made) => {
                 let cancelled = failure.message.is_none();
-                if let Some(container) = made.filter(|_| self.container_flags.rm || cancelled) {
+                let failure = self.explained(failure);
+                let is_misplaced =
+                    made.is_some() && self.container_flags.misplaced_option().is_some();
+                let discards = self.container_flags.rm || cancelled || is_misplaced;
+                if let Some(container) = made.filter(|_| discards) {
                     starting::discard(&context.api, container, &mut signals).await;
                 }
                 Err(failure)
             }
         }
+    }
+
+    /// Adds what the user probably did wrong.
+    fn explained(&self, failure: Failure) -> Failure {
+        let Some((image, word)) = self.container_flags.misplaced_option() else { return failure };
+        let message = failure.message.map(|message| {
+            format!("{message}; options of zun go before the image: zun run {word} … {image}")
+        });
+        Failure { message, ..failure }
     }
 
     async fn hold(

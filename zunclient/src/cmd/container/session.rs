@@ -54,12 +54,26 @@ pub(super) struct ConsoleFlags {
     /// Without a terminal: let signals end zun instead of forwarding them to the process
     #[arg(long)]
     no_sig_proxy: bool,
+    /// Docker's form of the same: --sig-proxy=false
+    #[arg(
+        long,
+        hide = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        conflicts_with = "no_sig_proxy"
+    )]
+    sig_proxy: Option<bool>,
 }
 
 impl ConsoleFlags {
     /// What becomes of signals, with or without a terminal in the container.
     pub(super) const fn signal_routing(&self, tty: bool) -> SignalRouting {
-        if tty || self.no_sig_proxy { SignalRouting::ToClient } else { SignalRouting::ToProcess }
+        if tty || self.no_sig_proxy || matches!(self.sig_proxy, Some(false)) {
+            SignalRouting::ToClient
+        } else {
+            SignalRouting::ToProcess
+        }
     }
 }
 

@@ -1,0 +1,68 @@
+//! The forms of the command line that clap does not know.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ArgMatches, Command, Error};
+
+/// Parses the arguments, the first being the command's own name. `zun` alone and `zun help VERB` are requests for help.
+/// A flag may have a value, as in Docker's command: `--tty=false` is as if it was not there.
+pub(super) fn parse(command: &Command, arguments: &[OsString]) -> Result<ArgMatches, Error> {
+    let mut arguments = with_help(arguments);
+    loop {
+        let error = match command.clone().try_get_matches_from(&arguments) {
+            Ok(matches) => return Ok(matches),
+            Err(error) => error,
+        };
+        let Some((argument, value)) = flag_with_value(&error) else { return Err(error) };
+        let Some(place) = arguments.iter().position(|given| **given == *argument) else {
+            return Err(error);
+        };
+        let name = argument.split('=').next().unwrap_or_default().to_owned();
+        arguments.splice(place..=place, value.then(|| name.into()));
+    }
+}
+
+fn with_help(arguments: &[OsString]) -> Vec<OsString> {
+    let help = || OsString::from("--help");
+    match arguments {
+        [] | [_] => arguments.iter().take(1).cloned().chain([help()]).collect(),
+        [own, word, verb @ ..] if word == "help" => {
+            [own].into_iter().chain(verb).cloned().chain([help()]).collect()
+        }
+        _ => arguments.to_vec(),
+    }
+}
+
+/// Returns the argument that gives a flag a value, and that value.
+fn flag_with_value(error: &Error) -> Option<(String, bool)> {
+    if error.kind() != ErrorKind::TooManyValues {
+        return None;
+    }
+    let text = |kind| {
+        let value = error.get(kind);
+        if let Some(ContextValue::String(text)) = value { Some(text.as_str()) } else { None }
+    };
+    let given = text(ContextKind::InvalidValue)?;
+    let value = match given {
+        "true" | "1" | "t" | "T" | "TRUE" | "True" => true,
+        "false" | "0" | "f" | "F" | "FALSE" | "False" => false,
+        _ => return None,
+    };
+    // clap names the flag as in its usage, such as `--tty`.
+    let flag = text(ContextKind::InvalidArg)?.split_whitespace().next()?;
+    Some((format!("{flag}={given}"), value))
+}
+
+/// Returns what the user probably meant, for a message. The last of several suggestions is the nearest.
+pub(super) fn suggestion(error: &Error) -> Option<String> {
+    let kinds =
+        [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue];
+    kinds.into_iter().find_map(|kind| {
+        let value = error.get(kind)?;
+        if let ContextValue::String(text) = value {
+            return Some(text.clone());
+        }
+        if let ContextValue::Strings(texts) = value { texts.last().cloned() } else { None }
+    })
+}
