@@ -298,3 +298,21 @@ async fn an_ended_containers_console_is_granted_only_for_its_next_start() {
     api.post(ANN, &path, before).await.expect(200);
     assert_eq!(agent.receives("container.attach").await.body["before_start"], json!(true));
 }
+
+#[tokio::test]
+async fn a_console_can_be_requested_while_the_host_creates_the_container() {
+    let api = Api::with_consoles().await;
+    let agent = api.agent("h1").await;
+    let id = api.create(ANN, json!({"image": "cirros", "name": "new"})).await;
+    let path = format!("/v1/containers/{id}/attach?before_start=true");
+    let ask = json!({"csr": csr(), "protocols": ["docker.attach"]});
+    let granted = api.post(ANN, &path, ask);
+    let creation = async {
+        agent.receives_about("container.create", id).await;
+        api.until_metric("zun_api_requests_waiting", 1.0).await;
+        agent.report(id, Status::Created, |_| {}).await;
+    };
+    let (granted, ()) = tokio::join!(granted, creation);
+    granted.expect(200);
+    assert_eq!(agent.receives("container.attach").await.body["before_start"], json!(true));
+}

@@ -104,13 +104,14 @@ impl RequestInfo {
     }
 
     /// Whether the request is served even if the limit is reached. This applies to monitoring requests, and to
-    /// waiting requests, which [`App::wait_for`] and [`App::wait_for_run`] limit.
+    /// waiting requests, which [`App::wait_for`], [`App::wait_for_run`] and [`App::attach`] limit.
     fn bypasses_limit(&self) -> bool {
         self.waits || matches!(self.path.as_str(), "/healthz" | "/metrics")
     }
 }
 
-/// Whether the request waits for a status or a run of a container. Of the parameters, only those of their route count.
+/// Whether the request waits for a status, a run or the creation of a container. Of the parameters, only those of their
+/// route count.
 fn waits(request: &ServiceRequest) -> bool {
     let route = routes::of(request.method(), request.match_pattern().as_deref());
     let parameters = || Query::<Vec<(String, String)>>::from_query(request.query_string());

@@ -221,14 +221,18 @@ impl Client {
         self.change(request.json(ask), SHORT_TIMEOUT).await
     }
 
-    /// Requests a grant for the container's console.
+    /// Requests a grant for the container's console. With `before_start`, the answer comes when the container is created.
     pub async fn attach(
         &self,
         container: &str,
         ask: &AttachRequest,
     ) -> Result<ConsoleEndpoint, ApiError> {
-        let request = self.request(Method::POST, &["containers", container, "attach"])?;
-        json(self.send(request.json(ask), SHORT_TIMEOUT).await?).await
+        let mut request = self.request(Method::POST, &["containers", container, "attach"])?;
+        if ask.before_start {
+            // In the query, because the service's limit on requests that wait does not read bodies.
+            request = request.query(&[("before_start", "true")]);
+        }
+        json(self.send(request.json(ask), LONG_TIMEOUT).await?).await
     }
 
     /// Runs a command in a container, or creates an exec to attach to.

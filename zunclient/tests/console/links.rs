@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
+use zun_common::api::v1::console::DOCKER_EXEC;
 use zun_common::pki::signing_request;
 use zun_common::shutdown::Tasks;
 use zun_common::units::TerminalSize;
@@ -232,4 +233,30 @@ async fn an_unreachable_proxy_is_named_together_with_the_host() {
     dial.proxies = Proxies::through("http://127.0.0.1:1", "");
     let message = open(dial).await.err().expect("unreachable").to_string();
     assert!(message.contains("host.test:2376 (through the proxy 127.0.0.1:1)"), "{message}");
+}
+
+#[tokio::test]
+async fn an_exec_connects_for_its_exit_code_while_it_starts() {
+    let engine = Engine::start(&["127.0.0.1"], |mut request: EngineRequest| async move {
+        if request.head.starts_with("GET /c/json") {
+            let body = r#"{"Running":false,"ExitCode":3,"Pid":7}"#;
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            request.stream.write_all(answer.as_bytes()).await.expect("answered");
+            return request.stream.shutdown().await.expect("ended");
+        }
+        // The start is answered only when both connections are open.
+        let both = request.opened.wait_for(|opened| *opened == 2);
+        drop(timeout(TIMEOUT, both).await.expect("a second connection").expect("an engine"));
+        request.stream.write_all(UPGRADED).await.expect("upgraded");
+        request.stream.shutdown().await.expect("ended");
+    })
+    .await;
+    let mut dial = engine.dial(true, "127.0.0.1");
+    dial.endpoint.protocol = DOCKER_EXEC.to_owned();
+    let at = |tail| Some(format!("https://127.0.0.1:{}/c/{tail}", engine.port));
+    dial.endpoint.calls.start = at("start");
+    dial.endpoint.calls.inspect = at("json");
+    let mut console = open(dial).await.expect("open");
+    let ended = timeout(TIMEOUT, console.events.next()).await.expect("in time");
+    assert_eq!(ended, Some(Event::Exit(3)));
 }

@@ -75,7 +75,7 @@ async fn service(log: &Arc<EventLog>, engine: &Arc<Engine>, end: Value) -> Servi
         log.record(&line);
         match line.as_str() {
             "POST /v1/containers?run=false" => (202, container("Creating", &json!({}))),
-            "POST /v1/containers/ID/attach" => {
+            "POST /v1/containers/ID/attach?before_start=true" => {
                 let csr = text(&request.body, "csr");
                 (200, engine.endpoint(&csr))
             }
@@ -159,22 +159,23 @@ async fn run_attaches_and_waits_before_it_starts_and_exits_with_the_commands_cod
     let ran = zun(&service, &["run", "-i", "--name", "test", "cirros", "/bin/sh"], "hello").await;
     assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (Some(3), "hello", ""));
     let lines = log.lines();
-    let beginning: Vec<&str> = lines.iter().take(7).map(String::as_str).collect();
-    let (before, watched_and_started) = beginning.split_at(5);
+    let beginning: Vec<&str> = lines.iter().take(6).map(String::as_str).collect();
+    let (before, rest) = beginning.split_at(2);
     assert_eq!(
         before,
-        [
-            "POST /v1/containers?run=false",
-            "GET /v1/containers/ID?wait_for=Created%2CRunning%2CStopped%2CPaused%2CRestarting%2CDeleted%2CDead%2CError&timeout=25&unless_updated=",
-            "POST /v1/containers/ID/attach",
-            "POST /c/attach?stdin=1 HTTP/1.1",
-            "POST /c/wait?condition=next-exit HTTP/1.1",
-        ]
+        ["POST /v1/containers?run=false", "POST /v1/containers/ID/attach?before_start=true"]
+    );
+    let (on_the_host, watched_and_started) = rest.split_at(2);
+    let mut on_the_host = on_the_host.to_vec();
+    on_the_host.sort_unstable();
+    assert_eq!(
+        on_the_host,
+        ["POST /c/attach?stdin=1 HTTP/1.1", "POST /c/wait?condition=next-exit HTTP/1.1"]
     );
     // Both requests are sent at once, each on its own connection.
     assert!(watched_and_started.contains(&"POST /v1/containers/ID/start"), "{lines:?}");
     assert!(watched_and_started.contains(&"POST /v1/containers/ID/wait"), "{lines:?}");
-    let others = lines.iter().skip(7).filter(|line| !line.ends_with("ID/wait"));
+    let others = lines.iter().skip(6).filter(|line| !line.ends_with("ID/wait"));
     assert_eq!(others.count(), 0, "{lines:?}");
     let requests = service.requests();
     assert_eq!(requests[0].body["command"], json!(["/bin/sh"]));
@@ -207,6 +208,29 @@ async fn a_command_that_cannot_start_gives_exit_code_127_and_is_removed() {
     assert_eq!(ran.code, Some(127));
     assert_eq!(ran.stderr, format!("zun: test: {why}\n"));
     assert_eq!(log.lines().last().map(String::as_str), Some("DELETE /v1/containers/ID?force=true"));
+}
+
+#[tokio::test]
+async fn a_creation_that_takes_long_or_fails_gives_the_hosts_reason() {
+    let log = Arc::new(EventLog::default());
+    let log_writer = Arc::clone(&log);
+    let service = Service::start(move |request: ServiceRequest| {
+        let line = request.line();
+        log_writer.record(&line);
+        match line.as_str() {
+            "POST /v1/containers/ID/attach?before_start=true" => {
+                let problem = json!({ "request_id": "", "code": "container.invalid-state-exception",
+                    "status": 409, "title": "Cannot start it.", "detail": "", "links": [] });
+                (409, json!({ "errors": [problem] }))
+            }
+            "POST /v1/containers?run=false" => (202, container("Creating", &json!({}))),
+            line if line.starts_with("DELETE ") => (204, Value::Null),
+            _ => (200, container("Error", &json!({ "status_reason": "no such image" }))),
+        }
+    })
+    .await;
+    let ran = zun(&service, &["run", "--name", "test", "nosuch"], "").await;
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(125), "zun: test: no such image\n"));
 }
 
 #[tokio::test]
@@ -245,7 +269,7 @@ async fn a_session_asks_for_the_end_of_its_own_run() {
         let line = request.line();
         log_writer.record(&line);
         match line.as_str() {
-            "POST /v1/containers/ID/attach" => {
+            "POST /v1/containers/ID/attach?before_start=true" => {
                 let mut endpoint = engine.endpoint(&text(&request.body, "csr"));
                 endpoint["run"] = json!(2);
                 (200, endpoint)

@@ -1,11 +1,14 @@
 //! Grants access to a container's console. The client then connects directly to the host.
 
+use std::time::Duration;
+
 use zun_common::api::v1::console::{ConsoleEndpoint, DOCKER_ATTACH};
 use zun_common::grant::{Grant, Mode, Target};
 use zun_common::rpc::container::LocateConsole;
-use zun_common::status::Action;
+use zun_common::status::{Action, Status};
 
 use super::console::ConsoleTarget;
+use super::wait::WaitFor;
 use super::{Ident, Placed};
 use crate::app::{App, AppError, Caller};
 
@@ -31,9 +34,12 @@ impl App {
             return Err(AppError::NoCommonProtocol(DOCKER_ATTACH));
         }
         let before_start = request.before_start;
-        let action = if before_start { Action::Start } else { Action::Attach };
-        let Placed { record, host } = self.require_ready(caller, ident, action).await?;
         self.require_ca()?;
+        let Placed { record, host } = if before_start {
+            self.ready_to_start(caller, ident).await?
+        } else {
+            self.require_ready(caller, ident, Action::Attach).await?
+        };
         let mode = request.mode;
         let locate = LocateConsole { container: record.id, mode, before_start };
         let console = self.call_agent(caller, &host, &locate).await?;
@@ -46,4 +52,22 @@ impl App {
         let endpoint = self.grant(caller, &request.csr, &console_target)?;
         Ok(ConsoleEndpoint { run: console.run, running: console.running, ..endpoint })
     }
+
+    /// Finds a container that can be started. If its host is still creating it, waits for that, so that a client can
+    /// ask for the console right after it created the container.
+    async fn ready_to_start(&self, caller: &Caller, ident: &Ident) -> Result<Placed, AppError> {
+        let permit = self.hub.permit()?;
+        match self.require_ready(caller, ident, Action::Start).await {
+            Err(AppError::WrongStatus { status: Status::Creating, .. }) => {}
+            found => return found,
+        }
+        let created = Status::ALL.iter().copied().filter(|status| *status != Status::Creating);
+        let created =
+            WaitFor { statuses: created.collect(), timeout: CREATION, unless_updated: None };
+        self.wait_with(permit, caller, (ident, &created)).await?;
+        self.require_ready(caller, ident, Action::Start).await
+    }
 }
+
+/// How long to wait for a creation before the answer is that the container is still `Creating`.
+const CREATION: Duration = Duration::from_secs(25);

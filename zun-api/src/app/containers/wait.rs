@@ -9,7 +9,7 @@ use zun_common::status::Status;
 use super::Ident;
 use crate::app::{App, AppError, Caller};
 use crate::db::container::{self, Record};
-use crate::wait::Event;
+use crate::wait::{Event, Permit};
 
 /// The conditions that end a wait.
 #[derive(Debug, Clone)]
@@ -29,8 +29,18 @@ impl App {
         ident: &Ident,
         condition: &WaitFor,
     ) -> Result<Record, AppError> {
-        // First of all, so that the limit includes the reads below.
+        // First of all, so that the limit includes the reads.
         let permit = self.hub.permit()?;
+        self.wait_with(permit, caller, (ident, condition)).await
+    }
+
+    /// Waits like [`Self::wait_for`], with a permit that the request already has.
+    pub(super) async fn wait_with(
+        &self,
+        permit: Permit,
+        caller: &Caller,
+        (ident, condition): (&Ident, &WaitFor),
+    ) -> Result<Record, AppError> {
         let first = match self.find(caller, ident).await {
             Ok(record) => record,
             // Its last run may not have ended yet, and its host may not have removed it.

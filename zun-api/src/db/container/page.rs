@@ -2,8 +2,13 @@
 //!
 //! A page begins after the row that its marker names (keyset pagination): the rows before it are neither read nor counted.
 //! Each order ends with the column `id`, so that it is total, and has an index.
+//!
+//! SQLite has no statistics of the values, and takes the index of the order even if the filter matches few rows. Then it
+//! reads the whole list to fill a page. So zun-api finds out whether there are few, and hides the order's index from it
+//! with a unary `+`.
 
 use chrono::NaiveDateTime;
+use diesel::dsl::{SqlTypeOf, sql};
 use diesel::prelude::*;
 use zun_common::id::{ContainerId, HostName};
 use zun_common::status::{Status, TaskState};
@@ -13,6 +18,13 @@ use super::row::{Record, Row};
 use super::unreadable;
 use crate::db::schema::containers::dsl;
 use crate::db::{Conn, DbError};
+
+/// A column that SQLite does not search an index for.
+macro_rules! hidden {
+    ($column:ident) => {
+        sql::<SqlTypeOf<dsl::$column>>(concat!("+containers.", stringify!($column)))
+    };
+}
 
 /// What a list is narrowed to; each is an exact match.
 #[derive(Debug, Clone, Default)]
@@ -68,6 +80,18 @@ pub(crate) struct Page {
     pub(crate) limit: usize,
 }
 
+/// The most rows of a filter that SQLite reads and sorts for a page. Tests see both searches with few rows.
+const FEW: i64 = if cfg!(test) { 4 } else { 1000 };
+
+/// How SQLite finds the rows of a page. PostgreSQL decides for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Search {
+    /// In the order of the page, by its index.
+    InOrder,
+    /// By the index of the filter. The rows are sorted.
+    ByFilter,
+}
+
 /// A filter whose texts a row can hold. PostgreSQL refuses a text with a NUL character, also in a comparison.
 struct Storable<'a>(&'a Filter);
 
@@ -75,6 +99,12 @@ impl<'a> Storable<'a> {
     fn new(filter: &'a Filter) -> Option<Self> {
         let texts = [&filter.name, &filter.image, &filter.project, &filter.user];
         texts.into_iter().flatten().all(|text| !text.contains('\0')).then_some(Self(filter))
+    }
+
+    /// Whether one of its columns has an index.
+    const fn has_index(&self) -> bool {
+        let Filter { image, status, host, memory, .. } = self.0;
+        image.is_some() || status.is_some() || host.is_some() || memory.is_some()
     }
 }
 
@@ -102,18 +132,24 @@ pub(crate) fn page(
 ) -> Result<Option<Vec<Record>>, DbError> {
     let Some(filter) = Storable::new(filter) else { return Ok(Some(Vec::new())) };
     let all = || narrowed(scoped(scope), &filter);
+    let search = if filter.has_index() && matches_few(conn, all())? {
+        Search::ByFilter
+    } else {
+        Search::InOrder
+    };
+    let read = |conn: &mut Conn, rows: Narrowed<'_>, limit| load(conn, rows, (page, search), limit);
     let rows = match page.marker {
-        None => load(conn, all(), page, page.limit)?,
+        None => read(conn, all(), page.limit)?,
         Some(marker) => {
             let marker = scoped(scope).filter(dsl::uuid.eq(marker.to_string()));
             let Some((id, position)) = position(conn, marker, page.key)? else { return Ok(None) };
             // Two ranges of one index. SQLite does not search an index for the comparison of (key, id) as a whole.
-            let same = equal(all(), page, id, &position);
-            let mut rows = load(conn, same, page, page.limit)?;
+            let same = equal(all(), (page, search), id, &position);
+            let mut rows = read(conn, same, page.limit)?;
             if rows.len() < page.limit
-                && let Some(further) = further(all(), page, &position)
+                && let Some(further) = further(all(), (page, search), &position)
             {
-                rows.extend(load(conn, further, page, page.limit - rows.len())?);
+                rows.extend(read(conn, further, page.limit - rows.len())?);
             }
             rows
         }
@@ -129,14 +165,23 @@ pub(crate) fn page(
     Ok(Some(records))
 }
 
+/// Whether SQLite finds at most [`FEW`] rows. `rows` has a filter with an index.
+fn matches_few(conn: &mut Conn, rows: Narrowed<'_>) -> Result<bool, DbError> {
+    if matches!(conn, Conn::Postgres(_)) {
+        return Ok(false);
+    }
+    let further: Option<i64> = rows.select(dsl::id).offset(FEW).first(conn).optional()?;
+    Ok(further.is_none())
+}
+
 fn load(
     conn: &mut Conn,
     rows: Narrowed<'_>,
-    page: &Page,
+    (page, search): (&Page, Search),
     limit: usize,
 ) -> Result<Vec<Row>, DbError> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    Ok(ordered(rows, page).limit(limit).select(Row::as_select()).load(conn)?)
+    Ok(ordered(rows, page, search).limit(limit).select(Row::as_select()).load(conn)?)
 }
 
 /// Finds the marker's row: its id, and where it is in the order.
@@ -168,12 +213,20 @@ fn position(
 }
 
 /// Keeps the rows after this one that have the same value of the sort key.
-fn equal<'a>(rows: Narrowed<'a>, page: &Page, id: i64, position: &Position) -> Narrowed<'a> {
+fn equal<'a>(
+    rows: Narrowed<'a>,
+    (page, search): (&Page, Search),
+    id: i64,
+    position: &Position,
+) -> Narrowed<'a> {
     let rows =
         if page.descending { rows.filter(dsl::id.lt(id)) } else { rows.filter(dsl::id.gt(id)) };
     macro_rules! same {
         ($column:ident, $value:expr) => {
-            rows.filter(dsl::$column.eq($value.clone()))
+            match search {
+                Search::InOrder => rows.filter(dsl::$column.eq($value.clone())),
+                Search::ByFilter => rows.filter(hidden!($column).eq($value.clone())),
+            }
         };
     }
     match position {
@@ -190,13 +243,18 @@ fn equal<'a>(rows: Narrowed<'a>, page: &Page, id: i64, position: &Position) -> N
 }
 
 /// Keeps the rows whose value of the sort key comes after this one. `None` if there can be none.
-fn further<'a>(rows: Narrowed<'a>, page: &Page, position: &Position) -> Option<Narrowed<'a>> {
+fn further<'a>(
+    rows: Narrowed<'a>,
+    (page, search): (&Page, Search),
+    position: &Position,
+) -> Option<Narrowed<'a>> {
     macro_rules! beyond {
         ($column:ident, $value:expr) => {
-            if page.descending {
-                rows.filter(dsl::$column.lt($value.clone()))
-            } else {
-                rows.filter(dsl::$column.gt($value.clone()))
+            match (search, page.descending) {
+                (Search::InOrder, true) => rows.filter(dsl::$column.lt($value.clone())),
+                (Search::InOrder, false) => rows.filter(dsl::$column.gt($value.clone())),
+                (Search::ByFilter, true) => rows.filter(hidden!($column).lt($value.clone())),
+                (Search::ByFilter, false) => rows.filter(hidden!($column).gt($value.clone())),
             }
         };
     }
@@ -246,13 +304,14 @@ fn narrowed<'a>(mut rows: Narrowed<'a>, filter: &Storable<'_>) -> Narrowed<'a> {
     rows
 }
 
-fn ordered<'a>(rows: Narrowed<'a>, page: &Page) -> Narrowed<'a> {
+fn ordered<'a>(rows: Narrowed<'a>, page: &Page, search: Search) -> Narrowed<'a> {
     macro_rules! by {
-        ($column:expr) => {
-            if page.descending {
-                rows.order(($column.desc(), dsl::id.desc()))
-            } else {
-                rows.order(($column.asc(), dsl::id.asc()))
+        ($column:ident) => {
+            match (search, page.descending) {
+                (Search::InOrder, true) => rows.order((dsl::$column.desc(), dsl::id.desc())),
+                (Search::InOrder, false) => rows.order((dsl::$column.asc(), dsl::id.asc())),
+                (Search::ByFilter, true) => rows.order((hidden!($column).desc(), dsl::id.desc())),
+                (Search::ByFilter, false) => rows.order((hidden!($column).asc(), dsl::id.asc())),
             }
         };
     }
@@ -264,13 +323,13 @@ fn ordered<'a>(rows: Narrowed<'a>, page: &Page) -> Narrowed<'a> {
                 rows.order(dsl::id.asc())
             }
         }
-        SortKey::Uuid => by!(dsl::uuid),
-        SortKey::Name => by!(dsl::name),
-        SortKey::Image => by!(dsl::image),
-        SortKey::Status => by!(dsl::status),
-        SortKey::Memory => by!(dsl::memory_mib),
-        SortKey::Cpu => by!(dsl::cpu_millis),
-        SortKey::CreatedAt => by!(dsl::created_at),
-        SortKey::UpdatedAt => by!(dsl::updated_at),
+        SortKey::Uuid => by!(uuid),
+        SortKey::Name => by!(name),
+        SortKey::Image => by!(image),
+        SortKey::Status => by!(status),
+        SortKey::Memory => by!(memory_mib),
+        SortKey::Cpu => by!(cpu_millis),
+        SortKey::CreatedAt => by!(created_at),
+        SortKey::UpdatedAt => by!(updated_at),
     }
 }

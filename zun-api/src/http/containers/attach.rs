@@ -12,6 +12,9 @@ use crate::http::fields::Fields;
 use crate::http::response::{ApiResult, ok};
 use crate::http::rules::PROTOCOL;
 
+/// The parameter by which an attach request waits for the creation of the container.
+pub(in crate::http) const BEFORE_START: &str = "before_start";
+
 impl FromFields for Attach {
     const FIELDS: &'static [Field] = &[
         CSR.required(),
@@ -21,7 +24,7 @@ impl FromFields for Attach {
             Kind::Word(&["rw", "ro"]),
             "Whether the client wants to type; `rw` if absent",
         ),
-        boolean_field("before_start", "Whether the client starts the container next"),
+        boolean_field(BEFORE_START, "Whether the client starts the container next").in_query(),
     ];
 
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
@@ -34,7 +37,7 @@ impl FromFields for Attach {
             Some("ro") => Mode::ReadOnly,
             Some(_) | None => Mode::default(),
         };
-        Ok(Self { csr, protocols, mode, before_start: fields.flag("before_start") })
+        Ok(Self { csr, protocols, mode, before_start: fields.flag(BEFORE_START) })
     }
 }
 

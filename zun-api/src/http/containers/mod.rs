@@ -94,7 +94,8 @@ pub(super) const ROUTES: &[Route] = &[
         "Grant direct access to a container's console",
         to!(attach::attach),
     )
-    .reads::<Attach>(),
+    .reads::<Attach>()
+    .waits(Waits::With(attach::BEFORE_START)),
     Route::post(
         "/v1/containers/{ident}/resize",
         "Set the size of a container's terminal",

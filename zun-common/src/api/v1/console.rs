@@ -37,9 +37,10 @@ pub struct AttachRequest {
     /// Whether the client wants to type.
     #[serde(default)]
     pub mode: Mode,
-    /// Whether the client starts the container next. The console of a stopped container is then available too,
-    /// and shows its next run from the first byte.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    /// Whether the client starts the container next. The console of a stopped container is then available too, and
+    /// shows its next run from the first byte. If the host is still creating the container, the answer comes after
+    /// that, or after 25 seconds (409). It is sent in the query.
+    #[serde(default, skip_serializing)]
     pub before_start: bool,
 }
 

@@ -9,7 +9,7 @@ use super::container_flags::{COMMON_OPTIONS, ContainerFlags};
 use super::record::record;
 use super::session::own_size;
 use super::show::table;
-use super::starting::{self, Progress};
+use super::starting::{self, Progress, created, unless_ended};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::tty::Stdio;
@@ -41,7 +41,10 @@ impl Create {
         ask.stdin_once = mode.interactive && !mode.tty;
         let progress = if self.quiet { Progress::Hidden } else { Progress::Shown };
         let made = OnceLock::new();
-        let create = starting::create(&context.api, &ask, (&mut signals, progress), &made);
+        let create = async {
+            let container = starting::create(&context.api, &ask, &mut signals, &made).await?;
+            unless_ended(&mut signals, created(&context.api, container, progress)).await
+        };
         match Box::pin(create).await {
             Ok(container) if self.quiet => {
                 let id = container.uuid.to_string();

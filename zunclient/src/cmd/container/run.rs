@@ -12,7 +12,7 @@ use super::container_flags::{COMMON_OPTIONS, ContainerFlags};
 use super::ending::Unfinished;
 use super::goal::{Goal, reach};
 use super::session::{ConsoleFlags, OnOpen, Session, own_size};
-use super::starting::{self, Progress, unless_ended};
+use super::starting::{self, Progress, created, unless_ended};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::tty::Stdio;
@@ -55,10 +55,12 @@ impl Run {
         ask.stdin_once = mode.interactive && !mode.tty && !self.detach;
         let progress = if self.quiet { Progress::Hidden } else { Progress::Shown };
         let made = OnceLock::new();
-        let create = starting::create(&context.api, &ask, (&mut signals, progress), &made);
+        let create = starting::create(&context.api, &ask, &mut signals, &made);
         let outcome = match Box::pin(create).await {
-            Ok(container) if self.detach => self.leave(context, &container, &mut signals).await,
-            Ok(container) => self.hold(context, &container, &mut signals).await,
+            Ok(container) if self.detach => {
+                self.leave(context, (container, progress), &mut signals).await
+            }
+            Ok(container) => self.hold(context, (&container, progress), &mut signals).await,
             Err(failure) => Err(Unbegun(failure)),
         };
         match (outcome, made.get()) {
@@ -89,7 +91,7 @@ impl Run {
     async fn hold(
         &self,
         context: &Context,
-        container: &Container,
+        (container, progress): (&Container, Progress),
         signals: &mut Signals,
     ) -> Result<Result<Exit, Failure>, Unbegun> {
         let session = Session {
@@ -100,7 +102,7 @@ impl Run {
             mode: grant::Mode::ReadWrite,
             signal_routing: self.console_flags.signal_routing(container.tty),
         };
-        let opened = unless_ended(signals, session.dial(true)).await.map_err(Unbegun)?;
+        let opened = unless_ended(signals, session.dial_new(progress)).await.map_err(Unbegun)?;
         match session.hold(opened, OnOpen::Start, signals).await {
             Ok(exit) => Ok(Ok(exit)),
             // The command could not be run: with --rm nothing is left of it.
@@ -112,17 +114,17 @@ impl Run {
     async fn leave(
         &self,
         context: &Context,
-        container: &Container,
+        (container, progress): (Container, Progress),
         signals: &mut Signals,
     ) -> Result<Result<Exit, Failure>, Unbegun> {
+        let id = container.uuid.to_string();
         let start = async {
-            let id = container.uuid.to_string();
+            let container = Box::pin(created(&context.api, container, progress)).await?;
             context.api.start(&id).await.map_err(starting::refused)?;
-            let begun = reach(&context.api, container, Goal::Started, Duration::MAX).await;
-            begun.map_err(|failure| failure.context(&container.name))
+            let begun = reach(&context.api, &container, Goal::Started, Duration::MAX);
+            Box::pin(begun).await.map_err(|failure| failure.context(&container.name))
         };
         unless_ended(signals, start).await.map_err(Unbegun)?;
-        let id = container.uuid.to_string();
         let shown = context.printer.value(&json!({ "uuid": id }), || id.clone());
         Ok(shown.map(|()| Exit::OK).map_err(Failure::from))
     }

@@ -17,7 +17,7 @@ use zun_common::secret::Secret;
 use zun_common::units::TerminalSize;
 
 use super::ending::{self, Unfinished};
-use super::starting;
+use super::starting::{self, Progress};
 use crate::api::Client;
 use crate::cmd::{Context, Failure};
 use crate::console::{ATTACH_PROTOCOLS, Console, Dial, LinkTimeouts, Renewal, Renewed, connection};
@@ -120,9 +120,32 @@ impl Session<'_> {
 
     /// Gets a grant and dials with it. With `before_start`, the console shows the next run.
     pub(super) async fn dial(&self, before_start: bool) -> Result<OpenConsole, Failure> {
-        let Context { api, tasks, proxies, .. } = self.context;
-        let renewal = OfContainer { api: api.clone(), container: self.id(), mode: self.mode };
-        let (endpoint, key) = renewal.grant(before_start).await?;
+        let renewal = self.renewal();
+        let (ask, key) = renewal.ask(before_start)?;
+        let endpoint = self.context.api.attach(&self.id(), &ask).await?;
+        self.open((endpoint, key), renewal).await
+    }
+
+    /// Does the same for the first run of a container that its host may still be creating.
+    pub(super) async fn dial_new(&self, progress: Progress) -> Result<OpenConsole, Failure> {
+        let renewal = self.renewal();
+        let (ask, key) = renewal.ask(true)?;
+        let new = (self.container, progress);
+        let endpoint = starting::console_once_created(&self.context.api, new, &ask);
+        let endpoint = Box::pin(endpoint).await?;
+        self.open((endpoint, key), renewal).await
+    }
+
+    fn renewal(&self) -> OfContainer {
+        OfContainer { api: self.context.api.clone(), container: self.id(), mode: self.mode }
+    }
+
+    async fn open(
+        &self,
+        (endpoint, key): (ConsoleEndpoint, Secret<String>),
+        renewal: OfContainer,
+    ) -> Result<OpenConsole, Failure> {
+        let Context { tasks, proxies, .. } = self.context;
         if self.input && !endpoint.stdin {
             out::notice(&format!("{} has no stdin; showing its output only", self.container.name));
         }
@@ -343,23 +366,23 @@ struct OfContainer {
 }
 
 impl OfContainer {
-    async fn grant(
-        &self,
-        before_start: bool,
-    ) -> Result<(ConsoleEndpoint, Secret<String>), Failure> {
+    /// Returns the request for a grant, and the key that the grant will be for.
+    fn ask(&self, before_start: bool) -> Result<(AttachRequest, Secret<String>), Failure> {
         let request = signing_request("zun", Vec::new())
             .map_err(|error| Failure::new(zun_common::chain(&error)))?;
         let protocols = ATTACH_PROTOCOLS.map(str::to_owned).to_vec();
         let ask = AttachRequest { csr: request.csr, protocols, mode: self.mode, before_start };
-        Ok((self.api.attach(&self.container, &ask).await?, request.key))
+        Ok((ask, request.key))
     }
 }
 
 #[async_trait]
 impl Renewal for OfContainer {
     async fn renew(&self) -> Result<Renewed, String> {
-        let (endpoint, key) =
-            self.grant(false).await.map_err(|failure| failure.message.unwrap_or_default())?;
+        let words = |failure: Failure| failure.message.unwrap_or_default();
+        let (ask, key) = self.ask(false).map_err(words)?;
+        let endpoint = self.api.attach(&self.container, &ask).await;
+        let endpoint = endpoint.map_err(|error| words(Failure::from(error)))?;
         Ok(Renewed { tls: endpoint.tls, key, expires_at: endpoint.expires_at })
     }
 }

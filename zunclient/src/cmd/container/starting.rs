@@ -4,7 +4,8 @@ use std::future::Future;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
+use zun_common::api::v1::console::{AttachRequest, ConsoleEndpoint};
 use zun_common::api::v1::container::{Container, CreateContainer};
 use zun_common::docker_errors::exit_code_of_start;
 use zun_common::status::Status;
@@ -30,12 +31,15 @@ pub(super) enum Progress {
 /// How long to wait for a pending answer after a signal, so that zun can remove a container that was created.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// Creates a container and waits until its host has created it, or until a signal ends zun. `made` is set when the
-/// service has accepted the request.
+/// How long a creation takes without a pull, generously. After that its progress is shown.
+const QUICK_CREATION: Duration = Duration::from_millis(300);
+
+/// Creates a container, unless a signal ends zun. Returns it when the service has accepted the request, and also sets
+/// `made` then. Its host may still be creating it.
 pub(super) async fn create(
     api: &Client,
     ask: &CreateContainer,
-    (signals, progress): (&mut Signals, Progress),
+    signals: &mut Signals,
     made: &OnceLock<Container>,
 ) -> Result<Container, Failure> {
     let asking = async {
@@ -44,7 +48,7 @@ pub(super) async fn create(
         Ok(container)
     };
     tokio::pin!(asking);
-    let container = match unless_ended(signals, &mut asking).await {
+    match unless_ended(signals, &mut asking).await {
         Err(ended) if ended.message.is_none() => {
             // The service may still create it, so zun waits for the answer. Another signal ends this wait.
             let answered = tokio::select! {
@@ -54,14 +58,48 @@ pub(super) async fn create(
             if !answered {
                 out::notice("the service has not answered yet; it may still create the container");
             }
-            return Err(ended);
+            Err(ended)
         }
-        outcome => outcome?,
-    };
-    unless_ended(signals, made_by_its_host(api, container, progress)).await
+        outcome => outcome,
+    }
 }
 
-async fn made_by_its_host(
+/// Asks for the console of a container that its host may still be creating: the answer comes when it is created. If the
+/// creation takes longer, shows its progress; if it fails, returns the reason.
+pub(super) async fn console_once_created(
+    api: &Client,
+    (container, progress): (&Container, Progress),
+    ask: &AttachRequest,
+) -> Result<ConsoleEndpoint, Failure> {
+    let id = container.uuid.to_string();
+    let attach = async || api.attach(&id, ask).await;
+    let mut is_created = false;
+    let created = async {
+        sleep(QUICK_CREATION).await;
+        created(api, container.clone(), progress).await
+    };
+    let first = attach();
+    tokio::pin!(created, first);
+    let first = tokio::select! {
+        answer = &mut first => answer,
+        outcome = &mut created => {
+            outcome?;
+            is_created = true;
+            first.await
+        }
+    };
+    match first {
+        // The creation has failed (and with --rm the container is gone), or it takes longer than the service waits.
+        Err(error) if matches!(error.status(), Some(404 | 409)) && !is_created => {
+            created.await?;
+            Ok(attach().await?)
+        }
+        answer => Ok(answer?),
+    }
+}
+
+/// Waits until the host has created the container.
+pub(super) async fn created(
     api: &Client,
     mut container: Container,
     progress: Progress,

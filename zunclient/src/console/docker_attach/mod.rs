@@ -2,7 +2,8 @@
 //! input, and a hijacked connection otherwise. Resize and wait are control calls with the same grant.
 //!
 //! ```text
-//!  dial ──> attached ──> wait registered ──> (started) ──> output … end ──> exit code
+//!  dial ──┬─> attached ────────┬──> (started) ──> output … end ──> exit code
+//!         └─> wait registered ─┘
 //! ```
 //! The stream ends in the same way when the process exits or the engine restarts. Only the answer to the wait tells
 //! them apart. Without an answer, there is no exit event.
@@ -18,6 +19,7 @@ use zun_common::units::TerminalSize;
 
 use super::docker::address::Address;
 use super::docker::control_calls::ControlCalls;
+use super::docker::dial::Dialer;
 use super::docker::exit;
 use super::docker::grants::Grants;
 use super::docker::hijack::{Framing, HijackInput, hijack};
@@ -71,25 +73,13 @@ impl Connection for DockerAttach {
         let Self { dial, grants, attach_call } = *self;
         let dialer = grants.dialer().await?;
         let calls = &dial.endpoint.calls;
-        let framing = Framing::of(dial.endpoint.tty);
-        let (output, input): (Output, Box<dyn Input>) = match &attach_call {
-            AttachCall::Websocket(address) => {
-                let (output, input) = ws::open(&dialer, address, &dial.tasks).await?;
-                (Output::Websocket(output), Box::new(input))
-            }
-            AttachCall::Hijack(address) => {
-                let (output, input) = hijack(&dialer, address, "", framing).await?;
-                (Output::Hijack(output), Box::new(AttachInput(input, dial.endpoint.tty)))
-            }
-            AttachCall::OutputOnly(address) => {
-                let (output, input) = hijack(&dialer, address, "", framing).await?;
-                (Output::Hijack(output), Box::new(NoInput(input)))
-            }
-        };
         let control_calls = ControlCalls::new(grants, dial.tasks.clone());
-        let wait = calls.wait.as_deref().ok_or(ConsoleError::NoAddress("wait"))?;
-        let exit =
-            exit::wait(&control_calls, &Address::parse(wait)?, dial.until, &dial.tasks).await?;
+        let wait = Address::parse(calls.wait.as_deref().ok_or(ConsoleError::NoAddress("wait"))?)?;
+        // Side by side: each has its own connection, and the process starts only after both.
+        let ((output, input), exit) = tokio::try_join!(
+            attach(&dialer, &attach_call, &dial),
+            exit::wait(&control_calls, &wait, dial.until, &dial.tasks),
+        )?;
         let resize = calls.resize.as_deref().map(Address::parse).transpose()?;
         Ok(Console {
             events: Box::new(OutputThenExit::new(output, exit, dial.link.peer_timeout())),
@@ -97,6 +87,29 @@ impl Connection for DockerAttach {
             control: Box::new(AttachControl { control_calls, resize }),
         })
     }
+}
+
+/// Opens the stream.
+async fn attach(
+    dialer: &Dialer,
+    attach_call: &AttachCall,
+    dial: &Dial,
+) -> Result<(Output, Box<dyn Input>), ConsoleError> {
+    let framing = Framing::of(dial.endpoint.tty);
+    Ok(match attach_call {
+        AttachCall::Websocket(address) => {
+            let (output, input) = ws::open(dialer, address, &dial.tasks).await?;
+            (Output::Websocket(output), Box::new(input))
+        }
+        AttachCall::Hijack(address) => {
+            let (output, input) = hijack(dialer, address, "", framing).await?;
+            (Output::Hijack(output), Box::new(AttachInput(input, dial.endpoint.tty)))
+        }
+        AttachCall::OutputOnly(address) => {
+            let (output, input) = hijack(dialer, address, "", framing).await?;
+            (Output::Hijack(output), Box::new(NoInput(input)))
+        }
+    })
 }
 
 /// The input of a hijacked connection, and whether it has a terminal.

@@ -77,8 +77,10 @@ impl Connection for DockerExec {
         let resize = endpoint.calls.resize.as_deref().map(Address::parse).transpose()?;
         let body = serde_json::json!({ "Detach": false, "Tty": endpoint.tty }).to_string();
         let dialer = grants.dialer().await?;
-        let (output, input) = hijack(&dialer, &start, &body, Framing::of(endpoint.tty)).await?;
         let control_calls = ControlCalls::new(grants, dial.tasks.clone());
+        // A short command ends within a round trip, and its exit code is read over another connection.
+        control_calls.connect_ahead(&inspect);
+        let (output, input) = hijack(&dialer, &start, &body, Framing::of(endpoint.tty)).await?;
         Ok(Console {
             events: Box::new(ExecEvents {
                 output,

@@ -16,6 +16,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use zun_common::api::v1::console::{Calls, ConsoleEndpoint, DOCKER_ATTACH, Tls};
@@ -77,6 +78,8 @@ fn certificate(pem: &str) -> CertificateDer<'static> {
 pub(crate) struct EngineRequest {
     pub(crate) head: String,
     pub(crate) stream: Server,
+    /// How many connections were opened so far.
+    pub(crate) opened: watch::Receiver<usize>,
 }
 
 /// A fake engine.
@@ -102,9 +105,11 @@ impl Engine {
         let tasks = Tasks::new();
         let own = tasks.clone();
         let answer = Arc::new(answer);
+        let (count, opened) = watch::channel(0);
         tasks.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                own.spawn(serve(acceptor.clone(), stream, Arc::clone(&answer)));
+                count.send_modify(|count| *count += 1);
+                own.spawn(serve((acceptor.clone(), stream), opened.clone(), Arc::clone(&answer)));
             }
         });
         Self { port, ca, tasks }
@@ -162,15 +167,15 @@ impl Engine {
 }
 
 async fn serve<F>(
-    acceptor: TlsAcceptor,
-    stream: TcpStream,
+    (acceptor, stream): (TlsAcceptor, TcpStream),
+    opened: watch::Receiver<usize>,
     answer: Arc<impl Fn(EngineRequest) -> F>,
 ) where
     F: Future<Output = ()>,
 {
     let Ok(mut stream) = acceptor.accept(stream).await else { return };
     if let Some(head) = read_head(&mut stream).await {
-        answer(EngineRequest { head, stream }).await;
+        answer(EngineRequest { head, stream, opened }).await;
     }
 }
 
