@@ -2,10 +2,10 @@
 
 use std::process::{Command, Output};
 
-const VERBS: [&str; 24] = [
+const VERBS: [&str; 25] = [
     "action", "attach", "cp", "create", "delete", "exec", "host", "kill", "list", "logs", "pause",
     "port", "rename", "restart", "run", "show", "start", "stats", "stop", "top", "unpause",
-    "update", "version", "wait",
+    "update", "version", "wait", "why",
 ];
 
 /// Runs `zun` on a terminal of 80 columns.

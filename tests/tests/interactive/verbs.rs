@@ -182,6 +182,26 @@ fn top_and_stats_show_processes_and_usage() {
 }
 
 #[test]
+fn why_shows_the_last_output_and_how_a_container_ended() {
+    let zun = ZunCli::shared();
+    let name = run(&zun, "why", "seq 100; echo oops >&2; exit 3");
+    zun.must(&["wait", name.as_str()]);
+    let text = zun.must(&["why", name.as_str()]);
+    for part in ["Exited (3)", "exit code 3", "\n  100\n", "\n  oops\n", "zun start -a "] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("\n  80\n"), "only the last lines: {text}");
+    let id = zun.field(name.as_str(), "uuid");
+    let id = id.as_str().expect("an id");
+    assert_eq!(zun.field(&id[..12], "uuid"), id, "the beginning of an id names it");
+    let listed = zun.must(&["ps", "-a", "--filter", &format!("name={}", name.as_str())]);
+    assert!(listed.contains(&id[..12]) && listed.contains("Exited (3) "), "{listed}");
+    let listed =
+        zun.must(&["list", "--format", "{{.ID}} {{.State}}", "-n", "1", "--name", name.as_str()]);
+    assert_eq!(listed, format!("{} Stopped\n", &id[..12]));
+}
+
+#[test]
 fn a_container_is_renamed_and_its_limits_are_changed_while_it_runs() {
     let zun = ZunCli::shared();
     let name = run(&zun, "update", "sleep 1000");

@@ -96,7 +96,7 @@ impl Client {
     ) -> Result<Response, ApiError> {
         let request = request.timeout(deadline).build().map_err(ApiError::Setup)?;
         let answer = self.exchange(request).await?;
-        if answer.status().is_success() { Ok(answer) } else { Err(refused(answer).await) }
+        if answer.status().is_success() { Ok(answer) } else { Err(self.refused(answer).await) }
     }
 
     /// Sends a request with the caller's token, and returns any answer.
@@ -144,6 +144,26 @@ impl Client {
             }
         }
         outcome.map_err(|cause| self.failed(cause))
+    }
+
+    /// Reads the error in an answer. Says where rejected credentials come from.
+    pub(super) async fn refused(&self, answer: Response) -> ApiError {
+        let mut error = error_in(answer).await;
+        if let ApiError::Refused { status: 401, message, .. } = &mut error {
+            let advice = match &self.auth {
+                Auth::None => {
+                    "zun sent no token: load the settings of the service, such as `. target/zun.env` or `. /etc/zun/admin.env`, or set OS_TOKEN"
+                }
+                Auth::Token(_) => {
+                    "the token is that of OS_TOKEN, or of the cloud in clouds.yaml: load the settings of the service again, such as `. target/zun.env` or `. /etc/zun/admin.env`"
+                }
+                Auth::Keystone(_) => {
+                    "the token is Keystone's: check that the service uses the Keystone of OS_AUTH_URL"
+                }
+            };
+            *message = format!("{message}; {advice}");
+        }
+        error
     }
 
     /// Sends a request and ignores the body of the answer.
@@ -242,7 +262,7 @@ fn ca_certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, BadCaFile> 
 }
 
 /// Reads the error in an answer.
-pub(super) async fn refused(answer: Response) -> ApiError {
+async fn error_in(answer: Response) -> ApiError {
     let status = answer.status();
     let request = request_of(&answer);
     let body = answer.bytes().await.unwrap_or_default();

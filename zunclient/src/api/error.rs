@@ -110,11 +110,13 @@ impl ApiError {
     /// Returns what the user can do about it, if that is known.
     pub fn advice(&self) -> Option<&'static str> {
         match self {
+            Self::Unreachable { address, cause }
+                if address.starts_with("https:") && is_plain(cause) =>
+            {
+                Some("the service speaks plain HTTP: use http:// in OS_ENDPOINT")
+            }
             Self::Unreachable { .. } => Some("check OS_ENDPOINT, and that zun-api is running"),
             Self::NotHttp { .. } => Some("use https:// in OS_ENDPOINT"),
-            Self::Refused { status: 401, .. } => {
-                Some("the token or the credentials in the environment are not valid")
-            }
             Self::Refused { .. }
             | Self::BadAnswer { .. }
             | Self::BadEndpoint(_)
@@ -130,4 +132,9 @@ impl ApiError {
     pub fn is_not_found(&self) -> bool {
         self.status() == Some(404)
     }
+}
+
+/// Whether a TLS connection failed because the answer to its first message was not TLS.
+fn is_plain(cause: &reqwest::Error) -> bool {
+    zun_common::chain(cause).contains("corrupt message")
 }

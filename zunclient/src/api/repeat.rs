@@ -15,7 +15,7 @@ use reqwest::{Request, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::client::{LONG_TIMEOUT, REQUEST_ID, refused, request_of};
+use super::client::{LONG_TIMEOUT, REQUEST_ID, request_of};
 use super::{ApiError, Client};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -148,7 +148,7 @@ impl Client {
         let answer = self.exchange(request).await.map_err(unanswered)?;
         if !answer.status().is_success() {
             let meaning = meaning_of(answer.status(), answer.headers());
-            return Err(Failed { error: refused(answer).await, meaning });
+            return Err(Failed { error: self.refused(answer).await, meaning });
         }
         let request = request_of(&answer);
         let body = answer.bytes().await.map_err(|cause| unanswered(self.failed(cause)))?;

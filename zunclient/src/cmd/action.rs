@@ -96,7 +96,8 @@ impl Show {
     }
 }
 
-fn list_table(actions: &[ContainerAction]) -> Table {
+/// Returns the table of operations.
+pub(super) fn list_table(actions: &[ContainerAction]) -> Table {
     let mut table = Table::new(vec![
         "action".into(),
         Column::whole("request_id"),

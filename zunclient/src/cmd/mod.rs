@@ -140,6 +140,7 @@ enum Verb {
     Attach(container::attach::Attach),
     Exec(container::exec::Exec),
     Wait(container::wait::Wait),
+    Why(container::why::Why),
     Host(host::Host),
     Version(version::Version),
 }
@@ -168,6 +169,7 @@ impl Verb {
             | Self::Rename(_)
             | Self::Update(_)
             | Self::Wait(_)
+            | Self::Why(_)
             | Self::Host(_)
             | Self::Version(_) => Exit::FAILED,
         }
@@ -197,6 +199,7 @@ impl Verb {
             Self::Attach(verb) => verb.run(context).await,
             Self::Exec(verb) => verb.run(context).await,
             Self::Wait(verb) => verb.run(context).await,
+            Self::Why(verb) => Box::pin(verb.run(context)).await,
             Self::Host(verb) => verb.run(context).await,
             Self::Version(verb) => verb.run(context).await,
         }

@@ -220,6 +220,11 @@ impl Printer {
         Ok(table.render(self.look()))
     }
 
+    /// Returns the text of a table that is a part of a screen.
+    pub fn table(&self, table: &Table) -> String {
+        table.render(self.look())
+    }
+
     fn look(&self) -> Look {
         let wide = self.format == Format::Wide;
         let fits = self.is_terminal() && self.shortens && !wide;

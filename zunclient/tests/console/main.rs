@@ -1,6 +1,7 @@
 //! Tests of consoles, and of the commands that use them, against a fake engine and a fake service.
 
 mod actions;
+mod advice;
 mod attach;
 mod fake;
 mod files;

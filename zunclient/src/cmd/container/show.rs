@@ -67,7 +67,7 @@ impl Shown {
 }
 
 /// Describes a run in one line.
-fn summary(run: &Run) -> String {
+pub(super) fn summary(run: &Run) -> String {
     let began = run.started_at.map(|at| format!("since {}", seconds(at)));
     let Some(reason) = run.reason else { return began.unwrap_or_else(|| "begins".to_owned()) };
     let code = run.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();

@@ -170,7 +170,24 @@ pub(super) fn why(container: &Container) -> Failure {
     // Without a host, the detail says why each host does not fit.
     let detail = container.status_detail.as_ref().filter(|_| container.status == Status::Error);
     let why = detail.map_or_else(|| why.clone(), |detail| format!("{why} {detail}"));
+    let why = match advice(&why) {
+        Some(advice) => format!("{why}; {advice}"),
+        None => why,
+    };
     Failure::with_exit(why.replace('\n', " "), exit)
+}
+
+/// Returns what the user can do about a pull that failed. The words are those of Docker and of registries.
+fn advice(why: &str) -> Option<&'static str> {
+    let why = why.to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|words| why.contains(words));
+    if says(&["pull access denied", "unauthorized", "authentication required", "no basic auth"]) {
+        Some("check the name of the image; a private image needs a login to its registry")
+    } else if says(&["no such image", "manifest unknown", "manifest for", "not found: manifest"]) {
+        Some("check the name and the tag of the image")
+    } else {
+        None
+    }
 }
 
 /// Removes the container of a failed command, unless it runs after all. If that fails, zun only prints a notice. A

@@ -127,6 +127,45 @@ impl Logs {
     }
 }
 
+/// The most output that [`last_lines`] returns, in bytes.
+const MAX_TAIL: usize = 64 << 10;
+
+/// Returns the last lines of the output, both streams together.
+pub(super) async fn last_lines(
+    context: &Context,
+    container: &str,
+    lines: u32,
+) -> Result<String, Failure> {
+    let DataChannel { direct, address, tty } = data::open_logs(context, container).await?;
+    let query = LogsQuery {
+        follow: false,
+        stdout: true,
+        stderr: true,
+        timestamps: false,
+        since: LogTime::default(),
+        until: LogTime::default(),
+        tail: Some(lines),
+    };
+    let mut body = direct.get(Method::GET, &address.with(&query.query())).await?.into_body();
+    let mut frames = Demultiplexer::default();
+    let mut output = Vec::new();
+    while let Some(bytes) = next_chunk(&mut body).await.transpose()? {
+        if tty {
+            output.extend_from_slice(&bytes);
+        } else {
+            frames.feed(&bytes);
+            while let Some(part) =
+                frames.next_part().map_err(|unknown| Failure::new(unknown.to_string()))?
+            {
+                output.extend_from_slice(&part.data);
+            }
+        }
+        let excess = output.len().saturating_sub(MAX_TAIL);
+        output.drain(..excess);
+    }
+    Ok(String::from_utf8_lossy(&output).into_owned())
+}
+
 async fn with_timestamps(
     channel: &DataChannel,
     query: &LogsQuery,
