@@ -5,6 +5,7 @@ BROKER=/etc/rabbitmq/zun
 VHOST=zun
 # The key and the certificate of zun-api's listener.
 API_TLS=/var/lib/zun/tls
+SECRETS=/var/lib/zun/secrets.keys
 
 controller() {
   need rabbitmqctl:rabbitmq-server openssl:openssl
@@ -26,6 +27,7 @@ controller() {
   ca
   place /etc/zun/ca.pem 644 root:root <"$(existing /var/lib/zun/ca/ca.pem)"
   api_certificate
+  secrets
   administrator
   unit zun-api.service
   start zun-api.service
@@ -157,7 +159,25 @@ ca_file = "/etc/zun/bus-ca.pem"
 
 [console]
 ca_directory = "/var/lib/zun/ca"
+
+[secrets]
+key_file = "$SECRETS"
 TOML
+}
+
+# The key that encrypts passwords of registries in the database. Settings of an earlier version do not name it.
+secrets() {
+  if [ ! -e "$SECRETS" ]; then
+    act "create a key for secrets in $SECRETS" runuser -u zun-api -- /usr/local/bin/zun-api secrets init --file "$SECRETS"
+  fi
+  if [ -e /etc/zun/zun-api.toml ] && ! grep -q '^\[secrets\]' /etc/zun/zun-api.toml; then
+    act "set secrets.key_file in /etc/zun/zun-api.toml" name_secrets
+  fi
+}
+
+name_secrets() {
+  printf '\n[secrets]\nkey_file = "%s"\n' "$SECRETS" >>/etc/zun/zun-api.toml
+  CHANGED=yes
 }
 
 ca() {

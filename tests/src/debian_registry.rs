@@ -38,6 +38,16 @@ impl DebianRegistry {
         self.restart("");
     }
 
+    /// Accepts the client [`ANN`] from now on, and no other.
+    ///
+    /// # Panics
+    /// Panics if the file of passwords cannot be written.
+    pub fn accept_ann(&self) {
+        let line = format!("{}:{ANNS_HASH}\n", ANN.0);
+        std::fs::write(self.directory.path().join("users"), line).expect("written");
+        self.restart("auth: { htpasswd: { realm: zun, path: users } }\n");
+    }
+
     /// Accepts every client while `done` runs, and refuses every client afterwards.
     pub fn accept_all_during(&self, done: impl FnOnce()) {
         self.restart("");
@@ -61,6 +71,10 @@ impl Drop for DebianRegistry {
     }
 }
 
+/// The name and the password of a client.
+pub const ANN: (&str, &str) = ("ann", "ann-secret");
+/// The bcrypt hash of Ann's password.
+const ANNS_HASH: &str = "$2y$05$abcdefghijklmnopqrstuuTiO/KVoK528XHhK5ppG/oBowDaYxheu";
 const REFUSE_ALL: &str = "auth: { htpasswd: { realm: zun, path: nobody } }\n";
 
 fn serve(directory: &Path, address: SocketAddr, authorization: &str) -> Child {

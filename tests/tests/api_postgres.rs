@@ -25,6 +25,8 @@ mod options;
 mod ports;
 #[path = "api/recovery.rs"]
 mod recovery;
+#[path = "api/registries.rs"]
+mod registries;
 #[path = "api/reports.rs"]
 mod reports;
 #[path = "api/service.rs"]

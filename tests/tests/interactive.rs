@@ -18,6 +18,7 @@ mod interactive {
     mod pipes;
     mod ports;
     mod pull;
+    mod registry_login;
     mod screen;
     mod signals;
     mod statuses;

@@ -12,6 +12,7 @@ mod metrics;
 mod private_file;
 mod reports;
 mod scheduler;
+pub mod secrets;
 mod service;
 pub mod settings;
 pub mod simulation;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use tokio_util::sync::CancellationToken;
 use zun_common::bus::{Bus, RequestError};
+use zun_common::chain;
 use zun_common::id::HostName;
 use zun_common::shutdown::Tasks;
 
@@ -22,6 +23,7 @@ use crate::db::host::Record;
 use crate::db::{self, Db, DbError};
 use crate::health::HealthMonitor;
 use crate::metrics::Metrics;
+use crate::secrets::{KeyFileError, SecretKeys};
 use crate::settings::Settings;
 use crate::tls::{Tls, TlsError};
 use crate::wait::{self, Hub};
@@ -45,6 +47,9 @@ pub enum StartError {
     /// The settings of the listener are not valid.
     #[error("cannot use the settings in [http]")]
     Tls(#[from] TlsError),
+    /// The keys cannot be read.
+    #[error("cannot use the keys in secrets.key_file")]
+    Secrets(#[from] KeyFileError),
     /// The address cannot be bound.
     #[error("cannot listen on {address}")]
     Listen {
@@ -77,11 +82,13 @@ pub struct Service {
     drain: Duration,
 }
 
-/// Checks the files that the settings name: tokens, certificates and the CA. Does not open the database, the listener or the bus.
+/// Checks the files that the settings name: tokens, certificates, the CA and keys. Does not open the database, the
+/// listener or the bus.
 pub fn check(settings: &Settings) -> Result<(), StartError> {
     Authenticator::new(settings)?;
     Tls::new(&settings.http)?;
     load_ca(settings)?;
+    load_keys(settings)?;
     Ok(())
 }
 
@@ -101,17 +108,25 @@ pub(crate) async fn serve_agents(
         db,
         bus,
         ca: load_ca(&settings)?,
+        secrets: load_keys(&settings)?,
         tasks: background.clone(),
         closing,
         settings,
     });
     reports::serve(&app, consumers).await?;
+    if let Err(error) = app.reseal_registries().await {
+        tracing::error!(error = %chain(&error), "cannot encrypt the passwords of registries with the newest key");
+    }
     background.spawn(ledger::tend(Arc::clone(&app), background.clone()));
     Ok(app)
 }
 
 fn load_ca(settings: &Settings) -> Result<Option<CertificateAuthority>, CaError> {
     settings.console.ca_directory.as_deref().map(CertificateAuthority::load).transpose()
+}
+
+fn load_keys(settings: &Settings) -> Result<Option<SecretKeys>, KeyFileError> {
+    settings.secrets.key_file.as_deref().map(SecretKeys::load).transpose()
 }
 
 impl Service {

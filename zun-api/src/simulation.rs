@@ -159,7 +159,7 @@ impl Process {
 
     /// Answers a request.
     pub async fn answer(&self, request: Request, key: Option<&str>) -> Response {
-        match self.perform(request, key).await {
+        match Box::pin(self.perform(request, key)).await {
             Ok(response) => response,
             Err(error) => {
                 let (status, code) = status_and_code(&error);
@@ -256,5 +256,6 @@ fn requested(new: New) -> NewContainer {
         healthcheck: None,
         options: EngineOptions::default(),
         ports: Vec::new(),
+        registry: None,
     }
 }

@@ -130,17 +130,53 @@ impl RequestId {
     }
 }
 
-/// Zun's id of a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ContainerId(Uuid);
+/// Generates a newtype over a UUID.
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// Returns a random id.
+            pub fn random() -> Self {
+                Self(random_uuid())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                match Uuid::try_parse(text) {
+                    Ok(uuid) => Ok(Self(uuid)),
+                    Err(_not_a_uuid) => Err(invalid($kind, text, "it must be a UUID")),
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(out)
+            }
+        }
+    };
+}
+
+uuid_id!(
+    /// Zun's id of a container.
+    ContainerId, "container id"
+);
+uuid_id!(
+    /// The id of an operation in zun-api's ledger.
+    OperationId, "operation id"
+);
+uuid_id!(
+    /// The id of a project's login to a registry of images.
+    RegistryId, "registry id"
+);
 
 impl ContainerId {
-    /// Returns a random id.
-    pub fn random() -> Self {
-        Self(random_uuid())
-    }
-
     /// Returns the container's name in the engine. Docker refuses duplicates, which makes creation idempotent.
     pub fn engine_name(self) -> String {
         format!("zun-{}", self.0)
@@ -149,50 +185,6 @@ impl ContainerId {
     /// Returns the id in an engine name, if the name has the form `zun-<uuid>`. Docker may put a `/` before it.
     pub fn from_engine_name(name: &str) -> Option<Self> {
         name.strip_prefix('/').unwrap_or(name).strip_prefix("zun-")?.parse().ok()
-    }
-}
-
-impl FromStr for ContainerId {
-    type Err = InvalidId;
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        match Uuid::try_parse(text) {
-            Ok(uuid) => Ok(Self(uuid)),
-            Err(_not_a_uuid) => Err(invalid("container id", text, "it must be a UUID")),
-        }
-    }
-}
-
-impl fmt::Display for ContainerId {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.hyphenated().fmt(out)
-    }
-}
-
-/// The id of an operation in zun-api's ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct OperationId(Uuid);
-
-impl OperationId {
-    /// Returns a random id.
-    pub fn random() -> Self {
-        Self(random_uuid())
-    }
-}
-
-impl FromStr for OperationId {
-    type Err = InvalidId;
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        match Uuid::try_parse(text) {
-            Ok(uuid) => Ok(Self(uuid)),
-            Err(_not_a_uuid) => Err(invalid("operation id", text, "it must be a UUID")),
-        }
-    }
-}
-
-impl fmt::Display for OperationId {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.hyphenated().fmt(out)
     }
 }
 

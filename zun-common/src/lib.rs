@@ -9,6 +9,7 @@ pub mod environment;
 pub mod file_stamp;
 pub mod grant;
 pub mod id;
+pub mod image_name;
 pub mod log_records;
 pub mod secret;
 pub mod signal;

@@ -107,7 +107,8 @@ impl Agent {
             None => None,
         };
         let endpoint = Endpoint::of(&settings.console);
-        let host = Arc::new(host((name, position), settings, driver, &endpoint));
+        let host = host((name, position, bus.clone()), settings, driver, &endpoint);
+        let host = Arc::new(host);
         let workers = Workers::new(Arc::clone(&host));
         let agent = Self {
             host,
@@ -219,7 +220,7 @@ impl Drop for Agent {
 }
 
 fn host(
-    (name, position): (HostName, PositionFile),
+    (name, position, bus): (HostName, PositionFile, Bus),
     settings: Settings,
     driver: Arc<dyn ContainerDriver>,
     endpoint: &Result<Endpoint, &'static str>,
@@ -244,6 +245,7 @@ fn host(
         reports: Arc::new(Reports::new(name.clone())),
         control: Control::new(),
         name,
+        bus,
         driver,
         console: Console::new(ConsoleStatus::Down(why)),
         labels,

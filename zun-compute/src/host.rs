@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use zun_common::bus::Bus;
 use zun_common::id::{ContainerId, HostName};
 
 use crate::console::Console;
@@ -24,6 +25,7 @@ const INSPECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The state shared by all parts of the agent.
 pub(crate) struct Host {
     pub(crate) name: HostName,
+    pub(crate) bus: Bus,
     pub(crate) driver: Arc<dyn ContainerDriver>,
     pub(crate) reports: Arc<Reports>,
     pub(crate) control: Control,

@@ -2,10 +2,10 @@
 
 use std::process::{Command, Output};
 
-const VERBS: [&str; 25] = [
-    "action", "attach", "cp", "create", "delete", "exec", "host", "kill", "list", "logs", "pause",
-    "port", "rename", "restart", "run", "show", "start", "stats", "stop", "top", "unpause",
-    "update", "version", "wait", "why",
+const VERBS: [&str; 28] = [
+    "action", "attach", "cp", "create", "delete", "exec", "host", "kill", "list", "login",
+    "logout", "logs", "pause", "port", "registry", "rename", "restart", "run", "show", "start",
+    "stats", "stop", "top", "unpause", "update", "version", "wait", "why",
 ];
 
 /// Runs `zun` on a terminal of 80 columns.
@@ -51,6 +51,15 @@ fn the_help_of_every_verb_of_host_is_as_recorded() {
         let text = help(&["host", verb, "--help"]);
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         insta::assert_snapshot!(format!("host_{verb}"), text);
+    }
+}
+
+#[test]
+fn the_help_of_every_verb_of_registry_is_as_recorded() {
+    for verb in ["create", "list", "show", "update", "delete"] {
+        let text = help(&["registry", verb, "--help"]);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        insta::assert_snapshot!(format!("registry_{verb}"), text);
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tracing::warn;
 use zun_api::Service;
 use zun_api::ca::{CaError, CertificateAuthority, EnrolledHost, EnrolledHosts};
+use zun_api::secrets::KeyFileError;
 use zun_api::settings::{DatabaseUrl, KeystoneSettings, Strategy};
 use zun_common::bus::{Bus, BusSettings, ConnectError, connect};
 use zun_common::chain;
@@ -42,6 +43,9 @@ pub enum StartError {
     /// The CA cannot be created or read.
     #[error("cannot use the CA")]
     Ca(#[from] CaError),
+    /// The keys of secrets cannot be created.
+    #[error("cannot create the file of keys")]
+    Secrets(#[from] KeyFileError),
     /// The in-memory bus cannot be created.
     #[error("cannot create the in-memory bus")]
     Bus(#[from] ConnectError),
@@ -120,6 +124,7 @@ impl Standalone {
         let host = this_host();
         let bus = connect(&BusSettings::at("memory://"), "zun-api", tasks)?;
         set_up_ca(state, &host)?;
+        set_up_secrets(state)?;
         let api = Service::start(api_settings(settings), bus.clone(), tasks).await?;
         let host_bus = bus.with_sender(host.as_str());
         let (engine, console) = start_engine(settings, &host, &host_bus).await?;
@@ -178,6 +183,14 @@ fn set_up_ca(state: &State, host: &HostName) -> Result<(), CaError> {
     EnrolledHosts::of_ca(&directory).enrol(&EnrolledHost::new(host.clone(), names))
 }
 
+/// Creates the key that encrypts secrets in the database at the first start.
+fn set_up_secrets(state: &State) -> Result<(), KeyFileError> {
+    match zun_api::secrets::init(&state.secrets()) {
+        Ok(()) | Err(KeyFileError::Exists) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// The addresses at which clients dial this host, besides its name.
 fn dialled() -> Vec<String> {
     let addresses = [Ipv4Addr::LOCALHOST.to_string(), Ipv6Addr::LOCALHOST.to_string()];
@@ -198,6 +211,7 @@ fn api_settings(settings: &Settings) -> zun_api::settings::Settings {
     api.database.url = DatabaseUrl::Sqlite(state.database());
     api.bus = BusSettings::at("memory://");
     api.console.ca_directory = Some(state.ca());
+    api.secrets.key_file = Some(state.secrets());
     api
 }
 

@@ -16,7 +16,7 @@ use zun_common::units::{Resources, TerminalSize};
 use zun_compute::driver::fake::FakeDriver;
 use zun_compute::driver::{
     Change, ContainerInfo, DriverError, EngineEvent, EngineInfo, ExecInfo, Images, Inspect,
-    Lifecycle, ListedContainer, PullProgress, Sessions,
+    Lifecycle, ListedContainer, PullProgress, PullRequest, Sessions,
 };
 
 use super::executor::{Executor, Process};
@@ -293,12 +293,17 @@ impl Images for Engine {
 
     async fn image_pull(
         &self,
-        (image, platform): (&str, Option<&str>),
+        request: PullRequest<'_>,
         progress: mpsc::Sender<PullProgress>,
     ) -> Result<(), DriverError> {
+        let PullRequest { image, platform, login } = request;
         let (image, platform) = (image.to_owned(), platform.map(str::to_owned));
+        let login = login.cloned();
         self.call((None, nothing), |fake| {
-            Box::pin(async move { fake.image_pull((&image, platform.as_deref()), progress).await })
+            Box::pin(async move {
+                let (platform, login) = (platform.as_deref(), login.as_ref());
+                fake.image_pull(PullRequest { image: &image, platform, login }, progress).await
+            })
         })
         .await
     }

@@ -90,6 +90,16 @@ async fn the_document_of_v1_lists_the_collections() {
           "type": "application/vnd.openstack.zun.v1+json"
         }
       ],
+      "registries": [
+        {
+          "href": "http://HOST/v1/registries/",
+          "rel": "self"
+        },
+        {
+          "href": "http://HOST/registries/",
+          "rel": "bookmark"
+        }
+      ],
       "services": [
         {
           "href": "http://HOST/v1/services/",

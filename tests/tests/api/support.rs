@@ -171,6 +171,11 @@ impl Api {
         .await;
     }
 
+    /// Returns the settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// Returns the listen address.
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -74,6 +74,7 @@ fn example(name: &Value) -> Value {
         "exec_id" => json!("a".repeat(64)),
         "command" => json!("ls"),
         "image" => json!("cirros"),
+        "registry" => json!({"username": "ann"}),
         other => panic!("add an example of the field {other}"),
     }
 }
@@ -101,6 +102,12 @@ async fn an_object_of_another_project_is_like_one_that_does_not_exist() {
     let id = api.container(&agent, "test", Status::Running).await.to_string();
     let shown = api.get(ANN, &format!("/v1/containers/{id}")).await.expect(200).text;
     let received = agent.received().len();
+    let login = json!({"registry": {"domain": "quay.io", "name": "test"}});
+    let login = api.post(ANN, "/v1/registries", login).await.expect(201).json();
+    let objects = [
+        ("containers", id.clone()),
+        ("registries", login["registry"]["uuid"].as_str().unwrap().to_owned()),
+    ];
     let nobody = uuid::Uuid::nil().to_string();
     let mut checked = 0;
     for route in routes(&api).await {
@@ -109,7 +116,9 @@ async fn an_object_of_another_project_is_like_one_that_does_not_exist() {
         if !route.path.contains("{ident}") || is_of_host {
             continue;
         }
-        assert!(route.path.starts_with("/v1/containers/"), "add an object of {}", route.path);
+        let collection = route.path.split('/').nth(2).unwrap_or_default();
+        let known = objects.iter().find(|(of, _)| *of == collection);
+        let (_, id) = known.unwrap_or_else(|| panic!("add an object of {}", route.path));
         for ident in [id.as_str(), "test"] {
             let member = route.about(&api, BOB, ident).await;
             assert_eq!(member.status, 404, "{}: {}", route.name(), member.text);

@@ -14,7 +14,7 @@ use zun_common::status::Status;
 use zun_common::units::{Cpus, Mebibytes, Resources, TerminalSize};
 use zun_compute::driver::docker::DockerDriver;
 use zun_compute::driver::{
-    ContainerDriver, DriverError, Images as _, Inspect as _, Lifecycle as _,
+    ContainerDriver, DriverError, Images as _, Inspect as _, Lifecycle as _, PullRequest,
 };
 use zun_tests::conformance::driver::{IDLE, Subject, spec, within};
 
@@ -295,15 +295,15 @@ async fn an_image_is_pulled_by_its_digest_and_an_unknown_tag_is_no_image() {
     let driver = DockerDriver::connect(&engine.socket).unwrap();
     let by_digest = format!("{}/zun-conformance@{}", registry.address, registry.digest);
     let (progress, _taken) = mpsc::channel(1000);
-    within(driver.image_pull((&by_digest, None), progress)).await.unwrap();
+    within(driver.image_pull(PullRequest::of(&by_digest), progress)).await.unwrap();
     assert!(driver.image_present(&by_digest, None).await.unwrap());
     let unknown = format!("{}/zun-conformance:v2", registry.address);
     let (progress, _taken) = mpsc::channel(1000);
-    let error = within(driver.image_pull((&unknown, None), progress)).await.unwrap_err();
+    let error = within(driver.image_pull(PullRequest::of(&unknown), progress)).await.unwrap_err();
     assert!(matches!(&error, DriverError::NoImage(image) if *image == unknown), "{error:?}");
     // A name without a tag means one image, not all tags.
     let bare = format!("{}/zun-conformance", registry.address);
     let (progress, _taken) = mpsc::channel(1000);
-    let error = within(driver.image_pull((&bare, None), progress)).await.unwrap_err();
+    let error = within(driver.image_pull(PullRequest::of(&bare), progress)).await.unwrap_err();
     assert!(error.to_string().contains(":latest"), "{error}");
 }

@@ -9,6 +9,7 @@ use super::Permission;
 use crate::auth::{KeystoneError, Refusal};
 use crate::ca::CaError;
 use crate::db::DbError;
+use crate::secrets::UnsealError;
 use crate::wait;
 
 /// A field of a request that is missing or not valid. The rule continues the sentence `It must be …`.
@@ -96,6 +97,22 @@ pub(crate) enum AppError {
         /// The number of the run.
         run: i64,
     },
+    #[error("Registry {0} could not be found.")]
+    RegistryNotFound(String),
+    #[error("Multiple registries exist with the name '{0}'. Please use the registry uuid instead.")]
+    AmbiguousRegistry(String),
+    #[error("A registry with the name '{0}' already exists in the project.")]
+    RegistryNameTaken(String),
+    /// The project has as many as it can have.
+    #[error("The project has {limit} {what} already, and cannot have more: delete one first.")]
+    TooMany {
+        /// Of what, in the plural.
+        what: &'static str,
+        /// How many.
+        limit: i64,
+    },
+    #[error("a secret in the database cannot be decrypted")]
+    Secret(#[source] UnsealError),
     #[error("Marker {0} could not be found.")]
     MarkerNotFound(ContainerId),
     #[error("Host {0} could not be found.")]

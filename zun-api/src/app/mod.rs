@@ -5,6 +5,7 @@ pub(crate) mod containers;
 mod error;
 mod hosts;
 mod recover_host;
+pub(crate) mod registries;
 mod replace_host;
 
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,7 @@ use crate::auth::Authenticator;
 use crate::ca::CertificateAuthority;
 use crate::db::Db;
 use crate::metrics::Metrics;
+use crate::secrets::SecretKeys;
 use crate::settings::Settings;
 use crate::wait::Hub;
 
@@ -34,6 +36,8 @@ pub(crate) struct App {
     pub(crate) bus: Bus,
     /// Without a CA there is no console access.
     pub(crate) ca: Option<CertificateAuthority>,
+    /// Without keys no secrets are stored.
+    pub(crate) secrets: Option<SecretKeys>,
     /// Work that continues after its request was answered.
     pub(crate) tasks: Tasks,
     /// Cancelled when the service begins to shut down.

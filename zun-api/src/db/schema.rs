@@ -133,4 +133,20 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    registries (id) {
+        id -> BigInt,
+        uuid -> Text,
+        project_id -> Text,
+        user_id -> Text,
+        name -> Nullable<Text>,
+        domain -> Text,
+        username -> Nullable<Text>,
+        password -> Nullable<Text>,
+        key_id -> Nullable<Text>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(containers, operations, runs);

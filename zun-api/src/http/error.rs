@@ -82,16 +82,19 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
         AppError::Forbidden(_) | AppError::NoProject => {
             new(Http::FORBIDDEN, "container.policy-not-authorized")
         }
-        AppError::RouteNotFound => new(Http::NOT_FOUND, "container.not-found"),
         AppError::NotServed(refusal) => not_served(refusal),
-        AppError::ContainerNotFound(_) | AppError::MarkerNotFound(_) => {
-            new(Http::NOT_FOUND, "container.container-not-found")
-        }
-        AppError::RunNotFound { .. } => new(Http::NOT_FOUND, "container.run-not-found"),
-        AppError::ActionNotFound(_) => new(Http::NOT_FOUND, "container.action-not-found"),
-        AppError::HostNotFound(_) => new(Http::NOT_FOUND, "container.requested-host-not-found"),
+        AppError::RouteNotFound
+        | AppError::ContainerNotFound(_)
+        | AppError::MarkerNotFound(_)
+        | AppError::RunNotFound { .. }
+        | AppError::ActionNotFound(_)
+        | AppError::HostNotFound(_)
+        | AppError::RegistryNotFound(_) => new(Http::NOT_FOUND, not_found(error)),
+        AppError::RegistryNameTaken(_) => new(Http::CONFLICT, "container.registry-already-exists"),
+        AppError::TooMany { .. } => new(Http::FORBIDDEN, "container.over-quota"),
         AppError::AmbiguousName(_)
         | AppError::AmbiguousId { .. }
+        | AppError::AmbiguousRegistry(_)
         | AppError::NameTaken(_)
         | AppError::InsufficientResources(_)
         | AppError::KeyReused { .. } => new(Http::CONFLICT, "container.conflict"),
@@ -107,12 +110,9 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
         }
         AppError::Refused { host, problem } => refused(host, problem),
         AppError::Agent { host, cause } => agent(host, cause),
-        AppError::Ca(CaError::Request(bad)) => {
-            let words = format!("Invalid input for field 'csr'. {}", chain(bad));
-            ErrorResponse::new(Http::BAD_REQUEST, "container.schema-validation-error", &words)
-        }
+        AppError::Ca(CaError::Request(bad)) => invalid_csr(bad),
         AppError::Db(cause) => database(cause),
-        AppError::Ca(_) => ErrorResponse::internal(),
+        AppError::Ca(_) | AppError::Secret(_) => ErrorResponse::internal(),
         AppError::TooManyWaiters(_) | AppError::TooManyRequests | AppError::ShuttingDown => {
             retry("container.busy")
         }
@@ -138,6 +138,26 @@ fn not_served(refusal: &NotServed) -> ErrorResponse {
         NotServed::Field { .. } => (Http::BAD_REQUEST, "container.invalid-param-in-version"),
     };
     ErrorResponse::new(status, code, refusal)
+}
+
+fn invalid_csr(cause: &dyn std::error::Error) -> ErrorResponse {
+    let words = format!("Invalid input for field 'csr'. {}", chain(cause));
+    ErrorResponse::new(StatusCode::BAD_REQUEST, "container.schema-validation-error", &words)
+}
+
+/// The code for something that does not exist.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the caller has selected the errors")]
+const fn not_found(error: &AppError) -> &'static str {
+    match error {
+        AppError::ContainerNotFound(_) | AppError::MarkerNotFound(_) => {
+            "container.container-not-found"
+        }
+        AppError::RunNotFound { .. } => "container.run-not-found",
+        AppError::ActionNotFound(_) => "container.action-not-found",
+        AppError::HostNotFound(_) => "container.requested-host-not-found",
+        AppError::RegistryNotFound(_) => "container.registry-not-found",
+        _ => "container.not-found",
+    }
 }
 
 fn database(cause: &DbError) -> ErrorResponse {

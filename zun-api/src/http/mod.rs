@@ -13,6 +13,7 @@ mod microversion;
 mod middleware;
 mod openapi;
 mod paging;
+mod registries;
 mod response;
 mod root;
 mod routes;

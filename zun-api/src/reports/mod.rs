@@ -6,6 +6,7 @@
 
 mod answers;
 mod container;
+mod registry;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use zun_common::rpc::host::{AssignedContainers, GetCaBundle, SignHostCertificate
 use zun_common::rpc::operation::{
     Beat, OpenOperations, RegisterAgent, Registered, ReportContainer,
 };
+use zun_common::rpc::registry::GetRegistryLogin;
 use zun_common::rpc::report::UnknownContainer;
 use zun_common::rpc::{Code, Problem};
 use zun_common::shutdown::Tasks;
@@ -58,6 +60,7 @@ fn router(app: &Arc<App>) -> Router {
         .on::<SignProbe, _, _>(with_app!(answers::prove))
         .on::<GetCaBundle, _, _>(with_app!(answers::authorities))
         .on::<AssignedContainers, _, _>(with_app!(answers::assigned))
+        .on::<GetRegistryLogin, _, _>(with_app!(registry::login))
 }
 
 async fn register(

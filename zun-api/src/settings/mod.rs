@@ -36,6 +36,8 @@ pub struct Settings {
     pub ports: PortSettings,
     /// Console access.
     pub console: ConsoleSettings,
+    /// Secrets in the database.
+    pub secrets: SecretSettings,
     /// Logging.
     pub log: LogSettings,
 }
@@ -195,6 +197,15 @@ fn ratio<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
 pub struct ConsoleSettings {
     /// Directory of the CA, created by `zun-api ca init`. Without a CA there is no console access.
     pub ca_directory: Option<PathBuf>,
+}
+
+/// Secrets in the database.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SecretSettings {
+    /// File of the keys that encrypt them, mode 0600, created by `zun-api secrets init`. Without it zun-api stores no
+    /// passwords of registries.
+    pub key_file: Option<PathBuf>,
 }
 
 #[cfg(test)]

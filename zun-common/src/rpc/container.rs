@@ -10,7 +10,7 @@ use super::{Call, Done, report::ContainerReport};
 pub use crate::api::v1::container::PullPolicy;
 use crate::engine_options::{EngineOptions, Healthcheck};
 use crate::grant::{ApiVersion, Mode};
-use crate::id::{ContainerId, EngineId, ProjectId};
+use crate::id::{ContainerId, EngineId, ProjectId, RegistryId};
 use crate::ports::PublishedPort;
 use crate::restart::Restart;
 use crate::status::Action;
@@ -72,6 +72,9 @@ pub struct ContainerSpec {
     /// Its published ports.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<PublishedPort>,
+    /// The login to the image's registry; the agent asks zun-api for it. Without one, it pulls as everybody can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<RegistryId>,
 }
 
 impl ContainerSpec {
@@ -101,6 +104,7 @@ impl ContainerSpec {
             healthcheck: None,
             options: EngineOptions::default(),
             ports: Vec::new(),
+            registry: None,
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod envelope;
 pub mod exec;
 pub mod host;
 pub mod operation;
+pub mod registry;
 pub mod report;
 
 use std::time::Duration;

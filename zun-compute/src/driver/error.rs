@@ -1,6 +1,7 @@
 //! The errors of drivers.
 
 use zun_common::id::{ContainerId, ExecId};
+use zun_common::image_name::InvalidImageName;
 use zun_common::rpc::{Code, Problem};
 
 /// Why the engine did not do what the driver asked. The text may be shown to users.
@@ -15,6 +16,19 @@ pub enum DriverError {
     /// The registry does not have the image, or the host does not have it and may not pull it.
     #[error("No such image: {0}")]
     NoImage(String),
+    /// The registry wants another login for the image, or has no such image: many do not tell the difference.
+    #[error(
+        "cannot pull the image {image}: the registry {domain} refused access ({words}). If the image exists, log in with \
+         `zun login {domain}`"
+    )]
+    Unauthorized {
+        /// The image.
+        image: String,
+        /// The domain of its registry.
+        domain: String,
+        /// The registry's message.
+        words: String,
+    },
     /// The state does not allow the action, such as a pause of a stopped container.
     #[error("{words}")]
     Conflict {
@@ -65,11 +79,18 @@ impl DriverError {
     pub fn problem(&self) -> Problem {
         let code = match self {
             Self::NoContainer(_) | Self::NoExec(_) | Self::NoImage(_) => Code::NotFound,
+            Self::Unauthorized { .. } => Code::Forbidden,
             Self::Conflict { .. } => Code::Conflict,
             Self::Invalid { .. } | Self::NotRunnable { .. } => Code::BadRequest,
             Self::Down { .. } => Code::EngineDown,
             Self::Engine { .. } | Self::Silent { .. } => Code::Engine,
         };
         Problem::new(code, self.to_string())
+    }
+}
+
+impl From<InvalidImageName> for DriverError {
+    fn from(invalid: InvalidImageName) -> Self {
+        Self::Invalid { words: invalid.to_string() }
     }
 }

@@ -4,7 +4,6 @@
 pub mod docker;
 mod error;
 pub mod fake;
-mod image_name;
 mod listing;
 
 use std::time::Duration;
@@ -17,6 +16,7 @@ use zun_common::grant::ApiVersion;
 use zun_common::id::{ContainerId, EngineId, ExecId};
 use zun_common::rpc::container::{ContainerSpec, LogRequest, Logs, Stats, Top};
 use zun_common::rpc::exec::{ExecOutput, ExecSpec};
+use zun_common::rpc::registry::RegistryLogin;
 use zun_common::rpc::report::LiveState;
 use zun_common::status::Status;
 use zun_common::units::{Gibibytes, Resources, TerminalSize};
@@ -142,6 +142,24 @@ pub struct PullProgress {
     pub state: String,
     /// Bytes so far and in total, if known.
     pub bytes: Option<(u64, u64)>,
+}
+
+/// An image to pull.
+#[derive(Debug, Clone, Copy)]
+pub struct PullRequest<'a> {
+    /// Its name.
+    pub image: &'a str,
+    /// Its platform; the host's if `None`.
+    pub platform: Option<&'a str>,
+    /// The login to its registry. Without one, the registry must offer the image to everybody.
+    pub login: Option<&'a RegistryLogin>,
+}
+
+impl<'a> PullRequest<'a> {
+    /// An image for the host's platform that its registry offers to everybody.
+    pub const fn of(image: &'a str) -> Self {
+        Self { image, platform: None, login: None }
+    }
 }
 
 /// The engine and its machine.
@@ -285,11 +303,10 @@ pub trait Images: Send + Sync {
     /// Whether the host has the image, for this platform if one is named.
     async fn image_present(&self, image: &str, platform: Option<&str>)
     -> Result<bool, DriverError>;
-    /// Pulls the image from its registry, for the host's platform if none is named. Progress that the receiver does not
-    /// read in time is dropped.
+    /// Pulls the image from its registry. Progress that the receiver does not read in time is dropped.
     async fn image_pull(
         &self,
-        (image, platform): (&str, Option<&str>),
+        request: PullRequest<'_>,
         progress: mpsc::Sender<PullProgress>,
     ) -> Result<(), DriverError>;
 }

@@ -8,10 +8,10 @@ use zun_common::ports::{PublishedPort, may_publish};
 use zun_common::rpc::container::{ContainerSpec, PullPolicy};
 use zun_common::status::{Status, TaskState};
 
-use super::existing;
 use super::pull_progress::Progress;
 use super::work::Work;
-use crate::driver::{ContainerInfo, DriverError};
+use super::{existing, registry};
+use crate::driver::{ContainerInfo, DriverError, PullRequest};
 use crate::host::within;
 
 /// Maximum number of progress messages of a pull that wait. Further ones are dropped.
@@ -86,8 +86,14 @@ async fn provide_image(work: &Work<'_>, spec: &ContainerSpec) -> Result<bool, Dr
     work.begin(TaskState::ImagePulling);
     let (progress, mut steps) = mpsc::channel(STEPS);
     let limit = Duration::from_secs(host.limits.pull_timeout);
-    let pulling =
-        within(limit, "pull the image", host.driver.image_pull((image, platform), progress));
+    let pulling = within(limit, "pull the image", async {
+        let login = match spec.registry {
+            Some(_) => registry::login(work).await?,
+            None => None,
+        };
+        let request = PullRequest { image, platform, login: login.as_ref() };
+        host.driver.image_pull(request, progress).await
+    });
     let drained = async {
         let mut progress = Progress::new();
         while let Some(step) = steps.recv().await {

@@ -10,6 +10,7 @@ mod existing;
 mod perform;
 mod pull_progress;
 mod queue;
+mod registry;
 mod rules;
 mod work;
 

@@ -185,6 +185,7 @@ fn failure(change: &Change, error: &DriverError) -> Option<Failure> {
         DriverError::NoContainer(_) if !creates => return None,
         DriverError::NotRunnable { code, .. } => (Some(*code), starts),
         DriverError::NoImage(_)
+        | DriverError::Unauthorized { .. }
         | DriverError::Invalid { .. }
         | DriverError::Engine { .. }
         | DriverError::Silent { .. } => (None, starts),

@@ -17,7 +17,7 @@ use zun_compute::Agent;
 use zun_compute::driver::fake::FakeDriver;
 use zun_compute::driver::{
     Change, ContainerInfo, DriverError, EngineEvent, EngineInfo, ExecInfo, Images, Inspect,
-    Lifecycle, ListedContainer, PullProgress, Sessions,
+    Lifecycle, ListedContainer, PullProgress, PullRequest, Sessions,
 };
 
 use crate::world::World;
@@ -115,10 +115,10 @@ impl Images for Defective {
     }
     async fn image_pull(
         &self,
-        image: (&str, Option<&str>),
+        request: PullRequest<'_>,
         progress: mpsc::Sender<PullProgress>,
     ) -> Outcome<()> {
-        self.0.image_pull(image, progress).await
+        self.0.image_pull(request, progress).await
     }
 }
 

@@ -5,6 +5,7 @@ mod client;
 mod containers;
 mod error;
 mod hosts;
+mod registries;
 mod repeat;
 
 pub use client::Client;

@@ -8,11 +8,12 @@ use clap::{Arg, ArgAction, Command};
 use super::GLOBAL_OPTIONS;
 
 /// The verbs under each heading, in the order in which they are shown.
-const GROUPS: [(&str, &[&str]); 5] = [
+const GROUPS: [(&str, &[&str]); 6] = [
     ("Run and connect", &["run", "create", "start", "attach", "exec", "wait"]),
     ("Inspect", &["list", "show", "why", "port", "action", "logs", "top", "stats"]),
     ("Change", &["stop", "restart", "kill", "pause", "unpause", "rename", "update", "delete"]),
     ("Files", &["cp"]),
+    ("Images", &["login", "logout", "registry"]),
     ("Service", &["host", "version"]),
 ];
 

@@ -5,9 +5,11 @@ mod arguments;
 mod container;
 mod context;
 mod failure;
+mod for_each;
 mod help;
 mod host;
 mod missing;
+mod registry;
 mod select;
 mod version;
 
@@ -141,6 +143,9 @@ enum Verb {
     Exec(container::exec::Exec),
     Wait(container::wait::Wait),
     Why(container::why::Why),
+    Login(registry::Login),
+    Logout(registry::Logout),
+    Registry(registry::Registry),
     Host(host::Host),
     Version(version::Version),
 }
@@ -170,6 +175,9 @@ impl Verb {
             | Self::Update(_)
             | Self::Wait(_)
             | Self::Why(_)
+            | Self::Login(_)
+            | Self::Logout(_)
+            | Self::Registry(_)
             | Self::Host(_)
             | Self::Version(_) => Exit::FAILED,
         }
@@ -200,6 +208,9 @@ impl Verb {
             Self::Exec(verb) => verb.run(context).await,
             Self::Wait(verb) => verb.run(context).await,
             Self::Why(verb) => Box::pin(verb.run(context)).await,
+            Self::Login(verb) => verb.run(context).await,
+            Self::Logout(verb) => verb.run(context).await,
+            Self::Registry(verb) => verb.run(context).await,
             Self::Host(verb) => verb.run(context).await,
             Self::Version(verb) => verb.run(context).await,
         }

@@ -68,6 +68,11 @@ impl State {
         &self.root
     }
 
+    /// The file of the keys that encrypt secrets in the database.
+    pub fn secrets(&self) -> PathBuf {
+        self.root.join("secrets.keys")
+    }
+
     /// The directory of the CA.
     pub fn ca(&self) -> PathBuf {
         self.root.join("ca")

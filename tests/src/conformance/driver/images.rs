@@ -1,7 +1,7 @@
 //! Images.
 
 use tokio::sync::mpsc;
-use zun_compute::driver::DriverError;
+use zun_compute::driver::{DriverError, PullRequest};
 
 use super::{TestEngine, within};
 
@@ -22,7 +22,7 @@ pub async fn an_invalid_image_name_is_refused(engine: &dyn TestEngine) {
         let (progress, _taken) = mpsc::channel(1);
         let errors = [
             driver.image_present(name, None).await.err(),
-            driver.image_pull((name, None), progress).await.err(),
+            driver.image_pull(PullRequest::of(name), progress).await.err(),
         ];
         for error in errors {
             assert!(matches!(error, Some(DriverError::Invalid { .. })), "{name}: {error:?}");
@@ -35,7 +35,7 @@ pub async fn a_pull_fetches_an_image_and_reports_progress(engine: &dyn TestEngin
     let driver = engine.driver();
     assert!(!driver.image_present(&image, None).await.unwrap());
     let (progress, mut receiver) = mpsc::channel(1000);
-    within(driver.image_pull((&image, None), progress)).await.unwrap();
+    within(driver.image_pull(PullRequest::of(&image), progress)).await.unwrap();
     assert!(driver.image_present(&image, None).await.unwrap());
     let mut steps = Vec::new();
     while let Some(step) = receiver.recv().await {
@@ -46,25 +46,26 @@ pub async fn a_pull_fetches_an_image_and_reports_progress(engine: &dyn TestEngin
     assert!(steps.iter().any(|step| step.bytes.is_some()), "{steps:?}");
     // The second time, the image is already there.
     let (progress, _taken) = mpsc::channel(1000);
-    within(driver.image_pull((&image, None), progress)).await.unwrap();
+    within(driver.image_pull(PullRequest::of(&image), progress)).await.unwrap();
 }
 
 pub async fn a_pull_continues_if_nobody_reads_its_progress(engine: &dyn TestEngine) {
     let Some(image) = engine.pullable().await else { return };
     let driver = engine.driver();
     let (progress, never_taken) = mpsc::channel(1);
-    within(driver.image_pull((&image, None), progress)).await.unwrap();
+    within(driver.image_pull(PullRequest::of(&image), progress)).await.unwrap();
     drop(never_taken);
     assert!(driver.image_present(&image, None).await.unwrap());
     let (progress, gone) = mpsc::channel(1);
     drop(gone);
-    within(driver.image_pull((&image, None), progress)).await.unwrap();
+    within(driver.image_pull(PullRequest::of(&image), progress)).await.unwrap();
 }
 
 pub async fn an_unknown_image_is_an_error_with_a_message(engine: &dyn TestEngine) {
     let image = engine.unpullable();
     let (progress, _taken) = mpsc::channel(1000);
-    let error = within(engine.driver().image_pull((&image, None), progress)).await.unwrap_err();
+    let error =
+        within(engine.driver().image_pull(PullRequest::of(&image), progress)).await.unwrap_err();
     assert!(matches!(error, DriverError::NoImage(_) | DriverError::Engine { .. }), "{error:?}");
     assert!(error.to_string().contains(&image) || error.to_string().len() > 20, "{error}");
     assert!(!engine.driver().image_present(&image, None).await.unwrap());

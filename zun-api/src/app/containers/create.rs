@@ -8,7 +8,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use zun_common::engine_options::{EngineOptions, Healthcheck};
-use zun_common::id::{ContainerId, HostName, ProjectId};
+use zun_common::id::{ContainerId, HostName, ProjectId, RegistryId};
 use zun_common::ports::{PortRequest, PublishedPort};
 use zun_common::restart::Restart;
 use zun_common::rpc::container::{ConsoleSpec, PullPolicy};
@@ -17,7 +17,7 @@ use zun_common::rpc::{Code, Problem};
 use zun_common::units::{Gibibytes, Resources};
 
 use super::once::{Asked, Once};
-use super::{name, publish, rights};
+use super::{name, publish, registry, rights};
 use crate::app::{App, AppError, Caller, hosts};
 use crate::db::container::{self, FormatVersion, Fresh, Outlook, Record, Spec};
 use crate::db::operation::{self, Accepted, Kind, NewOperation, RequestKey};
@@ -62,6 +62,15 @@ pub(crate) struct NewContainer {
     pub(crate) healthcheck: Option<Healthcheck>,
     pub(crate) options: EngineOptions,
     pub(crate) ports: Vec<PortRequest>,
+    /// Name or id of the login to the image's registry.
+    pub(crate) registry: Option<String>,
+}
+
+/// What zun-api chooses for a container.
+#[derive(Debug, Default)]
+struct Chosen {
+    ports: Vec<PublishedPort>,
+    registry: Option<RegistryId>,
 }
 
 /// How long a host may take to begin a creation. After that the container is in status `Error`, so that nobody waits
@@ -72,6 +81,7 @@ enum Claim {
     Created(Box<Created>),
     NameTaken(String),
     NoSuchHost,
+    Refused(Box<AppError>),
 }
 
 struct Created {
@@ -135,6 +145,7 @@ impl App {
                 Ok((record, accepted))
             }
             (Claim::NameTaken(name), _) => Err(AppError::NameTaken(name)),
+            (Claim::Refused(why), _) => Err(*why),
             (Claim::NoSuchHost, named) => {
                 Err(AppError::HostNotFound(named.map(String::from).unwrap_or_default()))
             }
@@ -171,10 +182,14 @@ fn try_claim(
 fn write(
     conn: &mut Conn,
     (caller, key): (&Caller, Option<&RequestKey>),
-    requested: NewContainer,
+    mut requested: NewContainer,
     (scheduler, range): (&SchedulerSettings, &RangeInclusive<u16>),
 ) -> Result<Claim, DbError> {
     let identity = &caller.identity;
+    let registry = match registry::choose(conn, &identity.project, &mut requested)? {
+        Ok(registry) => registry,
+        Err(why) => return Ok(Claim::Refused(Box::new(why))),
+    };
     let name = match free_name(conn, &identity.project, requested.name.as_deref())? {
         Ok(name) => name,
         Err(taken) => return Ok(Claim::NameTaken(taken)),
@@ -197,7 +212,7 @@ fn write(
         id: ContainerId::random(),
         project: identity.project.clone(),
         user: identity.user.clone(),
-        spec: requested.into_spec(name, ports),
+        spec: requested.into_spec(name, Chosen { ports, registry }),
         start_wanted,
         outlook,
     };
@@ -285,17 +300,21 @@ impl NewContainer {
     /// What a request for this container asks for.
     fn asked(&self, caller: &Caller) -> Asked<'static, Value> {
         let (host, start, name) = (&self.host, self.start, self.name.clone());
-        let spec = self.clone().into_spec(name.unwrap_or_default(), Vec::new());
+        let spec = self.clone().into_spec(name.unwrap_or_default(), Chosen::default());
         let spec = spec.for_host(caller.identity.project.clone());
         let mut arguments = json!({ "host": host, "start": start, "spec": spec });
         if let (false, Some(arguments)) = (self.ports.is_empty(), arguments.as_object_mut()) {
             arguments.insert("ports".to_owned(), json!(self.ports));
         }
+        if let (Some(registry), Some(arguments)) = (&self.registry, arguments.as_object_mut()) {
+            arguments.insert("registry".to_owned(), json!(registry));
+        }
         Asked { kind: Kind::Create, container: "", arguments }
     }
 
     /// What the row keeps.
-    fn into_spec(self, new_name: String, ports: Vec<PublishedPort>) -> Spec {
+    fn into_spec(self, new_name: String, chosen: Chosen) -> Spec {
+        let Chosen { ports, registry } = chosen;
         let Self {
             name: _,
             host: _,
@@ -321,6 +340,7 @@ impl NewContainer {
             healthcheck,
             options,
             ports: _chosen_with_the_host,
+            registry: _chosen_by_its_domain,
         } = self;
         Spec {
             version: FormatVersion,
@@ -346,6 +366,7 @@ impl NewContainer {
             healthcheck,
             options,
             ports,
+            registry,
         }
     }
 }

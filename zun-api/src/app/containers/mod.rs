@@ -14,6 +14,7 @@ mod once;
 mod operate;
 mod publish;
 mod read;
+mod registry;
 mod rights;
 mod runs;
 mod update;

@@ -3,6 +3,7 @@
 mod ca;
 mod database;
 mod host;
+mod secrets;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -41,6 +42,9 @@ enum Command {
     /// Manage the enrolled hosts, which get server certificates
     #[command(subcommand)]
     Host(host::Command),
+    /// Manage the keys that encrypt secrets in the database
+    #[command(subcommand)]
+    Secrets(secrets::Command),
 }
 
 /// The directory of the CA.
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
         Some(Command::Ca(command)) => ca::run(command, arguments.config.as_deref()),
         Some(Command::Database(command)) => database::run(command, arguments.config.as_deref()),
         Some(Command::Host(command)) => host::run(command, arguments.config.as_deref()),
+        Some(Command::Secrets(command)) => secrets::run(command, arguments.config.as_deref()),
         None => serve(&arguments),
     };
     match done {

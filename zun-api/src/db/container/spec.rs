@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zun_common::engine_options::{EngineOptions, Healthcheck};
-use zun_common::id::ProjectId;
+use zun_common::id::{ProjectId, RegistryId};
 use zun_common::ports::PublishedPort;
 use zun_common::restart::Restart;
 use zun_common::rpc::container::{ConsoleSpec, ContainerSpec, PullPolicy};
@@ -45,6 +45,8 @@ pub(crate) struct Spec {
     pub(crate) options: EngineOptions,
     #[serde(default)]
     pub(crate) ports: Vec<PublishedPort>,
+    #[serde(default)]
+    pub(crate) registry: Option<RegistryId>,
 }
 
 /// The version of the format. It grows when a field changes its meaning, not when an optional one is added. Rows from
@@ -101,6 +103,7 @@ impl Spec {
             healthcheck,
             options,
             ports,
+            registry,
         } = self;
         ContainerSpec {
             project,
@@ -126,6 +129,7 @@ impl Spec {
             healthcheck,
             options,
             ports,
+            registry,
         }
     }
 
@@ -155,6 +159,7 @@ impl Spec {
             healthcheck: None,
             options: EngineOptions::default(),
             ports: Vec::new(),
+            registry: None,
         }
     }
 }

@@ -20,6 +20,6 @@ pub(crate) use effect::{settle, settle_reported};
 pub(crate) use epoch::{doubt_once, end_epoch, lock_epoch};
 pub(crate) use key::{First, RequestKey, by_key, release_key};
 pub(crate) use query::{
-    Open, given_up, has_open_delete, is_another, of_container, of_request, open,
+    Open, given_up, has_open_delete, is_another, of_container, of_request, open, registry_of_open,
 };
 pub(crate) use row::{Kind, OutcomeKind, Record};

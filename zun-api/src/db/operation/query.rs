@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use diesel::dsl::{exists, select};
 use diesel::prelude::*;
 use zun_common::chain;
-use zun_common::id::{ContainerId, Epoch, HostName, OperationId};
+use zun_common::id::{ContainerId, Epoch, HostName, OperationId, ProjectId, RegistryId};
 use zun_common::rpc::operation::{Change, NumberedOperation, Operation};
 
 use super::row::{Kind, Record, Row};
@@ -129,6 +129,25 @@ pub(super) fn owner(
         .first(conn)
         .optional()?;
     found.map(|(host, row)| Ok((host, row.container()?))).transpose()
+}
+
+/// The project, and the login to a registry, that an open operation pulls with. `None` if it is not open on the host
+/// in this epoch, or needs no login.
+pub(crate) fn registry_of_open(
+    conn: &mut Conn,
+    (host, epoch): (&HostName, Epoch),
+    id: OperationId,
+) -> Result<Option<(ProjectId, RegistryId)>, DbError> {
+    let row: Option<Row> = dsl::operations
+        .filter(dsl::uuid.eq(id.to_string()))
+        .filter(dsl::host.eq(host.as_str()).and(dsl::outcome.is_null()))
+        .filter(dsl::epoch.eq(epoch.0))
+        .select(Row::as_select())
+        .first(conn)
+        .optional()?;
+    let Some(row) = row.filter(|row| row.kind == Kind::Create.as_str()) else { return Ok(None) };
+    let container = container::with_tombstone(conn, row.container()?)?;
+    Ok(container.and_then(|record| Some((record.project, record.spec.registry?))))
 }
 
 /// The number of removals that too many agents did not survive, and that are still open.

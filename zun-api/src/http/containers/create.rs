@@ -108,7 +108,12 @@ impl FromFields for NewContainer {
         unsupported("mounts", is_empty, NOT_YET).since(11),
         unsupported("security_groups", is_empty, NOT_YET),
         AUTO_HEAL,
-        unsupported("registry", |_| false, "left out: it is not supported yet").since(31),
+        text_field(
+            "registry",
+            rules::SHORT_TEXT,
+            "Name or UUID of the login to the image's registry; the project's only one to it if absent",
+        )
+        .since(31),
         unsupported("availability_zone", |zone| zone.as_str() == Some("nova"), "`nova`"),
         unsupported("cpu_policy", |policy| policy.as_str() == Some("shared"), "`shared`").since(28),
         unsupported(
@@ -148,6 +153,7 @@ impl FromFields for NewContainer {
             healthcheck: options::healthcheck(fields)?,
             options: options::engine_options(fields)?,
             ports: exposed_ports::read(fields)?,
+            registry: fields.text("registry"),
         };
         options::check_swap(&wanted.options, wanted.resources.memory)?;
         Ok(wanted)

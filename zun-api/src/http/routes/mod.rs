@@ -14,7 +14,7 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse};
 pub(super) use route::{Route, Verb, Waits, to};
 
 use super::response::ApiResult;
-use super::{containers, health, hosts, openapi, root, services};
+use super::{containers, health, hosts, openapi, registries, root, services};
 use crate::app::{AppError, Caller, NotServed};
 
 /// The tables of all resources.
@@ -24,6 +24,7 @@ const TABLES: &[&[Route]] = &[
     openapi::ROUTES,
     containers::ROUTES,
     hosts::ROUTES,
+    registries::ROUTES,
     services::ROUTES,
 ];
 

@@ -56,6 +56,7 @@ pub(in crate::http) fn container_in_list(
         healthcheck,
         options,
         ports: _shown_with_the_engines,
+        registry,
     } = record.spec.clone();
     Container {
         uuid: record.id,
@@ -100,7 +101,7 @@ pub(in crate::http) fn container_in_list(
         privileged: Some(privileged).filter(|_| is_admin),
         runtime: runtime.filter(|_| is_admin),
         engine_options: options,
-        registry_id: None,
+        registry_id: registry.map(|registry| registry.to_string()),
         created_at: Some(record.created_at),
         updated_at: Some(record.updated_at),
         started_at: record.started_at,

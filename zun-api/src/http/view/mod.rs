@@ -4,6 +4,7 @@ mod action;
 mod container;
 mod detail;
 mod host;
+mod registry;
 mod run;
 
 use chrono::{NaiveDateTime, Utc};
@@ -11,6 +12,7 @@ use chrono::{NaiveDateTime, Utc};
 pub(super) use action::{action, action_with_events};
 pub(super) use container::{container, container_in_list};
 pub(super) use host::{host, service};
+pub(super) use registry::registry;
 pub(super) use run::run;
 
 use super::links::BaseUrl;

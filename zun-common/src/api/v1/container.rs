@@ -109,6 +109,9 @@ pub struct CreateContainer {
     /// Ports to publish, such as `80/tcp`, each with where on the host.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub exposed_ports: BTreeMap<String, Vec<PortBinding>>,
+    /// Name or id of the login to the image's registry; the project's only one to it if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<String>,
 }
 
 /// Where on the host a port is published. Not in OpenStack Zun's API, where the object is empty.

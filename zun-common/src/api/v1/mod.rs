@@ -6,6 +6,7 @@ pub mod container;
 pub mod error;
 pub mod exec;
 pub mod host;
+pub mod registry;
 pub mod run;
 pub mod time;
 pub mod version;

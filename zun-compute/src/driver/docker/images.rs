@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bollard::auth::DockerCredentials;
 use bollard::models::{CreateImageInfo, ImageInspect, ProgressDetail};
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use zun_common::image_name::{DOCKER_IO, ImageName};
+use zun_common::rpc::registry::RegistryLogin;
 
 use super::DockerDriver;
 use super::deadline::{QUICK, within};
 use super::errors::RequestFailure;
-use crate::driver::image_name::ImageName;
-use crate::driver::{DriverError, Images, PullProgress};
+use crate::driver::{DriverError, Images, PullProgress, PullRequest};
 
 const DOING: &str = "pull the image";
 /// How long a pull may report no progress before it counts as failed.
@@ -37,17 +39,19 @@ impl Images for DockerDriver {
 
     async fn image_pull(
         &self,
-        (image, platform): (&str, Option<&str>),
+        request: PullRequest<'_>,
         progress: mpsc::Sender<PullProgress>,
     ) -> Result<(), DriverError> {
+        let PullRequest { image, platform, login } = request;
         let name: ImageName = image.parse()?;
+        let credentials = login.map(|login| credentials(&name, login)).transpose()?;
         let api = self.api().await?;
         let options = CreateImageOptionsBuilder::default()
             .from_image(&name.repository)
             .tag(name.version.as_str())
             .platform(platform.unwrap_or_default())
             .build();
-        let mut lines = api.docker.create_image(Some(options), None, None);
+        let mut lines = api.docker.create_image(Some(options), None, credentials);
         while let Some(line) = tokio::time::timeout(LONGEST_SILENCE, lines.next())
             .await
             .map_err(|_elapsed| RequestFailure::TimedOut(LONGEST_SILENCE).about(DOING))?
@@ -66,6 +70,29 @@ impl Images for DockerDriver {
         }
     }
 }
+
+/// What Docker names its own registry in credentials.
+const DOCKER_IO_SERVER: &str = "https://index.docker.io/v1/";
+
+/// Converts a login. It goes to its own registry and to no other.
+fn credentials(name: &ImageName, login: &RegistryLogin) -> Result<DockerCredentials, DriverError> {
+    let RegistryLogin { domain, username, password } = login;
+    if name.domain() != domain {
+        let words = format!("the login for the registry {domain} cannot pull the image {name}");
+        return Err(DriverError::Invalid { words });
+    }
+    let server = if domain == DOCKER_IO { DOCKER_IO_SERVER } else { domain };
+    Ok(DockerCredentials {
+        username: Some(username.clone()),
+        password: Some(password.expose().clone()),
+        serveraddress: Some(server.to_owned()),
+        ..DockerCredentials::default()
+    })
+}
+
+/// Parts of messages with which registries, and Docker for them, refuse access.
+const NO_ACCESS: [&str; 4] =
+    ["denied", "unauthorized", "no basic auth credentials", "authentication required"];
 
 /// Whether an image is for a platform, `OS/ARCHITECTURE[/VARIANT]`.
 fn is_for(shown: &ImageInspect, platform: &str) -> bool {
@@ -91,9 +118,15 @@ fn step(name: &ImageName, line: CreateImageInfo) -> PullProgress {
 /// Converts the failure of a pull: the registry does not have the image, or something else failed.
 fn refused(name: &ImageName, failure: RequestFailure) -> DriverError {
     let words = match &failure {
-        // The image may exist and need a login, so pass on the registry's message.
-        RequestFailure::Refused { words, .. } if words.contains("denied") => {
-            return DriverError::Engine { doing: DOING, words: words.clone() };
+        // The image may exist and need a login, so this comes first.
+        RequestFailure::Refused { words, .. } | RequestFailure::Unexpected(words)
+            if NO_ACCESS.iter().any(|part| words.contains(part)) =>
+        {
+            return DriverError::Unauthorized {
+                image: name.to_string(),
+                domain: name.domain().to_owned(),
+                words: words.clone(),
+            };
         }
         RequestFailure::Refused { status: 404, .. } => {
             return DriverError::NoImage(name.to_string());
@@ -117,6 +150,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_login_goes_to_no_other_registry() {
+        let login = RegistryLogin {
+            domain: "127.0.0.1:5000".to_owned(),
+            username: "ann".to_owned(),
+            password: zun_common::secret::Secret::new("x".to_owned()),
+        };
+        let given = |image: &str| credentials(&image.parse().expect("a name"), &login);
+        assert!(given("127.0.0.1:5000/x").is_ok());
+        for other in ["x", "127.0.0.1/x", "127.0.0.1:5001/x"] {
+            assert!(matches!(given(other), Err(DriverError::Invalid { .. })), "{other}");
+        }
+    }
+
+    #[test]
     fn a_missing_image_differs_from_a_registry_that_does_not_answer() {
         let name: ImageName = "127.0.0.1:5000/x".parse().expect("a name");
         let meaning = |status, words: &str| {
@@ -124,7 +171,11 @@ mod tests {
         };
         assert!(matches!(meaning(404, "no such thing"), DriverError::NoImage(_)));
         let denied = meaning(404, "pull access denied for x, repository does not exist or …");
-        assert!(denied.to_string().contains("cannot pull the image: pull access denied"));
+        let words = denied.to_string();
+        assert!(words.contains("127.0.0.1:5000 refused access (pull access denied"), "{words}");
+        assert!(words.contains("log in with `zun login 127.0.0.1:5000`"), "{words}");
+        let anonymous = meaning(500, "Head http://127.0.0.1:5000/v2/: no basic auth credentials");
+        assert!(matches!(anonymous, DriverError::Unauthorized { .. }));
         let unknown = "manifest for 127.0.0.1:5000/x:latest not found: manifest unknown";
         assert!(matches!(meaning(500, unknown), DriverError::NoImage(_)));
         let nobody = "Get http://127.0.0.1:5000/v2/: dial tcp: connect: connection refused";

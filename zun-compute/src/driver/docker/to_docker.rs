@@ -9,6 +9,7 @@ use bollard::models::{
     RestartPolicy as DockerPolicy, RestartPolicyNameEnum,
 };
 use zun_common::id::ContainerId;
+use zun_common::image_name::ImageName;
 use zun_common::ports::PublishedPort;
 use zun_common::restart::Restart;
 use zun_common::rpc::container::{ConsoleSpec, ContainerSpec};
@@ -18,7 +19,6 @@ use zun_common::units::{Resources, TerminalSize};
 use super::super::DriverError;
 use super::engine_options;
 use super::{LABEL_CONTAINER, LABEL_NAME, LABEL_PREFIX, LABEL_PROJECT};
-use crate::driver::image_name::ImageName;
 
 /// Converts the specification of a container.
 #[expect(clippy::too_many_lines, reason = "each field has a line, so that none is forgotten")]
@@ -50,6 +50,7 @@ pub(in crate::driver) fn container(
         healthcheck,
         options,
         ports,
+        registry: _used_by_the_pull,
     } = spec;
     if *auto_remove && restart.is_some_and(|restart| restart != Restart::No) {
         let words =

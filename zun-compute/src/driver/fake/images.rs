@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use zun_common::image_name::ImageName;
 
 use super::FakeDriver;
 use super::faults::Operation;
-use crate::driver::image_name::ImageName;
-use crate::driver::{DriverError, Images, PullProgress};
+use crate::driver::{DriverError, Images, PullProgress, PullRequest};
 
 #[async_trait]
 impl Images for FakeDriver {
@@ -25,11 +25,11 @@ impl Images for FakeDriver {
 
     async fn image_pull(
         &self,
-        (image, _platform): (&str, Option<&str>),
+        request: PullRequest<'_>,
         progress: mpsc::Sender<PullProgress>,
     ) -> Result<(), DriverError> {
         let work = async {
-            let name = image.parse::<ImageName>()?.to_string();
+            let name = request.image.parse::<ImageName>()?.to_string();
             let offered = self.shared.state().registry.get(&name).cloned();
             let Some(steps) = offered else { return Err(DriverError::NoImage(name)) };
             for step in steps {

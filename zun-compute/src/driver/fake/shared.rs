@@ -15,13 +15,13 @@ use tokio::sync::broadcast;
 use zun_common::environment::{self, random_uuid};
 use zun_common::grant::ApiVersion;
 use zun_common::id::{ContainerId, ExecId};
+use zun_common::image_name::ImageName;
 use zun_common::shutdown::Tasks;
 use zun_common::units::{Cpus, Gibibytes, Mebibytes, Resources};
 
 use super::faults::Faults;
 use super::output::Printed;
 use super::record::{ContainerRecord, Control, ExecRecord};
-use crate::driver::image_name::ImageName;
 use crate::driver::{
     DriverError, EngineEvent, EngineEventKind, EngineInfo, ProcessExit, PullProgress,
 };

@@ -141,6 +141,9 @@ struct PlacementFlags {
     /// When to pull the image: always, missing or never (default missing)
     #[arg(long, value_name = "WHEN", value_parser = pull_policy)]
     pull: Option<String>,
+    /// Registry login to pull the image with (default the project's only one for the image's registry)
+    #[arg(long, value_name = "REGISTRY")]
+    registry: Option<String>,
     /// Restart policy: no, on-failure[:N], always or unless-stopped (default no)
     #[arg(long, value_name = "POLICY", value_parser = restart_policy)]
     restart: Option<RestartPolicy>,
@@ -210,6 +213,7 @@ impl ContainerFlags {
             healthcheck: engine.healthcheck(),
             engine_options: engine.options()?,
             exposed_ports: engine.exposed_ports()?,
+            registry: given(placement.registry.as_ref()),
         })
     }
 }

@@ -4,8 +4,8 @@ use clap::Args;
 use zun_common::api::v1::container::Container;
 use zun_common::status::Action;
 
-use super::for_each::for_each_container;
 use crate::api;
+use crate::cmd::for_each::for_each;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::out;
@@ -36,7 +36,7 @@ impl Delete {
             (false, true) => api::Delete::StopFirst,
             (false, false) => api::Delete::OnlyStopped,
         };
-        for_each_container(context, &self.containers, async |name: String| {
+        for_each(context, &self.containers, async |name: String| {
             // The name may be taken again at once, so the UUID is used.
             let was = match context.api.show(&name).await {
                 // As with Docker, the goal is reached.

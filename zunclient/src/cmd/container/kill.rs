@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::for_each::for_each_container;
 use super::goal::{COMMAND_TIMEOUT, Goal, reach};
+use crate::cmd::for_each::for_each;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
@@ -30,7 +30,7 @@ pub(in crate::cmd) struct Kill {
 
 impl Kill {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        for_each_container(context, &self.containers, async |name: String| {
+        for_each(context, &self.containers, async |name: String| {
             let was = context.api.show(&name).await?;
             context.api.kill(&was.uuid.to_string(), &self.signal).await?;
             // No process survives SIGKILL, so zun waits for its end. The next command then finds it stopped.

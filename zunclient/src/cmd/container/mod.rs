@@ -9,7 +9,6 @@ pub(super) mod delete;
 mod ending;
 mod engine_flags;
 pub(super) mod exec;
-mod for_each;
 mod goal;
 pub(super) mod kill;
 mod limits;

@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::for_each::for_each_container;
 use super::goal::{COMMAND_TIMEOUT, Goal, reach};
+use crate::cmd::for_each::for_each;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
@@ -18,7 +18,7 @@ pub(in crate::cmd) struct Pause {
 
 impl Pause {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        for_each_container(context, &self.containers, async |name: String| {
+        for_each(context, &self.containers, async |name: String| {
             let was = context.api.show(&name).await?;
             context.api.act(&was.uuid.to_string(), "pause").await?;
             reach(&context.api, &was, Goal::Paused, COMMAND_TIMEOUT).await.map(drop)

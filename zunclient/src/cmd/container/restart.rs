@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::for_each::for_each_container;
 use super::goal::{Goal, reach, stop_timeout};
+use crate::cmd::for_each::for_each;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
@@ -24,7 +24,7 @@ pub(in crate::cmd) struct Restart {
 
 impl Restart {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        for_each_container(context, &self.containers, async |name: String| {
+        for_each(context, &self.containers, async |name: String| {
             let was = context.api.show(&name).await?;
             context.api.act_with_grace(&was.uuid.to_string(), "reboot", self.time).await?;
             reach(&context.api, &was, Goal::Started, stop_timeout(self.time)).await.map(drop)

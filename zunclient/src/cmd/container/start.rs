@@ -6,10 +6,10 @@ use clap::Args;
 use zun_common::grant;
 use zun_common::status::Status;
 
-use super::for_each::for_each_container;
 use super::goal::{Goal, reach};
 use super::session::{ConsoleFlags, OnOpen, Session, next_run};
 use super::starting::{self, unless_ended};
+use crate::cmd::for_each::for_each;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::tty::signals::Signals;
@@ -46,7 +46,7 @@ impl Start {
         if self.attach || self.interactive {
             return self.attached(context).await;
         }
-        for_each_container(context, &self.containers, async |name: String| {
+        for_each(context, &self.containers, async |name: String| {
             let container = context.api.show(&name).await?;
             // Docker itself runs a restarting container again.
             if matches!(container.status, Status::Running | Status::Restarting) {

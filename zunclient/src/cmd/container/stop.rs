@@ -3,8 +3,8 @@
 use clap::Args;
 use zun_common::status::Status;
 
-use super::for_each::for_each_container;
 use super::goal::{Goal, reach, stop_timeout};
+use crate::cmd::for_each::for_each;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
@@ -28,7 +28,7 @@ pub(in crate::cmd) struct Stop {
 
 impl Stop {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        for_each_container(context, &self.containers, async |name: String| {
+        for_each(context, &self.containers, async |name: String| {
             let was = context.api.show(&name).await?;
             if matches!(was.status, Status::Created | Status::Stopped) && was.task_state.is_none() {
                 return Ok(());

@@ -3,8 +3,8 @@
 use clap::Args;
 use zun_common::api::v1::container::UpdateContainer;
 
-use super::for_each::for_each_container;
 use super::limits::{cpus, mebibytes};
+use crate::cmd::for_each::for_each;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
@@ -37,7 +37,7 @@ impl Update {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         let Limits { cpu, memory } = self.limits;
         let ask = UpdateContainer { name: None, cpu, memory };
-        for_each_container(context, &self.containers, async |name: String| {
+        for_each(context, &self.containers, async |name: String| {
             context.api.update(&name, &ask).await?;
             Ok(())
         })

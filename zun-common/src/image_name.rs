@@ -3,26 +3,60 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::DriverError;
+/// Docker's registry, where images come from whose names have no domain.
+pub const DOCKER_IO: &str = "docker.io";
+
+/// The text is not the name of an image.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "image `{0}` is not valid: write it like `name`, `name:tag`, `host:port/name:tag` or `name@sha256:…`"
+)]
+pub struct InvalidImageName(String);
 
 /// The name of one image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ImageName {
+pub struct ImageName {
     /// The repository, such as `cirros` or `registry:5000/team/app`.
-    pub(crate) repository: String,
+    pub repository: String,
     /// A tag, or a digest such as `sha256:…`.
-    pub(crate) version: Version,
+    pub version: Version,
 }
 
 /// Which image of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Version {
+pub enum Version {
+    /// A tag, such as `latest`.
     Tag(String),
+    /// A digest, such as `sha256:…`.
     Digest(String),
 }
 
+impl ImageName {
+    /// The domain of its registry, and its port if it has one. As in Docker, the first part of the name is a domain if
+    /// it has a dot or a colon, or is `localhost`.
+    pub fn domain(&self) -> &str {
+        self.own_domain().unwrap_or(DOCKER_IO)
+    }
+
+    /// The domain, if the name has one.
+    fn own_domain(&self) -> Option<&str> {
+        let (first, _) = self.repository.split_once('/')?;
+        (first.contains(['.', ':']) || first == "localhost").then_some(first)
+    }
+
+    /// The same image in a registry, if the name has no domain of its own.
+    #[must_use]
+    pub fn in_registry(self, domain: &str) -> Self {
+        if self.own_domain().is_some() || domain == DOCKER_IO {
+            return self;
+        }
+        Self { repository: format!("{domain}/{}", self.repository), ..self }
+    }
+}
+
 impl Version {
-    pub(crate) fn as_str(&self) -> &str {
+    /// The tag or the digest.
+    pub fn as_str(&self) -> &str {
         match self {
             Self::Tag(text) | Self::Digest(text) => text,
         }
@@ -39,16 +73,11 @@ impl fmt::Display for ImageName {
 }
 
 impl FromStr for ImageName {
-    type Err = DriverError;
+    type Err = InvalidImageName;
 
     /// Parses a name. The default tag is `latest`, and a digest overrides a tag.
-    fn from_str(text: &str) -> Result<Self, DriverError> {
-        parse(text).ok_or_else(|| DriverError::Invalid {
-            words: format!(
-                "image `{}` is not valid: write it like `name`, `name:tag`, `host:port/name:tag` or `name@sha256:…`",
-                text.chars().take(80).collect::<String>()
-            ),
-        })
+    fn from_str(text: &str) -> Result<Self, InvalidImageName> {
+        parse(text).ok_or_else(|| InvalidImageName(text.chars().take(80).collect()))
     }
 }
 
@@ -123,6 +152,23 @@ mod tests {
     }
 
     #[test]
+    fn the_domain_is_dockers_unless_the_first_part_of_the_name_is_one() {
+        for (text, domain) in [
+            ("cirros", DOCKER_IO),
+            ("team/app:v1", DOCKER_IO),
+            ("docker.io/library/busybox", DOCKER_IO),
+            ("localhost/app", "localhost"),
+            ("127.0.0.1:5000/team/app", "127.0.0.1:5000"),
+            ("registry.example.org/app", "registry.example.org"),
+        ] {
+            assert_eq!(text.parse::<ImageName>().expect("a good name").domain(), domain);
+        }
+        let moved = |text: &str| text.parse::<ImageName>().expect("good").in_registry("r:5000");
+        assert_eq!(moved("team/app:v1").to_string(), "r:5000/team/app:v1");
+        assert_eq!(moved("other:1/app").to_string(), "other:1/app:latest");
+    }
+
+    #[test]
     fn text_that_could_change_a_path_is_not_a_name() {
         for bad in [
             "",
@@ -144,8 +190,7 @@ mod tests {
             ".a",
             "-a",
         ] {
-            let error = bad.parse::<ImageName>().expect_err(bad);
-            assert!(matches!(error, DriverError::Invalid { .. }), "{bad}");
+            assert!(bad.parse::<ImageName>().is_err(), "{bad}");
         }
         assert!("a".repeat(600).parse::<ImageName>().is_err());
     }

@@ -1,4 +1,4 @@
-//! Runs an action on several containers concurrently. If it fails on one, it still runs on the others.
+//! Runs an action on several things concurrently. If it fails on one, it still runs on the others.
 
 use std::collections::HashSet;
 
@@ -12,9 +12,9 @@ use crate::out;
 /// The largest number of actions that run at the same time.
 const MAX_CONCURRENT: usize = 16;
 
-/// Runs `act` on each container and prints the names of those on which it succeeded, in the given order: one by one, or
+/// Runs `act` on each name and prints the names of those on which it succeeded, in the given order: one by one, or
 /// as a list at the end with `--format json` or `yaml`.
-pub(super) async fn for_each_container(
+pub(in crate::cmd) async fn for_each(
     context: &Context,
     names: &[String],
     act: impl AsyncFn(String) -> Result<(), Failure>,
@@ -23,7 +23,7 @@ pub(super) async fn for_each_container(
     let mut done = Vec::new();
     let mut exit = Exit::OK;
     let distinct: HashSet<&String> = names.iter().collect();
-    // If a container is named twice, two actions on it must not run at the same time.
+    // If one is named twice, two actions on it must not run at the same time.
     let max_concurrent = if distinct.len() == names.len() { MAX_CONCURRENT } else { 1 };
     let acts = names.iter().map(async |name| (name, act(name.clone()).await));
     let mut acts = std::pin::pin!(stream::iter(acts).buffered(max_concurrent));
