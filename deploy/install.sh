@@ -15,7 +15,7 @@
 #       connect to its consoles. --name: another DNS name or IP address for its certificate. On a host that is already
 #       installed, --enrolment only updates the URL, password and CA of RabbitMQ.
 #   install.sh client
-#       Installs the command zun.
+#       Installs the command zun, and its completion for bash, zsh and fish.
 #   install.sh permissions NAME
 #       Prints the RabbitMQ permissions of the host's user: configure, write and read, one per line.
 #
@@ -218,14 +218,27 @@ uninstall_shared() {
   [ -z "$PURGE" ] || remove /etc/zun/bus-ca.pem /etc/zun/enrolments /etc/zun
 }
 
+# completion_file SHELL: prints where the shell looks for the completion of zun.
+completion_file() {
+  case $1 in
+    bash) echo /usr/local/share/bash-completion/completions/zun ;;
+    zsh) echo /usr/local/share/zsh/site-functions/_zun ;;
+    fish) echo /usr/local/share/fish/vendor_completions.d/zun.fish ;;
+  esac
+}
+
 client() {
+  local shell
   binary zun
+  for shell in bash zsh fish; do
+    place "$(completion_file "$shell")" 644 root:root < <("$BIN/zun" completion "$shell")
+  done
   install_manual
   report "installed the command zun: set OS_ENDPOINT and OS_TOKEN, then see zun --help"
 }
 
 client_off() {
-  remove /usr/local/bin/zun
+  remove /usr/local/bin/zun "$(completion_file bash)" "$(completion_file zsh)" "$(completion_file fish)"
   uninstall_shared zun
 }
 

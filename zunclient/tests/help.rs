@@ -2,10 +2,36 @@
 
 use std::process::{Command, Output};
 
-const VERBS: [&str; 28] = [
-    "action", "attach", "cp", "create", "delete", "exec", "host", "kill", "list", "login",
-    "logout", "logs", "pause", "port", "registry", "rename", "restart", "run", "show", "start",
-    "stats", "stop", "top", "unpause", "update", "version", "wait", "why",
+const VERBS: [&str; 29] = [
+    "action",
+    "attach",
+    "completion",
+    "cp",
+    "create",
+    "delete",
+    "exec",
+    "host",
+    "kill",
+    "list",
+    "login",
+    "logout",
+    "logs",
+    "pause",
+    "port",
+    "registry",
+    "rename",
+    "restart",
+    "run",
+    "show",
+    "start",
+    "stats",
+    "stop",
+    "top",
+    "unpause",
+    "update",
+    "version",
+    "wait",
+    "why",
 ];
 
 /// Runs `zun` on a terminal of 80 columns.
@@ -104,6 +130,23 @@ fn an_alias_shows_the_help_of_its_verb() {
 #[test]
 fn zun_without_a_verb_prints_its_help() {
     assert_eq!(help(&[]), help(&["--help"]));
+}
+
+#[test]
+fn the_script_for_bash_completes_a_command_line_without_settings() {
+    let script = help(&["completion", "bash"]);
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_zun"));
+    let complete = "COMP_WORDS=(zun host l) COMP_CWORD=2; _zun; echo \"${COMPREPLY[@]}\"";
+    let shown = Command::new("bash")
+        .args(["--norc", "-c", &format!("{script}\n{complete}")])
+        .env_clear()
+        .env("PATH", format!("{}:/usr/bin:/bin", binary.parent().expect("a directory").display()))
+        .output()
+        .expect("bash runs");
+    assert_eq!(String::from_utf8(shown.stdout).expect("UTF-8"), "list\n");
+    for shell in ["zsh", "fish"] {
+        assert!(help(&["completion", shell]).contains("zun __complete -- "), "{shell}");
+    }
 }
 
 #[test]

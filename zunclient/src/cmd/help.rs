@@ -14,7 +14,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Change", &["stop", "restart", "kill", "pause", "unpause", "rename", "update", "delete"]),
     ("Files", &["cp"]),
     ("Images", &["login", "logout", "registry"]),
-    ("Service", &["host", "version"]),
+    ("Service", &["host", "version", "completion"]),
 ];
 
 /// Where `--help` stands in a list of options.

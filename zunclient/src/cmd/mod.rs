@@ -2,6 +2,7 @@
 
 mod action;
 mod arguments;
+mod completion;
 mod container;
 mod context;
 mod failure;
@@ -147,6 +148,7 @@ enum Verb {
     Logout(registry::Logout),
     Registry(registry::Registry),
     Host(host::Host),
+    Completion(completion::Completion),
     Version(version::Version),
 }
 
@@ -179,6 +181,7 @@ impl Verb {
             | Self::Logout(_)
             | Self::Registry(_)
             | Self::Host(_)
+            | Self::Completion(_)
             | Self::Version(_) => Exit::FAILED,
         }
     }
@@ -212,6 +215,7 @@ impl Verb {
             Self::Logout(verb) => verb.run(context).await,
             Self::Registry(verb) => verb.run(context).await,
             Self::Host(verb) => verb.run(context).await,
+            Self::Completion(verb) => verb.run(),
             Self::Version(verb) => verb.run(context).await,
         }
     }
@@ -219,7 +223,11 @@ impl Verb {
 
 /// Runs the command with these arguments, the first being its own name.
 pub fn main(arguments: &[OsString]) -> ExitCode {
-    let parsed = arguments::parse(&help::with_groups(Cli::command()), arguments);
+    let command = help::with_groups(Cli::command());
+    if let Some(words) = completion::asked(arguments) {
+        return completion::complete(command, &words).into();
+    }
+    let parsed = arguments::parse(&command, arguments);
     match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => execute(cli).into(),
         Err(error) => report_usage_error(&error, arguments).into(),
@@ -236,6 +244,10 @@ fn execute(cli: Cli) -> Exit {
         }
     };
     let outcome = runtime.block_on(async {
+        // It needs no settings.
+        if let Verb::Completion(verb) = cli.verb {
+            return verb.run();
+        }
         let context = Context::new(&cli.global).await?;
         let outcome = match Box::pin(cli.verb.run(&context)).await {
             Ok(exit) => Ok(exit),

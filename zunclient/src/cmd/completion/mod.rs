@@ -1,0 +1,86 @@
+//! `zun completion`: scripts for shells. A script asks `zun __complete` for the words that can come next, so it needs no
+//! update, and knows the names of containers, images and hosts.
+
+mod candidates;
+mod names;
+
+use std::ffi::OsString;
+
+use clap::{Args, Command, ValueEnum};
+
+use self::candidates::candidates;
+use super::Failure;
+use crate::exit::Exit;
+use crate::out::{Format, Printer};
+
+/// Print the script that completes zun's command line in a shell
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  source <(zun completion bash)                  In this shell, or in ~/.bashrc
+  zun completion zsh >\"${fpath[1]}/_zun\"
+  zun completion fish >~/.config/fish/completions/zun.fish")]
+pub(super) struct Completion {
+    /// Shell: bash, zsh or fish
+    #[arg(value_enum, hide_possible_values = true)]
+    shell: Shell,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// The verb that the scripts use. It is not in the help.
+const COMPLETE: &str = "__complete";
+
+const BASH: &str = r#"_zun() {
+  mapfile -t COMPREPLY < <(zun __complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+}
+complete -o default -F _zun zun"#;
+
+const ZSH: &str = r#"#compdef zun
+_zun() {
+  local -a found
+  found=("${(@f)$(zun __complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+  found=("${(@)found:#}")
+  if (( $#found )); then compadd -- "${(@)found}"; else _files; fi
+}
+if [ "$funcstack[1]" = "_zun" ]; then _zun "$@"; else compdef _zun zun; fi"#;
+
+const FISH: &str = r"complete -c zun -a '(zun __complete -- (commandline -opc)[2..-1] (commandline -ct) 2>/dev/null)'";
+
+impl Completion {
+    /// Prints the script. Needs no settings.
+    pub(super) fn run(&self) -> Result<Exit, Failure> {
+        Printer::new(Format::default()).line(match self.shell {
+            Shell::Bash => BASH,
+            Shell::Zsh => ZSH,
+            Shell::Fish => FISH,
+        })?;
+        Ok(Exit::OK)
+    }
+}
+
+/// Returns the words of the command line to complete, if a script asks for them. The last one may be empty.
+pub(super) fn asked(arguments: &[OsString]) -> Option<Vec<String>> {
+    match arguments {
+        [_, verb, separator, words @ ..] if verb == COMPLETE && separator == "--" => {
+            Some(words.iter().map(|word| word.to_string_lossy().into_owned()).collect())
+        }
+        _ => None,
+    }
+}
+
+/// Prints what can come next, one on a line. A failure prints nothing: the user is still typing.
+pub(super) fn complete(command: Command, words: &[String]) -> Exit {
+    let found = candidates(command, words, names::names);
+    let printable = |word: &&String| word.bytes().all(|byte| byte.is_ascii_graphic());
+    let lines: Vec<&str> = found.iter().filter(printable).map(String::as_str).collect();
+    if !lines.is_empty() {
+        drop(Printer::new(Format::default()).line(&lines.join("\n")));
+    }
+    Exit::OK
+}
