@@ -18,7 +18,7 @@ pub(super) fn mebibytes(text: &str) -> Result<u64, String> {
         || "use a number of MiB, or a number with unit k, m, g or t, such as 1.5g".to_owned();
     let digits = text.trim_end_matches(|last: char| last.is_ascii_alphabetic());
     let unit = text.strip_prefix(digits).unwrap_or_default().to_ascii_lowercase();
-    let kibibytes: u64 = match unit.as_str() {
+    let kibibytes: u128 = match unit.as_str() {
         "k" | "kb" | "kib" => 1,
         "" | "m" | "mb" | "mib" => 1 << 10,
         "g" | "gb" | "gib" => 1 << 20,
@@ -31,17 +31,16 @@ pub(super) fn mebibytes(text: &str) -> Result<u64, String> {
         return Err(rule());
     }
     let whole: u64 = whole.parse().map_err(|_too_large| rule())?;
-    let whole = whole.checked_mul(kibibytes).ok_or_else(rule)?;
-    Ok(whole.checked_add(part_of(kibibytes, fraction)).ok_or_else(rule)?.div_ceil(1024))
+    let total = u128::from(whole) * kibibytes + part_of(kibibytes, fraction);
+    u64::try_from(total.div_ceil(1024)).map_err(|_too_large| rule())
 }
 
 /// Returns this decimal fraction of a number, rounded up. Digits after the ninth do not matter.
-fn part_of(number: u64, fraction: &str) -> u64 {
+fn part_of(number: u128, fraction: &str) -> u128 {
     const PRECISION: usize = 9;
     let digits: String =
         fraction.chars().chain("0".repeat(PRECISION).chars()).take(PRECISION).collect();
-    let part = u128::from(digits.parse::<u64>().unwrap_or(0)) * u128::from(number);
-    u64::try_from(part.div_ceil(10_u128.pow(9))).unwrap_or(u64::MAX)
+    (digits.parse::<u128>().unwrap_or(0) * number).div_ceil(10_u128.pow(9))
 }
 
 /// Parses the sum of memory and swap in MiB; -1 is unlimited.
@@ -130,6 +129,8 @@ mod tests {
             ("0.5", 1),
             ("1.25m", 2),
             ("0.001g", 2),
+            // The service refuses it.
+            ("18446744073709551615", u64::MAX),
         ] {
             assert_eq!(mebibytes(text), Ok(expected), "{text}");
         }

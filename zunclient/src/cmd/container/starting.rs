@@ -182,7 +182,9 @@ fn advice(why: &str) -> Option<&'static str> {
     let why = why.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|words| why.contains(words));
     if says(&["pull access denied", "unauthorized", "authentication required", "no basic auth"]) {
-        Some("check the name of the image; a private image needs a login to its registry")
+        Some(
+            "check the name of the image; a private image needs a login to its registry: zun login REGISTRY",
+        )
     } else if says(&["no such image", "manifest unknown", "manifest for", "not found: manifest"]) {
         Some("check the name and the tag of the image")
     } else {
