@@ -15,6 +15,7 @@ use zun_common::rpc::container::{
     Console, ConsoleListener, LocateConsole, LocateData, Logs, ReadLogs, ReadStats, ResizeTerminal,
     Stats, Top, TopContainer,
 };
+use zun_common::rpc::digest::Digest;
 use zun_common::rpc::envelope::CallContext;
 use zun_common::rpc::exec::{
     CreateExec, CreatedExec, ExecConsole, ExecOutput, LocateExec, ResizeExec, RunExec, SignalExec,
@@ -179,7 +180,8 @@ impl ScriptedAgent {
         };
         change(&mut heartbeat);
         let position = self.shared.script.lock().expect("the script").position.clone();
-        self.call_api(&Beat { epoch: self.epoch(), heartbeat, position }).await
+        let digest = Some(Digest::default());
+        self.call_api(&Beat { epoch: self.epoch(), heartbeat, position, digest }).await
     }
 
     /// Reports a container after `change` has changed the report, and with it the success of all its operations that

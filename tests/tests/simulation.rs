@@ -5,7 +5,7 @@ use zun_common::telemetry::LogSettings;
 use zun_tests::simulation::{Found, simulate};
 
 /// How many seeds a plain run has.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 200;
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime")

@@ -11,10 +11,12 @@ use zun_common::id::ContainerId;
 use zun_common::restart::Restart;
 use zun_common::rpc::container::ConsoleSpec;
 use zun_common::rpc::envelope::CallContext;
+use zun_common::rpc::exec::ExecSpec;
 use zun_common::shutdown::Tasks;
+use zun_common::status::Status;
 use zun_common::units::{Mebibytes, Resources};
 
-use crate::app::containers::{Deletion, Ident, ListQuery, NewContainer, Update};
+use crate::app::containers::{Deletion, Exec, Ident, ListQuery, NewContainer, Update};
 use crate::app::{App, AppError, Caller, IdempotencyKey};
 use crate::db::container::{Filter, Page, Record, SortKey};
 use crate::db::{Conn, Db, snapshot};
@@ -37,6 +39,24 @@ impl Database {
     /// Creates an empty database.
     pub fn new() -> Result<Self, DbFailure> {
         Ok(Self { conn: Arc::new(Mutex::new(snapshot::in_memory()?)) })
+    }
+
+    /// Keeps a copy of all rows.
+    pub fn save(&self) -> Result<(), DbFailure> {
+        let mut conn = self.conn.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(snapshot::save(&mut conn)?)
+    }
+
+    /// Brings the copy of all rows back. No process may use the database meanwhile.
+    pub fn restore(&self) -> Result<(), DbFailure> {
+        let mut conn = self.conn.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(snapshot::restore(&mut conn)?)
+    }
+
+    /// Loses what was reported of a container: its row has this status.
+    pub fn lose_report(&self, container: ContainerId, status: Status) -> Result<(), DbFailure> {
+        let mut conn = self.conn.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(snapshot::set_status(&mut conn, container, status)?)
     }
 
     /// Returns all rows.
@@ -67,6 +87,10 @@ pub enum Request {
     Kill(ContainerId, String),
     /// Change the memory limit of a container.
     Update(ContainerId, Mebibytes),
+    /// Run a command in a container to its end.
+    Execute(ContainerId, Vec<String>),
+    /// Let a host carry out operations again after the database was restored.
+    Recover(String),
     /// Show a container.
     Show(ContainerId),
     /// List all containers.
@@ -188,6 +212,10 @@ impl Process {
             Request::Pause(id) => app.pause(&caller, &by(id)).await?,
             Request::Unpause(id) => app.unpause(&caller, &by(id)).await?,
             Request::Kill(id, signal) => app.kill(&caller, &by(id), signal).await?,
+            Request::Execute(id, command) => {
+                drop(app.execute(&caller, &by(id), executed(command)).await?);
+            }
+            Request::Recover(host) => app.recover_host(&caller, &host).await?,
         }
         Ok(Response::Done)
     }
@@ -219,6 +247,20 @@ fn seen(record: &Record) -> Shown {
 
 fn shown(record: &Record) -> Response {
     Response::Container(seen(record))
+}
+
+fn executed(command: Vec<String>) -> Exec {
+    let spec = ExecSpec {
+        command,
+        tty: false,
+        stdin: false,
+        environment: Vec::new(),
+        user: None,
+        workdir: None,
+        privileged: false,
+        size: None,
+    };
+    Exec { spec, run: true, csr: None }
 }
 
 const fn deletion(how: Removal) -> Deletion {

@@ -9,7 +9,7 @@ use zun_common::id::ContainerId;
 use zun_common::units::Mebibytes;
 
 use super::cluster::{Cluster, Reply};
-use crate::history::{Answer, Call, Entry};
+use crate::history::{Answer, Attempt, Call, Entry, Outcome};
 
 /// The names of containers. They are few, so that they are used again.
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
@@ -29,6 +29,8 @@ pub struct Notes {
     known: BTreeSet<ContainerId>,
     /// The signals that nobody has sent to a container yet.
     signals: BTreeMap<ContainerId, Vec<&'static str>>,
+    /// The commands that were to run once.
+    pub execs: Vec<Attempt>,
     keys: u64,
 }
 
@@ -83,8 +85,14 @@ impl Client {
             80..83 => Request::Kill(id, "SIGKILL".to_owned()),
             83..86 => Request::Pause(id),
             86..89 => Request::Unpause(id),
-            89..93 => Request::Update(id, Mebibytes(64 << random.within(0..4))),
-            93..97 => Request::Show(id),
+            89..91 => Request::Update(id, Mebibytes(64 << random.within(0..4))),
+            91..95 => {
+                notes.keys += 1;
+                let token = format!("exec-{}", notes.keys);
+                let command = ["/bin/sh", "-c", "sleep 1"].map(str::to_owned);
+                Request::Execute(id, command.into_iter().chain([token]).collect())
+            }
+            95..97 => Request::Show(id),
             _ => Request::List,
         }
     }
@@ -94,7 +102,9 @@ impl Client {
             let mut random = self.cluster.executor().random();
             // Without a key, nobody would know what became of a create without an answer.
             match request {
-                Request::Show(_) | Request::List => false,
+                Request::Show(_) | Request::List | Request::Execute(..) | Request::Recover(_) => {
+                    false
+                }
                 Request::Create(_) => true,
                 Request::Delete(..)
                 | Request::Start(_)
@@ -111,7 +121,12 @@ impl Client {
             notes.keys += 1;
             format!("key-{}", notes.keys)
         });
+        let restores = self.cluster.restores();
         for _ in 0..REPEATS {
+            // A restored database does not know the key.
+            if self.cluster.restores() > restores {
+                return;
+            }
             let answer = self.send(&request, key.clone()).await;
             let asks_again = matches!(answer, Answer::Unknown { .. } | Answer::Refused);
             if key.is_none() || !asks_again {
@@ -139,6 +154,11 @@ impl Client {
         }
         let answer = answer(request, &reply);
         self.learn(&reply);
+        if let Request::Execute(_, command) = request {
+            let token = command.last().cloned().unwrap_or_default();
+            let attempt = Attempt { token, outcome: executed(&reply), answered: executor.now() };
+            self.notes().execs.push(attempt);
+        }
         let answered = executor.now();
         let (client, call) = (self.number, call(request));
         let entry = Entry { client, key, call, called, answered, answer: answer.clone() };
@@ -201,7 +221,20 @@ fn call(request: &Request) -> Call {
         | Request::Pause(id)
         | Request::Unpause(id)
         | Request::Kill(id, _)
+        | Request::Execute(id, _)
         | Request::Update(id, _) => Call::Act { id: *id },
+        Request::Recover(_) => unreachable!("no client sends it"),
+    }
+}
+
+/// What the answer to a command says.
+const fn executed(reply: &Reply) -> Outcome {
+    match reply {
+        Reply::Response(Response::Done) => Outcome::Ran,
+        Reply::Unreachable | Reply::Response(Response::Error { status: 404, .. }) => {
+            Outcome::Refused
+        }
+        Reply::Lost | Reply::Response(_) => Outcome::Unknown,
     }
 }
 

@@ -1,16 +1,18 @@
 //! A cluster: several zun-api on one database, several hosts with an agent and an engine each, and a broker between them.
 //! Database, engines and broker outlive the processes.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{sleep, timeout};
-use zun_api::simulation::{Database, Process as Service, Request, Response, Snapshot};
+use zun_api::simulation::{Database, HostRow, Process as Service, Request, Response, Snapshot};
 use zun_common::bus::{Bus, MemoryTransport};
-use zun_common::id::HostName;
+use zun_common::id::{ContainerId, HostName};
 use zun_common::shutdown::Tasks;
+use zun_common::status::Status;
 use zun_compute::Agent;
 use zun_compute::settings::Settings;
 
@@ -20,6 +22,9 @@ use super::network::{Connection, Link};
 
 /// How long an agent may take to shut down before it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(40);
+
+/// The pause before an agent that has failed is started again.
+const RESTART_PAUSE: Duration = Duration::from_secs(5);
 
 /// The cluster. Clones share it.
 #[derive(Clone)]
@@ -35,6 +40,7 @@ struct Inner {
     controllers: Vec<Controller>,
     /// What agents keep over restarts.
     directory: TempDir,
+    restores: AtomicUsize,
 }
 
 /// A host.
@@ -46,6 +52,8 @@ pub struct Host {
     /// Its link to the broker.
     pub link: Arc<Link>,
     agent: Mutex<Option<Running>>,
+    /// A second agent on the same machine.
+    rival: Mutex<Option<Running>>,
 }
 
 struct Running {
@@ -79,6 +87,7 @@ impl Cluster {
             engine: Engine::new(executor),
             link: Arc::default(),
             agent: Mutex::default(),
+            rival: Mutex::default(),
         };
         let controller = |_| Controller { link: Arc::default(), running: Mutex::default() };
         let inner = Inner {
@@ -88,6 +97,7 @@ impl Cluster {
             hosts: (0..hosts).map(host).collect(),
             controllers: (0..controllers).map(controller).collect(),
             directory: directory(),
+            restores: AtomicUsize::new(0),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -114,7 +124,64 @@ impl Cluster {
 
     /// Starts the agent of a host, unless it runs.
     pub fn start_agent(&self, host: &Host) {
-        let mut agent = lock(&host.agent);
+        self.start(host, &host.agent);
+    }
+
+    /// Starts a second agent of a host. It fails while the first one runs.
+    pub fn start_rival(&self, host: &Host) {
+        self.start(host, &host.rival);
+    }
+
+    /// Kills the second agent of a host.
+    pub fn kill_rival(&self, host: &Host) {
+        if let Some(Running { process, stop: _ }) = lock(&host.rival).take() {
+            self.executor().crash(process);
+        }
+    }
+
+    /// Saves the database.
+    pub fn save(&self) {
+        self.inner.database.save().expect("the database can be saved");
+    }
+
+    /// Brings the saved database back, while no zun-api runs.
+    pub async fn restore(&self) {
+        for controller in self.controllers() {
+            if let Some((process, _)) = lock(&controller.running).take() {
+                self.executor().crash(process);
+            }
+        }
+        self.inner.database.restore().expect("the database can be restored");
+        self.inner.restores.fetch_add(1, Ordering::Relaxed);
+        for controller in self.controllers() {
+            self.start_controller(controller).await;
+        }
+    }
+
+    /// How often the database was restored.
+    pub fn restores(&self) -> usize {
+        self.inner.restores.load(Ordering::Relaxed)
+    }
+
+    /// Ends the recovery of all hosts.
+    pub async fn recover(&self) {
+        let recovering = |host: &HostRow| host.agent_sequence.is_some();
+        for host in self.snapshot().hosts.into_iter().filter(recovering) {
+            for controller in self.controllers() {
+                let request = (Request::Recover(host.name.clone()), None);
+                self.request(controller, request, Duration::from_secs(10)).await;
+            }
+        }
+    }
+
+    /// Loses what was reported of a container.
+    pub fn lose_report(&self, container: ContainerId) {
+        let lost = self.inner.database.lose_report(container, Status::Unknown);
+        lost.expect("the database can be changed");
+    }
+
+    fn start(&self, host: &Host, slot: &Mutex<Option<Running>>) {
+        let mut agent = lock(slot);
         if agent.is_some() {
             return;
         }
@@ -126,10 +193,22 @@ impl Cluster {
         let settings = Settings { host: name, state_directory, ..Settings::default() };
         let (engine, stopped) = (Arc::new(host.engine.clone()), Arc::clone(&stop));
         executor.spawn(process, async move {
-            let agent =
-                Agent::start(settings, bus, engine, &tasks).await.expect("the agent starts");
-            stopped.notified().await;
-            agent.stop().await;
+            loop {
+                let (settings, engine) = (settings.clone(), Arc::clone(&engine));
+                let starting = Agent::start(settings, bus.clone(), engine, &tasks);
+                let agent = starting.await.expect("the agent starts");
+                let has_failed = tokio::select! {
+                    biased;
+                    () = stopped.notified() => false,
+                    _ = agent.failed() => true,
+                };
+                agent.stop().await;
+                if !has_failed {
+                    return;
+                }
+                // systemd starts it again.
+                sleep(RESTART_PAUSE).await;
+            }
         });
         *agent = Some(Running { process, stop });
     }

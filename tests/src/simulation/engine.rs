@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use zun_common::id::{ContainerId, EngineId, ExecId};
 use zun_common::rpc::container::{ContainerSpec, LogRequest, Logs, Stats, Top};
 use zun_common::rpc::exec::{ExecOutput, ExecSpec};
+use zun_common::status::Status;
 use zun_common::units::{Resources, TerminalSize};
 use zun_compute::driver::fake::FakeDriver;
 use zun_compute::driver::{
@@ -43,6 +44,10 @@ pub enum What {
     Signalled(String),
     /// It was removed.
     Removed,
+    /// It vanished without an event.
+    Vanished,
+    /// A command ran in it. Each has its own last word.
+    Executed(String),
 }
 
 /// How long calls take at most, in milliseconds, before and after their effect.
@@ -96,6 +101,14 @@ impl Engine {
     /// Everything that it did.
     pub fn effects(&self) -> Vec<Effect> {
         lock(&self.effects).clone()
+    }
+
+    /// Loses a container, without an event.
+    pub fn vanish(&self, container: ContainerId) {
+        if self.fake.vanish(container) {
+            let effect = Effect { at: self.executor.now(), container, what: What::Vanished };
+            lock(&self.effects).push(effect);
+        }
     }
 
     fn delay(&self) -> Duration {
@@ -213,6 +226,10 @@ impl Inspect for Engine {
         self.call((None, nothing), |fake| Box::pin(async move { fake.list().await })).await
     }
 
+    async fn statuses(&self) -> Result<Vec<(ContainerId, Option<Status>)>, DriverError> {
+        self.call((None, nothing), |fake| Box::pin(async move { fake.statuses().await })).await
+    }
+
     async fn wait(&self, container: ContainerId) -> Result<i64, DriverError> {
         call!(self, container, nothing, |fake| fake.wait(container)).await
     }
@@ -261,7 +278,10 @@ impl Sessions for Engine {
         container: ContainerId,
         spec: &ExecSpec,
     ) -> Result<ExecOutput, DriverError> {
-        self.fake.exec_run(container, spec).await
+        let spec = spec.clone();
+        let ran = What::Executed(spec.command.last().cloned().unwrap_or_default());
+        let what = |_: &ExecOutput| Some(ran);
+        call!(self, container, what, |fake| fake.exec_run(container, &spec)).await
     }
 
     async fn exec_inspect(&self, exec: &ExecId) -> Result<ExecInfo, DriverError> {

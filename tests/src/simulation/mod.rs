@@ -86,9 +86,12 @@ async fn test(executor: Executor) -> Found {
     problems.extend(left);
     let notes = std::mem::take(&mut *notes.lock().unwrap_or_else(PoisonError::into_inner));
     let snapshot = cluster.snapshot();
-    problems.extend(judge::deeds(&cluster, &snapshot));
+    problems.extend(judge::deeds(&cluster, &snapshot, &notes.execs));
     let entries = history_of(notes.entries, &snapshot);
-    problems.extend(history::check(&entries).iter().map(ToString::to_string));
+    // A restored database has forgotten what it had promised since.
+    if cluster.restores() == 0 {
+        problems.extend(history::check(&entries).iter().map(ToString::to_string));
+    }
     problems.extend(executor.panics().into_iter().map(|words| format!("a task panicked: {words}")));
     let hosts = cluster.hosts().iter();
     let effects: Vec<_> = hosts.map(|host| host.engine.effects()).collect();
@@ -119,12 +122,16 @@ async fn weather(cluster: &Cluster, notes: &Arc<Mutex<Notes>>) -> Vec<String> {
     for number in 0..cluster.controllers().len() {
         add(Box::pin(storm::over_controller(cluster.clone(), number, until)));
     }
+    add(Box::pin(storm::over_database(cluster.clone(), until)));
     for number in 0..CLIENTS {
         add(Box::pin(Client::new(cluster, number, notes).work(REQUESTS, LONGEST_PAUSE)));
     }
     let mut ended = futures_util::future::join_all(ends);
-    let (mut watch, mut problems) = (Watch::default(), Vec::new());
+    let (mut watch, mut problems, mut restores) = (Watch::default(), Vec::new(), 0);
     loop {
+        if cluster.restores() > restores {
+            (watch, restores) = (Watch::default(), cluster.restores());
+        }
         if problems.is_empty() {
             problems = watch.problems(&cluster.snapshot(), &judge::real(cluster).await);
         }
@@ -141,7 +148,8 @@ async fn settle(cluster: &Cluster) -> (Duration, Vec<String>) {
     let mut right_since = None;
     loop {
         let now = executor.now();
-        let problems = judge::problems(cluster, &cluster.snapshot(), &judge::real(cluster).await);
+        cluster.recover().await;
+        let problems = wrong_for_a_second(cluster).await;
         if problems.is_empty() {
             let since = *right_since.get_or_insert(now);
             if now > since + STAYS {
@@ -154,6 +162,19 @@ async fn settle(cluster: &Cluster) -> (Duration, Vec<String>) {
         }
         sleep(LOOK).await;
     }
+}
+
+/// A container that the engine restarts changes all the time, and its report takes a moment.
+async fn wrong_for_a_second(cluster: &Cluster) -> Vec<String> {
+    let mut problems = Vec::new();
+    for _ in 0..3 {
+        problems = judge::problems(cluster, &cluster.snapshot(), &judge::real(cluster).await);
+        if problems.is_empty() {
+            break;
+        }
+        sleep(Duration::from_millis(700)).await;
+    }
+    problems
 }
 
 /// Adds what the clients cannot know: the containers of creates without an answer, and removals at the end of a run.

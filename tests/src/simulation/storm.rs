@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::sleep;
+use zun_api::simulation::ContainerRow;
 use zun_common::id::ContainerId;
 
 use super::cluster::{Cluster, Controller, Host};
@@ -45,11 +46,20 @@ pub async fn over_host(cluster: Cluster, number: usize, until: Duration) {
                 sleep(outage).await;
                 host.engine.set_pace(Pace::HEALTHY);
             }
-            82..92 => {
+            82..90 => {
                 host.engine.fake().go_down();
                 sleep(outage).await;
                 host.engine.fake().come_up();
             }
+            90..94 => {
+                cluster.start_rival(host);
+                sleep(outage).await;
+                cluster.kill_agent(host, 1).await;
+                cluster.start_agent(host);
+                sleep(pick(&cluster, |random| random.millis(0..5_000))).await;
+                cluster.kill_rival(host);
+            }
+            94..96 => vanish_one(&cluster, host),
             _ => end_one(&cluster, host),
         }
     }
@@ -69,7 +79,8 @@ pub async fn over_controller(cluster: Cluster, number: usize, until: Duration) {
                 sleep(outage).await;
                 cluster.start_controller(controller).await;
             }
-            50..75 => {
+            50..55 => lose_report(&cluster),
+            55..75 => {
                 controller.link.cut(true);
                 sleep(outage).await;
                 controller.link.cut(false);
@@ -84,7 +95,23 @@ pub async fn over_controller(cluster: Cluster, number: usize, until: Duration) {
     calm_controller(&cluster, controller).await;
 }
 
+/// In some runs, saves the database and brings it back later, and an administrator ends the recovery of the hosts.
+pub async fn over_database(cluster: Cluster, until: Duration) {
+    if pick(&cluster, |random| random.percent(70)) {
+        return;
+    }
+    sleep(pick(&cluster, |random| random.millis(0..30_000))).await;
+    cluster.save();
+    sleep(pick(&cluster, |random| random.millis(1_000..25_000))).await;
+    cluster.restore().await;
+    while cluster.executor().now() < until {
+        sleep(pick(&cluster, |random| random.millis(1_000..20_000))).await;
+        cluster.recover().await;
+    }
+}
+
 fn calm_host(cluster: &Cluster, host: &Host) {
+    cluster.kill_rival(host);
     host.link.cut(false);
     host.link.set_weather(Weather::default());
     host.engine.set_pace(Pace::HEALTHY);
@@ -100,12 +127,35 @@ async fn calm_controller(cluster: &Cluster, controller: &Controller) {
 
 /// Ends the process of a container.
 fn end_one(cluster: &Cluster, host: &Host) {
-    let created: Vec<ContainerId> =
-        host.engine.effects().iter().map(|effect| effect.container).collect();
-    let (container, code) =
-        pick(cluster, |random| (random.choose(&created).copied(), i64::from(random.percent(50))));
-    if let Some(container) = container {
+    let code = pick(cluster, |random| i64::from(random.percent(50)));
+    if let Some(container) = any_container(cluster, host) {
         host.engine.fake().exit(container, code);
+    }
+}
+
+/// Loses a container, without an event.
+fn vanish_one(cluster: &Cluster, host: &Host) {
+    if let Some(container) = any_container(cluster, host) {
+        host.engine.vanish(container);
+    }
+}
+
+fn any_container(cluster: &Cluster, host: &Host) -> Option<ContainerId> {
+    let effects = host.engine.effects();
+    let created: Vec<ContainerId> = effects.iter().map(|effect| effect.container).collect();
+    pick(cluster, |random| random.choose(&created).copied())
+}
+
+/// The database loses what an agent has reported of a container.
+fn lose_report(cluster: &Cluster) {
+    let reported = |row: &ContainerRow| {
+        let was_reported = matches!(row.status.as_str(), "Created" | "Running" | "Stopped");
+        was_reported.then(|| row.uuid.parse().ok()).flatten()
+    };
+    let rows: Vec<ContainerId> =
+        cluster.snapshot().containers.iter().filter_map(reported).collect();
+    if let Some(container) = pick(cluster, |random| random.choose(&rows).copied()) {
+        cluster.lose_report(container);
     }
 }
 

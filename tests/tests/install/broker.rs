@@ -87,7 +87,12 @@ impl Broker {
         let router = Router::new()
             .on(|Question(number), _: Incoming| async move { Ok(number * 2) })
             .on(|_: Beat, _: Incoming| async move {
-                Ok(OpenOperations { now: Utc::now(), operations: Vec::new(), complete_to: 0 })
+                Ok(OpenOperations {
+                    now: Utc::now(),
+                    operations: Vec::new(),
+                    complete_to: 0,
+                    digest: None,
+                })
             });
         serve(&bus, Route::Controller, router, &self.tasks).await;
         bus
@@ -118,7 +123,7 @@ fn heartbeat(host: &Enrolled) -> Beat {
         "host": host.name, "inventory": null, "console": null, "interval": 5, "leaving": false
     });
     let heartbeat = serde_json::from_value(heartbeat).expect("a heartbeat");
-    Beat { epoch: Epoch(1), heartbeat, position: None }
+    Beat { epoch: Epoch(1), heartbeat, position: None, digest: None }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

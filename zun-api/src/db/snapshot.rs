@@ -4,6 +4,9 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
+use zun_common::id::ContainerId;
+use zun_common::status::Status;
+
 use super::schema::{containers, hosts, operations};
 use super::{Backend, Conn, DbError, migrate};
 
@@ -26,6 +29,7 @@ pub struct HostRow {
     pub name: String,
     pub epoch: i64,
     pub last_sequence: i64,
+    pub agent_sequence: Option<i64>,
     pub used_cpu_millis: i64,
     pub used_memory_mib: i64,
     pub used_containers: i64,
@@ -81,6 +85,56 @@ pub(crate) fn snapshot(conn: &mut Conn) -> Result<Snapshot, DbError> {
             .order(operations::id)
             .load(conn)?,
     })
+}
+
+/// The tables, and the counters of their ids.
+fn tables(conn: &mut Conn) -> Result<Vec<String>, DbError> {
+    let own = "SELECT name AS table_name FROM main.sqlite_schema WHERE type = 'table' \
+               AND (name = 'sqlite_sequence' OR name NOT LIKE 'sqlite%')";
+    let found: Vec<Table> = diesel::sql_query(own).load(conn)?;
+    Ok(found.into_iter().map(|table| table.table_name).collect())
+}
+
+#[derive(QueryableByName)]
+struct Table {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    table_name: String,
+}
+
+/// Keeps a copy of all rows beside them.
+pub(crate) fn save(conn: &mut Conn) -> Result<(), DbError> {
+    conn.batch_execute("ATTACH ':memory:' AS saved")?;
+    for table in tables(conn)? {
+        conn.batch_execute(&format!(
+            "CREATE TABLE saved.copy_of_{table} AS SELECT * FROM main.{table}"
+        ))?;
+    }
+    Ok(())
+}
+
+/// Brings the copy of all rows back.
+pub(crate) fn restore(conn: &mut Conn) -> Result<(), DbError> {
+    conn.batch_execute("PRAGMA foreign_keys = OFF")?;
+    for table in tables(conn)? {
+        conn.batch_execute(&format!(
+            "DELETE FROM main.{table}; INSERT INTO main.{table} SELECT * FROM saved.copy_of_{table}"
+        ))?;
+    }
+    conn.batch_execute("PRAGMA foreign_keys = ON")?;
+    Ok(())
+}
+
+/// Changes the status in the row of a container that is not deleted, and nothing else.
+pub(crate) fn set_status(
+    conn: &mut Conn,
+    container: ContainerId,
+    status: Status,
+) -> Result<(), DbError> {
+    let row = containers::table.filter(containers::uuid.eq(container.to_string()));
+    diesel::update(row.filter(containers::deleted_at.is_null()))
+        .set(containers::status.eq(status.as_str()))
+        .execute(conn)?;
+    Ok(())
 }
 
 /// Opens an empty SQLite database in memory.

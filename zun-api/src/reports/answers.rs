@@ -112,6 +112,7 @@ pub(super) async fn assigned(
 
 fn expected(record: Record, last_run: Option<LastRun>) -> AssignedContainer {
     AssignedContainer {
+        reported: record.reported(),
         container: record.id,
         status: record.status,
         engine: record.engine,

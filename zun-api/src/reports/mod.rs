@@ -25,6 +25,7 @@ use zun_common::rpc::{Code, Problem};
 use zun_common::shutdown::Tasks;
 
 use crate::app::App;
+use crate::db::container as container_rows;
 use crate::db::host::{self, Beaten, Registration};
 use crate::db::operation::Open;
 use crate::db::{Conn, DbError, now};
@@ -97,6 +98,7 @@ async fn register(
 async fn beat(app: Arc<App>, beat: Beat, incoming: Incoming) -> Result<OpenOperations, Problem> {
     own(&beat.heartbeat.host, &incoming)?;
     let (host, leaving) = (beat.heartbeat.host.clone(), beat.heartbeat.leaving);
+    let has_digest = beat.digest.is_some();
     let work = move |conn: &mut Conn| Ok((host::beat(conn, &beat)?, now(conn)?));
     let (beaten, now) = stored(&app, Stored::AsFact, work).await?;
     let Open { operations, complete_to } = match beaten {
@@ -117,7 +119,13 @@ async fn beat(app: Arc<App>, beat: Beat, incoming: Incoming) -> Result<OpenOpera
         tracing::info!(host.name = %host, "the agent on host {host} is shutting down");
     }
     app.metrics.heartbeats.inc();
-    Ok(OpenOperations { now: now.and_utc(), operations, complete_to })
+    let digest = if has_digest {
+        let read = move |conn: &mut Conn| container_rows::digest(conn, &host);
+        Some(stored(&app, Stored::Nothing, read).await?)
+    } else {
+        None
+    };
+    Ok(OpenOperations { now: now.and_utc(), operations, complete_to, digest })
 }
 
 fn stale_epoch(host: &HostName) -> Problem {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Call;
 use super::container::ConsoleListener;
+use super::digest::ReportHash;
 use super::report::LastRun;
 use crate::id::{ContainerId, EngineId, HostName};
 use crate::status::Status;
@@ -165,4 +166,7 @@ pub struct AssignedContainer {
     /// Its newest run; `None` before the first one.
     #[serde(default)]
     pub last_run: Option<LastRun>,
+    /// What the database has of the agents' reports; `None` if there was none, or if the container was deleted.
+    #[serde(default)]
+    pub reported: Option<ReportHash>,
 }

@@ -2,6 +2,7 @@
 
 pub mod code;
 pub mod container;
+pub mod digest;
 pub mod envelope;
 pub mod exec;
 pub mod host;

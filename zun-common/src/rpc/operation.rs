@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::container::{ContainerSpec, Removal};
+use super::digest::Digest;
 use super::host::Heartbeat;
 use super::report::ContainerReport;
 use super::{Call, Done, Problem};
@@ -227,6 +228,9 @@ pub struct Beat {
     /// is a stale epoch.
     #[serde(default)]
     pub position: Option<LedgerPosition>,
+    /// What zun-api has acknowledged of the host's containers. Only in some heartbeats: the reply costs a query.
+    #[serde(default)]
+    pub digest: Option<Digest>,
 }
 
 impl Call for Beat {
@@ -244,6 +248,9 @@ pub struct OpenOperations {
     pub operations: Vec<Operation>,
     /// All open operations up to this number are listed.
     pub complete_to: i64,
+    /// What the database has of the host's containers, if the heartbeat has a digest.
+    #[serde(default)]
+    pub digest: Option<Digest>,
 }
 
 /// Reports the state of a container and the outcomes of its operations. The reply comes after both are in the database.

@@ -64,8 +64,8 @@ pub(crate) async fn beat(host: Arc<Host>, workers: Workers, bus: Bus, tasks: Tas
 /// Announces that the agent shuts down.
 pub(crate) async fn leave(host: &Host, bus: &Bus) {
     let Some(epoch) = host.control.epoch() else { return };
-    let call =
-        Beat { epoch, heartbeat: heartbeat(host, true).await, position: host.position.get() };
+    let heartbeat = heartbeat(host, true).await;
+    let call = Beat { epoch, heartbeat, position: host.position.get(), digest: None };
     let sent = timeout(LEAVE_TIMEOUT, bus.call_controller(&call, &CallContext::internal())).await;
     let why = match sent {
         Ok(Ok(_open)) => return,
@@ -101,11 +101,21 @@ async fn send(
         return Err("the bus does not deliver this host's messages".to_owned());
     }
     let sent = Instant::now();
-    let call = Beat { epoch, heartbeat, position: host.position.get() };
+    let digest = host.control.comparison().is_due().then(|| host.reports.digest());
+    let call = Beat { epoch, heartbeat, position: host.position.get(), digest };
     match bus.call_controller(&call, &CallContext::internal()).await {
         Ok(open) => {
             if let Some(sent) = &call.position {
                 host.position.compared(sent);
+            }
+            if let (Some(own), Some(theirs)) = (digest, open.digest)
+                && host.control.comparison().compare(own, theirs)
+            {
+                tracing::warn!(
+                    host.name = %host.name,
+                    "zun-api's database differs from what this host has reported: asking which containers differ"
+                );
+                host.reconcile_needed.notify_one();
             }
             receive(host, workers, (epoch, sent, open));
             Ok(())

@@ -6,11 +6,12 @@
 //!     └──── stale epoch ──────┘      without an epoch nothing is reported and no operation begins
 //! ```
 
+mod comparison;
 mod heartbeat;
 mod register;
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::{Notify, watch};
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 use zun_common::id::Epoch;
 use zun_common::rpc::{Code, Problem};
 
+use comparison::Comparison;
 pub(crate) use heartbeat::{beat, leave};
 
 /// The epoch and the database's clock.
@@ -29,6 +31,7 @@ pub(crate) struct Control {
     heartbeats: AtomicI64,
     /// When the last heartbeat was sent that zun-api has answered.
     confirmed: watch::Sender<Option<Instant>>,
+    comparison: Mutex<Comparison>,
 }
 
 /// The database's time when a heartbeat was sent, at the earliest.
@@ -46,6 +49,7 @@ impl Control {
             pull: Notify::new(),
             heartbeats: AtomicI64::new(0),
             confirmed: watch::Sender::new(None),
+            comparison: Mutex::new(Comparison::new()),
         }
     }
 
@@ -125,7 +129,12 @@ impl Control {
         self.heartbeats.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    fn comparison(&self) -> MutexGuard<'_, Comparison> {
+        self.comparison.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn begin(&self, epoch: Epoch) {
+        *self.comparison() = Comparison::new();
         self.epoch.send_replace(Some(epoch));
     }
 

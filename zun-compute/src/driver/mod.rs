@@ -253,6 +253,9 @@ pub trait Inspect: Send + Sync {
     /// Lists all containers of Zun with their state. A container whose inspection fails or is late is in doubt, and does
     /// not fail the listing. Fails only if the engine does not list its containers at all.
     async fn list(&self) -> Result<Vec<ListedContainer>, DriverError>;
+    /// Lists the containers of Zun with their statuses, without an inspection of each. A status that this build does not
+    /// know is `None`.
+    async fn statuses(&self) -> Result<Vec<(ContainerId, Option<Status>)>, DriverError>;
     /// Waits until the process has exited, and returns its exit code. Returns at once if the container is not running.
     async fn wait(&self, container: ContainerId) -> Result<i64, DriverError>;
     /// Returns the container's output: at most the last 4 MiB and the last 100,000 lines.

@@ -21,9 +21,10 @@ use tokio::sync::Notify;
 use zun_common::api::v1::container::ImagePull;
 use zun_common::grant::SessionEvent;
 use zun_common::id::{ContainerId, HostName};
+use zun_common::rpc::digest::Digest;
 use zun_common::rpc::host::AssignedContainer;
 use zun_common::rpc::report::ContainerReport;
-use zun_common::status::TaskState;
+use zun_common::status::{Status, TaskState};
 
 pub(crate) use facts::{Completion, Failure, Observation, Ticket};
 pub(crate) use sender::send;
@@ -65,8 +66,8 @@ impl Reports {
         self.ready.notify_one();
     }
 
-    /// Applies what zun-api knew of the container after `ticket` was drawn. The number of its newest run is only used if no
-    /// epoch began since.
+    /// Applies what zun-api knew of the container after `ticket` was drawn, and reports again what it has lost. The number
+    /// of its newest run is only used if no epoch began since.
     pub(crate) fn apply_assigned(&self, ticket: Ticket, assigned: &AssignedContainer) {
         self.outbox().apply_assigned(ticket, assigned, self.next());
         self.ready.notify_one();
@@ -99,9 +100,19 @@ impl Reports {
         self.outbox().create_requested(container, (auto_remove, again));
     }
 
-    /// Whether zun-api has requested the container from this agent process.
-    pub(crate) fn create_was_requested(&self, container: ContainerId) -> bool {
-        self.outbox().create_was_requested(container)
+    /// Whether zun-api has requested the container from this agent process after `asked` was drawn.
+    pub(crate) fn create_was_requested_since(&self, asked: Ticket, container: ContainerId) -> bool {
+        self.outbox().create_was_requested_since(asked, container)
+    }
+
+    /// Stops to report containers that zun-api does not know, which was asked at `asked`.
+    pub(crate) fn disown_others(&self, asked: Ticket, known: impl Fn(&ContainerId) -> bool) {
+        self.outbox().disown_others(asked, known);
+    }
+
+    /// What zun-api has acknowledged of all containers.
+    pub(crate) fn digest(&self) -> Digest {
+        self.outbox().digest()
     }
 
     /// Applies an observation of the engine.
@@ -131,6 +142,12 @@ impl Reports {
         let conclusion = self.outbox().finish(container, (completion, ended), self.next());
         self.ready.notify_one();
         conclusion
+    }
+
+    /// An operation was abandoned, because the epoch is over. It may never come again: its database may be an older copy.
+    pub(crate) fn abandoned(&self, container: ContainerId) {
+        self.outbox().abandoned(container, self.next());
+        self.ready.notify_one();
     }
 
     /// Sends the outcome of an operation that this agent does not carry out.
@@ -166,6 +183,11 @@ impl Reports {
     /// The newest report of the container, whether zun-api has it or not.
     pub(crate) fn newest(&self, container: ContainerId) -> Option<ContainerReport> {
         self.outbox().newest(container)
+    }
+
+    /// Whether nothing has to be found out of a container with this status in the engine.
+    pub(crate) fn is_known_as(&self, container: ContainerId, status: Status) -> bool {
+        self.outbox().is_known_as(container, status)
     }
 
     /// The containers that the engine had when they were last observed.

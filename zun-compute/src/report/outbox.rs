@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use zun_common::api::v1::container::ImagePull;
 use zun_common::grant::SessionEvent;
 use zun_common::id::{ContainerId, EngineId, HostName};
+use zun_common::rpc::digest::Digest;
 use zun_common::rpc::host::AssignedContainer;
 use zun_common::rpc::operation::OperationOutcome;
 use zun_common::rpc::report::ContainerReport;
@@ -85,14 +86,41 @@ impl Outbox {
         let (ticket, is_outdated) = (self.ticket(), asked < self.epoch_began);
         let Some(tracked) = self.tracked(assigned.container) else { return };
         tracked.apply_assigned(assigned);
-        if tracked.runs.is_numbered() || is_outdated {
+        if is_outdated {
             return;
         }
-        tracked.runs.number_from(ticket, assigned.last_run.clone());
-        if tracked.was_observed() {
+        let (is_lost, is_new) = (tracked.compare(assigned), !tracked.runs.is_numbered());
+        if is_new {
+            tracked.runs.number_from(ticket, assigned.last_run.clone());
+        }
+        if is_lost {
+            tracing::info!(
+                container.id = %assigned.container,
+                "zun-api has lost a report of container {}: reporting it again", assigned.container
+            );
+        }
+        if is_lost || (is_new && tracked.was_observed()) {
             self.push_report(assigned.container, now);
         }
-        self.enqueue(assigned.container);
+        if is_lost || is_new {
+            self.enqueue(assigned.container);
+        }
+    }
+
+    /// zun-api, which was asked at `asked`, named all containers that it knows. Nothing is reported of the others any
+    /// more, except of those that it requested since then.
+    pub(super) fn disown_others(&mut self, asked: Ticket, known: impl Fn(&ContainerId) -> bool) {
+        for (container, tracked) in &mut self.containers {
+            let is_newer = tracked.create_requested.is_some_and(|requested| requested > asked);
+            if tracked.hash().is_some() && !is_newer && !known(container) {
+                tracked.disown();
+            }
+        }
+    }
+
+    /// What zun-api has acknowledged of all containers.
+    pub(super) fn digest(&self) -> Digest {
+        self.containers.values().filter_map(TrackedContainer::hash).collect()
     }
 
     pub(super) fn begin_epoch(&mut self) -> bool {
@@ -122,7 +150,7 @@ impl Outbox {
     ) {
         let ticket = self.ticket();
         let Some(tracked) = self.tracked(container) else { return };
-        tracked.create_requested(auto_remove);
+        tracked.create_requested(ticket, auto_remove);
         if !again {
             tracked.runs.number_from(ticket, None);
         }
@@ -154,6 +182,13 @@ impl Outbox {
         let conclusion = self.finish_work(container, completion, now);
         self.enqueue(container);
         conclusion
+    }
+
+    pub(super) fn abandoned(&mut self, container: ContainerId, now: i64) {
+        if let Some(tracked) = self.containers.get_mut(&container) {
+            tracked.abandoned();
+            self.push_report(container, now);
+        }
     }
 
     pub(super) fn add_outcome(&mut self, container: ContainerId, ended: Ended) {
@@ -249,9 +284,7 @@ impl Outbox {
             self.enqueue(container);
             return;
         };
-        if let Some(report) = tracked.queue.acknowledged() {
-            tracked.runs.acknowledge(&report.runs);
-        }
+        tracked.acknowledged();
         let removed = tracked.is_removed() && tracked.is_idle();
         self.enqueue(container);
         if removed && !self.removed.contains(&container) {
@@ -282,8 +315,9 @@ impl Outbox {
         self.containers.get(&container)?.queue.newest().cloned()
     }
 
-    pub(super) fn create_was_requested(&self, container: ContainerId) -> bool {
-        self.containers.get(&container).is_some_and(|tracked| tracked.create_requested)
+    pub(super) fn create_was_requested_since(&self, asked: Ticket, container: ContainerId) -> bool {
+        let requested = self.containers.get(&container).and_then(|one| one.create_requested);
+        requested.is_some_and(|requested| requested > asked)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -293,6 +327,10 @@ impl Outbox {
                 .containers
                 .values()
                 .all(|tracked| tracked.queue.is_idle() || !tracked.may_be_reported())
+    }
+
+    pub(super) fn is_known_as(&self, container: ContainerId, status: Status) -> bool {
+        self.containers.get(&container).is_some_and(|tracked| tracked.is_known_as(status))
     }
 
     /// The containers that the engine had when they were last observed.

@@ -67,6 +67,16 @@ impl ReportQueue {
         self.is_outdated = self.in_flight.is_some();
     }
 
+    /// zun-api has lost the last report: the next one counts as new.
+    pub(super) fn forget_last(&mut self) {
+        self.last = None;
+    }
+
+    /// Whether zun-api has acknowledged a report in this epoch.
+    pub(super) const fn was_acknowledged(&self) -> bool {
+        self.last.is_some()
+    }
+
     pub(super) const fn is_ready(&self) -> bool {
         self.next.is_some() && self.in_flight.is_none()
     }

@@ -217,6 +217,13 @@ impl RunLog {
         }
     }
 
+    /// zun-api may have lost what was acknowledged: the runs that this agent has seen are reported again.
+    pub(super) fn repeat(&mut self) {
+        for run in &mut self.runs {
+            run.acknowledged &= run.has_ended && run.end.is_none();
+        }
+    }
+
     fn begin(&mut self, run: Run) {
         if let Some(last) = self.runs.back_mut() {
             last.end_without_inspection(EndReason::Restarted);

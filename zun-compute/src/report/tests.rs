@@ -41,6 +41,7 @@ impl Fixture {
             engine: None,
             auto_remove: false,
             last_run,
+            reported: None,
         };
         self.outbox.apply_assigned(asked, &assigned, 0);
     }

@@ -2,6 +2,7 @@
 
 use zun_common::api::v1::container::ImagePull;
 use zun_common::id::{ContainerId, HostName};
+use zun_common::rpc::digest::ReportHash;
 use zun_common::rpc::host::AssignedContainer;
 use zun_common::rpc::report::ContainerReport;
 use zun_common::status::{Status, TaskState};
@@ -10,6 +11,15 @@ use super::facts::{Completion, Facts, Failure, Observation, PersistentFailure, T
 use super::queue::ReportQueue;
 use super::runs::RunLog;
 use crate::driver::ContainerInfo;
+
+/// What zun-api has of the reports of a container.
+#[derive(Debug, Clone, Copy, Default)]
+struct Confirmed {
+    /// The number of the newest run.
+    run: i64,
+    /// The part of the digest; `None` if the container does not count in it.
+    hash: Option<ReportHash>,
+}
 
 /// What follows from an observation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +31,6 @@ pub(crate) enum Conclusion {
 }
 
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 pub(super) struct TrackedContainer {
     pub(super) facts: Facts,
     pub(super) queue: ReportQueue,
@@ -30,8 +39,10 @@ pub(super) struct TrackedContainer {
     pull: Option<ImagePull>,
     failure: Option<PersistentFailure>,
     auto_remove: Option<bool>,
-    /// Whether zun-api has requested the container from this agent process.
-    pub(super) create_requested: bool,
+    /// Drawn when zun-api requested the container from this agent process.
+    pub(super) create_requested: Option<Ticket>,
+    /// What zun-api has of its reports, as far as is known.
+    confirmed: Confirmed,
     missing_in_task: bool,
     /// Whether the agent has asked zun-api about it, because its runs have no numbers.
     asked: bool,
@@ -51,7 +62,8 @@ impl TrackedContainer {
             pull: None,
             failure: None,
             auto_remove: None,
-            create_requested: false,
+            create_requested: None,
+            confirmed: Confirmed::default(),
             missing_in_task: false,
             asked: false,
             run_before_task: None,
@@ -68,8 +80,8 @@ impl TrackedContainer {
         }
     }
 
-    pub(super) const fn create_requested(&mut self, auto_remove: bool) {
-        self.create_requested = true;
+    pub(super) const fn create_requested(&mut self, ticket: Ticket, auto_remove: bool) {
+        self.create_requested = Some(ticket);
         self.auto_remove = Some(auto_remove);
     }
 
@@ -78,6 +90,42 @@ impl TrackedContainer {
         self.runs.forget();
         self.queue.clear();
         self.asked = false;
+        self.confirmed = Confirmed::default();
+    }
+
+    /// zun-api has stored the report in flight.
+    pub(super) fn acknowledged(&mut self) {
+        let Some(report) = self.queue.acknowledged() else { return };
+        self.runs.acknowledge(&report.runs);
+        let newest = report.runs.iter().map(|run| run.number).max();
+        self.confirmed.run = self.confirmed.run.max(newest.unwrap_or_default());
+        let is_going = matches!(report.status, Status::Deleting | Status::Deleted);
+        let hash = ReportHash::of(report.container, self.confirmed.run, report.status.as_str());
+        self.confirmed.hash = (!is_going).then_some(hash);
+    }
+
+    /// What zun-api has of its reports. Returns whether it has lost what it acknowledged in this epoch, which must be
+    /// reported again.
+    pub(super) fn compare(&mut self, assigned: &AssignedContainer) -> bool {
+        let is_lost = self.queue.was_acknowledged() && self.confirmed.hash != assigned.reported;
+        let run = assigned.last_run.as_ref().map_or(0, |last| last.number);
+        self.confirmed = Confirmed { run, hash: assigned.reported };
+        if is_lost {
+            self.queue.forget_last();
+            self.runs.repeat();
+        }
+        is_lost
+    }
+
+    /// zun-api does not know the container, or no longer.
+    pub(super) fn disown(&mut self) {
+        self.begin_epoch();
+        self.asked = true;
+    }
+
+    /// Its part of the digest.
+    pub(super) const fn hash(&self) -> Option<ReportHash> {
+        self.confirmed.hash
     }
 
     pub(super) fn begin(&mut self, task: TaskState) {
@@ -92,6 +140,13 @@ impl TrackedContainer {
         if creates && self.facts.engine.is_none() {
             self.facts.status = Status::Creating;
         }
+    }
+
+    /// The operation in progress was abandoned. What it did shows in the next observation.
+    pub(super) fn abandoned(&mut self) {
+        self.task = None;
+        self.pull = None;
+        self.missing_in_task = false;
     }
 
     pub(super) fn set_pull_progress(&mut self, pull: ImagePull) {
@@ -228,6 +283,13 @@ impl TrackedContainer {
         let is_known = !matches!(self.facts.status, Status::Creating | Status::Created);
         let known = self.facts.exit_code.filter(|_| is_known);
         if is_active(info.status) { self.runs.last_exit_code().or(known) } else { None }
+    }
+
+    /// Whether an engine that shows this status says nothing new. While an operation is in progress, its end shows.
+    pub(super) fn is_known_as(&self, status: Status) -> bool {
+        let did_not_run = matches!(status, Status::Created | Status::Stopped);
+        let is_failed = self.facts.status == Status::Error && did_not_run;
+        self.task.is_some() || self.facts.status == status || is_failed
     }
 
     /// Whether there is something to report: it was observed, or an operation began.

@@ -8,7 +8,9 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use zun_common::backoff::Backoff;
 use zun_common::chain;
+use zun_common::id::ContainerId;
 use zun_common::shutdown::Tasks;
+use zun_common::status::Status;
 
 use super::refresh::RefreshQueue;
 use crate::driver::{DriverError, EngineEvent, EngineEventKind, ListedContainer};
@@ -16,6 +18,8 @@ use crate::host::{Host, within};
 use crate::report::Observation;
 
 const EVENTS_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the known statuses are compared with those that Docker lists.
+const COMPARE_EVERY: Duration = Duration::from_secs(30);
 pub(super) const LIST_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Follows Docker until shutdown.
@@ -78,8 +82,46 @@ impl Follower<'_> {
         backoff.reset();
         self.host.reconcile_needed.notify_one();
         self.host.engine_back.notify_one();
-        passing.await;
+        tokio::select! {
+            biased;
+            () = &mut passing => {}
+            () = self.keep_comparing() => {}
+        }
         Ok(())
+    }
+
+    /// Inspects containers whose status is not the known one: an event can get lost.
+    async fn keep_comparing(&self) {
+        loop {
+            tokio::time::sleep(COMPARE_EVERY).await;
+            let statuses = self.host.driver.statuses();
+            match within(LIST_TIMEOUT, "list the containers", statuses).await {
+                Ok(statuses) => self.compare(&statuses),
+                Err(error) => {
+                    tracing::debug!(error = %chain(&error), "cannot compare with the engine");
+                }
+            }
+        }
+    }
+
+    fn compare(&self, statuses: &[(ContainerId, Option<Status>)]) {
+        let reports = &self.host.reports;
+        for (container, status) in statuses {
+            if status.is_some_and(|status| !reports.is_known_as(*container, status)) {
+                self.refresh.changed(*container);
+            }
+        }
+        let present: HashSet<ContainerId> = statuses.iter().map(|(id, _)| *id).collect();
+        self.inspect_missing(&present);
+    }
+
+    /// Inspects the containers that the engine had, and does not list any more.
+    fn inspect_missing(&self, present: &HashSet<ContainerId>) {
+        for container in self.host.reports.known_in_engine() {
+            if !present.contains(&container) {
+                self.refresh.changed(container);
+            }
+        }
     }
 
     async fn inspect_all(&self) -> Result<(), DriverError> {
@@ -98,11 +140,7 @@ impl Follower<'_> {
                 }
             }
         }
-        for container in host.reports.known_in_engine() {
-            if !present.contains(&container) {
-                self.refresh.changed(container);
-            }
-        }
+        self.inspect_missing(&present);
         Ok(())
     }
 

@@ -43,7 +43,8 @@ pub(super) fn plan(assigned: &[AssignedContainer], listed: &[ListedContainer]) -
 }
 
 fn missing(one: &AssignedContainer) -> Option<Step> {
-    let AssignedContainer { container, status, engine, auto_remove, last_run: _ } = one;
+    let AssignedContainer { container, status, engine, auto_remove, last_run: _, reported: _ } =
+        one;
     let was_created = engine.is_some();
     match status {
         Status::Deleting | Status::Deleted => Some(Step::MarkDeleted(*container)),
@@ -80,6 +81,7 @@ mod tests {
             engine: Some(engine()),
             auto_remove: false,
             last_run: None,
+            reported: None,
         }
     }
 

@@ -102,6 +102,9 @@ impl Round<'_> {
                 self.refresh.in_doubt(*container, reason);
             }
         }
+        let is_known =
+            |container: &ContainerId| ours.contains(container) || self.workers.is_busy(*container);
+        host.reports.disown_others(ticket, is_known);
         for step in steps {
             match step {
                 Step::Report(info) => {
@@ -109,7 +112,7 @@ impl Round<'_> {
                 }
                 Step::MarkLost(container) => self.absent(ticket, container, false),
                 Step::MarkDeleted(container) => self.absent(ticket, container, true),
-                Step::Stray(container, engine) => self.stray(container, engine).await,
+                Step::Stray(container, engine) => self.stray(ticket, (container, engine)).await,
             }
         }
         host.reports.retain(|container| {
@@ -131,9 +134,10 @@ impl Round<'_> {
     }
 
     /// Reports a stray, unless its command arrived after zun-api had answered.
-    async fn stray(&self, container: ContainerId, engine: EngineId) {
+    async fn stray(&self, asked: Ticket, (container, engine): (ContainerId, EngineId)) {
         let host = self.host;
-        if self.workers.is_busy(container) || host.reports.create_was_requested(container) {
+        let is_newer = host.reports.create_was_requested_since(asked, container);
+        if self.workers.is_busy(container) || is_newer {
             return;
         }
         tracing::warn!(

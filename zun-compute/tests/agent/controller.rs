@@ -8,6 +8,7 @@ use chrono::Utc;
 use tokio::sync::watch;
 use zun_common::bus::{Bus, Incoming, Route, Router};
 use zun_common::id::{ContainerId, Epoch, OperationId, RequestId};
+use zun_common::rpc::digest::ReportHash;
 use zun_common::rpc::host::{Assigned, AssignedContainer, AssignedContainers, Heartbeat};
 use zun_common::rpc::operation::{
     Beat, Change, LedgerPosition, OpenOperations, Operation, OperationOutcome, Outcome,
@@ -48,7 +49,9 @@ impl Received {
     fn beat(&mut self, beat: Beat) -> Result<OpenOperations, Problem> {
         self.ledger.check(beat.epoch)?;
         self.heartbeats.push(beat.heartbeat);
-        Ok(self.ledger.open())
+        let digest =
+            self.reports.keys().filter_map(|container| self.reported(*container)).collect();
+        Ok(OpenOperations { digest: Some(digest), ..self.ledger.open() })
     }
 
     fn store(&mut self, call: ReportContainer) -> Result<Done, Problem> {
@@ -63,13 +66,25 @@ impl Received {
             return Err(Problem::new(Code::Busy, "not yet"));
         }
         let mut containers = self.assigned.clone();
-        for Entry { operation, .. } in &self.ledger.operations {
+        for Entry { operation, .. } in
+            self.ledger.operations.iter().filter(|entry| !entry.is_forgotten)
+        {
             let known = containers.iter().any(|one| one.container == operation.container);
             if !known {
                 containers.extend(self.of_ledger(operation.container));
             }
         }
         Ok(Assigned { containers })
+    }
+
+    /// What the digest has of the container.
+    fn reported(&self, container: ContainerId) -> Option<ReportHash> {
+        let reports = self.reports.get(&container)?;
+        let status = reports.last()?.status;
+        let runs = reports.iter().flat_map(|report| &report.runs);
+        let run = runs.map(|run| run.number).max().unwrap_or_default();
+        let counts = !matches!(status, Status::Deleting | Status::Deleted);
+        counts.then(|| ReportHash::of(container, run, status.as_str()))
     }
 
     /// A container with operations, unless its removal was reported.
@@ -83,8 +98,9 @@ impl Received {
             has_ended: run.end.is_some(),
         });
         let engine = reports.iter().rev().find_map(|report| report.engine.clone());
+        let reported = self.reported(container);
         let expected =
-            AssignedContainer { container, status, engine, auto_remove: false, last_run };
+            AssignedContainer { container, status, engine, auto_remove: false, last_run, reported };
         Some(expected).filter(|_| status != Status::Deleted)
     }
 }
@@ -101,6 +117,8 @@ struct Entry {
     operation: Operation,
     epoch: i64,
     outcome: Option<Outcome>,
+    /// Whether its container is unknown.
+    is_forgotten: bool,
 }
 
 impl Ledger {
@@ -129,6 +147,7 @@ impl Ledger {
             now: Utc::now(),
             operations: operations.collect(),
             complete_to: i64::try_from(self.operations.len()).expect("few"),
+            digest: None,
         }
     }
 
@@ -152,7 +171,9 @@ impl Ledger {
             again: false,
             change,
         };
-        let entry = Entry { operation: operation.clone(), epoch: self.epoch, outcome: None };
+        let epoch = self.epoch;
+        let accepted = operation.clone();
+        let entry = Entry { operation: accepted, epoch, outcome: None, is_forgotten: false };
         self.operations.push(entry);
         operation
     }
@@ -284,6 +305,22 @@ impl Controller {
     /// Returns the report that zun-api would have in its database.
     pub(crate) fn newest(&self, container: ContainerId) -> Option<ContainerReport> {
         self.history(container).pop()
+    }
+
+    /// Loses a container, as a database does that was restored from an older copy.
+    pub(crate) fn forget(&self, container: ContainerId) {
+        self.record(|received| {
+            received.reports.remove(&container);
+            received.assigned.retain(|one| one.container != container);
+            for entry in &mut received.ledger.operations {
+                entry.is_forgotten |= entry.operation.container == container;
+            }
+        });
+    }
+
+    /// Loses all reports of a container, as a database does that was restored from an older copy.
+    pub(crate) fn lose_reports(&self, container: ContainerId) {
+        self.record(|received| received.reports.remove(&container));
     }
 
     /// Waits until the newest report has this status and no task state.

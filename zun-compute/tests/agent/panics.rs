@@ -66,6 +66,9 @@ impl Inspect for Defective {
     async fn list(&self) -> Outcome<Vec<ListedContainer>> {
         self.0.list().await
     }
+    async fn statuses(&self) -> Outcome<Vec<(ContainerId, Option<Status>)>> {
+        self.0.statuses().await
+    }
     async fn wait(&self, id: ContainerId) -> Outcome<i64> {
         self.0.wait(id).await
     }

@@ -87,3 +87,26 @@ async fn a_create_causes_no_listing_of_all_containers() {
     }
     assert_eq!(world.count(Operation::List), 2);
 }
+
+#[tokio::test]
+async fn a_report_that_zun_api_has_lost_is_sent_again_without_a_change_of_the_container() {
+    let mut world = World::new().await;
+    world.settings.heartbeat.interval = 1;
+    let _agent = world.agent().await;
+    let [lost, kept] = [world.running(&["/bin/sh"]).await, world.running(&["/bin/sh"]).await];
+    let before = world.controller.history(kept).len();
+    world.controller.lose_reports(lost);
+    let report = world.controller.until(lost, Status::Running).await;
+    assert_eq!(report.runs.last().map(|run| run.number), Some(1), "{report:?}");
+    assert_eq!(world.controller.history(kept).len(), before, "only the differing one");
+}
+
+#[tokio::test]
+async fn a_container_that_zun_api_no_longer_knows_becomes_a_stray() {
+    let mut world = World::new().await;
+    world.settings.heartbeat.interval = 1;
+    let _agent = world.agent().await;
+    let container = world.running(&["/bin/sh"]).await;
+    world.controller.forget(container);
+    assert_eq!(world.controller.until_stray().await.container, container);
+}

@@ -323,5 +323,6 @@ pub(crate) fn assigned(container: ContainerId, status: Status) -> AssignedContai
         engine: Some("ab".repeat(32).parse().expect("an id")),
         auto_remove: false,
         last_run: None,
+        reported: None,
     }
 }

@@ -14,7 +14,7 @@ pub(crate) use change::{
 };
 pub(crate) use page::{Filter, Page, SortKey, page};
 pub(crate) use query::{
-    Scope, assigned, by_id, by_id_beginning, by_ids, by_name, name_taken, with_tombstone,
+    Scope, assigned, by_id, by_id_beginning, by_ids, by_name, digest, name_taken, with_tombstone,
 };
 pub(crate) use row::Record;
 pub(crate) use run::{Run, last_runs, lose_runs, runs};

@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 use zun_common::id::{ContainerId, HostName, ProjectId};
+use zun_common::rpc::digest::{Digest, ReportHash};
 
 use super::row::{Record, Row};
 use crate::db::schema::containers::dsl;
@@ -95,6 +96,19 @@ pub(crate) fn name_taken(
         .filter(dsl::name.eq(name))
         .filter(dsl::deleted_at.is_null());
     Ok(diesel::select(diesel::dsl::exists(same)).get_result(conn)?)
+}
+
+/// What agents have reported of the containers on a host. Counts the same ones as [`Record::reported`].
+pub(crate) fn digest(conn: &mut Conn, host: &HostName) -> Result<Digest, DbError> {
+    let rows: Vec<(String, i64, String)> = dsl::containers
+        .filter(dsl::host.eq(host.as_str()).and(dsl::gone_at.is_null()))
+        .filter(dsl::deleted_at.is_null().and(dsl::epoch.gt(0)))
+        .select((dsl::uuid, dsl::run, dsl::status))
+        .load(conn)?;
+    let hash = |(uuid, run, status): (String, i64, String)| {
+        Some(ReportHash::of(uuid.parse().ok()?, run, &status))
+    };
+    Ok(rows.into_iter().filter_map(hash).collect())
 }
 
 /// All containers that should be on a host, and those whose removal it has not confirmed.

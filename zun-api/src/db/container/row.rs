@@ -6,6 +6,7 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use zun_common::api::v1::container::ImagePull;
 use zun_common::id::{ContainerId, EngineId, Epoch, HostName, ProjectId, UserId};
+use zun_common::rpc::digest::ReportHash;
 use zun_common::rpc::report::LiveState;
 use zun_common::status::{Status, TaskState};
 
@@ -43,6 +44,14 @@ pub(crate) struct Record {
     pub(crate) updated_at: NaiveDateTime,
     /// When its removal was accepted.
     pub(crate) deleted_at: Option<NaiveDateTime>,
+}
+
+impl Record {
+    /// What agents have reported of it; `None` if nothing was reported, or if it is deleted.
+    pub(crate) fn reported(&self) -> Option<ReportHash> {
+        let counts = self.epoch > Epoch(0) && self.deleted_at.is_none();
+        counts.then(|| ReportHash::of(self.id, self.run, self.status.as_str()))
+    }
 }
 
 /// The row as it is read; what is also in `spec` stays behind.

@@ -190,7 +190,7 @@ pub(crate) enum Beaten {
 
 /// Stores a heartbeat. An earlier one that arrives after the last one of an agent that shuts down changes nothing.
 pub(crate) fn beat(conn: &mut Conn, beat: &Beat) -> Result<Beaten, DbError> {
-    let Beat { epoch, heartbeat, position } = beat;
+    let Beat { epoch, heartbeat, position, digest: _ } = beat;
     let Heartbeat { host, inventory, console, console_trouble, interval, leaving, generation } =
         heartbeat;
     let console = console.as_ref().map(serde_json::to_string).transpose()?;

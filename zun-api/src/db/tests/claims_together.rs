@@ -134,7 +134,7 @@ fn beat(host: &HostName, (epoch, generation): (Epoch, i64)) -> Beat {
         leaving: false,
         generation,
     };
-    Beat { epoch, heartbeat, position: None }
+    Beat { epoch, heartbeat, position: None, digest: None }
 }
 
 #[tokio::test]

@@ -2,11 +2,14 @@
 
 use diesel::prelude::*;
 use zun_common::id::{ContainerId, Epoch, HostName, RequestId};
+use zun_common::rpc::digest::{Digest, ReportHash};
 use zun_common::rpc::operation::{Change, LedgerPosition, RegisterAgent};
+use zun_common::rpc::report::{ContainerReport, LiveState, RunReport};
+use zun_common::status::Status;
 
 use super::claims::{EXACT, add_host, fresh, name, resources};
 use super::{Fixture, on_both};
-use crate::db::container::insert;
+use crate::db::container::{self, insert};
 use crate::db::host::{self, Registration};
 use crate::db::operation::{self, Accepted, NewOperation, OutcomeKind};
 use crate::db::{Conn, cluster, migrate, transaction};
@@ -14,6 +17,7 @@ use crate::db::{Conn, cluster, migrate, transaction};
 on_both! {
     what_may_only_be_done_once_is_unknown_if_the_agent_may_have_received_it
     an_operation_with_the_number_of_another_is_noticed_until_the_recovery_has_ended
+    the_digest_has_what_is_reported_of_a_hosts_containers
 }
 
 /// Accepts a signal to a new container.
@@ -84,4 +88,43 @@ fn an_operation_with_the_number_of_another_is_noticed_until_the_recovery_has_end
     assert!(next.operation.sequence > known.operation.sequence);
     known.operation.sequence = next.operation.sequence;
     assert!(register(&mut conn, &host, Some(&known)), "it is another copy");
+}
+
+fn report(container: ContainerId, host: &HostName, status: Status) -> ContainerReport {
+    let run = RunReport { number: 1, raw_started: None, started_at: None, end: None };
+    ContainerReport {
+        container,
+        host: host.clone(),
+        generation: 1,
+        status,
+        task_state: None,
+        status_reason: None,
+        engine: None,
+        exit_code: None,
+        oom_killed: false,
+        started_at: None,
+        finished_at: None,
+        attached: 0,
+        image_pull: None,
+        runs: vec![run],
+        live: LiveState::default(),
+    }
+}
+
+fn the_digest_has_what_is_reported_of_a_hosts_containers(fixture: &Fixture) {
+    let (mut conn, host) = (fixture.connect(), name(0));
+    migrate(&mut conn).expect("migrated");
+    add_host(&mut conn, &host, resources(4000, 4096));
+    let (id, _) = kill(&mut conn, &host);
+    let digest = |conn: &mut Conn| container::digest(conn, &host).expect("read");
+    assert_eq!(digest(&mut conn), Digest::default(), "nothing was reported");
+    container::apply(&mut conn, Epoch(1), &report(id, &host, Status::Running)).expect("applied");
+    let reported: Digest = [ReportHash::of(id, 1, "Running")].into_iter().collect();
+    assert_eq!(digest(&mut conn), reported);
+    let assigned = container::assigned(&mut conn, &host).expect("read");
+    assert_eq!(assigned[0].reported().into_iter().collect::<Digest>(), reported);
+    diesel::sql_query("UPDATE containers SET status = 'Created'").execute(&mut conn).expect("lost");
+    assert_ne!(digest(&mut conn), reported);
+    container::bury(&mut conn, id).expect("deleted");
+    assert_eq!(digest(&mut conn), Digest::default());
 }

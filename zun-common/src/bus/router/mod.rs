@@ -8,6 +8,7 @@
 //! | a call that may only be done once, delivered again | `Uncertain` |
 //! | its handler panics | `Internal` |
 
+mod handled;
 mod parse;
 
 use std::collections::HashMap;
@@ -23,6 +24,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tracing::Instrument;
 
+use self::handled::BegunCalls;
 use self::parse::{parse_envelope, time_until};
 use super::transport::{Deliveries, Delivery, MAX_BODY};
 use crate::environment;
@@ -55,6 +57,7 @@ struct Method {
 #[derive(Default)]
 pub struct Router {
     methods: HashMap<&'static str, Method>,
+    handled: BegunCalls,
 }
 
 impl Router {
@@ -138,14 +141,14 @@ impl Router {
             let words = format!("unknown method `{}`", envelope.method);
             return Some(Err(Problem::new(Code::UnknownMethod, words)));
         };
-        if method.once && redelivered {
+        let left = time_until(envelope.deadline, environment::now());
+        if method.once && (redelivered || !self.handled.begin(envelope.id, left)) {
             let words = format!(
                 "the link to the host was lost while it worked on {}; it may have been done",
                 envelope.method
             );
             return Some(Err(Problem::new(Code::Uncertain, words)));
         }
-        let left = time_until(envelope.deadline, environment::now());
         let context = CallContext {
             request: envelope.request_id,
             project: envelope.project,

@@ -1,5 +1,6 @@
 //! Tests of the router over the in-memory broker.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -150,4 +151,40 @@ async fn a_call_that_may_only_be_done_once_is_refused_if_it_is_delivered_again()
     let deliveries = transport.consume(Route::Host(host()), 1).await.expect("deliveries");
     Arc::new(router).serve(deliveries, &tasks);
     assert_eq!(code(calling.await), Code::Uncertain);
+}
+
+#[tokio::test]
+async fn a_copy_of_a_call_that_may_only_be_done_once_is_refused() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let launches = Arc::clone(&count);
+    let router = Router::new().on(move |_: Launch, _| {
+        launches.fetch_add(1, Ordering::SeqCst);
+        async { Ok(Done {}) }
+    });
+    let harness = Harness::serving(router).await;
+    let id = uuid::Uuid::new_v4();
+    let envelope = Envelope {
+        v: PROTOCOL,
+        id,
+        method: Launch::METHOD.to_owned(),
+        request_id: crate::id::RequestId::random(),
+        project: None,
+        sender: "test".to_owned(),
+        deadline: Utc::now() + chrono::TimeDelta::seconds(5),
+        traceparent: None,
+        body: serde_json::to_value(Launch).expect("JSON"),
+    };
+    let body: bytes::Bytes = serde_json::to_vec(&envelope).expect("JSON").into();
+    let mut outcomes = Vec::new();
+    for _ in 0..2 {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let message = Outgoing { route: Route::Host(host()), id, body: body.clone(), deadline };
+        let reply = harness.transport.request(message).await.expect("a reply");
+        outcomes.push(serde_json::from_slice::<Reply>(&reply).expect("a reply").outcome);
+    }
+    assert!(matches!(outcomes.remove(0), Outcome::Ok(_)));
+    assert!(
+        matches!(outcomes.remove(0), Outcome::Problem(problem) if problem.code == Code::Uncertain)
+    );
+    assert_eq!(count.load(Ordering::SeqCst), 1);
 }

@@ -84,6 +84,20 @@ fn status(state: &ContainerState) -> Result<Status, DriverError> {
     }
 }
 
+/// Converts the state in a list of containers.
+pub(super) fn listed_status(state: &str) -> Option<Status> {
+    Some(match state {
+        "created" => Status::Created,
+        "running" | "stopping" => Status::Running,
+        "paused" => Status::Paused,
+        "restarting" => Status::Restarting,
+        "removing" => Status::Deleting,
+        "exited" => Status::Stopped,
+        "dead" => Status::Dead,
+        _ => return None,
+    })
+}
+
 /// Whether the last run of a container has ended.
 const fn has_ended(status: Status) -> bool {
     matches!(status, Status::Stopped | Status::Restarting | Status::Dead | Status::Deleting)
@@ -125,6 +139,7 @@ mod tests {
             ("dead", Status::Dead),
         ] {
             assert_eq!(shown(&format!(r#"{{"Status":"{state}"}}"#)).status, status);
+            assert_eq!(listed_status(state), Some(status));
         }
     }
 

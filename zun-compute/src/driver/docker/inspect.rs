@@ -12,6 +12,7 @@ use serde_json::Value;
 use zun_common::docker_errors::user_message;
 use zun_common::id::{ContainerId, EngineId};
 use zun_common::rpc::container::{LogRequest, Logs, Stats, Top};
+use zun_common::status::Status;
 
 use super::deadline::{QUICK, within};
 use super::errors::RequestFailure;
@@ -49,7 +50,13 @@ impl Inspect for DockerDriver {
 
     async fn list(&self) -> Result<Vec<ListedContainer>, DriverError> {
         let containers = self.ours().await?;
+        let containers = containers.into_iter().map(|one| (one.container, one.engine)).collect();
         Ok(inspect_each(containers, LISTING, |container| self.inspect(container)).await)
+    }
+
+    async fn statuses(&self) -> Result<Vec<(ContainerId, Option<Status>)>, DriverError> {
+        let containers = self.ours().await?;
+        Ok(containers.into_iter().map(|one| (one.container, one.status)).collect())
     }
 
     async fn wait(&self, container: ContainerId) -> Result<i64, DriverError> {
@@ -91,7 +98,7 @@ impl Inspect for DockerDriver {
 
 impl DockerDriver {
     /// Lists the containers of Zun: those whose label and name match.
-    async fn ours(&self) -> Result<Vec<(ContainerId, Option<EngineId>)>, DriverError> {
+    async fn ours(&self) -> Result<Vec<Listed>, DriverError> {
         let Api { version, .. } = self.api().await?;
         let path = format!("/v{version}/containers/json?all=true&filters={FILTERS}");
         let shown: Vec<Value> = within(QUICK, self.wire.get_json(&path, LARGEST_LIST))
@@ -101,16 +108,26 @@ impl DockerDriver {
     }
 }
 
-/// Reads the ids of a container from a list. It reads no other field, so a field that it does not know fails no listing.
-/// `None` if the container is not Zun's.
-fn listed(shown: &Value) -> Option<(ContainerId, Option<EngineId>)> {
+/// A container in Docker's list.
+#[derive(Debug, PartialEq, Eq)]
+struct Listed {
+    container: ContainerId,
+    engine: Option<EngineId>,
+    status: Option<Status>,
+}
+
+/// Reads the ids and the status of a container from a list. It reads no other field, so a field that it does not know
+/// fails no listing. `None` if the container is not Zun's.
+fn listed(shown: &Value) -> Option<Listed> {
     let container: ContainerId =
         shown.get("Labels")?.get(LABEL_CONTAINER)?.as_str()?.parse().ok()?;
     let named =
         |name: &Value| name.as_str().and_then(ContainerId::from_engine_name) == Some(container);
     let engine = shown.get("Id").and_then(Value::as_str);
     let names = shown.get("Names")?.as_array()?;
-    names.iter().any(named).then(|| (container, from_docker::engine_id(engine).ok()))
+    let engine = from_docker::engine_id(engine).ok();
+    let status = shown.get("State").and_then(Value::as_str).and_then(from_docker::listed_status);
+    names.iter().any(named).then_some(Listed { container, engine, status })
 }
 
 /// Converts the answer of a wait. The client library returns every exit code but 0 as an error.
@@ -147,9 +164,13 @@ mod tests {
         let (name, engine) = (format!("/{}", container.engine_name()), "ab".repeat(32));
         let labels = serde_json::json!({ LABEL_CONTAINER: container.to_string() });
         let entry = |name: &str, id: Value| serde_json::json!({ "Id": id, "Names": [name], "Labels": labels, "State": "new", "Ports": 7 });
-        let found = listed(&entry(&name, engine.clone().into()));
-        assert_eq!(found, Some((container, engine.parse().ok())));
-        assert_eq!(listed(&entry(&name, Value::Null)), Some((container, None)));
+        let expected = Listed { container, engine: engine.parse().ok(), status: None };
+        assert_eq!(listed(&entry(&name, engine.clone().into())), Some(expected));
+        let expected = Listed { container, engine: None, status: None };
+        assert_eq!(listed(&entry(&name, Value::Null)), Some(expected));
+        let mut running = entry(&name, Value::Null);
+        running["State"] = "running".into();
+        assert_eq!(listed(&running).and_then(|one| one.status), Some(Status::Running));
         assert_eq!(listed(&entry("/forged", engine.into())), None);
         assert_eq!(listed(&serde_json::json!({ "Names": [name], "Labels": null })), None);
     }

@@ -24,6 +24,7 @@ pub enum Operation {
     Remove,
     Inspect,
     List,
+    Statuses,
     Wait,
     Logs,
     Top,

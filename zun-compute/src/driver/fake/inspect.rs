@@ -44,6 +44,15 @@ impl Inspect for FakeDriver {
         self.shared.faults.perform(Operation::List, None, work).await
     }
 
+    async fn statuses(&self) -> Result<Vec<(ContainerId, Option<Status>)>, DriverError> {
+        let work = async {
+            let state = self.shared.state();
+            let listed = state.containers.iter();
+            Ok(listed.map(|(id, record)| (*id, Some(record.status))).collect())
+        };
+        self.shared.faults.perform(Operation::Statuses, None, work).await
+    }
+
     async fn wait(&self, container: ContainerId) -> Result<i64, DriverError> {
         let work = async {
             let (process, last) = {

@@ -1,0 +1,64 @@
+//! Digests of what agents have reported. With them, zun-api and an agent notice that one of them has lost a report, without
+//! comparing all containers.
+//!
+//! Limits are not part of it: operations of the ledger set them, and no report changes them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::ContainerId;
+
+/// The hashes have so many bits that the sum for 2^24 containers fits into 64.
+const BITS: u32 = 40;
+
+/// A hash of what an agent has reported of a container: the number of its newest run, and its status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ReportHash(u64);
+
+impl ReportHash {
+    /// Returns the hash (FNV-1a). It is the same on all machines.
+    pub fn of(container: ContainerId, run: i64, status: &str) -> Self {
+        let text = format!("{container} {run} {status}");
+        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        Self((hash ^ (hash >> BITS)) & ((1 << BITS) - 1))
+    }
+}
+
+/// The sum of the hashes of a host's containers. Deleted ones do not count, nor those that were never reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Digest(u64);
+
+impl FromIterator<ReportHash> for Digest {
+    fn from_iter<T: IntoIterator<Item = ReportHash>>(hashes: T) -> Self {
+        Self(hashes.into_iter().fold(0, |sum, hash| sum.wrapping_add(hash.0)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_depends_on_every_fact_and_not_on_the_order() {
+        let [one, other] = [(); 2].map(|()| ContainerId::random());
+        let hash = |container, run, status| ReportHash::of(container, run, status);
+        let digest = |hashes: &[ReportHash]| hashes.iter().copied().collect::<Digest>();
+        let both = [hash(one, 1, "Running"), hash(other, 2, "Stopped")];
+        assert_eq!(digest(&both), digest(&[both[1], both[0]]));
+        for changed in [hash(one, 2, "Running"), hash(one, 1, "Stopped"), hash(other, 1, "Running")]
+        {
+            assert_ne!(digest(&both), digest(&[changed, both[1]]));
+        }
+        assert!(both.iter().all(|hash| hash.0 < 1 << BITS));
+    }
+
+    #[test]
+    fn a_hash_is_the_same_in_every_build() {
+        let id = "7b0c8a3e-5f5e-4c5a-9d29-6e1f6f2f3f11".parse().expect("an id");
+        let wire = serde_json::to_string(&ReportHash::of(id, 3, "Running")).expect("JSON");
+        assert_eq!(wire, "234086663682");
+    }
+}
