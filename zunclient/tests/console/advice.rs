@@ -69,16 +69,24 @@ async fn an_https_address_of_a_plain_service_is_answered_with_the_address_to_use
     assert!(message.contains("use http:// in OS_ENDPOINT"), "{message}");
 }
 
+/// A service whose container could not be created for this reason.
+async fn failed_pull(reason: &'static str) -> Service {
+    Service::start(move |ask| {
+        if ask.target.contains("/attach") {
+            return error(409, "Cannot attach container web in Error state");
+        }
+        (200, container("Error", &json!({ "status_reason": reason, "name": "web" })))
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_pull_that_was_denied_or_found_nothing_says_what_to_check() {
     for (reason, advice) in [
         ("pull access denied for private/app", "a private image needs a login to its registry"),
         ("No such image: nothing:latest", "check the name and the tag of the image"),
     ] {
-        let service = Service::start(move |_ask| {
-            (200, container("Error", &json!({ "status_reason": reason, "name": "web" })))
-        })
-        .await;
+        let service = failed_pull(reason).await;
         let (code, _, message) = piped(&service, &["run", "nothing", "true"]).await;
         assert_eq!(code, Some(125), "{message}");
         assert!(message.contains(reason) && message.contains(advice), "{message}");

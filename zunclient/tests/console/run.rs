@@ -230,7 +230,10 @@ async fn a_creation_that_takes_long_or_fails_gives_the_hosts_reason() {
     })
     .await;
     let ran = zun(&service, &["run", "--name", "test", "nosuch"], "").await;
-    assert_eq!((ran.code, ran.stderr.as_str()), (Some(125), "zun: test: no such image\n"));
+    assert_eq!(
+        (ran.code, ran.stderr.as_str()),
+        (Some(125), "zun: test: no such image; check the name and the tag of the image\n")
+    );
 }
 
 #[tokio::test]
