@@ -20,7 +20,7 @@ use zun_common::rpc::envelope::CallContext;
 use zun_common::rpc::exec::{
     CreateExec, CreatedExec, ExecConsole, ExecOutput, LocateExec, ResizeExec, RunExec, SignalExec,
 };
-use zun_common::rpc::host::{Heartbeat, Inventory};
+use zun_common::rpc::host::{Heartbeat, Inventory, RemoveStray};
 use zun_common::rpc::operation::{
     Beat, Change, LedgerPosition, OpenOperations, Operation, OperationOutcome, Outcome, PROTOCOL,
     PerformOperation, Performing, RegisterAgent, Registered, ReportContainer,
@@ -177,6 +177,7 @@ impl ScriptedAgent {
             interval: 60,
             leaving: false,
             generation: Utc::now().timestamp_micros(),
+            strays: None,
         };
         change(&mut heartbeat);
         let position = self.shared.script.lock().expect("the script").position.clone();
@@ -453,6 +454,7 @@ fn router(shared: &Arc<Shared>) -> Router {
     let mut router = Router::new();
     router = perform(router, shared);
     router = query::<ResizeTerminal>(router, shared, |_| Done {});
+    router = query::<RemoveStray>(router, shared, |_| Done {});
     router = query::<ResizeExec>(router, shared, |_| Done {});
     router = query::<SignalExec>(router, shared, |_| Done {});
     router = query::<LocateExec>(router, shared, |script| ExecConsole {

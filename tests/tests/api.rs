@@ -35,6 +35,8 @@ mod runs;
 mod service;
 #[path = "api/shapes.rs"]
 mod shapes;
+#[path = "api/strays.rs"]
+mod strays;
 #[path = "api/support.rs"]
 mod support;
 #[path = "api/tenancy.rs"]

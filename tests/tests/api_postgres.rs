@@ -33,6 +33,8 @@ mod reports;
 mod service;
 #[path = "api/shapes.rs"]
 mod shapes;
+#[path = "api/strays.rs"]
+mod strays;
 #[path = "api/support.rs"]
 mod support;
 #[path = "api/tenancy.rs"]

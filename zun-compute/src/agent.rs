@@ -27,6 +27,7 @@ use crate::host::Host;
 use crate::ledger_position::{self, PositionFile};
 use crate::report::{self, Reports};
 use crate::settings::{LoadError, Settings};
+use crate::strays::Strays;
 use crate::worker::Workers;
 use crate::{control, rpc, watch};
 
@@ -257,6 +258,7 @@ fn host(
         health: Sender::default(),
         engine_lock: EngineLock::new(&state_directory),
         position,
+        strays: Strays::default(),
         failure: Sender::default(),
     }
 }

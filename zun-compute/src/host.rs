@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use zun_common::bus::Bus;
-use zun_common::id::{ContainerId, HostName};
+use zun_common::id::{ClusterId, ContainerId, HostName};
 
 use crate::console::Console;
 use crate::control::Control;
@@ -18,6 +18,7 @@ use crate::health::AgentHealth;
 use crate::ledger_position::PositionFile;
 use crate::report::{Conclusion, Observation, Reports};
 use crate::settings::{HeartbeatSettings, WorkerSettings};
+use crate::strays::Strays;
 
 /// The time limit to inspect one container. Docker can hang on a container whose console is stalled.
 const INSPECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,6 +46,8 @@ pub(crate) struct Host {
     pub(crate) engine_lock: EngineLock,
     /// How far the host has come in the ledger.
     pub(crate) position: PositionFile,
+    /// Containers of this cluster that zun-api does not know.
+    pub(crate) strays: Strays,
     /// Why the agent cannot go on.
     pub(crate) failure: watch::Sender<Option<Arc<LockError>>>,
 }
@@ -70,6 +73,11 @@ impl Host {
             self.mark_for_reconcile(container);
         }
         Ok(info)
+    }
+
+    /// The cluster; `None` until the host has registered for the first time.
+    pub(crate) fn cluster(&self) -> Option<ClusterId> {
+        self.position.get().map(|position| position.cluster)
     }
 
     /// Marks the host for reconciliation, to ask zun-api whether the container should exist and which runs it had.

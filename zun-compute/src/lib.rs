@@ -24,6 +24,7 @@ mod operation_state;
 mod probe;
 mod report;
 mod rpc;
+mod strays;
 mod watch;
 mod worker;
 

@@ -73,7 +73,7 @@ fn the_help_of_every_verb_of_action_is_as_recorded() {
 
 #[test]
 fn the_help_of_every_verb_of_host_is_as_recorded() {
-    for verb in ["list", "show", "recover", "replace"] {
+    for verb in ["list", "show", "recover", "replace", "clean"] {
         let text = help(&["host", verb, "--help"]);
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         insta::assert_snapshot!(format!("host_{verb}"), text);

@@ -251,6 +251,7 @@ async fn hosts_and_services_are_shown_as_zun_shows_them() {
           ],
           "state": "up",
           "state_reason": null,
+          "strays": [],
           "total_containers": 1,
           "uuid": "UUID"
         }

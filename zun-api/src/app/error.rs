@@ -117,6 +117,8 @@ pub(crate) enum AppError {
     MarkerNotFound(ContainerId),
     #[error("Host {0} could not be found.")]
     HostNotFound(String),
+    #[error("Host {host} has no stray container {id}.")]
+    StrayNotFound { host: HostName, id: String },
     #[error(
         "Multiple containers exist with the name '{0}'. Please use the container uuid instead."
     )]

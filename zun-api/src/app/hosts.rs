@@ -1,10 +1,11 @@
 //! Hosts and agents for administrators and for the scheduler.
 
 use zun_common::id::HostName;
+use zun_common::units::{Cpus, Mebibytes, Resources};
 
 use super::{App, AppError, Caller, Permission};
 use crate::db::host::{Liveness, Record};
-use crate::db::{Conn, DbError, host, now};
+use crate::db::{Conn, DbError, container, host, now};
 use crate::scheduler::{HostView, PortsFit};
 
 impl App {
@@ -53,6 +54,12 @@ impl App {
     }
 }
 
+fn sum(one: Resources, other: Resources) -> Resources {
+    let millis = one.cpus.millis().saturating_add(other.cpus.millis());
+    let memory = one.memory.0.saturating_add(other.memory.0);
+    Resources { cpus: Cpus::from_millis(millis), memory: Mebibytes(memory) }
+}
+
 /// Why the host carries out nothing now; `None` if it does.
 pub(crate) fn trouble(host: &Record, liveness: Liveness) -> Option<String> {
     match liveness {
@@ -72,12 +79,26 @@ pub(crate) fn trouble(host: &Record, liveness: Liveness) -> Option<String> {
 /// By the database's clock, which has stamped the heartbeats.
 fn with_liveness(conn: &mut Conn) -> Result<Vec<(Record, Liveness)>, DbError> {
     let now = now(conn)?;
-    let hosts = host::all(conn)?.into_iter();
-    let judged = hosts.map(|host| {
+    let mut hosts = host::all(conn)?;
+    for host in &mut hosts {
+        leave_out_known(conn, host)?;
+    }
+    let judged = hosts.into_iter().map(|host| {
         let liveness = host.liveness(now);
         (host, liveness)
     });
     Ok(judged.collect())
+}
+
+/// Strays that the database knows by now, or that were deleted and are about to be removed again, are none.
+fn leave_out_known(conn: &mut Conn, host: &mut Record) -> Result<(), DbError> {
+    if host.strays.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = host.strays.iter().map(|one| one.container).collect();
+    let known = container::by_ids(conn, &ids)?;
+    host.strays.retain(|stray| known.iter().all(|(id, _)| *id != stray.container));
+    Ok(())
 }
 
 /// Returns the scheduler's view of each host. Another transaction can claim what it shows as free.
@@ -87,7 +108,7 @@ pub(super) fn views(conn: &mut Conn) -> Result<Vec<HostView>, DbError> {
         enabled: !host.disabled && !host.is_recovering(),
         engine_up: host.engine_up,
         total: host.total,
-        claimed: host.used.claimed,
+        claimed: sum(host.used.claimed, host.stray_limits),
         protocol: host.protocol,
         ports: PortsFit::Fit,
         runtimes: host.inventory.map(|inventory| inventory.runtimes).unwrap_or_default(),

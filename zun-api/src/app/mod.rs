@@ -6,6 +6,7 @@ mod error;
 mod hosts;
 mod recover_host;
 pub(crate) mod registries;
+mod remove_stray;
 mod replace_host;
 
 use tokio_util::sync::CancellationToken;

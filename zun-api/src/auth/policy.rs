@@ -56,6 +56,7 @@ permissions!(
     ExecutePrivileged = "container:execute:privileged", Admin;
     ReplaceHost = "host:replace", Admin;
     RecoverHost = "host:recover", Admin;
+    CleanHost = "host:clean", Admin;
     /// A port of the host below 1024, where others expect the host's own services.
     TakeLowPort = "container:create:low_port", Admin;
     /// All devices and capabilities of the host: root on the host.

@@ -31,6 +31,9 @@ diesel::table! {
         used_containers -> BigInt,
         agent_sequence -> Nullable<BigInt>,
         recovered_sequence -> BigInt,
+        strays -> Nullable<Text>,
+        stray_cpu_millis -> BigInt,
+        stray_memory_mib -> BigInt,
     }
 }
 

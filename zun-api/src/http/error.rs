@@ -67,6 +67,7 @@ impl ErrorResponse {
 }
 
 /// Maps an error.
+#[expect(clippy::too_many_lines, reason = "each error has a line, so that none is forgotten")]
 pub(super) fn error_response(error: &AppError) -> ErrorResponse {
     use StatusCode as Http;
     let new = |status, code| ErrorResponse::new(status, code, error);
@@ -89,6 +90,7 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
         | AppError::RunNotFound { .. }
         | AppError::ActionNotFound(_)
         | AppError::HostNotFound(_)
+        | AppError::StrayNotFound { .. }
         | AppError::RegistryNotFound(_) => new(Http::NOT_FOUND, not_found(error)),
         AppError::RegistryNameTaken(_) => new(Http::CONFLICT, "container.registry-already-exists"),
         AppError::TooMany { .. } => new(Http::FORBIDDEN, "container.over-quota"),
@@ -149,9 +151,9 @@ fn invalid_csr(cause: &dyn std::error::Error) -> ErrorResponse {
 #[expect(clippy::wildcard_enum_match_arm, reason = "the caller has selected the errors")]
 const fn not_found(error: &AppError) -> &'static str {
     match error {
-        AppError::ContainerNotFound(_) | AppError::MarkerNotFound(_) => {
-            "container.container-not-found"
-        }
+        AppError::ContainerNotFound(_)
+        | AppError::MarkerNotFound(_)
+        | AppError::StrayNotFound { .. } => "container.container-not-found",
         AppError::RunNotFound { .. } => "container.run-not-found",
         AppError::ActionNotFound(_) => "container.action-not-found",
         AppError::HostNotFound(_) => "container.requested-host-not-found",

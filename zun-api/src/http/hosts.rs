@@ -1,7 +1,7 @@
 //! `/v1/hosts`.
 
-use actix_web::HttpRequest;
 use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
 use zun_common::api::v1::host::HostList;
 
 use super::extract::{FromFields, NoFields, Parsed};
@@ -35,6 +35,13 @@ pub(super) const ROUTES: &[Route] = &[
     )
     .only(Permission::ReplaceHost)
     .success(202),
+    Route::delete(
+        "/v1/hosts/{name}/strays/{id}",
+        "Remove a container of this cluster that the database does not know",
+        to!(remove_stray),
+    )
+    .only(Permission::CleanHost)
+    .success(204),
 ];
 
 /// Selects a part of the list.
@@ -120,4 +127,16 @@ pub(super) async fn replace(
 ) -> ApiResult {
     app.replace_host(&caller, &name).await?;
     Ok(accepted())
+}
+
+/// `DELETE /v1/hosts/{name}/strays/{id}`
+pub(super) async fn remove_stray(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(String, String)>,
+    _input: Parsed<NoFields>,
+) -> ApiResult {
+    let (name, id) = path.into_inner();
+    app.remove_stray(&caller, (&name, &id)).await?;
+    Ok(HttpResponse::NoContent().finish())
 }

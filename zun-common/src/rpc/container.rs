@@ -10,7 +10,7 @@ use super::{Call, Done, report::ContainerReport};
 pub use crate::api::v1::container::PullPolicy;
 use crate::engine_options::{EngineOptions, Healthcheck};
 use crate::grant::{ApiVersion, Mode};
-use crate::id::{ContainerId, EngineId, ProjectId, RegistryId};
+use crate::id::{ClusterId, ContainerId, EngineId, ProjectId, RegistryId};
 use crate::ports::PublishedPort;
 use crate::restart::Restart;
 use crate::status::Action;
@@ -20,6 +20,9 @@ use crate::units::{Gibibytes, Resources, TerminalSize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a request of its own")]
 pub struct ContainerSpec {
+    /// The cluster, stored as a label. The agent sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterId>,
     /// Its project, stored as a label.
     pub project: ProjectId,
     /// Its display name, stored as a label.
@@ -81,6 +84,7 @@ impl ContainerSpec {
     /// A container of an image, with nothing else requested.
     pub fn of_image(project: ProjectId, name: &str, image: &str) -> Self {
         Self {
+            cluster: None,
             project,
             name: name.to_owned(),
             image: image.to_owned(),

@@ -7,11 +7,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::Call;
 use super::container::ConsoleListener;
 use super::digest::ReportHash;
 use super::report::LastRun;
-use crate::id::{ContainerId, EngineId, HostName};
+use super::{Call, Done};
+use crate::id::{ClusterId, ContainerId, EngineId, HostName};
 use crate::status::Status;
 use crate::units::{Gibibytes, Resources};
 
@@ -61,6 +61,37 @@ pub struct Heartbeat {
     /// agent's last one.
     #[serde(default)]
     pub generation: i64,
+    /// Containers of this cluster that zun-api does not know; `None` until the agent has compared.
+    #[serde(default)]
+    pub strays: Option<Vec<StrayContainer>>,
+}
+
+/// A container with the label of this cluster that zun-api does not know, such as after a restore of its database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StrayContainer {
+    /// The id from its label.
+    pub container: ContainerId,
+    /// Its display name, from its label.
+    pub name: Option<String>,
+    /// Its status.
+    pub status: Status,
+    /// Its limits.
+    pub limits: Resources,
+}
+
+/// Removes a stray container. The host refuses one that it does not count as a stray.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoveStray {
+    /// The cluster, whose label the container must have.
+    pub cluster: ClusterId,
+    /// The container.
+    pub container: ContainerId,
+}
+
+impl Call for RemoveStray {
+    const METHOD: &'static str = "host.remove_stray";
+    const DEADLINE: Duration = Duration::from_mins(1);
+    type Reply = Done;
 }
 
 /// Requests the host's server certificate. The key is created on the host and stays there.

@@ -153,6 +153,7 @@ async fn heartbeat(host: &Host, leaving: bool) -> Heartbeat {
         interval: host.heartbeat.interval,
         leaving,
         generation: host.control.next_heartbeat(),
+        strays: host.strays.get(),
     }
 }
 

@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 use zun_common::grant::ApiVersion;
-use zun_common::id::{ContainerId, EngineId, ExecId};
+use zun_common::id::{ClusterId, ContainerId, EngineId, ExecId};
 use zun_common::rpc::container::{ContainerSpec, LogRequest, Logs, Stats, Top};
 use zun_common::rpc::exec::{ExecOutput, ExecSpec};
 use zun_common::rpc::registry::RegistryLogin;
@@ -64,6 +64,12 @@ pub struct ContainerInfo {
     pub finished_at: Option<DateTime<Utc>>,
     /// What is true of it only while it runs.
     pub live: LiveState,
+    /// The cluster that created it, from its label. Older agents wrote none.
+    pub cluster: Option<ClusterId>,
+    /// Its display name, from its label.
+    pub name: Option<String>,
+    /// Its limits; 0 means none.
+    pub limits: Resources,
 }
 
 /// A container of a listing.

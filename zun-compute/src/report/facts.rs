@@ -50,6 +50,9 @@ impl Facts {
             raw_started: _,
             finished_at,
             live,
+            cluster: _,
+            name: _,
+            limits: _,
         } = info;
         Self {
             status,

@@ -88,6 +88,9 @@ impl Fixture {
             raw_started: None,
             finished_at: None,
             live: LiveState::default(),
+            cluster: None,
+            name: None,
+            limits: zun_common::units::Resources::default(),
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod container;
 mod exec;
+mod stray;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub(crate) fn calls(host: &Arc<Host>, workers: &Workers) -> Router {
         answer(router, host, |host, call| async move { container::top(&host, call).await });
     let router =
         answer(router, host, |host, call| async move { container::stats(&host, call).await });
+    let router = answer(router, host, |host, call| async move { stray::remove(&host, call).await });
     let router = answer(router, host, |host, call| async move { exec::create(&host, call).await });
     let router = answer(router, host, |host, call| async move { exec::run(&host, call).await });
     let router = answer(router, host, |host, call: exec_calls::ResizeExec| async move {

@@ -146,6 +146,9 @@ impl Follower<'_> {
 
     async fn pass_on(&self, mut events: BoxStream<'static, EngineEvent>) {
         while let Some(event) = events.next().await {
+            if event.what == EngineEventKind::Removed {
+                self.host.strays.removed(event.container);
+            }
             if event.what == EngineEventKind::Started {
                 self.host.reports.process_started(event.container);
             }

@@ -99,6 +99,9 @@ mod tests {
             raw_started: None,
             finished_at: None,
             live: LiveState::default(),
+            cluster: None,
+            name: None,
+            limits: zun_common::units::Resources::default(),
         }
     }
 

@@ -11,14 +11,14 @@ use zun_common::chain;
 use zun_common::id::{ContainerId, EngineId};
 use zun_common::rpc::Done;
 use zun_common::rpc::envelope::CallContext;
-use zun_common::rpc::host::{Assigned, AssignedContainers};
+use zun_common::rpc::host::{Assigned, AssignedContainers, StrayContainer};
 use zun_common::rpc::report::UnknownContainer;
 use zun_common::shutdown::Tasks;
 
 use super::follow::LIST_TIMEOUT;
 use super::plan::{Step, plan};
 use super::refresh::RefreshQueue;
-use crate::driver::{DriverError, ListedContainer};
+use crate::driver::{ContainerInfo, DriverError, ListedContainer};
 use crate::host::{Host, within};
 use crate::report::{Observation, Ticket};
 use crate::worker::Workers;
@@ -93,6 +93,7 @@ impl Round<'_> {
         let steps = plan(&assigned.containers, &listed);
         let ours: HashSet<ContainerId> =
             assigned.containers.iter().map(|one| one.container).collect();
+        host.strays.set(self.strays(ticket, &listed, &ours));
         let present: HashSet<ContainerId> = listed.iter().map(ListedContainer::container).collect();
         tracing::info!(
             host.name = %host.name, assigned = ours.len(), found = present.len(), "reconciling"
@@ -121,6 +122,32 @@ impl Round<'_> {
                 || self.workers.is_busy(*container)
         });
         Ok(())
+    }
+
+    /// The containers of this cluster that zun-api, which was asked at `asked`, does not know.
+    fn strays(
+        &self,
+        asked: Ticket,
+        listed: &[ListedContainer],
+        known: &HashSet<ContainerId>,
+    ) -> Vec<StrayContainer> {
+        let Some(cluster) = self.host.cluster() else { return Vec::new() };
+        let is_newer = |container| {
+            self.workers.is_busy(container)
+                || self.host.reports.create_was_requested_since(asked, container)
+        };
+        let strays = listed.iter().filter_map(ListedContainer::info).filter(|info| {
+            info.cluster.as_ref() == Some(&cluster)
+                && !known.contains(&info.container)
+                && !is_newer(info.container)
+        });
+        let stray = |info: &ContainerInfo| StrayContainer {
+            container: info.container,
+            name: info.name.clone(),
+            status: info.status,
+            limits: info.limits,
+        };
+        strays.map(stray).collect()
     }
 
     fn absent(&self, ticket: Ticket, container: ContainerId, expected: bool) {

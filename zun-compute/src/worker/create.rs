@@ -33,7 +33,8 @@ pub(super) async fn create(
             return Err(DriverError::Conflict { words });
         }
         work.begin(TaskState::Creating);
-        let creating = host.driver.create(container, spec);
+        let spec = ContainerSpec { cluster: host.cluster(), ..spec.clone() };
+        let creating = host.driver.create(container, &spec);
         within(host.engine_timeout(), "create the container", creating).await?;
         host.inspect_and_report(container).await?;
     }

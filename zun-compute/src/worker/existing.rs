@@ -156,6 +156,9 @@ mod tests {
             raw_started: None,
             finished_at: None,
             live: LiveState::default(),
+            cluster: None,
+            name: None,
+            limits: zun_common::units::Resources::default(),
         }
     }
 

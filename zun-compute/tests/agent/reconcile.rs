@@ -1,7 +1,8 @@
 //! The agent reconciles the engine's containers with those that zun-api expects.
 
+use zun_common::rpc::Code;
 use zun_common::rpc::container::ShowContainer;
-use zun_common::rpc::host::AssignedContainer;
+use zun_common::rpc::host::{AssignedContainer, Heartbeat, RemoveStray};
 use zun_common::status::Status;
 use zun_compute::driver::fake::Operation;
 use zun_compute::driver::{Inspect, Lifecycle};
@@ -109,4 +110,39 @@ async fn a_container_that_zun_api_no_longer_knows_becomes_a_stray() {
     let container = world.running(&["/bin/sh"]).await;
     world.controller.forget(container);
     assert_eq!(world.controller.until_stray().await.container, container);
+}
+
+#[tokio::test]
+async fn only_strays_with_the_label_of_this_cluster_are_counted_and_removed() {
+    let mut world = World::new().await;
+    world.settings.heartbeat.interval = 1;
+    let [own, others, unlabelled] = [Some("cluster"), Some("another"), None].map(|cluster| {
+        let mut one = create(&["/bin/sh"]);
+        one.spec.cluster = cluster.map(|id| id.parse().expect("an id"));
+        one
+    });
+    for one in [&own, &others, &unlabelled] {
+        world.engine.create(one.container, &one.spec).await.expect("made");
+    }
+    let _agent = world.agent().await;
+    let has_strays = |beat: &Heartbeat| beat.strays.as_ref().is_some_and(|all| !all.is_empty());
+    let strays = world.controller.until_heartbeat(has_strays).await.strays.expect("strays");
+    let ids: Vec<_> = strays.iter().map(|one| one.container).collect();
+    assert_eq!(ids, [own.container]);
+    let remove = |container| RemoveStray { cluster: "cluster".parse().expect("an id"), container };
+    for one in [&others, &unlabelled] {
+        assert_eq!(world.refusal(&remove(one.container)).await.code, Code::Conflict);
+    }
+    world.call(&remove(own.container)).await.expect("removed");
+    assert_eq!(world.containers().await, 2);
+    world.controller.until_heartbeat(|beat| beat.strays == Some(Vec::new())).await;
+}
+
+#[tokio::test]
+async fn a_container_gets_the_label_of_the_cluster() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let container = world.running(&["/bin/sh"]).await;
+    let spec = world.engine.spec(container).expect("it is there");
+    assert_eq!(spec.cluster, "cluster".parse().ok());
 }

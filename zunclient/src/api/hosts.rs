@@ -39,6 +39,11 @@ impl Client {
         self.done(self.request(Method::POST, &["hosts", host, "recover"])?).await
     }
 
+    /// Removes a container of this cluster from a host that the service does not know.
+    pub async fn remove_stray(&self, host: &str, id: &str) -> Result<(), ApiError> {
+        self.done(self.request(Method::DELETE, &["hosts", host, "strays", id])?).await
+    }
+
     /// Confirms that the machine or the engine's data of a host was replaced.
     pub async fn replace_host(&self, host: &str) -> Result<(), ApiError> {
         self.done(self.request(Method::POST, &["hosts", host, "replace"])?).await

@@ -1,5 +1,7 @@
 //! `zun host`: hosts, for administrators.
 
+use std::io::IsTerminal as _;
+
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use zun_common::api::v1;
@@ -7,7 +9,7 @@ use zun_common::api::v1;
 use super::select::Select;
 use super::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::{Column, GIB, MIB, Table, Unit, with_units};
+use crate::out::{Column, GIB, MIB, Table, Unit, notice, with_units};
 
 /// Show and manage hosts (administrators)
 #[derive(Debug, Args)]
@@ -30,6 +32,7 @@ enum Verb {
     Show(Show),
     Recover(Recover),
     Replace(Replace),
+    Clean(Clean),
 }
 
 /// List the hosts
@@ -91,6 +94,25 @@ struct Replace {
     host: String,
 }
 
+/// Remove the containers of this cluster that the database does not know
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  zun host clean compute1
+  zun host clean compute1 --yes
+
+After the database was restored from an older copy, containers that were created
+later are left alone on their hosts: zun host show lists them as strays, and
+their limits count as used. This removes them, also running ones, after a
+question. Containers of other clusters, and others of Docker, are never touched.")]
+struct Clean {
+    /// Name of the host
+    host: String,
+    /// Do not ask
+    #[arg(long, short = 'y')]
+    yes: bool,
+}
+
 impl Host {
     pub(super) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self.verb {
@@ -111,8 +133,49 @@ impl Host {
                 context.api.replace_host(&host).await?;
                 context.printer.line(&host)?;
             }
+            Verb::Clean(clean) => clean.run(context).await?,
         }
         Ok(Exit::OK)
+    }
+}
+
+impl Clean {
+    async fn run(self, context: &Context) -> Result<(), Failure> {
+        let Self { host, yes } = self;
+        let strays = context.api.host(&host).await?.strays;
+        if strays.is_empty() {
+            notice(&format!("host {host} has no strays"));
+            return Ok(());
+        }
+        if !yes {
+            for stray in &strays {
+                let name = stray.name.as_deref().unwrap_or("without a name");
+                notice(&format!("{} ({name}, {})", stray.uuid, stray.status));
+            }
+            confirm(&format!("Remove these {} containers from host {host}?", strays.len())).await?;
+        }
+        for stray in strays {
+            context.api.remove_stray(&host, &stray.uuid).await?;
+            context.printer.line(&stray.uuid)?;
+        }
+        Ok(())
+    }
+}
+
+/// Asks on the terminal. Fails unless the answer is yes.
+async fn confirm(question: &str) -> Result<(), Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::new("cannot ask without a terminal: check, then use --yes"));
+    }
+    notice(&format!("{question} [y/N]"));
+    let read = || {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map(|_| line)
+    };
+    let answer = tokio::task::spawn_blocking(read).await;
+    match answer {
+        Ok(Ok(line)) if matches!(line.trim(), "y" | "Y" | "yes") => Ok(()),
+        Ok(_) | Err(_) => Err(Failure::new("nothing was removed")),
     }
 }
 

@@ -104,7 +104,7 @@ impl App {
     }
 
     /// Calls the agent on a host.
-    pub(super) async fn call_agent<C: Call>(
+    pub(in crate::app) async fn call_agent<C: Call>(
         &self,
         caller: &Caller,
         host: &HostName,

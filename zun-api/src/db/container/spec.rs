@@ -106,6 +106,7 @@ impl Spec {
             registry,
         } = self;
         ContainerSpec {
+            cluster: None,
             project,
             name,
             image,

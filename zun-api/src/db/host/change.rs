@@ -4,7 +4,7 @@ use diesel::dsl::{exists, select};
 use diesel::prelude::*;
 use zun_common::environment::random_uuid;
 use zun_common::id::{Epoch, HostName};
-use zun_common::rpc::host::{Heartbeat, Inventory};
+use zun_common::rpc::host::{Heartbeat, Inventory, StrayContainer};
 use zun_common::rpc::operation::{Beat, LedgerPosition, RegisterAgent, Registered};
 use zun_common::status::Status;
 
@@ -191,8 +191,16 @@ pub(crate) enum Beaten {
 /// Stores a heartbeat. An earlier one that arrives after the last one of an agent that shuts down changes nothing.
 pub(crate) fn beat(conn: &mut Conn, beat: &Beat) -> Result<Beaten, DbError> {
     let Beat { epoch, heartbeat, position, digest: _ } = beat;
-    let Heartbeat { host, inventory, console, console_trouble, interval, leaving, generation } =
-        heartbeat;
+    let Heartbeat {
+        host,
+        inventory,
+        console,
+        console_trouble,
+        interval,
+        leaving,
+        generation,
+        strays,
+    } = heartbeat;
     let console = console.as_ref().map(serde_json::to_string).transpose()?;
     transaction(conn, |conn| {
         let Some(record) = check_epoch(conn, host, *epoch)? else {
@@ -235,8 +243,25 @@ pub(crate) fn beat(conn: &mut Conn, beat: &Beat) -> Result<Beaten, DbError> {
         if let Some(inventory) = inventory {
             describe(conn, host.as_str(), inventory)?;
         }
+        if let Some(strays) = strays.as_ref().filter(|strays| **strays != record.strays) {
+            note_strays(conn, host, strays)?;
+        }
         Ok(Beaten::Stored(open))
     })
+}
+
+fn note_strays(conn: &mut Conn, host: &HostName, strays: &[StrayContainer]) -> Result<(), DbError> {
+    let cpus = strays.iter().map(|one| i64::from(one.limits.cpus.millis())).sum::<i64>();
+    let memory = strays.iter().map(|one| i64::try_from(one.limits.memory.0).unwrap_or(i64::MAX));
+    let memory = memory.fold(0, i64::saturating_add);
+    diesel::update(dsl::hosts.filter(dsl::name.eq(host.as_str())))
+        .set((
+            dsl::strays.eq(serde_json::to_string(strays)?),
+            dsl::stray_cpu_millis.eq(cpus),
+            dsl::stray_memory_mib.eq(memory),
+        ))
+        .execute(conn)?;
+    Ok(())
 }
 
 fn describe(conn: &mut Conn, host: &str, inventory: &Inventory) -> Result<(), DbError> {

@@ -1,6 +1,8 @@
 //! Claims on a host's resources. A container's row says whether the container holds its claim, and the host's row has the
 //! totals; both change in one transaction. The host's row is the last that a transaction locks (see `lock`).
 //!
+//! Strays, which the database does not know, take their limits from what can be claimed.
+//!
 //! The totals can exceed what the host offers: its inventory can shrink, the settings can change, and a reduction of
 //! limits can be taken back. Then nothing is claimed until enough is released.
 
@@ -107,7 +109,7 @@ fn apply(
         // The same numbers as in the scheduler, which has found that it fits.
         if cpus > 0 {
             row = row.filter(dsl::cpu_millis.ge(to.cpu_millis)).filter(
-                sql::<Bool>("used_cpu_millis + ")
+                sql::<Bool>("used_cpu_millis + stray_cpu_millis + ")
                     .bind::<BigInt, _>(cpus)
                     .sql(" <= cpu_millis * ")
                     .bind::<Double, _>(settings.cpu_ratio),
@@ -115,7 +117,7 @@ fn apply(
         }
         if memory > 0 {
             row = row.filter(dsl::memory_mib.ge(to.memory_mib)).filter(
-                sql::<Bool>("used_memory_mib + ")
+                sql::<Bool>("used_memory_mib + stray_memory_mib + ")
                     .bind::<BigInt, _>(memory)
                     .sql(" <= memory_mib * ")
                     .bind::<Double, _>(settings.memory_ratio),

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use serde::de::DeserializeOwned;
 use zun_common::id::{Epoch, HostName};
 use zun_common::rpc::container::ConsoleListener;
-use zun_common::rpc::host::Inventory;
+use zun_common::rpc::host::{Inventory, StrayContainer};
 use zun_common::units::{Cpus, Mebibytes, Resources};
 
 use crate::db::schema::hosts;
@@ -52,6 +52,9 @@ pub(crate) struct Record {
     pub(crate) agent_sequence: Option<i64>,
     /// The operations that its agent knows are only compared with the database's beyond this number.
     pub(crate) recovered_sequence: i64,
+    /// Containers of this cluster on the host that the database does not know, and the sum of their limits.
+    pub(crate) strays: Vec<StrayContainer>,
+    pub(crate) stray_limits: Resources,
     pub(crate) last_seen: NaiveDateTime,
     pub(crate) created_at: NaiveDateTime,
     pub(crate) updated_at: NaiveDateTime,
@@ -118,6 +121,9 @@ pub(super) struct Row {
     last_sequence: i64,
     agent_sequence: Option<i64>,
     recovered_sequence: i64,
+    strays: Option<String>,
+    stray_cpu_millis: i64,
+    stray_memory_mib: i64,
     used_cpu_millis: i64,
     used_memory_mib: i64,
     used_containers: i64,
@@ -164,6 +170,11 @@ impl Row {
             last_sequence: self.last_sequence,
             agent_sequence: self.agent_sequence,
             recovered_sequence: self.recovered_sequence,
+            strays: json("strays", &self.uuid, self.strays.as_deref())?.unwrap_or_default(),
+            stray_limits: Resources {
+                cpus: Cpus::from_millis(u32::try_from(self.stray_cpu_millis).unwrap_or(0)),
+                memory: Mebibytes(u64::try_from(self.stray_memory_mib).unwrap_or(0)),
+            },
             last_seen: self.last_seen,
             created_at: self.created_at,
             updated_at: self.updated_at,
@@ -215,6 +226,8 @@ mod tests {
             last_sequence: 0,
             agent_sequence: None,
             recovered_sequence: 0,
+            strays: Vec::new(),
+            stray_limits: Resources::default(),
             last_seen: now,
             created_at: now,
             updated_at: now,

@@ -133,6 +133,7 @@ fn beat(host: &HostName, (epoch, generation): (Epoch, i64)) -> Beat {
         interval: 5,
         leaving: false,
         generation,
+        strays: None,
     };
     Beat { epoch, heartbeat, position: None, digest: None }
 }

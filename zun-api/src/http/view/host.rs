@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use zun_common::api::v1::host::{Host, Service};
+use zun_common::api::v1::host::{Host, Service, Stray};
+use zun_common::rpc::host::StrayContainer;
 
 use super::ViewContext;
 use crate::app::trouble;
@@ -49,6 +50,17 @@ pub(in crate::http) fn host(
         console: record.console.as_ref().map(|console| console.address.clone()),
         state: state.to_owned(),
         state_reason: trouble(record, *liveness),
+        strays: record.strays.iter().map(stray).collect(),
+    }
+}
+
+fn stray(stray: &StrayContainer) -> Stray {
+    Stray {
+        uuid: stray.container.to_string(),
+        name: stray.name.clone(),
+        status: stray.status.to_string(),
+        cpu: stray.limits.cpus.as_f64(),
+        memory: stray.limits.memory.0,
     }
 }
 

@@ -56,6 +56,24 @@ pub struct Host {
     /// Why it is not up, and what to do. Not in OpenStack Zun's API.
     #[serde(default)]
     pub state_reason: Option<String>,
+    /// Containers of this cluster on the host that the service does not know. Not in OpenStack Zun's API.
+    #[serde(default)]
+    pub strays: Vec<Stray>,
+}
+
+/// A container of this cluster that the service does not know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stray {
+    /// Id.
+    pub uuid: String,
+    /// Name; null if it has none.
+    pub name: Option<String>,
+    /// Status, such as `Running`.
+    pub status: String,
+    /// CPUs that it may use; 0 means no limit.
+    pub cpu: f64,
+    /// Memory that it may use, in MiB; 0 means no limit.
+    pub memory: u64,
 }
 
 /// Response of `GET /v1/hosts`.

@@ -2,15 +2,16 @@
 
 use bollard::models::{
     ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as State,
-    ExecInspectResponse,
+    ExecInspectResponse, HostConfig,
 };
 use chrono::{DateTime, Utc};
 use zun_common::docker_errors::user_message;
 use zun_common::id::{ContainerId, EngineId};
 use zun_common::status::Status;
+use zun_common::units::{Cpus, Mebibytes, Resources};
 
 use super::super::{ContainerInfo, DriverError, ExecInfo};
-use super::{LABEL_CONTAINER, live};
+use super::{LABEL_CLUSTER, LABEL_CONTAINER, LABEL_NAME, live};
 
 /// Converts a container.
 pub(super) fn seen(
@@ -19,6 +20,7 @@ pub(super) fn seen(
 ) -> Result<ContainerInfo, DriverError> {
     let engine = engine_id(shown.id.as_deref())?;
     let config = shown.config.unwrap_or_default();
+    let label = |name: &str| config.labels.as_ref().and_then(|labels| labels.get(name));
     let state = shown.state.unwrap_or_default();
     let status = status(&state)?;
     // Docker keeps the exit time of the previous run. After a short run, the start time may be after the exit time.
@@ -39,7 +41,20 @@ pub(super) fn seen(
         raw_started,
         finished_at,
         live: live::state(status, &state, shown.network_settings.as_ref()),
+        cluster: label(LABEL_CLUSTER).and_then(|text| text.parse().ok()),
+        name: label(LABEL_NAME).cloned(),
+        limits: shown.host_config.as_ref().map(limits).unwrap_or_default(),
     })
+}
+
+/// Converts limits. Docker has billionths of a CPU, and bytes.
+fn limits(host: &HostConfig) -> Resources {
+    let millis = host.nano_cpus.unwrap_or_default() / 1_000_000;
+    let bytes = host.memory.unwrap_or_default();
+    Resources {
+        cpus: Cpus::from_millis(u32::try_from(millis).unwrap_or_default()),
+        memory: Mebibytes::from_bytes(u64::try_from(bytes).unwrap_or_default()),
+    }
 }
 
 /// Whether the label of a container matches its name.
@@ -141,6 +156,21 @@ mod tests {
             assert_eq!(shown(&format!(r#"{{"Status":"{state}"}}"#)).status, status);
             assert_eq!(listed_status(state), Some(status));
         }
+    }
+
+    #[test]
+    fn labels_and_limits_are_those_of_the_container() {
+        let text = format!(
+            r#"{{"Id":"{}","State":{{"Status":"running"}},"HostConfig":{{"NanoCpus":1500000000,"Memory":67108864}},
+                "Config":{{"Labels":{{"zun.cluster":"one","zun.name":"web"}}}}}}"#,
+            "ab".repeat(32)
+        );
+        let shown = serde_json::from_str(&text).expect("docker's json");
+        let seen = seen(ContainerId::random(), shown).expect("a container");
+        assert_eq!(seen.cluster, "one".parse().ok());
+        assert_eq!(seen.name.as_deref(), Some("web"));
+        let limits = Resources { cpus: Cpus::from_millis(1500), memory: Mebibytes(64) };
+        assert_eq!(seen.limits, limits);
     }
 
     #[test]

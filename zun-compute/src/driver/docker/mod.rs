@@ -42,6 +42,8 @@ pub use sizes::{CONSOLE_SIZE_API, RUNC, RUNTIME, RUNTIME_PROGRAM, SIZES};
 
 /// The label that marks a container as Zun's. Its value is the container's id, and the container's name must match it.
 pub const LABEL_CONTAINER: &str = "zun.container";
+/// The label with the id of the cluster that created a container.
+const LABEL_CLUSTER: &str = "zun.cluster";
 /// The label with the project that a container belongs to.
 pub const LABEL_PROJECT: &str = "zun.project";
 /// The label with the name that the user gave.

@@ -18,7 +18,7 @@ use zun_common::units::{Resources, TerminalSize};
 
 use super::super::DriverError;
 use super::engine_options;
-use super::{LABEL_CONTAINER, LABEL_NAME, LABEL_PREFIX, LABEL_PROJECT};
+use super::{LABEL_CLUSTER, LABEL_CONTAINER, LABEL_NAME, LABEL_PREFIX, LABEL_PROJECT};
 
 /// Converts the specification of a container.
 #[expect(clippy::too_many_lines, reason = "each field has a line, so that none is forgotten")]
@@ -27,6 +27,7 @@ pub(in crate::driver) fn container(
     spec: &ContainerSpec,
 ) -> Result<ContainerCreateBody, DriverError> {
     let ContainerSpec {
+        cluster,
         project,
         name,
         image,
@@ -64,6 +65,7 @@ pub(in crate::driver) fn container(
         (LABEL_PROJECT.to_owned(), project.to_string()),
         (LABEL_NAME.to_owned(), name.clone()),
     ]);
+    all_labels.extend(cluster.iter().map(|id| (LABEL_CLUSTER.to_owned(), id.to_string())));
     let host = HostConfig {
         restart_policy: restart.map(policy),
         // Never Docker's own: a job that ran and vanished while its agent was down could not be distinguished from one that

@@ -102,6 +102,9 @@ impl ContainerRecord {
             raw_started: self.raw_started.clone(),
             finished_at: self.finished_at,
             live: LiveState::default(),
+            cluster: self.spec.cluster.clone(),
+            name: Some(self.spec.name.clone()),
+            limits: self.spec.resources,
         }
     }
 

@@ -1,0 +1,38 @@
+//! Removes strays.
+
+use zun_common::id::ContainerId;
+use zun_common::rpc::host::RemoveStray;
+use zun_common::rpc::{Call, Code, Done, Problem};
+
+use super::within_deadline;
+use crate::driver::DriverError;
+use crate::host::Host;
+
+/// Removes a container that is a stray and has the label of the cluster.
+pub(super) async fn remove(host: &Host, call: RemoveStray) -> Result<Done, Problem> {
+    let RemoveStray { cluster, container } = call;
+    let info = match host.inspect(container).await {
+        Ok(info) => info,
+        Err(DriverError::NoContainer(_)) => {
+            host.strays.removed(container);
+            return Ok(Done {});
+        }
+        Err(error) => return Err(error.problem()),
+    };
+    let is_ours = host.cluster().as_ref() == Some(&cluster) && info.cluster == Some(cluster);
+    if !is_ours || !host.strays.contains(container) {
+        return Err(not_a_stray(container));
+    }
+    tracing::warn!(container.id = %container, "removing the stray container {container}");
+    let removing = host.driver.remove(container, true);
+    within_deadline(RemoveStray::DEADLINE, "remove the container", removing).await?;
+    host.strays.removed(container);
+    Ok(Done {})
+}
+
+fn not_a_stray(container: ContainerId) -> Problem {
+    let words = format!(
+        "Container {container} is not a stray of this cluster on its host. If it must go, remove it with docker there."
+    );
+    Problem::new(Code::Conflict, words)
+}
