@@ -21,6 +21,10 @@ use zun_common::rpc::exec::{
     CreateExec, CreatedExec, ExecConsole, ExecOutput, LocateExec, ResizeExec, RunExec, SignalExec,
 };
 use zun_common::rpc::host::{Heartbeat, Inventory, RemoveStray};
+use zun_common::rpc::files::{
+    Archive, ChangeKind, Changes, CommitContainer, Committed, FileChange, GetArchive, ListChanges,
+    PathStat, PutArchive,
+};
 use zun_common::rpc::operation::{
     Beat, Change, LedgerPosition, OpenOperations, Operation, OperationOutcome, Outcome, PROTOCOL,
     PerformOperation, Performing, RegisterAgent, Registered, ReportContainer,
@@ -485,6 +489,24 @@ fn router(shared: &Arc<Shared>) -> Router {
     router = query::<TopContainer>(router, shared, |_| Top {
         titles: vec!["PID".to_owned(), "CMD".to_owned()],
         processes: vec![vec!["1".to_owned(), "sleep 1000".to_owned()]],
+    });
+    router = query::<GetArchive>(router, shared, |_| Archive {
+        data: vec![0, 200, b'a'],
+        stat: PathStat {
+            name: "etc".to_owned(),
+            size: 4096,
+            mode: (1 << 31) | 0o755,
+            modified: None,
+            link_target: String::new(),
+        },
+    });
+    router = query::<PutArchive>(router, shared, |_| Done {});
+    router = query::<ListChanges>(router, shared, |_| Changes {
+        changes: vec![FileChange { path: "/tmp/x".to_owned(), kind: ChangeKind::Added }],
+        cut: false,
+    });
+    router = query::<CommitContainer>(router, shared, |_| Committed {
+        image: format!("sha256:{}", "ab".repeat(32)),
     });
     router = query::<ReadStats>(router, shared, |_| Stats {
         cpu_percent: 12.5,

@@ -9,10 +9,14 @@ mod actions;
 mod claims;
 #[path = "api/console.rs"]
 mod console;
+#[path = "api/contract.rs"]
+mod contract;
 #[path = "api/create.rs"]
 mod create;
 #[path = "api/edge.rs"]
 mod edge;
+#[path = "api/files.rs"]
+mod files;
 #[path = "api/keys.rs"]
 mod keys;
 #[path = "api/ledger.rs"]

@@ -10,6 +10,7 @@ use crate::units::Mebibytes;
 
 /// Requests to the engine. Where one is absent or empty, the engine decides.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "messages", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct EngineOptions {
     /// Whether a small init process reaps zombies and forwards signals.
@@ -95,6 +96,7 @@ impl EngineOptions {
 
 /// A resource limit of each process. -1 is unlimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "messages", derive(schemars::JsonSchema))]
 pub struct Ulimit {
     /// The limit, which the process may raise.
     pub soft: i64,
@@ -104,6 +106,7 @@ pub struct Ulimit {
 
 /// A device of the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "messages", derive(schemars::JsonSchema))]
 pub struct Device {
     /// Its path on the host.
     pub host_path: String,

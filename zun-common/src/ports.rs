@@ -10,6 +10,7 @@ use crate::status::UnknownName;
 
 /// A protocol with ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "messages", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// TCP.
@@ -48,6 +49,7 @@ impl FromStr for Protocol {
 
 /// A port of a container on an address of its host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "messages", derive(schemars::JsonSchema))]
 pub struct PublishedPort {
     /// The port in the container.
     pub port: u16,

@@ -14,6 +14,7 @@ macro_rules! named_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "messages", derive(schemars::JsonSchema))]
         pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant),+ }
 
         impl $name {
@@ -175,6 +176,10 @@ named_enum!(
         GetArchive = "get_archive",
         /// Copy files into it.
         PutArchive = "put_archive",
+        /// List what differs from its image.
+        Changes = "changes",
+        /// Make an image of it.
+        Commit = "commit",
         /// Change its limits or its name.
         Update = "update",
         /// Remove it.
@@ -210,7 +215,8 @@ impl Status {
             | Action::Stats => {
                 matches!(self, Self::Running)
             }
-            Action::GetArchive | Action::PutArchive | Action::Update => {
+            Action::Commit => matches!(self, Self::Running | Self::Stopped | Self::Paused),
+            Action::GetArchive | Action::PutArchive | Action::Changes | Action::Update => {
                 matches!(self, Self::Created | Self::Running | Self::Stopped | Self::Paused)
             }
             Action::Unpause => matches!(self, Self::Paused),
@@ -265,10 +271,10 @@ mod tests {
     fn each_status_allows_the_listed_actions() {
         insta::assert_snapshot!(grid(), @r"
         Creating   delete_force
-        Created    start reboot attach resize logs get_archive put_archive update delete delete_stop delete_force
-        Running    stop reboot pause kill execute execute_resize attach resize logs top stats get_archive put_archive update delete_stop delete_force
-        Stopped    start reboot logs get_archive put_archive update delete delete_stop delete_force
-        Paused     stop reboot unpause kill logs get_archive put_archive update delete_stop delete_force
+        Created    start reboot attach resize logs get_archive put_archive changes update delete delete_stop delete_force
+        Running    stop reboot pause kill execute execute_resize attach resize logs top stats get_archive put_archive changes commit update delete_stop delete_force
+        Stopped    start reboot logs get_archive put_archive changes commit update delete delete_stop delete_force
+        Paused     stop reboot unpause kill logs get_archive put_archive changes commit update delete_stop delete_force
         Restarting stop reboot kill logs delete_stop delete_force
         Rebuilding delete_force
         Deleting   delete_force

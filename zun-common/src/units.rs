@@ -44,6 +44,7 @@ impl From<Cpus> for f64 {
 
 /// Memory, in MiB (2^20 bytes).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "messages", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Mebibytes(pub u64);
 

@@ -2,14 +2,17 @@
 
 use std::process::{Command, Output};
 
-const VERBS: [&str; 29] = [
+const VERBS: [&str; 33] = [
     "action",
     "attach",
+    "commit",
     "completion",
     "cp",
     "create",
     "delete",
+    "diff",
     "exec",
+    "export",
     "host",
     "kill",
     "list",
@@ -18,6 +21,7 @@ const VERBS: [&str; 29] = [
     "logs",
     "pause",
     "port",
+    "prune",
     "registry",
     "rename",
     "restart",

@@ -12,11 +12,12 @@ use tokio::time::sleep;
 use zun_common::id::{ContainerId, EngineId, ExecId};
 use zun_common::rpc::container::{ContainerSpec, LogRequest, Logs, Stats, Top};
 use zun_common::rpc::exec::{ExecOutput, ExecSpec};
+use zun_common::rpc::files::{Archive, FileChange};
 use zun_common::status::Status;
 use zun_common::units::{Resources, TerminalSize};
 use zun_compute::driver::fake::FakeDriver;
 use zun_compute::driver::{
-    Change, ContainerInfo, DriverError, EngineEvent, EngineInfo, ExecInfo, Images, Inspect,
+    Change, ContainerInfo, DriverError, EngineEvent, EngineInfo, ExecInfo, Files, Images, Inspect,
     Lifecycle, ListedContainer, PullProgress, PullRequest, Sessions,
 };
 
@@ -326,6 +327,41 @@ impl Images for Engine {
             })
         })
         .await
+    }
+}
+
+#[async_trait]
+impl Files for Engine {
+    async fn archive_get(
+        &self,
+        container: ContainerId,
+        path: &str,
+    ) -> Result<Archive, DriverError> {
+        let path = path.to_owned();
+        call!(self, container, nothing, |fake| fake.archive_get(container, &path)).await
+    }
+
+    async fn archive_put(
+        &self,
+        container: ContainerId,
+        path: &str,
+        data: Vec<u8>,
+    ) -> Result<(), DriverError> {
+        let path = path.to_owned();
+        call!(self, container, nothing, |fake| fake.archive_put(container, &path, data)).await
+    }
+
+    async fn changes(&self, container: ContainerId) -> Result<Vec<FileChange>, DriverError> {
+        call!(self, container, nothing, |fake| fake.changes(container)).await
+    }
+
+    async fn commit(
+        &self,
+        container: ContainerId,
+        (repository, tag): (&str, &str),
+    ) -> Result<String, DriverError> {
+        let (repository, tag) = (repository.to_owned(), tag.to_owned());
+        call!(self, container, nothing, |fake| fake.commit(container, (&repository, &tag))).await
     }
 }
 

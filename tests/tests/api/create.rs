@@ -170,13 +170,13 @@ async fn each_wrong_field_is_named_with_its_value_and_its_rule() {
     400 container.schema-validation-error Invalid input for field 'restart_policy'. Value: '{"MaximumRetryCount":"1"}'. It must be an object with a Name (no, always, on-failure or unless-stopped) and, only for on-failure, a MaximumRetryCount.
     400 container.schema-validation-error Invalid input for field 'restart_policy'. Value: '{"MaximumRetryCount":2,"Name":"always"}'. It must be an object with a Name (no, always, on-failure or unless-stopped) and, only for on-failure, a MaximumRetryCount.
     400 container.schema-validation-error Invalid input for field 'host'. Value: 'Not_A_Host'. It must be a host name of lower-case letters, digits and inner hyphens, with dots between the parts.
-    400 container.schema-validation-error Invalid input for field 'nets'. Value: '[{"network":"x"}]'. It must be left out or empty: it is not supported yet.
+    501 container.not-offered Networks of Neutron are not supported. Leave out the field `nets`.
     400 container.schema-validation-error Invalid input for field 'mounts'. Value: '[{"source":"x"}]'. It must be left out or empty: it is not supported yet.
     400 container.schema-validation-error Invalid input for field 'privileged'. Value: 'perhaps'. It must be true or false.
     400 container.schema-validation-error Invalid input for field 'disk'. Value: '0'. It must be a whole number of GiB from 1 to 160.
     400 container.schema-validation-error Invalid input for field 'runtime'. Value: 'a b'. It must be a name of 1 to 255 letters, digits, `_`, `-`, `.`, `/` or `:`.
     400 container.schema-validation-error Invalid input for field 'availability_zone'. Value: 'elsewhere'. It must be `nova`.
-    400 container.schema-validation-error Invalid input for field 'image_driver'. Value: 'glance'. It must be `docker`.
+    501 container.not-offered Only the image driver `docker` is supported: hosts pull images from registries, not from Glance.
     400 container.schema-validation-error Invalid input for field 'run'. Value: 'perhaps'. It must be true or false.
     "#);
     assert_eq!(

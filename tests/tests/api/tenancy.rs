@@ -75,6 +75,9 @@ fn example(name: &Value) -> Value {
         "command" => json!("ls"),
         "image" => json!("cirros"),
         "registry" => json!({"username": "ann"}),
+        "name" | "repository" => json!("example"),
+        "path" => json!("/etc"),
+        "data" => json!("AAAA"),
         other => panic!("add an example of the field {other}"),
     }
 }
@@ -133,7 +136,7 @@ async fn an_object_of_another_project_is_like_one_that_does_not_exist() {
         }
         checked += 1;
     }
-    assert!(checked >= 24, "only {checked} routes");
+    assert!(checked >= 34, "only {checked} routes");
     let listed = api.get(BOB, "/v1/containers").await.expect(200).json();
     assert_eq!(listed["containers"], json!([]));
     let now = api.get(ANN, &format!("/v1/containers/{id}")).await.expect(200).text;

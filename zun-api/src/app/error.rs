@@ -3,6 +3,7 @@
 use zun_common::bus::CallError;
 use zun_common::id::{ContainerId, HostName};
 use zun_common::rpc::Problem;
+use zun_common::rpc::files::LARGEST_ARCHIVE;
 use zun_common::status::{Action, Status};
 
 use super::Permission;
@@ -58,6 +59,11 @@ pub(crate) enum NotServed {
         "Invalid param {field} because current request version is {version}. {field} is only supported from version {since}"
     )]
     Field { field: &'static str, version: String, since: String },
+    #[error(
+        "The archive is larger than {} MiB. Copy it with `zun cp`, which does so directly.",
+        LARGEST_ARCHIVE >> 20
+    )]
+    LargeArchive,
 }
 
 /// An error. Its message is for the caller; its source is for the log.

@@ -47,6 +47,8 @@ macro_rules! permissions {
 permissions!(
     /// Everything but listing and showing containers: also their output, files and processes.
     UseContainers = "container:use", Member;
+    /// Images of containers, which fill the disk of a host.
+    Commit = "container:commit", Member;
     SeeAllProjects = "container:get_all_all_projects", Admin;
     SeeHosts = "host:get_all", Admin;
     SeeServices = "zun-service:get_all", Admin;

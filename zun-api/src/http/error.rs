@@ -138,6 +138,7 @@ fn not_served(refusal: &NotServed) -> ErrorResponse {
         NotServed::Method { .. } => (Http::METHOD_NOT_ALLOWED, "container.method-not-allowed"),
         NotServed::Route(_) => (Http::NOT_ACCEPTABLE, "zun.microversion-unsupported"),
         NotServed::Field { .. } => (Http::BAD_REQUEST, "container.invalid-param-in-version"),
+        NotServed::LargeArchive => (Http::PAYLOAD_TOO_LARGE, "container.body-too-large"),
     };
     ErrorResponse::new(status, code, refusal)
 }

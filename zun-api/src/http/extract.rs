@@ -48,6 +48,19 @@ impl FromFields for NoFields {
     }
 }
 
+/// The input of a handler that refuses every request.
+#[derive(Debug)]
+pub(super) struct AnyFields;
+
+impl FromFields for AnyFields {
+    const FIELDS: &'static [Field] = &[];
+
+    fn read(fields: &mut Fields) -> Result<Self, AppError> {
+        fields.clear();
+        Ok(Self)
+    }
+}
+
 /// A validated input.
 #[derive(Debug)]
 pub(super) struct Parsed<T>(pub(super) T);
@@ -86,7 +99,9 @@ async fn object(
 ) -> Result<Option<Map<String, Value>>, AppError> {
     let settings = &app(request)?.settings.http;
     let limit = Duration::from_secs(settings.client_timeout);
-    let reading = read(request.headers(), payload, settings.largest_body);
+    let route = routes::of(request.method(), request.match_pattern().as_deref());
+    let largest = route.map_or(0, |route| route.largest_body).max(settings.largest_body);
+    let reading = read(request.headers(), payload, largest);
     let body = tokio::time::timeout(limit, reading)
         .await
         .map_err(|_elapsed| AppError::BodyTimeout(settings.client_timeout))??;

@@ -59,6 +59,8 @@ pub(super) enum Kind {
     Custom(fn() -> Value),
     /// Refused with the rule, unless the value has no effect.
     Unsupported { has_no_effect: fn(&Value) -> bool, rule: &'static str },
+    /// Refused with 501 and the reason, unless the value has no effect.
+    NotOffered { has_no_effect: fn(&Value) -> bool, reason: &'static str },
 }
 
 impl Field {
@@ -154,6 +156,7 @@ impl Kind {
             Self::Object(_) => "an object".into(),
             Self::Custom(_) => "valid".into(),
             Self::Unsupported { rule, .. } => (*rule).into(),
+            Self::NotOffered { .. } => "left out or empty".into(),
         }
     }
 
@@ -174,8 +177,11 @@ impl Kind {
             Self::Texts(rule) => return Ok(check_texts((name, rule), value)?),
             Self::Pairs { names, values } => return Ok(check_pairs(name, (names, values), value)?),
             Self::Unsupported { has_no_effect, .. } => has_no_effect(value),
+            Self::NotOffered { has_no_effect, reason } if !has_no_effect(value) => {
+                return Err(AppError::NotSupported(reason));
+            }
             Self::Object(_) => value.is_object(),
-            Self::Custom(_) => true,
+            Self::NotOffered { .. } | Self::Custom(_) => true,
         };
         if is_valid { Ok(()) } else { Err(invalid_value(name, value, &self.rule()).into()) }
     }

@@ -142,6 +142,11 @@ impl Fields {
         Some(Self { table, version: self.version, ..Self::new(Vec::new(), Some(object)) })
     }
 
+    /// Drops all fields.
+    pub(super) fn clear(&mut self) {
+        self.values.clear();
+    }
+
     /// The error if a required field is absent.
     pub(super) fn missing(&self, name: &str) -> InvalidField {
         let rule = self.field(name).map(|field| field.kind.rule());
@@ -179,7 +184,7 @@ fn is_kept(
     if let (Some(permission), Some(caller), false) = (field.permission, caller, has_no_effect) {
         caller.require(permission)?;
     }
-    Ok(!matches!(field.kind, Kind::Unsupported { .. }))
+    Ok(!matches!(field.kind, Kind::Unsupported { .. } | Kind::NotOffered { .. }))
 }
 
 /// Checks a value, and the fields of an object. Errors name those `OBJECT.FIELD`.

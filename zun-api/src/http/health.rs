@@ -2,17 +2,24 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use serde_json::json;
+use serde_json::{Value, json};
 use zun_common::chain;
 
 use super::response::ApiResult;
 use super::routes::{Route, to};
 use crate::app::App;
 
+/// The media type of the metrics.
+const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
 /// The routes for monitoring.
 pub(super) const ROUTES: &[Route] = &[
-    Route::get("/healthz", "Check the health of zun-api", to!(healthz)).for_all(),
-    Route::get("/metrics", "Show the metrics of zun-api", to!(metrics)).for_all(),
+    Route::get("/healthz", "Check the health of zun-api", to!(healthz))
+        .for_all()
+        .returns::<Value>(),
+    Route::get("/metrics", "Show the metrics of zun-api", to!(metrics))
+        .for_all()
+        .returns_text(METRICS),
 ];
 
 /// `GET /healthz`: 503 if the database does not answer or zun-api is shutting down. The state of the bus is
@@ -38,7 +45,5 @@ pub(super) async fn metrics(app: Data<App>) -> ApiResult {
     app.metrics.waiting.set(i64::try_from(app.hub.waiting()).unwrap_or(i64::MAX));
     app.metrics.bus_connected.set(i64::from(app.bus.transport().is_connected()));
     let text = app.metrics.text().unwrap_or_default();
-    Ok(HttpResponse::Ok()
-        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
-        .body(text))
+    Ok(HttpResponse::Ok().content_type(METRICS).body(text))
 }

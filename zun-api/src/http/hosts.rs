@@ -2,7 +2,7 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use zun_common::api::v1::host::HostList;
+use zun_common::api::v1::host::{Host, HostList};
 
 use super::extract::{FromFields, NoFields, Parsed};
 use super::field::{Field, Kind, field, text_field};
@@ -19,8 +19,12 @@ pub(super) const ROUTES: &[Route] = &[
     Route::get("/v1/hosts", "List the hosts", to!(list))
         .since(4)
         .only(Permission::SeeHosts)
-        .reads::<HostPage>(),
-    Route::get("/v1/hosts/{ident}", "Show a host", to!(show)).since(4).only(Permission::SeeHosts),
+        .reads::<HostPage>()
+        .returns::<HostList>(),
+    Route::get("/v1/hosts/{ident}", "Show a host", to!(show))
+        .since(4)
+        .only(Permission::SeeHosts)
+        .returns::<Host>(),
     Route::post(
         "/v1/hosts/{name}/recover",
         "Let a host work again whose agent knows more than a restored database",

@@ -1,6 +1,7 @@
 //! The REST API. Containers have a directory with one file for each verb. A handler takes validated input from the
 //! extractors, calls the app, and returns a view. Only `error.rs` decides how errors look.
 
+mod capsules;
 mod containers;
 mod error;
 mod extract;

@@ -3,16 +3,19 @@
 use std::sync::LazyLock;
 
 use actix_web::HttpResponse;
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
+use zun_common::api::v1::error::ErrorBody;
 
 use super::field::{Field, Kind};
 use super::microversion::Microversion;
 use super::response::ApiResult;
-use super::routes::{self, Route, Verb, to};
+use super::routes::{self, Reply, Route, Verb, to};
 
 /// The route of the document.
 pub(super) const ROUTES: &[Route] =
-    &[Route::get("/openapi.json", "Show this document", to!(show)).for_all()];
+    &[Route::get("/openapi.json", "Show this document", to!(show)).for_all().returns::<Value>()];
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(text);
 
@@ -29,11 +32,17 @@ fn text() -> String {
 }
 
 fn document() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    let mut schemas = settings.for_serialize().into_generator();
+    let error = schemas.subschema_for::<ErrorBody>();
     let mut paths = Map::new();
     for route in routes::all() {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         if let Some(path) = path.as_object_mut() {
-            path.insert(method(route).to_owned(), operation(route));
+            path.insert(method(route).to_owned(), operation(route, &mut schemas));
         }
     }
     json!({
@@ -67,8 +76,9 @@ fn document() -> Value {
             },
             "responses": {"Error": {
                 "description": "The request failed.",
-                "content": {"application/json": {"schema": error()}},
+                "content": {"application/json": {"schema": error}},
             }},
+            "schemas": schemas.take_definitions(true),
         },
     })
 }
@@ -80,30 +90,6 @@ The fields of a POST, PUT or PATCH may be in the body or in the query. Numbers a
 `\"512\"` and `\"True\"`. `null`, and the word `None` in a query, are the same as nothing. `x-permission` is the rule of \
 the policy that a caller needs.";
 
-fn error() -> Value {
-    let text = json!({"type": "string"});
-    json!({
-        "type": "object",
-        "required": ["errors"],
-        "properties": {"errors": {
-            "type": "array",
-            "minItems": 1,
-            "items": {
-                "type": "object",
-                "required": ["request_id", "code", "status", "title", "detail", "links"],
-                "properties": {
-                    "request_id": text,
-                    "code": text,
-                    "status": {"type": "integer"},
-                    "title": text,
-                    "detail": text,
-                    "links": {"type": "array"},
-                },
-            },
-        }},
-    })
-}
-
 const fn method(route: &Route) -> &'static str {
     match route.verb {
         Verb::Get => "get",
@@ -114,7 +100,7 @@ const fn method(route: &Route) -> &'static str {
     }
 }
 
-fn operation(route: &Route) -> Value {
+fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
     let (query, body): (Vec<&Field>, Vec<&Field>) =
         route.fields.iter().partition(|field| !has_body(route) || field.is_in_query);
     let mut parameters = path_parameters(route.path);
@@ -125,7 +111,7 @@ fn operation(route: &Route) -> Value {
         "tags": [tag(route.path)],
         "x-since": route.since.to_string(),
         "responses": {
-            route.success.to_string(): {"description": "Success"},
+            route.success.to_string(): success(route, schemas),
             "default": {"$ref": "#/components/responses/Error"},
         },
     });
@@ -149,6 +135,21 @@ fn operation(route: &Route) -> Value {
     }
     set(&mut operation, "parameters", json!(parameters));
     operation
+}
+
+fn success(route: &Route, schemas: &mut SchemaGenerator) -> Value {
+    let json = |schema: Value| json!({"application/json": {"schema": schema}});
+    let content = match route.reply {
+        Reply::Nothing => return json!({"description": "Success"}),
+        Reply::NotOffered => return json!({"$ref": "#/components/responses/Error"}),
+        Reply::Null => json(json!({"type": "null"})),
+        Reply::Json(schema) => json(schema(schemas).to_value()),
+        Reply::Text(media_type) => {
+            let media_type = media_type.split(';').next().unwrap_or(media_type);
+            json!({media_type: {"schema": {"type": "string"}}})
+        }
+    };
+    json!({"description": "Success", "content": content})
 }
 
 const fn has_body(route: &Route) -> bool {
@@ -217,7 +218,7 @@ fn schema(field: &Field) -> Value {
     let mut schema = of_kind(&field.kind);
     let rule = field.kind.rule();
     let about = match field.kind {
-        Kind::Text(_) | Kind::Texts(_) | Kind::Unsupported { .. } => {
+        Kind::Text(_) | Kind::Texts(_) | Kind::Unsupported { .. } | Kind::NotOffered { .. } => {
             format!("{}. It must be {rule}.", field.about)
         }
         Kind::Boolean
@@ -260,7 +261,7 @@ fn of_kind(kind: &Kind) -> Value {
         }),
         Kind::Object(fields) => object(*fields),
         Kind::Custom(schema) => schema(),
-        Kind::Unsupported { .. } => json!({}),
+        Kind::Unsupported { .. } | Kind::NotOffered { .. } => json!({}),
     }
 }
 

@@ -23,20 +23,24 @@ pub(super) const ROUTES: &[Route] = &[
     Route::get("/v1/registries", "List the logins to registries", to!(list))
         .since(30)
         .for_all()
-        .reads::<RegistryPage>(),
+        .reads::<RegistryPage>()
+        .returns::<RegistryList>(),
     Route::post("/v1/registries", "Store a login to a registry", to!(create))
         .since(30)
         .reads::<Requested>()
-        .success(201),
+        .success(201)
+        .returns::<RegistryBody>(),
     Route::get("/v1/registries/{ident}", "Show a login to a registry", to!(show))
         .since(30)
-        .for_all(),
+        .for_all()
+        .returns::<RegistryBody>(),
     Route::patch("/v1/registries/{ident}", "Change a login to a registry", to!(update))
         .since(30)
-        .reads::<Requested>(),
+        .reads::<Requested>()
+        .returns::<RegistryBody>(),
     Route::delete("/v1/registries/{ident}", "Delete a login to a registry", to!(delete))
         .since(30)
-        .success(204),
+        .returns_nothing(),
 ];
 
 const DOMAIN: Rule = Rule {

@@ -6,13 +6,13 @@ use zun_common::api::v1::version::{Root, Version};
 use super::links::{BaseUrl, link};
 use super::microversion::Microversion;
 use super::response::{ApiResult, ok};
-use super::routes::{self, Route, Verb, to};
+use super::routes::{self, Reply, Route, Verb, to};
 use super::view::ViewContext;
 
 /// The routes of the version documents.
 pub(super) const ROUTES: &[Route] = &[
-    Route::get("/", "List the versions of the API", to!(versions)).for_all(),
-    Route::get("/v1", "Show the resources of version 1", to!(v1)).for_all(),
+    Route::get("/", "List the versions of the API", to!(versions)).for_all().returns::<Root>(),
+    Route::get("/v1", "Show the resources of version 1", to!(v1)).for_all().returns::<Value>(),
 ];
 
 /// `GET /`: the supported API versions. Requires no authentication.
@@ -50,7 +50,8 @@ pub(super) async fn v1(view_context: ViewContext) -> ApiResult {
 
 /// The resources that can be listed, by the table of routes: `/v1/NAME`.
 fn collections() -> impl Iterator<Item = &'static str> {
-    let listed = routes::all().filter(|route| route.verb == Verb::Get);
+    let is_offered = |route: &&Route| !matches!(route.reply, Reply::NotOffered);
+    let listed = routes::all().filter(|route| route.verb == Verb::Get).filter(is_offered);
     listed.filter_map(|route| route.path.strip_prefix("/v1/").filter(|name| !name.contains('/')))
 }
 

@@ -137,6 +137,35 @@ pub(super) const PROTOCOL: Rule = Rule {
         (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
     },
 };
+/// Path in a container.
+pub(super) const PATH: Rule = Rule {
+    description: "a path of 1 to 4096 characters without NUL characters",
+    is_valid: |text| (1..=4096).contains(&text.len()) && !text.contains('\0'),
+};
+/// Any string.
+pub(super) const ANY_TEXT: Rule = Rule { description: "a string", is_valid: |_| true };
+/// Repository of an image.
+pub(super) const REPOSITORY: Rule = Rule {
+    description: "1 to 128 lower-case letters, digits, `_`, `.`, `-` or `/`, with a letter or digit around each of the others",
+    is_valid: |text| {
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let bytes = text.as_bytes();
+        (1..=128).contains(&bytes.len())
+            && bytes.iter().all(|byte| is_plain(*byte) || matches!(byte, b'_' | b'.' | b'-' | b'/'))
+            && bytes.split(|byte| !is_plain(*byte)).all(|part| !part.is_empty())
+    },
+};
+/// Tag of an image.
+pub(super) const TAG: Rule = Rule {
+    description: "1 to 128 letters, digits, `_`, `.` or `-`, not starting with `.` or `-`",
+    is_valid: |text| {
+        (1..=128).contains(&text.len())
+            && !text.starts_with(['.', '-'])
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
+    },
+};
 /// Arguments for `ps`.
 pub(super) const PS_ARGUMENTS: Rule = Rule {
     description: "at most 255 letters, spaces, `-`, `,` or `+`",

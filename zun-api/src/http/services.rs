@@ -12,7 +12,8 @@ use crate::app::{App, Caller, Permission};
 /// The routes of the agents.
 pub(super) const ROUTES: &[Route] =
     &[Route::get("/v1/services", "List the agents of the hosts", to!(list))
-        .only(Permission::SeeServices)];
+        .only(Permission::SeeServices)
+        .returns::<ServiceList>()];
 
 /// `GET /v1/services`
 pub(super) async fn list(app: Data<App>, caller: Caller, _input: Parsed<NoFields>) -> ApiResult {

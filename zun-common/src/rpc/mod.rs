@@ -5,6 +5,7 @@ pub mod container;
 pub mod digest;
 pub mod envelope;
 pub mod exec;
+pub mod files;
 pub mod host;
 pub mod operation;
 pub mod registry;

@@ -2,6 +2,7 @@
 
 use zun_common::id::{ContainerId, ExecId};
 use zun_common::image_name::InvalidImageName;
+use zun_common::rpc::files::LARGEST_ARCHIVE;
 use zun_common::rpc::{Code, Problem};
 
 /// Why the engine did not do what the driver asked. The text may be shown to users.
@@ -41,6 +42,15 @@ pub enum DriverError {
         /// The engine's message.
         words: String,
     },
+    /// The container has no such file or directory.
+    #[error("No such file or directory in the container: {0}")]
+    NoFile(String),
+    /// An archive is too large for the bus.
+    #[error(
+        "The archive is larger than {} MiB. Copy it with `zun cp`, which does so directly.",
+        LARGEST_ARCHIVE >> 20
+    )]
+    TooLarge,
     /// The command cannot be run: `code` is 127 (not found) or 126 (not executable).
     #[error("{words}")]
     NotRunnable {
@@ -78,7 +88,10 @@ impl DriverError {
     /// Converts the error to a problem for the bus.
     pub fn problem(&self) -> Problem {
         let code = match self {
-            Self::NoContainer(_) | Self::NoExec(_) | Self::NoImage(_) => Code::NotFound,
+            Self::NoContainer(_) | Self::NoExec(_) | Self::NoImage(_) | Self::NoFile(_) => {
+                Code::NotFound
+            }
+            Self::TooLarge => Code::TooLarge,
             Self::Unauthorized { .. } => Code::Forbidden,
             Self::Conflict { .. } => Code::Conflict,
             Self::Invalid { .. } | Self::NotRunnable { .. } => Code::BadRequest,

@@ -16,6 +16,7 @@ use zun_common::grant::ApiVersion;
 use zun_common::id::{ClusterId, ContainerId, EngineId, ExecId};
 use zun_common::rpc::container::{ContainerSpec, LogRequest, Logs, Stats, Top};
 use zun_common::rpc::exec::{ExecOutput, ExecSpec};
+use zun_common::rpc::files::{Archive, FileChange};
 use zun_common::rpc::registry::RegistryLogin;
 use zun_common::rpc::report::LiveState;
 use zun_common::status::Status;
@@ -320,7 +321,31 @@ pub trait Images: Send + Sync {
     ) -> Result<(), DriverError>;
 }
 
-/// A complete driver.
-pub trait ContainerDriver: Lifecycle + Inspect + Sessions + Images + 'static {}
+/// The files of containers.
+#[async_trait]
+pub trait Files: Send + Sync {
+    /// Returns a file or directory as a tar archive. Fails with [`DriverError::TooLarge`] if the archive is larger than
+    /// [`zun_common::rpc::files::LARGEST_ARCHIVE`].
+    async fn archive_get(&self, container: ContainerId, path: &str)
+    -> Result<Archive, DriverError>;
+    /// Unpacks a tar archive into a directory.
+    async fn archive_put(
+        &self,
+        container: ContainerId,
+        path: &str,
+        data: Vec<u8>,
+    ) -> Result<(), DriverError>;
+    /// Lists what differs from the image.
+    async fn changes(&self, container: ContainerId) -> Result<Vec<FileChange>, DriverError>;
+    /// Makes an image of the container, which is paused meanwhile. Returns the id of the image.
+    async fn commit(
+        &self,
+        container: ContainerId,
+        (repository, tag): (&str, &str),
+    ) -> Result<String, DriverError>;
+}
 
-impl<T: Lifecycle + Inspect + Sessions + Images + 'static> ContainerDriver for T {}
+/// A complete driver.
+pub trait ContainerDriver: Lifecycle + Inspect + Sessions + Images + Files + 'static {}
+
+impl<T: Lifecycle + Inspect + Sessions + Images + Files + 'static> ContainerDriver for T {}

@@ -3,6 +3,7 @@
 
 mod container;
 mod exec;
+mod files;
 mod stray;
 
 use std::future::Future;
@@ -36,6 +37,7 @@ pub(crate) fn calls(host: &Arc<Host>, workers: &Workers) -> Router {
     let router =
         answer(router, host, |host, call| async move { container::stats(&host, call).await });
     let router = answer(router, host, |host, call| async move { stray::remove(&host, call).await });
+    let router = files::calls(router, host);
     let router = answer(router, host, |host, call| async move { exec::create(&host, call).await });
     let router = answer(router, host, |host, call| async move { exec::run(&host, call).await });
     let router = answer(router, host, |host, call: exec_calls::ResizeExec| async move {

@@ -191,6 +191,8 @@ fn failure(change: &Change, error: &DriverError) -> Option<Failure> {
         | DriverError::Silent { .. } => (None, starts),
         DriverError::NoContainer(_)
         | DriverError::NoExec(_)
+        | DriverError::NoFile(_)
+        | DriverError::TooLarge
         | DriverError::Conflict { .. }
         | DriverError::Down { .. } => (None, creates),
     };

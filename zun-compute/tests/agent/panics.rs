@@ -10,13 +10,14 @@ use zun_common::bus::Bus;
 use zun_common::id::{ContainerId, EngineId, ExecId};
 use zun_common::rpc::container::{ContainerSpec, LogRequest, Logs, Stats, Top};
 use zun_common::rpc::exec::{ExecOutput, ExecSpec};
+use zun_common::rpc::files::{Archive, FileChange};
 use zun_common::rpc::operation as rpc;
 use zun_common::status::Status;
 use zun_common::units::{Resources, TerminalSize};
 use zun_compute::Agent;
 use zun_compute::driver::fake::FakeDriver;
 use zun_compute::driver::{
-    Change, ContainerInfo, DriverError, EngineEvent, EngineInfo, ExecInfo, Images, Inspect,
+    Change, ContainerInfo, DriverError, EngineEvent, EngineInfo, ExecInfo, Files, Images, Inspect,
     Lifecycle, ListedContainer, PullProgress, PullRequest, Sessions,
 };
 
@@ -122,6 +123,22 @@ impl Images for Defective {
         progress: mpsc::Sender<PullProgress>,
     ) -> Outcome<()> {
         self.0.image_pull(request, progress).await
+    }
+}
+
+#[async_trait]
+impl Files for Defective {
+    async fn archive_get(&self, id: ContainerId, path: &str) -> Outcome<Archive> {
+        self.0.archive_get(id, path).await
+    }
+    async fn archive_put(&self, id: ContainerId, path: &str, data: Vec<u8>) -> Outcome<()> {
+        self.0.archive_put(id, path, data).await
+    }
+    async fn changes(&self, id: ContainerId) -> Outcome<Vec<FileChange>> {
+        self.0.changes(id).await
+    }
+    async fn commit(&self, id: ContainerId, name: (&str, &str)) -> Outcome<String> {
+        self.0.commit(id, name).await
     }
 }
 

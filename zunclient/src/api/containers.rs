@@ -9,6 +9,7 @@ use zun_common::api::v1::container::{
     Container, ContainerList, ContainerStats, ContainerTop, CreateContainer, UpdateContainer,
 };
 use zun_common::api::v1::exec::{Execute, Executed};
+use zun_common::api::v1::files::{CommittedImage, ContainerChanges};
 use zun_common::api::v1::run::{Run, RunList, WaitRequest, Waited};
 use zun_common::status::Status;
 
@@ -219,6 +220,23 @@ impl Client {
     ) -> Result<Container, ApiError> {
         let request = self.request(Method::PATCH, &["containers", container])?;
         self.change(request.json(ask), SHORT_TIMEOUT).await
+    }
+
+    /// Lists the files that differ from the container's image.
+    pub async fn changes(&self, container: &str) -> Result<ContainerChanges, ApiError> {
+        let request = self.request(Method::GET, &["containers", container, "changes"])?;
+        json(self.send(request, LONG_TIMEOUT).await?).await
+    }
+
+    /// Makes an image of a container on its host.
+    pub async fn commit(
+        &self,
+        container: &str,
+        (repository, tag): (&str, Option<&str>),
+    ) -> Result<CommittedImage, ApiError> {
+        let request = self.request(Method::POST, &["containers", container, "commit"])?;
+        let request = request.query(&[("repository", repository)]).query(&[("tag", tag)]);
+        json(self.send(request, LONG_TIMEOUT).await?).await
     }
 
     /// Requests a grant for the container's console. With `before_start`, the answer comes when the container is created.

@@ -11,8 +11,11 @@ use super::GLOBAL_OPTIONS;
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Run and connect", &["run", "create", "start", "attach", "exec", "wait"]),
     ("Inspect", &["list", "show", "why", "port", "action", "logs", "top", "stats"]),
-    ("Change", &["stop", "restart", "kill", "pause", "unpause", "rename", "update", "delete"]),
-    ("Files", &["cp"]),
+    (
+        "Change",
+        &["stop", "restart", "kill", "pause", "unpause", "rename", "update", "delete", "prune"],
+    ),
+    ("Files", &["cp", "export", "diff", "commit"]),
     ("Images", &["login", "logout", "registry"]),
     ("Service", &["host", "version", "completion"]),
 ];

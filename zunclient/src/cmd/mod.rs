@@ -138,6 +138,10 @@ enum Verb {
     Top(container::top::Top),
     Stats(container::stats::Stats),
     Cp(container::cp::Cp),
+    Export(container::export::Export),
+    Diff(container::diff::Diff),
+    Commit(container::commit::Commit),
+    Prune(container::prune::Prune),
     Rename(container::rename::Rename),
     Update(container::update::Update),
     Attach(container::attach::Attach),
@@ -173,6 +177,10 @@ impl Verb {
             | Self::Top(_)
             | Self::Stats(_)
             | Self::Cp(_)
+            | Self::Export(_)
+            | Self::Diff(_)
+            | Self::Commit(_)
+            | Self::Prune(_)
             | Self::Rename(_)
             | Self::Update(_)
             | Self::Wait(_)
@@ -205,6 +213,10 @@ impl Verb {
             Self::Top(verb) => verb.run(context).await,
             Self::Stats(verb) => verb.run(context).await,
             Self::Cp(verb) => verb.run(context).await,
+            Self::Export(verb) => verb.run(context).await,
+            Self::Diff(verb) => verb.run(context).await,
+            Self::Commit(verb) => verb.run(context).await,
+            Self::Prune(verb) => verb.run(context).await,
             Self::Rename(verb) => verb.run(context).await,
             Self::Update(verb) => verb.run(context).await,
             Self::Attach(verb) => verb.run(context).await,

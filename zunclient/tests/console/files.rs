@@ -330,3 +330,29 @@ async fn a_rejected_client_certificate_is_a_handshake_error() {
     let put = direct.put(&address.expect("an address"), Full::new(Bytes::from_static(b"x"))).await;
     assert!(matches!(put, Err(ConsoleError::Handshake { .. })), "{put:?}");
 }
+
+#[tokio::test]
+async fn an_export_is_all_files_of_the_container_and_a_lost_link_leaves_no_file() {
+    let whole = read_only_tree().len();
+    for sent in [whole, 50_000] {
+        let engine = Engine::start(&["127.0.0.1"], move |mut request: EngineRequest| async move {
+            assert!(request.head.contains("path=/."), "{}", request.head);
+            send_part(&mut request.stream, &read_only_tree(), sent).await;
+            request.stream.shutdown().await.ok();
+        });
+        let engine = Arc::new(engine.await);
+        let service = service(&engine).await;
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("test.tar");
+        let path = file.to_str().expect("text");
+        let child = start(unprivileged(&dir), &service, &["export", "--output", path, "test"]);
+        let (code, _, stderr) = end(child).await;
+        if sent == whole {
+            assert_eq!((code, stderr), (Some(0), String::new()));
+            assert_eq!(std::fs::read(&file).expect("a file"), read_only_tree());
+        } else {
+            assert_eq!(code, Some(1), "{stderr}");
+            assert!(!file.exists());
+        }
+    }
+}

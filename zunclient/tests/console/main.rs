@@ -3,6 +3,7 @@
 mod actions;
 mod advice;
 mod attach;
+mod changes;
 mod fake;
 mod files;
 mod formats;

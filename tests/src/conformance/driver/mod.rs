@@ -3,6 +3,7 @@
 
 pub mod events;
 pub mod execs;
+pub mod files;
 pub mod images;
 pub mod inspecting;
 pub mod lifecycle;
@@ -285,6 +286,11 @@ macro_rules! driver_conformance {
             a_pull_fetches_an_image_and_reports_progress
             a_pull_continues_if_nobody_reads_its_progress
             an_unknown_image_is_an_error_with_a_message
+        }}
+        $crate::driver_cases! { $engine, files {
+            an_archive_is_unpacked_and_read_again
+            a_missing_file_differs_from_a_missing_container
+            an_image_of_a_container_can_be_used_on_its_host
         }}
         $crate::driver_cases! { $engine, events {
             every_change_after_the_subscription_is_an_event

@@ -17,7 +17,7 @@ use zun_common::rpc::{Code, Problem};
 use zun_common::units::{Gibibytes, Resources};
 
 use super::once::{Asked, Once};
-use super::{name, publish, registry, rights};
+use super::{files, name, publish, registry, rights};
 use crate::app::{App, AppError, Caller, hosts};
 use crate::db::container::{self, FormatVersion, Fresh, Outlook, Record, Spec};
 use crate::db::operation::{self, Accepted, Kind, NewOperation, RequestKey};
@@ -98,6 +98,7 @@ impl App {
         caller: &Caller,
         requested: NewContainer,
     ) -> Result<Record, AppError> {
+        files::check_image(caller, &requested.image)?;
         for permission in rights::needed(&requested) {
             caller.require(permission)?;
         }

@@ -104,9 +104,24 @@ impl FromFields for NewContainer {
             .since(39)
             .only(Permission::ChooseHost),
         unsupported("hints", is_empty, NOT_YET),
-        unsupported("nets", is_empty, NOT_YET).since(2),
+        field(
+            "nets",
+            Kind::NotOffered {
+                has_no_effect: is_empty,
+                reason: "Networks of Neutron are not supported. Leave out the field `nets`.",
+            },
+            "Not supported",
+        )
+        .since(2),
         unsupported("mounts", is_empty, NOT_YET).since(11),
-        unsupported("security_groups", is_empty, NOT_YET),
+        field(
+            "security_groups",
+            Kind::NotOffered {
+                has_no_effect: is_empty,
+                reason: "Security groups are not supported, because they need Neutron. Publish only the ports that others may reach.",
+            },
+            "Not supported",
+        ),
         AUTO_HEAL,
         text_field(
             "registry",
@@ -116,10 +131,13 @@ impl FromFields for NewContainer {
         .since(31),
         unsupported("availability_zone", |zone| zone.as_str() == Some("nova"), "`nova`"),
         unsupported("cpu_policy", |policy| policy.as_str() == Some("shared"), "`shared`").since(28),
-        unsupported(
+        field(
             "image_driver",
-            |driver| matches!(driver.as_str(), Some("docker" | "None")),
-            "`docker`",
+            Kind::NotOffered {
+                has_no_effect: |driver| matches!(driver.as_str(), Some("docker" | "None" | "")),
+                reason: "Only the image driver `docker` is supported: hosts pull images from registries, not from Glance.",
+            },
+            "Not supported, except `docker`",
         ),
     ];
 

@@ -1,7 +1,10 @@
 //! `/v1/containers`, with one file for each verb.
 
 mod actions;
+mod archive;
 mod attach;
+mod changes;
+mod commit;
 mod create;
 mod data;
 mod delete;
@@ -10,6 +13,7 @@ mod exposed_ports;
 mod kill;
 mod list;
 mod logs;
+mod not_offered;
 mod options;
 mod pause;
 mod reboot;
@@ -23,21 +27,31 @@ mod top;
 mod update;
 
 use serde_json::{Value, json};
+use zun_common::api::v1::action::{ContainerActionDetail, ContainerActions};
+use zun_common::api::v1::console::ConsoleEndpoint;
+use zun_common::api::v1::container::{Container, ContainerList, ContainerStats, ContainerTop};
+use zun_common::api::v1::exec::Executed;
+use zun_common::api::v1::files::{CommittedImage, ContainerArchive, ContainerChanges};
+use zun_common::api::v1::run::{RunList, Waited};
 use zun_common::units::TerminalSize;
 
 use super::field::{Field, Kind, boolean_field, field, invalid_value, text_field, whole_field};
 use super::fields::Fields;
 use super::routes::{Route, Waits, to};
 use super::rules;
-use crate::app::InvalidField;
-use crate::app::containers::{Attach, Exec, ListQuery, NewContainer, Update, WaitForRun};
+use crate::app::containers::{Attach, Commit, Exec, ListQuery, NewContainer, Update, WaitForRun};
+use crate::app::{InvalidField, Permission};
 
 /// The routes of containers.
 pub(super) const ROUTES: &[Route] = &[
     Route::post("/v1/containers", "Create a container", to!(create::create))
         .reads::<NewContainer>()
+        .returns::<Container>()
         .success(202),
-    Route::get("/v1/containers", "List containers", to!(list::list)).for_all().reads::<ListQuery>(),
+    Route::get("/v1/containers", "List containers", to!(list::list))
+        .for_all()
+        .reads::<ListQuery>()
+        .returns::<ContainerList>(),
     Route::get(
         "/v1/containers/{ident}",
         "Show a container, at once or after it has reached a status",
@@ -45,12 +59,27 @@ pub(super) const ROUTES: &[Route] = &[
     )
     .for_all()
     .reads::<show::Show>()
+    .returns::<Container>()
     .waits(Waits::With(show::WAIT_FOR)),
     Route::patch("/v1/containers/{ident}", "Change a container", to!(update::update))
-        .reads::<Update>(),
+        .reads::<Update>()
+        .returns::<Container>(),
+    Route::post("/v1/containers/{ident}/rename", "Rename a container", to!(update::rename))
+        .until(13)
+        .reads::<update::Rename>()
+        .returns::<Container>(),
+    Route::post(
+        "/v1/containers/{ident}/resize_container",
+        "Change a container",
+        to!(update::resize_container),
+    )
+    .since(19)
+    .reads::<Update>()
+    .success(202)
+    .returns::<Container>(),
     Route::delete("/v1/containers/{ident}", "Remove a container", to!(delete::delete))
         .reads::<delete::Delete>()
-        .success(204),
+        .returns_nothing(),
     Route::post("/v1/containers/{ident}/start", "Start a container", to!(start::start))
         .success(202),
     Route::post("/v1/containers/{ident}/stop", "Stop a container", to!(stop::stop))
@@ -71,30 +100,103 @@ pub(super) const ROUTES: &[Route] = &[
         .reads::<kill::Kill>()
         .success(202),
     Route::get("/v1/containers/{ident}/logs", "Show a container's output", to!(logs::logs))
-        .reads::<logs::Logs>(),
+        .reads::<logs::Logs>()
+        .returns::<String>(),
     Route::post(
         "/v1/containers/{ident}/logs",
         "Grant direct access to a container's output",
         to!(data::grant_logs),
     )
-    .reads::<data::GrantLogs>(),
+    .reads::<data::GrantLogs>()
+    .returns::<ConsoleEndpoint>(),
     Route::post(
         "/v1/containers/{ident}/archive",
         "Grant direct access to a container's files",
         to!(data::grant_archive),
     )
-    .reads::<data::GrantArchive>(),
+    .reads::<data::GrantArchive>()
+    .returns::<ConsoleEndpoint>(),
+    Route::get(
+        "/v1/containers/{ident}/get_archive",
+        "Copy files out of a container, at most 4 MiB",
+        to!(archive::get_archive),
+    )
+    .reads::<archive::GetArchive>()
+    .returns::<ContainerArchive>(),
+    Route::post(
+        "/v1/containers/{ident}/put_archive",
+        "Copy files into a container, at most 4 MiB",
+        to!(archive::put_archive),
+    )
+    .reads::<archive::PutArchive>()
+    .largest_body(archive::LARGEST_BODY),
+    Route::get(
+        "/v1/containers/{ident}/changes",
+        "List the files of a container that differ from its image",
+        to!(changes::changes),
+    )
+    .returns::<ContainerChanges>(),
+    Route::post(
+        "/v1/containers/{ident}/commit",
+        "Make an image of a container on its host",
+        to!(commit::commit),
+    )
+    .only(Permission::Commit)
+    .reads::<Commit>()
+    .success(202)
+    .returns::<CommittedImage>(),
+    Route::post(
+        "/v1/containers/{ident}/add_security_group",
+        "Add a security group",
+        to!(not_offered::security_group),
+    )
+    .until(14)
+    .reads::<not_offered::SecurityGroup>()
+    .not_offered(),
+    Route::post(
+        "/v1/containers/{ident}/remove_security_group",
+        "Remove a security group",
+        to!(not_offered::security_group),
+    )
+    .until(14)
+    .reads::<not_offered::SecurityGroup>()
+    .not_offered(),
+    Route::post(
+        "/v1/containers/{ident}/network_attach",
+        "Attach a network",
+        to!(not_offered::change_network),
+    )
+    .since(8)
+    .reads::<not_offered::Network>()
+    .not_offered(),
+    Route::post(
+        "/v1/containers/{ident}/network_detach",
+        "Detach a network",
+        to!(not_offered::change_network),
+    )
+    .since(6)
+    .reads::<not_offered::Network>()
+    .not_offered(),
+    Route::get(
+        "/v1/containers/{ident}/network_list",
+        "List a container's networks",
+        to!(not_offered::list_networks),
+    )
+    .since(13)
+    .not_offered(),
     Route::get(
         "/v1/containers/{ident}/attach",
         "Attach over a websocket proxy (not supported)",
         to!(attach::attach_websocket),
-    ),
+    )
+    .not_offered(),
     Route::post(
         "/v1/containers/{ident}/attach",
         "Grant direct access to a container's console",
         to!(attach::attach),
     )
     .reads::<Attach>()
+    .returns::<ConsoleEndpoint>()
     .waits(Waits::With(attach::BEFORE_START)),
     Route::post(
         "/v1/containers/{ident}/resize",
@@ -107,7 +209,8 @@ pub(super) const ROUTES: &[Route] = &[
         "Run a command in a container, or create an exec",
         to!(execute::execute),
     )
-    .reads::<Exec>(),
+    .reads::<Exec>()
+    .returns::<Executed>(),
     Route::post(
         "/v1/containers/{ident}/execute_resize",
         "Set the size of an exec's terminal",
@@ -119,7 +222,8 @@ pub(super) const ROUTES: &[Route] = &[
         "Grant direct access to an exec",
         to!(execute::execute_attach),
     )
-    .reads::<execute::ExecuteAttach>(),
+    .reads::<execute::ExecuteAttach>()
+    .returns::<ConsoleEndpoint>(),
     Route::post(
         "/v1/containers/{ident}/execute_kill",
         "Send a signal to the process of an exec",
@@ -127,32 +231,38 @@ pub(super) const ROUTES: &[Route] = &[
     )
     .reads::<execute::ExecuteKill>(),
     Route::get("/v1/containers/{ident}/top", "List a container's processes", to!(top::top))
-        .reads::<top::TopRequest>(),
+        .reads::<top::TopRequest>()
+        .returns::<ContainerTop>(),
     Route::get(
         "/v1/containers/{ident}/stats",
         "Show a container's resource usage",
         to!(stats::stats),
-    ),
+    )
+    .returns::<ContainerStats>(),
     Route::get(
         "/v1/containers/{ident}/container_actions",
         "List the operations on a container",
         to!(actions::list_actions),
     )
-    .for_all(),
+    .for_all()
+    .returns::<ContainerActions>(),
     Route::get(
         "/v1/containers/{ident}/container_actions/{request}",
         "Show the operation that a request asked for",
         to!(actions::show_action),
     )
-    .for_all(),
+    .for_all()
+    .returns::<ContainerActionDetail>(),
     Route::get(
         "/v1/containers/{ident}/runs",
         "List a container's newest runs",
         to!(runs::list_runs),
     )
-    .for_all(),
+    .for_all()
+    .returns::<RunList>(),
     Route::post("/v1/containers/{ident}/wait", "Wait for the end of a run", to!(runs::wait))
         .reads::<WaitForRun>()
+        .returns::<Waited>()
         .waits(Waits::Always),
 ];
 

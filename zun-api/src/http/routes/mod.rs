@@ -11,10 +11,10 @@ use actix_web::http::header::ALLOW;
 use actix_web::web::{self, ServiceConfig, resource};
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 
-pub(super) use route::{Route, Verb, Waits, to};
+pub(super) use route::{Reply, Route, Verb, Waits, to};
 
 use super::response::ApiResult;
-use super::{containers, health, hosts, openapi, registries, root, services};
+use super::{capsules, containers, health, hosts, openapi, registries, root, services};
 use crate::app::{AppError, Caller, NotServed};
 
 /// The tables of all resources.
@@ -26,6 +26,7 @@ const TABLES: &[&[Route]] = &[
     hosts::ROUTES,
     registries::ROUTES,
     services::ROUTES,
+    capsules::ROUTES,
 ];
 
 /// All routes, in the order of the tables.

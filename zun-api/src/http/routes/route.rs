@@ -3,6 +3,7 @@
 use std::fmt;
 
 use actix_web::http::Method;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::app::NotServed;
 use crate::auth::Permission;
@@ -46,6 +47,20 @@ pub(in crate::http) enum Waits {
     With(&'static str),
 }
 
+/// The body of a success.
+#[derive(Clone, Copy)]
+pub(in crate::http) enum Reply {
+    Nothing,
+    /// `null`, OpenStack Zun's answer to a command.
+    Null,
+    /// JSON with this schema.
+    Json(fn(&mut SchemaGenerator) -> Schema),
+    /// Another media type.
+    Text(&'static str),
+    /// There is none: the answer is 501, and names what is missing.
+    NotOffered,
+}
+
 /// A route of the API.
 #[derive(Clone, Copy)]
 pub(in crate::http) struct Route {
@@ -61,8 +76,11 @@ pub(in crate::http) struct Route {
     pub(in crate::http) permission: Option<Permission>,
     /// The status of a success.
     pub(in crate::http) success: u16,
+    pub(in crate::http) reply: Reply,
     pub(in crate::http) fields: &'static [Field],
     pub(in crate::http) waits: Waits,
+    /// The size of the largest body, if it is more than the setting.
+    pub(in crate::http) largest_body: usize,
     pub(super) handler: fn() -> actix_web::Route,
 }
 
@@ -96,8 +114,10 @@ impl Route {
             until: Microversion::NEWEST,
             permission: Some(Permission::UseContainers),
             success: 200,
+            reply: Reply::Null,
             fields: &[],
             waits: Waits::Never,
+            largest_body: 0,
             handler,
         }
     }
@@ -149,7 +169,6 @@ impl Route {
     }
 
     /// The last microversion that has it, `1.MINOR`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no route has been removed yet"))]
     pub(in crate::http) const fn until(self, minor: u16) -> Self {
         Self { until: Microversion::new(minor), ..self }
     }
@@ -167,6 +186,31 @@ impl Route {
     /// It has the fields of the request `T`.
     pub(in crate::http) const fn reads<T: FromFields>(self) -> Self {
         Self { fields: T::FIELDS, ..self }
+    }
+
+    /// A success has a `T` as its body; `null` by default.
+    pub(in crate::http) const fn returns<T: JsonSchema>(self) -> Self {
+        Self { reply: Reply::Json(SchemaGenerator::subschema_for::<T>), ..self }
+    }
+
+    /// A success has no body.
+    pub(in crate::http) const fn returns_nothing(self) -> Self {
+        Self { reply: Reply::Nothing, success: 204, ..self }
+    }
+
+    /// A success has a body of another media type than JSON.
+    pub(in crate::http) const fn returns_text(self, media_type: &'static str) -> Self {
+        Self { reply: Reply::Text(media_type), ..self }
+    }
+
+    /// It is refused with 501.
+    pub(in crate::http) const fn not_offered(self) -> Self {
+        Self { reply: Reply::NotOffered, success: 501, ..self }
+    }
+
+    /// The size of the largest body in bytes, if it is more than the setting.
+    pub(in crate::http) const fn largest_body(self, bytes: usize) -> Self {
+        Self { largest_body: bytes, ..self }
     }
 
     /// The status of a success; 200 by default.

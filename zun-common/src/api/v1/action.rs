@@ -1,10 +1,11 @@
 //! Responses about the operations on a container, in OpenStack Zun's format of container actions.
 
 use chrono::NaiveDateTime;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The operations on a container, newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ContainerActions {
     /// The operations, without events.
     #[serde(rename = "containerActions")]
@@ -12,7 +13,7 @@ pub struct ContainerActions {
 }
 
 /// One operation on a container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ContainerActionDetail {
     /// The operation, with events.
     #[serde(rename = "containerAction")]
@@ -20,7 +21,7 @@ pub struct ContainerActionDetail {
 }
 
 /// An accepted operation on a container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ContainerAction {
     /// What it does: `create`, `start`, `stop`, `reboot`, `pause`, `unpause`, `kill`, `update` or `delete`.
     pub action: String,
@@ -34,9 +35,11 @@ pub struct ContainerAction {
     pub project_id: String,
     /// When it was accepted.
     #[serde(with = "iso")]
+    #[schemars(with = "Option<String>")]
     pub start_time: Option<NaiveDateTime>,
     /// When it ended; `None` while it is open.
     #[serde(with = "iso", default)]
+    #[schemars(with = "Option<String>")]
     pub finish_time: Option<NaiveDateTime>,
     /// Why it did not succeed; `None` while it is open and after it succeeded.
     pub message: Option<String>,
@@ -49,15 +52,17 @@ pub struct ContainerAction {
 }
 
 /// A part of an operation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ActionEvent {
     /// The part, such as `compute_start`.
     pub event: String,
     /// When it began.
     #[serde(with = "iso")]
+    #[schemars(with = "Option<String>")]
     pub start_time: Option<NaiveDateTime>,
     /// When it ended.
     #[serde(with = "iso", default)]
+    #[schemars(with = "Option<String>")]
     pub finish_time: Option<NaiveDateTime>,
     /// `Success`, `Error`, `Expired` or `Unknown`; `None` while it is open.
     pub result: Option<String>,

@@ -1,6 +1,7 @@
 //! Types of the console endpoints: the addresses and the certificates that a client connects with.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::grant::Mode;
@@ -45,7 +46,7 @@ pub struct AttachRequest {
 }
 
 /// How to connect to a console. The client connects directly to the host, not through the control plane.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields are those of the wire")]
 pub struct ConsoleEndpoint {
     /// The console protocol to use.
@@ -68,11 +69,12 @@ pub struct ConsoleEndpoint {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub running: bool,
     /// New connections are refused after this time.
+    #[schemars(with = "String")]
     pub expires_at: DateTime<Utc>,
 }
 
 /// The addresses of the calls that the grant allows. All others are absent.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Calls {
     /// Attach by websocket (`GET`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,7 +107,7 @@ pub struct Calls {
 }
 
 /// The certificates for a connection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tls {
     /// The only CAs to trust for this host, in PEM: one, or two during a rotation.
     pub ca: String,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use chrono::NaiveDateTime;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::version::Link;
@@ -13,7 +14,7 @@ use crate::ports::PublishedPort;
 use crate::status::{Health, Status, TaskState};
 
 /// When the engine restarts a container. The field names are OpenStack Zun's and Docker's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RestartPolicy {
     /// `no`, `always`, `on-failure` or `unless-stopped`.
     #[serde(rename = "Name")]
@@ -126,7 +127,7 @@ pub struct PortBinding {
 }
 
 /// An address of a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Address {
     /// The address.
     pub addr: IpAddr,
@@ -135,7 +136,7 @@ pub struct Address {
 }
 
 /// How a container's health is checked, in responses. OpenStack Zun calls the command `cmd` in requests and `test` here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ShownHealthcheck {
     /// A shell command; the image's if null.
     pub test: Option<String>,
@@ -161,7 +162,7 @@ impl From<Healthcheck> for ShownHealthcheck {
 }
 
 /// When the engine pulls an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PullPolicy {
     /// Always.
@@ -174,14 +175,14 @@ pub enum PullPolicy {
 }
 
 /// Progress of an image pull.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ImagePull {
     /// The image's layers, in the engine's order.
     pub layers: Vec<PulledLayer>,
 }
 
 /// One layer of an image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PulledLayer {
     /// The engine's short id of the layer.
     pub id: String,
@@ -196,7 +197,7 @@ pub struct PulledLayer {
 }
 
 /// A container in the API's responses.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields are those of the wire")]
 pub struct Container {
     /// Id.
@@ -298,15 +299,19 @@ pub struct Container {
     pub registry_id: Option<String>,
     /// When it was created.
     #[serde(with = "super::time")]
+    #[schemars(with = "Option<String>")]
     pub created_at: Option<NaiveDateTime>,
     /// When it last changed.
     #[serde(with = "super::time")]
+    #[schemars(with = "Option<String>")]
     pub updated_at: Option<NaiveDateTime>,
     /// When its process last started. Not in OpenStack Zun's API.
     #[serde(with = "super::time", default)]
+    #[schemars(with = "Option<String>")]
     pub started_at: Option<NaiveDateTime>,
     /// When one of its runs last ended; null before that. Not in OpenStack Zun's API.
     #[serde(with = "super::time", default)]
+    #[schemars(with = "Option<String>")]
     pub finished_at: Option<NaiveDateTime>,
     /// The number of its newest run; absent before the first. Not in OpenStack Zun's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -317,7 +322,7 @@ pub struct Container {
 }
 
 /// Response of `GET /v1/containers`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ContainerList {
     /// One page of containers.
     pub containers: Vec<Container>,
@@ -341,7 +346,7 @@ pub struct UpdateContainer {
 }
 
 /// Response of `GET /v1/containers/{id}/stats`. The field names are OpenStack Zun's.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ContainerStats {
     /// Name of the container.
     #[serde(rename = "CONTAINER")]
@@ -370,7 +375,7 @@ pub struct ContainerStats {
 }
 
 /// Response of `GET /v1/containers/{id}/top`. The field names are OpenStack Zun's and Docker's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ContainerTop {
     /// Column titles.
     #[serde(rename = "Titles")]

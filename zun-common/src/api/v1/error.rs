@@ -1,9 +1,10 @@
 //! The error body. OpenStack's clients read `errors[0]["title"]` unchecked, so the list is never empty.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApiProblem {
     /// Id of the request, as in the header `x-openstack-request-id`.
     pub request_id: String,
@@ -20,7 +21,7 @@ pub struct ApiProblem {
 }
 
 /// Body of every response that is not a success.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorBody {
     /// One or more errors.
     pub errors: Vec<ApiProblem>,

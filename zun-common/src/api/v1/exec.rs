@@ -1,11 +1,12 @@
 //! Requests and responses for running another command in a container.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::console::ConsoleEndpoint;
 
 /// Response of `POST /v1/containers/{id}/execute`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Executed {
     /// Stdout followed by stderr, as text, if the command was run to completion. OpenStack Zun's field.
     pub output: Option<String>,

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDateTime;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::version::Link;
 
 /// A compute host in the API's responses.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Host {
     /// Id.
     pub uuid: String,
@@ -77,7 +78,7 @@ pub struct Stray {
 }
 
 /// Response of `GET /v1/hosts`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HostList {
     /// One page of hosts.
     pub hosts: Vec<Host>,
@@ -86,7 +87,7 @@ pub struct HostList {
 }
 
 /// An agent in the API's responses.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Service {
     /// Sequence number.
     pub id: i32,
@@ -110,17 +111,20 @@ pub struct Service {
     pub report_count: i64,
     /// Time of the last heartbeat.
     #[serde(with = "super::time")]
+    #[schemars(with = "Option<String>")]
     pub last_seen_up: Option<NaiveDateTime>,
     /// Time of the first heartbeat.
     #[serde(with = "super::time")]
+    #[schemars(with = "Option<String>")]
     pub created_at: Option<NaiveDateTime>,
     /// Time of the last change.
     #[serde(with = "super::time")]
+    #[schemars(with = "Option<String>")]
     pub updated_at: Option<NaiveDateTime>,
 }
 
 /// Response of `GET /v1/services`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceList {
     /// All agents.
     pub services: Vec<Service>,

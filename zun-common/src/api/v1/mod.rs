@@ -5,6 +5,7 @@ pub mod console;
 pub mod container;
 pub mod error;
 pub mod exec;
+pub mod files;
 pub mod host;
 pub mod registry;
 pub mod run;

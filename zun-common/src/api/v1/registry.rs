@@ -1,6 +1,7 @@
 //! Requests and responses about logins to registries of images.
 
 use chrono::NaiveDateTime;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::version::Link;
@@ -8,7 +9,7 @@ use crate::id::RegistryId;
 use crate::secret::Secret;
 
 /// A login to a registry in the API's responses.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Registry {
     /// Id.
     pub uuid: RegistryId,
@@ -29,14 +30,16 @@ pub struct Registry {
     pub user_id: String,
     /// Time of the creation. Not in OpenStack Zun's API.
     #[serde(with = "super::time")]
+    #[schemars(with = "Option<String>")]
     pub created_at: Option<NaiveDateTime>,
     /// Time of the last change. Not in OpenStack Zun's API.
     #[serde(with = "super::time")]
+    #[schemars(with = "Option<String>")]
     pub updated_at: Option<NaiveDateTime>,
 }
 
 /// Response of `GET /v1/registries`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RegistryList {
     /// One page.
     pub registries: Vec<Registry>,
@@ -45,7 +48,7 @@ pub struct RegistryList {
 }
 
 /// Response about one login to a registry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RegistryBody {
     /// The login.
     pub registry: Registry,

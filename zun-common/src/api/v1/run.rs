@@ -1,21 +1,24 @@
 //! Runs of a container: each execution of its process, from start to exit. Not in OpenStack Zun's API.
 
 use chrono::NaiveDateTime;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::ContainerId;
 use crate::status::EndReason;
 
 /// A run of a container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
     /// Its number among the runs of the container, from 1.
     pub number: i64,
     /// When it began; null if it has not, or if that is not known.
     #[serde(with = "super::time", default)]
+    #[schemars(with = "Option<String>")]
     pub started_at: Option<NaiveDateTime>,
     /// When it ended.
     #[serde(with = "super::time", default)]
+    #[schemars(with = "Option<String>")]
     pub finished_at: Option<NaiveDateTime>,
     /// The exit code, if it is known.
     pub exit_code: Option<i64>,
@@ -26,7 +29,7 @@ pub struct Run {
 }
 
 /// Response of `GET /v1/containers/{id}/runs`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunList {
     /// The newest runs, the newest first. At most 20.
     pub runs: Vec<Run>,
@@ -52,7 +55,7 @@ pub struct WaitRequest {
 }
 
 /// Response of `POST /v1/containers/{id}/wait`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Waited {
     /// The container.
     pub uuid: ContainerId,

@@ -1,9 +1,10 @@
 //! The version documents at `/` and `/v1`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A link.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Link {
     /// Address.
     pub href: String,
@@ -15,7 +16,7 @@ pub struct Link {
 }
 
 /// One version of the API.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Version {
     /// Id, `v1`.
     pub id: String,
@@ -30,7 +31,7 @@ pub struct Version {
 }
 
 /// The document at `/`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Root {
     /// Name of the service.
     pub name: String,

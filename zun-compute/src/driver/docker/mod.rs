@@ -9,6 +9,7 @@ mod errors;
 mod events;
 mod exec_run;
 mod exec_signal;
+mod files;
 mod from_docker;
 mod host;
 mod images;

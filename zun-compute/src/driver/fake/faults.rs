@@ -39,6 +39,10 @@ pub enum Operation {
     ExecResize,
     ImagePresent,
     ImagePull,
+    ArchiveGet,
+    ArchivePut,
+    Changes,
+    Commit,
 }
 
 /// What is wrong with the inspection of one container.

@@ -4,6 +4,7 @@
 //! Unlike the first process of a Linux container, its processes end at SIGTERM unless they trap it.
 
 mod faults;
+mod files;
 mod images;
 mod inspect;
 mod lifecycle;

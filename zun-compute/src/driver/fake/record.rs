@@ -1,5 +1,7 @@
 //! The in-memory engine's records of containers and execs.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use tokio::sync::{mpsc, watch};
 use zun_common::id::{ContainerId, EngineId};
@@ -55,6 +57,8 @@ pub(super) struct ContainerRecord {
     /// Whether it was stopped or killed on request, so that the restart policy does not apply.
     pub(super) stopped_by_user: bool,
     pub(super) restarts: u32,
+    /// The archives that were put into it, by their directories.
+    pub(super) files: BTreeMap<String, Vec<u8>>,
     output: Vec<Printed>,
 }
 
@@ -84,6 +88,7 @@ impl ContainerRecord {
             process: None,
             stopped_by_user: false,
             restarts: 0,
+            files: BTreeMap::new(),
             output: Vec::new(),
         }
     }

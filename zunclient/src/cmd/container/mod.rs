@@ -1,14 +1,17 @@
 //! Verbs about containers.
 
 pub(super) mod attach;
+pub(super) mod commit;
 mod container_flags;
 pub(super) mod cp;
 pub(super) mod create;
 mod data;
 pub(super) mod delete;
+pub(super) mod diff;
 mod ending;
 mod engine_flags;
 pub(super) mod exec;
+pub(super) mod export;
 mod goal;
 pub(super) mod kill;
 mod limits;
@@ -16,6 +19,7 @@ pub(super) mod list;
 pub(super) mod logs;
 pub(super) mod pause;
 pub(super) mod port;
+pub(super) mod prune;
 mod publish;
 mod pull_progress;
 mod record;

@@ -19,11 +19,11 @@ pub(super) enum CopyPath {
 
 /// A path in a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ContainerPath {
+pub(in crate::cmd::container) struct ContainerPath {
     /// The name or UUID of the container.
-    pub(super) container: String,
+    pub(in crate::cmd::container) container: String,
     /// The absolute path.
-    pub(super) path: Vec<u8>,
+    pub(in crate::cmd::container) path: Vec<u8>,
 }
 
 impl FromStr for CopyPath {

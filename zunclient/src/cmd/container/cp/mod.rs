@@ -28,7 +28,8 @@ use crate::out;
 use crate::tty::screen::{Output, Screen};
 use crate::tty::signals::Signals;
 use chunks::Reader;
-use copy_path::{ContainerPath, CopyPath};
+pub(super) use copy_path::ContainerPath;
+use copy_path::CopyPath;
 use upload::upload;
 
 /// Copy files between a container and this machine
@@ -98,7 +99,7 @@ type ChunkSender = tokio::sync::mpsc::Sender<std::io::Result<bytes::Bytes>>;
 
 /// What Docker reports about a path. The mode has the bits of Go's `os.FileMode`.
 #[derive(Debug, Clone, Deserialize)]
-struct Stat {
+pub(super) struct Stat {
     mode: u32,
     #[serde(rename = "linkTarget", default)]
     link_target: String,
@@ -122,7 +123,10 @@ impl Stat {
     }
 }
 
-async fn read(channel: &DataChannel, source: &ContainerPath) -> Result<(Stat, Incoming), Failure> {
+pub(super) async fn read(
+    channel: &DataChannel,
+    source: &ContainerPath,
+) -> Result<(Stat, Incoming), Failure> {
     let address = channel.address.with(&ArchiveCall::Read.query(&source.path));
     let answer = channel
         .direct
@@ -186,7 +190,7 @@ fn link_lost_after(error: &ConsoleError, count: usize) -> String {
     format!("lost the connection after {count} bytes: {}", zun_common::chain(cause))
 }
 
-async fn to_stdout(context: &Context, source: &ContainerPath) -> Result<(), Failure> {
+pub(super) async fn to_stdout(context: &Context, source: &ContainerPath) -> Result<(), Failure> {
     if std::io::IsTerminal::is_terminal(&std::io::stdout()) {
         return Err(Failure::new(
             "cannot write a tar stream to a terminal: redirect stdout to a file or a pipe",

@@ -1,0 +1,136 @@
+//! Small archives, changed files, and images of containers.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::Method;
+use serde_json::{Value, json};
+use zun_common::rpc::{Code, Problem};
+use zun_common::status::Status;
+
+use crate::support::{ADMIN, ANN, Api, BOB, send};
+
+#[tokio::test]
+async fn archives_are_base64_since_1_25_and_characters_before() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    api.container(&agent, "test", Status::Running).await;
+    let get = |version: &str| {
+        let path = "/v1/containers/test/get_archive?path=/etc";
+        let request = api.request(Method::GET, ANN, path);
+        send(request.header("openstack-api-version", format!("container {version}")))
+    };
+    let archive = get("1.25").await.expect(200).json();
+    let stat = json!({"name": "etc", "size": 4096, "mode": (1_u32 << 31) | 0o755, "mtime": null, "linkTarget": ""});
+    assert_eq!(archive, json!({"data": STANDARD.encode([0, 200, b'a']), "stat": stat}));
+    assert_eq!(get("1.24").await.expect(200).json()["data"], json!("\u{0}\u{c8}a"));
+    assert_eq!(agent.receives("container.get_archive").await.body["path"], json!("/etc"));
+    let put = |version: &str, data: &str| {
+        let request = api
+            .request(Method::POST, ANN, "/v1/containers/test/put_archive?path=/tmp")
+            .header("openstack-api-version", format!("container {version}"));
+        send(request.json(&json!({"data": data})))
+    };
+    for (version, data) in [("1.25", STANDARD.encode([1, 255])), ("1.24", "\u{1}\u{ff}".to_owned())]
+    {
+        assert_eq!(put(version, &data).await.expect(200).text, "null");
+        let received = agent.receives("container.put_archive").await.body;
+        assert_eq!(received["data"], json!(STANDARD.encode([1, 255])));
+    }
+    assert!(put("1.25", "%").await.refusal().contains("'data'. Value: '%'. It must be base64."));
+    assert!(put("1.24", "\u{100}").await.refusal().contains("characters up to U+00FF"));
+}
+
+#[tokio::test]
+async fn a_large_archive_is_refused_with_the_way_to_copy_it() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    api.container(&agent, "test", Status::Running).await;
+    let path = "/v1/containers/test/put_archive?path=/tmp";
+    let put = |size: usize| api.post(ANN, path, json!({"data": STANDARD.encode(vec![0; size])}));
+    put(4 << 20).await.expect(200);
+    let words = "The archive is larger than 4 MiB. Copy it with `zun cp`, which does so directly.";
+    let refused = put((4 << 20) + 1).await.refusal();
+    assert_eq!(refused, format!("413 container.body-too-large {words}"));
+    agent.refuse("container.get_archive", Problem::new(Code::TooLarge, words));
+    let refused = api.get(ANN, "/v1/containers/test/get_archive?path=/").await.refusal();
+    assert_eq!(refused, format!("413 container.body-too-large {words}"));
+}
+
+#[tokio::test]
+async fn changed_files_are_listed() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    api.container(&agent, "test", Status::Running).await;
+    let changes = api.get(ANN, "/v1/containers/test/changes").await.expect(200).json();
+    assert_eq!(changes, json!({"changes": [{"path": "/tmp/x", "kind": "added"}], "cut": false}));
+}
+
+#[tokio::test]
+async fn an_image_of_a_container_is_only_for_its_project() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    api.container(&agent, "test", Status::Running).await;
+    let commit = "/v1/containers/test/commit?repository=web/site&tag=v1";
+    let made = api.post(ANN, commit, Value::Null).await.expect(202).json();
+    assert_eq!(made["uuid"], json!(format!("sha256:{}", "ab".repeat(32))));
+    let image = made["image"].as_str().unwrap();
+    assert_eq!(image, "zun.local/16477688c0e00699/web/site:v1");
+    let received = agent.receives("container.commit").await.body;
+    assert_eq!(received["repository"], json!("zun.local/16477688c0e00699/web/site"));
+    assert_eq!(received["tag"], json!("v1"));
+    let create = |token| api.post(token, "/v1/containers", json!({"image": image, "memory": 6}));
+    create(ANN).await.expect(202);
+    create(ADMIN).await.expect(202);
+    let refused = create(BOB).await.refusal();
+    assert!(
+        refused.starts_with("400 ") && refused.contains("your project has committed"),
+        "{refused}"
+    );
+    // The engine would find it by the first digits of its id.
+    let by_id = json!({"image": "sha256:ab", "memory": 6});
+    api.post(BOB, "/v1/containers", by_id).await.expect(400);
+    for bad in ["repository=Web", "repository=a//b", "repository=a&tag=-x", "tag=x"] {
+        let path = format!("/v1/containers/test/commit?{bad}");
+        assert!(api.post(ANN, &path, Value::Null).await.refusal().starts_with("400 "), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn the_older_forms_of_patch_work_in_their_versions() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    api.container(&agent, "test", Status::Running).await;
+    let rename = |version: &str| {
+        let request = api.request(Method::POST, ANN, "/v1/containers/test/rename?name=web");
+        send(request.header("openstack-api-version", format!("container {version}")))
+    };
+    assert!(rename("1.14").await.refusal().starts_with("406 "));
+    assert_eq!(rename("1.13").await.expect(200).json()["name"], json!("web"));
+    let resized = api.post(ANN, "/v1/containers/web/resize_container", json!({"memory": 64})).await;
+    assert_eq!(resized.expect(202).json()["memory"], json!("64"));
+}
+
+#[tokio::test]
+async fn what_needs_other_services_is_refused_with_their_names() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    api.container(&agent, "test", Status::Running).await;
+    let mut table = Vec::new();
+    for (method, version, path) in [
+        (Method::POST, "1.14", "containers/test/add_security_group?name=x"),
+        (Method::POST, "1.14", "containers/test/remove_security_group?name=x"),
+        (Method::POST, "latest", "containers/test/network_attach?network=x"),
+        (Method::POST, "latest", "containers/test/network_detach?network=x"),
+        (Method::GET, "latest", "containers/test/network_list"),
+        (Method::POST, "latest", "capsules"),
+        (Method::GET, "latest", "capsules"),
+        (Method::GET, "latest", "capsules/x"),
+        (Method::DELETE, "latest", "capsules/x?all_projects=True"),
+    ] {
+        let request = api
+            .request(method.clone(), ANN, &format!("/v1/{path}"))
+            .header("openstack-api-version", format!("container {version}"));
+        table.push(format!("{method} {path}: {}", send(request).await.refusal()));
+    }
+    insta::assert_snapshot!(table.join("\n"));
+}

@@ -1,0 +1,124 @@
+//! Copies small archives, lists changed files, and makes images of containers. The host is asked, and answers.
+
+use sha2::{Digest, Sha256};
+use zun_common::id::ProjectId;
+use zun_common::rpc::Done;
+use zun_common::rpc::files::{
+    Archive, Changes, CommitContainer, GetArchive, LARGEST_ARCHIVE, ListChanges, PutArchive,
+};
+use zun_common::status::Action;
+
+use super::{Ident, Placed};
+use crate::app::{App, AppError, Caller, InvalidField, NotServed};
+
+/// The first part of the names of images that were made of containers. It is no registry: such images are on the host
+/// that made them. The second part is the project's, because hosts share their images between projects.
+const COMMITTED: &str = "zun.local/";
+/// Digits of the project's hash in the name of an image.
+const PROJECT_DIGITS: usize = 16;
+
+/// A request for an image of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Commit {
+    pub(crate) repository: String,
+    pub(crate) tag: String,
+}
+
+/// An image that was made of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CommittedImage {
+    /// The engine's id.
+    pub(crate) id: String,
+    /// Its name on the host.
+    pub(crate) name: String,
+}
+
+impl App {
+    /// Returns a file or directory of a container as a tar archive.
+    pub(crate) async fn get_archive(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+        path: String,
+    ) -> Result<Archive, AppError> {
+        let Placed { record, host } = self.require_ready(caller, ident, Action::GetArchive).await?;
+        self.call_agent(caller, &host, &GetArchive { container: record.id, path }).await
+    }
+
+    /// Unpacks a tar archive into a directory of a container.
+    pub(crate) async fn put_archive(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+        (path, data): (String, Vec<u8>),
+    ) -> Result<(), AppError> {
+        let Placed { record, host } = self.require_ready(caller, ident, Action::PutArchive).await?;
+        if data.len() > LARGEST_ARCHIVE {
+            return Err(NotServed::LargeArchive.into());
+        }
+        let call = PutArchive { container: record.id, path, data };
+        let Done {} = self.call_agent(caller, &host, &call).await?;
+        Ok(())
+    }
+
+    /// Lists the files of a container that differ from its image.
+    pub(crate) async fn changes(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+    ) -> Result<Changes, AppError> {
+        let Placed { record, host } = self.require_ready(caller, ident, Action::Changes).await?;
+        self.call_agent(caller, &host, &ListChanges { container: record.id }).await
+    }
+
+    /// Makes an image of a container on its host.
+    pub(crate) async fn commit(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+        wanted: Commit,
+    ) -> Result<CommittedImage, AppError> {
+        let Placed { record, host } = self.require_ready(caller, ident, Action::Commit).await?;
+        let Commit { repository, tag } = wanted;
+        let repository = format!("{}{repository}", prefix_of(&record.project));
+        let name = format!("{repository}:{tag}");
+        let call = CommitContainer { container: record.id, repository, tag };
+        let id = self.call_agent(caller, &host, &call).await?.image;
+        tracing::info!(
+            container.id = %record.id, host.name = %host, request.id = %caller.context.request,
+            "made the image {name} of container {}", record.id
+        );
+        Ok(CommittedImage { id, name })
+    }
+}
+
+/// How the names of the project's own images begin.
+fn prefix_of(project: &ProjectId) -> String {
+    let hash = hex::encode(Sha256::digest(project.as_str()));
+    let digits: String = hash.chars().take(PROJECT_DIGITS).collect();
+    format!("{COMMITTED}{digits}/")
+}
+
+/// Refuses an image that another project has made of its container. The engine also finds images by the first digits of
+/// their ids, which anyone can guess, so ids are refused.
+pub(super) fn check_image(caller: &Caller, image: &str) -> Result<(), AppError> {
+    let own = prefix_of(&caller.identity.project);
+    let is_guarded = image.starts_with(COMMITTED) || image.starts_with("sha256:");
+    if !is_guarded || image.starts_with(&own) || caller.identity.is_admin() {
+        return Ok(());
+    }
+    let rule = format!("an image of a registry, or one that your project has committed: {own}…");
+    Err(InvalidField::new("image", image, rule).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_project_has_names_of_its_own() {
+        let of = |project: &str| prefix_of(&project.parse().expect("a project"));
+        assert_ne!(of("blue"), of("red"));
+        assert_eq!(of("blue"), "zun.local/16477688c0e00699/");
+    }
+}

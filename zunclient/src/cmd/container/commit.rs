@@ -1,0 +1,39 @@
+//! `zun commit`
+
+use clap::Args;
+
+use crate::cmd::{Context, Failure};
+use crate::exit::Exit;
+
+/// Make an image of a container, on the container's host
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  zun commit test web:v1
+  zun run $(zun commit test web)
+
+Notes:
+  - Prints the name of the image. It begins with a prefix of your project,
+    because other projects use the same host, and may not use the image.
+  - Only the container's host has the image. Containers on other hosts cannot
+    use it.
+  - The container is paused while the image is made.")]
+pub(in crate::cmd) struct Commit {
+    /// Name or UUID of the container
+    container: String,
+    /// Name of the image, such as web or web:v1
+    #[arg(value_name = "REPOSITORY[:TAG]")]
+    image: String,
+}
+
+impl Commit {
+    pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let (repository, tag) = match self.image.rsplit_once(':') {
+            Some((repository, tag)) => (repository, Some(tag)),
+            None => (self.image.as_str(), None),
+        };
+        let made = context.api.commit(&self.container, (repository, tag)).await?;
+        context.printer.value(&made, || made.image.clone())?;
+        Ok(Exit::OK)
+    }
+}
