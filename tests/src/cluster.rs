@@ -346,6 +346,7 @@ fn write_api_settings(directory: &Path, (bus, database): (&str, &str), endpoint:
     let text = format!(
         "[http]\nlisten = '{endpoint}'\n[auth]\nstrategy = 'token'\ntoken_file = '{here}/tokens.toml'\n\
          [database]\nurl = '{database}'\n[bus]\nurl = '{bus}'\n[console]\nca_directory = '{here}/ca'\n\
+         [quotas]\ncontainers = -1\ncpu = -1\nmemory = -1\ndisk = -1\n\
          [log]\nfilter = '{LOG_FILTER}'\n"
     );
     write_private(&directory.join("zun-api.toml"), &text);

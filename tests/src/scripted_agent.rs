@@ -20,11 +20,11 @@ use zun_common::rpc::envelope::CallContext;
 use zun_common::rpc::exec::{
     CreateExec, CreatedExec, ExecConsole, ExecOutput, LocateExec, ResizeExec, RunExec, SignalExec,
 };
-use zun_common::rpc::host::{Heartbeat, Inventory, RemoveStray};
 use zun_common::rpc::files::{
     Archive, ChangeKind, Changes, CommitContainer, Committed, FileChange, GetArchive, ListChanges,
     PathStat, PutArchive,
 };
+use zun_common::rpc::host::{Heartbeat, Inventory, RemoveStray};
 use zun_common::rpc::operation::{
     Beat, Change, LedgerPosition, OpenOperations, Operation, OperationOutcome, Outcome, PROTOCOL,
     PerformOperation, Performing, RegisterAgent, Registered, ReportContainer,
@@ -371,6 +371,7 @@ fn inventory() -> Inventory {
         runtimes: vec!["runc".to_owned()],
         labels: std::collections::BTreeMap::new(),
         publish_address: Some(std::net::Ipv4Addr::LOCALHOST.into()),
+        availability_zone: Some("nova".to_owned()),
     }
 }
 

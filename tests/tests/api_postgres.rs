@@ -25,8 +25,12 @@ mod ledger;
 mod listing;
 #[path = "api/options.rs"]
 mod options;
+#[path = "api/placement.rs"]
+mod placement;
 #[path = "api/ports.rs"]
 mod ports;
+#[path = "api/quotas.rs"]
+mod quotas;
 #[path = "api/recovery.rs"]
 mod recovery;
 #[path = "api/registries.rs"]
@@ -35,6 +39,8 @@ mod registries;
 mod reports;
 #[path = "api/service.rs"]
 mod service;
+#[path = "api/services.rs"]
+mod services;
 #[path = "api/shapes.rs"]
 mod shapes;
 #[path = "api/strays.rs"]

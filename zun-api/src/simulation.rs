@@ -21,10 +21,11 @@ use crate::app::{App, AppError, Caller, IdempotencyKey};
 use crate::db::container::{Filter, Page, Record, SortKey};
 use crate::db::{Conn, Db, snapshot};
 use crate::http::status_and_code;
+use crate::scheduler::Hints;
 use crate::service::{DbFailure, StartError, serve_agents};
-use crate::settings::{Settings, Strategy};
+use crate::settings::{QuotaSettings, Settings, Strategy};
 
-pub use crate::db::snapshot::{ContainerRow, HostRow, OperationRow, Snapshot};
+pub use crate::db::snapshot::{ContainerRow, HostRow, OperationRow, ProjectRow, Snapshot};
 
 /// A list is never longer.
 const LONGEST_LIST: usize = 10_000;
@@ -177,6 +178,7 @@ impl Process {
     pub async fn start(database: &Database, bus: Bus, tasks: &Tasks) -> Result<Self, StartError> {
         let mut settings = Settings::default();
         settings.auth.strategy = Strategy::None;
+        settings.quotas = QuotaSettings::UNLIMITED;
         let db = Db::inline(Arc::clone(&database.conn));
         Ok(Self { app: serve_agents(settings, db, bus, (tasks, tasks)).await? })
     }
@@ -201,7 +203,9 @@ impl Process {
             }
             Request::Update(id, memory) => {
                 let update = Update { memory: Some(memory), ..Update::default() };
-                return app.update(&caller, &by(id), update).await.map(|one| shown(&one));
+                let ident = by(id);
+                let updated = Box::pin(app.update(&caller, &ident, update)).await;
+                return updated.map(|one| shown(&one));
             }
             Request::Show(id) => return app.find(&caller, &by(id)).await.map(|one| shown(&one)),
             Request::List => return self.list(&caller).await,
@@ -276,6 +280,8 @@ fn requested(new: New) -> NewContainer {
     NewContainer {
         name: Some(name),
         host: None,
+        availability_zone: None,
+        hints: Hints::default(),
         start,
         image,
         pull: PullPolicy::IfNotPresent,

@@ -16,6 +16,7 @@ use zun_common::bus::{Bus, RequestError, Route};
 use zun_common::chain;
 use zun_common::id::HostName;
 use zun_common::shutdown::Tasks;
+use zun_common::units::Mebibytes;
 
 use crate::attached::SessionEventSocket;
 use crate::console::{self, Console, ConsoleStatus, Endpoint};
@@ -232,6 +233,8 @@ fn host(
         docker: _,
         heartbeat,
         labels,
+        availability_zone,
+        reserved_memory,
         console: _,
         workers,
         state_directory,
@@ -250,6 +253,8 @@ fn host(
         driver,
         console: Console::new(ConsoleStatus::Down(why)),
         labels,
+        availability_zone,
+        reserved_memory: Mebibytes(reserved_memory),
         heartbeat,
         limits: workers,
         publish_address: ports.address,

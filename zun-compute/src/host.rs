@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use zun_common::bus::Bus;
 use zun_common::id::{ClusterId, ContainerId, HostName};
+use zun_common::units::Mebibytes;
 
 use crate::console::Console;
 use crate::control::Control;
@@ -32,6 +33,9 @@ pub(crate) struct Host {
     pub(crate) control: Control,
     pub(crate) console: Console,
     pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) availability_zone: String,
+    /// What containers may not claim.
+    pub(crate) reserved_memory: Mebibytes,
     pub(crate) heartbeat: HeartbeatSettings,
     pub(crate) limits: WorkerSettings,
     /// Where it publishes ports.

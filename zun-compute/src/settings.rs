@@ -28,8 +28,13 @@ pub struct Settings {
     pub docker: DockerSettings,
     /// Heartbeats to zun-api.
     pub heartbeat: HeartbeatSettings,
-    /// Labels of the host, shown in the API. The scheduler does not use them.
+    /// Labels of the host, shown in the API.
     pub labels: BTreeMap<String, String>,
+    /// The availability zone of the host.
+    #[serde(deserialize_with = "zone")]
+    pub availability_zone: String,
+    /// MiB of memory that containers may not claim.
+    pub reserved_memory: u64,
     /// The console endpoint.
     pub console: ConsoleSettings,
     /// Limits on concurrent work, and time limits.
@@ -50,6 +55,8 @@ impl Default for Settings {
             docker: DockerSettings::default(),
             heartbeat: HeartbeatSettings::default(),
             labels: BTreeMap::new(),
+            availability_zone: "nova".to_owned(),
+            reserved_memory: 0,
             console: ConsoleSettings::default(),
             workers: WorkerSettings::default(),
             state_directory: PathBuf::from("/var/lib/zun-compute"),
@@ -283,6 +290,14 @@ fn at_least_one<'de, D: Deserializer<'de>>(input: D) -> Result<u32, D::Error> {
     Ok(seconds)
 }
 
+fn zone<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {
+    let zone = String::deserialize(input)?;
+    if (1..=255).contains(&zone.len()) && !zone.chars().any(char::is_control) {
+        return Ok(zone);
+    }
+    Err(serde::de::Error::custom("must be 1 to 255 printable characters"))
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -314,6 +329,7 @@ mod tests {
         assert!(words("[heartbeat]\ninterval = 0").contains("interval"));
         assert!(words("[console]\naddress = 'c1'\napi_version = '1.41'").contains("c1"));
         assert!(words("[console]\naddress = 'c1:1'").contains("console.api_version"));
+        assert!(words("availability_zone = ''").contains("1 to 255 printable characters"));
         assert!(words("[workers]\nmailbox = 0").contains("workers.mailbox"));
     }
 }

@@ -2,9 +2,10 @@
 
 use std::process::{Command, Output};
 
-const VERBS: [&str; 33] = [
+const VERBS: [&str; 37] = [
     "action",
     "attach",
+    "availability-zone",
     "commit",
     "completion",
     "cp",
@@ -22,10 +23,13 @@ const VERBS: [&str; 33] = [
     "pause",
     "port",
     "prune",
+    "quota",
+    "quota-class",
     "registry",
     "rename",
     "restart",
     "run",
+    "service",
     "show",
     "start",
     "stats",
@@ -90,6 +94,25 @@ fn the_help_of_every_verb_of_registry_is_as_recorded() {
         let text = help(&["registry", verb, "--help"]);
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         insta::assert_snapshot!(format!("registry_{verb}"), text);
+    }
+}
+
+#[test]
+fn the_help_of_every_verb_of_service_is_as_recorded() {
+    for verb in ["list", "enable", "disable", "force-down", "delete"] {
+        let text = help(&["service", verb, "--help"]);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        insta::assert_snapshot!(format!("service_{verb}"), text);
+    }
+}
+
+#[test]
+fn the_help_of_every_verb_of_quotas_is_as_recorded() {
+    let verbs = ["show", "set", "reset", "defaults"].map(|verb| ("quota", verb));
+    for (noun, verb) in verbs.into_iter().chain([("quota-class", "show"), ("quota-class", "set")]) {
+        let text = help(&[noun, verb, "--help"]);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        insta::assert_snapshot!(format!("{noun}_{verb}"), text);
     }
 }
 

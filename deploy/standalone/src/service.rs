@@ -14,7 +14,7 @@ use tracing::warn;
 use zun_api::Service;
 use zun_api::ca::{CaError, CertificateAuthority, EnrolledHost, EnrolledHosts};
 use zun_api::secrets::KeyFileError;
-use zun_api::settings::{DatabaseUrl, KeystoneSettings, Strategy};
+use zun_api::settings::{DatabaseUrl, KeystoneSettings, QuotaSettings, Strategy};
 use zun_common::bus::{Bus, BusSettings, ConnectError, connect};
 use zun_common::chain;
 use zun_common::grant::ApiVersion;
@@ -201,6 +201,8 @@ fn api_settings(settings: &Settings) -> zun_api::settings::Settings {
     let state = &settings.state;
     let mut api = zun_api::settings::Settings::default();
     api.http.listen = settings.listen;
+    // One person uses it.
+    api.quotas = QuotaSettings::UNLIMITED;
     match &settings.keystone {
         Some(keystone) => {
             api.auth.strategy = Strategy::Keystone;

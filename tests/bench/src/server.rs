@@ -136,7 +136,8 @@ impl Servers {
         };
         let text = format!(
             "[http]\nlisten = '{address}'\n[auth]\nstrategy = 'token'\ntoken_file = '{}/tokens.toml'\n\
-             [database]\nurl = '{database}'\n[bus]\nurl = '{}'\n",
+             [database]\nurl = '{database}'\n[bus]\nurl = '{}'\n\
+             [quotas]\ncontainers = -1\ncpu = -1\nmemory = -1\ndisk = -1\n",
             here.display(),
             self.bus.url(),
         );

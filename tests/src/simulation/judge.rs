@@ -90,6 +90,36 @@ fn claims(snapshot: &Snapshot) -> Vec<String> {
             found.push(format!("{} claims {used:?}, not {:?}", host.name, (memory, cpu, count)));
         }
     }
+    found.extend(usage(snapshot));
+    found
+}
+
+/// What each project uses is the sum of its containers.
+fn usage(snapshot: &Snapshot) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut counted = 0;
+    for project in &snapshot.projects {
+        let there = || {
+            let of_project = |row: &&ContainerRow| row.project_id == project.project_id;
+            snapshot.containers.iter().filter(of_project).filter(|row| row.gone_at.is_none())
+        };
+        let held = |amount: fn(&ContainerRow) -> i64| -> i64 {
+            there().filter(|row| row.claim_held).map(amount).sum()
+        };
+        counted += there().count();
+        let count = i64::try_from(there().count()).expect("it fits");
+        let (cpu, memory) = (held(|row| row.cpu_millis), held(|row| row.memory_mib));
+        let right = (count, cpu, memory, held(|row| row.disk_gib));
+        let (cpu, memory) = (project.used_cpu_millis, project.used_memory_mib);
+        let used = (project.used_containers, cpu, memory, project.used_disk_gib);
+        if used != right {
+            found.push(format!("project {} uses {used:?}, not {right:?}", project.project_id));
+        }
+    }
+    let all = snapshot.containers.iter().filter(|row| row.gone_at.is_none()).count();
+    if counted != all {
+        found.push(format!("{all} containers are there, and projects have {counted}"));
+    }
     found
 }
 

@@ -130,7 +130,8 @@ async fn each_wrong_field_is_named_with_its_value_and_its_rule() {
         ("privileged", json!("perhaps")),
         ("disk", json!(0)),
         ("runtime", json!("a b")),
-        ("availability_zone", json!("elsewhere")),
+        ("availability_zone", json!("")),
+        ("hints", json!({"rack": "7"})),
         ("image_driver", json!("glance")),
         ("run", json!("perhaps")),
     ] {
@@ -175,7 +176,8 @@ async fn each_wrong_field_is_named_with_its_value_and_its_rule() {
     400 container.schema-validation-error Invalid input for field 'privileged'. Value: 'perhaps'. It must be true or false.
     400 container.schema-validation-error Invalid input for field 'disk'. Value: '0'. It must be a whole number of GiB from 1 to 160.
     400 container.schema-validation-error Invalid input for field 'runtime'. Value: 'a b'. It must be a name of 1 to 255 letters, digits, `_`, `-`, `.`, `/` or `:`.
-    400 container.schema-validation-error Invalid input for field 'availability_zone'. Value: 'elsewhere'. It must be `nova`.
+    400 container.schema-validation-error Invalid input for field 'availability_zone'. Value: ''. It must be 1 to 255 printable characters.
+    400 container.schema-validation-error Invalid input for field 'hints'. Value: '{"rack":"7"}'. It must be an object whose keys are `label:NAME`, `affinity:NAME` or `anti_affinity:NAME`, each with the value of a label.
     501 container.not-offered Only the image driver `docker` is supported: hosts pull images from registries, not from Glance.
     400 container.schema-validation-error Invalid input for field 'run'. Value: 'perhaps'. It must be true or false.
     "#);

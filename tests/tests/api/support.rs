@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use zun_api::Service;
 use zun_api::ca::{CertificateAuthority, EnrolledHosts};
-use zun_api::settings::{DatabaseUrl, Settings};
+use zun_api::settings::{DatabaseUrl, QuotaSettings, Settings};
 use zun_common::bus::{Bus, BusSettings, connect};
 use zun_common::id::ContainerId;
 use zun_common::shutdown::Tasks;
@@ -118,6 +118,7 @@ impl Api {
         let mut settings = Settings::default();
         settings.http.listen = "127.0.0.1:0".parse().unwrap();
         settings.http.drain = 5;
+        settings.quotas = QuotaSettings::UNLIMITED;
         let database = ON_POSTGRES.then(Database::create);
         settings.database.url = match &database {
             Some(database) => database.url().parse().unwrap(),

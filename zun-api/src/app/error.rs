@@ -125,6 +125,14 @@ pub(crate) enum AppError {
     HostNotFound(String),
     #[error("Host {host} has no stray container {id}.")]
     StrayNotFound { host: HostName, id: String },
+    #[error("The quota of project {0} could not be found.")]
+    QuotaNotFound(String),
+    #[error("Quota class {0} could not be found. There is only the class `default`.")]
+    QuotaClassNotFound(String),
+    #[error("Service {binary} on host {host} could not be found.")]
+    ServiceNotFound { host: String, binary: String },
+    #[error("Cannot delete the service on host {host}: {why}.")]
+    ServiceInUse { host: HostName, why: String },
     #[error(
         "Multiple containers exist with the name '{0}'. Please use the container uuid instead."
     )]

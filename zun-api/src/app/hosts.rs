@@ -1,4 +1,6 @@
-//! Hosts and agents for administrators and for the scheduler.
+//! Hosts for administrators and for the scheduler.
+
+use std::collections::BTreeSet;
 
 use zun_common::id::HostName;
 use zun_common::units::{Cpus, Mebibytes, Resources};
@@ -27,15 +29,6 @@ impl App {
             .into_iter()
             .find(|(host, _)| named(host))
             .ok_or_else(|| AppError::HostNotFound(ident.chars().take(80).collect()))
-    }
-
-    /// Returns all agents, and whether each is there.
-    pub(crate) async fn services(
-        &self,
-        caller: &Caller,
-    ) -> Result<Vec<(Record, Liveness)>, AppError> {
-        caller.require(Permission::SeeServices)?;
-        Ok(self.db.read(with_liveness).await?)
     }
 
     /// Returns an error if the host is down.
@@ -77,7 +70,7 @@ pub(crate) fn trouble(host: &Record, liveness: Liveness) -> Option<String> {
 }
 
 /// By the database's clock, which has stamped the heartbeats.
-fn with_liveness(conn: &mut Conn) -> Result<Vec<(Record, Liveness)>, DbError> {
+pub(super) fn with_liveness(conn: &mut Conn) -> Result<Vec<(Record, Liveness)>, DbError> {
     let now = now(conn)?;
     let mut hosts = host::all(conn)?;
     for host in &mut hosts {
@@ -103,16 +96,26 @@ fn leave_out_known(conn: &mut Conn, host: &mut Record) -> Result<(), DbError> {
 
 /// Returns the scheduler's view of each host. Another transaction can claim what it shows as free.
 pub(super) fn views(conn: &mut Conn) -> Result<Vec<HostView>, DbError> {
-    let view = |(host, liveness): (Record, Liveness)| HostView {
-        up: liveness == Liveness::Up,
-        enabled: !host.disabled && !host.is_recovering(),
-        engine_up: host.engine_up,
-        total: host.total,
-        claimed: sum(host.used.claimed, host.stray_limits),
-        protocol: host.protocol,
-        ports: PortsFit::Fit,
-        runtimes: host.inventory.map(|inventory| inventory.runtimes).unwrap_or_default(),
-        name: host.name,
+    let view = |(host, liveness): (Record, Liveness)| {
+        let (zone, enabled) =
+            (host.availability_zone().to_owned(), !host.disabled && !host.is_recovering());
+        let inventory = host.inventory.map(|inventory| (inventory.runtimes, inventory.labels));
+        let (runtimes, labels) = inventory.unwrap_or_default();
+        HostView {
+            up: liveness == Liveness::Up,
+            enabled,
+            engine_up: host.engine_up,
+            total: host.total,
+            claimed: sum(host.used.claimed, host.stray_limits),
+            disk: (host.disk, host.used.disk),
+            labels,
+            neighbours: BTreeSet::new(),
+            protocol: host.protocol,
+            zone,
+            ports: PortsFit::Fit,
+            runtimes,
+            name: host.name,
+        }
     };
     Ok(with_liveness(conn)?.into_iter().map(view).collect())
 }

@@ -4,10 +4,12 @@ mod caller;
 pub(crate) mod containers;
 mod error;
 mod hosts;
+mod quotas;
 mod recover_host;
 pub(crate) mod registries;
 mod remove_stray;
 mod replace_host;
+pub(crate) mod services;
 
 use tokio_util::sync::CancellationToken;
 use zun_common::bus::Bus;
@@ -22,6 +24,7 @@ pub(crate) use crate::auth::Permission;
 use crate::auth::Authenticator;
 use crate::ca::CertificateAuthority;
 use crate::db::Db;
+use crate::db::host::ClaimSettings;
 use crate::metrics::Metrics;
 use crate::secrets::SecretKeys;
 use crate::settings::Settings;
@@ -43,4 +46,10 @@ pub(crate) struct App {
     pub(crate) tasks: Tasks,
     /// Cancelled when the service begins to shut down.
     pub(crate) closing: CancellationToken,
+}
+
+impl App {
+    fn claim_settings(&self) -> ClaimSettings {
+        ClaimSettings { scheduler: self.settings.scheduler, quotas: self.settings.quotas }
+    }
 }

@@ -51,7 +51,17 @@ permissions!(
     Commit = "container:commit", Member;
     SeeAllProjects = "container:get_all_all_projects", Admin;
     SeeHosts = "host:get_all", Admin;
+    /// One's own project's.
+    SeeQuota = "quota:get", Reader;
+    SetQuota = "quota:update", Admin;
+    ResetQuota = "quota:delete", Admin;
+    SeeQuotaClass = "quota_class:get", Admin;
+    SetQuotaClass = "quota_class:update", Admin;
     SeeServices = "zun-service:get_all", Admin;
+    EnableService = "zun-service:enable", Admin;
+    DisableService = "zun-service:disable", Admin;
+    ForceDownService = "zun-service:force_down", Admin;
+    DeleteService = "zun-service:delete", Admin;
     ChooseHost = "container:create:requested_destination", Admin;
     FilterByHost = "container:get_one:host", Admin;
     ForceDelete = "container:delete_force", Admin;

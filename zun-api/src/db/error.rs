@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::quota::OverQuota;
+
 /// A failure of the database. Its words name no value of any row.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
@@ -63,6 +65,9 @@ pub enum DbError {
     /// A host has less free than a claim needs: another transaction has claimed it since it was read.
     #[error("another request has claimed the resources of the host meanwhile")]
     NoRoom,
+    /// A project has less left of its quota than a request needs.
+    #[error("a request exceeds the quota of its project")]
+    OverQuota(OverQuota),
     /// A value cannot be written.
     #[error("cannot encode a value for the database")]
     Encoding(#[from] serde_json::Error),
@@ -103,6 +108,7 @@ impl DbError {
             | Self::TooOld { .. }
             | Self::Query(_)
             | Self::Unreadable { .. }
+            | Self::OverQuota(_)
             | Self::Encoding(_) => false,
         }
     }

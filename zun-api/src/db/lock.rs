@@ -1,12 +1,13 @@
 //! Locks that a transaction holds until it ends. SQLite needs none: its transactions here exclude all other writers from
 //! their start. PostgreSQL's do not, so what is read and then written must be locked.
 //!
-//! Order: containers, then operations, then the host. Several of one kind are locked together, in the order of their ids.
+//! Order: containers, then operations, then projects, then hosts. A new container's project is locked before its row is
+//! inserted: nobody else knows that row, but an insertion waits for others with the same name. Several of one kind are locked together, in the order of their ids.
 
 use diesel::prelude::*;
 use zun_common::id::{ContainerId, OperationId};
 
-use super::schema::{containers, hosts, operations};
+use super::schema::{containers, hosts, operations, projects};
 use super::{Conn, DbError};
 
 /// Locks a container's row, if it exists.
@@ -41,6 +42,22 @@ pub(crate) fn operations(conn: &mut Conn, ids: &[OperationId]) -> Result<(), DbE
                 .filter(operations::uuid.eq_any(ids))
                 .order(operations::id)
                 .select(operations::id)
+                .for_no_key_update()
+                .execute(conn)?;
+        }
+    }
+    Ok(())
+}
+
+/// Locks the rows of projects.
+pub(crate) fn projects(conn: &mut Conn, ids: &[&str]) -> Result<(), DbError> {
+    match conn {
+        Conn::Sqlite(_) => {}
+        Conn::Postgres(conn) => {
+            projects::table
+                .filter(projects::project_id.eq_any(ids))
+                .order(projects::id)
+                .select(projects::id)
                 .for_no_key_update()
                 .execute(conn)?;
         }

@@ -14,6 +14,7 @@ pub(crate) mod lock;
 pub(crate) mod operation;
 mod pool;
 pub(crate) mod port;
+pub(crate) mod quota;
 pub(crate) mod registry;
 mod schema;
 pub(crate) mod snapshot;

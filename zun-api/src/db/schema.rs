@@ -34,6 +34,9 @@ diesel::table! {
         strays -> Nullable<Text>,
         stray_cpu_millis -> BigInt,
         stray_memory_mib -> BigInt,
+        removed_at -> Nullable<Timestamp>,
+        disk_gib -> BigInt,
+        used_disk_gib -> BigInt,
     }
 }
 
@@ -80,6 +83,7 @@ diesel::table! {
         claim_held -> Bool,
         run -> BigInt,
         live -> Nullable<Text>,
+        disk_gib -> BigInt,
     }
 }
 
@@ -122,6 +126,32 @@ diesel::table! {
         exit_code -> Nullable<BigInt>,
         reason -> Nullable<Text>,
         message -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    projects (id) {
+        id -> BigInt,
+        project_id -> Text,
+        used_containers -> BigInt,
+        used_cpu_millis -> BigInt,
+        used_memory_mib -> BigInt,
+        used_disk_gib -> BigInt,
+        quota_containers -> Nullable<BigInt>,
+        quota_cpu -> Nullable<BigInt>,
+        quota_memory_mib -> Nullable<BigInt>,
+        quota_disk_gib -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    quota_classes (id) {
+        id -> BigInt,
+        name -> Text,
+        quota_containers -> Nullable<BigInt>,
+        quota_cpu -> Nullable<BigInt>,
+        quota_memory_mib -> Nullable<BigInt>,
+        quota_disk_gib -> Nullable<BigInt>,
     }
 }
 

@@ -7,7 +7,7 @@ use diesel::sqlite::SqliteConnection;
 use zun_common::id::ContainerId;
 use zun_common::status::Status;
 
-use super::schema::{containers, hosts, operations};
+use super::schema::{containers, hosts, operations, projects};
 use super::{Backend, Conn, DbError, migrate};
 
 /// The rows.
@@ -17,6 +17,8 @@ pub struct Snapshot {
     pub hosts: Vec<HostRow>,
     /// All containers, also deleted ones.
     pub containers: Vec<ContainerRow>,
+    /// All projects.
+    pub projects: Vec<ProjectRow>,
     /// All operations.
     pub operations: Vec<OperationRow>,
 }
@@ -35,12 +37,25 @@ pub struct HostRow {
     pub used_containers: i64,
 }
 
+/// What a project uses. The columns have the names and units of the table.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = projects, check_for_backend(Backend))]
+#[expect(missing_docs, reason = "the fields are the table's columns")]
+pub struct ProjectRow {
+    pub project_id: String,
+    pub used_containers: i64,
+    pub used_cpu_millis: i64,
+    pub used_memory_mib: i64,
+    pub used_disk_gib: i64,
+}
+
 /// A container. The columns have the names and units of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = containers, check_for_backend(Backend))]
 #[expect(missing_docs, reason = "the fields are the table's columns")]
 pub struct ContainerRow {
     pub uuid: String,
+    pub project_id: String,
     pub name: String,
     pub host: Option<String>,
     pub status: String,
@@ -49,6 +64,7 @@ pub struct ContainerRow {
     pub exit_code: Option<i64>,
     pub cpu_millis: i64,
     pub memory_mib: i64,
+    pub disk_gib: i64,
     pub auto_remove: bool,
     pub claim_held: bool,
     pub deleted_at: Option<chrono::NaiveDateTime>,
@@ -76,6 +92,7 @@ pub struct OperationRow {
 pub(crate) fn snapshot(conn: &mut Conn) -> Result<Snapshot, DbError> {
     Ok(Snapshot {
         hosts: hosts::table.select(HostRow::as_select()).order(hosts::id).load(conn)?,
+        projects: projects::table.select(ProjectRow::as_select()).order(projects::id).load(conn)?,
         containers: containers::table
             .select(ContainerRow::as_select())
             .order(containers::id)

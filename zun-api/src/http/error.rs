@@ -68,6 +68,7 @@ impl ErrorResponse {
 
 /// Maps an error.
 #[expect(clippy::too_many_lines, reason = "each error has a line, so that none is forgotten")]
+#[expect(clippy::too_many_lines, reason = "one arm for each kind of error")]
 pub(super) fn error_response(error: &AppError) -> ErrorResponse {
     use StatusCode as Http;
     let new = |status, code| ErrorResponse::new(status, code, error);
@@ -91,6 +92,9 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
         | AppError::ActionNotFound(_)
         | AppError::HostNotFound(_)
         | AppError::StrayNotFound { .. }
+        | AppError::QuotaNotFound(_)
+        | AppError::QuotaClassNotFound(_)
+        | AppError::ServiceNotFound { .. }
         | AppError::RegistryNotFound(_) => new(Http::NOT_FOUND, not_found(error)),
         AppError::RegistryNameTaken(_) => new(Http::CONFLICT, "container.registry-already-exists"),
         AppError::TooMany { .. } => new(Http::FORBIDDEN, "container.over-quota"),
@@ -98,6 +102,7 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
         | AppError::AmbiguousId { .. }
         | AppError::AmbiguousRegistry(_)
         | AppError::NameTaken(_)
+        | AppError::ServiceInUse { .. }
         | AppError::InsufficientResources(_)
         | AppError::KeyReused { .. } => new(Http::CONFLICT, "container.conflict"),
         AppError::WrongStatus { .. } | AppError::NotScheduled { .. } => {
@@ -158,12 +163,18 @@ const fn not_found(error: &AppError) -> &'static str {
         AppError::RunNotFound { .. } => "container.run-not-found",
         AppError::ActionNotFound(_) => "container.action-not-found",
         AppError::HostNotFound(_) => "container.requested-host-not-found",
+        AppError::QuotaNotFound(_) => "container.quota-not-found",
+        AppError::QuotaClassNotFound(_) => "container.quota-class-not-found",
+        AppError::ServiceNotFound { .. } => "container.zun-service-not-found",
         AppError::RegistryNotFound(_) => "container.registry-not-found",
         _ => "container.not-found",
     }
 }
 
 fn database(cause: &DbError) -> ErrorResponse {
+    if let DbError::OverQuota(excesses) = cause {
+        return ErrorResponse::new(StatusCode::FORBIDDEN, "container.over-quota", excesses);
+    }
     if matches!(
         cause,
         DbError::Connection(_) | DbError::Busy(_) | DbError::Batch(_) | DbError::NoRoom

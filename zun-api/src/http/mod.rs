@@ -14,6 +14,7 @@ mod microversion;
 mod middleware;
 mod openapi;
 mod paging;
+mod quotas;
 mod registries;
 mod response;
 mod root;

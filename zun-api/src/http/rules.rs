@@ -179,6 +179,16 @@ pub(super) const PS_ARGUMENTS: Rule = Rule {
 /// Value of a filter.
 pub(super) const SHORT_TEXT: Rule =
     Rule { description: "a string of at most 255 characters", is_valid: |text| text.len() <= 255 };
+/// Reason for disabling a service.
+pub(super) const DISABLED_REASON: Rule = Rule {
+    description: "1 to 255 printable characters",
+    is_valid: |text| (1..=255).contains(&text.chars().count()) && printable(text),
+};
+/// Availability zone.
+pub(super) const ZONE: Rule = Rule {
+    description: "1 to 255 printable characters",
+    is_valid: |text| (1..=255).contains(&text.len()) && printable(text),
+};
 
 /// Rule for signals.
 pub(super) const SIGNAL_RULE: &str = "a signal such as `SIGTERM`, `term` or `15`";

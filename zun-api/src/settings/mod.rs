@@ -2,6 +2,7 @@
 
 mod database;
 mod keystone;
+mod quotas;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -15,6 +16,7 @@ pub use crate::auth::Policy;
 
 pub use database::{DatabaseSettings, DatabaseUrl, DatabaseUrlError};
 pub use keystone::KeystoneSettings;
+pub use quotas::QuotaSettings;
 
 /// All settings.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -32,6 +34,8 @@ pub struct Settings {
     pub bus: BusSettings,
     /// The scheduler.
     pub scheduler: SchedulerSettings,
+    /// Quotas of projects.
+    pub quotas: QuotaSettings,
     /// Published ports.
     pub ports: PortSettings,
     /// Console access.
@@ -139,12 +143,33 @@ pub struct SchedulerSettings {
     /// Overcommit ratio for memory. A single container never gets more memory than the host has.
     #[serde(deserialize_with = "ratio")]
     pub memory_ratio: f64,
+    /// Overcommit ratio for disk, of containers that have a limit for it.
+    #[serde(deserialize_with = "ratio")]
+    pub disk_ratio: f64,
+    /// Which of the hosts that fit is chosen.
+    pub strategy: PlacementStrategy,
+}
+
+/// Which of the hosts that fit is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PlacementStrategy {
+    /// The least loaded one.
+    #[default]
+    Spread,
+    /// The most loaded one, so that other hosts stay free for large containers.
+    Pack,
 }
 
 impl Default for SchedulerSettings {
     /// OpenStack Zun's default ratios.
     fn default() -> Self {
-        Self { cpu_ratio: 16.0, memory_ratio: 1.5 }
+        Self {
+            cpu_ratio: 16.0,
+            memory_ratio: 1.5,
+            disk_ratio: 1.0,
+            strategy: PlacementStrategy::Spread,
+        }
     }
 }
 

@@ -39,6 +39,9 @@ pub struct Inventory {
     /// The address on which it publishes ports; `None` from older agents, which publish none.
     #[serde(default)]
     pub publish_address: Option<IpAddr>,
+    /// Its availability zone; `None` from older agents, which are in the default one.
+    #[serde(default)]
+    pub availability_zone: Option<String>,
 }
 
 /// The state of a host, which each heartbeat carries. `inventory` is absent while the engine does not answer.

@@ -13,6 +13,7 @@ use zun_common::rpc::envelope::CallContext;
 use zun_common::rpc::host::{Heartbeat, Inventory};
 use zun_common::rpc::operation::{Beat, OpenOperations};
 use zun_common::shutdown::Tasks;
+use zun_common::units::{Mebibytes, Resources};
 
 use super::register::register;
 use crate::driver::EngineInfo;
@@ -182,8 +183,9 @@ fn describe(engine: EngineInfo, host: &Host) -> Inventory {
         runtimes,
         authorization: _,
     } = engine;
+    let memory = Mebibytes(total.memory.0.saturating_sub(host.reserved_memory.0));
     Inventory {
-        total,
+        total: Resources { memory, ..total },
         disk,
         architecture,
         os_type,
@@ -193,5 +195,6 @@ fn describe(engine: EngineInfo, host: &Host) -> Inventory {
         runtimes,
         labels: host.labels.clone(),
         publish_address: Some(host.publish_address),
+        availability_zone: Some(host.availability_zone.clone()),
     }
 }

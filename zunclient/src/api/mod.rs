@@ -5,8 +5,10 @@ mod client;
 mod containers;
 mod error;
 mod hosts;
+mod quotas;
 mod registries;
 mod repeat;
+mod services;
 
 pub use client::Client;
 pub(crate) use client::http_client;

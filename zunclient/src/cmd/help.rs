@@ -17,11 +17,17 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ),
     ("Files", &["cp", "export", "diff", "commit"]),
     ("Images", &["login", "logout", "registry"]),
-    ("Service", &["host", "version", "completion"]),
+    (
+        "Service",
+        &["quota", "quota-class", "host", "service", "availability-zone", "version", "completion"],
+    ),
 ];
 
 /// Where `--help` stands in a list of options.
 const LAST: usize = 1000;
+
+/// Longer names do not widen the column of names.
+const WIDEST: usize = 8;
 
 /// Returns the same command, whose own help lists the verbs in groups.
 pub(super) fn with_groups(command: Command) -> Command {
@@ -47,7 +53,8 @@ fn with_help(command: Command) -> Command {
 fn verbs(command: &Command) -> String {
     let styles = command.get_styles();
     let (heading, name) = (styles.get_header(), styles.get_literal());
-    let width = command.get_subcommands().map(|verb| verb.get_name().len()).max().unwrap_or(0);
+    let lengths = command.get_subcommands().map(|verb| verb.get_name().len());
+    let width = lengths.filter(|length| *length <= WIDEST).max().unwrap_or(0);
     let mut text = String::new();
     for (title, verbs) in GROUPS {
         // Writing to a string cannot fail.
@@ -60,7 +67,7 @@ fn verbs(command: &Command) -> String {
                 "  {name}{verb_name}{name:#}{:pad$}{about}{}",
                 "",
                 aliases(verb),
-                pad = width + 2 - verb_name.len()
+                pad = (width + 2).saturating_sub(verb_name.len()).max(2)
             )
             .unwrap_or_default();
         }

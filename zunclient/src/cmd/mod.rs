@@ -2,6 +2,7 @@
 
 mod action;
 mod arguments;
+mod availability_zone;
 mod completion;
 mod container;
 mod context;
@@ -10,8 +11,10 @@ mod for_each;
 mod help;
 mod host;
 mod missing;
+mod quota;
 mod registry;
 mod select;
+mod service;
 mod version;
 
 use std::ffi::OsString;
@@ -153,6 +156,10 @@ enum Verb {
     Registry(registry::Registry),
     Host(host::Host),
     Completion(completion::Completion),
+    Service(service::Service),
+    Quota(quota::Quota),
+    QuotaClass(quota::QuotaClass),
+    AvailabilityZone(availability_zone::AvailabilityZone),
     Version(version::Version),
 }
 
@@ -190,6 +197,10 @@ impl Verb {
             | Self::Registry(_)
             | Self::Host(_)
             | Self::Completion(_)
+            | Self::Service(_)
+            | Self::Quota(_)
+            | Self::QuotaClass(_)
+            | Self::AvailabilityZone(_)
             | Self::Version(_) => Exit::FAILED,
         }
     }
@@ -228,6 +239,10 @@ impl Verb {
             Self::Registry(verb) => verb.run(context).await,
             Self::Host(verb) => verb.run(context).await,
             Self::Completion(verb) => verb.run(),
+            Self::Service(verb) => verb.run(context).await,
+            Self::Quota(verb) => verb.run(context).await,
+            Self::QuotaClass(verb) => verb.run(context).await,
+            Self::AvailabilityZone(verb) => verb.run(context).await,
             Self::Version(verb) => verb.run(context).await,
         }
     }

@@ -18,11 +18,12 @@ use zun_common::units::{Gibibytes, Resources};
 
 use super::once::{Asked, Once};
 use super::{files, name, publish, registry, rights};
-use crate::app::{App, AppError, Caller, hosts};
+use crate::app::{App, AppError, Caller, Permission, hosts};
 use crate::db::container::{self, FormatVersion, Fresh, Outlook, Record, Spec};
+use crate::db::host::ClaimSettings;
 use crate::db::operation::{self, Accepted, Kind, NewOperation, RequestKey};
-use crate::db::{Conn, DbError, host, port, transaction};
-use crate::scheduler::{self, HostView, Needs};
+use crate::db::{Conn, DbError, host, port, quota, transaction};
+use crate::scheduler::{self, Hints, HostView, Needs};
 use crate::settings::SchedulerSettings;
 
 /// OpenStack Zun's message if no host fits.
@@ -40,6 +41,8 @@ const MAX_ATTEMPTS: usize = 16;
 pub(crate) struct NewContainer {
     pub(crate) name: Option<String>,
     pub(crate) host: Option<HostName>,
+    pub(crate) availability_zone: Option<String>,
+    pub(crate) hints: Hints,
     pub(crate) start: bool,
     pub(crate) image: String,
     pub(crate) pull: PullPolicy,
@@ -127,14 +130,14 @@ impl App {
         requested: NewContainer,
         key: Option<RequestKey>,
     ) -> Result<(Record, Option<Accepted>), AppError> {
-        let (caller, scheduler) = (caller.clone(), self.settings.scheduler);
+        let (caller, settings) = (caller.clone(), self.claim_settings());
         let range = self.settings.ports.range.clone();
         let named = requested.host.clone();
         let request = caller.context.request.clone();
         let claim = self
             .db
             .promise(move |conn| {
-                try_claim(conn, (&caller, key.as_ref()), &requested, (&scheduler, &range))
+                try_claim(conn, (&caller, key.as_ref()), &requested, (&settings, &range))
             })
             .await?;
         match (claim, named) {
@@ -161,7 +164,7 @@ fn try_claim(
     conn: &mut Conn,
     (caller, key): (&Caller, Option<&RequestKey>),
     requested: &NewContainer,
-    settings: (&SchedulerSettings, &RangeInclusive<u16>),
+    settings: (&ClaimSettings, &RangeInclusive<u16>),
 ) -> Result<Claim, DbError> {
     let attempt = |conn: &mut Conn| {
         transaction(conn, |conn| write(conn, (caller, key), requested.clone(), settings))
@@ -184,9 +187,13 @@ fn write(
     conn: &mut Conn,
     (caller, key): (&Caller, Option<&RequestKey>),
     mut requested: NewContainer,
-    (scheduler, range): (&SchedulerSettings, &RangeInclusive<u16>),
+    (settings, range): (&ClaimSettings, &RangeInclusive<u16>),
 ) -> Result<Claim, DbError> {
     let identity = &caller.identity;
+    if requested.hints.concern_neighbours() {
+        // Other creations of the project wait, so that each sees those before it.
+        quota::lock(conn, &identity.project)?;
+    }
     let registry = match registry::choose(conn, &identity.project, &mut requested)? {
         Ok(registry) => registry,
         Err(why) => return Ok(Claim::Refused(Box::new(why))),
@@ -197,13 +204,16 @@ fn write(
     };
     let mut views = hosts::views(conn)?;
     if let Some(only) = &requested.host {
-        if host::by_name(conn, only)?.is_none() {
+        if host::known(conn, only)?.is_none() {
             return Ok(Claim::NoSuchHost);
         }
         views.retain(|view| view.name == *only);
     }
+    if requested.hints.concern_neighbours() {
+        meet_neighbours(conn, &identity.project, &mut views)?;
+    }
     publish::judge(conn, (&requested.ports, range), &mut views)?;
-    let (outlook, skipped) = schedule(&requested.needs(), &views, scheduler);
+    let (outlook, skipped) = schedule((caller, &requested.needs()), &views, &settings.scheduler);
     let ports = match &outlook {
         Outlook::Placed(host) => publish::choose(conn, (&requested.ports, range), host)?,
         Outlook::Hopeless { .. } => Vec::new(),
@@ -217,12 +227,26 @@ fn write(
         start_wanted,
         outlook,
     };
-    let record = container::insert(conn, fresh, scheduler)?;
+    let record = container::insert(conn, fresh, settings)?;
     if let Some(host) = &record.host {
         port::claim(conn, host, (record.id, &record.spec.ports))?;
     }
     let accepted = accept(conn, (caller, key), &record)?;
     Ok(Claim::Created(Box::new(Created { record, accepted, skipped })))
+}
+
+/// Adds the labels of the project's containers to the hosts that these are on.
+fn meet_neighbours(
+    conn: &mut Conn,
+    project: &ProjectId,
+    views: &mut [HostView],
+) -> Result<(), DbError> {
+    for (on, labels) in container::labels_by_host(conn, project)? {
+        if let Some(view) = views.iter_mut().find(|view| view.name.as_str() == on) {
+            view.neighbours.extend(labels);
+        }
+    }
+    Ok(())
 }
 
 /// Accepts the operation. Without a host it has failed already.
@@ -250,14 +274,15 @@ fn accept(
 }
 
 fn schedule(
-    needs: &Needs<'_>,
+    (caller, needs): (&Caller, &Needs<'_>),
     views: &[HostView],
     settings: &SchedulerSettings,
 ) -> (Outlook, Vec<(HostName, scheduler::FilterReason)>) {
     match scheduler::select_host(needs, views, settings) {
         Ok(host) => (Outlook::Placed(host), Vec::new()),
         Err(refusal) => {
-            let detail = refusal.to_string();
+            let sees_hosts = caller.require(Permission::SeeHosts).is_ok();
+            let detail = if sees_hosts { refusal.by_host() } else { refusal.to_string() };
             (Outlook::Hopeless { reason: NO_HOST.to_owned(), detail }, refusal.reasons)
         }
     }
@@ -295,6 +320,9 @@ impl NewContainer {
             resources: self.resources,
             protocol: if is_plain { 0 } else { OPTIONS_PROTOCOL },
             runtime: self.runtime.as_deref(),
+            zone: self.availability_zone.as_deref(),
+            disk: self.disk,
+            hints: &self.hints,
         }
     }
 
@@ -304,6 +332,16 @@ impl NewContainer {
         let spec = self.clone().into_spec(name.unwrap_or_default(), Chosen::default());
         let spec = spec.for_host(caller.identity.project.clone());
         let mut arguments = json!({ "host": host, "start": start, "spec": spec });
+        if let (Some(zone), Some(arguments)) = (&self.availability_zone, arguments.as_object_mut())
+        {
+            arguments.insert("availability_zone".to_owned(), json!(zone));
+        }
+        if let (false, Some(arguments)) =
+            (self.hints == Hints::default(), arguments.as_object_mut())
+        {
+            let Hints { labels, affinity, anti_affinity } = &self.hints;
+            arguments.insert("hints".to_owned(), json!([labels, affinity, anti_affinity]));
+        }
         if let (false, Some(arguments)) = (self.ports.is_empty(), arguments.as_object_mut()) {
             arguments.insert("ports".to_owned(), json!(self.ports));
         }
@@ -319,6 +357,8 @@ impl NewContainer {
         let Self {
             name: _,
             host: _,
+            availability_zone: _,
+            hints: _,
             start: _,
             image,
             pull,

@@ -11,11 +11,10 @@ use super::once::{Asked, Once};
 use super::operate::BEGIN_LIMIT;
 use crate::app::{App, AppError, Caller, hosts};
 use crate::db::container::{self, Record};
-use crate::db::host::Growth;
+use crate::db::host::{ClaimSettings, Growth};
 use crate::db::operation::{self, Accepted, First, Kind, NewOperation, RequestKey};
 use crate::db::{Conn, DbError, lock, transaction};
 use crate::scheduler;
-use crate::settings::SchedulerSettings;
 
 /// Maximum number of transactions to try.
 const MAX_ATTEMPTS: usize = 16;
@@ -69,7 +68,7 @@ impl App {
             Resources { cpus: cpus.unwrap_or(old.cpus), memory: memory.unwrap_or(old.memory) };
         let host = if new == old { None } else { Some(self.limits_host(&before).await?) };
         let change = Wanted { id: before.id, name: name.clone(), cpus, memory, host, key };
-        let settings = self.settings.scheduler;
+        let settings = self.claim_settings();
         let asking = caller.clone();
         let claimed =
             self.db.promise(move |conn| try_claim(conn, &asking, (&change, &settings))).await?;
@@ -135,7 +134,7 @@ struct Wanted {
 fn try_claim(
     conn: &mut Conn,
     caller: &Caller,
-    change: (&Wanted, &SchedulerSettings),
+    change: (&Wanted, &ClaimSettings),
 ) -> Result<Claimed, DbError> {
     let mut attempt = || match transaction(conn, |conn| claim(conn, caller, change)) {
         Err(error) if error.is_duplicate() => Ok(Claimed::NameTaken),
@@ -153,7 +152,7 @@ fn try_claim(
 fn claim(
     conn: &mut Conn,
     caller: &Caller,
-    (wanted, settings): (&Wanted, &SchedulerSettings),
+    (wanted, settings): (&Wanted, &ClaimSettings),
 ) -> Result<Claimed, DbError> {
     lock::container(conn, wanted.id)?;
     let Some(record) = container::by_id(conn, &container::Scope::All, wanted.id)? else {
@@ -171,7 +170,9 @@ fn claim(
     }
     if let Some(host) = &wanted.host {
         let view = hosts::views(conn)?.into_iter().find(|view| view.name == *host);
-        if let Err(refusal) = scheduler::check_change(view.as_ref(), (old, new), settings) {
+        if let Err(refusal) =
+            scheduler::check_change(view.as_ref(), (old, new), &settings.scheduler)
+        {
             return Ok(Claimed::InsufficientResources(refusal.to_string()));
         }
     }

@@ -9,14 +9,14 @@ use zun_common::status::{Status, TaskState};
 use zun_common::units::Resources;
 
 use super::query::{Scope, by_id, with_tombstone};
+use super::removal::{bury, confirm_removal};
 use super::row::Record;
 use super::run::write_runs;
 use super::spec::Spec;
-use crate::db::host::Growth;
+use crate::db::host::{ClaimSettings, Growth};
+use crate::db::quota::{self, Amounts};
 use crate::db::schema::containers::{self, dsl};
-use crate::db::schema::{operations, runs};
-use crate::db::{Conn, DbError, host, lock, now, port};
-use crate::settings::SchedulerSettings;
+use crate::db::{Conn, DbError, host, lock};
 
 /// A container that is not in the database yet.
 #[derive(Debug, Clone)]
@@ -54,6 +54,7 @@ struct NewRow {
     image: String,
     cpu_millis: i64,
     memory_mib: i64,
+    disk_gib: i64,
     tty: bool,
     interactive: bool,
     auto_remove: bool,
@@ -71,27 +72,33 @@ struct NewRow {
     claim_held: bool,
 }
 
-/// Writes a container's first row. If it has a host, claims its resources there; [`DbError::NoRoom`] if they do not fit.
-/// Must run in a transaction.
+/// Writes a container's first row, and reserves what it needs of its project's quota. If it has a host, claims its resources
+/// there; [`DbError::NoRoom`] if they do not fit. If it has none, it only counts as a container. Must run in a transaction.
 pub(crate) fn insert(
     conn: &mut Conn,
     fresh: Fresh,
-    settings: &SchedulerSettings,
+    settings: &ClaimSettings,
 ) -> Result<Record, DbError> {
     let now = environment::now().naive_utc();
     let Fresh { id, project, user, spec, start_wanted, outlook } = fresh;
+    let wanted = Amounts::container(spec.resources, spec.disk);
+    quota::reserve(conn, &project, wanted, &settings.quotas)?;
     let (status, host, status_reason, status_detail) = match outlook {
         Outlook::Placed(host) => (Status::Creating, Some(host), None, None),
         Outlook::Hopeless { reason, detail } => (Status::Error, None, Some(reason), Some(detail)),
     };
+    if host.is_none() {
+        quota::release(conn, project.as_str(), Amounts { containers: 0, ..wanted })?;
+    }
     let row = NewRow {
         uuid: id.to_string(),
         project_id: project.into(),
         user_id: user.into(),
         name: spec.name.clone(),
         image: spec.image.clone(),
-        cpu_millis: i64::from(spec.resources.cpus.millis()),
-        memory_mib: i64::try_from(spec.resources.memory.0).unwrap_or(i64::MAX),
+        cpu_millis: wanted.cpu_millis,
+        memory_mib: wanted.memory_mib,
+        disk_gib: wanted.disk_gib,
         tty: spec.console.tty,
         interactive: spec.console.stdin_open,
         auto_remove: spec.auto_remove,
@@ -110,7 +117,7 @@ pub(crate) fn insert(
     };
     diesel::insert_into(dsl::containers).values(row).execute(conn)?;
     if let Some(host) = &host {
-        host::claim(conn, host, spec.resources, settings)?;
+        host::claim(conn, host, (spec.resources, spec.disk), settings)?;
     }
     by_id(conn, &Scope::All, id)?.ok_or(DbError::Query(diesel::result::Error::NotFound))
 }
@@ -272,6 +279,10 @@ pub(crate) fn amend(
     let Some(record) = by_id(conn, &Scope::All, id)? else { return Ok(None) };
     let before = record.spec.resources;
     let spec = Spec { name: name.to_owned(), resources, ..record.spec };
+    // Before the name is written: another transaction that holds the project's row may wait for the name.
+    if record.host.is_some() && before != resources {
+        quota::change(conn, &record.project, (before, resources), growth)?;
+    }
     diesel::update(dsl::containers.filter(dsl::uuid.eq(id.to_string())))
         .set((
             dsl::name.eq(name),
@@ -322,69 +333,4 @@ pub(crate) fn fail_creation(
     ))
     .execute(conn)?;
     if changed == 0 { Ok(None) } else { by_id(conn, &Scope::All, id) }
-}
-
-/// Writes the tombstone: the container is in no list, and its name is free. It keeps its resources until
-/// [`confirm_removal`]. Returns the container as it was last, or `None` if it had a tombstone.
-pub(crate) fn bury(conn: &mut Conn, id: ContainerId) -> Result<Option<Record>, DbError> {
-    let at = now(conn)?;
-    let changed = diesel::update(
-        dsl::containers.filter(dsl::uuid.eq(id.to_string())).filter(dsl::deleted_at.is_null()),
-    )
-    .set((
-        dsl::deleted_at.eq(at),
-        dsl::status.eq(Status::Deleting.as_str()),
-        dsl::task_state.eq(TaskState::Deleting.as_str()),
-        dsl::updated_at.eq(at),
-    ))
-    .execute(conn)?;
-    if changed == 0 { Ok(None) } else { with_tombstone(conn, id) }
-}
-
-/// The host has confirmed that a deleted container is gone, so its resources are free. The claim is released once.
-/// Must run in a transaction.
-pub(crate) fn confirm_removal(conn: &mut Conn, id: ContainerId) -> Result<(), DbError> {
-    let at = now(conn)?;
-    diesel::update(
-        dsl::containers
-            .filter(dsl::uuid.eq(id.to_string()))
-            .filter(dsl::deleted_at.is_not_null())
-            .filter(dsl::gone_at.is_null()),
-    )
-    .set((
-        dsl::gone_at.eq(at),
-        dsl::status.eq(Status::Deleted.as_str()),
-        dsl::task_state.eq(None::<String>),
-        dsl::updated_at.eq(at),
-    ))
-    .execute(conn)?;
-    release(conn, id)
-}
-
-/// Releases the claim of a deleted container, if it holds one.
-fn release(conn: &mut Conn, id: ContainerId) -> Result<(), DbError> {
-    let row = || dsl::containers.filter(dsl::uuid.eq(id.to_string()));
-    let released = diesel::update(row())
-        .filter(dsl::gone_at.is_not_null().and(dsl::claim_held.eq(true)))
-        .set(dsl::claim_held.eq(false))
-        .execute(conn)?;
-    if released == 0 {
-        return Ok(());
-    }
-    port::release(conn, id)?;
-    let (host, cpu_millis, memory_mib): (Option<String>, i64, i64) =
-        row().select((dsl::host, dsl::cpu_millis, dsl::memory_mib)).first(conn)?;
-    host.map_or(Ok(()), |host| host::release(conn, &host, (cpu_millis, memory_mib)))
-}
-
-/// Forgets containers whose removal was confirmed before this time, their operations and their runs. At most a thousand.
-pub(crate) fn purge(conn: &mut Conn, before: NaiveDateTime) -> Result<usize, DbError> {
-    let old: Vec<String> =
-        dsl::containers.filter(dsl::gone_at.lt(before)).limit(1000).select(dsl::uuid).load(conn)?;
-    if old.is_empty() {
-        return Ok(0);
-    }
-    diesel::delete(operations::table.filter(operations::container.eq_any(&old))).execute(conn)?;
-    diesel::delete(runs::table.filter(runs::container.eq_any(&old))).execute(conn)?;
-    Ok(diesel::delete(dsl::containers.filter(dsl::uuid.eq_any(&old))).execute(conn)?)
 }

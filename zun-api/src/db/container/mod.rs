@@ -3,19 +3,19 @@
 mod change;
 mod page;
 mod query;
+mod removal;
 mod row;
 mod run;
 mod spec;
 mod unreadable;
 
-pub(crate) use change::{
-    Applied, Fresh, Outlook, amend, apply, bury, confirm_removal, fail_creation, insert, purge,
-    set_limits,
-};
+pub(crate) use change::{Applied, Fresh, Outlook, amend, apply, fail_creation, insert, set_limits};
 pub(crate) use page::{Filter, Page, SortKey, page};
 pub(crate) use query::{
-    Scope, assigned, by_id, by_id_beginning, by_ids, by_name, digest, name_taken, with_tombstone,
+    Scope, assigned, by_id, by_id_beginning, by_ids, by_name, digest, labels_by_host, name_taken,
+    with_tombstone,
 };
+pub(crate) use removal::{bury, confirm_removal, purge};
 pub(crate) use row::Record;
 pub(crate) use run::{Run, last_runs, lose_runs, runs};
 pub(crate) use spec::{FormatVersion, Spec};

@@ -1,6 +1,9 @@
 //! What is asked of the containers' rows.
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
+use serde::Deserialize;
 use zun_common::id::{ContainerId, HostName, ProjectId};
 use zun_common::rpc::digest::{Digest, ReportHash};
 
@@ -116,4 +119,31 @@ pub(crate) fn assigned(conn: &mut Conn, host: &HostName) -> Result<Vec<Record>, 
     let rows =
         dsl::containers.filter(dsl::host.eq(host.to_string())).filter(dsl::gone_at.is_null());
     read(rows.into_boxed(), conn)
+}
+
+/// Where a container is, and its labels.
+type Labelled = (String, BTreeMap<String, String>);
+
+/// The labels in a stored spec.
+#[derive(Debug, Default, Deserialize)]
+struct Labels {
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+/// The hosts of a project's containers, and the labels of each container. A spec that cannot be read has none.
+pub(crate) fn labels_by_host(
+    conn: &mut Conn,
+    project: &ProjectId,
+) -> Result<Vec<Labelled>, DbError> {
+    let rows: Vec<(Option<String>, String)> = dsl::containers
+        .filter(dsl::project_id.eq(project.as_str()))
+        .filter(dsl::claim_held.eq(true))
+        .select((dsl::host, dsl::spec))
+        .load(conn)?;
+    let labelled = |(host, spec): (Option<String>, String)| {
+        let Labels { labels } = serde_json::from_str(&spec).unwrap_or_default();
+        Some((host?, labels))
+    };
+    Ok(rows.into_iter().filter_map(labelled).collect())
 }

@@ -1,5 +1,6 @@
 //! Changes of a host's row.
 
+use chrono::NaiveDateTime;
 use diesel::dsl::{exists, select};
 use diesel::prelude::*;
 use zun_common::environment::random_uuid;
@@ -84,6 +85,7 @@ fn begin_epoch(conn: &mut Conn, agent: &RegisterAgent) -> Result<Option<Registra
             dsl::engine_id.eq(engine_id),
             dsl::protocol.eq(i32::try_from(*protocol).unwrap_or(i32::MAX)),
             dsl::agent_sequence.eq(agent_sequence),
+            dsl::removed_at.eq(None::<NaiveDateTime>),
         ))
         .execute(conn)?;
     operation::end_epoch(conn, host, (record.epoch, record.leaving))?;
@@ -238,6 +240,8 @@ pub(crate) fn beat(conn: &mut Conn, beat: &Beat) -> Result<Beaten, DbError> {
                 dsl::last_seen.eq(at),
                 dsl::updated_at.eq(at),
                 dsl::report_count.eq(dsl::report_count + 1),
+                // A removed host whose agent reports again is back.
+                dsl::removed_at.eq(None::<NaiveDateTime>),
             ))
             .execute(conn)?;
         if let Some(inventory) = inventory {
@@ -271,6 +275,7 @@ fn describe(conn: &mut Conn, host: &str, inventory: &Inventory) -> Result<(), Db
             dsl::inventory.eq(serde_json::to_string(inventory)?),
             dsl::cpu_millis.eq(i64::from(total.cpus.millis())),
             dsl::memory_mib.eq(i64::try_from(total.memory.0).unwrap_or(i64::MAX)),
+            dsl::disk_gib.eq(i64::try_from(inventory.disk.0).unwrap_or(i64::MAX)),
         ))
         .execute(conn)?;
     Ok(())

@@ -10,17 +10,24 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Double};
 use zun_common::id::HostName;
-use zun_common::units::Resources;
+use zun_common::units::{Gibibytes, Resources};
 
 use crate::db::schema::hosts::dsl;
 use crate::db::{Conn, DbError};
-use crate::settings::SchedulerSettings;
+use crate::settings::{QuotaSettings, SchedulerSettings};
 
-/// Whether a larger claim needs room on the host.
+/// What limits claims: the overcommitment of hosts, and the quotas of projects.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct ClaimSettings {
+    pub(crate) scheduler: SchedulerSettings,
+    pub(crate) quotas: QuotaSettings,
+}
+
+/// Whether a larger claim needs room on the host, and in the quota of the project.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Growth<'a> {
     /// What grows must fit. [`DbError::NoRoom`] if it does not.
-    Checked(&'a SchedulerSettings),
+    Checked(&'a ClaimSettings),
     /// The container has these limits already.
     Unchecked,
 }
@@ -29,10 +36,11 @@ pub(crate) enum Growth<'a> {
 pub(crate) fn claim(
     conn: &mut Conn,
     host: &HostName,
-    wanted: Resources,
-    settings: &SchedulerSettings,
+    (wanted, disk): (Resources, Option<Gibibytes>),
+    settings: &ClaimSettings,
 ) -> Result<(), DbError> {
-    let change = Change { from: Amounts::default(), to: Amounts::of(wanted), containers: 1 };
+    let change =
+        Change { from: Amounts::default(), to: Amounts::with_disk(wanted, disk), containers: 1 };
     apply(conn, host, &change, Growth::Checked(settings))
 }
 
@@ -50,17 +58,18 @@ pub(crate) fn change_claim(
     apply(conn, host, &change, growth)
 }
 
-/// Releases the claim of a container: its thousandths of a CPU, and its MiB. The caller has cleared the container's
+/// Releases the claim of a container: its thousandths of a CPU, its MiB, and its GiB of disk. The caller has cleared the container's
 /// `claim_held`.
 pub(crate) fn release(
     conn: &mut Conn,
     host: &str,
-    (cpu_millis, memory_mib): (i64, i64),
+    (cpu_millis, memory_mib, disk_gib): (i64, i64, i64),
 ) -> Result<(), DbError> {
     diesel::update(dsl::hosts.filter(dsl::name.eq(host)))
         .set((
             dsl::used_cpu_millis.eq(dsl::used_cpu_millis - cpu_millis),
             dsl::used_memory_mib.eq(dsl::used_memory_mib - memory_mib),
+            dsl::used_disk_gib.eq(dsl::used_disk_gib - disk_gib),
             dsl::used_containers.eq(dsl::used_containers - 1),
         ))
         .execute(conn)?;
@@ -72,6 +81,7 @@ pub(crate) fn release(
 struct Amounts {
     cpu_millis: i64,
     memory_mib: i64,
+    disk_gib: i64,
 }
 
 impl Amounts {
@@ -79,7 +89,13 @@ impl Amounts {
         Self {
             cpu_millis: i64::from(resources.cpus.millis()),
             memory_mib: i64::try_from(resources.memory.0).unwrap_or(i64::MAX),
+            disk_gib: 0,
         }
+    }
+
+    fn with_disk(resources: Resources, disk: Option<Gibibytes>) -> Self {
+        let disk_gib = disk.map_or(0, |disk| i64::try_from(disk.0).unwrap_or(i64::MAX));
+        Self { disk_gib, ..Self::of(resources) }
     }
 }
 
@@ -98,14 +114,17 @@ fn apply(
     let Change { from, to, containers } = change;
     let cpus = to.cpu_millis - from.cpu_millis;
     let memory = to.memory_mib - from.memory_mib;
+    let disk = to.disk_gib - from.disk_gib;
     let mut row = diesel::update(dsl::hosts.filter(dsl::name.eq(host.as_str())))
+        .filter(dsl::removed_at.is_null())
         .set((
             dsl::used_cpu_millis.eq(dsl::used_cpu_millis + cpus),
             dsl::used_memory_mib.eq(dsl::used_memory_mib + memory),
+            dsl::used_disk_gib.eq(dsl::used_disk_gib + disk),
             dsl::used_containers.eq(dsl::used_containers + containers),
         ))
         .into_boxed();
-    if let Growth::Checked(settings) = growth {
+    if let Growth::Checked(ClaimSettings { scheduler: settings, quotas: _ }) = growth {
         // The same numbers as in the scheduler, which has found that it fits.
         if cpus > 0 {
             row = row.filter(dsl::cpu_millis.ge(to.cpu_millis)).filter(
@@ -121,6 +140,14 @@ fn apply(
                     .bind::<BigInt, _>(memory)
                     .sql(" <= memory_mib * ")
                     .bind::<Double, _>(settings.memory_ratio),
+            );
+        }
+        if disk > 0 {
+            row = row.filter(dsl::disk_gib.ge(to.disk_gib)).filter(
+                sql::<Bool>("used_disk_gib + ")
+                    .bind::<BigInt, _>(disk)
+                    .sql(" <= disk_gib * ")
+                    .bind::<Double, _>(settings.disk_ratio),
             );
         }
     }

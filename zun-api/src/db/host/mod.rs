@@ -1,13 +1,15 @@
 //! Hosts: the row, what is asked of rows, and what changes them.
 
+mod administer;
 mod change;
 mod claim;
 mod query;
 mod row;
 
+pub(crate) use administer::{Removed, known, remove, set_disabled, set_forced_down};
 pub(crate) use change::{
     Beaten, Registration, beat, check_epoch, forget_engine, recover, register,
 };
-pub(crate) use claim::{Growth, change_claim, claim, release};
+pub(crate) use claim::{ClaimSettings, Growth, change_claim, claim, release};
 pub(crate) use query::{all, by_name};
 pub(crate) use row::{Liveness, Record};

@@ -7,13 +7,17 @@ use super::row::{Record, Row};
 use crate::db::schema::hosts::dsl;
 use crate::db::{Conn, DbError};
 
-/// All hosts, in the order of their names.
+/// All hosts that were not removed, in the order of their names.
 pub(crate) fn all(conn: &mut Conn) -> Result<Vec<Record>, DbError> {
-    let rows: Vec<Row> = dsl::hosts.order(dsl::name.asc()).select(Row::as_select()).load(conn)?;
+    let rows: Vec<Row> = dsl::hosts
+        .filter(dsl::removed_at.is_null())
+        .order(dsl::name.asc())
+        .select(Row::as_select())
+        .load(conn)?;
     rows.into_iter().map(Row::parse).collect()
 }
 
-/// One host.
+/// One host, also a removed one.
 pub(crate) fn by_name(conn: &mut Conn, name: &HostName) -> Result<Option<Record>, DbError> {
     let row: Option<Row> = dsl::hosts
         .filter(dsl::name.eq(name.as_str()))

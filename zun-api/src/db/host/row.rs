@@ -6,18 +6,21 @@ use serde::de::DeserializeOwned;
 use zun_common::id::{Epoch, HostName};
 use zun_common::rpc::container::ConsoleListener;
 use zun_common::rpc::host::{Inventory, StrayContainer};
-use zun_common::units::{Cpus, Mebibytes, Resources};
+use zun_common::units::{Cpus, Gibibytes, Mebibytes, Resources};
 
 use crate::db::schema::hosts;
 use crate::db::{Backend, DbError};
 
 /// So many heartbeats may be missed.
 const MISSED: i64 = 3;
+/// The zone of hosts that name none; OpenStack Zun's default.
+pub(crate) const DEFAULT_ZONE: &str = "nova";
 
 /// What the containers of a host have claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Usage {
     pub(crate) claimed: Resources,
+    pub(crate) disk: Gibibytes,
     pub(crate) containers: u64,
 }
 
@@ -29,6 +32,7 @@ pub(crate) struct Record {
     pub(crate) uuid: String,
     pub(crate) name: HostName,
     pub(crate) total: Resources,
+    pub(crate) disk: Gibibytes,
     pub(crate) used: Usage,
     pub(crate) inventory: Option<Inventory>,
     pub(crate) engine_up: bool,
@@ -58,6 +62,8 @@ pub(crate) struct Record {
     pub(crate) last_seen: NaiveDateTime,
     pub(crate) created_at: NaiveDateTime,
     pub(crate) updated_at: NaiveDateTime,
+    /// When an administrator removed it.
+    pub(crate) removed_at: Option<NaiveDateTime>,
 }
 
 /// Whether a host's agent is there.
@@ -80,12 +86,22 @@ impl Record {
         self.agent_sequence.is_some()
     }
 
+    /// The availability zone that its agent's settings name.
+    pub(crate) fn availability_zone(&self) -> &str {
+        let zone =
+            self.inventory.as_ref().and_then(|inventory| inventory.availability_zone.as_deref());
+        zone.unwrap_or(DEFAULT_ZONE)
+    }
+
     /// Whether its agent is there now.
     pub(crate) fn liveness(&self, now: NaiveDateTime) -> Liveness {
+        if self.forced_down { Liveness::Forced } else { self.heartbeats(now) }
+    }
+
+    /// The same, whatever administrators say.
+    pub(super) fn heartbeats(&self, now: NaiveDateTime) -> Liveness {
         let silent = (now - self.last_seen).num_seconds();
-        if self.forced_down {
-            Liveness::Forced
-        } else if self.leaving {
+        if self.leaving {
             Liveness::Left
         } else if silent > self.interval.max(1) * MISSED {
             Liveness::Silent(silent)
@@ -130,6 +146,9 @@ pub(super) struct Row {
     last_seen: NaiveDateTime,
     created_at: NaiveDateTime,
     updated_at: NaiveDateTime,
+    removed_at: Option<NaiveDateTime>,
+    disk_gib: i64,
+    used_disk_gib: i64,
 }
 
 impl Row {
@@ -145,6 +164,7 @@ impl Row {
                 cpus: Cpus::from_millis(u32::try_from(self.cpu_millis).unwrap_or(0)),
                 memory: Mebibytes(u64::try_from(self.memory_mib).unwrap_or(0)),
             },
+            disk: Gibibytes(u64::try_from(self.disk_gib).unwrap_or(0)),
             used: Usage {
                 claimed: Resources {
                     cpus: Cpus::from_millis(
@@ -152,6 +172,7 @@ impl Row {
                     ),
                     memory: Mebibytes(u64::try_from(self.used_memory_mib).unwrap_or(0)),
                 },
+                disk: Gibibytes(u64::try_from(self.used_disk_gib).unwrap_or(0)),
                 containers: u64::try_from(self.used_containers).unwrap_or(0),
             },
             inventory: json("inventory", &self.uuid, self.inventory.as_deref())?,
@@ -178,6 +199,7 @@ impl Row {
             last_seen: self.last_seen,
             created_at: self.created_at,
             updated_at: self.updated_at,
+            removed_at: self.removed_at,
             uuid: self.uuid,
             name,
         })
@@ -209,6 +231,7 @@ mod tests {
             uuid: "u".to_owned(),
             name: "h".parse().unwrap(),
             total: Resources::default(),
+            disk: Gibibytes(0),
             used: Usage::default(),
             inventory: None,
             engine_up: true,
@@ -231,6 +254,7 @@ mod tests {
             last_seen: now,
             created_at: now,
             updated_at: now,
+            removed_at: None,
         }
     }
 

@@ -277,12 +277,14 @@ pub(crate) fn supersede(conn: &mut Conn, container: ContainerId) -> Result<(), D
     Ok(())
 }
 
-/// Locks operations, and their containers before. Rows that cannot be read are not changed either.
+/// Locks operations, their containers before, and their projects after. Rows that cannot be read are not changed either.
 pub(super) fn lock_rows(conn: &mut Conn, rows: &[Row]) -> Result<(), DbError> {
     let containers: Vec<_> = rows.iter().filter_map(|row| row.container().ok()).collect();
     lock::containers(conn, &containers)?;
     let operations: Vec<_> = rows.iter().filter_map(|row| row.id().ok()).collect();
-    lock::operations(conn, &operations)
+    lock::operations(conn, &operations)?;
+    let projects: Vec<&str> = rows.iter().map(|row| row.project_id.as_str()).collect();
+    lock::projects(conn, &projects)
 }
 
 /// Whether the time limit of an open operation has passed at this time.

@@ -16,10 +16,10 @@ use crate::db::container::{
     Fresh, Outlook, Record, Scope, amend, assigned, bury, by_id, confirm_removal, insert, purge,
     set_limits,
 };
-use crate::db::host::{self, Growth};
-use crate::db::schema::{containers, hosts};
+use crate::db::host::{self, ClaimSettings, Growth};
+use crate::db::schema::{containers, hosts, projects};
 use crate::db::{Conn, DbError, migrate, transaction};
-use crate::settings::SchedulerSettings;
+use crate::settings::{PlacementStrategy, QuotaSettings, SchedulerSettings};
 
 on_both! {
     any_sequence_of_changes_keeps_the_totals_exact
@@ -29,7 +29,15 @@ on_both! {
     the_migration_counts_what_is_there
 }
 
-pub(super) const EXACT: SchedulerSettings = SchedulerSettings { cpu_ratio: 1.0, memory_ratio: 1.0 };
+pub(super) const EXACT: ClaimSettings = ClaimSettings {
+    scheduler: SchedulerSettings {
+        cpu_ratio: 1.0,
+        memory_ratio: 1.0,
+        disk_ratio: 1.0,
+        strategy: PlacementStrategy::Spread,
+    },
+    quotas: QuotaSettings::UNLIMITED,
+};
 
 pub(super) fn resources(millis: u32, mib: u64) -> Resources {
     Resources { cpus: Cpus::from_millis(millis), memory: Mebibytes(mib) }
@@ -56,6 +64,7 @@ fn resize(conn: &mut Conn, host: &HostName, total: Resources) {
         .set((
             hosts::cpu_millis.eq(i64::from(total.cpus.millis())),
             hosts::memory_mib.eq(i64::try_from(total.memory.0).expect("small")),
+            hosts::disk_gib.eq(1000),
         ))
         .execute(conn)
         .expect("resized");
@@ -98,14 +107,33 @@ pub(super) fn claims_are_exact(conn: &mut Conn) {
              (SELECT CAST(coalesce({sum}, 0) AS BIGINT) {held}) AS recounted FROM hosts h"
         )
     };
+    let of_project = |what: &str, sum: &str| {
+        format!(
+            "SELECT p.project_id || ' {what}' AS what, p.{what} AS stored, \
+             (SELECT CAST(coalesce({sum}, 0) AS BIGINT) FROM containers c \
+             WHERE c.project_id = p.project_id AND c.gone_at IS NULL) AS recounted FROM projects p"
+        )
+    };
+    let projects = [
+        of_project("used_containers", "count(*)"),
+        of_project("used_cpu_millis", "sum(CASE WHEN claim_held THEN cpu_millis ELSE 0 END)"),
+        of_project("used_memory_mib", "sum(CASE WHEN claim_held THEN memory_mib ELSE 0 END)"),
+        of_project("used_disk_gib", "sum(CASE WHEN claim_held THEN disk_gib ELSE 0 END)"),
+        // Every project with containers has a row.
+        "SELECT c.project_id AS what, 0 AS stored, CAST(count(*) AS BIGINT) AS recounted FROM containers c \
+         WHERE c.gone_at IS NULL AND c.project_id NOT IN (SELECT project_id FROM projects) GROUP BY c.project_id"
+            .to_owned(),
+    ];
     let query = format!(
-        "SELECT * FROM ({} UNION ALL {} UNION ALL {} UNION ALL \
+        "SELECT * FROM ({} UNION ALL {} UNION ALL {} UNION ALL {} UNION ALL {} UNION ALL \
          SELECT uuid AS what, CAST(claim_held AS INTEGER) AS stored, \
          CASE WHEN host IS NOT NULL AND gone_at IS NULL THEN 1 ELSE 0 END AS recounted FROM containers) t \
          WHERE stored <> recounted",
         total("used_cpu_millis", "sum(cpu_millis)"),
         total("used_memory_mib", "sum(memory_mib)"),
+        total("used_disk_gib", "sum(disk_gib)"),
         total("used_containers", "count(*)"),
+        projects.join(" UNION ALL "),
     );
     let wrong: Vec<Wrong> = diesel::sql_query(query).load(conn).expect("recounted");
     assert_eq!(wrong, []);
@@ -197,11 +225,13 @@ fn any_sequence_of_changes_keeps_the_totals_exact(fixture: &Fixture) {
     let outcome = runner.run(&steps, |steps| {
         let conn = &mut *conn.borrow_mut();
         diesel::delete(containers::table).execute(conn).expect("cleared");
+        diesel::delete(projects::table).execute(conn).expect("cleared");
         diesel::update(hosts::table)
             .set((
                 (
                     hosts::used_cpu_millis.eq(0),
                     hosts::used_memory_mib.eq(0),
+                    hosts::used_disk_gib.eq(0),
                     hosts::used_containers.eq(0),
                 ),
                 (hosts::cpu_millis.eq(2000), hosts::memory_mib.eq(256)),
@@ -258,7 +288,8 @@ fn a_larger_claim_is_refused_and_changes_nothing(fixture: &Fixture) {
     migrate(&mut conn).expect("the newest schema");
     let (host, conn) = (name(0), &mut conn);
     add_host(conn, &host, resources(1000, 1000));
-    let twice = SchedulerSettings { cpu_ratio: 2.0, memory_ratio: 1.1 };
+    let scheduler = SchedulerSettings { cpu_ratio: 2.0, memory_ratio: 1.1, ..EXACT.scheduler };
+    let twice = ClaimSettings { scheduler, ..EXACT };
     let mut try_insert = |wanted| {
         let fresh = fresh(&host, wanted);
         transaction(conn, |conn| insert(conn, fresh, &twice)).map(drop)

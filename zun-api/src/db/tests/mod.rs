@@ -6,6 +6,7 @@ mod copy;
 mod figures;
 mod fixture;
 mod pages;
+mod quotas;
 mod restored;
 mod schema;
 mod writing;

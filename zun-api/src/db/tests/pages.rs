@@ -10,9 +10,10 @@ use zun_common::units::{Cpus, Mebibytes, Resources};
 
 use super::{Fixture, on_both};
 use crate::db::container::{Filter, Fresh, Outlook, Page, Scope, SortKey, Spec, insert, page};
+use crate::db::host::ClaimSettings;
 use crate::db::schema::containers::dsl;
 use crate::db::{Conn, migrate};
-use crate::settings::SchedulerSettings;
+use crate::settings::{QuotaSettings, SchedulerSettings};
 
 on_both! {
     walking_the_pages_of_a_list_gives_exactly_the_sorted_list
@@ -120,7 +121,8 @@ pub(super) fn store(conn: &mut Conn, place: usize, sample: &Sample) -> Stored {
         start_wanted: false,
         outlook: Outlook::Hopeless { reason: String::new(), detail: String::new() },
     };
-    insert(conn, fresh, &SchedulerSettings::default()).expect("inserted");
+    let (scheduler, quotas) = (SchedulerSettings::default(), QuotaSettings::UNLIMITED);
+    insert(conn, fresh, &ClaimSettings { scheduler, quotas }).expect("inserted");
     diesel::update(dsl::containers.filter(dsl::uuid.eq(uuid.to_string())))
         .set((
             dsl::status.eq(STATUSES[sample.status].as_str()),

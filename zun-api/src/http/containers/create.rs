@@ -10,6 +10,7 @@ use zun_common::rpc::container::{ConsoleSpec, PullPolicy};
 use zun_common::units::{Cpus, Gibibytes, Mebibytes, Resources};
 
 use super::exposed_ports::{self, EXPOSED_PORTS};
+use super::hints::{self, HINTS};
 use super::options::{self, ENGINE_OPTIONS, HEALTHCHECK};
 use super::{CONSOLE_SIZE, initial_size};
 use crate::app::containers::NewContainer;
@@ -103,7 +104,7 @@ impl FromFields for NewContainer {
         text_field("host", rules::HOST_NAME, "The host to run on")
             .since(39)
             .only(Permission::ChooseHost),
-        unsupported("hints", is_empty, NOT_YET),
+        HINTS,
         field(
             "nets",
             Kind::NotOffered {
@@ -129,7 +130,7 @@ impl FromFields for NewContainer {
             "Name or UUID of the login to the image's registry; the project's only one to it if absent",
         )
         .since(31),
-        unsupported("availability_zone", |zone| zone.as_str() == Some("nova"), "`nova`"),
+        text_field("availability_zone", rules::ZONE, "The availability zone to run in"),
         unsupported("cpu_policy", |policy| policy.as_str() == Some("shared"), "`shared`").since(28),
         field(
             "image_driver",
@@ -149,6 +150,8 @@ impl FromFields for NewContainer {
         let wanted = Self {
             name: fields.text("name"),
             host: fields.parsed("host"),
+            availability_zone: fields.text("availability_zone"),
+            hints: hints::read(fields)?,
             start: fields.flag("run"),
             image,
             pull: pull(fields),

@@ -10,6 +10,7 @@ mod data;
 mod delete;
 mod execute;
 mod exposed_ports;
+mod hints;
 mod kill;
 mod list;
 mod logs;

@@ -51,7 +51,7 @@ pub(in crate::http) async fn rename(
     input: Parsed<Rename>,
 ) -> ApiResult {
     let change = Update { name: Some(input.0.name), ..Update::default() };
-    let record = app.update(&caller, &ident, change).await?;
+    let record = Box::pin(app.update(&caller, &ident, change)).await?;
     Ok(ok(&view::container(&record, &caller, &view_context.refreshed())))
 }
 
@@ -63,7 +63,7 @@ pub(in crate::http) async fn resize_container(
     ident: Ident,
     input: Parsed<Update>,
 ) -> ApiResult {
-    let record = app.update(&caller, &ident, input.0).await?;
+    let record = Box::pin(app.update(&caller, &ident, input.0)).await?;
     let shown = view::container(&record, &caller, &view_context.refreshed());
     Ok(HttpResponse::Accepted().json(shown))
 }
@@ -76,6 +76,6 @@ pub(in crate::http) async fn update(
     ident: Ident,
     input: Parsed<Update>,
 ) -> ApiResult {
-    let record = app.update(&caller, &ident, input.0).await?;
+    let record = Box::pin(app.update(&caller, &ident, input.0)).await?;
     Ok(ok(&view::container(&record, &caller, &view_context.refreshed())))
 }

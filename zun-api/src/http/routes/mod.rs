@@ -14,7 +14,7 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse};
 pub(super) use route::{Reply, Route, Verb, Waits, to};
 
 use super::response::ApiResult;
-use super::{capsules, containers, health, hosts, openapi, registries, root, services};
+use super::{capsules, containers, health, hosts, openapi, quotas, registries, root, services};
 use crate::app::{AppError, Caller, NotServed};
 
 /// The tables of all resources.
@@ -26,6 +26,7 @@ const TABLES: &[&[Route]] = &[
     hosts::ROUTES,
     registries::ROUTES,
     services::ROUTES,
+    quotas::ROUTES,
     capsules::ROUTES,
 ];
 

@@ -6,6 +6,7 @@ use zun_common::api::v1::host::{Host, Service, Stray};
 use zun_common::rpc::host::StrayContainer;
 
 use super::ViewContext;
+use crate::app::services::AGENT;
 use crate::app::trouble;
 use crate::db::host::{Liveness, Record};
 
@@ -44,7 +45,7 @@ pub(in crate::http) fn host(
             .map(|inventory| inventory.runtimes.clone())
             .unwrap_or_default(),
         labels: inventory.map_or_else(BTreeMap::new, |inventory| inventory.labels),
-        disk_used: 0,
+        disk_used: usage.disk.0,
         disk_quota_supported: false,
         enable_cpu_pinning: false,
         console: record.console.as_ref().map(|console| console.address.clone()),
@@ -70,12 +71,12 @@ pub(in crate::http) fn service(record: &Record, liveness: Liveness) -> Service {
     Service {
         id: record.number,
         host: record.name.to_string(),
-        binary: "zun-compute".to_owned(),
+        binary: AGENT.to_owned(),
         state: if up { "up" } else { "down" }.to_owned(),
         disabled: record.disabled,
         disabled_reason: record.disabled_reason.clone(),
         forced_down: record.forced_down,
-        availability_zone: "nova".to_owned(),
+        availability_zone: record.availability_zone().to_owned(),
         console_trouble: record.console_trouble.clone(),
         report_count: record.report_count,
         last_seen_up: Some(record.last_seen),

@@ -92,6 +92,12 @@ pub struct CreateContainer {
     /// Host to run on; administrators only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<HostName>,
+    /// Availability zone to run in; any if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub availability_zone: Option<String>,
+    /// Where to run: `label:NAME`, `affinity:NAME` or `anti_affinity:NAME`, each with the value of a label.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hints: BTreeMap<String, String>,
     /// Whether it has all rights on the host, if the policy allows it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub privileged: bool,

@@ -39,7 +39,7 @@ pub struct Host {
     pub labels: BTreeMap<String, String>,
     /// Disk in GiB.
     pub disk_total: u64,
-    /// Not supported yet; always 0.
+    /// Disk claimed by containers that have a limit for it, in GiB.
     pub disk_used: u64,
     /// Not supported yet; always false.
     pub disk_quota_supported: bool,
@@ -103,7 +103,7 @@ pub struct Service {
     pub disabled_reason: Option<String>,
     /// Whether an administrator has marked it as down, whatever it reports.
     pub forced_down: bool,
-    /// Always `nova`, OpenStack Zun's default.
+    /// The availability zone of the host.
     pub availability_zone: String,
     /// Why nobody can connect to consoles on the host; null if they work. Not in OpenStack Zun's API.
     pub console_trouble: Option<String>,
@@ -128,4 +128,51 @@ pub struct Service {
 pub struct ServiceList {
     /// All agents.
     pub services: Vec<Service>,
+}
+
+/// A response about one service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceBody<T> {
+    /// The service.
+    pub service: T,
+}
+
+/// A service that was enabled or disabled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceState {
+    /// Its host.
+    pub host: String,
+    /// Its program.
+    pub binary: String,
+    /// Whether new containers are kept off the host.
+    pub disabled: bool,
+    /// Reason for disabling.
+    pub disabled_reason: Option<String>,
+}
+
+/// A service that was forced down, or no longer is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceDown {
+    /// Its host.
+    pub host: String,
+    /// Its program.
+    pub binary: String,
+    /// Whether an administrator has marked it as down.
+    pub forced_down: bool,
+}
+
+/// An availability zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AvailabilityZone {
+    /// Its name.
+    pub availability_zone: String,
+}
+
+/// Response of `GET /v1/availability_zones`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AvailabilityZoneList {
+    /// One page of zones.
+    pub availability_zones: Vec<AvailabilityZone>,
+    /// Address of the next page, if this one is full.
+    pub next: Option<String>,
 }

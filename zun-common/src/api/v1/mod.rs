@@ -7,6 +7,7 @@ pub mod error;
 pub mod exec;
 pub mod files;
 pub mod host;
+pub mod quota;
 pub mod registry;
 pub mod run;
 pub mod time;

@@ -138,6 +138,15 @@ struct PlacementFlags {
     /// Host to run on (administrators only; default the scheduler's choice)
     #[arg(long, value_name = "HOST")]
     host: Option<HostName>,
+    /// Availability zone to run in (default any)
+    #[arg(long, value_name = "ZONE")]
+    availability_zone: Option<String>,
+    #[arg(
+        long,
+        value_name = "HINT",
+        help = "Where to run: label:NAME=VALUE of the host, affinity:NAME=VALUE or anti_affinity:NAME=VALUE of containers (repeatable)"
+    )]
+    hint: Vec<String>,
     /// When to pull the image: always, missing or never (default missing)
     #[arg(long, value_name = "WHEN", value_parser = pull_policy)]
     pull: Option<String>,
@@ -207,6 +216,8 @@ impl ContainerFlags {
             restart_policy: placement.restart.clone(),
             image_pull_policy: placement.pull.clone(),
             host: placement.host.clone(),
+            availability_zone: given(placement.availability_zone.as_ref()),
+            hints: hints(&placement.hint)?,
             privileged: engine.privileged(),
             runtime: engine.runtime(),
             disk: engine.disk(),
@@ -221,6 +232,16 @@ impl ContainerFlags {
 /// Returns the text unless it is empty. Docker treats an empty value as not given.
 pub(super) fn given(text: Option<&String>) -> Option<String> {
     text.filter(|text| !text.is_empty()).cloned()
+}
+
+fn hints(given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let pair = |hint: &String| {
+        let pair = hint.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
+        pair.ok_or_else(|| {
+            Failure::new(format!("cannot use --hint `{hint}`: use label:NAME=VALUE, for example"))
+        })
+    };
+    given.iter().map(pair).collect()
 }
 
 /// Splits an entry point into words. An empty one resets the entry point of the image.

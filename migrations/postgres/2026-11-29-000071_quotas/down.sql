@@ -1,0 +1,3 @@
+DROP TABLE quota_classes;
+DROP TABLE projects;
+ALTER TABLE containers DROP COLUMN disk_gib;

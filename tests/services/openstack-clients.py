@@ -1,0 +1,166 @@
+"""Runs every verb of `openstack appcontainer` against a running service, and prints docs/openstack-clients.md.
+
+    openstack-clients.py ENVIRONMENT
+
+ENVIRONMENT is the file that `zun-standalone up` writes. The program `openstack` is the one in ZUN_TEST_OPENSTACK. It prints
+what the client printed, with identifiers and times replaced, and fails if the client has a verb that is not in the table.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import entry_points
+
+HELD = ["sleep", "600"]
+# What each step does: its words, after `openstack appcontainer`. `HOST` and `REQUEST` are replaced.
+STEPS = [
+    ["availability", "zone", "list"],
+    ["host", "list"],
+    ["host", "show", "HOST"],
+    ["service", "list"],
+    ["service", "disable", "--reason", "new disk", "HOST", "zun-compute"],
+    ["service", "enable", "HOST", "zun-compute"],
+    ["service", "forcedown", "HOST", "zun-compute"],
+    ["service", "forcedown", "--unset", "HOST", "zun-compute"],
+    ["service", "delete", "HOST", "zun-compute"],
+    ["quota", "default", "web"],
+    ["quota", "update", "--containers", "7", "--memory", "2048", "web"],
+    ["quota", "get", "--usages", "web"],
+    ["quota", "delete", "web"],
+    ["quota", "class", "update", "--containers", "50", "default"],
+    ["quota", "class", "get", "default"],
+    ["create", "--name", "made", "--cpu", "0.1", "--memory", "64", "--wait", "cirros", *HELD],
+    ["run", "--name", "demo", "--cpu", "0.1", "--memory", "64", "--label", "app=web", "--wait", "cirros", *HELD],
+    ["list"],
+    ["show", "demo"],
+    ["exec", "demo", "echo", "hello"],
+    ["logs", "demo"],
+    ["top", "demo"],
+    ["stats", "demo"],
+    ["set", "--memory", "96", "demo"],
+    ["cp", "FILE", "demo:/tmp"],
+    ["pause", "demo"],
+    ["unpause", "demo"],
+    ["restart", "--timeout", "1", "demo"],
+    ["kill", "--signal", "SIGTERM", "demo"],
+    ["start", "made"],
+    ["stop", "--timeout", "1", "made"],
+    ["action", "list", "demo"],
+    ["action", "show", "demo", "REQUEST"],
+    ["attach", "demo"],
+    ["rebuild", "demo"],
+    ["commit", "demo", "image:new"],
+    ["network", "list", "demo"],
+    ["network", "attach", "--network", "other", "demo"],
+    ["network", "detach", "--network", "other", "demo"],
+    ["add", "security", "group", "demo", "web"],
+    ["remove", "security", "group", "demo", "web"],
+    ["add", "floating", "ip", "demo", "192.0.2.7"],
+    ["remove", "floating", "ip", "demo", "192.0.2.7"],
+    ["image", "pull", "cirros", "HOST"],
+    ["image", "list"],
+    ["image", "search", "cirros"],
+    ["image", "show", "cirros"],
+    ["image", "delete", "cirros"],
+    ["registry", "create", "--name", "ours", "--domain", "registry.example.org"],
+    ["registry", "list"],
+    ["registry", "show", "ours"],
+    ["registry", "update", "--domain", "images.example.org", "ours"],
+    ["registry", "delete", "ours"],
+    ["delete", "--stop", "demo"],
+    ["delete", "--force", "made"],
+]
+# Seconds. `attach` reads its input until the container ends, so it is stopped.
+LIMIT = {"attach": 10}
+
+
+def environment(path):
+    """Returns the client's environment: no other OS_ variable may reach its plugins."""
+    text = open(path, encoding="utf-8").read()
+    pairs = re.findall(r"^(?:export )?(OS_\w+)='?([^'\n]*)'?$", text, re.MULTILINE)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
+    return kept | dict(pairs) | {"COLUMNS": "100", "PYTHONWARNINGS": "ignore"}
+
+
+def call(words, env):
+    program = os.path.join(os.environ["ZUN_TEST_OPENSTACK"], "openstack")
+    limit = LIMIT.get(words[0], 120)
+    try:
+        done = subprocess.run([program, "appcontainer", *words], env=env, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=limit, check=False)
+        return done.returncode, done.stdout.decode(errors="replace")
+    except subprocess.TimeoutExpired as stopped:
+        return None, (stopped.stdout or b"").decode(errors="replace")
+
+
+def neutral(text, env, host):
+    text = re.sub(r"req-[0-9a-f-]{36}", "req-ID", text)
+    text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID", text)
+    text = re.sub(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.]\d+)?(?:\+\d\d:\d\d)?", "TIME", text)
+    text = re.sub(r"https?://127[.]0[.]0[.]1:\d+", "http://ZUN", text)
+    text = text.replace(host, "HOST").replace(env.get("OS_TOKEN", "\0"), "TOKEN")
+    return "\n".join(line.rstrip() for line in text.splitlines()).strip()
+
+
+def verdict(code, text):
+    if "HTTP 501" in text:
+        return "501: not supported"
+    if code is None:
+        return "works; stopped after 10 s, because it reads its input until the container ends"
+    refused = re.search(r"[(]HTTP (\d+)[)]", text)
+    if refused:
+        return f"refused ({refused[1]})"
+    if "Traceback" in text or code != 0:
+        return "fails in the client"
+    return "works"
+
+
+def main():
+    env = environment(sys.argv[1])
+    known = {tuple(entry.name.removeprefix("appcontainer_").split("_"))
+             for entry in entry_points(group="openstack.container.v1")
+             if entry.name.startswith("appcontainer_")}
+    host = re.search(r"\| hostname +\| (\S+)|^(\S+)$",
+                     call(["host", "list", "-f", "value", "-c", "hostname"], env)[1].strip(), re.MULTILINE)
+    host = (host[1] or host[2]) if host else "no-host"
+    file = tempfile.NamedTemporaryFile(prefix="zun-", suffix=".txt", delete=False)
+    file.write(b"hello\n")
+    file.close()
+    request, rows, blocks, seen = "none", [], [], set()
+    for step in STEPS:
+        words = [{"HOST": host, "REQUEST": request, "FILE": file.name}.get(word, word) for word in step]
+        code, text = call(words, env)
+        found = re.search(r"req-[0-9a-f-]{36}", text)
+        if step[:2] == ["action", "list"] and found:
+            request = found[0]
+        verb = max((verb for verb in known if tuple(step[:len(verb)]) == verb), key=len, default=None)
+        if verb is None:
+            sys.exit(f"the client has no verb for: {' '.join(step)}")
+        seen.add(verb)
+        words = " ".join(f"'{word}'" if " " in word else word for word in step)
+        rows.append(f"| `{words}` | {verdict(code, text)} |")
+        shown = neutral(text, env, host).replace(file.name, "FILE")
+        blocks.append(f"$ openstack appcontainer {words}\n{shown}".strip())
+    os.unlink(file.name)
+    missing = sorted(" ".join(verb) for verb in known - seen)
+    if missing:
+        sys.exit(f"no step has the verbs: {', '.join(missing)}")
+    print(HEAD)
+    print("\n".join(["| command | result |", "|---|---|", *rows]))
+    print("\n## Transcript\n")
+    print("```console\n" + "\n\n".join(blocks) + "\n```")
+
+
+HEAD = """# OpenStack's clients
+
+The commands of `openstack appcontainer` (python-zunclient) against Zun, each with its result. Point the client at zun-api
+with `OS_AUTH_TYPE=admin_token`, `OS_ENDPOINT` and `OS_TOKEN`, with `OS_AUTH_TYPE=none`, or with Keystone
+([Installation](install.md#who-may-use-it)).
+
+This page is written by `deploy/openstack-clients.sh`, which runs the commands against the standalone service. Do not edit
+it. Names of hosts, identifiers and times are replaced.
+"""
+
+main()

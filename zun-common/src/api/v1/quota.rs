@@ -1,0 +1,55 @@
+//! Requests and responses about quotas. -1 is unlimited.
+
+use serde::{Deserialize, Serialize};
+
+/// The limits of a project, or of projects without their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quota {
+    /// Number of containers.
+    pub containers: i64,
+    /// Memory in MiB.
+    pub memory: i64,
+    /// CPUs.
+    pub cpu: i64,
+    /// Disk in GiB.
+    pub disk: i64,
+}
+
+/// A change of limits. What is absent stays.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaChange {
+    /// Number of containers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub containers: Option<i64>,
+    /// Memory in MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<i64>,
+    /// CPUs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<i64>,
+    /// Disk in GiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<i64>,
+}
+
+/// A limit, and what is used of it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Used<T> {
+    /// The limit.
+    pub limit: i64,
+    /// What the containers of the project have.
+    pub in_use: T,
+}
+
+/// The limits of a project, and what its containers have.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct QuotaUsage {
+    /// Number of containers.
+    pub containers: Used<i64>,
+    /// Memory in MiB.
+    pub memory: Used<i64>,
+    /// CPUs.
+    pub cpu: Used<f64>,
+    /// Disk in GiB.
+    pub disk: Used<i64>,
+}

@@ -1,0 +1,239 @@
+//! `zun quota` and `zun quota-class`: what the containers of a project may have together.
+
+use clap::{Args, Subcommand};
+use zun_common::api::v1::quota::{self, QuotaChange, QuotaUsage};
+
+use super::select::Select;
+use super::{Context, Failure};
+use crate::exit::Exit;
+use crate::out::Table;
+
+/// Show and set quotas of projects
+#[derive(Debug, Args)]
+#[command(
+    disable_help_subcommand = true,
+    after_help = "\
+Examples:
+  zun quota show web
+  zun quota set web --containers 100 --memory 102400
+  zun quota reset web
+  zun quota defaults"
+)]
+pub(super) struct Quota {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Show(Show),
+    Set(Set),
+    Reset(Reset),
+    Defaults(Defaults),
+}
+
+/// Show the quota of a project and what its containers have
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zun quota show web")]
+struct Show {
+    #[command(flatten)]
+    project: Project,
+    #[command(flatten)]
+    select: Select,
+}
+
+/// Set limits of a project (administrators)
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zun quota set web --containers 100 --memory -1
+
+What the project has beyond its limits stays. A limit that is not given stays
+as it is.")]
+struct Set {
+    #[command(flatten)]
+    project: Project,
+    #[command(flatten)]
+    limits: LimitFlags,
+    #[command(flatten)]
+    select: Select,
+}
+
+/// Remove the limits of a project, so that the defaults apply (administrators)
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zun quota reset web")]
+struct Reset {
+    #[command(flatten)]
+    project: Project,
+}
+
+/// Show the quota of projects without their own
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zun quota defaults")]
+struct Defaults {
+    #[command(flatten)]
+    select: Select,
+}
+
+#[derive(Debug, Args)]
+struct Project {
+    #[arg(
+        value_name = "PROJECT",
+        env = "OS_PROJECT_ID",
+        hide_env = true,
+        required = true,
+        help = "ID of the project (default from OS_PROJECT_ID)"
+    )]
+    project: String,
+}
+
+#[derive(Debug, Args)]
+struct LimitFlags {
+    /// Number of containers, or -1
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    containers: Option<i64>,
+    /// CPUs, or -1
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    cpu: Option<i64>,
+    /// Memory in MiB, or -1
+    #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
+    memory: Option<i64>,
+    /// Disk in GiB, or -1
+    #[arg(long, value_name = "GIB", allow_negative_numbers = true)]
+    disk: Option<i64>,
+}
+
+impl LimitFlags {
+    fn change(&self) -> Result<QuotaChange, Failure> {
+        let Self { containers, cpu, memory, disk } = *self;
+        let change = QuotaChange { containers, memory, cpu, disk };
+        if change == QuotaChange::default() {
+            return Err(Failure::new(
+                "no limit given: use --containers, --cpu, --memory or --disk",
+            ));
+        }
+        Ok(change)
+    }
+}
+
+impl Quota {
+    pub(super) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        match self.verb {
+            Verb::Show(Show { project: Project { project }, select }) => {
+                let usage = context.api.quota(&project).await?;
+                select.printer(context).show(&usage, || usage_table(&usage))?;
+            }
+            Verb::Set(Set { project: Project { project }, limits, select }) => {
+                let quota = context.api.set_quota(&project, &limits.change()?).await?;
+                select.printer(context).show(&quota, || table(&quota))?;
+            }
+            Verb::Reset(Reset { project: Project { project } }) => {
+                context.api.reset_quota(&project).await?;
+                context.printer.line(&project)?;
+            }
+            Verb::Defaults(Defaults { select }) => {
+                let quota = context.api.default_quota().await?;
+                select.printer(context).show(&quota, || table(&quota))?;
+            }
+        }
+        Ok(Exit::OK)
+    }
+}
+
+/// Show and set the quota of projects without their own (administrators)
+#[derive(Debug, Args)]
+#[command(
+    disable_help_subcommand = true,
+    after_help = "\
+Examples:
+  zun quota-class show default
+  zun quota-class set default --containers 100"
+)]
+pub(super) struct QuotaClass {
+    #[command(subcommand)]
+    verb: ClassVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum ClassVerb {
+    Show(ShowClass),
+    Set(SetClass),
+}
+
+/// Show the limits of a quota class
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zun quota-class show default")]
+struct ShowClass {
+    /// Name of the class; there is only `default`
+    name: String,
+    #[command(flatten)]
+    select: Select,
+}
+
+/// Set limits of a quota class
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zun quota-class set default --containers 100
+
+They replace those of zun-api's settings.")]
+struct SetClass {
+    /// Name of the class; there is only `default`
+    name: String,
+    #[command(flatten)]
+    limits: LimitFlags,
+    #[command(flatten)]
+    select: Select,
+}
+
+impl QuotaClass {
+    pub(super) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let (quota, select) = match self.verb {
+            ClassVerb::Show(ShowClass { name, select }) => {
+                (context.api.quota_class(&name).await?, select)
+            }
+            ClassVerb::Set(SetClass { name, limits, select }) => {
+                (context.api.set_quota_class(&name, &limits.change()?).await?, select)
+            }
+        };
+        select.printer(context).show(&quota, || table(&quota))?;
+        Ok(Exit::OK)
+    }
+}
+
+fn limit(limit: i64) -> String {
+    if limit < 0 { "unlimited".to_owned() } else { limit.to_string() }
+}
+
+fn table(quota: &quota::Quota) -> Table {
+    let quota::Quota { containers, memory, cpu, disk } = *quota;
+    let mut table = Table::new(vec!["resource", "limit"]);
+    let rows = [("containers", containers), ("cpu", cpu), ("memory", memory), ("disk", disk)];
+    for (name, number) in rows {
+        table.row(vec![name.to_owned().into(), limit(number).into()]);
+    }
+    table
+}
+
+fn usage_table(usage: &QuotaUsage) -> Table {
+    let QuotaUsage { containers, memory, cpu, disk } = *usage;
+    let mut table = Table::new(vec!["resource", "in_use", "limit"]);
+    let rows = [
+        ("containers", containers.in_use.to_string(), containers.limit),
+        ("cpu", cpu.in_use.to_string(), cpu.limit),
+        ("memory", memory.in_use.to_string(), memory.limit),
+        ("disk", disk.in_use.to_string(), disk.limit),
+    ];
+    for (name, in_use, number) in rows {
+        table.row(vec![name.to_owned().into(), in_use.into(), limit(number).into()]);
+    }
+    table
+}

@@ -1,0 +1,160 @@
+//! `zun service`: the agents of the hosts, for administrators.
+
+use clap::{Args, Subcommand};
+use zun_common::api::v1;
+
+use super::select::Select;
+use super::{Context, Failure};
+use crate::exit::Exit;
+use crate::out::{Column, Table};
+
+/// Show and manage the services on hosts (administrators)
+#[derive(Debug, Args)]
+#[command(
+    disable_help_subcommand = true,
+    after_help = "\
+Examples:
+  zun service list
+  zun service disable compute1 --reason maintenance
+  zun service enable compute1"
+)]
+pub(super) struct Service {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    #[command(visible_alias = "ls")]
+    List(List),
+    Enable(Enable),
+    Disable(Disable),
+    ForceDown(ForceDown),
+    #[command(visible_alias = "rm")]
+    Delete(Delete),
+}
+
+/// List the services
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zun service list --format json")]
+struct List {
+    #[command(flatten)]
+    select: Select,
+}
+
+/// Let a host take new containers
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zun service enable compute1")]
+struct Enable {
+    /// Name of the host
+    host: String,
+}
+
+/// Keep new containers off a host
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zun service disable compute1 --reason maintenance
+
+The containers of the host stay, and can be used and changed.")]
+struct Disable {
+    /// Name of the host
+    host: String,
+    /// Why, for other administrators
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+/// Count a host as down, whatever it reports
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  zun service force-down compute1
+  zun service force-down compute1 --unset
+
+A host that is down takes no new containers, and of its own ones only removals
+are accepted.")]
+struct ForceDown {
+    /// Name of the host
+    host: String,
+    /// Count it as up again while it reports
+    #[arg(long)]
+    unset: bool,
+}
+
+/// Forget a host that does not return
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zun service delete compute1
+
+The agent must have stopped, and all containers of the host must have been
+deleted. Those whose removal the host has not confirmed count as removed. If the
+host returns, it removes them and is listed again.")]
+struct Delete {
+    /// Name of the host
+    host: String,
+}
+
+impl Service {
+    pub(super) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let host = match self.verb {
+            Verb::List(List { select }) => {
+                let services = context.api.services().await?;
+                select.printer(context).show(&services, || table(&services))?;
+                return Ok(Exit::OK);
+            }
+            Verb::Enable(Enable { host }) => {
+                context.api.enable_service(&host).await?;
+                host
+            }
+            Verb::Disable(Disable { host, reason }) => {
+                context.api.disable_service(&host, reason.as_deref()).await?;
+                host
+            }
+            Verb::ForceDown(ForceDown { host, unset }) => {
+                context.api.force_down_service(&host, !unset).await?;
+                host
+            }
+            Verb::Delete(Delete { host }) => {
+                context.api.delete_service(&host).await?;
+                host
+            }
+        };
+        context.printer.line(&host)?;
+        Ok(Exit::OK)
+    }
+}
+
+fn table(services: &[v1::host::Service]) -> Table {
+    let mut table = Table::new(vec![
+        Column::firm("host"),
+        Column::whole("state"),
+        Column::whole("disabled"),
+        Column::whole("forced_down"),
+        Column::firm("availability_zone"),
+        "disabled_reason".into(),
+        "console_trouble".into(),
+        Column::wide("binary"),
+        Column::wide("last_seen_up"),
+    ]);
+    for service in services {
+        let seen = service.last_seen_up.map(|time| time.format("%F %T").to_string());
+        table.row(vec![
+            service.host.clone().into(),
+            service.state.clone().into(),
+            service.disabled.to_string().into(),
+            service.forced_down.to_string().into(),
+            service.availability_zone.clone().into(),
+            service.disabled_reason.clone().into(),
+            service.console_trouble.clone().into(),
+            service.binary.clone().into(),
+            seen.into(),
+        ]);
+    }
+    table
+}
