@@ -68,7 +68,6 @@ impl ErrorResponse {
 
 /// Maps an error.
 #[expect(clippy::too_many_lines, reason = "each error has a line, so that none is forgotten")]
-#[expect(clippy::too_many_lines, reason = "one arm for each kind of error")]
 pub(super) fn error_response(error: &AppError) -> ErrorResponse {
     use StatusCode as Http;
     let new = |status, code| ErrorResponse::new(status, code, error);

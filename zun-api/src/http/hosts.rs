@@ -45,7 +45,7 @@ pub(super) const ROUTES: &[Route] = &[
         to!(remove_stray),
     )
     .only(Permission::CleanHost)
-    .success(204),
+    .returns_nothing(),
 ];
 
 /// Selects a part of the list.

@@ -2,7 +2,7 @@
 
 use actix_web::web::{Data, Path};
 use serde_json::{Value, json};
-use zun_common::api::v1::quota::{Quota as Shown, QuotaUsage, Used};
+use zun_common::api::v1::quota::{Quota as Shown, QuotaUsage, ShownQuota, Used};
 
 use super::extract::{FromFields, Parsed};
 use super::field::{Field, Kind, boolean_field, field, invalid_value};
@@ -17,11 +17,13 @@ pub(super) const ROUTES: &[Route] = &[
     Route::get("/v1/quotas/{project}", "Show the quota of a project", to!(show))
         .since(26)
         .only(Permission::SeeQuota)
-        .reads::<WithUsage>(),
+        .reads::<WithUsage>()
+        .returns::<ShownQuota>(),
     Route::put("/v1/quotas/{project}", "Set limits of a project", to!(set))
         .since(26)
         .only(Permission::SetQuota)
-        .reads::<Limits>(),
+        .reads::<Limits>()
+        .returns::<Shown>(),
     Route::delete("/v1/quotas/{project}", "Remove the limits of a project", to!(reset))
         .since(26)
         .only(Permission::ResetQuota),
@@ -31,14 +33,17 @@ pub(super) const ROUTES: &[Route] = &[
         to!(defaults),
     )
     .since(26)
-    .only(Permission::SeeQuota),
+    .only(Permission::SeeQuota)
+    .returns::<Shown>(),
     Route::get("/v1/quota_classes/{name}", "Show the limits of a quota class", to!(show_class))
         .since(26)
-        .only(Permission::SeeQuotaClass),
+        .only(Permission::SeeQuotaClass)
+        .returns::<Shown>(),
     Route::put("/v1/quota_classes/{name}", "Set limits of a quota class", to!(set_class))
         .since(26)
         .only(Permission::SetQuotaClass)
-        .reads::<Limits>(),
+        .reads::<Limits>()
+        .returns::<Shown>(),
 ];
 
 const LIMIT_RULE: &str = "a whole number from 0 to 2147483647, or -1 for unlimited";
@@ -116,7 +121,11 @@ pub(super) async fn show(
 ) -> ApiResult {
     let (quota, used) = app.quota(&caller, &project).await?;
     let WithUsage(with_used) = input.0;
-    Ok(if with_used { ok(&with_usage(&quota, used)) } else { ok(&shown(&quota)) })
+    Ok(ok(&if with_used {
+        ShownQuota::WithUsage(with_usage(&quota, used))
+    } else {
+        ShownQuota::Limits(shown(&quota))
+    }))
 }
 
 /// `GET /v1/quotas/{project}/defaults`

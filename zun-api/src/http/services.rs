@@ -23,23 +23,27 @@ pub(super) const ROUTES: &[Route] = &[
         .returns::<ServiceList>(),
     Route::put("/v1/services/enable", "Let a host take new containers", to!(enable))
         .only(Permission::EnableService)
-        .reads::<Named>(),
+        .reads::<Named>()
+        .returns::<ServiceBody<ServiceState>>(),
     Route::put("/v1/services/disable", "Keep new containers off a host", to!(disable))
         .only(Permission::DisableService)
-        .reads::<Disabling>(),
+        .reads::<Disabling>()
+        .returns::<ServiceBody<ServiceState>>(),
     Route::put(
         "/v1/services/force_down",
         "Count a host as down, whatever it reports",
         to!(force_down),
     )
     .only(Permission::ForceDownService)
-    .reads::<Forcing>(),
+    .reads::<Forcing>()
+    .returns::<ServiceBody<ServiceDown>>(),
     Route::delete("/v1/services", "Forget a host that does not return", to!(delete))
         .only(Permission::DeleteService)
         .reads::<Named>(),
     Route::get("/v1/availability_zones", "List the availability zones", to!(list_zones))
         .for_all()
-        .reads::<ZonePage>(),
+        .reads::<ZonePage>()
+        .returns::<AvailabilityZoneList>(),
 ];
 
 const HOST: Field = text_field("host", SHORT_TEXT, "The host").required().in_query();

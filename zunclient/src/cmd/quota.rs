@@ -146,7 +146,7 @@ impl Quota {
     }
 }
 
-/// Show and set the quota of projects without their own (administrators)
+/// Manage the quota of all other projects (administrators)
 #[derive(Debug, Args)]
 #[command(
     disable_help_subcommand = true,

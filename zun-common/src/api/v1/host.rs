@@ -63,7 +63,7 @@ pub struct Host {
 }
 
 /// A container of this cluster that the service does not know.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stray {
     /// Id.
     pub uuid: String,
@@ -131,14 +131,14 @@ pub struct ServiceList {
 }
 
 /// A response about one service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceBody<T> {
     /// The service.
     pub service: T,
 }
 
 /// A service that was enabled or disabled.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceState {
     /// Its host.
     pub host: String,
@@ -151,7 +151,7 @@ pub struct ServiceState {
 }
 
 /// A service that was forced down, or no longer is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceDown {
     /// Its host.
     pub host: String,
@@ -162,14 +162,14 @@ pub struct ServiceDown {
 }
 
 /// An availability zone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AvailabilityZone {
     /// Its name.
     pub availability_zone: String,
 }
 
 /// Response of `GET /v1/availability_zones`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AvailabilityZoneList {
     /// One page of zones.
     pub availability_zones: Vec<AvailabilityZone>,

@@ -1,9 +1,10 @@
 //! Requests and responses about quotas. -1 is unlimited.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The limits of a project, or of projects without their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Quota {
     /// Number of containers.
     pub containers: i64,
@@ -33,7 +34,7 @@ pub struct QuotaChange {
 }
 
 /// A limit, and what is used of it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Used<T> {
     /// The limit.
     pub limit: i64,
@@ -42,7 +43,7 @@ pub struct Used<T> {
 }
 
 /// The limits of a project, and what its containers have.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct QuotaUsage {
     /// Number of containers.
     pub containers: Used<i64>,
@@ -52,4 +53,14 @@ pub struct QuotaUsage {
     pub cpu: Used<f64>,
     /// Disk in GiB.
     pub disk: Used<i64>,
+}
+
+/// Response of `GET /v1/quotas/{project}`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ShownQuota {
+    /// The limits.
+    Limits(Quota),
+    /// With `usages=true`, also what is in use.
+    WithUsage(QuotaUsage),
 }
