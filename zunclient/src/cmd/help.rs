@@ -27,7 +27,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
 const LAST: usize = 1000;
 
 /// Longer names do not widen the column of names.
-const WIDEST: usize = 8;
+const WIDEST: usize = 11;
 
 /// Returns the same command, whose own help lists the verbs in groups.
 pub(super) fn with_groups(command: Command) -> Command {

@@ -13,7 +13,7 @@ use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::Table;
 
-/// Show the details and the last runs of a container
+/// Show the details and last runs of a container
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
