@@ -251,3 +251,67 @@ fn the_token_has_no_option_and_is_never_printed() {
     assert!(!message.contains("verysecret"), "{message}");
     assert!(!help(&["--help"]).contains("--os-token"));
 }
+
+/// The rows of the tables in `docs/docker-users.md`: what docker has, the verdict, and what zun has for it.
+fn docker_users() -> Vec<[String; 3]> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/docker-users.md");
+    let page = std::fs::read_to_string(path).expect("the page");
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| {
+        let cells: Vec<&str> = row.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        let [_, docker, verdict, zun, _note, _] = cells[..] else { panic!("{row}") };
+        [docker.to_owned(), verdict.to_owned(), zun.to_owned()]
+    })
+    .collect()
+}
+
+#[test]
+fn what_the_page_for_docker_users_promises_is_in_the_help() {
+    for [docker, verdict, zun] in docker_users() {
+        match verdict.as_str() {
+            "works" | "differs" => {}
+            "refused" => {
+                assert_eq!(zun, "", "{docker}");
+                continue;
+            }
+            other => panic!("{docker}: {other}"),
+        }
+        match zun.strip_prefix("zun ") {
+            Some(option) if option.starts_with("--") => {
+                assert!(help(&["--help"]).contains(option), "{docker}");
+            }
+            Some(command) => {
+                let verb = command.split(' ').next().unwrap_or_default();
+                assert!(VERBS.contains(&verb), "{docker}");
+            }
+            None => {
+                let text = help(&["run", "--help"]);
+                let shown = text.split_whitespace().any(|word| word.trim_matches(',') == zun);
+                assert!(zun.starts_with("--") && shown, "{docker}: {zun}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_page_for_docker_users_has_every_verb_of_docker_and_every_option_of_its_run() {
+    let docker = |arguments: &[&str]| {
+        let output = Command::new("docker").args(arguments).output().expect("docker is installed");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let help = docker(&["--help"]);
+    let commands = help.lines().skip_while(|line| !line.contains("Commands:"));
+    let commands = commands.take_while(|line| !line.starts_with("Global Options"));
+    let commands = commands.filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next());
+    // Plugins of the client are marked with a star.
+    let commands = commands.filter(|name| !name.ends_with('*') && *name != "help");
+    let commands = commands.map(|name| format!("docker {name}"));
+    let help = docker(&["run", "--help"]);
+    let options = help.split_whitespace().filter(|word| word.starts_with("--"));
+    let options = options.map(|word| word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()));
+    let options = options.filter(|word| word.len() > 2).map(str::to_owned);
+    let page: Vec<String> = docker_users().into_iter().map(|[docker, _, _]| docker).collect();
+    let missing: Vec<String> =
+        commands.chain(options).filter(|name| !page.contains(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}

@@ -132,5 +132,15 @@ async fn what_needs_other_services_is_refused_with_their_names() {
             .header("openstack-api-version", format!("container {version}"));
         table.push(format!("{method} {path}: {}", send(request).await.refusal()));
     }
-    insta::assert_snapshot!(table.join("\n"));
+    insta::assert_snapshot!(table.join("\n"), @r"
+    POST containers/test/add_security_group?name=x: 501 container.not-offered Security groups are not supported, because they need Neutron. Publish only the ports that others may reach.
+    POST containers/test/remove_security_group?name=x: 501 container.not-offered Security groups are not supported, because they need Neutron. Publish only the ports that others may reach.
+    POST containers/test/network_attach?network=x: 501 container.not-offered Attaching and detaching networks is not supported, because it needs Neutron.
+    POST containers/test/network_detach?network=x: 501 container.not-offered Attaching and detaching networks is not supported, because it needs Neutron.
+    GET containers/test/network_list: 501 container.not-offered Listing a container's networks is not supported, because it needs Neutron. Its field `addresses` has its addresses.
+    POST capsules: 501 container.not-offered Capsules are not supported: containers cannot share a network namespace or volumes of Cinder.
+    GET capsules: 501 container.not-offered Capsules are not supported: containers cannot share a network namespace or volumes of Cinder.
+    GET capsules/x: 501 container.not-offered Capsules are not supported: containers cannot share a network namespace or volumes of Cinder.
+    DELETE capsules/x?all_projects=True: 501 container.not-offered Capsules are not supported: containers cannot share a network namespace or volumes of Cinder.
+    ");
 }

@@ -52,6 +52,16 @@ async fn the_document_of_v1_lists_the_collections() {
     }
     insta::assert_json_snapshot!(steady(api.get("", "/v1").await.json()), @r#"
     {
+      "availability_zones": [
+        {
+          "href": "http://HOST/v1/availability_zones/",
+          "rel": "self"
+        },
+        {
+          "href": "http://HOST/availability_zones/",
+          "rel": "bookmark"
+        }
+      ],
       "containers": [
         {
           "href": "http://HOST/v1/containers/",

@@ -15,7 +15,7 @@ use zun_common::rpc::files::{Archive, ChangeKind, FileChange, LARGEST_ARCHIVE, P
 use super::DockerDriver;
 use super::deadline::{SLOW, within};
 use super::errors::RequestFailure;
-use crate::driver::{DriverError, Files};
+use crate::driver::{DriverError, Files, Inspect as _};
 
 #[async_trait]
 impl Files for DockerDriver {
@@ -29,7 +29,15 @@ impl Files for DockerDriver {
         let about = |failure: RequestFailure| about_file(failure, (container, path), "read files");
         let options = ContainerArchiveInfoOptionsBuilder::default().path(path).build();
         let stat = within(SLOW, api.docker.get_container_archive_info(&name, Some(options)));
-        let stat = stat.await.map_err(about)?;
+        let stat = match stat.await {
+            Ok(stat) => stat,
+            // The answer to HEAD does not say what is missing.
+            Err(failure) if failure.is(404) => {
+                self.inspect(container).await?;
+                return Err(DriverError::NoFile(path.to_owned()));
+            }
+            Err(failure) => return Err(about(failure)),
+        };
         let modified = stat.modification_time.as_deref();
         let modified = modified.and_then(|time| DateTime::parse_from_rfc3339(time).ok());
         let stat = PathStat {
