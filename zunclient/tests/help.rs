@@ -259,7 +259,8 @@ fn docker_users() -> Vec<[String; 3]> {
     let rows = page.lines().filter(|line| line.starts_with("| `"));
     rows.map(|row| {
         let cells: Vec<&str> = row.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
-        let [_, docker, verdict, zun, _note, _] = cells[..] else { panic!("{row}") };
+        let cells: [&str; 6] = cells.try_into().expect("four cells in each row");
+        let [_, docker, verdict, zun, _note, _] = cells;
         [docker.to_owned(), verdict.to_owned(), zun.to_owned()]
     })
     .collect()
