@@ -41,10 +41,11 @@ async fn used(api: &Api) -> Value {
     json!([host["total_containers"], host["cpu_used"], host["mem_used"]])
 }
 
-/// The same, counted over the containers.
+/// The same, counted over the containers. Those that found no host, and so are in Error, claim nothing.
 async fn recounted(api: &Api) -> Value {
     let listed = api.get(ANN, PATH).await.expect(200).json();
-    let listed: Vec<&Value> = listed["containers"].as_array().unwrap().iter().collect();
+    let listed = listed["containers"].as_array().unwrap().iter();
+    let listed: Vec<&Value> = listed.filter(|it| it["status"] != "Error").collect();
     let millis = listed.iter().map(|it| it["cpu"].as_f64().unwrap() * 1000.0).sum::<f64>().round();
     let memory = |it: &&Value| it["memory"].as_str().unwrap().parse::<u64>().unwrap();
     json!([listed.len(), millis / 1000.0, listed.iter().map(memory).sum::<u64>()])
