@@ -1,6 +1,7 @@
 //! The real binary between a fake service and a fake engine: its requests, their order, and its exit code.
 
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -234,6 +235,39 @@ async fn a_creation_that_takes_long_or_fails_gives_the_hosts_reason() {
         (ran.code, ran.stderr.as_str()),
         (Some(125), "zun: test: no such image; check the name and the tag of the image\n")
     );
+}
+
+#[tokio::test]
+async fn a_service_that_restarts_during_a_creation_does_not_end_the_run() {
+    let log = Arc::new(EventLog::default());
+    let engine = echo(&log).await;
+    let (log_writer, asked) = (Arc::clone(&log), AtomicBool::new(false));
+    let service = Service::start(move |request: ServiceRequest| {
+        let line = request.line();
+        log_writer.record(&line);
+        match line.as_str() {
+            "POST /v1/containers/ID/attach?before_start=true"
+                if !asked.swap(true, Ordering::Relaxed) =>
+            {
+                (502, Value::Null)
+            }
+            "POST /v1/containers/ID/attach?before_start=true" => {
+                (200, engine.endpoint(&text(&request.body, "csr")))
+            }
+            "POST /v1/containers/ID/start" => {
+                log_writer.started.notify_one();
+                (202, Value::Null)
+            }
+            "POST /v1/containers/ID/wait" => {
+                (200, run(1, &json!({ "exit_code": 3, "reason": "exited" })))
+            }
+            "POST /v1/containers?run=false" => (202, container("Creating", &json!({}))),
+            _ => (200, container("Created", &json!({}))),
+        }
+    })
+    .await;
+    let ran = zun(&service, &["run", "-i", "cirros"], "hello").await;
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(3), "hello"), "{}", ran.stderr);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Quotas: no project has more than it may, and what is stored is what its containers have.
+//! Quotas: no project has more than it may, and the stored usage matches its containers.
 
 use std::cell::{Cell, RefCell};
 

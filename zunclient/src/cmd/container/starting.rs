@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use zun_common::api::v1::console::{AttachRequest, ConsoleEndpoint};
 use zun_common::api::v1::container::{Container, CreateContainer};
@@ -73,9 +74,12 @@ pub(super) async fn console_once_created(
 ) -> Result<ConsoleEndpoint, Failure> {
     let id = container.uuid.to_string();
     let attach = async || api.attach(&id, ask).await;
-    let mut is_created = false;
+    let (mut is_created, look) = (false, Notify::new());
     let created = async {
-        sleep(QUICK_CREATION).await;
+        tokio::select! {
+            () = sleep(QUICK_CREATION) => {}
+            () = look.notified() => {}
+        }
         created(api, container.clone(), progress).await
     };
     let first = attach();
@@ -89,8 +93,12 @@ pub(super) async fn console_once_created(
         }
     };
     match first {
-        // The creation has failed (and with --rm the container is gone), or it takes longer than the service waits.
-        Err(error) if matches!(error.status(), Some(404 | 409)) && !is_created => {
+        // The creation has failed (and with --rm the container is gone), it takes longer than the service waits, or the
+        // service is restarting.
+        Err(error)
+            if !is_created && (matches!(error.status(), Some(404 | 409)) || is_away(&error)) =>
+        {
+            look.notify_one();
             created.await?;
             Ok(attach().await?)
         }
