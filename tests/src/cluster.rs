@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use zun_common::id::HostName;
 use zun_common::shutdown::Tasks;
 use zun_compute::certificate::{CertificateFiles, CertificateSettings, ensure};
-use zun_standalone::engine::{EngineSettings, Plugin, PrivateEngine, TlsListener};
+use zun_standalone::engine::{EngineSettings, Layout, Plugin, PrivateEngine, TlsListener};
 
 use crate::eventually::eventually;
 use crate::postgres::Database;
@@ -50,6 +50,8 @@ pub struct Cluster {
     rabbit: Rabbit,
     bus: VirtualHost,
     endpoint: SocketAddr,
+    /// The listener for zun-api's metrics.
+    metrics: SocketAddr,
     api: Option<Running>,
     hosts: Vec<Host>,
     front: Front,
@@ -62,6 +64,7 @@ pub struct Cluster {
 struct Host {
     name: HostName,
     settings: PathBuf,
+    metrics: SocketAddr,
     agent: Option<Running>,
     engine: PrivateEngine,
     proxy: Option<Proxy>,
@@ -100,17 +103,26 @@ impl Cluster {
         let directory =
             tempfile::Builder::new().prefix("zun-cluster-").tempdir().expect("a directory");
         let bus = rabbit.virtual_host().await;
-        let endpoint = free_address();
+        let (endpoint, metrics) = (free_address(), free_address());
         let url = database.as_ref().map(Database::url);
         let url =
             url.unwrap_or_else(|| format!("sqlite://{}/zun.sqlite", directory.path().display()));
-        write_api_settings(directory.path(), (bus.url(), &url), endpoint);
+        write_api_settings(directory.path(), (bus.url(), &url), (endpoint, metrics));
         run(Command::new(binary("zun-api"))
             .args(["ca", "init", "--directory"])
             .arg(directory.path().join("ca")));
         let (api, none) = (None, Vec::new());
-        let mut cluster =
-            Self { directory, rabbit, bus, endpoint, api, hosts: none, front, _database: database };
+        let mut cluster = Self {
+            directory,
+            rabbit,
+            bus,
+            endpoint,
+            metrics,
+            api,
+            hosts: none,
+            front,
+            _database: database,
+        };
         cluster.start_api();
         for index in 0..hosts {
             let host = cluster.start_host(index).await;
@@ -153,6 +165,26 @@ impl Cluster {
     /// Returns the name of a host.
     pub fn host(&self, index: usize) -> &str {
         self.hosts[index].name.as_str()
+    }
+
+    /// Returns the address of zun-api's metrics.
+    pub const fn metrics_of_api(&self) -> SocketAddr {
+        self.metrics
+    }
+
+    /// Returns the address of the metrics of a host's agent.
+    pub fn metrics_of_agent(&self, index: usize) -> SocketAddr {
+        self.hosts[index].metrics
+    }
+
+    /// Returns the socket of the plugin of a host's engine.
+    pub fn plugin_socket(&self, index: usize) -> PathBuf {
+        Layout::new(&self.engine_directory(index)).plugin_socket()
+    }
+
+    /// Returns zun-api's log so far.
+    pub fn api_log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("zun-api.log")).unwrap_or_default()
     }
 
     /// Returns the unix socket of a host's engine.
@@ -241,11 +273,12 @@ impl Cluster {
             Front::Tunnel => Some(Tunnel::to(address).await),
             Front::Direct | Front::Proxy | Front::Ipv6 | Front::IdleTimeout(_) => None,
         };
+        let metrics = free_address();
         let settings = directory.join("zun-compute.toml");
         let text = format!(
             "host = '{name}'\nstate_directory = '{}'\n[bus]\nurl = '{}'\n[docker]\nsocket = '{}'\n[heartbeat]\ninterval = 1\n\
              [console]\naddress = '{address}'\ncheck_interval = 3600\napi_version = '{version}'\nnotify_socket = '{}'\n\
-             certificates = '{}'\nnames = {names:?}\n[log]\nfilter = '{LOG_FILTER}'\n",
+             certificates = '{}'\nnames = {names:?}\n[metrics]\nlisten = '{metrics}'\n[log]\nfilter = '{LOG_FILTER}'\n",
             directory.join("state").display(),
             self.bus.url(),
             engine.socket().display(),
@@ -253,7 +286,7 @@ impl Cluster {
             directory.join("tls").display(),
         );
         write_private(&settings, &text);
-        Host { name, engine, settings, agent: None, proxy, tunnel }
+        Host { name, engine, settings, metrics, agent: None, proxy, tunnel }
     }
 
     /// Returns the names and addresses for the hosts' certificates.
@@ -331,7 +364,11 @@ impl Drop for Running {
     }
 }
 
-fn write_api_settings(directory: &Path, (bus, database): (&str, &str), endpoint: SocketAddr) {
+fn write_api_settings(
+    directory: &Path,
+    (bus, database): (&str, &str),
+    (endpoint, metrics): (SocketAddr, SocketAddr),
+) {
     let tokens = directory.join("tokens.toml");
     let entries = [(TOKEN, "admin", "['admin']"), (STRANGERS_TOKEN, "stranger", "[]")];
     let entries = entries.map(|(token, user, roles)| {
@@ -347,7 +384,7 @@ fn write_api_settings(directory: &Path, (bus, database): (&str, &str), endpoint:
         "[http]\nlisten = '{endpoint}'\n[auth]\nstrategy = 'token'\ntoken_file = '{here}/tokens.toml'\n\
          [database]\nurl = '{database}'\n[bus]\nurl = '{bus}'\n[console]\nca_directory = '{here}/ca'\n\
          [quotas]\ncontainers = -1\ncpu = -1\nmemory = -1\ndisk = -1\n\
-         [log]\nfilter = '{LOG_FILTER}'\n"
+         [metrics]\nlisten = '{metrics}'\n[log]\nfilter = '{LOG_FILTER}'\n"
     );
     write_private(&directory.join("zun-api.toml"), &text);
 }

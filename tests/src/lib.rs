@@ -7,6 +7,7 @@ pub mod debian_registry;
 pub mod delay;
 pub mod documents;
 pub mod eventually;
+pub mod exposition;
 pub mod history;
 pub mod keystone;
 pub mod model;

@@ -23,6 +23,8 @@ mod keys;
 mod ledger;
 #[path = "api/listing.rs"]
 mod listing;
+#[path = "api/metrics.rs"]
+mod metrics;
 #[path = "api/options.rs"]
 mod options;
 #[path = "api/placement.rs"]

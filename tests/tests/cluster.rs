@@ -1,12 +1,15 @@
 //! Tests with several hosts as separate processes, each with its own engine, over a real RabbitMQ.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::Stdio;
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 use zun_tests::cluster::Cluster;
 use zun_tests::eventually::eventually;
+use zun_tests::exposition::Exposition;
 use zun_tests::recorder;
+use zun_tests::zun_cli::binary;
 
 const SIZE: (u16, u16) = (24, 80);
 
@@ -131,13 +134,69 @@ async fn an_agent_killed_while_it_creates_leaves_exactly_one_container() {
         eventually("it is created", || zun.field(name, "status") == "Created");
     }
     let socket = format!("unix://{}", cluster.engine_socket(0).display());
-    let list = std::process::Command::new("docker")
-        .args(["-H", &socket, "ps", "-aq"])
-        .output()
-        .expect("docker runs");
+    let list =
+        Command::new("docker").args(["-H", &socket, "ps", "-aq"]).output().expect("docker runs");
     assert_eq!(String::from_utf8_lossy(&list.stdout).lines().count(), names.len());
     for name in &names {
         zun.must(&["delete", name]);
     }
+    cluster.stop().await;
+}
+
+const LABELS: [&str; 11] = [
+    "method", "route", "code", "outcome", "kind", "status", "state", "version", "phase",
+    "decision", "reason",
+];
+
+fn scrape(address: SocketAddr) -> Exposition {
+    let url = format!("http://{address}/metrics");
+    let answer = Command::new("curl").args(["-sf", "-m", "10", &url]).output().expect("curl runs");
+    Exposition::of(&String::from_utf8_lossy(&answer.stdout))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_program_has_metrics_and_a_change_is_one_line_of_the_log() {
+    let cluster = Cluster::start(1).await;
+    let zun = cluster.zun();
+    assert_eq!(zun.must(&["run", "--name", "counted", "cirros", "echo", "here"]).trim(), "here");
+    let id = zun.field("counted", "uuid");
+    let id = id.as_str().expect("an id");
+    zun.must(&["list"]);
+    let created = [("kind", "create"), ("outcome", "succeeded")];
+    let agent = scrape(cluster.metrics_of_agent(0));
+    assert_eq!(agent.problems("zun_compute_", &LABELS), Vec::<String>::new());
+    for (name, labels) in [
+        ("zun_compute_docker_up", &[][..]),
+        ("zun_compute_bus_connected", &[]),
+        ("zun_compute_console_up", &[]),
+        ("zun_compute_operation_duration_seconds_count", &created),
+        ("zun_compute_containers", &[("status", "Stopped")]),
+    ] {
+        assert_eq!(agent.sum(name, labels), Some(1.0), "{name}");
+    }
+    for name in ["zun_compute_heartbeats_total", "zun_compute_report_delay_seconds_count"] {
+        assert!(agent.sum(name, &[]).is_some_and(|count| count >= 1.0), "{name}");
+    }
+    eventually("zun-api counts it", || {
+        let api = scrape(cluster.metrics_of_api());
+        assert_eq!(api.problems("zun_api_", &LABELS), Vec::<String>::new());
+        let ended = api.sum("zun_api_operation_duration_seconds_count", &created);
+        ended == Some(1.0) && api.sum("zun_api_containers", &[("status", "Stopped")]) == Some(1.0)
+    });
+    let mut authz = Command::new(binary("zun-authz"));
+    authz.arg("--metrics").arg("--socket").arg(cluster.plugin_socket(0));
+    let authz = authz.output().expect("zun-authz runs");
+    let authz = Exposition::of(&String::from_utf8_lossy(&authz.stdout));
+    assert_eq!(authz.problems("zun_authz_", &LABELS), Vec::<String>::new());
+    let granted = authz.sum("zun_authz_decisions_total", &[("decision", "granted")]);
+    assert!(granted.is_some_and(|count| count >= 1.0), "{granted:?}");
+    // Reads are not in the log, and a change is one line with all that identifies it.
+    let log = cluster.api_log();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("POST /v1/containers ")).collect();
+    let [line] = lines[..] else { panic!("{log}") };
+    for part in ["INFO", "202", "project.id=\"admin\"", "request.id=", "outcome=\"done\"", id] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert!(!log.contains("GET /v1/"), "{log}");
     cluster.stop().await;
 }

@@ -9,7 +9,8 @@ use zun_common::chain;
 use zun_common::shutdown::Tasks;
 
 use crate::app::App;
-use crate::db::{Conn, DbError, container, now, operation, transaction};
+use crate::db::operation::{self, Settled};
+use crate::db::{Conn, DbError, container, now, transaction};
 
 /// The interval between two rounds.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -74,7 +75,9 @@ async fn expire(app: &App) -> Result<(), DbError> {
         let at = now(conn)?;
         operation::expire(conn, at)
     };
-    for record in app.db.promise(move |conn| transaction(conn, expire)).await? {
+    for Settled { record, ended } in app.db.promise(move |conn| transaction(conn, expire)).await? {
+        app.metrics.count_operations(ended);
+        let Some(record) = record else { continue };
         tracing::warn!(container.id = %record.id, "an operation on container {} has expired", record.id);
         app.hub.publish(&record);
     }

@@ -72,6 +72,7 @@ pub struct DbFailure(#[from] DbError);
 /// A running zun-api.
 pub struct Service {
     address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
     bus: Bus,
     db: Db,
     self_check: Option<Arc<ClientConfig>>,
@@ -129,6 +130,24 @@ fn load_keys(settings: &Settings) -> Result<Option<SecretKeys>, KeyFileError> {
     settings.secrets.key_file.as_deref().map(SecretKeys::load).transpose()
 }
 
+/// Starts the listeners. Returns the address of the API, and of the metrics if they have their own.
+fn listen(
+    app: &Arc<App>,
+    tls: Option<Tls>,
+    tasks: &Tasks,
+) -> Result<(SocketAddr, Option<SocketAddr>), StartError> {
+    let failed = |address| move |cause| StartError::Listen { address, cause };
+    let api = app.settings.http.listen;
+    let metrics = app.settings.metrics.listen;
+    let own = metrics
+        .map(|address| http::serve_metrics(app, address, tasks).map_err(failed(address)))
+        .transpose()?;
+    if let Some(address) = own {
+        tracing::info!("zun-api serves its metrics on http://{address}/metrics");
+    }
+    Ok((http::serve(app, tls, tasks).map_err(failed(api))?, own))
+}
+
 impl Service {
     /// Starts the service. It accepts requests when this returns.
     pub async fn start(settings: Settings, bus: Bus, tasks: &Tasks) -> Result<Self, StartError> {
@@ -139,22 +158,37 @@ impl Service {
         let (listener, consumers) = (tasks.child(), tasks.child());
         let app = serve_agents(settings, db, bus, (tasks, &consumers)).await?;
         let (background, closing) = (app.tasks.clone(), app.closing.clone());
-        let requested = app.settings.http.listen;
-        let address = http::serve(&app, tls, &listener).map_err(|cause| {
-            consumers.cancel();
-            background.cancel();
-            StartError::Listen { address: requested, cause }
+        let (address, metrics_address) = listen(&app, tls, &listener).inspect_err(|_cause| {
+            for tasks in [&consumers, &background, &listener] {
+                tasks.cancel();
+            }
         })?;
         background.spawn(wait::poll(app.hub.clone(), app.db.clone(), background.clone()));
         let drain = Duration::from_secs(app.settings.http.drain);
         tracing::info!("zun-api listens on {}://{address}", app.settings.http.scheme());
         let (bus, db) = (app.bus.clone(), app.db.clone());
-        Ok(Self { address, bus, db, self_check, closing, listener, background, consumers, drain })
+        Ok(Self {
+            address,
+            metrics_address,
+            bus,
+            db,
+            self_check,
+            closing,
+            listener,
+            background,
+            consumers,
+            drain,
+        })
     }
 
     /// The listen address.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address of the listener for metrics, if they have one of their own.
+    pub const fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
     }
 
     /// Whether a host has reported this console address and its processors.

@@ -230,7 +230,13 @@ impl Process {
         let values: Vec<&[u8]> = key.map(str::as_bytes).into_iter().collect();
         let key = IdempotencyKey::read(&values)?;
         let policy = self.app.settings.policy;
-        Ok(Caller { identity, policy, context: CallContext::internal(), key })
+        Ok(Caller {
+            identity,
+            policy,
+            context: CallContext::internal(),
+            key,
+            container: Arc::default(),
+        })
     }
 
     async fn list(&self, caller: &Caller) -> Result<Response, AppError> {

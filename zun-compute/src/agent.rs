@@ -5,10 +5,12 @@
 //! ```
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::sync::watch::{Receiver, Sender};
 use tokio::time::Instant;
@@ -26,8 +28,9 @@ use crate::engine_lock::{EngineLock, LockError, create_state_directory};
 use crate::health::AgentHealth;
 use crate::host::Host;
 use crate::ledger_position::{self, PositionFile};
+use crate::metrics::{self, Metrics};
 use crate::report::{self, Reports};
-use crate::settings::{LoadError, Settings};
+use crate::settings::{LoadError, MetricsSettings, Settings};
 use crate::strays::Strays;
 use crate::worker::Workers;
 use crate::{control, rpc, watch};
@@ -59,6 +62,15 @@ pub enum StartError {
         #[source]
         cause: io::Error,
     },
+    /// The listener for metrics cannot be bound.
+    #[error("cannot listen on {address} for metrics: check `metrics.listen`")]
+    Metrics {
+        /// The address.
+        address: SocketAddr,
+        /// The cause.
+        #[source]
+        cause: io::Error,
+    },
     /// The socket for zun-authz's session events cannot be bound.
     #[error("cannot bind the notify socket {path}")]
     Notify {
@@ -83,6 +95,7 @@ pub struct Agent {
     watching: Tasks,
     /// Tasks that send reports and heartbeats. They end last.
     reporting: Tasks,
+    metrics_address: Option<SocketAddr>,
 }
 
 impl Agent {
@@ -109,6 +122,7 @@ impl Agent {
             None => None,
         };
         let endpoint = Endpoint::of(&settings.console);
+        let metrics = listen(settings.metrics).await?;
         let host = host((name, position, bus.clone()), settings, driver, &endpoint);
         let host = Arc::new(host);
         let workers = Workers::new(Arc::clone(&host));
@@ -120,8 +134,13 @@ impl Agent {
             reconciling: tasks.child(),
             watching: Tasks::new(),
             reporting: Tasks::new(),
+            metrics_address: metrics.as_ref().and_then(|listener| listener.local_addr().ok()),
         };
         agent.spawn_tasks(events);
+        if let Some(listener) = metrics {
+            let (host, watching) = (Arc::clone(&agent.host), &agent.watching);
+            watching.spawn(metrics::serve(host, listener, watching.clone()));
+        }
         if let Ok(endpoint) = endpoint {
             let (host, watching) = (Arc::clone(&agent.host), &agent.watching);
             watching.spawn(console::monitor(host, endpoint, watching.clone()));
@@ -137,6 +156,11 @@ impl Agent {
     /// The host's name.
     pub fn host(&self) -> &HostName {
         &self.host.name
+    }
+
+    /// The address of the listener for metrics, if there is one.
+    pub const fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
     }
 
     /// Sets the console status. A heartbeat reports the change at once.
@@ -239,6 +263,7 @@ fn host(
         workers,
         state_directory,
         ports,
+        metrics: _,
         log: _,
     } = settings;
     let why = match endpoint {
@@ -265,7 +290,19 @@ fn host(
         position,
         strays: Strays::default(),
         failure: Sender::default(),
+        metrics: Metrics::new(),
     }
+}
+
+async fn listen(settings: MetricsSettings) -> Result<Option<TcpListener>, StartError> {
+    let Some(address) = settings.listen else { return Ok(None) };
+    let bound = TcpListener::bind(address).await;
+    let listener = bound.map_err(|cause| StartError::Metrics { address, cause })?;
+    tracing::info!(
+        "metrics are served on http://{}/metrics",
+        listener.local_addr().unwrap_or(address)
+    );
+    Ok(Some(listener))
 }
 
 /// Counts console sessions until shutdown.

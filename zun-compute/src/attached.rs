@@ -101,6 +101,11 @@ impl ConsoleCounter {
         self.open.get(container).map_or(0, OpenConsoles::count)
     }
 
+    /// The open consoles of all containers.
+    pub(crate) fn total(&self) -> u32 {
+        self.open.values().fold(0, |sum, open| sum.saturating_add(open.count()))
+    }
+
     /// Forgets a container's consoles after its process has exited.
     pub(crate) fn ended(&mut self, container: &EngineId) {
         self.open.remove(container);

@@ -17,6 +17,7 @@ use crate::driver::{ContainerDriver, ContainerInfo, DriverError};
 use crate::engine_lock::{EngineLock, LockError};
 use crate::health::AgentHealth;
 use crate::ledger_position::PositionFile;
+use crate::metrics::Metrics;
 use crate::report::{Conclusion, Observation, Reports};
 use crate::settings::{HeartbeatSettings, WorkerSettings};
 use crate::strays::Strays;
@@ -54,6 +55,7 @@ pub(crate) struct Host {
     pub(crate) strays: Strays,
     /// Why the agent cannot go on.
     pub(crate) failure: watch::Sender<Option<Arc<LockError>>>,
+    pub(crate) metrics: Metrics,
 }
 
 impl Host {
@@ -77,6 +79,13 @@ impl Host {
             self.mark_for_reconcile(container);
         }
         Ok(info)
+    }
+
+    /// All metrics in the `OpenMetrics` text format.
+    pub(crate) fn metrics_text(&self) -> String {
+        let health = self.health.borrow().clone();
+        let strays = self.strays.get().map_or(0, |strays| strays.len());
+        self.metrics.text(&health, &self.reports.figures(), strays)
     }
 
     /// The cluster; `None` until the host has registered for the first time.

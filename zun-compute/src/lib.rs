@@ -20,6 +20,7 @@ mod control;
 mod engine_lock;
 mod host;
 mod ledger_position;
+mod metrics;
 mod operation_state;
 mod probe;
 mod report;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub struct Settings {
     pub state_directory: PathBuf,
     /// Published ports.
     pub ports: PortSettings,
+    /// Metrics.
+    pub metrics: MetricsSettings,
     /// What to log, and in which format.
     pub log: LogSettings,
 }
@@ -61,6 +63,7 @@ impl Default for Settings {
             workers: WorkerSettings::default(),
             state_directory: PathBuf::from("/var/lib/zun-compute"),
             ports: PortSettings::default(),
+            metrics: MetricsSettings::default(),
             log: LogSettings::default(),
         }
     }
@@ -79,6 +82,15 @@ impl Default for PortSettings {
     fn default() -> Self {
         Self { address: Ipv4Addr::LOCALHOST.into() }
     }
+}
+
+/// Metrics.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetricsSettings {
+    /// Address of a listener that serves the metrics over plain HTTP; without it there is none. Port 0 selects a free
+    /// port.
+    pub listen: Option<SocketAddr>,
 }
 
 /// The Docker engine.

@@ -3,6 +3,7 @@
 
 pub mod engine;
 pub mod host_name;
+mod logs;
 mod registration;
 pub mod service;
 pub mod state;

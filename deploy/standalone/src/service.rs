@@ -27,6 +27,7 @@ use zun_compute::{Agent, LockError};
 
 use crate::engine::{EngineError, EngineSettings, Layout, Plugin, PrivateEngine, TlsListener};
 use crate::host_name::this_host;
+use crate::logs::keep_bounded;
 pub use crate::registration::NotRegistered;
 use crate::registration::wait_for_host;
 use crate::state::{State, StateError, Token};
@@ -133,6 +134,7 @@ impl Standalone {
         let agent_settings = agent_settings(state, host.clone(), console);
         let agent = Agent::start(agent_settings, host_bus, driver, tasks).await?;
         wait_for_host(&api, &host, dialled).await?;
+        tasks.spawn(keep_bounded(logs(state), tasks.clone()));
         Ok(Self { api, agent, engine, tasks: tasks.clone(), token })
     }
 
@@ -171,6 +173,12 @@ fn log_leftovers(removed: Result<(), EngineError>) {
     if let Err(error) = removed {
         warn!(error = %chain(&error), "cannot clean up completely after the private engine");
     }
+}
+
+/// All logs of the service.
+fn logs(state: &State) -> Vec<PathBuf> {
+    let engine = Layout::new(&state.engine());
+    vec![state.log(), engine.log("dockerd"), engine.log("zun-authz")]
 }
 
 /// Creates the CA at the first start, and enrols this host.

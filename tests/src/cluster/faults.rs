@@ -109,7 +109,7 @@ impl Cluster {
         }
     }
 
-    fn engine_directory(&self, index: usize) -> PathBuf {
+    pub(super) fn engine_directory(&self, index: usize) -> PathBuf {
         self.directory.path().join(format!("host{index}/engine"))
     }
 }

@@ -13,8 +13,8 @@ use zun_tests::scripted_agent::engine_id;
 
 use crate::support::{ANN, Api};
 
-const FOREIGN: &str = "zun_api_reports_total{outcome=\"Foreign\"}";
-const STALE: &str = "zun_api_reports_total{outcome=\"Stale\"}";
+const FOREIGN: &str = "zun_api_reports_total{outcome=\"foreign\"}";
+const STALE: &str = "zun_api_reports_total{outcome=\"stale\"}";
 
 #[tokio::test]
 async fn every_field_of_a_report_is_shown() {
@@ -186,7 +186,7 @@ async fn a_container_without_a_row_is_counted() {
     let agent = api.agent("h1").await;
     let container = zun_common::id::ContainerId::random();
     agent.report(container, Status::Running, |_| {}).await;
-    api.until_metric("zun_api_reports_total{outcome=\"Missing\"}", 1.0).await;
+    api.until_metric("zun_api_reports_total{outcome=\"missing\"}", 1.0).await;
     let call = UnknownContainer { container, host: "h1".parse().unwrap(), engine: engine_id() };
     agent.call_api(&call).await.unwrap();
     api.until_metric("zun_api_unknown_containers_total", 1.0).await;

@@ -182,6 +182,12 @@ impl Api {
         self.address
     }
 
+    /// Returns the address of the listener for metrics.
+    pub fn metrics_address(&self) -> SocketAddr {
+        let address = self.service.as_ref().and_then(Service::metrics_address);
+        address.expect("a listener for metrics")
+    }
+
     /// Starts another zun-api on the same database and bus. An SQLite file has only one.
     pub async fn beside(&self) -> Option<Service> {
         if !ON_POSTGRES {

@@ -31,7 +31,7 @@ enum Fault {
     /// docker-setup is killed after the action.
     KilledAfter,
     /// zun-api stops after the action.
-    LosesApi(Mutex<Option<Service>>),
+    LosesApi(Mutex<Option<Box<Service>>>),
 }
 
 struct Faulty {
@@ -163,7 +163,7 @@ async fn an_interrupted_run_rolls_back() {
 async fn without_zun_api_for_the_probe_the_setup_is_rolled_back() {
     let mut host = Host::start(SETTINGS).await;
     let _no_signal = SIGNALS.read().await;
-    let api = Mutex::new(Some(host.take_api()));
+    let api = Mutex::new(Some(Box::new(host.take_api())));
     let (machine, _) = Faulty::on(&host, UnitAction::Restart, Fault::LosesApi(api));
     rolled_back(&host, &machine, "zun-api did not sign the probe grant").await;
     host.stop().await;

@@ -1,6 +1,8 @@
 //! The caller of a request, and whose containers they may address.
 
-use zun_common::id::ProjectId;
+use std::sync::{Arc, OnceLock};
+
+use zun_common::id::{ContainerId, ProjectId};
 use zun_common::rpc::envelope::CallContext;
 
 use super::{AppError, InvalidField};
@@ -16,6 +18,8 @@ pub(crate) struct Caller {
     pub(crate) context: CallContext,
     /// Set if the request may be repeated without being done twice.
     pub(crate) key: Option<IdempotencyKey>,
+    /// The container that the request concerns, once it is found, for the log line.
+    pub(crate) container: Arc<OnceLock<ContainerId>>,
 }
 
 /// The idempotency key of a request: all requests of a project with the same key are one request.
@@ -54,6 +58,11 @@ impl Caller {
         } else {
             Err(AppError::Forbidden(permission))
         }
+    }
+
+    /// Notes the container that the request concerns.
+    pub(crate) fn concerns(&self, container: ContainerId) {
+        self.container.get_or_init(|| container);
     }
 
     /// The containers of the caller's project.

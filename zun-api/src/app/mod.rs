@@ -4,6 +4,7 @@ mod caller;
 pub(crate) mod containers;
 mod error;
 mod hosts;
+mod metrics;
 mod quotas;
 mod recover_host;
 pub(crate) mod registries;

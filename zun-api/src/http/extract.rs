@@ -21,7 +21,7 @@ use super::field::Field;
 use super::fields::Fields;
 use super::links::BaseUrl;
 use super::microversion::Microversion;
-use super::middleware::{RequestInfo, RequestProject};
+use super::middleware::{RequestContainer, RequestInfo, RequestProject};
 use super::routes;
 use super::view::ViewContext;
 use crate::app::containers::Ident;
@@ -173,7 +173,9 @@ async fn caller(request: &HttpRequest) -> Result<Caller, AppError> {
         context
     };
     let policy = app.settings.policy;
-    let caller = Caller { identity, policy, context, key: idempotency_key(request)? };
+    let key = idempotency_key(request)?;
+    let RequestContainer(container) = request_container(request);
+    let caller = Caller { identity, policy, context, key, container };
     if let Some(route) = routes::of(request.method(), request.match_pattern().as_deref()) {
         route.check_version(version(request))?;
         if let Some(permission) = route.permission {
@@ -181,6 +183,17 @@ async fn caller(request: &HttpRequest) -> Result<Caller, AppError> {
         }
     }
     Ok(caller)
+}
+
+/// Extractors run side by side, and share it.
+fn request_container(request: &HttpRequest) -> RequestContainer {
+    let mut extensions = request.extensions_mut();
+    if let Some(container) = extensions.get::<RequestContainer>() {
+        return container.clone();
+    }
+    let container = RequestContainer::default();
+    extensions.insert(container.clone());
+    container
 }
 
 /// The microversion of a request.

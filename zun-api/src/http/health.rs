@@ -7,7 +7,7 @@ use zun_common::chain;
 
 use super::response::ApiResult;
 use super::routes::{Route, to};
-use crate::app::App;
+use crate::app::{App, AppError};
 
 /// The media type of the metrics.
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -40,10 +40,15 @@ pub(super) async fn healthz(app: Data<App>) -> HttpResponse {
     }
 }
 
-/// `GET /metrics`, in the `OpenMetrics` text format.
+/// `GET /metrics` of the API. It does not exist if the metrics have a listener of their own.
 pub(super) async fn metrics(app: Data<App>) -> ApiResult {
-    app.metrics.waiting.set(i64::try_from(app.hub.waiting()).unwrap_or(i64::MAX));
-    app.metrics.bus_connected.set(i64::from(app.bus.transport().is_connected()));
-    let text = app.metrics.text().unwrap_or_default();
-    Ok(HttpResponse::Ok().content_type(METRICS).body(text))
+    if app.settings.metrics.listen.is_some() {
+        return Err(AppError::RouteNotFound);
+    }
+    Ok(own_metrics(app).await)
+}
+
+/// `GET /metrics` of the listener that only serves them.
+pub(super) async fn own_metrics(app: Data<App>) -> HttpResponse {
+    HttpResponse::Ok().content_type(METRICS).body(app.metrics_text().await)
 }

@@ -1,6 +1,6 @@
 //! Wraps every request: request id, microversion, limits, error body, log line and metrics.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -15,7 +15,7 @@ use actix_web::{Error, HttpMessage, HttpResponse};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zun_common::chain;
-use zun_common::id::{ProjectId, RequestId};
+use zun_common::id::{ContainerId, ProjectId, RequestId};
 
 use super::error::{ErrorResponse, error_response};
 use super::microversion::{self, Microversion};
@@ -52,6 +52,10 @@ pub(super) struct RequestInfo {
 #[derive(Debug, Clone)]
 pub(super) struct RequestProject(pub(super) ProjectId);
 
+/// The container that the request concerns, once it is found, for the log line.
+#[derive(Debug, Clone, Default)]
+pub(super) struct RequestContainer(pub(super) Arc<OnceLock<ContainerId>>);
+
 /// Checks the limits, calls the handler, and completes its response: headers, error body, metrics and log line.
 pub(super) async fn handle<B: MessageBody + 'static>(
     request: ServiceRequest,
@@ -65,11 +69,13 @@ pub(super) async fn handle<B: MessageBody + 'static>(
         Err(refusal) => request.error_response(refusal),
         Ok(_permit) => next.call(request).await?.map_into_boxed_body(),
     };
-    let response = finish(response, &info);
+    let refusal = refusal(&response);
+    let outcome = refusal.as_ref().map_or("done", |refusal| refusal.code);
+    let response = finish(response, refusal, &info);
     if let Some(app) = app {
         count(&app, &response, &info);
     }
-    log(&response, &info);
+    log(&response, &info, outcome);
     Ok(response)
 }
 
@@ -152,8 +158,12 @@ fn head_size(request: &ServiceRequest) -> usize {
     request.path().len() + request.query_string().len() + fields
 }
 
-fn finish(response: ServiceResponse, info: &RequestInfo) -> ServiceResponse {
-    let mut response = match refusal(&response) {
+fn finish(
+    response: ServiceResponse,
+    refusal: Option<ErrorResponse>,
+    info: &RequestInfo,
+) -> ServiceResponse {
+    let mut response = match refusal {
         Some(shown) => {
             let mut body = HttpResponse::build(shown.status).json(shown.body(&info.request));
             if let Some(seconds) = shown.retry_after {
@@ -234,26 +244,34 @@ fn count(app: &App, response: &ServiceResponse, info: &RequestInfo) {
     let kind = RequestLabels {
         method,
         route: route.unwrap_or_else(|| "none".to_owned()),
-        status: u32::from(response.status().as_u16()),
+        code: u32::from(response.status().as_u16()),
     };
-    let took = (!info.waits).then(|| info.began.elapsed());
-    app.metrics.count_request(&kind, took);
+    app.metrics.count_request(&kind, info.began.elapsed(), info.waits);
 }
 
-/// Logs one line for each request, except successful monitoring requests. Omits the query, which may contain
-/// tenants' commands.
-fn log(response: &ServiceResponse, info: &RequestInfo) {
+/// Logs one line for each request, except successful monitoring requests: at level info if it may change something,
+/// otherwise at level debug. Omits the query, which may contain tenants' commands.
+fn log(response: &ServiceResponse, info: &RequestInfo, outcome: &str) {
     if info.bypasses_limit() && !info.waits && response.status() == StatusCode::OK {
         return;
     }
     let extensions = response.request().extensions();
     let project =
         extensions.get::<RequestProject>().map(|RequestProject(project)| project.as_str());
-    let took = u64::try_from(info.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(
-        request.id = %info.request, project.id = project, duration_ms = took,
-        "{} {} {}", info.method, info.path, response.status().as_u16()
-    );
+    let container = extensions.get::<RequestContainer>().and_then(|RequestContainer(id)| id.get());
+    let container = container.map(tracing::field::display);
+    let route = response.request().match_pattern();
+    let duration_ms = u64::try_from(info.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    /// A macro, because the level of an event is constant.
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                request.id = %info.request, project.id = project, container.id = container, route, outcome, duration_ms,
+                "{} {} {}", info.method, info.path, response.status().as_u16()
+            )
+        };
+    }
+    if info.method.is_safe() { line!(debug) } else { line!(info) }
 }
 
 /// Counts a request as open until it is dropped, even if its client disconnects.

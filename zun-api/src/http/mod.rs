@@ -28,8 +28,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::dev::Server;
 use actix_web::middleware::{NormalizePath, from_fn};
-use actix_web::web::Data;
+use actix_web::web::{self, Data};
 use actix_web::{App as Actix, HttpServer};
 use zun_common::chain;
 use zun_common::shutdown::Tasks;
@@ -39,6 +40,8 @@ use crate::tls::Tls;
 
 /// Maximum number of connections of one actix worker.
 const CONNECTIONS: usize = 4096;
+/// Maximum number of connections of the listener for metrics.
+const METRICS_CONNECTIONS: usize = 16;
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Time for a client to close its connection.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -76,7 +79,34 @@ pub(crate) fn serve(app: &Arc<App>, tls: Option<Tls>, tasks: &Tasks) -> io::Resu
         None => server.bind(settings.listen),
     }?;
     let address = server.addrs().first().copied().unwrap_or(settings.listen);
-    let mut server = server.run();
+    run(server.run(), tasks);
+    Ok(address)
+}
+
+/// Serves the metrics over plain HTTP on a listener of their own. Returns the address.
+pub(crate) fn serve_metrics(
+    app: &Arc<App>,
+    listen: SocketAddr,
+    tasks: &Tasks,
+) -> io::Result<SocketAddr> {
+    let data = Data::from(Arc::clone(app));
+    let server = HttpServer::new(move || {
+        Actix::new().app_data(data.clone()).route("/metrics", web::get().to(health::own_metrics))
+    })
+    .workers(1)
+    .max_connections(METRICS_CONNECTIONS)
+    .client_request_timeout(Duration::from_secs(app.settings.http.client_timeout))
+    .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+    .shutdown_timeout(1)
+    .disable_signals()
+    .bind(listen)?;
+    let address = server.addrs().first().copied().unwrap_or(listen);
+    run(server.run(), tasks);
+    Ok(address)
+}
+
+/// Runs a server until the tasks are cancelled; open requests may then finish.
+fn run(mut server: Server, tasks: &Tasks) {
     let (handle, own) = (server.handle(), tasks.clone());
     tasks.spawn(async move {
         let ended = tokio::select! {
@@ -90,5 +120,4 @@ pub(crate) fn serve(app: &Arc<App>, tls: Option<Tls>, tasks: &Tasks) -> io::Resu
             tracing::error!(error = %chain(&error), "the HTTP server failed");
         }
     });
-    Ok(address)
 }

@@ -14,15 +14,15 @@ use zun_common::status::Status;
 use super::{Stored, own, stale_epoch, stored};
 use crate::app::App;
 use crate::db::container::{self, Applied, Record};
-use crate::db::operation::{self, Accepted, NewOperation};
+use crate::db::operation::{self, Accepted, NewOperation, Settled};
 use crate::db::{Conn, DbError, host, lock, transaction};
 use crate::metrics::ReportOutcome;
 
 /// The effect of a message.
 struct Effect {
     applied: Option<Applied>,
-    /// Containers that the outcomes changed.
-    changed: Vec<Record>,
+    /// What the outcomes changed.
+    settled: Vec<Settled>,
     /// The removal of a container that should be gone, or whose run has ended with auto-remove.
     removal: Option<Accepted>,
 }
@@ -42,9 +42,12 @@ pub(super) async fn reported(
     let stored = stored(&app, how, move |conn| transaction(conn, |conn| store(conn, &call)))
         .await
         .inspect_err(|_failure| app.metrics.count_report(ReportOutcome::Failed))?;
-    let Some(Effect { applied, changed, removal }) = stored else { return Err(stale_epoch(&host)) };
-    for record in changed {
-        app.hub.publish(&record);
+    let Some(Effect { applied, settled, removal }) = stored else { return Err(stale_epoch(&host)) };
+    for Settled { record, ended } in settled {
+        app.metrics.count_operations(ended);
+        if let Some(record) = record {
+            app.hub.publish(&record);
+        }
     }
     if let Some(removal) = removal {
         tracing::info!(
@@ -83,9 +86,9 @@ fn store(conn: &mut Conn, call: &ReportContainer) -> Result<Option<Effect>, DbEr
     lock::operations(conn, &reported)?;
     let applied =
         report.as_ref().map(|report| container::apply(conn, *epoch, report)).transpose()?;
-    let mut changed = Vec::new();
+    let mut settled = Vec::new();
     for outcome in outcomes {
-        changed.extend(operation::settle_reported(conn, host, outcome)?);
+        settled.push(operation::settle_reported(conn, host, outcome)?);
     }
     let removal = match &applied {
         Some(Applied::Tombstone(record)) => remove_again(conn, record)?,
@@ -99,7 +102,7 @@ fn store(conn: &mut Conn, call: &ReportContainer) -> Result<Option<Effect>, DbEr
         )
         | None => None,
     };
-    Ok(Some(Effect { applied, changed, removal }))
+    Ok(Some(Effect { applied, settled, removal }))
 }
 
 /// Accepts the removal of a deleted container that its host still has, unless one is under way.

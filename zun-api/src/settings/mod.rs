@@ -42,6 +42,8 @@ pub struct Settings {
     pub console: ConsoleSettings,
     /// Secrets in the database.
     pub secrets: SecretSettings,
+    /// Metrics.
+    pub metrics: MetricsSettings,
     /// Logging.
     pub log: LogSettings,
 }
@@ -231,6 +233,15 @@ pub struct SecretSettings {
     /// File of the keys that encrypt them, mode 0600, created by `zun-api secrets init`. Without it zun-api stores no
     /// passwords of registries.
     pub key_file: Option<PathBuf>,
+}
+
+/// Metrics.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetricsSettings {
+    /// Address of a listener that serves the metrics, and nothing else, over plain HTTP. With it, the API does not serve
+    /// them. Port 0 selects a free port.
+    pub listen: Option<SocketAddr>,
 }
 
 #[cfg(test)]

@@ -1,9 +1,15 @@
-//! Counts of decisions since the start, for `zun-authz --stats`.
+//! Counts of decisions since the start, for `zun-authz --stats` and `zun-authz --metrics`.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
 use serde::Serialize;
 
 use super::decision::{Decision, Phase};
@@ -67,6 +73,46 @@ impl Counts {
     }
 }
 
+impl Counts {
+    /// The same as metrics in the `OpenMetrics` text format, which Prometheus reads.
+    pub(super) fn metrics(&self, authorities: usize, lost_lines: u64) -> String {
+        let ByPhase { requests, answers } =
+            self.all.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut registry = Registry::with_prefix("zun_authz");
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "Version of zun-authz", build);
+        let (decisions, refusals) = (Labelled::default(), Labelled::default());
+        for (phase, tally) in [("request", requests), ("answer", answers)] {
+            let Tally { local, granted, refused, reasons } = tally;
+            for (decision, count) in [("local", local), ("granted", granted), ("refused", refused)]
+            {
+                let labels = [("phase", phase.to_owned()), ("decision", decision.to_owned())];
+                decisions.get_or_create(&labels).inc_by(count);
+            }
+            for (reason, count) in reasons {
+                let labels = [("phase", phase.to_owned()), ("reason", reason)];
+                refusals.get_or_create(&labels).inc_by(count);
+            }
+        }
+        registry.register("decisions", "Decisions about requests to Docker", decisions);
+        registry.register("refusals", "Refused requests, by reason", refusals);
+        let cas = Gauge::<i64>::default();
+        cas.set(i64::try_from(authorities).unwrap_or(i64::MAX));
+        registry.register("trusted_cas", "CAs whose grants are accepted", cas);
+        let lost: Counter = Counter::default();
+        lost.inc_by(lost_lines);
+        let words = "Lines of the decision log that were lost because its reader was slow";
+        registry.register("lost_log_lines", words, lost);
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        encode(&mut text, &registry).unwrap_or_default();
+        text
+    }
+}
+
+/// Counters with two labels of few values.
+type Labelled = Family<[(&'static str, String); 2], Counter>;
+
 impl Tally {
     /// Counts a refusal. The reasons are the texts of an enum, so the map is bounded.
     fn refuse(&mut self, refusal: Refusal) {
@@ -107,5 +153,18 @@ mod tests {
             (&json!(1), &json!(0))
         );
         assert_eq!((&shown["authorities"], &shown["lost_lines"]), (&json!(2), &json!(7)));
+        let metrics = counts.metrics(2, 7);
+        for line in [
+            r#"zun_authz_decisions_total{phase="request",decision="refused"} 3"#,
+            r#"zun_authz_decisions_total{phase="answer",decision="local"} 1"#,
+            "zun_authz_trusted_cas 2",
+            "zun_authz_lost_log_lines_total 7",
+            &format!(
+                r#"zun_authz_refusals_total{{phase="request",reason="{}"}} 2"#,
+                Refusal::UntrustedIssuer
+            ),
+        ] {
+            assert!(metrics.lines().any(|shown| shown == line), "{line}\n{metrics}");
+        }
     }
 }

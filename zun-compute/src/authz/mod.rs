@@ -7,7 +7,7 @@
 //! ```text
 //! dockerd ──POST /AuthZPlugin.AuthZReq──▶ server ─▶ truncate ─▶ request ─▶ decision ─▶ {"Allow": …}
 //!                                                                  │            ├─▶ decision_log (stderr)
-//!                                              reload ─▶ certificate            ├─▶ counts (--stats)
+//!                                              reload ─▶ certificate            ├─▶ counts (--stats, --metrics)
 //!                                       (re-reads --ca)                         └─▶ notify (the agent)
 //! ```
 
@@ -37,6 +37,6 @@ pub use listen::ListenError;
 pub use refusal::Refusal;
 pub use request::{AuthzRequest, ContentType, PeerCertificates};
 pub use run::{Failure, Options, run};
-pub use stats::{StatsError, stats};
+pub use stats::{StatsError, metrics, stats};
 pub use truncate::JsonTruncator;
 pub use trusted_cas::{TrustedCas, TrustedCasError};

@@ -47,6 +47,12 @@ impl Plugin {
         self.counts.show(cas, self.log.lost_total())
     }
 
+    /// The same as metrics.
+    pub(super) fn metrics(&self) -> String {
+        let cas = self.policy.current(&self.log).cas.count();
+        self.counts.metrics(cas, self.log.lost_total())
+    }
+
     fn answer(&self, phase: Phase, request: &AuthzRequest) -> bool {
         // A local request is allowed even if the CA file is broken, so the policy is not read for it.
         let (decision, console) =

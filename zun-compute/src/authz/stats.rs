@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::server::STATS;
+use super::server::{METRICS, STATS};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest answer that is read, in bytes.
@@ -30,7 +30,16 @@ pub enum StatsError {
 
 /// Returns the counts of the plugin that listens on `socket`, as JSON. Waits at most 5 s for each read and write.
 pub fn stats(socket: &Path) -> Result<String, StatsError> {
-    let answer = ask(socket)
+    read(socket, STATS)
+}
+
+/// Returns the same as metrics, in the `OpenMetrics` text format.
+pub fn metrics(socket: &Path) -> Result<String, StatsError> {
+    read(socket, METRICS)
+}
+
+fn read(socket: &Path, path: &str) -> Result<String, StatsError> {
+    let answer = ask(socket, path)
         .map_err(|cause| StatsError::Unreachable { socket: socket.to_path_buf(), cause })?;
     match answer.split_once("\r\n\r\n") {
         Some((head, counts)) if head.starts_with("HTTP/1.1 200 ") => Ok(counts.to_owned()),
@@ -38,11 +47,11 @@ pub fn stats(socket: &Path) -> Result<String, StatsError> {
     }
 }
 
-fn ask(socket: &Path) -> io::Result<String> {
+fn ask(socket: &Path, path: &str) -> io::Result<String> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
-    let request = format!("GET {STATS} HTTP/1.1\r\nHost: zun-authz\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: zun-authz\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.take(MAX_ANSWER).read_to_string(&mut answer)?;

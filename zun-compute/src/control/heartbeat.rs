@@ -139,6 +139,7 @@ fn receive(host: &Host, workers: &Workers, (epoch, sent, open): (Epoch, Instant,
 fn update_health(host: &Host, beat: &Sent, bus: &Bus) {
     let (engine, bus) = (beat.engine, bus.transport().is_serving());
     let no_console = host.console.required().err().map(|problem| problem.message);
+    host.metrics.heartbeats.inc();
     host.health.send_modify(|health| {
         *health = AgentHealth { beats: health.beats + 1, engine, bus, no_console };
     });

@@ -46,6 +46,17 @@ pub(crate) struct Reports {
     changes: AtomicI64,
 }
 
+/// What the metrics show.
+#[derive(Debug)]
+pub(crate) struct Figures {
+    /// The status of each container.
+    pub(crate) statuses: Vec<Status>,
+    /// Open console sessions.
+    pub(crate) sessions: u32,
+    /// The number of containers about which zun-api has not acknowledged everything.
+    pub(crate) unacknowledged: usize,
+}
+
 impl Reports {
     pub(crate) fn new(host: HostName) -> Self {
         Self {
@@ -183,6 +194,11 @@ impl Reports {
     /// The newest report of the container, whether zun-api has it or not.
     pub(crate) fn newest(&self, container: ContainerId) -> Option<ContainerReport> {
         self.outbox().newest(container)
+    }
+
+    /// What the metrics show.
+    pub(crate) fn figures(&self) -> Figures {
+        self.outbox().figures()
     }
 
     /// Whether nothing has to be found out of a container with this status in the engine.

@@ -1,6 +1,7 @@
 //! The states of all containers, and the messages that zun-api has not acknowledged. Pure: the clock is a parameter.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
 
 use zun_common::api::v1::container::ImagePull;
 use zun_common::grant::SessionEvent;
@@ -11,6 +12,7 @@ use zun_common::rpc::operation::OperationOutcome;
 use zun_common::rpc::report::ContainerReport;
 use zun_common::status::{Status, TaskState};
 
+use super::Figures;
 use super::facts::{Completion, Observation, Ticket};
 use super::tracked::{Conclusion, TrackedContainer};
 use crate::attached::ConsoleCounter;
@@ -35,6 +37,8 @@ pub(super) struct Outbox {
     outcomes: BTreeMap<ContainerId, Vec<Ended>>,
     /// The containers about which a message is in flight, with the outcomes in it.
     in_flight: BTreeMap<ContainerId, Vec<Ended>>,
+    /// Since when each container has had something to report. Only for the metrics.
+    since: BTreeMap<ContainerId, Instant>,
     tickets: u64,
     /// Drawn when the epoch began.
     epoch_began: Ticket,
@@ -58,6 +62,7 @@ impl Outbox {
             removed: VecDeque::new(),
             outcomes: BTreeMap::new(),
             in_flight: BTreeMap::new(),
+            since: BTreeMap::new(),
             tickets: 0,
             epoch_began: Ticket::default(),
         }
@@ -275,14 +280,15 @@ impl Outbox {
         None
     }
 
-    /// zun-api has stored the message.
-    pub(super) fn acknowledged(&mut self, container: ContainerId) {
+    /// zun-api has stored the message. Returns how long the container has had something to report.
+    pub(super) fn acknowledged(&mut self, container: ContainerId) -> Option<Duration> {
+        let delay = self.since.remove(&container).map(|since| since.elapsed());
         for ended in self.in_flight.remove(&container).unwrap_or_default() {
             ended.acknowledge();
         }
         let Some(tracked) = self.containers.get_mut(&container) else {
             self.enqueue(container);
-            return;
+            return delay;
         };
         tracked.acknowledged();
         let removed = tracked.is_removed() && tracked.is_idle();
@@ -295,6 +301,7 @@ impl Outbox {
         {
             self.containers.remove(&oldest);
         }
+        delay
     }
 
     /// The message may not have arrived.
@@ -309,6 +316,14 @@ impl Outbox {
             tracked.queue.failed();
         }
         self.enqueue(container);
+    }
+
+    pub(super) fn figures(&self) -> Figures {
+        Figures {
+            statuses: self.containers.values().map(|tracked| tracked.facts.status).collect(),
+            sessions: self.consoles.total(),
+            unacknowledged: self.since.len(),
+        }
     }
 
     pub(super) fn newest(&self, container: ContainerId) -> Option<ContainerReport> {
@@ -354,6 +369,8 @@ impl Outbox {
                 || tracked.is_removed()
                 || known(container)
         });
+        let (containers, outcomes) = (&self.containers, &self.outcomes);
+        self.since.retain(|id, _| containers.contains_key(id) || outcomes.contains_key(id));
         let waiting: Vec<ContainerId> = self.outcomes.keys().copied().collect();
         for container in waiting {
             self.enqueue(container);
@@ -397,6 +414,9 @@ impl Outbox {
         let reports =
             self.containers.get(&container).is_some_and(|tracked| tracked.queue.is_ready());
         let waits = reports || self.outcomes.contains_key(&container);
+        if waits {
+            self.since.entry(container).or_insert_with(Instant::now);
+        }
         if waits && !self.in_flight.contains_key(&container) && !self.ready.contains(&container) {
             self.ready.push_back(container);
         }

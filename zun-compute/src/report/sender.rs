@@ -75,7 +75,9 @@ async fn send_batch(
         let call = ReportContainer { host: host_name, epoch, container, report, outcomes };
         let answer = bus.call_controller(&call, &CallContext::internal()).await;
         let outcome = accepted(host, &call, answer);
-        host.reports.settle(container, outcome.is_ok());
+        if let Some(delay) = host.reports.settle(container, outcome.is_ok()) {
+            host.metrics.report_delay.observe(delay.as_secs_f64());
+        }
         outcome.err()
     });
     join_all(each).await.into_iter().flatten().next()
@@ -127,12 +129,15 @@ impl Reports {
         std::iter::from_fn(|| outbox.take()).take(CONCURRENCY).collect()
     }
 
-    fn settle(&self, container: ContainerId, accepted: bool) {
-        if accepted {
-            self.outbox().acknowledged(container);
+    /// Returns the delay of an accepted message.
+    fn settle(&self, container: ContainerId, accepted: bool) -> Option<Duration> {
+        let delay = if accepted {
+            self.outbox().acknowledged(container)
         } else {
             self.outbox().failed(container);
-        }
+            None
+        };
         self.settled.notify_waiters();
+        delay
     }
 }

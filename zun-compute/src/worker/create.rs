@@ -1,7 +1,7 @@
 //! Creates a container: its image, the container itself, and its first start. An existing container counts as created.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use zun_common::ports::{PublishedPort, may_publish};
@@ -104,10 +104,13 @@ async fn provide_image(work: &Work<'_>, spec: &ContainerSpec) -> Result<bool, Dr
         }
         std::future::pending::<()>().await;
     };
-    tokio::select! {
+    let began = Instant::now();
+    let pulled = tokio::select! {
         biased;
         pulled = pulling => pulled.map(|()| true),
         () = superseded.cancelled() => Err(cancelled()),
         () = drained => Ok(true),
-    }
+    };
+    host.metrics.count_pull(pulled.is_ok(), began.elapsed());
+    pulled
 }

@@ -33,6 +33,7 @@ use crate::host::Host;
 use crate::operation_state::{Ended, OperationState as State};
 use perform::Finished;
 use queue::{Job, Queues, Submitted};
+use rules::action;
 use work::Work;
 
 /// How long the reply to a nudge waits until the operation has begun, or a removal until it is done.
@@ -164,6 +165,7 @@ impl Workers {
             superseded: &superseded,
             state: &state,
         };
+        let began = Instant::now();
         let performing = AssertUnwindSafe(perform::perform(&work)).catch_unwind();
         let finished = tokio::select! {
             biased;
@@ -184,6 +186,7 @@ impl Workers {
             }
             Err(_panic) => perform::panicked(operation.container),
         };
+        self.host.metrics.count_operation(action(&operation.change), &outcome, began.elapsed());
         state.send_replace(State::Ended(outcome.clone()));
         let ended = Ended { operation: operation.id, outcome, state };
         let ending = perform::end(&self.host, operation.container, (failure, ended));

@@ -38,7 +38,9 @@ impl Process {
         program: &Path,
     ) -> Result<Self, EngineError> {
         let log = layout.log(name);
-        let output = File::create(&log).map_err(at("create", &log))?;
+        // The former log is dropped. It is appended to, so that it can be rotated.
+        File::create(&log).map_err(at("create", &log))?;
+        let output = File::options().append(true).open(&log).map_err(at("open", &log))?;
         let errors = output.try_clone().map_err(at("open", &log))?;
         let mut command = Command::new("unshare");
         command

@@ -21,7 +21,7 @@ use super::{files, name, publish, registry, rights};
 use crate::app::{App, AppError, Caller, Permission, hosts};
 use crate::db::container::{self, FormatVersion, Fresh, Outlook, Record, Spec};
 use crate::db::host::ClaimSettings;
-use crate::db::operation::{self, Accepted, Kind, NewOperation, RequestKey};
+use crate::db::operation::{self, Accepted, Ended, Kind, NewOperation, OutcomeKind, RequestKey};
 use crate::db::{Conn, DbError, host, port, quota, transaction};
 use crate::scheduler::{self, Hints, HostView, Needs};
 use crate::settings::SchedulerSettings;
@@ -111,7 +111,8 @@ impl App {
             Once::Done(claimed) => claimed,
             Once::Repeated(first) => return self.container_again(caller, &first).await,
         };
-        tracing::info!(
+        caller.concerns(record.id);
+        tracing::debug!(
             container.id = %record.id, request.id = %caller.context.request,
             host.name = record.host.as_ref().map(tracing::field::display),
             "accepted the creation of container {}", record.id
@@ -120,6 +121,8 @@ impl App {
             let mut context = caller.context.clone();
             context.project = Some(record.project.clone());
             self.nudge_later(context, accepted);
+        } else {
+            self.metrics.count_operations([Ended::at_once(Kind::Create, OutcomeKind::Failed)]);
         }
         Ok(record)
     }

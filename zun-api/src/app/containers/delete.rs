@@ -11,7 +11,7 @@ use super::once::{Asked, Once};
 use super::wait::as_deleted;
 use crate::app::{App, AppError, Caller};
 use crate::db::container::{self, Record, Scope};
-use crate::db::operation::{self, Accepted, Kind, NewOperation, RequestKey};
+use crate::db::operation::{self, Accepted, Ended, Kind, NewOperation, OutcomeKind, RequestKey};
 use crate::db::{Conn, DbError, lock, transaction};
 
 /// What to do if the container to remove is running.
@@ -80,7 +80,7 @@ impl App {
         let (id, caller_of_delete) = (record.id, caller.clone());
         let bury = move |conn: &mut Conn| bury(conn, (&caller_of_delete, key.as_ref()), (id, how));
         let buried = self.db.promise(move |conn| transaction(conn, bury)).await?;
-        tracing::info!(
+        tracing::debug!(
             container.id = %id, request.id = %caller.context.request,
             "accepted the removal of container {id}"
         );
@@ -98,6 +98,8 @@ impl App {
                 }
             }
             Buried::Without(record) => {
+                let ended = Ended::at_once(Kind::Delete, OutcomeKind::Succeeded);
+                self.metrics.count_operations([ended]);
                 self.hub.publish(&as_deleted(*record));
                 Ok(())
             }

@@ -65,7 +65,10 @@ impl App {
     pub(crate) async fn find(&self, caller: &Caller, ident: &Ident) -> Result<Record, AppError> {
         let (own, visible, wanted) = (caller.own_scope(), caller.visible_scope(), ident.clone());
         match self.db.read(move |conn| find_record(conn, &own, &visible, &wanted)).await? {
-            Lookup::Found(record) => Ok(*record),
+            Lookup::Found(record) => {
+                caller.concerns(record.id);
+                Ok(*record)
+            }
             Lookup::Missing => Err(AppError::ContainerNotFound(ident.0.chars().take(80).collect())),
             Lookup::AmbiguousName => Err(AppError::AmbiguousName(ident.0.clone())),
             Lookup::AmbiguousId(found) => Err(ambiguous_id(ident, &found)),

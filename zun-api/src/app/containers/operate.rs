@@ -20,7 +20,7 @@ use super::once::{Asked, Once, may_pass};
 use super::{Ident, Placed};
 use crate::app::{App, AppError, Caller};
 use crate::db::container::{self, Record, Scope};
-use crate::db::operation::{self, Accepted, Kind, NewOperation, RequestKey};
+use crate::db::operation::{self, Accepted, Kind, NewOperation, RequestKey, Settled};
 use crate::db::{Conn, DbError, lock, transaction};
 
 /// How long an agent may take to begin an operation on a container.
@@ -62,7 +62,7 @@ impl App {
         };
         let accepted = self.db.promise(move |conn| transaction(conn, accept)).await?;
         let accepted = accepted.ok_or_else(|| AppError::ContainerNotFound(id.to_string()))?;
-        tracing::info!(
+        tracing::debug!(
             container.id = %id, host.name = %accepted.host, request.id = %caller.context.request,
             "accepted {action} of container {id}"
         );
@@ -131,11 +131,12 @@ impl App {
         (id, problem): (OperationId, Problem),
     ) -> Result<(), AppError> {
         let (outcome, passes) = (Outcome::Failed(problem.clone()), may_pass(problem.code));
-        let changed = self
+        let Settled { record, ended } = self
             .db
             .promise(move |conn| transaction(conn, |conn| refuse(conn, id, (&outcome, passes))))
             .await?;
-        if let Some(record) = changed {
+        self.metrics.count_operations(ended);
+        if let Some(record) = record {
             self.hub.publish(&record);
         }
         Err(AppError::Refused { host, problem })
@@ -147,10 +148,10 @@ fn refuse(
     conn: &mut Conn,
     id: OperationId,
     (outcome, passes): (&Outcome, bool),
-) -> Result<Option<Record>, DbError> {
-    let changed = operation::settle(conn, id, outcome)?;
+) -> Result<Settled, DbError> {
+    let settled = operation::settle(conn, id, outcome)?;
     if passes {
         operation::release_key(conn, id)?;
     }
-    Ok(changed)
+    Ok(settled)
 }

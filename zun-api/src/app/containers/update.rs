@@ -12,7 +12,9 @@ use super::operate::BEGIN_LIMIT;
 use crate::app::{App, AppError, Caller, hosts};
 use crate::db::container::{self, Record};
 use crate::db::host::{ClaimSettings, Growth};
-use crate::db::operation::{self, Accepted, First, Kind, NewOperation, RequestKey};
+use crate::db::operation::{
+    self, Accepted, Ended, First, Kind, NewOperation, OutcomeKind, RequestKey,
+};
 use crate::db::{Conn, DbError, lock, transaction};
 use crate::scheduler;
 
@@ -80,6 +82,10 @@ impl App {
                 return Err(AppError::InsufficientResources(why));
             }
         };
+        if accepted.is_none() {
+            let ended = Ended::at_once(Kind::Update, OutcomeKind::Succeeded);
+            self.metrics.count_operations([ended]);
+        }
         if let Some(accepted) = accepted
             && let Err(refusal) = self.nudge(&caller.context, accepted).await
         {

@@ -12,8 +12,8 @@ mod unreadable;
 pub(crate) use change::{Applied, Fresh, Outlook, amend, apply, fail_creation, insert, set_limits};
 pub(crate) use page::{Filter, Page, SortKey, page};
 pub(crate) use query::{
-    Scope, assigned, by_id, by_id_beginning, by_ids, by_name, digest, labels_by_host, name_taken,
-    with_tombstone,
+    Scope, assigned, by_id, by_id_beginning, by_ids, by_name, count_by_status, digest,
+    labels_by_host, name_taken, with_tombstone,
 };
 pub(crate) use removal::{bury, confirm_removal, purge};
 pub(crate) use row::Record;

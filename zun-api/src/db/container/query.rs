@@ -88,6 +88,12 @@ pub(crate) fn by_id_beginning(
     read(found.order(dsl::uuid).limit(i64::try_from(limit).unwrap_or(i64::MAX)), conn)
 }
 
+/// The number of containers that are not deleted, by status.
+pub(crate) fn count_by_status(conn: &mut Conn) -> Result<Vec<(String, i64)>, DbError> {
+    let present = dsl::containers.filter(dsl::deleted_at.is_null()).group_by(dsl::status);
+    Ok(present.select((dsl::status, diesel::dsl::count_star())).load(conn)?)
+}
+
 /// Whether a container of the project has this name.
 pub(crate) fn name_taken(
     conn: &mut Conn,

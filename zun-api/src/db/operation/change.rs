@@ -1,6 +1,7 @@
 //! Changes of the ledger. Each runs in the transaction of its caller.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::dsl::{exists, select};
@@ -11,7 +12,7 @@ use zun_common::rpc::operation::{Change, Operation, Outcome};
 use zun_common::rpc::{Code, Problem};
 use zun_common::units::Resources;
 
-use super::effect::settle;
+use super::effect::{Settled, settle};
 use super::key::RequestKey;
 use super::row::{Kind, OutcomeKind, Row};
 use crate::db::container;
@@ -159,6 +160,22 @@ fn new_row(id: OperationId, new: &NewOperation<'_>) -> Result<NewRow, DbError> {
     })
 }
 
+/// The stored outcome of an operation, for the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) kind: Kind,
+    pub(crate) outcome: OutcomeKind,
+    /// The time since it was accepted.
+    pub(crate) took: Duration,
+}
+
+impl Ended {
+    /// It had its outcome when it was accepted.
+    pub(crate) const fn at_once(kind: Kind, outcome: OutcomeKind) -> Self {
+        Self { kind, outcome, took: Duration::ZERO }
+    }
+}
+
 /// An operation that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finished {
@@ -167,12 +184,25 @@ pub(super) struct Finished {
     pub(super) kind: Kind,
     /// What it did, if the row has it.
     pub(super) change: Option<Change>,
+    /// The time since it was accepted.
+    took: Duration,
 }
 
 impl Finished {
+    pub(super) fn ended(&self, outcome: &Outcome) -> Ended {
+        Ended { kind: self.kind, outcome: OutcomeKind::of(outcome), took: self.took }
+    }
+
     fn of(row: &Row) -> Result<Self, DbError> {
+        let took = row.finished_at.and_then(|at| (at - row.accepted_at).to_std().ok());
         let change = row.arguments.as_ref().and_then(|text| serde_json::from_str(text).ok());
-        Ok(Self { container: row.container()?, sequence: row.sequence, kind: row.kind()?, change })
+        Ok(Self {
+            container: row.container()?,
+            sequence: row.sequence,
+            kind: row.kind()?,
+            change,
+            took: took.unwrap_or_default(),
+        })
     }
 }
 
@@ -293,13 +323,10 @@ pub(crate) fn is_any_due(conn: &mut Conn, at: NaiveDateTime) -> Result<bool, DbE
     Ok(select(exists(due)).get_result(conn)?)
 }
 
-/// Ends the operations whose time limit has passed at this time, and returns the containers that this changed. What an
+/// Ends the operations whose time limit has passed at this time, and returns what this changed. What an
 /// agent may have received is unknown, unless that agent still sends heartbeats: then it is at work on it, and will
 /// report the outcome.
-pub(crate) fn expire(
-    conn: &mut Conn,
-    at: NaiveDateTime,
-) -> Result<Vec<container::Record>, DbError> {
+pub(crate) fn expire(conn: &mut Conn, at: NaiveDateTime) -> Result<Vec<Settled>, DbError> {
     let rows: Vec<(Row, Option<String>)> = dsl::operations
         .filter(dsl::outcome.is_null().and(dsl::not_after.le(at)))
         .order(dsl::not_after.asc())
@@ -316,7 +343,7 @@ pub(crate) fn expire(
         .filter(|host| host.liveness(at) == Liveness::Up)
         .map(|host| (host.name.to_string(), host.epoch))
         .collect();
-    let mut changed = Vec::new();
+    let mut settled = Vec::new();
     for (row, host) in rows.into_iter().zip(hosts) {
         let current = host.and_then(|host| alive.get(&host).copied());
         if row.epoch.is_some() && row.epoch == current.map(|epoch| epoch.0) {
@@ -327,9 +354,9 @@ pub(crate) fn expire(
             continue;
         }
         let outcome = if row.epoch.is_some() { Outcome::Unknown } else { Outcome::Expired };
-        changed.extend(settle(conn, row.id()?, &outcome)?);
+        settled.push(settle(conn, row.id()?, &outcome)?);
     }
-    Ok(changed)
+    Ok(settled)
 }
 
 fn problem(outcome: &Outcome) -> Result<Option<String>, DbError> {

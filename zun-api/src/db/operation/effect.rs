@@ -3,21 +3,30 @@
 use zun_common::id::{ContainerId, HostName, OperationId};
 use zun_common::rpc::operation::{Change, OperationOutcome, Outcome};
 
-use super::change::{Finished, finish, name_run, replace_limits_before_next};
+use super::change::{Ended, Finished, finish, name_run, replace_limits_before_next};
 use super::query::owner;
 use super::row::Kind;
 use crate::db::container::{self, Record};
 use crate::db::{Conn, DbError, lock};
 
-/// Stores the outcome of an operation, and its effect on the container. Returns the container if it has changed.
+/// What an outcome changed.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// The container, if it has changed.
+    pub(crate) record: Option<Record>,
+    /// The operation, unless it had an outcome before.
+    pub(crate) ended: Option<Ended>,
+}
+
+/// Stores the outcome of an operation, and its effect on the container.
 pub(crate) fn settle(
     conn: &mut Conn,
     id: OperationId,
     outcome: &Outcome,
-) -> Result<Option<Record>, DbError> {
+) -> Result<Settled, DbError> {
     match owner(conn, id)? {
         Some((_host, container)) => settle_of(conn, container, (id, outcome)),
-        None => Ok(None),
+        None => Ok(Settled::default()),
     }
 }
 
@@ -26,7 +35,7 @@ pub(crate) fn settle_reported(
     conn: &mut Conn,
     host: &HostName,
     reported: &OperationOutcome,
-) -> Result<Option<Record>, DbError> {
+) -> Result<Settled, DbError> {
     let OperationOutcome { operation, outcome } = reported;
     match owner(conn, *operation)? {
         Some((Some(owner), container)) if owner == host.as_str() => {
@@ -37,7 +46,7 @@ pub(crate) fn settle_reported(
                 host.name = %host, operation.id = %operation,
                 "ignored an outcome from host {host}: the operation belongs to another host, or is forgotten"
             );
-            Ok(None)
+            Ok(Settled::default())
         }
     }
 }
@@ -46,12 +55,11 @@ fn settle_of(
     conn: &mut Conn,
     container: ContainerId,
     (id, outcome): (OperationId, &Outcome),
-) -> Result<Option<Record>, DbError> {
+) -> Result<Settled, DbError> {
     lock::container(conn, container)?;
-    match finish(conn, id, outcome)? {
-        Some(finished) => take_effect(conn, (id, &finished), outcome),
-        None => Ok(None),
-    }
+    let Some(finished) = finish(conn, id, outcome)? else { return Ok(Settled::default()) };
+    let record = take_effect(conn, (id, &finished), outcome)?;
+    Ok(Settled { record, ended: Some(finished.ended(outcome)) })
 }
 
 /// The effect of an outcome that is stored.

@@ -15,11 +15,14 @@ mod key;
 mod query;
 mod row;
 
-pub(crate) use change::{Accepted, NewOperation, accept, expire, is_any_due, record, supersede};
-pub(crate) use effect::{settle, settle_reported};
+pub(crate) use change::{
+    Accepted, Ended, NewOperation, accept, expire, is_any_due, record, supersede,
+};
+pub(crate) use effect::{Settled, settle, settle_reported};
 pub(crate) use epoch::{doubt_once, end_epoch, lock_epoch};
 pub(crate) use key::{First, RequestKey, by_key, release_key};
 pub(crate) use query::{
-    Open, given_up, has_open_delete, is_another, of_container, of_request, open, registry_of_open,
+    Open, given_up, has_open_delete, is_another, of_container, of_request, open, open_by_kind,
+    registry_of_open,
 };
 pub(crate) use row::{Kind, OutcomeKind, Record};

@@ -1,7 +1,7 @@
 //! Queries of the ledger.
 
-use chrono::TimeDelta;
-use diesel::dsl::{exists, select};
+use chrono::{NaiveDateTime, TimeDelta};
+use diesel::dsl::{count_star, exists, min, select};
 use diesel::prelude::*;
 use zun_common::chain;
 use zun_common::id::{ContainerId, Epoch, HostName, OperationId, ProjectId, RegistryId};
@@ -148,6 +148,14 @@ pub(crate) fn registry_of_open(
     let Some(row) = row.filter(|row| row.kind == Kind::Create.as_str()) else { return Ok(None) };
     let container = container::with_tombstone(conn, row.container()?)?;
     Ok(container.and_then(|record| Some((record.project, record.spec.registry?))))
+}
+
+/// The number of open operations, and when the oldest was accepted, by kind.
+pub(crate) fn open_by_kind(
+    conn: &mut Conn,
+) -> Result<Vec<(String, i64, Option<NaiveDateTime>)>, DbError> {
+    let open = dsl::operations.filter(dsl::outcome.is_null()).group_by(dsl::kind);
+    Ok(open.select((dsl::kind, count_star(), min(dsl::accepted_at))).load(conn)?)
 }
 
 /// The number of removals that too many agents did not survive, and that are still open.

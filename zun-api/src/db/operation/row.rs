@@ -83,6 +83,19 @@ texts!(
 );
 
 impl Kind {
+    /// All kinds.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Create,
+        Self::Start,
+        Self::Stop,
+        Self::Reboot,
+        Self::Pause,
+        Self::Unpause,
+        Self::Kill,
+        Self::Update,
+        Self::Delete,
+    ];
+
     /// The kinds that may only be carried out once.
     pub(super) const ONCE: [&'static str; 2] = [Self::Reboot.as_str(), Self::Kill.as_str()];
 

@@ -1,4 +1,4 @@
-//! Serves Docker's plugin protocol: HTTP/1.1 on a unix socket to which dockerd and `zun-authz --stats` connect.
+//! Serves Docker's plugin protocol: HTTP/1.1 on a unix socket to which dockerd, `zun-authz --stats` and `zun-authz --metrics` connect.
 //! Connections, sizes and times are limited. A request that cannot be parsed is refused.
 
 use std::convert::Infallible;
@@ -40,6 +40,8 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// The path of the counts, for `zun-authz --stats`.
 pub(super) const STATS: &str = "/ZunAuthz.Stats";
+/// The path of the counts as metrics, for `zun-authz --metrics`.
+pub(super) const METRICS: &str = "/ZunAuthz.Metrics";
 const PLUGIN_JSON: HeaderValue =
     HeaderValue::from_static("application/vnd.docker.plugins.v1.1+json");
 const ACTIVATED: &str = r#"{"Implements":["authz"]}"#;
@@ -109,6 +111,7 @@ async fn answer(request: Request<Incoming>, plugin: &Plugin) -> Response<Full<By
         (&Method::POST, "/AuthZPlugin.AuthZReq") => Phase::Request,
         (&Method::POST, "/AuthZPlugin.AuthZRes") => Phase::Answer,
         (&Method::GET, STATS) => return reply(StatusCode::OK, plugin.stats()),
+        (&Method::GET, METRICS) => return reply(StatusCode::OK, plugin.metrics()),
         _ => return reply(StatusCode::NOT_FOUND, UNKNOWN),
     };
     let request = tokio::time::timeout(BODY_TIMEOUT, read(body)).await.ok().flatten();

@@ -22,10 +22,10 @@ pub(crate) struct Args {
     socket: Option<PathBuf>,
     /// PEM file with the CA certificates whose grants are accepted (two or more during a rotation); read again when it
     /// changes
-    #[arg(long, value_name = "FILE", required_unless_present = "stats")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["stats", "metrics"])]
     ca: Option<PathBuf>,
     /// Name of this host; grants for another host are refused
-    #[arg(long, value_name = "NAME", required_unless_present = "stats")]
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["stats", "metrics"])]
     host: Option<HostName>,
     /// Only version of Docker's API that grants permit
     #[arg(long, value_name = "VERSION", default_value = "1.41")]
@@ -40,6 +40,9 @@ pub(crate) struct Args {
     /// socket in /run/docker/plugins by default
     #[arg(long, conflicts_with_all = ["ca", "host", "notify", "log_local"])]
     stats: bool,
+    /// Print the decision counts of the running zun-authz as metrics for Prometheus and exit; connects like --stats
+    #[arg(long, conflicts_with_all = ["ca", "host", "notify", "log_local", "stats"])]
+    metrics: bool,
 }
 
 /// What to do.
@@ -48,16 +51,21 @@ pub(crate) enum Task {
     Run(Options),
     /// Print the counts of the plugin that listens on this socket.
     Stats(PathBuf),
+    /// Print them as metrics.
+    Metrics(PathBuf),
 }
 
 impl Args {
     pub(crate) fn task(self) -> Task {
-        let Self { socket, ca, host, api_version, notify, log_local, stats: _ } = self;
+        let Self { socket, ca, host, api_version, notify, log_local, stats: _, metrics } = self;
         match (ca, host) {
             (Some(ca), Some(host)) => {
                 Task::Run(Options { socket, ca, host, api_version, notify, log_local })
             }
-            (None, _) | (_, None) => Task::Stats(socket.unwrap_or_else(|| SOCKET.into())),
+            (None, _) | (_, None) => {
+                let socket = socket.unwrap_or_else(|| SOCKET.into());
+                if metrics { Task::Metrics(socket) } else { Task::Stats(socket) }
+            }
         }
     }
 }
@@ -76,6 +84,9 @@ mod tests {
         let asked = |words, socket: &str| matches!(task(words), Some(Task::Stats(path)) if path.as_os_str() == socket);
         assert!(asked(&["--stats"], SOCKET));
         assert!(asked(&["--stats", "--socket", "/x"], "/x"));
+        assert!(
+            matches!(task(&["--metrics"]), Some(Task::Metrics(path)) if path.as_os_str() == SOCKET)
+        );
         for bad in [&["--ca", "ca.pem"][..], &["--host", "h"], &[], &["--stats", "--host", "h"]] {
             assert!(task(bad).is_none(), "{bad:?}");
         }

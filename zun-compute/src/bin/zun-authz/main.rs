@@ -2,19 +2,19 @@
 
 mod args;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use zun_common::chain;
-use zun_compute::authz::{self, DecisionLog, Options};
+use zun_compute::authz::{self, DecisionLog, Options, StatsError};
 
 use args::{Args, Task};
 
 fn main() -> ExitCode {
     let done = match Args::parse().task() {
         Task::Run(options) => run(options),
-        Task::Stats(socket) => show(&socket),
+        Task::Stats(socket) => show(authz::stats(&socket).as_deref().map(str::trim_end)),
+        Task::Metrics(socket) => show(authz::metrics(&socket).as_deref().map(str::trim_end)),
     };
     if done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -29,12 +29,12 @@ fn run(options: Options) -> bool {
     ran.is_ok()
 }
 
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the output of --stats")]
-fn show(socket: &Path) -> bool {
-    match authz::stats(socket) {
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the output of the program")]
+fn show(counts: Result<&str, &StatsError>) -> bool {
+    match counts {
         Ok(counts) => println!("{counts}"),
         Err(error) => {
-            eprintln!("zun-authz: {}", chain(&error));
+            eprintln!("zun-authz: {}", chain(error));
             return false;
         }
     }
