@@ -72,6 +72,7 @@ async fn metrics_show_containers_hosts_capacity_and_operations() {
     let agent = api.agent("h1").await;
     let limits = json!({"image": "cirros", "name": "c1", "cpu": 0.5, "memory": "256"});
     let id = api.create(ANN, limits).await;
+    agent.receives_about("container.create", id).await;
     agent.report(id, Status::Running, |_| {}).await;
     agent.refuse("container.stop", Problem::new(Code::Engine, "no"));
     api.post(ANN, "/v1/containers/c1/stop", Value::Null).await;
@@ -100,8 +101,8 @@ async fn metrics_show_containers_hosts_capacity_and_operations() {
         (services_total(&api, "cpus").await, services_total(&api, "mem_total").await);
     is("zun_api_cpu_capacity_cpus", &[("state", "up")], cpus);
     is("zun_api_memory_capacity_bytes", &[("state", "up")], memory * 1_048_576.0);
-    is("zun_api_cpu_claimed_cpus", &[("state", "up")], 0.5);
-    is("zun_api_memory_claimed_bytes", &[("state", "up")], 256.0 * 1_048_576.0);
+    is("zun_api_cpu_claimed_cpus", &[("state", "up")], 1.5);
+    is("zun_api_memory_claimed_bytes", &[("state", "up")], 768.0 * 1_048_576.0);
     let outcomes = "zun_api_operation_duration_seconds_count";
     is(outcomes, &[("kind", "create"), ("outcome", "succeeded")], 1.0);
     is(outcomes, &[("kind", "create"), ("outcome", "failed")], 1.0);

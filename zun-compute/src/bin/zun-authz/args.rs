@@ -16,6 +16,7 @@ const SOCKET: &str = "/run/docker/plugins/zun-authz.sock";
 /// certificate permits it.
 #[derive(Debug, Parser)]
 #[command(name = "zun-authz", version)]
+#[expect(clippy::struct_excessive_bools, reason = "they are the flags of the command line")]
 pub(crate) struct Args {
     /// Unix socket to create and listen on; not needed if systemd passes one
     #[arg(long, value_name = "PATH")]
@@ -58,15 +59,11 @@ pub(crate) enum Task {
 impl Args {
     pub(crate) fn task(self) -> Task {
         let Self { socket, ca, host, api_version, notify, log_local, stats: _, metrics } = self;
-        match (ca, host) {
-            (Some(ca), Some(host)) => {
-                Task::Run(Options { socket, ca, host, api_version, notify, log_local })
-            }
-            (None, _) | (_, None) => {
-                let socket = socket.unwrap_or_else(|| SOCKET.into());
-                if metrics { Task::Metrics(socket) } else { Task::Stats(socket) }
-            }
-        }
+        let (Some(ca), Some(host)) = (ca, host) else {
+            let socket = socket.unwrap_or_else(|| SOCKET.into());
+            return if metrics { Task::Metrics(socket) } else { Task::Stats(socket) };
+        };
+        Task::Run(Options { socket, ca, host, api_version, notify, log_local })
     }
 }
 
