@@ -19,6 +19,7 @@ use zun_common::shutdown::Tasks;
 use crate::app::App;
 use crate::auth::{AuthError, Authenticator};
 use crate::ca::{CaError, CertificateAuthority};
+use crate::db::container::ListedRows;
 use crate::db::host::Record;
 use crate::db::{self, Db, DbError};
 use crate::health::HealthMonitor;
@@ -107,6 +108,7 @@ pub(crate) async fn serve_agents(
         metrics: Metrics::new(db.writes()),
         hub: Hub::new(settings.http.waiters, closing.clone()),
         db,
+        listed: ListedRows::new(),
         bus,
         ca: load_ca(&settings)?,
         secrets: load_keys(&settings)?,

@@ -242,8 +242,8 @@ impl Process {
     async fn list(&self, caller: &Caller) -> Result<Response, AppError> {
         let page = Page { key: SortKey::Id, descending: false, marker: None, limit: LONGEST_LIST };
         let query = ListQuery { all_projects: false, filter: Filter::default(), page };
-        let records = self.app.list(caller, query).await?;
-        Ok(Response::List(records.iter().map(seen).collect()))
+        let part = self.app.list(caller, query).await?;
+        Ok(Response::List(part.containers.iter().map(|listed| seen(&listed.record)).collect()))
     }
 }
 

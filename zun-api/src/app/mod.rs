@@ -25,6 +25,7 @@ pub(crate) use crate::auth::Permission;
 use crate::auth::Authenticator;
 use crate::ca::CertificateAuthority;
 use crate::db::Db;
+use crate::db::container::ListedRows;
 use crate::db::host::ClaimSettings;
 use crate::metrics::Metrics;
 use crate::secrets::SecretKeys;
@@ -38,6 +39,8 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     pub(crate) hub: Hub,
     pub(crate) db: Db,
+    /// What lists have read.
+    pub(crate) listed: ListedRows,
     pub(crate) bus: Bus,
     /// Without a CA there is no console access.
     pub(crate) ca: Option<CertificateAuthority>,

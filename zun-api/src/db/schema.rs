@@ -84,6 +84,7 @@ diesel::table! {
         run -> BigInt,
         live -> Nullable<Text>,
         disk_gib -> BigInt,
+        revision -> BigInt,
     }
 }
 

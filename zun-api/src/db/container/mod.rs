@@ -1,6 +1,7 @@
 //! Containers: the row, what is asked of rows, and what changes them.
 
 mod change;
+mod listed;
 mod page;
 mod query;
 mod removal;
@@ -10,7 +11,8 @@ mod spec;
 mod unreadable;
 
 pub(crate) use change::{Applied, Fresh, Outlook, amend, apply, fail_creation, insert, set_limits};
-pub(crate) use page::{Filter, Page, SortKey, page};
+pub(crate) use listed::{ListedRows, Rendered};
+pub(crate) use page::{Filter, Page, Part, SortKey, page};
 pub(crate) use query::{
     Scope, assigned, by_id, by_id_beginning, by_ids, by_name, count_by_status, digest,
     labels_by_host, name_taken, with_tombstone,

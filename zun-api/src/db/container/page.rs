@@ -7,15 +7,16 @@
 //! reads the whole list to fill a page. So zun-api finds out whether there are few, and hides the order's index from it
 //! with a unary `+`.
 
+use std::sync::Arc;
+
 use chrono::NaiveDateTime;
 use diesel::dsl::{SqlTypeOf, sql};
 use diesel::prelude::*;
 use zun_common::id::{ContainerId, HostName};
 use zun_common::status::{Status, TaskState};
 
+use super::listed::{Listed, ListedRows};
 use super::query::{Narrowed, Scope, scoped};
-use super::row::{Record, Row};
-use super::unreadable;
 use crate::db::schema::containers::dsl;
 use crate::db::{Conn, DbError};
 
@@ -122,6 +123,15 @@ enum Position {
     UpdatedAt(NaiveDateTime),
 }
 
+/// The containers of a page.
+#[derive(Debug, Default)]
+pub(crate) struct Part {
+    /// The containers, in the order of the list.
+    pub(crate) containers: Vec<Arc<Listed>>,
+    /// The marker of the next page; `None` if the list ends here.
+    pub(crate) next: Option<String>,
+}
+
 /// One page of a list. `None` if the marker's container does not exist in the scope. A row that cannot be read is a
 /// container in Error.
 pub(crate) fn page(
@@ -129,40 +139,43 @@ pub(crate) fn page(
     scope: &Scope,
     filter: &Filter,
     page: &Page,
-) -> Result<Option<Vec<Record>>, DbError> {
-    let Some(filter) = Storable::new(filter) else { return Ok(Some(Vec::new())) };
-    let all = || narrowed(scoped(scope), &filter);
+    kept: &ListedRows,
+) -> Result<Option<Part>, DbError> {
+    let Some(filter) = Storable::new(filter) else { return Ok(Some(Part::default())) };
+    let Some(keys) = keys(conn, scope, &filter, page)? else { return Ok(None) };
+    let last = keys.last().filter(|_| keys.len() == page.limit);
+    let next = last.map(|(uuid, _)| uuid.clone());
+    Ok(Some(Part { containers: kept.get(conn, &keys)?, next }))
+}
+
+/// The ids and revisions of the rows of a page.
+type Keys = Vec<(String, i64)>;
+
+fn keys(
+    conn: &mut Conn,
+    scope: &Scope,
+    filter: &Storable<'_>,
+    page: &Page,
+) -> Result<Option<Keys>, DbError> {
+    let all = || narrowed(scoped(scope), filter);
     let search = if filter.has_index() && matches_few(conn, all())? {
         Search::ByFilter
     } else {
         Search::InOrder
     };
     let read = |conn: &mut Conn, rows: Narrowed<'_>, limit| load(conn, rows, (page, search), limit);
-    let rows = match page.marker {
-        None => read(conn, all(), page.limit)?,
-        Some(marker) => {
-            let marker = scoped(scope).filter(dsl::uuid.eq(marker.to_string()));
-            let Some((id, position)) = position(conn, marker, page.key)? else { return Ok(None) };
-            // Two ranges of one index. SQLite does not search an index for the comparison of (key, id) as a whole.
-            let same = equal(all(), (page, search), id, &position);
-            let mut rows = read(conn, same, page.limit)?;
-            if rows.len() < page.limit
-                && let Some(further) = further(all(), (page, search), &position)
-            {
-                rows.extend(read(conn, further, page.limit - rows.len())?);
-            }
-            rows
-        }
-    };
-    let mut records = Vec::with_capacity(rows.len());
-    for row in rows {
-        let uuid = row.uuid.clone();
-        match row.parse() {
-            Ok(record) => records.push(record),
-            Err(cause) => records.extend(unreadable::stand_in(conn, &uuid, &cause)?),
-        }
+    let Some(marker) = page.marker else { return read(conn, all(), page.limit).map(Some) };
+    let marker = scoped(scope).filter(dsl::uuid.eq(marker.to_string()));
+    let Some((id, position)) = position(conn, marker, page.key)? else { return Ok(None) };
+    // Two ranges of one index. SQLite does not search an index for the comparison of (key, id) as a whole.
+    let same = equal(all(), (page, search), id, &position);
+    let mut keys = read(conn, same, page.limit)?;
+    if keys.len() < page.limit
+        && let Some(further) = further(all(), (page, search), &position)
+    {
+        keys.extend(read(conn, further, page.limit - keys.len())?);
     }
-    Ok(Some(records))
+    Ok(Some(keys))
 }
 
 /// Whether SQLite finds at most [`FEW`] rows. `rows` has a filter with an index.
@@ -179,9 +192,9 @@ fn load(
     rows: Narrowed<'_>,
     (page, search): (&Page, Search),
     limit: usize,
-) -> Result<Vec<Row>, DbError> {
+) -> Result<Keys, DbError> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    Ok(ordered(rows, page, search).limit(limit).select(Row::as_select()).load(conn)?)
+    Ok(ordered(rows, page, search).limit(limit).select((dsl::uuid, dsl::revision)).load(conn)?)
 }
 
 /// Finds the marker's row: its id, and where it is in the order.

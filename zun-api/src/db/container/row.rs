@@ -47,6 +47,37 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    /// A container that was just created, for tests.
+    #[cfg(test)]
+    pub(crate) fn of_spec(spec: Spec) -> Self {
+        Self {
+            id: ContainerId::random(),
+            project: "p".parse().expect("a project"),
+            user: "u".parse().expect("a user"),
+            spec,
+            start_wanted: true,
+            host: None,
+            engine: None,
+            epoch: Epoch(0),
+            generation: 0,
+            status: Status::Creating,
+            status_reason: None,
+            status_detail: None,
+            task_state: None,
+            exit_code: None,
+            oom_killed: false,
+            attached: 0,
+            image_pull: None,
+            live: LiveState::default(),
+            started_at: None,
+            finished_at: None,
+            run: 0,
+            created_at: NaiveDateTime::default(),
+            updated_at: NaiveDateTime::default(),
+            deleted_at: None,
+        }
+    }
+
     /// What agents have reported of it; `None` if nothing was reported, or if it is deleted.
     pub(crate) fn reported(&self) -> Option<ReportHash> {
         let counts = self.epoch > Epoch(0) && self.deleted_at.is_none();
@@ -85,6 +116,12 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// The bytes of its long texts.
+    pub(super) fn size(&self) -> usize {
+        let long = [&self.image_pull, &self.live, &self.status_reason, &self.status_detail];
+        self.spec.len() + long.into_iter().flatten().map(String::len).sum::<usize>()
+    }
+
     pub(super) fn parse(self) -> Result<Record, DbError> {
         let uuid = self.uuid;
         let spec =

@@ -3,7 +3,6 @@
 mod claims;
 mod claims_together;
 mod copy;
-mod figures;
 mod fixture;
 mod pages;
 mod quotas;

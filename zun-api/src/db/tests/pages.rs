@@ -1,5 +1,7 @@
 //! Lists and their pages.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, NaiveDateTime};
 use diesel::prelude::*;
 use proptest::prelude::*;
@@ -9,7 +11,9 @@ use zun_common::status::{Status, TaskState};
 use zun_common::units::{Cpus, Mebibytes, Resources};
 
 use super::{Fixture, on_both};
-use crate::db::container::{Filter, Fresh, Outlook, Page, Scope, SortKey, Spec, insert, page};
+use crate::db::container::{
+    Filter, Fresh, ListedRows, Outlook, Page, Record, Scope, SortKey, Spec, insert, page,
+};
 use crate::db::host::ClaimSettings;
 use crate::db::schema::containers::dsl;
 use crate::db::{Conn, migrate};
@@ -19,6 +23,8 @@ on_both! {
     walking_the_pages_of_a_list_gives_exactly_the_sorted_list
     a_row_that_cannot_be_read_is_one_container_in_error
     a_filter_that_no_row_can_match_gives_an_empty_list
+    a_list_shows_each_change_of_a_row_that_it_has_shown_before
+    a_list_does_not_read_rows_again_that_have_not_changed
 }
 
 const PROJECTS: [&str; 2] = ["blue", "red"];
@@ -178,17 +184,20 @@ fn expected(rows: &[Stored], scope: &Scope, filter: &Filter, page: &Page) -> Vec
     found.into_iter().map(|row| row.uuid).collect()
 }
 
-fn walk(conn: &mut Conn, scope: &Scope, filter: &Filter, first: Page) -> Vec<ContainerId> {
+fn walk(
+    conn: &mut Conn,
+    (scope, filter): (&Scope, &Filter),
+    first: Page,
+    kept: &ListedRows,
+) -> Vec<ContainerId> {
     let mut walked = Vec::new();
     let mut current = first;
     loop {
-        let found =
-            page(conn, scope, filter, &current).expect("a page").expect("the marker exists");
-        walked.extend(found.iter().map(|record| record.id));
-        if found.len() < current.limit {
-            return walked;
-        }
-        current.marker = found.last().map(|record| record.id);
+        let part = page(conn, scope, filter, &current, kept);
+        let part = part.expect("a page").expect("the marker exists");
+        walked.extend(part.containers.iter().map(|listed| listed.record.id));
+        let Some(next) = part.next else { return walked };
+        current.marker = Some(next.parse().expect("an id"));
     }
 }
 
@@ -201,6 +210,7 @@ fn walking_the_pages_of_a_list_gives_exactly_the_sorted_list(fixture: &Fixture) 
     let mut runner =
         TestRunner::new(Config { cases: 24, failure_persistence: None, ..Config::default() });
     let conn = std::cell::RefCell::new(conn);
+    let kept = ListedRows::new();
     let done = runner.run(&all, |(samples, lists)| {
         let conn = &mut *conn.borrow_mut();
         diesel::delete(dsl::containers).execute(conn).expect("deleted");
@@ -214,7 +224,7 @@ fn walking_the_pages_of_a_list_gives_exactly_the_sorted_list(fixture: &Fixture) 
             };
             let first = Page { key, descending, marker: None, limit };
             let wanted = expected(&rows, &scope, &filter, &first);
-            let walked = walk(conn, &scope, &filter, first.clone());
+            let walked = walk(conn, (&scope, &filter), first.clone(), &kept);
             if walked != wanted {
                 return Err(TestCaseError::fail(format!("{first:?} {scope:?} {filter:?}")));
             }
@@ -245,18 +255,9 @@ fn a_row_that_cannot_be_read_is_one_container_in_error(fixture: &Fixture) {
     let mut conn = fixture.connect();
     migrate(&mut conn).expect("the newest schema");
     let rows: Vec<_> = (0..4).map(|place| store(&mut conn, place, &ORDINARY)).collect();
-    let damage = |conn: &mut Conn, row: &Stored, column: &str, value: &str| {
-        diesel::sql_query(format!(
-            "UPDATE containers SET {column} = '{value}' WHERE uuid = '{}'",
-            row.uuid
-        ))
-        .execute(conn)
-        .expect("damaged");
-    };
-    damage(&mut conn, &rows[1], "spec", "{\"from\": \"the future\"}");
-    damage(&mut conn, &rows[2], "status", "Confused");
-    let found = page(&mut conn, &Scope::All, &Filter::default(), &first_page(SortKey::Id));
-    let found = found.expect("a page").expect("no marker");
+    set(&mut conn, &rows[1], "spec = '{\"from\": \"the future\"}'");
+    set(&mut conn, &rows[2], "status = 'Confused'");
+    let found = records(&mut conn, &ListedRows::new());
     let shown: Vec<_> = found.iter().map(|one| (one.id, one.status)).collect();
     let status = [Status::Running, Status::Error, Status::Error, Status::Running];
     assert_eq!(shown, rows.iter().map(|row| row.uuid).zip(status).collect::<Vec<_>>());
@@ -270,6 +271,55 @@ fn a_filter_that_no_row_can_match_gives_an_empty_list(fixture: &Fixture) {
     migrate(&mut conn).expect("the newest schema");
     store(&mut conn, 0, &ORDINARY);
     let filter = Filter { user: Some("a\0b".to_owned()), ..Filter::default() };
-    let found = page(&mut conn, &Scope::All, &filter, &first_page(SortKey::Id));
-    assert_eq!(found.expect("a page").expect("no marker").len(), 0);
+    let key = first_page(SortKey::Id);
+    let found = page(&mut conn, &Scope::All, &filter, &key, &ListedRows::new());
+    assert_eq!(found.expect("a page").expect("no marker").containers.len(), 0);
+}
+
+/// Changes a row as nothing in zun-api does.
+fn set(conn: &mut Conn, row: &Stored, change: &str) {
+    let statement = format!("UPDATE containers SET {change} WHERE uuid = '{}'", row.uuid);
+    diesel::sql_query(statement).execute(conn).expect("changed");
+}
+
+/// The first containers of all projects.
+fn records(conn: &mut Conn, kept: &ListedRows) -> Vec<Record> {
+    let part = page(conn, &Scope::All, &Filter::default(), &first_page(SortKey::Id), kept);
+    let part = part.expect("a page").expect("no marker");
+    part.containers.iter().map(|listed| listed.record.clone()).collect()
+}
+
+fn a_list_shows_each_change_of_a_row_that_it_has_shown_before(fixture: &Fixture) {
+    let mut conn = fixture.connect();
+    migrate(&mut conn).expect("the newest schema");
+    let rows: Vec<_> = (0..3).map(|place| store(&mut conn, place, &ORDINARY)).collect();
+    let kept = ListedRows::new();
+    let codes = |records: &[Record]| -> Vec<_> { records.iter().map(|it| it.exit_code).collect() };
+    assert_eq!(codes(&records(&mut conn, &kept)), [None; 3]);
+    for code in 1..4 {
+        set(&mut conn, &rows[1], &format!("exit_code = {code}"));
+        assert_eq!(codes(&records(&mut conn, &kept)), [None, Some(code), None]);
+    }
+    set(&mut conn, &rows[1], "status = 'Confused'");
+    let status = |records: Vec<Record>| -> Vec<_> { records.iter().map(|it| it.status).collect() };
+    let (running, error) = (Status::Running, Status::Error);
+    assert_eq!(status(records(&mut conn, &kept)), [running, error, running]);
+    set(&mut conn, &rows[1], "status = 'Stopped'");
+    assert_eq!(status(records(&mut conn, &kept)), [running, Status::Stopped, running]);
+    set(&mut conn, &rows[0], "deleted_at = created_at");
+    let ids: Vec<_> = records(&mut conn, &kept).iter().map(|record| record.id).collect();
+    assert_eq!(ids, [rows[1].uuid, rows[2].uuid]);
+}
+
+fn a_list_does_not_read_rows_again_that_have_not_changed(fixture: &Fixture) {
+    let mut conn = fixture.connect();
+    migrate(&mut conn).expect("the newest schema");
+    store(&mut conn, 0, &ORDINARY);
+    let kept = ListedRows::new();
+    let key = first_page(SortKey::Id);
+    let mut list = || {
+        let part = page(&mut conn, &Scope::All, &Filter::default(), &key, &kept);
+        part.expect("a page").expect("no marker").containers.remove(0)
+    };
+    assert!(Arc::ptr_eq(&list(), &list()), "the same container in memory");
 }

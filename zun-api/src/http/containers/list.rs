@@ -3,10 +3,10 @@
 use actix_web::HttpRequest;
 use actix_web::web::Data;
 use serde_json::json;
-use zun_common::api::v1::container::ContainerList;
 
 use crate::app::containers::ListQuery;
 use crate::app::{App, AppError, Caller, InvalidField, Permission};
+use crate::db::DbError;
 use crate::db::container::{Filter, Page, SortKey};
 use crate::http::extract::{FromFields, Parsed};
 use crate::http::field::{
@@ -14,7 +14,7 @@ use crate::http::field::{
 };
 use crate::http::fields::Fields;
 use crate::http::paging::{self, MAX_PAGE};
-use crate::http::response::{ApiResult, ok};
+use crate::http::response::{ApiResult, ok_json};
 use crate::http::rules::{self, SHORT_TEXT};
 use crate::http::view::{self, ViewContext};
 
@@ -96,16 +96,10 @@ pub(in crate::http) async fn list(
     input: Parsed<ListQuery>,
 ) -> ApiResult {
     let limit = input.0.page.limit;
-    let records = app.list(&caller, input.0).await?;
-    let next =
-        records.last().filter(|_| records.len() == limit).map(|last| last.id.to_string()).map(
-            |last| {
-                view_context.base.next_page("containers", request.query_string(), (limit, &last))
-            },
-        );
-    let containers = records
-        .iter()
-        .map(|record| view::container_in_list(record, &caller, &view_context))
-        .collect();
-    Ok(ok(&ContainerList { containers, next }))
+    let part = app.list(&caller, input.0).await?;
+    let next = part.next.as_deref().map(|marker| {
+        view_context.base.next_page("containers", request.query_string(), (limit, marker))
+    });
+    let body = view::containers(&part, next.as_deref(), &caller, &view_context);
+    Ok(ok_json(body.map_err(DbError::from)?))
 }

@@ -9,7 +9,7 @@ use zun_common::status::Status;
 
 use super::{ViewContext, detail};
 use crate::app::Caller;
-use crate::db::container::{FormatVersion, Record, Spec};
+use crate::db::container::{FormatVersion, Part, Record, Rendered, Spec};
 
 /// A container with links.
 pub(in crate::http) fn container(
@@ -18,20 +18,49 @@ pub(in crate::http) fn container(
     view_context: &ViewContext,
 ) -> Container {
     let links = view_context.base.links("containers", &record.id.to_string());
-    Container { links, ..container_in_list(record, caller, view_context) }
+    let status_detail = detail::status_detail(record, view_context.now);
+    Container { links, status_detail, ..timeless(record, caller.identity.is_admin()) }
 }
 
-/// A container without links, for lists.
-#[expect(clippy::too_many_lines, reason = "each field has a line, so that none is forgotten")]
-pub(in crate::http) fn container_in_list(
-    record: &Record,
+/// The body of a page of a list, a `ContainerList`. Its containers have no links.
+pub(in crate::http) fn containers(
+    part: &Part,
+    next: Option<&str>,
     caller: &Caller,
     view_context: &ViewContext,
-) -> Container {
+) -> Result<String, serde_json::Error> {
+    let for_admin = caller.identity.is_admin();
+    let mut body = String::with_capacity(64 + part.containers.len() * 1024);
+    body.push_str("{\"containers\":[");
+    for (number, listed) in part.containers.iter().enumerate() {
+        let rendered = listed.rendered(for_admin, |record| render(record, for_admin))?;
+        let detail = detail::status_detail(&listed.record, view_context.now);
+        body.push_str(if number == 0 { "" } else { "," });
+        body.push_str(&rendered.before);
+        body.push_str(&serde_json::to_string(&detail)?);
+        body.push_str(&rendered.after);
+    }
+    body.push_str("],\"next\":");
+    body.push_str(&serde_json::to_string(&next)?);
+    body.push('}');
+    Ok(body)
+}
+
+/// The container in lists, but for the value of `status_detail`.
+fn render(record: &Record, for_admin: bool) -> Result<Rendered, serde_json::Error> {
+    const KEY: &str = "\"status_detail\":";
+    // No string contains the key: JSON escapes its quotation marks. A label can have this name, but not the value null.
+    let text = serde_json::to_string(&timeless(record, for_admin))?;
+    let (before, after) = text.split_once("\"status_detail\":null").unwrap_or((&text, ""));
+    Ok(Rendered { before: format!("{before}{KEY}").into(), after: after.into() })
+}
+
+/// A container without what depends on the time and on the request: `status_detail` and links.
+#[expect(clippy::too_many_lines, reason = "each field has a line, so that none is forgotten")]
+fn timeless(record: &Record, for_admin: bool) -> Container {
     // The engine may have published more than was claimed.
     let published: BTreeSet<_> =
         record.spec.ports.iter().chain(&record.live.ports).copied().collect();
-    let is_admin = caller.identity.is_admin();
     let Spec {
         version: FormatVersion,
         name,
@@ -72,7 +101,7 @@ pub(in crate::http) fn container_in_list(
         entrypoint,
         status: record.status,
         status_reason: reason(record),
-        status_detail: detail::status_detail(record, view_context.now),
+        status_detail: None,
         task_state: record.task_state,
         environment,
         workdir,
@@ -88,7 +117,7 @@ pub(in crate::http) fn container_in_list(
         user,
         read_only,
         stop_signal,
-        image_pull_policy: Some(pull).filter(|_| is_admin),
+        image_pull_policy: Some(pull).filter(|_| for_admin),
         image_pull: record.image_pull.clone(),
         image_driver: "docker".to_owned(),
         ports: published.iter().map(|published| published.port).collect(),
@@ -98,8 +127,8 @@ pub(in crate::http) fn container_in_list(
         security_groups: None,
         disk: disk.unwrap_or_default().0,
         healthcheck: healthcheck.map(ShownHealthcheck::from),
-        privileged: Some(privileged).filter(|_| is_admin),
-        runtime: runtime.filter(|_| is_admin),
+        privileged: Some(privileged).filter(|_| for_admin),
+        runtime: runtime.filter(|_| for_admin),
         engine_options: options,
         registry_id: registry.map(|registry| registry.to_string()),
         created_at: Some(record.created_at),
@@ -107,7 +136,7 @@ pub(in crate::http) fn container_in_list(
         started_at: record.started_at,
         finished_at: record.finished_at,
         run: Some(record.run).filter(|run| *run > 0),
-        host: record.host.clone().filter(|_| is_admin),
+        host: record.host.clone().filter(|_| for_admin),
     }
 }
 
@@ -129,4 +158,29 @@ fn reason(record: &Record) -> Option<String> {
 /// The reason of a run that the kernel ended because the container was out of memory.
 pub(super) fn out_of_memory(record: &Record) -> String {
     format!("killed: out of memory (limit {} MiB)", record.spec.resources.memory.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn the_text_of_a_list_is_split_at_its_status_detail_whatever_users_write() {
+        let mut record = Record::of_spec(Spec::of_image("a", "b"));
+        let hostile = r#"","status_detail":null,"x":""#.to_owned();
+        record.spec.name.clone_from(&hostile);
+        record.spec.labels = [("status_detail".to_owned(), "null".to_owned())].into();
+        record.spec.command = Some(vec![hostile.clone(), r#""status_detail":null"#.to_owned()]);
+        record.spec.environment = [(hostile.clone(), hostile)].into();
+        for for_admin in [false, true] {
+            let Rendered { before, after } = render(&record, for_admin).expect("text");
+            let shown: Value =
+                serde_json::from_str(&format!("{before}\"here\"{after}")).expect("JSON");
+            let mut whole = serde_json::to_value(timeless(&record, for_admin)).expect("JSON");
+            whole["status_detail"] = json!("here");
+            assert_eq!(shown, whole);
+        }
+    }
 }

@@ -10,7 +10,7 @@ mod run;
 use chrono::{NaiveDateTime, Utc};
 
 pub(super) use action::{action, action_with_events};
-pub(super) use container::{container, container_in_list};
+pub(super) use container::{container, containers};
 pub(super) use host::{host, service};
 pub(super) use registry::registry;
 pub(super) use run::run;

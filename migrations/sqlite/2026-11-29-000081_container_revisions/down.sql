@@ -1,0 +1,2 @@
+DROP TRIGGER containers_revision;
+ALTER TABLE containers DROP COLUMN revision;
