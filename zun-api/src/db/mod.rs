@@ -152,8 +152,7 @@ impl Db {
         if let Some(writer) = &self.writer {
             return writer.run(Durability::Relaxed, work).await;
         }
-        let unsynced = |conn: &mut Conn| transaction(conn, |conn| without_sync(conn, work));
-        self.write_in_pool(unsynced).await
+        self.write_in_pool(|conn| transaction_of(conn, Durability::Relaxed, work)).await
     }
 
     async fn write_in_pool<T, F>(&self, work: F) -> Result<T, DbError>
@@ -188,17 +187,6 @@ impl Db {
     }
 }
 
-/// Runs work in a PostgreSQL transaction whose commit does not wait for the disk.
-fn without_sync<T>(
-    conn: &mut Conn,
-    work: impl FnOnce(&mut Conn) -> Result<T, DbError>,
-) -> Result<T, DbError> {
-    if let Conn::Postgres(conn) = conn {
-        conn.batch_execute("SET LOCAL synchronous_commit = off")?;
-    }
-    work(conn)
-}
-
 /// Runs work in a transaction, or in a savepoint if one is open. On SQLite it excludes other writers from its beginning:
 /// of two that read and then write, the second waits and sees what the first wrote. On PostgreSQL it does not (READ
 /// COMMITTED): see `lock`.
@@ -206,11 +194,20 @@ pub(crate) fn transaction<T>(
     conn: &mut Conn,
     work: impl FnOnce(&mut Conn) -> Result<T, DbError>,
 ) -> Result<T, DbError> {
+    transaction_of(conn, Durability::Synced, work)
+}
+
+/// The same, with this durability if it is not a savepoint.
+fn transaction_of<T>(
+    conn: &mut Conn,
+    durability: Durability,
+    work: impl FnOnce(&mut Conn) -> Result<T, DbError>,
+) -> Result<T, DbError> {
     type Manager = <Conn as Connection>::TransactionManager;
     if writer::depth(conn)? > 0 {
         return conn.transaction(work);
     }
-    writer::begin_immediate(conn)?;
+    writer::begin(conn, durability)?;
     match work(conn) {
         Ok(value) => {
             Manager::commit_transaction(conn)?;
@@ -247,13 +244,15 @@ fn require_version(conn: &mut PgConnection) -> Result<(), DbError> {
     Ok(())
 }
 
+/// The time in PostgreSQL's SQL, in UTC.
+const POSTGRES_CLOCK: &str = "clock_timestamp() AT TIME ZONE 'UTC'";
+
 /// The database's time, by which operations expire.
 pub(crate) fn now(conn: &mut Conn) -> Result<NaiveDateTime, DbError> {
     match conn {
         Conn::Sqlite(_) => Ok(environment::now().naive_utc()),
         Conn::Postgres(conn) => {
-            let clock = sql::<Timestamp>("clock_timestamp() AT TIME ZONE 'UTC'");
-            Ok(diesel::select(clock).get_result(conn)?)
+            Ok(diesel::select(sql::<Timestamp>(POSTGRES_CLOCK)).get_result(conn)?)
         }
     }
 }

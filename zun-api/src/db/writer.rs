@@ -199,7 +199,7 @@ impl Thread {
             self.conn.batch_execute(level)?;
             self.synced = Some(durability);
         }
-        begin_immediate(&mut self.conn)?;
+        begin(&mut self.conn, durability)?;
         Ok(())
     }
 
@@ -225,13 +225,20 @@ impl Thread {
     }
 }
 
-/// Begins a transaction that excludes other writers.
-pub(super) fn begin_immediate(conn: &mut Conn) -> diesel::QueryResult<()> {
-    match conn {
-        Conn::Sqlite(conn) => {
+/// Begins a transaction. On SQLite it excludes other writers. On PostgreSQL the durability is that of its commit; on
+/// SQLite that of the connection.
+pub(super) fn begin(conn: &mut Conn, durability: Durability) -> diesel::QueryResult<()> {
+    match (conn, durability) {
+        (Conn::Sqlite(conn), _) => {
             AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")
         }
-        Conn::Postgres(conn) => AnsiTransactionManager::begin_transaction(conn),
+        (Conn::Postgres(conn), Durability::Synced) => {
+            AnsiTransactionManager::begin_transaction(conn)
+        }
+        (Conn::Postgres(conn), Durability::Relaxed) => {
+            let begin = "BEGIN; SET LOCAL synchronous_commit = off";
+            AnsiTransactionManager::begin_transaction_sql(conn, begin)
+        }
     }
 }
 

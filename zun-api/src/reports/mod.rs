@@ -28,7 +28,7 @@ use crate::app::App;
 use crate::db::container as container_rows;
 use crate::db::host::{self, Beaten, Registration};
 use crate::db::operation::Open;
-use crate::db::{Conn, DbError, now};
+use crate::db::{Conn, DbError};
 
 /// How often work on the database is attempted. The agent repeats the call after that.
 const TRIES: u32 = 4;
@@ -99,10 +99,9 @@ async fn beat(app: Arc<App>, beat: Beat, incoming: Incoming) -> Result<OpenOpera
     own(&beat.heartbeat.host, &incoming)?;
     let (host, leaving) = (beat.heartbeat.host.clone(), beat.heartbeat.leaving);
     let has_digest = beat.digest.is_some();
-    let work = move |conn: &mut Conn| Ok((host::beat(conn, &beat)?, now(conn)?));
-    let (beaten, now) = stored(&app, Stored::AsFact, work).await?;
-    let Open { operations, complete_to } = match beaten {
-        Beaten::Stored(open) => open,
+    let beaten = stored(&app, Stored::AsFact, move |conn| host::beat(conn, &beat)).await?;
+    let (Open { operations, complete_to }, now) = match beaten {
+        Beaten::Stored { open, at } => (open, at),
         Beaten::StaleEpoch => return Err(stale_epoch(&host)),
         Beaten::Older => {
             tracing::error!(

@@ -9,7 +9,7 @@ use zun_common::rpc::host::{Heartbeat, Inventory, StrayContainer};
 use zun_common::rpc::operation::{Beat, LedgerPosition, RegisterAgent, Registered};
 use zun_common::status::Status;
 
-use super::query::by_name;
+use super::query::{by_name, by_name_now};
 use super::row::Record;
 use crate::db::schema::hosts::dsl;
 use crate::db::{Conn, DbError, cluster, lock, now, operation, transaction};
@@ -101,14 +101,9 @@ fn is_older(conn: &mut Conn, host: &Record, position: &LedgerPosition) -> Result
     if position.sequence.min(HIGHEST) > host.last_sequence {
         return Ok(true);
     }
-    for known in [position.newest(), position.compared].into_iter().flatten() {
-        if known.sequence > host.recovered_sequence
-            && operation::is_another(conn, &host.name, known)?
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let mut known: Vec<_> = [position.newest(), position.compared].into_iter().flatten().collect();
+    known.retain(|known| known.sequence > host.recovered_sequence);
+    operation::has_another(conn, &host.name, &known)
 }
 
 /// Lets a recovering host carry out operations again, with numbers beyond those that its agent knows. Returns whether
@@ -181,8 +176,13 @@ pub(crate) fn check_epoch(
 /// What became of a heartbeat.
 #[derive(Debug)]
 pub(crate) enum Beaten {
-    /// It is stored. These are the host's open operations.
-    Stored(operation::Open),
+    /// It is stored.
+    Stored {
+        /// The host's open operations.
+        open: operation::Open,
+        /// The database's time.
+        at: NaiveDateTime,
+    },
     /// It is of another epoch than the host's current one.
     StaleEpoch,
     /// The database is older than what the host has received. The agent must register again, which begins the host's
@@ -190,9 +190,38 @@ pub(crate) enum Beaten {
     Older,
 }
 
-/// Stores a heartbeat. An earlier one that arrives after the last one of an agent that shuts down changes nothing.
+/// Stores a heartbeat. An earlier one that arrives after the last one of an agent that shuts down changes nothing. Must run
+/// in a transaction.
 pub(crate) fn beat(conn: &mut Conn, beat: &Beat) -> Result<Beaten, DbError> {
     let Beat { epoch, heartbeat, position, digest: _ } = beat;
+    let host = &heartbeat.host;
+    let Some((record, at)) = by_name_now(conn, host)?.filter(|(host, _)| host.epoch == *epoch)
+    else {
+        return Ok(Beaten::StaleEpoch);
+    };
+    if let Some(position) = position
+        && !record.is_recovering()
+        && is_older(conn, &record, position)?
+        && position.cluster == cluster::id(conn)?
+    {
+        return Ok(Beaten::Older);
+    }
+    // Before the host's row is locked: operations are locked first everywhere.
+    let open = if record.is_recovering() {
+        operation::Open::NONE
+    } else {
+        operation::open(conn, host, (*epoch, record.last_sequence), at)?
+    };
+    store(conn, &record, (*epoch, heartbeat), at)?;
+    Ok(Beaten::Stored { open, at })
+}
+
+fn store(
+    conn: &mut Conn,
+    was: &Record,
+    (epoch, heartbeat): (Epoch, &Heartbeat),
+    at: NaiveDateTime,
+) -> Result<(), DbError> {
     let Heartbeat {
         host,
         inventory,
@@ -204,54 +233,31 @@ pub(crate) fn beat(conn: &mut Conn, beat: &Beat) -> Result<Beaten, DbError> {
         strays,
     } = heartbeat;
     let console = console.as_ref().map(serde_json::to_string).transpose()?;
-    transaction(conn, |conn| {
-        let Some(record) = check_epoch(conn, host, *epoch)? else {
-            return Ok(Beaten::StaleEpoch);
-        };
-        if let Some(position) = position
-            && !record.is_recovering()
-            && is_older(conn, &record, position)?
-            && position.cluster == cluster::id(conn)?
-        {
-            return Ok(Beaten::Older);
-        }
-        // Before the host's row is locked: operations are locked first everywhere.
-        let open = if record.is_recovering() {
-            operation::Open::NONE
-        } else {
-            operation::open(conn, host, (*epoch, record.last_sequence))?
-        };
-        let at = now(conn)?;
-        let row = dsl::hosts.filter(dsl::name.eq(host.as_str()));
-        diesel::update(row)
-            .filter(
-                dsl::epoch.eq(epoch.0).and(
-                    dsl::heartbeat_epoch.ne(epoch.0).or(dsl::heartbeat_generation.lt(generation)),
-                ),
-            )
-            .set((
-                dsl::engine_up.eq(inventory.is_some()),
-                dsl::console.eq(console),
-                dsl::console_trouble.eq(console_trouble.as_ref()),
-                dsl::interval_seconds.eq(i32::try_from(*interval).unwrap_or(i32::MAX)),
-                dsl::leaving.eq(*leaving),
-                dsl::heartbeat_epoch.eq(epoch.0),
-                dsl::heartbeat_generation.eq(*generation),
-                dsl::last_seen.eq(at),
-                dsl::updated_at.eq(at),
-                dsl::report_count.eq(dsl::report_count + 1),
-                // A removed host whose agent reports again is back.
-                dsl::removed_at.eq(None::<NaiveDateTime>),
-            ))
-            .execute(conn)?;
-        if let Some(inventory) = inventory {
-            describe(conn, host.as_str(), inventory)?;
-        }
-        if let Some(strays) = strays.as_ref().filter(|strays| **strays != record.strays) {
-            note_strays(conn, host, strays)?;
-        }
-        Ok(Beaten::Stored(open))
-    })
+    let is_new = dsl::heartbeat_epoch.ne(epoch.0).or(dsl::heartbeat_generation.lt(generation));
+    diesel::update(dsl::hosts.filter(dsl::name.eq(host.as_str())))
+        .filter(dsl::epoch.eq(epoch.0).and(is_new))
+        .set((
+            dsl::engine_up.eq(inventory.is_some()),
+            dsl::console.eq(console),
+            dsl::console_trouble.eq(console_trouble.as_ref()),
+            dsl::interval_seconds.eq(i32::try_from(*interval).unwrap_or(i32::MAX)),
+            dsl::leaving.eq(*leaving),
+            dsl::heartbeat_epoch.eq(epoch.0),
+            dsl::heartbeat_generation.eq(*generation),
+            dsl::last_seen.eq(at),
+            dsl::updated_at.eq(at),
+            dsl::report_count.eq(dsl::report_count + 1),
+            // A removed host whose agent reports again is back.
+            dsl::removed_at.eq(None::<NaiveDateTime>),
+        ))
+        .execute(conn)?;
+    if let Some(inventory) = inventory.as_ref().filter(|new| Some(*new) != was.inventory.as_ref()) {
+        describe(conn, host.as_str(), inventory)?;
+    }
+    if let Some(strays) = strays.as_ref().filter(|strays| **strays != was.strays) {
+        note_strays(conn, host, strays)?;
+    }
+    Ok(())
 }
 
 fn note_strays(conn: &mut Conn, host: &HostName, strays: &[StrayContainer]) -> Result<(), DbError> {

@@ -1,11 +1,14 @@
 //! What is asked of the hosts' rows.
 
+use chrono::NaiveDateTime;
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Timestamp;
 use zun_common::id::HostName;
 
 use super::row::{Record, Row};
 use crate::db::schema::hosts::dsl;
-use crate::db::{Conn, DbError};
+use crate::db::{Conn, DbError, POSTGRES_CLOCK, now};
 
 /// All hosts that were not removed, in the order of their names.
 pub(crate) fn all(conn: &mut Conn) -> Result<Vec<Record>, DbError> {
@@ -15,6 +18,23 @@ pub(crate) fn all(conn: &mut Conn) -> Result<Vec<Record>, DbError> {
         .select(Row::as_select())
         .load(conn)?;
     rows.into_iter().map(Row::parse).collect()
+}
+
+/// One host, also a removed one, and the database's time; one query on PostgreSQL.
+pub(crate) fn by_name_now(
+    conn: &mut Conn,
+    name: &HostName,
+) -> Result<Option<(Record, NaiveDateTime)>, DbError> {
+    if matches!(conn, Conn::Sqlite(_)) {
+        let at = now(conn)?;
+        return Ok(by_name(conn, name)?.map(|record| (record, at)));
+    }
+    let found: Option<(Row, NaiveDateTime)> = dsl::hosts
+        .filter(dsl::name.eq(name.as_str()))
+        .select((Row::as_select(), sql::<Timestamp>(POSTGRES_CLOCK)))
+        .first(conn)
+        .optional()?;
+    found.map(|(row, at)| Ok((row.parse()?, at))).transpose()
 }
 
 /// One host, also a removed one.

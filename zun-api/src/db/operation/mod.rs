@@ -22,7 +22,7 @@ pub(crate) use effect::{Settled, settle, settle_reported};
 pub(crate) use epoch::{doubt_once, end_epoch, lock_epoch};
 pub(crate) use key::{First, RequestKey, by_key, release_key};
 pub(crate) use query::{
-    Open, given_up, has_open_delete, is_another, of_container, of_request, open, open_by_kind,
+    Open, given_up, has_another, has_open_delete, of_container, of_request, open, open_by_kind,
     registry_of_open,
 };
 pub(crate) use row::{Kind, OutcomeKind, Record};

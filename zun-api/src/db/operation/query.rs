@@ -10,7 +10,7 @@ use zun_common::rpc::operation::{Change, NumberedOperation, Operation};
 use super::row::{Kind, Record, Row};
 use crate::db::container;
 use crate::db::schema::operations::dsl;
-use crate::db::{Conn, DbError, now};
+use crate::db::{Conn, DbError};
 
 /// How long a removal rests that too many agents did not survive.
 const GIVEN_UP_FOR: TimeDelta = TimeDelta::hours(1);
@@ -40,8 +40,9 @@ pub(crate) fn open(
     conn: &mut Conn,
     host: &HostName,
     (epoch, last_sequence): (Epoch, i64),
+    now: NaiveDateTime,
 ) -> Result<Open, DbError> {
-    let earlier = now(conn)? - GIVEN_UP_FOR;
+    let earlier = now - GIVEN_UP_FOR;
     let is_due = dsl::given_up_at.is_null().or(dsl::given_up_at.le(earlier));
     let rows: Vec<Row> = dsl::operations
         .filter(dsl::host.eq(host.as_str()).and(dsl::outcome.is_null()))
@@ -105,17 +106,24 @@ pub(super) fn operation(conn: &mut Conn, row: &Row, epoch: Epoch) -> Result<Oper
     row.operation(change, epoch.0)
 }
 
-/// Whether the host has another operation with this number.
-pub(crate) fn is_another(
+/// Whether the host has another operation with the number of one of these.
+pub(crate) fn has_another(
     conn: &mut Conn,
     host: &HostName,
-    known: NumberedOperation,
+    known: &[NumberedOperation],
 ) -> Result<bool, DbError> {
-    let NumberedOperation { sequence, operation } = known;
-    let other = dsl::operations
-        .filter(dsl::host.eq(host.as_str()).and(dsl::sequence.eq(sequence)))
-        .filter(dsl::uuid.ne(operation.to_string()));
-    Ok(select(exists(other)).get_result(conn)?)
+    if known.is_empty() {
+        return Ok(false);
+    }
+    let numbers = known.iter().map(|known| known.sequence);
+    let stored: Vec<(i64, String)> = dsl::operations
+        .filter(dsl::host.eq(host.as_str()).and(dsl::sequence.eq_any(numbers)))
+        .select((dsl::sequence, dsl::uuid))
+        .load(conn)?;
+    let is_another = |(sequence, uuid): &(i64, String)| {
+        known.iter().any(|it| it.sequence == *sequence && it.operation.to_string() != *uuid)
+    };
+    Ok(stored.iter().any(is_another))
 }
 
 /// The host of an operation, if it has one, and its container.

@@ -207,7 +207,7 @@ async fn agents_once(db: &Db, host: &HostName) -> operation::Open {
     };
     let beat = beat(host, (registered.epoch, 1));
     match db.fact(move |conn| host::beat(conn, &beat)).await.expect("accepted") {
-        host::Beaten::Stored(open) => open,
+        host::Beaten::Stored { open, .. } => open,
         other @ (host::Beaten::StaleEpoch | host::Beaten::Older) => panic!("{other:?}"),
     }
 }
