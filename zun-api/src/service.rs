@@ -17,7 +17,7 @@ use zun_common::id::HostName;
 use zun_common::shutdown::Tasks;
 
 use crate::app::App;
-use crate::auth::{AuthError, Authenticator};
+use crate::auth::{AuthError, Authenticator, Policy};
 use crate::ca::{CaError, CertificateAuthority};
 use crate::db::container::ListedRows;
 use crate::db::host::Record;
@@ -84,10 +84,11 @@ pub struct Service {
     drain: Duration,
 }
 
-/// Checks the files that the settings name: tokens, certificates, the CA and keys. Does not open the database, the
+/// Checks the files that the settings name: tokens, rules, certificates, the CA and keys. Does not open the database, the
 /// listener or the bus.
 pub fn check(settings: &Settings) -> Result<(), StartError> {
     Authenticator::new(settings)?;
+    load_policy(settings)?;
     Tls::new(&settings.http)?;
     load_ca(settings)?;
     load_keys(settings)?;
@@ -105,6 +106,7 @@ pub(crate) async fn serve_agents(
     let (closing, background) = (tasks.token().child_token(), tasks.child());
     let app = Arc::new(App {
         authenticator: Authenticator::new(&settings)?,
+        policy: load_policy(&settings)?,
         metrics: Metrics::new(db.writes()),
         hub: Hub::new(settings.http.waiters, closing.clone()),
         db,
@@ -122,6 +124,12 @@ pub(crate) async fn serve_agents(
     }
     background.spawn(ledger::tend(Arc::clone(&app), background.clone()));
     Ok(app)
+}
+
+fn load_policy(settings: &Settings) -> Result<Policy, AuthError> {
+    let Some(path) = &settings.auth.policy_file else { return Ok(settings.policy.clone()) };
+    let unusable = |cause| AuthError::PolicyFile { path: path.clone(), cause };
+    settings.policy.with_file(path).map_err(unusable)
 }
 
 fn load_ca(settings: &Settings) -> Result<Option<CertificateAuthority>, CaError> {

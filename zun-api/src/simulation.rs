@@ -229,7 +229,7 @@ impl Process {
         let identity = identifying.map_err(|_refusal| AppError::Unauthenticated)?;
         let values: Vec<&[u8]> = key.map(str::as_bytes).into_iter().collect();
         let key = IdempotencyKey::read(&values)?;
-        let policy = self.app.settings.policy;
+        let policy = self.app.policy.clone();
         Ok(Caller {
             identity,
             policy,

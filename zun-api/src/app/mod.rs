@@ -22,7 +22,7 @@ pub(crate) use hosts::trouble;
 
 pub(crate) use crate::auth::Permission;
 
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, Policy};
 use crate::ca::CertificateAuthority;
 use crate::db::Db;
 use crate::db::container::ListedRows;
@@ -36,6 +36,8 @@ use crate::wait::Hub;
 pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) authenticator: Authenticator,
+    /// That of the settings and of the file that they name.
+    pub(crate) policy: Policy,
     pub(crate) metrics: Metrics,
     pub(crate) hub: Hub,
     pub(crate) db: Db,

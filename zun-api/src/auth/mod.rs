@@ -57,6 +57,15 @@ pub enum AuthError {
         #[source]
         cause: token::TokenFileError,
     },
+    /// The file of rules cannot be used.
+    #[error("cannot use the policy file `{path}`")]
+    PolicyFile {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        cause: policy::PolicyError,
+    },
     /// A setting of the strategy `keystone` is missing.
     #[error("auth.keystone.{0} is missing: auth.strategy `keystone` needs it")]
     MissingKeystone(&'static str),

@@ -172,7 +172,7 @@ async fn caller(request: &HttpRequest) -> Result<Caller, AppError> {
         extensions.insert(RequestProject(identity.project.clone()));
         context
     };
-    let policy = app.settings.policy;
+    let policy = app.policy.clone();
     let key = idempotency_key(request)?;
     let RequestContainer(container) = request_container(request);
     let caller = Caller { identity, policy, context, key, container };

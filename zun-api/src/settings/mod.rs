@@ -131,6 +131,8 @@ pub struct AuthSettings {
     pub strategy: Strategy,
     /// File with hashed tokens, mode 0600. Required for `token`.
     pub token_file: Option<PathBuf>,
+    /// File of rules in OpenStack's form, in addition to the section `[policy]`.
+    pub policy_file: Option<PathBuf>,
     /// Keystone. Required for `keystone`.
     pub keystone: KeystoneSettings,
 }

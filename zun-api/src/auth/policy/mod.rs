@@ -1,11 +1,15 @@
 //! Who may do what only some may do: one table of rules with OpenStack's names, and the operator's changes to it.
 
+mod expression;
+
 use std::collections::BTreeMap;
-use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer};
 
 use super::Identity;
+use expression::{Expression, ExpressionError, Reader};
 
 /// Who has a permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -97,55 +101,105 @@ permissions!(
     ChooseLogDriver = "container:create:log_driver", Nobody;
 );
 
-/// The rules: the table, with the changes of the settings.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Policy([Who; Permission::ALL.len()]);
-
-impl Default for Policy {
-    fn default() -> Self {
-        let mut holders = [Who::Nobody; Permission::ALL.len()];
-        for (holder, permission) in holders.iter_mut().zip(Permission::ALL) {
-            *holder = permission.default_holder();
-        }
-        Self(holders)
-    }
+/// The rules: the table, with the operator's changes. Cloning it is cheap.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policy {
+    changed: Arc<BTreeMap<&'static str, Rule>>,
 }
 
-impl fmt::Debug for Policy {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rules = Permission::ALL.iter().zip(self.0);
-        out.debug_map().entries(rules.map(|(rule, who)| (rule.policy(), who))).finish()
-    }
+/// Who has a permission, in the operator's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Rule {
+    Who(Who),
+    Expression(Expression),
+}
+
+/// Why the file of rules cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// It cannot be read.
+    #[error("cannot read it")]
+    Read(#[source] std::io::Error),
+    /// It is not a mapping of names to texts in YAML.
+    #[error(
+        "it must be a YAML mapping of rules to texts, such as `\"host:get_all\": \"role:operator\"`"
+    )]
+    Yaml(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It has a rule that there is not.
+    #[error("{0}")]
+    Unknown(String),
+    /// The settings have the rule too.
+    #[error(
+        "the rule `{0}` is also in the section [policy] of the settings; remove one of the two"
+    )]
+    Twice(&'static str),
+    /// A rule cannot be read.
+    #[error("the rule `{name}`")]
+    Rule {
+        /// Its name.
+        name: String,
+        /// Why.
+        #[source]
+        cause: ExpressionError,
+    },
 }
 
 impl Policy {
     /// Whether the caller has the permission.
     pub(crate) fn allows(&self, identity: &Identity, permission: Permission) -> bool {
-        let place = Permission::ALL.iter().position(|other| *other == permission);
-        match place.and_then(|place| self.0.get(place)) {
-            Some(Who::Reader) => true,
-            Some(Who::Member) => !identity.only_reads(),
-            Some(Who::Admin) => identity.is_admin(),
-            Some(Who::Nobody) | None => false,
+        let who = match self.changed.get(permission.policy()) {
+            Some(Rule::Expression(expression)) => return expression.holds(identity),
+            Some(Rule::Who(who)) => *who,
+            None => permission.default_holder(),
+        };
+        match who {
+            Who::Reader => true,
+            Who::Member => !identity.only_reads(),
+            Who::Admin => identity.is_admin(),
+            Who::Nobody => false,
         }
     }
+
+    /// Adds the rules of a file: YAML, with the rules' names and the language of oslo.policy.
+    pub(crate) fn with_file(&self, path: &Path) -> Result<Self, PolicyError> {
+        let text = std::fs::read_to_string(path).map_err(PolicyError::Read)?;
+        let rules: Option<BTreeMap<String, String>> =
+            serde_saphyr::from_str(&text).map_err(|cause| PolicyError::Yaml(cause.into()))?;
+        let rules = rules.unwrap_or_default();
+        let reader = Reader::new(&rules);
+        let mut changed = BTreeMap::clone(&self.changed);
+        for (name, text) in &rules {
+            let expression = reader
+                .read(text)
+                .map_err(|cause| PolicyError::Rule { name: name.clone(), cause })?;
+            match named(name) {
+                Ok(rule) if changed.contains_key(rule) => return Err(PolicyError::Twice(rule)),
+                Ok(rule) => drop(changed.insert(rule, Rule::Expression(expression))),
+                Err(_) if reader.is_used(name) => {}
+                Err(unknown) => return Err(PolicyError::Unknown(unknown)),
+            }
+        }
+        Ok(Self { changed: Arc::new(changed) })
+    }
+}
+
+/// Returns the name of a rule, or why there is none.
+fn named(name: &str) -> Result<&'static str, String> {
+    let names = || Permission::ALL.iter().map(|permission| permission.policy());
+    names().find(|known| *known == name).ok_or_else(|| {
+        let known = names().collect::<Vec<_>>();
+        format!("`{name}` is not a rule; the rules are {}", known.join(", "))
+    })
 }
 
 impl<'de> Deserialize<'de> for Policy {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        let mut policy = Self::default();
+        let mut changed = BTreeMap::new();
         for (name, who) in BTreeMap::<String, Who>::deserialize(input)? {
-            let place = Permission::ALL.iter().position(|rule| rule.policy() == name);
-            let Some(holder) = place.and_then(|place| policy.0.get_mut(place)) else {
-                let known = Permission::ALL.iter().map(|rule| rule.policy()).collect::<Vec<_>>();
-                return Err(serde::de::Error::custom(format!(
-                    "`{name}` is not a rule; the rules are {}",
-                    known.join(", ")
-                )));
-            };
-            *holder = who;
+            let rule = named(&name).map_err(serde::de::Error::custom)?;
+            changed.insert(rule, Rule::Who(who));
         }
-        Ok(policy)
+        Ok(Self { changed: Arc::new(changed) })
     }
 }
 
@@ -203,5 +257,51 @@ mod tests {
         let words = refusal.to_string();
         assert!(words.contains("`container:fly` is not a rule"), "{words}");
         assert!(words.contains("container:create:privileged"), "{words}");
+    }
+
+    fn file(text: &str) -> Result<Policy, PolicyError> {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("policy.yaml");
+        std::fs::write(&path, text).expect("written");
+        let settings = "\"container:create:cap_add\" = \"member\"";
+        toml::from_str::<Policy>(settings).expect("rules").with_file(&path)
+    }
+
+    #[test]
+    fn a_file_in_openstacks_form_changes_rules() {
+        let policy = file(
+            "# Operators see hosts.\n\"host:get_all\": \"rule:operators\"\n\
+             \"operators\": \"role:operator or rule:context_is_admin\"\n\
+             \"container:create:privileged\": \"role:operator and role:trusted\"\n",
+        );
+        let policy = policy.expect("a policy");
+        let allows = |roles: &[&str], permission| policy.allows(&identity(roles), permission);
+        assert!(allows(&["operator"], Permission::SeeHosts));
+        assert!(allows(&["admin"], Permission::SeeHosts));
+        assert!(!allows(&["member"], Permission::SeeHosts));
+        assert!(!allows(&["operator"], Permission::Privileged));
+        assert!(allows(&["operator", "trusted"], Permission::Privileged));
+        assert!(allows(&["member"], Permission::AddCapability), "from the settings");
+        assert!(
+            file("").expect("an empty file").allows(&identity(&["admin"]), Permission::SeeHosts)
+        );
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_is_refused_with_the_rule_and_the_reason() {
+        for (text, words) in [
+            ("- a", "it must be a YAML mapping"),
+            ("\"host:get_all\": {a: b}", "it must be a YAML mapping"),
+            (
+                "\"container:fly\": \"@\"",
+                "`container:fly` is not a rule; the rules are container:use",
+            ),
+            ("\"unused\": \"@\"", "`unused` is not a rule"),
+            ("\"host:get_all\": \"roles:a\"", "the rule `host:get_all`: `roles:a` is not a check"),
+            ("\"container:create:cap_add\": \"@\"", "is also in the section [policy]"),
+        ] {
+            let refusal = zun_common::chain(&file(text).expect_err(text));
+            assert!(refusal.contains(words), "{text}: {refusal}");
+        }
     }
 }
